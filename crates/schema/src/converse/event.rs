@@ -1,0 +1,135 @@
+//! The events of ConverseStream. The kind is the frame's `:event-type` header, the rest its JSON
+//! payload; padding (`p`) and members we do not know are passed over.
+
+use serde::Deserialize;
+
+use super::response::{StopReason, TokenUsage, is_server_side};
+use crate::Str;
+
+/// One event of a stream.
+#[derive(Debug, Clone)]
+pub enum StreamEvent<'a> {
+    MessageStart,
+    ContentBlockStart(BlockStart<'a>),
+    ContentBlockDelta(BlockDelta<'a>),
+    ContentBlockStop(BlockStop),
+    MessageStop(MessageStop),
+    Metadata(Metadata),
+    /// An event newer than this build.
+    Unknown,
+}
+
+impl<'a> StreamEvent<'a> {
+    /// Reads an event from its `:event-type` and payload.
+    ///
+    /// # Errors
+    /// The payload of a known event is not the JSON it should be.
+    pub fn parse(event_type: &str, payload: &'a [u8]) -> Result<Self, serde_json::Error> {
+        Ok(match event_type {
+            "contentBlockDelta" => Self::ContentBlockDelta(serde_json::from_slice(payload)?),
+            "contentBlockStart" => Self::ContentBlockStart(serde_json::from_slice(payload)?),
+            "contentBlockStop" => Self::ContentBlockStop(serde_json::from_slice(payload)?),
+            "messageStart" => Self::MessageStart,
+            "messageStop" => Self::MessageStop(serde_json::from_slice(payload)?),
+            "metadata" => Self::Metadata(serde_json::from_slice(payload)?),
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// A block that announces itself: tools do, text and reasoning do not.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockStart<'a> {
+    pub content_block_index: u32,
+    #[serde(borrow, default)]
+    pub start: Start<'a>,
+}
+
+/// What begins; a kind we do not know leaves it empty.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Start<'a> {
+    #[serde(borrow)]
+    pub tool_use: Option<ToolUseStart<'a>>,
+}
+
+/// Id and name of a call; its arguments follow in deltas.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolUseStart<'a> {
+    #[serde(borrow)]
+    pub tool_use_id: Str<'a>,
+    #[serde(borrow)]
+    pub name: Str<'a>,
+    #[serde(borrow, rename = "type")]
+    pub kind: Option<Str<'a>>,
+}
+
+impl ToolUseStart<'_> {
+    /// True for tools that Bedrock runs itself.
+    pub fn is_server_side(&self) -> bool {
+        is_server_side(self.kind.as_deref())
+    }
+}
+
+/// The next piece of a block.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockDelta<'a> {
+    pub content_block_index: u32,
+    #[serde(borrow)]
+    pub delta: Delta<'a>,
+}
+
+/// One member is set, or none that we know.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Delta<'a> {
+    #[serde(borrow)]
+    pub text: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub tool_use: Option<ToolUseDelta<'a>>,
+    #[serde(borrow)]
+    pub reasoning_content: Option<ReasoningDelta<'a>>,
+}
+
+/// A stretch of a call's JSON arguments, cut anywhere.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ToolUseDelta<'a> {
+    #[serde(borrow)]
+    pub input: Str<'a>,
+}
+
+/// A stretch of thinking, or what closes it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReasoningDelta<'a> {
+    #[serde(borrow)]
+    pub text: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub signature: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub redacted_content: Option<Str<'a>>,
+}
+
+/// A block is complete.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlockStop {
+    pub content_block_index: u32,
+}
+
+/// The answer is complete; usage still follows.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageStop {
+    pub stop_reason: StopReason,
+}
+
+/// What the answer cost.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Metadata {
+    pub usage: TokenUsage,
+}

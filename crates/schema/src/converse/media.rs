@@ -1,0 +1,42 @@
+//! Media blocks. Bytes are base64 text in JSON, and stay the text the client sent.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+/// An image: png, jpeg, gif or webp.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImageBlock<'a> {
+    pub format: &'static str,
+    pub source: Source<'a>,
+}
+
+/// A document with the name the model sees.
+#[derive(Debug, Clone, Serialize)]
+pub struct DocumentBlock<'a> {
+    pub format: &'static str,
+    pub name: Cow<'a, str>,
+    pub source: Source<'a>,
+}
+
+/// A video clip.
+#[derive(Debug, Clone, Serialize)]
+pub struct VideoBlock<'a> {
+    pub format: &'static str,
+    pub source: Source<'a>,
+}
+
+/// A piece of audio.
+#[derive(Debug, Clone, Serialize)]
+pub struct AudioBlock<'a> {
+    pub format: &'static str,
+    pub source: Source<'a>,
+}
+
+/// Where the bytes are.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Source<'a> {
+    /// Base64, as text.
+    Bytes(&'a str),
+}

@@ -1,0 +1,59 @@
+//! Messages and content blocks we send. A union is an object with exactly one member.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::media::{AudioBlock, DocumentBlock, ImageBlock, VideoBlock};
+use super::tool::{ToolResultBlock, ToolUseBlock};
+
+/// One turn. Bedrock wants them to alternate and to begin with the user.
+#[derive(Debug, Clone, Serialize)]
+pub struct Message<'a> {
+    pub role: Role,
+    pub content: Vec<ContentBlock<'a>>,
+}
+
+/// Whose turn it is. (`system` inside messages exists for the newest models only.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    User,
+    Assistant,
+}
+
+/// A block of a turn.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ContentBlock<'a> {
+    Text(Cow<'a, str>),
+    Image(ImageBlock<'a>),
+    Document(DocumentBlock<'a>),
+    Video(VideoBlock<'a>),
+    Audio(AudioBlock<'a>),
+    ToolUse(ToolUseBlock<'a>),
+    ToolResult(ToolResultBlock<'a>),
+    CachePoint(CachePoint),
+}
+
+/// A block of the system prompt.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SystemBlock<'a> {
+    Text(Cow<'a, str>),
+    CachePoint(CachePoint),
+}
+
+/// Everything before it may be cached.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct CachePoint {
+    #[serde(rename = "type")]
+    pub kind: CacheKind,
+}
+
+/// The one kind of cache point there is.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheKind {
+    Default,
+}

@@ -1,0 +1,134 @@
+//! What Converse answers. Blocks are read as "which members are there", so that a kind of block
+//! this build does not know is skipped, not fatal.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::Str;
+
+/// A whole answer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConverseResponse<'a> {
+    #[serde(borrow)]
+    pub output: Output<'a>,
+    pub stop_reason: StopReason,
+    #[serde(default)]
+    pub usage: TokenUsage,
+}
+
+/// `output`: a message, today.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Output<'a> {
+    #[serde(borrow)]
+    pub message: Option<OutputMessage<'a>>,
+}
+
+/// The assistant's turn.
+#[derive(Debug, Clone, Deserialize)]
+pub struct OutputMessage<'a> {
+    #[serde(borrow, default)]
+    pub content: Vec<OutputBlock<'a>>,
+}
+
+/// One block; exactly one member is set, or none that we know.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OutputBlock<'a> {
+    #[serde(borrow)]
+    pub text: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub tool_use: Option<ToolUse<'a>>,
+    #[serde(borrow)]
+    pub reasoning_content: Option<ReasoningContent<'a>>,
+    #[serde(borrow)]
+    pub citations_content: Option<CitationsContent<'a>>,
+}
+
+/// A call of a tool. `kind` is `server_tool_use` when Bedrock itself runs the tool.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToolUse<'a> {
+    #[serde(borrow)]
+    pub tool_use_id: Str<'a>,
+    #[serde(borrow)]
+    pub name: Str<'a>,
+    #[serde(borrow)]
+    pub input: Option<&'a RawValue>,
+    #[serde(borrow, rename = "type")]
+    pub kind: Option<Str<'a>>,
+}
+
+impl ToolUse<'_> {
+    /// True for tools that Bedrock runs itself; a client must not see them as its own calls.
+    pub fn is_server_side(&self) -> bool {
+        is_server_side(self.kind.as_deref())
+    }
+}
+
+/// Whether the `type` of a tool call names a tool that Bedrock runs itself.
+pub(crate) fn is_server_side(kind: Option<&str>) -> bool {
+    kind == Some("server_tool_use")
+}
+
+/// Thinking, readable or redacted.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReasoningContent<'a> {
+    #[serde(borrow)]
+    pub reasoning_text: Option<ReasoningText<'a>>,
+    #[serde(borrow)]
+    pub redacted_content: Option<Str<'a>>,
+}
+
+/// Readable thinking; only some families sign it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ReasoningText<'a> {
+    #[serde(borrow)]
+    pub text: Str<'a>,
+    #[serde(borrow)]
+    pub signature: Option<Str<'a>>,
+}
+
+/// Text with its sources; it alternates with plain text blocks.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CitationsContent<'a> {
+    #[serde(borrow, default)]
+    pub content: Vec<CitedText<'a>>,
+}
+
+/// A stretch of cited text.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CitedText<'a> {
+    #[serde(borrow)]
+    pub text: Option<Str<'a>>,
+}
+
+/// Why generation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    EndTurn,
+    ToolUse,
+    MaxTokens,
+    StopSequence,
+    GuardrailIntervened,
+    ContentFiltered,
+    MalformedModelOutput,
+    MalformedToolUse,
+    ModelContextWindowExceeded,
+    /// A word newer than this build.
+    #[serde(untagged)]
+    Unknown(String),
+}
+
+/// Token counts. `inputTokens` leaves cached tokens out; `totalTokens` has them in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct TokenUsage {
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub total_tokens: u64,
+    pub cache_read_input_tokens: u64,
+    pub cache_write_input_tokens: u64,
+}

@@ -1,0 +1,181 @@
+//! `POST /v1/chat/completions`: the request and the whole answer.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::format::ResponseFormat;
+use super::message::Message;
+use super::tool::{AnsweredCall, AnsweredFunction, FunctionDefinition, Tool, ToolChoice};
+use super::usage::Usage;
+use crate::Str;
+
+/// A chat request. Every optional field takes null; what is not listed here lands in `extra`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ChatRequest<'a> {
+    #[serde(borrow)]
+    pub model: Str<'a>,
+    #[serde(borrow)]
+    pub messages: Vec<Message<'a>>,
+    pub stream: Option<bool>,
+    pub stream_options: Option<StreamOptions>,
+
+    pub max_tokens: Option<i64>,
+    pub max_completion_tokens: Option<i64>,
+    pub temperature: Option<f64>,
+    pub top_p: Option<f64>,
+    #[serde(borrow)]
+    pub stop: Option<Stop<'a>>,
+    pub n: Option<i64>,
+
+    #[serde(borrow)]
+    pub tools: Option<Vec<Tool<'a>>>,
+    #[serde(borrow)]
+    pub tool_choice: Option<ToolChoice<'a>>,
+    #[serde(borrow)]
+    pub functions: Option<Vec<FunctionDefinition<'a>>>,
+    #[serde(borrow)]
+    pub function_call: Option<ToolChoice<'a>>,
+    pub parallel_tool_calls: Option<bool>,
+    #[serde(borrow)]
+    pub response_format: Option<ResponseFormat<'a>>,
+
+    #[serde(borrow)]
+    pub reasoning_effort: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub verbosity: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub service_tier: Option<Str<'a>>,
+    pub frequency_penalty: Option<f64>,
+    pub presence_penalty: Option<f64>,
+    pub seed: Option<i64>,
+    pub logprobs: Option<bool>,
+    pub top_logprobs: Option<i64>,
+    #[serde(borrow)]
+    pub logit_bias: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub user: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub safety_identifier: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub modalities: Option<Vec<Str<'a>>>,
+    #[serde(borrow)]
+    pub audio: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub prediction: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub moderation: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub web_search_options: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub prompt_cache_key: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub prompt_cache_options: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub prompt_cache_retention: Option<Str<'a>>,
+    pub store: Option<bool>,
+
+    /// Everything else, by name.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// `stream_options`; obfuscation is never sent, so only usage matters.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub struct StreamOptions {
+    pub include_usage: Option<bool>,
+    pub include_obfuscation: Option<bool>,
+}
+
+/// `stop`: one sequence or several.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stop<'a> {
+    One(Str<'a>),
+    Many(Vec<Str<'a>>),
+}
+
+/// Why an answer ended. Clients accept these five words and no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    Stop,
+    Length,
+    ToolCalls,
+    ContentFilter,
+    FunctionCall,
+}
+
+/// `chat.completion`: a whole answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChatCompletion {
+    pub id: String,
+    pub object: &'static str,
+    pub created: u32,
+    pub model: String,
+    pub choices: Vec<Choice>,
+    pub usage: Usage,
+}
+
+/// The `object` of a whole answer.
+pub const COMPLETION_OBJECT: &str = "chat.completion";
+
+/// One of the answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct Choice {
+    pub index: u32,
+    pub message: AnsweredMessage,
+    pub finish_reason: FinishReason,
+    pub logprobs: Option<()>,
+}
+
+/// What the assistant said. `content` and `refusal` are present even when null; `tool_calls` is
+/// absent when there are none, because clients test for its presence.
+#[derive(Debug, Clone, Serialize)]
+pub struct AnsweredMessage {
+    pub role: &'static str,
+    pub content: Option<String>,
+    pub refusal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<AnsweredCall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function_call: Option<AnsweredFunction>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Stop<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StopVisitor)
+    }
+}
+
+struct StopVisitor;
+
+impl<'de> Visitor<'de> for StopVisitor {
+    type Value = Stop<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or an array of strings")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Stop::One(text.into()))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Stop::One(text.to_owned().into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(one) = seq.next_element()? {
+            all.push(one);
+        }
+        Ok(Stop::Many(all))
+    }
+}

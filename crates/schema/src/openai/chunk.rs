@@ -1,0 +1,68 @@
+//! One event of a streamed chat answer. Everything is borrowed: a chunk lives only until it is
+//! written to the wire.
+
+use serde::Serialize;
+
+use super::chat::FinishReason;
+use super::tool::CallKind;
+use super::usage::Usage;
+
+/// `chat.completion.chunk`. `usage` is absent unless asked for; then it is null in all but the last.
+#[derive(Debug, Clone, Serialize)]
+pub struct Chunk<'a> {
+    pub id: &'a str,
+    pub object: &'static str,
+    pub created: u32,
+    pub model: &'a str,
+    /// One choice, or none in the usage chunk.
+    pub choices: &'a [ChunkChoice<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Option<Usage>>,
+}
+
+/// The `object` of every chunk; SDK helpers drop events that say anything else.
+pub const CHUNK_OBJECT: &str = "chat.completion.chunk";
+
+/// What changed in one choice.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChunkChoice<'a> {
+    pub index: u32,
+    pub delta: Delta<'a>,
+    pub finish_reason: Option<FinishReason>,
+    pub logprobs: Option<()>,
+}
+
+/// New text, or the beginning or continuation of a tool call.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Delta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls: Option<[CallDelta<'a>; 1]>,
+    /// Deprecated form, for callers that sent `functions`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function_call: Option<FunctionDelta<'a>>,
+}
+
+/// A piece of a tool call. `id`, `type` and the name go out exactly once: SDKs concatenate.
+#[derive(Debug, Clone, Serialize)]
+pub struct CallDelta<'a> {
+    pub index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'a str>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<CallKind>,
+    pub function: FunctionDelta<'a>,
+}
+
+/// Name (first piece only) and the next stretch of arguments.
+#[derive(Debug, Clone, Serialize)]
+pub struct FunctionDelta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    pub arguments: &'a str,
+}

@@ -1,0 +1,201 @@
+//! Message content: a string, or a list of typed parts. An unknown part type is an error at its
+//! `type`, because leaving a part out would change what the user asked.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, Serialize};
+
+use crate::Str;
+
+/// `content` of a message, of any role.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content<'a> {
+    Text(Str<'a>),
+    Parts(Vec<Part<'a>>),
+}
+
+/// One content part. `cache` is the de-facto `cache_control` marker (or OpenAI's
+/// `prompt_cache_breakpoint`) standing on it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Part<'a> {
+    Text {
+        text: Str<'a>,
+        cache: bool,
+    },
+    ImageUrl {
+        image: ImageUrl<'a>,
+        cache: bool,
+    },
+    InputAudio(InputAudio<'a>),
+    File(File<'a>),
+    VideoUrl(ImageUrl<'a>),
+    /// What the assistant once declined to say; replayed history.
+    Refusal(Str<'a>),
+    /// Blocks of other dialects that agents leave in histories; known, but not chat content.
+    Foreign(PartKind),
+}
+
+/// The `type` of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartKind {
+    Text,
+    ImageUrl,
+    InputAudio,
+    File,
+    VideoUrl,
+    Refusal,
+    Thinking,
+    RedactedThinking,
+    ToolUse,
+}
+
+/// `image_url`: an object with `url`, or (de facto) the bare string.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImageUrl<'a> {
+    pub url: Str<'a>,
+    /// auto, low, high or original; Bedrock has no such choice.
+    pub detail: Option<Str<'a>>,
+}
+
+/// `input_audio`: base64 data and its format (wav, mp3).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct InputAudio<'a> {
+    #[serde(borrow)]
+    pub data: Str<'a>,
+    #[serde(borrow)]
+    pub format: Str<'a>,
+}
+
+/// `file`: `file_data` is a data URL or bare base64.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct File<'a> {
+    #[serde(borrow)]
+    pub file_data: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub file_id: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub filename: Option<Str<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor)
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or an array of content parts")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Content::Text(text.into()))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Content::Text(text.to_owned().into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut parts = Vec::with_capacity(seq.size_hint().unwrap_or(1).min(64));
+        while let Some(part) = seq.next_element()? {
+            parts.push(part);
+        }
+        Ok(Content::Parts(parts))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Part<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        PartFields::deserialize(deserializer)?
+            .into_part()
+            .map_err(|field| D::Error::missing_field(field))
+    }
+}
+
+/// Every field any part may have; keys come in any order, so the kind is known only at the end.
+#[derive(Deserialize)]
+struct PartFields<'a> {
+    #[serde(rename = "type")]
+    kind: PartKind,
+    #[serde(borrow)]
+    text: Option<Str<'a>>,
+    #[serde(borrow)]
+    image_url: Option<ImageUrl<'a>>,
+    #[serde(borrow)]
+    video_url: Option<ImageUrl<'a>>,
+    #[serde(borrow)]
+    input_audio: Option<InputAudio<'a>>,
+    #[serde(borrow)]
+    file: Option<File<'a>>,
+    #[serde(borrow)]
+    refusal: Option<Str<'a>>,
+    cache_control: Option<Mark>,
+    prompt_cache_breakpoint: Option<Mark>,
+}
+
+/// A cache marker: that it stands there is what counts.
+#[derive(Deserialize)]
+struct Mark {}
+
+impl<'a> PartFields<'a> {
+    fn into_part(self) -> Result<Part<'a>, &'static str> {
+        let cache = self.cache_control.is_some() || self.prompt_cache_breakpoint.is_some();
+        Ok(match self.kind {
+            PartKind::Text => Part::Text { text: self.text.ok_or("text")?, cache },
+            PartKind::ImageUrl => {
+                Part::ImageUrl { image: self.image_url.ok_or("image_url")?, cache }
+            }
+            PartKind::VideoUrl => Part::VideoUrl(self.video_url.ok_or("video_url")?),
+            PartKind::InputAudio => Part::InputAudio(self.input_audio.ok_or("input_audio")?),
+            PartKind::File => Part::File(self.file.ok_or("file")?),
+            PartKind::Refusal => Part::Refusal(self.refusal.ok_or("refusal")?),
+            kind @ (PartKind::Thinking | PartKind::RedactedThinking | PartKind::ToolUse) => {
+                Part::Foreign(kind)
+            }
+        })
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ImageUrl<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ImageUrlVisitor)
+    }
+}
+
+struct ImageUrlVisitor;
+
+#[derive(Deserialize)]
+struct ImageUrlFields<'a> {
+    #[serde(borrow)]
+    url: Str<'a>,
+    #[serde(borrow)]
+    detail: Option<Str<'a>>,
+}
+
+impl<'de> Visitor<'de> for ImageUrlVisitor {
+    type Value = ImageUrl<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a url")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, url: &'de str) -> Result<Self::Value, E> {
+        Ok(ImageUrl { url: url.into(), detail: None })
+    }
+
+    fn visit_str<E: Error>(self, url: &str) -> Result<Self::Value, E> {
+        Ok(ImageUrl { url: url.to_owned().into(), detail: None })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let fields = ImageUrlFields::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(ImageUrl { url: fields.url, detail: fields.detail })
+    }
+}
