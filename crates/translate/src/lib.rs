@@ -1,1 +1,18 @@
-//! Scaffold.
+//! Pure conversion between OpenAI's dialects and Bedrock Converse. Nothing here reads a clock, the
+//! environment or a socket: what varies comes in as values, and what could not be honoured comes
+//! out beside the result. The two halves meet only in a [`Reply`]: without having asked the
+//! question, an answer cannot be translated.
+
+pub mod chat;
+pub mod error;
+pub mod errors;
+mod parts;
+pub mod profile;
+pub mod reply;
+pub mod report;
+pub mod sse;
+
+pub use error::Invalid;
+pub use profile::Profile;
+pub use reply::{Reply, Stamp};
+pub use report::Report;

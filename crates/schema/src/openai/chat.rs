@@ -80,6 +80,9 @@ pub struct ChatRequest<'a> {
     pub prompt_cache_retention: Option<Str<'a>>,
     pub store: Option<bool>,
 
+    /// De facto extension: merged into Converse's member of that name.
+    pub additional_model_request_fields: Option<Map<String, Value>>,
+
     /// Everything else, by name.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

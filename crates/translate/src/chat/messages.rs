@@ -1,0 +1,399 @@
+//! Messages to turns. Tool results are the hard part: OpenAI lets them come in any order, split
+//! over messages or not at all; Bedrock wants every result of a turn in the very next one.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use schema::converse::message::{ContentBlock, Message, Role, SystemBlock};
+use schema::converse::tool::{ToolResultBlock, ToolResultContent, ToolUseBlock};
+use schema::openai::content::{Content, Part};
+use schema::openai::message::{Message as ChatMessage, Role as ChatRole};
+use schema::openai::tool::{FunctionCall, ToolCall};
+
+use crate::parts::media;
+use crate::parts::tools::{input, sent_id, sent_name};
+use crate::parts::turns::{FILLER, Turns};
+use crate::profile::{Profile, SystemPrompt};
+use crate::{Invalid, Report};
+
+/// The conversation in Converse's terms.
+pub(super) struct Conversation<'a> {
+    pub(super) system: Vec<SystemBlock<'a>>,
+    pub(super) messages: Vec<Message<'a>>,
+    /// Tools that past turns called, by the client's names.
+    pub(super) called: Vec<&'a str>,
+}
+
+/// Translates `messages`. System messages at the head become the system prompt; later ones stay
+/// where they stand, as the user's words, because moving them up would change what was cached.
+pub(super) fn conversation<'a>(
+    messages: &'a [ChatMessage<'a>],
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<Conversation<'a>, Invalid> {
+    if messages.is_empty() {
+        let message = "messages must hold at least one message.";
+        return Err(Invalid::value("messages", message).with_code("empty_array"));
+    }
+    let mut building = Building {
+        turns: Turns::default(),
+        system: Vec::new(),
+        called: Vec::new(),
+        results: Results::index(messages),
+        messages,
+        report,
+    };
+    for (at, message) in messages.iter().enumerate() {
+        building.message(at, message, profile)?;
+    }
+    Ok(Conversation {
+        system: building.system,
+        messages: building.turns.finish(profile),
+        called: building.called,
+    })
+}
+
+struct Building<'a, 'r> {
+    turns: Turns<'a>,
+    system: Vec<SystemBlock<'a>>,
+    called: Vec<&'a str>,
+    results: Results<'a>,
+    messages: &'a [ChatMessage<'a>],
+    report: &'r mut Report,
+}
+
+impl<'a> Building<'a, '_> {
+    fn message(
+        &mut self,
+        at: usize,
+        message: &'a ChatMessage<'a>,
+        profile: &Profile,
+    ) -> Result<(), Invalid> {
+        self.note_extensions(message);
+        match message.role {
+            ChatRole::System | ChatRole::Developer => self.instruction(at, message, profile),
+            ChatRole::User => self.speak(at, message, Role::User),
+            ChatRole::Assistant => {
+                self.speak(at, message, Role::Assistant)?;
+                self.calls(at, message)
+            }
+            ChatRole::Tool | ChatRole::Function => self.orphan(at, message),
+        }
+    }
+
+    fn note_extensions(&mut self, message: &ChatMessage<'_>) {
+        let spoken = matches!(message.role, ChatRole::User | ChatRole::Assistant);
+        for (field, present) in [
+            ("messages.name", spoken && message.name.is_some()),
+            ("messages.audio", message.audio.is_some()),
+            ("messages.reasoning_content", message.reasoning_content.is_some()),
+            ("messages.reasoning", message.reasoning.is_some()),
+            ("messages.reasoning_details", message.reasoning_details.is_some()),
+            ("messages.thinking_blocks", message.thinking_blocks.is_some()),
+            ("messages.cache_control", message.cache_control.is_some()),
+        ] {
+            if present {
+                self.report.ignore(field);
+            }
+        }
+    }
+
+    fn instruction(
+        &mut self,
+        at: usize,
+        message: &'a ChatMessage<'a>,
+        profile: &Profile,
+    ) -> Result<(), Invalid> {
+        let head = self.messages[..at]
+            .iter()
+            .all(|before| matches!(before.role, ChatRole::System | ChatRole::Developer));
+        for text in self.texts(at, message)? {
+            if head && profile.system == SystemPrompt::Native {
+                if !text.trim().is_empty() {
+                    self.system.push(SystemBlock::Text(Cow::Borrowed(text)));
+                }
+            } else {
+                self.turns.push(Role::User, ContentBlock::Text(Cow::Borrowed(text)));
+            }
+        }
+        Ok(())
+    }
+
+    fn speak(
+        &mut self,
+        at: usize,
+        message: &'a ChatMessage<'a>,
+        role: Role,
+    ) -> Result<(), Invalid> {
+        match &message.content {
+            None => {}
+            Some(Content::Text(text)) => {
+                self.turns.push(role, ContentBlock::Text(Cow::Borrowed(text)));
+            }
+            Some(Content::Parts(parts)) => {
+                for (index, part) in parts.iter().enumerate() {
+                    let param = format!("messages[{at}].content[{index}]");
+                    if let Some(block) = self.part(part, &param, role)? {
+                        self.turns.push(role, block);
+                    }
+                }
+            }
+        }
+        if let Some(refusal) = message.refusal.as_deref().filter(|_| role == Role::Assistant) {
+            self.turns.push(role, ContentBlock::Text(Cow::Borrowed(refusal)));
+        }
+        Ok(())
+    }
+
+    fn part(
+        &mut self,
+        part: &'a Part<'a>,
+        param: &str,
+        role: Role,
+    ) -> Result<Option<ContentBlock<'a>>, Invalid> {
+        Ok(Some(match part {
+            Part::Text { text, cache } => {
+                self.note_cache(*cache);
+                ContentBlock::Text(Cow::Borrowed(text))
+            }
+            Part::Refusal(text) => ContentBlock::Text(Cow::Borrowed(text)),
+            Part::ImageUrl { image, cache } => {
+                self.note_cache(*cache);
+                if role == Role::Assistant {
+                    let message = "Images are accepted from the user only.";
+                    return Err(Invalid::value(param, message).with_code("unsupported_value"));
+                }
+                ContentBlock::Image(media::image(image, param)?)
+            }
+            Part::InputAudio(_) => return Err(unsupported(param, "input_audio")),
+            Part::File(_) => return Err(unsupported(param, "file")),
+            Part::VideoUrl(_) => return Err(unsupported(param, "video_url")),
+            Part::Foreign(kind) => {
+                let name = serde_json::to_string(kind).unwrap_or_default();
+                self.report.ignore(&format!("messages.content.{}", name.trim_matches('"')));
+                return Ok(None);
+            }
+        }))
+    }
+
+    fn note_cache(&mut self, marked: bool) {
+        if marked {
+            self.report.ignore("messages.content.cache_control");
+        }
+    }
+
+    /// The calls of an assistant message, then at once the turn with their results.
+    fn calls(&mut self, at: usize, message: &'a ChatMessage<'a>) -> Result<(), Invalid> {
+        let calls = calls_of(at, message);
+        let mut results = Vec::with_capacity(calls.len());
+        for (index, call) in calls.iter().enumerate() {
+            let repeats = calls[..index].iter().filter(|before| before.key == call.key).count();
+            let tool_use_id = if repeats == 0 {
+                sent_id(call.id.as_ref())
+            } else {
+                Cow::Owned(sent_id(&format!("{}#{repeats}", call.id)).into_owned())
+            };
+            let complain = |_| {
+                Invalid::value(format!("messages[{at}].tool_calls[{index}]"), "Unreadable call.")
+            };
+            let block = ToolUseBlock {
+                tool_use_id: into_owned_id(&tool_use_id),
+                name: sent_name(call.name),
+                input: input(call.arguments).map_err(complain)?,
+            };
+            self.turns.push(Role::Assistant, ContentBlock::ToolUse(block));
+            if !self.called.contains(&call.name) {
+                self.called.push(call.name);
+            }
+            results.push((tool_use_id, self.results.take(&call.key, at)));
+        }
+        for (tool_use_id, result) in results {
+            let content = match result {
+                Some(found) => self.result_content(found)?,
+                None => Vec::new(),
+            };
+            let content = if content.is_empty() { no_output() } else { content };
+            let block = ToolResultBlock { tool_use_id: into_owned_id(&tool_use_id), content };
+            self.turns.push(Role::User, ContentBlock::ToolResult(block));
+        }
+        Ok(())
+    }
+
+    fn result_content(&mut self, at: usize) -> Result<Vec<ToolResultContent<'a>>, Invalid> {
+        let mut blocks = Vec::new();
+        let messages = self.messages;
+        match &messages[at].content {
+            None => {}
+            Some(Content::Text(text)) => push_text(&mut blocks, text),
+            Some(Content::Parts(parts)) => {
+                for (index, part) in parts.iter().enumerate() {
+                    let param = format!("messages[{at}].content[{index}]");
+                    match self.part(part, &param, Role::User)? {
+                        Some(ContentBlock::Text(Cow::Borrowed(text))) => {
+                            push_text(&mut blocks, text);
+                        }
+                        Some(ContentBlock::Image(image)) => {
+                            blocks.push(ToolResultContent::Image(image));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(blocks)
+    }
+
+    /// A result nobody asked for is kept as what it is: something the user brings along.
+    fn orphan(&mut self, at: usize, message: &'a ChatMessage<'a>) -> Result<(), Invalid> {
+        if self.results.is_taken(at) {
+            return Ok(());
+        }
+        let id = message.tool_call_id.as_deref().or(message.name.as_deref()).unwrap_or("unknown");
+        let text = self.texts(at, message)?.concat();
+        let text = format!("Result of tool call {id}: {text}");
+        self.turns.push(Role::User, ContentBlock::Text(Cow::Owned(text)));
+        Ok(())
+    }
+
+    /// The texts of a message that can hold nothing else.
+    fn texts(&mut self, at: usize, message: &'a ChatMessage<'a>) -> Result<Vec<&'a str>, Invalid> {
+        match &message.content {
+            None => Ok(Vec::new()),
+            Some(Content::Text(text)) => Ok(vec![text.as_str()]),
+            Some(Content::Parts(parts)) => {
+                let mut texts = Vec::with_capacity(parts.len());
+                for (index, part) in parts.iter().enumerate() {
+                    match part {
+                        Part::Text { text, cache } => {
+                            self.note_cache(*cache);
+                            texts.push(text.as_str());
+                        }
+                        Part::Refusal(text) => texts.push(text.as_str()),
+                        _ => {
+                            let param = format!("messages[{at}].content[{index}]");
+                            let message = "Only text parts are accepted here.";
+                            return Err(
+                                Invalid::value(param, message).with_code("unsupported_value")
+                            );
+                        }
+                    }
+                }
+                Ok(texts)
+            }
+        }
+    }
+}
+
+fn push_text<'a>(blocks: &mut Vec<ToolResultContent<'a>>, text: &'a str) {
+    if !text.trim().is_empty() {
+        blocks.push(ToolResultContent::Text(Cow::Borrowed(text)));
+    }
+}
+
+/// Some families refuse a result without content.
+fn no_output<'a>() -> Vec<ToolResultContent<'a>> {
+    vec![ToolResultContent::Text(Cow::Borrowed(FILLER))]
+}
+
+fn into_owned_id<'a>(id: &str) -> Cow<'a, str> {
+    Cow::Owned(id.to_owned())
+}
+
+fn unsupported(param: &str, kind: &str) -> Invalid {
+    let message = format!("Parts of type {kind} are not supported yet; send text or images.");
+    Invalid::value(param, message).with_code("unsupported_value")
+}
+
+/// A past call, whichever of the three ways it was written.
+struct PastCall<'a> {
+    /// What a result must carry to belong to it.
+    key: Key<'a>,
+    id: Cow<'a, str>,
+    name: &'a str,
+    arguments: &'a str,
+}
+
+/// How a result finds its call: by id, or (deprecated) by the function's name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key<'a> {
+    Id(Cow<'a, str>),
+    Name(&'a str),
+}
+
+fn calls_of<'a>(at: usize, message: &'a ChatMessage<'a>) -> Vec<PastCall<'a>> {
+    let named = message.function_call.iter().map(|FunctionCall { name, arguments }| PastCall {
+        key: Key::Name(name),
+        id: Cow::Owned(format!("call_{at}")),
+        name,
+        arguments: arguments.as_deref().unwrap_or_default(),
+    });
+    let tools = message.tool_calls.iter().flatten().enumerate();
+    let tools = tools.filter_map(|(index, ToolCall { id, function, custom })| {
+        let (name, arguments) = match (function, custom) {
+            (Some(function), _) => {
+                (function.name.as_str(), function.arguments.as_deref().unwrap_or_default())
+            }
+            (None, Some(custom)) => (custom.name.as_str(), custom.input.as_str()),
+            (None, None) => return None,
+        };
+        let id =
+            id.as_deref().map_or_else(|| Cow::Owned(format!("call_{at}_{index}")), Cow::Borrowed);
+        Some(PastCall { key: Key::Id(id.clone()), id, name, arguments })
+    });
+    tools.chain(named).collect()
+}
+
+/// Where the results stand, and which are already given to a call.
+struct Results<'a> {
+    by_key: HashMap<Key<'a>, Vec<usize>>,
+    calls: HashMap<Key<'a>, Vec<usize>>,
+    taken: Vec<bool>,
+}
+
+impl<'a> Results<'a> {
+    fn index(messages: &'a [ChatMessage<'a>]) -> Self {
+        let mut by_key: HashMap<Key<'a>, Vec<usize>> = HashMap::new();
+        let mut calls: HashMap<Key<'a>, Vec<usize>> = HashMap::new();
+        for (at, message) in messages.iter().enumerate() {
+            let key = match message.role {
+                ChatRole::Tool => {
+                    message.tool_call_id.as_deref().map(|id| Key::Id(Cow::Borrowed(id)))
+                }
+                ChatRole::Function => message.name.as_deref().map(Key::Name),
+                ChatRole::Assistant => {
+                    for call in calls_of(at, message) {
+                        calls.entry(call.key).or_default().push(at);
+                    }
+                    None
+                }
+                ChatRole::System | ChatRole::Developer | ChatRole::User => None,
+            };
+            if let Some(key) = key {
+                by_key.entry(key).or_default().push(at);
+            }
+        }
+        Self { by_key, calls, taken: vec![false; messages.len()] }
+    }
+
+    /// The first free result after `call`, but not beyond the next call of the same id: some
+    /// models count their ids from zero in every turn.
+    fn take(&mut self, key: &Key<'a>, call: usize) -> Option<usize> {
+        let until = self
+            .calls
+            .get(key)
+            .and_then(|calls| calls.iter().copied().find(|&at| at > call))
+            .unwrap_or(usize::MAX);
+        let found = self
+            .by_key
+            .get(key)?
+            .iter()
+            .copied()
+            .find(|&at| at > call && at < until && !self.taken[at])?;
+        self.taken[found] = true;
+        Some(found)
+    }
+
+    fn is_taken(&self, at: usize) -> bool {
+        self.taken[at]
+    }
+}

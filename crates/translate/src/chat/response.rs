@@ -1,0 +1,82 @@
+//! A whole Converse answer as a chat completion.
+
+use schema::converse::response::{ConverseResponse, OutputBlock, ToolUse};
+use schema::openai::chat::{AnsweredMessage, COMPLETION_OBJECT, ChatCompletion, Choice};
+use schema::openai::tool::{AnsweredCall, AnsweredFunction, CallKind};
+
+use crate::parts::stop::finish_reason;
+use crate::parts::usage;
+use crate::reply::CallShape;
+use crate::{Reply, Stamp};
+
+/// Translates an answer to the question that made `reply`. Every text block counts: citations cut
+/// one answer into many.
+pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> ChatCompletion {
+    let blocks = response.output.message.iter().flat_map(|message| &message.content);
+    let mut said = Said::default();
+    for block in blocks {
+        said.block(block, reply);
+    }
+    let finish_reason = finish_reason(&response.stop_reason, said.calls.len(), reply.calls);
+    let has_calls = !said.calls.is_empty();
+    let content = if said.text.is_empty() && has_calls { None } else { Some(said.text) };
+    let (tool_calls, function_call) = match reply.calls {
+        CallShape::Tools => (said.calls, None),
+        CallShape::Function => {
+            (Vec::new(), said.calls.into_iter().next().map(|call| call.function))
+        }
+    };
+    let message = AnsweredMessage {
+        role: "assistant",
+        content,
+        refusal: None,
+        reasoning_content: (!said.reasoning.is_empty()).then_some(said.reasoning),
+        tool_calls,
+        function_call,
+    };
+    ChatCompletion {
+        id: stamp.id,
+        object: COMPLETION_OBJECT,
+        created: stamp.created,
+        model: stamp.model,
+        choices: vec![Choice { index: 0, message, finish_reason, logprobs: None }],
+        usage: usage::openai(response.usage),
+    }
+}
+
+#[derive(Default)]
+struct Said {
+    text: String,
+    reasoning: String,
+    calls: Vec<AnsweredCall>,
+}
+
+impl Said {
+    fn block(&mut self, block: &OutputBlock<'_>, reply: &Reply) {
+        if let Some(text) = &block.text {
+            self.text.push_str(text);
+        }
+        for cited in block.citations_content.iter().flat_map(|cited| &cited.content) {
+            self.text.push_str(cited.text.as_deref().unwrap_or_default());
+        }
+        let reasoning =
+            block.reasoning_content.iter().filter_map(|one| one.reasoning_text.as_ref());
+        for reasoning in reasoning {
+            self.reasoning.push_str(&reasoning.text);
+        }
+        if let Some(call) = block.tool_use.as_ref().filter(|call| !call.is_server_side()) {
+            self.calls.push(answered(call, reply));
+        }
+    }
+}
+
+fn answered(call: &ToolUse<'_>, reply: &Reply) -> AnsweredCall {
+    AnsweredCall {
+        id: call.tool_use_id.to_string(),
+        kind: CallKind::Function,
+        function: AnsweredFunction {
+            name: reply.names.original(&call.name).to_owned(),
+            arguments: call.input.map_or("{}", |input| input.get()).to_owned(),
+        },
+    }
+}

@@ -1,0 +1,230 @@
+//! Bedrock's exceptions in OpenAI's terms: one table, plus the few messages that mean something
+//! narrower than their exception says. AWS's own words survive, without account ids and roles.
+
+use std::borrow::Cow;
+
+/// An error as an OpenAI client should see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    /// HTTP status, where there still is one to send.
+    pub status: u16,
+    /// The envelope's `type`.
+    pub kind: &'static str,
+    /// The envelope's `code`.
+    pub code: Option<&'static str>,
+    /// The envelope's `param`.
+    pub param: Option<&'static str>,
+    /// The envelope's `message`.
+    pub message: String,
+}
+
+const INVALID: &str = "invalid_request_error";
+const RATE: &str = "rate_limit_error";
+const SERVER: &str = "server_error";
+const UNAVAILABLE: &str = "service_unavailable_error";
+
+/// Exception, status for the client, type, code. Sources: botocore's service model for the names,
+/// OpenAI's error guide for the right-hand side.
+#[rustfmt::skip]
+const TABLE: &[(&str, u16, &str, Option<&str>)] = &[
+    ("ValidationException",                400, INVALID,     None),
+    ("ConflictException",                  400, INVALID,     None),
+    ("AccessDeniedException",              403, INVALID,     Some("insufficient_permissions")),
+    ("ResourceNotFoundException",          404, INVALID,     Some("model_not_found")),
+    ("UnknownOperationException",          404, INVALID,     Some("model_not_found")),
+    ("ThrottlingException",                429, RATE,        Some("rate_limit_exceeded")),
+    ("ServiceQuotaExceededException",      429, RATE,        Some("rate_limit_exceeded")),
+    ("ModelTimeoutException",              504, SERVER,      Some("model_timeout")),
+    ("ModelErrorException",                502, SERVER,      Some("model_error")),
+    ("ModelStreamErrorException",          502, SERVER,      Some("model_error")),
+    ("ModelNotReadyException",             503, UNAVAILABLE, Some("model_not_ready")),
+    ("InternalServerException",            500, SERVER,      Some("internal_error")),
+    ("ServiceUnavailableException",        503, UNAVAILABLE, Some("server_is_overloaded")),
+    // The gateway's own credentials: nothing the caller sent is wrong, so never 401 or 403.
+    ("UnrecognizedClientException",        503, UNAVAILABLE, Some("credentials_unavailable")),
+    ("InvalidClientTokenId",               503, UNAVAILABLE, Some("credentials_unavailable")),
+    ("ExpiredTokenException",              503, UNAVAILABLE, Some("credentials_unavailable")),
+    ("InvalidSignatureException",          503, UNAVAILABLE, Some("credentials_unavailable")),
+    ("SignatureDoesNotMatch",              503, UNAVAILABLE, Some("credentials_unavailable")),
+    ("IncompleteSignatureException",       503, UNAVAILABLE, Some("credentials_unavailable")),
+    ("MissingAuthenticationTokenException",503, UNAVAILABLE, Some("credentials_unavailable")),
+    ("RequestTimeTooSkewed",               503, UNAVAILABLE, Some("credentials_unavailable")),
+];
+
+/// Wordings that all mean "the prompt does not fit", in lower case. The last ones are providers'
+/// texts that Bedrock relays.
+const TOO_LONG: &[&str] = &[
+    "input is too long",
+    "prompt is too long",
+    "input tokens exceeded",
+    "too many input tokens",
+    "maximum context length",
+    "exceeds the model's context",
+    "exceed context limit",
+    "context window",
+    "exceeds the maximum number of tokens",
+    "exceeds the maximum length",
+    "too many total text bytes",
+];
+
+/// The error a client sees for an exception of Bedrock's, given by its name (in-stream names begin
+/// in lower case), the HTTP status it came with (0 inside a stream) and its message.
+pub fn from_exception(name: &str, status: u16, message: &str) -> ApiError {
+    let row = TABLE.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name));
+    let (status, kind, code) =
+        row.map_or_else(|| unknown(status), |&(_, status, kind, code)| (status, kind, code));
+    let message = mask(message);
+    let message = if message.is_empty() { name.to_owned() } else { message.into_owned() };
+    refine(ApiError { status, kind, code, param: None, message }, name)
+}
+
+/// An exception newer than the table is judged by its status alone.
+fn unknown(status: u16) -> (u16, &'static str, Option<&'static str>) {
+    match status {
+        429 => (429, RATE, Some("rate_limit_exceeded")),
+        503 => (503, UNAVAILABLE, Some("server_is_overloaded")),
+        400..=499 => (status, INVALID, None),
+        _ => (502, SERVER, Some("upstream_error")),
+    }
+}
+
+fn refine(mut error: ApiError, name: &str) -> ApiError {
+    let text = error.message.to_ascii_lowercase();
+    if error.code == Some("credentials_unavailable") {
+        error.message =
+            format!("The gateway's AWS credentials were refused ({name}): {}", error.message);
+    } else if error.status == 400 && TOO_LONG.iter().any(|wording| text.contains(wording)) {
+        error.code = Some("context_length_exceeded");
+        error.param = Some("messages");
+        error.message = format!(
+            "This model's maximum context length is exceeded; shorten the messages or lower max_tokens. Bedrock says: {}",
+            error.message
+        );
+    } else if text.contains("model identifier is invalid") {
+        error.status = 404;
+        error.code = Some("model_not_found");
+        error.param = Some("model");
+    } else if error.code == Some("model_not_found") {
+        error.param = Some("model");
+    }
+    error
+}
+
+/// Takes account ids (12 digits) and IAM or STS ARNs out of a message of AWS's.
+pub fn mask(message: &str) -> Cow<'_, str> {
+    let mut masked = Cow::Borrowed(message);
+    if message.contains("arn:aws") {
+        masked = Cow::Owned(mask_roles(message));
+    }
+    if has_account(&masked) {
+        masked = Cow::Owned(mask_accounts(&masked));
+    }
+    masked
+}
+
+fn mask_roles(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(at) = rest.find("arn:aws") {
+        let (before, arn) = rest.split_at(at);
+        let end = arn
+            .find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ')' | ']' | '}'))
+            .unwrap_or(arn.len());
+        let (arn, after) = arn.split_at(end);
+        out.push_str(before);
+        let service = arn.split(':').nth(2).unwrap_or_default();
+        if matches!(service, "iam" | "sts") {
+            out.push_str("<masked ARN>");
+        } else {
+            out.push_str(arn);
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+fn has_account(message: &str) -> bool {
+    digit_runs(message).any(|(_, run)| run.len() == 12)
+}
+
+fn mask_accounts(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    let mut written = 0;
+    for (at, run) in digit_runs(message).filter(|(_, run)| run.len() == 12) {
+        out.push_str(&message[written..at]);
+        out.push_str("<account>");
+        written = at + run.len();
+    }
+    out.push_str(&message[written..]);
+    out
+}
+
+/// Maximal runs of ASCII digits with their positions.
+fn digit_runs(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let start = from + text[from..].find(|c: char| c.is_ascii_digit())?;
+        let rest = &text[start..];
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        from = start + end;
+        Some((start, &rest[..end]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_maps_in_header_and_in_stream_spelling() {
+        for &(name, status, kind, code) in TABLE {
+            let in_stream = format!("{}{}", name[..1].to_lowercase(), &name[1..]);
+            for spelling in [name, &in_stream] {
+                let error = from_exception(spelling, 418, "words");
+                assert_eq!((error.status, error.kind, error.code), (status, kind, code), "{name}");
+                assert!(error.message.contains("words"), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_exceptions_follow_their_status() {
+        assert_eq!(from_exception("Newer", 429, "").status, 429);
+        assert_eq!(from_exception("Newer", 422, "").kind, INVALID);
+        assert_eq!(from_exception("Newer", 599, "").status, 502);
+        assert_eq!(from_exception("Newer", 0, "").code, Some("upstream_error"));
+    }
+
+    #[test]
+    fn context_overflow_is_recognised_in_its_wordings() {
+        for text in [
+            "Input is too long for requested model.",
+            "The model returned the following errors: prompt is too long: 208310 tokens > 200000 maximum",
+            "The model returned the following errors: Input Tokens Exceeded: Number of input tokens exceeds maximum length.",
+        ] {
+            let error = from_exception("ValidationException", 400, text);
+            assert_eq!(error.code, Some("context_length_exceeded"), "{text}");
+            assert!(error.message.starts_with("This model's maximum context length is"));
+            assert!(error.message.contains(text));
+        }
+    }
+
+    #[test]
+    fn a_wrong_model_is_a_404() {
+        let error =
+            from_exception("ValidationException", 400, "The provided model identifier is invalid.");
+        assert_eq!((error.status, error.param), (404, Some("model")));
+    }
+
+    #[test]
+    fn accounts_and_roles_are_masked_and_nothing_else() {
+        let text = "User: arn:aws:sts::123456789012:assumed-role/app/i-1 is not authorized on resource: arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.x after 1234567890123 tries";
+        let masked = mask(text);
+        assert!(!masked.contains("123456789012:"), "{masked}");
+        assert!(!masked.contains("assumed-role"), "{masked}");
+        assert!(masked.contains("arn:aws:bedrock:us-east-1:<account>:inference-profile/us.x"));
+        assert!(masked.contains("1234567890123 tries"));
+        assert!(matches!(mask("nothing to hide"), Cow::Borrowed(_)));
+    }
+}

@@ -1,0 +1,9 @@
+//! What the dialects share: media, tools, parameters, turns, stop reasons, usage. Parts, not a
+//! middle language: each works on Bedrock's own shapes.
+
+pub(crate) mod media;
+pub(crate) mod params;
+pub(crate) mod stop;
+pub(crate) mod tools;
+pub(crate) mod turns;
+pub(crate) mod usage;

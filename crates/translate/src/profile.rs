@@ -1,0 +1,67 @@
+//! What one model accepts on Converse. A quirk is a knob here and a row in the catalogue; no model
+//! is ever named in code. The default is optimistic: a model nobody has described gets everything.
+
+/// The knobs of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Where a system prompt goes.
+    pub system: SystemPrompt,
+    /// Whether a conversation may begin with the assistant.
+    pub leading_assistant: bool,
+    /// What a user turn may hold beside tool results.
+    pub beside_tool_result: BesideToolResult,
+    /// Which tool choices the model knows.
+    pub tool_choice: ToolChoices,
+    /// How "call no tool" is said while tools must be declared.
+    pub no_tool: NoTool,
+}
+
+/// Where a system prompt goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SystemPrompt {
+    /// Into `system`.
+    Native,
+    /// The model has none: it opens the first user turn.
+    InUserTurn,
+}
+
+/// What a user turn may hold beside tool results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BesideToolResult {
+    /// Anything.
+    Anything,
+    /// Nothing: the rest goes into a turn of its own.
+    Nothing,
+}
+
+/// Which forms of `toolChoice` a model knows, from the poorest to the richest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ToolChoices {
+    /// Only `auto`.
+    Auto,
+    /// `auto` and `any`.
+    Any,
+    /// Also a tool by name.
+    Named,
+}
+
+/// How "call no tool" is said while tools must be declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoTool {
+    /// It cannot be said.
+    Unsaid,
+    /// By `additionalModelRequestFields.tool_choice = {"type": "none"}`.
+    ChoiceField,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            system: SystemPrompt::Native,
+            leading_assistant: false,
+            beside_tool_result: BesideToolResult::Anything,
+            tool_choice: ToolChoices::Named,
+            no_tool: NoTool::Unsaid,
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What the answer half must remember of the question half.
+
+use crate::parts::tools::Names;
+
+/// Made by the question, spent by the answer. It owns everything it holds, because the request body
+/// is gone by the time the last event arrives.
+#[derive(Debug, Clone, Default)]
+pub struct Reply {
+    pub(crate) names: Names,
+    pub(crate) include_usage: bool,
+    pub(crate) calls: CallShape,
+}
+
+/// How tool calls are written back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum CallShape {
+    /// `tool_calls`.
+    #[default]
+    Tools,
+    /// `function_call`, for a request that used the deprecated `functions`.
+    Function,
+}
+
+/// What identifies one answer: values that only the caller can make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
+    /// `chatcmpl-...`, the same in every chunk.
+    pub id: String,
+    /// Unix seconds, the same in every chunk.
+    pub created: u32,
+    /// The model as the caller named it.
+    pub model: String,
+}
