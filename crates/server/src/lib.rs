@@ -1,1 +1,21 @@
-//! Scaffold.
+//! Outcrop: an OpenAI-compatible gateway on AWS Bedrock. actix-web in front, one signed transport
+//! behind, pure translation between. The order of a request is told in `routes::chat`.
+
+pub mod bedrock;
+
+mod app;
+mod body;
+mod catalogue;
+mod cli;
+mod config;
+mod error;
+mod exchange;
+mod log;
+mod pump;
+mod routes;
+mod serve;
+mod shutdown;
+
+pub use cli::{Cli, run};
+pub use config::{Config, Problem, Problems, Sources};
+pub use serve::{ServeError, Serving, serve};

@@ -1,0 +1,28 @@
+//! Bedrock behind: one signed transport that carries everything hot.
+//!
+//! `aws-config` finds credentials, region and endpoints; the SDK itself is asked which host and which
+//! kind of authentication it would use; from there on the request is ours: signed here, sent over one
+//! hyper pool per worker, answered as bytes or as checked event-stream frames. Retries and fallbacks
+//! belong to the router above: this module resends only what cannot have been answered.
+
+mod account;
+mod answer;
+mod clock;
+mod connect;
+mod credentials;
+mod endpoint;
+mod error;
+mod frames;
+mod probe;
+mod send;
+mod sign;
+
+pub use account::{
+    Account, AccountKeys, AccountSecret, CredentialSource, Setup, SetupError, Timeouts,
+};
+pub use answer::{Answer, EventStream};
+pub use credentials::CredentialsError;
+pub use endpoint::{Endpoint, InvalidModelId, Service, model_path};
+pub use error::{Exception, Failure, Phase, ProtocolError, ServiceError};
+pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME};
+pub use send::{Call, Kind, Transport};

@@ -1,0 +1,172 @@
+//! The answer of a call: its head, and a body that is read whole, in chunks, or as event-stream frames,
+//! under the idle and total limits. Dropping it closes the connection unless it was read to its end.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::{Instant, timeout_at};
+
+use super::connect::chain;
+use super::error::{Failure, Phase, ProtocolError, header_text};
+use super::frames::{Frame, FrameDecoder};
+
+const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
+
+/// A successful answer (2xx) whose body has not been read yet.
+#[derive(Debug)]
+pub struct Answer {
+    /// Always a 2xx.
+    pub status: StatusCode,
+    /// Response headers as received.
+    pub headers: HeaderMap,
+    /// `x-amzn-requestid`.
+    pub request_id: Option<String>,
+    body: Incoming,
+    idle: Duration,
+    deadline: Instant,
+}
+
+impl Answer {
+    pub(super) fn new(
+        response: http::Response<Incoming>,
+        idle: Duration,
+        deadline: Instant,
+    ) -> Self {
+        let (head, body) = response.into_parts();
+        let request_id = header_text(&head.headers, "x-amzn-requestid");
+        Self { status: head.status, headers: head.headers, request_id, body, idle, deadline }
+    }
+
+    /// The next piece of the body as it came; `None` at its declared end.
+    ///
+    /// # Errors
+    /// [`Failure::Truncated`] if the connection goes first, [`Failure::Timeout`] for silence.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let idle_end = Instant::now() + self.idle;
+            let limit = idle_end.min(self.deadline);
+            match timeout_at(limit, self.body.frame()).await {
+                Err(_) if limit == self.deadline => return Err(Failure::Timeout(Phase::Total)),
+                Err(_) => return Err(Failure::Timeout(Phase::Idle)),
+                Ok(None) => return Ok(None),
+                Ok(Some(Err(error))) => return Err(Failure::Truncated(chain(&error))),
+                Ok(Some(Ok(frame))) => {
+                    if let Ok(data) = frame.into_data()
+                        && !data.is_empty()
+                    {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The whole body, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`Answer::chunk`], and [`ProtocolError::TooLarge`].
+    pub async fn bytes(mut self, limit: usize) -> Result<Bytes, Failure> {
+        self.refuse_encoding()?;
+        self.collect(limit).await
+    }
+
+    pub(super) async fn collect(&mut self, limit: usize) -> Result<Bytes, Failure> {
+        let too_large = || Failure::from(ProtocolError::TooLarge(limit));
+        if self.body.size_hint().lower() > limit as u64 {
+            return Err(too_large());
+        }
+        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
+        // The usual answer is one chunk, which needs no copy.
+        let Some(second) = self.chunk().await? else {
+            return if first.len() > limit { Err(too_large()) } else { Ok(first) };
+        };
+        let mut all = BytesMut::from(first);
+        let mut next = Some(second);
+        while let Some(chunk) = next {
+            all.extend_from_slice(&chunk);
+            if all.len() > limit {
+                return Err(too_large());
+            }
+            next = self.chunk().await?;
+        }
+        Ok(all.freeze())
+    }
+
+    /// Reads the body as event-stream frames.
+    ///
+    /// # Errors
+    /// [`ProtocolError::ContentType`] if the answer is not declared to be an event stream.
+    pub fn events(self) -> Result<EventStream, Failure> {
+        self.refuse_encoding()?;
+        let found = self.headers.get(CONTENT_TYPE);
+        if !found.is_some_and(is_event_stream) {
+            let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+            return Err(ProtocolError::ContentType {
+                expected: EVENT_STREAM,
+                found: found.unwrap_or_default(),
+            }
+            .into());
+        }
+        Ok(EventStream { answer: self, decoder: FrameDecoder::new() })
+    }
+
+    /// No encoding was asked for, so none can be understood.
+    fn refuse_encoding(&self) -> Result<(), Failure> {
+        match self.headers.get(CONTENT_ENCODING) {
+            Some(encoding) if encoding != "identity" => Err(ProtocolError::ContentType {
+                expected: "a body without content-encoding",
+                found: String::from_utf8_lossy(encoding.as_bytes()).into_owned(),
+            }
+            .into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_event_stream(value: &HeaderValue) -> bool {
+    let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM.as_bytes())
+}
+
+/// The frames of a streamed answer, checked one by one.
+#[derive(Debug)]
+pub struct EventStream {
+    answer: Answer,
+    decoder: FrameDecoder,
+}
+
+impl EventStream {
+    /// The next frame; `None` at the end of the body. Whether that is the end of the *answer* is for
+    /// the reader to judge: a message without its stop event is incomplete.
+    ///
+    /// # Errors
+    /// As [`Answer::chunk`], and [`Failure::Frame`] for invalid or incomplete frames.
+    pub async fn next(&mut self) -> Result<Option<Frame>, Failure> {
+        loop {
+            if let Some(frame) = self.decoder.next()? {
+                return Ok(Some(frame));
+            }
+            match self.answer.chunk().await? {
+                Some(chunk) => self.decoder.push(chunk),
+                None => {
+                    self.decoder.finish()?;
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// `x-amzn-requestid`.
+    pub fn request_id(&self) -> Option<&str> {
+        self.answer.request_id.as_deref()
+    }
+
+    /// Response headers as received.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.answer.headers
+    }
+}

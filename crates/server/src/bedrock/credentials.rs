@@ -1,0 +1,297 @@
+//! One cache of credentials for the process: read without a lock, refreshed ahead of expiry by a
+//! single fetch whoever asks, and kept a while longer when the refresh fails, because the source
+//! being down for a minute is no reason to refuse calls that AWS may still accept.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use arc_swap::ArcSwapOption;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::token::{ProvideToken, SharedTokenProvider};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::identity::Identity;
+use http::HeaderValue;
+use tokio::task::AbortHandle;
+
+use super::clock::Clock;
+
+/// How long before expiry a refresh begins; a quarter of the lifetime for short-lived credentials.
+const REFRESH_AHEAD: Duration = Duration::from_secs(5 * 60);
+/// Least extension of the last good credentials when a refresh fails.
+const EXTENSION: Duration = Duration::from_secs(10 * 60);
+/// Spread added to it, so that a fleet does not come back in step.
+const EXTENSION_SPREAD_SECONDS: u64 = 5 * 60;
+/// Time between refresh attempts while living on an extension.
+const NEXT_ATTEMPT: Duration = Duration::from_secs(30);
+/// After a failed fetch, and after a refresh that brought the same keys again, the source is left
+/// alone this long: a stream of failing calls must not become a stream of fetches.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// No credentials could be had. The text names the reason the provider gave, never a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no usable AWS credentials: {0}")]
+pub struct CredentialsError(pub String);
+
+/// What authorises a request.
+#[derive(Clone)]
+pub(super) enum Proof {
+    /// Access keys, ready for the signer.
+    Keys { identity: Identity, keys: Credentials },
+    /// The complete `authorization` header of a bearer key.
+    Bearer(HeaderValue),
+}
+
+impl Proof {
+    pub(super) fn keys(keys: Credentials) -> Self {
+        Self::Keys { identity: keys.clone().into(), keys }
+    }
+
+    pub(super) fn bearer(token: &str) -> Result<Self, CredentialsError> {
+        let mut header = HeaderValue::from_str(&format!("Bearer {token}"))
+            .map_err(|_| CredentialsError("the bearer key is no header value".to_owned()))?;
+        header.set_sensitive(true);
+        Ok(Self::Bearer(header))
+    }
+
+    fn is_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Keys { keys: a, .. }, Self::Keys { keys: b, .. }) => {
+                a.access_key_id() == b.access_key_id()
+                    && a.secret_access_key() == b.secret_access_key()
+                    && a.session_token() == b.session_token()
+            }
+            (Self::Bearer(a), Self::Bearer(b)) => a == b,
+            (Self::Keys { .. }, Self::Bearer(_)) | (Self::Bearer(_), Self::Keys { .. }) => false,
+        }
+    }
+}
+
+/// Credentials in force, and when to look for newer ones.
+pub(super) struct Grant {
+    pub(super) proof: Proof,
+    /// `None`: they do not expire.
+    usable_until: Option<SystemTime>,
+    refresh_at: Option<SystemTime>,
+    /// Set if the refresh that gave them was forced and brought nothing new.
+    confirmed: Option<Instant>,
+}
+
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grant").field("usable_until", &self.usable_until).finish_non_exhaustive()
+    }
+}
+
+/// Where credentials come from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    Keys(SharedCredentialsProvider),
+    Token(SharedTokenProvider),
+}
+
+#[derive(Debug)]
+pub(super) struct CredentialCache {
+    source: Source,
+    clock: Arc<Clock>,
+    /// Bound on one fetch.
+    limit: Duration,
+    current: ArcSwapOption<Grant>,
+    /// Held during a fetch; holds the last failure.
+    gate: tokio::sync::Mutex<Option<Refusal>>,
+    /// Fetches finished, for those who waited at the gate.
+    finished: AtomicU64,
+    in_background: AtomicBool,
+    background: Mutex<Option<AbortHandle>>,
+}
+
+#[derive(Debug)]
+struct Refusal {
+    error: CredentialsError,
+    at: Instant,
+}
+
+/// What a failed fetch does to credentials that were good so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OnFailure {
+    Extend,
+    Discard,
+}
+
+impl CredentialCache {
+    pub(super) fn new(source: Source, clock: Arc<Clock>, limit: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            source,
+            clock,
+            limit,
+            current: ArcSwapOption::empty(),
+            gate: tokio::sync::Mutex::new(None),
+            finished: AtomicU64::new(0),
+            in_background: AtomicBool::new(false),
+            background: Mutex::new(None),
+        })
+    }
+
+    /// Credentials to sign with now. Waits only if there are none, or only expired ones.
+    pub(super) async fn current(self: &Arc<Self>) -> Result<Arc<Grant>, CredentialsError> {
+        let now = self.clock.now();
+        match self.current.load_full() {
+            Some(grant) if grant.usable_until.is_none_or(|end| now < end) => {
+                if grant.refresh_at.is_some_and(|due| due <= now) {
+                    self.refresh_in_background();
+                }
+                Ok(grant)
+            }
+            stale => self.fetch(stale.as_ref(), OnFailure::Extend).await,
+        }
+    }
+
+    /// Newer credentials in place of those the service refused. `Ok(None)`: there are none newer, so
+    /// the refusal stands.
+    pub(super) async fn replace(
+        self: &Arc<Self>,
+        refused: &Arc<Grant>,
+    ) -> Result<Option<Arc<Grant>>, CredentialsError> {
+        if refused.confirmed.is_some_and(|at| at.elapsed() < PAUSE) {
+            return Ok(None);
+        }
+        let newer = self.fetch(Some(refused), OnFailure::Discard).await?;
+        Ok((!newer.proof.is_same_as(&refused.proof)).then_some(newer))
+    }
+
+    /// Ends a refresh in the background; called by the owner when it goes away.
+    pub(super) fn stop(&self) {
+        let task = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+
+    fn refresh_in_background(self: &Arc<Self>) {
+        if self.in_background.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let running = Background(Arc::clone(self));
+        let task = tokio::spawn(async move {
+            let seen = running.0.current.load_full();
+            // A failure is remembered by the fetch and shows when the extension ends.
+            if let Err(error) = running.0.fetch(seen.as_ref(), OnFailure::Extend).await {
+                log::warn!("{error}");
+            }
+        });
+        *self.background.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
+    }
+
+    /// Fetches in place of `stale`, unless somebody else did so while we waited for our turn.
+    async fn fetch(
+        &self,
+        stale: Option<&Arc<Grant>>,
+        on_failure: OnFailure,
+    ) -> Result<Arc<Grant>, CredentialsError> {
+        let finished_before = self.finished.load(Ordering::Acquire);
+        let mut last_refusal = self.gate.lock().await;
+        if let Some(newer) = self.current.load_full().filter(|now| !is_same(Some(now), stale)) {
+            return Ok(newer);
+        }
+        if let Some(refusal) = &*last_refusal
+            && (finished_before != self.finished.load(Ordering::Acquire)
+                || refusal.at.elapsed() < PAUSE)
+        {
+            return Err(refusal.error.clone());
+        }
+        let outcome = self.ask_source().await;
+        self.finished.fetch_add(1, Ordering::AcqRel);
+        match outcome {
+            Ok(mut grant) => {
+                let same = stale.is_some_and(|stale| stale.proof.is_same_as(&grant.proof));
+                if on_failure == OnFailure::Discard && same {
+                    grant.confirmed = Some(Instant::now());
+                }
+                *last_refusal = None;
+                let grant = Arc::new(grant);
+                self.current.store(Some(Arc::clone(&grant)));
+                Ok(grant)
+            }
+            Err(error) => {
+                if on_failure == OnFailure::Extend
+                    && let Some(extended) = stale.and_then(|stale| self.extended(stale))
+                {
+                    log::warn!("{error}; the last good credentials stay in use");
+                    self.current.store(Some(Arc::clone(&extended)));
+                    return Ok(extended);
+                }
+                self.current.store(None);
+                *last_refusal = Some(Refusal { error: error.clone(), at: Instant::now() });
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask_source(&self) -> Result<Grant, CredentialsError> {
+        let answer = tokio::time::timeout(self.limit, async {
+            match &self.source {
+                Source::Keys(provider) => {
+                    let keys = provider.provide_credentials().await.map_err(|e| reason(&e))?;
+                    Ok((keys.expiry(), Proof::keys(keys)))
+                }
+                Source::Token(provider) => {
+                    let token = provider.provide_token().await.map_err(|e| reason(&e))?;
+                    Ok((token.expiration(), Proof::bearer(token.token())?))
+                }
+            }
+        });
+        let (expiry, proof) = answer
+            .await
+            .map_err(|_| CredentialsError(format!("no answer within {:?}", self.limit)))??;
+        let now = self.clock.now();
+        let refresh_at = expiry.map(|end| {
+            let lifetime = end.duration_since(now).unwrap_or_default();
+            end.checked_sub(REFRESH_AHEAD.min(lifetime / 4)).unwrap_or(end)
+        });
+        Ok(Grant { proof, usable_until: expiry, refresh_at, confirmed: None })
+    }
+
+    fn extended(&self, grant: &Grant) -> Option<Arc<Grant>> {
+        let now = self.clock.now();
+        let spread = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        let extension =
+            EXTENSION + Duration::from_secs(u64::from(spread) % EXTENSION_SPREAD_SECONDS);
+        Some(Arc::new(Grant {
+            proof: grant.proof.clone(),
+            usable_until: Some(grant.usable_until?.max(now + extension)),
+            refresh_at: Some(now + NEXT_ATTEMPT),
+            confirmed: None,
+        }))
+    }
+}
+
+/// Marks a refresh in the background; its end is seen however it comes, also by a runtime going away.
+struct Background(Arc<CredentialCache>);
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.0.in_background.store(false, Ordering::Release);
+    }
+}
+
+fn is_same(a: Option<&Arc<Grant>>, b: Option<&Arc<Grant>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+/// The chain of causes in one line. Only `Display` texts: debug output of providers is not ours to vet.
+fn reason(error: &(dyn std::error::Error + 'static)) -> CredentialsError {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    CredentialsError(text.chars().take(300).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,448 @@
+//! What can go wrong between us and Bedrock, as one type that knows nothing of our own HTTP side.
+//! The exception table here is the only place where an AWS exception name meets a status.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::credentials::CredentialsError;
+use super::frames::FrameError;
+
+/// Characters of a body that is not Bedrock's which are kept for the log.
+const EXCERPT: usize = 200;
+
+/// Why a call has no answer, or why its answer stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Bedrock answered with an error of its own.
+    #[error("{0}")]
+    Service(Box<ServiceError>),
+    /// No TCP connection: refused, unreachable, or the name does not resolve.
+    #[error("cannot connect to the endpoint: {0}")]
+    Connect(String),
+    /// The TLS handshake failed, or the trust roots cannot be loaded.
+    #[error("TLS with the endpoint failed: {0}")]
+    Tls(String),
+    /// The connection closed before the head of the answer. Whether the call was processed is unknown.
+    #[error("the endpoint closed the connection before answering: {0}")]
+    Closed(String),
+    /// One of the time limits ran out.
+    #[error("timed out {0}")]
+    Timeout(Phase),
+    /// The connection closed in the middle of the body.
+    #[error("the answer was cut short: {0}")]
+    Truncated(String),
+    /// The event stream carries bytes that are not a valid frame.
+    #[error("invalid event-stream frame: {0}")]
+    Frame(#[from] FrameError),
+    /// No usable credentials.
+    #[error("{0}")]
+    Credentials(#[from] CredentialsError),
+    /// The other side speaks, but not like Bedrock.
+    #[error("{0}")]
+    Protocol(#[from] ProtocolError),
+    /// The call cannot be expressed as an HTTP request: an invalid path, query or header.
+    #[error("the call cannot be sent: {0}")]
+    Request(String),
+}
+
+/// The time limit that ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// TCP and TLS set-up.
+    Connect,
+    /// From sending to the head of the answer.
+    FirstByte,
+    /// Between two pieces of the body.
+    Idle,
+    /// The whole call.
+    Total,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connecting to the endpoint",
+            Self::FirstByte => "waiting for the first byte of the answer",
+            Self::Idle => "waiting for more of the answer",
+            Self::Total => "because the call took longer than its total limit",
+        })
+    }
+}
+
+/// An answer that is not in Bedrock's protocol. Texts are for the log, never for a client.
+#[derive(Debug, thiserror::Error)]
+pub enum ProtocolError {
+    /// An error status whose body is not an AWS error, typically a page from a proxy in between.
+    #[error("status {status} with a body that is not an AWS error: {excerpt:?}")]
+    ErrorPage {
+        /// HTTP status of the page.
+        status: u16,
+        /// Its first 200 characters.
+        excerpt: String,
+        /// `Retry-After`, if the page came with one.
+        retry_after: Option<Duration>,
+    },
+    /// A redirect or an informational status; redirects are never followed.
+    #[error("unexpected status {0}")]
+    Status(u16),
+    /// The body is not of the type the operation declares.
+    #[error("expected {expected}, the answer is {found:?}")]
+    ContentType {
+        /// What was wanted.
+        expected: &'static str,
+        /// The `content-type` (or `content-encoding`) header found.
+        found: String,
+    },
+    /// The body exceeds the caller's limit, in bytes.
+    #[error("the answer is longer than {0} bytes")]
+    TooLarge(usize),
+    /// The head of the answer is not HTTP.
+    #[error("malformed HTTP: {0}")]
+    Malformed(String),
+}
+
+/// An error answered by Bedrock, before or inside a stream.
+#[derive(Debug, Clone)]
+pub struct ServiceError {
+    /// HTTP status: from the wire, or from the exception table for an in-stream exception.
+    pub status: u16,
+    /// Which exception.
+    pub exception: Exception,
+    /// AWS's text, as sent; it may quote account ids and role ARNs.
+    pub message: String,
+    /// `x-amzn-requestid`.
+    pub request_id: Option<String>,
+    /// How long AWS asks to wait.
+    pub retry_after: Option<Duration>,
+    /// Status the model's own provider gave (`ModelErrorException`, `ModelStreamErrorException`).
+    pub original_status: Option<u16>,
+    /// All response headers, for a native relay. Empty for an in-stream exception.
+    pub headers: HeaderMap,
+    /// The body as received, for a native relay.
+    pub body: Bytes,
+}
+
+impl std::fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}): {}", self.exception, self.status, self.message)
+    }
+}
+
+impl std::error::Error for ServiceError {}
+
+impl From<ServiceError> for Failure {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(Box::new(error))
+    }
+}
+
+impl ServiceError {
+    /// Reads an answer with a 4xx or 5xx status.
+    pub(super) fn read(status: u16, headers: HeaderMap, body: Bytes) -> Failure {
+        let parsed: Option<ErrorBody> = serde_json::from_slice(&body).ok();
+        let named = header_text(&headers, "x-amzn-errortype");
+        let retry_after = retry_after(&headers);
+        if parsed.is_none() && named.is_none() {
+            let excerpt = String::from_utf8_lossy(&body).chars().take(EXCERPT).collect();
+            return ProtocolError::ErrorPage { status, excerpt, retry_after }.into();
+        }
+        let parsed = parsed.unwrap_or_default();
+        let name = named.or_else(|| parsed.name()).unwrap_or_default();
+        Self {
+            status,
+            exception: Exception::from_name(&name),
+            message: parsed.message.or(parsed.capital_message).unwrap_or_default(),
+            request_id: header_text(&headers, "x-amzn-requestid"),
+            retry_after,
+            original_status: parsed.original_status,
+            headers,
+            body,
+        }
+        .into()
+    }
+
+    /// Reads an exception frame: its name (camelCase on the wire) and its payload.
+    /// No status is sent inside a stream, so the table gives it; an unknown exception counts as 500.
+    pub fn from_event(name: &str, payload: &Bytes) -> Self {
+        let exception = Exception::from_name(name);
+        let parsed: ErrorBody = serde_json::from_slice(payload).unwrap_or_default();
+        Self {
+            status: exception.status().unwrap_or(500),
+            message: parsed
+                .message
+                .or(parsed.capital_message)
+                .or(parsed.original_message)
+                .unwrap_or_default(),
+            exception,
+            request_id: None,
+            retry_after: None,
+            original_status: parsed.original_status,
+            headers: HeaderMap::new(),
+            body: payload.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ErrorBody {
+    message: Option<String>,
+    #[serde(rename = "Message")]
+    capital_message: Option<String>,
+    #[serde(rename = "__type")]
+    kind: Option<String>,
+    code: Option<Value>,
+    #[serde(rename = "originalStatusCode")]
+    original_status: Option<u16>,
+    #[serde(rename = "originalMessage")]
+    original_message: Option<String>,
+}
+
+impl ErrorBody {
+    fn name(&self) -> Option<String> {
+        self.kind.clone().or_else(|| self.code.as_ref()?.as_str().map(ToOwned::to_owned))
+    }
+}
+
+pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
+}
+
+/// `Retry-After` in whole seconds (the date form is not used by AWS), else AWS's own header in milliseconds.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let number = |name| header_text(headers, name)?.trim().parse::<u32>().ok();
+    number("retry-after")
+        .map(|seconds| Duration::from_secs(seconds.into()))
+        .or_else(|| number("x-amz-retry-after").map(|ms| Duration::from_millis(ms.into())))
+}
+
+macro_rules! exceptions {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:literal $(, alias $alias:literal)*;)*) => {
+        /// The AWS exceptions we know by name. Open: a new one is [`Exception::Unknown`].
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub enum Exception {
+            $($(#[$doc])* $variant,)*
+            /// A name that is not in the table; empty if the answer named none.
+            Unknown(String),
+        }
+
+        impl Exception {
+            /// Every row of the table: exception, name on the wire, HTTP status.
+            pub const TABLE: &[(Self, &str, u16)] = &[$((Self::$variant, $name, $status)),*];
+
+            fn known(name: &str) -> Option<Self> {
+                match name {
+                    $($name $(| $alias)* => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+
+            /// Name as AWS writes it in `x-amzn-errortype`; empty if none was sent.
+            pub fn name(&self) -> &str {
+                match self {
+                    $(Self::$variant => $name,)*
+                    Self::Unknown(name) => name,
+                }
+            }
+
+            /// The HTTP status the exception is modelled with; `None` for an unknown one.
+            pub fn status(&self) -> Option<u16> {
+                match self {
+                    $(Self::$variant => Some($status),)*
+                    Self::Unknown(_) => None,
+                }
+            }
+        }
+    };
+}
+
+exceptions! {
+    /// The caller may not do this, or has no access to the model.
+    AccessDenied = "AccessDeniedException", 403, alias "AccessDenied", alias "NotAuthorized";
+    /// No such model, profile or resource; also end-of-life models.
+    ResourceNotFound = "ResourceNotFoundException", 404;
+    /// The request is invalid.
+    Validation = "ValidationException", 400, alias "ValidationError";
+    /// A quota of the account is used up.
+    ServiceQuotaExceeded = "ServiceQuotaExceededException", 400;
+    /// The resource is in a state that excludes the operation.
+    Conflict = "ConflictException", 400;
+    /// The model took too long.
+    ModelTimeout = "ModelTimeoutException", 408;
+    /// The model failed.
+    ModelError = "ModelErrorException", 424;
+    /// The model failed while streaming.
+    ModelStreamError = "ModelStreamErrorException", 424;
+    /// The model is being loaded.
+    ModelNotReady = "ModelNotReadyException", 429;
+    /// Too many requests or tokens.
+    Throttling = "ThrottlingException", 429, alias "Throttling", alias "TooManyRequestsException",
+        alias "RequestLimitExceeded";
+    /// Bedrock failed.
+    InternalServer = "InternalServerException", 500, alias "InternalFailure",
+        alias "InternalServerError";
+    /// Bedrock is overloaded or down.
+    ServiceUnavailable = "ServiceUnavailableException", 503, alias "ServiceUnavailable";
+    /// Another service Bedrock depends on failed (agent runtime).
+    DependencyFailed = "DependencyFailedException", 424;
+    /// Bad answer from a dependency (agent runtime).
+    BadGateway = "BadGatewayException", 502;
+    /// The resource is in use (control plane).
+    ResourceInUse = "ResourceInUseException", 400;
+    /// Too many tags (control plane).
+    TooManyTags = "TooManyTagsException", 400;
+    /// The access key or session token is not known.
+    UnrecognizedClient = "UnrecognizedClientException", 403, alias "UnrecognizedClient",
+        alias "InvalidClientTokenId";
+    /// The session token has expired.
+    ExpiredToken = "ExpiredTokenException", 403, alias "ExpiredToken";
+    /// The signature does not match, or is too old or too new.
+    InvalidSignature = "InvalidSignatureException", 403, alias "SignatureDoesNotMatch";
+    /// The signing time is too far from the service's clock.
+    RequestTimeTooSkewed = "RequestTimeTooSkewed", 403, alias "RequestTimeTooSkewedException",
+        alias "RequestExpired", alias "RequestInTheFuture";
+    /// The request carries no authentication.
+    MissingAuthenticationToken = "MissingAuthenticationTokenException", 403,
+        alias "MissingAuthenticationToken";
+    /// The authorization header is malformed.
+    IncompleteSignature = "IncompleteSignatureException", 400, alias "IncompleteSignature";
+    /// No such operation at this path.
+    UnknownOperation = "UnknownOperationException", 404;
+    /// The body is not what the operation reads.
+    Serialization = "SerializationException", 400;
+}
+
+impl std::fmt::Display for Exception {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.name().is_empty() { "unnamed error" } else { self.name() })
+    }
+}
+
+impl Exception {
+    /// Reads a name in any of its spellings: with the `:http://...` suffix of the header, behind a
+    /// `namespace#`, or starting in lower case as inside streams.
+    pub fn from_name(raw: &str) -> Self {
+        let name = raw.split(':').next().unwrap_or_default();
+        let name = name.rsplit('#').next().unwrap_or_default().trim();
+        let mut chars = name.chars();
+        let name: String = match chars.next() {
+            Some(first) => first.to_ascii_uppercase().to_string() + chars.as_str(),
+            None => String::new(),
+        };
+        Self::known(&name).unwrap_or(Self::Unknown(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(failure: Failure) -> ServiceError {
+        match failure {
+            Failure::Service(error) => *error,
+            other => panic!("expected a service error, got {other:?}"),
+        }
+    }
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn the_table_reads_every_spelling_of_every_name() {
+        for (exception, name, status) in Exception::TABLE {
+            let camel = name[..1].to_lowercase() + &name[1..];
+            let suffixed = format!("{name}:http://internal.amazon.com/coral/com.amazon.bedrock/");
+            for spelling in [*name, &camel, &suffixed, &format!("com.amazon.bedrock#{name}")] {
+                assert_eq!(&Exception::from_name(spelling), exception, "{spelling}");
+            }
+            assert_eq!((exception.name(), exception.status()), (*name, Some(*status)));
+        }
+        let expected = [
+            ("AccessDeniedException", 403),
+            ("ResourceNotFoundException", 404),
+            ("ValidationException", 400),
+            ("ServiceQuotaExceededException", 400),
+            ("ConflictException", 400),
+            ("ModelTimeoutException", 408),
+            ("ModelErrorException", 424),
+            ("ModelStreamErrorException", 424),
+            ("ModelNotReadyException", 429),
+            ("ThrottlingException", 429),
+            ("InternalServerException", 500),
+            ("ServiceUnavailableException", 503),
+            ("UnrecognizedClientException", 403),
+        ];
+        for (name, status) in expected {
+            assert_eq!(Exception::from_name(name).status(), Some(status), "{name}");
+        }
+        assert_eq!(
+            Exception::from_name("brandNewException"),
+            Exception::Unknown("BrandNewException".into())
+        );
+    }
+
+    #[test]
+    fn an_error_answer_keeps_name_message_id_and_retry_after() {
+        let headers = headers(&[
+            ("x-amzn-errortype", "ThrottlingException:http://internal.amazon.com/coral/x/"),
+            ("x-amzn-requestid", "abc"),
+            ("retry-after", "7"),
+        ]);
+        let error = service(ServiceError::read(
+            429,
+            headers,
+            Bytes::from_static(b"{\"Message\":\"Too many requests\"}"),
+        ));
+        assert_eq!(error.exception, Exception::Throttling);
+        assert_eq!(error.message, "Too many requests");
+        assert_eq!(error.request_id.as_deref(), Some("abc"));
+        assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn the_body_names_the_exception_where_the_header_does_not() {
+        let body = br#"{"__type":"com.amazon#ValidationException","message":"bad"}"#;
+        let error = service(ServiceError::read(400, HeaderMap::new(), Bytes::from_static(body)));
+        assert_eq!((error.exception, error.message.as_str()), (Exception::Validation, "bad"));
+        let body = br#"{"code":"ExpiredTokenException","message":"m"}"#;
+        let error = service(ServiceError::read(403, HeaderMap::new(), Bytes::from_static(body)));
+        assert_eq!(error.exception, Exception::ExpiredToken);
+        let body = br#"{"message":"Forbidden","code":17}"#;
+        let error = service(ServiceError::read(403, HeaderMap::new(), Bytes::from_static(body)));
+        assert_eq!(error.exception, Exception::Unknown(String::new()));
+    }
+
+    #[test]
+    fn a_page_of_a_proxy_is_not_a_service_error() {
+        let page = format!("<html>{}</html>", "é".repeat(400));
+        match ServiceError::read(502, headers(&[("retry-after", "2")]), page.into()) {
+            Failure::Protocol(ProtocolError::ErrorPage { status, excerpt, retry_after }) => {
+                assert_eq!((status, excerpt.chars().count()), (502, 200));
+                assert_eq!(retry_after, Some(Duration::from_secs(2)));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_empty_body_with_the_type_header_is_a_service_error() {
+        let headers = headers(&[("x-amzn-errortype", "ServiceUnavailableException")]);
+        let error = service(ServiceError::read(503, headers, Bytes::new()));
+        assert_eq!(error.exception, Exception::ServiceUnavailable);
+    }
+
+    #[test]
+    fn an_in_stream_exception_gets_its_status_from_the_table() {
+        let payload = Bytes::from_static(
+            br#"{"message":"boom","originalStatusCode":529,"originalMessage":"overloaded"}"#,
+        );
+        let error = ServiceError::from_event("modelStreamErrorException", &payload);
+        assert_eq!((error.status, error.original_status), (424, Some(529)));
+        assert_eq!(error.message, "boom");
+        assert_eq!(ServiceError::from_event("newException", &Bytes::new()).status, 500);
+    }
+}

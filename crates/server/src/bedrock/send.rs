@@ -1,0 +1,289 @@
+//! Sends one call: authorised, under the time limits, on the pool of one worker.
+//!
+//! Three things are resent here, each once, and nothing else: a call whose pooled connection turned
+//! out to be closed, a call refused for the clock, a call refused for expired credentials. None of
+//! them was processed. Every other retry is the router's to decide.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, PROXY_AUTHORIZATION,
+    TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::{Instant, timeout_at};
+
+use super::account::Account;
+use super::answer::Answer;
+use super::connect::{ConnectError, Connector, Served, chain};
+use super::credentials::Grant;
+use super::endpoint::Service;
+use super::error::{Exception, Failure, Phase, ProtocolError, ServiceError};
+use super::sign::authorise;
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("outcrop/", env!("CARGO_PKG_VERSION")));
+const AMZ_USER_AGENT: HeaderName = HeaderName::from_static("x-amz-user-agent");
+/// Bytes read of an error's body.
+const ERROR_BODY: usize = 64 * 1024;
+/// A pooled connection the other side has already closed fails within a round trip. Later than this
+/// the call may well have been read, and sending it again is not ours to decide.
+const STALE_WITHIN: Duration = Duration::from_secs(1);
+/// Headers that are this module's to set, or belong to one connection only.
+const OURS: [HeaderName; 13] = [
+    ACCEPT_ENCODING,
+    AUTHORIZATION,
+    CONNECTION,
+    CONTENT_LENGTH,
+    EXPECT,
+    HOST,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    USER_AGENT,
+    AMZ_USER_AGENT,
+];
+/// The same, for names the `http` crate has no constant for.
+const OURS_BY_NAME: [&str; 5] =
+    ["keep-alive", "proxy-connection", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
+
+/// One call to a Bedrock service.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Which service.
+    pub service: Service,
+    /// HTTP method.
+    pub method: Method,
+    /// Path below the endpoint, percent-encoded; see [`model_path`](super::model_path).
+    pub path: String,
+    /// Query without `?`, percent-encoded.
+    pub query: Option<String>,
+    /// `content-type`, `accept`, `x-amzn-*`. Host, length, authorization and connection headers are
+    /// replaced or dropped.
+    pub headers: HeaderMap,
+    /// The whole body: it is hashed into the signature.
+    pub body: Bytes,
+    /// Whether the answer comes at once or as a stream; sets the first-byte limit.
+    pub kind: Kind,
+}
+
+/// How the answer comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// When all of it is ready.
+    Unary,
+    /// As it is made.
+    Stream,
+}
+
+/// A worker's way to Bedrock: the account and a pool of connections. Pools are not shared between
+/// workers, so that a connection's task runs on the thread that uses it.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    account: Account,
+    client: Client<Connector, Full<Bytes>>,
+}
+
+impl Transport {
+    /// A transport with an empty pool. Connects to nothing yet.
+    pub fn new(account: &Account) -> Self {
+        let timeouts = account.timeouts();
+        let connector = Connector::new(
+            Arc::clone(account.trust()),
+            timeouts.connect,
+            timeouts.tcp_keepalive,
+        );
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(timeouts.pool_idle)
+            .build(connector);
+        Self { account: account.clone(), client }
+    }
+
+    /// The account calls are made for.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// Sends a call and waits for the head of its answer. Dropping the future, or the answer, closes
+    /// the connection: that is how a call is cancelled.
+    ///
+    /// # Errors
+    /// [`Failure`]; a status other than 2xx is one.
+    pub async fn send(&self, call: Call) -> Result<Answer, Failure> {
+        let timeouts = self.account.timeouts();
+        let deadline = Instant::now() + timeouts.total;
+        let mut grant = self.account.grant(call.service).await?;
+        let (mut clock_set, mut keys_renewed) = (false, false);
+        loop {
+            let signed_at = self.account.clock().now();
+            let response = self.attempt(&call, &grant, signed_at, deadline).await?;
+            let mut answer = Answer::new(response, timeouts.idle, deadline);
+            if answer.status.is_success() {
+                return Ok(answer);
+            }
+            let error = match refusal(&mut answer).await {
+                Failure::Service(error) => error,
+                other => return Err(other),
+            };
+            if !clock_set && self.account.clock().learn(&error, signed_at) {
+                let offset = self.account.clock_offset_seconds();
+                log::warn!("the clock is off; requests are now signed {offset} s from system time");
+                clock_set = true;
+            } else if !keys_renewed && blames_the_keys(&error.exception) {
+                let Some(newer) = self.account.replace_grant(call.service, &grant).await? else {
+                    return Err(Failure::Service(error));
+                };
+                grant = newer;
+                keys_renewed = true;
+            } else {
+                return Err(Failure::Service(error));
+            }
+        }
+    }
+
+    /// One authorised request, sent a second time only if its pooled connection was dead.
+    async fn attempt(
+        &self,
+        call: &Call,
+        grant: &Grant,
+        signed_at: SystemTime,
+        deadline: Instant,
+    ) -> Result<Response<Incoming>, Failure> {
+        let timeouts = self.account.timeouts();
+        let request = self.request(call, grant, signed_at)?;
+        let first_byte = match call.kind {
+            Kind::Unary => timeouts.first_byte_unary,
+            Kind::Stream => timeouts.first_byte_stream,
+        };
+        let started = Instant::now();
+        let limit = (started + first_byte).min(deadline);
+        let waiting = async {
+            match self.client.request(request.clone()).await {
+                Err(error) if is_stale(&error, started.elapsed()) => {
+                    log::debug!("a pooled connection was closed; sending again");
+                    self.client.request(request).await
+                }
+                result => result,
+            }
+        };
+        match timeout_at(limit, waiting).await {
+            Err(_) if limit == deadline => Err(Failure::Timeout(Phase::Total)),
+            Err(_) => Err(Failure::Timeout(Phase::FirstByte)),
+            Ok(Err(error)) => Err(failure(&error)),
+            Ok(Ok(response)) => {
+                Served::count(response.extensions());
+                Ok(response)
+            }
+        }
+    }
+
+    fn request(
+        &self,
+        call: &Call,
+        grant: &Grant,
+        signed_at: SystemTime,
+    ) -> Result<Request<Full<Bytes>>, Failure> {
+        let endpoint = self.account.endpoint(call.service);
+        if !call.path.starts_with('/') {
+            return Err(Failure::Request(format!("the path {:?} is not absolute", call.path)));
+        }
+        let uri = endpoint
+            .uri(&call.path, call.query.as_deref())
+            .map_err(|error| Failure::Request(error.to_string()))?;
+        let host = HeaderValue::from_str(endpoint.host())
+            .map_err(|error| Failure::Request(error.to_string()))?;
+        let mut request = Request::new(Full::new(call.body.clone()));
+        *request.method_mut() = call.method.clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = outgoing_headers(call, host);
+        authorise(&mut request, &call.body, &grant.proof, self.account.region(), signed_at)?;
+        Ok(request)
+    }
+}
+
+fn outgoing_headers(call: &Call, host: HeaderValue) -> HeaderMap {
+    let mut headers = call.headers.clone();
+    for name in &OURS {
+        headers.remove(name);
+    }
+    for name in OURS_BY_NAME {
+        headers.remove(name);
+    }
+    headers.insert(HOST, host);
+    headers.insert(USER_AGENT, AGENT);
+    headers.insert(AMZ_USER_AGENT, AGENT);
+    // A GET without a body declares no length; anything else does, and signs it.
+    if !(call.body.is_empty() && matches!(call.method, Method::GET | Method::HEAD)) {
+        headers.insert(CONTENT_LENGTH, call.body.len().into());
+    }
+    headers
+}
+
+/// Reads the body of an answer that is no success. What cannot be read whole is still an error of
+/// the service, with as much as came.
+async fn refusal(answer: &mut Answer) -> Failure {
+    let status = answer.status.as_u16();
+    if status < 400 {
+        return ProtocolError::Status(status).into();
+    }
+    match answer.collect(ERROR_BODY).await {
+        Ok(body) => ServiceError::read(status, std::mem::take(&mut answer.headers), body),
+        Err(Failure::Protocol(ProtocolError::TooLarge(_))) => {
+            ServiceError::read(status, std::mem::take(&mut answer.headers), Bytes::new())
+        }
+        Err(failure) => failure,
+    }
+}
+
+/// Refusals that newer credentials may cure.
+fn blames_the_keys(exception: &Exception) -> bool {
+    matches!(exception, Exception::ExpiredToken | Exception::UnrecognizedClient)
+}
+
+/// Whether a connection taken from the pool was already closed by the other side: it had answered
+/// before, and went without a byte of answer to this call.
+fn is_stale(error: &ClientError, after: Duration) -> bool {
+    let reused = error.connect_info().is_some_and(Served::before);
+    reused && after < STALE_WITHIN && closed_before_answer(error)
+}
+
+fn closed_before_answer(error: &ClientError) -> bool {
+    let Some(cause) = hyper_error(error) else { return false };
+    if cause.is_incomplete_message() || cause.is_canceled() || cause.is_closed() {
+        return true;
+    }
+    let io = std::error::Error::source(cause).and_then(|e| e.downcast_ref::<std::io::Error>());
+    io.is_some_and(|io| {
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        matches!(io.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+    })
+}
+
+fn hyper_error(error: &ClientError) -> Option<&hyper::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+fn failure(error: &ClientError) -> Failure {
+    if let Some(connect) = std::error::Error::source(error).and_then(|e| e.downcast_ref()) {
+        return match connect {
+            ConnectError::Tcp(reason) => Failure::Connect(reason.clone()),
+            ConnectError::Tls(reason) => Failure::Tls(reason.clone()),
+            ConnectError::TimedOut(_) => Failure::Timeout(Phase::Connect),
+        };
+    }
+    match hyper_error(error) {
+        Some(cause) if cause.is_parse() => {
+            ProtocolError::Malformed(chain(cause)).into()
+        }
+        _ if error.is_connect() => Failure::Connect(chain(error)),
+        _ => Failure::Closed(chain(error)),
+    }
+}

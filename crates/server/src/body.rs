@@ -1,0 +1,92 @@
+//! Request bodies, read under limits. actix has neither a time limit for bodies nor a way to keep
+//! the single-chunk case free of copies, so this is ours.
+
+use std::time::Duration;
+
+use actix_web::error::PayloadError;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
+use actix_web::web::Payload;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How large a body may be and how long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyLimits {
+    /// Bytes.
+    pub(crate) size: usize,
+    /// Longest silence between two pieces.
+    pub(crate) idle: Duration,
+    /// From the head of the request to the last byte.
+    pub(crate) total: Duration,
+}
+
+/// Why a body could not be read.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum BodyError {
+    /// Larger than the limit, in bytes.
+    #[error("the body is larger than {0} bytes")]
+    TooLarge(usize),
+    /// The client stopped sending.
+    #[error("the body did not arrive in time")]
+    TooSlow,
+    /// It ended early, or its framing is broken.
+    #[error("the body is incomplete or badly framed")]
+    Broken,
+    /// Compressed; nothing here unpacks.
+    #[error("the body is encoded as {0}; send it plain")]
+    Encoded(String),
+}
+
+/// Reads a whole body. One that comes in a single piece is not copied.
+///
+/// # Errors
+/// The limits, and what the client did to the framing.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    mut payload: Payload,
+    limits: BodyLimits,
+) -> Result<Bytes, BodyError> {
+    if let Some(encoding) = headers.get(CONTENT_ENCODING)
+        && encoding.as_bytes() != b"identity"
+    {
+        return Err(BodyError::Encoded(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
+    }
+    let announced = announced_length(headers);
+    if announced.is_some_and(|length| length > limits.size) {
+        return Err(BodyError::TooLarge(limits.size));
+    }
+    let deadline = Instant::now() + limits.total;
+    let mut next = async || {
+        let piece = timeout_at(deadline, timeout(limits.idle, payload.next())).await;
+        piece.ok().and_then(Result::ok).ok_or(BodyError::TooSlow)
+    };
+    let Some(first) = next().await? else { return Ok(Bytes::new()) };
+    let first = first.map_err(broken)?;
+    if announced == Some(first.len()) {
+        return within(first, limits.size);
+    }
+    let mut body = BytesMut::with_capacity(announced.unwrap_or(first.len()));
+    body.extend_from_slice(&within(first, limits.size)?);
+    while let Some(piece) = next().await? {
+        let piece = piece.map_err(broken)?;
+        if body.len() + piece.len() > limits.size {
+            return Err(BodyError::TooLarge(limits.size));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body.freeze())
+}
+
+fn within(piece: Bytes, size: usize) -> Result<Bytes, BodyError> {
+    if piece.len() > size { Err(BodyError::TooLarge(size)) } else { Ok(piece) }
+}
+
+fn announced_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn broken(error: PayloadError) -> BodyError {
+    log::debug!("request body: {error}");
+    BodyError::Broken
+}

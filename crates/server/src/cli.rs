@@ -1,0 +1,172 @@
+//! The command line: what can be asked of the binary, and the exit codes that answer. 0 is well,
+//! 1 a failure while running, 2 a configuration that cannot be used.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::{log, serve};
+
+#[cfg(feature = "demo")]
+mod demo;
+
+const RUNTIME_FAILURE: u8 = 1;
+const BAD_CONFIG: u8 = 2;
+
+/// An OpenAI-compatible gateway on AWS Bedrock.
+///
+/// Without a file it works from the AWS environment alone: AWS_REGION and any of AWS's ways to
+/// authenticate are enough.
+#[derive(Debug, Parser)]
+#[command(name = "outcrop", version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+const EXAMPLES: &str = "Examples:
+  outcrop --demo                          try it: no AWS account needed
+  AWS_REGION=us-east-1 outcrop            serve every model the role may call
+  outcrop --config outcrop.yaml --listen 127.0.0.1:8080
+  outcrop emulate --listen 127.0.0.1:4566 an offline Bedrock for your own tests";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the offline Bedrock alone, for other programs' tests.
+    #[cfg(feature = "demo")]
+    Emulate(demo::EmulateArgs),
+    /// Asks a running gateway whether it is ready; exits 0 if so, 1 if not.
+    Healthcheck(HealthcheckArgs),
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// YAML configuration file.
+    #[arg(long, short, value_name = "FILE", env = "OUTCROP_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one. [default: 127.0.0.1:4000]
+    #[arg(long, short, value_name = "HOST:PORT", env = "OUTCROP_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Answers from the built-in emulator instead of AWS.
+    #[cfg(feature = "demo")]
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Serves beyond loopback although no keys are configured: anybody who can connect can spend.
+    #[arg(long, env = "OUTCROP_ALLOW_ANONYMOUS")]
+    pub(crate) allow_anonymous: bool,
+}
+
+#[derive(Debug, Args)]
+struct HealthcheckArgs {
+    /// Address of the gateway.
+    #[arg(long, short, value_name = "HOST:PORT", env = "OUTCROP_LISTEN", default_value = "127.0.0.1:4000")]
+    listen: SocketAddr,
+}
+
+/// Runs the command; the exit code is the process's.
+pub fn run(cli: Cli) -> ExitCode {
+    match cli.command {
+        None => run_gateway(&cli.serve),
+        Some(Command::Healthcheck(args)) => healthcheck(args.listen),
+        #[cfg(feature = "demo")]
+        Some(Command::Emulate(args)) => demo::emulate(&args),
+    }
+}
+
+fn run_gateway(args: &ServeArgs) -> ExitCode {
+    log::init();
+    let config = match Config::load(&config::Sources::of_process(args)) {
+        Ok(config) => config,
+        Err(problems) => {
+            complain(&problems.to_string());
+            return ExitCode::from(BAD_CONFIG);
+        }
+    };
+    actix_rt::System::new().block_on(async {
+        #[cfg(feature = "demo")]
+        if args.demo {
+            return demo::serve(config).await;
+        }
+        finish(serve::until_stopped(config, None).await)
+    })
+}
+
+/// The exit code of a gateway that has stopped.
+fn finish(result: Result<(), serve::ServeError>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("outcrop: {error}"));
+            ExitCode::from(if error.is_configuration() { BAD_CONFIG } else { RUNTIME_FAILURE })
+        }
+    }
+}
+
+/// Speaks HTTP by hand: the probe of a container without a shell should not start a runtime.
+fn healthcheck(listen: SocketAddr) -> ExitCode {
+    match is_ready(reachable(listen)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            complain(&format!("outcrop at {listen} is not ready"));
+            ExitCode::from(RUNTIME_FAILURE)
+        }
+        Err(error) => {
+            complain(&format!("outcrop does not answer at {listen}: {error}"));
+            ExitCode::from(RUNTIME_FAILURE)
+        }
+    }
+}
+
+/// A wildcard is an address to listen on, not one to connect to.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+fn is_ready(address: SocketAddr) -> io::Result<bool> {
+    const LIMIT: Duration = Duration::from_secs(3);
+    let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
+    stream.set_read_timeout(Some(LIMIT))?;
+    stream.set_write_timeout(Some(LIMIT))?;
+    write!(stream, "GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status)?;
+    Ok(&status == b"HTTP/1.1 200")
+}
+
+/// Last words go to stderr as they are: they must be seen whatever the log filter says.
+fn complain(text: &str) {
+    // Nowhere is left to report a failure to.
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wildcards_are_probed_on_loopback() {
+        assert_eq!(reachable("0.0.0.0:1".parse().unwrap()), "127.0.0.1:1".parse().unwrap());
+        assert_eq!(reachable("[::]:1".parse().unwrap()), "[::1]:1".parse().unwrap());
+        assert_eq!(reachable("10.0.0.1:1".parse().unwrap()), "10.0.0.1:1".parse().unwrap());
+    }
+}

@@ -1,0 +1,75 @@
+//! What is wrong with a configuration: each problem with its place and its remedy, all of them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// File and line (from 1), where there is one.
+    pub place: Option<(PathBuf, u64)>,
+    /// What is wrong, naming the key.
+    pub message: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Problem {
+    /// A problem of no particular line.
+    pub(crate) fn general(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { place: None, message: message.into(), remedy: remedy.into() }
+    }
+
+    /// A problem at a line of a file.
+    pub(crate) fn at(
+        file: &Path,
+        line: u64,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { place: Some((file.to_owned(), line)), ..Self::general(message, remedy) }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((file, line)) = &self.place {
+            write!(f, "{}:{line}: ", file.display())?;
+        }
+        write!(f, "{}; {}", self.message, self.remedy)
+    }
+}
+
+/// All problems of a configuration.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub(crate) fn add(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    /// `value`, if there are none.
+    pub(crate) fn or<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+
+    /// Each problem, in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        let noun = if count == 1 { "problem" } else { "problems" };
+        write!(f, "outcrop: {count} configuration {noun}:")?;
+        for problem in &self.0 {
+            write!(f, "\n  {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,119 @@
+//! Configuration read from files that tests write.
+
+use std::path::Path;
+
+use super::*;
+
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("outcrop-config-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn sources(&self, yaml: &str) -> Sources {
+        let file = Some(self.write("outcrop.yaml", yaml));
+        Sources { file, directory: self.0.clone(), ..Sources::default() }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn the_example_is_valid_and_says_the_defaults() {
+    let example =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/outcrop.example.yaml");
+    let directory = Directory::new("example");
+    let sources = Sources {
+        file: Some(example),
+        directory: directory.0.clone(),
+        ..Sources::default()
+    };
+    let from_example = Config::load(&sources).unwrap();
+    let sources = Sources { directory: directory.0.clone(), ..Sources::default() };
+    let defaults = Config::load(&sources).unwrap();
+    assert_eq!(format!("{from_example:?}"), format!("{defaults:?}"));
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_their_lines() {
+    let directory = Directory::new("problems");
+    let yaml = "listen: nowhere\ntimeouts:\n  connect: -1\n  total: 5\nlisen: 1\nbody: 3\nregion: no\nworkers: 0\n";
+    let problems = Config::load(&directory.sources(yaml)).unwrap_err();
+    let lines: Vec<u64> = problems.iter().map(|one| one.place.as_ref().unwrap().1).collect();
+    let text = problems.to_string();
+    for expected in [
+        "listen cannot be text like this; give an address",
+        "timeouts.connect cannot be a number like this; give seconds",
+        "lisen is not a key; did you mean listen?",
+        "body is a section, and holds a number",
+        "region cannot be true or false like this",
+        "workers cannot be a number like this",
+    ] {
+        assert!(text.contains(expected), "{expected:?} in {text}");
+    }
+    assert_eq!(lines.len(), 6);
+    for line in [1, 3, 5, 6, 7, 8] {
+        assert!(lines.contains(&line), "line {line} in {lines:?}");
+    }
+}
+
+#[test]
+fn broken_yaml_and_duplicate_keys_name_their_line() {
+    let directory = Directory::new("broken");
+    for yaml in ["listen: [", "region: a\nregion: b\n"] {
+        let problems = Config::load(&directory.sources(yaml)).unwrap_err();
+        assert_eq!(problems.iter().count(), 1, "{problems}");
+        assert!(problems.iter().next().unwrap().place.as_ref().unwrap().1 > 0, "{problems}");
+    }
+}
+
+#[test]
+fn the_environment_beats_the_file_and_the_file_beats_bedrock_json() {
+    let directory = Directory::new("precedence");
+    directory.write("bedrock.json", r#"{"profile": "local", "region": "eu-west-3"}"#);
+    let mut sources = directory.sources("region: eu-west-1\n");
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(config.region.as_deref(), Some("eu-west-1"));
+    assert_eq!(config.profile.as_deref(), Some("local"));
+    sources.environment.insert("AWS_REGION_NAME".to_owned(), "us-east-2".to_owned());
+    sources.environment.insert("AWS_PROFILE".to_owned(), "work".to_owned());
+    let config = Config::load(&sources).unwrap();
+    // What the environment says is aws-config's to read.
+    assert_eq!((config.region, config.profile), (None, None));
+}
+
+#[test]
+fn bedrock_json_is_strict() {
+    let directory = Directory::new("local");
+    directory.write("bedrock.json", "{\"profile\": \"p\",\n\"regoin\": \"x\"}");
+    let problems = Config::load(&directory.sources("")).unwrap_err();
+    assert!(problems.to_string().contains("bedrock.json:2"), "{problems}");
+}
+
+#[test]
+fn beyond_loopback_somebody_must_say_so() {
+    let directory = Directory::new("anonymous");
+    let mut sources = directory.sources("listen: 0.0.0.0:4000\n");
+    assert!(Config::load(&sources).unwrap_err().to_string().contains("--allow-anonymous"));
+    sources.allow_anonymous = true;
+    assert_eq!(Config::load(&sources).unwrap().drain_delay, Duration::from_secs(5));
+}
+
+#[test]
+fn a_missing_file_is_a_problem() {
+    let sources = Sources { file: Some(PathBuf::from("/nonexistent.yaml")), ..Sources::default() };
+    assert!(Config::load(&sources).unwrap_err().to_string().contains("/nonexistent.yaml"));
+}

@@ -1,0 +1,154 @@
+//! YAML as a tree that remembers its lines. serde stops at the first wrong value; a tree can be
+//! walked to the end, so that an operator sees every mistake at once.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use super::problems::{Problem, Problems};
+
+/// A value and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) value: Value,
+    pub(super) line: u64,
+}
+
+/// A YAML value.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Null,
+    Bool(bool),
+    Integer(i64),
+    Float(f64),
+    Text(String),
+    List,
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) line: u64,
+}
+
+/// The root of a file: a map, empty for an empty file.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) file: PathBuf,
+    pub(super) entries: Vec<(Key, Node)>,
+}
+
+impl Value {
+    /// What it is, for complaints.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "true or false",
+            Self::Integer(_) | Self::Float(_) => "a number",
+            Self::Text(_) => "text",
+            Self::List => "a list",
+            Self::Map(_) => "a section",
+        }
+    }
+}
+
+/// Parses a file; a syntax error is the one problem that hides all others.
+pub(super) fn parse(file: &Path, text: &str, problems: &mut Problems) -> Option<Root> {
+    let root = |entries| Some(Root { file: file.to_owned(), entries });
+    match serde_saphyr::from_str::<Option<Spanned<Value>>>(text) {
+        Ok(None) => root(Vec::new()),
+        Ok(Some(node)) => match node.value {
+            Value::Null => root(Vec::new()),
+            Value::Map(entries) => root(entries),
+            other @ (Value::Bool(_)
+            | Value::Integer(_)
+            | Value::Float(_)
+            | Value::Text(_)
+            | Value::List) => {
+                let message = format!("the file holds {}", other.kind());
+                let remedy = "it must be keys and values, as in config/outcrop.example.yaml";
+                problems.add(Problem::at(file, node.referenced.line(), message, remedy));
+                None
+            }
+        },
+        Err(error) => {
+            let line = error.location().map_or(0, |location| location.line());
+            let text = error.to_string();
+            let message = text.lines().next().unwrap_or("unreadable").to_owned();
+            problems.add(Problem::at(file, line, message, "mend the YAML"));
+            None
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+struct ValueVisitor;
+
+impl<'de> Visitor<'de> for ValueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        Value::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Integer(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(i64::try_from(value).map_or(Value::Text(value.to_string()), Value::Integer))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        while seq.next_element::<Self::Value>()?.is_some() {}
+        Ok(Value::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            let value = node(map.next_value()?);
+            let line = key.referenced.line();
+            entries.push((Key { name: key.value, line }, value));
+        }
+        Ok(Value::Map(entries))
+    }
+}
+
+fn node(spanned: Spanned<Value>) -> Node {
+    Node { line: spanned.referenced.line(), value: spanned.value }
+}

@@ -1,0 +1,291 @@
+//! The one place where failures become HTTP. What a client reads and what the log says are made
+//! apart: causes, hosts and other people's error pages stay in the log.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::{HttpResponse, HttpResponseBuilder};
+use schema::openai::error::{Envelope, ErrorBody};
+use translate::Invalid;
+use translate::chat::Truncated;
+use translate::errors::{ApiError, from_exception};
+
+use crate::bedrock::{Failure, InvalidModelId, Phase, ServiceError};
+use crate::body::BodyError;
+
+const INVALID: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+const UNAVAILABLE: &str = "service_unavailable_error";
+
+/// Tells OpenAI's SDKs whether another try can help, where the status alone would mislead them.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// Anything that ends a request early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GatewayError {
+    #[error("body: {0}")]
+    Body(#[from] BodyError),
+    #[error("JSON: {message}")]
+    Json { message: String, param: Option<String>, code: Option<&'static str> },
+    #[error("invalid request: {0}")]
+    Invalid(#[from] Invalid),
+    #[error(transparent)]
+    Model(#[from] InvalidModelId),
+    #[error("upstream: {0}")]
+    Upstream(#[from] Failure),
+    #[error("upstream answered what cannot be read: {0}")]
+    Unreadable(serde_json::Error),
+    #[error(transparent)]
+    Truncated(#[from] Truncated),
+    #[error("unknown route")]
+    UnknownRoute { method: String, path: String },
+    #[error("method not allowed")]
+    Method { method: String, path: String },
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+/// An error ready to be written, as a response or as the last event of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rendered {
+    pub(crate) status: u16,
+    pub(crate) kind: &'static str,
+    pub(crate) code: Option<&'static str>,
+    pub(crate) param: Option<Cow<'static, str>>,
+    pub(crate) message: Cow<'static, str>,
+    /// How long the client should wait before it tries again.
+    pub(crate) retry_after: Option<Duration>,
+    /// Trying again is known to be in vain although the status suggests it.
+    pub(crate) in_vain: bool,
+}
+
+impl Rendered {
+    fn new(
+        status: u16,
+        kind: &'static str,
+        code: Option<&'static str>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let message = message.into();
+        Self { status, kind, code, param: None, message, retry_after: None, in_vain: false }
+    }
+
+    fn after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(Duration::from_secs(seconds));
+        self
+    }
+
+    /// The envelope, for either kind of writing.
+    pub(crate) fn envelope(&self) -> Envelope<'_> {
+        Envelope {
+            error: ErrorBody {
+                message: &self.message,
+                kind: self.kind,
+                param: self.param.as_deref(),
+                code: self.code,
+            },
+        }
+    }
+
+    /// The whole HTTP answer.
+    pub(crate) fn response(&self) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        let mut response = HttpResponseBuilder::new(status);
+        if let Some(wait) = self.retry_after {
+            // Rounded up: too early is another refusal.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        if self.in_vain {
+            response.insert_header((SHOULD_RETRY, HeaderValue::from_static("false")));
+        }
+        response.json(self.envelope())
+    }
+}
+
+impl GatewayError {
+    /// What the client is told.
+    pub(crate) fn render(&self) -> Rendered {
+        match self {
+            Self::Body(error) => body(error),
+            Self::Json { message, param, code } => Rendered {
+                param: param.clone().map(Cow::Owned),
+                ..Rendered::new(400, INVALID, *code, message.clone())
+            },
+            Self::Invalid(invalid) => Rendered {
+                param: invalid.param.clone().map(Cow::Owned),
+                ..Rendered::new(400, INVALID, Some(invalid.code), invalid.message.clone())
+            },
+            Self::Model(error) => Rendered {
+                param: Some(Cow::Borrowed("model")),
+                ..Rendered::new(400, INVALID, Some("invalid_value"), error.to_string())
+            },
+            Self::Upstream(failure) => upstream(failure),
+            Self::Unreadable(_) => Rendered::new(
+                502,
+                SERVER,
+                Some("upstream_unreadable"),
+                "Bedrock's answer could not be read; the request id helps to find it in the log.",
+            ),
+            Self::Truncated(_) => truncated(),
+            Self::UnknownRoute { method, path } => Rendered::new(
+                404,
+                INVALID,
+                Some("unknown_url"),
+                format!("Unknown request URL: {method} {path}. Set base_url to http://HOST:PORT/v1."),
+            ),
+            Self::Method { method, path } => Rendered::new(
+                405,
+                INVALID,
+                Some("method_not_supported"),
+                format!("{method} is not supported at {path}."),
+            ),
+            Self::Internal(_) => Rendered::new(
+                500,
+                SERVER,
+                Some("internal_error"),
+                "The gateway failed; the request id helps to find out why in its log.",
+            ),
+        }
+    }
+
+    /// The HTTP answer; what is not the caller's fault is also logged, under the request's id.
+    pub(crate) fn respond(&self, request_id: &str) -> HttpResponse {
+        let rendered = self.render();
+        if rendered.status >= 500 {
+            log::warn!("{request_id} {}: {self}", rendered.status);
+        }
+        rendered.response()
+    }
+}
+
+fn body(error: &BodyError) -> Rendered {
+    let (status, code) = match error {
+        BodyError::TooLarge(_) => (413, "request_too_large"),
+        BodyError::TooSlow => (408, "request_timeout"),
+        BodyError::Broken => (400, "invalid_body"),
+        BodyError::Encoded(_) => (415, "unsupported_content_encoding"),
+    };
+    Rendered::new(status, INVALID, Some(code), format!("The request cannot be read: {error}."))
+}
+
+fn truncated() -> Rendered {
+    Rendered::new(
+        502,
+        SERVER,
+        Some("upstream_truncated"),
+        "The model's answer broke off before it was complete; what came so far is only a part.",
+    )
+}
+
+fn upstream(failure: &Failure) -> Rendered {
+    match failure {
+        Failure::Service(error) => service(error),
+        Failure::Connect(_) | Failure::Closed(_) => Rendered::new(
+            503,
+            UNAVAILABLE,
+            Some("upstream_unreachable"),
+            "Bedrock cannot be reached from the gateway; try again shortly.",
+        )
+        .after(1),
+        Failure::Tls(_) => Rendered {
+            in_vain: true,
+            ..Rendered::new(
+                502,
+                SERVER,
+                Some("upstream_tls"),
+                "The gateway cannot establish trust with the Bedrock endpoint.",
+            )
+        },
+        Failure::Timeout(phase) => Rendered::new(
+            504,
+            SERVER,
+            Some("upstream_timeout"),
+            match phase {
+                Phase::Connect => "Connecting to Bedrock took too long.",
+                Phase::FirstByte => "Bedrock did not begin to answer in time.",
+                Phase::Idle => "Bedrock fell silent in the middle of its answer.",
+                Phase::Total => "The call took longer than the gateway's limit for a whole call.",
+            },
+        ),
+        Failure::Truncated(_) => truncated(),
+        Failure::Frame(_) => Rendered::new(
+            502,
+            SERVER,
+            Some("upstream_corrupt"),
+            "Bedrock's stream arrived damaged and was broken off.",
+        ),
+        Failure::Credentials(_) => Rendered::new(
+            503,
+            UNAVAILABLE,
+            Some("credentials_unavailable"),
+            "The gateway has no usable AWS credentials; its log says which source failed.",
+        )
+        .after(5),
+        Failure::Protocol(_) => Rendered::new(
+            502,
+            SERVER,
+            Some("upstream_protocol"),
+            "Something that is not Bedrock answered at the gateway's endpoint.",
+        ),
+        Failure::Request(_) => Rendered::new(
+            500,
+            SERVER,
+            Some("internal_error"),
+            "The gateway could not build the call to Bedrock.",
+        ),
+    }
+}
+
+fn service(error: &ServiceError) -> Rendered {
+    let ApiError { status, kind, code, param, message } =
+        from_exception(error.exception.name(), error.status, &error.message);
+    let retry_after = error.retry_after.or(match (status, code) {
+        (503, Some("credentials_unavailable")) => Some(Duration::from_secs(5)),
+        (503, _) => Some(Duration::from_secs(1)),
+        _ => None,
+    });
+    let param = param.map(Cow::Borrowed);
+    Rendered { param, retry_after, ..Rendered::new(status, kind, code, message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::bedrock::ServiceError;
+
+    #[test]
+    fn what_aws_says_survives_and_who_we_are_does_not() {
+        let payload = Bytes::from_static(
+            br#"{"message":"User: arn:aws:sts::123456789012:assumed-role/gw/s is not authorized"}"#,
+        );
+        let error = ServiceError::from_event("accessDeniedException", &payload);
+        let rendered = GatewayError::Upstream(error.into()).render();
+        assert_eq!(rendered.status, 403);
+        assert!(rendered.message.contains("is not authorized"));
+        assert!(!rendered.message.contains("123456789012") && !rendered.message.contains("assumed-role"));
+    }
+
+    #[test]
+    fn causes_stay_in_the_log() {
+        let error = GatewayError::Upstream(Failure::Connect("10.1.2.3:443 refused".to_owned()));
+        assert!(error.to_string().contains("10.1.2.3"));
+        let rendered = error.render();
+        assert!(!rendered.message.contains("10.1.2.3"));
+        assert_eq!((rendered.status, rendered.retry_after), (503, Some(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn every_envelope_has_its_four_keys() {
+        let error = GatewayError::Method { method: "GET".to_owned(), path: "/x".to_owned() };
+        let json = serde_json::to_value(error.render().envelope()).unwrap();
+        let error = json["error"].as_object().unwrap();
+        for key in ["message", "type", "param", "code"] {
+            assert!(error.contains_key(key), "{key}");
+        }
+    }
+}

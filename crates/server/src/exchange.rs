@@ -1,0 +1,188 @@
+//! One request's identity and its end. However a request ends (answered, refused, broken off, or
+//! the client gone) the exchange is dropped, and that writes its one line in the access log.
+
+use std::time::Instant;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
+use schema::converse::response::TokenUsage;
+use translate::{Report, Stamp};
+use uuid::Uuid;
+
+use crate::error::GatewayError;
+
+const IGNORED: HeaderName = HeaderName::from_static("x-outcrop-ignored");
+const AWS_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+/// More names than fit here say nothing more.
+const IGNORED_LIMIT: usize = 1024;
+
+/// The id under which a request is known to client and log.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) HeaderValue);
+
+impl RequestId {
+    pub(crate) fn new() -> Self {
+        let text = format!("req_{}", Uuid::now_v7().simple());
+        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("req_unknown")))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Nobody was left to answer: what holds unless something better is noted.
+    ClientClosed,
+    /// Answered in full.
+    Complete,
+    /// Answered with an error status.
+    Refused,
+    /// A stream that ended in an error.
+    Broken,
+}
+
+/// One request under way.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    id: RequestId,
+    route: &'static str,
+    started: Instant,
+    model: String,
+    status: u16,
+    outcome: Outcome,
+    usage: Option<TokenUsage>,
+}
+
+impl Exchange {
+    /// Begins with the request at a route, named for the log.
+    pub(crate) fn begin(http: &HttpRequest, route: &'static str) -> Self {
+        let id = http.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
+        Self {
+            id,
+            route,
+            started: Instant::now(),
+            model: String::new(),
+            status: 499,
+            outcome: Outcome::ClientClosed,
+            usage: None,
+        }
+    }
+
+    /// Notes which model the caller named.
+    pub(crate) fn names_model(&mut self, model: &str) {
+        model.clone_into(&mut self.model);
+    }
+
+    /// Ids and time for an answer of this exchange.
+    pub(crate) fn stamp(&self) -> Stamp {
+        let seconds = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
+        Stamp {
+            id: self.id.as_str().replacen("req_", "chatcmpl-", 1),
+            created: u32::try_from(seconds).unwrap_or(u32::MAX),
+            model: self.model.clone(),
+        }
+    }
+
+    /// Notes what the answer cost.
+    pub(crate) fn settle(&mut self, usage: Option<TokenUsage>) {
+        self.usage = usage;
+    }
+
+    /// Ends well.
+    pub(crate) fn complete(&mut self) {
+        self.status = 200;
+        self.outcome = Outcome::Complete;
+    }
+
+    /// Ends with an error before anything was sent.
+    pub(crate) fn refuse(&mut self, error: &GatewayError) -> HttpResponse {
+        let response = error.respond(self.id.as_str());
+        self.status = response.status().as_u16();
+        self.outcome = Outcome::Refused;
+        response
+    }
+
+    /// Ends a stream with an error.
+    pub(crate) fn break_off(&mut self, error: &GatewayError) {
+        log::warn!("{} stream broken off: {error}", self.id.as_str());
+        self.status = 200;
+        self.outcome = Outcome::Broken;
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let usage = self.usage.unwrap_or_default();
+        log::info!(
+            target: "outcrop::access",
+            "{} {} model={:?} status={} outcome={} in={} out={} ms={}",
+            self.id.as_str(),
+            self.route,
+            self.model,
+            self.status,
+            match self.outcome {
+                Outcome::ClientClosed => "client_closed",
+                Outcome::Complete => "complete",
+                Outcome::Refused => "refused",
+                Outcome::Broken => "broken",
+            },
+            usage.input_tokens + usage.cache_read_input_tokens + usage.cache_write_input_tokens,
+            usage.output_tokens,
+            self.started.elapsed().as_millis(),
+        );
+    }
+}
+
+/// Headers that every translated answer carries: what had no effect, and AWS's own request id.
+pub(crate) fn describe(
+    response: &mut HttpResponseBuilder,
+    report: &Report,
+    aws_request_id: Option<&str>,
+) {
+    if let Some(value) = ignored(report) {
+        response.insert_header((IGNORED, value));
+    }
+    if let Some(value) = aws_request_id.and_then(|id| HeaderValue::from_str(id).ok()) {
+        response.insert_header((AWS_REQUEST_ID, value));
+    }
+}
+
+/// Field names as one header value. They are the caller's own text, so anything but plain name
+/// characters is replaced.
+fn ignored(report: &Report) -> Option<HeaderValue> {
+    let mut list = String::new();
+    for name in report.ignored() {
+        if list.len() + name.len() > IGNORED_LIMIT {
+            list.push_str(", ...");
+            break;
+        }
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.extend(name.chars().map(|c| match c {
+            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '-' | '.' | '[' | ']' => c,
+            _ => '?',
+        }));
+    }
+    if list.is_empty() { None } else { HeaderValue::try_from(list).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ignored_header_cannot_be_broken_by_names() {
+        let mut report = Report::default();
+        assert_eq!(ignored(&report), None);
+        report.ignore("seed");
+        report.ignore("x\r\nset-cookie: a");
+        report.ignore(&"y".repeat(2000));
+        assert_eq!(ignored(&report).unwrap(), "seed, x??set-cookie??a, ...");
+    }
+}

@@ -1,0 +1,149 @@
+//! Streams: frames in, server-sent events out, one write per Bedrock event. There is no queue
+//! between them: the next frame is read when the client's connection takes the last event, and
+//! when the client leaves, dropping this drops the upstream call.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use async_stream::stream;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::Stream;
+use schema::converse::event::StreamEvent;
+use schema::openai::chunk::Chunk;
+use tokio::time::timeout;
+use translate::chat::ChatStream;
+use translate::{Report, sse};
+
+use crate::bedrock::{EventStream, Failure, Frame, FrameKind, ServiceError};
+use crate::error::GatewayError;
+use crate::exchange::{Exchange, describe};
+
+/// Tells nginx and its kin not to hold a stream back.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// Room for a few events.
+const ROOM: usize = 4 * 1024;
+
+/// A stream whose first frame has arrived: from here on the status is 200.
+pub(crate) struct Begun {
+    first: Frame,
+    rest: EventStream,
+}
+
+impl Begun {
+    /// Waits for the first frame, so that a call that fails at once still gets a real status.
+    pub(crate) async fn wait(mut events: EventStream) -> Result<Self, GatewayError> {
+        let first = events.next().await?.ok_or(translate::chat::Truncated)?;
+        match failed(&first) {
+            Some(failure) => Err(failure.into()),
+            None => Ok(Self { first, rest: events }),
+        }
+    }
+}
+
+/// The response that carries a stream.
+pub(crate) fn respond(
+    begun: Begun,
+    chat: ChatStream,
+    report: &Report,
+    keep_alive: Duration,
+    exchange: Exchange,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"));
+    response.insert_header((CACHE_CONTROL, "no-cache"));
+    response.insert_header((ACCEL_BUFFERING, "no"));
+    describe(&mut response, report, begun.rest.request_id());
+    response.streaming(events(begun, chat, keep_alive, exchange))
+}
+
+fn events(
+    begun: Begun,
+    mut chat: ChatStream,
+    keep_alive: Duration,
+    mut exchange: Exchange,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream! {
+        let Begun { first, mut rest } = begun;
+        let mut out = BytesMut::with_capacity(ROOM);
+        let mut frame = Some(first);
+        let ended = loop {
+            match frame {
+                Some(frame) => if let Err(error) = translate(&frame, &mut chat, &mut out) {
+                    break Err(error);
+                },
+                None => break Ok(()),
+            }
+            if !out.is_empty() {
+                yield Ok(out.split().freeze());
+            }
+            // One future across the comments: its own idle limit keeps counting.
+            let mut next = pin!(rest.next());
+            let next = loop {
+                match timeout(keep_alive, next.as_mut()).await {
+                    Ok(next) => break next,
+                    Err(_) => yield Ok(Bytes::from_static(sse::KEEP_ALIVE)),
+                }
+            };
+            match next {
+                Ok(next) => frame = next,
+                Err(failure) => break Err(GatewayError::from(failure)),
+            }
+        };
+        match ended.and_then(|()| finish(chat, &mut out)) {
+            Ok(usage) => {
+                exchange.settle(usage);
+                exchange.complete();
+            }
+            Err(error) => {
+                exchange.break_off(&error);
+                write_error(&error, &mut out);
+            }
+        }
+        yield Ok(out.freeze());
+    }
+}
+
+/// Pushes one frame through the translator into `out`.
+fn translate(frame: &Frame, chat: &mut ChatStream, out: &mut BytesMut) -> Result<(), GatewayError> {
+    if let Some(failure) = failed(frame) {
+        return Err(failure.into());
+    }
+    let FrameKind::Event(name) = &frame.kind else { return Ok(()) };
+    let event = StreamEvent::parse(name, &frame.payload).map_err(GatewayError::Unreadable)?;
+    chat.push(&event, &mut |chunk| write(out, chunk))
+}
+
+fn finish(
+    chat: ChatStream,
+    out: &mut BytesMut,
+) -> Result<Option<schema::converse::response::TokenUsage>, GatewayError> {
+    let usage = chat.finish(&mut |chunk| write(out, chunk))?;
+    out.extend_from_slice(sse::DONE);
+    Ok(usage)
+}
+
+fn write(out: &mut BytesMut, chunk: &Chunk<'_>) -> Result<(), GatewayError> {
+    sse::write(&mut out.writer(), chunk).map_err(|error| GatewayError::Internal(error.to_string()))
+}
+
+fn write_error(error: &GatewayError, out: &mut BytesMut) {
+    if let Err(error) = sse::write(&mut out.writer(), &error.render().envelope()) {
+        log::error!("an error event could not be written: {error}");
+    }
+}
+
+/// The failure a frame reports, if it does.
+fn failed(frame: &Frame) -> Option<Failure> {
+    match &frame.kind {
+        FrameKind::Exception(name) => Some(ServiceError::from_event(name, &frame.payload).into()),
+        FrameKind::Error { code, message } => {
+            let mut error = ServiceError::from_event(code, &frame.payload);
+            message.clone_into(&mut error.message);
+            Some(error.into())
+        }
+        FrameKind::Event(_) | FrameKind::Unknown(_) => None,
+    }
+}

@@ -1,0 +1,6 @@
+//! What can be asked, one file a subject. The list of paths is in `app`.
+
+pub(crate) mod chat;
+pub(crate) mod fallback;
+pub(crate) mod health;
+mod json;

@@ -1,0 +1,111 @@
+//! `POST /v1/chat/completions`: parse, resolve, translate the question, send it, translate the
+//! answer, whole or as it comes.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use schema::converse::response::ConverseResponse;
+use schema::openai::chat::ChatRequest;
+use translate::chat::{ChatStream, Question, answer, question};
+use translate::{Reply, Report};
+
+use super::json::parse;
+use crate::app::Worker;
+use crate::bedrock::{Answer, Call, Kind, Service, model_path};
+use crate::catalogue::{self, Target};
+use crate::error::GatewayError;
+use crate::exchange::{Exchange, describe};
+use crate::{body, pump};
+
+/// The longest whole answer accepted, in bytes.
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+
+/// Answers a chat request.
+pub(crate) async fn completions(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let mut exchange = Exchange::begin(&http, "chat");
+    let asked = match ask(&worker, &http, payload, &mut exchange).await {
+        Ok(asked) => asked,
+        Err(error) => return exchange.refuse(&error),
+    };
+    match asked.kind {
+        Kind::Unary => match whole(asked, &mut exchange).await {
+            Ok(response) => response,
+            Err(error) => exchange.refuse(&error),
+        },
+        Kind::Stream => match begin(asked.answer).await {
+            Ok(begun) => {
+                let chat = ChatStream::new(asked.reply, exchange.stamp());
+                let keep_alive = worker.shared.config.keep_alive;
+                pump::respond(begun, chat, &asked.report, keep_alive, exchange)
+            }
+            Err(error) => exchange.refuse(&error),
+        },
+    }
+}
+
+/// A question that Bedrock has begun to answer.
+struct Asked {
+    answer: Answer,
+    kind: Kind,
+    reply: Reply,
+    report: Report,
+}
+
+async fn ask(
+    worker: &Worker,
+    http: &HttpRequest,
+    payload: Payload,
+    exchange: &mut Exchange,
+) -> Result<Asked, GatewayError> {
+    let body = body::read(http.headers(), payload, worker.shared.config.body).await?;
+    let request: ChatRequest<'_> = parse(&body)?;
+    exchange.names_model(&request.model);
+    let Target { model_id, profile } = catalogue::resolve(&request.model);
+    let Question { body, reply, report } = question(&request, &profile)?;
+    let kind = if request.stream == Some(true) { Kind::Stream } else { Kind::Unary };
+    let body = serde_json::to_vec(&body).map_err(|error| GatewayError::Internal(error.to_string()))?;
+    let answer = worker.transport.send(converse(&model_id, kind, body.into())?).await?;
+    Ok(Asked { answer, kind, reply, report })
+}
+
+fn converse(model_id: &str, kind: Kind, body: Bytes) -> Result<Call, GatewayError> {
+    let (operation, accept) = match kind {
+        Kind::Unary => ("converse", "application/json"),
+        Kind::Stream => ("converse-stream", "application/vnd.amazon.eventstream"),
+    };
+    let mut headers = HeaderMap::with_capacity(2);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    Ok(Call {
+        service: Service::Runtime,
+        method: Method::POST,
+        path: model_path(model_id, operation)?,
+        query: None,
+        headers,
+        body,
+        kind,
+    })
+}
+
+async fn whole(asked: Asked, exchange: &mut Exchange) -> Result<HttpResponse, GatewayError> {
+    let request_id = asked.answer.request_id.clone();
+    let body = asked.answer.bytes(ANSWER_LIMIT).await?;
+    let converse: ConverseResponse<'_> =
+        serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
+    let completion = answer(&converse, &asked.reply, exchange.stamp());
+    exchange.settle(Some(converse.usage));
+    exchange.complete();
+    let mut response = HttpResponse::Ok();
+    describe(&mut response, &asked.report, request_id.as_deref());
+    Ok(response.json(completion))
+}
+
+async fn begin(answer: Answer) -> Result<pump::Begun, GatewayError> {
+    pump::Begun::wait(answer.events()?).await
+}

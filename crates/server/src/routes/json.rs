@@ -1,0 +1,107 @@
+//! JSON bodies into typed requests. The way to a wrong field is only looked for when there is one:
+//! a good request is parsed once, without bookkeeping.
+
+use serde::Deserialize;
+use serde_json::error::Category;
+
+use crate::error::GatewayError;
+
+/// Parses a body; an error names the field (`param`) and the kind of mistake (`code`).
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, GatewayError> {
+    serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
+}
+
+fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) -> GatewayError {
+    match error.classify() {
+        Category::Io | Category::Syntax | Category::Eof => GatewayError::Json {
+            message: format!("The body of the request is not valid JSON: {error}."),
+            param: None,
+            code: None,
+        },
+        Category::Data => {
+            let mut deserializer = serde_json::Deserializer::from_slice(body);
+            let path = serde_path_to_error::deserialize::<_, T>(&mut deserializer)
+                .err()
+                .map(|error| error.path().to_string())
+                .filter(|path| path != ".");
+            mistake(&error.to_string(), path)
+        }
+    }
+}
+
+fn mistake(text: &str, path: Option<String>) -> GatewayError {
+    // serde_json ends its messages with the position, which a JSON client has no use for.
+    let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+    let (param, code) = match (missing, path) {
+        (Some(field), Some(path)) => (Some(format!("{path}.{field}")), "missing_required_parameter"),
+        (Some(field), None) => (Some(field.to_owned()), "missing_required_parameter"),
+        (None, path) if text.starts_with("invalid type") => (path, "invalid_type"),
+        (None, path) => (path, "invalid_value"),
+    };
+    let message = match &param {
+        Some(param) => format!("Invalid request at '{param}': {text}."),
+        None => format!("Invalid request: {text}."),
+    };
+    GatewayError::Json { message, param, code: Some(code) }
+}
+
+#[cfg(test)]
+mod tests {
+    use schema::openai::chat::ChatRequest;
+
+    use super::*;
+
+    #[test]
+    fn mistakes_are_named_where_they_are() {
+        for (body, param, code) in [
+            ("{", None, None),
+            ("", None, None),
+            ("[]", None, Some("invalid_type")),
+            ("{}", Some("model"), Some("missing_required_parameter")),
+            (r#"{"model":"m"}"#, Some("messages"), Some("missing_required_parameter")),
+            (r#"{"model":1,"messages":[]}"#, Some("model"), Some("invalid_type")),
+            (
+                r#"{"model":"m","messages":[{"role":"wizard"}]}"#,
+                Some("messages[0].role"),
+                Some("invalid_value"),
+            ),
+            (
+                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"hologram"}]}]}"#,
+                Some("messages[0].content[0].type"),
+                Some("invalid_value"),
+            ),
+            (
+                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}"#,
+                Some("messages[0].content[0].text"),
+                Some("missing_required_parameter"),
+            ),
+            (
+                r#"{"model":"m","messages":[],"stop":[1]}"#,
+                Some("stop[0]"),
+                Some("invalid_type"),
+            ),
+            (
+                r#"{"model":"m","model":"m","messages":[]}"#,
+                Some("model"),
+                Some("invalid_value"),
+            ),
+        ] {
+            match parse::<ChatRequest<'_>>(body.as_bytes()) {
+                Err(GatewayError::Json { param: found, code: found_code, .. }) => {
+                    assert_eq!((found.as_deref(), found_code), (param, code), "{body}");
+                }
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_a_path_may_still_hold_raw_json() {
+        let body = r#"{"model":"m","messages":[],"tools":[{"type":"function","function":{"name":"f","parameters":{"b":1,"a":2}}}],"seed":"x"}"#;
+        match parse::<ChatRequest<'_>>(body.as_bytes()) {
+            Err(GatewayError::Json { param, .. }) => assert_eq!(param.as_deref(), Some("seed")),
+            other => panic!("{other:?}"),
+        }
+    }
+}

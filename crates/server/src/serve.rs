@@ -1,0 +1,140 @@
+//! Puts the gateway together: account, workers, listener; then serves until told to stop.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+
+use crate::app::{self, Shared, Worker};
+use crate::bedrock::{Account, Service, Setup, SetupError, Transport};
+use crate::config::Config;
+use crate::shutdown;
+
+/// Longer than the idle time of the usual load balancers, so that they close first.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Why the gateway cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The AWS side cannot be set up.
+    #[error(transparent)]
+    Account(#[from] SetupError),
+    /// The port cannot be bound.
+    #[error("cannot listen on {0}: {1}; choose another address with --listen")]
+    Bind(SocketAddr, io::Error),
+    /// The endpoint is the gateway itself: every call would come back for ever.
+    #[error(
+        "the Bedrock endpoint {0} is this gateway's own address; unset AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME for the gateway"
+    )]
+    Loop(String),
+    /// The server failed.
+    #[error("the server failed: {0}")]
+    Server(#[from] io::Error),
+}
+
+impl ServeError {
+    /// True where the operator must change something before it can work.
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Account(_) | Self::Loop(_) => true,
+            Self::Bind(..) | Self::Server(_) => false,
+        }
+    }
+}
+
+/// A gateway that has been bound; `server` must be polled for it to serve.
+pub struct Serving {
+    /// The address bound, with its real port.
+    pub address: SocketAddr,
+    /// Runs until stopped.
+    pub server: Server,
+    /// Stops it.
+    pub handle: ServerHandle,
+    shared: Arc<Shared>,
+}
+
+/// An upstream other than AWS, and what to say once the gateway listens.
+pub(crate) struct Demo {
+    pub(crate) setup: Setup,
+    pub(crate) greet: Box<dyn FnOnce(SocketAddr)>,
+}
+
+/// Binds a gateway for `config`, calling Bedrock as `setup` says.
+///
+/// # Errors
+/// [`ServeError`]; nothing is left bound.
+pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> {
+    let setup = Setup {
+        region: setup.region.or_else(|| config.region.clone()),
+        profile: setup.profile.or_else(|| config.profile.clone()),
+        timeouts: config.timeouts,
+        ..setup
+    };
+    let account = Account::load(setup).await?;
+    let listener =
+        TcpListener::bind(config.listen).map_err(|error| ServeError::Bind(config.listen, error))?;
+    let address = listener.local_addr()?;
+    refuse_loop(&account, address)?;
+    let (workers, drain_timeout) = (config.workers, config.drain_timeout);
+    let shared = Arc::new(Shared::new(config, account));
+    let for_workers = Arc::clone(&shared);
+    let mut server = HttpServer::new(move || {
+        let shared = Arc::clone(&for_workers);
+        let transport = Transport::new(&shared.account);
+        App::new()
+            .app_data(web::Data::new(Worker { shared, transport }))
+            .wrap(from_fn(app::identify))
+            .configure(app::routes)
+    })
+    .keep_alive(KEEP_ALIVE)
+    // With actix's default a client that hangs up while Bedrock thinks is not noticed.
+    .h1_allow_half_closed(false)
+    .shutdown_timeout(drain_timeout.as_secs())
+    .disable_signals();
+    if let Some(workers) = workers {
+        server = server.workers(workers);
+    }
+    let server = server.listen(listener)?.run();
+    let handle = server.handle();
+    Ok(Serving { address, server, handle, shared })
+}
+
+/// Serves until a signal stops it.
+pub(crate) async fn until_stopped(config: Config, demo: Option<Demo>) -> Result<(), ServeError> {
+    let (setup, greet) = match demo {
+        Some(demo) => (demo.setup, Some(demo.greet)),
+        None => (Setup::default(), None),
+    };
+    let delay = config.drain_delay;
+    let Serving { address, server, handle, shared } = serve(config, setup).await?;
+    announce(&shared.account, address);
+    if let Some(greet) = greet {
+        greet(address);
+    }
+    let watcher = actix_rt::spawn(shutdown::on_signal(shared, handle, delay));
+    let result = server.await;
+    watcher.abort();
+    Ok(result?)
+}
+
+fn announce(account: &Account, address: SocketAddr) {
+    log::info!("outcrop {}", env!("CARGO_PKG_VERSION"));
+    log::info!(
+        "Bedrock in {} at {}, credentials: {}",
+        account.region(),
+        account.endpoint(Service::Runtime),
+        account.credential_source()
+    );
+    log::info!("listening on http://{address}");
+}
+
+fn refuse_loop(account: &Account, address: SocketAddr) -> Result<(), ServeError> {
+    let endpoint = account.endpoint(Service::Runtime).to_string();
+    let authority = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default().replace("localhost", "127.0.0.1");
+    if authority == address.to_string() { Err(ServeError::Loop(endpoint)) } else { Ok(()) }
+}
