@@ -1,1 +1,84 @@
-fn main() {}
+//! What one translation costs: `cargo bench -p translate`.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use schema::converse::event::StreamEvent;
+use schema::converse::response::ConverseResponse;
+use schema::openai::chat::ChatRequest;
+use serde_json::{Value, json};
+use translate::chat::{ChatStream, answer, question};
+use translate::{Profile, Reply, Stamp, sse};
+
+fn ten_messages() -> String {
+    let paragraph = "The outcrop is where bedrock meets the surface. ".repeat(8);
+    let mut messages = vec![json!({ "role": "system", "content": "Answer briefly." })];
+    for turn in 0..3 {
+        let (id, text) = (format!("call_{turn}"), format!("{paragraph}\nTurn {turn}"));
+        messages.push(json!({ "role": "user", "content": text }));
+        messages.push(json!({ "role": "assistant", "content": null, "tool_calls": [
+            { "id": id, "type": "function", "function": { "name": "lookup", "arguments": "{\"q\": \"granite\"}" } }
+        ] }));
+        messages.push(json!({ "role": "tool", "tool_call_id": id, "content": paragraph }));
+    }
+    let schema =
+        json!({ "type": "object", "properties": { "q": { "type": "string" } }, "required": ["q"] });
+    let tool = json!({ "type": "function", "function": { "name": "lookup", "description": "Looks up", "parameters": schema } });
+    json!({ "model": "m", "messages": messages, "tools": [tool], "temperature": 0.5, "max_tokens": 500 })
+        .to_string()
+}
+
+fn stamp() -> Stamp {
+    Stamp { id: "chatcmpl-0123456789abcdef".into(), created: 1_790_000_000, model: "m".into() }
+}
+
+fn reply(body: &str) -> Reply {
+    let request: ChatRequest<'_> = serde_json::from_str(body).unwrap();
+    question(&request, &Profile::default()).unwrap().reply
+}
+
+fn benches(c: &mut Criterion) {
+    let body = ten_messages();
+    c.bench_function("request of 10 messages, bytes to bytes", |b| {
+        b.iter(|| {
+            let request: ChatRequest<'_> =
+                serde_json::from_slice(black_box(body.as_bytes())).unwrap();
+            let question = question(&request, &Profile::default()).unwrap();
+            serde_json::to_vec(&question.body).unwrap()
+        });
+    });
+
+    let text: Value = "Granite is an igneous rock. ".repeat(20).into();
+    let response = json!({
+        "metrics": { "latencyMs": 900 },
+        "output": { "message": { "content": [{ "text": text }], "role": "assistant" } },
+        "stopReason": "end_turn",
+        "usage": { "inputTokens": 900, "outputTokens": 120, "totalTokens": 1020 },
+    })
+    .to_string();
+    let reply = reply(&body);
+    c.bench_function("response, bytes to bytes", |b| {
+        b.iter(|| {
+            let response: ConverseResponse<'_> =
+                serde_json::from_slice(black_box(response.as_bytes())).unwrap();
+            serde_json::to_vec(&answer(&response, &reply, stamp())).unwrap()
+        });
+    });
+
+    let payload =
+        br#"{"contentBlockIndex":0,"delta":{"text":" igneous"},"p":"abcdefghijklmnopqrstu"}"#;
+    let mut chat = ChatStream::new(reply.clone(), stamp());
+    let mut out = Vec::with_capacity(4096);
+    c.bench_function("one stream event, payload to SSE", |b| {
+        b.iter(|| {
+            out.clear();
+            let event = StreamEvent::parse("contentBlockDelta", black_box(payload)).unwrap();
+            chat.push(&event, &mut |chunk| sse::write(&mut out, chunk)).unwrap();
+            out.len()
+        });
+    });
+}
+
+criterion_group!(translation, benches);
+criterion_main!(translation);

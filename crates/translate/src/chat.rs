@@ -5,6 +5,7 @@ use schema::converse::request::ConverseRequest;
 use schema::openai::chat::{ChatRequest, StreamOptions};
 use schema::openai::format::FormatKind;
 use schema::openai::tool::Tool;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::parts::params::{Sampling, inference_config};
@@ -39,7 +40,8 @@ pub fn question<'a>(
     request: &'a ChatRequest<'a>,
     profile: &Profile,
 ) -> Result<Question<'a>, Invalid> {
-    // Destructured whole: a new field does not compile until somebody decides where it goes.
+    // Destructured whole: a new field does not compile until somebody decides where it goes. What
+    // is bound to `_` here is judged in `without_effect`.
     let ChatRequest {
         model: _,
         messages,
@@ -50,38 +52,39 @@ pub fn question<'a>(
         temperature,
         top_p,
         stop,
-        n,
+        n: _,
         tools,
         tool_choice,
         functions,
         function_call,
-        parallel_tool_calls,
-        response_format,
-        reasoning_effort,
-        verbosity,
-        service_tier,
-        frequency_penalty,
-        presence_penalty,
-        seed,
-        logprobs,
-        top_logprobs,
-        logit_bias,
-        user,
-        safety_identifier,
-        metadata,
-        modalities,
-        audio,
-        prediction,
-        moderation,
-        web_search_options,
-        prompt_cache_key,
-        prompt_cache_options,
-        prompt_cache_retention,
-        store,
+        parallel_tool_calls: _,
+        response_format: _,
+        reasoning_effort: _,
+        verbosity: _,
+        service_tier: _,
+        frequency_penalty: _,
+        presence_penalty: _,
+        seed: _,
+        logprobs: _,
+        top_logprobs: _,
+        logit_bias: _,
+        user: _,
+        safety_identifier: _,
+        metadata: _,
+        modalities: _,
+        audio: _,
+        prediction: _,
+        moderation: _,
+        web_search_options: _,
+        prompt_cache_key: _,
+        prompt_cache_options: _,
+        prompt_cache_retention: _,
+        store: _,
         additional_model_request_fields,
-        extra,
+        extra: _,
     } = request;
     let mut report = Report::default();
+    without_effect(request, &mut report);
 
     let conversation = messages::conversation(messages, profile, &mut report)?;
     let sampling = Sampling {
@@ -102,45 +105,13 @@ pub fn question<'a>(
     };
     let tooling = tooling(&declared, choice, &conversation.called, profile)?;
 
-    choices(*n)?;
-    // Present and asking for something the default does not give.
-    let without_effect: [(&str, bool); 26] = [
-        ("n", n.is_some_and(|n| n > 1)),
-        ("tool_choice", tooling.choice_ignored),
-        ("parallel_tool_calls", *parallel_tool_calls == Some(false)),
-        (
-            "response_format",
-            response_format.as_ref().is_some_and(|format| format.kind != FormatKind::Text),
-        ),
-        ("reasoning_effort", reasoning_effort.is_some()),
-        ("verbosity", verbosity.as_deref().is_some_and(|value| value != "medium")),
-        ("service_tier", service_tier.as_deref().is_some_and(|tier| !is_default_tier(tier))),
-        ("frequency_penalty", frequency_penalty.is_some_and(|penalty| penalty != 0.0)),
-        ("presence_penalty", presence_penalty.is_some_and(|penalty| penalty != 0.0)),
-        ("seed", seed.is_some()),
-        ("logprobs", *logprobs == Some(true)),
-        ("top_logprobs", top_logprobs.is_some_and(|count| count > 0)),
-        ("logit_bias", logit_bias.is_some_and(|bias| bias.get() != "{}")),
-        ("user", user.is_some()),
-        ("safety_identifier", safety_identifier.is_some()),
-        ("metadata", metadata.is_some_and(|pairs| pairs.get() != "{}")),
-        ("modalities", modalities.iter().flatten().any(|modality| modality != "text")),
-        ("audio", audio.is_some()),
-        ("prediction", prediction.is_some()),
-        ("moderation", moderation.is_some()),
-        ("web_search_options", web_search_options.is_some()),
-        ("prompt_cache_key", prompt_cache_key.is_some()),
-        ("prompt_cache_options", prompt_cache_options.is_some()),
-        ("prompt_cache_retention", prompt_cache_retention.is_some()),
-        ("store", *store == Some(true)),
-        ("functions", functions.is_some() && !legacy),
-    ];
-    for (field, _) in without_effect.iter().filter(|(_, present)| *present) {
-        report.ignore(field);
+    if tooling.choice_ignored {
+        report.ignore("tool_choice");
     }
-    for (field, _) in extra.iter().filter(|(_, value)| !value.is_null()) {
-        report.ignore(field);
+    if functions.is_some() && !legacy {
+        report.ignore("functions");
     }
+    choices(request.n)?;
 
     let StreamOptions { include_usage, include_obfuscation: _ } =
         stream_options.unwrap_or_default();
@@ -165,16 +136,49 @@ pub fn question<'a>(
     })
 }
 
+/// Notes the fields that ask for something the default does not give, and nothing here can.
+fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
+    let is_set = |raw: &Option<&RawValue>| raw.is_some_and(|raw| raw.get() != "{}");
+    let tier = request.service_tier.as_deref();
+    let format = request.response_format.as_ref();
+    let fields = [
+        ("n", request.n.is_some_and(|n| n > 1)),
+        ("parallel_tool_calls", request.parallel_tool_calls == Some(false)),
+        ("response_format", format.is_some_and(|format| format.kind != FormatKind::Text)),
+        ("reasoning_effort", request.reasoning_effort.is_some()),
+        ("verbosity", request.verbosity.as_deref().is_some_and(|value| value != "medium")),
+        ("service_tier", tier.is_some_and(|tier| !matches!(tier, "auto" | "default"))),
+        ("frequency_penalty", request.frequency_penalty.is_some_and(|penalty| penalty != 0.0)),
+        ("presence_penalty", request.presence_penalty.is_some_and(|penalty| penalty != 0.0)),
+        ("seed", request.seed.is_some()),
+        ("logprobs", request.logprobs == Some(true)),
+        ("top_logprobs", request.top_logprobs.is_some_and(|count| count > 0)),
+        ("logit_bias", is_set(&request.logit_bias)),
+        ("user", request.user.is_some()),
+        ("safety_identifier", request.safety_identifier.is_some()),
+        ("metadata", is_set(&request.metadata)),
+        ("modalities", request.modalities.iter().flatten().any(|modality| modality != "text")),
+        ("audio", request.audio.is_some()),
+        ("prediction", request.prediction.is_some()),
+        ("moderation", request.moderation.is_some()),
+        ("web_search_options", request.web_search_options.is_some()),
+        ("prompt_cache_key", request.prompt_cache_key.is_some()),
+        ("prompt_cache_options", request.prompt_cache_options.is_some()),
+        ("prompt_cache_retention", request.prompt_cache_retention.is_some()),
+        ("store", request.store == Some(true)),
+    ];
+    let extra = request.extra.iter().map(|(field, value)| (field.as_str(), !value.is_null()));
+    for (field, _) in fields.into_iter().chain(extra).filter(|(_, present)| *present) {
+        report.ignore(field);
+    }
+}
+
 fn choices(n: Option<i64>) -> Result<(), Invalid> {
     match n {
         Some(n) if n < 1 => Err(Invalid::value("n", format!("n must be at least 1, and is {n}."))
             .with_code("integer_below_min_value")),
         _ => Ok(()),
     }
-}
-
-fn is_default_tier(tier: &str) -> bool {
-    matches!(tier, "auto" | "default")
 }
 
 fn declared_functions<'a>(

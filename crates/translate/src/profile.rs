@@ -1,8 +1,11 @@
 //! What one model accepts on Converse. A quirk is a knob here and a row in the catalogue; no model
 //! is ever named in code. The default is optimistic: a model nobody has described gets everything.
 
+use serde::Deserialize;
+
 /// The knobs of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Profile {
     /// Where a system prompt goes.
     pub system: SystemPrompt,
@@ -17,7 +20,8 @@ pub struct Profile {
 }
 
 /// Where a system prompt goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SystemPrompt {
     /// Into `system`.
     Native,
@@ -26,7 +30,8 @@ pub enum SystemPrompt {
 }
 
 /// What a user turn may hold beside tool results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BesideToolResult {
     /// Anything.
     Anything,
@@ -35,7 +40,8 @@ pub enum BesideToolResult {
 }
 
 /// Which forms of `toolChoice` a model knows, from the poorest to the richest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ToolChoices {
     /// Only `auto`.
     Auto,
@@ -46,7 +52,8 @@ pub enum ToolChoices {
 }
 
 /// How "call no tool" is said while tools must be declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NoTool {
     /// It cannot be said.
     Unsaid,

@@ -113,9 +113,7 @@ impl<'de> Visitor<'de> for ContentVisitor {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Part<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        PartFields::deserialize(deserializer)?
-            .into_part()
-            .map_err(|field| D::Error::missing_field(field))
+        PartFields::deserialize(deserializer)?.into_part().map_err(D::Error::missing_field)
     }
 }
 

@@ -26,9 +26,9 @@ impl Names {
         self.renamed.iter().find(|(known, _)| known == sent).map_or(sent, |(_, original)| original)
     }
 
-    fn note(&mut self, sent: &Cow<'_, str>, original: &str) {
+    fn note(&mut self, sent: &str, original: &str) {
         if sent != original && !self.renamed.iter().any(|(known, _)| known == sent) {
-            self.renamed.push((sent.to_string(), original.to_owned()));
+            self.renamed.push((sent.to_owned(), original.to_owned()));
         }
     }
 }
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn arguments_become_an_object_and_nothing_is_lost() {
-        let of = |text: &str| super::input(text).unwrap().get().to_owned();
+        let of = |text: &str| input(text).unwrap().get().to_owned();
         assert_eq!(of(r#" {"b": 1, "a": 2} "#), r#"{"b": 1, "a": 2}"#);
         assert_eq!(of(""), "{}");
         assert_eq!(of("[1]"), r#"{"arguments":"[1]"}"#);

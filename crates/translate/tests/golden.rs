@@ -1,0 +1,64 @@
+//! Whole translations against their snapshots. Adding a test is adding a file:
+//! `fixtures/chat/*.json` holds a request (and, where it matters, a profile), `fixtures/answer/*.json`
+//! a request and what Converse answered. `INSTA_UPDATE=always cargo test` writes the snapshots.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs
+)]
+
+use schema::converse::response::ConverseResponse;
+use schema::openai::chat::ChatRequest;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use translate::chat::{answer, question};
+use translate::{Profile, Stamp};
+
+#[derive(Deserialize)]
+struct Case<'a> {
+    #[serde(default)]
+    profile: Profile,
+    #[serde(borrow)]
+    request: &'a RawValue,
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+}
+
+#[test]
+fn requests() {
+    insta::glob!("fixtures/chat/*.json", |path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let case: Case<'_> = serde_json::from_str(&text).unwrap();
+        let request: ChatRequest<'_> = serde_json::from_str(case.request.get()).unwrap();
+        let shown = match question(&request, &case.profile) {
+            Ok(question) => format!(
+                "ignored: {:?}\n{}",
+                question.report.ignored(),
+                serde_json::to_string_pretty(&question.body).unwrap()
+            ),
+            Err(invalid) => format!("{invalid:#?}"),
+        };
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(shown);
+        });
+    });
+}
+
+#[test]
+fn answers() {
+    insta::glob!("fixtures/answer/*.json", |path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let case: Case<'_> = serde_json::from_str(&text).unwrap();
+        let request: ChatRequest<'_> = serde_json::from_str(case.request.get()).unwrap();
+        let reply = question(&request, &case.profile).unwrap().reply;
+        let response: ConverseResponse<'_> =
+            serde_json::from_str(case.response.unwrap().get()).unwrap();
+        let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: request.model.to_string() };
+        let shown = serde_json::to_string_pretty(&answer(&response, &reply, stamp)).unwrap();
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(shown);
+        });
+    });
+}

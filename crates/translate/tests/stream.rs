@@ -1,0 +1,58 @@
+//! Streams against their snapshots: `fixtures/stream/*.jsonl` holds the request on its first line and
+//! an event a line after it. What is shown is what goes over the wire, byte for byte.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs
+)]
+
+use schema::converse::event::StreamEvent;
+use schema::openai::chat::ChatRequest;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use translate::chat::{ChatStream, Truncated, question};
+use translate::{Profile, Stamp, sse};
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    event: &'a str,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+#[derive(Debug)]
+struct Cut;
+
+impl From<Truncated> for Cut {
+    fn from(_: Truncated) -> Self {
+        Self
+    }
+}
+
+#[test]
+fn streams() {
+    insta::glob!("fixtures/stream/*.jsonl", |path| {
+        let text = std::fs::read_to_string(path).unwrap();
+        let mut lines = text.lines();
+        let request: ChatRequest<'_> = serde_json::from_str(lines.next().unwrap()).unwrap();
+        let reply = question(&request, &Profile::default()).unwrap().reply;
+        let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: "m".into() };
+        let mut chat = ChatStream::new(reply, stamp);
+        let mut wire = Vec::new();
+        for line in lines {
+            let line: Line<'_> = serde_json::from_str(line).unwrap();
+            let event = StreamEvent::parse(line.event, line.payload.get().as_bytes()).unwrap();
+            chat.push(&event, &mut |chunk| sse::write(&mut wire, chunk)).unwrap();
+        }
+        let ended = chat.finish(&mut |chunk| {
+            sse::write(&mut wire, chunk).unwrap();
+            Ok::<(), Cut>(())
+        });
+        let shown = format!("{}\nended: {ended:?}", String::from_utf8(wire).unwrap());
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(shown);
+        });
+    });
+}

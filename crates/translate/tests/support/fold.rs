@@ -1,0 +1,95 @@
+//! Folds chunks the way OpenAI's SDKs do, so that a stream can be compared with a whole answer.
+
+use schema::converse::event::StreamEvent;
+use schema::openai::chat::{ChatCompletion, FinishReason};
+use schema::openai::chunk::Chunk;
+use schema::openai::usage::Usage;
+use translate::chat::{ChatStream, Truncated};
+use translate::{Reply, Stamp};
+
+/// What an answer says, however it came.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Folded {
+    pub(crate) content: String,
+    pub(crate) reasoning: String,
+    /// Id, name, arguments.
+    pub(crate) calls: Vec<(String, String, String)>,
+    pub(crate) finish_reason: Option<FinishReason>,
+    pub(crate) usage: Option<Usage>,
+}
+
+impl Folded {
+    pub(crate) fn of_answer(answer: &ChatCompletion) -> Self {
+        let choice = &answer.choices[0];
+        let calls = choice.message.tool_calls.iter();
+        Self {
+            content: choice.message.content.clone().unwrap_or_default(),
+            reasoning: choice.message.reasoning_content.clone().unwrap_or_default(),
+            calls: calls
+                .map(|call| {
+                    (call.id.clone(), call.function.name.clone(), call.function.arguments.clone())
+                })
+                .collect(),
+            finish_reason: Some(choice.finish_reason),
+            usage: Some(answer.usage),
+        }
+    }
+
+    /// Folds a stream given as event types and payloads.
+    pub(crate) fn of_events(
+        reply: Reply,
+        stamp: Stamp,
+        events: &[(&str, String)],
+    ) -> Result<Self, Truncated> {
+        let mut chat = ChatStream::new(reply, stamp);
+        let mut folded = Self::default();
+        for (name, payload) in events {
+            let event = StreamEvent::parse(name, payload.as_bytes()).unwrap();
+            chat.push(&event, &mut |chunk| {
+                folded.add(chunk);
+                Ok::<(), Truncated>(())
+            })?;
+        }
+        let usage = chat.finish(&mut |chunk| {
+            folded.add(chunk);
+            Ok::<(), Truncated>(())
+        })?;
+        folded.usage = usage.map(|usage| {
+            let prompt =
+                usage.input_tokens + usage.cache_read_input_tokens + usage.cache_write_input_tokens;
+            let (cached_tokens, cache_write_tokens) =
+                (usage.cache_read_input_tokens, usage.cache_write_input_tokens);
+            Usage {
+                prompt_tokens: prompt,
+                completion_tokens: usage.output_tokens,
+                total_tokens: prompt + usage.output_tokens,
+                prompt_tokens_details: (cached_tokens + cache_write_tokens > 0).then_some(
+                    schema::openai::usage::PromptDetails { cached_tokens, cache_write_tokens },
+                ),
+            }
+        });
+        Ok(folded)
+    }
+
+    fn add(&mut self, chunk: &Chunk<'_>) {
+        for choice in chunk.choices {
+            let delta = &choice.delta;
+            self.content.push_str(delta.content.unwrap_or_default());
+            self.reasoning.push_str(delta.reasoning_content.unwrap_or_default());
+            for call in delta.tool_calls.iter().flatten() {
+                let index = call.index as usize;
+                assert!(index <= self.calls.len(), "calls are counted without gaps");
+                if index == self.calls.len() {
+                    self.calls.push((String::new(), String::new(), String::new()));
+                }
+                let known = &mut self.calls[index];
+                known.0.push_str(call.id.unwrap_or_default());
+                known.1.push_str(call.function.name.unwrap_or_default());
+                known.2.push_str(call.function.arguments);
+            }
+            if let Some(reason) = choice.finish_reason {
+                assert!(self.finish_reason.replace(reason).is_none(), "one finish reason");
+            }
+        }
+    }
+}
