@@ -1,1 +1,54 @@
-//! Scaffold.
+//! An offline Bedrock: the runtime and control-plane API over real HTTP, with real event-stream
+//! frames, a deterministic model behind it, and every failure a client must survive on demand.
+//!
+//! It is written from the API's documentation and judged by AWS's own clients; it shares no code
+//! with the gateway, so a misreading cannot hide on both sides.
+//!
+//! # Faults by model id
+//! Any client can ask for trouble without a script by the name of the model it calls
+//! (a region prefix such as `us.` is allowed; `N` counts stream events or milliseconds):
+//!
+//! | model id | what happens |
+//! |---|---|
+//! | `emulator.echo` | the answer is exactly the last user text |
+//! | `emulator.throttle` | 429 ThrottlingException with `Retry-After: 1` |
+//! | `emulator.error-STATUS` | the modelled exception of that status (400, 403, 404, 408, 424, 429, 500, 503) |
+//! | `emulator.not-ready` | 429 ModelNotReadyException |
+//! | `emulator.proxy-502` | an HTML error page, as a proxy in between would write it |
+//! | `emulator.exception-N` | an exception frame (`modelStreamErrorException`) after N events |
+//! | `emulator.stream-throttle-N` | a `throttlingException` frame after N events |
+//! | `emulator.error-frame-N` | a `:message-type error` frame after N events |
+//! | `emulator.cut-N` | the stream ends cleanly, too early, after N events |
+//! | `emulator.reset-N` | connection reset in the middle of the frame after N events |
+//! | `emulator.stall-N` | silence for ever after N events (0: right after the headers) |
+//! | `emulator.silent` | the request is read and never answered |
+//! | `emulator.slow-N` | N milliseconds before the first byte |
+//! | `emulator.corrupt-N` | event N carries a wrong checksum |
+//! | `emulator.oversized-N` | event N announces a frame of nearly 4 GiB |
+//!
+//! # Over HTTP
+//! `POST /_emulator/script` takes one step or a list of steps (see [`Entry`]) for the next calls,
+//! `DELETE /_emulator/script` forgets them, `GET /_emulator/calls` lists the journal and
+//! `DELETE /_emulator/calls` empties it.
+
+pub mod frames;
+
+mod auth;
+mod delivery;
+mod error;
+mod faults;
+mod journal;
+mod json;
+mod model;
+mod models;
+mod options;
+mod routes;
+mod script;
+mod server;
+mod sigv4;
+mod validate;
+
+pub use journal::{Call, Delivery, Journal};
+pub use options::{Credentials, Options};
+pub use script::{Entry, Fault, Script, Step};
+pub use server::{Running, start};

@@ -15,14 +15,14 @@ mod error;
 mod frames;
 mod probe;
 mod send;
+mod setup;
 mod sign;
 
-pub use account::{
-    Account, AccountKeys, AccountSecret, CredentialSource, Setup, SetupError, Timeouts,
-};
+pub use account::Account;
 pub use answer::{Answer, EventStream};
 pub use credentials::CredentialsError;
 pub use endpoint::{Endpoint, InvalidModelId, Service, model_path};
 pub use error::{Exception, Failure, Phase, ProtocolError, ServiceError};
 pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME};
 pub use send::{Call, Kind, Transport};
+pub use setup::{AccountKeys, AccountSecret, CredentialSource, Setup, SetupError, Timeouts};

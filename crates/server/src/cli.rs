@@ -93,7 +93,7 @@ fn run_gateway(args: &ServeArgs) -> ExitCode {
     actix_rt::System::new().block_on(async {
         #[cfg(feature = "demo")]
         if args.demo {
-            return demo::serve(config).await;
+            return demo::demonstrate(config).await;
         }
         finish(serve::until_stopped(config, None).await)
     })

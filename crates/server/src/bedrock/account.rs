@@ -2,16 +2,11 @@
 //! region, endpoints, authentication, the credentials cache, the clock offset, the time limits.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_config::SdkConfig;
 use aws_credential_types::provider::token::SharedTokenProvider;
 use aws_sdk_bedrockruntime::config::Token;
-use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 use aws_types::service_config::ServiceConfigKey;
 
 use super::clock::{Clock, Correction};
@@ -19,157 +14,26 @@ use super::connect::Trust;
 use super::credentials::{CredentialCache, CredentialsError, Grant, Source};
 use super::endpoint::{Endpoint, Service, regional};
 use super::probe::{self, AuthScheme};
-
-/// What the operator decided. Everything left open is found the way the AWS SDKs find it.
-#[derive(Debug, Clone, Default)]
-pub struct Setup {
-    /// Region; before `AWS_REGION`, `AWS_DEFAULT_REGION`, `AWS_REGION_NAME`, the profile and the
-    /// instance metadata.
-    pub region: Option<String>,
-    /// Profile of the shared configuration files; before `AWS_PROFILE`.
-    pub profile: Option<String>,
-    /// Credentials given outright instead of found: for tests and the demo.
-    pub keys: Option<AccountKeys>,
-    /// One endpoint for all services: for tests and the demo. Turns FIPS and dual stack off.
-    pub endpoint: Option<String>,
-    /// PEM file of trust roots; before `AWS_CA_BUNDLE`.
-    pub ca_bundle: Option<PathBuf>,
-    /// Time limits.
-    pub timeouts: Timeouts,
-}
-
-/// Credentials given outright.
-#[derive(Debug, Clone)]
-pub enum AccountKeys {
-    /// SigV4 with an access key.
-    Static {
-        /// Access key id.
-        access_key_id: String,
-        /// Secret access key.
-        secret_access_key: AccountSecret,
-        /// Session token, of temporary credentials.
-        session_token: Option<AccountSecret>,
-    },
-    /// A Bedrock API key.
-    Bearer(AccountSecret),
-    /// Any provider of the AWS SDK.
-    Provider(SharedCredentialsProvider),
-}
-
-/// A string that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AccountSecret(String);
-
-impl AccountSecret {
-    /// Wraps a secret.
-    pub fn new(secret: impl Into<String>) -> Self {
-        Self(secret.into())
-    }
-}
-
-impl fmt::Debug for AccountSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-/// Every time limit of the transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timeouts {
-    /// TCP and TLS set-up.
-    pub connect: Duration,
-    /// Head of the answer to a streaming call.
-    pub first_byte_stream: Duration,
-    /// Head of the answer to a unary call, which Bedrock sends when all of it is ready.
-    pub first_byte_unary: Duration,
-    /// Between two pieces of a body. Bedrock sends nothing while a model thinks.
-    pub idle: Duration,
-    /// The whole call, streams included.
-    pub total: Duration,
-    /// How long an unused connection is kept.
-    pub pool_idle: Duration,
-    /// TCP keepalive.
-    pub tcp_keepalive: Duration,
-    /// One fetch of credentials.
-    pub credentials: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self {
-            connect: seconds(3),
-            first_byte_stream: seconds(60),
-            first_byte_unary: seconds(300),
-            idle: seconds(120),
-            total: seconds(900),
-            pool_idle: seconds(50),
-            tcp_keepalive: seconds(30),
-            credentials: seconds(30),
-        }
-    }
-}
-
-/// Why the AWS side cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum SetupError {
-    /// No region anywhere.
-    #[error(
-        "no AWS region: set AWS_REGION (or AWS_DEFAULT_REGION, AWS_REGION_NAME), or a region in the \
-         AWS profile or the gateway's own configuration"
-    )]
-    NoRegion,
-    /// The endpoint of a service cannot be determined.
-    #[error("endpoint of {service}: {reason}")]
-    Endpoint {
-        /// Host label of the service.
-        service: &'static str,
-        /// What the SDK's rules, or the URL, object to.
-        reason: String,
-    },
-    /// The bearer key cannot be sent.
-    #[error(transparent)]
-    Credentials(#[from] CredentialsError),
-}
-
-/// Where credentials come from, for people. Decided from the settings and the environment alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CredentialSource {
-    /// Given in the set-up.
-    Given,
-    /// A Bedrock API key.
-    BearerKey,
-    /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
-    Environment,
-    /// A named profile.
-    Profile(String),
-    /// `AWS_WEB_IDENTITY_TOKEN_FILE`: IRSA on EKS.
-    WebIdentity,
-    /// ECS task role or EKS Pod Identity.
-    Container,
-    /// What is left: the default profile, else the instance's role.
-    DefaultChain,
-}
-
-impl fmt::Display for CredentialSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Given => f.write_str("given at start"),
-            Self::BearerKey => f.write_str("bearer key"),
-            Self::Environment => f.write_str("environment"),
-            Self::Profile(name) => write!(f, "profile {name}"),
-            Self::WebIdentity => f.write_str("web identity (IRSA)"),
-            Self::Container => f.write_str("container (task role or Pod Identity)"),
-            Self::DefaultChain => f.write_str("default profile or instance role"),
-        }
-    }
-}
+use super::setup::{
+    CredentialSource, Setup, SetupError, Timeouts, bundle_from_environment, credential_source,
+    loader,
+};
 
 /// The AWS side of the process. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Account(Arc<Inner>);
 
-#[derive(Debug)]
+/// By hand: the SDK's configuration prints the profile files it read, secrets included.
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("region", &self.0.region)
+            .field("source", &self.0.source)
+            .field("endpoints", &self.0.endpoints)
+            .finish_non_exhaustive()
+    }
+}
+
 struct Inner {
     region: String,
     source: CredentialSource,
@@ -201,7 +65,9 @@ impl Account {
     pub async fn load(setup: Setup) -> Result<Self, SetupError> {
         let sdk = loader(&setup).load().await;
         let region = sdk.region().ok_or(SetupError::NoRegion)?.to_string();
-        let decision = probe::ask(&sdk).await.map_err(failed(Service::Runtime))?;
+        let decision = probe::ask(&sdk, configured_endpoint(Service::Runtime, &sdk))
+            .await
+            .map_err(failed(Service::Runtime))?;
         let runtime = Endpoint::parse(&decision.base_url).map_err(failed(Service::Runtime))?;
         let endpoints = [
             runtime,
@@ -266,10 +132,12 @@ impl Account {
         self.0.clock.offset_seconds()
     }
 
-    /// The SDK configuration behind this account, to build typed clients from for calls that are
-    /// not hot. Such clients keep credentials of their own.
-    pub fn sdk_config(&self) -> &SdkConfig {
-        &self.0.sdk
+    /// Configuration for a typed SDK client of bedrock-runtime with the same endpoint and
+    /// credentials, for calls that are not hot. Such clients cache credentials of their own.
+    pub fn sdk(&self) -> aws_sdk_bedrockruntime::config::Builder {
+        let mut builder = aws_sdk_bedrockruntime::config::Builder::from(&self.0.sdk);
+        builder.set_endpoint_url(configured_endpoint(Service::Runtime, &self.0.sdk));
+        builder
     }
 
     /// Fetches credentials now rather than with the first call.
@@ -312,89 +180,9 @@ impl Account {
     }
 }
 
-fn loader(setup: &Setup) -> ConfigLoader {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
-    if let Some(profile) = &setup.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(region) = setup.region.clone().or_else(region_from_environment) {
-        loader = loader.region(Region::new(region));
-    }
-    if let Some(endpoint) = &setup.endpoint {
-        loader = loader.endpoint_url(endpoint).use_fips(false).use_dual_stack(false);
-    }
-    let prefer = |loader: ConfigLoader, scheme| {
-        loader.auth_scheme_preference([AuthSchemeId::from(scheme)])
-    };
-    match &setup.keys {
-        None => loader,
-        Some(AccountKeys::Bearer(AccountSecret(key))) => {
-            prefer(loader, "httpBearerAuth").token_provider(Token::new(key, None)).no_credentials()
-        }
-        Some(AccountKeys::Provider(provider)) => {
-            prefer(loader, "sigv4").credentials_provider(provider.clone())
-        }
-        Some(AccountKeys::Static { access_key_id, secret_access_key, session_token }) => {
-            let keys = Credentials::new(
-                access_key_id,
-                &secret_access_key.0,
-                session_token.as_ref().map(|AccountSecret(token)| token.clone()),
-                None,
-                "outcrop",
-            );
-            prefer(loader, "sigv4").credentials_provider(keys)
-        }
-    }
-}
-
-/// The SDK knows the first two; the third is what other gateways' users have set.
-fn region_from_environment() -> Option<String> {
-    ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"]
-        .into_iter()
-        .filter_map(|name| std::env::var(name).ok())
-        .find(|region| !region.is_empty())
-}
-
-fn bundle_from_environment() -> Option<PathBuf> {
-    std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from)
-}
-
-fn credential_source(
-    setup: &Setup,
-    environment: impl Fn(&str) -> Option<String>,
-) -> CredentialSource {
-    let set = |name| environment(name).is_some_and(|value| !value.is_empty());
-    let profile = setup.profile.clone().or_else(|| environment("AWS_PROFILE"));
-    match profile {
-        _ if setup.keys.is_some() => CredentialSource::Given,
-        _ if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") => {
-            CredentialSource::Environment
-        }
-        Some(name) if !name.is_empty() => CredentialSource::Profile(name),
-        _ if set("AWS_WEB_IDENTITY_TOKEN_FILE") => CredentialSource::WebIdentity,
-        _ if set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-            || set("AWS_CONTAINER_CREDENTIALS_FULL_URI") =>
-        {
-            CredentialSource::Container
-        }
-        _ => CredentialSource::DefaultChain,
-    }
-}
-
-/// Endpoint of a service other than the runtime: its override as the SDK would look it up, else its host.
+/// Endpoint of a service other than the runtime: as configured, else its regional host.
 async fn sister(service: Service, sdk: &SdkConfig, region: &str) -> Result<Endpoint, SetupError> {
-    let given = sdk.get_origin("endpoint_url").is_client_config();
-    let own = || {
-        let key = ServiceConfigKey::builder()
-            .service_id(service.service_id())
-            .env("AWS_ENDPOINT_URL")
-            .profile("endpoint_url")
-            .build()
-            .ok()?;
-        sdk.service_config()?.load_config(key)
-    };
-    let own = if given { None } else { own() };
-    match own.or_else(|| sdk.endpoint_url().map(ToOwned::to_owned)) {
+    match configured_endpoint(service, sdk) {
         None => regional(service, region, sdk.use_fips(), sdk.use_dual_stack()).await,
         Some(_) if sdk.use_fips() == Some(true) || sdk.use_dual_stack() == Some(true) => {
             Err("FIPS and dual stack exclude a custom endpoint".to_owned())
@@ -402,6 +190,30 @@ async fn sister(service: Service, sdk: &SdkConfig, region: &str) -> Result<Endpo
         Some(url) => Endpoint::parse(&url),
     }
     .map_err(failed(service))
+}
+
+/// A service's own endpoint in environment or profile, else the one for all services.
+///
+/// In a profile's services section AWS documents the key `bedrock_runtime`, and the other SDKs read
+/// it; the Rust SDK looks for `bedrock-runtime`. Both count here.
+fn configured_endpoint(service: Service, sdk: &SdkConfig) -> Option<String> {
+    let general = sdk.endpoint_url();
+    if sdk.get_origin("endpoint_url").is_client_config() {
+        return general.map(ToOwned::to_owned);
+    }
+    let own = |service_id: &str| {
+        let key = ServiceConfigKey::builder()
+            .service_id(service_id)
+            .env("AWS_ENDPOINT_URL")
+            .profile("endpoint_url")
+            .build()
+            .ok()?;
+        sdk.service_config()?.load_config(key).filter(|url| Some(url.as_str()) != general)
+    };
+    let documented = service.service_id().replace(' ', "_");
+    own(&documented)
+        .or_else(|| own(service.service_id()))
+        .or_else(|| general.map(ToOwned::to_owned))
 }
 
 fn failed(service: Service) -> impl Fn(String) -> SetupError {

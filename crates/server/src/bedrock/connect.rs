@@ -139,18 +139,22 @@ impl Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (mut tcp, trust, limit) = (self.tcp.clone(), Arc::clone(&self.trust), self.limit);
-        let connect = async move {
-            let inner = if uri.scheme() == Some(&http::uri::Scheme::HTTPS) {
-                let config = trust.config().await?;
-                HttpsConnector::from((tcp, config)).call(uri).await.map_err(tls_error)?
-            } else {
-                MaybeHttpsStream::Http(tcp.call(uri).await?)
-            };
-            Ok(CountedStream { inner, served: Served::default() })
-        };
         Box::pin(async move {
-            let result = tokio::time::timeout(limit, connect).await;
-            result.unwrap_or(Err(ConnectError::TimedOut(limit)))
+            let https = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+            // Reading the trust roots is no part of connecting, and happens once: not under the limit.
+            let config = if https { Some(trust.config().await?) } else { None };
+            let connect = async {
+                Ok(match config {
+                    Some(config) => {
+                        HttpsConnector::from((tcp, config)).call(uri).await.map_err(tls_error)?
+                    }
+                    None => MaybeHttpsStream::Http(tcp.call(uri).await?),
+                })
+            };
+            let inner = tokio::time::timeout(limit, connect)
+                .await
+                .unwrap_or(Err(ConnectError::TimedOut(limit)))?;
+            Ok(CountedStream { inner, served: Served::default() })
         })
     }
 }

@@ -139,8 +139,7 @@ pub(super) async fn regional(
         .build()
         .map_err(|error| error.to_string())?;
     let resolver = DefaultResolver::new();
-    let resolved =
-        resolver.resolve_endpoint(&params).await.map_err(|error| error.to_string())?;
+    let resolved = resolver.resolve_endpoint(&params).await.map_err(|error| error.to_string())?;
     let url = resolved.url();
     let rest = url
         .strip_prefix("https://")
@@ -217,17 +216,48 @@ mod tests {
     #[tokio::test]
     async fn regional_hosts_follow_partition_fips_and_dual_stack() {
         let cases = [
-            (Service::Control, "us-east-1", false, false, "https://bedrock.us-east-1.amazonaws.com"),
-            (Service::AgentRuntime, "eu-west-1", false, false,
-                "https://bedrock-agent-runtime.eu-west-1.amazonaws.com"),
-            (Service::Agent, "us-west-2", true, false,
-                "https://bedrock-agent-fips.us-west-2.amazonaws.com"),
-            (Service::Control, "us-gov-west-1", true, true,
-                "https://bedrock-fips.us-gov-west-1.api.aws"),
-            (Service::AgentRuntime, "cn-north-1", false, false,
-                "https://bedrock-agent-runtime.cn-north-1.amazonaws.com.cn"),
-            (Service::Runtime, "cn-north-1", false, true,
-                "https://bedrock-runtime.cn-north-1.api.amazonwebservices.com.cn"),
+            (
+                Service::Control,
+                "us-east-1",
+                false,
+                false,
+                "https://bedrock.us-east-1.amazonaws.com",
+            ),
+            (
+                Service::AgentRuntime,
+                "eu-west-1",
+                false,
+                false,
+                "https://bedrock-agent-runtime.eu-west-1.amazonaws.com",
+            ),
+            (
+                Service::Agent,
+                "us-west-2",
+                true,
+                false,
+                "https://bedrock-agent-fips.us-west-2.amazonaws.com",
+            ),
+            (
+                Service::Control,
+                "us-gov-west-1",
+                true,
+                true,
+                "https://bedrock-fips.us-gov-west-1.api.aws",
+            ),
+            (
+                Service::AgentRuntime,
+                "cn-north-1",
+                false,
+                false,
+                "https://bedrock-agent-runtime.cn-north-1.amazonaws.com.cn",
+            ),
+            (
+                Service::Runtime,
+                "cn-north-1",
+                false,
+                true,
+                "https://bedrock-runtime.cn-north-1.api.amazonwebservices.com.cn",
+            ),
         ];
         for (service, region, fips, dual, expected) in cases {
             let endpoint = regional(service, region, Some(fips), Some(dual)).await.unwrap();

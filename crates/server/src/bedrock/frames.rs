@@ -113,7 +113,10 @@ impl FrameDecoder {
     ///
     /// # Errors
     /// The first invalid frame ends the stream: every later call repeats its error.
-    #[expect(clippy::should_implement_trait, reason = "a decoder that can need more is no iterator")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "a decoder that can need more is no iterator"
+    )]
     pub fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());

@@ -10,7 +10,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::provider::token::SharedTokenProvider;
 use aws_sdk_bedrockruntime::Client;
-use aws_sdk_bedrockruntime::config::{Builder, Token};
+use aws_sdk_bedrockruntime::config::{Builder, IdentityCache, Token};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
@@ -41,16 +41,20 @@ pub(super) enum AuthScheme {
 }
 
 /// One question to the SDK, without any network traffic.
-pub(super) async fn ask(config: &SdkConfig) -> Result<Decision, String> {
+pub(super) async fn ask(sdk: &SdkConfig, endpoint: Option<String>) -> Result<Decision, String> {
+    let capture = Capture::default();
+    let connector = SharedHttpConnector::new(capture.clone());
     let keys = Credentials::new(STAND_IN, STAND_IN, None, None, STAND_IN);
-    let config = config
+    // On the shared configuration: a token set on the builder would hide that of the environment.
+    let sdk = sdk
         .to_builder()
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .token_provider(SharedTokenProvider::new(Token::new(STAND_IN, None)))
         .build();
-    let capture = Capture::default();
-    let connector = SharedHttpConnector::new(capture.clone());
-    let config = Builder::from(&config)
+    let mut builder = Builder::from(&sdk);
+    builder.set_endpoint_url(endpoint);
+    let config = builder
+        .identity_cache(IdentityCache::no_cache())
         .http_client(http_client_fn(move |_, _| connector.clone()))
         .retry_config(RetryConfig::disabled())
         .build();

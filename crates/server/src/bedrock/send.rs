@@ -51,8 +51,13 @@ const OURS: [HeaderName; 13] = [
     AMZ_USER_AGENT,
 ];
 /// The same, for names the `http` crate has no constant for.
-const OURS_BY_NAME: [&str; 5] =
-    ["keep-alive", "proxy-connection", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
+const OURS_BY_NAME: [&str; 5] = [
+    "keep-alive",
+    "proxy-connection",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+];
 
 /// One call to a Bedrock service.
 #[derive(Debug, Clone)]
@@ -95,11 +100,8 @@ impl Transport {
     /// A transport with an empty pool. Connects to nothing yet.
     pub fn new(account: &Account) -> Self {
         let timeouts = account.timeouts();
-        let connector = Connector::new(
-            Arc::clone(account.trust()),
-            timeouts.connect,
-            timeouts.tcp_keepalive,
-        );
+        let connector =
+            Connector::new(Arc::clone(account.trust()), timeouts.connect, timeouts.tcp_keepalive);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(timeouts.pool_idle)
@@ -280,9 +282,7 @@ fn failure(error: &ClientError) -> Failure {
         };
     }
     match hyper_error(error) {
-        Some(cause) if cause.is_parse() => {
-            ProtocolError::Malformed(chain(cause)).into()
-        }
+        Some(cause) if cause.is_parse() => ProtocolError::Malformed(chain(cause)).into(),
         _ if error.is_connect() => Failure::Connect(chain(error)),
         _ => Failure::Closed(chain(error)),
     }

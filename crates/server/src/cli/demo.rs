@@ -44,7 +44,7 @@ pub(super) fn emulate(args: &EmulateArgs) -> ExitCode {
 }
 
 /// Serves from an emulator of its own, on a free loopback port.
-pub(super) async fn serve(config: Config) -> ExitCode {
+pub(super) async fn demonstrate(config: Config) -> ExitCode {
     let defaults = Options::default();
     let running = match emulator::start(options(defaults.listen, defaults.pace)).await {
         Ok(running) => running,

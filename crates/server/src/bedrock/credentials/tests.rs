@@ -99,7 +99,7 @@ async fn the_first_fetch_is_lazy_and_shared_by_all_who_wait() {
     let callers: Vec<_> = (0..50)
         .map(|_| {
             let cache = Arc::clone(&cache);
-            tokio::spawn(async move { key_of(&*cache.current().await.unwrap()) })
+            tokio::spawn(async move { key_of(&cache.current().await.unwrap()) })
         })
         .collect();
     until("the fetch starts", || source.fetches.load(Ordering::SeqCst) == 1).await;
@@ -120,7 +120,7 @@ async fn a_caller_who_leaves_does_not_take_the_fetch_with_him() {
     until("the fetch starts", || source.fetches.load(Ordering::SeqCst) == 1).await;
     let second = tokio::spawn({
         let cache = Arc::clone(&cache);
-        async move { key_of(&*cache.current().await.unwrap()) }
+        async move { key_of(&cache.current().await.unwrap()) }
     });
     first.abort();
     let _ = first.await;
@@ -141,11 +141,11 @@ async fn a_refresh_ahead_of_expiry_happens_once_and_behind_the_callers_backs() {
     };
     cache.current.store(Some(Arc::new(due)));
     for _ in 0..100 {
-        assert_eq!(key_of(&*cache.current().await.unwrap()), "AKID0");
+        assert_eq!(key_of(&cache.current().await.unwrap()), "AKID0");
     }
     until("the refresh starts", || source.fetches.load(Ordering::SeqCst) == 2).await;
     for _ in 0..100 {
-        assert_eq!(key_of(&*cache.current().await.unwrap()), "AKID0", "nobody waits for it");
+        assert_eq!(key_of(&cache.current().await.unwrap()), "AKID0", "nobody waits for it");
     }
     source.permits.add_permits(1);
     until("the new keys are in force", || {
@@ -169,7 +169,7 @@ async fn the_last_good_credentials_outlive_a_failing_source() {
         0 => Ok(keys(0, Some(-1))),
         _ => Err(SourceError::provider_error("the metadata service is down")),
     });
-    assert_eq!(key_of(&*cache.current().await.unwrap()), "AKID0");
+    assert_eq!(key_of(&cache.current().await.unwrap()), "AKID0");
     let extended = cache.current().await.unwrap();
     assert_eq!((key_of(&extended).as_str(), source.fetches.load(Ordering::SeqCst)), ("AKID0", 2));
     let left = extended.usable_until.unwrap().duration_since(SystemTime::now()).unwrap();
@@ -235,12 +235,8 @@ async fn refused_credentials_are_not_extended() {
 #[test]
 fn nothing_secret_is_in_debug_output() {
     let keys = Credentials::new("AKIDX", "hunter2", Some("token3".into()), None, "test");
-    let grant = Grant {
-        proof: Proof::keys(keys),
-        usable_until: None,
-        refresh_at: None,
-        confirmed: None,
-    };
+    let grant =
+        Grant { proof: Proof::keys(keys), usable_until: None, refresh_at: None, confirmed: None };
     let Ok(Proof::Bearer(bearer)) = Proof::bearer("hunter2") else { panic!() };
     let text = format!("{grant:?} {bearer:?}");
     assert!(!text.contains("hunter2") && !text.contains("token3"), "{text}");

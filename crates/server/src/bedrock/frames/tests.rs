@@ -21,11 +21,8 @@ fn bytes_of(headers: &[(&str, &str)], payload: &[u8]) -> Vec<u8> {
 }
 
 fn event(name: &str, payload: &[u8]) -> Vec<u8> {
-    let headers = [
-        (":event-type", name),
-        (":content-type", "application/json"),
-        (":message-type", "event"),
-    ];
+    let headers =
+        [(":event-type", name), (":content-type", "application/json"), (":message-type", "event")];
     bytes_of(&headers, payload)
 }
 
@@ -128,7 +125,10 @@ fn a_frame_of_the_largest_size_is_waited_for_and_one_byte_more_is_not() {
     let mut decoder = FrameDecoder::new();
     decoder.push(prelude(max, 0).into());
     assert_eq!(decoder.next(), Ok(None));
-    assert!(decoder.partial.capacity() < 2 * FIRST_RESERVE, "nothing is reserved on a mere promise");
+    assert!(
+        decoder.partial.capacity() < 2 * FIRST_RESERVE,
+        "nothing is reserved on a mere promise"
+    );
 }
 
 #[test]

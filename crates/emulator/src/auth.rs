@@ -1,0 +1,129 @@
+//! Who may call: signed requests and bearer keys, refused the way the front of AWS refuses them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::{
+    error::Refusal,
+    options::Options,
+    sigv4::{self, Authorization, Signed},
+};
+
+const TOLERANCE: i64 = 5 * 60;
+
+/// What authentication tells about a caller.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// Region of the credential scope; unknown with a bearer key.
+    pub(crate) region: Option<String>,
+}
+
+/// Checks `request` against what `options` know.
+pub(crate) fn authenticate(options: &Options, request: &mut Signed<'_>) -> Result<Caller, Refusal> {
+    let headers = request.headers;
+    let header = |wanted: &str| {
+        headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+    };
+    let Some(value) = header("authorization") else {
+        return Err(Refusal::front(
+            403,
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token",
+        ));
+    };
+    if let Some(key) = value.strip_prefix("Bearer ") {
+        return bearer(options, key.trim());
+    }
+    let Some(parameters) = value.strip_prefix("AWS4-HMAC-SHA256 ") else {
+        return Err(incomplete("Authorization header requires 'Credential' parameter."));
+    };
+    let authorization = Authorization::parse(parameters)
+        .map_err(|part| incomplete(&format!("Authorization header requires {part} parameter.")))?;
+    request.timestamp = header("x-amz-date").ok_or_else(|| {
+        incomplete(
+            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.",
+        )
+    })?;
+    if !authorization.signed_headers.contains(&"host") {
+        return Err(invalid("'Host' must be a 'SignedHeader' in the AWS Authorization."));
+    }
+    if !authorization.signed_headers.contains(&"x-amz-date") {
+        return Err(invalid("'X-Amz-Date' must be a 'SignedHeader' in the AWS Authorization."));
+    }
+    if authorization.service != "bedrock" {
+        return Err(invalid("Credential should be scoped to correct service: 'bedrock'. "));
+    }
+    if !request.timestamp.starts_with(authorization.date) {
+        return Err(invalid(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP.",
+        ));
+    }
+    fresh(request.timestamp)?;
+    signed_by_known(options, &authorization, request, header("x-amz-security-token"))?;
+    Ok(Caller { region: Some(authorization.region.to_owned()) })
+}
+
+fn bearer(options: &Options, key: &str) -> Result<Caller, Refusal> {
+    let known = options.bearer_key.as_deref().is_none_or(|expected| expected == key);
+    if key.is_empty() || !known {
+        return Err(Refusal::new(
+            403,
+            "AccessDeniedException",
+            "Authentication failed: Please make sure your API Key is valid.",
+        ));
+    }
+    Ok(Caller::default())
+}
+
+fn fresh(timestamp: &str) -> Result<(), Refusal> {
+    let Some(signed) = sigv4::seconds(timestamp) else {
+        return Err(incomplete("Date must be in ISO-8601 'basic format'."));
+    };
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX));
+    let at = sigv4::timestamp(now);
+    if signed < now - TOLERANCE {
+        let earliest = sigv4::timestamp(now - TOLERANCE);
+        return Err(invalid(&format!(
+            "Signature expired: {timestamp} is now earlier than {earliest} ({at} - 5 min.)"
+        )));
+    }
+    if signed > now + TOLERANCE {
+        let latest = sigv4::timestamp(now + TOLERANCE);
+        return Err(invalid(&format!(
+            "Signature not yet current: {timestamp} is still later than {latest} ({at} + 5 min.)"
+        )));
+    }
+    Ok(())
+}
+
+fn signed_by_known(
+    options: &Options,
+    authorization: &Authorization<'_>,
+    request: &Signed<'_>,
+    token: Option<&str>,
+) -> Result<(), Refusal> {
+    let Some(known) = &options.credentials else { return Ok(()) };
+    if authorization.access_key_id != known.access_key_id || token != known.session_token.as_deref()
+    {
+        return Err(Refusal::front(
+            403,
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        ));
+    }
+    if !authorization.verify(&known.secret_access_key, request) {
+        return Err(invalid(
+            "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.",
+        ));
+    }
+    Ok(())
+}
+
+fn incomplete(message: &str) -> Refusal {
+    Refusal::front(403, "IncompleteSignatureException", message)
+}
+
+fn invalid(message: &str) -> Refusal {
+    Refusal::front(403, "InvalidSignatureException", message)
+}

@@ -1,0 +1,175 @@
+//! Plays an answer to the client: what to send, when to wait, where to break off. Every answer
+//! goes through here, so the journal knows of each whether it arrived.
+
+use std::{io, os::fd::OwnedFd, time::Duration};
+
+use actix_web::{
+    HttpResponse,
+    body::{BodyStream, SizedStream},
+    http::{
+        StatusCode,
+        header::{HeaderName, HeaderValue},
+    },
+};
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::{
+    journal::{Delivery, Ticket},
+    json,
+};
+
+/// Long enough for the connection to write what was sent before a reset throws the rest away.
+const FLUSH: Duration = Duration::from_millis(20);
+
+/// One step of an answer's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Act {
+    Send(Bytes),
+    Wait(Duration),
+    /// Nothing more, for ever, with the connection open.
+    Stall,
+    /// Abort the connection so that the peer sees a reset.
+    Reset,
+    /// End here although more was meant to come.
+    Cut,
+}
+
+/// A whole answer, before it is played.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    /// Played before the status line is sent.
+    pub(crate) before: Vec<Act>,
+    pub(crate) body: Vec<Act>,
+    framing: Framing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    Sized,
+    Chunked,
+}
+
+/// A second handle on the client's socket, to reset it with.
+pub(crate) struct Connection(pub(crate) OwnedFd);
+
+impl Reply {
+    /// A JSON document with its keys in the service's order.
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
+        Self::bytes(status, "application/json", json::bytes(body).into())
+    }
+
+    pub(crate) fn bytes(status: u16, content_type: &str, body: Bytes) -> Self {
+        Self {
+            status,
+            headers: vec![("Content-Type".into(), content_type.into())],
+            before: Vec::new(),
+            body: vec![Act::Send(body)],
+            framing: Framing::Sized,
+        }
+    }
+
+    /// An event stream made of `body`.
+    pub(crate) fn stream(body: Vec<Act>) -> Self {
+        Self {
+            status: 200,
+            headers: vec![("Content-Type".into(), "application/vnd.amazon.eventstream".into())],
+            before: Vec::new(),
+            body,
+            framing: Framing::Chunked,
+        }
+    }
+
+    pub(crate) fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub(crate) fn is_stream(&self) -> bool {
+        self.framing == Framing::Chunked
+    }
+}
+
+/// Plays `reply`; the returned response's body goes on with it.
+pub(crate) async fn perform(
+    reply: Reply,
+    ticket: Ticket,
+    connection: Option<OwnedFd>,
+) -> HttpResponse {
+    for act in &reply.before {
+        match act {
+            Act::Wait(delay) => tokio::time::sleep(*delay).await,
+            Act::Stall | Act::Reset | Act::Cut => std::future::pending().await,
+            Act::Send(_) => {}
+        }
+    }
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    ticket.status(status.as_u16());
+    let mut response = HttpResponse::build(status);
+    for (name, value) in &reply.headers {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value))
+        {
+            response.append_header((name, value));
+        }
+    }
+    let size: usize = reply.body.iter().map(Act::size).sum();
+    let breaks = reply.body.iter().any(|act| matches!(act, Act::Reset | Act::Stall));
+    let body = Box::pin(play(reply.body, ticket, connection));
+    match reply.framing {
+        // A length that would be reached before the break would hide it from the client.
+        Framing::Sized if !breaks => {
+            response.body(SizedStream::new(u64::try_from(size).unwrap_or(u64::MAX), body))
+        }
+        Framing::Sized | Framing::Chunked => response.body(BodyStream::new(body)),
+    }
+}
+
+impl Act {
+    fn size(&self) -> usize {
+        match self {
+            Self::Send(bytes) => bytes.len(),
+            Self::Wait(_) | Self::Stall | Self::Reset | Self::Cut => 0,
+        }
+    }
+}
+
+fn play(
+    acts: Vec<Act>,
+    ticket: Ticket,
+    connection: Option<OwnedFd>,
+) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> {
+    async_stream::stream! {
+        let mut ticket = Some(ticket);
+        for act in acts {
+            match act {
+                Act::Send(bytes) => yield Ok(bytes),
+                Act::Wait(delay) => tokio::time::sleep(delay).await,
+                Act::Stall => std::future::pending::<()>().await,
+                Act::Cut => {
+                    settle(&mut ticket, Delivery::Broken);
+                    return;
+                }
+                Act::Reset => {
+                    tokio::time::sleep(FLUSH).await;
+                    settle(&mut ticket, Delivery::Broken);
+                    if let Some(socket) = &connection {
+                        // Closing with nothing to linger for sends a reset instead of an end.
+                        let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+                    }
+                    yield Err(io::Error::from(io::ErrorKind::ConnectionReset));
+                    return;
+                }
+            }
+        }
+        settle(&mut ticket, Delivery::Complete);
+    }
+}
+
+fn settle(ticket: &mut Option<Ticket>, delivery: Delivery) {
+    if let Some(ticket) = ticket.take() {
+        ticket.settle(delivery);
+    }
+}

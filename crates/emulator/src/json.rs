@@ -1,0 +1,60 @@
+//! The two ways a JSON document leaves this service: keys in alphabetical order, as AWS writes
+//! them, with the parts that a model or a caller wrote left in their own order.
+
+use serde_json::{Map, Value};
+
+/// Members whose content belongs to somebody else and keeps its order.
+const FOREIGN: [&str; 2] = ["input", "json"];
+
+/// `value` with the keys of every object sorted.
+pub(crate) fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut members: Vec<(String, Value)> = map.into_iter().collect();
+            members.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(
+                members
+                    .into_iter()
+                    .map(|(key, value)| {
+                        let keep = FOREIGN.contains(&key.as_str()) && value.is_object();
+                        let value = if keep { value } else { sorted(value) };
+                        (key, value)
+                    })
+                    .collect::<Map<_, _>>(),
+            )
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => scalar,
+    }
+}
+
+/// `value` as the service writes it.
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
+    sorted(value.clone()).to_string().into_bytes()
+}
+
+/// The items of an array member, or nothing.
+pub(crate) fn items<'a>(value: &'a Value, member: &str) -> &'a [Value] {
+    value.get(member).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// A string member, or the empty string.
+pub(crate) fn text<'a>(value: &'a Value, member: &str) -> &'a str {
+    value.get(member).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_sorted_except_inside_what_a_model_wrote() {
+        let value = json!({"b": {"d": 1, "c": 2}, "a": [{"z": 1, "y": 2}], "toolUse": {"name": "n", "input": {"q": 1, "p": 2}}});
+        assert_eq!(
+            sorted(value).to_string(),
+            r#"{"a":[{"y":2,"z":1}],"b":{"c":2,"d":1},"toolUse":{"input":{"q":1,"p":2},"name":"n"}}"#
+        );
+    }
+}

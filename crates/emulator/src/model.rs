@@ -1,0 +1,76 @@
+//! The model behind this Bedrock: no knowledge and no chance in it. What it answers follows from
+//! the request alone, so the same question gives the same answer, streamed or not.
+
+pub(crate) mod answer;
+mod arguments;
+mod cache;
+pub(crate) mod embed;
+pub(crate) mod events;
+mod facts;
+mod lexicon;
+mod pattern;
+pub(crate) mod prompt;
+pub(crate) mod reasoning;
+mod strings;
+mod structured;
+pub(crate) mod tokens;
+mod tools;
+
+pub(crate) use answer::{Answer, Block};
+pub(crate) use cache::PromptCache;
+pub(crate) use prompt::Prompt;
+
+use crate::{
+    faults::Directive,
+    models::{Family, Reasoning},
+};
+
+/// Answers `prompt`; `cache` are the tokens read from and written to the prompt cache.
+pub(crate) fn answer(
+    prompt: &Prompt<'_>,
+    directive: Option<&Directive>,
+    cache: Option<(u64, u64)>,
+) -> Answer {
+    if matches!(directive, Some(Directive::Echo)) {
+        return Answer::new(prompt, vec![Block::Text(prompt.asked.clone())], cache);
+    }
+    let mut blocks = Vec::new();
+    let thought = answer::thought(prompt);
+    let said = said(prompt);
+    // R1 thinks aloud after it has spoken.
+    if prompt.model.id.starts_with("deepseek.r1") {
+        blocks.extend(said);
+        blocks.extend(thought);
+    } else {
+        blocks.extend(thought);
+        blocks.extend(said);
+    }
+    Answer::new(prompt, blocks, cache)
+}
+
+/// Tool calls with the words around them, JSON where it is wanted, else words.
+fn said(prompt: &Prompt<'_>) -> Vec<Block> {
+    let calls = tools::calls(prompt);
+    if calls.is_empty() {
+        let text = structured::answer(prompt).unwrap_or_else(|| answer::words(prompt));
+        return vec![Block::Text(text)];
+    }
+    let names: Vec<&str> = calls
+        .iter()
+        .filter_map(|block| match block {
+            Block::Call { name, .. } => Some(name.as_str()),
+            Block::Text(_) | Block::Thought(_) => None,
+        })
+        .collect();
+    let names = names.join(" and ");
+    let free = prompt.choice == prompt::Choice::Auto;
+    let preface = match (prompt.model.family, prompt.model.reasoning) {
+        (Family::Claude, _) if free => Some(format!("I'll call {names} for you.")),
+        // The first Nova models think in their text when they have tools.
+        (Family::Nova, Reasoning::Never) if free => {
+            Some(format!("<thinking> The user's request needs {names}. </thinking>\n"))
+        }
+        _ => None,
+    };
+    preface.map(Block::Text).into_iter().chain(calls).collect()
+}

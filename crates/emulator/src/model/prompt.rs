@@ -1,0 +1,203 @@
+//! A Converse request as the model reads it: who said what last, what it may call, and how much
+//! it may write.
+
+use serde_json::Value;
+
+use super::tokens;
+use crate::{
+    json::{items, text},
+    models::Model,
+};
+
+/// The request from the model's point of view.
+#[derive(Debug)]
+pub(crate) struct Prompt<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) body: &'a Value,
+    pub(crate) system: String,
+    /// The last text a user wrote.
+    pub(crate) asked: String,
+    /// How often the user has spoken.
+    pub(crate) turns: usize,
+    /// Media in the message being answered, described.
+    pub(crate) seen: Vec<String>,
+    /// Tool results in the message being answered.
+    pub(crate) results: Vec<Outcome<'a>>,
+    pub(crate) tools: Vec<Tool<'a>>,
+    pub(crate) choice: Choice<'a>,
+    /// Only one tool may be called at a time.
+    pub(crate) one_call: bool,
+    /// Tools called since the user last wrote.
+    pub(crate) called: Vec<&'a str>,
+    pub(crate) max_tokens: Option<u64>,
+    pub(crate) stops: Vec<&'a str>,
+}
+
+/// A tool the model may call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tool<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) description: &'a str,
+    pub(crate) schema: &'a Value,
+}
+
+/// What a tool gave back.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) said: String,
+    pub(crate) failed: bool,
+}
+
+/// How free the model is to call a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice<'a> {
+    Never,
+    Auto,
+    Any,
+    Named(&'a str),
+}
+
+impl<'a> Prompt<'a> {
+    /// Reads a valid request.
+    pub(crate) fn read(model: &'a Model, body: &'a Value) -> Self {
+        let messages = items(body, "messages");
+        let last = messages.iter().rev().find(|message| text(message, "role") == "user");
+        let question = messages.iter().rposition(|message| {
+            text(message, "role") == "user" && !plain_text(items(message, "content")).is_empty()
+        });
+        let after = question.map_or(0, |index| index + 1);
+        let called = messages.iter().skip(after).flat_map(tool_uses).map(|(_, name)| name);
+        let config = body.get("inferenceConfig").unwrap_or(&Value::Null);
+        let choice = body.pointer("/additionalModelRequestFields/tool_choice");
+        Self {
+            model,
+            body,
+            system: plain_text(items(body, "system")),
+            asked: question
+                .and_then(|index| messages.get(index))
+                .map(|message| plain_text(items(message, "content")))
+                .unwrap_or_default(),
+            turns: messages.iter().filter(|message| text(message, "role") == "user").count(),
+            seen: last.map(media).unwrap_or_default(),
+            results: last.map(|message| outcomes(message, messages)).unwrap_or_default(),
+            tools: tools(body),
+            choice: Choice::read(body),
+            one_call: choice
+                .and_then(|choice| choice.get("disable_parallel_tool_use"))
+                .and_then(Value::as_bool)
+                .unwrap_or_default(),
+            called: called.collect(),
+            max_tokens: config.get("maxTokens").and_then(Value::as_u64),
+            stops: items(config, "stopSequences").iter().filter_map(Value::as_str).collect(),
+        }
+    }
+}
+
+impl<'a> Choice<'a> {
+    fn read(body: &'a Value) -> Self {
+        let Some(config) = body.get("toolConfig") else { return Self::Never };
+        let native = body.pointer("/additionalModelRequestFields/tool_choice/type");
+        if native.and_then(Value::as_str) == Some("none") {
+            return Self::Never;
+        }
+        match config.get("toolChoice") {
+            Some(choice) if choice.get("any").is_some() => Self::Any,
+            Some(choice) => match choice.pointer("/tool/name").and_then(Value::as_str) {
+                Some(name) => Self::Named(name),
+                None => Self::Auto,
+            },
+            None => Self::Auto,
+        }
+    }
+}
+
+/// The texts of content blocks, those inside guard content included, joined by line ends.
+pub(crate) fn plain_text(blocks: &[Value]) -> String {
+    let texts: Vec<&str> = blocks
+        .iter()
+        .filter_map(|block| {
+            let guarded = block.pointer("/guardContent/text/text");
+            block.get("text").or(guarded).and_then(Value::as_str)
+        })
+        .filter(|text| !text.trim().is_empty())
+        .collect();
+    texts.join("\n")
+}
+
+/// Ids and names of the tool calls in a message.
+pub(crate) fn tool_uses(message: &Value) -> impl Iterator<Item = (&str, &str)> {
+    items(message, "content")
+        .iter()
+        .filter_map(|block| block.get("toolUse"))
+        .map(|call| (text(call, "toolUseId"), text(call, "name")))
+}
+
+fn tools(body: &Value) -> Vec<Tool<'_>> {
+    body.get("toolConfig")
+        .map(|config| items(config, "tools"))
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|tool| tool.get("toolSpec"))
+        .map(|spec| Tool {
+            name: text(spec, "name"),
+            description: text(spec, "description"),
+            schema: spec.pointer("/inputSchema/json").unwrap_or(&Value::Null),
+        })
+        .collect()
+}
+
+fn outcomes<'a>(message: &'a Value, messages: &'a [Value]) -> Vec<Outcome<'a>> {
+    items(message, "content")
+        .iter()
+        .filter_map(|block| block.get("toolResult"))
+        .map(|result| {
+            let id = text(result, "toolUseId");
+            let mut calls = messages.iter().rev().flat_map(tool_uses);
+            Outcome {
+                name: calls.find(|(call, _)| *call == id).map_or("", |(_, name)| name),
+                said: said(items(result, "content")),
+                failed: text(result, "status") == "error",
+            }
+        })
+        .collect()
+}
+
+fn said(content: &[Value]) -> String {
+    let parts: Vec<String> = content
+        .iter()
+        .map(|block| match (block.get("text").and_then(Value::as_str), block.get("json")) {
+            (Some(text), _) => text.to_owned(),
+            (None, Some(json)) => json.to_string(),
+            (None, None) => medium(block).unwrap_or_default(),
+        })
+        .collect();
+    parts.join(" ")
+}
+
+fn media(message: &Value) -> Vec<String> {
+    items(message, "content").iter().filter_map(medium).collect()
+}
+
+/// One image, document, video or audio block in words.
+fn medium(block: &Value) -> Option<String> {
+    let (kind, content) = ["image", "document", "video", "audio"]
+        .iter()
+        .find_map(|kind| Some((*kind, block.get(*kind)?)))?;
+    let source = content.get("source").unwrap_or(&Value::Null);
+    let size = match (source.get("bytes").and_then(Value::as_str), source.get("text")) {
+        (Some(data), _) => format!("{} bytes", tokens::decoded_len(data)),
+        (None, Some(text)) => {
+            format!("{} characters", text.as_str().unwrap_or_default().chars().count())
+        }
+        (None, None) => match source.pointer("/s3Location/uri").and_then(Value::as_str) {
+            Some(uri) => format!("stored at {uri}"),
+            None => "in parts".to_owned(),
+        },
+    };
+    let name = match text(content, "name") {
+        "" => String::new(),
+        name => format!(" \"{name}\""),
+    };
+    Some(format!("{} {kind}{name} of {size}", text(content, "format")))
+}

@@ -1,0 +1,395 @@
+//! Which tools the model calls, and with what: forced by the request, named in the text, or
+//! recognised by the words of their names and descriptions.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{
+    answer::{Block, call_id},
+    arguments::build,
+    facts::{Facts, Kind, positions},
+    lexicon::{content_words, words_of},
+    prompt::{Choice, Prompt, Tool},
+};
+use crate::json::{items, text};
+
+/// More calls at once would be a misreading of the text.
+const MOST: usize = 8;
+
+/// A tool and the part of the text that its arguments come from.
+struct Call<'a> {
+    tool: Tool<'a>,
+    said: String,
+}
+
+/// The tool calls that answer `prompt`; none when words do.
+pub(crate) fn calls(prompt: &Prompt<'_>) -> Vec<Block> {
+    let names: Vec<&str> = prompt.tools.iter().map(|tool| tool.name).collect();
+    let mut chosen = chosen(prompt);
+    chosen.truncate(if prompt.one_call { 1 } else { MOST });
+    chosen
+        .iter()
+        .enumerate()
+        .map(|(index, call)| Block::Call {
+            id: call_id(prompt.model, call.tool.name, prompt.body, index),
+            name: call.tool.name.to_owned(),
+            input: build(call.tool.schema, &call.said, &names),
+        })
+        .collect()
+}
+
+fn chosen<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
+    let find = |name: &str| prompt.tools.iter().find(|tool| tool.name == name).copied();
+    let answering = !prompt.results.is_empty();
+    match prompt.choice {
+        Choice::Never => Vec::new(),
+        Choice::Named(name) => find(name).map(|tool| forced(prompt, tool)).unwrap_or_default(),
+        Choice::Any if answering => {
+            // A result is there; what is forced now is the step after it.
+            let fresh = prompt.tools.iter().find(|tool| !prompt.called.contains(&tool.name));
+            fresh.or(prompt.tools.last()).map(|tool| forced(prompt, *tool)).unwrap_or_default()
+        }
+        Choice::Any => {
+            let calls = requested(prompt);
+            if calls.is_empty() {
+                return prompt.tools.first().map(|tool| forced(prompt, *tool)).unwrap_or_default();
+            }
+            calls
+        }
+        Choice::Auto if answering => Vec::new(),
+        Choice::Auto => requested(prompt),
+    }
+}
+
+/// The call of a tool that the request insists on, with results as material too.
+fn forced<'a>(prompt: &Prompt<'a>, tool: Tool<'a>) -> Vec<Call<'a>> {
+    let results = prompt.results.iter().map(|result| result.said.as_str());
+    let said: Vec<&str> = std::iter::once(prompt.asked.as_str()).chain(results).collect();
+    vec![Call { tool, said: said.join("\n") }]
+}
+
+/// What the user's text asks for by itself.
+fn requested<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
+    let asked = prompt.asked.as_str();
+    let mentions = mentions(&prompt.tools, asked);
+    if !mentions.is_empty() {
+        return by_mention(prompt, asked, &mentions);
+    }
+    let mut scored: Vec<(usize, Tool<'a>)> =
+        prompt.tools.iter().map(|tool| (score(tool, asked), *tool)).collect();
+    let best = scored.iter().map(|(score, _)| *score).max().unwrap_or_default();
+    let told = [
+        "use the tool",
+        "using the tool",
+        "use a tool",
+        "call the tool",
+        "with the tool",
+        "use your tool",
+    ];
+    let lower = asked.to_lowercase();
+    if best == 0 && !told.iter().any(|phrase| lower.contains(phrase)) {
+        return Vec::new();
+    }
+    // Two tools that fit equally well by their names are both meant.
+    scored.retain(|(score, _)| *score == best);
+    let several = best >= 4 && lower.contains(" and ");
+    scored.truncate(if several { MOST } else { 1 });
+    if scored.len() > 1 {
+        return scored.into_iter().map(|(_, tool)| Call { tool, said: asked.to_owned() }).collect();
+    }
+    scored.into_iter().flat_map(|(_, tool)| repeated(tool, asked, &names(prompt))).collect()
+}
+
+/// Where tools are named: byte offset and index of the tool, in the order of the text.
+fn mentions(tools: &[Tool<'_>], asked: &str) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for (index, tool) in tools.iter().enumerate() {
+        let mut spellings = vec![tool.name.to_owned()];
+        let words = words_of(tool.name);
+        // One plain word is a name only when it is written as one, with a call or quotes around it.
+        if words.len() > 1 {
+            spellings.push(words.join(" "));
+        }
+        for spelling in spellings {
+            found.extend(
+                positions(asked, &spelling).into_iter().map(|at| (at, index, spelling.len())),
+            );
+        }
+    }
+    // A name inside a longer name is not a mention of its own.
+    let inside = |at: usize, length: usize, other: &(usize, usize, usize)| {
+        other.2 > length && other.0 <= at && at + length <= other.0 + other.2
+    };
+    let mut kept: Vec<(usize, usize)> = found
+        .iter()
+        .filter(|(at, _, length)| !found.iter().any(|other| inside(*at, *length, other)))
+        .map(|(at, index, _)| (*at, *index))
+        .collect();
+    kept.sort_unstable();
+    kept.dedup();
+    kept
+}
+
+/// One call for each mention that brings its own values, else one for each tool mentioned.
+fn by_mention<'a>(prompt: &Prompt<'a>, asked: &str, mentions: &[(usize, usize)]) -> Vec<Call<'a>> {
+    let names = names(prompt);
+    let tool_at = |index: usize| prompt.tools.get(index).copied();
+    let distinct: BTreeSet<usize> = mentions.iter().map(|(_, index)| *index).collect();
+    if mentions.len() == 1 {
+        let tool = mentions.first().and_then(|(_, index)| tool_at(*index));
+        return tool.map(|tool| repeated(tool, asked, &names)).unwrap_or_default();
+    }
+    let mut calls: Vec<Call<'a>> = Vec::new();
+    for (position, (at, index)) in mentions.iter().enumerate() {
+        let end = mentions.get(position + 1).map_or(asked.len(), |(next, _)| *next);
+        let (Some(part), Some(tool)) = (asked.get(*at..end), tool_at(*index)) else { continue };
+        let bare = !Facts::of(part, &names).all.is_empty() || !takes_values(tool.schema);
+        let repeated = calls.iter().any(|call| call.tool.name == tool.name && call.said == part);
+        if bare && !repeated {
+            calls.push(Call { tool, said: part.to_owned() });
+        }
+    }
+    let covered: BTreeSet<&str> = calls.iter().map(|call| call.tool.name).collect();
+    let missing = distinct.iter().filter_map(|index| tool_at(*index));
+    let missing: Vec<Tool<'a>> = missing.filter(|tool| !covered.contains(tool.name)).collect();
+    for tool in missing {
+        calls.push(Call { tool, said: asked.to_owned() });
+    }
+    // Several mentions of a tool without values of its own are one call.
+    let mut empty = BTreeSet::new();
+    calls.retain(|call| takes_values(call.tool.schema) || empty.insert(call.tool.name));
+    calls
+}
+
+/// One call, or one for each of the values that the text lists for the tool.
+fn repeated<'a>(tool: Tool<'a>, asked: &str, names: &[&str]) -> Vec<Call<'a>> {
+    let whole = || vec![Call { tool, said: asked.to_owned() }];
+    let required = items(tool.schema, "required").iter().filter_map(Value::as_str);
+    let wanted: Vec<&str> = required
+        .filter_map(|name| tool.schema.pointer(&format!("/properties/{name}/type"))?.as_str())
+        .collect();
+    let kinds: &[Kind] = match wanted.first() {
+        Some(&"string") if wanted.len() == 1 => &[Kind::Quoted, Kind::Name],
+        Some(&("integer" | "number"))
+            if wanted.iter().all(|kind| matches!(*kind, "integer" | "number")) =>
+        {
+            &[Kind::Number]
+        }
+        _ => return whole(),
+    };
+    let facts = Facts::of(asked, names);
+    let lists = kinds.iter().map(|kind| listed(&facts, *kind));
+    let Some(values) = lists.into_iter().find(|values| values.len() > 1) else { return whole() };
+    if values.len() % wanted.len() != 0 || values.len() == wanted.len() {
+        return whole();
+    }
+    // Each call reads the text with only its own values left in it.
+    let calls = values.chunks(wanted.len()).map(|own| {
+        let mut said = String::new();
+        let mut from = 0;
+        for (start, end) in &values {
+            if !own.contains(&(*start, *end)) {
+                said.push_str(asked.get(from..*start).unwrap_or_default());
+                from = *end;
+            }
+        }
+        said.push_str(asked.get(from..).unwrap_or_default());
+        Call { tool, said }
+    });
+    calls.collect()
+}
+
+/// Spans of the facts of `kind` that stand in one list (`a, b and c`).
+fn listed(facts: &Facts<'_>, kind: Kind) -> Vec<(usize, usize)> {
+    let spans =
+        facts.all.iter().filter(|fact| fact.kind == kind).map(|fact| (fact.start, fact.end));
+    let mut best: Vec<(usize, usize)> = Vec::new();
+    let mut run: Vec<(usize, usize)> = Vec::new();
+    for span in spans {
+        let joined = run.last().is_some_and(|(_, end)| {
+            let between = facts.text.get(*end..span.0).unwrap_or_default().trim();
+            let separators = [
+                "and",
+                ",",
+                ", and",
+                "&",
+                "or",
+                "and in",
+                "and for",
+                ", and for",
+                "and then",
+                "and also",
+                "+",
+                "*",
+                "x",
+                "plus",
+                "times",
+                "and the",
+                "and what about",
+                "vs",
+                "versus",
+            ];
+            separators.contains(&between)
+        });
+        if !joined {
+            run.clear();
+        }
+        run.push(span);
+        if run.len() > best.len() {
+            best.clone_from(&run);
+        }
+    }
+    best
+}
+
+/// How well a tool fits a text: words of its name count double.
+fn score(tool: &Tool<'_>, asked: &str) -> usize {
+    let said: BTreeSet<String> = content_words(asked).map(stem).collect();
+    let named: BTreeSet<String> = words_of(tool.name)
+        .into_iter()
+        .flat_map(|word| content_words(&word).collect::<Vec<_>>())
+        .map(stem)
+        .collect();
+    let described: BTreeSet<String> = content_words(tool.description).map(stem).collect();
+    let parameters = tool.schema.get("properties").and_then(Value::as_object);
+    let parameters: BTreeSet<String> = parameters
+        .into_iter()
+        .flat_map(|map| map.keys())
+        .flat_map(|key| words_of(key))
+        .map(stem)
+        .collect();
+    let by_name = named.intersection(&said).filter(|word| !is_generic(word)).count();
+    let by_description = described.intersection(&said).count();
+    let by_parameter = parameters.intersection(&said).filter(|word| word.len() > 2).count();
+    // One word in common with a description is chance.
+    let weak = by_description + by_parameter;
+    by_name * 2 + if weak > 1 || by_name > 0 { weak } else { 0 }
+}
+
+/// Verbs that many tools share say nothing about which one is meant.
+fn is_generic(word: &str) -> bool {
+    matches!(
+        word,
+        "get"
+            | "set"
+            | "find"
+            | "list"
+            | "call"
+            | "run"
+            | "make"
+            | "show"
+            | "fetch"
+            | "data"
+            | "result"
+            | "final"
+            | "info"
+    )
+}
+
+fn stem(word: String) -> String {
+    match word.strip_suffix('s') {
+        Some(singular) if singular.len() > 2 && !singular.ends_with('s') => singular.to_owned(),
+        _ => word,
+    }
+}
+
+fn takes_values(schema: &Value) -> bool {
+    schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .is_some_and(|properties| !properties.is_empty())
+        && text(schema, "type") == "object"
+}
+
+fn names<'a>(prompt: &Prompt<'a>) -> Vec<&'a str> {
+    prompt.tools.iter().map(|tool| tool.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::models::Models;
+
+    /// Names and inputs of the calls that `asked` leads to.
+    fn called(asked: &str, choice: Value) -> Vec<(String, Value)> {
+        let tool = |name: &str, description: &str, schema: Value| json!({"toolSpec": {"name": name, "description": description, "inputSchema": {"json": schema}}});
+        let one = |key: &str, kind: &str| json!({"type": "object", "properties": {key: {"type": kind}}, "required": [key]});
+        let pair = json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "required": ["a", "b"]});
+        let mut body = json!({
+            "messages": [{"role": "user", "content": [{"text": asked}]}],
+            "toolConfig": {"tools": [
+                tool("get_weather", "Get the weather at a location", one("location", "string")),
+                tool("add", "Adds two numbers", pair),
+                tool("zq_17x", "Does something", json!({"type": "object", "properties": {"vkx": {"type": "string"}, "n": {"type": "integer"}}, "required": ["vkx", "n"]})),
+                tool("now", "Tells the time", json!({"type": "object", "properties": {}})),
+            ]},
+        });
+        if !choice.is_null() {
+            body["toolConfig"]["toolChoice"] = choice;
+        }
+        let models = Models::load();
+        let prompt = Prompt::read(models.generic(), &body);
+        calls(&prompt)
+            .into_iter()
+            .map(|block| match block {
+                Block::Call { name, input, .. } => (name, input),
+                other => panic!("not a call: {other:?}"),
+            })
+            .collect()
+    }
+
+    fn check(asked: &str, expected: Value) {
+        let calls: Vec<Value> = called(asked, Value::Null)
+            .into_iter()
+            .map(|(name, input)| json!({name: input}))
+            .collect();
+        assert_eq!(Value::from(calls), expected, "{asked}");
+    }
+
+    #[test]
+    fn the_text_picks_the_tool_and_its_values() {
+        check(
+            "What is the weather like in San Francisco?",
+            json!([{"get_weather": {"location": "San Francisco"}}]),
+        );
+        check(
+            "Call zq_17x with vkx \"blorp\" and n 42",
+            json!([{"zq_17x": {"vkx": "blorp", "n": 42}}]),
+        );
+        check("please add 3 and 4", json!([{"add": {"a": 3, "b": 4}}]));
+        check("Use now", json!([{"now": {}}]));
+        check("Tell me a story.", json!([]));
+    }
+
+    #[test]
+    fn two_things_are_two_calls() {
+        check(
+            "What's the weather in Paris and London?",
+            json!([{"get_weather": {"location": "Paris"}}, {"get_weather": {"location": "London"}}]),
+        );
+        check(
+            "call get_weather for location Oslo and zq_17x with vkx=ab and n=3",
+            json!([{"get_weather": {"location": "Oslo"}}, {"zq_17x": {"vkx": "ab", "n": 3}}]),
+        );
+        check(
+            "add 1 and 2, and add 30 and 40",
+            json!([{"add": {"a": 1, "b": 2}}, {"add": {"a": 30, "b": 40}}]),
+        );
+    }
+
+    #[test]
+    fn a_forced_tool_is_called_whatever_is_said() {
+        let named = called("Hello!", json!({"tool": {"name": "zq_17x"}}));
+        assert_eq!(named.len(), 1);
+        assert_eq!(named[0].0, "zq_17x");
+        assert!(named[0].1["vkx"].is_string() && named[0].1["n"].is_i64(), "{named:?}");
+        assert_eq!(called("Hello!", json!({"any": {}})).len(), 1);
+        assert_eq!(
+            called("Which weather in Rome?", json!({"any": {}}))[0].1,
+            json!({"location": "Rome"})
+        );
+    }
+}

@@ -1,0 +1,300 @@
+//! The models this Bedrock knows and how their ids resolve: bare ids, inference profiles and ARNs.
+//! Facts of the service live in `models.tsv`; nothing here is shared with any client's catalogue.
+
+mod identifier;
+
+use std::{collections::HashMap, sync::Arc};
+
+pub(crate) use identifier::{ACCOUNT, Target, serves};
+
+/// Base model behind every application inference profile.
+pub(crate) const PROFILED: &str = "anthropic.claude-haiku-4-5-20251001-v1:0";
+
+/// One base model.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) provider: String,
+    pub(crate) family: Family,
+    pub(crate) embeds: bool,
+    pub(crate) status: Lifecycle,
+    /// Region prefixes its inference profiles exist for, without the dot.
+    pub(crate) prefixes: Vec<String>,
+    pub(crate) profile_only: bool,
+    /// Tokens.
+    pub(crate) context: u64,
+    /// Tokens; 0 when the model writes none.
+    pub(crate) max_output: u64,
+    media: String,
+    tool_choice: String,
+    pub(crate) streams_tools: bool,
+    pub(crate) reasoning: Reasoning,
+    flags: Vec<String>,
+}
+
+/// Model families that differ in what they refuse or how they answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    Claude,
+    Nova,
+    Llama,
+    Mistral,
+    Kimi,
+    Gpt,
+    Grok,
+    DeepSeek,
+    Titan,
+    Cohere,
+    Marengo,
+    Other,
+}
+
+/// Where a model is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lifecycle {
+    Active,
+    Legacy,
+    Eol,
+}
+
+/// How a model is asked to reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reasoning {
+    Never,
+    /// `thinking` with `budget_tokens`.
+    Budget,
+    BudgetOrAdaptive,
+    AdaptiveOptIn,
+    AdaptiveOn,
+    AdaptiveAlways,
+    /// On unless `thinking` is `between_tools`.
+    AdaptiveBetweenTools,
+    /// Nova's `reasoningConfig`.
+    NovaConfig,
+    /// A flat `reasoning_effort`; the slice lists what it takes, and whether all of them reason.
+    Effort,
+    EffortHighOnly,
+    EffortAlways,
+    /// `reasoning` with an `effort` member.
+    Nested,
+    NestedAlways,
+    /// Qwen's `reasoning_config` string.
+    ConfigString,
+    /// Reasons by itself, takes no field.
+    Native,
+}
+
+/// All known models.
+#[derive(Debug)]
+pub(crate) struct Models {
+    ordered: Vec<Arc<Model>>,
+    by_id: HashMap<String, Arc<Model>>,
+    generic: Arc<Model>,
+}
+
+impl Models {
+    pub(crate) fn load() -> Self {
+        let ordered: Vec<Arc<Model>> = include_str!("models.tsv")
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .filter_map(Model::parse)
+            .map(Arc::new)
+            .collect();
+        let by_id = ordered.iter().map(|model| (model.id.clone(), Arc::clone(model))).collect();
+        Self { ordered, by_id, generic: Arc::new(Model::generic()) }
+    }
+
+    pub(crate) fn all(&self) -> &[Arc<Model>] {
+        &self.ordered
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<&Arc<Model>> {
+        self.by_id.get(id)
+    }
+
+    /// What stands for models the service would host for one account only.
+    pub(crate) fn generic(&self) -> &Arc<Model> {
+        &self.generic
+    }
+}
+
+impl Model {
+    fn parse(line: &str) -> Option<Self> {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let &[
+            id,
+            name,
+            provider,
+            family,
+            kind,
+            status,
+            prefixes,
+            invoked,
+            context,
+            max_output,
+            media,
+            tool_choice,
+            tool_stream,
+            reasoning,
+            flags,
+        ] = columns.as_slice()
+        else {
+            return None;
+        };
+        let list = |text: &str| -> Vec<String> {
+            if text == "-" { Vec::new() } else { text.split(',').map(str::to_owned).collect() }
+        };
+        Some(Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            provider: provider.to_owned(),
+            family: Family::parse(family),
+            embeds: kind == "embedding",
+            status: Lifecycle::parse(status)?,
+            prefixes: list(prefixes),
+            profile_only: invoked == "profile",
+            context: context.parse().ok()?,
+            max_output: max_output.parse().ok()?,
+            media: media.to_owned(),
+            tool_choice: tool_choice.to_owned(),
+            streams_tools: tool_stream == "s",
+            reasoning: Reasoning::parse(reasoning)?,
+            flags: list(flags),
+        })
+    }
+
+    /// A tolerant model without reasoning.
+    fn generic() -> Self {
+        Self {
+            id: "emulator.generic".into(),
+            name: "Emulator".into(),
+            provider: "Emulator".into(),
+            family: Family::Other,
+            embeds: false,
+            status: Lifecycle::Active,
+            prefixes: Vec::new(),
+            profile_only: false,
+            context: 1_000_000,
+            max_output: 128_000,
+            media: "tidva".into(),
+            tool_choice: "auto+any+tool".into(),
+            streams_tools: true,
+            reasoning: Reasoning::Never,
+            flags: ["format", "strict", "cache=1024", "cache-tools", "count", "lead"]
+                .map(str::to_owned)
+                .to_vec(),
+        }
+    }
+
+    pub(crate) fn sees(&self, medium: char) -> bool {
+        self.media.contains(medium)
+    }
+
+    pub(crate) fn takes_tools(&self) -> bool {
+        self.tool_choice != "-"
+    }
+
+    /// Whether `toolChoice` may have the member `choice` (`auto`, `any`, `tool`).
+    pub(crate) fn allows_choice(&self, choice: &str) -> bool {
+        self.tool_choice.split('+').any(|allowed| allowed == choice)
+    }
+
+    pub(crate) fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|own| own == flag)
+    }
+
+    /// The value of a flag written `name=value`.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.flags.iter().find_map(|flag| flag.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// Fewest tokens before a cache point that are cached, for models with explicit caching.
+    pub(crate) fn cache_minimum(&self) -> Option<u64> {
+        self.value("cache")?.parse().ok()
+    }
+
+    /// Vector lengths an embedding model offers, and the one it uses unasked.
+    pub(crate) fn dimensions(&self) -> (Vec<u64>, u64) {
+        let offered = self
+            .value("dims")
+            .map(|dims| dims.split('/').filter_map(|dim| dim.parse().ok()).collect())
+            .unwrap_or_default();
+        (offered, self.value("default").and_then(|dim| dim.parse().ok()).unwrap_or(1_024))
+    }
+
+    pub(crate) fn arn(&self, region: &str) -> String {
+        format!("arn:aws:bedrock:{region}::foundation-model/{}", self.id)
+    }
+}
+
+impl Family {
+    fn parse(text: &str) -> Self {
+        match text {
+            "claude" => Self::Claude,
+            "nova" | "nova-2" => Self::Nova,
+            "llama" => Self::Llama,
+            "mistral" => Self::Mistral,
+            "kimi" => Self::Kimi,
+            "gpt" => Self::Gpt,
+            "grok" => Self::Grok,
+            "deepseek" => Self::DeepSeek,
+            "titan" => Self::Titan,
+            "cohere" => Self::Cohere,
+            "twelvelabs" => Self::Marengo,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Lifecycle {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "active" => Some(Self::Active),
+            "legacy" => Some(Self::Legacy),
+            "eol" => Some(Self::Eol),
+            _ => None,
+        }
+    }
+}
+
+impl Reasoning {
+    fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "-" => Self::Never,
+            "budget" => Self::Budget,
+            "adaptive_or_budget" => Self::BudgetOrAdaptive,
+            "adaptive_opt_in" => Self::AdaptiveOptIn,
+            "adaptive_default_on" => Self::AdaptiveOn,
+            "adaptive_always_on" => Self::AdaptiveAlways,
+            "adaptive_default_on_off_is_between_tools" => Self::AdaptiveBetweenTools,
+            "nova_reasoningConfig" => Self::NovaConfig,
+            "reasoning_effort" | "reasoning_effort_low_medium_high" => Self::Effort,
+            "reasoning_effort_high_only" => Self::EffortHighOnly,
+            "reasoning_effort_low_to_max_always_on" => Self::EffortAlways,
+            "reasoning.effort" => Self::Nested,
+            "reasoning.effort_low_to_xhigh_always_on" => Self::NestedAlways,
+            "reasoning_config" => Self::ConfigString,
+            "native_no_field" => Self::Native,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_the_table_is_read() {
+        let rows = include_str!("models.tsv").lines().filter(|line| !line.starts_with('#')).count();
+        let models = Models::load();
+        assert_eq!(models.all().len(), rows);
+        assert_eq!(models.by_id.len(), rows, "ids are unique");
+        assert!(rows > 120);
+        for model in models.all().iter().filter(|model| model.embeds) {
+            let (offered, default) = model.dimensions();
+            assert!(offered.contains(&default), "{}", model.id);
+        }
+    }
+}

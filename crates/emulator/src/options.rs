@@ -1,0 +1,54 @@
+//! What can be set about an emulator before it starts.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+/// How an emulator listens, paces and authenticates.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Address to bind; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Delay between the deltas of a stream.
+    pub pace: Duration,
+    /// When set, signatures must be made with these credentials and are verified in full;
+    /// otherwise any well-formed signature is accepted.
+    pub credentials: Option<Credentials>,
+    /// When set, a bearer token must equal it; otherwise any non-empty one is accepted.
+    pub bearer_key: Option<String>,
+    /// How many calls the journal remembers; older ones are forgotten first.
+    pub journal_size: usize,
+}
+
+/// One set of AWS credentials the emulator knows.
+#[derive(Clone)]
+pub struct Credentials {
+    /// Access key id as it stands in the credential scope.
+    pub access_key_id: String,
+    /// Secret access key.
+    pub secret_access_key: String,
+    /// Session token that must come with temporary credentials.
+    pub session_token: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            pace: Duration::from_millis(15),
+            credentials: None,
+            bearer_key: None,
+            journal_size: 1_000,
+        }
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The secret stays out of logs and panic messages.
+        f.debug_struct("Credentials")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
+    }
+}

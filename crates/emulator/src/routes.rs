@@ -1,0 +1,285 @@
+//! From an HTTP request to the operation it names: the one table of what this Bedrock serves.
+
+mod admin;
+mod control;
+mod converse;
+mod invoke;
+
+use std::os::fd::OwnedFd;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    auth::{self, Caller},
+    delivery::{self, Act, Connection, Reply},
+    error::Refusal,
+    journal::{Call, Journal},
+    model::PromptCache,
+    models::Models,
+    options::Options,
+    script::Script,
+    sigv4::Signed,
+    validate::Mode,
+};
+
+/// What the handlers of one emulator share.
+pub(crate) struct State {
+    pub(crate) options: Options,
+    pub(crate) models: Models,
+    pub(crate) script: Script,
+    pub(crate) journal: Journal,
+    pub(crate) cache: PromptCache,
+}
+
+/// A request that has been read and authenticated.
+struct Request<'a> {
+    caller: Caller,
+    query: &'a str,
+    body: &'a Bytes,
+}
+
+/// What a path names.
+#[derive(Debug, PartialEq, Eq)]
+enum Resource {
+    Model { id: String, operation: String },
+    FoundationModels,
+    FoundationModel(String),
+    InferenceProfiles,
+    InferenceProfile(String),
+    Unknown,
+}
+
+impl State {
+    pub(crate) fn new(options: Options) -> Self {
+        Self {
+            models: Models::load(),
+            script: Script::default(),
+            journal: Journal::new(options.journal_size),
+            cache: PromptCache::default(),
+            options,
+        }
+    }
+}
+
+/// Answers any request.
+pub(crate) async fn dispatch(
+    request: HttpRequest,
+    body: Bytes,
+    state: web::Data<State>,
+) -> HttpResponse {
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    if let Some(resource) = path.strip_prefix("/_emulator/") {
+        return admin::answer(&state, method, resource, &body);
+    }
+    let headers: Vec<(String, String)> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
+        .collect();
+    let resource = Resource::parse(method, path);
+    let ticket = state.journal.open(record(&request, &resource, &headers, &body));
+    let reply = answer(&state, &request, &resource, &headers, &body)
+        .unwrap_or_else(Refusal::reply)
+        .with_header("x-amzn-RequestId", Uuid::now_v7().to_string());
+    let resets = reply.body.contains(&Act::Reset);
+    let connection = request.conn_data::<Connection>().filter(|_| resets);
+    let socket: Option<OwnedFd> = connection.and_then(|connection| connection.0.try_clone().ok());
+    delivery::perform(reply, ticket, socket).await
+}
+
+fn answer(
+    state: &State,
+    request: &HttpRequest,
+    resource: &Resource,
+    headers: &[(String, String)],
+    body: &Bytes,
+) -> Result<Reply, Refusal> {
+    let query = request.uri().query().unwrap_or_default();
+    if *resource == Resource::Unknown {
+        return Ok(unknown_operation());
+    }
+    let caller = auth::authenticate(
+        &state.options,
+        &mut Signed {
+            method: request.method().as_str(),
+            path: request.uri().path(),
+            query,
+            headers,
+            body,
+            timestamp: "",
+        },
+    )?;
+    let request = Request { caller, query, body };
+    match resource {
+        Resource::Model { id, operation } => model_operation(state, &request, id, operation),
+        Resource::FoundationModels => Ok(control::foundation_models(state, &request)),
+        Resource::FoundationModel(id) => control::foundation_model(state, &request, id),
+        Resource::InferenceProfiles => control::inference_profiles(state, &request),
+        Resource::InferenceProfile(id) => control::inference_profile(state, &request, id),
+        Resource::Unknown => Ok(unknown_operation()),
+    }
+}
+
+fn model_operation(
+    state: &State,
+    request: &Request<'_>,
+    id: &str,
+    operation: &str,
+) -> Result<Reply, Refusal> {
+    match operation {
+        "converse" => converse::answer(state, request, id, Mode::Unary),
+        "converse-stream" => converse::answer(state, request, id, Mode::Stream),
+        "invoke" => invoke::answer(state, request, id, Mode::Unary),
+        "invoke-with-response-stream" => invoke::answer(state, request, id, Mode::Stream),
+        "count-tokens" => converse::count_tokens(state, request, id),
+        _ => Ok(unknown_operation()),
+    }
+}
+
+impl Resource {
+    /// Reads a path as sent; ids are decoded once, and may hold raw colons and slashes.
+    fn parse(method: &str, path: &str) -> Self {
+        let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        let operation = path.strip_prefix("/model/").and_then(|rest| rest.rsplit_once('/'));
+        match (method, operation) {
+            ("POST", Some((id, operation))) if !id.is_empty() => {
+                return Self::Model { id: decode(id), operation: operation.to_owned() };
+            }
+            ("GET", _) => {}
+            _ => return Self::Unknown,
+        }
+        let path = path.trim_end_matches('/');
+        let below = |root: &str| {
+            path.strip_prefix(root).and_then(|rest| rest.strip_prefix('/')).map(decode)
+        };
+        match path {
+            "/foundation-models" => Self::FoundationModels,
+            "/inference-profiles" => Self::InferenceProfiles,
+            _ => below("/foundation-models")
+                .map(Self::FoundationModel)
+                .or_else(|| below("/inference-profiles").map(Self::InferenceProfile))
+                .unwrap_or(Self::Unknown),
+        }
+    }
+}
+
+impl Request<'_> {
+    /// Body as JSON; an empty body counts as an empty object.
+    fn json(&self) -> Result<Value, Refusal> {
+        if self.body.is_empty() {
+            return Ok(json!({}));
+        }
+        serde_json::from_slice(self.body).map_err(|_| {
+            Refusal::validation(
+                "Malformed input request, please reformat your input and try again.",
+            )
+        })
+    }
+
+    fn region(&self) -> &str {
+        self.caller.region.as_deref().unwrap_or("us-east-1")
+    }
+
+    /// The first value of a query parameter, decoded.
+    fn parameter(&self, wanted: &str) -> Option<String> {
+        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(name, _)| *name == wanted)?;
+        Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+    }
+}
+
+fn record(
+    request: &HttpRequest,
+    resource: &Resource,
+    headers: &[(String, String)],
+    body: &Bytes,
+) -> Call {
+    let path = request.uri().path_and_query().map_or("", |path| path.as_str());
+    let mut call = Call::arrived(request.method().as_str(), path);
+    match resource {
+        Resource::Model { id, operation } => {
+            call.model_id = Some(id.clone());
+            call.operation.clone_from(operation);
+        }
+        other => call.operation = other.name().to_owned(),
+    }
+    for (name, value) in headers {
+        let value = match name.as_str() {
+            // Neither a key nor a signature belongs into a journal.
+            "authorization" => value.split(' ').next().unwrap_or_default().to_owned(),
+            "x-amz-security-token" => "present".to_owned(),
+            _ => value.clone(),
+        };
+        call.headers.insert(name.clone(), value);
+    }
+    call.body = serde_json::from_slice(body).unwrap_or_else(|_| match body.is_empty() {
+        true => Value::Null,
+        false => Value::from(String::from_utf8_lossy(body).into_owned()),
+    });
+    call
+}
+
+impl Resource {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Model { .. } => "model",
+            Self::FoundationModels => "foundation-models",
+            Self::FoundationModel(_) => "foundation-model",
+            Self::InferenceProfiles => "inference-profiles",
+            Self::InferenceProfile(_) => "inference-profile",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+fn unknown_operation() -> Reply {
+    let kind = "com.amazon.coral.service#UnknownOperationException";
+    let mut reply = Reply::json(404, &json!({ "Output": { "__type": kind }, "Version": "1.0" }));
+    reply.headers.push((
+        "x-amzn-ErrorType".into(),
+        "UnknownOperationException:http://internal.amazon.com/coral/com.amazon.coral.service/"
+            .into(),
+    ));
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_decoded_once_however_they_are_sent() {
+        let model = |id: &str, operation: &str| Resource::Model {
+            id: id.into(),
+            operation: operation.into(),
+        };
+        for (path, expected) in [
+            ("/model/us.a.b-v1%3A0/converse", model("us.a.b-v1:0", "converse")),
+            ("/model/us.a.b-v1:0/converse-stream", model("us.a.b-v1:0", "converse-stream")),
+            (
+                "/model/arn%3Aaws%3Abedrock%3A%3A%3Aprompt%2Fx/converse",
+                model("arn:aws:bedrock:::prompt/x", "converse"),
+            ),
+            (
+                "/model/arn:aws:bedrock:::prompt/x/invoke",
+                model("arn:aws:bedrock:::prompt/x", "invoke"),
+            ),
+            ("/model/a%253A0/invoke", model("a%3A0", "invoke")),
+            ("/model/converse", Resource::Unknown),
+            ("/nowhere", Resource::Unknown),
+        ] {
+            assert_eq!(Resource::parse("POST", path), expected, "{path}");
+        }
+        assert_eq!(Resource::parse("GET", "/inference-profiles"), Resource::InferenceProfiles);
+        assert_eq!(
+            Resource::parse("GET", "/foundation-models/a%3A0"),
+            Resource::FoundationModel("a:0".into())
+        );
+    }
+}

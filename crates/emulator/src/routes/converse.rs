@@ -1,0 +1,127 @@
+//! Converse, ConverseStream and CountTokens.
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use super::{Request, State};
+use crate::{
+    delivery::{Act, Reply},
+    error::Refusal,
+    faults::{self, Directive},
+    frames,
+    model::{
+        self, Prompt,
+        events::{self, Event},
+        tokens,
+    },
+    models::Target,
+    script::{Fault, Step},
+    validate::{self, Mode},
+};
+
+/// Answers a Converse or ConverseStream request.
+pub(super) fn answer(
+    state: &State,
+    request: &Request<'_>,
+    id: &str,
+    mode: Mode,
+) -> Result<Reply, Refusal> {
+    let target = state.models.resolve(id, request.caller.region.as_deref());
+    let base = target.as_ref().ok().map(|target| target.model.id.as_str());
+    let step = match state.script.take(id, base) {
+        Some(Step::Error { status, kind, message, headers }) => {
+            let mut refusal = Refusal::new(status, kind, message);
+            refusal.headers.extend(headers);
+            return Err(refusal);
+        }
+        Some(Step::Fault(fault)) => Some(fault),
+        Some(Step::Answer(answer)) => return Ok(scripted(state, &answer, mode)),
+        Some(Step::Events(events)) => {
+            let events: Vec<Event> = events.iter().filter_map(Event::parse).collect();
+            return Ok(stream(&events, state.options.pace));
+        }
+        Some(Step::Bytes(bytes)) => return Ok(Reply::stream(vec![Act::Send(bytes.into())])),
+        None => None,
+    };
+    let target = target?;
+    let body = request.json()?;
+    validate::converse(&target, &body, mode)?;
+    let reply = match &target.directive {
+        Some(Directive::Instead(reply)) => (**reply).clone(),
+        _ => modelled(state, &target, &body, mode),
+    };
+    Ok(with_faults(reply, &target, step.as_ref()))
+}
+
+/// Answers a CountTokens request.
+pub(super) fn count_tokens(
+    state: &State,
+    request: &Request<'_>,
+    id: &str,
+) -> Result<Reply, Refusal> {
+    let model = state.models.base(id)?;
+    let body = request.json()?;
+    validate::count_tokens(&model, &body)?;
+    let count = match body.pointer("/input/converse") {
+        Some(converse) => tokens::of_request(converse),
+        None => {
+            let data = body.pointer("/input/invokeModel/body").and_then(Value::as_str);
+            let inner = data.and_then(|data| STANDARD.decode(data).ok()).unwrap_or_default();
+            let inner: Value = serde_json::from_slice(&inner).map_err(|_| {
+                Refusal::validation(
+                    "Malformed input request, please reformat your input and try again.",
+                )
+            })?;
+            tokens::of_request(&inner)
+        }
+    };
+    Ok(Reply::json(200, &json!({ "inputTokens": count.max(1) })))
+}
+
+/// Events as a paced stream of frames.
+pub(super) fn stream(events: &[Event], pace: Duration) -> Reply {
+    let mut acts = Vec::with_capacity(events.len() * 2);
+    let mut deltas = 0_usize;
+    for event in events {
+        if event.name == "contentBlockDelta" {
+            if deltas > 0 && !pace.is_zero() {
+                acts.push(Act::Wait(pace));
+            }
+            deltas += 1;
+        }
+        let payload = frames::padded(event.payload.clone());
+        acts.push(Act::Send(frames::event(&event.name, &payload)));
+    }
+    Reply::stream(acts)
+}
+
+/// The faults that the model id and the script ask for, in that order.
+pub(super) fn with_faults(reply: Reply, target: &Target, scripted: Option<&Fault>) -> Reply {
+    let named = match &target.directive {
+        Some(Directive::Step(step)) => match &**step {
+            Step::Fault(fault) => Some(fault),
+            _ => None,
+        },
+        _ => None,
+    };
+    named.into_iter().chain(scripted).fold(reply, |reply, fault| faults::apply(fault, reply))
+}
+
+fn modelled(state: &State, target: &Target, body: &Value, mode: Mode) -> Reply {
+    let prompt = Prompt::read(&target.model, body);
+    let cache = state.cache.account(&target.model, body);
+    let answer = model::answer(&prompt, target.directive.as_ref(), cache);
+    match mode {
+        Mode::Unary => Reply::json(200, &answer.unary(&prompt)),
+        Mode::Stream => stream(&events::of(&answer, &prompt), state.options.pace),
+    }
+}
+
+fn scripted(state: &State, answer: &Value, mode: Mode) -> Reply {
+    match mode {
+        Mode::Unary => Reply::json(200, answer),
+        Mode::Stream => stream(&events::of_response(answer), state.options.pace),
+    }
+}

@@ -1,0 +1,148 @@
+//! InvokeModel and InvokeModelWithResponseStream: the providers' own bodies.
+
+mod claude;
+mod embeddings;
+mod nova;
+
+use std::time::Duration;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{Request, State, converse::with_faults};
+use crate::{
+    delivery::{Act, Reply},
+    error::Refusal,
+    faults::Directive,
+    frames,
+    model::{self, Answer, Prompt},
+    models::{Family, Target},
+    script::Step,
+    validate::{self, Mode},
+};
+
+/// Bodies larger than this are refused, in bytes.
+const LIMIT: usize = 25_000_000;
+
+/// Answers an InvokeModel or InvokeModelWithResponseStream request.
+pub(super) fn answer(
+    state: &State,
+    request: &Request<'_>,
+    id: &str,
+    mode: Mode,
+) -> Result<Reply, Refusal> {
+    let target = state.models.resolve(id, request.caller.region.as_deref());
+    let base = target.as_ref().ok().map(|target| target.model.id.as_str());
+    let fault = match state.script.take(id, base) {
+        Some(Step::Error { status, kind, message, headers }) => {
+            let mut refusal = Refusal::new(status, kind, message);
+            refusal.headers.extend(headers);
+            return Err(refusal);
+        }
+        Some(Step::Fault(fault)) => Some(fault),
+        Some(Step::Answer(answer)) => return Ok(scripted(&[answer], mode, state.options.pace)),
+        Some(Step::Events(events)) => return Ok(scripted(&events, mode, state.options.pace)),
+        Some(Step::Bytes(bytes)) => return Ok(Reply::stream(vec![Act::Send(bytes.into())])),
+        None => None,
+    };
+    let target = target?;
+    if request.body.len() > LIMIT {
+        return Err(Refusal::validation(format!(
+            "1 validation error detected: Value at 'body' failed to satisfy constraint: Member must have length less than or equal to {LIMIT}"
+        )));
+    }
+    let body = request.json()?;
+    let reply = match &target.directive {
+        Some(Directive::Instead(reply)) => (**reply).clone(),
+        _ if target.model.embeds => {
+            if mode == Mode::Stream {
+                return Err(Refusal::validation(
+                    "The model is unsupported for streaming. Use the InvokeModel operation instead.",
+                ));
+            }
+            embeddings::answer(&target.model, &body)?
+        }
+        _ => text(state, &target, &body, mode)?,
+    };
+    Ok(with_faults(reply, &target, fault.as_ref()))
+}
+
+/// Answers in the words of a text model's provider.
+fn text(state: &State, target: &Target, body: &Value, mode: Mode) -> Result<Reply, Refusal> {
+    let anthropic =
+        body.get("anthropic_version").is_some() || target.model.family == Family::Claude;
+    let nova = target.model.family == Family::Nova || body.get("schemaVersion").is_some();
+    let converse = if anthropic {
+        claude::question(body)?
+    } else if nova {
+        nova::question(body)
+    } else {
+        return Err(Refusal::validation(
+            "This Bedrock is an emulator and does not know this model's own body. Use the Converse operation, or a Claude, Nova or embedding model.",
+        ));
+    };
+    validate::converse(target, &converse, mode)?;
+    let prompt = Prompt::read(&target.model, &converse);
+    let cache = state.cache.account(&target.model, &converse);
+    let answer = model::answer(&prompt, target.directive.as_ref(), cache);
+    let chunks = match (mode, anthropic) {
+        (Mode::Unary, true) => vec![claude::response(&answer, &prompt)],
+        (Mode::Unary, false) => vec![nova::response(&answer, &prompt)],
+        (Mode::Stream, true) => claude::chunks(&answer, &prompt),
+        (Mode::Stream, false) => nova::chunks(&answer, &prompt),
+    };
+    Ok(match mode {
+        Mode::Unary => {
+            let body: Vec<u8> = chunks.first().unwrap_or(&Value::Null).to_string().into_bytes();
+            counted(Reply::bytes(200, "application/json", body.into()), &answer)
+        }
+        Mode::Stream => stream(&chunks, state.options.pace),
+    })
+}
+
+fn counted(reply: Reply, answer: &Answer) -> Reply {
+    let reply = reply
+        .with_header("X-Amzn-Bedrock-Input-Token-Count", answer.usage.input.to_string())
+        .with_header("X-Amzn-Bedrock-Output-Token-Count", answer.usage.output.to_string())
+        .with_header("X-Amzn-Bedrock-Invocation-Latency", answer.latency_ms.to_string());
+    match answer.usage.cache {
+        Some((read, written)) => reply
+            .with_header("X-Amzn-Bedrock-Cache-Read-Input-Token-Count", read.to_string())
+            .with_header("X-Amzn-Bedrock-Cache-Write-Input-Token-Count", written.to_string()),
+        None => reply,
+    }
+}
+
+/// The provider's chunks as a stream of frames.
+fn stream(chunks: &[Value], pace: Duration) -> Reply {
+    let mut acts = Vec::with_capacity(chunks.len() * 2);
+    for (index, chunk) in chunks.iter().enumerate() {
+        if index > 1 && !pace.is_zero() {
+            acts.push(Act::Wait(pace));
+        }
+        let payload = frames::padded(json!({ "bytes": STANDARD.encode(chunk.to_string()) }));
+        acts.push(Act::Send(frames::event("chunk", &payload)));
+    }
+    Reply::stream(acts).with_header("X-Amzn-Bedrock-Content-Type", "application/json")
+}
+
+/// What the last chunk of every provider carries.
+fn metrics(answer: &Answer) -> Value {
+    json!({
+        "inputTokenCount": answer.usage.input,
+        "outputTokenCount": answer.usage.output,
+        "invocationLatency": answer.latency_ms,
+        "firstByteLatency": 200,
+    })
+}
+
+fn scripted(values: &[Value], mode: Mode, pace: Duration) -> Reply {
+    match mode {
+        Mode::Unary => {
+            let body = values.first().unwrap_or(&Value::Null).to_string();
+            Reply::bytes(200, "application/json", Bytes::from(body))
+        }
+        Mode::Stream => stream(values, pace),
+    }
+}

@@ -1,0 +1,250 @@
+//! Claude's Messages body, to and from the one vocabulary that the model behind it reads.
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::metrics;
+use crate::{
+    error::Refusal,
+    json::{items, text},
+    model::{Answer, Block, Prompt, events, reasoning::Thought},
+    sigv4::hex,
+};
+
+/// Members that go into the model's own fields unchanged.
+const OWN: [&str; 6] =
+    ["thinking", "top_k", "output_config", "anthropic_beta", "context_management", "metadata"];
+
+/// The body as a Converse request.
+pub(super) fn question(body: &Value) -> Result<Value, Refusal> {
+    for required in ["anthropic_version", "max_tokens", "messages"] {
+        if body.get(required).is_none() {
+            return Err(Refusal::validation(format!("{required}: Field required")));
+        }
+    }
+    let messages: Vec<Value> = items(body, "messages")
+        .iter()
+        .map(|message| {
+            json!({ "role": message.get("role"), "content": blocks(message.get("content")) })
+        })
+        .collect();
+    let mut config = Map::new();
+    for (native, name) in [
+        ("max_tokens", "maxTokens"),
+        ("temperature", "temperature"),
+        ("top_p", "topP"),
+        ("stop_sequences", "stopSequences"),
+    ] {
+        if let Some(value) = body.get(native) {
+            config.insert(name.into(), value.clone());
+        }
+    }
+    let mut converse = json!({ "messages": messages, "inferenceConfig": config });
+    if let Some(system) = body.get("system") {
+        converse["system"] = json!(blocks(Some(system)));
+    }
+    let mut fields: Map<String, Value> =
+        OWN.iter().filter_map(|key| Some(((*key).to_owned(), body.get(*key)?.clone()))).collect();
+    if !items(body, "tools").is_empty() {
+        converse["toolConfig"] = tools(body, &mut fields);
+    }
+    if !fields.is_empty() {
+        converse["additionalModelRequestFields"] = Value::Object(fields);
+    }
+    Ok(converse)
+}
+
+/// The whole answer.
+pub(super) fn response(answer: &Answer, prompt: &Prompt<'_>) -> Value {
+    let content: Vec<Value> = answer.blocks.iter().map(block).collect();
+    let mut message = opened(answer, prompt);
+    message["content"] = content.into();
+    message["stop_reason"] = json!(answer.stop_reason);
+    message["stop_sequence"] = json!(answer.stop_sequence);
+    message["usage"]["output_tokens"] = json!(answer.usage.output);
+    message
+}
+
+/// The answer in chunks, each a server-sent event's data.
+pub(super) fn chunks(answer: &Answer, prompt: &Prompt<'_>) -> Vec<Value> {
+    let mut chunks = vec![json!({ "type": "message_start", "message": opened(answer, prompt) })];
+    for event in events::of(answer, prompt) {
+        let index =
+            event.payload.get("contentBlockIndex").and_then(Value::as_u64).unwrap_or_default();
+        let begins = |chunks: &[Value]| {
+            !chunks.iter().any(|chunk| {
+                text(chunk, "type") == "content_block_start"
+                    && chunk["index"].as_u64() == Some(index)
+            })
+        };
+        match event.name.as_str() {
+            "contentBlockStart" | "contentBlockDelta" => {
+                // Every block starts here, text and thoughts too.
+                if begins(&chunks) {
+                    let block = usize::try_from(index).ok().and_then(|index| answer.blocks.get(index));
+                    let empty = block.map(started).unwrap_or_default();
+                    chunks.push(json!({ "type": "content_block_start", "index": index, "content_block": empty }));
+                }
+                if let Some(delta) = event.payload.get("delta").and_then(delta) {
+                    chunks.push(json!({ "type": "content_block_delta", "index": index, "delta": delta }));
+                }
+            }
+            "contentBlockStop" => chunks.push(json!({ "type": "content_block_stop", "index": index })),
+            "messageStop" => chunks.push(json!({
+                "type": "message_delta",
+                "delta": { "stop_reason": answer.stop_reason, "stop_sequence": answer.stop_sequence },
+                "usage": { "output_tokens": answer.usage.output },
+            })),
+            _ => {}
+        }
+    }
+    chunks.push(
+        json!({ "type": "message_stop", "amazon-bedrock-invocationMetrics": metrics(answer) }),
+    );
+    chunks
+}
+
+fn tools(body: &Value, fields: &mut Map<String, Value>) -> Value {
+    let specs: Vec<Value> = items(body, "tools")
+        .iter()
+        .map(|tool| {
+            let mut spec = Map::new();
+            spec.insert("name".into(), tool.get("name").cloned().unwrap_or_default());
+            if let Some(description) = tool.get("description") {
+                spec.insert("description".into(), description.clone());
+            }
+            let schema =
+                tool.get("input_schema").cloned().unwrap_or_else(|| json!({ "type": "object" }));
+            spec.insert("inputSchema".into(), json!({ "json": schema }));
+            json!({ "toolSpec": spec })
+        })
+        .collect();
+    let mut config = json!({ "tools": specs });
+    if let Some(choice) = body.get("tool_choice") {
+        match text(choice, "type") {
+            "tool" => config["toolChoice"] = json!({ "tool": { "name": text(choice, "name") } }),
+            kind @ ("any" | "auto") => config["toolChoice"] = json!({ kind: {} }),
+            _ => {}
+        }
+        fields.insert("tool_choice".into(), choice.clone());
+    }
+    config
+}
+
+/// Content as Converse blocks; a plain string is one text.
+fn blocks(content: Option<&Value>) -> Vec<Value> {
+    match content {
+        Some(Value::String(text)) => vec![json!({ "text": text })],
+        Some(Value::Array(blocks)) => blocks.iter().flat_map(converse_block).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn converse_block(block: &Value) -> Vec<Value> {
+    let mut converted = vec![match text(block, "type") {
+        "text" => json!({ "text": text(block, "text") }),
+        kind @ ("image" | "document") => {
+            let source = block.get("source").unwrap_or(&Value::Null);
+            let format = text(source, "media_type").rsplit('/').next().unwrap_or_default();
+            let format = if format == "plain" { "txt" } else { format };
+            let mut medium =
+                json!({ "format": format, "source": { "bytes": text(source, "data") } });
+            if kind == "document" {
+                medium["name"] = json!("document");
+            }
+            json!({ kind: medium })
+        }
+        "tool_use" => json!({ "toolUse": {
+            "toolUseId": text(block, "id"), "name": text(block, "name"), "input": block.get("input"),
+        } }),
+        "tool_result" => {
+            let failed = block.get("is_error").and_then(Value::as_bool) == Some(true);
+            json!({ "toolResult": {
+                "toolUseId": text(block, "tool_use_id"),
+                "content": blocks(block.get("content")),
+                "status": if failed { "error" } else { "success" },
+            } })
+        }
+        "thinking" => json!({ "reasoningContent": { "reasoningText": {
+            "text": text(block, "thinking"), "signature": text(block, "signature"),
+        } } }),
+        "redacted_thinking" => {
+            json!({ "reasoningContent": { "redactedContent": text(block, "data") } })
+        }
+        _ => block.clone(),
+    }];
+    if block.get("cache_control").is_some() {
+        converted.push(json!({ "cachePoint": { "type": "default" } }));
+    }
+    converted
+}
+
+/// The message before it has said anything.
+fn opened(answer: &Answer, prompt: &Prompt<'_>) -> Value {
+    let digest = hex(&Sha256::digest(prompt.body.to_string().as_bytes()));
+    let model = prompt.model.id.trim_start_matches("anthropic.");
+    let model = model.split("-v1:").next().unwrap_or(model);
+    let (read, written) = answer.usage.cache.unwrap_or_default();
+    json!({
+        "model": model,
+        "id": format!("msg_bdrk_{}", digest.get(..24).unwrap_or(&digest)),
+        "type": "message",
+        "role": "assistant",
+        "content": [],
+        "stop_reason": null,
+        "stop_sequence": null,
+        "usage": {
+            "input_tokens": answer.usage.input,
+            "cache_creation_input_tokens": written,
+            "cache_read_input_tokens": read,
+            "output_tokens": 1,
+        },
+    })
+}
+
+fn block(block: &Block) -> Value {
+    match block {
+        Block::Text(text) => json!({ "type": "text", "text": text }),
+        Block::Thought(Thought::Plain { text, signature }) => {
+            json!({ "type": "thinking", "thinking": text, "signature": signature })
+        }
+        Block::Thought(Thought::Redacted(data)) => {
+            json!({ "type": "redacted_thinking", "data": data })
+        }
+        Block::Call { id, name, input } => {
+            let id = id.replace("tooluse_", "toolu_bdrk_");
+            json!({ "type": "tool_use", "id": id, "name": name, "input": input })
+        }
+    }
+}
+
+/// A block as it starts in a stream.
+fn started(started: &Block) -> Value {
+    match started {
+        Block::Text(_) => json!({ "type": "text", "text": "" }),
+        Block::Thought(Thought::Plain { .. }) => {
+            json!({ "type": "thinking", "thinking": "", "signature": "" })
+        }
+        Block::Thought(Thought::Redacted(_)) => block(started),
+        Block::Call { .. } => {
+            let mut call = block(started);
+            call["input"] = json!({});
+            call
+        }
+    }
+}
+
+fn delta(delta: &Value) -> Option<Value> {
+    if let Some(text) = delta.get("text") {
+        return Some(json!({ "type": "text_delta", "text": text }));
+    }
+    if let Some(input) = delta.pointer("/toolUse/input") {
+        return Some(json!({ "type": "input_json_delta", "partial_json": input }));
+    }
+    let thought = delta.get("reasoningContent")?;
+    if let Some(text) = thought.get("text") {
+        return Some(json!({ "type": "thinking_delta", "thinking": text }));
+    }
+    let signature = thought.get("signature")?;
+    Some(json!({ "type": "signature_delta", "signature": signature }))
+}

@@ -1,0 +1,366 @@
+//! What single model families refuse: sampling, thinking, replayed reasoning, caching, formats.
+
+use serde_json::Value;
+
+use super::blocks;
+use crate::{
+    error::Refusal,
+    json::{items, text},
+    model::reasoning,
+    models::{Family, Model, Reasoning},
+};
+
+/// Checks a request against the row of its model.
+pub(super) fn check(model: &Model, body: &Value) -> Result<(), Refusal> {
+    sampling(model, body)?;
+    length(model, body)?;
+    stops(model, body)?;
+    thinking(model, body)?;
+    efforts(model, body)?;
+    replayed(model, body)?;
+    caching(model, body)?;
+    format(model, body)?;
+    citations(model, body)
+}
+
+fn sampling(model: &Model, body: &Value) -> Result<(), Refusal> {
+    let config = body.get("inferenceConfig").unwrap_or(&Value::Null);
+    let fields = body.get("additionalModelRequestFields").unwrap_or(&Value::Null);
+    let set = |name: &str| config.get(name).is_some_and(|value| !value.is_null());
+    if model.has("no-sampling") {
+        for (sent, name) in [
+            (set("temperature"), "temperature"),
+            (set("topP"), "top_p"),
+            (fields.get("top_k").is_some(), "top_k"),
+        ] {
+            if sent {
+                return Err(Refusal::from_model(&format!(
+                    "`{name}` is deprecated for this model."
+                )));
+            }
+        }
+    }
+    if model.has("one-sampling") && set("temperature") && set("topP") {
+        return Err(Refusal::from_model(
+            "`temperature` and `top_p` cannot both be specified for this model. Please use only one.",
+        ));
+    }
+    Ok(())
+}
+
+fn length(model: &Model, body: &Value) -> Result<(), Refusal> {
+    let Some(most) = body.pointer("/inferenceConfig/maxTokens").and_then(Value::as_u64) else {
+        return Ok(());
+    };
+    if most > model.max_output {
+        return Err(Refusal::validation(format!(
+            "The maximum tokens you requested exceeds the model limit of {limit}. Try again with a maximum tokens value that is lower than {limit}.",
+            limit = model.max_output
+        )));
+    }
+    if model.has("min16") && most < 16 {
+        return Err(Refusal::from_model(&format!(
+            "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got {most} instead."
+        )));
+    }
+    Ok(())
+}
+
+fn stops(model: &Model, body: &Value) -> Result<(), Refusal> {
+    let config = body.get("inferenceConfig").unwrap_or(&Value::Null);
+    let stops = items(config, "stopSequences");
+    if model.has("no-stop") && !stops.is_empty() {
+        return Err(Refusal::validation(
+            "This model doesn't support the stopSequences field. Remove stopSequences and try again.",
+        ));
+    }
+    let blank = stops.iter().any(|stop| stop.as_str().is_some_and(|stop| stop.trim().is_empty()));
+    if model.family == Family::Claude && blank {
+        return Err(Refusal::from_model(
+            "stop_sequences: each stop sequence must contain non-whitespace",
+        ));
+    }
+    Ok(())
+}
+
+/// Claude's `thinking`, which the other families do not know.
+fn thinking(model: &Model, body: &Value) -> Result<(), Refusal> {
+    let Some(thinking) = body.pointer("/additionalModelRequestFields/thinking") else {
+        return Ok(());
+    };
+    if model.family != Family::Claude {
+        // Only R1 is known to refuse what it does not understand.
+        return if model.id.starts_with("deepseek.r1") {
+            Err(Refusal::malformed("#", "extraneous key [thinking] is not permitted"))
+        } else {
+            Ok(())
+        };
+    }
+    let kind = text(thinking, "type");
+    let allowed: &[&str] = match model.reasoning {
+        Reasoning::Budget => &["enabled", "disabled"],
+        Reasoning::BudgetOrAdaptive => &["enabled", "adaptive", "disabled"],
+        Reasoning::AdaptiveOptIn | Reasoning::AdaptiveOn => &["adaptive", "disabled"],
+        Reasoning::AdaptiveAlways => &["adaptive"],
+        Reasoning::AdaptiveBetweenTools => &["adaptive", "between_tools"],
+        Reasoning::Never
+        | Reasoning::NovaConfig
+        | Reasoning::Effort
+        | Reasoning::EffortHighOnly
+        | Reasoning::EffortAlways
+        | Reasoning::Nested
+        | Reasoning::NestedAlways
+        | Reasoning::ConfigString
+        | Reasoning::Native => &["disabled"],
+    };
+    if !allowed.contains(&kind) {
+        return Err(Refusal::from_model(&format!(
+            "\"thinking.type.{kind}\" is not supported for this model. Supported values: {}.",
+            allowed.join(", ")
+        )));
+    }
+    if matches!(kind, "enabled" | "adaptive") {
+        with_thinking(model, body, thinking)?;
+    }
+    Ok(())
+}
+
+fn with_thinking(model: &Model, body: &Value, thinking: &Value) -> Result<(), Refusal> {
+    let config = body.get("inferenceConfig").unwrap_or(&Value::Null);
+    if text(thinking, "type") == "enabled" {
+        let budget = thinking.get("budget_tokens").and_then(Value::as_u64).unwrap_or_default();
+        if budget < 1_024 {
+            return Err(Refusal::from_model(
+                "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024",
+            ));
+        }
+        let most = config.get("maxTokens").and_then(Value::as_u64).unwrap_or(model.max_output);
+        if budget >= most {
+            return Err(Refusal::from_model(
+                "`max_tokens` must be greater than `thinking.budget_tokens`.",
+            ));
+        }
+    }
+    let temperature = config.get("temperature").and_then(Value::as_f64);
+    if temperature.is_some_and(|value| (value - 1.0).abs() > f64::EPSILON) {
+        return Err(Refusal::from_model(
+            "`temperature` may only be set to 1 when thinking is enabled.",
+        ));
+    }
+    if config.get("topP").and_then(Value::as_f64).is_some_and(|value| value < 0.95) {
+        return Err(Refusal::from_model(
+            "`top_p` must be greater than or equal to 0.95 or unset when thinking is enabled.",
+        ));
+    }
+    let opt_in = matches!(
+        model.reasoning,
+        Reasoning::Budget | Reasoning::BudgetOrAdaptive | Reasoning::AdaptiveOptIn
+    );
+    let forced = ["any", "tool"]
+        .iter()
+        .any(|kind| body.pointer(&format!("/toolConfig/toolChoice/{kind}")).is_some());
+    // Opus 4.8 is the one that may be forced and think.
+    if opt_in && forced && !model.id.contains("opus-4-8") {
+        return Err(Refusal::from_model(
+            "Thinking may not be enabled when tool_choice forces tool use.",
+        ));
+    }
+    first_is_thought(body)
+}
+
+/// With thinking on, the turn that called the tools being answered must begin with its thoughts.
+fn first_is_thought(body: &Value) -> Result<(), Refusal> {
+    let messages = items(body, "messages");
+    let answers = messages.last().is_some_and(|message| {
+        items(message, "content").iter().any(|block| block.get("toolResult").is_some())
+    });
+    let Some(caller) = messages.len().checked_sub(2).filter(|_| answers) else { return Ok(()) };
+    let content = messages.get(caller).map(|message| items(message, "content")).unwrap_or_default();
+    if content.first().is_some_and(|block| block.get("reasoningContent").is_none()) {
+        return Err(Refusal::from_model(&format!(
+            "messages.{caller}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final `assistant` message must start with a thinking block."
+        )));
+    }
+    Ok(())
+}
+
+/// The effort fields of the other families.
+fn efforts(model: &Model, body: &Value) -> Result<(), Refusal> {
+    let Some(fields) = body.get("additionalModelRequestFields").filter(|fields| fields.is_object())
+    else {
+        return Ok(());
+    };
+    let flat = fields.get("reasoning_effort").and_then(Value::as_str);
+    let refused = |name: &str, value: &str| {
+        Err(Refusal::from_model(&format!(
+            "Invalid value: '{value}' is not supported for '{name}'."
+        )))
+    };
+    match (model.reasoning, flat) {
+        (Reasoning::Effort, Some(value)) if model.id.contains("gpt-oss") => {
+            if matches!(value, "low" | "medium" | "high") {
+                Ok(())
+            } else {
+                refused("reasoning_effort", value)
+            }
+        }
+        (Reasoning::Nested | Reasoning::NestedAlways, Some(value)) => {
+            refused("reasoning_effort", value)
+        }
+        (Reasoning::Native, Some(_)) if model.family == Family::DeepSeek => {
+            Err(Refusal::malformed("#", "extraneous key [reasoning_effort] is not permitted"))
+        }
+        (Reasoning::NestedAlways, None)
+            if fields.pointer("/reasoning/effort").and_then(Value::as_str) == Some("none") =>
+        {
+            refused("reasoning.effort", "none")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reasoning sent back: Claude wants its own words, the others take no signature, some take none.
+fn replayed(model: &Model, body: &Value) -> Result<(), Refusal> {
+    for place in blocks(body) {
+        let Some(thought) = place.content.get("reasoningContent") else { continue };
+        let path = place.path();
+        let words = thought.pointer("/reasoningText/text").and_then(Value::as_str);
+        let signature = thought.pointer("/reasoningText/signature").and_then(Value::as_str);
+        match (model.family, words, signature) {
+            (Family::Claude, Some(_), None) => {
+                return Err(Refusal::from_model(&format!(
+                    "{path}.thinking.signature: Field required"
+                )));
+            }
+            (Family::Claude, Some(words), Some(signature))
+                if !reasoning::is_own(words, signature) =>
+            {
+                return Err(Refusal::from_model(&format!(
+                    "{path}: Invalid `signature` in `thinking` block"
+                )));
+            }
+            (Family::Claude, _, _) => {}
+            (_, _, Some(_)) => {
+                return Err(Refusal::validation(
+                    "This model doesn't support the reasoningContent.reasoningText.signature field. Remove reasoningContent.reasoningText.signature and try again.",
+                ));
+            }
+            _ if refuses_thoughts(model) => {
+                return Err(Refusal::validation(
+                    "This model doesn't support the reasoningContent content block that you provided. Update the content block and try again.",
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn refuses_thoughts(model: &Model) -> bool {
+    let id = model.id.as_str();
+    matches!(model.family, Family::Llama | Family::Gpt | Family::Grok | Family::DeepSeek)
+        || [
+            "amazon.nova-lite",
+            "amazon.nova-pro",
+            "google.gemma",
+            "mistral.devstral",
+            "mistral.ministral",
+            "mistral.mistral-large",
+            "nvidia.nemotron-nano-9b",
+            "nvidia.nemotron-super",
+            "qwen.qwen3-235b",
+            "qwen.qwen3-coder",
+            "writer.palmyra",
+        ]
+        .iter()
+        .any(|prefix| id.starts_with(prefix))
+}
+
+fn caching(model: &Model, body: &Value) -> Result<(), Refusal> {
+    let in_tools = body
+        .get("toolConfig")
+        .map(|config| items(config, "tools"))
+        .unwrap_or_default()
+        .iter()
+        .filter(|tool| tool.get("cachePoint").is_some())
+        .count();
+    let in_system =
+        items(body, "system").iter().filter(|block| block.get("cachePoint").is_some()).count();
+    let in_messages =
+        blocks(body).filter(|place| place.content.get("cachePoint").is_some()).count();
+    let all = in_tools + in_system + in_messages;
+    let unsupported =
+        model.cache_minimum().is_none() || (in_tools > 0 && !model.has("cache-tools"));
+    if all > 0 && unsupported {
+        return Err(Refusal::new(
+            403,
+            "AccessDeniedException",
+            "You invoked an unsupported model or your request did not allow prompt caching. See the documentation for more information.",
+        ));
+    }
+    if all > 4 {
+        return Err(Refusal::from_model(&format!(
+            "A maximum of 4 blocks with cache_control may be provided. Found {all}."
+        )));
+    }
+    Ok(())
+}
+
+fn format(model: &Model, body: &Value) -> Result<(), Refusal> {
+    let strict = body
+        .get("toolConfig")
+        .map(|config| items(config, "tools"))
+        .unwrap_or_default()
+        .iter()
+        .any(|tool| tool.pointer("/toolSpec/strict").and_then(Value::as_bool) == Some(true));
+    if strict && !model.has("strict") {
+        return Err(Refusal::validation(
+            "This model doesn't support the toolConfig.tools.toolSpec.strict field. Remove toolConfig.tools.toolSpec.strict and try again.",
+        ));
+    }
+    let schema = "/outputConfig/textFormat/structure/jsonSchema/schema";
+    let Some(schema) = body.pointer(schema).and_then(Value::as_str) else { return Ok(()) };
+    if !model.has("format") {
+        return Err(Refusal::from_model("output_config.format: Extra inputs are not permitted"));
+    }
+    let parsed: Option<Value> = serde_json::from_str(schema).ok();
+    match parsed {
+        Some(schema) if schema.is_object() => closed(&schema, "output_config.format.schema"),
+        _ => Err(Refusal::validation(
+            "The value at outputConfig.textFormat.structure.jsonSchema.schema is not valid JSON. Update the schema and try again.",
+        )),
+    }
+}
+
+/// Structured output wants every object closed.
+fn closed(schema: &Value, place: &str) -> Result<(), Refusal> {
+    let open = text(schema, "type") == "object"
+        && schema.get("additionalProperties") != Some(&Value::Bool(false));
+    if open {
+        return Err(Refusal::from_model(&format!(
+            "{place}: For 'object' type, 'additionalProperties' must be explicitly set to false"
+        )));
+    }
+    let children = ["properties", "$defs", "definitions"]
+        .iter()
+        .filter_map(|key| schema.get(*key).and_then(Value::as_object))
+        .flat_map(serde_json::Map::values)
+        .chain(schema.get("items"))
+        .chain(["anyOf", "allOf", "oneOf"].iter().flat_map(|key| items(schema, key)));
+    for child in children {
+        closed(child, place)?;
+    }
+    Ok(())
+}
+
+fn citations(model: &Model, body: &Value) -> Result<(), Refusal> {
+    let wanted = blocks(body).any(|place| {
+        place.content.pointer("/document/citations/enabled").and_then(Value::as_bool) == Some(true)
+    });
+    if wanted && !model.has("cite") {
+        return Err(Refusal::validation(
+            "This model doesn't support the citations field. Remove citations and try again.",
+        ));
+    }
+    Ok(())
+}

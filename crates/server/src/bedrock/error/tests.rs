@@ -1,0 +1,109 @@
+//! Errors in every spelling AWS and the proxies before it use.
+
+use super::*;
+
+fn service(failure: Failure) -> ServiceError {
+    match failure {
+        Failure::Service(error) => *error,
+        other => panic!("expected a service error, got {other:?}"),
+    }
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    pairs.iter().map(|(k, v)| (k.parse().unwrap(), v.parse().unwrap())).collect()
+}
+
+#[test]
+fn the_table_reads_every_spelling_of_every_name() {
+    for (exception, name, status) in Exception::TABLE {
+        let camel = name[..1].to_lowercase() + &name[1..];
+        let suffixed = format!("{name}:http://internal.amazon.com/coral/com.amazon.bedrock/");
+        for spelling in [*name, &camel, &suffixed, &format!("com.amazon.bedrock#{name}")] {
+            assert_eq!(&Exception::from_name(spelling), exception, "{spelling}");
+        }
+        assert_eq!((exception.name(), exception.status()), (*name, Some(*status)));
+    }
+    let expected = [
+        ("AccessDeniedException", 403),
+        ("ResourceNotFoundException", 404),
+        ("ValidationException", 400),
+        ("ServiceQuotaExceededException", 400),
+        ("ConflictException", 400),
+        ("ModelTimeoutException", 408),
+        ("ModelErrorException", 424),
+        ("ModelStreamErrorException", 424),
+        ("ModelNotReadyException", 429),
+        ("ThrottlingException", 429),
+        ("InternalServerException", 500),
+        ("ServiceUnavailableException", 503),
+        ("UnrecognizedClientException", 403),
+    ];
+    for (name, status) in expected {
+        assert_eq!(Exception::from_name(name).status(), Some(status), "{name}");
+    }
+    assert_eq!(
+        Exception::from_name("brandNewException"),
+        Exception::Unknown("BrandNewException".into())
+    );
+}
+
+#[test]
+fn an_error_answer_keeps_name_message_id_and_retry_after() {
+    let headers = headers(&[
+        ("x-amzn-errortype", "ThrottlingException:http://internal.amazon.com/coral/x/"),
+        ("x-amzn-requestid", "abc"),
+        ("retry-after", "7"),
+    ]);
+    let error = service(ServiceError::read(
+        429,
+        headers,
+        Bytes::from_static(b"{\"Message\":\"Too many requests\"}"),
+    ));
+    assert_eq!(error.exception, Exception::Throttling);
+    assert_eq!(error.message, "Too many requests");
+    assert_eq!(error.request_id.as_deref(), Some("abc"));
+    assert_eq!(error.retry_after, Some(Duration::from_secs(7)));
+}
+
+#[test]
+fn the_body_names_the_exception_where_the_header_does_not() {
+    let body = br#"{"__type":"com.amazon#ValidationException","message":"bad"}"#;
+    let error = service(ServiceError::read(400, HeaderMap::new(), Bytes::from_static(body)));
+    assert_eq!((error.exception, error.message.as_str()), (Exception::Validation, "bad"));
+    let body = br#"{"code":"ExpiredTokenException","message":"m"}"#;
+    let error = service(ServiceError::read(403, HeaderMap::new(), Bytes::from_static(body)));
+    assert_eq!(error.exception, Exception::ExpiredToken);
+    let body = br#"{"message":"Forbidden","code":17}"#;
+    let error = service(ServiceError::read(403, HeaderMap::new(), Bytes::from_static(body)));
+    assert_eq!(error.exception, Exception::Unknown(String::new()));
+}
+
+#[test]
+fn a_page_of_a_proxy_is_not_a_service_error() {
+    let page = format!("<html>{}</html>", "é".repeat(400));
+    match ServiceError::read(502, headers(&[("retry-after", "2")]), page.into()) {
+        Failure::Protocol(ProtocolError::ErrorPage { status, excerpt, retry_after }) => {
+            assert_eq!((status, excerpt.chars().count()), (502, 200));
+            assert_eq!(retry_after, Some(Duration::from_secs(2)));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_empty_body_with_the_type_header_is_a_service_error() {
+    let headers = headers(&[("x-amzn-errortype", "ServiceUnavailableException")]);
+    let error = service(ServiceError::read(503, headers, Bytes::new()));
+    assert_eq!(error.exception, Exception::ServiceUnavailable);
+}
+
+#[test]
+fn an_in_stream_exception_gets_its_status_from_the_table() {
+    let payload = Bytes::from_static(
+        br#"{"message":"boom","originalStatusCode":529,"originalMessage":"overloaded"}"#,
+    );
+    let error = ServiceError::from_event("modelStreamErrorException", &payload);
+    assert_eq!((error.status, error.original_status), (424, Some(529)));
+    assert_eq!(error.message, "boom");
+    assert_eq!(ServiceError::from_event("newException", &Bytes::new()).status, 500);
+}

@@ -1,0 +1,228 @@
+//! What the operator decides about the AWS side, and how it goes into the AWS SDKs' own search for
+//! region, profile and credentials.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_bedrockruntime::config::Token;
+use aws_smithy_runtime_api::client::auth::AuthSchemeId;
+
+use super::credentials::CredentialsError;
+
+/// What the operator decided. Everything left open is found the way the AWS SDKs find it.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Region; before `AWS_REGION`, `AWS_DEFAULT_REGION`, `AWS_REGION_NAME`, the profile and the
+    /// instance metadata.
+    pub region: Option<String>,
+    /// Profile of the shared configuration files; before `AWS_PROFILE`.
+    pub profile: Option<String>,
+    /// Credentials given outright instead of found: for tests and the demo.
+    pub keys: Option<AccountKeys>,
+    /// One endpoint for all services: for tests and the demo. Turns FIPS and dual stack off.
+    pub endpoint: Option<String>,
+    /// PEM file of trust roots; before `AWS_CA_BUNDLE`.
+    pub ca_bundle: Option<PathBuf>,
+    /// Time limits.
+    pub timeouts: Timeouts,
+}
+
+/// Credentials given outright.
+#[derive(Debug, Clone)]
+pub enum AccountKeys {
+    /// SigV4 with an access key.
+    Static {
+        /// Access key id.
+        access_key_id: String,
+        /// Secret access key.
+        secret_access_key: AccountSecret,
+        /// Session token, of temporary credentials.
+        session_token: Option<AccountSecret>,
+    },
+    /// A Bedrock API key.
+    Bearer(AccountSecret),
+    /// Any provider of the AWS SDK.
+    Provider(SharedCredentialsProvider),
+}
+
+/// A string that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AccountSecret(String);
+
+impl AccountSecret {
+    /// Wraps a secret.
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+}
+
+impl fmt::Debug for AccountSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Every time limit of the transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// TCP and TLS set-up.
+    pub connect: Duration,
+    /// Head of the answer to a streaming call.
+    pub first_byte_stream: Duration,
+    /// Head of the answer to a unary call, which Bedrock sends when all of it is ready.
+    pub first_byte_unary: Duration,
+    /// Between two pieces of a body. Bedrock sends nothing while a model thinks.
+    pub idle: Duration,
+    /// The whole call, streams included.
+    pub total: Duration,
+    /// How long an unused connection is kept.
+    pub pool_idle: Duration,
+    /// TCP keepalive.
+    pub tcp_keepalive: Duration,
+    /// One fetch of credentials.
+    pub credentials: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            connect: seconds(3),
+            first_byte_stream: seconds(60),
+            first_byte_unary: seconds(300),
+            idle: seconds(120),
+            total: seconds(900),
+            pool_idle: seconds(50),
+            tcp_keepalive: seconds(30),
+            credentials: seconds(30),
+        }
+    }
+}
+
+/// Why the AWS side cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// No region anywhere.
+    #[error(
+        "no AWS region: set AWS_REGION (or AWS_DEFAULT_REGION, AWS_REGION_NAME), or a region in the \
+         AWS profile or the gateway's own configuration"
+    )]
+    NoRegion,
+    /// The endpoint of a service cannot be determined.
+    #[error("endpoint of {service}: {reason}")]
+    Endpoint {
+        /// Host label of the service.
+        service: &'static str,
+        /// What the SDK's rules, or the URL, object to.
+        reason: String,
+    },
+    /// The bearer key cannot be sent.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+}
+
+/// Where credentials come from, for people. Decided from the settings and the environment alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// Given in the set-up.
+    Given,
+    /// A Bedrock API key.
+    BearerKey,
+    /// `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+    Environment,
+    /// A named profile.
+    Profile(String),
+    /// `AWS_WEB_IDENTITY_TOKEN_FILE`: IRSA on EKS.
+    WebIdentity,
+    /// ECS task role or EKS Pod Identity.
+    Container,
+    /// What is left: the default profile, else the instance's role.
+    DefaultChain,
+}
+
+impl fmt::Display for CredentialSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given => f.write_str("given at start"),
+            Self::BearerKey => f.write_str("bearer key"),
+            Self::Environment => f.write_str("environment"),
+            Self::Profile(name) => write!(f, "profile {name}"),
+            Self::WebIdentity => f.write_str("web identity (IRSA)"),
+            Self::Container => f.write_str("container (task role or Pod Identity)"),
+            Self::DefaultChain => f.write_str("default profile or instance role"),
+        }
+    }
+}
+
+/// The AWS SDKs' own search, with what the operator decided put first.
+pub(super) fn loader(setup: &Setup) -> ConfigLoader {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+    if let Some(profile) = &setup.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = setup.region.clone().or_else(region_from_environment) {
+        loader = loader.region(Region::new(region));
+    }
+    if let Some(endpoint) = &setup.endpoint {
+        loader = loader.endpoint_url(endpoint).use_fips(false).use_dual_stack(false);
+    }
+    let prefer =
+        |loader: ConfigLoader, scheme| loader.auth_scheme_preference([AuthSchemeId::from(scheme)]);
+    match &setup.keys {
+        None => loader,
+        Some(AccountKeys::Bearer(AccountSecret(key))) => {
+            prefer(loader, "httpBearerAuth").token_provider(Token::new(key, None)).no_credentials()
+        }
+        Some(AccountKeys::Provider(provider)) => {
+            prefer(loader, "sigv4").credentials_provider(provider.clone())
+        }
+        Some(AccountKeys::Static { access_key_id, secret_access_key, session_token }) => {
+            let keys = Credentials::new(
+                access_key_id,
+                &secret_access_key.0,
+                session_token.as_ref().map(|AccountSecret(token)| token.clone()),
+                None,
+                "outcrop",
+            );
+            prefer(loader, "sigv4").credentials_provider(keys)
+        }
+    }
+}
+
+/// The SDK knows the first two; the third is what other gateways' users have set.
+fn region_from_environment() -> Option<String> {
+    ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|region| !region.is_empty())
+}
+
+pub(super) fn bundle_from_environment() -> Option<PathBuf> {
+    std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+pub(super) fn credential_source(
+    setup: &Setup,
+    environment: impl Fn(&str) -> Option<String>,
+) -> CredentialSource {
+    let set = |name| environment(name).is_some_and(|value| !value.is_empty());
+    let profile = setup.profile.clone().or_else(|| environment("AWS_PROFILE"));
+    match profile {
+        _ if setup.keys.is_some() => CredentialSource::Given,
+        _ if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") => {
+            CredentialSource::Environment
+        }
+        Some(name) if !name.is_empty() => CredentialSource::Profile(name),
+        _ if set("AWS_WEB_IDENTITY_TOKEN_FILE") => CredentialSource::WebIdentity,
+        _ if set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+            || set("AWS_CONTAINER_CREDENTIALS_FULL_URI") =>
+        {
+            CredentialSource::Container
+        }
+        _ => CredentialSource::DefaultChain,
+    }
+}

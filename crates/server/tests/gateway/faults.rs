@@ -1,0 +1,139 @@
+//! A Bedrock that fails in every way the emulator can: before the first byte the client gets a real
+//! status, after it an error event and never a clean end.
+
+use emulator::{Delivery, Fault, Step};
+use serde_json::{Value, json};
+
+use super::rig::Rig;
+
+/// Short limits, so that waiting for them is short.
+const HASTY: &str =
+    "timeouts: { first_byte: 0.3, first_byte_stream: 0.3, idle: 0.3, keep_alive: 0.1 }\n";
+
+fn ask(model: &str, stream: bool) -> Value {
+    json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "one two three four five six" }] })
+}
+
+#[actix_rt::test]
+async fn before_the_first_byte_a_failure_is_a_status() {
+    let rig = Rig::start(HASTY).await;
+    for (model, status, code) in [
+        ("emulator.throttle", 429, "rate_limit_exceeded"),
+        ("emulator.not-ready", 503, "model_not_ready"),
+        ("emulator.error-403", 403, "insufficient_permissions"),
+        ("emulator.error-408", 504, "model_timeout"),
+        ("emulator.error-424", 502, "model_error"),
+        ("emulator.error-500", 500, "internal_error"),
+        ("emulator.error-503", 503, "server_is_overloaded"),
+        ("emulator.proxy-502", 502, "upstream_protocol"),
+        ("emulator.silent", 504, "upstream_timeout"),
+        ("nobody.knows-this", 404, "model_not_found"),
+    ] {
+        for stream in [false, true] {
+            let answer = rig.chat(&ask(model, stream)).await;
+            let json = answer.json();
+            assert_eq!((answer.status, &json["error"]["code"]), (status, &json!(code)), "{model} {json}");
+            assert_eq!(answer.header("content-type"), Some("application/json"), "{model}");
+        }
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_stream_that_fails_at_once_still_gets_a_status() {
+    let rig = Rig::start(HASTY).await;
+    for (model, status, code) in [
+        ("emulator.stream-throttle-0", 429, "rate_limit_exceeded"),
+        ("emulator.exception-0", 502, "model_error"),
+        ("emulator.cut-0", 502, "upstream_truncated"),
+        ("emulator.stall-0", 504, "upstream_timeout"),
+        ("emulator.corrupt-0", 502, "upstream_corrupt"),
+        ("emulator.oversized-0", 502, "upstream_corrupt"),
+        ("emulator.reset-0", 502, "upstream_truncated"),
+    ] {
+        let answer = rig.chat(&ask(model, true)).await;
+        let json = answer.json();
+        assert_eq!((answer.status, &json["error"]["code"]), (status, &json!(code)), "{model} {json}");
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn after_the_first_byte_a_failure_is_the_last_event() {
+    let rig = Rig::start(HASTY).await;
+    for (kind, code) in [
+        ("exception", "model_error"),
+        ("stream-throttle", "rate_limit_exceeded"),
+        ("error-frame", "upstream_error"),
+        ("cut", "upstream_truncated"),
+        ("reset", "upstream_truncated"),
+        ("stall", "upstream_timeout"),
+        ("corrupt", "upstream_corrupt"),
+        ("oversized", "upstream_corrupt"),
+    ] {
+        for after in [1, 2, 5] {
+            let answer = rig.chat(&ask(&format!("emulator.{kind}-{after}"), true)).await;
+            assert_eq!(answer.status, 200, "{kind}");
+            let (events, done) = answer.events();
+            assert!(!done, "{kind}-{after} ended like a whole answer");
+            let error = &events.last().unwrap()["error"];
+            assert_eq!(error["code"], json!(code), "{kind}-{after}: {error}");
+            for key in ["message", "type", "param", "code"] {
+                assert!(error.as_object().unwrap().contains_key(key), "{kind}: {key}");
+            }
+            assert!(events.iter().all(|event| event["choices"][0]["finish_reason"].is_null()));
+        }
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn aws_says_when_to_come_back_and_the_client_hears_it() {
+    let rig = Rig::start("").await;
+    let headers = [("Retry-After".to_owned(), "7".to_owned())].into();
+    rig.emulator.script().push(Step::Error {
+        status: 429,
+        kind: "ThrottlingException".to_owned(),
+        message: "Too many tokens, please wait before trying again.".to_owned(),
+        headers,
+    });
+    let answer = rig.chat(&ask("us.amazon.nova-lite-v1:0", false)).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("7")));
+    assert!(answer.json()["error"]["message"].as_str().unwrap().contains("Too many tokens"));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn silence_is_filled_with_comments() {
+    let rig = Rig::start("timeouts: { idle: 0.5, keep_alive: 0.1 }\n").await;
+    let answer = rig.chat(&ask("emulator.stall-3", true)).await;
+    let text = String::from_utf8(answer.body.to_vec()).unwrap();
+    assert!(text.contains(": keep-alive\n\n"), "{text}");
+    // The comments do not keep the idle limit from running out.
+    assert_eq!(answer.events().0.last().unwrap()["error"]["code"], "upstream_timeout");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_client_that_leaves_cancels_its_call() {
+    let rig = Rig::start("").await;
+    let gone = |delivery: &Delivery| *delivery == Delivery::ClientGone;
+
+    let (status, _, body) = rig.chat_open(&ask("emulator.stall-3", true)).await;
+    assert_eq!(status, 200);
+    drop(body);
+    rig.until(|calls| calls.len() == 1 && gone(&calls[0].delivery)).await;
+
+    // Before any answer: the call hangs, and so does the client, until it hangs up.
+    rig.emulator.script().push(Step::Fault(Fault::Silent));
+    let request = ask("us.amazon.nova-lite-v1:0", false);
+    {
+        let mut waiting = std::pin::pin!(rig.chat_open(&request));
+        tokio::select! {
+            _ = waiting.as_mut() => panic!("a silent call was answered"),
+            _ = rig.until(|calls| calls.len() == 2) => {}
+        }
+    }
+    rig.until(|calls| gone(&calls[1].delivery)).await;
+    rig.stop().await;
+}

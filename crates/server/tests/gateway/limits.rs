@@ -1,0 +1,77 @@
+//! What a client may send, and how slowly.
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::rig::{PATIENCE, Rig};
+
+/// Sends bytes as they are and returns whatever comes back before the connection closes.
+async fn raw(rig: &Rig, bytes: &[u8]) -> String {
+    let mut socket = TcpStream::connect(rig.address).await.unwrap();
+    socket.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await.unwrap().unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[actix_rt::test]
+async fn a_body_over_the_limit_is_refused_and_nothing_is_sent_on() {
+    let rig = Rig::start("body: { max_mib: 1 }\n").await;
+    let big = Bytes::from(vec![b' '; 1024 * 1024 + 1]);
+    let answer = rig.send(Method::POST, "/v1/chat/completions", big).await;
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (413, &json!("request_too_large")));
+    assert!(rig.emulator.journal().calls().is_empty());
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let rig = Rig::start("body: { idle: 0.2, total: 5 }\n").await;
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+    let answer = raw(&rig, format!("{head}content-length: 100\r\n\r\n{{").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("request_timeout"), "{answer}");
+    let answer = raw(&rig, format!("{head}transfer-encoding: chunked\r\n\r\n1\r\n{{\r\n").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn bodies_in_pieces_are_put_together() {
+    let rig = Rig::start("").await;
+    let body = json!({ "model": "emulator.echo", "messages": [{ "role": "user", "content": "in pieces" }] }).to_string();
+    let mut request = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    for piece in body.as_bytes().chunks(7) {
+        let piece = std::str::from_utf8(piece).unwrap();
+        request.push_str(&format!("{:x}\r\n{piece}\r\n", piece.len()));
+    }
+    request.push_str("0\r\n\r\n");
+    let answer = raw(&rig, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("in pieces"), "{answer}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn compressed_bodies_are_refused_with_a_word() {
+    let rig = Rig::start("").await;
+    let request = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nxx";
+    let answer = raw(&rig, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 415") && answer.contains("gzip"), "{answer}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn schemas_without_a_bottom_are_refused() {
+    let rig = Rig::start("").await;
+    let deep = format!("{}{}", "{\"a\":".repeat(200_000), "1".to_owned() + &"}".repeat(200_000));
+    let body = format!(
+        r#"{{"model":"emulator.echo","messages":[{{"role":"user","content":"x"}}],"tools":[{{"type":"function","function":{{"name":"f","parameters":{deep}}}}}]}}"#
+    );
+    let answer = rig.send(Method::POST, "/v1/chat/completions", body.into()).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.json()["error"]["param"], "tools[0].function.parameters");
+    rig.stop().await;
+}

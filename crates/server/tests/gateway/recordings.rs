@@ -1,0 +1,249 @@
+//! Recorded traffic of the real Bedrock, replayed through the whole gateway. What the client gets is
+//! compared with what the recording says, read by a few lines that know nothing of the translator.
+//! The folder is named by `OUTCROP_RECORDINGS`; without it the test says so, and fails under `CI`.
+
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use emulator::Step;
+use serde_json::{Value, json};
+
+use super::rig::Rig;
+
+const MODEL: &str = "us.amazon.nova-lite-v1:0";
+
+/// What an answer comes to, from either side.
+#[derive(Debug, Default, PartialEq)]
+struct Sum {
+    text: String,
+    reasoning: String,
+    /// Id, name, arguments as JSON.
+    calls: Vec<(String, String, Value)>,
+    finish: String,
+    prompt: u64,
+    completion: u64,
+}
+
+fn folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("OUTCROP_RECORDINGS").map(PathBuf::from).filter(|path| path.is_dir());
+    if folder.is_none() {
+        assert!(std::env::var_os("CI").is_none(), "OUTCROP_RECORDINGS must name the recordings under CI");
+        eprintln!("NOTE: recorded replies NOT compared: OUTCROP_RECORDINGS names no folder");
+    }
+    folder
+}
+
+fn records(folder: &std::path::Path, file: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(folder.join(file)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[actix_rt::test]
+async fn every_recorded_reply_arrives_whole() {
+    let Some(folder) = folder() else { return };
+    let rig = Rig::start("").await;
+    let (mut same, mut all) = (0, 0);
+    for record in records(&folder, "converse.jsonl") {
+        all += 1;
+        same += usize::from(unary(&rig, &record).await);
+    }
+    println!("recorded Converse replies: {same} of {all}");
+    let (mut same_streams, mut all_streams) = (0, 0);
+    for record in records(&folder, "converse_stream.jsonl") {
+        all_streams += 1;
+        same_streams += usize::from(stream(&rig, &record).await);
+    }
+    println!("recorded ConverseStream replies: {same_streams} of {all_streams}");
+    assert!(all > 100 && all_streams > 40, "the recordings are not all there");
+    assert_eq!((same, same_streams), (all, all_streams));
+    rig.stop().await;
+}
+
+fn request(stream: bool) -> Value {
+    json!({ "model": MODEL, "stream": stream, "stream_options": { "include_usage": true },
+            "messages": [{ "role": "user", "content": "x" }] })
+}
+
+/// Replays a record; true if the client got what was recorded.
+async fn unary(rig: &Rig, record: &Value) -> bool {
+    if record["status"] != 200 {
+        return refusal(rig, record, false).await;
+    }
+    rig.emulator.script().push(Step::Answer(record["response"].clone()));
+    let answer = rig.chat(&request(false)).await.json();
+    agree(record, &recorded_message(&record["response"]), &answered(&answer))
+}
+
+async fn stream(rig: &Rig, record: &Value) -> bool {
+    if record["status"] != 200 {
+        return refusal(rig, record, true).await;
+    }
+    let events: Vec<Value> = record["events"].as_array().unwrap().clone();
+    let step = match record["response_b64"].as_str() {
+        Some(bytes) => Step::Bytes(STANDARD.decode(bytes).unwrap()),
+        None => Step::Events(
+            events
+                .iter()
+                .map(|event| json!({ event["type"].as_str().unwrap(): event["payload"] }))
+                .collect(),
+        ),
+    };
+    rig.emulator.script().push(step);
+    let (received, done) = rig.chat(&request(true)).await.events();
+    let recorded = recorded_events(&events);
+    if recorded.finish.is_empty() {
+        let error = received.last().is_some_and(|last| last["error"].is_object());
+        return report(record, !done && error, "a broken stream must end in an error");
+    }
+    report(record, done, "a whole stream must end in [DONE]") && agree(record, &recorded, &folded(&received))
+}
+
+async fn refusal(rig: &Rig, record: &Value, stream: bool) -> bool {
+    let headers = record["response_headers"].as_object().unwrap();
+    let kind = headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("x-amzn-errortype"))
+        .and_then(|(_, value)| value.as_str().or_else(|| value[0].as_str()))
+        .unwrap_or("ValidationException");
+    let message = record["response"]["message"].as_str().unwrap();
+    rig.emulator.script().push(Step::Error {
+        status: u16::try_from(record["status"].as_u64().unwrap()).unwrap(),
+        kind: kind.to_owned(),
+        message: message.to_owned(),
+        headers: std::collections::BTreeMap::new(),
+    });
+    let answer = rig.chat(&request(stream)).await;
+    let told = answer.json()["error"]["message"].as_str().unwrap_or_default().contains(message);
+    report(record, answer.status >= 400 && told, "AWS's words must survive")
+}
+
+fn agree(record: &Value, recorded: &Sum, received: &Sum) -> bool {
+    if recorded != received {
+        eprintln!("{}:\n recorded {recorded:#?}\n received {received:#?}", record["id"]);
+    }
+    recorded == received
+}
+
+fn report(record: &Value, good: bool, rule: &str) -> bool {
+    if !good {
+        eprintln!("{}: {rule}", record["id"]);
+    }
+    good
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn finish(stop: &str, calls: usize) -> String {
+    match stop {
+        "max_tokens" => "length",
+        "guardrail_intervened" | "content_filtered" => "content_filter",
+        _ if calls > 0 => "tool_calls",
+        _ => "stop",
+    }
+    .to_owned()
+}
+
+fn count(sum: &mut Sum, usage: &Value) {
+    let number = |key: &str| usage[key].as_u64().unwrap_or(0);
+    sum.prompt = number("inputTokens") + number("cacheReadInputTokens") + number("cacheWriteInputTokens");
+    sum.completion = number("outputTokens");
+}
+
+fn recorded_message(response: &Value) -> Sum {
+    let mut sum = Sum::default();
+    for block in response["output"]["message"]["content"].as_array().unwrap() {
+        sum.text += text(&block["text"]);
+        for cited in block["citationsContent"]["content"].as_array().into_iter().flatten() {
+            sum.text += text(&cited["text"]);
+        }
+        sum.reasoning += text(&block["reasoningContent"]["reasoningText"]["text"]);
+        let call = &block["toolUse"];
+        if call.is_object() && call["type"] != "server_tool_use" {
+            let (id, name) = (text(&call["toolUseId"]).to_owned(), text(&call["name"]).to_owned());
+            sum.calls.push((id, name, call["input"].clone()));
+        }
+    }
+    sum.finish = finish(text(&response["stopReason"]), sum.calls.len());
+    count(&mut sum, &response["usage"]);
+    sum
+}
+
+fn recorded_events(events: &[Value]) -> Sum {
+    let mut sum = Sum::default();
+    let mut inputs: Vec<(u64, String)> = Vec::new();
+    for event in events {
+        let payload = &event["payload"];
+        let (delta, block) = (&payload["delta"], payload["contentBlockIndex"].as_u64().unwrap_or(0));
+        sum.text += text(&delta["text"]);
+        sum.reasoning += text(&delta["reasoningContent"]["text"]);
+        let call = &payload["start"]["toolUse"];
+        if call.is_object() && call["type"] != "server_tool_use" {
+            let (id, name) = (text(&call["toolUseId"]).to_owned(), text(&call["name"]).to_owned());
+            sum.calls.push((id, name, Value::Null));
+            inputs.push((block, String::new()));
+        }
+        if let Some((_, input)) = inputs.iter_mut().find(|(index, _)| *index == block) {
+            *input += text(&delta["toolUse"]["input"]);
+        }
+        if event["type"] == "messageStop" {
+            sum.finish = finish(text(&payload["stopReason"]), sum.calls.len());
+        }
+        if event["type"] == "metadata" {
+            count(&mut sum, &payload["usage"]);
+        }
+    }
+    for (call, (_, input)) in sum.calls.iter_mut().zip(inputs) {
+        call.2 = if input.is_empty() { json!({}) } else { serde_json::from_str(&input).unwrap() };
+    }
+    sum
+}
+
+fn answered(answer: &Value) -> Sum {
+    let (choice, usage) = (&answer["choices"][0], &answer["usage"]);
+    let calls = choice["message"]["tool_calls"].as_array().into_iter().flatten();
+    Sum {
+        text: text(&choice["message"]["content"]).to_owned(),
+        reasoning: text(&choice["message"]["reasoning_content"]).to_owned(),
+        calls: calls
+            .map(|call| {
+                let function = &call["function"];
+                let arguments = serde_json::from_str(text(&function["arguments"])).unwrap();
+                (text(&call["id"]).to_owned(), text(&function["name"]).to_owned(), arguments)
+            })
+            .collect(),
+        finish: text(&choice["finish_reason"]).to_owned(),
+        prompt: usage["prompt_tokens"].as_u64().unwrap_or(0),
+        completion: usage["completion_tokens"].as_u64().unwrap_or(0),
+    }
+}
+
+fn folded(events: &[Value]) -> Sum {
+    let mut sum = Sum::default();
+    let mut calls: Vec<(String, String, String)> = Vec::new();
+    for event in events {
+        let choice = &event["choices"][0];
+        let delta = &choice["delta"];
+        sum.text += text(&delta["content"]);
+        sum.reasoning += text(&delta["reasoning_content"]);
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            let index = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
+            calls.resize(calls.len().max(index + 1), Default::default());
+            calls[index].0 += text(&call["id"]);
+            calls[index].1 += text(&call["function"]["name"]);
+            calls[index].2 += text(&call["function"]["arguments"]);
+        }
+        sum.finish += text(&choice["finish_reason"]);
+        if event["usage"].is_object() {
+            sum.prompt = event["usage"]["prompt_tokens"].as_u64().unwrap();
+            sum.completion = event["usage"]["completion_tokens"].as_u64().unwrap();
+        }
+    }
+    let calls = calls.into_iter().map(|(id, name, arguments)| {
+        (id, name, serde_json::from_str(&arguments).unwrap())
+    });
+    sum.calls = calls.collect();
+    sum
+}

@@ -1,0 +1,152 @@
+//! A gateway before an emulator, both in this process, and a client that sees every byte and when
+//! it came.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use emulator::{Call, Running};
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use outcrop::bedrock::{AccountKeys, AccountSecret, Setup};
+use outcrop::{Config, Sources, serve};
+use serde_json::Value;
+
+/// Longer than anything a sound gateway needs here, shorter than a hung test.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Rig {
+    pub(crate) address: SocketAddr,
+    pub(crate) emulator: Running,
+    handle: actix_web::dev::ServerHandle,
+    directory: PathBuf,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+/// An answer as it came.
+pub(crate) struct Received {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Received {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(&self.body)))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The JSON of each event, and whether `[DONE]` came last.
+    pub(crate) fn events(&self) -> (Vec<Value>, bool) {
+        events(std::str::from_utf8(&self.body).unwrap())
+    }
+}
+
+/// Splits a stream into its events; comments are passed over.
+pub(crate) fn events(text: &str) -> (Vec<Value>, bool) {
+    let mut done = false;
+    let events = text.split_terminator("\n\n").filter_map(|event| {
+        assert!(!done, "something came after [DONE]: {event}");
+        if event.starts_with(':') {
+            return None;
+        }
+        let data = event.strip_prefix("data: ").unwrap_or_else(|| panic!("not an event: {event:?}"));
+        done = data == "[DONE]";
+        (!done).then(|| serde_json::from_str(data).unwrap())
+    });
+    let events: Vec<Value> = events.collect();
+    (events, done)
+}
+
+impl Rig {
+    /// A gateway with this YAML (without `listen`).
+    pub(crate) async fn start(yaml: &str) -> Self {
+        let emulator = emulator::start(emulator::Options {
+            pace: Duration::from_millis(1),
+            ..emulator::Options::default()
+        })
+        .await
+        .unwrap();
+        Self::before(emulator, yaml).await
+    }
+
+    pub(crate) async fn before(emulator: Running, yaml: &str) -> Self {
+        let directory = std::env::temp_dir().join(format!("outcrop-rig-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("outcrop.yaml");
+        std::fs::write(&file, format!("listen: 127.0.0.1:0\nworkers: 1\n{yaml}")).unwrap();
+        let sources =
+            Sources { file: Some(file), directory: directory.clone(), ..Sources::default() };
+        let config = Config::load(&sources).unwrap();
+        let setup = Setup {
+            region: Some("us-east-1".to_owned()),
+            endpoint: Some(emulator.url()),
+            keys: Some(AccountKeys::Static {
+                access_key_id: "AKIDTEST".to_owned(),
+                secret_access_key: AccountSecret::new("test"),
+                session_token: None,
+            }),
+            ..Setup::default()
+        };
+        let serving = serve(config, setup).await.unwrap();
+        actix_rt::spawn(serving.server);
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { address: serving.address, emulator, handle: serving.handle, directory, client }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.handle.stop(false).await;
+        self.emulator.stop().await;
+        std::fs::remove_dir_all(&self.directory).unwrap();
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Bytes) -> Received {
+        let (status, headers, body) = self.open(method, path, body).await;
+        let body = tokio::time::timeout(PATIENCE, body.collect()).await.unwrap().unwrap().to_bytes();
+        Received { status, headers, body }
+    }
+
+    /// A chat request, answered in full.
+    pub(crate) async fn chat(&self, request: &Value) -> Received {
+        self.send(Method::POST, "/v1/chat/completions", request.to_string().into()).await
+    }
+
+    /// A chat request whose answer is left to the caller to read.
+    pub(crate) async fn chat_open(&self, request: &Value) -> (u16, HeaderMap, Incoming) {
+        self.open(Method::POST, "/v1/chat/completions", request.to_string().into()).await
+    }
+
+    async fn open(&self, method: Method, path: &str, body: Bytes) -> (u16, HeaderMap, Incoming) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address))
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .unwrap();
+        let response = tokio::time::timeout(PATIENCE, self.client.request(request)).await;
+        let (head, body) = response.unwrap().unwrap().into_parts();
+        (head.status.as_u16(), head.headers, body)
+    }
+
+    /// Waits until the emulator's journal holds what is asked for.
+    pub(crate) async fn until(&self, wanted: impl Fn(&[Call]) -> bool) -> Vec<Call> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let calls = self.emulator.journal().calls();
+            if wanted(&calls) {
+                return calls;
+            }
+            assert!(Instant::now() < deadline, "not in time: {calls:#?}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
