@@ -67,7 +67,13 @@ pub(crate) struct ServeArgs {
 #[derive(Debug, Args)]
 struct HealthcheckArgs {
     /// Address of the gateway.
-    #[arg(long, short, value_name = "HOST:PORT", env = "OUTCROP_LISTEN", default_value = "127.0.0.1:4000")]
+    #[arg(
+        long,
+        short,
+        value_name = "HOST:PORT",
+        env = "OUTCROP_LISTEN",
+        default_value = "127.0.0.1:4000"
+    )]
     listen: SocketAddr,
 }
 

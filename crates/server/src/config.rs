@@ -62,7 +62,9 @@ impl Sources {
             file: args.config.clone(),
             allow_anonymous: args.allow_anonymous,
             environment: std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
                 .collect(),
             directory: PathBuf::from("."),
         }

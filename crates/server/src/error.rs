@@ -134,7 +134,9 @@ impl GatewayError {
                 404,
                 INVALID,
                 Some("unknown_url"),
-                format!("Unknown request URL: {method} {path}. Set base_url to http://HOST:PORT/v1."),
+                format!(
+                    "Unknown request URL: {method} {path}. Set base_url to http://HOST:PORT/v1."
+                ),
             ),
             Self::Method { method, path } => Rendered::new(
                 405,
@@ -267,7 +269,10 @@ mod tests {
         let rendered = GatewayError::Upstream(error.into()).render();
         assert_eq!(rendered.status, 403);
         assert!(rendered.message.contains("is not authorized"));
-        assert!(!rendered.message.contains("123456789012") && !rendered.message.contains("assumed-role"));
+        assert!(
+            !rendered.message.contains("123456789012")
+                && !rendered.message.contains("assumed-role")
+        );
     }
 
     #[test]

@@ -135,6 +135,7 @@ fn announce(account: &Account, address: SocketAddr) {
 fn refuse_loop(account: &Account, address: SocketAddr) -> Result<(), ServeError> {
     let endpoint = account.endpoint(Service::Runtime).to_string();
     let authority = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest);
-    let authority = authority.split('/').next().unwrap_or_default().replace("localhost", "127.0.0.1");
+    let authority =
+        authority.split('/').next().unwrap_or_default().replace("localhost", "127.0.0.1");
     if authority == address.to_string() { Err(ServeError::Loop(endpoint)) } else { Ok(()) }
 }

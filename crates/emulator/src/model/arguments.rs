@@ -336,6 +336,7 @@ impl Builder<'_> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "literals read better")]
     fn check(schema: Value, said: &str, expected: Value) {
         assert_eq!(build(&schema, said, &[]), expected, "{said}");
     }

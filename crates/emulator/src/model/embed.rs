@@ -60,9 +60,9 @@ mod tests {
     fn vectors_are_unit_repeatable_and_near_for_near_texts() {
         for text in ["", "one", "The quick brown fox", "\u{65e5}\u{672c}\u{8a9e}"] {
             for dimensions in [256, 384, 512, 1_024, 1_536, 3_072] {
-                let vector = super::vector(text, dimensions);
-                let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt();
-                assert_eq!(vector.len(), dimensions);
+                let built = vector(text, dimensions);
+                let length = built.iter().map(|value| value * value).sum::<f64>().sqrt();
+                assert_eq!(built.len(), dimensions);
                 assert!((length - 1.0).abs() < 1e-9, "{text}: {length}");
             }
         }

@@ -341,6 +341,7 @@ mod tests {
             .collect()
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "literals read better")]
     fn check(asked: &str, expected: Value) {
         let calls: Vec<Value> = called(asked, Value::Null)
             .into_iter()

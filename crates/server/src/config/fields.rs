@@ -74,7 +74,8 @@ impl<'p> Fields<'p> {
             | Value::Float(_)
             | Value::Text(_)
             | Value::List) => {
-                let message = format!("{}{name} is a section, and holds {}", self.prefix, other.kind());
+                let message =
+                    format!("{}{name} is a section, and holds {}", self.prefix, other.kind());
                 self.complain(node.line, message, "indent its keys below it".to_owned());
             }
         }
@@ -152,7 +153,9 @@ pub(super) fn count(value: &Value) -> Result<usize, Expected> {
 pub(super) fn seconds(value: &Value) -> Result<Duration, Expected> {
     const EXPECTED: Expected = "seconds, such as 30 or 0.5";
     match value {
-        Value::Integer(whole) => u64::try_from(*whole).map(Duration::from_secs).map_err(|_| EXPECTED),
+        Value::Integer(whole) => {
+            u64::try_from(*whole).map(Duration::from_secs).map_err(|_| EXPECTED)
+        }
         Value::Float(seconds) => Duration::try_from_secs_f64(*seconds).map_err(|_| EXPECTED),
         _ => Err(EXPECTED),
     }

@@ -8,7 +8,8 @@ struct Directory(PathBuf);
 
 impl Directory {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("outcrop-config-{name}-{}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("outcrop-config-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
@@ -33,14 +34,10 @@ impl Drop for Directory {
 
 #[test]
 fn the_example_is_valid_and_says_the_defaults() {
-    let example =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/outcrop.example.yaml");
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/outcrop.example.yaml");
     let directory = Directory::new("example");
-    let sources = Sources {
-        file: Some(example),
-        directory: directory.0.clone(),
-        ..Sources::default()
-    };
+    let sources =
+        Sources { file: Some(example), directory: directory.0.clone(), ..Sources::default() };
     let from_example = Config::load(&sources).unwrap();
     let sources = Sources { directory: directory.0.clone(), ..Sources::default() };
     let defaults = Config::load(&sources).unwrap();

@@ -69,7 +69,8 @@ async fn ask(
     let Target { model_id, profile } = catalogue::resolve(&request.model);
     let Question { body, reply, report } = question(&request, &profile)?;
     let kind = if request.stream == Some(true) { Kind::Stream } else { Kind::Unary };
-    let body = serde_json::to_vec(&body).map_err(|error| GatewayError::Internal(error.to_string()))?;
+    let body =
+        serde_json::to_vec(&body).map_err(|error| GatewayError::Internal(error.to_string()))?;
     let answer = worker.transport.send(converse(&model_id, kind, body.into())?).await?;
     Ok(Asked { answer, kind, reply, report })
 }

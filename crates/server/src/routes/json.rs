@@ -34,10 +34,12 @@ fn mistake(text: &str, path: Option<String>) -> GatewayError {
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     let missing = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
     let (param, code) = match (missing, path) {
-        (Some(field), Some(path)) => (Some(format!("{path}.{field}")), "missing_required_parameter"),
+        (Some(field), Some(path)) => {
+            (Some(format!("{path}.{field}")), "missing_required_parameter")
+        }
         (Some(field), None) => (Some(field.to_owned()), "missing_required_parameter"),
         (None, path) if text.starts_with("invalid type") => (path, "invalid_type"),
-        (None, path) => (path, "invalid_value"),
+        (None, None) => (path, "invalid_value"),
     };
     let message = match &param {
         Some(param) => format!("Invalid request at '{param}': {text}."),
@@ -76,16 +78,8 @@ mod tests {
                 Some("messages[0].content[0].text"),
                 Some("missing_required_parameter"),
             ),
-            (
-                r#"{"model":"m","messages":[],"stop":[1]}"#,
-                Some("stop[0]"),
-                Some("invalid_type"),
-            ),
-            (
-                r#"{"model":"m","model":"m","messages":[]}"#,
-                Some("model"),
-                Some("invalid_value"),
-            ),
+            (r#"{"model":"m","messages":[],"stop":[1]}"#, Some("stop[0]"), Some("invalid_type")),
+            (r#"{"model":"m","model":"m","messages":[]}"#, Some("model"), Some("invalid_value")),
         ] {
             match parse::<ChatRequest<'_>>(body.as_bytes()) {
                 Err(GatewayError::Json { param: found, code: found_code, .. }) => {

@@ -66,7 +66,8 @@ async fn deltas_arrive_while_the_model_still_speaks() {
 #[actix_rt::test]
 async fn what_has_no_effect_is_named() {
     let rig = Rig::start("").await;
-    let answer = rig.chat(&with(ask("Hi"), json!({ "seed": 1, "logit_bias": { "1": 2 }, "zeal": 9 }))).await;
+    let answer =
+        rig.chat(&with(ask("Hi"), json!({ "seed": 1, "logit_bias": { "1": 2 }, "zeal": 9 }))).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("x-outcrop-ignored"), Some("seed, logit_bias, zeal"));
     assert!(answer.header("x-amzn-requestid").is_some());
@@ -143,6 +144,9 @@ async fn probes_and_strangers_are_answered() {
     assert_eq!((lost.status, &lost.json()["error"]["code"]), (404, &json!("unknown_url")));
     assert!(lost.header("x-request-id").is_some());
     let wrong = rig.send(Method::GET, "/v1/chat/completions", "".into()).await;
-    assert_eq!((wrong.status, &wrong.json()["error"]["code"]), (405, &json!("method_not_supported")));
+    assert_eq!(
+        (wrong.status, &wrong.json()["error"]["code"]),
+        (405, &json!("method_not_supported"))
+    );
     rig.stop().await;
 }

@@ -32,7 +32,11 @@ async fn before_the_first_byte_a_failure_is_a_status() {
         for stream in [false, true] {
             let answer = rig.chat(&ask(model, stream)).await;
             let json = answer.json();
-            assert_eq!((answer.status, &json["error"]["code"]), (status, &json!(code)), "{model} {json}");
+            assert_eq!(
+                (answer.status, &json["error"]["code"]),
+                (status, &json!(code)),
+                "{model} {json}"
+            );
             assert_eq!(answer.header("content-type"), Some("application/json"), "{model}");
         }
     }
@@ -53,7 +57,11 @@ async fn a_stream_that_fails_at_once_still_gets_a_status() {
     ] {
         let answer = rig.chat(&ask(model, true)).await;
         let json = answer.json();
-        assert_eq!((answer.status, &json["error"]["code"]), (status, &json!(code)), "{model} {json}");
+        assert_eq!(
+            (answer.status, &json["error"]["code"]),
+            (status, &json!(code)),
+            "{model} {json}"
+        );
     }
     rig.stop().await;
 }
@@ -64,7 +72,7 @@ async fn after_the_first_byte_a_failure_is_the_last_event() {
     for (kind, code) in [
         ("exception", "model_error"),
         ("stream-throttle", "rate_limit_exceeded"),
-        ("error-frame", "upstream_error"),
+        ("error-frame", "internal_error"),
         ("cut", "upstream_truncated"),
         ("reset", "upstream_truncated"),
         ("stall", "upstream_timeout"),

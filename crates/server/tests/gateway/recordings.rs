@@ -26,9 +26,13 @@ struct Sum {
 }
 
 fn folder() -> Option<PathBuf> {
-    let folder = std::env::var_os("OUTCROP_RECORDINGS").map(PathBuf::from).filter(|path| path.is_dir());
+    let folder =
+        std::env::var_os("OUTCROP_RECORDINGS").map(PathBuf::from).filter(|path| path.is_dir());
     if folder.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "OUTCROP_RECORDINGS must name the recordings under CI");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "OUTCROP_RECORDINGS must name the recordings under CI"
+        );
         eprintln!("NOTE: recorded replies NOT compared: OUTCROP_RECORDINGS names no folder");
     }
     folder
@@ -96,7 +100,8 @@ async fn stream(rig: &Rig, record: &Value) -> bool {
         let error = received.last().is_some_and(|last| last["error"].is_object());
         return report(record, !done && error, "a broken stream must end in an error");
     }
-    report(record, done, "a whole stream must end in [DONE]") && agree(record, &recorded, &folded(&received))
+    report(record, done, "a whole stream must end in [DONE]")
+        && agree(record, &recorded, &folded(&received))
 }
 
 async fn refusal(rig: &Rig, record: &Value, stream: bool) -> bool {
@@ -148,7 +153,8 @@ fn finish(stop: &str, calls: usize) -> String {
 
 fn count(sum: &mut Sum, usage: &Value) {
     let number = |key: &str| usage[key].as_u64().unwrap_or(0);
-    sum.prompt = number("inputTokens") + number("cacheReadInputTokens") + number("cacheWriteInputTokens");
+    sum.prompt =
+        number("inputTokens") + number("cacheReadInputTokens") + number("cacheWriteInputTokens");
     sum.completion = number("outputTokens");
 }
 
@@ -176,7 +182,8 @@ fn recorded_events(events: &[Value]) -> Sum {
     let mut inputs: Vec<(u64, String)> = Vec::new();
     for event in events {
         let payload = &event["payload"];
-        let (delta, block) = (&payload["delta"], payload["contentBlockIndex"].as_u64().unwrap_or(0));
+        let (delta, block) =
+            (&payload["delta"], payload["contentBlockIndex"].as_u64().unwrap_or(0));
         sum.text += text(&delta["text"]);
         sum.reasoning += text(&delta["reasoningContent"]["text"]);
         let call = &payload["start"]["toolUse"];
@@ -241,9 +248,9 @@ fn folded(events: &[Value]) -> Sum {
             sum.completion = event["usage"]["completion_tokens"].as_u64().unwrap();
         }
     }
-    let calls = calls.into_iter().map(|(id, name, arguments)| {
-        (id, name, serde_json::from_str(&arguments).unwrap())
-    });
+    let calls = calls
+        .into_iter()
+        .map(|(id, name, arguments)| (id, name, serde_json::from_str(&arguments).unwrap()));
     sum.calls = calls.collect();
     sum
 }

@@ -59,7 +59,8 @@ pub(crate) fn events(text: &str) -> (Vec<Value>, bool) {
         if event.starts_with(':') {
             return None;
         }
-        let data = event.strip_prefix("data: ").unwrap_or_else(|| panic!("not an event: {event:?}"));
+        let data =
+            event.strip_prefix("data: ").unwrap_or_else(|| panic!("not an event: {event:?}"));
         done = data == "[DONE]";
         (!done).then(|| serde_json::from_str(data).unwrap())
     });
@@ -111,7 +112,8 @@ impl Rig {
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: Bytes) -> Received {
         let (status, headers, body) = self.open(method, path, body).await;
-        let body = tokio::time::timeout(PATIENCE, body.collect()).await.unwrap().unwrap().to_bytes();
+        let body =
+            tokio::time::timeout(PATIENCE, body.collect()).await.unwrap().unwrap().to_bytes();
         Received { status, headers, body }
     }
 
