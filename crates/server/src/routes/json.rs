@@ -32,13 +32,16 @@ fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) ->
 fn mistake(text: &str, path: Option<String>) -> GatewayError {
     // serde_json ends its messages with the position, which a JSON client has no use for.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
-    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
-    let (param, code) = match (missing, path) {
-        (Some(field), Some(path)) => {
-            (Some(format!("{path}.{field}")), "missing_required_parameter")
-        }
-        (Some(field), None) => (Some(field.to_owned()), "missing_required_parameter"),
-        (None, path) if text.starts_with("invalid type") => (path, "invalid_type"),
+    let quoted = |prefix| text.strip_prefix(prefix)?.strip_suffix('`');
+    let below = |field: &str| match &path {
+        Some(path) => format!("{path}.{field}"),
+        None => field.to_owned(),
+    };
+    let (missing, twice) = (quoted("missing field `"), quoted("duplicate field `"));
+    let (param, code) = match (missing, twice) {
+        (Some(field), _) => (Some(below(field)), "missing_required_parameter"),
+        (None, Some(field)) => (Some(below(field)), "invalid_value"),
+        (None, None) if text.starts_with("invalid type") => (path, "invalid_type"),
         (None, None) => (path, "invalid_value"),
     };
     let message = match &param {

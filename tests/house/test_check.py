@@ -1,0 +1,165 @@
+"""The checks checked: each finds the violation in a sample tree, and none finds fault with a sound one."""
+
+from __future__ import annotations
+
+import tempfile
+import unittest
+from pathlib import Path
+
+import check
+import code_map
+from rust_source import RustSource
+from tree import Tree
+
+DOC = "//! Why.\n"
+README = """# Outcrop
+Run `cargo run --release -- --demo`, test `./tests/run`.
+
+## Code map
+```
+crates/
+  schema/          the wires
+  server/
+    src/bedrock/   the transport
+tests/{run,house}  the tests
+```
+"""
+SOUND = {
+    "README.md": README,
+    "Cargo.lock": '[[package]]\nname = "hyper"\nversion = "1.12.0"\n\n[[package]]\nname = "ring"\nversion = "0.17.14"\n',
+    "tests/run": "#!/bin/sh\n",
+    "tests/house/x.py": "pass\n",
+    ".ci/run": "#!/bin/sh\nexec ./tests/run\n",
+    "crates/schema/Cargo.toml": "[dependencies]\nserde = '1'\n",
+    "crates/translate/Cargo.toml": "[dependencies]\nschema = {}\n[dev-dependencies]\nproptest = '1'\n",
+    "crates/emulator/Cargo.toml": "[dependencies]\nactix-web = '4'\n[dev-dependencies]\naws-sdk-bedrockruntime = '1'\n",
+    "crates/server/Cargo.toml": "[dependencies]\nschema = {}\ntranslate = {}\nemulator = {}\naws-config = '1'\n",
+    "crates/schema/src/lib.rs": DOC,
+    "crates/translate/src/lib.rs": DOC
+    + "use std::{borrow::Cow, fmt};\n// tokio::spawn, std::fs and \"claude\" in a comment\nconst A: &str = \"std::fs::read\";\n"
+    + "#[cfg(test)]\nmod tests {\n    const M: &str = \"anthropic.claude\";\n}\n",
+    "crates/emulator/src/lib.rs": DOC + "const NOTE: &str = \"aws_config::load\";\n",
+    "crates/server/src/main.rs": DOC + "fn main() { emulator::start(); }\n",
+    "crates/server/src/bedrock/sign.rs": DOC + "use aws_sigv4::http_request;\n",
+    "crates/server/src/routes/chat.rs": DOC + "use actix_web::web;\n",
+    "crates/server/tests/live.rs": "#![allow(missing_docs)]\n" + DOC + "use emulator::start;\n"
+    + '#[ignore = "run by another test, as a child process"]\nfn child() {}\n',
+}
+
+LONG_FUNCTION = DOC + "fn long() {\n" + "    call();\n" * 100 + "}\n"
+
+# check -> (what is changed in the sound tree, the path the finding must name)
+VIOLATIONS: list[tuple[str, dict[str, str | None], str]] = [
+    ("dependency_tables", {"crates/schema/Cargo.toml": "[dependencies]\ntranslate = {}\n"}, "crates/schema/Cargo.toml"),
+    ("dependency_tables", {"crates/schema/Cargo.toml": "[dependencies]\nhttp = '1'\n"}, "crates/schema/Cargo.toml"),
+    ("dependency_tables", {"crates/translate/Cargo.toml": "[target.'cfg(unix)'.dependencies]\nlog = '1'\n"}, "crates/translate/Cargo.toml"),
+    ("dependency_tables", {"crates/emulator/Cargo.toml": "[dev-dependencies]\ntranslate = {}\n"}, "crates/emulator/Cargo.toml"),
+    ("dependency_tables", {"crates/emulator/Cargo.toml": "[dependencies]\naws-sigv4 = '1'\n"}, "crates/emulator/Cargo.toml"),
+    ("dependency_tables", {"crates/emulator/Cargo.toml": None}, "crates/emulator/Cargo.toml"),
+    ("aws_at_home", {"crates/server/src/app.rs": DOC + "fn f() { aws_config::load(); }\n"}, "crates/server/src/app.rs"),
+    ("aws_at_home", {"crates/emulator/src/a.rs": DOC + "use aws_sigv4 as s;\n"}, "crates/emulator/src/a.rs"),
+    ("actix_in_front", {"crates/server/src/limits.rs": DOC + "use actix_web::web;\n"}, "crates/server/src/limits.rs"),
+    ("actix_in_front", {"crates/server/src/bedrock/send.rs": DOC + "use actix_rt::spawn;\n"}, "crates/server/src/bedrock/send.rs"),
+    ("emulator_in_the_cli", {"crates/server/src/app.rs": DOC + "use emulator::start;\n"}, "crates/server/src/app.rs"),
+    ("translate_is_pure", {"crates/translate/src/a.rs": DOC + "fn f() { log::info!(\"\"); }\n"}, "crates/translate/src/a.rs"),
+    ("translate_is_pure", {"crates/translate/src/a.rs": DOC + "use std::time::Instant;\n"}, "crates/translate/src/a.rs"),
+    ("translate_is_pure", {"crates/translate/src/a.rs": DOC + "use std::{fmt, env};\n"}, "crates/translate/src/a.rs"),
+    ("translate_names_no_model", {"crates/translate/src/a.rs": DOC + 'const A: &str = "anthropic.claude-x";\n'}, "crates/translate/src/a.rs"),
+    ("translate_names_no_model", {"crates/translate/src/a.rs": DOC + 'const A: &str = r#"say "nova""#;\n'}, "crates/translate/src/a.rs"),
+    ("sizes", {"crates/server/src/big.rs": DOC * 501}, "crates/server/src/big.rs"),
+    ("sizes", {"tests/python/big.py": "x = 1\n" * 501}, "tests/python/big.py"),
+    ("sizes", {"crates/server/src/long.rs": LONG_FUNCTION}, "crates/server/src/long.rs"),
+    ("module_names", {"crates/server/src/a/mod.rs": DOC}, "crates/server/src/a/mod.rs"),
+    ("module_names", {"crates/server/src/utils.rs": DOC}, "crates/server/src/utils.rs"),
+    ("module_names", {"crates/server/src/helpers/x.rs": DOC}, "crates/server/src/helpers/x.rs"),
+    ("module_names", {"crates/server/src/x.rs": DOC + "mod common { }\n"}, "crates/server/src/x.rs"),
+    ("module_docs", {"crates/server/src/x.rs": "use std::fmt;\n"}, "crates/server/src/x.rs"),
+    ("module_docs", {"crates/server/src/x.rs": ""}, "crates/server/src/x.rs"),
+    ("nothing_unfinished", {"crates/server/src/x.rs": DOC + "fn f() { todo!() }\n"}, "crates/server/src/x.rs"),
+    ("nothing_unfinished", {"crates/server/src/x.rs": DOC + "fn f() { unimplemented!(\"x\") }\n"}, "crates/server/src/x.rs"),
+    ("nothing_unfinished", {"crates/server/tests/x.rs": DOC + "#[test]\n#[ignore = \"slow\"]\nfn f() {}\n"}, "crates/server/tests/x.rs"),
+    ("nothing_unfinished", {"crates/server/tests/x.rs": DOC + "#[cfg_attr(unix, ignore)]\nfn f() {}\n"}, "crates/server/tests/x.rs"),
+    ("refused_crates", {"Cargo.lock": '[[package]]\nname = "hyper"\nversion = "0.14.32"\n'}, "Cargo.lock"),
+    ("refused_crates", {"Cargo.lock": '[[package]]\nname = "openssl-sys"\nversion = "9.0.1"\n'}, "Cargo.lock"),
+    ("refused_crates", {"Cargo.lock": None}, "Cargo.lock"),
+    ("no_machine_paths", {"docs/x.md": "see /wo" + "rk/main\n"}, "docs/x.md"),
+    ("no_machine_paths", {"deploy/x.yaml": "path: /ho" + "me/me/x\n"}, "deploy/x.yaml"),
+    ("commands", {".ci/run": "#!/bin/sh\ncargo test\n"}, ".ci/run"),
+    ("commands", {"tests/run": None}, "tests/run"),
+    ("commands", {"README.md": README.replace("cargo run", "cargo walk")}, "README.md"),
+    ("map_is_true", {"README.md": README.replace("schema/", "scheme/")}, "README.md"),
+    ("map_is_true", {"README.md": README.replace("{run,house}", "{run,hose}")}, "README.md"),
+    ("map_is_true", {"README.md": README.replace("Code map", "Other")}, "README.md"),
+]
+
+
+def findings(name: str, changes: dict[str, str | None]) -> list[check.Finding]:
+    """What one check says of the sound tree with changes."""
+    files = {path: text for path, text in {**SOUND, **changes}.items() if text is not None}
+    with tempfile.TemporaryDirectory() as folder:
+        for path, text in files.items():
+            target = Path(folder, path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+            if path.endswith("/run"):
+                target.chmod(0o755)
+        tree = Tree(Path(folder), built=lambda crate, _: crate != "ring")
+        return list(getattr(check, name)(tree))
+
+
+class Checks(unittest.TestCase):
+    """Every check, both ways."""
+
+    def test_a_sound_tree_has_no_findings(self) -> None:
+        for function in check.CHECKS:
+            with self.subTest(function.__name__):
+                self.assertEqual(findings(function.__name__, {}), [])
+
+    def test_every_violation_is_found_where_it_is(self) -> None:
+        for name, changes, path in VIOLATIONS:
+            with self.subTest(name, path=path, changes=changes):
+                found = findings(name, changes)
+                self.assertEqual([finding.path for finding in found], [path])
+                self.assertTrue(found[0].line >= 1 and found[0].remedy)
+
+    def test_every_check_has_a_violation(self) -> None:
+        self.assertEqual({f.__name__ for f in check.CHECKS}, {name for name, *_ in VIOLATIONS})
+
+    def test_a_locked_crate_that_is_built_is_refused(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "Cargo.lock").write_text(SOUND["Cargo.lock"])
+            [found] = check.refused_crates(Tree(Path(folder), built=lambda *_: True))
+        self.assertIn("ring 0.17.14", found.what)
+
+    def test_lines_are_those_of_the_file(self) -> None:
+        text = DOC + '/* a\n /* nested */ b */\nconst Q: char = \'"\';\nfn f<\'a>() {}\nuse emulator::x;\n'
+        [found] = findings("emulator_in_the_cli", {"crates/server/src/x.rs": text})
+        self.assertEqual(found.line, 6)
+
+
+class Reading(unittest.TestCase):
+    """The small readers the checks stand on."""
+
+    def test_literals_and_code_are_kept_apart(self) -> None:
+        source = RustSource('let a = "x\\"y // no"; let b = br##"q"#"##; let c = \'\\\'\'; // "z"\nfn f() {}')
+        self.assertEqual([literal.text for literal in source.literals], ['x\\"y // no', 'q"#'])
+        self.assertNotIn("no", source.code)
+        self.assertIn("fn f() {}", source.code)
+        self.assertEqual(len(source.code), len(source.text))
+
+    def test_functions_are_measured(self) -> None:
+        source = RustSource("trait T { fn a(); }\nfn b(x: [u8; 3]) -> u8 {\n  if x { '}' }\n  { 1 }\n}\nfn c() {}\n")
+        self.assertEqual([(f.name, f.lines) for f in source.functions()], [("b", 4), ("c", 1)])
+
+    def test_the_map_is_read_as_a_tree(self) -> None:
+        paths = [entry.path for entry in code_map.entries(README)]
+        self.assertEqual(
+            paths,
+            ["crates/", "crates/schema/", "crates/server/", "crates/server/src/bedrock/", "tests/run", "tests/house"],
+        )
+        drawn = "## Code map\n```\na/\n├── b/   x\n│   └── c.rs   y\n└── d/\n```\n"
+        self.assertEqual([e.path for e in code_map.entries(drawn)], ["a/", "a/b/", "a/b/c.rs", "a/d/"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,71 @@
+// Starts and stops the `outcrop` binary for the Node suite: one owner, a free port, polling with a deadline.
+
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, openSync, closeSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+
+const START_DEADLINE_MS = 30_000;
+const STOP_DEADLINE_MS = 15_000;
+const LISTENING = /listening on (http:\/\/[0-9.:]+)/g;
+
+/** A running gateway: `url`, `log()`, `alive()`, `stop()`. `args` are its command line. */
+export async function start(args) {
+  const binary = process.env.OUTCROP_BINARY;
+  if (!binary || !existsSync(binary)) {
+    throw new Error('OUTCROP_BINARY names no binary: start the suites through ./tests/run');
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'outcrop-node-'));
+  const logPath = join(folder, 'log');
+  const out = openSync(logPath, 'w');
+  const child = spawn(binary, args, {
+    cwd: folder,
+    env: { PATH: process.env.PATH, HOME: folder, AWS_EC2_METADATA_DISABLED: 'true' },
+    stdio: ['ignore', out, out],
+  });
+  closeSync(out);
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const log = () => readFileSync(logPath, 'utf8');
+  const alive = () => child.exitCode === null && child.signalCode === null;
+  // A run that is told to end takes the process with it.
+  const abandoned = () => {
+    child.kill('SIGKILL');
+    process.exit(143);
+  };
+  process.once('SIGTERM', abandoned);
+  const stop = async () => {
+    process.removeListener('SIGTERM', abandoned);
+    if (alive()) {
+      child.kill('SIGTERM');
+      const late = new AbortController();
+      await Promise.race([ended, pause(STOP_DEADLINE_MS, null, { signal: late.signal })]).finally(() => late.abort());
+      if (alive()) {
+        child.kill('SIGKILL');
+        await ended;
+      }
+    }
+    rmSync(folder, { recursive: true, force: true });
+  };
+  try {
+    const url = await ready(log, alive);
+    return { url, log, alive, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function ready(log, alive) {
+  const deadline = Date.now() + START_DEADLINE_MS;
+  while (Date.now() < deadline) {
+    if (!alive()) throw new Error(`the gateway ended at start:\n${log()}`);
+    for (const [, url] of log().matchAll(LISTENING)) {
+      const answer = await fetch(`${url}/readyz`, { signal: AbortSignal.timeout(2_000) }).catch(() => null);
+      await answer?.body?.cancel();
+      if (answer?.status === 200) return url;
+    }
+    await pause(20);
+  }
+  throw new Error(`not ready in ${START_DEADLINE_MS} ms:\n${log()}`);
+}

@@ -1,0 +1,176 @@
+"""Starts and stops the `outcrop` binary for the suites.
+
+One object owns one process: it is started on a free port, waited for by polling with a deadline,
+ended by its process id, and its log is at hand when something fails.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+BINARY = os.environ.get("OUTCROP_BINARY", "")
+LISTENING = re.compile(r"listening on (http://[0-9.\[\]:a-f]+)")
+START_DEADLINE = 30.0
+STOP_DEADLINE = 15.0
+
+
+def clean_environment(home: str, extra: dict[str, str] | None = None) -> dict[str, str]:
+    """An environment that holds nothing of the developer's own AWS set-up."""
+    environment = {
+        "PATH": os.environ.get("PATH", ""),
+        "HOME": home,
+        "LANG": "C.UTF-8",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": f"{home}/no-config",
+        "AWS_SHARED_CREDENTIALS_FILE": f"{home}/no-credentials",
+    }
+    if "LLVM_PROFILE_FILE" in os.environ:
+        environment["LLVM_PROFILE_FILE"] = os.environ["LLVM_PROFILE_FILE"]
+    environment.update(extra or {})
+    return environment
+
+
+class Outcrop:
+    """A running `outcrop`; use it as a context manager."""
+
+    def __init__(
+        self,
+        arguments: list[str],
+        *,
+        environment: dict[str, str] | None = None,
+        ready_path: str | None = "/readyz",
+        files: dict[str, str] | None = None,
+    ) -> None:
+        assert BINARY and Path(BINARY).exists(), (
+            "OUTCROP_BINARY names no binary: start the suites through ./tests/run"
+        )
+        self.arguments = arguments
+        self.ready_path = ready_path
+        self.folder = tempfile.TemporaryDirectory(prefix="outcrop-test-")
+        self.log_path = Path(self.folder.name, "log")
+        for name, text in (files or {}).items():
+            Path(self.folder.name, name).write_text(text)
+        self.environment = clean_environment(self.folder.name, environment)
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def __enter__(self) -> "Outcrop":
+        self.launch()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port it listens on."""
+        parts = urlsplit(self.url)
+        assert parts.hostname and parts.port, f"no address in {self.url!r}"
+        return parts.hostname, parts.port
+
+    def log(self) -> str:
+        """Everything it wrote so far, to both outputs."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def launch(self) -> None:
+        """Starts the process without waiting for anything."""
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [BINARY, *self.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self.environment,
+                cwd=self.folder.name,
+            )
+
+    def wait_until_ready(self) -> None:
+        """Polls the log for an address, then the address for an answer."""
+        deadline = time.monotonic() + START_DEADLINE
+        while time.monotonic() < deadline:
+            assert self.process is not None
+            if self.process.poll() is not None:
+                raise AssertionError(f"ended with {self.process.returncode} at start:\n{self.log()}")
+            # The demo announces its emulator as well: the gateway is the one that says it is ready.
+            for url in reversed(LISTENING.findall(self.log())):
+                if self.ready_path is None or answers(url, self.ready_path):
+                    self.url = url
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"not ready within {START_DEADLINE} s:\n{self.log()}")
+
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self.process is not None and self.process.poll() is None
+
+    def terminate(self) -> None:
+        """Asks it to end and returns at once."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds: float = STOP_DEADLINE) -> int:
+        """Waits for the end and returns the exit code."""
+        assert self.process is not None
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {seconds} s:\n{self.log()}") from None
+
+    def stop(self) -> None:
+        """Ends the process whatever it does, and removes its folder."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_DEADLINE)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(5)
+        self.folder.cleanup()
+
+
+def answers(url: str, path: str) -> bool:
+    """Whether a GET on `path` is answered with 200."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def run_to_end(
+    arguments: list[str],
+    *,
+    environment: dict[str, str] | None = None,
+    files: dict[str, str] | None = None,
+    seconds: float = STOP_DEADLINE,
+) -> subprocess.CompletedProcess[str]:
+    """Runs `outcrop` where it is expected to end by itself; fails if it does not."""
+    with tempfile.TemporaryDirectory(prefix="outcrop-test-") as folder:
+        for name, text in (files or {}).items():
+            Path(folder, name).write_text(text)
+        return subprocess.run(
+            [BINARY, *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=clean_environment(folder, environment),
+            cwd=folder,
+            timeout=seconds,
+            check=False,
+        )

@@ -1,0 +1,48 @@
+"""Finds the examples of README.md that are to be run as printed.
+
+An example is a fenced block right below the comment `<!-- run: NAME -->`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+README = Path(__file__).parents[2] / "README.md"
+MARK = re.compile(r"^\s*<!--\s*run:\s*(?P<name>[\w.-]+)\s*-->\s*$")
+FENCE = re.compile(r"^\s*```(?P<language>\w+)\s*$")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One example: its name, language, text and line in the file."""
+
+    name: str
+    language: str
+    text: str
+    line: int
+
+
+def blocks(text: str) -> list[Block]:
+    """All examples in a Markdown text; a mark without a block below it is an error."""
+    lines = text.splitlines()
+    found = []
+    for number, line in enumerate(lines):
+        if not (mark := MARK.match(line)):
+            continue
+        start = number + 1
+        while start < len(lines) and not lines[start].strip():
+            start += 1
+        fence = FENCE.match(lines[start]) if start < len(lines) else None
+        assert fence, f"line {number + 1}: no fenced block with a language below {line.strip()}"
+        indent = len(lines[start]) - len(lines[start].lstrip())
+        body: list[str] = []
+        for inner in lines[start + 1 :]:
+            if inner.strip() == "```":
+                break
+            body.append(inner[indent:])
+        else:
+            raise AssertionError(f"line {start + 1}: the block never ends")
+        found.append(Block(mark["name"], fence["language"], "\n".join(body) + "\n", number + 1))
+    return found

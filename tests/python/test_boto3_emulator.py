@@ -1,0 +1,293 @@
+"""boto3 against `outcrop emulate`: AWS's own client must not be able to tell the difference."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import math
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError, EventStreamError
+
+from outcrop_process import Outcrop
+from samples import CLAUDE, ECHO, NOVA, png
+from sse import request
+
+HI: list[dict[str, Any]] = [{"role": "user", "content": [{"text": "Hello there, stone."}]}]
+
+
+def made(emulator: Outcrop, service: str, **config: Any) -> Any:
+    """A boto3 client on the emulator: no retries, short timeouts, keys that name nobody."""
+    return boto3.client(
+        service,
+        endpoint_url=emulator.url,
+        region_name="us-east-1",
+        aws_access_key_id="AKIDEXAMPLE",
+        aws_secret_access_key="secret-for-tests",
+        config=Config(
+            connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 1}, **config
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def runtime(emulator: Outcrop) -> Any:
+    return made(emulator, "bedrock-runtime")
+
+
+def test_converse(runtime: Any) -> None:
+    answer = runtime.converse(
+        modelId=NOVA,
+        messages=HI,
+        system=[{"text": "Be brief."}],
+        inferenceConfig={"maxTokens": 200, "temperature": 0.5, "topP": 0.9},
+    )
+    assert answer["output"]["message"]["role"] == "assistant"
+    assert answer["output"]["message"]["content"][0]["text"]
+    assert answer["stopReason"] == "end_turn"
+    usage = answer["usage"]
+    assert usage["totalTokens"] == usage["inputTokens"] + usage["outputTokens"] > 0
+    assert answer["metrics"]["latencyMs"] >= 0
+    meta = answer["ResponseMetadata"]
+    assert uuid.UUID(meta["RequestId"])
+    assert meta["HTTPHeaders"]["content-type"] == "application/json"
+
+
+def test_converse_stream_says_the_same(runtime: Any) -> None:
+    plain = runtime.converse(modelId=CLAUDE, messages=HI)
+    answer = runtime.converse_stream(modelId=CLAUDE, messages=HI)
+    kind = answer["ResponseMetadata"]["HTTPHeaders"]["content-type"]
+    assert kind == "application/vnd.amazon.eventstream"
+    events = list(answer["stream"])
+    names = [next(iter(event)) for event in events]
+    assert names[0] == "messageStart" and names[-2:] == ["messageStop", "metadata"]
+    assert "contentBlockStart" not in names, "text blocks have no start"
+    assert names.count("contentBlockDelta") > 3
+    text = "".join(
+        event["contentBlockDelta"]["delta"]["text"] for event in events if "contentBlockDelta" in event
+    )
+    assert text == plain["output"]["message"]["content"][0]["text"]
+    assert events[-2]["messageStop"]["stopReason"] == plain["stopReason"]
+    assert events[-1]["metadata"]["usage"] == plain["usage"]
+
+
+def test_image(runtime: Any) -> None:
+    answer = runtime.converse(
+        modelId=NOVA,
+        messages=[
+            {
+                "role": "user",
+                "content": [
+                    {"text": "What is this?"},
+                    {"image": {"format": "png", "source": {"bytes": png()}}},
+                ],
+            }
+        ],
+    )
+    assert "png" in answer["output"]["message"]["content"][0]["text"].lower()
+
+
+def test_stop_reasons(runtime: Any) -> None:
+    short = runtime.converse(modelId=NOVA, messages=HI, inferenceConfig={"maxTokens": 1})
+    assert short["stopReason"] == "max_tokens" and short["usage"]["outputTokens"] == 1
+    words: list[Any] = [{"role": "user", "content": [{"text": "one two three"}]}]
+    cut = runtime.converse(modelId=ECHO, messages=words, inferenceConfig={"stopSequences": ["two"]})
+    assert cut["stopReason"] in ("stop_sequence", "end_turn")
+    assert cut["output"]["message"]["content"][0]["text"].startswith("one")
+    assert "three" not in cut["output"]["message"]["content"][0]["text"]
+
+
+MODELLED = {
+    400: "ValidationException",
+    403: "AccessDeniedException",
+    404: "ResourceNotFoundException",
+    408: "ModelTimeoutException",
+    424: "ModelErrorException",
+    429: "ThrottlingException",
+    500: "InternalServerException",
+    503: "ServiceUnavailableException",
+}
+
+
+@pytest.mark.parametrize(("status", "name"), MODELLED.items())
+@pytest.mark.parametrize("operation", ["converse", "converse_stream"])
+def test_modelled_exceptions(runtime: Any, status: int, name: str, operation: str) -> None:
+    with pytest.raises(getattr(runtime.exceptions, name)) as caught:
+        getattr(runtime, operation)(modelId=f"emulator.error-{status}", messages=HI)
+    response = caught.value.response
+    assert response["Error"]["Code"] == name and response["Error"]["Message"]
+    assert response["ResponseMetadata"]["HTTPStatusCode"] == status
+    assert response["ResponseMetadata"]["RequestId"]
+
+
+def test_model_not_ready(runtime: Any) -> None:
+    with pytest.raises(runtime.exceptions.ModelNotReadyException):
+        runtime.converse(modelId="emulator.not-ready", messages=HI)
+
+
+def test_scripted_answer_and_error(emulator: Outcrop, runtime: Any) -> None:
+    scripted = {
+        "output": {"message": {"role": "assistant", "content": [{"text": "As told."}]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7},
+        "metrics": {"latencyMs": 1},
+    }
+    error = {"status": 503, "type": "ServiceUnavailableException", "message": "Later."}
+    model = "us.amazon.nova-micro-v1:0"
+    steps = [
+        {"model": model, "answer": scripted},
+        {"model": model, "error": {**error, "headers": {"Retry-After": "9"}}},
+    ]
+    status, _ = request(emulator.address, "POST", "/_emulator/script", steps)
+    assert 200 <= status < 300
+    answer = runtime.converse(modelId=model, messages=HI)
+    assert answer["output"]["message"]["content"] == [{"text": "As told."}]
+    assert answer["usage"]["totalTokens"] == 7
+    with pytest.raises(runtime.exceptions.ServiceUnavailableException) as caught:
+        runtime.converse(modelId=model, messages=HI)
+    assert caught.value.response["Error"]["Message"] == "Later."
+    assert caught.value.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "9"
+    assert runtime.converse(modelId=model, messages=HI)["usage"]["totalTokens"] != 7
+
+
+@pytest.mark.parametrize(
+    ("model", "code"),
+    [
+        ("emulator.exception-2", "modelStreamErrorException"),
+        ("emulator.stream-throttle-3", "throttlingException"),
+    ],
+)
+def test_exception_in_mid_stream(runtime: Any, model: str, code: str) -> None:
+    events = []
+    with pytest.raises(EventStreamError) as caught:
+        for event in runtime.converse_stream(modelId=model, messages=HI)["stream"]:
+            events.append(event)
+    assert caught.value.response["Error"]["Code"] == code
+    assert caught.value.response["Error"]["Message"]
+    assert len(events) == int(model.rsplit("-", 1)[1])
+
+
+def test_cut_stream_lacks_its_end(runtime: Any) -> None:
+    events = list(runtime.converse_stream(modelId="emulator.cut-3", messages=HI)["stream"])
+    assert len(events) == 3
+    assert not any("messageStop" in event or "metadata" in event for event in events)
+
+
+def user(*texts: str) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [{"text": text} for text in texts]}]
+
+
+def says(role: str, text: str) -> dict[str, Any]:
+    return {"role": role, "content": [{"text": text}]}
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "unknown model": {"modelId": "no.such-model-v1:0", "messages": HI},
+    "model without its profile": {"modelId": CLAUDE.removeprefix("us."), "messages": HI},
+    "assistant first": {"modelId": NOVA, "messages": [says("assistant", "a"), says("user", "b")]},
+    "two users": {"modelId": NOVA, "messages": [says("user", "a"), says("user", "b")]},
+    "blank text": {"modelId": NOVA, "messages": user("  ")},
+    "empty content": {"modelId": NOVA, "messages": [{"role": "user", "content": []}]},
+    "no messages": {"modelId": NOVA, "messages": []},
+    "temperature": {"modelId": NOVA, "messages": HI, "inferenceConfig": {"temperature": 1.5}},
+    "no picture": {
+        "modelId": NOVA,
+        "messages": [
+            {"role": "user", "content": [{"image": {"format": "png", "source": {"bytes": b"x"}}}]}
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_bedrock_refuses(runtime: Any, name: str) -> None:
+    with pytest.raises(runtime.exceptions.ValidationException) as caught:
+        runtime.converse(**REFUSED[name])
+    assert caught.value.response["Error"]["Message"]
+
+
+def test_unsigned_requests_are_refused(emulator: Outcrop) -> None:
+    client = made(emulator, "bedrock-runtime", signature_version=UNSIGNED)
+    for call in (client.converse, client.converse_stream):
+        with pytest.raises(ClientError) as caught:
+            call(modelId=NOVA, messages=HI)
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+        assert "MissingAuthenticationToken" in caught.value.response["Error"]["Code"]
+
+
+def test_bearer_key(emulator: Outcrop) -> None:
+    """boto3 sends bearer keys over HTTPS only, so this one request is made by hand."""
+    for key, expected in (("Bearer bedrock-api-key-EXAMPLE", 200), ("Bearer ", 403), ("Basic eDp5", 403)):
+        connection = http.client.HTTPConnection(*emulator.address, timeout=10)
+        try:
+            connection.request(
+                "POST",
+                f"/model/{NOVA}/converse",
+                json.dumps({"messages": HI}).encode(),
+                {"authorization": key, "content-type": "application/json"},
+            )
+            response = connection.getresponse()
+            answer = json.loads(response.read())
+        finally:
+            connection.close()
+        assert response.status == expected, answer
+        assert ("output" in answer) == (expected == 200)
+
+
+def invoke(runtime: Any, model: str, body: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+    answer = runtime.invoke_model(modelId=model, body=json.dumps(body), contentType="application/json")
+    return json.loads(answer["body"].read()), answer["ResponseMetadata"]["HTTPHeaders"]
+
+
+def titan(runtime: Any, text: str) -> list[float]:
+    body = {"inputText": text, "dimensions": 256, "normalize": True}
+    answer, headers = invoke(runtime, "amazon.titan-embed-text-v2:0", body)
+    count = int(headers["x-amzn-bedrock-input-token-count"])
+    assert count == answer["inputTextTokenCount"] > 0
+    return answer["embedding"]
+
+
+def cohere(runtime: Any, text: str) -> list[float]:
+    body = {"texts": [text, "filler"], "input_type": "search_document"}
+    answer, headers = invoke(runtime, "cohere.embed-english-v3", body)
+    assert int(headers["x-amzn-bedrock-input-token-count"]) > 0
+    assert len(answer["embeddings"]) == 2
+    return answer["embeddings"][0]
+
+
+@pytest.mark.parametrize("embed", [titan, cohere])
+def test_embeddings(runtime: Any, embed: Callable[[Any, str], list[float]]) -> None:
+    def product(a: list[float], b: list[float]) -> float:
+        return math.fsum(x * y for x, y in zip(a, b, strict=True))
+
+    granite = embed(runtime, "granite is a coarse igneous rock")
+    assert granite == embed(runtime, "granite is a coarse igneous rock")
+    assert abs(product(granite, granite) - 1) < 1e-3
+    near = embed(runtime, "granite is an igneous rock")
+    far = embed(runtime, "invoices are due on friday")
+    assert product(granite, near) > product(granite, far)
+
+
+def test_model_lists(emulator: Outcrop) -> None:
+    control = made(emulator, "bedrock")
+    models = control.list_foundation_models()["modelSummaries"]
+    ids = {model["modelId"] for model in models}
+    assert NOVA.removeprefix("us.") in ids and len(ids) == len(models) > 10
+    for model in models:
+        assert model["modelArn"].endswith(f"/{model['modelId']}")
+        assert model["outputModalities"] and model["modelLifecycle"]["status"]
+    profiles = [
+        profile
+        for page in control.get_paginator("list_inference_profiles").paginate(
+            PaginationConfig={"PageSize": 5}
+        )
+        for profile in page["inferenceProfileSummaries"]
+    ]
+    assert NOVA in {profile["inferenceProfileId"] for profile in profiles}
+    assert len(profiles) > 5, "the list has more than one page"

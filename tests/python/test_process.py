@@ -1,0 +1,239 @@
+"""The process around the gateway: starting, refusing to start, health, ending, what it logs."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.credentials import Credentials
+
+from outcrop_process import BINARY, Outcrop, answers, run_to_end
+from samples import ECHO, NOVA
+from sse import Exchange, chat, request, stream
+from upstream import Expectation, Reply, Upstream
+
+DEMO = ["--demo", "--listen", "127.0.0.1:0"]
+WORDS = " ".join(f"word{n}" for n in range(120))
+HEALTH = ["/livez", "/readyz", "/health/liveliness", "/health/readiness"]
+
+
+@pytest.fixture()
+def demo() -> Iterator[Outcrop]:
+    """A gateway a test may hurt."""
+    with Outcrop(DEMO) as running:
+        yield running
+
+
+def asking(text: str, model: str = ECHO) -> dict[str, Any]:
+    return {"model": model, "messages": [{"role": "user", "content": text}]}
+
+
+@pytest.mark.parametrize("path", HEALTH)
+def test_health(gateway: Outcrop, path: str) -> None:
+    assert answers(gateway.url, path)
+
+
+def test_sigterm_finishes_an_open_stream(demo: Outcrop) -> None:
+    exchange = Exchange(demo.address, {**asking(WORDS), "stream": True})
+    try:
+        events = exchange.events()
+        received = [next(events), next(events)]
+        demo.terminate()
+        received += events
+    finally:
+        exchange.close()
+    assert received[-1].data == "[DONE]", received[-1]
+    text = "".join(
+        choice["delta"].get("content") or ""
+        for event in received[:-1]
+        for choice in event.json["choices"]
+    )
+    assert text == WORDS
+    assert demo.wait() == 0, demo.log()
+
+
+def test_draining_is_not_ready(demo: Outcrop) -> None:
+    """Once it was asked to end it takes no new work, while the open request goes on."""
+    exchange = Exchange(demo.address, {**asking(WORDS), "stream": True})
+    try:
+        events = exchange.events()
+        next(events)
+        demo.terminate()
+        deadline = time.monotonic() + 5
+        while answers(demo.url, "/readyz"):
+            assert time.monotonic() < deadline, "still ready while draining"
+        assert [event.data for event in events][-1] == "[DONE]"
+    finally:
+        exchange.close()
+    assert demo.wait() == 0
+
+
+def test_sigterm_when_idle(demo: Outcrop) -> None:
+    started = time.monotonic()
+    demo.terminate()
+    assert demo.wait() == 0
+    assert time.monotonic() - started < 5, "slow to end without any work"
+    with pytest.raises(OSError):
+        socket.create_connection(demo.address, 2).close()
+
+
+def test_idle_keep_alive_connections_do_not_delay_the_end(demo: Outcrop) -> None:
+    connection = http.client.HTTPConnection(*demo.address, timeout=10)
+    try:
+        connection.request("GET", "/livez")
+        connection.getresponse().read()
+        started = time.monotonic()
+        demo.terminate()
+        assert demo.wait() == 0
+        assert time.monotonic() - started < 8
+    finally:
+        connection.close()
+
+
+def test_log_at_start_is_short_and_names_the_source(demo: Outcrop) -> None:
+    lines = [line for line in demo.log().splitlines() if " INFO " in line or " WARN " in line]
+    assert 1 <= len(lines) <= 12, demo.log()
+    assert demo.url in demo.log()
+    assert "curl" in demo.log(), "the demo prints something to paste"
+
+
+def test_two_mistakes_are_reported_together() -> None:
+    text = "listen: 127.0.0.1:0\nno_such_key: 1\nanother_mistake: [2]\n"
+    result = run_to_end(["--config", "outcrop.yaml"], files={"outcrop.yaml": text})
+    said = result.stdout + result.stderr
+    assert result.returncode == 2, said
+    for wanted in ("no_such_key", "another_mistake", "outcrop.yaml:2", "outcrop.yaml:3"):
+        assert wanted in said, f"{wanted} is missing:\n{said}"
+    assert "listening on" not in said and "panicked" not in said
+
+
+@pytest.mark.parametrize("text", ["listen: [", "- a\n- b\n", "just words"])
+def test_a_file_that_is_no_configuration(text: str) -> None:
+    result = run_to_end(["--config", "outcrop.yaml"], files={"outcrop.yaml": text})
+    said = result.stdout + result.stderr
+    assert result.returncode == 2, said
+    assert "outcrop.yaml" in said and "panicked" not in said
+
+
+def test_a_missing_file() -> None:
+    result = run_to_end(["--config", "nowhere.yaml"])
+    assert result.returncode == 2
+    assert "nowhere.yaml" in result.stdout + result.stderr
+
+
+def test_a_wrong_option() -> None:
+    result = run_to_end(["--no-such-option"])
+    assert result.returncode == 2 and "--no-such-option" in result.stderr
+
+
+def test_other_addresses_need_keys_or_permission() -> None:
+    result = run_to_end(["--demo", "--listen", "0.0.0.0:0"])
+    said = result.stdout + result.stderr
+    assert result.returncode == 2, said
+    assert "--allow-anonymous" in said and "listening on" not in said
+    with Outcrop(["--demo", "--listen", "0.0.0.0:0", "--allow-anonymous"]) as running:
+        assert answers(running.url, "/readyz")
+
+
+def test_a_taken_port_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = run_to_end(["--demo", "--listen", f"127.0.0.1:{port}"])
+    said = result.stdout + result.stderr
+    assert result.returncode not in (0, None), said
+    assert str(port) in said and "panicked" not in said
+
+
+def test_healthcheck_follows_the_server(demo: Outcrop) -> None:
+    host, port = demo.address
+    arguments = ["healthcheck", "--listen", f"{host}:{port}"]
+    assert run_to_end(arguments).returncode == 0
+    demo.terminate()
+    assert demo.wait() == 0
+    assert run_to_end(arguments).returncode == 1
+
+
+CANARIES = {
+    "AWS_ACCESS_KEY_ID": "AKIDCANARYEXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": "canary-secret-4f9d1c",
+    "AWS_SESSION_TOKEN": "canary-token-77aa02",
+}
+CLIENT_KEY = "sk-canary-client-5b21"
+PROMPT = "canary-prompt-c0ffee"
+
+
+@pytest.mark.parametrize("level", ["info", "trace"])
+def test_no_secret_in_the_log(level: str) -> None:
+    """Whatever is asked and whatever fails, at any level, secrets stay out of the log."""
+    credentials = Credentials(*CANARIES.values())
+    with Upstream(Expectation(credentials=credentials)) as upstream:
+        environment = {
+            **CANARIES,
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url,
+            "RUST_LOG": level,
+        }
+        with Outcrop(["--listen", "127.0.0.1:0"], environment=environment) as running:
+            headers = {"authorization": f"Bearer {CLIENT_KEY}"}
+            assert chat(running.address, asking(PROMPT, NOVA), headers)[0] == 200
+            assert stream(running.address, asking(PROMPT, NOVA), headers).done
+            upstream.reply = Reply(status=403, body=b'{"message": "no"}')
+            assert chat(running.address, asking(PROMPT, NOVA), headers)[0] >= 400
+            assert not any(received.problems for received in upstream.received)
+            log = running.log()
+    assert log.count("\n") >= 1, "nothing was logged"
+    for secret in (CANARIES["AWS_SECRET_ACCESS_KEY"], CANARIES["AWS_SESSION_TOKEN"], CLIENT_KEY):
+        assert secret not in log
+    if level == "info":
+        assert PROMPT not in log
+
+
+def test_bearer_key_stays_out_of_the_log() -> None:
+    key = "bedrock-api-key-canary-91e"
+    with Upstream(Expectation(bearer=key)) as upstream:
+        environment = {
+            "AWS_BEARER_TOKEN_BEDROCK": key,
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url,
+            "RUST_LOG": "trace",
+        }
+        with Outcrop(["--listen", "127.0.0.1:0"], environment=environment) as running:
+            assert chat(running.address, asking("hi", NOVA))[0] == 200
+            assert not upstream.received[0].problems
+            assert key not in running.log()
+
+
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"])
+def test_region_by_any_of_its_names(name: str) -> None:
+    credentials = Credentials(*CANARIES.values())
+    with Upstream(Expectation(credentials=credentials, region="eu-west-3")) as upstream:
+        environment = {**CANARIES, name: "eu-west-3", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url}
+        with Outcrop(["--listen", "127.0.0.1:0"], environment=environment) as running:
+            assert chat(running.address, asking("hi", NOVA))[0] == 200
+    assert upstream.received[0].problems == []
+
+
+def test_bedrock_json_fills_what_is_open() -> None:
+    credentials = Credentials(*CANARIES.values())
+    with Upstream(Expectation(credentials=credentials, region="ap-south-1")) as upstream:
+        environment = {**CANARIES, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url}
+        with Outcrop(
+            ["--listen", "127.0.0.1:0"],
+            environment=environment,
+            files={"bedrock.json": json.dumps({"region": "ap-south-1"})},
+        ) as running:
+            assert chat(running.address, asking("hi", NOVA))[0] == 200
+    assert upstream.received[0].problems == []
+
+
+def test_emulate_stops_on_sigterm(emulator: Outcrop) -> None:
+    with Outcrop(["emulate", "--listen", "127.0.0.1:0"], ready_path=None) as running:
+        assert request(running.address, "GET", "/_emulator/calls") == (200, [])
+        running.terminate()
+        assert running.wait() == 0
+    assert BINARY and emulator.alive()
