@@ -9,6 +9,7 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
 
 use crate::bedrock::{Account, Transport};
+use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::exchange::RequestId;
 use crate::routes::{chat, fallback, health};
@@ -20,12 +21,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) account: Account,
+    pub(crate) catalogue: Catalogue,
     draining: AtomicBool,
 }
 
 impl Shared {
     pub(crate) fn new(config: Config, account: Account) -> Self {
-        Self { config, account, draining: AtomicBool::new(false) }
+        Self { config, account, catalogue: Catalogue, draining: AtomicBool::new(false) }
     }
 
     /// From now on the gateway is not ready: it is about to stop.

@@ -2,6 +2,10 @@
 
 use translate::Profile;
 
+/// Everything known about models.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue;
+
 /// Where a call goes.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
@@ -11,7 +15,9 @@ pub(crate) struct Target {
     pub(crate) profile: Profile,
 }
 
-/// Resolves a caller's model name. Names nobody has listed are Bedrock's to judge.
-pub(crate) fn resolve(name: &str) -> Target {
-    Target { model_id: name.to_owned(), profile: Profile::default() }
+impl Catalogue {
+    /// Resolves a caller's model name. Names nobody has listed are Bedrock's to judge.
+    pub(crate) fn resolve(&self, name: &str) -> Target {
+        Target { model_id: name.to_owned(), profile: Profile::default() }
+    }
 }

@@ -14,6 +14,7 @@ use translate::errors::{ApiError, from_exception};
 
 use crate::bedrock::{Failure, InvalidModelId, Phase, ServiceError};
 use crate::body::BodyError;
+use crate::routing::RouteError;
 
 const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
@@ -102,6 +103,15 @@ impl Rendered {
             response.insert_header((SHOULD_RETRY, HeaderValue::from_static("false")));
         }
         response.json(self.envelope())
+    }
+}
+
+impl From<RouteError> for GatewayError {
+    fn from(error: RouteError) -> Self {
+        match error {
+            RouteError::Model(error) => Self::Model(error),
+            RouteError::Upstream(failure) => Self::Upstream(failure),
+        }
     }
 }
 

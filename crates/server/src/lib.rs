@@ -13,6 +13,7 @@ mod exchange;
 mod log;
 mod pump;
 mod routes;
+mod routing;
 mod serve;
 mod shutdown;
 

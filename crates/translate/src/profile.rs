@@ -17,6 +17,10 @@ pub struct Profile {
     pub tool_choice: ToolChoices,
     /// How "call no tool" is said while tools must be declared.
     pub no_tool: NoTool,
+    /// How an answer is held to a JSON schema.
+    pub structured_output: StructuredOutput,
+    /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
+    pub embedding: Option<EmbeddingShape>,
 }
 
 /// Where a system prompt goes.
@@ -61,6 +65,38 @@ pub enum NoTool {
     ChoiceField,
 }
 
+/// How an answer is held to a JSON schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StructuredOutput {
+    /// By `outputConfig.textFormat`.
+    Native,
+    /// By a tool that must be called, whose input is the answer.
+    ForcedTool,
+}
+
+/// The InvokeModel body of an embedding model. Bodies are protocols: each has a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmbeddingShape {
+    /// Titan text, first version: one text, one size.
+    TitanV1,
+    /// Titan text, second version: one text, chosen size.
+    TitanV2,
+    /// Titan multimodal.
+    TitanMultimodal,
+    /// Cohere, third version: many texts.
+    CohereV3,
+    /// Cohere, fourth version: many texts, chosen size.
+    CohereV4,
+    /// Nova multimodal.
+    NovaMultimodal,
+    /// Marengo 2.7.
+    Marengo2,
+    /// Marengo 3.0.
+    Marengo3,
+}
+
 impl Default for Profile {
     fn default() -> Self {
         Self {
@@ -69,6 +105,8 @@ impl Default for Profile {
             beside_tool_result: BesideToolResult::Anything,
             tool_choice: ToolChoices::Named,
             no_tool: NoTool::Unsaid,
+            structured_output: StructuredOutput::ForcedTool,
+            embedding: None,
         }
     }
 }

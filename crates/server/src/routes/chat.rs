@@ -3,9 +3,6 @@
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use translate::chat::{ChatStream, Question, answer, question};
@@ -13,10 +10,10 @@ use translate::{Reply, Report};
 
 use super::json::parse;
 use crate::app::Worker;
-use crate::bedrock::{Answer, Call, Kind, Service, model_path};
-use crate::catalogue::{self, Target};
+use crate::bedrock::{Answer, Kind};
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
+use crate::routing::{self, Operation};
 use crate::{body, pump};
 
 /// The longest whole answer accepted, in bytes.
@@ -66,32 +63,16 @@ async fn ask(
     let body = body::read(http.headers(), payload, worker.shared.config.body).await?;
     let request: ChatRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
-    let Target { model_id, profile } = catalogue::resolve(&request.model);
-    let Question { body, reply, report } = question(&request, &profile)?;
-    let kind = if request.stream == Some(true) { Kind::Stream } else { Kind::Unary };
+    let target = worker.shared.catalogue.resolve(&request.model);
+    let Question { body, reply, report } = question(&request, &target.profile)?;
+    let operation = match request.stream {
+        Some(true) => Operation::ConverseStream,
+        Some(false) | None => Operation::Converse,
+    };
     let body =
         serde_json::to_vec(&body).map_err(|error| GatewayError::Internal(error.to_string()))?;
-    let answer = worker.transport.send(converse(&model_id, kind, body.into())?).await?;
-    Ok(Asked { answer, kind, reply, report })
-}
-
-fn converse(model_id: &str, kind: Kind, body: Bytes) -> Result<Call, GatewayError> {
-    let (operation, accept) = match kind {
-        Kind::Unary => ("converse", "application/json"),
-        Kind::Stream => ("converse-stream", "application/vnd.amazon.eventstream"),
-    };
-    let mut headers = HeaderMap::with_capacity(2);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(ACCEPT, HeaderValue::from_static(accept));
-    Ok(Call {
-        service: Service::Runtime,
-        method: Method::POST,
-        path: model_path(model_id, operation)?,
-        query: None,
-        headers,
-        body,
-        kind,
-    })
+    let answer = routing::send(&worker.transport, &target, operation, body.into()).await?;
+    Ok(Asked { answer, kind: operation.kind(), reply, report })
 }
 
 async fn whole(asked: Asked, exchange: &mut Exchange) -> Result<HttpResponse, GatewayError> {
