@@ -3,11 +3,11 @@
 
 use schema::converse::request::ConverseRequest;
 use schema::openai::chat::{ChatRequest, StreamOptions};
-use schema::openai::format::FormatKind;
 use schema::openai::tool::Tool;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::parts::format::{Shape, force, shape};
 use crate::parts::params::{Sampling, inference_config};
 use crate::parts::tools::{Declared, tooling};
 use crate::reply::CallShape;
@@ -58,7 +58,7 @@ pub fn question<'a>(
         functions,
         function_call,
         parallel_tool_calls: _,
-        response_format: _,
+        response_format,
         reasoning_effort: _,
         verbosity: _,
         service_tier: _,
@@ -86,7 +86,7 @@ pub fn question<'a>(
     let mut report = Report::default();
     without_effect(request, &mut report);
 
-    let conversation = messages::conversation(messages, profile, &mut report)?;
+    let mut conversation = messages::conversation(messages, profile, &mut report)?;
     let sampling = Sampling {
         max_tokens: max_completion_tokens
             .map(|limit| ("max_completion_tokens", limit))
@@ -103,7 +103,7 @@ pub fn question<'a>(
     } else {
         (declared_tools(tools.as_deref(), &mut report)?, tool_choice.as_ref())
     };
-    let tooling = tooling(&declared, choice, &conversation.called, profile)?;
+    let mut tooling = tooling(&declared, choice, &conversation.called, profile)?;
 
     if tooling.choice_ignored {
         report.ignore("tool_choice");
@@ -112,6 +112,19 @@ pub fn question<'a>(
         report.ignore("functions");
     }
     choices(request.n)?;
+    let (mut output_config, mut answering_tool) = (None, None);
+    match shape(response_format.as_ref(), profile)? {
+        Shape::Free => {}
+        Shape::Native(config) => output_config = Some(config),
+        Shape::Tool(spec) => {
+            answering_tool = force(spec, &mut tooling.config, profile);
+            tooling.forbid &= answering_tool.is_none();
+        }
+        Shape::Words(words) => {
+            report.ignore("response_format");
+            conversation.instruct(words, profile);
+        }
+    }
 
     let StreamOptions { include_usage, include_obfuscation: _ } =
         stream_options.unwrap_or_default();
@@ -121,7 +134,7 @@ pub fn question<'a>(
             system: conversation.system,
             inference_config,
             tool_config: tooling.config,
-            output_config: None,
+            output_config,
             additional_model_request_fields: additional(
                 additional_model_request_fields.as_ref(),
                 tooling.forbid,
@@ -131,6 +144,7 @@ pub fn question<'a>(
             names: tooling.names,
             include_usage: include_usage == Some(true),
             calls: if legacy { CallShape::Function } else { CallShape::Tools },
+            answering_tool,
         },
         report,
     })
@@ -140,11 +154,9 @@ pub fn question<'a>(
 fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
     let is_set = |raw: &Option<&RawValue>| raw.is_some_and(|raw| raw.get() != "{}");
     let tier = request.service_tier.as_deref();
-    let format = request.response_format.as_ref();
     let fields = [
         ("n", request.n.is_some_and(|n| n > 1)),
         ("parallel_tool_calls", request.parallel_tool_calls == Some(false)),
-        ("response_format", format.is_some_and(|format| format.kind != FormatKind::Text)),
         ("reasoning_effort", request.reasoning_effort.is_some()),
         ("verbosity", request.verbosity.as_deref().is_some_and(|value| value != "medium")),
         ("service_tier", tier.is_some_and(|tier| !matches!(tier, "auto" | "default"))),

@@ -9,6 +9,15 @@ pub struct Reply {
     pub(crate) names: Names,
     pub(crate) include_usage: bool,
     pub(crate) calls: CallShape,
+    /// The tool whose input is the answer, if the answer is held to a shape by one.
+    pub(crate) answering_tool: Option<String>,
+}
+
+impl Reply {
+    /// Whether a call of this tool is the answer itself.
+    pub(crate) fn is_answer(&self, tool: &str) -> bool {
+        self.answering_tool.as_deref() == Some(tool)
+    }
 }
 
 /// How tool calls are written back.

@@ -18,8 +18,18 @@ fn stamp() -> Stamp {
 }
 
 fn reply() -> Reply {
-    let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{"name":"files.read"}}]}"#;
-    let request: ChatRequest<'_> = serde_json::from_str(body).unwrap();
+    reply_to("text")
+}
+
+fn reply_to(format: &str) -> Reply {
+    let body = json!({
+        "model": "m",
+        "messages": [{ "role": "user", "content": "x" }],
+        "tools": [{ "type": "function", "function": { "name": "files.read" } }],
+        "response_format": { "type": format },
+    })
+    .to_string();
+    let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
     question(&request, &Profile::default()).unwrap().reply
 }
 
@@ -41,7 +51,11 @@ fn block() -> impl Strategy<Value = Block> {
         pieces().prop_map(Block::Reasoning),
         (
             "[a-z]{1,8}",
-            prop_oneof![Just("b".to_owned()), Just("files_read_059c287d".to_owned())],
+            prop_oneof![
+                Just("b".to_owned()),
+                Just("files_read_059c287d".to_owned()),
+                Just("structured_answer".to_owned())
+            ],
             prop::collection::btree_map("[a-z]{1,3}", any::<i32>(), 0..4),
             any::<prop::sample::Index>(),
             any::<bool>()
@@ -134,15 +148,18 @@ fn stop_reason() -> impl Strategy<Value = &'static str> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn the_folded_stream_is_the_whole_answer(
         blocks in prop::collection::vec(block(), 0..6),
         stop in stop_reason(),
+        format in prop::sample::select(vec!["text", "json_object"]),
     ) {
         let whole = whole(&blocks, stop);
         let response: ConverseResponse<'_> = serde_json::from_str(&whole).unwrap();
-        let whole = Folded::of_answer(&answer(&response, &reply(), stamp()));
-        let streamed = Folded::of_events(reply(), stamp(), &streamed(&blocks, stop)).unwrap();
+        let whole = Folded::of_answer(&answer(&response, &reply_to(format), stamp()));
+        let streamed = Folded::of_events(reply_to(format), stamp(), &streamed(&blocks, stop)).unwrap();
         prop_assert_eq!(streamed, whole);
     }
 

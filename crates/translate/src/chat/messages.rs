@@ -24,6 +24,20 @@ pub(super) struct Conversation<'a> {
     pub(super) called: Vec<&'a str>,
 }
 
+impl Conversation<'_> {
+    /// Adds an instruction of our own, after all of the caller's.
+    pub(super) fn instruct(&mut self, words: String, profile: &Profile) {
+        match (profile.system, self.messages.first_mut()) {
+            (SystemPrompt::InUserTurn, Some(first)) => {
+                first.content.insert(0, ContentBlock::Text(Cow::Owned(words)));
+            }
+            (SystemPrompt::InUserTurn, None) | (SystemPrompt::Native, _) => {
+                self.system.push(SystemBlock::Text(Cow::Owned(words)));
+            }
+        }
+    }
+}
+
 /// Translates `messages`. System messages at the head become the system prompt; later ones stay
 /// where they stand, as the user's words, because moving them up would change what was cached.
 pub(super) fn conversation<'a>(

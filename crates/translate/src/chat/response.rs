@@ -17,6 +17,7 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
     for block in blocks {
         said.block(block, reply);
     }
+    said.settle();
     let finish_reason = finish_reason(&response.stop_reason, said.calls.len(), reply.calls);
     let has_calls = !said.calls.is_empty();
     let content = if said.text.is_empty() && has_calls { None } else { Some(said.text) };
@@ -49,9 +50,23 @@ struct Said {
     text: String,
     reasoning: String,
     calls: Vec<AnsweredCall>,
+    /// Input of the answering tool: the answer proper.
+    answer: Option<String>,
 }
 
 impl Said {
+    /// Where a tool gives the answer, what is said beside it is thinking aloud.
+    fn settle(&mut self) {
+        if let Some(answer) = self.answer.take() {
+            self.think_aloud();
+            self.text = answer;
+        }
+    }
+
+    fn think_aloud(&mut self) {
+        self.reasoning.push_str(&std::mem::take(&mut self.text));
+    }
+
     fn block(&mut self, block: &OutputBlock<'_>, reply: &Reply) {
         if let Some(text) = &block.text {
             self.text.push_str(text);
@@ -64,8 +79,13 @@ impl Said {
         for reasoning in reasoning {
             self.reasoning.push_str(&reasoning.text);
         }
-        if let Some(call) = block.tool_use.as_ref().filter(|call| !call.is_server_side()) {
-            self.calls.push(answered(call, reply));
+        match block.tool_use.as_ref().filter(|call| !call.is_server_side()) {
+            Some(call) if reply.is_answer(&call.name) && self.answer.is_none() => {
+                self.think_aloud();
+                self.answer = Some(arguments(call).to_owned());
+            }
+            Some(call) => self.calls.push(answered(call, reply)),
+            None => {}
         }
     }
 }
@@ -76,7 +96,11 @@ fn answered(call: &ToolUse<'_>, reply: &Reply) -> AnsweredCall {
         kind: CallKind::Function,
         function: AnsweredFunction {
             name: reply.names.original(&call.name).to_owned(),
-            arguments: call.input.map_or("{}", |input| input.get()).to_owned(),
+            arguments: arguments(call).to_owned(),
         },
     }
+}
+
+fn arguments<'a>(call: &ToolUse<'a>) -> &'a str {
+    call.input.map_or("{}", |input| input.get())
 }

@@ -26,8 +26,18 @@ pub struct ChatStream {
     started: bool,
     /// Open and finished calls, in the order the client counts them.
     calls: Vec<Call>,
+    /// The block in which the answering tool gives the answer.
+    answer: Option<Answer>,
+    /// Text held back while an answering tool is awaited: only its call shows what the text was.
+    held: String,
     stopped: bool,
     usage: Option<TokenUsage>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    block: u32,
+    is_empty: bool,
 }
 
 #[derive(Debug)]
@@ -40,7 +50,16 @@ struct Call {
 impl ChatStream {
     /// A translator for the answer to the question that made `reply`.
     pub fn new(reply: Reply, stamp: Stamp) -> Self {
-        Self { reply, stamp, started: false, calls: Vec::new(), stopped: false, usage: None }
+        Self {
+            reply,
+            stamp,
+            started: false,
+            calls: Vec::new(),
+            answer: None,
+            held: String::new(),
+            stopped: false,
+            usage: None,
+        }
     }
 
     /// Translates one event; `out` gets each chunk that follows from it, in order.
@@ -105,8 +124,13 @@ impl ChatStream {
             return Ok(());
         };
         self.start(out)?;
-        let index = self.calls.len();
         let block = event.content_block_index;
+        if self.reply.is_answer(&tool.name) && self.answer.is_none() {
+            self.answer = Some(Answer { block, is_empty: true });
+            return self
+                .release(out, |text| Delta { reasoning_content: Some(text), ..Delta::default() });
+        }
+        let index = self.calls.len();
         self.calls.push(Call { block, has_arguments: false, open: true });
         let name = self.reply.names.original(&tool.name);
         self.emit(self.call_delta(index, Some((&tool.tool_use_id, name)), ""), None, out)
@@ -120,6 +144,10 @@ impl ChatStream {
         let delta = &event.delta;
         if let Some(text) = delta.text.as_deref().filter(|text| !text.is_empty()) {
             self.start(out)?;
+            if self.reply.answering_tool.is_some() {
+                self.held.push_str(text);
+                return Ok(());
+            }
             self.emit(Delta { content: Some(text), ..Delta::default() }, None, out)?;
         }
         let reasoning = delta.reasoning_content.as_ref().and_then(|one| one.text.as_deref());
@@ -128,9 +156,13 @@ impl ChatStream {
             self.emit(Delta { reasoning_content: Some(text), ..Delta::default() }, None, out)?;
         }
         let input = delta.tool_use.as_ref().map(|tool| &*tool.input);
-        if let Some(input) = input.filter(|input| !input.is_empty())
-            && let Some(index) = self.open_call(event.content_block_index)
-        {
+        let Some(input) = input.filter(|input| !input.is_empty()) else { return Ok(()) };
+        let block = event.content_block_index;
+        if let Some(answer) = self.answer.as_mut().filter(|answer| answer.block == block) {
+            answer.is_empty = false;
+            return self.emit(Delta { content: Some(input), ..Delta::default() }, None, out);
+        }
+        if let Some(index) = self.open_call(block) {
             self.calls[index].has_arguments = true;
             self.emit(self.call_delta(index, None, input), None, out)?;
         }
@@ -143,6 +175,9 @@ impl ChatStream {
         block: u32,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        if self.answer.as_ref().is_some_and(|answer| answer.block == block && answer.is_empty) {
+            return self.emit(Delta { content: Some("{}"), ..Delta::default() }, None, out);
+        }
         let Some(index) = self.open_call(block) else { return Ok(()) };
         self.calls[index].open = false;
         if self.calls[index].has_arguments {
@@ -161,8 +196,23 @@ impl ChatStream {
         }
         self.start(out)?;
         self.stopped = true;
+        if self.answer.is_some() {
+            self.release(out, |text| Delta { reasoning_content: Some(text), ..Delta::default() })?;
+        } else {
+            self.release(out, |text| Delta { content: Some(text), ..Delta::default() })?;
+        }
         let reason = finish_reason(reason, self.calls.len(), self.reply.calls);
         self.emit(Delta::default(), Some(reason), out)
+    }
+
+    /// Lets go of held text, as what it has turned out to be.
+    fn release<E>(
+        &mut self,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+        delta: impl for<'t> FnOnce(&'t str) -> Delta<'t>,
+    ) -> Result<(), E> {
+        let held = std::mem::take(&mut self.held);
+        if held.is_empty() { Ok(()) } else { self.emit(delta(&held), None, out) }
     }
 
     fn open_call(&self, block: u32) -> Option<usize> {

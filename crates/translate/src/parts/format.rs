@@ -1,0 +1,198 @@
+//! Answers held to a shape. Where a model takes a schema with the request, it gets the schema;
+//! elsewhere the answer is the input of a tool that must be called, and is unwrapped again; where
+//! no tool can be forced, the model is told in words, and the caller that it was no more than words.
+
+use std::borrow::Cow;
+
+use schema::Raw;
+use schema::converse::request::{JsonSchema, OutputConfig, Structure, TextFormat};
+use schema::converse::tool::{InputSchema, Tool, ToolChoice, ToolConfig, ToolSpec};
+use schema::openai::format::{FormatKind, ResponseFormat};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::tools::too_deep;
+use crate::Invalid;
+use crate::profile::{Profile, StructuredOutput, ToolChoices};
+
+const TOOL: &str = "structured_answer";
+const OPEN_SCHEMA: &str = r#"{"type":"object"}"#;
+const SCHEMA_PARAM: &str = "response_format.json_schema.schema";
+
+/// How an answer is brought into the shape that was asked for.
+#[derive(Debug)]
+pub(crate) enum Shape<'a> {
+    /// It need not be.
+    Free,
+    /// The service sees to it.
+    Native(OutputConfig<'a>),
+    /// By a tool that must be called.
+    Tool(ToolSpec<'a>),
+    /// By asking.
+    Words(String),
+}
+
+/// Decides how `format` is honoured on a model of this profile.
+pub(crate) fn shape<'a>(
+    format: Option<&'a ResponseFormat<'a>>,
+    profile: &Profile,
+) -> Result<Shape<'a>, Invalid> {
+    let Some(format) = format.filter(|format| format.kind != FormatKind::Text) else {
+        return Ok(Shape::Free);
+    };
+    let schema = format.json_schema.as_ref();
+    if format.kind == FormatKind::JsonSchema && schema.is_none() {
+        let message = "A response format of type json_schema needs json_schema.";
+        return Err(Invalid::value("response_format.json_schema", message)
+            .with_code("missing_required_parameter"));
+    }
+    let raw = schema.and_then(|schema| schema.schema).filter(|raw| raw.get() != "null");
+    let parsed = raw.map(checked).transpose()?;
+    if profile.structured_output == StructuredOutput::Native
+        && let (Some(raw), Some(parsed)) = (raw, &parsed)
+        && is_strict(parsed)
+    {
+        let name = schema.and_then(|schema| schema.name.clone());
+        let description = schema.and_then(|schema| schema.description.clone());
+        let json_schema = JsonSchema { schema: raw.get().into(), name, description };
+        let text_format = TextFormat { kind: "json_schema", structure: Structure { json_schema } };
+        return Ok(Shape::Native(OutputConfig { text_format }));
+    }
+    if profile.tool_choice == ToolChoices::Auto {
+        return Ok(Shape::Words(words(raw)));
+    }
+    let said = schema.and_then(|schema| schema.description.as_deref());
+    let said = said.filter(|text| !text.trim().is_empty());
+    let json = match raw {
+        Some(raw) => Cow::Borrowed(raw),
+        None => open_schema()?,
+    };
+    Ok(Shape::Tool(ToolSpec {
+        name: Cow::Borrowed(TOOL),
+        description: said.map_or(
+            Cow::Borrowed(
+                "Gives the final answer. The input of this tool is the answer itself, as JSON.",
+            ),
+            Cow::Borrowed,
+        ),
+        input_schema: InputSchema { json },
+        strict: None,
+    }))
+}
+
+/// Adds the answering tool and forces a call. With tools of the caller's beside it, any call will
+/// do: the model still decides whether to work or to answer. Returns the tool's name.
+pub(crate) fn force<'a>(
+    mut spec: ToolSpec<'a>,
+    config: &mut Option<ToolConfig<'a>>,
+    profile: &Profile,
+) -> Option<String> {
+    let tools = config.get_or_insert_with(|| ToolConfig { tools: Vec::new(), tool_choice: None });
+    if matches!(tools.tool_choice, Some(ToolChoice::Tool { .. })) {
+        return None;
+    }
+    let taken = |name: &str| {
+        tools.tools.iter().any(|tool| match tool {
+            Tool::ToolSpec(other) => other.name == name,
+        })
+    };
+    while taken(&spec.name) {
+        spec.name.to_mut().push('_');
+    }
+    let alone = tools.tools.is_empty();
+    let name = spec.name.clone();
+    tools.tool_choice = Some(if alone && profile.tool_choice == ToolChoices::Named {
+        ToolChoice::Tool { name: name.clone() }
+    } else {
+        ToolChoice::Any {}
+    });
+    tools.tools.push(Tool::ToolSpec(spec));
+    Some(name.into_owned())
+}
+
+fn checked(raw: &RawValue) -> Result<Value, Invalid> {
+    let complain = |message: &'static str| Err(Invalid::value(SCHEMA_PARAM, message));
+    if too_deep(raw.get()) {
+        return complain("The schema is nested too deeply; 128 levels are the limit.");
+    }
+    let Ok(schema) = serde_json::from_str::<Value>(raw.get()) else {
+        return complain("The schema is not valid JSON.");
+    };
+    if schema["type"] != "object" {
+        return complain("The schema must have \"type\": \"object\" at its root.");
+    }
+    Ok(schema)
+}
+
+/// Whether a schema keeps to what grammars can enforce: closed objects, no numeric or size bounds,
+/// no look-around. (Refused keywords as seen live by pydantic-ai and LiteLLM, 2026.)
+fn is_strict(schema: &Value) -> bool {
+    const REFUSED: [&str; 8] = [
+        "minimum",
+        "maximum",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+        "multipleOf",
+        "minItems",
+        "maxItems",
+        "contains",
+    ];
+    match schema {
+        Value::Object(members) => {
+            let is_object = members.get("type").is_some_and(|kind| kind == "object");
+            let closed = members.get("additionalProperties") == Some(&Value::Bool(false));
+            (!is_object || closed)
+                && !REFUSED
+                    .iter()
+                    .any(|word| members.get(*word).is_some_and(|bound| !bound.is_object()))
+                && !members
+                    .get("pattern")
+                    .and_then(Value::as_str)
+                    .is_some_and(|it| it.contains("(?"))
+                && members.values().all(is_strict)
+        }
+        Value::Array(items) => items.iter().all(is_strict),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
+fn words(schema: Option<&RawValue>) -> String {
+    let mut text =
+        "Answer with one JSON object and nothing else: no code fence and no words around it."
+            .to_owned();
+    if let Some(schema) = schema {
+        text.push_str(" It must be valid against this JSON Schema: ");
+        text.push_str(schema.get());
+    }
+    text
+}
+
+fn open_schema<'a>() -> Result<Raw<'a>, Invalid> {
+    serde_json::from_str::<&RawValue>(OPEN_SCHEMA)
+        .map(Cow::Borrowed)
+        .map_err(|error| Invalid::value("response_format", error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn strict_schemas_are_closed_and_unbounded() {
+        let closed = |inner: Value| json!({ "type": "object", "properties": { "a": inner }, "additionalProperties": false });
+        assert!(is_strict(&closed(json!({ "type": "string", "maxLength": 3 }))));
+        assert!(is_strict(&closed(
+            json!({ "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/x" }] })
+        )));
+        // A property may be called like a keyword.
+        assert!(is_strict(
+            &json!({ "type": "object", "additionalProperties": false, "properties": { "minimum": { "type": "string" } } })
+        ));
+        assert!(!is_strict(&json!({ "type": "object" })));
+        assert!(!is_strict(&closed(json!({ "type": "object" }))));
+        assert!(!is_strict(&closed(json!({ "type": "integer", "minimum": 0 }))));
+        assert!(!is_strict(&closed(json!({ "type": "string", "pattern": "(?=x)" }))));
+    }
+}
