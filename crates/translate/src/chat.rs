@@ -7,7 +7,7 @@ use schema::openai::tool::Tool;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::parts::format::{Shape, force, shape};
+use crate::parts::format::{Shape, shape};
 use crate::parts::params::{Sampling, inference_config};
 use crate::parts::tools::{Declared, tooling};
 use crate::reply::CallShape;
@@ -97,7 +97,7 @@ pub fn question<'a>(
     };
     let inference_config = inference_config(&sampling, &mut report)?;
 
-    let legacy = tools.as_ref().is_none_or(Vec::is_empty) && functions.is_some();
+    let legacy = functions.is_some() && !has_tools(request);
     let (declared, choice) = if legacy {
         (declared_functions(functions.as_deref()), function_call.as_ref())
     } else {
@@ -108,23 +108,17 @@ pub fn question<'a>(
     if tooling.choice_ignored {
         report.ignore("tool_choice");
     }
-    if functions.is_some() && !legacy {
-        report.ignore("functions");
-    }
     choices(request.n)?;
-    let (mut output_config, mut answering_tool) = (None, None);
-    match shape(response_format.as_ref(), profile)? {
-        Shape::Free => {}
-        Shape::Native(config) => output_config = Some(config),
-        Shape::Tool(spec) => {
-            answering_tool = force(spec, &mut tooling.config, profile);
-            tooling.forbid &= answering_tool.is_none();
-        }
+    let (output_config, answering_tool) = match shape(response_format.as_ref(), profile)? {
+        Shape::Free => (None, None),
+        Shape::Native(config) => (Some(config), None),
+        Shape::Tool(spec) => (None, tooling.answer_by(spec, profile)),
         Shape::Words(words) => {
             report.ignore("response_format");
             conversation.instruct(words, profile);
+            (None, None)
         }
-    }
+    };
 
     let StreamOptions { include_usage, include_obfuscation: _ } =
         stream_options.unwrap_or_default();
@@ -178,11 +172,16 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         ("prompt_cache_options", request.prompt_cache_options.is_some()),
         ("prompt_cache_retention", request.prompt_cache_retention.is_some()),
         ("store", request.store == Some(true)),
+        ("functions", request.functions.is_some() && has_tools(request)),
     ];
     let extra = request.extra.iter().map(|(field, value)| (field.as_str(), !value.is_null()));
     for (field, _) in fields.into_iter().chain(extra).filter(|(_, present)| *present) {
         report.ignore(field);
     }
+}
+
+fn has_tools(request: &ChatRequest<'_>) -> bool {
+    request.tools.as_ref().is_some_and(|tools| !tools.is_empty())
 }
 
 fn choices(n: Option<i64>) -> Result<(), Invalid> {

@@ -11,7 +11,7 @@ use schema::openai::format::{FormatKind, ResponseFormat};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::tools::too_deep;
+use super::tools::{Tooling, too_deep};
 use crate::Invalid;
 use crate::profile::{Profile, StructuredOutput, ToolChoices};
 
@@ -80,34 +80,37 @@ pub(crate) fn shape<'a>(
     }))
 }
 
-/// Adds the answering tool and forces a call. With tools of the caller's beside it, any call will
-/// do: the model still decides whether to work or to answer. Returns the tool's name.
-pub(crate) fn force<'a>(
-    mut spec: ToolSpec<'a>,
-    config: &mut Option<ToolConfig<'a>>,
-    profile: &Profile,
-) -> Option<String> {
-    let tools = config.get_or_insert_with(|| ToolConfig { tools: Vec::new(), tool_choice: None });
-    if matches!(tools.tool_choice, Some(ToolChoice::Tool { .. })) {
-        return None;
+impl<'a> Tooling<'a> {
+    /// Adds the answering tool and forces a call. With tools of the caller's beside it any call will
+    /// do: the model still decides whether to work or to answer. Returns the tool's name; `None`
+    /// where the caller forces a tool of its own, whose call is then the answer.
+    pub(crate) fn answer_by(
+        &mut self,
+        mut spec: ToolSpec<'a>,
+        profile: &Profile,
+    ) -> Option<String> {
+        let config =
+            self.config.get_or_insert_with(|| ToolConfig { tools: Vec::new(), tool_choice: None });
+        if matches!(config.tool_choice, Some(ToolChoice::Tool { .. })) {
+            return None;
+        }
+        let taken =
+            |name: &str| config.tools.iter().any(|Tool::ToolSpec(other)| other.name == name);
+        while taken(&spec.name) {
+            spec.name.to_mut().push('_');
+        }
+        let alone = config.tools.is_empty();
+        let name = spec.name.clone();
+        config.tool_choice = Some(if alone && profile.tool_choice == ToolChoices::Named {
+            ToolChoice::Tool { name: name.clone() }
+        } else {
+            ToolChoice::Any {}
+        });
+        config.tools.push(Tool::ToolSpec(spec));
+        // "Call no tool" and a forced call exclude each other.
+        self.forbid = false;
+        Some(name.into_owned())
     }
-    let taken = |name: &str| {
-        tools.tools.iter().any(|tool| match tool {
-            Tool::ToolSpec(other) => other.name == name,
-        })
-    };
-    while taken(&spec.name) {
-        spec.name.to_mut().push('_');
-    }
-    let alone = tools.tools.is_empty();
-    let name = spec.name.clone();
-    tools.tool_choice = Some(if alone && profile.tool_choice == ToolChoices::Named {
-        ToolChoice::Tool { name: name.clone() }
-    } else {
-        ToolChoice::Any {}
-    });
-    tools.tools.push(Tool::ToolSpec(spec));
-    Some(name.into_owned())
 }
 
 fn checked(raw: &RawValue) -> Result<Value, Invalid> {
