@@ -1,8 +1,14 @@
 //! Request bodies, read under limits. actix has neither a time limit for bodies nor a way to keep
 //! the single-chunk case free of copies, so this is ours.
 
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use actix_web::web::Payload;
@@ -38,6 +44,50 @@ pub(crate) enum BodyError {
     Encoded(String),
 }
 
+/// A body that was not read to its end, with what is left of it.
+#[derive(thiserror::Error)]
+#[error("{error}")]
+pub(crate) struct Unread {
+    /// Why.
+    pub(crate) error: BodyError,
+    rest: Cell<Option<Payload>>,
+}
+
+impl fmt::Debug for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Unread {
+    /// Ties the rest of the body to the response. While it is held actix ends the connection after
+    /// the answer; once dropped, it would read and throw away a chunked body for as long as one comes.
+    pub(crate) fn close_after(&self, response: HttpResponse) -> HttpResponse {
+        let rest = self.rest.take();
+        response.map_body(|_, body| BoxBody::new(Closing { body, _rest: rest }))
+    }
+}
+
+struct Closing {
+    body: BoxBody,
+    _rest: Option<Payload>,
+}
+
+impl MessageBody for Closing {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        self.body.as_pin_mut().poll_next(cx)
+    }
+}
+
 /// Reads a whole body. One that comes in a single piece is not copied.
 ///
 /// # Errors
@@ -45,6 +95,16 @@ pub(crate) enum BodyError {
 pub(crate) async fn read(
     headers: &HeaderMap,
     mut payload: Payload,
+    limits: BodyLimits,
+) -> Result<Bytes, Unread> {
+    read_all(headers, &mut payload, limits)
+        .await
+        .map_err(|error| Unread { error, rest: Cell::new(Some(payload)) })
+}
+
+async fn read_all(
+    headers: &HeaderMap,
+    payload: &mut Payload,
     limits: BodyLimits,
 ) -> Result<Bytes, BodyError> {
     if let Some(encoding) = headers.get(CONTENT_ENCODING)
@@ -62,14 +122,14 @@ pub(crate) async fn read(
         piece.ok().and_then(Result::ok).ok_or(BodyError::TooSlow)
     };
     let Some(first) = next().await? else { return Ok(Bytes::new()) };
-    let first = first.map_err(broken)?;
+    let first = first.map_err(|error| broken(&error))?;
     if announced == Some(first.len()) {
         return within(first, limits.size);
     }
     let mut body = BytesMut::with_capacity(announced.unwrap_or(first.len()));
     body.extend_from_slice(&within(first, limits.size)?);
     while let Some(piece) = next().await? {
-        let piece = piece.map_err(broken)?;
+        let piece = piece.map_err(|error| broken(&error))?;
         if body.len() + piece.len() > limits.size {
             return Err(BodyError::TooLarge(limits.size));
         }
@@ -86,7 +146,7 @@ fn announced_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn broken(error: PayloadError) -> BodyError {
+fn broken(error: &PayloadError) -> BodyError {
     log::debug!("request body: {error}");
     BodyError::Broken
 }

@@ -13,7 +13,7 @@ use translate::chat::Truncated;
 use translate::errors::{ApiError, from_exception};
 
 use crate::bedrock::{Failure, InvalidModelId, Phase, ServiceError};
-use crate::body::BodyError;
+use crate::body::{BodyError, Unread};
 use crate::routing::RouteError;
 
 const INVALID: &str = "invalid_request_error";
@@ -27,7 +27,7 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GatewayError {
     #[error("body: {0}")]
-    Body(#[from] BodyError),
+    Body(#[from] Unread),
     #[error("JSON: {message}")]
     Json { message: String, param: Option<String>, code: Option<&'static str> },
     #[error("invalid request: {0}")]
@@ -119,7 +119,7 @@ impl GatewayError {
     /// What the client is told.
     pub(crate) fn render(&self) -> Rendered {
         match self {
-            Self::Body(error) => body(error),
+            Self::Body(unread) => body(&unread.error),
             Self::Json { message, param, code } => Rendered {
                 param: param.clone().map(Cow::Owned),
                 ..Rendered::new(400, INVALID, *code, message.clone())
@@ -168,6 +168,9 @@ impl GatewayError {
         let rendered = self.render();
         if rendered.status >= 500 {
             log::warn!("{request_id} {}: {self}", rendered.status);
+        }
+        if let Self::Body(unread) = self {
+            return unread.close_after(rendered.response());
         }
         rendered.response()
     }

@@ -27,7 +27,10 @@ pub(crate) async fn signal() {
 pub(crate) async fn on_signal(shared: Arc<Shared>, handle: ServerHandle, delay: Duration) {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
-        Err(error) => return log::error!("cannot listen for signals: {error}"),
+        Err(error) => {
+            log::error!("cannot listen for signals: {error}");
+            return;
+        }
     };
     signals.next().await;
     log::info!("stopping: open requests may finish");

@@ -8,17 +8,12 @@ use tokio::net::TcpStream;
 
 use super::rig::{PATIENCE, Rig};
 
-/// Sends bytes as they are and returns the JSON answer that comes back, head included.
+/// Sends bytes as they are and returns what comes back before the connection is closed.
 async fn raw(rig: &Rig, bytes: &[u8]) -> String {
     let mut socket = TcpStream::connect(rig.address).await.unwrap();
     socket.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
-    // Not until the connection closes: actix waits for the rest of an unfinished chunked body.
-    while !answer.ends_with(b"}") {
-        let read = socket.read_buf(&mut answer);
-        let read = tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
-        assert!(read > 0, "closed after {:?}", String::from_utf8_lossy(&answer));
-    }
+    tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await.unwrap().unwrap();
     String::from_utf8(answer).unwrap()
 }
 
@@ -45,6 +40,28 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let answer =
         raw(&rig, format!("{head}transfer-encoding: chunked\r\n\r\n1\r\n{{\r\n").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_chunked_body_over_the_limit_is_not_read_for_ever() {
+    let rig = Rig::start("body: { max_mib: 1 }\n").await;
+    let mut socket = TcpStream::connect(rig.address).await.unwrap();
+    let head =
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
+    let (mut reader, mut writer) = socket.split();
+    let mut answer = Vec::new();
+    // Both ends at once: whoever only writes would never see the answer.
+    let endless = async { while writer.write_all(&chunk).await.is_ok() {} };
+    let read = async {
+        // A reset after the answer is as good an end as a close.
+        let _ = reader.read_to_end(&mut answer).await;
+    };
+    tokio::time::timeout(PATIENCE, async { tokio::join!(endless, read) }).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("connection: close"), "{answer}");
     rig.stop().await;
 }
 
