@@ -3,7 +3,6 @@
 
 use schema::converse::request::ConverseRequest;
 use schema::openai::chat::{ChatRequest, StreamOptions};
-use schema::openai::tool::Tool;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -40,68 +39,17 @@ pub fn question<'a>(
     request: &'a ChatRequest<'a>,
     profile: &Profile,
 ) -> Result<Question<'a>, Invalid> {
-    // Destructured whole: a new field does not compile until somebody decides where it goes. What
-    // is bound to `_` here is judged in `without_effect`.
-    let ChatRequest {
-        model: _,
-        messages,
-        stream: _,
-        stream_options,
-        max_tokens,
-        max_completion_tokens,
-        temperature,
-        top_p,
-        stop,
-        n: _,
-        tools,
-        tool_choice,
-        functions,
-        function_call,
-        parallel_tool_calls: _,
-        response_format,
-        reasoning_effort: _,
-        verbosity: _,
-        service_tier: _,
-        frequency_penalty: _,
-        presence_penalty: _,
-        seed: _,
-        logprobs: _,
-        top_logprobs: _,
-        logit_bias: _,
-        user: _,
-        safety_identifier: _,
-        metadata: _,
-        modalities: _,
-        audio: _,
-        prediction: _,
-        moderation: _,
-        web_search_options: _,
-        prompt_cache_key: _,
-        prompt_cache_options: _,
-        prompt_cache_retention: _,
-        store: _,
-        additional_model_request_fields,
-        extra: _,
-    } = request;
     let mut report = Report::default();
     without_effect(request, &mut report);
 
-    let mut conversation = messages::conversation(messages, profile, &mut report)?;
-    let sampling = Sampling {
-        max_tokens: max_completion_tokens
-            .map(|limit| ("max_completion_tokens", limit))
-            .or(max_tokens.map(|limit| ("max_tokens", limit))),
-        temperature: *temperature,
-        top_p: *top_p,
-        stop: stop.as_ref(),
-    };
-    let inference_config = inference_config(&sampling, &mut report)?;
+    let mut conversation = messages::conversation(&request.messages, profile, &mut report)?;
+    let inference_config = inference_config(&sampling(request), &mut report)?;
 
-    let legacy = functions.is_some() && !has_tools(request);
-    let (declared, choice) = if legacy {
-        (declared_functions(functions.as_deref()), function_call.as_ref())
+    let legacy = request.functions.is_some() && !has_tools(request);
+    let (declared, choice, calls) = if legacy {
+        (declared_functions(request), request.function_call.as_ref(), CallShape::Function)
     } else {
-        (declared_tools(tools.as_deref(), &mut report)?, tool_choice.as_ref())
+        (declared_tools(request, &mut report)?, request.tool_choice.as_ref(), CallShape::Tools)
     };
     let mut tooling = tooling(&declared, choice, &conversation.called, profile)?;
 
@@ -109,7 +57,7 @@ pub fn question<'a>(
         report.ignore("tool_choice");
     }
     choices(request.n)?;
-    let (output_config, answering_tool) = match shape(response_format.as_ref(), profile)? {
+    let (output_config, answering_tool) = match shape(request.response_format.as_ref(), profile)? {
         Shape::Free => (None, None),
         Shape::Native(config) => (Some(config), None),
         Shape::Tool(spec) => (None, tooling.answer_by(spec, profile)),
@@ -121,7 +69,7 @@ pub fn question<'a>(
     };
 
     let StreamOptions { include_usage, include_obfuscation: _ } =
-        stream_options.unwrap_or_default();
+        request.stream_options.unwrap_or_default();
     Ok(Question {
         body: ConverseRequest {
             messages: conversation.messages,
@@ -130,14 +78,14 @@ pub fn question<'a>(
             tool_config: tooling.config,
             output_config,
             additional_model_request_fields: additional(
-                additional_model_request_fields.as_ref(),
+                request.additional_model_request_fields.as_ref(),
                 tooling.forbid,
             ),
         },
         reply: Reply {
             names: tooling.names,
             include_usage: include_usage == Some(true),
-            calls: if legacy { CallShape::Function } else { CallShape::Tools },
+            calls,
             answering_tool,
         },
         report,
@@ -145,38 +93,93 @@ pub fn question<'a>(
 }
 
 /// Notes the fields that ask for something the default does not give, and nothing here can.
+/// Destructured whole: a new field does not compile until somebody decides whether it is honoured
+/// (`_` here) or reported.
 fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
+    let ChatRequest {
+        model: _,
+        messages: _,
+        stream: _,
+        stream_options: _,
+        max_tokens: _,
+        max_completion_tokens: _,
+        temperature: _,
+        top_p: _,
+        stop: _,
+        n,
+        tools,
+        tool_choice: _,
+        functions,
+        function_call: _,
+        parallel_tool_calls,
+        response_format: _,
+        reasoning_effort,
+        verbosity,
+        service_tier,
+        frequency_penalty,
+        presence_penalty,
+        seed,
+        logprobs,
+        top_logprobs,
+        logit_bias,
+        user,
+        safety_identifier,
+        metadata,
+        modalities,
+        audio,
+        prediction,
+        moderation,
+        web_search_options,
+        prompt_cache_key,
+        prompt_cache_options,
+        prompt_cache_retention,
+        store,
+        additional_model_request_fields: _,
+        extra,
+    } = request;
     let is_set = |raw: &Option<&RawValue>| raw.is_some_and(|raw| raw.get() != "{}");
-    let tier = request.service_tier.as_deref();
+    let is_penalty = |value: &Option<f64>| value.is_some_and(|penalty| penalty != 0.0);
+    let has_tools = tools.as_ref().is_some_and(|tools| !tools.is_empty());
+    let tier = service_tier.as_deref();
     let fields = [
-        ("n", request.n.is_some_and(|n| n > 1)),
-        ("parallel_tool_calls", request.parallel_tool_calls == Some(false)),
-        ("reasoning_effort", request.reasoning_effort.is_some()),
-        ("verbosity", request.verbosity.as_deref().is_some_and(|value| value != "medium")),
+        ("n", n.is_some_and(|n| n > 1)),
+        ("functions", functions.is_some() && has_tools),
+        ("parallel_tool_calls", *parallel_tool_calls == Some(false)),
+        ("reasoning_effort", reasoning_effort.is_some()),
+        ("verbosity", verbosity.as_deref().is_some_and(|value| value != "medium")),
         ("service_tier", tier.is_some_and(|tier| !matches!(tier, "auto" | "default"))),
-        ("frequency_penalty", request.frequency_penalty.is_some_and(|penalty| penalty != 0.0)),
-        ("presence_penalty", request.presence_penalty.is_some_and(|penalty| penalty != 0.0)),
-        ("seed", request.seed.is_some()),
-        ("logprobs", request.logprobs == Some(true)),
-        ("top_logprobs", request.top_logprobs.is_some_and(|count| count > 0)),
-        ("logit_bias", is_set(&request.logit_bias)),
-        ("user", request.user.is_some()),
-        ("safety_identifier", request.safety_identifier.is_some()),
-        ("metadata", is_set(&request.metadata)),
-        ("modalities", request.modalities.iter().flatten().any(|modality| modality != "text")),
-        ("audio", request.audio.is_some()),
-        ("prediction", request.prediction.is_some()),
-        ("moderation", request.moderation.is_some()),
-        ("web_search_options", request.web_search_options.is_some()),
-        ("prompt_cache_key", request.prompt_cache_key.is_some()),
-        ("prompt_cache_options", request.prompt_cache_options.is_some()),
-        ("prompt_cache_retention", request.prompt_cache_retention.is_some()),
-        ("store", request.store == Some(true)),
-        ("functions", request.functions.is_some() && has_tools(request)),
+        ("frequency_penalty", is_penalty(frequency_penalty)),
+        ("presence_penalty", is_penalty(presence_penalty)),
+        ("seed", seed.is_some()),
+        ("logprobs", *logprobs == Some(true)),
+        ("top_logprobs", top_logprobs.is_some_and(|count| count > 0)),
+        ("logit_bias", is_set(logit_bias)),
+        ("user", user.is_some()),
+        ("safety_identifier", safety_identifier.is_some()),
+        ("metadata", is_set(metadata)),
+        ("modalities", modalities.iter().flatten().any(|modality| modality != "text")),
+        ("audio", audio.is_some()),
+        ("prediction", prediction.is_some()),
+        ("moderation", moderation.is_some()),
+        ("web_search_options", web_search_options.is_some()),
+        ("prompt_cache_key", prompt_cache_key.is_some()),
+        ("prompt_cache_options", prompt_cache_options.is_some()),
+        ("prompt_cache_retention", prompt_cache_retention.is_some()),
+        ("store", *store == Some(true)),
     ];
-    let extra = request.extra.iter().map(|(field, value)| (field.as_str(), !value.is_null()));
+    let extra = extra.iter().map(|(field, value)| (field.as_str(), !value.is_null()));
     for (field, _) in fields.into_iter().chain(extra).filter(|(_, present)| *present) {
         report.ignore(field);
+    }
+}
+
+fn sampling<'a>(request: &'a ChatRequest<'a>) -> Sampling<'a> {
+    let limit = request.max_completion_tokens.map(|limit| ("max_completion_tokens", limit));
+    Sampling {
+        max_tokens: limit.or(request.max_tokens.map(|limit| ("max_tokens", limit))),
+        temperature: request.temperature,
+        top_p: request.top_p,
+        stop: request.stop.as_ref(),
     }
 }
 
@@ -192,10 +195,8 @@ fn choices(n: Option<i64>) -> Result<(), Invalid> {
     }
 }
 
-fn declared_functions<'a>(
-    functions: Option<&'a [schema::openai::tool::FunctionDefinition<'a>]>,
-) -> Vec<Declared<'a>> {
-    let functions = functions.unwrap_or_default().iter().enumerate();
+fn declared_functions<'a>(request: &'a ChatRequest<'a>) -> Vec<Declared<'a>> {
+    let functions = request.functions.iter().flatten().enumerate();
     functions
         .map(|(at, definition)| Declared { definition, param: format!("functions[{at}]") })
         .collect()
@@ -203,11 +204,11 @@ fn declared_functions<'a>(
 
 /// The function tools; OpenAI's built-in tools cannot run here and are reported.
 fn declared_tools<'a>(
-    tools: Option<&'a [Tool<'a>]>,
+    request: &'a ChatRequest<'a>,
     report: &mut Report,
 ) -> Result<Vec<Declared<'a>>, Invalid> {
     let mut declared = Vec::new();
-    for (at, tool) in tools.unwrap_or_default().iter().enumerate() {
+    for (at, tool) in request.tools.iter().flatten().enumerate() {
         if tool.kind != "function" {
             report.ignore(&format!("tools.{}", tool.kind));
             continue;
