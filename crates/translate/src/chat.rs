@@ -61,8 +61,10 @@ pub fn question<'a>(
         Shape::Free => (None, None),
         Shape::Native(config) => (Some(config), None),
         Shape::Tool(spec) => (None, tooling.answer_by(spec, profile)),
-        Shape::Words(words) => {
-            report.ignore("response_format");
+        Shape::Words { words, binding } => {
+            if !binding {
+                report.ignore("response_format");
+            }
             conversation.instruct(words, profile);
             (None, None)
         }

@@ -26,7 +26,7 @@ fn reply_to(format: &str) -> Reply {
         "model": "m",
         "messages": [{ "role": "user", "content": "x" }],
         "tools": [{ "type": "function", "function": { "name": "files.read" } }],
-        "response_format": { "type": format },
+        "response_format": { "type": format, "json_schema": { "schema": { "type": "object" } } },
     })
     .to_string();
     let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
@@ -154,7 +154,7 @@ proptest! {
     fn the_folded_stream_is_the_whole_answer(
         blocks in prop::collection::vec(block(), 0..6),
         stop in stop_reason(),
-        format in prop::sample::select(vec!["text", "json_object"]),
+        format in prop::sample::select(vec!["text", "json_schema"]),
     ) {
         let whole = whole(&blocks, stop);
         let response: ConverseResponse<'_> = serde_json::from_str(&whole).unwrap();

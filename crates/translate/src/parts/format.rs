@@ -1,10 +1,9 @@
 //! Answers held to a shape. Where a model takes a schema with the request, it gets the schema;
 //! elsewhere the answer is the input of a tool that must be called, and is unwrapped again; where
-//! no tool can be forced, the model is told in words, and the caller that it was no more than words.
+//! no tool can be forced, or there is no schema, the model is told in words.
 
 use std::borrow::Cow;
 
-use schema::Raw;
 use schema::converse::request::{JsonSchema, OutputConfig, Structure, TextFormat};
 use schema::converse::tool::{InputSchema, Tool, ToolChoice, ToolConfig, ToolSpec};
 use schema::openai::format::{FormatKind, ResponseFormat};
@@ -16,7 +15,6 @@ use crate::Invalid;
 use crate::profile::{Profile, StructuredOutput, ToolChoices};
 
 const TOOL: &str = "structured_answer";
-const OPEN_SCHEMA: &str = r#"{"type":"object"}"#;
 const SCHEMA_PARAM: &str = "response_format.json_schema.schema";
 
 /// How an answer is brought into the shape that was asked for.
@@ -28,8 +26,13 @@ pub(crate) enum Shape<'a> {
     Native(OutputConfig<'a>),
     /// By a tool that must be called.
     Tool(ToolSpec<'a>),
-    /// By asking.
-    Words(String),
+    /// By asking. Where more was wanted than words can bind the model to, that is said.
+    Words {
+        /// What to ask.
+        words: String,
+        /// Whether asking is all there is to do.
+        binding: bool,
+    },
 }
 
 /// Decides how `format` is honoured on a model of this profile.
@@ -58,15 +61,13 @@ pub(crate) fn shape<'a>(
         let text_format = TextFormat { kind: "json_schema", structure: Structure { json_schema } };
         return Ok(Shape::Native(OutputConfig { text_format }));
     }
-    if profile.tool_choice == ToolChoices::Auto {
-        return Ok(Shape::Words(words(raw)));
-    }
+    // Without a schema there is nothing to hold an answer to: a tool that takes any object is
+    // called with an empty one.
+    let Some(json) = raw.filter(|_| profile.tool_choice > ToolChoices::Auto) else {
+        return Ok(Shape::Words { words: words(raw), binding: raw.is_none() });
+    };
     let said = schema.and_then(|schema| schema.description.as_deref());
     let said = said.filter(|text| !text.trim().is_empty());
-    let json = match raw {
-        Some(raw) => Cow::Borrowed(raw),
-        None => open_schema()?,
-    };
     Ok(Shape::Tool(ToolSpec {
         name: Cow::Borrowed(TOOL),
         description: said.map_or(
@@ -75,7 +76,7 @@ pub(crate) fn shape<'a>(
             ),
             Cow::Borrowed,
         ),
-        input_schema: InputSchema { json },
+        input_schema: InputSchema { json: Cow::Borrowed(json) },
         strict: None,
     }))
 }
@@ -168,12 +169,6 @@ fn words(schema: Option<&RawValue>) -> String {
         text.push_str(schema.get());
     }
     text
-}
-
-fn open_schema<'a>() -> Result<Raw<'a>, Invalid> {
-    serde_json::from_str::<&RawValue>(OPEN_SCHEMA)
-        .map(Cow::Borrowed)
-        .map_err(|error| Invalid::value("response_format", error.to_string()))
 }
 
 #[cfg(test)]
