@@ -7,3 +7,4 @@ mod faults;
 mod limits;
 mod recordings;
 mod rig;
+mod tools;
