@@ -19,7 +19,7 @@ use crate::{
     json,
 };
 
-/// Long enough for the connection to write what was sent before a reset throws the rest away.
+/// Long enough for the connection to write what was sent before it is broken off.
 const FLUSH: Duration = Duration::from_millis(20);
 
 /// One step of an answer's body.
@@ -31,6 +31,8 @@ pub(crate) enum Act {
     Stall,
     /// Abort the connection so that the peer sees a reset.
     Reset,
+    /// Close the connection although more bytes were announced.
+    Close,
     /// End here although more was meant to come.
     Cut,
 }
@@ -48,7 +50,8 @@ pub(crate) struct Reply {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
-    Sized,
+    /// The announced length, which a fault may leave unfulfilled.
+    Sized(u64),
     Chunked,
 }
 
@@ -66,8 +69,8 @@ impl Reply {
             status,
             headers: vec![("Content-Type".into(), content_type.into())],
             before: Vec::new(),
+            framing: Framing::Sized(u64::try_from(body.len()).unwrap_or(u64::MAX)),
             body: vec![Act::Send(body)],
-            framing: Framing::Sized,
         }
     }
 
@@ -101,7 +104,7 @@ pub(crate) async fn perform(
     for act in &reply.before {
         match act {
             Act::Wait(delay) => tokio::time::sleep(*delay).await,
-            Act::Stall | Act::Reset | Act::Cut => std::future::pending().await,
+            Act::Stall | Act::Reset | Act::Close | Act::Cut => std::future::pending().await,
             Act::Send(_) => {}
         }
     }
@@ -115,24 +118,10 @@ pub(crate) async fn perform(
             response.append_header((name, value));
         }
     }
-    let size: usize = reply.body.iter().map(Act::size).sum();
-    let breaks = reply.body.iter().any(|act| matches!(act, Act::Reset | Act::Stall));
     let body = Box::pin(play(reply.body, ticket, connection));
     match reply.framing {
-        // A length that would be reached before the break would hide it from the client.
-        Framing::Sized if !breaks => {
-            response.body(SizedStream::new(u64::try_from(size).unwrap_or(u64::MAX), body))
-        }
-        Framing::Sized | Framing::Chunked => response.body(BodyStream::new(body)),
-    }
-}
-
-impl Act {
-    fn size(&self) -> usize {
-        match self {
-            Self::Send(bytes) => bytes.len(),
-            Self::Wait(_) | Self::Stall | Self::Reset | Self::Cut => 0,
-        }
+        Framing::Sized(length) => response.body(SizedStream::new(length, body)),
+        Framing::Chunked => response.body(BodyStream::new(body)),
     }
 }
 
@@ -152,10 +141,10 @@ fn play(
                     settle(&mut ticket, Delivery::Broken);
                     return;
                 }
-                Act::Reset => {
+                broken @ (Act::Reset | Act::Close) => {
                     tokio::time::sleep(FLUSH).await;
                     settle(&mut ticket, Delivery::Broken);
-                    if let Some(socket) = &connection {
+                    if let (Act::Reset, Some(socket)) = (broken, &connection) {
                         // Closing with nothing to linger for sends a reset instead of an end.
                         let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
                     }

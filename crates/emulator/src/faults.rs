@@ -91,6 +91,9 @@ pub(crate) fn apply(fault: &Fault, reply: Reply) -> Reply {
         Fault::ErrorFrame { code, message, .. } if !reply.is_stream() => {
             Refusal::new(500, code.clone(), message.clone()).reply()
         }
+        Fault::Cut(_) if !reply.is_stream() => halved(reply, Act::Close),
+        Fault::Reset(_) if !reply.is_stream() => halved(reply, Act::Reset),
+        Fault::Stall(_) if !reply.is_stream() => halved(reply, Act::Stall),
         Fault::Exception { after, kind, message } => {
             until(reply, *after, |_| vec![Act::Send(frames::exception(kind, message)), Act::Cut])
         }
@@ -160,10 +163,19 @@ fn until(mut reply: Reply, events: usize, rest: impl FnOnce(&Bytes) -> Vec<Act>)
     reply
 }
 
+/// Sends half of a body whose whole length was announced, then plays `act`.
+fn halved(mut reply: Reply, act: Act) -> Reply {
+    if let Some(Act::Send(body)) = reply.body.first_mut() {
+        *body = body.slice(..body.len() / 2);
+    }
+    reply.body.push(act);
+    reply
+}
+
 fn change(mut reply: Reply, index: usize, change: impl FnOnce(&Bytes) -> Bytes) -> Reply {
     let mut frames = reply.body.iter_mut().filter_map(|act| match act {
         Act::Send(frame) => Some(frame),
-        Act::Wait(_) | Act::Stall | Act::Reset | Act::Cut => None,
+        Act::Wait(_) | Act::Stall | Act::Reset | Act::Close | Act::Cut => None,
     });
     if let Some(frame) = frames.nth(index) {
         *frame = change(frame);

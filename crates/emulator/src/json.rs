@@ -28,6 +28,19 @@ pub(crate) fn sorted(value: Value) -> Value {
     }
 }
 
+/// `value` with every key sorted, foreign ones too: the same for requests that mean the same.
+pub(crate) fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut members: Vec<(&String, &Value)> = map.iter().collect();
+            members.sort_by_key(|(key, _)| *key);
+            members.into_iter().map(|(key, value)| (key.clone(), canonical(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(canonical).collect(),
+        scalar => scalar.clone(),
+    }
+}
+
 /// `value` as the service writes it.
 pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     sorted(value.clone()).to_string().into_bytes()

@@ -4,6 +4,13 @@
 //! It is written from the API's documentation and judged by AWS's own clients; it shares no code
 //! with the gateway, so a misreading cannot hide on both sides.
 //!
+//! # What it answers
+//! The answer quotes the last user text, names media and tool results it was given, keeps to
+//! `maxTokens` and `stopSequences`, and is the same streamed or not. A tool is called when the text
+//! names it, uses the words of its name, or when `toolChoice` forces it; arguments are valid for the
+//! tool's schema and come from the text (`x=3`, `location Paris`, quoted strings, numbers in order);
+//! a text that lists two things leads to two calls. Vectors of similar texts are close.
+//!
 //! # Faults by model id
 //! Any client can ask for trouble without a script by the name of the model it calls
 //! (a region prefix such as `us.` is allowed; `N` counts stream events or milliseconds):
@@ -11,6 +18,7 @@
 //! | model id | what happens |
 //! |---|---|
 //! | `emulator.echo` | the answer is exactly the last user text |
+//! | `emulator.plain` | a tolerant model that answers as always |
 //! | `emulator.throttle` | 429 ThrottlingException with `Retry-After: 1` |
 //! | `emulator.error-STATUS` | the modelled exception of that status (400, 403, 404, 408, 424, 429, 500, 503) |
 //! | `emulator.not-ready` | 429 ModelNotReadyException |

@@ -1,6 +1,7 @@
 //! The model behind this Bedrock: no knowledge and no chance in it. What it answers follows from
 //! the request alone, so the same question gives the same answer, streamed or not.
 
+mod accepts;
 pub(crate) mod answer;
 mod arguments;
 mod cache;
@@ -10,7 +11,10 @@ mod facts;
 mod lexicon;
 mod pattern;
 pub(crate) mod prompt;
+#[cfg(test)]
+mod properties;
 pub(crate) mod reasoning;
+mod relevance;
 mod strings;
 mod structured;
 pub(crate) mod tokens;

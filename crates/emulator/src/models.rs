@@ -181,9 +181,18 @@ impl Model {
             tool_choice: "auto+any+tool".into(),
             streams_tools: true,
             reasoning: Reasoning::Never,
-            flags: ["format", "strict", "cache=1024", "cache-tools", "count", "lead"]
-                .map(str::to_owned)
-                .to_vec(),
+            flags: [
+                "format",
+                "strict",
+                "cache=1024",
+                "cache-tools",
+                "cite",
+                "count",
+                "lead",
+                "thoughts",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
         }
     }
 

@@ -2,6 +2,7 @@
 //! as the type its model gives it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "support/clients.rs"]
 mod support;
 
 use aws_sdk_bedrockruntime::{

@@ -1,6 +1,7 @@
 //! The HTTP surface as any client sees it: headers, bodies, refusals, the emulator's own endpoints.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "support/clients.rs"]
 mod support;
 
 use std::{
@@ -18,10 +19,6 @@ const BEARER: [(&str, &str); 1] = [("Authorization", "Bearer key")];
 
 fn hello() -> Value {
     json!({"messages": [{"role": "user", "content": [{"text": "hello"}]}]})
-}
-
-fn turn(role: &str, content: Value) -> Value {
-    json!({"role": role, "content": content})
 }
 
 #[tokio::test]
@@ -108,346 +105,24 @@ async fn callers_must_say_who_they_are() {
     emulator.stop().await;
 }
 
-/// Requests that must be refused: model, body, and part of the message.
-fn refused() -> Vec<(&'static str, Value, &'static str)> {
-    let (nova, claude, llama) = (
-        "us.amazon.nova-lite-v1:0",
-        "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
-        "us.meta.llama3-3-70b-instruct-v1:0",
-    );
-    let with = |messages: Value, more: Value| {
-        let mut body = json!({"messages": messages});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        body
-    };
-    let say = |text: &str| turn("user", json!([{"text": text}]));
-    let plain = |more: Value| with(json!([say("hi")]), more);
-    let tool = |name: &str, more: Value| {
-        let mut spec = json!({"name": name, "inputSchema": {"json": {"type": "object"}}});
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        json!({"toolConfig": {"tools": [{"toolSpec": spec}]}})
-    };
-    let call = |id: &str| {
-        turn("assistant", json!([{"toolUse": {"toolUseId": id, "name": "f", "input": {}}}]))
-    };
-    let result = |id: &str| json!({"toolResult": {"toolUseId": id, "content": [{"text": "42"}]}});
-    let image = |format: &str, bytes: &[u8]| json!({"image": {"format": format, "source": {"bytes": STANDARD.encode(bytes)}}});
-    let document = |name: &str| json!({"document": {"format": "txt", "name": name, "source": {"bytes": "aGk="}}});
-    let png = b"\x89PNG\r\n\x1a\n0000000000000000";
-    vec![
-        (nova, plain(json!({"surprise": 1})), "#: extraneous key [surprise] is not permitted"),
-        (
-            nova,
-            with(json!([{"role": "user"}]), json!({})),
-            "#/messages/0: required key [content] not found",
-        ),
-        (nova, with(json!("hi"), json!({})), "#/messages: expected type: JSONArray, found: String"),
-        (
-            nova,
-            with(json!([turn("user", json!([{"text": 1}]))]), json!({})),
-            "#/messages/0/content/0/text: expected type: String, found: Integer",
-        ),
-        (nova, json!({}), "must contain at least one message"),
-        (
-            nova,
-            with(json!([turn("user", json!([]))]), json!({})),
-            "The content field in the Message object at messages.0 is empty",
-        ),
-        (
-            nova,
-            with(json!([say(" \n")]), json!({})),
-            "The text field in the ContentBlock object at messages.0.content.0 is blank",
-        ),
-        (
-            nova,
-            with(json!([say("a"), say("b")]), json!({})),
-            "A conversation must alternate between user and assistant roles",
-        ),
-        (
-            nova,
-            with(json!([turn("assistant", json!([{"text": "a"}])), say("b")]), json!({})),
-            "A conversation must start with a user message",
-        ),
-        (
-            nova,
-            with(json!([say("a"), turn("assistant", json!([{"text": "b"}]))]), json!({})),
-            "A conversation must end with a user message",
-        ),
-        (
-            "us.anthropic.claude-sonnet-5",
-            with(json!([say("a"), turn("assistant", json!([{"text": "b"}]))]), json!({})),
-            "does not support assistant message prefill",
-        ),
-        (
-            nova,
-            with(json!([turn("robot", json!([{"text": "a"}]))]), json!({})),
-            "enum value set: [user,assistant,system]",
-        ),
-        (
-            nova,
-            plain(json!({"inferenceConfig": {"temperature": 1.5}})),
-            "'inferenceConfig.temperature' failed to satisfy constraint: Member must have value less than or equal to 1",
-        ),
-        (
-            nova,
-            plain(json!({"inferenceConfig": {"topP": -0.1}})),
-            "Member must have value greater than or equal to 0",
-        ),
-        (nova, plain(json!({"inferenceConfig": {"maxTokens": 0}})), "'inferenceConfig.maxTokens'"),
-        (
-            nova,
-            plain(json!({"inferenceConfig": {"maxTokens": 999_999}})),
-            "exceeds the model limit of 10000",
-        ),
-        (
-            nova,
-            plain(json!({"inferenceConfig": {"stopSequences": [""]}})),
-            "stopSequences.1.member",
-        ),
-        (
-            claude,
-            plain(json!({"inferenceConfig": {"stopSequences": [" "]}})),
-            "each stop sequence must contain non-whitespace",
-        ),
-        (
-            claude,
-            plain(json!({"inferenceConfig": {"temperature": 0.5, "topP": 0.5}})),
-            "cannot both be specified",
-        ),
-        (
-            "us.anthropic.claude-opus-5",
-            plain(json!({"inferenceConfig": {"temperature": 0.5}})),
-            "`temperature` is deprecated for this model",
-        ),
-        (
-            "us.anthropic.claude-opus-5",
-            plain(
-                json!({"additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 2000}}}),
-            ),
-            "thinking.type.enabled",
-        ),
-        (
-            claude,
-            plain(
-                json!({"additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 10}}}),
-            ),
-            "greater than or equal to 1024",
-        ),
-        (
-            claude,
-            plain(
-                json!({"inferenceConfig": {"maxTokens": 2000}, "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 2000}}}),
-            ),
-            "`max_tokens` must be greater than",
-        ),
-        (
-            "global.openai.gpt-6-sol",
-            plain(json!({"inferenceConfig": {"maxTokens": 5}})),
-            "Expected a value >= 16",
-        ),
-        (
-            "global.xai.grok-4.7",
-            plain(json!({"inferenceConfig": {"stopSequences": ["x"]}})),
-            "doesn't support the stopSequences field",
-        ),
-        (
-            nova,
-            with(json!([turn("user", json!([image("jpeg", png)]))]), json!({})),
-            "appears to be a image/png image",
-        ),
-        (
-            nova,
-            with(
-                json!([turn("user", json!([image("png", b"nothing like an image at all")]))]),
-                json!({}),
-            ),
-            "Could not process image",
-        ),
-        (
-            nova,
-            with(
-                json!([turn(
-                    "user",
-                    json!([{"image": {"format": "png", "source": {"bytes": "%%%"}}}])
-                )]),
-                json!({}),
-            ),
-            "not valid base64",
-        ),
-        (
-            nova,
-            with(
-                json!([turn(
-                    "user",
-                    json!([{"image": {"format": "bmp", "source": {"bytes": "aGk="}}}])
-                )]),
-                json!({}),
-            ),
-            "enum value set: [png,jpeg,gif,webp]",
-        ),
-        (
-            claude,
-            with(
-                json!([say("a"), turn("assistant", json!([image("png", png)])), say("b")]),
-                json!({}),
-            ),
-            "only supported in a message with the user role",
-        ),
-        (
-            "us.amazon.nova-micro-v1:0",
-            with(json!([turn("user", json!([image("png", png)]))]), json!({})),
-            "doesn't support the image content block",
-        ),
-        (
-            claude,
-            with(
-                json!([turn(
-                    "user",
-                    json!([{"video": {"format": "mp4", "source": {"bytes": "aGk="}}}, {"text": "a"}])
-                )]),
-                json!({}),
-            ),
-            "doesn't support the video content block",
-        ),
-        (
-            claude,
-            with(
-                json!([turn(
-                    "user",
-                    json!([{"image": {"format": "png", "source": {"s3Location": {"uri": "s3://b/k"}}}}])
-                )]),
-                json!({}),
-            ),
-            "doesn't support the s3Uri field",
-        ),
-        (
-            nova,
-            with(json!([turn("user", json!([document("notes")]))]), json!({})),
-            "must also have a text block",
-        ),
-        (
-            nova,
-            with(json!([turn("user", json!([document("no_tes.txt"), {"text": "a"}]))]), json!({})),
-            "The document name can only contain",
-        ),
-        (
-            nova,
-            plain(json!({"toolConfig": {"tools": []}})),
-            "'toolConfig.tools' failed to satisfy constraint",
-        ),
-        (
-            nova,
-            plain(tool("bad name", json!({}))),
-            "Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+",
-        ),
-        (nova, plain(tool(&"x".repeat(65), json!({}))), "less than or equal to 64"),
-        (nova, plain(tool("f", json!({"description": ""}))), "toolSpec.description"),
-        (
-            nova,
-            plain(tool("f", json!({"inputSchema": {"json": {"type": "string"}}}))),
-            "must be one of the following: object",
-        ),
-        (
-            llama,
-            plain(
-                json!({"toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}], "toolChoice": {"any": {}}}}),
-            ),
-            "doesn't support the toolConfig.toolChoice.any field",
-        ),
-        (
-            nova,
-            with(json!([say("a"), call("t1"), turn("user", json!([result("t1")]))]), json!({})),
-            "The toolConfig field must be defined",
-        ),
-        (
-            nova,
-            with(json!([say("a"), call("t1"), say("b")]), tool("f", json!({}))),
-            "Expected toolResult blocks at messages.2.content for the following Ids: t1",
-        ),
-        (
-            nova,
-            with(json!([turn("user", json!([result("t1")]))]), tool("f", json!({}))),
-            "exceeds the number of toolUse blocks of previous turn",
-        ),
-        (
-            nova,
-            with(
-                json!([say("a"), call("bad id!"), turn("user", json!([result("bad id!")]))]),
-                tool("f", json!({})),
-            ),
-            "toolUseId' failed to satisfy constraint",
-        ),
-        (
-            llama,
-            with(
-                json!([
-                    say("a"),
-                    call("t1"),
-                    turn("user", json!([result("t1"), {"text": "and?"}]))
-                ]),
-                tool("f", json!({})),
-            ),
-            "cannot be provided in the same turn",
-        ),
-        (
-            "mistral.mistral-7b-instruct-v0:2",
-            plain(tool("f", json!({}))),
-            "doesn't support tool use",
-        ),
-        (
-            "mistral.mistral-7b-instruct-v0:2",
-            plain(json!({"system": [{"text": "s"}]})),
-            "doesn't support system messages",
-        ),
-        (
-            llama,
-            plain(json!({"system": [{"text": "s"}, {"cachePoint": {"type": "default"}}]})),
-            "did not allow prompt caching",
-        ),
-        (
-            claude,
-            with(
-                json!([
-                    say("a"),
-                    turn(
-                        "assistant",
-                        json!([{"reasoningContent": {"reasoningText": {"text": "t"}}}, {"text": "b"}])
-                    ),
-                    say("c")
-                ]),
-                json!({}),
-            ),
-            "signature: Field required",
-        ),
-        (
-            nova,
-            with(
-                json!([
-                    say("a"),
-                    turn(
-                        "assistant",
-                        json!([{"reasoningContent": {"reasoningText": {"text": "t", "signature": "s"}}}, {"text": "b"}])
-                    ),
-                    say("c")
-                ]),
-                json!({}),
-            ),
-            "reasoningText.signature",
-        ),
-        (
-            "meta.llama3-8b-instruct-v1:0",
-            with(json!([say(&"word ".repeat(9_000))]), json!({})),
-            "Input is too long for requested model",
-        ),
-        (claude, with(json!([say(&"word ".repeat(200_000))]), json!({})), "prompt is too long:"),
-        (claude, plain(json!({"requestMetadata": {"a": "*"}})), "requestMetadata.a"),
-        ("amazon.titan-embed-text-v2:0", plain(json!({})), "doesn't support the Converse API"),
-        (
-            "anthropic.claude-sonnet-5",
-            plain(json!({})),
-            "on-demand throughput isn\u{2019}t supported",
-        ),
-    ]
+/// Requests that must be refused: model, body, and part of the message. A line of `refused.jsonl`
+/// is a test; only what would be too long for a line is written here.
+fn refused() -> Vec<(String, Value, String)> {
+    let text = |row: &Value, key: &str| row[key].as_str().expect("a string").to_owned();
+    let rows = include_str!("refused.jsonl").lines().map(|line| {
+        let row: Value = serde_json::from_str(line).expect("a row");
+        (text(&row, "model"), row["body"].clone(), text(&row, "refused"))
+    });
+    let long = |words: usize| json!({"messages": [{"role": "user", "content": [{"text": "word ".repeat(words)}]}]});
+    let claude = "us.anthropic.claude-sonnet-4-5-20250929-v1:0".to_owned();
+    let llama = "meta.llama3-8b-instruct-v1:0".to_owned();
+    let nova = "us.amazon.nova-micro-v1:0".to_owned();
+    rows.chain([
+        (claude, long(200_000), "prompt is too long:".to_owned()),
+        (llama, long(9_000), "Input is too long for requested model".to_owned()),
+        (nova, long(120_000), "Input Tokens Exceeded".to_owned()),
+    ])
+    .collect()
 }
 
 #[tokio::test]
@@ -458,7 +133,7 @@ async fn what_bedrock_refuses_is_refused_in_its_words() {
             let answer = post(emulator.addr(), &format!("/model/{model}/{operation}"), &body);
             assert!((400..404).contains(&answer.status), "{model} {expected}: {answer:?}");
             assert!(
-                answer.message().contains(expected),
+                answer.message().contains(&expected),
                 "{model}: {} instead of {expected}",
                 answer.message()
             );
@@ -525,6 +200,24 @@ async fn slow_answers_are_slow_and_resets_are_resets() {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{operation}");
         assert!(bytes.starts_with(b"HTTP/1.1 200"), "it begins well");
     }
+    // Half a body, then the end: shorter than announced.
+    let path = "/model/emulator.cut-1/converse";
+    let mut socket = open(addr, "POST", path, &BEARER, hello().to_string().as_bytes());
+    let mut bytes = Vec::new();
+    socket.read_to_end(&mut bytes).expect("a clean end");
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let announced = head
+        .to_lowercase()
+        .split_once("content-length: ")
+        .unwrap()
+        .1
+        .lines()
+        .next()
+        .unwrap()
+        .parse::<usize>()
+        .unwrap();
+    assert_eq!(body.len(), announced / 2);
     let big = post(addr, "/model/emulator.oversized-0/converse-stream", &hello());
     assert_eq!(big.body[..4], 0xffff_fff0_u32.to_be_bytes());
     emulator.stop().await;
@@ -576,4 +269,31 @@ async fn stopping_frees_the_port_even_under_a_stalled_stream() {
     socket.read_exact(&mut first).expect("the head");
     emulator.stop().await;
     assert!(std::net::TcpListener::bind(addr).is_ok(), "the port is free");
+}
+
+#[test]
+fn it_starts_inside_an_actix_system_and_outside_of_any() {
+    let serves = async || {
+        let emulator = start().await;
+        assert_eq!(post(emulator.addr(), NOVA, &hello()).status, 200);
+        let (addr, handle) = (emulator.addr(), emulator.handle());
+        emulator.stop().await;
+        handle.stop(false).await;
+        assert!(std::net::TcpStream::connect(addr).is_err(), "nobody listens any more");
+    };
+    actix_rt::System::new().block_on(serves());
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(serves());
+}
+
+#[tokio::test]
+async fn the_journal_forgets_the_oldest_calls() {
+    let emulator = start_with(Options { journal_size: 3, ..Options::default() }).await;
+    for _ in 0..5 {
+        post(emulator.addr(), NOVA, &hello());
+    }
+    let numbers: Vec<u64> = emulator.journal().calls().iter().map(|call| call.number).collect();
+    assert_eq!(numbers, [3, 4, 5]);
+    emulator.stop().await;
 }

@@ -9,7 +9,7 @@ use super::{
     tokens,
 };
 use crate::{
-    json::sorted,
+    json::{canonical, sorted},
     models::{Family, Model},
 };
 
@@ -226,7 +226,8 @@ pub(crate) fn call_id(model: &Model, name: &str, body: &Value, index: usize) -> 
     if model.family == Family::Kimi {
         return format!("functions.{name}:{index}");
     }
-    let digest = Sha256::digest(format!("{body}/{name}/{index}").as_bytes());
+    let said = canonical(body.get("messages").unwrap_or(&Value::Null));
+    let digest = Sha256::digest(format!("{said}/{name}/{index}").as_bytes());
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let id: String =
         digest.iter().take(22).map(|byte| char::from(ALPHABET[usize::from(byte & 63)])).collect();

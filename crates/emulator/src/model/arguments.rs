@@ -4,7 +4,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    accepts::accepts,
     facts::{Facts, Kind, positions},
+    lexicon::words_of,
     strings,
 };
 use crate::json::{items, text};
@@ -14,7 +16,23 @@ const DEPTH: usize = 12;
 
 /// A value for `schema` with what `said` offers; `names` (of tools) are no values.
 pub(crate) fn build(schema: &Value, said: &str, names: &[&str]) -> Value {
+    let mut names = names.to_vec();
+    parameters(schema, &mut names);
+    let names = names.as_slice();
     Builder { root: schema, facts: Facts::of(said, names), names }.value(schema, None, DEPTH)
+}
+
+/// The names of all parameters; they stand in the text for themselves, not for values.
+fn parameters<'a>(schema: &'a Value, names: &mut Vec<&'a str>) {
+    match schema {
+        Value::Object(members) => {
+            let own = members.get("properties").and_then(Value::as_object);
+            names.extend(own.into_iter().flat_map(Map::keys).map(String::as_str));
+            members.values().for_each(|member| parameters(member, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| parameters(item, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 struct Builder<'a> {
@@ -39,8 +57,14 @@ impl Builder<'_> {
                 return self.variant(variants, name, depth);
             }
         }
+        let given = name.and_then(|name| self.facts.named_json(name));
+        if let Some(given) =
+            given.filter(|given| accepts(schema, given, &|part| self.resolved(part)))
+        {
+            return given;
+        }
         match self.kind(schema, name) {
-            "object" => self.object(schema, name, depth),
+            "object" => self.object(schema, depth),
             "array" => self.array(schema, name, depth),
             "integer" => self.number(schema, name, true),
             "number" => self.number(schema, name, false),
@@ -152,16 +176,24 @@ impl Builder<'_> {
         }
     }
 
-    fn object(&mut self, schema: &Value, name: Option<&str>, depth: usize) -> Value {
+    fn object(&mut self, schema: &Value, depth: usize) -> Value {
         let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-            let given = name.and_then(|name| self.facts.named_json(name));
-            return given.filter(Value::is_object).unwrap_or_else(|| json!({}));
+            return json!({});
         };
         let required: Vec<&str> =
             items(schema, "required").iter().filter_map(Value::as_str).collect();
         let wanted = |key: &str, builder: &Self| {
             let named = || builder.facts.clone().named(key).is_some();
-            required.contains(&key) || named() || builder.facts.named_json(key).is_some()
+            // An optional choice is made when one of its values is in the text.
+            let said = || {
+                let values = properties.get(key).map(|property| items(property, "enum"));
+                values
+                    .unwrap_or_default()
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .any(|value| !positions(builder.facts.text, value).is_empty())
+            };
+            required.contains(&key) || named() || said() || builder.facts.named_json(key).is_some()
         };
         let mut keys: Vec<&String> = properties.keys().filter(|key| wanted(key, self)).collect();
         if keys.is_empty() && required.is_empty() && schema.get("required").is_none() {
@@ -185,11 +217,7 @@ impl Builder<'_> {
     fn array(&mut self, schema: &Value, name: Option<&str>, depth: usize) -> Value {
         let any = json!({});
         let item = self.resolved(schema.get("items").unwrap_or(&any));
-        let given = name.and_then(|name| self.facts.named_json(name));
-        let mut values = match given {
-            Some(Value::Array(values)) => values,
-            _ => self.listed(&item, name, depth),
-        };
+        let mut values = self.listed(&item, name, depth);
         let bound = |key: &str| {
             schema.get(key).and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok())
         };
@@ -222,6 +250,9 @@ impl Builder<'_> {
 
     /// Items for an array, as many as the text lists.
     fn listed(&mut self, item: &Value, name: Option<&str>, depth: usize) -> Vec<Value> {
+        if ["const", "anyOf", "oneOf"].iter().any(|key| item.get(*key).is_some()) {
+            return vec![self.value(item, None, depth)];
+        }
         if item.get("enum").is_some() {
             let values = items(item, "enum");
             let said = self.facts.text;
@@ -235,21 +266,27 @@ impl Builder<'_> {
             return if named.is_empty() { values.iter().take(1).cloned().collect() } else { named };
         }
         match self.kind(item, None) {
-            "integer" | "number" => {
+            kind @ ("integer" | "number") => {
                 let found = self.facts.take_all(Kind::Number);
-                let integer = text(item, "type") == "integer";
+                let integer = kind == "integer";
                 found.iter().map(|found| strings::number(item, Some(found), integer)).collect()
             }
             "object" => self.objects(item, depth),
             "string" => {
                 let mut found = name.map(|name| self.tail(name)).unwrap_or_default();
-                for kind in [Kind::Quoted, Kind::Name] {
+                for kind in [Kind::Quoted, Kind::Code, Kind::Name] {
                     if found.is_empty() {
                         found = self.facts.take_all(kind);
                     }
                 }
                 if found.is_empty() {
                     found.push(self.facts.topic());
+                }
+                if strings::is_special(item) {
+                    found.retain(|value| strings::fits(item, value));
+                    if found.is_empty() {
+                        found.push(strings::special(item, self.facts.text));
+                    }
                 }
                 found.into_iter().map(|value| Value::from(strings::fit(item, value))).collect()
             }
@@ -326,10 +363,20 @@ impl Builder<'_> {
         if strings::is_special(schema) {
             return strings::special(schema, self.facts.text);
         }
-        let found = self.facts.take(&[Kind::Quoted, Kind::Name]);
+        let kinds = match name.is_some_and(is_code) {
+            true => [Kind::Quoted, Kind::Code, Kind::Name],
+            false => [Kind::Quoted, Kind::Name, Kind::Code],
+        };
+        let found = self.facts.take(&kinds);
         let value = found.filter(accepts).unwrap_or_else(|| self.facts.topic());
         strings::fit(schema, value)
     }
+}
+
+/// Whether a parameter's name promises an address, a date or an identifier.
+fn is_code(name: &str) -> bool {
+    const WORDS: &str = "id code number date time day when start end email mail url uri link key ref sku order version phone zip";
+    words_of(name).iter().any(|word| WORDS.split(' ').any(|own| own == word))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a text says that an argument could be made of: quoted strings, numbers, names, and the
 //! words that stand beside the name of a parameter.
 
+use regex_lite::Regex;
 use serde_json::Value;
 
 use super::lexicon::{is_stop_word, is_verb, words_of};
@@ -20,6 +21,8 @@ pub(crate) struct Fact {
 pub(crate) enum Kind {
     Quoted,
     Number,
+    /// Addresses, dates, times and identifiers such as `A-1234`.
+    Code,
     /// Capitalised words.
     Name,
 }
@@ -33,10 +36,13 @@ pub(crate) struct Facts<'a> {
 }
 
 /// Words that may stand between a parameter and its value.
-const LINKS: [&str; 14] = [
+const LINKS: [&str; 17] = [
     "is", "of", "to", "as", "be", "are", "equals", "equal", "being", "called", "named", "value",
-    "set", "with",
+    "set", "with", "should", "must", "shall",
 ];
+
+/// Those of them after which any word is a value.
+const FIRM: [&str; 7] = ["equals", "equal", "called", "named", "set", "should", "must"];
 
 impl<'a> Facts<'a> {
     /// Finds the facts of `text`; spans inside `names` (of tools) are no values.
@@ -46,16 +52,16 @@ impl<'a> Facts<'a> {
         let mut taken: Vec<(usize, usize)> =
             all.iter().map(|fact| (fact.start, fact.end)).collect();
         for name in names {
-            taken.extend(text.match_indices(name).map(|(at, found)| (at, at + found.len())));
+            taken.extend(positions(text, name).into_iter().map(|at| (at, at + name.len())));
         }
         let free = |fact: &Fact, taken: &[(usize, usize)]| {
             !taken.iter().any(|(start, end)| fact.start < *end && *start < fact.end)
         };
-        let numbers: Vec<Fact> =
-            numbers(text).into_iter().filter(|fact| free(fact, &taken)).collect();
-        taken.extend(numbers.iter().map(|fact| (fact.start, fact.end)));
-        all.extend(numbers);
-        all.extend(capitalised(text).into_iter().filter(|fact| free(fact, &taken)));
+        for found in [codes(text), numbers(text), capitalised(text)] {
+            let found: Vec<Fact> = found.into_iter().filter(|fact| free(fact, &taken)).collect();
+            taken.extend(found.iter().map(|fact| (fact.start, fact.end)));
+            all.extend(found);
+        }
         all.sort_by_key(|fact| fact.start);
         let used = vec![false; all.len()];
         Self { text, all, used }
@@ -148,7 +154,7 @@ impl<'a> Facts<'a> {
     /// The value right after byte `at`, past links and punctuation, with its own start.
     fn value_after(&self, at: usize) -> Option<(usize, String)> {
         let mut position = at;
-        let mut linked = false;
+        let (mut linked, mut firm) = (false, false);
         for _ in 0..5 {
             let rest = self.text.get(position..)?;
             let skipped = rest.len()
@@ -183,10 +189,11 @@ impl<'a> Facts<'a> {
             let lower = word.to_lowercase();
             if LINKS.contains(&lower.as_str()) && !linked {
                 position += word.len();
+                firm |= FIRM.contains(&lower.as_str());
                 continue;
             }
             let common = is_stop_word(&lower) || is_verb(&lower);
-            return (linked || !common).then(|| (position, word.to_owned()));
+            return (linked || firm || !common).then(|| (position, word.to_owned()));
         }
         None
     }
@@ -196,8 +203,16 @@ impl<'a> Facts<'a> {
 fn spellings(parameter: &str) -> Vec<String> {
     let spoken = words_of(parameter).join(" ");
     let mut all = vec![parameter.to_owned()];
+    let words = words_of(parameter);
     if spoken != parameter.to_lowercase() {
         all.push(spoken);
+    }
+    // An order_id is spoken of as the order.
+    if let Some(("id" | "name" | "number" | "code" | "key", rest)) =
+        words.split_last().map(|(last, rest)| (last.as_str(), rest))
+        && !rest.is_empty()
+    {
+        all.push(rest.join(" "));
     }
     all
 }
@@ -258,6 +273,19 @@ fn quoted(text: &str) -> Vec<Fact> {
         from = end;
     }
     found
+}
+
+fn codes(text: &str) -> Vec<Fact> {
+    const FORMS: &str = r"https?://[^\s<>\x22')]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\d{4}-\d{2}-\d{2}(?:T[\d:.]+(?:Z|[+-]\d{2}:\d{2})?)?|\b\d{1,2}:\d{2}(?::\d{2})?\b|\b[A-Za-z]+[-_]?\d[\w-]*";
+    let Ok(forms) = Regex::new(FORMS) else { return Vec::new() };
+    forms
+        .find_iter(text)
+        .map(|found| {
+            let value = found.as_str().trim_end_matches(['.', ',', ';', ':', '?', '!', '-']);
+            let end = found.start() + value.len();
+            Fact { start: found.start(), end, kind: Kind::Code, value: value.to_owned() }
+        })
+        .collect()
 }
 
 fn numbers(text: &str) -> Vec<Fact> {
@@ -362,7 +390,8 @@ mod tests {
             ("the max count is -7.5!", "maxCount", Some("-7.5")),
             ("give me the city and the count", "city", None),
             ("colour=teal;", "colour", Some("teal")),
-            ("unit should be celsius", "unit", None),
+            ("unit should be celsius", "unit", Some("celsius")),
+            ("look up order A-1234 for bob@example.com", "order_id", Some("A-1234")),
         ] {
             assert_eq!(named(text, parameter).as_deref(), expected, "{text} / {parameter}");
         }

@@ -48,7 +48,7 @@ pub(crate) fn words_of(identifier: &str) -> Vec<String> {
 /// The meaningful words of prose, in lower case.
 pub(crate) fn content_words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| word.chars().count() > 2)
+        .filter(|word| word.chars().count() > 1)
         .map(str::to_lowercase)
         .filter(|word| !is_stop_word(word))
 }

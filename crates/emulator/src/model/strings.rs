@@ -96,7 +96,8 @@ pub(super) fn number(schema: &Value, found: Option<&str>, integer: bool) -> Valu
     let most = bound("maximum").or_else(|| bound("exclusiveMaximum").map(|bound| bound - step));
     let start =
         found.and_then(|text| text.parse::<f64>().ok()).or_else(|| bound("default")).unwrap_or(1.0);
-    let mut value = if integer { start.trunc() } else { start };
+    // Beyond 53 bits a whole number would be written as a fraction.
+    let mut value = if integer { start.trunc().clamp(-9e15, 9e15) } else { start };
     if let Some(most) = most {
         value = value.min(if integer { most.floor() } else { most });
     }
@@ -108,7 +109,7 @@ pub(super) fn number(schema: &Value, found: Option<&str>, integer: bool) -> Valu
         value = if least.is_some_and(|least| below < least) { below + multiple } else { below };
     }
     // Whole numbers are written without a fraction, whatever the schema calls them.
-    if value.fract() == 0.0 && value.abs() < 9e15 {
+    if value.fract() == 0.0 && value.abs() <= 9e15 {
         let whole = value as i64;
         return Value::from(whole);
     }

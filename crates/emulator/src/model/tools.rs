@@ -11,6 +11,7 @@ use super::{
     facts::{Facts, Kind, positions},
     lexicon::{content_words, words_of},
     prompt::{Choice, Prompt, Tool},
+    relevance::{name_words, score, spoken, stem},
 };
 use crate::json::{items, text};
 
@@ -57,7 +58,7 @@ fn chosen<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
             }
             calls
         }
-        Choice::Auto if answering => Vec::new(),
+        Choice::Auto if answering => sequel(prompt),
         Choice::Auto => requested(prompt),
     }
 }
@@ -67,6 +68,20 @@ fn forced<'a>(prompt: &Prompt<'a>, tool: Tool<'a>) -> Vec<Call<'a>> {
     let results = prompt.results.iter().map(|result| result.said.as_str());
     let said: Vec<&str> = std::iter::once(prompt.asked.as_str()).chain(results).collect();
     vec![Call { tool, said: said.join("\n") }]
+}
+
+/// A tool that the text named for later, when it has the result it needs.
+fn sequel<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
+    mentions(&prompt.tools, &prompt.asked)
+        .into_iter()
+        .filter_map(|(_, index)| prompt.tools.get(index))
+        .find(|tool| !prompt.called.contains(&tool.name))
+        .map(|tool| {
+            let results = prompt.results.iter().map(|result| result.said.as_str());
+            Call { tool: *tool, said: results.collect::<Vec<_>>().join("\n") }
+        })
+        .into_iter()
+        .collect()
 }
 
 /// What the user's text asks for by itself.
@@ -91,14 +106,34 @@ fn requested<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
     if best == 0 && !told.iter().any(|phrase| lower.contains(phrase)) {
         return Vec::new();
     }
-    // Two tools that fit equally well by their names are both meant.
-    scored.retain(|(score, _)| *score == best);
-    let several = best >= 4 && lower.contains(" and ");
-    scored.truncate(if several { MOST } else { 1 });
-    if scored.len() > 1 {
-        return scored.into_iter().map(|(_, tool)| Call { tool, said: asked.to_owned() }).collect();
+    let mut several: Vec<(usize, Call<'a>)> = prompt
+        .tools
+        .iter()
+        .filter(|_| best > 0)
+        .filter_map(|tool| {
+            let (at, said) = part_for(tool, asked)?;
+            Some((at, Call { tool: *tool, said }))
+        })
+        .collect();
+    several.sort_by_key(|(at, _)| *at);
+    // Each of them has a part of the sentence to itself.
+    if several.len() > 1 {
+        return several.into_iter().map(|(_, call)| call).collect();
     }
-    scored.into_iter().flat_map(|(_, tool)| repeated(tool, asked, &names(prompt))).collect()
+    scored.retain(|(score, _)| *score == best);
+    let tool = scored.first().map(|(_, tool)| *tool);
+    tool.map(|tool| repeated(tool, asked, &names(prompt))).unwrap_or_default()
+}
+
+/// The part of a compound sentence that a word of the tool's own name stands in, and which it is.
+fn part_for(tool: &Tool<'_>, asked: &str) -> Option<(usize, String)> {
+    let named = name_words(tool);
+    let parts: Vec<&str> =
+        asked.split([';', '?', '\n', ',']).flat_map(|part| part.split(" and ")).collect();
+    let fits =
+        |part: &&str| content_words(&spoken(part)).map(stem).any(|word| named.contains(&word));
+    let at = parts.iter().position(fits).filter(|_| parts.len() > 1)?;
+    parts.get(at).map(|part| (at, (*part).to_owned()))
 }
 
 /// Where tools are named: byte offset and index of the tool, in the order of the text.
@@ -141,17 +176,25 @@ fn by_mention<'a>(prompt: &Prompt<'a>, asked: &str, mentions: &[(usize, usize)])
         return tool.map(|tool| repeated(tool, asked, &names)).unwrap_or_default();
     }
     let mut calls: Vec<Call<'a>> = Vec::new();
+    let mut waiting = BTreeSet::new();
     for (position, (at, index)) in mentions.iter().enumerate() {
         let end = mentions.get(position + 1).map_or(asked.len(), |(next, _)| *next);
         let (Some(part), Some(tool)) = (asked.get(*at..end), tool_at(*index)) else { continue };
-        let bare = !Facts::of(part, &names).all.is_empty() || !takes_values(tool.schema);
+        let bare = has_values(part, tool.schema, &names) || !takes_values(tool.schema);
+        // What works on the result of an earlier call has to wait for it.
+        let later = !calls.is_empty()
+            && ["result", "output", "answer"].iter().any(|word| !positions(part, word).is_empty());
+        if later {
+            waiting.insert(*index);
+            continue;
+        }
         let repeated = calls.iter().any(|call| call.tool.name == tool.name && call.said == part);
         if bare && !repeated {
             calls.push(Call { tool, said: part.to_owned() });
         }
     }
     let covered: BTreeSet<&str> = calls.iter().map(|call| call.tool.name).collect();
-    let missing = distinct.iter().filter_map(|index| tool_at(*index));
+    let missing = distinct.difference(&waiting).filter_map(|index| tool_at(*index));
     let missing: Vec<Tool<'a>> = missing.filter(|tool| !covered.contains(tool.name)).collect();
     for tool in missing {
         calls.push(Call { tool, said: asked.to_owned() });
@@ -166,11 +209,13 @@ fn by_mention<'a>(prompt: &Prompt<'a>, asked: &str, mentions: &[(usize, usize)])
 fn repeated<'a>(tool: Tool<'a>, asked: &str, names: &[&str]) -> Vec<Call<'a>> {
     let whole = || vec![Call { tool, said: asked.to_owned() }];
     let required = items(tool.schema, "required").iter().filter_map(Value::as_str);
-    let wanted: Vec<&str> = required
+    let parameters: Vec<&str> = required.collect();
+    let wanted: Vec<&str> = parameters
+        .iter()
         .filter_map(|name| tool.schema.pointer(&format!("/properties/{name}/type"))?.as_str())
         .collect();
     let kinds: &[Kind] = match wanted.first() {
-        Some(&"string") if wanted.len() == 1 => &[Kind::Quoted, Kind::Name],
+        Some(&"string") if wanted.len() == 1 => &[Kind::Quoted, Kind::Code, Kind::Name],
         Some(&("integer" | "number"))
             if wanted.iter().all(|kind| matches!(*kind, "integer" | "number")) =>
         {
@@ -179,7 +224,7 @@ fn repeated<'a>(tool: Tool<'a>, asked: &str, names: &[&str]) -> Vec<Call<'a>> {
         _ => return whole(),
     };
     let facts = Facts::of(asked, names);
-    let lists = kinds.iter().map(|kind| listed(&facts, *kind));
+    let lists = kinds.iter().map(|kind| listed(&facts, *kind, &parameters));
     let Some(values) = lists.into_iter().find(|values| values.len() > 1) else { return whole() };
     if values.len() % wanted.len() != 0 || values.len() == wanted.len() {
         return whole();
@@ -201,36 +246,14 @@ fn repeated<'a>(tool: Tool<'a>, asked: &str, names: &[&str]) -> Vec<Call<'a>> {
 }
 
 /// Spans of the facts of `kind` that stand in one list (`a, b and c`).
-fn listed(facts: &Facts<'_>, kind: Kind) -> Vec<(usize, usize)> {
+fn listed(facts: &Facts<'_>, kind: Kind, parameters: &[&str]) -> Vec<(usize, usize)> {
     let spans =
         facts.all.iter().filter(|fact| fact.kind == kind).map(|fact| (fact.start, fact.end));
     let mut best: Vec<(usize, usize)> = Vec::new();
     let mut run: Vec<(usize, usize)> = Vec::new();
     for span in spans {
         let joined = run.last().is_some_and(|(_, end)| {
-            let between = facts.text.get(*end..span.0).unwrap_or_default().trim();
-            let separators = [
-                "and",
-                ",",
-                ", and",
-                "&",
-                "or",
-                "and in",
-                "and for",
-                ", and for",
-                "and then",
-                "and also",
-                "+",
-                "*",
-                "x",
-                "plus",
-                "times",
-                "and the",
-                "and what about",
-                "vs",
-                "versus",
-            ];
-            separators.contains(&between)
+            joins(facts.text.get(*end..span.0).unwrap_or_default(), parameters)
         });
         if !joined {
             run.clear();
@@ -243,55 +266,27 @@ fn listed(facts: &Facts<'_>, kind: Kind) -> Vec<(usize, usize)> {
     best
 }
 
-/// How well a tool fits a text: words of its name count double.
-fn score(tool: &Tool<'_>, asked: &str) -> usize {
-    let said: BTreeSet<String> = content_words(asked).map(stem).collect();
-    let named: BTreeSet<String> = words_of(tool.name)
-        .into_iter()
-        .flat_map(|word| content_words(&word).collect::<Vec<_>>())
-        .map(stem)
-        .collect();
-    let described: BTreeSet<String> = content_words(tool.description).map(stem).collect();
-    let parameters = tool.schema.get("properties").and_then(Value::as_object);
-    let parameters: BTreeSet<String> = parameters
-        .into_iter()
-        .flat_map(|map| map.keys())
-        .flat_map(|key| words_of(key))
-        .map(stem)
-        .collect();
-    let by_name = named.intersection(&said).filter(|word| !is_generic(word)).count();
-    let by_description = described.intersection(&said).count();
-    let by_parameter = parameters.intersection(&said).filter(|word| word.len() > 2).count();
-    // One word in common with a description is chance.
-    let weak = by_description + by_parameter;
-    by_name * 2 + if weak > 1 || by_name > 0 { weak } else { 0 }
+/// Whether `between` only joins what stands around it; it may repeat the parameter.
+fn joins(between: &str, parameters: &[&str]) -> bool {
+    const JOINTS: &str = "and or & , + * x plus times by versus vs";
+    const FILLERS: &str = "with in for the of at once also then again about what how another";
+    let spaced = between.replace(',', " , ");
+    let words: Vec<String> = spaced.split_whitespace().map(str::to_lowercase).collect();
+    let among = |set: &str, word: &str| set.split(' ').any(|own| own == word);
+    words.iter().any(|word| among(JOINTS, word))
+        && words.iter().all(|word| {
+            among(JOINTS, word) || among(FILLERS, word) || parameters.contains(&word.as_str())
+        })
 }
 
-/// Verbs that many tools share say nothing about which one is meant.
-fn is_generic(word: &str) -> bool {
-    matches!(
-        word,
-        "get"
-            | "set"
-            | "find"
-            | "list"
-            | "call"
-            | "run"
-            | "make"
-            | "show"
-            | "fetch"
-            | "data"
-            | "result"
-            | "final"
-            | "info"
-    )
-}
-
-fn stem(word: String) -> String {
-    match word.strip_suffix('s') {
-        Some(singular) if singular.len() > 2 && !singular.ends_with('s') => singular.to_owned(),
-        _ => word,
-    }
+/// Whether `part` brings something for the parameters of `schema`.
+fn has_values(part: &str, schema: &Value, names: &[&str]) -> bool {
+    let facts = Facts::of(part, names);
+    let properties = schema.get("properties").and_then(Value::as_object);
+    !facts.all.is_empty()
+        || properties.is_some_and(|properties| {
+            properties.keys().any(|name| facts.clone().named(name).is_some())
+        })
 }
 
 fn takes_values(schema: &Value) -> bool {
@@ -378,6 +373,23 @@ mod tests {
         check(
             "add 1 and 2, and add 30 and 40",
             json!([{"add": {"a": 1, "b": 2}}, {"add": {"a": 30, "b": 40}}]),
+        );
+        check(
+            "Tell me the weather for Rome and the zq of 'blip' 4",
+            json!([{"get_weather": {"location": "Rome"}}, {"zq_17x": {"vkx": "blip", "n": 4}}]),
+        );
+        check(
+            "Call get_weather for Oslo, then call zq_17x with the result",
+            json!([{"get_weather": {"location": "Oslo"}}]),
+        );
+    }
+
+    #[test]
+    fn arithmetic_is_understood() {
+        check("What is 3 + 12?", json!([{"add": {"a": 3, "b": 12}}]));
+        check(
+            "get_weather twice: once for Oslo and once for Lima",
+            json!([{"get_weather": {"location": "Oslo"}}, {"get_weather": {"location": "Lima"}}]),
         );
     }
 

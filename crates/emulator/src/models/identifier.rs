@@ -63,13 +63,13 @@ impl Models {
 
     fn profile(&self, prefix: &str, base: &str, region: Option<&str>) -> Result<Target, Refusal> {
         let model = self.find(base).ok_or_else(unknown)?;
+        alive(model)?;
         if !model.prefixes.iter().any(|own| own == prefix) {
             return Err(unknown());
         }
         if region.is_some_and(|region| !serves(prefix, region)) {
             return Err(unknown());
         }
-        alive(model)?;
         Ok(plain(model))
     }
 
@@ -210,6 +210,45 @@ mod tests {
             ("arn:aws:sagemaker:us-east-1:123456789012:endpoint/mine", "emulator.generic"),
         ] {
             assert_eq!(model(id).as_deref(), Ok(expected), "{id}");
+        }
+    }
+
+    #[test]
+    fn ids_behind_well_known_short_names_are_served_or_past_their_end() {
+        for id in [
+            "us.meta.llama3-1-70b-instruct-v1:0",
+            "us.meta.llama3-1-8b-instruct-v1:0",
+            "us.amazon.nova-pro-v1:0",
+            "us.amazon.nova-lite-v1:0",
+            "us.amazon.nova-micro-v1:0",
+            "mistral.mistral-7b-instruct-v0:2",
+            "mistral.mixtral-8x7b-instruct-v0:1",
+            "mistral.mistral-large-2407-v1:0",
+            "ai21.jamba-1-5-large-v1:0",
+            "ai21.jamba-1-5-mini-v1:0",
+            "amazon.titan-embed-text-v1",
+            "amazon.titan-embed-text-v2:0",
+            "cohere.embed-english-v3",
+            "cohere.embed-multilingual-v3",
+        ] {
+            assert!(model(id).is_ok(), "{id}: {:?}", model(id));
+        }
+        for id in [
+            "us.anthropic.claude-3-5-sonnet-20241022-v2:0",
+            "us.anthropic.claude-3-5-haiku-20241022-v1:0",
+            "us.anthropic.claude-3-opus-20240229-v1:0",
+            "anthropic.claude-3-sonnet-20240229-v1:0",
+            "anthropic.claude-3-haiku-20240307-v1:0",
+            "us.meta.llama3-2-90b-instruct-v1:0",
+            "us.meta.llama3-2-11b-instruct-v1:0",
+            "us.meta.llama3-2-3b-instruct-v1:0",
+            "us.meta.llama3-2-1b-instruct-v1:0",
+            "us.meta.llama3-1-405b-instruct-v1:0",
+            "cohere.command-r-v1:0",
+            "cohere.command-r-plus-v1:0",
+        ] {
+            let refusal = model(id).expect_err("past its end of life");
+            assert!(refusal.contains("end of its life"), "{id}: {refusal}");
         }
     }
 

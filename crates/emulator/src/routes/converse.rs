@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{Request, State};
+use super::{Request, State, invoke};
 use crate::{
     delivery::{Act, Reply},
     error::Refusal,
@@ -74,7 +74,8 @@ pub(super) fn count_tokens(
                     "Malformed input request, please reformat your input and try again.",
                 )
             })?;
-            tokens::of_request(&inner)
+            let native = inner.get("anthropic_version").is_some();
+            tokens::of_request(&if native { invoke::claude::question(&inner)? } else { inner })
         }
     };
     Ok(Reply::json(200, &json!({ "inputTokens": count.max(1) })))

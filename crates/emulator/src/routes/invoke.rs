@@ -1,6 +1,6 @@
 //! InvokeModel and InvokeModelWithResponseStream: the providers' own bodies.
 
-mod claude;
+pub(super) mod claude;
 mod embeddings;
 mod nova;
 

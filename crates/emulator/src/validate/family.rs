@@ -240,6 +240,8 @@ fn replayed(model: &Model, body: &Value) -> Result<(), Refusal> {
                 )));
             }
             (Family::Claude, _, _) => {}
+            // Behind an account's own model may stand anything.
+            _ if model.has("thoughts") => {}
             (_, _, Some(_)) => {
                 return Err(Refusal::validation(
                     "This model doesn't support the reasoningContent.reasoningText.signature field. Remove reasoningContent.reasoningText.signature and try again.",
@@ -298,12 +300,26 @@ fn caching(model: &Model, body: &Value) -> Result<(), Refusal> {
             "You invoked an unsupported model or your request did not allow prompt caching. See the documentation for more information.",
         ));
     }
+    if let Some(problem) = lifetimes(body) {
+        return Err(Refusal::from_model(problem));
+    }
     if all > 4 {
         return Err(Refusal::from_model(&format!(
             "A maximum of 4 blocks with cache_control may be provided. Found {all}."
         )));
     }
     Ok(())
+}
+
+/// Long-lived cache points must stand before short-lived ones, in the order they are read.
+fn lifetimes(body: &Value) -> Option<&'static str> {
+    let tools = body.get("toolConfig").map(|config| items(config, "tools")).unwrap_or_default();
+    let messages = blocks(body).map(|place| place.content);
+    let points = tools.iter().chain(items(body, "system")).chain(messages);
+    let mut points = points.filter_map(|block| block.get("cachePoint"));
+    points.find(|point| text(point, "ttl") != "1h")?;
+    points.find(|point| text(point, "ttl") == "1h")?;
+    Some("a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block.")
 }
 
 fn format(model: &Model, body: &Value) -> Result<(), Refusal> {

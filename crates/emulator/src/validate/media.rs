@@ -54,7 +54,9 @@ fn one(model: &Model, block: &Value, path: &str, from_user: bool) -> Result<(), 
 
 fn source(model: &Model, kind: &str, content: &Value, path: &str) -> Result<(), Refusal> {
     let source = content.get("source").unwrap_or(&Value::Null);
-    if source.get("s3Location").is_some() && model.family != Family::Nova {
+    // Claude reads documents from S3 but no images, as recorded.
+    let stored = source.get("s3Location").is_some() && kind != "document";
+    if stored && model.family != Family::Nova {
         return Err(Refusal::validation(
             "This model doesn't support the s3Uri field. Remove s3Uri and try again.",
         ));
@@ -123,7 +125,7 @@ fn names(body: &Value) -> Result<(), Refusal> {
     for Place { content, .. } in blocks(body) {
         let Some(document) = content.get("document") else { continue };
         let name = text(document, "name");
-        let allowed = |c: char| c.is_ascii_alphanumeric() || " -()[]".contains(c);
+        let allowed = |c: char| c.is_ascii_alphanumeric() || " -_()[]".contains(c);
         let fits = (1..=200).contains(&name.len()) && name.chars().all(allowed);
         if !fits || name.contains("  ") {
             return Err(Refusal::validation(

@@ -9,7 +9,7 @@ use crate::{
     error::Refusal,
     json::{items, text},
     model::prompt::tool_uses,
-    models::{Family, Model},
+    models::Model,
 };
 
 /// Checks tool definitions, the choice among them, and the calls and results of the history.
@@ -18,8 +18,14 @@ pub(super) fn check(model: &Model, body: &Value, mode: Mode) -> Result<(), Refus
     let used = blocks(body).any(|place| {
         place.content.get("toolUse").is_some() || place.content.get("toolResult").is_some()
     });
+    let native = body.pointer("/additionalModelRequestFields/tool_choice/type");
+    if native.is_some() && body.pointer("/toolConfig/toolChoice").is_some() {
+        return Err(Refusal::validation(
+            "The additional field tool_choice.type conflicts with toolConfig.toolChoice. Remove one of them and try again.",
+        ));
+    }
     match config {
-        Some(config) => definitions(model, config, mode)?,
+        Some(config) => definitions(model, config)?,
         None if used => {
             return Err(Refusal::validation(
                 "The toolConfig field must be defined when using toolUse and toolResult content blocks.",
@@ -28,10 +34,14 @@ pub(super) fn check(model: &Model, body: &Value, mode: Mode) -> Result<(), Refus
         None => {}
     }
     pairs(items(body, "messages"))?;
-    sharing(model, items(body, "messages"))
+    sharing(model, items(body, "messages"))?;
+    if config.is_some() && mode == Mode::Stream && !model.streams_tools {
+        return Err(Refusal::validation("This model doesn't support tool use in streaming mode."));
+    }
+    Ok(())
 }
 
-fn definitions(model: &Model, config: &Value, mode: Mode) -> Result<(), Refusal> {
+fn definitions(model: &Model, config: &Value) -> Result<(), Refusal> {
     let tools = items(config, "tools");
     if tools.is_empty() {
         let rule = "Member must have length greater than or equal to 1";
@@ -39,9 +49,6 @@ fn definitions(model: &Model, config: &Value, mode: Mode) -> Result<(), Refusal>
     }
     if !model.takes_tools() {
         return Err(Refusal::validation("This model doesn't support tool use."));
-    }
-    if mode == Mode::Stream && !model.streams_tools {
-        return Err(Refusal::validation("This model doesn't support tool use in streaming mode."));
     }
     let mut names = BTreeSet::new();
     for (index, tool) in tools.iter().enumerate() {
@@ -129,26 +136,16 @@ fn pairs(messages: &[Value]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What may stand beside a tool result, and in which order an assistant speaks and calls.
+/// What may stand beside a tool result, and in it.
 fn sharing(model: &Model, messages: &[Value]) -> Result<(), Refusal> {
-    for (index, message) in messages.iter().enumerate() {
+    for message in messages {
         let content = items(message, "content");
         let results = content.iter().filter(|block| block.get("toolResult").is_some()).count();
         let marks = content.iter().filter(|block| block.get("cachePoint").is_some()).count();
-        if results > 0 && results + marks < content.len() {
-            if model.has("alone") {
-                return Err(Refusal::validation(
-                    "Conversation blocks and tool result blocks cannot be provided in the same turn.",
-                ));
-            }
-            let refused = ["document", "video"]
-                .iter()
-                .find(|kind| content.iter().any(|block| block.get(**kind).is_some()));
-            if let (Family::Claude, Some(kind)) = (model.family, refused) {
-                return Err(Refusal::from_model(&format!(
-                    "messages.{index}.content: {kind} blocks cannot be provided beside tool result blocks"
-                )));
-            }
+        if results > 0 && results + marks < content.len() && model.has("alone") {
+            return Err(Refusal::validation(
+                "Conversation blocks and tool result blocks cannot be provided in the same turn.",
+            ));
         }
         if model.has("no-status") {
             let mut results = content.iter().filter_map(|block| block.get("toolResult"));

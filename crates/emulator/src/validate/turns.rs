@@ -27,7 +27,7 @@ pub(super) fn check(model: &Model, body: &Value) -> Result<(), Refusal> {
     }
     for place in blocks(body) {
         let (path, content) = (place.path(), place.content);
-        if is_blank(content.get("text")) {
+        if is_blank(content.get("text")) && !is_separator(content, messages.get(place.message)) {
             return Err(Refusal::validation(format!(
                 "The text field in the ContentBlock object at {path} is blank. Add text to the text field, and try again."
             )));
@@ -107,6 +107,13 @@ fn prefill(model: &Model, last: &Value) -> Result<(), Refusal> {
     Err(Refusal::validation(
         "A conversation must end with a user message. Try again with a conversation that ends with a user message.",
     ))
+}
+
+/// A line end between other texts: the one blank text that the service has been seen to accept.
+fn is_separator(block: &Value, message: Option<&Value>) -> bool {
+    let content = message.map(|message| items(message, "content")).unwrap_or_default();
+    text(block, "text").contains('\n')
+        && content.iter().any(|block| !text(block, "text").trim().is_empty())
 }
 
 fn is_blank(text: Option<&Value>) -> bool {

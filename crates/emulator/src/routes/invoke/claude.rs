@@ -16,7 +16,7 @@ const OWN: [&str; 6] =
     ["thinking", "top_k", "output_config", "anthropic_beta", "context_management", "metadata"];
 
 /// The body as a Converse request.
-pub(super) fn question(body: &Value) -> Result<Value, Refusal> {
+pub(in crate::routes) fn question(body: &Value) -> Result<Value, Refusal> {
     for required in ["anthropic_version", "max_tokens", "messages"] {
         if body.get(required).is_none() {
             return Err(Refusal::validation(format!("{required}: Field required")));
@@ -124,9 +124,11 @@ fn tools(body: &Value, fields: &mut Map<String, Value>) -> Value {
         match text(choice, "type") {
             "tool" => config["toolChoice"] = json!({ "tool": { "name": text(choice, "name") } }),
             kind @ ("any" | "auto") => config["toolChoice"] = json!({ kind: {} }),
-            _ => {}
+            _ => drop(fields.insert("tool_choice".into(), choice.clone())),
         }
-        fields.insert("tool_choice".into(), choice.clone());
+        if let Some(one) = choice.get("disable_parallel_tool_use") {
+            fields.insert("tool_choice".into(), json!({ "disable_parallel_tool_use": one }));
+        }
     }
     config
 }

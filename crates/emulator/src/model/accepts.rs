@@ -1,0 +1,72 @@
+//! Whether a JSON value that a user wrote out fits the schema it is meant for.
+
+use serde_json::{Value, json};
+
+use super::strings;
+use crate::json::items;
+
+/// Whether `value` may stand where `schema` is asked for; `resolved` follows references.
+pub(super) fn accepts(schema: &Value, value: &Value, resolved: &impl Fn(&Value) -> Value) -> bool {
+    let schema = &resolved(schema);
+    if let Some(only) = schema.get("const") {
+        return only == value;
+    }
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        return values.contains(value);
+    }
+    for union in ["anyOf", "oneOf"] {
+        let variants = items(schema, union);
+        if !variants.is_empty() {
+            return variants.iter().any(|variant| accepts(variant, value, resolved));
+        }
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let named = |wanted: &Value| wanted == kind || (wanted == "number" && kind == "integer");
+    let typed = match schema.get("type") {
+        Some(Value::Array(kinds)) => kinds.iter().any(named),
+        Some(wanted) => named(wanted),
+        None => true,
+    };
+    typed && within(schema, value, resolved)
+}
+
+/// Whether a value of the right type keeps to the limits of its schema.
+fn within(schema: &Value, value: &Value, resolved: &impl Fn(&Value) -> Value) -> bool {
+    let count = |key: &str| schema.get(key).and_then(Value::as_u64);
+    match value {
+        Value::Null | Value::Bool(_) => true,
+        Value::Number(number) => {
+            let integer = !number.is_f64();
+            strings::number(schema, Some(&number.to_string()), integer) == *value
+        }
+        Value::String(text) => strings::fits(schema, text),
+        Value::Array(values) => {
+            let length = u64::try_from(values.len()).unwrap_or(u64::MAX);
+            let any = json!({});
+            let item = schema.get("items").unwrap_or(&any);
+            count("minItems").is_none_or(|least| length >= least)
+                && count("maxItems").is_none_or(|most| length <= most)
+                && values.iter().all(|value| accepts(item, value, resolved))
+        }
+        Value::Object(members) => {
+            let required = items(schema, "required").iter().filter_map(Value::as_str);
+            let known = schema.get("properties").and_then(Value::as_object);
+            let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
+            required.into_iter().all(|name| members.contains_key(name))
+                && members.iter().all(|(name, member)| {
+                    match known.and_then(|known| known.get(name)) {
+                        Some(property) => accepts(property, member, resolved),
+                        None => !closed,
+                    }
+                })
+        }
+    }
+}
