@@ -1,7 +1,7 @@
 //! Plays an answer to the client: what to send, when to wait, where to break off. Every answer
 //! goes through here, so the journal knows of each whether it arrived.
 
-use std::{io, os::fd::OwnedFd, time::Duration};
+use std::{collections::BTreeMap, io, os::fd::OwnedFd, time::Duration};
 
 use actix_web::{
     HttpResponse,
@@ -72,6 +72,13 @@ impl Reply {
             framing: Framing::Sized(u64::try_from(body.len()).unwrap_or(u64::MAX)),
             body: vec![Act::Send(body)],
         }
+    }
+
+    /// JSON text as it is, with further headers.
+    pub(crate) fn text(body: String, headers: BTreeMap<String, String>) -> Self {
+        let mut reply = Self::bytes(200, "application/json", body.into());
+        reply.headers.extend(headers);
+        reply
     }
 
     /// An event stream made of `body`.

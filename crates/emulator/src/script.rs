@@ -35,6 +35,14 @@ pub enum Step {
     Events(Vec<Value>),
     /// Answer with these bytes as the event stream (base64 in JSON).
     Bytes(#[serde(with = "base64_bytes")] Vec<u8>),
+    /// Answer 200 with this JSON text as it is, and with these headers.
+    Text {
+        /// The body, byte for byte.
+        body: String,
+        /// Further headers, such as `X-Amzn-Bedrock-Input-Token-Count`.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+    },
     /// Refuse.
     Error {
         /// HTTP status.
@@ -179,6 +187,9 @@ mod tests {
             serde_json::from_value(json!({"fault": {"exception": {"after": 2, "type": "throttlingException", "message": "m"}}}))
                 .expect("a fault");
         assert!(matches!(entry.step, Step::Fault(Fault::Exception { after: 2, .. })));
+        let entry: Entry =
+            serde_json::from_value(json!({"text": {"body": "[0.10]"}})).expect("text");
+        assert!(matches!(entry.step, Step::Text { body, .. } if body == "[0.10]"));
         let entry: Entry = serde_json::from_value(json!({"bytes": "AAEC"})).expect("bytes");
         assert!(matches!(entry.step, Step::Bytes(bytes) if bytes == [0, 1, 2]));
     }

@@ -8,6 +8,7 @@
 )]
 
 pub mod converse;
+pub mod invoke;
 pub mod openai;
 mod text;
 

@@ -4,8 +4,10 @@
 pub mod chat;
 pub mod chunk;
 pub mod content;
+pub mod embeddings;
 pub mod error;
 pub mod format;
 pub mod message;
+pub mod models;
 pub mod tool;
 pub mod usage;

@@ -4,6 +4,7 @@
 //! question, an answer cannot be translated.
 
 pub mod chat;
+pub mod embeddings;
 pub mod error;
 pub mod errors;
 mod parts;

@@ -43,6 +43,7 @@ pub(super) fn answer(
             return Ok(stream(&events, state.options.pace));
         }
         Some(Step::Bytes(bytes)) => return Ok(Reply::stream(vec![Act::Send(bytes.into())])),
+        Some(Step::Text { body, headers }) => return Ok(Reply::text(body, headers)),
         None => None,
     };
     let target = target?;

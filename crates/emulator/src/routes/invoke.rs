@@ -44,6 +44,7 @@ pub(super) fn answer(
         Some(Step::Answer(answer)) => return Ok(scripted(&[answer], mode, state.options.pace)),
         Some(Step::Events(events)) => return Ok(scripted(&events, mode, state.options.pace)),
         Some(Step::Bytes(bytes)) => return Ok(Reply::stream(vec![Act::Send(bytes.into())])),
+        Some(Step::Text { body, headers }) => return Ok(Reply::text(body, headers)),
         None => None,
     };
     let target = target?;

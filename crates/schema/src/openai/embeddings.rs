@@ -1,0 +1,237 @@
+//! `POST /v1/embeddings`: the request and the answer.
+
+use std::fmt;
+
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::Str;
+
+/// An embeddings request. Every optional field takes null; what is not listed here lands in `extra`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct EmbeddingsRequest<'a> {
+    #[serde(borrow)]
+    pub model: Str<'a>,
+    #[serde(borrow)]
+    pub input: Input<'a>,
+    pub dimensions: Option<i64>,
+    pub encoding_format: Option<EncodingFormat>,
+    #[serde(borrow)]
+    pub user: Option<Str<'a>>,
+
+    /// De facto extension: what the vectors are for.
+    pub input_type: Option<InputType>,
+    /// De facto extension: which end of a text that is too long may be cut off.
+    pub truncate: Option<Truncate>,
+
+    /// Everything else, by name.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+/// `input`: text, or tokens of a text. An empty array says neither and reads as no texts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input<'a> {
+    Text(Str<'a>),
+    Texts(Vec<Str<'a>>),
+    /// One text.
+    Tokens(Vec<u32>),
+    /// One text each.
+    TokenLists(Vec<Vec<u32>>),
+}
+
+/// How a vector is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EncodingFormat {
+    /// As JSON numbers.
+    #[default]
+    Float,
+    /// As base64 of little-endian 32-bit floats.
+    Base64,
+}
+
+/// What vectors are for, in Cohere's words and those that other services use for the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InputType {
+    #[serde(alias = "document", alias = "passage")]
+    SearchDocument,
+    #[serde(alias = "query")]
+    SearchQuery,
+    Classification,
+    Clustering,
+}
+
+/// Which end of a text that is too long may be cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Truncate {
+    /// None: a text that is too long is an error.
+    #[serde(alias = "none")]
+    None,
+    #[serde(alias = "start")]
+    Start,
+    #[serde(alias = "end")]
+    End,
+}
+
+/// The answer: as many vectors as there were texts, in their order.
+#[derive(Debug, Serialize)]
+pub struct EmbeddingsResponse {
+    pub object: &'static str,
+    pub data: Vec<EmbeddedText>,
+    pub model: String,
+    pub usage: EmbeddingsUsage,
+}
+
+/// The `object` of the answer.
+pub const LIST_OBJECT: &str = "list";
+
+/// The vector of one text.
+#[derive(Debug, Serialize)]
+pub struct EmbeddedText {
+    pub object: &'static str,
+    pub index: usize,
+    pub embedding: Embedding,
+}
+
+/// The `object` of a vector.
+pub const EMBEDDING_OBJECT: &str = "embedding";
+
+/// A vector in the encoding that was asked for.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Embedding {
+    /// An array of numbers, spelled as the model's provider spelled them.
+    Float(Box<RawValue>),
+    /// Little-endian 32-bit floats in base64, with padding.
+    Base64(String),
+}
+
+/// Tokens read; nothing is generated, so the two are the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct EmbeddingsUsage {
+    pub prompt_tokens: u64,
+    pub total_tokens: u64,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Input<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(InputVisitor)
+    }
+}
+
+struct InputVisitor;
+
+impl<'de> Visitor<'de> for InputVisitor {
+    type Value = Input<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, an array of strings, or arrays of tokens")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Input::Text(text.into()))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Input::Text(text.to_owned().into()))
+    }
+
+    /// The first element decides what the others must be: a mixed array fails at the stranger.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        Ok(match seq.next_element()? {
+            None => Input::Texts(Vec::new()),
+            Some(Element::Text(first)) => Input::Texts(rest(first, seq)?),
+            Some(Element::Token(first)) => Input::Tokens(rest(first, seq)?),
+            Some(Element::Tokens(first)) => Input::TokenLists(rest(first, seq)?),
+        })
+    }
+}
+
+fn rest<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
+    first: T,
+    mut seq: A,
+) -> Result<Vec<T>, A::Error> {
+    let mut all = vec![first];
+    while let Some(next) = seq.next_element()? {
+        all.push(next);
+    }
+    Ok(all)
+}
+
+/// The first element of an array.
+enum Element<'a> {
+    Text(Str<'a>),
+    Token(u32),
+    Tokens(Vec<u32>),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Element<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ElementVisitor)
+    }
+}
+
+struct ElementVisitor;
+
+impl<'de> Visitor<'de> for ElementVisitor {
+    type Value = Element<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string, a token or an array of tokens")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Element::Text(text.into()))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Element::Text(text.to_owned().into()))
+    }
+
+    fn visit_u64<E: Error>(self, token: u64) -> Result<Self::Value, E> {
+        let token = u32::try_from(token)
+            .map_err(|_| E::invalid_value(serde::de::Unexpected::Unsigned(token), &self))?;
+        Ok(Element::Token(token))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut tokens = Vec::new();
+        while let Some(token) = seq.next_element()? {
+            tokens.push(token);
+        }
+        Ok(Element::Tokens(tokens))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_is_read_in_its_four_forms() {
+        for (json, expected) in [
+            (r#""a""#, Input::Text("a".into())),
+            (r#""a\n""#, Input::Text("a\n".into())),
+            ("[]", Input::Texts(vec![])),
+            (r#"["a","b"]"#, Input::Texts(vec!["a".into(), "b".into()])),
+            ("[1,2]", Input::Tokens(vec![1, 2])),
+            ("[[1],[],[2,3]]", Input::TokenLists(vec![vec![1], vec![], vec![2, 3]])),
+        ] {
+            assert_eq!(serde_json::from_str::<Input<'_>>(json).unwrap(), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_none_of_them_is_refused() {
+        for json in
+            ["null", "1", "{}", "[null]", "[1.5]", "[-1]", "[4294967296]", r#"["a",1]"#, "[1,[2]]"]
+        {
+            assert!(serde_json::from_str::<Input<'_>>(json).is_err(), "{json}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `POST /v1/embeddings`: parse, resolve, translate the question into one call or many, send them a
+//! few at a time, put the answers together in order.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use http::HeaderMap;
+use schema::converse::response::TokenUsage;
+use schema::openai::embeddings::{EmbeddingsRequest, EmbeddingsResponse, Input};
+use translate::embeddings::{Answers, Body, Codec, Question, question};
+use translate::profile::EmbeddingShape;
+use translate::{Invalid, Report};
+
+use super::json::parse;
+use crate::app::Worker;
+use crate::catalogue::{Catalogue, Target};
+use crate::error::GatewayError;
+use crate::exchange::{Exchange, describe};
+use crate::routing::{self, Operation};
+use crate::{body, tokens};
+
+/// The longest answer of one call accepted, in bytes. The largest known has 96 vectors of 1536.
+const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+
+const TOKEN_COUNT: &str = "x-amzn-bedrock-input-token-count";
+
+/// Answers an embeddings request.
+pub(crate) async fn embeddings(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let mut exchange = Exchange::begin(&http, "embeddings");
+    match embed(&worker, &http, payload, &mut exchange).await {
+        Ok(embedded) => {
+            exchange.complete();
+            let mut response = HttpResponse::Ok();
+            describe(&mut response, &embedded.report, embedded.request_id.as_deref());
+            response.json(embedded.response)
+        }
+        Err(error) => exchange.refuse(&error),
+    }
+}
+
+/// A question answered in full.
+struct Embedded {
+    response: EmbeddingsResponse,
+    report: Report,
+    /// AWS's id of the call that holds the first text.
+    request_id: Option<String>,
+}
+
+async fn embed(
+    worker: &Worker,
+    http: &HttpRequest,
+    payload: Payload,
+    exchange: &mut Exchange,
+) -> Result<Embedded, GatewayError> {
+    let body = body::read(http.headers(), payload, worker.shared.config.body).await?;
+    let request: EmbeddingsRequest<'_> = parse(&body)?;
+    exchange.names_model(&request.model);
+    let target = worker.shared.catalogue.resolve(&request.model);
+    let shape = shape(&target, &worker.shared.catalogue)?;
+    if matches!(request.input, Input::Tokens(_) | Input::TokenLists(_)) {
+        tokens::load().await?;
+    }
+    let codec = Codec { text_of: tokens::text_of, base64: |bytes| STANDARD.encode(bytes) };
+    let Question { calls, mut answers, report } = question(&request, shape, codec)?;
+    let sent = send(worker, &target, &calls, &mut answers).await;
+    // What was answered before a failure has cost its tokens too.
+    exchange.settle(Some(TokenUsage {
+        input_tokens: answers.tokens(),
+        total_tokens: answers.tokens(),
+        ..TokenUsage::default()
+    }));
+    let request_id = sent?;
+    let response = answers.finish(request.model.to_string());
+    Ok(Embedded { response, report, request_id })
+}
+
+fn shape(target: &Target, catalogue: &Catalogue) -> Result<EmbeddingShape, Invalid> {
+    target.profile.embedding.ok_or_else(|| {
+        let others: Vec<&str> = catalogue.embedders().take(2).collect();
+        let others = match others.as_slice() {
+            [] => String::new(),
+            some => format!(" Try {}.", some.join(" or ")),
+        };
+        Invalid::value("model", format!("This model does not embed texts.{others}"))
+    })
+}
+
+/// Sends all calls, a few at a time. The first failure is the whole's, and ends the others.
+async fn send(
+    worker: &Worker,
+    target: &Target,
+    calls: &[Body<'_>],
+    answers: &mut Answers,
+) -> Result<Option<String>, GatewayError> {
+    let mut request_id = None;
+    let sent = calls.iter().enumerate().map(|(at, body)| call(worker, target, at, body));
+    let mut answered =
+        stream::iter(sent).buffer_unordered(worker.shared.config.embeddings.concurrency);
+    while let Some(one) = answered.try_next().await? {
+        answers.take(one.at, &one.body, one.counted).map_err(GatewayError::Unreadable)?;
+        if one.at == 0 {
+            request_id = one.request_id;
+        }
+    }
+    Ok(request_id)
+}
+
+/// What one call brought.
+struct Answered {
+    at: usize,
+    body: Bytes,
+    counted: Option<u64>,
+    request_id: Option<String>,
+}
+
+async fn call(
+    worker: &Worker,
+    target: &Target,
+    at: usize,
+    body: &Body<'_>,
+) -> Result<Answered, GatewayError> {
+    let body =
+        serde_json::to_vec(body).map_err(|error| GatewayError::Internal(error.to_string()))?;
+    let answer = routing::send(&worker.transport, target, Operation::Invoke, body.into()).await?;
+    let (counted, request_id) = (counted(&answer.headers), answer.request_id.clone());
+    Ok(Answered { at, body: answer.bytes(ANSWER_LIMIT).await?, counted, request_id })
+}
+
+fn counted(headers: &HeaderMap) -> Option<u64> {
+    headers.get(TOKEN_COUNT)?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,250 @@
+//! `POST /v1/embeddings` in the words of InvokeModel's bodies. Each protocol is a small module; what
+//! they share is here: the texts, the encodings, and putting the answers together in order.
+
+use schema::invoke::{cohere as cohere_body, marengo as marengo_body};
+use schema::invoke::{nova as nova_body, titan as titan_body};
+use schema::openai::embeddings::{
+    EMBEDDING_OBJECT, EmbeddedText, Embedding, EmbeddingsRequest, EmbeddingsResponse,
+    EmbeddingsUsage, InputType, LIST_OBJECT, Truncate,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::profile::EmbeddingShape;
+use crate::{Invalid, Report};
+
+mod cohere;
+mod input;
+mod marengo;
+mod nova;
+mod titan;
+mod vector;
+
+use vector::Encoder;
+
+/// What translation needs to know and is not made of: tables and alphabets.
+#[derive(Debug, Clone, Copy)]
+pub struct Codec {
+    /// The text of token ids. Bytes that are no UTF-8 have been replaced.
+    pub text_of: fn(&[u32]) -> Result<String, UnknownToken>,
+    /// Base64 in the standard alphabet, with padding.
+    pub base64: fn(&[u8]) -> String,
+}
+
+/// A token id that stands for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownToken {
+    /// Where it was met, from 0.
+    pub at: usize,
+}
+
+/// A translated question: one or more bodies to send, and what awaits their answers.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// The bodies for InvokeModel, in the order of the texts.
+    pub calls: Vec<Body<'a>>,
+    /// Takes the answers, one for each of `calls`.
+    pub answers: Answers,
+    /// What could not be honoured.
+    pub report: Report,
+}
+
+/// The body of one InvokeModel call.
+#[derive(Debug, Clone, Serialize)]
+#[serde(untagged)]
+pub enum Body<'a> {
+    /// Titan's text models.
+    TitanText(titan_body::TextRequest<'a>),
+    /// Titan's multimodal model.
+    TitanMultimodal(titan_body::MultimodalRequest<'a>),
+    /// Cohere, both versions.
+    Cohere(cohere_body::Request<'a>),
+    /// Nova.
+    Nova(nova_body::Request<'a>),
+    /// Marengo 2.7.
+    MarengoFlat(marengo_body::FlatRequest<'a>),
+    /// Marengo 3.0.
+    MarengoNested(marengo_body::NestedRequest<'a>),
+}
+
+/// The answers so far. They may come in any order; what is put together at the end is in the order
+/// of the texts.
+#[derive(Debug)]
+pub struct Answers {
+    shape: EmbeddingShape,
+    encoder: Encoder,
+    /// One for each call.
+    slots: Vec<Slot>,
+    tokens: u64,
+}
+
+/// What one call owes.
+#[derive(Debug)]
+struct Slot {
+    texts: usize,
+    vectors: Vec<Embedding>,
+}
+
+/// What is wanted of the vectors. A protocol honours, refuses or reports each wish.
+struct Wish {
+    dimensions: Option<i64>,
+    input_type: Option<InputType>,
+    truncate: Option<Truncate>,
+}
+
+/// What one answer holds.
+struct Part<'a> {
+    vectors: Vec<&'a RawValue>,
+    tokens: Option<u64>,
+}
+
+/// Translates an embeddings request for a model that takes bodies of this shape. The bodies borrow
+/// their texts from the request.
+///
+/// # Errors
+/// The request asks for what cannot be expressed; the error names the field, with its index where
+/// one of many inputs is at fault.
+pub fn question<'a>(
+    request: &'a EmbeddingsRequest<'a>,
+    shape: EmbeddingShape,
+    codec: Codec,
+) -> Result<Question<'a>, Invalid> {
+    // Destructured whole: a new field does not compile until somebody decides where it goes.
+    let EmbeddingsRequest {
+        model: _,
+        input,
+        dimensions,
+        encoding_format,
+        user,
+        input_type,
+        truncate,
+        extra,
+    } = request;
+    let mut report = Report::default();
+    if user.is_some() {
+        report.ignore("user");
+    }
+    let texts = input::texts(input, codec)?;
+    let wish = Wish { dimensions: *dimensions, input_type: *input_type, truncate: *truncate };
+    let calls = match shape {
+        EmbeddingShape::TitanV1 => titan::first(texts, &wish, &mut report)?,
+        EmbeddingShape::TitanV2 => titan::second(texts, &wish, &mut report)?,
+        EmbeddingShape::TitanMultimodal => titan::multimodal(texts, &wish, &mut report)?,
+        EmbeddingShape::CohereV3 => cohere::third(texts, &wish)?,
+        EmbeddingShape::CohereV4 => cohere::fourth(texts, &wish)?,
+        EmbeddingShape::NovaMultimodal => nova::calls(texts, &wish)?,
+        EmbeddingShape::Marengo2 => marengo::second(texts, &wish, &mut report)?,
+        EmbeddingShape::Marengo3 => marengo::third(texts, &wish, &mut report)?,
+    };
+    for (field, _) in extra.iter().filter(|(_, value)| !value.is_null()) {
+        report.ignore(field);
+    }
+    let slots = calls.iter().map(|body| Slot { texts: body.texts(), vectors: Vec::new() });
+    let encoder = Encoder { format: encoding_format.unwrap_or_default(), base64: codec.base64 };
+    let answers = Answers { shape, encoder, slots: slots.collect(), tokens: 0 };
+    Ok(Question { calls, answers, report })
+}
+
+impl Body<'_> {
+    /// How many texts it holds.
+    fn texts(&self) -> usize {
+        match self {
+            Self::Cohere(request) => request.texts.len(),
+            Self::TitanText(_)
+            | Self::TitanMultimodal(_)
+            | Self::Nova(_)
+            | Self::MarengoFlat(_)
+            | Self::MarengoNested(_) => 1,
+        }
+    }
+}
+
+impl Answers {
+    /// Takes the answer to the call at this index: its body, and the token count of its header for
+    /// bodies that do not tell one.
+    ///
+    /// # Errors
+    /// The body is not the JSON it should be, or does not hold a vector for each text.
+    pub fn take(
+        &mut self,
+        call: usize,
+        body: &[u8],
+        counted: Option<u64>,
+    ) -> Result<(), serde_json::Error> {
+        let part = match self.shape {
+            EmbeddingShape::TitanV1 | EmbeddingShape::TitanV2 | EmbeddingShape::TitanMultimodal => {
+                titan::read(body)
+            }
+            EmbeddingShape::CohereV3 | EmbeddingShape::CohereV4 => cohere::read(body),
+            EmbeddingShape::NovaMultimodal => nova::read(body),
+            EmbeddingShape::Marengo2 | EmbeddingShape::Marengo3 => marengo::read(body),
+        }?;
+        let slot = self.slots.get_mut(call).ok_or_else(|| unreadable("an answer too many"))?;
+        if part.vectors.len() != slot.texts {
+            let (found, texts) = (part.vectors.len(), slot.texts);
+            return Err(unreadable(&format!("{found} vectors for {texts} texts")));
+        }
+        let encoded = part.vectors.into_iter().map(|numbers| self.encoder.encode(numbers));
+        slot.vectors = encoded.collect::<Result<_, _>>()?;
+        self.tokens += part.tokens.or(counted).unwrap_or_default();
+        Ok(())
+    }
+
+    /// Tokens read by all calls so far.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
+    }
+
+    /// The whole answer, once every call has its own. `model` is the name that the caller used.
+    pub fn finish(self, model: String) -> EmbeddingsResponse {
+        let vectors = self.slots.into_iter().flat_map(|slot| slot.vectors).enumerate();
+        EmbeddingsResponse {
+            object: LIST_OBJECT,
+            data: vectors
+                .map(|(index, embedding)| EmbeddedText {
+                    object: EMBEDDING_OBJECT,
+                    index,
+                    embedding,
+                })
+                .collect(),
+            model,
+            usage: EmbeddingsUsage { prompt_tokens: self.tokens, total_tokens: self.tokens },
+        }
+    }
+}
+
+impl Wish {
+    /// The wanted size, which must be one of those there are.
+    fn size(&self, sizes: &[u32]) -> Result<Option<u32>, Invalid> {
+        let Some(wanted) = self.dimensions else { return Ok(None) };
+        match sizes.iter().find(|size| i64::from(**size) == wanted) {
+            Some(size) => Ok(Some(*size)),
+            None => {
+                let sizes: Vec<String> = sizes.iter().map(u32::to_string).collect();
+                let message = format!(
+                    "This model has no vectors of {wanted} dimensions. It offers: {}.",
+                    sizes.join(", ")
+                );
+                Err(Invalid::value("dimensions", message))
+            }
+        }
+    }
+
+    /// For a protocol that does not ask what the vectors are for.
+    fn purpose_unheard(&self, report: &mut Report) {
+        if self.input_type.is_some() {
+            report.ignore("input_type");
+        }
+    }
+
+    /// For a protocol that refuses what is too long, and cannot be told otherwise.
+    fn truncation_unheard(&self, report: &mut Report) {
+        if self.truncate.is_some_and(|truncate| truncate != Truncate::None) {
+            report.ignore("truncate");
+        }
+    }
+}
+
+fn unreadable(what: &str) -> serde_json::Error {
+    serde::de::Error::custom(what)
+}

@@ -1,0 +1,71 @@
+//! `input` in its four forms, as texts that can be embedded. Nothing empty gets through: some models
+//! refuse it without saying which one it was, others give a vector that means nothing.
+
+use schema::Str;
+use schema::openai::embeddings::Input;
+
+use super::{Codec, UnknownToken};
+use crate::Invalid;
+
+/// Most texts in one request, as OpenAI has it.
+const MOST: usize = 2048;
+
+/// The texts, at least one, none of them blank.
+pub(super) fn texts<'a>(input: &'a Input<'a>, codec: Codec) -> Result<Vec<Str<'a>>, Invalid> {
+    let texts: Vec<Str<'a>> = match input {
+        Input::Text(text) => vec![said(text.as_str().into(), "input")?],
+        Input::Tokens(tokens) => vec![decoded(tokens, "input", codec)?],
+        Input::Texts(texts) => {
+            bounded(texts.len())?;
+            let texts = texts.iter().enumerate();
+            texts
+                .map(|(at, text)| said(text.as_str().into(), &place(at)))
+                .collect::<Result<_, _>>()?
+        }
+        Input::TokenLists(lists) => {
+            bounded(lists.len())?;
+            let lists = lists.iter().enumerate();
+            lists
+                .map(|(at, tokens)| decoded(tokens, &place(at), codec))
+                .collect::<Result<_, _>>()?
+        }
+    };
+    if texts.is_empty() {
+        let message = "input must be a text, or hold at least one.";
+        return Err(Invalid::value("input", message).with_code("empty_array"));
+    }
+    Ok(texts)
+}
+
+fn place(at: usize) -> String {
+    format!("input[{at}]")
+}
+
+fn bounded(count: usize) -> Result<(), Invalid> {
+    if count <= MOST {
+        return Ok(());
+    }
+    let message = format!("input holds {count} texts; at most {MOST} can be embedded at once.");
+    Err(Invalid::value("input", message).with_code("array_above_max_length"))
+}
+
+fn said<'a>(text: Str<'a>, param: &str) -> Result<Str<'a>, Invalid> {
+    if text.trim().is_empty() {
+        let message = format!("{param} is empty or blank; there is nothing to embed.");
+        return Err(Invalid::value(param, message));
+    }
+    Ok(text)
+}
+
+fn decoded(tokens: &[u32], param: &str, codec: Codec) -> Result<Str<'static>, Invalid> {
+    match (codec.text_of)(tokens) {
+        Ok(text) => said(text.into(), param),
+        Err(UnknownToken { at }) => {
+            let token = tokens.get(at).copied().unwrap_or_default();
+            let message = format!(
+                "{token} is no token of cl100k_base, the encoding that arrays of tokens are read with. Send text instead."
+            );
+            Err(Invalid::value(format!("{param}[{at}]"), message))
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Nova: one text a call; purpose and truncation must be told.
+
+use schema::Str;
+use schema::invoke::nova::{Purpose, Request, Response, SingleEmbeddingParams, TaskType, Text};
+use schema::openai::embeddings::{InputType, Truncate};
+
+use super::{Body, Part, Wish};
+use crate::Invalid;
+
+pub(super) fn calls<'a>(texts: Vec<Str<'a>>, wish: &Wish) -> Result<Vec<Body<'a>>, Invalid> {
+    let embedding_dimension = wish.size(&[256, 384, 1024, 3072])?;
+    // A search may be for more than text: only the generic purposes fit every index.
+    let embedding_purpose = match wish.input_type {
+        None | Some(InputType::SearchDocument) => Purpose::GenericIndex,
+        Some(InputType::SearchQuery) => Purpose::GenericRetrieval,
+        Some(InputType::Classification) => Purpose::Classification,
+        Some(InputType::Clustering) => Purpose::Clustering,
+    };
+    let truncation_mode = wish.truncate.unwrap_or(Truncate::None);
+    let bodies = texts.into_iter().map(|value| {
+        Body::Nova(Request {
+            task_type: TaskType::SingleEmbedding,
+            single_embedding_params: SingleEmbeddingParams {
+                embedding_purpose,
+                embedding_dimension,
+                text: Text { truncation_mode, value },
+            },
+        })
+    });
+    Ok(bodies.collect())
+}
+
+pub(super) fn read(body: &[u8]) -> Result<Part<'_>, serde_json::Error> {
+    let Response { embeddings, input_token_count } = serde_json::from_slice(body)?;
+    let vectors = embeddings.into_iter().map(|one| one.embedding).collect();
+    Ok(Part { vectors, tokens: input_token_count })
+}
