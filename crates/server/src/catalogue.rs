@@ -1,10 +1,71 @@
-//! Models: what a caller's name means upstream, and what that model accepts.
+//! Models: what a caller's name means upstream, and what that model accepts. Names nobody has listed
+//! are Bedrock's to judge. What is known is data, in `config/models.toml`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schema::openai::models::Model;
 use translate::Profile;
+use translate::errors::Notes;
 
-/// Everything known about models.
-#[derive(Debug, Default)]
-pub(crate) struct Catalogue;
+use crate::bedrock::Transport;
+
+mod account;
+mod book;
+mod calendar;
+mod directory;
+mod geography;
+mod id;
+mod learned;
+
+use account::Listing;
+use book::{Book, Row};
+use calendar::Day;
+use id::{Id, Name};
+use learned::Learned;
+
+/// Everything known about models. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Catalogue(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    region: String,
+    settings: ModelSettings,
+    learned: Learned,
+    listing: Listing,
+}
+
+/// What the operator decides about names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ModelSettings {
+    pub(crate) cross_region: CrossRegion,
+    pub(crate) eol_aliases: EolAliases,
+    /// The operator's own names, and the id or short name each stands for.
+    pub(crate) aliases: BTreeMap<String, String>,
+}
+
+/// When a name goes out as an inference profile, which may run it in other regions of the geography.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum CrossRegion {
+    /// Wherever the model has one.
+    Always,
+    /// For short names, and for models that are not to be had otherwise.
+    #[default]
+    Auto,
+    /// Only if the caller names the profile.
+    Never,
+}
+
+/// What becomes of short names of models past the end of their life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum EolAliases {
+    /// They are sent, and refused by AWS.
+    #[default]
+    Send,
+    /// Their successor is called.
+    Remap,
+}
 
 /// Where a call goes.
 #[derive(Debug, Clone)]
@@ -13,11 +74,176 @@ pub(crate) struct Target {
     pub(crate) model_id: String,
     /// What the model accepts.
     pub(crate) profile: Profile,
+    /// The region the name asks for, if it asks.
+    region: Option<String>,
+    /// The foundation model behind the id, where the id tells.
+    base: Option<String>,
+    /// Whether Bedrock may answer that the model is not served like this, but by a profile.
+    on_demand: bool,
+    catalogue: Catalogue,
 }
 
 impl Catalogue {
-    /// Resolves a caller's model name. Names nobody has listed are Bedrock's to judge.
+    pub(crate) fn new(settings: ModelSettings, region: &str) -> Self {
+        Self(Arc::new(Inner {
+            region: region.to_owned(),
+            settings,
+            learned: Learned::default(),
+            listing: Listing::default(),
+        }))
+    }
+
+    /// Resolves a caller's model name.
     pub(crate) fn resolve(&self, name: &str) -> Target {
-        Target { model_id: name.to_owned(), profile: Profile::default() }
+        let inner = &self.0;
+        let name = Name::parse(inner.settings.aliases.get(name).map_or(name, String::as_str));
+        let book = Book::open();
+        let short = match name.id {
+            Id::Model(text) => book.alias(text).map(|base| inner.alive(base)),
+            Id::Arn(_) | Id::Profile { .. } => None,
+        };
+        let listed = inner.listing.known();
+        let behind = || listed.as_ref().and_then(|account| account.behind(name.id.text()));
+        let base = short.or(name.id.base()).or_else(behind);
+        let row = base.and_then(|base| book.find(base));
+        let chosen = match (name.id, short) {
+            (_, Some(base)) => inner.profile_of_short(base),
+            (Id::Model(text), None) => inner.profile_of_bare(text),
+            (Id::Arn(_) | Id::Profile { .. }, None) => None,
+        };
+        let sent = short.unwrap_or(name.id.text());
+        let learned = || name.id.is_on_demand().then(|| inner.learned.find(sent)).flatten();
+        let chosen = chosen.or_else(learned);
+        Target {
+            on_demand: name.id.is_on_demand() && chosen.is_none(),
+            model_id: chosen.unwrap_or_else(|| sent.to_owned()),
+            profile: row.map(|row| row.profile.clone()).unwrap_or_default(),
+            region: name.region.map(ToOwned::to_owned),
+            base: base.map(ToOwned::to_owned),
+            catalogue: self.clone(),
+        }
+    }
+
+    /// Short names of models that embed texts, to be suggested.
+    pub(crate) fn embedders(&self) -> impl Iterator<Item = &'static str> {
+        let (book, today) = (Book::open(), Day::today());
+        book.aliases().filter_map(move |(name, base)| {
+            let row = book.find(base)?;
+            (row.profile.embedding.is_some() && !row.has_ended(today)).then_some(name)
+        })
+    }
+
+    /// Every model worth naming: the operator's names, the short ones, then what the account has.
+    pub(crate) async fn models(&self, transport: &Transport) -> Vec<Model> {
+        let account = self.0.account(transport).await;
+        directory::all(self, &account)
+    }
+
+    /// One model, by any name that leads to something known.
+    pub(crate) async fn model(&self, transport: &Transport, name: &str) -> Option<Model> {
+        let account = self.0.account(transport).await;
+        directory::one(self, &account, name)
     }
 }
+
+impl Inner {
+    /// The model a short name leads to, or its successor where that is wanted.
+    fn alive(&self, base: &'static str) -> &'static str {
+        let row = Book::open().listed(base);
+        let ended = row.filter(|row| row.has_ended(Day::today()));
+        match self.settings.eol_aliases {
+            EolAliases::Send => base,
+            EolAliases::Remap => ended.and_then(|row| row.successor.as_deref()).unwrap_or(base),
+        }
+    }
+
+    fn profile_of_short(&self, base: &str) -> Option<String> {
+        match self.settings.cross_region {
+            CrossRegion::Never => None,
+            CrossRegion::Always | CrossRegion::Auto => self.profile(base),
+        }
+    }
+
+    fn profile_of_bare(&self, id: &str) -> Option<String> {
+        let row = Book::open().listed(id);
+        match self.settings.cross_region {
+            CrossRegion::Never => None,
+            CrossRegion::Auto if !row.is_some_and(|row| row.profile_only) => None,
+            CrossRegion::Always | CrossRegion::Auto => self.profile(id),
+        }
+    }
+
+    /// The best inference profile of a known model from here.
+    fn profile(&self, base: &str) -> Option<String> {
+        let row = Book::open().listed(base)?;
+        let offered = |prefix: &&&str| row.prefixes.iter().any(|own| own == **prefix);
+        let prefix = geography::prefixes(&self.region).iter().find(offered)?;
+        Some(format!("{prefix}.{base}"))
+    }
+}
+
+impl Target {
+    /// The region the name asks for and the one that is served, where they differ.
+    pub(crate) fn elsewhere(&self) -> Option<(&str, &str)> {
+        let served = self.catalogue.0.region.as_str();
+        let asked = self.region.as_deref().filter(|asked| *asked != served)?;
+        Some((asked, served))
+    }
+
+    /// Another id for the same model, once Bedrock has said that it is not served on demand: an
+    /// inference profile of the caller's geography. What the account lists counts most, then what the
+    /// catalogue knows; of a model neither knows, the nearest geography is tried.
+    pub(crate) fn detour(&self) -> Option<String> {
+        let inner = &self.catalogue.0;
+        let base = self.base.as_deref().filter(|_| self.on_demand)?;
+        if inner.settings.cross_region == CrossRegion::Never {
+            return None;
+        }
+        let prefixes = geography::prefixes(&inner.region);
+        let ids = || prefixes.iter().map(|prefix| format!("{prefix}.{base}"));
+        if let Some(account) = inner.listing.known()
+            && let Some(listed) = ids().find(|id| account.has_profile(id))
+        {
+            return Some(listed);
+        }
+        match Book::open().listed(base).filter(|row| !row.prefixes.is_empty()) {
+            Some(_) => inner.profile(base),
+            None => ids().next(),
+        }
+    }
+
+    /// From now on calls of this id go where the detour led.
+    pub(crate) fn remember(&self, detour: &str) {
+        self.catalogue.0.learned.remember(&self.model_id, detour);
+    }
+
+    /// What a refusal of this model is to be explained with.
+    pub(crate) fn notes(&self) -> Notes {
+        let inner = &self.catalogue.0;
+        let row = self.base.as_deref().and_then(|base| Book::open().listed(base));
+        let base = self.base.as_deref().unwrap_or(&self.model_id);
+        let today = Day::today();
+        let ended = row.filter(|row| row.has_ended(today));
+        let successor = row.and_then(|row| row.successor.as_deref());
+        Notes {
+            model: self.model_id.clone(),
+            region: inner.region.clone(),
+            is_known: row.is_some(),
+            has_ended: ended.is_some(),
+            end_of_life: row.and_then(|row| row.eol).map(|day| day.to_string()),
+            successor: successor
+                .map(|id| inner.profile_of_short(id).unwrap_or_else(|| id.to_owned())),
+            profiles: row.map(|row| profiles(row, base)).unwrap_or_default(),
+            profile_here: inner.profile(base),
+            profiles_allowed: inner.settings.cross_region != CrossRegion::Never,
+            context: row.and_then(|row| row.context),
+        }
+    }
+}
+
+fn profiles(row: &Row, base: &str) -> Vec<String> {
+    row.prefixes.iter().map(|prefix| format!("{prefix}.{base}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

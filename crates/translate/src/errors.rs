@@ -1,7 +1,12 @@
-//! Bedrock's exceptions in OpenAI's terms: one table, plus the few messages that mean something
-//! narrower than their exception says. AWS's own words survive, without account ids and roles.
+//! Bedrock's exceptions in OpenAI's terms: one table, plus the messages that mean something narrower
+//! than their exception says (`conditions`). AWS's own words survive, without account ids and roles.
 
 use std::borrow::Cow;
+
+mod conditions;
+
+use conditions::advise;
+pub use conditions::{Condition, Notes};
 
 /// An error as an OpenAI client should see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,31 +56,28 @@ const TABLE: &[(&str, u16, &str, Option<&str>)] = &[
     ("RequestTimeTooSkewed",               503, UNAVAILABLE, Some("credentials_unavailable")),
 ];
 
-/// Wordings that all mean "the prompt does not fit", in lower case. The last ones are providers'
-/// texts that Bedrock relays.
-const TOO_LONG: &[&str] = &[
-    "input is too long",
-    "prompt is too long",
-    "input tokens exceeded",
-    "too many input tokens",
-    "maximum context length",
-    "exceeds the model's context",
-    "exceed context limit",
-    "context window",
-    "exceeds the maximum number of tokens",
-    "exceeds the maximum length",
-    "too many total text bytes",
-];
-
 /// The error a client sees for an exception of Bedrock's, given by its name (in-stream names begin
 /// in lower case), the HTTP status it came with (0 inside a stream) and its message.
 pub fn from_exception(name: &str, status: u16, message: &str) -> ApiError {
+    translated(name, status, message, None)
+}
+
+/// The same, with what is known about the model: refusals that concern it say what to do next.
+pub fn explain(name: &str, status: u16, message: &str, notes: &Notes) -> ApiError {
+    translated(name, status, message, Some(notes))
+}
+
+fn translated(name: &str, status: u16, message: &str, notes: Option<&Notes>) -> ApiError {
     let row = TABLE.iter().find(|(known, ..)| known.eq_ignore_ascii_case(name));
     let (status, kind, code) =
         row.map_or_else(|| unknown(status), |&(_, status, kind, code)| (status, kind, code));
     let message = mask(message);
     let message = if message.is_empty() { name.to_owned() } else { message.into_owned() };
-    refine(ApiError { status, kind, code, param: None, message }, name)
+    let error = ApiError { status, kind, code, param: None, message };
+    match Condition::of(error.status, &error.message) {
+        Some(condition) => advise(&error, condition, notes),
+        None => refine(error, name),
+    }
 }
 
 /// An exception newer than the table is judged by its status alone.
@@ -89,25 +91,29 @@ fn unknown(status: u16) -> (u16, &'static str, Option<&'static str>) {
 }
 
 fn refine(mut error: ApiError, name: &str) -> ApiError {
-    let text = error.message.to_ascii_lowercase();
     if error.code == Some("credentials_unavailable") {
-        error.message =
-            format!("The gateway's AWS credentials were refused ({name}): {}", error.message);
-    } else if error.status == 400 && TOO_LONG.iter().any(|wording| text.contains(wording)) {
-        error.code = Some("context_length_exceeded");
-        error.param = Some("messages");
         error.message = format!(
-            "This model's maximum context length is exceeded; shorten the messages or lower max_tokens. Bedrock says: {}",
-            error.message
+            "The gateway's AWS credentials were refused ({name}): {} {}",
+            error.message,
+            remedy(name, &error.message)
         );
-    } else if text.contains("model identifier is invalid") {
-        error.status = 404;
-        error.code = Some("model_not_found");
-        error.param = Some("model");
     } else if error.code == Some("model_not_found") {
         error.param = Some("model");
     }
     error
+}
+
+/// What the operator does about refused credentials.
+fn remedy(name: &str, message: &str) -> &'static str {
+    let is = |part: &str| name.to_ascii_lowercase().contains(part);
+    if is("skewed") || message.contains("Signature expired") || message.contains("not yet current")
+    {
+        "Its operator sets the clock of its machine right."
+    } else if is("expired") {
+        "Its operator renews them: `aws sso login` for SSO, new values for temporary keys; roles renew themselves."
+    } else {
+        "Its operator checks the access key, its secret and session token, or the Bedrock API key, and that they belong to this partition."
+    }
 }
 
 /// Takes account ids (12 digits) and IAM or STS ARNs out of a message of AWS's.
@@ -197,16 +203,27 @@ mod tests {
     }
 
     #[test]
-    fn context_overflow_is_recognised_in_its_wordings() {
-        for text in [
-            "Input is too long for requested model.",
-            "The model returned the following errors: prompt is too long: 208310 tokens > 200000 maximum",
-            "The model returned the following errors: Input Tokens Exceeded: Number of input tokens exceeds maximum length.",
+    fn refused_credentials_tell_the_operator_what_to_do() {
+        for (name, message, hint) in [
+            (
+                "ExpiredTokenException",
+                "The security token included in the request is expired",
+                "aws sso login",
+            ),
+            (
+                "InvalidSignatureException",
+                "Signature expired: 20250130T064508Z is now earlier than 20250210T013411Z",
+                "clock",
+            ),
+            (
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+                "session token",
+            ),
         ] {
-            let error = from_exception("ValidationException", 400, text);
-            assert_eq!(error.code, Some("context_length_exceeded"), "{text}");
-            assert!(error.message.starts_with("This model's maximum context length is"));
-            assert!(error.message.contains(text));
+            let error = from_exception(name, 403, message);
+            assert_eq!((error.status, error.code), (503, Some("credentials_unavailable")));
+            assert!(error.message.contains(hint) && error.message.contains(message), "{error:?}");
         }
     }
 

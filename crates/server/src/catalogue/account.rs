@@ -1,0 +1,227 @@
+//! What the account itself offers: foundation models and inference profiles, asked of the control
+//! plane in the background, at most once at a time, and never on the way of a chat. An account that
+//! may not ask, or a control plane that does not answer, is no error: then nothing is known.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use super::Inner;
+use super::id::{Id, Name};
+use crate::bedrock::Transport;
+
+mod fetch;
+
+pub(super) use fetch::{FoundationModel, InferenceProfile};
+#[cfg(test)]
+use fetch::ProfiledModel;
+
+/// An answer is served this long before it is asked for again.
+const FRESH: Duration = Duration::from_mins(10);
+/// After a failure another try comes sooner.
+const RETRY: Duration = Duration::from_mins(1);
+/// How long the first caller waits for the first answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest a refresh may take, all its pages included.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The models of the account, kept fresh by whoever asks for them.
+#[derive(Debug)]
+pub(super) struct Listing {
+    known: ArcSwapOption<Snapshot>,
+    refreshing: AtomicBool,
+    /// Counts refreshes that have ended, well or not.
+    ended: watch::Sender<u64>,
+    /// The refresh under way: it ends with this listing.
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the account offered at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    /// Where listing models was allowed.
+    pub(super) models: Option<Vec<FoundationModel>>,
+    /// Where listing profiles was allowed.
+    pub(super) profiles: Option<Vec<InferenceProfile>>,
+    /// Positions in `models`, by id.
+    index: HashMap<String, usize>,
+    until: Option<Instant>,
+}
+
+impl Default for Listing {
+    fn default() -> Self {
+        Self {
+            known: ArcSwapOption::empty(),
+            refreshing: AtomicBool::new(false),
+            ended: watch::Sender::new(0),
+            task: Mutex::new(None),
+        }
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Listing {
+    /// What is known now; asks nobody.
+    pub(super) fn known(&self) -> Option<Arc<Snapshot>> {
+        self.known.load_full()
+    }
+
+    fn is_stale(&self) -> bool {
+        let known = self.known.load();
+        known.as_ref().is_none_or(|known| known.until.is_none_or(|until| until <= Instant::now()))
+    }
+
+    fn keep(&self, found: Snapshot) {
+        let complete = found.models.is_some() && found.profiles.is_some();
+        let before = self.known.load_full().unwrap_or_default();
+        // What could not be asked this time is kept from the last.
+        let models = found.models.or_else(|| before.models.clone());
+        let profiles = found.profiles.or_else(|| before.profiles.clone());
+        let until = Some(Instant::now() + if complete { FRESH } else { RETRY });
+        self.known.store(Some(Arc::new(Snapshot::new(models, profiles, until))));
+    }
+}
+
+impl Inner {
+    /// What the account offers. A stale answer is given while a fresh one is fetched; the very first
+    /// caller waits a little.
+    pub(super) async fn account(self: &Arc<Self>, transport: &Transport) -> Arc<Snapshot> {
+        let listing = &self.listing;
+        let mut ended = listing.ended.subscribe();
+        if listing.is_stale() {
+            self.refresh(transport);
+        }
+        if listing.known.load().is_none() {
+            // Too late is as good as not at all: the refresh goes on for the next caller.
+            let _ = timeout(PATIENCE, ended.changed()).await;
+        }
+        listing.known().unwrap_or_default()
+    }
+
+    fn refresh(self: &Arc<Self>, transport: &Transport) {
+        let listing = &self.listing;
+        if listing.refreshing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let refresh = Refresh(Arc::downgrade(self));
+        let transport = transport.clone();
+        let task = tokio::spawn(async move {
+            let found = timeout(LIMIT, fetch::all(&transport)).await;
+            if let Some(inner) = refresh.0.upgrade() {
+                inner.listing.keep(found.unwrap_or_else(|_| {
+                    log::warn!("listing the account's models took too long");
+                    Snapshot::default()
+                }));
+            }
+        });
+        *listing.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+}
+
+/// A refresh under way. Dropped at its end, also when its worker stops in the middle of it.
+struct Refresh(Weak<Inner>);
+
+impl Drop for Refresh {
+    fn drop(&mut self) {
+        if let Some(inner) = self.0.upgrade() {
+            inner.listing.refreshing.store(false, Ordering::Release);
+            inner.listing.ended.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+impl Snapshot {
+    fn new(
+        models: Option<Vec<FoundationModel>>,
+        profiles: Option<Vec<InferenceProfile>>,
+        until: Option<Instant>,
+    ) -> Self {
+        let listed = models.iter().flatten().enumerate();
+        let index = listed.map(|(at, model)| (model.model_id.clone(), at)).collect();
+        Self { models, profiles, index, until }
+    }
+
+    /// A foundation model, by its id.
+    pub(super) fn model(&self, id: &str) -> Option<&FoundationModel> {
+        self.models.as_ref()?.get(*self.index.get(id)?)
+    }
+
+    /// Whether the account may call this inference profile.
+    pub(super) fn has_profile(&self, id: &str) -> bool {
+        self.profiles.iter().flatten().any(|profile| profile.id == id && profile.is_active())
+    }
+
+    /// The model behind an application inference profile, whose name does not tell.
+    pub(super) fn behind(&self, arn: &str) -> Option<&str> {
+        let profile = self.profiles.iter().flatten().find(|profile| profile.arn == arn)?;
+        profile.models.iter().find_map(|model| match Name::parse(&model.arn).id {
+            Id::Arn(arn) => arn.resource.into(),
+            Id::Profile { .. } | Id::Model(_) => None,
+        })
+    }
+
+    /// Whether anything is known of the account.
+    pub(super) fn is_empty(&self) -> bool {
+        self.models.is_none() && self.profiles.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(models: Option<&str>, profiles: Option<&str>) -> Snapshot {
+        let model = |id: &str| FoundationModel { model_id: id.to_owned(), ..Default::default() };
+        let profile = |id: &str| InferenceProfile { id: id.to_owned(), ..Default::default() };
+        Snapshot::new(
+            models.map(|id| vec![model(id)]),
+            profiles.map(|id| vec![profile(id)]),
+            None,
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_asked_again_is_kept_and_asked_sooner() {
+        let listing = Listing::default();
+        assert!(listing.is_stale() && listing.known().is_none());
+        listing.keep(found(Some("a.b"), Some("us.a.b")));
+        tokio::time::advance(FRESH - Duration::from_secs(1)).await;
+        assert!(!listing.is_stale());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(listing.is_stale());
+
+        listing.keep(found(None, Some("eu.a.b")));
+        let known = listing.known().unwrap();
+        assert!(known.model("a.b").is_some() && known.has_profile("eu.a.b"));
+        assert!(!known.has_profile("us.a.b"));
+        tokio::time::advance(RETRY).await;
+        assert!(listing.is_stale());
+    }
+
+    #[test]
+    fn a_profile_whose_name_does_not_tell_is_looked_up() {
+        let arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x";
+        let models = vec![ProfiledModel {
+            arn: "arn:aws:bedrock:us-east-1::foundation-model/a.b-v1:0".to_owned(),
+        }];
+        let profile =
+            InferenceProfile { arn: arn.to_owned(), models, ..InferenceProfile::default() };
+        let account = Snapshot::new(None, Some(vec![profile]), None);
+        assert_eq!(account.behind(arn), Some("a.b-v1:0"));
+        assert_eq!(account.behind("other"), None);
+    }
+}

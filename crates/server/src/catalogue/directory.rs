@@ -1,0 +1,180 @@
+//! The list of models as clients see it: the operator's names, the short names, what the account
+//! offers; of an account that cannot be asked, what is compiled in and still alive.
+
+use schema::openai::models::{Capabilities, Lifecycle, Model, Stage};
+
+use super::account::{FoundationModel, Snapshot};
+use super::book::{Book, Medium, Row};
+use super::calendar::Day;
+use super::id::{Id, Name};
+use super::{Catalogue, Target, profiles};
+
+/// Owner of models whose id does not tell.
+const NOBODY: &str = "unknown";
+
+/// Every model worth naming.
+pub(super) fn all(catalogue: &Catalogue, account: &Snapshot) -> Vec<Model> {
+    let configured = catalogue.0.settings.aliases.keys().map(String::as_str);
+    let short = Book::open().aliases().map(|(name, _)| name);
+    let mut models: Vec<Model> = configured
+        .map(|name| named(catalogue, account, name))
+        .chain(
+            short
+                .filter(|name| !catalogue.0.settings.aliases.contains_key(*name))
+                .filter(|name| resolves(catalogue, account, name))
+                .map(|name| named(catalogue, account, name)),
+        )
+        .collect();
+    if account.is_empty() {
+        models.extend(compiled_in());
+    } else {
+        models.extend(offered(account));
+    }
+    models
+}
+
+/// One model, if anything is known by this name.
+pub(super) fn one(catalogue: &Catalogue, account: &Snapshot, name: &str) -> Option<Model> {
+    let is_configured = catalogue.0.settings.aliases.contains_key(name);
+    let target = catalogue.resolve(name);
+    let listed = |id: &str| {
+        account.has_profile(id)
+            || account.model(id).is_some()
+            || account.behind(id).is_some()
+            || target.base.as_deref().is_some_and(|base| {
+                Book::open().listed(base).is_some() || account.model(base).is_some()
+            })
+    };
+    (target.elsewhere().is_none() && (is_configured || listed(&target.model_id)))
+        .then(|| named(catalogue, account, name))
+}
+
+/// A name of ours and the model it stands for.
+fn named(catalogue: &Catalogue, account: &Snapshot, name: &str) -> Model {
+    let Target { model_id, base, .. } = catalogue.resolve(name);
+    let base = base.or_else(|| account.behind(&model_id).map(ToOwned::to_owned));
+    let stands_for = (model_id != name).then_some(model_id);
+    Model { stands_for, ..entry(name, base.as_deref(), None, account) }
+}
+
+/// Whether a short name leads to a model that can be called.
+fn resolves(catalogue: &Catalogue, account: &Snapshot, name: &str) -> bool {
+    let Target { model_id, base, .. } = catalogue.resolve(name);
+    let row = base.as_deref().and_then(|base| Book::open().listed(base));
+    if row.is_some_and(|row| row.has_ended(Day::today())) {
+        return false;
+    }
+    match (&account.models, &account.profiles) {
+        (None, None) => true,
+        (models, profiles) => {
+            models.is_some() && account.model(&model_id).is_some()
+                || profiles.is_some() && account.has_profile(&model_id)
+        }
+    }
+}
+
+fn offered(account: &Snapshot) -> Vec<Model> {
+    let models = account.models.iter().flatten().filter(|model| model.is_on_demand());
+    let models = models.map(|model| entry(&model.model_id, Some(&model.model_id), None, account));
+    let profiles = account.profiles.iter().flatten().filter(|profile| profile.is_active());
+    let profiles = profiles.map(|profile| {
+        let id = if profile.is_application() { &profile.arn } else { &profile.id };
+        let base = Name::parse(id).id.base().or_else(|| account.behind(&profile.arn));
+        entry(id, base, profile.created.as_deref(), account)
+    });
+    models.chain(profiles).collect()
+}
+
+fn compiled_in() -> Vec<Model> {
+    let (today, nothing) = (Day::today(), Snapshot::default());
+    let alive = Book::open().models().into_iter().filter(|(_, row)| !row.has_ended(today));
+    alive
+        .flat_map(|(id, row)| {
+            let mut ids = profiles(row, id);
+            if !row.profile_only {
+                ids.insert(0, id.to_owned());
+            }
+            ids.into_iter().map(move |name| (name, id))
+        })
+        .map(|(name, base)| entry(&name, Some(base), None, &nothing))
+        .collect()
+}
+
+/// What is known about `id`; what the account says about the model behind it counts more than what
+/// is compiled in.
+fn entry(id: &str, base: Option<&str>, created: Option<&str>, account: &Snapshot) -> Model {
+    let row = base.and_then(|base| Book::open().listed(base));
+    let live = base.and_then(|base| account.model(base));
+    let started = created.or_else(|| live.and_then(FoundationModel::started));
+    let lifecycle = lifecycle(row, live);
+    Model {
+        id: id.to_owned(),
+        object: "model",
+        created: started.and_then(Day::parse).map_or(0, i64::from),
+        owned_by: owner(base, live),
+        shutdown_date: lifecycle.end_of_life.clone(),
+        capabilities: capabilities(row, live),
+        context_length: row.and_then(|row| row.context),
+        max_output_tokens: row.and_then(|row| row.max_output),
+        lifecycle,
+        stands_for: None,
+    }
+}
+
+/// The first word of a foundation model's id is its maker.
+fn owner(base: Option<&str>, live: Option<&FoundationModel>) -> String {
+    let of_id = base.and_then(|base| match Name::parse(base).id {
+        Id::Model(id) => id.split_once('.').map(|(maker, _)| maker.to_owned()),
+        Id::Arn(_) | Id::Profile { .. } => None,
+    });
+    of_id
+        .or_else(|| live.and_then(|live| live.provider_name.clone()))
+        .unwrap_or_else(|| NOBODY.to_owned())
+}
+
+fn lifecycle(row: Option<&Row>, live: Option<&FoundationModel>) -> Lifecycle {
+    let today = Day::today();
+    let end = live.and_then(FoundationModel::ends).and_then(Day::parse);
+    let end = end.or_else(|| row.and_then(|row| row.eol));
+    let status = match (row, live) {
+        (None, None) => Stage::Unknown,
+        _ if end.is_some_and(|end| end <= today) => Stage::EndOfLife,
+        (Some(row), None) if row.retired => Stage::EndOfLife,
+        _ if end.is_some() || live.is_some_and(FoundationModel::is_legacy) => Stage::Legacy,
+        _ => Stage::Active,
+    };
+    Lifecycle {
+        status,
+        end_of_life: end.map(|end| end.to_string()),
+        successor: row.and_then(|row| row.successor.clone()),
+    }
+}
+
+fn capabilities(row: Option<&Row>, live: Option<&FoundationModel>) -> Option<Capabilities> {
+    if let Some(row) = row {
+        let embeddings = row.profile.embedding.is_some();
+        let media = row.input.iter().copied().map(Medium::name);
+        return Some(Capabilities {
+            chat: !embeddings,
+            embeddings,
+            streaming: !embeddings,
+            tools: row.tools && !embeddings,
+            input_modalities: ["text"].into_iter().chain(media).map(ToOwned::to_owned).collect(),
+            output_modalities: vec![if embeddings { "embedding" } else { "text" }.to_owned()],
+        });
+    }
+    let live = live?;
+    let lower = |names: &[String]| names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    let (input_modalities, output_modalities): (Vec<_>, Vec<_>) =
+        (lower(&live.input_modalities), lower(&live.output_modalities));
+    let writes = output_modalities.iter().any(|name| name == "text");
+    Some(Capabilities {
+        chat: writes,
+        // A body nobody has described cannot be written.
+        embeddings: false,
+        streaming: live.response_streaming_supported == Some(true),
+        tools: writes,
+        input_modalities,
+        output_modalities,
+    })
+}

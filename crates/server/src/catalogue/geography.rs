@@ -1,0 +1,57 @@
+//! Which inference profiles a region may use: those of its own geography first, the widest last.
+//! A profile keeps the call inside the geography its prefix names, so the order is a promise.
+
+/// Prefixes an inference profile id may begin with.
+pub(super) const PREFIXES: [&str; 11] =
+    ["us-gov", "us", "eu", "apac", "jp", "au", "ca", "in", "sa", "amer", "global"];
+
+/// Beginning of a region's name, and the prefixes to try there. The first match counts, so narrower
+/// rows stand above wider ones. Source: AWS's list of inference profiles, 2026-11-21.
+const TABLE: &[(&str, &[&str])] = &[
+    ("us-gov-", &["us-gov"]),
+    ("us-iso", &[]),
+    ("eu-iso", &[]),
+    ("cn-", &[]),
+    ("eusc-", &[]),
+    ("us-", &["us", "global"]),
+    ("ca-", &["ca", "us", "global"]),
+    ("eu-", &["eu", "global"]),
+    ("ap-northeast-1", &["jp", "apac", "global"]),
+    ("ap-northeast-3", &["jp", "apac", "global"]),
+    ("ap-southeast-2", &["au", "apac", "global"]),
+    ("ap-southeast-4", &["au", "apac", "global"]),
+    ("ap-south-", &["in", "apac", "global"]),
+    ("ap-", &["apac", "global"]),
+    ("sa-", &["sa", "global"]),
+];
+
+/// The prefixes a caller in `region` may use, best first.
+pub(super) fn prefixes(region: &str) -> &'static [&'static str] {
+    let row = TABLE.iter().find(|(beginning, _)| region.starts_with(beginning));
+    row.map_or(&["global"], |(_, prefixes)| prefixes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_stays_in_its_geography() {
+        for (region, expected) in [
+            ("us-west-2", "us"),
+            ("us-gov-west-1", "us-gov"),
+            ("eu-central-1", "eu"),
+            ("ap-northeast-3", "jp"),
+            ("ap-southeast-4", "au"),
+            ("ap-south-1", "in"),
+            ("ap-northeast-2", "apac"),
+            ("ca-central-1", "ca"),
+            ("me-south-1", "global"),
+        ] {
+            assert_eq!(prefixes(region)[0], expected, "{region}");
+        }
+        assert!(prefixes("cn-north-1").is_empty() && prefixes("us-iso-east-1").is_empty());
+        assert_eq!(prefixes("us-gov-east-1").len(), 1, "nothing leaves the government's regions");
+        assert!(TABLE.iter().flat_map(|(_, list)| *list).all(|prefix| PREFIXES.contains(prefix)));
+    }
+}

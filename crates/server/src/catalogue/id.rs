@@ -1,0 +1,181 @@
+//! Model names as callers write them, taken apart once: other gateways' prefixes, a region, and then
+//! an ARN, an inference profile or a plain id. What none of the shapes fits stays as it was written.
+
+use super::geography::PREFIXES;
+
+/// Words in front of an id that say how another gateway would call it.
+const ROUTES: [&str; 2] = ["bedrock/", "bedrock_converse/"];
+const OPERATIONS: [&str; 2] = ["converse/", "invoke/"];
+
+/// A caller's name, taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name<'a> {
+    /// The region the name asks for, as in `bedrock/eu-west-1/...`.
+    pub(super) region: Option<&'a str>,
+    pub(super) id: Id<'a>,
+}
+
+/// The kinds of ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Id<'a> {
+    Arn(Arn<'a>),
+    /// A system-defined inference profile: the whole id, and the model behind it.
+    Profile {
+        id: &'a str,
+        base: &'a str,
+    },
+    /// A foundation model's id, a short name, or whatever else it may be.
+    Model(&'a str),
+}
+
+/// An ARN that can stand for a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Arn<'a> {
+    pub(super) text: &'a str,
+    pub(super) kind: ArnKind,
+    /// What follows the kind and its slash.
+    pub(super) resource: &'a str,
+}
+
+/// What an ARN names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ArnKind {
+    FoundationModel,
+    InferenceProfile,
+    ApplicationInferenceProfile,
+    ProvisionedModel,
+    CustomModel,
+    CustomModelDeployment,
+    ImportedModel,
+    Prompt,
+    PromptRouter,
+    DefaultPromptRouter,
+    SageMakerEndpoint,
+}
+
+impl<'a> Name<'a> {
+    pub(super) fn parse(text: &'a str) -> Self {
+        let Some(rest) = ROUTES.iter().find_map(|route| text.strip_prefix(route)) else {
+            return Self { region: None, id: Id::parse(text) };
+        };
+        let rest = OPERATIONS.iter().find_map(|word| rest.strip_prefix(word)).unwrap_or(rest);
+        match rest.split_once('/') {
+            Some((region, id)) if is_region(region) => {
+                Self { region: Some(region), id: Id::parse(id) }
+            }
+            _ => Self { region: None, id: Id::parse(rest) },
+        }
+    }
+}
+
+impl<'a> Id<'a> {
+    fn parse(text: &'a str) -> Self {
+        if let Some(arn) = Arn::parse(text) {
+            return Self::Arn(arn);
+        }
+        match without_prefix(text) {
+            Some(base) => Self::Profile { id: text, base },
+            None => Self::Model(text),
+        }
+    }
+
+    /// The id as Bedrock is to hear it.
+    pub(super) fn text(&self) -> &'a str {
+        match *self {
+            Self::Arn(arn) => arn.text,
+            Self::Profile { id, .. } => id,
+            Self::Model(id) => id,
+        }
+    }
+
+    /// The foundation model behind it, where the id tells.
+    pub(super) fn base(&self) -> Option<&'a str> {
+        match *self {
+            Self::Arn(arn) => arn.base(),
+            Self::Profile { base, .. } => Some(base),
+            Self::Model(id) => Some(id),
+        }
+    }
+
+    /// Whether Bedrock would run it on demand, in one region, rather than through a profile.
+    pub(super) fn is_on_demand(&self) -> bool {
+        match self {
+            Self::Arn(arn) => arn.kind == ArnKind::FoundationModel,
+            Self::Profile { .. } => false,
+            Self::Model(_) => true,
+        }
+    }
+}
+
+impl<'a> Arn<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(6, ':');
+        let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+        let (_region, _account, rest) = (parts.next()?, parts.next()?, parts.next()?);
+        let (kind, resource) = rest.split_once('/')?;
+        let known = arn == "arn" && (partition == "aws" || partition.starts_with("aws-"));
+        let kind = ArnKind::parse(service, kind)?;
+        (known && !resource.is_empty()).then_some(Self { text, kind, resource })
+    }
+
+    fn base(&self) -> Option<&'a str> {
+        match self.kind {
+            ArnKind::FoundationModel => Some(self.resource),
+            ArnKind::InferenceProfile => {
+                Some(without_prefix(self.resource).unwrap_or(self.resource))
+            }
+            // `custom-model/{base model}/{id}`, and routers are named after the family they serve.
+            ArnKind::CustomModel => self.resource.split_once('/').map(|(base, _)| base),
+            ArnKind::DefaultPromptRouter => Some(self.resource),
+            ArnKind::ApplicationInferenceProfile
+            | ArnKind::ProvisionedModel
+            | ArnKind::CustomModelDeployment
+            | ArnKind::ImportedModel
+            | ArnKind::Prompt
+            | ArnKind::PromptRouter
+            | ArnKind::SageMakerEndpoint => None,
+        }
+    }
+}
+
+impl ArnKind {
+    fn parse(service: &str, kind: &str) -> Option<Self> {
+        Some(match (service, kind) {
+            ("bedrock", "foundation-model") => Self::FoundationModel,
+            ("bedrock", "inference-profile") => Self::InferenceProfile,
+            ("bedrock", "application-inference-profile") => Self::ApplicationInferenceProfile,
+            ("bedrock", "provisioned-model") => Self::ProvisionedModel,
+            ("bedrock", "custom-model") => Self::CustomModel,
+            ("bedrock", "custom-model-deployment") => Self::CustomModelDeployment,
+            ("bedrock", "imported-model") => Self::ImportedModel,
+            ("bedrock", "prompt") => Self::Prompt,
+            ("bedrock", "prompt-router") => Self::PromptRouter,
+            ("bedrock", "default-prompt-router") => Self::DefaultPromptRouter,
+            ("sagemaker", "endpoint") => Self::SageMakerEndpoint,
+            _ => return None,
+        })
+    }
+}
+
+/// `vendor.model` of `us.vendor.model`.
+fn without_prefix(id: &str) -> Option<&str> {
+    let (prefix, base) = id.split_once('.')?;
+    // `us.model` would leave no vendor: then `us` is no region's prefix.
+    (PREFIXES.contains(&prefix) && base.contains('.')).then_some(base)
+}
+
+/// `eu-west-1`, `us-gov-east-1`: letters, words of letters, a number.
+fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [area, middle @ .., number] = parts.as_slice() else { return false };
+    let letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    (2..=4).contains(&area.len())
+        && letters(area)
+        && !middle.is_empty()
+        && middle.iter().all(|part| letters(part))
+        && (1..=2).contains(&number.len())
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests;

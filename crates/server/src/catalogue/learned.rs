@@ -1,0 +1,47 @@
+//! What refusals have taught: models that are not served on demand, and the inference profile that
+//! answered instead. Read on every request without a lock, written once a model.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+/// Only models that Bedrock knows get here, so this is never reached in earnest.
+const LIMIT: usize = 512;
+
+/// Ids as they were sent, and the profile to send instead.
+#[derive(Debug, Default)]
+pub(super) struct Learned(ArcSwap<HashMap<String, String>>);
+
+impl Learned {
+    pub(super) fn find(&self, id: &str) -> Option<String> {
+        self.0.load().get(id).cloned()
+    }
+
+    pub(super) fn remember(&self, id: &str, profile: &str) {
+        self.0.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            if known.len() < LIMIT {
+                known.insert(id.to_owned(), profile.to_owned());
+            }
+            Arc::new(known)
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_learned_is_found_and_bounded() {
+        let learned = Learned::default();
+        assert_eq!(learned.find("a.b"), None);
+        learned.remember("a.b", "us.a.b");
+        assert_eq!(learned.find("a.b").as_deref(), Some("us.a.b"));
+        for number in 0..LIMIT * 2 {
+            learned.remember(&format!("a.{number}"), "x");
+        }
+        assert_eq!(learned.0.load().len(), LIMIT);
+    }
+}

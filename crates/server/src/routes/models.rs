@@ -1,0 +1,83 @@
+//! `GET /v1/models` and `/v1/models/{id}`: what may be written into `model`.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use schema::openai::models::ModelList;
+
+use crate::app::Worker;
+use crate::error::GatewayError;
+use crate::exchange::Exchange;
+
+/// The longest stretch of an id that is quoted back.
+const QUOTED: usize = 200;
+
+/// Every model worth naming.
+pub(crate) async fn list(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
+    let mut exchange = Exchange::begin(&http, "models");
+    let data = worker.shared.catalogue.models(&worker.transport).await;
+    exchange.complete();
+    HttpResponse::Ok().json(ModelList { object: "list", data })
+}
+
+/// One of them. Ids come as they are or percent-encoded, slashes and colons included.
+pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
+    let mut exchange = Exchange::begin(&http, "models");
+    let path = http.path();
+    let raw = path.split_once("/models/").map_or(path, |(_, id)| id);
+    let id = decoded(raw);
+    exchange.names_model(&id);
+    match worker.shared.catalogue.model(&worker.transport, &id).await {
+        Some(model) => {
+            exchange.complete();
+            HttpResponse::Ok().json(model)
+        }
+        None => {
+            let id = id.chars().take(QUOTED).collect();
+            exchange.refuse(&GatewayError::UnknownModel(id))
+        }
+    }
+}
+
+/// Percent-decoded once. A `%` that begins no escape stays, and what is no UTF-8 is replaced: such an
+/// id is merely unknown.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        let escape = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
+        let escape = escape.filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        match escape.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) if *first == b'%' => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn ids_are_decoded_once() {
+        for (text, expected) in [
+            ("a.b-v1:0", "a.b-v1:0"),
+            ("a.b-v1%3A0", "a.b-v1:0"),
+            ("bedrock%2Fa", "bedrock/a"),
+            ("a%253A", "a%3A"),
+            ("100%", "100%"),
+            ("%zz%4", "%zz%4"),
+            ("%+1", "%+1"),
+            ("%C3%A9", "é"),
+            ("", ""),
+        ] {
+            assert_eq!(decoded(text), expected, "{text}");
+        }
+    }
+}

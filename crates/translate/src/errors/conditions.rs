@@ -1,0 +1,243 @@
+//! The refusals people meet first, recognised by their words, each with what to do next. AWS's own
+//! text comes first in the message; whoever knows it finds it, and whoever does not reads on.
+
+use super::{ApiError, INVALID};
+
+/// What a caller of this module knows about the model that was refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// The id that was called.
+    pub model: String,
+    /// The region it was called in.
+    pub region: String,
+    /// Whether the catalogue lists the model.
+    pub is_known: bool,
+    /// Whether the model is past the end of its life.
+    pub has_ended: bool,
+    /// The day of its end, as `2026-07-30`.
+    pub end_of_life: Option<String>,
+    /// What to call instead.
+    pub successor: Option<String>,
+    /// Inference profiles the model has, in any geography.
+    pub profiles: Vec<String>,
+    /// The one among them for this region.
+    pub profile_here: Option<String>,
+    /// Whether the gateway may choose a profile by itself.
+    pub profiles_allowed: bool,
+    /// Tokens the model can hold.
+    pub context: Option<u64>,
+}
+
+/// What a refusal means, where its words say more than its exception.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// The prompt does not fit.
+    TooLong,
+    /// The account has no access to the model.
+    NoAccess,
+    /// The gateway's role lacks a permission.
+    NotPermitted,
+    /// The model is not offered in the region.
+    NotHere,
+    /// The model is only served through inference profiles.
+    ProfileOnly,
+    /// The model is past the end of its life, or closed to new callers on the way there.
+    EndOfLife,
+    /// No such model.
+    UnknownModel,
+}
+
+/// Wordings in lower case with straight apostrophes, most telling first. Sources: the service's own
+/// refusals as recorded or quoted in issues of open clients, 2026-11-21; the last of `TooLong` are
+/// providers' texts that Bedrock relays.
+const WORDINGS: &[(Condition, &[&str])] = &[
+    (
+        Condition::ProfileOnly,
+        &["on-demand throughput isn't supported", "on-demand throughput is not supported"],
+    ),
+    (
+        Condition::EndOfLife,
+        &["end of its life", "end of life", "end-of-life", "marked by provider as legacy"],
+    ),
+    (
+        Condition::NoAccess,
+        &[
+            "not supported for inference in your account",
+            "don't have access to the model",
+            "do not have access to the model",
+            "use case details have not been submitted",
+            "is not available for this account",
+            "model access is denied",
+            "aws marketplace",
+        ],
+    ),
+    (
+        Condition::NotHere,
+        &[
+            "in this region",
+            "in your region",
+            "in the current region",
+            "isn't available in the region",
+            "is not available in the region",
+        ],
+    ),
+    (Condition::NotPermitted, &["is not authorized to perform"]),
+    (Condition::UnknownModel, &["model identifier is invalid"]),
+    (
+        Condition::TooLong,
+        &[
+            "input is too long",
+            "prompt is too long",
+            "input tokens exceed",
+            "too many input tokens",
+            "input token count exceeds",
+            "number of input tokens exceeds",
+            "maximum context length",
+            "exceed model maximum",
+            "exceeds the model's context",
+            "exceed context limit",
+            "context window",
+            "exceeds the maximum number of tokens",
+            "exceeds the maximum length",
+            "too many total text bytes",
+            "reduce the length of the messages",
+            "reduce the length of the prompt",
+        ],
+    ),
+];
+
+impl Condition {
+    /// Recognises a refusal by the message of AWS's. `status` is that of the exception: overload and
+    /// throttling are never about the model, whatever they say.
+    pub fn of(status: u16, message: &str) -> Option<Self> {
+        if !(400..=404).contains(&status) {
+            return None;
+        }
+        let text = message.to_ascii_lowercase().replace('\u{2019}', "'");
+        let said = |wordings: &[&str]| wordings.iter().any(|wording| text.contains(wording));
+        let found =
+            WORDINGS.iter().find(|(_, wordings)| said(wordings)).map(|(found, _)| *found)?;
+        // Only a request can be too long, only the model can be missing from a region.
+        let fits = match found {
+            Self::TooLong => status == 400,
+            Self::NotHere => text.contains("model"),
+            _ => true,
+        };
+        fits.then_some(found)
+    }
+}
+
+/// Says what a condition means and what to do, behind AWS's words.
+pub(super) fn advise(error: &ApiError, condition: Condition, notes: Option<&Notes>) -> ApiError {
+    let (status, code, param) = match condition {
+        Condition::TooLong => (400, Some("context_length_exceeded"), "messages"),
+        Condition::NoAccess | Condition::NotPermitted => {
+            (403, Some("insufficient_permissions"), "model")
+        }
+        Condition::NotHere | Condition::EndOfLife | Condition::UnknownModel => {
+            (404, Some("model_not_found"), "model")
+        }
+        Condition::ProfileOnly => (400, Some("model_not_supported"), "model"),
+    };
+    let message = match condition {
+        Condition::TooLong => too_long(&error.message, notes),
+        _ => format!("{} {}", sentence(&error.message), advice(condition, notes)),
+    };
+    ApiError { status, kind: INVALID, code, param: Some(param), message }
+}
+
+/// Clients match on the first words of this one, so AWS's come second.
+fn too_long(said: &str, notes: Option<&Notes>) -> String {
+    let limit = match notes.and_then(|notes| notes.context) {
+        Some(tokens) => format!("{tokens} tokens"),
+        None => "exceeded".to_owned(),
+    };
+    format!(
+        "This model's maximum context length is {limit}; shorten the messages or lower max_tokens. Bedrock says: {said}"
+    )
+}
+
+fn sentence(said: &str) -> String {
+    let said = said.trim_end();
+    if said.ends_with(['.', '!', '?']) { said.to_owned() } else { format!("{said}.") }
+}
+
+fn advice(condition: Condition, notes: Option<&Notes>) -> String {
+    let model = notes.map_or("this model", |notes| notes.model.as_str());
+    let place = match notes {
+        Some(notes) => format!("in {}", notes.region),
+        None => "in this region".to_owned(),
+    };
+    match condition {
+        Condition::NoAccess => format!(
+            "The gateway's AWS account has no access to {model} {place}: open the model in the Bedrock console of that region and request access (some providers want a one-time use-case form, others a Marketplace agreement), wait a few minutes, try again."
+        ),
+        Condition::NotPermitted => format!(
+            "The gateway's role may not call {model} {place}: allow it bedrock:InvokeModel and bedrock:InvokeModelWithResponseStream on the model and, for an inference profile, on the profile and on the model in every region it leads to; an organisation's policy may forbid it too."
+        ),
+        Condition::ProfileOnly => profile_only(model, &place, notes),
+        Condition::EndOfLife => ended(model, notes),
+        Condition::NotHere | Condition::UnknownModel => missing(model, &place, notes),
+        // Worded by `too_long`.
+        Condition::TooLong => String::new(),
+    }
+}
+
+fn profile_only(model: &str, place: &str, notes: Option<&Notes>) -> String {
+    let Some(notes) = notes else {
+        return "Name an inference profile of the model instead.".to_owned();
+    };
+    match (&notes.profile_here, notes.profiles_allowed) {
+        (Some(profile), false) => format!(
+            "{model} is only served through inference profiles, and the gateway may not choose one (models.cross_region is never): call {profile}, or allow it."
+        ),
+        (None, false) => format!(
+            "{model} is only served through inference profiles, and the gateway may not choose one (models.cross_region is never): name one that may be called {place}, or allow it."
+        ),
+        (Some(profile), true) => {
+            format!("{model} is only served through inference profiles; {profile} did not answer.")
+        }
+        (None, true) if notes.profiles.is_empty() => format!(
+            "{model} is only served through inference profiles, and none is known that may be called {place}."
+        ),
+        (None, true) => format!(
+            "{model} is only served through inference profiles, and none of them may be called {place}; it has {}.",
+            notes.profiles.join(", ")
+        ),
+    }
+}
+
+fn ended(model: &str, notes: Option<&Notes>) -> String {
+    let Some(notes) = notes else { return "Call a newer model.".to_owned() };
+    let day = notes.end_of_life.as_ref();
+    let day = day.map_or(String::new(), |day| format!(" (end of life {day})"));
+    match &notes.successor {
+        Some(successor) => format!("{model}{day} is no longer served: call {successor} instead."),
+        None => format!("{model}{day} is no longer served: GET /v1/models lists what is."),
+    }
+}
+
+fn missing(model: &str, place: &str, notes: Option<&Notes>) -> String {
+    const LIST: &str = "GET /v1/models lists what can be called.";
+    let Some(notes) = notes.filter(|notes| notes.is_known) else {
+        return format!("No model {model} can be called {place}: check its name; {LIST}");
+    };
+    if notes.has_ended {
+        return ended(model, Some(notes));
+    }
+    match &notes.profile_here {
+        Some(profile) if *profile != notes.model => {
+            format!("{model} is not offered {place} under this id: call {profile}.")
+        }
+        _ if notes.profiles.is_empty() => {
+            format!("{model} is not offered {place}: use another region or another model; {LIST}")
+        }
+        _ => format!(
+            "{model} is not offered {place}; it has {}, each for its own geography. {LIST}",
+            notes.profiles.join(", ")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;
