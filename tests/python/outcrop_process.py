@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 BINARY = os.environ.get("OUTCROP_BINARY", "")
-LISTENING = re.compile(r"listening on (http://[0-9.\[\]:a-f]+)")
+LISTENING = re.compile(r"listening on (https?://[0-9.\[\]:a-f]+)")
 START_DEADLINE = 30.0
 STOP_DEADLINE = 15.0
 

@@ -1,0 +1,89 @@
+//! Headers and queries across the border, by name. What is not known to mean something to Bedrock
+//! stays here: credentials, cookies, hop-by-hop headers, other people's tracing.
+
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::table::QUERY;
+
+/// A longer value is nothing an SDK sends, except for request metadata.
+const LONGEST: usize = 8 * 1024 + 512;
+
+/// Request headers that Bedrock's service models name.
+const REQUEST: &[&str] = &[
+    "x-amzn-bedrock-accept",
+    "x-amzn-bedrock-trace",
+    "x-amzn-bedrock-guardrailidentifier",
+    "x-amzn-bedrock-guardrailversion",
+    "x-amzn-bedrock-performanceconfig-latency",
+    "x-amzn-bedrock-service-tier",
+    "x-amzn-bedrock-request-metadata",
+    "x-amz-source-arn",
+];
+
+/// Whether a caller's header goes on to Bedrock.
+pub(crate) fn goes_up(name: &str, value: &[u8]) -> bool {
+    let known = name == CONTENT_TYPE.as_str() || name == ACCEPT.as_str() || REQUEST.contains(&name);
+    known && value.len() <= LONGEST
+}
+
+/// The headers of Bedrock's that the caller gets.
+pub(crate) fn come_down(upstream: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    upstream.iter().filter(|(name, _)| {
+        let name = name.as_str();
+        name == CONTENT_TYPE.as_str()
+            || name == "retry-after"
+            || name.starts_with("x-amzn-")
+            || name.starts_with("x-amz-bedrock-")
+    })
+}
+
+/// The pairs of a query that some operation documents, as they came. `None` if nothing is left.
+pub(crate) fn query(raw: &str) -> Option<String> {
+    let kept: Vec<&str> = raw
+        .split('&')
+        .filter(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            QUERY.contains(&name)
+                && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%+:/=,".contains(&b))
+        })
+        .collect();
+    (!kept.is_empty()).then(|| kept.join("&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_bedrock_knows_goes_up() {
+        for name in ["content-type", "accept", "x-amzn-bedrock-trace", "x-amz-source-arn"] {
+            assert!(goes_up(name, b"x"), "{name}");
+        }
+        for name in [
+            "authorization",
+            "cookie",
+            "host",
+            "x-amz-date",
+            "x-amz-security-token",
+            "x-forwarded-for",
+            "te",
+            "expect",
+            "x-api-key",
+            "traceparent",
+        ] {
+            assert!(!goes_up(name, b"x"), "{name}");
+        }
+        assert!(!goes_up("x-amzn-bedrock-request-metadata", &vec![b'x'; 9000]));
+    }
+
+    #[test]
+    fn queries_are_kept_by_name() {
+        assert_eq!(
+            query("maxResults=5&evil=1&nextToken=a%2Bb").as_deref(),
+            Some("maxResults=5&nextToken=a%2Bb")
+        );
+        assert_eq!(query("x=1"), None);
+        assert_eq!(query("nextToken=a b"), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! A caller's path against the table. Segments are split before anything is decoded, decoded once,
+//! judged, and encoded again: what reaches AWS is never a stretch of what the caller sent.
+
+use super::table::{Row, TABLE};
+use crate::bedrock::encode_segment;
+
+/// The longest path or query accepted, in bytes.
+const LONGEST: usize = 8 * 1024;
+
+/// A path that stands in the table.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Matched {
+    /// The operation.
+    pub(crate) row: &'static Row,
+    /// Decoded values of its variable segments, in order.
+    values: Vec<String>,
+}
+
+/// Why a path is not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PathError {
+    /// No operation has this method and path.
+    #[error("this operation is not one of Bedrock's that pass through here")]
+    Unknown,
+    /// Dots, NUL, double encoding and the like: nothing an SDK would send.
+    #[error("the path is malformed")]
+    Malformed,
+}
+
+impl Matched {
+    /// The model id as the caller named it, for operations of a model.
+    pub(crate) fn model(&self) -> Option<&str> {
+        let at = self.variables().position(|segment| segment == "{model}")?;
+        self.values.get(at).map(String::as_str)
+    }
+
+    /// The path for AWS, with `model` in the place of the caller's name.
+    pub(crate) fn upstream(&self, model: Option<&str>) -> String {
+        let mut path = String::with_capacity(128);
+        let mut values = self.values.iter();
+        for segment in self.row.template.split('/').skip(1) {
+            path.push('/');
+            match segment {
+                "{model}" => {
+                    let own = values.next();
+                    encode_segment(
+                        model.or(own.map(String::as_str)).unwrap_or_default(),
+                        &mut path,
+                    );
+                }
+                "{}" => encode_segment(values.next().map_or("", String::as_str), &mut path),
+                literal => path.push_str(literal),
+            }
+        }
+        path
+    }
+
+    fn variables(&self) -> impl Iterator<Item = &'static str> {
+        self.row.template.split('/').filter(|segment| segment.starts_with('{'))
+    }
+}
+
+/// Finds the operation of a raw path below the mount.
+pub(crate) fn find(method: &str, raw: &str) -> Result<Matched, PathError> {
+    if raw.len() > LONGEST {
+        return Err(PathError::Malformed);
+    }
+    let path = raw.strip_prefix('/').ok_or(PathError::Malformed)?;
+    let given: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
+    let segments = given.iter().map(|raw| decode(raw)).collect::<Result<Vec<_>, _>>()?;
+    let row = TABLE.iter().find(|row| {
+        let template = row.template.strip_suffix('/').unwrap_or(row.template);
+        row.method == method && fits(template, &given)
+    });
+    let row = row.ok_or(PathError::Unknown)?;
+    let template = row.template.split('/').skip(1);
+    let values = template.zip(segments).filter(|(segment, _)| segment.starts_with('{'));
+    Ok(Matched { row, values: values.map(|(_, value)| value).collect() })
+}
+
+fn fits(template: &str, given: &[&str]) -> bool {
+    let mut given = given.iter();
+    template
+        .split('/')
+        .skip(1)
+        .all(|segment| given.next().is_some_and(|own| segment.starts_with('{') || segment == *own))
+        && given.next().is_none()
+}
+
+/// Decodes one segment once; anything that could mean something else to the next reader is refused.
+fn decode(raw: &str) -> Result<String, PathError> {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    loop {
+        match rest {
+            [] => break,
+            [b'%', high, low, tail @ ..] => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                let (Some(high), Some(low)) = (digit(high), digit(low)) else {
+                    return Err(PathError::Malformed);
+                };
+                bytes.push(u8::try_from(high * 16 + low).map_err(|_| PathError::Malformed)?);
+                rest = tail;
+            }
+            [b'%', ..] => return Err(PathError::Malformed),
+            [byte, tail @ ..] => {
+                bytes.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    let text = String::from_utf8(bytes).map_err(|_| PathError::Malformed)?;
+    let odd = |c: char| c.is_control() || matches!(c, '%' | '\\' | '?' | '#' | ';');
+    let dots = text.split('/').any(|part| matches!(part, "." | ".." | ""));
+    if dots || text.chars().any(odd) { Err(PathError::Malformed) } else { Ok(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(method: &str, raw: &str) -> Result<String, PathError> {
+        find(method, raw).map(|matched| matched.upstream(None))
+    }
+
+    #[test]
+    fn raw_and_encoded_ids_reach_aws_alike() {
+        for raw in [
+            "/model/a.b-v1:0/converse",
+            "/model/a.b-v1%3A0/converse",
+            "/model/a%2eb-v1%3a0/converse",
+        ] {
+            assert_eq!(sent("POST", raw).unwrap(), "/model/a.b-v1%3A0/converse");
+        }
+        let arn = "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A0%3Ainference-profile%2Fus.a/invoke";
+        assert_eq!(sent("POST", arn).unwrap(), arn);
+        assert_eq!(
+            find("POST", arn).unwrap().model(),
+            Some("arn:aws:bedrock:us-east-1:0:inference-profile/us.a")
+        );
+    }
+
+    #[test]
+    fn a_slash_at_the_end_is_the_tables_to_decide() {
+        assert_eq!(sent("POST", "/sessions").unwrap(), "/sessions/");
+        assert_eq!(sent("POST", "/sessions/").unwrap(), "/sessions/");
+        assert_eq!(sent("POST", "/retrieveAndGenerate/").unwrap(), "/retrieveAndGenerate");
+        assert_eq!(sent("POST", "/rerank").unwrap(), "/rerank");
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_is_unknown() {
+        for (method, raw) in [
+            ("GET", "/model/x/converse"),
+            ("POST", "/model/x"),
+            ("POST", "/model/x/converse/y"),
+            ("POST", "/model/x/delete"),
+            ("DELETE", "/foundation-models/x"),
+            ("POST", "/"),
+            ("POST", "/model/a/b/converse"),
+        ] {
+            assert_eq!(
+                find(method, raw).unwrap_err(),
+                if raw == "/" { PathError::Malformed } else { PathError::Unknown },
+                "{method} {raw}"
+            );
+        }
+    }
+
+    #[test]
+    fn tricks_are_malformed() {
+        for id in [
+            "..",
+            ".",
+            "%2e%2e",
+            "..%2F..%2Ffoundation-models",
+            "a%2F..%2Fb",
+            "a%00b",
+            "a%0d%0ab",
+            "a%5cb",
+            "a\\b",
+            "%252e%252e",
+            "a%25b",
+            "%",
+            "%2",
+            "%zz",
+            "%c0%ae",
+            "a;b",
+            "%3fx",
+            "%23",
+            "",
+            "a%2F%2Fb",
+            "%2Fa",
+            "a%2F",
+        ] {
+            let raw = format!("/model/{id}/converse");
+            assert_eq!(find("POST", &raw).unwrap_err(), PathError::Malformed, "{raw}");
+        }
+        assert_eq!(
+            find("POST", &format!("/model/{}/converse", "a".repeat(9000))).unwrap_err(),
+            PathError::Malformed
+        );
+    }
+}

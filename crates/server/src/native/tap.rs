@@ -1,0 +1,176 @@
+//! What a call cost, read from bytes on their way through: from the headers of InvokeModel, from the
+//! metadata event or the last chunk of a stream, from the end of a whole answer.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use schema::converse::response::TokenUsage;
+use serde::Deserialize;
+
+use crate::bedrock::{Frame, FrameDecoder, FrameKind};
+
+/// A larger whole answer is passed on unread.
+const WHOLE_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Watches one answer.
+pub(crate) enum Tap {
+    /// The headers have said it.
+    Known(TokenUsage),
+    /// Frames of an event stream; the last event tells.
+    Frames { decoder: Box<FrameDecoder>, last: Option<Frame> },
+    /// Pieces of a whole answer.
+    Whole { pieces: Vec<Bytes>, length: usize },
+    /// Nothing to be learnt.
+    Blind,
+}
+
+impl Tap {
+    /// A tap for an answer with these headers.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let count = |name| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
+        if let Some(input_tokens) = count("x-amzn-bedrock-input-token-count") {
+            return Self::Known(TokenUsage {
+                input_tokens,
+                output_tokens: count("x-amzn-bedrock-output-token-count").unwrap_or(0),
+                cache_read_input_tokens: count("x-amzn-bedrock-cache-read-input-token-count")
+                    .unwrap_or(0),
+                cache_write_input_tokens: count("x-amzn-bedrock-cache-write-input-token-count")
+                    .unwrap_or(0),
+                ..TokenUsage::default()
+            });
+        }
+        match headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes) {
+            Some(b"application/vnd.amazon.eventstream") => {
+                Self::Frames { decoder: Box::default(), last: None }
+            }
+            Some(b"application/json") => Self::Whole { pieces: Vec::new(), length: 0 },
+            _ => Self::Blind,
+        }
+    }
+
+    /// Looks at a piece.
+    pub(crate) fn see(&mut self, piece: &Bytes) {
+        match self {
+            Self::Known(_) | Self::Blind => {}
+            Self::Whole { pieces, length } => {
+                *length += piece.len();
+                if *length > WHOLE_LIMIT {
+                    *self = Self::Blind;
+                } else {
+                    pieces.push(piece.clone());
+                }
+            }
+            Self::Frames { decoder, last } => {
+                decoder.push(piece.clone());
+                loop {
+                    match decoder.next() {
+                        Ok(Some(frame)) => *last = Some(frame),
+                        Ok(None) => break,
+                        // Damaged bytes are the client's to judge; there is no more to learn here.
+                        Err(_) => {
+                            *self = Self::Blind;
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// What has been learnt.
+    pub(crate) fn finish(self) -> Option<TokenUsage> {
+        match self {
+            Self::Known(usage) => Some(usage),
+            Self::Frames { last, .. } => in_event(&last?),
+            Self::Whole { pieces, .. } => {
+                serde_json::from_slice::<Metadata>(&pieces.concat()).ok()?.usage
+            }
+            Self::Blind => None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    usage: Option<TokenUsage>,
+}
+
+#[derive(Deserialize)]
+struct Metrics {
+    #[serde(rename = "amazon-bedrock-invocationMetrics")]
+    metrics: Option<InvocationMetrics>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct InvocationMetrics {
+    input_token_count: u64,
+    output_token_count: u64,
+    cache_read_input_token_count: u64,
+    cache_write_input_token_count: u64,
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow)]
+    bytes: schema::Str<'a>,
+}
+
+fn in_event(frame: &Frame) -> Option<TokenUsage> {
+    match &frame.kind {
+        FrameKind::Event(name) if name == "metadata" => {
+            serde_json::from_slice::<Metadata>(&frame.payload).ok()?.usage
+        }
+        FrameKind::Event(name) if name == "chunk" => in_chunk(&frame.payload),
+        FrameKind::Event(_)
+        | FrameKind::Exception(_)
+        | FrameKind::Error { .. }
+        | FrameKind::Unknown(_) => None,
+    }
+}
+
+/// The last chunk of InvokeModelWithResponseStream carries metrics beside the model's own words.
+fn in_chunk(payload: &Bytes) -> Option<TokenUsage> {
+    let chunk: Chunk<'_> = serde_json::from_slice(payload).ok()?;
+    let json = STANDARD.decode(chunk.bytes.as_bytes()).ok()?;
+    let metrics = serde_json::from_slice::<Metrics>(&json).ok()?.metrics?;
+    Some(TokenUsage {
+        input_tokens: metrics.input_token_count,
+        output_tokens: metrics.output_token_count,
+        cache_read_input_tokens: metrics.cache_read_input_token_count,
+        cache_write_input_tokens: metrics.cache_write_input_token_count,
+        ..TokenUsage::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(headers: &[(&'static str, &'static str)], pieces: &[&[u8]]) -> Option<(u64, u64)> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        let mut tap = Tap::of(&headers);
+        for piece in pieces {
+            tap.see(&Bytes::copy_from_slice(piece));
+        }
+        tap.finish().map(|usage| (usage.input_tokens, usage.output_tokens))
+    }
+
+    #[test]
+    fn headers_and_whole_answers_tell_what_they_cost() {
+        let counts =
+            [("x-amzn-bedrock-input-token-count", "3"), ("x-amzn-bedrock-output-token-count", "4")];
+        assert_eq!(read(&counts, &[b"whatever"]), Some((3, 4)));
+        let json = [("content-type", "application/json")];
+        let halves: [&[u8]; 2] =
+            [br#"{"output":{},"usage":{"inputTok"#, br#"ens":5,"outputTokens":6}}"#];
+        assert_eq!(read(&json, &halves), Some((5, 6)));
+        assert_eq!(read(&json, &[b"{}"]), None);
+        assert_eq!(read(&[("content-type", "text/html")], &[b"{}"]), None);
+    }
+}

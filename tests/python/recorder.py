@@ -1,0 +1,108 @@
+"""Four Bedrock endpoints that remember what reached them and answer by botocore's models."""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import botocore.session
+from botocore.model import OperationModel, ServiceModel
+
+import shapes
+
+SERVICES = ["bedrock-runtime", "bedrock-agent-runtime", "bedrock", "bedrock-agent"]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as it arrived."""
+
+    service: str
+    port: int
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Endpoint:
+    """One service; a context manager that ends its thread and socket."""
+
+    def __init__(self, service: str, seen: list[Seen]) -> None:
+        self.service = service
+        self.seen = seen
+        self.model = botocore.session.get_session().get_service_model(service)
+        self.operations = routes(self.model)
+        self.override: tuple[int, dict[str, str], bytes] | None = None
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self))
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def __enter__(self) -> "Endpoint":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.thread.join(10)
+        self.server.server_close()
+
+    def operation(self, method: str, path: str) -> OperationModel | None:
+        """The operation of a request line."""
+        path = path.split("?", 1)[0].rstrip("/")
+        return next((op for verb, pattern, op in self.operations if verb == method and pattern.fullmatch(path)), None)
+
+
+def routes(model: ServiceModel) -> list[tuple[str, re.Pattern[str], OperationModel]]:
+    """Method, path pattern and model of each operation, literal paths first."""
+    found = []
+    for name in model.operation_names:
+        operation = model.operation_model(name)
+        uri = operation.http["requestUri"].rstrip("/")
+        pattern = re.compile("".join("[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{[^}]+\})", uri)))
+        found.append((uri.count("{"), operation.http["method"], pattern, operation))
+    return [(verb, pattern, operation) for _, verb, pattern, operation in sorted(found, key=lambda row: row[0])]
+
+
+def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
+    """A request handler bound to its endpoint."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 20
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+        def handle_any(self) -> None:
+            """Remembers and answers."""
+            body = self.rfile.read(int(self.headers.get("content-length", "0")))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            endpoint.seen.append(
+                Seen(endpoint.service, endpoint.server.server_port, self.command, self.path, headers, body)
+            )
+            operation = endpoint.operation(self.command, self.path)
+            if endpoint.override is not None:
+                status, sent, data = endpoint.override
+            elif operation is None:
+                status, sent, data = 404, {"x-amzn-errortype": "UnknownOperationException"}, b"{}"
+            else:
+                kind, data = shapes.answer(operation)
+                status, sent = 200, {"content-type": kind, "x-amzn-bedrock-input-token-count": "3"}
+            self.send_response(status)
+            for name, value in {"x-amzn-requestid": "native-1", "set-cookie": "no=1", **sent}.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = handle_any
+
+    return Handler

@@ -1,0 +1,270 @@
+"""Bedrock's own API through the gateway: boto3 directly and through it must be told the same."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+from urllib.parse import quote
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import botocore.session
+import httpx
+import pytest
+from botocore.credentials import Credentials
+
+import eventstream
+import shapes
+from outcrop_process import Outcrop
+from recorder import SERVICES, Endpoint, Seen
+from upstream import Expectation, authentication_problems
+
+KEYS = Credentials("AKIDGATEWAY", "gateway-secret", "gateway-token")
+RUNTIMES = ["bedrock-runtime", "bedrock-agent-runtime"]
+BIDIRECTIONAL = "InvokeModelWithBidirectionalStream"
+MODEL_ID = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+
+
+class Native:
+    """Four recording endpoints and a gateway before them."""
+
+    def __init__(self, gateway: Outcrop, endpoints: dict[str, Endpoint], seen: list[Seen]) -> None:
+        self.gateway = gateway
+        self.endpoints = endpoints
+        self.seen = seen
+
+    def through(self, service: str) -> Any:
+        """A boto3 client of the gateway, with keys that AWS has never seen."""
+        return client(service, f"{self.gateway.url}/bedrock", "AKIDDUMMY")
+
+    def direct(self, service: str) -> Any:
+        """A boto3 client of the endpoint itself."""
+        return client(service, self.endpoints[service].url, KEYS.access_key)
+
+
+@pytest.fixture(scope="module")
+def native() -> Iterator[Native]:
+    with ExitStack() as stack:
+        seen: list[Seen] = []
+        endpoints = {name: stack.enter_context(Endpoint(name, seen)) for name in SERVICES}
+        environment = {
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": KEYS.access_key,
+            "AWS_SECRET_ACCESS_KEY": KEYS.secret_key,
+            "AWS_SESSION_TOKEN": KEYS.token,
+            **{
+                f"AWS_ENDPOINT_URL_{name.upper().replace('-', '_')}": endpoint.url
+                for name, endpoint in endpoints.items()
+            },
+        }
+        gateway = stack.enter_context(Outcrop(["--listen", "127.0.0.1:0"], environment=environment))
+        yield Native(gateway, endpoints, seen)
+        assert gateway.alive(), gateway.log()
+
+
+def client(service: str, url: str, key: str) -> Any:
+    """A boto3 client without retries and without anything of the machine's own set-up."""
+    session = botocore.session.Session()
+    session.set_config_variable("region", "us-east-1")
+    return session.create_client(
+        service,
+        endpoint_url=url,
+        aws_access_key_id=key,
+        aws_secret_access_key="dummy",
+        config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=20, parameter_validation=True),
+    )
+
+
+def operations() -> list[tuple[str, str]]:
+    """Every operation of the two runtime services."""
+    session = botocore.session.get_session()
+    return [(service, name) for service in RUNTIMES for name in session.get_service_model(service).operation_names]
+
+
+def call(made: Any, name: str) -> Any:
+    """Calls an operation with the smallest valid request; streams are read to their end."""
+    model = made.meta.service_model.operation_model(name)
+    method = next(py for py, op in made.meta.method_to_api_mapping.items() if op == name)
+    arguments = shapes.minimal(model.input_shape) if model.input_shape else {}
+    # boto3 would fill these with something new each time.
+    arguments.update({token: "a" * 40 for token in model.idempotent_members})
+    if "modelId" in arguments:
+        arguments["modelId"] = MODEL_ID
+    answer = getattr(made, method)(**arguments)
+    answer.pop("ResponseMetadata")
+    return {key: read(value) for key, value in answer.items()}
+
+
+def read(value: Any) -> Any:
+    """A streaming body as bytes, an event stream as its list of events."""
+    if isinstance(value, botocore.response.StreamingBody):
+        return value.read()
+    return list(value) if isinstance(value, botocore.eventstream.EventStream) else value
+
+
+@pytest.mark.parametrize(("service", "name"), operations())
+def test_every_operation_passes_untouched(native: Native, service: str, name: str) -> None:
+    if name == BIDIRECTIONAL:
+        answer = httpx.post(f"{native.gateway.url}/bedrock/model/x/invoke-with-bidirectional-stream", content=b"")
+        assert answer.status_code == 501 and "HTTP/2" in answer.json()["message"]
+        return
+    native.seen.clear()
+    expected = call(native.direct(service), name)
+    received = call(native.through(service), name)
+    output = native.endpoints[service].model.operation_model(name).output_shape
+    assert received == expected and (expected or not output.members)
+    direct, relayed = native.seen
+    assert relayed.service == service, "the wrong endpoint"
+    assert (relayed.method, relayed.path, relayed.body) == (direct.method, direct.path, direct.body)
+    expectation = Expectation(credentials=KEYS)
+    assert not authentication_problems(
+        expectation, relayed.method, relayed.port, relayed.path, relayed.headers, relayed.body
+    )
+    assert "AKIDDUMMY" not in json.dumps(relayed.headers)
+
+
+def test_the_reads_of_the_control_plane_reach_it(native: Native) -> None:
+    native.seen.clear()
+    made = native.through("bedrock")
+    made.list_foundation_models(byOutputModality="TEXT")
+    made.list_inference_profiles(maxResults=5, typeEquals="SYSTEM_DEFINED")
+    made.get_foundation_model(modelIdentifier="amazon.nova-lite-v1:0")
+    made.get_inference_profile(inferenceProfileIdentifier="us.amazon.nova-lite-v1:0")
+    assert [one.service for one in native.seen] == ["bedrock"] * 4
+    assert native.seen[0].path == "/foundation-models?byOutputModality=TEXT"
+    assert native.seen[2].path == "/foundation-models/amazon.nova-lite-v1%3A0"
+
+
+@pytest.mark.parametrize("operation", ["converse", "converse-stream", "invoke", "invoke-with-response-stream"])
+@pytest.mark.parametrize("encoded", [False, True])
+def test_raw_and_encoded_ids_pass_byte_for_byte(native: Native, operation: str, encoded: bool) -> None:
+    native.seen.clear()
+    arn = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0"
+    segment = quote(arn, safe="") if encoded else MODEL_ID
+    body = b'{ "messages": [ {"role":"user","content":[{"text":"\xc3\xa9"}]} ], "zz": 1, "aa": 2 }'
+    answer = httpx.post(
+        f"{native.gateway.url}/bedrock/model/{segment}/{operation}",
+        content=body,
+        headers={
+            "authorization": "Bearer anything",
+            "cookie": "secret=1",
+            "content-type": "application/json",
+            "x-amzn-bedrock-trace": "ENABLED",
+            "x-evil": "1",
+        },
+    )
+    assert answer.status_code == 200
+    (seen,) = native.seen
+    assert seen.body == body
+    assert seen.path == f"/model/{quote(arn if encoded else MODEL_ID, safe='')}/{operation}"
+    assert seen.headers["x-amzn-bedrock-trace"] == "ENABLED"
+    assert not {"cookie", "x-evil"} & set(seen.headers)
+    assert "anything" not in seen.headers["authorization"]
+    endpoint = native.endpoints["bedrock-runtime"]
+    kind, data = shapes.answer(endpoint.operation("POST", seen.path))
+    assert answer.content == data and answer.headers["content-type"] == kind
+    assert answer.headers["x-amzn-requestid"] == "native-1" and "set-cookie" not in answer.headers
+
+
+def test_errors_are_the_ones_boto3_knows(native: Native) -> None:
+    endpoint = native.endpoints["bedrock-runtime"]
+    made = native.through("bedrock-runtime")
+    table = {
+        "ThrottlingException": 429,
+        "ValidationException": 400,
+        "AccessDeniedException": 403,
+        "ResourceNotFoundException": 404,
+        "ModelTimeoutException": 408,
+        "ModelErrorException": 424,
+        "ServiceUnavailableException": 503,
+        "InternalServerException": 500,
+    }
+    try:
+        for name, status in table.items():
+            body = json.dumps({"message": f"as sent: {name}"}).encode()
+            headers = {"x-amzn-errortype": f"{name}:http://internal.amazon.com/coral/x/", "content-type": "application/json"}
+            endpoint.override = (status, headers, body)
+            with pytest.raises(getattr(made.exceptions, name)) as raised:
+                made.converse(modelId=MODEL_ID, messages=[{"role": "user", "content": [{"text": "x"}]}])
+            assert raised.value.response["Error"]["Message"] == f"as sent: {name}"
+            assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    finally:
+        endpoint.override = None
+
+
+def test_exceptions_inside_streams_are_raised(native: Native) -> None:
+    endpoint = native.endpoints["bedrock-runtime"]
+    made = native.through("bedrock-runtime")
+    data = eventstream.event("messageStart", {"role": "assistant"}) + eventstream.exception("throttlingException", "slow")
+    endpoint.override = (200, {"content-type": "application/vnd.amazon.eventstream"}, data)
+    try:
+        answer = made.converse_stream(modelId=MODEL_ID, messages=[{"role": "user", "content": [{"text": "x"}]}])
+        with pytest.raises(botocore.exceptions.EventStreamError, match="throttlingException"):
+            list(answer["stream"])
+    finally:
+        endpoint.override = None
+
+
+def corpus() -> list[tuple[str, str]]:
+    """Methods and paths that no SDK sends."""
+    tricks = [
+        "..", ".", "%2e%2e", "%2E%2e", ".%2e", "..%2F..%2Ffoundation-models", "a%2F..%2Fb", "a%2f.%2fb", "a%00", "%00",
+        "a%0d%0aHost:%20evil", "a%0a", "a%5c..%5cb", "%252e%252e", "a%252Fb", "a%25", "%", "%2", "%zz", "%c0%ae%c0%ae",
+        "%ff", "a;b", "a%3Bb", "a%3Fx=1", "a%23x", "", "a%2F%2Fb", "%2F", "%2Fa", "a%2F", "a%7f", "%e2%80%8e%00",
+        "x" * 9000,
+    ]
+    templates = ["/model/{}/converse", "/model/{}/invoke", "/guardrail/{}/version/1/apply", "/knowledgebases/{}/retrieve", "/agents/{}"]
+    found = [("POST", template.format(trick)) for template in templates for trick in tricks]
+    found += [
+        ("GET", path)
+        for path in [
+            "/", "", "//", "/model", "/model/", "/model/x", "/model/x/y", "/../v1/models", "/foundation-models/../x",
+            "/custom-models/x/y", "/logging/modelinvocations", "/%2e%2e/livez", "/foundation-models//", "/tags/..",
+        ]
+    ]
+    found += [("DELETE", "/foundation-models/x"), ("PUT", "/model/x/converse"), ("POST", "/inference-profiles"),
+              ("POST", "/guardrails"), ("DELETE", "/guardrails/x"), ("POST", "/custom-models/create-custom-model"),
+              ("PATCH", "/model/x/invoke"), ("POST", "/model/x/converse/../../y"), ("POST", "/model/x/CONVERSE"),
+              ("POST", "/Model/x/converse"), ("GET", "/model/x/converse"), ("POST", "/model/x/converse-streamx")]
+    return found
+
+
+def test_the_traversal_corpus_reaches_nothing(native: Native) -> None:
+    native.seen.clear()
+    cases = corpus()
+    for method, path in cases:
+        connection = http.client.HTTPConnection(*native.gateway.address, timeout=10)
+        try:
+            connection.putrequest(method, f"/bedrock{path}", skip_accept_encoding=True)
+            connection.putheader("content-length", "2")
+            connection.endheaders(b"{}")
+            answer = connection.getresponse()
+            body = answer.read()
+            assert 400 <= answer.status < 500, (method, path, answer.status)
+            assert answer.getheader("x-amzn-errortype") and json.loads(body)["message"], (method, path, body)
+        finally:
+            connection.close()
+    print(f"{len(cases)} paths, {len(native.seen)} reached an endpoint")
+    assert len(cases) >= 180 and not native.seen, [seen.path for seen in native.seen]
+
+
+def test_the_table_is_botocores(native: Native) -> None:
+    """An operation that botocore gains must be decided about: the two runtimes pass in full."""
+    session = botocore.session.get_session()
+    for service in RUNTIMES:
+        model = session.get_service_model(service)
+        endpoint = native.endpoints[service]
+        for name in model.operation_names:
+            operation = model.operation_model(name)
+            path = operation.http["requestUri"]
+            for member in operation.input_shape.members.values():
+                label = member.serialization.get("name", "")
+                path = path.replace("{" + label + "}", "abcdefghij")
+            assert endpoint.operation(operation.http["method"], path) is not None
+            native.seen.clear()
+            answer = httpx.request(operation.http["method"], f"{native.gateway.url}/bedrock{path}", content=b"{}")
+            assert answer.status_code != 404, f"{service} {name}: {path} is not in the table"

@@ -1,0 +1,130 @@
+"""TLS in both directions: boto3's bearer keys need it towards the gateway, AWS speaks nothing else."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+import botocore.config
+import httpx
+import pytest
+import trustme
+
+from outcrop_process import Outcrop, run_to_end
+from upstream import Expectation, Upstream
+
+MODEL_ID = "us.amazon.nova-lite-v1:0"
+MESSAGES = [{"role": "user", "content": [{"text": "Hello"}]}]
+CONFIG = "tls: {{ certificate: {folder}/server.pem, key: {folder}/server.key }}\n"
+
+
+class Authority:
+    """A certificate authority of the test's own, with files for a server."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ca = trustme.CA()
+        self.root = folder / "root.pem"
+        self.ca.cert_pem.write_to_path(self.root)
+        self.issue()
+
+    def issue(self) -> str:
+        """Writes a new certificate and key; returns its serial number."""
+        leaf = self.ca.issue_cert("127.0.0.1", "localhost")
+        for name, blobs in (("server.pem", leaf.cert_chain_pems), ("server.key", [leaf.private_key_pem])):
+            text = b"".join(blob.bytes() for blob in blobs)
+            (self.folder / f"{name}.new").write_bytes(text)
+            os.replace(self.folder / f"{name}.new", self.folder / name)
+        return leaf.cert_chain_pems[0].bytes().decode()
+
+
+@pytest.fixture()
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@contextmanager
+def https_gateway(authority: Authority) -> Iterator[tuple[Outcrop, str]]:
+    """A demo gateway that speaks https, and its URL."""
+    arguments = ["--demo", "--listen", "127.0.0.1:0", "--config", "outcrop.yaml"]
+    files = {"outcrop.yaml": CONFIG.format(folder=authority.folder)}
+    gateway = Outcrop(arguments, files=files, ready_path=None)
+    with gateway:
+        yield gateway, gateway.url
+
+
+def test_boto3_sends_its_bearer_key_over_https(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_BEARER_TOKEN_BEDROCK", "any-key")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.root))
+    with https_gateway(authority) as (_, url):
+        client = boto3.client(
+            "bedrock-runtime",
+            endpoint_url=f"{url}/bedrock",
+            region_name="us-east-1",
+            config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=20),
+        )
+        answer = client.converse(modelId=MODEL_ID, messages=MESSAGES)
+        assert "Hello" in answer["output"]["message"]["content"][0]["text"]
+        stream = client.converse_stream(modelId=MODEL_ID, messages=MESSAGES)["stream"]
+        assert any("messageStop" in event for event in stream)
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(authority: Authority) -> None:
+    with https_gateway(authority) as (gateway, url):
+        first = shown(gateway)
+        renewed = authority.issue()
+        deadline = time.monotonic() + 20
+        while shown(gateway) == first:
+            assert time.monotonic() < deadline, gateway.log()
+            time.sleep(0.1)
+        assert shown(gateway).split() == renewed.split()
+        # A broken file leaves the good one in force.
+        (authority.folder / "server.key").write_text("not a key")
+        while "TLS certificate unchanged" not in gateway.log():
+            assert time.monotonic() < deadline, gateway.log()
+            time.sleep(0.1)
+        assert httpx.get(f"{url}/readyz", verify=ssl.create_default_context(cafile=authority.root)).status_code == 200
+
+
+def shown(gateway: Outcrop) -> str:
+    """The certificate the gateway shows, as PEM."""
+    return ssl.get_server_certificate(gateway.address, timeout=5)
+
+
+def test_unusable_files_are_a_configuration_error(authority: Authority) -> None:
+    (authority.folder / "server.key").write_text("not a key")
+    files = {"outcrop.yaml": CONFIG.format(folder=authority.folder)}
+    ended = run_to_end(["--demo", "--listen", "127.0.0.1:0", "--config", "outcrop.yaml"], files=files)
+    assert ended.returncode == 2 and "server.key" in ended.stderr
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_bedrock_is_reached_over_tls_that_is_verified(authority: Authority, trusted: bool) -> None:
+    with Upstream(Expectation(bearer="key")) as upstream:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(authority.folder / "server.pem", authority.folder / "server.key")
+        upstream.server.socket = context.wrap_socket(upstream.server.socket, server_side=True)
+        environment = {
+            "AWS_REGION": "us-east-1",
+            "AWS_BEARER_TOKEN_BEDROCK": "key",
+            "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url.replace("http:", "https:"),
+        }
+        if trusted:
+            environment["AWS_CA_BUNDLE"] = str(authority.root)
+        with Outcrop(["--listen", "127.0.0.1:0"], environment=environment) as gateway:
+            answer = httpx.post(
+                f"{gateway.url}/v1/chat/completions",
+                json={"model": MODEL_ID, "messages": [{"role": "user", "content": "Hello"}]},
+                timeout=20,
+            )
+        if trusted:
+            assert answer.status_code == 200, answer.text
+            assert not upstream.received[0].problems
+        else:
+            assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_tls")
+            assert not upstream.received
