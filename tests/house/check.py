@@ -87,7 +87,7 @@ def aws_at_home(tree: Tree) -> Iterator[Finding]:
     """The AWS crates are named only by the transport."""
     for name in tree.rust("crates/schema/src/", "crates/translate/src/", "crates/emulator/src/", "crates/server/src/"):
         if not name.startswith(AWS_HOMES):
-            yield from grep_code(tree, name, re.compile(r"\b(aws_[a-z0-9_]+)\s*::|\buse\s+(aws_\w+)"), "names an AWS crate", "go through server::bedrock")
+            yield from grep_code(tree, name, re.compile(r"\b(aws_(?!lc_rs)[a-z0-9_]+)\s*::|\buse\s+(aws_(?!lc_rs)\w+)"), "names an AWS crate", "go through server::bedrock")
 
 
 def actix_in_front(tree: Tree) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ use crate::bedrock::{Account, Transport};
 use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::exchange::RequestId;
-use crate::routes::{chat, fallback, health};
+use crate::routes::{chat, embeddings, fallback, health, models, native};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -27,7 +27,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(config: Config, account: Account) -> Self {
-        Self { config, account, catalogue: Catalogue, draining: AtomicBool::new(false) }
+        let catalogue = Catalogue::new(config.models.clone(), account.region());
+        Self { config, account, catalogue, draining: AtomicBool::new(false) }
     }
 
     /// From now on the gateway is not ready: it is about to stop.
@@ -52,12 +53,21 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
     for path in ["/v1/chat/completions", "/chat/completions"] {
         app.service(only(path, web::post().to(chat::completions)));
     }
+    for path in ["/v1/embeddings", "/embeddings"] {
+        app.service(only(path, web::post().to(embeddings::embeddings)));
+    }
+    for path in ["/v1/models", "/models"] {
+        app.service(only(path, web::get().to(models::list)));
+        // Ids may hold slashes.
+        app.service(only(&format!("{path}/{{id:.+}}"), web::get().to(models::one)));
+    }
     for path in ["/livez", "/health/liveliness", "/health/liveness", "/health/live"] {
         app.service(only(path, web::get().to(health::live)));
     }
     for path in ["/readyz", "/health/readiness", "/health/ready"] {
         app.service(only(path, web::get().to(health::ready)));
     }
+    app.service(web::scope(native::MOUNT).default_service(web::to(native::relay)));
     app.default_service(web::to(fallback::unknown_route));
 }
 

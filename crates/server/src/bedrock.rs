@@ -21,7 +21,7 @@ mod sign;
 pub use account::Account;
 pub use answer::{Answer, EventStream};
 pub use credentials::CredentialsError;
-pub use endpoint::{Endpoint, InvalidModelId, Service, model_path};
+pub use endpoint::{Endpoint, InvalidModelId, Service, encode_segment, model_path};
 pub use error::{Exception, Failure, Phase, ProtocolError, ServiceError};
 pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME};
 pub use send::{Call, Kind, Transport};

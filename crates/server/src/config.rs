@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use crate::bedrock::Timeouts;
 use crate::body::BodyLimits;
+use crate::catalogue::ModelSettings;
 use crate::cli::ServeArgs;
+use crate::tls::TlsFiles;
 
 mod fields;
 mod local;
+mod models;
 mod problems;
 mod tree;
 
@@ -25,6 +28,8 @@ pub struct Config {
     pub(crate) listen: SocketAddr,
     /// Threads that serve; one per core by default.
     pub(crate) workers: Option<usize>,
+    /// Certificate and key, to serve https.
+    pub(crate) tls: Option<TlsFiles>,
     /// Serve beyond loopback without keys.
     pub(crate) allow_anonymous: bool,
     /// Region and profile where the environment names none.
@@ -32,12 +37,21 @@ pub struct Config {
     pub(crate) profile: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) body: BodyLimits,
+    pub(crate) embeddings: EmbeddingCalls,
+    pub(crate) models: ModelSettings,
     /// Silence after which a stream gets a comment.
     pub(crate) keep_alive: Duration,
     /// From SIGTERM to the closing of the listener; none on loopback.
     pub(crate) drain_delay: Duration,
     /// Longest wait for open requests after that.
     pub(crate) drain_timeout: Duration,
+}
+
+/// How one embeddings request becomes several calls.
+#[derive(Debug, Clone)]
+pub(crate) struct EmbeddingCalls {
+    /// Most calls of one request in flight.
+    pub(crate) concurrency: usize,
 }
 
 /// Where a configuration comes from. Values, so that tests need no environment.
@@ -114,6 +128,7 @@ impl Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4000)),
             workers: None,
+            tls: None,
             allow_anonymous: false,
             region: None,
             profile: None,
@@ -123,6 +138,8 @@ impl Config {
                 idle: Duration::from_secs(15),
                 total: Duration::from_secs(120),
             },
+            embeddings: EmbeddingCalls { concurrency: 8 },
+            models: ModelSettings::default(),
             keep_alive: Duration::from_secs(15),
             drain_delay: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(300),
@@ -134,6 +151,11 @@ impl Config {
         let mut root = Fields::of_root(root, problems);
         root.set("listen", &mut self.listen, fields::address);
         root.set("workers", &mut self.workers, |node| fields::count(node).map(Some));
+        let (mut certificate, mut key) = (None, None);
+        root.section("tls", |section| {
+            section.set("certificate", &mut certificate, |node| fields::path(node).map(Some));
+            section.set("key", &mut key, |node| fields::path(node).map(Some));
+        });
         root.set("allow_anonymous", &mut self.allow_anonymous, fields::boolean);
         root.set("region", &mut self.region, |node| fields::text(node).map(Some));
         root.set("profile", &mut self.profile, |node| fields::text(node).map(Some));
@@ -152,11 +174,24 @@ impl Config {
             section.set("idle", &mut self.body.idle, fields::seconds);
             section.set("total", &mut self.body.total, fields::seconds);
         });
+        root.section("embeddings", |section| {
+            section.set("concurrency", &mut self.embeddings.concurrency, fields::count);
+        });
+        root.section("models", |section| models::read(section, &mut self.models));
         root.section("shutdown", |section| {
             section.set("delay", &mut self.drain_delay, fields::seconds);
             section.set("timeout", &mut self.drain_timeout, fields::seconds);
         });
         root.finish();
+        self.tls = match (certificate, key) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                let remedy = "name two PEM files";
+                problems.add(Problem::general("tls needs both a certificate and a key", remedy));
+                None
+            }
+        };
     }
 
     /// `bedrock.json` fills in what nothing else says.

@@ -10,7 +10,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use schema::openai::error::{Envelope, ErrorBody};
 use translate::Invalid;
 use translate::chat::Truncated;
-use translate::errors::{ApiError, from_exception};
+use translate::errors::{ApiError, Notes, explain, from_exception};
 
 use crate::bedrock::{Failure, InvalidModelId, Phase, ServiceError};
 use crate::body::{BodyError, Unread};
@@ -36,6 +36,12 @@ pub(crate) enum GatewayError {
     Model(#[from] InvalidModelId),
     #[error("upstream: {0}")]
     Upstream(#[from] Failure),
+    #[error("upstream: {error}")]
+    Refused { error: Box<ServiceError>, notes: Box<Notes> },
+    #[error("the model is asked for in {asked}, and {served} is served")]
+    Elsewhere { asked: String, served: String },
+    #[error("unknown model {0:?}")]
+    UnknownModel(String),
     #[error("upstream answered what cannot be read: {0}")]
     Unreadable(serde_json::Error),
     #[error(transparent)]
@@ -111,6 +117,8 @@ impl From<RouteError> for GatewayError {
         match error {
             RouteError::Model(error) => Self::Model(error),
             RouteError::Upstream(failure) => Self::Upstream(failure),
+            RouteError::Refused { error, notes } => Self::Refused { error, notes },
+            RouteError::Elsewhere { asked, served } => Self::Elsewhere { asked, served },
         }
     }
 }
@@ -133,6 +141,31 @@ impl GatewayError {
                 ..Rendered::new(400, INVALID, Some("invalid_value"), error.to_string())
             },
             Self::Upstream(failure) => upstream(failure),
+            Self::Refused { error, notes } => {
+                service(error, explain(error.exception.name(), error.status, &error.message, notes))
+            }
+            Self::Elsewhere { asked, served } => Rendered {
+                param: Some(Cow::Borrowed("model")),
+                ..Rendered::new(
+                    400,
+                    INVALID,
+                    Some("region_not_served"),
+                    format!(
+                        "The model's name asks for {asked}, and this gateway calls Bedrock in {served}: leave the region out, or use a gateway for {asked}."
+                    ),
+                )
+            },
+            Self::UnknownModel(id) => Rendered {
+                param: Some(Cow::Borrowed("model")),
+                ..Rendered::new(
+                    404,
+                    INVALID,
+                    Some("model_not_found"),
+                    format!(
+                        "Nothing is known of a model {id:?}; GET /v1/models lists what is. Bedrock may still serve it."
+                    ),
+                )
+            },
             Self::Unreadable(_) => Rendered::new(
                 502,
                 SERVER,
@@ -197,7 +230,10 @@ fn truncated() -> Rendered {
 
 fn upstream(failure: &Failure) -> Rendered {
     match failure {
-        Failure::Service(error) => service(error),
+        Failure::Service(error) => service(
+            error,
+            from_exception(error.exception.name(), error.status, &error.message),
+        ),
         Failure::Connect(_) | Failure::Closed(_) => Rendered::new(
             503,
             UNAVAILABLE,
@@ -236,7 +272,7 @@ fn upstream(failure: &Failure) -> Rendered {
             503,
             UNAVAILABLE,
             Some("credentials_unavailable"),
-            "The gateway has no usable AWS credentials; its log says which source failed.",
+            "The gateway has no usable AWS credentials; its log says which source failed. Its operator gives it a role, AWS_PROFILE (with `aws sso login` for SSO), access keys, or a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK.",
         )
         .after(5),
         Failure::Protocol(_) => Rendered::new(
@@ -254,9 +290,8 @@ fn upstream(failure: &Failure) -> Rendered {
     }
 }
 
-fn service(error: &ServiceError) -> Rendered {
-    let ApiError { status, kind, code, param, message } =
-        from_exception(error.exception.name(), error.status, &error.message);
+fn service(error: &ServiceError, told: ApiError) -> Rendered {
+    let ApiError { status, kind, code, param, message } = told;
     let retry_after = error.retry_after.or(match (status, code) {
         (503, Some("credentials_unavailable")) => Some(Duration::from_secs(5)),
         (503, _) => Some(Duration::from_secs(1)),

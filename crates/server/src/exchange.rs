@@ -99,11 +99,21 @@ impl Exchange {
         self.outcome = Outcome::Complete;
     }
 
+    /// The id it is known under.
+    pub(crate) fn id(&self) -> &str {
+        self.id.as_str()
+    }
+
+    /// Ends with an error status that was written elsewhere.
+    pub(crate) fn refused_with(&mut self, status: u16) {
+        self.status = status;
+        self.outcome = Outcome::Refused;
+    }
+
     /// Ends with an error before anything was sent.
     pub(crate) fn refuse(&mut self, error: &GatewayError) -> HttpResponse {
         let response = error.respond(self.id.as_str());
-        self.status = response.status().as_u16();
-        self.outcome = Outcome::Refused;
+        self.refused_with(response.status().as_u16());
         response
     }
 

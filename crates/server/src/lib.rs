@@ -11,11 +11,14 @@ mod config;
 mod error;
 mod exchange;
 mod log;
+mod native;
 mod pump;
 mod routes;
 mod routing;
 mod serve;
 mod shutdown;
+mod tls;
+mod tokens;
 
 pub use cli::{Cli, run};
 pub use config::{Config, Problem, Problems, Sources};

@@ -1,6 +1,9 @@
 //! What can be asked, one file a subject. The list of paths is in `app`.
 
 pub(crate) mod chat;
+pub(crate) mod embeddings;
 pub(crate) mod fallback;
 pub(crate) mod health;
 mod json;
+pub(crate) mod models;
+pub(crate) mod native;

@@ -1,11 +1,14 @@
-//! From a resolved target to Bedrock's answer. Today there is one way to go; where there will be
-//! several, they are chosen here.
+//! From a resolved target to Bedrock's answer. A model that turns out to be served only through an
+//! inference profile is called again through one, and from then on at once; other ways are chosen here.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
+use translate::errors::{Condition, Notes};
 
-use crate::bedrock::{Answer, Call, Failure, InvalidModelId, Kind, Service, Transport, model_path};
+use crate::bedrock::{
+    Answer, Call, Failure, InvalidModelId, Kind, Service, ServiceError, Transport, model_path,
+};
 use crate::catalogue::Target;
 
 /// What is asked of a model.
@@ -15,6 +18,8 @@ pub(crate) enum Operation {
     Converse,
     /// An answer as it is made.
     ConverseStream,
+    /// A whole answer in the provider's own body.
+    Invoke,
 }
 
 impl Operation {
@@ -22,13 +27,14 @@ impl Operation {
         match self {
             Self::Converse => "converse",
             Self::ConverseStream => "converse-stream",
+            Self::Invoke => "invoke",
         }
     }
 
     /// How the answer comes.
     pub(crate) fn kind(self) -> Kind {
         match self {
-            Self::Converse => Kind::Unary,
+            Self::Converse | Self::Invoke => Kind::Unary,
             Self::ConverseStream => Kind::Stream,
         }
     }
@@ -50,6 +56,12 @@ pub(crate) enum RouteError {
     /// Bedrock, or the way to it, failed.
     #[error(transparent)]
     Upstream(#[from] Failure),
+    /// Bedrock refused, and what is known about the model helps to say why.
+    #[error("{error}")]
+    Refused { error: Box<ServiceError>, notes: Box<Notes> },
+    /// The name asks for a region other than the one that is called.
+    #[error("{asked} is asked for, {served} is served")]
+    Elsewhere { asked: String, served: String },
 }
 
 /// Sends a JSON body to a target's operation and waits for the head of the answer.
@@ -59,17 +71,63 @@ pub(crate) async fn send(
     operation: Operation,
     body: Bytes,
 ) -> Result<Answer, RouteError> {
+    if let Some((asked, served)) = target.elsewhere() {
+        return Err(RouteError::Elsewhere { asked: asked.to_owned(), served: served.to_owned() });
+    }
+    let refusal = match attempt(transport, &target.model_id, operation, body.clone()).await {
+        Err(RouteError::Upstream(Failure::Service(error))) => error,
+        other => return other,
+    };
+    if condition(&refusal) == Some(Condition::ProfileOnly)
+        && let Some(detour) = target.detour()
+    {
+        match attempt(transport, &detour, operation, body).await {
+            // A guess that leads nowhere says less than the first refusal.
+            Err(RouteError::Upstream(Failure::Service(second)))
+                if condition(&second) == Some(Condition::UnknownModel) => {}
+            Err(RouteError::Upstream(Failure::Service(second))) => {
+                return Err(refused(second, target));
+            }
+            Err(other) => return Err(other),
+            Ok(answer) => {
+                log::info!("{} is served through {detour}, and called so now", target.model_id);
+                target.remember(&detour);
+                return Ok(answer);
+            }
+        }
+    }
+    Err(refused(refusal, target))
+}
+
+async fn attempt(
+    transport: &Transport,
+    model_id: &str,
+    operation: Operation,
+    body: Bytes,
+) -> Result<Answer, RouteError> {
     let mut headers = HeaderMap::with_capacity(2);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, operation.accept());
     let call = Call {
         service: Service::Runtime,
         method: Method::POST,
-        path: model_path(&target.model_id, operation.name())?,
+        path: model_path(model_id, operation.name())?,
         query: None,
         headers,
         body,
         kind: operation.kind(),
     };
     Ok(transport.send(call).await?)
+}
+
+fn condition(error: &ServiceError) -> Option<Condition> {
+    Condition::of(error.status, &error.message)
+}
+
+/// A refusal that is about the model is told with what is known about it.
+fn refused(error: Box<ServiceError>, target: &Target) -> RouteError {
+    match condition(&error) {
+        Some(_) => RouteError::Refused { error, notes: Box::new(target.notes()) },
+        None => Failure::Service(error).into(),
+    }
 }

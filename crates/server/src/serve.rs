@@ -13,6 +13,7 @@ use crate::app::{self, Shared, Worker};
 use crate::bedrock::{Account, Service, Setup, SetupError, Transport};
 use crate::config::Config;
 use crate::shutdown;
+use crate::tls::{Certificate, TlsError};
 
 /// Longer than the idle time of the usual load balancers, so that they close first.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
@@ -31,6 +32,9 @@ pub enum ServeError {
         "the Bedrock endpoint {0} is this gateway's own address; unset AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME for the gateway"
     )]
     Loop(String),
+    /// Certificate or key cannot be used.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
     /// The server failed.
     #[error("the server failed: {0}")]
     Server(#[from] io::Error),
@@ -40,7 +44,7 @@ impl ServeError {
     /// True where the operator must change something before it can work.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Account(_) | Self::Loop(_) => true,
+            Self::Account(_) | Self::Loop(_) | Self::Tls(_) => true,
             Self::Bind(..) | Self::Server(_) => false,
         }
     }
@@ -55,6 +59,7 @@ pub struct Serving {
     /// Stops it.
     pub handle: ServerHandle,
     shared: Arc<Shared>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 /// An upstream other than AWS, and what to say once the gateway listens.
@@ -74,6 +79,7 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
         timeouts: config.timeouts,
         ..setup
     };
+    let certificate = config.tls.clone().map(Certificate::load).transpose()?;
     let account = Account::load(setup).await?;
     let listener =
         TcpListener::bind(config.listen).map_err(|error| ServeError::Bind(config.listen, error))?;
@@ -98,9 +104,13 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
     if let Some(workers) = workers {
         server = server.workers(workers);
     }
-    let server = server.listen(listener)?.run();
+    let server = match &certificate {
+        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server()?)?,
+        None => server.listen(listener)?,
+    };
+    let server = server.run();
     let handle = server.handle();
-    Ok(Serving { address, server, handle, shared })
+    Ok(Serving { address, server, handle, shared, certificate })
 }
 
 /// Serves until a signal stops it.
@@ -110,18 +120,23 @@ pub(crate) async fn until_stopped(config: Config, demo: Option<Demo>) -> Result<
         None => (Setup::default(), None),
     };
     let delay = config.drain_delay;
-    let Serving { address, server, handle, shared } = serve(config, setup).await?;
-    announce(&shared.account, address);
+    let Serving { address, server, handle, shared, certificate } = serve(config, setup).await?;
+    announce(&shared, address);
     if let Some(greet) = greet {
         greet(address);
     }
-    let watcher = actix_rt::spawn(shutdown::on_signal(shared, handle, delay));
+    let mut tasks = vec![actix_rt::spawn(shutdown::on_signal(shared, handle, delay))];
+    tasks.extend(certificate.map(|certificate| actix_rt::spawn(certificate.keep_current())));
     let result = server.await;
-    watcher.abort();
+    for task in tasks {
+        task.abort();
+    }
     Ok(result?)
 }
 
-fn announce(account: &Account, address: SocketAddr) {
+fn announce(shared: &Shared, address: SocketAddr) {
+    let account = &shared.account;
+    let scheme = if shared.config.tls.is_some() { "https" } else { "http" };
     log::info!("outcrop {}", env!("CARGO_PKG_VERSION"));
     log::info!(
         "Bedrock in {} at {}, credentials: {}",
@@ -129,7 +144,7 @@ fn announce(account: &Account, address: SocketAddr) {
         account.endpoint(Service::Runtime),
         account.credential_source()
     );
-    log::info!("listening on http://{address}");
+    log::info!("listening on {scheme}://{address}");
 }
 
 fn refuse_loop(account: &Account, address: SocketAddr) -> Result<(), ServeError> {

@@ -164,19 +164,24 @@ pub fn model_path(model_id: &str, operation: &str) -> Result<String, InvalidMode
     }
     let mut path = String::with_capacity(16 + model_id.len() * 3 / 2 + operation.len());
     path.push_str("/model/");
-    for byte in model_id.bytes() {
+    encode_segment(model_id, &mut path);
+    path.push('/');
+    path.push_str(operation);
+    Ok(path)
+}
+
+/// Appends one path segment: every byte but letters, digits and `-._~` is percent-encoded.
+pub fn encode_segment(text: &str, path: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             path.push(char::from(byte));
         } else {
-            const HEX: &[u8; 16] = b"0123456789ABCDEF";
             path.push('%');
             path.push(char::from(HEX[usize::from(byte >> 4)]));
             path.push(char::from(HEX[usize::from(byte & 15)]));
         }
     }
-    path.push('/');
-    path.push_str(operation);
-    Ok(path)
 }
 
 #[cfg(test)]

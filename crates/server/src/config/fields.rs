@@ -81,6 +81,25 @@ impl<'p> Fields<'p> {
         }
     }
 
+    /// Reads a section whose keys are the operator's to choose. Each value is read with its key and
+    /// all keys; a complaint is what is wrong and what to do about it.
+    pub(super) fn entries(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&[Key], &str, &Value) -> Result<(), (String, String)>,
+    ) {
+        self.section(name, |section| {
+            let (keys, nodes): (Vec<Key>, Vec<Node>) =
+                std::mem::take(&mut section.entries).into_iter().unzip();
+            for (key, node) in keys.iter().zip(&nodes) {
+                if let Err((wrong, remedy)) = read(&keys, &key.name, &node.value) {
+                    let message = format!("{}{} {wrong}", section.prefix, key.name);
+                    section.complain(node.line, message, remedy);
+                }
+            }
+        });
+    }
+
     /// Whatever was not read is unknown.
     pub(super) fn finish(mut self) {
         for (key, _) in std::mem::take(&mut self.entries) {
@@ -130,6 +149,11 @@ pub(super) fn text(value: &Value) -> Result<String, Expected> {
         Value::Text(text) if !text.is_empty() => Ok(text.clone()),
         _ => Err("text, in quotes if YAML would read it as something else"),
     }
+}
+
+/// A path of a file.
+pub(super) fn path(value: &Value) -> Result<PathBuf, Expected> {
+    text(value).map(PathBuf::from)
 }
 
 /// true or false.

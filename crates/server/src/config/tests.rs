@@ -68,6 +68,31 @@ fn all_problems_are_told_at_once_with_their_lines() {
 }
 
 #[test]
+fn model_names_are_read_and_their_mistakes_told_with_their_lines() {
+    use crate::catalogue::{CrossRegion, EolAliases};
+    let directory = Directory::new("models");
+    let yaml = "models:\n  cross_region: never\n  eol_aliases: remap\n  aliases:\n    fast: nova-lite\n    mine: arn:aws:bedrock:us-east-1:123456789012:imported-model/x\n";
+    let models = Config::load(&directory.sources(yaml)).unwrap().models;
+    assert_eq!((models.cross_region, models.eol_aliases), (CrossRegion::Never, EolAliases::Remap));
+    assert_eq!(models.aliases["fast"], "nova-lite");
+    assert_eq!(models.aliases.len(), 2);
+
+    let yaml =
+        "models:\n  cross_region: maybe\n  aliases:\n    a: b\n    b: c\n    d: [e]\n    f: f\n";
+    let problems = Config::load(&directory.sources(yaml)).unwrap_err();
+    let text = problems.to_string();
+    for expected in [
+        ":2: models.cross_region cannot be text like this; give always, auto or never",
+        ":4: models.aliases.a stands for b, which is an alias too; name the model itself",
+        ":6: models.aliases.d is a list; give text",
+        ":7: models.aliases.f stands for f, which is an alias too",
+    ] {
+        assert!(text.contains(expected), "{expected:?} in {text}");
+    }
+    assert_eq!(problems.iter().count(), 4, "{text}");
+}
+
+#[test]
 fn broken_yaml_and_duplicate_keys_name_their_line() {
     let directory = Directory::new("broken");
     for yaml in ["listen: [", "region: a\nregion: b\n"] {

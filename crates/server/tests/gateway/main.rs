@@ -1,10 +1,20 @@
 //! The whole gateway in one process, over real sockets: chat, streams, failures of the upstream,
 //! clients that leave, limits. The emulator behind it judges what is sent.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs
+)]
 
 mod chat;
+mod embeddings;
 mod faults;
 mod limits;
+mod models;
+mod recorded_embeddings;
 mod recordings;
 mod rig;
 mod tools;

@@ -25,7 +25,7 @@ struct Sum {
     completion: u64,
 }
 
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let folder =
         std::env::var_os("OUTCROP_RECORDINGS").map(PathBuf::from).filter(|path| path.is_dir());
     if folder.is_none() {

@@ -80,7 +80,17 @@ impl Rig {
         Self::before(emulator, yaml).await
     }
 
+    /// The same, calling Bedrock in this region.
+    pub(crate) async fn start_in(region: &str, yaml: &str) -> Self {
+        let emulator = emulator::start(emulator::Options::default()).await.unwrap();
+        Self::before_in(emulator, region, yaml).await
+    }
+
     pub(crate) async fn before(emulator: Running, yaml: &str) -> Self {
+        Self::before_in(emulator, "us-east-1", yaml).await
+    }
+
+    async fn before_in(emulator: Running, region: &str, yaml: &str) -> Self {
         let directory = std::env::temp_dir().join(format!("outcrop-rig-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir_all(&directory).unwrap();
         let file = directory.join("outcrop.yaml");
@@ -89,7 +99,7 @@ impl Rig {
             Sources { file: Some(file), directory: directory.clone(), ..Sources::default() };
         let config = Config::load(&sources).unwrap();
         let setup = Setup {
-            region: Some("us-east-1".to_owned()),
+            region: Some(region.to_owned()),
             endpoint: Some(emulator.url()),
             keys: Some(AccountKeys::Static {
                 access_key_id: "AKIDTEST".to_owned(),

@@ -1,0 +1,287 @@
+//! Names as they reach Bedrock from every geography, and the list of models.
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::rig::Rig;
+
+mod refusals;
+
+const REGIONS: [&str; 6] =
+    ["us-east-1", "eu-west-1", "ap-northeast-1", "ap-southeast-2", "us-gov-west-1", "ca-central-1"];
+
+/// Short name, model, and the prefix it gets in each of `REGIONS`: none where no profile of the model
+/// may be called.
+#[rustfmt::skip]
+const SHORT: &[(&str, &str, [&str; 6])] = &[
+    ("claude-3-5-sonnet",   "anthropic.claude-3-5-sonnet-20241022-v2:0", ["us", "eu", "", "", "", "us"]),
+    ("claude-3-5-haiku",    "anthropic.claude-3-5-haiku-20241022-v1:0",  ["us", "eu", "", "", "", "us"]),
+    ("claude-3-opus",       "anthropic.claude-3-opus-20240229-v1:0",     ["us", "eu", "", "", "", "us"]),
+    ("claude-3-sonnet",     "anthropic.claude-3-sonnet-20240229-v1:0",   ["us", "eu", "apac", "apac", "", "us"]),
+    ("claude-3-haiku",      "anthropic.claude-3-haiku-20240307-v1:0",    ["us", "eu", "apac", "apac", "us-gov", "us"]),
+    ("llama3-2-90b",        "meta.llama3-2-90b-instruct-v1:0",           ["us", "", "", "", "", "us"]),
+    ("llama3-2-11b",        "meta.llama3-2-11b-instruct-v1:0",           ["us", "", "", "", "", "us"]),
+    ("llama3-2-3b",         "meta.llama3-2-3b-instruct-v1:0",            ["us", "eu", "", "", "", "us"]),
+    ("llama3-2-1b",         "meta.llama3-2-1b-instruct-v1:0",            ["us", "eu", "", "", "", "us"]),
+    ("llama3-1-405b",       "meta.llama3-1-405b-instruct-v1:0",          ["us", "", "", "", "", "us"]),
+    ("llama3-1-70b",        "meta.llama3-1-70b-instruct-v1:0",           ["us", "", "", "", "", "us"]),
+    ("llama3-1-8b",         "meta.llama3-1-8b-instruct-v1:0",            ["us", "", "", "", "", "us"]),
+    ("nova-pro",            "amazon.nova-pro-v1:0",                      ["us", "eu", "apac", "apac", "", "us"]),
+    ("nova-lite",           "amazon.nova-lite-v1:0",                     ["us", "eu", "apac", "apac", "", "ca"]),
+    ("nova-micro",          "amazon.nova-micro-v1:0",                    ["us", "eu", "apac", "apac", "", "us"]),
+    ("mistral-7b",          "mistral.mistral-7b-instruct-v0:2",          ["", "", "", "", "", ""]),
+    ("mixtral-8x7b",        "mistral.mixtral-8x7b-instruct-v0:1",        ["", "", "", "", "", ""]),
+    ("mistral-large",       "mistral.mistral-large-2407-v1:0",           ["", "", "", "", "", ""]),
+    ("command-r",           "cohere.command-r-v1:0",                     ["", "", "", "", "", ""]),
+    ("command-r-plus",      "cohere.command-r-plus-v1:0",                ["", "", "", "", "", ""]),
+    ("jamba-1-5-large",     "ai21.jamba-1-5-large-v1:0",                 ["", "", "", "", "", ""]),
+    ("jamba-1-5-mini",      "ai21.jamba-1-5-mini-v1:0",                  ["", "", "", "", "", ""]),
+    ("titan-embed-text",    "amazon.titan-embed-text-v1",                ["", "", "", "", "", ""]),
+    ("titan-embed-text-v2", "amazon.titan-embed-text-v2:0",              ["", "", "", "", "", ""]),
+    ("embed-english",       "cohere.embed-english-v3",                   ["", "", "", "", "", ""]),
+    ("embed-multilingual",  "cohere.embed-multilingual-v3",              ["", "", "", "", "", ""]),
+];
+
+/// Names that go out as the id on the right wherever they are called from.
+const SAME_EVERYWHERE: &[(&str, &str)] = &[
+    ("us.amazon.nova-lite-v1:0", "us.amazon.nova-lite-v1:0"),
+    ("eu.anthropic.claude-sonnet-5", "eu.anthropic.claude-sonnet-5"),
+    ("apac.amazon.nova-pro-v1:0", "apac.amazon.nova-pro-v1:0"),
+    ("jp.anthropic.claude-sonnet-5", "jp.anthropic.claude-sonnet-5"),
+    ("au.anthropic.claude-sonnet-5", "au.anthropic.claude-sonnet-5"),
+    ("ca.amazon.nova-lite-v1:0", "ca.amazon.nova-lite-v1:0"),
+    ("in.anthropic.claude-sonnet-5", "in.anthropic.claude-sonnet-5"),
+    ("us-gov.anthropic.claude-sonnet-5", "us-gov.anthropic.claude-sonnet-5"),
+    ("global.anthropic.claude-sonnet-5", "global.anthropic.claude-sonnet-5"),
+    ("amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
+    ("bedrock/amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
+    ("bedrock/converse/us.amazon.nova-lite-v1:0", "us.amazon.nova-lite-v1:0"),
+    ("bedrock/invoke/zai.glm-5", "zai.glm-5"),
+    ("bedrock_converse/zai.glm-5", "zai.glm-5"),
+    ("nobody.has-listed/this:1", "nobody.has-listed/this:1"),
+];
+
+const ARNS: &[&str] = &[
+    "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0",
+    "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0",
+    "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/a1b2c3d4e5f6",
+    "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefghijkl",
+    "arn:aws:bedrock:us-east-1:123456789012:custom-model/amazon.nova-lite-v1:0:300k/abcdefghijkl",
+    "arn:aws:bedrock:us-east-1:123456789012:custom-model-deployment/abcdefghijkl",
+    "arn:aws:bedrock:us-east-1:123456789012:imported-model/abcdefghijkl",
+    "arn:aws:bedrock:us-east-1:123456789012:prompt/ABCDEFGHIJ:2",
+    "arn:aws:bedrock:us-east-1:123456789012:prompt-router/abcdefghijkl",
+    "arn:aws:bedrock:us-east-1:123456789012:default-prompt-router/anthropic.claude:1",
+    "arn:aws:sagemaker:us-east-1:123456789012:endpoint/mine",
+    "arn:aws-us-gov:bedrock:us-gov-west-1::foundation-model/amazon.nova-pro-v1:0",
+    "arn:aws-cn:sagemaker:cn-north-1:123456789012:endpoint/mine",
+];
+
+pub(crate) fn ask(model: &str) -> Value {
+    json!({ "model": model, "messages": [{ "role": "user", "content": "Hi" }] })
+}
+
+/// As AWS's SDKs write an id into a path.
+fn path(id: &str) -> String {
+    format!("/model/{}/converse", id.replace(':', "%3A").replace('/', "%2F"))
+}
+
+/// The paths of the first calls that a request leads to.
+async fn first_path(rig: &Rig, model: &str) -> String {
+    rig.emulator.journal().clear();
+    rig.chat(&ask(model)).await;
+    rig.emulator
+        .journal()
+        .calls()
+        .first()
+        .unwrap_or_else(|| panic!("{model} was not sent"))
+        .path
+        .clone()
+}
+
+async fn get(rig: &Rig, path: &str) -> (u16, Value) {
+    let answer = rig.send(Method::GET, path, Bytes::new()).await;
+    (answer.status, answer.json())
+}
+
+fn ids(list: &Value) -> Vec<&str> {
+    list["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect()
+}
+
+#[actix_rt::test]
+async fn every_name_reaches_the_upstream_as_aws_wants_it() {
+    assert_eq!(SHORT.len(), 26);
+    for (at, region) in REGIONS.into_iter().enumerate() {
+        let rig = Rig::start_in(region, "").await;
+        for (name, model, prefixes) in SHORT {
+            let id = match prefixes[at] {
+                "" => (*model).to_owned(),
+                prefix => format!("{prefix}.{model}"),
+            };
+            assert_eq!(first_path(&rig, name).await, path(&id), "{name} from {region}");
+            let prefixed = format!("bedrock/{region}/{name}");
+            assert_eq!(first_path(&rig, &prefixed).await, path(&id), "{prefixed} from {region}");
+        }
+        for (name, id) in SAME_EVERYWHERE {
+            assert_eq!(first_path(&rig, name).await, path(id), "{name} from {region}");
+        }
+        for arn in ARNS {
+            assert_eq!(first_path(&rig, arn).await, path(arn), "{arn} from {region}");
+        }
+        rig.stop().await;
+    }
+}
+
+#[actix_rt::test]
+async fn names_are_answered_under_the_name_that_was_asked_for() {
+    let rig = Rig::start_in("eu-west-1", "models: { aliases: { fast: nova-micro } }\n").await;
+    for (name, id) in [
+        ("fast", "eu.amazon.nova-micro-v1:0"),
+        ("nova-lite", "eu.amazon.nova-lite-v1:0"),
+        ("anthropic.claude-sonnet-5-5", "eu.anthropic.claude-sonnet-5-5"),
+        ("bedrock/eu-west-1/zai.glm-5", "zai.glm-5"),
+    ] {
+        rig.emulator.journal().clear();
+        let answer = rig.chat(&ask(name)).await;
+        assert_eq!((answer.status, &answer.json()["model"]), (200, &json!(name)), "{name}");
+        let calls = rig.emulator.journal().calls();
+        assert_eq!(calls[0].model_id.as_deref(), Some(id), "{name}");
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn another_region_is_refused_before_anything_is_sent() {
+    let rig = Rig::start_in("eu-west-1", "").await;
+    let answer = rig.chat(&ask("bedrock/us-west-2/nova-lite")).await;
+    let error = &answer.json()["error"];
+    assert_eq!((answer.status, &error["param"]), (400, &json!("model")));
+    assert_eq!(error["code"], "region_not_served");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("us-west-2") && message.contains("eu-west-1"), "{message}");
+    assert!(rig.emulator.journal().calls().is_empty());
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_list_is_what_the_account_offers_behind_our_own_names() {
+    let rig = Rig::start_in("eu-west-1", "models: { aliases: { fast: nova-micro } }\n").await;
+    let (status, list) = get(&rig, "/v1/models").await;
+    assert_eq!((status, &list["object"]), (200, &json!("list")));
+    let ids = ids(&list);
+    assert_eq!(ids[0], "fast");
+    let at = |id: &str| ids.iter().position(|other| *other == id);
+    assert!(at("nova-lite") < at("amazon.nova-lite-v1:0"), "short names first");
+    assert!(at("eu.amazon.nova-lite-v1:0").is_some(), "its profile");
+    assert_eq!(at("us.amazon.nova-lite-v1:0"), None, "not from here");
+    assert_eq!(at("anthropic.claude-sonnet-5-5"), None, "not without a profile");
+    assert!(at("global.anthropic.claude-sonnet-5-5").is_some());
+    assert_eq!(at("claude-3-haiku"), None, "past its end");
+    assert!(ids.iter().any(|id| id.contains(":application-inference-profile/")));
+    let mut unique = ids.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), ids.len(), "every id once");
+    for model in list["data"].as_array().unwrap() {
+        assert_eq!(model["object"], "model", "{model}");
+        assert!(model["created"].is_i64() && model["owned_by"].is_string(), "{model}");
+        assert!(model["lifecycle"]["status"].is_string(), "{model}");
+    }
+    let nova = &list["data"][at("eu.amazon.nova-lite-v1:0").unwrap()];
+    assert_eq!((&nova["owned_by"], &nova["context_length"]), (&json!("amazon"), &json!(300_000)));
+    assert_eq!(nova["max_output_tokens"], 10_000);
+    assert_eq!(
+        nova["capabilities"]["input_modalities"],
+        json!(["text", "image", "document", "video"])
+    );
+    assert_eq!(nova["lifecycle"]["status"], "active");
+    assert_eq!(list["data"][0]["stands_for"], "eu.amazon.nova-micro-v1:0");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_account_is_asked_once_however_many_want_to_know() {
+    let rig = Rig::start("").await;
+    let (a, b, c) = tokio::join!(
+        get(&rig, "/v1/models"),
+        get(&rig, "/models"),
+        get(&rig, "/v1/models/nova-lite")
+    );
+    assert_eq!((a.0, b.0, c.0), (200, 200, 200));
+    assert_eq!(a.1, b.1);
+    get(&rig, "/v1/models").await;
+    let calls = rig.emulator.journal().calls();
+    let paths: Vec<&str> = calls.iter().map(|call| call.path.as_str()).collect();
+    assert_eq!(
+        paths,
+        [
+            "/foundation-models",
+            "/inference-profiles?maxResults=1000&type=SYSTEM_DEFINED",
+            "/inference-profiles?maxResults=1000&type=APPLICATION",
+        ]
+    );
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn an_account_that_may_not_ask_gets_what_is_compiled_in() {
+    let emulator = emulator::start(emulator::Options {
+        credentials: Some(emulator::Credentials {
+            access_key_id: "AKIDOTHER".to_owned(),
+            secret_access_key: "other".to_owned(),
+            session_token: None,
+        }),
+        ..emulator::Options::default()
+    })
+    .await
+    .unwrap();
+    let rig = Rig::before(emulator, "").await;
+    let (status, list) = get(&rig, "/v1/models").await;
+    assert_eq!(status, 200);
+    let ids = ids(&list);
+    for id in [
+        "nova-lite",
+        "amazon.nova-lite-v1:0",
+        "us.anthropic.claude-sonnet-5-5",
+        "cohere.embed-v4:0",
+    ] {
+        assert!(ids.contains(&id), "{id}");
+    }
+    assert!(!ids.contains(&"claude-3-haiku") && !ids.contains(&"anthropic.claude-sonnet-5-5"));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn one_model_is_found_by_any_of_its_names() {
+    let rig = Rig::start("models: { aliases: { fast: nova-micro } }\n").await;
+    for (path, id, stands_for) in [
+        ("amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0", Value::Null),
+        ("us.amazon.nova-lite-v1%3A0", "us.amazon.nova-lite-v1:0", Value::Null),
+        ("fast", "fast", json!("us.amazon.nova-micro-v1:0")),
+        ("bedrock/nova-lite", "bedrock/nova-lite", json!("us.amazon.nova-lite-v1:0")),
+        ("bedrock%2Fnova-lite", "bedrock/nova-lite", json!("us.amazon.nova-lite-v1:0")),
+        ("claude-3-haiku", "claude-3-haiku", json!("us.anthropic.claude-3-haiku-20240307-v1:0")),
+    ] {
+        let (status, model) = get(&rig, &format!("/v1/models/{path}")).await;
+        assert_eq!((status, &model["id"]), (200, &json!(id)), "{path}");
+        assert_eq!(model["stands_for"], stands_for, "{path}");
+    }
+    let (_, ended) = get(&rig, "/v1/models/claude-3-haiku").await;
+    assert_eq!(ended["lifecycle"]["status"], "end_of_life");
+    assert_eq!(
+        (&ended["shutdown_date"], &ended["lifecycle"]["successor"]),
+        (&json!("2026-09-10"), &json!("anthropic.claude-haiku-5-5"))
+    );
+    for path in ["gpt-4o", "nobody.knows:1", "bedrock/us-west-2/nova-lite", "%FF"] {
+        let (status, answer) = get(&rig, &format!("/v1/models/{path}")).await;
+        assert_eq!(
+            (status, &answer["error"]["code"], &answer["error"]["param"]),
+            (404, &json!("model_not_found"), &json!("model")),
+            "{path}"
+        );
+    }
+    let wrong = rig.send(Method::POST, "/v1/models", "{}".into()).await;
+    assert_eq!(wrong.status, 405);
+    rig.stop().await;
+}

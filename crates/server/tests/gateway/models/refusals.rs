@@ -1,0 +1,198 @@
+//! The refusals people meet first: what is done about them, and what is said.
+
+use emulator::Step;
+use serde_json::{Value, json};
+
+use super::super::rig::{Received, Rig};
+use super::ask;
+
+const NOVA: &str = "amazon.nova-lite-v1:0";
+
+fn refusal(status: u16, kind: &str, message: &str) -> Step {
+    Step::Error { status, kind: kind.to_owned(), message: message.to_owned(), headers: [].into() }
+}
+
+fn only_through_profiles() -> Step {
+    refusal(
+        400,
+        "ValidationException",
+        "Invocation of model ID amazon.nova-lite-v1:0 with on-demand throughput isn\u{2019}t supported. Retry your request with the ID or ARN of an inference profile that contains this model.",
+    )
+}
+
+fn error(answer: &Received) -> (u16, Value, String) {
+    let json = answer.json();
+    let message = json["error"]["message"].as_str().unwrap().to_owned();
+    (answer.status, json["error"]["code"].clone(), message)
+}
+
+fn called(rig: &Rig) -> Vec<String> {
+    let calls = rig.emulator.journal().calls().into_iter();
+    calls.map(|call| call.model_id.unwrap_or_default()).collect()
+}
+
+#[actix_rt::test]
+async fn a_model_served_through_profiles_is_called_through_one_and_from_then_on_at_once() {
+    let rig = Rig::start_in("eu-west-1", "").await;
+    rig.emulator.script().push(only_through_profiles());
+    let answer = rig.chat(&ask(NOVA)).await;
+    assert_eq!((answer.status, &answer.json()["model"]), (200, &json!(NOVA)));
+    let mut streamed = ask(NOVA);
+    streamed["stream"] = json!(true);
+    assert!(rig.chat(&streamed).await.events().1);
+    let through = "eu.amazon.nova-lite-v1:0";
+    assert_eq!(called(&rig), [NOVA, through, through]);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_stream_takes_the_same_way() {
+    let rig = Rig::start_in("ca-central-1", "").await;
+    rig.emulator.script().push(only_through_profiles());
+    let mut request = ask(NOVA);
+    request["stream"] = json!(true);
+    assert!(rig.chat(&request).await.events().1);
+    assert_eq!(called(&rig), [NOVA, "ca.amazon.nova-lite-v1:0"]);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn profiles_are_not_chosen_where_that_is_forbidden() {
+    let rig = Rig::start_in("eu-west-1", "models: { cross_region: never }\n").await;
+    rig.emulator.script().push(only_through_profiles());
+    let (status, code, message) = error(&rig.chat(&ask(NOVA)).await);
+    assert_eq!((status, code), (400, json!("model_not_supported")));
+    assert!(message.contains("eu.amazon.nova-lite-v1:0") && message.contains("never"), "{message}");
+    // By its short name a model that has nothing but profiles is refused by Bedrock itself.
+    let (_, _, message) = error(&rig.chat(&ask("anthropic.claude-sonnet-5-5")).await);
+    assert!(message.contains("eu.anthropic.claude-sonnet-5-5"), "{message}");
+    assert_eq!(called(&rig), [NOVA, "anthropic.claude-sonnet-5-5"]);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_detour_that_fails_is_not_remembered_and_says_what_came_of_it() {
+    let rig = Rig::start_in("eu-west-1", "").await;
+    let throttled = || refusal(429, "ThrottlingException", "Too many requests");
+    rig.emulator.script().push(only_through_profiles());
+    rig.emulator.script().push(throttled());
+    assert_eq!(error(&rig.chat(&ask(NOVA)).await).0, 429);
+    assert_eq!(rig.chat(&ask(NOVA)).await.status, 200);
+    assert_eq!(called(&rig), [NOVA, "eu.amazon.nova-lite-v1:0", NOVA]);
+
+    // Nobody knows this one: the nearest profile is tried, and the first refusal counts.
+    rig.emulator.script().push(only_through_profiles());
+    let (status, code, message) = error(&rig.chat(&ask("nobody.knows-1")).await);
+    assert_eq!((status, code), (400, json!("model_not_supported")), "{message}");
+    assert_eq!(called(&rig)[3..], ["nobody.knows-1", "eu.nobody.knows-1"]);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_people_meet_first_says_what_to_do_next() {
+    let rig = Rig::start_in("eu-west-1", "").await;
+    for (status, kind, message, expected, code, hint) in [
+        (
+            403,
+            "AccessDeniedException",
+            "You don't have access to the model with the specified model ID.",
+            403,
+            "insufficient_permissions",
+            "request access",
+        ),
+        (
+            400,
+            "ValidationException",
+            "amazon.nova-lite-v1:0 is not supported for inference in your account",
+            403,
+            "insufficient_permissions",
+            "use-case form",
+        ),
+        (
+            403,
+            "AccessDeniedException",
+            "User: arn:aws:sts::123456789012:assumed-role/gw/x is not authorized to perform: bedrock:InvokeModel on resource: y",
+            403,
+            "insufficient_permissions",
+            "bedrock:InvokeModelWithResponseStream",
+        ),
+        (
+            400,
+            "ValidationException",
+            "This model is not available in this region.",
+            404,
+            "model_not_found",
+            "call eu.amazon.nova-lite-v1:0",
+        ),
+        (
+            400,
+            "ValidationException",
+            "Input is too long for requested model.",
+            400,
+            "context_length_exceeded",
+            "maximum context length is 300000 tokens",
+        ),
+        (
+            403,
+            "ExpiredTokenException",
+            "The security token included in the request is expired",
+            503,
+            "credentials_unavailable",
+            "aws sso login",
+        ),
+        (
+            403,
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+            503,
+            "credentials_unavailable",
+            "session token",
+        ),
+    ] {
+        // Twice, for expired credentials are renewed and the call sent again.
+        rig.emulator.script().push(refusal(status, kind, message));
+        rig.emulator.script().push(refusal(status, kind, message));
+        for stream in [false, true] {
+            let mut request = ask(NOVA);
+            request["stream"] = json!(stream);
+            let (found, found_code, said) = error(&rig.chat(&request).await);
+            assert_eq!((found, &found_code), (expected, &json!(code)), "{said}");
+            assert!(said.contains(hint), "{hint:?} in {said}");
+            assert!(!said.contains("123456789012") && !said.contains("assumed-role"), "{said}");
+        }
+        rig.emulator.script().clear();
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn models_past_their_end_name_their_successor() {
+    let rig = Rig::start_in("eu-west-1", "").await;
+    let (status, code, message) = error(&rig.chat(&ask("claude-3-5-sonnet")).await);
+    assert_eq!((status, code), (404, json!("model_not_found")));
+    for part in ["end of its life", "2026-07-30", "call eu.anthropic.claude-sonnet-5-5 instead"] {
+        assert!(message.contains(part), "{part:?} in {message}");
+    }
+    let (_, _, message) = error(&rig.chat(&ask("command-r")).await);
+    assert!(message.contains("2026-08-19") && message.contains("/v1/models"), "{message}");
+    rig.stop().await;
+
+    let rig = Rig::start_in("eu-west-1", "models: { eol_aliases: remap }\n").await;
+    assert_eq!(rig.chat(&ask("claude-3-5-sonnet")).await.status, 200);
+    assert_eq!(called(&rig), ["eu.anthropic.claude-sonnet-5-5"]);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_model_offered_elsewhere_says_where() {
+    let rig = Rig::start_in("eu-west-1", "").await;
+    // Only the Americas have profiles of it, and it has nothing else.
+    let (status, code, message) = error(&rig.chat(&ask("meta.llama3-3-70b-instruct-v1:0")).await);
+    assert_eq!((status, code), (400, json!("model_not_supported")));
+    assert!(message.contains("it has us.meta.llama3-3-70b-instruct-v1:0"), "{message}");
+    let (status, code, message) =
+        error(&rig.chat(&ask("us.meta.llama3-3-70b-instruct-v1:0")).await);
+    assert_eq!((status, code), (404, json!("model_not_found")));
+    assert!(message.contains("not offered in eu-west-1"), "{message}");
+    rig.stop().await;
+}
