@@ -9,6 +9,7 @@
 
 pub mod converse;
 pub mod invoke;
+mod lenient;
 pub mod openai;
 mod text;
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::parts::format::{Shape, shape};
 use crate::parts::params::{Sampling, inference_config};
-use crate::parts::tools::{Declared, tooling};
+use crate::parts::tools::{Calls, Declared, tooling};
 use crate::reply::CallShape;
 use crate::{Invalid, Profile, Reply, Report};
 
@@ -43,19 +43,20 @@ pub fn question<'a>(
     without_effect(request, &mut report);
 
     let mut conversation = messages::conversation(&request.messages, profile, &mut report)?;
-    let inference_config = inference_config(&sampling(request), &mut report)?;
+    let inference_config = inference_config(&sampling(request), profile, &mut report)?;
 
     let legacy = request.functions.is_some() && !has_tools(request);
-    let (declared, choice, calls) = if legacy {
-        (declared_functions(request), request.function_call.as_ref(), CallShape::Function)
+    let (choice_field, calls) = if legacy {
+        ("function_call", CallShape::Function)
     } else {
-        (declared_tools(request, &mut report)?, request.tool_choice.as_ref(), CallShape::Tools)
+        ("tool_choice", CallShape::Tools)
+    };
+    let (declared, choice) = match calls {
+        CallShape::Function => (declared_functions(request), request.function_call.as_ref()),
+        CallShape::Tools => (declared_tools(request, &mut report)?, request.tool_choice.as_ref()),
     };
     let mut tooling = tooling(&declared, choice, &conversation.called, profile)?;
 
-    if tooling.choice_ignored {
-        report.ignore("tool_choice");
-    }
     choices(request.n)?;
     let (output_config, answering_tool) = match shape(request.response_format.as_ref(), profile)? {
         Shape::Free => (None, None),
@@ -70,6 +71,9 @@ pub fn question<'a>(
         }
     };
 
+    if tooling.choice_ignored {
+        report.ignore(choice_field);
+    }
     let StreamOptions { include_usage, include_obfuscation: _ } =
         request.stream_options.unwrap_or_default();
     Ok(Question {
@@ -81,7 +85,7 @@ pub fn question<'a>(
             output_config,
             additional_model_request_fields: additional(
                 request.additional_model_request_fields.as_ref(),
-                tooling.forbid,
+                tooling.calls,
             ),
         },
         reply: Reply {
@@ -110,9 +114,9 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         stop: _,
         n,
         tools,
-        tool_choice: _,
+        tool_choice,
         functions,
-        function_call: _,
+        function_call,
         parallel_tool_calls,
         response_format: _,
         reasoning_effort,
@@ -146,6 +150,8 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
     let fields = [
         ("n", n.is_some_and(|n| n > 1)),
         ("functions", functions.is_some() && has_tools),
+        ("function_call", function_call.is_some() && (has_tools || functions.is_none())),
+        ("tool_choice", tool_choice.is_some() && functions.is_some() && !has_tools),
         ("parallel_tool_calls", *parallel_tool_calls == Some(false)),
         ("reasoning_effort", reasoning_effort.is_some()),
         ("verbosity", verbosity.as_deref().is_some_and(|value| value != "medium")),
@@ -229,9 +235,9 @@ fn declared_tools<'a>(
 }
 
 /// The caller's raw fields, with "call no tool" added where the provider has a word for it.
-fn additional(fields: Option<&Map<String, Value>>, forbid: bool) -> Map<String, Value> {
+fn additional(fields: Option<&Map<String, Value>>, calls: Calls) -> Map<String, Value> {
     let mut fields = fields.cloned().unwrap_or_default();
-    if forbid {
+    if calls == Calls::Forbidden {
         fields.entry("tool_choice").or_insert_with(|| json!({ "type": "none" }));
     }
     fields

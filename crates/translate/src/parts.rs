@@ -4,6 +4,7 @@
 pub(crate) mod format;
 pub(crate) mod media;
 pub(crate) mod params;
+mod schemas;
 pub(crate) mod stop;
 pub(crate) mod tools;
 pub(crate) mod turns;

@@ -17,6 +17,8 @@ pub struct Profile {
     pub tool_choice: ToolChoices,
     /// How "call no tool" is said while tools must be declared.
     pub no_tool: NoTool,
+    /// Whether a stop sequence may be nothing but white space.
+    pub blank_stops: BlankStops,
     /// How an answer is held to a JSON schema.
     pub structured_output: StructuredOutput,
     /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
@@ -65,6 +67,16 @@ pub enum NoTool {
     ChoiceField,
 }
 
+/// Whether a stop sequence may be nothing but white space.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BlankStops {
+    /// It may.
+    Taken,
+    /// The model refuses it.
+    Refused,
+}
+
 /// How an answer is held to a JSON schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -105,6 +117,7 @@ impl Default for Profile {
             beside_tool_result: BesideToolResult::Anything,
             tool_choice: ToolChoices::Named,
             no_tool: NoTool::Unsaid,
+            blank_stops: BlankStops::Taken,
             structured_output: StructuredOutput::ForcedTool,
             embedding: None,
         }

@@ -160,6 +160,10 @@ proptest! {
         let response: ConverseResponse<'_> = serde_json::from_str(&whole).unwrap();
         let whole = Folded::of_answer(&answer(&response, &reply_to(format), stamp()));
         let streamed = Folded::of_events(reply_to(format), stamp(), &streamed(&blocks, stop)).unwrap();
+        if format == "json_schema" {
+            let leaked = whole.calls.iter().any(|(_, name, _)| name == "structured_answer");
+            prop_assert!(!leaked, "the client sees a tool that it never declared");
+        }
         prop_assert_eq!(streamed, whole);
     }
 

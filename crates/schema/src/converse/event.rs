@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::response::{StopReason, TokenUsage, is_server_side};
 use crate::Str;
+use crate::lenient::or_default;
 
 /// One event of a stream.
 #[derive(Debug, Clone)]
@@ -42,7 +43,7 @@ impl<'a> StreamEvent<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct BlockStart<'a> {
     pub content_block_index: u32,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub start: Start<'a>,
 }
 
@@ -78,7 +79,7 @@ impl ToolUseStart<'_> {
 #[serde(rename_all = "camelCase")]
 pub struct BlockDelta<'a> {
     pub content_block_index: u32,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub delta: Delta<'a>,
 }
 
@@ -97,7 +98,7 @@ pub struct Delta<'a> {
 /// A stretch of a call's JSON arguments, cut anywhere.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ToolUseDelta<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub input: Str<'a>,
 }
 
@@ -124,6 +125,7 @@ pub struct BlockStop {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageStop {
+    #[serde(default, deserialize_with = "or_default")]
     pub stop_reason: StopReason,
 }
 
@@ -131,5 +133,6 @@ pub struct MessageStop {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Metadata {
+    #[serde(deserialize_with = "or_default")]
     pub usage: TokenUsage,
 }

@@ -5,20 +5,22 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Str;
+use crate::lenient::{count, or_default};
 
 /// A whole answer.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConverseResponse<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub output: Output<'a>,
+    #[serde(default, deserialize_with = "or_default")]
     pub stop_reason: StopReason,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub usage: TokenUsage,
 }
 
 /// `output`: a message, today.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct Output<'a> {
     #[serde(borrow)]
     pub message: Option<OutputMessage<'a>>,
@@ -27,7 +29,7 @@ pub struct Output<'a> {
 /// The assistant's turn.
 #[derive(Debug, Clone, Deserialize)]
 pub struct OutputMessage<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub content: Vec<OutputBlock<'a>>,
 }
 
@@ -84,7 +86,7 @@ pub struct ReasoningContent<'a> {
 /// Readable thinking; only some families sign it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ReasoningText<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub text: Str<'a>,
     #[serde(borrow)]
     pub signature: Option<Str<'a>>,
@@ -93,7 +95,7 @@ pub struct ReasoningText<'a> {
 /// Text with its sources; it alternates with plain text blocks.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CitationsContent<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "or_default")]
     pub content: Vec<CitedText<'a>>,
 }
 
@@ -122,13 +124,25 @@ pub enum StopReason {
     Unknown(String),
 }
 
+impl Default for StopReason {
+    /// None was given.
+    fn default() -> Self {
+        Self::Unknown(String::new())
+    }
+}
+
 /// Token counts. `inputTokens` leaves cached tokens out; `totalTokens` has them in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TokenUsage {
+    #[serde(deserialize_with = "count")]
     pub input_tokens: u64,
+    #[serde(deserialize_with = "count")]
     pub output_tokens: u64,
+    #[serde(deserialize_with = "count")]
     pub total_tokens: u64,
+    #[serde(deserialize_with = "count")]
     pub cache_read_input_tokens: u64,
+    #[serde(deserialize_with = "count")]
     pub cache_write_input_tokens: u64,
 }

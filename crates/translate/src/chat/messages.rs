@@ -2,7 +2,7 @@
 //! over messages or not at all; Bedrock wants every result of a turn in the very next one.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use schema::converse::message::{ContentBlock, Message, Role, SystemBlock};
 use schema::converse::tool::{ToolResultBlock, ToolResultContent, ToolUseBlock};
@@ -27,9 +27,10 @@ pub(super) struct Conversation<'a> {
 impl Conversation<'_> {
     /// Adds an instruction of our own, after all of the caller's.
     pub(super) fn instruct(&mut self, words: String, profile: &Profile) {
-        match (profile.system, self.messages.first_mut()) {
-            (SystemPrompt::InUserTurn, Some(first)) => {
-                first.content.insert(0, ContentBlock::Text(Cow::Owned(words)));
+        let last = self.messages.iter_mut().rfind(|turn| turn.role == Role::User);
+        match (profile.system, last) {
+            (SystemPrompt::InUserTurn, Some(turn)) => {
+                turn.content.push(ContentBlock::Text(Cow::Owned(words)));
             }
             (SystemPrompt::InUserTurn, None) | (SystemPrompt::Native, _) => {
                 self.system.push(SystemBlock::Text(Cow::Owned(words)));
@@ -53,6 +54,8 @@ pub(super) fn conversation<'a>(
         turns: Turns::default(),
         system: Vec::new(),
         called: Vec::new(),
+        known: HashSet::new(),
+        at_head: true,
         results: Results::index(messages),
         messages,
         report,
@@ -71,6 +74,9 @@ struct Building<'a, 'r> {
     turns: Turns<'a>,
     system: Vec<SystemBlock<'a>>,
     called: Vec<&'a str>,
+    known: HashSet<&'a str>,
+    /// Nobody but the system has spoken yet.
+    at_head: bool,
     results: Results<'a>,
     messages: &'a [ChatMessage<'a>],
     report: &'r mut Report,
@@ -84,6 +90,7 @@ impl<'a> Building<'a, '_> {
         profile: &Profile,
     ) -> Result<(), Invalid> {
         self.note_extensions(message);
+        self.at_head &= matches!(message.role, ChatRole::System | ChatRole::Developer);
         match message.role {
             ChatRole::System | ChatRole::Developer => self.instruction(at, message, profile),
             ChatRole::User => self.speak(at, message, Role::User),
@@ -118,11 +125,8 @@ impl<'a> Building<'a, '_> {
         message: &'a ChatMessage<'a>,
         profile: &Profile,
     ) -> Result<(), Invalid> {
-        let head = self.messages[..at]
-            .iter()
-            .all(|before| matches!(before.role, ChatRole::System | ChatRole::Developer));
         for text in self.texts(at, message)? {
-            if head && profile.system == SystemPrompt::Native {
+            if self.at_head && profile.system == SystemPrompt::Native {
                 if !text.trim().is_empty() {
                     self.system.push(SystemBlock::Text(Cow::Borrowed(text)));
                 }
@@ -153,7 +157,13 @@ impl<'a> Building<'a, '_> {
                 }
             }
         }
-        if let Some(refusal) = message.refusal.as_deref().filter(|_| role == Role::Assistant) {
+        // Some clients replay a refusal in both places.
+        let in_parts = matches!(&message.content, Some(Content::Parts(parts))
+            if parts.iter().any(|part| matches!(part, Part::Refusal(_))));
+        if let Some(refusal) = message.refusal.as_deref()
+            && role == Role::Assistant
+            && !in_parts
+        {
             self.turns.push(role, ContentBlock::Text(Cow::Borrowed(refusal)));
         }
         Ok(())
@@ -165,14 +175,11 @@ impl<'a> Building<'a, '_> {
         param: &str,
         role: Role,
     ) -> Result<Option<ContentBlock<'a>>, Invalid> {
+        self.note_cache(part);
         Ok(Some(match part {
-            Part::Text { text, cache } => {
-                self.note_cache(*cache);
-                ContentBlock::Text(Cow::Borrowed(text))
-            }
+            Part::Text { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
             Part::Refusal(text) => ContentBlock::Text(Cow::Borrowed(text)),
-            Part::ImageUrl { image, cache } => {
-                self.note_cache(*cache);
+            Part::ImageUrl { image, .. } => {
                 if role == Role::Assistant {
                     let message = "Images are accepted from the user only.";
                     return Err(Invalid::value(param, message).with_code("unsupported_value"));
@@ -190,8 +197,9 @@ impl<'a> Building<'a, '_> {
         }))
     }
 
-    fn note_cache(&mut self, marked: bool) {
-        if marked {
+    /// Cache markers have no effect yet.
+    fn note_cache(&mut self, part: &Part<'_>) {
+        if let Part::Text { cache: true, .. } | Part::ImageUrl { cache: true, .. } = part {
             self.report.ignore("messages.content.cache_control");
         }
     }
@@ -199,10 +207,16 @@ impl<'a> Building<'a, '_> {
     /// The calls of an assistant message, then at once the turn with their results.
     fn calls(&mut self, at: usize, message: &'a ChatMessage<'a>) -> Result<(), Invalid> {
         let calls = calls_of(at, message);
+        if let Some(index) = unnamed_call(message) {
+            let param = format!("messages[{at}].tool_calls[{index}].function");
+            let message = "A tool call needs a function (or custom) with a name.";
+            return Err(Invalid::value(param, message).with_code("missing_required_parameter"));
+        }
         let mut results = Vec::with_capacity(calls.len());
+        let mut repeats: HashMap<&Key<'_>, usize> = HashMap::with_capacity(calls.len());
         for (index, call) in calls.iter().enumerate() {
-            let repeats = calls[..index].iter().filter(|before| before.key == call.key).count();
-            let tool_use_id = if repeats == 0 {
+            let repeats = repeats.entry(&call.key).and_modify(|count| *count += 1).or_default();
+            let tool_use_id = if *repeats == 0 {
                 sent_id(call.id.as_ref())
             } else {
                 Cow::Owned(sent_id(&format!("{}#{repeats}", call.id)).into_owned())
@@ -216,7 +230,7 @@ impl<'a> Building<'a, '_> {
                 input: input(call.arguments).map_err(complain)?,
             };
             self.turns.push(Role::Assistant, ContentBlock::ToolUse(block));
-            if !self.called.contains(&call.name) {
+            if self.known.insert(call.name) {
                 self.called.push(call.name);
             }
             results.push((tool_use_id, self.results.take(&call.key, at)));
@@ -238,18 +252,26 @@ impl<'a> Building<'a, '_> {
         let messages = self.messages;
         match &messages[at].content {
             None => {}
-            Some(Content::Text(text)) => push_text(&mut blocks, text),
+            Some(Content::Text(text)) => push_text(&mut blocks, Cow::Borrowed(text)),
             Some(Content::Parts(parts)) => {
                 for (index, part) in parts.iter().enumerate() {
                     let param = format!("messages[{at}].content[{index}]");
                     match self.part(part, &param, Role::User)? {
-                        Some(ContentBlock::Text(Cow::Borrowed(text))) => {
-                            push_text(&mut blocks, text);
-                        }
+                        None => {}
+                        Some(ContentBlock::Text(text)) => push_text(&mut blocks, text),
                         Some(ContentBlock::Image(image)) => {
                             blocks.push(ToolResultContent::Image(image));
                         }
-                        _ => {}
+                        Some(ContentBlock::Document(document)) => {
+                            blocks.push(ToolResultContent::Document(document));
+                        }
+                        Some(
+                            ContentBlock::Video(_)
+                            | ContentBlock::Audio(_)
+                            | ContentBlock::ToolUse(_)
+                            | ContentBlock::ToolResult(_)
+                            | ContentBlock::CachePoint(_),
+                        ) => return Err(unsupported(&param, "this")),
                     }
                 }
             }
@@ -263,10 +285,9 @@ impl<'a> Building<'a, '_> {
             return Ok(());
         }
         let id = message.tool_call_id.as_deref().or(message.name.as_deref()).unwrap_or("unknown");
-        let text = self.texts(at, message)?.concat();
-        let text = format!("Result of tool call {id}: {text}");
-        self.turns.push(Role::User, ContentBlock::Text(Cow::Owned(text)));
-        Ok(())
+        let head = format!("Result of tool call {id}:");
+        self.turns.push(Role::User, ContentBlock::Text(Cow::Owned(head)));
+        self.speak(at, message, Role::User)
     }
 
     /// The texts of a message that can hold nothing else.
@@ -278,12 +299,15 @@ impl<'a> Building<'a, '_> {
                 let mut texts = Vec::with_capacity(parts.len());
                 for (index, part) in parts.iter().enumerate() {
                     match part {
-                        Part::Text { text, cache } => {
-                            self.note_cache(*cache);
+                        Part::Text { text, .. } | Part::Refusal(text) => {
+                            self.note_cache(part);
                             texts.push(text.as_str());
                         }
-                        Part::Refusal(text) => texts.push(text.as_str()),
-                        _ => {
+                        Part::ImageUrl { .. }
+                        | Part::InputAudio(_)
+                        | Part::File(_)
+                        | Part::VideoUrl(_)
+                        | Part::Foreign(_) => {
                             let param = format!("messages[{at}].content[{index}]");
                             let message = "Only text parts are accepted here.";
                             return Err(
@@ -298,9 +322,9 @@ impl<'a> Building<'a, '_> {
     }
 }
 
-fn push_text<'a>(blocks: &mut Vec<ToolResultContent<'a>>, text: &'a str) {
+fn push_text<'a>(blocks: &mut Vec<ToolResultContent<'a>>, text: Cow<'a, str>) {
     if !text.trim().is_empty() {
-        blocks.push(ToolResultContent::Text(Cow::Borrowed(text)));
+        blocks.push(ToolResultContent::Text(text));
     }
 }
 
@@ -357,17 +381,24 @@ fn calls_of<'a>(at: usize, message: &'a ChatMessage<'a>) -> Vec<PastCall<'a>> {
     tools.chain(named).collect()
 }
 
-/// Where the results stand, and which are already given to a call.
+/// The first call without a name to be called by.
+fn unnamed_call(message: &ChatMessage<'_>) -> Option<usize> {
+    let calls = message.tool_calls.iter().flatten();
+    calls.into_iter().position(|call| call.function.is_none() && call.custom.is_none())
+}
+
+/// Where the results stand, and which are already given to a call. Positions are spent from the front,
+/// because calls are met in the order of the conversation.
 struct Results<'a> {
-    by_key: HashMap<Key<'a>, Vec<usize>>,
-    calls: HashMap<Key<'a>, Vec<usize>>,
+    by_key: HashMap<Key<'a>, VecDeque<usize>>,
+    calls: HashMap<Key<'a>, VecDeque<usize>>,
     taken: Vec<bool>,
 }
 
 impl<'a> Results<'a> {
     fn index(messages: &'a [ChatMessage<'a>]) -> Self {
-        let mut by_key: HashMap<Key<'a>, Vec<usize>> = HashMap::new();
-        let mut calls: HashMap<Key<'a>, Vec<usize>> = HashMap::new();
+        let mut by_key: HashMap<Key<'a>, VecDeque<usize>> = HashMap::new();
+        let mut calls: HashMap<Key<'a>, VecDeque<usize>> = HashMap::new();
         for (at, message) in messages.iter().enumerate() {
             let key = match message.role {
                 ChatRole::Tool => {
@@ -376,14 +407,14 @@ impl<'a> Results<'a> {
                 ChatRole::Function => message.name.as_deref().map(Key::Name),
                 ChatRole::Assistant => {
                     for call in calls_of(at, message) {
-                        calls.entry(call.key).or_default().push(at);
+                        calls.entry(call.key).or_default().push_back(at);
                     }
                     None
                 }
                 ChatRole::System | ChatRole::Developer | ChatRole::User => None,
             };
             if let Some(key) = key {
-                by_key.entry(key).or_default().push(at);
+                by_key.entry(key).or_default().push_back(at);
             }
         }
         Self { by_key, calls, taken: vec![false; messages.len()] }
@@ -392,17 +423,13 @@ impl<'a> Results<'a> {
     /// The first free result after `call`, but not beyond the next call of the same id: some
     /// models count their ids from zero in every turn.
     fn take(&mut self, key: &Key<'a>, call: usize) -> Option<usize> {
-        let until = self
-            .calls
-            .get(key)
-            .and_then(|calls| calls.iter().copied().find(|&at| at > call))
-            .unwrap_or(usize::MAX);
-        let found = self
-            .by_key
-            .get(key)?
-            .iter()
-            .copied()
-            .find(|&at| at > call && at < until && !self.taken[at])?;
+        let until = self.calls.get_mut(key).and_then(|calls| first_after(calls, call));
+        let results = self.by_key.get_mut(key)?;
+        let found = first_after(results, call)?;
+        if until.is_some_and(|until| found > until) {
+            return None;
+        }
+        results.pop_front();
         self.taken[found] = true;
         Some(found)
     }
@@ -410,4 +437,12 @@ impl<'a> Results<'a> {
     fn is_taken(&self, at: usize) -> bool {
         self.taken[at]
     }
+}
+
+/// The first position behind `at`; what lies before it is spent.
+fn first_after(positions: &mut VecDeque<usize>, at: usize) -> Option<usize> {
+    while positions.front().is_some_and(|&position| position <= at) {
+        positions.pop_front();
+    }
+    positions.front().copied()
 }

@@ -80,9 +80,12 @@ impl Said {
             self.reasoning.push_str(&reasoning.text);
         }
         match block.tool_use.as_ref().filter(|call| !call.is_server_side()) {
-            Some(call) if reply.is_answer(&call.name) && self.answer.is_none() => {
-                self.think_aloud();
-                self.answer = Some(arguments(call).to_owned());
+            Some(call) if reply.is_answer(&call.name) => {
+                // A second answer is the model repeating itself; the tool is nobody's to call.
+                if self.answer.is_none() {
+                    self.think_aloud();
+                    self.answer = Some(arguments(call).to_owned());
+                }
             }
             Some(call) => self.calls.push(answered(call, reply)),
             None => {}

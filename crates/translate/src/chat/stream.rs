@@ -85,6 +85,16 @@ impl ChatStream {
         }
     }
 
+    /// Whether everything has come that a whole answer has. What may still fail is the connection.
+    pub fn is_complete(&self) -> bool {
+        self.stopped && self.usage.is_some()
+    }
+
+    /// The token counts, once they have come.
+    pub fn usage(&self) -> Option<TokenUsage> {
+        self.usage
+    }
+
     /// Ends the answer: the usage chunk where it was asked for, and the token counts for the books.
     ///
     /// # Errors
@@ -115,6 +125,11 @@ impl ChatStream {
         )
     }
 
+    /// The deprecated form has room for one call; further ones are not begun.
+    fn has_room(&self) -> bool {
+        self.reply.calls == CallShape::Tools || self.calls.is_empty()
+    }
+
     fn block_start<E>(
         &mut self,
         event: &BlockStart<'_>,
@@ -125,10 +140,17 @@ impl ChatStream {
         };
         self.start(out)?;
         let block = event.content_block_index;
-        if self.reply.is_answer(&tool.name) && self.answer.is_none() {
+        if self.reply.is_answer(&tool.name) {
+            if self.answer.is_some() {
+                // A second answer is the model repeating itself; the tool is nobody's to call.
+                return Ok(());
+            }
             self.answer = Some(Answer { block, is_empty: true });
             return self
                 .release(out, |text| Delta { reasoning_content: Some(text), ..Delta::default() });
+        }
+        if !self.has_room() {
+            return Ok(());
         }
         let index = self.calls.len();
         self.calls.push(Call { block, has_arguments: false, open: true });
@@ -236,11 +258,7 @@ impl ChatStream {
                 }]),
                 ..Delta::default()
             },
-            // The deprecated form has room for one call.
-            CallShape::Function if index == 0 => {
-                Delta { function_call: Some(function), ..Delta::default() }
-            }
-            CallShape::Function => Delta::default(),
+            CallShape::Function => Delta { function_call: Some(function), ..Delta::default() },
         }
     }
 

@@ -106,6 +106,10 @@ const WORDINGS: &[(Condition, &[&str])] = &[
     ),
 ];
 
+/// What must also be said for a region to be the reason.
+const NOT_OFFERED: &[&str] =
+    &["not available", "isn't available", "not supported", "isn't supported", "unavailable"];
+
 impl Condition {
     /// Recognises a refusal by the message of AWS's. `status` is that of the exception: overload and
     /// throttling are never about the model, whatever they say.
@@ -120,7 +124,7 @@ impl Condition {
         // Only a request can be too long, only the model can be missing from a region.
         let fits = match found {
             Self::TooLong => status == 400,
-            Self::NotHere => text.contains("model"),
+            Self::NotHere => text.contains("model") && said(NOT_OFFERED),
             _ => true,
         };
         fits.then_some(found)

@@ -10,7 +10,8 @@ use schema::openai::format::{FormatKind, ResponseFormat};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::tools::{Tooling, too_deep};
+use super::schemas::{is_strict, too_deep};
+use super::tools::{Calls, Tooling};
 use crate::Invalid;
 use crate::profile::{Profile, StructuredOutput, ToolChoices};
 
@@ -100,7 +101,8 @@ impl<'a> Tooling<'a> {
         while taken(&spec.name) {
             spec.name.to_mut().push('_');
         }
-        let alone = config.tools.is_empty();
+        let alone = config.tools.is_empty() || self.calls != Calls::Welcome;
+        let others = !config.tools.is_empty();
         let name = spec.name.clone();
         config.tool_choice = Some(if alone && profile.tool_choice == ToolChoices::Named {
             ToolChoice::Tool { name: name.clone() }
@@ -108,8 +110,11 @@ impl<'a> Tooling<'a> {
             ToolChoice::Any {}
         });
         config.tools.push(Tool::ToolSpec(spec));
-        // "Call no tool" and a forced call exclude each other.
-        self.forbid = false;
+        // "Call no tool" and a forced call exclude each other; what could not be said before is said
+        // by naming the one tool there is to call.
+        self.choice_ignored |=
+            self.calls != Calls::Welcome && profile.tool_choice < ToolChoices::Named && others;
+        self.calls = Calls::Welcome;
         Some(name.into_owned())
     }
 }
@@ -128,38 +133,6 @@ fn checked(raw: &RawValue) -> Result<Value, Invalid> {
     Ok(schema)
 }
 
-/// Whether a schema keeps to what grammars can enforce: closed objects, no numeric or size bounds,
-/// no look-around. (Refused keywords as seen live by pydantic-ai and LiteLLM, 2026.)
-fn is_strict(schema: &Value) -> bool {
-    const REFUSED: [&str; 8] = [
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-        "minItems",
-        "maxItems",
-        "contains",
-    ];
-    match schema {
-        Value::Object(members) => {
-            let is_object = members.get("type").is_some_and(|kind| kind == "object");
-            let closed = members.get("additionalProperties") == Some(&Value::Bool(false));
-            (!is_object || closed)
-                && !REFUSED
-                    .iter()
-                    .any(|word| members.get(*word).is_some_and(|bound| !bound.is_object()))
-                && !members
-                    .get("pattern")
-                    .and_then(Value::as_str)
-                    .is_some_and(|it| it.contains("(?"))
-                && members.values().all(is_strict)
-        }
-        Value::Array(items) => items.iter().all(is_strict),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-    }
-}
-
 fn words(schema: Option<&RawValue>) -> String {
     let mut text =
         "Answer with one JSON object and nothing else: no code fence and no words around it."
@@ -169,28 +142,4 @@ fn words(schema: Option<&RawValue>) -> String {
         text.push_str(schema.get());
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn strict_schemas_are_closed_and_unbounded() {
-        let closed = |inner: Value| json!({ "type": "object", "properties": { "a": inner }, "additionalProperties": false });
-        assert!(is_strict(&closed(json!({ "type": "string", "maxLength": 3 }))));
-        assert!(is_strict(&closed(
-            json!({ "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/x" }] })
-        )));
-        // A property may be called like a keyword.
-        assert!(is_strict(
-            &json!({ "type": "object", "additionalProperties": false, "properties": { "minimum": { "type": "string" } } })
-        ));
-        assert!(!is_strict(&json!({ "type": "object" })));
-        assert!(!is_strict(&closed(json!({ "type": "object" }))));
-        assert!(!is_strict(&closed(json!({ "type": "integer", "minimum": 0 }))));
-        assert!(!is_strict(&closed(json!({ "type": "string", "pattern": "(?=x)" }))));
-    }
 }

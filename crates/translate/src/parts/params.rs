@@ -3,6 +3,7 @@
 use schema::converse::request::InferenceConfig;
 use schema::openai::chat::Stop;
 
+use crate::profile::{BlankStops, Profile};
 use crate::{Invalid, Report};
 
 /// The scalar parameters of a request, whatever dialect they came from.
@@ -17,13 +18,17 @@ pub(crate) struct Sampling<'a> {
 /// Checks the parameters against OpenAI's ranges and brings them into Bedrock's.
 pub(crate) fn inference_config<'a>(
     sampling: &Sampling<'a>,
+    profile: &Profile,
     report: &mut Report,
 ) -> Result<InferenceConfig<'a>, Invalid> {
     Ok(InferenceConfig {
         max_tokens: sampling.max_tokens.map(max_tokens).transpose()?,
         temperature: temperature(sampling.temperature, report)?,
         top_p: sampling.top_p.map(|value| within("top_p", value, 1.0)).transpose()?,
-        stop_sequences: sampling.stop.map(stop_sequences).unwrap_or_default(),
+        stop_sequences: sampling
+            .stop
+            .map(|stop| stop_sequences(stop, profile, report))
+            .unwrap_or_default(),
     })
 }
 
@@ -61,11 +66,21 @@ fn within(field: &'static str, value: f64, max: f64) -> Result<f64, Invalid> {
     Err(Invalid::value(field, message).with_code(code))
 }
 
-/// Blank entries are refused by Bedrock and stop nothing: they are left out.
-fn stop_sequences<'a>(stop: &'a Stop<'a>) -> Vec<&'a str> {
+/// Empty entries are refused by Bedrock and stop nothing. Some families refuse white space as well:
+/// there it is left out, and said to be.
+fn stop_sequences<'a>(stop: &'a Stop<'a>, profile: &Profile, report: &mut Report) -> Vec<&'a str> {
     let all = match stop {
         Stop::One(one) => std::slice::from_ref(one),
         Stop::Many(many) => many,
     };
-    all.iter().map(schema::Str::as_str).filter(|stop| !stop.trim().is_empty()).collect()
+    let taken = |stop: &&str| match profile.blank_stops {
+        BlankStops::Taken => !stop.is_empty(),
+        BlankStops::Refused => !stop.trim().is_empty(),
+    };
+    let given = all.iter().map(schema::Str::as_str).filter(|stop| !stop.is_empty());
+    let kept: Vec<_> = given.clone().filter(taken).collect();
+    if kept.len() < given.count() {
+        report.ignore("stop");
+    }
+    kept
 }

@@ -3,38 +3,36 @@
 //! in tools, in history and in answers.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use schema::Raw;
 use schema::converse::tool::{InputSchema, Tool, ToolChoice, ToolConfig, ToolSpec};
 use schema::openai::tool::{self as openai, FunctionDefinition};
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::schemas::{input_schema, owned, too_deep};
 use crate::Invalid;
 use crate::profile::{NoTool, Profile, ToolChoices};
 
 /// Names that had to be changed, so that answers can say them as the client did.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
-    /// As sent, as the client said it.
-    renamed: Vec<(String, String)>,
+    /// As sent: as the client said it.
+    renamed: HashMap<String, String>,
 }
 
 impl Names {
     /// The client's name of a tool that Bedrock calls `sent`.
     pub(crate) fn original<'n>(&'n self, sent: &'n str) -> &'n str {
-        self.renamed.iter().find(|(known, _)| known == sent).map_or(sent, |(_, original)| original)
+        self.renamed.get(sent).map_or(sent, String::as_str)
     }
 
     fn note(&mut self, sent: &str, original: &str) {
-        if sent != original && !self.renamed.iter().any(|(known, _)| known == sent) {
-            self.renamed.push((sent.to_owned(), original.to_owned()));
+        if sent != original && !self.renamed.contains_key(sent) {
+            self.renamed.insert(sent.to_owned(), original.to_owned());
         }
     }
 }
-
-/// The deepest nesting accepted in raw JSON: what the parser itself allows everywhere else.
-const MAX_DEPTH: usize = 128;
 
 const NAME_LIMIT: usize = 64;
 
@@ -82,10 +80,22 @@ pub(crate) struct Declared<'a> {
 pub(crate) struct Tooling<'a> {
     pub(crate) config: Option<ToolConfig<'a>>,
     pub(crate) names: Names,
-    /// "Call no tool" must be said by the provider's own field.
-    pub(crate) forbid: bool,
+    /// Whether, and how, the model is told to call none of them.
+    pub(crate) calls: Calls,
     /// The choice could not be honoured in full.
     pub(crate) choice_ignored: bool,
+}
+
+/// Whether the model may call the tools it is told of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Calls {
+    /// As it likes.
+    #[default]
+    Welcome,
+    /// It should not, and cannot be told: they are there for the sake of history.
+    Unwelcome,
+    /// It is told not to, by the provider's own field.
+    Forbidden,
 }
 
 /// Builds `toolConfig`. `history` names the tools that past turns called: Bedrock refuses tool
@@ -97,51 +107,96 @@ pub(crate) fn tooling<'a>(
     profile: &Profile,
 ) -> Result<Tooling<'a>, Invalid> {
     let mut tooling = Tooling::default();
-    let mut tools = Vec::with_capacity(declared.len());
-    for one in declared {
-        tools.push(tool_spec(one, &mut tooling.names, &tools)?);
-    }
-    let declared_none = tools.is_empty();
+    let mut tools = declare(declared, &mut tooling.names)?;
     for name in history {
-        let sent = sent_name(name);
-        tooling.names.note(&sent, name);
-        if declared_none && !tools.iter().any(|tool: &ToolSpec<'_>| tool.name == sent) {
-            tools.push(remembered(sent)?);
-        }
+        tooling.names.note(&sent_name(name), name);
     }
-    let choice = if declared_none { None } else { choice };
-    let tool_choice = match choice {
-        None | Some(openai::ToolChoice::Auto) => None,
-        Some(openai::ToolChoice::None) if history.is_empty() => {
-            tools.clear();
-            None
-        }
-        Some(openai::ToolChoice::None) => {
-            tooling.forbid = profile.no_tool == NoTool::ChoiceField;
-            tooling.choice_ignored = !tooling.forbid;
-            None
-        }
-        Some(openai::ToolChoice::Required) => any(profile),
-        Some(openai::ToolChoice::Named(name)) => named(name, &mut tools, profile)?,
-        Some(openai::ToolChoice::Allowed { required, names }) => {
-            allow(names, &mut tools)?;
-            if *required { any(profile) } else { None }
-        }
+    let tool_choice = if tools.is_empty() {
+        tools = remember(history)?;
+        tooling.discourage(profile);
+        let asked = choice.is_some_and(|choice| *choice != openai::ToolChoice::Auto);
+        let said_none = choice == Some(&openai::ToolChoice::None);
+        tooling.choice_ignored =
+            asked && !(said_none && (tools.is_empty() || tooling.calls == Calls::Forbidden));
+        None
+    } else {
+        tooling.choose(choice, &mut tools, history, profile)?
     };
-    let forced = !matches!(
-        choice,
-        None | Some(
-            openai::ToolChoice::Auto
-                | openai::ToolChoice::None
-                | openai::ToolChoice::Allowed { required: false, .. }
-        )
-    );
-    tooling.choice_ignored |= forced && tool_choice.is_none();
     if !tools.is_empty() {
         let tools = tools.into_iter().map(Tool::ToolSpec).collect();
         tooling.config = Some(ToolConfig { tools, tool_choice });
     }
     Ok(tooling)
+}
+
+impl<'a> Tooling<'a> {
+    fn choose(
+        &mut self,
+        choice: Option<&'a openai::ToolChoice<'a>>,
+        tools: &mut Vec<ToolSpec<'a>>,
+        history: &[&'a str],
+        profile: &Profile,
+    ) -> Result<Option<ToolChoice<'a>>, Invalid> {
+        let chosen = match choice {
+            None | Some(openai::ToolChoice::Auto) => return Ok(None),
+            Some(openai::ToolChoice::None) => {
+                if history.is_empty() {
+                    tools.clear();
+                } else {
+                    self.discourage(profile);
+                    self.choice_ignored = self.calls == Calls::Unwelcome;
+                }
+                return Ok(None);
+            }
+            Some(openai::ToolChoice::Allowed { required: false, names }) => {
+                allow(names, tools)?;
+                return Ok(None);
+            }
+            Some(openai::ToolChoice::Allowed { required: true, names }) => {
+                allow(names, tools)?;
+                any(profile)
+            }
+            Some(openai::ToolChoice::Required) => any(profile),
+            Some(openai::ToolChoice::Named(name)) => named(name, tools, profile)?,
+        };
+        self.choice_ignored = chosen.is_none();
+        Ok(chosen)
+    }
+
+    fn discourage(&mut self, profile: &Profile) {
+        self.calls = match profile.no_tool {
+            NoTool::ChoiceField => Calls::Forbidden,
+            NoTool::Unsaid => Calls::Unwelcome,
+        };
+    }
+}
+
+fn declare<'a>(declared: &[Declared<'a>], names: &mut Names) -> Result<Vec<ToolSpec<'a>>, Invalid> {
+    let mut taken = HashSet::with_capacity(declared.len());
+    let mut tools = Vec::with_capacity(declared.len());
+    for one in declared {
+        let tool = tool_spec(one, names)?;
+        if !taken.insert(tool.name.clone()) {
+            let name = one.definition.name.as_str();
+            let message = format!("Two tools are called {name:?}; give each a name of its own.");
+            return Err(Invalid::value(format!("{}.name", one.param), message));
+        }
+        tools.push(tool);
+    }
+    Ok(tools)
+}
+
+/// Tools that only history knows: they may take anything.
+fn remember<'a>(history: &[&'a str]) -> Result<Vec<ToolSpec<'a>>, Invalid> {
+    let mut taken = HashSet::with_capacity(history.len());
+    let names = history.iter().map(|name| sent_name(name));
+    names
+        .filter(|name| taken.insert(name.clone()))
+        .map(|name| {
+            let input_schema = InputSchema { json: input_schema(None, "tools")? };
+            Ok(ToolSpec { description: name.clone(), name, input_schema, strict: None })
+        })
+        .collect()
 }
 
 fn any<'a>(profile: &Profile) -> Option<ToolChoice<'a>> {
@@ -179,22 +234,13 @@ fn allow(names: &[schema::Str<'_>], tools: &mut Vec<ToolSpec<'_>>) -> Result<(),
     Ok(())
 }
 
-fn tool_spec<'a>(
-    declared: &Declared<'a>,
-    names: &mut Names,
-    before: &[ToolSpec<'a>],
-) -> Result<ToolSpec<'a>, Invalid> {
+fn tool_spec<'a>(declared: &Declared<'a>, names: &mut Names) -> Result<ToolSpec<'a>, Invalid> {
     let FunctionDefinition { name, description, parameters, strict: _ } = declared.definition;
     if name.is_empty() {
         let message = "A tool needs a name of 1 to 64 characters.";
         return Err(Invalid::value(format!("{}.name", declared.param), message));
     }
     let sent = sent_name(name);
-    if before.iter().any(|tool| tool.name == sent) {
-        let message =
-            format!("Two tools are called {:?}; give each a name of its own.", name.as_str());
-        return Err(Invalid::value(format!("{}.name", declared.param), message));
-    }
     names.note(&sent, name);
     let description = description.as_deref().filter(|text| !text.trim().is_empty());
     Ok(ToolSpec {
@@ -203,49 +249,6 @@ fn tool_spec<'a>(
         input_schema: InputSchema { json: input_schema(*parameters, &declared.param)? },
         strict: None,
     })
-}
-
-/// A tool that only history knows: it may take anything.
-fn remembered(name: Cow<'_, str>) -> Result<ToolSpec<'_>, Invalid> {
-    let description = name.clone();
-    let input_schema = InputSchema { json: input_schema(None, "tools")? };
-    Ok(ToolSpec { name, description, input_schema, strict: None })
-}
-
-/// The only member of a schema's root that decides anything here.
-#[derive(Deserialize)]
-struct SchemaRoot<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Option<&'a RawValue>,
-}
-
-/// The schema as it came, byte for byte; Bedrock wants an object at the root, so a root that does
-/// not say its type is told to be one.
-fn input_schema<'a>(parameters: Option<&'a RawValue>, param: &str) -> Result<Raw<'a>, Invalid> {
-    let complain = |message: &'static str| {
-        Invalid::value(format!("{param}.parameters"), message)
-            .with_code("invalid_function_parameters")
-    };
-    let Some(parameters) = parameters.filter(|raw| raw.get() != "null") else {
-        return owned(r#"{"type":"object","properties":{}}"#.to_owned())
-            .map_err(|_| complain("The schema is not valid JSON."));
-    };
-    let text = parameters.get();
-    if !text.starts_with('{') {
-        return Err(complain("The parameters of a tool are a JSON Schema object."));
-    }
-    if too_deep(text) {
-        return Err(complain("The schema is nested too deeply; 128 levels are the limit."));
-    }
-    let root: SchemaRoot<'_> = serde_json::from_str(text)
-        .map_err(|_| complain("The schema gives a member of its root twice."))?;
-    if root.kind.is_some() {
-        return Ok(Cow::Borrowed(parameters));
-    }
-    let rest = text[1..].trim_start();
-    let comma = if rest.starts_with('}') { "" } else { "," };
-    owned(format!(r#"{{"type":"object"{comma}{rest}"#))
-        .map_err(|_| complain("The schema is not valid JSON."))
 }
 
 /// Arguments of a past call as the object Bedrock wants. Text that is no JSON object is kept as
@@ -259,26 +262,6 @@ pub(crate) fn input<'a>(arguments: &'a str) -> Result<Raw<'a>, serde_json::Error
         Ok(raw) if raw.get().starts_with('{') && !too_deep(raw.get()) => Ok(Cow::Borrowed(raw)),
         _ => owned(serde_json::json!({ "arguments": text }).to_string()),
     }
-}
-
-fn owned<'a>(text: String) -> Result<Raw<'a>, serde_json::Error> {
-    RawValue::from_string(text).map(Cow::Owned)
-}
-
-/// Raw JSON has no depth limit of its own, and what reads it next may recurse.
-pub(crate) fn too_deep(json: &str) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    json.bytes().any(|byte| {
-        match (in_string, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
-            (false, b'{' | b'[') => depth += 1,
-            (false, b'}' | b']') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        depth > MAX_DEPTH
-    })
 }
 
 #[cfg(test)]
@@ -307,25 +290,5 @@ mod tests {
         assert_eq!(of("[1]"), r#"{"arguments":"[1]"}"#);
         assert_eq!(of(r#"{"a":1}{"b":2}"#), r#"{"arguments":"{\"a\":1}{\"b\":2}"}"#);
         assert_eq!(of("\"x"), r#"{"arguments":"\"x"}"#);
-    }
-
-    #[test]
-    fn schemas_keep_their_bytes_and_get_a_type() {
-        let raw = |text: &'static str| -> &'static RawValue { serde_json::from_str(text).unwrap() };
-        let of = |text| input_schema(Some(raw(text)), "t").map(|raw| raw.get().to_owned());
-        let kept = r#"{ "type": "object", "properties": {"z": {}, "a": {}} }"#;
-        assert_eq!(of(kept).unwrap(), kept);
-        assert_eq!(of(r#"{"properties":{}}"#).unwrap(), r#"{"type":"object","properties":{}}"#);
-        assert_eq!(of("{ }").unwrap(), r#"{"type":"object"}"#);
-        assert_eq!(of("[]").unwrap_err().code, "invalid_function_parameters");
-        assert_eq!(of("null").unwrap(), r#"{"type":"object","properties":{}}"#);
-    }
-
-    #[test]
-    fn depth_is_counted_outside_strings() {
-        assert!(!too_deep(&"[".repeat(128)));
-        assert!(too_deep(&"[".repeat(129)));
-        assert!(!too_deep(&format!("\"{}\"", "[".repeat(500))));
-        assert!(!too_deep(&format!("\"\\\"{}\"", "[".repeat(500))));
     }
 }

@@ -52,6 +52,7 @@ fn load_is_never_mistaken_for_a_property_of_the_model() {
         assert_eq!((error.status, error.message.as_str()), (status, text));
     }
     assert_eq!(Condition::of(400, "Bad guardrail in this region"), None);
+    assert_eq!(Condition::of(400, "The model answered a guardrail in this region"), None);
     assert_eq!(Condition::of(403, "Input is too long"), None);
 }
 
