@@ -14,6 +14,7 @@ use super::connect::Trust;
 use super::credentials::{CredentialCache, CredentialsError, Grant, Source};
 use super::endpoint::{Endpoint, Service, regional};
 use super::probe::{self, AuthScheme};
+use super::role;
 use super::setup::{
     CredentialSource, Setup, SetupError, Timeouts, bundle_from_environment, credential_source,
     loader,
@@ -65,6 +66,7 @@ impl Account {
     pub async fn load(setup: Setup) -> Result<Self, SetupError> {
         let sdk = loader(&setup).load().await;
         let region = sdk.region().ok_or(SetupError::NoRegion)?.to_string();
+        let sdk = role::taken_on(sdk, &setup).await;
         let decision = probe::ask(&sdk, configured_endpoint(Service::Runtime, &sdk))
             .await
             .map_err(failed(Service::Runtime))?;
@@ -105,6 +107,16 @@ impl Account {
             timeouts: setup.timeouts,
             sdk,
         })))
+    }
+
+    /// Tells accounts apart for as long as they live.
+    pub(super) fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// Whether both are the same account, not merely equal ones.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// The region calls are signed for.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -12,6 +13,7 @@ use aws_sdk_bedrockruntime::config::Token;
 use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 
 use super::credentials::CredentialsError;
+use super::role::Role;
 
 /// What the operator decided. Everything left open is found the way the AWS SDKs find it.
 #[derive(Debug, Clone, Default)]
@@ -21,9 +23,11 @@ pub struct Setup {
     pub region: Option<String>,
     /// Profile of the shared configuration files; before `AWS_PROFILE`.
     pub profile: Option<String>,
-    /// Credentials given outright instead of found: for tests and the demo.
+    /// Credentials given outright instead of found.
     pub keys: Option<AccountKeys>,
-    /// One endpoint for all services: for tests and the demo. Turns FIPS and dual stack off.
+    /// A role to take on with those credentials, or with what is found.
+    pub role: Option<Role>,
+    /// One endpoint for all services. Turns FIPS and dual stack off.
     pub endpoint: Option<String>,
     /// PEM file of trust roots; before `AWS_CA_BUNDLE`.
     pub ca_bundle: Option<PathBuf>,
@@ -45,12 +49,14 @@ pub enum AccountKeys {
     },
     /// A Bedrock API key.
     Bearer(AccountSecret),
+    /// A profile of the shared files, and nothing but it: not the environment's keys.
+    Profile(String),
     /// Any provider of the AWS SDK.
     Provider(SharedCredentialsProvider),
 }
 
 /// A string that is never printed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AccountSecret(String);
 
 impl AccountSecret {
@@ -67,7 +73,7 @@ impl fmt::Debug for AccountSecret {
 }
 
 /// Every time limit of the transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Timeouts {
     /// TCP and TLS set-up.
     pub connect: Duration,
@@ -136,6 +142,8 @@ pub enum CredentialSource {
     Environment,
     /// A named profile.
     Profile(String),
+    /// A role taken on.
+    Role(String),
     /// `AWS_WEB_IDENTITY_TOKEN_FILE`: IRSA on EKS.
     WebIdentity,
     /// ECS task role or EKS Pod Identity.
@@ -151,6 +159,7 @@ impl fmt::Display for CredentialSource {
             Self::BearerKey => f.write_str("bearer key"),
             Self::Environment => f.write_str("environment"),
             Self::Profile(name) => write!(f, "profile {name}"),
+            Self::Role(arn) => write!(f, "role {arn}"),
             Self::WebIdentity => f.write_str("web identity (IRSA)"),
             Self::Container => f.write_str("container (task role or Pod Identity)"),
             Self::DefaultChain => f.write_str("default profile or instance role"),
@@ -173,7 +182,12 @@ pub(super) fn loader(setup: &Setup) -> ConfigLoader {
     let prefer =
         |loader: ConfigLoader, scheme| loader.auth_scheme_preference([AuthSchemeId::from(scheme)]);
     match &setup.keys {
+        None if setup.role.is_some() => prefer(loader, "sigv4"),
         None => loader,
+        Some(AccountKeys::Profile(name)) => {
+            let provider = ProfileFileCredentialsProvider::builder().profile_name(name).build();
+            prefer(loader, "sigv4").profile_name(name).credentials_provider(provider)
+        }
         Some(AccountKeys::Bearer(AccountSecret(key))) => {
             prefer(loader, "httpBearerAuth").token_provider(Token::new(key, None)).no_credentials()
         }
@@ -211,18 +225,23 @@ pub(super) fn credential_source(
 ) -> CredentialSource {
     let set = |name| environment(name).is_some_and(|value| !value.is_empty());
     let profile = setup.profile.clone().or_else(|| environment("AWS_PROFILE"));
-    match profile {
-        _ if setup.keys.is_some() => CredentialSource::Given,
-        _ if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") => {
+    if let Some(role) = &setup.role {
+        return CredentialSource::Role(role.arn.clone());
+    }
+    match (profile, &setup.keys) {
+        (_, Some(AccountKeys::Profile(name))) => CredentialSource::Profile(name.clone()),
+        (_, Some(_)) => CredentialSource::Given,
+        (_, None) if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") => {
             CredentialSource::Environment
         }
-        Some(name) if !name.is_empty() => CredentialSource::Profile(name),
-        _ if set("AWS_WEB_IDENTITY_TOKEN_FILE") => CredentialSource::WebIdentity,
-        _ if set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-            || set("AWS_CONTAINER_CREDENTIALS_FULL_URI") =>
+        (Some(name), None) if !name.is_empty() => CredentialSource::Profile(name),
+        (_, None) if set("AWS_WEB_IDENTITY_TOKEN_FILE") => CredentialSource::WebIdentity,
+        (_, None)
+            if set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+                || set("AWS_CONTAINER_CREDENTIALS_FULL_URI") =>
         {
             CredentialSource::Container
         }
-        _ => CredentialSource::DefaultChain,
+        (_, None) => CredentialSource::DefaultChain,
     }
 }

@@ -18,9 +18,9 @@ use crate::bedrock::Transport;
 
 mod fetch;
 
-pub(super) use fetch::{FoundationModel, InferenceProfile};
 #[cfg(test)]
 use fetch::ProfiledModel;
+pub(super) use fetch::{FoundationModel, InferenceProfile};
 
 /// An answer is served this long before it is asked for again.
 const FRESH: Duration = Duration::from_mins(10);
@@ -187,11 +187,7 @@ mod tests {
     fn found(models: Option<&str>, profiles: Option<&str>) -> Snapshot {
         let model = |id: &str| FoundationModel { model_id: id.to_owned(), ..Default::default() };
         let profile = |id: &str| InferenceProfile { id: id.to_owned(), ..Default::default() };
-        Snapshot::new(
-            models.map(|id| vec![model(id)]),
-            profiles.map(|id| vec![profile(id)]),
-            None,
-        )
+        Snapshot::new(models.map(|id| vec![model(id)]), profiles.map(|id| vec![profile(id)]), None)
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,13 +3,14 @@
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use schema::converse::request::GuardrailConfig;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use translate::chat::{ChatStream, Question, answer, question};
 use translate::{Reply, Report};
 
 use super::json::parse;
-use crate::app::Worker;
+use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Kind};
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
@@ -26,7 +27,8 @@ pub(crate) async fn completions(
     payload: Payload,
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "chat");
-    let asked = match ask(&worker, &http, payload, &mut exchange).await {
+    let now = worker.now();
+    let asked = match ask(&worker, &now, &http, payload, &mut exchange).await {
         Ok(asked) => asked,
         Err(error) => return exchange.refuse(&error),
     };
@@ -38,7 +40,7 @@ pub(crate) async fn completions(
         Kind::Stream => match begin(asked.answer).await {
             Ok(begun) => {
                 let chat = ChatStream::new(asked.reply, exchange.stamp());
-                let keep_alive = worker.shared.config.keep_alive;
+                let keep_alive = now.config.keep_alive;
                 pump::respond(begun, chat, &asked.report, keep_alive, exchange)
             }
             Err(error) => exchange.refuse(&error),
@@ -56,22 +58,28 @@ struct Asked {
 
 async fn ask(
     worker: &Worker,
+    now: &Snapshot,
     http: &HttpRequest,
     payload: Payload,
     exchange: &mut Exchange,
 ) -> Result<Asked, GatewayError> {
-    let body = body::read(http.headers(), payload, worker.shared.config.body).await?;
+    let body = body::read(http.headers(), payload, now.config.body).await?;
     let request: ChatRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
-    let target = worker.shared.catalogue.resolve(&request.model);
-    let Question { body, reply, report } = question(&request, &target.profile)?;
+    let route = now.names.resolve(&request.model).await?;
+    let Question { mut body, reply, report } = question(&request, &route.target.profile)?;
+    body.guardrail_config = route.guardrail.as_deref().map(|guardrail| GuardrailConfig {
+        guardrail_identifier: guardrail.id.as_str().into(),
+        guardrail_version: guardrail.version.as_str().into(),
+    });
     let operation = match request.stream {
         Some(true) => Operation::ConverseStream,
         Some(false) | None => Operation::Converse,
     };
     let body =
         serde_json::to_vec(&body).map_err(|error| GatewayError::Internal(error.to_string()))?;
-    let answer = routing::send(&worker.transport, &target, operation, body.into()).await?;
+    let transport = worker.transport(&route.account);
+    let answer = routing::send(&transport, &route, operation, body.into()).await?;
     Ok(Asked { answer, kind: operation.kind(), reply, report })
 }
 

@@ -17,4 +17,5 @@ mod models;
 mod recorded_embeddings;
 mod recordings;
 mod rig;
+mod targets;
 mod tools;
