@@ -39,6 +39,8 @@ pub struct Config {
     pub(crate) body: BodyLimits,
     pub(crate) embeddings: EmbeddingCalls,
     pub(crate) models: ModelSettings,
+    /// How long a client may leave a piece of its answer untaken.
+    pub(crate) write_stall: Duration,
     /// Silence after which a stream gets a comment.
     pub(crate) keep_alive: Duration,
     /// From SIGTERM to the closing of the listener; none on loopback.
@@ -140,6 +142,7 @@ impl Config {
             },
             embeddings: EmbeddingCalls { concurrency: 8 },
             models: ModelSettings::default(),
+            write_stall: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
             drain_delay: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(300),
@@ -166,6 +169,7 @@ impl Config {
             section.set("idle", &mut self.timeouts.idle, fields::seconds);
             section.set("total", &mut self.timeouts.total, fields::seconds);
             section.set("keep_alive", &mut self.keep_alive, fields::seconds);
+            section.set("write_stall", &mut self.write_stall, fields::seconds);
         });
         root.section("body", |section| {
             section.set("max_mib", &mut self.body.size, |node| {

@@ -3,6 +3,7 @@
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use translate::chat::{ChatStream, Question, answer, question};
@@ -11,6 +12,7 @@ use translate::{Reply, Report};
 use super::json::parse;
 use crate::app::Worker;
 use crate::bedrock::{Answer, Kind};
+use crate::catalogue::Target;
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
 use crate::routing::{self, Operation};
@@ -18,6 +20,9 @@ use crate::{body, pump};
 
 /// The longest whole answer accepted, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+
+/// What a translated body may need beyond the bytes it was made of.
+const ROOM: usize = 1024;
 
 /// Answers a chat request.
 pub(crate) async fn completions(
@@ -38,8 +43,7 @@ pub(crate) async fn completions(
         Kind::Stream => match begin(asked.answer).await {
             Ok(begun) => {
                 let chat = ChatStream::new(asked.reply, exchange.stamp());
-                let keep_alive = worker.shared.config.keep_alive;
-                pump::respond(begun, chat, &asked.report, keep_alive, exchange)
+                pump::respond(begun, chat, &asked.report, &worker.shared.config, exchange)
             }
             Err(error) => exchange.refuse(&error),
         },
@@ -60,19 +64,38 @@ async fn ask(
     payload: Payload,
     exchange: &mut Exchange,
 ) -> Result<Asked, GatewayError> {
-    let body = body::read(http.headers(), payload, worker.shared.config.body).await?;
-    let request: ChatRequest<'_> = parse(&body)?;
+    let Ready { target, operation, body, reply, report } = {
+        let body = body::read(http.headers(), payload, worker.shared.config.body).await?;
+        prepare(worker, &body, exchange)?
+    };
+    let answer = routing::send(&worker.transport, &target, operation, body).await?;
+    Ok(Asked { answer, kind: operation.kind(), reply, report })
+}
+
+/// A question ready to be sent.
+struct Ready {
+    target: Target,
+    operation: Operation,
+    body: Bytes,
+    reply: Reply,
+    report: Report,
+}
+
+/// From the client's bytes to Bedrock's. Nothing of the client's request outlives this: a call may
+/// wait for minutes, and should not hold its pictures twice.
+fn prepare(worker: &Worker, body: &[u8], exchange: &mut Exchange) -> Result<Ready, GatewayError> {
+    let request: ChatRequest<'_> = parse(body)?;
     exchange.names_model(&request.model);
     let target = worker.shared.catalogue.resolve(&request.model);
-    let Question { body, reply, report } = question(&request, &target.profile)?;
+    let Question { body: converse, reply, report } = question(&request, &target.profile)?;
     let operation = match request.stream {
         Some(true) => Operation::ConverseStream,
         Some(false) | None => Operation::Converse,
     };
-    let body =
-        serde_json::to_vec(&body).map_err(|error| GatewayError::Internal(error.to_string()))?;
-    let answer = routing::send(&worker.transport, &target, operation, body.into()).await?;
-    Ok(Asked { answer, kind: operation.kind(), reply, report })
+    let mut sent = Vec::with_capacity(body.len() + ROOM);
+    serde_json::to_writer(&mut sent, &converse)
+        .map_err(|error| GatewayError::Internal(error.to_string()))?;
+    Ok(Ready { target, operation, body: sent.into(), reply, report })
 }
 
 async fn whole(asked: Asked, exchange: &mut Exchange) -> Result<HttpResponse, GatewayError> {

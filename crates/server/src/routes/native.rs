@@ -2,6 +2,8 @@
 //! model's name resolved, the call signed with the gateway's credentials; bodies pass untouched, and
 //! what goes wrong is told in AWS's shape, so that SDKs raise the exceptions they know.
 
+use std::time::Duration;
+
 use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload};
@@ -18,6 +20,7 @@ use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::native::path::{Matched, PathError, find};
 use crate::native::{headers, tap::Tap};
+use crate::outflow::Outflow;
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 /// SDKs do not have it: it needs HTTP/2 and signed frames in both directions.
@@ -31,7 +34,7 @@ pub(crate) async fn relay(
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "native");
     match send(&worker, &http, payload, &mut exchange).await {
-        Ok(answer) => respond(answer, exchange),
+        Ok(answer) => respond(answer, worker.shared.config.write_stall, exchange),
         Err(error) => refuse(&error, &mut exchange),
     }
 }
@@ -95,9 +98,9 @@ fn call(
     })
 }
 
-fn respond(answer: Answer, exchange: Exchange) -> HttpResponse {
+fn respond(answer: Answer, write_stall: Duration, exchange: Exchange) -> HttpResponse {
     let mut response = builder(answer.status.as_u16(), &answer.headers);
-    response.streaming(bytes(answer, exchange))
+    response.streaming(Outflow::of(bytes(answer, exchange), write_stall))
 }
 
 /// Status and headers of Bedrock's, as they came.
