@@ -36,8 +36,11 @@ impl Log for Capped {
 }
 
 fn is_capped(metadata: &Metadata<'_>) -> bool {
-    metadata.level() > Level::Warn
-        && QUIET.iter().any(|crates| metadata.target().starts_with(crates))
+    // Its warnings quote whole answers of STS and SSO, with the keys in them. What is wrong with a
+    // source of credentials is told by a line of our own.
+    let quotes = metadata.target().starts_with("aws_config");
+    let loudest = if quotes { Level::Error } else { Level::Warn };
+    metadata.level() > loudest && QUIET.iter().any(|crates| metadata.target().starts_with(crates))
 }
 
 #[cfg(test)]
@@ -50,7 +53,8 @@ mod tests {
             |target, level| is_capped(&Metadata::builder().target(target).level(level).build());
         assert!(of("aws_sigv4::http_request::sign", Level::Trace));
         assert!(of("hyper_util::client", Level::Info));
-        assert!(!of("aws_config", Level::Warn));
+        assert!(of("aws_config::sso", Level::Warn));
+        assert!(!of("aws_smithy_runtime", Level::Warn));
         assert!(!of("outcrop::access", Level::Debug));
     }
 }
