@@ -1,17 +1,15 @@
 // The official Node client against the demo gateway: what its users do.
 
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { before, test } from 'node:test';
 
 import OpenAI from 'openai';
 
-import { start } from './gateway.mjs';
+import { LIMIT, NOVA, suite } from './suite.mjs';
 
-const NOVA = 'us.amazon.nova-lite-v1:0';
 const ECHO = 'emulator.echo';
 const PIXEL =
   'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
-const LIMIT = { timeout: 30_000 };
 
 const user = (content) => [{ role: 'user', content }];
 const textOf = (chunks) => chunks.map((chunk) => chunk.choices[0]?.delta?.content ?? '').join('');
@@ -22,20 +20,11 @@ async function collect(stream) {
   return chunks;
 }
 
-describe('openai-node', LIMIT, () => {
-  let gateway;
+suite('openai-node: chat', (url) => {
   let client;
 
-  before(async () => {
-    gateway = await start(['--demo', '--listen', '127.0.0.1:0']);
-    client = new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: 'any', maxRetries: 0, timeout: 20_000 });
-  });
-
-  after(async () => {
-    const lived = gateway?.alive();
-    const log = gateway?.log();
-    await gateway?.stop();
-    assert.ok(lived, `the gateway died during the suite:\n${log}`);
+  before(() => {
+    client = new OpenAI({ baseURL: url(), apiKey: 'any', maxRetries: 0, timeout: 20_000 });
   });
 
   test('chat', LIMIT, async () => {

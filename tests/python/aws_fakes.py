@@ -115,8 +115,9 @@ class Fake:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.problems: list[str] = []
-        # While set, everything is answered with 500.
+        # While set, everything is answered with 500; or with this text instead of credentials.
         self.broken = False
+        self.garbled: str | None = None
         # Cleared, it holds every answer back.
         self.open = threading.Event()
         self.open.set()
@@ -157,7 +158,9 @@ class Fake:
             self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             self.open.wait(20)
-            return Answer('{"message": "broken"}', 500) if self.broken else self.answer(call)
+            if self.broken:
+                return Answer('{"message": "broken"}', 500)
+            return self.answer(call) if self.garbled is None else Answer(self.garbled)
         finally:
             with self.lock:
                 self.at_once -= 1

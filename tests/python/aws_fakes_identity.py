@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -39,8 +40,11 @@ class Sts(Fake):
         self.region = region
         self.lifetime = 3600.0
         self.handed_out: list[Issued] = []
+        # Called before a request is judged, for trust that only arises on the way.
+        self.prepare: Callable[[], None] = lambda: None
 
     def answer(self, call: Call) -> Answer:
+        self.prepare()
         form = {name: values[0] for name, values in parse_qs(call.body.decode()).items()}
         problems = self.objections(call, form)
         if problems:
@@ -156,16 +160,20 @@ class Portal(Fake):
 
     def sign_in(self, home: Path, cached_as: str, *, lifetime: float = 3600.0, renewable: bool = False) -> None:
         """Leaves a token in the cache, as `aws sso login` does."""
-        stamp = lambda seconds: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))  # noqa: E731
-        token = {"accessToken": self.token, "expiresAt": stamp(lifetime), "region": "us-east-1"}
+        token = {"accessToken": self.token, "expiresAt": in_seconds(lifetime), "region": "us-east-1"}
         if renewable:
             token |= {
                 "clientId": "gateway-client",
                 "clientSecret": self.client_secret,
                 "refreshToken": self.refresh_token,
-                "registrationExpiresAt": stamp(86400),
+                "registrationExpiresAt": in_seconds(86400),
             }
         cache = home / ".aws" / "sso" / "cache"
         cache.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha1(cached_as.encode()).hexdigest()
         (cache / f"{name}.json").write_text(json.dumps(token))
+
+
+def in_seconds(seconds: float) -> str:
+    """A time from now as the token cache writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))

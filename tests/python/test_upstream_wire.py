@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from botocore.credentials import Credentials
 
@@ -219,6 +220,28 @@ def test_parameters_arrive(through: Outcrop, upstream: Upstream) -> None:
         "maxTokens": 77,
         "stopSequences": ["one", "two"],
     }
+
+
+def test_twenty_identical_requests_are_the_same_bytes(through: Outcrop, upstream: Upstream) -> None:
+    """A prompt cache compares bytes: the order of a schema's keys is the caller's, every time."""
+    keys = ["zeta", "alpha", "mid", "beta", "omega", "a1"]
+    schema = {"type": "object", "properties": {key: {"type": "string"} for key in keys}}
+    tool = {"type": "function", "function": {"name": "find.it", "parameters": schema}}
+    call = {"id": "c/1", "type": "function", "function": {"name": "find.it", "arguments": '{"zeta": "1", "alpha": "2"}'}}
+    messages = [*HI, says("assistant", None, tool_calls=[call]), {"role": "tool", "tool_call_id": "c/1", "content": "ok"}]
+    upstream.received.clear()
+    for _ in range(20):
+        answer = httpx.post(
+            f"{through.url}/v1/chat/completions",
+            json={"model": NOVA, "messages": messages, "tools": [tool]},
+            timeout=20,
+        )
+        assert answer.status_code == 200, answer.text
+    bodies = {one.raw for one in upstream.received}
+    assert len(upstream.received) == 20 and len(bodies) == 1
+    (raw,) = bodies
+    places = [raw.index(f'"{key}"'.encode()) for key in keys]
+    assert places == sorted(places), raw
 
 
 def test_image_bytes_pass_through(through: Outcrop, upstream: Upstream) -> None:

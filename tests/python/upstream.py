@@ -40,6 +40,7 @@ class Received:
     headers: dict[str, str]
     body: dict[str, Any]
     problems: list[str]
+    raw: bytes
 
     @property
     def model_id(self) -> str:
@@ -123,7 +124,7 @@ def handler_for(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
                     problems.append(f"unknown operation {operation}")
             except ValueError as error:
                 problems.append(f"body is not JSON: {error}")
-            upstream.received.append(Received(self.path, headers, body, problems))
+            upstream.received.append(Received(self.path, headers, body, problems, raw))
             self.answer(operation)
 
         def answer(self, operation: str) -> None:

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config};
@@ -60,7 +61,7 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     pub(crate) demo: bool,
     /// Serves beyond loopback although no keys are configured: anybody who can connect can spend.
-    #[arg(long, env = "OUTCROP_ALLOW_ANONYMOUS")]
+    #[arg(long, env = "OUTCROP_ALLOW_ANONYMOUS", value_parser = BoolishValueParser::new(), num_args = 0)]
     pub(crate) allow_anonymous: bool,
 }
 

@@ -50,6 +50,8 @@ pub struct Config {
     pub(crate) body: BodyLimits,
     pub(crate) embeddings: EmbeddingCalls,
     pub(crate) models: ModelSettings,
+    /// How long a client may leave a piece of its answer untaken.
+    pub(crate) write_stall: Duration,
     /// Silence after which a stream gets a comment.
     pub(crate) keep_alive: Duration,
     /// From SIGTERM to the closing of the listener; none on loopback.
@@ -180,6 +182,7 @@ impl Config {
             },
             embeddings: EmbeddingCalls { concurrency: 8 },
             models: ModelSettings::default(),
+            write_stall: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
             drain_delay: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(300),

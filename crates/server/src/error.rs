@@ -2,6 +2,7 @@
 //! apart: causes, hosts and other people's error pages stay in the log.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -12,7 +13,7 @@ use translate::Invalid;
 use translate::chat::Truncated;
 use translate::errors::{ApiError, Notes, explain, from_exception};
 
-use crate::bedrock::{Failure, InvalidModelId, Phase, ServiceError};
+use crate::bedrock::{Failure, InvalidModelId, Phase, ProtocolError, ServiceError};
 use crate::body::{BodyError, Unread};
 use crate::routing::RouteError;
 
@@ -46,7 +47,7 @@ pub(crate) enum GatewayError {
     NotListed(String),
     #[error("unknown model {0:?}")]
     UnknownModel(String),
-    #[error("upstream answered what cannot be read: {0}")]
+    #[error("upstream answered what cannot be read: {}", Position(.0))]
     Unreadable(serde_json::Error),
     #[error(transparent)]
     Truncated(#[from] Truncated),
@@ -56,6 +57,16 @@ pub(crate) enum GatewayError {
     Method { method: String, path: String },
     #[error("internal: {0}")]
     Internal(String),
+}
+
+/// Where a parser stopped, without the text it stopped at: that may be somebody's answer.
+pub(crate) struct Position<'e>(pub(crate) &'e serde_json::Error);
+
+impl fmt::Display for Position<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, line, column) = (self.0.classify(), self.0.line(), self.0.column());
+        write!(f, "{kind:?} error at line {line} column {column}")
+    }
 }
 
 /// An error ready to be written, as a response or as the last event of a stream.
@@ -292,6 +303,25 @@ fn upstream(failure: &Failure) -> Rendered {
             "The gateway has no usable AWS credentials; its log says which source failed. Its operator gives it a role, AWS_PROFILE (with `aws sso login` for SSO), access keys, or a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK.",
         )
         .after(5),
+        // A balancer in between may well be right that nobody is there, or that we ask too much.
+        Failure::Protocol(ProtocolError::ErrorPage { status: 429, retry_after, .. }) => Rendered {
+            retry_after: *retry_after,
+            ..Rendered::new(
+                429,
+                "rate_limit_error",
+                Some("rate_limit_exceeded"),
+                "Too many requests for what stands before Bedrock; try again later.",
+            )
+        },
+        Failure::Protocol(ProtocolError::ErrorPage { status: 503, retry_after, .. }) => Rendered {
+            retry_after: retry_after.or(Some(Duration::from_secs(1))),
+            ..Rendered::new(
+                503,
+                UNAVAILABLE,
+                Some("upstream_unreachable"),
+                "Bedrock is not available to the gateway; try again shortly.",
+            )
+        },
         Failure::Protocol(_) => Rendered::new(
             502,
             SERVER,

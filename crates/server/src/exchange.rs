@@ -130,7 +130,7 @@ impl Drop for Exchange {
         let usage = self.usage.unwrap_or_default();
         log::info!(
             target: "outcrop::access",
-            "{} {} model={:?} status={} outcome={} in={} out={} ms={}",
+            "{} {} model={:.256?} status={} outcome={} in={} out={} ms={}",
             self.id.as_str(),
             self.route,
             self.model,

@@ -12,6 +12,7 @@ mod error;
 mod exchange;
 mod log;
 mod native;
+mod outflow;
 mod pump;
 mod routes;
 mod routing;

@@ -1,6 +1,6 @@
-//! Streams: frames in, server-sent events out, one write per Bedrock event. There is no queue
-//! between them: the next frame is read when the client's connection takes the last event, and
-//! when the client leaves, dropping this drops the upstream call.
+//! Streams: frames in, server-sent events out, one write per Bedrock event. Nothing is queued between
+//! them but the one event under way: the next frame is read when the client has taken it, and when the
+//! client leaves, dropping this drops the upstream call.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -18,8 +18,10 @@ use translate::chat::ChatStream;
 use translate::{Report, sse};
 
 use crate::bedrock::{EventStream, Failure, Frame, FrameKind, ServiceError};
-use crate::error::GatewayError;
+use crate::config::Config;
+use crate::error::{GatewayError, Position};
 use crate::exchange::{Exchange, describe};
+use crate::outflow::Outflow;
 
 /// Tells nginx and its kin not to hold a stream back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -48,7 +50,7 @@ pub(crate) fn respond(
     begun: Begun,
     chat: ChatStream,
     report: &Report,
-    keep_alive: Duration,
+    config: &Config,
     exchange: Exchange,
 ) -> HttpResponse {
     let mut response = HttpResponse::Ok();
@@ -56,7 +58,8 @@ pub(crate) fn respond(
     response.insert_header((CACHE_CONTROL, "no-cache"));
     response.insert_header((ACCEL_BUFFERING, "no"));
     describe(&mut response, report, begun.rest.request_id());
-    response.streaming(events(begun, chat, keep_alive, exchange))
+    let events = events(begun, chat, config.keep_alive, exchange);
+    response.streaming(Outflow::of(events, config.write_stall))
 }
 
 fn events(
@@ -89,14 +92,14 @@ fn events(
             };
             match next {
                 Ok(next) => frame = next,
+                // All has come that was to come; how the connection ends is no part of the answer.
+                Err(Failure::Truncated(_) | Failure::Closed(_)) if chat.is_complete() => break Ok(()),
                 Err(failure) => break Err(GatewayError::from(failure)),
             }
         };
+        exchange.settle(chat.usage());
         match ended.and_then(|()| finish(chat, &mut out)) {
-            Ok(usage) => {
-                exchange.settle(usage);
-                exchange.complete();
-            }
+            Ok(()) => exchange.complete(),
             Err(error) => {
                 exchange.break_off(&error);
                 write_error(&error, &mut out);
@@ -112,17 +115,22 @@ fn translate(frame: &Frame, chat: &mut ChatStream, out: &mut BytesMut) -> Result
         return Err(failure.into());
     }
     let FrameKind::Event(name) = &frame.kind else { return Ok(()) };
-    let event = StreamEvent::parse(name, &frame.payload).map_err(GatewayError::Unreadable)?;
+    let event = match StreamEvent::parse(name, &frame.payload) {
+        Ok(event) => event,
+        // Without its text an answer is wrong; without anything else it is poorer.
+        Err(error) if name == "contentBlockDelta" => return Err(GatewayError::Unreadable(error)),
+        Err(error) => {
+            log::warn!("event {name} cannot be read: {}", Position(&error));
+            return Ok(());
+        }
+    };
     chat.push(&event, &mut |chunk| write(out, chunk))
 }
 
-fn finish(
-    chat: ChatStream,
-    out: &mut BytesMut,
-) -> Result<Option<schema::converse::response::TokenUsage>, GatewayError> {
-    let usage = chat.finish(&mut |chunk| write(out, chunk))?;
+fn finish(chat: ChatStream, out: &mut BytesMut) -> Result<(), GatewayError> {
+    chat.finish(&mut |chunk| write(out, chunk))?;
     out.extend_from_slice(sse::DONE);
-    Ok(usage)
+    Ok(())
 }
 
 fn write(out: &mut BytesMut, chunk: &Chunk<'_>) -> Result<(), GatewayError> {

@@ -1,7 +1,7 @@
 //! Puts the gateway together: account, workers, listener; then serves until told to stop.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,6 +102,8 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
     // With actix's default a client that hangs up while Bedrock thinks is not noticed.
     .h1_allow_half_closed(false)
     .shutdown_timeout(drain_timeout.as_secs())
+    // A token must not wait for the acknowledgement of the one before.
+    .tcp_nodelay(true)
     .disable_signals();
     if let Some(workers) = workers {
         server = server.workers(workers);
@@ -156,7 +158,43 @@ fn announce(shared: &Shared, address: SocketAddr) {
 fn refuse_loop(account: &Account, address: SocketAddr) -> Result<(), ServeError> {
     let endpoint = account.endpoint(Service::Runtime).to_string();
     let authority = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest);
-    let authority =
-        authority.split('/').next().unwrap_or_default().replace("localhost", "127.0.0.1");
-    if authority == address.to_string() { Err(ServeError::Loop(endpoint)) } else { Ok(()) }
+    let authority = authority.split('/').next().unwrap_or_default();
+    if is_own(authority, address) { Err(ServeError::Loop(endpoint)) } else { Ok(()) }
+}
+
+/// Whether an authority names the address listened on, by this or another name of this machine.
+fn is_own(authority: &str, address: SocketAddr) -> bool {
+    let Some((host, port)) = authority.rsplit_once(':') else { return false };
+    if port.parse() != Ok(address.port()) {
+        return false;
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(ip) => {
+            ip == address.ip()
+                || (ip.is_loopback() || ip.is_unspecified())
+                    && (address.ip().is_loopback() || address.ip().is_unspecified())
+        }
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateway_knows_its_own_address() {
+        for (authority, address, own) in [
+            ("127.0.0.1:4000", "127.0.0.1:4000", true),
+            ("127.0.0.1:4000", "0.0.0.0:4000", true),
+            ("localhost:4000", "[::1]:4000", true),
+            ("[::1]:4000", "127.0.0.1:4000", true),
+            ("127.0.0.1:4001", "127.0.0.1:4000", false),
+            ("10.0.0.1:4000", "127.0.0.1:4000", false),
+            ("bedrock-runtime.us-east-1.amazonaws.com", "0.0.0.0:443", false),
+        ] {
+            assert_eq!(is_own(authority, address.parse().unwrap()), own, "{authority} {address}");
+        }
+    }
 }

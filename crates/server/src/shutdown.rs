@@ -18,7 +18,7 @@ pub(crate) async fn signal() {
         // Without handlers the signals end the process themselves.
         Err(error) => {
             log::error!("cannot listen for signals: {error}");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

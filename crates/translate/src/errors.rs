@@ -85,6 +85,8 @@ fn unknown(status: u16) -> (u16, &'static str, Option<&'static str>) {
     match status {
         429 => (429, RATE, Some("rate_limit_exceeded")),
         503 => (503, UNAVAILABLE, Some("server_is_overloaded")),
+        // Nothing the caller has could satisfy what stands in the way.
+        401 | 403 | 407 | 424 => (502, SERVER, Some("upstream_error")),
         400..=499 => (status, INVALID, None),
         _ => (502, SERVER, Some("upstream_error")),
     }

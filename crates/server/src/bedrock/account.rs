@@ -14,10 +14,9 @@ use super::connect::Trust;
 use super::credentials::{CredentialCache, CredentialsError, Grant, Source};
 use super::endpoint::{Endpoint, Service, regional};
 use super::probe::{self, AuthScheme};
-use super::role;
 use super::setup::{
     CredentialSource, Setup, SetupError, Timeouts, bundle_from_environment, credential_source,
-    loader,
+    loader, searching_afresh,
 };
 
 /// The AWS side of the process. Cheap to clone.
@@ -66,7 +65,6 @@ impl Account {
     pub async fn load(setup: Setup) -> Result<Self, SetupError> {
         let sdk = loader(&setup).load().await;
         let region = sdk.region().ok_or(SetupError::NoRegion)?.to_string();
-        let sdk = role::taken_on(sdk, &setup).await;
         let decision = probe::ask(&sdk, configured_endpoint(Service::Runtime, &sdk))
             .await
             .map_err(failed(Service::Runtime))?;
@@ -82,8 +80,10 @@ impl Account {
             Some(false) | None => Correction::On,
         };
         let clock = Arc::new(Clock::new(correction));
-        let cache =
-            |from| CredentialCache::new(from, Arc::clone(&clock), setup.timeouts.credentials);
+        let limit = setup.timeouts.credentials;
+        let cache = |from, named: &CredentialSource| {
+            CredentialCache::new(from, named.to_string(), Arc::clone(&clock), limit)
+        };
         let token = match decision.scheme {
             AuthScheme::SigV4 => None,
             AuthScheme::BearerFromProvider => sdk.token_provider(),
@@ -91,17 +91,18 @@ impl Account {
                 Some(SharedTokenProvider::new(Token::new(key, None)))
             }
         };
-        let source = match token {
-            Some(_) => CredentialSource::BearerKey,
-            None => credential_source(&setup, |name| std::env::var(name).ok()),
-        };
+        let sdk = searching_afresh(&sdk, &setup);
+        let of_keys = credential_source(&setup, |name| std::env::var(name).ok());
+        let keys = sdk.credentials_provider().map(|from| cache(Source::Keys(from), &of_keys));
+        let bearer = token.map(|from| cache(Source::Token(from), &CredentialSource::BearerKey));
+        let source = if bearer.is_some() { CredentialSource::BearerKey } else { of_keys };
         let trust = Trust::new(setup.ca_bundle.or_else(bundle_from_environment));
         Ok(Self(Arc::new(Inner {
             region,
             source,
             endpoints,
-            keys: sdk.credentials_provider().map(|provider| cache(Source::Keys(provider))),
-            bearer: token.map(|provider| cache(Source::Token(provider))),
+            keys,
+            bearer,
             clock,
             trust: Arc::new(trust),
             timeouts: setup.timeouts,

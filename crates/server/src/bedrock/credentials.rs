@@ -27,6 +27,8 @@ const NEXT_ATTEMPT: Duration = Duration::from_secs(30);
 /// After a failed fetch, and after a refresh that brought the same keys again, the source is left
 /// alone this long: a stream of failing calls must not become a stream of fetches.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Characters of a failure's reason that are kept: all that a chain of sources has to say.
+const REASON: usize = 800;
 
 /// No credentials could be had. The text names the reason the provider gave, never a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +95,8 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub(super) struct CredentialCache {
     source: Source,
+    /// What people call the source.
+    name: String,
     clock: Arc<Clock>,
     /// Bound on one fetch.
     limit: Duration,
@@ -119,9 +123,15 @@ enum OnFailure {
 }
 
 impl CredentialCache {
-    pub(super) fn new(source: Source, clock: Arc<Clock>, limit: Duration) -> Arc<Self> {
+    pub(super) fn new(
+        source: Source,
+        name: String,
+        clock: Arc<Clock>,
+        limit: Duration,
+    ) -> Arc<Self> {
         Arc::new(Self {
             source,
+            name,
             clock,
             limit,
             current: ArcSwapOption::empty(),
@@ -217,6 +227,7 @@ impl CredentialCache {
                     && let Some(extended) = stale.and_then(|stale| self.extended(stale))
                 {
                     log::warn!("{error}; the last good credentials stay in use");
+                    let extended = Arc::new(extended);
                     self.current.store(Some(Arc::clone(&extended)));
                     return Ok(extended);
                 }
@@ -242,26 +253,34 @@ impl CredentialCache {
         });
         let (expiry, proof) = answer
             .await
-            .map_err(|_| CredentialsError(format!("no answer within {:?}", self.limit)))??;
+            .unwrap_or_else(|_| Err(CredentialsError(format!("no answer within {:?}", self.limit))))
+            .map_err(|CredentialsError(why)| CredentialsError(format!("{}: {why}", self.name)))?;
         let now = self.clock.now();
         let refresh_at = expiry.map(|end| {
             let lifetime = end.duration_since(now).unwrap_or_default();
             end.checked_sub(REFRESH_AHEAD.min(lifetime / 4)).unwrap_or(end)
         });
-        Ok(Grant { proof, usable_until: expiry, refresh_at, confirmed: None })
+        let grant = Grant { proof, usable_until: expiry, refresh_at, confirmed: None };
+        if expiry.is_none_or(|end| now < end) {
+            return Ok(grant);
+        }
+        // A metadata service in trouble does this. Fetching again for every call would not help it.
+        log::warn!("{}: the credentials have already expired; AWS may still take them", self.name);
+        Ok(self.extended(&grant).unwrap_or(grant))
     }
 
-    fn extended(&self, grant: &Grant) -> Option<Arc<Grant>> {
+    /// The same credentials for some while more; `None` if they never end.
+    fn extended(&self, grant: &Grant) -> Option<Grant> {
         let now = self.clock.now();
         let spread = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
         let extension =
             EXTENSION + Duration::from_secs(u64::from(spread) % EXTENSION_SPREAD_SECONDS);
-        Some(Arc::new(Grant {
+        Some(Grant {
             proof: grant.proof.clone(),
             usable_until: Some(grant.usable_until?.max(now + extension)),
             refresh_at: Some(now + NEXT_ATTEMPT),
             confirmed: None,
-        }))
+        })
     }
 }
 
@@ -290,7 +309,10 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> CredentialsError {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    CredentialsError(text.chars().take(300).collect())
+    // Providers list their attempts, and programs complain, in lines.
+    let line =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    CredentialsError(line.collect::<Vec<_>>().join(" ").chars().take(REASON).collect())
 }
 
 #[cfg(test)]

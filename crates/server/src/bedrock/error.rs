@@ -144,6 +144,8 @@ impl ServiceError {
     /// Reads an answer with a 4xx or 5xx status.
     pub(super) fn read(status: u16, headers: HeaderMap, body: Bytes) -> Failure {
         let parsed: Option<ErrorBody> = serde_json::from_slice(&body).ok();
+        // Any JSON object reads as an error body; one that says nothing is not AWS's.
+        let parsed = parsed.filter(ErrorBody::says_something);
         let named = header_text(&headers, "x-amzn-errortype");
         let retry_after = retry_after(&headers);
         if parsed.is_none() && named.is_none() {
@@ -202,6 +204,10 @@ struct ErrorBody {
 }
 
 impl ErrorBody {
+    fn says_something(&self) -> bool {
+        self.message.is_some() || self.capital_message.is_some() || self.name().is_some()
+    }
+
     fn name(&self) -> Option<String> {
         self.kind.clone().or_else(|| self.code.as_ref()?.as_str().map(ToOwned::to_owned))
     }

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
-use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_credential_types::provider::error::CredentialsError as SearchError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_bedrockruntime::config::Token;
 use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 
 use super::credentials::CredentialsError;
-use super::role::Role;
+use super::role::{self, Role};
 
 /// What the operator decided. Everything left open is found the way the AWS SDKs find it.
 #[derive(Debug, Clone, Default)]
@@ -204,6 +205,43 @@ pub(super) fn loader(setup: &Setup) -> ConfigLoader {
             );
             prefer(loader, "sigv4").credentials_provider(keys)
         }
+    }
+}
+
+/// `sdk` with credentials that are searched for afresh whenever they are fetched, and the role taken on
+/// with them.
+///
+/// The SDK's own search reads the profiles once and for good: keys that a sign-in tool writes into
+/// the file later would need a restart. And it takes a missing profile for a failure from the second
+/// fetch on, so that an hour after the start the sources behind the profile are no longer asked.
+pub(super) fn searching_afresh(sdk: &SdkConfig, setup: &Setup) -> SdkConfig {
+    match &setup.keys {
+        None | Some(AccountKeys::Profile(_)) => {}
+        Some(_) if setup.role.is_some() => {}
+        Some(AccountKeys::Static { .. } | AccountKeys::Bearer(_) | AccountKeys::Provider(_)) => {
+            return sdk.clone();
+        }
+    }
+    let region = sdk.region().map(ToString::to_string);
+    let search = Search(Setup { region, ..setup.clone() });
+    sdk.to_builder().credentials_provider(SharedCredentialsProvider::new(search)).build()
+}
+
+#[derive(Debug)]
+struct Search(Setup);
+
+impl ProvideCredentials for Search {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let sdk = role::taken_on(loader(&self.0).load().await, &self.0).await;
+            let found = sdk
+                .credentials_provider()
+                .ok_or_else(|| SearchError::not_loaded("the AWS SDK has no sources"))?;
+            found.provide_credentials().await
+        })
     }
 }
 

@@ -18,8 +18,6 @@ use crate::bedrock::Transport;
 
 mod fetch;
 
-#[cfg(test)]
-use fetch::ProfiledModel;
 pub(super) use fetch::{FoundationModel, InferenceProfile};
 
 /// An answer is served this long before it is asked for again.
@@ -80,18 +78,18 @@ impl Listing {
         self.known.load_full()
     }
 
-    fn is_stale(&self) -> bool {
+    fn is_stale(&self, now: Instant) -> bool {
         let known = self.known.load();
-        known.as_ref().is_none_or(|known| known.until.is_none_or(|until| until <= Instant::now()))
+        known.as_ref().is_none_or(|known| known.until.is_none_or(|until| until <= now))
     }
 
-    fn keep(&self, found: Snapshot) {
+    fn keep(&self, found: Snapshot, now: Instant) {
         let complete = found.models.is_some() && found.profiles.is_some();
         let before = self.known.load_full().unwrap_or_default();
         // What could not be asked this time is kept from the last.
         let models = found.models.or_else(|| before.models.clone());
         let profiles = found.profiles.or_else(|| before.profiles.clone());
-        let until = Some(Instant::now() + if complete { FRESH } else { RETRY });
+        let until = Some(now + if complete { FRESH } else { RETRY });
         self.known.store(Some(Arc::new(Snapshot::new(models, profiles, until))));
     }
 }
@@ -102,7 +100,7 @@ impl Inner {
     pub(super) async fn account(self: &Arc<Self>, transport: &Transport) -> Arc<Snapshot> {
         let listing = &self.listing;
         let mut ended = listing.ended.subscribe();
-        if listing.is_stale() {
+        if listing.is_stale(Instant::now()) {
             self.refresh(transport);
         }
         if listing.known.load().is_none() {
@@ -120,12 +118,12 @@ impl Inner {
         let refresh = Refresh(Arc::downgrade(self));
         let transport = transport.clone();
         let task = tokio::spawn(async move {
-            let found = timeout(LIMIT, fetch::all(&transport)).await;
+            let found = timeout(LIMIT, fetch::all(&transport)).await.unwrap_or_else(|_| {
+                log::warn!("listing the account's models took too long");
+                Snapshot::default()
+            });
             if let Some(inner) = refresh.0.upgrade() {
-                inner.listing.keep(found.unwrap_or_else(|_| {
-                    log::warn!("listing the account's models took too long");
-                    Snapshot::default()
-                }));
+                inner.listing.keep(found, Instant::now());
             }
         });
         *listing.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
@@ -182,41 +180,46 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
     use super::*;
 
-    fn found(models: Option<&str>, profiles: Option<&str>) -> Snapshot {
-        let model = |id: &str| FoundationModel { model_id: id.to_owned(), ..Default::default() };
-        let profile = |id: &str| InferenceProfile { id: id.to_owned(), ..Default::default() };
-        Snapshot::new(models.map(|id| vec![model(id)]), profiles.map(|id| vec![profile(id)]), None)
+    fn model(json: &serde_json::Value) -> Vec<FoundationModel> {
+        vec![FoundationModel::deserialize(json).unwrap()]
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_asked_again_is_kept_and_asked_sooner() {
-        let listing = Listing::default();
-        assert!(listing.is_stale() && listing.known().is_none());
-        listing.keep(found(Some("a.b"), Some("us.a.b")));
-        tokio::time::advance(FRESH - Duration::from_secs(1)).await;
-        assert!(!listing.is_stale());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(listing.is_stale());
+    fn profile(json: &serde_json::Value) -> Vec<InferenceProfile> {
+        vec![InferenceProfile::deserialize(json).unwrap()]
+    }
 
-        listing.keep(found(None, Some("eu.a.b")));
+    fn found(models: Option<&str>, profiles: Option<&str>) -> Snapshot {
+        let models = models.map(|id| model(&json!({ "modelId": id })));
+        let profiles = profiles.map(|id| profile(&json!({ "inferenceProfileId": id })));
+        Snapshot::new(models, profiles, None)
+    }
+
+    #[test]
+    fn what_cannot_be_asked_again_is_kept_and_asked_sooner() {
+        let (listing, start) = (Listing::default(), Instant::now());
+        assert!(listing.is_stale(start) && listing.known().is_none());
+        listing.keep(found(Some("a.b"), Some("us.a.b")), start);
+        assert!(!listing.is_stale(start + FRESH - Duration::from_secs(1)));
+        assert!(listing.is_stale(start + FRESH));
+
+        listing.keep(found(None, Some("eu.a.b")), start + FRESH);
         let known = listing.known().unwrap();
         assert!(known.model("a.b").is_some() && known.has_profile("eu.a.b"));
         assert!(!known.has_profile("us.a.b"));
-        tokio::time::advance(RETRY).await;
-        assert!(listing.is_stale());
+        assert!(!listing.is_stale(start + FRESH) && listing.is_stale(start + FRESH + RETRY));
     }
 
     #[test]
     fn a_profile_whose_name_does_not_tell_is_looked_up() {
         let arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x";
-        let models = vec![ProfiledModel {
-            arn: "arn:aws:bedrock:us-east-1::foundation-model/a.b-v1:0".to_owned(),
-        }];
-        let profile =
-            InferenceProfile { arn: arn.to_owned(), models, ..InferenceProfile::default() };
-        let account = Snapshot::new(None, Some(vec![profile]), None);
+        let model = "arn:aws:bedrock:us-east-1::foundation-model/a.b-v1:0";
+        let listed = json!({ "inferenceProfileArn": arn, "models": [{}, { "modelArn": model }] });
+        let account = Snapshot::new(None, Some(profile(&listed)), None);
         assert_eq!(account.behind(arn), Some("a.b-v1:0"));
         assert_eq!(account.behind("other"), None);
     }

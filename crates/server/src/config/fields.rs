@@ -65,7 +65,7 @@ impl<'r> Fields<'r> {
     ) -> Option<AccountSecret> {
         let line = self.line(name_of_file);
         let told = self.optional(name, values::secret);
-        let path = self.optional(name_of_file, values::path)?;
+        let Some(path) = self.optional(name_of_file, values::path) else { return told };
         let key = self.path(name_of_file);
         let line = line.unwrap_or_default();
         if told.is_some() {

@@ -19,6 +19,7 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
         section.set("idle", &mut config.timeouts.idle, values::seconds);
         section.set("total", &mut config.timeouts.total, values::seconds);
         section.set("keep_alive", &mut config.keep_alive, values::seconds);
+        section.set("write_stall", &mut config.write_stall, values::seconds);
     });
     root.section("body", |section| {
         let mut mib = config.body.size / MIB;

@@ -3,6 +3,7 @@
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use schema::converse::request::GuardrailConfig;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
@@ -14,11 +15,14 @@ use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Kind};
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
-use crate::routing::{self, Operation};
+use crate::routing::{self, Operation, Route};
 use crate::{body, pump};
 
 /// The longest whole answer accepted, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+
+/// What a translated body may need beyond the bytes it was made of.
+const ROOM: usize = 1024;
 
 /// Answers a chat request.
 pub(crate) async fn completions(
@@ -40,8 +44,7 @@ pub(crate) async fn completions(
         Kind::Stream => match begin(asked.answer).await {
             Ok(begun) => {
                 let chat = ChatStream::new(asked.reply, exchange.stamp());
-                let keep_alive = now.config.keep_alive;
-                pump::respond(begun, chat, &asked.report, keep_alive, exchange)
+                pump::respond(begun, chat, &asked.report, &now.config, exchange)
             }
             Err(error) => exchange.refuse(&error),
         },
@@ -63,12 +66,36 @@ async fn ask(
     payload: Payload,
     exchange: &mut Exchange,
 ) -> Result<Asked, GatewayError> {
-    let body = body::read(http.headers(), payload, now.config.body).await?;
-    let request: ChatRequest<'_> = parse(&body)?;
+    let Ready { route, operation, body, reply, report } = {
+        let body = body::read(http.headers(), payload, now.config.body).await?;
+        prepare(now, &body, exchange).await?
+    };
+    let transport = worker.transport(&route.account);
+    let answer = routing::send(&transport, &route, operation, body).await?;
+    Ok(Asked { answer, kind: operation.kind(), reply, report })
+}
+
+/// A question ready to be sent.
+struct Ready {
+    route: Route,
+    operation: Operation,
+    body: Bytes,
+    reply: Reply,
+    report: Report,
+}
+
+/// From the client's bytes to Bedrock's. Nothing of the client's request outlives this: a call may
+/// wait for minutes, and should not hold its pictures twice.
+async fn prepare(
+    now: &Snapshot,
+    body: &[u8],
+    exchange: &mut Exchange,
+) -> Result<Ready, GatewayError> {
+    let request: ChatRequest<'_> = parse(body)?;
     exchange.names_model(&request.model);
     let route = now.names.resolve(&request.model).await?;
-    let Question { mut body, reply, report } = question(&request, &route.target.profile)?;
-    body.guardrail_config = route.guardrail.as_deref().map(|guardrail| GuardrailConfig {
+    let Question { body: mut converse, reply, report } = question(&request, &route.target.profile)?;
+    converse.guardrail_config = route.guardrail.as_deref().map(|guardrail| GuardrailConfig {
         guardrail_identifier: guardrail.id.as_str().into(),
         guardrail_version: guardrail.version.as_str().into(),
     });
@@ -76,11 +103,11 @@ async fn ask(
         Some(true) => Operation::ConverseStream,
         Some(false) | None => Operation::Converse,
     };
-    let body =
-        serde_json::to_vec(&body).map_err(|error| GatewayError::Internal(error.to_string()))?;
-    let transport = worker.transport(&route.account);
-    let answer = routing::send(&transport, &route, operation, body.into()).await?;
-    Ok(Asked { answer, kind: operation.kind(), reply, report })
+    let mut sent = Vec::with_capacity(body.len() + ROOM);
+    serde_json::to_writer(&mut sent, &converse)
+        .map_err(|error| GatewayError::Internal(error.to_string()))?;
+    drop(converse);
+    Ok(Ready { route, operation, body: sent.into(), reply, report })
 }
 
 async fn whole(asked: Asked, exchange: &mut Exchange) -> Result<HttpResponse, GatewayError> {

@@ -6,6 +6,9 @@ use serde_json::error::Category;
 
 use crate::error::GatewayError;
 
+/// The longest stretch of a mistake that is told, in bytes.
+const QUOTED: usize = 300;
+
 /// Parses a body; an error names the field (`param`) and the kind of mistake (`code`).
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, GatewayError> {
     serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
@@ -32,6 +35,8 @@ fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) ->
 fn mistake(text: &str, path: Option<String>) -> GatewayError {
     // serde_json ends its messages with the position, which a JSON client has no use for.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+    // It may quote a value whole, and the value may be a book.
+    let text = &text[..text.floor_char_boundary(QUOTED)];
     let quoted = |prefix| text.strip_prefix(prefix)?.strip_suffix('`');
     let below = |field: &str| match &path {
         Some(path) => format!("{path}.{field}"),

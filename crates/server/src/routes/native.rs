@@ -2,6 +2,8 @@
 //! model's name resolved, the call signed with the gateway's credentials; bodies pass untouched, and
 //! what goes wrong is told in AWS's shape, so that SDKs raise the exceptions they know.
 
+use std::time::Duration;
+
 use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload};
@@ -11,7 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::app::Worker;
+use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Call, Failure, ServiceError};
 use crate::body;
 use crate::error::GatewayError;
@@ -19,6 +21,7 @@ use crate::exchange::Exchange;
 use crate::native::guardrail::{self, GuardrailError};
 use crate::native::path::{Matched, PathError, find};
 use crate::native::{headers, tap::Tap};
+use crate::outflow::Outflow;
 use crate::routing::Route;
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
@@ -32,14 +35,16 @@ pub(crate) async fn relay(
     payload: Payload,
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "native");
-    match send(&worker, &http, payload, &mut exchange).await {
-        Ok(answer) => respond(answer, exchange),
+    let now = worker.now();
+    match send(&worker, &now, &http, payload, &mut exchange).await {
+        Ok(answer) => respond(answer, now.config.write_stall, exchange),
         Err(error) => refuse(&error, &mut exchange),
     }
 }
 
 async fn send(
     worker: &Worker,
+    now: &Snapshot,
     http: &HttpRequest,
     payload: Payload,
     exchange: &mut Exchange,
@@ -50,7 +55,6 @@ async fn send(
     if matched.row.operation == BIDIRECTIONAL {
         return Err(NativeError::Bidirectional);
     }
-    let now = worker.now();
     let body = body::read(http.headers(), payload, now.config.body).await;
     let body = body.map_err(GatewayError::from)?;
     let route = match matched.model() {
@@ -101,9 +105,9 @@ fn call(
     })
 }
 
-fn respond(answer: Answer, exchange: Exchange) -> HttpResponse {
+fn respond(answer: Answer, write_stall: Duration, exchange: Exchange) -> HttpResponse {
     let mut response = builder(answer.status.as_u16(), &answer.headers);
-    response.streaming(bytes(answer, exchange))
+    response.streaming(Outflow::of(bytes(answer, exchange), write_stall))
 }
 
 /// Status and headers of Bedrock's, as they came.

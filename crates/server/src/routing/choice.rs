@@ -32,7 +32,7 @@ impl Choice {
             return 0;
         }
         let point = self.calls.fetch_add(1, Ordering::Relaxed).wrapping_mul(STEP);
-        let at = u128::from(point) * u128::from(total) >> 64;
+        let at = (u128::from(point) * u128::from(total)) >> 64;
         self.sums.partition_point(|sum| u128::from(*sum) <= at)
     }
 }

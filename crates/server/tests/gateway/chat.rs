@@ -12,7 +12,7 @@ fn ask(text: &str) -> Value {
     json!({ "model": MODEL, "messages": [{ "role": "user", "content": text }] })
 }
 
-fn with(mut request: Value, more: Value) -> Value {
+fn with(mut request: Value, more: &Value) -> Value {
     request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     request
 }
@@ -29,7 +29,7 @@ async fn a_stream_says_what_the_whole_answer_says() {
     assert_eq!(whole.header("content-type"), Some("application/json"));
     let whole_json = whole.json();
     let options = json!({ "stream": true, "stream_options": { "include_usage": true } });
-    let stream = rig.chat(&with(ask("Good morning"), options)).await;
+    let stream = rig.chat(&with(ask("Good morning"), &options)).await;
     assert!(stream.header("content-type").unwrap().starts_with("text/event-stream"));
     let (events, done) = stream.events();
     assert!(done);
@@ -66,8 +66,9 @@ async fn deltas_arrive_while_the_model_still_speaks() {
 #[actix_rt::test]
 async fn what_has_no_effect_is_named() {
     let rig = Rig::start("").await;
-    let answer =
-        rig.chat(&with(ask("Hi"), json!({ "seed": 1, "logit_bias": { "1": 2 }, "zeal": 9 }))).await;
+    let answer = rig
+        .chat(&with(ask("Hi"), &json!({ "seed": 1, "logit_bias": { "1": 2 }, "zeal": 9 })))
+        .await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("x-outcrop-ignored"), Some("seed, logit_bias, zeal"));
     assert!(answer.header("x-amzn-requestid").is_some());
@@ -105,7 +106,7 @@ async fn reasoning_is_told_apart_whole_and_streamed() {
     let message = &whole["choices"][0]["message"];
     let reasoning = message["reasoning_content"].as_str().unwrap();
     assert!(!reasoning.is_empty() && !message["content"].as_str().unwrap().contains(reasoning));
-    let (events, done) = rig.chat(&with(request, json!({ "stream": true }))).await.events();
+    let (events, done) = rig.chat(&with(request, &json!({ "stream": true }))).await.events();
     assert!(done);
     let streamed: String = events
         .iter()

@@ -101,3 +101,70 @@ async fn schemas_without_a_bottom_are_refused() {
     assert_eq!(answer.json()["error"]["param"], "tools[0].function.parameters");
     rig.stop().await;
 }
+
+/// Requests that a list scanned once too often would make expensive.
+#[actix_rt::test]
+async fn long_lists_cost_in_proportion() {
+    let rig = Rig::start("").await;
+    let count = 60_000;
+    let fields: serde_json::Map<String, serde_json::Value> =
+        (0..count).map(|n| (format!("field_{n}"), json!(1))).collect();
+    let mut unknown =
+        json!({ "model": "emulator.echo", "messages": [{ "role": "user", "content": "x" }] });
+    unknown.as_object_mut().unwrap().extend(fields);
+    let calls: Vec<_> = (0..count)
+        .map(|n| json!({ "id": "same", "type": "function", "function": { "name": format!("f.{n}"), "arguments": "{}" } }))
+        .collect();
+    let calls = json!({ "model": "emulator.echo", "messages": [{ "role": "user", "content": "x" }, { "role": "assistant", "tool_calls": calls }] });
+    let systems: Vec<_> = (0..count).map(|_| json!({ "role": "system", "content": "x" })).collect();
+    let systems = json!({ "model": "emulator.error-400", "messages": systems });
+    for request in [unknown, calls, systems] {
+        let started = std::time::Instant::now();
+        // The emulator may refuse it; that it is asked is what counts.
+        rig.chat(&request).await;
+        // Squares of sixty thousand take minutes in a debug build.
+        assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
+    }
+    assert_eq!(rig.emulator.journal().calls().len(), 3);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_client_that_stops_reading_is_given_up() {
+    let rig = Rig::start("timeouts: { write_stall: 0.3 }\n").await;
+    // Far more than the buffers of two sockets hold.
+    let text = "granite ".repeat(4 * 1024);
+    let delta =
+        json!({ "contentBlockDelta": { "contentBlockIndex": 0, "delta": { "text": text } } });
+    let mut events = vec![json!({ "messageStart": { "role": "assistant" } })];
+    events.extend(std::iter::repeat_n(delta, 2000));
+    rig.emulator.script().push(emulator::Step::Events(events));
+    let body = json!({ "model": "emulator.echo", "stream": true, "messages": [{ "role": "user", "content": "x" }] }).to_string();
+    let mut socket = TcpStream::connect(rig.address).await.unwrap();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    rig.until(|calls| {
+        calls.first().is_some_and(|call| call.delivery == emulator::Delivery::ClientGone)
+    })
+    .await;
+    drop(socket);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn complaints_do_not_quote_books() {
+    let rig = Rig::start("").await;
+    let book = "é".repeat(1_000_000);
+    for body in [
+        json!({ "model": "m", "messages": book }),
+        json!({ "model": "m", "messages": [{ "role": book, "content": "x" }] }),
+    ] {
+        let answer = rig.send(Method::POST, "/v1/chat/completions", body.to_string().into()).await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.body.len() < 2000, "{} bytes", answer.body.len());
+    }
+    rig.stop().await;
+}

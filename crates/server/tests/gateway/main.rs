@@ -14,6 +14,7 @@ mod embeddings;
 mod faults;
 mod limits;
 mod models;
+mod native;
 mod recorded_embeddings;
 mod recordings;
 mod rig;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::rig::Rig;
 
+mod control;
 mod refusals;
 
 const REGIONS: [&str; 6] =
@@ -199,13 +200,14 @@ async fn the_account_is_asked_once_however_many_want_to_know() {
     assert_eq!(a.1, b.1);
     get(&rig, "/v1/models").await;
     let calls = rig.emulator.journal().calls();
-    let paths: Vec<&str> = calls.iter().map(|call| call.path.as_str()).collect();
+    let mut paths: Vec<&str> = calls.iter().map(|call| call.path.as_str()).collect();
+    paths.sort_unstable();
     assert_eq!(
         paths,
         [
             "/foundation-models",
-            "/inference-profiles?maxResults=1000&type=SYSTEM_DEFINED",
             "/inference-profiles?maxResults=1000&type=APPLICATION",
+            "/inference-profiles?maxResults=1000&type=SYSTEM_DEFINED",
         ]
     );
     rig.stop().await;

@@ -90,7 +90,18 @@ impl Rig {
         Self::before_in(emulator, "us-east-1", yaml).await
     }
 
+    /// A gateway that calls another server than the emulator.
+    pub(crate) async fn before_url(url: &str) -> Self {
+        let emulator = emulator::start(emulator::Options::default()).await.unwrap();
+        Self::assemble(emulator, url.to_owned(), "us-east-1", "").await
+    }
+
     async fn before_in(emulator: Running, region: &str, yaml: &str) -> Self {
+        let url = emulator.url();
+        Self::assemble(emulator, url, region, yaml).await
+    }
+
+    async fn assemble(emulator: Running, url: String, region: &str, yaml: &str) -> Self {
         let directory = std::env::temp_dir().join(format!("outcrop-rig-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir_all(&directory).unwrap();
         let file = directory.join("outcrop.yaml");
@@ -100,7 +111,7 @@ impl Rig {
         let config = Config::load(&sources).unwrap();
         let setup = Setup {
             region: Some(region.to_owned()),
-            endpoint: Some(emulator.url()),
+            endpoint: Some(url),
             keys: Some(AccountKeys::Static {
                 access_key_id: "AKIDTEST".to_owned(),
                 secret_access_key: AccountSecret::new("test"),

@@ -63,6 +63,14 @@ impl Said {
         }
     }
 
+    /// A second answer is the model repeating itself; the tool is nobody's to call.
+    fn answer_by(&mut self, call: &ToolUse<'_>) {
+        if self.answer.is_none() {
+            self.think_aloud();
+            self.answer = Some(arguments(call).to_owned());
+        }
+    }
+
     fn think_aloud(&mut self) {
         self.reasoning.push_str(&std::mem::take(&mut self.text));
     }
@@ -80,13 +88,7 @@ impl Said {
             self.reasoning.push_str(&reasoning.text);
         }
         match block.tool_use.as_ref().filter(|call| !call.is_server_side()) {
-            Some(call) if reply.is_answer(&call.name) => {
-                // A second answer is the model repeating itself; the tool is nobody's to call.
-                if self.answer.is_none() {
-                    self.think_aloud();
-                    self.answer = Some(arguments(call).to_owned());
-                }
-            }
+            Some(call) if reply.is_answer(&call.name) => self.answer_by(call),
             Some(call) => self.calls.push(answered(call, reply)),
             None => {}
         }

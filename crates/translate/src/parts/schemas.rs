@@ -113,7 +113,7 @@ fn is_enforceable(schema: &Value) -> bool {
             let pattern = members.get("pattern").and_then(Value::as_str);
             let closed = members.get("additionalProperties") == Some(&Value::Bool(false));
             (!may_be_object(members.get("type")) || closed)
-                && !REFUSED.iter().any(|word| bound(word))
+                && !REFUSED.iter().any(bound)
                 && !pattern.is_some_and(|pattern| pattern.contains("(?"))
                 && members.values().all(is_enforceable)
         }

@@ -74,7 +74,8 @@ fn cache(
     });
     let provider = SharedCredentialsProvider::new(Provider(Arc::clone(&scripted)));
     let clock = Arc::new(Clock::new(Correction::On));
-    (CredentialCache::new(Source::Keys(provider), clock, Duration::from_secs(5)), scripted)
+    let limit = Duration::from_secs(5);
+    (CredentialCache::new(Source::Keys(provider), "a script".to_owned(), clock, limit), scripted)
 }
 
 fn key_of(grant: &Grant) -> String {
@@ -82,6 +83,18 @@ fn key_of(grant: &Grant) -> String {
         Proof::Keys { keys, .. } => keys.access_key_id().to_owned(),
         Proof::Bearer(_) => "bearer".to_owned(),
     }
+}
+
+/// Puts the credentials' end into the past, without waiting for it.
+fn expire(cache: &CredentialCache) {
+    let now = SystemTime::now();
+    let expired = cache.current.load_full().map(|grant| Grant {
+        proof: grant.proof.clone(),
+        usable_until: Some(now - Duration::from_secs(1)),
+        refresh_at: Some(now - Duration::from_secs(1)),
+        confirmed: None,
+    });
+    cache.current.store(expired.map(Arc::new));
 }
 
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
@@ -166,10 +179,11 @@ async fn short_lived_credentials_are_refreshed_in_their_last_quarter() {
 #[tokio::test]
 async fn the_last_good_credentials_outlive_a_failing_source() {
     let (cache, source) = cache(100, |number| match number {
-        0 => Ok(keys(0, Some(-1))),
+        0 => Ok(keys(0, Some(3600))),
         _ => Err(SourceError::provider_error("the metadata service is down")),
     });
     assert_eq!(key_of(&cache.current().await.unwrap()), "AKID0");
+    expire(&cache);
     let extended = cache.current().await.unwrap();
     assert_eq!((key_of(&extended).as_str(), source.fetches.load(Ordering::SeqCst)), ("AKID0", 2));
     let left = extended.usable_until.unwrap().duration_since(SystemTime::now()).unwrap();
@@ -178,6 +192,27 @@ async fn the_last_good_credentials_outlive_a_failing_source() {
         cache.current().await.unwrap();
     }
     assert_eq!(source.fetches.load(Ordering::SeqCst), 2, "the source is left alone for a while");
+}
+
+#[tokio::test]
+async fn a_source_that_gives_expired_credentials_is_not_asked_for_every_call() {
+    let (cache, source) = cache(100, |number| Ok(keys(number, Some(-60))));
+    for _ in 0..100 {
+        assert_eq!(key_of(&cache.current().await.unwrap()), "AKID0");
+    }
+    assert_eq!(source.fetches.load(Ordering::SeqCst), 1);
+    let grant = cache.current().await.unwrap();
+    let next = grant.refresh_at.unwrap().duration_since(SystemTime::now()).unwrap();
+    assert!((25..=30).contains(&next.as_secs()), "it is asked again soon: {next:?}");
+}
+
+#[tokio::test]
+async fn a_failure_names_its_source_in_one_line() {
+    let (cache, _source) =
+        cache(100, |_| Err(SourceError::provider_error("first\n  second\r\n\u{1b}[31mthird")));
+    let said = cache.current().await.unwrap_err().to_string();
+    assert!(said.starts_with("no usable AWS credentials: a script: "), "{said}");
+    assert!(said.ends_with("first second [31mthird"), "{said}");
 }
 
 #[tokio::test]

@@ -118,9 +118,9 @@ enum Missing {
 
 /// Asks for both lists; what is not to be had is left out, and said in the log.
 pub(super) async fn all(transport: &Transport) -> Snapshot {
-    let models = known("foundation models", models(transport).await);
-    let profiles = known("inference profiles", profiles(transport).await);
-    Snapshot::new(models, profiles, None)
+    let (models, profiles) = tokio::join!(models(transport), profiles(transport));
+    let models = known("foundation models", models);
+    Snapshot::new(models, known("inference profiles", profiles), None)
 }
 
 fn known<T>(what: &str, listed: Result<T, Missing>) -> Option<T> {

@@ -24,6 +24,7 @@ fn resolved_profiles_are_as_reviewed() {
             beside_tool_result,
             tool_choice,
             no_tool,
+            blank_stops,
             structured_output,
             embedding,
         } = profile;
@@ -35,7 +36,7 @@ fn resolved_profiles_are_as_reviewed() {
                 text,
                 "    system {system:?}, leading_assistant {leading_assistant}, beside_tool_result \
                  {beside_tool_result:?}, tool_choice {tool_choice:?}, no_tool {no_tool:?}, \
-                 structured_output {structured_output:?}"
+                 blank_stops {blank_stops:?}, structured_output {structured_output:?}"
             )
             .unwrap(),
         }

@@ -1,0 +1,18 @@
+"""What tests of published suites cannot pass, and why: node id, with its project, to the reason.
+
+They run all the same and have to end in a 400: one that starts to pass, fails otherwise or is not there
+any more, fails its suite until the entry is removed here and from the table in README.md.
+"""
+
+FILES = "file parts are not translated yet: refused with `param`"
+AUDIO = "input_audio parts are not translated yet: refused with `param`"
+
+REASONS: dict[str, str] = {
+    f"a/test_langchain.py::{model}::{test}": reason
+    for model in ("TestClaude", "TestNova")
+    for test, reason in {
+        "test_pdf_inputs": FILES,
+        "test_pdf_tool_message": FILES,
+        "test_audio_inputs": AUDIO,
+    }.items()
+}

@@ -1,0 +1,133 @@
+// Vercel's AI SDK through both of its OpenAI providers: text, streams, tools, objects, embeddings.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { createOpenAI } from '@ai-sdk/openai';
+import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
+import { Output, embedMany, generateObject, generateText, isStepCount, jsonSchema, streamText, tool } from 'ai';
+import { z } from 'zod';
+
+import { requestFor, seeded } from './invented.mjs';
+import { CLAUDE, LIMIT, NOVA, suite } from './suite.mjs';
+
+// `openai(id)` would speak the Responses API: `.chat()` is the way to other servers.
+const PROVIDERS = {
+  '@ai-sdk/openai': (baseURL) => {
+    const provider = createOpenAI({ baseURL, apiKey: 'any' });
+    return { chat: (id) => provider.chat(id), embedding: (id) => provider.embedding(id) };
+  },
+  '@ai-sdk/openai-compatible': (baseURL) => {
+    const provider = createOpenAICompatible({
+      name: 'outcrop',
+      baseURL,
+      apiKey: 'any',
+      includeUsage: true,
+      supportsStructuredOutputs: true,
+    });
+    return { chat: (id) => provider.chatModel(id), embedding: (id) => provider.embeddingModel(id) };
+  },
+};
+
+const Sample = z.object({ name: z.string(), weight: z.number().int() });
+const PROTOCOL = { maxRetries: 0 };
+
+/** Invented tools as the SDK takes them; each notes its call and answers with its result. */
+function runnable(wanted, results, received) {
+  const entries = wanted.map((one, n) => [
+    one.name,
+    tool({
+      description: 'A tool.',
+      inputSchema: jsonSchema(one.schema),
+      execute: async (input) => {
+        received.push([one.name, input]);
+        return results[n];
+      },
+    }),
+  ]);
+  return Object.fromEntries(entries);
+}
+
+for (const [name, provide] of Object.entries(PROVIDERS)) {
+  suite(name, (url) => {
+    for (const model of [NOVA, CLAUDE]) {
+      test(`text: ${model}`, LIMIT, async (t) => {
+        const word = seeded(t.name).word();
+        const answer = await generateText({
+          model: provide(url()).chat(model),
+          instructions: 'Be brief.',
+          prompt: `Who is ${word}?`,
+          ...PROTOCOL,
+        });
+        assert.ok(answer.text.includes(word), answer.text);
+        assert.equal(answer.finishReason, 'stop');
+        assert.ok(answer.usage.totalTokens > 0);
+      });
+
+      test(`stream: ${model}`, LIMIT, async (t) => {
+        const word = seeded(t.name).word();
+        const answer = streamText({ model: provide(url()).chat(model), prompt: `Tell me of ${word}.`, ...PROTOCOL });
+        const pieces = [];
+        for await (const piece of answer.textStream) pieces.push(piece);
+        assert.ok(pieces.length > 3 && pieces.join('').includes(word), pieces.join(''));
+        assert.ok((await answer.usage).outputTokens > 0);
+        assert.equal(await answer.finishReason, 'stop');
+      });
+
+      test(`two tools and back: ${model}`, LIMIT, async (t) => {
+        const { tools, words } = seeded(t.name);
+        const [wanted, results, received] = [tools(), words(2), []];
+        const answer = await generateText({
+          model: provide(url()).chat(model),
+          prompt: requestFor(wanted),
+          tools: runnable(wanted, results, received),
+          stopWhen: isStepCount(4),
+          ...PROTOCOL,
+        });
+        assert.deepEqual(received, wanted.map((one) => [one.name, one.args]));
+        for (const result of results) assert.ok(answer.text.includes(result), answer.text);
+        assert.deepEqual(answer.steps.map((step) => step.finishReason), ['tool-calls', 'stop']);
+      });
+
+      test(`two tools and back, streamed: ${model}`, LIMIT, async (t) => {
+        const { tools, words } = seeded(t.name);
+        const [wanted, results, received] = [tools(), words(2), []];
+        const answer = streamText({
+          model: provide(url()).chat(model),
+          prompt: requestFor(wanted),
+          tools: runnable(wanted, results, received),
+          stopWhen: isStepCount(4),
+          ...PROTOCOL,
+        });
+        const text = await answer.text;
+        assert.deepEqual(received, wanted.map((one) => [one.name, one.args]));
+        for (const result of results) assert.ok(text.includes(result), text);
+      });
+
+      test(`objects: ${model}`, LIMIT, async (t) => {
+        const { word, number } = seeded(t.name);
+        const wanted = { name: word(), weight: number() };
+        const prompt = `Describe the sample: name "${wanted.name}", weight ${wanted.weight}.`;
+        const chat = provide(url()).chat(model);
+        const generated = await generateObject({ model: chat, schema: Sample, prompt, ...PROTOCOL });
+        assert.deepEqual(generated.object, wanted);
+        const whole = await generateText({ model: chat, output: Output.object({ schema: Sample }), prompt, ...PROTOCOL });
+        assert.deepEqual(whole.output, wanted);
+        const streamed = streamText({ model: chat, output: Output.object({ schema: Sample }), prompt, ...PROTOCOL });
+        assert.deepEqual(await streamed.output, wanted);
+      });
+    }
+
+    for (const model of ['amazon.titan-embed-text-v2:0', 'cohere.embed-english-v3']) {
+      test(`embeddings: ${model}`, LIMIT, async (t) => {
+        const values = seeded(t.name).words(12);
+        const embedder = provide(url()).embedding(model);
+        const all = await embedMany({ model: embedder, values, ...PROTOCOL });
+        assert.equal(all.embeddings.length, values.length);
+        const one = await embedMany({ model: embedder, values: [values[7]], ...PROTOCOL });
+        assert.deepEqual(one.embeddings[0], all.embeddings[7]);
+        assert.ok(all.usage.tokens > 0);
+      });
+    }
+  });
+}

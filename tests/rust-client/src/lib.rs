@@ -1,0 +1,5 @@
+//! What the tests around async-openai share: a demo gateway that ends with its owner, and words that
+//! are new in every run.
+
+pub mod gateway;
+pub mod invented;
