@@ -17,8 +17,12 @@ pub struct Profile {
     pub tool_choice: ToolChoices,
     /// How "call no tool" is said while tools must be declared.
     pub no_tool: NoTool,
-    /// Whether a stop sequence may be nothing but white space.
-    pub blank_stops: BlankStops,
+    /// Which sampling parameters the model takes.
+    pub sampling: Sampling,
+    /// Which stop sequences the model takes.
+    pub stop_sequences: StopSequences,
+    /// The smallest token limit the model takes; a smaller one is raised to it.
+    pub least_max_tokens: u32,
     /// How an answer is held to a JSON schema.
     pub structured_output: StructuredOutput,
     /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
@@ -67,13 +71,27 @@ pub enum NoTool {
     ChoiceField,
 }
 
-/// Whether a stop sequence may be nothing but white space.
+/// Which sampling parameters a model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum BlankStops {
-    /// It may.
-    Taken,
-    /// The model refuses it.
+pub enum Sampling {
+    /// Temperature and top_p.
+    Both,
+    /// Either; with both given, temperature is sent.
+    One,
+    /// Neither.
+    None,
+}
+
+/// Which stop sequences a model takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopSequences {
+    /// Any that is not empty.
+    Any,
+    /// Any that is more than white space.
+    NotBlank,
+    /// None.
     Refused,
 }
 
@@ -117,7 +135,9 @@ impl Default for Profile {
             beside_tool_result: BesideToolResult::Anything,
             tool_choice: ToolChoices::Named,
             no_tool: NoTool::Unsaid,
-            blank_stops: BlankStops::Taken,
+            sampling: Sampling::Both,
+            stop_sequences: StopSequences::Any,
+            least_max_tokens: 1,
             structured_output: StructuredOutput::ForcedTool,
             embedding: None,
         }

@@ -151,3 +151,25 @@ async fn probes_and_strangers_are_answered() {
     );
     rig.stop().await;
 }
+
+#[actix_rt::test]
+async fn every_generation_gets_the_parameters_it_takes() {
+    let rig = Rig::start("").await;
+    let mut ignored = Vec::new();
+    for model in [
+        "us.anthropic.claude-opus-5-5",
+        "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "us.xai.grok-4.7",
+        MODEL,
+    ] {
+        let parameters = json!({ "model": model, "temperature": 0, "top_p": 0.9, "stop": ["END", "\n"], "max_tokens": 15 });
+        let answer = rig.chat(&with(ask("Hi"), &parameters)).await;
+        assert_eq!(answer.status, 200, "{model}: {:?}", answer.json());
+        ignored.push(answer.header("x-outcrop-ignored").unwrap_or_default().to_owned());
+    }
+    assert_eq!(
+        ignored,
+        ["temperature, top_p, stop", "top_p, stop", "temperature, top_p, max_tokens, stop", ""]
+    );
+    rig.stop().await;
+}

@@ -3,7 +3,7 @@
 use schema::converse::request::InferenceConfig;
 use schema::openai::chat::Stop;
 
-use crate::profile::{BlankStops, Profile};
+use crate::profile::{self, Profile, StopSequences};
 use crate::{Invalid, Report};
 
 /// The scalar parameters of a request, whatever dialect they came from.
@@ -21,10 +21,16 @@ pub(crate) fn inference_config<'a>(
     profile: &Profile,
     report: &mut Report,
 ) -> Result<InferenceConfig<'a>, Invalid> {
+    let asked = (
+        temperature(sampling.temperature, report)?,
+        sampling.top_p.map(|value| within("top_p", value, 1.0)).transpose()?,
+    );
+    let (temperature, top_p) = taken(asked, profile, report);
+    let limit = sampling.max_tokens.map(|limit| max_tokens(limit, profile, report)).transpose()?;
     Ok(InferenceConfig {
-        max_tokens: sampling.max_tokens.map(max_tokens).transpose()?,
-        temperature: temperature(sampling.temperature, report)?,
-        top_p: sampling.top_p.map(|value| within("top_p", value, 1.0)).transpose()?,
+        max_tokens: limit,
+        temperature,
+        top_p,
         stop_sequences: sampling
             .stop
             .map(|stop| stop_sequences(stop, profile, report))
@@ -32,16 +38,48 @@ pub(crate) fn inference_config<'a>(
     })
 }
 
-fn max_tokens((field, value): (&'static str, i64)) -> Result<u32, Invalid> {
+/// What of temperature and top_p the model takes. OpenAI's default is 1 for both: sending it asks for
+/// nothing, and leaving it out takes nothing away.
+fn taken(
+    (temperature, top_p): (Option<f64>, Option<f64>),
+    profile: &Profile,
+    report: &mut Report,
+) -> (Option<f64>, Option<f64>) {
+    let mut leave_out = |field, value: Option<f64>| {
+        if value.is_some_and(|value| value < 1.0) {
+            report.ignore(field);
+        }
+        None
+    };
+    match (profile.sampling, temperature, top_p) {
+        (profile::Sampling::Both, ..) => (temperature, top_p),
+        (profile::Sampling::One, Some(_), Some(_)) => (temperature, leave_out("top_p", top_p)),
+        (profile::Sampling::One, ..) => (temperature, top_p),
+        (profile::Sampling::None, ..) => {
+            (leave_out("temperature", temperature), leave_out("top_p", top_p))
+        }
+    }
+}
+
+fn max_tokens(
+    (field, value): (&'static str, i64),
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<u32, Invalid> {
     if value < 1 {
         let message = format!("{field} must be at least 1, and is {value}.");
         return Err(Invalid::value(field, message).with_code("integer_below_min_value"));
     }
     // Bedrock's member is a 32-bit signed integer.
-    i32::try_from(value).ok().and_then(|limit| u32::try_from(limit).ok()).ok_or_else(|| {
+    let limit = i32::try_from(value).ok().and_then(|limit| u32::try_from(limit).ok());
+    let limit = limit.ok_or_else(|| {
         let message = format!("{field} must be at most {}, and is {value}.", i32::MAX);
         Invalid::value(field, message).with_code("integer_above_max_value")
-    })
+    })?;
+    if limit < profile.least_max_tokens {
+        report.ignore(field);
+    }
+    Ok(limit.max(profile.least_max_tokens))
 }
 
 /// OpenAI's scale ends at 2, Bedrock's at 1: what lies between is clamped, and said to be.
@@ -66,16 +104,17 @@ fn within(field: &'static str, value: f64, max: f64) -> Result<f64, Invalid> {
     Err(Invalid::value(field, message).with_code(code))
 }
 
-/// Empty entries are refused by Bedrock and stop nothing. Some families refuse white space as well:
-/// there it is left out, and said to be.
+/// Empty entries are refused by Bedrock and stop nothing. What else a model refuses is left out, and
+/// said to be.
 fn stop_sequences<'a>(stop: &'a Stop<'a>, profile: &Profile, report: &mut Report) -> Vec<&'a str> {
     let all = match stop {
         Stop::One(one) => std::slice::from_ref(one),
         Stop::Many(many) => many,
     };
-    let taken = |stop: &&str| match profile.blank_stops {
-        BlankStops::Taken => !stop.is_empty(),
-        BlankStops::Refused => !stop.trim().is_empty(),
+    let taken = |stop: &&str| match profile.stop_sequences {
+        StopSequences::Any => true,
+        StopSequences::NotBlank => !stop.trim().is_empty(),
+        StopSequences::Refused => false,
     };
     let given = all.iter().map(schema::Str::as_str).filter(|stop| !stop.is_empty());
     let kept: Vec<_> = given.clone().filter(taken).collect();

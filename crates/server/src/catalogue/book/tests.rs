@@ -24,7 +24,9 @@ fn resolved_profiles_are_as_reviewed() {
             beside_tool_result,
             tool_choice,
             no_tool,
-            blank_stops,
+            sampling,
+            stop_sequences,
+            least_max_tokens,
             structured_output,
             embedding,
         } = profile;
@@ -36,7 +38,8 @@ fn resolved_profiles_are_as_reviewed() {
                 text,
                 "    system {system:?}, leading_assistant {leading_assistant}, beside_tool_result \
                  {beside_tool_result:?}, tool_choice {tool_choice:?}, no_tool {no_tool:?}, \
-                 blank_stops {blank_stops:?}, structured_output {structured_output:?}"
+                 sampling {sampling:?}, stop_sequences {stop_sequences:?}, least_max_tokens \
+                 {least_max_tokens}, structured_output {structured_output:?}"
             )
             .unwrap(),
         }
