@@ -65,6 +65,11 @@ impl AccountSecret {
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }
+
+    /// The secret itself, for whoever must use it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Debug for AccountSecret {

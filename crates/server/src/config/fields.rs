@@ -78,13 +78,15 @@ impl<'r> Fields<'r> {
 
     /// Reads a section of keys.
     pub(super) fn section(&mut self, name: &'static str, read: impl FnOnce(&mut Fields<'_>)) {
+        // The defaults of a missing section count as much as those of one that is there.
+        let entries = self.map(name).unwrap_or_default();
+        self.child(format!("{}{name}.", self.prefix), entries, read);
+    }
+
+    /// Reads a section only if it is there.
+    pub(super) fn open(&mut self, name: &'static str, read: impl FnOnce(&mut Fields<'_>)) {
         if let Some(entries) = self.map(name) {
-            let prefix = format!("{}{name}.", self.prefix);
-            self.child(prefix, entries, read);
-        } else {
-            // Its defaults count as much as those of a section that is there.
-            let prefix = format!("{}{name}.", self.prefix);
-            self.child(prefix, Vec::new(), read);
+            self.child(format!("{}{name}.", self.prefix), entries, read);
         }
     }
 

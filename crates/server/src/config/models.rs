@@ -238,16 +238,8 @@ fn guardrail(section: &mut Fields<'_>) -> Option<Guardrail> {
     let entries = section.map("guardrail")?;
     let (mut id, mut version, mut mode) = (None, None, GuardrailMode::default());
     section.child(format!("{path}."), entries, |section| {
-        id = section.optional("id", |value| {
-            // It travels in a header too.
-            let id = values::text(value).ok().filter(|id| id.bytes().all(|b| b.is_ascii_graphic()));
-            id.ok_or("a guardrail's id or ARN")
-        });
-        version = section.optional("version", |value| match value {
-            Value::Integer(number) if *number > 0 => Ok(number.to_string()),
-            Value::Text(text) if is_version(text) => Ok(text.clone()),
-            _ => Err("a version's number, or DRAFT"),
-        });
+        id = section.optional("id", values::guardrail_id);
+        version = section.optional("version", values::guardrail_version);
         section.set("mode", &mut mode, |value| match value {
             Value::Text(text) if text == "default" => Ok(GuardrailMode::Default),
             Value::Text(text) if text == "mandatory" => Ok(GuardrailMode::Mandatory),
@@ -262,8 +254,4 @@ fn guardrail(section: &mut Fields<'_>) -> Option<Guardrail> {
             None
         }
     }
-}
-
-fn is_version(text: &str) -> bool {
-    text == "DRAFT" || !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

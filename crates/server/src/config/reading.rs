@@ -52,6 +52,11 @@ impl Reading {
         self.unset = unset;
     }
 
+    /// A variable of the environment.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(String::as_str)
+    }
+
     pub(super) fn complain(&mut self, line: u64, message: String, remedy: impl Into<String>) {
         self.problems.add(Problem::at(&self.file, line, message, remedy));
     }

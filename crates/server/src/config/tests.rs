@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 
+mod litellm;
 mod models;
 
 struct Directory(PathBuf);

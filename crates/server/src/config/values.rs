@@ -94,6 +94,23 @@ pub(super) fn endpoint(value: &Value) -> Result<String, Expected> {
     )
 }
 
+/// A guardrail's id or ARN; it travels in a header too.
+pub(super) fn guardrail_id(value: &Value) -> Result<String, Expected> {
+    let id = text(value).ok().filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic()));
+    id.ok_or("a guardrail's id or ARN")
+}
+
+/// A guardrail's version.
+pub(super) fn guardrail_version(value: &Value) -> Result<String, Expected> {
+    match value {
+        Value::Integer(number) if *number > 0 => Some(number.to_string()),
+        Value::Text(text) if text == "DRAFT" => Some(text.clone()),
+        Value::Text(text) => text.parse::<u32>().ok().map(|number| number.to_string()),
+        _ => None,
+    }
+    .ok_or("a version's number, or DRAFT")
+}
+
 /// Text as YAML would have read it without quotes: for values that come from the environment.
 pub(super) fn reread(text: &str) -> Option<Value> {
     match text {
