@@ -1,5 +1,6 @@
 //! What the workers share, what each has for itself, and the one list of routes.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::body::MessageBody;
@@ -7,28 +8,38 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::HeaderName;
 use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
+use arc_swap::ArcSwap;
 
-use crate::bedrock::{Account, Transport};
-use crate::catalogue::Catalogue;
+use crate::bedrock::{Account, Transport, Transports};
 use crate::config::Config;
 use crate::exchange::RequestId;
 use crate::routes::{chat, embeddings, fallback, health, models, native};
+use crate::routing::Names;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What all workers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) config: Config,
-    pub(crate) account: Account,
-    pub(crate) catalogue: Catalogue,
+    current: ArcSwap<Snapshot>,
     draining: AtomicBool,
 }
 
+/// What a reload replaces as one: a request sees one snapshot from its beginning to its end.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) config: Config,
+    pub(crate) names: Names,
+}
+
 impl Shared {
-    pub(crate) fn new(config: Config, account: Account) -> Self {
-        let catalogue = Catalogue::new(config.models.clone(), account.region());
-        Self { config, account, catalogue, draining: AtomicBool::new(false) }
+    pub(crate) fn new(snapshot: Snapshot) -> Self {
+        Self { current: ArcSwap::from_pointee(snapshot), draining: AtomicBool::new(false) }
+    }
+
+    /// What is in force now.
+    pub(crate) fn now(&self) -> Arc<Snapshot> {
+        self.current.load_full()
     }
 
     /// From now on the gateway is not ready: it is about to stop.
@@ -44,8 +55,24 @@ impl Shared {
 /// What one worker has: the shared part, and connections of its own.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    pub(crate) shared: std::sync::Arc<Shared>,
-    pub(crate) transport: Transport,
+    pub(crate) shared: Arc<Shared>,
+    transports: Transports,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, transports: Transports::default() }
+    }
+
+    /// What is in force now.
+    pub(crate) fn now(&self) -> Arc<Snapshot> {
+        self.shared.now()
+    }
+
+    /// The way to an account.
+    pub(crate) fn transport(&self, account: &Account) -> Transport {
+        self.transports.to(account)
+    }
 }
 
 /// Every route there is.

@@ -1,7 +1,6 @@
-//! Models: what a caller's name means upstream, and what that model accepts. Names nobody has listed
-//! are Bedrock's to judge. What is known is data, in `config/models.toml`.
+//! Models: what a model's name means to one account, and what that model accepts. Names nobody has
+//! listed are Bedrock's to judge. What is known is data, in `config/models.toml`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schema::openai::models::Model;
@@ -16,37 +15,47 @@ mod calendar;
 mod directory;
 mod geography;
 mod id;
+mod knobs;
 mod learned;
 
 use account::Listing;
 use book::{Book, Row};
 use calendar::Day;
+pub(crate) use id::is_region;
 use id::{Id, Name};
+pub(crate) use knobs::Knobs;
 use learned::Learned;
 
-/// Everything known about models. Cheap to clone.
+/// Everything known about models as one account may call them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Catalogue(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     region: String,
-    settings: ModelSettings,
+    naming: Naming,
     learned: Learned,
     listing: Listing,
 }
 
 /// What the operator decides about names.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct ModelSettings {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Naming {
     pub(crate) cross_region: CrossRegion,
     pub(crate) eol_aliases: EolAliases,
-    /// The operator's own names, and the id or short name each stands for.
-    pub(crate) aliases: BTreeMap<String, String>,
+}
+
+/// What the operator knows better about one target.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Manner {
+    /// The model whose behaviour to expect, where the id does not tell.
+    pub(crate) base_model: Option<String>,
+    /// Knobs in place of the catalogue's.
+    pub(crate) accepts: Knobs,
 }
 
 /// When a name goes out as an inference profile, which may run it in other regions of the geography.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) enum CrossRegion {
     /// Wherever the model has one.
     Always,
@@ -58,7 +67,7 @@ pub(crate) enum CrossRegion {
 }
 
 /// What becomes of short names of models past the end of their life.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) enum EolAliases {
     /// They are sent, and refused by AWS.
     #[default]
@@ -74,8 +83,6 @@ pub(crate) struct Target {
     pub(crate) model_id: String,
     /// What the model accepts.
     pub(crate) profile: Profile,
-    /// The region the name asks for, if it asks.
-    region: Option<String>,
     /// The foundation model behind the id, where the id tells.
     base: Option<String>,
     /// Whether Bedrock may answer that the model is not served like this, but by a profile.
@@ -83,20 +90,58 @@ pub(crate) struct Target {
     catalogue: Catalogue,
 }
 
+/// A name and what it leads to.
+#[derive(Debug)]
+pub(crate) struct Named<'n> {
+    pub(crate) name: &'n str,
+    pub(crate) target: Target,
+    pub(crate) standing: Standing,
+}
+
+impl Named<'_> {
+    /// What is known of it, if anything is.
+    pub(crate) async fn model(&self, transport: &Transport) -> Option<Model> {
+        let account = self.target.catalogue.0.account(transport).await;
+        directory::one(&account, self)
+    }
+}
+
+/// Whose name it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The operator's: it is known whatever the account lists.
+    Configured,
+    /// Anybody's.
+    Guessed,
+}
+
+/// The region a name asks for, as in `bedrock/eu-west-1/...`.
+pub(crate) fn region_of(name: &str) -> Option<&str> {
+    Name::parse(name).region
+}
+
+/// Whether a plain name, id or ARN is one of Bedrock's, as far as anybody can tell offline.
+pub(crate) fn is_bedrocks(name: &str) -> bool {
+    match Name::parse(name).id {
+        Id::Arn(_) | Id::Profile { .. } => true,
+        Id::Model(id) => Book::open().alias(id).is_some() || Book::open().find(id).is_some(),
+    }
+}
+
 impl Catalogue {
-    pub(crate) fn new(settings: ModelSettings, region: &str) -> Self {
+    pub(crate) fn new(naming: Naming, region: &str) -> Self {
         Self(Arc::new(Inner {
             region: region.to_owned(),
-            settings,
+            naming,
             learned: Learned::default(),
             listing: Listing::default(),
         }))
     }
 
-    /// Resolves a caller's model name.
-    pub(crate) fn resolve(&self, name: &str) -> Target {
+    /// Resolves the name of a model. A region in it is the caller's business.
+    pub(crate) fn resolve(&self, name: &str, manner: &Manner) -> Target {
         let inner = &self.0;
-        let name = Name::parse(inner.settings.aliases.get(name).map_or(name, String::as_str));
+        let name = Name::parse(name);
         let book = Book::open();
         let short = match name.id {
             Id::Model(text) => book.alias(text).map(|base| inner.alive(base)),
@@ -104,7 +149,9 @@ impl Catalogue {
         };
         let listed = inner.listing.known();
         let behind = || listed.as_ref().and_then(|account| account.behind(name.id.text()));
-        let base = short.or(name.id.base()).or_else(behind);
+        let told = manner.base_model.as_deref().map(|base| Name::parse(base).id.model());
+        let told = told.map(|base| book.alias(base).unwrap_or(base));
+        let base = told.or(short).or(name.id.base()).or_else(behind);
         let row = base.and_then(|base| book.find(base));
         let chosen = match (name.id, short) {
             (_, Some(base)) => inner.profile_of_short(base),
@@ -115,10 +162,10 @@ impl Catalogue {
         let learned = || name.id.is_on_demand().then(|| inner.learned.find(sent)).flatten();
         let chosen = chosen.or_else(learned);
         Target {
-            on_demand: name.id.is_on_demand() && chosen.is_none(),
+            // Of a model the operator describes, the profile's name cannot be guessed.
+            on_demand: name.id.is_on_demand() && chosen.is_none() && told.is_none(),
             model_id: chosen.unwrap_or_else(|| sent.to_owned()),
-            profile: row.map(|row| row.profile.clone()).unwrap_or_default(),
-            region: name.region.map(ToOwned::to_owned),
+            profile: manner.accepts.over(row),
             base: base.map(ToOwned::to_owned),
             catalogue: self.clone(),
         }
@@ -134,15 +181,9 @@ impl Catalogue {
     }
 
     /// Every model worth naming: the operator's names, the short ones, then what the account has.
-    pub(crate) async fn models(&self, transport: &Transport) -> Vec<Model> {
+    pub(crate) async fn models(&self, transport: &Transport, own: &[Named<'_>]) -> Vec<Model> {
         let account = self.0.account(transport).await;
-        directory::all(self, &account)
-    }
-
-    /// One model, by any name that leads to something known.
-    pub(crate) async fn model(&self, transport: &Transport, name: &str) -> Option<Model> {
-        let account = self.0.account(transport).await;
-        directory::one(self, &account, name)
+        directory::all(self, &account, own)
     }
 }
 
@@ -151,14 +192,14 @@ impl Inner {
     fn alive(&self, base: &'static str) -> &'static str {
         let row = Book::open().listed(base);
         let ended = row.filter(|row| row.has_ended(Day::today()));
-        match self.settings.eol_aliases {
+        match self.naming.eol_aliases {
             EolAliases::Send => base,
             EolAliases::Remap => ended.and_then(|row| row.successor.as_deref()).unwrap_or(base),
         }
     }
 
     fn profile_of_short(&self, base: &str) -> Option<String> {
-        match self.settings.cross_region {
+        match self.naming.cross_region {
             CrossRegion::Never => None,
             CrossRegion::Always | CrossRegion::Auto => self.profile(base),
         }
@@ -166,7 +207,7 @@ impl Inner {
 
     fn profile_of_bare(&self, id: &str) -> Option<String> {
         let row = Book::open().listed(id);
-        match self.settings.cross_region {
+        match self.naming.cross_region {
             CrossRegion::Never => None,
             CrossRegion::Auto if !row.is_some_and(|row| row.profile_only) => None,
             CrossRegion::Always | CrossRegion::Auto => self.profile(id),
@@ -183,20 +224,13 @@ impl Inner {
 }
 
 impl Target {
-    /// The region the name asks for and the one that is served, where they differ.
-    pub(crate) fn elsewhere(&self) -> Option<(&str, &str)> {
-        let served = self.catalogue.0.region.as_str();
-        let asked = self.region.as_deref().filter(|asked| *asked != served)?;
-        Some((asked, served))
-    }
-
     /// Another id for the same model, once Bedrock has said that it is not served on demand: an
     /// inference profile of the caller's geography. What the account lists counts most, then what the
     /// catalogue knows; of a model neither knows, the nearest geography is tried.
     pub(crate) fn detour(&self) -> Option<String> {
         let inner = &self.catalogue.0;
         let base = self.base.as_deref().filter(|_| self.on_demand)?;
-        if inner.settings.cross_region == CrossRegion::Never {
+        if inner.naming.cross_region == CrossRegion::Never {
             return None;
         }
         let prefixes = geography::prefixes(&inner.region);
@@ -235,7 +269,7 @@ impl Target {
                 .map(|id| inner.profile_of_short(id).unwrap_or_else(|| id.to_owned())),
             profiles: row.map(|row| profiles(row, base)).unwrap_or_default(),
             profile_here: inner.profile(base),
-            profiles_allowed: inner.settings.cross_region != CrossRegion::Never,
+            profiles_allowed: inner.naming.cross_region != CrossRegion::Never,
             context: row.and_then(|row| row.context),
         }
     }

@@ -8,18 +8,29 @@ use std::time::Duration;
 
 use crate::bedrock::Timeouts;
 use crate::body::BodyLimits;
-use crate::catalogue::ModelSettings;
 use crate::cli::ServeArgs;
+use crate::routing::ModelSettings;
 use crate::tls::TlsFiles;
 
+mod credentials;
 mod fields;
+mod ledger;
+mod litellm;
 mod local;
 mod models;
+mod ours;
 mod problems;
+mod reading;
 mod tree;
+mod values;
 
 use fields::Fields;
+use ledger::Show as _;
+pub(crate) use ledger::{Ledger, Origin};
 pub use problems::{Problem, Problems};
+use reading::Reading;
+
+const MIB: usize = 1024 * 1024;
 
 /// The effective configuration.
 #[derive(Debug, Clone)]
@@ -47,6 +58,10 @@ pub struct Config {
     pub(crate) drain_delay: Duration,
     /// Longest wait for open requests after that.
     pub(crate) drain_timeout: Duration,
+    /// What an operator should know about the file, and can live with.
+    pub(crate) notes: Vec<String>,
+    /// Files that values were read from, beside the configuration itself.
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// How one embeddings request becomes several calls.
@@ -57,7 +72,7 @@ pub(crate) struct EmbeddingCalls {
 }
 
 /// Where a configuration comes from. Values, so that tests need no environment.
-#[derive(Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Sources {
     /// `--listen`.
     pub listen: Option<SocketAddr>,
@@ -69,6 +84,8 @@ pub struct Sources {
     pub environment: HashMap<String, String>,
     /// Where `bedrock.json` is looked for.
     pub directory: PathBuf,
+    /// Nothing but the emulator may be called.
+    pub demo: bool,
 }
 
 impl Sources {
@@ -83,12 +100,35 @@ impl Sources {
                 })
                 .collect(),
             directory: PathBuf::from("."),
+            #[cfg(feature = "demo")]
+            demo: args.demo,
+            #[cfg(not(feature = "demo"))]
+            demo: false,
         }
     }
 
-    fn is_set(&self, names: &[&str]) -> bool {
-        names.iter().any(|name| self.environment.get(*name).is_some_and(|value| !value.is_empty()))
+    /// Which of these variables is set first.
+    fn first_set<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &str)> {
+        names.iter().find_map(|name| {
+            let value = self.environment.get(*name).filter(|value| !value.is_empty())?;
+            Some((*name, value.as_str()))
+        })
     }
+
+    /// Who told a flag that a variable can tell too. The command line does not keep it.
+    fn origin(&self, flag: &'static str, variable: &str) -> Origin {
+        match self.first_set(&[variable]) {
+            Some(_) => Origin::Environment(variable.to_owned()),
+            None => Origin::Flag(flag),
+        }
+    }
+}
+
+/// A configuration, and how it came about.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    pub(crate) ledger: Ledger,
 }
 
 impl Config {
@@ -97,23 +137,20 @@ impl Config {
     /// # Errors
     /// Every problem found, not only the first.
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
-        let mut problems = Problems::default();
-        let file = sources.file.as_deref().and_then(|path| read(path, &mut problems));
+        Self::read(sources).map(|loaded| loaded.config)
+    }
+
+    /// The same, with who told what.
+    pub(crate) fn read(sources: &Sources) -> Result<Loaded, Problems> {
+        let path = sources.file.clone().unwrap_or_default();
+        let mut reading = Reading::new(path, sources.environment.clone());
         let mut config = Self::defaults();
-        if let (Some(path), Some(text)) = (sources.file.as_deref(), file) {
-            config.apply_file(path, &text, &mut problems);
-        }
-        config.apply_local(sources, &mut problems);
-        if let Some(listen) = sources.listen {
-            config.listen = listen;
-        }
-        config.allow_anonymous |= sources.allow_anonymous;
-        if sources.is_set(&["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"]) {
-            config.region = None;
-        }
-        if sources.is_set(&["AWS_PROFILE"]) {
-            config.profile = None;
-        }
+        config.apply_file(sources, &mut reading);
+        config.apply_local(sources, &mut reading);
+        config.apply_environment(sources, &mut reading);
+        config.notes = std::mem::take(&mut reading.notes);
+        config.files = std::mem::take(&mut reading.files);
+        let Reading { mut problems, ledger, .. } = reading;
         if !config.listen.ip().is_loopback() && !config.allow_anonymous {
             problems.add(Problem::general(
                 format!("{} can be reached from outside, and no keys are configured", config.listen),
@@ -123,7 +160,10 @@ impl Config {
         if config.listen.ip().is_loopback() {
             config.drain_delay = Duration::ZERO;
         }
-        problems.or(config)
+        if sources.demo {
+            config.models.stay_home();
+        }
+        problems.or(Loaded { config, ledger })
     }
 
     fn defaults() -> Self {
@@ -136,7 +176,7 @@ impl Config {
             profile: None,
             timeouts: Timeouts::default(),
             body: BodyLimits {
-                size: 26 * 1024 * 1024,
+                size: 26 * MIB,
                 idle: Duration::from_secs(15),
                 total: Duration::from_secs(120),
             },
@@ -146,63 +186,68 @@ impl Config {
             keep_alive: Duration::from_secs(15),
             drain_delay: Duration::from_secs(5),
             drain_timeout: Duration::from_secs(300),
+            notes: Vec::new(),
+            files: Vec::new(),
         }
     }
 
-    fn apply_file(&mut self, path: &Path, text: &str, problems: &mut Problems) {
-        let Some(root) = tree::parse(path, text, problems) else { return };
-        let mut root = Fields::of_root(root, problems);
-        root.set("listen", &mut self.listen, fields::address);
-        root.set("workers", &mut self.workers, |node| fields::count(node).map(Some));
-        let (mut certificate, mut key) = (None, None);
-        root.section("tls", |section| {
-            section.set("certificate", &mut certificate, |node| fields::path(node).map(Some));
-            section.set("key", &mut key, |node| fields::path(node).map(Some));
-        });
-        root.set("allow_anonymous", &mut self.allow_anonymous, fields::boolean);
-        root.set("region", &mut self.region, |node| fields::text(node).map(Some));
-        root.set("profile", &mut self.profile, |node| fields::text(node).map(Some));
-        root.section("timeouts", |section| {
-            section.set("connect", &mut self.timeouts.connect, fields::seconds);
-            section.set("first_byte_stream", &mut self.timeouts.first_byte_stream, fields::seconds);
-            section.set("first_byte", &mut self.timeouts.first_byte_unary, fields::seconds);
-            section.set("idle", &mut self.timeouts.idle, fields::seconds);
-            section.set("total", &mut self.timeouts.total, fields::seconds);
-            section.set("keep_alive", &mut self.keep_alive, fields::seconds);
-            section.set("write_stall", &mut self.write_stall, fields::seconds);
-        });
-        root.section("body", |section| {
-            section.set("max_mib", &mut self.body.size, |node| {
-                fields::count(node).map(|mib| mib.saturating_mul(1024 * 1024))
-            });
-            section.set("idle", &mut self.body.idle, fields::seconds);
-            section.set("total", &mut self.body.total, fields::seconds);
-        });
-        root.section("embeddings", |section| {
-            section.set("concurrency", &mut self.embeddings.concurrency, fields::count);
-        });
-        root.section("models", |section| models::read(section, &mut self.models));
-        root.section("shutdown", |section| {
-            section.set("delay", &mut self.drain_delay, fields::seconds);
-            section.set("timeout", &mut self.drain_timeout, fields::seconds);
-        });
-        root.finish();
-        self.tls = match (certificate, key) {
-            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
-            (None, None) => None,
-            (Some(_), None) | (None, Some(_)) => {
-                let remedy = "name two PEM files";
-                problems.add(Problem::general("tls needs both a certificate and a key", remedy));
-                None
-            }
+    /// Reads the file in the shape it has. Without a file the defaults are noted.
+    fn apply_file(&mut self, sources: &Sources, reading: &mut Reading) {
+        let text = match &sources.file {
+            None => Some(String::new()),
+            Some(path) => read(path, &mut reading.problems),
         };
+        let Some(text) = text else { return };
+        let file = reading.file.clone();
+        let Some(root) = tree::parse(&file, &text, &mut reading.problems) else { return };
+        if litellm::is_it(&root) {
+            litellm::read(Fields::of_root(root, reading), &mut self.models);
+            // What the other shape says nothing about has our defaults.
+            ours::read(Fields::of_root(Vec::new(), reading), self);
+        } else {
+            ours::read(Fields::of_root(root, reading), self);
+        }
     }
 
     /// `bedrock.json` fills in what nothing else says.
-    fn apply_local(&mut self, sources: &Sources, problems: &mut Problems) {
-        if let Some(local) = local::read(&sources.directory, problems) {
-            self.region = self.region.take().or(local.region);
-            self.profile = self.profile.take().or(local.profile);
+    fn apply_local(&mut self, sources: &Sources, reading: &mut Reading) {
+        let Some(local) = local::read(&sources.directory, &mut reading.problems) else { return };
+        let origin = Origin::line(&sources.directory.join("bedrock.json"), 1);
+        let places = [
+            ("region", &mut self.region, local.region),
+            ("profile", &mut self.profile, local.profile),
+        ];
+        for (key, place, told) in places {
+            if place.is_none() && told.is_some() {
+                *place = told;
+                reading.ledger.tell(key, place.show(), origin.clone());
+            }
+        }
+    }
+
+    /// Flags and the environment come before all files.
+    fn apply_environment(&mut self, sources: &Sources, reading: &mut Reading) {
+        if let Some(listen) = sources.listen {
+            self.listen = listen;
+            let origin = sources.origin("--listen", "OUTCROP_LISTEN");
+            reading.ledger.tell("listen", listen.show(), origin);
+        }
+        if sources.allow_anonymous {
+            self.allow_anonymous = true;
+            let origin = sources.origin("--allow-anonymous", "OUTCROP_ALLOW_ANONYMOUS");
+            reading.ledger.tell("allow_anonymous", true.show(), origin);
+        }
+        // What the environment says about these is aws-config's to read.
+        let regions = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"].as_slice();
+        for (key, place, names) in [
+            ("region", &mut self.region, regions),
+            ("profile", &mut self.profile, &["AWS_PROFILE"]),
+        ] {
+            if let Some((name, value)) = sources.first_set(names) {
+                *place = None;
+                let origin = Origin::Environment(name.to_owned());
+                reading.ledger.tell(key, value.to_owned().show(), origin);
+            }
         }
     }
 }

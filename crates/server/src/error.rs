@@ -20,6 +20,8 @@ use crate::routing::RouteError;
 const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
 const UNAVAILABLE: &str = "service_unavailable_error";
+/// The longest stretch of a model's name that is quoted back.
+const QUOTED: usize = 200;
 
 /// Tells OpenAI's SDKs whether another try can help, where the status alone would mislead them.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -39,8 +41,10 @@ pub(crate) enum GatewayError {
     Upstream(#[from] Failure),
     #[error("upstream: {error}")]
     Refused { error: Box<ServiceError>, notes: Box<Notes> },
-    #[error("the model is asked for in {asked}, and {served} is served")]
-    Elsewhere { asked: String, served: String },
+    #[error("the model is asked for in {asked}: {why}")]
+    Elsewhere { asked: String, why: String },
+    #[error("the model {0:?} is not listed")]
+    NotListed(String),
     #[error("unknown model {0:?}")]
     UnknownModel(String),
     #[error("upstream answered what cannot be read: {}", Position(.0))]
@@ -129,7 +133,8 @@ impl From<RouteError> for GatewayError {
             RouteError::Model(error) => Self::Model(error),
             RouteError::Upstream(failure) => Self::Upstream(failure),
             RouteError::Refused { error, notes } => Self::Refused { error, notes },
-            RouteError::Elsewhere { asked, served } => Self::Elsewhere { asked, served },
+            RouteError::Elsewhere { asked, why } => Self::Elsewhere { asked, why },
+            RouteError::NotListed(name) => Self::NotListed(name),
         }
     }
 }
@@ -155,14 +160,26 @@ impl GatewayError {
             Self::Refused { error, notes } => {
                 service(error, explain(error.exception.name(), error.status, &error.message, notes))
             }
-            Self::Elsewhere { asked, served } => Rendered {
+            Self::Elsewhere { asked, why: _ } => Rendered {
                 param: Some(Cow::Borrowed("model")),
                 ..Rendered::new(
                     400,
                     INVALID,
                     Some("region_not_served"),
                     format!(
-                        "The model's name asks for {asked}, and this gateway calls Bedrock in {served}: leave the region out, or use a gateway for {asked}."
+                        "The model's name asks for {asked}, where this gateway cannot call Bedrock: leave the region out, or name another."
+                    ),
+                )
+            },
+            Self::NotListed(name) => Rendered {
+                param: Some(Cow::Borrowed("model")),
+                ..Rendered::new(
+                    404,
+                    INVALID,
+                    Some("model_not_found"),
+                    format!(
+                        "The model {:?} is not one of this gateway's; GET /v1/models lists them.",
+                        name.chars().take(QUOTED).collect::<String>()
                     ),
                 )
             },

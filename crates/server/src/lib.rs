@@ -23,4 +23,5 @@ mod tokens;
 
 pub use cli::{Cli, run};
 pub use config::{Config, Problem, Problems, Sources};
+pub use routing::OpenError;
 pub use serve::{ServeError, Serving, serve};

@@ -1,4 +1,4 @@
-//! From a resolved target to Bedrock's answer. A model that turns out to be served only through an
+//! From a name to a target, and from there to Bedrock's answer. A model that turns out to be served only through an
 //! inference profile is called again through one, and from then on at once; other ways are chosen here.
 
 use bytes::Bytes;
@@ -10,6 +10,19 @@ use crate::bedrock::{
     Answer, Call, Failure, InvalidModelId, Kind, Service, ServiceError, Transport, model_path,
 };
 use crate::catalogue::Target;
+
+mod choice;
+mod names;
+mod pattern;
+mod settings;
+mod sites;
+
+pub use names::OpenError;
+pub(crate) use names::{Names, Route};
+pub(crate) use settings::{
+    GUARDRAIL_ID, GUARDRAIL_VERSION, GroupSettings, Guardrail, GuardrailMode, ModelSettings,
+    TargetSettings, Unlisted, Weight,
+};
 
 /// What is asked of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,29 +72,33 @@ pub(crate) enum RouteError {
     /// Bedrock refused, and what is known about the model helps to say why.
     #[error("{error}")]
     Refused { error: Box<ServiceError>, notes: Box<Notes> },
-    /// The name asks for a region other than the one that is called.
-    #[error("{asked} is asked for, {served} is served")]
-    Elsewhere { asked: String, served: String },
+    /// The name asks for a region that cannot be called.
+    #[error("{asked} is asked for: {why}")]
+    Elsewhere { asked: String, why: String },
+    /// Only listed names are served, and this is none.
+    #[error("{0:?} is not listed")]
+    NotListed(String),
 }
 
-/// Sends a JSON body to a target's operation and waits for the head of the answer.
+/// Sends a JSON body to a route's operation and waits for the head of the answer. The guardrail of
+/// Converse is the body's business, that of InvokeModel stands in headers and is set here.
 pub(crate) async fn send(
     transport: &Transport,
-    target: &Target,
+    route: &Route,
     operation: Operation,
     body: Bytes,
 ) -> Result<Answer, RouteError> {
-    if let Some((asked, served)) = target.elsewhere() {
-        return Err(RouteError::Elsewhere { asked: asked.to_owned(), served: served.to_owned() });
-    }
-    let refusal = match attempt(transport, &target.model_id, operation, body.clone()).await {
+    let target = &route.target;
+    let headers = headers(operation, route.guardrail.as_deref())?;
+    let attempt = |id: String, body| attempt(transport, id, operation, headers.clone(), body);
+    let refusal = match attempt(target.model_id.clone(), body.clone()).await {
         Err(RouteError::Upstream(Failure::Service(error))) => error,
         other => return other,
     };
     if condition(&refusal) == Some(Condition::ProfileOnly)
         && let Some(detour) = target.detour()
     {
-        match attempt(transport, &detour, operation, body).await {
+        match attempt(detour.clone(), body).await {
             // A guess that leads nowhere says less than the first refusal.
             Err(RouteError::Upstream(Failure::Service(second)))
                 if condition(&second) == Some(Condition::UnknownModel) => {}
@@ -99,19 +116,34 @@ pub(crate) async fn send(
     Err(refused(refusal, target))
 }
 
-async fn attempt(
-    transport: &Transport,
-    model_id: &str,
-    operation: Operation,
-    body: Bytes,
-) -> Result<Answer, RouteError> {
-    let mut headers = HeaderMap::with_capacity(2);
+fn headers(operation: Operation, guardrail: Option<&Guardrail>) -> Result<HeaderMap, RouteError> {
+    let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, operation.accept());
+    match (operation, guardrail) {
+        (Operation::Converse | Operation::ConverseStream, _) | (Operation::Invoke, None) => {}
+        (Operation::Invoke, Some(guardrail)) => {
+            for (name, value) in guardrail.headers() {
+                let value = HeaderValue::from_str(value)
+                    .map_err(|error| Failure::Request(error.to_string()))?;
+                headers.insert(name, value);
+            }
+        }
+    }
+    Ok(headers)
+}
+
+async fn attempt(
+    transport: &Transport,
+    model_id: String,
+    operation: Operation,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Answer, RouteError> {
     let call = Call {
         service: Service::Runtime,
         method: Method::POST,
-        path: model_path(model_id, operation.name())?,
+        path: model_path(&model_id, operation.name())?,
         query: None,
         headers,
         body,

@@ -9,9 +9,10 @@ use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 
-use crate::app::{self, Shared, Worker};
-use crate::bedrock::{Account, Service, Setup, SetupError, Transport};
+use crate::app::{self, Shared, Snapshot, Worker};
+use crate::bedrock::{Account, Service, Setup};
 use crate::config::Config;
+use crate::routing::{Names, OpenError};
 use crate::shutdown;
 use crate::tls::{Certificate, TlsError};
 
@@ -23,7 +24,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub enum ServeError {
     /// The AWS side cannot be set up.
     #[error(transparent)]
-    Account(#[from] SetupError),
+    Account(#[from] OpenError),
     /// The port cannot be bound.
     #[error("cannot listen on {0}: {1}; choose another address with --listen")]
     Bind(SocketAddr, io::Error),
@@ -80,19 +81,20 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
         ..setup
     };
     let certificate = config.tls.clone().map(Certificate::load).transpose()?;
-    let account = Account::load(setup).await?;
+    let names = Names::open(&config.models, setup, None).await?;
     let listener =
         TcpListener::bind(config.listen).map_err(|error| ServeError::Bind(config.listen, error))?;
     let address = listener.local_addr()?;
-    refuse_loop(&account, address)?;
+    for account in names.accounts() {
+        refuse_loop(&account, address)?;
+    }
     let (workers, drain_timeout) = (config.workers, config.drain_timeout);
-    let shared = Arc::new(Shared::new(config, account));
+    let shared = Arc::new(Shared::new(Snapshot { config, names }));
     let for_workers = Arc::clone(&shared);
     let mut server = HttpServer::new(move || {
         let shared = Arc::clone(&for_workers);
-        let transport = Transport::new(&shared.account);
         App::new()
-            .app_data(web::Data::new(Worker { shared, transport }))
+            .app_data(web::Data::new(Worker::new(shared)))
             .wrap(from_fn(app::identify))
             .configure(app::routes)
     })
@@ -137,8 +139,9 @@ pub(crate) async fn until_stopped(config: Config, demo: Option<Demo>) -> Result<
 }
 
 fn announce(shared: &Shared, address: SocketAddr) {
-    let account = &shared.account;
-    let scheme = if shared.config.tls.is_some() { "https" } else { "http" };
+    let now = shared.now();
+    let account = now.names.home();
+    let scheme = if now.config.tls.is_some() { "https" } else { "http" };
     log::info!("outcrop {}", env!("CARGO_PKG_VERSION"));
     log::info!(
         "Bedrock in {} at {}, credentials: {}",
@@ -146,6 +149,9 @@ fn announce(shared: &Shared, address: SocketAddr) {
         account.endpoint(Service::Runtime),
         account.credential_source()
     );
+    for note in &now.config.notes {
+        log::warn!("{note}");
+    }
     log::info!("listening on {scheme}://{address}");
 }
 

@@ -83,6 +83,7 @@ pub fn question<'a>(
             inference_config,
             tool_config: tooling.config,
             output_config,
+            guardrail_config: None,
             additional_model_request_fields: additional(
                 request.additional_model_request_fields.as_ref(),
                 tooling.calls,

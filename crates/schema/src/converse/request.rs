@@ -20,8 +20,20 @@ pub struct ConverseRequest<'a> {
     pub tool_config: Option<ToolConfig<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_config: Option<OutputConfig<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guardrail_config: Option<GuardrailConfig<'a>>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub additional_model_request_fields: Map<String, Value>,
+}
+
+/// The guardrail that judges question and answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GuardrailConfig<'a> {
+    /// Id or ARN.
+    pub guardrail_identifier: Str<'a>,
+    /// A number, or `DRAFT`.
+    pub guardrail_version: Str<'a>,
 }
 
 /// Limits and sampling. Temperature and topP are 0 to 1, maxTokens at least 1.

@@ -110,6 +110,16 @@ impl Account {
         })))
     }
 
+    /// Tells accounts apart for as long as they live.
+    pub(super) fn id(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// Whether both are the same account, not merely equal ones.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The region calls are signed for.
     pub fn region(&self) -> &str {
         &self.0.region

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError as SearchError;
@@ -13,6 +14,7 @@ use aws_sdk_bedrockruntime::config::Token;
 use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 
 use super::credentials::CredentialsError;
+use super::role::{self, Role};
 
 /// What the operator decided. Everything left open is found the way the AWS SDKs find it.
 #[derive(Debug, Clone, Default)]
@@ -22,9 +24,11 @@ pub struct Setup {
     pub region: Option<String>,
     /// Profile of the shared configuration files; before `AWS_PROFILE`.
     pub profile: Option<String>,
-    /// Credentials given outright instead of found: for tests and the demo.
+    /// Credentials given outright instead of found.
     pub keys: Option<AccountKeys>,
-    /// One endpoint for all services: for tests and the demo. Turns FIPS and dual stack off.
+    /// A role to take on with those credentials, or with what is found.
+    pub role: Option<Role>,
+    /// One endpoint for all services. Turns FIPS and dual stack off.
     pub endpoint: Option<String>,
     /// PEM file of trust roots; before `AWS_CA_BUNDLE`.
     pub ca_bundle: Option<PathBuf>,
@@ -46,18 +50,25 @@ pub enum AccountKeys {
     },
     /// A Bedrock API key.
     Bearer(AccountSecret),
+    /// A profile of the shared files, and nothing but it: not the environment's keys.
+    Profile(String),
     /// Any provider of the AWS SDK.
     Provider(SharedCredentialsProvider),
 }
 
 /// A string that is never printed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct AccountSecret(String);
 
 impl AccountSecret {
     /// Wraps a secret.
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
+    }
+
+    /// The secret itself, for whoever must use it.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
     }
 }
 
@@ -68,7 +79,7 @@ impl fmt::Debug for AccountSecret {
 }
 
 /// Every time limit of the transport.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Timeouts {
     /// TCP and TLS set-up.
     pub connect: Duration,
@@ -137,6 +148,8 @@ pub enum CredentialSource {
     Environment,
     /// A named profile.
     Profile(String),
+    /// A role taken on.
+    Role(String),
     /// `AWS_WEB_IDENTITY_TOKEN_FILE`: IRSA on EKS.
     WebIdentity,
     /// ECS task role or EKS Pod Identity.
@@ -152,6 +165,7 @@ impl fmt::Display for CredentialSource {
             Self::BearerKey => f.write_str("bearer key"),
             Self::Environment => f.write_str("environment"),
             Self::Profile(name) => write!(f, "profile {name}"),
+            Self::Role(arn) => write!(f, "role {arn}"),
             Self::WebIdentity => f.write_str("web identity (IRSA)"),
             Self::Container => f.write_str("container (task role or Pod Identity)"),
             Self::DefaultChain => f.write_str("default profile or instance role"),
@@ -174,7 +188,12 @@ pub(super) fn loader(setup: &Setup) -> ConfigLoader {
     let prefer =
         |loader: ConfigLoader, scheme| loader.auth_scheme_preference([AuthSchemeId::from(scheme)]);
     match &setup.keys {
+        None if setup.role.is_some() => prefer(loader, "sigv4"),
         None => loader,
+        Some(AccountKeys::Profile(name)) => {
+            let provider = ProfileFileCredentialsProvider::builder().profile_name(name).build();
+            prefer(loader, "sigv4").profile_name(name).credentials_provider(provider)
+        }
         Some(AccountKeys::Bearer(AccountSecret(key))) => {
             prefer(loader, "httpBearerAuth").token_provider(Token::new(key, None)).no_credentials()
         }
@@ -194,14 +213,19 @@ pub(super) fn loader(setup: &Setup) -> ConfigLoader {
     }
 }
 
-/// `sdk` with credentials that are searched for afresh whenever they are fetched.
+/// `sdk` with credentials that are searched for afresh whenever they are fetched, and the role taken on
+/// with them.
 ///
 /// The SDK's own search reads the profiles once and for good: keys that a sign-in tool writes into
 /// the file later would need a restart. And it takes a missing profile for a failure from the second
 /// fetch on, so that an hour after the start the sources behind the profile are no longer asked.
 pub(super) fn searching_afresh(sdk: &SdkConfig, setup: &Setup) -> SdkConfig {
-    if setup.keys.is_some() {
-        return sdk.clone();
+    match &setup.keys {
+        None | Some(AccountKeys::Profile(_)) => {}
+        Some(_) if setup.role.is_some() => {}
+        Some(AccountKeys::Static { .. } | AccountKeys::Bearer(_) | AccountKeys::Provider(_)) => {
+            return sdk.clone();
+        }
     }
     let region = sdk.region().map(ToString::to_string);
     let search = Search(Setup { region, ..setup.clone() });
@@ -217,7 +241,7 @@ impl ProvideCredentials for Search {
         Self: 'a,
     {
         future::ProvideCredentials::new(async {
-            let sdk = loader(&self.0).load().await;
+            let sdk = role::taken_on(loader(&self.0).load().await, &self.0).await;
             let found = sdk
                 .credentials_provider()
                 .ok_or_else(|| SearchError::not_loaded("the AWS SDK has no sources"))?;
@@ -244,18 +268,23 @@ pub(super) fn credential_source(
 ) -> CredentialSource {
     let set = |name| environment(name).is_some_and(|value| !value.is_empty());
     let profile = setup.profile.clone().or_else(|| environment("AWS_PROFILE"));
-    match profile {
-        _ if setup.keys.is_some() => CredentialSource::Given,
-        _ if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") => {
+    if let Some(role) = &setup.role {
+        return CredentialSource::Role(role.arn.clone());
+    }
+    match (profile, &setup.keys) {
+        (_, Some(AccountKeys::Profile(name))) => CredentialSource::Profile(name.clone()),
+        (_, Some(_)) => CredentialSource::Given,
+        (_, None) if set("AWS_ACCESS_KEY_ID") && set("AWS_SECRET_ACCESS_KEY") => {
             CredentialSource::Environment
         }
-        Some(name) if !name.is_empty() => CredentialSource::Profile(name),
-        _ if set("AWS_WEB_IDENTITY_TOKEN_FILE") => CredentialSource::WebIdentity,
-        _ if set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-            || set("AWS_CONTAINER_CREDENTIALS_FULL_URI") =>
+        (Some(name), None) if !name.is_empty() => CredentialSource::Profile(name),
+        (_, None) if set("AWS_WEB_IDENTITY_TOKEN_FILE") => CredentialSource::WebIdentity,
+        (_, None)
+            if set("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+                || set("AWS_CONTAINER_CREDENTIALS_FULL_URI") =>
         {
             CredentialSource::Container
         }
-        _ => CredentialSource::DefaultChain,
+        (_, None) => CredentialSource::DefaultChain,
     }
 }

@@ -30,6 +30,9 @@ pub(super) struct Book {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Row {
     pub(super) profile: Profile,
+    /// The same as it is written: the knobs that are set.
+    #[serde(skip)]
+    pub(super) knobs: Table,
     /// Region prefixes its inference profiles exist for, without the dot.
     pub(super) prefixes: Vec<String>,
     /// The bare id is refused on demand.
@@ -73,6 +76,7 @@ impl Default for Row {
     fn default() -> Self {
         Self {
             profile: Profile::default(),
+            knobs: Table::new(),
             prefixes: Vec::new(),
             profile_only: false,
             context: None,
@@ -151,8 +155,10 @@ impl Book {
             let mut whole = whole(&file.rows, name, 0)?;
             whole.remove("like");
             whole.remove("evidence");
+            let knobs = whole.get("profile").and_then(Value::as_table).cloned();
             let row: Row =
                 Value::Table(whole).try_into().map_err(|error| format!("row {name}: {error}"))?;
+            let row = Row { knobs: knobs.unwrap_or_default(), ..row };
             match name.strip_suffix('*') {
                 Some(beginning) => book.families.push((beginning.to_owned(), row)),
                 None => {

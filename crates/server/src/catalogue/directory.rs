@@ -7,59 +7,51 @@ use super::account::{FoundationModel, Snapshot};
 use super::book::{Book, Medium, Row};
 use super::calendar::Day;
 use super::id::{Id, Name};
-use super::{Catalogue, Target, profiles};
+use super::{Catalogue, Manner, Named, Standing, Target, profiles};
 
 /// Owner of models whose id does not tell.
 const NOBODY: &str = "unknown";
 
 /// Every model worth naming.
-pub(super) fn all(catalogue: &Catalogue, account: &Snapshot) -> Vec<Model> {
-    let configured = catalogue.0.settings.aliases.keys().map(String::as_str);
+pub(super) fn all(catalogue: &Catalogue, account: &Snapshot, own: &[Named<'_>]) -> Vec<Model> {
+    let mut models: Vec<Model> = own.iter().map(|one| named(account, one)).collect();
     let short = Book::open().aliases().map(|(name, _)| name);
-    let mut models: Vec<Model> = configured
-        .map(|name| named(catalogue, account, name))
-        .chain(
-            short
-                .filter(|name| !catalogue.0.settings.aliases.contains_key(*name))
-                .filter(|name| resolves(catalogue, account, name))
-                .map(|name| named(catalogue, account, name)),
-        )
-        .collect();
-    if account.is_empty() {
-        models.extend(compiled_in());
-    } else {
-        models.extend(offered(account));
-    }
+    models.extend(short.filter(|name| !own.iter().any(|one| one.name == *name)).filter_map(
+        |name| {
+            let target = catalogue.resolve(name, &Manner::default());
+            let can_be_called = resolves(account, &target);
+            let one = Named { name, target, standing: Standing::Guessed };
+            can_be_called.then(|| named(account, &one))
+        },
+    ));
+    let rest = if account.is_empty() { compiled_in() } else { offered(account) };
+    models.extend(rest.into_iter().filter(|one| !own.iter().any(|own| own.name == one.id)));
     models
 }
 
 /// One model, if anything is known by this name.
-pub(super) fn one(catalogue: &Catalogue, account: &Snapshot, name: &str) -> Option<Model> {
-    let is_configured = catalogue.0.settings.aliases.contains_key(name);
-    let target = catalogue.resolve(name);
-    let listed = |id: &str| {
-        account.has_profile(id)
-            || account.model(id).is_some()
-            || account.behind(id).is_some()
-            || target.base.as_deref().is_some_and(|base| {
-                Book::open().listed(base).is_some() || account.model(base).is_some()
-            })
-    };
-    (target.elsewhere().is_none() && (is_configured || listed(&target.model_id)))
-        .then(|| named(catalogue, account, name))
+pub(super) fn one(account: &Snapshot, one: &Named<'_>) -> Option<Model> {
+    let Target { model_id, base, .. } = &one.target;
+    let listed = account.has_profile(model_id)
+        || account.model(model_id).is_some()
+        || account.behind(model_id).is_some()
+        || base.as_deref().is_some_and(|base| {
+            Book::open().listed(base).is_some() || account.model(base).is_some()
+        });
+    (one.standing == Standing::Configured || listed).then(|| named(account, one))
 }
 
 /// A name of ours and the model it stands for.
-fn named(catalogue: &Catalogue, account: &Snapshot, name: &str) -> Model {
-    let Target { model_id, base, .. } = catalogue.resolve(name);
-    let base = base.or_else(|| account.behind(&model_id).map(ToOwned::to_owned));
-    let stands_for = (model_id != name).then_some(model_id);
-    Model { stands_for, ..entry(name, base.as_deref(), None, account) }
+fn named(account: &Snapshot, one: &Named<'_>) -> Model {
+    let Target { model_id, base, .. } = &one.target;
+    let base = base.as_deref().or_else(|| account.behind(model_id));
+    let stands_for = (model_id != one.name).then(|| model_id.clone());
+    Model { stands_for, ..entry(one.name, base, None, account) }
 }
 
 /// Whether a short name leads to a model that can be called.
-fn resolves(catalogue: &Catalogue, account: &Snapshot, name: &str) -> bool {
-    let Target { model_id, base, .. } = catalogue.resolve(name);
+fn resolves(account: &Snapshot, target: &Target) -> bool {
+    let Target { model_id, base, .. } = target;
     let row = base.as_deref().and_then(|base| Book::open().listed(base));
     if row.is_some_and(|row| row.has_ended(Day::today())) {
         return false;
@@ -67,8 +59,8 @@ fn resolves(catalogue: &Catalogue, account: &Snapshot, name: &str) -> bool {
     match (&account.models, &account.profiles) {
         (None, None) => true,
         (models, profiles) => {
-            models.is_some() && account.model(&model_id).is_some()
-                || profiles.is_some() && account.has_profile(&model_id)
+            models.is_some() && account.model(model_id).is_some()
+                || profiles.is_some() && account.has_profile(model_id)
         }
     }
 }

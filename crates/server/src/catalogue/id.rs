@@ -97,6 +97,11 @@ impl<'a> Id<'a> {
         }
     }
 
+    /// Its foundation model, or what else stands there.
+    pub(super) fn model(&self) -> &'a str {
+        self.base().unwrap_or(self.text())
+    }
+
     /// Whether Bedrock would run it on demand, in one region, rather than through a profile.
     pub(super) fn is_on_demand(&self) -> bool {
         match self {
@@ -165,7 +170,7 @@ fn without_prefix(id: &str) -> Option<&str> {
 }
 
 /// `eu-west-1`, `us-gov-east-1`: letters, words of letters, a number.
-fn is_region(text: &str) -> bool {
+pub(crate) fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
     let [area, middle @ .., number] = parts.as_slice() else { return false };
     let letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());

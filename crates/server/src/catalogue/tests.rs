@@ -3,11 +3,11 @@
 use super::*;
 
 fn catalogue(region: &str, cross_region: CrossRegion) -> Catalogue {
-    Catalogue::new(ModelSettings { cross_region, ..ModelSettings::default() }, region)
+    Catalogue::new(Naming { cross_region, ..Naming::default() }, region)
 }
 
 fn sent(region: &str, cross_region: CrossRegion, name: &str) -> String {
-    catalogue(region, cross_region).resolve(name).model_id
+    catalogue(region, cross_region).resolve(name, &Manner::default()).model_id
 }
 
 #[test]
@@ -80,68 +80,120 @@ fn the_profile_of_the_model_is_found_behind_every_name() {
         "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-5",
         "arn:aws:bedrock:us-east-1:123456789012:custom-model/anthropic.claude-3-haiku-20240307-v1:0:200k/x",
     ] {
-        assert_eq!(catalogue.resolve(name).profile.no_tool, NoTool::ChoiceField, "{name}");
+        assert_eq!(
+            catalogue.resolve(name, &Manner::default()).profile.no_tool,
+            NoTool::ChoiceField,
+            "{name}"
+        );
     }
-    let target = catalogue.resolve("mistral-7b");
+    let target = catalogue.resolve("mistral-7b", &Manner::default());
     assert_eq!(target.profile.system, SystemPrompt::InUserTurn);
-    assert_eq!(catalogue.resolve("who.knows-1").profile, Profile::default());
+    assert_eq!(catalogue.resolve("who.knows-1", &Manner::default()).profile, Profile::default());
 }
 
 #[test]
-fn aliases_of_the_operator_come_first_and_stand_for_any_name() {
-    let aliases = [("nova-lite", "mistral-7b"), ("mine", "arn:aws:bedrock:r:1:imported-model/x")];
-    let aliases = aliases.map(|(name, id)| (name.to_owned(), id.to_owned())).into();
-    let settings = ModelSettings { aliases, ..ModelSettings::default() };
-    let catalogue = Catalogue::new(settings, "us-east-1");
-    assert_eq!(catalogue.resolve("nova-lite").model_id, "mistral.mistral-7b-instruct-v0:2");
-    assert_eq!(catalogue.resolve("mine").model_id, "arn:aws:bedrock:r:1:imported-model/x");
+fn an_operator_may_know_a_model_better() {
+    let catalogue = catalogue("us-east-1", CrossRegion::Auto);
+    let arn = "arn:aws:bedrock:us-east-1:123456789012:imported-model/x";
+    for base in ["llama3-1-70b", "meta.llama3-1-70b-instruct-v1:0", "bedrock/us.meta.llama3-1-70b"]
+    {
+        let manner = Manner { base_model: Some(base.to_owned()), ..Manner::default() };
+        let target = catalogue.resolve(arn, &manner);
+        assert_eq!((target.model_id.as_str(), target.detour()), (arn, None));
+        let auto = translate::profile::ToolChoices::Auto;
+        assert_eq!(target.profile.tool_choice, auto, "{base}");
+        assert_eq!(catalogue.resolve("who.knows-1", &manner).detour(), None, "{base}");
+    }
 }
 
 #[test]
 fn ended_short_names_are_remapped_only_if_told_so() {
     let name = "claude-3-5-sonnet";
     let send = catalogue("eu-west-1", CrossRegion::Auto);
-    assert_eq!(send.resolve(name).model_id, "eu.anthropic.claude-3-5-sonnet-20241022-v2:0");
-    let notes = send.resolve(name).notes();
+    assert_eq!(
+        send.resolve(name, &Manner::default()).model_id,
+        "eu.anthropic.claude-3-5-sonnet-20241022-v2:0"
+    );
+    let notes = send.resolve(name, &Manner::default()).notes();
     assert_eq!(notes.successor.as_deref(), Some("eu.anthropic.claude-sonnet-5-5"));
     assert_eq!((notes.has_ended, notes.end_of_life.as_deref()), (true, Some("2026-07-30")));
 
-    let settings = ModelSettings { eol_aliases: EolAliases::Remap, ..ModelSettings::default() };
-    let remap = Catalogue::new(settings, "eu-west-1");
-    assert_eq!(remap.resolve(name).model_id, "eu.anthropic.claude-sonnet-5-5");
-    assert_eq!(remap.resolve("command-r").model_id, "cohere.command-r-v1:0", "no successor");
-    assert_eq!(remap.resolve("nova-lite").model_id, "eu.amazon.nova-lite-v1:0", "alive");
+    let naming = Naming { eol_aliases: EolAliases::Remap, ..Naming::default() };
+    let remap = Catalogue::new(naming, "eu-west-1");
+    assert_eq!(remap.resolve(name, &Manner::default()).model_id, "eu.anthropic.claude-sonnet-5-5");
+    assert_eq!(
+        remap.resolve("command-r", &Manner::default()).model_id,
+        "cohere.command-r-v1:0",
+        "no successor"
+    );
+    assert_eq!(
+        remap.resolve("nova-lite", &Manner::default()).model_id,
+        "eu.amazon.nova-lite-v1:0",
+        "alive"
+    );
     let full = "anthropic.claude-3-haiku-20240307-v1:0";
-    assert_eq!(remap.resolve(full).model_id, full, "a full id says what it means");
+    assert_eq!(
+        remap.resolve(full, &Manner::default()).model_id,
+        full,
+        "a full id says what it means"
+    );
 }
 
 #[test]
 fn a_detour_stays_in_the_geography_and_is_remembered() {
     let auto = catalogue("ap-southeast-2", CrossRegion::Auto);
-    let target = auto.resolve("who.knows-1");
+    let target = auto.resolve("who.knows-1", &Manner::default());
     assert_eq!(target.detour().as_deref(), Some("au.who.knows-1"), "nothing is known of it");
     let arn = "arn:aws:bedrock:ap-southeast-2::foundation-model/amazon.nova-lite-v1:0";
-    assert_eq!(auto.resolve(arn).model_id, arn);
-    assert_eq!(auto.resolve(arn).detour().as_deref(), Some("apac.amazon.nova-lite-v1:0"));
+    assert_eq!(auto.resolve(arn, &Manner::default()).model_id, arn);
+    assert_eq!(
+        auto.resolve(arn, &Manner::default()).detour().as_deref(),
+        Some("apac.amazon.nova-lite-v1:0")
+    );
     target.remember("au.who.knows-1");
-    let again = auto.resolve("who.knows-1");
+    let again = auto.resolve("who.knows-1", &Manner::default());
     assert_eq!(again.model_id, "au.who.knows-1");
     assert_eq!(again.detour(), None, "one detour is enough");
 
-    assert_eq!(auto.resolve("us.who.knows-1").detour(), None, "the caller chose");
     assert_eq!(
-        auto.resolve("meta.llama3-3-70b-instruct-v1:0").detour(),
+        auto.resolve("us.who.knows-1", &Manner::default()).detour(),
+        None,
+        "the caller chose"
+    );
+    assert_eq!(
+        auto.resolve("meta.llama3-3-70b-instruct-v1:0", &Manner::default()).detour(),
         None,
         "only offered elsewhere"
     );
-    assert_eq!(catalogue("us-east-1", CrossRegion::Never).resolve("who.knows-1").detour(), None);
-    assert_eq!(catalogue("cn-north-1", CrossRegion::Auto).resolve("who.knows-1").detour(), None);
+    assert_eq!(
+        catalogue("us-east-1", CrossRegion::Never)
+            .resolve("who.knows-1", &Manner::default())
+            .detour(),
+        None
+    );
+    assert_eq!(
+        catalogue("cn-north-1", CrossRegion::Auto)
+            .resolve("who.knows-1", &Manner::default())
+            .detour(),
+        None
+    );
 }
 
 #[test]
-fn another_region_is_noticed() {
-    let catalogue = catalogue("eu-west-1", CrossRegion::Auto);
-    let target = catalogue.resolve("bedrock/us-west-2/nova-lite");
-    assert_eq!(target.elsewhere(), Some(("us-west-2", "eu-west-1")));
-    assert_eq!(catalogue.resolve("bedrock/eu-west-1/nova-lite").elsewhere(), None);
+fn a_region_in_a_name_is_told_apart() {
+    assert_eq!(region_of("bedrock/us-west-2/nova-lite"), Some("us-west-2"));
+    assert_eq!(region_of("bedrock/converse/eu-west-1/a.b"), Some("eu-west-1"));
+    for name in ["nova-lite", "us-west-2/nova-lite", "bedrock/nova-lite"] {
+        assert_eq!(region_of(name), None, "{name}");
+    }
+    for (name, known) in [
+        ("us.who.knows-1", true),
+        ("bedrock/anthropic.claude-9", true),
+        ("nova-lite", true),
+        ("arn:aws:bedrock:us-east-1:1:imported-model/x", true),
+        ("gpt-4o", false),
+        ("who.knows-1", false),
+    ] {
+        assert_eq!(is_bedrocks(name), known, "{name}");
+    }
 }

@@ -1,125 +1,193 @@
 //! Taking a section apart: each key is read once, what is wrong with it is noted, and what is left
 //! over at the end is unknown.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use super::problems::{Problem, Problems};
-use super::tree::{Key, Node, Root, Value};
-
-/// What a reader expected, for a complaint.
-type Expected = &'static str;
+use super::ledger::{Origin, Show};
+use super::reading::Reading;
+use super::tree::{Key, Node, Value};
+use super::values::{self, Expected, reread};
+use crate::bedrock::AccountSecret;
 
 /// A section being read.
-pub(super) struct Fields<'p> {
-    file: PathBuf,
+pub(super) struct Fields<'r> {
+    pub(super) reading: &'r mut Reading,
     /// Path of the section, with a dot at its end; empty at the root.
     prefix: String,
     entries: Vec<(Key, Node)>,
     known: Vec<&'static str>,
-    problems: &'p mut Problems,
 }
 
-impl<'p> Fields<'p> {
-    pub(super) fn of_root(root: Root, problems: &'p mut Problems) -> Self {
-        Self {
-            file: root.file,
-            prefix: String::new(),
-            entries: root.entries,
-            known: Vec::new(),
-            problems,
-        }
+impl<'r> Fields<'r> {
+    pub(super) fn of_root(entries: Vec<(Key, Node)>, reading: &'r mut Reading) -> Self {
+        Self { reading, prefix: String::new(), entries, known: Vec::new() }
     }
 
-    /// Reads a key into `place`; a missing or null key leaves it as it is.
-    pub(super) fn set<T>(
+    /// Path of a key of this section.
+    pub(super) fn path(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Reads a key into `place`; a missing or null key leaves it as it is. Either way its value is
+    /// noted.
+    pub(super) fn set<T: Show>(
         &mut self,
         name: &'static str,
         place: &mut T,
         read: impl Fn(&Value) -> Result<T, Expected>,
     ) {
-        let Some((_, node)) = self.take(name) else { return };
-        if matches!(node.value, Value::Null) {
-            return;
-        }
-        match read(&node.value) {
-            Ok(value) => *place = value,
-            Err(expected) => {
-                let found = node.value.kind();
-                let message = format!("{}{name} cannot be {found} like this", self.prefix);
-                self.complain(node.line, message, format!("give {expected}"));
+        let origin = match self.read(name, read) {
+            Some((value, origin)) => {
+                *place = value;
+                origin
             }
+            None => Origin::Default,
+        };
+        let path = self.path(name);
+        self.reading.ledger.tell(&path, place.show(), origin);
+    }
+
+    /// Reads a key that may be left out, and is not noted then.
+    pub(super) fn optional<T: Show>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&Value) -> Result<T, Expected>,
+    ) -> Option<T> {
+        let (value, origin) = self.read(name, read)?;
+        let path = self.path(name);
+        self.reading.ledger.tell(&path, value.show(), origin);
+        Some(value)
+    }
+
+    /// Reads a secret, or the file that a second key names.
+    pub(super) fn secret(
+        &mut self,
+        name: &'static str,
+        name_of_file: &'static str,
+    ) -> Option<AccountSecret> {
+        let line = self.line(name_of_file);
+        let told = self.optional(name, values::secret);
+        let Some(path) = self.optional(name_of_file, values::path) else { return told };
+        let key = self.path(name_of_file);
+        let line = line.unwrap_or_default();
+        if told.is_some() {
+            let message = format!("{key} and {} say the same thing twice", self.path(name));
+            self.reading.complain(line, message, "leave one of them out");
+            return told;
         }
+        self.reading.content(&key, line, &path).map(AccountSecret::new)
     }
 
     /// Reads a section of keys.
     pub(super) fn section(&mut self, name: &'static str, read: impl FnOnce(&mut Fields<'_>)) {
-        let Some((_, node)) = self.take(name) else { return };
+        // The defaults of a missing section count as much as those of one that is there.
+        let entries = self.map(name).unwrap_or_default();
+        self.child(format!("{}{name}.", self.prefix), entries, read);
+    }
+
+    /// Reads a section only if it is there.
+    pub(super) fn open(&mut self, name: &'static str, read: impl FnOnce(&mut Fields<'_>)) {
+        if let Some(entries) = self.map(name) {
+            self.child(format!("{}{name}.", self.prefix), entries, read);
+        }
+    }
+
+    /// Reads entries as a section of their own.
+    pub(super) fn child(
+        &mut self,
+        prefix: String,
+        entries: Vec<(Key, Node)>,
+        read: impl FnOnce(&mut Fields<'_>),
+    ) {
+        let reading = &mut *self.reading;
+        let mut section = Fields { reading, prefix, entries, known: Vec::new() };
+        read(&mut section);
+        section.finish();
+    }
+
+    /// The entries of a section whose keys are the operator's to choose; empty if it is not there.
+    pub(super) fn map(&mut self, name: &'static str) -> Option<Vec<(Key, Node)>> {
+        let (_, node) = self.take(name)?;
+        let path = self.path(name);
+        self.entries_of(&path, node)
+    }
+
+    /// The entries of a node that should be a section.
+    pub(super) fn entries_of(&mut self, path: &str, node: Node) -> Option<Vec<(Key, Node)>> {
         match node.value {
-            Value::Null => {}
-            Value::Map(entries) => {
-                let mut section = Fields {
-                    file: self.file.clone(),
-                    prefix: format!("{}{name}.", self.prefix),
-                    entries,
-                    known: Vec::new(),
-                    problems: self.problems,
-                };
-                read(&mut section);
-                section.finish();
-            }
+            Value::Null => None,
+            Value::Map(entries) => Some(entries),
             other @ (Value::Bool(_)
             | Value::Integer(_)
             | Value::Float(_)
             | Value::Text(_)
-            | Value::List) => {
-                let message =
-                    format!("{}{name} is a section, and holds {}", self.prefix, other.kind());
-                self.complain(node.line, message, "indent its keys below it".to_owned());
+            | Value::List(_)) => {
+                let message = format!("{path} is a section, and holds {}", other.kind());
+                self.reading.complain(node.line, message, "indent its keys below it");
+                None
             }
         }
     }
 
-    /// Reads a section whose keys are the operator's to choose. Each value is read with its key and
-    /// all keys; a complaint is what is wrong and what to do about it.
-    pub(super) fn entries(
-        &mut self,
-        name: &'static str,
-        mut read: impl FnMut(&[Key], &str, &Value) -> Result<(), (String, String)>,
-    ) {
-        self.section(name, |section| {
-            let (keys, nodes): (Vec<Key>, Vec<Node>) =
-                std::mem::take(&mut section.entries).into_iter().unzip();
-            for (key, node) in keys.iter().zip(&nodes) {
-                if let Err((wrong, remedy)) = read(&keys, &key.name, &node.value) {
-                    let message = format!("{}{} {wrong}", section.prefix, key.name);
-                    section.complain(node.line, message, remedy);
-                }
-            }
-        });
-    }
-
-    /// Whatever was not read is unknown.
-    pub(super) fn finish(mut self) {
-        for (key, _) in std::mem::take(&mut self.entries) {
-            let message = format!("{}{} is not a key", self.prefix, key.name);
-            let remedy = match self.closest(&key.name) {
-                Some(known) => format!("did you mean {}{known}?", self.prefix),
-                None => format!("known here: {}", self.known.join(", ")),
-            };
-            self.complain(key.line, message, remedy);
-        }
-    }
-
-    fn take(&mut self, name: &'static str) -> Option<(Key, Node)> {
+    /// A key as it stands, with its line.
+    pub(super) fn take(&mut self, name: &'static str) -> Option<(Key, Node)> {
         self.known.push(name);
         let at = self.entries.iter().position(|(key, _)| key.name == name)?;
         Some(self.entries.remove(at))
     }
 
-    fn complain(&mut self, line: u64, message: String, remedy: String) {
-        self.problems.add(Problem::at(&self.file, line, message, remedy));
+    /// Whatever was not read so far.
+    pub(super) fn rest(&mut self) -> Vec<(Key, Node)> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Where a key stands, if it does.
+    pub(super) fn line(&self, name: &str) -> Option<u64> {
+        self.entries.iter().find(|(key, _)| key.name == name).map(|(key, _)| key.line)
+    }
+
+    /// Reads a value that may come from the environment.
+    pub(super) fn read_node<T>(
+        &mut self,
+        path: &str,
+        node: Node,
+        read: impl Fn(&Value) -> Result<T, Expected>,
+    ) -> Option<(T, Origin)> {
+        let (node, origin) = self.reading.given(path, node)?;
+        let result = read(&node.value).or_else(|expected| match (&node.value, &origin) {
+            (Value::Text(text), Origin::Environment(_)) => {
+                reread(text).ok_or(expected).and_then(|value| read(&value))
+            }
+            _ => Err(expected),
+        });
+        match result {
+            Ok(value) => Some((value, origin)),
+            Err(expected) => {
+                let message = format!("{path} cannot be {} like this", node.value.kind());
+                self.reading.complain(node.line, message, format!("give {expected}"));
+                None
+            }
+        }
+    }
+
+    /// Whatever was not read is unknown.
+    pub(super) fn finish(mut self) {
+        for (key, _) in self.rest() {
+            let message = format!("{} is not a key", self.path(&key.name));
+            let remedy = match self.closest(&key.name) {
+                Some(known) => format!("did you mean {}?", self.path(known)),
+                None => format!("known here: {}", self.known.join(", ")),
+            };
+            self.reading.complain(key.line, message, remedy);
+        }
+    }
+
+    fn read<T>(
+        &mut self,
+        name: &'static str,
+        read: impl Fn(&Value) -> Result<T, Expected>,
+    ) -> Option<(T, Origin)> {
+        let (_, node) = self.take(name)?;
+        let path = self.path(name);
+        self.read_node(&path, node, read)
     }
 
     fn closest(&self, name: &str) -> Option<&'static str> {
@@ -131,57 +199,6 @@ impl<'p> Fields<'p> {
             .filter(|&(distance, known)| distance <= known.len().div_ceil(3))
             .min()
             .map(|(_, known)| known)
-    }
-}
-
-/// HOST:PORT.
-pub(super) fn address(value: &Value) -> Result<SocketAddr, Expected> {
-    match value {
-        Value::Text(text) => text.parse().ok(),
-        _ => None,
-    }
-    .ok_or("an address such as 127.0.0.1:4000")
-}
-
-/// Text, not empty.
-pub(super) fn text(value: &Value) -> Result<String, Expected> {
-    match value {
-        Value::Text(text) if !text.is_empty() => Ok(text.clone()),
-        _ => Err("text, in quotes if YAML would read it as something else"),
-    }
-}
-
-/// A path of a file.
-pub(super) fn path(value: &Value) -> Result<PathBuf, Expected> {
-    text(value).map(PathBuf::from)
-}
-
-/// true or false.
-pub(super) fn boolean(value: &Value) -> Result<bool, Expected> {
-    match value {
-        Value::Bool(value) => Ok(*value),
-        _ => Err("true or false"),
-    }
-}
-
-/// A whole number from 1.
-pub(super) fn count(value: &Value) -> Result<usize, Expected> {
-    match value {
-        Value::Integer(number) if *number > 0 => usize::try_from(*number).ok(),
-        _ => None,
-    }
-    .ok_or("a whole number from 1")
-}
-
-/// Seconds, whole or not; zero is allowed.
-pub(super) fn seconds(value: &Value) -> Result<Duration, Expected> {
-    const EXPECTED: Expected = "seconds, such as 30 or 0.5";
-    match value {
-        Value::Integer(whole) => {
-            u64::try_from(*whole).map(Duration::from_secs).map_err(|_| EXPECTED)
-        }
-        Value::Float(seconds) => Duration::try_from_secs_f64(*seconds).map_err(|_| EXPECTED),
-        _ => Err(EXPECTED),
     }
 }
 

@@ -1,39 +1,257 @@
-//! `models:`, what names mean. An alias stands for an id or a short name, never for another alias, so
-//! that one look tells where a name leads.
+//! `models:`, what names mean: a name and the targets behind it, as an id, one mapping, or a list of
+//! either. A target stands for a model of Bedrock's, never for another name, so that one look tells
+//! where a name leads.
 
-use super::fields::{self, Fields};
-use super::tree::Value;
-use crate::catalogue::{CrossRegion, EolAliases, ModelSettings};
+use super::credentials;
+use super::fields::Fields;
+use super::ledger::{Origin, Show as _};
+use super::tree::{Key, Node, Value};
+use super::values;
+use crate::bedrock::Place;
+use crate::catalogue::{CrossRegion, EolAliases, Knobs, Naming};
+use crate::routing::{
+    GroupSettings, Guardrail, GuardrailMode, ModelSettings, TargetSettings, Unlisted,
+};
 
 /// Longest id Bedrock takes, in characters.
 const LONGEST: usize = 2048;
 
-/// Reads the section.
-pub(super) fn read(section: &mut Fields<'_>, models: &mut ModelSettings) {
-    section.set("cross_region", &mut models.cross_region, |value| match value {
+/// Reads all that a root says about models.
+pub(super) fn read(root: &mut Fields<'_>, models: &mut ModelSettings) {
+    naming(root, &mut models.naming);
+    root.set("models_only", &mut models.unlisted, |value| {
+        values::boolean(value).map(|only| if only { Unlisted::Refused } else { Unlisted::Served })
+    });
+    let mut defaults = Place::default();
+    root.section("defaults", |section| defaults = credentials::place(section));
+    let line = root.line("models");
+    let entries = root.map("models").unwrap_or_default();
+    let names: Vec<String> = entries.iter().map(|(key, _)| key.name.clone()).collect();
+    for (key, node) in entries {
+        let mut reader = Reader { root: &mut *root, names: &names, name: key.name.clone() };
+        if let Some(group) = reader.group(&key, node, &defaults) {
+            models.groups.insert(key.name, group);
+        }
+    }
+    if models.unlisted == Unlisted::Refused && names.is_empty() {
+        let message = "models_only is true, and no models are listed".to_owned();
+        root.reading.complain(line.unwrap_or(1), message, "list them under models");
+    }
+}
+
+fn naming(root: &mut Fields<'_>, naming: &mut Naming) {
+    root.set("cross_region", &mut naming.cross_region, |value| match value {
         Value::Text(text) if text == "always" => Ok(CrossRegion::Always),
         Value::Text(text) if text == "auto" => Ok(CrossRegion::Auto),
         Value::Text(text) if text == "never" => Ok(CrossRegion::Never),
         _ => Err("always, auto or never"),
     });
-    section.set("eol_aliases", &mut models.eol_aliases, |value| match value {
+    root.set("eol_aliases", &mut naming.eol_aliases, |value| match value {
         Value::Text(text) if text == "send" => Ok(EolAliases::Send),
         Value::Text(text) if text == "remap" => Ok(EolAliases::Remap),
         _ => Err("send or remap"),
     });
-    let aliases = &mut models.aliases;
-    section.entries("aliases", |names, name, value| {
-        let id = fields::text(value)
-            .map_err(|expected| (format!("is {}", value.kind()), format!("give {expected}")))?;
-        if name.is_empty() || id.chars().count() > LONGEST {
-            let wrong = format!("is an empty name, or one for more than {LONGEST} characters");
-            return Err((wrong, "give a name and an id".to_owned()));
+}
+
+/// Reads what stands behind one name.
+struct Reader<'r, 'f> {
+    root: &'r mut Fields<'f>,
+    names: &'r [String],
+    name: String,
+}
+
+impl Reader<'_, '_> {
+    fn group(&mut self, key: &Key, node: Node, defaults: &Place) -> Option<GroupSettings> {
+        let path = format!("models.{}", self.name);
+        if self.name.is_empty() || self.name.matches('*').count() > 1 {
+            let message = format!("{path} is an empty name, or one with more than one *");
+            self.root.reading.complain(key.line, message, "give a name with one * at most");
+            return None;
         }
-        if names.iter().any(|other| other.name == id) {
-            let wrong = format!("stands for {id}, which is an alias too");
-            return Err((wrong, "name the model itself".to_owned()));
+        let mut group = GroupSettings::default();
+        match node.value {
+            Value::Map(entries) if entries.iter().any(|(key, _)| key.name == "targets") => {
+                self.spread(&path, entries, defaults, &mut group);
+            }
+            Value::List(items) => self.list(&path, items, defaults, &mut group),
+            value => {
+                let node = Node { value, line: node.line };
+                let target = self.target(&path, node, defaults, Some(&mut group.guardrail));
+                group.targets.extend(target);
+            }
         }
-        aliases.insert(name.to_owned(), id);
-        Ok(())
+        let weightless = group.targets.iter().all(|target| target.weight.0 == 0);
+        if weightless && !group.targets.is_empty() {
+            let message = format!("{path} has no target with a weight");
+            self.root.reading.complain(key.line, message, "give one of them a weight above 0");
+        }
+        (!group.targets.is_empty()).then_some(group)
+    }
+
+    /// A mapping with `targets` and what holds for all of them.
+    fn spread(
+        &mut self,
+        path: &str,
+        entries: Vec<(Key, Node)>,
+        defaults: &Place,
+        group: &mut GroupSettings,
+    ) {
+        let mut listed = None;
+        self.root.child(format!("{path}."), entries, |section| {
+            listed = section.take("targets").map(|(_, node)| node);
+            group.guardrail = guardrail(section);
+        });
+        match listed {
+            Some(Node { value: Value::List(items), .. }) => {
+                self.list(&format!("{path}.targets"), items, defaults, group);
+            }
+            Some(Node { line, .. }) => {
+                let message = format!("{path}.targets is no list");
+                self.root.reading.complain(line, message, "begin each target with a dash");
+            }
+            None => {}
+        }
+    }
+
+    fn list(&mut self, path: &str, items: Vec<Node>, defaults: &Place, group: &mut GroupSettings) {
+        for (at, item) in items.into_iter().enumerate() {
+            let target = self.target(&format!("{path}[{at}]"), item, defaults, None);
+            group.targets.extend(target);
+        }
+    }
+
+    /// One target. A guardrail may stand beside its keys where it is the only one of its name.
+    fn target(
+        &mut self,
+        path: &str,
+        node: Node,
+        defaults: &Place,
+        guard: Option<&mut Option<Guardrail>>,
+    ) -> Option<TargetSettings> {
+        let line = node.line;
+        let mut target = TargetSettings::default();
+        match node.value {
+            Value::Map(entries) => {
+                self.root.child(format!("{path}."), entries, |section| {
+                    target = settings(section);
+                    if let Some(guard) = guard {
+                        *guard = guardrail(section);
+                    }
+                });
+                if target.model.is_empty() {
+                    let message = format!("{path}.model is missing");
+                    self.root.reading.complain(line, message, "name a model of Bedrock's");
+                    return None;
+                }
+            }
+            Value::Null => {
+                let message = format!("{path} is empty");
+                self.root.reading.complain(line, message, "name a model of Bedrock's");
+                return None;
+            }
+            value => {
+                let node = Node { value, line };
+                let (model, origin) = self.root.read_node(path, node, values::text)?;
+                self.root.reading.ledger.tell(path, model.show(), origin);
+                target.model = model;
+            }
+        }
+        target.place = target.place.or(defaults);
+        self.judge(path, line, &target.model)?;
+        Some(target)
+    }
+
+    fn judge(&mut self, path: &str, line: u64, model: &str) -> Option<()> {
+        let own = self.name.as_str();
+        let (wrong, remedy) = if model.chars().count() > LONGEST {
+            (format!("names a model with more than {LONGEST} characters"), "name one of Bedrock's")
+        } else if model.contains('*') && !own.contains('*') {
+            (format!("stands for {model}, and has no * to put there"), "name one model")
+        } else if model != own && self.names.iter().any(|name| name == model) {
+            (format!("stands for {model}, which is a name of yours too"), "name the model itself")
+        } else {
+            return Some(());
+        };
+        self.root.reading.complain(line, format!("{path} {wrong}"), remedy);
+        None
+    }
+}
+
+fn settings(section: &mut Fields<'_>) -> TargetSettings {
+    let model = section.optional("model", values::text).unwrap_or_default();
+    let place = credentials::place(section);
+    let weight = section.optional("weight", values::weight).unwrap_or_default();
+    let base_model = section.optional("base_model", values::text);
+    let accepts = knobs(section);
+    let mut target = TargetSettings { model, place, weight, ..TargetSettings::default() };
+    target.manner.base_model = base_model;
+    target.manner.accepts = accepts;
+    target
+}
+
+fn knobs(section: &mut Fields<'_>) -> Knobs {
+    let prefix = section.path("accepts");
+    let mut knobs = Knobs::default();
+    for (key, node) in section.map("accepts").unwrap_or_default() {
+        let (path, line) = (format!("{prefix}.{}", key.name), node.line);
+        let shown = match &node.value {
+            Value::Text(text) => text.show(),
+            Value::Bool(value) => value.show(),
+            other => other.kind().to_owned(),
+        };
+        let set = toml(node).ok_or_else(|| "cannot be null".to_owned());
+        match set.and_then(|value| knobs.set(&key.name, value)) {
+            Ok(()) => {
+                let origin = Origin::line(&section.reading.file, line);
+                section.reading.ledger.tell(&path, shown, origin);
+            }
+            Err(error) => {
+                let message = format!("{path}: {}", error.replace('\n', " "));
+                section.reading.complain(line, message, "give a knob and one of its values");
+            }
+        }
+    }
+    knobs
+}
+
+/// The same value in the catalogue's language.
+fn toml(node: Node) -> Option<toml::Value> {
+    Some(match node.value {
+        Value::Null => return None,
+        Value::Bool(value) => value.into(),
+        Value::Integer(value) => value.into(),
+        Value::Float(value) => value.into(),
+        Value::Text(value) => value.into(),
+        Value::List(items) => items.into_iter().filter_map(toml).collect::<Vec<_>>().into(),
+        Value::Map(entries) => {
+            let entries = entries.into_iter();
+            let table: toml::Table =
+                entries.filter_map(|(key, node)| Some((key.name, toml(node)?))).collect();
+            table.into()
+        }
+    })
+}
+
+fn guardrail(section: &mut Fields<'_>) -> Option<Guardrail> {
+    let line = section.line("guardrail")?;
+    let path = section.path("guardrail");
+    let entries = section.map("guardrail")?;
+    let (mut id, mut version, mut mode) = (None, None, GuardrailMode::default());
+    section.child(format!("{path}."), entries, |section| {
+        id = section.optional("id", values::guardrail_id);
+        version = section.optional("version", values::guardrail_version);
+        section.set("mode", &mut mode, |value| match value {
+            Value::Text(text) if text == "default" => Ok(GuardrailMode::Default),
+            Value::Text(text) if text == "mandatory" => Ok(GuardrailMode::Mandatory),
+            _ => Err("default or mandatory"),
+        });
     });
+    match (id, version) {
+        (Some(id), Some(version)) => Some(Guardrail { id, version, mode }),
+        _ => {
+            let message = format!("{path} needs an id and a version");
+            section.reading.complain(line, message, "name a guardrail of the target's account");
+            None
+        }
+    }
 }

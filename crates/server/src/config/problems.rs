@@ -51,7 +51,12 @@ impl Problems {
 
     /// `value`, if there are none.
     pub(crate) fn or<T>(self, value: T) -> Result<T, Self> {
-        if self.0.is_empty() { Ok(value) } else { Err(self) }
+        let Self(mut problems) = self;
+        if problems.is_empty() {
+            return Ok(value);
+        }
+        problems.sort_by_key(|problem| problem.place.as_ref().map_or(u64::MAX, |(_, line)| *line));
+        Err(Self(problems))
     }
 
     /// Each problem, in the order of the file.

@@ -4,6 +4,9 @@ use std::path::Path;
 
 use super::*;
 
+mod litellm;
+mod models;
+
 struct Directory(PathBuf);
 
 impl Directory {
@@ -65,31 +68,6 @@ fn all_problems_are_told_at_once_with_their_lines() {
     for line in [1, 3, 5, 6, 7, 8] {
         assert!(lines.contains(&line), "line {line} in {lines:?}");
     }
-}
-
-#[test]
-fn model_names_are_read_and_their_mistakes_told_with_their_lines() {
-    use crate::catalogue::{CrossRegion, EolAliases};
-    let directory = Directory::new("models");
-    let yaml = "models:\n  cross_region: never\n  eol_aliases: remap\n  aliases:\n    fast: nova-lite\n    mine: arn:aws:bedrock:us-east-1:123456789012:imported-model/x\n";
-    let models = Config::load(&directory.sources(yaml)).unwrap().models;
-    assert_eq!((models.cross_region, models.eol_aliases), (CrossRegion::Never, EolAliases::Remap));
-    assert_eq!(models.aliases["fast"], "nova-lite");
-    assert_eq!(models.aliases.len(), 2);
-
-    let yaml =
-        "models:\n  cross_region: maybe\n  aliases:\n    a: b\n    b: c\n    d: [e]\n    f: f\n";
-    let problems = Config::load(&directory.sources(yaml)).unwrap_err();
-    let text = problems.to_string();
-    for expected in [
-        ":2: models.cross_region cannot be text like this; give always, auto or never",
-        ":4: models.aliases.a stands for b, which is an alias too; name the model itself",
-        ":6: models.aliases.d is a list; give text",
-        ":7: models.aliases.f stands for f, which is an alias too",
-    ] {
-        assert!(text.contains(expected), "{expected:?} in {text}");
-    }
-    assert_eq!(problems.iter().count(), 4, "{text}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! walked to the end, so that an operator sees every mistake at once.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
@@ -25,7 +25,7 @@ pub(super) enum Value {
     Integer(i64),
     Float(f64),
     Text(String),
-    List,
+    List(Vec<Node>),
     Map(Vec<(Key, Node)>),
 }
 
@@ -36,13 +36,6 @@ pub(super) struct Key {
     pub(super) line: u64,
 }
 
-/// The root of a file: a map, empty for an empty file.
-#[derive(Debug)]
-pub(super) struct Root {
-    pub(super) file: PathBuf,
-    pub(super) entries: Vec<(Key, Node)>,
-}
-
 impl Value {
     /// What it is, for complaints.
     pub(super) fn kind(&self) -> &'static str {
@@ -51,25 +44,25 @@ impl Value {
             Self::Bool(_) => "true or false",
             Self::Integer(_) | Self::Float(_) => "a number",
             Self::Text(_) => "text",
-            Self::List => "a list",
+            Self::List(_) => "a list",
             Self::Map(_) => "a section",
         }
     }
 }
 
-/// Parses a file; a syntax error is the one problem that hides all others.
-pub(super) fn parse(file: &Path, text: &str, problems: &mut Problems) -> Option<Root> {
-    let root = |entries| Some(Root { file: file.to_owned(), entries });
+/// The root of a file: a map, empty for an empty file. A syntax error is the one problem that hides all
+/// others.
+pub(super) fn parse(file: &Path, text: &str, problems: &mut Problems) -> Option<Vec<(Key, Node)>> {
     match serde_saphyr::from_str::<Option<Spanned<Value>>>(text) {
-        Ok(None) => root(Vec::new()),
+        Ok(None) => Some(Vec::new()),
         Ok(Some(node)) => match node.value {
-            Value::Null => root(Vec::new()),
-            Value::Map(entries) => root(entries),
+            Value::Null => Some(Vec::new()),
+            Value::Map(entries) => Some(entries),
             other @ (Value::Bool(_)
             | Value::Integer(_)
             | Value::Float(_)
             | Value::Text(_)
-            | Value::List) => {
+            | Value::List(_)) => {
                 let message = format!("the file holds {}", other.kind());
                 let remedy = "it must be keys and values, as in config/outcrop.example.yaml";
                 problems.add(Problem::at(file, node.referenced.line(), message, remedy));
@@ -134,8 +127,11 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        while seq.next_element::<Self::Value>()?.is_some() {}
-        Ok(Value::List)
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element::<Spanned<Value>>()? {
+            items.push(node(item));
+        }
+        Ok(Value::List(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {

@@ -4,18 +4,18 @@
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
+use schema::converse::request::GuardrailConfig;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use translate::chat::{ChatStream, Question, answer, question};
 use translate::{Reply, Report};
 
 use super::json::parse;
-use crate::app::Worker;
+use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Kind};
-use crate::catalogue::Target;
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
-use crate::routing::{self, Operation};
+use crate::routing::{self, Operation, Route};
 use crate::{body, pump};
 
 /// The longest whole answer accepted, in bytes.
@@ -31,7 +31,8 @@ pub(crate) async fn completions(
     payload: Payload,
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "chat");
-    let asked = match ask(&worker, &http, payload, &mut exchange).await {
+    let now = worker.now();
+    let asked = match ask(&worker, &now, &http, payload, &mut exchange).await {
         Ok(asked) => asked,
         Err(error) => return exchange.refuse(&error),
     };
@@ -43,7 +44,7 @@ pub(crate) async fn completions(
         Kind::Stream => match begin(asked.answer).await {
             Ok(begun) => {
                 let chat = ChatStream::new(asked.reply, exchange.stamp());
-                pump::respond(begun, chat, &asked.report, &worker.shared.config, exchange)
+                pump::respond(begun, chat, &asked.report, &now.config, exchange)
             }
             Err(error) => exchange.refuse(&error),
         },
@@ -60,21 +61,23 @@ struct Asked {
 
 async fn ask(
     worker: &Worker,
+    now: &Snapshot,
     http: &HttpRequest,
     payload: Payload,
     exchange: &mut Exchange,
 ) -> Result<Asked, GatewayError> {
-    let Ready { target, operation, body, reply, report } = {
-        let body = body::read(http.headers(), payload, worker.shared.config.body).await?;
-        prepare(worker, &body, exchange)?
+    let Ready { route, operation, body, reply, report } = {
+        let body = body::read(http.headers(), payload, now.config.body).await?;
+        prepare(now, &body, exchange).await?
     };
-    let answer = routing::send(&worker.transport, &target, operation, body).await?;
+    let transport = worker.transport(&route.account);
+    let answer = routing::send(&transport, &route, operation, body).await?;
     Ok(Asked { answer, kind: operation.kind(), reply, report })
 }
 
 /// A question ready to be sent.
 struct Ready {
-    target: Target,
+    route: Route,
     operation: Operation,
     body: Bytes,
     reply: Reply,
@@ -83,11 +86,19 @@ struct Ready {
 
 /// From the client's bytes to Bedrock's. Nothing of the client's request outlives this: a call may
 /// wait for minutes, and should not hold its pictures twice.
-fn prepare(worker: &Worker, body: &[u8], exchange: &mut Exchange) -> Result<Ready, GatewayError> {
+async fn prepare(
+    now: &Snapshot,
+    body: &[u8],
+    exchange: &mut Exchange,
+) -> Result<Ready, GatewayError> {
     let request: ChatRequest<'_> = parse(body)?;
     exchange.names_model(&request.model);
-    let target = worker.shared.catalogue.resolve(&request.model);
-    let Question { body: converse, reply, report } = question(&request, &target.profile)?;
+    let route = now.names.resolve(&request.model).await?;
+    let Question { body: mut converse, reply, report } = question(&request, &route.target.profile)?;
+    converse.guardrail_config = route.guardrail.as_deref().map(|guardrail| GuardrailConfig {
+        guardrail_identifier: guardrail.id.as_str().into(),
+        guardrail_version: guardrail.version.as_str().into(),
+    });
     let operation = match request.stream {
         Some(true) => Operation::ConverseStream,
         Some(false) | None => Operation::Converse,
@@ -95,7 +106,8 @@ fn prepare(worker: &Worker, body: &[u8], exchange: &mut Exchange) -> Result<Read
     let mut sent = Vec::with_capacity(body.len() + ROOM);
     serde_json::to_writer(&mut sent, &converse)
         .map_err(|error| GatewayError::Internal(error.to_string()))?;
-    Ok(Ready { target, operation, body: sent.into(), reply, report })
+    drop(converse);
+    Ok(Ready { route, operation, body: sent.into(), reply, report })
 }
 
 async fn whole(asked: Asked, exchange: &mut Exchange) -> Result<HttpResponse, GatewayError> {

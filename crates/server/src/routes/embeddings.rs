@@ -16,10 +16,11 @@ use translate::{Invalid, Report};
 
 use super::json::parse;
 use crate::app::Worker;
+use crate::bedrock::Transport;
 use crate::catalogue::{Catalogue, Target};
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
-use crate::routing::{self, Operation};
+use crate::routing::{self, Operation, Route};
 use crate::{body, tokens};
 
 /// The longest answer of one call accepted, in bytes. The largest known has 96 vectors of 1536.
@@ -59,17 +60,23 @@ async fn embed(
     payload: Payload,
     exchange: &mut Exchange,
 ) -> Result<Embedded, GatewayError> {
-    let body = body::read(http.headers(), payload, worker.shared.config.body).await?;
+    let now = worker.now();
+    let body = body::read(http.headers(), payload, now.config.body).await?;
     let request: EmbeddingsRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
-    let target = worker.shared.catalogue.resolve(&request.model);
-    let shape = shape(&target, &worker.shared.catalogue)?;
+    let route = now.names.resolve(&request.model).await?;
+    let shape = shape(&route.target, now.names.catalogue())?;
     if matches!(request.input, Input::Tokens(_) | Input::TokenLists(_)) {
         tokens::load().await?;
     }
     let codec = Codec { text_of: tokens::text_of, base64: |bytes| STANDARD.encode(bytes) };
     let Question { calls, mut answers, report } = question(&request, shape, codec)?;
-    let sent = send(worker, &target, &calls, &mut answers).await;
+    let way = Way {
+        transport: worker.transport(&route.account),
+        route: &route,
+        at_once: now.config.embeddings.concurrency,
+    };
+    let sent = send(&way, &calls, &mut answers).await;
     // What was answered before a failure has cost its tokens too.
     exchange.settle(Some(TokenUsage {
         input_tokens: answers.tokens(),
@@ -92,17 +99,23 @@ fn shape(target: &Target, catalogue: &Catalogue) -> Result<EmbeddingShape, Inval
     })
 }
 
+/// How the calls of one request go out.
+struct Way<'r> {
+    transport: Transport,
+    route: &'r Route,
+    /// Most calls in flight.
+    at_once: usize,
+}
+
 /// Sends all calls, a few at a time. The first failure is the whole's, and ends the others.
 async fn send(
-    worker: &Worker,
-    target: &Target,
+    way: &Way<'_>,
     calls: &[Body<'_>],
     answers: &mut Answers,
 ) -> Result<Option<String>, GatewayError> {
     let mut request_id = None;
-    let sent = calls.iter().enumerate().map(|(at, body)| call(worker, target, at, body));
-    let mut answered =
-        stream::iter(sent).buffer_unordered(worker.shared.config.embeddings.concurrency);
+    let sent = calls.iter().enumerate().map(|(at, body)| call(way, at, body));
+    let mut answered = stream::iter(sent).buffer_unordered(way.at_once);
     while let Some(one) = answered.try_next().await? {
         answers.take(one.at, &one.body, one.counted).map_err(GatewayError::Unreadable)?;
         if one.at == 0 {
@@ -120,15 +133,11 @@ struct Answered {
     request_id: Option<String>,
 }
 
-async fn call(
-    worker: &Worker,
-    target: &Target,
-    at: usize,
-    body: &Body<'_>,
-) -> Result<Answered, GatewayError> {
+async fn call(way: &Way<'_>, at: usize, body: &Body<'_>) -> Result<Answered, GatewayError> {
     let body =
         serde_json::to_vec(body).map_err(|error| GatewayError::Internal(error.to_string()))?;
-    let answer = routing::send(&worker.transport, target, Operation::Invoke, body.into()).await?;
+    let operation = Operation::Invoke;
+    let answer = routing::send(&way.transport, way.route, operation, body.into()).await?;
     let (counted, request_id) = (counted(&answer.headers), answer.request_id.clone());
     Ok(Answered { at, body: answer.bytes(ANSWER_LIMIT).await?, counted, request_id })
 }

@@ -2,11 +2,13 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use schema::openai::models::ModelList;
+use schema::openai::models::{Model, ModelList};
 
 use crate::app::Worker;
+use crate::catalogue::Named;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
+use crate::routing::Route;
 
 /// The longest stretch of an id that is quoted back.
 const QUOTED: usize = 200;
@@ -14,7 +16,11 @@ const QUOTED: usize = 200;
 /// Every model worth naming.
 pub(crate) async fn list(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "models");
-    let data = worker.shared.catalogue.models(&worker.transport).await;
+    let now = worker.now();
+    let names = &now.names;
+    let transport = worker.transport(names.home());
+    let mut data = names.catalogue().models(&transport, &names.listed()).await;
+    data.retain(|model| names.admits(&model.id));
     exchange.complete();
     HttpResponse::Ok().json(ModelList { object: "list", data })
 }
@@ -26,7 +32,7 @@ pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse
     let raw = path.split_once("/models/").map_or(path, |(_, id)| id);
     let id = decoded(raw);
     exchange.names_model(&id);
-    match worker.shared.catalogue.model(&worker.transport, &id).await {
+    match find(&worker, &id).await {
         Some(model) => {
             exchange.complete();
             HttpResponse::Ok().json(model)
@@ -36,6 +42,15 @@ pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse
             exchange.refuse(&GatewayError::UnknownModel(id))
         }
     }
+}
+
+async fn find(worker: &Worker, id: &str) -> Option<Model> {
+    let now = worker.now();
+    let names = &now.names;
+    // A region that cannot be called, and a name that is not served, lead to no model.
+    let Route { target, account, guardrail: _ } = names.resolve(id).await.ok()?;
+    let named = Named { name: id, target, standing: names.standing(id) };
+    named.model(&worker.transport(&account)).await
 }
 
 /// Percent-decoded once. A `%` that begins no escape stays, and what is no UTF-8 is replaced: such an

@@ -13,14 +13,16 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::app::Worker;
+use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Call, Failure, ServiceError};
 use crate::body;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
+use crate::native::guardrail::{self, GuardrailError};
 use crate::native::path::{Matched, PathError, find};
 use crate::native::{headers, tap::Tap};
 use crate::outflow::Outflow;
+use crate::routing::Route;
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 /// SDKs do not have it: it needs HTTP/2 and signed frames in both directions.
@@ -33,14 +35,16 @@ pub(crate) async fn relay(
     payload: Payload,
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "native");
-    match send(&worker, &http, payload, &mut exchange).await {
-        Ok(answer) => respond(answer, worker.shared.config.write_stall, exchange),
+    let now = worker.now();
+    match send(&worker, &now, &http, payload, &mut exchange).await {
+        Ok(answer) => respond(answer, now.config.write_stall, exchange),
         Err(error) => refuse(&error, &mut exchange),
     }
 }
 
 async fn send(
     worker: &Worker,
+    now: &Snapshot,
     http: &HttpRequest,
     payload: Payload,
     exchange: &mut Exchange,
@@ -51,29 +55,29 @@ async fn send(
     if matched.row.operation == BIDIRECTIONAL {
         return Err(NativeError::Bidirectional);
     }
-    let body = body::read(http.headers(), payload, worker.shared.config.body).await;
+    let body = body::read(http.headers(), payload, now.config.body).await;
     let body = body.map_err(GatewayError::from)?;
-    let call = call(worker, http, &matched, body, exchange)?;
-    Ok(worker.transport.send(call).await?)
+    let route = match matched.model() {
+        Some(name) => {
+            exchange.names_model(name);
+            Some(now.names.resolve(name).await.map_err(GatewayError::from)?)
+        }
+        None => None,
+    };
+    let account = route.as_ref().map_or(now.names.home(), |route| &route.account);
+    let call = call(http, &matched, body, route.as_ref())?;
+    Ok(worker.transport(account).send(call).await?)
 }
 
 /// Where the native API hangs.
 pub(crate) const MOUNT: &str = "/bedrock";
 
 fn call(
-    worker: &Worker,
     http: &HttpRequest,
     matched: &Matched,
-    body: Bytes,
-    exchange: &mut Exchange,
+    mut body: Bytes,
+    route: Option<&Route>,
 ) -> Result<Call, NativeError> {
-    let model = match matched.model() {
-        Some(name) => {
-            exchange.names_model(name);
-            Some(worker.shared.catalogue.resolve(name).model_id)
-        }
-        None => None,
-    };
     let mut sent = HeaderMap::with_capacity(4);
     for (name, value) in http.headers() {
         if headers::goes_up(name.as_str(), value.as_bytes()) {
@@ -85,12 +89,15 @@ fn call(
             }
         }
     }
+    if let Some(guardrail) = route.and_then(|route| route.guardrail.as_deref()) {
+        guardrail::apply(guardrail, matched.row.operation, &mut sent, &mut body)?;
+    }
     let method = Method::from_bytes(matched.row.method.as_bytes())
         .map_err(|error| GatewayError::Internal(error.to_string()))?;
     Ok(Call {
         service: matched.row.service,
         method,
-        path: matched.upstream(model.as_deref()),
+        path: matched.upstream(route.map(|route| route.target.model_id.as_str())),
         query: http.uri().query().and_then(headers::query),
         headers: sent,
         body,
@@ -154,6 +161,8 @@ enum NativeError {
     #[error("bidirectional streams do not pass through: they need HTTP/2 on both sides")]
     Bidirectional,
     #[error(transparent)]
+    Guardrail(#[from] GuardrailError),
+    #[error(transparent)]
     Gateway(#[from] GatewayError),
     #[error(transparent)]
     Upstream(#[from] Failure),
@@ -173,9 +182,19 @@ fn refuse(error: &NativeError, exchange: &mut Exchange) -> HttpResponse {
             ours(400, "ValidationException", &error.to_string())
         }
         NativeError::Bidirectional => ours(501, "UnknownOperationException", &error.to_string()),
+        NativeError::Guardrail(GuardrailError::Other) => {
+            ours(403, "AccessDeniedException", &error.to_string())
+        }
+        NativeError::Guardrail(GuardrailError::Unreadable) => {
+            ours(400, "ValidationException", &error.to_string())
+        }
         NativeError::Gateway(error) => {
             let rendered = error.render();
-            let response = ours(rendered.status, "ValidationException", &rendered.message);
+            let exception = match error {
+                GatewayError::NotListed(_) => "ResourceNotFoundException",
+                _ => "ValidationException",
+            };
+            let response = ours(rendered.status, exception, &rendered.message);
             match error {
                 GatewayError::Body(unread) => unread.close_after(response),
                 _ => response,

@@ -18,4 +18,5 @@ mod native;
 mod recorded_embeddings;
 mod recordings;
 mod rig;
+mod targets;
 mod tools;

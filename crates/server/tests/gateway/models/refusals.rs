@@ -58,7 +58,7 @@ async fn a_stream_takes_the_same_way() {
 
 #[actix_rt::test]
 async fn profiles_are_not_chosen_where_that_is_forbidden() {
-    let rig = Rig::start_in("eu-west-1", "models: { cross_region: never }\n").await;
+    let rig = Rig::start_in("eu-west-1", "cross_region: never\n").await;
     rig.emulator.script().push(only_through_profiles());
     let (status, code, message) = error(&rig.chat(&ask(NOVA)).await);
     assert_eq!((status, code), (400, json!("model_not_supported")));
@@ -177,7 +177,7 @@ async fn models_past_their_end_name_their_successor() {
     assert!(message.contains("2026-08-19") && message.contains("/v1/models"), "{message}");
     rig.stop().await;
 
-    let rig = Rig::start_in("eu-west-1", "models: { eol_aliases: remap }\n").await;
+    let rig = Rig::start_in("eu-west-1", "eol_aliases: remap\n").await;
     assert_eq!(rig.chat(&ask("claude-3-5-sonnet")).await.status, 200);
     assert_eq!(called(&rig), ["eu.anthropic.claude-sonnet-5-5"]);
     rig.stop().await;

@@ -1,0 +1,128 @@
+//! Where a target's calls go and who makes them, as far as the operator says so. Equal places share
+//! an account: one cache of credentials, one clock, one pool of connections a worker.
+
+use super::role::Role;
+use super::setup::{AccountKeys, AccountSecret, Setup};
+
+/// A region, an endpoint and credentials; what is left open is the gateway's own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The region to call and sign for.
+    pub region: Option<String>,
+    /// One endpoint for all services.
+    pub endpoint: Option<String>,
+    /// Whose credentials; `None` for the gateway's own.
+    pub login: Option<Login>,
+    /// A role to take on with them.
+    pub role: Option<Role>,
+}
+
+/// Credentials an operator writes down.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Login {
+    /// A profile of the shared files.
+    Profile(String),
+    /// An access key.
+    Keys {
+        /// Access key id.
+        access_key_id: String,
+        /// Secret access key.
+        secret_access_key: AccountSecret,
+        /// Session token, of temporary credentials.
+        session_token: Option<AccountSecret>,
+    },
+    /// A Bedrock API key.
+    Bearer(AccountSecret),
+}
+
+impl Place {
+    /// The gateway's own place, in another region.
+    pub fn in_region(region: &str) -> Self {
+        Self { region: Some(region.to_owned()), ..Self::default() }
+    }
+
+    /// What is open here as `other` says. Credentials and role are one thing: they are taken over
+    /// together or not at all.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        let own = self.login.is_some() || self.role.is_some();
+        let other = other.clone();
+        Self {
+            region: self.region.or(other.region),
+            endpoint: self.endpoint.or(other.endpoint),
+            login: if own { self.login } else { other.login },
+            role: if own { self.role } else { other.role },
+        }
+    }
+
+    /// The set-up of an account here, where `base` is the gateway's own.
+    pub fn setup(&self, base: &Setup) -> Setup {
+        let mut setup = base.clone();
+        if let Some(region) = &self.region {
+            setup.region = Some(region.clone());
+        }
+        if let Some(endpoint) = &self.endpoint {
+            setup.endpoint = Some(endpoint.clone());
+        }
+        if let Some(login) = &self.login {
+            setup.keys = Some(login.keys());
+            setup.role = None;
+        }
+        if let Some(role) = &self.role {
+            setup.role = Some(role.clone());
+        }
+        setup
+    }
+}
+
+impl Login {
+    fn keys(&self) -> AccountKeys {
+        match self.clone() {
+            Self::Profile(name) => AccountKeys::Profile(name),
+            Self::Bearer(key) => AccountKeys::Bearer(key),
+            Self::Keys { access_key_id, secret_access_key, session_token } => {
+                AccountKeys::Static { access_key_id, secret_access_key, session_token }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(id: &str) -> Login {
+        Login::Keys {
+            access_key_id: id.to_owned(),
+            secret_access_key: AccountSecret::new("s"),
+            session_token: None,
+        }
+    }
+
+    fn role(arn: &str) -> Role {
+        Role {
+            arn: arn.to_owned(),
+            external_id: None,
+            session_name: None,
+            tags: Vec::new(),
+            token_file: None,
+            sts_endpoint: None,
+        }
+    }
+
+    #[test]
+    fn credentials_are_taken_over_whole_or_not_at_all() {
+        let defaults = Place {
+            region: Some("eu-west-1".to_owned()),
+            endpoint: None,
+            login: Some(keys("D")),
+            role: Some(role("d")),
+        };
+        let own = Place { login: Some(keys("O")), ..Place::default() }.or(&defaults);
+        assert_eq!((own.login, own.role), (Some(keys("O")), None));
+        assert_eq!(own.region.as_deref(), Some("eu-west-1"));
+        let none = Place::in_region("us-west-2").or(&defaults);
+        assert_eq!((none.login, none.role), (Some(keys("D")), Some(role("d"))));
+        assert_eq!(none.region.as_deref(), Some("us-west-2"));
+    }
+}

@@ -1,0 +1,78 @@
+//! Roles taken on for a target: by AssumeRole with the credentials found or given, or by a web
+//! identity's token. AWS's own providers do the work; the cache around them keeps what they bring.
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_config::provider_config::ProviderConfig;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider};
+use aws_config::{Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
+
+use super::setup::{Setup, loader};
+
+/// A role to take on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Role {
+    /// `arn:aws:iam::ACCOUNT:role/NAME`.
+    pub arn: String,
+    /// What the role's owner asks of others.
+    pub external_id: Option<String>,
+    /// Names the session in the owner's logs; made up when left out.
+    pub session_name: Option<String>,
+    /// Session tags, key and value.
+    pub tags: Vec<(String, String)>,
+    /// File of a web identity's token, in place of other credentials.
+    pub token_file: Option<PathBuf>,
+    /// Where STS is, if not at its regional host.
+    pub sts_endpoint: Option<String>,
+}
+
+/// The configuration with the role's credentials in place of those it was loaded with. Asks STS
+/// nothing yet.
+pub(super) async fn taken_on(sdk: SdkConfig, setup: &Setup) -> SdkConfig {
+    let Some(role) = &setup.role else { return sdk };
+    let provider = match &role.token_file {
+        Some(file) => by_token(role, file.clone(), &sdk),
+        None => by_keys(role, setup).await,
+    };
+    sdk.into_builder().credentials_provider(provider).build()
+}
+
+async fn by_keys(role: &Role, setup: &Setup) -> SharedCredentialsProvider {
+    // Loaded again: Bedrock's endpoint is not STS's, and STS needs the keys below the role.
+    let endpoint = role.sts_endpoint.clone();
+    let sts = loader(&Setup { endpoint, role: None, ..setup.clone() }).load().await;
+    let mut builder = AssumeRoleProvider::builder(&role.arn).configure(&sts);
+    if let Some(id) = &role.external_id {
+        builder = builder.external_id(id);
+    }
+    builder = builder.session_name(session_name(role));
+    if !role.tags.is_empty() {
+        builder = builder.tags(role.tags.iter().map(|(key, value)| (key, value)));
+    }
+    SharedCredentialsProvider::new(builder.build().await)
+}
+
+/// STS is called without a signature here, at its regional host or where the environment says.
+fn by_token(role: &Role, file: PathBuf, sdk: &SdkConfig) -> SharedCredentialsProvider {
+    let region = sdk.region().map(|region| Region::new(region.to_string()));
+    let config = ProviderConfig::without_region().with_region(region);
+    let provider = WebIdentityTokenCredentialsProvider::builder()
+        .configure(&config)
+        .static_configuration(StaticConfiguration {
+            web_identity_token_file: file,
+            role_arn: role.arn.clone(),
+            session_name: session_name(role),
+        })
+        .build();
+    SharedCredentialsProvider::new(provider)
+}
+
+fn session_name(role: &Role) -> String {
+    role.session_name.clone().unwrap_or_else(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("outcrop-{}", since.as_secs())
+    })
+}

@@ -1,0 +1,72 @@
+//! Knobs of a profile that an operator sets for a target: they are laid over the model's row, as
+//! `like` lays one row over another.
+
+use toml::{Table, Value};
+use translate::Profile;
+
+use super::book::Row;
+
+/// Some knobs of [`Profile`], judged when they were read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Knobs(Table);
+
+impl Knobs {
+    /// Adds a knob.
+    ///
+    /// # Errors
+    /// What is wrong with its name or value.
+    pub(crate) fn set(&mut self, name: &str, value: Value) -> Result<(), String> {
+        let alone = Table::from_iter([(name.to_owned(), value.clone())]);
+        read(alone)?;
+        self.0.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// The profile of a row, or of no row, with these knobs.
+    pub(super) fn over(&self, row: Option<&Row>) -> Profile {
+        if self.0.is_empty() {
+            return row.map(|row| row.profile.clone()).unwrap_or_default();
+        }
+        let mut knobs = row.map(|row| row.knobs.clone()).unwrap_or_default();
+        knobs.extend(self.0.iter().map(|(name, value)| (name.clone(), value.clone())));
+        read(knobs).unwrap_or_else(|error| {
+            // Each knob was judged by itself, and none depends on another.
+            log::error!("a profile cannot be put together: {error}");
+            Profile::default()
+        })
+    }
+}
+
+fn read(knobs: Table) -> Result<Profile, String> {
+    Value::Table(knobs).try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use translate::profile::{StructuredOutput, ToolChoices};
+
+    use super::super::book::Book;
+    use super::*;
+
+    #[test]
+    fn knobs_lie_over_a_row_one_by_one() {
+        let row = Book::open().find("meta.llama3-3-70b-instruct-v1:0").unwrap();
+        assert_eq!(row.profile.tool_choice, ToolChoices::Auto);
+        let mut knobs = Knobs::default();
+        assert_eq!(knobs.over(Some(row)), row.profile);
+        knobs.set("structured_output", Value::String("native".to_owned())).unwrap();
+        let profile = knobs.over(Some(row));
+        assert_eq!(profile.structured_output, StructuredOutput::Native);
+        assert_eq!(profile.tool_choice, ToolChoices::Auto, "the row's own stay");
+        assert_eq!(knobs.over(None).structured_output, StructuredOutput::Native);
+    }
+
+    #[test]
+    fn wrong_knobs_are_refused_with_what_is_known() {
+        let mut knobs = Knobs::default();
+        let error = knobs.set("sytem", Value::Boolean(true)).unwrap_err();
+        assert!(error.contains("sytem") && error.contains("tool_choice"), "{error}");
+        let error = knobs.set("tool_choice", Value::String("all".to_owned())).unwrap_err();
+        assert!(error.contains("all") && error.contains("named"), "{error}");
+    }
+}

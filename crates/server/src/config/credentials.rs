@@ -1,0 +1,112 @@
+//! Where a target is and whose credentials call it. Credentials are told in one way at a time; a role
+//! may be taken on with any of them but a bearer key.
+
+use super::fields::Fields;
+use super::ledger::Show as _;
+use super::tree::Value;
+use super::values;
+use crate::bedrock::{Login, Place, Role};
+
+/// Reads the keys of a place out of a section that may hold others.
+pub(super) fn place(section: &mut Fields<'_>) -> Place {
+    let region = section.optional("region", values::region);
+    let endpoint = section.optional("endpoint_url", values::endpoint);
+    let line = first_line(section);
+    let role = role(section);
+    let login = login(section, line);
+    if role.is_some() && matches!(login, Some(Login::Bearer(_))) {
+        let message = format!("{} with {}", section.path("role_arn"), section.path("bearer_key"));
+        section.reading.complain(line, message, "a bearer key is used as it is: leave one out");
+    }
+    Place { region, endpoint, login, role }
+}
+
+const WAYS: [&str; 10] = [
+    "profile",
+    "access_key_id",
+    "access_key_id_file",
+    "secret_access_key",
+    "secret_access_key_file",
+    "session_token",
+    "session_token_file",
+    "bearer_key",
+    "bearer_key_file",
+    "role_arn",
+];
+
+fn first_line(section: &Fields<'_>) -> u64 {
+    WAYS.iter().filter_map(|name| section.line(name)).min().unwrap_or_default()
+}
+
+fn login(section: &mut Fields<'_>, line: u64) -> Option<Login> {
+    let profile = section.optional("profile", values::text);
+    let id = section.optional("access_key_id", values::text);
+    let secret = section.secret("secret_access_key", "secret_access_key_file");
+    let session_token = section.secret("session_token", "session_token_file");
+    let bearer = section.secret("bearer_key", "bearer_key_file");
+    let keyed = id.is_some() || secret.is_some() || session_token.is_some();
+    if usize::from(profile.is_some()) + usize::from(keyed) + usize::from(bearer.is_some()) > 1 {
+        let path = section.path("");
+        let message =
+            format!("{} tells credentials in more than one way", path.trim_end_matches('.'));
+        section.reading.complain(line, message, "keep one of profile, access key and bearer_key");
+        return None;
+    }
+    match (profile, id, secret, bearer) {
+        (Some(name), ..) => Some(Login::Profile(name)),
+        (None, _, _, Some(key)) => Some(Login::Bearer(key)),
+        (None, Some(access_key_id), Some(secret_access_key), None) => {
+            Some(Login::Keys { access_key_id, secret_access_key, session_token })
+        }
+        (None, None, None, None) if session_token.is_none() => None,
+        (None, ..) => {
+            let message = format!("{} without its other half", section.path("access_key_id"));
+            let remedy = "an access key is access_key_id and secret_access_key";
+            section.reading.complain(line, message, remedy);
+            None
+        }
+    }
+}
+
+fn role(section: &mut Fields<'_>) -> Option<Role> {
+    let line = ["external_id", "session_name", "session_tags"]
+        .iter()
+        .filter_map(|name| section.line(name))
+        .min();
+    let arn = section.optional("role_arn", |value| {
+        let arn = values::text(value).ok().filter(|arn| is_role(arn));
+        arn.ok_or("a role such as arn:aws:iam::123456789012:role/name")
+    });
+    let external_id = section.optional("external_id", values::text);
+    let session_name = section.optional("session_name", values::text);
+    let tags = tags(section);
+    let Some(arn) = arn else {
+        if let Some(line) = line.filter(|_| section.line("role_arn").is_none()) {
+            let message = format!("{} is missing", section.path("role_arn"));
+            let remedy = "external_id, session_name and session_tags belong to a role";
+            section.reading.complain(line, message, remedy);
+        }
+        return None;
+    };
+    Some(Role { arn, external_id, session_name, tags, token_file: None, sts_endpoint: None })
+}
+
+/// `arn:{partition}:iam::{account}:role/{name}`.
+pub(super) fn is_role(arn: &str) -> bool {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    matches!(parts.as_slice(), ["arn", _, "iam", "", _, resource] if resource.starts_with("role/"))
+}
+
+fn tags(section: &mut Fields<'_>) -> Vec<(String, String)> {
+    let prefix = section.path("session_tags");
+    let mut tags = Vec::new();
+    for (key, node) in section.map("session_tags").unwrap_or_default() {
+        let path = format!("{prefix}.{}", key.name);
+        let read = |value: &Value| values::text(value);
+        if let Some((value, origin)) = section.read_node(&path, node, read) {
+            section.reading.ledger.tell(&path, value.show(), origin);
+            tags.push((key.name, value));
+        }
+    }
+    tags
+}

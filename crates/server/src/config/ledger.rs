@@ -1,0 +1,199 @@
+//! What was told, key by key, and by whom: for `outcrop check`. Secrets are written down as such.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::bedrock::AccountSecret;
+use crate::catalogue::{CrossRegion, EolAliases};
+use crate::routing::{GuardrailMode, Unlisted, Weight};
+
+/// Every key that counts, in the order of the documentation.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ledger(Vec<Told>);
+
+/// One key.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    pub(crate) key: String,
+    /// As YAML would say it; secrets are masked.
+    pub(crate) value: String,
+    pub(crate) origin: Origin,
+}
+
+/// Who told it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Flag(&'static str),
+    Environment(String),
+    /// File and line, from 1.
+    File(PathBuf, u64),
+    Default,
+}
+
+impl Origin {
+    pub(super) fn line(file: &Path, line: u64) -> Self {
+        Self::File(file.to_owned(), line)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "flag {name}"),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::File(file, line) => write!(f, "{}:{line}", file.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+impl Ledger {
+    /// Notes a key; what was noted before under it no longer counts.
+    pub(super) fn tell(&mut self, key: &str, value: String, origin: Origin) {
+        match self.0.iter_mut().find(|told| told.key == key) {
+            Some(told) => (told.value, told.origin) = (value, origin),
+            None => self.0.push(Told { key: key.to_owned(), value, origin }),
+        }
+    }
+
+    /// Every key.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Told> {
+        self.0.iter()
+    }
+}
+
+/// A value as it is shown to people.
+pub(super) trait Show {
+    /// As YAML would say it, in one line.
+    fn show(&self) -> String;
+}
+
+impl<T: Show> Show for Option<T> {
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(|| "null".to_owned(), Show::show)
+    }
+}
+
+impl Show for AccountSecret {
+    fn show(&self) -> String {
+        "[secret]".to_owned()
+    }
+}
+
+impl Show for String {
+    /// Quoted where YAML would read it as something else.
+    fn show(&self) -> String {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._/:@+".contains(c);
+        let is_plain = self.chars().all(plain)
+            && self.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+            && !self.ends_with(':')
+            && !matches!(self.as_str(), "true" | "false" | "null" | "yes" | "no" | "on" | "off");
+        if is_plain { self.clone() } else { serde_json::Value::from(self.as_str()).to_string() }
+    }
+}
+
+impl Show for SocketAddr {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Show for PathBuf {
+    fn show(&self) -> String {
+        self.display().to_string().show()
+    }
+}
+
+impl Show for bool {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Show for usize {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Show for Duration {
+    fn show(&self) -> String {
+        self.as_secs_f64().to_string()
+    }
+}
+
+impl Show for Weight {
+    fn show(&self) -> String {
+        (f64::from(self.0) / 1000.0).to_string()
+    }
+}
+
+impl Show for CrossRegion {
+    fn show(&self) -> String {
+        match self {
+            Self::Always => "always",
+            Self::Auto => "auto",
+            Self::Never => "never",
+        }
+        .to_owned()
+    }
+}
+
+impl Show for EolAliases {
+    fn show(&self) -> String {
+        match self {
+            Self::Send => "send",
+            Self::Remap => "remap",
+        }
+        .to_owned()
+    }
+}
+
+impl Show for Unlisted {
+    fn show(&self) -> String {
+        match self {
+            Self::Served => "false",
+            Self::Refused => "true",
+        }
+        .to_owned()
+    }
+}
+
+impl Show for GuardrailMode {
+    fn show(&self) -> String {
+        match self {
+            Self::Default => "default",
+            Self::Mandatory => "mandatory",
+        }
+        .to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_on_a_key_counts() {
+        let mut ledger = Ledger::default();
+        ledger.tell("a", "1".to_owned(), Origin::Default);
+        ledger.tell("b", "2".to_owned(), Origin::line(Path::new("f"), 3));
+        ledger.tell("a", "4".to_owned(), Origin::Flag("--a"));
+        let told: Vec<String> =
+            ledger.iter().map(|t| format!("{}={} {}", t.key, t.value, t.origin)).collect();
+        assert_eq!(told, ["a=4 flag --a", "b=2 f:3"]);
+    }
+
+    #[test]
+    fn text_is_quoted_where_it_must_be() {
+        for (text, shown) in
+            [("us-east-1", "us-east-1"), ("0123", "\"0123\""), ("no", "\"no\""), ("a b", "\"a b\"")]
+        {
+            assert_eq!(text.to_owned().show(), shown);
+        }
+        assert_eq!(Duration::from_millis(500).show(), "0.5");
+        assert_eq!(Weight(1500).show(), "1.5");
+    }
+}

@@ -1,0 +1,58 @@
+//! The file in our own shape.
+
+use super::fields::Fields;
+use super::{Config, MIB, models, values};
+use crate::tls::TlsFiles;
+
+/// Reads every key there is.
+pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
+    root.set("listen", &mut config.listen, values::address);
+    root.set("allow_anonymous", &mut config.allow_anonymous, values::boolean);
+    root.set("workers", &mut config.workers, |node| values::count(node).map(Some));
+    tls(&mut root, config);
+    root.set("region", &mut config.region, |node| values::region(node).map(Some));
+    root.set("profile", &mut config.profile, |node| values::text(node).map(Some));
+    root.section("timeouts", |section| {
+        section.set("connect", &mut config.timeouts.connect, values::seconds);
+        section.set("first_byte_stream", &mut config.timeouts.first_byte_stream, values::seconds);
+        section.set("first_byte", &mut config.timeouts.first_byte_unary, values::seconds);
+        section.set("idle", &mut config.timeouts.idle, values::seconds);
+        section.set("total", &mut config.timeouts.total, values::seconds);
+        section.set("keep_alive", &mut config.keep_alive, values::seconds);
+        section.set("write_stall", &mut config.write_stall, values::seconds);
+    });
+    root.section("body", |section| {
+        let mut mib = config.body.size / MIB;
+        section.set("max_mib", &mut mib, values::count);
+        config.body.size = mib.saturating_mul(MIB);
+        section.set("idle", &mut config.body.idle, values::seconds);
+        section.set("total", &mut config.body.total, values::seconds);
+    });
+    root.section("embeddings", |section| {
+        section.set("concurrency", &mut config.embeddings.concurrency, values::count);
+    });
+    models::read(&mut root, &mut config.models);
+    root.section("shutdown", |section| {
+        section.set("delay", &mut config.drain_delay, values::seconds);
+        section.set("timeout", &mut config.drain_timeout, values::seconds);
+    });
+    root.finish();
+}
+
+fn tls(root: &mut Fields<'_>, config: &mut Config) {
+    let line = root.line("tls");
+    let (mut certificate, mut key) = (None, None);
+    root.section("tls", |section| {
+        section.set("certificate", &mut certificate, |node| values::path(node).map(Some));
+        section.set("key", &mut key, |node| values::path(node).map(Some));
+    });
+    config.tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            let message = "tls needs both a certificate and a key".to_owned();
+            root.reading.complain(line.unwrap_or(1), message, "name two PEM files");
+            None
+        }
+    };
+}

@@ -1,0 +1,123 @@
+//! Readers of single values: what a value means, or what was expected in its place.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::tree::Value;
+use crate::bedrock::{AccountSecret, Endpoint};
+use crate::catalogue::is_region;
+use crate::routing::Weight;
+
+/// What a reader expected, for a complaint.
+pub(super) type Expected = &'static str;
+
+/// HOST:PORT.
+pub(super) fn address(value: &Value) -> Result<SocketAddr, Expected> {
+    match value {
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
+    }
+    .ok_or("an address such as 127.0.0.1:4000")
+}
+
+/// Text, not empty.
+pub(super) fn text(value: &Value) -> Result<String, Expected> {
+    match value {
+        Value::Text(text) if !text.is_empty() => Ok(text.clone()),
+        _ => Err("text, in quotes if YAML would read it as something else"),
+    }
+}
+
+/// Text that is never shown.
+pub(super) fn secret(value: &Value) -> Result<AccountSecret, Expected> {
+    text(value).map(AccountSecret::new)
+}
+
+/// A path of a file.
+pub(super) fn path(value: &Value) -> Result<PathBuf, Expected> {
+    text(value).map(PathBuf::from)
+}
+
+/// true or false.
+pub(super) fn boolean(value: &Value) -> Result<bool, Expected> {
+    match value {
+        Value::Bool(value) => Ok(*value),
+        _ => Err("true or false"),
+    }
+}
+
+/// A whole number from 1.
+pub(super) fn count(value: &Value) -> Result<usize, Expected> {
+    match value {
+        Value::Integer(number) if *number > 0 => usize::try_from(*number).ok(),
+        _ => None,
+    }
+    .ok_or("a whole number from 1")
+}
+
+/// Seconds, whole or not; zero is allowed.
+pub(super) fn seconds(value: &Value) -> Result<Duration, Expected> {
+    const EXPECTED: Expected = "seconds, such as 30 or 0.5";
+    match value {
+        Value::Integer(whole) => {
+            u64::try_from(*whole).map(Duration::from_secs).map_err(|_| EXPECTED)
+        }
+        Value::Float(seconds) => Duration::try_from_secs_f64(*seconds).map_err(|_| EXPECTED),
+        _ => Err(EXPECTED),
+    }
+}
+
+/// A share of the calls.
+pub(super) fn weight(value: &Value) -> Result<Weight, Expected> {
+    match value {
+        // Beyond the range anyway where this is not exact.
+        #[allow(clippy::cast_precision_loss)]
+        Value::Integer(number) => Weight::of(*number as f64),
+        Value::Float(number) => Weight::of(*number),
+        _ => None,
+    }
+    .ok_or("a number from 0 to 1000000, such as 2 or 0.5")
+}
+
+/// A region's name.
+pub(super) fn region(value: &Value) -> Result<String, Expected> {
+    let name = text(value).ok().filter(|name| is_region(name));
+    name.ok_or("a region such as us-east-1")
+}
+
+/// An endpoint of Bedrock or STS.
+pub(super) fn endpoint(value: &Value) -> Result<String, Expected> {
+    let url = text(value).ok().filter(|url| Endpoint::parse(url).is_ok());
+    url.ok_or(
+        "a URL such as https://bedrock-runtime.us-east-1.amazonaws.com, without user and query",
+    )
+}
+
+/// A guardrail's id or ARN; it travels in a header too.
+pub(super) fn guardrail_id(value: &Value) -> Result<String, Expected> {
+    let id = text(value).ok().filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic()));
+    id.ok_or("a guardrail's id or ARN")
+}
+
+/// A guardrail's version.
+pub(super) fn guardrail_version(value: &Value) -> Result<String, Expected> {
+    match value {
+        Value::Integer(number) if *number > 0 => Some(number.to_string()),
+        Value::Text(text) if text == "DRAFT" => Some(text.clone()),
+        Value::Text(text) => text.parse::<u32>().ok().map(|number| number.to_string()),
+        _ => None,
+    }
+    .ok_or("a version's number, or DRAFT")
+}
+
+/// Text as YAML would have read it without quotes: for values that come from the environment.
+pub(super) fn reread(text: &str) -> Option<Value> {
+    match text {
+        "true" => return Some(Value::Bool(true)),
+        "false" => return Some(Value::Bool(false)),
+        _ => {}
+    }
+    let whole = text.parse().map(Value::Integer);
+    whole.or_else(|_| text.parse().map(Value::Float)).ok()
+}

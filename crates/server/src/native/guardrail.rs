@@ -1,0 +1,189 @@
+//! The guardrail an operator has put on a name, on calls whose bodies nobody else touches: Converse
+//! says it in the body, InvokeModel in headers. A caller's own takes its place only where the
+//! operator's is a default.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+use serde::{Deserialize, Deserializer};
+
+use crate::routing::{GUARDRAIL_ID, GUARDRAIL_VERSION, Guardrail, GuardrailMode};
+
+/// Why a call cannot carry the guardrail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum GuardrailError {
+    /// The caller asks for another one, or for this one to be applied too late.
+    #[error("this model is called with the gateway's own guardrail and no other")]
+    Other,
+    /// The body, or the guardrail's name, is not what it should be.
+    #[error("the body cannot be read as a JSON object, which the model's guardrail needs")]
+    Unreadable,
+}
+
+/// What of a Converse body says how it is guarded.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Guarded<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    guardrail_config: Option<Config<'a>>,
+}
+
+/// Null is not the same as absent: a second member would stand beside it.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Config<'de>>, D::Error> {
+    Config::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Config<'a> {
+    #[serde(borrow, default)]
+    guardrail_identifier: Option<schema::Str<'a>>,
+    #[serde(borrow, default)]
+    guardrail_version: Option<schema::Str<'a>>,
+    #[serde(borrow, default)]
+    stream_processing_mode: Option<schema::Str<'a>>,
+}
+
+/// Puts the guardrail on a call, where its operation can carry one.
+pub(crate) fn apply(
+    guardrail: &Guardrail,
+    operation: &str,
+    headers: &mut HeaderMap,
+    body: &mut Bytes,
+) -> Result<(), GuardrailError> {
+    match operation {
+        "Converse" | "ConverseStream" => in_body(guardrail, body),
+        "InvokeModel" | "InvokeModelWithResponseStream" => in_headers(guardrail, headers),
+        // Counting tokens generates nothing.
+        _ => Ok(()),
+    }
+}
+
+fn in_headers(guardrail: &Guardrail, headers: &mut HeaderMap) -> Result<(), GuardrailError> {
+    let asked = headers.contains_key(GUARDRAIL_ID) || headers.contains_key(GUARDRAIL_VERSION);
+    let same = guardrail.headers().into_iter().all(|(name, own)| {
+        let mut values = headers.get_all(&name).iter();
+        values.next().is_some_and(|value| value.as_bytes() == own.as_bytes())
+            && values.next().is_none()
+    });
+    match guardrail.mode {
+        GuardrailMode::Default if asked => Ok(()),
+        GuardrailMode::Mandatory if asked && !same => Err(GuardrailError::Other),
+        GuardrailMode::Default | GuardrailMode::Mandatory => {
+            for (name, own) in guardrail.headers() {
+                let own = HeaderValue::from_str(own).map_err(|_| GuardrailError::Unreadable)?;
+                headers.insert(name, own);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn in_body(guardrail: &Guardrail, body: &mut Bytes) -> Result<(), GuardrailError> {
+    let read: Guarded<'_> = serde_json::from_slice(body).map_err(|_| GuardrailError::Unreadable)?;
+    match (read.guardrail_config, guardrail.mode) {
+        (None, _) => {
+            *body = with_config(guardrail, body)?;
+            Ok(())
+        }
+        (Some(_), GuardrailMode::Default) => Ok(()),
+        (Some(asked), GuardrailMode::Mandatory) => {
+            let same = asked.guardrail_identifier.as_deref() == Some(guardrail.id.as_str())
+                && asked.guardrail_version.as_deref() == Some(guardrail.version.as_str());
+            // Applied in the background it would judge what the client has already read.
+            let late = asked.stream_processing_mode.is_some_and(|mode| mode != "sync");
+            if same && !late { Ok(()) } else { Err(GuardrailError::Other) }
+        }
+    }
+}
+
+/// The body with one more member, at its beginning; every other byte stays.
+fn with_config(guardrail: &Guardrail, body: &[u8]) -> Result<Bytes, GuardrailError> {
+    let brace = body.iter().position(|byte| *byte == b'{').ok_or(GuardrailError::Unreadable)?;
+    let rest = body.get(brace + 1..).unwrap_or_default();
+    let config = serde_json::json!({
+        "guardrailIdentifier": guardrail.id,
+        "guardrailVersion": guardrail.version,
+    });
+    let is_empty = rest.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'}');
+    let comma = if is_empty { "" } else { "," };
+    let head = format!("{{\"guardrailConfig\":{config}{comma}");
+    let mut whole = Vec::with_capacity(head.len() + rest.len());
+    whole.extend_from_slice(head.as_bytes());
+    whole.extend_from_slice(rest);
+    Ok(whole.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guardrail(mode: GuardrailMode) -> Guardrail {
+        Guardrail { id: "gr\"1".to_owned(), version: "2".to_owned(), mode }
+    }
+
+    fn body(mode: GuardrailMode, text: &str) -> Result<String, GuardrailError> {
+        let mut body = Bytes::copy_from_slice(text.as_bytes());
+        apply(&guardrail(mode), "Converse", &mut HeaderMap::new(), &mut body)?;
+        Ok(String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[test]
+    fn a_converse_body_gets_one_more_member_and_keeps_every_byte() {
+        use GuardrailMode::{Default, Mandatory};
+        let config = r#""guardrailConfig":{"guardrailIdentifier":"gr\"1","guardrailVersion":"2"}"#;
+        for mode in [Default, Mandatory] {
+            assert_eq!(body(mode, " { }\n").unwrap(), format!("{{{config} }}\n"));
+            assert_eq!(body(mode, "{ \"a\" : 1 }").unwrap(), format!("{{{config}, \"a\" : 1 }}"));
+            for text in ["", "[]", "{", "nothing", r#"{"guardrailConfig":null}"#] {
+                assert_eq!(body(mode, text), Err(GuardrailError::Unreadable), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_callers_own_counts_only_against_a_default() {
+        let other = r#"{"guardrailConfig":{"guardrailIdentifier":"x","guardrailVersion":"2"}}"#;
+        assert_eq!(body(GuardrailMode::Default, other).unwrap(), other);
+        for refused in [
+            other,
+            r#"{"guardrailConfig":{}}"#,
+            r#"{"guardrail\u0043onfig":{"guardrailIdentifier":"x"}}"#,
+            r#"{"guardrailConfig":{"guardrailIdentifier":"gr\"1","guardrailVersion":"2","streamProcessingMode":"async"}}"#,
+        ] {
+            assert_eq!(body(GuardrailMode::Mandatory, refused), Err(GuardrailError::Other));
+        }
+        let same = r#"{"guardrailConfig":{"guardrailIdentifier":"gr\"1","guardrailVersion":"2","trace":"enabled"}}"#;
+        assert_eq!(body(GuardrailMode::Mandatory, same).unwrap(), same);
+        let twice = r#"{"guardrailConfig":null,"guardrailConfig":{"guardrailIdentifier":"x"}}"#;
+        assert_eq!(body(GuardrailMode::Mandatory, twice), Err(GuardrailError::Unreadable));
+    }
+
+    #[test]
+    fn invoke_says_it_in_headers() {
+        let own = |mode| Guardrail { id: "gr1".to_owned(), ..guardrail(mode) };
+        let run = |mode, asked: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in asked {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            apply(&own(mode), "InvokeModel", &mut headers, &mut Bytes::new())?;
+            let text = |name| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            Ok((text(GUARDRAIL_ID).unwrap_or_default(), text(GUARDRAIL_VERSION)))
+        };
+        let ours = Ok(("gr1".to_owned(), Some("2".to_owned())));
+        let id = GUARDRAIL_ID.as_str().to_owned().leak();
+        let version = GUARDRAIL_VERSION.as_str().to_owned().leak();
+        assert_eq!(run(GuardrailMode::Default, &[]), ours);
+        assert_eq!(run(GuardrailMode::Mandatory, &[]), ours);
+        assert_eq!(run(GuardrailMode::Default, &[(id, "x")]), Ok(("x".to_owned(), None)));
+        assert_eq!(run(GuardrailMode::Mandatory, &[(id, "gr1"), (version, "2")]), ours);
+        for asked in [
+            &[(&*id, "x"), (&*version, "2")][..],
+            &[(&*id, "gr1")],
+            &[(&*version, "2")],
+            &[(&*id, "gr1"), (&*id, "x"), (&*version, "2")],
+        ] {
+            assert_eq!(run(GuardrailMode::Mandatory, asked), Err(GuardrailError::Other));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Accounts by place: one for each distinct set of region, endpoint and credentials, with what names
+//! mean there. A reload keeps every site nothing has changed about, with its credentials and its
+//! connections.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::bedrock::{Account, Place, Setup, SetupError, Timeouts};
+use crate::catalogue::{Catalogue, Naming};
+
+/// More regions than this, asked for by callers, are not opened: AWS has fewer.
+const REGIONS: usize = 64;
+
+/// An account in a region, and what names mean to it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    pub(crate) account: Account,
+    pub(crate) catalogue: Catalogue,
+}
+
+/// What a site depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    place: Place,
+    /// The gateway's own, where the place leaves it open.
+    region: Option<String>,
+    profile: Option<String>,
+    timeouts: Timeouts,
+    naming: Naming,
+}
+
+/// All sites of one configuration.
+#[derive(Debug)]
+pub(crate) struct Sites {
+    base: Setup,
+    naming: Naming,
+    open: Mutex<HashMap<Key, Site>>,
+}
+
+impl Sites {
+    /// None yet; what `before` has open will be taken over where it is the same.
+    pub(crate) fn new(base: Setup, naming: Naming) -> Self {
+        Self { base, naming, open: Mutex::default() }
+    }
+
+    /// The site of a place, as it was before or opened now. Touches no network where the region is
+    /// known.
+    ///
+    /// # Errors
+    /// What is wrong with the place.
+    pub(crate) async fn open(
+        &self,
+        place: &Place,
+        before: Option<&Self>,
+    ) -> Result<Site, SetupError> {
+        let key = self.key(place);
+        if let Some(site) = self.find(&key).or_else(|| before?.find(&key)) {
+            return Ok(self.keep(key, site));
+        }
+        let account = Account::load(place.setup(&self.base)).await?;
+        let catalogue = Catalogue::new(self.naming, account.region());
+        Ok(self.keep(key, Site { account, catalogue }))
+    }
+
+    /// The gateway's own account in a region some caller asks for. `None`: too many were asked for.
+    pub(crate) async fn in_region(&self, region: &str) -> Option<Result<Site, SetupError>> {
+        let place = Place::in_region(region);
+        let count = self.open.lock().unwrap_or_else(PoisonError::into_inner).len();
+        if count >= REGIONS && self.find(&self.key(&place)).is_none() {
+            return None;
+        }
+        Some(self.open(&place, None).await)
+    }
+
+    /// Every account opened so far.
+    pub(crate) fn accounts(&self) -> Vec<Account> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.values().map(|site| site.account.clone()).collect()
+    }
+
+    /// Whether an account is one of these sites'.
+    pub(crate) fn holds(&self, account: &Account) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.values().any(|site| site.account.is(account))
+    }
+
+    fn key(&self, place: &Place) -> Key {
+        Key {
+            place: place.clone(),
+            region: self.base.region.clone(),
+            profile: self.base.profile.clone(),
+            timeouts: self.base.timeouts,
+            naming: self.naming,
+        }
+    }
+
+    fn find(&self, key: &Key) -> Option<Site> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// Whoever opened it first wins: there is one account a place.
+    fn keep(&self, key: Key, site: Site) -> Site {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.entry(key).or_insert(site).clone()
+    }
+}
