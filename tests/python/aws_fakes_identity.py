@@ -28,6 +28,7 @@ class Trust:
     web_token: str | None = None
     external_id: str | None = None
     session_name: str | None = None
+    tags: dict[str, str] | None = None
 
 
 class Sts(Fake):
@@ -69,6 +70,9 @@ class Sts(Fake):
         session = form.get("RoleSessionName", "")
         if not session or trust.session_name not in (None, session):
             problems.append(f"RoleSessionName is {session!r}")
+        tags = {form[f"Tags.member.{n}.Key"]: form[f"Tags.member.{n}.Value"] for n in range(1, 51) if f"Tags.member.{n}.Key" in form}
+        if tags != (trust.tags or {}):
+            problems.append(f"Tags are {tags!r}")
         if trust.signed_by is None:
             return problems + (["signed without need"] if "authorization" in call.headers else [])
         return problems + signature_problems(call, trust.signed_by, self.region, self.server.server_port)

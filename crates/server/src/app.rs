@@ -1,5 +1,6 @@
 //! What the workers share, what each has for itself, and the one list of routes.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,11 +11,11 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
 use arc_swap::ArcSwap;
 
-use crate::bedrock::{Account, Transport, Transports};
+use crate::bedrock::{Account, Setup, Transport, Transports};
 use crate::config::Config;
 use crate::exchange::RequestId;
 use crate::routes::{chat, embeddings, fallback, health, models, native};
-use crate::routing::Names;
+use crate::routing::{Names, OpenError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -30,6 +31,42 @@ pub(crate) struct Shared {
 pub(crate) struct Snapshot {
     pub(crate) config: Config,
     pub(crate) names: Names,
+    /// How many came before it.
+    generation: u64,
+}
+
+/// More notes than this are for `outcrop check` to tell.
+const NOTES: usize = 4;
+
+impl Snapshot {
+    /// Opens the accounts that a configuration needs; `setup` says what it leaves open. What `before`
+    /// has is kept where nothing about it has changed.
+    pub(crate) async fn open(
+        config: Config,
+        setup: &Setup,
+        before: Option<&Self>,
+    ) -> Result<Self, OpenError> {
+        let setup = Setup {
+            region: setup.region.clone().or_else(|| config.region.clone()),
+            profile: setup.profile.clone().or_else(|| config.profile.clone()),
+            timeouts: config.timeouts,
+            ..setup.clone()
+        };
+        let names = Names::open(&config.models, setup, before.map(|before| &before.names)).await?;
+        let generation = before.map_or(0, |before| before.generation + 1);
+        Ok(Self { config, names, generation })
+    }
+
+    /// Says in the log what an operator should know about the configuration.
+    pub(crate) fn warn(&self) {
+        for note in self.config.notes.iter().take(NOTES) {
+            log::warn!("{note}");
+        }
+        let more = self.config.notes.len().saturating_sub(NOTES);
+        if more > 0 {
+            log::warn!("{more} more notes on the configuration: outcrop check tells them");
+        }
+    }
 }
 
 impl Shared {
@@ -40,6 +77,11 @@ impl Shared {
     /// What is in force now.
     pub(crate) fn now(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// Puts another configuration in force. Requests that have begun keep theirs.
+    pub(crate) fn replace(&self, next: Snapshot) {
+        self.current.store(Arc::new(next));
     }
 
     /// From now on the gateway is not ready: it is about to stop.
@@ -57,16 +99,22 @@ impl Shared {
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     transports: Transports,
+    /// The snapshot the transports were last tidied for.
+    tidied: Cell<u64>,
 }
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, transports: Transports::default() }
+        Self { shared, transports: Transports::default(), tidied: Cell::new(0) }
     }
 
     /// What is in force now.
     pub(crate) fn now(&self) -> Arc<Snapshot> {
-        self.shared.now()
+        let now = self.shared.now();
+        if self.tidied.replace(now.generation) != now.generation {
+            self.transports.keep(|account| now.names.holds(account));
+        }
+        now
     }
 
     /// The way to an account.

@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config};
 use crate::{log, serve};
 
+mod check;
 #[cfg(feature = "demo")]
 mod demo;
 
@@ -36,6 +37,7 @@ const EXAMPLES: &str = "Examples:
   outcrop --demo                          try it: no AWS account needed
   AWS_REGION=us-east-1 outcrop            serve every model the role may call
   outcrop --config outcrop.yaml --listen 127.0.0.1:8080
+  outcrop check outcrop.yaml              what it means, and who told what
   outcrop emulate --listen 127.0.0.1:4566 an offline Bedrock for your own tests";
 
 #[derive(Debug, Subcommand)]
@@ -43,6 +45,11 @@ enum Command {
     /// Runs the offline Bedrock alone, for other programs' tests.
     #[cfg(feature = "demo")]
     Emulate(demo::EmulateArgs),
+    /// Shows a configuration as it would count, who told each value, and what would be ignored; exits 0,
+    /// or 2 if it cannot be used.
+    Check(check::CheckArgs),
+    /// Writes the JSON Schema of the configuration file.
+    Schema,
     /// Asks a running gateway whether it is ready; exits 0 if so, 1 if not.
     Healthcheck(HealthcheckArgs),
 }
@@ -82,6 +89,8 @@ struct HealthcheckArgs {
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         None => run_gateway(&cli.serve),
+        Some(Command::Check(args)) => check::check(&args),
+        Some(Command::Schema) => check::schema(),
         Some(Command::Healthcheck(args)) => healthcheck(args.listen),
         #[cfg(feature = "demo")]
         Some(Command::Emulate(args)) => demo::emulate(&args),
@@ -90,7 +99,8 @@ pub fn run(cli: Cli) -> ExitCode {
 
 fn run_gateway(args: &ServeArgs) -> ExitCode {
     log::init();
-    let config = match Config::load(&config::Sources::of_process(args)) {
+    let sources = config::Sources::of_process(args);
+    let config = match Config::load(&sources) {
         Ok(config) => config,
         Err(problems) => {
             complain(&problems.to_string());
@@ -100,9 +110,9 @@ fn run_gateway(args: &ServeArgs) -> ExitCode {
     actix_rt::System::new().block_on(async {
         #[cfg(feature = "demo")]
         if args.demo {
-            return demo::demonstrate(config).await;
+            return demo::demonstrate(config, sources).await;
         }
-        finish(serve::until_stopped(config, None).await)
+        finish(serve::until_stopped(config, sources, None).await)
     })
 }
 

@@ -2,6 +2,7 @@
 //! Everything is read and judged before a port is bound, and all problems are told at once.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,23 +89,39 @@ pub struct Sources {
     pub demo: bool,
 }
 
+/// By hand: the environment is full of secrets.
+impl fmt::Debug for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
 impl Sources {
     pub(crate) fn of_process(args: &ServeArgs) -> Self {
         Self {
             listen: args.listen,
             file: args.config.clone(),
             allow_anonymous: args.allow_anonymous,
-            environment: std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-            directory: PathBuf::from("."),
             #[cfg(feature = "demo")]
             demo: args.demo,
-            #[cfg(not(feature = "demo"))]
-            demo: false,
+            ..Self::of_surroundings()
         }
+    }
+
+    /// A file as it would be read here without any flags.
+    pub(crate) fn of_file(file: PathBuf) -> Self {
+        let surroundings = Self::of_surroundings();
+        let variable = |name: &str| surroundings.environment.get(name).map(String::as_str);
+        let allowed = variable("OUTCROP_ALLOW_ANONYMOUS").is_some_and(is_true);
+        let listen = variable("OUTCROP_LISTEN").and_then(|listen| listen.parse().ok());
+        Self { file: Some(file), listen, allow_anonymous: allowed, ..surroundings }
+    }
+
+    fn of_surroundings() -> Self {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self { environment: variables.collect(), directory: PathBuf::from("."), ..Self::default() }
     }
 
     /// Which of these variables is set first.
@@ -164,6 +181,18 @@ impl Config {
             config.models.stay_home();
         }
         problems.or(Loaded { config, ledger })
+    }
+
+    /// Takes over from `before` what only a restart can change, and names what differed.
+    pub(crate) fn keep_fixed(&mut self, before: &Self) -> Vec<&'static str> {
+        let mut differed = Vec::new();
+        keep(&mut self.listen, &before.listen, "listen", &mut differed);
+        keep(&mut self.workers, &before.workers, "workers", &mut differed);
+        keep(&mut self.tls, &before.tls, "tls", &mut differed);
+        keep(&mut self.allow_anonymous, &before.allow_anonymous, "allow_anonymous", &mut differed);
+        keep(&mut self.drain_delay, &before.drain_delay, "shutdown.delay", &mut differed);
+        keep(&mut self.drain_timeout, &before.drain_timeout, "shutdown.timeout", &mut differed);
+        differed
     }
 
     fn defaults() -> Self {
@@ -250,6 +279,23 @@ impl Config {
             }
         }
     }
+}
+
+fn keep<T: Clone + PartialEq>(
+    place: &mut T,
+    before: &T,
+    name: &'static str,
+    differed: &mut Vec<&'static str>,
+) {
+    if place != before {
+        place.clone_from(before);
+        differed.push(name);
+    }
+}
+
+/// As the command line reads such variables.
+fn is_true(text: &str) -> bool {
+    matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "t" | "yes" | "y" | "on")
 }
 
 fn read(path: &Path, problems: &mut Problems) -> Option<String> {

@@ -14,6 +14,7 @@ mod log;
 mod native;
 mod outflow;
 mod pump;
+mod reload;
 mod routes;
 mod routing;
 mod serve;
@@ -23,5 +24,6 @@ mod tokens;
 
 pub use cli::{Cli, run};
 pub use config::{Config, Problem, Problems, Sources};
+pub use reload::{ReloadError, Reloader};
 pub use routing::OpenError;
 pub use serve::{ServeError, Serving, serve};

@@ -11,8 +11,9 @@ use actix_web::{App, HttpServer, web};
 
 use crate::app::{self, Shared, Snapshot, Worker};
 use crate::bedrock::{Account, Service, Setup};
-use crate::config::Config;
-use crate::routing::{Names, OpenError};
+use crate::config::{Config, Sources};
+use crate::reload::Reloader;
+use crate::routing::OpenError;
 use crate::shutdown;
 use crate::tls::{Certificate, TlsError};
 
@@ -61,6 +62,14 @@ pub struct Serving {
     pub handle: ServerHandle,
     shared: Arc<Shared>,
     certificate: Option<Arc<Certificate>>,
+    setup: Setup,
+}
+
+impl Serving {
+    /// Reads this gateway's configuration again when asked to.
+    pub fn reloader(&self, sources: Sources) -> Reloader {
+        Reloader::new(sources, self.setup.clone(), self.address, Arc::clone(&self.shared))
+    }
 }
 
 /// An upstream other than AWS, and what to say once the gateway listens.
@@ -74,22 +83,16 @@ pub(crate) struct Demo {
 /// # Errors
 /// [`ServeError`]; nothing is left bound.
 pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> {
-    let setup = Setup {
-        region: setup.region.or_else(|| config.region.clone()),
-        profile: setup.profile.or_else(|| config.profile.clone()),
-        timeouts: config.timeouts,
-        ..setup
-    };
     let certificate = config.tls.clone().map(Certificate::load).transpose()?;
-    let names = Names::open(&config.models, setup, None).await?;
-    let listener =
-        TcpListener::bind(config.listen).map_err(|error| ServeError::Bind(config.listen, error))?;
+    let (workers, drain_timeout) = (config.workers, config.drain_timeout);
+    let listen = config.listen;
+    let snapshot = Snapshot::open(config, &setup, None).await?;
+    let listener = TcpListener::bind(listen).map_err(|error| ServeError::Bind(listen, error))?;
     let address = listener.local_addr()?;
-    for account in names.accounts() {
+    for account in snapshot.names.accounts() {
         refuse_loop(&account, address)?;
     }
-    let (workers, drain_timeout) = (config.workers, config.drain_timeout);
-    let shared = Arc::new(Shared::new(Snapshot { config, names }));
+    let shared = Arc::new(Shared::new(snapshot));
     let for_workers = Arc::clone(&shared);
     let mut server = HttpServer::new(move || {
         let shared = Arc::clone(&for_workers);
@@ -114,22 +117,31 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
     };
     let server = server.run();
     let handle = server.handle();
-    Ok(Serving { address, server, handle, shared, certificate })
+    Ok(Serving { address, server, handle, shared, certificate, setup })
 }
 
 /// Serves until a signal stops it.
-pub(crate) async fn until_stopped(config: Config, demo: Option<Demo>) -> Result<(), ServeError> {
+pub(crate) async fn until_stopped(
+    config: Config,
+    sources: Sources,
+    demo: Option<Demo>,
+) -> Result<(), ServeError> {
     let (setup, greet) = match demo {
         Some(demo) => (demo.setup, Some(demo.greet)),
         None => (Setup::default(), None),
     };
     let delay = config.drain_delay;
-    let Serving { address, server, handle, shared, certificate } = serve(config, setup).await?;
+    let serving = serve(config, setup).await?;
+    let reloader = serving.reloader(sources);
+    let Serving { address, server, handle, shared, certificate, setup: _ } = serving;
     announce(&shared, address);
     if let Some(greet) = greet {
         greet(address);
     }
-    let mut tasks = vec![actix_rt::spawn(shutdown::on_signal(shared, handle, delay))];
+    let mut tasks = vec![
+        actix_rt::spawn(shutdown::on_signal(shared, handle, delay)),
+        actix_rt::spawn(reloader.keep_current()),
+    ];
     tasks.extend(certificate.map(|certificate| actix_rt::spawn(certificate.keep_current())));
     let result = server.await;
     for task in tasks {
@@ -149,13 +161,12 @@ fn announce(shared: &Shared, address: SocketAddr) {
         account.endpoint(Service::Runtime),
         account.credential_source()
     );
-    for note in &now.config.notes {
-        log::warn!("{note}");
-    }
+    now.warn();
     log::info!("listening on {scheme}://{address}");
 }
 
-fn refuse_loop(account: &Account, address: SocketAddr) -> Result<(), ServeError> {
+/// An endpoint that is the gateway itself would call it for ever.
+pub(crate) fn refuse_loop(account: &Account, address: SocketAddr) -> Result<(), ServeError> {
     let endpoint = account.endpoint(Service::Runtime).to_string();
     let authority = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest);
     let authority = authority.split('/').next().unwrap_or_default();

@@ -10,7 +10,7 @@ use emulator::{Options, Running};
 
 use super::{RUNTIME_FAILURE, complain, finish};
 use crate::bedrock::{AccountKeys, AccountSecret, Setup};
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::{log, serve, shutdown};
 
 /// How to emulate.
@@ -44,7 +44,7 @@ pub(super) fn emulate(args: &EmulateArgs) -> ExitCode {
 }
 
 /// Serves from an emulator of its own, on a free loopback port.
-pub(super) async fn demonstrate(config: Config) -> ExitCode {
+pub(super) async fn demonstrate(config: Config, sources: Sources) -> ExitCode {
     let defaults = Options::default();
     let running = match emulator::start(options(defaults.listen, defaults.pace)).await {
         Ok(running) => running,
@@ -54,7 +54,7 @@ pub(super) async fn demonstrate(config: Config) -> ExitCode {
         }
     };
     let demo = serve::Demo { setup: setup(&running), greet: Box::new(greet) };
-    let code = finish(serve::until_stopped(config, Some(demo)).await);
+    let code = finish(serve::until_stopped(config, sources, Some(demo)).await);
     running.stop().await;
     code
 }

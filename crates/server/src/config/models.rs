@@ -233,7 +233,7 @@ fn toml(node: Node) -> Option<toml::Value> {
 }
 
 fn guardrail(section: &mut Fields<'_>) -> Option<Guardrail> {
-    let line = section.line("guardrail")?;
+    let line = section.line("guardrail").unwrap_or_default();
     let path = section.path("guardrail");
     let entries = section.map("guardrail")?;
     let (mut id, mut version, mut mode) = (None, None, GuardrailMode::default());

@@ -17,6 +17,7 @@ mod models;
 mod native;
 mod recorded_embeddings;
 mod recordings;
+mod reload;
 mod rig;
 mod targets;
 mod tools;

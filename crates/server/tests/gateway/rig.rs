@@ -14,7 +14,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use outcrop::bedrock::{AccountKeys, AccountSecret, Setup};
-use outcrop::{Config, Sources, serve};
+use outcrop::{Config, ReloadError, Reloader, Sources, serve};
 use serde_json::Value;
 
 /// Longer than anything a sound gateway needs here, shorter than a hung test.
@@ -24,6 +24,7 @@ pub(crate) struct Rig {
     pub(crate) address: SocketAddr,
     pub(crate) emulator: Running,
     handle: actix_web::dev::ServerHandle,
+    reloader: Reloader,
     directory: PathBuf,
     client: Client<HttpConnector, Full<Bytes>>,
 }
@@ -120,9 +121,24 @@ impl Rig {
             ..Setup::default()
         };
         let serving = serve(config, setup).await.unwrap();
+        let reloader = serving.reloader(sources);
         actix_rt::spawn(serving.server);
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { address: serving.address, emulator, handle: serving.handle, directory, client }
+        Self {
+            address: serving.address,
+            emulator,
+            handle: serving.handle,
+            reloader,
+            directory,
+            client,
+        }
+    }
+
+    /// Writes another file in place of the first and has it read.
+    pub(crate) async fn reload(&self, yaml: &str) -> Result<(), ReloadError> {
+        let file = self.directory.join("outcrop.yaml");
+        std::fs::write(&file, format!("listen: 127.0.0.1:0\nworkers: 1\n{yaml}")).unwrap();
+        self.reloader.reload().await
     }
 
     pub(crate) async fn stop(self) {

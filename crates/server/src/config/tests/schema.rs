@@ -1,0 +1,54 @@
+//! The schema knows the keys that the reader knows: each section is given a key that nobody knows, and
+//! the complaint lists the others.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::super::*;
+use super::Directory;
+
+const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
+
+/// A section's place in the schema, and a file with a stranger in it.
+#[rustfmt::skip]
+const SECTIONS: [(&str, &str); 10] = [
+    ("", "zzzzzzzzzzzz: 1\n"),
+    ("/properties/tls", "tls: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/timeouts", "timeouts: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/body", "body: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/embeddings", "embeddings: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/shutdown", "shutdown: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/defaults", "defaults: { zzzzzzzzzzzz: 1 }\n"),
+    ("/$defs/target", "models: { a: { model: b, zzzzzzzzzzzz: 1 } }\n"),
+    ("/$defs/guardrail", "models: { a: { model: b, guardrail: { id: g, version: 1, zzzzzzzzzzzz: 1 } } }\n"),
+    ("/$defs/model/anyOf/3", "models: { a: { targets: [b], zzzzzzzzzzzz: 1 } }\n"),
+];
+
+#[test]
+fn the_schema_has_the_readers_keys() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let directory = Directory::new("schema");
+    for (place, yaml) in SECTIONS {
+        let problems = Config::load(&directory.sources(yaml)).unwrap_err();
+        let told = problems.iter().find(|problem| problem.remedy.starts_with("known here: "));
+        let told = told.unwrap_or_else(|| panic!("{place}: {problems}"));
+        let known: BTreeSet<&str> = told.remedy["known here: ".len()..].split(", ").collect();
+        let properties = schema.pointer(&format!("{place}/properties")).unwrap();
+        let written: BTreeSet<&str> =
+            properties.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(known, written, "{place}");
+        assert_eq!(schema.pointer(place).unwrap()["additionalProperties"], false, "{place}");
+    }
+}
+
+#[test]
+fn the_keys_of_our_shape_are_refused_in_litellms() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let directory = Directory::new("shapes-apart");
+    for key in schema["properties"].as_object().unwrap().keys() {
+        let yaml = format!("model_list: []\n{key}: null\n");
+        let text = Config::load(&directory.sources(&yaml)).unwrap_err().to_string();
+        assert!(text.contains(&format!(":2: {key} stands beside model_list")), "{text}");
+    }
+}
