@@ -51,6 +51,8 @@ pub struct Config {
     pub(crate) body: BodyLimits,
     pub(crate) embeddings: EmbeddingCalls,
     pub(crate) models: ModelSettings,
+    /// Whether Bedrock's own API hangs at the root as well.
+    pub(crate) native_root: bool,
     /// How long a client may leave a piece of its answer untaken.
     pub(crate) write_stall: Duration,
     /// Silence after which a stream gets a comment.
@@ -211,6 +213,7 @@ impl Config {
             },
             embeddings: EmbeddingCalls { concurrency: 8 },
             models: ModelSettings::default(),
+            native_root: false,
             write_stall: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
             drain_delay: Duration::from_secs(5),

@@ -32,6 +32,9 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
         section.set("concurrency", &mut config.embeddings.concurrency, values::count);
     });
     models::read(&mut root, &mut config.models);
+    root.section("native", |section| {
+        section.set("root", &mut config.native_root, values::boolean);
+    });
     root.section("shutdown", |section| {
         section.set("delay", &mut config.drain_delay, values::seconds);
         section.set("timeout", &mut config.drain_timeout, values::seconds);

@@ -1,15 +1,25 @@
 //! Requests that no route takes.
 
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
+use super::native;
+use crate::app::Worker;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
 
 /// The longest stretch of a path that is quoted back.
 const QUOTED: usize = 200;
 
-/// 404 in OpenAI's shape.
-pub(crate) async fn unknown_route(http: HttpRequest) -> HttpResponse {
+/// An operation of Bedrock's where its API hangs at the root too; else 404 in OpenAI's shape.
+pub(crate) async fn unknown_route(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    if worker.now().config.native_root && native::operation(&http).is_ok() {
+        return native::relay(worker, http, payload).await;
+    }
     let (method, path) = quoted(&http);
     Exchange::begin(&http, "unknown").refuse(&GatewayError::UnknownRoute { method, path })
 }

@@ -49,9 +49,7 @@ async fn send(
     payload: Payload,
     exchange: &mut Exchange,
 ) -> Result<Answer, NativeError> {
-    let raw = http.uri().path();
-    let below = raw.strip_prefix(MOUNT).ok_or(PathError::Malformed)?;
-    let matched = find(http.method().as_str(), below)?;
+    let matched = operation(http)?;
     if matched.row.operation == BIDIRECTIONAL {
         return Err(NativeError::Bidirectional);
     }
@@ -67,6 +65,13 @@ async fn send(
     let account = route.as_ref().map_or(now.names.home(), |route| &route.account);
     let call = call(http, &matched, body, route.as_ref())?;
     Ok(worker.transport(account).send(call).await?)
+}
+
+/// The operation a request names, below the mount or at the root.
+pub(crate) fn operation(http: &HttpRequest) -> Result<Matched, PathError> {
+    let raw = http.uri().path();
+    let below = raw.strip_prefix(MOUNT).filter(|below| below.starts_with('/')).unwrap_or(raw);
+    find(http.method().as_str(), below)
 }
 
 /// Where the native API hangs.

@@ -140,3 +140,22 @@ async fn a_stream_that_breaks_upstream_breaks_for_the_client() {
     assert!(broken, "a cut stream looked whole");
     rig.stop().await;
 }
+
+#[actix_rt::test]
+async fn the_root_is_a_mount_only_where_it_is_asked_for() {
+    let body = || {
+        Bytes::from(
+            json!({ "messages": [{ "role": "user", "content": [{ "text": "x" }] }] }).to_string(),
+        )
+    };
+    for (yaml, status) in [("", 404), ("native: { root: true }\n", 200)] {
+        let rig = Rig::start(yaml).await;
+        let answer = rig.send(Method::POST, "/model/nova-lite/converse", body()).await;
+        assert_eq!(answer.status, status, "{yaml}");
+        // Everything else stays where it was.
+        let lost = rig.send(Method::POST, "/model/nova-lite/nothing", body()).await;
+        assert_eq!((lost.status, &lost.json()["error"]["code"]), (404, &json!("unknown_url")));
+        assert_eq!(rig.send(Method::GET, "/livez", Bytes::new()).await.status, 200);
+        rig.stop().await;
+    }
+}

@@ -199,6 +199,7 @@ pub(super) const OURS: &[&str] = &[
     "cross_region",
     "defaults",
     "embeddings",
+    "native",
     "eol_aliases",
     "listen",
     "models",
