@@ -11,14 +11,19 @@ export const NOVA = 'us.amazon.nova-lite-v1:0';
 export const CLAUDE = 'us.anthropic.claude-sonnet-4-5-20250929-v1:0';
 export const LIMIT = { timeout: 30_000 };
 
-/** Declares a suite; `tests(url)` declares its tests, `url()` is the gateway's address while they run. */
-export function suite(name, tests) {
+/**
+ * Declares a suite; `tests(url, root)` declares its tests. While they run, `url()` is where the gateway
+ * speaks OpenAI's API and `root()` its address. `prepare()` may say how it is started: `args` instead of
+ * the demo's, and what `start` takes.
+ */
+export function suite(name, tests, prepare = () => ({})) {
   describe(name, { timeout: 180_000 }, () => {
     let gateway;
 
     before(async () => {
       console.log(`${name}: invented with OUTCROP_TEST_SEED=${SEED}`);
-      gateway = await start(['--demo', '--listen', '127.0.0.1:0']);
+      const { args = ['--demo'], ...around } = await prepare();
+      gateway = await start([...args, '--listen', '127.0.0.1:0'], around);
     });
 
     after(async () => {
@@ -28,6 +33,9 @@ export function suite(name, tests) {
       assert.ok(lived, `the gateway died during the suite:\n${log}`);
     });
 
-    tests(() => `${gateway.url}/v1`);
+    tests(
+      () => `${gateway.url}/v1`,
+      () => gateway.url,
+    );
   });
 }

@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
 import botocore.config
 import httpx
 import pytest
-import trustme
 
+from authority import CONFIG, Authority, https_gateway
 from outcrop_process import Outcrop, run_to_end
 from upstream import Expectation, Upstream
 
 MODEL_ID = "us.amazon.nova-lite-v1:0"
 MESSAGES = [{"role": "user", "content": [{"text": "Hello"}]}]
-CONFIG = "tls: {{ certificate: {folder}/server.pem, key: {folder}/server.key }}\n"
-
-
-class Authority:
-    """A certificate authority of the test's own, with files for a server."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ca = trustme.CA()
-        self.root = folder / "root.pem"
-        self.ca.cert_pem.write_to_path(self.root)
-        self.issue()
-
-    def issue(self) -> str:
-        """Writes a new certificate and key; returns its serial number."""
-        leaf = self.ca.issue_cert("127.0.0.1", "localhost")
-        for name, blobs in (("server.pem", leaf.cert_chain_pems), ("server.key", [leaf.private_key_pem])):
-            text = b"".join(blob.bytes() for blob in blobs)
-            (self.folder / f"{name}.new").write_bytes(text)
-            os.replace(self.folder / f"{name}.new", self.folder / name)
-        return leaf.cert_chain_pems[0].bytes().decode()
 
 
 @pytest.fixture()
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
-
-
-@contextmanager
-def https_gateway(authority: Authority) -> Iterator[tuple[Outcrop, str]]:
-    """A demo gateway that speaks https, and its URL."""
-    arguments = ["--demo", "--listen", "127.0.0.1:0", "--config", "outcrop.yaml"]
-    files = {"outcrop.yaml": CONFIG.format(folder=authority.folder)}
-    gateway = Outcrop(arguments, files=files, ready_path=None)
-    with gateway:
-        yield gateway, gateway.url
 
 
 def test_boto3_sends_its_bearer_key_over_https(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:

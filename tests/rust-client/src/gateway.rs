@@ -1,8 +1,11 @@
 //! Starts the `outcrop` binary on a free port and ends it when it is dropped.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
+    path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -17,16 +20,35 @@ pub struct Gateway {
     child: Child,
     reader: Option<JoinHandle<String>>,
     url: String,
+    folder: PathBuf,
 }
 
 impl Gateway {
     /// Starts the binary that `OUTCROP_BINARY` names and waits until it listens.
     pub fn start() -> Self {
+        Self::start_with(&[], &[])
+    }
+
+    /// The same with https, showing this certificate (both are PEM).
+    pub fn start_secure(certificate: &str, key: &str) -> Self {
+        let files = [
+            ("outcrop.yaml", "tls: { certificate: server.pem, key: server.key }\n"),
+            ("server.pem", certificate),
+            ("server.key", key),
+        ];
+        Self::start_with(&["--config", "outcrop.yaml"], &files)
+    }
+
+    fn start_with(arguments: &[&str], files: &[(&str, &str)]) -> Self {
         let binary = std::env::var("OUTCROP_BINARY")
             .expect("OUTCROP_BINARY names no binary: start the suites through ./tests/run");
-        let folder = std::env::temp_dir();
+        let folder = own_folder();
+        for (name, text) in files {
+            fs::write(folder.join(name), text).expect("the folder is writable");
+        }
         let mut child = Command::new(binary)
             .args(["--demo", "--listen", "127.0.0.1:0"])
+            .args(arguments)
             .env_clear()
             .env("HOME", &folder)
             .env("AWS_EC2_METADATA_DISABLED", "true")
@@ -48,9 +70,14 @@ impl Gateway {
             }
             whole
         });
-        let mut gateway = Self { child, reader: Some(reader), url: String::new() };
+        let mut gateway = Self { child, reader: Some(reader), url: String::new(), folder };
         gateway.url = address(&received);
         gateway
+    }
+
+    /// Where it listens, without a path.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// A client of this gateway.
@@ -66,12 +93,23 @@ impl Drop for Gateway {
         let lived = matches!(self.child.try_wait(), Ok(None));
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
         let log = self.reader.take().and_then(|reader| reader.join().ok()).unwrap_or_default();
         if std::thread::panicking() || !lived {
             eprintln!("the gateway's log:\n{log}");
         }
         assert!(lived || std::thread::panicking(), "the gateway died during the test");
     }
+}
+
+/// A folder that no other gateway has.
+fn own_folder() -> PathBuf {
+    static STARTED: AtomicU32 = AtomicU32::new(0);
+    let number = STARTED.fetch_add(1, Ordering::Relaxed);
+    let folder =
+        std::env::temp_dir().join(format!("outcrop-rust-client-{}-{number}", std::process::id()));
+    fs::create_dir_all(&folder).expect("the folder for temporary files is writable");
+    folder
 }
 
 /// The address in the first log line that names one.
@@ -81,8 +119,8 @@ fn address(lines: &Receiver<String>) -> String {
     loop {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => {
-                if let Some((_, url)) = line.split_once("listening on http://") {
-                    return format!("http://{}", url.trim());
+                if let Some((_, url)) = line.split_once("listening on http") {
+                    return format!("http{}", url.trim());
                 }
                 seen.push_str(&line);
                 seen.push('\n');

@@ -1,4 +1,4 @@
-//! What the tests around async-openai share: a demo gateway that ends with its owner, and words that
+//! What the tests around Rust's clients share: a demo gateway that ends with its owner, and words that
 //! are new in every run.
 
 pub mod gateway;
