@@ -41,6 +41,11 @@ impl Place {
         Self { region: Some(region.to_owned()), ..Self::default() }
     }
 
+    /// Whether nothing but the region is told.
+    pub fn is_region(&self) -> bool {
+        self.region.is_some() && *self == Self { region: self.region.clone(), ..Self::default() }
+    }
+
     /// What is open here as `other` says. Credentials and role are one thing: they are taken over
     /// together or not at all.
     #[must_use]

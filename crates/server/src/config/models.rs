@@ -194,6 +194,10 @@ fn knobs(section: &mut Fields<'_>) -> Knobs {
     let mut knobs = Knobs::default();
     for (key, node) in section.map("accepts").unwrap_or_default() {
         let (path, line) = (format!("{prefix}.{}", key.name), node.line);
+        let Some((mut node, origin)) = section.reading.given(&path, node) else { continue };
+        if let (Value::Text(text), Origin::Environment(_)) = (&node.value, &origin) {
+            node.value = values::reread(text).unwrap_or(Value::Text(text.clone()));
+        }
         let shown = match &node.value {
             Value::Text(text) => text.show(),
             Value::Bool(value) => value.show(),
@@ -201,10 +205,7 @@ fn knobs(section: &mut Fields<'_>) -> Knobs {
         };
         let set = toml(node).ok_or_else(|| "cannot be null".to_owned());
         match set.and_then(|value| knobs.set(&key.name, value)) {
-            Ok(()) => {
-                let origin = Origin::line(&section.reading.file, line);
-                section.reading.ledger.tell(&path, shown, origin);
-            }
+            Ok(()) => section.reading.ledger.tell(&path, shown, origin),
             Err(error) => {
                 let message = format!("{path}: {}", error.replace('\n', " "));
                 section.reading.complain(line, message, "give a knob and one of its values");

@@ -71,8 +71,8 @@ impl Names {
         base: Setup,
         before: Option<&Self>,
     ) -> Result<Self, OpenError> {
-        let sites = Sites::new(base, settings.naming);
         let before = before.map(|names| &names.sites);
+        let sites = Sites::new(base, settings.naming, before);
         let home = sites.open(&Place::default(), before).await?;
         let (mut exact, mut patterns) = (BTreeMap::new(), Vec::new());
         for (name, group) in &settings.groups {

@@ -38,9 +38,19 @@ pub(crate) struct Sites {
 }
 
 impl Sites {
-    /// None yet; what `before` has open will be taken over where it is the same.
-    pub(crate) fn new(base: Setup, naming: Naming) -> Self {
-        Self { base, naming, open: Mutex::default() }
+    /// Regions that callers asked of `before` stay open where nothing about them has changed; all else
+    /// is opened when it is asked for.
+    pub(crate) fn new(base: Setup, naming: Naming, before: Option<&Self>) -> Self {
+        let sites = Self { base, naming, open: Mutex::default() };
+        if let Some(before) = before {
+            let open = before.open.lock().unwrap_or_else(PoisonError::into_inner);
+            for (key, site) in open.iter().filter(|(key, _)| key.place.is_region()) {
+                if sites.key(&key.place) == *key {
+                    sites.keep(key.clone(), site.clone());
+                }
+            }
+        }
+        sites
     }
 
     /// The site of a place, as it was before or opened now. Touches no network where the region is
@@ -65,8 +75,7 @@ impl Sites {
     /// The gateway's own account in a region some caller asks for. `None`: too many were asked for.
     pub(crate) async fn in_region(&self, region: &str) -> Option<Result<Site, SetupError>> {
         let place = Place::in_region(region);
-        let count = self.open.lock().unwrap_or_else(PoisonError::into_inner).len();
-        if count >= REGIONS && self.find(&self.key(&place)).is_none() {
+        if self.regions() >= REGIONS && self.find(&self.key(&place)).is_none() {
             return None;
         }
         Some(self.open(&place, None).await)
@@ -82,6 +91,11 @@ impl Sites {
     pub(crate) fn holds(&self, account: &Account) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.values().any(|site| site.account.is(account))
+    }
+
+    fn regions(&self) -> usize {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.keys().filter(|key| key.place.is_region()).count()
     }
 
     fn key(&self, place: &Place) -> Key {

@@ -135,7 +135,7 @@ fn values_come_from_the_environment_and_from_files() {
     let yaml = format!(
         "workers: os.environ/WORKERS\nlisten: os.environ/WHERE\nallow_anonymous: os.environ/OPEN\n\
          models:\n  a: {{ model: os.environ/MODEL, bearer_key_file: {} }}\n  \
-         b: {{ model: x.y, bearer_key: os.environ/KEY }}\n",
+         b: {{ model: x.y, bearer_key: os.environ/KEY, accepts: {{ leading_assistant: os.environ/OPEN }} }}\n",
         key.display()
     );
     let mut sources = directory.sources(&yaml);
@@ -164,6 +164,7 @@ fn values_come_from_the_environment_and_from_files() {
     assert_eq!(told("workers"), "3 from environment WORKERS");
     assert_eq!(told("models.b.bearer_key"), "[secret] from environment KEY_FILE");
     assert!(told("models.a.bearer_key_file").ends_with("outcrop.yaml:5"));
+    assert_eq!(told("models.b.accepts.leading_assistant"), "true from environment OPEN");
     assert_eq!(told("timeouts.connect"), "3 from default");
     let all = format!("{ledger:?}{config:?}");
     assert!(!all.contains("from-a-file") && !all.contains("named-by-a-variable"));
