@@ -24,6 +24,8 @@ use crate::native::{headers, tap::Tap};
 use crate::outflow::Outflow;
 use crate::routing::Route;
 
+/// Where SDKs look for the id of a call; errors of our own have one too.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 /// SDKs do not have it: it needs HTTP/2 and signed frames in both directions.
 const BIDIRECTIONAL: &str = "InvokeModelWithBidirectionalStream";
@@ -174,7 +176,7 @@ enum NativeError {
 }
 
 fn refuse(error: &NativeError, exchange: &mut Exchange) -> HttpResponse {
-    let response = match error {
+    let mut response = match error {
         NativeError::Upstream(Failure::Service(error)) => passed_on(error),
         NativeError::Upstream(failure) => {
             let (status, exception) = exception_of(failure);
@@ -208,6 +210,11 @@ fn refuse(error: &NativeError, exchange: &mut Exchange) -> HttpResponse {
     };
     if response.status().is_server_error() {
         log::warn!("{} native: {error}", exchange.id());
+    }
+    if !response.headers().contains_key(REQUEST_ID)
+        && let Ok(id) = header::HeaderValue::from_str(exchange.id())
+    {
+        response.headers_mut().insert(REQUEST_ID, id);
     }
     exchange.refused_with(response.status().as_u16());
     response

@@ -115,6 +115,10 @@ async fn the_sdk_for_rust_is_at_home_with_aliases_too() {
     let error =
         client.converse().model_id("no.such-model").messages(hello()).send().await.unwrap_err();
     assert_eq!(error.code(), Some("ValidationException"));
+    let path = "/bedrock/model/x/invoke-with-bidirectional-stream";
+    let ours = rig.send(Method::POST, path, Bytes::new()).await;
+    assert_eq!(ours.status, 501);
+    assert!(ours.header("x-amzn-requestid").unwrap().starts_with("req_"));
     rig.stop().await;
 }
 
