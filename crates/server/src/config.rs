@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::bedrock::Timeouts;
+use crate::bedrock::{Service, Timeouts};
 use crate::body::BodyLimits;
 use crate::cli::ServeArgs;
 use crate::routing::ModelSettings;
@@ -53,6 +53,8 @@ pub struct Config {
     pub(crate) models: ModelSettings,
     /// Whether Bedrock's own API hangs at the root as well.
     pub(crate) native_root: bool,
+    /// Services whose every operation passes, beyond the usual ones.
+    pub(crate) native_services: Vec<Service>,
     /// How long a client may leave a piece of its answer untaken.
     pub(crate) write_stall: Duration,
     /// Silence after which a stream gets a comment.
@@ -214,6 +216,7 @@ impl Config {
             embeddings: EmbeddingCalls { concurrency: 8 },
             models: ModelSettings::default(),
             native_root: false,
+            native_services: Vec::new(),
             write_stall: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
             drain_delay: Duration::from_secs(5),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::bedrock::AccountSecret;
+use crate::bedrock::{AccountSecret, Service};
 use crate::catalogue::{CrossRegion, EolAliases};
 use crate::routing::{GuardrailMode, Unlisted, Weight};
 
@@ -103,6 +103,13 @@ impl Show for SocketAddr {
 impl Show for PathBuf {
     fn show(&self) -> String {
         self.display().to_string().show()
+    }
+}
+
+impl Show for Vec<Service> {
+    fn show(&self) -> String {
+        let names: Vec<_> = self.iter().map(|service| service.host_label()).collect();
+        format!("[{}]", names.join(", "))
     }
 }
 

@@ -34,6 +34,7 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
     models::read(&mut root, &mut config.models);
     root.section("native", |section| {
         section.set("root", &mut config.native_root, values::boolean);
+        section.set("services", &mut config.native_services, values::services);
     });
     root.section("shutdown", |section| {
         section.set("delay", &mut config.drain_delay, values::seconds);

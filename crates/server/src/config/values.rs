@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::tree::Value;
-use crate::bedrock::{AccountSecret, Endpoint};
+use crate::bedrock::{AccountSecret, Endpoint, Service};
 use crate::catalogue::is_region;
 use crate::routing::Weight;
 
@@ -37,6 +37,20 @@ pub(super) fn secret(value: &Value) -> Result<AccountSecret, Expected> {
 /// A path of a file.
 pub(super) fn path(value: &Value) -> Result<PathBuf, Expected> {
     text(value).map(PathBuf::from)
+}
+
+/// Names of services that can be added to the native API.
+pub(super) fn services(value: &Value) -> Result<Vec<Service>, Expected> {
+    const EXPECTED: Expected = "a list of bedrock and bedrock-agent";
+    let Value::List(items) = value else { return Err(EXPECTED) };
+    items
+        .iter()
+        .map(|item| match &item.value {
+            Value::Text(name) if name == "bedrock" => Ok(Service::Control),
+            Value::Text(name) if name == "bedrock-agent" => Ok(Service::Agent),
+            _ => Err(EXPECTED),
+        })
+        .collect()
 }
 
 /// true or false.

@@ -4,7 +4,7 @@
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::table::QUERY;
+use super::table::is_documented;
 
 /// A longer value is nothing an SDK sends, except for request metadata.
 const LONGEST: usize = 8 * 1024 + 512;
@@ -19,6 +19,7 @@ const REQUEST: &[&str] = &[
     "x-amzn-bedrock-service-tier",
     "x-amzn-bedrock-request-metadata",
     "x-amz-source-arn",
+    "x-amz-client-token",
 ];
 
 /// Whether a caller's header goes on to Bedrock.
@@ -44,7 +45,7 @@ pub(crate) fn query(raw: &str) -> Option<String> {
         .split('&')
         .filter(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            QUERY.contains(&name)
+            is_documented(name)
                 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%+:/=,".contains(&b))
         })
         .collect();

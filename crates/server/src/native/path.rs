@@ -1,8 +1,8 @@
 //! A caller's path against the table. Segments are split before anything is decoded, decoded once,
 //! judged, and encoded again: what reaches AWS is never a stretch of what the caller sent.
 
-use super::table::{Row, TABLE};
-use crate::bedrock::encode_segment;
+use super::table::{Row, rows};
+use crate::bedrock::{Service, encode_segment};
 
 /// The longest path or query accepted, in bytes.
 const LONGEST: usize = 8 * 1024;
@@ -60,18 +60,21 @@ impl Matched {
     }
 }
 
-/// Finds the operation of a raw path below the mount.
-pub(crate) fn find(method: &str, raw: &str) -> Result<Matched, PathError> {
+/// Finds the operation of a raw path below the mount, among the usual ones and those of the services
+/// `added`.
+pub(crate) fn find(method: &str, raw: &str, added: &[Service]) -> Result<Matched, PathError> {
     if raw.len() > LONGEST {
         return Err(PathError::Malformed);
     }
     let path = raw.strip_prefix('/').ok_or(PathError::Malformed)?;
     let given: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
     let segments = given.iter().map(|raw| decode(raw)).collect::<Result<Vec<_>, _>>()?;
-    let row = TABLE.iter().find(|row| {
+    let fitting = rows(added).filter(|row| {
         let template = row.template.strip_suffix('/').unwrap_or(row.template);
         row.method == method && fits(template, &given)
     });
+    // The slash at the end is free, but where two operations differ by nothing else it decides.
+    let row = fitting.min_by_key(|row| row.template.ends_with('/') != raw.ends_with('/'));
     let row = row.ok_or(PathError::Unknown)?;
     let template = row.template.split('/').skip(1);
     let values = template.zip(segments).filter(|(segment, _)| segment.starts_with('{'));
@@ -120,7 +123,7 @@ mod tests {
     use super::*;
 
     fn sent(method: &str, raw: &str) -> Result<String, PathError> {
-        find(method, raw).map(|matched| matched.upstream(None))
+        find(method, raw, &[]).map(|matched| matched.upstream(None))
     }
 
     #[test]
@@ -135,7 +138,7 @@ mod tests {
         let arn = "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A0%3Ainference-profile%2Fus.a/invoke";
         assert_eq!(sent("POST", arn).unwrap(), arn);
         assert_eq!(
-            find("POST", arn).unwrap().model(),
+            find("POST", arn, &[]).unwrap().model(),
             Some("arn:aws:bedrock:us-east-1:0:inference-profile/us.a")
         );
     }
@@ -160,7 +163,7 @@ mod tests {
             ("POST", "/model/a/b/converse"),
         ] {
             assert_eq!(
-                find(method, raw).unwrap_err(),
+                find(method, raw, &[]).unwrap_err(),
                 if raw == "/" { PathError::Malformed } else { PathError::Unknown },
                 "{method} {raw}"
             );
@@ -194,11 +197,29 @@ mod tests {
             "a%2F",
         ] {
             let raw = format!("/model/{id}/converse");
-            assert_eq!(find("POST", &raw).unwrap_err(), PathError::Malformed, "{raw}");
+            assert_eq!(find("POST", &raw, &[]).unwrap_err(), PathError::Malformed, "{raw}");
         }
         assert_eq!(
-            find("POST", &format!("/model/{}/converse", "a".repeat(9000))).unwrap_err(),
+            find("POST", &format!("/model/{}/converse", "a".repeat(9000)), &[]).unwrap_err(),
             PathError::Malformed
         );
+    }
+
+    #[test]
+    fn services_are_added_by_name() {
+        for (method, raw, service) in
+            [("GET", "/flows", Service::Agent), ("DELETE", "/guardrails/x", Service::Control)]
+        {
+            assert_eq!(find(method, raw, &[]).unwrap_err(), PathError::Unknown);
+            assert_eq!(find(method, raw, &[service]).unwrap().row.service, service);
+        }
+        let agent = |raw| find("POST", raw, &[Service::Agent]).unwrap().row.operation;
+        assert_eq!(
+            (agent("/agents/x"), agent("/agents/x/")),
+            ("InvokeInlineAgent", "PrepareAgent")
+        );
+        // What both have stays with the runtime.
+        let tags = find("GET", "/tags/x", &[Service::Agent]).unwrap();
+        assert_eq!(tags.row.service, Service::AgentRuntime);
     }
 }

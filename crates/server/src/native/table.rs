@@ -3,6 +3,8 @@
 
 use crate::bedrock::{Kind, Service};
 
+mod more;
+
 /// One operation of a Bedrock API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Row {
@@ -34,7 +36,7 @@ use Service::{AgentRuntime, Control, Runtime};
 /// All of bedrock-runtime and bedrock-agent-runtime, and the reads of bedrock that clients use.
 /// Source: botocore 1.44.5.
 #[rustfmt::skip]
-pub(crate) const TABLE: &[Row] = &[
+const TABLE: &[Row] = &[
     // bedrock-runtime
     row("ApplyGuardrail", "POST", "/guardrail/{}/version/{}/apply", Runtime, Unary),
     row("Converse", "POST", "/model/{model}/converse", Runtime, Unary),
@@ -101,8 +103,18 @@ pub(crate) const TABLE: &[Row] = &[
     row("GetGuardrail", "GET", "/guardrails/{}", Control, Unary),
 ];
 
+/// The operations in force: the table, and of the rest what belongs to the services added.
+pub(crate) fn rows(added: &[Service]) -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().chain(more::MORE.iter().filter(|row| added.contains(&row.service)))
+}
+
+/// Whether an operation documents a query parameter of this name.
+pub(crate) fn is_documented(parameter: &str) -> bool {
+    QUERY.contains(&parameter) || more::QUERY.contains(&parameter)
+}
+
 /// Query parameters that any of these operations documents; others are not passed on.
-pub(crate) const QUERY: &[&str] = &[
+const QUERY: &[&str] = &[
     "baseModelArnEquals",
     "byCustomizationType",
     "byInferenceType",

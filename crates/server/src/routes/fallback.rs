@@ -17,7 +17,8 @@ pub(crate) async fn unknown_route(
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    if worker.now().config.native_root && native::operation(&http).is_ok() {
+    let config = &worker.now().config;
+    if config.native_root && native::operation(&http, &config.native_services).is_ok() {
         return native::relay(worker, http, payload).await;
     }
     let (method, path) = quoted(&http);

@@ -14,7 +14,7 @@ use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::app::{Snapshot, Worker};
-use crate::bedrock::{Answer, Call, Failure, ServiceError};
+use crate::bedrock::{Answer, Call, Failure, Service, ServiceError};
 use crate::body;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
@@ -51,7 +51,7 @@ async fn send(
     payload: Payload,
     exchange: &mut Exchange,
 ) -> Result<Answer, NativeError> {
-    let matched = operation(http)?;
+    let matched = operation(http, &now.config.native_services)?;
     if matched.row.operation == BIDIRECTIONAL {
         return Err(NativeError::Bidirectional);
     }
@@ -70,10 +70,10 @@ async fn send(
 }
 
 /// The operation a request names, below the mount or at the root.
-pub(crate) fn operation(http: &HttpRequest) -> Result<Matched, PathError> {
+pub(crate) fn operation(http: &HttpRequest, added: &[Service]) -> Result<Matched, PathError> {
     let raw = http.uri().path();
     let below = raw.strip_prefix(MOUNT).filter(|below| below.starts_with('/')).unwrap_or(raw);
-    find(http.method().as_str(), below)
+    find(http.method().as_str(), below, added)
 }
 
 /// Where the native API hangs.
