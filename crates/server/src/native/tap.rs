@@ -173,4 +173,48 @@ mod tests {
         assert_eq!(read(&json, &[b"{}"]), None);
         assert_eq!(read(&[("content-type", "text/html")], &[b"{}"]), None);
     }
+
+    /// A frame with the two headers that say what it is.
+    fn frame(kind: &str, name: &str, payload: &[u8]) -> Vec<u8> {
+        let message_type = if kind == ":event-type" { "event" } else { "exception" };
+        let mut headers = Vec::new();
+        for (name, value) in [(kind, name), (":message-type", message_type)] {
+            headers.push(u8::try_from(name.len()).unwrap());
+            headers.extend(name.as_bytes());
+            headers.push(7);
+            headers.extend(u16::try_from(value.len()).unwrap().to_be_bytes());
+            headers.extend(value.as_bytes());
+        }
+        let total = u32::try_from(16 + headers.len() + payload.len()).unwrap();
+        let mut frame = total.to_be_bytes().to_vec();
+        frame.extend(u32::try_from(headers.len()).unwrap().to_be_bytes());
+        frame.extend(crc32fast::hash(&frame).to_be_bytes());
+        frame.extend(headers);
+        frame.extend(payload);
+        frame.extend(crc32fast::hash(&frame).to_be_bytes());
+        frame
+    }
+
+    #[test]
+    fn the_last_event_of_a_stream_tells_however_it_is_cut() {
+        let stream = [("content-type", "application/vnd.amazon.eventstream")];
+        let metadata = br#"{"metrics":{},"usage":{"inputTokens":7,"outputTokens":8}}"#;
+        let metrics = STANDARD.encode(
+            r#"{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":9,"outputTokenCount":10}}"#,
+        );
+        let chunk = format!(r#"{{"bytes":"{metrics}","p":"abc"}}"#);
+        for (last, expected) in [
+            (frame(":event-type", "metadata", metadata), Some((7, 8))),
+            (frame(":event-type", "chunk", chunk.as_bytes()), Some((9, 10))),
+            (frame(":exception-type", "throttlingException", b"{}"), None),
+        ] {
+            let first = frame(":event-type", "contentBlockDelta", b"{}");
+            let bytes = [&first[..], &last[..]].concat();
+            for size in [1, 7, bytes.len()] {
+                let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
+                assert_eq!(read(&stream, &pieces), expected, "pieces of {size}");
+            }
+        }
+        assert_eq!(read(&stream, &[b"no frames at all, but long enough to be one"]), None);
+    }
 }

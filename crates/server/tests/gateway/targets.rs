@@ -211,3 +211,17 @@ async fn a_names_guardrail_is_on_every_call_of_it() {
     assert_eq!((status, rig.emulator.journal().calls().len()), (403, before), "{said}");
     rig.stop().await;
 }
+
+#[actix_rt::test]
+async fn names_that_are_not_listed_still_work_beside_those_that_are() {
+    let rig = Rig::start("models:\n  fast: nova-lite\n").await;
+    for name in ["fast", "nova-pro", "us.amazon.nova-lite-v1:0"] {
+        assert_eq!(rig.chat(&ask(name)).await.status, 200, "{name}");
+        for operation in ["converse", "converse-stream"] {
+            let path = format!("/bedrock/model/{name}/{operation}");
+            let answer = rig.send(Method::POST, &path, HELLO.into()).await;
+            assert_eq!(answer.status, 200, "{name} {operation}");
+        }
+    }
+    rig.stop().await;
+}
