@@ -94,6 +94,11 @@ impl Rendered {
         Self { status, kind, code, param: None, message, retry_after: None, in_vain: false }
     }
 
+    fn about_model(mut self) -> Self {
+        self.param = Some(Cow::Borrowed("model"));
+        self
+    }
+
     fn after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(Duration::from_secs(seconds));
         self
@@ -152,48 +157,41 @@ impl GatewayError {
                 param: invalid.param.clone().map(Cow::Owned),
                 ..Rendered::new(400, INVALID, Some(invalid.code), invalid.message.clone())
             },
-            Self::Model(error) => Rendered {
-                param: Some(Cow::Borrowed("model")),
-                ..Rendered::new(400, INVALID, Some("invalid_value"), error.to_string())
-            },
+            Self::Model(error) => {
+                Rendered::new(400, INVALID, Some("invalid_value"), error.to_string()).about_model()
+            }
             Self::Upstream(failure) => upstream(failure),
             Self::Refused { error, notes } => {
                 service(error, explain(error.exception.name(), error.status, &error.message, notes))
             }
-            Self::Elsewhere { asked, why: _ } => Rendered {
-                param: Some(Cow::Borrowed("model")),
-                ..Rendered::new(
-                    400,
-                    INVALID,
-                    Some("region_not_served"),
-                    format!(
-                        "The model's name asks for {asked}, where this gateway cannot call Bedrock: leave the region out, or name another."
-                    ),
-                )
-            },
-            Self::NotListed(name) => Rendered {
-                param: Some(Cow::Borrowed("model")),
-                ..Rendered::new(
-                    404,
-                    INVALID,
-                    Some("model_not_found"),
-                    format!(
-                        "The model {:?} is not one of this gateway's; GET /v1/models lists them.",
-                        name.chars().take(QUOTED).collect::<String>()
-                    ),
-                )
-            },
-            Self::UnknownModel(id) => Rendered {
-                param: Some(Cow::Borrowed("model")),
-                ..Rendered::new(
-                    404,
-                    INVALID,
-                    Some("model_not_found"),
-                    format!(
-                        "Nothing is known of a model {id:?}; GET /v1/models lists what is. Bedrock may still serve it."
-                    ),
-                )
-            },
+            Self::Elsewhere { asked, why: _ } => Rendered::new(
+                400,
+                INVALID,
+                Some("region_not_served"),
+                format!(
+                    "The model's name asks for {asked}, where this gateway cannot call Bedrock: leave the region out, or name another."
+                ),
+            )
+            .about_model(),
+            Self::NotListed(name) => Rendered::new(
+                404,
+                INVALID,
+                Some("model_not_found"),
+                format!(
+                    "The model {:?} is not one of this gateway's; GET /v1/models lists them.",
+                    name.chars().take(QUOTED).collect::<String>()
+                ),
+            )
+            .about_model(),
+            Self::UnknownModel(id) => Rendered::new(
+                404,
+                INVALID,
+                Some("model_not_found"),
+                format!(
+                    "Nothing is known of a model {id:?}; GET /v1/models lists what is. Bedrock may still serve it."
+                ),
+            )
+            .about_model(),
             Self::Unreadable(_) => Rendered::new(
                 502,
                 SERVER,
