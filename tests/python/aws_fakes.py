@@ -15,12 +15,13 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.credentials import Credentials
 
+from loopback import Loopback
 from upstream import Expectation, Upstream
 
 BACKLOG = 128
@@ -109,10 +110,11 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-class Fake:
-    """A small HTTP server on a free port; a context manager that ends its threads and socket."""
+class Fake(Loopback):
+    """A small HTTP server that can be made to fail."""
 
     def __init__(self) -> None:
+        super().__init__(handler_for(self))
         self.calls: list[Call] = []
         self.problems: list[str] = []
         # While set, everything is answered with 500; or with this text instead of credentials.
@@ -124,23 +126,10 @@ class Fake:
         self.most_at_once = 0
         self.at_once = 0
         self.lock = threading.Lock()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self))
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    def __enter__(self) -> "Fake":
-        self.thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.open.set()
-        self.server.shutdown()
-        self.thread.join(10)
-        self.server.server_close()
+        super().__exit__()
 
     def answer(self, call: Call) -> Answer:
         """What to say; subclasses note what they object to in `problems`."""

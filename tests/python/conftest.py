@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 
+from aws_fakes import Judge, Mint
 from outcrop_process import Outcrop
 
 pytest_plugins = ["outcrop_fixtures"]
@@ -27,3 +28,16 @@ def client(gateway: Outcrop) -> Iterator[openai.OpenAI]:
         base_url=f"{gateway.url}/v1", api_key="any", max_retries=0, timeout=30
     ) as made:
         yield made
+
+
+@pytest.fixture()
+def mint() -> Mint:
+    """Credentials that nobody has had before, and every secret to look for in the log."""
+    return Mint()
+
+
+@pytest.fixture()
+def judge(mint: Mint) -> Iterator[Judge]:
+    """A Bedrock that takes only what the mint has made."""
+    with Judge(mint) as server:
+        yield server

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import threading
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import botocore.session
 from botocore.model import OperationModel, ServiceModel
 
 import shapes
+from loopback import Loopback
 
 SERVICES = ["bedrock-runtime", "bedrock-agent-runtime", "bedrock", "bedrock-agent"]
 
@@ -27,32 +27,16 @@ class Seen:
     body: bytes
 
 
-class Endpoint:
-    """One service; a context manager that ends its thread and socket."""
+class Endpoint(Loopback):
+    """One service."""
 
     def __init__(self, service: str, seen: list[Seen]) -> None:
+        super().__init__(handler_for(self))
         self.service = service
         self.seen = seen
         self.model = botocore.session.get_session().get_service_model(service)
         self.operations = routes(self.model)
         self.override: tuple[int, dict[str, str], bytes] | None = None
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self))
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    def __enter__(self) -> "Endpoint":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.thread.join(10)
-        self.server.server_close()
 
     def operation(self, method: str, path: str) -> OperationModel | None:
         """The operation of a request line."""

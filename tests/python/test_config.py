@@ -122,17 +122,6 @@ def test_the_examples_run_before_the_demo() -> None:
 # --- targets with credentials -----------------------------------------------------------------
 
 
-@pytest.fixture()
-def mint() -> Mint:
-    return Mint()
-
-
-@pytest.fixture()
-def judge(mint: Mint) -> Iterator[Judge]:
-    with Judge(mint) as server:
-        yield server
-
-
 def test_every_target_signs_with_its_own_credentials(mint: Mint, judge: Judge, tmp_path: Path) -> None:
     """The gateway's own, another access key, a profile, and roles taken on in three ways."""
     own, other, work = mint.lasting(), mint.session(), mint.lasting()

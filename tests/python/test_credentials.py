@@ -21,17 +21,6 @@ from outcrop_process import Outcrop
 from upstream import Expectation, Upstream
 
 
-@pytest.fixture()
-def mint() -> Mint:
-    return Mint()
-
-
-@pytest.fixture()
-def judge(mint: Mint) -> Iterator[Judge]:
-    with Judge(mint) as server:
-        yield server
-
-
 # --- keys and bearer keys ---------------------------------------------------------------------
 
 

@@ -28,17 +28,6 @@ AT_ONCE = 50
 
 
 @pytest.fixture()
-def mint() -> Mint:
-    return Mint()
-
-
-@pytest.fixture()
-def judge(mint: Mint) -> Iterator[Judge]:
-    with Judge(mint) as server:
-        yield server
-
-
-@pytest.fixture()
 def container(mint: Mint) -> Iterator[Container]:
     with Container(mint) as server:
         yield server

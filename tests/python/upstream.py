@@ -11,9 +11,8 @@ import base64
 import binascii
 import datetime
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
 
@@ -25,6 +24,7 @@ from botocore.model import Shape
 from botocore.validate import ParamValidator
 
 import eventstream
+from loopback import Loopback
 
 OPERATIONS = {"converse": "Converse", "converse-stream": "ConverseStream"}
 REQUIRED_SIGNED = {"host", "x-amz-date"}
@@ -68,31 +68,14 @@ class Reply:
     stop: str = "end_turn"
 
 
-class Upstream:
-    """The server; a context manager that ends its thread and socket."""
+class Upstream(Loopback):
+    """The server."""
 
     def __init__(self, expectation: Expectation, prefix: str = "") -> None:
         self.expectation = expectation
-        self.prefix = prefix
+        super().__init__(handler_for(self), prefix)
         self.reply = Reply()
         self.received: list[Received] = []
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self))
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
-
-    @property
-    def url(self) -> str:
-        """Where it listens, with the prefix if it has one."""
-        return f"http://127.0.0.1:{self.server.server_port}{self.prefix}"
-
-    def __enter__(self) -> "Upstream":
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.thread.join(10)
-        self.server.server_close()
 
 
 def handler_for(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
