@@ -1,10 +1,10 @@
 //! What one model accepts on Converse. A quirk is a knob here and a row in the catalogue; no model
 //! is ever named in code. The default is optimistic: a model nobody has described gets everything.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// The knobs of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
     /// Where a system prompt goes.
@@ -30,7 +30,7 @@ pub struct Profile {
 }
 
 /// Where a system prompt goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SystemPrompt {
     /// Into `system`.
@@ -40,7 +40,7 @@ pub enum SystemPrompt {
 }
 
 /// What a user turn may hold beside tool results.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BesideToolResult {
     /// Anything.
@@ -50,7 +50,7 @@ pub enum BesideToolResult {
 }
 
 /// Which forms of `toolChoice` a model knows, from the poorest to the richest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolChoices {
     /// Only `auto`.
@@ -62,7 +62,7 @@ pub enum ToolChoices {
 }
 
 /// How "call no tool" is said while tools must be declared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoTool {
     /// It cannot be said.
@@ -72,7 +72,7 @@ pub enum NoTool {
 }
 
 /// Which sampling parameters a model takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sampling {
     /// Temperature and top_p.
@@ -84,7 +84,7 @@ pub enum Sampling {
 }
 
 /// Which stop sequences a model takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopSequences {
     /// Any that is not empty.
@@ -96,7 +96,7 @@ pub enum StopSequences {
 }
 
 /// How an answer is held to a JSON schema.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StructuredOutput {
     /// By `outputConfig.textFormat`.
@@ -106,7 +106,7 @@ pub enum StructuredOutput {
 }
 
 /// The InvokeModel body of an embedding model. Bodies are protocols: each has a module.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmbeddingShape {
     /// Titan text, first version: one text, one size.

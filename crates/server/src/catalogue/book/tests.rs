@@ -1,53 +1,11 @@
 //! The data itself: rows that can be read, that lead somewhere, and that say why.
 
-use std::fmt::Write;
 use std::time::Instant;
 
 use super::*;
 
 fn file() -> File {
     toml::from_str(TEXT).unwrap()
-}
-
-/// Where the resolved profiles are kept for review: changing a row changes this file.
-const RESOLVED: &str = "../tests/snapshots";
-
-#[test]
-fn resolved_profiles_are_as_reviewed() {
-    let book = Book::parse(TEXT).unwrap();
-    let mut text = String::new();
-    for (id, row) in book.models() {
-        let Row { profile, profile_only, prefixes, .. } = row;
-        let Profile {
-            system,
-            leading_assistant,
-            beside_tool_result,
-            tool_choice,
-            no_tool,
-            sampling,
-            stop_sequences,
-            least_max_tokens,
-            structured_output,
-            embedding,
-        } = profile;
-        let reach = if *profile_only { "profile only" } else { "on demand" };
-        writeln!(text, "{id}: {reach}, prefixes {prefixes:?}").unwrap();
-        match embedding {
-            Some(shape) => writeln!(text, "    embedding {shape:?}").unwrap(),
-            None => writeln!(
-                text,
-                "    system {system:?}, leading_assistant {leading_assistant}, beside_tool_result \
-                 {beside_tool_result:?}, tool_choice {tool_choice:?}, no_tool {no_tool:?}, \
-                 sampling {sampling:?}, stop_sequences {stop_sequences:?}, least_max_tokens \
-                 {least_max_tokens}, structured_output {structured_output:?}"
-            )
-            .unwrap(),
-        }
-    }
-    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(RESOLVED);
-    insta::with_settings!({ snapshot_path => directory, prepend_module_to_snapshot => false, omit_expression => true }, {
-        insta::assert_snapshot!("resolved_profiles", text);
-    });
 }
 
 #[test]
@@ -158,6 +116,8 @@ fn reading_it_is_quick_enough_for_a_first_request() {
     println!("{} models in {took:?} without optimisation", book.exact.len());
     assert!(took.as_millis() < 500, "{took:?}");
 }
+
+mod resolved;
 
 mod prices {
     //! `config/prices.toml`: read here until something is charged for.
