@@ -22,6 +22,7 @@ mod models;
 mod ours;
 mod problems;
 mod reading;
+mod routing;
 mod tree;
 mod values;
 

@@ -20,8 +20,9 @@ mod sites;
 pub use names::OpenError;
 pub(crate) use names::{Names, Route};
 pub(crate) use settings::{
-    GUARDRAIL_ID, GUARDRAIL_VERSION, GroupSettings, Guardrail, GuardrailMode, ModelSettings,
-    TargetSettings, Unlisted, Weight,
+    Affinity, Balance, Cooldown, Fallbacks, GUARDRAIL_ID, GUARDRAIL_VERSION, GroupSettings,
+    Guardrail, GuardrailMode, ModelSettings, Retries, Strategy, TargetSettings, Thousandths,
+    Unlisted, Weight,
 };
 
 /// What is asked of a model.

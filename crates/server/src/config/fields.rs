@@ -192,14 +192,17 @@ impl<'r> Fields<'r> {
 
     fn closest(&self, name: &str) -> Option<&'static str> {
         let name = name.replace('-', "_").to_ascii_lowercase();
-        self.known
-            .iter()
-            .copied()
-            .map(|known| (distance(known, &name), known))
-            .filter(|&(distance, known)| distance <= known.len().div_ceil(3))
-            .min()
-            .map(|(_, known)| known)
+        nearest(&name, self.known.iter().copied())
     }
+}
+
+/// The word that may have been meant.
+pub(super) fn nearest<'w>(name: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    words
+        .map(|word| (distance(word, name), word))
+        .filter(|&(distance, word)| distance <= word.len().div_ceil(3))
+        .min()
+        .map(|(_, word)| word)
 }
 
 /// Levenshtein's, for suggestions.

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::bedrock::{AccountSecret, Service};
 use crate::catalogue::{CrossRegion, EolAliases};
-use crate::routing::{GuardrailMode, Unlisted, Weight};
+use crate::routing::{Affinity, GuardrailMode, Strategy, Thousandths, Unlisted, Weight};
 
 /// Every key that counts, in the order of the documentation.
 #[derive(Debug, Clone, Default)]
@@ -122,6 +123,65 @@ impl Show for bool {
 impl Show for usize {
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Show for u8 {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Show for u32 {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Show for NonZeroU32 {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Show for NonZeroU64 {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Show for Vec<String> {
+    fn show(&self) -> String {
+        format!("[{}]", self.iter().map(Show::show).collect::<Self>().join(", "))
+    }
+}
+
+impl Show for Thousandths {
+    fn show(&self) -> String {
+        (f64::from(self.0) / 1000.0).to_string()
+    }
+}
+
+impl Show for Strategy {
+    fn show(&self) -> String {
+        match self {
+            Self::Weighted => "weighted",
+            Self::LeastBusy => "least_busy",
+            Self::Latency => "latency",
+            Self::Usage => "usage",
+            Self::Order => "order",
+        }
+        .to_owned()
+    }
+}
+
+impl Show for Affinity {
+    fn show(&self) -> String {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+        .to_owned()
     }
 }
 

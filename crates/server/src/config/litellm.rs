@@ -9,7 +9,7 @@ use super::reading::Unset;
 use super::tree::{Key, Node, Value};
 use super::values;
 use crate::catalogue::is_bedrocks;
-use crate::routing::{GroupSettings, ModelSettings};
+use crate::routing::ModelSettings;
 
 mod keys;
 mod params;
@@ -174,8 +174,8 @@ fn group_aliases(root: &mut Fields<'_>, aliases: Vec<(Key, Node)>, models: &mut 
         let Some((group, _)) = root.read_node(&path, node, values::text) else { continue };
         match models.groups.get(&group) {
             Some(group) => {
-                let GroupSettings { targets, guardrail } = group.clone();
-                models.groups.insert(key.name, GroupSettings { targets, guardrail });
+                let group = group.clone();
+                models.groups.insert(key.name, group);
             }
             None => {
                 let note =

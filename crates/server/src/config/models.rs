@@ -5,6 +5,7 @@
 use super::credentials;
 use super::fields::Fields;
 use super::ledger::{Origin, Show as _};
+use super::routing::{self, Known, Scope};
 use super::tree::{Key, Node, Value};
 use super::values;
 use crate::bedrock::Place;
@@ -27,8 +28,16 @@ pub(super) fn read(root: &mut Fields<'_>, models: &mut ModelSettings) {
     let line = root.line("models");
     let entries = root.map("models").unwrap_or_default();
     let names: Vec<String> = entries.iter().map(|(key, _)| key.name.clone()).collect();
+    let known = Known { names: &names, unlisted: models.unlisted };
+    root.section("routing", |section| {
+        let ModelSettings { balance, fallbacks, .. } = models;
+        routing::read(section, Scope::AllNames, known, balance, fallbacks);
+    });
+    let (balance, fallbacks) = (models.balance, models.fallbacks.clone());
+    let base = GroupSettings { balance, fallbacks, ..GroupSettings::default() };
     for (key, node) in entries {
-        let mut reader = Reader { root: &mut *root, names: &names, name: key.name.clone() };
+        let name = key.name.clone();
+        let mut reader = Reader { root: &mut *root, known, base: &base, name };
         if let Some(group) = reader.group(&key, node, &defaults) {
             models.groups.insert(key.name, group);
         }
@@ -56,7 +65,9 @@ fn naming(root: &mut Fields<'_>, naming: &mut Naming) {
 /// Reads what stands behind one name.
 struct Reader<'r, 'f> {
     root: &'r mut Fields<'f>,
-    names: &'r [String],
+    known: Known<'r>,
+    /// What holds for all names.
+    base: &'r GroupSettings,
     name: String,
 }
 
@@ -68,7 +79,7 @@ impl Reader<'_, '_> {
             self.root.reading.complain(key.line, message, "give a name with one * at most");
             return None;
         }
-        let mut group = GroupSettings::default();
+        let mut group = self.base.clone();
         match node.value {
             Value::Map(entries) if entries.iter().any(|(key, _)| key.name == "targets") => {
                 self.spread(&path, entries, defaults, &mut group);
@@ -76,7 +87,7 @@ impl Reader<'_, '_> {
             Value::List(items) => self.list(&path, items, defaults, &mut group),
             value => {
                 let node = Node { value, line: node.line };
-                let target = self.target(&path, node, defaults, Some(&mut group.guardrail));
+                let target = self.target(&path, node, defaults, Some(&mut group));
                 group.targets.extend(target);
             }
         }
@@ -96,10 +107,10 @@ impl Reader<'_, '_> {
         defaults: &Place,
         group: &mut GroupSettings,
     ) {
-        let mut listed = None;
+        let (mut listed, known) = (None, self.known);
         self.root.child(format!("{path}."), entries, |section| {
             listed = section.take("targets").map(|(_, node)| node);
-            group.guardrail = guardrail(section);
+            about_all(section, known, group);
         });
         match listed {
             Some(Node { value: Value::List(items), .. }) => {
@@ -120,22 +131,22 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// One target. A guardrail may stand beside its keys where it is the only one of its name.
+    /// One target. What is said of a name may stand beside its keys where it is the only one.
     fn target(
         &mut self,
         path: &str,
         node: Node,
         defaults: &Place,
-        guard: Option<&mut Option<Guardrail>>,
+        alone: Option<&mut GroupSettings>,
     ) -> Option<TargetSettings> {
-        let line = node.line;
+        let (line, known) = (node.line, self.known);
         let mut target = TargetSettings::default();
         match node.value {
             Value::Map(entries) => {
                 self.root.child(format!("{path}."), entries, |section| {
                     target = settings(section);
-                    if let Some(guard) = guard {
-                        *guard = guardrail(section);
+                    if let Some(group) = alone {
+                        about_all(section, known, group);
                     }
                 });
                 if target.model.is_empty() {
@@ -167,7 +178,7 @@ impl Reader<'_, '_> {
             (format!("names a model with more than {LONGEST} characters"), "name one of Bedrock's")
         } else if model.contains('*') && !own.contains('*') {
             (format!("stands for {model}, and has no * to put there"), "name one model")
-        } else if model != own && self.names.iter().any(|name| name == model) {
+        } else if model != own && self.known.names.iter().any(|name| name == model) {
             (format!("stands for {model}, which is a name of yours too"), "name the model itself")
         } else {
             return Some(());
@@ -175,6 +186,13 @@ impl Reader<'_, '_> {
         self.root.reading.complain(line, format!("{path} {wrong}"), remedy);
         None
     }
+}
+
+/// What holds for all targets of a name.
+fn about_all(section: &mut Fields<'_>, known: Known<'_>, group: &mut GroupSettings) {
+    group.guardrail = guardrail(section);
+    let GroupSettings { balance, fallbacks, .. } = group;
+    routing::read(section, Scope::OneName, known, balance, fallbacks);
 }
 
 fn settings(section: &mut Fields<'_>) -> TargetSettings {
@@ -186,7 +204,16 @@ fn settings(section: &mut Fields<'_>) -> TargetSettings {
     let mut target = TargetSettings { model, place, weight, ..TargetSettings::default() };
     target.manner.base_model = base_model;
     target.manner.accepts = accepts;
+    shaping(section, &mut target);
     target
+}
+
+/// How much a target may be asked, and when. LiteLLM has the same keys.
+pub(super) fn shaping(section: &mut Fields<'_>, target: &mut TargetSettings) {
+    let TargetSettings { order, rpm, tpm, .. } = target;
+    *order = section.optional("order", values::order).unwrap_or(*order);
+    *rpm = section.optional("rpm", values::calls).or(*rpm);
+    *tpm = section.optional("tpm", values::tokens).or(*tpm);
 }
 
 fn knobs(section: &mut Fields<'_>) -> Knobs {

@@ -6,6 +6,7 @@ use super::*;
 
 mod litellm;
 mod models;
+mod routing;
 mod schema;
 
 struct Directory(PathBuf);

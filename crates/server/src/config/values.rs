@@ -1,13 +1,15 @@
 //! Readers of single values: what a value means, or what was expected in its place.
 
 use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::tree::Value;
 use crate::bedrock::{AccountSecret, Endpoint, Service};
 use crate::catalogue::is_region;
-use crate::routing::Weight;
+use crate::routing::{Thousandths, Weight};
 
 /// What a reader expected, for a complaint.
 pub(super) type Expected = &'static str;
@@ -68,6 +70,73 @@ pub(super) fn count(value: &Value) -> Result<usize, Expected> {
         _ => None,
     }
     .ok_or("a whole number from 1")
+}
+
+/// A whole number within a range.
+pub(super) fn whole<T: TryFrom<i64>>(
+    value: &Value,
+    range: RangeInclusive<i64>,
+    expected: Expected,
+) -> Result<T, Expected> {
+    match value {
+        Value::Integer(number) if range.contains(number) => T::try_from(*number).ok(),
+        _ => None,
+    }
+    .ok_or(expected)
+}
+
+/// Calls a minute.
+pub(super) fn calls(value: &Value) -> Result<NonZeroU32, Expected> {
+    const EXPECTED: Expected = "a whole number from 1";
+    NonZeroU32::new(whole(value, 1..=u32::MAX.into(), EXPECTED)?).ok_or(EXPECTED)
+}
+
+/// Tokens a minute.
+pub(super) fn tokens(value: &Value) -> Result<NonZeroU64, Expected> {
+    const EXPECTED: Expected = "a whole number from 1";
+    NonZeroU64::new(whole(value, 1..=i64::MAX, EXPECTED)?).ok_or(EXPECTED)
+}
+
+/// A place in a row, the lowest first.
+pub(super) fn order(value: &Value) -> Result<u32, Expected> {
+    whole(value, 0..=u32::MAX.into(), "a whole number from 0")
+}
+
+/// A part of a whole, 0 to 1.
+pub(super) fn part(value: &Value) -> Result<Thousandths, Expected> {
+    weight(value)
+        .ok()
+        .filter(|weight| weight.0 <= 1000)
+        .map(|weight| Thousandths(weight.0))
+        .ok_or("a part from 0 to 1, such as 0.2")
+}
+
+/// on or off. YAML may have read them as true and false.
+pub(super) fn switch(value: &Value) -> Result<bool, Expected> {
+    match value {
+        Value::Bool(on) => Ok(*on),
+        Value::Text(text) if text == "on" => Ok(true),
+        Value::Text(text) if text == "off" => Ok(false),
+        _ => Err("on or off"),
+    }
+}
+
+/// One name or a list of names.
+pub(super) fn names(value: &Value) -> Result<Vec<String>, Expected> {
+    const EXPECTED: Expected = "a list of names";
+    match value {
+        Value::List(items) => {
+            items.iter().map(|item| text(&item.value).map_err(|_| EXPECTED)).collect()
+        }
+        one => text(one).map(|name| vec![name]).map_err(|_| EXPECTED),
+    }
+}
+
+/// Seconds above zero, a day at most.
+pub(super) fn span(value: &Value) -> Result<Duration, Expected> {
+    let span = seconds(value).ok();
+    span.filter(|span| !span.is_zero() && *span <= Duration::from_hours(24))
+        .ok_or("seconds above 0, such as 10 or 0.5")
 }
 
 /// Seconds, whole or not; zero is allowed.

@@ -173,7 +173,7 @@ impl Group {
         before: Option<&Sites>,
     ) -> Result<Self, SetupError> {
         let mut members = Vec::with_capacity(settings.targets.len());
-        for TargetSettings { model, place, weight: _, manner } in &settings.targets {
+        for TargetSettings { model, place, manner, .. } in &settings.targets {
             let site = sites.open(place, before).await?;
             members.push(Member { model: model.clone(), manner: manner.clone(), site });
         }

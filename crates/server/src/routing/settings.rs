@@ -2,17 +2,25 @@
 //! that are not listed.
 
 use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
 
 use http::HeaderName;
 
 use crate::bedrock::Place;
 use crate::catalogue::{Manner, Naming};
 
+mod balance;
+
+pub(crate) use balance::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, Thousandths};
+
 /// Names and what they lead to.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ModelSettings {
     pub(crate) naming: Naming,
     pub(crate) unlisted: Unlisted,
+    /// For names that say nothing else about it, and for those that are not listed.
+    pub(crate) balance: Balance,
+    pub(crate) fallbacks: Fallbacks,
     /// The operator's own names. One may hold a `*`.
     pub(crate) groups: BTreeMap<String, GroupSettings>,
 }
@@ -33,6 +41,8 @@ pub(crate) struct GroupSettings {
     /// At least one.
     pub(crate) targets: Vec<TargetSettings>,
     pub(crate) guardrail: Option<Guardrail>,
+    pub(crate) balance: Balance,
+    pub(crate) fallbacks: Fallbacks,
 }
 
 /// One way to answer for a name.
@@ -44,6 +54,12 @@ pub(crate) struct TargetSettings {
     pub(crate) place: Place,
     pub(crate) weight: Weight,
     pub(crate) manner: Manner,
+    /// Those of a lower order are asked first.
+    pub(crate) order: u32,
+    /// Calls a minute it may be asked.
+    pub(crate) rpm: Option<NonZeroU32>,
+    /// Tokens a minute it may be asked for, reserved as Bedrock reserves them.
+    pub(crate) tpm: Option<NonZeroU64>,
 }
 
 /// A target's share of the calls, in thousandths.

@@ -206,6 +206,7 @@ pub(super) const OURS: &[&str] = &[
     "models_only",
     "profile",
     "region",
+    "routing",
     "shutdown",
     "timeouts",
     "tls",

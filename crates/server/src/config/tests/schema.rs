@@ -12,12 +12,16 @@ const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 
 /// A section's place in the schema, and a file with a stranger in it.
 #[rustfmt::skip]
-const SECTIONS: [(&str, &str); 10] = [
+const SECTIONS: [(&str, &str); 14] = [
     ("", "zzzzzzzzzzzz: 1\n"),
     ("/properties/tls", "tls: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/timeouts", "timeouts: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/body", "body: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/embeddings", "embeddings: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/routing", "routing: { zzzzzzzzzzzz: 1 }\n"),
+    ("/$defs/retries", "routing: { retries: { zzzzzzzzzzzz: 1 } }\n"),
+    ("/$defs/cooldown/anyOf/1", "routing: { cooldown: { zzzzzzzzzzzz: 1 } }\n"),
+    ("/$defs/fallbacks", "models: { a: { model: b, fallbacks: { zzzzzzzzzzzz: 1 } } }\n"),
     ("/properties/shutdown", "shutdown: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/defaults", "defaults: { zzzzzzzzzzzz: 1 }\n"),
     ("/$defs/target", "models: { a: { model: b, zzzzzzzzzzzz: 1 } }\n"),
