@@ -105,6 +105,12 @@ def test_wrong_signatures_are_seen(upstream: Upstream) -> None:
         ({"messages": [{"role": "user", "content": [{"text": "x", "cachePoint": {"type": "default"}}]}]}, "union"),
         ({"messages": [{"role": "user", "content": [{"image": {"format": "png", "source": {"bytes": "?"}}}]}]}, "base64"),
         ({"messages": [{"role": "user"}]}, "content"),
+        ({**BODY, "inferenceConfig": {"temperature": 1.5}}, "above the most"),
+        ({**BODY, "inferenceConfig": {"stopSequences": ["x"] * 2501}}, "above the most"),
+        ({**BODY, "requestMetadata": {"team": "a|b"}}, "pattern"),
+        ({**BODY, "requestMetadata": {"te|am": "a"}}, "pattern"),
+        ({**BODY, "toolConfig": {"tools": [{"toolSpec": {"name": "a b", "inputSchema": {"json": {}}}}]}}, "pattern"),
+        ({**BODY, "toolConfig": {"tools": [{"toolSpec": {"name": "a" * 65, "inputSchema": {"json": {}}}}]}}, "most"),
     ],
 )
 def test_wrong_bodies_are_seen(upstream: Upstream, body: dict[str, Any], part: str) -> None:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import datetime
 import json
+import re
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -28,6 +29,7 @@ from loopback import Loopback
 
 OPERATIONS = {"converse": "Converse", "converse-stream": "ConverseStream"}
 REQUIRED_SIGNED = {"host", "x-amz-date"}
+NUMBERS = {"integer", "long", "float", "double"}
 MAX_SKEW = datetime.timedelta(minutes=5)
 MODEL = botocore.session.Session().get_service_model("bedrock-runtime")
 
@@ -223,8 +225,12 @@ def convert(value: Any, shape: Shape, where: str, problems: list[str]) -> Any:
             if name in shape.members
         }
     if kind == "list" and isinstance(value, list):
+        bound(len(value), shape, where, problems)
         return [convert(item, shape.member, f"{where}[{n}]", problems) for n, item in enumerate(value)]
     if kind == "map" and isinstance(value, dict):
+        bound(len(value), shape, where, problems)
+        for key in value:
+            convert(key, shape.key, f"{where} key {key!r}", problems)
         return {key: convert(item, shape.value, f"{where}.{key}", problems) for key, item in value.items()}
     if kind == "blob":
         try:
@@ -232,10 +238,22 @@ def convert(value: Any, shape: Shape, where: str, problems: list[str]) -> Any:
         except (binascii.Error, TypeError, ValueError):
             problems.append(f"{where} is not base64")
             return b""
-    if kind == "string":
-        minimum = shape.metadata.get("min")
-        if isinstance(value, str) and minimum and len(value) < minimum:
-            problems.append(f"{where} is shorter than {minimum}")
+    if kind == "string" and isinstance(value, str):
+        bound(len(value), shape, where, problems)
+        pattern = shape.metadata.get("pattern")
+        if pattern and not re.fullmatch(pattern, value):
+            problems.append(f"{where}: {value!r} does not match the pattern {pattern}")
         if shape.enum and value not in shape.enum:
             problems.append(f"{where}: {value!r} is none of {shape.enum}")
+    if kind in NUMBERS and isinstance(value, int | float):
+        bound(value, shape, where, problems)
     return value
+
+
+def bound(size: float, shape: Shape, where: str, problems: list[str]) -> None:
+    """Lengths, counts and values have limits; botocore itself leaves the upper ones to the service."""
+    least, most = shape.metadata.get("min"), shape.metadata.get("max")
+    if least is not None and size < least:
+        problems.append(f"{where}: {size} is below the least of {shape.name}, {least}")
+    if most is not None and size > most:
+        problems.append(f"{where}: {size} is above the most of {shape.name}, {most}")
