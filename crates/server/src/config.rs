@@ -237,9 +237,10 @@ impl Config {
         let file = reading.file.clone();
         let Some(root) = tree::parse(&file, &text, &mut reading.problems) else { return };
         if litellm::is_it(&root) {
-            litellm::read(Fields::of_root(root, reading), &mut self.models);
             // What the other shape says nothing about has our defaults.
             ours::read(Fields::of_root(Vec::new(), reading), self);
+            let Self { models, timeouts, .. } = self;
+            litellm::read(Fields::of_root(root, reading), models, timeouts);
         } else {
             ours::read(Fields::of_root(root, reading), self);
         }

@@ -2,17 +2,21 @@
 //! providers are skipped, and what has no effect here is named once. Nothing that LiteLLM would start
 //! with is a mistake, unless it is about Bedrock and cannot be honoured.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::fields::Fields;
 use super::reading::Unset;
 use super::tree::{Key, Node, Value};
 use super::values;
+use crate::bedrock::Timeouts;
 use crate::catalogue::is_bedrocks;
 use crate::routing::ModelSettings;
 
 mod keys;
 mod params;
+mod router;
+
+use router::Router;
 
 const LIST: &str = "model_list";
 
@@ -26,6 +30,8 @@ pub(super) fn is_it(root: &[(Key, Node)]) -> bool {
 struct Passed {
     /// LiteLLM's keys.
     ignored: BTreeSet<String>,
+    /// LiteLLM's too, by why they have no effect.
+    pointless: BTreeMap<&'static str, BTreeSet<String>>,
     /// Nobody's.
     unknown: BTreeSet<String>,
     /// Names whose provider is not Bedrock.
@@ -33,7 +39,7 @@ struct Passed {
 }
 
 /// Reads what counts here, and notes what does not.
-pub(super) fn read(mut root: Fields<'_>, models: &mut ModelSettings) {
+pub(super) fn read(mut root: Fields<'_>, models: &mut ModelSettings, timeouts: &mut Timeouts) {
     root.reading.treat_unset(Unset::Absent);
     let mut passed = Passed::default();
     match root.take(LIST) {
@@ -51,15 +57,7 @@ pub(super) fn read(mut root: Fields<'_>, models: &mut ModelSettings) {
             );
         }
     }
-    let mut aliases = Vec::new();
-    root.open("router_settings", |section| {
-        aliases = section.map("model_group_alias").unwrap_or_default();
-        passed.rest("router_settings", section, keys::ROUTER);
-    });
-    group_aliases(&mut root, aliases, models);
-    root.open("litellm_settings", |section| {
-        passed.rest("litellm_settings", section, keys::LITELLM);
-    });
+    routing(&mut root, models, timeouts, &mut passed);
     root.open("general_settings", |section| {
         if section.line("master_key").is_some() {
             section.reading.notes.push(
@@ -81,6 +79,29 @@ pub(super) fn read(mut root: Fields<'_>, models: &mut ModelSettings) {
     }
     passed.tell(&mut root.reading.notes);
     root.reading.treat_unset(Unset::Refused);
+}
+
+/// How calls are spread, in either of the two sections that LiteLLM looks into.
+fn routing(
+    root: &mut Fields<'_>,
+    models: &mut ModelSettings,
+    timeouts: &mut Timeouts,
+    passed: &mut Passed,
+) {
+    let (mut aliases, mut router) = (Vec::new(), Router::default());
+    root.open("router_settings", |section| {
+        aliases = section.map("model_group_alias").unwrap_or_default();
+        router = router::read(section);
+        passed.pointless("router_settings", section, keys::ROUTER);
+        passed.rest("router_settings", section, &[]);
+    });
+    let mut module = Router::default();
+    root.open("litellm_settings", |section| {
+        module = router::read_module(section);
+        passed.rest("litellm_settings", section, keys::LITELLM);
+    });
+    let aliases = group_aliases(root, aliases, models);
+    router.or(module).apply(root.reading, models, &aliases, timeouts);
 }
 
 fn read_entry(
@@ -158,8 +179,13 @@ fn provider(params: &[(Key, Node)]) -> Provider {
     }
 }
 
-/// Further names for groups.
-fn group_aliases(root: &mut Fields<'_>, aliases: Vec<(Key, Node)>, models: &mut ModelSettings) {
+/// Further names for groups, each with the name it stands for.
+fn group_aliases(
+    root: &mut Fields<'_>,
+    aliases: Vec<(Key, Node)>,
+    models: &mut ModelSettings,
+) -> BTreeMap<String, String> {
+    let mut bases = BTreeMap::new();
     for (key, node) in aliases {
         let path = format!("router_settings.model_group_alias.{}", key.name);
         let node = match node.value {
@@ -171,22 +197,37 @@ fn group_aliases(root: &mut Fields<'_>, aliases: Vec<(Key, Node)>, models: &mut 
             value => Node { value, line: node.line },
         };
         let line = node.line;
-        let Some((group, _)) = root.read_node(&path, node, values::text) else { continue };
-        match models.groups.get(&group) {
+        let Some((base, _)) = root.read_node(&path, node, values::text) else { continue };
+        match models.groups.get(&base) {
             Some(group) => {
                 let group = group.clone();
-                models.groups.insert(key.name, group);
+                models.groups.insert(key.name.clone(), group);
+                bases.insert(key.name, base);
             }
             None => {
-                let note =
-                    format!("line {line}: {path} names {group}, which is not here: left out");
+                let note = format!("line {line}: {path} names {base}, which is not here: left out");
                 root.reading.notes.push(note);
             }
         }
     }
+    bases
 }
 
 impl Passed {
+    /// Takes what is left of a section and can be told why.
+    fn pointless(
+        &mut self,
+        name: &str,
+        section: &mut Fields<'_>,
+        known: &'static [(&'static str, &'static [&'static str])],
+    ) {
+        for (why, key) in known.iter().flat_map(|(why, keys)| keys.iter().map(|key| (*why, *key))) {
+            if section.take(key).is_some() {
+                self.pointless.entry(why).or_default().insert(format!("{name}.{key}"));
+            }
+        }
+    }
+
     /// Takes all that is left of a section.
     fn rest(&mut self, name: &str, section: &mut Fields<'_>, known: &[&str]) {
         for (key, _) in section.rest() {
@@ -213,6 +254,9 @@ impl Passed {
                 "ignored, because it has no effect here yet: {}",
                 list(self.ignored)
             ));
+        }
+        for (why, names) in self.pointless {
+            notes.push(format!("ignored, because {why}: {}", list(names)));
         }
         if !self.unknown.is_empty() {
             notes.push(format!("ignored, because nothing is known of it: {}", list(self.unknown)));

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use super::super::credentials::is_role;
 use super::super::fields::Fields;
+use super::super::models::shaping;
 use super::super::tree::{Key, Node};
 use super::super::values;
-use super::{Passed, keys};
+use super::{Passed, keys, router};
 use crate::bedrock::{AccountSecret, Login, Place, Role};
 use crate::catalogue::region_of;
 use crate::routing::{Guardrail, GuardrailMode, TargetSettings};
@@ -29,8 +30,12 @@ pub(super) fn read(
         let place = place(section, &model);
         let weight = section.optional("weight", values::weight).unwrap_or_default();
         let guardrail = guardrail(section);
+        let order = router::NO_ORDER;
+        let mut target =
+            TargetSettings { model, place, weight, order, ..TargetSettings::default() };
+        shaping(section, &mut target);
+        passed.pointless("litellm_params", section, keys::SPREADING);
         passed.rest("litellm_params", section, keys::PARAMS);
-        let target = TargetSettings { model, place, weight, ..TargetSettings::default() };
         read = Some((target, guardrail));
     });
     read

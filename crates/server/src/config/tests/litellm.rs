@@ -1,9 +1,11 @@
 //! LiteLLM's file: what becomes targets, what is passed over and said, what is a mistake.
 
+use std::num::{NonZeroU32, NonZeroU64};
+
 use super::super::*;
 use super::Directory;
 use crate::bedrock::{AccountSecret, Login, Place};
-use crate::routing::{Guardrail, GuardrailMode, Weight};
+use crate::routing::{Balance, Cooldown, Guardrail, GuardrailMode, Retries, Strategy, Weight};
 
 fn load(directory: &Directory, yaml: &str) -> Config {
     Config::load(&directory.sources(yaml)).unwrap_or_else(|problems| panic!("{problems}"))
@@ -65,6 +67,10 @@ general_settings: { master_key: sk-1234 }
     let config = Config::load(&sources).unwrap_or_else(|problems| panic!("{problems}"));
     let keys = &config.models.groups["keys"].targets;
     assert_eq!((keys.len(), keys[0].weight, keys[1].weight), (2, Weight(300), Weight(1000)));
+    assert_eq!((keys[1].rpm, keys[1].tpm), (NonZeroU32::new(5), NonZeroU64::new(6)));
+    assert_eq!((keys[0].order, keys[1].order), (u32::MAX, 1), "those without come last");
+    let strategy = |name: &str| config.models.groups[name].balance.strategy;
+    assert_eq!((strategy("keys"), strategy("role")), (Strategy::Order, Strategy::Weighted));
     let login = Login::Keys {
         access_key_id: "AKID".to_owned(),
         secret_access_key: AccountSecret::new("shh"),
@@ -92,7 +98,7 @@ general_settings: { master_key: sk-1234 }
     let notes = config.notes.join("\n");
     for expected in [
         "skipped, because only Bedrock is called here: gpt-3.5-turbo (no provider that is known here), claude-direct (anthropic)",
-        "ignored, because it has no effect here yet: general_settings.master_key, litellm_params.order, litellm_params.rpm, litellm_params.tpm, litellm_settings.drop_params, model_info.mode, router_settings.routing_strategy",
+        "ignored, because it has no effect here yet: general_settings.master_key, litellm_settings.drop_params, model_info.mode",
         "ignored, because nothing is known of it: litellm_settings.frobnicate",
         "general_settings.master_key: keys are not checked yet",
         "model_list[6].litellm_params.aws_access_key_id is to come from NOT_SET, which is not set: left out",
@@ -133,3 +139,135 @@ fn the_same_names_in_our_shape_are_what_they_are_in_litellms() {
     let ours = load(&directory, "models:\n  a: { model: bedrock/a.b, region: us-west-2 }\n");
     assert_eq!(theirs.models, ours.models);
 }
+
+const LIST: &str = "model_list:
+- { model_name: a, litellm_params: { model: bedrock/a.b } }
+- { model_name: b, litellm_params: { model: bedrock/a.c } }
+- { model_name: c, litellm_params: { model: bedrock/a.d } }
+- { model_name: gpt, litellm_params: { model: openai/gpt } }
+";
+
+#[test]
+fn router_settings_are_routing_in_other_words() {
+    let directory = Directory::new("litellm-router");
+    let yaml = format!(
+        "{LIST}router_settings:
+  routing_strategy: latency-based-routing
+  num_retries: 7
+  retry_after: 3
+  allowed_fails: 1
+  cooldown_time: 90
+  timeout: 40
+  stream_timeout: 7.5
+  max_fallbacks: 2
+  model_group_alias: {{ other: a }}
+  fallbacks: [{{ a: [gpt, b, {{ model: c, temperature: 1 }}, a] }}, {{ nobody: [a] }}]
+  default_fallbacks: [c]
+  context_window_fallbacks: [{{ b: [nova-pro] }}]
+  redis_host: r
+  retry_policy: {{ DefaultRetries: 1 }}
+  colour: red
+litellm_settings:
+  num_retries: 1
+  content_policy_fallbacks: [{{ '*': b }}]
+  request_timeout: 600
+"
+    );
+    let Loaded { config, ledger } = Config::read(&directory.sources(&yaml)).unwrap();
+    let seconds = Duration::from_secs;
+    let balance = Balance {
+        strategy: Strategy::Latency,
+        retries: Retries {
+            first_pause: seconds(3),
+            longest_pause: seconds(3),
+            ..Retries::default()
+        },
+        cooldown: Some(Cooldown {
+            in_a_row: 2,
+            open: seconds(90),
+            longest: seconds(90),
+            ..Cooldown::default()
+        }),
+        ..Balance::default()
+    };
+    assert_eq!(config.models.balance, balance);
+    let group = |name: &str| &config.models.groups[name];
+    assert_eq!(group("b").balance, balance);
+    assert_eq!(group("a").fallbacks.general, ["b", "c"], "two at most, and none that is not here");
+    assert_eq!(group("other").fallbacks, group("a").fallbacks);
+    assert_eq!(group("b").fallbacks.general, ["c"]);
+    assert_eq!(group("b").fallbacks.context_window, ["nova-pro"]);
+    assert!(group("a").fallbacks.context_window.is_empty());
+    assert_eq!(group("c").fallbacks.content_policy, ["b"]);
+    assert_eq!(config.models.fallbacks.general, ["c"]);
+    let timeouts = config.timeouts;
+    assert_eq!(timeouts.first_byte_unary, seconds(40));
+    assert_eq!(timeouts.first_byte_stream, Duration::from_millis(7500));
+    let notes = config.notes.join("\n");
+    for expected in [
+        "router_settings.num_retries is 7: held to 2",
+        "router_settings.fallbacks.a names gpt, which is not here: left out",
+        "router_settings.fallbacks.nobody: no such model_name here: left out",
+        "router_settings.fallbacks: temperature of a fallback is ignored",
+        "ignored, because each process routes by what it sees itself: router_settings.redis_host",
+        "ignored, because the kind of a failure decides what is tried again",
+        "ignored, because nothing is known of it: router_settings.colour",
+    ] {
+        assert!(notes.contains(expected), "{expected:?} in {notes}");
+    }
+    let told = |key: &str| {
+        let told = ledger.iter().find(|told| told.key == key).unwrap();
+        format!("{} {}", told.value, told.origin)
+    };
+    assert!(told("routing.strategy").starts_with("latency "), "{}", told("routing.strategy"));
+    assert!(told("routing.strategy").ends_with("outcrop.yaml:7"), "{}", told("routing.strategy"));
+    assert!(told("routing.retries.more").starts_with("2 "), "{}", told("routing.retries.more"));
+}
+
+#[test]
+fn litellm_settings_say_what_router_settings_do_not() {
+    let directory = Directory::new("litellm-module");
+    let yaml = format!(
+        "{LIST}litellm_settings: {{ num_retries: 0, allowed_fails: 9, fallbacks: [{{ a: [b] }}], request_timeout: 5 }}
+router_settings: {{ routing_strategy: cost-based-routing, disable_cooldowns: true }}
+"
+    );
+    let config = load(&directory, &yaml);
+    let retries = Retries { more: 0, ..Retries::default() };
+    let balance = Balance { retries, cooldown: None, ..Balance::default() };
+    assert_eq!(config.models.groups["a"].balance, balance);
+    assert_eq!(config.models.groups["a"].fallbacks.general, ["b"]);
+    assert_eq!(config.timeouts.first_byte_stream, Duration::from_secs(5));
+    let notes = config.notes.join("\n");
+    let expected = "router_settings.routing_strategy: cost-based-routing is ignored, because";
+    assert!(notes.contains(expected), "{notes}");
+}
+
+/// Every key of LiteLLM's router is known here, one way or the other.
+#[test]
+fn every_key_of_litellms_router_is_known() {
+    let directory = Directory::new("litellm-all");
+    for key in ROUTER_KEYS {
+        let yaml = format!("{LIST}router_settings: {{ {key}: null }}\n");
+        let notes = load(&directory, &yaml).notes.join("\n");
+        assert!(!notes.contains("nothing is known of it"), "{key}: {notes}");
+    }
+}
+
+/// The arguments of `litellm.Router` in 1.106.2.
+#[rustfmt::skip]
+const ROUTER_KEYS: &[&str] = &[
+    "model_list", "assistants_config", "search_tools", "guardrail_list", "redis_url", "redis_host", "redis_port",
+    "redis_password", "redis_db", "cache_responses", "cache_kwargs", "caching_groups", "client_ttl",
+    "polling_interval", "default_priority", "num_retries", "max_fallbacks", "timeout", "stream_timeout",
+    "default_litellm_params", "default_max_parallel_requests", "set_verbose", "debug_level", "default_fallbacks",
+    "fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "model_group_alias",
+    "enable_pre_call_checks", "enable_tag_filtering", "tag_filtering_match_any", "tag_routing_prefix", "plugins",
+    "retry_after", "retry_policy", "model_group_retry_policy", "allowed_fails", "allowed_fails_policy",
+    "cooldown_time", "disable_cooldowns", "routing_strategy", "optional_pre_call_checks", "routing_strategy_args",
+    "routing_groups", "provider_budget_config", "alerting_config", "router_general_settings",
+    "deployment_affinity_ttl_seconds", "model_group_affinity_config", "ignore_invalid_deployments",
+    "enable_health_check_routing", "health_check_staleness_threshold", "health_check_ignore_transient_errors",
+    "background_health_check_model_groups", "enable_weighted_failover", "fallback_access_check",
+    "fallback_budget_check", "auto_router_capability_limit",
+];

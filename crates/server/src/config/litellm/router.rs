@@ -1,0 +1,242 @@
+//! `router_settings`, and the keys of `litellm_settings` that mean the same: how LiteLLM spreads calls,
+//! tries again and falls back, in the terms of `routing`. Where it counts otherwise, the note says so.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::fields::Fields;
+use super::super::ledger::{Origin, Show};
+use super::super::reading::Reading;
+use super::super::routing::Known;
+use super::super::tree::{Node, Value};
+use super::super::values::{self, Expected};
+use crate::bedrock::Timeouts;
+use crate::routing::{
+    Balance, Cooldown, GroupSettings, ModelSettings, Retries, Strategy, Unlisted,
+};
+
+mod chains;
+
+use chains::Chains;
+
+/// The order of a target that tells none, where others of its name tell theirs: after all of them.
+pub(super) const NO_ORDER: u32 = u32::MAX;
+
+/// What one section says. `None`: nothing.
+#[derive(Debug, Default)]
+pub(super) struct Router {
+    strategy: Option<Told<Strategy>>,
+    retries: Option<Told<u32>>,
+    retry_after: Option<Told<Duration>>,
+    allowed_fails: Option<Told<u32>>,
+    cooldown_time: Option<Told<Duration>>,
+    cooldowns_off: Option<Told<bool>>,
+    timeout: Option<Told<Duration>>,
+    stream_timeout: Option<Told<Duration>>,
+    max_fallbacks: Option<Told<usize>>,
+    general: Chains,
+    context_window: Chains,
+    content_policy: Chains,
+}
+
+/// A value, the key that tells it, and where.
+#[derive(Debug)]
+struct Told<T> {
+    value: T,
+    key: String,
+    origin: Origin,
+}
+
+/// Reads what of a section is about routing; the rest is left in it.
+pub(super) fn read(section: &mut Fields<'_>) -> Router {
+    let strategy = strategy(section);
+    Router {
+        strategy,
+        retries: told(section, "num_retries", values::order),
+        retry_after: told(section, "retry_after", values::seconds),
+        allowed_fails: told(section, "allowed_fails", values::order),
+        cooldown_time: told(section, "cooldown_time", values::span),
+        cooldowns_off: told(section, "disable_cooldowns", values::boolean),
+        timeout: told(section, "timeout", values::span),
+        stream_timeout: told(section, "stream_timeout", values::span),
+        max_fallbacks: told(section, "max_fallbacks", values::count),
+        general: Chains::read(section, "fallbacks").and_for_all(section, "default_fallbacks"),
+        context_window: Chains::read(section, "context_window_fallbacks"),
+        content_policy: Chains::read(section, "content_policy_fallbacks"),
+    }
+}
+
+/// Reads what LiteLLM also takes in `litellm_settings`.
+pub(super) fn read_module(section: &mut Fields<'_>) -> Router {
+    Router {
+        retries: told(section, "num_retries", values::order),
+        allowed_fails: told(section, "allowed_fails", values::order),
+        timeout: told(section, "request_timeout", values::span),
+        general: Chains::read(section, "fallbacks").and_for_all(section, "default_fallbacks"),
+        context_window: Chains::read(section, "context_window_fallbacks"),
+        content_policy: Chains::read(section, "content_policy_fallbacks"),
+        ..Router::default()
+    }
+}
+
+impl Router {
+    /// What is said nowhere else is said by `module`.
+    pub(super) fn or(self, module: Self) -> Self {
+        Self {
+            strategy: self.strategy.or(module.strategy),
+            retries: self.retries.or(module.retries),
+            retry_after: self.retry_after.or(module.retry_after),
+            allowed_fails: self.allowed_fails.or(module.allowed_fails),
+            cooldown_time: self.cooldown_time.or(module.cooldown_time),
+            cooldowns_off: self.cooldowns_off.or(module.cooldowns_off),
+            timeout: self.timeout.or(module.timeout),
+            stream_timeout: self.stream_timeout.or(module.stream_timeout),
+            max_fallbacks: self.max_fallbacks.or(module.max_fallbacks),
+            general: self.general.or(module.general),
+            context_window: self.context_window.or(module.context_window),
+            content_policy: self.content_policy.or(module.content_policy),
+        }
+    }
+
+    /// Makes it count for every name. `aliases` are further names and those they stand for.
+    pub(super) fn apply(
+        self,
+        reading: &mut Reading,
+        models: &mut ModelSettings,
+        aliases: &BTreeMap<String, String>,
+        timeouts: &mut Timeouts,
+    ) {
+        self.time(reading, timeouts);
+        self.balance(reading, models);
+        let names: Vec<String> = models.groups.keys().cloned().collect();
+        let known = Known { names: &names, unlisted: Unlisted::Served };
+        let most = self.max_fallbacks.map_or(usize::MAX, |told| told.value);
+        let mut chains = [self.general, self.context_window, self.content_policy];
+        for chain in &mut chains {
+            chain.keep(reading, known, most);
+        }
+        let [general, context_window, content_policy] = &chains;
+        models.fallbacks.general = general.of_all();
+        models.fallbacks.context_window = context_window.of_all();
+        models.fallbacks.content_policy = content_policy.of_all();
+        for (name, group) in &mut models.groups {
+            let base = aliases.get(name);
+            spread(group, models.balance);
+            group.fallbacks.general = general.of(name, base);
+            group.fallbacks.context_window = context_window.of(name, base);
+            group.fallbacks.content_policy = content_policy.of(name, base);
+        }
+    }
+
+    fn time(&self, reading: &mut Reading, timeouts: &mut Timeouts) {
+        if let Some(told) = &self.timeout {
+            timeouts.first_byte_unary = told.value;
+            told.counts(reading, "timeouts.first_byte", &told.value);
+        }
+        if let Some(told) = self.stream_timeout.as_ref().or(self.timeout.as_ref()) {
+            timeouts.first_byte_stream = told.value;
+            told.counts(reading, "timeouts.first_byte_stream", &told.value);
+        }
+    }
+
+    fn balance(&self, reading: &mut Reading, models: &mut ModelSettings) {
+        let balance = &mut models.balance;
+        if let Some(told) = &self.strategy {
+            balance.strategy = told.value;
+            told.counts(reading, "routing.strategy", &told.value);
+        }
+        if let Some(told) = &self.retries {
+            balance.retries.more = told.held(reading);
+            told.counts(reading, "routing.retries.more", &balance.retries.more);
+        }
+        if let Some(told) = self.retry_after.as_ref().filter(|told| !told.value.is_zero()) {
+            let retries = &mut balance.retries;
+            retries.first_pause = told.value;
+            retries.longest_pause = retries.longest_pause.max(told.value);
+            told.counts(reading, "routing.retries.first_pause", &told.value);
+            told.counts(reading, "routing.retries.longest_pause", &retries.longest_pause);
+        }
+        let mut cooldown = Cooldown::default();
+        if let Some(told) = &self.allowed_fails {
+            cooldown.in_a_row = told.value.saturating_add(1);
+            told.counts(reading, "routing.cooldown.in_a_row", &cooldown.in_a_row);
+        }
+        if let Some(told) = &self.cooldown_time {
+            cooldown.open = told.value;
+            cooldown.longest = cooldown.longest.max(told.value);
+            told.counts(reading, "routing.cooldown.open", &cooldown.open);
+            told.counts(reading, "routing.cooldown.longest", &cooldown.longest);
+        }
+        balance.cooldown = Some(cooldown);
+        if let Some(told) = self.cooldowns_off.as_ref().filter(|told| told.value) {
+            balance.cooldown = None;
+            told.counts(reading, "routing.cooldown", &"off".to_owned());
+        }
+    }
+}
+
+impl<T> Told<T> {
+    /// Notes what it means in our terms.
+    fn counts(&self, reading: &mut Reading, key: &str, value: &impl Show) {
+        reading.ledger.tell(key, value.show(), self.origin.clone());
+    }
+}
+
+impl Told<u32> {
+    /// As retries: more than we make are held to what we make.
+    fn held(&self, reading: &mut Reading) -> u8 {
+        let most = Retries::MOST;
+        if let Some(retries) = u8::try_from(self.value).ok().filter(|retries| *retries <= most) {
+            return retries;
+        }
+        let Self { value, key, .. } = self;
+        let note = format!("{key} is {value}: held to {most}, because clients try again too");
+        reading.notes.push(note);
+        most
+    }
+}
+
+/// What holds for all holds for a group, except that targets with an order are asked in it.
+fn spread(group: &mut GroupSettings, all: Balance) {
+    group.balance = all;
+    if group.targets.iter().any(|target| target.order != NO_ORDER) {
+        group.balance.strategy = Strategy::Order;
+    } else {
+        for target in &mut group.targets {
+            target.order = 0;
+        }
+    }
+}
+
+fn strategy(section: &mut Fields<'_>) -> Option<Told<Strategy>> {
+    let name = told(section, "routing_strategy", values::text)?;
+    let value = match name.value.as_str() {
+        "simple-shuffle" => Strategy::Weighted,
+        "least-busy" => Strategy::LeastBusy,
+        "latency-based-routing" => Strategy::Latency,
+        "usage-based-routing" | "usage-based-routing-v2" => Strategy::Usage,
+        other => {
+            let why = match other {
+                "cost-based-routing" => "ignored, because all targets of a name cost the same here",
+                "provider-budget-routing" => "ignored, because only Bedrock is called here",
+                _ => "ignored, because nothing is known of it",
+            };
+            let note = format!("{}: {other} is {why}; calls are shared by weight", name.key);
+            section.reading.notes.push(note);
+            Strategy::Weighted
+        }
+    };
+    Some(Told { value, key: name.key, origin: name.origin })
+}
+
+fn told<T: Show>(
+    section: &mut Fields<'_>,
+    name: &'static str,
+    read: impl Fn(&Value) -> Result<T, Expected>,
+) -> Option<Told<T>> {
+    let key = section.path(name);
+    let node: Node = section.take(name)?.1;
+    let (value, origin) = section.read_node(&key, node, read)?;
+    section.reading.ledger.tell(&key, value.show(), origin.clone());
+    Some(Told { value, key, origin })
+}
