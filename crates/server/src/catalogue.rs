@@ -17,14 +17,18 @@ mod geography;
 mod id;
 mod knobs;
 mod learned;
+mod prices;
+mod rows;
 
 use account::Listing;
+pub(crate) use book::BadRow;
 use book::{Book, Row};
 use calendar::Day;
 pub(crate) use id::is_region;
 use id::{Id, Name};
 pub(crate) use knobs::Knobs;
 use learned::Learned;
+pub(crate) use rows::Rows;
 
 /// Everything known about models as one account may call them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,15 +38,18 @@ pub(crate) struct Catalogue(Arc<Inner>);
 struct Inner {
     region: String,
     naming: Naming,
+    book: Arc<Book>,
     learned: Learned,
     listing: Listing,
 }
 
-/// What the operator decides about names.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+/// What the operator decides about names, and knows about models.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Naming {
     pub(crate) cross_region: CrossRegion,
     pub(crate) eol_aliases: EolAliases,
+    /// Over the catalogue's own.
+    pub(crate) rows: Rows,
 }
 
 /// What the operator knows better about one target.
@@ -132,6 +139,7 @@ impl Catalogue {
     pub(crate) fn new(naming: Naming, region: &str) -> Self {
         Self(Arc::new(Inner {
             region: region.to_owned(),
+            book: naming.rows.book(),
             naming,
             learned: Learned::default(),
             listing: Listing::default(),
@@ -142,7 +150,7 @@ impl Catalogue {
     pub(crate) fn resolve(&self, name: &str, manner: &Manner) -> Target {
         let inner = &self.0;
         let name = Name::parse(name);
-        let book = Book::open();
+        let book = &inner.book;
         let short = match name.id {
             Id::Model(text) => book.alias(text).map(|base| inner.alive(base)),
             Id::Arn(_) | Id::Profile { .. } => None,
@@ -151,7 +159,8 @@ impl Catalogue {
         let behind = || listed.as_ref().and_then(|account| account.behind(name.id.text()));
         let told = manner.base_model.as_deref().map(|base| Name::parse(base).id.model());
         let told = told.map(|base| book.alias(base).unwrap_or(base));
-        let base = told.or(short).or(name.id.base()).or_else(behind);
+        let own = || Some(name.id.text()).filter(|text| book.listed(text).is_some());
+        let base = told.or(short).or_else(own).or(name.id.base()).or_else(behind);
         let row = base.and_then(|base| book.find(base));
         let chosen = match (name.id, short) {
             (_, Some(base)) => inner.profile_of_short(base),
@@ -172,8 +181,8 @@ impl Catalogue {
     }
 
     /// Short names of models that embed texts, to be suggested.
-    pub(crate) fn embedders(&self) -> impl Iterator<Item = &'static str> {
-        let (book, today) = (Book::open(), Day::today());
+    pub(crate) fn embedders(&self) -> impl Iterator<Item = &str> {
+        let (book, today) = (&self.0.book, Day::today());
         book.aliases().filter_map(move |(name, base)| {
             let row = book.find(base)?;
             (row.profile.embedding.is_some() && !row.has_ended(today)).then_some(name)
@@ -189,8 +198,8 @@ impl Catalogue {
 
 impl Inner {
     /// The model a short name leads to, or its successor where that is wanted.
-    fn alive(&self, base: &'static str) -> &'static str {
-        let row = Book::open().listed(base);
+    fn alive<'b>(&'b self, base: &'b str) -> &'b str {
+        let row = self.book.listed(base);
         let ended = row.filter(|row| row.has_ended(Day::today()));
         match self.naming.eol_aliases {
             EolAliases::Send => base,
@@ -206,7 +215,7 @@ impl Inner {
     }
 
     fn profile_of_bare(&self, id: &str) -> Option<String> {
-        let row = Book::open().listed(id);
+        let row = self.book.listed(id);
         match self.naming.cross_region {
             CrossRegion::Never => None,
             CrossRegion::Auto if !row.is_some_and(|row| row.profile_only) => None,
@@ -216,7 +225,7 @@ impl Inner {
 
     /// The best inference profile of a known model from here.
     fn profile(&self, base: &str) -> Option<String> {
-        let row = Book::open().listed(base)?;
+        let row = self.book.listed(base)?;
         let offered = |prefix: &&&str| row.prefixes.iter().any(|own| own == **prefix);
         let prefix = geography::prefixes(&self.region).iter().find(offered)?;
         Some(format!("{prefix}.{base}"))
@@ -224,6 +233,10 @@ impl Inner {
 }
 
 impl Target {
+    fn book(&self) -> &Book {
+        &self.catalogue.0.book
+    }
+
     /// Another id for the same model, once Bedrock has said that it is not served on demand: an
     /// inference profile of the caller's geography. What the account lists counts most, then what the
     /// catalogue knows; of a model neither knows, the nearest geography is tried.
@@ -240,7 +253,7 @@ impl Target {
         {
             return Some(listed);
         }
-        match Book::open().listed(base).filter(|row| !row.prefixes.is_empty()) {
+        match inner.book.listed(base).filter(|row| !row.prefixes.is_empty()) {
             Some(_) => inner.profile(base),
             None => ids().next(),
         }
@@ -254,7 +267,7 @@ impl Target {
     /// What a refusal of this model is to be explained with.
     pub(crate) fn notes(&self) -> Notes {
         let inner = &self.catalogue.0;
-        let row = self.base.as_deref().and_then(|base| Book::open().listed(base));
+        let row = self.base.as_deref().and_then(|base| inner.book.listed(base));
         let base = self.base.as_deref().unwrap_or(&self.model_id);
         let today = Day::today();
         let ended = row.filter(|row| row.has_ended(today));

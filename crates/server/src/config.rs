@@ -13,7 +13,9 @@ use crate::cli::ServeArgs;
 use crate::routing::ModelSettings;
 use crate::tls::TlsFiles;
 
+mod catalogue;
 mod credentials;
+mod facts;
 mod fields;
 mod ledger;
 mod litellm;

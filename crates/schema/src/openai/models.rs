@@ -35,6 +35,9 @@ pub struct Model {
     pub max_output_tokens: Option<u64>,
     /// Where it is in its life.
     pub lifecycle: Lifecycle,
+    /// What calls by this id cost; absent where nobody says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
     /// The id Bedrock is called with, where it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stands_for: Option<String>,
@@ -81,4 +84,74 @@ pub struct Lifecycle {
     /// What to use instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub successor: Option<String>,
+}
+
+/// What calls cost.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Prices {
+    /// Always `USD`.
+    pub currency: &'static str,
+    /// Day on which it was so, as `2026-11-21`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dated: Option<String>,
+    /// Usually.
+    #[serde(flatten)]
+    pub rates: Rates,
+    /// For long prompts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long: Option<LongRates>,
+    /// In the service tier `flex`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flex: Option<Rates>,
+    /// In the service tier `priority`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Rates>,
+    /// In batches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Rates>,
+}
+
+/// What a unit costs: a million tokens of the first six, one of the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Rates {
+    /// A million tokens of the prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<f64>,
+    /// A million tokens of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<f64>,
+    /// A million tokens of the prompt that were cached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<f64>,
+    /// A million tokens put into the cache for five minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<f64>,
+    /// A million tokens put into the cache for an hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<f64>,
+    /// A million tokens of audio in the prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_audio: Option<f64>,
+    /// An image in the prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<f64>,
+    /// A request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<f64>,
+    /// A second of video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video_second: Option<f64>,
+    /// A second of audio.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audio_second: Option<f64>,
+}
+
+/// What a unit costs in prompts above a length.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LongRates {
+    /// Tokens.
+    pub above: u64,
+    /// Then.
+    #[serde(flatten)]
+    pub rates: Rates,
 }

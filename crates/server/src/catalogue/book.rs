@@ -1,20 +1,34 @@
-//! The compiled-in catalogue: `config/models.toml` as rows. It is parsed when the first model is
-//! resolved, not at start-up; rows then are looked up by a hash, patterns only for models of no row.
+//! The catalogue's rows: `config/models.toml` and `config/prices.toml`, compiled in, and what an operator
+//! lays over them. They are parsed when the first model is resolved, or an operator's row is read; then
+//! rows are looked up by a hash, patterns only for models of no row.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use serde::Deserialize;
 use toml::{Table, Value};
 use translate::Profile;
 
 use super::calendar::Day;
+use super::prices::Prices;
 
 /// Deeper chains of `like` are a mistake: a circle.
-const LIKE_DEPTH: usize = 4;
+const LIKE_DEPTH: usize = 8;
 
 static TEXT: &str = include_str!("../../../../config/models.toml");
-static BOOK: OnceLock<Book> = OnceLock::new();
+static PRICES: &str = include_str!("../../../../config/prices.toml");
+static BOOK: OnceLock<Arc<Book>> = OnceLock::new();
+
+/// Rows as they are written, by the id or pattern they are about.
+pub(super) type Written = BTreeMap<String, Table>;
+
+/// Keys of a row that are no fact: the row it is laid over, and where its profile is known from.
+pub(super) const LIKE: &str = "like";
+pub(super) const EVIDENCE: &str = "evidence";
+/// The key of a row that holds the knobs.
+pub(super) const PROFILE: &str = "profile";
+const PRICED: &str = "prices";
+const DATED: &str = "dated";
 
 /// All rows.
 #[derive(Debug, Default)]
@@ -23,6 +37,16 @@ pub(super) struct Book {
     /// Patterns without their `*`, the longest first.
     families: Vec<(String, Row)>,
     aliases: BTreeMap<String, String>,
+    written: Written,
+}
+
+/// A row that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BadRow {
+    /// The id or pattern it is about.
+    pub(crate) row: String,
+    /// What is wrong with it.
+    pub(crate) error: String,
 }
 
 /// What is known about one model, or one family of them.
@@ -49,6 +73,7 @@ pub(super) struct Row {
     pub(super) retired: bool,
     /// What to use instead, without region prefix.
     pub(super) successor: Option<String>,
+    pub(super) prices: Option<Prices>,
 }
 
 /// What a model may read besides text.
@@ -86,11 +111,26 @@ impl Default for Row {
             eol: None,
             retired: false,
             successor: None,
+            prices: None,
         }
     }
 }
 
 impl Row {
+    /// Reads a row that is whole: `like` has been followed.
+    ///
+    /// # Errors
+    /// What is wrong with a key or its value.
+    pub(super) fn read(mut whole: Table) -> Result<Self, String> {
+        whole.remove(LIKE);
+        whole.remove(EVIDENCE);
+        let knobs = whole.get(PROFILE).and_then(Value::as_table).cloned();
+        let row: Self = Value::Table(whole)
+            .try_into()
+            .map_err(|error: toml::de::Error| error.message().to_owned())?;
+        Ok(Self { knobs: knobs.unwrap_or_default(), ..row })
+    }
+
     /// Whether the model is past the end of its life.
     pub(super) fn has_ended(&self, today: Day) -> bool {
         self.retired || self.eol.is_some_and(|eol| eol <= today)
@@ -103,19 +143,48 @@ struct File {
     #[serde(rename = "dated")]
     _dated: Day,
     aliases: BTreeMap<String, String>,
-    rows: BTreeMap<String, Table>,
+    rows: Written,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceFile {
+    dated: String,
+    prices: Written,
 }
 
 impl Book {
     /// The one that is compiled in.
-    pub(super) fn open() -> &'static Self {
+    pub(super) fn open() -> &'static Arc<Self> {
         BOOK.get_or_init(|| {
-            Self::parse(TEXT).unwrap_or_else(|error| {
+            let book = Self::parse(TEXT, PRICES).unwrap_or_else(|error| {
                 // A test keeps this from happening; if it does, every model is an unknown one.
                 log::error!("the compiled-in catalogue cannot be read: {error}");
                 Self::default()
-            })
+            });
+            Arc::new(book)
         })
+    }
+
+    /// These rows with an operator's laid over them. Without `like`, a row adds to the one of the same
+    /// name, or to the family its model would belong to.
+    ///
+    /// # Errors
+    /// The first row that cannot be read.
+    pub(super) fn with(&self, rows: &Written) -> Result<Self, BadRow> {
+        let mut written = self.written.clone();
+        for (name, row) in rows {
+            let mut row = row.clone();
+            if !row.contains_key(LIKE) {
+                if let Some(before) = self.written.get(name) {
+                    row = laid_over(before.clone(), &row);
+                } else if let Some(family) = family(self.written.keys().chain(rows.keys()), name) {
+                    row.insert(LIKE.to_owned(), family.into());
+                }
+            }
+            written.insert(name.clone(), row);
+        }
+        Self::of(self.aliases.clone(), written)
     }
 
     /// The row of a model, by its id without region prefix: its own, else its family's.
@@ -148,17 +217,25 @@ impl Book {
         models
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|error| error.to_string())?;
-        let mut book = Self { aliases: file.aliases, ..Self::default() };
-        for name in file.rows.keys() {
-            let mut whole = whole(&file.rows, name, 0)?;
-            whole.remove("like");
-            whole.remove("evidence");
-            let knobs = whole.get("profile").and_then(Value::as_table).cloned();
-            let row: Row =
-                Value::Table(whole).try_into().map_err(|error| format!("row {name}: {error}"))?;
-            let row = Row { knobs: knobs.unwrap_or_default(), ..row };
+    fn parse(models: &str, prices: &str) -> Result<Self, String> {
+        let models: File = toml::from_str(models).map_err(|error| error.to_string())?;
+        let prices: PriceFile = toml::from_str(prices).map_err(|error| error.to_string())?;
+        let mut rows = models.rows;
+        for (id, mut priced) in prices.prices {
+            let row = rows.get_mut(&id).ok_or_else(|| format!("{id} is priced and not known"))?;
+            priced.insert(DATED.to_owned(), prices.dated.clone().into());
+            row.insert(PRICED.to_owned(), priced.into());
+        }
+        Self::of(models.aliases, rows)
+            .map_err(|BadRow { row, error }| format!("row {row}: {error}"))
+    }
+
+    fn of(aliases: BTreeMap<String, String>, written: Written) -> Result<Self, BadRow> {
+        let mut book = Self { aliases, ..Self::default() };
+        for name in written.keys() {
+            let row = whole(&written, name, 0)
+                .and_then(Row::read)
+                .map_err(|error| BadRow { row: name.clone(), error })?;
             match name.strip_suffix('*') {
                 Some(beginning) => book.families.push((beginning.to_owned(), row)),
                 None => {
@@ -167,30 +244,42 @@ impl Book {
             }
         }
         book.families.sort_unstable_by_key(|(beginning, _)| std::cmp::Reverse(beginning.len()));
-        Ok(book)
+        Ok(Self { written, ..book })
     }
 }
 
+/// The narrowest pattern, other than itself, that fits a name.
+fn family<'n>(names: impl Iterator<Item = &'n String>, name: &str) -> Option<&'n str> {
+    let fits = |pattern: &&String| {
+        *pattern != name && pattern.strip_suffix('*').is_some_and(|start| name.starts_with(start))
+    };
+    names.filter(fits).max_by_key(|pattern| pattern.len()).map(String::as_str)
+}
+
 /// A row with what it takes over by `like`, knob by knob.
-fn whole(rows: &BTreeMap<String, Table>, name: &str, depth: usize) -> Result<Table, String> {
+fn whole(rows: &Written, name: &str, depth: usize) -> Result<Table, String> {
     let row = rows.get(name).ok_or_else(|| format!("there is no row {name}"))?;
-    let Some(like) = row.get("like") else { return Ok(row.clone()) };
-    let like = like.as_str().ok_or_else(|| format!("row {name}: like must be a row's name"))?;
+    let Some(like) = row.get(LIKE) else { return Ok(row.clone()) };
+    let like = like.as_str().ok_or("like must be a row's name")?;
     if depth == LIKE_DEPTH {
-        return Err(format!("row {name}: like leads nowhere"));
+        return Err("like leads nowhere".to_owned());
     }
-    let mut merged = whole(rows, like, depth + 1)?;
-    for (key, value) in row {
-        match (merged.get_mut(key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => {
+    Ok(laid_over(whole(rows, like, depth + 1)?, row))
+}
+
+/// Key by key, and knob by knob, what stands above counts. Prices are not mixed: they are replaced.
+fn laid_over(mut below: Table, above: &Table) -> Table {
+    for (key, value) in above {
+        match (below.get_mut(key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) if key == PROFILE => {
                 below.extend(above.iter().map(|(knob, value)| (knob.clone(), value.clone())));
             }
             _ => {
-                merged.insert(key.clone(), value.clone());
+                below.insert(key.clone(), value.clone());
             }
         }
     }
-    Ok(merged)
+    below
 }
 
 #[cfg(test)]

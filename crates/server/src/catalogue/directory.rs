@@ -1,12 +1,13 @@
 //! The list of models as clients see it: the operator's names, the short names, what the account
 //! offers; of an account that cannot be asked, what is compiled in and still alive.
 
-use schema::openai::models::{Capabilities, Lifecycle, Model, Stage};
+use schema::openai::models::{Capabilities, Lifecycle, Model, Prices, Stage};
 
 use super::account::{FoundationModel, Snapshot};
 use super::book::{Book, Medium, Row};
 use super::calendar::Day;
 use super::id::{Id, Name};
+use super::prices::Reach;
 use super::{Catalogue, Manner, Named, Standing, Target, profiles};
 
 /// Owner of models whose id does not tell.
@@ -14,8 +15,9 @@ const NOBODY: &str = "unknown";
 
 /// Every model worth naming.
 pub(super) fn all(catalogue: &Catalogue, account: &Snapshot, own: &[Named<'_>]) -> Vec<Model> {
+    let book = &catalogue.0.book;
     let mut models: Vec<Model> = own.iter().map(|one| named(account, one)).collect();
-    let short = Book::open().aliases().map(|(name, _)| name);
+    let short = book.aliases().map(|(name, _)| name);
     models.extend(short.filter(|name| !own.iter().any(|one| one.name == *name)).filter_map(
         |name| {
             let target = catalogue.resolve(name, &Manner::default());
@@ -24,7 +26,7 @@ pub(super) fn all(catalogue: &Catalogue, account: &Snapshot, own: &[Named<'_>]) 
             can_be_called.then(|| named(account, &one))
         },
     ));
-    let rest = if account.is_empty() { compiled_in() } else { offered(account) };
+    let rest = if account.is_empty() { compiled_in(book) } else { offered(book, account) };
     models.extend(rest.into_iter().filter(|one| !own.iter().any(|own| own.name == one.id)));
     models
 }
@@ -32,12 +34,13 @@ pub(super) fn all(catalogue: &Catalogue, account: &Snapshot, own: &[Named<'_>]) 
 /// One model, if anything is known by this name.
 pub(super) fn one(account: &Snapshot, one: &Named<'_>) -> Option<Model> {
     let Target { model_id, base, .. } = &one.target;
+    let book = one.target.book();
     let listed = account.has_profile(model_id)
         || account.model(model_id).is_some()
         || account.behind(model_id).is_some()
-        || base.as_deref().is_some_and(|base| {
-            Book::open().listed(base).is_some() || account.model(base).is_some()
-        });
+        || base
+            .as_deref()
+            .is_some_and(|base| book.listed(base).is_some() || account.model(base).is_some());
     (one.standing == Standing::Configured || listed).then(|| named(account, one))
 }
 
@@ -46,13 +49,17 @@ fn named(account: &Snapshot, one: &Named<'_>) -> Model {
     let Target { model_id, base, .. } = &one.target;
     let base = base.as_deref().or_else(|| account.behind(model_id));
     let stands_for = (model_id != one.name).then(|| model_id.clone());
-    Model { stands_for, ..entry(one.name, base, None, account) }
+    Model {
+        stands_for,
+        prices: priced(one.target.book(), model_id, base),
+        ..entry(one.target.book(), (one.name, base), None, account)
+    }
 }
 
 /// Whether a short name leads to a model that can be called.
 fn resolves(account: &Snapshot, target: &Target) -> bool {
     let Target { model_id, base, .. } = target;
-    let row = base.as_deref().and_then(|base| Book::open().listed(base));
+    let row = base.as_deref().and_then(|base| target.book().listed(base));
     if row.is_some_and(|row| row.has_ended(Day::today())) {
         return false;
     }
@@ -65,21 +72,22 @@ fn resolves(account: &Snapshot, target: &Target) -> bool {
     }
 }
 
-fn offered(account: &Snapshot) -> Vec<Model> {
+fn offered(book: &Book, account: &Snapshot) -> Vec<Model> {
     let models = account.models.iter().flatten().filter(|model| model.is_on_demand());
-    let models = models.map(|model| entry(&model.model_id, Some(&model.model_id), None, account));
+    let models =
+        models.map(|model| entry(book, (&model.model_id, Some(&model.model_id)), None, account));
     let profiles = account.profiles.iter().flatten().filter(|profile| profile.is_active());
     let profiles = profiles.map(|profile| {
         let id = if profile.is_application() { &profile.arn } else { &profile.id };
         let base = Name::parse(id).id.base().or_else(|| account.behind(&profile.arn));
-        entry(id, base, profile.created.as_deref(), account)
+        entry(book, (id, base), profile.created.as_deref(), account)
     });
     models.chain(profiles).collect()
 }
 
-fn compiled_in() -> Vec<Model> {
+fn compiled_in(book: &Book) -> Vec<Model> {
     let (today, nothing) = (Day::today(), Snapshot::default());
-    let alive = Book::open().models().into_iter().filter(|(_, row)| !row.has_ended(today));
+    let alive = book.models().into_iter().filter(|(_, row)| !row.has_ended(today));
     alive
         .flat_map(|(id, row)| {
             let mut ids = profiles(row, id);
@@ -88,14 +96,19 @@ fn compiled_in() -> Vec<Model> {
             }
             ids.into_iter().map(move |name| (name, id))
         })
-        .map(|(name, base)| entry(&name, Some(base), None, &nothing))
+        .map(|(name, base)| entry(book, (&name, Some(base)), None, &nothing))
         .collect()
 }
 
-/// What is known about `id`; what the account says about the model behind it counts more than what
-/// is compiled in.
-fn entry(id: &str, base: Option<&str>, created: Option<&str>, account: &Snapshot) -> Model {
-    let row = base.and_then(|base| Book::open().listed(base));
+/// What is known about `id` and the model behind it; what the account says about that counts more than
+/// the catalogue.
+fn entry(
+    book: &Book,
+    (id, base): (&str, Option<&str>),
+    created: Option<&str>,
+    account: &Snapshot,
+) -> Model {
+    let row = base.and_then(|base| book.listed(base));
     let live = base.and_then(|base| account.model(base));
     let started = created.or_else(|| live.and_then(FoundationModel::started));
     let lifecycle = lifecycle(row, live);
@@ -109,8 +122,15 @@ fn entry(id: &str, base: Option<&str>, created: Option<&str>, account: &Snapshot
         context_length: row.and_then(|row| row.context),
         max_output_tokens: row.and_then(|row| row.max_output),
         lifecycle,
+        prices: priced(book, id, base),
         stands_for: None,
     }
+}
+
+/// What calls cost by the id that is sent.
+fn priced(book: &Book, sent: &str, base: Option<&str>) -> Option<Prices> {
+    let prices = book.listed(base?)?.prices.as_ref()?;
+    Some(prices.listed(Reach::of(&Name::parse(sent).id)))
 }
 
 /// The first word of a foundation model's id is its maker.

@@ -3,8 +3,9 @@
 //! where a name leads.
 
 use super::credentials;
+use super::facts;
 use super::fields::Fields;
-use super::ledger::{Origin, Show as _};
+use super::ledger::Show as _;
 use super::routing::{self, Known, Scope};
 use super::tree::{Key, Node, Value};
 use super::values;
@@ -221,43 +222,13 @@ fn knobs(section: &mut Fields<'_>) -> Knobs {
     let mut knobs = Knobs::default();
     for (key, node) in section.map("accepts").unwrap_or_default() {
         let (path, line) = (format!("{prefix}.{}", key.name), node.line);
-        let Some((mut node, origin)) = section.reading.given(&path, node) else { continue };
-        if let (Value::Text(text), Origin::Environment(_)) = (&node.value, &origin) {
-            node.value = values::reread(text).unwrap_or(Value::Text(text.clone()));
-        }
-        let shown = match &node.value {
-            Value::Text(text) => text.show(),
-            Value::Bool(value) => value.show(),
-            other => other.kind().to_owned(),
-        };
-        let set = toml(node).ok_or_else(|| "cannot be null".to_owned());
-        match set.and_then(|value| knobs.set(&key.name, value)) {
-            Ok(()) => section.reading.ledger.tell(&path, shown, origin),
-            Err(error) => {
-                let message = format!("{path}: {}", error.replace('\n', " "));
-                section.reading.complain(line, message, "give a knob and one of its values");
-            }
+        let Some(told) = facts::read(section, &path, node) else { continue };
+        match knobs.set(&key.name, told.value) {
+            Ok(()) => section.reading.ledger.tell(&path, told.shown, told.origin),
+            Err(error) => facts::complain(section, line, &path, &error),
         }
     }
     knobs
-}
-
-/// The same value in the catalogue's language.
-fn toml(node: Node) -> Option<toml::Value> {
-    Some(match node.value {
-        Value::Null => return None,
-        Value::Bool(value) => value.into(),
-        Value::Integer(value) => value.into(),
-        Value::Float(value) => value.into(),
-        Value::Text(value) => value.into(),
-        Value::List(items) => items.into_iter().filter_map(toml).collect::<Vec<_>>().into(),
-        Value::Map(entries) => {
-            let entries = entries.into_iter();
-            let table: toml::Table =
-                entries.filter_map(|(key, node)| Some((key.name, toml(node)?))).collect();
-            table.into()
-        }
-    })
 }
 
 fn guardrail(section: &mut Fields<'_>) -> Option<Guardrail> {

@@ -1,7 +1,7 @@
 //! The file in our own shape.
 
 use super::fields::Fields;
-use super::{Config, MIB, models, values};
+use super::{Config, MIB, catalogue, models, values};
 use crate::tls::TlsFiles;
 
 /// Reads every key there is.
@@ -32,6 +32,7 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
         section.set("concurrency", &mut config.embeddings.concurrency, values::count);
     });
     models::read(&mut root, &mut config.models);
+    catalogue::read(&mut root, &mut config.models.naming.rows);
     root.section("native", |section| {
         section.set("root", &mut config.native_root, values::boolean);
         section.set("services", &mut config.native_services, values::services);

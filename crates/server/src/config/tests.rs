@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 
+mod catalogue;
 mod litellm;
 mod models;
 mod routing;

@@ -72,7 +72,7 @@ impl Names {
         before: Option<&Self>,
     ) -> Result<Self, OpenError> {
         let before = before.map(|names| &names.sites);
-        let sites = Sites::new(base, settings.naming, before);
+        let sites = Sites::new(base, settings.naming.clone(), before);
         let home = sites.open(&Place::default(), before).await?;
         let (mut exact, mut patterns) = (BTreeMap::new(), Vec::new());
         for (name, group) in &settings.groups {

@@ -68,7 +68,7 @@ impl Sites {
             return Ok(self.keep(key, site));
         }
         let account = Account::load(place.setup(&self.base)).await?;
-        let catalogue = Catalogue::new(self.naming, account.region());
+        let catalogue = Catalogue::new(self.naming.clone(), account.region());
         Ok(self.keep(key, Site { account, catalogue }))
     }
 
@@ -104,7 +104,7 @@ impl Sites {
             region: self.base.region.clone(),
             profile: self.base.profile.clone(),
             timeouts: self.base.timeouts,
-            naming: self.naming,
+            naming: self.naming.clone(),
         }
     }
 

@@ -2,7 +2,12 @@
 
 use std::time::Instant;
 
+use super::super::prices::Rates;
 use super::*;
+
+mod resolved;
+
+const NO_PRICES: &str = "dated = \"2026-11-21\"\n[prices]\n";
 
 fn file() -> File {
     toml::from_str(TEXT).unwrap()
@@ -31,9 +36,10 @@ fn unknown_knobs_keys_and_circles_are_refused() {
         ("[rows.\"a.b\"]\ncontxt = 1", "contxt"),
         ("[rows.\"a.b\"]\neol = \"tomorrow\"", "tomorrow"),
         ("[rows.\"a.b\"]\nlike = \"c*\"", "no row c*"),
+        ("[rows.\"a.b\"]\nprices = { inptu = 1 }", "inptu"),
         ("[rows.\"a.b\"]\nlike = \"a.c\"\n[rows.\"a.c\"]\nlike = \"a.b\"", "leads nowhere"),
     ] {
-        let error = Book::parse(&format!("{head}{rows}")).unwrap_err();
+        let error = Book::parse(&format!("{head}{rows}"), NO_PRICES).unwrap_err();
         assert!(error.contains(complaint), "{complaint}: {error}");
     }
 }
@@ -53,6 +59,7 @@ fn the_most_specific_row_wins_and_like_copies() {
         like = "a.*"
         profile = { leading_assistant = false }
         "#,
+        NO_PRICES,
     )
     .unwrap();
     assert_eq!(book.find("a.x").unwrap().context, Some(1));
@@ -66,7 +73,7 @@ fn the_most_specific_row_wins_and_like_copies() {
 
 #[test]
 fn names_lead_to_rows() {
-    let book = Book::parse(TEXT).unwrap();
+    let book = Book::parse(TEXT, PRICES).unwrap();
     assert_eq!(book.aliases.len(), 26);
     for (name, id) in book.aliases() {
         assert!(book.listed(id).is_some(), "{name}: {id}");
@@ -87,7 +94,7 @@ fn names_lead_to_rows() {
 
 #[test]
 fn embedding_shapes_are_spelled_as_translate_reads_them() {
-    let book = Book::parse(TEXT).unwrap();
+    let book = Book::parse(TEXT, PRICES).unwrap();
     let mut shapes: Vec<String> = book
         .models()
         .iter()
@@ -111,80 +118,45 @@ fn embedding_shapes_are_spelled_as_translate_reads_them() {
 #[test]
 fn reading_it_is_quick_enough_for_a_first_request() {
     let started = Instant::now();
-    let book = Book::parse(TEXT).unwrap();
+    let book = Book::parse(TEXT, PRICES).unwrap();
     let took = started.elapsed();
     println!("{} models in {took:?} without optimisation", book.exact.len());
     assert!(took.as_millis() < 500, "{took:?}");
 }
 
-mod resolved;
-
-mod prices {
-    //! `config/prices.toml`: read here until something is charged for.
-
-    use super::*;
-
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Prices {
-        dated: Day,
-        prices: BTreeMap<String, Price>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Price {
-        #[serde(flatten)]
-        base: Rates,
-        geo: Option<Rates>,
-        long: Option<Long>,
-    }
-
-    #[derive(Deserialize)]
-    struct Long {
-        above: u64,
-        #[serde(flatten)]
-        rates: Rates,
-    }
-
-    #[derive(Deserialize)]
-    struct Rates {
-        input: f64,
-        output: Option<f64>,
-        cache_read: Option<f64>,
-        cache_write: Option<f64>,
-        cache_write_1h: Option<f64>,
-    }
-
-    impl Rates {
-        fn check(&self, id: &str) {
-            assert!(self.input > 0.0, "{id}");
-            assert!(self.output.is_none_or(|output| output >= self.input), "{id}");
-            assert!(self.cache_read.is_none_or(|read| read <= self.input), "{id}");
-            let written = self.cache_write.unwrap_or(self.input);
-            assert!(written >= self.input, "{id}");
-            assert!(self.cache_write_1h.is_none_or(|hour| hour >= written), "{id}");
+#[test]
+fn every_price_is_plausible() {
+    let book = Book::parse(TEXT, PRICES).unwrap();
+    for (id, row) in book.models() {
+        let embeds = row.profile.embedding.is_some();
+        let Some(prices) = &row.prices else {
+            assert!(row.has_ended(Day::parse("2026-11-21").unwrap()), "{id} has no price");
+            continue;
+        };
+        assert!(prices.dated.is_some_and(|day| day >= Day::parse("2026-11-21").unwrap()), "{id}");
+        plausible(id, &prices.base);
+        assert!(prices.base.input.or(prices.base.request).is_some(), "{id}");
+        assert_eq!(prices.base.output.is_none(), embeds, "{id}");
+        let Some(base) = prices.base.input else { continue };
+        for rates in prices.geo.iter().chain(prices.long.as_ref().map(|long| &long.rates)) {
+            plausible(id, rates);
+            assert!(rates.input >= Some(base), "{id}");
         }
-    }
-
-    #[test]
-    fn every_price_is_a_known_models_and_plausible() {
-        let text = include_str!("../../../../../config/prices.toml");
-        let Prices { dated, prices } = toml::from_str(text).unwrap();
-        assert!(dated >= Day::parse("2026-11-21").unwrap());
-        let book = Book::parse(TEXT).unwrap();
-        for (id, Price { base, geo, long }) in &prices {
-            assert!(book.listed(id).is_some(), "{id} is priced and not known");
-            base.check(id);
-            for rates in geo.iter().chain(long.as_ref().map(|long| &long.rates)) {
-                rates.check(id);
-                assert!(rates.input >= base.input, "{id}");
-            }
-            assert!(long.as_ref().is_none_or(|long| long.above >= 1_000), "{id}");
-            let embeds = book.listed(id).unwrap().profile.embedding.is_some();
-            assert_eq!(base.output.is_none(), embeds, "{id}");
+        for cheaper in prices.flex.iter().chain(&prices.batch) {
+            plausible(id, cheaper);
+            assert!(cheaper.input <= Some(base), "{id}");
         }
-        let unpriced = book.models().len() - prices.len();
-        assert!(unpriced <= 4, "{unpriced} models have no price");
+        assert!(prices.priority.is_none_or(|rates| rates.input >= Some(base)), "{id}");
+        assert!(prices.long.is_none_or(|long| long.above >= 1_000), "{id}");
     }
+}
+
+fn plausible(id: &str, rates: &Rates) {
+    let Some(input) = rates.input else { return };
+    assert!(input > 0.0, "{id}");
+    assert!(rates.output.is_none_or(|output| output >= input), "{id}");
+    assert!(rates.cache_read.is_none_or(|read| read <= input), "{id}");
+    let written = rates.cache_write.unwrap_or(input);
+    assert!(written >= input, "{id}");
+    assert!(rates.cache_write_1h.is_none_or(|hour| hour >= written), "{id}");
 }

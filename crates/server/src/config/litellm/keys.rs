@@ -222,6 +222,7 @@ pub(super) const GENERAL: &[&str] = &[
 pub(super) const OURS: &[&str] = &[
     "allow_anonymous",
     "body",
+    "catalogue",
     "cross_region",
     "defaults",
     "embeddings",

@@ -35,7 +35,7 @@ models:
   "*": "*"
 "#;
     let config = load(&directory, yaml);
-    let naming = config.models.naming;
+    let naming = &config.models.naming;
     assert_eq!((naming.cross_region, naming.eol_aliases), (CrossRegion::Never, EolAliases::Remap));
     assert_eq!(config.models.unlisted, Unlisted::Refused);
     let work = Some(Login::Profile("work".to_owned()));

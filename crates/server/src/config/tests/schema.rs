@@ -46,6 +46,27 @@ fn the_schema_has_the_readers_keys() {
     }
 }
 
+/// Rows are the catalogue's to read, and its complaints are serde's.
+#[test]
+fn the_schema_has_the_keys_of_rows_and_prices() {
+    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+    let directory = Directory::new("schema-rows");
+    let aside =
+        BTreeSet::from(["like", "evidence", "dated", "geo", "long", "flex", "priority", "batch"]);
+    for (place, yaml) in [
+        ("/$defs/row", "catalogue: { a.b: { zzzzzzzzzzzz: 1 } }\n"),
+        ("/$defs/prices", "catalogue: { a.b: { prices: { zzzzzzzzzzzz: 1 } } }\n"),
+    ] {
+        let problems = Config::load(&directory.sources(yaml)).unwrap_err().to_string();
+        let known: BTreeSet<&str> = problems.split('`').skip(3).step_by(2).collect();
+        let properties = schema.pointer(&format!("{place}/properties")).unwrap();
+        let written: BTreeSet<&str> =
+            properties.as_object().unwrap().keys().map(String::as_str).collect();
+        assert!(known.len() > 5, "{place}: {problems}");
+        assert_eq!(known, written.difference(&aside).copied().collect(), "{place}");
+    }
+}
+
 #[test]
 fn the_keys_of_our_shape_are_refused_in_litellms() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();

@@ -13,7 +13,7 @@ const RESOLVED: &str = "tests/snapshots";
 /// last: they are what models of tomorrow get.
 #[test]
 fn resolved_profiles_are_as_reviewed() {
-    let book = Book::parse(TEXT).unwrap();
+    let book = Book::parse(TEXT, PRICES).unwrap();
     let mut text = String::new();
     for (id, row) in book.models() {
         resolved(&mut text, id, row);
@@ -52,6 +52,8 @@ fn facts(row: &Row) -> String {
         eol,
         retired,
         successor,
+        // Prices are read as they are written.
+        prices: _,
     } = row;
     let mut facts = vec![match (profile_only, prefixes.as_slice()) {
         (_, []) => "bare id".to_owned(),
@@ -74,7 +76,7 @@ fn facts(row: &Row) -> String {
 #[test]
 fn only_what_is_not_the_default_is_shown() {
     assert!(differing(&Profile::default()).is_empty());
-    let book = Book::parse(TEXT).unwrap();
+    let book = Book::parse(TEXT, PRICES).unwrap();
     for (id, row) in book.models() {
         let read: Profile = Value::Table(differing(&row.profile)).try_into().unwrap();
         assert_eq!(read, row.profile, "{id}: what is shown is the whole of it");
