@@ -6,6 +6,7 @@ use std::sync::Arc;
 use schema::openai::models::Model;
 use translate::Profile;
 use translate::errors::Notes;
+use translate::profile::PromptCache;
 
 use crate::bedrock::Transport;
 
@@ -50,6 +51,8 @@ pub(crate) struct Naming {
     pub(crate) eol_aliases: EolAliases,
     /// Over the catalogue's own.
     pub(crate) rows: Rows,
+    /// For targets that say nothing themselves.
+    pub(crate) prompt_cache: PromptCache,
 }
 
 /// What the operator knows better about one target.
@@ -174,7 +177,7 @@ impl Catalogue {
             // Of a model the operator describes, the profile's name cannot be guessed.
             on_demand: name.id.is_on_demand() && chosen.is_none() && told.is_none(),
             model_id: chosen.unwrap_or_else(|| sent.to_owned()),
-            profile: manner.accepts.over(row),
+            profile: manner.accepts.over(row, inner.naming.prompt_cache),
             base: base.map(ToOwned::to_owned),
             catalogue: self.clone(),
         }

@@ -6,6 +6,7 @@ use schema::openai::chat::{ChatRequest, StreamOptions};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::parts::cache;
 use crate::parts::format::{Shape, shape};
 use crate::parts::params::{Sampling, inference_config};
 use crate::parts::tools::{Calls, Declared, tooling};
@@ -74,21 +75,24 @@ pub fn question<'a>(
     if tooling.choice_ignored {
         report.ignore(choice_field);
     }
+    let cached = cache::asked(request, profile, &mut report);
     let StreamOptions { include_usage, include_obfuscation: _ } =
         request.stream_options.unwrap_or_default();
+    let mut body = ConverseRequest {
+        messages: conversation.messages,
+        system: conversation.system,
+        inference_config,
+        tool_config: tooling.config,
+        output_config,
+        guardrail_config: None,
+        additional_model_request_fields: additional(
+            request.additional_model_request_fields.as_ref(),
+            tooling.calls,
+        ),
+    };
+    cache::settle(&mut body, cached, profile, &mut report);
     Ok(Question {
-        body: ConverseRequest {
-            messages: conversation.messages,
-            system: conversation.system,
-            inference_config,
-            tool_config: tooling.config,
-            output_config,
-            guardrail_config: None,
-            additional_model_request_fields: additional(
-                request.additional_model_request_fields.as_ref(),
-                tooling.calls,
-            ),
-        },
+        body,
         reply: Reply {
             names: tooling.names,
             include_usage: include_usage == Some(true),
@@ -138,9 +142,10 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         moderation,
         web_search_options,
         prompt_cache_key,
-        prompt_cache_options,
+        prompt_cache_options: _,
         prompt_cache_retention,
         store,
+        cache_control: _,
         additional_model_request_fields: _,
         extra,
     } = request;
@@ -172,8 +177,10 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         ("moderation", moderation.is_some()),
         ("web_search_options", web_search_options.is_some()),
         ("prompt_cache_key", prompt_cache_key.is_some()),
-        ("prompt_cache_options", prompt_cache_options.is_some()),
-        ("prompt_cache_retention", prompt_cache_retention.is_some()),
+        (
+            "prompt_cache_retention",
+            prompt_cache_retention.as_deref().is_some_and(|kept| kept != "in_memory"),
+        ),
         ("store", *store == Some(true)),
     ];
     let extra = extra.iter().map(|(field, value)| (field.as_str(), !value.is_null()));

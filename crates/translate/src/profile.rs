@@ -25,6 +25,14 @@ pub struct Profile {
     pub least_max_tokens: u32,
     /// How an answer is held to a JSON schema.
     pub structured_output: StructuredOutput,
+    /// Where the model takes cache points.
+    pub cache_points: CachePoints,
+    /// How long a cached prefix may live.
+    pub cache_ttl: CacheTtls,
+    /// The shortest prefix the model caches, in tokens.
+    pub least_cached_tokens: u32,
+    /// What the operator wants of the cache; not the model's, but chosen per target as knobs are.
+    pub prompt_cache: PromptCache,
     /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
     pub embedding: Option<EmbeddingShape>,
 }
@@ -105,6 +113,54 @@ pub enum StructuredOutput {
     ForcedTool,
 }
 
+/// Where a model takes cache points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CachePoints {
+    /// Nowhere: it refuses them.
+    Refused,
+    /// Nobody knows: where the caller sets them, and no others.
+    AsMarked,
+    /// In the system prompt and in messages.
+    SystemAndMessages,
+    /// Behind tools too.
+    Everywhere,
+}
+
+/// How long a cached prefix may live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheTtls {
+    /// Five minutes, and nothing else can be asked for.
+    FiveMinutes,
+    /// Five minutes, or an hour.
+    OneHour,
+}
+
+/// What is wanted of the prompt cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PromptCache {
+    /// Points of our own where the caller sets none.
+    #[default]
+    Auto,
+    /// Only the caller's marks.
+    Marks,
+    /// Nothing: marks have no effect.
+    Off,
+}
+
+impl PromptCache {
+    /// The word for it in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Marks => "marks",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// The InvokeModel body of an embedding model. Bodies are protocols: each has a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -139,6 +195,10 @@ impl Default for Profile {
             stop_sequences: StopSequences::Any,
             least_max_tokens: 1,
             structured_output: StructuredOutput::ForcedTool,
+            cache_points: CachePoints::AsMarked,
+            cache_ttl: CacheTtls::OneHour,
+            least_cached_tokens: 1024,
+            prompt_cache: PromptCache::Auto,
             embedding: None,
         }
     }

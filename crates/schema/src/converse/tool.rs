@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::media::{DocumentBlock, ImageBlock};
+use super::message::CachePoint;
 use crate::Raw;
 
 /// `toolConfig`: at least one tool, and how to choose.
@@ -21,6 +22,7 @@ pub struct ToolConfig<'a> {
 #[serde(rename_all = "camelCase")]
 pub enum Tool<'a> {
     ToolSpec(ToolSpec<'a>),
+    CachePoint(CachePoint),
 }
 
 /// A tool the client runs. Name `[a-zA-Z0-9_-]{1,64}`, description not empty.

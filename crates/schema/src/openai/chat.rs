@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::cache::{CacheControl, CacheOptions};
 use super::format::ResponseFormat;
 use super::message::Message;
 use super::tool::{AnsweredCall, AnsweredFunction, FunctionDefinition, Tool, ToolChoice};
@@ -74,12 +75,13 @@ pub struct ChatRequest<'a> {
     pub web_search_options: Option<&'a RawValue>,
     #[serde(borrow)]
     pub prompt_cache_key: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub prompt_cache_options: Option<&'a RawValue>,
+    pub prompt_cache_options: Option<CacheOptions>,
     #[serde(borrow)]
     pub prompt_cache_retention: Option<Str<'a>>,
     pub store: Option<bool>,
 
+    /// De facto extension: the service is to choose what is cached.
+    pub cache_control: Option<CacheControl>,
     /// De facto extension: merged into Converse's member of that name.
     pub additional_model_request_fields: Option<Map<String, Value>>,
 

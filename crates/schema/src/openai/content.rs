@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Serialize};
 
+use super::cache::{Breakpoint, CacheControl, Mark};
 use crate::Str;
 
 /// `content` of a message, of any role.
@@ -15,25 +16,47 @@ pub enum Content<'a> {
     Parts(Vec<Part<'a>>),
 }
 
-/// One content part. `cache` is the de-facto `cache_control` marker (or OpenAI's
-/// `prompt_cache_breakpoint`) standing on it.
+/// One content part. `cache` is the mark standing on it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part<'a> {
     Text {
         text: Str<'a>,
-        cache: bool,
+        cache: Option<Mark>,
     },
     ImageUrl {
         image: ImageUrl<'a>,
-        cache: bool,
+        cache: Option<Mark>,
     },
-    InputAudio(InputAudio<'a>),
-    File(File<'a>),
-    VideoUrl(ImageUrl<'a>),
+    InputAudio {
+        audio: InputAudio<'a>,
+        cache: Option<Mark>,
+    },
+    File {
+        file: File<'a>,
+        cache: Option<Mark>,
+    },
+    VideoUrl {
+        video: ImageUrl<'a>,
+        cache: Option<Mark>,
+    },
     /// What the assistant once declined to say; replayed history.
     Refusal(Str<'a>),
     /// Blocks of other dialects that agents leave in histories; known, but not chat content.
     Foreign(PartKind),
+}
+
+impl Part<'_> {
+    /// The cache mark on it.
+    pub fn cache(&self) -> Option<Mark> {
+        match self {
+            Self::Text { cache, .. }
+            | Self::ImageUrl { cache, .. }
+            | Self::InputAudio { cache, .. }
+            | Self::File { cache, .. }
+            | Self::VideoUrl { cache, .. } => *cache,
+            Self::Refusal(_) | Self::Foreign(_) => None,
+        }
+    }
 }
 
 /// The `type` of a part.
@@ -134,25 +157,26 @@ struct PartFields<'a> {
     file: Option<File<'a>>,
     #[serde(borrow)]
     refusal: Option<Str<'a>>,
-    cache_control: Option<Mark>,
-    prompt_cache_breakpoint: Option<Mark>,
+    cache_control: Option<CacheControl>,
+    prompt_cache_breakpoint: Option<Breakpoint>,
 }
-
-/// A cache marker: that it stands there is what counts.
-#[derive(Deserialize)]
-struct Mark {}
 
 impl<'a> PartFields<'a> {
     fn into_part(self) -> Result<Part<'a>, &'static str> {
-        let cache = self.cache_control.is_some() || self.prompt_cache_breakpoint.is_some();
+        let breakpoint = self.prompt_cache_breakpoint.map(Mark::from);
+        let cache = self.cache_control.map(Mark::from).or(breakpoint);
         Ok(match self.kind {
             PartKind::Text => Part::Text { text: self.text.ok_or("text")?, cache },
             PartKind::ImageUrl => {
                 Part::ImageUrl { image: self.image_url.ok_or("image_url")?, cache }
             }
-            PartKind::VideoUrl => Part::VideoUrl(self.video_url.ok_or("video_url")?),
-            PartKind::InputAudio => Part::InputAudio(self.input_audio.ok_or("input_audio")?),
-            PartKind::File => Part::File(self.file.ok_or("file")?),
+            PartKind::VideoUrl => {
+                Part::VideoUrl { video: self.video_url.ok_or("video_url")?, cache }
+            }
+            PartKind::InputAudio => {
+                Part::InputAudio { audio: self.input_audio.ok_or("input_audio")?, cache }
+            }
+            PartKind::File => Part::File { file: self.file.ok_or("file")?, cache },
             PartKind::Refusal => Part::Refusal(self.refusal.ok_or("refusal")?),
             kind @ (PartKind::Thinking | PartKind::RedactedThinking | PartKind::ToolUse) => {
                 Part::Foreign(kind)

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::cache::CacheControl;
 use super::content::Content;
 use super::tool::{FunctionCall, ToolCall};
 use crate::Str;
@@ -47,6 +48,5 @@ pub struct Message<'a> {
     pub reasoning_details: Option<&'a RawValue>,
     #[serde(borrow)]
     pub thinking_blocks: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub cache_control: Option<&'a RawValue>,
+    pub cache_control: Option<CacheControl>,
 }

@@ -7,6 +7,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor, value::MapAccessDeseria
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::cache::CacheControl;
 use crate::Str;
 
 /// One entry of `tools`. Its `type` is open: built-in tools of OpenAI's own come along in many
@@ -19,6 +20,7 @@ pub struct Tool<'a> {
     pub function: Option<FunctionDefinition<'a>>,
     #[serde(borrow)]
     pub custom: Option<CustomDefinition<'a>>,
+    pub cache_control: Option<CacheControl>,
 }
 
 /// A function tool, or an entry of the deprecated `functions`.
@@ -32,6 +34,8 @@ pub struct FunctionDefinition<'a> {
     #[serde(borrow)]
     pub parameters: Option<&'a RawValue>,
     pub strict: Option<bool>,
+    /// Some clients put the mark here.
+    pub cache_control: Option<CacheControl>,
 }
 
 /// A free-form tool: its input is text, not JSON.

@@ -3,8 +3,12 @@
 
 use toml::{Table, Value};
 use translate::Profile;
+use translate::profile::PromptCache;
 
 use super::book::Row;
+
+/// The knob that is the operator's wish.
+const PROMPT_CACHE: &str = "prompt_cache";
 
 /// Some knobs of [`Profile`], judged when they were read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,8 +26,21 @@ impl Knobs {
         Ok(())
     }
 
-    /// The profile of a row, or of no row, with these knobs.
-    pub(super) fn over(&self, row: Option<&Row>) -> Profile {
+    /// Sets what is wanted of the prompt cache.
+    pub(crate) fn want(&mut self, cache: PromptCache) {
+        self.0.insert(PROMPT_CACHE.to_owned(), Value::String(cache.name().to_owned()));
+    }
+
+    /// The profile of a row, or of no row, with these knobs; `cache` holds unless they say otherwise.
+    pub(super) fn over(&self, row: Option<&Row>, cache: PromptCache) -> Profile {
+        let mut profile = self.laid_over(row);
+        if !self.0.contains_key(PROMPT_CACHE) {
+            profile.prompt_cache = cache;
+        }
+        profile
+    }
+
+    fn laid_over(&self, row: Option<&Row>) -> Profile {
         if self.0.is_empty() {
             return row.map(|row| row.profile.clone()).unwrap_or_default();
         }
@@ -53,12 +70,20 @@ mod tests {
         let row = Book::open().find("meta.llama3-3-70b-instruct-v1:0").unwrap();
         assert_eq!(row.profile.tool_choice, ToolChoices::Auto);
         let mut knobs = Knobs::default();
-        assert_eq!(knobs.over(Some(row)), row.profile);
+        assert_eq!(knobs.over(Some(row), PromptCache::Auto), row.profile);
         knobs.set("structured_output", Value::String("native".to_owned())).unwrap();
-        let profile = knobs.over(Some(row));
+        let profile = knobs.over(Some(row), PromptCache::Auto);
         assert_eq!(profile.structured_output, StructuredOutput::Native);
         assert_eq!(profile.tool_choice, ToolChoices::Auto, "the row's own stay");
-        assert_eq!(knobs.over(None).structured_output, StructuredOutput::Native);
+        assert_eq!(knobs.over(None, PromptCache::Auto).structured_output, StructuredOutput::Native);
+    }
+
+    #[test]
+    fn the_wish_of_a_target_comes_before_the_one_of_all() {
+        let mut knobs = Knobs::default();
+        assert_eq!(knobs.over(None, PromptCache::Off).prompt_cache, PromptCache::Off);
+        knobs.set(PROMPT_CACHE, Value::String("marks".to_owned())).unwrap();
+        assert_eq!(knobs.over(None, PromptCache::Off).prompt_cache, PromptCache::Marks);
     }
 
     #[test]

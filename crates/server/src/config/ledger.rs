@@ -6,6 +6,8 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use translate::profile::PromptCache;
+
 use crate::bedrock::{AccountSecret, Service};
 use crate::catalogue::{CrossRegion, EolAliases};
 use crate::routing::{Affinity, GuardrailMode, Strategy, Thousandths, Unlisted, Weight};
@@ -194,6 +196,12 @@ impl Show for Duration {
 impl Show for Weight {
     fn show(&self) -> String {
         (f64::from(self.0) / 1000.0).to_string()
+    }
+}
+
+impl Show for PromptCache {
+    fn show(&self) -> String {
+        self.name().to_owned()
     }
 }
 

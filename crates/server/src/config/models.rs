@@ -61,6 +61,7 @@ fn naming(root: &mut Fields<'_>, naming: &mut Naming) {
         Value::Text(text) if text == "remap" => Ok(EolAliases::Remap),
         _ => Err("send or remap"),
     });
+    root.set("prompt_cache", &mut naming.prompt_cache, values::prompt_cache);
 }
 
 /// Reads what stands behind one name.
@@ -201,7 +202,11 @@ fn settings(section: &mut Fields<'_>) -> TargetSettings {
     let place = credentials::place(section);
     let weight = section.optional("weight", values::weight).unwrap_or_default();
     let base_model = section.optional("base_model", values::text);
-    let accepts = knobs(section);
+    let wish = section.optional("prompt_cache", values::prompt_cache);
+    let mut accepts = knobs(section);
+    if let Some(wish) = wish {
+        accepts.want(wish);
+    }
     let mut target = TargetSettings { model, place, weight, ..TargetSettings::default() };
     target.manner.base_model = base_model;
     target.manner.accepts = accepts;

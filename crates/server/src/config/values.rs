@@ -6,6 +6,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use translate::profile::PromptCache;
+
 use super::tree::Value;
 use crate::bedrock::{AccountSecret, Endpoint, Service};
 use crate::catalogue::is_region;
@@ -53,6 +55,18 @@ pub(super) fn services(value: &Value) -> Result<Vec<Service>, Expected> {
             _ => Err(EXPECTED),
         })
         .collect()
+}
+
+/// What is wanted of the prompt cache.
+pub(super) fn prompt_cache(value: &Value) -> Result<PromptCache, Expected> {
+    let words = [PromptCache::Auto, PromptCache::Marks, PromptCache::Off];
+    match value {
+        Value::Text(text) => words.into_iter().find(|word| word.name() == text),
+        // YAML of old reads `off` as false.
+        Value::Bool(false) => Some(PromptCache::Off),
+        _ => None,
+    }
+    .ok_or("auto, marks or off")
 }
 
 /// true or false.

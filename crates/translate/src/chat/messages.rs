@@ -6,13 +6,15 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use schema::converse::message::{ContentBlock, Message, Role, SystemBlock};
 use schema::converse::tool::{ToolResultBlock, ToolResultContent, ToolUseBlock};
+use schema::openai::cache::Mark;
 use schema::openai::content::{Content, Part};
 use schema::openai::message::{Message as ChatMessage, Role as ChatRole};
 use schema::openai::tool::{FunctionCall, ToolCall};
 
+use crate::parts::cache;
 use crate::parts::media;
 use crate::parts::tools::{input, sent_id, sent_name};
-use crate::parts::turns::{FILLER, Turns};
+use crate::parts::turns::{self, FILLER, Turns};
 use crate::profile::{Profile, SystemPrompt};
 use crate::{Invalid, Report};
 
@@ -58,10 +60,11 @@ pub(super) fn conversation<'a>(
         at_head: true,
         results: Results::index(messages),
         messages,
+        profile,
         report,
     };
     for (at, message) in messages.iter().enumerate() {
-        building.message(at, message, profile)?;
+        building.message(at, message)?;
     }
     Ok(Conversation {
         system: building.system,
@@ -71,6 +74,7 @@ pub(super) fn conversation<'a>(
 }
 
 struct Building<'a, 'r> {
+    profile: &'r Profile,
     turns: Turns<'a>,
     system: Vec<SystemBlock<'a>>,
     called: Vec<&'a str>,
@@ -83,17 +87,16 @@ struct Building<'a, 'r> {
 }
 
 impl<'a> Building<'a, '_> {
-    fn message(
-        &mut self,
-        at: usize,
-        message: &'a ChatMessage<'a>,
-        profile: &Profile,
-    ) -> Result<(), Invalid> {
+    fn message(&mut self, at: usize, message: &'a ChatMessage<'a>) -> Result<(), Invalid> {
         self.note_extensions(message);
         self.at_head &= matches!(message.role, ChatRole::System | ChatRole::Developer);
         match message.role {
-            ChatRole::System | ChatRole::Developer => self.instruction(at, message, profile),
-            ChatRole::User => self.speak(at, message, Role::User),
+            ChatRole::System | ChatRole::Developer => self.instruction(at, message),
+            ChatRole::User => {
+                self.speak(at, message, Role::User)?;
+                self.mark_message(message);
+                Ok(())
+            }
             ChatRole::Assistant => {
                 self.speak(at, message, Role::Assistant)?;
                 self.calls(at, message)
@@ -111,7 +114,6 @@ impl<'a> Building<'a, '_> {
             ("messages.reasoning", message.reasoning.is_some()),
             ("messages.reasoning_details", message.reasoning_details.is_some()),
             ("messages.thinking_blocks", message.thinking_blocks.is_some()),
-            ("messages.cache_control", message.cache_control.is_some()),
         ] {
             if present {
                 self.report.ignore(field);
@@ -119,22 +121,38 @@ impl<'a> Building<'a, '_> {
         }
     }
 
-    fn instruction(
-        &mut self,
-        at: usize,
-        message: &'a ChatMessage<'a>,
-        profile: &Profile,
-    ) -> Result<(), Invalid> {
-        for text in self.texts(at, message)? {
-            if self.at_head && profile.system == SystemPrompt::Native {
+    fn instruction(&mut self, at: usize, message: &'a ChatMessage<'a>) -> Result<(), Invalid> {
+        let in_system = self.at_head && self.profile.system == SystemPrompt::Native;
+        for (text, mark) in texts(at, message)? {
+            if in_system {
                 if !text.trim().is_empty() {
                     self.system.push(SystemBlock::Text(Cow::Borrowed(text)));
                 }
             } else {
-                self.turns.push(Role::User, ContentBlock::Text(Cow::Borrowed(text)));
+                let text = if self.at_head { Cow::Borrowed(text) } else { turns::note(text) };
+                self.turns.push(Role::User, ContentBlock::Text(text));
             }
+            self.mark(mark, "messages.content.");
         }
+        self.mark_message(message);
         Ok(())
+    }
+
+    /// Sets a point behind what was said last: in the system prompt, as long as nobody else has spoken.
+    fn mark(&mut self, mark: Option<Mark>, place: &str) {
+        let Some(point) = cache::point(mark, place, self.profile, self.report) else { return };
+        if self.turns.mark(point) {
+            return;
+        }
+        match self.system.last_mut() {
+            Some(SystemBlock::CachePoint(before)) => *before = cache::longer(*before, point),
+            Some(SystemBlock::Text(_)) => self.system.push(SystemBlock::CachePoint(point)),
+            None => self.report.ignore(&format!("{place}cache_control")),
+        }
+    }
+
+    fn mark_message(&mut self, message: &ChatMessage<'_>) {
+        self.mark(message.cache_control.map(Mark::from), "messages.");
     }
 
     fn speak(
@@ -153,6 +171,7 @@ impl<'a> Building<'a, '_> {
                     let param = format!("messages[{at}].content[{index}]");
                     if let Some(block) = self.part(part, &param, role)? {
                         self.turns.push(role, block);
+                        self.mark(part.cache(), "messages.content.");
                     }
                 }
             }
@@ -175,7 +194,6 @@ impl<'a> Building<'a, '_> {
         param: &str,
         role: Role,
     ) -> Result<Option<ContentBlock<'a>>, Invalid> {
-        self.note_cache(part);
         Ok(Some(match part {
             Part::Text { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
             Part::Refusal(text) => ContentBlock::Text(Cow::Borrowed(text)),
@@ -186,22 +204,15 @@ impl<'a> Building<'a, '_> {
                 }
                 ContentBlock::Image(media::image(image, param)?)
             }
-            Part::InputAudio(_) => return Err(unsupported(param, "input_audio")),
-            Part::File(_) => return Err(unsupported(param, "file")),
-            Part::VideoUrl(_) => return Err(unsupported(param, "video_url")),
+            Part::InputAudio { .. } => return Err(unsupported(param, "input_audio")),
+            Part::File { .. } => return Err(unsupported(param, "file")),
+            Part::VideoUrl { .. } => return Err(unsupported(param, "video_url")),
             Part::Foreign(kind) => {
                 let name = serde_json::to_string(kind).unwrap_or_default();
                 self.report.ignore(&format!("messages.content.{}", name.trim_matches('"')));
                 return Ok(None);
             }
         }))
-    }
-
-    /// Cache markers have no effect yet.
-    fn note_cache(&mut self, part: &Part<'_>) {
-        if let Part::Text { cache: true, .. } | Part::ImageUrl { cache: true, .. } = part {
-            self.report.ignore("messages.content.cache_control");
-        }
     }
 
     /// The calls of an assistant message, then at once the turn with their results.
@@ -235,6 +246,7 @@ impl<'a> Building<'a, '_> {
             }
             results.push((tool_use_id, self.results.take(&call.key, at)));
         }
+        self.mark_message(message);
         for (tool_use_id, result) in results {
             let content = match result {
                 Some(found) => self.result_content(found)?,
@@ -243,8 +255,22 @@ impl<'a> Building<'a, '_> {
             let content = if content.is_empty() { no_output() } else { content };
             let block = ToolResultBlock { tool_use_id: into_owned_id(&tool_use_id), content };
             self.turns.push(Role::User, ContentBlock::ToolResult(block));
+            if let Some(found) = result {
+                self.mark_result(found);
+            }
         }
         Ok(())
+    }
+
+    /// Behind the result as a whole, wherever in it the marks stand.
+    fn mark_result(&mut self, at: usize) {
+        let message = &self.messages[at];
+        if let Some(Content::Parts(parts)) = &message.content {
+            for part in parts {
+                self.mark(part.cache(), "messages.content.");
+            }
+        }
+        self.mark_message(message);
     }
 
     fn result_content(&mut self, at: usize) -> Result<Vec<ToolResultContent<'a>>, Invalid> {
@@ -287,39 +313,35 @@ impl<'a> Building<'a, '_> {
         let id = message.tool_call_id.as_deref().or(message.name.as_deref()).unwrap_or("unknown");
         let head = format!("Result of tool call {id}:");
         self.turns.push(Role::User, ContentBlock::Text(Cow::Owned(head)));
-        self.speak(at, message, Role::User)
+        self.speak(at, message, Role::User)?;
+        self.mark_message(message);
+        Ok(())
     }
+}
 
-    /// The texts of a message that can hold nothing else.
-    fn texts(&mut self, at: usize, message: &'a ChatMessage<'a>) -> Result<Vec<&'a str>, Invalid> {
-        match &message.content {
-            None => Ok(Vec::new()),
-            Some(Content::Text(text)) => Ok(vec![text.as_str()]),
-            Some(Content::Parts(parts)) => {
-                let mut texts = Vec::with_capacity(parts.len());
-                for (index, part) in parts.iter().enumerate() {
-                    match part {
-                        Part::Text { text, .. } | Part::Refusal(text) => {
-                            self.note_cache(part);
-                            texts.push(text.as_str());
-                        }
-                        Part::ImageUrl { .. }
-                        | Part::InputAudio(_)
-                        | Part::File(_)
-                        | Part::VideoUrl(_)
-                        | Part::Foreign(_) => {
-                            let param = format!("messages[{at}].content[{index}]");
-                            let message = "Only text parts are accepted here.";
-                            return Err(
-                                Invalid::value(param, message).with_code("unsupported_value")
-                            );
-                        }
-                    }
-                }
-                Ok(texts)
-            }
+/// The texts of a message that can hold nothing else, and the marks on them.
+fn texts<'a>(
+    at: usize,
+    message: &'a ChatMessage<'a>,
+) -> Result<Vec<(&'a str, Option<Mark>)>, Invalid> {
+    let parts = match &message.content {
+        None => return Ok(Vec::new()),
+        Some(Content::Text(text)) => return Ok(vec![(text.as_str(), None)]),
+        Some(Content::Parts(parts)) => parts,
+    };
+    let texts = parts.iter().enumerate().map(|(index, part)| match part {
+        Part::Text { text, .. } | Part::Refusal(text) => Ok((text.as_str(), part.cache())),
+        Part::ImageUrl { .. }
+        | Part::InputAudio { .. }
+        | Part::File { .. }
+        | Part::VideoUrl { .. }
+        | Part::Foreign(_) => {
+            let param = format!("messages[{at}].content[{index}]");
+            let message = "Only text parts are accepted here.";
+            Err(Invalid::value(param, message).with_code("unsupported_value"))
         }
-    }
+    });
+    texts.collect()
 }
 
 fn push_text<'a>(blocks: &mut Vec<ToolResultContent<'a>>, text: Cow<'a, str>) {

@@ -96,8 +96,11 @@ impl<'a> Tooling<'a> {
         if matches!(config.tool_choice, Some(ToolChoice::Tool { .. })) {
             return None;
         }
-        let taken =
-            |name: &str| config.tools.iter().any(|Tool::ToolSpec(other)| other.name == name);
+        let is = |tool: &Tool<'_>, name: &str| match tool {
+            Tool::ToolSpec(other) => other.name == name,
+            Tool::CachePoint(_) => false,
+        };
+        let taken = |name: &str| config.tools.iter().any(|tool| is(tool, name));
         while taken(&spec.name) {
             spec.name.to_mut().push('_');
         }

@@ -235,7 +235,8 @@ fn allow(names: &[schema::Str<'_>], tools: &mut Vec<ToolSpec<'_>>) -> Result<(),
 }
 
 fn tool_spec<'a>(declared: &Declared<'a>, names: &mut Names) -> Result<ToolSpec<'a>, Invalid> {
-    let FunctionDefinition { name, description, parameters, strict: _ } = declared.definition;
+    let FunctionDefinition { name, description, parameters, strict: _, cache_control: _ } =
+        declared.definition;
     if name.is_empty() {
         let message = "A tool needs a name of 1 to 64 characters.";
         return Err(Invalid::value(format!("{}.name", declared.param), message));

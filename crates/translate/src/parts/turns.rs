@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use schema::converse::message::{ContentBlock, Message, Role};
+use schema::converse::message::{CachePoint, ContentBlock, Message, Role};
 
 use crate::profile::{BesideToolResult, Profile};
 
@@ -31,6 +31,15 @@ impl<'a> Turns<'a> {
         }
     }
 
+    /// Adds a cache point behind what was said last. False if nothing was said yet.
+    pub(crate) fn mark(&mut self, point: CachePoint) -> bool {
+        match self.turns.last_mut() {
+            Some(turn) => turn.content.push(ContentBlock::CachePoint(point)),
+            None => return false,
+        }
+        true
+    }
+
     /// The finished conversation, as `profile` wants it.
     pub(crate) fn finish(mut self, profile: &Profile) -> Vec<Message<'a>> {
         if profile.beside_tool_result == BesideToolResult::Nothing {
@@ -46,8 +55,10 @@ impl<'a> Turns<'a> {
 
     /// A trailing assistant turn is a prefill; models refuse one that ends in white space.
     fn trim_prefill(&mut self) {
+        let is_point = |block: &ContentBlock<'_>| matches!(block, ContentBlock::CachePoint(_));
         if let Some(Message { role: Role::Assistant, content }) = self.turns.last_mut()
-            && let Some(ContentBlock::Text(text)) = content.last_mut()
+            && let Some(ContentBlock::Text(text)) =
+                content.iter_mut().rfind(|block| !is_point(block))
         {
             let kept = text.trim_end().len();
             match text {
@@ -58,14 +69,30 @@ impl<'a> Turns<'a> {
     }
 }
 
+/// An instruction in the midst of a conversation, as the user's words that say where they come from.
+/// Moved up into the system prompt it would change what was cached. Blank text stays blank.
+pub(crate) fn note(text: &str) -> Cow<'_, str> {
+    if text.trim().is_empty() {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("<system>\n{text}\n</system>"))
+}
+
 fn filler<'a>(role: Role) -> Message<'a> {
     Message { role, content: vec![ContentBlock::Text(Cow::Borrowed(FILLER))] }
 }
 
 /// Results in one turn, everything else in the next, with the assistant's filler between.
 fn split_results(turn: Message<'_>) -> Vec<Message<'_>> {
-    let is_result = |block: &ContentBlock<'_>| matches!(block, ContentBlock::ToolResult(_));
-    let (results, rest): (Vec<_>, Vec<_>) = turn.content.into_iter().partition(is_result);
+    let mut with_results = true;
+    // A cache point goes where the block before it goes.
+    let belongs = |block: &ContentBlock<'_>| {
+        if !matches!(block, ContentBlock::CachePoint(_)) {
+            with_results = matches!(block, ContentBlock::ToolResult(_));
+        }
+        with_results
+    };
+    let (results, rest): (Vec<_>, Vec<_>) = turn.content.into_iter().partition(belongs);
     let of = |content| Message { role: turn.role, content };
     match (results.is_empty(), rest.is_empty()) {
         (false, false) => vec![of(results), filler(Role::Assistant), of(rest)],

@@ -224,6 +224,7 @@ pub(super) const OURS: &[&str] = &[
     "body",
     "catalogue",
     "cross_region",
+    "prompt_cache",
     "defaults",
     "embeddings",
     "native",

@@ -1,9 +1,11 @@
 //! Names, targets and credentials, right and wrong, each mistake with its line.
 
+use translate::profile::PromptCache;
+
 use super::super::*;
 use super::Directory;
 use crate::bedrock::{AccountSecret, Login, Place};
-use crate::catalogue::{CrossRegion, EolAliases};
+use crate::catalogue::{CrossRegion, EolAliases, Knobs};
 use crate::routing::{Guardrail, GuardrailMode, TargetSettings, Unlisted, Weight};
 
 fn load(directory: &Directory, yaml: &str) -> Config {
@@ -60,6 +62,20 @@ models:
     assert_eq!(of("one"), Some(guardrail("1", GuardrailMode::Default)));
     assert_eq!(of("guarded"), Some(guardrail("DRAFT", GuardrailMode::Mandatory)));
     assert_eq!((of("many"), config.models.groups.len()), (None, 6));
+}
+
+#[test]
+fn the_prompt_cache_is_wished_for_at_the_root_and_per_target() {
+    let directory = Directory::new("prompt-cache");
+    let yaml = "prompt_cache: off\nmodels:\n  a: { model: b.c, prompt_cache: marks }\n  d: b.c\n";
+    let config = load(&directory, yaml);
+    assert_eq!(config.models.naming.prompt_cache, PromptCache::Off);
+    let wished = |name: &str| targets(&config, name)[0].manner.accepts.clone();
+    let mut marks = Knobs::default();
+    marks.want(PromptCache::Marks);
+    assert_eq!((wished("a"), wished("d")), (marks, Knobs::default()));
+    let problems = Config::load(&directory.sources("prompt_cache: sometimes\n")).unwrap_err();
+    assert!(problems.to_string().contains("give auto, marks or off"), "{problems}");
 }
 
 #[test]

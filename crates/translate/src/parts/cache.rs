@@ -1,0 +1,170 @@
+//! Prompt caching: marks of the caller's become cache points while the conversation is built; the
+//! finished body is then settled here, so that every point stands where Bedrock takes one. Where the
+//! caller marks nothing, points of our own are set (in `cache/automatic.rs`).
+
+use std::borrow::Cow;
+
+use schema::converse::message::{CacheKind, CachePoint, CacheTtl};
+use schema::converse::request::ConverseRequest;
+use schema::openai::cache::{CacheMode, Lifetime, Mark};
+use schema::openai::chat::ChatRequest;
+
+use super::tools::sent_name;
+use crate::Report;
+use crate::profile::{CachePoints, CacheTtls, Profile, PromptCache};
+
+mod automatic;
+mod places;
+
+pub(crate) use places::longer;
+
+/// Most cache points of one request: Bedrock's limit, for all models.
+const MOST: usize = 4;
+
+/// The longest life a point may be given, in minutes.
+const HOUR: u32 = 60;
+
+/// A short life, in minutes, and what a point has unasked.
+const SHORT: u32 = 5;
+
+/// What a request asks of the cache beside the marks in its messages.
+pub(crate) struct Asked<'a> {
+    /// Tools with a mark, by the names they are sent with.
+    tools: Vec<(Cow<'a, str>, CachePoint)>,
+    automatic: Automatic,
+}
+
+/// When points of our own are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Automatic {
+    Never,
+    /// If the caller has set none.
+    Unmarked,
+    /// Because the caller wants it, with this time to live.
+    Wanted(Option<CacheTtl>),
+}
+
+/// The point a mark becomes, if this model takes any. `place` is the path of what it stands on.
+pub(crate) fn point(
+    mark: Option<Mark>,
+    place: &str,
+    profile: &Profile,
+    report: &mut Report,
+) -> Option<CachePoint> {
+    let mark = mark?;
+    let field = || format!("{place}{}", mark.spelling.name());
+    if !are_taken(profile) {
+        report.ignore(&field());
+        return None;
+    }
+    Some(CachePoint { kind: CacheKind::Default, ttl: ttl(mark.ttl, &field, profile, report) })
+}
+
+/// Reads what a request says about caching as a whole, and about its tools.
+pub(crate) fn asked<'a>(
+    request: &'a ChatRequest<'a>,
+    profile: &Profile,
+    report: &mut Report,
+) -> Asked<'a> {
+    let mut tools = Vec::new();
+    let functions = request.functions.iter().flatten();
+    let marked = functions.map(|function| (&*function.name, function.cache_control));
+    let declared = request.tools.iter().flatten().filter_map(|tool| {
+        let function = tool.function.as_ref();
+        let inside = function.and_then(|function| function.cache_control);
+        let name = function.map(|function| &*function.name);
+        let name = name.or(tool.custom.as_ref().map(|custom| &*custom.name))?;
+        Some((name, tool.cache_control.or(inside)))
+    });
+    for (name, mark) in declared.chain(marked) {
+        let Some(mark) = mark.map(Mark::from) else { continue };
+        if profile.cache_points == CachePoints::SystemAndMessages {
+            report.ignore("tools.cache_control");
+        } else if let Some(point) = point(Some(mark), "tools.", profile, report) {
+            tools.push((sent_name(name), point));
+        }
+    }
+    Asked { tools, automatic: automatic_for(request, profile, report) }
+}
+
+/// Sets the points a finished body lacks, and brings all of them where Bedrock takes them.
+pub(crate) fn settle(
+    body: &mut ConverseRequest<'_>,
+    asked: Asked<'_>,
+    profile: &Profile,
+    report: &mut Report,
+) {
+    places::mark_tools(body, asked.tools, report);
+    let marked = places::any(body);
+    match (asked.automatic, marked) {
+        (Automatic::Wanted(ttl), true) => automatic::set_last(body, ttl),
+        (Automatic::Wanted(ttl), false) => {
+            automatic::set_all(body, ttl, automatic::FirstTurn::Cached, profile);
+        }
+        (Automatic::Unmarked, false) => {
+            automatic::set_all(body, None, automatic::FirstTurn::IfToolsMayFollow, profile);
+        }
+        (Automatic::Unmarked, true) | (Automatic::Never, _) => {}
+    }
+    if places::tidy(body) == places::Tidied::OneLeftOut && marked {
+        report.ignore("messages.content.cache_control");
+    }
+    places::limit(body, MOST, report);
+    places::shorten_later(body, report);
+}
+
+fn are_taken(profile: &Profile) -> bool {
+    profile.cache_points != CachePoints::Refused && profile.prompt_cache != PromptCache::Off
+}
+
+fn automatic_for(request: &ChatRequest<'_>, profile: &Profile, report: &mut Report) -> Automatic {
+    let options = request.prompt_cache_options;
+    let mode = options.and_then(|options| options.mode);
+    let lifetime = options.and_then(|options| options.ttl);
+    let whole = request.cache_control.map(|control| control.ttl);
+    if !are_taken(profile) {
+        if whole.is_some() {
+            report.ignore("cache_control");
+        }
+        if mode == Some(CacheMode::Implicit) || lifetime.is_some() {
+            report.ignore("prompt_cache_options");
+        }
+        return Automatic::Never;
+    }
+    let chosen_by_us =
+        profile.prompt_cache == PromptCache::Auto && profile.cache_points != CachePoints::AsMarked;
+    match (whole, mode) {
+        (Some(lifetime), _) => {
+            Automatic::Wanted(ttl(lifetime, &|| "cache_control".to_owned(), profile, report))
+        }
+        (None, Some(CacheMode::Implicit)) => {
+            let field = || "prompt_cache_options".to_owned();
+            Automatic::Wanted(ttl(lifetime, &field, profile, report))
+        }
+        (None, mode) => {
+            if lifetime.is_some() {
+                report.ignore("prompt_cache_options.ttl");
+            }
+            if mode.is_none() && chosen_by_us { Automatic::Unmarked } else { Automatic::Never }
+        }
+    }
+}
+
+/// The life a point gets for the one that was asked for: never a shorter one if the model has it.
+/// What differs is reported.
+fn ttl(
+    asked: Option<Lifetime>,
+    field: &dyn Fn() -> String,
+    profile: &Profile,
+    report: &mut Report,
+) -> Option<CacheTtl> {
+    let Lifetime(minutes) = asked.filter(|asked| asked.0 > SHORT)?;
+    let given = match profile.cache_ttl {
+        CacheTtls::FiveMinutes => None,
+        CacheTtls::OneHour => Some(CacheTtl::OneHour),
+    };
+    if given.is_none() || minutes > HOUR {
+        report.ignore(&format!("{}.ttl", field()));
+    }
+    given
+}

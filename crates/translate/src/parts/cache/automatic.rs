@@ -1,0 +1,108 @@
+//! Cache points nobody asked for: behind the tools, behind the system prompt, and two that slide over
+//! the conversation. The last turn's writes what the next request will read; the one before stands
+//! exactly where the request before wrote, so that even a turn of many blocks is found again.
+
+use schema::converse::message::{CacheKind, CachePoint, CacheTtl, ContentBlock, Role, SystemBlock};
+use schema::converse::request::ConverseRequest;
+use schema::converse::tool::{Tool, ToolResultBlock, ToolResultContent, ToolUseBlock};
+
+use crate::profile::{CachePoints, Profile};
+
+/// Bytes of text that make a token, at the least. A low guess sets a point that Bedrock passes over
+/// free of charge; a high one would leave a prefix uncached that could be.
+const BYTES_PER_TOKEN: usize = 3;
+
+/// What a picture, a document or a recording counts, in bytes of text: their tokens have little to do
+/// with their size.
+const MEDIUM: usize = 1_000 * BYTES_PER_TOKEN;
+
+/// Whether the last turn is cached when nobody has answered yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FirstTurn {
+    /// Always.
+    Cached,
+    /// If there are tools, because then more turns are likely. Otherwise most such requests stay alone,
+    /// and writing costs more than sending.
+    IfToolsMayFollow,
+}
+
+/// Sets all points that are worth it: behind what is long enough to be cached.
+pub(super) fn set_all(
+    body: &mut ConverseRequest<'_>,
+    ttl: Option<CacheTtl>,
+    first_turn: FirstTurn,
+    profile: &Profile,
+) {
+    let least = (profile.least_cached_tokens as usize).saturating_mul(BYTES_PER_TOKEN);
+    let point = CachePoint { kind: CacheKind::Default, ttl };
+    let mut size = 0;
+    let has_tools = body.tool_config.is_some();
+    if let Some(config) = &mut body.tool_config {
+        size += config.tools.iter().map(tool).sum::<usize>();
+        if size >= least && profile.cache_points != CachePoints::SystemAndMessages {
+            config.tools.push(Tool::CachePoint(point));
+        }
+    }
+    size += body.system.iter().map(instruction).sum::<usize>();
+    if size >= least && !body.system.is_empty() {
+        body.system.push(SystemBlock::CachePoint(point));
+    }
+    let answered = body.messages.iter().any(|turn| turn.role == Role::Assistant);
+    if !answered && !has_tools && first_turn == FirstTurn::IfToolsMayFollow {
+        return;
+    }
+    let users = (0..body.messages.len()).rev();
+    let mut users = users.filter(|turn| body.messages[*turn].role == Role::User);
+    let (last, before) = (users.next(), users.next());
+    for (index, turn) in body.messages.iter_mut().enumerate() {
+        size += turn.content.iter().map(block).sum::<usize>();
+        if size >= least && (Some(index) == last || Some(index) == before) {
+            turn.content.push(ContentBlock::CachePoint(point));
+        }
+    }
+}
+
+/// Sets a point behind the last turn of the user's.
+pub(super) fn set_last(body: &mut ConverseRequest<'_>, ttl: Option<CacheTtl>) {
+    if let Some(turn) = body.messages.iter_mut().rfind(|turn| turn.role == Role::User) {
+        let point = CachePoint { kind: CacheKind::Default, ttl };
+        turn.content.push(ContentBlock::CachePoint(point));
+    }
+}
+
+fn tool(tool: &Tool<'_>) -> usize {
+    match tool {
+        Tool::ToolSpec(spec) => {
+            spec.name.len() + spec.description.len() + spec.input_schema.json.get().len()
+        }
+        Tool::CachePoint(_) => 0,
+    }
+}
+
+fn instruction(block: &SystemBlock<'_>) -> usize {
+    match block {
+        SystemBlock::Text(text) => text.len(),
+        SystemBlock::CachePoint(_) => 0,
+    }
+}
+
+fn block(block: &ContentBlock<'_>) -> usize {
+    match block {
+        ContentBlock::Text(text) => text.len(),
+        ContentBlock::Image(_)
+        | ContentBlock::Document(_)
+        | ContentBlock::Video(_)
+        | ContentBlock::Audio(_) => MEDIUM,
+        ContentBlock::ToolUse(ToolUseBlock { tool_use_id: _, name, input }) => {
+            name.len() + input.get().len()
+        }
+        ContentBlock::ToolResult(ToolResultBlock { content, .. }) => content
+            .iter()
+            .map(|content| match content {
+                ToolResultContent::Text(text) => text.len(),
+                ToolResultContent::Image(_) | ToolResultContent::Document(_) => MEDIUM,
+            })
+            .sum(),
+        ContentBlock::CachePoint(_) => 0,
+    }
+}

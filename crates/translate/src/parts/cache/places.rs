@@ -1,0 +1,215 @@
+//! Where cache points stand in a body, and how they get where Bedrock takes them: behind a block that
+//! may carry one, four at most, long-lived ones before short-lived ones.
+
+use std::borrow::Cow;
+
+use schema::converse::message::{CachePoint, CacheTtl, ContentBlock, SystemBlock};
+use schema::converse::request::ConverseRequest;
+use schema::converse::tool::Tool;
+
+use crate::Report;
+
+/// Where a point stands. The order is the one in which a prompt is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Tools(usize),
+    System(usize),
+    /// Message, and block in it.
+    Message(usize, usize),
+}
+
+impl Place {
+    /// The field a caller would have written to get a point here.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Tools(_) => "tools.cache_control",
+            Self::System(_) | Self::Message(..) => "messages.content.cache_control",
+        }
+    }
+}
+
+/// Puts points behind the tools of these names. A tool that is not sent takes its mark with it.
+pub(super) fn mark_tools(
+    body: &mut ConverseRequest<'_>,
+    marked: Vec<(Cow<'_, str>, CachePoint)>,
+    report: &mut Report,
+) {
+    for (name, point) in marked {
+        let tools = body.tool_config.as_mut().map(|config| &mut config.tools);
+        let found = tools.and_then(|tools| {
+            let is_it = |tool: &Tool<'_>| matches!(tool, Tool::ToolSpec(spec) if spec.name == name);
+            let at = tools.iter().position(is_it)?;
+            Some((tools, at))
+        });
+        match found {
+            Some((tools, at)) => tools.insert(at + 1, Tool::CachePoint(point)),
+            None => report.ignore("tools.cache_control"),
+        }
+    }
+}
+
+/// Whether there is any point.
+pub(super) fn any(body: &ConverseRequest<'_>) -> bool {
+    !all(body).is_empty()
+}
+
+/// What became of points that stood where none may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tidied {
+    AllKept,
+    /// There was nothing before it.
+    OneLeftOut,
+}
+
+/// Joins points that stand side by side, and moves those that Bedrock refuses where they stand to the
+/// left: behind the next block that may carry one, in the turn before if need be.
+pub(super) fn tidy(body: &mut ConverseRequest<'_>) -> Tidied {
+    let mut tidied = Tidied::AllKept;
+    let messages = &mut body.messages;
+    for turn in (0..messages.len()).rev() {
+        let content = &mut messages[turn].content;
+        let Some(first) = content.iter().position(|block| point(block).is_some()) else { continue };
+        let mut moved = None;
+        let mut at = first;
+        while at < content.len() {
+            let Some(found) = point(&content[at]) else {
+                at += 1;
+                continue;
+            };
+            content.remove(at);
+            let behind = content[..at].iter().rposition(carries);
+            match behind.map(|index| (index, point(&content[index]))) {
+                Some((index, Some(other))) => {
+                    content[index] = ContentBlock::CachePoint(longer(found, other));
+                }
+                Some((index, None)) => {
+                    content.insert(index + 1, ContentBlock::CachePoint(found));
+                    at += 1;
+                }
+                None => moved = Some(moved.map_or(found, |other| longer(found, other))),
+            }
+        }
+        if let Some(found) = moved {
+            match turn.checked_sub(1) {
+                Some(before) => messages[before].content.push(ContentBlock::CachePoint(found)),
+                None => tidied = Tidied::OneLeftOut,
+            }
+        }
+    }
+    tidied
+}
+
+/// Takes points out until `most` are left. What stays: the ends of messages, system and tools; then the
+/// later ones of messages, of system, of tools.
+pub(super) fn limit(body: &mut ConverseRequest<'_>, most: usize, report: &mut Report) {
+    let mut places = all(body);
+    if places.len() <= most {
+        return;
+    }
+    let is_last = |place: &Place| {
+        let section = std::mem::discriminant(place);
+        places.iter().filter(|other| std::mem::discriminant(*other) == section).max() == Some(place)
+    };
+    let mut ranked: Vec<(bool, Place)> =
+        places.iter().map(|place| (is_last(place), *place)).collect();
+    ranked.sort_unstable_by(|a, b| b.cmp(a));
+    places = ranked.into_iter().skip(most).map(|(_, place)| place).collect();
+    places.sort_unstable_by(|a, b| b.cmp(a));
+    for place in places {
+        report.ignore(place.field());
+        remove(body, place);
+    }
+}
+
+/// A long life behind a short one is refused: it becomes a short one.
+pub(super) fn shorten_later(body: &mut ConverseRequest<'_>, report: &mut Report) {
+    let mut short_seen = false;
+    for place in all(body) {
+        let Some(point) = at(body, place) else { continue };
+        match point.ttl {
+            Some(CacheTtl::OneHour) if short_seen => {
+                point.ttl = None;
+                report.ignore(&format!("{}.ttl", place.field()));
+            }
+            Some(CacheTtl::OneHour) => {}
+            Some(CacheTtl::FiveMinutes) | None => short_seen = true,
+        }
+    }
+}
+
+/// The one of two that lives longer.
+pub(crate) fn longer(one: CachePoint, other: CachePoint) -> CachePoint {
+    if one.ttl > other.ttl { one } else { other }
+}
+
+/// All points, in the order in which a prompt is read.
+fn all(body: &ConverseRequest<'_>) -> Vec<Place> {
+    let tools = body.tool_config.iter().flat_map(|config| config.tools.iter().enumerate());
+    let tools = tools
+        .filter(|(_, tool)| matches!(tool, Tool::CachePoint(_)))
+        .map(|(index, _)| Place::Tools(index));
+    let system = body.system.iter().enumerate();
+    let system = system
+        .filter(|(_, block)| matches!(block, SystemBlock::CachePoint(_)))
+        .map(|(index, _)| Place::System(index));
+    let messages = body.messages.iter().enumerate().flat_map(|(turn, message)| {
+        let content = message.content.iter().enumerate();
+        content
+            .filter(|(_, block)| point(block).is_some())
+            .map(move |(index, _)| Place::Message(turn, index))
+    });
+    tools.chain(system).chain(messages).collect()
+}
+
+fn at<'b>(body: &'b mut ConverseRequest<'_>, place: Place) -> Option<&'b mut CachePoint> {
+    match place {
+        Place::Tools(index) => match body.tool_config.as_mut()?.tools.get_mut(index)? {
+            Tool::CachePoint(point) => Some(point),
+            Tool::ToolSpec(_) => None,
+        },
+        Place::System(index) => match body.system.get_mut(index)? {
+            SystemBlock::CachePoint(point) => Some(point),
+            SystemBlock::Text(_) => None,
+        },
+        Place::Message(turn, index) => {
+            match body.messages.get_mut(turn)?.content.get_mut(index)? {
+                ContentBlock::CachePoint(point) => Some(point),
+                _ => None,
+            }
+        }
+    }
+}
+
+fn remove(body: &mut ConverseRequest<'_>, place: Place) {
+    match place {
+        Place::Tools(index) => {
+            if let Some(config) = &mut body.tool_config {
+                config.tools.remove(index);
+            }
+        }
+        Place::System(index) => drop(body.system.remove(index)),
+        Place::Message(turn, index) => drop(body.messages[turn].content.remove(index)),
+    }
+}
+
+fn point(block: &ContentBlock<'_>) -> Option<CachePoint> {
+    match block {
+        ContentBlock::CachePoint(point) => Some(*point),
+        _ => None,
+    }
+}
+
+/// Whether a point may stand right behind a block. Documents that are sent as their text, and video,
+/// are refused there.
+fn carries(block: &ContentBlock<'_>) -> bool {
+    match block {
+        ContentBlock::Document(document) => document.format == "pdf",
+        ContentBlock::Video(_) => false,
+        ContentBlock::Text(_)
+        | ContentBlock::Image(_)
+        | ContentBlock::Audio(_)
+        | ContentBlock::ToolUse(_)
+        | ContentBlock::ToolResult(_)
+        | ContentBlock::CachePoint(_) => true,
+    }
+}
