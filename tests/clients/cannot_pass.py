@@ -4,15 +4,12 @@ They run all the same and have to end in a 400: one that starts to pass, fails o
 any more, fails its suite until the entry is removed here and from the table in README.md.
 """
 
-FILES = "file parts are not translated yet: refused with `param`"
-AUDIO = "input_audio parts are not translated yet: refused with `param`"
+AUDIO = "neither model hears anything: audio is refused with `param`"
 
 REASONS: dict[str, str] = {
     f"a/test_langchain.py::{model}::{test}": reason
     for model in ("TestClaude", "TestNova")
     for test, reason in {
-        "test_pdf_inputs": FILES,
-        "test_pdf_tool_message": FILES,
         "test_audio_inputs": AUDIO,
     }.items()
 }

@@ -11,7 +11,7 @@ use crate::parts::format::{Shape, shape};
 use crate::parts::params::{Sampling, inference_config};
 use crate::parts::tools::{Calls, Declared, tooling};
 use crate::reply::CallShape;
-use crate::{Invalid, Profile, Reply, Report};
+use crate::{Invalid, Profile, Reply, Report, Stores};
 
 mod messages;
 mod response;
@@ -31,19 +31,31 @@ pub struct Question<'a> {
     pub report: Report,
 }
 
+/// Translates a chat request for a model of this profile, without leave to read anything from S3.
+///
+/// # Errors
+/// As [`question_with`].
+pub fn question<'a>(
+    request: &'a ChatRequest<'a>,
+    profile: &Profile,
+) -> Result<Question<'a>, Invalid> {
+    question_with(request, profile, &Stores::default())
+}
+
 /// Translates a chat request for a model of this profile. The body borrows from the request: text
 /// and images are not copied.
 ///
 /// # Errors
 /// The request asks for what cannot be expressed; the error names the field.
-pub fn question<'a>(
+pub fn question_with<'a>(
     request: &'a ChatRequest<'a>,
     profile: &Profile,
+    stores: &Stores,
 ) -> Result<Question<'a>, Invalid> {
     let mut report = Report::default();
     without_effect(request, &mut report);
 
-    let mut conversation = messages::conversation(&request.messages, profile, &mut report)?;
+    let mut conversation = messages::conversation(&request.messages, profile, stores, &mut report)?;
     let inference_config = inference_config(&sampling(request), profile, &mut report)?;
 
     let legacy = request.functions.is_some() && !has_tools(request);

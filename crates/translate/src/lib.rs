@@ -12,8 +12,10 @@ pub mod profile;
 pub mod reply;
 pub mod report;
 pub mod sse;
+pub mod stores;
 
 pub use error::Invalid;
 pub use profile::Profile;
 pub use reply::{Reply, Stamp};
 pub use report::Report;
+pub use stores::Stores;

@@ -3,6 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod media;
+
+pub use media::{Media, Medium};
+
 /// The knobs of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -33,6 +37,20 @@ pub struct Profile {
     pub least_cached_tokens: u32,
     /// What the operator wants of the cache; not the model's, but chosen per target as knobs are.
     pub prompt_cache: PromptCache,
+    /// What the model reads besides text.
+    pub media: Media,
+    /// What of that may stand inside a tool result; the rest is moved beside it.
+    pub tool_result_media: Media,
+    /// What of that it reads from S3.
+    pub s3_media: Media,
+    /// Most images in one message.
+    pub images: u32,
+    /// Most bytes of an image.
+    pub image_bytes: u32,
+    /// Most documents in one message.
+    pub documents: u32,
+    /// Most bytes of a document.
+    pub document_bytes: u32,
     /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
     pub embedding: Option<EmbeddingShape>,
 }
@@ -199,6 +217,13 @@ impl Default for Profile {
             cache_ttl: CacheTtls::OneHour,
             least_cached_tokens: 1024,
             prompt_cache: PromptCache::Auto,
+            media: Media::ALL,
+            tool_result_media: Media::of(&[Medium::Image, Medium::Document, Medium::Video]),
+            s3_media: Media::ALL,
+            images: 20,
+            image_bytes: 3_932_160,
+            documents: 5,
+            document_bytes: 4_718_592,
             embedding: None,
         }
     }

@@ -39,4 +39,17 @@ pub struct AudioBlock<'a> {
 pub enum Source<'a> {
     /// Base64, as text.
     Bytes(&'a str),
+    /// An object that Bedrock fetches itself.
+    S3Location(S3Location<'a>),
+}
+
+/// An object in S3.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct S3Location<'a> {
+    /// `s3://bucket/key`.
+    pub uri: Cow<'a, str>,
+    /// The account of the bucket, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket_owner: Option<Cow<'a, str>>,
 }

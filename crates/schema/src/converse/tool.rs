@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::media::{DocumentBlock, ImageBlock};
+use super::media::{DocumentBlock, ImageBlock, VideoBlock};
 use super::message::CachePoint;
 use crate::Raw;
 
@@ -75,4 +75,5 @@ pub enum ToolResultContent<'a> {
     Text(Cow<'a, str>),
     Image(ImageBlock<'a>),
     Document(DocumentBlock<'a>),
+    Video(VideoBlock<'a>),
 }

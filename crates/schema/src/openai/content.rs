@@ -82,24 +82,30 @@ pub struct ImageUrl<'a> {
     pub detail: Option<Str<'a>>,
 }
 
-/// `input_audio`: base64 data and its format (wav, mp3).
+/// `input_audio`: base64 data (or a data URL) and its format (wav, mp3).
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct InputAudio<'a> {
     #[serde(borrow)]
     pub data: Str<'a>,
     #[serde(borrow)]
-    pub format: Str<'a>,
+    pub format: Option<Str<'a>>,
 }
 
-/// `file`: `file_data` is a data URL or bare base64.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// `file`: `file_data` is a data URL or bare base64. `file_url` is the Responses API's; `format`, and
+/// URLs in `file_id`, are what LiteLLM's users write.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct File<'a> {
     #[serde(borrow)]
     pub file_data: Option<Str<'a>>,
     #[serde(borrow)]
     pub file_id: Option<Str<'a>>,
     #[serde(borrow)]
+    pub file_url: Option<Str<'a>>,
+    #[serde(borrow)]
     pub filename: Option<Str<'a>>,
+    /// A media type.
+    #[serde(borrow)]
+    pub format: Option<Str<'a>>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {

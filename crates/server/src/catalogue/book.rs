@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use serde::Deserialize;
 use toml::{Table, Value};
 use translate::Profile;
+use translate::profile::Medium;
 
 use super::calendar::Day;
 use super::prices::Prices;
@@ -27,6 +28,8 @@ pub(super) const LIKE: &str = "like";
 pub(super) const EVIDENCE: &str = "evidence";
 /// The key of a row that holds the knobs.
 pub(super) const PROFILE: &str = "profile";
+const INPUT: &str = "input";
+const MEDIA: &str = "media";
 const PRICED: &str = "prices";
 const DATED: &str = "dated";
 
@@ -76,27 +79,6 @@ pub(super) struct Row {
     pub(super) prices: Option<Prices>,
 }
 
-/// What a model may read besides text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Medium {
-    Image,
-    Document,
-    Video,
-    Audio,
-}
-
-impl Medium {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Image => "image",
-            Self::Document => "document",
-            Self::Video => "video",
-            Self::Audio => "audio",
-        }
-    }
-}
-
 impl Default for Row {
     fn default() -> Self {
         Self {
@@ -124,6 +106,7 @@ impl Row {
     pub(super) fn read(mut whole: Table) -> Result<Self, String> {
         whole.remove(LIKE);
         whole.remove(EVIDENCE);
+        read_media(&mut whole);
         let knobs = whole.get(PROFILE).and_then(Value::as_table).cloned();
         let row: Self = Value::Table(whole)
             .try_into()
@@ -221,6 +204,14 @@ impl Book {
         let models: File = toml::from_str(models).map_err(|error| error.to_string())?;
         let prices: PriceFile = toml::from_str(prices).map_err(|error| error.to_string())?;
         let mut rows = models.rows;
+        for (_, row) in rows.iter_mut().filter(|(name, _)| !name.ends_with('*')) {
+            let family =
+                row.get(LIKE).and_then(Value::as_str).is_none_or(|like| like.ends_with('*'));
+            if family {
+                // Of a model that is listed here it is known that it reads nothing else.
+                row.entry(INPUT).or_insert_with(|| Value::Array(Vec::new()));
+            }
+        }
         for (id, mut priced) in prices.prices {
             let row = rows.get_mut(&id).ok_or_else(|| format!("{id} is priced and not known"))?;
             priced.insert(DATED.to_owned(), prices.dated.clone().into());
@@ -254,6 +245,16 @@ fn family<'n>(names: impl Iterator<Item = &'n String>, name: &str) -> Option<&'n
         *pattern != name && pattern.strip_suffix('*').is_some_and(|start| name.starts_with(start))
     };
     names.filter(fits).max_by_key(|pattern| pattern.len()).map(String::as_str)
+}
+
+/// What a model is known to read, translation must know too. Where nothing is said, as of families, it is
+/// sent whatever comes: that is what the models of tomorrow get.
+fn read_media(row: &mut Table) {
+    let Some(input) = row.get(INPUT).cloned() else { return };
+    let profile = row.entry(PROFILE).or_insert_with(|| Value::Table(Table::new()));
+    if let Some(profile) = profile.as_table_mut() {
+        profile.entry(MEDIA).or_insert(input);
+    }
 }
 
 /// A row with what it takes over by `like`, knob by knob.

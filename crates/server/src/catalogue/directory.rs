@@ -2,9 +2,10 @@
 //! offers; of an account that cannot be asked, what is compiled in and still alive.
 
 use schema::openai::models::{Capabilities, Lifecycle, Model, Prices, Stage};
+use translate::profile::Medium;
 
 use super::account::{FoundationModel, Snapshot};
-use super::book::{Book, Medium, Row};
+use super::book::{Book, Row};
 use super::calendar::Day;
 use super::id::{Id, Name};
 use super::prices::Reach;

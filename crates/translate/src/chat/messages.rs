@@ -12,11 +12,11 @@ use schema::openai::message::{Message as ChatMessage, Role as ChatRole};
 use schema::openai::tool::{FunctionCall, ToolCall};
 
 use crate::parts::cache;
-use crate::parts::media;
+use crate::parts::media::{Attachments, Beside, within_limits};
 use crate::parts::tools::{input, sent_id, sent_name};
 use crate::parts::turns::{self, FILLER, Turns};
-use crate::profile::{Profile, SystemPrompt};
-use crate::{Invalid, Report};
+use crate::profile::{Medium, Profile, SystemPrompt};
+use crate::{Invalid, Report, Stores};
 
 /// The conversation in Converse's terms.
 pub(super) struct Conversation<'a> {
@@ -46,6 +46,7 @@ impl Conversation<'_> {
 pub(super) fn conversation<'a>(
     messages: &'a [ChatMessage<'a>],
     profile: &Profile,
+    stores: &Stores,
     report: &mut Report,
 ) -> Result<Conversation<'a>, Invalid> {
     if messages.is_empty() {
@@ -61,16 +62,16 @@ pub(super) fn conversation<'a>(
         results: Results::index(messages),
         messages,
         profile,
+        attachments: Attachments::new(profile, stores),
+        beside: Beside::default(),
         report,
     };
     for (at, message) in messages.iter().enumerate() {
         building.message(at, message)?;
     }
-    Ok(Conversation {
-        system: building.system,
-        messages: building.turns.finish(profile),
-        called: building.called,
-    })
+    let turns = building.turns.finish(profile);
+    within_limits(&turns, profile)?;
+    Ok(Conversation { system: building.system, messages: turns, called: building.called })
 }
 
 struct Building<'a, 'r> {
@@ -83,6 +84,8 @@ struct Building<'a, 'r> {
     at_head: bool,
     results: Results<'a>,
     messages: &'a [ChatMessage<'a>],
+    attachments: Attachments<'r>,
+    beside: Beside<'a>,
     report: &'r mut Report,
 }
 
@@ -197,16 +200,24 @@ impl<'a> Building<'a, '_> {
         Ok(Some(match part {
             Part::Text { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
             Part::Refusal(text) => ContentBlock::Text(Cow::Borrowed(text)),
-            Part::ImageUrl { image, .. } => {
-                if role == Role::Assistant {
-                    let message = "Images are accepted from the user only.";
-                    return Err(Invalid::value(param, message).with_code("unsupported_value"));
-                }
-                ContentBlock::Image(media::image(image, param)?)
+            Part::ImageUrl { .. }
+            | Part::InputAudio { .. }
+            | Part::File { .. }
+            | Part::VideoUrl { .. }
+                if role == Role::Assistant =>
+            {
+                let message = "Images, files, audio and video are accepted from the user only.";
+                return Err(Invalid::value(param, message).with_code("unsupported_value"));
             }
-            Part::InputAudio { .. } => return Err(unsupported(param, "input_audio")),
-            Part::File { .. } => return Err(unsupported(param, "file")),
-            Part::VideoUrl { .. } => return Err(unsupported(param, "video_url")),
+            Part::ImageUrl { image, .. } => {
+                if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
+                    self.report.ignore("messages.content.image_url.detail");
+                }
+                self.attachments.link(image, Medium::Image, param)?
+            }
+            Part::InputAudio { audio, .. } => self.attachments.audio(audio, param)?,
+            Part::File { file, .. } => self.attachments.file(file, param)?,
+            Part::VideoUrl { video, .. } => self.attachments.link(video, Medium::Video, param)?,
             Part::Foreign(kind) => {
                 let name = serde_json::to_string(kind).unwrap_or_default();
                 self.report.ignore(&format!("messages.content.{}", name.trim_matches('"')));
@@ -259,6 +270,9 @@ impl<'a> Building<'a, '_> {
                 self.mark_result(found);
             }
         }
+        for block in self.beside.take() {
+            self.turns.push(Role::User, block);
+        }
         Ok(())
     }
 
@@ -282,22 +296,8 @@ impl<'a> Building<'a, '_> {
             Some(Content::Parts(parts)) => {
                 for (index, part) in parts.iter().enumerate() {
                     let param = format!("messages[{at}].content[{index}]");
-                    match self.part(part, &param, Role::User)? {
-                        None => {}
-                        Some(ContentBlock::Text(text)) => push_text(&mut blocks, text),
-                        Some(ContentBlock::Image(image)) => {
-                            blocks.push(ToolResultContent::Image(image));
-                        }
-                        Some(ContentBlock::Document(document)) => {
-                            blocks.push(ToolResultContent::Document(document));
-                        }
-                        Some(
-                            ContentBlock::Video(_)
-                            | ContentBlock::Audio(_)
-                            | ContentBlock::ToolUse(_)
-                            | ContentBlock::ToolResult(_)
-                            | ContentBlock::CachePoint(_),
-                        ) => return Err(unsupported(&param, "this")),
+                    if let Some(block) = self.part(part, &param, Role::User)? {
+                        blocks.extend(self.beside.place(block, self.attachments.inside_result()));
                     }
                 }
             }
@@ -357,11 +357,6 @@ fn no_output<'a>() -> Vec<ToolResultContent<'a>> {
 
 fn into_owned_id<'a>(id: &str) -> Cow<'a, str> {
     Cow::Owned(id.to_owned())
-}
-
-fn unsupported(param: &str, kind: &str) -> Invalid {
-    let message = format!("Parts of type {kind} are not supported yet; send text or images.");
-    Invalid::value(param, message).with_code("unsupported_value")
 }
 
 /// A past call, whichever of the three ways it was written.

@@ -1,112 +1,336 @@
-//! Images as data URLs. The base64 goes through as the text it is: decoding it, only to encode it
-//! again, would be most of the cost of a call with a picture.
+//! Images, documents, video and audio as Converse's blocks. Whatever a part calls itself, its bytes
+//! decide what it becomes; the base64 goes through as the text it is. What the model cannot read is
+//! refused here, by name, and not by Bedrock in words about another API.
 
-use schema::converse::media::{ImageBlock, Source};
-use schema::openai::content::ImageUrl;
+use std::borrow::Cow;
 
-use crate::Invalid;
+use schema::converse::media::{
+    AudioBlock, DocumentBlock, ImageBlock, S3Location, Source, VideoBlock,
+};
+use schema::converse::message::ContentBlock;
+use schema::openai::content::{File, ImageUrl, InputAudio};
 
-/// The Converse block of an image URL; `param` is the path of the part, for complaints.
-pub(crate) fn image<'a>(image: &'a ImageUrl<'_>, param: &str) -> Result<ImageBlock<'a>, Invalid> {
-    let url = image.url.as_str();
-    let complain = |message: &'static str, code: &'static str| {
-        Err(Invalid::value(format!("{param}.image_url.url"), message).with_code(code))
-    };
-    let Some(rest) = strip_scheme(url) else {
-        return complain(
-            "Only data: URLs are accepted for images; send the picture as data:image/png;base64,...",
-            "invalid_image_url",
+use crate::profile::{Media, Medium, Profile};
+use crate::{Invalid, Stores};
+
+mod base64;
+mod beside;
+mod counts;
+mod formats;
+mod names;
+
+pub(crate) use beside::Beside;
+pub(crate) use counts::within_limits;
+use formats::{Claims, Format};
+use names::Names;
+
+/// The media of one request.
+#[derive(Debug)]
+pub(crate) struct Attachments<'p> {
+    profile: &'p Profile,
+    stores: &'p Stores,
+    names: Names,
+}
+
+impl<'p> Attachments<'p> {
+    pub(crate) fn new(profile: &'p Profile, stores: &'p Stores) -> Self {
+        Self { profile, stores, names: Names::default() }
+    }
+
+    /// What a tool result may hold.
+    pub(crate) fn inside_result(&self) -> Media {
+        self.profile.tool_result_media
+    }
+
+    /// Of an `image_url` or `video_url` part; `param` is the path of the part, for complaints.
+    pub(crate) fn link<'a>(
+        &mut self,
+        link: &'a ImageUrl<'_>,
+        medium: Medium,
+        param: &str,
+    ) -> Result<ContentBlock<'a>, Invalid> {
+        let given = Given {
+            text: link.url.as_str(),
+            claims: Claims { medium: Some(medium), ..Claims::default() },
+            medium,
+            filename: None,
+            param: match medium {
+                Medium::Image => format!("{param}.image_url.url"),
+                Medium::Video | Medium::Audio | Medium::Document => {
+                    format!("{param}.{}_url.url", medium.name())
+                }
+            },
+        };
+        self.attach(&given)
+    }
+
+    /// Of an `input_audio` part.
+    pub(crate) fn audio<'a>(
+        &mut self,
+        audio: &'a InputAudio<'_>,
+        param: &str,
+    ) -> Result<ContentBlock<'a>, Invalid> {
+        let medium = Medium::Audio;
+        let format = audio.format.as_deref();
+        self.attach(&Given {
+            text: audio.data.as_str(),
+            claims: Claims { medium: Some(medium), format, ..Claims::default() },
+            medium,
+            filename: None,
+            param: format!("{param}.input_audio.data"),
+        })
+    }
+
+    /// Of a `file` part.
+    pub(crate) fn file<'a>(
+        &mut self,
+        file: &'a File<'_>,
+        param: &str,
+    ) -> Result<ContentBlock<'a>, Invalid> {
+        let File { file_data, file_id, file_url, filename, format } = file;
+        let places = [("file_data", file_data), ("file_url", file_url), ("file_id", file_id)];
+        let given = places.into_iter().find_map(|(field, text)| Some((field, text.as_deref()?)));
+        let Some((field, text)) = given else {
+            let message =
+                "A file needs its content: file_data with data:application/pdf;base64,...";
+            return Err(Invalid::value(format!("{param}.file.file_data"), message)
+                .with_code("missing_required_parameter"));
+        };
+        let param = format!("{param}.file.{field}");
+        // Some clients put URLs there; an id proper names a file in a store.
+        if field == "file_id" && !text.contains(':') {
+            let message = "There is no store of files here: send the file itself in file_data (data:application/pdf;base64,...).";
+            return Err(Invalid::value(param, message).with_code("unsupported_value"));
+        }
+        let filename = filename.as_deref().filter(|name| !name.trim().is_empty());
+        let (format, name) = (format.as_deref(), filename);
+        let claims = Claims { format, name, ..Claims::default() };
+        self.attach(&Given { text, claims, medium: Medium::Document, filename, param })
+    }
+
+    fn attach<'a>(&mut self, given: &Given<'a>) -> Result<ContentBlock<'a>, Invalid> {
+        match given.place()? {
+            Place::Data { mime, data } => self.inline(given, mime, data),
+            Place::Stored(uri) => self.stored(given, uri),
+        }
+    }
+
+    fn inline<'a>(
+        &mut self,
+        given: &Given<'a>,
+        mime: Option<&'a str>,
+        data: &'a str,
+    ) -> Result<ContentBlock<'a>, Invalid> {
+        if !base64::is_valid(data) {
+            return Err(given.broken("is not valid base64"));
+        }
+        let claims = Claims { mime, ..given.claims };
+        let format = formats::of_data(data, claims).ok_or_else(|| given.unknown_format())?;
+        if !self.profile.media.has(format.medium) {
+            let text = format.medium == Medium::Document && formats::is_text(format.name);
+            return if text {
+                self.as_text(given, format, data)
+            } else {
+                Err(given.unread(format))
+            };
+        }
+        self.measure(given, format, data)?;
+        Ok(self.block(given, format, Source::Bytes(data)))
+    }
+
+    fn stored<'a>(&mut self, given: &Given<'a>, uri: &'a str) -> Result<ContentBlock<'a>, Invalid> {
+        let Some(store) = self.stores.of(uri) else {
+            let message = "Objects in S3 are read only where the gateway's operator allows it (media.s3_prefixes); send the content itself.";
+            return Err(given.invalid(message, "unsupported_value"));
+        };
+        let claims = Claims { name: given.claims.name.or(Some(uri)), ..given.claims };
+        let format = formats::of_claims(claims).ok_or_else(|| given.unknown_format())?;
+        if !self.profile.media.has(format.medium) {
+            return Err(given.unread(format));
+        }
+        if !self.profile.s3_media.has(format.medium) {
+            let what = format.medium.name();
+            let message = format!("This model reads no {what} from S3; send the content itself.");
+            return Err(given.invalid(message, "unsupported_value"));
+        }
+        let bucket_owner = store.bucket_owner.clone().map(Cow::Owned);
+        let location = S3Location { uri: Cow::Borrowed(uri), bucket_owner };
+        let named = Given { filename: given.filename.or(Some(uri)), ..given.clone() };
+        Ok(self.block(&named, format, Source::S3Location(location)))
+    }
+
+    fn block<'a>(
+        &mut self,
+        given: &Given<'a>,
+        Format { medium, name: format }: Format,
+        source: Source<'a>,
+    ) -> ContentBlock<'a> {
+        match medium {
+            Medium::Image => ContentBlock::Image(ImageBlock { format, source }),
+            Medium::Video => ContentBlock::Video(VideoBlock { format, source }),
+            Medium::Audio => ContentBlock::Audio(AudioBlock { format, source }),
+            Medium::Document => {
+                let content = match &source {
+                    Source::Bytes(data) => data,
+                    Source::S3Location(location) => location.uri.as_ref(),
+                };
+                let name = Cow::Owned(self.names.claim(given.filename, format, content));
+                ContentBlock::Document(DocumentBlock { format, name, source })
+            }
+        }
+    }
+
+    /// A text file for a model that takes no documents: as the text it is, under its name.
+    fn as_text<'a>(
+        &mut self,
+        given: &Given<'a>,
+        format: Format,
+        data: &str,
+    ) -> Result<ContentBlock<'a>, Invalid> {
+        let text = String::from_utf8(base64::whole(data))
+            .map_err(|_| given.broken("is not text in UTF-8"))?;
+        let name = self.names.claim(given.filename, format.name, data);
+        let text = format!("<document name=\"{name}\">\n{}\n</document>", text.trim_end());
+        Ok(ContentBlock::Text(Cow::Owned(text)))
+    }
+
+    fn measure(&self, given: &Given<'_>, format: Format, data: &str) -> Result<(), Invalid> {
+        let (most, code) = match format.medium {
+            Medium::Image => (self.profile.image_bytes, "image_too_large"),
+            Medium::Document => (self.profile.document_bytes, "file_too_large"),
+            // Bedrock says nothing about these but what holds for the whole request.
+            Medium::Video | Medium::Audio => return Ok(()),
+        };
+        let size = base64::decoded_len(data);
+        if u32::try_from(size).is_ok_and(|size| size <= most) {
+            return Ok(());
+        }
+        let what = format.medium.name();
+        let message = format!("The {what} has {size} bytes; this model takes up to {most}.");
+        Err(given.invalid(message, code))
+    }
+}
+
+/// What a part holds, and what it says about that.
+#[derive(Debug, Clone)]
+struct Given<'a> {
+    /// A URL, or bare base64.
+    text: &'a str,
+    claims: Claims<'a>,
+    /// What parts of its type are for.
+    medium: Medium,
+    filename: Option<&'a str>,
+    /// The path of the field.
+    param: String,
+}
+
+/// Where the content is.
+enum Place<'a> {
+    Data { mime: Option<&'a str>, data: &'a str },
+    Stored(&'a str),
+}
+
+impl<'a> Given<'a> {
+    fn place(&self) -> Result<Place<'a>, Invalid> {
+        let text = self.text;
+        if let Some(rest) = after_scheme(text, "data:") {
+            let Some((kind, data)) = rest.split_once(',') else {
+                return Err(self.malformed("The data: URL has no comma before its data."));
+            };
+            let Some(mime) = kind.strip_suffix(";base64") else {
+                let message = format!("The data: URL must be base64 ({}).", self.example());
+                return Err(self.malformed(message));
+            };
+            return Ok(Place::Data { mime: Some(mime).filter(|mime| !mime.is_empty()), data });
+        }
+        if text.starts_with("s3://") {
+            return Ok(Place::Stored(text));
+        }
+        let bare = matches!(self.medium, Medium::Audio | Medium::Document);
+        if bare && !text.contains(':') {
+            return Ok(Place::Data { mime: None, data: text });
+        }
+        let message = if after_scheme(text, "https:").or(after_scheme(text, "http:")).is_some() {
+            format!(
+                "URLs are not fetched here unless the gateway's operator sets media.fetch; send the content itself as {}.",
+                self.example()
+            )
+        } else {
+            format!("Only data: URLs are understood here; send {}.", self.example())
+        };
+        Err(self.malformed(message))
+    }
+
+    fn example(&self) -> &'static str {
+        match self.medium {
+            Medium::Image => "data:image/png;base64,...",
+            Medium::Document => "data:application/pdf;base64,...",
+            Medium::Video => "data:video/mp4;base64,...",
+            Medium::Audio => "data:audio/wav;base64,...",
+        }
+    }
+
+    fn malformed(&self, message: impl Into<Cow<'static, str>>) -> Invalid {
+        self.invalid(
+            message,
+            match self.medium {
+                Medium::Image => "invalid_image_url",
+                Medium::Document | Medium::Video | Medium::Audio => "invalid_url",
+            },
+        )
+    }
+
+    fn broken(&self, how: &str) -> Invalid {
+        let (what, code) = match self.medium {
+            Medium::Image => ("image", "image_parse_error"),
+            Medium::Document => ("file", "invalid_value"),
+            Medium::Video => ("video", "invalid_value"),
+            Medium::Audio => ("audio", "invalid_value"),
+        };
+        self.invalid(format!("The {what} {how}."), code)
+    }
+
+    fn unknown_format(&self) -> Invalid {
+        let (message, code) = match self.medium {
+            Medium::Image => ("The image must be PNG, JPEG, GIF or WebP.", "invalid_image_format"),
+            Medium::Document => (
+                "The file must be pdf, csv, doc, docx, xls, xlsx, html, md or other text, or an image, video or audio.",
+                "unsupported_file_type",
+            ),
+            Medium::Video => (
+                "The video must be mp4, mov, mkv, webm, flv, mpeg, mpg, wmv or 3gp.",
+                "unsupported_file_type",
+            ),
+            Medium::Audio => (
+                "The audio must be wav, mp3, flac, aac, ogg, opus, m4a, mp4, mka, webm or pcm.",
+                "unsupported_file_type",
+            ),
+        };
+        self.invalid(message, code)
+    }
+
+    fn unread(&self, Format { medium, name }: Format) -> Invalid {
+        let what = match medium {
+            Medium::Image => "no images".to_owned(),
+            Medium::Document => format!("no documents such as this ({name}), only text files"),
+            Medium::Video => "no video".to_owned(),
+            Medium::Audio => "no audio".to_owned(),
+        };
+        let message = format!(
+            "This model reads {what}. Leave the part out, or choose a model that does: GET /v1/models lists what each reads."
         );
-    };
-    let Some((kind, data)) = rest.split_once(',') else {
-        return complain("The data: URL has no comma before its data.", "invalid_image_url");
-    };
-    let Some(mime) = kind.strip_suffix(";base64") else {
-        return complain(
-            "The data: URL must be base64 (data:image/png;base64,...).",
-            "invalid_image_url",
-        );
-    };
-    if !is_base64(data) {
-        return complain("The image is not valid base64.", "image_parse_error");
+        self.invalid(message, "unsupported_modality")
     }
-    match sniff(data).or_else(|| declared(mime)) {
-        Some(format) => Ok(ImageBlock { format, source: Source::Bytes(data) }),
-        None => complain("The image must be PNG, JPEG, GIF or WebP.", "invalid_image_format"),
+
+    fn invalid(&self, message: impl Into<Cow<'static, str>>, code: &'static str) -> Invalid {
+        Invalid::value(self.param.clone(), message).with_code(code)
     }
 }
 
-fn strip_scheme(url: &str) -> Option<&str> {
-    url.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:"))?;
-    url.get(5..)
-}
-
-/// The format by the first bytes, seen through base64. What the data says beats what the URL says:
-/// browsers and agents mislabel pictures, and Bedrock refuses a wrong label.
-fn sniff(data: &str) -> Option<&'static str> {
-    const MAGIC: &[(&str, &str)] =
-        &[("iVBORw0KGg", "png"), ("/9j/", "jpeg"), ("R0lGOD", "gif"), ("UklGR", "webp")];
-    MAGIC.iter().find(|(magic, _)| data.starts_with(magic)).map(|&(_, format)| format)
-}
-
-fn declared(mime: &str) -> Option<&'static str> {
-    let mime = mime.split(';').next().unwrap_or_default();
-    match mime.to_ascii_lowercase().as_str() {
-        "image/png" => Some("png"),
-        "image/jpeg" | "image/jpg" => Some("jpeg"),
-        "image/gif" => Some("gif"),
-        "image/webp" => Some("webp"),
-        _ => None,
-    }
-}
-
-/// Standard alphabet, padded to a multiple of four, not empty.
-fn is_base64(data: &str) -> bool {
-    let bytes = data.as_bytes();
-    let digits = match bytes {
-        [digits @ .., b'=', b'='] | [digits @ .., b'='] => digits,
-        digits => digits,
-    };
-    !digits.is_empty()
-        && bytes.len().is_multiple_of(4)
-        && digits.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+fn after_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
+    url.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme))?;
+    url.get(scheme.len()..)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn translated(url: &'static str) -> Result<(&'static str, String), (String, &'static str)> {
-        let image = ImageUrl { url: url.into(), detail: None };
-        match super::image(&image, "p") {
-            Ok(ImageBlock { format, source: Source::Bytes(data) }) => Ok((format, data.to_owned())),
-            Err(invalid) => Err((invalid.param.unwrap(), invalid.code)),
-        }
-    }
-
-    #[test]
-    fn the_data_decides_the_format_and_stays_as_it_is() {
-        let png = "data:image/jpeg;base64,iVBORw0KGgoAAAANSUhEUg==";
-        assert_eq!(translated(png), Ok(("png", "iVBORw0KGgoAAAANSUhEUg==".to_owned())));
-        assert_eq!(translated("DATA:image/JPG;base64,AAAA"), Ok(("jpeg", "AAAA".to_owned())));
-        assert_eq!(translated("data:image/webp;x=1;base64,AAA="), Ok(("webp", "AAA=".to_owned())));
-    }
-
-    #[test]
-    fn what_is_not_an_image_is_refused_where_it_stands() {
-        for (url, code) in [
-            ("https://example.com/a.png", "invalid_image_url"),
-            ("data:image/png;base64", "invalid_image_url"),
-            ("data:image/png,abc", "invalid_image_url"),
-            ("data:image/png;base64,", "image_parse_error"),
-            ("data:image/png;base64,AAA", "image_parse_error"),
-            ("data:image/png;base64,A=AA", "image_parse_error"),
-            ("data:image/png;base64,AA A", "image_parse_error"),
-            ("data:image/svg+xml;base64,AAAA", "invalid_image_format"),
-            ("data:", "invalid_image_url"),
-            ("dä", "invalid_image_url"),
-        ] {
-            assert_eq!(translated(url), Err(("p.image_url.url".to_owned(), code)), "{url}");
-        }
-    }
-}
+mod tests;

@@ -49,6 +49,7 @@ impl<'a> Turns<'a> {
         if self.turns.is_empty() || (leading_assistant && !profile.leading_assistant) {
             self.turns.insert(0, filler(Role::User));
         }
+        self.turns.iter_mut().for_each(speak_of_documents);
         self.trim_prefill();
         self.turns
     }
@@ -76,6 +77,18 @@ pub(crate) fn note(text: &str) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     Cow::Owned(format!("<system>\n{text}\n</system>"))
+}
+
+/// Bedrock refuses documents without a word about them.
+fn speak_of_documents(turn: &mut Message<'_>) {
+    let is_text = |block: &ContentBlock<'_>| matches!(block, ContentBlock::Text(_));
+    let is_document = |block: &ContentBlock<'_>| matches!(block, ContentBlock::Document(_));
+    if let Some(first) = turn.content.iter().position(is_document)
+        && !turn.content.iter().any(is_text)
+    {
+        // Before it: what follows a document may be a point up to which the prompt is cached.
+        turn.content.insert(first, ContentBlock::Text(Cow::Borrowed(FILLER)));
+    }
 }
 
 fn filler<'a>(role: Role) -> Message<'a> {

@@ -100,7 +100,9 @@ fn block(block: &ContentBlock<'_>) -> usize {
             .iter()
             .map(|content| match content {
                 ToolResultContent::Text(text) => text.len(),
-                ToolResultContent::Image(_) | ToolResultContent::Document(_) => MEDIUM,
+                ToolResultContent::Image(_)
+                | ToolResultContent::Document(_)
+                | ToolResultContent::Video(_) => MEDIUM,
             })
             .sum(),
         ContentBlock::CachePoint(_) => 0,

@@ -1,0 +1,62 @@
+//! Media that tools return. Where the model takes them inside a result they stay there; otherwise they
+//! follow the results in the same turn, and a number in both places tells which belongs to which.
+
+use std::borrow::Cow;
+
+use schema::converse::message::ContentBlock;
+use schema::converse::tool::ToolResultContent;
+
+use crate::profile::{Media, Medium};
+
+/// What the results of one turn brought and cannot hold themselves.
+#[derive(Debug, Default)]
+pub(crate) struct Beside<'a> {
+    blocks: Vec<ContentBlock<'a>>,
+    count: usize,
+}
+
+impl<'a> Beside<'a> {
+    /// What stands in the result for a block: the block itself, or a pointer to where it went. Blank
+    /// text, and what is no content, stands nowhere.
+    pub(crate) fn place(
+        &mut self,
+        block: ContentBlock<'a>,
+        inside: Media,
+    ) -> Option<ToolResultContent<'a>> {
+        let (medium, block) = match block {
+            ContentBlock::Text(text) if text.trim().is_empty() => return None,
+            ContentBlock::Text(text) => return Some(ToolResultContent::Text(text)),
+            ContentBlock::Image(image) if inside.has(Medium::Image) => {
+                return Some(ToolResultContent::Image(image));
+            }
+            ContentBlock::Document(document) if inside.has(Medium::Document) => {
+                return Some(ToolResultContent::Document(document));
+            }
+            ContentBlock::Video(video) if inside.has(Medium::Video) => {
+                return Some(ToolResultContent::Video(video));
+            }
+            block @ ContentBlock::Image(_) => (Medium::Image, block),
+            block @ ContentBlock::Document(_) => (Medium::Document, block),
+            block @ ContentBlock::Video(_) => (Medium::Video, block),
+            // A result has no place for sound.
+            block @ ContentBlock::Audio(_) => (Medium::Audio, block),
+            ContentBlock::ToolUse(_)
+            | ContentBlock::ToolResult(_)
+            | ContentBlock::CachePoint(_) => {
+                return None;
+            }
+        };
+        self.count += 1;
+        let label = format!("{} {}", medium.name(), self.count);
+        let pointer = format!("[{label}: see below the results]");
+        self.blocks.push(ContentBlock::Text(Cow::Owned(format!("[{label} of the results]"))));
+        self.blocks.push(block);
+        Some(ToolResultContent::Text(Cow::Owned(pointer)))
+    }
+
+    /// What follows the results.
+    pub(crate) fn take(&mut self) -> Vec<ContentBlock<'a>> {
+        self.count = 0;
+        std::mem::take(&mut self.blocks)
+    }
+}

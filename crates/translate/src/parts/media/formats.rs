@@ -1,0 +1,261 @@
+//! What a file is, by what it holds. Names and MIME types are only believed where the bytes are
+//! silent: browsers and agents mislabel files, and Bedrock refuses a wrong label.
+
+use super::base64;
+use crate::profile::Medium;
+
+/// A kind of content in one of Converse's formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Format {
+    pub(super) medium: Medium,
+    /// Converse's name.
+    pub(super) name: &'static str,
+}
+
+/// What stands beside the bytes: claims, in the order in which they are believed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Claims<'a> {
+    /// What the part is for.
+    pub(super) medium: Option<Medium>,
+    /// The media type of a data URL.
+    pub(super) mime: Option<&'a str>,
+    /// The file's name, or a URL.
+    pub(super) name: Option<&'a str>,
+    /// A format by its name, as `input_audio` has it.
+    pub(super) format: Option<&'a str>,
+}
+
+/// The format of base64 text.
+pub(super) fn of_data(data: &str, claims: Claims<'_>) -> Option<Format> {
+    let head = base64::head(data);
+    match sniff(&head) {
+        Some(Magic::Is(format)) => Some(format),
+        Some(Magic::Container) => Some(in_context(claims, &head)),
+        Some(Magic::Zip) => office(claims, ["docx", "xlsx"]).or_else(|| {
+            let tail = base64::tail(data);
+            let holds = |part: &[u8]| contains(&head, part) || contains(&tail, part);
+            let name = [("docx", b"word/".as_slice()), ("xlsx", b"xl/")]
+                .into_iter()
+                .find(|(_, part)| holds(part));
+            name.map(|(name, _)| Format { medium: Medium::Document, name })
+        }),
+        Some(Magic::Ole) => office(claims, ["doc", "xls"]).or_else(|| document("doc")),
+        None => claimed(claims).filter(|format| fits(*format, &head)).or_else(|| text(&head)),
+    }
+}
+
+/// The format of something that cannot be looked at.
+pub(super) fn of_claims(claims: Claims<'_>) -> Option<Format> {
+    claimed(claims)
+}
+
+/// Whether a document in this format is text that a prompt could hold as well.
+pub(super) fn is_text(format: &str) -> bool {
+    matches!(format, "txt" | "md" | "csv" | "html")
+}
+
+enum Magic {
+    Is(Format),
+    /// MP4 and its kin, Matroska: sound or pictures.
+    Container,
+    /// Modern office files, among others.
+    Zip,
+    /// Old office files.
+    Ole,
+}
+
+fn sniff(head: &[u8]) -> Option<Magic> {
+    let (medium, name) = match head {
+        [0x89, b'P', b'N', b'G', ..] => (Medium::Image, "png"),
+        [0xff, 0xd8, 0xff, ..] => (Medium::Image, "jpeg"),
+        [b'G', b'I', b'F', b'8', ..] => (Medium::Image, "gif"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => (Medium::Image, "webp"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => (Medium::Audio, "wav"),
+        [b'%', b'P', b'D', b'F', ..] => (Medium::Document, "pdf"),
+        [b'f', b'L', b'a', b'C', ..] => (Medium::Audio, "flac"),
+        [b'O', b'g', b'g', b'S', ..] => (Medium::Audio, "ogg"),
+        [b'I', b'D', b'3', ..] | [0xff, 0xfb | 0xf3 | 0xf2 | 0xfa, ..] => (Medium::Audio, "mp3"),
+        [0xff, 0xf1 | 0xf9, ..] => (Medium::Audio, "aac"),
+        [_, _, _, _, b'f', b't', b'y', b'p', b'M', b'4', b'A', ..] => (Medium::Audio, "m4a"),
+        [_, _, _, _, b'f', b't', b'y', b'p', b'q', b't', ..] => (Medium::Video, "mov"),
+        [_, _, _, _, b'f', b't', b'y', b'p', b'3', b'g', ..] => (Medium::Video, "three_gp"),
+        [b'F', b'L', b'V', 1, ..] => (Medium::Video, "flv"),
+        [0, 0, 1, 0xba | 0xb3, ..] => (Medium::Video, "mpeg"),
+        [0x30, 0x26, 0xb2, 0x75, ..] => (Medium::Video, "wmv"),
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] | [0x1a, 0x45, 0xdf, 0xa3, ..] => {
+            return Some(Magic::Container);
+        }
+        [b'P', b'K', 3, 4, ..] => return Some(Magic::Zip),
+        [0xd0, 0xcf, 0x11, 0xe0, ..] => return Some(Magic::Ole),
+        _ => return None,
+    };
+    Some(Magic::Is(Format { medium, name }))
+}
+
+/// A container holds whatever the part is for.
+fn in_context(claims: Claims<'_>, head: &[u8]) -> Format {
+    let sound = claims.medium == Some(Medium::Audio)
+        || claims.mime.is_some_and(|mime| mime.starts_with("audio/"));
+    let mp4 = head.get(4..8) == Some(b"ftyp");
+    let name = if mp4 {
+        "mp4"
+    } else if contains(head, b"webm") {
+        "webm"
+    } else if sound {
+        "mka"
+    } else {
+        "mkv"
+    };
+    Format { medium: if sound { Medium::Audio } else { Medium::Video }, name }
+}
+
+fn office(claims: Claims<'_>, names: [&'static str; 2]) -> Option<Format> {
+    claimed(claims).filter(|format| names.contains(&format.name))
+}
+
+fn document(name: &'static str) -> Option<Format> {
+    Some(Format { medium: Medium::Document, name })
+}
+
+/// Formats that bytes would have given away are not believed of text, nor text of anything else.
+fn fits(format: Format, head: &[u8]) -> bool {
+    match (format.medium, format.name) {
+        (Medium::Document, name) if is_text(name) => readable(head),
+        (Medium::Document, _) => false,
+        (Medium::Image | Medium::Video | Medium::Audio, _) => true,
+    }
+}
+
+/// Text that says nothing more about itself.
+fn text(head: &[u8]) -> Option<Format> {
+    if !readable(head) {
+        return None;
+    }
+    let start = head.trim_ascii_start();
+    let opens = |tag: &str| {
+        start.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
+    };
+    document(if opens("<!doctype html") || opens("<html") { "html" } else { "txt" })
+}
+
+/// UTF-8 without control characters, but for the cut at its end.
+fn readable(head: &[u8]) -> bool {
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return false,
+    };
+    !text.is_empty() && !text.chars().any(|c| c.is_control() && !c.is_whitespace() && c != '\u{1b}')
+}
+
+fn claimed(claims: Claims<'_>) -> Option<Format> {
+    let by_mime = claims.mime.and_then(|mime| by_mime(mime, claims.medium));
+    let by_name = claims.name.and_then(|name| {
+        let path = name.split(['?', '#']).next().unwrap_or_default();
+        let (_, extension) = path.rsplit_once('.')?;
+        by_extension(&extension.to_ascii_lowercase(), claims.medium)
+    });
+    let by_format = || {
+        let format = claims.format?.to_ascii_lowercase();
+        by_mime_or_extension(&format, claims.medium)
+    };
+    // "text/plain" is what every unknown text is called: a name knows better.
+    let vague = by_mime.is_none_or(|format| format.name == "txt");
+    if vague { by_name.or(by_mime).or_else(by_format) } else { by_mime }
+}
+
+fn by_mime_or_extension(format: &str, medium: Option<Medium>) -> Option<Format> {
+    by_extension(format, medium).or_else(|| by_mime(format, medium))
+}
+
+fn by_mime(mime: &str, medium: Option<Medium>) -> Option<Format> {
+    let mime = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let extension = match mime.as_str() {
+        "application/pdf" => "pdf",
+        "application/msword" => "doc",
+        "application/vnd.ms-excel" => "xls",
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => "docx",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => "xlsx",
+        "text/plain" | "application/json" | "application/xml" | "application/x-yaml" => "txt",
+        "text/markdown" | "text/x-markdown" => "md",
+        "image/jpg" => "jpeg",
+        "audio/mpeg" => "mp3",
+        "audio/x-wav" | "audio/wave" | "audio/vnd.wave" => "wav",
+        "audio/x-m4a" => "m4a",
+        "audio/x-flac" => "flac",
+        "audio/x-matroska" => "mka",
+        "audio/pcm" | "audio/l16" => "pcm",
+        "video/quicktime" => "mov",
+        "video/x-matroska" => "mkv",
+        "video/x-flv" => "flv",
+        "video/x-ms-wmv" => "wmv",
+        "video/3gpp" => "3gp",
+        other => {
+            let (kind, name) = other.split_once('/')?;
+            let medium = match kind {
+                "image" => Medium::Image,
+                "audio" => Medium::Audio,
+                "video" => Medium::Video,
+                "text" => Medium::Document,
+                _ => return None,
+            };
+            let known = by_extension(name, Some(medium)).filter(|format| format.medium == medium);
+            return known.or_else(|| document("txt").filter(|_| kind == "text"));
+        }
+    };
+    by_extension(extension, medium)
+}
+
+/// By the end of a name, lower case. Some stand for sound and for pictures: then the part decides.
+fn by_extension(extension: &str, medium: Option<Medium>) -> Option<Format> {
+    let sound = medium == Some(Medium::Audio);
+    let (medium, name) = match extension {
+        "png" => (Medium::Image, "png"),
+        "jpg" | "jpeg" => (Medium::Image, "jpeg"),
+        "gif" => (Medium::Image, "gif"),
+        "webp" => (Medium::Image, "webp"),
+        "pdf" => (Medium::Document, "pdf"),
+        "csv" => (Medium::Document, "csv"),
+        "doc" => (Medium::Document, "doc"),
+        "docx" => (Medium::Document, "docx"),
+        "xls" => (Medium::Document, "xls"),
+        "xlsx" => (Medium::Document, "xlsx"),
+        "html" | "htm" => (Medium::Document, "html"),
+        "txt" | "text" | "log" | "json" | "xml" | "yaml" | "yml" => (Medium::Document, "txt"),
+        "md" | "markdown" => (Medium::Document, "md"),
+        "mp3" => (Medium::Audio, "mp3"),
+        "wav" => (Medium::Audio, "wav"),
+        "flac" => (Medium::Audio, "flac"),
+        "aac" => (Medium::Audio, "aac"),
+        "opus" => (Medium::Audio, "opus"),
+        "ogg" | "oga" => (Medium::Audio, "ogg"),
+        "m4a" => (Medium::Audio, "m4a"),
+        "mka" => (Medium::Audio, "mka"),
+        "mpga" => (Medium::Audio, "mpga"),
+        "pcm" | "pcm16" => (Medium::Audio, "pcm"),
+        "mp4" if sound => (Medium::Audio, "mp4"),
+        "webm" if sound => (Medium::Audio, "webm"),
+        "mkv" if sound => (Medium::Audio, "mkv"),
+        "mpeg" if sound => (Medium::Audio, "mpeg"),
+        "mp4" | "m4v" => (Medium::Video, "mp4"),
+        "webm" => (Medium::Video, "webm"),
+        "mkv" => (Medium::Video, "mkv"),
+        "mov" => (Medium::Video, "mov"),
+        "flv" => (Medium::Video, "flv"),
+        "mpeg" => (Medium::Video, "mpeg"),
+        "mpg" => (Medium::Video, "mpg"),
+        "wmv" => (Medium::Video, "wmv"),
+        "3gp" | "three_gp" => (Medium::Video, "three_gp"),
+        _ => return None,
+    };
+    Some(Format { medium, name })
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! Which objects in S3 a caller may have the model read. Bedrock fetches them with the gateway's own
+//! rights, so it is the operator who says which; without a word of theirs, none.
+
+/// The operator's list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stores(Vec<Store>);
+
+/// Everything below one prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// Such as `s3://bucket/uploads/`; what lies beside it under a longer name is not meant.
+    pub prefix: String,
+    /// The account of the bucket, where it is another one.
+    pub bucket_owner: Option<String>,
+}
+
+impl Stores {
+    /// A list of stores; the first whose prefix fits counts.
+    pub fn new(stores: Vec<Store>) -> Self {
+        Self(stores)
+    }
+
+    /// The store that a URI belongs to.
+    pub(crate) fn of(&self, uri: &str) -> Option<&Store> {
+        self.0.iter().find(|store| {
+            let rest = uri.strip_prefix(store.prefix.as_str());
+            rest.is_some_and(|rest| store.prefix.ends_with('/') || rest.starts_with('/'))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_at_a_slash() {
+        let store = |prefix: &str| Store { prefix: prefix.to_owned(), bucket_owner: None };
+        let stores = Stores::new(vec![store("s3://a"), store("s3://b/in/")]);
+        for (uri, admitted) in [
+            ("s3://a/x.png", true),
+            ("s3://b/in/x.png", true),
+            ("s3://a-private/x.png", false),
+            ("s3://b/input.png", false),
+            ("s3://b/in", false),
+            ("s3://c/x.png", false),
+        ] {
+            assert_eq!(stores.of(uri).is_some(), admitted, "{uri}");
+        }
+        assert!(Stores::default().of("s3://a/x.png").is_none());
+    }
+}
