@@ -1,6 +1,7 @@
 //! What Bedrock refuses before a model sees it. The rules follow the API's documentation and
 //! the wording of the service; models differ by their row in the table of models.
 
+mod caching;
 mod family;
 mod limits;
 mod media;

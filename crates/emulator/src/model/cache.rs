@@ -24,29 +24,42 @@ pub(crate) struct PromptCache {
 /// Digests of prefixes, and the order in which they came.
 type Seen = (HashSet<[u8; 32]>, VecDeque<[u8; 32]>);
 
-/// A cache point of a request: what stands before it, and how long that is.
-struct Point {
-    prefix: [u8; 32],
+/// How many blocks before a cache point are tried for a prefix that was written before.
+const LOOKBACK: usize = 20;
+
+/// The end of a block: what stands up to there, and how long that is.
+struct Prefix {
+    digest: [u8; 32],
     tokens: u64,
+}
+
+/// A request as its prefixes, one per block, and those that cache points end.
+struct Read {
+    prefixes: Vec<Prefix>,
+    points: Vec<usize>,
 }
 
 impl PromptCache {
     /// Tokens read and written by a request to `model`; `None` when it has no cache points.
     pub(crate) fn account(&self, model: &Model, body: &Value) -> Option<(u64, u64)> {
-        let points = points(model, body);
+        let Read { prefixes, points } = read(model, body);
         if points.is_empty() {
             return None;
         }
         let least = model.cache_minimum().unwrap_or(u64::MAX);
-        let points: Vec<Point> = points.into_iter().filter(|point| point.tokens >= least).collect();
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, order) = &mut *seen;
-        let hits = points.iter().filter(|point| known.contains(&point.prefix));
-        let read = hits.map(|point| point.tokens).max().unwrap_or_default();
-        let longest = points.iter().map(|point| point.tokens).max().unwrap_or_default();
-        for point in points {
-            if known.insert(point.prefix) {
-                order.push_back(point.prefix);
+        let hits = points.iter().flat_map(|&end| {
+            let near = prefixes.get(end.saturating_sub(LOOKBACK)..=end).unwrap_or_default();
+            near.iter().filter(|prefix| known.contains(&prefix.digest))
+        });
+        let read = hits.map(|prefix| prefix.tokens).max().unwrap_or_default();
+        let ends = points.iter().filter_map(|&end| prefixes.get(end));
+        let long: Vec<&Prefix> = ends.filter(|prefix| prefix.tokens >= least).collect();
+        let longest = long.iter().map(|prefix| prefix.tokens).max().unwrap_or_default();
+        for prefix in long {
+            if known.insert(prefix.digest) {
+                order.push_back(prefix.digest);
             }
         }
         while order.len() > CAPACITY {
@@ -54,22 +67,23 @@ impl PromptCache {
                 known.remove(&oldest);
             }
         }
-        Some((read, longest - read))
+        Some((read, longest.saturating_sub(read)))
     }
 }
 
-/// All cache points, in the order tools, system, messages in which a prefix is read.
-fn points(model: &Model, body: &Value) -> Vec<Point> {
+/// All blocks, in the order tools, system, messages in which a prompt is read.
+fn read(model: &Model, body: &Value) -> Read {
     let mut hash = Sha256::new();
     hash.update(model.id.as_bytes());
-    let mut count = 0;
-    let mut points = Vec::new();
+    let mut tokens = 0;
+    let mut all = Read { prefixes: Vec::new(), points: Vec::new() };
     let mut read = |block: &Value| {
-        if block.get("cachePoint").is_some() {
-            points.push(Point { prefix: hash.clone().finalize().into(), tokens: count });
-        } else {
+        if block.get("cachePoint").is_none() {
             hash.update(block.to_string().as_bytes());
-            count += tokens::of_value(block);
+            tokens += tokens::of_value(block);
+            all.prefixes.push(Prefix { digest: hash.clone().finalize().into(), tokens });
+        } else if let Some(end) = all.prefixes.len().checked_sub(1) {
+            all.points.push(end);
         }
     };
     let tools = body.get("toolConfig").map(|config| items(config, "tools")).unwrap_or_default();
@@ -77,7 +91,7 @@ fn points(model: &Model, body: &Value) -> Vec<Point> {
     for message in items(body, "messages") {
         items(message, "content").iter().for_each(&mut read);
     }
-    points
+    all
 }
 
 #[cfg(test)]
@@ -103,5 +117,22 @@ mod tests {
         let short = json!({"system": [{"text": "s"}, {"cachePoint": {"type": "default"}}]});
         assert_eq!(cache.account(model, &short), Some((0, 0)), "below the minimum");
         assert_eq!(cache.account(model, &json!({"messages": []})), None);
+    }
+
+    #[test]
+    fn a_point_finds_what_was_written_up_to_twenty_blocks_before_it() {
+        let models = Models::load();
+        let cache = PromptCache::default();
+        let body = |blocks: usize| {
+            let mut content = vec![json!({"text": "x".repeat(8_000)})];
+            content.extend((0..blocks).map(|index| json!({"text": format!("block {index}")})));
+            content.push(json!({"cachePoint": {"type": "default"}}));
+            json!({"messages": [{"role": "user", "content": content}]})
+        };
+        let read = |blocks| cache.account(models.generic(), &body(blocks)).unwrap().0;
+        assert_eq!(read(0), 0);
+        assert_eq!(read(21), 0, "the write lies too far back");
+        assert_eq!(read(20), 2_000);
+        assert!(read(21) > 2_000, "written by the second request");
     }
 }

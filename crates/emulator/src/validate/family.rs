@@ -1,8 +1,8 @@
-//! What single model families refuse: sampling, thinking, replayed reasoning, caching, formats.
+//! What single model families refuse: sampling, thinking, replayed reasoning, formats.
 
 use serde_json::Value;
 
-use super::blocks;
+use super::{blocks, caching};
 use crate::{
     error::Refusal,
     json::{items, text},
@@ -18,7 +18,7 @@ pub(super) fn check(model: &Model, body: &Value) -> Result<(), Refusal> {
     thinking(model, body)?;
     efforts(model, body)?;
     replayed(model, body)?;
-    caching(model, body)?;
+    caching::check(model, body)?;
     format(model, body)?;
     citations(model, body)
 }
@@ -276,50 +276,6 @@ fn refuses_thoughts(model: &Model) -> bool {
         ]
         .iter()
         .any(|prefix| id.starts_with(prefix))
-}
-
-fn caching(model: &Model, body: &Value) -> Result<(), Refusal> {
-    let in_tools = body
-        .get("toolConfig")
-        .map(|config| items(config, "tools"))
-        .unwrap_or_default()
-        .iter()
-        .filter(|tool| tool.get("cachePoint").is_some())
-        .count();
-    let in_system =
-        items(body, "system").iter().filter(|block| block.get("cachePoint").is_some()).count();
-    let in_messages =
-        blocks(body).filter(|place| place.content.get("cachePoint").is_some()).count();
-    let all = in_tools + in_system + in_messages;
-    let unsupported =
-        model.cache_minimum().is_none() || (in_tools > 0 && !model.has("cache-tools"));
-    if all > 0 && unsupported {
-        return Err(Refusal::new(
-            403,
-            "AccessDeniedException",
-            "You invoked an unsupported model or your request did not allow prompt caching. See the documentation for more information.",
-        ));
-    }
-    if let Some(problem) = lifetimes(body) {
-        return Err(Refusal::from_model(problem));
-    }
-    if all > 4 {
-        return Err(Refusal::from_model(&format!(
-            "A maximum of 4 blocks with cache_control may be provided. Found {all}."
-        )));
-    }
-    Ok(())
-}
-
-/// Long-lived cache points must stand before short-lived ones, in the order they are read.
-fn lifetimes(body: &Value) -> Option<&'static str> {
-    let tools = body.get("toolConfig").map(|config| items(config, "tools")).unwrap_or_default();
-    let messages = blocks(body).map(|place| place.content);
-    let points = tools.iter().chain(items(body, "system")).chain(messages);
-    let mut points = points.filter_map(|block| block.get("cachePoint"));
-    points.find(|point| text(point, "ttl") != "1h")?;
-    points.find(|point| text(point, "ttl") == "1h")?;
-    Some("a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block.")
 }
 
 fn format(model: &Model, body: &Value) -> Result<(), Refusal> {
