@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod cache;
 mod chat;
 mod embeddings;
 mod faults;
