@@ -8,9 +8,10 @@ use translate::Profile;
 use translate::errors::Notes;
 use translate::profile::PromptCache;
 
-use crate::bedrock::Transport;
+use crate::bedrock::{Account, Transport};
 
 mod account;
+mod behind;
 mod book;
 mod calendar;
 mod directory;
@@ -22,6 +23,7 @@ mod prices;
 mod rows;
 
 use account::Listing;
+use behind::Behind;
 pub(crate) use book::BadRow;
 use book::{Book, Row};
 use calendar::Day;
@@ -41,6 +43,7 @@ struct Inner {
     naming: Naming,
     book: Arc<Book>,
     learned: Learned,
+    behind: Behind,
     listing: Listing,
 }
 
@@ -97,6 +100,8 @@ pub(crate) struct Target {
     base: Option<String>,
     /// Whether Bedrock may answer that the model is not served like this, but by a profile.
     on_demand: bool,
+    /// The operator's knobs, of an id whose model the control plane may tell.
+    unsettled: Option<Knobs>,
     catalogue: Catalogue,
 }
 
@@ -145,6 +150,7 @@ impl Catalogue {
             book: naming.rows.book(),
             naming,
             learned: Learned::default(),
+            behind: Behind::default(),
             listing: Listing::default(),
         }))
     }
@@ -160,10 +166,13 @@ impl Catalogue {
         };
         let listed = inner.listing.known();
         let behind = || listed.as_ref().and_then(|account| account.behind(name.id.text()));
+        let can_be_asked = behind::can_be_asked(&name.id);
+        let answered = can_be_asked.then(|| inner.behind.find(name.id.text())).flatten();
         let told = manner.base_model.as_deref().map(|base| Name::parse(base).id.model());
         let told = told.map(|base| book.alias(base).unwrap_or(base));
         let own = || Some(name.id.text()).filter(|text| book.listed(text).is_some());
-        let base = told.or(short).or_else(own).or(name.id.base()).or_else(behind);
+        let base =
+            told.or(short).or_else(own).or(name.id.base()).or_else(behind).or(answered.as_deref());
         let row = base.and_then(|base| book.find(base));
         let chosen = match (name.id, short) {
             (_, Some(base)) => inner.profile_of_short(base),
@@ -179,6 +188,7 @@ impl Catalogue {
             model_id: chosen.unwrap_or_else(|| sent.to_owned()),
             profile: manner.accepts.over(row, inner.naming.prompt_cache),
             base: base.map(ToOwned::to_owned),
+            unsettled: (can_be_asked && base.is_none()).then(|| manner.accepts.clone()),
             catalogue: self.clone(),
         }
     }
@@ -238,6 +248,17 @@ impl Inner {
 impl Target {
     fn book(&self) -> &Book {
         &self.catalogue.0.book
+    }
+
+    /// Finds out what model stands behind an id that does not tell, if the account may ask. To be done
+    /// before the profile is used; costs nothing where it is known.
+    pub(crate) async fn settle(&mut self, account: &Account) {
+        let Some(accepts) = self.unsettled.take() else { return };
+        let inner = &self.catalogue.0;
+        if let Some(base) = inner.behind.ask(&self.model_id, account).await {
+            self.profile = accepts.over(inner.book.find(&base), inner.naming.prompt_cache);
+            self.base = Some(base);
+        }
     }
 
     /// Another id for the same model, once Bedrock has said that it is not served on demand: an

@@ -18,7 +18,7 @@ use crate::bedrock::Transport;
 
 mod fetch;
 
-pub(super) use fetch::{FoundationModel, InferenceProfile};
+pub(super) use fetch::{FoundationModel, InferenceProfile, Missing, ProfiledModel, encoded, page};
 
 /// An answer is served this long before it is asked for again.
 const FRESH: Duration = Duration::from_mins(10);

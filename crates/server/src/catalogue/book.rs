@@ -180,7 +180,7 @@ impl Book {
 
     /// The row that is this model's own.
     pub(super) fn listed(&self, id: &str) -> Option<&Row> {
-        self.exact.get(id)
+        self.exact.get(id).or_else(|| self.exact.get(without_variant(id)?))
     }
 
     /// The model a short name stands for.
@@ -237,6 +237,14 @@ impl Book {
         book.families.sort_unstable_by_key(|(beginning, _)| std::cmp::Reverse(beginning.len()));
         Ok(Self { written, ..book })
     }
+}
+
+/// `maker.model-v1:0` of `maker.model-v1:0:200k`: variants by context are sold as provisioned throughput
+/// and customised.
+fn without_variant(id: &str) -> Option<&str> {
+    let (base, variant) = id.rsplit_once(':')?;
+    let thousands = variant.strip_suffix('k')?;
+    thousands.bytes().all(|byte| byte.is_ascii_digit()).then_some(base)
 }
 
 /// The narrowest pattern, other than itself, that fits a name.

@@ -31,10 +31,12 @@ impl Knobs {
         self.0.insert(PROMPT_CACHE.to_owned(), Value::String(cache.name().to_owned()));
     }
 
-    /// The profile of a row, or of no row, with these knobs; `cache` holds unless they say otherwise.
+    /// The profile of a row, or of no row, with these knobs; `cache` holds unless they, or the row, say
+    /// otherwise.
     pub(super) fn over(&self, row: Option<&Row>, cache: PromptCache) -> Profile {
         let mut profile = self.laid_over(row);
-        if !self.0.contains_key(PROMPT_CACHE) {
+        let told = row.is_some_and(|row| row.knobs.contains_key(PROMPT_CACHE));
+        if !told && !self.0.contains_key(PROMPT_CACHE) {
             profile.prompt_cache = cache;
         }
         profile

@@ -93,7 +93,7 @@ async fn prepare(
 ) -> Result<Ready, GatewayError> {
     let request: ChatRequest<'_> = parse(body)?;
     exchange.names_model(&request.model);
-    let route = now.names.resolve(&request.model).await?;
+    let route = now.names.resolve(&request.model).await?.settled().await;
     let Question { body: mut converse, reply, report } = question(&request, &route.target.profile)?;
     converse.guardrail_config = route.guardrail.as_deref().map(|guardrail| GuardrailConfig {
         guardrail_identifier: guardrail.id.as_str().into(),

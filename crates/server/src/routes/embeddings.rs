@@ -64,7 +64,7 @@ async fn embed(
     let body = body::read(http.headers(), payload, now.config.body).await?;
     let request: EmbeddingsRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
-    let route = now.names.resolve(&request.model).await?;
+    let route = now.names.resolve(&request.model).await?.settled().await;
     let shape = shape(&route.target, now.names.catalogue())?;
     if matches!(request.input, Input::Tokens(_) | Input::TokenLists(_)) {
         tokens::load().await?;

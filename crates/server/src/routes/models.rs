@@ -48,7 +48,7 @@ async fn find(worker: &Worker, id: &str) -> Option<Model> {
     let now = worker.now();
     let names = &now.names;
     // A region that cannot be called, and a name that is not served, lead to no model.
-    let Route { target, account, guardrail: _ } = names.resolve(id).await.ok()?;
+    let Route { target, account, guardrail: _ } = names.resolve(id).await.ok()?.settled().await;
     let named = Named { name: id, target, standing: names.standing(id) };
     named.model(&worker.transport(&account)).await
 }

@@ -48,6 +48,14 @@ pub(crate) struct Route {
     pub(crate) guardrail: Option<Arc<Guardrail>>,
 }
 
+impl Route {
+    /// The same, once it is known what its model accepts, as far as anybody tells.
+    pub(crate) async fn settled(mut self) -> Self {
+        self.target.settle(&self.account).await;
+        self
+    }
+}
+
 /// Why a configuration's targets cannot be called.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::rig::Rig;
 
+mod behind;
 mod control;
 mod refusals;
 
@@ -88,14 +89,16 @@ fn path(id: &str) -> String {
     format!("/model/{}/converse", id.replace(':', "%3A").replace('/', "%2F"))
 }
 
-/// The paths of the first calls that a request leads to.
+/// The path of the first call of a model that a request leads to; before it, the control plane may be
+/// asked what an ARN stands for.
 async fn first_path(rig: &Rig, model: &str) -> String {
     rig.emulator.journal().clear();
     rig.chat(&ask(model)).await;
     rig.emulator
         .journal()
         .calls()
-        .first()
+        .iter()
+        .find(|call| call.path.starts_with("/model/"))
         .unwrap_or_else(|| panic!("{model} was not sent"))
         .path
         .clone()

@@ -107,9 +107,9 @@ struct Profiles {
     next: Option<String>,
 }
 
-/// Why there is no list.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-enum Missing {
+pub(in crate::catalogue) enum Missing {
     #[error(transparent)]
     Call(#[from] Failure),
     #[error("the answer cannot be read: {0}")]
@@ -160,7 +160,8 @@ async fn of_type(transport: &Transport, kind: &str) -> Result<Vec<InferenceProfi
     Ok(all)
 }
 
-async fn page<T: DeserializeOwned>(
+/// One answer of the control plane.
+pub(in crate::catalogue) async fn page<T: DeserializeOwned>(
     transport: &Transport,
     path: &str,
     query: Option<String>,
@@ -180,8 +181,8 @@ async fn page<T: DeserializeOwned>(
     Ok(serde_json::from_slice(&body)?)
 }
 
-/// Percent-encoded as a query value: all but letters, digits and `-._~`.
-fn encoded(text: &str) -> String {
+/// Percent-encoded as a query value, or a segment of a path: all but letters, digits and `-._~`.
+pub(in crate::catalogue) fn encoded(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));

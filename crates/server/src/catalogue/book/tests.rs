@@ -69,6 +69,8 @@ fn the_most_specific_row_wins_and_like_copies() {
     assert_eq!(row.profile.system, translate::profile::SystemPrompt::InUserTurn);
     assert!(!row.profile.leading_assistant);
     assert!(book.find("b.x").is_none());
+    assert_eq!(book.listed("a.long-one:200k"), Some(row), "a variant is the same model");
+    assert!(book.listed("a.long-one:200").is_none());
 }
 
 #[test]
