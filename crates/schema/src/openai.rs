@@ -10,5 +10,6 @@ pub mod error;
 pub mod format;
 pub mod message;
 pub mod models;
+pub mod reasoning;
 pub mod tool;
 pub mod usage;

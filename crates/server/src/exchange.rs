@@ -6,12 +6,14 @@ use std::time::Instant;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use schema::converse::response::TokenUsage;
+use translate::report::LostThoughts;
 use translate::{Report, Stamp};
 use uuid::Uuid;
 
 use crate::error::GatewayError;
 
 const IGNORED: HeaderName = HeaderName::from_static("x-outcrop-ignored");
+const THINKING: HeaderName = HeaderName::from_static("x-outcrop-thinking");
 const AWS_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// More names than fit here say nothing more.
 const IGNORED_LIMIT: usize = 1024;
@@ -148,7 +150,8 @@ impl Drop for Exchange {
     }
 }
 
-/// Headers that every translated answer carries: what had no effect, and AWS's own request id.
+/// Headers that every translated answer carries: what had no effect, what became of thinking whose
+/// past is lost, and AWS's own request id.
 pub(crate) fn describe(
     response: &mut HttpResponseBuilder,
     report: &Report,
@@ -156,6 +159,13 @@ pub(crate) fn describe(
 ) {
     if let Some(value) = ignored(report) {
         response.insert_header((IGNORED, value));
+    }
+    if let Some(led_to) = report.lost_thoughts() {
+        let value = match led_to {
+            LostThoughts::Dropped => "dropped",
+            LostThoughts::Forgotten => "forgotten",
+        };
+        response.insert_header((THINKING, value));
     }
     if let Some(value) = aws_request_id.and_then(|id| HeaderValue::from_str(id).ok()) {
         response.insert_header((AWS_REQUEST_ID, value));

@@ -9,8 +9,10 @@ use serde_json::{Map, Value, json};
 use crate::parts::cache;
 use crate::parts::format::{Shape, shape};
 use crate::parts::params::{Sampling, inference_config};
+use crate::parts::thinking::{Plan, Wish};
 use crate::parts::tools::{Calls, Declared, tooling};
 use crate::reply::CallShape;
+use crate::thoughts::Recalled;
 use crate::{Invalid, Profile, Reply, Report, Stores};
 
 mod messages;
@@ -31,7 +33,8 @@ pub struct Question<'a> {
     pub report: Report,
 }
 
-/// Translates a chat request for a model of this profile, without leave to read anything from S3.
+/// Translates a chat request for a model of this profile, without leave to read anything from S3,
+/// and with nothing remembered of the conversation.
 ///
 /// # Errors
 /// As [`question_with`].
@@ -39,11 +42,12 @@ pub fn question<'a>(
     request: &'a ChatRequest<'a>,
     profile: &Profile,
 ) -> Result<Question<'a>, Invalid> {
-    question_with(request, profile, &Stores::default())
+    question_with(request, profile, &Stores::default(), None)
 }
 
 /// Translates a chat request for a model of this profile. The body borrows from the request: text
-/// and images are not copied.
+/// and images are not copied, nor are the thoughts in `recalled`, which are put back where clients did
+/// not send them.
 ///
 /// # Errors
 /// The request asks for what cannot be expressed; the error names the field.
@@ -51,12 +55,25 @@ pub fn question_with<'a>(
     request: &'a ChatRequest<'a>,
     profile: &Profile,
     stores: &Stores,
+    recalled: Option<&'a Recalled>,
 ) -> Result<Question<'a>, Invalid> {
     let mut report = Report::default();
     without_effect(request, &mut report);
 
-    let mut conversation = messages::conversation(&request.messages, profile, stores, &mut report)?;
-    let inference_config = inference_config(&sampling(request), profile, &mut report)?;
+    let messages = &request.messages;
+    let mut conversation =
+        messages::conversation(messages, recalled, profile, stores, &mut report)?;
+    let sampling = sampling(request);
+    let limit_field = sampling.max_tokens.map(|(field, _)| field);
+    let mut inference_config = inference_config(&sampling, profile, &mut report)?;
+
+    let wish = Wish::of(request)?;
+    let raw = request.additional_model_request_fields.as_ref();
+    let limit = limit_field.and(inference_config.max_tokens);
+    let thinking = Plan::new(&wish, profile, raw, limit, conversation.past, &mut report);
+    let count_path = thinking.count_path(profile);
+    let lowered = thinking.lower(profile);
+    let profile = &*lowered;
 
     let legacy = request.functions.is_some() && !has_tools(request);
     let (choice_field, calls) = if legacy {
@@ -90,6 +107,8 @@ pub fn question_with<'a>(
     let cached = cache::asked(request, profile, &mut report);
     let StreamOptions { include_usage, include_obfuscation: _ } =
         request.stream_options.unwrap_or_default();
+    let mut fields = additional(raw, tooling.calls);
+    thinking.apply(profile, limit_field, &mut inference_config, &mut fields, &mut report);
     let mut body = ConverseRequest {
         messages: conversation.messages,
         system: conversation.system,
@@ -97,10 +116,8 @@ pub fn question_with<'a>(
         tool_config: tooling.config,
         output_config,
         guardrail_config: None,
-        additional_model_request_fields: additional(
-            request.additional_model_request_fields.as_ref(),
-            tooling.calls,
-        ),
+        additional_model_request_fields: fields,
+        additional_model_response_field_paths: count_path.into_iter().collect(),
     };
     cache::settle(&mut body, cached, profile, &mut report);
     Ok(Question {
@@ -136,8 +153,10 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         function_call,
         parallel_tool_calls,
         response_format: _,
-        reasoning_effort,
+        reasoning_effort: _,
         verbosity,
+        thinking: _,
+        reasoning: _,
         service_tier,
         frequency_penalty,
         presence_penalty,
@@ -171,7 +190,6 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         ("function_call", function_call.is_some() && (has_tools || functions.is_none())),
         ("tool_choice", tool_choice.is_some() && functions.is_some() && !has_tools),
         ("parallel_tool_calls", *parallel_tool_calls == Some(false)),
-        ("reasoning_effort", reasoning_effort.is_some()),
         ("verbosity", verbosity.as_deref().is_some_and(|value| value != "medium")),
         ("service_tier", tier.is_some_and(|tier| !matches!(tier, "auto" | "default"))),
         ("frequency_penalty", is_penalty(frequency_penalty)),

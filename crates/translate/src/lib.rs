@@ -13,6 +13,7 @@ pub mod reply;
 pub mod report;
 pub mod sse;
 pub mod stores;
+pub mod thoughts;
 
 pub use error::Invalid;
 pub use profile::Profile;

@@ -7,6 +7,7 @@ pub(crate) mod media;
 pub(crate) mod params;
 mod schemas;
 pub(crate) mod stop;
+pub(crate) mod thinking;
 pub(crate) mod tools;
 pub(crate) mod turns;
 pub(crate) mod usage;

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 mod media;
 
 pub use media::{Media, Medium};
+mod thinking;
+
+pub use thinking::{Effort, Replay, Thinking, ThinkingOff};
 
 /// The knobs of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -51,6 +54,20 @@ pub struct Profile {
     pub documents: u32,
     /// Most bytes of a document.
     pub document_bytes: u32,
+    /// How the model is asked to think.
+    pub thinking: Thinking,
+    /// How it is told not to.
+    pub thinking_off: ThinkingOff,
+    /// The levels of effort it knows.
+    pub efforts: Vec<Effort>,
+    /// Which tool choices it knows while it thinks.
+    pub tool_choice_thinking: ToolChoices,
+    /// What of its past thoughts it takes back.
+    pub replay: Replay,
+    /// The name of its thoughts' format, which clients compare before they send them back.
+    pub thoughts_format: String,
+    /// Whether its own answer counts what it thought, in `/usage/output_tokens_details`.
+    pub counts_thinking: bool,
     /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
     pub embedding: Option<EmbeddingShape>,
 }
@@ -224,6 +241,13 @@ impl Default for Profile {
             image_bytes: 3_932_160,
             documents: 5,
             document_bytes: 4_718_592,
+            thinking: Thinking::None,
+            thinking_off: ThinkingOff::Unsaid,
+            efforts: Vec::new(),
+            tool_choice_thinking: ToolChoices::Named,
+            replay: Replay::Never,
+            thoughts_format: "unknown".to_owned(),
+            counts_thinking: false,
             embedding: None,
         }
     }

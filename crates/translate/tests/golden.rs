@@ -34,8 +34,13 @@ fn requests() {
         let request: ChatRequest<'_> = serde_json::from_str(case.request.get()).unwrap();
         let shown = match question(&request, &case.profile) {
             Ok(question) => format!(
-                "ignored: {:?}\n{}",
+                "ignored: {:?}{}\n{}",
                 question.report.ignored(),
+                question
+                    .report
+                    .lost_thoughts()
+                    .map(|led_to| format!("\nlost thoughts: {led_to:?}"))
+                    .unwrap_or_default(),
                 serde_json::to_string_pretty(&question.body).unwrap()
             ),
             Err(invalid) => format!("{invalid:#?}"),

@@ -33,7 +33,25 @@ pub enum ContentBlock<'a> {
     Audio(AudioBlock<'a>),
     ToolUse(ToolUseBlock<'a>),
     ToolResult(ToolResultBlock<'a>),
+    ReasoningContent(ReasoningBlock<'a>),
     CachePoint(CachePoint),
+}
+
+/// A past thought of the model, as it was given: readable, or sealed by the provider.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReasoningBlock<'a> {
+    ReasoningText(ReasoningText<'a>),
+    /// Base64.
+    RedactedContent(Cow<'a, str>),
+}
+
+/// A readable thought; some families sign theirs and take them back with the signature alone.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReasoningText<'a> {
+    pub text: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Cow<'a, str>>,
 }
 
 /// A block of the system prompt.

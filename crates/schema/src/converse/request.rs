@@ -24,6 +24,8 @@ pub struct ConverseRequest<'a> {
     pub guardrail_config: Option<GuardrailConfig<'a>>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub additional_model_request_fields: Map<String, Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub additional_model_response_field_paths: Vec<&'a str>,
 }
 
 /// The guardrail that judges question and answer.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::cache::{CacheControl, CacheOptions};
 use super::format::ResponseFormat;
 use super::message::Message;
+use super::reasoning::{ReasoningField, ThinkingField};
 use super::tool::{AnsweredCall, AnsweredFunction, FunctionDefinition, Tool, ToolChoice};
 use super::usage::Usage;
 use crate::Str;
@@ -48,6 +49,12 @@ pub struct ChatRequest<'a> {
     pub reasoning_effort: Option<Str<'a>>,
     #[serde(borrow)]
     pub verbosity: Option<Str<'a>>,
+    /// De facto extension, in the words of Anthropic's API.
+    #[serde(borrow)]
+    pub thinking: Option<ThinkingField<'a>>,
+    /// De facto extension, in OpenRouter's words.
+    #[serde(borrow)]
+    pub reasoning: Option<ReasoningField<'a>>,
     #[serde(borrow)]
     pub service_tier: Option<Str<'a>>,
     pub frequency_penalty: Option<f64>,

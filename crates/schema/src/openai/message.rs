@@ -43,6 +43,8 @@ pub struct Message<'a> {
     #[serde(borrow)]
     pub reasoning_content: Option<&'a RawValue>,
     #[serde(borrow)]
+    pub reasoning_signature: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub reasoning: Option<&'a RawValue>,
     #[serde(borrow)]
     pub reasoning_details: Option<&'a RawValue>,

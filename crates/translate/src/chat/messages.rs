@@ -13,9 +13,12 @@ use schema::openai::tool::{FunctionCall, ToolCall};
 
 use crate::parts::cache;
 use crate::parts::media::{Attachments, Beside, within_limits};
+use crate::parts::thinking::Past;
+use crate::parts::thinking::replay::{Replayed, past, replay};
 use crate::parts::tools::{input, sent_id, sent_name};
 use crate::parts::turns::{self, FILLER, Turns};
 use crate::profile::{Medium, Profile, SystemPrompt};
+use crate::thoughts::Recalled;
 use crate::{Invalid, Report, Stores};
 
 /// The conversation in Converse's terms.
@@ -24,6 +27,8 @@ pub(super) struct Conversation<'a> {
     pub(super) messages: Vec<Message<'a>>,
     /// Tools that past turns called, by the client's names.
     pub(super) called: Vec<&'a str>,
+    /// Whether the turns being answered have the thoughts they were made with.
+    pub(super) past: Past,
 }
 
 impl Conversation<'_> {
@@ -45,6 +50,7 @@ impl Conversation<'_> {
 /// where they stand, as the user's words, because moving them up would change what was cached.
 pub(super) fn conversation<'a>(
     messages: &'a [ChatMessage<'a>],
+    recalled: Option<&'a Recalled>,
     profile: &Profile,
     stores: &Stores,
     report: &mut Report,
@@ -64,14 +70,17 @@ pub(super) fn conversation<'a>(
         profile,
         attachments: Attachments::new(profile, stores),
         beside: Beside::default(),
+        recalled,
+        lost: Vec::new(),
         report,
     };
     for (at, message) in messages.iter().enumerate() {
         building.message(at, message)?;
     }
-    let turns = building.turns.finish(profile);
-    within_limits(&turns, profile)?;
-    Ok(Conversation { system: building.system, messages: turns, called: building.called })
+    let messages = building.turns.finish(profile);
+    within_limits(&messages, profile)?;
+    let past = past(&messages, &building.lost, profile);
+    Ok(Conversation { system: building.system, messages, called: building.called, past })
 }
 
 struct Building<'a, 'r> {
@@ -86,6 +95,9 @@ struct Building<'a, 'r> {
     messages: &'a [ChatMessage<'a>],
     attachments: Attachments<'r>,
     beside: Beside<'a>,
+    recalled: Option<&'a Recalled>,
+    /// The first call of each message whose thoughts nobody knows, by its sent id.
+    lost: Vec<Cow<'a, str>>,
     report: &'r mut Report,
 }
 
@@ -101,6 +113,7 @@ impl<'a> Building<'a, '_> {
                 Ok(())
             }
             ChatRole::Assistant => {
+                self.think(message);
                 self.speak(at, message, Role::Assistant)?;
                 self.calls(at, message)
             }
@@ -109,18 +122,32 @@ impl<'a> Building<'a, '_> {
     }
 
     fn note_extensions(&mut self, message: &ChatMessage<'_>) {
+        let thinks = message.role == ChatRole::Assistant;
         let spoken = matches!(message.role, ChatRole::User | ChatRole::Assistant);
         for (field, present) in [
             ("messages.name", spoken && message.name.is_some()),
             ("messages.audio", message.audio.is_some()),
-            ("messages.reasoning_content", message.reasoning_content.is_some()),
-            ("messages.reasoning", message.reasoning.is_some()),
-            ("messages.reasoning_details", message.reasoning_details.is_some()),
-            ("messages.thinking_blocks", message.thinking_blocks.is_some()),
+            ("messages.reasoning_content", !thinks && message.reasoning_content.is_some()),
+            ("messages.reasoning", !thinks && message.reasoning.is_some()),
+            ("messages.reasoning_details", !thinks && message.reasoning_details.is_some()),
+            ("messages.thinking_blocks", !thinks && message.thinking_blocks.is_some()),
         ] {
             if present {
                 self.report.ignore(field);
             }
+        }
+    }
+
+    /// Thoughts come before everything else in their turn.
+    fn think(&mut self, message: &'a ChatMessage<'a>) {
+        let Replayed { blocks, past } = replay(message, self.recalled, self.profile, self.report);
+        for block in blocks {
+            self.turns.push(Role::Assistant, ContentBlock::ReasoningContent(block));
+        }
+        if past == Past::Lost
+            && let Some(call) = message.tool_calls.iter().flatten().next()
+        {
+            self.lost.push(sent_id(call.id.as_deref().unwrap_or_default()));
         }
     }
 

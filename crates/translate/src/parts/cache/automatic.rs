@@ -2,7 +2,9 @@
 //! the conversation. The last turn's writes what the next request will read; the one before stands
 //! exactly where the request before wrote, so that even a turn of many blocks is found again.
 
-use schema::converse::message::{CacheKind, CachePoint, CacheTtl, ContentBlock, Role, SystemBlock};
+use schema::converse::message::{
+    CacheKind, CachePoint, CacheTtl, ContentBlock, ReasoningBlock, Role, SystemBlock,
+};
 use schema::converse::request::ConverseRequest;
 use schema::converse::tool::{Tool, ToolResultBlock, ToolResultContent, ToolUseBlock};
 
@@ -105,6 +107,10 @@ fn block(block: &ContentBlock<'_>) -> usize {
                 | ToolResultContent::Video(_) => MEDIUM,
             })
             .sum(),
+        ContentBlock::ReasoningContent(ReasoningBlock::ReasoningText(thought)) => {
+            thought.text.len()
+        }
+        ContentBlock::ReasoningContent(ReasoningBlock::RedactedContent(data)) => data.len(),
         ContentBlock::CachePoint(_) => 0,
     }
 }

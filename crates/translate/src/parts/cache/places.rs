@@ -200,11 +200,11 @@ fn point(block: &ContentBlock<'_>) -> Option<CachePoint> {
 }
 
 /// Whether a point may stand right behind a block. Documents that are sent as their text, and video,
-/// are refused there.
+/// are refused there; thoughts cannot be marked.
 fn carries(block: &ContentBlock<'_>) -> bool {
     match block {
         ContentBlock::Document(document) => document.format == "pdf",
-        ContentBlock::Video(_) => false,
+        ContentBlock::Video(_) | ContentBlock::ReasoningContent(_) => false,
         ContentBlock::Text(_)
         | ContentBlock::Image(_)
         | ContentBlock::Audio(_)

@@ -42,6 +42,7 @@ impl<'a> Beside<'a> {
             block @ ContentBlock::Audio(_) => (Medium::Audio, block),
             ContentBlock::ToolUse(_)
             | ContentBlock::ToolResult(_)
+            | ContentBlock::ReasoningContent(_)
             | ContentBlock::CachePoint(_) => {
                 return None;
             }

@@ -19,6 +19,7 @@ pub(crate) fn within_limits(messages: &[Message<'_>], profile: &Profile) -> Resu
                 | ContentBlock::Audio(_)
                 | ContentBlock::ToolUse(_)
                 | ContentBlock::ToolResult(_)
+                | ContentBlock::ReasoningContent(_)
                 | ContentBlock::CachePoint(_) => {}
             }
         }

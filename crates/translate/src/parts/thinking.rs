@@ -1,0 +1,363 @@
+//! Asking a model to think. Clients have three vocabularies for it and families eight; here the first
+//! become one wish, and the wish becomes what the family understands. Where fields contradict each
+//! other, `thinking` beats `reasoning`, and `reasoning` beats `reasoning_effort`.
+
+use std::borrow::Cow;
+
+use schema::converse::request::InferenceConfig;
+use serde_json::{Map, Value, json};
+
+use crate::Report;
+use crate::profile::{Effort, Profile, Thinking, ThinkingOff};
+use crate::report::LostThoughts;
+
+pub(crate) mod replay;
+mod wish;
+
+pub(crate) use wish::Wish;
+use wish::{Amount, Switch};
+
+/// The smallest budget there is, in tokens.
+const LEAST_BUDGET: u32 = 1024;
+/// What an answer gets beside its thoughts where nobody limits it, in tokens.
+const ANSWER_ROOM: u32 = 4096;
+/// Where in the model's own answer its thoughts are counted.
+const COUNT_PATH: &str = "/usage/output_tokens_details";
+
+/// What a call that thinks, or does not, needs besides its messages.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    mode: Mode,
+    /// Members of `additionalModelRequestFields`, with the field of the request they come from.
+    fields: Vec<(&'static str, Value)>,
+    /// Tokens that may be thought, where they come out of the token limit.
+    budget: Option<u32>,
+    /// Whether the caller's own raw fields say it already.
+    raw: Raw,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Thinks,
+    Rests,
+}
+
+/// What the caller's own raw fields say of thinking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Raw {
+    Silent,
+    Spoken,
+    /// What they say cannot be sent.
+    Unsaid,
+}
+
+/// Whether the thoughts behind the tool calls that are being answered are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Past {
+    /// They are, or none are needed.
+    Whole,
+    /// Some are lost.
+    Lost,
+}
+
+impl Plan {
+    /// Decides how the model is asked. `raw` are the caller's own request fields, which are never
+    /// overruled; `limit` is the caller's token limit.
+    pub(crate) fn new(
+        wish: &Wish<'_>,
+        profile: &Profile,
+        raw: Option<&Map<String, Value>>,
+        limit: Option<u32>,
+        past: Past,
+        report: &mut Report,
+    ) -> Self {
+        let mut plan = match spoken(profile, raw) {
+            Some(mode) => {
+                report.ignore_all(&wish.fields);
+                Self { mode, fields: Vec::new(), budget: None, raw: Raw::Spoken }
+            }
+            None => Self::of(wish, profile, limit, report),
+        };
+        if past == Past::Lost && plan.mode == Mode::Thinks {
+            plan.forget(profile, report);
+        }
+        plan
+    }
+
+    fn of(wish: &Wish<'_>, profile: &Profile, limit: Option<u32>, report: &mut Report) -> Self {
+        let thinks_anyway = match (profile.thinking, profile.thinking_off) {
+            (Thinking::None, _) | (_, ThinkingOff::Unsaid) => Mode::Rests,
+            _ => Mode::Thinks,
+        };
+        let mut plan =
+            Self { mode: thinks_anyway, fields: Vec::new(), budget: None, raw: Raw::Silent };
+        report.ignore_all(&wish.overruled);
+        match (wish.switch, profile.thinking) {
+            (None, _) => {}
+            (Some(Switch::Off), Thinking::None) => {}
+            (Some(Switch::On), Thinking::None) => report.ignore_all(&wish.fields),
+            (Some(Switch::On), Thinking::Native) => {
+                if wish.amount != Amount::Unsaid {
+                    report.ignore_all(&wish.fields);
+                }
+            }
+            (Some(Switch::Off), _) => plan.rest(profile, &wish.fields, report),
+            (Some(Switch::On), _) => plan.think(wish, profile, limit, report),
+        }
+        plan
+    }
+
+    fn rest(&mut self, profile: &Profile, asked: &[&'static str], report: &mut Report) {
+        self.fields.clear();
+        self.budget = None;
+        let off = |kind: &str| ("thinking", json!({ "type": kind }));
+        match profile.thinking_off {
+            ThinkingOff::Unsaid => {}
+            ThinkingOff::Disabled => self.fields.push(off("disabled")),
+            ThinkingOff::BetweenTools => self.fields.push(off("between_tools")),
+            ThinkingOff::EffortNone => self.fields.push(effort_field(profile.thinking, "none")),
+            ThinkingOff::Impossible => {
+                report.ignore_all(asked);
+                return;
+            }
+        }
+        self.mode = Mode::Rests;
+    }
+
+    fn think(
+        &mut self,
+        wish: &Wish<'_>,
+        profile: &Profile,
+        limit: Option<u32>,
+        report: &mut Report,
+    ) {
+        let mut thinking = Map::new();
+        if let Some(display) = wish.display {
+            thinking.insert("display".to_owned(), display.into());
+        }
+        let effort = wish.amount.effort().and_then(|effort| nearest(effort, &profile.efforts));
+        match profile.thinking {
+            Thinking::Budget => {
+                let Some(budget) = fitting(wish.amount, limit) else {
+                    report.ignore_all(&wish.fields);
+                    return;
+                };
+                if matches!(wish.amount, Amount::Budget(asked) if asked != budget) {
+                    report.ignore_all(&wish.amount_field);
+                }
+                thinking.insert("type".to_owned(), "enabled".into());
+                thinking.insert("budget_tokens".to_owned(), budget.into());
+                self.budget = Some(budget);
+                self.fields.push(("thinking", thinking.into()));
+            }
+            Thinking::Adaptive => {
+                thinking.insert("type".to_owned(), "adaptive".into());
+                self.fields.push(("thinking", thinking.into()));
+                if let Some(effort) = effort {
+                    self.fields.push(("output_config", json!({ "effort": effort.name() })));
+                }
+            }
+            Thinking::Effort
+            | Thinking::NestedEffort
+            | Thinking::ConfigWord
+            | Thinking::ReasoningConfig => {
+                let anyway = self.mode == Mode::Thinks && wish.amount == Amount::Unsaid;
+                let usual = nearest(Effort::Medium, &profile.efforts).filter(|_| !anyway);
+                if let Some(effort) = effort.or(usual) {
+                    self.fields.push(effort_field(profile.thinking, effort.name()));
+                }
+                if wish.display.is_some() {
+                    report.ignore_all(&wish.display_field);
+                }
+            }
+            Thinking::None | Thinking::Native => {}
+        }
+        self.mode = Mode::Thinks;
+    }
+
+    /// Thinking on without the thoughts that led to a tool call is refused; thinking anew is not.
+    fn forget(&mut self, profile: &Profile, report: &mut Report) {
+        let said = self.fields.iter().any(|(field, _)| *field == "thinking");
+        let told = said || self.raw == Raw::Spoken;
+        if self.raw == Raw::Spoken {
+            self.raw = Raw::Unsaid;
+        }
+        if profile.thinking_off == ThinkingOff::Impossible || !told {
+            // It thinks whatever is said: then nothing is said.
+            self.fields.retain(|(field, _)| *field != "thinking");
+            report.lose_thoughts(LostThoughts::Forgotten);
+        } else {
+            self.rest(profile, &[], report);
+            report.lose_thoughts(LostThoughts::Dropped);
+        }
+    }
+
+    /// Whether the model may think in this call.
+    pub(crate) fn thinks(&self) -> bool {
+        self.mode == Mode::Thinks
+    }
+
+    /// The profile of a model that thinks in this call: it may know fewer tool choices.
+    pub(crate) fn lower<'p>(&self, profile: &'p Profile) -> Cow<'p, Profile> {
+        if self.mode == Mode::Rests || profile.tool_choice <= profile.tool_choice_thinking {
+            return Cow::Borrowed(profile);
+        }
+        Cow::Owned(Profile { tool_choice: profile.tool_choice_thinking, ..profile.clone() })
+    }
+
+    /// Where the model counts its thoughts, if it does.
+    pub(crate) fn count_path(&self, profile: &Profile) -> Option<&'static str> {
+        (self.thinks() && profile.counts_thinking).then_some(COUNT_PATH)
+    }
+
+    /// Writes the plan into the request, and takes out what thinking forbids.
+    pub(crate) fn apply(
+        self,
+        profile: &Profile,
+        limit_field: Option<&'static str>,
+        config: &mut InferenceConfig<'_>,
+        fields: &mut Map<String, Value>,
+        report: &mut Report,
+    ) {
+        if self.raw == Raw::Unsaid {
+            fields.remove("thinking");
+        }
+        let restrained = matches!(profile.thinking, Thinking::Budget | Thinking::Adaptive);
+        if self.mode == Mode::Thinks && restrained {
+            calm(config, fields, report);
+        }
+        if let Some(budget) = self.budget
+            && limit_field.is_none()
+            && config.max_tokens.is_none_or(|limit| limit < budget + ANSWER_ROOM)
+        {
+            config.max_tokens = Some(budget + ANSWER_ROOM);
+        }
+        let strained = profile.thinking == Thinking::ReasoningConfig
+            && self.fields.iter().any(|(_, value)| value["maxReasoningEffort"] == "high");
+        if strained {
+            unlimited(config, limit_field, report);
+        }
+        for (field, value) in self.fields {
+            match (fields.get_mut(field), value) {
+                (Some(Value::Object(known)), Value::Object(new)) => {
+                    for (name, value) in new {
+                        known.entry(name).or_insert(value);
+                    }
+                }
+                (Some(_), _) => {}
+                (None, value) => {
+                    fields.insert(field.to_owned(), value);
+                }
+            }
+        }
+    }
+}
+
+/// What the caller's own fields say, where they speak the family's language.
+fn spoken(profile: &Profile, raw: Option<&Map<String, Value>>) -> Option<Mode> {
+    let field = match profile.thinking {
+        Thinking::None | Thinking::Native => return None,
+        Thinking::Budget | Thinking::Adaptive => "thinking",
+        Thinking::Effort => "reasoning_effort",
+        Thinking::NestedEffort => "reasoning",
+        Thinking::ReasoningConfig => "reasoningConfig",
+        Thinking::ConfigWord => "reasoning_config",
+    };
+    let value = raw?.get(field)?;
+    let word =
+        value.as_str().or_else(|| value["type"].as_str()).or_else(|| value["effort"].as_str());
+    let rests = matches!(word, Some("disabled" | "none" | "between_tools"));
+    Some(if rests { Mode::Rests } else { Mode::Thinks })
+}
+
+fn effort_field(thinking: Thinking, effort: &str) -> (&'static str, Value) {
+    match thinking {
+        Thinking::NestedEffort => ("reasoning", json!({ "effort": effort })),
+        Thinking::ConfigWord => ("reasoning_config", effort.into()),
+        Thinking::ReasoningConfig => {
+            ("reasoningConfig", json!({ "type": "enabled", "maxReasoningEffort": effort }))
+        }
+        Thinking::Effort
+        | Thinking::None
+        | Thinking::Native
+        | Thinking::Budget
+        | Thinking::Adaptive => ("reasoning_effort", effort.into()),
+    }
+}
+
+/// The level that comes closest: the same, else the next below, else the least there is.
+fn nearest(effort: Effort, known: &[Effort]) -> Option<Effort> {
+    let below = known.iter().copied().filter(|level| *level <= effort).max();
+    below.or_else(|| known.iter().copied().min())
+}
+
+/// A budget that the limit leaves room for. A level leaves half the limit to the answer; who names
+/// tokens may have all but one.
+fn fitting(amount: Amount, limit: Option<u32>) -> Option<u32> {
+    let Some(limit) = limit else { return Some(amount.budget().max(LEAST_BUDGET)) };
+    let most = match amount {
+        Amount::Budget(_) => limit.saturating_sub(1),
+        Amount::Level(_) | Amount::Unsaid => (limit / 2).max(LEAST_BUDGET),
+    };
+    (limit > LEAST_BUDGET).then(|| amount.budget().clamp(LEAST_BUDGET, most))
+}
+
+/// Takes out the sampling that thinking forbids: temperature must be 1, `top_p` at least 0.95.
+fn calm(config: &mut InferenceConfig<'_>, fields: &mut Map<String, Value>, report: &mut Report) {
+    if config.temperature.take_if(|value| *value < 1.0).is_some() {
+        report.ignore("temperature");
+    }
+    if config.top_p.take_if(|value| *value < 0.95).is_some() {
+        report.ignore("top_p");
+    }
+    if fields.remove("top_k").is_some() {
+        report.ignore("top_k");
+    }
+}
+
+/// The highest effort of this shape takes neither limits nor sampling.
+fn unlimited(
+    config: &mut InferenceConfig<'_>,
+    limit_field: Option<&'static str>,
+    report: &mut Report,
+) {
+    if config.temperature.take().is_some() {
+        report.ignore("temperature");
+    }
+    if config.top_p.take().is_some() {
+        report.ignore("top_p");
+    }
+    if config.max_tokens.take().is_some()
+        && let Some(field) = limit_field
+    {
+        report.ignore(field);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_level_is_the_same_or_below_or_the_least() {
+        let levels = [Effort::Low, Effort::High];
+        assert_eq!(nearest(Effort::High, &levels), Some(Effort::High));
+        assert_eq!(nearest(Effort::Medium, &levels), Some(Effort::Low));
+        assert_eq!(nearest(Effort::Max, &levels), Some(Effort::High));
+        assert_eq!(nearest(Effort::Minimal, &levels), Some(Effort::Low));
+        assert_eq!(nearest(Effort::Low, &[]), None);
+    }
+
+    #[test]
+    fn a_budget_stays_below_the_limit_and_above_the_least() {
+        let tokens = Amount::Budget;
+        assert_eq!(fitting(tokens(8192), None), Some(8192));
+        assert_eq!(fitting(tokens(8192), Some(4096)), Some(4095));
+        assert_eq!(fitting(tokens(1), Some(4096)), Some(1024));
+        assert_eq!(fitting(tokens(8192), Some(1024)), None);
+        assert_eq!(fitting(tokens(8192), Some(1025)), Some(1024));
+        let high = Amount::Level(Effort::High);
+        assert_eq!(fitting(high, Some(4096)), Some(2048));
+        assert_eq!(fitting(high, Some(1500)), Some(1024));
+    }
+}

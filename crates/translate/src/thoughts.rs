@@ -1,0 +1,60 @@
+//! What a model thought, as a value that outlives the answer: to be shown to the client, to be kept
+//! by whoever asks, and to be put back into the next question.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// One thought. Some families want theirs back exactly as they gave them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Thought {
+    /// Readable; the text may be empty where there is a signature.
+    Text {
+        /// What was thought.
+        text: String,
+        /// What proves that the model thought it.
+        signature: Option<String>,
+    },
+    /// Base64 that only the provider can read.
+    Redacted(String),
+}
+
+impl Thought {
+    /// Its size in bytes.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Text { text, signature } => {
+                text.len() + signature.as_ref().map_or(0, String::len)
+            }
+            Self::Redacted(data) => data.len(),
+        }
+    }
+}
+
+/// The thoughts that led to tool calls, and the calls' ids as the client sees them. A turn that
+/// thought nothing is kept too: later that is not the same as a turn nobody remembers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Every call of the answer so far.
+    pub calls: Vec<String>,
+    /// Every thought of the answer so far, in order.
+    pub thoughts: Arc<[Thought]>,
+}
+
+/// What is remembered of past turns, by tool call id.
+#[derive(Debug, Clone, Default)]
+pub struct Recalled {
+    by_call: HashMap<String, Arc<[Thought]>>,
+}
+
+impl Recalled {
+    /// Adds what was thought before a call was made.
+    pub fn add(&mut self, call: &str, thoughts: Arc<[Thought]>) {
+        self.by_call.insert(call.to_owned(), thoughts);
+    }
+
+    /// What was thought before any of these calls, which one message made: later calls know more.
+    pub(crate) fn before<'c>(&self, calls: impl Iterator<Item = &'c str>) -> Option<&[Thought]> {
+        let known = calls.filter_map(|call| self.by_call.get(call));
+        known.max_by_key(|thoughts| thoughts.len()).map(|thoughts| &**thoughts)
+    }
+}
