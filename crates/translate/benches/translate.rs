@@ -8,7 +8,9 @@ use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use serde_json::{Value, json};
+
 use translate::chat::{ChatStream, answer, question};
+use translate::profile::CachePoints;
 use translate::{Profile, Reply, Stamp, sse};
 
 fn ten_messages() -> String {
@@ -29,6 +31,21 @@ fn ten_messages() -> String {
         .to_string()
 }
 
+/// An agent's conversation of about 100,000 tokens (400,000 bytes), marked by nobody.
+fn long_conversation() -> String {
+    let mut request: Value = serde_json::from_str(&ten_messages()).unwrap();
+    let result = "The outcrop is where bedrock meets the surface.\n".repeat(85);
+    let messages = request["messages"].as_array_mut().unwrap();
+    for turn in 0..100 {
+        let id = format!("call_long_{turn}");
+        messages.push(json!({ "role": "assistant", "content": null, "tool_calls": [
+            { "id": id, "type": "function", "function": { "name": "lookup", "arguments": "{\"q\": \"granite\"}" } }
+        ] }));
+        messages.push(json!({ "role": "tool", "tool_call_id": id, "content": result }));
+    }
+    request.to_string()
+}
+
 fn stamp() -> Stamp {
     Stamp { id: "chatcmpl-0123456789abcdef".into(), created: 1_790_000_000, model: "m".into() }
 }
@@ -45,6 +62,18 @@ fn benches(c: &mut Criterion) {
             let request: ChatRequest<'_> =
                 serde_json::from_slice(black_box(body.as_bytes())).unwrap();
             let question = question(&request, &Profile::default()).unwrap();
+            serde_json::to_vec(&question.body).unwrap()
+        });
+    });
+
+    let long = long_conversation();
+    assert!(long.len() > 400_000);
+    let cached = Profile { cache_points: CachePoints::Everywhere, ..Profile::default() };
+    c.bench_function("request of 100,000 tokens with cache points, bytes to bytes", |b| {
+        b.iter(|| {
+            let request: ChatRequest<'_> =
+                serde_json::from_slice(black_box(long.as_bytes())).unwrap();
+            let question = question(&request, &cached).unwrap();
             serde_json::to_vec(&question.body).unwrap()
         });
     });

@@ -213,3 +213,73 @@ fn carries(block: &ContentBlock<'_>) -> bool {
         | ContentBlock::CachePoint(_) => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schema::converse::media::{DocumentBlock, Source, VideoBlock};
+    use schema::converse::message::{CacheKind, Message, Role};
+
+    use super::*;
+
+    const POINT: CachePoint = CachePoint { kind: CacheKind::Default, ttl: None };
+
+    /// One letter a block: text, pdf, csv, video, cache point, hour-long cache point.
+    fn block(letter: char) -> ContentBlock<'static> {
+        let source = Source::Bytes("AA==");
+        match letter {
+            'p' | 'c' => {
+                let format = if letter == 'p' { "pdf" } else { "csv" };
+                let document = DocumentBlock { format, name: Cow::Borrowed("d"), source };
+                ContentBlock::Document(document)
+            }
+            'v' => ContentBlock::Video(VideoBlock { format: "mp4", source }),
+            '.' => ContentBlock::CachePoint(POINT),
+            ':' => ContentBlock::CachePoint(CachePoint { ttl: Some(CacheTtl::OneHour), ..POINT }),
+            _ => ContentBlock::Text(Cow::Borrowed("t")),
+        }
+    }
+
+    fn letter(block: &ContentBlock<'_>) -> char {
+        match block {
+            ContentBlock::Document(document) if document.format == "pdf" => 'p',
+            ContentBlock::Document(_) => 'c',
+            ContentBlock::Video(_) => 'v',
+            ContentBlock::CachePoint(CachePoint { ttl: None, .. }) => '.',
+            ContentBlock::CachePoint(_) => ':',
+            _ => 't',
+        }
+    }
+
+    fn tidied(turns: &str) -> (String, Tidied) {
+        let turns = turns.split(' ').enumerate().map(|(index, blocks)| Message {
+            role: if index % 2 == 0 { Role::User } else { Role::Assistant },
+            content: blocks.chars().map(block).collect(),
+        });
+        let mut body = ConverseRequest { messages: turns.collect(), ..ConverseRequest::default() };
+        let tidied = tidy(&mut body);
+        let turns = body.messages.iter();
+        let turns = turns.map(|turn| turn.content.iter().map(letter).collect::<String>());
+        (turns.collect::<Vec<_>>().join(" "), tidied)
+    }
+
+    #[test]
+    fn points_move_before_what_cannot_carry_one_and_join() {
+        for (turns, wanted) in [
+            ("t.", "t."),
+            ("tp.", "tp."),
+            ("tc.", "t.c"),
+            ("tcv.t", "t.cvt"),
+            ("tc.c.t", "t.cct"),
+            ("t.c:", "t:c"),
+            ("t..", "t."),
+            ("t t c.t", "t t. ct"),
+            ("t t: c.t", "t t: ct"),
+            ("tc t .t", "tc t. t"),
+            ("t v. c.", "t. v c"),
+            ("tc.t. t", "t.ct. t"),
+        ] {
+            assert_eq!(tidied(turns), (wanted.to_owned(), Tidied::AllKept), "{turns}");
+        }
+        assert_eq!(tidied("c.t"), ("ct".to_owned(), Tidied::OneLeftOut));
+    }
+}
