@@ -6,6 +6,7 @@ use super::super::prices::Rates;
 use super::*;
 
 mod resolved;
+mod support;
 
 const NO_PRICES: &str = "dated = \"2026-11-21\"\n[prices]\n";
 
