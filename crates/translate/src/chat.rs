@@ -10,7 +10,7 @@ use crate::parts::cache;
 use crate::parts::format::{Shape, shape};
 use crate::parts::params::{Sampling, inference_config};
 use crate::parts::thinking::{Plan, Wish};
-use crate::parts::tools::{Calls, Declared, tooling};
+use crate::parts::tools::{Calls, declared_functions, declared_tools, tooling};
 use crate::reply::CallShape;
 use crate::thoughts::Recalled;
 use crate::{Invalid, Profile, Reply, Report, Stores};
@@ -60,9 +60,27 @@ pub fn question_with<'a>(
     let mut report = Report::default();
     without_effect(request, &mut report);
 
+    let legacy = request.functions.is_some() && !has_tools(request);
+    let (choice_field, calls) = if legacy {
+        ("function_call", CallShape::Function)
+    } else {
+        ("tool_choice", CallShape::Tools)
+    };
+    let (declared, choice) = match calls {
+        CallShape::Function => {
+            let functions = request.functions.as_deref().unwrap_or_default();
+            let declared = declared_functions(functions, profile, &mut report)?;
+            (declared, request.function_call.as_ref())
+        }
+        CallShape::Tools => {
+            let tools = request.tools.as_deref().unwrap_or_default();
+            (declared_tools(tools, profile, &mut report)?, request.tool_choice.as_ref())
+        }
+    };
+
     let messages = &request.messages;
     let mut conversation =
-        messages::conversation(messages, recalled, profile, stores, &mut report)?;
+        messages::conversation(messages, &declared.names, recalled, profile, stores, &mut report)?;
     let sampling = sampling(request);
     let limit_field = sampling.max_tokens.map(|(field, _)| field);
     let mut inference_config = inference_config(&sampling, profile, &mut report)?;
@@ -74,24 +92,13 @@ pub fn question_with<'a>(
     let count_path = thinking.count_path(profile);
     let lowered = thinking.lower(profile);
     let profile = &*lowered;
-
-    let legacy = request.functions.is_some() && !has_tools(request);
-    let (choice_field, calls) = if legacy {
-        ("function_call", CallShape::Function)
-    } else {
-        ("tool_choice", CallShape::Tools)
-    };
-    let (declared, choice) = match calls {
-        CallShape::Function => (declared_functions(request), request.function_call.as_ref()),
-        CallShape::Tools => (declared_tools(request, &mut report)?, request.tool_choice.as_ref()),
-    };
-    let mut tooling = tooling(&declared, choice, &conversation.called, profile)?;
+    let mut tooling = tooling(declared, choice, &conversation.called, profile)?;
 
     choices(request.n)?;
     let (output_config, answering_tool) = match shape(request.response_format.as_ref(), profile)? {
         Shape::Free => (None, None),
         Shape::Native(config) => (Some(config), None),
-        Shape::Tool(spec) => (None, tooling.answer_by(spec, profile)),
+        Shape::Tool(spec, form) => (None, tooling.answer_by(spec, form, profile)),
         Shape::Words { words, binding } => {
             if !binding {
                 report.ignore("response_format");
@@ -239,37 +246,6 @@ fn choices(n: Option<i64>) -> Result<(), Invalid> {
             .with_code("integer_below_min_value")),
         _ => Ok(()),
     }
-}
-
-fn declared_functions<'a>(request: &'a ChatRequest<'a>) -> Vec<Declared<'a>> {
-    let functions = request.functions.iter().flatten().enumerate();
-    functions
-        .map(|(at, definition)| Declared { definition, param: format!("functions[{at}]") })
-        .collect()
-}
-
-/// The function tools; OpenAI's built-in tools cannot run here and are reported.
-fn declared_tools<'a>(
-    request: &'a ChatRequest<'a>,
-    report: &mut Report,
-) -> Result<Vec<Declared<'a>>, Invalid> {
-    let mut declared = Vec::new();
-    for (at, tool) in request.tools.iter().flatten().enumerate() {
-        if tool.kind != "function" {
-            report.ignore(&format!("tools.{}", tool.kind));
-            continue;
-        }
-        let Some(definition) = &tool.function else {
-            let message = "A function tool needs a function with a name.";
-            return Err(Invalid::value(format!("tools[{at}].function"), message)
-                .with_code("missing_required_parameter"));
-        };
-        if definition.strict == Some(true) {
-            report.ignore("tools.strict");
-        }
-        declared.push(Declared { definition, param: format!("tools[{at}].function") });
-    }
-    Ok(declared)
 }
 
 /// The caller's raw fields, with "call no tool" added where the provider has a word for it.

@@ -4,11 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 mod media;
+mod thinking;
+mod tools;
 
 pub use media::{Media, Medium};
-mod thinking;
-
 pub use thinking::{Effort, Replay, Thinking, ThinkingOff};
+pub use tools::{SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools};
 
 /// The knobs of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -24,6 +25,14 @@ pub struct Profile {
     pub tool_choice: ToolChoices,
     /// How "call no tool" is said while tools must be declared.
     pub no_tool: NoTool,
+    /// What may stand at the root of a tool's schema.
+    pub schema_root: SchemaRoot,
+    /// Whether a tool's schema may point at definitions.
+    pub schema_references: SchemaReferences,
+    /// Which regular expressions a tool's schema may hold.
+    pub schema_patterns: SchemaPatterns,
+    /// Whether calls can be held to their schemas.
+    pub strict_tools: StrictTools,
     /// Which sampling parameters the model takes.
     pub sampling: Sampling,
     /// Which stop sequences the model takes.
@@ -226,6 +235,10 @@ impl Default for Profile {
             beside_tool_result: BesideToolResult::Anything,
             tool_choice: ToolChoices::Named,
             no_tool: NoTool::Unsaid,
+            schema_root: SchemaRoot::Any,
+            schema_references: SchemaReferences::Kept,
+            schema_patterns: SchemaPatterns::Any,
+            strict_tools: StrictTools::Unserved,
             sampling: Sampling::Both,
             stop_sequences: StopSequences::Any,
             least_max_tokens: 1,

@@ -25,7 +25,11 @@ fn reply_to(format: &str) -> Reply {
     let body = json!({
         "model": "m",
         "messages": [{ "role": "user", "content": "x" }],
-        "tools": [{ "type": "function", "function": { "name": "files.read" } }],
+        "tools": [
+            { "type": "function", "function": { "name": "files.read" } },
+            { "type": "function", "function": { "name": "shapes", "parameters": { "oneOf": [] } } },
+            { "type": "custom", "custom": { "name": "free" } },
+        ],
         "response_format": { "type": format, "json_schema": { "schema": { "type": "object" } } },
     })
     .to_string();
@@ -54,16 +58,18 @@ fn block() -> impl Strategy<Value = Block> {
             prop_oneof![
                 Just("b".to_owned()),
                 Just("files_read_059c287d".to_owned()),
-                Just("structured_answer".to_owned())
+                Just("structured_answer".to_owned()),
+                Just("shapes".to_owned()),
+                Just("free".to_owned()),
             ],
-            prop::collection::btree_map("[a-z]{1,3}", any::<i32>(), 0..4),
+            tool_input(),
             any::<prop::sample::Index>(),
             any::<bool>()
         )
             .prop_map(|(id, name, input, cut, silent)| {
-                let input = json!(input);
                 let text = input.to_string();
                 let at = cut.index(text.len());
+                let at = (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap();
                 let pieces = if silent && text == "{}" {
                     Vec::new()
                 } else {
@@ -71,6 +77,17 @@ fn block() -> impl Strategy<Value = Block> {
                 };
                 Block::Call { id, name, pieces, input }
             }),
+    ]
+}
+
+/// Arguments, also such as free-form tools and tools with odd schemas get, and such as nobody asked for.
+fn tool_input() -> impl Strategy<Value = Value> {
+    let plain = prop::collection::btree_map("[a-z]{1,3}", any::<i32>(), 0..4);
+    prop_oneof![
+        plain.clone().prop_map(|members| json!(members)),
+        "[ -~äß€😀\n\"\\\\]{0,9}".prop_map(|text| json!({ "input": text })),
+        plain.prop_map(|members| json!({ "value": members })),
+        "[a\"{}]{0,5}".prop_map(|text| json!({ "value": [text], "more": 1 })),
     ]
 }
 

@@ -56,7 +56,10 @@ pub struct CallDelta<'a> {
     pub id: Option<&'a str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<CallKind>,
-    pub function: FunctionDelta<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<FunctionDelta<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom: Option<CustomDelta<'a>>,
 }
 
 /// Name (first piece only) and the next stretch of arguments.
@@ -65,4 +68,12 @@ pub struct FunctionDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
     pub arguments: &'a str,
+}
+
+/// Name (first piece only) and the next stretch of a free-form input.
+#[derive(Debug, Clone, Serialize)]
+pub struct CustomDelta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    pub input: &'a str,
 }

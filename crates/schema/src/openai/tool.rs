@@ -45,6 +45,24 @@ pub struct CustomDefinition<'a> {
     pub name: Str<'a>,
     #[serde(borrow)]
     pub description: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub format: Option<CustomFormat<'a>>,
+}
+
+/// What a free-form input looks like: any text (`type: text`), or text of a grammar.
+#[derive(Debug, Clone, Deserialize)]
+pub struct CustomFormat<'a> {
+    #[serde(borrow)]
+    pub grammar: Option<Grammar<'a>>,
+}
+
+/// A grammar and the notation it is written in (`lark` or `regex`).
+#[derive(Debug, Clone, Deserialize)]
+pub struct Grammar<'a> {
+    #[serde(borrow)]
+    pub definition: Str<'a>,
+    #[serde(borrow)]
+    pub syntax: Str<'a>,
 }
 
 /// `tool_choice`, and the deprecated `function_call` of a request.
@@ -94,9 +112,16 @@ pub struct CustomCall<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AnsweredCall {
     pub id: String,
-    #[serde(rename = "type")]
-    pub kind: CallKind,
-    pub function: AnsweredFunction,
+    #[serde(flatten)]
+    pub body: CallBody,
+}
+
+/// What is called, under the name of its kind and beside its `type`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum CallBody {
+    Function { function: AnsweredFunction },
+    Custom { custom: AnsweredCustom },
 }
 
 /// The function half of a call in an answer; `arguments` is JSON text as the model wrote it.
@@ -106,11 +131,19 @@ pub struct AnsweredFunction {
     pub arguments: String,
 }
 
-/// The only kind of call answered today.
+/// The custom half of a call in an answer; `input` is the text itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AnsweredCustom {
+    pub name: String,
+    pub input: String,
+}
+
+/// The kinds of call that are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallKind {
     Function,
+    Custom,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for ToolChoice<'a> {

@@ -15,7 +15,7 @@ use crate::parts::cache;
 use crate::parts::media::{Attachments, Beside, within_limits};
 use crate::parts::thinking::Past;
 use crate::parts::thinking::replay::{Replayed, past, replay};
-use crate::parts::tools::{input, sent_id, sent_name};
+use crate::parts::tools::{CalledWith, Names, input, sent_id, sent_name};
 use crate::parts::turns::{self, FILLER, Turns};
 use crate::profile::{Medium, Profile, SystemPrompt};
 use crate::thoughts::Recalled;
@@ -50,6 +50,7 @@ impl Conversation<'_> {
 /// where they stand, as the user's words, because moving them up would change what was cached.
 pub(super) fn conversation<'a>(
     messages: &'a [ChatMessage<'a>],
+    names: &Names,
     recalled: Option<&'a Recalled>,
     profile: &Profile,
     stores: &Stores,
@@ -72,6 +73,7 @@ pub(super) fn conversation<'a>(
         beside: Beside::default(),
         recalled,
         lost: Vec::new(),
+        names,
         report,
     };
     for (at, message) in messages.iter().enumerate() {
@@ -98,6 +100,8 @@ struct Building<'a, 'r> {
     recalled: Option<&'a Recalled>,
     /// The first call of each message whose thoughts nobody knows, by its sent id.
     lost: Vec<Cow<'a, str>>,
+    /// The tools that are declared.
+    names: &'r Names,
     report: &'r mut Report,
 }
 
@@ -273,10 +277,11 @@ impl<'a> Building<'a, '_> {
             let complain = |_| {
                 Invalid::value(format!("messages[{at}].tool_calls[{index}]"), "Unreadable call.")
             };
+            let name = sent_name(call.name);
             let block = ToolUseBlock {
                 tool_use_id: into_owned_id(&tool_use_id),
-                name: sent_name(call.name),
-                input: input(call.arguments).map_err(complain)?,
+                input: input(call.made_with, self.names.form(&name)).map_err(complain)?,
+                name,
             };
             self.turns.push(Role::Assistant, ContentBlock::ToolUse(block));
             if self.known.insert(call.name) {
@@ -392,7 +397,7 @@ struct PastCall<'a> {
     key: Key<'a>,
     id: Cow<'a, str>,
     name: &'a str,
-    arguments: &'a str,
+    made_with: CalledWith<'a>,
 }
 
 /// How a result finds its call: by id, or (deprecated) by the function's name.
@@ -407,20 +412,21 @@ fn calls_of<'a>(at: usize, message: &'a ChatMessage<'a>) -> Vec<PastCall<'a>> {
         key: Key::Name(name),
         id: Cow::Owned(format!("call_{at}")),
         name,
-        arguments: arguments.as_deref().unwrap_or_default(),
+        made_with: CalledWith::Arguments(arguments.as_deref().unwrap_or_default()),
     });
     let tools = message.tool_calls.iter().flatten().enumerate();
     let tools = tools.filter_map(|(index, ToolCall { id, function, custom })| {
-        let (name, arguments) = match (function, custom) {
-            (Some(function), _) => {
-                (function.name.as_str(), function.arguments.as_deref().unwrap_or_default())
-            }
-            (None, Some(custom)) => (custom.name.as_str(), custom.input.as_str()),
+        let (name, made_with) = match (function, custom) {
+            (Some(function), _) => (
+                function.name.as_str(),
+                CalledWith::Arguments(function.arguments.as_deref().unwrap_or_default()),
+            ),
+            (None, Some(custom)) => (custom.name.as_str(), CalledWith::Text(&custom.input)),
             (None, None) => return None,
         };
         let id =
             id.as_deref().map_or_else(|| Cow::Owned(format!("call_{at}_{index}")), Cow::Borrowed);
-        Some(PastCall { key: Key::Id(id.clone()), id, name, arguments })
+        Some(PastCall { key: Key::Id(id.clone()), id, name, made_with })
     });
     tools.chain(named).collect()
 }

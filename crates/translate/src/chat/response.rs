@@ -2,9 +2,10 @@
 
 use schema::converse::response::{ConverseResponse, OutputBlock, ToolUse};
 use schema::openai::chat::{AnsweredMessage, COMPLETION_OBJECT, ChatCompletion, Choice};
-use schema::openai::tool::{AnsweredCall, AnsweredFunction, CallKind};
+use schema::openai::tool::{AnsweredCall, AnsweredCustom, AnsweredFunction, CallBody};
 
 use crate::parts::stop::finish_reason;
+use crate::parts::tools::{Form, unwrapped};
 use crate::parts::usage;
 use crate::reply::CallShape;
 use crate::{Reply, Stamp};
@@ -23,9 +24,7 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
     let content = if said.text.is_empty() && has_calls { None } else { Some(said.text) };
     let (tool_calls, function_call) = match reply.calls {
         CallShape::Tools => (said.calls, None),
-        CallShape::Function => {
-            (Vec::new(), said.calls.into_iter().next().map(|call| call.function))
-        }
+        CallShape::Function => (Vec::new(), said.calls.into_iter().next().and_then(function)),
     };
     let message = AnsweredMessage {
         role: "assistant",
@@ -64,10 +63,11 @@ impl Said {
     }
 
     /// A second answer is the model repeating itself; the tool is nobody's to call.
-    fn answer_by(&mut self, call: &ToolUse<'_>) {
+    fn answer_by(&mut self, call: &ToolUse<'_>, reply: &Reply) {
         if self.answer.is_none() {
             self.think_aloud();
-            self.answer = Some(arguments(call).to_owned());
+            let form = reply.names.form(&call.name);
+            self.answer = Some(unwrapped(arguments(call), form).into_owned());
         }
     }
 
@@ -88,7 +88,7 @@ impl Said {
             self.reasoning.push_str(&reasoning.text);
         }
         match block.tool_use.as_ref().filter(|call| !call.is_server_side()) {
-            Some(call) if reply.is_answer(&call.name) => self.answer_by(call),
+            Some(call) if reply.is_answer(&call.name) => self.answer_by(call, reply),
             Some(call) => self.calls.push(answered(call, reply)),
             None => {}
         }
@@ -96,13 +96,23 @@ impl Said {
 }
 
 fn answered(call: &ToolUse<'_>, reply: &Reply) -> AnsweredCall {
-    AnsweredCall {
-        id: call.tool_use_id.to_string(),
-        kind: CallKind::Function,
-        function: AnsweredFunction {
-            name: reply.names.original(&call.name).to_owned(),
-            arguments: arguments(call).to_owned(),
-        },
+    let name = reply.names.original(&call.name).to_owned();
+    let form = reply.names.form(&call.name);
+    let input = unwrapped(arguments(call), form).into_owned();
+    let body = match form {
+        Form::Text => CallBody::Custom { custom: AnsweredCustom { name, input } },
+        Form::Plain | Form::Value => {
+            CallBody::Function { function: AnsweredFunction { name, arguments: input } }
+        }
+    };
+    AnsweredCall { id: call.tool_use_id.to_string(), body }
+}
+
+/// The deprecated form knows functions only, and only functions were declared.
+fn function(call: AnsweredCall) -> Option<AnsweredFunction> {
+    match call.body {
+        CallBody::Function { function } => Some(function),
+        CallBody::Custom { .. } => None,
     }
 }
 

@@ -5,10 +5,13 @@
 use schema::converse::event::{BlockDelta, BlockStart, StreamEvent};
 use schema::converse::response::{StopReason, TokenUsage};
 use schema::openai::chat::FinishReason;
-use schema::openai::chunk::{CHUNK_OBJECT, CallDelta, Chunk, ChunkChoice, Delta, FunctionDelta};
+use schema::openai::chunk::{
+    CHUNK_OBJECT, CallDelta, Chunk, ChunkChoice, CustomDelta, Delta, FunctionDelta,
+};
 use schema::openai::tool::CallKind;
 
 use crate::parts::stop::finish_reason;
+use crate::parts::tools::{Form, Unwrap};
 use crate::parts::usage;
 use crate::reply::CallShape;
 use crate::{Reply, Stamp};
@@ -38,13 +41,21 @@ pub struct ChatStream {
 struct Answer {
     block: u32,
     is_empty: bool,
+    wrapped: Option<Unwrap>,
 }
 
 #[derive(Debug)]
 struct Call {
     block: u32,
+    form: Form,
+    /// Takes the input out of what it travels in; `None` where it travels as it is.
+    wrapped: Option<Unwrap>,
     has_arguments: bool,
     open: bool,
+}
+
+fn unwrap_for(form: Form) -> Option<Unwrap> {
+    (form != Form::Plain).then(|| Unwrap::new(form))
 }
 
 impl ChatStream {
@@ -145,7 +156,8 @@ impl ChatStream {
                 // A second answer is the model repeating itself; the tool is nobody's to call.
                 return Ok(());
             }
-            self.answer = Some(Answer { block, is_empty: true });
+            let wrapped = unwrap_for(self.reply.names.form(&tool.name));
+            self.answer = Some(Answer { block, is_empty: true, wrapped });
             return self
                 .release(out, |text| Delta { reasoning_content: Some(text), ..Delta::default() });
         }
@@ -153,7 +165,9 @@ impl ChatStream {
             return Ok(());
         }
         let index = self.calls.len();
-        self.calls.push(Call { block, has_arguments: false, open: true });
+        let form = self.reply.names.form(&tool.name);
+        let wrapped = unwrap_for(form);
+        self.calls.push(Call { block, form, wrapped, has_arguments: false, open: true });
         let name = self.reply.names.original(&tool.name);
         self.emit(self.call_delta(index, Some((&tool.tool_use_id, name)), ""), None, out)
     }
@@ -182,30 +196,61 @@ impl ChatStream {
         let block = event.content_block_index;
         if let Some(answer) = self.answer.as_mut().filter(|answer| answer.block == block) {
             answer.is_empty = false;
-            return self.emit(Delta { content: Some(input), ..Delta::default() }, None, out);
+            let out_of = answer.wrapped.as_mut().map(|wrapped| pushed(wrapped, input));
+            let text = out_of.as_deref().unwrap_or(input);
+            return self.emit_answer(text, out);
         }
         if let Some(index) = self.open_call(block) {
-            self.calls[index].has_arguments = true;
-            self.emit(self.call_delta(index, None, input), None, out)?;
+            let call = &mut self.calls[index];
+            call.has_arguments = true;
+            let out_of = call.wrapped.as_mut().map(|wrapped| pushed(wrapped, input));
+            let text = out_of.as_deref().unwrap_or(input);
+            self.emit_input(index, text, out)?;
         }
         Ok(())
     }
 
-    /// A call that got no arguments has none: clients parse `{}`, not the empty text.
+    /// A call that got no arguments has none: clients parse `{}`, not the empty text. What a wrapping
+    /// still holds back comes out now.
     fn block_stop<E>(
         &mut self,
         block: u32,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.answer.as_ref().is_some_and(|answer| answer.block == block && answer.is_empty) {
-            return self.emit(Delta { content: Some("{}"), ..Delta::default() }, None, out);
+        if let Some(answer) = self.answer.as_mut().filter(|answer| answer.block == block) {
+            let rest = answer.wrapped.take().map(rest_of).unwrap_or_default();
+            let rest = if std::mem::take(&mut answer.is_empty) { "{}" } else { &rest };
+            return self.emit_answer(rest, out);
         }
         let Some(index) = self.open_call(block) else { return Ok(()) };
-        self.calls[index].open = false;
-        if self.calls[index].has_arguments {
+        let call = &mut self.calls[index];
+        call.open = false;
+        let rest = call.wrapped.take().map(rest_of).unwrap_or_default();
+        let rest = if call.has_arguments || call.form == Form::Text { rest.as_str() } else { "{}" };
+        self.emit_input(index, rest, out)
+    }
+
+    fn emit_answer<E>(
+        &self,
+        text: &str,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if text.is_empty() {
             return Ok(());
         }
-        self.emit(self.call_delta(index, None, "{}"), None, out)
+        self.emit(Delta { content: Some(text), ..Delta::default() }, None, out)
+    }
+
+    fn emit_input<E>(
+        &self,
+        index: usize,
+        input: &str,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if input.is_empty() {
+            return Ok(());
+        }
+        self.emit(self.call_delta(index, None, input), None, out)
     }
 
     fn message_stop<E>(
@@ -247,19 +292,23 @@ impl ChatStream {
         head: Option<(&'d str, &'d str)>,
         arguments: &'d str,
     ) -> Delta<'d> {
-        let function = FunctionDelta { name: head.map(|(_, name)| name), arguments };
-        match self.reply.calls {
-            CallShape::Tools => Delta {
-                tool_calls: Some([CallDelta {
-                    index: u32::try_from(index).unwrap_or(u32::MAX),
-                    id: head.map(|(id, _)| id),
-                    kind: head.map(|_| CallKind::Function),
-                    function,
-                }]),
-                ..Delta::default()
-            },
-            CallShape::Function => Delta { function_call: Some(function), ..Delta::default() },
+        let name = head.map(|(_, name)| name);
+        let function = FunctionDelta { name, arguments };
+        if self.reply.calls == CallShape::Function {
+            return Delta { function_call: Some(function), ..Delta::default() };
         }
+        let (kind, function, custom) = match self.calls[index].form {
+            Form::Text => (CallKind::Custom, None, Some(CustomDelta { name, input: arguments })),
+            Form::Plain | Form::Value => (CallKind::Function, Some(function), None),
+        };
+        let call = CallDelta {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            id: head.map(|(id, _)| id),
+            kind: head.map(|_| kind),
+            function,
+            custom,
+        };
+        Delta { tool_calls: Some([call]), ..Delta::default() }
     }
 
     fn emit<E>(
@@ -282,4 +331,18 @@ impl ChatStream {
             usage: self.reply.include_usage.then_some(None),
         }
     }
+}
+
+/// What this piece adds to an input.
+fn pushed(wrapped: &mut Unwrap, piece: &str) -> String {
+    let mut out = String::with_capacity(piece.len());
+    wrapped.push(piece, &mut out);
+    out
+}
+
+/// What was held back of an input that ends here.
+fn rest_of(mut wrapped: Unwrap) -> String {
+    let mut out = String::new();
+    wrapped.finish(&mut out);
+    out
 }

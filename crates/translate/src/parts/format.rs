@@ -10,8 +10,8 @@ use schema::openai::format::{FormatKind, ResponseFormat};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::schemas::{is_strict, too_deep};
-use super::tools::{Calls, Tooling};
+use super::schemas::{is_strict, too_deep, tool_schema};
+use super::tools::{Calls, Form, Tooling};
 use crate::Invalid;
 use crate::profile::{Profile, StructuredOutput, ToolChoices};
 
@@ -26,7 +26,7 @@ pub(crate) enum Shape<'a> {
     /// The service sees to it.
     Native(OutputConfig<'a>),
     /// By a tool that must be called.
-    Tool(ToolSpec<'a>),
+    Tool(ToolSpec<'a>, Form),
     /// By asking. Where more was wanted than words can bind the model to, that is said.
     Words {
         /// What to ask.
@@ -69,17 +69,16 @@ pub(crate) fn shape<'a>(
     };
     let said = schema.and_then(|schema| schema.description.as_deref());
     let said = said.filter(|text| !text.trim().is_empty());
-    Ok(Shape::Tool(ToolSpec {
+    let said = said
+        .unwrap_or("Gives the final answer. The input of this tool is the answer itself, as JSON.");
+    let schema = tool_schema(Some(json), SCHEMA_PARAM, profile)?;
+    let spec = ToolSpec {
         name: Cow::Borrowed(TOOL),
-        description: said.map_or(
-            Cow::Borrowed(
-                "Gives the final answer. The input of this tool is the answer itself, as JSON.",
-            ),
-            Cow::Borrowed,
-        ),
-        input_schema: InputSchema { json: Cow::Borrowed(json) },
+        description: schema.describe(said),
+        input_schema: InputSchema { json: schema.json },
         strict: None,
-    }))
+    };
+    Ok(Shape::Tool(spec, schema.form))
 }
 
 impl<'a> Tooling<'a> {
@@ -89,6 +88,7 @@ impl<'a> Tooling<'a> {
     pub(crate) fn answer_by(
         &mut self,
         mut spec: ToolSpec<'a>,
+        form: Form,
         profile: &Profile,
     ) -> Option<String> {
         let config =
@@ -107,6 +107,7 @@ impl<'a> Tooling<'a> {
         let alone = config.tools.is_empty() || self.calls != Calls::Welcome;
         let others = !config.tools.is_empty();
         let name = spec.name.clone();
+        self.names.note_form(&name, form);
         config.tool_choice = Some(if alone && profile.tool_choice == ToolChoices::Named {
             ToolChoice::Tool { name: name.clone() }
         } else {

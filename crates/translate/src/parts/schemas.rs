@@ -1,44 +1,67 @@
-//! JSON Schemas on their way to Bedrock: kept byte for byte where they can be, mended at the root
-//! where they must be, and judged for what a grammar can enforce.
+//! JSON Schemas on their way to Bedrock: kept byte for byte where they can be, mended where they must
+//! be, and judged for what a grammar can enforce.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::fmt;
 
-use schema::Raw;
-use serde::{Deserialize, Deserializer};
+use schema::{Raw, Str};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::Invalid;
+use crate::parts::tools::Form;
+use crate::profile::{Profile, SchemaPatterns, SchemaReferences, SchemaRoot};
+
+mod inline;
+mod mend;
+mod strict;
+mod walk;
+
+pub(super) use strict::{Held, hold, is_strict};
 
 /// The deepest nesting accepted in raw JSON: what the parser itself allows everywhere else.
 const MAX_DEPTH: usize = 128;
 
-/// The only member of a schema's root that decides anything here.
-#[derive(Deserialize)]
-struct SchemaRoot<'a> {
-    #[serde(rename = "type", borrow, default, deserialize_with = "present")]
-    kind: Option<&'a RawValue>,
+/// The schema of a tool, as it is sent.
+pub(super) struct ToolSchema<'a> {
+    pub(super) json: Raw<'a>,
+    /// What the schema could not go on saying, for the tool's description.
+    pub(super) words: Vec<String>,
+    pub(super) form: Form,
 }
 
-/// Null is there, and is not nothing.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    Deserialize::deserialize(deserializer).map(Some)
+impl ToolSchema<'_> {
+    /// A tool's description with what its schema could not go on saying.
+    pub(super) fn describe<'d>(&self, said: &'d str) -> Cow<'d, str> {
+        let mut whole = Cow::Borrowed(said);
+        for words in self.words.iter().filter(|words| !said.contains(words.as_str())) {
+            let separator = if whole.len() == said.len() { "\n\n" } else { " " };
+            whole.to_mut().push_str(separator);
+            whole.to_mut().push_str(words);
+        }
+        whole
+    }
 }
 
-/// The schema as it came, byte for byte. Bedrock wants an object at the root: a root that does not
-/// say its type is told to be one, and one that may also be something else is held to it.
-pub(super) fn input_schema<'a>(
+/// The schema of a tool for a model of this profile: as it came, byte for byte, if nothing about it
+/// needs to change.
+///
+/// # Errors
+/// What `param` holds is no schema.
+pub(super) fn tool_schema<'a>(
     parameters: Option<&'a RawValue>,
     param: &str,
-) -> Result<Raw<'a>, Invalid> {
+    profile: &Profile,
+) -> Result<ToolSchema<'a>, Invalid> {
     let complain = |message: &'static str| {
-        Invalid::value(format!("{param}.parameters"), message)
-            .with_code("invalid_function_parameters")
+        Invalid::value(param, message).with_code("invalid_function_parameters")
     };
+    let unreadable = |_| complain("The schema is not valid JSON.");
+    let plain = |json| ToolSchema { json, words: Vec::new(), form: Form::Plain };
     let Some(parameters) = parameters.filter(|raw| raw.get() != "null") else {
-        return owned(r#"{"type":"object","properties":{}}"#.to_owned())
-            .map_err(|_| complain("The schema is not valid JSON."));
+        let nothing = owned(r#"{"type":"object","properties":{}}"#.to_owned());
+        return nothing.map(plain).map_err(unreadable);
     };
     let text = parameters.get();
     if !text.starts_with('{') {
@@ -47,24 +70,91 @@ pub(super) fn input_schema<'a>(
     if too_deep(text) {
         return Err(complain("The schema is nested too deeply; 128 levels are the limit."));
     }
-    let root: SchemaRoot<'_> = serde_json::from_str(text)
+    let root: Root = serde_json::from_str(text)
         .map_err(|_| complain("The schema gives a member of its root twice."))?;
-    match root.kind.map(RawValue::get) {
-        Some(r#""object""#) => return Ok(Cow::Borrowed(parameters)),
-        Some(kind) if kind == "null" || (kind.starts_with('[') && kind.contains(r#""object""#)) => {
-            let mut schema: Value = serde_json::from_str(text)
-                .map_err(|_| complain("The schema is not valid JSON."))?;
-            schema["type"] = Value::from("object");
-            return owned(schema.to_string())
-                .map_err(|_| complain("The schema is not valid JSON."));
+    match root.kind.filter(|_| !root.needs_mending(text, profile)) {
+        Some(Kind::Object) => return Ok(plain(Cow::Borrowed(parameters))),
+        Some(Kind::Missing) => {
+            let rest = text[1..].trim_start();
+            let comma = if rest.starts_with('}') { "" } else { "," };
+            let typed = owned(format!(r#"{{"type":"object"{comma}{rest}"#));
+            return typed.map(plain).map_err(unreadable);
         }
-        Some(_) => return Err(complain("The parameters of a tool are of type object.")),
         None => {}
     }
-    let rest = text[1..].trim_start();
-    let comma = if rest.starts_with('}') { "" } else { "," };
-    owned(format!(r#"{{"type":"object"{comma}{rest}"#))
-        .map_err(|_| complain("The schema is not valid JSON."))
+    let schema: Value = serde_json::from_str(text).map_err(unreadable)?;
+    let mend::Mended { schema, words, form } = mend::mend(schema, profile);
+    let json = owned(schema.to_string()).map_err(unreadable)?;
+    Ok(ToolSchema { json, words, form })
+}
+
+/// What of a schema's root shows whether it can stay.
+#[derive(Default)]
+struct Root {
+    /// `None` for a type that is not plainly an object.
+    kind: Option<Kind>,
+    decides: bool,
+    /// Members beyond type, properties and required.
+    more: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Object,
+    Missing,
+}
+
+impl Root {
+    fn needs_mending(&self, text: &str, profile: &Profile) -> bool {
+        let bare = profile.schema_root == SchemaRoot::Bare;
+        let inlined = bare || profile.schema_references == SchemaReferences::Inlined;
+        self.decides
+            || holds_null(text)
+            || (bare && self.more)
+            || (inlined && text.contains(r#""$ref""#))
+            || (profile.schema_patterns == SchemaPatterns::Plain && text.contains("(?"))
+    }
+}
+
+/// A null outside quotes; one in a text costs no more than a closer look.
+fn holds_null(text: &str) -> bool {
+    text.match_indices("null").any(|(at, _)| !text[..at].ends_with('"'))
+}
+
+impl<'de> Deserialize<'de> for Root {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RootVisitor)
+    }
+}
+
+struct RootVisitor;
+
+impl<'de> Visitor<'de> for RootVisitor {
+    type Value = Root;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON Schema object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Root, A::Error> {
+        let mut root = Root { kind: Some(Kind::Missing), ..Root::default() };
+        let mut typed = false;
+        while let Some((keyword, value)) = map.next_entry::<Str<'de>, &'de RawValue>()? {
+            match keyword.as_str() {
+                "type" if typed => return Err(A::Error::duplicate_field("type")),
+                "type" => {
+                    typed = true;
+                    root.kind = (value.get() == r#""object""#).then_some(Kind::Object);
+                }
+                "properties" | "required" => {}
+                keyword => {
+                    root.decides |= mend::DECIDING.contains(&keyword);
+                    root.more = true;
+                }
+            }
+        }
+        Ok(root)
+    }
 }
 
 /// Raw JSON of our own making.
@@ -88,132 +178,144 @@ pub(super) fn too_deep(json: &str) -> bool {
     })
 }
 
-/// Whether a schema keeps to what grammars can enforce: closed objects, no numeric or size bounds, no
-/// look-around, no reference to itself or out of it. (Refused keywords as seen live by pydantic-ai and
-/// LiteLLM, 2026.)
-pub(super) fn is_strict(schema: &Value) -> bool {
-    is_enforceable(schema) && !refers_badly(schema, schema, &mut Vec::new(), &mut HashSet::new())
-}
-
-fn is_enforceable(schema: &Value) -> bool {
-    const REFUSED: [&str; 8] = [
-        "minimum",
-        "maximum",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-        "multipleOf",
-        "minItems",
-        "maxItems",
-        "contains",
-    ];
-    match schema {
-        Value::Object(members) => {
-            // A member may also be a property that is called like a keyword: then it is a schema.
-            let bound = |word: &&str| members.get(*word).is_some_and(|bound| !bound.is_object());
-            let pattern = members.get("pattern").and_then(Value::as_str);
-            let closed = members.get("additionalProperties") == Some(&Value::Bool(false));
-            (!may_be_object(members.get("type")) || closed)
-                && !REFUSED.iter().any(bound)
-                && !pattern.is_some_and(|pattern| pattern.contains("(?"))
-                && members.values().all(is_enforceable)
-        }
-        Value::Array(items) => items.iter().all(is_enforceable),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
-    }
-}
-
-fn may_be_object(kind: Option<&Value>) -> bool {
-    match kind {
-        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "object"),
-        Some(kind) => kind == "object",
-        None => false,
-    }
-}
-
-/// Follows every `$ref` below `schema`; true for one that leaves the document, points nowhere, or
-/// comes back to itself.
-fn refers_badly<'s>(
-    root: &'s Value,
-    schema: &'s Value,
-    path: &mut Vec<&'s str>,
-    sound: &mut HashSet<&'s str>,
-) -> bool {
-    match schema {
-        Value::Object(members) => {
-            if let Some(Value::String(target)) = members.get("$ref")
-                && !sound.contains(target.as_str())
-            {
-                let pointed = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
-                let Some(pointed) = pointed.filter(|_| !path.contains(&target.as_str())) else {
-                    return true;
-                };
-                path.push(target);
-                let bad = refers_badly(root, pointed, path, sound);
-                path.pop();
-                if bad {
-                    return true;
-                }
-                sound.insert(target);
-            }
-            members.values().any(|member| refers_badly(root, member, path, sound))
-        }
-        Value::Array(items) => items.iter().any(|item| refers_badly(root, item, path, sound)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    #[test]
-    fn strict_schemas_are_closed_and_unbounded() {
-        let closed = |inner: Value| json!({ "type": "object", "properties": { "a": inner }, "additionalProperties": false });
-        assert!(is_strict(&closed(json!({ "type": "string", "maxLength": 3 }))));
-        assert!(is_strict(&closed(json!({ "type": ["string", "null"] }))));
-        // A property may be called like a keyword.
-        assert!(is_strict(
-            &json!({ "type": "object", "additionalProperties": false, "properties": { "minimum": { "type": "string" } } })
-        ));
-        assert!(!is_strict(&json!({ "type": "object" })));
-        assert!(!is_strict(&closed(json!({ "type": "object" }))));
-        assert!(!is_strict(&closed(json!({ "type": ["object", "null"] }))));
-        assert!(!is_strict(&closed(json!({ "type": "integer", "minimum": 0 }))));
-        assert!(!is_strict(&closed(json!({ "type": "string", "pattern": "(?=x)" }))));
+    fn sent(text: &str, profile: &Profile) -> Result<(String, Form, Vec<String>), Invalid> {
+        let raw: &RawValue = serde_json::from_str(text).unwrap();
+        let schema = tool_schema(Some(raw), "t", profile)?;
+        Ok((schema.json.get().to_owned(), schema.form, schema.words))
     }
 
-    #[test]
-    fn references_must_end_inside_the_schema() {
-        let with = |defs: Value| json!({ "anyOf": [{ "$ref": "#/$defs/a" }, { "$ref": "#/$defs/a" }], "$defs": defs });
-        assert!(is_strict(&with(
-            json!({ "a": { "$ref": "#/$defs/b" }, "b": { "type": "string" } })
-        )));
-        assert!(!is_strict(&with(
-            json!({ "a": { "$ref": "#/$defs/b" }, "b": { "items": { "$ref": "#/$defs/a" } } })
-        )));
-        assert!(!is_strict(&with(json!({}))));
-        assert!(!is_strict(&json!({ "items": { "$ref": "#" } })));
-        assert!(!is_strict(&json!({ "$ref": "https://example.com/schema" })));
+    fn json_of(text: &str) -> String {
+        sent(text, &Profile::default()).unwrap().0
     }
 
     #[test]
     fn schemas_keep_their_bytes_and_get_a_type() {
-        let raw = |text: &'static str| -> &'static RawValue { serde_json::from_str(text).unwrap() };
-        let of = |text| input_schema(Some(raw(text)), "t").map(|raw| raw.get().to_owned());
-        let kept = r#"{ "type": "object", "properties": {"z": {}, "a": {}} }"#;
-        assert_eq!(of(kept).unwrap(), kept);
-        assert_eq!(of(r#"{"properties":{}}"#).unwrap(), r#"{"type":"object","properties":{}}"#);
-        assert_eq!(of("{ }").unwrap(), r#"{"type":"object"}"#);
-        assert_eq!(of("null").unwrap(), r#"{"type":"object","properties":{}}"#);
-        for kind in ["null", r#"["object","null"]"#] {
-            let text = format!(r#"{{"z":1,"type":{kind},"a":2}}"#);
-            assert_eq!(of(text.leak()).unwrap(), r#"{"z":1,"type":"object","a":2}"#);
+        let kept =
+            r#"{ "type": "object", "properties": {"z": {"type": ["null", "string"]}, "a": {}} }"#;
+        let raw: &RawValue = serde_json::from_str(kept).unwrap();
+        let schema = tool_schema(Some(raw), "t", &Profile::default()).unwrap();
+        assert!(matches!(schema.json, Cow::Borrowed(text) if text.get() == kept));
+        assert_eq!(json_of(r#"{"properties":{}}"#), r#"{"type":"object","properties":{}}"#);
+        assert_eq!(json_of("{ }"), r#"{"type":"object"}"#);
+        assert_eq!(json_of("null"), r#"{"type":"object","properties":{}}"#);
+        assert_eq!(json_of(r#"{"z":1,"type":null,"a":2}"#), r#"{"type":"object","z":1,"a":2}"#);
+        assert_eq!(
+            json_of(r#"{"z":1,"type":["object","null"],"a":2}"#),
+            r#"{"z":1,"type":"object","a":2}"#
+        );
+        for refused in ["[]", "1", r#"{"type":"object","type":"object"}"#] {
+            let refused = sent(refused, &Profile::default()).unwrap_err();
+            assert_eq!(refused.code, "invalid_function_parameters");
         }
-        for refused in ["[]", r#"{"type":"string"}"#, r#"{"type":["string","null"]}"#] {
-            assert_eq!(of(refused).unwrap_err().code, "invalid_function_parameters", "{refused}");
+    }
+
+    #[test]
+    fn nulls_that_say_nothing_go_and_others_stay() {
+        assert_eq!(
+            json_of(r#"{"type":"object","properties":null,"required":null,"default":null}"#),
+            r#"{"type":"object","default":null}"#
+        );
+        assert_eq!(
+            json_of(
+                r#"{"type":"object","properties":{"required":null,"a":{"enum":[null],"items":null}}}"#
+            ),
+            r#"{"type":"object","properties":{"required":{},"a":{"enum":[null]}}}"#
+        );
+    }
+
+    #[test]
+    fn a_root_that_points_or_adds_up_is_written_out() {
+        assert_eq!(
+            json_of(
+                r##"{"$ref":"#/$defs/A","$defs":{"A":{"type":"object","properties":{"next":{"$ref":"#/$defs/A"}}}}}"##
+            ),
+            r##"{"type":"object","properties":{"next":{"$ref":"#/$defs/A"}},"$defs":{"A":{"type":"object","properties":{"next":{"$ref":"#/$defs/A"}}}}}"##
+        );
+        assert_eq!(
+            json_of(
+                r##"{"allOf":[{"$ref":"#/$defs/A"},{"properties":{"b":{}},"required":["b"]}],"$defs":{"A":{"type":"object","properties":{"a":{}},"required":["a"]}}}"##
+            ),
+            r##"{"type":"object","$defs":{"A":{"type":"object","properties":{"a":{}},"required":["a"]}},"properties":{"a":{},"b":{}},"required":["a","b"]}"##
+        );
+        // Parts that disagree, and parts that say more, are left to the model.
+        for apart in [
+            r#"{"allOf":[{"properties":{"a":{"minimum":1}}},{"properties":{"a":{"maximum":2}}}]}"#,
+            r#"{"allOf":[{"properties":{"a":{}},"additionalProperties":false},{"properties":{"b":{}}}]}"#,
+        ] {
+            assert_eq!(sent(apart, &Profile::default()).unwrap().1, Form::Value, "{apart}");
         }
+    }
+
+    #[test]
+    fn a_root_that_lists_no_properties_is_wrapped() {
+        let (json, form, _) = sent(
+            r##"{"type":"object","oneOf":[{"$ref":"#/$defs/A"},{"$ref":"#"}],"$defs":{"A":{}}}"##,
+            &Profile::default(),
+        )
+        .unwrap();
+        assert_eq!(form, Form::Value);
+        assert_eq!(
+            json,
+            r##"{"type":"object","properties":{"value":{"type":"object","oneOf":[{"$ref":"#/$defs/A"},{"$ref":"#/properties/value"}]}},"required":["value"],"$defs":{"A":{}}}"##
+        );
+        for other in [r#"{"type":"string"}"#, r#"{"type":["string","null"]}"#, r#"{"enum":[{}]}"#] {
+            assert_eq!(sent(other, &Profile::default()).unwrap().1, Form::Value, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_bare_root_holds_three_members_and_no_pointers() {
+        let bare = Profile { schema_root: SchemaRoot::Bare, ..Profile::default() };
+        let (json, _, words) = sent(
+            r##"{"$schema":"x","title":"T","description":"D.","type":"object","properties":{"a":{"$ref":"#/$defs/A"}},"additionalProperties":false,"minProperties":1,"$defs":{"A":{"type":"object","properties":{"a":{"$ref":"#/$defs/A"},"b":{"pattern":"^x"}}}}}"##,
+            &bare,
+        )
+        .unwrap();
+        assert_eq!(
+            json,
+            r#"{"type":"object","properties":{"a":{"type":"object","properties":{"a":{"type":"object","description":"(Shaped like A.)"},"b":{"pattern":"^x"}}}}}"#
+        );
+        assert_eq!(
+            words,
+            [
+                "D.",
+                "No other arguments are accepted.",
+                r#"The arguments also obey this JSON Schema: {"minProperties":1}"#,
+            ]
+        );
+        let untouched = r#"{"type":"object","properties":{"a":{"additionalProperties":false}},"required":["a"]}"#;
+        assert_eq!(sent(untouched, &bare).unwrap().0, untouched);
+    }
+
+    #[test]
+    fn patterns_are_told_where_they_cannot_be_given() {
+        let plain = Profile { schema_patterns: SchemaPatterns::Plain, ..Profile::default() };
+        assert_eq!(
+            sent(r#"{"type":"object","properties":{"pattern":{"pattern":"^(?!a)b"},"b":{"pattern":"(?:a)"}}}"#, &plain).unwrap().0,
+            r#"{"type":"object","properties":{"pattern":{"description":"(pattern: \"^(?!a)b\")"},"b":{"pattern":"(?:a)"}}}"#
+        );
+    }
+
+    #[test]
+    fn what_grows_beyond_measure_is_named() {
+        let inlined =
+            Profile { schema_references: SchemaReferences::Inlined, ..Profile::default() };
+        let defs: Vec<String> = (0..40)
+            .map(|at| {
+                let next = format!(r##"{{"$ref":"#/$defs/d{}"}}"##, at + 1);
+                format!(r#""d{at}":{{"type":"object","properties":{{"a":{next},"b":{next}}}}}"#)
+            })
+            .collect();
+        let bomb = format!(
+            r##"{{"type":"object","properties":{{"a":{{"$ref":"#/$defs/d0"}}}},"$defs":{{{}}}}}"##,
+            defs.join(",")
+        );
+        let sent = sent(&bomb, &inlined).unwrap().0;
+        assert!(sent.len() < 2_000_000 && sent.contains("Shaped like d") && !sent.contains("$ref"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use schema::converse::event::StreamEvent;
 use schema::openai::chat::{ChatCompletion, FinishReason};
 use schema::openai::chunk::Chunk;
+use schema::openai::tool::CallBody;
 use schema::openai::usage::Usage;
 use translate::chat::{ChatStream, Truncated};
 use translate::{Reply, Stamp};
@@ -27,7 +28,11 @@ impl Folded {
             reasoning: choice.message.reasoning_content.clone().unwrap_or_default(),
             calls: calls
                 .map(|call| {
-                    (call.id.clone(), call.function.name.clone(), call.function.arguments.clone())
+                    let (name, input) = match &call.body {
+                        CallBody::Function { function } => (&function.name, &function.arguments),
+                        CallBody::Custom { custom } => (&custom.name, &custom.input),
+                    };
+                    (call.id.clone(), name.clone(), input.clone())
                 })
                 .collect(),
             finish_reason: Some(choice.finish_reason),
@@ -84,8 +89,14 @@ impl Folded {
                 }
                 let known = &mut self.calls[index];
                 known.0.push_str(call.id.unwrap_or_default());
-                known.1.push_str(call.function.name.unwrap_or_default());
-                known.2.push_str(call.function.arguments);
+                if let Some(function) = &call.function {
+                    known.1.push_str(function.name.unwrap_or_default());
+                    known.2.push_str(function.arguments);
+                }
+                if let Some(custom) = &call.custom {
+                    known.1.push_str(custom.name.unwrap_or_default());
+                    known.2.push_str(custom.input);
+                }
             }
             if let Some(reason) = choice.finish_reason {
                 assert!(self.finish_reason.replace(reason).is_none(), "one finish reason");

@@ -1,0 +1,55 @@
+//! Where schemas stand in a schema. A property may be called like a keyword, so nothing may look for
+//! keywords without knowing where it is.
+
+use serde_json::{Map, Value};
+
+/// Keywords that hold one schema, or a list of them.
+const HOLDERS: [&str; 17] = [
+    "items",
+    "prefixItems",
+    "additionalItems",
+    "additionalProperties",
+    "unevaluatedProperties",
+    "unevaluatedItems",
+    "propertyNames",
+    "contains",
+    "contentSchema",
+    "not",
+    "if",
+    "then",
+    "else",
+    "anyOf",
+    "oneOf",
+    "allOf",
+    "extends",
+];
+
+/// Keywords that hold schemas by name.
+const NAMED: [&str; 5] =
+    ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
+
+/// Calls `visit` with this schema and then every schema below it. The depth is bounded by what was
+/// parsed.
+pub(super) fn each_schema(schema: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
+    if let Value::Object(members) = schema {
+        visit(members);
+    }
+    each_below(schema, &mut |below| each_schema(below, visit));
+}
+
+/// Calls `visit` with every schema directly below this one.
+pub(super) fn each_below(schema: &mut Value, visit: &mut dyn FnMut(&mut Value)) {
+    let Value::Object(members) = schema else { return };
+    for (keyword, member) in members {
+        match member {
+            Value::Array(schemas) if HOLDERS.contains(&keyword.as_str()) => {
+                schemas.iter_mut().for_each(&mut *visit);
+            }
+            Value::Object(schemas) if NAMED.contains(&keyword.as_str()) => {
+                schemas.values_mut().for_each(&mut *visit);
+            }
+            Value::Object(_) if HOLDERS.contains(&keyword.as_str()) => visit(member),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The tools of a request, declared: functions with their schemas, and free-form tools as functions
+//! that take one text.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use schema::converse::tool::{InputSchema, ToolSpec};
+use schema::openai::tool::{CustomDefinition, FunctionDefinition, Grammar, Tool};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use super::form::Form;
+use super::names::{Names, sent_name};
+use crate::parts::schemas::{Held, hold, owned, tool_schema};
+use crate::profile::{Profile, StrictTools};
+use crate::{Invalid, Report};
+
+/// More strict tools than these are refused in one request.
+const STRICT_LIMIT: usize = 20;
+
+/// What the caller's tools became.
+#[derive(Default)]
+pub(crate) struct Declared<'a> {
+    pub(crate) tools: Vec<ToolSpec<'a>>,
+    pub(crate) names: Names,
+}
+
+/// Declares the deprecated `functions`.
+///
+/// # Errors
+/// A function has no name, shares it, or has no sound schema.
+pub(crate) fn declared_functions<'a>(
+    functions: &'a [FunctionDefinition<'a>],
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<Declared<'a>, Invalid> {
+    let mut declaring = Declaring::new(profile, report);
+    for (at, definition) in functions.iter().enumerate() {
+        declaring.function(definition, &format!("functions[{at}]"))?;
+    }
+    Ok(declaring.declared)
+}
+
+/// Declares `tools`. What runs at OpenAI's cannot run here, and is reported.
+///
+/// # Errors
+/// A tool has no name, shares it, or has no sound schema.
+pub(crate) fn declared_tools<'a>(
+    tools: &'a [Tool<'a>],
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<Declared<'a>, Invalid> {
+    let mut declaring = Declaring::new(profile, report);
+    for (at, tool) in tools.iter().enumerate() {
+        let Tool { kind, function, custom, cache_control: _ } = tool;
+        let missing = |member: &str| {
+            let message = format!("A {member} tool needs a {member} with a name.");
+            Invalid::value(format!("tools[{at}].{member}"), message)
+                .with_code("missing_required_parameter")
+        };
+        match kind.as_str() {
+            "function" => {
+                let definition = function.as_ref().ok_or_else(|| missing("function"))?;
+                declaring.function(definition, &format!("tools[{at}].function"))?;
+            }
+            "custom" => {
+                let definition = custom.as_ref().ok_or_else(|| missing("custom"))?;
+                declaring.custom(definition, &format!("tools[{at}].custom"))?;
+            }
+            other => declaring.report.ignore(&format!("tools.{other}")),
+        }
+    }
+    Ok(declaring.declared)
+}
+
+struct Declaring<'a, 'p> {
+    declared: Declared<'a>,
+    taken: HashSet<Cow<'a, str>>,
+    strict: usize,
+    profile: &'p Profile,
+    report: &'p mut Report,
+}
+
+impl<'a, 'p> Declaring<'a, 'p> {
+    fn new(profile: &'p Profile, report: &'p mut Report) -> Self {
+        Self { declared: Declared::default(), taken: HashSet::new(), strict: 0, profile, report }
+    }
+
+    fn function(
+        &mut self,
+        definition: &'a FunctionDefinition<'a>,
+        param: &str,
+    ) -> Result<(), Invalid> {
+        let FunctionDefinition { name, description, parameters, strict, cache_control: _ } =
+            definition;
+        let sent = self.name(name, param)?;
+        let mut schema = tool_schema(*parameters, &format!("{param}.parameters"), self.profile)?;
+        let strict = *strict == Some(true) && self.enforce(&mut schema.json);
+        let said = description.as_deref().filter(|text| !text.trim().is_empty());
+        self.declared.names.note_form(&sent, schema.form);
+        self.declared.tools.push(ToolSpec {
+            name: sent,
+            description: schema.describe(said.unwrap_or(name)),
+            input_schema: InputSchema { json: schema.json },
+            strict: strict.then_some(true),
+        });
+        Ok(())
+    }
+
+    fn custom(&mut self, definition: &'a CustomDefinition<'a>, param: &str) -> Result<(), Invalid> {
+        let CustomDefinition { name, description, format } = definition;
+        let sent = self.name(name, param)?;
+        let said = description.as_deref().filter(|text| !text.trim().is_empty());
+        let said = said.unwrap_or(name);
+        let grammar = format.as_ref().and_then(|format| format.grammar.as_ref());
+        let description = match grammar {
+            None => Cow::Borrowed(said),
+            Some(grammar) => {
+                // The model is told; nobody holds it to it.
+                self.report.ignore("tools.custom.format");
+                Cow::Owned(format!("{said}\n\n{}", in_words(grammar)))
+            }
+        };
+        let member = Form::Text.member();
+        let json = owned(
+            json!({
+                "type": "object",
+                "properties": {
+                    member: { "type": "string", "description": "The whole input of the tool, as plain text." },
+                },
+                "required": [member],
+            })
+            .to_string(),
+        )
+        .map_err(|_| Invalid::value(param, "The tool cannot be declared."))?;
+        self.declared.names.note_form(&sent, Form::Text);
+        self.declared.tools.push(ToolSpec {
+            name: sent,
+            description,
+            input_schema: InputSchema { json },
+            strict: None,
+        });
+        Ok(())
+    }
+
+    /// The name a tool is sent under.
+    fn name(&mut self, name: &'a str, param: &str) -> Result<Cow<'a, str>, Invalid> {
+        if name.is_empty() {
+            let message = "A tool needs a name of 1 to 64 characters.";
+            return Err(Invalid::value(format!("{param}.name"), message));
+        }
+        let sent = sent_name(name);
+        if !self.taken.insert(sent.clone()) {
+            let message = format!("Two tools are called {name:?}; give each a name of its own.");
+            return Err(Invalid::value(format!("{param}.name"), message));
+        }
+        self.declared.names.note(&sent, name);
+        Ok(sent)
+    }
+
+    /// Whether the service can hold calls to this schema; what it cannot hold is reported.
+    fn enforce(&mut self, json: &mut schema::Raw<'a>) -> bool {
+        let held = if self.profile.strict_tools == StrictTools::Native && self.strict < STRICT_LIMIT
+        {
+            held(json)
+        } else {
+            Held::Not
+        };
+        match held {
+            Held::Not => self.report.ignore("tools.strict"),
+            Held::AsItIs => self.strict += 1,
+            Held::Without(ref told) => {
+                self.strict += 1;
+                for keyword in told {
+                    self.report.ignore(&format!("tools.parameters.{keyword}"));
+                }
+            }
+        }
+        held != Held::Not
+    }
+}
+
+/// Holds a raw schema; it is written anew only if it had to change.
+fn held(json: &mut schema::Raw<'_>) -> Held {
+    let Ok(mut value) = serde_json::from_str(RawValue::get(json)) else { return Held::Not };
+    let held = hold(&mut value);
+    if let Held::Without(_) = held {
+        match owned(value.to_string()) {
+            Ok(raw) => *json = raw,
+            Err(_) => return Held::Not,
+        }
+    }
+    held
+}
+
+fn in_words(grammar: &Grammar<'_>) -> String {
+    let Grammar { definition, syntax } = grammar;
+    let notation = match syntax.as_str() {
+        "regex" => "match this regular expression",
+        "lark" => "be a text of this Lark grammar",
+        _ => "be a text of this grammar",
+    };
+    format!("The input must {notation}:\n{definition}")
+}

@@ -1,0 +1,382 @@
+//! Inputs that cannot travel as they are. Bedrock wants a JSON object; a free-form tool takes text,
+//! and some schemas describe no object. Both go in the one member of a wrapping object, and are
+//! taken out of it again, piece by piece where the answer is streamed.
+
+use std::borrow::Cow;
+
+use schema::Raw;
+use serde_json::value::RawValue;
+
+use crate::parts::schemas::{owned, too_deep};
+
+/// How the input of a tool travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Form {
+    /// As it is.
+    #[default]
+    Plain,
+    /// Free text, in a member of its own.
+    Text,
+    /// JSON of any shape, in a member of its own.
+    Value,
+}
+
+impl Form {
+    /// The member that holds the input. Beside a plain input there is none.
+    pub(crate) fn member(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Text => "input",
+            Self::Value => "value",
+        }
+    }
+}
+
+/// What a past call was made with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum CalledWith<'a> {
+    /// JSON text, which may be empty or broken.
+    Arguments(&'a str),
+    /// Free text.
+    Text(&'a str),
+}
+
+/// The input of a past call, as the object Bedrock wants. Arguments that are no JSON object are kept
+/// as text, not lost: the model then sees what it wrote.
+pub(crate) fn input(past: CalledWith<'_>, form: Form) -> Result<Raw<'_>, serde_json::Error> {
+    let arguments = match (past, form) {
+        (CalledWith::Text(text), _) | (CalledWith::Arguments(text), Form::Text) => {
+            return owned(serde_json::json!({ Form::Text.member(): text }).to_string());
+        }
+        (CalledWith::Arguments(arguments), Form::Plain | Form::Value) => arguments.trim(),
+    };
+    if arguments.is_empty() {
+        return owned("{}".to_owned());
+    }
+    let json = serde_json::from_str::<&RawValue>(arguments);
+    match (json.ok().filter(|raw| !too_deep(raw.get())), form) {
+        (Some(raw), Form::Value) => owned(format!(r#"{{"{}":{}}}"#, form.member(), raw.get())),
+        (Some(raw), _) if raw.get().starts_with('{') => Ok(Cow::Borrowed(raw)),
+        (_, Form::Value) => owned(serde_json::json!({ form.member(): arguments }).to_string()),
+        _ => owned(serde_json::json!({ "arguments": arguments }).to_string()),
+    }
+}
+
+/// Takes an input out of its wrapping, however it is cut into pieces. A model that leaves the wrapping
+/// out is taken at its word: what it wrote goes through as it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Unwrap {
+    form: Form,
+    state: State,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    /// What has come of the wrapping's beginning.
+    Head(String),
+    /// Inside the text.
+    Text(Escape),
+    /// Inside a value: how deep, whether in a string, whether the next character is escaped.
+    Value { depth: usize, string: bool, escaped: bool },
+    /// Behind the input; what the wrapping still holds is nobody's.
+    Tail,
+    /// There was no wrapping.
+    Bare,
+}
+
+/// Where in an escape sequence the text was cut.
+#[derive(Debug, Clone, Copy, Default)]
+struct Escape {
+    open: bool,
+    /// Hexadecimal digits still to come, and those that came.
+    digits: u8,
+    code: u32,
+    /// The first half of a pair, waiting for the second.
+    high: Option<u32>,
+}
+
+/// A longer beginning is no wrapping.
+const HEAD_LIMIT: usize = 256;
+
+impl Unwrap {
+    pub(crate) fn new(form: Form) -> Self {
+        let state = if form == Form::Plain { State::Bare } else { State::Head(String::new()) };
+        Self { form, state }
+    }
+
+    /// Appends to `out` what `piece` adds to the input.
+    pub(crate) fn push(&mut self, piece: &str, out: &mut String) {
+        if let State::Head(held) = &mut self.state {
+            held.push_str(piece);
+            let held = std::mem::take(held);
+            match head(&held, self.form) {
+                Head::Cut if held.len() <= HEAD_LIMIT => self.state = State::Head(held),
+                Head::Cut | Head::None => {
+                    out.push_str(&held);
+                    self.state = State::Bare;
+                }
+                Head::Empty => self.state = State::Tail,
+                Head::Until(at) => {
+                    let quoted = self.form == Form::Text && held[at..].starts_with('"');
+                    let (state, at) = if quoted {
+                        (State::Text(Escape::default()), at + 1)
+                    } else {
+                        (State::Value { depth: 0, string: false, escaped: false }, at)
+                    };
+                    self.state = state;
+                    self.body(&held[at..], out);
+                }
+            }
+        } else {
+            self.body(piece, out);
+        }
+    }
+
+    /// Appends what was held back, if the input ends here.
+    pub(crate) fn finish(&mut self, out: &mut String) {
+        match std::mem::replace(&mut self.state, State::Tail) {
+            State::Head(held) => out.push_str(&held),
+            State::Text(Escape { high: Some(_), .. }) => out.push(char::REPLACEMENT_CHARACTER),
+            State::Text(_) | State::Value { .. } | State::Tail | State::Bare => {}
+        }
+    }
+
+    fn body(&mut self, piece: &str, out: &mut String) {
+        match &mut self.state {
+            State::Bare => out.push_str(piece),
+            State::Text(escape) => {
+                if escape.decode(piece, out) {
+                    self.state = State::Tail;
+                }
+            }
+            State::Value { depth, string, escaped } => {
+                let end = value_end(piece, depth, string, escaped);
+                out.push_str(&piece[..end.unwrap_or(piece.len())]);
+                if end.is_some() {
+                    self.state = State::Tail;
+                }
+            }
+            State::Head(_) | State::Tail => {}
+        }
+    }
+}
+
+/// A whole input out of its wrapping.
+pub(crate) fn unwrapped(input: &str, form: Form) -> Cow<'_, str> {
+    if form == Form::Plain {
+        return Cow::Borrowed(input);
+    }
+    let mut out = String::with_capacity(input.len());
+    let mut unwrap = Unwrap::new(form);
+    unwrap.push(input, &mut out);
+    unwrap.finish(&mut out);
+    Cow::Owned(out)
+}
+
+enum Head {
+    /// More must come before anything can be said.
+    Cut,
+    /// This is no wrapping.
+    None,
+    /// A wrapping with nothing in it.
+    Empty,
+    /// The input begins here.
+    Until(usize),
+}
+
+/// Reads `{"member":`. An empty object is an empty text; as JSON it is what the model wrote.
+fn head(text: &str, form: Form) -> Head {
+    let name = match form {
+        Form::Plain => return Head::None,
+        Form::Text => r#""input""#,
+        Form::Value => r#""value""#,
+    };
+    let mut rest = text;
+    for token in ["{", name, ":"] {
+        rest = rest.trim_start();
+        let Some(after) = rest.strip_prefix(token) else {
+            return match rest {
+                _ if token.starts_with(rest) => Head::Cut,
+                _ if token == name && rest.starts_with('}') && form == Form::Text => Head::Empty,
+                _ => Head::None,
+            };
+        };
+        rest = after;
+    }
+    rest = rest.trim_start();
+    if rest.is_empty() { Head::Cut } else { Head::Until(text.len() - rest.len()) }
+}
+
+/// Where a JSON value ends, if it ends in this piece.
+fn value_end(
+    piece: &str,
+    depth: &mut usize,
+    string: &mut bool,
+    escaped: &mut bool,
+) -> Option<usize> {
+    for (at, byte) in piece.bytes().enumerate() {
+        match (*string, byte) {
+            (true, _) if *escaped => *escaped = false,
+            (true, b'\\') => *escaped = true,
+            (true, b'"') => {
+                *string = false;
+                if *depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            (true, _) => {}
+            (false, b'"') => *string = true,
+            (false, b'{' | b'[') => *depth += 1,
+            (false, b'}' | b']' | b',') if *depth == 0 => return Some(at),
+            (false, b'}' | b']') => {
+                *depth -= 1;
+                if *depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            (false, _) => {}
+        }
+    }
+    None
+}
+
+impl Escape {
+    /// Appends the text that `piece` spells; true when its closing quote has come.
+    fn decode(&mut self, piece: &str, out: &mut String) -> bool {
+        for c in piece.chars() {
+            if self.digits > 0 {
+                self.digit(c, out);
+            } else if self.open {
+                self.open = false;
+                self.escaped(c, out);
+            } else if c == '\\' {
+                self.open = true;
+            } else {
+                self.settle(out);
+                if c == '"' {
+                    return true;
+                }
+                out.push(c);
+            }
+        }
+        false
+    }
+
+    fn escaped(&mut self, c: char, out: &mut String) {
+        if c == 'u' {
+            (self.digits, self.code) = (4, 0);
+            return;
+        }
+        self.settle(out);
+        out.push(match c {
+            'n' => '\n',
+            't' => '\t',
+            'r' => '\r',
+            'b' => '\u{8}',
+            'f' => '\u{c}',
+            other => other,
+        });
+    }
+
+    fn digit(&mut self, c: char, out: &mut String) {
+        self.code = self.code * 16 + c.to_digit(16).unwrap_or_default();
+        self.digits -= 1;
+        if self.digits > 0 {
+            return;
+        }
+        match (self.high.take(), self.code) {
+            (Some(high), low @ 0xdc00..=0xdfff) => {
+                let code = 0x1_0000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            (first, code) => {
+                if first.is_some() {
+                    out.push(char::REPLACEMENT_CHARACTER);
+                }
+                match code {
+                    0xd800..=0xdbff => self.high = Some(code),
+                    code => out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)),
+                }
+            }
+        }
+    }
+
+    /// Half a pair that gets no other half is no character.
+    fn settle(&mut self, out: &mut String) {
+        if self.high.take().is_some() {
+            out.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> String {
+        input(CalledWith::Arguments(text), Form::Plain).unwrap().get().to_owned()
+    }
+
+    /// Cut at every place, and into single characters: always the same.
+    fn taken_out(wrapped: &str, form: Form) -> String {
+        let whole = unwrapped(wrapped, form).into_owned();
+        let cuts = wrapped.char_indices().map(|(at, _)| vec![&wrapped[..at], &wrapped[at..]]);
+        let single = wrapped.split("").collect();
+        for pieces in cuts.chain([single]) {
+            let (mut out, mut unwrap) = (String::new(), Unwrap::new(form));
+            pieces.iter().for_each(|piece| unwrap.push(piece, &mut out));
+            unwrap.finish(&mut out);
+            assert_eq!(out, whole, "{pieces:?}");
+        }
+        whole
+    }
+
+    #[test]
+    fn arguments_become_an_object_and_nothing_is_lost() {
+        assert_eq!(of(r#" {"b": 1, "a": 2} "#), r#"{"b": 1, "a": 2}"#);
+        assert_eq!(of(""), "{}");
+        assert_eq!(of("[1]"), r#"{"arguments":"[1]"}"#);
+        assert_eq!(of(r#"{"a":1}{"b":2}"#), r#"{"arguments":"{\"a\":1}{\"b\":2}"}"#);
+        assert_eq!(of("\"x"), r#"{"arguments":"\"x"}"#);
+    }
+
+    #[test]
+    fn what_is_wrapped_comes_out_again() {
+        for text in
+            ["", "a", "a \"quoted\" \\ line\n\t\r\u{8}\u{c}\u{1}", "äß€ 😀 {\"input\": \"x\"}"]
+        {
+            let wrapped = input(CalledWith::Text(text), Form::Text).unwrap();
+            assert_eq!(taken_out(wrapped.get(), Form::Text), text);
+        }
+        for json in ["[1, \"]\", {\"a\": \"\\\"}\"}]", "{ }", "\"x\\\\\"", "12", "null"] {
+            let wrapped = input(CalledWith::Arguments(json), Form::Value).unwrap();
+            assert_eq!(taken_out(wrapped.get(), Form::Value), json);
+        }
+        assert_eq!(
+            input(CalledWith::Arguments("no json"), Form::Value).unwrap().get(),
+            r#"{"value":"no json"}"#
+        );
+    }
+
+    #[test]
+    fn escapes_are_read_as_json_reads_them() {
+        assert_eq!(
+            taken_out(r#" { "input" : "\u00e9\ud83d\ude00\/\u0041" } "#, Form::Text),
+            "é😀/A"
+        );
+        assert_eq!(taken_out(r#"{"input":"\ud83dx\ud83d"}"#, Form::Text), "\u{fffd}x\u{fffd}");
+        assert_eq!(taken_out(r#"{"input":"\ude00"}"#, Form::Text), "\u{fffd}");
+    }
+
+    #[test]
+    fn what_is_not_wrapped_goes_through() {
+        assert_eq!(taken_out(r#"{"other":"x"}"#, Form::Text), r#"{"other":"x"}"#);
+        assert_eq!(taken_out(r#"{"valued":1}"#, Form::Value), r#"{"valued":1}"#);
+        assert_eq!(taken_out("{}", Form::Value), "{}");
+        assert_eq!(taken_out("{ }", Form::Text), "");
+        assert_eq!(taken_out(r#"{"input":["a"]}"#, Form::Text), r#"["a"]"#);
+        assert_eq!(taken_out(r#"{"input":"cut of"#, Form::Text), "cut of");
+        assert_eq!(taken_out(r#"{"inp"#, Form::Text), r#"{"inp"#);
+        assert_eq!(taken_out(&" ".repeat(300), Form::Text), " ".repeat(300));
+    }
+}

@@ -1,0 +1,43 @@
+//! Knobs about tools: what schemas, choices and streams a family takes.
+
+use serde::{Deserialize, Serialize};
+
+/// What may stand at the root of a tool's schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaRoot {
+    /// Anything beside `type: object` but what decides between shapes.
+    Any,
+    /// `type`, `properties` and `required` alone.
+    Bare,
+}
+
+/// Whether a schema may point at definitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaReferences {
+    /// It may.
+    Kept,
+    /// The model does not look them up: they are written out where they are used.
+    Inlined,
+}
+
+/// Which regular expressions a schema may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SchemaPatterns {
+    /// Any.
+    Any,
+    /// None that look around.
+    Plain,
+}
+
+/// Whether calls can be held to their schemas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StrictTools {
+    /// They cannot.
+    Unserved,
+    /// By `toolSpec.strict`.
+    Native,
+}
