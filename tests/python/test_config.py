@@ -256,6 +256,10 @@ INVALID = [
     'models: { "a*b*": c }',
     "models: { a: [[b]] }",
     "defaults: { model: b }",
+    "catalogue: { a.b: { contxt: 1 } }",
+    "catalogue: { 'a*b': {} }",
+    "catalogue: { a.b: { prices: { input: -1 } } }",
+    "catalogue: { a.b: { like: 1 } }",
 ]
 VALID = [
     "{}",
@@ -263,6 +267,7 @@ VALID = [
     "models: { a: [b, { model: c, weight: 0.5 }], d: { targets: [e], guardrail: { id: g, version: 1, mode: mandatory } } }",
     "workers: os.environ/WORKERS\nmodels_only: true\nmodels: { 'claude-*': '*' }",
     "models: { a: { model: b, role_arn: 'arn:aws:iam::1:role/r', session_tags: { team: t }, accepts: { tool_choice: any } } }",
+    "catalogue: { 'a.b*': { like: 'mistral.*', context: 1, eol: '2030-01-01', prices: { input: 1, geo: { input: 2 } } } }",
 ]
 
 
