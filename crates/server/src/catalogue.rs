@@ -250,6 +250,11 @@ impl Target {
         &self.catalogue.0.book
     }
 
+    /// Whether there is nothing to find out about what it accepts.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.unsettled.is_none()
+    }
+
     /// Finds out what model stands behind an id that does not tell, if the account may ask. To be done
     /// before the profile is used; costs nothing where it is known.
     pub(crate) async fn settle(&mut self, account: &Account) {
@@ -280,6 +285,15 @@ impl Target {
         match inner.book.listed(base).filter(|row| !row.prefixes.is_empty()) {
             Some(_) => inner.profile(base),
             None => ids().next(),
+        }
+    }
+
+    /// Whether both are the same model, perhaps in different places: what one makes, the other could
+    /// have made.
+    pub(crate) fn is_same_model(&self, other: &Self) -> bool {
+        match (&self.base, &other.base) {
+            (Some(one), Some(other)) => one == other,
+            _ => self.model_id == other.model_id,
         }
     }
 

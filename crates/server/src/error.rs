@@ -13,9 +13,9 @@ use translate::Invalid;
 use translate::chat::Truncated;
 use translate::errors::{ApiError, Notes, explain, from_exception};
 
-use crate::bedrock::{Failure, InvalidModelId, Phase, ProtocolError, ServiceError};
+use crate::bedrock::{Failure, InvalidModelId, Kind, Phase, ProtocolError, ServiceError};
 use crate::body::{BodyError, Unread};
-use crate::routing::RouteError;
+use crate::routing::{Judged, RouteError, Verdict, of_service};
 
 const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
@@ -140,6 +140,29 @@ impl From<RouteError> for GatewayError {
             RouteError::Refused { error, notes } => Self::Refused { error, notes },
             RouteError::Elsewhere { asked, why } => Self::Elsewhere { asked, why },
             RouteError::NotListed(name) => Self::NotListed(name),
+        }
+    }
+}
+
+impl Judged for GatewayError {
+    fn verdict(&self, kind: Kind) -> Verdict {
+        match self {
+            Self::Upstream(failure) => failure.verdict(kind),
+            Self::Refused { error, notes: _ } => of_service(error, kind),
+            // The connection ended like a whole answer, but nothing of one has come.
+            Self::Truncated(_) => Failure::Truncated(String::new()).verdict(kind),
+            // What one model cannot take, another may.
+            Self::Invalid(_) => Verdict::UNFIT,
+            Self::Unreadable(_) => Verdict::UNREADABLE,
+            Self::Body(_)
+            | Self::Json { .. }
+            | Self::Model(_)
+            | Self::Elsewhere { .. }
+            | Self::NotListed(_)
+            | Self::UnknownModel(_)
+            | Self::UnknownRoute { .. }
+            | Self::Method { .. }
+            | Self::Internal(_) => Verdict::FINAL,
         }
     }
 }

@@ -3,18 +3,26 @@
 
 use std::time::Instant;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use schema::converse::response::TokenUsage;
 use translate::report::LostThoughts;
 use translate::{Report, Stamp};
 use uuid::Uuid;
 
+use crate::bedrock::Kind;
 use crate::error::GatewayError;
+use crate::routing::{Flight, Judged, Moment, Trail};
 
 const IGNORED: HeaderName = HeaderName::from_static("x-outcrop-ignored");
 const THINKING: HeaderName = HeaderName::from_static("x-outcrop-thinking");
 const AWS_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const TARGET: HeaderName = HeaderName::from_static("x-outcrop-target");
+const REGION: HeaderName = HeaderName::from_static("x-outcrop-region");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-outcrop-attempts");
+const FALLBACK: HeaderName = HeaderName::from_static("x-outcrop-fallback");
+/// Tells OpenAI's SDKs that another try is in vain: ours were made already.
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// More names than fit here say nothing more.
 const IGNORED_LIMIT: usize = 1024;
 
@@ -56,6 +64,9 @@ pub(crate) struct Exchange {
     status: u16,
     outcome: Outcome,
     usage: Option<TokenUsage>,
+    trail: Option<Trail>,
+    /// The call under way, for its target's books.
+    flight: Option<Flight>,
 }
 
 impl Exchange {
@@ -70,6 +81,51 @@ impl Exchange {
             status: 499,
             outcome: Outcome::ClientClosed,
             usage: None,
+            trail: None,
+            flight: None,
+        }
+    }
+
+    /// Notes where the call has been, and that its answer is still to come.
+    pub(crate) fn is_answered(&mut self, trail: Trail, flight: Flight) {
+        self.trail = Some(trail);
+        self.flight = Some(flight);
+    }
+
+    /// Notes where the call has been.
+    pub(crate) fn went(&mut self, trail: Trail) {
+        self.trail = Some(trail);
+    }
+
+    /// Where the call has been, as headers.
+    pub(crate) fn trail(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let trail = self.trail.as_ref().filter(|trail| !trail.target.is_empty());
+        let values = trail.map(|trail| {
+            let fallback = trail.fallback.as_deref();
+            [
+                (TARGET, HeaderValue::from_str(&trail.target).ok()),
+                (REGION, HeaderValue::from_str(&trail.region).ok()),
+                (ATTEMPTS, Some(HeaderValue::from(trail.attempts))),
+                (FALLBACK, fallback.and_then(|name| HeaderValue::from_str(name).ok())),
+            ]
+        });
+        values.into_iter().flatten().filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// Tells with an error where the call has been, and clients that would try again that this was done.
+    pub(crate) fn mark_refusal(&self, headers: &mut HeaderMap) {
+        for (name, value) in self.trail() {
+            headers.insert(name, value);
+        }
+        if self.trail.as_ref().is_some_and(|trail| trail.spent) {
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+    }
+
+    /// An answer that had begun cannot be used, or has broken off.
+    fn blame(&mut self, error: &GatewayError) {
+        if let Some(flight) = &mut self.flight {
+            flight.failed(Moment::now(), error.verdict(Kind::Unary).blame);
         }
     }
 
@@ -93,6 +149,10 @@ impl Exchange {
     /// Notes what the answer cost.
     pub(crate) fn settle(&mut self, usage: Option<TokenUsage>) {
         self.usage = usage;
+        if let (Some(usage), Some(flight)) = (usage, &mut self.flight) {
+            flight
+                .settle(usage.input_tokens + usage.cache_write_input_tokens + usage.output_tokens);
+        }
     }
 
     /// Ends well.
@@ -114,7 +174,9 @@ impl Exchange {
 
     /// Ends with an error before anything was sent.
     pub(crate) fn refuse(&mut self, error: &GatewayError) -> HttpResponse {
-        let response = error.respond(self.id.as_str());
+        self.blame(error);
+        let mut response = error.respond(self.id.as_str());
+        self.mark_refusal(response.headers_mut());
         self.refused_with(response.status().as_u16());
         response
     }
@@ -122,6 +184,7 @@ impl Exchange {
     /// Ends a stream with an error.
     pub(crate) fn break_off(&mut self, error: &GatewayError) {
         log::warn!("{} stream broken off: {error}", self.id.as_str());
+        self.blame(error);
         self.status = 200;
         self.outcome = Outcome::Broken;
     }
@@ -150,13 +213,17 @@ impl Drop for Exchange {
     }
 }
 
-/// Headers that every translated answer carries: what had no effect, what became of thinking whose
-/// past is lost, and AWS's own request id.
+/// Headers that every translated answer carries: where it comes from, what had no effect, what became of
+/// thinking whose past is lost, and AWS's own request id.
 pub(crate) fn describe(
     response: &mut HttpResponseBuilder,
+    exchange: &Exchange,
     report: &Report,
     aws_request_id: Option<&str>,
 ) {
+    for header in exchange.trail() {
+        response.insert_header(header);
+    }
     if let Some(value) = ignored(report) {
         response.insert_header((IGNORED, value));
     }

@@ -4,5 +4,6 @@
 pub(crate) mod guardrail;
 pub(crate) mod headers;
 pub(crate) mod path;
+pub(crate) mod start;
 pub(crate) mod table;
 pub(crate) mod tap;

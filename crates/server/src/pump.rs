@@ -57,7 +57,7 @@ pub(crate) fn respond(
     response.insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"));
     response.insert_header((CACHE_CONTROL, "no-cache"));
     response.insert_header((ACCEL_BUFFERING, "no"));
-    describe(&mut response, report, begun.rest.request_id());
+    describe(&mut response, &exchange, report, begun.rest.request_id());
     let events = events(begun, chat, config.keep_alive, exchange);
     response.streaming(Outflow::of(events, config.write_stall))
 }

@@ -1,5 +1,6 @@
-//! From a name to a target, and from there to Bedrock's answer. A model that turns out to be served only through an
-//! inference profile is called again through one, and from then on at once; other ways are chosen here.
+//! From a name to its targets, and from one of them to Bedrock's answer. A `Journey` chooses, judges and
+//! chooses again; `send` asks one target. A model that turns out to be served only through an inference
+//! profile is called again through one, and from then on at once.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -11,12 +12,24 @@ use crate::bedrock::{
 };
 use crate::catalogue::Target;
 
+mod budget;
 mod choice;
+mod group;
+mod journey;
+mod moment;
 mod names;
 mod pattern;
+mod pause;
+mod pick;
 mod settings;
 mod sites;
+mod tally;
+mod verdict;
+mod vitals;
 
+pub(crate) use group::Leg;
+pub(crate) use journey::{Journey, Others, Sent, Terms, Trail, Unsent};
+pub(crate) use moment::Moment;
 pub use names::OpenError;
 pub(crate) use names::{Names, Route};
 pub(crate) use settings::{
@@ -24,6 +37,8 @@ pub(crate) use settings::{
     Guardrail, GuardrailMode, ModelSettings, Retries, Strategy, TargetSettings, Thousandths,
     Unlisted, Weight,
 };
+pub(crate) use verdict::{Judged, Verdict, of_service};
+pub(crate) use vitals::Flight;
 
 /// What is asked of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,16 +96,16 @@ pub(crate) enum RouteError {
     NotListed(String),
 }
 
-/// Sends a JSON body to a route's operation and waits for the head of the answer. The guardrail of
+/// Sends a JSON body to an operation of one target and waits for the head of the answer. The guardrail of
 /// Converse is the body's business, that of InvokeModel stands in headers and is set here.
 pub(crate) async fn send(
     transport: &Transport,
-    route: &Route,
+    leg: &Leg,
     operation: Operation,
     body: Bytes,
 ) -> Result<Answer, RouteError> {
-    let target = &route.target;
-    let headers = headers(operation, route.guardrail.as_deref())?;
+    let target = &leg.target;
+    let headers = headers(operation, leg.guardrail.as_deref())?;
     let attempt = |id: String, body| attempt(transport, id, operation, headers.clone(), body);
     let refusal = match attempt(target.model_id.clone(), body.clone()).await {
         Err(RouteError::Upstream(Failure::Service(error))) => error,
@@ -151,6 +166,16 @@ async fn attempt(
         kind: operation.kind(),
     };
     Ok(transport.send(call).await?)
+}
+
+impl Judged for RouteError {
+    fn verdict(&self, kind: Kind) -> Verdict {
+        match self {
+            Self::Upstream(failure) => failure.verdict(kind),
+            Self::Refused { error, notes: _ } => of_service(error, kind),
+            Self::Model(_) | Self::Elsewhere { .. } | Self::NotListed(_) => Verdict::FINAL,
+        }
+    }
 }
 
 fn condition(error: &ServiceError) -> Option<Condition> {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 mod conditions;
 
 use conditions::advise;
-pub use conditions::{Condition, Notes};
+pub use conditions::{Condition, Notes, is_about_content};
 
 /// An error as an OpenAI client should see it.
 #[derive(Debug, Clone, PartialEq, Eq)]

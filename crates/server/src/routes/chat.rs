@@ -1,21 +1,23 @@
 //! `POST /v1/chat/completions`: parse, resolve, translate the question, send it, translate the
 //! answer, whole or as it comes.
 
+use std::sync::Arc;
+
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use schema::converse::request::GuardrailConfig;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
-use translate::chat::{ChatStream, Question, answer, question};
-use translate::{Reply, Report};
+use translate::chat::{ChatStream, Question, question};
+use translate::{Profile, Reply, Report};
 
 use super::json::parse;
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Kind};
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
-use crate::routing::{self, Operation, Route};
+use crate::routing::{self, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent};
 use crate::{body, pump};
 
 /// The longest whole answer accepted, in bytes.
@@ -32,31 +34,36 @@ pub(crate) async fn completions(
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "chat");
     let now = worker.now();
-    let asked = match ask(&worker, &now, &http, payload, &mut exchange).await {
-        Ok(asked) => asked,
-        Err(error) => return exchange.refuse(&error),
-    };
-    match asked.kind {
-        Kind::Unary => match whole(asked, &mut exchange).await {
+    let Asked { begun, reply, report } =
+        match ask(&worker, &now, &http, payload, &mut exchange).await {
+            Ok(asked) => asked,
+            Err(error) => return exchange.refuse(&error),
+        };
+    match begun {
+        Begun::Whole(answer) => match whole(answer, &reply, &report, &mut exchange).await {
             Ok(response) => response,
             Err(error) => exchange.refuse(&error),
         },
-        Kind::Stream => match begin(asked.answer).await {
-            Ok(begun) => {
-                let chat = ChatStream::new(asked.reply, exchange.stamp());
-                pump::respond(begun, chat, &asked.report, &now.config, exchange)
-            }
-            Err(error) => exchange.refuse(&error),
-        },
+        Begun::Stream(begun) => {
+            let chat = ChatStream::new(reply, exchange.stamp());
+            pump::respond(*begun, chat, &report, &now.config, exchange)
+        }
     }
 }
 
 /// A question that Bedrock has begun to answer.
 struct Asked {
-    answer: Answer,
-    kind: Kind,
+    begun: Begun,
     reply: Reply,
     report: Report,
+}
+
+/// The beginning of an answer.
+enum Begun {
+    /// Its head.
+    Whole(Answer),
+    /// Its first event.
+    Stream(Box<pump::Begun>),
 }
 
 async fn ask(
@@ -66,63 +73,132 @@ async fn ask(
     payload: Payload,
     exchange: &mut Exchange,
 ) -> Result<Asked, GatewayError> {
-    let Ready { route, operation, body, reply, report } = {
+    let id = exchange.id().to_owned();
+    let (journey, mut asking) = {
         let body = body::read(http.headers(), payload, now.config.body).await?;
-        prepare(now, &body, exchange).await?
+        prepare(now, body, &id, exchange).await?
     };
-    let transport = worker.transport(&route.account);
-    let answer = routing::send(&transport, &route, operation, body).await?;
-    Ok(Asked { answer, kind: operation.kind(), reply, report })
-}
-
-/// A question ready to be sent.
-struct Ready {
-    route: Route,
-    operation: Operation,
-    body: Bytes,
-    reply: Reply,
-    report: Report,
-}
-
-/// From the client's bytes to Bedrock's. Nothing of the client's request outlives this: a call may
-/// wait for minutes, and should not hold its pictures twice.
-async fn prepare(
-    now: &Snapshot,
-    body: &[u8],
-    exchange: &mut Exchange,
-) -> Result<Ready, GatewayError> {
-    let request: ChatRequest<'_> = parse(body)?;
-    exchange.names_model(&request.model);
-    let route = now.names.resolve(&request.model).await?.settled().await;
-    let Question { body: mut converse, reply, report } = question(&request, &route.target.profile)?;
-    converse.guardrail_config = route.guardrail.as_deref().map(|guardrail| GuardrailConfig {
-        guardrail_identifier: guardrail.id.as_str().into(),
-        guardrail_version: guardrail.version.as_str().into(),
+    let sent = journey.run(async |leg: &Leg| {
+        let body = asking.for_leg(&*leg.settled().await)?;
+        let transport = worker.transport(&leg.account);
+        let answer = routing::send(&transport, leg, asking.operation, body).await?;
+        begin(answer, asking.operation.kind()).await
     });
+    match sent.await {
+        Ok(Sent { answer: begun, flight, trail }) => {
+            exchange.is_answered(trail, flight);
+            let Made { reply, report, .. } = asking.made?;
+            Ok(Asked { begun, reply, report })
+        }
+        Err(Unsent { error, trail }) => {
+            exchange.went(trail);
+            Err(error)
+        }
+    }
+}
+
+/// From the client's bytes to Bedrock's. Of the client's request nothing outlives this but its bytes, and
+/// they only where they may have to be translated again: a call may wait for minutes, and should not hold
+/// its pictures twice.
+async fn prepare<'n>(
+    now: &'n Snapshot,
+    body: Bytes,
+    id: &'n str,
+    exchange: &mut Exchange,
+) -> Result<(Journey<'n>, Asking), GatewayError> {
+    let request: ChatRequest<'_> = parse(&body)?;
+    exchange.names_model(&request.model);
+    let route = now.names.resolve(&request.model).await?;
     let operation = match request.stream {
         Some(true) => Operation::ConverseStream,
         Some(false) | None => Operation::Converse,
     };
-    let mut sent = Vec::with_capacity(body.len() + ROOM);
-    serde_json::to_writer(&mut sent, &converse)
-        .map_err(|error| GatewayError::Internal(error.to_string()))?;
-    drop(converse);
-    Ok(Ready { route, operation, body: sent.into(), reply, report })
+    let terms = Terms { id, kind: operation.kind(), tokens: 0, key: None, others: Others::All };
+    let journey = Journey::begin(&now.names, route, terms)?;
+    let made = made(&request, body.len(), &*journey.leg().settled().await);
+    drop(request);
+    if !journey.may_differ() {
+        return Ok((journey, Asking { operation, made: Ok(made?), kept: None }));
+    }
+    Ok((journey, Asking { operation, made, kept: Some(body) }))
 }
 
-async fn whole(asked: Asked, exchange: &mut Exchange) -> Result<HttpResponse, GatewayError> {
-    let request_id = asked.answer.request_id.clone();
-    let body = asked.answer.bytes(ANSWER_LIMIT).await?;
+/// A question, as it is asked of one target after another.
+struct Asking {
+    operation: Operation,
+    made: Result<Made, GatewayError>,
+    /// The client's own bytes, where a target may need them translated anew.
+    kept: Option<Bytes>,
+}
+
+/// A question translated.
+struct Made {
+    body: Bytes,
+    reply: Reply,
+    report: Report,
+    /// What it was translated for.
+    profile: Profile,
+    guardrail: Option<Arc<Guardrail>>,
+}
+
+impl Asking {
+    /// The body for a target: translated again only where the last was not for such a one.
+    fn for_leg(&mut self, leg: &Leg) -> Result<Bytes, GatewayError> {
+        let fits = self.made.as_ref().is_ok_and(|made| made.fits(leg));
+        if let Some(kept) = self.kept.as_ref().filter(|_| !fits) {
+            let request: ChatRequest<'_> = parse(kept)?;
+            self.made = Ok(made(&request, kept.len(), leg)?);
+        }
+        match &self.made {
+            Ok(made) => Ok(made.body.clone()),
+            Err(_) => Err(GatewayError::Internal("a question was never translated".to_owned())),
+        }
+    }
+}
+
+impl Made {
+    fn fits(&self, leg: &Leg) -> bool {
+        self.profile == leg.target.profile && self.guardrail == leg.guardrail
+    }
+}
+
+fn made(request: &ChatRequest<'_>, length: usize, leg: &Leg) -> Result<Made, GatewayError> {
+    let profile = &leg.target.profile;
+    let Question { body: mut converse, reply, report } = question(request, profile)?;
+    converse.guardrail_config = leg.guardrail.as_deref().map(|guardrail| GuardrailConfig {
+        guardrail_identifier: guardrail.id.as_str().into(),
+        guardrail_version: guardrail.version.as_str().into(),
+    });
+    let mut body = Vec::with_capacity(length + ROOM);
+    serde_json::to_writer(&mut body, &converse)
+        .map_err(|error| GatewayError::Internal(error.to_string()))?;
+    let (profile, guardrail) = (profile.clone(), leg.guardrail.clone());
+    Ok(Made { body: body.into(), reply, report, profile, guardrail })
+}
+
+/// An answer has begun with its head, a stream with its first event: until then another target may be
+/// asked.
+async fn begin(answer: Answer, kind: Kind) -> Result<Begun, GatewayError> {
+    match kind {
+        Kind::Unary => Ok(Begun::Whole(answer)),
+        Kind::Stream => Ok(Begun::Stream(Box::new(pump::Begun::wait(answer.events()?).await?))),
+    }
+}
+
+async fn whole(
+    answer: Answer,
+    reply: &Reply,
+    report: &Report,
+    exchange: &mut Exchange,
+) -> Result<HttpResponse, GatewayError> {
+    let request_id = answer.request_id.clone();
+    let body = answer.bytes(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
-    let completion = answer(&converse, &asked.reply, exchange.stamp());
+    let completion = translate::chat::answer(&converse, reply, exchange.stamp());
     exchange.settle(Some(converse.usage));
     exchange.complete();
     let mut response = HttpResponse::Ok();
-    describe(&mut response, &asked.report, request_id.as_deref());
+    describe(&mut response, exchange, report, request_id.as_deref());
     Ok(response.json(completion))
-}
-
-async fn begin(answer: Answer) -> Result<pump::Begun, GatewayError> {
-    pump::Begun::wait(answer.events()?).await
 }

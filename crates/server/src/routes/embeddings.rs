@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
 use http::HeaderMap;
 use schema::converse::response::TokenUsage;
 use schema::openai::embeddings::{EmbeddingsRequest, EmbeddingsResponse, Input};
@@ -16,11 +16,13 @@ use translate::{Invalid, Report};
 
 use super::json::parse;
 use crate::app::Worker;
-use crate::bedrock::Transport;
+use crate::bedrock::Kind;
 use crate::catalogue::{Catalogue, Target};
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
-use crate::routing::{self, Operation, Route};
+use crate::routing::{
+    self, Journey, Judged, Leg, Moment, Names, Operation, Others, Route, Sent, Terms, Trail, Unsent,
+};
 use crate::{body, tokens};
 
 /// The longest answer of one call accepted, in bytes. The largest known has 96 vectors of 1536.
@@ -39,7 +41,7 @@ pub(crate) async fn embeddings(
         Ok(embedded) => {
             exchange.complete();
             let mut response = HttpResponse::Ok();
-            describe(&mut response, &embedded.report, embedded.request_id.as_deref());
+            describe(&mut response, &exchange, &embedded.report, embedded.request_id.as_deref());
             response.json(embedded.response)
         }
         Err(error) => exchange.refuse(&error),
@@ -64,19 +66,24 @@ async fn embed(
     let body = body::read(http.headers(), payload, now.config.body).await?;
     let request: EmbeddingsRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
-    let route = now.names.resolve(&request.model).await?.settled().await;
-    let shape = shape(&route.target, now.names.catalogue())?;
+    // Vectors of another model lie in another space: one answer is of one model.
+    let route = now.names.resolve(&request.model).await?.of_one_model();
+    let first = route.first().ok_or_else(|| GatewayError::NotListed(request.model.to_string()))?;
+    let shape = shape(&first.settled().await.target, now.names.catalogue())?;
+    let id = exchange.id().to_owned();
     if matches!(request.input, Input::Tokens(_) | Input::TokenLists(_)) {
         tokens::load().await?;
     }
     let codec = Codec { text_of: tokens::text_of, base64: |bytes| STANDARD.encode(bytes) };
     let Question { calls, mut answers, report } = question(&request, shape, codec)?;
     let way = Way {
-        transport: worker.transport(&route.account),
-        route: &route,
+        worker,
+        names: &now.names,
+        route,
+        id: &id,
         at_once: now.config.embeddings.concurrency,
     };
-    let sent = send(&way, &calls, &mut answers).await;
+    let sent = send(&way, &calls, &mut answers, exchange).await;
     // What was answered before a failure has cost its tokens too.
     exchange.settle(Some(TokenUsage {
         input_tokens: answers.tokens(),
@@ -101,8 +108,11 @@ fn shape(target: &Target, catalogue: &Catalogue) -> Result<EmbeddingShape, Inval
 
 /// How the calls of one request go out.
 struct Way<'r> {
-    transport: Transport,
-    route: &'r Route,
+    worker: &'r Worker,
+    names: &'r Names,
+    route: Route,
+    /// The request's.
+    id: &'r str,
     /// Most calls in flight.
     at_once: usize,
 }
@@ -112,14 +122,20 @@ async fn send(
     way: &Way<'_>,
     calls: &[Body<'_>],
     answers: &mut Answers,
+    exchange: &mut Exchange,
 ) -> Result<Option<String>, GatewayError> {
     let mut request_id = None;
     let sent = calls.iter().enumerate().map(|(at, body)| call(way, at, body));
     let mut answered = stream::iter(sent).buffer_unordered(way.at_once);
-    while let Some(one) = answered.try_next().await? {
+    while let Some(one) = answered.next().await {
+        let one = one.map_err(|unsent| {
+            exchange.went(unsent.trail);
+            unsent.error
+        })?;
         answers.take(one.at, &one.body, one.counted).map_err(GatewayError::Unreadable)?;
         if one.at == 0 {
             request_id = one.request_id;
+            exchange.went(one.trail);
         }
     }
     Ok(request_id)
@@ -131,15 +147,50 @@ struct Answered {
     body: Bytes,
     counted: Option<u64>,
     request_id: Option<String>,
+    trail: Trail,
 }
 
-async fn call(way: &Way<'_>, at: usize, body: &Body<'_>) -> Result<Answered, GatewayError> {
-    let body =
-        serde_json::to_vec(body).map_err(|error| GatewayError::Internal(error.to_string()))?;
-    let operation = Operation::Invoke;
-    let answer = routing::send(&way.transport, way.route, operation, body.into()).await?;
+async fn call(
+    way: &Way<'_>,
+    at: usize,
+    body: &Body<'_>,
+) -> Result<Answered, Box<Unsent<GatewayError>>> {
+    let lost = |error: GatewayError| Box::new(Unsent { error, trail: Trail::default() });
+    let body = serde_json::to_vec(body).map(Bytes::from);
+    let body = body.map_err(|error| lost(GatewayError::Internal(error.to_string())))?;
+    let terms = Terms {
+        id: way.id,
+        kind: Kind::Unary,
+        tokens: estimate(body.len()),
+        key: None,
+        others: Others::SameName,
+    };
+    let journey = Journey::begin(way.names, way.route.clone(), terms);
+    let journey = journey.map_err(|error| lost(error.into()))?;
+    let sent = journey.run(async |leg: &Leg| {
+        let transport = way.worker.transport(&leg.account);
+        let sent = routing::send(&transport, leg, Operation::Invoke, body.clone()).await;
+        sent.map_err(GatewayError::from)
+    });
+    let Sent { answer, mut flight, trail } = sent.await.map_err(Box::new)?;
     let (counted, request_id) = (counted(&answer.headers), answer.request_id.clone());
-    Ok(Answered { at, body: answer.bytes(ANSWER_LIMIT).await?, counted, request_id })
+    match answer.bytes(ANSWER_LIMIT).await {
+        Ok(body) => {
+            if let Some(counted) = counted {
+                flight.settle(counted);
+            }
+            Ok(Answered { at, body, counted, request_id, trail })
+        }
+        Err(failure) => {
+            flight.failed(Moment::now(), failure.verdict(Kind::Unary).blame);
+            Err(Box::new(Unsent { error: failure.into(), trail }))
+        }
+    }
+}
+
+/// Tokens of a body, roughly.
+fn estimate(bytes: usize) -> u64 {
+    u64::try_from(bytes / 4).unwrap_or(u64::MAX)
 }
 
 fn counted(headers: &HeaderMap) -> Option<u64> {

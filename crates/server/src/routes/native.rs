@@ -14,15 +14,16 @@ use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
 
 use crate::app::{Snapshot, Worker};
-use crate::bedrock::{Answer, Call, Failure, Service, ServiceError};
+use crate::bedrock::{Call, Failure, Kind, Service, ServiceError};
 use crate::body;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::native::guardrail::{self, GuardrailError};
 use crate::native::path::{Matched, PathError, find};
+use crate::native::start::{Begun, Start, look};
 use crate::native::{headers, tap::Tap};
 use crate::outflow::Outflow;
-use crate::routing::Route;
+use crate::routing::{Journey, Judged, Leg, Others, Sent, Terms, Unsent, Verdict, of_service};
 
 /// Where SDKs look for the id of a call; errors of our own have one too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -39,7 +40,11 @@ pub(crate) async fn relay(
     let mut exchange = Exchange::begin(&http, "native");
     let now = worker.now();
     match send(&worker, &now, &http, payload, &mut exchange).await {
-        Ok(answer) => respond(answer, now.config.write_stall, exchange),
+        Ok(begun) => respond(begun, now.config.write_stall, exchange),
+        // An exception that came first passes on as it came, frame and all.
+        Err(NativeError::AtStart { begun, error: _ }) => {
+            respond(*begun, now.config.write_stall, exchange)
+        }
         Err(error) => refuse(&error, &mut exchange),
     }
 }
@@ -50,23 +55,52 @@ async fn send(
     http: &HttpRequest,
     payload: Payload,
     exchange: &mut Exchange,
-) -> Result<Answer, NativeError> {
+) -> Result<Begun, NativeError> {
     let matched = operation(http, &now.config.native_services)?;
     if matched.row.operation == BIDIRECTIONAL {
         return Err(NativeError::Bidirectional);
     }
     let body = body::read(http.headers(), payload, now.config.body).await;
     let body = body.map_err(GatewayError::from)?;
-    let route = match matched.model() {
-        Some(name) => {
-            exchange.names_model(name);
-            Some(now.names.resolve(name).await.map_err(GatewayError::from)?)
-        }
-        None => None,
+    let Some(name) = matched.model() else {
+        let call = call(http, &matched, body, None)?;
+        let answer = worker.transport(now.names.home()).send(call).await?;
+        return Ok(Begun { answer, pieces: Vec::new() });
     };
-    let account = route.as_ref().map_or(now.names.home(), |route| &route.account);
-    let call = call(http, &matched, body, route.as_ref())?;
-    Ok(worker.transport(account).send(call).await?)
+    exchange.names_model(name);
+    let route = now.names.resolve(name).await.map_err(GatewayError::from)?;
+    let id = exchange.id().to_owned();
+    let journey = Journey::begin(&now.names, route, terms(&matched, &body, &id));
+    let sent = journey.map_err(GatewayError::from)?.run(async |leg: &Leg| {
+        let call = call(http, &matched, body.clone(), Some(leg))?;
+        let answer = worker.transport(&leg.account).send(call).await?;
+        match look(answer, matched.row.kind).await? {
+            Start::Good(begun) => Ok(begun),
+            Start::Exception(begun, error) => {
+                Err(NativeError::AtStart { begun: Box::new(begun), error })
+            }
+        }
+    });
+    match sent.await {
+        Ok(Sent { answer, flight, trail }) => {
+            exchange.is_answered(trail, flight);
+            Ok(answer)
+        }
+        Err(Unsent { error, trail }) => {
+            exchange.went(trail);
+            Err(error)
+        }
+    }
+}
+
+fn terms<'r>(matched: &Matched, body: &Bytes, id: &'r str) -> Terms<'r> {
+    let others = match matched.row.operation {
+        // Every model that converses reads the same body; elsewhere each has its own.
+        "Converse" | "ConverseStream" => Others::All,
+        _ => Others::SameName,
+    };
+    let tokens = u64::try_from(body.len() / 4).unwrap_or(u64::MAX);
+    Terms { id, kind: matched.row.kind, tokens, key: None, others }
 }
 
 /// The operation a request names, below the mount or at the root.
@@ -83,7 +117,7 @@ fn call(
     http: &HttpRequest,
     matched: &Matched,
     mut body: Bytes,
-    route: Option<&Route>,
+    leg: Option<&Leg>,
 ) -> Result<Call, NativeError> {
     let mut sent = HeaderMap::with_capacity(4);
     for (name, value) in http.headers() {
@@ -96,7 +130,7 @@ fn call(
             }
         }
     }
-    if let Some(guardrail) = route.and_then(|route| route.guardrail.as_deref()) {
+    if let Some(guardrail) = leg.and_then(|leg| leg.guardrail.as_deref()) {
         guardrail::apply(guardrail, matched.row.operation, &mut sent, &mut body)?;
     }
     let method = Method::from_bytes(matched.row.method.as_bytes())
@@ -104,7 +138,7 @@ fn call(
     Ok(Call {
         service: matched.row.service,
         method,
-        path: matched.upstream(route.map(|route| route.target.model_id.as_str())),
+        path: matched.upstream(leg.map(|leg| leg.target.model_id.as_str())),
         query: http.uri().query().and_then(headers::query),
         headers: sent,
         body,
@@ -112,9 +146,12 @@ fn call(
     })
 }
 
-fn respond(answer: Answer, write_stall: Duration, exchange: Exchange) -> HttpResponse {
-    let mut response = builder(answer.status.as_u16(), &answer.headers);
-    response.streaming(Outflow::of(bytes(answer, exchange), write_stall))
+fn respond(begun: Begun, write_stall: Duration, exchange: Exchange) -> HttpResponse {
+    let mut response = builder(begun.answer.status.as_u16(), &begun.answer.headers);
+    for header in exchange.trail() {
+        response.insert_header(header);
+    }
+    response.streaming(Outflow::of(bytes(begun, exchange), write_stall))
 }
 
 /// Status and headers of Bedrock's, as they came.
@@ -132,9 +169,14 @@ fn builder(status: u16, upstream: &HeaderMap) -> HttpResponseBuilder {
 
 /// The body, piece by piece as it comes. A piece is looked at for what the call cost, never changed
 /// or held back; a body that breaks off is broken off, so that no SDK takes it for a whole one.
-fn bytes(mut answer: Answer, mut exchange: Exchange) -> impl Stream<Item = Result<Bytes, Failure>> {
+fn bytes(begun: Begun, mut exchange: Exchange) -> impl Stream<Item = Result<Bytes, Failure>> {
+    let Begun { mut answer, pieces } = begun;
     let mut tap = Tap::of(&answer.headers);
     stream! {
+        for piece in pieces {
+            tap.see(&piece);
+            yield Ok(piece);
+        }
         loop {
             match answer.chunk().await {
                 Ok(Some(piece)) => {
@@ -173,11 +215,25 @@ enum NativeError {
     Gateway(#[from] GatewayError),
     #[error(transparent)]
     Upstream(#[from] Failure),
+    #[error("the stream began with an exception: {error}")]
+    AtStart { begun: Box<Begun>, error: Box<ServiceError> },
+}
+
+impl Judged for NativeError {
+    fn verdict(&self, kind: Kind) -> Verdict {
+        match self {
+            Self::Upstream(failure) => failure.verdict(kind),
+            Self::AtStart { begun: _, error } => of_service(error, kind),
+            Self::Gateway(error) => error.verdict(kind),
+            Self::Path(_) | Self::Bidirectional | Self::Guardrail(_) => Verdict::FINAL,
+        }
+    }
 }
 
 fn refuse(error: &NativeError, exchange: &mut Exchange) -> HttpResponse {
     let mut response = match error {
         NativeError::Upstream(Failure::Service(error)) => passed_on(error),
+        NativeError::AtStart { begun: _, error } => passed_on(error),
         NativeError::Upstream(failure) => {
             let (status, exception) = exception_of(failure);
             ours(status, exception, "The gateway could not get an answer from Bedrock.")
@@ -216,6 +272,7 @@ fn refuse(error: &NativeError, exchange: &mut Exchange) -> HttpResponse {
     {
         response.headers_mut().insert(REQUEST_ID, id);
     }
+    exchange.mark_refusal(response.headers_mut());
     exchange.refused_with(response.status().as_u16());
     response
 }

@@ -1,79 +1,47 @@
-//! Which of several targets a call goes to: by weight, without a lock, and evenly. Successive
-//! multiples of the golden ratio fill an interval better than chance would.
+//! Turns among weighted targets: without a lock, and evenly. Successive multiples of the golden ratio
+//! fill an interval better than chance would.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use super::settings::Weight;
 
 /// 2^64 divided by the golden ratio.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Takes turns among weighted targets.
-#[derive(Debug)]
-pub(crate) struct Choice {
-    /// Sums of the weights up to each target.
-    sums: Vec<u64>,
-    calls: AtomicU64,
-}
+/// Takes turns.
+#[derive(Debug, Default)]
+pub(crate) struct Choice(AtomicU64);
 
 impl Choice {
-    pub(crate) fn new(weights: impl IntoIterator<Item = Weight>) -> Self {
-        let sums = weights.into_iter().scan(0, |sum, Weight(weight)| {
-            *sum += u64::from(weight);
-            Some(*sum)
-        });
-        Self { sums: sums.collect(), calls: AtomicU64::new(0) }
+    /// The next point below `total`; 0 where there is none.
+    pub(crate) fn point(&self, total: u64) -> u64 {
+        let turn = self.0.fetch_add(1, Ordering::Relaxed).wrapping_mul(STEP);
+        // Less than `total`, so it fits.
+        u64::try_from((u128::from(turn) * u128::from(total)) >> 64).unwrap_or_default()
     }
+}
 
-    /// Position of the next target; 0 where there is nothing to choose from.
-    pub(crate) fn next(&self) -> usize {
-        let total = self.sums.last().copied().unwrap_or_default();
-        if self.sums.len() < 2 || total == 0 {
-            return 0;
-        }
-        let point = self.calls.fetch_add(1, Ordering::Relaxed).wrapping_mul(STEP);
-        let at = (u128::from(point) * u128::from(total)) >> 64;
-        self.sums.partition_point(|sum| u128::from(*sum) <= at)
-    }
+/// A point below `total` by chance, for a second opinion: the next point of a sequence as even as that of
+/// [`Choice`] is anything but independent of the last.
+pub(crate) fn chance(total: u64) -> u64 {
+    // The standard library's only source of chance: keys that differ from hasher to hasher.
+    let chance = RandomState::new().hash_one(total);
+    u64::try_from((u128::from(chance) * u128::from(total)) >> 64).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn counts(weights: &[u32], calls: usize) -> Vec<usize> {
-        let choice = Choice::new(weights.iter().copied().map(Weight));
-        let mut counts = vec![0; weights.len()];
-        for _ in 0..calls {
-            counts[choice.next()] += 1;
+    #[test]
+    fn points_fill_the_interval_evenly() {
+        let choice = Choice::default();
+        let mut tenths = [0_u32; 10];
+        for _ in 0..1000 {
+            let point = choice.point(1000);
+            tenths[usize::try_from(point / 100).unwrap()] += 1;
         }
-        counts
-    }
-
-    #[test]
-    fn calls_are_shared_as_the_weights_say() {
-        for (weights, expected) in [
-            (vec![1000, 1000], [500, 500].to_vec()),
-            (vec![3000, 1000], [750, 250].to_vec()),
-            (vec![0, 1000, 0], [0, 1000, 0].to_vec()),
-            (vec![900, 90, 10], [900, 90, 10].to_vec()),
-            (vec![7], [1000].to_vec()),
-        ] {
-            for (count, expected) in counts(&weights, 1000).into_iter().zip(&expected) {
-                assert!(count.abs_diff(*expected) <= 4, "{weights:?}: {count} for {expected}");
-            }
-        }
-    }
-
-    #[test]
-    fn two_equals_are_both_called_soon() {
-        let first = counts(&[1000, 1000], 4);
-        assert!(first.iter().all(|count| *count > 0), "{first:?}");
-    }
-
-    #[test]
-    fn nothing_to_choose_from_is_no_error() {
-        assert_eq!(Choice::new([]).next(), 0);
-        assert_eq!(counts(&[0, 0], 3), [3, 0]);
+        assert!(tenths.iter().all(|count| count.abs_diff(100) <= 3), "{tenths:?}");
+        assert_eq!(choice.point(0), 0);
+        assert_eq!(choice.point(1), 0);
     }
 }

@@ -1,58 +1,49 @@
-//! From a caller's name to the target of one call: the operator's names first, those spelled out
+//! From a caller's name to the targets of one call: the operator's names first, those spelled out
 //! before those with a `*`; then names that ask for a region; then Bedrock's own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::RouteError;
-use super::choice::Choice;
-use super::pattern::{Pattern, filled};
-use super::settings::{GroupSettings, Guardrail, ModelSettings, TargetSettings, Unlisted};
+use super::group::{Group, Leg, Turns};
+use super::moment::Moment;
+use super::pattern::Pattern;
+use super::pick::Asked;
+use super::settings::{Balance, ModelSettings, Unlisted};
 use super::sites::{Site, Sites};
+use super::vitals::Gauges;
 use crate::bedrock::{Account, Place, Setup, SetupError};
-use crate::catalogue::{Catalogue, Manner, Named, Standing, Target, region_of};
+use crate::catalogue::{Catalogue, Named, Standing, region_of};
 
 /// All names of one configuration.
 #[derive(Debug)]
 pub(crate) struct Names {
-    exact: BTreeMap<String, Group>,
+    exact: BTreeMap<String, Arc<Group>>,
     /// Those that spell out most first.
-    patterns: Vec<(Pattern, Group)>,
+    patterns: Vec<(Pattern, Arc<Group>)>,
     unlisted: Unlisted,
+    /// For names that are not listed.
+    balance: Balance,
+    turns: Turns,
     home: Site,
     sites: Sites,
 }
 
-/// The targets of a name.
-#[derive(Debug)]
-struct Group {
-    members: Vec<Member>,
-    choice: Choice,
-    guardrail: Option<Arc<Guardrail>>,
-}
-
-#[derive(Debug)]
-struct Member {
-    model: String,
-    manner: Manner,
-    site: Site,
-}
-
-/// Where one call goes.
+/// Where the calls of a name may go.
 #[derive(Debug, Clone)]
-pub(crate) struct Route {
-    pub(crate) target: Target,
-    /// Who makes the call.
-    pub(crate) account: Account,
-    /// What the call must carry, or carries unless the caller says otherwise.
-    pub(crate) guardrail: Option<Arc<Guardrail>>,
-}
+pub(crate) struct Route(pub(super) Arc<Group>);
 
 impl Route {
-    /// The same, once it is known what its model accepts, as far as anybody tells.
-    pub(crate) async fn settled(mut self) -> Self {
-        self.target.settle(&self.account).await;
-        self
+    /// The first of its targets, for those who ask about the name and send nothing.
+    pub(crate) fn first(&self) -> Option<Leg> {
+        self.0.leg(0)
+    }
+
+    /// Only the targets of one model among them, whichever is chosen: for answers that must be of a piece.
+    pub(crate) fn of_one_model(self) -> Self {
+        let asked = Asked::at(Moment::now());
+        let narrowed = self.0.pick(asked).and_then(|pick| self.0.of_model_at(pick.at));
+        narrowed.map_or(self, |group| Self(Arc::new(group)))
     }
 }
 
@@ -79,13 +70,16 @@ impl Names {
         base: Setup,
         before: Option<&Self>,
     ) -> Result<Self, OpenError> {
+        let earlier = before;
         let before = before.map(|names| &names.sites);
         let sites = Sites::new(base, settings.naming.clone(), before);
         let home = sites.open(&Place::default(), before).await?;
-        let (mut exact, mut patterns) = (BTreeMap::new(), Vec::new());
+        let (mut exact, mut patterns) = (BTreeMap::new(), Vec::<(Pattern, _)>::new());
         for (name, group) in &settings.groups {
-            let opened = Group::open(group, &sites, before).await;
+            let turns = earlier.map(|names| names.turns_of(name)).unwrap_or_default();
+            let opened = Group::open(name, group, &sites, before, turns).await;
             let group = opened.map_err(|error| OpenError::Target { name: name.clone(), error })?;
+            let group = Arc::new(group);
             match Pattern::parse(name) {
                 Some(pattern) => patterns.push((pattern, group)),
                 None => {
@@ -94,7 +88,9 @@ impl Names {
             }
         }
         patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.spelled_out()));
-        Ok(Self { exact, patterns, unlisted: settings.unlisted, home, sites })
+        let turns = earlier.map(|names| names.turns.clone()).unwrap_or_default();
+        let (unlisted, balance) = (settings.unlisted, settings.balance);
+        Ok(Self { exact, patterns, unlisted, balance, turns, home, sites })
     }
 
     /// The gateway's own account.
@@ -117,13 +113,27 @@ impl Names {
         self.sites.holds(account)
     }
 
-    /// The target of the next call of a name.
+    /// Every target called so far and how it is doing, by label.
+    #[expect(dead_code, reason = "for the metrics to come")]
+    pub(crate) fn gauges(&self) -> Vec<(String, Gauges)> {
+        let now = Moment::now();
+        let of = |site: Site| {
+            let region = site.account.region().to_owned();
+            let gauges = site.ward.gauges(now).into_iter();
+            gauges.map(move |(model, gauges)| (format!("{model}@{region}"), gauges))
+        };
+        self.sites.all().into_iter().flat_map(of).collect()
+    }
+
+    /// The targets of a name.
     ///
     /// # Errors
     /// The name is not listed and others are refused, or its region cannot be called.
     pub(crate) async fn resolve(&self, name: &str) -> Result<Route, RouteError> {
-        if let Some(route) = self.find(name).and_then(|(group, star)| group.next(name, star)) {
-            return Ok(route);
+        match self.find(name) {
+            Some((group, None)) => return Ok(Route(Arc::clone(group))),
+            Some((group, Some(star))) => return Ok(Route(Arc::new(group.filled(name, star)))),
+            None => {}
         }
         if self.unlisted == Unlisted::Refused {
             return Err(RouteError::NotListed(name.to_owned()));
@@ -132,17 +142,18 @@ impl Names {
             Some(region) if region != self.home.account.region() => self.elsewhere(region).await?,
             Some(_) | None => self.home.clone(),
         };
-        let target = site.catalogue.resolve(name, &Manner::default());
-        Ok(Route { target, account: site.account, guardrail: None })
+        Ok(Route(Arc::new(Group::unlisted(name, site, self.balance, self.turns.clone()))))
     }
 
     /// The operator's names that are spelled out, each with its first target.
     pub(crate) fn listed(&self) -> Vec<Named<'_>> {
-        let named = |(name, group): (_, &Group)| {
-            let target = group.members.first()?.target(name, None);
-            Some(Named { name, target, standing: Standing::Configured })
-        };
-        self.exact.iter().map(|(name, group)| (name.as_str(), group)).filter_map(named).collect()
+        let mut all = Vec::with_capacity(self.exact.len());
+        for (name, group) in &self.exact {
+            if let Some(Leg { target, .. }) = group.leg(0) {
+                all.push(Named { name, target, standing: Standing::Configured });
+            }
+        }
+        all
     }
 
     /// Whether a name may be called at all.
@@ -155,7 +166,7 @@ impl Names {
         if self.exact.contains_key(name) { Standing::Configured } else { Standing::Guessed }
     }
 
-    fn find<'n>(&self, name: &'n str) -> Option<(&Group, Option<&'n str>)> {
+    fn find<'n>(&self, name: &'n str) -> Option<(&Arc<Group>, Option<&'n str>)> {
         if let Some(group) = self.exact.get(name) {
             return Some((group, None));
         }
@@ -164,51 +175,19 @@ impl Names {
             .find_map(|(pattern, group)| Some((group, Some(pattern.captures(name)?))))
     }
 
+    /// What the targets of a name take turns with.
+    fn turns_of(&self, name: &str) -> Turns {
+        let written = self.patterns.iter().find(|(_, group)| group.name == name);
+        let group = self.exact.get(name).or(written.map(|(_, group)| group));
+        group.map(|group| group.turns()).unwrap_or_default()
+    }
+
     async fn elsewhere(&self, region: &str) -> Result<Site, RouteError> {
         let refused = |why: String| RouteError::Elsewhere { asked: region.to_owned(), why };
         match self.sites.in_region(region).await {
             Some(Ok(site)) => Ok(site),
             Some(Err(error)) => Err(refused(error.to_string())),
             None => Err(refused("too many regions are in use".to_owned())),
-        }
-    }
-}
-
-impl Group {
-    async fn open(
-        settings: &GroupSettings,
-        sites: &Sites,
-        before: Option<&Sites>,
-    ) -> Result<Self, SetupError> {
-        let mut members = Vec::with_capacity(settings.targets.len());
-        for TargetSettings { model, place, manner, .. } in &settings.targets {
-            let site = sites.open(place, before).await?;
-            members.push(Member { model: model.clone(), manner: manner.clone(), site });
-        }
-        Ok(Self {
-            members,
-            choice: Choice::new(settings.targets.iter().map(|target| target.weight)),
-            guardrail: settings.guardrail.clone().map(Arc::new),
-        })
-    }
-
-    /// The target of the next call of `name`, in which a `*` stood for `star`.
-    fn next(&self, name: &str, star: Option<&str>) -> Option<Route> {
-        let member = self.members.get(self.choice.next())?;
-        Some(Route {
-            target: member.target(name, star),
-            account: member.site.account.clone(),
-            guardrail: self.guardrail.clone(),
-        })
-    }
-}
-
-impl Member {
-    fn target(&self, name: &str, star: Option<&str>) -> Target {
-        let catalogue = &self.site.catalogue;
-        match star {
-            Some(star) => catalogue.resolve(&filled(&self.model, name, star), &self.manner),
-            None => catalogue.resolve(&self.model, &self.manner),
         }
     }
 }

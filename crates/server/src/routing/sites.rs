@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use super::vitals::Ward;
 use crate::bedrock::{Account, Place, Setup, SetupError, Timeouts};
 use crate::catalogue::{Catalogue, Naming};
 
@@ -16,6 +17,8 @@ const REGIONS: usize = 64;
 pub(crate) struct Site {
     pub(crate) account: Account,
     pub(crate) catalogue: Catalogue,
+    /// How its models are doing.
+    pub(super) ward: Ward,
 }
 
 /// What a site depends on.
@@ -69,7 +72,7 @@ impl Sites {
         }
         let account = Account::load(place.setup(&self.base)).await?;
         let catalogue = Catalogue::new(self.naming.clone(), account.region());
-        Ok(self.keep(key, Site { account, catalogue }))
+        Ok(self.keep(key, Site { account, catalogue, ward: Ward::default() }))
     }
 
     /// The gateway's own account in a region some caller asks for. `None`: too many were asked for.
@@ -79,6 +82,12 @@ impl Sites {
             return None;
         }
         Some(self.open(&place, None).await)
+    }
+
+    /// Every site opened so far.
+    pub(super) fn all(&self) -> Vec<Site> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.values().cloned().collect()
     }
 
     /// Every account opened so far.

@@ -104,7 +104,7 @@ async fn calls_are_made_a_few_at_a_time() {
 
 #[actix_rt::test]
 async fn the_first_failure_is_the_whole_answer_and_ends_the_other_calls() {
-    let rig = Rig::start("").await;
+    let rig = Rig::start("routing: { retries: { more: 0 } }\n").await;
     for _ in 0..7 {
         rig.emulator.script().push(Step::Fault(Fault::Silent));
     }

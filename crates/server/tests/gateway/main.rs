@@ -20,5 +20,6 @@ mod recorded_embeddings;
 mod recordings;
 mod reload;
 mod rig;
+mod routing;
 mod targets;
 mod tools;

@@ -106,6 +106,21 @@ const WORDINGS: &[(Condition, &[&str])] = &[
     ),
 ];
 
+/// Refusals of content, by the service's filters or by a provider's whose text Bedrock relays. Sources:
+/// the service's documentation of image and text models, issues of open clients, 2026-11-21.
+const BLOCKED: &[&str] = &[
+    "blocked by our content filters",
+    "blocked by content filtering policy",
+    "blocked by guardrail",
+    "conflict our aup or aws responsible ai policy",
+];
+
+/// Whether a refusal is about what was said rather than about how it was asked.
+pub fn is_about_content(status: u16, message: &str) -> bool {
+    let text = message.to_ascii_lowercase();
+    status == 400 && BLOCKED.iter().any(|wording| text.contains(wording))
+}
+
 /// What must also be said for a region to be the reason.
 const NOT_OFFERED: &[&str] =
     &["not available", "isn't available", "not supported", "isn't supported", "unavailable"];

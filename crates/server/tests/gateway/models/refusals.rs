@@ -72,7 +72,7 @@ async fn profiles_are_not_chosen_where_that_is_forbidden() {
 
 #[actix_rt::test]
 async fn a_detour_that_fails_is_not_remembered_and_says_what_came_of_it() {
-    let rig = Rig::start_in("eu-west-1", "").await;
+    let rig = Rig::start_in("eu-west-1", "routing: { retries: { more: 0 } }\n").await;
     let throttled = || refusal(429, "ThrottlingException", "Too many requests");
     rig.emulator.script().push(only_through_profiles());
     rig.emulator.script().push(throttled());

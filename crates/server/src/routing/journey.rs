@@ -1,0 +1,335 @@
+//! One call on its way: a target is chosen, asked, and judged by its answer; if it failed and nothing was
+//! seen of an answer, another is asked, then the names that stand in for this one. All retrying of the
+//! gateway is here, and all of it is bounded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::group::{Group, Leg};
+use super::moment::Moment;
+use super::names::{Names, Route};
+use super::pick::{Asked, Pick, Tried};
+use super::settings::Affinity;
+use super::verdict::{Again, Judged, Remedy, Verdict};
+use super::vitals::Flight;
+use super::{RouteError, pause};
+use crate::bedrock::Kind;
+
+/// What a call's way depends on beside its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'r> {
+    /// The request's id, for the log.
+    pub(crate) id: &'r str,
+    pub(crate) kind: Kind,
+    /// Tokens it may use, as far as that can be told beforehand.
+    pub(crate) tokens: u64,
+    /// Calls with the same key profit from the same target.
+    pub(crate) key: Option<u64>,
+    pub(crate) others: Others,
+}
+
+/// Who may answer in place of the first target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Any target of the name, then its fallbacks.
+    All,
+    /// Any target of the name.
+    SameName,
+}
+
+/// A call on its way.
+#[derive(Debug)]
+pub(crate) struct Journey<'n> {
+    names: &'n Names,
+    terms: Terms<'n>,
+    group: Arc<Group>,
+    /// Names that have been asked or will be, the first first.
+    asked: Vec<String>,
+    /// How many of them have been asked.
+    done: usize,
+    tried: Tried,
+    /// Attempts at targets of the group.
+    attempts: u8,
+    at: usize,
+    leg: Leg,
+    flight: Flight,
+    trail: Trail,
+}
+
+/// Where a call has been, for the headers of its answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trail {
+    /// The last target asked; empty before the first.
+    pub(crate) target: Arc<str>,
+    pub(crate) region: String,
+    pub(crate) attempts: u32,
+    /// The name that stood in for the one asked for.
+    pub(crate) fallback: Option<String>,
+    /// Whether more attempts would have been made, had there not been as many as there may be.
+    pub(crate) spent: bool,
+}
+
+/// A call that was answered.
+#[derive(Debug)]
+pub(crate) struct Sent<T> {
+    pub(crate) answer: T,
+    /// To be kept until the answer has ended.
+    pub(crate) flight: Flight,
+    pub(crate) trail: Trail,
+}
+
+/// A call that was not.
+#[derive(Debug)]
+pub(crate) struct Unsent<E> {
+    pub(crate) error: E,
+    pub(crate) trail: Trail,
+}
+
+/// What follows a failure.
+enum Next {
+    Stop,
+    /// The journey has turned to somebody else.
+    Turned,
+    /// A target of the same name, at once or after a pause.
+    Again {
+        pick: Pick,
+        pause: Option<Duration>,
+    },
+}
+
+impl<'n> Journey<'n> {
+    /// Chooses the first target.
+    ///
+    /// # Errors
+    /// The name has none.
+    pub(crate) fn begin(
+        names: &'n Names,
+        route: Route,
+        terms: Terms<'n>,
+    ) -> Result<Self, RouteError> {
+        let now = Moment::now();
+        let Route(group) = route;
+        let pick = group.pick(wanted(&group, terms, Tried::default(), now));
+        let first = pick.and_then(|pick| Some((pick, group.leg(pick.at)?)));
+        let Some((pick, leg)) = first else {
+            return Err(RouteError::NotListed(group.name.clone()));
+        };
+        group.budget.called(now, &group.balance.retries);
+        let flight = board(&group, pick, terms, now)
+            .ok_or_else(|| RouteError::NotListed(group.name.clone()))?;
+        let trail = Trail {
+            target: Arc::clone(&leg.label),
+            region: leg.account.region().to_owned(),
+            attempts: 0,
+            fallback: None,
+            spent: false,
+        };
+        let tried = Tried::default();
+        let asked = vec![group.name.clone()];
+        let journey = Self {
+            names,
+            terms,
+            group,
+            asked,
+            done: 1,
+            tried,
+            attempts: 0,
+            at: pick.at,
+            leg,
+            flight,
+            trail,
+        };
+        journey.tell(pick);
+        Ok(journey)
+    }
+
+    /// The target that is asked next.
+    pub(crate) fn leg(&self) -> &Leg {
+        &self.leg
+    }
+
+    /// Whether a later target may need the question translated again.
+    pub(crate) fn may_differ(&self) -> bool {
+        let fallbacks = &self.group.fallbacks;
+        let has_fallbacks = self.terms.others == Others::All
+            && [&fallbacks.general, &fallbacks.context_window, &fallbacks.content_policy]
+                .iter()
+                .any(|names| !names.is_empty());
+        has_fallbacks || self.group.differs()
+    }
+
+    /// Asks targets until one answers or no more may be asked. `ask` asks one, and returns when the answer
+    /// has begun.
+    ///
+    /// # Errors
+    /// The last target's error, or the first's where the others only could not take the question.
+    pub(crate) async fn run<T, E: Judged + std::fmt::Display>(
+        mut self,
+        mut ask: impl AsyncFnMut(&Leg) -> Result<T, E>,
+    ) -> Result<Sent<T>, Unsent<E>> {
+        let mut kept: Option<E> = None;
+        loop {
+            self.attempts = self.attempts.saturating_add(1);
+            self.trail.attempts += 1;
+            let error = match ask(&self.leg).await {
+                Ok(answer) => {
+                    self.flight.answered(Moment::now());
+                    return Ok(Sent { answer, flight: self.flight, trail: self.trail });
+                }
+                Err(error) => error,
+            };
+            let verdict = error.verdict(self.terms.kind);
+            self.note(&error, verdict);
+            if verdict == Verdict::UNFIT {
+                // It was not sent at all.
+                self.attempts -= 1;
+                self.trail.attempts -= 1;
+            }
+            let error = match kept.take() {
+                // The first target's refusal says more than that a stand-in cannot take the question.
+                Some(first) if verdict == Verdict::UNFIT => first,
+                _ => error,
+            };
+            match self.next(verdict).await {
+                Next::Stop => return Err(Unsent { error, trail: self.trail }),
+                Next::Turned => kept = Some(error),
+                Next::Again { pick, pause } => {
+                    if let Some(pause) = pause {
+                        tokio::time::sleep(pause).await;
+                    }
+                    if self.depart(pick, Moment::now()).is_none() {
+                        return Err(Unsent { error, trail: self.trail });
+                    }
+                    kept = Some(error);
+                }
+            }
+        }
+    }
+
+    /// Tells the target's state and the log about a failure.
+    fn note(&mut self, error: &impl std::fmt::Display, verdict: Verdict) {
+        let (id, label) = (self.terms.id, &self.leg.label);
+        if self.flight.failed(Moment::now(), verdict.blame) {
+            log::warn!("{label} is left alone for a while: it fails too often, last with {error}");
+        }
+        if verdict.remedy == Remedy::Setup
+            && self.group.len() + self.group.fallbacks.general.len() > 1
+        {
+            log::warn!("{id} {label} is not set up to be called: {error}");
+        } else {
+            log::debug!("{id} {label} failed: {error}");
+        }
+    }
+
+    /// Chooses who is asked after a failure.
+    async fn next(&mut self, verdict: Verdict) -> Next {
+        self.tried.add(self.at);
+        if let Some(next) = self.again(verdict) {
+            return next;
+        }
+        if self.terms.others == Others::All && self.fall_back(verdict.remedy).await {
+            return Next::Turned;
+        }
+        Next::Stop
+    }
+
+    /// Another target of the same name, or the same once more. `None`: there is none, or no more may be
+    /// asked.
+    fn again(&mut self, verdict: Verdict) -> Option<Next> {
+        let retries = self.group.balance.retries;
+        if verdict.again == Again::Never {
+            return None;
+        }
+        let now = Moment::now();
+        let pick = self.group.pick(wanted(&self.group, self.terms, self.tried, now))?;
+        let elsewhere = !self.tried.holds(pick.at);
+        let unfit = verdict == Verdict::UNFIT;
+        if !elsewhere && (unfit || verdict.again == Again::Elsewhere) {
+            return None;
+        }
+        let pause = match (elsewhere, verdict.retry_after) {
+            (true, _) => None,
+            (false, Some(asked)) if asked > retries.retry_after_limit => return None,
+            (false, asked) => {
+                Some(pause::before(self.attempts, &retries).max(asked.unwrap_or_default()))
+            }
+        };
+        let has_more = || self.attempts <= retries.more && self.group.budget.spend(now, &retries);
+        if !unfit && !has_more() {
+            // Where the operator wants no attempts of ours, the client's are as good as ever.
+            self.trail.spent = retries.more > 0;
+            return None;
+        }
+        Some(Next::Again { pick, pause })
+    }
+
+    /// The next name that stands in for this one. A name that cannot be called is told in the log and
+    /// passed over.
+    async fn fall_back(&mut self, remedy: Remedy) -> bool {
+        let fallbacks = Arc::clone(&self.group.fallbacks);
+        let names = match remedy {
+            Remedy::None => return false,
+            Remedy::General | Remedy::Setup => &fallbacks.general,
+            Remedy::ContextWindow => &fallbacks.context_window,
+            Remedy::ContentPolicy => &fallbacks.content_policy,
+        };
+        for name in names {
+            if !self.asked.contains(name) {
+                self.asked.push(name.clone());
+            }
+        }
+        while let Some(name) = self.asked.get(self.done).cloned() {
+            self.done += 1;
+            match self.names.resolve(&name).await {
+                Ok(Route(group)) => {
+                    let now = Moment::now();
+                    let Some(pick) = group.pick(wanted(&group, self.terms, Tried::default(), now))
+                    else {
+                        continue;
+                    };
+                    group.budget.called(now, &group.balance.retries);
+                    (self.group, self.tried, self.attempts) = (group, Tried::default(), 0);
+                    self.trail.fallback = Some(name);
+                    self.trail.spent = false;
+                    if self.depart(pick, now).is_some() {
+                        return true;
+                    }
+                }
+                Err(error) => {
+                    log::warn!("{} the fallback {name} cannot be called: {error}", self.terms.id);
+                }
+            }
+        }
+        false
+    }
+
+    /// Turns to a target. The flight to the last one ends here.
+    fn depart(&mut self, pick: Pick, now: Moment) -> Option<()> {
+        self.leg = self.group.leg(pick.at)?;
+        self.flight = board(&self.group, pick, self.terms, now)?;
+        self.at = pick.at;
+        self.trail.target = Arc::clone(&self.leg.label);
+        self.leg.account.region().clone_into(&mut self.trail.region);
+        self.tell(pick);
+        Some(())
+    }
+
+    fn tell(&self, pick: Pick) {
+        let (id, name) = (self.terms.id, &self.group.name);
+        log::debug!("{id} {name} goes to {}: {:?}", self.leg.label, pick.why);
+    }
+}
+
+fn wanted(group: &Group, terms: Terms<'_>, tried: Tried, now: Moment) -> Asked {
+    let key = match group.balance.affinity {
+        Affinity::On => terms.key,
+        Affinity::Off => None,
+    };
+    Asked { now, tried, tokens: terms.tokens, key }
+}
+
+fn board(group: &Group, pick: Pick, terms: Terms<'_>, now: Moment) -> Option<Flight> {
+    let seat = group.seat(pick.at)?;
+    let cooldown = group.balance.cooldown;
+    Some(Flight::begin(&seat.vitals, now, pick.errand, seat.quota, cooldown, terms.tokens))
+}

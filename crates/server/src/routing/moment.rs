@@ -1,0 +1,35 @@
+//! Time as routing counts it: a number that fits an atomic, and a value that tests can choose.
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+/// Microseconds since the process began to count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(pub(crate) u64);
+
+/// A little before the first call, so that no moment is 0.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self(micros(BEGAN.elapsed()).saturating_add(1))
+    }
+
+    pub(crate) fn after(self, pause: Duration) -> Self {
+        Self(self.0.saturating_add(micros(pause)))
+    }
+
+    /// 0 where `earlier` is the later one.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+
+    pub(crate) fn millis(self) -> u64 {
+        self.0 / 1000
+    }
+}
+
+/// Whole microseconds; half a million years are enough for anybody.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,241 @@
+//! Choices over a clock of the test: shares, standings, strategies, affinity.
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use super::*;
+use crate::routing::settings::Cooldown;
+use crate::routing::vitals::{Blame, Flight};
+
+fn at(millis: u64) -> Moment {
+    Moment(millis * 1000)
+}
+
+fn seats(weights: &[u32]) -> Vec<Seat> {
+    let seat = |(at, weight): (usize, &u32)| Seat {
+        weight: Weight(*weight),
+        order: 0,
+        quota: Quota::default(),
+        vitals: Arc::default(),
+        mark: mixed(at as u64 + 1),
+    };
+    weights.iter().enumerate().map(seat).collect()
+}
+
+fn by(strategy: Strategy) -> Balance {
+    Balance { strategy, ..Balance::default() }
+}
+
+fn counts(seats: &[Seat], balance: &Balance, asked: Asked, calls: usize) -> Vec<usize> {
+    let choice = Choice::default();
+    let mut counts = vec![0; seats.len()];
+    for _ in 0..calls {
+        counts[pick(seats, &choice, balance, asked).unwrap().at] += 1;
+    }
+    counts
+}
+
+fn fly(seat: &Seat, now: Moment) -> Flight {
+    let cooldown = Some(Cooldown::default());
+    Flight::begin(&seat.vitals, now, Errand::Usual, seat.quota, cooldown, 1000)
+}
+
+fn breaks(seat: &Seat, now: Moment) {
+    for _ in 0..5 {
+        fly(seat, now).failed(now, Blame::Target);
+    }
+}
+
+#[test]
+fn calls_are_shared_as_the_weights_say() {
+    for (weights, expected) in [
+        (vec![1000, 1000], vec![500, 500]),
+        (vec![3000, 1000], vec![750, 250]),
+        (vec![0, 1000, 0], vec![0, 1000, 0]),
+        (vec![900, 90, 10], vec![900, 90, 10]),
+        (vec![7], vec![1000]),
+        (vec![0, 0], vec![1000, 0]),
+    ] {
+        let seats = seats(&weights);
+        let counts = counts(&seats, &Balance::default(), Asked::at(at(1)), 1000);
+        for (count, expected) in counts.into_iter().zip(&expected) {
+            assert!(count.abs_diff(*expected) <= 4, "{weights:?}: {count} for {expected}");
+        }
+    }
+    assert_eq!(pick(&[], &Choice::default(), &Balance::default(), Asked::at(at(1))), None);
+}
+
+#[test]
+fn a_failing_target_is_left_alone_then_probed_once_then_called_as_before() {
+    let (seats, balance) = (seats(&[1000, 1000, 1000]), Balance::default());
+    breaks(&seats[1], at(1));
+    assert_eq!(counts(&seats, &balance, Asked::at(at(100)), 300), [150, 0, 150]);
+    let choice = Choice::default();
+    let probe = pick(&seats, &choice, &balance, Asked::at(at(5001))).unwrap();
+    assert_eq!(probe, Pick { at: 1, errand: Errand::Probe, why: Why::Probe });
+    assert_eq!(counts(&seats, &balance, Asked::at(at(5002)), 300)[1], 0, "one probe");
+    let vitals = &seats[1].vitals;
+    let cooldown = balance.cooldown;
+    Flight::begin(vitals, at(5002), Errand::Probe, Quota::default(), cooldown, 0)
+        .answered(at(5003));
+    let shared = counts(&seats, &balance, Asked::at(at(5004)), 300);
+    assert!(shared.iter().all(|count| (98..=102).contains(count)), "{shared:?}");
+}
+
+#[test]
+fn a_throttled_target_gets_next_to_nothing() {
+    let (seats, balance) = (seats(&[1000, 1000, 1000]), Balance::default());
+    let choice = Choice::default();
+    let mut calls = [0; 3];
+    // Two hundred calls a second for ten seconds; the first answers 429 at once.
+    for millis in (0..10_000).step_by(5) {
+        let now = at(millis);
+        let picked = pick(&seats, &choice, &balance, Asked::at(now)).unwrap();
+        let seat = &seats[picked.at];
+        let mut call =
+            Flight::begin(&seat.vitals, now, picked.errand, seat.quota, balance.cooldown, 0);
+        match picked.at {
+            0 => assert!(!call.failed(now, Blame::Throttled(None))),
+            _ => call.answered(now),
+        }
+        calls[picked.at] += 1;
+    }
+    assert!((2..=8).contains(&calls[0]), "{calls:?}");
+}
+
+#[test]
+fn when_all_fail_the_least_bad_is_asked() {
+    let (seats, balance) = (seats(&[1000, 1000]), Balance::default());
+    breaks(&seats[0], at(1));
+    fly(&seats[1], at(1)).failed(at(1), Blame::Throttled(None));
+    let picked = pick(&seats, &Choice::default(), &balance, Asked::at(at(2))).unwrap();
+    assert_eq!((picked.at, picked.why), (1, Why::LeastBad(Standing::Throttled)));
+    breaks(&seats[1], at(2));
+    let counts = counts(&seats, &balance, Asked::at(at(3)), 100);
+    assert!(counts.iter().all(|count| *count >= 48), "{counts:?}");
+}
+
+#[test]
+fn another_target_is_asked_before_the_same() {
+    let (three, balance, choice) =
+        (seats(&[1000, 1000, 1000]), Balance::default(), Choice::default());
+    let mut asked = Asked::at(at(1));
+    for round in 0..3 {
+        let picked = pick(&three, &choice, &balance, asked).unwrap();
+        assert!(!asked.tried.holds(picked.at), "{round}");
+        asked.tried.add(picked.at);
+    }
+    assert!(pick(&three, &choice, &balance, asked).is_some());
+    // Even one that fails comes before one that has failed this very call.
+    let seats = seats(&[1000, 1000]);
+    breaks(&seats[1], at(1));
+    let mut tried = Tried::default();
+    tried.add(0);
+    let picked = pick(&seats, &choice, &balance, Asked { tried, ..Asked::at(at(2)) }).unwrap();
+    assert_eq!(picked.at, 1);
+}
+
+#[test]
+fn the_least_busy_is_asked_by_its_weight() {
+    let seats = seats(&[1000, 1000, 2000]);
+    let balance = by(Strategy::LeastBusy);
+    let mut under_way = Vec::new();
+    for _ in 0..40 {
+        let picked = pick(&seats, &Choice::default(), &balance, Asked::at(at(1))).unwrap();
+        under_way.push(fly(&seats[picked.at], at(1)));
+    }
+    let calls: Vec<u32> = seats.iter().map(|seat| seat.vitals.in_flight()).collect();
+    assert_eq!(calls, [10, 10, 20]);
+}
+
+#[test]
+fn the_fastest_is_asked_most_but_not_always() {
+    let seats = seats(&[1000, 1000, 1000]);
+    for millis in 0..20 {
+        fly(&seats[0], at(millis)).answered(at(millis + 500));
+        fly(&seats[1], at(millis)).answered(at(millis + 50));
+        fly(&seats[2], at(millis)).answered(at(millis + 500));
+    }
+    let counts = counts(&seats, &by(Strategy::Latency), Asked::at(at(100)), 900);
+    assert!(counts[1] > 450 && counts[0] > 50 && counts[2] > 50, "{counts:?}");
+}
+
+#[test]
+fn the_one_with_most_left_is_asked() {
+    let mut seats = seats(&[1000, 1000]);
+    for (seat, tpm) in seats.iter_mut().zip([100_000, 300_000]) {
+        seat.quota = Quota { rpm: None, tpm: NonZeroU64::new(tpm) };
+    }
+    let mut calls = [0; 2];
+    for _ in 0..100 {
+        let picked =
+            pick(&seats, &Choice::default(), &by(Strategy::Usage), Asked::at(at(1))).unwrap();
+        drop(fly(&seats[picked.at], at(1)));
+        calls[picked.at] += 1;
+    }
+    assert!((24..=26).contains(&calls[0]), "{calls:?}");
+}
+
+#[test]
+fn a_target_without_room_is_passed_over_and_the_roomiest_asked_when_none_has() {
+    let mut seats = seats(&[1000, 1000]);
+    seats[0].quota = Quota { rpm: NonZeroU32::new(2), tpm: None };
+    seats[1].quota = Quota { rpm: NonZeroU32::new(4), tpm: None };
+    let choice = Choice::default();
+    let mut calls = [0; 2];
+    for _ in 0..6 {
+        let picked = pick(&seats, &choice, &Balance::default(), Asked::at(at(1))).unwrap();
+        assert_ne!(picked.why, Why::MostRoom);
+        drop(fly(&seats[picked.at], at(1)));
+        calls[picked.at] += 1;
+    }
+    assert_eq!(calls, [2, 4]);
+    let picked = pick(&seats, &choice, &Balance::default(), Asked::at(at(2))).unwrap();
+    assert_eq!(picked.why, Why::MostRoom);
+}
+
+#[test]
+fn a_higher_order_waits_until_the_lower_is_out() {
+    let mut seats = seats(&[1000, 1000, 1000]);
+    seats[0].order = 1;
+    seats[2].order = 2;
+    let balance = by(Strategy::Order);
+    assert_eq!(counts(&seats, &balance, Asked::at(at(1)), 10), [0, 10, 0]);
+    breaks(&seats[1], at(1));
+    assert_eq!(counts(&seats, &balance, Asked::at(at(2)), 10), [10, 0, 0]);
+    breaks(&seats[0], at(2));
+    assert_eq!(counts(&seats, &balance, Asked::at(at(3)), 10), [0, 0, 10]);
+}
+
+#[test]
+fn a_key_keeps_to_its_target_and_shares_follow_the_weights() {
+    let seats = seats(&[1000, 1000, 2000]);
+    let (choice, balance) = (Choice::default(), Balance::default());
+    let of = |key: u64, now| {
+        let asked = Asked { key: Some(mixed(key + 1)), ..Asked::at(now) };
+        pick(&seats, &choice, &balance, asked).unwrap().at
+    };
+    let homes: Vec<usize> = (0..4000).map(|key| of(key, at(1))).collect();
+    assert!((0..4000).all(|key| of(key, at(2)) == homes[usize::try_from(key).unwrap()]));
+    for (target, expected) in [(0, 1000), (1, 1000), (2, 2000)] {
+        let count = homes.iter().filter(|home| **home == target).count();
+        assert!(count.abs_diff(expected) < 150, "{target}: {count}");
+    }
+    // When one is out, only its calls move.
+    breaks(&seats[1], at(2));
+    for (key, home) in (0..4000).zip(&homes) {
+        let now = of(key, at(3));
+        assert!(now == *home || *home == 1 && now != 1, "{key}");
+    }
+}
+
+#[test]
+fn without_a_cooldown_nobody_is_left_alone() {
+    let seats = seats(&[1000, 1000]);
+    for _ in 0..50 {
+        let quota = Quota::default();
+        Flight::begin(&seats[0].vitals, at(1), Errand::Usual, quota, None, 0)
+            .failed(at(1), Blame::Target);
+    }
+    let balance = Balance { cooldown: None, ..Balance::default() };
+    assert_eq!(counts(&seats, &balance, Asked::at(at(2)), 10), [5, 5]);
+}

@@ -1,0 +1,170 @@
+//! What a failure means for the calls that follow: whose fault it was, whether the same question may be
+//! sent again, and which kind of fallback could help.
+
+use std::time::Duration;
+
+use translate::errors::{Condition, is_about_content};
+
+use super::vitals::Blame;
+use crate::bedrock::{Exception, Failure, Kind, Phase, ProtocolError, ServiceError};
+
+/// What is made of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) blame: Blame,
+    pub(crate) again: Again,
+    pub(crate) remedy: Remedy,
+    /// How long the other side asks to wait.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// Whether the question may be sent again. Nothing of an answer was seen wherever it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// No: it would fail again, or may have been answered.
+    Never,
+    /// To another target.
+    Elsewhere,
+    /// Also to the same.
+    Anywhere,
+}
+
+/// Which fallback could help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// None: the question is at fault.
+    None,
+    /// Any other model.
+    General,
+    /// Any other model, but an operator must hear of it: something is not set up as it should be.
+    Setup,
+    /// A model that can hold more.
+    ContextWindow,
+    /// A model that minds less.
+    ContentPolicy,
+}
+
+/// An error that a call of one target may end with.
+pub(crate) trait Judged {
+    /// What is made of it, for a call whose answer comes like this.
+    fn verdict(&self, kind: Kind) -> Verdict;
+}
+
+impl Verdict {
+    /// The question's own fault.
+    pub(crate) const FINAL: Self =
+        Self { blame: Blame::Nobody, again: Again::Never, remedy: Remedy::None, retry_after: None };
+
+    /// This target cannot take the question, another might.
+    pub(crate) const UNFIT: Self = Self { again: Again::Elsewhere, ..Self::FINAL };
+
+    /// The target answered what nobody can read.
+    pub(crate) const UNREADABLE: Self = Self {
+        blame: Blame::Target,
+        again: Again::Never,
+        remedy: Remedy::General,
+        retry_after: None,
+    };
+
+    fn failed(again: Again) -> Self {
+        Self { blame: Blame::Target, again, remedy: Remedy::General, retry_after: None }
+    }
+
+    fn throttled(retry_after: Option<Duration>) -> Self {
+        let blame = Blame::Throttled(retry_after);
+        Self { blame, again: Again::Anywhere, remedy: Remedy::General, retry_after }
+    }
+
+    fn setup() -> Self {
+        Self { remedy: Remedy::Setup, ..Self::FINAL }
+    }
+}
+
+impl Judged for Failure {
+    fn verdict(&self, kind: Kind) -> Verdict {
+        match self {
+            Self::Service(error) => of_service(error, kind),
+            // Not a byte of an answer: sending it again is safe enough, and all one can do.
+            Self::Connect(_) | Self::Closed(_) | Self::Timeout(Phase::Connect) => {
+                Verdict::failed(Again::Anywhere)
+            }
+            Self::Tls(_) => Verdict::failed(Again::Elsewhere),
+            // It may still be at work, and is paid for.
+            Self::Timeout(Phase::FirstByte | Phase::Idle | Phase::Total) => {
+                Verdict::failed(Again::Never)
+            }
+            Self::Truncated(_) | Self::Frame(_) => Verdict::failed(at_start(kind)),
+            Self::Credentials(_) => {
+                Verdict { remedy: Remedy::Setup, ..Verdict::failed(Again::Elsewhere) }
+            }
+            Self::Protocol(ProtocolError::ErrorPage { status: 429, retry_after, .. }) => {
+                Verdict::throttled(*retry_after)
+            }
+            Self::Protocol(ProtocolError::ErrorPage { status: 503, retry_after, .. }) => {
+                Verdict { retry_after: *retry_after, ..Verdict::failed(Again::Anywhere) }
+            }
+            Self::Protocol(_) => Verdict::failed(Again::Never),
+            Self::Request(_) => Verdict::FINAL,
+        }
+    }
+}
+
+/// Streams that fail before their first event are begun again; of a whole answer nobody knows how much
+/// was made.
+fn at_start(kind: Kind) -> Again {
+    match kind {
+        Kind::Stream => Again::Anywhere,
+        Kind::Unary => Again::Never,
+    }
+}
+
+/// What is made of an error of Bedrock's own.
+pub(crate) fn of_service(error: &ServiceError, kind: Kind) -> Verdict {
+    use Exception as E;
+    let told = |verdict| Verdict { retry_after: error.retry_after, ..verdict };
+    match (&error.exception, error.status) {
+        (E::ModelNotReady | E::Throttling, _) => Verdict::throttled(error.retry_after),
+        // A quota that no pause refills.
+        (E::ServiceQuotaExceeded, _) => {
+            Verdict { again: Again::Never, ..Verdict::throttled(error.retry_after) }
+        }
+        (E::ModelTimeout | E::ModelError | E::ModelStreamError, _) => {
+            told(Verdict::failed(at_start(kind)))
+        }
+        (
+            E::AccessDenied
+            | E::UnrecognizedClient
+            | E::ExpiredToken
+            | E::InvalidSignature
+            | E::RequestTimeTooSkewed
+            | E::MissingAuthenticationToken
+            | E::IncompleteSignature
+            | E::ResourceNotFound
+            | E::UnknownOperation,
+            _,
+        ) => Verdict::setup(),
+        (_, 429) => Verdict::throttled(error.retry_after),
+        (_, 500 | 503) => told(Verdict::failed(Again::Anywhere)),
+        (_, 501..=599) => told(Verdict::failed(Again::Never)),
+        (_, 401 | 403 | 404) => Verdict::setup(),
+        (_, status) => {
+            let remedy = match Condition::of(status, &error.message) {
+                Some(Condition::TooLong) => Remedy::ContextWindow,
+                Some(
+                    Condition::NoAccess
+                    | Condition::NotPermitted
+                    | Condition::NotHere
+                    | Condition::ProfileOnly
+                    | Condition::EndOfLife
+                    | Condition::UnknownModel,
+                ) => Remedy::Setup,
+                None if is_about_content(status, &error.message) => Remedy::ContentPolicy,
+                None => Remedy::None,
+            };
+            Verdict { remedy, ..Verdict::FINAL }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

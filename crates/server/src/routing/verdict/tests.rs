@@ -1,0 +1,76 @@
+//! The table of failures: sent again or not, whose fault, which fallback.
+
+use bytes::Bytes;
+
+use super::*;
+
+fn service(name: &str, message: &str) -> Failure {
+    let payload = serde_json::json!({ "message": message }).to_string();
+    ServiceError::from_event(name, &Bytes::from(payload)).into()
+}
+
+#[test]
+fn what_is_sent_again_and_what_is_not() {
+    use Again::{Anywhere, Elsewhere, Never};
+    for (failure, unary, stream) in [
+        (service("ThrottlingException", ""), Anywhere, Anywhere),
+        (service("ModelNotReadyException", ""), Anywhere, Anywhere),
+        (service("InternalServerException", ""), Anywhere, Anywhere),
+        (service("ServiceUnavailableException", ""), Anywhere, Anywhere),
+        (service("ModelErrorException", ""), Never, Anywhere),
+        (service("ModelTimeoutException", ""), Never, Anywhere),
+        (service("ModelStreamErrorException", ""), Never, Anywhere),
+        (service("ValidationException", "no"), Never, Never),
+        (service("AccessDeniedException", ""), Never, Never),
+        (service("ResourceNotFoundException", ""), Never, Never),
+        (service("ServiceQuotaExceededException", ""), Never, Never),
+        (service("BadGatewayException", ""), Never, Never),
+        (Failure::Connect(String::new()), Anywhere, Anywhere),
+        (Failure::Closed(String::new()), Anywhere, Anywhere),
+        (Failure::Timeout(Phase::Connect), Anywhere, Anywhere),
+        (Failure::Timeout(Phase::FirstByte), Never, Never),
+        (Failure::Timeout(Phase::Idle), Never, Never),
+        (Failure::Truncated(String::new()), Never, Anywhere),
+        (Failure::Tls(String::new()), Elsewhere, Elsewhere),
+        (ProtocolError::Status(302).into(), Never, Never),
+    ] {
+        assert_eq!(failure.verdict(Kind::Unary).again, unary, "{failure}");
+        assert_eq!(failure.verdict(Kind::Stream).again, stream, "{failure}");
+    }
+}
+
+#[test]
+fn a_429_is_no_failure_and_a_400_nobodys() {
+    for (failure, blame) in [
+        (service("ThrottlingException", ""), Blame::Throttled(None)),
+        (service("InternalServerException", ""), Blame::Target),
+        (service("ValidationException", "no"), Blame::Nobody),
+        (service("AccessDeniedException", ""), Blame::Nobody),
+        (Failure::Connect(String::new()), Blame::Target),
+    ] {
+        assert_eq!(failure.verdict(Kind::Unary).blame, blame, "{failure}");
+    }
+}
+
+#[test]
+fn fallbacks_are_chosen_by_what_went_wrong() {
+    for (failure, remedy) in [
+        (service("ThrottlingException", ""), Remedy::General),
+        (
+            service("ValidationException", "Input is too long for requested model."),
+            Remedy::ContextWindow,
+        ),
+        (service("ValidationException", "Malformed input request"), Remedy::None),
+        (
+            service("ValidationException", "Output blocked by content filtering policy"),
+            Remedy::ContentPolicy,
+        ),
+        (service("AccessDeniedException", "You don't have access to the model"), Remedy::Setup),
+        (
+            service("ValidationException", "The provided model identifier is invalid."),
+            Remedy::Setup,
+        ),
+    ] {
+        assert_eq!(failure.verdict(Kind::Unary).remedy, remedy, "{failure}");
+    }
+}

@@ -1,0 +1,283 @@
+//! How one target is doing: what is under way, how soon it answers, whether it throttles or fails, what
+//! of its quota is taken. All workers share it and nobody waits for anybody: every field is an atomic.
+//! It outlives a reload for targets that stay.
+
+use std::collections::HashMap;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use super::moment::{Moment, micros};
+use super::settings::Cooldown;
+
+mod breaker;
+mod meter;
+mod throttle;
+
+use breaker::{Breaker, Gate};
+use meter::Meter;
+use throttle::{Penalty, Throttle};
+
+/// Models of one account that are kept apart; names that callers make up must not fill the memory.
+const LIMIT: usize = 1024;
+/// One new answer counts an eighth.
+const SMOOTHING: u64 = 8;
+/// What each level of a penalty adds to the time a target is thought to need.
+const PENALTY: u64 = 1_000_000;
+/// Without a quota of their own, targets are compared by these.
+const NOMINAL_RPM: u64 = 1_000;
+const NOMINAL_TPM: u64 = 1_000_000;
+
+/// The state of one target.
+#[derive(Debug, Default)]
+pub(crate) struct Vitals {
+    in_flight: AtomicU32,
+    /// Microseconds to the first byte, smoothed; 0 before the first answer.
+    latency: AtomicU64,
+    throttle: Throttle,
+    breaker: Breaker,
+    requests: Meter,
+    tokens: Meter,
+}
+
+/// Whether a target should be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// As any other.
+    Sound,
+    /// It was not, and one call may find out whether it is again.
+    Due,
+    /// It throttles.
+    Throttled,
+    /// It fails.
+    Failing,
+}
+
+/// What a call is to its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// One among others.
+    Usual,
+    /// It finds out whether the target is sound again.
+    Probe,
+}
+
+/// What a target may be asked a minute.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Quota {
+    pub(crate) rpm: Option<NonZeroU32>,
+    pub(crate) tpm: Option<NonZeroU64>,
+}
+
+/// What a target is doing, to be shown.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Gauges {
+    pub(crate) in_flight: u32,
+    /// To the first byte, smoothed.
+    pub(crate) latency: Duration,
+    pub(crate) standing: Standing,
+    /// How many times in a row it throttled, more or less.
+    pub(crate) throttle_level: u64,
+}
+
+/// Whose fault it was that a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// Not the target's: the question, the client, the configuration.
+    Nobody,
+    /// The target has too much to do, and may say for how long.
+    Throttled(Option<Duration>),
+    /// The target, or the way to it.
+    Target,
+}
+
+impl Vitals {
+    pub(crate) fn standing(&self, now: Moment) -> Standing {
+        match (self.breaker.gate(now), self.throttle.penalty(now)) {
+            (Gate::Open, _) => Standing::Failing,
+            (_, Penalty::Held) => Standing::Throttled,
+            (Gate::Due, _) | (_, Penalty::Due) => Standing::Due,
+            (Gate::Closed, Penalty::None) => Standing::Sound,
+        }
+    }
+
+    /// Takes the one call that finds out about a target that is due.
+    pub(crate) fn claim(&self, now: Moment, cooldown: Option<&Cooldown>) -> bool {
+        match self.breaker.gate(now) {
+            Gate::Due => cooldown.is_some_and(|cooldown| self.breaker.claim(now, cooldown)),
+            Gate::Open => false,
+            Gate::Closed => self.throttle.claim(now),
+        }
+    }
+
+    /// Calls under way.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Microseconds that a call is thought to wait: time to the first byte, penalties included, times
+    /// those that wait already.
+    pub(crate) fn expected_wait(&self) -> u64 {
+        let latency = self.latency.load(Ordering::Relaxed);
+        let penalised = latency.saturating_add(self.throttle.level().saturating_mul(PENALTY));
+        penalised.saturating_mul(u64::from(self.in_flight()) + 1)
+    }
+
+    /// Whether a call of so many tokens is within the quota.
+    pub(crate) fn has_room(&self, now: Moment, quota: Quota, tokens: u64) -> bool {
+        quota.rpm.is_none_or(|rpm| self.requests.fits(now, 1, u64::from(rpm.get())))
+            && quota.tpm.is_none_or(|tpm| self.tokens.fits(now, tokens, tpm.get()))
+    }
+
+    /// What is left of a minute's quota, in microseconds of it; of requests and tokens the scarcer.
+    pub(crate) fn room(&self, now: Moment) -> i64 {
+        self.requests.left(now).min(self.tokens.left(now))
+    }
+
+    pub(crate) fn gauges(&self, now: Moment) -> Gauges {
+        Gauges {
+            in_flight: self.in_flight(),
+            latency: Duration::from_micros(self.latency.load(Ordering::Relaxed)),
+            standing: self.standing(now),
+            throttle_level: self.throttle.level(),
+        }
+    }
+
+    fn answered(&self, wait: Duration) {
+        let sample = micros(wait).max(1);
+        let _ = self.latency.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |had| {
+            let smoothed = had - had / SMOOTHING + sample / SMOOTHING;
+            Some(if had == 0 { sample } else { smoothed.max(1) })
+        });
+    }
+}
+
+/// One call under way. However it ends, the target's gauge goes down; a call that was dropped, because
+/// its client left, says nothing about the target.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    vitals: Arc<Vitals>,
+    errand: Errand,
+    quota: Quota,
+    cooldown: Option<Cooldown>,
+    /// Tokens set aside.
+    reserved: u64,
+    began: Moment,
+    told: bool,
+}
+
+impl Flight {
+    /// Begins a call, and sets aside what it may use.
+    pub(crate) fn begin(
+        vitals: &Arc<Vitals>,
+        now: Moment,
+        errand: Errand,
+        quota: Quota,
+        cooldown: Option<Cooldown>,
+        tokens: u64,
+    ) -> Self {
+        vitals.in_flight.fetch_add(1, Ordering::Relaxed);
+        vitals.requests.take(now, 1, requests_of(quota));
+        vitals.tokens.take(now, tokens, tokens_of(quota));
+        let vitals = Arc::clone(vitals);
+        Self { vitals, errand, quota, cooldown, reserved: tokens, began: now, told: false }
+    }
+
+    /// The first byte of an answer has come.
+    pub(crate) fn answered(&mut self, now: Moment) {
+        self.told = true;
+        self.vitals.answered(now.since(self.began));
+        self.vitals.throttle.succeeded(now);
+        if let Some(cooldown) = &self.cooldown {
+            self.vitals.breaker.succeeded(now, self.errand, cooldown);
+        }
+    }
+
+    /// The call failed, before its answer or in the middle of it; `true` if that put its target aside.
+    pub(crate) fn failed(&mut self, now: Moment, blame: Blame) -> bool {
+        match (blame, &self.cooldown) {
+            (Blame::Nobody, _) => false,
+            (Blame::Throttled(asked), _) => {
+                self.told = true;
+                self.vitals.throttle.throttled(now, self.errand, asked);
+                if self.errand == Errand::Probe {
+                    // It lives, and says so.
+                    self.vitals.breaker.released(now);
+                }
+                false
+            }
+            (Blame::Target, None) => {
+                self.told = true;
+                false
+            }
+            (Blame::Target, Some(cooldown)) => {
+                self.told = true;
+                self.vitals.breaker.failed(now, self.errand, cooldown)
+            }
+        }
+    }
+
+    /// What the call has used in truth, in tokens of the quota.
+    pub(crate) fn settle(&mut self, used: u64) {
+        let a_minute = tokens_of(self.quota);
+        if used > self.reserved {
+            self.vitals.tokens.take(self.began, used - self.reserved, a_minute);
+        } else {
+            self.vitals.tokens.give_back(self.reserved - used, a_minute);
+        }
+        self.reserved = used;
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.vitals.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if !self.told && self.errand == Errand::Probe {
+            let now = Moment::now();
+            self.vitals.breaker.released(now);
+            self.vitals.throttle.released(now);
+        }
+    }
+}
+
+fn requests_of(quota: Quota) -> u64 {
+    quota.rpm.map_or(NOMINAL_RPM, |rpm| u64::from(rpm.get()))
+}
+
+fn tokens_of(quota: Quota) -> u64 {
+    quota.tpm.map_or(NOMINAL_TPM, NonZeroU64::get)
+}
+
+/// The targets of one account, by model. Read without a lock, written once a model.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ward(Arc<ArcSwap<HashMap<String, Arc<Vitals>>>>);
+
+impl Ward {
+    /// The state of a model's calls.
+    pub(crate) fn of(&self, model_id: &str) -> Arc<Vitals> {
+        if let Some(vitals) = self.0.load().get(model_id) {
+            return Arc::clone(vitals);
+        }
+        let fresh = Arc::new(Vitals::default());
+        self.0.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            if known.len() < LIMIT {
+                known.entry(model_id.to_owned()).or_insert_with(|| Arc::clone(&fresh));
+            }
+            Arc::new(known)
+        });
+        self.0.load().get(model_id).cloned().unwrap_or(fresh)
+    }
+
+    /// Every model called so far and how it is doing.
+    pub(crate) fn gauges(&self, now: Moment) -> Vec<(String, Gauges)> {
+        let known = self.0.load();
+        known.iter().map(|(model, vitals)| (model.clone(), vitals.gauges(now))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Leaves a failing target alone for a while, then lets one call find out. Everything is in atomics:
+//! the word of the gate says whether it is open, until when, and how often it has opened in a row.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::Errand;
+use crate::routing::moment::Moment;
+use crate::routing::settings::Cooldown;
+use crate::routing::tally::{Counts, Tally};
+
+const OPEN: u64 = 1 << 63;
+const LEVEL_BITS: u32 = 8;
+const LEVEL: u64 = (1 << LEVEL_BITS) - 1;
+
+/// The breaker of one target.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    gate: AtomicU64,
+    in_a_row: AtomicU32,
+    tally: Tally,
+}
+
+/// Whether a target may be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// As any other.
+    Closed,
+    /// Its time is over: one call may find out.
+    Due,
+    /// Not now.
+    Open,
+}
+
+impl Breaker {
+    pub(super) fn gate(&self, now: Moment) -> Gate {
+        let word = self.gate.load(Ordering::Relaxed);
+        if word & OPEN == 0 {
+            Gate::Closed
+        } else if until(word) <= now.millis() {
+            Gate::Due
+        } else {
+            Gate::Open
+        }
+    }
+
+    /// Takes the one probe of a gate that is due. The gate stays shut for others for as long as it was;
+    /// after that the probe counts as lost.
+    pub(super) fn claim(&self, now: Moment, cooldown: &Cooldown) -> bool {
+        let word = self.gate.load(Ordering::Relaxed);
+        if word & OPEN == 0 || until(word) > now.millis() {
+            return false;
+        }
+        let again = now.after(open_for(cooldown, level(word)));
+        let next = OPEN | written(again, level(word));
+        self.gate.compare_exchange(word, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// A probe ended and has told nothing: the next may go at once.
+    pub(super) fn released(&self, now: Moment) {
+        self.change(|word| (word & OPEN != 0).then(|| OPEN | written(now, level(word))));
+    }
+
+    pub(super) fn succeeded(&self, now: Moment, errand: Errand, cooldown: &Cooldown) {
+        self.in_a_row.store(0, Ordering::Relaxed);
+        self.tally.add(now, cooldown.window, Counts { first: 1, second: 0 });
+        if errand == Errand::Probe {
+            self.tally.clear();
+            self.change(|word| (word & OPEN != 0).then(|| written(now, level(word))));
+        }
+    }
+
+    /// Counts a failure; `true` if it opened the gate.
+    pub(super) fn failed(&self, now: Moment, errand: Errand, cooldown: &Cooldown) -> bool {
+        let in_a_row = self.in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        self.tally.add(now, cooldown.window, Counts { first: 1, second: 1 });
+        let word = self.gate.load(Ordering::Relaxed);
+        if word & OPEN != 0 {
+            // What was under way when it opened says nothing new.
+            if errand == Errand::Probe {
+                self.open(now, cooldown, level(word).saturating_add(1));
+            }
+            return false;
+        }
+        let Counts { first: calls, second: failures } = self.tally.sum(now, cooldown.window);
+        let often = calls >= u64::from(cooldown.calls)
+            && failures * 1000 >= calls * u64::from(cooldown.failing.0);
+        if !often && in_a_row < cooldown.in_a_row {
+            return false;
+        }
+        // Closed for longer than the longest pause: that was another illness.
+        let fresh =
+            word == 0 || now.millis().saturating_sub(until(word)) > millis(cooldown.longest);
+        self.open(now, cooldown, if fresh { 0 } else { level(word).saturating_add(1) });
+        true
+    }
+
+    fn open(&self, now: Moment, cooldown: &Cooldown, level: u64) {
+        let level = level.min(LEVEL);
+        let word = OPEN | written(now.after(open_for(cooldown, level)), level);
+        self.gate.store(word, Ordering::Relaxed);
+        self.in_a_row.store(0, Ordering::Relaxed);
+    }
+
+    fn change(&self, to: impl Fn(u64) -> Option<u64>) {
+        let _ = self.gate.fetch_update(Ordering::Relaxed, Ordering::Relaxed, to);
+    }
+}
+
+fn until(word: u64) -> u64 {
+    (word & !OPEN) >> LEVEL_BITS
+}
+
+fn level(word: u64) -> u64 {
+    word & LEVEL
+}
+
+fn written(until: Moment, level: u64) -> u64 {
+    (until.millis() << LEVEL_BITS) | level
+}
+
+fn open_for(cooldown: &Cooldown, level: u64) -> Duration {
+    let doubled = 1_u32.checked_shl(u32::try_from(level).unwrap_or(u32::MAX)).unwrap_or(u32::MAX);
+    cooldown.open.saturating_mul(doubled).min(cooldown.longest)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Errand::{Probe, Usual};
+    use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment(millis * 1000)
+    }
+
+    fn opened(cooldown: &Cooldown) -> Breaker {
+        let breaker = Breaker::default();
+        for call in 1..=5 {
+            assert_eq!(breaker.failed(at(1000), Usual, cooldown), call == 5, "{call}");
+        }
+        breaker
+    }
+
+    #[test]
+    fn five_in_a_row_open_it_and_one_probe_closes_it() {
+        let cooldown = Cooldown::default();
+        let breaker = opened(&cooldown);
+        assert_eq!(breaker.gate(at(5999)), Gate::Open);
+        assert!(!breaker.claim(at(5999), &cooldown));
+        assert_eq!(breaker.gate(at(6000)), Gate::Due);
+        assert!(breaker.claim(at(6000), &cooldown));
+        assert!(!breaker.claim(at(6000), &cooldown), "one probe");
+        assert_eq!(breaker.gate(at(6001)), Gate::Open);
+        breaker.succeeded(at(6100), Probe, &cooldown);
+        assert_eq!(breaker.gate(at(6100)), Gate::Closed);
+    }
+
+    #[test]
+    fn it_stays_open_twice_as_long_each_time_up_to_a_limit() {
+        let cooldown = Cooldown::default();
+        let breaker = opened(&cooldown);
+        let mut now = 1000;
+        for seconds in [5, 10, 20, 40, 60, 60] {
+            assert_eq!(breaker.gate(at(now + seconds * 1000 - 1)), Gate::Open, "{seconds}");
+            now += seconds * 1000;
+            assert!(breaker.claim(at(now), &cooldown), "{seconds}");
+            assert!(!breaker.failed(at(now), Probe, &cooldown));
+        }
+    }
+
+    #[test]
+    fn half_of_ten_open_it() {
+        let cooldown = Cooldown::default();
+        let breaker = Breaker::default();
+        for call in 0..8 {
+            match call % 2 {
+                0 => assert!(!breaker.failed(at(10 * call), Usual, &cooldown)),
+                _ => breaker.succeeded(at(10 * call), Usual, &cooldown),
+            }
+        }
+        breaker.succeeded(at(90), Usual, &cooldown);
+        assert!(breaker.failed(at(91), Usual, &cooldown), "5 of 10");
+        assert_eq!(breaker.gate(at(92)), Gate::Open);
+    }
+
+    #[test]
+    fn old_failures_are_forgotten() {
+        let cooldown = Cooldown { in_a_row: 100, ..Cooldown::default() };
+        let breaker = Breaker::default();
+        for call in 0..9 {
+            assert!(!breaker.failed(at(call), Usual, &cooldown));
+        }
+        assert!(!breaker.failed(at(20_000), Usual, &cooldown));
+        assert_eq!(breaker.gate(at(20_000)), Gate::Closed);
+    }
+
+    #[test]
+    fn late_news_change_nothing() {
+        let cooldown = Cooldown::default();
+        let breaker = opened(&cooldown);
+        breaker.succeeded(at(1100), Usual, &cooldown);
+        assert_eq!(breaker.gate(at(1100)), Gate::Open);
+        for _ in 0..10 {
+            assert!(!breaker.failed(at(5900), Usual, &cooldown));
+        }
+        assert_eq!(breaker.gate(at(6000)), Gate::Due);
+    }
+
+    #[test]
+    fn a_lost_probe_makes_room_for_the_next() {
+        let cooldown = Cooldown::default();
+        let breaker = opened(&cooldown);
+        assert!(breaker.claim(at(6000), &cooldown));
+        breaker.released(at(6001));
+        assert!(breaker.claim(at(6001), &cooldown));
+        // Nobody ever told what became of this one.
+        assert!(breaker.claim(at(11_001), &cooldown));
+    }
+}

@@ -1,0 +1,160 @@
+//! A target that throttles is penalised, not failing: it gets no calls for a moment, longer each time,
+//! and then one that finds out. What it answers at once with 429 never looks fast.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::Errand;
+use crate::routing::moment::Moment;
+
+/// After the first 429.
+const FIRST: Duration = Duration::from_millis(250);
+/// After many.
+const LONGEST: Duration = Duration::from_secs(4);
+/// Of what the service itself asks for, this much is believed.
+const ASKED_MOST: Duration = Duration::from_secs(30);
+const LEVEL_BITS: u32 = 8;
+const LEVEL: u64 = (1 << LEVEL_BITS) - 1;
+/// More than this make no difference.
+const HIGHEST: u64 = 5;
+
+/// The penalty of one target: a level, and until when.
+#[derive(Debug, Default)]
+pub(super) struct Throttle(AtomicU64);
+
+/// Whether a penalty is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Penalty {
+    /// None.
+    None,
+    /// It is over: one call may find out.
+    Due,
+    /// In force.
+    Held,
+}
+
+impl Throttle {
+    pub(super) fn penalty(&self, now: Moment) -> Penalty {
+        let word = self.0.load(Ordering::Relaxed);
+        match word & LEVEL {
+            0 => Penalty::None,
+            _ if until(word) <= now.millis() => Penalty::Due,
+            _ => Penalty::Held,
+        }
+    }
+
+    /// How many times in a row, more or less.
+    pub(super) fn level(&self) -> u64 {
+        self.0.load(Ordering::Relaxed) & LEVEL
+    }
+
+    /// Takes the one call that finds out.
+    pub(super) fn claim(&self, now: Moment) -> bool {
+        let word = self.0.load(Ordering::Relaxed);
+        if word & LEVEL == 0 || until(word) > now.millis() {
+            return false;
+        }
+        let next = written(now.after(pause(word & LEVEL)), word & LEVEL);
+        self.0.compare_exchange(word, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// A 429, perhaps with the time after which the service wants to be asked again.
+    pub(super) fn throttled(&self, now: Moment, errand: Errand, asked: Option<Duration>) {
+        self.change(|word| {
+            // Many calls under way are throttled as one.
+            let held = until(word) > now.millis() && word & LEVEL != 0 && errand == Errand::Usual;
+            let level = if held { word & LEVEL } else { (word & LEVEL).saturating_add(1) };
+            let level = level.clamp(1, HIGHEST);
+            let pause = pause(level).max(asked.unwrap_or_default().min(ASKED_MOST));
+            let later = now.after(pause).millis().max(until(word));
+            Some((later << LEVEL_BITS) | level)
+        });
+    }
+
+    /// An answer: half the penalty is forgiven, and the next call may go.
+    pub(super) fn succeeded(&self, now: Moment) {
+        if self.level() == 0 {
+            return;
+        }
+        self.change(|word| Some(written(now, (word & LEVEL) / 2)));
+    }
+
+    /// The call that was to find out has told nothing.
+    pub(super) fn released(&self, now: Moment) {
+        self.change(|word| (word & LEVEL != 0).then(|| written(now, word & LEVEL)));
+    }
+
+    fn change(&self, to: impl Fn(u64) -> Option<u64>) {
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, to);
+    }
+}
+
+fn until(word: u64) -> u64 {
+    word >> LEVEL_BITS
+}
+
+fn written(until: Moment, level: u64) -> u64 {
+    (until.millis() << LEVEL_BITS) | level
+}
+
+fn pause(level: u64) -> Duration {
+    let doublings = u32::try_from(level.saturating_sub(1).min(HIGHEST)).unwrap_or_default();
+    FIRST.saturating_mul(1 << doublings).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Moment {
+        Moment(millis * 1000)
+    }
+
+    #[test]
+    fn each_429_found_out_doubles_the_pause() {
+        let throttle = Throttle::default();
+        assert_eq!(throttle.penalty(at(0)), Penalty::None);
+        let mut now = 1000;
+        throttle.throttled(at(now), Errand::Usual, None);
+        for pause in [250, 500, 1000, 2000, 4000, 4000, 4000] {
+            assert_eq!(throttle.penalty(at(now + pause - 1)), Penalty::Held, "{pause}");
+            now += pause;
+            assert_eq!(throttle.penalty(at(now)), Penalty::Due, "{pause}");
+            assert!(throttle.claim(at(now)) && !throttle.claim(at(now)));
+            throttle.throttled(at(now), Errand::Probe, None);
+        }
+    }
+
+    #[test]
+    fn many_at_once_are_one() {
+        let throttle = Throttle::default();
+        for _ in 0..50 {
+            throttle.throttled(at(1000), Errand::Usual, None);
+        }
+        assert_eq!(throttle.penalty(at(1250)), Penalty::Due);
+    }
+
+    #[test]
+    fn answers_forgive() {
+        let throttle = Throttle::default();
+        for second in 1..=4 {
+            throttle.throttled(at(second * 10_000), Errand::Usual, None);
+        }
+        assert_eq!(throttle.level(), 4);
+        assert_eq!(throttle.penalty(at(40_001)), Penalty::Held);
+        for (level, penalty) in [(2, Penalty::Due), (1, Penalty::Due), (0, Penalty::None)] {
+            throttle.succeeded(at(40_002));
+            assert_eq!((throttle.level(), throttle.penalty(at(40_002))), (level, penalty));
+        }
+    }
+
+    #[test]
+    fn what_the_service_asks_for_is_believed_within_reason() {
+        for (asked, held) in [(2, 2), (600, 30)] {
+            let throttle = Throttle::default();
+            throttle.throttled(at(0), Errand::Usual, Some(Duration::from_secs(asked)));
+            assert_eq!(throttle.penalty(at(held * 1000 - 1)), Penalty::Held);
+            assert_eq!(throttle.penalty(at(held * 1000)), Penalty::Due);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Several targets behind one name: a bad one is not felt, nothing is sent twice that may have been
+//! answered, and the headers say where a call has been.
+
+use bytes::Bytes;
+use emulator::{Call, Fault, Options, Running, Step};
+use http::Method;
+use serde_json::{Value, json};
+
+use super::rig::{Received, Rig};
+
+const BODY: &str = r#"{"messages":[{"role":"user","content":[{"text":"Hi"}]}]}"#;
+
+async fn upstream() -> Running {
+    emulator::start(Options::default()).await.unwrap()
+}
+
+fn target(region: &str, upstream: &Running, more: &str) -> String {
+    format!(
+        "{{ model: nova-lite, region: {region}, endpoint_url: '{}', access_key_id: AKID{}, secret_access_key: x{more} }}",
+        upstream.url(),
+        region.replace('-', "").to_uppercase(),
+    )
+}
+
+fn refusal(status: u16, kind: &str, headers: &[(&str, &str)]) -> Step {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Step::Error {
+        status,
+        kind: kind.to_owned(),
+        message: "as the script says".to_owned(),
+        headers: headers.collect(),
+    }
+}
+
+fn throttled() -> Step {
+    refusal(429, "ThrottlingException", &[])
+}
+
+fn at_start(kind: &str) -> Step {
+    let message = "as the script says".to_owned();
+    Step::Fault(Fault::Exception { after: 0, kind: kind.to_owned(), message })
+}
+
+fn ask(model: &str, stream: bool) -> Value {
+    json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "one two three" }] })
+}
+
+fn count(upstream: &Running) -> usize {
+    upstream.journal().calls().len()
+}
+
+fn trail(answer: &Received) -> (Option<&str>, Option<&str>, Option<&str>) {
+    (
+        answer.header("x-outcrop-target"),
+        answer.header("x-outcrop-region"),
+        answer.header("x-outcrop-attempts"),
+    )
+}
+
+/// A gateway with two targets, of which `east` is asked first as long as it is well.
+async fn pair(more: &str) -> (Rig, Running, Running) {
+    let (east, west) = (upstream().await, upstream().await);
+    let yaml = format!(
+        "models:\n  both:\n    strategy: order\n    targets:\n      - {}\n      - {}\n{more}",
+        target("us-east-1", &east, ", order: 1"),
+        target("eu-west-1", &west, ", order: 2"),
+    );
+    (Rig::start(&yaml).await, east, west)
+}
+
+async fn stop(rig: Rig, east: Running, west: Running) {
+    rig.stop().await;
+    east.stop().await;
+    west.stop().await;
+}
+
+const EAST: &str = "us.amazon.nova-lite-v1:0@us-east-1";
+const WEST: &str = "eu.amazon.nova-lite-v1:0@eu-west-1";
+
+#[actix_rt::test]
+async fn a_throttled_target_is_passed_over_and_then_left_alone() {
+    let (rig, east, west) = pair("").await;
+    let answer = rig.chat(&ask("both", false)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(trail(&answer), (Some(EAST), Some("us-east-1"), Some("1")));
+    // Long enough for all that follows.
+    east.script().push(refusal(429, "ThrottlingException", &[("Retry-After", "25")]));
+    let answer = rig.chat(&ask("both", false)).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(trail(&answer), (Some(WEST), Some("eu-west-1"), Some("2")));
+    for stream in [false, true] {
+        let answer = rig.chat(&ask("both", stream)).await;
+        assert_eq!((answer.status, trail(&answer).2), (200, Some("1")));
+    }
+    assert_eq!((count(&east), count(&west)), (2, 3));
+    stop(rig, east, west).await;
+}
+
+#[actix_rt::test]
+async fn an_exception_that_comes_first_is_made_good_elsewhere() {
+    for kind in ["throttlingException", "modelStreamErrorException", "internalServerException"] {
+        let (rig, east, west) = pair("").await;
+        east.script().push(at_start(kind));
+        let answer = rig.chat(&ask("both", true)).await;
+        assert_eq!((answer.status, trail(&answer).2), (200, Some("2")), "{kind}");
+        assert!(answer.events().1, "{kind}");
+        assert_eq!((count(&east), count(&west)), (1, 1));
+        stop(rig, east, west).await;
+    }
+}
+
+#[actix_rt::test]
+async fn after_the_first_event_nothing_is_sent_again() {
+    let (rig, east, west) = pair("").await;
+    for after in 1..4 {
+        for kind in ["throttlingException", "internalServerException"] {
+            let message = "as the script says".to_owned();
+            let fault = Fault::Exception { after, kind: kind.to_owned(), message };
+            // Whichever is asked.
+            east.script().push(Step::Fault(fault.clone()));
+            west.script().push(Step::Fault(fault));
+            let before = count(&east) + count(&west);
+            let answer = rig.chat(&ask("both", true)).await;
+            assert_eq!(answer.status, 200);
+            assert!(!answer.events().1, "{kind} after {after} ended like a whole answer");
+            assert_eq!(count(&east) + count(&west), before + 1, "{kind} after {after}");
+            east.script().clear();
+            west.script().clear();
+        }
+    }
+    stop(rig, east, west).await;
+}
+
+#[actix_rt::test]
+async fn native_calls_take_another_target_with_the_same_bytes() {
+    for (operation, step) in [
+        ("converse", throttled()),
+        ("converse-stream", throttled()),
+        ("converse-stream", at_start("serviceUnavailableException")),
+        ("invoke", refusal(503, "ServiceUnavailableException", &[])),
+    ] {
+        let (rig, east, west) = pair("").await;
+        east.script().push(step);
+        let body = match operation {
+            "invoke" => {
+                r#"{"messages":[{"role":"user","content":[{"text":"Hi"}]}],"inferenceConfig":{"maxTokens":20}}"#
+            }
+            _ => BODY,
+        };
+        let path = format!("/bedrock/model/both/{operation}");
+        let answer = rig.send(Method::POST, &path, Bytes::from_static(body.as_bytes())).await;
+        assert_eq!(
+            (answer.status, trail(&answer)),
+            (200, (Some(WEST), Some("eu-west-1"), Some("2"))),
+            "{operation}"
+        );
+        let bodies = |upstream: &Running| -> Vec<Value> {
+            upstream.journal().calls().into_iter().map(|call: Call| call.body).collect()
+        };
+        assert_eq!(bodies(&east), bodies(&west), "{operation}");
+        stop(rig, east, west).await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_native_stream_that_can_only_fail_passes_its_exception_on() {
+    let (rig, east, west) = pair("").await;
+    for upstream in [&east, &west] {
+        for _ in 0..3 {
+            upstream.script().push(at_start("modelStreamErrorException"));
+        }
+    }
+    let path = "/bedrock/model/both/converse-stream";
+    let answer = rig.send(Method::POST, path, Bytes::from_static(BODY.as_bytes())).await;
+    assert_eq!((answer.status, trail(&answer).2), (200, Some("3")));
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(text.contains("modelStreamErrorException") && text.contains("as the script says"));
+    stop(rig, east, west).await;
+}
+
+#[actix_rt::test]
+async fn a_lone_target_is_asked_again_and_no_more_than_that() {
+    let rig = Rig::start("").await;
+    rig.emulator.script().push(refusal(503, "ServiceUnavailableException", &[]));
+    let answer = rig.chat(&ask("nova-lite", false)).await;
+    assert_eq!((answer.status, trail(&answer).2), (200, Some("2")));
+    for _ in 0..3 {
+        rig.emulator.script().push(refusal(500, "InternalServerException", &[]));
+    }
+    let answer = rig.chat(&ask("nova-lite", false)).await;
+    assert_eq!((answer.status, trail(&answer).2), (500, Some("3")));
+    assert_eq!(answer.header("x-should-retry"), Some("false"), "ours are spent");
+    assert_eq!(count(&rig.emulator), 5);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_would_fail_again_is_not_sent_again() {
+    let (rig, east, west) = pair("").await;
+    for (status, kind) in [
+        (400, "ValidationException"),
+        (403, "AccessDeniedException"),
+        (404, "ResourceNotFoundException"),
+    ] {
+        let before = count(&east);
+        east.script().push(refusal(status, kind, &[]));
+        let answer = rig.chat(&ask("both", false)).await;
+        assert_eq!((answer.status, trail(&answer).2), (status, Some("1")));
+        assert_eq!((count(&east), count(&west)), (before + 1, 0));
+        assert_eq!(answer.header("x-should-retry"), None);
+    }
+    stop(rig, east, west).await;
+}
+
+#[actix_rt::test]
+async fn a_wait_that_is_too_long_is_left_to_the_client() {
+    let rig = Rig::start("").await;
+    rig.emulator.script().push(refusal(429, "ThrottlingException", &[("Retry-After", "9")]));
+    let answer = rig.chat(&ask("nova-lite", false)).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (429, Some("9")));
+    assert_eq!((trail(&answer).2, answer.header("x-should-retry")), (Some("1"), None));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_budget_bounds_the_retries_of_all_calls() {
+    let rig = Rig::start("routing: { retries: { budget: 0, budget_floor: 0 } }\n").await;
+    rig.emulator.script().push(throttled());
+    let answer = rig.chat(&ask("nova-lite", false)).await;
+    assert_eq!((answer.status, trail(&answer).2), (429, Some("1")));
+    assert_eq!(answer.header("x-should-retry"), Some("false"));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn fallbacks_answer_by_what_went_wrong_and_say_so() {
+    let rig = Rig::start(
+        "models:\n  small: { model: nova-micro, fallbacks: { general: [nova-lite], context_window: [nova-pro] } }\nrouting: { retries: { more: 0 } }\n",
+    )
+    .await;
+    let long = Step::Error {
+        status: 400,
+        kind: "ValidationException".to_owned(),
+        message: "Input is too long for requested model.".to_owned(),
+        headers: [].into(),
+    };
+    for (step, fallback, model) in [
+        (throttled(), "nova-lite", "us.amazon.nova-lite-v1:0"),
+        (long, "nova-pro", "us.amazon.nova-pro-v1:0"),
+        (refusal(403, "AccessDeniedException", &[]), "nova-lite", "us.amazon.nova-lite-v1:0"),
+    ] {
+        rig.emulator.journal().clear();
+        rig.emulator.script().push(step);
+        let answer = rig.chat(&ask("small", false)).await;
+        assert_eq!((answer.status, answer.header("x-outcrop-fallback")), (200, Some(fallback)));
+        let calls = rig.emulator.journal().calls();
+        assert_eq!(calls.last().unwrap().model_id.as_deref(), Some(model));
+        assert_eq!(answer.json()["model"], "small", "the client's own name");
+    }
+    // What no other model could answer is not asked of one.
+    rig.emulator.script().push(refusal(400, "ValidationException", &[]));
+    let answer = rig.chat(&ask("small", false)).await;
+    assert_eq!((answer.status, answer.header("x-outcrop-fallback")), (400, None));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_reload_keeps_what_is_known_of_targets_that_stay() {
+    let yaml = "models:\n  both:\n    strategy: order\n    targets: [{ model: nova-lite, order: 1 }, { model: nova-pro, order: 2 }]\n";
+    let rig = Rig::start(yaml).await;
+    rig.emulator.script().push(refusal(429, "ThrottlingException", &[("Retry-After", "25")]));
+    let pro = "us.amazon.nova-pro-v1:0@us-east-1";
+    assert_eq!(trail(&rig.chat(&ask("both", false)).await).0, Some(pro));
+    rig.reload(yaml).await.unwrap();
+    let answer = rig.chat(&ask("both", false)).await;
+    assert_eq!((trail(&answer).0, trail(&answer).2), (Some(pro), Some("1")));
+    rig.stop().await;
+}
