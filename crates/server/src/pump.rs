@@ -6,15 +6,16 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use async_stream::stream;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::Stream;
 use schema::converse::event::StreamEvent;
+use schema::converse::response::ConverseResponse;
 use schema::openai::chunk::Chunk;
 use tokio::time::timeout;
-use translate::chat::ChatStream;
+use translate::chat::{ChatStream, replay};
 use translate::{Report, sse};
 
 use crate::bedrock::{EventStream, Failure, Frame, FrameKind, ServiceError};
@@ -53,13 +54,37 @@ pub(crate) fn respond(
     config: &Config,
     exchange: Exchange,
 ) -> HttpResponse {
+    let mut response = head(report, &exchange, begun.rest.request_id());
+    let events = events(begun, chat, config.keep_alive, exchange);
+    response.streaming(Outflow::of(events, config.write_stall))
+}
+
+/// The response that carries a whole answer as the events it would have come in.
+///
+/// # Errors
+/// The answer cannot be told.
+pub(crate) fn replayed(
+    answer: ConverseResponse<'_>,
+    mut chat: ChatStream,
+    report: &Report,
+    exchange: &mut Exchange,
+    aws_request_id: Option<&str>,
+) -> Result<HttpResponse, GatewayError> {
+    let mut out = BytesMut::with_capacity(ROOM);
+    replay(answer, &mut chat, &mut |chunk| write(&mut out, chunk))?;
+    exchange.settle(chat.usage());
+    finish(chat, &mut out)?;
+    exchange.complete();
+    Ok(head(report, exchange, aws_request_id).body(out.freeze()))
+}
+
+fn head(report: &Report, exchange: &Exchange, aws_request_id: Option<&str>) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response.insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"));
     response.insert_header((CACHE_CONTROL, "no-cache"));
     response.insert_header((ACCEL_BUFFERING, "no"));
-    describe(&mut response, &exchange, report, begun.rest.request_id());
-    let events = events(begun, chat, config.keep_alive, exchange);
-    response.streaming(Outflow::of(events, config.write_stall))
+    describe(&mut response, exchange, report, aws_request_id);
+    response
 }
 
 fn events(

@@ -10,23 +10,28 @@ use crate::parts::cache;
 use crate::parts::format::{Shape, shape};
 use crate::parts::params::{Sampling, inference_config};
 use crate::parts::thinking::{Plan, Wish};
-use crate::parts::tools::{Calls, declared_functions, declared_tools, tooling};
+use crate::parts::tools::{self, Calls, declared_functions, declared_tools, tooling};
 use crate::reply::CallShape;
 use crate::thoughts::Recalled;
 use crate::{Invalid, Profile, Reply, Report, Stores};
 
 mod messages;
+mod replay;
 mod response;
 mod stream;
 
+pub use replay::replay;
 pub use response::answer;
 pub use stream::{ChatStream, Truncated};
+pub use tools::Delivery;
 
 /// A translated question: what to send, what the answer half must remember, what had no effect.
 #[derive(Debug)]
 pub struct Question<'a> {
     /// The body for Converse or ConverseStream.
     pub body: ConverseRequest<'a>,
+    /// How the answer must be fetched.
+    pub delivery: Delivery,
     /// To be kept for the answer.
     pub reply: Reply,
     /// What could not be honoured.
@@ -66,7 +71,7 @@ pub fn question_with<'a>(
     } else {
         ("tool_choice", CallShape::Tools)
     };
-    let (declared, choice) = match calls {
+    let (mut declared, choice) = match calls {
         CallShape::Function => {
             let functions = request.functions.as_deref().unwrap_or_default();
             let declared = declared_functions(functions, profile, &mut report)?;
@@ -77,6 +82,8 @@ pub fn question_with<'a>(
             (declared_tools(tools, profile, &mut report)?, request.tool_choice.as_ref())
         }
     };
+
+    declared.search(request.web_search_options, profile, &mut report);
 
     let messages = &request.messages;
     let mut conversation =
@@ -127,8 +134,11 @@ pub fn question_with<'a>(
         additional_model_response_field_paths: count_path.into_iter().collect(),
     };
     cache::settle(&mut body, cached, profile, &mut report);
+    let streamed = request.stream == Some(true);
+    let delivery = tools::delivery(&mut body, streamed.then_some(profile));
     Ok(Question {
         body,
+        delivery,
         reply: Reply {
             names: tooling.names,
             include_usage: include_usage == Some(true),
@@ -178,7 +188,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         audio,
         prediction,
         moderation,
-        web_search_options,
+        web_search_options: _,
         prompt_cache_key,
         prompt_cache_options: _,
         prompt_cache_retention,
@@ -212,7 +222,6 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         ("audio", audio.is_some()),
         ("prediction", prediction.is_some()),
         ("moderation", moderation.is_some()),
-        ("web_search_options", web_search_options.is_some()),
         ("prompt_cache_key", prompt_cache_key.is_some()),
         (
             "prompt_cache_retention",

@@ -9,7 +9,9 @@ mod tools;
 
 pub use media::{Media, Medium};
 pub use thinking::{Effort, Replay, Thinking, ThinkingOff};
-pub use tools::{SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools};
+pub use tools::{
+    CallIds, SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools, ToolStreaming,
+};
 
 /// The knobs of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -33,6 +35,16 @@ pub struct Profile {
     pub schema_patterns: SchemaPatterns,
     /// Whether calls can be held to their schemas.
     pub strict_tools: StrictTools,
+    /// How a stream is answered where tools are declared.
+    pub tool_streaming: ToolStreaming,
+    /// The beta that lets arguments be streamed as they are made, if the model has one.
+    pub tool_stream_beta: Option<String>,
+    /// Which ids of calls the model takes.
+    pub call_ids: CallIds,
+    /// The service's own tool that searches the web, if the model has it.
+    pub web_search_tool: Option<String>,
+    /// The service's own tool that runs code, if the model has it.
+    pub code_tool: Option<String>,
     /// Which sampling parameters the model takes.
     pub sampling: Sampling,
     /// Which stop sequences the model takes.
@@ -97,6 +109,8 @@ pub enum SystemPrompt {
 pub enum BesideToolResult {
     /// Anything.
     Anything,
+    /// Text and images; with anything else the rest goes into a turn of its own.
+    TextAndImages,
     /// Nothing: the rest goes into a turn of its own.
     Nothing,
 }
@@ -239,6 +253,11 @@ impl Default for Profile {
             schema_references: SchemaReferences::Kept,
             schema_patterns: SchemaPatterns::Any,
             strict_tools: StrictTools::Unserved,
+            tool_streaming: ToolStreaming::Streamed,
+            tool_stream_beta: None,
+            call_ids: CallIds::Any,
+            web_search_tool: None,
+            code_tool: None,
             sampling: Sampling::Both,
             stop_sequences: StopSequences::Any,
             least_max_tokens: 1,

@@ -181,7 +181,9 @@ proptest! {
             let leaked = whole.calls.iter().any(|(_, name, _)| name == "structured_answer");
             prop_assert!(!leaked, "the client sees a tool that it never declared");
         }
-        prop_assert_eq!(streamed, whole);
+        prop_assert_eq!(&streamed, &whole);
+        let replayed = Folded::of_replay(reply_to(format), stamp(), response).unwrap();
+        prop_assert_eq!(replayed, whole);
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub struct ToolConfig<'a> {
 #[serde(rename_all = "camelCase")]
 pub enum Tool<'a> {
     ToolSpec(ToolSpec<'a>),
+    SystemTool(SystemTool<'a>),
     CachePoint(CachePoint),
 }
 
@@ -34,6 +35,12 @@ pub struct ToolSpec<'a> {
     pub input_schema: InputSchema<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strict: Option<bool>,
+}
+
+/// A tool that the service itself runs, by name.
+#[derive(Debug, Clone, Serialize)]
+pub struct SystemTool<'a> {
+    pub name: Cow<'a, str>,
 }
 
 /// `{"json": schema}`.

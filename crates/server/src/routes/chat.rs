@@ -9,7 +9,7 @@ use bytes::Bytes;
 use schema::converse::request::GuardrailConfig;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
-use translate::chat::{ChatStream, Question, question};
+use translate::chat::{ChatStream, Delivery, Question, question};
 use translate::{Profile, Reply, Report};
 
 use super::json::parse;
@@ -44,6 +44,13 @@ pub(crate) async fn completions(
             Ok(response) => response,
             Err(error) => exchange.refuse(&error),
         },
+        Begun::Replayed(answer) => {
+            let chat = ChatStream::new(reply, exchange.stamp());
+            match replayed(answer, chat, &report, &mut exchange).await {
+                Ok(response) => response,
+                Err(error) => exchange.refuse(&error),
+            }
+        }
         Begun::Stream(begun) => {
             let chat = ChatStream::new(reply, exchange.stamp());
             pump::respond(*begun, chat, &report, &now.config, exchange)
@@ -62,6 +69,8 @@ struct Asked {
 enum Begun {
     /// Its head.
     Whole(Answer),
+    /// Its head, where the caller wants a stream and the model gives none.
+    Replayed(Answer),
     /// Its first event.
     Stream(Box<pump::Begun>),
 }
@@ -81,8 +90,9 @@ async fn ask(
     let sent = journey.run(async |leg: &Leg| {
         let body = asking.for_leg(&*leg.settled().await)?;
         let transport = worker.transport(&leg.account);
-        let answer = routing::send(&transport, leg, asking.operation, body).await?;
-        begin(answer, asking.operation.kind()).await
+        let operation = asking.at_last();
+        let answer = routing::send(&transport, leg, operation, body).await?;
+        begin(answer, asking.operation.kind(), operation.kind()).await
     });
     match sent.await {
         Ok(Sent { answer: begun, flight, trail }) => {
@@ -134,6 +144,7 @@ struct Asking {
 /// A question translated.
 struct Made {
     body: Bytes,
+    delivery: Delivery,
     reply: Reply,
     report: Report,
     /// What it was translated for.
@@ -142,6 +153,14 @@ struct Made {
 }
 
 impl Asking {
+    /// The operation that fetches the answer to the question as it was translated last.
+    fn at_last(&self) -> Operation {
+        match &self.made {
+            Ok(Made { delivery: Delivery::Whole, .. }) => Operation::Converse,
+            _ => self.operation,
+        }
+    }
+
     /// The body for a target: translated again only where the last was not for such a one.
     fn for_leg(&mut self, leg: &Leg) -> Result<Bytes, GatewayError> {
         let fits = self.made.as_ref().is_ok_and(|made| made.fits(leg));
@@ -164,7 +183,7 @@ impl Made {
 
 fn made(request: &ChatRequest<'_>, length: usize, leg: &Leg) -> Result<Made, GatewayError> {
     let profile = &leg.target.profile;
-    let Question { body: mut converse, reply, report } = question(request, profile)?;
+    let Question { body: mut converse, delivery, reply, report } = question(request, profile)?;
     converse.guardrail_config = leg.guardrail.as_deref().map(|guardrail| GuardrailConfig {
         guardrail_identifier: guardrail.id.as_str().into(),
         guardrail_version: guardrail.version.as_str().into(),
@@ -173,16 +192,33 @@ fn made(request: &ChatRequest<'_>, length: usize, leg: &Leg) -> Result<Made, Gat
     serde_json::to_writer(&mut body, &converse)
         .map_err(|error| GatewayError::Internal(error.to_string()))?;
     let (profile, guardrail) = (profile.clone(), leg.guardrail.clone());
-    Ok(Made { body: body.into(), reply, report, profile, guardrail })
+    Ok(Made { body: body.into(), delivery, reply, report, profile, guardrail })
 }
 
 /// An answer has begun with its head, a stream with its first event: until then another target may be
 /// asked.
-async fn begin(answer: Answer, kind: Kind) -> Result<Begun, GatewayError> {
-    match kind {
-        Kind::Unary => Ok(Begun::Whole(answer)),
-        Kind::Stream => Ok(Begun::Stream(Box::new(pump::Begun::wait(answer.events()?).await?))),
+async fn begin(answer: Answer, wanted: Kind, came: Kind) -> Result<Begun, GatewayError> {
+    match (wanted, came) {
+        (Kind::Unary, _) => Ok(Begun::Whole(answer)),
+        (Kind::Stream, Kind::Unary) => Ok(Begun::Replayed(answer)),
+        (Kind::Stream, Kind::Stream) => {
+            Ok(Begun::Stream(Box::new(pump::Begun::wait(answer.events()?).await?)))
+        }
     }
+}
+
+/// Nothing is sent before the answer is there, so a refusal still has its status.
+async fn replayed(
+    answer: Answer,
+    chat: ChatStream,
+    report: &Report,
+    exchange: &mut Exchange,
+) -> Result<HttpResponse, GatewayError> {
+    let request_id = answer.request_id.clone();
+    let body = answer.bytes(ANSWER_LIMIT).await?;
+    let converse: ConverseResponse<'_> =
+        serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
+    pump::replayed(converse, chat, report, exchange, request_id.as_deref())
 }
 
 async fn whole(

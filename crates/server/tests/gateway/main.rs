@@ -22,4 +22,5 @@ mod reload;
 mod rig;
 mod routing;
 mod targets;
+mod tool_families;
 mod tools;

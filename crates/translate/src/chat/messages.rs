@@ -151,7 +151,7 @@ impl<'a> Building<'a, '_> {
         if past == Past::Lost
             && let Some(call) = message.tool_calls.iter().flatten().next()
         {
-            self.lost.push(sent_id(call.id.as_deref().unwrap_or_default()));
+            self.lost.push(sent_id(call.id.as_deref().unwrap_or_default(), self.profile.call_ids));
         }
     }
 
@@ -270,16 +270,17 @@ impl<'a> Building<'a, '_> {
         for (index, call) in calls.iter().enumerate() {
             let repeats = repeats.entry(&call.key).and_modify(|count| *count += 1).or_default();
             let tool_use_id = if *repeats == 0 {
-                sent_id(call.id.as_ref())
+                sent_id(call.id.as_ref(), self.profile.call_ids)
             } else {
-                Cow::Owned(sent_id(&format!("{}#{repeats}", call.id)).into_owned())
+                let id = format!("{}#{repeats}", call.id);
+                Cow::Owned(sent_id(&id, self.profile.call_ids).into_owned())
             };
             let complain = |_| {
                 Invalid::value(format!("messages[{at}].tool_calls[{index}]"), "Unreadable call.")
             };
             let name = sent_name(call.name);
             let block = ToolUseBlock {
-                tool_use_id: into_owned_id(&tool_use_id),
+                tool_use_id: Cow::Owned(tool_use_id.to_string()),
                 input: input(call.made_with, self.names.form(&name)).map_err(complain)?,
                 name,
             };
@@ -293,10 +294,11 @@ impl<'a> Building<'a, '_> {
         for (tool_use_id, result) in results {
             let content = match result {
                 Some(found) => self.result_content(found)?,
-                None => Vec::new(),
+                None => vec![ToolResultContent::Text(Cow::Borrowed(NO_RESULT))],
             };
             let content = if content.is_empty() { no_output() } else { content };
-            let block = ToolResultBlock { tool_use_id: into_owned_id(&tool_use_id), content };
+            let block =
+                ToolResultBlock { tool_use_id: Cow::Owned(tool_use_id.to_string()), content };
             self.turns.push(Role::User, ContentBlock::ToolResult(block));
             if let Some(found) = result {
                 self.mark_result(found);
@@ -382,13 +384,12 @@ fn push_text<'a>(blocks: &mut Vec<ToolResultContent<'a>>, text: Cow<'a, str>) {
     }
 }
 
+/// Bedrock wants a result for every call; the model must not take its absence for one.
+const NO_RESULT: &str = "No result of this call was given.";
+
 /// Some families refuse a result without content.
 fn no_output<'a>() -> Vec<ToolResultContent<'a>> {
     vec![ToolResultContent::Text(Cow::Borrowed(FILLER))]
-}
-
-fn into_owned_id<'a>(id: &str) -> Cow<'a, str> {
-    Cow::Owned(id.to_owned())
 }
 
 /// A past call, whichever of the three ways it was written.

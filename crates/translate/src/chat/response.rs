@@ -87,7 +87,11 @@ impl Said {
         for reasoning in reasoning {
             self.reasoning.push_str(&reasoning.text);
         }
-        match block.tool_use.as_ref().filter(|call| !call.is_server_side()) {
+        match block
+            .tool_use
+            .as_ref()
+            .filter(|call| !call.is_server_side() && !reply.names.is_hosted(&call.name))
+        {
             Some(call) if reply.is_answer(&call.name) => self.answer_by(call, reply),
             Some(call) => self.calls.push(answered(call, reply)),
             None => {}

@@ -146,7 +146,10 @@ impl ChatStream {
         event: &BlockStart<'_>,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let Some(tool) = event.start.tool_use.as_ref().filter(|tool| !tool.is_server_side()) else {
+        let names = &self.reply.names;
+        let tool = event.start.tool_use.as_ref();
+        let Some(tool) = tool.filter(|tool| !tool.is_server_side() && !names.is_hosted(&tool.name))
+        else {
             return Ok(());
         };
         self.start(out)?;

@@ -98,7 +98,7 @@ impl<'a> Tooling<'a> {
         }
         let is = |tool: &Tool<'_>, name: &str| match tool {
             Tool::ToolSpec(other) => other.name == name,
-            Tool::CachePoint(_) => false,
+            Tool::SystemTool(_) | Tool::CachePoint(_) => false,
         };
         let taken = |name: &str| config.tools.iter().any(|tool| is(tool, name));
         while taken(&spec.name) {

@@ -11,10 +11,14 @@ use crate::Invalid;
 use crate::profile::{NoTool, Profile, ToolChoices};
 
 mod declared;
+mod delivery;
 mod form;
+mod hosted;
 mod names;
 
 pub(crate) use declared::{Declared, declared_functions, declared_tools};
+pub use delivery::Delivery;
+pub(crate) use delivery::delivery;
 pub(crate) use form::{CalledWith, Form, Unwrap, input, unwrapped};
 pub(crate) use names::{Names, sent_id, sent_name};
 
@@ -49,7 +53,7 @@ pub(crate) fn tooling<'a>(
     history: &[&'a str],
     profile: &Profile,
 ) -> Result<Tooling<'a>, Invalid> {
-    let Declared { mut tools, names } = declared;
+    let Declared { mut tools, mut hosted, names } = declared;
     let mut tooling = Tooling { names, ..Tooling::default() };
     for name in history {
         tooling.names.note(&sent_name(name), name);
@@ -65,8 +69,12 @@ pub(crate) fn tooling<'a>(
     } else {
         tooling.choose(choice, &mut tools, history, profile)?
     };
-    if !tools.is_empty() {
-        let tools = tools.into_iter().map(Tool::ToolSpec).collect();
+    if choice == Some(&openai::ToolChoice::None) {
+        hosted.clear();
+    }
+    if !tools.is_empty() || !hosted.is_empty() {
+        let hosted = hosted.into_iter().map(Tool::SystemTool);
+        let tools = tools.into_iter().map(Tool::ToolSpec).chain(hosted).collect();
         tooling.config = Some(ToolConfig { tools, tool_choice });
     }
     Ok(tooling)

@@ -42,8 +42,10 @@ impl<'a> Turns<'a> {
 
     /// The finished conversation, as `profile` wants it.
     pub(crate) fn finish(mut self, profile: &Profile) -> Vec<Message<'a>> {
-        if profile.beside_tool_result == BesideToolResult::Nothing {
-            self.turns = self.turns.into_iter().flat_map(split_results).collect();
+        let beside = profile.beside_tool_result;
+        if beside != BesideToolResult::Anything {
+            let split = |turn| split_results(turn, beside);
+            self.turns = self.turns.into_iter().flat_map(split).collect();
         }
         let leading_assistant = self.turns.first().is_none_or(|turn| turn.role == Role::Assistant);
         if self.turns.is_empty() || (leading_assistant && !profile.leading_assistant) {
@@ -95,8 +97,20 @@ fn filler<'a>(role: Role) -> Message<'a> {
     Message { role, content: vec![ContentBlock::Text(Cow::Borrowed(FILLER))] }
 }
 
+/// Whether a block may stand beside a tool result.
+fn may_stand(block: &ContentBlock<'_>, beside: BesideToolResult) -> bool {
+    match block {
+        ContentBlock::ToolResult(_) | ContentBlock::CachePoint(_) => true,
+        ContentBlock::Text(_) | ContentBlock::Image(_) => beside != BesideToolResult::Nothing,
+        _ => beside == BesideToolResult::Anything,
+    }
+}
+
 /// Results in one turn, everything else in the next, with the assistant's filler between.
-fn split_results(turn: Message<'_>) -> Vec<Message<'_>> {
+fn split_results(turn: Message<'_>, beside: BesideToolResult) -> Vec<Message<'_>> {
+    if turn.content.iter().all(|block| may_stand(block, beside)) {
+        return vec![turn];
+    }
     let mut with_results = true;
     // A cache point goes where the block before it goes.
     let belongs = |block: &ContentBlock<'_>| {

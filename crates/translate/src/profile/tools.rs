@@ -41,3 +41,23 @@ pub enum StrictTools {
     /// By `toolSpec.strict`.
     Native,
 }
+
+/// How a model answers a stream where tools are declared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolStreaming {
+    /// As any other.
+    Streamed,
+    /// It refuses to: the answer is fetched whole and told as a stream.
+    Whole,
+}
+
+/// Which ids of calls a model takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallIds {
+    /// What Bedrock takes.
+    Any,
+    /// Nine letters and digits.
+    Nine,
+}

@@ -1,11 +1,12 @@
 //! Folds chunks the way OpenAI's SDKs do, so that a stream can be compared with a whole answer.
 
 use schema::converse::event::StreamEvent;
+use schema::converse::response::ConverseResponse;
 use schema::openai::chat::{ChatCompletion, FinishReason};
 use schema::openai::chunk::Chunk;
 use schema::openai::tool::CallBody;
 use schema::openai::usage::Usage;
-use translate::chat::{ChatStream, Truncated};
+use translate::chat::{ChatStream, Truncated, replay};
 use translate::{Reply, Stamp};
 
 /// What an answer says, however it came.
@@ -55,11 +56,15 @@ impl Folded {
                 Ok::<(), Truncated>(())
             })?;
         }
+        folded.settle(chat)
+    }
+
+    fn settle(mut self, chat: ChatStream) -> Result<Self, Truncated> {
         let usage = chat.finish(&mut |chunk| {
-            folded.add(chunk);
+            self.add(chunk);
             Ok::<(), Truncated>(())
         })?;
-        folded.usage = usage.map(|usage| {
+        self.usage = usage.map(|usage| {
             let prompt =
                 usage.input_tokens + usage.cache_read_input_tokens + usage.cache_write_input_tokens;
             let (cached_tokens, cache_write_tokens) =
@@ -73,7 +78,22 @@ impl Folded {
                 ),
             }
         });
-        Ok(folded)
+        Ok(self)
+    }
+
+    /// Folds a whole answer that is told as a stream.
+    pub(crate) fn of_replay(
+        reply: Reply,
+        stamp: Stamp,
+        response: ConverseResponse<'_>,
+    ) -> Result<Self, Truncated> {
+        let mut chat = ChatStream::new(reply, stamp);
+        let mut folded = Self::default();
+        replay(response, &mut chat, &mut |chunk| {
+            folded.add(chunk);
+            Ok::<(), Truncated>(())
+        })?;
+        folded.settle(chat)
     }
 
     fn add(&mut self, chunk: &Chunk<'_>) {

@@ -77,7 +77,7 @@ fn tool(tool: &Tool<'_>) -> usize {
         Tool::ToolSpec(spec) => {
             spec.name.len() + spec.description.len() + spec.input_schema.json.get().len()
         }
-        Tool::CachePoint(_) => 0,
+        Tool::SystemTool(_) | Tool::CachePoint(_) => 0,
     }
 }
 

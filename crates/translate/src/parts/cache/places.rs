@@ -165,7 +165,7 @@ fn at<'b>(body: &'b mut ConverseRequest<'_>, place: Place) -> Option<&'b mut Cac
     match place {
         Place::Tools(index) => match body.tool_config.as_mut()?.tools.get_mut(index)? {
             Tool::CachePoint(point) => Some(point),
-            Tool::ToolSpec(_) => None,
+            Tool::ToolSpec(_) | Tool::SystemTool(_) => None,
         },
         Place::System(index) => match body.system.get_mut(index)? {
             SystemBlock::CachePoint(point) => Some(point),

@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use schema::converse::tool::{InputSchema, ToolSpec};
+use schema::converse::tool::{InputSchema, SystemTool, ToolSpec};
 use schema::openai::tool::{CustomDefinition, FunctionDefinition, Grammar, Tool};
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
 
 use super::form::Form;
+use super::hosted::hosted;
 use super::names::{Names, sent_name};
 use crate::parts::schemas::{Held, hold, owned, tool_schema};
 use crate::profile::{Profile, StrictTools};
@@ -22,7 +23,38 @@ const STRICT_LIMIT: usize = 20;
 #[derive(Default)]
 pub(crate) struct Declared<'a> {
     pub(crate) tools: Vec<ToolSpec<'a>>,
+    /// What the service runs itself.
+    pub(crate) hosted: Vec<SystemTool<'a>>,
     pub(crate) names: Names,
+}
+
+impl<'a> Declared<'a> {
+    /// Adds the service's own web search, where the model has one. What more was said about the
+    /// search has no effect.
+    pub(crate) fn search(
+        &mut self,
+        options: Option<&'a RawValue>,
+        profile: &Profile,
+        report: &mut Report,
+    ) {
+        let Some(options) = options.filter(|options| options.get() != "null") else { return };
+        let Some(tool) = hosted("web_search", profile) else {
+            report.ignore("web_search_options");
+            return;
+        };
+        self.host(tool);
+        let fields: Map<String, Value> = serde_json::from_str(options.get()).unwrap_or_default();
+        for field in fields.keys() {
+            report.ignore(&format!("web_search_options.{field}"));
+        }
+    }
+
+    fn host(&mut self, tool: SystemTool<'a>) {
+        if !self.names.is_hosted(&tool.name) {
+            self.names.note_hosted(&tool.name);
+            self.hosted.push(tool);
+        }
+    }
 }
 
 /// Declares the deprecated `functions`.
@@ -67,7 +99,10 @@ pub(crate) fn declared_tools<'a>(
                 let definition = custom.as_ref().ok_or_else(|| missing("custom"))?;
                 declaring.custom(definition, &format!("tools[{at}].custom"))?;
             }
-            other => declaring.report.ignore(&format!("tools.{other}")),
+            other => match hosted(other, profile) {
+                Some(tool) => declaring.declared.host(tool),
+                None => declaring.report.ignore(&format!("tools.{other}")),
+            },
         }
     }
     Ok(declaring.declared)

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::form::Form;
+use crate::profile::CallIds;
 
 /// What answers must know of the tools that were sent, by the names they were sent under.
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Names {
     renamed: HashMap<String, String>,
     /// Tools whose input travels in other clothes.
     forms: HashMap<String, Form>,
+    /// Tools that the service runs.
+    hosted: Vec<String>,
 }
 
 impl Names {
@@ -25,6 +28,15 @@ impl Names {
     /// How the input of a tool that Bedrock calls `sent` travels.
     pub(crate) fn form(&self, sent: &str) -> Form {
         self.forms.get(sent).copied().unwrap_or_default()
+    }
+
+    /// Whether the service runs the tool that it calls `sent`.
+    pub(crate) fn is_hosted(&self, sent: &str) -> bool {
+        self.hosted.iter().any(|name| name == sent)
+    }
+
+    pub(super) fn note_hosted(&mut self, name: &str) {
+        self.hosted.push(name.to_owned());
     }
 
     pub(super) fn note(&mut self, sent: &str, original: &str) {
@@ -47,8 +59,20 @@ pub(crate) fn sent_name(name: &str) -> Cow<'_, str> {
     fit(name, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-/// A call id within `[a-zA-Z0-9_.:-]{1,64}`.
-pub(crate) fn sent_id(id: &str) -> Cow<'_, str> {
+/// A call id within `[a-zA-Z0-9_.:-]{1,64}`, or narrower where the model wants it so.
+pub(crate) fn sent_id(id: &str, ids: CallIds) -> Cow<'_, str> {
+    match ids {
+        CallIds::Nine if id.len() == NINE && id.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            Cow::Borrowed(id)
+        }
+        CallIds::Nine => Cow::Owned(format!("c{:08x}", digest(id))),
+        CallIds::Any => fit_id(id),
+    }
+}
+
+const NINE: usize = 9;
+
+fn fit_id(id: &str) -> Cow<'_, str> {
     fit(id, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':'))
 }
 
@@ -89,7 +113,19 @@ mod tests {
         assert_eq!(sent_name(&long).len(), 64);
         assert_ne!(sent_name(&long), sent_name(&"x".repeat(66)));
         assert_eq!(sent_name("é").len(), 10);
-        assert_eq!(sent_id("functions.f:0"), "functions.f:0");
-        assert_ne!(sent_id(""), "");
+        assert_eq!(sent_id("functions.f:0", CallIds::Any), "functions.f:0");
+        assert_ne!(sent_id("", CallIds::Any), "");
+    }
+
+    #[test]
+    fn some_models_want_ids_of_nine() {
+        let nine = |id| sent_id(id, CallIds::Nine).into_owned();
+        assert_eq!(nine("a1B2c3D4e"), "a1B2c3D4e");
+        for other in ["", "call_1", "call_12345", "a1B2c3D4_", "toolu_01"] {
+            let sent = nine(other);
+            assert!(sent.len() == 9 && sent.bytes().all(|b| b.is_ascii_alphanumeric()), "{sent}");
+            assert_eq!(nine(other), sent);
+        }
+        assert_ne!(nine("call_1"), nine("call_2"));
     }
 }
