@@ -10,6 +10,8 @@ mod cli;
 mod config;
 mod error;
 mod exchange;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod log;
 mod native;
 mod outflow;

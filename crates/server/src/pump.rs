@@ -135,7 +135,7 @@ fn events(
 }
 
 /// Pushes one frame through the translator into `out`.
-fn translate(frame: &Frame, chat: &mut ChatStream, out: &mut BytesMut) -> Result<(), GatewayError> {
+pub(crate) fn translate(frame: &Frame, chat: &mut ChatStream, out: &mut BytesMut) -> Result<(), GatewayError> {
     if let Some(failure) = failed(frame) {
         return Err(failure.into());
     }
@@ -152,7 +152,8 @@ fn translate(frame: &Frame, chat: &mut ChatStream, out: &mut BytesMut) -> Result
     chat.push(&event, &mut |chunk| write(out, chunk))
 }
 
-fn finish(chat: ChatStream, out: &mut BytesMut) -> Result<(), GatewayError> {
+/// Ends a stream that has come to its end.
+pub(crate) fn finish(chat: ChatStream, out: &mut BytesMut) -> Result<(), GatewayError> {
     chat.finish(&mut |chunk| write(out, chunk))?;
     out.extend_from_slice(sse::DONE);
     Ok(())

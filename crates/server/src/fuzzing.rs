@@ -1,0 +1,175 @@
+//! What must hold for any bytes at all. The fuzz targets in `fuzz/` call these functions with what the
+//! fuzzer invents; the tests call them with the corpora that lie there, so that a finding stays found.
+
+use aws_smithy_eventstream::frame::write_message_to;
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+use bytes::{Bytes, BytesMut};
+use schema::openai::chat::ChatRequest;
+use serde_json::Value;
+use translate::chat::{ChatStream, question};
+use translate::{Reply, Stamp, sse};
+
+use crate::bedrock::{Frame, FrameDecoder, FrameError};
+use crate::catalogue::{Catalogue, Manner, Naming};
+use crate::native::path::find;
+use crate::pump;
+
+/// A chat request as a caller may write it, for the model it names: refused, or a body that keeps
+/// Converse's rules.
+pub fn request(data: &[u8]) {
+    let Ok(request) = serde_json::from_slice::<ChatRequest<'_>>(data) else { return };
+    let target = catalogue().resolve(&request.model, &Manner::default());
+    let Ok(question) = question(&request, &target.profile) else { return };
+    let body = serde_json::to_vec(&question.body).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    assert!(body.is_object(), "a body is a JSON object");
+    let turns = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut before = "";
+    for turn in turns {
+        let role = turn["role"].as_str().unwrap_or_default();
+        assert_ne!(role, before, "roles alternate");
+        before = role;
+        let content = turn["content"].as_array().map_or(&[][..], Vec::as_slice);
+        assert!(!content.is_empty(), "no turn is empty");
+        for block in content {
+            let fields = block.as_object().map_or(0, serde_json::Map::len);
+            assert_eq!(fields, 1, "a content block is one thing: {block}");
+            let blank = block["text"].as_str().is_some_and(|text| text.trim().is_empty());
+            assert!(!blank, "no text block is blank");
+        }
+    }
+    for tool in body["toolConfig"]["tools"].as_array().into_iter().flatten() {
+        let Some(name) = tool["toolSpec"]["name"].as_str() else { continue };
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        assert!((1..=64).contains(&name.len()) && name.chars().all(fits), "tool name {name:?}");
+    }
+}
+
+/// A model's name and a native path: taken apart and put together again without a way out.
+pub fn ids(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let target = catalogue().resolve(text, &Manner::default());
+    assert!(text.is_empty() || !target.model_id.is_empty(), "a name leads somewhere");
+    for method in ["GET", "POST", "PUT", "DELETE"] {
+        let Ok(matched) = find(method, text, &[]) else { continue };
+        let path = matched.upstream(None);
+        let sound = |segment: &str| !matches!(segment, "" | "." | "..");
+        let segments = path.trim_end_matches('/').split('/').skip(1);
+        assert!(segments.clone().all(sound), "{path:?} of {text:?}");
+        assert_eq!(find(method, &path, &[]).as_ref(), Ok(&matched), "{path:?} of {text:?}");
+    }
+}
+
+/// Raw bytes as an event stream: what is found does not depend on where they were cut.
+pub fn frames(data: &[u8]) {
+    let Some((&step, wire)) = data.split_first() else { return };
+    let whole = decode(wire, wire.len().max(1));
+    let pieces = decode(wire, usize::from(step).max(1));
+    assert_eq!(whole, pieces, "cut every {step} bytes");
+}
+
+/// Sound frames with any events in them (a line each: name, tab, payload): the same SSE however they
+/// are cut, and an end only where the message ended.
+pub fn stream(data: &[u8]) {
+    let Some((&step, lines)) = data.split_first() else { return };
+    let mut wire = Vec::new();
+    let mut ends = false;
+    for line in lines.split(|byte| *byte == b'\n') {
+        let mut halves = line.splitn(2, |byte| *byte == b'\t');
+        let (Some(name), Some(payload)) = (halves.next(), halves.next()) else { continue };
+        let Ok(name) = std::str::from_utf8(name) else { continue };
+        ends |= name == "messageStop";
+        let header = |name: &'static str, value: &str| {
+            Header::new(name, HeaderValue::String(value.to_owned().into()))
+        };
+        let message = Message::new(Bytes::copy_from_slice(payload))
+            .add_header(header(":message-type", "event"))
+            .add_header(header(":event-type", name));
+        if write_message_to(&message, &mut wire).is_err() {
+            return;
+        }
+    }
+    let whole = translated(&wire, wire.len().max(1));
+    assert_eq!(whole, translated(&wire, usize::from(step).max(1)), "cut every {step} bytes");
+    let finished = whole.windows(sse::DONE.len()).any(|piece| piece == sse::DONE);
+    assert!(ends || !finished, "a stream without messageStop has no end");
+}
+
+fn catalogue() -> Catalogue {
+    Catalogue::new(Naming::default(), "us-east-1")
+}
+
+fn pieces(wire: &[u8], size: usize) -> impl Iterator<Item = Bytes> {
+    wire.chunks(size).map(Bytes::copy_from_slice)
+}
+
+fn decode(wire: &[u8], size: usize) -> (Vec<Frame>, Option<FrameError>) {
+    let mut decoder = FrameDecoder::new();
+    let mut frames = Vec::new();
+    for piece in pieces(wire, size) {
+        decoder.push(piece);
+        loop {
+            match decoder.next() {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(error) => return (frames, Some(error)),
+            }
+        }
+    }
+    (frames, decoder.finish().err())
+}
+
+/// What a client would read, up to the first error.
+fn translated(wire: &[u8], size: usize) -> Vec<u8> {
+    let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: "m".into() };
+    let mut chat = ChatStream::new(Reply::default(), stamp);
+    let mut out = BytesMut::new();
+    let (frames, _) = decode(wire, size);
+    for frame in frames {
+        if pump::translate(&frame, &mut chat, &mut out).is_err() {
+            return out.to_vec();
+        }
+    }
+    // A cut stream leaves no end behind; what it left is what is compared.
+    let _cut = pump::finish(chat, &mut out);
+    out.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn replay(target: &str, judge: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
+        let mut count = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let data = std::fs::read(&path).unwrap();
+            println!("{}", path.display());
+            judge(&data);
+            count += 1;
+        }
+        assert!(count >= 10, "{target}: {count} cases");
+    }
+
+    #[test]
+    fn the_corpus_of_requests_holds() {
+        replay("request", request);
+    }
+
+    #[test]
+    fn the_corpus_of_ids_holds() {
+        replay("ids", ids);
+    }
+
+    #[test]
+    fn the_corpus_of_frames_holds() {
+        replay("frames", frames);
+    }
+
+    #[test]
+    fn the_corpus_of_streams_holds() {
+        replay("stream", stream);
+    }
+}
