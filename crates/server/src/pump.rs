@@ -135,7 +135,11 @@ fn events(
 }
 
 /// Pushes one frame through the translator into `out`.
-pub(crate) fn translate(frame: &Frame, chat: &mut ChatStream, out: &mut BytesMut) -> Result<(), GatewayError> {
+pub(crate) fn translate(
+    frame: &Frame,
+    chat: &mut ChatStream,
+    out: &mut BytesMut,
+) -> Result<(), GatewayError> {
     if let Some(failure) = failed(frame) {
         return Err(failure.into());
     }

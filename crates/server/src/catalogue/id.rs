@@ -55,17 +55,22 @@ pub(super) enum ArnKind {
 
 impl<'a> Name<'a> {
     pub(super) fn parse(text: &'a str) -> Self {
-        let Some(rest) = ROUTES.iter().find_map(|route| text.strip_prefix(route)) else {
+        let Some(rest) = ROUTES.iter().find_map(|route| strip(text, route)) else {
             return Self { region: None, id: Id::parse(text) };
         };
-        let rest = OPERATIONS.iter().find_map(|word| rest.strip_prefix(word)).unwrap_or(rest);
+        let rest = OPERATIONS.iter().find_map(|word| strip(rest, word)).unwrap_or(rest);
         match rest.split_once('/') {
-            Some((region, id)) if is_region(region) => {
+            Some((region, id)) if is_region(region) && !id.is_empty() => {
                 Self { region: Some(region), id: Id::parse(id) }
             }
             _ => Self { region: None, id: Id::parse(rest) },
         }
     }
+}
+
+/// What follows `word`; a word with nothing behind it is no prefix but the name itself.
+fn strip<'a>(text: &'a str, word: &str) -> Option<&'a str> {
+    text.strip_prefix(word).filter(|rest| !rest.is_empty())
 }
 
 impl<'a> Id<'a> {
