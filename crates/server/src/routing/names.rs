@@ -9,7 +9,7 @@ use super::group::{Group, Leg, Turns};
 use super::moment::Moment;
 use super::pattern::Pattern;
 use super::pick::Asked;
-use super::settings::{Balance, ModelSettings, Unlisted};
+use super::settings::{Balance, Fallbacks, ModelSettings, Unlisted};
 use super::sites::{Site, Sites};
 use super::vitals::Gauges;
 use crate::bedrock::{Account, Place, Setup, SetupError};
@@ -24,6 +24,7 @@ pub(crate) struct Names {
     unlisted: Unlisted,
     /// For names that are not listed.
     balance: Balance,
+    fallbacks: Arc<Fallbacks>,
     turns: Turns,
     home: Site,
     sites: Sites,
@@ -90,7 +91,8 @@ impl Names {
         patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.spelled_out()));
         let turns = earlier.map(|names| names.turns.clone()).unwrap_or_default();
         let (unlisted, balance) = (settings.unlisted, settings.balance);
-        Ok(Self { exact, patterns, unlisted, balance, turns, home, sites })
+        let fallbacks = Arc::new(settings.fallbacks.clone());
+        Ok(Self { exact, patterns, unlisted, balance, fallbacks, turns, home, sites })
     }
 
     /// The gateway's own account.
@@ -142,7 +144,9 @@ impl Names {
             Some(region) if region != self.home.account.region() => self.elsewhere(region).await?,
             Some(_) | None => self.home.clone(),
         };
-        Ok(Route(Arc::new(Group::unlisted(name, site, self.balance, self.turns.clone()))))
+        let mut group = Group::unlisted(name, site, self.balance, self.turns.clone());
+        group.fallbacks = Arc::clone(&self.fallbacks);
+        Ok(Route(Arc::new(group)))
     }
 
     /// The operator's names that are spelled out, each with its first target.

@@ -176,6 +176,10 @@ struct Among<'s> {
 impl Among<'_> {
     fn by(&self, strategy: Strategy, choice: &Choice) -> Option<usize> {
         match strategy {
+            // Further attempts take no turns, or who fails would get more than its share of first ones.
+            Strategy::Weighted | Strategy::Order if !self.asked.tried.is_empty() => {
+                self.weighted(chance)
+            }
             Strategy::Weighted | Strategy::Order => self.weighted(|total| choice.point(total)),
             Strategy::LeastBusy => self.least(choice, |seat| {
                 // Calls for each unit of weight, in thousandths.

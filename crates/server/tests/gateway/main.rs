@@ -17,7 +17,11 @@ mod limits;
 mod models;
 mod native;
 mod recorded_embeddings;
+#[path = "../support/recorder.rs"]
+#[allow(dead_code)]
+mod recorder;
 mod recordings;
+mod regions;
 mod reload;
 mod rig;
 mod routing;

@@ -164,7 +164,12 @@ impl Rig {
         self.open(Method::POST, "/v1/chat/completions", request.to_string().into()).await
     }
 
-    async fn open(&self, method: Method, path: &str, body: Bytes) -> (u16, HeaderMap, Incoming) {
+    pub(crate) async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> (u16, HeaderMap, Incoming) {
         let request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.address))

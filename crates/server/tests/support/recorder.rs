@@ -95,6 +95,11 @@ impl Recorder {
         Self::start(move |_, _| vec![Step::Send(bytes.clone())]).await
     }
 
+    /// Requests so far.
+    pub(crate) fn count(&self) -> usize {
+        self.state.seen.lock().unwrap().len()
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.state.seen.lock().unwrap().clone()
     }
@@ -117,7 +122,7 @@ impl Recorder {
 
     pub(crate) async fn requests(&self, count: usize) {
         let start = Instant::now();
-        while self.state.seen.lock().unwrap().len() < count {
+        while self.count() < count {
             assert!(start.elapsed() < Duration::from_secs(5), "the server saw no request");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

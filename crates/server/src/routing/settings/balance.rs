@@ -125,6 +125,6 @@ pub(crate) struct Fallbacks {
     pub(crate) general: Vec<String>,
     /// After a prompt that was too long.
     pub(crate) context_window: Vec<String>,
-    /// After a refusal by a guardrail or a content filter.
+    /// After a refusal by a content filter. What a guardrail holds back is an answer.
     pub(crate) content_policy: Vec<String>,
 }

@@ -1,0 +1,128 @@
+//! What is tried again, how often, after which pause, and what clients are told about it.
+
+use std::time::{Duration, Instant};
+
+use super::region::{
+    FAILING, Mood, Region, THROTTLING, ask_many, ask_one, attempts, before, region_of, statuses,
+    targets, three,
+};
+
+/// One target fails at once, and is not left alone.
+const PLAIN: &str = "cooldown: off, affinity: off";
+
+fn refusing(status: u16, exception: &'static str) -> Mood {
+    Mood::Refusing(status, exception, "No.", None)
+}
+
+#[actix_rt::test]
+async fn what_might_pass_elsewhere_is_tried_there_and_nothing_else() {
+    let regions = three().await;
+    let order: Vec<String> =
+        (0..3).map(|at| regions[at].target_with(&format!("order: {at}"))).collect();
+    let rig = before(&order, &format!("strategy: order, {PLAIN}")).await;
+    for (mood, again, status) in [
+        // First: on a connection that was used before, the transport itself asks once more.
+        (Mood::HangingUp, true, 200),
+        (refusing(500, "InternalServerException"), true, 200),
+        (refusing(503, "ServiceUnavailableException"), true, 200),
+        (refusing(400, "ValidationException"), false, 400),
+        (refusing(424, "ModelErrorException"), false, 502),
+        (refusing(408, "ModelTimeoutException"), false, 504),
+        // Last: throttled targets are asked later.
+        (refusing(429, "ModelNotReadyException"), true, 200),
+    ] {
+        regions[0].is(mood);
+        let answer = ask_one(&rig, "all").await;
+        let counts: Vec<usize> = regions.iter().map(Region::take).collect();
+        assert_eq!(answer.status, status, "{mood:?}");
+        assert_eq!(counts, [1, usize::from(again), 0], "{mood:?}");
+        assert_eq!(attempts(&answer), if again { 2 } else { 1 }, "{mood:?}");
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn three_attempts_are_all_and_each_goes_to_another_target() {
+    let regions = three().await;
+    regions.iter().for_each(|region| region.is(FAILING));
+    let rig = before(&targets(&regions), PLAIN).await;
+    let answer = ask_one(&rig, "all").await;
+    assert_eq!((answer.status, attempts(&answer)), (500, 3));
+    assert_eq!(answer.header("x-should-retry"), Some("false"), "we have tried enough");
+    assert!(regions.iter().all(|region| region.take() == 1));
+    rig.stop().await;
+
+    let rig = before(&targets(&regions), &format!("retries: {{ more: 0 }}, {PLAIN}")).await;
+    let answer = ask_one(&rig, "all").await;
+    assert_eq!((answer.status, attempts(&answer)), (500, 1));
+    assert_eq!(regions.iter().map(Region::take).sum::<usize>(), 1);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_is_not_tried_again_leaves_it_to_the_client() {
+    let east = Region::start("us-east-1").await;
+    let rig = before(&[east.target()], PLAIN).await;
+    east.is(refusing(400, "ValidationException"));
+    let answer = ask_one(&rig, "all").await;
+    assert_eq!((answer.status, answer.header("x-should-retry")), (400, None));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_lone_target_is_asked_again_after_the_pause_it_asks_for() {
+    let east = Region::start("us-east-1").await;
+    let asking = |seconds| Mood::Refusing(429, "ThrottlingException", "Slow down.", Some(seconds));
+    let rig = before(&[east.target()], "retries: { more: 1, retry_after_limit: 2 }").await;
+    east.is(asking("1"));
+    let start = Instant::now();
+    let answer = ask_one(&rig, "all").await;
+    assert_eq!((answer.status, attempts(&answer), east.take()), (429, 2, 2));
+    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+
+    east.is(asking("3"));
+    let start = Instant::now();
+    let answer = ask_one(&rig, "all").await;
+    assert_eq!((answer.status, attempts(&answer), east.take()), (429, 1, 1), "longer than allowed");
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert_eq!(answer.header("retry-after"), Some("3"), "the client may wait for it");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_pause_asked_for_by_one_target_does_not_hold_up_another() {
+    let [east, west, _] = three().await;
+    east.is(Mood::Refusing(429, "ThrottlingException", "Slow down.", Some("5")));
+    let targets = [east.target_with("order: 0"), west.target_with("order: 1")];
+    let rig = before(&targets, "strategy: order").await;
+    let start = Instant::now();
+    let answer = ask_one(&rig, "all").await;
+    assert_eq!((answer.status, attempts(&answer), region_of(&answer)), (200, 2, west.name));
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_budget_bounds_what_failures_make_of_the_load() {
+    let regions = three().await;
+    regions.iter().for_each(|region| region.is(FAILING));
+    let keys = format!("retries: {{ budget: 0.1, budget_floor: 0 }}, {PLAIN}");
+    let rig = before(&targets(&regions), &keys).await;
+    let answers = ask_many(&rig, "all", 500, 8).await;
+    assert_eq!(statuses(&answers), [(500, 500)].into());
+    let upstream: usize = regions.iter().map(Region::take).sum();
+    assert!((540..=555).contains(&upstream), "{upstream} for 500");
+    let told = answers.iter().filter(|answer| answer.header("x-should-retry") == Some("false"));
+    assert_eq!(told.count(), 500, "every client hears that trying again is no use");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_call_that_was_not_tried_again_for_want_of_targets_is_paused_for() {
+    let east = Region::start("us-east-1").await;
+    east.is(THROTTLING);
+    let rig = before(&[east.target()], "retries: { first_pause: 0.02 }").await;
+    let answer = ask_one(&rig, "all").await;
+    assert_eq!((answer.status, attempts(&answer), east.take()), (429, 3, 3));
+    rig.stop().await;
+}

@@ -1,0 +1,217 @@
+//! One target of several is not well, or none is: how soon it is left alone, how soon it is back, and that
+//! clients feel nothing.
+
+use std::time::{Duration, Instant};
+
+use super::region::{
+    BlackHole, FAILING, Mood, Region, THROTTLING, ask_many, ask_one, ask_until, attempts, before,
+    forget, nobody, question, region_of, statuses, target, targets, three,
+};
+use crate::rig::{PATIENCE, Rig};
+
+/// A small pause, so that a test sees a target come back.
+const OPEN: Duration = Duration::from_millis(400);
+const COOLDOWN: &str = "cooldown: { open: 0.4, longest: 0.4 }, affinity: off";
+
+fn within(part: usize, all: usize, per_thousand: usize) -> bool {
+    part * 1000 <= all * per_thousand
+}
+
+#[actix_rt::test]
+async fn one_of_three_that_throttles_is_not_felt() {
+    let regions = three().await;
+    regions[0].is(THROTTLING);
+    let rig = before(&targets(&regions), "").await;
+    let start = Instant::now();
+    let (mut all, mut failed) = (0, 0);
+    let mut settled = None;
+    // Two seconds to find out, then as long again to be counted.
+    while start.elapsed() < Duration::from_secs(4) {
+        let answers = ask_many(&rig, "all", 50, 8).await;
+        all += answers.len();
+        failed += answers.iter().filter(|answer| answer.status != 200).count();
+        if settled.is_none() && start.elapsed() >= Duration::from_secs(2) {
+            forget(&regions);
+            settled = Some(all);
+        }
+    }
+    let counts: Vec<usize> = regions.iter().map(Region::take).collect();
+    println!("{all} calls, {failed} failed, after two seconds {counts:?}");
+    assert!(within(failed, all, 1), "{failed} of {all} failed");
+    assert!(within(counts[0], counts.iter().sum(), 50), "{counts:?}");
+    assert!(all - settled.unwrap() >= 100, "enough calls to tell: {all}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn when_all_throttle_the_storm_is_not_made_worse() {
+    let regions = three().await;
+    regions.iter().for_each(|region| region.is(THROTTLING));
+    // The usual budget. What is allowed every second would count for more on a slow machine.
+    let rig = before(&targets(&regions), "retries: { budget_floor: 1 }").await;
+    let count = 2000;
+    let answers = ask_many(&rig, "all", count, 64).await;
+    assert_eq!(statuses(&answers), [(429, count)].into());
+    let upstream: usize = regions.iter().map(Region::take).sum();
+    println!("{upstream} calls upstream for {count}");
+    assert!(upstream >= count && upstream * 4 < count * 5, "{upstream} for {count}");
+    let spent = answers.iter().filter(|answer| answer.header("x-should-retry") == Some("false"));
+    assert!(spent.count() * 2 > count, "clients hear that trying again is no use");
+
+    regions.iter().for_each(|region| region.is(Mood::Well));
+    let recovered = ask_until(&rig, "all", |answer| answer.status == 200).await;
+    assert!(recovered < Duration::from_secs(2), "{recovered:?}");
+    let answers = ask_many(&rig, "all", 100, 4).await;
+    assert_eq!(statuses(&answers), [(200, 100)].into());
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn one_of_three_that_fails_is_left_alone_within_ten_calls_and_back_soon() {
+    let regions = three().await;
+    let rig = before(&targets(&regions), COOLDOWN).await;
+    regions[0].is(FAILING);
+    let broke = Instant::now();
+    let mut answers = Vec::new();
+    while broke.elapsed() < OPEN / 2 || answers.len() < 60 {
+        answers.extend(ask_many(&rig, "all", 10, 1).await);
+    }
+    assert_eq!(statuses(&answers), [(200, answers.len())].into(), "clients feel nothing");
+    let probes = usize::try_from(broke.elapsed().as_millis() / OPEN.as_millis()).unwrap();
+    let asked = regions[0].take();
+    println!("{asked} calls to the failing target of {} ({probes} probes)", answers.len());
+    assert!(asked <= 10 + probes, "{asked} calls before it was left alone");
+
+    // It stays alone while it fails, but for probes.
+    while broke.elapsed() < OPEN * 3 {
+        ask_many(&rig, "all", 10, 1).await;
+    }
+    assert!(regions[0].take() <= 4, "one probe for each time");
+    regions[0].is(Mood::Well);
+    let back = ask_until(&rig, "all", |answer| region_of(answer) == regions[0].name).await;
+    println!("back after {back:?}");
+    assert!(back < OPEN * 2, "{back:?}");
+    // And has its share again.
+    forget(&regions);
+    let answers = ask_many(&rig, "all", 90, 4).await;
+    assert_eq!(statuses(&answers), [(200, 90)].into());
+    assert!((20..=40).contains(&regions[0].take()), "a third");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn with_all_open_the_least_bad_is_still_asked() {
+    let regions = three().await;
+    let rig = before(&targets(&regions), "cooldown: { in_a_row: 1, open: 60 }").await;
+    regions.iter().for_each(|region| region.is(FAILING));
+    ask_many(&rig, "all", 10, 1).await;
+    regions.iter().for_each(|region| region.is(Mood::Well));
+    assert_eq!(ask_one(&rig, "all").await.status, 200, "rather than a refusal of our own");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn without_cooldown_a_failing_target_keeps_its_share() {
+    let regions = three().await;
+    regions[0].is(FAILING);
+    let rig = before(&targets(&regions), "cooldown: off").await;
+    let answers = ask_many(&rig, "all", 60, 1).await;
+    assert_eq!(statuses(&answers), [(200, 60)].into());
+    let asked = regions[0].take();
+    assert!((18..=22).contains(&asked), "{asked} of 60");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_target_that_nobody_answers_at_is_passed_over() {
+    let east = Region::start("us-east-1").await;
+    let hole = BlackHole::open().await;
+    for (what, url) in [("refused", nobody()), ("black hole", hole.url.clone())] {
+        let yaml = format!(
+            "timeouts: {{ connect: 0.3 }}\nmodels:\n{}",
+            super::region::group("all", &[target("us-west-2", &url), east.target()], "")
+        );
+        let rig = Rig::start(&yaml).await;
+        let start = Instant::now();
+        let answers = ask_many(&rig, "all", 20, 1).await;
+        assert_eq!(statuses(&answers), [(200, 20)].into(), "{what}");
+        assert!(answers.iter().any(|answer| attempts(answer) == 2), "{what} was tried");
+        assert_eq!(east.take(), 20, "{what}");
+        // A few connects of 0.3 s; then it is known.
+        assert!(start.elapsed() < Duration::from_secs(5), "{what}: {:?}", start.elapsed());
+        let start = Instant::now();
+        assert_eq!(attempts(&ask_one(&rig, "all").await), 1, "{what}");
+        assert_eq!(east.take(), 1, "{what}");
+        assert!(start.elapsed() < Duration::from_millis(300), "{what}: at once when it is known");
+        rig.stop().await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_target_that_hangs_up_is_passed_over() {
+    let regions = three().await;
+    regions[1].is(Mood::HangingUp);
+    let rig = before(&targets(&regions), "").await;
+    let answers = ask_many(&rig, "all", 50, 4).await;
+    assert_eq!(statuses(&answers), [(200, 50)].into());
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_connection_that_was_just_closed_is_no_failure() {
+    let east = Region::start("us-east-1").await;
+    east.is(Mood::Stale);
+    let rig = before(&[east.target()], "cooldown: { in_a_row: 1, open: 60 }").await;
+    let answers = ask_many(&rig, "all", 1000, 1).await;
+    assert_eq!(statuses(&answers), [(200, 1000)].into());
+    assert!(answers.iter().all(|answer| attempts(answer) == 1), "no attempt of the router's");
+    assert_eq!(east.take(), 1000, "a connection that is closed unread was asked nothing");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn clients_that_leave_say_nothing_about_the_target() {
+    let [slow, other, _] = three().await;
+    slow.is(Mood::Silent);
+    let keys = "strategy: order, cooldown: { in_a_row: 2, calls: 2, open: 60 }";
+    let rig = before(&[slow.target_with("order: 0"), other.target_with("order: 1")], keys).await;
+    for number in 1..=50 {
+        let asked = question("all", number);
+        let mut waiting = std::pin::pin!(rig.chat_open(&asked));
+        tokio::select! {
+            _ = waiting.as_mut() => panic!("a silent call was answered"),
+            () = slow.reached(number) => {}
+        }
+    }
+    slow.left(50).await;
+    assert_eq!(other.take(), 0, "nobody was asked in its place");
+    slow.is(Mood::Well);
+    assert_eq!(region_of(&ask_one(&rig, "all").await), slow.name, "it is held to be well");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_probe_whose_client_left_is_made_again() {
+    let [ill, other, _] = three().await;
+    ill.is(FAILING);
+    let keys = "strategy: order, cooldown: { in_a_row: 1, open: 0.1, longest: 0.1 }";
+    let rig = before(&[ill.target_with("order: 0"), other.target_with("order: 1")], keys).await;
+    assert_eq!(attempts(&ask_one(&rig, "all").await), 2);
+    ill.take();
+    ill.is(Mood::Silent);
+    let deadline = Instant::now() + PATIENCE;
+    // One of these is the probe, and hangs until its client leaves.
+    loop {
+        assert!(Instant::now() < deadline, "never probed");
+        let asked = question("all", 1);
+        let mut waiting = std::pin::pin!(rig.chat(&asked));
+        tokio::select! {
+            answer = waiting.as_mut() => assert_eq!(region_of(&answer), other.name),
+            () = ill.reached(1) => break,
+        }
+    }
+    ill.left(1).await;
+    ill.is(Mood::Well);
+    ask_until(&rig, "all", |answer| region_of(answer) == ill.name).await;
+    rig.stop().await;
+}
