@@ -12,6 +12,19 @@ const END: &str = "<!-- /support -->\n";
 /// A column: its title, and what stands there for a row whose knobs are these.
 type Column = (&'static str, fn(&Row, &Table) -> String);
 
+/// How much a model is to think, as its rows name the way it is asked.
+const THINKING: &[(&str, &str)] = &[
+    ("none", "no"),
+    ("native", "as it likes"),
+    ("budget", "by a budget of tokens"),
+    ("adaptive", EFFORT),
+    ("effort", EFFORT),
+    ("nested_effort", EFFORT),
+    ("reasoning_config", EFFORT),
+    ("config_word", EFFORT),
+];
+const EFFORT: &str = "by effort:";
+
 /// Adding a column is adding a line.
 const COLUMNS: &[Column] = &[
     ("reads", |_, knobs| list(&knobs["media"], "text")),
@@ -21,6 +34,14 @@ const COLUMNS: &[Column] = &[
             &knobs["tool_choice"],
             &[("auto", "auto"), ("any", "auto, required"), ("named", "auto, required, by name")],
         ),
+    }),
+    ("strict tools", |row, knobs| match row.tools {
+        false => "no".to_owned(),
+        true => word(&knobs["strict_tools"], &[("unserved", "no"), ("native", "yes")]),
+    }),
+    ("thinking", |_, knobs| match word(&knobs["thinking"], THINKING) {
+        way if way == EFFORT => list(&knobs["efforts"], &way),
+        way => way,
     }),
     ("JSON schema", |row, knobs| {
         let forced = if row.tools { "by a tool" } else { "no" };
@@ -129,5 +150,6 @@ fn word(value: &Value, words: &[(&str, &str)]) -> String {
 
 fn list(value: &Value, first: &str) -> String {
     let names = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-    [first].into_iter().chain(names).collect::<Vec<_>>().join(", ")
+    let all = [first].into_iter().chain(names).collect::<Vec<_>>().join(", ");
+    all.replacen(":, ", ": ", 1)
 }
