@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use crate::bedrock::{Account, Setup, Transport, Transports};
 use crate::config::Config;
 use crate::exchange::RequestId;
+use crate::media::Fetcher;
 use crate::routes::{chat, embeddings, fallback, health, models, native};
 use crate::routing::{Names, OpenError};
 
@@ -24,6 +25,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct Shared {
     current: ArcSwap<Snapshot>,
     draining: AtomicBool,
+    /// For media that requests refer to.
+    pub(crate) fetcher: Fetcher,
 }
 
 /// What a reload replaces as one: a request sees one snapshot from its beginning to its end.
@@ -71,7 +74,11 @@ impl Snapshot {
 
 impl Shared {
     pub(crate) fn new(snapshot: Snapshot) -> Self {
-        Self { current: ArcSwap::from_pointee(snapshot), draining: AtomicBool::new(false) }
+        Self {
+            current: ArcSwap::from_pointee(snapshot),
+            draining: AtomicBool::new(false),
+            fetcher: Fetcher::default(),
+        }
     }
 
     /// What is in force now.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::bedrock::{Service, Timeouts};
 use crate::body::BodyLimits;
 use crate::cli::ServeArgs;
+use crate::media::MediaSettings;
 use crate::routing::ModelSettings;
 use crate::tls::TlsFiles;
 
@@ -20,6 +21,7 @@ mod fields;
 mod ledger;
 mod litellm;
 mod local;
+mod media;
 mod models;
 mod ours;
 mod problems;
@@ -53,6 +55,7 @@ pub struct Config {
     pub(crate) timeouts: Timeouts,
     pub(crate) body: BodyLimits,
     pub(crate) embeddings: EmbeddingCalls,
+    pub(crate) media: MediaSettings,
     pub(crate) models: ModelSettings,
     /// Whether Bedrock's own API hangs at the root as well.
     pub(crate) native_root: bool,
@@ -217,6 +220,7 @@ impl Config {
                 total: Duration::from_secs(120),
             },
             embeddings: EmbeddingCalls { concurrency: 8 },
+            media: MediaSettings::default(),
             models: ModelSettings::default(),
             native_root: false,
             native_services: Vec::new(),

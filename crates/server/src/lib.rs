@@ -13,6 +13,7 @@ mod exchange;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod log;
+mod media;
 mod native;
 mod outflow;
 mod pump;

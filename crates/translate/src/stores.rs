@@ -20,6 +20,11 @@ impl Stores {
         Self(stores)
     }
 
+    /// What is on it.
+    pub fn iter(&self) -> impl Iterator<Item = &Store> {
+        self.0.iter()
+    }
+
     /// The store that a URI belongs to.
     pub(crate) fn of(&self, uri: &str) -> Option<&Store> {
         self.0.iter().find(|store| {

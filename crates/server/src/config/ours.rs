@@ -1,7 +1,7 @@
 //! The file in our own shape.
 
 use super::fields::Fields;
-use super::{Config, MIB, catalogue, models, values};
+use super::{Config, MIB, catalogue, media, models, values};
 use crate::tls::TlsFiles;
 
 /// Reads every key there is.
@@ -31,6 +31,7 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
     root.section("embeddings", |section| {
         section.set("concurrency", &mut config.embeddings.concurrency, values::count);
     });
+    media::read(&mut root, &mut config.media);
     models::read(&mut root, &mut config.models);
     catalogue::read(&mut root, &mut config.models.naming.rows);
     root.section("native", |section| {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use schema::converse::request::GuardrailConfig;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
-use translate::chat::{ChatStream, Delivery, Question, question};
+use translate::chat::{ChatStream, Delivery, Question, question_with};
 use translate::{Profile, Reply, Report};
 
 use super::json::parse;
@@ -17,6 +17,7 @@ use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Kind};
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
+use crate::media::Fetched;
 use crate::routing::{self, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent};
 use crate::{body, pump};
 
@@ -85,7 +86,7 @@ async fn ask(
     let id = exchange.id().to_owned();
     let (journey, mut asking) = {
         let body = body::read(http.headers(), payload, now.config.body).await?;
-        prepare(now, body, &id, exchange).await?
+        prepare(worker, now, body, &id, exchange).await?
     };
     let sent = journey.run(async |leg: &Leg| {
         let body = asking.for_leg(&*leg.settled().await)?;
@@ -111,32 +112,37 @@ async fn ask(
 /// they only where they may have to be translated again: a call may wait for minutes, and should not hold
 /// its pictures twice.
 async fn prepare<'n>(
+    worker: &Worker,
     now: &'n Snapshot,
     body: Bytes,
     id: &'n str,
     exchange: &mut Exchange,
 ) -> Result<(Journey<'n>, Asking), GatewayError> {
-    let request: ChatRequest<'_> = parse(&body)?;
+    let mut request: ChatRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
     let route = now.names.resolve(&request.model).await?;
+    let fetched = worker.shared.fetcher.fetch(&request, &now.config.media).await?;
+    fetched.fill(&mut request);
     let operation = match request.stream {
         Some(true) => Operation::ConverseStream,
         Some(false) | None => Operation::Converse,
     };
     let terms = Terms { id, kind: operation.kind(), tokens: 0, key: None, others: Others::All };
     let journey = Journey::begin(&now.names, route, terms)?;
-    let made = made(&request, body.len(), &*journey.leg().settled().await);
+    let made = made(&request, body.len(), &fetched, &*journey.leg().settled().await);
     drop(request);
     if !journey.may_differ() {
-        return Ok((journey, Asking { operation, made: Ok(made?), kept: None }));
+        let fetched = Fetched::default();
+        return Ok((journey, Asking { operation, made: Ok(made?), fetched, kept: None }));
     }
-    Ok((journey, Asking { operation, made, kept: Some(body) }))
+    Ok((journey, Asking { operation, made, fetched, kept: Some(body) }))
 }
 
 /// A question, as it is asked of one target after another.
 struct Asking {
     operation: Operation,
     made: Result<Made, GatewayError>,
+    fetched: Fetched,
     /// The client's own bytes, where a target may need them translated anew.
     kept: Option<Bytes>,
 }
@@ -165,8 +171,9 @@ impl Asking {
     fn for_leg(&mut self, leg: &Leg) -> Result<Bytes, GatewayError> {
         let fits = self.made.as_ref().is_ok_and(|made| made.fits(leg));
         if let Some(kept) = self.kept.as_ref().filter(|_| !fits) {
-            let request: ChatRequest<'_> = parse(kept)?;
-            self.made = Ok(made(&request, kept.len(), leg)?);
+            let mut request: ChatRequest<'_> = parse(kept)?;
+            self.fetched.fill(&mut request);
+            self.made = Ok(made(&request, kept.len(), &self.fetched, leg)?);
         }
         match &self.made {
             Ok(made) => Ok(made.body.clone()),
@@ -181,9 +188,15 @@ impl Made {
     }
 }
 
-fn made(request: &ChatRequest<'_>, length: usize, leg: &Leg) -> Result<Made, GatewayError> {
+fn made(
+    request: &ChatRequest<'_>,
+    length: usize,
+    fetched: &Fetched,
+    leg: &Leg,
+) -> Result<Made, GatewayError> {
     let profile = &leg.target.profile;
-    let Question { body: mut converse, delivery, reply, report } = question(request, profile)?;
+    let Question { body: mut converse, delivery, reply, report } =
+        question_with(request, profile, &fetched.stores, None)?;
     converse.guardrail_config = leg.guardrail.as_deref().map(|guardrail| GuardrailConfig {
         guardrail_identifier: guardrail.id.as_str().into(),
         guardrail_version: guardrail.version.as_str().into(),

@@ -14,6 +14,7 @@ mod chat;
 mod embeddings;
 mod faults;
 mod limits;
+mod media;
 mod models;
 mod native;
 mod recorded_embeddings;

@@ -227,6 +227,7 @@ pub(super) const OURS: &[&str] = &[
     "prompt_cache",
     "defaults",
     "embeddings",
+    "media",
     "native",
     "eol_aliases",
     "listen",

@@ -40,7 +40,13 @@ pub(super) fn of_data(data: &str, claims: Claims<'_>) -> Option<Format> {
             name.map(|(name, _)| Format { medium: Medium::Document, name })
         }),
         Some(Magic::Ole) => office(claims, ["doc", "xls"]).or_else(|| document("doc")),
-        None => claimed(claims).filter(|format| fits(*format, &head)).or_else(|| text(&head)),
+        None => {
+            let unlabelled = Claims { mime: None, ..claims };
+            let mut told = [claims, unlabelled].into_iter().filter_map(claimed);
+            // A page in the place of a picture is an error, not a document.
+            let plain = || text(&head).filter(|_| claims.medium.is_none());
+            told.find(|format| fits(*format, &head)).or_else(plain)
+        }
     }
 }
 

@@ -81,6 +81,7 @@ fn text_is_what_its_name_says_else_plain() {
         (Claims { mime: Some("text/x-python; charset=utf-8"), ..Claims::default() }, Some("txt")),
         (Claims { mime: Some("application/octet-stream"), ..named("a.html") }, Some("html")),
         (Claims { format: Some("text/markdown"), ..Claims::default() }, Some("md")),
+        (Claims { mime: Some("application/pdf"), ..named("a.md") }, Some("md")),
         (Claims::default(), Some("txt")),
     ] {
         assert_eq!(found("a,b\nü,ö".as_bytes(), claims), format, "{claims:?}");

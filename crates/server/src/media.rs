@@ -1,0 +1,176 @@
+//! Media that stand somewhere else: fetched and written into the request before it is translated, so that
+//! translation never waits for anything. Off unless the operator wants it; then only the public internet is
+//! within reach, within limits, and a caller learns of a failure no more than that it failed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use rustls::ClientConfig;
+use schema::openai::chat::ChatRequest;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::Instant;
+use translate::{Invalid, Stores};
+
+mod address;
+mod fetch;
+mod link;
+mod walk;
+
+pub(crate) use address::{Range, Reach};
+use fetch::{FetchError, Lookup, get};
+
+/// Fetches of one request at a time, and of the whole process.
+const CONCURRENT: usize = 4;
+const ALL_CONCURRENT: usize = 64;
+/// A failure takes at least so long: times tell as much about a network as words.
+const FLOOR: Duration = Duration::from_millis(200);
+
+/// What an operator says about media.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct MediaSettings {
+    pub(crate) fetch: bool,
+    /// Also without TLS.
+    pub(crate) http: bool,
+    /// Ports beside the usual.
+    pub(crate) ports: Vec<u16>,
+    pub(crate) reach: Reach,
+    /// Bytes of all URLs of a request together.
+    pub(crate) size: usize,
+    /// URLs of a request.
+    pub(crate) urls: usize,
+    /// From the first lookup to the last byte.
+    pub(crate) timeout: Duration,
+    /// What of S3 may be read.
+    pub(crate) stores: Stores,
+}
+
+impl Default for MediaSettings {
+    fn default() -> Self {
+        Self {
+            fetch: false,
+            http: false,
+            ports: Vec::new(),
+            reach: Reach::default(),
+            size: 20 * 1024 * 1024,
+            urls: 10,
+            timeout: Duration::from_secs(10),
+            stores: Stores::default(),
+        }
+    }
+}
+
+/// What a request refers to, as far as it may.
+#[derive(Debug, Default)]
+pub(crate) struct Fetched {
+    /// By URL, as data URLs.
+    content: HashMap<String, String>,
+    /// What of S3 Bedrock may be sent to.
+    pub(crate) stores: Stores,
+}
+
+impl Fetched {
+    /// Writes what was fetched into a request, in place of its URLs.
+    pub(crate) fn fill<'a>(&'a self, request: &mut ChatRequest<'a>) {
+        if !self.content.is_empty() {
+            walk::fill(request, |url| self.content.get(url).map(String::as_str));
+        }
+    }
+}
+
+/// Fetches for the whole process.
+#[derive(Debug)]
+pub(crate) struct Fetcher {
+    permits: Semaphore,
+    lookup: Lookup,
+    /// Read when the first https URL comes.
+    trust: OnceCell<Arc<ClientConfig>>,
+}
+
+impl Default for Fetcher {
+    fn default() -> Self {
+        Self {
+            permits: Semaphore::new(ALL_CONCURRENT),
+            lookup: Lookup::default(),
+            trust: OnceCell::new(),
+        }
+    }
+}
+
+impl Fetcher {
+    /// Fetches what a request refers to; nothing where the operator does not want it. The same URL is
+    /// fetched once.
+    ///
+    /// # Errors
+    /// The first URL that did not become content, and nothing about why.
+    pub(crate) async fn fetch(
+        &self,
+        request: &ChatRequest<'_>,
+        settings: &MediaSettings,
+    ) -> Result<Fetched, Invalid> {
+        let stores = settings.stores.clone();
+        let links = if settings.fetch { walk::links(request) } else { Vec::new() };
+        if links.is_empty() {
+            return Ok(Fetched { content: HashMap::new(), stores });
+        }
+        if let Some((_, param)) = links.get(settings.urls) {
+            let message = format!("Up to {} URLs are fetched for a request.", settings.urls);
+            return Err(Invalid::value(param.clone(), message).with_code("array_above_max_length"));
+        }
+        let started = Instant::now();
+        let left = AtomicUsize::new(settings.size);
+        let fetches = stream::iter(links).map(async |(url, param)| {
+            let content = self.one(&url, settings, &left, started).await;
+            content.map(|content| (url.clone(), content)).map_err(|error| (url, param, error))
+        });
+        match fetches.buffer_unordered(CONCURRENT).try_collect().await {
+            Ok(content) => Ok(Fetched { content, stores }),
+            Err((url, param, error)) => {
+                let known = url.split(['?', '#']).next().unwrap_or_default();
+                log::info!("media not fetched from {:?}: {error}", shortened(known));
+                tokio::time::sleep_until(started + FLOOR).await;
+                Err(refused(param))
+            }
+        }
+    }
+
+    async fn one(
+        &self,
+        url: &str,
+        settings: &MediaSettings,
+        left: &AtomicUsize,
+        started: Instant,
+    ) -> Result<String, FetchError> {
+        let got = async {
+            // Never closed.
+            let _permit = self.permits.acquire().await;
+            get(url, settings, &self.lookup, &self.trust, left).await
+        };
+        let bytes = tokio::time::timeout_at(started + settings.timeout, got)
+            .await
+            .map_err(|_| FetchError::TooSlow)??;
+        let mut content = "data:;base64,".to_owned();
+        content.reserve(bytes.len().div_ceil(3) * 4);
+        STANDARD.encode_string(&bytes, &mut content);
+        Ok(content)
+    }
+}
+
+fn refused(param: String) -> Invalid {
+    let code = if param.contains("image_url") { "invalid_image_url" } else { "invalid_url" };
+    Invalid::value(param, "The URL could not be fetched.").with_code(code)
+}
+
+/// Without the user some put into URLs, and not without end.
+fn shortened(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://{}", host.chars().take(200).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests;
