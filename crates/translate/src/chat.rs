@@ -15,11 +15,13 @@ use crate::reply::CallShape;
 use crate::thoughts::Recalled;
 use crate::{Invalid, Profile, Reply, Report, Stores};
 
+mod affinity;
 mod messages;
 mod replay;
 mod response;
 mod stream;
 
+pub use affinity::affinity;
 pub use replay::replay;
 pub use response::answer;
 pub use stream::{ChatStream, Truncated};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use schema::converse::request::GuardrailConfig;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
-use translate::chat::{ChatStream, Delivery, Question, question_with};
+use translate::chat::{ChatStream, Delivery, Question, affinity, question_with};
 use translate::{Profile, Reply, Report};
 
 use super::json::parse;
@@ -26,6 +26,9 @@ const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
 /// What a translated body may need beyond the bytes it was made of.
 const ROOM: usize = 1024;
+
+/// Tokens set aside for an answer whose length nobody limits.
+const UNSAID: u64 = 4096;
 
 /// Answers a chat request.
 pub(crate) async fn completions(
@@ -127,7 +130,13 @@ async fn prepare<'n>(
         Some(true) => Operation::ConverseStream,
         Some(false) | None => Operation::Converse,
     };
-    let terms = Terms { id, kind: operation.kind(), tokens: 0, key: None, others: Others::All };
+    let terms = Terms {
+        id,
+        kind: operation.kind(),
+        tokens: foreseen(&request, body.len()),
+        key: affinity(&request),
+        others: Others::All,
+    };
     let journey = Journey::begin(&now.names, route, terms)?;
     let made = made(&request, body.len(), &fetched, &*journey.leg().settled().await);
     drop(request);
@@ -136,6 +145,13 @@ async fn prepare<'n>(
         return Ok((journey, Asking { operation, made: Ok(made?), fetched, kept: None }));
     }
     Ok((journey, Asking { operation, made, fetched, kept: Some(body) }))
+}
+
+/// Tokens a request may use, roughly: four bytes of it each, and what it lets the model write.
+fn foreseen(request: &ChatRequest<'_>, length: usize) -> u64 {
+    let written = request.max_completion_tokens.or(request.max_tokens);
+    let written = written.and_then(|most| u64::try_from(most).ok()).unwrap_or(UNSAID);
+    u64::try_from(length / 4).unwrap_or(u64::MAX).saturating_add(written)
 }
 
 /// A question, as it is asked of one target after another.

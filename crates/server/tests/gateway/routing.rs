@@ -276,3 +276,33 @@ async fn a_reload_keeps_what_is_known_of_targets_that_stay() {
     assert_eq!((trail(&answer).0, trail(&answer).2), (Some(pro), Some("1")));
     rig.stop().await;
 }
+
+#[actix_rt::test]
+async fn what_begins_alike_keeps_to_one_target_and_small_calls_are_shared() {
+    let yaml = "models:\n  both: [{ model: nova-lite }, { model: nova-pro }]\n";
+    let rig = Rig::start(yaml).await;
+    let long = "granite ".repeat(1000);
+    let mut homes = std::collections::BTreeSet::new();
+    for number in 0..8 {
+        let mut request = ask("both", false);
+        request["messages"][0]["content"] = json!(format!("{number} {long}"));
+        let first = rig.chat(&request).await.header("x-outcrop-target").unwrap().to_owned();
+        request["messages"].as_array_mut().unwrap().extend([
+            json!({ "role": "assistant", "content": "yes" }),
+            json!({ "role": "user", "content": "and now?" }),
+        ]);
+        for _ in 0..3 {
+            let again = rig.chat(&request).await;
+            assert_eq!(again.header("x-outcrop-target"), Some(first.as_str()), "{number}");
+        }
+        homes.insert(first);
+    }
+    assert_eq!(homes.len(), 2, "they are not all at one");
+    let mut shared = std::collections::BTreeMap::new();
+    for _ in 0..20 {
+        let answer = rig.chat(&ask("both", false)).await;
+        *shared.entry(answer.header("x-outcrop-target").unwrap().to_owned()).or_insert(0) += 1;
+    }
+    assert!(shared.values().all(|count| (9..=11).contains(count)), "{shared:?}");
+    rig.stop().await;
+}

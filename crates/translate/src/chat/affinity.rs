@@ -1,0 +1,149 @@
+//! Which requests profit from the same target: those that begin alike, because what a prompt cache holds
+//! is a beginning. The key of a beginning is a number; nothing of the text can be read from it.
+
+use schema::openai::chat::ChatRequest;
+use schema::openai::content::{Content, Part};
+use schema::openai::message::{Message, Role};
+
+/// Shorter beginnings are not worth a cache: no model caches less than about 1,000 tokens.
+const WORTH: usize = 4 * 1024;
+
+/// The key of a request's beginning: `prompt_cache_key` where the client gives one, else its tools,
+/// leading instructions and first user message, where they are marked to be cached or long. `None`:
+/// any target is as good as another.
+pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
+    let mut digest = Digest { hash: OFFSET, length: 0 };
+    if let Some(key) = request.prompt_cache_key.as_deref() {
+        digest.add(key.as_bytes());
+        return Some(digest.finish());
+    }
+    let mut marked = request.cache_control.is_some();
+    for tool in request.tools.iter().flatten() {
+        marked |= tool.cache_control.is_some();
+        let Some(function) = &tool.function else { continue };
+        marked |= function.cache_control.is_some();
+        digest.add(function.name.as_bytes());
+        digest.add(function.description.as_deref().unwrap_or_default().as_bytes());
+        digest.add(function.parameters.map_or("", |schema| schema.get()).as_bytes());
+    }
+    for message in beginning(&request.messages) {
+        marked |= message.cache_control.is_some();
+        match &message.content {
+            None => {}
+            Some(Content::Text(text)) => digest.add(text.as_bytes()),
+            Some(Content::Parts(parts)) => {
+                for part in parts {
+                    marked |= part.cache().is_some();
+                    digest.add(bytes(part));
+                }
+            }
+        }
+    }
+    (marked || digest.length >= WORTH).then(|| digest.finish())
+}
+
+/// Leading instructions and the first message of the user.
+fn beginning<'m, 'a>(messages: &'m [Message<'a>]) -> impl Iterator<Item = &'m Message<'a>> {
+    let is_instruction =
+        |message: &Message<'_>| matches!(message.role, Role::System | Role::Developer);
+    let instructions = messages.iter().take_while(move |message| is_instruction(message)).count();
+    messages.iter().take(instructions + 1)
+}
+
+fn bytes<'p>(part: &'p Part<'_>) -> &'p [u8] {
+    match part {
+        Part::Text { text, .. } | Part::Refusal(text) => text.as_bytes(),
+        Part::ImageUrl { image, .. } => image.url.as_bytes(),
+        Part::VideoUrl { video, .. } => video.url.as_bytes(),
+        Part::InputAudio { .. } | Part::File { .. } | Part::Foreign(_) => &[],
+    }
+}
+
+const OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
+const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// A hash that is the same in every process and every version.
+struct Digest {
+    hash: u64,
+    /// Bytes seen.
+    length: usize,
+}
+
+impl Digest {
+    fn add(&mut self, bytes: &[u8]) {
+        self.length += bytes.len();
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            for (to, from) in word.iter_mut().zip(chunk) {
+                *to = *from;
+            }
+            self.word(u64::from_le_bytes(word));
+        }
+        // Where one piece ends and the next begins is part of what was said.
+        self.word(bytes.len() as u64);
+    }
+
+    fn word(&mut self, word: u64) {
+        self.hash = (self.hash ^ word).wrapping_mul(PRIME).rotate_left(29);
+    }
+
+    fn finish(&self) -> u64 {
+        (self.hash ^ (self.hash >> 32)).wrapping_mul(PRIME)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(request: &serde_json::Value) -> Option<u64> {
+        let text = request.to_string();
+        affinity(&serde_json::from_str(&text).unwrap())
+    }
+
+    fn conversation(system: &str, turns: &[&str]) -> serde_json::Value {
+        let mut messages = vec![serde_json::json!({ "role": "system", "content": system })];
+        for (at, turn) in turns.iter().enumerate() {
+            let role = if at % 2 == 0 { "user" } else { "assistant" };
+            messages.push(serde_json::json!({ "role": role, "content": turn }));
+        }
+        serde_json::json!({ "model": "m", "messages": messages })
+    }
+
+    #[test]
+    fn a_conversation_keeps_its_key_as_it_grows() {
+        let long = "granite ".repeat(1000);
+        let first = key(&conversation(&long, &["one"]));
+        assert!(first.is_some());
+        assert_eq!(key(&conversation(&long, &["one", "two", "three"])), first);
+        assert_ne!(key(&conversation(&long, &["other"])), first);
+        assert_ne!(key(&conversation(&format!("{long}."), &["one"])), first);
+    }
+
+    #[test]
+    fn short_requests_have_none_unless_they_ask() {
+        assert_eq!(key(&conversation("short", &["one"])), None);
+        let mut asking = conversation("short", &["one"]);
+        asking["messages"][0]["content"] = serde_json::json!([
+            { "type": "text", "text": "short", "cache_control": { "type": "ephemeral" } }
+        ]);
+        assert!(key(&asking).is_some());
+        let mut keyed = conversation("short", &["one"]);
+        keyed["prompt_cache_key"] = serde_json::json!("team-7");
+        let mut same = conversation("quite another", &["two"]);
+        same["prompt_cache_key"] = serde_json::json!("team-7");
+        assert_eq!(key(&keyed), key(&same));
+        keyed["prompt_cache_key"] = serde_json::json!("team-8");
+        assert_ne!(key(&keyed), None);
+    }
+
+    #[test]
+    fn the_hash_is_the_same_for_ever() {
+        let mut keyed = conversation("", &["x"]);
+        keyed["prompt_cache_key"] = serde_json::json!("granite");
+        assert_eq!(key(&keyed), Some(PINNED));
+    }
+
+    /// Computed apart from this code.
+    const PINNED: u64 = 0x8CA8_84E3_5DB2_BBE2;
+}
