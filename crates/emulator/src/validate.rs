@@ -3,6 +3,7 @@
 
 mod caching;
 mod family;
+mod fields;
 mod limits;
 mod media;
 mod request;

@@ -7,6 +7,7 @@ pub mod chunk;
 pub mod content;
 pub mod embeddings;
 pub mod error;
+pub mod extensions;
 pub mod format;
 pub mod message;
 pub mod models;

@@ -8,9 +8,12 @@ use serde_json::{Map, Value, json};
 
 use crate::parts::cache;
 use crate::parts::format::{Shape, shape};
+use crate::parts::model_fields::{self, Chosen, Extras};
 use crate::parts::params::{Sampling, inference_config};
+use crate::parts::request_metadata::{Said, request_metadata};
+use crate::parts::service;
 use crate::parts::thinking::{Plan, Wish};
-use crate::parts::tools::{self, Calls, declared_functions, declared_tools, tooling};
+use crate::parts::tools::{self, Calls, Tooling, declared_functions, declared_tools, tooling};
 use crate::reply::CallShape;
 use crate::thoughts::Recalled;
 use crate::{Invalid, Profile, Reply, Report, Stores};
@@ -121,9 +124,11 @@ pub fn question_with<'a>(
         report.ignore(choice_field);
     }
     let cached = cache::asked(request, profile, &mut report);
+    let one_call = request.parallel_tool_calls == Some(false) && tooling.config.is_some();
+    let mut fields = additional(request, &tooling, profile, &mut report)?;
+    let service_tier = service::service_tier(request.service_tier.as_deref(), &mut report);
     let StreamOptions { include_usage, include_obfuscation: _ } =
         request.stream_options.unwrap_or_default();
-    let mut fields = additional(raw, tooling.calls);
     thinking.apply(profile, limit_field, &mut inference_config, &mut fields, &mut report);
     let mut body = ConverseRequest {
         messages: conversation.messages,
@@ -131,9 +136,12 @@ pub fn question_with<'a>(
         inference_config,
         tool_config: tooling.config,
         output_config,
-        guardrail_config: None,
+        guardrail_config: request.guardrail_config.as_ref().map(service::guardrail),
         additional_model_request_fields: fields,
-        additional_model_response_field_paths: count_path.into_iter().collect(),
+        additional_model_response_field_paths: response_fields(request, count_path),
+        performance_config: request.performance_config.as_ref().map(service::performance),
+        service_tier,
+        request_metadata: request_metadata(&said(request), &mut report),
     };
     cache::settle(&mut body, cached, profile, &mut report);
     let streamed = request.stream == Some(true);
@@ -145,6 +153,8 @@ pub fn question_with<'a>(
             names: tooling.names,
             include_usage: include_usage == Some(true),
             calls,
+            one_call,
+            echoes_tier: service_tier.is_some(),
             answering_tool,
         },
         report,
@@ -164,28 +174,29 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         max_completion_tokens: _,
         temperature: _,
         top_p: _,
+        top_k: _,
         stop: _,
         n,
         tools,
         tool_choice,
         functions,
         function_call,
-        parallel_tool_calls,
+        parallel_tool_calls: _,
         response_format: _,
         reasoning_effort: _,
         verbosity,
         thinking: _,
         reasoning: _,
-        service_tier,
-        frequency_penalty,
-        presence_penalty,
-        seed,
+        service_tier: _,
+        frequency_penalty: _,
+        presence_penalty: _,
+        seed: _,
         logprobs,
         top_logprobs,
         logit_bias,
-        user,
-        safety_identifier,
-        metadata,
+        user: _,
+        safety_identifier: _,
+        metadata: _,
         modalities,
         audio,
         prediction,
@@ -197,29 +208,23 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         store,
         cache_control: _,
         additional_model_request_fields: _,
+        additional_model_response_field_paths: _,
+        guardrail_config: _,
+        performance_config: _,
+        request_metadata: _,
         extra,
     } = request;
     let is_set = |raw: &Option<&RawValue>| raw.is_some_and(|raw| raw.get() != "{}");
-    let is_penalty = |value: &Option<f64>| value.is_some_and(|penalty| penalty != 0.0);
     let has_tools = tools.as_ref().is_some_and(|tools| !tools.is_empty());
-    let tier = service_tier.as_deref();
     let fields = [
         ("n", n.is_some_and(|n| n > 1)),
         ("functions", functions.is_some() && has_tools),
         ("function_call", function_call.is_some() && (has_tools || functions.is_none())),
         ("tool_choice", tool_choice.is_some() && functions.is_some() && !has_tools),
-        ("parallel_tool_calls", *parallel_tool_calls == Some(false)),
         ("verbosity", verbosity.as_deref().is_some_and(|value| value != "medium")),
-        ("service_tier", tier.is_some_and(|tier| !matches!(tier, "auto" | "default"))),
-        ("frequency_penalty", is_penalty(frequency_penalty)),
-        ("presence_penalty", is_penalty(presence_penalty)),
-        ("seed", seed.is_some()),
         ("logprobs", *logprobs == Some(true)),
         ("top_logprobs", top_logprobs.is_some_and(|count| count > 0)),
         ("logit_bias", is_set(logit_bias)),
-        ("user", user.is_some()),
-        ("safety_identifier", safety_identifier.is_some()),
-        ("metadata", is_set(metadata)),
         ("modalities", modalities.iter().flatten().any(|modality| modality != "text")),
         ("audio", audio.is_some()),
         ("prediction", prediction.is_some()),
@@ -259,11 +264,49 @@ fn choices(n: Option<i64>) -> Result<(), Invalid> {
     }
 }
 
-/// The caller's raw fields, with "call no tool" added where the provider has a word for it.
-fn additional(fields: Option<&Map<String, Value>>, calls: Calls) -> Map<String, Value> {
-    let mut fields = fields.cloned().unwrap_or_default();
-    if calls == Calls::Forbidden {
-        fields.entry("tool_choice").or_insert_with(|| json!({ "type": "none" }));
+/// The caller's raw fields, with what the model's own fields can say besides.
+fn additional(
+    request: &ChatRequest<'_>,
+    tooling: &Tooling<'_>,
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<Map<String, Value>, Invalid> {
+    let mut fields = request.additional_model_request_fields.clone().unwrap_or_default();
+    let chosen = tooling.config.as_ref().map(|config| config.tool_choice.is_some());
+    match (tooling.calls, chosen) {
+        (Calls::Forbidden, Some(_)) => {
+            fields.entry("tool_choice").or_insert_with(|| json!({ "type": "none" }));
+        }
+        (_, None) | (Calls::Unwelcome, Some(_)) => {}
+        (Calls::Welcome, Some(is_chosen)) => {
+            if request.parallel_tool_calls == Some(false) {
+                let by = if is_chosen { Chosen::ByMember } else { Chosen::ByNobody };
+                model_fields::one_call(by, &mut fields, profile);
+            }
+        }
     }
-    fields
+    let extras = Extras {
+        top_k: request.top_k,
+        frequency_penalty: request.frequency_penalty,
+        presence_penalty: request.presence_penalty,
+        seed: request.seed,
+    };
+    model_fields::sampling(&extras, &mut fields, profile, report)?;
+    Ok(fields)
+}
+
+/// What is to be told of the model's own answer: what the caller asks for, and the gateway's own.
+fn response_fields<'a>(request: &'a ChatRequest<'a>, own: Option<&'a str>) -> Vec<&'a str> {
+    let paths = request.additional_model_response_field_paths.iter().flatten();
+    let own = own.into_iter();
+    paths.map(schema::Str::as_str).chain(own).collect()
+}
+
+fn said<'a>(request: &'a ChatRequest<'a>) -> Said<'a> {
+    Said {
+        user: request.user.as_deref(),
+        safety_identifier: request.safety_identifier.as_deref(),
+        metadata: request.metadata.as_ref(),
+        request_metadata: request.request_metadata.as_ref(),
+    }
 }

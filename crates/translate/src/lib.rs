@@ -18,5 +18,5 @@ pub mod thoughts;
 pub use error::Invalid;
 pub use profile::Profile;
 pub use reply::{Reply, Stamp};
-pub use report::Report;
+pub use report::{Report, Unsupported};
 pub use stores::Stores;

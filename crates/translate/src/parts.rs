@@ -4,8 +4,11 @@
 pub(crate) mod cache;
 pub(crate) mod format;
 pub(crate) mod media;
+pub(crate) mod model_fields;
 pub(crate) mod params;
+pub(crate) mod request_metadata;
 mod schemas;
+pub(crate) mod service;
 pub(crate) mod stop;
 pub(crate) mod thinking;
 pub(crate) mod tools;

@@ -13,6 +13,9 @@ pub use tools::{
     CallIds, SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools, ToolStreaming,
 };
 
+/// What Converse itself takes.
+const MOST_STOP_SEQUENCES: usize = 2500;
+
 /// The knobs of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,10 +50,22 @@ pub struct Profile {
     pub code_tool: Option<String>,
     /// Which sampling parameters the model takes.
     pub sampling: Sampling,
+    /// Where the number of tokens to choose among is said.
+    pub top_k: TopK,
+    /// Which penalties for repetition the model takes.
+    pub penalties: Penalties,
+    /// Whether the model takes a seed, as a field of its own.
+    pub seed: bool,
+    /// How "call one tool at a time" is said.
+    pub one_call: OneCall,
     /// Which stop sequences the model takes.
     pub stop_sequences: StopSequences,
+    /// How many stop sequences the model takes.
+    pub most_stop_sequences: usize,
     /// The smallest token limit the model takes; a smaller one is raised to it.
     pub least_max_tokens: u32,
+    /// The token limit that is sent where the caller names none; 0 sends none.
+    pub default_max_tokens: u32,
     /// How an answer is held to a JSON schema.
     pub structured_output: StructuredOutput,
     /// Where the model takes cache points.
@@ -147,6 +162,44 @@ pub enum Sampling {
     One,
     /// Neither.
     None,
+}
+
+/// Where the number of tokens to choose among is said: a field of the model's own. Bedrock refuses
+/// fields that a model does not know, so the default is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TopK {
+    /// It cannot be said.
+    Unsaid,
+    /// `top_k`.
+    Field,
+    /// `k`.
+    K,
+    /// `inferenceConfig.topK`.
+    InferenceConfig,
+}
+
+/// Which penalties for repetition a model takes, as fields under OpenAI's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Penalties {
+    /// None.
+    Unsaid,
+    /// From -2 to 2, as OpenAI's.
+    Signed,
+    /// From 0 to 1; what lies outside is clamped.
+    Unit,
+}
+
+/// How "call one tool at a time" is said. Where it cannot be, further calls of an answer are left
+/// out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OneCall {
+    /// It cannot be said.
+    Unsaid,
+    /// By `tool_choice.disable_parallel_tool_use`, a field of the model's own.
+    ChoiceField,
 }
 
 /// Which stop sequences a model takes.
@@ -259,8 +312,14 @@ impl Default for Profile {
             web_search_tool: None,
             code_tool: None,
             sampling: Sampling::Both,
+            top_k: TopK::Unsaid,
+            penalties: Penalties::Unsaid,
+            seed: false,
+            one_call: OneCall::Unsaid,
             stop_sequences: StopSequences::Any,
+            most_stop_sequences: MOST_STOP_SEQUENCES,
             least_max_tokens: 1,
+            default_max_tokens: 0,
             structured_output: StructuredOutput::ForcedTool,
             cache_points: CachePoints::AsMarked,
             cache_ttl: CacheTtls::OneHour,

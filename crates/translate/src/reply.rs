@@ -9,6 +9,10 @@ pub struct Reply {
     pub(crate) names: Names,
     pub(crate) include_usage: bool,
     pub(crate) calls: CallShape,
+    /// The caller wants one call at a time: further ones of an answer are left out.
+    pub(crate) one_call: bool,
+    /// The caller asked for a tier and is told which one it got.
+    pub(crate) echoes_tier: bool,
     /// The tool whose input is the answer, if the answer is held to a shape by one.
     pub(crate) answering_tool: Option<String>,
 }

@@ -1,5 +1,7 @@
-//! What a translation could not honour. The list goes back to the caller (as a header), because a
-//! field that is dropped in silence is a bug nobody can see.
+//! What a translation could not honour, and what becomes of it. By default the list goes back to the
+//! caller (as a header), because a field that is dropped in silence is a bug nobody can see.
+
+use crate::Invalid;
 
 /// More names than these tell nobody anything; a request with thousands must not cost more.
 const LIMIT: usize = 64;
@@ -18,6 +20,39 @@ pub enum LostThoughts {
     Dropped,
     /// The model thinks anew, without what it thought before.
     Forgotten,
+}
+
+/// What becomes of a field that cannot be honoured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unsupported {
+    /// The request goes out without it, and the caller is told its name.
+    #[default]
+    Warn,
+    /// The request goes out without it.
+    Drop,
+    /// The request is refused.
+    Reject,
+}
+
+impl Unsupported {
+    /// The policy of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "warn" => Some(Self::Warn),
+            "drop" => Some(Self::Drop),
+            "reject" => Some(Self::Reject),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Warn => "warn",
+            Self::Drop => "drop",
+            Self::Reject => "reject",
+        }
+    }
 }
 
 impl Report {
@@ -48,5 +83,46 @@ impl Report {
     /// The fields that had no effect.
     pub fn ignored(&self) -> &[String] {
         &self.ignored
+    }
+
+    /// What is left to tell the caller under a policy.
+    ///
+    /// # Errors
+    /// Something had no effect, and the policy refuses that: the first such field.
+    pub fn under(self, policy: Unsupported) -> Result<Self, Invalid> {
+        match (policy, self.ignored.first()) {
+            (Unsupported::Warn, _) | (Unsupported::Reject, None) => Ok(self),
+            (Unsupported::Drop, _) => Ok(Self::default()),
+            (Unsupported::Reject, Some(field)) => {
+                let message = format!(
+                    "Unsupported parameter: '{field}' cannot be honoured with this model as it was sent, and unsupported_params is reject. Leave it out, or allow warn or drop."
+                );
+                Err(Invalid::value(field.clone(), message).with_code("unsupported_parameter"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_tells_hides_or_refuses() {
+        let mut report = Report::default();
+        for policy in [Unsupported::Warn, Unsupported::Drop, Unsupported::Reject] {
+            assert_eq!(Unsupported::parse(policy.name()), Some(policy));
+            assert_eq!(report.clone().under(policy), Ok(Report::default()));
+        }
+        assert_eq!(Unsupported::parse("maybe"), None);
+        report.ignore("seed");
+        report.ignore("logprobs");
+        assert_eq!(report.clone().under(Unsupported::Warn), Ok(report.clone()));
+        assert_eq!(report.clone().under(Unsupported::Drop), Ok(Report::default()));
+        let refused = report.under(Unsupported::Reject).unwrap_err();
+        assert_eq!(
+            (refused.param.as_deref(), refused.code),
+            (Some("seed"), "unsupported_parameter")
+        );
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn check(model: &Model, body: &Value) -> Result<(), Refusal> {
     stops(model, body)?;
     thinking(model, body)?;
     efforts(model, body)?;
+    super::fields::check(model, body)?;
     replayed(model, body)?;
     caching::check(model, body)?;
     format(model, body)?;

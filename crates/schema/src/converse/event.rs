@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::response::{StopReason, TokenUsage, is_server_side};
+use super::response::{ServedTier, StopReason, TokenUsage, is_server_side};
 use crate::Str;
 use crate::lenient::or_default;
 
@@ -15,7 +15,7 @@ pub enum StreamEvent<'a> {
     ContentBlockDelta(BlockDelta<'a>),
     ContentBlockStop(BlockStop),
     MessageStop(MessageStop),
-    Metadata(Metadata),
+    Metadata(Metadata<'a>),
     /// An event newer than this build.
     Unknown,
 }
@@ -131,8 +131,11 @@ pub struct MessageStop {
 
 /// What the answer cost.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Metadata {
+#[serde(rename_all = "camelCase", default)]
+pub struct Metadata<'a> {
     #[serde(deserialize_with = "or_default")]
     pub usage: TokenUsage,
+    /// Given only where a tier was asked for.
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub service_tier: Option<ServedTier<'a>>,
 }

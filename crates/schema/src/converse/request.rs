@@ -1,6 +1,8 @@
 //! The body of Converse and ConverseStream (they are the same).
 
-use serde::Serialize;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::message::{Message, SystemBlock};
@@ -26,6 +28,36 @@ pub struct ConverseRequest<'a> {
     pub additional_model_request_fields: Map<String, Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub additional_model_response_field_paths: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub performance_config: Option<PerformanceConfig<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<ServiceTier>,
+    /// At most 16 pairs of text.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub request_metadata: BTreeMap<Str<'a>, Str<'a>>,
+}
+
+/// How fast the answer should come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PerformanceConfig<'a> {
+    pub latency: &'a str,
+}
+
+/// How urgently, and at what price, the call is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ServiceTier {
+    #[serde(rename = "type")]
+    pub kind: Tier,
+}
+
+/// The tiers there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    Default,
+    Flex,
+    Priority,
+    Reserved,
 }
 
 /// The guardrail that judges question and answer.
@@ -36,6 +68,28 @@ pub struct GuardrailConfig<'a> {
     pub guardrail_identifier: Str<'a>,
     /// A number, or `DRAFT`.
     pub guardrail_version: Str<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<GuardrailTrace>,
+    /// For ConverseStream alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_processing_mode: Option<StreamProcessing>,
+}
+
+/// What the answer tells of a guardrail's findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardrailTrace {
+    Enabled,
+    Disabled,
+    EnabledFull,
+}
+
+/// Whether a stream waits for its guardrail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamProcessing {
+    Sync,
+    Async,
 }
 
 /// Limits and sampling. Temperature and topP are 0 to 1, maxTokens at least 1.

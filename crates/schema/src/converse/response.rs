@@ -17,6 +17,16 @@ pub struct ConverseResponse<'a> {
     pub stop_reason: StopReason,
     #[serde(default, deserialize_with = "or_default")]
     pub usage: TokenUsage,
+    /// Given only where a tier was asked for.
+    #[serde(borrow, default, deserialize_with = "or_default")]
+    pub service_tier: Option<ServedTier<'a>>,
+}
+
+/// The tier a call was served with.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ServedTier<'a> {
+    #[serde(borrow, rename = "type")]
+    pub kind: Str<'a>,
 }
 
 /// `output`: a message, today.

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::cache::{CacheControl, CacheOptions};
+use super::extensions::{GuardrailFields, PerformanceFields};
 use super::format::ResponseFormat;
 use super::message::Message;
 use super::reasoning::{ReasoningField, ThinkingField};
@@ -29,6 +30,8 @@ pub struct ChatRequest<'a> {
     pub max_completion_tokens: Option<i64>,
     pub temperature: Option<f64>,
     pub top_p: Option<f64>,
+    /// De facto extension: only the so many likeliest tokens are considered.
+    pub top_k: Option<i64>,
     #[serde(borrow)]
     pub stop: Option<Stop<'a>>,
     pub n: Option<i64>,
@@ -68,8 +71,7 @@ pub struct ChatRequest<'a> {
     pub user: Option<Str<'a>>,
     #[serde(borrow)]
     pub safety_identifier: Option<Str<'a>>,
-    #[serde(borrow)]
-    pub metadata: Option<&'a RawValue>,
+    pub metadata: Option<Map<String, Value>>,
     #[serde(borrow)]
     pub modalities: Option<Vec<Str<'a>>>,
     #[serde(borrow)]
@@ -90,7 +92,20 @@ pub struct ChatRequest<'a> {
     /// De facto extension: the service is to choose what is cached.
     pub cache_control: Option<CacheControl>,
     /// De facto extension: merged into Converse's member of that name.
+    #[serde(alias = "additionalModelRequestFields")]
     pub additional_model_request_fields: Option<Map<String, Value>>,
+    /// De facto extension: Converse's member of that name, JSON pointers into the model's own answer.
+    #[serde(borrow, alias = "additionalModelResponseFieldPaths")]
+    pub additional_model_response_field_paths: Option<Vec<Str<'a>>>,
+    /// De facto extension: Converse's member of that name.
+    #[serde(borrow, alias = "guardrailConfig")]
+    pub guardrail_config: Option<GuardrailFields<'a>>,
+    /// De facto extension: Converse's member of that name.
+    #[serde(borrow, alias = "performanceConfig")]
+    pub performance_config: Option<PerformanceFields<'a>>,
+    /// De facto extension: Converse's member of that name.
+    #[serde(alias = "requestMetadata")]
+    pub request_metadata: Option<Map<String, Value>>,
 
     /// Everything else, by name.
     #[serde(flatten)]
@@ -130,6 +145,9 @@ pub struct ChatCompletion {
     pub created: u32,
     pub model: String,
     pub choices: Vec<Choice>,
+    /// The tier it was served with, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
     pub usage: Usage,
 }
 

@@ -16,6 +16,9 @@ pub struct Chunk<'a> {
     pub model: &'a str,
     /// One choice, or none in the usage chunk.
     pub choices: &'a [ChunkChoice<'a>],
+    /// The tier it was served with: in the last chunks, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Option<Usage>>,
 }

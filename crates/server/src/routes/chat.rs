@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
+use actix_web::http::header::HeaderMap;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
-use schema::converse::request::GuardrailConfig;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use translate::chat::{ChatStream, Delivery, Question, affinity, question_with};
 use translate::{Profile, Reply, Report};
+
+use guardrail::Wanted;
 
 use super::json::parse;
 use crate::app::{Snapshot, Worker};
@@ -20,6 +22,8 @@ use crate::exchange::{Exchange, describe};
 use crate::media::Fetched;
 use crate::routing::{self, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent};
 use crate::{body, pump};
+
+mod guardrail;
 
 /// The longest whole answer accepted, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
@@ -89,7 +93,7 @@ async fn ask(
     let id = exchange.id().to_owned();
     let (journey, mut asking) = {
         let body = body::read(http.headers(), payload, now.config.body).await?;
-        prepare(worker, now, body, &id, exchange).await?
+        prepare(worker, now, body, http.headers(), &id, exchange).await?
     };
     let sent = journey.run(async |leg: &Leg| {
         let body = asking.for_leg(&*leg.settled().await)?;
@@ -118,6 +122,7 @@ async fn prepare<'n>(
     worker: &Worker,
     now: &'n Snapshot,
     body: Bytes,
+    headers: &HeaderMap,
     id: &'n str,
     exchange: &mut Exchange,
 ) -> Result<(Journey<'n>, Asking), GatewayError> {
@@ -130,6 +135,7 @@ async fn prepare<'n>(
         Some(true) => Operation::ConverseStream,
         Some(false) | None => Operation::Converse,
     };
+    let wanted = Wanted::of(headers)?;
     let terms = Terms {
         id,
         kind: operation.kind(),
@@ -138,13 +144,14 @@ async fn prepare<'n>(
         others: Others::All,
     };
     let journey = Journey::begin(&now.names, route, terms)?;
-    let made = made(&request, body.len(), &fetched, &*journey.leg().settled().await);
+    let around = Circumstances { operation, wanted: &wanted, fetched: &fetched };
+    let made = made(&request, body.len(), &around, &*journey.leg().settled().await);
     drop(request);
     if !journey.may_differ() {
         let fetched = Fetched::default();
-        return Ok((journey, Asking { operation, made: Ok(made?), fetched, kept: None }));
+        return Ok((journey, Asking { operation, wanted, fetched, made: Ok(made?), kept: None }));
     }
-    Ok((journey, Asking { operation, made, fetched, kept: Some(body) }))
+    Ok((journey, Asking { operation, wanted, fetched, made, kept: Some(body) }))
 }
 
 /// Tokens a request may use, roughly: four bytes of it each, and what it lets the model write.
@@ -154,11 +161,20 @@ fn foreseen(request: &ChatRequest<'_>, length: usize) -> u64 {
     u64::try_from(length / 4).unwrap_or(u64::MAX).saturating_add(written)
 }
 
+/// What a translation needs to know beside the request and its target.
+struct Circumstances<'c> {
+    operation: Operation,
+    wanted: &'c Wanted,
+    fetched: &'c Fetched,
+}
+
 /// A question, as it is asked of one target after another.
 struct Asking {
     operation: Operation,
-    made: Result<Made, GatewayError>,
+    /// What the caller's headers say of guardrails.
+    wanted: Wanted,
     fetched: Fetched,
+    made: Result<Made, GatewayError>,
     /// The client's own bytes, where a target may need them translated anew.
     kept: Option<Bytes>,
 }
@@ -189,7 +205,9 @@ impl Asking {
         if let Some(kept) = self.kept.as_ref().filter(|_| !fits) {
             let mut request: ChatRequest<'_> = parse(kept)?;
             self.fetched.fill(&mut request);
-            self.made = Ok(made(&request, kept.len(), &self.fetched, leg)?);
+            let (wanted, fetched) = (&self.wanted, &self.fetched);
+            let around = Circumstances { operation: self.operation, wanted, fetched };
+            self.made = Ok(made(&request, kept.len(), &around, leg)?);
         }
         match &self.made {
             Ok(made) => Ok(made.body.clone()),
@@ -207,16 +225,17 @@ impl Made {
 fn made(
     request: &ChatRequest<'_>,
     length: usize,
-    fetched: &Fetched,
+    around: &Circumstances<'_>,
     leg: &Leg,
 ) -> Result<Made, GatewayError> {
     let profile = &leg.target.profile;
-    let Question { body: mut converse, delivery, reply, report } =
-        question_with(request, profile, &fetched.stores, None)?;
-    converse.guardrail_config = leg.guardrail.as_deref().map(|guardrail| GuardrailConfig {
-        guardrail_identifier: guardrail.id.as_str().into(),
-        guardrail_version: guardrail.version.as_str().into(),
-    });
+    let Question { body: mut converse, delivery, reply, mut report } =
+        question_with(request, profile, &around.fetched.stores, None)?;
+    let kind = match delivery {
+        Delivery::Whole => Kind::Unary,
+        Delivery::AsAsked => around.operation.kind(),
+    };
+    around.wanted.apply(&mut converse, leg.guardrail.as_deref(), kind, &mut report)?;
     let mut body = Vec::with_capacity(length + ROOM);
     serde_json::to_writer(&mut body, &converse)
         .map_err(|error| GatewayError::Internal(error.to_string()))?;

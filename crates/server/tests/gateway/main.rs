@@ -17,6 +17,7 @@ mod limits;
 mod media;
 mod models;
 mod native;
+mod parameters;
 mod recorded_embeddings;
 #[path = "../support/recorder.rs"]
 #[allow(dead_code)]

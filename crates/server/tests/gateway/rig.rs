@@ -159,6 +159,35 @@ impl Rig {
         self.send(Method::POST, "/v1/chat/completions", request.to_string().into()).await
     }
 
+    /// A chat request with headers of the caller's, answered in full.
+    pub(crate) async fn chat_with(&self, headers: &[(&str, &str)], request: &Value) -> Received {
+        let path = "/v1/chat/completions";
+        self.send_with(headers, Method::POST, path, request.to_string().into()).await
+    }
+
+    /// A request with headers of the caller's, answered in full.
+    pub(crate) async fn send_with(
+        &self,
+        headers: &[(&str, &str)],
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Received {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address))
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = self.client.request(request.body(Full::new(body)).unwrap());
+        let response = tokio::time::timeout(PATIENCE, request).await.unwrap().unwrap();
+        let (head, body) = response.into_parts();
+        let body =
+            tokio::time::timeout(PATIENCE, body.collect()).await.unwrap().unwrap().to_bytes();
+        Received { status: head.status.as_u16(), headers: head.headers, body }
+    }
+
     /// A chat request whose answer is left to the caller to read.
     pub(crate) async fn chat_open(&self, request: &Value) -> (u16, HeaderMap, Incoming) {
         self.open(Method::POST, "/v1/chat/completions", request.to_string().into()).await

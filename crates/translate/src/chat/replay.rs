@@ -27,7 +27,8 @@ pub fn replay<E>(
         }
     }
     chat.push(&StreamEvent::MessageStop(MessageStop { stop_reason: response.stop_reason }), out)?;
-    chat.push(&StreamEvent::Metadata(Metadata { usage: response.usage }), out)
+    let service_tier = response.service_tier.clone();
+    chat.push(&StreamEvent::Metadata(Metadata { usage: response.usage, service_tier }), out)
 }
 
 /// The events of one block.

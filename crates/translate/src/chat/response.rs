@@ -40,6 +40,11 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
         created: stamp.created,
         model: stamp.model,
         choices: vec![Choice { index: 0, message, finish_reason, logprobs: None }],
+        service_tier: response
+            .service_tier
+            .as_ref()
+            .filter(|_| reply.echoes_tier)
+            .map(|tier| tier.kind.to_string()),
         usage: usage::openai(response.usage),
     }
 }
@@ -93,6 +98,7 @@ impl Said {
             .filter(|call| !call.is_server_side() && !reply.names.is_hosted(&call.name))
         {
             Some(call) if reply.is_answer(&call.name) => self.answer_by(call, reply),
+            Some(_) if reply.one_call && !self.calls.is_empty() => {}
             Some(call) => self.calls.push(answered(call, reply)),
             None => {}
         }

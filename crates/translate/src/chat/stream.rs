@@ -3,7 +3,7 @@
 //! together are the whole answer.
 
 use schema::converse::event::{BlockDelta, BlockStart, StreamEvent};
-use schema::converse::response::{StopReason, TokenUsage};
+use schema::converse::response::{ServedTier, StopReason, TokenUsage};
 use schema::openai::chat::FinishReason;
 use schema::openai::chunk::{
     CHUNK_OBJECT, CallDelta, Chunk, ChunkChoice, CustomDelta, Delta, FunctionDelta,
@@ -34,6 +34,9 @@ pub struct ChatStream {
     /// Text held back while an answering tool is awaited: only its call shows what the text was.
     held: String,
     stopped: bool,
+    /// The finish reason, held back until the tier is known where that was asked for.
+    last: Option<FinishReason>,
+    tier: Option<String>,
     usage: Option<TokenUsage>,
 }
 
@@ -69,6 +72,8 @@ impl ChatStream {
             answer: None,
             held: String::new(),
             stopped: false,
+            last: None,
+            tier: None,
             usage: None,
         }
     }
@@ -90,7 +95,7 @@ impl ChatStream {
             StreamEvent::MessageStop(stop) => self.message_stop(&stop.stop_reason, out),
             StreamEvent::Metadata(metadata) => {
                 self.usage = Some(metadata.usage);
-                Ok(())
+                self.metadata(metadata.service_tier.as_ref(), out)
             }
             StreamEvent::Unknown => Ok(()),
         }
@@ -112,12 +117,13 @@ impl ChatStream {
     /// [`Truncated`] when the model never said that it was done; then the stream must end in an
     /// error, because half an answer that looks whole is the worst failure of all.
     pub fn finish<E: From<Truncated>>(
-        self,
+        mut self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<Option<TokenUsage>, E> {
         if !self.stopped {
             return Err(Truncated.into());
         }
+        self.end(out)?;
         if let Some(usage) = self.usage.filter(|_| self.reply.include_usage) {
             out(&Chunk { usage: Some(Some(usage::openai(usage))), ..self.chunk(&[]) })?;
         }
@@ -136,9 +142,11 @@ impl ChatStream {
         )
     }
 
-    /// The deprecated form has room for one call; further ones are not begun.
+    /// The deprecated form, and who wants one call at a time, have room for one; further ones are
+    /// not begun.
     fn has_room(&self) -> bool {
-        self.reply.calls == CallShape::Tools || self.calls.is_empty()
+        let many = self.reply.calls == CallShape::Tools && !self.reply.one_call;
+        many || self.calls.is_empty()
     }
 
     fn block_start<E>(
@@ -271,7 +279,24 @@ impl ChatStream {
         } else {
             self.release(out, |text| Delta { content: Some(text), ..Delta::default() })?;
         }
-        let reason = finish_reason(reason, self.calls.len(), self.reply.calls);
+        self.last = Some(finish_reason(reason, self.calls.len(), self.reply.calls));
+        if self.reply.echoes_tier && self.usage.is_none() { Ok(()) } else { self.end(out) }
+    }
+
+    fn metadata<E>(
+        &mut self,
+        tier: Option<&ServedTier<'_>>,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.reply.echoes_tier {
+            self.tier = tier.map(|tier| tier.kind.to_string());
+        }
+        self.end(out)
+    }
+
+    /// The last chunk of the choice, if it is due and has not been sent.
+    fn end<E>(&mut self, out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>) -> Result<(), E> {
+        let Some(reason) = self.last.take() else { return Ok(()) };
         self.emit(Delta::default(), Some(reason), out)
     }
 
@@ -331,6 +356,7 @@ impl ChatStream {
             created: self.stamp.created,
             model: &self.stamp.model,
             choices,
+            service_tier: self.tier.as_deref(),
             usage: self.reply.include_usage.then_some(None),
         }
     }

@@ -27,8 +27,9 @@ pub(crate) fn inference_config<'a>(
     );
     let (temperature, top_p) = taken(asked, profile, report);
     let limit = sampling.max_tokens.map(|limit| max_tokens(limit, profile, report)).transpose()?;
+    let default = (profile.default_max_tokens > 0).then_some(profile.default_max_tokens);
     Ok(InferenceConfig {
-        max_tokens: limit,
+        max_tokens: limit.or(default),
         temperature,
         top_p,
         stop_sequences: sampling
@@ -117,7 +118,8 @@ fn stop_sequences<'a>(stop: &'a Stop<'a>, profile: &Profile, report: &mut Report
         StopSequences::Refused => false,
     };
     let given = all.iter().map(schema::Str::as_str).filter(|stop| !stop.is_empty());
-    let kept: Vec<_> = given.clone().filter(taken).collect();
+    let kept = given.clone().filter(taken).take(profile.most_stop_sequences);
+    let kept: Vec<_> = kept.collect();
     if kept.len() < given.count() {
         report.ignore("stop");
     }

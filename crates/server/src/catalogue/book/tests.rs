@@ -96,6 +96,21 @@ fn names_lead_to_rows() {
 }
 
 #[test]
+fn a_limit_nobody_asked_for_leaves_room_and_is_never_beyond_the_models_own() {
+    let book = Book::parse(TEXT, PRICES).unwrap();
+    let mut limited = 0;
+    for (id, row) in book.models() {
+        let limit = u64::from(row.profile.default_max_tokens);
+        if limit > 0 {
+            limited += 1;
+            assert!(row.max_output.is_some_and(|most| limit <= most), "{id}: {limit}");
+            assert!(row.context.is_some_and(|context| limit * 8 <= context), "{id}: {limit}");
+        }
+    }
+    assert!(limited > 5, "{limited}");
+}
+
+#[test]
 fn embedding_shapes_are_spelled_as_translate_reads_them() {
     let book = Book::parse(TEXT, PRICES).unwrap();
     let mut shapes: Vec<String> = book

@@ -1,0 +1,195 @@
+//! Which guardrail a chat request carries: the caller's, said by the headers InvokeModel has for it or
+//! by `guardrail_config`, or the operator's. Where the operator's is mandatory it is that or nothing.
+
+use actix_web::http::header::HeaderMap;
+use schema::converse::request::{
+    ConverseRequest, GuardrailConfig, GuardrailTrace, StreamProcessing,
+};
+use translate::{Invalid, Report};
+
+use crate::bedrock::Kind;
+use crate::routing::{Guardrail, GuardrailMode};
+
+const ID: &str = "x-amzn-bedrock-guardrailidentifier";
+const VERSION: &str = "x-amzn-bedrock-guardrailversion";
+const TRACE: &str = "x-amzn-bedrock-trace";
+const FIELD: &str = "guardrail_config";
+
+/// What a caller's headers say of guardrails.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Id and version.
+    named: Option<(String, String)>,
+    trace: Option<GuardrailTrace>,
+}
+
+impl Wanted {
+    /// Reads the three headers.
+    ///
+    /// # Errors
+    /// One that cannot be read, or an id without a version, or a version without an id.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Invalid> {
+        let named = match (text(headers, ID)?, text(headers, VERSION)?) {
+            (None, None) => None,
+            (Some(id), Some(version)) => Some((id.to_owned(), version.to_owned())),
+            (Some(_), None) => return Err(missing(VERSION, ID)),
+            (None, Some(_)) => return Err(missing(ID, VERSION)),
+        };
+        let trace = text(headers, TRACE)?.map(trace).transpose()?;
+        Ok(Self { named, trace })
+    }
+
+    /// Puts the guardrail that counts into a body.
+    ///
+    /// # Errors
+    /// The operator's is mandatory, and the caller asks for another, or for it to be applied too late.
+    pub(super) fn apply(
+        &self,
+        body: &mut ConverseRequest<'_>,
+        own: Option<&Guardrail>,
+        kind: Kind,
+        report: &mut Report,
+    ) -> Result<(), Invalid> {
+        let said = body.guardrail_config.take();
+        let processing = said.as_ref().and_then(|said| said.stream_processing_mode);
+        let trace = self.trace.or(said.as_ref().and_then(|said| said.trace));
+        let said = said.map(|said| {
+            (said.guardrail_identifier.to_string(), said.guardrail_version.to_string())
+        });
+        // Headers are set by whoever stands before the gateway: they count more than the body.
+        if said.is_some() && self.named.is_some() && said != self.named {
+            report.ignore(FIELD);
+        }
+        let asked = self.named.clone().or(said);
+        let ours = own.map(|own| (own.id.clone(), own.version.clone()));
+        if own.is_some_and(|own| own.mode == GuardrailMode::Mandatory) {
+            let late = processing == Some(StreamProcessing::Async);
+            if asked.as_ref().is_some_and(|_| asked != ours || late) {
+                let message = "This model is called with the gateway's own guardrail and no other.";
+                return Err(Invalid::value(FIELD, message).with_code("guardrail_not_allowed"));
+            }
+        }
+        body.guardrail_config = asked.or(ours).map(|(id, version)| GuardrailConfig {
+            guardrail_identifier: id.into(),
+            guardrail_version: version.into(),
+            trace,
+            stream_processing_mode: processing.filter(|_| kind == Kind::Stream),
+        });
+        Ok(())
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Invalid> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text = value.to_str().ok().map(str::trim).filter(|text| !text.is_empty());
+    match text {
+        Some(text) => Ok(Some(text)),
+        None => Err(Invalid::value(name, format!("The header {name} cannot be read."))),
+    }
+}
+
+fn trace(text: &str) -> Result<GuardrailTrace, Invalid> {
+    match text.to_ascii_uppercase().as_str() {
+        "ENABLED" => Ok(GuardrailTrace::Enabled),
+        "DISABLED" => Ok(GuardrailTrace::Disabled),
+        "ENABLED_FULL" => Ok(GuardrailTrace::EnabledFull),
+        _ => Err(Invalid::value(
+            TRACE,
+            format!("The header {TRACE} is ENABLED, DISABLED or ENABLED_FULL."),
+        )),
+    }
+}
+
+fn missing(name: &'static str, beside: &str) -> Invalid {
+    Invalid::value(name, format!("The header {beside} needs {name} beside it."))
+        .with_code("missing_required_parameter")
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    fn own(mode: GuardrailMode) -> Guardrail {
+        Guardrail { id: "own".to_owned(), version: "1".to_owned(), mode }
+    }
+
+    #[test]
+    fn headers_come_whole_or_not_at_all() {
+        assert_eq!(Wanted::of(&headers(&[])), Ok(Wanted::default()));
+        let trace = Wanted::of(&headers(&[(TRACE, "enabled_full")])).unwrap();
+        assert_eq!(trace.trace, Some(GuardrailTrace::EnabledFull));
+        for (sent, param) in [
+            (&[(ID, "a")][..], VERSION),
+            (&[(VERSION, "1")], ID),
+            (&[(ID, " "), (VERSION, "1")], ID),
+            (&[(TRACE, "loud")], TRACE),
+        ] {
+            let refused = Wanted::of(&headers(sent)).unwrap_err();
+            assert_eq!(refused.param.as_deref(), Some(param));
+        }
+    }
+
+    /// The guardrail that is sent, or the code of the refusal, and what is ignored.
+    fn sent(
+        wanted: &Wanted,
+        body: Option<(&'static str, Option<StreamProcessing>)>,
+        own: Option<&Guardrail>,
+        kind: Kind,
+    ) -> (Result<Option<String>, &'static str>, usize) {
+        let mut converse = ConverseRequest {
+            guardrail_config: body.map(|(id, stream_processing_mode)| GuardrailConfig {
+                guardrail_identifier: id.into(),
+                guardrail_version: "1".into(),
+                trace: Some(GuardrailTrace::Enabled),
+                stream_processing_mode,
+            }),
+            ..ConverseRequest::default()
+        };
+        let mut report = Report::default();
+        let applied = wanted.apply(&mut converse, own, kind, &mut report);
+        let config = applied.map(|()| {
+            converse.guardrail_config.map(|config| serde_json::to_string(&config).unwrap())
+        });
+        (config.map_err(|invalid| invalid.code), report.ignored().len())
+    }
+
+    #[test]
+    fn the_callers_own_counts_against_a_default_and_never_against_a_mandatory_one() {
+        use GuardrailMode::{Default, Mandatory};
+        let none = Wanted::default();
+        let named =
+            |id: &str| Wanted { named: Some((id.to_owned(), "1".to_owned())), ..Wanted::default() };
+        let config = |id: &str, rest: &str| {
+            let version = "\"guardrailVersion\":\"1\"";
+            Ok(Some(format!("{{\"guardrailIdentifier\":\"{id}\",{version}{rest}}}")))
+        };
+        let traced = ",\"trace\":\"enabled\"";
+        let unary = Kind::Unary;
+        assert_eq!(sent(&none, None, None, unary), (Ok(None), 0));
+        for mode in [Default, Mandatory] {
+            assert_eq!(sent(&none, None, Some(&own(mode)), unary), (config("own", ""), 0));
+            let same = sent(&named("own"), None, Some(&own(mode)), unary);
+            assert_eq!(same, (config("own", ""), 0));
+        }
+        assert_eq!(sent(&named("a"), None, Some(&own(Default)), unary), (config("a", ""), 0));
+        let body = Some(("b", Some(StreamProcessing::Async)));
+        assert_eq!(sent(&none, body, Some(&own(Default)), unary), (config("b", traced), 0));
+        assert_eq!(sent(&named("a"), body, None, unary), (config("a", traced), 1));
+        let streamed = format!("{traced},\"streamProcessingMode\":\"async\"");
+        assert_eq!(sent(&none, body, None, Kind::Stream), (config("b", &streamed), 0));
+        let refused = (Err("guardrail_not_allowed"), 0);
+        assert_eq!(sent(&named("a"), None, Some(&own(Mandatory)), unary), refused);
+        assert_eq!(sent(&none, body, Some(&own(Mandatory)), unary), refused);
+        let late = Some(("own", Some(StreamProcessing::Async)));
+        assert_eq!(sent(&none, late, Some(&own(Mandatory)), Kind::Stream), refused);
+    }
+}

@@ -1,0 +1,125 @@
+//! `additionalModelRequestFields`: what Converse has no member for, said by the field that a model
+//! has for it. What the caller wrote there by hand stays as it is.
+
+use serde_json::{Map, Value, json};
+
+use crate::profile::{OneCall, Penalties, Profile, Sampling, TopK};
+use crate::{Invalid, Report};
+
+/// The largest penalty, and by its negative the smallest, that OpenAI takes.
+const MOST_PENALTY: f64 = 2.0;
+
+/// Sampling parameters that only some models have.
+pub(crate) struct Extras {
+    pub(crate) top_k: Option<i64>,
+    pub(crate) frequency_penalty: Option<f64>,
+    pub(crate) presence_penalty: Option<f64>,
+    pub(crate) seed: Option<i64>,
+}
+
+/// Adds what the model takes to `fields`, and reports the rest.
+pub(crate) fn sampling(
+    extras: &Extras,
+    fields: &mut Map<String, Value>,
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<(), Invalid> {
+    // Zero and less mean "among all" wherever the parameter is known.
+    if let Some(count) = extras.top_k.filter(|count| *count > 0)
+        && !top_k(count, fields, profile)
+    {
+        report.ignore("top_k");
+    }
+    for (name, value) in [
+        ("frequency_penalty", extras.frequency_penalty),
+        ("presence_penalty", extras.presence_penalty),
+    ] {
+        if let Some(value) = value {
+            penalty(name, value, fields, profile, report)?;
+        }
+    }
+    match extras.seed {
+        Some(seed) if profile.seed => set(fields, "seed", seed),
+        Some(_) => report.ignore("seed"),
+        None => {}
+    }
+    Ok(())
+}
+
+/// Whether it could be said.
+fn top_k(count: i64, fields: &mut Map<String, Value>, profile: &Profile) -> bool {
+    match (profile.sampling, profile.top_k) {
+        (Sampling::None, _) | (_, TopK::Unsaid) => return false,
+        (_, TopK::Field) => set(fields, "top_k", count),
+        (_, TopK::K) => set(fields, "k", count),
+        (_, TopK::InferenceConfig) => {
+            let config = fields.entry("inferenceConfig").or_insert_with(|| json!({}));
+            if let Some(config) = config.as_object_mut() {
+                set(config, "topK", count);
+            }
+        }
+    }
+    true
+}
+
+fn penalty(
+    name: &'static str,
+    value: f64,
+    fields: &mut Map<String, Value>,
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<(), Invalid> {
+    let code = if value < -MOST_PENALTY {
+        Some("decimal_below_min_value")
+    } else if value > MOST_PENALTY {
+        Some("decimal_above_max_value")
+    } else {
+        None
+    };
+    if let Some(code) = code {
+        let message = format!("{name} must be between -2 and 2, and is {value}.");
+        return Err(Invalid::value(name, message).with_code(code));
+    }
+    let taken = match profile.penalties {
+        Penalties::Unsaid => 0.0,
+        Penalties::Signed => value,
+        Penalties::Unit => value.clamp(0.0, 1.0),
+    };
+    if (taken - value).abs() > 0.0 {
+        report.ignore(name);
+    }
+    if taken.abs() > 0.0 {
+        set(fields, name, taken);
+    }
+    Ok(())
+}
+
+fn set(fields: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
+    fields.entry(name).or_insert_with(|| value.into());
+}
+
+/// Tells the model to call one tool at a time, where it has a word for it. Where `toolChoice`
+/// says how to choose, the field must not say it again.
+pub(crate) fn one_call(chosen: Chosen, fields: &mut Map<String, Value>, profile: &Profile) {
+    match profile.one_call {
+        OneCall::Unsaid => {}
+        OneCall::ChoiceField => {
+            let choice = fields.entry("tool_choice").or_insert_with(|| match chosen {
+                Chosen::ByMember => json!({}),
+                Chosen::ByNobody => json!({ "type": "auto" }),
+            });
+            if let Some(choice) = choice.as_object_mut() {
+                set(choice, "disable_parallel_tool_use", true);
+            }
+        }
+    }
+}
+
+/// Who says how tools are chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// `toolConfig.toolChoice`.
+    ByMember,
+    /// Nothing in the request.
+    ByNobody,
+}

@@ -1,0 +1,38 @@
+//! How a call is served: tier, latency, guardrail. Converse has a member for each.
+
+use schema::converse::request::{GuardrailConfig, PerformanceConfig, ServiceTier, Tier};
+use schema::openai::extensions::{GuardrailFields, PerformanceFields};
+
+use crate::Report;
+
+/// The tier of a call. `auto` leaves it to the service, whose choice is the default tier; what
+/// OpenAI sells under other names Bedrock has not.
+pub(crate) fn service_tier(asked: Option<&str>, report: &mut Report) -> Option<ServiceTier> {
+    let kind = match asked? {
+        "auto" | "default" => Tier::Default,
+        "flex" => Tier::Flex,
+        // OpenAI answers `fast` as `priority` too.
+        "priority" | "fast" => Tier::Priority,
+        "reserved" => Tier::Reserved,
+        _ => {
+            report.ignore("service_tier");
+            return None;
+        }
+    };
+    Some(ServiceTier { kind })
+}
+
+/// The caller's own guardrail.
+pub(crate) fn guardrail<'a>(asked: &'a GuardrailFields<'a>) -> GuardrailConfig<'a> {
+    GuardrailConfig {
+        guardrail_identifier: asked.guardrail_identifier.as_str().into(),
+        guardrail_version: asked.guardrail_version.as_str().into(),
+        trace: asked.trace,
+        stream_processing_mode: asked.stream_processing_mode,
+    }
+}
+
+/// How fast the answer should come.
+pub(crate) fn performance<'a>(asked: &'a PerformanceFields<'a>) -> PerformanceConfig<'a> {
+    PerformanceConfig { latency: asked.latency.as_str() }
+}
