@@ -15,6 +15,7 @@ use crate::bedrock::{Account, Setup, Transport, Transports};
 use crate::config::Config;
 use crate::exchange::RequestId;
 use crate::media::Fetcher;
+use crate::recall::Memory;
 use crate::routes::{chat, embeddings, fallback, health, models, native};
 use crate::routing::{Names, OpenError};
 
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     draining: AtomicBool,
     /// For media that requests refer to.
     pub(crate) fetcher: Fetcher,
+    /// What models thought; it outlives reloads.
+    pub(crate) memory: Memory,
 }
 
 /// What a reload replaces as one: a request sees one snapshot from its beginning to its end.
@@ -78,6 +81,7 @@ impl Shared {
             current: ArcSwap::from_pointee(snapshot),
             draining: AtomicBool::new(false),
             fetcher: Fetcher::default(),
+            memory: Memory::default(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::bedrock::{Service, Timeouts};
 use crate::body::BodyLimits;
 use crate::cli::ServeArgs;
 use crate::media::MediaSettings;
+use crate::recall::MemoryLimits;
 use crate::routing::ModelSettings;
 use crate::tls::TlsFiles;
 
@@ -56,6 +57,8 @@ pub struct Config {
     pub(crate) body: BodyLimits,
     pub(crate) embeddings: EmbeddingCalls,
     pub(crate) media: MediaSettings,
+    /// How much of what models thought is remembered for clients that do not send it back.
+    pub(crate) thinking_memory: MemoryLimits,
     pub(crate) models: ModelSettings,
     /// Whether Bedrock's own API hangs at the root as well.
     pub(crate) native_root: bool,
@@ -221,6 +224,7 @@ impl Config {
             },
             embeddings: EmbeddingCalls { concurrency: 8 },
             media: MediaSettings::default(),
+            thinking_memory: MemoryLimits { bytes: 64 * MIB, ttl: Duration::from_secs(3600) },
             models: ModelSettings::default(),
             native_root: false,
             native_services: Vec::new(),

@@ -17,6 +17,7 @@ mod media;
 mod native;
 mod outflow;
 mod pump;
+mod recall;
 mod reload;
 mod routes;
 mod routing;

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::error::{GatewayError, Position};
 use crate::exchange::{Exchange, describe};
 use crate::outflow::Outflow;
+use crate::recall::Recall;
 
 /// Tells nginx and its kin not to hold a stream back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -50,12 +51,13 @@ impl Begun {
 pub(crate) fn respond(
     begun: Begun,
     chat: ChatStream,
+    recall: Recall,
     report: &Report,
     config: &Config,
     exchange: Exchange,
 ) -> HttpResponse {
     let mut response = head(report, &exchange, begun.rest.request_id());
-    let events = events(begun, chat, config.keep_alive, exchange);
+    let events = events(begun, chat, recall, config.keep_alive, exchange);
     response.streaming(Outflow::of(events, config.write_stall))
 }
 
@@ -66,12 +68,16 @@ pub(crate) fn respond(
 pub(crate) fn replayed(
     answer: ConverseResponse<'_>,
     mut chat: ChatStream,
+    recall: &Recall,
     report: &Report,
     exchange: &mut Exchange,
     aws_request_id: Option<&str>,
 ) -> Result<HttpResponse, GatewayError> {
     let mut out = BytesMut::with_capacity(ROOM);
     replay(answer, &mut chat, &mut |chunk| write(&mut out, chunk))?;
+    if let Some(kept) = chat.take_kept() {
+        recall.keep(&kept);
+    }
     exchange.settle(chat.usage());
     finish(chat, &mut out)?;
     exchange.complete();
@@ -90,6 +96,7 @@ fn head(report: &Report, exchange: &Exchange, aws_request_id: Option<&str>) -> H
 fn events(
     begun: Begun,
     mut chat: ChatStream,
+    recall: Recall,
     keep_alive: Duration,
     mut exchange: Exchange,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
@@ -103,6 +110,9 @@ fn events(
                     break Err(error);
                 },
                 None => break Ok(()),
+            }
+            if let Some(kept) = chat.take_kept() {
+                recall.keep(&kept);
             }
             if !out.is_empty() {
                 yield Ok(out.split().freeze());

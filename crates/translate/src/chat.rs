@@ -14,7 +14,7 @@ use crate::parts::request_metadata::{Said, request_metadata};
 use crate::parts::service;
 use crate::parts::thinking::{Plan, Wish};
 use crate::parts::tools::{self, Calls, Tooling, declared_functions, declared_tools, tooling};
-use crate::reply::CallShape;
+use crate::reply::{CallShape, ThoughtsShown};
 use crate::thoughts::Recalled;
 use crate::{Invalid, Profile, Reply, Report, Stores};
 
@@ -23,10 +23,11 @@ mod messages;
 mod replay;
 mod response;
 mod stream;
+mod thinking;
 
 pub use affinity::affinity;
 pub use replay::replay;
-pub use response::answer;
+pub use response::{answer, kept};
 pub use stream::{ChatStream, Truncated};
 pub use tools::Delivery;
 
@@ -87,7 +88,6 @@ pub fn question_with<'a>(
             (declared_tools(tools, profile, &mut report)?, request.tool_choice.as_ref())
         }
     };
-
     declared.search(request.web_search_options, profile, &mut report);
 
     let messages = &request.messages;
@@ -156,6 +156,7 @@ pub fn question_with<'a>(
             one_call,
             echoes_tier: service_tier.is_some(),
             answering_tool,
+            thoughts: ThoughtsShown::of(&wish, profile),
         },
         report,
     })

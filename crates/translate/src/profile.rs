@@ -294,6 +294,13 @@ pub enum EmbeddingShape {
     Marengo3,
 }
 
+impl Profile {
+    /// Whether a tool turn must have the thoughts it was made with.
+    pub fn needs_thoughts(&self) -> bool {
+        self.replay == Replay::Signed && self.thinking != Thinking::None
+    }
+}
+
 impl Default for Profile {
     fn default() -> Self {
         Self {

@@ -1,5 +1,7 @@
 //! What the answer half must remember of the question half.
 
+use crate::Profile;
+use crate::parts::thinking::Wish;
 use crate::parts::tools::Names;
 
 /// Made by the question, spent by the answer. It owns everything it holds, because the request body
@@ -15,12 +17,36 @@ pub struct Reply {
     pub(crate) echoes_tier: bool,
     /// The tool whose input is the answer, if the answer is held to a shape by one.
     pub(crate) answering_tool: Option<String>,
+    /// What becomes of the model's thoughts.
+    pub(crate) thoughts: ThoughtsShown,
 }
 
 impl Reply {
     /// Whether a call of this tool is the answer itself.
     pub(crate) fn is_answer(&self, tool: &str) -> bool {
         self.answering_tool.as_deref() == Some(tool)
+    }
+}
+
+/// What becomes of the model's thoughts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ThoughtsShown {
+    /// The client does not want to see them.
+    pub(crate) hidden: bool,
+    /// The model wants them back.
+    pub(crate) kept: bool,
+    /// The name of their format.
+    pub(crate) format: String,
+}
+
+impl ThoughtsShown {
+    /// What a request and its model want.
+    pub(crate) fn of(wish: &Wish<'_>, profile: &Profile) -> Self {
+        Self {
+            hidden: wish.hidden,
+            kept: profile.needs_thoughts(),
+            format: profile.thoughts_format.clone(),
+        }
     }
 }
 

@@ -34,7 +34,7 @@ impl Thought {
 /// thought nothing is kept too: later that is not the same as a turn nobody remembers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// Every call of the answer so far.
+    /// The calls made since the last time.
     pub calls: Vec<String>,
     /// Every thought of the answer so far, in order.
     pub thoughts: Arc<[Thought]>,
@@ -47,6 +47,11 @@ pub struct Recalled {
 }
 
 impl Recalled {
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.by_call.is_empty()
+    }
+
     /// Adds what was thought before a call was made.
     pub fn add(&mut self, call: &str, thoughts: Arc<[Thought]>) {
         self.by_call.insert(call.to_owned(), thoughts);

@@ -41,7 +41,8 @@ fn reply_to(format: &str) -> Reply {
 #[derive(Debug, Clone)]
 enum Block {
     Text(Vec<String>),
-    Reasoning(Vec<String>),
+    Reasoning(Vec<String>, Option<String>),
+    Redacted(String),
     Call { id: String, name: String, pieces: Vec<String>, input: Value },
 }
 
@@ -52,7 +53,9 @@ fn pieces() -> impl Strategy<Value = Vec<String>> {
 fn block() -> impl Strategy<Value = Block> {
     prop_oneof![
         pieces().prop_map(Block::Text),
-        pieces().prop_map(Block::Reasoning),
+        (pieces(), prop::option::of("[a-z]{1,4}"))
+            .prop_map(|(pieces, signature)| Block::Reasoning(pieces, signature)),
+        "[a-z]{1,4}".prop_map(Block::Redacted),
         (
             "[a-z]{1,8}",
             prop_oneof![
@@ -96,9 +99,10 @@ fn whole(blocks: &[Block], stop: &str) -> String {
         .iter()
         .map(|block| match block {
             Block::Text(pieces) => json!({ "text": pieces.concat() }),
-            Block::Reasoning(pieces) => {
-                json!({ "reasoningContent": { "reasoningText": { "text": pieces.concat(), "signature": "s" } } })
+            Block::Reasoning(pieces, signature) => {
+                json!({ "reasoningContent": { "reasoningText": { "text": pieces.concat(), "signature": signature } } })
             }
+            Block::Redacted(data) => json!({ "reasoningContent": { "redactedContent": data } }),
             Block::Call { id, name, input, .. } => {
                 json!({ "toolUse": { "toolUseId": id, "name": name, "input": input } })
             }
@@ -125,11 +129,16 @@ fn streamed(blocks: &[Block], stop: &str) -> Vec<(&'static str, String)> {
         };
         match block {
             Block::Text(pieces) => pieces.iter().for_each(|text| delta(json!({ "text": text }))),
-            Block::Reasoning(pieces) => {
+            Block::Redacted(data) => {
+                delta(json!({ "reasoningContent": { "redactedContent": data } }));
+            }
+            Block::Reasoning(pieces, signature) => {
                 for text in pieces {
                     delta(json!({ "reasoningContent": { "text": text } }));
                 }
-                delta(json!({ "reasoningContent": { "signature": "s" } }));
+                if let Some(signature) = signature {
+                    delta(json!({ "reasoningContent": { "signature": signature } }));
+                }
             }
             Block::Call { id, name, pieces, .. } => {
                 let start = json!({ "toolUse": { "toolUseId": id, "name": name } });
@@ -184,6 +193,46 @@ proptest! {
         prop_assert_eq!(&streamed, &whole);
         let replayed = Folded::of_replay(reply_to(format), stamp(), response).unwrap();
         prop_assert_eq!(replayed, whole);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_stream_is_kept_of_the_whole(blocks in prop::collection::vec(block(), 0..6)) {
+        let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "x" }] }).to_string();
+        let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
+        let profile = Profile {
+            thinking: translate::profile::Thinking::Budget,
+            replay: translate::profile::Replay::Signed,
+            ..Profile::default()
+        };
+        let reply = question(&request, &profile).unwrap().reply;
+        let whole = whole(&blocks, "end_turn");
+        let response: ConverseResponse<'_> = serde_json::from_str(&whole).unwrap();
+        let kept = translate::chat::kept(&response, &reply);
+        let mut chat = translate::chat::ChatStream::new(reply, stamp());
+        let (mut calls, mut thoughts) = (Vec::new(), Vec::new());
+        for (name, payload) in streamed(&blocks, "end_turn") {
+            let event = StreamEvent::parse(name, payload.as_bytes()).unwrap();
+            let mut ids = Vec::new();
+            chat.push(&event, &mut |chunk| {
+                let deltas = chunk.choices.iter().flat_map(|choice| choice.delta.tool_calls.iter().flatten());
+                ids.extend(deltas.filter_map(|call| call.id.map(ToOwned::to_owned)));
+                Ok::<(), ()>(())
+            }).unwrap();
+            let kept = chat.take_kept();
+            prop_assert_eq!(kept.as_ref().map(|kept| kept.calls.clone()).unwrap_or_default(), ids, "before they go out");
+            if let Some(kept) = kept {
+                calls.extend(kept.calls);
+                thoughts = kept.thoughts.to_vec();
+            }
+        }
+        let kept = kept.map(|kept| (kept.calls, kept.thoughts.to_vec()));
+        match kept {
+            None => prop_assert!(calls.is_empty()),
+            Some((all, every)) => {
+                prop_assert_eq!(all, calls);
+                prop_assert!(every.starts_with(&thoughts), "later thoughts led to no call");
+            }
+        }
     }
 
     #[test]

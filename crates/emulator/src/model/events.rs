@@ -47,7 +47,7 @@ pub(crate) fn of(answer: &Answer, prompt: &Prompt<'_>) -> Vec<Event> {
     let native = json!({ "delta": {
         "stop_reason": answer.stop_reason,
         "stop_sequence": answer.stop_sequence,
-    } });
+    }, "usage": { "output_tokens_details": { "thinking_tokens": answer.thinking_tokens() } } });
     if let Some(fields) = picked(prompt.body, &native) {
         stop["additionalModelResponseFields"] = fields;
     }

@@ -2,6 +2,7 @@
 //! payload; padding (`p`) and members we do not know are passed over.
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::response::{ServedTier, StopReason, TokenUsage, is_server_side};
 use crate::Str;
@@ -14,7 +15,7 @@ pub enum StreamEvent<'a> {
     ContentBlockStart(BlockStart<'a>),
     ContentBlockDelta(BlockDelta<'a>),
     ContentBlockStop(BlockStop),
-    MessageStop(MessageStop),
+    MessageStop(MessageStop<'a>),
     Metadata(Metadata<'a>),
     /// An event newer than this build.
     Unknown,
@@ -124,9 +125,12 @@ pub struct BlockStop {
 /// The answer is complete; usage still follows.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct MessageStop {
+pub struct MessageStop<'a> {
     #[serde(default, deserialize_with = "or_default")]
     pub stop_reason: StopReason,
+    /// Members of the model's own answer that were asked for.
+    #[serde(borrow)]
+    pub additional_model_response_fields: Option<&'a RawValue>,
 }
 
 /// What the answer cost.

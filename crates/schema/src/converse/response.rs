@@ -17,6 +17,9 @@ pub struct ConverseResponse<'a> {
     pub stop_reason: StopReason,
     #[serde(default, deserialize_with = "or_default")]
     pub usage: TokenUsage,
+    /// Members of the model's own answer that were asked for.
+    #[serde(borrow)]
+    pub additional_model_response_fields: Option<&'a RawValue>,
     /// Given only where a tier was asked for.
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub service_tier: Option<ServedTier<'a>>,

@@ -11,7 +11,7 @@ use super::cache::{CacheControl, CacheOptions};
 use super::extensions::{GuardrailFields, PerformanceFields};
 use super::format::ResponseFormat;
 use super::message::Message;
-use super::reasoning::{ReasoningField, ThinkingField};
+use super::reasoning::{Detail, ReasoningField, ThinkingField};
 use super::tool::{AnsweredCall, AnsweredFunction, FunctionDefinition, Tool, ToolChoice};
 use super::usage::Usage;
 use crate::Str;
@@ -172,6 +172,8 @@ pub struct AnsweredMessage {
     pub refusal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasoning_details: Vec<Detail<'static>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tool_calls: Vec<AnsweredCall>,
     #[serde(skip_serializing_if = "Option::is_none")]

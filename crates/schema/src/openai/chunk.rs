@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::chat::FinishReason;
+use super::reasoning::Detail;
 use super::tool::CallKind;
 use super::usage::Usage;
 
@@ -44,6 +45,9 @@ pub struct Delta<'a> {
     pub content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<&'a str>,
+    /// A whole thought, once it is complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning_details: Option<[Detail<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tool_calls: Option<[CallDelta<'a>; 1]>,
     /// Deprecated form, for callers that sent `functions`.

@@ -1,6 +1,8 @@
 //! Reasoning beyond OpenAI's one field: how peers let clients ask for it, how they write it into
 //! answers, and how clients send it back.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Str;
@@ -71,7 +73,7 @@ pub struct Detail<'a> {
     pub thought: DetailKind<'a>,
     /// Always null: Bedrock's thoughts have none.
     pub id: Option<()>,
-    pub format: &'a str,
+    pub format: Cow<'a, str>,
     /// Counts the thoughts of one answer.
     pub index: u32,
 }
@@ -82,8 +84,8 @@ pub struct Detail<'a> {
 pub enum DetailKind<'a> {
     /// Readable.
     #[serde(rename = "reasoning.text")]
-    Text { text: &'a str, signature: Option<&'a str> },
+    Text { text: Cow<'a, str>, signature: Option<Cow<'a, str>> },
     /// Readable by the provider alone.
     #[serde(rename = "reasoning.encrypted")]
-    Encrypted { data: &'a str },
+    Encrypted { data: Cow<'a, str> },
 }

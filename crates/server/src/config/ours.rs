@@ -32,6 +32,14 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
         section.set("concurrency", &mut config.embeddings.concurrency, values::count);
     });
     media::read(&mut root, &mut config.media);
+    root.section("thinking_memory", |section| {
+        let mut mib = config.thinking_memory.bytes / MIB;
+        section.set("max_mib", &mut mib, |value| {
+            values::whole(value, 0..=65_536, "a whole number from 0 to 65536")
+        });
+        config.thinking_memory.bytes = mib.saturating_mul(MIB);
+        section.set("ttl", &mut config.thinking_memory.ttl, values::seconds);
+    });
     models::read(&mut root, &mut config.models);
     catalogue::read(&mut root, &mut config.models.naming.rows);
     root.section("native", |section| {

@@ -20,6 +20,7 @@ use crate::bedrock::{Answer, Kind};
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
 use crate::media::Fetched;
+use crate::recall::Recall;
 use crate::routing::{self, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent};
 use crate::{body, pump};
 
@@ -42,26 +43,29 @@ pub(crate) async fn completions(
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "chat");
     let now = worker.now();
+    let recall = Recall::new(&worker.shared, http.headers(), now.config.thinking_memory);
     let Asked { begun, reply, report } =
-        match ask(&worker, &now, &http, payload, &mut exchange).await {
+        match ask(&worker, &now, &http, payload, &recall, &mut exchange).await {
             Ok(asked) => asked,
             Err(error) => return exchange.refuse(&error),
         };
     match begun {
-        Begun::Whole(answer) => match whole(answer, &reply, &report, &mut exchange).await {
-            Ok(response) => response,
-            Err(error) => exchange.refuse(&error),
-        },
+        Begun::Whole(answer) => {
+            match whole(answer, &reply, &report, &recall, &mut exchange).await {
+                Ok(response) => response,
+                Err(error) => exchange.refuse(&error),
+            }
+        }
         Begun::Replayed(answer) => {
             let chat = ChatStream::new(reply, exchange.stamp());
-            match replayed(answer, chat, &report, &mut exchange).await {
+            match replayed(answer, chat, &recall, &report, &mut exchange).await {
                 Ok(response) => response,
                 Err(error) => exchange.refuse(&error),
             }
         }
         Begun::Stream(begun) => {
             let chat = ChatStream::new(reply, exchange.stamp());
-            pump::respond(*begun, chat, &report, &now.config, exchange)
+            pump::respond(*begun, chat, recall, &report, &now.config, exchange)
         }
     }
 }
@@ -88,12 +92,13 @@ async fn ask(
     now: &Snapshot,
     http: &HttpRequest,
     payload: Payload,
+    recall: &Recall,
     exchange: &mut Exchange,
 ) -> Result<Asked, GatewayError> {
     let id = exchange.id().to_owned();
     let (journey, mut asking) = {
         let body = body::read(http.headers(), payload, now.config.body).await?;
-        prepare(worker, now, body, http.headers(), &id, exchange).await?
+        prepare(worker, now, body, http.headers(), &id, recall, exchange).await?
     };
     let sent = journey.run(async |leg: &Leg| {
         let body = asking.for_leg(&*leg.settled().await)?;
@@ -118,14 +123,15 @@ async fn ask(
 /// From the client's bytes to Bedrock's. Of the client's request nothing outlives this but its bytes, and
 /// they only where they may have to be translated again: a call may wait for minutes, and should not hold
 /// its pictures twice.
-async fn prepare<'n>(
+async fn prepare<'n, 'r>(
     worker: &Worker,
     now: &'n Snapshot,
     body: Bytes,
     headers: &HeaderMap,
     id: &'n str,
+    recall: &'r Recall,
     exchange: &mut Exchange,
-) -> Result<(Journey<'n>, Asking), GatewayError> {
+) -> Result<(Journey<'n>, Asking<'r>), GatewayError> {
     let mut request: ChatRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
     let route = now.names.resolve(&request.model).await?;
@@ -144,14 +150,17 @@ async fn prepare<'n>(
         others: Others::All,
     };
     let journey = Journey::begin(&now.names, route, terms)?;
-    let around = Circumstances { operation, wanted: &wanted, fetched: &fetched };
+    let around = Circumstances { operation, wanted: &wanted, fetched: &fetched, recall };
     let made = made(&request, body.len(), &around, &*journey.leg().settled().await);
     drop(request);
     if !journey.may_differ() {
         let fetched = Fetched::default();
-        return Ok((journey, Asking { operation, wanted, fetched, made: Ok(made?), kept: None }));
+        return Ok((
+            journey,
+            Asking { operation, wanted, fetched, made: Ok(made?), kept: None, recall },
+        ));
     }
-    Ok((journey, Asking { operation, wanted, fetched, made, kept: Some(body) }))
+    Ok((journey, Asking { operation, wanted, fetched, made, kept: Some(body), recall }))
 }
 
 /// Tokens a request may use, roughly: four bytes of it each, and what it lets the model write.
@@ -166,10 +175,11 @@ struct Circumstances<'c> {
     operation: Operation,
     wanted: &'c Wanted,
     fetched: &'c Fetched,
+    recall: &'c Recall,
 }
 
 /// A question, as it is asked of one target after another.
-struct Asking {
+struct Asking<'r> {
     operation: Operation,
     /// What the caller's headers say of guardrails.
     wanted: Wanted,
@@ -177,6 +187,7 @@ struct Asking {
     made: Result<Made, GatewayError>,
     /// The client's own bytes, where a target may need them translated anew.
     kept: Option<Bytes>,
+    recall: &'r Recall,
 }
 
 /// A question translated.
@@ -190,7 +201,7 @@ struct Made {
     guardrail: Option<Arc<Guardrail>>,
 }
 
-impl Asking {
+impl Asking<'_> {
     /// The operation that fetches the answer to the question as it was translated last.
     fn at_last(&self) -> Operation {
         match &self.made {
@@ -205,8 +216,8 @@ impl Asking {
         if let Some(kept) = self.kept.as_ref().filter(|_| !fits) {
             let mut request: ChatRequest<'_> = parse(kept)?;
             self.fetched.fill(&mut request);
-            let (wanted, fetched) = (&self.wanted, &self.fetched);
-            let around = Circumstances { operation: self.operation, wanted, fetched };
+            let (wanted, fetched, recall) = (&self.wanted, &self.fetched, self.recall);
+            let around = Circumstances { operation: self.operation, wanted, fetched, recall };
             self.made = Ok(made(&request, kept.len(), &around, leg)?);
         }
         match &self.made {
@@ -229,8 +240,9 @@ fn made(
     leg: &Leg,
 ) -> Result<Made, GatewayError> {
     let profile = &leg.target.profile;
+    let recalled = around.recall.of(request, profile);
     let Question { body: mut converse, delivery, reply, mut report } =
-        question_with(request, profile, &around.fetched.stores, None)?;
+        question_with(request, profile, &around.fetched.stores, recalled.as_ref())?;
     let kind = match delivery {
         Delivery::Whole => Kind::Unary,
         Delivery::AsAsked => around.operation.kind(),
@@ -259,6 +271,7 @@ async fn begin(answer: Answer, wanted: Kind, came: Kind) -> Result<Begun, Gatewa
 async fn replayed(
     answer: Answer,
     chat: ChatStream,
+    recall: &Recall,
     report: &Report,
     exchange: &mut Exchange,
 ) -> Result<HttpResponse, GatewayError> {
@@ -266,19 +279,23 @@ async fn replayed(
     let body = answer.bytes(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
-    pump::replayed(converse, chat, report, exchange, request_id.as_deref())
+    pump::replayed(converse, chat, recall, report, exchange, request_id.as_deref())
 }
 
 async fn whole(
     answer: Answer,
     reply: &Reply,
     report: &Report,
+    recall: &Recall,
     exchange: &mut Exchange,
 ) -> Result<HttpResponse, GatewayError> {
     let request_id = answer.request_id.clone();
     let body = answer.bytes(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
+    if let Some(kept) = translate::chat::kept(&converse, reply) {
+        recall.keep(&kept);
+    }
     let completion = translate::chat::answer(&converse, reply, exchange.stamp());
     exchange.settle(Some(converse.usage));
     exchange.complete();

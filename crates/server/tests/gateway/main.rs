@@ -28,5 +28,6 @@ mod reload;
 mod rig;
 mod routing;
 mod targets;
+mod thinking;
 mod tool_families;
 mod tools;

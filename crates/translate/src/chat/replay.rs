@@ -26,7 +26,11 @@ pub fn replay<E>(
             chat.push(&event, out)?;
         }
     }
-    chat.push(&StreamEvent::MessageStop(MessageStop { stop_reason: response.stop_reason }), out)?;
+    let stop = MessageStop {
+        stop_reason: response.stop_reason,
+        additional_model_response_fields: response.additional_model_response_fields,
+    };
+    chat.push(&StreamEvent::MessageStop(stop), out)?;
     let service_tier = response.service_tier.clone();
     chat.push(&StreamEvent::Metadata(Metadata { usage: response.usage, service_tier }), out)
 }

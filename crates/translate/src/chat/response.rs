@@ -4,10 +4,12 @@ use schema::converse::response::{ConverseResponse, OutputBlock, ToolUse};
 use schema::openai::chat::{AnsweredMessage, COMPLETION_OBJECT, ChatCompletion, Choice};
 use schema::openai::tool::{AnsweredCall, AnsweredCustom, AnsweredFunction, CallBody};
 
+use super::thinking::Mind;
 use crate::parts::stop::finish_reason;
 use crate::parts::tools::{Form, unwrapped};
 use crate::parts::usage;
 use crate::reply::CallShape;
+use crate::thoughts::Kept;
 use crate::{Reply, Stamp};
 
 /// Translates an answer to the question that made `reply`. Every text block counts: citations cut
@@ -26,11 +28,16 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
         CallShape::Tools => (said.calls, None),
         CallShape::Function => (Vec::new(), said.calls.into_iter().next().and_then(function)),
     };
+    let (reasoning, reasoning_details) = match reply.thoughts.hidden {
+        true => (String::new(), Vec::new()),
+        false => (said.reasoning, said.mind.details(&reply.thoughts.format)),
+    };
     let message = AnsweredMessage {
         role: "assistant",
         content,
         refusal: None,
-        reasoning_content: (!said.reasoning.is_empty()).then_some(said.reasoning),
+        reasoning_content: (!reasoning.is_empty()).then_some(reasoning),
+        reasoning_details,
         tool_calls,
         function_call,
     };
@@ -45,14 +52,37 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
             .as_ref()
             .filter(|_| reply.echoes_tier)
             .map(|tier| tier.kind.to_string()),
-        usage: usage::openai(response.usage),
+        usage: usage::openai(
+            response.usage,
+            usage::thought(response.additional_model_response_fields),
+        ),
     }
+}
+
+/// The thoughts that led to the calls of an answer, to be kept before the client sees it.
+pub fn kept(response: &ConverseResponse<'_>, reply: &Reply) -> Option<Kept> {
+    if !reply.thoughts.kept || reply.calls == CallShape::Function {
+        return None;
+    }
+    let mut mind = Mind::default();
+    for block in response.output.message.iter().flat_map(|message| &message.content) {
+        if let Some(content) = &block.reasoning_content {
+            mind.add(content);
+        }
+        if let Some(call) = block.tool_use.as_ref().filter(|call| !call.is_server_side())
+            && !reply.is_answer(&call.name)
+        {
+            mind.call(&call.tool_use_id);
+        }
+    }
+    mind.take_kept()
 }
 
 #[derive(Default)]
 struct Said {
     text: String,
     reasoning: String,
+    mind: Mind,
     calls: Vec<AnsweredCall>,
     /// Input of the answering tool: the answer proper.
     answer: Option<String>,
@@ -86,6 +116,9 @@ impl Said {
         }
         for cited in block.citations_content.iter().flat_map(|cited| &cited.content) {
             self.text.push_str(cited.text.as_deref().unwrap_or_default());
+        }
+        if let Some(content) = &block.reasoning_content {
+            self.mind.add(content);
         }
         let reasoning =
             block.reasoning_content.iter().filter_map(|one| one.reasoning_text.as_ref());

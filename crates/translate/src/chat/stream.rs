@@ -2,18 +2,20 @@
 //! clock and no socket, so any split of the same bytes gives the same chunks, and the chunks folded
 //! together are the whole answer.
 
-use schema::converse::event::{BlockDelta, BlockStart, StreamEvent};
-use schema::converse::response::{ServedTier, StopReason, TokenUsage};
+use schema::converse::event::{BlockDelta, BlockStart, MessageStop, StreamEvent};
+use schema::converse::response::{ServedTier, TokenUsage};
 use schema::openai::chat::FinishReason;
 use schema::openai::chunk::{
     CHUNK_OBJECT, CallDelta, Chunk, ChunkChoice, CustomDelta, Delta, FunctionDelta,
 };
 use schema::openai::tool::CallKind;
 
+use super::thinking::Mind;
 use crate::parts::stop::finish_reason;
 use crate::parts::tools::{Form, Unwrap};
 use crate::parts::usage;
 use crate::reply::CallShape;
+use crate::thoughts::Kept;
 use crate::{Reply, Stamp};
 
 /// The stream ended before the model said that it was done. What was sent is a fragment.
@@ -33,11 +35,14 @@ pub struct ChatStream {
     answer: Option<Answer>,
     /// Text held back while an answering tool is awaited: only its call shows what the text was.
     held: String,
+    mind: Mind,
     stopped: bool,
     /// The finish reason, held back until the tier is known where that was asked for.
     last: Option<FinishReason>,
     tier: Option<String>,
     usage: Option<TokenUsage>,
+    /// Tokens thought, where the model tells.
+    thought: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -71,10 +76,12 @@ impl ChatStream {
             calls: Vec::new(),
             answer: None,
             held: String::new(),
+            mind: Mind::default(),
             stopped: false,
             last: None,
             tier: None,
             usage: None,
+            thought: None,
         }
     }
 
@@ -92,7 +99,7 @@ impl ChatStream {
             StreamEvent::ContentBlockStart(start) => self.block_start(start, out),
             StreamEvent::ContentBlockDelta(delta) => self.block_delta(delta, out),
             StreamEvent::ContentBlockStop(stop) => self.block_stop(stop.content_block_index, out),
-            StreamEvent::MessageStop(stop) => self.message_stop(&stop.stop_reason, out),
+            StreamEvent::MessageStop(stop) => self.message_stop(stop, out),
             StreamEvent::Metadata(metadata) => {
                 self.usage = Some(metadata.usage);
                 self.metadata(metadata.service_tier.as_ref(), out)
@@ -111,6 +118,12 @@ impl ChatStream {
         self.usage
     }
 
+    /// The thoughts that led to the calls of the chunks since the last time. They must be kept before
+    /// the chunks go out: the client may answer a call at once.
+    pub fn take_kept(&mut self) -> Option<Kept> {
+        self.mind.take_kept()
+    }
+
     /// Ends the answer: the usage chunk where it was asked for, and the token counts for the books.
     ///
     /// # Errors
@@ -125,7 +138,10 @@ impl ChatStream {
         }
         self.end(out)?;
         if let Some(usage) = self.usage.filter(|_| self.reply.include_usage) {
-            out(&Chunk { usage: Some(Some(usage::openai(usage))), ..self.chunk(&[]) })?;
+            out(&Chunk {
+                usage: Some(Some(usage::openai(usage, self.thought))),
+                ..self.chunk(&[])
+            })?;
         }
         Ok(self.usage)
     }
@@ -161,6 +177,7 @@ impl ChatStream {
             return Ok(());
         };
         self.start(out)?;
+        self.close_thought(out)?;
         let block = event.content_block_index;
         if self.reply.is_answer(&tool.name) {
             if self.answer.is_some() {
@@ -169,11 +186,13 @@ impl ChatStream {
             }
             let wrapped = unwrap_for(self.reply.names.form(&tool.name));
             self.answer = Some(Answer { block, is_empty: true, wrapped });
-            return self
-                .release(out, |text| Delta { reasoning_content: Some(text), ..Delta::default() });
+            return self.think_aloud(out);
         }
         if !self.has_room() {
             return Ok(());
+        }
+        if self.reply.thoughts.kept && self.reply.calls == CallShape::Tools {
+            self.mind.call(&tool.tool_use_id);
         }
         let index = self.calls.len();
         let form = self.reply.names.form(&tool.name);
@@ -189,6 +208,9 @@ impl ChatStream {
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let delta = &event.delta;
+        if self.mind.is_elsewhere(event.content_block_index) {
+            self.close_thought(out)?;
+        }
         if let Some(text) = delta.text.as_deref().filter(|text| !text.is_empty()) {
             self.start(out)?;
             if self.reply.answering_tool.is_some() {
@@ -197,8 +219,12 @@ impl ChatStream {
             }
             self.emit(Delta { content: Some(text), ..Delta::default() }, None, out)?;
         }
+        if let Some(piece) = &delta.reasoning_content {
+            self.mind.hear(event.content_block_index, piece);
+        }
         let reasoning = delta.reasoning_content.as_ref().and_then(|one| one.text.as_deref());
-        if let Some(text) = reasoning.filter(|text| !text.is_empty()) {
+        let shown = reasoning.filter(|text| !text.is_empty() && !self.reply.thoughts.hidden);
+        if let Some(text) = shown {
             self.start(out)?;
             self.emit(Delta { reasoning_content: Some(text), ..Delta::default() }, None, out)?;
         }
@@ -221,6 +247,21 @@ impl ChatStream {
         Ok(())
     }
 
+    /// Shows the thought under way: it is whole now.
+    fn close_thought<E>(
+        &mut self,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(index) = self.mind.close() else { return Ok(()) };
+        if self.reply.thoughts.hidden {
+            return Ok(());
+        }
+        self.start(out)?;
+        let detail = self.mind.detail(index, &self.reply.thoughts.format);
+        let details = detail.map(|detail| [detail]);
+        self.emit(Delta { reasoning_details: details, ..Delta::default() }, None, out)
+    }
+
     /// A call that got no arguments has none: clients parse `{}`, not the empty text. What a wrapping
     /// still holds back comes out now.
     fn block_stop<E>(
@@ -228,6 +269,9 @@ impl ChatStream {
         block: u32,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        if self.mind.is_thinking() && !self.mind.is_elsewhere(block) {
+            return self.close_thought(out);
+        }
         if let Some(answer) = self.answer.as_mut().filter(|answer| answer.block == block) {
             let rest = answer.wrapped.take().map(rest_of).unwrap_or_default();
             let rest = if std::mem::take(&mut answer.is_empty) { "{}" } else { &rest };
@@ -266,20 +310,22 @@ impl ChatStream {
 
     fn message_stop<E>(
         &mut self,
-        reason: &StopReason,
+        stop: &MessageStop<'_>,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         if self.stopped {
             return Ok(());
         }
         self.start(out)?;
+        self.close_thought(out)?;
         self.stopped = true;
+        self.thought = usage::thought(stop.additional_model_response_fields);
         if self.answer.is_some() {
-            self.release(out, |text| Delta { reasoning_content: Some(text), ..Delta::default() })?;
+            self.think_aloud(out)?;
         } else {
             self.release(out, |text| Delta { content: Some(text), ..Delta::default() })?;
         }
-        self.last = Some(finish_reason(reason, self.calls.len(), self.reply.calls));
+        self.last = Some(finish_reason(&stop.stop_reason, self.calls.len(), self.reply.calls));
         if self.reply.echoes_tier && self.usage.is_none() { Ok(()) } else { self.end(out) }
     }
 
@@ -298,6 +344,18 @@ impl ChatStream {
     fn end<E>(&mut self, out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>) -> Result<(), E> {
         let Some(reason) = self.last.take() else { return Ok(()) };
         self.emit(Delta::default(), Some(reason), out)
+    }
+
+    /// Lets go of held text that was no answer.
+    fn think_aloud<E>(
+        &mut self,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.reply.thoughts.hidden {
+            self.held.clear();
+            return Ok(());
+        }
+        self.release(out, |text| Delta { reasoning_content: Some(text), ..Delta::default() })
     }
 
     /// Lets go of held text, as what it has turned out to be.

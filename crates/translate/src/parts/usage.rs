@@ -1,10 +1,13 @@
 //! Bedrock counts cached tokens beside the input, OpenAI inside the prompt.
 
 use schema::converse::response::TokenUsage;
-use schema::openai::usage::{PromptDetails, Usage};
+use schema::openai::usage::{CompletionDetails, PromptDetails, Usage};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
-/// The same counts in OpenAI's terms; the total is always the sum of its parts.
-pub(crate) fn openai(usage: TokenUsage) -> Usage {
+/// The same counts in OpenAI's terms; the total is always the sum of its parts. `thought` are the tokens
+/// of reasoning among the output, where they are known.
+pub(crate) fn openai(usage: TokenUsage, thought: Option<u64>) -> Usage {
     let cached_tokens = usage.cache_read_input_tokens;
     let cache_write_tokens = usage.cache_write_input_tokens;
     let prompt_tokens =
@@ -15,5 +18,15 @@ pub(crate) fn openai(usage: TokenUsage) -> Usage {
         total_tokens: prompt_tokens.saturating_add(usage.output_tokens),
         prompt_tokens_details: (cached_tokens + cache_write_tokens > 0)
             .then_some(PromptDetails { cached_tokens, cache_write_tokens }),
+        completion_tokens_details: thought
+            .map(|tokens| CompletionDetails { reasoning_tokens: tokens.min(usage.output_tokens) }),
     }
+}
+
+/// The tokens thought, as the model's own answer counts them under either name.
+pub(crate) fn thought(fields: Option<&RawValue>) -> Option<u64> {
+    let fields: Value = serde_json::from_str(fields?.get()).ok()?;
+    let details = fields.pointer("/usage/output_tokens_details")?;
+    let count = ["thinking_tokens", "reasoning_tokens"].iter().find_map(|name| details.get(name));
+    count.and_then(Value::as_u64)
 }

@@ -14,6 +14,8 @@ use translate::{Reply, Stamp};
 pub(crate) struct Folded {
     pub(crate) content: String,
     pub(crate) reasoning: String,
+    /// As JSON.
+    pub(crate) details: Vec<serde_json::Value>,
     /// Id, name, arguments.
     pub(crate) calls: Vec<(String, String, String)>,
     pub(crate) finish_reason: Option<FinishReason>,
@@ -27,6 +29,12 @@ impl Folded {
         Self {
             content: choice.message.content.clone().unwrap_or_default(),
             reasoning: choice.message.reasoning_content.clone().unwrap_or_default(),
+            details: choice
+                .message
+                .reasoning_details
+                .iter()
+                .map(|detail| serde_json::to_value(detail).unwrap())
+                .collect(),
             calls: calls
                 .map(|call| {
                     let (name, input) = match &call.body {
@@ -76,6 +84,7 @@ impl Folded {
                 prompt_tokens_details: (cached_tokens + cache_write_tokens > 0).then_some(
                     schema::openai::usage::PromptDetails { cached_tokens, cache_write_tokens },
                 ),
+                completion_tokens_details: None,
             }
         });
         Ok(self)
@@ -101,6 +110,10 @@ impl Folded {
             let delta = &choice.delta;
             self.content.push_str(delta.content.unwrap_or_default());
             self.reasoning.push_str(delta.reasoning_content.unwrap_or_default());
+            for detail in delta.reasoning_details.iter().flatten() {
+                assert_eq!(detail.index as usize, self.details.len(), "thoughts are counted");
+                self.details.push(serde_json::to_value(detail).unwrap());
+            }
             for call in delta.tool_calls.iter().flatten() {
                 let index = call.index as usize;
                 assert!(index <= self.calls.len(), "calls are counted without gaps");

@@ -237,6 +237,7 @@ pub(super) const OURS: &[&str] = &[
     "region",
     "routing",
     "shutdown",
+    "thinking_memory",
     "timeouts",
     "tls",
     "workers",

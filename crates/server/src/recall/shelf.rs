@@ -1,0 +1,155 @@
+//! One part of the memory: bounded in bytes, and what was not used for long enough goes.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use translate::thoughts::Thought;
+
+use super::MemoryLimits;
+
+/// What an entry costs beside its thoughts, roughly. It also bounds the number of entries.
+const OVERHEAD: usize = 256;
+
+/// Thoughts by key, and the order in which they may have to go.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    entries: HashMap<u128, Entry>,
+    /// Keys with the time they were lined up; older lines of the same key mean nothing.
+    line: VecDeque<(u128, Instant)>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    thoughts: Arc<[Thought]>,
+    bytes: usize,
+    lined_up: Instant,
+    used: Instant,
+}
+
+impl Shelf {
+    /// Puts thoughts under a key, and lets go of what has no room any more. Parallel calls share their
+    /// thoughts; each is charged in full.
+    pub(super) fn put(
+        &mut self,
+        key: u128,
+        thoughts: Arc<[Thought]>,
+        limits: MemoryLimits,
+        now: Instant,
+    ) {
+        let bytes = OVERHEAD + thoughts.iter().map(Thought::size).sum::<usize>();
+        self.remove(key);
+        if bytes <= limits.bytes {
+            self.bytes += bytes;
+            self.entries.insert(key, Entry { thoughts, bytes, lined_up: now, used: now });
+            self.line.push_back((key, now));
+        }
+        if self.line.len() > 2 * self.entries.len() + 64 {
+            let entries = &self.entries;
+            self.line.retain(|(key, at)| entries.get(key).is_some_and(|one| one.lined_up == *at));
+        }
+        self.tidy(limits, now);
+    }
+
+    /// What is under a key, if it was used lately.
+    pub(super) fn find(
+        &mut self,
+        key: u128,
+        ttl: Duration,
+        now: Instant,
+    ) -> Option<Arc<[Thought]>> {
+        let entry = self.entries.get_mut(&key)?;
+        if now.duration_since(entry.used) > ttl {
+            self.remove(key);
+            return None;
+        }
+        entry.used = now;
+        Some(Arc::clone(&entry.thoughts))
+    }
+
+    fn remove(&mut self, key: u128) {
+        if let Some(entry) = self.entries.remove(&key) {
+            self.bytes -= entry.bytes;
+        }
+    }
+
+    /// Lets go of the oldest; what was used since it was lined up gets another turn, once.
+    fn tidy(&mut self, limits: MemoryLimits, now: Instant) {
+        while let Some(&(key, lined_up)) = self.line.front() {
+            let is_over = self.bytes > limits.bytes;
+            if !is_over && now.duration_since(lined_up) <= limits.ttl {
+                return;
+            }
+            self.line.pop_front();
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            if entry.lined_up != lined_up {
+                continue;
+            }
+            if entry.used > lined_up && now.duration_since(entry.used) <= limits.ttl {
+                entry.lined_up = entry.used;
+                self.line.push_back((key, entry.used));
+            } else {
+                self.remove(key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TTL: Duration = Duration::from_secs(60);
+    const LIMITS: MemoryLimits = MemoryLimits { bytes: 4 * (OVERHEAD + 10), ttl: TTL };
+
+    fn thoughts() -> Arc<[Thought]> {
+        vec![Thought::Redacted("0123456789".to_owned())].into()
+    }
+
+    #[test]
+    fn the_least_used_go_first_and_the_bytes_are_kept() {
+        let mut shelf = Shelf::default();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for key in 0..4 {
+            shelf.put(key, thoughts(), LIMITS, at(u64::try_from(key).unwrap()));
+        }
+        assert!(shelf.find(0, TTL, at(5)).is_some());
+        for key in 4..6 {
+            shelf.put(key, thoughts(), LIMITS, at(u64::try_from(key).unwrap() + 2));
+            assert!(shelf.bytes <= LIMITS.bytes);
+        }
+        let known: Vec<_> = (0..6).filter(|key| shelf.entries.contains_key(key)).collect();
+        assert_eq!(known, [0, 3, 4, 5]);
+        assert!(shelf.line.len() <= 5, "{:?}", shelf.line);
+    }
+
+    #[test]
+    fn what_is_not_used_expires_and_what_is_too_large_is_not_kept() {
+        let mut shelf = Shelf::default();
+        let start = Instant::now();
+        shelf.put(1, thoughts(), LIMITS, start);
+        shelf.put(2, thoughts(), LIMITS, start);
+        assert!(shelf.find(1, TTL, start + TTL).is_some());
+        assert!(shelf.find(2, TTL, start + TTL + TTL).is_none());
+        assert!(shelf.find(1, TTL, start + TTL + TTL).is_some(), "each use counts anew");
+        let large = vec![Thought::Redacted("0".repeat(LIMITS.bytes))].into();
+        shelf.put(3, large, LIMITS, start + TTL);
+        assert!(shelf.find(3, TTL, start + TTL).is_none());
+        shelf.put(4, thoughts(), LIMITS, start + 10 * TTL);
+        assert_eq!((shelf.entries.len(), shelf.line.len()), (1, 1));
+        assert_eq!(shelf.bytes, OVERHEAD + 10);
+    }
+
+    #[test]
+    fn a_key_put_again_does_not_count_twice() {
+        let mut shelf = Shelf::default();
+        let start = Instant::now();
+        for second in 0..100 {
+            shelf.put(1, thoughts(), LIMITS, start + Duration::from_secs(second));
+        }
+        assert_eq!((shelf.entries.len(), shelf.bytes), (1, OVERHEAD + 10));
+        assert!(shelf.line.len() <= 67, "old lines go: {}", shelf.line.len());
+    }
+}

@@ -1,0 +1,182 @@
+//! Thinking with tools for clients that send back OpenAI's own fields and nothing else, before an
+//! emulator that refuses a tool turn whose signed thoughts are missing or altered.
+
+use serde_json::{Value, json};
+
+use super::rig::Rig;
+
+const BUDGET: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+const ADAPTIVE: &str = "us.anthropic.claude-opus-4-6-v1";
+const ALWAYS: &str = "us.anthropic.claude-opus-5-5";
+/// Makes the model answer with thoughts that only it can read.
+const REDACTED: &str = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING";
+
+fn weather() -> Value {
+    json!([{ "type": "function", "function": {
+        "name": "weather", "description": "Reports the weather of a city",
+        "parameters": { "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] },
+    } }])
+}
+
+fn request(model: &str, stream: bool, messages: &[Value]) -> Value {
+    json!({ "model": model, "stream": stream, "stream_options": { "include_usage": true }, "reasoning_effort": "low", "messages": messages, "tools": weather() })
+}
+
+/// What an answer says of thoughts and calls: details, and the message as a plain client sends it back.
+struct Turn {
+    details: Vec<Value>,
+    plain: Value,
+    reasoning_tokens: Option<u64>,
+    thinking: Option<String>,
+}
+
+async fn ask(rig: &Rig, request: &Value) -> Turn {
+    let answer = rig.chat(request).await;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert_eq!(answer.status, 200, "{text}");
+    let (mut details, mut calls, mut content) = (Vec::new(), Vec::<Value>::new(), String::new());
+    let (events, part) = if request["stream"] == true {
+        let (events, done) = answer.events();
+        assert!(done, "{text}");
+        (events, "delta")
+    } else {
+        (vec![answer.json()], "message")
+    };
+    for event in &events {
+        let said = &event["choices"][0][part];
+        content += said["content"].as_str().unwrap_or_default();
+        for detail in said["reasoning_details"].as_array().into_iter().flatten() {
+            assert!(calls.is_empty(), "thoughts are whole before the first call: {text}");
+            details.push(detail.clone());
+        }
+        for call in said["tool_calls"].as_array().into_iter().flatten() {
+            if call["id"].is_string() {
+                calls.push(
+                    json!({ "id": call["id"], "type": "function", "function": call["function"] }),
+                );
+            } else if let Some(last) = calls.last_mut() {
+                let arguments = &mut last["function"]["arguments"];
+                let more = call["function"]["arguments"].as_str().unwrap();
+                *arguments = (arguments.as_str().unwrap().to_owned() + more).into();
+            }
+        }
+    }
+    let plain = if calls.is_empty() {
+        json!({ "role": "assistant", "content": content })
+    } else {
+        json!({ "role": "assistant", "content": null, "tool_calls": calls })
+    };
+    let mut counts = events.iter().map(|event| &event["usage"]["completion_tokens_details"]);
+    let reasoning_tokens = counts
+        .rfind(|counts| counts.is_object())
+        .and_then(|counts| counts["reasoning_tokens"].as_u64());
+    Turn {
+        details,
+        plain,
+        reasoning_tokens,
+        thinking: answer.header("x-outcrop-thinking").map(ToOwned::to_owned),
+    }
+}
+
+fn results(turn: &Turn) -> Vec<Value> {
+    let calls = turn.plain["tool_calls"].as_array().unwrap();
+    let result = |call: &Value| json!({ "role": "tool", "tool_call_id": call["id"], "content": "fair, plus 21" });
+    calls.iter().map(result).collect()
+}
+
+#[actix_rt::test]
+async fn plain_clients_think_through_many_tool_turns() {
+    let rig = Rig::start("").await;
+    for (model, stream) in [(BUDGET, false), (BUDGET, true), (ADAPTIVE, true), (ALWAYS, false)] {
+        let mut messages = Vec::new();
+        for cities in ["Paris and in Oslo", "Rome", "Bergen and in Lima"] {
+            let question = format!("What is the weather in {cities}?");
+            messages.push(json!({ "role": "user", "content": question }));
+            let turn = ask(&rig, &request(model, stream, &messages)).await;
+            assert_eq!(turn.thinking, None, "{model}");
+            assert_eq!(turn.details[0]["type"], "reasoning.text");
+            assert_eq!(turn.details[0]["format"], "anthropic-claude-v1");
+            assert!(turn.details[0]["signature"].is_string());
+            assert!(turn.reasoning_tokens.is_some_and(|tokens| tokens > 0), "{model} {stream}");
+            let calls = turn.plain["tool_calls"].as_array().map(Vec::len);
+            assert_eq!(calls, Some(if cities.contains("and") { 2 } else { 1 }), "{}", turn.plain);
+            messages.push(turn.plain.clone());
+            messages.extend(results(&turn));
+            let end = ask(&rig, &request(model, stream, &messages)).await;
+            assert_eq!(end.thinking, None, "{model}: the thoughts were put back");
+            assert!(!end.details.is_empty(), "{model}: it still thinks");
+            messages.push(end.plain);
+        }
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn redacted_thoughts_are_put_back_too() {
+    let rig = Rig::start("").await;
+    for stream in [false, true] {
+        let question = format!("{REDACTED} What is the weather in Paris?");
+        let mut messages = vec![json!({ "role": "user", "content": question })];
+        let turn = ask(&rig, &request(BUDGET, stream, &messages)).await;
+        assert_eq!(turn.details[0]["type"], "reasoning.encrypted");
+        messages.push(turn.plain.clone());
+        messages.extend(results(&turn));
+        let end = ask(&rig, &request(BUDGET, stream, &messages)).await;
+        assert_eq!((end.thinking, end.details.is_empty()), (None, false));
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_client_that_sends_its_details_back_needs_no_memory() {
+    let rig = Rig::start("thinking_memory: { max_mib: 0 }\n").await;
+    let mut messages = vec![json!({ "role": "user", "content": "What is the weather in Paris?" })];
+    let turn = ask(&rig, &request(BUDGET, true, &messages)).await;
+    let mut rich = turn.plain.clone();
+    rich["reasoning_details"] = turn.details.clone().into();
+    messages.push(rich);
+    messages.extend(results(&turn));
+    let end = ask(&rig, &request(BUDGET, true, &messages)).await;
+    assert_eq!((end.thinking, end.details.is_empty()), (None, false));
+    messages[1]["reasoning_details"][0]["text"] = "I thought otherwise.".into();
+    let altered = rig.chat(&request(BUDGET, false, &messages)).await;
+    assert_eq!(altered.status, 400, "the emulator checks what it signed");
+    assert!(String::from_utf8_lossy(&altered.body).contains("signature"));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn where_thoughts_are_lost_the_call_does_not_think_and_says_so() {
+    let rig = Rig::start("thinking_memory: { max_mib: 0 }\n").await;
+    for (model, said) in [(BUDGET, "dropped"), (ADAPTIVE, "dropped"), (ALWAYS, "forgotten")] {
+        let mut messages =
+            vec![json!({ "role": "user", "content": "What is the weather in Paris?" })];
+        let turn = ask(&rig, &request(model, false, &messages)).await;
+        assert!(!turn.details.is_empty());
+        messages.push(turn.plain.clone());
+        messages.extend(results(&turn));
+        let end = ask(&rig, &request(model, false, &messages)).await;
+        assert_eq!(end.thinking.as_deref(), Some(said), "{model}");
+        assert_eq!(end.details.is_empty(), said == "dropped", "{model}");
+        messages.push(end.plain);
+        messages.push(json!({ "role": "user", "content": "Thank you." }));
+        let next = ask(&rig, &request(model, false, &messages)).await;
+        assert_eq!((next.thinking, next.details.is_empty()), (None, false), "{model} thinks again");
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn thoughts_that_are_excluded_are_remembered_all_the_same() {
+    let rig = Rig::start("").await;
+    let mut messages = vec![json!({ "role": "user", "content": "What is the weather in Paris?" })];
+    let mut hidden = request(BUDGET, true, &messages);
+    hidden["reasoning"] = json!({ "exclude": true });
+    let turn = ask(&rig, &hidden).await;
+    assert!(turn.details.is_empty());
+    messages.push(turn.plain.clone());
+    messages.extend(results(&turn));
+    let end = ask(&rig, &request(BUDGET, true, &messages)).await;
+    assert_eq!((end.thinking, end.details.is_empty()), (None, false));
+    rig.stop().await;
+}
