@@ -171,6 +171,7 @@ impl<'n> Journey<'n> {
         loop {
             self.attempts = self.attempts.saturating_add(1);
             self.trail.attempts += 1;
+            self.flight.sent();
             let error = match ask(&self.leg).await {
                 Ok(answer) => {
                     self.flight.answered(Moment::now());

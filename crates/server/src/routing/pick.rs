@@ -91,30 +91,40 @@ pub(super) fn pick(
 ) -> Option<Pick> {
     if seats.len() < 2 {
         let seat = seats.first()?;
-        let errand = match seat.vitals.standing(asked.now) {
-            Standing::Sound => Errand::Usual,
-            // There is nobody else to find out with.
-            Standing::Due | Standing::Throttled | Standing::Failing => Errand::Probe,
-        };
-        return Some(Pick { at: 0, errand, why: Why::Only });
+        return Some(Pick { at: 0, errand: alone(seat, balance, asked), why: Why::Only });
     }
     if let Some(pick) = probe(seats, balance, asked) {
         return Some(pick);
     }
-    let best = seats.iter().enumerate().map(|(at, seat)| rank(at, seat, asked)).min()?;
-    let among = Among { seats, best, asked };
+    let ranks = seats.iter().enumerate().map(|(at, seat)| (rank(at, seat, balance, asked), at));
+    let (best, first) = ranks.min()?;
+    let among = Among { seats, best, balance, asked };
     let at = match (best.standing, best.beyond_quota, asked.key) {
         (Standing::Sound, true, _) => among.most(|seat| seat.vitals.room(asked.now)),
         (Standing::Sound, false, Some(key)) => among.faithful(key),
         _ => among.by(balance.strategy, choice),
-    }?;
+    };
+    // What other workers found out meanwhile may leave none of that rank.
+    let at = at.unwrap_or(first);
     let (errand, why) = match (best.standing, best.beyond_quota, asked.key) {
         (Standing::Sound, true, _) => (Errand::Usual, Why::MostRoom),
         (Standing::Sound, false, Some(_)) => (Errand::Usual, Why::Affinity),
         (Standing::Sound, false, None) => (Errand::Usual, Why::Strategy(balance.strategy)),
-        (standing, ..) => (Errand::Probe, Why::LeastBad(standing)),
+        (standing, ..) => (Errand::Despite, Why::LeastBad(standing)),
     };
     Some(Pick { at, errand, why })
+}
+
+/// What a call is to the only target there is.
+fn alone(seat: &Seat, balance: &Balance, asked: Asked) -> Errand {
+    let cooldown = balance.cooldown.as_ref();
+    match seat.vitals.standing(asked.now, cooldown) {
+        Standing::Sound => Errand::Usual,
+        Standing::Due if asked.tried.is_empty() && seat.vitals.claim(asked.now, cooldown) => {
+            Errand::Probe
+        }
+        Standing::Due | Standing::Throttled | Standing::Failing => Errand::Despite,
+    }
 }
 
 /// A target whose time has come is found out about with the next call that has not failed yet: were it
@@ -123,17 +133,19 @@ fn probe(seats: &[Seat], balance: &Balance, asked: Asked) -> Option<Pick> {
     if !asked.tried.is_empty() {
         return None;
     }
+    let cooldown = balance.cooldown.as_ref();
+    let standing = |seat: &Seat| seat.vitals.standing(asked.now, cooldown);
     let due = seats
         .iter()
         .enumerate()
-        .filter(|(_, seat)| seat.weight.0 > 0 && seat.vitals.standing(asked.now) == Standing::Due);
+        .filter(|(_, seat)| seat.weight.0 > 0 && standing(seat) == Standing::Due);
     // One of a higher order is called only when those before it are out.
     let first = || {
-        let sound = |seat: &&Seat| seat.vitals.standing(asked.now) == Standing::Sound;
-        seats.iter().filter(sound).map(|seat| seat.order).min().unwrap_or(u32::MAX)
+        let sound = seats.iter().filter(|seat| standing(seat) == Standing::Sound);
+        sound.map(|seat| seat.order).min().unwrap_or(u32::MAX)
     };
     for (at, seat) in due {
-        if seat.order <= first() && seat.vitals.claim(asked.now, balance.cooldown.as_ref()) {
+        if seat.order <= first() && seat.vitals.claim(asked.now, cooldown) {
             return Some(Pick { at, errand: Errand::Probe, why: Why::Probe });
         }
     }
@@ -150,8 +162,8 @@ struct Rank {
     order: u32,
 }
 
-fn rank(at: usize, seat: &Seat, asked: Asked) -> Rank {
-    let standing = match seat.vitals.standing(asked.now) {
+fn rank(at: usize, seat: &Seat, balance: &Balance, asked: Asked) -> Rank {
+    let standing = match seat.vitals.standing(asked.now, balance.cooldown.as_ref()) {
         Standing::Sound => Standing::Sound,
         // Its one probe is under way, or this call has failed once already.
         Standing::Due | Standing::Throttled => Standing::Throttled,
@@ -170,6 +182,7 @@ fn rank(at: usize, seat: &Seat, asked: Asked) -> Rank {
 struct Among<'s> {
     seats: &'s [Seat],
     best: Rank,
+    balance: &'s Balance,
     asked: Asked,
 }
 
@@ -198,7 +211,7 @@ impl Among<'_> {
 
     fn iter(&self) -> impl Iterator<Item = (usize, &Seat)> {
         let seats = self.seats.iter().enumerate();
-        seats.filter(|(at, seat)| rank(*at, seat, self.asked) == self.best)
+        seats.filter(|(at, seat)| rank(*at, seat, self.balance, self.asked) == self.best)
     }
 
     /// By weight, at the point of all weights that `at` gives.

@@ -124,9 +124,9 @@ pub(crate) fn of_service(error: &ServiceError, kind: Kind) -> Verdict {
     let told = |verdict| Verdict { retry_after: error.retry_after, ..verdict };
     match (&error.exception, error.status) {
         (E::ModelNotReady | E::Throttling, _) => Verdict::throttled(error.retry_after),
-        // A quota that no pause refills.
+        // A quota that no pause refills; another account or region has its own.
         (E::ServiceQuotaExceeded, _) => {
-            Verdict { again: Again::Never, ..Verdict::throttled(error.retry_after) }
+            Verdict { again: Again::Elsewhere, ..Verdict::throttled(error.retry_after) }
         }
         (E::ModelTimeout | E::ModelError | E::ModelStreamError, _) => {
             told(Verdict::failed(at_start(kind)))

@@ -17,7 +17,7 @@ mod breaker;
 mod meter;
 mod throttle;
 
-use breaker::{Breaker, Gate};
+use breaker::{Breaker, Call, Gate};
 use meter::Meter;
 use throttle::{Penalty, Throttle};
 
@@ -61,8 +61,10 @@ pub(crate) enum Standing {
 pub(crate) enum Errand {
     /// One among others.
     Usual,
-    /// It finds out whether the target is sound again.
+    /// It finds out whether the target is sound again; there is one at a time.
     Probe,
+    /// It is made although the target is not sound, for want of a better one.
+    Despite,
 }
 
 /// What a target may be asked a minute.
@@ -95,8 +97,9 @@ pub(crate) enum Blame {
 }
 
 impl Vitals {
-    pub(crate) fn standing(&self, now: Moment) -> Standing {
-        match (self.breaker.gate(now), self.throttle.penalty(now)) {
+    /// Without a cooldown nobody is held to be failing, whatever others that have one found out.
+    pub(crate) fn standing(&self, now: Moment, cooldown: Option<&Cooldown>) -> Standing {
+        match (self.gate(now, cooldown), self.throttle.penalty(now)) {
             (Gate::Open, _) => Standing::Failing,
             (_, Penalty::Held) => Standing::Throttled,
             (Gate::Due, _) | (_, Penalty::Due) => Standing::Due,
@@ -106,11 +109,17 @@ impl Vitals {
 
     /// Takes the one call that finds out about a target that is due.
     pub(crate) fn claim(&self, now: Moment, cooldown: Option<&Cooldown>) -> bool {
-        match self.breaker.gate(now) {
+        match self.gate(now, cooldown) {
             Gate::Due => cooldown.is_some_and(|cooldown| self.breaker.claim(now, cooldown)),
             Gate::Open => false,
             Gate::Closed => self.throttle.claim(now),
         }
+    }
+
+    /// The call that was to find out was not made, or has told nothing.
+    pub(crate) fn released(&self, now: Moment) {
+        self.breaker.released(now);
+        self.throttle.released(now);
     }
 
     /// Calls under way.
@@ -141,9 +150,13 @@ impl Vitals {
         Gauges {
             in_flight: self.in_flight(),
             latency: Duration::from_micros(self.latency.load(Ordering::Relaxed)),
-            standing: self.standing(now),
+            standing: self.standing(now, Some(&Cooldown::default())),
             throttle_level: self.throttle.level(),
         }
+    }
+
+    fn gate(&self, now: Moment, cooldown: Option<&Cooldown>) -> Gate {
+        cooldown.map_or(Gate::Closed, |_| self.breaker.gate(now))
     }
 
     fn answered(&self, wait: Duration) {
@@ -166,11 +179,23 @@ pub(crate) struct Flight {
     /// Tokens set aside.
     reserved: u64,
     began: Moment,
-    told: bool,
+    stage: Stage,
+}
+
+/// How far a call has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Not to its target yet.
+    Ready,
+    /// Nothing has been heard of it.
+    Sent,
+    Answered,
+    /// It told something about its target all the same.
+    Failed,
 }
 
 impl Flight {
-    /// Begins a call, and sets aside what it may use.
+    /// Begins a call, and sets aside what it may use: all of a quota where it may use more.
     pub(crate) fn begin(
         vitals: &Arc<Vitals>,
         now: Moment,
@@ -179,29 +204,43 @@ impl Flight {
         cooldown: Option<Cooldown>,
         tokens: u64,
     ) -> Self {
+        let reserved = tokens.min(tokens_of(quota));
         vitals.in_flight.fetch_add(1, Ordering::Relaxed);
         vitals.requests.take(now, 1, requests_of(quota));
-        vitals.tokens.take(now, tokens, tokens_of(quota));
+        vitals.tokens.take(now, reserved, tokens_of(quota));
         let vitals = Arc::clone(vitals);
-        Self { vitals, errand, quota, cooldown, reserved: tokens, began: now, told: false }
+        Self { vitals, errand, quota, cooldown, reserved, began: now, stage: Stage::Ready }
+    }
+
+    /// From here on it counts against the quota.
+    pub(crate) fn sent(&mut self) {
+        self.stage = Stage::Sent;
     }
 
     /// The first byte of an answer has come.
     pub(crate) fn answered(&mut self, now: Moment) {
-        self.told = true;
+        self.stage = Stage::Answered;
         self.vitals.answered(now.since(self.began));
-        self.vitals.throttle.succeeded(now);
+        self.vitals.throttle.succeeded(now, self.errand);
         if let Some(cooldown) = &self.cooldown {
             self.vitals.breaker.succeeded(now, self.errand, cooldown);
         }
+        // What it was to find out is found out; how its answer ends is news like any other.
+        self.errand = Errand::Usual;
     }
 
     /// The call failed, before its answer or in the middle of it; `true` if that put its target aside.
     pub(crate) fn failed(&mut self, now: Moment, blame: Blame) -> bool {
+        let answered = self.stage == Stage::Answered;
+        match blame {
+            // What is refused uses nothing.
+            Blame::Nobody | Blame::Throttled(_) if !answered => self.settle(0),
+            Blame::Nobody | Blame::Throttled(_) | Blame::Target => {}
+        }
         match (blame, &self.cooldown) {
             (Blame::Nobody, _) => false,
             (Blame::Throttled(asked), _) => {
-                self.told = true;
+                self.stage = Stage::Failed;
                 self.vitals.throttle.throttled(now, self.errand, asked);
                 if self.errand == Errand::Probe {
                     // It lives, and says so.
@@ -209,13 +248,11 @@ impl Flight {
                 }
                 false
             }
-            (Blame::Target, None) => {
-                self.told = true;
-                false
-            }
-            (Blame::Target, Some(cooldown)) => {
-                self.told = true;
-                self.vitals.breaker.failed(now, self.errand, cooldown)
+            (Blame::Target, cooldown) => {
+                self.stage = Stage::Failed;
+                let call = Call { began: self.began, errand: self.errand, answered };
+                let breaker = &self.vitals.breaker;
+                cooldown.as_ref().is_some_and(|cooldown| breaker.failed(now, call, cooldown))
             }
         }
     }
@@ -235,10 +272,13 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         self.vitals.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if !self.told && self.errand == Errand::Probe {
-            let now = Moment::now();
-            self.vitals.breaker.released(now);
-            self.vitals.throttle.released(now);
+        if self.stage == Stage::Ready {
+            self.settle(0);
+            self.vitals.requests.give_back(1, requests_of(self.quota));
+        }
+        let told_nothing = matches!(self.stage, Stage::Ready | Stage::Sent);
+        if told_nothing && self.errand == Errand::Probe {
+            self.vitals.released(Moment::now());
         }
     }
 }
@@ -262,8 +302,17 @@ impl Ward {
             return Arc::clone(vitals);
         }
         let fresh = Arc::new(Vitals::default());
+        let now = Moment::now();
         self.0.rcu(|known| {
             let mut known = HashMap::clone(known);
+            if known.len() >= LIMIT {
+                // Those nobody holds but these two maps, and of which nothing is to be remembered.
+                let matters = |vitals: &Arc<Vitals>| {
+                    Arc::strong_count(vitals) > 2
+                        || vitals.standing(now, Some(&Cooldown::default())) != Standing::Sound
+                };
+                known.retain(|_, vitals| matters(vitals));
+            }
             if known.len() < LIMIT {
                 known.entry(model_id.to_owned()).or_insert_with(|| Arc::clone(&fresh));
             }

@@ -36,7 +36,13 @@ fn counts(seats: &[Seat], balance: &Balance, asked: Asked, calls: usize) -> Vec<
 
 fn fly(seat: &Seat, now: Moment) -> Flight {
     let cooldown = Some(Cooldown::default());
-    Flight::begin(&seat.vitals, now, Errand::Usual, seat.quota, cooldown, 1000)
+    let mut flight = Flight::begin(&seat.vitals, now, Errand::Usual, seat.quota, cooldown, 1000);
+    flight.sent();
+    flight
+}
+
+fn standing(seat: &Seat, millis: u64) -> Standing {
+    seat.vitals.standing(at(millis), Some(&Cooldown::default()))
 }
 
 fn breaks(seat: &Seat, now: Moment) {
@@ -238,4 +244,65 @@ fn without_a_cooldown_nobody_is_left_alone() {
     }
     let balance = Balance { cooldown: None, ..Balance::default() };
     assert_eq!(counts(&seats, &balance, Asked::at(at(2)), 10), [5, 5]);
+}
+
+#[test]
+fn an_outage_that_all_share_makes_no_pause_longer_than_its_probes_do() {
+    let (seats, balance) = (seats(&[1000, 1000]), Balance::default());
+    breaks(&seats[0], at(1));
+    breaks(&seats[1], at(1));
+    let call = |millis| {
+        let picked = pick(&seats, &Choice::default(), &balance, Asked::at(at(millis))).unwrap();
+        let seat = &seats[picked.at];
+        Flight::begin(&seat.vitals, at(millis), picked.errand, seat.quota, balance.cooldown, 0)
+    };
+    for millis in 2..500 {
+        assert!(!call(millis).failed(at(millis), Blame::Target));
+        // And a client that leaves shortens none.
+        drop(call(millis));
+    }
+    let standings = |millis| [0, 1].map(|seat: usize| standing(&seats[seat], millis));
+    assert_eq!(standings(5000), [Standing::Failing; 2]);
+    assert_eq!(standings(5001), [Standing::Due; 2]);
+    // Whoever answers, though nobody expected it, is well again.
+    let picked = pick(&seats, &Choice::default(), &balance, Asked::at(at(4000))).unwrap();
+    let seat = &seats[picked.at];
+    Flight::begin(&seat.vitals, at(4000), picked.errand, seat.quota, balance.cooldown, 0)
+        .answered(at(4001));
+    assert_eq!(standing(seat, 4002), Standing::Sound);
+}
+
+#[test]
+fn without_a_cooldown_what_others_found_out_does_not_count() {
+    let seats = seats(&[1000, 1000]);
+    breaks(&seats[0], at(1));
+    let balance = Balance { cooldown: None, ..Balance::default() };
+    for millis in [2, 5002, 100_000] {
+        assert_eq!(counts(&seats, &balance, Asked::at(at(millis)), 10), [5, 5], "{millis}");
+    }
+}
+
+#[test]
+fn somebody_is_always_asked_whatever_others_find_out_meanwhile() {
+    let (seats, balance) = (seats(&[1000, 1000]), by(Strategy::Order));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                for seat in &seats {
+                    fly(seat, at(1)).failed(at(1), Blame::Throttled(None));
+                }
+                for seat in &seats {
+                    let vitals = &seat.vitals;
+                    Flight::begin(vitals, at(1), Errand::Probe, seat.quota, None, 0)
+                        .answered(at(1));
+                }
+            }
+        });
+        let choice = Choice::default();
+        let picks = (0..300_000).map(|_| pick(&seats, &choice, &balance, Asked::at(at(1))));
+        let nobody = picks.filter(Option::is_none).count();
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(nobody, 0);
+    });
 }

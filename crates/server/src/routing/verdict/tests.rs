@@ -23,7 +23,7 @@ fn what_is_sent_again_and_what_is_not() {
         (service("ValidationException", "no"), Never, Never),
         (service("AccessDeniedException", ""), Never, Never),
         (service("ResourceNotFoundException", ""), Never, Never),
-        (service("ServiceQuotaExceededException", ""), Never, Never),
+        (service("ServiceQuotaExceededException", ""), Elsewhere, Elsewhere),
         (service("BadGatewayException", ""), Never, Never),
         (Failure::Connect(String::new()), Anywhere, Anywhere),
         (Failure::Closed(String::new()), Anywhere, Anywhere),

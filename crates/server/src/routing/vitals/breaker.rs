@@ -32,6 +32,15 @@ pub(super) enum Gate {
     Open,
 }
 
+/// A call that failed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub(super) began: Moment,
+    pub(super) errand: Errand,
+    /// Whether its answer had begun, which was counted then.
+    pub(super) answered: bool,
+}
+
 impl Breaker {
     pub(super) fn gate(&self, now: Moment) -> Gate {
         let word = self.gate.load(Ordering::Relaxed);
@@ -58,26 +67,34 @@ impl Breaker {
 
     /// A probe ended and has told nothing: the next may go at once.
     pub(super) fn released(&self, now: Moment) {
-        self.change(|word| (word & OPEN != 0).then(|| OPEN | written(now, level(word))));
+        let due = |word| (word & OPEN != 0).then(|| OPEN | written(now, level(word)));
+        let _ = self.gate.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due);
     }
 
     pub(super) fn succeeded(&self, now: Moment, errand: Errand, cooldown: &Cooldown) {
         self.in_a_row.store(0, Ordering::Relaxed);
         self.tally.add(now, cooldown.window, Counts { first: 1, second: 0 });
-        if errand == Errand::Probe {
-            self.tally.clear();
-            self.change(|word| (word & OPEN != 0).then(|| written(now, level(word))));
+        match errand {
+            // What was under way when it opened says nothing new.
+            Errand::Usual => {}
+            Errand::Probe | Errand::Despite => self.close(now),
         }
     }
 
     /// Counts a failure; `true` if it opened the gate.
-    pub(super) fn failed(&self, now: Moment, errand: Errand, cooldown: &Cooldown) -> bool {
-        let in_a_row = self.in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        self.tally.add(now, cooldown.window, Counts { first: 1, second: 1 });
+    pub(super) fn failed(&self, now: Moment, call: Call, cooldown: &Cooldown) -> bool {
         let word = self.gate.load(Ordering::Relaxed);
-        if word & OPEN != 0 {
-            // What was under way when it opened says nothing new.
-            if errand == Errand::Probe {
+        let is_open = word & OPEN != 0;
+        if !is_open && call.began.millis() < until(word) {
+            // It began before the target was well again.
+            return false;
+        }
+        let in_a_row = self.in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        // What broke off was counted as a call when its answer began.
+        let first = u64::from(!call.answered);
+        self.tally.add(now, cooldown.window, Counts { first, second: 1 });
+        if is_open {
+            if call.errand == Errand::Probe {
                 self.open(now, cooldown, level(word).saturating_add(1));
             }
             return false;
@@ -95,15 +112,19 @@ impl Breaker {
         true
     }
 
+    fn close(&self, now: Moment) {
+        let closed = |word| (word & OPEN != 0).then(|| written(now, level(word)));
+        let was_open = self.gate.fetch_update(Ordering::Relaxed, Ordering::Relaxed, closed).is_ok();
+        if was_open {
+            self.tally.clear();
+        }
+    }
+
     fn open(&self, now: Moment, cooldown: &Cooldown, level: u64) {
         let level = level.min(LEVEL);
         let word = OPEN | written(now.after(open_for(cooldown, level)), level);
         self.gate.store(word, Ordering::Relaxed);
         self.in_a_row.store(0, Ordering::Relaxed);
-    }
-
-    fn change(&self, to: impl Fn(u64) -> Option<u64>) {
-        let _ = self.gate.fetch_update(Ordering::Relaxed, Ordering::Relaxed, to);
     }
 }
 
@@ -137,10 +158,18 @@ mod tests {
         Moment(millis * 1000)
     }
 
-    fn opened(cooldown: &Cooldown) -> Breaker {
+    fn failed(breaker: &Breaker, now: Moment, errand: Errand) -> bool {
+        failed_with(breaker, now, errand, &Cooldown::default())
+    }
+
+    fn failed_with(breaker: &Breaker, now: Moment, errand: Errand, cooldown: &Cooldown) -> bool {
+        breaker.failed(now, Call { began: now, errand, answered: false }, cooldown)
+    }
+
+    fn opened() -> Breaker {
         let breaker = Breaker::default();
         for call in 1..=5 {
-            assert_eq!(breaker.failed(at(1000), Usual, cooldown), call == 5, "{call}");
+            assert_eq!(failed(&breaker, at(1000), Usual), call == 5, "{call}");
         }
         breaker
     }
@@ -148,7 +177,7 @@ mod tests {
     #[test]
     fn five_in_a_row_open_it_and_one_probe_closes_it() {
         let cooldown = Cooldown::default();
-        let breaker = opened(&cooldown);
+        let breaker = opened();
         assert_eq!(breaker.gate(at(5999)), Gate::Open);
         assert!(!breaker.claim(at(5999), &cooldown));
         assert_eq!(breaker.gate(at(6000)), Gate::Due);
@@ -162,13 +191,13 @@ mod tests {
     #[test]
     fn it_stays_open_twice_as_long_each_time_up_to_a_limit() {
         let cooldown = Cooldown::default();
-        let breaker = opened(&cooldown);
+        let breaker = opened();
         let mut now = 1000;
         for seconds in [5, 10, 20, 40, 60, 60] {
             assert_eq!(breaker.gate(at(now + seconds * 1000 - 1)), Gate::Open, "{seconds}");
             now += seconds * 1000;
             assert!(breaker.claim(at(now), &cooldown), "{seconds}");
-            assert!(!breaker.failed(at(now), Probe, &cooldown));
+            assert!(!failed(&breaker, at(now), Probe));
         }
     }
 
@@ -178,12 +207,12 @@ mod tests {
         let breaker = Breaker::default();
         for call in 0..8 {
             match call % 2 {
-                0 => assert!(!breaker.failed(at(10 * call), Usual, &cooldown)),
+                0 => assert!(!failed(&breaker, at(10 * call), Usual)),
                 _ => breaker.succeeded(at(10 * call), Usual, &cooldown),
             }
         }
         breaker.succeeded(at(90), Usual, &cooldown);
-        assert!(breaker.failed(at(91), Usual, &cooldown), "5 of 10");
+        assert!(failed(&breaker, at(91), Usual), "5 of 10");
         assert_eq!(breaker.gate(at(92)), Gate::Open);
     }
 
@@ -192,20 +221,20 @@ mod tests {
         let cooldown = Cooldown { in_a_row: 100, ..Cooldown::default() };
         let breaker = Breaker::default();
         for call in 0..9 {
-            assert!(!breaker.failed(at(call), Usual, &cooldown));
+            assert!(!failed_with(&breaker, at(call), Usual, &cooldown));
         }
-        assert!(!breaker.failed(at(20_000), Usual, &cooldown));
+        assert!(!failed_with(&breaker, at(20_000), Usual, &cooldown));
         assert_eq!(breaker.gate(at(20_000)), Gate::Closed);
     }
 
     #[test]
     fn late_news_change_nothing() {
         let cooldown = Cooldown::default();
-        let breaker = opened(&cooldown);
+        let breaker = opened();
         breaker.succeeded(at(1100), Usual, &cooldown);
         assert_eq!(breaker.gate(at(1100)), Gate::Open);
         for _ in 0..10 {
-            assert!(!breaker.failed(at(5900), Usual, &cooldown));
+            assert!(!failed(&breaker, at(5900), Usual));
         }
         assert_eq!(breaker.gate(at(6000)), Gate::Due);
     }
@@ -213,7 +242,7 @@ mod tests {
     #[test]
     fn a_lost_probe_makes_room_for_the_next() {
         let cooldown = Cooldown::default();
-        let breaker = opened(&cooldown);
+        let breaker = opened();
         assert!(breaker.claim(at(6000), &cooldown));
         breaker.released(at(6001));
         assert!(breaker.claim(at(6001), &cooldown));

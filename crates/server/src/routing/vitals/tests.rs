@@ -8,7 +8,13 @@ fn at(millis: u64) -> Moment {
 
 fn flight(vitals: &Arc<Vitals>, now: Moment, errand: Errand) -> Flight {
     let cooldown = Some(Cooldown::default());
-    Flight::begin(vitals, now, errand, Quota::default(), cooldown, 100)
+    let mut flight = Flight::begin(vitals, now, errand, Quota::default(), cooldown, 100);
+    flight.sent();
+    flight
+}
+
+fn standing(vitals: &Vitals, now: Moment) -> Standing {
+    vitals.standing(now, Some(&Cooldown::default()))
 }
 
 #[test]
@@ -17,7 +23,7 @@ fn a_client_that_leaves_says_nothing_about_the_target() {
     for _ in 0..100 {
         drop(flight(&vitals, at(1), Errand::Usual));
     }
-    assert_eq!((vitals.standing(at(2)), vitals.in_flight()), (Standing::Sound, 0));
+    assert_eq!((standing(&vitals, at(2)), vitals.in_flight()), (Standing::Sound, 0));
     let flights: Vec<_> = (0..3).map(|_| flight(&vitals, at(2), Errand::Usual)).collect();
     assert_eq!(vitals.in_flight(), 3);
     drop(flights);
@@ -30,13 +36,13 @@ fn a_probe_whose_client_leaves_lets_another_go() {
     for _ in 0..5 {
         flight(&vitals, at(1), Errand::Usual).failed(at(1), Blame::Target);
     }
-    assert_eq!(vitals.standing(at(2)), Standing::Failing);
+    assert_eq!(standing(&vitals, at(2)), Standing::Failing);
     // Well before the clock of the process, at which a dropped flight is released.
-    assert_eq!(vitals.standing(at(5001)), Standing::Due);
+    assert_eq!(standing(&vitals, at(5001)), Standing::Due);
     assert!(vitals.claim(at(5001), Some(&cooldown)));
-    assert_eq!(vitals.standing(at(5001)), Standing::Failing);
+    assert_eq!(standing(&vitals, at(5001)), Standing::Failing);
     drop(flight(&vitals, at(5001), Errand::Probe));
-    assert_eq!(vitals.standing(Moment::now().max(at(5001))), Standing::Due);
+    assert_eq!(standing(&vitals, Moment::now().max(at(5001))), Standing::Due);
 }
 
 #[test]
@@ -45,10 +51,10 @@ fn a_throttled_target_is_not_a_failing_one() {
     for _ in 0..100 {
         flight(&vitals, at(1), Errand::Usual).failed(at(1), Blame::Throttled(None));
     }
-    assert_eq!(vitals.standing(at(2)), Standing::Throttled);
+    assert_eq!(standing(&vitals, at(2)), Standing::Throttled);
     assert!(vitals.claim(at(300), None));
     flight(&vitals, at(300), Errand::Probe).answered(at(310));
-    assert_eq!(vitals.standing(at(310)), Standing::Sound);
+    assert_eq!(standing(&vitals, at(310)), Standing::Sound);
 }
 
 #[test]
@@ -83,5 +89,103 @@ fn names_that_callers_make_up_do_not_fill_the_memory() {
     for number in 0..LIMIT + 100 {
         ward.of(&number.to_string());
     }
-    assert_eq!(ward.gauges(at(1)).len(), LIMIT);
+    assert!((1..=LIMIT).contains(&ward.gauges(at(1)).len()));
+}
+
+#[test]
+fn models_that_are_called_have_their_place_however_many_names_are_made_up() {
+    let ward = Ward::default();
+    let ill = ward.of("ill");
+    flight(&ill, at(1), Errand::Usual).failed(at(1), Blame::Throttled(None));
+    drop(ill);
+    for number in 0..2 * LIMIT {
+        ward.of(&number.to_string());
+    }
+    let real = ward.of("real");
+    assert!(Arc::ptr_eq(&real, &ward.of("real")), "its state is kept");
+    assert_eq!(ward.of("ill").throttle.level(), 1, "so is what has been found out");
+}
+
+#[test]
+fn a_wish_for_more_than_there_is_takes_no_more_than_there_is() {
+    let vitals = Arc::new(Vitals::default());
+    let quota = Quota { rpm: None, tpm: NonZeroU64::new(1000) };
+    let mut call = Flight::begin(&vitals, at(1), Errand::Usual, quota, None, u64::MAX);
+    call.sent();
+    drop(call);
+    assert!(!vitals.has_room(at(1), quota, 1));
+    assert!(vitals.has_room(at(60_001), quota, 1000), "a minute later all is as it was");
+}
+
+#[test]
+fn what_was_refused_has_used_nothing() {
+    let quota = Quota { rpm: None, tpm: NonZeroU64::new(1000) };
+    for (blame, room) in
+        [(Blame::Nobody, true), (Blame::Throttled(None), true), (Blame::Target, false)]
+    {
+        let vitals = Arc::new(Vitals::default());
+        Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 1000).failed(at(1), blame);
+        assert_eq!(vitals.has_room(at(1), quota, 1000), room, "{blame:?}");
+        // In the middle of an answer it has.
+        let vitals = Arc::new(Vitals::default());
+        let mut call = Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 1000);
+        call.answered(at(1));
+        call.failed(at(1), blame);
+        assert!(!vitals.has_room(at(1), quota, 1000), "{blame:?}");
+    }
+}
+
+#[test]
+fn answers_that_break_off_are_failures_and_counted_once() {
+    let vitals = Arc::new(Vitals::default());
+    // Nine of ten streams break: nothing else tells that it is ill.
+    for call in 0..10 {
+        let mut flight = flight(&vitals, at(call), Errand::Usual);
+        flight.answered(at(call));
+        if call != 4 {
+            flight.failed(at(call), Blame::Target);
+        }
+    }
+    assert_eq!(standing(&vitals, at(11)), Standing::Failing);
+    // Four of ten are below the half that is too many.
+    let vitals = Arc::new(Vitals::default());
+    for call in 0..20 {
+        let mut flight = flight(&vitals, at(call), Errand::Usual);
+        flight.answered(at(call));
+        if call % 5 >= 3 {
+            flight.failed(at(call), Blame::Target);
+        }
+    }
+    assert_eq!(standing(&vitals, at(21)), Standing::Sound);
+}
+
+#[test]
+fn late_answers_forgive_nothing_and_late_failures_break_nothing() {
+    let vitals = Arc::new(Vitals::default());
+    let mut slow = flight(&vitals, at(1), Errand::Usual);
+    let asked = Some(Duration::from_secs(5));
+    flight(&vitals, at(10), Errand::Usual).failed(at(10), Blame::Throttled(asked));
+    slow.answered(at(20));
+    assert_eq!(standing(&vitals, at(5009)), Standing::Throttled, "what it asked for is kept to");
+
+    let (vitals, cooldown) = (Arc::new(Vitals::default()), Cooldown::default());
+    let mut slow: Vec<_> = (0..20).map(|_| flight(&vitals, at(1), Errand::Usual)).collect();
+    let (many, rest) = slow.split_at_mut(5);
+    many.iter_mut().for_each(|call| _ = call.failed(at(100), Blame::Target));
+    assert!(vitals.claim(at(5100), Some(&cooldown)));
+    flight(&vitals, at(5100), Errand::Probe).answered(at(5101));
+    rest.iter_mut().for_each(|call| _ = call.failed(at(5200), Blame::Target));
+    assert_eq!(standing(&vitals, at(5201)), Standing::Sound, "they began before it was well again");
+}
+
+#[test]
+fn what_was_never_sent_has_used_nothing() {
+    let vitals = Arc::new(Vitals::default());
+    let quota = Quota { rpm: NonZeroU32::new(1), tpm: NonZeroU64::new(1000) };
+    drop(Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 1000));
+    assert!(vitals.has_room(at(1), quota, 1000));
+    let mut call = Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 1000);
+    call.sent();
+    drop(call);
+    assert!(!vitals.has_room(at(1), quota, 1), "of a client that left nobody knows what it used");
 }

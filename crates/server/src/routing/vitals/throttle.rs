@@ -62,7 +62,7 @@ impl Throttle {
     pub(super) fn throttled(&self, now: Moment, errand: Errand, asked: Option<Duration>) {
         self.change(|word| {
             // Many calls under way are throttled as one.
-            let held = until(word) > now.millis() && word & LEVEL != 0 && errand == Errand::Usual;
+            let held = until(word) > now.millis() && word & LEVEL != 0 && errand != Errand::Probe;
             let level = if held { word & LEVEL } else { (word & LEVEL).saturating_add(1) };
             let level = level.clamp(1, HIGHEST);
             let pause = pause(level).max(asked.unwrap_or_default().min(ASKED_MOST));
@@ -71,9 +71,10 @@ impl Throttle {
         });
     }
 
-    /// An answer: half the penalty is forgiven, and the next call may go.
-    pub(super) fn succeeded(&self, now: Moment) {
-        if self.level() == 0 {
+    /// An answer: half the penalty is forgiven, and the next call may go. A usual call began before there
+    /// was a penalty, and says nothing about it.
+    pub(super) fn succeeded(&self, now: Moment, errand: Errand) {
+        if errand == Errand::Usual || self.level() == 0 {
             return;
         }
         self.change(|word| Some(written(now, (word & LEVEL) / 2)));
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(throttle.level(), 4);
         assert_eq!(throttle.penalty(at(40_001)), Penalty::Held);
         for (level, penalty) in [(2, Penalty::Due), (1, Penalty::Due), (0, Penalty::None)] {
-            throttle.succeeded(at(40_002));
+            throttle.succeeded(at(40_002), Errand::Despite);
             assert_eq!((throttle.level(), throttle.penalty(at(40_002))), (level, penalty));
         }
     }
