@@ -9,7 +9,7 @@ use super::pattern::filled;
 use super::pick::{Asked, Pick, Seat, mixed, pick};
 use super::settings::{Balance, Fallbacks, GroupSettings, Guardrail, TargetSettings};
 use super::sites::{Site, Sites};
-use super::vitals::Quota;
+use super::vitals::{Errand, Quota};
 use crate::bedrock::{Account, SetupError};
 use crate::catalogue::{Manner, Target};
 
@@ -137,18 +137,28 @@ impl Group {
         })
     }
 
-    /// The same group with the members of one model alone, that of the member `at`. `None`: all are.
-    pub(super) fn of_model_at(&self, at: usize) -> Option<Self> {
-        let model = self.members.get(at)?.target();
-        let is_it = |member: &Member| member.target().is_same_model(&model);
-        if self.members.iter().all(is_it) {
+    /// The same group with the members of one model alone, that of the member a call would go to. `None`:
+    /// all are.
+    pub(super) fn of_one_model(&self, asked: Asked) -> Option<Self> {
+        let targets: Vec<Target> = self.members.iter().map(Member::target).collect();
+        let first = targets.first()?;
+        if targets.iter().all(|target| target.is_same_model(first)) {
             return None;
         }
+        let pick = self.pick(asked)?;
+        if pick.errand == Errand::Probe {
+            // The call that finds out is still to come.
+            self.seats.get(pick.at)?.vitals.released(asked.now);
+        }
+        let model = targets.get(pick.at)?;
         let mut group = Self::empty(&self.name, self.balance, self.turns());
         group.guardrail.clone_from(&self.guardrail);
-        let both = self.members.iter().zip(&self.seats).filter(|(member, _)| is_it(member));
-        (group.members, group.seats) =
-            both.map(|(member, seat)| (member.clone(), seat.clone())).unzip();
+        for ((member, seat), target) in self.members.iter().zip(&self.seats).zip(&targets) {
+            if target.is_same_model(model) {
+                group.members.push(member.clone());
+                group.seats.push(seat.clone());
+            }
+        }
         Some(group)
     }
 

@@ -42,8 +42,7 @@ impl Route {
 
     /// Only the targets of one model among them, whichever is chosen: for answers that must be of a piece.
     pub(crate) fn of_one_model(self) -> Self {
-        let asked = Asked::at(Moment::now());
-        let narrowed = self.0.pick(asked).and_then(|pick| self.0.of_model_at(pick.at));
+        let narrowed = self.0.of_one_model(Asked::at(Moment::now()));
         narrowed.map_or(self, |group| Self(Arc::new(group)))
     }
 }

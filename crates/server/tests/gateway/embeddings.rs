@@ -1,12 +1,14 @@
 //! Embeddings: lists of any length in order, few calls at a time, every form of input and encoding.
 
+use std::time::Instant;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use emulator::{Call, Delivery, Fault, Step};
+use emulator::{Call, Delivery, Fault, Options, Running, Step};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::rig::{Received, Rig};
+use super::rig::{PATIENCE, Received, Rig};
 
 const TITAN: &str = "amazon.titan-embed-text-v2:0";
 const COHERE_3: &str = "cohere.embed-english-v3";
@@ -275,4 +277,52 @@ async fn an_answer_that_is_none_is_an_error() {
         assert_eq!((status, code.as_str()), (502, "upstream_unreadable"));
     }
     rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_target_that_is_well_again_gets_texts_again() {
+    for other in [TITAN, "amazon.titan-embed-text-v1"] {
+        let (east, west) = (
+            emulator::start(Options::default()).await.unwrap(),
+            emulator::start(Options::default()).await.unwrap(),
+        );
+        let target = |model: &str, region: &str, upstream: &Running, order: u32| {
+            let url = upstream.url();
+            format!(
+                "{{ model: '{model}', region: {region}, endpoint_url: '{url}', access_key_id: AKID, secret_access_key: x, order: {order} }}"
+            )
+        };
+        let rig = Rig::start(&format!(
+            "models:\n  both:\n    cooldown: {{ in_a_row: 1, open: 0.1, longest: 0.1 }}\n    targets: [{}, {}]\n",
+            target(TITAN, "us-east-1", &east, 1),
+            target(other, "us-west-2", &west, 2),
+        ))
+        .await;
+        for _ in 0..3 {
+            east.script().push(Step::Error {
+                status: 500,
+                kind: "InternalServerException".to_owned(),
+                message: "no".to_owned(),
+                headers: [].into(),
+            });
+        }
+        let request = json!({ "model": "both", "input": "stone" });
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = std::collections::BTreeSet::new();
+        // It fails, is left alone, fails its probes, and is back.
+        loop {
+            assert!(Instant::now() < deadline, "{other}: never asked again");
+            let answer = rig.embed(&request).await;
+            let region = answer.header("x-outcrop-region").unwrap().to_owned();
+            if answer.status == 200 && region == "us-east-1" {
+                break;
+            }
+            seen.insert(region);
+        }
+        assert!(seen.contains("us-west-2"), "{other}: it was left alone");
+        assert!(east.journal().calls().len() >= 4, "{other}");
+        rig.stop().await;
+        east.stop().await;
+        west.stop().await;
+    }
 }
