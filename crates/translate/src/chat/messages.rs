@@ -72,7 +72,7 @@ pub(super) fn conversation<'a>(
         attachments: Attachments::new(profile, stores),
         beside: Beside::default(),
         recalled,
-        lost: Vec::new(),
+        lost: HashSet::new(),
         names,
         report,
     };
@@ -99,7 +99,7 @@ struct Building<'a, 'r> {
     beside: Beside<'a>,
     recalled: Option<&'a Recalled>,
     /// The first call of each message whose thoughts nobody knows, by its sent id.
-    lost: Vec<Cow<'a, str>>,
+    lost: HashSet<Cow<'a, str>>,
     /// The tools that are declared.
     names: &'r Names,
     report: &'r mut Report,
@@ -151,7 +151,8 @@ impl<'a> Building<'a, '_> {
         if past == Past::Lost
             && let Some(call) = message.tool_calls.iter().flatten().next()
         {
-            self.lost.push(sent_id(call.id.as_deref().unwrap_or_default(), self.profile.call_ids));
+            self.lost
+                .insert(sent_id(call.id.as_deref().unwrap_or_default(), self.profile.call_ids));
         }
     }
 

@@ -2,6 +2,7 @@
 //! signature; some families want them exactly as they were, some want none at all.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use schema::converse::message::{ContentBlock, Message, ReasoningBlock, ReasoningText, Role};
 use schema::openai::message::Message as ChatMessage;
@@ -49,7 +50,7 @@ pub(crate) fn replay<'a>(
 
 /// Whether the turns that are being answered have the thoughts they need. `lost` are the calls, by
 /// their sent ids, of turns whose thoughts nobody knows.
-pub(crate) fn past(turns: &[Message<'_>], lost: &[Cow<'_, str>], profile: &Profile) -> Past {
+pub(crate) fn past(turns: &[Message<'_>], lost: &HashSet<Cow<'_, str>>, profile: &Profile) -> Past {
     if profile.replay != Replay::Signed {
         return Past::Whole;
     }
