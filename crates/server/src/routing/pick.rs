@@ -9,6 +9,9 @@ use super::moment::Moment;
 use super::settings::{Balance, Strategy, Weight};
 use super::vitals::{Errand, Quota, Standing, Vitals};
 
+/// Calls under way that are never too many for one target.
+const CROWD: u64 = 8;
+
 /// A target, as far as choosing goes.
 #[derive(Debug, Clone)]
 pub(super) struct Seat {
@@ -250,15 +253,25 @@ impl Among<'_> {
     }
 
     /// The same target for the same key as long as the targets are the same; when one goes, only its
-    /// calls move. Shares follow the weights (weighted rendezvous hashing).
+    /// calls move. Shares follow the weights (weighted rendezvous hashing); a target that has far more
+    /// than its share under way is passed over, or one key in fashion would fill it alone.
     fn faithful(&self, key: u64) -> Option<usize> {
+        let sum = |of: fn(&Seat) -> u64| self.iter().map(|(_, seat)| of(seat)).sum::<u64>();
+        let weights = sum(|seat| u64::from(seat.weight.0)).max(1);
+        let under_way = sum(|seat| u64::from(seat.vitals.in_flight()));
+        let has_room = |seat: &Seat| {
+            let share = under_way.saturating_mul(u64::from(seat.weight.0)) / weights;
+            u64::from(seat.vitals.in_flight()) <= CROWD + 2 * share
+        };
         let score = |seat: &Seat| {
             // In (0, 1], 53 bits of it.
             #[allow(clippy::cast_precision_loss)]
             let part = ((mixed(key ^ seat.mark) >> 11) + 1) as f64 / (1_u64 << 53) as f64;
             f64::from(seat.weight.0) / -part.ln()
         };
-        let best = self.iter().max_by(|(_, one), (_, other)| score(one).total_cmp(&score(other)));
+        let best = self.iter().max_by(|(_, one), (_, other)| {
+            has_room(one).cmp(&has_room(other)).then(score(one).total_cmp(&score(other)))
+        });
         best.map(|(at, _)| at)
     }
 }

@@ -9,15 +9,17 @@ use schema::openai::message::{Message, Role};
 const WORTH: usize = 4 * 1024;
 
 /// The key of a request's beginning: `prompt_cache_key` where the client gives one, else its tools,
-/// leading instructions and first user message, where they are marked to be cached or long. `None`:
-/// any target is as good as another.
+/// leading instructions and first user message, where they are marked to be cached or long. Where
+/// only tools or instructions are marked, the key ends with them: that is what is cached. `None`: any
+/// target is as good as another.
 pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
     let mut digest = Digest { hash: OFFSET, length: 0 };
     if let Some(key) = request.prompt_cache_key.as_deref() {
         digest.add(key.as_bytes());
         return Some(digest.finish());
     }
-    let mut marked = request.cache_control.is_some();
+    let whole = request.cache_control.is_some();
+    let mut marked = whole;
     for tool in request.tools.iter().flatten() {
         marked |= tool.cache_control.is_some();
         let Some(function) = &tool.function else { continue };
@@ -27,13 +29,15 @@ pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
         digest.add(function.parameters.map_or("", |schema| schema.get()).as_bytes());
     }
     for message in beginning(&request.messages) {
-        marked |= message.cache_control.is_some();
+        if marked && !whole && !is_instruction(message) && !is_marked(message) {
+            break;
+        }
+        marked |= is_marked(message);
         match &message.content {
             None => {}
             Some(Content::Text(text)) => digest.add(text.as_bytes()),
             Some(Content::Parts(parts)) => {
                 for part in parts {
-                    marked |= part.cache().is_some();
                     digest.add(bytes(part));
                 }
             }
@@ -44,10 +48,20 @@ pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
 
 /// Leading instructions and the first message of the user.
 fn beginning<'m, 'a>(messages: &'m [Message<'a>]) -> impl Iterator<Item = &'m Message<'a>> {
-    let is_instruction =
-        |message: &Message<'_>| matches!(message.role, Role::System | Role::Developer);
-    let instructions = messages.iter().take_while(move |message| is_instruction(message)).count();
+    let instructions = messages.iter().take_while(|message| is_instruction(message)).count();
     messages.iter().take(instructions + 1)
+}
+
+fn is_instruction(message: &Message<'_>) -> bool {
+    matches!(message.role, Role::System | Role::Developer)
+}
+
+fn is_marked(message: &Message<'_>) -> bool {
+    let parts = match &message.content {
+        Some(Content::Parts(parts)) => parts.as_slice(),
+        _ => &[],
+    };
+    message.cache_control.is_some() || parts.iter().any(|part| part.cache().is_some())
 }
 
 fn bytes<'p>(part: &'p Part<'_>) -> &'p [u8] {

@@ -306,3 +306,20 @@ fn somebody_is_always_asked_whatever_others_find_out_meanwhile() {
         assert_eq!(nobody, 0);
     });
 }
+
+#[test]
+fn a_key_in_fashion_does_not_fill_its_target_alone() {
+    let (seats, now) = (seats(&[1000, 1000, 1000]), at(1));
+    let asked = Asked { key: Some(7), ..Asked::at(now) };
+    let home = pick(&seats, &Choice::default(), &Balance::default(), asked).unwrap().at;
+    let mut flights = Vec::new();
+    for _ in 0..300 {
+        let to = pick(&seats, &Choice::default(), &Balance::default(), asked).unwrap().at;
+        flights.push(fly(&seats[to], now));
+    }
+    let under_way: Vec<u32> = seats.iter().map(|seat| seat.vitals.in_flight()).collect();
+    assert!(under_way[home] > 100, "the most are at home: {under_way:?}");
+    assert!(under_way[home] <= 220, "and not all: {under_way:?}");
+    drop(flights);
+    assert_eq!(counts(&seats, &Balance::default(), asked, 9)[home], 9);
+}

@@ -112,3 +112,32 @@ async fn an_answer_says_where_it_comes_from() {
     assert_eq!(answer.header("x-outcrop-attempts"), Some("1"));
     rig.stop().await;
 }
+
+#[actix_rt::test]
+async fn tokens_are_set_aside_as_bedrock_does_and_given_back() {
+    let [small, large, _] = three().await;
+    let targets = [small.target_with("order: 0, tpm: 10000"), large.target_with("order: 1")];
+    let rig = before(&targets, "strategy: order").await;
+    let asking_for = |tokens: u32| {
+        serde_json::json!({
+            "model": "all", "max_tokens": tokens, "messages": [{ "role": "user", "content": "Hi" }]
+        })
+    };
+    // Seven tokens were used in truth, so that thousands set aside again and again are given back.
+    for _ in 0..20 {
+        assert_eq!(region_of(&rig.chat(&asking_for(1000)).await), small.name);
+    }
+    // What is asked for counts before it is used, for as long as the call is under way.
+    small.take();
+    small.is(Mood::Silent);
+    {
+        let greedy = asking_for(9500);
+        let mut waiting = std::pin::pin!(rig.chat(&greedy));
+        tokio::select! {
+            answer = waiting.as_mut() => panic!("answered by {}", region_of(&answer)),
+            () = small.reached(1) => {}
+        }
+        assert_eq!(region_of(&rig.chat(&asking_for(1000)).await), large.name);
+    }
+    rig.stop().await;
+}

@@ -1,0 +1,84 @@
+//! Calls that begin alike keep to the target whose prompt cache knows the beginning.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::region::{FAILING, Mood, Region, before, forget, region_of, statuses, targets, three};
+use crate::rig::Rig;
+
+/// A question behind a long text, which is the same for the same `prefix`.
+fn long(prefix: usize, number: usize) -> Value {
+    let text = format!("Handbook {prefix}. {}", "Granite is an igneous rock. ".repeat(800));
+    let cached =
+        json!([{ "type": "text", "text": text, "cache_control": { "type": "ephemeral" } }]);
+    json!({
+        "model": "all",
+        "messages": [
+            { "role": "system", "content": cached },
+            { "role": "user", "content": format!("{number}?") },
+        ],
+    })
+}
+
+async fn regions_of(rig: &Rig, prefix: usize, count: usize) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
+    for number in 0..count {
+        let answer = rig.chat(&long(prefix, number)).await;
+        assert_eq!(answer.status, 200);
+        seen.insert(region_of(&answer).to_owned());
+    }
+    seen
+}
+
+#[actix_rt::test]
+async fn one_prefix_keeps_to_one_target_and_many_use_all() {
+    let regions = three().await;
+    let rig = before(&targets(&regions), "").await;
+    let mut homes = BTreeSet::new();
+    for prefix in 0..24 {
+        let home = regions_of(&rig, prefix, 4).await;
+        assert_eq!(home.len(), 1, "prefix {prefix}: {home:?}");
+        homes.extend(home);
+    }
+    assert_eq!(homes.len(), 3, "{homes:?}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn it_moves_when_its_target_is_ill_and_comes_back() {
+    let regions = three().await;
+    let rig = before(&targets(&regions), "cooldown: { in_a_row: 2, open: 0.3 }").await;
+    let home = regions_of(&rig, 1, 5).await.pop_first().unwrap();
+    let at = regions.iter().position(|region| region.name == home).unwrap();
+    regions[at].is(FAILING);
+    let away = regions_of(&rig, 1, 20).await;
+    assert!(!away.contains(&home) && away.len() == 1, "all to the same other one: {away:?}");
+    regions[at].is(Mood::Well);
+    let deadline = std::time::Instant::now() + crate::rig::PATIENCE;
+    while regions_of(&rig, 1, 1).await != BTreeSet::from([home.clone()]) {
+        assert!(std::time::Instant::now() < deadline, "never came back");
+    }
+    assert_eq!(regions_of(&rig, 1, 10).await, BTreeSet::from([home]), "and stays");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn it_can_be_switched_off_and_short_questions_have_none() {
+    let regions = three().await;
+    let rig = before(&targets(&regions), "affinity: off").await;
+    assert_eq!(regions_of(&rig, 1, 12).await.len(), 3);
+    rig.stop().await;
+
+    let rig = before(&targets(&regions), "").await;
+    forget(&regions);
+    let asked = json!({ "model": "all", "messages": [{ "role": "user", "content": "Hi" }] });
+    let mut answers = Vec::new();
+    for _ in 0..12 {
+        answers.push(rig.chat(&asked).await);
+    }
+    assert_eq!(statuses(&answers), [(200, 12)].into());
+    let counts: Vec<usize> = regions.iter().map(Region::take).collect();
+    assert!(counts.iter().all(|count| *count >= 3), "{counts:?}");
+    rig.stop().await;
+}
