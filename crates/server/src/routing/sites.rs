@@ -72,7 +72,8 @@ impl Sites {
         }
         let account = Account::load(place.setup(&self.base)).await?;
         let catalogue = Catalogue::new(self.naming.clone(), account.region());
-        Ok(self.keep(key, Site { account, catalogue, ward: Ward::default() }))
+        let ward = before.and_then(|before| before.ward_of(&key)).unwrap_or_default();
+        Ok(self.keep(key, Site { account, catalogue, ward }))
     }
 
     /// The gateway's own account in a region some caller asks for. `None`: too many were asked for.
@@ -119,6 +120,16 @@ impl Sites {
 
     fn find(&self, key: &Key) -> Option<Site> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    /// How the models of an account were doing when it was called in another way, or by other names.
+    fn ward_of(&self, wanted: &Key) -> Option<Ward> {
+        let Key { place, region, profile, timeouts: _, naming: _ } = wanted;
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_it =
+            |key: &&Key| key.place == *place && key.region == *region && key.profile == *profile;
+        let key = open.keys().find(is_it)?;
+        open.get(key).map(|site| site.ward.clone())
     }
 
     /// Whoever opened it first wins: there is one account a place.
