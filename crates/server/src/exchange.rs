@@ -99,7 +99,8 @@ impl Exchange {
 
     /// Where the call has been, as headers.
     pub(crate) fn trail(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let trail = self.trail.as_ref().filter(|trail| !trail.target.is_empty());
+        // A question that nobody could take was sent to nobody.
+        let trail = self.trail.as_ref().filter(|trail| trail.attempts > 0);
         let values = trail.map(|trail| {
             let fallback = trail.fallback.as_deref();
             [
