@@ -10,6 +10,7 @@ mod cli;
 mod config;
 mod error;
 mod exchange;
+mod foreseen;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod log;

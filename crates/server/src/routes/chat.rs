@@ -22,7 +22,7 @@ use crate::exchange::{Exchange, describe};
 use crate::media::Fetched;
 use crate::recall::Recall;
 use crate::routing::{self, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent};
-use crate::{body, pump};
+use crate::{body, foreseen, pump};
 
 mod guardrail;
 
@@ -31,9 +31,6 @@ const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
 /// What a translated body may need beyond the bytes it was made of.
 const ROOM: usize = 1024;
-
-/// Tokens set aside for an answer whose length nobody limits.
-const UNSAID: u64 = 4096;
 
 /// Answers a chat request.
 pub(crate) async fn completions(
@@ -135,6 +132,7 @@ async fn prepare<'n, 'r>(
     let mut request: ChatRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
     let route = now.names.resolve(&request.model).await?;
+    let tokens = foreseen::of_chat(&request, body.len());
     let fetched = worker.shared.fetcher.fetch(&request, &now.config.media).await?;
     fetched.fill(&mut request);
     let operation = match request.stream {
@@ -142,13 +140,8 @@ async fn prepare<'n, 'r>(
         Some(false) | None => Operation::Converse,
     };
     let wanted = Wanted::of(headers)?;
-    let terms = Terms {
-        id,
-        kind: operation.kind(),
-        tokens: foreseen(&request, body.len()),
-        key: affinity(&request),
-        others: Others::All,
-    };
+    let terms =
+        Terms { id, kind: operation.kind(), tokens, key: affinity(&request), others: Others::All };
     let journey = Journey::begin(&now.names, route, terms)?;
     let around = Circumstances { operation, wanted: &wanted, fetched: &fetched, recall };
     let made = made(&request, body.len(), &around, &*journey.leg().settled().await);
@@ -161,13 +154,6 @@ async fn prepare<'n, 'r>(
         ));
     }
     Ok((journey, Asking { operation, wanted, fetched, made, kept: Some(body), recall }))
-}
-
-/// Tokens a request may use, roughly: four bytes of it each, and what it lets the model write.
-fn foreseen(request: &ChatRequest<'_>, length: usize) -> u64 {
-    let written = request.max_completion_tokens.or(request.max_tokens);
-    let written = written.and_then(|most| u64::try_from(most).ok()).unwrap_or(UNSAID);
-    u64::try_from(length / 4).unwrap_or(u64::MAX).saturating_add(written)
 }
 
 /// What a translation needs to know beside the request and its target.

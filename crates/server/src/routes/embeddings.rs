@@ -23,7 +23,7 @@ use crate::exchange::{Exchange, describe};
 use crate::routing::{
     self, Journey, Judged, Leg, Moment, Names, Operation, Others, Route, Sent, Terms, Trail, Unsent,
 };
-use crate::{body, tokens};
+use crate::{body, foreseen, tokens};
 
 /// The longest answer of one call accepted, in bytes. The largest known has 96 vectors of 1536.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
@@ -161,7 +161,7 @@ async fn call(
     let terms = Terms {
         id: way.id,
         kind: Kind::Unary,
-        tokens: estimate(body.len()),
+        tokens: foreseen::estimate(body.len()),
         key: None,
         others: Others::SameName,
     };
@@ -186,11 +186,6 @@ async fn call(
             Err(Box::new(Unsent { error: failure.into(), trail }))
         }
     }
-}
-
-/// Tokens of a body, roughly.
-fn estimate(bytes: usize) -> u64 {
-    u64::try_from(bytes / 4).unwrap_or(u64::MAX)
 }
 
 fn counted(headers: &HeaderMap) -> Option<u64> {

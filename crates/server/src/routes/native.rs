@@ -18,6 +18,7 @@ use crate::bedrock::{Call, Failure, Kind, Service, ServiceError};
 use crate::body;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
+use crate::foreseen;
 use crate::native::guardrail::{self, GuardrailError};
 use crate::native::path::{Matched, PathError, find};
 use crate::native::start::{Begun, Start, look};
@@ -70,7 +71,12 @@ async fn send(
     exchange.names_model(name);
     let route = now.names.resolve(name).await.map_err(GatewayError::from)?;
     let id = exchange.id().to_owned();
-    let journey = Journey::begin(&now.names, route, terms(&matched, &body, &id));
+    let tokens = if route.counts_tokens() {
+        foreseen::of_native(&body)
+    } else {
+        foreseen::estimate(body.len())
+    };
+    let journey = Journey::begin(&now.names, route, terms(&matched, tokens, &id));
     let sent = journey.map_err(GatewayError::from)?.run(async |leg: &Leg| {
         let call = call(http, &matched, body.clone(), Some(leg))?;
         let answer = worker.transport(&leg.account).send(call).await?;
@@ -93,13 +99,12 @@ async fn send(
     }
 }
 
-fn terms<'r>(matched: &Matched, body: &Bytes, id: &'r str) -> Terms<'r> {
+fn terms<'r>(matched: &Matched, tokens: u64, id: &'r str) -> Terms<'r> {
     let others = match matched.row.operation {
         // Every model that converses reads the same body; elsewhere each has its own.
         "Converse" | "ConverseStream" => Others::All,
         _ => Others::SameName,
     };
-    let tokens = u64::try_from(body.len() / 4).unwrap_or(u64::MAX);
     Terms { id, kind: matched.row.kind, tokens, key: None, others }
 }
 

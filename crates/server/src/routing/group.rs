@@ -7,7 +7,7 @@ use super::budget::Budget;
 use super::choice::Choice;
 use super::pattern::filled;
 use super::pick::{Asked, Pick, Seat, mixed, pick};
-use super::settings::{Balance, Fallbacks, GroupSettings, Guardrail, TargetSettings};
+use super::settings::{Balance, Fallbacks, GroupSettings, Guardrail, Strategy, TargetSettings};
 use super::sites::{Site, Sites};
 use super::vitals::{Errand, Quota};
 use crate::bedrock::{Account, SetupError};
@@ -160,6 +160,11 @@ impl Group {
             }
         }
         Some(group)
+    }
+
+    pub(super) fn counts_tokens(&self) -> bool {
+        self.balance.strategy == Strategy::Usage
+            || self.seats.iter().any(|seat| seat.quota.tpm.is_some())
     }
 
     pub(super) fn len(&self) -> usize {

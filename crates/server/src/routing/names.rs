@@ -40,6 +40,11 @@ impl Route {
         self.0.leg(0)
     }
 
+    /// Whether it matters how many tokens a call may use.
+    pub(crate) fn counts_tokens(&self) -> bool {
+        self.0.counts_tokens()
+    }
+
     /// Only the targets of one model among them, whichever is chosen: for answers that must be of a piece.
     pub(crate) fn of_one_model(self) -> Self {
         let narrowed = self.0.of_one_model(Asked::at(Moment::now()));

@@ -271,9 +271,12 @@ async fn a_reload_keeps_what_is_known_of_targets_that_stay() {
     rig.emulator.script().push(refusal(429, "ThrottlingException", &[("Retry-After", "25")]));
     let pro = "us.amazon.nova-pro-v1:0@us-east-1";
     assert_eq!(trail(&rig.chat(&ask("both", false)).await).0, Some(pro));
-    rig.reload(yaml).await.unwrap();
-    let answer = rig.chat(&ask("both", false)).await;
-    assert_eq!((trail(&answer).0, trail(&answer).2), (Some(pro), Some("1")));
+    // Whatever else has changed about the account.
+    for more in ["", "timeouts: { idle: 99 }\n", "prompt_cache: off\n"] {
+        rig.reload(&format!("{more}{yaml}")).await.unwrap();
+        let answer = rig.chat(&ask("both", false)).await;
+        assert_eq!((trail(&answer).0, trail(&answer).2), (Some(pro), Some("1")), "{more}");
+    }
     rig.stop().await;
 }
 
@@ -304,5 +307,33 @@ async fn what_begins_alike_keeps_to_one_target_and_small_calls_are_shared() {
         *shared.entry(answer.header("x-outcrop-target").unwrap().to_owned()).or_insert(0) += 1;
     }
     assert!(shared.values().all(|count| (9..=11).contains(count)), "{shared:?}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn native_calls_set_aside_what_they_may_write() {
+    let [small, large] = ["tpm: 5000, order: 1", "tpm: 100000, order: 2"];
+    let yaml = format!(
+        "models:\n  both: [{{ model: nova-lite, {small} }}, {{ model: nova-pro, {large} }}]\n"
+    );
+    let rig = Rig::start(&yaml).await;
+    let slow = || Step::Fault(Fault::Slow(60_000));
+    rig.emulator.script().push(slow());
+    let body = r#"{"messages":[{"role":"user","content":[{"text":"Hi"}]}],"inferenceConfig":{"maxTokens":4990}}"#;
+    let path = "/bedrock/model/both/converse";
+    let waiting = rig.send(Method::POST, path, Bytes::from_static(body.as_bytes()));
+    let mut waiting = Box::pin(waiting);
+    let deadline = std::time::Instant::now() + super::rig::PATIENCE;
+    while count(&rig.emulator) == 0 {
+        assert!(std::time::Instant::now() < deadline, "never asked");
+        let tick = tokio::time::sleep(std::time::Duration::from_millis(5));
+        tokio::select! {
+            _ = waiting.as_mut() => panic!("a slow call was answered"),
+            () = tick => {}
+        }
+    }
+    let answer = rig.send(Method::POST, path, Bytes::from_static(BODY.as_bytes())).await;
+    assert_eq!(trail(&answer).0, Some("us.amazon.nova-pro-v1:0@us-east-1"), "no room in the first");
+    drop(waiting);
     rig.stop().await;
 }
