@@ -3,7 +3,6 @@
 mod admin;
 mod control;
 mod converse;
-mod guardrails;
 mod invoke;
 
 use std::os::fd::OwnedFd;
@@ -47,8 +46,6 @@ struct Request<'a> {
 #[derive(Debug, PartialEq, Eq)]
 enum Resource {
     Model { id: String, operation: String },
-    Guardrail { id: String, version: String },
-    GuardrailChecks,
     FoundationModels,
     FoundationModel(String),
     InferenceProfiles,
@@ -121,8 +118,6 @@ fn answer(
     let request = Request { caller, query, body };
     match resource {
         Resource::Model { id, operation } => model_operation(state, &request, id, operation),
-        Resource::Guardrail { id, version } => guardrails::apply(state, &request, id, version),
-        Resource::GuardrailChecks => guardrails::checks(state, &request),
         Resource::FoundationModels => Ok(control::foundation_models(state, &request)),
         Resource::FoundationModel(id) => control::foundation_model(state, &request, id),
         Resource::InferenceProfiles => control::inference_profiles(state, &request),
@@ -151,15 +146,6 @@ impl Resource {
     /// Reads a path as sent; ids are decoded once, and may hold raw colons and slashes.
     fn parse(method: &str, path: &str) -> Self {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-        if method == "POST" && path == "/guardrail-checks/invoke" {
-            return Self::GuardrailChecks;
-        }
-        let guardrail = path
-            .strip_prefix("/guardrail/")
-            .and_then(|rest| rest.strip_suffix("/apply")?.rsplit_once("/version/"));
-        if let ("POST", Some((id, version))) = (method, guardrail) {
-            return Self::Guardrail { id: decode(id), version: decode(version) };
-        }
         let operation = path.strip_prefix("/model/").and_then(|rest| rest.rsplit_once('/'));
         match (method, operation) {
             ("POST", Some((id, operation))) if !id.is_empty() => {
@@ -243,8 +229,6 @@ impl Resource {
     fn name(&self) -> &'static str {
         match self {
             Self::Model { .. } => "model",
-            Self::Guardrail { .. } => "apply-guardrail",
-            Self::GuardrailChecks => "guardrail-checks",
             Self::FoundationModels => "foundation-models",
             Self::FoundationModel(_) => "foundation-model",
             Self::InferenceProfiles => "inference-profiles",

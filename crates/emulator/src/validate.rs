@@ -4,7 +4,6 @@
 mod caching;
 mod family;
 mod fields;
-pub(crate) mod guardrails;
 mod limits;
 mod media;
 mod request;

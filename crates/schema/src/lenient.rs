@@ -5,6 +5,9 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+/// The largest count: AWS counts in 32 bits, and what is larger is a mistake that must not overflow sums.
+const MOST: u64 = i32::MAX as u64;
+
 /// A count, or 0 for anything that is none.
 pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     deserializer.deserialize_any(Count)
@@ -29,16 +32,16 @@ impl<'de> Visitor<'de> for Count {
     }
 
     fn visit_u64<E>(self, count: u64) -> Result<u64, E> {
-        Ok(count)
+        Ok(count.min(MOST))
     }
 
     fn visit_i64<E>(self, count: i64) -> Result<u64, E> {
-        Ok(u64::try_from(count).unwrap_or(0))
+        Ok(u64::try_from(count).unwrap_or(0).min(MOST))
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
     fn visit_f64<E>(self, count: f64) -> Result<u64, E> {
-        Ok(count as u64)
+        Ok((count as u64).min(MOST))
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<u64, E> {

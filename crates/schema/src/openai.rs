@@ -1,6 +1,7 @@
 //! OpenAI's HTTP API, as its official SDKs of November 2026 define it. Requests are strict in the
 //! fields we know and collect the rest by name; answers are written exactly as clients check them.
 
+pub mod annotation;
 pub mod cache;
 pub mod chat;
 pub mod chunk;
@@ -11,7 +12,6 @@ pub mod extensions;
 pub mod format;
 pub mod message;
 pub mod models;
-pub mod moderations;
 pub mod reasoning;
 pub mod tool;
 pub mod usage;

@@ -18,6 +18,7 @@ const IGNORED: HeaderName = HeaderName::from_static("x-outcrop-ignored");
 const THINKING: HeaderName = HeaderName::from_static("x-outcrop-thinking");
 const AWS_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const TARGET: HeaderName = HeaderName::from_static("x-outcrop-target");
+const MODEL: HeaderName = HeaderName::from_static("x-outcrop-model");
 const REGION: HeaderName = HeaderName::from_static("x-outcrop-region");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-outcrop-attempts");
 const FALLBACK: HeaderName = HeaderName::from_static("x-outcrop-fallback");
@@ -65,6 +66,8 @@ pub(crate) struct Exchange {
     outcome: Outcome,
     usage: Option<TokenUsage>,
     trail: Option<Trail>,
+    /// The model that a prompt router chose.
+    invoked: Option<String>,
     /// The call under way, for its target's books.
     flight: Option<Flight>,
 }
@@ -82,6 +85,7 @@ impl Exchange {
             outcome: Outcome::ClientClosed,
             usage: None,
             trail: None,
+            invoked: None,
             flight: None,
         }
     }
@@ -97,13 +101,21 @@ impl Exchange {
         self.trail = Some(trail);
     }
 
+    /// Notes which model a prompt router chose.
+    pub(crate) fn was_routed_to(&mut self, model: Option<&str>) {
+        self.invoked = model.map(ToOwned::to_owned);
+    }
+
     /// Where the call has been, as headers.
     pub(crate) fn trail(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         // A question that nobody could take was sent to nobody.
         let trail = self.trail.as_ref().filter(|trail| trail.attempts > 0);
         let values = trail.map(|trail| {
             let fallback = trail.fallback.as_deref();
+            let asked = trail.target.rsplit_once('@').map(|(model, _)| model);
+            let model = self.invoked.as_deref().or(asked);
             [
+                (MODEL, model.and_then(|model| HeaderValue::from_str(model).ok())),
                 (TARGET, HeaderValue::from_str(&trail.target).ok()),
                 (REGION, HeaderValue::from_str(&trail.region).ok()),
                 (ATTEMPTS, Some(HeaderValue::from(trail.attempts))),
@@ -151,8 +163,8 @@ impl Exchange {
     pub(crate) fn settle(&mut self, usage: Option<TokenUsage>) {
         self.usage = usage;
         if let (Some(usage), Some(flight)) = (usage, &mut self.flight) {
-            flight
-                .settle(usage.input_tokens + usage.cache_write_input_tokens + usage.output_tokens);
+            let tokens = [usage.input_tokens, usage.cache_write_input_tokens, usage.output_tokens];
+            flight.settle(tokens.into_iter().fold(0, u64::saturating_add));
         }
     }
 
@@ -177,6 +189,9 @@ impl Exchange {
     pub(crate) fn refuse(&mut self, error: &GatewayError) -> HttpResponse {
         self.blame(error);
         let mut response = error.respond(self.id.as_str());
+        if let Some(id) = error.aws_request_id().and_then(|id| HeaderValue::from_str(id).ok()) {
+            response.headers_mut().insert(AWS_REQUEST_ID, id);
+        }
         self.mark_refusal(response.headers_mut());
         self.refused_with(response.status().as_u16());
         response

@@ -6,5 +6,4 @@ pub(crate) mod fallback;
 pub(crate) mod health;
 mod json;
 pub(crate) mod models;
-pub(crate) mod moderations;
 pub(crate) mod native;

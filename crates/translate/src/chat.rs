@@ -12,6 +12,7 @@ use crate::parts::model_fields::{self, Chosen, Extras};
 use crate::parts::params::{Sampling, inference_config};
 use crate::parts::request_metadata::{Said, request_metadata};
 use crate::parts::service;
+use crate::parts::tags;
 use crate::parts::thinking::{Plan, Wish};
 use crate::parts::tools::{self, Calls, Tooling, declared_functions, declared_tools, tooling};
 use crate::reply::{CallShape, ThoughtsShown};
@@ -19,6 +20,7 @@ use crate::thoughts::Recalled;
 use crate::{Invalid, Profile, Reply, Report, Stores};
 
 mod affinity;
+mod citations;
 mod messages;
 mod replay;
 mod response;
@@ -157,6 +159,7 @@ pub fn question_with<'a>(
             echoes_tier: service_tier.is_some(),
             answering_tool,
             thoughts: ThoughtsShown::of(&wish, profile),
+            splits_tags: tags::are_split(request.reasoning_format, profile, &mut report),
         },
         report,
     })
@@ -185,6 +188,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         parallel_tool_calls: _,
         response_format: _,
         reasoning_effort: _,
+        reasoning_format: _,
         verbosity,
         thinking: _,
         reasoning: _,

@@ -10,6 +10,7 @@ pub(crate) mod request_metadata;
 mod schemas;
 pub(crate) mod service;
 pub(crate) mod stop;
+pub(crate) mod tags;
 pub(crate) mod thinking;
 pub(crate) mod tools;
 pub(crate) mod turns;

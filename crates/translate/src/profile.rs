@@ -8,7 +8,7 @@ mod thinking;
 mod tools;
 
 pub use media::{Media, Medium};
-pub use thinking::{Effort, Replay, Thinking, ThinkingOff};
+pub use thinking::{Effort, Replay, Thinking, ThinkingOff, ThinkingTags};
 pub use tools::{
     CallIds, SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools, ToolStreaming,
 };
@@ -104,6 +104,8 @@ pub struct Profile {
     pub thoughts_format: String,
     /// Whether its own answer counts what it thought, in `/usage/output_tokens_details`.
     pub counts_thinking: bool,
+    /// Whether it writes `<thinking>` into its text, and what becomes of it.
+    pub thinking_tags: ThinkingTags,
     /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
     pub embedding: Option<EmbeddingShape>,
 }
@@ -346,6 +348,7 @@ impl Default for Profile {
             replay: Replay::Never,
             thoughts_format: "unknown".to_owned(),
             counts_thinking: false,
+            thinking_tags: ThinkingTags::None,
             embedding: None,
         }
     }

@@ -19,6 +19,8 @@ pub struct Reply {
     pub(crate) answering_tool: Option<String>,
     /// What becomes of the model's thoughts.
     pub(crate) thoughts: ThoughtsShown,
+    /// Thinking between tags is told apart from the text.
+    pub(crate) splits_tags: bool,
 }
 
 impl Reply {

@@ -25,6 +25,7 @@ fn reply_to(format: &str) -> Reply {
     let body = json!({
         "model": "m",
         "messages": [{ "role": "user", "content": "x" }],
+        "stream_options": { "include_usage": true },
         "tools": [
             { "type": "function", "function": { "name": "files.read" } },
             { "type": "function", "function": { "name": "shapes", "parameters": { "oneOf": [] } } },

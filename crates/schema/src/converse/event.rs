@@ -94,6 +94,9 @@ pub struct Delta<'a> {
     pub tool_use: Option<ToolUseDelta<'a>>,
     #[serde(borrow)]
     pub reasoning_content: Option<ReasoningDelta<'a>>,
+    /// A source of the block's text; it comes before the text.
+    #[serde(borrow)]
+    pub citation: Option<&'a RawValue>,
 }
 
 /// A stretch of a call's JSON arguments, cut anywhere.
@@ -137,6 +140,9 @@ pub struct MessageStop<'a> {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata<'a> {
+    /// As in a whole answer.
+    #[serde(borrow)]
+    pub trace: Option<&'a RawValue>,
     #[serde(deserialize_with = "or_default")]
     pub usage: TokenUsage,
     /// Given only where a tier was asked for.

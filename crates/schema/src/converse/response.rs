@@ -1,7 +1,7 @@
 //! What Converse answers. Blocks are read as "which members are there", so that a kind of block
 //! this build does not know is skipped, not fatal.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::Str;
@@ -17,6 +17,9 @@ pub struct ConverseResponse<'a> {
     pub stop_reason: StopReason,
     #[serde(default, deserialize_with = "or_default")]
     pub usage: TokenUsage,
+    /// What guardrails and prompt routers tell, as it came: [`Trace`] where it can be read.
+    #[serde(borrow)]
+    pub trace: Option<&'a RawValue>,
     /// Members of the model's own answer that were asked for.
     #[serde(borrow)]
     pub additional_model_response_fields: Option<&'a RawValue>,
@@ -105,11 +108,63 @@ pub struct ReasoningText<'a> {
     pub signature: Option<Str<'a>>,
 }
 
-/// Text with its sources; it alternates with plain text blocks.
+/// Text with its sources; it alternates with plain text blocks. Web search gives sources without text.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CitationsContent<'a> {
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub content: Vec<CitedText<'a>>,
+    /// A list of what is each a [`Citation`] where it can be read.
+    #[serde(borrow)]
+    pub citations: Option<&'a RawValue>,
+}
+
+/// A source. Where documents and chunks are meant, the location says so in members of its own.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Citation<'a> {
+    #[serde(borrow)]
+    pub title: Option<Str<'a>>,
+    /// What a search result gave as its source.
+    #[serde(borrow)]
+    pub source: Option<Str<'a>>,
+    #[serde(borrow, deserialize_with = "or_default")]
+    pub location: CitationLocation<'a>,
+}
+
+/// Where in a source; of the kinds only pages of the web are read here.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct CitationLocation<'a> {
+    #[serde(borrow)]
+    pub web: Option<WebLocation<'a>>,
+}
+
+/// A page of the web.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct WebLocation<'a> {
+    #[serde(borrow)]
+    pub url: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub domain: Option<Str<'a>>,
+}
+
+/// `trace` of an answer.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Trace<'a> {
+    #[serde(borrow)]
+    pub guardrail: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub prompt_router: Option<PromptRouter<'a>>,
+}
+
+/// What a prompt router did.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PromptRouter<'a> {
+    #[serde(borrow)]
+    pub invoked_model_id: Option<Str<'a>>,
 }
 
 /// A stretch of cited text.
@@ -132,6 +187,10 @@ pub enum StopReason {
     MalformedModelOutput,
     MalformedToolUse,
     ModelContextWindowExceeded,
+    /// The model would not answer.
+    Refusal,
+    /// A tool of the service took long; the turn may be continued.
+    PauseTurn,
     /// A word newer than this build.
     #[serde(untagged)]
     Unknown(String),
@@ -158,4 +217,38 @@ pub struct TokenUsage {
     pub cache_read_input_tokens: u64,
     #[serde(deserialize_with = "count")]
     pub cache_write_input_tokens: u64,
+    #[serde(deserialize_with = "cache_writes")]
+    pub cache_details: CacheWrites,
+}
+
+/// `cacheDetails`: what was written, by how long it lives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheWrites {
+    pub five_minutes: u64,
+    pub one_hour: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct CacheDetail<'a> {
+    #[serde(borrow)]
+    ttl: Str<'a>,
+    #[serde(default, deserialize_with = "count")]
+    input_tokens: u64,
+}
+
+/// What cannot be read was not told.
+fn cache_writes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheWrites, D::Error> {
+    let raw: &RawValue = Deserialize::deserialize(deserializer)?;
+    let details: Vec<CacheDetail<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let mut writes = CacheWrites::default();
+    for detail in details {
+        let place = match &*detail.ttl {
+            "5m" => &mut writes.five_minutes,
+            "1h" => &mut writes.one_hour,
+            _ => continue,
+        };
+        *place = place.saturating_add(detail.input_tokens);
+    }
+    Ok(writes)
 }

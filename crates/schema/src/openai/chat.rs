@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::annotation::{Annotation, Outcrop};
 use super::cache::{CacheControl, CacheOptions};
 use super::extensions::{GuardrailFields, PerformanceFields};
 use super::format::ResponseFormat;
 use super::message::Message;
-use super::reasoning::{Detail, ReasoningField, ThinkingField};
+use super::reasoning::{Detail, ReasoningField, ReasoningFormat, ThinkingField};
 use super::tool::{AnsweredCall, AnsweredFunction, FunctionDefinition, Tool, ToolChoice};
 use super::usage::Usage;
 use crate::Str;
@@ -50,6 +51,8 @@ pub struct ChatRequest<'a> {
 
     #[serde(borrow)]
     pub reasoning_effort: Option<Str<'a>>,
+    /// De facto extension: what becomes of thinking that a model writes into its text.
+    pub reasoning_format: Option<ReasoningFormat>,
     #[serde(borrow)]
     pub verbosity: Option<Str<'a>>,
     /// De facto extension, in the words of Anthropic's API.
@@ -161,6 +164,8 @@ pub struct Choice {
     pub message: AnsweredMessage,
     pub finish_reason: FinishReason,
     pub logprobs: Option<()>,
+    #[serde(skip_serializing_if = "Outcrop::is_empty")]
+    pub outcrop: Outcrop,
 }
 
 /// What the assistant said. `content` and `refusal` are present even when null; `tool_calls` is
@@ -170,6 +175,8 @@ pub struct AnsweredMessage {
     pub role: &'static str,
     pub content: Option<String>,
     pub refusal: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub annotations: Vec<Annotation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

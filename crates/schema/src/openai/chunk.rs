@@ -3,6 +3,7 @@
 
 use serde::Serialize;
 
+use super::annotation::{Annotation, Outcrop};
 use super::chat::FinishReason;
 use super::reasoning::Detail;
 use super::tool::CallKind;
@@ -34,6 +35,9 @@ pub struct ChunkChoice<'a> {
     pub delta: Delta<'a>,
     pub finish_reason: Option<FinishReason>,
     pub logprobs: Option<()>,
+    /// With the finish reason only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcrop: Option<&'a Outcrop>,
 }
 
 /// New text, or the beginning or continuation of a tool call.
@@ -45,6 +49,9 @@ pub struct Delta<'a> {
     pub content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<&'a str>,
+    /// All of the answer's at once: clients' accumulators would lose or refuse further ones.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub annotations: &'a [Annotation],
     /// A whole thought, once it is complete.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_details: Option<[Detail<'a>; 1]>,

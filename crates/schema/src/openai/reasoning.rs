@@ -36,6 +36,18 @@ pub struct ReasoningField<'a> {
     pub summary: Option<Str<'a>>,
 }
 
+/// `reasoning_format`, as Groq has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasoningFormat {
+    /// Thinking beside the answer.
+    Parsed,
+    /// Thinking as the model writes it, inside the answer.
+    Raw,
+    /// No thinking.
+    Hidden,
+}
+
 /// An entry of `reasoning_details` as clients send it back.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]

@@ -26,4 +26,14 @@ pub struct CompletionDetails {
 pub struct PromptDetails {
     pub cached_tokens: u64,
     pub cache_write_tokens: u64,
+    /// Absent where the service does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_creation_token_details: Option<CacheCreation>,
+}
+
+/// What went into the cache, by how long it lives. The names are those clients know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CacheCreation {
+    pub ephemeral_5m_input_tokens: u64,
+    pub ephemeral_1h_input_tokens: u64,
 }

@@ -284,6 +284,9 @@ async fn whole(
     }
     let completion = translate::chat::answer(&converse, reply, exchange.stamp());
     exchange.settle(Some(converse.usage));
+    let routed =
+        completion.choices.first().and_then(|choice| choice.outcrop.invoked_model_id.as_deref());
+    exchange.was_routed_to(routed);
     exchange.complete();
     let mut response = HttpResponse::Ok();
     describe(&mut response, exchange, report, request_id.as_deref());

@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod answers;
 mod cache;
 mod chat;
 mod embeddings;
@@ -16,7 +17,6 @@ mod faults;
 mod limits;
 mod media;
 mod models;
-mod moderations;
 mod native;
 mod parameters;
 mod recorded_embeddings;

@@ -7,6 +7,7 @@ use schema::converse::event::{
 };
 use schema::converse::response::{ConverseResponse, OutputBlock, ReasoningContent, ToolUse};
 use schema::openai::chunk::Chunk;
+use serde_json::value::RawValue;
 
 use super::ChatStream;
 
@@ -32,7 +33,14 @@ pub fn replay<E>(
     };
     chat.push(&StreamEvent::MessageStop(stop), out)?;
     let service_tier = response.service_tier.clone();
-    chat.push(&StreamEvent::Metadata(Metadata { usage: response.usage, service_tier }), out)
+    chat.push(
+        &StreamEvent::Metadata(Metadata {
+            usage: response.usage,
+            service_tier,
+            trace: response.trace,
+        }),
+        out,
+    )
 }
 
 /// The events of one block.
@@ -42,6 +50,12 @@ fn events(at: u32, block: OutputBlock<'_>) -> Vec<StreamEvent<'_>> {
     let mut delta = |delta| {
         events.push(StreamEvent::ContentBlockDelta(BlockDelta { content_block_index: at, delta }));
     };
+    let citations = citations_content.as_ref().and_then(|cited| cited.citations);
+    let citations: Vec<&RawValue> =
+        citations.and_then(|all| serde_json::from_str(all.get()).ok()).unwrap_or_default();
+    for citation in citations {
+        delta(Delta { citation: Some(citation), ..Delta::default() });
+    }
     let cited = citations_content.into_iter().flat_map(|cited| cited.content);
     for text in text.into_iter().chain(cited.filter_map(|cited| cited.text)) {
         delta(Delta { text: Some(text), ..Delta::default() });

@@ -1,11 +1,17 @@
 //! A whole Converse answer as a chat completion.
 
-use schema::converse::response::{ConverseResponse, OutputBlock, ToolUse};
+use std::convert::Infallible;
+
+use schema::converse::response::{ConverseResponse, OutputBlock, ToolUse, Trace};
+use schema::openai::annotation::Outcrop;
 use schema::openai::chat::{AnsweredMessage, COMPLETION_OBJECT, ChatCompletion, Choice};
 use schema::openai::tool::{AnsweredCall, AnsweredCustom, AnsweredFunction, CallBody};
+use serde_json::value::RawValue;
 
+use super::citations::{Sources, on_one_line};
 use super::thinking::Mind;
-use crate::parts::stop::finish_reason;
+use crate::parts::stop::{finish_reason, untold};
+use crate::parts::tags::{Tagged, Voice};
 use crate::parts::tools::{Form, unwrapped};
 use crate::parts::usage;
 use crate::reply::CallShape;
@@ -16,11 +22,13 @@ use crate::{Reply, Stamp};
 /// one answer into many.
 pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> ChatCompletion {
     let blocks = response.output.message.iter().flat_map(|message| &message.content);
-    let mut said = Said::default();
+    let mut said = Said::new(reply);
     for block in blocks {
         said.block(block, reply);
     }
+    let by_tool = said.answer.is_some();
     said.settle();
+    let (annotations, citations) = said.sources.finish();
     let finish_reason = finish_reason(&response.stop_reason, said.calls.len(), reply.calls);
     let has_calls = !said.calls.is_empty();
     let content = if said.text.is_empty() && has_calls { None } else { Some(said.text) };
@@ -36,17 +44,25 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
         role: "assistant",
         content,
         refusal: None,
+        annotations,
         reasoning_content: (!reasoning.is_empty()).then_some(reasoning),
         reasoning_details,
         tool_calls,
         function_call,
     };
+    let mut outcrop = Outcrop {
+        stop_reason: untold(&response.stop_reason, finish_reason)
+            .filter(|word| !by_tool || word != OWN_TOOL),
+        citations,
+        ..Outcrop::default()
+    };
+    trace(response.trace, &mut outcrop);
     ChatCompletion {
         id: stamp.id,
         object: COMPLETION_OBJECT,
         created: stamp.created,
         model: stamp.model,
-        choices: vec![Choice { index: 0, message, finish_reason, logprobs: None }],
+        choices: vec![Choice { index: 0, message, finish_reason, logprobs: None, outcrop }],
         service_tier: response
             .service_tier
             .as_ref()
@@ -78,9 +94,24 @@ pub fn kept(response: &ConverseResponse<'_>, reply: &Reply) -> Option<Kept> {
     mind.take_kept()
 }
 
+/// Why an answer by a tool of ours ends: the client knows of no tool.
+pub(super) const OWN_TOOL: &str = "tool_use";
+
+/// Takes over what a trace tells; one that cannot be read tells nothing.
+pub(super) fn trace(trace: Option<&RawValue>, outcrop: &mut Outcrop) {
+    let Some(trace) = trace else { return };
+    let Trace { guardrail, prompt_router } = serde_json::from_str(trace.get()).unwrap_or_default();
+    outcrop.guardrail = guardrail.and_then(on_one_line);
+    outcrop.invoked_model_id =
+        prompt_router.and_then(|router| router.invoked_model_id).map(|id| id.to_string());
+}
+
 #[derive(Default)]
 struct Said {
     text: String,
+    sources: Sources,
+    /// Tells thinking between tags apart, where that is wanted.
+    tagged: Option<Tagged>,
     reasoning: String,
     mind: Mind,
     calls: Vec<AnsweredCall>,
@@ -88,9 +119,20 @@ struct Said {
     answer: Option<String>,
 }
 
+/// Who hears what comes out of the tags.
+type Heard<'h> = dyn FnMut(Voice, &str) -> Result<(), Infallible> + 'h;
+
 impl Said {
+    fn new(reply: &Reply) -> Self {
+        Self { tagged: reply.splits_tags.then(Tagged::default), ..Self::default() }
+    }
+
     /// Where a tool gives the answer, what is said beside it is thinking aloud.
     fn settle(&mut self) {
+        self.tell(|tagged, out| tagged.finish(out));
+        if self.answer.is_some() {
+            self.sources.unsay();
+        }
         if let Some(answer) = self.answer.take() {
             self.think_aloud();
             self.text = answer;
@@ -106,17 +148,46 @@ impl Said {
         }
     }
 
+    fn say(&mut self, text: &str) {
+        if self.tagged.is_some() {
+            self.tell(|tagged, out| tagged.push(text, out));
+        } else {
+            self.sources.say(text);
+            self.text.push_str(text);
+        }
+    }
+
+    /// Takes in what comes out of the tags.
+    fn tell(&mut self, with: impl FnOnce(&mut Tagged, &mut Heard<'_>) -> Result<(), Infallible>) {
+        let Self { text, sources, reasoning, tagged: Some(tagged), .. } = self else { return };
+        let Ok(()) = with(tagged, &mut |voice, piece| {
+            match voice {
+                Voice::Said => {
+                    sources.say(piece);
+                    text.push_str(piece);
+                }
+                Voice::Thought => reasoning.push_str(piece),
+            }
+            Ok(())
+        });
+    }
+
     fn think_aloud(&mut self) {
         self.reasoning.push_str(&std::mem::take(&mut self.text));
     }
 
     fn block(&mut self, block: &OutputBlock<'_>, reply: &Reply) {
         if let Some(text) = &block.text {
-            self.text.push_str(text);
+            self.say(text);
         }
         for cited in block.citations_content.iter().flat_map(|cited| &cited.content) {
-            self.text.push_str(cited.text.as_deref().unwrap_or_default());
+            self.say(cited.text.as_deref().unwrap_or_default());
         }
+        if let Some(citations) = block.citations_content.as_ref().and_then(|cited| cited.citations)
+        {
+            self.sources.cite_all(citations);
+        }
+        self.sources.end_block();
         if let Some(content) = &block.reasoning_content {
             self.mind.add(content);
         }

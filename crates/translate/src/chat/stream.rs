@@ -3,20 +3,26 @@
 //! together are the whole answer.
 
 use schema::converse::event::{BlockDelta, BlockStart, MessageStop, StreamEvent};
-use schema::converse::response::{ServedTier, TokenUsage};
+use schema::converse::response::TokenUsage;
+use schema::openai::annotation::Outcrop;
 use schema::openai::chat::FinishReason;
 use schema::openai::chunk::{
     CHUNK_OBJECT, CallDelta, Chunk, ChunkChoice, CustomDelta, Delta, FunctionDelta,
 };
 use schema::openai::tool::CallKind;
 
+use super::citations::Sources;
+use super::response;
 use super::thinking::Mind;
-use crate::parts::stop::finish_reason;
+use crate::parts::tags::Tagged;
 use crate::parts::tools::{Form, Unwrap};
 use crate::parts::usage;
 use crate::reply::CallShape;
 use crate::thoughts::Kept;
 use crate::{Reply, Stamp};
+
+mod ending;
+mod text;
 
 /// The stream ended before the model said that it was done. What was sent is a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,9 +42,13 @@ pub struct ChatStream {
     /// Text held back while an answering tool is awaited: only its call shows what the text was.
     held: String,
     mind: Mind,
+    sources: Sources,
+    /// Tells thinking between tags apart, where that is wanted.
+    tagged: Option<Tagged>,
     stopped: bool,
-    /// The finish reason, held back until the tier is known where that was asked for.
+    /// The finish reason, held back for what the metadata tell, which follow at once.
     last: Option<FinishReason>,
+    outcrop: Outcrop,
     tier: Option<String>,
     usage: Option<TokenUsage>,
     /// Tokens thought, where the model tells.
@@ -69,6 +79,7 @@ fn unwrap_for(form: Form) -> Option<Unwrap> {
 impl ChatStream {
     /// A translator for the answer to the question that made `reply`.
     pub fn new(reply: Reply, stamp: Stamp) -> Self {
+        let tagged = reply.splits_tags.then(Tagged::default);
         Self {
             reply,
             stamp,
@@ -77,8 +88,11 @@ impl ChatStream {
             answer: None,
             held: String::new(),
             mind: Mind::default(),
+            sources: Sources::default(),
+            tagged,
             stopped: false,
             last: None,
+            outcrop: Outcrop::default(),
             tier: None,
             usage: None,
             thought: None,
@@ -98,10 +112,14 @@ impl ChatStream {
             StreamEvent::MessageStart => self.start(out),
             StreamEvent::ContentBlockStart(start) => self.block_start(start, out),
             StreamEvent::ContentBlockDelta(delta) => self.block_delta(delta, out),
-            StreamEvent::ContentBlockStop(stop) => self.block_stop(stop.content_block_index, out),
+            StreamEvent::ContentBlockStop(stop) => {
+                self.sources.end_block();
+                self.block_stop(stop.content_block_index, out)
+            }
             StreamEvent::MessageStop(stop) => self.message_stop(stop, out),
             StreamEvent::Metadata(metadata) => {
                 self.usage = Some(metadata.usage);
+                response::trace(metadata.trace, &mut self.outcrop);
                 self.metadata(metadata.service_tier.as_ref(), out)
             }
             StreamEvent::Unknown => Ok(()),
@@ -213,11 +231,10 @@ impl ChatStream {
         }
         if let Some(text) = delta.text.as_deref().filter(|text| !text.is_empty()) {
             self.start(out)?;
-            if self.reply.answering_tool.is_some() {
-                self.held.push_str(text);
-                return Ok(());
-            }
-            self.emit(Delta { content: Some(text), ..Delta::default() }, None, out)?;
+            self.text(text, out)?;
+        }
+        if let Some(citation) = delta.citation {
+            self.sources.cite(citation);
         }
         if let Some(piece) = &delta.reasoning_content {
             self.mind.hear(event.content_block_index, piece);
@@ -319,31 +336,18 @@ impl ChatStream {
         self.start(out)?;
         self.close_thought(out)?;
         self.stopped = true;
+        if let Some(mut tagged) = self.tagged.take() {
+            tagged.finish(&mut |voice, piece| self.voice(voice, piece, out))?;
+        }
         self.thought = usage::thought(stop.additional_model_response_fields);
         if self.answer.is_some() {
+            self.sources.unsay();
             self.think_aloud(out)?;
         } else {
             self.release(out, |text| Delta { content: Some(text), ..Delta::default() })?;
         }
-        self.last = Some(finish_reason(&stop.stop_reason, self.calls.len(), self.reply.calls));
-        if self.reply.echoes_tier && self.usage.is_none() { Ok(()) } else { self.end(out) }
-    }
-
-    fn metadata<E>(
-        &mut self,
-        tier: Option<&ServedTier<'_>>,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if self.reply.echoes_tier {
-            self.tier = tier.map(|tier| tier.kind.to_string());
-        }
-        self.end(out)
-    }
-
-    /// The last chunk of the choice, if it is due and has not been sent.
-    fn end<E>(&mut self, out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>) -> Result<(), E> {
-        let Some(reason) = self.last.take() else { return Ok(()) };
-        self.emit(Delta::default(), Some(reason), out)
+        self.settle(&stop.stop_reason, out)?;
+        if self.usage.is_none() { Ok(()) } else { self.end(out) }
     }
 
     /// Lets go of held text that was no answer.
@@ -403,7 +407,8 @@ impl ChatStream {
         finish_reason: Option<FinishReason>,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let choices = [ChunkChoice { index: 0, delta, finish_reason, logprobs: None }];
+        let choices =
+            [ChunkChoice { index: 0, delta, finish_reason, logprobs: None, outcrop: None }];
         out(&self.chunk(&choices))
     }
 

@@ -10,7 +10,7 @@ use crate::reply::CallShape;
 pub(crate) fn finish_reason(reason: &StopReason, calls: usize, shape: CallShape) -> FinishReason {
     match reason {
         StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => FinishReason::Length,
-        StopReason::GuardrailIntervened | StopReason::ContentFiltered => {
+        StopReason::GuardrailIntervened | StopReason::ContentFiltered | StopReason::Refusal => {
             FinishReason::ContentFilter
         }
         StopReason::EndTurn
@@ -18,10 +18,33 @@ pub(crate) fn finish_reason(reason: &StopReason, calls: usize, shape: CallShape)
         | StopReason::StopSequence
         | StopReason::MalformedModelOutput
         | StopReason::MalformedToolUse
+        | StopReason::PauseTurn
         | StopReason::Unknown(_) => match (calls, shape) {
             (0, _) => FinishReason::Stop,
             (_, CallShape::Tools) => FinishReason::ToolCalls,
             (_, CallShape::Function) => FinishReason::FunctionCall,
         },
     }
+}
+
+/// Bedrock's own word, where the finish reason does not tell it.
+pub(crate) fn untold(reason: &StopReason, finish: FinishReason) -> Option<String> {
+    let word = match (reason, finish) {
+        (StopReason::EndTurn, FinishReason::Stop)
+        | (StopReason::ToolUse, FinishReason::ToolCalls | FinishReason::FunctionCall)
+        | (StopReason::MaxTokens, FinishReason::Length) => return None,
+        (StopReason::EndTurn, _) => "end_turn",
+        (StopReason::ToolUse, _) => "tool_use",
+        (StopReason::MaxTokens, _) => "max_tokens",
+        (StopReason::StopSequence, _) => "stop_sequence",
+        (StopReason::GuardrailIntervened, _) => "guardrail_intervened",
+        (StopReason::ContentFiltered, _) => "content_filtered",
+        (StopReason::MalformedModelOutput, _) => "malformed_model_output",
+        (StopReason::MalformedToolUse, _) => "malformed_tool_use",
+        (StopReason::ModelContextWindowExceeded, _) => "model_context_window_exceeded",
+        (StopReason::Refusal, _) => "refusal",
+        (StopReason::PauseTurn, _) => "pause_turn",
+        (StopReason::Unknown(word), _) => word,
+    };
+    (!word.is_empty()).then(|| word.to_owned())
 }

@@ -1,7 +1,7 @@
 //! Bedrock counts cached tokens beside the input, OpenAI inside the prompt.
 
-use schema::converse::response::TokenUsage;
-use schema::openai::usage::{CompletionDetails, PromptDetails, Usage};
+use schema::converse::response::{CacheWrites, TokenUsage};
+use schema::openai::usage::{CacheCreation, CompletionDetails, PromptDetails, Usage};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -9,18 +9,40 @@ use serde_json::value::RawValue;
 /// of reasoning among the output, where they are known.
 pub(crate) fn openai(usage: TokenUsage, thought: Option<u64>) -> Usage {
     let cached_tokens = usage.cache_read_input_tokens;
-    let cache_write_tokens = usage.cache_write_input_tokens;
+    let (cache_write_tokens, creation) = written(usage);
     let prompt_tokens =
         usage.input_tokens.saturating_add(cached_tokens).saturating_add(cache_write_tokens);
     Usage {
         prompt_tokens,
         completion_tokens: usage.output_tokens,
         total_tokens: prompt_tokens.saturating_add(usage.output_tokens),
-        prompt_tokens_details: (cached_tokens + cache_write_tokens > 0)
-            .then_some(PromptDetails { cached_tokens, cache_write_tokens }),
+        prompt_tokens_details: (cached_tokens.max(cache_write_tokens) > 0).then_some(
+            PromptDetails {
+                cached_tokens,
+                cache_write_tokens,
+                cache_creation_token_details: creation,
+            },
+        ),
         completion_tokens_details: thought
             .map(|tokens| CompletionDetails { reasoning_tokens: tokens.min(usage.output_tokens) }),
     }
+}
+
+/// Tokens written to the cache, and how long they live, if that was told. Where the two disagree, the parts
+/// are cut to the sum; a sum that was left out is that of its parts.
+fn written(usage: TokenUsage) -> (u64, Option<CacheCreation>) {
+    let CacheWrites { five_minutes, one_hour } = usage.cache_details;
+    let parts = five_minutes.saturating_add(one_hour);
+    let sum = match usage.cache_write_input_tokens {
+        0 => parts,
+        told => told,
+    };
+    let one_hour = one_hour.min(sum);
+    let creation = CacheCreation {
+        ephemeral_5m_input_tokens: five_minutes.min(sum - one_hour),
+        ephemeral_1h_input_tokens: one_hour,
+    };
+    (sum, (parts > 0).then_some(creation))
 }
 
 /// The tokens thought, as the model's own answer counts them under either name.

@@ -41,6 +41,19 @@ pub enum ThinkingOff {
     Impossible,
 }
 
+/// Whether a model writes thinking between tags at the head of its text, and whether that is told apart.
+/// A request's `reasoning_format` has the last word on the latter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThinkingTags {
+    /// It does not, or nobody knows.
+    None,
+    /// It may, and what it writes stays as it is unless the request wants it otherwise.
+    Kept,
+    /// It may, and it is told apart.
+    Split,
+}
+
 /// How much thinking, from the least to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]

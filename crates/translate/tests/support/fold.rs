@@ -20,6 +20,10 @@ pub(crate) struct Folded {
     pub(crate) calls: Vec<(String, String, String)>,
     pub(crate) finish_reason: Option<FinishReason>,
     pub(crate) usage: Option<Usage>,
+    /// As JSON.
+    pub(crate) annotations: Vec<serde_json::Value>,
+    /// As JSON.
+    pub(crate) outcrop: serde_json::Value,
 }
 
 impl Folded {
@@ -46,6 +50,11 @@ impl Folded {
                 .collect(),
             finish_reason: Some(choice.finish_reason),
             usage: Some(answer.usage),
+            annotations: values(&choice.message.annotations),
+            outcrop: match choice.outcrop.is_empty() {
+                true => serde_json::Value::Null,
+                false => serde_json::to_value(&choice.outcrop).unwrap(),
+            },
         }
     }
 
@@ -68,25 +77,10 @@ impl Folded {
     }
 
     fn settle(mut self, chat: ChatStream) -> Result<Self, Truncated> {
-        let usage = chat.finish(&mut |chunk| {
+        chat.finish(&mut |chunk| {
             self.add(chunk);
             Ok::<(), Truncated>(())
         })?;
-        self.usage = usage.map(|usage| {
-            let prompt =
-                usage.input_tokens + usage.cache_read_input_tokens + usage.cache_write_input_tokens;
-            let (cached_tokens, cache_write_tokens) =
-                (usage.cache_read_input_tokens, usage.cache_write_input_tokens);
-            Usage {
-                prompt_tokens: prompt,
-                completion_tokens: usage.output_tokens,
-                total_tokens: prompt + usage.output_tokens,
-                prompt_tokens_details: (cached_tokens + cache_write_tokens > 0).then_some(
-                    schema::openai::usage::PromptDetails { cached_tokens, cache_write_tokens },
-                ),
-                completion_tokens_details: None,
-            }
-        });
         Ok(self)
     }
 
@@ -106,8 +100,19 @@ impl Folded {
     }
 
     fn add(&mut self, chunk: &Chunk<'_>) {
+        if let Some(Some(usage)) = chunk.usage {
+            assert!(self.usage.replace(usage).is_none(), "usage is told once");
+        }
         for choice in chunk.choices {
             let delta = &choice.delta;
+            if !delta.annotations.is_empty() {
+                assert!(self.annotations.is_empty(), "annotations come together");
+                self.annotations = values(delta.annotations);
+            }
+            if let Some(outcrop) = choice.outcrop {
+                assert!(choice.finish_reason.is_some());
+                self.outcrop = serde_json::to_value(outcrop).unwrap();
+            }
             self.content.push_str(delta.content.unwrap_or_default());
             self.reasoning.push_str(delta.reasoning_content.unwrap_or_default());
             for detail in delta.reasoning_details.iter().flatten() {
@@ -136,4 +141,8 @@ impl Folded {
             }
         }
     }
+}
+
+fn values(all: &[impl serde::Serialize]) -> Vec<serde_json::Value> {
+    all.iter().map(|one| serde_json::to_value(one).unwrap()).collect()
 }

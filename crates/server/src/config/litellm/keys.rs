@@ -228,7 +228,6 @@ pub(super) const OURS: &[&str] = &[
     "defaults",
     "embeddings",
     "media",
-    "moderation",
     "native",
     "eol_aliases",
     "listen",

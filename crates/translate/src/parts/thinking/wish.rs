@@ -1,7 +1,7 @@
 //! What a request wants of thinking, whichever of the three fields said so.
 
 use schema::openai::chat::ChatRequest;
-use schema::openai::reasoning::{ReasoningField, ThinkingField};
+use schema::openai::reasoning::{ReasoningField, ReasoningFormat, ThinkingField};
 
 use crate::Invalid;
 use crate::profile::Effort;
@@ -106,6 +106,7 @@ impl<'a> Wish<'a> {
                 wish.display_field.push("reasoning.summary");
             }
         }
+        wish.hidden |= request.reasoning_format == Some(ReasoningFormat::Hidden);
         if let Some(effort) = request.reasoning_effort.as_deref() {
             wish.hear("reasoning_effort", of_effort("reasoning_effort", effort)?);
         }

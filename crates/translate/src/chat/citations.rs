@@ -1,0 +1,188 @@
+//! Which words of an answer rest on which source. Bedrock says it by block: a citation holds for the
+//! text of its block, or, where its block has none (as with web search), for the text before it.
+//! OpenAI says it by position in the final content, counted in code points.
+
+use schema::converse::response::Citation;
+use schema::openai::annotation::{Annotation, Cited, UrlCitation};
+use serde_json::value::RawValue;
+
+/// The citations of one answer, as far as it has come.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    /// Characters of content so far.
+    length: u64,
+    /// Where the open block begins.
+    begun: u64,
+    /// The last block that had text.
+    last: (u64, u64),
+    /// Citations of the open block.
+    open: Vec<Box<RawValue>>,
+    done: Vec<Cited>,
+}
+
+impl Sources {
+    /// More content has been said.
+    pub(super) fn say(&mut self, text: &str) {
+        self.length += text.chars().count() as u64;
+    }
+
+    /// The block under way rests on this.
+    pub(super) fn cite(&mut self, citation: &RawValue) {
+        self.open.extend(on_one_line(citation));
+    }
+
+    /// The block under way rests on all of these; what is no list cites nothing we could read.
+    pub(super) fn cite_all(&mut self, citations: &RawValue) {
+        let citations: Vec<&RawValue> = serde_json::from_str(citations.get()).unwrap_or_default();
+        for citation in citations {
+            self.cite(citation);
+        }
+    }
+
+    /// The block under way ends.
+    pub(super) fn end_block(&mut self) {
+        if self.length > self.begun {
+            self.last = (self.begun, self.length);
+        }
+        self.begun = self.length;
+        let (start_index, end_index) = self.last;
+        let cited = |citation| Cited { start_index, end_index, citation };
+        self.done.extend(self.open.drain(..).map(cited));
+    }
+
+    /// What was counted as content was none after all, so that no words are left to point at.
+    pub(super) fn unsay(&mut self) {
+        (self.length, self.begun, self.last) = (0, 0, (0, 0));
+        for cited in &mut self.done {
+            (cited.start_index, cited.end_index) = (0, 0);
+        }
+    }
+
+    /// All citations, for `annotations` those of the web, and each as it came.
+    pub(super) fn finish(&mut self) -> (Vec<Annotation>, Vec<Cited>) {
+        self.end_block();
+        let done = std::mem::take(&mut self.done);
+        (done.iter().filter_map(annotation).collect(), done)
+    }
+}
+
+/// JSON as it came, but for line breaks between its members: they would end a line of a stream of events.
+pub(super) fn on_one_line(json: &RawValue) -> Option<Box<RawValue>> {
+    if !json.get().contains(['\n', '\r']) {
+        return Some(json.to_owned());
+    }
+    RawValue::from_string(json.get().replace(['\n', '\r'], " ")).ok()
+}
+
+fn annotation(cited: &Cited) -> Option<Annotation> {
+    if cited.start_index == cited.end_index {
+        return None;
+    }
+    let citation: Citation<'_> = serde_json::from_str(cited.citation.get()).ok()?;
+    let web = citation.location.web;
+    let source = citation.source.filter(|source| is_address(source));
+    let (url, domain) = match web {
+        Some(web) => (web.url.or(source)?, web.domain),
+        None => (source?, None),
+    };
+    let title = citation.title.or(domain).unwrap_or_else(|| url.clone());
+    Some(Annotation::UrlCitation {
+        url_citation: UrlCitation {
+            start_index: cited.start_index,
+            end_index: cited.end_index,
+            url: url.to_string(),
+            title: title.to_string(),
+        },
+    })
+}
+
+/// Search results name their source as they please; only some are of the web.
+fn is_address(source: &str) -> bool {
+    source.starts_with("https://") || source.starts_with("http://")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json, to_value};
+
+    use super::*;
+
+    fn raw(value: &Value) -> Box<RawValue> {
+        RawValue::from_string(value.to_string()).unwrap()
+    }
+
+    fn web(url: &str) -> Box<RawValue> {
+        raw(&json!({ "location": { "web": { "url": url, "domain": "a.example" } } }))
+    }
+
+    #[test]
+    fn positions_are_counted_in_code_points() {
+        let mut sources = Sources::default();
+        sources.say("Grüße 😀 ");
+        sources.end_block();
+        sources.cite(&web("https://a.example/1"));
+        sources.say("né");
+        sources.say("e");
+        sources.end_block();
+        let (annotations, cited) = sources.finish();
+        let url_citation = json!({
+            "start_index": 8, "end_index": 11, "url": "https://a.example/1", "title": "a.example",
+        });
+        let wanted = json!([{ "type": "url_citation", "url_citation": url_citation }]);
+        assert_eq!(to_value(annotations).unwrap(), wanted);
+        assert_eq!(cited.len(), 1);
+    }
+
+    #[test]
+    fn a_block_without_text_cites_what_was_said_before_it() {
+        let mut sources = Sources::default();
+        sources.say("one");
+        sources.end_block();
+        sources.say("two");
+        sources.end_block();
+        for url in ["https://a.example/1", "https://a.example/2"] {
+            sources.cite(&web(url));
+            sources.end_block();
+        }
+        let (annotations, cited) = sources.finish();
+        assert_eq!(annotations.len(), 2);
+        assert!(cited.iter().all(|cited| (cited.start_index, cited.end_index) == (3, 6)));
+    }
+
+    #[test]
+    fn what_is_no_page_is_kept_but_no_annotation() {
+        let mut sources = Sources::default();
+        sources.say("x");
+        for odd in [
+            json!({ "location": { "documentChar": { "documentIndex": 0, "start": 1, "end": 2 } } }),
+            json!({ "source": "s3://bucket/key" }),
+            json!({ "location": { "moon": {} }, "title": null }),
+            json!("text"),
+        ] {
+            sources.cite(&raw(&odd));
+        }
+        sources.cite_all(&raw(&json!({ "no": "list" })));
+        sources.cite(&raw(&json!({ "source": "http://b.example", "title": "B" })));
+        let (annotations, cited) = sources.finish();
+        assert_eq!((annotations.len(), cited.len()), (1, 5));
+    }
+
+    #[test]
+    fn what_is_kept_fits_on_a_line() {
+        let mut sources = Sources::default();
+        sources.cite(&RawValue::from_string("{\r\n  \"title\": \"a\\nb\"\n}".to_owned()).unwrap());
+        let (_, cited) = sources.finish();
+        assert_eq!(cited[0].citation.get(), "{    \"title\": \"a\\nb\" }");
+    }
+
+    #[test]
+    fn nothing_points_at_words_that_were_taken_back() {
+        let mut sources = Sources::default();
+        sources.say("thinking aloud");
+        sources.cite(&web("https://a.example"));
+        sources.end_block();
+        sources.unsay();
+        let (annotations, cited) = sources.finish();
+        assert_eq!((annotations.len(), cited.len()), (0, 1));
+    }
+}

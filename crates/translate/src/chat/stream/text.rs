@@ -1,0 +1,48 @@
+//! Text on its way out: told apart from thinking between tags, counted for the positions of sources, held
+//! back where a tool may yet give the answer.
+
+use schema::openai::chunk::{Chunk, Delta};
+
+use super::ChatStream;
+use crate::parts::tags::Voice;
+
+impl ChatStream {
+    pub(super) fn text<E>(
+        &mut self,
+        text: &str,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(mut tagged) = self.tagged.take() else { return self.say(text, out) };
+        tagged.push(text, &mut |voice, piece| self.voice(voice, piece, out))?;
+        self.tagged = Some(tagged);
+        Ok(())
+    }
+
+    pub(super) fn voice<E>(
+        &mut self,
+        voice: Voice,
+        text: &str,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match voice {
+            Voice::Said => self.say(text, out),
+            Voice::Thought if self.reply.thoughts.hidden => Ok(()),
+            Voice::Thought => {
+                self.emit(Delta { reasoning_content: Some(text), ..Delta::default() }, None, out)
+            }
+        }
+    }
+
+    fn say<E>(
+        &mut self,
+        text: &str,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.sources.say(text);
+        if self.reply.answering_tool.is_some() {
+            self.held.push_str(text);
+            return Ok(());
+        }
+        self.emit(Delta { content: Some(text), ..Delta::default() }, None, out)
+    }
+}

@@ -1,0 +1,262 @@
+//! Thinking that a model writes into its text, between tags, told apart from what it says. Only tags
+//! at the head of the answer count: further on they are words like any other.
+
+use schema::openai::reasoning::ReasoningFormat;
+
+use crate::Report;
+use crate::profile::{Profile, Thinking, ThinkingTags};
+
+/// The tag a model thinks behind.
+const OPEN: &str = "<thinking>";
+const CLOSE: &str = "</thinking>";
+/// White space before the tag beyond which an answer has begun.
+const MARGIN: usize = 64;
+
+/// Whether a request wants them split off. That a model which keeps its thinking elsewhere should write
+/// it into the text cannot be had.
+pub(crate) fn are_split(
+    format: Option<ReasoningFormat>,
+    profile: &Profile,
+    report: &mut Report,
+) -> bool {
+    use ReasoningFormat::{Hidden, Parsed, Raw};
+    match (profile.thinking_tags, format) {
+        (ThinkingTags::None, Some(Raw)) if profile.thinking != Thinking::None => {
+            report.ignore("reasoning_format");
+            false
+        }
+        (ThinkingTags::Kept, Some(Parsed | Hidden))
+        | (ThinkingTags::Split, None | Some(Parsed | Hidden)) => true,
+        (ThinkingTags::None, _)
+        | (ThinkingTags::Kept, None | Some(Raw))
+        | (ThinkingTags::Split, Some(Raw)) => false,
+    }
+}
+
+/// What a stretch of text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Voice {
+    Said,
+    Thought,
+}
+
+/// Takes an answer's text in pieces, cut anywhere, and gives it out as it becomes clear what it is.
+#[derive(Debug, Default)]
+pub(crate) struct Tagged {
+    place: Place,
+    /// What may yet be a tag: white space and the beginning of one.
+    held: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Place {
+    /// Nothing but white space has come.
+    #[default]
+    Head,
+    /// Behind the opening tag.
+    Inside,
+    /// Behind a closing tag: the white space that follows belongs to it.
+    Behind,
+    /// The answer has begun.
+    Answer,
+}
+
+impl Tagged {
+    /// The next piece; `out` gets what is certain now. Little is held back: a tag's length, or
+    /// the white space before one.
+    pub(crate) fn push<E>(
+        &mut self,
+        piece: &str,
+        out: &mut (impl FnMut(Voice, &str) -> Result<(), E> + ?Sized),
+    ) -> Result<(), E> {
+        if self.place == Place::Answer {
+            return said(piece, Voice::Said, out);
+        }
+        let mut held = std::mem::take(&mut self.held);
+        held.push_str(piece);
+        let mut rest = held.as_str();
+        loop {
+            let (more, next) = match self.place {
+                Place::Head | Place::Behind => match self.head(rest) {
+                    Head::Open(more) => (more, Place::Inside),
+                    Head::Text(text) => (text, Place::Answer),
+                    Head::Unclear(kept) => {
+                        kept.clone_into(&mut self.held);
+                        return Ok(());
+                    }
+                },
+                Place::Inside => match rest.split_once(CLOSE) {
+                    Some((thought, more)) => {
+                        said(thought, Voice::Thought, out)?;
+                        (more, Place::Behind)
+                    }
+                    None => {
+                        let certain = rest.len() - beginning_of(CLOSE, rest);
+                        said(&rest[..certain], Voice::Thought, out)?;
+                        rest[certain..].clone_into(&mut self.held);
+                        return Ok(());
+                    }
+                },
+                Place::Answer => return said(rest, Voice::Said, out),
+            };
+            (rest, self.place) = (more, next);
+        }
+    }
+
+    /// The text ends; what was held is what it looks like.
+    pub(crate) fn finish<E>(
+        &mut self,
+        out: &mut (impl FnMut(Voice, &str) -> Result<(), E> + ?Sized),
+    ) -> Result<(), E> {
+        let voice = if self.place == Place::Inside { Voice::Thought } else { Voice::Said };
+        said(&std::mem::take(&mut self.held), voice, out)
+    }
+
+    fn head<'t>(&self, text: &'t str) -> Head<'t> {
+        let trimmed = text.trim_start();
+        let blank = text.len() - trimmed.len();
+        let in_place = self.place == Place::Behind || blank <= MARGIN;
+        // Behind a thought the blanks are dropped as they come, so that they cannot pile up.
+        let text = if self.place == Place::Behind { trimmed } else { text };
+        match trimmed.strip_prefix(OPEN).filter(|_| in_place) {
+            Some(more) => Head::Open(more),
+            None if in_place && OPEN.starts_with(trimmed) => Head::Unclear(text),
+            None => Head::Text(text),
+        }
+    }
+}
+
+enum Head<'t> {
+    /// A tag; what is behind it.
+    Open(&'t str),
+    /// The answer proper.
+    Text(&'t str),
+    /// It may yet be a tag.
+    Unclear(&'t str),
+}
+
+/// How many of the last bytes of `text` may be the beginning of `tag`.
+fn beginning_of(tag: &str, text: &str) -> usize {
+    let longest = tag.len().saturating_sub(1).min(text.len());
+    (1..=longest).rev().find(|length| text.ends_with(&tag[..*length])).unwrap_or(0)
+}
+
+fn said<E>(
+    text: &str,
+    voice: Voice,
+    out: &mut (impl FnMut(Voice, &str) -> Result<(), E> + ?Sized),
+) -> Result<(), E> {
+    if text.is_empty() { Ok(()) } else { out(voice, text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn told(pieces: &[&str]) -> (String, String) {
+        let (mut thought, mut answer) = (String::new(), String::new());
+        let mut tagged = Tagged::default();
+        let mut out = |voice, text: &str| {
+            match voice {
+                Voice::Thought => thought.push_str(text),
+                Voice::Said => answer.push_str(text),
+            }
+            Ok::<(), Infallible>(())
+        };
+        for piece in pieces {
+            tagged.push(piece, &mut out).unwrap();
+            assert!(tagged.held.len() <= MARGIN + OPEN.len(), "{} held", tagged.held.len());
+        }
+        tagged.finish(&mut out).unwrap();
+        (thought, answer)
+    }
+
+    #[test]
+    fn thoughts_at_the_head_are_told_apart() {
+        for (text, thought, answer) in [
+            ("<thinking> a b</thinking>\n\nc", " a b", "c"),
+            ("\n<thinking>a</thinking> <thinking>b</thinking>c", "ab", "c"),
+            ("<thinking>a</thinking>\n", "a", ""),
+            ("<thinking>a </thin b", "a </thin b", ""),
+            ("<thinking></thinking>x", "", "x"),
+            ("<thinking>a <thinking> b</thinking>x", "a <thinking> b", "x"),
+        ] {
+            assert_eq!(told(&[text]), (thought.to_owned(), answer.to_owned()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_alike_is_left_as_it_is() {
+        let wide = format!("{}<thinking>a</thinking>", " ".repeat(MARGIN + 1));
+        for text in [
+            "",
+            " \n",
+            "<think",
+            "<thinkin> a</thinking>",
+            "<Thinking>a</Thinking>",
+            "The tag <thinking>a</thinking> is odd",
+            "</thinking> a",
+            "< thinking>a",
+            &wide,
+        ] {
+            assert_eq!(told(&[text]), (String::new(), text.to_owned()), "{text:?}");
+        }
+        let (thought, answer) = told(&["<thinking>a</thinking>b <thinking>c</thinking>"]);
+        assert_eq!((thought.as_str(), answer.as_str()), ("a", "b <thinking>c</thinking>"));
+    }
+
+    #[test]
+    fn thoughts_come_as_they_are_thought() {
+        let mut pieces = Vec::new();
+        let mut tagged = Tagged::default();
+        for piece in ["<think", "ing>one ", "two<", "/b", " three</thinking", ">\n", "said"] {
+            let mut out = |voice, text: &str| {
+                pieces.push((voice, text.to_owned()));
+                Ok::<(), Infallible>(())
+            };
+            tagged.push(piece, &mut out).unwrap();
+        }
+        let (thought, said) = (Voice::Thought, Voice::Said);
+        let wanted = [
+            (thought, "one "),
+            (thought, "two"),
+            (thought, "</b"),
+            (thought, " three"),
+            (said, "said"),
+        ];
+        assert_eq!(pieces, wanted.map(|(voice, text)| (voice, text.to_owned())));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_split_tells_the_same(
+            words in prop::collection::vec(
+                prop::sample::select(vec![
+                    "<thinking>", "</thinking>", "<think", "ing>", "<", "/", "é", " ", "\n", "a", "</",
+                ]),
+                0..12,
+            ),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..6),
+        ) {
+            let text = words.concat();
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+            cuts.retain(|cut| text.is_char_boundary(*cut));
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<&str> = cuts.windows(2).map(|ends| &text[ends[0]..ends[1]]).collect();
+            let whole = told(&[&text]);
+            prop_assert_eq!(told(&pieces), whole.clone());
+            // Nothing is lost but the tags and the blanks around them.
+            let bare = |text: &str| text.replace(OPEN, "").replace(CLOSE, "").replace([' ', '\n'], "");
+            if !text.contains("<think<") && !whole.0.contains(OPEN) {
+                prop_assert_eq!(bare(&(whole.0 + &whole.1)), bare(&text));
+            }
+        }
+    }
+}
