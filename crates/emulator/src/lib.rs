@@ -11,6 +11,10 @@
 //! tool's schema and come from the text (`x=3`, `location Paris`, quoted strings, numbers in order);
 //! a text that lists two things leads to two calls. Vectors of similar texts are close.
 //!
+//! Guardrails of every id exist, unless it begins with `missing`; they find a few plain words (`kill`,
+//! `idiot`), e-mail addresses, and marks: `[violence]`, `[hate:low]`, `[topic:Shares]`, `[word:basalt]`,
+//! `[pii:NAME]`. An id that begins with `weak` or `medium` has filters of that strength.
+//!
 //! # Faults by model id
 //! Any client can ask for trouble without a script by the name of the model it calls
 //! (a region prefix such as `us.` is allowed; `N` counts stream events or milliseconds):

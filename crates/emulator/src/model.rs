@@ -8,6 +8,7 @@ mod cache;
 pub(crate) mod embed;
 pub(crate) mod events;
 mod facts;
+pub(crate) mod guardrail;
 mod lexicon;
 mod pattern;
 pub(crate) mod prompt;

@@ -3,6 +3,7 @@
 mod admin;
 mod control;
 mod converse;
+mod guardrails;
 mod invoke;
 
 use std::os::fd::OwnedFd;
@@ -46,6 +47,8 @@ struct Request<'a> {
 #[derive(Debug, PartialEq, Eq)]
 enum Resource {
     Model { id: String, operation: String },
+    Guardrail { id: String, version: String },
+    GuardrailChecks,
     FoundationModels,
     FoundationModel(String),
     InferenceProfiles,
@@ -118,6 +121,8 @@ fn answer(
     let request = Request { caller, query, body };
     match resource {
         Resource::Model { id, operation } => model_operation(state, &request, id, operation),
+        Resource::Guardrail { id, version } => guardrails::apply(state, &request, id, version),
+        Resource::GuardrailChecks => guardrails::checks(state, &request),
         Resource::FoundationModels => Ok(control::foundation_models(state, &request)),
         Resource::FoundationModel(id) => control::foundation_model(state, &request, id),
         Resource::InferenceProfiles => control::inference_profiles(state, &request),
@@ -146,6 +151,15 @@ impl Resource {
     /// Reads a path as sent; ids are decoded once, and may hold raw colons and slashes.
     fn parse(method: &str, path: &str) -> Self {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        if method == "POST" && path == "/guardrail-checks/invoke" {
+            return Self::GuardrailChecks;
+        }
+        let guardrail = path
+            .strip_prefix("/guardrail/")
+            .and_then(|rest| rest.strip_suffix("/apply")?.rsplit_once("/version/"));
+        if let ("POST", Some((id, version))) = (method, guardrail) {
+            return Self::Guardrail { id: decode(id), version: decode(version) };
+        }
         let operation = path.strip_prefix("/model/").and_then(|rest| rest.rsplit_once('/'));
         match (method, operation) {
             ("POST", Some((id, operation))) if !id.is_empty() => {
@@ -229,6 +243,8 @@ impl Resource {
     fn name(&self) -> &'static str {
         match self {
             Self::Model { .. } => "model",
+            Self::Guardrail { .. } => "apply-guardrail",
+            Self::GuardrailChecks => "guardrail-checks",
             Self::FoundationModels => "foundation-models",
             Self::FoundationModel(_) => "foundation-model",
             Self::InferenceProfiles => "inference-profiles",

@@ -12,6 +12,7 @@ pub mod extensions;
 pub mod format;
 pub mod message;
 pub mod models;
+pub mod moderations;
 pub mod reasoning;
 pub mod tool;
 pub mod usage;

@@ -11,12 +11,12 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage, web};
 use arc_swap::ArcSwap;
 
-use crate::bedrock::{Account, Setup, Transport, Transports};
+use crate::bedrock::{Account, Setup, Transport, Transports, Typed};
 use crate::config::Config;
 use crate::exchange::RequestId;
 use crate::media::Fetcher;
 use crate::recall::Memory;
-use crate::routes::{chat, embeddings, fallback, health, models, native};
+use crate::routes::{chat, embeddings, fallback, health, models, moderations, native};
 use crate::routing::{Names, OpenError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
 pub(crate) struct Snapshot {
     pub(crate) config: Config,
     pub(crate) names: Names,
+    /// Who moderates.
+    pub(crate) moderator: Account,
     /// How many came before it.
     generation: u64,
 }
@@ -59,8 +61,13 @@ impl Snapshot {
             ..setup.clone()
         };
         let names = Names::open(&config.models, setup, before.map(|before| &before.names)).await?;
+        let place = &config.moderation.place;
+        let moderator = names
+            .account_at(place, before.map(|before| &before.names))
+            .await
+            .map_err(OpenError::Moderation)?;
         let generation = before.map_or(0, |before| before.generation + 1);
-        Ok(Self { config, names, generation })
+        Ok(Self { config, names, moderator, generation })
     }
 
     /// Says in the log what an operator should know about the configuration.
@@ -132,6 +139,11 @@ impl Worker {
     pub(crate) fn transport(&self, account: &Account) -> Transport {
         self.transports.to(account)
     }
+
+    /// The same, for operations that AWS's SDK writes and reads.
+    pub(crate) fn typed(&self, account: &Account) -> Typed {
+        self.transports.typed(account)
+    }
 }
 
 /// Every route there is.
@@ -141,6 +153,9 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
     }
     for path in ["/v1/embeddings", "/embeddings"] {
         app.service(only(path, web::post().to(embeddings::embeddings)));
+    }
+    for path in ["/v1/moderations", "/moderations"] {
+        app.service(only(path, web::post().to(moderations::moderations)));
     }
     for path in ["/v1/models", "/models"] {
         app.service(only(path, web::get().to(models::list)));

@@ -20,6 +20,7 @@ mod send;
 mod setup;
 mod sign;
 mod transports;
+mod typed;
 
 pub use account::Account;
 pub use answer::{Answer, EventStream};
@@ -32,3 +33,4 @@ pub use role::Role;
 pub use send::{Call, Kind, Transport};
 pub use setup::{AccountKeys, AccountSecret, CredentialSource, Setup, SetupError, Timeouts};
 pub use transports::Transports;
+pub use typed::{GuardrailName, Scope, Typed};

@@ -24,6 +24,7 @@ mod litellm;
 mod local;
 mod media;
 mod models;
+mod moderation;
 mod ours;
 mod problems;
 mod reading;
@@ -34,6 +35,7 @@ mod values;
 use fields::Fields;
 use ledger::Show as _;
 pub(crate) use ledger::{Ledger, Origin};
+pub(crate) use moderation::Moderation;
 pub use problems::{Problem, Problems};
 use reading::Reading;
 
@@ -59,6 +61,7 @@ pub struct Config {
     pub(crate) media: MediaSettings,
     /// How much of what models thought is remembered for clients that do not send it back.
     pub(crate) thinking_memory: MemoryLimits,
+    pub(crate) moderation: Moderation,
     pub(crate) models: ModelSettings,
     /// Whether Bedrock's own API hangs at the root as well.
     pub(crate) native_root: bool,
@@ -192,6 +195,7 @@ impl Config {
         }
         if sources.demo {
             config.models.stay_home();
+            config.moderation.stay_home();
         }
         problems.or(Loaded { config, ledger })
     }
@@ -225,6 +229,7 @@ impl Config {
             embeddings: EmbeddingCalls { concurrency: 8 },
             media: MediaSettings::default(),
             thinking_memory: MemoryLimits { bytes: 64 * MIB, ttl: Duration::from_secs(3600) },
+            moderation: Moderation::default(),
             models: ModelSettings::default(),
             native_root: false,
             native_services: Vec::new(),

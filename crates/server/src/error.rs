@@ -12,6 +12,7 @@ use schema::openai::error::{Envelope, ErrorBody};
 use translate::Invalid;
 use translate::chat::Truncated;
 use translate::errors::{ApiError, Notes, explain, from_exception};
+use translate::moderations::Judge;
 
 use crate::bedrock::{Failure, InvalidModelId, Kind, Phase, ProtocolError, ServiceError};
 use crate::body::{BodyError, Unread};
@@ -41,6 +42,8 @@ pub(crate) enum GatewayError {
     Upstream(#[from] Failure),
     #[error("upstream: {error}")]
     Refused { error: Box<ServiceError>, notes: Box<Notes> },
+    #[error("moderation: {failure}")]
+    Moderation { failure: Failure, judge: Judge },
     #[error("the model is asked for in {asked}: {why}")]
     Elsewhere { asked: String, why: String },
     #[error("the model {0:?} is not listed")]
@@ -147,7 +150,7 @@ impl From<RouteError> for GatewayError {
 impl Judged for GatewayError {
     fn verdict(&self, kind: Kind) -> Verdict {
         match self {
-            Self::Upstream(failure) => failure.verdict(kind),
+            Self::Upstream(failure) | Self::Moderation { failure, .. } => failure.verdict(kind),
             Self::Refused { error, notes: _ } => of_service(error, kind),
             // The connection ended like a whole answer, but nothing of one has come.
             Self::Truncated(_) => Failure::Truncated(String::new()).verdict(kind),
@@ -187,6 +190,7 @@ impl GatewayError {
             Self::Refused { error, notes } => {
                 service(error, explain(error.exception.name(), error.status, &error.message, notes))
             }
+            Self::Moderation { failure, judge } => moderation(failure, *judge),
             Self::Elsewhere { asked, why: _ } => Rendered::new(
                 400,
                 INVALID,
@@ -365,6 +369,28 @@ fn upstream(failure: &Failure) -> Rendered {
             Some("internal_error"),
             "The gateway could not build the call to Bedrock.",
         ),
+    }
+}
+
+/// A judge that is not there is nothing the caller can mend, and no model.
+fn moderation(failure: &Failure, judge: Judge) -> Rendered {
+    let rendered = upstream(failure);
+    if !matches!(failure, Failure::Service(_)) || !matches!(rendered.status, 403 | 404) {
+        return rendered;
+    }
+    let advice = match judge {
+        Judge::Checks => {
+            "Moderation uses bedrock:InvokeGuardrailChecks; the gateway's operator allows that to its role, sets moderation.region to a region that has it, or names a guardrail under moderation.guardrail."
+        }
+        Judge::Guardrail => {
+            "The gateway's operator names a guardrail of the account under moderation.guardrail, and allows bedrock:ApplyGuardrail to the gateway's role."
+        }
+    };
+    Rendered {
+        code: Some("moderation_unavailable"),
+        param: None,
+        message: format!("{} {advice}", rendered.message).into(),
+        ..rendered
     }
 }
 

@@ -6,4 +6,5 @@ pub(crate) mod fallback;
 pub(crate) mod health;
 mod json;
 pub(crate) mod models;
+pub(crate) mod moderations;
 pub(crate) mod native;

@@ -7,6 +7,8 @@ pub mod chat;
 pub mod embeddings;
 pub mod error;
 pub mod errors;
+pub mod guardrail;
+pub mod moderations;
 mod parts;
 pub mod profile;
 pub mod reply;

@@ -1,26 +1,48 @@
 //! A worker's ways to Bedrock, one an account, each made when it is first needed.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 
 use super::account::Account;
 use super::send::Transport;
+use super::typed::Typed;
 
 /// The transports of one worker. A transport keeps its account alive, so an account's id stays its
 /// own for as long as it stands here.
 #[derive(Debug, Default)]
-pub struct Transports(RefCell<HashMap<usize, Transport>>);
+pub struct Transports(RefCell<HashMap<usize, Way>>);
+
+#[derive(Debug)]
+struct Way {
+    transport: Transport,
+    /// Made by the first typed call: most workers never make one.
+    typed: OnceCell<Typed>,
+}
 
 impl Transports {
     /// The way to an account.
     pub fn to(&self, account: &Account) -> Transport {
+        self.with(account, |way| way.transport.clone())
+    }
+
+    /// The same, for typed operations.
+    pub fn typed(&self, account: &Account) -> Typed {
+        self.with(account, |way| {
+            way.typed.get_or_init(|| Typed::new(way.transport.clone())).clone()
+        })
+    }
+
+    fn with<T>(&self, account: &Account, read: impl FnOnce(&Way) -> T) -> T {
         let mut open = self.0.borrow_mut();
-        open.entry(account.id()).or_insert_with(|| Transport::new(account)).clone()
+        let way = open
+            .entry(account.id())
+            .or_insert_with(|| Way { transport: Transport::new(account), typed: OnceCell::new() });
+        read(way)
     }
 
     /// Closes the idle connections to accounts that are no longer `wanted`. Calls under way end as
     /// they would.
     pub fn keep(&self, wanted: impl Fn(&Account) -> bool) {
-        self.0.borrow_mut().retain(|_, transport| wanted(transport.account()));
+        self.0.borrow_mut().retain(|_, way| wanted(way.transport.account()));
     }
 }

@@ -6,9 +6,10 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schema::openai::moderations::Category;
 use translate::profile::PromptCache;
 
-use crate::bedrock::{AccountSecret, Service};
+use crate::bedrock::{AccountSecret, Scope, Service};
 use crate::catalogue::{CrossRegion, EolAliases};
 use crate::routing::{Affinity, GuardrailMode, Strategy, Thousandths, Unlisted, Weight};
 
@@ -174,6 +175,22 @@ impl Show for Strategy {
             Self::Order => "order",
         }
         .to_owned()
+    }
+}
+
+impl Show for Scope {
+    fn show(&self) -> String {
+        match self {
+            Self::Content => "false",
+            Self::ContentAndAttacks => "true",
+        }
+        .to_owned()
+    }
+}
+
+impl Show for Category {
+    fn show(&self) -> String {
+        self.name().to_owned()
     }
 }
 

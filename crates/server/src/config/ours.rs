@@ -1,7 +1,7 @@
 //! The file in our own shape.
 
 use super::fields::Fields;
-use super::{Config, MIB, catalogue, media, models, values};
+use super::{Config, MIB, catalogue, media, models, moderation, values};
 use crate::tls::TlsFiles;
 
 /// Reads every key there is.
@@ -40,6 +40,7 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
         config.thinking_memory.bytes = mib.saturating_mul(MIB);
         section.set("ttl", &mut config.thinking_memory.ttl, values::seconds);
     });
+    moderation::read(&mut root, &mut config.moderation);
     models::read(&mut root, &mut config.models);
     catalogue::read(&mut root, &mut config.models.naming.rows);
     root.section("native", |section| {

@@ -58,6 +58,9 @@ pub enum OpenError {
     /// The gateway's own account.
     #[error(transparent)]
     Home(#[from] SetupError),
+    /// The account that moderates.
+    #[error("moderation: {0}")]
+    Moderation(SetupError),
     /// A target.
     #[error("model {name:?}: {error}")]
     Target {
@@ -102,6 +105,19 @@ impl Names {
     /// The gateway's own account.
     pub(crate) fn home(&self) -> &Account {
         &self.home.account
+    }
+
+    /// The account of a place that is no target's. One that `before` has is kept.
+    ///
+    /// # Errors
+    /// What is wrong with the place.
+    pub(crate) async fn account_at(
+        &self,
+        place: &Place,
+        before: Option<&Self>,
+    ) -> Result<Account, SetupError> {
+        let site = self.sites.open(place, before.map(|names| &names.sites)).await?;
+        Ok(site.account)
     }
 
     /// What names mean to the gateway's own account.

@@ -17,6 +17,7 @@ mod faults;
 mod limits;
 mod media;
 mod models;
+mod moderations;
 mod native;
 mod parameters;
 mod recorded_embeddings;

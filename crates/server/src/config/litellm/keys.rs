@@ -228,6 +228,7 @@ pub(super) const OURS: &[&str] = &[
     "defaults",
     "embeddings",
     "media",
+    "moderation",
     "native",
     "eol_aliases",
     "listen",

@@ -1,0 +1,132 @@
+//! `moderation:`, who judges what is sent to `/v1/moderations`: a guardrail of some account, or
+//! checks that need none.
+
+use schema::openai::moderations::Category;
+use translate::moderations::Topics;
+
+use super::credentials;
+use super::fields::Fields;
+use super::ledger::Show as _;
+use super::tree::Value;
+use super::values;
+use crate::bedrock::{Place, Scope};
+use crate::routing::Thousandths;
+
+/// What OpenAI calls its own moderation models: clients name them without being told to.
+const NAMES: [&str; 4] = [
+    "omni-moderation-latest",
+    "omni-moderation-2024-09-26",
+    "text-moderation-latest",
+    "text-moderation-stable",
+];
+
+/// How requests are moderated.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Moderation {
+    /// Names that lead here. The first stands for a request that names none.
+    pub(crate) models: Vec<String>,
+    /// `None`: checks without a guardrail.
+    pub(crate) guardrail: Option<ModerationGuardrail>,
+    /// The score from which a check counts as a hit.
+    pub(crate) threshold: Thousandths,
+    /// What checks look for.
+    pub(crate) scope: Scope,
+    /// The categories that denied topics stand for.
+    pub(crate) topics: Topics,
+    /// Most calls of one request in flight.
+    pub(crate) concurrency: usize,
+    /// Whose account it is.
+    pub(crate) place: Place,
+}
+
+/// The guardrail that judges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ModerationGuardrail {
+    /// Id or ARN.
+    pub(crate) id: String,
+    /// A number, or `DRAFT`.
+    pub(crate) version: String,
+}
+
+impl Default for Moderation {
+    fn default() -> Self {
+        Self {
+            models: NAMES.map(ToOwned::to_owned).to_vec(),
+            guardrail: None,
+            threshold: Thousandths(500),
+            scope: Scope::default(),
+            topics: Topics::new(),
+            concurrency: 8,
+            place: Place::default(),
+        }
+    }
+}
+
+impl Moderation {
+    /// Takes endpoint and credentials out: what is left calls nobody but the gateway's own endpoint.
+    pub(crate) fn stay_home(&mut self) {
+        let region = self.place.region.take();
+        self.place = Place { region, ..Place::default() };
+    }
+}
+
+/// Reads the section.
+pub(super) fn read(root: &mut Fields<'_>, moderation: &mut Moderation) {
+    root.section("moderation", |section| {
+        section.set("models", &mut moderation.models, |value| {
+            values::names(value)
+                .ok()
+                .filter(|names| !names.is_empty())
+                .ok_or("a list of at least one name")
+        });
+        moderation.guardrail = guardrail(section);
+        section.set("threshold", &mut moderation.threshold, values::part);
+        section.set("prompt_attacks", &mut moderation.scope, |value| {
+            let scope = |attacks| if attacks { Scope::ContentAndAttacks } else { Scope::Content };
+            values::boolean(value).map(scope)
+        });
+        moderation.topics = topics(section);
+        section.set("concurrency", &mut moderation.concurrency, values::count);
+        moderation.place = credentials::place(section);
+    });
+}
+
+fn guardrail(section: &mut Fields<'_>) -> Option<ModerationGuardrail> {
+    let line = section.line("guardrail").unwrap_or_default();
+    let path = section.path("guardrail");
+    let entries = section.map("guardrail")?;
+    let (mut id, mut version) = (None, None);
+    section.child(format!("{path}."), entries, |section| {
+        id = section.optional("id", values::guardrail_id);
+        version = section.optional("version", values::guardrail_version);
+    });
+    match (id, version) {
+        (Some(id), Some(version)) => Some(ModerationGuardrail { id, version }),
+        _ => {
+            let message = format!("{path} needs an id and a version");
+            section.reading.complain(line, message, "name a guardrail of that account");
+            None
+        }
+    }
+}
+
+fn topics(section: &mut Fields<'_>) -> Topics {
+    let prefix = section.path("topics");
+    let mut topics = Topics::new();
+    for (key, node) in section.map("topics").unwrap_or_default() {
+        let path = format!("{prefix}.{}", key.name);
+        if let Some((category, origin)) = section.read_node(&path, node, category) {
+            section.reading.ledger.tell(&path, category.show(), origin);
+            topics.insert(key.name, category);
+        }
+    }
+    topics
+}
+
+fn category(value: &Value) -> Result<Category, values::Expected> {
+    match value {
+        Value::Text(text) => Category::ALL.into_iter().find(|category| category.name() == text),
+        _ => None,
+    }
+    .ok_or("a category of OpenAI's, such as self-harm or illicit/violent")
+}

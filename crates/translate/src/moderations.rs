@@ -1,0 +1,345 @@
+//! Moderation requests into what a guardrail can judge, and its verdicts into OpenAI's categories.
+//! Bedrock's filters are fewer: what has no counterpart is false and 0, and what OpenAI has no
+//! category for flags the input and stands under `outcrop`.
+
+use std::collections::BTreeMap;
+
+use schema::converse::media::{ImageBlock, Source};
+use schema::converse::message::ContentBlock;
+use schema::openai::content::{ImageUrl, Part};
+use schema::openai::moderations::{
+    Categories, Category, Finding, GuardrailReport, InputKind, ModerationInput, ModerationRequest,
+    ModerationResult, Policy,
+};
+
+use crate::guardrail::{Action, Verdict};
+use crate::parts::media::Attachments;
+use crate::profile::{Media, Medium};
+use crate::{Invalid, Profile, Report, Stores};
+
+/// Most inputs of one request.
+const MOST: usize = 2048;
+
+/// What judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judge {
+    /// Checks that need no guardrail. They read text only.
+    Checks,
+    /// A guardrail, which reads PNG and JPEG too.
+    Guardrail,
+}
+
+/// A request ready to be judged.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// Each is judged by itself and has a result of its own.
+    pub inputs: Vec<Moderated<'a>>,
+    /// Fields without effect.
+    pub report: Report,
+}
+
+/// One input.
+#[derive(Debug, Default)]
+pub struct Moderated<'a> {
+    /// Not blank.
+    pub texts: Vec<&'a str>,
+    /// PNG or JPEG.
+    pub images: Vec<Picture<'a>>,
+}
+
+/// An image of one input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Picture<'a> {
+    /// By what it holds.
+    pub format: PictureFormat,
+    /// Base64.
+    pub data: &'a str,
+}
+
+/// What guardrails read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PictureFormat {
+    /// `png`.
+    Png,
+    /// `jpeg`.
+    Jpeg,
+}
+
+/// Which category a denied topic stands for, by the topic's name.
+pub type Topics = BTreeMap<String, Category>;
+
+/// Takes a moderation request apart.
+///
+/// # Errors
+/// There is nothing to judge, or something that the judge cannot read; the error names the field.
+pub fn question<'a>(
+    request: &'a ModerationRequest<'a>,
+    judge: Judge,
+) -> Result<Question<'a>, Invalid> {
+    // Destructured whole: a new field does not compile until somebody decides where it goes.
+    let ModerationRequest { input, model: _, extra } = request;
+    let mut report = Report::default();
+    for name in extra.keys() {
+        report.ignore(name);
+    }
+    let inputs = match input {
+        ModerationInput::Text(text) => vec![of_text(text, || "input".to_owned())?],
+        ModerationInput::Texts(texts) => texts
+            .iter()
+            .enumerate()
+            .map(|(at, text)| of_text(text, || format!("input[{at}]")))
+            .collect::<Result<_, _>>()?,
+        ModerationInput::Parts(parts) => vec![of_parts(parts, judge)?],
+    };
+    match inputs.len() {
+        0 => Err(Invalid::value("input", "There is nothing to moderate: the input is empty.")),
+        1..=MOST => Ok(Question { inputs, report }),
+        _ => Err(Invalid::value("input", format!("At most {MOST} inputs fit in one request."))),
+    }
+}
+
+/// Puts a verdict on an input into OpenAI's categories.
+pub fn result(verdict: &Verdict, input: &Moderated<'_>, topics: &Topics) -> ModerationResult {
+    let mut categories = Categories::default();
+    let mut category_scores = Categories::default();
+    for finding in &verdict.findings {
+        let Some(category) = category(finding, topics) else { continue };
+        let certain = if finding.detected { 1.0 } else { 0.0 };
+        let score: &mut f64 = category_scores.of(category);
+        *score = score.max(finding.score.unwrap_or(certain));
+        *categories.of(category) |= finding.detected;
+    }
+    let action = match verdict.action {
+        Action::Measured => None,
+        Action::Passed => Some("NONE"),
+        Action::Intervened => Some("GUARDRAIL_INTERVENED"),
+        Action::Unknown => Some("UNKNOWN"),
+    };
+    let stopped = matches!(verdict.action, Action::Intervened | Action::Unknown);
+    ModerationResult {
+        flagged: stopped || verdict.findings.iter().any(|finding| finding.detected),
+        categories,
+        category_scores,
+        category_applied_input_types: applied(input, topics),
+        outcrop: GuardrailReport {
+            action,
+            action_reason: verdict.reason.clone(),
+            findings: verdict.findings.clone(),
+        },
+    }
+}
+
+/// The category that means the same. Guardrails tell no kinds of hate, violence or sexual content
+/// apart, and know of no self-harm unless a topic denies it.
+fn category(finding: &Finding, topics: &Topics) -> Option<Category> {
+    match finding.policy {
+        Policy::ContentFilter => COUNTERPARTS
+            .iter()
+            .find(|(name, _)| *name == finding.name)
+            .map(|(_, category)| *category),
+        Policy::Topic => topics.get(&finding.name).copied(),
+        Policy::PromptAttack
+        | Policy::Word
+        | Policy::SensitiveInformation
+        | Policy::ContextualGrounding => None,
+    }
+}
+
+const COUNTERPARTS: [(&str, Category); 5] = [
+    ("HATE", Category::Hate),
+    ("INSULTS", Category::Harassment),
+    ("SEXUAL", Category::Sexual),
+    ("VIOLENCE", Category::Violence),
+    ("MISCONDUCT", Category::Illicit),
+];
+
+/// The kinds of input that each category was looked for in. OpenAI's own lists hold `image` for
+/// three families only, and its SDKs read no other.
+fn applied(input: &Moderated<'_>, topics: &Topics) -> Categories<Vec<InputKind>> {
+    let mut applied = Categories::<Vec<InputKind>>::default();
+    let text = !input.texts.is_empty();
+    for (_, category) in COUNTERPARTS {
+        let pictured = matches!(category, Category::Sexual | Category::Violence);
+        let kinds = applied.of(category);
+        kinds.extend(text.then_some(InputKind::Text));
+        kinds.extend((pictured && !input.images.is_empty()).then_some(InputKind::Image));
+    }
+    for category in topics.values() {
+        let kinds = applied.of(*category);
+        if text && !kinds.contains(&InputKind::Text) {
+            kinds.insert(0, InputKind::Text);
+        }
+    }
+    applied
+}
+
+/// Bedrock judges no blank text, and there is nothing in it.
+fn of_text(text: &str, param: impl Fn() -> String) -> Result<Moderated<'_>, Invalid> {
+    if text.trim().is_empty() {
+        return Err(Invalid::value(param(), "A blank text cannot be moderated."));
+    }
+    Ok(Moderated { texts: vec![text], images: Vec::new() })
+}
+
+fn of_parts<'a>(parts: &'a [Part<'_>], judge: Judge) -> Result<Moderated<'a>, Invalid> {
+    let mut whole = Moderated::default();
+    for (at, part) in parts.iter().enumerate() {
+        let param = || format!("input[{at}]");
+        match part {
+            Part::Text { text, cache: _ } if text.trim().is_empty() => {}
+            Part::Text { text, cache: _ } => whole.texts.push(text.as_str()),
+            Part::ImageUrl { image, cache: _ } => {
+                whole.images.push(picture(image, judge, &param())?);
+            }
+            Part::InputAudio { .. }
+            | Part::File { .. }
+            | Part::VideoUrl { .. }
+            | Part::Refusal(_)
+            | Part::Foreign(_) => {
+                let message = "Only text and image_url parts can be moderated.";
+                return Err(Invalid::value(format!("{}.type", param()), message));
+            }
+        }
+    }
+    if whole.texts.is_empty() && whole.images.is_empty() {
+        return Err(Invalid::value("input", "There is nothing to moderate in these parts."));
+    }
+    Ok(whole)
+}
+
+fn picture<'a>(image: &'a ImageUrl<'_>, judge: Judge, param: &str) -> Result<Picture<'a>, Invalid> {
+    if judge == Judge::Checks {
+        let message = "Images can only be moderated by a guardrail: the gateway's operator names one under moderation.guardrail.";
+        return Err(Invalid::value(param, message).with_code("unsupported_value"));
+    }
+    let reads = Profile { media: Media::of(&[Medium::Image]), ..Profile::default() };
+    let stores = Stores::default();
+    let mut attachments = Attachments::new(&reads, &stores);
+    let format = match attachments.link(image, Medium::Image, param)? {
+        ContentBlock::Image(ImageBlock { format: "png", source: Source::Bytes(data) }) => {
+            (PictureFormat::Png, data)
+        }
+        ContentBlock::Image(ImageBlock { format: "jpeg", source: Source::Bytes(data) }) => {
+            (PictureFormat::Jpeg, data)
+        }
+        _ => {
+            let message = "Guardrails read PNG and JPEG only.";
+            let param = format!("{param}.image_url.url");
+            return Err(Invalid::value(param, message).with_code("unsupported_value"));
+        }
+    };
+    let (format, data) = format;
+    Ok(Picture { format, data })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PNG: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg==";
+
+    fn found(policy: Policy, name: &str, score: Option<f64>, detected: bool) -> Finding {
+        Finding { policy, name: name.to_owned(), score, detected }
+    }
+
+    fn refused(input: &str, judge: Judge) -> (String, &'static str) {
+        let json = format!(r#"{{"input":{input}}}"#);
+        let request: ModerationRequest<'_> = serde_json::from_str(&json).unwrap();
+        let error = question(&request, judge).unwrap_err();
+        (error.param.unwrap(), error.code)
+    }
+
+    #[test]
+    fn every_text_is_judged_by_itself_and_parts_as_one() {
+        for (input, inputs, texts, images) in [
+            (r#""a""#, 1, 1, 0),
+            (r#"["a","b"]"#, 2, 1, 0),
+            (r#"[{"type":"text","text":"a"},{"type":"text","text":"b"}]"#, 1, 2, 0),
+            (&format!(r#"[{{"type":"image_url","image_url":{{"url":"{PNG}"}}}}]"#), 1, 0, 1),
+        ] {
+            let json = format!(r#"{{"input":{input},"user":"u"}}"#);
+            let request: ModerationRequest<'_> = serde_json::from_str(&json).unwrap();
+            let question = question(&request, Judge::Guardrail).unwrap();
+            assert_eq!(question.inputs.len(), inputs, "{input}");
+            let first = &question.inputs[0];
+            assert_eq!((first.texts.len(), first.images.len()), (texts, images), "{input}");
+            assert_eq!(question.report.ignored(), ["user"]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_judged_is_refused_where_it_stands() {
+        let image =
+            |url: &str| format!(r#"[{{"type":"image_url","image_url":{{"url":"{url}"}}}}]"#);
+        for (input, judge, param, code) in [
+            ("[]", Judge::Checks, "input", "invalid_value"),
+            (r#"" ""#, Judge::Checks, "input", "invalid_value"),
+            (r#"["a",""]"#, Judge::Checks, "input[1]", "invalid_value"),
+            (&image(PNG), Judge::Checks, "input[0]", "unsupported_value"),
+            (
+                &image("data:image/gif;base64,R0lGODlhAQABAAAA"),
+                Judge::Guardrail,
+                "input[0].image_url.url",
+                "unsupported_value",
+            ),
+            (
+                r#"[{"type":"file","file":{"file_id":"f"}}]"#,
+                Judge::Guardrail,
+                "input[0].type",
+                "invalid_value",
+            ),
+        ] {
+            assert_eq!(refused(input, judge), (param.to_owned(), code), "{input}");
+        }
+        assert!(
+            refused(&image("https://example.com/a.png"), Judge::Guardrail)
+                .0
+                .starts_with("input[0]")
+        );
+    }
+
+    #[test]
+    fn filters_become_the_categories_that_mean_the_same() {
+        let topics = Topics::from([("Harm".to_owned(), Category::SelfHarm)]);
+        let input = Moderated { texts: vec!["a"], images: Vec::new() };
+        let verdict = Verdict {
+            action: Action::Measured,
+            findings: vec![
+                found(Policy::ContentFilter, "VIOLENCE", Some(0.9), true),
+                found(Policy::ContentFilter, "HATE", Some(0.2), false),
+                found(Policy::Topic, "Harm", None, true),
+                found(Policy::Topic, "Shares", None, true),
+            ],
+            ..Verdict::default()
+        };
+        let result = result(&verdict, &input, &topics);
+        assert!(result.flagged && result.categories.violence && result.categories.self_harm);
+        assert!(!result.categories.hate && !result.categories.violence_graphic);
+        let scores = &result.category_scores;
+        assert_eq!((scores.violence, scores.hate, scores.self_harm), (0.9, 0.2, 1.0));
+        let applied = &result.category_applied_input_types;
+        assert_eq!(applied.self_harm, [InputKind::Text]);
+        assert!(applied.sexual_minors.is_empty());
+        assert_eq!(result.outcrop.findings.len(), 4);
+        assert_eq!(result.outcrop.action, None);
+    }
+
+    #[test]
+    fn what_has_no_category_flags_all_the_same() {
+        let input = Moderated { texts: vec!["a"], images: Vec::new() };
+        for verdict in [
+            Verdict { action: Action::Intervened, ..Verdict::default() },
+            Verdict { action: Action::Unknown, ..Verdict::default() },
+            Verdict {
+                findings: vec![found(Policy::PromptAttack, "JAILBREAK", Some(1.0), true)],
+                ..Verdict::default()
+            },
+        ] {
+            let result = result(&verdict, &input, &Topics::new());
+            assert!(result.flagged, "{verdict:?}");
+            assert_eq!(result.categories, Categories::default());
+        }
+        let clean = Verdict { action: Action::Passed, ..Verdict::default() };
+        assert!(!result(&clean, &input, &Topics::new()).flagged);
+    }
+}
