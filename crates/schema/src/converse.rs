@@ -1,6 +1,7 @@
 //! Bedrock's Converse API (bedrock-runtime 2023-09-30, as botocore 1.44.5 models it). What we send
 //! is closed and borrowed; what we receive is open.
 
+pub mod count;
 pub mod event;
 pub mod media;
 pub mod message;

@@ -6,6 +6,7 @@ pub mod cache;
 pub mod chat;
 pub mod chunk;
 pub mod content;
+pub mod count;
 pub mod embeddings;
 pub mod error;
 pub mod extensions;

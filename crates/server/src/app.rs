@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::exchange::RequestId;
 use crate::media::Fetcher;
 use crate::recall::Memory;
-use crate::routes::{chat, embeddings, fallback, health, models, moderations, native};
+use crate::routes::{chat, count, embeddings, fallback, health, models, moderations, native};
 use crate::routing::{Names, OpenError};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -150,6 +150,9 @@ impl Worker {
 pub(crate) fn routes(app: &mut web::ServiceConfig) {
     for path in ["/v1/chat/completions", "/chat/completions"] {
         app.service(only(path, web::post().to(chat::completions)));
+    }
+    for path in ["/v1/chat/completions/input_tokens", "/chat/completions/input_tokens"] {
+        app.service(only(path, web::post().to(count::input_tokens)));
     }
     for path in ["/v1/embeddings", "/embeddings"] {
         app.service(only(path, web::post().to(embeddings::embeddings)));

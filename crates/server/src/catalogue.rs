@@ -288,6 +288,11 @@ impl Target {
         }
     }
 
+    /// The foundation model behind the id, where that is known.
+    pub(crate) fn base_model(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
     /// Whether both are the same model, perhaps in different places: what one makes, the other could
     /// have made.
     pub(crate) fn is_same_model(&self, other: &Self) -> bool {

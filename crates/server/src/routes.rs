@@ -1,6 +1,7 @@
 //! What can be asked, one file a subject. The list of paths is in `app`.
 
 pub(crate) mod chat;
+pub(crate) mod count;
 pub(crate) mod embeddings;
 pub(crate) mod fallback;
 pub(crate) mod health;

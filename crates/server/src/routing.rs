@@ -14,6 +14,7 @@ use crate::catalogue::Target;
 
 mod budget;
 mod choice;
+mod count;
 mod group;
 mod journey;
 mod moment;
@@ -27,6 +28,7 @@ mod tally;
 mod verdict;
 mod vitals;
 
+pub(crate) use count::{Count, count};
 pub(crate) use group::Leg;
 pub(crate) use journey::{Journey, Others, Sent, Terms, Trail, Unsent};
 pub(crate) use moment::Moment;

@@ -7,6 +7,7 @@ pub mod chat;
 pub mod embeddings;
 pub mod error;
 pub mod errors;
+pub mod estimate;
 pub mod guardrail;
 pub mod moderations;
 mod parts;

@@ -62,6 +62,11 @@ pub(super) fn count_tokens(
     request: &Request<'_>,
     id: &str,
 ) -> Result<Reply, Refusal> {
+    if let Some(Step::Error { status, kind, message, headers }) = state.script.take(id, None) {
+        let mut refusal = Refusal::new(status, kind, message);
+        refusal.headers.extend(headers);
+        return Err(refusal);
+    }
     let model = state.models.base(id)?;
     let body = request.json()?;
     validate::count_tokens(&model, &body)?;

@@ -12,6 +12,7 @@
 mod answers;
 mod cache;
 mod chat;
+mod count;
 mod embeddings;
 mod faults;
 mod limits;

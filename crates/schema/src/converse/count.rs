@@ -1,0 +1,54 @@
+//! CountTokens: the parts of a Converse request that are counted, and their number.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::message::{Message, SystemBlock};
+use super::request::ConverseRequest;
+use super::tool::ToolConfig;
+
+/// The body of CountTokens; the model id is in the URL.
+#[derive(Debug, Clone, Serialize)]
+pub struct CountTokensRequest<'r, 'a> {
+    pub input: CountInput<'r, 'a>,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CountInput<'r, 'a> {
+    Converse(Counted<'r, 'a>),
+}
+
+/// What of a Converse request is counted.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counted<'r, 'a> {
+    pub messages: &'r [Message<'a>],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub system: &'r [SystemBlock<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_config: Option<&'r ToolConfig<'a>>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub additional_model_request_fields: &'r Map<String, Value>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CountTokensResponse {
+    pub input_tokens: u64,
+}
+
+impl<'r, 'a> From<&'r ConverseRequest<'a>> for CountTokensRequest<'r, 'a> {
+    fn from(request: &'r ConverseRequest<'a>) -> Self {
+        Self {
+            input: CountInput::Converse(Counted {
+                messages: &request.messages,
+                system: &request.system,
+                tool_config: request.tool_config.as_ref(),
+                additional_model_request_fields: &request.additional_model_request_fields,
+            }),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `POST /v1/chat/completions/input_tokens`: how many tokens a chat request would put in, without
+//! asking the model anything.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use schema::converse::count::CountTokensRequest;
+use schema::openai::chat::ChatRequest;
+use schema::openai::count::{CountedBy, INPUT_TOKENS_OBJECT, InputTokens};
+use translate::Report;
+use translate::chat::{Question, question_with};
+
+use super::json::parse;
+use crate::app::Worker;
+use crate::body;
+use crate::error::GatewayError;
+use crate::exchange::{Exchange, describe};
+use crate::routing::{Count, count};
+
+/// Answers with a count, or an estimate that says so.
+pub(crate) async fn input_tokens(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let mut exchange = Exchange::begin(&http, "input_tokens");
+    match counted(&worker, &http, payload, &mut exchange).await {
+        Ok((answer, report)) => {
+            exchange.complete();
+            let mut response = HttpResponse::Ok();
+            describe(&mut response, &exchange, &report, None);
+            response.json(answer)
+        }
+        Err(error) => exchange.refuse(&error),
+    }
+}
+
+async fn counted(
+    worker: &Worker,
+    http: &HttpRequest,
+    payload: Payload,
+    exchange: &mut Exchange,
+) -> Result<(InputTokens, Report), GatewayError> {
+    let now = worker.now();
+    let body = body::read(http.headers(), payload, now.config.body).await?;
+    let mut request: ChatRequest<'_> = parse(&body)?;
+    exchange.names_model(&request.model);
+    let route = now.names.resolve(&request.model).await?;
+    let leg = route.first().ok_or_else(|| GatewayError::NotListed(request.model.to_string()))?;
+    let leg = leg.settled().await;
+    let fetched = worker.shared.fetcher.fetch(&request, &now.config.media).await?;
+    fetched.fill(&mut request);
+    let stores = &fetched.stores;
+    let Question { body: converse, report, .. } =
+        question_with(&request, &leg.target.profile, stores, None)?;
+    let sent = serde_json::to_vec(&CountTokensRequest::from(&converse))
+        .map_err(|error| GatewayError::Internal(error.to_string()))?;
+    let (input_tokens, model) =
+        match count(&worker.transport(&leg.account), &leg, sent.into()).await? {
+            Count::Counted { tokens, model } => (tokens, Some(model)),
+            Count::Estimated(tokens) => (tokens, None),
+        };
+    let outcrop = CountedBy { estimated: model.is_none(), model };
+    Ok((InputTokens { object: INPUT_TOKENS_OBJECT, input_tokens, outcrop }, report))
+}

@@ -1,0 +1,102 @@
+//! How many tokens a question has. Bedrock counts for some models, and knows them by other ids than
+//! they are called by: the id as it is, then the foundation model behind it. For a model nobody counts
+//! for there is an estimate, which says that it is one. A failure of another kind stays a failure.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method};
+use schema::converse::count::CountTokensResponse;
+use translate::errors::Condition;
+use translate::estimate;
+
+use super::group::Leg;
+use super::{RouteError, condition, refused};
+use crate::bedrock::{
+    Call, Failure, Kind, ProtocolError, Service, ServiceError, Transport, model_path,
+};
+
+/// The longest answer accepted, in bytes.
+const ANSWER_LIMIT: usize = 64 * 1024;
+
+/// A number of tokens, and whose word it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// Bedrock's, for the model of this id.
+    Counted { tokens: u64, model: String },
+    /// Nobody's.
+    Estimated(u64),
+}
+
+/// Counts the tokens of a body of CountTokens.
+///
+/// # Errors
+/// Bedrock cannot be asked, or finds something wrong with the question itself.
+pub(crate) async fn count(
+    transport: &Transport,
+    leg: &Leg,
+    body: Bytes,
+) -> Result<Count, RouteError> {
+    let target = &leg.target;
+    let ids = [Some(target.model_id.as_str()), target.base_model()];
+    let mut asked: Vec<&str> = Vec::with_capacity(ids.len());
+    let mut refusal = None;
+    for id in ids.into_iter().flatten() {
+        if asked.contains(&id) {
+            continue;
+        }
+        asked.push(id);
+        match ask(transport, id, body.clone()).await {
+            Ok(tokens) => return Ok(Count::Counted { tokens, model: id.to_owned() }),
+            Err(RouteError::Upstream(Failure::Service(error))) if is_about_model(&error) => {
+                refusal = Some(error);
+            }
+            Err(RouteError::Upstream(Failure::Service(error))) => {
+                return Err(refused(error, target));
+            }
+            Err(other) => return Err(other),
+        }
+    }
+    match refusal {
+        // Of a model nobody knows there is nothing to estimate.
+        Some(error) if !target.notes().is_known && !cannot_count(&error) => {
+            Err(refused(error, target))
+        }
+        Some(_) | None => serde_json::from_slice(&body)
+            .map(|body| Count::Estimated(estimate::tokens(&body)))
+            .map_err(|error| Failure::Request(error.to_string()).into()),
+    }
+}
+
+async fn ask(transport: &Transport, id: &str, body: Bytes) -> Result<u64, RouteError> {
+    let mut headers = HeaderMap::with_capacity(1);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let call = Call {
+        service: Service::Runtime,
+        method: Method::POST,
+        path: model_path(id, "count-tokens")?,
+        query: None,
+        headers,
+        body,
+        kind: Kind::Unary,
+    };
+    let answer = transport.send(call).await?.bytes(ANSWER_LIMIT).await?;
+    let answer: CountTokensResponse = serde_json::from_slice(&answer).map_err(|_| {
+        Failure::from(ProtocolError::Malformed("a count that is no count".to_owned()))
+    })?;
+    Ok(answer.input_tokens)
+}
+
+/// Whether another id, or nobody, may be asked instead: the model cannot be counted for, or not by
+/// this id.
+fn is_about_model(error: &ServiceError) -> bool {
+    let by_id = matches!(
+        condition(error),
+        Some(Condition::UnknownModel | Condition::ProfileOnly | Condition::NotHere)
+    );
+    by_id || cannot_count(error)
+}
+
+/// Bedrock's words are "The provided model doesn't support counting tokens.", of 2026-11-21.
+fn cannot_count(error: &ServiceError) -> bool {
+    error.status == 400 && error.message.to_ascii_lowercase().contains("counting tokens")
+}

@@ -1,0 +1,99 @@
+//! Counting tokens through the gateway: by the id as it is, by the model behind it, or by an estimate
+//! that says so; whatever else goes wrong is an error.
+
+use std::collections::BTreeMap;
+
+use emulator::Step;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::rig::{Received, Rig};
+
+/// The emulator's table says which models can be counted for.
+const COUNTED: &str = "anthropic.claude-3-5-haiku-20241022-v1:0";
+const UNCOUNTED: &str = "us.amazon.nova-lite-v1:0";
+
+impl Rig {
+    async fn count(&self, request: &Value) -> Received {
+        let path = "/v1/chat/completions/input_tokens";
+        self.send(Method::POST, path, request.to_string().into()).await
+    }
+
+    fn counted_ids(&self) -> Vec<String> {
+        let calls = self.emulator.journal().calls();
+        assert!(calls.iter().all(|call| call.operation == "count-tokens"), "{calls:#?}");
+        calls.into_iter().filter_map(|call| call.model_id).collect()
+    }
+}
+
+fn refusal(kind: &str, status: u16, message: &str) -> Step {
+    let (kind, message) = (kind.to_owned(), message.to_owned());
+    Step::Error { status, kind, message, headers: BTreeMap::new() }
+}
+
+fn asked(model: &str) -> Value {
+    let parameters = json!({ "type": "object", "properties": { "b": {}, "a": {} } });
+    json!({
+        "model": model,
+        "max_tokens": 100,
+        "messages": [
+            { "role": "system", "content": "Be brief." },
+            { "role": "user", "content": "How old is granite?" },
+        ],
+        "tools": [{ "type": "function", "function": { "name": "age", "parameters": parameters } }],
+    })
+}
+
+#[actix_rt::test]
+async fn a_profile_is_counted_for_by_the_model_behind_it() {
+    let rig = Rig::start("").await;
+    let profile = format!("us.{COUNTED}");
+    // In the words that profiles met in 2026.
+    let refused = refusal("ValidationException", 400, "The provided model identifier is invalid.");
+    rig.emulator.script().push_for(&profile, refused);
+    let answer = rig.count(&asked(&profile)).await;
+    let json = answer.json();
+    assert_eq!(answer.status, 200, "{json}");
+    assert_eq!(json["object"], "chat.completion.input_tokens");
+    assert!(json["input_tokens"].as_u64().unwrap() > 10);
+    assert_eq!(json["outcrop"]["estimated"], false);
+    assert_eq!(json["outcrop"]["model"], COUNTED);
+    assert_eq!(rig.counted_ids(), [profile.as_str(), COUNTED]);
+    let calls = rig.emulator.journal().calls();
+    let body = &calls.last().unwrap().body["input"]["converse"];
+    assert_eq!(body["system"][0]["text"], "Be brief.");
+    assert_eq!(body["toolConfig"]["tools"][0]["toolSpec"]["name"], "age");
+    assert!(body.get("inferenceConfig").is_none(), "CountTokens takes no such member");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_nobody_counts_is_estimated_and_says_so() {
+    let rig = Rig::start("").await;
+    let answer = rig.count(&asked(UNCOUNTED)).await;
+    let json = answer.json();
+    assert_eq!(answer.status, 200, "{json}");
+    assert_eq!(json["outcrop"], json!({ "estimated": true, "model": null }));
+    let tokens = json["input_tokens"].as_u64().unwrap();
+    assert!((10..100).contains(&tokens), "{tokens}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn other_failures_are_no_reason_to_guess() {
+    let rig = Rig::start("").await;
+    let profile = format!("us.{COUNTED}");
+    for (kind, status, message) in [
+        ("ThrottlingException", 429, "Too many requests"),
+        ("AccessDeniedException", 403, "You are not authorized to perform bedrock:CountTokens"),
+        ("InternalServerException", 500, "no"),
+        ("ValidationException", 400, "messages: text content blocks must be non-empty"),
+    ] {
+        rig.emulator.script().push_for(&profile, refusal(kind, status, message));
+        let answer = rig.count(&asked(&profile)).await;
+        assert_eq!(answer.status, status, "{}", answer.json());
+        assert!(answer.json()["error"]["message"].is_string());
+        assert!(rig.emulator.script().is_empty(), "{kind}: the step was taken");
+    }
+    rig.stop().await;
+}
