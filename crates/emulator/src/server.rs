@@ -24,6 +24,8 @@ use crate::{
 
 /// Bedrock takes bodies of up to 25 million bytes; a little more, so that the limit can be told.
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
+/// What a client may take to send the head of its request.
+const SLOW_CLIENT: Duration = Duration::from_secs(60);
 
 /// A started emulator. Dropping it stops it too, without waiting.
 pub struct Running {
@@ -118,6 +120,8 @@ async fn serve(
             .default_service(web::to(routes::dispatch))
     })
     .workers(1)
+    // A machine under load is not to be taken for a client that sends slowly.
+    .client_request_timeout(SLOW_CLIENT)
     .disable_signals()
     .tcp_nodelay(true)
     .keep_alive(Duration::from_secs(75))

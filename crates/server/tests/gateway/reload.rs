@@ -67,6 +67,8 @@ async fn an_open_stream_ends_as_it_began() {
 #[actix_rt::test]
 async fn reloads_under_load_lose_no_request() {
     const REQUESTS: usize = 900;
+    // What a busy machine makes late is not lost.
+    let fast = |model| format!("{}timeouts: {{ connect: 60 }}\n", fast(model));
     let rig = Rc::new(Rig::start(&fast("nova-lite")).await);
     let mut tick = tokio::time::interval(Duration::from_micros(3_333));
     let mut sent = Vec::with_capacity(REQUESTS);
@@ -78,8 +80,12 @@ async fn reloads_under_load_lose_no_request() {
             let mut request = ask("fast");
             request["stream"] = json!(number % 3 == 0);
             let answer = of_task.chat(&request).await;
-            let ended = number % 3 != 0 || answer.events().1;
-            (answer.status, ended)
+            assert_eq!(answer.status, 200, "{number}: {}", String::from_utf8_lossy(&answer.body));
+            assert!(
+                number % 3 != 0 || answer.events().1,
+                "{number}: {}",
+                String::from_utf8_lossy(&answer.body)
+            );
         }));
         if number % 90 == 45 {
             let outcome = match (number / 90) % 4 {
@@ -95,7 +101,7 @@ async fn reloads_under_load_lose_no_request() {
     }
     assert_eq!((good, bad), (5, 5));
     for one in sent {
-        assert_eq!(one.await.unwrap(), (200, true));
+        one.await.unwrap();
     }
     let ids = called(&rig);
     assert_eq!(ids.len(), REQUESTS);
