@@ -157,7 +157,8 @@ async fn serve(stream: &TcpStream, connection: usize, state: &State, script: &Sc
                 Step::Pause(time) => tokio::time::sleep(time).await,
                 Step::Close => return End::Regular,
                 Step::CloseOnNextRequest => {
-                    let _ = stream.readable().await;
+                    // A look that takes nothing: readiness may be left over from the last request.
+                    let _ = stream.peek(&mut [0]).await;
                     return End::Regular;
                 }
                 Step::Stall => {

@@ -55,10 +55,11 @@ async fn the_lowest_order_is_asked_while_it_is_well() {
 #[actix_rt::test]
 async fn the_least_busy_is_asked() {
     let [slow, fast, _] = three().await;
-    slow.is(Mood::Slow(Duration::from_millis(100)));
+    // Much longer than a call takes on a machine with a lot to do.
+    slow.is(Mood::Slow(Duration::from_secs(2)));
     let rig = before(&[slow.target(), fast.target()], "strategy: least_busy, affinity: off").await;
-    let answers = ask_many(&rig, "all", 200, 8).await;
-    assert_eq!(statuses(&answers), [(200, 200)].into());
+    let answers = ask_many(&rig, "all", 100, 8).await;
+    assert_eq!(statuses(&answers), [(200, 100)].into());
     let (slow, fast) = (slow.take(), fast.take());
     assert!(slow >= 1 && fast > 3 * slow, "{slow} to the slow one, {fast} to the other");
     rig.stop().await;
