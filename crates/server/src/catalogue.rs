@@ -155,6 +155,18 @@ impl Catalogue {
         }))
     }
 
+    /// Every profile that a model of the catalogue has, each once.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn profiles(&self) -> Vec<Profile> {
+        let mut profiles: Vec<Profile> = Vec::new();
+        for (_, row) in self.0.book.models() {
+            if !profiles.contains(&row.profile) {
+                profiles.push(row.profile.clone());
+            }
+        }
+        profiles
+    }
+
     /// Resolves the name of a model. A region in it is the caller's business.
     pub(crate) fn resolve(&self, name: &str, manner: &Manner) -> Target {
         let inner = &self.0;

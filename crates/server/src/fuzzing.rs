@@ -1,45 +1,47 @@
 //! What must hold for any bytes at all. The fuzz targets in `fuzz/` call these functions with what the
 //! fuzzer invents; the tests call them with the corpora that lie there, so that a finding stays found.
 
+use std::sync::OnceLock;
+
 use bytes::{Bytes, BytesMut};
 use schema::openai::chat::ChatRequest;
 use serde_json::Value;
 use translate::chat::{ChatStream, question};
-use translate::{Reply, Stamp, sse};
+use translate::{Profile, Reply, Stamp, sse};
 
 use crate::bedrock::{Frame, FrameDecoder, FrameError};
 use crate::catalogue::{Catalogue, Manner, Naming};
 use crate::native::path::find;
 use crate::pump;
 
-/// A chat request as a caller may write it, for the model it names: refused, or a body that keeps
-/// Converse's rules.
+mod converse;
+mod links;
+
+/// A chat request as a caller may write it, for the model it names and for one more of the catalogue:
+/// refused, or a body that keeps Converse's rules.
 pub fn request(data: &[u8]) {
+    static PROFILES: OnceLock<Vec<Profile>> = OnceLock::new();
     let Ok(request) = serde_json::from_slice::<ChatRequest<'_>>(data) else { return };
-    let target = catalogue().resolve(&request.model, &Manner::default());
-    let Ok(question) = question(&request, &target.profile) else { return };
+    asked(&request, &catalogue().resolve(&request.model, &Manner::default()).profile);
+    let profiles = PROFILES.get_or_init(|| catalogue().profiles());
+    let drawn = usize::try_from(crc32fast::hash(data)).unwrap_or_default();
+    if let Some(profile) = profiles.get(drawn % profiles.len().max(1)) {
+        asked(&request, profile);
+    }
+}
+
+fn asked(request: &ChatRequest<'_>, profile: &Profile) {
+    let Ok(question) = question(request, profile) else { return };
     let body = serde_json::to_vec(&question.body).unwrap_or_default();
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    assert!(body.is_object(), "a body is a JSON object");
-    let turns = body["messages"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut before = "";
-    for turn in turns {
-        let role = turn["role"].as_str().unwrap_or_default();
-        assert_ne!(role, before, "roles alternate");
-        before = role;
-        let content = turn["content"].as_array().map_or(&[][..], Vec::as_slice);
-        assert!(!content.is_empty(), "no turn is empty");
-        for block in content {
-            let fields = block.as_object().map_or(0, serde_json::Map::len);
-            assert_eq!(fields, 1, "a content block is one thing: {block}");
-            let blank = block["text"].as_str().is_some_and(|text| text.trim().is_empty());
-            assert!(!blank, "no text block is blank");
-        }
-    }
-    for tool in body["toolConfig"]["tools"].as_array().into_iter().flatten() {
-        let Some(name) = tool["toolSpec"]["name"].as_str() else { continue };
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-        assert!((1..=64).contains(&name.len()) && name.chars().all(fits), "tool name {name:?}");
+    let own = request.additional_model_request_fields.clone().unwrap_or_default();
+    converse::judge(&body, profile, &Value::Object(own));
+}
+
+/// A URL that a request refers to: not followed, or to where it says.
+pub fn links(data: &[u8]) {
+    if let Ok(url) = std::str::from_utf8(data) {
+        links::judge(url);
     }
 }
 
@@ -167,6 +169,30 @@ mod tests {
     #[test]
     fn the_corpus_of_requests_holds() {
         replay("request", request);
+    }
+
+    #[test]
+    fn the_corpus_of_requests_holds_for_every_profile() {
+        let profiles = catalogue().profiles();
+        assert!(profiles.len() > 20, "{} profiles", profiles.len());
+        let mut seen = 0;
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/request");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let data = std::fs::read(&path).unwrap();
+            let Ok(request) = serde_json::from_slice::<ChatRequest<'_>>(&data) else { continue };
+            println!("{}", path.display());
+            for profile in &profiles {
+                asked(&request, profile);
+                seen += 1;
+            }
+        }
+        assert!(seen > 1000, "{seen} translations");
+    }
+
+    #[test]
+    fn the_corpus_of_links_holds() {
+        replay("links", links);
     }
 
     #[test]

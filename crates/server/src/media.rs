@@ -18,11 +18,15 @@ use translate::{Invalid, Stores};
 
 mod address;
 mod fetch;
+#[cfg(any(test, feature = "fuzzing"))]
+mod guard;
 mod link;
 mod walk;
 
 pub(crate) use address::{Range, Reach};
 use fetch::{FetchError, Lookup, get};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use guard::{Way, loose, way};
 
 /// Fetches of one request at a time, and of the whole process.
 const CONCURRENT: usize = 4;

@@ -1,0 +1,144 @@
+//! The rules that every request to Converse keeps, whatever the caller wrote: what the service itself
+//! would refuse, said once more and apart from the code that writes the requests.
+
+use serde_json::Value;
+use translate::Profile;
+use translate::profile::{CachePoints, Sampling, StopSequences, ToolChoices};
+
+/// Most cache points of a request.
+const CACHE_POINTS: usize = 4;
+/// The smallest thinking budget, in tokens.
+const LEAST_BUDGET: u64 = 1024;
+
+/// Judges a body for a model with this profile. `own_fields` are those that the caller wrote for the
+/// model, which nobody overrules.
+pub(super) fn judge(body: &Value, profile: &Profile, own_fields: &Value) {
+    assert!(body.is_object(), "a body is a JSON object");
+    turns(body);
+    calls_and_results(body);
+    tools(body, profile);
+    cache_points(body, profile);
+    sampling(body, profile);
+    if own_fields.get("thinking").is_none() {
+        budget(body);
+    }
+}
+
+fn turns(body: &Value) {
+    let mut before = "";
+    for turn in items(&body["messages"]) {
+        let role = turn["role"].as_str().unwrap_or_default();
+        assert_ne!(role, before, "roles alternate");
+        before = role;
+        let content = items(&turn["content"]);
+        assert!(!content.is_empty(), "no turn is empty");
+        for block in content {
+            let fields = block.as_object().map_or(0, serde_json::Map::len);
+            assert_eq!(fields, 1, "a content block is one thing: {block}");
+            let blank = block["text"].as_str().is_some_and(|text| text.trim().is_empty());
+            assert!(!blank, "no text block is blank");
+        }
+    }
+}
+
+/// Every call is answered in the next turn, in the order of the calls, and nothing else is.
+fn calls_and_results(body: &Value) {
+    let mut open: Vec<&str> = Vec::new();
+    for turn in items(&body["messages"]) {
+        let results = ids(turn, "toolResult");
+        assert_eq!(results, open, "results are those of the calls before, in their order");
+        open = ids(turn, "toolUse");
+        for (place, id) in open.iter().enumerate() {
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+            assert!((1..=64).contains(&id.len()) && id.chars().all(fits), "call id {id:?}");
+            assert!(!open[..place].contains(id), "call id {id:?} twice in a turn");
+        }
+    }
+    assert!(open.is_empty(), "calls without results: {open:?}");
+}
+
+fn tools(body: &Value, profile: &Profile) {
+    let config = &body["toolConfig"];
+    let tools = items(&config["tools"]);
+    for tool in tools {
+        let Some(name) = tool["toolSpec"]["name"].as_str() else { continue };
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        assert!((1..=64).contains(&name.len()) && name.chars().all(fits), "tool name {name:?}");
+    }
+    let mut turns = items(&body["messages"]).iter();
+    let spoken_of = turns
+        .any(|turn| !ids(turn, "toolUse").is_empty() || !ids(turn, "toolResult").is_empty());
+    assert!(!spoken_of || config.is_object(), "past calls need a tool configuration");
+    if config.is_object() {
+        assert!(!tools.is_empty(), "a tool configuration declares tools");
+    }
+    let needed = match config["toolChoice"].as_object().and_then(|choice| choice.keys().next()) {
+        Some(kind) if kind == "any" => ToolChoices::Any,
+        Some(kind) if kind == "tool" => ToolChoices::Named,
+        _ => ToolChoices::Auto,
+    };
+    assert!(needed <= profile.tool_choice, "the model does not know this tool choice");
+}
+
+fn cache_points(body: &Value, profile: &Profile) {
+    let marks = |blocks: &Value| items(blocks).iter().filter(|one| is_point(one)).count();
+    let behind_tools = marks(&body["toolConfig"]["tools"]);
+    let turns = items(&body["messages"]).iter();
+    let within: usize = turns.map(|turn| marks(&turn["content"])).sum();
+    let all = behind_tools + marks(&body["system"]) + within;
+    assert!(all <= CACHE_POINTS, "{all} cache points");
+    match profile.cache_points {
+        CachePoints::Refused => assert_eq!(all, 0, "cache points where none are taken"),
+        CachePoints::SystemAndMessages => assert_eq!(behind_tools, 0, "a cache point behind tools"),
+        CachePoints::AsMarked | CachePoints::Everywhere => {}
+    }
+}
+
+fn sampling(body: &Value, profile: &Profile) {
+    let config = &body["inferenceConfig"];
+    for name in ["temperature", "topP"] {
+        let value = config[name].as_f64();
+        assert!(value.is_none_or(|value| (0.0..=1.0).contains(&value)), "{name} {value:?}");
+    }
+    let given = ["temperature", "topP"].iter().filter(|name| !config[**name].is_null()).count();
+    let taken = match profile.sampling {
+        Sampling::Both => 2,
+        Sampling::One => 1,
+        Sampling::None => 0,
+    };
+    assert!(given <= taken, "{given} sampling parameters where {taken} are taken");
+    let limit = config["maxTokens"].as_u64();
+    let least = u64::from(profile.least_max_tokens);
+    assert!(limit.is_none_or(|limit| limit >= least), "a limit of {limit:?} tokens");
+    for stop in items(&config["stopSequences"]) {
+        let stop = stop.as_str().unwrap_or_default();
+        let taken = match profile.stop_sequences {
+            StopSequences::Any => !stop.is_empty(),
+            StopSequences::NotBlank => !stop.trim().is_empty(),
+            StopSequences::Refused => false,
+        };
+        assert!(taken, "the stop sequence {stop:?}");
+    }
+}
+
+/// Thoughts come out of the token limit, so something must be left for the answer.
+fn budget(body: &Value) {
+    let thinking = &body["additionalModelRequestFields"]["thinking"];
+    let Some(budget) = thinking["budget_tokens"].as_u64() else { return };
+    assert!(budget >= LEAST_BUDGET, "a budget of {budget} tokens");
+    let limit = body["inferenceConfig"]["maxTokens"].as_u64().unwrap_or_default();
+    assert!(budget < limit, "a budget of {budget} tokens below a limit of {limit}");
+}
+
+fn is_point(block: &Value) -> bool {
+    block.get("cachePoint").is_some()
+}
+
+fn ids<'b>(turn: &'b Value, kind: &str) -> Vec<&'b str> {
+    let blocks = items(&turn["content"]).iter();
+    blocks.filter_map(|block| block.get(kind)?["toolUseId"].as_str()).collect()
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
