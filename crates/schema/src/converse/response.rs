@@ -11,7 +11,8 @@ use crate::lenient::{count, or_default};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConverseResponse<'a> {
-    #[serde(borrow, default, deserialize_with = "or_default")]
+    /// The one member that must be there: AWS also says with status 200 that it knows no such operation.
+    #[serde(borrow, deserialize_with = "or_default")]
     pub output: Output<'a>,
     #[serde(default, deserialize_with = "or_default")]
     pub stop_reason: StopReason,

@@ -1,0 +1,111 @@
+// The golden streams of the translator, and a Bedrock that answers with them: as they are, and folded to
+// a whole answer by the few lines here, which know nothing of the translator.
+
+import { readFileSync, readdirSync } from 'node:fs';
+import http from 'node:http';
+import { fileURLToPath } from 'node:url';
+import { crc32 } from 'node:zlib';
+
+const FOLDER = new URL('../../crates/translate/tests/fixtures/stream/', import.meta.url);
+const NO_USAGE = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
+
+/** Every golden stream: its name, the model it is asked for by, the request, the events in both forms. */
+export function goldens() {
+  return readdirSync(fileURLToPath(FOLDER)).sort().filter((file) => file.endsWith('.jsonl')).map((file) => {
+    const lines = readFileSync(new URL(file, FOLDER), 'utf8').split('\n').filter((line) => line.trim());
+    const [head, ...events] = lines.map((line) => JSON.parse(line));
+    const { request = head, profile } = head.request ? head : {};
+    const name = file.replace(/\.jsonl$/, '');
+    const complete = events.some(({ event }) => event === 'messageStop');
+    const stream = Buffer.concat(events.map(({ event, payload }) => frame(event, payload)));
+    return { name, model: `golden.${name}`, request, profile, complete, stream, whole: whole(events) };
+  });
+}
+
+/** One message of an event stream, byte by byte as the format is published. */
+function frame(name, body) {
+  const headers = Buffer.concat(
+    [[':event-type', name], [':content-type', 'application/json'], [':message-type', 'event']].map(([key, value]) =>
+      Buffer.concat([Buffer.from([key.length]), Buffer.from(key), Buffer.from([7, value.length >> 8, value.length & 255]), Buffer.from(value)]),
+    ),
+  );
+  const payload = Buffer.from(JSON.stringify(body));
+  const prelude = Buffer.concat([number(16 + headers.length + payload.length), number(headers.length)]);
+  const head = Buffer.concat([prelude, number(crc32(prelude)), headers, payload]);
+  return Buffer.concat([head, number(crc32(head))]);
+}
+
+function number(value) {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+/** What the events come to; nothing where a call's input never became JSON. */
+function whole(events) {
+  const blocks = new Map();
+  const answer = { stopReason: 'end_turn', usage: NO_USAGE, metrics: { latencyMs: 1 } };
+  for (const { event, payload } of events) {
+    const at = payload.contentBlockIndex;
+    if (at !== undefined && !blocks.has(at)) blocks.set(at, {});
+    const block = blocks.get(at) ?? {};
+    if (event === 'contentBlockStart' && payload.start?.toolUse) block.toolUse = { ...payload.start.toolUse, input: '' };
+    else if (event === 'contentBlockDelta') grow(block, payload.delta ?? {});
+    else if (event === 'messageStop') Object.assign(answer, pick(payload, ['stopReason', 'additionalModelResponseFields']));
+    else if (event === 'metadata') Object.assign(answer, pick(payload, ['usage', 'serviceTier', 'trace']));
+  }
+  try {
+    const content = [...blocks].sort(([a], [b]) => a - b).map(([, block]) => settled(block));
+    answer.output = { message: { role: 'assistant', content: content.filter((block) => Object.keys(block).length > 0) } };
+    return answer;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+const pick = (from, names) => Object.fromEntries(names.filter((name) => name in from).map((name) => [name, from[name]]));
+
+/** Adds what a delta brings to its block. */
+function grow(block, delta) {
+  if (typeof delta.text === 'string') block.text = (block.text ?? '') + delta.text;
+  if (delta.toolUse && block.toolUse) block.toolUse.input += delta.toolUse.input ?? '';
+  if (delta.citation) (block.citations ??= []).push(delta.citation);
+  const thought = delta.reasoningContent;
+  if (!thought) return;
+  if ('redactedContent' in thought) block.reasoningContent = { redactedContent: thought.redactedContent };
+  else {
+    const known = ((block.reasoningContent ??= {}).reasoningText ??= { text: '' });
+    known.text += thought.text ?? '';
+    if (thought.signature) known.signature = (known.signature ?? '') + thought.signature;
+  }
+}
+
+/** A block that is over: its input is JSON, its citations stand around its text. */
+function settled({ toolUse, citations, text, ...rest }) {
+  if (toolUse) return { ...rest, toolUse: { ...toolUse, input: toolUse.input ? JSON.parse(toolUse.input) : {} } };
+  if (citations) return { ...rest, citationsContent: { content: [{ text: text ?? '' }], citations } };
+  return text === undefined ? rest : { ...rest, text };
+}
+
+/** A Bedrock that answers each model with its golden: `url`, `stop()`. */
+export async function scripted(known) {
+  const byModel = new Map(known.map((golden) => [golden.model, golden]));
+  const server = http.createServer((request, response) => {
+    request.resume();
+    request.on('end', () => {
+      const [, , label, operation] = request.url.split('/');
+      const golden = byModel.get(decodeURIComponent(label));
+      const streamed = operation === 'converse-stream';
+      const kind = streamed ? 'application/vnd.amazon.eventstream' : 'application/json';
+      response.writeHead(200, { 'content-type': kind });
+      response.end(streamed ? golden.stream : JSON.stringify(golden.whole));
+    });
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const stop = () => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  };
+  return { url: `http://127.0.0.1:${server.address().port}`, stop };
+}

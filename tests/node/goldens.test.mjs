@@ -1,0 +1,134 @@
+// Every golden stream through the gateway, as openai-node understands it: what its accumulator makes of the
+// stream is what it gets whole, and `parse` takes both.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import OpenAI from 'openai';
+
+import { goldens, scripted } from './goldens.mjs';
+import { LIMIT, suite } from './suite.mjs';
+
+const KNOWN = goldens();
+let bedrock;
+
+async function prepare() {
+  bedrock = await scripted(KNOWN);
+  const models = Object.fromEntries(
+    KNOWN.filter(({ profile }) => profile).map(({ model, profile }) => [model, { model, accepts: profile }]),
+  );
+  return {
+    args: ['--config', 'outcrop.yaml'],
+    // JSON is YAML.
+    files: { 'outcrop.yaml': JSON.stringify(Object.keys(models).length > 0 ? { models } : {}) },
+    environment: {
+      AWS_ENDPOINT_URL_BEDROCK_RUNTIME: bedrock.url,
+      AWS_REGION: 'us-east-1',
+      AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE',
+      AWS_SECRET_ACCESS_KEY: 'example',
+    },
+  };
+}
+
+/** JSON by what it says: Bedrock writes it anew in a whole answer. */
+function meant(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** What an answer says, however it came: without what differs from call to call, and null as absent. */
+function comparable({ id, created, object, service_tier, ...completion }) {
+  const told = JSON.parse(JSON.stringify(completion, (_, value) => value ?? undefined));
+  for (const choice of told.choices) {
+    const { message } = choice;
+    // Known with the last chunk only; the accumulator keeps members it knows.
+    delete choice.outcrop;
+    delete choice.logprobs;
+    delete message.parsed;
+    message.content = meant(message.content ?? '');
+    message.tool_calls ??= [];
+    delete message.reasoning_content;
+    delete message.reasoning_details;
+    for (const call of message.tool_calls) delete call.index;
+    for (const called of [...message.tool_calls.map((call) => call.function), message.function_call]) {
+      if (!called) continue;
+      delete called.parsed_arguments;
+      called.arguments = meant(called.arguments);
+    }
+  }
+  return told;
+}
+
+/** Thoughts as chunks tell them; the accumulator keeps only the last piece of members it does not know. */
+function thoughts(chunks) {
+  const told = { text: '', details: [] };
+  for (const delta of chunks.flatMap(({ choices }) => choices.map((choice) => choice.delta))) {
+    told.text += delta.reasoning_content ?? '';
+    for (const { index, text, signature, ...rest } of delta.reasoning_details ?? []) {
+      const known = (told.details[index] ??= { index });
+      Object.assign(known, rest);
+      if (typeof text === 'string') known.text = (known.text ?? '') + text;
+      if (signature) known.signature = signature;
+    }
+  }
+  return told;
+}
+
+/** The same of a whole answer. */
+function thoughtsOf({ choices: [{ message }] }) {
+  return thoughts([{ choices: [{ delta: message }] }]);
+}
+
+suite(
+  'openai-node: every golden stream',
+  (url) => {
+    let client;
+
+    before(() => {
+      client = new OpenAI({ baseURL: url(), apiKey: 'any', maxRetries: 0, timeout: 20_000 });
+    });
+
+    after(() => bedrock.stop());
+
+    const asked = ({ model, request: { stream, stream_options, ...request } }) => ({ ...request, model });
+
+    for (const golden of KNOWN.filter(({ complete, whole }) => complete && whole)) {
+      test(`the sum of the stream is the whole answer: ${golden.name}`, LIMIT, async () => {
+        const whole = await client.chat.completions.create(asked(golden));
+        const runner = client.chat.completions.stream({ ...asked(golden), stream_options: { include_usage: true } });
+        const [{ finish_reason }] = whole.choices;
+        if (finish_reason === 'length' || finish_reason === 'content_filter') {
+          // Parsing refuses what was not finished, in both forms.
+          if (golden.request.response_format) {
+            await assert.rejects(runner.finalChatCompletion());
+            return;
+          }
+        }
+        const chunks = [];
+        runner.on('chunk', (chunk) => chunks.push(chunk));
+        const [summed, expected] = [await runner.finalChatCompletion(), whole].map(comparable);
+        if (summed.usage === undefined) {
+          assert.equal(expected.usage.total_tokens, 0, 'only what was never told may be missing');
+          delete expected.usage;
+        }
+        assert.deepEqual(summed, expected);
+        assert.deepEqual(thoughts(chunks), thoughtsOf(whole));
+      });
+    }
+
+    for (const golden of KNOWN.filter(({ complete }) => !complete)) {
+      test(`a cut stream is an error: ${golden.name}`, LIMIT, async () => {
+        await assert.rejects(client.chat.completions.stream(asked(golden)).finalChatCompletion(), OpenAI.APIError);
+      });
+    }
+
+    test('no golden is left out', () => {
+      assert.ok(KNOWN.length > 20);
+      assert.ok(KNOWN.filter(({ whole }) => !whole).length <= 2);
+    });
+  },
+  prepare,
+);
