@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import code_map
+from cases import cases_have_tests
 from tree import Finding, Tree
 
 MAX_FILE = 500
@@ -229,7 +230,7 @@ def grep_code(tree: Tree, name: str, pattern: re.Pattern[str], what: str, remedy
 CHECKS: list[Callable[[Tree], Iterator[Finding]]] = [
     dependency_tables, aws_at_home, actix_in_front, emulator_in_the_cli, translate_is_pure,
     translate_names_no_model, sizes, module_names, module_docs, nothing_unfinished, refused_crates,
-    no_machine_paths, commands, map_is_true,
+    no_machine_paths, commands, map_is_true, cases_have_tests,
 ]
 
 

@@ -45,6 +45,23 @@ SOUND = {
     "crates/server/tests/live.rs": "#![allow(missing_docs)]\n" + DOC + "use emulator::start;\n",
 }
 
+CASES = """[[case]]
+number = 1
+what = "a"
+tests = ["crates/server/tests/live.rs::lives", "tests/python/test_x.py::test_x", "crates/a/tests/fixtures/a.json"]
+
+[[case]]
+number = 2
+what = "b"
+later = "Messages API"
+"""
+SOUND |= {
+    "tests/cases.toml": CASES,
+    "tests/python/test_x.py": "def test_x() -> None:\n    pass\n",
+    "crates/a/tests/fixtures/a.json": "{}",
+    "crates/server/tests/live.rs": SOUND["crates/server/tests/live.rs"]
+    + "#[actix_rt::test]\nasync fn lives() {}\nfn idles() {}\n",
+}
 LONG_FUNCTION = DOC + "fn long() {\n" + "    call();\n" * 100 + "}\n"
 
 # check -> (what is changed in the sound tree, the path the finding must name)
@@ -90,6 +107,14 @@ VIOLATIONS: list[tuple[str, dict[str, str | None], str]] = [
     ("map_is_true", {"README.md": README.replace("schema/", "scheme/")}, "README.md"),
     ("map_is_true", {"README.md": README.replace("{run,house}", "{run,hose}")}, "README.md"),
     ("map_is_true", {"README.md": README.replace("Code map", "Other")}, "README.md"),
+    ("cases_have_tests", {"tests/cases.toml": None}, "tests/cases.toml"),
+    ("cases_have_tests", {"tests/cases.toml": CASES.replace("::lives", "::dies")}, "tests/cases.toml"),
+    ("cases_have_tests", {"tests/cases.toml": CASES.replace("::lives", "::idles")}, "tests/cases.toml"),
+    ("cases_have_tests", {"tests/cases.toml": CASES.replace("::test_x", "::test_y")}, "tests/cases.toml"),
+    ("cases_have_tests", {"tests/cases.toml": CASES.replace("a.json", "b.json")}, "tests/cases.toml"),
+    ("cases_have_tests", {"tests/cases.toml": CASES.replace("number = 2", "number = 3")}, "tests/cases.toml"),
+    ("cases_have_tests", {"tests/cases.toml": CASES.replace('later = "Messages API"', "")}, "tests/cases.toml"),
+    ("cases_have_tests", {"tests/cases.toml": CASES.replace("Messages API", "one day")}, "tests/cases.toml"),
 ]
 
 
