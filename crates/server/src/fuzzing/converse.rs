@@ -66,8 +66,8 @@ fn tools(body: &Value, profile: &Profile) {
         assert!((1..=64).contains(&name.len()) && name.chars().all(fits), "tool name {name:?}");
     }
     let mut turns = items(&body["messages"]).iter();
-    let spoken_of = turns
-        .any(|turn| !ids(turn, "toolUse").is_empty() || !ids(turn, "toolResult").is_empty());
+    let spoken_of =
+        turns.any(|turn| !ids(turn, "toolUse").is_empty() || !ids(turn, "toolResult").is_empty());
     assert!(!spoken_of || config.is_object(), "past calls need a tool configuration");
     if config.is_object() {
         assert!(!tools.is_empty(), "a tool configuration declares tools");

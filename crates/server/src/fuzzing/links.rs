@@ -16,8 +16,7 @@ pub(super) fn judge(url: &str) {
     if let Some(way) = judged(url, &settings) {
         assert!(matches!(way.uri.scheme_str(), Some("https" | "http")), "{way:?}");
         assert!(matches!(way.port, 80 | 443 | 8080), "{way:?}");
-        let allowed =
-            |address| matches!(address, IpAddr::V4(v4) if v4.octets()[..2] == [10, 1]);
+        let allowed = |address| matches!(address, IpAddr::V4(v4) if v4.octets()[..2] == [10, 1]);
         let sound = |address| allowed(address) || !is_inner(address);
         assert!(way.address.is_none_or(sound), "{way:?}");
     }
@@ -31,22 +30,13 @@ fn judged(url: &str, settings: &MediaSettings) -> Option<Way> {
     assert_eq!(way(&written, settings).as_ref(), Some(&found), "{url:?} is {written:?}");
     let host = found.uri.host().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match (&found.name, found.address) {
-        (Some(name), None) => {
-            assert_eq!(bare, name, "{url:?}");
-            assert!(bare.parse::<IpAddr>().is_err(), "{url:?} hides an address");
-            // What resolvers take for IPv4 in numbers: `2130706433`, `0x7f.1`, `0177.0.0.1`.
-            let last = name.rsplit('.').next().unwrap_or_default();
-            let number = last.strip_prefix("0x").unwrap_or(last);
-            assert!(
-                last.is_empty() || !number.chars().all(|c| c.is_ascii_digit()),
-                "{url:?} ends in a number"
-            );
-            let plain = |c: char| c.is_ascii_graphic() && !c.is_ascii_uppercase();
-            assert!(name.chars().all(plain) && !name.ends_with('.'), "{url:?}");
-        }
-        (None, Some(address)) => assert_eq!(bare.parse(), Ok(address), "{url:?}"),
-        other => panic!("{url:?} leads to {other:?}"),
+    assert_ne!(found.name.is_some(), found.address.is_some(), "{url:?} leads to one place");
+    if let Some(address) = found.address {
+        assert_eq!(bare.parse(), Ok(address), "{url:?}");
+    }
+    if let Some(name) = &found.name {
+        assert_eq!(bare, name, "{url:?}");
+        sound_name(url, name);
     }
     let authority = found.uri.authority().map_or("", http::uri::Authority::as_str);
     assert!(!authority.contains('@'), "{url:?} keeps a user");
@@ -54,6 +44,17 @@ fn judged(url: &str, settings: &MediaSettings) -> Option<Way> {
     let sound = |c: char| c.is_ascii_graphic();
     assert!(found.authority.chars().all(sound), "{url:?} would break the header");
     Some(found)
+}
+
+fn sound_name(url: &str, name: &str) {
+    assert!(name.parse::<IpAddr>().is_err(), "{url:?} hides an address");
+    // What resolvers take for IPv4 in numbers: `2130706433`, `0x7f.1`, `0177.0.0.1`.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let number = last.strip_prefix("0x").unwrap_or(last);
+    let numeric = !last.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+    assert!(!numeric, "{url:?} ends in a number");
+    let plain = |c: char| c.is_ascii_graphic() && !c.is_ascii_uppercase();
+    assert!(name.chars().all(plain) && !name.ends_with('.'), "{url:?}");
 }
 
 /// Addresses that nobody outside can mean, as the standard library knows them.
@@ -80,10 +81,10 @@ fn is_inner_v4(address: Ipv4Addr) -> bool {
 
 fn is_inner_v6(address: Ipv6Addr) -> bool {
     // What stands for an IPv4 address: mapped, compatible, NAT64, 6to4.
-    let embedded = match address.segments() {
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, ..] | [0x2002, ..] => true,
-        _ => false,
-    };
+    let embedded = matches!(
+        address.segments(),
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, ..] | [0x2002, ..]
+    );
     embedded
         || address.is_loopback()
         || address.is_unspecified()
