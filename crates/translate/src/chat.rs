@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::parts::cache;
-use crate::parts::format::{Shape, shape};
+use crate::parts::format::{Shape, format};
 use crate::parts::model_fields::{self, Chosen, Extras};
 use crate::parts::params::{Sampling, inference_config};
 use crate::parts::request_metadata::{Said, request_metadata};
@@ -109,14 +109,12 @@ pub fn question_with<'a>(
     let mut tooling = tooling(declared, choice, &conversation.called, profile)?;
 
     choices(request.n)?;
-    let (output_config, answering_tool) = match shape(request.response_format.as_ref(), profile)? {
+    let format = format(request.response_format.as_ref(), profile)?;
+    let (output_config, answering_tool) = match format.shape {
         Shape::Free => (None, None),
         Shape::Native(config) => (Some(config), None),
         Shape::Tool(spec, form) => (None, tooling.answer_by(spec, form, profile)),
-        Shape::Words { words, binding } => {
-            if !binding {
-                report.ignore("response_format");
-            }
+        Shape::Words(words) => {
             conversation.instruct(words, profile);
             (None, None)
         }
@@ -158,6 +156,7 @@ pub fn question_with<'a>(
             one_call,
             echoes_tier: service_tier.is_some(),
             answering_tool,
+            wanted: format.wanted,
             thoughts: ThoughtsShown::of(&wish, profile),
             splits_tags: tags::are_split(request.reasoning_format, profile, &mut report),
         },

@@ -16,6 +16,7 @@ pub mod reply;
 pub mod report;
 pub mod sse;
 pub mod stores;
+pub mod structured;
 pub mod thoughts;
 
 pub use error::Invalid;

@@ -16,6 +16,18 @@ pub use tools::{
 /// What Converse itself takes.
 const MOST_STOP_SEQUENCES: usize = 2500;
 
+/// Bounds that the grammars of the service refuse. (As seen live by pydantic-ai and LiteLLM, 2026.)
+const UNBOUNDED: [&str; 8] = [
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "multipleOf",
+    "minItems",
+    "maxItems",
+    "contains",
+];
+
 /// The knobs of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -68,6 +80,8 @@ pub struct Profile {
     pub default_max_tokens: u32,
     /// How an answer is held to a JSON schema.
     pub structured_output: StructuredOutput,
+    /// Keywords that its grammar for answers refuses: they are put into words.
+    pub refused_keywords: Vec<String>,
     /// Where the model takes cache points.
     pub cache_points: CachePoints,
     /// How long a cached prefix may live.
@@ -330,6 +344,7 @@ impl Default for Profile {
             least_max_tokens: 1,
             default_max_tokens: 0,
             structured_output: StructuredOutput::ForcedTool,
+            refused_keywords: UNBOUNDED.map(str::to_owned).to_vec(),
             cache_points: CachePoints::AsMarked,
             cache_ttl: CacheTtls::OneHour,
             least_cached_tokens: 1024,

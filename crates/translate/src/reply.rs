@@ -1,8 +1,10 @@
 //! What the answer half must remember of the question half.
 
 use crate::Profile;
+use crate::parts::format::{By, Spoken};
 use crate::parts::thinking::Wish;
 use crate::parts::tools::Names;
+use crate::structured::Wanted;
 
 /// Made by the question, spent by the answer. It owns everything it holds, because the request body
 /// is gone by the time the last event arrives.
@@ -17,6 +19,8 @@ pub struct Reply {
     pub(crate) echoes_tier: bool,
     /// The tool whose input is the answer, if the answer is held to a shape by one.
     pub(crate) answering_tool: Option<String>,
+    /// What the answer must be, if anything was said of it.
+    pub(crate) wanted: Option<Wanted>,
     /// What becomes of the model's thoughts.
     pub(crate) thoughts: ThoughtsShown,
     /// Thinking between tags is told apart from the text.
@@ -24,6 +28,21 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// What the answer must be. `None` where anything will do, and where the model was told so in words
+    /// that bind nobody.
+    pub fn wanted(&self) -> Option<&Wanted> {
+        self.wanted.as_ref()
+    }
+
+    /// How text of the answer is to be read.
+    pub(crate) fn spoken(&self) -> Spoken {
+        match (&self.wanted, &self.answering_tool) {
+            (None, _) => Spoken::default(),
+            (Some(_), None) => Spoken::held(By::Text),
+            (Some(_), Some(_)) => Spoken::held(By::Tool),
+        }
+    }
+
     /// Whether a call of this tool is the answer itself.
     pub(crate) fn is_answer(&self, tool: &str) -> bool {
         self.answering_tool.as_deref() == Some(tool)

@@ -22,7 +22,7 @@ fn reply() -> Reply {
 }
 
 fn reply_to(format: &str) -> Reply {
-    let body = json!({
+    let mut body = json!({
         "model": "m",
         "messages": [{ "role": "user", "content": "x" }],
         "stream_options": { "include_usage": true },
@@ -31,9 +31,12 @@ fn reply_to(format: &str) -> Reply {
             { "type": "function", "function": { "name": "shapes", "parameters": { "oneOf": [] } } },
             { "type": "custom", "custom": { "name": "free" } },
         ],
-        "response_format": { "type": format, "json_schema": { "schema": { "type": "object" } } },
-    })
-    .to_string();
+        "response_format": { "type": format },
+    });
+    if format == "json_schema" {
+        body["response_format"][format] = json!({ "schema": { "type": "object" } });
+    }
+    let body = body.to_string();
     let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
     question(&request, &Profile::default()).unwrap().reply
 }
@@ -51,9 +54,16 @@ fn pieces() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec("[ -~äß€\n\"\\\\]{0,6}", 0..5)
 }
 
+/// What fences and JSON are made of, cut anywhere.
+fn fenced() -> impl Strategy<Value = Vec<String>> {
+    let parts = ["```", "``", "json", "\n", "{", "\"a\"", ": 1}", " ", "x"].map(str::to_owned);
+    prop::collection::vec(prop::sample::select(parts.to_vec()), 0..8)
+}
+
 fn block() -> impl Strategy<Value = Block> {
     prop_oneof![
         pieces().prop_map(Block::Text),
+        fenced().prop_map(Block::Text),
         (pieces(), prop::option::of("[a-z]{1,4}"))
             .prop_map(|(pieces, signature)| Block::Reasoning(pieces, signature)),
         "[a-z]{1,4}".prop_map(Block::Redacted),
@@ -181,7 +191,7 @@ proptest! {
     fn the_folded_stream_is_the_whole_answer(
         blocks in prop::collection::vec(block(), 0..6),
         stop in stop_reason(),
-        format in prop::sample::select(vec!["text", "json_schema"]),
+        format in prop::sample::select(vec!["text", "json_object", "json_schema"]),
     ) {
         let whole = whole(&blocks, stop);
         let response: ConverseResponse<'_> = serde_json::from_str(&whole).unwrap();

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::citations::{Sources, on_one_line};
 use super::thinking::Mind;
+use crate::parts::format::Spoken;
 use crate::parts::stop::{finish_reason, untold};
 use crate::parts::tags::{Tagged, Voice};
 use crate::parts::tools::{Form, unwrapped};
@@ -109,6 +110,7 @@ pub(super) fn trace(trace: Option<&RawValue>, outcrop: &mut Outcrop) {
 #[derive(Default)]
 struct Said {
     text: String,
+    spoken: Spoken,
     sources: Sources,
     /// Tells thinking between tags apart, where that is wanted.
     tagged: Option<Tagged>,
@@ -124,7 +126,8 @@ type Heard<'h> = dyn FnMut(Voice, &str) -> Result<(), Infallible> + 'h;
 
 impl Said {
     fn new(reply: &Reply) -> Self {
-        Self { tagged: reply.splits_tags.then(Tagged::default), ..Self::default() }
+        let tagged = reply.splits_tags.then(Tagged::default);
+        Self { spoken: reply.spoken(), tagged, ..Self::default() }
     }
 
     /// Where a tool gives the answer, what is said beside it is thinking aloud.
@@ -133,16 +136,23 @@ impl Said {
         if self.answer.is_some() {
             self.sources.unsay();
         }
-        if let Some(answer) = self.answer.take() {
-            self.think_aloud();
-            self.text = answer;
+        let held = self.spoken.finish();
+        match self.answer.take() {
+            Some(answer) => {
+                self.reasoning.push_str(&held);
+                self.text = answer;
+            }
+            None => {
+                self.sources.say(&held);
+                self.text.push_str(&held);
+            }
         }
     }
 
     /// A second answer is the model repeating itself; the tool is nobody's to call.
     fn answer_by(&mut self, call: &ToolUse<'_>, reply: &Reply) {
-        if self.answer.is_none() {
-            self.think_aloud();
+        if self.answer.is_none() && !self.spoken.is_answer() {
+            self.reasoning.push_str(&self.spoken.yields_to_tool());
             let form = reply.names.form(&call.name);
             self.answer = Some(unwrapped(arguments(call), form).into_owned());
         }
@@ -152,28 +162,28 @@ impl Said {
         if self.tagged.is_some() {
             self.tell(|tagged, out| tagged.push(text, out));
         } else {
-            self.sources.say(text);
-            self.text.push_str(text);
+            let text = self.spoken.push(text);
+            self.sources.say(&text);
+            self.text.push_str(&text);
         }
     }
 
     /// Takes in what comes out of the tags.
     fn tell(&mut self, with: impl FnOnce(&mut Tagged, &mut Heard<'_>) -> Result<(), Infallible>) {
-        let Self { text, sources, reasoning, tagged: Some(tagged), .. } = self else { return };
+        let Self { text, spoken, sources, reasoning, tagged: Some(tagged), .. } = self else {
+            return;
+        };
         let Ok(()) = with(tagged, &mut |voice, piece| {
             match voice {
                 Voice::Said => {
-                    sources.say(piece);
-                    text.push_str(piece);
+                    let piece = spoken.push(piece);
+                    sources.say(&piece);
+                    text.push_str(&piece);
                 }
                 Voice::Thought => reasoning.push_str(piece),
             }
             Ok(())
         });
-    }
-
-    fn think_aloud(&mut self) {
-        self.reasoning.push_str(&std::mem::take(&mut self.text));
     }
 
     fn block(&mut self, block: &OutputBlock<'_>, reply: &Reply) {

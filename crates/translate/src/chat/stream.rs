@@ -14,6 +14,7 @@ use schema::openai::tool::CallKind;
 use super::citations::Sources;
 use super::response;
 use super::thinking::Mind;
+use crate::parts::format::Spoken;
 use crate::parts::tags::Tagged;
 use crate::parts::tools::{Form, Unwrap};
 use crate::parts::usage;
@@ -39,8 +40,8 @@ pub struct ChatStream {
     calls: Vec<Call>,
     /// The block in which the answering tool gives the answer.
     answer: Option<Answer>,
-    /// Text held back while an answering tool is awaited: only its call shows what the text was.
-    held: String,
+    /// The text, where it must be known what it is before it goes out.
+    spoken: Spoken,
     mind: Mind,
     sources: Sources,
     /// Tells thinking between tags apart, where that is wanted.
@@ -80,13 +81,14 @@ impl ChatStream {
     /// A translator for the answer to the question that made `reply`.
     pub fn new(reply: Reply, stamp: Stamp) -> Self {
         let tagged = reply.splits_tags.then(Tagged::default);
+        let spoken = reply.spoken();
         Self {
             reply,
             stamp,
             started: false,
             calls: Vec::new(),
             answer: None,
-            held: String::new(),
+            spoken,
             mind: Mind::default(),
             sources: Sources::default(),
             tagged,
@@ -198,13 +200,14 @@ impl ChatStream {
         self.close_thought(out)?;
         let block = event.content_block_index;
         if self.reply.is_answer(&tool.name) {
-            if self.answer.is_some() {
+            if self.answer.is_some() || self.spoken.is_answer() {
                 // A second answer is the model repeating itself; the tool is nobody's to call.
                 return Ok(());
             }
             let wrapped = unwrap_for(self.reply.names.form(&tool.name));
             self.answer = Some(Answer { block, is_empty: true, wrapped });
-            return self.think_aloud(out);
+            let aside = self.spoken.yields_to_tool();
+            return self.think_aloud(&aside, out);
         }
         if !self.has_room() {
             return Ok(());
@@ -340,11 +343,13 @@ impl ChatStream {
             tagged.finish(&mut |voice, piece| self.voice(voice, piece, out))?;
         }
         self.thought = usage::thought(stop.additional_model_response_fields);
+        let held = self.spoken.finish();
         if self.answer.is_some() {
             self.sources.unsay();
-            self.think_aloud(out)?;
+            self.think_aloud(&held, out)?;
         } else {
-            self.release(out, |text| Delta { content: Some(text), ..Delta::default() })?;
+            self.sources.say(&held);
+            self.emit_answer(&held, out)?;
         }
         self.settle(&stop.stop_reason, out)?;
         if self.usage.is_none() { Ok(()) } else { self.end(out) }
@@ -352,24 +357,14 @@ impl ChatStream {
 
     /// Lets go of held text that was no answer.
     fn think_aloud<E>(
-        &mut self,
+        &self,
+        text: &str,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.reply.thoughts.hidden {
-            self.held.clear();
+        if self.reply.thoughts.hidden || text.is_empty() {
             return Ok(());
         }
-        self.release(out, |text| Delta { reasoning_content: Some(text), ..Delta::default() })
-    }
-
-    /// Lets go of held text, as what it has turned out to be.
-    fn release<E>(
-        &mut self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-        delta: impl for<'t> FnOnce(&'t str) -> Delta<'t>,
-    ) -> Result<(), E> {
-        let held = std::mem::take(&mut self.held);
-        if held.is_empty() { Ok(()) } else { self.emit(delta(&held), None, out) }
+        self.emit(Delta { reasoning_content: Some(text), ..Delta::default() }, None, out)
     }
 
     fn open_call(&self, block: u32) -> Option<usize> {

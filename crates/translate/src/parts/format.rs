@@ -1,19 +1,25 @@
 //! Answers held to a shape. Where a model takes a schema with the request, it gets the schema;
 //! elsewhere the answer is the input of a tool that must be called, and is unwrapped again; where
-//! no tool can be forced, or there is no schema, the model is told in words.
+//! no tool can be forced, or there is no schema, the model is told in words. What was wanted is kept as it
+//! was said: what reaches the model may be less than that.
 
 use std::borrow::Cow;
 
 use schema::converse::request::{JsonSchema, OutputConfig, Structure, TextFormat};
 use schema::converse::tool::{InputSchema, Tool, ToolChoice, ToolConfig, ToolSpec};
-use schema::openai::format::{FormatKind, ResponseFormat};
+use schema::openai::format::{self as openai, FormatKind, ResponseFormat};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::schemas::{is_strict, too_deep, tool_schema};
+use super::schemas::{native, too_deep, tool_schema};
 use super::tools::{Calls, Form, Tooling};
 use crate::Invalid;
 use crate::profile::{Profile, StructuredOutput, ToolChoices};
+use crate::structured::Wanted;
+
+mod spoken;
+
+pub(crate) use spoken::{By, Spoken};
 
 const TOOL: &str = "structured_answer";
 const SCHEMA_PARAM: &str = "response_format.json_schema.schema";
@@ -27,22 +33,24 @@ pub(crate) enum Shape<'a> {
     Native(OutputConfig<'a>),
     /// By a tool that must be called.
     Tool(ToolSpec<'a>, Form),
-    /// By asking. Where more was wanted than words can bind the model to, that is said.
-    Words {
-        /// What to ask.
-        words: String,
-        /// Whether asking is all there is to do.
-        binding: bool,
-    },
+    /// By asking.
+    Words(String),
+}
+
+/// What an answer must be, and how the model is brought to it.
+#[derive(Debug)]
+pub(crate) struct Format<'a> {
+    pub(crate) shape: Shape<'a>,
+    pub(crate) wanted: Option<Wanted>,
 }
 
 /// Decides how `format` is honoured on a model of this profile.
-pub(crate) fn shape<'a>(
+pub(crate) fn format<'a>(
     format: Option<&'a ResponseFormat<'a>>,
     profile: &Profile,
-) -> Result<Shape<'a>, Invalid> {
+) -> Result<Format<'a>, Invalid> {
     let Some(format) = format.filter(|format| format.kind != FormatKind::Text) else {
-        return Ok(Shape::Free);
+        return Ok(Format { shape: Shape::Free, wanted: None });
     };
     let schema = format.json_schema.as_ref();
     if format.kind == FormatKind::JsonSchema && schema.is_none() {
@@ -52,26 +60,49 @@ pub(crate) fn shape<'a>(
     }
     let raw = schema.and_then(|schema| schema.schema).filter(|raw| raw.get() != "null");
     let parsed = raw.map(checked).transpose()?;
-    if profile.structured_output == StructuredOutput::Native
-        && let (Some(raw), Some(parsed)) = (raw, &parsed)
-        && is_strict(parsed)
-    {
-        let name = schema.and_then(|schema| schema.name.clone());
-        let description = schema.and_then(|schema| schema.description.clone());
-        let json_schema = JsonSchema { schema: raw.get().into(), name, description };
-        let text_format = TextFormat { kind: "json_schema", structure: Structure { json_schema } };
-        return Ok(Shape::Native(OutputConfig { text_format }));
-    }
-    // Without a schema there is nothing to hold an answer to: a tool that takes any object is
-    // called with an empty one.
-    let Some(json) = raw.filter(|_| profile.tool_choice > ToolChoices::Auto) else {
-        return Ok(Shape::Words { words: words(raw), binding: raw.is_none() });
+    // Without a schema there is nothing to hold an answer to: a tool that takes any object is called with
+    // an empty one, and a grammar takes no open objects.
+    let (Some(schema), Some(raw), Some(parsed)) = (schema, raw, &parsed) else {
+        return Ok(Format { shape: Shape::Words(words(None)), wanted: Some(Wanted::Object) });
     };
-    let said = schema.and_then(|schema| schema.description.as_deref());
-    let said = said.filter(|text| !text.trim().is_empty());
+    let shape = match by_service(schema, raw, parsed, profile) {
+        Some(config) => Shape::Native(config),
+        None if profile.tool_choice > ToolChoices::Auto => by_tool(schema, raw, profile)?,
+        None => Shape::Words(words(Some(raw))),
+    };
+    Ok(Format { shape, wanted: Some(Wanted::Schema(raw.get().into())) })
+}
+
+/// The schema for the service's own grammar, in the caller's bytes if nothing about it must change.
+fn by_service<'a>(
+    schema: &'a openai::JsonSchema<'a>,
+    raw: &'a RawValue,
+    parsed: &Value,
+    profile: &Profile,
+) -> Option<OutputConfig<'a>> {
+    if profile.structured_output != StructuredOutput::Native {
+        return None;
+    }
+    let sent = native(parsed, &profile.refused_keywords)?;
+    let sent = if sent == *parsed { raw.get().into() } else { sent.to_string().into() };
+    let json_schema = JsonSchema {
+        schema: sent,
+        name: schema.name.clone(),
+        description: schema.description.clone(),
+    };
+    let text_format = TextFormat { kind: "json_schema", structure: Structure { json_schema } };
+    Some(OutputConfig { text_format })
+}
+
+fn by_tool<'a>(
+    schema: &'a openai::JsonSchema<'a>,
+    raw: &'a RawValue,
+    profile: &Profile,
+) -> Result<Shape<'a>, Invalid> {
+    let said = schema.description.as_deref().filter(|text| !text.trim().is_empty());
     let said = said
         .unwrap_or("Gives the final answer. The input of this tool is the answer itself, as JSON.");
-    let schema = tool_schema(Some(json), SCHEMA_PARAM, profile)?;
+    let schema = tool_schema(Some(raw), SCHEMA_PARAM, profile)?;
     let spec = ToolSpec {
         name: Cow::Borrowed(TOOL),
         description: schema.describe(said),
@@ -131,19 +162,19 @@ fn checked(raw: &RawValue) -> Result<Value, Invalid> {
     let Ok(schema) = serde_json::from_str::<Value>(raw.get()) else {
         return complain("The schema is not valid JSON.");
     };
-    if schema["type"] != "object" {
-        return complain("The schema must have \"type\": \"object\" at its root.");
+    if !schema.is_object() {
+        return complain("The schema must be a JSON Schema object.");
     }
     Ok(schema)
 }
 
 fn words(schema: Option<&RawValue>) -> String {
-    let mut text =
-        "Answer with one JSON object and nothing else: no code fence and no words around it."
+    let Some(schema) = schema else {
+        return "Answer with one JSON object and nothing else: no code fence and no words around it."
             .to_owned();
-    if let Some(schema) = schema {
-        text.push_str(" It must be valid against this JSON Schema: ");
-        text.push_str(schema.get());
-    }
-    text
+    };
+    format!(
+        "Answer with JSON and nothing else: no code fence and no words around it. It must be valid against this JSON Schema: {}",
+        schema.get()
+    )
 }

@@ -15,10 +15,12 @@ use crate::profile::{Profile, SchemaPatterns, SchemaReferences, SchemaRoot};
 
 mod inline;
 mod mend;
+mod native;
 mod strict;
 mod walk;
 
-pub(super) use strict::{Held, hold, is_strict};
+pub(super) use native::native;
+pub(super) use strict::{Held, hold};
 
 /// The deepest nesting accepted in raw JSON: what the parser itself allows everywhere else.
 const MAX_DEPTH: usize = 128;

@@ -38,11 +38,8 @@ impl ChatStream {
         text: &str,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.sources.say(text);
-        if self.reply.answering_tool.is_some() {
-            self.held.push_str(text);
-            return Ok(());
-        }
-        self.emit(Delta { content: Some(text), ..Delta::default() }, None, out)
+        let text = self.spoken.push(text);
+        self.sources.say(&text);
+        self.emit_answer(&text, out)
     }
 }

@@ -68,7 +68,7 @@ fn loosen(members: &mut Map<String, Value>, told: &mut Vec<&'static str>) {
 /// Whether a schema keeps to what grammars can enforce: closed objects, no numeric or size bounds, no
 /// look-around, no reference to itself or out of it. (Refused keywords as seen live by pydantic-ai and
 /// LiteLLM, 2026.)
-pub(in crate::parts) fn is_strict(schema: &Value) -> bool {
+fn is_strict(schema: &Value) -> bool {
     is_enforceable(schema) && !refers_badly(schema, schema, &mut Vec::new(), &mut HashSet::new())
 }
 
@@ -89,7 +89,7 @@ fn is_enforceable(schema: &Value) -> bool {
     }
 }
 
-fn may_be_object(kind: Option<&Value>) -> bool {
+pub(super) fn may_be_object(kind: Option<&Value>) -> bool {
     match kind {
         Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "object"),
         Some(kind) => kind == "object",
@@ -99,7 +99,7 @@ fn may_be_object(kind: Option<&Value>) -> bool {
 
 /// Follows every `$ref` below `schema`; true for one that leaves the document, points nowhere, or
 /// comes back to itself.
-fn refers_badly<'s>(
+pub(super) fn refers_badly<'s>(
     root: &'s Value,
     schema: &'s Value,
     path: &mut Vec<&'s str>,

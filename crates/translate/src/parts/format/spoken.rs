@@ -1,0 +1,245 @@
+//! The text of an answer that is held to a shape: freed from a code fence around the whole of it, and told
+//! apart from words said on the way to an answer by tool. It decides with the first characters and holds
+//! back only what may be the end of a fence, so that what streams keeps streaming.
+
+use std::borrow::Cow;
+
+const FENCE: &str = "```";
+/// The longest language tag behind a fence.
+const TAG: usize = 16;
+/// The longest stretch that may be the end of a fence.
+const END: usize = 64;
+
+/// The text of one answer, as it comes.
+#[derive(Debug, Clone)]
+pub(crate) struct Spoken {
+    state: State,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    /// Nobody holds the answer to a shape: text goes through as it is.
+    Free,
+    /// Only white space has come, or what may be a fence; an answer may also come by tool.
+    Start { held: String, by: By },
+    /// The answer, without a fence.
+    Bare,
+    /// The answer, inside a fence; what is held may be its end.
+    Fenced(String),
+    /// Words beside an answer that comes by tool. They are the answer after all if none comes.
+    Aside(String),
+}
+
+/// How the answer is expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// As text.
+    Text,
+    /// As the input of a tool.
+    Tool,
+}
+
+impl Default for Spoken {
+    fn default() -> Self {
+        Self { state: State::Free }
+    }
+}
+
+impl Spoken {
+    /// Text of an answer that is held to a shape, and expected like this.
+    pub(crate) fn held(by: By) -> Self {
+        Self { state: State::Start { held: String::new(), by } }
+    }
+
+    /// Whether the answer has begun, as text.
+    pub(crate) fn is_answer(&self) -> bool {
+        matches!(self.state, State::Bare | State::Fenced(_))
+    }
+
+    /// What of the answer `piece` brings to light.
+    pub(crate) fn push<'p>(&mut self, piece: &'p str) -> Cow<'p, str> {
+        match &mut self.state {
+            State::Free | State::Bare => Cow::Borrowed(piece),
+            State::Aside(held) => {
+                held.push_str(piece);
+                Cow::Borrowed("")
+            }
+            State::Fenced(held) => {
+                held.push_str(piece);
+                Cow::Owned(without_end(held))
+            }
+            State::Start { held, by } => {
+                held.push_str(piece);
+                let (held, by) = (std::mem::take(held), *by);
+                self.begin(held, by)
+            }
+        }
+    }
+
+    fn begin(&mut self, held: String, by: By) -> Cow<'static, str> {
+        match opening(&held) {
+            Opening::Open if held.len() <= END => self.state = State::Start { held, by },
+            Opening::Fence(at) => {
+                let mut held = held[at..].to_owned();
+                let out = without_end(&mut held);
+                self.state = State::Fenced(held);
+                return Cow::Owned(out);
+            }
+            Opening::Words if by == By::Tool => self.state = State::Aside(held),
+            Opening::Open | Opening::Words | Opening::Json => {
+                self.state = State::Bare;
+                return Cow::Owned(held);
+            }
+        }
+        Cow::Borrowed("")
+    }
+
+    /// The answer comes by tool from here: what was held is returned, and what follows is beside it.
+    pub(crate) fn yields_to_tool(&mut self) -> String {
+        match std::mem::replace(&mut self.state, State::Aside(String::new())) {
+            State::Start { held, .. } | State::Fenced(held) | State::Aside(held) => held,
+            State::Free | State::Bare => String::new(),
+        }
+    }
+
+    /// What is still held when the message has ended.
+    pub(crate) fn finish(&mut self) -> String {
+        match std::mem::replace(&mut self.state, State::Bare) {
+            State::Start { held, .. } | State::Aside(held) => held,
+            State::Fenced(held) if is_end(&held) => String::new(),
+            State::Fenced(held) => held,
+            State::Free | State::Bare => String::new(),
+        }
+    }
+}
+
+enum Opening {
+    /// More must come before it can be told.
+    Open,
+    /// A fence that ends here.
+    Fence(usize),
+    /// Something that may be JSON.
+    Json,
+    /// Anything else.
+    Words,
+}
+
+fn opening(text: &str) -> Opening {
+    let rest = text.trim_start();
+    let Some(first) = rest.chars().next() else { return Opening::Open };
+    if matches!(first, '{' | '[') {
+        return Opening::Json;
+    }
+    let Some(behind) = rest.strip_prefix(FENCE) else {
+        return if FENCE.starts_with(rest) { Opening::Open } else { Opening::Words };
+    };
+    let tag = behind.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+')));
+    match tag {
+        None if behind.len() <= TAG => Opening::Open,
+        None => Opening::Words,
+        Some(tag) => {
+            let line = behind[tag..].trim_start_matches([' ', '\t', '\r']);
+            match line.chars().next() {
+                None => Opening::Open,
+                Some('\n') => Opening::Fence(text.len() - line.len() + 1),
+                Some('{' | '[') => Opening::Fence(text.len() - line.len()),
+                Some(_) => Opening::Words,
+            }
+        }
+    }
+}
+
+/// Takes out of `held` all that cannot be the end of a fence.
+fn without_end(held: &mut String) -> String {
+    let mut from = end_of(held);
+    if held.len() - from > END {
+        from = held.len();
+    }
+    let end = held.split_off(from);
+    std::mem::replace(held, end)
+}
+
+/// Where what may be the end of a fence begins: white space, a fence or a part of it, white space.
+fn end_of(text: &str) -> usize {
+    let trimmed = text.trim_end();
+    let ticks = trimmed.len() - trimmed.trim_end_matches('`').len();
+    let blank_behind = trimmed.len() < text.len();
+    match ticks {
+        1..3 if !blank_behind => trimmed[..trimmed.len() - ticks].trim_end().len(),
+        3 => trimmed[..trimmed.len() - ticks].trim_end().len(),
+        _ => trimmed.len(),
+    }
+}
+
+fn is_end(text: &str) -> bool {
+    text.trim() == FENCE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The whole answer and how it came, with the text cut after every `step` characters.
+    fn spoken(text: &str, by: By, step: usize) -> String {
+        let mut spoken = Spoken::held(by);
+        let mut out = String::new();
+        let characters: Vec<char> = text.chars().collect();
+        for piece in characters.chunks(step) {
+            out.push_str(&spoken.push(&piece.iter().collect::<String>()));
+        }
+        out.push_str(&spoken.finish());
+        out
+    }
+
+    #[test]
+    fn a_fence_goes_only_where_it_holds_the_whole() {
+        let cases = [
+            ("{\"a\":1}", "{\"a\":1}"),
+            ("```json\n{\"a\":1}\n```", "{\"a\":1}"),
+            ("\n```\n{\"a\":1}\n```\n\n", "{\"a\":1}"),
+            ("```JSON \r\n[1]```", "[1]"),
+            ("```json{\"a\": \"```\\n\"}\n``` ", "{\"a\": \"```\\n\"}"),
+            // Cut in the middle: no end has come.
+            ("```json\n{\"a\":", "{\"a\":"),
+            ("```json\n{\"a\": \"``", "{\"a\": \"``"),
+            // Words around it are the answer's, whatever it is.
+            ("Here:\n```json\n{}\n```", "Here:\n```json\n{}\n```"),
+            ("```json\n{}\n```\nDone.", "{}\n```\nDone."),
+            ("`x`", "`x`"),
+            ("``` is a fence", "``` is a fence"),
+            ("  I cannot.", "  I cannot."),
+            ("", ""),
+        ];
+        for (text, answer) in cases {
+            for step in [1, 2, 3, 5, 100] {
+                assert_eq!(spoken(text, By::Text, step), answer, "{text:?} by {step}");
+                assert_eq!(spoken(text, By::Tool, step), answer, "{text:?} by {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_be_an_end_is_all_that_waits() {
+        let mut spoken = Spoken::held(By::Text);
+        assert_eq!(spoken.push("```json\n{\"a\""), "{\"a\"");
+        assert_eq!(spoken.push(": 1}\n``"), ": 1}");
+        assert_eq!(spoken.push("` "), "");
+        assert_eq!(spoken.push("x"), "\n``` x");
+        let blank = " ".repeat(500);
+        assert_eq!(spoken.push(&blank), blank);
+        assert_eq!(spoken.finish(), "");
+    }
+
+    #[test]
+    fn words_before_a_tool_wait_and_json_does_not() {
+        let mut words = Spoken::held(By::Tool);
+        assert_eq!(words.push("Let me see"), "");
+        assert!(!words.is_answer());
+        assert_eq!(words.yields_to_tool(), "Let me see");
+        assert_eq!(words.push("and more"), "");
+        assert_eq!(words.yields_to_tool(), "and more");
+        let mut json = Spoken::held(By::Tool);
+        assert_eq!(json.push("{\"a\""), "{\"a\"");
+        assert!(json.is_answer());
+    }
+}
