@@ -132,6 +132,31 @@ suite('openai-node: tools and JSON', (url) => {
       assert.deepEqual(streamed.parsed, whole.parsed);
     });
 
+    test(`parse with a zod schema that no grammar takes as it is: ${model}`, LIMIT, async (t) => {
+      const { word, number } = seeded(t.name);
+      const [name, weight] = [word(), number()];
+      const Core = z.object({
+        name: z.string().min(1).regex(/^(?! )/),
+        weight: z.number().int().min(1).max(1_000_000),
+        labels: z.array(z.string()).min(1).max(9),
+        place: z.union([z.object({ country: z.string() }), z.null()]),
+      });
+      const request = {
+        model,
+        messages: user(`Describe the core: name "${name}", weight ${weight}.`),
+        response_format: zodResponseFormat(Core, 'core'),
+      };
+      const call = client.chat.completions.create(request);
+      const { data, response } = await call.withResponse();
+      const told = Core.safeParse(JSON.parse(data.choices[0].message.content)).success;
+      const verdict = response.headers.get('x-outcrop-structured-output');
+      assert.equal(verdict, told ? 'valid' : 'mismatch');
+      const runner = client.chat.completions.stream(request);
+      const streamed = (await runner.finalChatCompletion()).choices[0].message;
+      assert.equal(streamed.content, data.choices[0].message.content);
+      assert.deepEqual([streamed.parsed.name, streamed.parsed.weight], [name, weight]);
+    });
+
     test(`runTools: ${model}`, LIMIT, async (t) => {
       const { word, number } = seeded(t.name);
       const [code, count, result] = [word(), number(), word()];

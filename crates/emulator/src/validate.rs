@@ -4,6 +4,7 @@
 mod caching;
 mod family;
 mod fields;
+mod grammar;
 pub(crate) mod guardrails;
 mod limits;
 mod media;

@@ -18,6 +18,7 @@ use crate::media::Fetcher;
 use crate::recall::Memory;
 use crate::routes::{chat, count, embeddings, fallback, health, models, moderations, native};
 use crate::routing::{Names, OpenError};
+use crate::structured::Validators;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) fetcher: Fetcher,
     /// What models thought; it outlives reloads.
     pub(crate) memory: Memory,
+    /// For answers that were asked to be JSON.
+    pub(crate) validators: Validators,
 }
 
 /// What a reload replaces as one: a request sees one snapshot from its beginning to its end.
@@ -89,6 +92,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             fetcher: Fetcher::default(),
             memory: Memory::default(),
+            validators: Validators::default(),
         }
     }
 

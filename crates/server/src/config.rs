@@ -13,6 +13,7 @@ use crate::cli::ServeArgs;
 use crate::media::MediaSettings;
 use crate::recall::MemoryLimits;
 use crate::routing::ModelSettings;
+use crate::structured::StructuredSettings;
 use crate::tls::TlsFiles;
 
 mod catalogue;
@@ -29,6 +30,7 @@ mod ours;
 mod problems;
 mod reading;
 mod routing;
+mod structured;
 mod tree;
 mod values;
 
@@ -62,6 +64,7 @@ pub struct Config {
     /// How much of what models thought is remembered for clients that do not send it back.
     pub(crate) thinking_memory: MemoryLimits,
     pub(crate) moderation: Moderation,
+    pub(crate) structured: StructuredSettings,
     pub(crate) models: ModelSettings,
     /// Whether Bedrock's own API hangs at the root as well.
     pub(crate) native_root: bool,
@@ -230,6 +233,7 @@ impl Config {
             media: MediaSettings::default(),
             thinking_memory: MemoryLimits { bytes: 64 * MIB, ttl: Duration::from_secs(3600) },
             moderation: Moderation::default(),
+            structured: StructuredSettings::default(),
             models: ModelSettings::default(),
             native_root: false,
             native_services: Vec::new(),

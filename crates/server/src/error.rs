@@ -54,6 +54,8 @@ pub(crate) enum GatewayError {
     Unreadable(serde_json::Error),
     #[error(transparent)]
     Truncated(#[from] Truncated),
+    #[error("the answer is not what response_format asks for")]
+    Mismatch,
     #[error("unknown route")]
     UnknownRoute { method: String, path: String },
     #[error("method not allowed")]
@@ -157,6 +159,7 @@ impl Judged for GatewayError {
             // What one model cannot take, another may.
             Self::Invalid(_) => Verdict::UNFIT,
             Self::Unreadable(_) => Verdict::UNREADABLE,
+            Self::Mismatch => Verdict::FINAL,
             Self::Body(_)
             | Self::Json { .. }
             | Self::Model(_)
@@ -226,6 +229,7 @@ impl GatewayError {
                 "Bedrock's answer could not be read; the request id helps to find it in the log.",
             ),
             Self::Truncated(_) => truncated(),
+            Self::Mismatch => mismatch(),
             Self::UnknownRoute { method, path } => Rendered::new(
                 404,
                 INVALID,
@@ -280,6 +284,12 @@ fn body(error: &BodyError) -> Rendered {
         BodyError::Encoded(_) => (415, "unsupported_content_encoding"),
     };
     Rendered::new(status, INVALID, Some(code), format!("The request cannot be read: {error}."))
+}
+
+fn mismatch() -> Rendered {
+    let message = "The model's answer does not match response_format, and this gateway's operator does not let such answers through.";
+    let rendered = Rendered::new(502, SERVER, Some("structured_output_mismatch"), message);
+    Rendered { in_vain: true, param: Some(Cow::Borrowed("response_format")), ..rendered }
 }
 
 fn truncated() -> Rendered {

@@ -24,6 +24,7 @@ mod routes;
 mod routing;
 mod serve;
 mod shutdown;
+mod structured;
 mod tls;
 mod tokens;
 

@@ -13,7 +13,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::Stream;
 use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
-use schema::openai::chunk::Chunk;
+use schema::openai::chunk::{Chunk, ChunkChoice};
 use tokio::time::timeout;
 use translate::chat::{ChatStream, replay};
 use translate::{Report, sse};
@@ -24,6 +24,7 @@ use crate::error::{GatewayError, Position};
 use crate::exchange::{Exchange, describe};
 use crate::outflow::Outflow;
 use crate::recall::Recall;
+use crate::structured::{Shown, Watch};
 
 /// Tells nginx and its kin not to hold a stream back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -52,12 +53,13 @@ pub(crate) fn respond(
     begun: Begun,
     chat: ChatStream,
     recall: Recall,
+    watch: Option<Watch>,
     report: &Report,
     config: &Config,
     exchange: Exchange,
 ) -> HttpResponse {
     let mut response = head(report, &exchange, begun.rest.request_id());
-    let events = events(begun, chat, recall, config.keep_alive, exchange);
+    let events = events(begun, chat, recall, watch, config.keep_alive, exchange);
     response.streaming(Outflow::of(events, config.write_stall))
 }
 
@@ -69,17 +71,18 @@ pub(crate) fn replayed(
     answer: ConverseResponse<'_>,
     mut chat: ChatStream,
     recall: &Recall,
+    mut watch: Option<Watch>,
     report: &Report,
     exchange: &mut Exchange,
     aws_request_id: Option<&str>,
 ) -> Result<HttpResponse, GatewayError> {
     let mut out = BytesMut::with_capacity(ROOM);
-    replay(answer, &mut chat, &mut |chunk| write(&mut out, chunk))?;
+    replay(answer, &mut chat, &mut |chunk| show(&mut watch, &mut out, chunk))?;
     if let Some(kept) = chat.take_kept() {
         recall.keep(&kept);
     }
     exchange.settle(chat.usage());
-    finish(chat, &mut out)?;
+    conclude(chat, &mut watch, &mut out)?;
     exchange.complete();
     Ok(head(report, exchange, aws_request_id).body(out.freeze()))
 }
@@ -97,6 +100,7 @@ fn events(
     begun: Begun,
     mut chat: ChatStream,
     recall: Recall,
+    mut watch: Option<Watch>,
     keep_alive: Duration,
     mut exchange: Exchange,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
@@ -106,7 +110,7 @@ fn events(
         let mut frame = Some(first);
         let ended = loop {
             match frame {
-                Some(frame) => if let Err(error) = translate(&frame, &mut chat, &mut out) {
+                Some(frame) => if let Err(error) = step(&frame, &mut chat, &mut |chunk| show(&mut watch, &mut out, chunk)) {
                     break Err(error);
                 },
                 None => break Ok(()),
@@ -133,7 +137,7 @@ fn events(
             }
         };
         exchange.settle(chat.usage());
-        match ended.and_then(|()| finish(chat, &mut out)) {
+        match ended.and_then(|()| conclude(chat, &mut watch, &mut out)) {
             Ok(()) => exchange.complete(),
             Err(error) => {
                 exchange.break_off(&error);
@@ -145,10 +149,19 @@ fn events(
 }
 
 /// Pushes one frame through the translator into `out`.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn translate(
     frame: &Frame,
     chat: &mut ChatStream,
     out: &mut BytesMut,
+) -> Result<(), GatewayError> {
+    step(frame, chat, &mut |chunk| write(out, chunk))
+}
+
+fn step(
+    frame: &Frame,
+    chat: &mut ChatStream,
+    out: &mut impl FnMut(&Chunk<'_>) -> Result<(), GatewayError>,
 ) -> Result<(), GatewayError> {
     if let Some(failure) = failed(frame) {
         return Err(failure.into());
@@ -163,14 +176,52 @@ pub(crate) fn translate(
             return Ok(());
         }
     };
-    chat.push(&event, &mut |chunk| write(out, chunk))
+    chat.push(&event, out)
 }
 
 /// Ends a stream that has come to its end.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn finish(chat: ChatStream, out: &mut BytesMut) -> Result<(), GatewayError> {
-    chat.finish(&mut |chunk| write(out, chunk))?;
+    conclude(chat, &mut None, out)
+}
+
+fn conclude(
+    chat: ChatStream,
+    watch: &mut Option<Watch>,
+    out: &mut BytesMut,
+) -> Result<(), GatewayError> {
+    chat.finish(&mut |chunk| show(watch, out, chunk))?;
+    if watch.as_ref().is_some_and(Watch::is_refused) {
+        return Err(GatewayError::Mismatch);
+    }
     out.extend_from_slice(sse::DONE);
     Ok(())
+}
+
+/// Writes a chunk as whoever listens wants it to go out.
+fn show(
+    watch: &mut Option<Watch>,
+    out: &mut BytesMut,
+    chunk: &Chunk<'_>,
+) -> Result<(), GatewayError> {
+    match watch.as_mut().map_or(Shown::AsItIs, |watch| watch.see(chunk)) {
+        Shown::AsItIs => write(out, chunk),
+        Shown::With(word) => write_with(word, out, chunk),
+        Shown::Withheld => Ok(()),
+    }
+}
+
+/// Writes the chunk that ends an answer, with a word on it.
+fn write_with(
+    word: &'static str,
+    out: &mut BytesMut,
+    chunk: &Chunk<'_>,
+) -> Result<(), GatewayError> {
+    let [choice] = chunk.choices else { return write(out, chunk) };
+    let mut outcrop = choice.outcrop.cloned().unwrap_or_default();
+    outcrop.structured_output = Some(word);
+    let choices = [ChunkChoice { outcrop: Some(&outcrop), ..choice.clone() }];
+    write(out, &Chunk { choices: &choices, ..chunk.clone() })
 }
 
 fn write(out: &mut BytesMut, chunk: &Chunk<'_>) -> Result<(), GatewayError> {

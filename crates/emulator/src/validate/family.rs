@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{blocks, caching};
+use super::{blocks, caching, grammar};
 use crate::{
     error::Refusal,
     json::{items, text},
@@ -298,32 +298,11 @@ fn format(model: &Model, body: &Value) -> Result<(), Refusal> {
     }
     let parsed: Option<Value> = serde_json::from_str(schema).ok();
     match parsed {
-        Some(schema) if schema.is_object() => closed(&schema, "output_config.format.schema"),
+        Some(schema) if schema.is_object() => grammar::check(&schema),
         _ => Err(Refusal::validation(
             "The value at outputConfig.textFormat.structure.jsonSchema.schema is not valid JSON. Update the schema and try again.",
         )),
     }
-}
-
-/// Structured output wants every object closed.
-fn closed(schema: &Value, place: &str) -> Result<(), Refusal> {
-    let open = text(schema, "type") == "object"
-        && schema.get("additionalProperties") != Some(&Value::Bool(false));
-    if open {
-        return Err(Refusal::from_model(&format!(
-            "{place}: For 'object' type, 'additionalProperties' must be explicitly set to false"
-        )));
-    }
-    let children = ["properties", "$defs", "definitions"]
-        .iter()
-        .filter_map(|key| schema.get(*key).and_then(Value::as_object))
-        .flat_map(serde_json::Map::values)
-        .chain(schema.get("items"))
-        .chain(["anyOf", "allOf", "oneOf"].iter().flat_map(|key| items(schema, key)));
-    for child in children {
-        closed(child, place)?;
-    }
-    Ok(())
 }
 
 fn citations(model: &Model, body: &Value) -> Result<(), Refusal> {

@@ -38,16 +38,20 @@ pub struct Outcrop {
     /// The guardrail's trace as it came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guardrail: Option<Box<RawValue>>,
+    /// `mismatch` or `unchecked`, of a streamed answer that was asked to be JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structured_output: Option<&'static str>,
 }
 
 impl Outcrop {
     /// Whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
-        let Self { stop_reason, invoked_model_id, citations, guardrail } = self;
+        let Self { stop_reason, invoked_model_id, citations, guardrail, structured_output } = self;
         stop_reason.is_none()
             && invoked_model_id.is_none()
             && citations.is_empty()
             && guardrail.is_none()
+            && structured_output.is_none()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The file in our own shape.
 
 use super::fields::Fields;
-use super::{Config, MIB, catalogue, media, models, moderation, values};
+use super::{Config, MIB, catalogue, media, models, moderation, structured, values};
 use crate::tls::TlsFiles;
 
 /// Reads every key there is.
@@ -41,6 +41,7 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
         section.set("ttl", &mut config.thinking_memory.ttl, values::seconds);
     });
     moderation::read(&mut root, &mut config.moderation);
+    structured::read(&mut root, &mut config.structured);
     models::read(&mut root, &mut config.models);
     catalogue::read(&mut root, &mut config.models.naming.rows);
     root.section("native", |section| {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use translate::chat::{ChatStream, Delivery, Question, affinity, question_with};
 use translate::{Profile, Reply, Report};
 
 use guardrail::Wanted;
+use repair::{Second, Settled, may_repeat};
 
 use super::json::parse;
 use crate::app::{Snapshot, Worker};
@@ -22,15 +23,20 @@ use crate::exchange::{Exchange, describe};
 use crate::media::Fetched;
 use crate::recall::Recall;
 use crate::routing::{self, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent};
+use crate::structured::Watch;
 use crate::{body, foreseen, pump};
 
 mod guardrail;
+mod repair;
 
 /// The longest whole answer accepted, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
 /// What a translated body may need beyond the bytes it was made of.
 const ROOM: usize = 1024;
+
+/// What became of an answer that was asked to be JSON.
+const STRUCTURED_OUTPUT: HeaderName = HeaderName::from_static("x-outcrop-structured-output");
 
 /// Answers a chat request.
 pub(crate) async fn completions(
@@ -41,30 +47,39 @@ pub(crate) async fn completions(
     let mut exchange = Exchange::begin(&http, "chat");
     let now = worker.now();
     let recall = Recall::new(&worker.shared, http.headers(), now.config.thinking_memory);
-    let Asked { begun, reply, report } =
+    let Asked { begun, reply, report, second } =
         match ask(&worker, &now, &http, payload, &recall, &mut exchange).await {
             Ok(asked) => asked,
             Err(error) => return exchange.refuse(&error),
         };
     match begun {
         Begun::Whole(answer) => {
-            match whole(answer, &reply, &report, &recall, &mut exchange).await {
+            let around = (&**worker, &*now, &recall);
+            match whole(answer, &reply, &report, second.as_ref(), around, &mut exchange).await {
                 Ok(response) => response,
                 Err(error) => exchange.refuse(&error),
             }
         }
         Begun::Replayed(answer) => {
+            let watch = watch(&worker, &now, &reply);
             let chat = ChatStream::new(reply, exchange.stamp());
-            match replayed(answer, chat, &recall, &report, &mut exchange).await {
+            match replayed(answer, chat, &recall, watch, &report, &mut exchange).await {
                 Ok(response) => response,
                 Err(error) => exchange.refuse(&error),
             }
         }
         Begun::Stream(begun) => {
+            let watch = watch(&worker, &now, &reply);
             let chat = ChatStream::new(reply, exchange.stamp());
-            pump::respond(*begun, chat, recall, &report, &now.config, exchange)
+            pump::respond(*begun, chat, recall, watch, &report, &now.config, exchange)
         }
     }
+}
+
+/// Who judges a stream, if its answer was asked to be JSON.
+fn watch(worker: &Worker, now: &Snapshot, reply: &Reply) -> Option<Watch> {
+    let on_mismatch = now.config.structured.on_mismatch;
+    reply.wanted().map(|wanted| Watch::new(&worker.shared, wanted, on_mismatch))
 }
 
 /// A question that Bedrock has begun to answer.
@@ -72,6 +87,8 @@ struct Asked {
     begun: Begun,
     reply: Reply,
     report: Report,
+    /// How it is asked again, if it may be.
+    second: Option<Second>,
 }
 
 /// The beginning of an answer.
@@ -97,8 +114,11 @@ async fn ask(
         let body = body::read(http.headers(), payload, now.config.body).await?;
         prepare(worker, now, body, http.headers(), &id, recall, exchange).await?
     };
+    let mut last = None;
     let sent = journey.run(async |leg: &Leg| {
-        let body = asking.for_leg(&*leg.settled().await)?;
+        let leg = &*leg.settled().await;
+        let body = asking.for_leg(leg)?;
+        last = asking.repeats.then(|| leg.clone());
         let transport = worker.transport(&leg.account);
         let operation = asking.at_last();
         let answer = routing::send(&transport, leg, operation, body).await?;
@@ -107,8 +127,9 @@ async fn ask(
     match sent.await {
         Ok(Sent { answer: begun, flight, trail }) => {
             exchange.is_answered(trail, flight);
+            let second = if asking.repeats { Second::of(&mut asking, last) } else { None };
             let Made { reply, report, .. } = asking.made?;
-            Ok(Asked { begun, reply, report })
+            Ok(Asked { begun, reply, report, second })
         }
         Err(Unsent { error, trail }) => {
             exchange.went(trail);
@@ -145,15 +166,17 @@ async fn prepare<'n, 'r>(
     let journey = Journey::begin(&now.names, route, terms)?;
     let around = Circumstances { operation, wanted: &wanted, fetched: &fetched, recall };
     let made = made(&request, body.len(), &around, &*journey.leg().settled().await);
+    let repeats = may_repeat(now, &request, operation);
     drop(request);
-    if !journey.may_differ() {
+    if !journey.may_differ() && !repeats {
         let fetched = Fetched::default();
         return Ok((
             journey,
-            Asking { operation, wanted, fetched, made: Ok(made?), kept: None, recall },
+            Asking { operation, wanted, fetched, made: Ok(made?), kept: None, repeats, recall },
         ));
     }
-    Ok((journey, Asking { operation, wanted, fetched, made, kept: Some(body), recall }))
+    let made = if journey.may_differ() { made } else { Ok(made?) };
+    Ok((journey, Asking { operation, wanted, fetched, made, kept: Some(body), repeats, recall }))
 }
 
 /// What a translation needs to know beside the request and its target.
@@ -173,6 +196,8 @@ struct Asking<'r> {
     made: Result<Made, GatewayError>,
     /// The client's own bytes, where a target may need them translated anew.
     kept: Option<Bytes>,
+    /// Whether it may have to be asked a second time.
+    repeats: bool,
     recall: &'r Recall,
 }
 
@@ -258,6 +283,7 @@ async fn replayed(
     answer: Answer,
     chat: ChatStream,
     recall: &Recall,
+    watch: Option<Watch>,
     report: &Report,
     exchange: &mut Exchange,
 ) -> Result<HttpResponse, GatewayError> {
@@ -265,30 +291,36 @@ async fn replayed(
     let body = answer.bytes(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
-    pump::replayed(converse, chat, recall, report, exchange, request_id.as_deref())
+    pump::replayed(converse, chat, recall, watch, report, exchange, request_id.as_deref())
 }
 
 async fn whole(
     answer: Answer,
     reply: &Reply,
     report: &Report,
-    recall: &Recall,
+    second: Option<&Second>,
+    around: (&Worker, &Snapshot, &Recall),
     exchange: &mut Exchange,
 ) -> Result<HttpResponse, GatewayError> {
     let request_id = answer.request_id.clone();
     let body = answer.bytes(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
+    let (_, _, recall) = around;
     if let Some(kept) = translate::chat::kept(&converse, reply) {
         recall.keep(&kept);
     }
-    let completion = translate::chat::answer(&converse, reply, exchange.stamp());
-    exchange.settle(Some(converse.usage));
+    let Settled { completion, usage, word } =
+        repair::settle(converse, reply, second, around, exchange).await?;
+    exchange.settle(Some(usage));
     let routed =
         completion.choices.first().and_then(|choice| choice.outcrop.invoked_model_id.as_deref());
     exchange.was_routed_to(routed);
     exchange.complete();
     let mut response = HttpResponse::Ok();
     describe(&mut response, exchange, report, request_id.as_deref());
+    if let Some(word) = word {
+        response.insert_header((STRUCTURED_OUTPUT, word));
+    }
     Ok(response.json(completion))
 }

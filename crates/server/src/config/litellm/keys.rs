@@ -238,6 +238,7 @@ pub(super) const OURS: &[&str] = &[
     "region",
     "routing",
     "shutdown",
+    "structured_output",
     "thinking_memory",
     "timeouts",
     "tls",

@@ -12,7 +12,7 @@ const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 
 /// A section's place in the schema, and a file with a stranger in it.
 #[rustfmt::skip]
-const SECTIONS: [(&str, &str); 18] = [
+const SECTIONS: [(&str, &str); 19] = [
     ("", "zzzzzzzzzzzz: 1\n"),
     ("/properties/tls", "tls: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/timeouts", "timeouts: { zzzzzzzzzzzz: 1 }\n"),
@@ -22,6 +22,7 @@ const SECTIONS: [(&str, &str); 18] = [
     ("/properties/thinking_memory", "thinking_memory: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/moderation", "moderation: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/moderation/properties/guardrail", "moderation: { guardrail: { id: g, version: 1, zzzzzzzzzzzz: 1 } }\n"),
+    ("/properties/structured_output", "structured_output: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/routing", "routing: { zzzzzzzzzzzz: 1 }\n"),
     ("/$defs/retries", "routing: { retries: { zzzzzzzzzzzz: 1 } }\n"),
     ("/$defs/cooldown/anyOf/1", "routing: { cooldown: { zzzzzzzzzzzz: 1 } }\n"),

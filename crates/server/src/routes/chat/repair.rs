@@ -1,0 +1,159 @@
+//! Whole answers that were asked to be JSON: judged, and where the operator allows it a model whose answer
+//! is not what was asked for is told so, once. The second call goes to the target that answered, whose cache
+//! is warm; if it fails, the first answer is still there.
+
+use bytes::Bytes;
+use schema::converse::response::{CacheWrites, ConverseResponse, TokenUsage};
+use schema::openai::chat::{ChatCompletion, ChatRequest};
+use schema::openai::format::FormatKind;
+use serde_json::json;
+use translate::Reply;
+
+use super::guardrail::Wanted;
+use super::{ANSWER_LIMIT, Asking, Circumstances, Made, made, parse};
+use crate::app::{Snapshot, Worker};
+use crate::bedrock::Kind;
+use crate::error::GatewayError;
+use crate::exchange::Exchange;
+use crate::media::Fetched;
+use crate::recall::Recall;
+use crate::routing::{self, Leg, Operation};
+use crate::structured::{Finding, OnMismatch, Repair, Validators, judgeable};
+
+/// What a second call needs.
+pub(super) struct Second {
+    body: Bytes,
+    fetched: Fetched,
+    wanted: Wanted,
+    leg: Leg,
+}
+
+/// An answer that may go out.
+pub(super) struct Settled {
+    pub(super) completion: ChatCompletion,
+    /// Of both calls, if there were two.
+    pub(super) usage: TokenUsage,
+    /// What is said of an answer that could be judged.
+    pub(super) word: Option<&'static str>,
+}
+
+/// Whether an answer to this may have to be asked for again.
+pub(super) fn may_repeat(now: &Snapshot, request: &ChatRequest<'_>, operation: Operation) -> bool {
+    let format = request.response_format.as_ref();
+    now.config.structured.repair == Repair::Once
+        && operation.kind() == Kind::Unary
+        && format.is_some_and(|format| format.kind != FormatKind::Text)
+}
+
+impl Second {
+    /// The call that was answered by `leg`, to be made again. `None` where that cannot be.
+    pub(super) fn of(asking: &mut Asking<'_>, leg: Option<Leg>) -> Option<Self> {
+        let body = asking.kept.take()?;
+        let fetched = std::mem::take(&mut asking.fetched);
+        Some(Self { body, fetched, wanted: std::mem::take(&mut asking.wanted), leg: leg? })
+    }
+
+    /// Asks again, with what the model said and what is wrong with it at the end.
+    async fn ask(
+        &self,
+        worker: &Worker,
+        recall: &Recall,
+        said: &str,
+        reasons: &[String],
+    ) -> Result<(Bytes, Reply), GatewayError> {
+        let complaint = format!(
+            "This answer is not what was asked for:\n- {}\nAnswer again: the whole of the corrected JSON and nothing else.",
+            reasons.join("\n- ")
+        );
+        let said = json!({ "role": "assistant", "content": said }).to_string();
+        let complaint = json!({ "role": "user", "content": complaint }).to_string();
+        let (body, reply) = {
+            let mut request: ChatRequest<'_> = parse(&self.body)?;
+            self.fetched.fill(&mut request);
+            for message in [&said, &complaint] {
+                let read = serde_json::from_str(message);
+                request.messages.push(read.map_err(GatewayError::Unreadable)?);
+            }
+            let (operation, length) = (Operation::Converse, self.body.len() + said.len());
+            let (wanted, fetched) = (&self.wanted, &self.fetched);
+            let around = Circumstances { operation, wanted, fetched, recall };
+            let Made { body, reply, .. } = made(&request, length, &around, &self.leg)?;
+            (body, reply)
+        };
+        let transport = worker.transport(&self.leg.account);
+        let answer = routing::send(&transport, &self.leg, Operation::Converse, body).await?;
+        Ok((answer.bytes(ANSWER_LIMIT).await?, reply))
+    }
+}
+
+/// Judges an answer, has it repaired if it must and may be, and refuses it if the operator wants that.
+pub(super) async fn settle(
+    mut first: ConverseResponse<'_>,
+    reply: &Reply,
+    second: Option<&Second>,
+    (worker, now, recall): (&Worker, &Snapshot, &Recall),
+    exchange: &mut Exchange,
+) -> Result<Settled, GatewayError> {
+    let completion = translate::chat::answer(&first, reply, exchange.stamp());
+    let validators = &worker.shared.validators;
+    let Some(finding) = found(&completion, reply, validators) else {
+        return Ok(Settled { completion, usage: first.usage, word: None });
+    };
+    let mut settled = Settled { completion, usage: first.usage, word: Some(finding.word()) };
+    if let (Finding::Mismatch(reasons), Some(second)) = (&finding, second) {
+        let said = settled.completion.choices.iter().find_map(judgeable).unwrap_or_default();
+        match second.ask(worker, recall, said, reasons).await {
+            Ok((body, reply_again)) => {
+                let mut again: ConverseResponse<'_> =
+                    serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
+                let usage = sum(first.usage, again.usage);
+                (first.usage, again.usage) = (usage, usage);
+                let better = translate::chat::answer(&again, &reply_again, exchange.stamp());
+                let (completion, word) = match found(&better, &reply_again, validators) {
+                    Some(Finding::Valid) => (better, "repaired"),
+                    Some(other) => (better, other.word()),
+                    None => {
+                        (translate::chat::answer(&first, reply, exchange.stamp()), finding.word())
+                    }
+                };
+                settled = Settled { completion, usage, word: Some(word) };
+            }
+            Err(error) => log::warn!("{} no second answer: {error}", exchange.id()),
+        }
+    }
+    if settled.word == Some("mismatch") {
+        log::warn!("{} the answer does not match its schema", exchange.id());
+        if now.config.structured.on_mismatch == OnMismatch::Refuse {
+            exchange.settle(Some(settled.usage));
+            return Err(GatewayError::Mismatch);
+        }
+    }
+    Ok(settled)
+}
+
+/// What is found of all choices that can be judged: the worst.
+fn found(completion: &ChatCompletion, reply: &Reply, validators: &Validators) -> Option<Finding> {
+    let wanted = reply.wanted()?;
+    let texts = completion.choices.iter().filter_map(judgeable);
+    texts.map(|text| validators.judge(wanted, text)).reduce(|one, other| match (one, other) {
+        (worst @ Finding::Mismatch(_), _) | (_, worst @ Finding::Mismatch(_)) => worst,
+        (Finding::Unchecked, _) | (_, Finding::Unchecked) => Finding::Unchecked,
+        (Finding::Valid, Finding::Valid) => Finding::Valid,
+    })
+}
+
+fn sum(one: TokenUsage, other: TokenUsage) -> TokenUsage {
+    let add = u64::saturating_add;
+    let (wrote, writes) = (one.cache_details, other.cache_details);
+    TokenUsage {
+        input_tokens: add(one.input_tokens, other.input_tokens),
+        output_tokens: add(one.output_tokens, other.output_tokens),
+        total_tokens: add(one.total_tokens, other.total_tokens),
+        cache_read_input_tokens: add(one.cache_read_input_tokens, other.cache_read_input_tokens),
+        cache_write_input_tokens: add(one.cache_write_input_tokens, other.cache_write_input_tokens),
+        cache_details: CacheWrites {
+            five_minutes: add(wrote.five_minutes, writes.five_minutes),
+            one_hour: add(wrote.one_hour, writes.one_hour),
+        },
+    }
+}
