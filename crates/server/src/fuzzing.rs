@@ -16,6 +16,7 @@ use crate::pump;
 
 mod converse;
 mod links;
+mod replies;
 
 /// A chat request as a caller may write it, for the model it names and for one more of the catalogue:
 /// refused, or a body that keeps Converse's rules.
@@ -68,8 +69,8 @@ pub fn frames(data: &[u8]) {
     assert_eq!(whole, pieces, "cut every {step} bytes");
 }
 
-/// Sound frames with any events in them (a line each: name, tab, payload): the same SSE however they
-/// are cut, and an end only where the message ended.
+/// Sound frames with any events in them (a line each: name, tab, payload), as the answer to one of
+/// several questions: the same SSE however they are cut, and an end only where the message ended.
 pub fn stream(data: &[u8]) {
     let Some((&step, lines)) = data.split_first() else { return };
     let mut wire = Vec::new();
@@ -81,8 +82,14 @@ pub fn stream(data: &[u8]) {
         ends |= name == "messageStop";
         frame(name, payload, &mut wire);
     }
-    let whole = translated(&wire, wire.len().max(1));
-    assert_eq!(whole, translated(&wire, usize::from(step).max(1)), "cut every {step} bytes");
+    let whole = translated(&wire, wire.len().max(1), replies::drawn(step));
+    let pieces = translated(&wire, usize::from(step).max(1), replies::drawn(step));
+    assert_eq!(whole, pieces, "cut every {step} bytes");
+    for event in whole.split_inclusive(|byte| *byte == b'\n').filter(|line| *line != b"\n") {
+        let data = event.strip_prefix(b"data: ").unwrap_or_default();
+        let sound = data == b"[DONE]\n" || serde_json::from_slice::<Value>(data).is_ok();
+        assert!(sound, "an event is JSON: {:?}", String::from_utf8_lossy(event));
+    }
     let finished = whole.windows(sse::DONE.len()).any(|piece| piece == sse::DONE);
     assert!(ends || !finished, "a stream without messageStop has no end");
 }
@@ -133,9 +140,9 @@ fn decode(wire: &[u8], size: usize) -> (Vec<Frame>, Option<FrameError>) {
 }
 
 /// What a client would read, up to the first error.
-fn translated(wire: &[u8], size: usize) -> Vec<u8> {
+fn translated(wire: &[u8], size: usize, reply: Reply) -> Vec<u8> {
     let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: "m".into() };
-    let mut chat = ChatStream::new(Reply::default(), stamp);
+    let mut chat = ChatStream::new(reply, stamp);
     let mut out = BytesMut::new();
     let (frames, _) = decode(wire, size);
     for frame in frames {
