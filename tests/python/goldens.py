@@ -20,6 +20,7 @@ from urllib.parse import unquote
 import pytest
 
 import eventstream
+from invented import seeded
 from loopback import Loopback
 
 FIXTURES = Path(__file__).resolve().parents[2] / "crates" / "translate" / "tests" / "fixtures"
@@ -190,9 +191,21 @@ class Scripted(Loopback):
                 for name, value in {**sent, **golden.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(data)
+                for piece in cut(data) if streamed else [data]:
+                    self.wfile.write(piece)
 
         super().__init__(Handler)
+
+
+def cut(data: bytes) -> Iterable[bytes]:
+    """The bytes in pieces of any size, as networks deliver them; repeated by OUTCROP_TEST_SEED."""
+    rng = seeded(f"cut {len(data)}")
+    most = max(len(data) // 3, 64)
+    start = 0
+    while start < len(data):
+        end = start + rng.randint(1, most)
+        yield data[start:end]
+        start = end
 
 
 def configuration(goldens: Iterable[Golden]) -> str:
