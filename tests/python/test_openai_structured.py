@@ -28,7 +28,7 @@ class Core(BaseModel):
     """Bounds, patterns, unions, optional members and a map by a list of pairs."""
 
     class Metal(BaseModel):
-        symbol: str = Field(pattern="^(?!x)[A-Z]")
+        symbol: str = Field(pattern="^[A-Z][a-z]?$")
 
     class Stone(BaseModel):
         hardness: int
