@@ -28,6 +28,8 @@ use crate::structured::{Shown, Watch};
 
 /// Tells nginx and its kin not to hold a stream back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// How long the end of a whole answer's connection is waited for, so that it can be used again.
+const PARTING: Duration = Duration::from_millis(250);
 /// Room for a few events.
 const ROOM: usize = 4 * 1024;
 
@@ -124,8 +126,11 @@ fn events(
             // One future across the comments: its own idle limit keeps counting.
             let mut next = pin!(rest.next());
             let next = loop {
-                match timeout(keep_alive, next.as_mut()).await {
+                let patience = if chat.is_complete() { PARTING } else { keep_alive };
+                match timeout(patience, next.as_mut()).await {
                     Ok(next) => break next,
+                    // The answer is whole; that its connection lingers is nothing to the client.
+                    Err(_) if chat.is_complete() => break Ok(None),
                     Err(_) => yield Ok(Bytes::from_static(sse::KEEP_ALIVE)),
                 }
             };

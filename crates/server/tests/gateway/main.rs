@@ -30,6 +30,7 @@ mod regions;
 mod reload;
 mod rig;
 mod routing;
+mod streams;
 mod structured;
 mod targets;
 mod thinking;
