@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use emulator::Step;
 use serde_json::{Value, json};
 
-use super::rig::Rig;
+use super::rig::{Received, Rig};
 
 const MODEL: &str = "us.amazon.nova-lite-v1:0";
 
@@ -23,6 +23,10 @@ struct Sum {
     finish: String,
     prompt: u64,
     completion: u64,
+    /// Citations as they came.
+    cited: Vec<Value>,
+    /// The guardrail's trace.
+    guardrail: Value,
 }
 
 pub(crate) fn folder() -> Option<PathBuf> {
@@ -62,6 +66,83 @@ async fn every_recorded_reply_arrives_whole() {
     assert!(all > 100 && all_streams > 40, "the recordings are not all there");
     assert_eq!((same, same_streams), (all, all_streams));
     rig.stop().await;
+}
+
+/// Cuts of each recorded stream.
+const CUTS: usize = 12;
+
+#[actix_rt::test]
+async fn recorded_streams_cut_anywhere_end_in_an_error_or_whole() {
+    let Some(folder) = folder() else { return };
+    // A second call, made because the first broke off before its first event, would be answered whole.
+    let rig = Rig::start("routing: { retries: { more: 0 } }\n").await;
+    let (mut good, mut all, mut broken) = (0, 0, 0);
+    for (seed, record) in records(&folder, "converse_stream.jsonl").iter().enumerate() {
+        let Some(bytes) = record["response_b64"].as_str().filter(|_| record["status"] == 200)
+        else {
+            continue;
+        };
+        let bytes = STANDARD.decode(bytes).unwrap();
+        let recorded = recorded_events(record["events"].as_array().unwrap());
+        for cut in cuts(seed, bytes.len()) {
+            rig.emulator.script().push(Step::Bytes(bytes[..cut].to_vec()));
+            let answer = rig.chat(&request(true)).await;
+            let verdict = cut_well(&answer, &recorded);
+            if let Err(rule) = verdict {
+                eprintln!("{} cut at {cut} of {}: {rule}", record["id"], bytes.len());
+            }
+            all += 1;
+            good += usize::from(verdict.is_ok());
+            broken += usize::from(verdict == Ok(Ended::Broken));
+        }
+    }
+    println!(
+        "recorded streams cut at random bytes: {good} of {all} as they should be, {broken} of them errors"
+    );
+    assert!(all > 400 && broken > all / 2, "the recordings are not all there");
+    assert_eq!(good, all);
+    rig.stop().await;
+}
+
+/// Places to cut at: the last byte but one, and others by a generator with this seed.
+fn cuts(seed: usize, length: usize) -> Vec<usize> {
+    let mut state = seed as u64 + 1;
+    let mut cuts = vec![length - 1];
+    while cuts.len() < CUTS {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        cuts.push(usize::try_from(state >> 33).unwrap() % length);
+    }
+    cuts
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Whole,
+    Broken,
+}
+
+/// How a stream that was cut has ended, or what is wrong with its end.
+fn cut_well(answer: &Received, recorded: &Sum) -> Result<Ended, &'static str> {
+    if answer.status != 200 {
+        let told = answer.status >= 500 && answer.json()["error"]["message"].is_string();
+        return if told { Ok(Ended::Broken) } else { Err("an odd refusal") };
+    }
+    let (events, done) = answer.events();
+    let (last, before) = events.split_last().ok_or("nothing at all came")?;
+    if done {
+        let same = folded(&events) == *recorded;
+        return if same { Ok(Ended::Whole) } else { Err("it ended like a whole answer") };
+    }
+    let said: String =
+        before.iter().map(|event| text(&event["choices"][0]["delta"]["content"])).collect();
+    let finished = before.iter().any(|event| event["choices"][0]["finish_reason"].is_string());
+    match (last["error"]["code"].is_string(), recorded.text.starts_with(&said), finished) {
+        (true, true, false) => Ok(Ended::Broken),
+        (false, ..) => Err("the last event is no error"),
+        (_, false, _) => Err("the client was told what was never said"),
+        (_, _, true) => Err("a finish reason before the error"),
+    }
 }
 
 fn request(stream: bool) -> Value {
@@ -165,6 +246,7 @@ fn recorded_message(response: &Value) -> Sum {
         for cited in block["citationsContent"]["content"].as_array().into_iter().flatten() {
             sum.text += text(&cited["text"]);
         }
+        sum.cited.extend(list(&block["citationsContent"]["citations"]));
         sum.reasoning += text(&block["reasoningContent"]["reasoningText"]["text"]);
         let call = &block["toolUse"];
         if call.is_object() && call["type"] != "server_tool_use" {
@@ -174,6 +256,7 @@ fn recorded_message(response: &Value) -> Sum {
     }
     sum.finish = finish(text(&response["stopReason"]), sum.calls.len());
     count(&mut sum, &response["usage"]);
+    sum.guardrail = response["trace"]["guardrail"].clone();
     sum
 }
 
@@ -186,6 +269,7 @@ fn recorded_events(events: &[Value]) -> Sum {
             (&payload["delta"], payload["contentBlockIndex"].as_u64().unwrap_or(0));
         sum.text += text(&delta["text"]);
         sum.reasoning += text(&delta["reasoningContent"]["text"]);
+        sum.cited.extend(delta.get("citation").cloned());
         let call = &payload["start"]["toolUse"];
         if call.is_object() && call["type"] != "server_tool_use" {
             let (id, name) = (text(&call["toolUseId"]).to_owned(), text(&call["name"]).to_owned());
@@ -200,6 +284,7 @@ fn recorded_events(events: &[Value]) -> Sum {
         }
         if event["type"] == "metadata" {
             count(&mut sum, &payload["usage"]);
+            sum.guardrail = payload["trace"]["guardrail"].clone();
         }
     }
     for (call, (_, input)) in sum.calls.iter_mut().zip(inputs) {
@@ -224,7 +309,18 @@ fn answered(answer: &Value) -> Sum {
         finish: text(&choice["finish_reason"]).to_owned(),
         prompt: usage["prompt_tokens"].as_u64().unwrap_or(0),
         completion: usage["completion_tokens"].as_u64().unwrap_or(0),
+        cited: cited(choice),
+        guardrail: choice["outcrop"]["guardrail"].clone(),
     }
+}
+
+fn list(value: &Value) -> Vec<Value> {
+    value.as_array().cloned().unwrap_or_default()
+}
+
+fn cited(choice: &Value) -> Vec<Value> {
+    let all = list(&choice["outcrop"]["citations"]);
+    all.iter().map(|cited| cited["citation"].clone()).collect()
 }
 
 fn folded(events: &[Value]) -> Sum {
@@ -243,6 +339,9 @@ fn folded(events: &[Value]) -> Sum {
             calls[index].2 += text(&call["function"]["arguments"]);
         }
         sum.finish += text(&choice["finish_reason"]);
+        if choice["outcrop"].is_object() {
+            (sum.cited, sum.guardrail) = (cited(choice), choice["outcrop"]["guardrail"].clone());
+        }
         if event["usage"].is_object() {
             sum.prompt = event["usage"]["prompt_tokens"].as_u64().unwrap();
             sum.completion = event["usage"]["completion_tokens"].as_u64().unwrap();
