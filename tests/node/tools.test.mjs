@@ -136,7 +136,7 @@ suite('openai-node: tools and JSON', (url) => {
       const { word, number } = seeded(t.name);
       const [name, weight] = [word(), number()];
       const Core = z.object({
-        name: z.string().min(1).regex(/^(?! )/),
+        name: z.string().min(1),
         weight: z.number().int().min(1).max(1_000_000),
         labels: z.array(z.string()).min(1).max(9),
         place: z.union([z.object({ country: z.string() }), z.null()]),
