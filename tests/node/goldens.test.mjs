@@ -5,11 +5,13 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
 import OpenAI from 'openai';
+import { ContentFilterFinishReasonError, LengthFinishReasonError } from 'openai/error';
 
 import { goldens, scripted } from './goldens.mjs';
 import { LIMIT, suite } from './suite.mjs';
 
 const KNOWN = goldens();
+const UNFINISHED = { length: LengthFinishReasonError, content_filter: ContentFilterFinishReasonError };
 let bedrock;
 
 async function prepare() {
@@ -99,17 +101,16 @@ suite(
       test(`the sum of the stream is the whole answer: ${golden.name}`, LIMIT, async () => {
         const whole = await client.chat.completions.create(asked(golden));
         const runner = client.chat.completions.stream({ ...asked(golden), stream_options: { include_usage: true } });
-        const [{ finish_reason }] = whole.choices;
-        if (finish_reason === 'length' || finish_reason === 'content_filter') {
-          // Parsing refuses what was not finished, in both forms.
-          if (golden.request.response_format) {
-            await assert.rejects(runner.finalChatCompletion());
-            return;
-          }
-        }
         const chunks = [];
         runner.on('chunk', (chunk) => chunks.push(chunk));
-        const [summed, expected] = [await runner.finalChatCompletion(), whole].map(comparable);
+        const final = await runner.finalChatCompletion().catch((error) => {
+          // What was not finished, the client may refuse to parse.
+          const refusal = UNFINISHED[whole.choices[0].finish_reason];
+          if (refusal && error instanceof refusal) return undefined;
+          throw error;
+        });
+        if (!final) return;
+        const [summed, expected] = [final, whole].map(comparable);
         if (summed.usage === undefined) {
           assert.equal(expected.usage.total_tokens, 0, 'only what was never told may be missing');
           delete expected.usage;
