@@ -12,5 +12,6 @@ pub mod invoke;
 mod lenient;
 pub mod openai;
 mod text;
+mod whole;
 
 pub use text::{Raw, Str};

@@ -127,8 +127,6 @@ pub fn question_with<'a>(
     let one_call = request.parallel_tool_calls == Some(false) && tooling.config.is_some();
     let mut fields = additional(request, &tooling, profile, &mut report)?;
     let service_tier = service::service_tier(request.service_tier.as_deref(), &mut report);
-    let StreamOptions { include_usage, include_obfuscation: _ } =
-        request.stream_options.unwrap_or_default();
     thinking.apply(profile, limit_field, &mut inference_config, &mut fields, &mut report);
     let mut body = ConverseRequest {
         messages: conversation.messages,
@@ -151,7 +149,7 @@ pub fn question_with<'a>(
         delivery,
         reply: Reply {
             names: tooling.names,
-            include_usage: include_usage == Some(true),
+            include_usage: stream_options(request).include_usage == Some(true),
             calls,
             one_call,
             echoes_tier: service_tier.is_some(),
@@ -220,7 +218,10 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
     } = request;
     let is_set = |raw: &Option<&RawValue>| raw.is_some_and(|raw| raw.get() != "{}");
     let has_tools = tools.as_ref().is_some_and(|tools| !tools.is_empty());
+    let StreamOptions { include_usage: _, include_obfuscation: _, continuous_usage_stats } =
+        stream_options(request);
     let fields = [
+        ("stream_options.continuous_usage_stats", continuous_usage_stats == Some(true)),
         ("n", n.is_some_and(|n| n > 1)),
         ("functions", functions.is_some() && has_tools),
         ("function_call", function_call.is_some() && (has_tools || functions.is_none())),
@@ -254,6 +255,10 @@ fn sampling<'a>(request: &'a ChatRequest<'a>) -> Sampling<'a> {
         top_p: request.top_p,
         stop: request.stop.as_ref(),
     }
+}
+
+fn stream_options(request: &ChatRequest<'_>) -> StreamOptions {
+    request.stream_options.unwrap_or_default()
 }
 
 fn has_tools(request: &ChatRequest<'_>) -> bool {

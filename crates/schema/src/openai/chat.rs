@@ -15,7 +15,7 @@ use super::message::Message;
 use super::reasoning::{Detail, ReasoningField, ReasoningFormat, ThinkingField};
 use super::tool::{AnsweredCall, AnsweredFunction, FunctionDefinition, Tool, ToolChoice};
 use super::usage::Usage;
-use crate::Str;
+use crate::{Str, whole};
 
 /// A chat request. Every optional field takes null; what is not listed here lands in `extra`.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,14 +27,18 @@ pub struct ChatRequest<'a> {
     pub stream: Option<bool>,
     pub stream_options: Option<StreamOptions>,
 
+    #[serde(default, deserialize_with = "whole::optional")]
     pub max_tokens: Option<i64>,
+    #[serde(default, deserialize_with = "whole::optional")]
     pub max_completion_tokens: Option<i64>,
     pub temperature: Option<f64>,
     pub top_p: Option<f64>,
     /// De facto extension: only the so many likeliest tokens are considered.
+    #[serde(default, deserialize_with = "whole::optional")]
     pub top_k: Option<i64>,
     #[serde(borrow)]
     pub stop: Option<Stop<'a>>,
+    #[serde(default, deserialize_with = "whole::optional")]
     pub n: Option<i64>,
 
     #[serde(borrow)]
@@ -65,8 +69,10 @@ pub struct ChatRequest<'a> {
     pub service_tier: Option<Str<'a>>,
     pub frequency_penalty: Option<f64>,
     pub presence_penalty: Option<f64>,
+    #[serde(default, deserialize_with = "whole::optional")]
     pub seed: Option<i64>,
     pub logprobs: Option<bool>,
+    #[serde(default, deserialize_with = "whole::optional")]
     pub top_logprobs: Option<i64>,
     #[serde(borrow)]
     pub logit_bias: Option<&'a RawValue>,
@@ -120,6 +126,8 @@ pub struct ChatRequest<'a> {
 pub struct StreamOptions {
     pub include_usage: Option<bool>,
     pub include_obfuscation: Option<bool>,
+    /// De facto extension: usage in every chunk.
+    pub continuous_usage_stats: Option<bool>,
 }
 
 /// `stop`: one sequence or several.

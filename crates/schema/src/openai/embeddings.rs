@@ -16,6 +16,7 @@ pub struct EmbeddingsRequest<'a> {
     pub model: Str<'a>,
     #[serde(borrow)]
     pub input: Input<'a>,
+    #[serde(default, deserialize_with = "crate::whole::optional")]
     pub dimensions: Option<i64>,
     pub encoding_format: Option<EncodingFormat>,
     #[serde(borrow)]

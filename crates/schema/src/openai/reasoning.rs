@@ -14,6 +14,7 @@ pub struct ThinkingField<'a> {
     #[serde(borrow, rename = "type")]
     pub kind: Str<'a>,
     /// Tokens that may be thought.
+    #[serde(default, deserialize_with = "crate::whole::optional")]
     pub budget_tokens: Option<i64>,
     /// How thoughts are shown, in the model's own words.
     #[serde(borrow)]
@@ -27,6 +28,7 @@ pub struct ReasoningField<'a> {
     #[serde(borrow)]
     pub effort: Option<Str<'a>>,
     /// Tokens that may be thought.
+    #[serde(default, deserialize_with = "crate::whole::optional")]
     pub max_tokens: Option<i64>,
     pub enabled: Option<bool>,
     /// Think, but do not show it.

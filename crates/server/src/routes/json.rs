@@ -1,6 +1,8 @@
 //! JSON bodies into typed requests. The way to a wrong field is only looked for when there is one:
 //! a good request is parsed once, without bookkeeping.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::error::Category;
 
@@ -49,11 +51,31 @@ fn mistake(text: &str, path: Option<String>) -> GatewayError {
         (None, None) if text.starts_with("invalid type") => (path, "invalid_type"),
         (None, None) => (path, "invalid_value"),
     };
+    let text = in_words_of_json(text);
     let message = match &param {
         Some(param) => format!("Invalid request at '{param}': {text}."),
         None => format!("Invalid request: {text}."),
     };
     GatewayError::Json { message, param, code: Some(code) }
+}
+
+/// What serde says of types, in words that callers of other languages have for them.
+fn in_words_of_json(text: &str) -> Cow<'_, str> {
+    let told = text.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected "));
+    let Some((found, expected)) = told else { return Cow::Borrowed(text) };
+    let found = match found {
+        "map" => "object",
+        "sequence" => "array",
+        other => other,
+    };
+    let expected = match expected {
+        "a sequence" => "an array",
+        "a map" => "an object",
+        "f64" => "a number",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    };
+    Cow::Owned(format!("invalid type: {found}, expected {expected}"))
 }
 
 #[cfg(test)]
@@ -92,6 +114,26 @@ mod tests {
             match parse::<ChatRequest<'_>>(body.as_bytes()) {
                 Err(GatewayError::Json { param: found, code: found_code, .. }) => {
                     assert_eq!((found.as_deref(), found_code), (param, code), "{body}");
+                }
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn types_are_told_in_words_of_json() {
+        for (body, told) in [
+            (r#"{"model":"m","messages":{}}"#, "invalid type: object, expected an array"),
+            (r#"{"model":"m","messages":[],"top_p":"x"}"#, r#"string "x", expected a number"#),
+            (r#"{"model":"m","messages":[],"max_tokens":1.5}"#, "`1.5`, expected an integer"),
+            (
+                r#"{"model":"m","messages":[],"thinking":"on"}"#,
+                r#"string "on", expected an object"#,
+            ),
+        ] {
+            match parse::<ChatRequest<'_>>(body.as_bytes()) {
+                Err(GatewayError::Json { message, .. }) => {
+                    assert!(message.contains(told), "{message}")
                 }
                 other => panic!("{body}: {other:?}"),
             }
