@@ -74,10 +74,10 @@ pub fn question_with<'a>(
     without_effect(request, &mut report);
 
     let legacy = request.functions.is_some() && !has_tools(request);
-    let (choice_field, calls) = if legacy {
-        ("function_call", CallShape::Function)
+    let (tools_field, choice_field, calls) = if legacy {
+        ("functions", "function_call", CallShape::Function)
     } else {
-        ("tool_choice", CallShape::Tools)
+        ("tools", "tool_choice", CallShape::Tools)
     };
     let (mut declared, choice) = match calls {
         CallShape::Function => {
@@ -106,7 +106,8 @@ pub fn question_with<'a>(
     let count_path = thinking.count_path(profile);
     let lowered = thinking.lower(profile);
     let profile = &*lowered;
-    let mut tooling = tooling(declared, choice, &conversation.called, profile)?;
+    let called = &conversation.called;
+    let mut tooling = tooling(declared, tools_field, choice, called, profile)?;
 
     choices(request.n)?;
     let format = format(request.response_format.as_ref(), profile)?;

@@ -36,6 +36,8 @@ pub struct Profile {
     pub system: SystemPrompt,
     /// Whether a conversation may begin with the assistant.
     pub leading_assistant: bool,
+    /// Whether it may end with the assistant: the model then goes on with those words.
+    pub trailing_assistant: bool,
     /// What a user turn may hold beside tool results.
     pub beside_tool_result: BesideToolResult,
     /// Which tool choices the model knows.
@@ -150,6 +152,8 @@ pub enum BesideToolResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolChoices {
+    /// None: the model takes no tools.
+    NoTools,
     /// Only `auto`.
     Auto,
     /// `auto` and `any`.
@@ -322,6 +326,7 @@ impl Default for Profile {
         Self {
             system: SystemPrompt::Native,
             leading_assistant: false,
+            trailing_assistant: false,
             beside_tool_result: BesideToolResult::Anything,
             tool_choice: ToolChoices::Named,
             no_tool: NoTool::Unsaid,

@@ -30,6 +30,8 @@ pub(super) const EVIDENCE: &str = "evidence";
 pub(super) const PROFILE: &str = "profile";
 const INPUT: &str = "input";
 const MEDIA: &str = "media";
+const TOOLS: &str = "tools";
+const TOOL_CHOICE: &str = "tool_choice";
 const PRICED: &str = "prices";
 const DATED: &str = "dated";
 
@@ -107,6 +109,7 @@ impl Row {
         whole.remove(LIKE);
         whole.remove(EVIDENCE);
         read_media(&mut whole);
+        read_tools(&mut whole);
         let knobs = whole.get(PROFILE).and_then(Value::as_table).cloned();
         let row: Self = Value::Table(whole)
             .try_into()
@@ -262,6 +265,17 @@ fn read_media(row: &mut Table) {
     let profile = row.entry(PROFILE).or_insert_with(|| Value::Table(Table::new()));
     if let Some(profile) = profile.as_table_mut() {
         profile.entry(MEDIA).or_insert(input);
+    }
+}
+
+/// A model that takes no tools knows no choice among them, whatever its family does.
+fn read_tools(row: &mut Table) {
+    if row.get(TOOLS).and_then(Value::as_bool) != Some(false) {
+        return;
+    }
+    let profile = row.entry(PROFILE).or_insert_with(|| Value::Table(Table::new()));
+    if let Some(profile) = profile.as_table_mut() {
+        profile.insert(TOOL_CHOICE.to_owned(), Value::String("no_tools".to_owned()));
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn conversation<'a>(
     for (at, message) in messages.iter().enumerate() {
         building.message(at, message)?;
     }
-    let messages = building.turns.finish(profile);
+    let messages = building.turns.finish(profile, building.report);
     within_limits(&messages, profile)?;
     let past = past(&messages, &building.lost, profile);
     Ok(Conversation { system: building.system, messages, called: building.called, past })

@@ -46,9 +46,11 @@ pub(crate) enum Calls {
 }
 
 /// Builds `toolConfig`. `history` names the tools that past turns called: Bedrock refuses tool
-/// blocks without declared tools, so they are declared when the request declares none.
+/// blocks without declared tools, so they are declared when the request declares none. `declared_by` is
+/// the field to name where a model takes no tools.
 pub(crate) fn tooling<'a>(
     declared: Declared<'a>,
+    declared_by: &'static str,
     choice: Option<&'a openai::ToolChoice<'a>>,
     history: &[&'a str],
     profile: &Profile,
@@ -58,6 +60,7 @@ pub(crate) fn tooling<'a>(
     for name in history {
         tooling.names.note(&sent_name(name), name);
     }
+    let field = if tools.is_empty() { "messages" } else { declared_by };
     let tool_choice = if tools.is_empty() {
         tools = remember(history, profile)?;
         tooling.discourage(profile);
@@ -71,6 +74,9 @@ pub(crate) fn tooling<'a>(
     };
     if choice == Some(&openai::ToolChoice::None) {
         hosted.clear();
+    }
+    if profile.tool_choice == ToolChoices::NoTools && !tools.is_empty() {
+        return Err(no_tools(field));
     }
     if !tools.is_empty() || !hosted.is_empty() {
         let hosted = hosted.into_iter().map(Tool::SystemTool);
@@ -122,6 +128,12 @@ impl<'a> Tooling<'a> {
     }
 }
 
+/// Leaving the tools out would let an agent run that never acts.
+fn no_tools(field: &'static str) -> Invalid {
+    let message = "This model takes no tools. Leave out tools and the calls of the history, or choose a model that takes them: GET /v1/models lists which do.";
+    Invalid::value(field, message).with_code("unsupported_parameter")
+}
+
 /// Tools that only history knows: they may take anything.
 fn remember<'a>(history: &[&'a str], profile: &Profile) -> Result<Vec<ToolSpec<'a>>, Invalid> {
     let mut taken = HashSet::with_capacity(history.len());
@@ -156,7 +168,7 @@ fn named<'a>(
             tools.retain(|tool| tool.name == sent);
             Some(ToolChoice::Any {})
         }
-        ToolChoices::Auto => None,
+        ToolChoices::NoTools | ToolChoices::Auto => None,
     })
 }
 

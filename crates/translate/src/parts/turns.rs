@@ -5,10 +5,14 @@ use std::borrow::Cow;
 
 use schema::converse::message::{CachePoint, ContentBlock, Message, Role};
 
+use crate::Report;
 use crate::profile::{BesideToolResult, Profile};
 
 /// Stands where Bedrock wants words and the caller sent none.
 pub(crate) const FILLER: &str = ".";
+
+/// Asks for more of what the assistant said last, where a model does not go on by itself.
+const CONTINUE: &str = "Continue.";
 
 /// Turns under construction.
 #[derive(Debug, Default)]
@@ -41,7 +45,7 @@ impl<'a> Turns<'a> {
     }
 
     /// The finished conversation, as `profile` wants it.
-    pub(crate) fn finish(mut self, profile: &Profile) -> Vec<Message<'a>> {
+    pub(crate) fn finish(mut self, profile: &Profile, report: &mut Report) -> Vec<Message<'a>> {
         let beside = profile.beside_tool_result;
         if beside != BesideToolResult::Anything {
             let split = |turn| split_results(turn, beside);
@@ -49,11 +53,22 @@ impl<'a> Turns<'a> {
         }
         let leading_assistant = self.turns.first().is_none_or(|turn| turn.role == Role::Assistant);
         if self.turns.is_empty() || (leading_assistant && !profile.leading_assistant) {
-            self.turns.insert(0, filler(Role::User));
+            self.turns.insert(0, said(Role::User, FILLER));
         }
         self.turns.iter_mut().for_each(speak_of_documents);
         self.trim_prefill();
+        self.ask_for_more(profile, report);
         self.turns
+    }
+
+    /// Where a model refuses a conversation that ends with the assistant, the user asks it to go on: it
+    /// may begin anew, which is said.
+    fn ask_for_more(&mut self, profile: &Profile, report: &mut Report) {
+        let is_prefill = self.turns.last().is_some_and(|turn| turn.role == Role::Assistant);
+        if is_prefill && !profile.trailing_assistant {
+            report.ignore("messages.prefill");
+            self.turns.push(said(Role::User, CONTINUE));
+        }
     }
 
     /// A trailing assistant turn is a prefill; models refuse one that ends in white space.
@@ -93,8 +108,8 @@ fn speak_of_documents(turn: &mut Message<'_>) {
     }
 }
 
-fn filler<'a>(role: Role) -> Message<'a> {
-    Message { role, content: vec![ContentBlock::Text(Cow::Borrowed(FILLER))] }
+fn said<'a>(role: Role, words: &'static str) -> Message<'a> {
+    Message { role, content: vec![ContentBlock::Text(Cow::Borrowed(words))] }
 }
 
 /// Whether a block may stand beside a tool result.
@@ -122,7 +137,7 @@ fn split_results(turn: Message<'_>, beside: BesideToolResult) -> Vec<Message<'_>
     let (results, rest): (Vec<_>, Vec<_>) = turn.content.into_iter().partition(belongs);
     let of = |content| Message { role: turn.role, content };
     match (results.is_empty(), rest.is_empty()) {
-        (false, false) => vec![of(results), filler(Role::Assistant), of(rest)],
+        (false, false) => vec![of(results), said(Role::Assistant, FILLER), of(rest)],
         (false, true) => vec![of(results)],
         (true, _) => vec![of(rest)],
     }

@@ -28,12 +28,16 @@ const EFFORT: &str = "by effort:";
 /// Adding a column is adding a line.
 const COLUMNS: &[Column] = &[
     ("reads", |_, knobs| list(&knobs["media"], "text")),
-    ("tool choice", |row, knobs| match row.tools {
-        false => "no tools".to_owned(),
-        true => word(
+    ("tool choice", |_, knobs| {
+        word(
             &knobs["tool_choice"],
-            &[("auto", "auto"), ("any", "auto, required"), ("named", "auto, required, by name")],
-        ),
+            &[
+                ("no_tools", "no tools"),
+                ("auto", "auto"),
+                ("any", "auto, required"),
+                ("named", "auto, required, by name"),
+            ],
+        )
     }),
     ("strict tools", |row, knobs| match row.tools {
         false => "no".to_owned(),
