@@ -1,0 +1,69 @@
+"""The models of the catalogue for the request matrix: ids that can be called from us-east-1, and the knobs
+by which they fall into families, read from the reviewed list of resolved profiles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+RESOLVED = Path(__file__).parents[2] / "crates/server/tests/snapshots/resolved_profiles.snap"
+# What inference profiles of these places serve us-east-1.
+HERE = ("us", "global")
+UNKNOWN = "nobody.knows-this-v1:0"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model and how it is called."""
+
+    name: str
+    called: str
+    knobs: frozenset[str]
+    embeds: bool
+    ended: bool
+
+
+def paragraphs() -> Iterator[tuple[str, str, list[str]]]:
+    """Name, facts and knobs of each row."""
+    text = RESOLVED.read_text().split("---\n", 2)[2]
+    for paragraph in re.split(r"\n(?=\S)", text.strip("\n")):
+        name, facts, *knobs = [line.strip() for line in paragraph.splitlines()]
+        yield name, facts, knobs
+
+
+def callable_id(name: str, facts: str) -> str | None:
+    """The id to call it by from us-east-1; `None` where it is not offered there."""
+    if name.endswith("*"):
+        return f"{name[:-1]}.of-tomorrow-v1:0".replace("..", ".")
+    only = re.match(r"only ([^;]*)", facts)
+    if not only:
+        return name
+    prefix = next((prefix for prefix in HERE if prefix in only[1].split()), None)
+    return prefix and f"{prefix}.{name}"
+
+
+def models() -> list[Model]:
+    """Every model that can be called, families of models of tomorrow, and one that nobody knows."""
+    found = [
+        Model(name, called, frozenset(knobs), any(knob.startswith("embedding =") for knob in knobs), "retired" in facts)
+        for name, facts, knobs in paragraphs()
+        if (called := callable_id(name, facts))
+    ]
+    return [*found, Model(UNKNOWN, UNKNOWN, frozenset(), False, False)]
+
+
+def one_of_each(among: list[Model]) -> list[Model]:
+    """One model per set of knobs, one that still lives where there is one."""
+    families: dict[frozenset[str], Model] = {}
+    for model in sorted(among, key=lambda model: model.ended, reverse=True):
+        families[model.knobs] = model
+    return sorted(families.values(), key=lambda model: model.name)
+
+
+def alive_and_one_of_each(among: list[Model]) -> list[Model]:
+    """Every model that still lives, and of those that do not one per set of knobs."""
+    alive = {model.knobs for model in among if not model.ended}
+    ended = one_of_each([model for model in among if model.knobs not in alive])
+    return [model for model in among if not model.ended] + ended
