@@ -46,6 +46,16 @@ fn long_conversation() -> String {
     request.to_string()
 }
 
+/// A question about a picture of a million bytes.
+fn picture() -> String {
+    let data = format!("data:image/png;base64,iVBORw0KGgoA{}", "AAAA".repeat(333_333));
+    json!({ "model": "m", "messages": [{ "role": "user", "content": [
+        { "type": "text", "text": "What is this?" },
+        { "type": "image_url", "image_url": { "url": data } },
+    ] }] })
+    .to_string()
+}
+
 fn stamp() -> Stamp {
     Stamp { id: "chatcmpl-0123456789abcdef".into(), created: 1_790_000_000, model: "m".into() }
 }
@@ -75,6 +85,18 @@ fn benches(c: &mut Criterion) {
                 serde_json::from_slice(black_box(long.as_bytes())).unwrap();
             let question = question(&request, &cached).unwrap();
             serde_json::to_vec(&question.body).unwrap()
+        });
+    });
+
+    let picture = picture();
+    c.bench_function("request with an image of 1 MB, bytes to bytes", |b| {
+        b.iter(|| {
+            let request: ChatRequest<'_> =
+                serde_json::from_slice(black_box(picture.as_bytes())).unwrap();
+            let question = question(&request, &Profile::default()).unwrap();
+            let mut sent = Vec::with_capacity(picture.len() + 4096);
+            serde_json::to_writer(&mut sent, &question.body).unwrap();
+            sent
         });
     });
 
