@@ -19,6 +19,7 @@ import pytest
 
 from matrix_bench import Bench, Outcome, started
 from matrix_models import Model, alive_and_one_of_each, models, one_of_each
+from matrix_rules import rule_problems
 from upstream import OPERATIONS, body_problems
 
 HERE = Path(__file__).parent
@@ -57,9 +58,9 @@ def ask(bench: Bench, model: Model, name: str, **more: Any) -> Outcome:
     return bench.send("/v1/chat/completions", {**REQUESTS[name], "model": model.called, **more})
 
 
-def problems(outcome: Outcome, judged: dict[str, list[str]]) -> list[str]:
+def problems(model: Model, outcome: Outcome, judged: dict[str, list[str]]) -> list[str]:
     """What Bedrock holds against what it got, and what went wrong after it had taken it."""
-    found = []
+    found = [problem for call in outcome.calls for problem in rule_problems(model.name, call["body"])]
     for call in outcome.calls:
         key = json.dumps([call["operation"], call["body"]])
         if key not in judged:
@@ -74,8 +75,12 @@ def problems(outcome: Outcome, judged: dict[str, list[str]]) -> list[str]:
 def test_each_model_gets_what_it_takes(
     bench: Bench, judged: dict[str, list[str]], name: str
 ) -> None:
-    outcomes = {model.name: ask(bench, model, name) for model in CHAT}
-    wrong = {model: found for model, outcome in outcomes.items() if (found := problems(outcome, judged))}
+    outcomes: dict[str, Outcome] = {}
+    wrong: dict[str, list[str]] = {}
+    for model in CHAT:
+        outcome = outcomes[model.name] = ask(bench, model, name)
+        if found := problems(model, outcome, judged):
+            wrong[model.name] = found
     assert not wrong, "\n".join(f"{model}: {found}" for model, found in wrong.items())
     refused: dict[str, list[str]] = {}
     for model, outcome in outcomes.items():
@@ -115,7 +120,7 @@ def test_a_stream_asks_for_the_same(
     """The same body goes to ConverseStream, or to Converse where the model does not stream its calls."""
     for model in STREAMED:
         whole, streamed = ask(bench, model, name), ask(bench, model, name, stream=True)
-        assert problems(streamed, judged) == [], model.name
+        assert problems(model, streamed, judged) == [], model.name
         if not whole.calls:
             assert (streamed.status, streamed.calls) == (whole.status, []), model.name
             assert streamed.param == whole.param, model.name
@@ -135,3 +140,24 @@ def test_nothing_is_left_out_of_the_matrix() -> None:
     for name, fields in json.loads(REFUSED.read_text()).items():
         assert name in REQUESTS
         assert all(set(refusing) <= names for refusing in fields.values()), name
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "part"),
+    [
+        ("any", {"messages": [{"role": "user", "content": [{"toolResult": {"content": []}}]}]}, "empty tool result"),
+        ("any", {"messages": [{"role": "user", "content": [{"toolResult": {"content": [{"text": " "}]}}]}]}, "blank"),
+        ("amazon.nova-x", {"messages": [{"role": "user", "content": [{"toolResult": {"content": [{"document": {}}]}}]}]}, "document in"),
+        ("anthropic.x", {"messages": [{"role": "user", "content": [{"toolResult": {"content": [{"text": "x"}]}}, {"document": {}}]}]}, "beside"),
+        ("any", {"messages": [{"role": "assistant", "content": [{"text": "x"}, {"reasoningContent": {}}]}]}, "behind text"),
+        ("amazon.nova-x", {"messages": [], "toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"$defs": {}}}}}]}}, "root"),
+        ("openai.gpt-oss-x", {"messages": [], "toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"$ref": "#"}}}}]}}, "$ref"),
+        ("xai.x", {"messages": [], "toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"pattern": "(?!x)"}}}}]}}, "looks around"),
+        ("anthropic.x", {"messages": [], "additionalModelRequestFields": {"thinking": {"type": "adaptive"}, "top_k": 1}}, "top_k"),
+        ("any", {"messages": [], "inferenceConfig": {"topP": 1}, "additionalModelRequestFields": {"reasoningConfig": {"maxReasoningEffort": "high"}}}, "topP"),
+        ("any", {"messages": [], "additionalModelRequestFields": {"anthropic_beta": ["a", "a"]}}, "twice"),
+    ],
+)
+def test_each_rule_sees_what_breaks_it(model: str, body: dict[str, Any], part: str) -> None:
+    [problem] = rule_problems(model, body)
+    assert part in problem
