@@ -133,7 +133,7 @@ mod tests {
         ] {
             match parse::<ChatRequest<'_>>(body.as_bytes()) {
                 Err(GatewayError::Json { message, .. }) => {
-                    assert!(message.contains(told), "{message}")
+                    assert!(message.contains(told), "{message}");
                 }
                 other => panic!("{body}: {other:?}"),
             }
