@@ -157,6 +157,7 @@ pub fn question_with<'a>(
             answering_tool,
             wanted: format.wanted,
             thoughts: ThoughtsShown::of(&wish, profile),
+            shows_fields: shows_fields(request),
             splits_tags: tags::are_split(request.reasoning_format, profile, &mut report),
         },
         report,
@@ -305,11 +306,17 @@ fn additional(
     Ok(fields)
 }
 
+/// Whether the caller asks for members of the model's own answer.
+fn shows_fields(request: &ChatRequest<'_>) -> bool {
+    request.additional_model_response_field_paths.iter().flatten().next().is_some()
+}
+
 /// What is to be told of the model's own answer: what the caller asks for, and the gateway's own.
 fn response_fields<'a>(request: &'a ChatRequest<'a>, own: Option<&'a str>) -> Vec<&'a str> {
     let paths = request.additional_model_response_field_paths.iter().flatten();
-    let own = own.into_iter();
-    paths.map(schema::Str::as_str).chain(own).collect()
+    let mut paths: Vec<&str> = paths.map(schema::Str::as_str).collect();
+    paths.extend(own.filter(|own| !paths.contains(own)));
+    paths
 }
 
 fn said<'a>(request: &'a ChatRequest<'a>) -> Said<'a> {

@@ -25,6 +25,8 @@ pub struct Reply {
     pub(crate) thoughts: ThoughtsShown,
     /// Thinking between tags is told apart from the text.
     pub(crate) splits_tags: bool,
+    /// The caller asked for members of the model's own answer.
+    pub(crate) shows_fields: bool,
 }
 
 impl Reply {

@@ -41,17 +41,28 @@ pub struct Outcrop {
     /// `mismatch` or `unchecked`, of a streamed answer that was asked to be JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub structured_output: Option<&'static str>,
+    /// The members of the model's own answer that the caller asked for by their paths, as they came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub additional_model_response_fields: Option<Box<RawValue>>,
 }
 
 impl Outcrop {
     /// Whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
-        let Self { stop_reason, invoked_model_id, citations, guardrail, structured_output } = self;
+        let Self {
+            stop_reason,
+            invoked_model_id,
+            citations,
+            guardrail,
+            structured_output,
+            additional_model_response_fields,
+        } = self;
         stop_reason.is_none()
             && invoked_model_id.is_none()
             && citations.is_empty()
             && guardrail.is_none()
             && structured_output.is_none()
+            && additional_model_response_fields.is_none()
     }
 }
 

@@ -174,3 +174,26 @@ async fn guardrails_come_by_header_by_body_and_from_the_operator() {
     assert_eq!(rig.emulator.journal().calls().len(), before, "nothing was sent");
     rig.stop().await;
 }
+
+#[actix_rt::test]
+async fn members_of_the_models_own_answer_come_back_to_those_who_asked() {
+    let rig = Rig::start("").await;
+    let fields = json!({ "additional_model_response_field_paths": ["/stop_reason"] });
+    let answer = rig.chat(&ask(SONNET, &fields)).await.json();
+    let told = answer["choices"][0]["outcrop"]["additional_model_response_fields"].clone();
+    assert_eq!(told, json!({ "stop_reason": "end_turn" }), "{answer}");
+    // The model's own stream has it elsewhere.
+    let path = json!(["/delta/stop_reason"]);
+    let streamed = json!({ "stream": true, "additional_model_response_field_paths": path });
+    let (events, _) = rig.chat(&ask(SONNET, &streamed)).await.events();
+    let ends = |event: &&Value| event["choices"][0]["finish_reason"] == "stop";
+    let last = events.iter().find(ends).unwrap();
+    let outcrop = &last["choices"][0]["outcrop"];
+    assert_eq!(outcrop["additional_model_response_fields"], json!({ "delta": told }));
+    // What the gateway asks for by itself is its own business.
+    let thinking = json!({ "reasoning_effort": "low" });
+    let answer = rig.chat(&ask(SONNET, &thinking)).await.json();
+    assert!(answer["usage"]["completion_tokens_details"]["reasoning_tokens"].is_u64(), "{answer}");
+    assert_eq!(answer["choices"][0].get("outcrop"), None);
+    rig.stop().await;
+}

@@ -58,6 +58,8 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
         ..Outcrop::default()
     };
     trace(response.trace, &mut outcrop);
+    outcrop.additional_model_response_fields =
+        fields(response.additional_model_response_fields, reply);
     ChatCompletion {
         id: stamp.id,
         object: COMPLETION_OBJECT,
@@ -105,6 +107,11 @@ pub(super) fn trace(trace: Option<&RawValue>, outcrop: &mut Outcrop) {
     outcrop.guardrail = guardrail.and_then(on_one_line);
     outcrop.invoked_model_id =
         prompt_router.and_then(|router| router.invoked_model_id).map(|id| id.to_string());
+}
+
+/// What the caller asked for of the model's own answer.
+pub(super) fn fields(told: Option<&RawValue>, reply: &Reply) -> Option<Box<RawValue>> {
+    told.filter(|_| reply.shows_fields).and_then(on_one_line)
 }
 
 #[derive(Default)]

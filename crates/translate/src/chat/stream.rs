@@ -342,7 +342,9 @@ impl ChatStream {
         if let Some(mut tagged) = self.tagged.take() {
             tagged.finish(&mut |voice, piece| self.voice(voice, piece, out))?;
         }
-        self.thought = usage::thought(stop.additional_model_response_fields);
+        let told = stop.additional_model_response_fields;
+        self.thought = usage::thought(told);
+        self.outcrop.additional_model_response_fields = response::fields(told, &self.reply);
         let held = self.spoken.finish();
         if self.answer.is_some() {
             self.sources.unsay();
