@@ -30,7 +30,7 @@ pub use error::{Exception, Failure, Phase, ProtocolError, ServiceError};
 pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME};
 pub use place::{Login, Place};
 pub use role::Role;
-pub use send::{Call, Kind, Transport};
+pub use send::{Call, Kind, Transport, unsigned};
 pub use setup::{AccountKeys, AccountSecret, CredentialSource, Setup, SetupError, Timeouts};
 pub use transports::Transports;
 pub use typed::{GuardrailName, Scope, Typed};

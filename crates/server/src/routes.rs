@@ -2,6 +2,8 @@
 
 pub(crate) mod chat;
 pub(crate) mod count;
+mod directions;
+mod dry_run;
 pub(crate) mod embeddings;
 pub(crate) mod fallback;
 pub(crate) mod health;

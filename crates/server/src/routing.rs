@@ -4,11 +4,12 @@
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use translate::errors::{Condition, Notes};
 
 use crate::bedrock::{
     Answer, Call, Failure, InvalidModelId, Kind, Service, ServiceError, Transport, model_path,
+    unsigned,
 };
 use crate::catalogue::Target;
 
@@ -134,6 +135,17 @@ pub(crate) async fn send(
     Err(refused(refusal, target))
 }
 
+/// The request that `send` would make first, but for its credentials.
+pub(crate) fn outline(
+    leg: &Leg,
+    operation: Operation,
+    body: Bytes,
+) -> Result<Request<Bytes>, RouteError> {
+    let headers = headers(operation, leg.guardrail.as_deref())?;
+    let call = call(&leg.target.model_id, operation, headers, body)?;
+    Ok(unsigned(&leg.account, &call)?)
+}
+
 fn headers(operation: Operation, guardrail: Option<&Guardrail>) -> Result<HeaderMap, RouteError> {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -158,16 +170,24 @@ async fn attempt(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Answer, RouteError> {
-    let call = Call {
+    Ok(transport.send(call(&model_id, operation, headers, body)?).await?)
+}
+
+fn call(
+    model_id: &str,
+    operation: Operation,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Call, InvalidModelId> {
+    Ok(Call {
         service: Service::Runtime,
         method: Method::POST,
-        path: model_path(&model_id, operation.name())?,
+        path: model_path(model_id, operation.name())?,
         query: None,
         headers,
         body,
         kind: operation.kind(),
-    };
-    Ok(transport.send(call).await?)
+    })
 }
 
 impl Judged for RouteError {

@@ -5,6 +5,8 @@ use crate::Invalid;
 
 /// More names than these tell nobody anything; a request with thousands must not cost more.
 const LIMIT: usize = 64;
+/// The longest stretch of a name that an error quotes, in bytes: names may be the caller's own.
+const NAME: usize = 100;
 
 /// Names of request fields that had no effect, each once, in the order they were met; the first 64.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,18 +90,34 @@ impl Report {
     /// What is left to tell the caller under a policy.
     ///
     /// # Errors
-    /// Something had no effect, and the policy refuses that: the first such field.
+    /// Something had no effect, and the policy refuses that: `param` is the first such field, the message
+    /// names them all.
     pub fn under(self, policy: Unsupported) -> Result<Self, Invalid> {
         match (policy, self.ignored.first()) {
             (Unsupported::Warn, _) | (Unsupported::Reject, None) => Ok(self),
-            (Unsupported::Drop, _) => Ok(Self::default()),
-            (Unsupported::Reject, Some(field)) => {
+            (Unsupported::Drop, _) => Ok(Self { ignored: Vec::new(), ..self }),
+            (Unsupported::Reject, Some(first)) => {
                 let message = format!(
-                    "Unsupported parameter: '{field}' cannot be honoured with this model as it was sent, and unsupported_params is reject. Leave it out, or allow warn or drop."
+                    "Unsupported parameters: {} cannot be honoured with this model as sent, and unsupported_params is reject. Leave them out, or send the header x-outcrop-unsupported-params: warn.",
+                    self.names()
                 );
-                Err(Invalid::value(field.clone(), message).with_code("unsupported_parameter"))
+                let first = first[..first.floor_char_boundary(NAME)].to_owned();
+                Err(Invalid::value(first, message).with_code("unsupported_parameter"))
             }
         }
+    }
+
+    /// The fields that had no effect, in quotes.
+    fn names(&self) -> String {
+        let mut names = String::new();
+        for field in &self.ignored {
+            let comma = if names.is_empty() { "" } else { ", " };
+            names += comma;
+            names += "'";
+            names += &field[..field.floor_char_boundary(NAME)];
+            names += "'";
+        }
+        names
     }
 }
 
@@ -119,10 +137,16 @@ mod tests {
         report.ignore("logprobs");
         assert_eq!(report.clone().under(Unsupported::Warn), Ok(report.clone()));
         assert_eq!(report.clone().under(Unsupported::Drop), Ok(Report::default()));
-        let refused = report.under(Unsupported::Reject).unwrap_err();
+        report.ignore(&"\u{fc}".repeat(200));
+        let refused = report.clone().under(Unsupported::Reject).unwrap_err();
         assert_eq!(
             (refused.param.as_deref(), refused.code),
             (Some("seed"), "unsupported_parameter")
         );
+        assert!(refused.message.contains("'seed', 'logprobs', '\u{fc}"), "{}", refused.message);
+        assert!(refused.message.len() < 400, "names are quoted in part");
+        report.lose_thoughts(LostThoughts::Dropped);
+        let left = report.under(Unsupported::Drop).unwrap();
+        assert_eq!((left.ignored(), left.lost_thoughts()), (&[][..], Some(LostThoughts::Dropped)));
     }
 }

@@ -193,22 +193,31 @@ impl Transport {
         grant: &Grant,
         signed_at: SystemTime,
     ) -> Result<Request<Full<Bytes>>, Failure> {
-        let endpoint = self.account.endpoint(call.service);
-        if !call.path.starts_with('/') {
-            return Err(Failure::Request(format!("the path {:?} is not absolute", call.path)));
-        }
-        let uri = endpoint
-            .uri(&call.path, call.query.as_deref())
-            .map_err(|error| Failure::Request(error.to_string()))?;
-        let host = HeaderValue::from_str(endpoint.host())
-            .map_err(|error| Failure::Request(error.to_string()))?;
-        let mut request = Request::new(Full::new(call.body.clone()));
-        *request.method_mut() = call.method.clone();
-        *request.uri_mut() = uri;
-        *request.headers_mut() = outgoing_headers(call, host);
+        let mut request = unsigned(&self.account, call)?.map(Full::new);
         authorise(&mut request, &call.body, &grant.proof, self.account.region(), signed_at)?;
         Ok(request)
     }
+}
+
+/// The request that a call becomes, but for what authorises it.
+///
+/// # Errors
+/// The call cannot be written as one.
+pub fn unsigned(account: &Account, call: &Call) -> Result<Request<Bytes>, Failure> {
+    let endpoint = account.endpoint(call.service);
+    if !call.path.starts_with('/') {
+        return Err(Failure::Request(format!("the path {:?} is not absolute", call.path)));
+    }
+    let uri = endpoint
+        .uri(&call.path, call.query.as_deref())
+        .map_err(|error| Failure::Request(error.to_string()))?;
+    let host = HeaderValue::from_str(endpoint.host())
+        .map_err(|error| Failure::Request(error.to_string()))?;
+    let mut request = Request::new(call.body.clone());
+    *request.method_mut() = call.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = outgoing_headers(call, host);
+    Ok(request)
 }
 
 fn outgoing_headers(call: &Call, host: HeaderValue) -> HeaderMap {

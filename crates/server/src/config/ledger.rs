@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schema::openai::moderations::Category;
+use translate::Unsupported;
 use translate::profile::PromptCache;
 
 use crate::bedrock::{AccountSecret, Scope, Service};
@@ -175,6 +176,12 @@ impl Show for Strategy {
             Self::Order => "order",
         }
         .to_owned()
+    }
+}
+
+impl Show for Unsupported {
+    fn show(&self) -> String {
+        self.name().to_owned()
     }
 }
 

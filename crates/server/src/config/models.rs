@@ -24,6 +24,7 @@ pub(super) fn read(root: &mut Fields<'_>, models: &mut ModelSettings) {
     root.set("models_only", &mut models.unlisted, |value| {
         values::boolean(value).map(|only| if only { Unlisted::Refused } else { Unlisted::Served })
     });
+    root.set("unsupported_params", &mut models.unsupported, values::unsupported);
     let mut defaults = Place::default();
     root.section("defaults", |section| defaults = credentials::place(section));
     let line = root.line("models");
@@ -35,7 +36,8 @@ pub(super) fn read(root: &mut Fields<'_>, models: &mut ModelSettings) {
         routing::read(section, Scope::AllNames, known, balance, fallbacks);
     });
     let (balance, fallbacks) = (models.balance, models.fallbacks.clone());
-    let base = GroupSettings { balance, fallbacks, ..GroupSettings::default() };
+    let unsupported = models.unsupported;
+    let base = GroupSettings { balance, fallbacks, unsupported, ..GroupSettings::default() };
     for (key, node) in entries {
         let name = key.name.clone();
         let mut reader = Reader { root: &mut *root, known, base: &base, name };
@@ -112,6 +114,8 @@ impl Reader<'_, '_> {
         let (mut listed, known) = (None, self.known);
         self.root.child(format!("{path}."), entries, |section| {
             listed = section.take("targets").map(|(_, node)| node);
+            let policy = section.optional("unsupported_params", values::unsupported);
+            group.unsupported = policy.unwrap_or(group.unsupported);
             about_all(section, known, group);
         });
         match listed {
@@ -207,7 +211,9 @@ fn settings(section: &mut Fields<'_>) -> TargetSettings {
     if let Some(wish) = wish {
         accepts.want(wish);
     }
-    let mut target = TargetSettings { model, place, weight, ..TargetSettings::default() };
+    let unsupported = section.optional("unsupported_params", values::unsupported);
+    let mut target =
+        TargetSettings { model, place, weight, unsupported, ..TargetSettings::default() };
     target.manner.base_model = base_model;
     target.manner.accepts = accepts;
     shaping(section, &mut target);

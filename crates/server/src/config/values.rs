@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use translate::Unsupported;
 use translate::profile::PromptCache;
 
 use super::tree::Value;
@@ -67,6 +68,15 @@ pub(super) fn prompt_cache(value: &Value) -> Result<PromptCache, Expected> {
         _ => None,
     }
     .ok_or("auto, marks or off")
+}
+
+/// What becomes of fields that cannot be honoured.
+pub(super) fn unsupported(value: &Value) -> Result<Unsupported, Expected> {
+    match value {
+        Value::Text(text) => Unsupported::parse(text),
+        _ => None,
+    }
+    .ok_or("warn, drop or reject")
 }
 
 /// true or false.

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use translate::chat::{ChatStream, Delivery, Question, affinity, question_with};
-use translate::{Profile, Reply, Report};
+use translate::{Profile, Reply, Report, Unsupported};
 
 use guardrail::Wanted;
 use repair::{Second, Settled, may_repeat};
 
+use super::directions::{Course, Directions};
 use super::json::parse;
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Kind};
@@ -27,6 +28,7 @@ use crate::structured::Watch;
 use crate::{body, foreseen, pump};
 
 mod guardrail;
+mod rehearsal;
 mod repair;
 
 /// The longest whole answer accepted, in bytes.
@@ -47,6 +49,10 @@ pub(crate) async fn completions(
     let mut exchange = Exchange::begin(&http, "chat");
     let now = worker.now();
     let recall = Recall::new(&worker.shared, http.headers(), now.config.thinking_memory);
+    if Directions::of(http.headers()).is_ok_and(|told| told.course == Course::Show) {
+        let shown = rehearsal::rehearse(&worker, &now, &http, payload, &recall, &mut exchange);
+        return shown.await.unwrap_or_else(|error| exchange.refuse(&error));
+    }
     let Asked { begun, reply, report, second } =
         match ask(&worker, &now, &http, payload, &recall, &mut exchange).await {
             Ok(asked) => asked,
@@ -156,33 +162,43 @@ async fn prepare<'n, 'r>(
     let tokens = foreseen::of_chat(&request, body.len());
     let fetched = worker.shared.fetcher.fetch(&request, &now.config.media).await?;
     fetched.fill(&mut request);
-    let operation = match request.stream {
-        Some(true) => Operation::ConverseStream,
-        Some(false) | None => Operation::Converse,
-    };
-    let wanted = Wanted::of(headers)?;
-    let terms =
-        Terms { id, kind: operation.kind(), tokens, key: affinity(&request), others: Others::All };
+    let operation = operation(&request);
+    let (wanted, directions) = (Wanted::of(headers)?, Directions::of(headers)?);
+    let terms = terms(id, operation, tokens, affinity(&request));
     let journey = Journey::begin(&now.names, route, terms)?;
-    let around = Circumstances { operation, wanted: &wanted, fetched: &fetched, recall };
+    let around =
+        Circumstances { operation, wanted: &wanted, directions, fetched: &fetched, recall };
     let made = made(&request, body.len(), &around, &*journey.leg().settled().await);
     let repeats = may_repeat(now, &request, operation);
     drop(request);
     if !journey.may_differ() && !repeats {
-        let fetched = Fetched::default();
+        let (fetched, made) = (Fetched::default(), Ok(made?));
+        let kept = None;
         return Ok((
             journey,
-            Asking { operation, wanted, fetched, made: Ok(made?), kept: None, repeats, recall },
+            Asking { operation, wanted, directions, fetched, made, kept, repeats, recall },
         ));
     }
-    let made = if journey.may_differ() { made } else { Ok(made?) };
-    Ok((journey, Asking { operation, wanted, fetched, made, kept: Some(body), repeats, recall }))
+    let (made, kept) = (if journey.may_differ() { made } else { Ok(made?) }, Some(body));
+    Ok((journey, Asking { operation, wanted, directions, fetched, made, kept, repeats, recall }))
+}
+
+fn operation(request: &ChatRequest<'_>) -> Operation {
+    match request.stream {
+        Some(true) => Operation::ConverseStream,
+        Some(false) | None => Operation::Converse,
+    }
+}
+
+fn terms(id: &str, operation: Operation, tokens: u64, key: Option<u64>) -> Terms<'_> {
+    Terms { id, kind: operation.kind(), tokens, key, others: Others::All }
 }
 
 /// What a translation needs to know beside the request and its target.
 struct Circumstances<'c> {
     operation: Operation,
     wanted: &'c Wanted,
+    directions: Directions,
     fetched: &'c Fetched,
     recall: &'c Recall,
 }
@@ -192,6 +208,7 @@ struct Asking<'r> {
     operation: Operation,
     /// What the caller's headers say of guardrails.
     wanted: Wanted,
+    directions: Directions,
     fetched: Fetched,
     made: Result<Made, GatewayError>,
     /// The client's own bytes, where a target may need them translated anew.
@@ -209,6 +226,7 @@ struct Made {
     report: Report,
     /// What it was translated for.
     profile: Profile,
+    policy: Unsupported,
     guardrail: Option<Arc<Guardrail>>,
 }
 
@@ -216,19 +234,21 @@ impl Asking<'_> {
     /// The operation that fetches the answer to the question as it was translated last.
     fn at_last(&self) -> Operation {
         match &self.made {
-            Ok(Made { delivery: Delivery::Whole, .. }) => Operation::Converse,
-            _ => self.operation,
+            Ok(made) => made.operation(self.operation),
+            Err(_) => self.operation,
         }
     }
 
     /// The body for a target: translated again only where the last was not for such a one.
     fn for_leg(&mut self, leg: &Leg) -> Result<Bytes, GatewayError> {
-        let fits = self.made.as_ref().is_ok_and(|made| made.fits(leg));
+        let policy = self.directions.policy(leg.unsupported);
+        let fits = self.made.as_ref().is_ok_and(|made| made.fits(leg, policy));
         if let Some(kept) = self.kept.as_ref().filter(|_| !fits) {
             let mut request: ChatRequest<'_> = parse(kept)?;
             self.fetched.fill(&mut request);
-            let (wanted, fetched, recall) = (&self.wanted, &self.fetched, self.recall);
-            let around = Circumstances { operation: self.operation, wanted, fetched, recall };
+            let Self { operation, wanted, directions, fetched, recall, .. } = &*self;
+            let (operation, directions) = (*operation, *directions);
+            let around = Circumstances { operation, wanted, directions, fetched, recall };
             self.made = Ok(made(&request, kept.len(), &around, leg)?);
         }
         match &self.made {
@@ -239,8 +259,18 @@ impl Asking<'_> {
 }
 
 impl Made {
-    fn fits(&self, leg: &Leg) -> bool {
-        self.profile == leg.target.profile && self.guardrail == leg.guardrail
+    fn fits(&self, leg: &Leg, policy: Unsupported) -> bool {
+        self.profile == leg.target.profile
+            && self.guardrail == leg.guardrail
+            && self.policy == policy
+    }
+
+    /// The operation that fetches the answer, where the caller asks for one.
+    fn operation(&self, asked: Operation) -> Operation {
+        match self.delivery {
+            Delivery::Whole => Operation::Converse,
+            Delivery::AsAsked => asked,
+        }
     }
 }
 
@@ -259,11 +289,13 @@ fn made(
         Delivery::AsAsked => around.operation.kind(),
     };
     around.wanted.apply(&mut converse, leg.guardrail.as_deref(), kind, &mut report)?;
+    let policy = around.directions.policy(leg.unsupported);
+    let report = report.under(policy)?;
     let mut body = Vec::with_capacity(length + ROOM);
     serde_json::to_writer(&mut body, &converse)
         .map_err(|error| GatewayError::Internal(error.to_string()))?;
     let (profile, guardrail) = (profile.clone(), leg.guardrail.clone());
-    Ok(Made { body: body.into(), delivery, reply, report, profile, guardrail })
+    Ok(Made { body: body.into(), delivery, reply, report, profile, policy, guardrail })
 }
 
 /// An answer has begun with its head, a stream with its first event: until then another target may be

@@ -9,6 +9,7 @@ use schema::openai::count::{CountedBy, INPUT_TOKENS_OBJECT, InputTokens};
 use translate::Report;
 use translate::chat::{Question, question_with};
 
+use super::directions::Directions;
 use super::json::parse;
 use crate::app::Worker;
 use crate::body;
@@ -42,6 +43,7 @@ async fn counted(
 ) -> Result<(InputTokens, Report), GatewayError> {
     let now = worker.now();
     let body = body::read(http.headers(), payload, now.config.body).await?;
+    Directions::only_send(http.headers())?;
     let mut request: ChatRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
     let route = now.names.resolve(&request.model).await?;

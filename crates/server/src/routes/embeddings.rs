@@ -9,11 +9,13 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http::HeaderMap;
 use schema::converse::response::TokenUsage;
-use schema::openai::embeddings::{EmbeddingsRequest, EmbeddingsResponse, Input};
+use schema::openai::embeddings::{EmbeddingsRequest, Input};
 use translate::embeddings::{Answers, Body, Codec, Question, question};
 use translate::profile::EmbeddingShape;
 use translate::{Invalid, Report};
 
+use super::directions::{Course, Directions};
+use super::dry_run;
 use super::json::parse;
 use crate::app::Worker;
 use crate::bedrock::Kind;
@@ -37,23 +39,8 @@ pub(crate) async fn embeddings(
     payload: Payload,
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "embeddings");
-    match embed(&worker, &http, payload, &mut exchange).await {
-        Ok(embedded) => {
-            exchange.complete();
-            let mut response = HttpResponse::Ok();
-            describe(&mut response, &exchange, &embedded.report, embedded.request_id.as_deref());
-            response.json(embedded.response)
-        }
-        Err(error) => exchange.refuse(&error),
-    }
-}
-
-/// A question answered in full.
-struct Embedded {
-    response: EmbeddingsResponse,
-    report: Report,
-    /// AWS's id of the call that holds the first text.
-    request_id: Option<String>,
+    let embedded = embed(&worker, &http, payload, &mut exchange).await;
+    embedded.unwrap_or_else(|error| exchange.refuse(&error))
 }
 
 async fn embed(
@@ -61,14 +48,16 @@ async fn embed(
     http: &HttpRequest,
     payload: Payload,
     exchange: &mut Exchange,
-) -> Result<Embedded, GatewayError> {
+) -> Result<HttpResponse, GatewayError> {
     let now = worker.now();
     let body = body::read(http.headers(), payload, now.config.body).await?;
+    let directions = Directions::of(http.headers())?;
     let request: EmbeddingsRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
     // Vectors of another model lie in another space: one answer is of one model.
     let route = now.names.resolve(&request.model).await?.of_one_model();
     let first = route.first().ok_or_else(|| GatewayError::NotListed(request.model.to_string()))?;
+    let policy = directions.policy(first.unsupported);
     let shape = shape(&first.settled().await.target, now.names.catalogue())?;
     let id = exchange.id().to_owned();
     if matches!(request.input, Input::Tokens(_) | Input::TokenLists(_)) {
@@ -76,6 +65,10 @@ async fn embed(
     }
     let codec = Codec { text_of: tokens::text_of, base64: |bytes| STANDARD.encode(bytes) };
     let Question { calls, mut answers, report } = question(&request, shape, codec)?;
+    let report = report.under(policy)?;
+    if directions.course == Course::Show {
+        return show(&route, &calls, &report, exchange);
+    }
     let way = Way {
         worker,
         names: &now.names,
@@ -90,9 +83,37 @@ async fn embed(
         total_tokens: answers.tokens(),
         ..TokenUsage::default()
     }));
+    // AWS's id of the call that holds the first text.
     let request_id = sent?;
-    let response = answers.finish(request.model.to_string());
-    Ok(Embedded { response, report, request_id })
+    exchange.complete();
+    let mut response = HttpResponse::Ok();
+    describe(&mut response, exchange, &report, request_id.as_deref());
+    Ok(response.json(answers.finish(request.model.to_string())))
+}
+
+/// Answers a dry run.
+fn show(
+    route: &Route,
+    calls: &[Body<'_>],
+    report: &Report,
+    exchange: &mut Exchange,
+) -> Result<HttpResponse, GatewayError> {
+    let leg = Journey::glance(route, terms(exchange.id(), &[]))?;
+    let mut requests = Vec::with_capacity(calls.len());
+    for call in calls {
+        requests.push(routing::outline(&leg, Operation::Invoke, written(call)?)?);
+    }
+    dry_run::tell(&Trail::to(&leg), &requests, report, exchange)
+}
+
+fn written(body: &Body<'_>) -> Result<Bytes, GatewayError> {
+    let body = serde_json::to_vec(body).map(Bytes::from);
+    body.map_err(|error| GatewayError::Internal(error.to_string()))
+}
+
+fn terms<'r>(id: &'r str, body: &[u8]) -> Terms<'r> {
+    let tokens = foreseen::estimate(body.len());
+    Terms { id, kind: Kind::Unary, tokens, key: None, others: Others::SameName }
 }
 
 fn shape(target: &Target, catalogue: &Catalogue) -> Result<EmbeddingShape, Invalid> {
@@ -156,16 +177,8 @@ async fn call(
     body: &Body<'_>,
 ) -> Result<Answered, Box<Unsent<GatewayError>>> {
     let lost = |error: GatewayError| Box::new(Unsent { error, trail: Trail::default() });
-    let body = serde_json::to_vec(body).map(Bytes::from);
-    let body = body.map_err(|error| lost(GatewayError::Internal(error.to_string())))?;
-    let terms = Terms {
-        id: way.id,
-        kind: Kind::Unary,
-        tokens: foreseen::estimate(body.len()),
-        key: None,
-        others: Others::SameName,
-    };
-    let journey = Journey::begin(way.names, way.route.clone(), terms);
+    let body = written(body).map_err(lost)?;
+    let journey = Journey::begin(way.names, way.route.clone(), terms(way.id, &body));
     let journey = journey.map_err(|error| lost(error.into()))?;
     let sent = journey.run(async |leg: &Leg| {
         let transport = way.worker.transport(&leg.account);

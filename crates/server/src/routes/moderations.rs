@@ -9,6 +9,7 @@ use translate::guardrail::{Side, Verdict};
 use translate::moderations::{Judge, Moderated, Question, question, result};
 use translate::{Invalid, Report};
 
+use super::directions::Directions;
 use super::json::parse;
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Failure, GuardrailName, Typed};
@@ -44,6 +45,7 @@ async fn moderate(
     let now = worker.now();
     let settings = &now.config.moderation;
     let body = body::read(http.headers(), payload, now.config.body).await?;
+    Directions::only_send(http.headers())?;
     let request: ModerationRequest<'_> = parse(&body)?;
     let model = model(&request, settings)?;
     exchange.names_model(&model);

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
 
+use super::directions::{Course, Directions};
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Call, Failure, Kind, Service, ServiceError};
 use crate::body;
@@ -24,7 +25,11 @@ use crate::native::path::{Matched, PathError, find};
 use crate::native::start::{Begun, Start, look};
 use crate::native::{headers, tap::Tap};
 use crate::outflow::Outflow;
-use crate::routing::{Journey, Judged, Leg, Others, Sent, Terms, Unsent, Verdict, of_service};
+use crate::routing::{
+    Journey, Judged, Leg, Others, Route, Sent, Terms, Unsent, Verdict, of_service,
+};
+
+mod rehearsal;
 
 /// Where SDKs look for the id of a call; errors of our own have one too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -40,6 +45,14 @@ pub(crate) async fn relay(
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "native");
     let now = worker.now();
+    match Directions::of(http.headers()).map(|directions| directions.course) {
+        Ok(Course::Send) => {}
+        Ok(Course::Show) => {
+            let shown = rehearsal::rehearse(&now, &http, payload, &mut exchange).await;
+            return shown.unwrap_or_else(|error| refuse(&error, &mut exchange));
+        }
+        Err(error) => return refuse(&GatewayError::from(error).into(), &mut exchange),
+    }
     match send(&worker, &now, &http, payload, &mut exchange).await {
         Ok(begun) => respond(begun, now.config.write_stall, exchange),
         // An exception that came first passes on as it came, frame and all.
@@ -71,12 +84,8 @@ async fn send(
     exchange.names_model(name);
     let route = now.names.resolve(name).await.map_err(GatewayError::from)?;
     let id = exchange.id().to_owned();
-    let tokens = if route.counts_tokens() {
-        foreseen::of_native(&body)
-    } else {
-        foreseen::estimate(body.len())
-    };
-    let journey = Journey::begin(&now.names, route, terms(&matched, tokens, &id));
+    let terms = terms(&matched, &route, &body, &id);
+    let journey = Journey::begin(&now.names, route, terms);
     let sent = journey.map_err(GatewayError::from)?.run(async |leg: &Leg| {
         let call = call(http, &matched, body.clone(), Some(leg))?;
         let answer = worker.transport(&leg.account).send(call).await?;
@@ -99,7 +108,12 @@ async fn send(
     }
 }
 
-fn terms<'r>(matched: &Matched, tokens: u64, id: &'r str) -> Terms<'r> {
+fn terms<'r>(matched: &Matched, route: &Route, body: &Bytes, id: &'r str) -> Terms<'r> {
+    let tokens = if route.counts_tokens() {
+        foreseen::of_native(body)
+    } else {
+        foreseen::estimate(body.len())
+    };
     let others = match matched.row.operation {
         // Every model that converses reads the same body; elsewhere each has its own.
         "Converse" | "ConverseStream" => Others::All,

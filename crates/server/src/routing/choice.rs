@@ -18,6 +18,11 @@ impl Choice {
         // Less than `total`, so it fits.
         u64::try_from((u128::from(turn) * u128::from(total)) >> 64).unwrap_or_default()
     }
+
+    /// The same turns, taken by somebody who does not count.
+    pub(crate) fn fork(&self) -> Self {
+        Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
+    }
 }
 
 /// A point below `total` by chance, for a second opinion: the next point of a sequence as even as that of

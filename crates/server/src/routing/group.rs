@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use translate::Unsupported;
+
 use super::budget::Budget;
 use super::choice::Choice;
 use super::pattern::filled;
@@ -42,6 +44,7 @@ struct Member {
     model: String,
     manner: Arc<Manner>,
     site: Site,
+    unsupported: Unsupported,
     /// How clients and operators know it.
     label: Arc<str>,
 }
@@ -60,6 +63,8 @@ pub(crate) struct Leg {
     pub(crate) account: Account,
     /// What the call must carry, or carries unless the caller says otherwise.
     pub(crate) guardrail: Option<Arc<Guardrail>>,
+    /// What becomes of fields that cannot be honoured, unless the caller says otherwise.
+    pub(crate) unsupported: Unsupported,
     /// How clients and operators know the target.
     pub(crate) label: Arc<str>,
 }
@@ -81,9 +86,11 @@ impl Group {
         group.guardrail = settings.guardrail.clone().map(Arc::new);
         group.fallbacks = Arc::new(settings.fallbacks.clone());
         for (target, site) in opened {
-            let TargetSettings { model, place: _, weight, manner, order, rpm, tpm } = target;
-            let manner = Arc::new(manner.clone());
-            let member = Member { model: model.clone(), manner, site, label: Arc::from("") };
+            let TargetSettings { model, place: _, weight, manner, order, rpm, tpm, unsupported } =
+                target;
+            let (model, manner) = (model.clone(), Arc::new(manner.clone()));
+            let unsupported = unsupported.unwrap_or(settings.unsupported);
+            let member = Member { model, manner, site, unsupported, label: Arc::from("") };
             let quota = Quota { rpm: *rpm, tpm: *tpm };
             group.add(member, |seat| Seat { weight: *weight, order: *order, quota, ..seat });
         }
@@ -92,10 +99,16 @@ impl Group {
     }
 
     /// A name that the operator has not listed: one target.
-    pub(super) fn unlisted(name: &str, site: Site, balance: Balance, turns: Turns) -> Self {
+    pub(super) fn unlisted(
+        name: &str,
+        site: Site,
+        unsupported: Unsupported,
+        balance: Balance,
+        turns: Turns,
+    ) -> Self {
         let mut group = Self::empty(name, balance, turns);
-        let manner = Arc::new(Manner::default());
-        let member = Member { model: name.to_owned(), manner, site, label: Arc::from("") };
+        let (model, manner) = (name.to_owned(), Arc::new(Manner::default()));
+        let member = Member { model, manner, site, unsupported, label: Arc::from("") };
         group.add(member, |seat| seat);
         group.alike = Alike::Yes;
         group
@@ -133,8 +146,25 @@ impl Group {
             target: member.target(),
             account: member.site.account.clone(),
             guardrail: self.guardrail.clone(),
+            unsupported: member.unsupported,
             label: Arc::clone(&member.label),
         })
+    }
+
+    /// Where a call would go, without one going.
+    pub(super) fn glance(&self, asked: Asked) -> Option<Leg> {
+        let pick = pick(&self.seats, &self.choice.fork(), &self.balance, asked)?;
+        self.spare(pick, asked)?;
+        self.leg(pick.at)
+    }
+
+    /// Gives back what a pick took that no call follows.
+    fn spare(&self, pick: Pick, asked: Asked) -> Option<()> {
+        if pick.errand == Errand::Probe {
+            // The call that finds out is still to come.
+            self.seats.get(pick.at)?.vitals.released(asked.now);
+        }
+        Some(())
     }
 
     /// The same group with the members of one model alone, that of the member a call would go to. `None`:
@@ -146,10 +176,7 @@ impl Group {
             return None;
         }
         let pick = self.pick(asked)?;
-        if pick.errand == Errand::Probe {
-            // The call that finds out is still to come.
-            self.seats.get(pick.at)?.vitals.released(asked.now);
-        }
+        self.spare(pick, asked)?;
         let model = targets.get(pick.at)?;
         let mut group = Self::empty(&self.name, self.balance, self.turns());
         group.guardrail.clone_from(&self.guardrail);
@@ -225,7 +252,11 @@ impl Group {
             [one, other] => one.profile == other.profile && one.is_settled() && other.is_settled(),
             _ => true,
         });
-        self.alike = if alike { Alike::Yes } else { Alike::Perhaps };
+        let as_strict = self.members.windows(2).all(|pair| match pair {
+            [one, other] => one.unsupported == other.unsupported,
+            _ => true,
+        });
+        self.alike = if alike && as_strict { Alike::Yes } else { Alike::Perhaps };
     }
 }
 

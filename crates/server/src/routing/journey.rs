@@ -69,6 +69,14 @@ pub(crate) struct Trail {
     pub(crate) spent: bool,
 }
 
+impl Trail {
+    /// Of a call that has still to be made.
+    pub(crate) fn to(leg: &Leg) -> Self {
+        let region = leg.account.region().to_owned();
+        Self { target: Arc::clone(&leg.label), region, ..Self::default() }
+    }
+}
+
 /// A call that was answered.
 #[derive(Debug)]
 pub(crate) struct Sent<T> {
@@ -117,13 +125,7 @@ impl<'n> Journey<'n> {
         group.budget.called(now, &group.balance.retries);
         let flight = board(&group, pick, terms, now)
             .ok_or_else(|| RouteError::NotListed(group.name.clone()))?;
-        let trail = Trail {
-            target: Arc::clone(&leg.label),
-            region: leg.account.region().to_owned(),
-            attempts: 0,
-            fallback: None,
-            spent: false,
-        };
+        let trail = Trail::to(&leg);
         let tried = Tried::default();
         let asked = vec![group.name.clone()];
         let journey = Self {
@@ -141,6 +143,16 @@ impl<'n> Journey<'n> {
         };
         journey.tell(pick);
         Ok(journey)
+    }
+
+    /// The target a call would go to now. None goes: no turn is taken, nothing is set aside.
+    ///
+    /// # Errors
+    /// The name has none.
+    pub(crate) fn glance(route: &Route, terms: Terms<'_>) -> Result<Leg, RouteError> {
+        let Route(group) = route;
+        let asked = wanted(group, terms, Tried::default(), Moment::now());
+        group.glance(asked).ok_or_else(|| RouteError::NotListed(group.name.clone()))
     }
 
     /// The target that is asked next.

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use translate::Unsupported;
+
 use super::RouteError;
 use super::group::{Group, Leg, Turns};
 use super::moment::Moment;
@@ -25,6 +27,7 @@ pub(crate) struct Names {
     /// For names that are not listed.
     balance: Balance,
     fallbacks: Arc<Fallbacks>,
+    unsupported: Unsupported,
     turns: Turns,
     home: Site,
     sites: Sites,
@@ -99,7 +102,8 @@ impl Names {
         let turns = earlier.map(|names| names.turns.clone()).unwrap_or_default();
         let (unlisted, balance) = (settings.unlisted, settings.balance);
         let fallbacks = Arc::new(settings.fallbacks.clone());
-        Ok(Self { exact, patterns, unlisted, balance, fallbacks, turns, home, sites })
+        let unsupported = settings.unsupported;
+        Ok(Self { exact, patterns, unlisted, balance, fallbacks, unsupported, turns, home, sites })
     }
 
     /// The gateway's own account.
@@ -164,7 +168,8 @@ impl Names {
             Some(region) if region != self.home.account.region() => self.elsewhere(region).await?,
             Some(_) | None => self.home.clone(),
         };
-        let mut group = Group::unlisted(name, site, self.balance, self.turns.clone());
+        let (balance, turns) = (self.balance, self.turns.clone());
+        let mut group = Group::unlisted(name, site, self.unsupported, balance, turns);
         group.fallbacks = Arc::clone(&self.fallbacks);
         Ok(Route(Arc::new(group)))
     }

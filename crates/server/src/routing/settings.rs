@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 
 use http::HeaderName;
+use translate::Unsupported;
 
 use crate::bedrock::Place;
 use crate::catalogue::{Manner, Naming};
@@ -21,6 +22,8 @@ pub(crate) struct ModelSettings {
     /// For names that say nothing else about it, and for those that are not listed.
     pub(crate) balance: Balance,
     pub(crate) fallbacks: Fallbacks,
+    /// What becomes of fields that cannot be honoured, likewise.
+    pub(crate) unsupported: Unsupported,
     /// The operator's own names. One may hold a `*`.
     pub(crate) groups: BTreeMap<String, GroupSettings>,
 }
@@ -43,6 +46,8 @@ pub(crate) struct GroupSettings {
     pub(crate) guardrail: Option<Guardrail>,
     pub(crate) balance: Balance,
     pub(crate) fallbacks: Fallbacks,
+    /// For targets that say nothing else about it.
+    pub(crate) unsupported: Unsupported,
 }
 
 /// One way to answer for a name.
@@ -60,6 +65,8 @@ pub(crate) struct TargetSettings {
     pub(crate) rpm: Option<NonZeroU32>,
     /// Tokens a minute it may be asked for, reserved as Bedrock reserves them.
     pub(crate) tpm: Option<NonZeroU64>,
+    /// What becomes of fields that it cannot honour, where it differs from its name.
+    pub(crate) unsupported: Option<Unsupported>,
 }
 
 /// A target's share of the calls, in thousandths.

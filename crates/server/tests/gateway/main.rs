@@ -13,6 +13,7 @@ mod answers;
 mod cache;
 mod chat;
 mod count;
+mod directions;
 mod embeddings;
 mod faults;
 mod limits;

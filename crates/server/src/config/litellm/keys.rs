@@ -31,7 +31,6 @@ pub(super) const PARAMS: &[&str] = &[
     "configurable_clientside_auth_params",
     "default_api_key_rpm_limit",
     "default_api_key_tpm_limit",
-    "drop_params",
     "extra_headers",
     "input_cost_per_second",
     "input_cost_per_token",
@@ -154,7 +153,6 @@ pub(super) const LITELLM: &[&str] = &[
     "callbacks",
     "default_internal_user_params",
     "default_team_settings",
-    "drop_params",
     "failure_callback",
     "force_ipv4",
     "forward_traceparent_to_llm_provider",
@@ -242,5 +240,6 @@ pub(super) const OURS: &[&str] = &[
     "thinking_memory",
     "timeouts",
     "tls",
+    "unsupported_params",
     "workers",
 ];

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use translate::Unsupported;
+
 use super::super::credentials::is_role;
 use super::super::fields::Fields;
 use super::super::models::shaping;
@@ -34,6 +36,9 @@ pub(super) fn read(
         let mut target =
             TargetSettings { model, place, weight, order, ..TargetSettings::default() };
         shaping(section, &mut target);
+        // What is false there has no say: either place can drop.
+        let drops = section.optional("drop_params", values::boolean).filter(|drops| *drops);
+        target.unsupported = drops.map(|_| Unsupported::Drop);
         passed.pointless("litellm_params", section, keys::SPREADING);
         passed.rest("litellm_params", section, keys::PARAMS);
         read = Some((target, guardrail));

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use translate::Unsupported;
+
 use super::super::fields::Fields;
 use super::super::ledger::{Origin, Show};
 use super::super::reading::Reading;
@@ -34,6 +36,7 @@ pub(super) struct Router {
     timeout: Option<Told<Duration>>,
     stream_timeout: Option<Told<Duration>>,
     max_fallbacks: Option<Told<usize>>,
+    drop_params: Option<Told<bool>>,
     general: Chains,
     context_window: Chains,
     content_policy: Chains,
@@ -60,6 +63,7 @@ pub(super) fn read(section: &mut Fields<'_>) -> Router {
         timeout: told(section, "timeout", values::span),
         stream_timeout: told(section, "stream_timeout", values::span),
         max_fallbacks: told(section, "max_fallbacks", values::count),
+        drop_params: None,
         general: Chains::read(section, "fallbacks").and_for_all(section, "default_fallbacks"),
         context_window: Chains::read(section, "context_window_fallbacks"),
         content_policy: Chains::read(section, "content_policy_fallbacks"),
@@ -72,6 +76,7 @@ pub(super) fn read_module(section: &mut Fields<'_>) -> Router {
         retries: told(section, "num_retries", values::order),
         allowed_fails: told(section, "allowed_fails", values::order),
         timeout: told(section, "request_timeout", values::span),
+        drop_params: told(section, "drop_params", values::boolean),
         general: Chains::read(section, "fallbacks").and_for_all(section, "default_fallbacks"),
         context_window: Chains::read(section, "context_window_fallbacks"),
         content_policy: Chains::read(section, "content_policy_fallbacks"),
@@ -92,6 +97,7 @@ impl Router {
             timeout: self.timeout.or(module.timeout),
             stream_timeout: self.stream_timeout.or(module.stream_timeout),
             max_fallbacks: self.max_fallbacks.or(module.max_fallbacks),
+            drop_params: self.drop_params.or(module.drop_params),
             general: self.general.or(module.general),
             context_window: self.context_window.or(module.context_window),
             content_policy: self.content_policy.or(module.content_policy),
@@ -108,6 +114,10 @@ impl Router {
     ) {
         self.time(reading, timeouts);
         self.balance(reading, models);
+        if let Some(told) = self.drop_params.as_ref().filter(|told| told.value) {
+            models.unsupported = Unsupported::Drop;
+            told.counts(reading, "unsupported_params", &models.unsupported);
+        }
         let names: Vec<String> = models.groups.keys().cloned().collect();
         let known = Known { names: &names, unlisted: Unlisted::Served };
         let most = self.max_fallbacks.map_or(usize::MAX, |told| told.value);
@@ -122,6 +132,7 @@ impl Router {
         for (name, group) in &mut models.groups {
             let base = aliases.get(name);
             spread(group, models.balance);
+            group.unsupported = models.unsupported;
             group.fallbacks.general = general.of(name, base);
             group.fallbacks.context_window = context_window.of(name, base);
             group.fallbacks.content_policy = content_policy.of(name, base);

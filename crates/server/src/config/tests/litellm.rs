@@ -2,6 +2,8 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 
+use translate::Unsupported;
+
 use super::super::*;
 use super::Directory;
 use crate::bedrock::{AccountSecret, Login, Place};
@@ -95,10 +97,12 @@ general_settings: { master_key: sk-1234 }
     assert_eq!(config.models.groups["*"].targets[0].model, "*");
     assert_eq!(config.models.groups["other"], config.models.groups["bearer"]);
     assert_eq!(config.models.groups["hidden"].targets.len(), 2);
+    assert_eq!(config.models.unsupported, Unsupported::Drop);
+    assert!(config.models.groups.values().all(|group| group.unsupported == Unsupported::Drop));
     let notes = config.notes.join("\n");
     for expected in [
         "skipped, because only Bedrock is called here: gpt-3.5-turbo (no provider that is known here), claude-direct (anthropic)",
-        "ignored, because it has no effect here yet: general_settings.master_key, litellm_settings.drop_params, model_info.mode",
+        "ignored, because it has no effect here yet: general_settings.master_key, model_info.mode",
         "ignored, because nothing is known of it: litellm_settings.frobnicate",
         "general_settings.master_key: keys are not checked yet",
         "model_list[6].litellm_params.aws_access_key_id is to come from NOT_SET, which is not set: left out",

@@ -10,7 +10,7 @@ use serde_json::json;
 use translate::Reply;
 
 use super::guardrail::Wanted;
-use super::{ANSWER_LIMIT, Asking, Circumstances, Made, made, parse};
+use super::{ANSWER_LIMIT, Asking, Circumstances, Directions, Made, made, parse};
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::Kind;
 use crate::error::GatewayError;
@@ -25,6 +25,7 @@ pub(super) struct Second {
     body: Bytes,
     fetched: Fetched,
     wanted: Wanted,
+    directions: Directions,
     leg: Leg,
 }
 
@@ -50,7 +51,8 @@ impl Second {
     pub(super) fn of(asking: &mut Asking<'_>, leg: Option<Leg>) -> Option<Self> {
         let body = asking.kept.take()?;
         let fetched = std::mem::take(&mut asking.fetched);
-        Some(Self { body, fetched, wanted: std::mem::take(&mut asking.wanted), leg: leg? })
+        let (wanted, directions) = (std::mem::take(&mut asking.wanted), asking.directions);
+        Some(Self { body, fetched, wanted, directions, leg: leg? })
     }
 
     /// Asks again, with what the model said and what is wrong with it at the end.
@@ -75,8 +77,8 @@ impl Second {
                 request.messages.push(read.map_err(GatewayError::Unreadable)?);
             }
             let (operation, length) = (Operation::Converse, self.body.len() + said.len());
-            let (wanted, fetched) = (&self.wanted, &self.fetched);
-            let around = Circumstances { operation, wanted, fetched, recall };
+            let (wanted, directions, fetched) = (&self.wanted, self.directions, &self.fetched);
+            let around = Circumstances { operation, wanted, directions, fetched, recall };
             let Made { body, reply, .. } = made(&request, length, &around, &self.leg)?;
             (body, reply)
         };

@@ -1,0 +1,103 @@
+//! Dry runs: a caller is told the request that would go to Bedrock, and none goes. What would authorise
+//! it is not told.
+
+use std::collections::BTreeMap;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::ContentType;
+use bytes::Bytes;
+use http::Request;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use translate::{Invalid, Report};
+
+use crate::error::GatewayError;
+use crate::exchange::{Exchange, describe};
+use crate::routing::Trail;
+
+/// An answer to a dry run.
+#[derive(Debug, Serialize)]
+struct DryRun<'d> {
+    object: &'static str,
+    #[serde(flatten)]
+    calls: Calls<'d>,
+    /// As in `x-outcrop-target`; calls that name no model have none.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    target: &'d str,
+    region: &'d str,
+    /// As the caller named it.
+    model: &'d str,
+    /// As in `x-outcrop-ignored`.
+    ignored: &'d [String],
+}
+
+/// What would be sent.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Calls<'d> {
+    One(Shown<'d>),
+    Many { calls: Vec<Shown<'d>> },
+}
+
+/// One request.
+#[derive(Debug, Serialize)]
+struct Shown<'d> {
+    method: &'d str,
+    url: String,
+    headers: BTreeMap<&'d str, &'d str>,
+    /// Member by member as it would be sent; null where nothing is.
+    body: Option<&'d RawValue>,
+}
+
+/// Tells what would go out, and where to.
+pub(super) fn tell(
+    trail: &Trail,
+    requests: &[Request<Bytes>],
+    report: &Report,
+    exchange: &mut Exchange,
+) -> Result<HttpResponse, GatewayError> {
+    let mut calls = Vec::with_capacity(requests.len());
+    for request in requests {
+        calls.push(shown(request)?);
+    }
+    let calls = match (calls.pop(), calls.is_empty()) {
+        (Some(only), true) => Calls::One(only),
+        (last, _) => {
+            calls.extend(last);
+            Calls::Many { calls }
+        }
+    };
+    let model = exchange.stamp().model;
+    let told = DryRun {
+        object: "outcrop.dry_run",
+        calls,
+        target: &trail.target,
+        region: &trail.region,
+        model: &model,
+        ignored: report.ignored(),
+    };
+    let mut response = HttpResponse::Ok();
+    response.content_type(ContentType::json());
+    let told = serde_json::to_vec(&told).map_err(|e| GatewayError::Internal(e.to_string()))?;
+    exchange.complete();
+    describe(&mut response, exchange, report, None);
+    Ok(response.body(told))
+}
+
+fn shown(request: &Request<Bytes>) -> Result<Shown<'_>, GatewayError> {
+    let body = match request.body().as_ref() {
+        b"" => None,
+        body => Some(serde_json::from_slice(body).map_err(|_| {
+            Invalid::value("body", "A dry run shows bodies of JSON, and this is none.")
+        })?),
+    };
+    let headers = request.headers().iter();
+    Ok(Shown {
+        method: request.method().as_str(),
+        url: request.uri().to_string(),
+        headers: headers
+            .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+            .collect(),
+        body,
+    })
+}

@@ -1,0 +1,45 @@
+//! A native call as far as its last step but one: resolved, bound to its guardrail, and shown.
+
+use actix_web::web::Payload;
+use actix_web::{HttpRequest, HttpResponse};
+use translate::Report;
+
+use super::{BIDIRECTIONAL, NativeError, call, operation, terms};
+use crate::app::Snapshot;
+use crate::bedrock::unsigned;
+use crate::body;
+use crate::error::GatewayError;
+use crate::exchange::Exchange;
+use crate::routes::dry_run;
+use crate::routing::{Journey, Trail};
+
+/// Answers with the request that would have been sent.
+pub(super) async fn rehearse(
+    now: &Snapshot,
+    http: &HttpRequest,
+    payload: Payload,
+    exchange: &mut Exchange,
+) -> Result<HttpResponse, NativeError> {
+    let matched = operation(http, &now.config.native_services)?;
+    if matched.row.operation == BIDIRECTIONAL {
+        return Err(NativeError::Bidirectional);
+    }
+    let body = body::read(http.headers(), payload, now.config.body).await;
+    let body = body.map_err(GatewayError::from)?;
+    let (trail, request) = match matched.model() {
+        None => {
+            let home = now.names.home();
+            let trail = Trail { region: home.region().to_owned(), ..Trail::default() };
+            (trail, unsigned(home, &call(http, &matched, body, None)?)?)
+        }
+        Some(name) => {
+            exchange.names_model(name);
+            let route = now.names.resolve(name).await.map_err(GatewayError::from)?;
+            let terms = terms(&matched, &route, &body, exchange.id());
+            let leg = Journey::glance(&route, terms).map_err(GatewayError::from)?;
+            let call = call(http, &matched, body, Some(&leg))?;
+            (Trail::to(&leg), unsigned(&leg.account, &call)?)
+        }
+    };
+    Ok(dry_run::tell(&trail, &[request], &Report::default(), exchange)?)
+}
