@@ -59,6 +59,7 @@ pub struct Config {
     pub(crate) profile: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) body: BodyLimits,
+    pub(crate) chat: ChatCalls,
     pub(crate) embeddings: EmbeddingCalls,
     pub(crate) media: MediaSettings,
     /// How much of what models thought is remembered for clients that do not send it back.
@@ -82,6 +83,13 @@ pub struct Config {
     pub(crate) notes: Vec<String>,
     /// Files that values were read from, beside the configuration itself.
     pub(crate) files: Vec<PathBuf>,
+}
+
+/// How one chat request becomes several calls.
+#[derive(Debug, Clone)]
+pub(crate) struct ChatCalls {
+    /// The largest `n`.
+    pub(crate) most_choices: u32,
 }
 
 /// How one embeddings request becomes several calls.
@@ -229,6 +237,7 @@ impl Config {
                 idle: Duration::from_secs(15),
                 total: Duration::from_secs(120),
             },
+            chat: ChatCalls { most_choices: 8 },
             embeddings: EmbeddingCalls { concurrency: 8 },
             media: MediaSettings::default(),
             thinking_memory: MemoryLimits { bytes: 64 * MIB, ttl: Duration::from_secs(3600) },

@@ -163,8 +163,7 @@ impl Exchange {
     pub(crate) fn settle(&mut self, usage: Option<TokenUsage>) {
         self.usage = usage;
         if let (Some(usage), Some(flight)) = (usage, &mut self.flight) {
-            let tokens = [usage.input_tokens, usage.cache_write_input_tokens, usage.output_tokens];
-            flight.settle(tokens.into_iter().fold(0, u64::saturating_add));
+            flight.settle(of_quota(usage));
         }
     }
 
@@ -227,6 +226,12 @@ impl Drop for Exchange {
             self.started.elapsed().as_millis(),
         );
     }
+}
+
+/// The tokens of a call that count against its target's quota.
+pub(crate) fn of_quota(usage: TokenUsage) -> u64 {
+    let tokens = [usage.input_tokens, usage.cache_write_input_tokens, usage.output_tokens];
+    tokens.into_iter().fold(0, u64::saturating_add)
 }
 
 /// Headers that every translated answer carries: where it comes from, what had no effect, what became of

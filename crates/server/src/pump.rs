@@ -26,6 +26,8 @@ use crate::outflow::Outflow;
 use crate::recall::Recall;
 use crate::structured::{Shown, Watch};
 
+pub(crate) mod choices;
+
 /// Tells nginx and its kin not to hold a stream back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// How long the end of a whole answer's connection is waited for, so that it can be used again.
@@ -40,6 +42,11 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
+    /// AWS's id of the call.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.rest.request_id()
+    }
+
     /// Waits for the first frame, so that a call that fails at once still gets a real status.
     pub(crate) async fn wait(mut events: EventStream) -> Result<Self, GatewayError> {
         let first = events.next().await?.ok_or(translate::chat::Truncated)?;

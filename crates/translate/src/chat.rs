@@ -20,6 +20,7 @@ use crate::thoughts::Recalled;
 use crate::{Invalid, Profile, Reply, Report, Stores};
 
 mod affinity;
+mod choices;
 mod citations;
 mod messages;
 mod replay;
@@ -28,6 +29,7 @@ mod stream;
 mod thinking;
 
 pub use affinity::affinity;
+pub use choices::{Spent, gather};
 pub use replay::replay;
 pub use response::{answer, kept};
 pub use stream::{ChatStream, Truncated};
@@ -44,6 +46,13 @@ pub struct Question<'a> {
     pub reply: Reply,
     /// What could not be honoured.
     pub report: Report,
+}
+
+impl Question<'_> {
+    /// Whether the service will keep a beginning of it for calls that begin alike.
+    pub fn is_cached(&self) -> bool {
+        cache::any(&self.body)
+    }
 }
 
 /// Translates a chat request for a model of this profile, without leave to read anything from S3,
@@ -179,7 +188,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         top_p: _,
         top_k: _,
         stop: _,
-        n,
+        n: _,
         tools,
         tool_choice,
         functions,
@@ -224,7 +233,6 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         stream_options(request);
     let fields = [
         ("stream_options.continuous_usage_stats", continuous_usage_stats == Some(true)),
-        ("n", n.is_some_and(|n| n > 1)),
         ("functions", functions.is_some() && has_tools),
         ("function_call", function_call.is_some() && (has_tools || functions.is_none())),
         ("tool_choice", tool_choice.is_some() && functions.is_some() && !has_tools),

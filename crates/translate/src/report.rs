@@ -72,6 +72,14 @@ impl Report {
         }
     }
 
+    /// Notes what had no effect in another translation of the same request.
+    pub fn join(&mut self, other: &Self) {
+        for field in &other.ignored {
+            self.ignore(field);
+        }
+        self.lost_thoughts = self.lost_thoughts.or(other.lost_thoughts);
+    }
+
     /// Notes that past thoughts are lost.
     pub(crate) fn lose_thoughts(&mut self, led_to: LostThoughts) {
         self.lost_thoughts = Some(led_to);

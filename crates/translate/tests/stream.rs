@@ -1,5 +1,6 @@
 //! Streams against their snapshots: `fixtures/stream/*.jsonl` holds the request on its first line and
-//! an event a line after it. What is shown is what goes over the wire, byte for byte.
+//! an event a line after it, with the number of the choice where several are asked for. What is shown is what
+//! goes over the wire, byte for byte.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,14 +11,17 @@
 
 use schema::converse::event::StreamEvent;
 use schema::openai::chat::ChatRequest;
+use schema::openai::chunk::Chunk;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use translate::chat::{ChatStream, Truncated, question};
+use translate::chat::{ChatStream, Spent, Truncated, question};
 use translate::{Profile, Stamp, sse};
 
 #[derive(Deserialize)]
 struct Line<'a> {
     event: &'a str,
+    #[serde(default)]
+    choice: usize,
     #[serde(borrow)]
     payload: &'a RawValue,
 }
@@ -39,17 +43,25 @@ fn streams() {
         let request: ChatRequest<'_> = serde_json::from_str(lines.next().unwrap()).unwrap();
         let reply = question(&request, &Profile::default()).unwrap().reply;
         let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: "m".into() };
-        let mut chat = ChatStream::new(reply, stamp);
+        let count = u32::try_from(request.n.unwrap_or(1)).unwrap();
+        let of_choice = |index| ChatStream::new(reply.clone(), stamp.clone()).of_choice(index);
+        let mut chats: Vec<_> = (0..count).map(of_choice).collect();
         let mut wire = Vec::new();
         for line in lines {
             let line: Line<'_> = serde_json::from_str(line).unwrap();
             let event = StreamEvent::parse(line.event, line.payload.get().as_bytes()).unwrap();
-            chat.push(&event, &mut |chunk| sse::write(&mut wire, chunk)).unwrap();
+            chats[line.choice].push(&event, &mut |chunk| sse::write(&mut wire, chunk)).unwrap();
         }
-        let ended = chat.finish(&mut |chunk| {
+        let mut out = |chunk: &Chunk<'_>| {
             sse::write(&mut wire, chunk).unwrap();
             Ok::<(), Cut>(())
-        });
+        };
+        let last = chats.pop().unwrap();
+        let others = chats
+            .into_iter()
+            .try_fold(Spent::default(), |spent, chat| Ok(spent.and(chat.conclude(&mut out)?)));
+        let ended = others.and_then(|spent| last.finish_after(spent, &mut out));
+        let ended = ended.map(Spent::usage);
         let shown = format!("{}\nended: {ended:?}", String::from_utf8(wire).unwrap());
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!(shown);

@@ -28,6 +28,11 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
         section.set("idle", &mut config.body.idle, values::seconds);
         section.set("total", &mut config.body.total, values::seconds);
     });
+    root.section("chat", |section| {
+        section.set("most_choices", &mut config.chat.most_choices, |value| {
+            values::whole(value, 1..=128, "a whole number from 1 to 128")
+        });
+    });
     root.section("embeddings", |section| {
         section.set("concurrency", &mut config.embeddings.concurrency, values::count);
     });

@@ -27,6 +27,7 @@ use crate::routing::{self, Guardrail, Journey, Leg, Operation, Others, Sent, Ter
 use crate::structured::Watch;
 use crate::{body, foreseen, pump};
 
+mod choices;
 mod guardrail;
 mod rehearsal;
 mod repair;
@@ -53,11 +54,22 @@ pub(crate) async fn completions(
         let shown = rehearsal::rehearse(&worker, &now, &http, payload, &recall, &mut exchange);
         return shown.await.unwrap_or_else(|error| exchange.refuse(&error));
     }
-    let Asked { begun, reply, report, second } =
-        match ask(&worker, &now, &http, payload, &recall, &mut exchange).await {
-            Ok(asked) => asked,
+    let id = exchange.id().to_owned();
+    let (journey, asking) =
+        match receive(&worker, &now, &http, payload, &id, &recall, &mut exchange).await {
+            Ok(received) => received,
             Err(error) => return exchange.refuse(&error),
         };
+    if asking.choices > 1 {
+        // On the heap: what few need must not make every call's state larger.
+        return Box::pin(choices::complete(&worker, &now, journey, asking, &recall, exchange))
+            .await;
+    }
+    let asked = ask(&worker, journey, asking, &mut exchange).await;
+    let Asked { begun, reply, report, second } = match asked {
+        Ok(asked) => asked,
+        Err(error) => return exchange.refuse(&error),
+    };
     match begun {
         Begun::Whole(answer) => {
             let around = (&**worker, &*now, &recall);
@@ -107,19 +119,46 @@ enum Begun {
     Stream(Box<pump::Begun>),
 }
 
-async fn ask(
+async fn receive<'n, 'r>(
     worker: &Worker,
-    now: &Snapshot,
+    now: &'n Snapshot,
     http: &HttpRequest,
     payload: Payload,
-    recall: &Recall,
+    id: &'n str,
+    recall: &'r Recall,
+    exchange: &mut Exchange,
+) -> Result<(Journey<'n>, Asking<'r>), GatewayError> {
+    let body = body::read(http.headers(), payload, now.config.body).await?;
+    prepare(worker, now, body, http.headers(), id, recall, exchange).await
+}
+
+async fn ask(
+    worker: &Worker,
+    journey: Journey<'_>,
+    mut asking: Asking<'_>,
     exchange: &mut Exchange,
 ) -> Result<Asked, GatewayError> {
-    let id = exchange.id().to_owned();
-    let (journey, mut asking) = {
-        let body = body::read(http.headers(), payload, now.config.body).await?;
-        prepare(worker, now, body, http.headers(), &id, recall, exchange).await?
-    };
+    match call(worker, journey, &mut asking).await {
+        Ok((Sent { answer: begun, flight, trail }, leg)) => {
+            exchange.is_answered(trail, flight);
+            let second = if asking.repeats { Second::of(&mut asking, leg) } else { None };
+            let Made { reply, report, .. } = asking.made?;
+            Ok(Asked { begun, reply, report, second })
+        }
+        Err(unsent) => {
+            exchange.went(unsent.trail);
+            Err(unsent.error)
+        }
+    }
+}
+
+/// Asks one target after another until an answer begins. The target that answered is told where the
+/// question may have to be repeated.
+async fn call(
+    worker: &Worker,
+    journey: Journey<'_>,
+    asking: &mut Asking<'_>,
+) -> Result<(Sent<Begun>, Option<Leg>), Box<Unsent<GatewayError>>> {
     let mut last = None;
     let sent = journey.run(async |leg: &Leg| {
         let leg = &*leg.settled().await;
@@ -131,16 +170,8 @@ async fn ask(
         begin(answer, asking.operation.kind(), operation.kind()).await
     });
     match sent.await {
-        Ok(Sent { answer: begun, flight, trail }) => {
-            exchange.is_answered(trail, flight);
-            let second = if asking.repeats { Second::of(&mut asking, last) } else { None };
-            let Made { reply, report, .. } = asking.made?;
-            Ok(Asked { begun, reply, report, second })
-        }
-        Err(Unsent { error, trail }) => {
-            exchange.went(trail);
-            Err(error)
-        }
+        Ok(sent) => Ok((sent, last)),
+        Err(unsent) => Err(Box::new(unsent)),
     }
 }
 
@@ -160,6 +191,7 @@ async fn prepare<'n, 'r>(
     exchange.names_model(&request.model);
     let route = now.names.resolve(&request.model).await?;
     let tokens = foreseen::of_chat(&request, body.len());
+    let choices = choices::count(request.n, now.config.chat.most_choices)?;
     let fetched = worker.shared.fetcher.fetch(&request, &now.config.media).await?;
     fetched.fill(&mut request);
     let operation = operation(&request);
@@ -171,16 +203,14 @@ async fn prepare<'n, 'r>(
     let made = made(&request, body.len(), &around, &*journey.leg().settled().await);
     let repeats = may_repeat(now, &request, operation);
     drop(request);
-    if !journey.may_differ() && !repeats {
-        let (fetched, made) = (Fetched::default(), Ok(made?));
-        let kept = None;
-        return Ok((
-            journey,
-            Asking { operation, wanted, directions, fetched, made, kept, repeats, recall },
-        ));
-    }
-    let (made, kept) = (if journey.may_differ() { made } else { Ok(made?) }, Some(body));
-    Ok((journey, Asking { operation, wanted, directions, fetched, made, kept, repeats, recall }))
+    let (made, kept, fetched) = match (journey.may_differ(), repeats) {
+        (true, _) => (made, Some(body), Arc::new(fetched)),
+        (false, true) => (Ok(made?), Some(body), Arc::new(fetched)),
+        (false, false) => (Ok(made?), None, Arc::default()),
+    };
+    let asking =
+        Asking { operation, choices, wanted, directions, fetched, made, kept, repeats, recall };
+    Ok((journey, asking))
 }
 
 fn operation(request: &ChatRequest<'_>) -> Operation {
@@ -206,10 +236,12 @@ struct Circumstances<'c> {
 /// A question, as it is asked of one target after another.
 struct Asking<'r> {
     operation: Operation,
+    /// How many answers the caller wants.
+    choices: u32,
     /// What the caller's headers say of guardrails.
     wanted: Wanted,
     directions: Directions,
-    fetched: Fetched,
+    fetched: Arc<Fetched>,
     made: Result<Made, GatewayError>,
     /// The client's own bytes, where a target may need them translated anew.
     kept: Option<Bytes>,
@@ -219,8 +251,11 @@ struct Asking<'r> {
 }
 
 /// A question translated.
+#[derive(Clone)]
 struct Made {
     body: Bytes,
+    /// Whether calls with the same beginning profit from one that has begun to be answered.
+    warms: bool,
     delivery: Delivery,
     reply: Reply,
     report: Report,
@@ -231,6 +266,17 @@ struct Made {
 }
 
 impl Asking<'_> {
+    /// The same question, to be asked again.
+    fn twin(&self) -> Self {
+        let made = match &self.made {
+            Ok(made) => Ok(made.clone()),
+            // It is translated anew for the target that is asked, and refused with its own words.
+            Err(_) => Err(GatewayError::Internal("a question was never translated".to_owned())),
+        };
+        let (wanted, fetched) = (self.wanted.clone(), Arc::clone(&self.fetched));
+        Self { wanted, fetched, made, kept: self.kept.clone(), ..*self }
+    }
+
     /// The operation that fetches the answer to the question as it was translated last.
     fn at_last(&self) -> Operation {
         match &self.made {
@@ -282,8 +328,9 @@ fn made(
 ) -> Result<Made, GatewayError> {
     let profile = &leg.target.profile;
     let recalled = around.recall.of(request, profile);
-    let Question { body: mut converse, delivery, reply, mut report } =
-        question_with(request, profile, &around.fetched.stores, recalled.as_ref())?;
+    let question = question_with(request, profile, &around.fetched.stores, recalled.as_ref())?;
+    let warms = choices::warms(&question, request.n, length);
+    let Question { body: mut converse, delivery, reply, mut report } = question;
     let kind = match delivery {
         Delivery::Whole => Kind::Unary,
         Delivery::AsAsked => around.operation.kind(),
@@ -295,7 +342,7 @@ fn made(
     serde_json::to_writer(&mut body, &converse)
         .map_err(|error| GatewayError::Internal(error.to_string()))?;
     let (profile, guardrail) = (profile.clone(), leg.guardrail.clone());
-    Ok(Made { body: body.into(), delivery, reply, report, profile, policy, guardrail })
+    Ok(Made { body: body.into(), warms, delivery, reply, report, profile, policy, guardrail })
 }
 
 /// An answer has begun with its head, a stream with its first event: until then another target may be

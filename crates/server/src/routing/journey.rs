@@ -155,6 +155,14 @@ impl<'n> Journey<'n> {
         group.glance(asked).ok_or_else(|| RouteError::NotListed(group.name.clone()))
     }
 
+    /// Another call of the same name and terms, before this one has set out: it finds its own way.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub(crate) fn twin(&self) -> Result<Self, RouteError> {
+        Self::begin(self.names, Route(Arc::clone(&self.group)), self.terms)
+    }
+
     /// The target that is asked next.
     pub(crate) fn leg(&self) -> &Leg {
         &self.leg

@@ -12,6 +12,7 @@
 mod answers;
 mod cache;
 mod chat;
+mod choices;
 mod count;
 mod directions;
 mod embeddings;

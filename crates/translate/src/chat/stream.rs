@@ -11,6 +11,7 @@ use schema::openai::chunk::{
 };
 use schema::openai::tool::CallKind;
 
+use super::choices::Spent;
 use super::citations::Sources;
 use super::response;
 use super::thinking::Mind;
@@ -34,6 +35,8 @@ pub struct Truncated;
 #[derive(Debug)]
 pub struct ChatStream {
     reply: Reply,
+    /// The number of the answer among those to the same question.
+    index: u32,
     stamp: Stamp,
     started: bool,
     /// Open and finished calls, in the order the client counts them.
@@ -84,6 +87,7 @@ impl ChatStream {
         let spoken = reply.spoken();
         Self {
             reply,
+            index: 0,
             stamp,
             started: false,
             calls: Vec::new(),
@@ -99,6 +103,13 @@ impl ChatStream {
             usage: None,
             thought: None,
         }
+    }
+
+    /// The same for the answer of this number, where a question was asked several times; the first is 0.
+    #[must_use]
+    pub fn of_choice(mut self, index: u32) -> Self {
+        self.index = index;
+        self
     }
 
     /// Translates one event; `out` gets each chunk that follows from it, in order.
@@ -150,20 +161,51 @@ impl ChatStream {
     /// [`Truncated`] when the model never said that it was done; then the stream must end in an
     /// error, because half an answer that looks whole is the worst failure of all.
     pub fn finish<E: From<Truncated>>(
-        mut self,
+        self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<Option<TokenUsage>, E> {
-        if !self.stopped {
-            return Err(Truncated.into());
+        self.finish_after(Spent::default(), out).map(Spent::usage)
+    }
+
+    /// Ends the last of several answers: its usage chunk counts what the others cost too.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn finish_after<E: From<Truncated>>(
+        mut self,
+        others: Spent,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<Spent, E> {
+        self.close(out)?;
+        let spent = others.and(self.spent());
+        if let Some(usage) = spent.told().filter(|_| self.reply.include_usage) {
+            out(&Chunk { usage: Some(Some(usage)), ..self.chunk(&[]) })?;
         }
-        self.end(out)?;
-        if let Some(usage) = self.usage.filter(|_| self.reply.include_usage) {
-            out(&Chunk {
-                usage: Some(Some(usage::openai(usage, self.thought))),
-                ..self.chunk(&[])
-            })?;
-        }
-        Ok(self.usage)
+        Ok(spent)
+    }
+
+    /// Ends one of several answers, and leaves the usage chunk to the last.
+    ///
+    /// # Errors
+    /// As [`Self::finish`].
+    pub fn conclude<E: From<Truncated>>(
+        mut self,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<Spent, E> {
+        self.close(out)?;
+        Ok(self.spent())
+    }
+
+    /// What is known so far of what it costs.
+    pub fn spent(&self) -> Spent {
+        Spent::new(self.usage, self.thought)
+    }
+
+    fn close<E: From<Truncated>>(
+        &mut self,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.stopped { self.end(out) } else { Err(Truncated.into()) }
     }
 
     fn start<E>(&mut self, out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>) -> Result<(), E> {
@@ -404,8 +446,13 @@ impl ChatStream {
         finish_reason: Option<FinishReason>,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let choices =
-            [ChunkChoice { index: 0, delta, finish_reason, logprobs: None, outcrop: None }];
+        let choices = [ChunkChoice {
+            index: self.index,
+            delta,
+            finish_reason,
+            logprobs: None,
+            outcrop: None,
+        }];
         out(&self.chunk(&choices))
     }
 

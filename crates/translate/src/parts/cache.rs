@@ -16,7 +16,7 @@ use crate::profile::{CachePoints, CacheTtls, Profile, PromptCache};
 mod automatic;
 mod places;
 
-pub(crate) use places::longer;
+pub(crate) use places::{any, longer};
 
 /// Most cache points of one request: Bedrock's limit, for all models.
 const MOST: usize = 4;
@@ -95,7 +95,7 @@ pub(crate) fn settle(
     report: &mut Report,
 ) {
     places::mark_tools(body, asked.tools, report);
-    let marked = places::any(body);
+    let marked = any(body);
     match (asked.automatic, marked) {
         (Automatic::Wanted(ttl), true) => automatic::set_last(body, ttl),
         (Automatic::Wanted(ttl), false) => {

@@ -45,6 +45,33 @@ fn written(usage: TokenUsage) -> (u64, Option<CacheCreation>) {
     (sum, (parts > 0).then_some(creation))
 }
 
+/// What two answers cost together.
+pub(crate) fn sum(one: TokenUsage, other: TokenUsage) -> TokenUsage {
+    let TokenUsage {
+        input_tokens,
+        output_tokens,
+        total_tokens,
+        cache_read_input_tokens,
+        cache_write_input_tokens,
+        cache_details: CacheWrites { five_minutes, one_hour },
+    } = other;
+    TokenUsage {
+        input_tokens: one.input_tokens.saturating_add(input_tokens),
+        output_tokens: one.output_tokens.saturating_add(output_tokens),
+        total_tokens: one.total_tokens.saturating_add(total_tokens),
+        cache_read_input_tokens: one
+            .cache_read_input_tokens
+            .saturating_add(cache_read_input_tokens),
+        cache_write_input_tokens: one
+            .cache_write_input_tokens
+            .saturating_add(cache_write_input_tokens),
+        cache_details: CacheWrites {
+            five_minutes: one.cache_details.five_minutes.saturating_add(five_minutes),
+            one_hour: one.cache_details.one_hour.saturating_add(one_hour),
+        },
+    }
+}
+
 /// The tokens thought, as the model's own answer counts them under either name.
 pub(crate) fn thought(fields: Option<&RawValue>) -> Option<u64> {
     let fields: Value = serde_json::from_str(fields?.get()).ok()?;

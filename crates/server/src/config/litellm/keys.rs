@@ -221,6 +221,7 @@ pub(super) const OURS: &[&str] = &[
     "allow_anonymous",
     "body",
     "catalogue",
+    "chat",
     "cross_region",
     "prompt_cache",
     "defaults",

@@ -12,12 +12,13 @@ const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 
 /// A section's place in the schema, and a file with a stranger in it.
 #[rustfmt::skip]
-const SECTIONS: [(&str, &str); 19] = [
+const SECTIONS: [(&str, &str); 20] = [
     ("", "zzzzzzzzzzzz: 1\n"),
     ("/properties/tls", "tls: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/timeouts", "timeouts: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/body", "body: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/media", "media: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/chat", "chat: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/embeddings", "embeddings: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/thinking_memory", "thinking_memory: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/moderation", "moderation: { zzzzzzzzzzzz: 1 }\n"),

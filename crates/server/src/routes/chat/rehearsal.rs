@@ -7,7 +7,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use schema::openai::chat::ChatRequest;
 use translate::chat::affinity;
 
-use super::{Circumstances, Made, Wanted, made, operation, terms};
+use super::{Circumstances, Made, Wanted, choices, made, operation, terms};
 use crate::app::{Snapshot, Worker};
 use crate::body;
 use crate::error::GatewayError;
@@ -33,6 +33,8 @@ pub(super) async fn rehearse(
     let mut request: ChatRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
     let route = now.names.resolve(&request.model).await?;
+    // So many calls would be made, all of them this one.
+    choices::count(request.n, now.config.chat.most_choices)?;
     let tokens = foreseen::of_chat(&request, body.len());
     let fetched = worker.shared.fetcher.fetch(&request, &now.config.media).await?;
     fetched.fill(&mut request);

@@ -2,6 +2,8 @@
 //! is not what was asked for is told so, once. The second call goes to the target that answered, whose cache
 //! is warm; if it fails, the first answer is still there.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use schema::converse::response::{CacheWrites, ConverseResponse, TokenUsage};
 use schema::openai::chat::{ChatCompletion, ChatRequest};
@@ -23,7 +25,7 @@ use crate::structured::{Finding, OnMismatch, Repair, Validators, judgeable};
 /// What a second call needs.
 pub(super) struct Second {
     body: Bytes,
-    fetched: Fetched,
+    fetched: Arc<Fetched>,
     wanted: Wanted,
     directions: Directions,
     leg: Leg,

@@ -45,6 +45,7 @@ impl ChatStream {
         let Some(reason) = self.last.take() else { return Ok(()) };
         let outcrop = (!self.outcrop.is_empty()).then_some(&self.outcrop);
         let (delta, finish_reason) = (Delta::default(), Some(reason));
-        out(&self.chunk(&[ChunkChoice { index: 0, delta, finish_reason, logprobs: None, outcrop }]))
+        let index = self.index;
+        out(&self.chunk(&[ChunkChoice { index, delta, finish_reason, logprobs: None, outcrop }]))
     }
 }

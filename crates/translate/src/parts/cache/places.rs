@@ -49,7 +49,7 @@ pub(super) fn mark_tools(
 }
 
 /// Whether there is any point.
-pub(super) fn any(body: &ConverseRequest<'_>) -> bool {
+pub(crate) fn any(body: &ConverseRequest<'_>) -> bool {
     !all(body).is_empty()
 }
 

@@ -1,0 +1,261 @@
+//! Several answers in one stream (`n` above 1), each chunk marked with the number of its answer. All upstream
+//! calls are polled by the one future that writes to the client: while the client does not read, none of them
+//! is read; when it leaves, or one of them fails, all are dropped.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use async_stream::stream;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{LocalBoxStream, Stream, StreamExt};
+use schema::openai::chunk::Chunk;
+use tokio::time::timeout;
+use translate::chat::{ChatStream, Spent, replay};
+use translate::{Report, sse};
+
+use super::{Begun, ROOM, head, show, step, write_error};
+use crate::bedrock::{Failure, Frame, Kind};
+use crate::config::Config;
+use crate::error::GatewayError;
+use crate::exchange::{Exchange, of_quota};
+use crate::outflow::Outflow;
+use crate::recall::Recall;
+use crate::routing::{Flight, Judged, Moment};
+use crate::structured::Watch;
+
+/// One of several answers, before anything of it was translated.
+pub(crate) struct Choice {
+    pub(crate) source: Source,
+    pub(crate) chat: ChatStream,
+    /// The call, for its target's books.
+    pub(crate) flight: Flight,
+}
+
+/// Where an answer comes from.
+pub(crate) enum Source {
+    /// Events, from the first.
+    Live(Box<Begun>),
+    /// The body of a whole answer.
+    Told(Bytes),
+}
+
+/// The response that carries several answers.
+pub(crate) fn respond(
+    choices: Vec<Choice>,
+    recall: &Recall,
+    watch: Option<Watch>,
+    report: &Report,
+    aws_request_id: Option<&str>,
+    config: &Config,
+    exchange: Exchange,
+) -> HttpResponse {
+    let mut response = head(report, &exchange, aws_request_id);
+    let events = events(Choices::new(choices, watch), recall.clone(), config.keep_alive, exchange);
+    response.streaming(Outflow::of(events, config.write_stall))
+}
+
+fn events(
+    mut choices: Choices,
+    recall: Recall,
+    keep_alive: Duration,
+    mut exchange: Exchange,
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
+    stream! {
+        let mut out = BytesMut::with_capacity(ROOM);
+        let ended = loop {
+            let (at, piece) = match timeout(keep_alive, choices.next()).await {
+                Ok(Some(next)) => next,
+                Ok(None) => break Ok(()),
+                Err(_) => {
+                    yield Ok(Bytes::from_static(sse::KEEP_ALIVE));
+                    continue;
+                }
+            };
+            if let Err(error) = choices.take(at, piece, &recall, &mut out) {
+                break Err(error);
+            }
+            if !out.is_empty() {
+                yield Ok(out.split().freeze());
+            }
+        };
+        exchange.settle(choices.spent().usage());
+        match ended {
+            Ok(()) => {
+                out.extend_from_slice(sse::DONE);
+                exchange.complete();
+            }
+            Err(error) => {
+                exchange.break_off(&error);
+                write_error(&error, &mut out);
+            }
+        }
+        // The client may take its time with the last piece; Bedrock need not wait for that.
+        drop(choices);
+        yield Ok(out.freeze());
+    }
+}
+
+/// The answers under way.
+struct Choices {
+    lines: Vec<Line>,
+    /// Who judges them, if they were asked to be JSON.
+    watch: Option<Watch>,
+    /// Whose turn it is to be asked first, so that a fast answer does not hold up the others.
+    turn: usize,
+    /// What the answers that have ended cost.
+    spent: Spent,
+}
+
+/// One of them.
+struct Line {
+    pieces: LocalBoxStream<'static, Result<Piece, Failure>>,
+    chat: ChatStream,
+    flight: Flight,
+}
+
+/// What comes of an answer at a time.
+enum Piece {
+    Frame(Frame),
+    Whole(Bytes),
+}
+
+/// A piece of an answer; `None` is its end.
+type Next = Option<Result<Piece, Failure>>;
+
+/// Whether there is more to come of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    More,
+    All,
+}
+
+impl Choices {
+    fn new(choices: Vec<Choice>, watch: Option<Watch>) -> Self {
+        let lines = choices.into_iter().map(|Choice { source, chat, flight }| Line {
+            pieces: pieces(source),
+            chat,
+            flight,
+        });
+        Self { lines: lines.collect(), watch, turn: 0, spent: Spent::default() }
+    }
+
+    /// The next piece of any answer, and whose it is.
+    async fn next(&mut self) -> Option<(usize, Next)> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(usize, Next)>> {
+        let count = self.lines.len();
+        if count == 0 {
+            return Poll::Ready(None);
+        }
+        for step in 0..count {
+            let at = (self.turn + step) % count;
+            if let Poll::Ready(piece) = self.lines[at].pieces.poll_next_unpin(cx) {
+                self.turn = at + 1;
+                return Poll::Ready(Some((at, piece)));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Translates a piece into `out`.
+    fn take(
+        &mut self,
+        at: usize,
+        piece: Next,
+        recall: &Recall,
+        out: &mut BytesMut,
+    ) -> Result<(), GatewayError> {
+        let mut shown = |chunk: &Chunk<'_>| show(&mut self.watch, out, chunk);
+        match self.lines[at].hear(piece, recall, &mut shown) {
+            Ok(Heard::More) => {}
+            Ok(Heard::All) => self.end(at, out)?,
+            Err(error) => return Err(blamed(&mut self.lines[at].flight, error)),
+        }
+        if self.watch.as_ref().is_some_and(Watch::is_refused) {
+            return Err(GatewayError::Mismatch);
+        }
+        Ok(())
+    }
+
+    /// Ends one answer; the last tells what all of them cost.
+    fn end(&mut self, at: usize, out: &mut BytesMut) -> Result<(), GatewayError> {
+        let Line { pieces: _, chat, mut flight } = self.lines.remove(at);
+        if let Some(usage) = chat.usage() {
+            flight.settle(of_quota(usage));
+        }
+        let mut shown = |chunk: &Chunk<'_>| show(&mut self.watch, out, chunk);
+        let ended = if self.lines.is_empty() {
+            chat.finish_after(self.spent, &mut shown)
+        } else {
+            chat.conclude(&mut shown).map(|own| self.spent.and(own))
+        };
+        match ended {
+            Ok(spent) => {
+                self.spent = spent;
+                Ok(())
+            }
+            Err(error) => Err(blamed(&mut flight, error)),
+        }
+    }
+
+    /// What all of them have cost so far.
+    fn spent(&self) -> Spent {
+        self.lines.iter().fold(self.spent, |spent, line| spent.and(line.chat.spent()))
+    }
+}
+
+impl Line {
+    fn hear(
+        &mut self,
+        piece: Next,
+        recall: &Recall,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), GatewayError>,
+    ) -> Result<Heard, GatewayError> {
+        match piece {
+            None => return Ok(Heard::All),
+            // All has come that was to come; how the connection ends is no part of the answer.
+            Some(Err(Failure::Truncated(_) | Failure::Closed(_))) if self.chat.is_complete() => {
+                return Ok(Heard::All);
+            }
+            Some(Err(failure)) => return Err(failure.into()),
+            Some(Ok(Piece::Frame(frame))) => step(&frame, &mut self.chat, out)?,
+            Some(Ok(Piece::Whole(body))) => {
+                let answer = serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
+                replay(answer, &mut self.chat, out)?;
+            }
+        }
+        // Before the client learns of the calls.
+        if let Some(kept) = self.chat.take_kept() {
+            recall.keep(&kept);
+        }
+        Ok(Heard::More)
+    }
+}
+
+/// Lays an error at the door of the target that made it.
+fn blamed(flight: &mut Flight, error: GatewayError) -> GatewayError {
+    flight.failed(Moment::now(), error.verdict(Kind::Unary).blame);
+    error
+}
+
+/// One future for the whole answer: its idle limit counts on while others are heard.
+fn pieces(source: Source) -> LocalBoxStream<'static, Result<Piece, Failure>> {
+    stream! {
+        match source {
+            Source::Told(body) => yield Ok(Piece::Whole(body)),
+            Source::Live(begun) => {
+                let Begun { first, mut rest } = *begun;
+                yield Ok(Piece::Frame(first));
+                while let Some(next) = rest.next().await.transpose() {
+                    yield next.map(Piece::Frame);
+                }
+            }
+        }
+    }
+    .boxed_local()
+}
