@@ -235,7 +235,7 @@ def wrong_parts() -> list[Case]:
         "data without comma": image("data:image/png;base64"),
         "data without base64": image("data:image/png,hello"),
         "data without type": image("data:;base64,AAAA"),
-        "data of text": image("data:text/plain;base64,aGk="),
+        "data of a sheet that is none": image("data:application/vnd.ms-excel;base64,aGk="),
         "data of svg": image("data:image/svg+xml;base64,PHN2Zy8+"),
         "data empty": image("data:image/png;base64,"),
         "data of bad alphabet": image("data:image/png;base64,!!!!"),

@@ -70,10 +70,10 @@ def test_litellms_file_runs_unchanged_before_the_demo() -> None:
     with Outcrop(arguments, files={"config.yaml": LITELLM}) as running:
         listed = request(running.address, "GET", "/v1/models")[1]["data"]
         assert [model["id"] for model in listed][:2] == ["my-claude-model", "my-cohere-model"]
+        assert "WARN  outcrop" not in running.log()
         for model in ["my-claude-model", "my-cohere-model"]:
             status, _, answer = chat(running.address, asking(model))
             assert status == 200 or "end of its life" in answer["error"]["message"], answer
-        assert "WARN  outcrop" not in running.log()
 
 
 def test_litellms_group_is_called_in_its_regions() -> None:
