@@ -1,6 +1,8 @@
 //! A Converse request as the model reads it: who said what last, what it may call, and how much
 //! it may write.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::tokens;
@@ -148,14 +150,19 @@ fn tools(body: &Value) -> Vec<Tool<'_>> {
 }
 
 fn outcomes<'a>(message: &'a Value, messages: &'a [Value]) -> Vec<Outcome<'a>> {
+    // The last call of an id is the one that is meant; none is looked for where nothing came back.
+    let names: HashMap<&str, &str> = messages
+        .iter()
+        .filter(|_| items(message, "content").iter().any(|block| block.get("toolResult").is_some()))
+        .flat_map(tool_uses)
+        .collect();
     items(message, "content")
         .iter()
         .filter_map(|block| block.get("toolResult"))
         .map(|result| {
             let id = text(result, "toolUseId");
-            let mut calls = messages.iter().rev().flat_map(tool_uses);
             Outcome {
-                name: calls.find(|(call, _)| *call == id).map_or("", |(_, name)| name),
+                name: names.get(id).copied().unwrap_or_default(),
                 said: said(items(result, "content")),
                 failed: text(result, "status") == "error",
             }
