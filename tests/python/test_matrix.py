@@ -126,8 +126,11 @@ def test_a_stream_asks_for_the_same(
             assert streamed.param == whole.param, model.name
             continue
         assert b"[DONE]" in streamed.body or streamed.status != 200, model.name
-        assert len(whole.calls) == len(streamed.calls), model.name
-        for one, other in zip(whole.calls, streamed.calls, strict=True):
+        # Of several calls for one question, the first that is refused ends those that have not gone out.
+        assert streamed.calls, model.name
+        if whole.status == 200:
+            assert len(whole.calls) == len(streamed.calls), model.name
+        for one, other in zip(whole.calls, streamed.calls, strict=whole.status == 200):
             assert unstreamed(other["body"]) == one["body"], model.name
 
 
