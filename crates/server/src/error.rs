@@ -44,6 +44,8 @@ pub(crate) enum GatewayError {
     Refused { error: Box<ServiceError>, notes: Box<Notes> },
     #[error("moderation: {failure}")]
     Moderation { failure: Failure, judge: Judge },
+    #[error("guardrail: {0}")]
+    Unjudged(Failure),
     #[error("the model is asked for in {asked}: {why}")]
     Elsewhere { asked: String, why: String },
     #[error("the model {0:?} is not listed")]
@@ -154,6 +156,10 @@ impl Judged for GatewayError {
         match self {
             Self::Upstream(failure) | Self::Moderation { failure, .. } => failure.verdict(kind),
             Self::Refused { error, notes: _ } => of_service(error, kind),
+            // It is the judge that failed: the model is none the worse for it.
+            Self::Unjudged(failure) => {
+                Verdict { blame: Verdict::FINAL.blame, ..failure.verdict(Kind::Unary) }
+            }
             // The connection ended like a whole answer, but nothing of one has come.
             Self::Truncated(_) => Failure::Truncated(String::new()).verdict(kind),
             // What one model cannot take, another may.
@@ -194,6 +200,7 @@ impl GatewayError {
                 service(error, explain(error.exception.name(), error.status, &error.message, notes))
             }
             Self::Moderation { failure, judge } => moderation(failure, *judge),
+            Self::Unjudged(failure) => unjudged(failure),
             Self::Elsewhere { asked, why: _ } => Rendered::new(
                 400,
                 INVALID,
@@ -256,7 +263,9 @@ impl GatewayError {
     /// The id under which AWS knows the call that failed.
     pub(crate) fn aws_request_id(&self) -> Option<&str> {
         let error = match self {
-            Self::Upstream(Failure::Service(error)) => error,
+            Self::Upstream(Failure::Service(error)) | Self::Unjudged(Failure::Service(error)) => {
+                error
+            }
             Self::Refused { error, .. } => error.as_ref(),
             _ => return None,
         };
@@ -402,6 +411,20 @@ fn moderation(failure: &Failure, judge: Judge) -> Rendered {
         message: format!("{} {advice}", rendered.message).into(),
         ..rendered
     }
+}
+
+/// What no guardrail has judged is not shown, whatever it is.
+fn unjudged(failure: &Failure) -> Rendered {
+    let rendered = upstream(failure);
+    let advice = "A guardrail judges what goes to and from this model, and could not be asked; its operator names one of the target's account and region, and allows bedrock:ApplyGuardrail to the gateway's role.";
+    let code = match rendered.status {
+        429 => rendered.code,
+        _ => Some("guardrail_unavailable"),
+    };
+    let message = format!("{} {advice}", rendered.message).into();
+    // A request that the guardrail refuses is one that the gateway made.
+    let status = if rendered.status == 400 { 502 } else { rendered.status };
+    Rendered { status, code, param: None, message, ..rendered }
 }
 
 fn service(error: &ServiceError, told: ApiError) -> Rendered {

@@ -37,7 +37,9 @@ pub enum Action {
     Measured,
     /// It may pass as it is.
     Passed,
-    /// It may not, or not as it is.
+    /// It may, as the guardrail has written it.
+    Masked,
+    /// It may not.
     Intervened,
     /// Something Bedrock has learnt since; nobody knows whether it may pass.
     Unknown,

@@ -8,6 +8,7 @@ pub mod embeddings;
 pub mod error;
 pub mod errors;
 pub mod estimate;
+pub mod guarded;
 pub mod guardrail;
 pub mod moderations;
 mod parts;

@@ -112,10 +112,10 @@ pub fn result(verdict: &Verdict, input: &Moderated<'_>, topics: &Topics) -> Mode
     let action = match verdict.action {
         Action::Measured => None,
         Action::Passed => Some("NONE"),
-        Action::Intervened => Some("GUARDRAIL_INTERVENED"),
+        Action::Intervened | Action::Masked => Some("GUARDRAIL_INTERVENED"),
         Action::Unknown => Some("UNKNOWN"),
     };
-    let stopped = matches!(verdict.action, Action::Intervened | Action::Unknown);
+    let stopped = matches!(verdict.action, Action::Intervened | Action::Masked | Action::Unknown);
     ModerationResult {
         flagged: stopped || verdict.findings.iter().any(|finding| finding.detected),
         categories,
@@ -329,6 +329,7 @@ mod tests {
         let input = Moderated { texts: vec!["a"], images: Vec::new() };
         for verdict in [
             Verdict { action: Action::Intervened, ..Verdict::default() },
+            Verdict { action: Action::Masked, ..Verdict::default() },
             Verdict { action: Action::Unknown, ..Verdict::default() },
             Verdict {
                 findings: vec![found(Policy::PromptAttack, "JAILBREAK", Some(1.0), true)],

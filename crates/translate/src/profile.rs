@@ -122,8 +122,20 @@ pub struct Profile {
     pub counts_thinking: bool,
     /// Whether it writes `<thinking>` into its text, and what becomes of it.
     pub thinking_tags: ThinkingTags,
+    /// Where a guardrail is applied.
+    pub guardrail: GuardrailPlace,
     /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
     pub embedding: Option<EmbeddingShape>,
+}
+
+/// Where a guardrail is applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardrailPlace {
+    /// On the call, by Bedrock.
+    OnCall,
+    /// Around the call, by operations of its own: the model takes none.
+    Around,
 }
 
 /// Where a system prompt goes.
@@ -369,6 +381,7 @@ impl Default for Profile {
             thoughts_format: "unknown".to_owned(),
             counts_thinking: false,
             thinking_tags: ThinkingTags::None,
+            guardrail: GuardrailPlace::OnCall,
             embedding: None,
         }
     }

@@ -10,8 +10,10 @@ use bytes::Bytes;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use translate::chat::{ChatStream, Delivery, Question, affinity, question_with};
+use translate::profile::GuardrailPlace;
 use translate::{Profile, Reply, Report, Unsupported};
 
+use guarded::{Admitted, Guard, Judge, Told};
 use guardrail::Wanted;
 use repair::{Second, Settled, may_repeat};
 
@@ -28,6 +30,7 @@ use crate::structured::Watch;
 use crate::{body, foreseen, pump};
 
 mod choices;
+mod guarded;
 mod guardrail;
 mod rehearsal;
 mod repair;
@@ -71,17 +74,17 @@ pub(crate) async fn completions(
         Err(error) => return exchange.refuse(&error),
     };
     match begun {
-        Begun::Whole(answer) => {
+        Begun::Whole(told) => {
             let around = (&**worker, &*now, &recall);
-            match whole(answer, &reply, &report, second.as_ref(), around, &mut exchange).await {
+            match whole(told, &reply, &report, second.as_ref(), around, &mut exchange).await {
                 Ok(response) => response,
                 Err(error) => exchange.refuse(&error),
             }
         }
-        Begun::Replayed(answer) => {
+        Begun::Replayed(told) => {
             let watch = watch(&worker, &now, &reply);
             let chat = ChatStream::new(reply, exchange.stamp());
-            match replayed(answer, chat, &recall, watch, &report, &mut exchange).await {
+            match replayed(told, chat, &recall, watch, &report, &mut exchange).await {
                 Ok(response) => response,
                 Err(error) => exchange.refuse(&error),
             }
@@ -112,11 +115,20 @@ struct Asked {
 /// The beginning of an answer.
 enum Begun {
     /// Its head.
-    Whole(Answer),
+    Whole(Told),
     /// Its head, where the caller wants a stream and the model gives none.
-    Replayed(Answer),
+    Replayed(Told),
     /// Its first event.
     Stream(Box<pump::Begun>),
+}
+
+impl Begun {
+    fn told(told: Told, wanted: Kind) -> Self {
+        match wanted {
+            Kind::Unary => Self::Whole(told),
+            Kind::Stream => Self::Replayed(told),
+        }
+    }
 }
 
 async fn receive<'n, 'r>(
@@ -164,10 +176,22 @@ async fn call(
         let leg = &*leg.settled().await;
         let body = asking.for_leg(leg)?;
         last = asking.repeats.then(|| leg.clone());
+        let wanted = asking.operation.kind();
+        let guard = asking.guard().map(|guard| Judge::new(guard, worker.typed(&leg.account)));
+        let (body, judge) = match guard {
+            None => (body, None),
+            Some(mut judge) => match judge.admit(body).await? {
+                Admitted::Asked(body) => (body, Some(judge)),
+                Admitted::Answered(body) => return Ok(Begun::told(Told::Withheld(body), wanted)),
+            },
+        };
         let transport = worker.transport(&leg.account);
         let operation = asking.at_last();
         let answer = routing::send(&transport, leg, operation, body).await?;
-        begin(answer, asking.operation.kind(), operation.kind()).await
+        match judge {
+            None => begin(answer, wanted, operation.kind()).await,
+            Some(judge) => Ok(Begun::told(Told::Judged { answer, judge }, wanted)),
+        }
     });
     match sent.await {
         Ok(sent) => Ok((sent, last)),
@@ -259,6 +283,8 @@ struct Made {
     delivery: Delivery,
     reply: Reply,
     report: Report,
+    /// What judges it, where the call itself takes no guardrail.
+    guard: Option<Guard>,
     /// What it was translated for.
     profile: Profile,
     policy: Unsupported,
@@ -283,6 +309,11 @@ impl Asking<'_> {
             Ok(made) => made.operation(self.operation),
             Err(_) => self.operation,
         }
+    }
+
+    /// What judges the question as it was translated last.
+    fn guard(&self) -> Option<Guard> {
+        self.made.as_ref().ok().and_then(|made| made.guard.clone())
     }
 
     /// The body for a target: translated again only where the last was not for such a one.
@@ -335,22 +366,42 @@ fn made(
         Delivery::Whole => Kind::Unary,
         Delivery::AsAsked => around.operation.kind(),
     };
+    if profile.guardrail == GuardrailPlace::Around {
+        guarded::without_effect(&converse, &mut report);
+    }
     around.wanted.apply(&mut converse, leg.guardrail.as_deref(), kind, &mut report)?;
     let policy = around.directions.policy(leg.unsupported);
     let report = report.under(policy)?;
+    let guard = match profile.guardrail {
+        GuardrailPlace::OnCall => None,
+        GuardrailPlace::Around => converse.guardrail_config.take().map(Guard::of),
+    };
+    // What is not whole cannot be judged.
+    let delivery = if guard.is_some() { Delivery::Whole } else { delivery };
     let mut body = Vec::with_capacity(length + ROOM);
     serde_json::to_writer(&mut body, &converse)
         .map_err(|error| GatewayError::Internal(error.to_string()))?;
     let (profile, guardrail) = (profile.clone(), leg.guardrail.clone());
-    Ok(Made { body: body.into(), warms, delivery, reply, report, profile, policy, guardrail })
+    Ok(Made {
+        body: body.into(),
+        warms,
+        delivery,
+        reply,
+        report,
+        guard,
+        profile,
+        policy,
+        guardrail,
+    })
 }
 
 /// An answer has begun with its head, a stream with its first event: until then another target may be
 /// asked.
 async fn begin(answer: Answer, wanted: Kind, came: Kind) -> Result<Begun, GatewayError> {
     match (wanted, came) {
-        (Kind::Unary, _) => Ok(Begun::Whole(answer)),
-        (Kind::Stream, Kind::Unary) => Ok(Begun::Replayed(answer)),
+        (_, Kind::Unary) | (Kind::Unary, Kind::Stream) => {
+            Ok(Begun::told(Told::Coming(answer), wanted))
+        }
         (Kind::Stream, Kind::Stream) => {
             Ok(Begun::Stream(Box::new(pump::Begun::wait(answer.events()?).await?)))
         }
@@ -359,30 +410,28 @@ async fn begin(answer: Answer, wanted: Kind, came: Kind) -> Result<Begun, Gatewa
 
 /// Nothing is sent before the answer is there, so a refusal still has its status.
 async fn replayed(
-    answer: Answer,
+    told: Told,
     chat: ChatStream,
     recall: &Recall,
     watch: Option<Watch>,
     report: &Report,
     exchange: &mut Exchange,
 ) -> Result<HttpResponse, GatewayError> {
-    let request_id = answer.request_id.clone();
-    let body = answer.bytes(ANSWER_LIMIT).await?;
+    let (body, request_id) = told.read(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
     pump::replayed(converse, chat, recall, watch, report, exchange, request_id.as_deref())
 }
 
 async fn whole(
-    answer: Answer,
+    told: Told,
     reply: &Reply,
     report: &Report,
     second: Option<&Second>,
     around: (&Worker, &Snapshot, &Recall),
     exchange: &mut Exchange,
 ) -> Result<HttpResponse, GatewayError> {
-    let request_id = answer.request_id.clone();
-    let body = answer.bytes(ANSWER_LIMIT).await?;
+    let (body, request_id) = told.read(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
     let (_, _, recall) = around;

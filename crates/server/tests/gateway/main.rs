@@ -17,6 +17,7 @@ mod count;
 mod directions;
 mod embeddings;
 mod faults;
+mod guarded;
 mod limits;
 mod media;
 mod models;

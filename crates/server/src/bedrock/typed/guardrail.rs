@@ -82,6 +82,7 @@ fn blocks(content: &Moderated<'_>) -> Result<Vec<GuardrailContentBlock>, Failure
 fn verdict(answer: &ApplyGuardrailOutput) -> Verdict {
     let action = match answer.action() {
         GuardrailAction::None => Action::Passed,
+        GuardrailAction::GuardrailIntervened if only_masks(answer) => Action::Masked,
         GuardrailAction::GuardrailIntervened => Action::Intervened,
         _ => Action::Unknown,
     };
@@ -93,6 +94,37 @@ fn verdict(answer: &ApplyGuardrailOutput) -> Verdict {
         outputs: outputs.collect(),
         units: answer.usage().map(units).unwrap_or_default(),
     }
+}
+
+/// Whether all that was done about the content is to mask some of it.
+fn only_masks(answer: &ApplyGuardrailOutput) -> bool {
+    let mut done = answer.assessments().iter().flat_map(actions).filter(|done| *done != "NONE");
+    done.next() == Some(MASKED) && done.all(|done| done == MASKED)
+}
+
+const MASKED: &str = "ANONYMIZED";
+
+/// What was done about each finding.
+fn actions(assessment: &GuardrailAssessment) -> Vec<&str> {
+    let mut done = Vec::new();
+    if let Some(policy) = assessment.content_policy() {
+        done.extend(policy.filters().iter().map(|filter| filter.action().as_str()));
+    }
+    if let Some(policy) = assessment.topic_policy() {
+        done.extend(policy.topics().iter().map(|topic| topic.action().as_str()));
+    }
+    if let Some(policy) = assessment.word_policy() {
+        done.extend(policy.custom_words().iter().map(|word| word.action().as_str()));
+        done.extend(policy.managed_word_lists().iter().map(|word| word.action().as_str()));
+    }
+    if let Some(policy) = assessment.sensitive_information_policy() {
+        done.extend(policy.pii_entities().iter().map(|entity| entity.action().as_str()));
+        done.extend(policy.regexes().iter().map(|regex| regex.action().as_str()));
+    }
+    if let Some(policy) = assessment.contextual_grounding_policy() {
+        done.extend(policy.filters().iter().map(|filter| filter.action().as_str()));
+    }
+    done
 }
 
 fn findings(assessment: &GuardrailAssessment) -> Vec<Finding> {

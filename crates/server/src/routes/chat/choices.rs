@@ -174,16 +174,13 @@ async fn one(
             let id = begun.request_id().map(ToOwned::to_owned);
             (Source::Live(begun), id)
         }
-        Begun::Whole(answer) | Begun::Replayed(answer) => {
-            let id = answer.request_id.clone();
-            match answer.bytes(ANSWER_LIMIT).await {
-                Ok(body) => (Source::Told(body), id),
-                Err(failure) => {
-                    flight.failed(Moment::now(), failure.verdict(Kind::Unary).blame);
-                    return Err(Box::new(Unsent { error: failure.into(), trail }));
-                }
+        Begun::Whole(told) | Begun::Replayed(told) => match told.read(ANSWER_LIMIT).await {
+            Ok((body, id)) => (Source::Told(body), id),
+            Err(error) => {
+                flight.failed(Moment::now(), error.verdict(Kind::Unary).blame);
+                return Err(Box::new(Unsent { error, trail }));
             }
-        }
+        },
     };
     let second = if asking.repeats { Second::of(&mut asking, leg) } else { None };
     match asking.made {

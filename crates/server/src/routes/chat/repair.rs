@@ -11,6 +11,7 @@ use schema::openai::format::FormatKind;
 use serde_json::json;
 use translate::Reply;
 
+use super::guarded::{Admitted, Judge, Told};
 use super::guardrail::Wanted;
 use super::{ANSWER_LIMIT, Asking, Circumstances, Directions, Made, made, parse};
 use crate::app::{Snapshot, Worker};
@@ -71,7 +72,7 @@ impl Second {
         );
         let said = json!({ "role": "assistant", "content": said }).to_string();
         let complaint = json!({ "role": "user", "content": complaint }).to_string();
-        let (body, reply) = {
+        let (body, reply, guard) = {
             let mut request: ChatRequest<'_> = parse(&self.body)?;
             self.fetched.fill(&mut request);
             for message in [&said, &complaint] {
@@ -81,12 +82,25 @@ impl Second {
             let (operation, length) = (Operation::Converse, self.body.len() + said.len());
             let (wanted, directions, fetched) = (&self.wanted, self.directions, &self.fetched);
             let around = Circumstances { operation, wanted, directions, fetched, recall };
-            let Made { body, reply, .. } = made(&request, length, &around, &self.leg)?;
-            (body, reply)
+            let Made { body, reply, guard, .. } = made(&request, length, &around, &self.leg)?;
+            (body, reply, guard)
+        };
+        let judge = guard.map(|guard| Judge::new(guard, worker.typed(&self.leg.account)));
+        let (body, judge) = match judge {
+            None => (body, None),
+            Some(mut judge) => match judge.admit(body).await? {
+                Admitted::Asked(body) => (body, Some(judge)),
+                Admitted::Answered(answer) => return Ok((answer, reply)),
+            },
         };
         let transport = worker.transport(&self.leg.account);
         let answer = routing::send(&transport, &self.leg, Operation::Converse, body).await?;
-        Ok((answer.bytes(ANSWER_LIMIT).await?, reply))
+        let told = match judge {
+            None => Told::Coming(answer),
+            Some(judge) => Told::Judged { answer, judge },
+        };
+        let (body, _) = told.read(ANSWER_LIMIT).await?;
+        Ok((body, reply))
     }
 }
 

@@ -1,0 +1,354 @@
+//! A guardrail around a call whose model takes none on it: which text of a Converse question or answer
+//! is judged, and what stands in its place when something is masked or held back. Only such calls pay
+//! for this, so bodies are read as plain JSON.
+
+use std::borrow::Cow;
+
+use schema::openai::moderations::{Finding, GuardrailReport};
+use serde_json::{Value, json};
+
+use crate::Invalid;
+use crate::guardrail::{Action, Verdict};
+use crate::moderations::{Picture, PictureFormat};
+
+/// Most characters judged at once. A guardrail's quota is so many units of 1000 characters a second, as
+/// few as 25 where nobody has asked for more: a larger call could never be answered there.
+const WINDOW: usize = 20_000;
+
+/// Said where a guardrail has no words of its own for what it holds back.
+const HELD_BACK: &str = "The guardrail of this model does not let this pass.";
+
+/// A body and what of it is judged.
+#[derive(Debug)]
+pub struct Subject {
+    body: Value,
+    places: Vec<Place>,
+    texts: Vec<String>,
+    images: Vec<(PictureFormat, String)>,
+}
+
+/// Where a judged text belongs.
+#[derive(Debug, Clone)]
+enum Place {
+    /// A string, by its JSON pointer.
+    Text(String),
+    /// A value that is judged as the text it is written in, by its JSON pointer.
+    Json(String),
+    /// What an answer says, whatever blocks it was cut into.
+    Said,
+    /// What it shows of its thinking.
+    Thought,
+}
+
+/// A stretch of one of a subject's texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stretch<'s> {
+    /// Which of the texts.
+    pub of: usize,
+    /// May be blank.
+    pub text: &'s str,
+}
+
+/// What is judged of a question: all text of its system prompt and its messages, the inputs and results
+/// of tools, and images. Declarations of tools are not.
+///
+/// # Errors
+/// It holds what no guardrail reads.
+pub fn question(body: &[u8]) -> Result<Subject, Invalid> {
+    let mut subject = Subject::read(body).map_err(|_| unreadable("this request"))?;
+    let body = std::mem::take(&mut subject.body);
+    for (at, block) in blocks(&body, "/system") {
+        subject.ask(block, &format!("/system/{at}"))?;
+    }
+    for (turn, message) in blocks(&body, "/messages") {
+        for (at, block) in blocks(message, "/content") {
+            subject.ask(block, &format!("/messages/{turn}/content/{at}"))?;
+        }
+    }
+    subject.body = body;
+    Ok(subject)
+}
+
+/// What is judged of an answer: all that a client is shown of it, said, thought, cited, members of
+/// the model's own answer, and the inputs of tools.
+///
+/// # Errors
+/// The body is no JSON.
+pub fn answer(body: &[u8]) -> Result<Subject, serde_json::Error> {
+    let mut subject = Subject::read(body)?;
+    let body = std::mem::take(&mut subject.body);
+    let (mut said, mut thought) = (String::new(), String::new());
+    for (at, block) in blocks(&body, CONTENT) {
+        said.push_str(text(block, "/text"));
+        thought.push_str(text(block, "/reasoningContent/reasoningText/text"));
+        for (_, cited) in blocks(block, "/citationsContent/content") {
+            said.push_str(text(cited, "/text"));
+        }
+        for member in ["/toolUse/input", "/citationsContent/citations"] {
+            if let Some(value) = block.pointer(member) {
+                subject.add(Place::Json(format!("{CONTENT}/{at}{member}")), value.to_string());
+            }
+        }
+    }
+    if let Some(own) = body.get(OWN_FIELDS).filter(|own| !own.is_null()) {
+        subject.add(Place::Json(format!("/{OWN_FIELDS}")), own.to_string());
+    }
+    subject.add(Place::Said, said);
+    subject.add(Place::Thought, thought);
+    subject.body = body;
+    Ok(subject)
+}
+
+impl Subject {
+    fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
+        let body = serde_json::from_slice(body)?;
+        Ok(Self { body, places: Vec::new(), texts: Vec::new(), images: Vec::new() })
+    }
+
+    /// How many texts there are.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether there is nothing to judge.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty() && self.images.is_empty()
+    }
+
+    /// All that is judged, in portions of a bounded size, and in the order of the texts. Long texts are
+    /// cut behind white space.
+    pub fn portions(&self) -> Vec<Vec<Stretch<'_>>> {
+        let (mut portions, mut portion, mut room) = (Vec::new(), Vec::new(), WINDOW);
+        for (of, text) in self.texts.iter().enumerate() {
+            for (text, length) in stretches(text) {
+                if length > room && !portion.is_empty() {
+                    portions.push(std::mem::take(&mut portion));
+                    room = WINDOW;
+                }
+                room -= length;
+                portion.push(Stretch { of, text });
+            }
+        }
+        if !portion.is_empty() {
+            portions.push(portion);
+        }
+        portions
+    }
+
+    /// The images that are judged.
+    pub fn images(&self) -> Vec<Picture<'_>> {
+        self.images.iter().map(|(format, data)| Picture { format: *format, data }).collect()
+    }
+
+    /// The body with other texts in place of those that were judged; what is the same stays as it is. An
+    /// answer whose words change loses what pointed at them, and thinking its signature.
+    ///
+    /// # Errors
+    /// A text that must be JSON is none; then there is nothing that may be shown.
+    pub fn with(mut self, texts: &[String]) -> Result<Vec<u8>, Box<Self>> {
+        let changed = self.places.iter().zip(&self.texts).zip(texts);
+        let changed = changed.filter(|((_, old), new)| old != new);
+        let mut moved = Vec::new();
+        for ((place, _), new) in changed {
+            match place {
+                Place::Text(pointer) => replace(&mut self.body, pointer, json!(new)),
+                Place::Json(pointer) => match serde_json::from_str(new) {
+                    Ok(value) => replace(&mut self.body, pointer, value),
+                    Err(_) => return Err(self.into()),
+                },
+                Place::Said => moved.push((["text", "citationsContent"], json!({ "text": new }))),
+                Place::Thought => {
+                    let thought = json!({ "reasoningText": { "text": new } });
+                    let block = json!({ "reasoningContent": thought });
+                    moved.push((["reasoningContent", "reasoningContent"], block));
+                }
+            }
+        }
+        // Last: blocks move, and pointers with them.
+        for (members, block) in moved {
+            if let Some(Value::Array(content)) = self.body.pointer_mut(CONTENT) {
+                one_in_place_of_all(content, members, block);
+            }
+        }
+        Ok(self.body.to_string().into_bytes())
+    }
+
+    /// The answer with what the guardrail says in place of its content.
+    pub fn held_back(mut self, message: &str) -> Vec<u8> {
+        if let Some(body) = self.body.as_object_mut() {
+            body.remove(OWN_FIELDS);
+        }
+        self.body["output"] = output(message);
+        self.body["stopReason"] = json!(INTERVENED);
+        self.body.to_string().into_bytes()
+    }
+
+    fn add(&mut self, place: Place, text: String) {
+        if !text.trim().is_empty() {
+            self.places.push(place);
+            self.texts.push(text);
+        }
+    }
+
+    /// Takes a block of a question in. A kind that is not known here may hold anything.
+    fn ask(&mut self, block: &Value, pointer: &str) -> Result<(), Invalid> {
+        for (member, value) in block.as_object().into_iter().flatten() {
+            let pointer = format!("{pointer}/{member}");
+            match member.as_str() {
+                "text" => self.add(Place::Text(pointer), text(value, "").to_owned()),
+                "cachePoint" => {}
+                "json" => self.add(Place::Json(pointer), value.to_string()),
+                "image" => self.see(value)?,
+                "toolUse" => {
+                    if let Some(input) = value.pointer("/input") {
+                        self.add(Place::Json(format!("{pointer}/input")), input.to_string());
+                    }
+                }
+                "toolResult" => {
+                    for (at, block) in blocks(value, "/content") {
+                        self.ask(block, &format!("{pointer}/content/{at}"))?;
+                    }
+                }
+                "reasoningContent" => {
+                    let member = "/reasoningText/text";
+                    let thought = text(value, member).to_owned();
+                    self.add(Place::Text(format!("{pointer}{member}")), thought);
+                }
+                other => return Err(unreadable(other)),
+            }
+        }
+        Ok(())
+    }
+
+    fn see(&mut self, image: &Value) -> Result<(), Invalid> {
+        let format = match text(image, "/format") {
+            "png" => PictureFormat::Png,
+            "jpeg" => PictureFormat::Jpeg,
+            _ => return Err(unreadable("images that are neither PNG nor JPEG")),
+        };
+        match text(image, "/source/bytes") {
+            "" => Err(unreadable("images in S3")),
+            data => {
+                self.images.push((format, data.to_owned()));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The answer to a question that the model was never asked.
+pub fn unasked(message: &str) -> Vec<u8> {
+    let usage = json!({ "inputTokens": 0, "outputTokens": 0, "totalTokens": 0 });
+    json!({ "output": output(message), "stopReason": INTERVENED, "usage": usage })
+        .to_string()
+        .into_bytes()
+}
+
+/// What is said in place of what a guardrail holds back.
+pub fn message(verdict: &Verdict) -> Cow<'static, str> {
+    let message = verdict.outputs.join("\n");
+    if message.trim().is_empty() { HELD_BACK.into() } else { message.into() }
+}
+
+/// Adds a verdict on a further portion to what was found before; the sternest action counts.
+pub fn add(report: &mut GuardrailReport, verdict: &Verdict) {
+    let action = match verdict.action {
+        Action::Measured => None,
+        Action::Passed => Some("NONE"),
+        Action::Intervened | Action::Masked => Some("GUARDRAIL_INTERVENED"),
+        Action::Unknown => Some("UNKNOWN"),
+    };
+    if report.action.is_none_or(|before| before == "NONE") {
+        report.action = action.or(report.action);
+        report.action_reason.clone_from(&verdict.reason);
+    }
+    let new = |finding: &&Finding| !report.findings.contains(finding);
+    let new: Vec<Finding> = verdict.findings.iter().filter(new).cloned().collect();
+    report.findings.extend(new);
+}
+
+/// Puts what a guardrail found into an answer, as its trace.
+///
+/// # Errors
+/// The body is no JSON.
+pub fn traced(
+    body: &[u8],
+    input: Option<&GuardrailReport>,
+    output: Option<&GuardrailReport>,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut body: Value = serde_json::from_slice(body)?;
+    let mut trace = json!({});
+    for (side, report) in [("input", input), ("output", output)] {
+        if let Some(report) = report {
+            trace[side] = serde_json::to_value(report)?;
+        }
+    }
+    if let Some(body) = body.as_object_mut() {
+        let traces = body.entry("trace").or_insert_with(|| json!({}));
+        if traces.is_null() {
+            *traces = json!({});
+        }
+        if let Some(traces) = traces.as_object_mut() {
+            traces.insert("guardrail".to_owned(), trace);
+        }
+    }
+    Ok(body.to_string().into_bytes())
+}
+
+const CONTENT: &str = "/output/message/content";
+/// Members of the model's own answer, which a client may have asked for.
+const OWN_FIELDS: &str = "additionalModelResponseFields";
+const INTERVENED: &str = "guardrail_intervened";
+
+fn output(message: &str) -> Value {
+    json!({ "message": { "role": "assistant", "content": [{ "text": message }] } })
+}
+
+fn blocks<'v>(value: &'v Value, pointer: &str) -> impl Iterator<Item = (usize, &'v Value)> {
+    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten().enumerate()
+}
+
+fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn replace(body: &mut Value, pointer: &str, new: Value) {
+    if let Some(place) = body.pointer_mut(pointer) {
+        *place = new;
+    }
+}
+
+/// Puts one block where the first with one of these members stood, and takes the others out.
+fn one_in_place_of_all(content: &mut Vec<Value>, members: [&str; 2], block: Value) {
+    let is_one = |block: &Value| members.iter().any(|member| block.get(member).is_some());
+    let first = content.iter().position(is_one).unwrap_or(content.len());
+    content.retain(|block| !is_one(block));
+    content.insert(first.min(content.len()), block);
+}
+
+/// All of a text, in stretches with their lengths in characters.
+fn stretches(text: &str) -> impl Iterator<Item = (&str, usize)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = rest.char_indices().nth(WINDOW).map_or(rest.len(), |(end, _)| end);
+        let head = rest.get(..end).unwrap_or_default();
+        // The cut stands behind white space, unless there is none or nothing else before it.
+        let cut = match head.trim_end_matches(|c: char| !c.is_whitespace()) {
+            before if end < rest.len() && !before.trim().is_empty() => before.len(),
+            _ => end,
+        };
+        let (stretch, left) = rest.split_at_checked(cut)?;
+        rest = left;
+        (!stretch.is_empty()).then(|| (stretch, stretch.chars().count()))
+    })
+}
+
+fn unreadable(what: &str) -> Invalid {
+    let message = format!(
+        "A guardrail judges what goes to this model, and reads text, PNG and JPEG, but not {what}."
+    );
+    Invalid::value("messages", message).with_code("guardrail_cannot_read")
+}
+
+#[cfg(test)]
+mod tests;
