@@ -75,7 +75,8 @@ fn tools(body: &Value, profile: &Profile) {
     let needed = match config["toolChoice"].as_object().and_then(|choice| choice.keys().next()) {
         Some(kind) if kind == "any" => ToolChoices::Any,
         Some(kind) if kind == "tool" => ToolChoices::Named,
-        _ => ToolChoices::Auto,
+        _ if config.is_object() => ToolChoices::Auto,
+        _ => ToolChoices::NoTools,
     };
     assert!(needed <= profile.tool_choice, "the model does not know this tool choice");
 }
