@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use translate::chat::{ChatStream, Spent, replay};
 use translate::{Report, sse};
 
-use super::{Begun, ROOM, head, show, step, write_error};
+use super::{Begun, PARTING, ROOM, head, show, step, write_error};
 use crate::bedrock::{Failure, Frame, Kind};
 use crate::config::Config;
 use crate::error::GatewayError;
@@ -66,10 +66,14 @@ fn events(
     stream! {
         let mut out = BytesMut::with_capacity(ROOM);
         let ended = loop {
-            let (at, piece) = match timeout(keep_alive, choices.next()).await {
-                Ok(Some(next)) => next,
-                Ok(None) => break Ok(()),
-                Err(_) => {
+            let whole = choices.whole();
+            let patience = if whole.is_some() { PARTING } else { keep_alive };
+            let (at, piece) = match (timeout(patience, choices.next()).await, whole) {
+                (Ok(Some(next)), _) => next,
+                (Ok(None), _) => break Ok(()),
+                // The answer is whole; that its connection lingers is nothing to the client.
+                (Err(_), Some(at)) => (at, None),
+                (Err(_), None) => {
                     yield Ok(Bytes::from_static(sse::KEEP_ALIVE));
                     continue;
                 }
@@ -147,6 +151,11 @@ impl Choices {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// An answer of which all has come, but for the end of its connection.
+    fn whole(&self) -> Option<usize> {
+        self.lines.iter().position(|line| line.chat.is_complete())
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<(usize, Next)>> {
         let count = self.lines.len();
         if count == 0 {
@@ -219,9 +228,7 @@ impl Line {
         match piece {
             None => return Ok(Heard::All),
             // All has come that was to come; how the connection ends is no part of the answer.
-            Some(Err(Failure::Truncated(_) | Failure::Closed(_))) if self.chat.is_complete() => {
-                return Ok(Heard::All);
-            }
+            Some(Err(_)) if self.chat.is_complete() => return Ok(Heard::All),
             Some(Err(failure)) => return Err(failure.into()),
             Some(Ok(Piece::Frame(frame))) => step(&frame, &mut self.chat, out)?,
             Some(Ok(Piece::Whole(body))) => {

@@ -109,6 +109,38 @@ async fn each_delta_is_with_the_client_before_the_next_is_sent() {
     rig.stop().await;
 }
 
+#[actix_rt::test]
+async fn several_choices_end_although_their_connections_linger() {
+    let (listener, rig) = listen().await;
+    let mut asked = request();
+    asked["n"] = json!(2);
+    let (mut upstreams, (status, _, mut body)) = tokio::join!(
+        async {
+            let mut upstreams = Vec::new();
+            for _ in 0..2 {
+                let mut upstream = take(&listener).await;
+                upstream.write_all(&start()).await.unwrap();
+                upstreams.push(upstream);
+            }
+            upstreams
+        },
+        rig.chat_open(&asked)
+    );
+    assert_eq!(status, 200);
+    for upstream in &mut upstreams {
+        upstream.write_all(&delta("said")).await.unwrap();
+        upstream.write_all(&end()).await.unwrap();
+    }
+    let mut text = String::new();
+    while !text.ends_with("data: [DONE]\n\n") {
+        text.push_str(&more(&mut body).await);
+    }
+    assert_eq!((text.matches("said").count(), text.matches("error").count()), (2, 0), "{text}");
+    // They were open to the end.
+    drop(upstreams);
+    rig.stop().await;
+}
+
 /// What two pairs of sockets may hold at most, with buffers as large as Linux lets them grow.
 const SOCKETS: u64 = 24 * 1024 * 1024;
 
