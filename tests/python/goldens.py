@@ -55,7 +55,8 @@ def golden_stream(path: Path) -> Golden:
     """A stream, and the whole answer that its events come to."""
     head, *lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     case = head if "request" in head else {"request": head}
-    events = [(line["event"], line["payload"]) for line in lines]
+    # Where several answers are asked for, all are told what belongs to the first.
+    events = [(line["event"], line["payload"]) for line in lines if line.get("choice", 0) == 0]
     wire = b"".join(eventstream.event(name, payload) for name, payload in events)
     complete = any(name == "messageStop" for name, _ in events)
     return Golden(path.stem, case["request"], case.get("profile", {}), whole(events), wire, complete)
