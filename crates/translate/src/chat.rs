@@ -197,7 +197,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         response_format: _,
         reasoning_effort: _,
         reasoning_format: _,
-        verbosity,
+        verbosity: _,
         thinking: _,
         reasoning: _,
         service_tier: _,
@@ -236,7 +236,6 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         ("functions", functions.is_some() && has_tools),
         ("function_call", function_call.is_some() && (has_tools || functions.is_none())),
         ("tool_choice", tool_choice.is_some() && functions.is_some() && !has_tools),
-        ("verbosity", verbosity.as_deref().is_some_and(|value| value != "medium")),
         ("logprobs", *logprobs == Some(true)),
         ("top_logprobs", top_logprobs.is_some_and(|count| count > 0)),
         ("logit_bias", is_set(logit_bias)),
@@ -311,6 +310,7 @@ fn additional(
         seed: request.seed,
     };
     model_fields::sampling(&extras, &mut fields, profile, report)?;
+    model_fields::verbosity(request.verbosity.as_deref(), &mut fields, profile, report)?;
     Ok(fields)
 }
 

@@ -70,6 +70,8 @@ pub struct Profile {
     pub penalties: Penalties,
     /// Whether the model takes a seed, as a field of its own.
     pub seed: bool,
+    /// Where it is said how many words an answer should take.
+    pub verbosity: Verbosity,
     /// How "call one tool at a time" is said.
     pub one_call: OneCall,
     /// Which stop sequences the model takes.
@@ -223,6 +225,19 @@ pub enum Penalties {
     Unit,
 }
 
+/// Where it is said how many words an answer should take. Bedrock refuses fields that a model does not
+/// know, so the default is nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verbosity {
+    /// It cannot be said.
+    Unsaid,
+    /// `text.verbosity`, as in OpenAI's Responses API.
+    TextField,
+    /// `verbosity`, as in OpenAI's Chat Completions.
+    Field,
+}
+
 /// How "call one tool at a time" is said. Where it cannot be, further calls of an answer are left
 /// out of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -355,6 +370,7 @@ impl Default for Profile {
             top_k: TopK::Unsaid,
             penalties: Penalties::Unsaid,
             seed: false,
+            verbosity: Verbosity::Unsaid,
             one_call: OneCall::Unsaid,
             stop_sequences: StopSequences::Any,
             most_stop_sequences: MOST_STOP_SEQUENCES,

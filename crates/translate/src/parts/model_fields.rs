@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::profile::{OneCall, Penalties, Profile, Sampling, TopK};
+use crate::profile::{OneCall, Penalties, Profile, Sampling, TopK, Verbosity};
 use crate::{Invalid, Report};
 
 /// The largest penalty, and by its negative the smallest, that OpenAI takes.
@@ -42,6 +42,33 @@ pub(crate) fn sampling(
         Some(seed) if profile.seed => set(fields, "seed", seed),
         Some(_) => report.ignore("seed"),
         None => {}
+    }
+    Ok(())
+}
+
+/// Says how many words an answer should take. `medium` is what models do anyway, and goes out only where
+/// the model has a word for it.
+pub(crate) fn verbosity(
+    wanted: Option<&str>,
+    fields: &mut Map<String, Value>,
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<(), Invalid> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    if !["low", "medium", "high"].contains(&wanted) {
+        let message = format!("verbosity must be \"low\", \"medium\" or \"high\", and is {wanted:?}.");
+        return Err(Invalid::value("verbosity", message));
+    }
+    match profile.verbosity {
+        Verbosity::Unsaid if wanted == "medium" => {}
+        Verbosity::Unsaid => report.ignore("verbosity"),
+        Verbosity::Field => set(fields, "verbosity", wanted),
+        Verbosity::TextField => {
+            let text = fields.entry("text").or_insert_with(|| json!({}));
+            if let Some(text) = text.as_object_mut() {
+                set(text, "verbosity", wanted);
+            }
+        }
     }
     Ok(())
 }
