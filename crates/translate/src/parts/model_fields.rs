@@ -56,7 +56,8 @@ pub(crate) fn verbosity(
 ) -> Result<(), Invalid> {
     let Some(wanted) = wanted else { return Ok(()) };
     if !["low", "medium", "high"].contains(&wanted) {
-        let message = format!("verbosity must be \"low\", \"medium\" or \"high\", and is {wanted:?}.");
+        let message =
+            format!("verbosity must be \"low\", \"medium\" or \"high\", and is {wanted:?}.");
         return Err(Invalid::value("verbosity", message));
     }
     match profile.verbosity {
