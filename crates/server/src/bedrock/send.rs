@@ -1,8 +1,8 @@
 //! Sends one call: authorised, under the time limits, on the pool of one worker.
 //!
-//! Three things are resent here, each once, and nothing else: a call whose pooled connection turned
-//! out to be closed, a call refused for the clock, a call refused for expired credentials. None of
-//! them was processed. Every other retry is the router's to decide.
+//! Three things are resent here, and nothing else: a call whose pooled connection turned out to be
+//! closed, until one is not; a call refused for the clock and a call refused for expired credentials, each
+//! once. None of them was processed. Every other retry is the router's to decide.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -151,7 +151,7 @@ impl Transport {
         }
     }
 
-    /// One authorised request, sent a second time only if its pooled connection was dead.
+    /// One authorised request, sent again only where its pooled connection was dead.
     async fn attempt(
         &self,
         call: &Call,
@@ -168,12 +168,15 @@ impl Transport {
         let started = Instant::now();
         let limit = (started + first_byte).min(deadline);
         let waiting = async {
-            match self.client.request(request.clone()).await {
-                Err(error) if is_stale(&error, started.elapsed()) => {
-                    log::debug!("a pooled connection was closed; sending again");
-                    self.client.request(request).await
+            // The pool may hold several that the other side has closed. One that was opened for this
+            // call is never stale, so this ends with the pool's stock at the latest.
+            loop {
+                match self.client.request(request.clone()).await {
+                    Err(error) if is_stale(&error, started.elapsed()) => {
+                        log::debug!("a pooled connection was closed; sending again");
+                    }
+                    result => break result,
                 }
-                result => result,
             }
         };
         match timeout_at(limit, waiting).await {
@@ -238,20 +241,15 @@ fn outgoing_headers(call: &Call, host: HeaderValue) -> HeaderMap {
     headers
 }
 
-/// Reads the body of an answer that is no success. What cannot be read whole is still an error of
-/// the service, with as much as came.
+/// Reads the body of an answer that is no success. One whose body cannot be read is still an error of
+/// the service: its status and headers say what is to be done.
 async fn refusal(answer: &mut Answer) -> Failure {
     let status = answer.status.as_u16();
     if status < 400 {
         return ProtocolError::Status(status).into();
     }
-    match answer.collect(ERROR_BODY).await {
-        Ok(body) => ServiceError::read(status, std::mem::take(&mut answer.headers), body),
-        Err(Failure::Protocol(ProtocolError::TooLarge(_))) => {
-            ServiceError::read(status, std::mem::take(&mut answer.headers), Bytes::new())
-        }
-        Err(failure) => failure,
-    }
+    let body = answer.collect(ERROR_BODY).await.unwrap_or_default();
+    ServiceError::read(status, std::mem::take(&mut answer.headers), body)
 }
 
 /// Refusals that newer credentials may cure.

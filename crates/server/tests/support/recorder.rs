@@ -54,6 +54,7 @@ pub(crate) struct Recorder {
 struct State {
     seen: Mutex<Vec<Seen>>,
     departures: AtomicUsize,
+    closed_unread: AtomicUsize,
 }
 
 impl Drop for Recorder {
@@ -120,6 +121,11 @@ impl Recorder {
         start.elapsed()
     }
 
+    /// Connections closed by [`Step::CloseOnNextRequest`] when a request came over them.
+    pub(crate) fn closed_unread(&self) -> usize {
+        self.state.closed_unread.load(Ordering::SeqCst)
+    }
+
     pub(crate) async fn requests(&self, count: usize) {
         let start = Instant::now();
         while self.count() < count {
@@ -158,7 +164,9 @@ async fn serve(stream: &TcpStream, connection: usize, state: &State, script: &Sc
                 Step::Close => return End::Regular,
                 Step::CloseOnNextRequest => {
                     // A look that takes nothing: readiness may be left over from the last request.
-                    let _ = stream.peek(&mut [0]).await;
+                    if stream.peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0) {
+                        state.closed_unread.fetch_add(1, Ordering::SeqCst);
+                    }
                     return End::Regular;
                 }
                 Step::Stall => {

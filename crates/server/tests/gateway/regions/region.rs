@@ -20,6 +20,10 @@ pub(super) enum Mood {
     Slow(Duration),
     /// Status, exception and message; seconds of Retry-After.
     Refusing(u16, &'static str, &'static str, Option<&'static str>),
+    /// With a page that is no error of Bedrock's.
+    Page(u16),
+    /// With an error of Bedrock's whose body breaks off.
+    CutRefusal(u16, &'static str),
     /// Reads the question and hangs up.
     HangingUp,
     /// Reads the question and says nothing.
@@ -93,6 +97,11 @@ impl Region {
     /// Waits until that many clients in all have hung up on an answer.
     pub(super) async fn left(&self, count: usize) {
         self.recorder.departures(count).await;
+    }
+
+    /// Connections that were closed when they were used again.
+    pub(super) fn closed_unread(&self) -> usize {
+        self.recorder.closed_unread()
     }
 
     pub(super) fn url(&self) -> &str {
@@ -206,6 +215,14 @@ fn steps(mood: Mood, seen: &Seen) -> Vec<Step> {
         Mood::Slow(late) => std::iter::once(Step::Pause(late)).chain(well()).collect(),
         Mood::Refusing(status, exception, message, retry_after) => {
             vec![Step::Send(refusing(status, exception, message, retry_after))]
+        }
+        Mood::Page(status) => {
+            let kind = ("content-type", "text/html");
+            vec![Step::Send(answer(&format!("{status} No"), &[kind], b"<html>No.</html>"))]
+        }
+        Mood::CutRefusal(status, exception) => {
+            let bytes = refusing(status, exception, "No.", None);
+            vec![Step::Send(bytes[..bytes.len() - 5].to_vec()), Step::Close]
         }
         Mood::HangingUp => vec![Step::Close],
         Mood::Silent => vec![Step::Stall],

@@ -159,14 +159,21 @@ async fn a_target_that_hangs_up_is_passed_over() {
 
 #[actix_rt::test]
 async fn a_connection_that_was_just_closed_is_no_failure() {
-    let east = Region::start("us-east-1").await;
-    east.is(Mood::Stale);
-    let rig = before(&[east.target()], "cooldown: { in_a_row: 1, open: 60 }").await;
-    let answers = ask_many(&rig, "all", 1000, 1).await;
-    assert_eq!(statuses(&answers), [(200, 1000)].into());
-    assert!(answers.iter().all(|answer| attempts(answer) == 1), "no attempt of the router's");
-    assert_eq!(east.take(), 1000, "a connection that is closed unread was asked nothing");
-    rig.stop().await;
+    // Alone, and at once with others that draw the same pool's closed connections.
+    for at_once in [1, 16] {
+        let east = Region::start("us-east-1").await;
+        east.is(Mood::Stale);
+        let rig = before(&[east.target()], "cooldown: { in_a_row: 1, open: 60 }").await;
+        let count = 1100;
+        let answers = ask_many(&rig, "all", count, at_once).await;
+        assert_eq!(statuses(&answers), [(200, count)].into(), "{at_once} at once");
+        assert!(answers.iter().all(|answer| attempts(answer) == 1), "no attempt of the router's");
+        assert_eq!(east.take(), count, "a connection that is closed unread was asked nothing");
+        let reused = east.closed_unread();
+        println!("{reused} closed connections were used again, {at_once} at once");
+        assert!(reused >= 1000, "{reused} of {count}, {at_once} at once");
+        rig.stop().await;
+    }
 }
 
 #[actix_rt::test]
