@@ -10,8 +10,9 @@ const WORTH: usize = 4 * 1024;
 
 /// The key of a request's beginning: `prompt_cache_key` where the client gives one, else its tools,
 /// leading instructions and first user message, where they are marked to be cached or long. Where
-/// only tools or instructions are marked, the key ends with them: that is what is cached. `None`: any
-/// target is as good as another.
+/// only tools or instructions are marked, the key ends with them: that is what is cached. So it is where
+/// nothing is marked and they are long, for a cache point of ours stands behind them. `None`: any target is
+/// as good as another.
 pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
     let mut digest = Digest { hash: OFFSET, length: 0 };
     if let Some(key) = request.prompt_cache_key.as_deref() {
@@ -29,7 +30,8 @@ pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
         digest.add(function.parameters.map_or("", |schema| schema.get()).as_bytes());
     }
     for message in beginning(&request.messages) {
-        if marked && !whole && !is_instruction(message) && !is_marked(message) {
+        let cached = !whole && (marked || digest.length >= WORTH);
+        if cached && !is_instruction(message) && !is_marked(message) {
             break;
         }
         marked |= is_marked(message);
@@ -127,11 +129,36 @@ mod tests {
     #[test]
     fn a_conversation_keeps_its_key_as_it_grows() {
         let long = "granite ".repeat(1000);
+        let first = key(&conversation("short", &[&long]));
+        assert!(first.is_some());
+        assert_eq!(key(&conversation("short", &[&long, "two", "three"])), first);
+        assert_ne!(key(&conversation("short", &[&format!("{long}.")])), first);
+        assert_ne!(key(&conversation("other", &[&long])), first);
+    }
+
+    #[test]
+    fn behind_long_instructions_or_tools_any_question_has_the_same_key() {
+        let long = "granite ".repeat(1000);
         let first = key(&conversation(&long, &["one"]));
         assert!(first.is_some());
-        assert_eq!(key(&conversation(&long, &["one", "two", "three"])), first);
-        assert_ne!(key(&conversation(&long, &["other"])), first);
+        assert_eq!(key(&conversation(&long, &["other", "two", "three"])), first);
         assert_ne!(key(&conversation(&format!("{long}."), &["one"])), first);
+        let with_tool = |turn| {
+            let mut asked = conversation("short", &[turn]);
+            asked["tools"] = serde_json::json!([
+                { "type": "function", "function": { "name": "dig", "description": long } }
+            ]);
+            key(&asked)
+        };
+        assert!(with_tool("one").is_some());
+        assert_eq!(with_tool("one"), with_tool("other"));
+        // A mark on the question says that it is cached too.
+        let marked = |turn: &str| {
+            let mut asked = conversation(&long, &[turn]);
+            asked["messages"][1]["cache_control"] = serde_json::json!({ "type": "ephemeral" });
+            key(&asked)
+        };
+        assert_ne!(marked("one"), marked("other"));
     }
 
     #[test]

@@ -7,24 +7,44 @@ use serde_json::{Value, json};
 use super::region::{FAILING, Mood, Region, before, forget, region_of, statuses, targets, three};
 use crate::rig::Rig;
 
-/// A question behind a long text, which is the same for the same `prefix`.
-fn long(prefix: usize, number: usize) -> Value {
-    let text = format!("Handbook {prefix}. {}", "Granite is an igneous rock. ".repeat(800));
-    let cached =
-        json!([{ "type": "text", "text": text, "cache_control": { "type": "ephemeral" } }]);
+fn handbook(prefix: usize) -> String {
+    format!("Handbook {prefix}. {}", "Granite is an igneous rock. ".repeat(800))
+}
+
+fn behind(system: &Value, number: usize) -> Value {
     json!({
         "model": "all",
         "messages": [
-            { "role": "system", "content": cached },
+            { "role": "system", "content": system },
             { "role": "user", "content": format!("{number}?") },
         ],
     })
 }
 
+/// A question behind a long text, which is the same for the same `prefix`.
+fn long(prefix: usize, number: usize) -> Value {
+    let mark = json!({ "type": "ephemeral" });
+    let text = json!([{ "type": "text", "text": handbook(prefix), "cache_control": mark }]);
+    behind(&text, number)
+}
+
+/// The same without a mark: the gateway sets its own behind the text.
+fn unmarked(prefix: usize, number: usize) -> Value {
+    behind(&json!(handbook(prefix)), number)
+}
+
 async fn regions_of(rig: &Rig, prefix: usize, count: usize) -> BTreeSet<String> {
+    regions_asked(rig, count, |number| long(prefix, number)).await
+}
+
+async fn regions_asked(
+    rig: &Rig,
+    count: usize,
+    asked: impl Fn(usize) -> Value,
+) -> BTreeSet<String> {
     let mut seen = BTreeSet::new();
     for number in 0..count {
-        let answer = rig.chat(&long(prefix, number)).await;
+        let answer = rig.chat(&asked(number)).await;
         assert_eq!(answer.status, 200);
         seen.insert(region_of(&answer).to_owned());
     }
@@ -38,6 +58,20 @@ async fn one_prefix_keeps_to_one_target_and_many_use_all() {
     let mut homes = BTreeSet::new();
     for prefix in 0..24 {
         let home = regions_of(&rig, prefix, 4).await;
+        assert_eq!(home.len(), 1, "prefix {prefix}: {home:?}");
+        homes.extend(home);
+    }
+    assert_eq!(homes.len(), 3, "{homes:?}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_nobody_marked_keeps_to_one_target_whatever_is_asked_about_it() {
+    let regions = three().await;
+    let rig = before(&targets(&regions), "").await;
+    let mut homes = BTreeSet::new();
+    for prefix in 0..24 {
+        let home = regions_asked(&rig, 4, |number| unmarked(prefix, number)).await;
         assert_eq!(home.len(), 1, "prefix {prefix}: {home:?}");
         homes.extend(home);
     }
