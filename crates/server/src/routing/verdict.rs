@@ -100,7 +100,8 @@ impl Judged for Failure {
             Self::Protocol(ProtocolError::ErrorPage { status: 429, retry_after, .. }) => {
                 Verdict::throttled(*retry_after)
             }
-            Self::Protocol(ProtocolError::ErrorPage { status: 503, retry_after, .. }) => {
+            // Made by something in between, or by Bedrock in a hurry: it means what the status says.
+            Self::Protocol(ProtocolError::ErrorPage { status: 500 | 503, retry_after, .. }) => {
                 Verdict { retry_after: *retry_after, ..Verdict::failed(Again::Anywhere) }
             }
             Self::Protocol(_) => Verdict::failed(Again::Never),

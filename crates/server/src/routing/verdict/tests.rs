@@ -9,6 +9,10 @@ fn service(name: &str, message: &str) -> Failure {
     ServiceError::from_event(name, &Bytes::from(payload)).into()
 }
 
+fn page(status: u16) -> Failure {
+    ProtocolError::ErrorPage { status, excerpt: "<html>".to_owned(), retry_after: None }.into()
+}
+
 #[test]
 fn what_is_sent_again_and_what_is_not() {
     use Again::{Anywhere, Elsewhere, Never};
@@ -33,6 +37,10 @@ fn what_is_sent_again_and_what_is_not() {
         (Failure::Truncated(String::new()), Never, Anywhere),
         (Failure::Tls(String::new()), Elsewhere, Elsewhere),
         (ProtocolError::Status(302).into(), Never, Never),
+        (page(429), Anywhere, Anywhere),
+        (page(500), Anywhere, Anywhere),
+        (page(502), Never, Never),
+        (page(503), Anywhere, Anywhere),
     ] {
         assert_eq!(failure.verdict(Kind::Unary).again, unary, "{failure}");
         assert_eq!(failure.verdict(Kind::Stream).again, stream, "{failure}");
