@@ -10,6 +10,7 @@ mod environment;
 #[path = "support/judge.rs"]
 mod judge;
 #[path = "support/recorder.rs"]
+#[allow(dead_code)]
 mod recorder;
 #[path = "support/recovery.rs"]
 mod recovery;

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use crate::bedrock::{Answer, Failure, FrameDecoder, FrameKind, Kind, ServiceError};
+use crate::routing::Brought;
 
 /// An answer whose head has come, and the pieces of its body that were looked at.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(crate) struct Begun {
     pub(crate) answer: Answer,
     pub(crate) pieces: Vec<Bytes>,
 }
+
+impl Brought for Begun {}
 
 /// How an answer begins.
 pub(crate) enum Start {

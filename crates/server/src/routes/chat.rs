@@ -25,7 +25,9 @@ use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
 use crate::media::Fetched;
 use crate::recall::Recall;
-use crate::routing::{self, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent};
+use crate::routing::{
+    self, Brought, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent,
+};
 use crate::structured::Watch;
 use crate::{body, foreseen, pump};
 
@@ -120,6 +122,15 @@ enum Begun {
     Replayed(Told),
     /// Its first event.
     Stream(Box<pump::Begun>),
+}
+
+impl Brought for Begun {
+    fn is_of_target(&self) -> bool {
+        match self {
+            Self::Whole(told) | Self::Replayed(told) => !matches!(told, Told::Withheld(_)),
+            Self::Stream(_) => true,
+        }
+    }
 }
 
 impl Begun {

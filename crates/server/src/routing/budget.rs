@@ -15,12 +15,17 @@ impl Budget {
         self.0.add(now, retries.budget_window, Counts { first: 1, second: 0 });
     }
 
-    /// Whether there may be one more retry; it is counted if so.
-    pub(crate) fn spend(&self, now: Moment, retries: &Retries) -> bool {
+    /// Whether there could be one more retry.
+    pub(crate) fn has_more(&self, now: Moment, retries: &Retries) -> bool {
         let Counts { first: calls, second: spent } = self.0.sum(now, retries.budget_window);
         let always = u64::from(retries.budget_floor) * retries.budget_window.as_secs().max(1);
         let allowed = calls * u64::from(retries.budget.0) / 1000 + always;
-        let fits = spent < allowed;
+        spent < allowed
+    }
+
+    /// Whether there may be one more retry; it is counted if so.
+    pub(crate) fn spend(&self, now: Moment, retries: &Retries) -> bool {
+        let fits = self.has_more(now, retries);
         if fits {
             self.0.add(now, retries.budget_window, Counts { first: 0, second: 1 });
         }

@@ -154,15 +154,15 @@ impl Group {
     /// Where a call would go, without one going.
     pub(super) fn glance(&self, asked: Asked) -> Option<Leg> {
         let pick = pick(&self.seats, &self.choice.fork(), &self.balance, asked)?;
-        self.spare(pick, asked)?;
+        self.spare(pick)?;
         self.leg(pick.at)
     }
 
     /// Gives back what a pick took that no call follows.
-    fn spare(&self, pick: Pick, asked: Asked) -> Option<()> {
+    fn spare(&self, pick: Pick) -> Option<()> {
         if pick.errand == Errand::Probe {
             // The call that finds out is still to come.
-            self.seats.get(pick.at)?.vitals.released(asked.now);
+            self.seats.get(pick.at)?.vitals.released();
         }
         Some(())
     }
@@ -176,7 +176,7 @@ impl Group {
             return None;
         }
         let pick = self.pick(asked)?;
-        self.spare(pick, asked)?;
+        self.spare(pick)?;
         let model = targets.get(pick.at)?;
         let mut group = Self::empty(&self.name, self.balance, self.turns());
         group.guardrail.clone_from(&self.guardrail);

@@ -11,9 +11,9 @@ use super::names::{Names, Route};
 use super::pick::{Asked, Pick, Tried};
 use super::settings::Affinity;
 use super::verdict::{Again, Judged, Remedy, Verdict};
-use super::vitals::Flight;
+use super::vitals::{Blame, Flight};
 use super::{RouteError, pause};
-use crate::bedrock::Kind;
+use crate::bedrock::{Answer, Kind};
 
 /// What a call's way depends on beside its name.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +65,7 @@ pub(crate) struct Trail {
     pub(crate) attempts: u32,
     /// The name that stood in for the one asked for.
     pub(crate) fallback: Option<String>,
-    /// Whether more attempts would have been made, had there not been as many as there may be.
+    /// Whether all attempts there may be were made in vain, so that a client's own would be too.
     pub(crate) spent: bool,
 }
 
@@ -85,6 +85,16 @@ pub(crate) struct Sent<T> {
     pub(crate) flight: Flight,
     pub(crate) trail: Trail,
 }
+
+/// What a call of one target may bring.
+pub(crate) trait Brought {
+    /// Whether the target was asked for it: what others say in its place tells nothing about it.
+    fn is_of_target(&self) -> bool {
+        true
+    }
+}
+
+impl Brought for Answer {}
 
 /// A call that was not.
 #[derive(Debug)]
@@ -182,8 +192,9 @@ impl<'n> Journey<'n> {
     /// has begun.
     ///
     /// # Errors
-    /// The last target's error, or the first's where the others only could not take the question.
-    pub(crate) async fn run<T, E: Judged + std::fmt::Display>(
+    /// The last target's error, or the one before where that only could not take the question, or is not
+    /// set up to be asked.
+    pub(crate) async fn run<T: Brought, E: Judged + std::fmt::Display>(
         mut self,
         mut ask: impl AsyncFnMut(&Leg) -> Result<T, E>,
     ) -> Result<Sent<T>, Unsent<E>> {
@@ -191,10 +202,13 @@ impl<'n> Journey<'n> {
         loop {
             self.attempts = self.attempts.saturating_add(1);
             self.trail.attempts += 1;
-            self.flight.sent();
+            self.flight.sent(Moment::now());
             let error = match ask(&self.leg).await {
                 Ok(answer) => {
-                    self.flight.answered(Moment::now());
+                    match answer.is_of_target() {
+                        true => self.flight.answered(Moment::now()),
+                        false => self.flight.unsent(),
+                    }
                     return Ok(Sent { answer, flight: self.flight, trail: self.trail });
                 }
                 Err(error) => error,
@@ -203,12 +217,16 @@ impl<'n> Journey<'n> {
             self.note(&error, verdict);
             if verdict == Verdict::UNFIT {
                 // It was not sent at all.
+                self.flight.unsent();
                 self.attempts -= 1;
                 self.trail.attempts -= 1;
             }
             let error = match kept.take() {
-                // The first target's refusal says more than that a stand-in cannot take the question.
-                Some(first) if verdict == Verdict::UNFIT => first,
+                // The first target's refusal says more than that a stand-in cannot take the question, and
+                // if none is set up to be asked, the first is as good as any.
+                Some(first) if verdict == Verdict::UNFIT || verdict.remedy == Remedy::Setup => {
+                    first
+                }
                 _ => error,
             };
             match self.next(verdict).await {
@@ -258,13 +276,21 @@ impl<'n> Journey<'n> {
     /// asked.
     fn again(&mut self, verdict: Verdict) -> Option<Next> {
         let retries = self.group.balance.retries;
+        let now = Moment::now();
+        let unfit = verdict == Verdict::UNFIT;
+        let used_up = self.attempts > retries.more;
+        let throttled = matches!(verdict.blame, Blame::Throttled(_));
+        if used_up && !unfit {
+            // Where the operator wants no attempts of ours, the client's are as good as ever. So they are
+            // where a target throttles: they come after pauses that are longer than ours.
+            let in_vain = !throttled || !self.group.budget.has_more(now, &retries);
+            self.trail.spent = retries.more > 0 && in_vain;
+        }
         if verdict.again == Again::Never {
             return None;
         }
-        let now = Moment::now();
         let pick = self.group.pick(wanted(&self.group, self.terms, self.tried, now))?;
         let elsewhere = !self.tried.holds(pick.at);
-        let unfit = verdict == Verdict::UNFIT;
         if !elsewhere && (unfit || verdict.again == Again::Elsewhere) {
             return None;
         }
@@ -272,13 +298,23 @@ impl<'n> Journey<'n> {
             (true, _) => None,
             (false, Some(asked)) if asked > retries.retry_after_limit => return None,
             (false, asked) => {
-                Some(pause::before(self.attempts, &retries).max(asked.unwrap_or_default()))
+                let ours = match throttled {
+                    true => pause::before_throttled(self.attempts, &retries),
+                    false => pause::before(self.attempts, &retries),
+                };
+                Some(ours.max(asked.unwrap_or_default()))
             }
         };
-        let has_more = || self.attempts <= retries.more && self.group.budget.spend(now, &retries);
-        if !unfit && !has_more() {
-            // Where the operator wants no attempts of ours, the client's are as good as ever.
-            self.trail.spent = retries.more > 0;
+        if unfit {
+            return Some(Next::Again { pick, pause });
+        }
+        if used_up {
+            return None;
+        }
+        // What refuses because it is not set up has done nothing: that makes no storm worse.
+        let is_free = verdict.remedy == Remedy::Setup && verdict.blame == Blame::Nobody;
+        if !is_free && !self.group.budget.spend(now, &retries) {
+            self.trail.spent = true;
             return None;
         }
         Some(Next::Again { pick, pause })

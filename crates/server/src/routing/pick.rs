@@ -35,7 +35,8 @@ pub(super) struct Asked {
     pub(super) key: Option<u64>,
 }
 
-/// Positions of targets. Those beyond the 64th are never held to be tried.
+/// Positions of targets. Of more than 64, every 64th shares a bit: what one failed, the others are then
+/// asked last, but a call that no target can take ends however many there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tried(u64);
 
@@ -82,7 +83,7 @@ impl Tried {
 }
 
 fn bit(at: usize) -> u64 {
-    u32::try_from(at).ok().and_then(|at| 1_u64.checked_shl(at)).unwrap_or_default()
+    1 << (at % 64)
 }
 
 /// Picks a target. `None` only where there is none.
@@ -103,7 +104,7 @@ pub(super) fn pick(
     let (best, first) = ranks.min()?;
     let among = Among { seats, best, balance, asked };
     let at = match (best.standing, best.beyond_quota, asked.key) {
-        (Standing::Sound, true, _) => among.most(|seat| seat.vitals.room(asked.now)),
+        (Standing::Sound, true, _) => among.most(|seat| seat.vitals.room(asked.now, seat.quota)),
         (Standing::Sound, false, Some(key)) => among.faithful(key),
         _ => among.by(balance.strategy, choice),
     };
@@ -208,7 +209,7 @@ impl Among<'_> {
                 let wait = |at: usize| self.seats.get(at).map(|seat| seat.vitals.expected_wait());
                 Some(if wait(other) < wait(one) { other } else { one })
             }
-            Strategy::Usage => self.most(|seat| seat.vitals.room(self.asked.now)),
+            Strategy::Usage => self.most(|seat| seat.vitals.room(self.asked.now, seat.quota)),
         }
     }
 

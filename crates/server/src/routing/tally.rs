@@ -7,6 +7,8 @@ use std::time::Duration;
 use super::moment::{Moment, micros};
 
 const BUCKETS: usize = 10;
+/// Windows counted at a time; of more, the last gives way.
+const WINDOWS: usize = 4;
 /// Bits of each count. A million calls in a bucket are counted as a million.
 const BITS: u32 = 20;
 const MOST: u64 = (1 << BITS) - 1;
@@ -15,6 +17,10 @@ const AGES: u64 = (1 << (64 - 2 * BITS)) - 1;
 /// Two kinds of things, counted together.
 #[derive(Debug, Default)]
 pub(crate) struct Tally([AtomicU64; BUCKETS]);
+
+/// The same things counted over several windows: names that share a target may look back differently far.
+#[derive(Debug, Default)]
+pub(crate) struct Tallies([(AtomicU64, Tally); WINDOWS]);
 
 /// What was counted in a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,6 +69,45 @@ impl Tally {
     }
 }
 
+impl Tallies {
+    /// Counts `more` now, in this window and in every other that somebody looks back on.
+    pub(crate) fn add(&self, now: Moment, window: Duration, more: Counts) {
+        self.of(window);
+        for (known, tally) in &self.0 {
+            match known.load(Ordering::Relaxed) {
+                0 => break,
+                known => tally.add(now, Duration::from_micros(known), more),
+            }
+        }
+    }
+
+    /// What the last `window` holds, as far as anybody has looked back on it.
+    pub(crate) fn sum(&self, now: Moment, window: Duration) -> Counts {
+        self.of(window).map(|tally| tally.sum(now, window)).unwrap_or_default()
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        for (_, tally) in &self.0 {
+            tally.clear();
+        }
+    }
+
+    fn of(&self, window: Duration) -> Option<&Tally> {
+        let wanted = micros(window).max(1);
+        for (known, tally) in &self.0 {
+            let taken = known.compare_exchange(0, wanted, Ordering::Relaxed, Ordering::Relaxed);
+            if taken.is_ok() || taken == Err(wanted) {
+                return Some(tally);
+            }
+        }
+        let (known, tally) = self.0.last()?;
+        known.store(wanted, Ordering::Relaxed);
+        tally.clear();
+        Some(tally)
+    }
+}
+
 /// Which bucket of all time a moment falls into. It begins where an empty bucket is too old to count.
 fn age(now: Moment, window: Duration) -> u64 {
     now.0 / (micros(window) / BUCKETS as u64).max(1) + BUCKETS as u64
@@ -96,6 +141,25 @@ mod tests {
         assert_eq!(tally.sum(at(20), WINDOW), Counts { first: 1, second: 0 });
         tally.clear();
         assert_eq!(tally.sum(at(20), WINDOW), Counts::default());
+    }
+
+    #[test]
+    fn windows_are_counted_apart_and_a_new_one_finds_room() {
+        let tallies = Tallies::default();
+        let once = Counts { first: 1, second: 0 };
+        for seconds in 1..=WINDOWS as u64 {
+            tallies.add(at(100), Duration::from_secs(10 * seconds), once);
+        }
+        assert_eq!(
+            tallies.sum(at(100), WINDOW).first,
+            WINDOWS as u64,
+            "from when it was looked at"
+        );
+        assert_eq!(tallies.sum(at(115), WINDOW), Counts::default());
+        assert_eq!(tallies.sum(at(115), WINDOW * 2).first, WINDOWS as u64 - 1);
+        tallies.add(at(115), WINDOW * 9, once);
+        assert_eq!(tallies.sum(at(115), WINDOW * 9), once);
+        assert_eq!(tallies.sum(at(115), WINDOW), once, "nobody else's is lost");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,6 +17,8 @@ mod breaker;
 mod meter;
 mod throttle;
 
+pub(super) use throttle::FIRST as FIRST_PENALTY;
+
 use breaker::{Breaker, Call, Gate};
 use meter::Meter;
 use throttle::{Penalty, Throttle};
@@ -27,6 +29,8 @@ const LIMIT: usize = 1024;
 const SMOOTHING: u64 = 8;
 /// What each level of a penalty adds to the time a target is thought to need.
 const PENALTY: u64 = 1_000_000;
+/// What a call is thought to wait, in microseconds, where nobody has been answered yet.
+const UNKNOWN: u64 = 1_000_000;
 /// Without a quota of their own, targets are compared by these.
 const NOMINAL_RPM: u64 = 1_000;
 const NOMINAL_TPM: u64 = 1_000_000;
@@ -39,6 +43,8 @@ pub(crate) struct Vitals {
     latency: AtomicU64,
     throttle: Throttle,
     breaker: Breaker,
+    /// Whether the call that finds out about it is under way.
+    probed: AtomicBool,
     requests: Meter,
     tokens: Meter,
 }
@@ -99,27 +105,38 @@ pub(crate) enum Blame {
 impl Vitals {
     /// Without a cooldown nobody is held to be failing, whatever others that have one found out.
     pub(crate) fn standing(&self, now: Moment, cooldown: Option<&Cooldown>) -> Standing {
+        let probed = self.probed.load(Ordering::Acquire);
         match (self.gate(now, cooldown), self.throttle.penalty(now)) {
             (Gate::Open, _) => Standing::Failing,
             (_, Penalty::Held) => Standing::Throttled,
+            (Gate::Due, _) if probed => Standing::Failing,
+            (Gate::Closed, Penalty::Due) if probed => Standing::Throttled,
             (Gate::Due, _) | (_, Penalty::Due) => Standing::Due,
             (Gate::Closed, Penalty::None) => Standing::Sound,
         }
     }
 
-    /// Takes the one call that finds out about a target that is due.
+    /// Takes the one call that finds out about a target that is due. Whoever has it keeps it until it has
+    /// told something or ended: however long that takes, no second one goes.
     pub(crate) fn claim(&self, now: Moment, cooldown: Option<&Cooldown>) -> bool {
-        match self.gate(now, cooldown) {
-            Gate::Due => cooldown.is_some_and(|cooldown| self.breaker.claim(now, cooldown)),
-            Gate::Open => false,
-            Gate::Closed => self.throttle.claim(now),
+        if self.standing(now, cooldown) != Standing::Due || self.probed.swap(true, Ordering::AcqRel)
+        {
+            return false;
         }
+        // Another may have found out between the look and the claim.
+        let is_due = match (self.gate(now, cooldown), self.throttle.penalty(now)) {
+            (Gate::Open, _) | (_, Penalty::Held) | (Gate::Closed, Penalty::None) => false,
+            (Gate::Due, _) | (_, Penalty::Due) => true,
+        };
+        if !is_due {
+            self.released();
+        }
+        is_due
     }
 
-    /// The call that was to find out was not made, or has told nothing.
-    pub(crate) fn released(&self, now: Moment) {
-        self.breaker.released(now);
-        self.throttle.released(now);
+    /// The call that was to find out has told, or was not made, or has told nothing.
+    pub(crate) fn released(&self) {
+        self.probed.store(false, Ordering::Release);
     }
 
     /// Calls under way.
@@ -130,9 +147,13 @@ impl Vitals {
     /// Microseconds that a call is thought to wait: time to the first byte, penalties included, times
     /// those that wait already.
     pub(crate) fn expected_wait(&self) -> u64 {
-        let latency = self.latency.load(Ordering::Relaxed);
-        let penalised = latency.saturating_add(self.throttle.level().saturating_mul(PENALTY));
-        penalised.saturating_mul(u64::from(self.in_flight()) + 1)
+        let penalty = self.throttle.level().saturating_mul(PENALTY);
+        let in_flight = u64::from(self.in_flight());
+        match self.latency.load(Ordering::Relaxed) {
+            // One call finds out; until it has, what is not known to be quick is not held to be.
+            0 => UNKNOWN.saturating_mul(in_flight).saturating_add(penalty),
+            latency => latency.saturating_add(penalty).saturating_mul(in_flight + 1),
+        }
     }
 
     /// Whether a call of so many tokens is within the quota.
@@ -141,9 +162,14 @@ impl Vitals {
             && quota.tpm.is_none_or(|tpm| self.tokens.fits(now, tokens, tpm.get()))
     }
 
-    /// What is left of a minute's quota, in microseconds of it; of requests and tokens the scarcer.
-    pub(crate) fn room(&self, now: Moment) -> i64 {
-        self.requests.left(now).min(self.tokens.left(now))
+    /// What is left of a minute's quota, in microseconds of it; of requests and tokens the scarcer, if it
+    /// has quotas of both.
+    pub(crate) fn room(&self, now: Moment, quota: Quota) -> i64 {
+        match (quota.rpm, quota.tpm) {
+            (Some(_), None) => self.requests.left(now),
+            (None, Some(_)) => self.tokens.left(now),
+            (Some(_), Some(_)) | (None, None) => self.requests.left(now).min(self.tokens.left(now)),
+        }
     }
 
     pub(crate) fn gauges(&self, now: Moment) -> Gauges {
@@ -212,9 +238,16 @@ impl Flight {
         Self { vitals, errand, quota, cooldown, reserved, began: now, stage: Stage::Ready }
     }
 
-    /// From here on it counts against the quota.
-    pub(crate) fn sent(&mut self) {
+    /// It goes out now: from here on it counts against the quota, and its answer is waited for.
+    pub(crate) fn sent(&mut self, now: Moment) {
         self.stage = Stage::Sent;
+        self.began = now;
+    }
+
+    /// It did not go out after all: nobody was asked, and nothing was used.
+    pub(crate) fn unsent(&mut self) {
+        self.stage = Stage::Ready;
+        self.release();
     }
 
     /// The first byte of an answer has come.
@@ -226,7 +259,7 @@ impl Flight {
             self.vitals.breaker.succeeded(now, self.errand, cooldown);
         }
         // What it was to find out is found out; how its answer ends is news like any other.
-        self.errand = Errand::Usual;
+        self.release();
     }
 
     /// The call failed, before its answer or in the middle of it; `true` if that put its target aside.
@@ -241,19 +274,27 @@ impl Flight {
             (Blame::Nobody, _) => false,
             (Blame::Throttled(asked), _) => {
                 self.stage = Stage::Failed;
-                self.vitals.throttle.throttled(now, self.errand, asked);
-                if self.errand == Errand::Probe {
-                    // It lives, and says so.
-                    self.vitals.breaker.released(now);
-                }
+                self.vitals.throttle.throttled(now, asked);
+                self.release();
                 false
             }
             (Blame::Target, cooldown) => {
                 self.stage = Stage::Failed;
                 let call = Call { began: self.began, errand: self.errand, answered };
                 let breaker = &self.vitals.breaker;
-                cooldown.as_ref().is_some_and(|cooldown| breaker.failed(now, call, cooldown))
+                let opened =
+                    cooldown.as_ref().is_some_and(|cooldown| breaker.failed(now, call, cooldown));
+                self.release();
+                opened
             }
+        }
+    }
+
+    /// Another may find out, where this was the call that was to.
+    fn release(&mut self) {
+        if self.errand == Errand::Probe {
+            self.errand = Errand::Usual;
+            self.vitals.released();
         }
     }
 
@@ -276,10 +317,7 @@ impl Drop for Flight {
             self.settle(0);
             self.vitals.requests.give_back(1, requests_of(self.quota));
         }
-        let told_nothing = matches!(self.stage, Stage::Ready | Stage::Sent);
-        if told_nothing && self.errand == Errand::Probe {
-            self.vitals.released(Moment::now());
-        }
+        self.release();
     }
 }
 

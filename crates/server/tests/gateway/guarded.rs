@@ -91,6 +91,28 @@ fn operations(calls: &[Call]) -> Vec<&str> {
 }
 
 #[actix_rt::test]
+async fn what_is_never_asked_uses_nothing_of_a_quota() {
+    let target = |model: &str, more: &str| {
+        format!("{{ model: {model}, accepts: {{ guardrail: around }}, {more} }}")
+    };
+    let yaml = format!(
+        "models:\n  both:\n    strategy: order\n    guardrail: {{ id: gr1, version: 2, mode: mandatory }}\n    targets: [{}, {}]\n",
+        target("nova-lite", "order: 1, rpm: 1"),
+        target("nova-pro", "order: 2"),
+    );
+    let rig = Rig::start(&yaml).await;
+    for stream in [false, true] {
+        let answer = rig.chat(&ask("both", "kill it", stream)).await;
+        assert_eq!(choice(&answer, stream)["finish_reason"], "content_filter");
+    }
+    let answer = rig.chat(&ask("both", "Hello", false)).await;
+    assert_eq!(answer.header("x-outcrop-model"), Some(NOVA), "its one call a minute is left");
+    let answer = rig.chat(&ask("both", "Hello", false)).await;
+    assert_ne!(answer.header("x-outcrop-model"), Some(NOVA));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn what_is_stopped_on_its_way_in_is_never_asked() {
     let rig = Rig::start(YAML).await;
     let traced = [("x-amzn-bedrock-trace", "ENABLED")];

@@ -37,7 +37,7 @@ fn counts(seats: &[Seat], balance: &Balance, asked: Asked, calls: usize) -> Vec<
 fn fly(seat: &Seat, now: Moment) -> Flight {
     let cooldown = Some(Cooldown::default());
     let mut flight = Flight::begin(&seat.vitals, now, Errand::Usual, seat.quota, cooldown, 1000);
-    flight.sent();
+    flight.sent(now);
     flight
 }
 
@@ -138,6 +138,21 @@ fn another_target_is_asked_before_the_same() {
     tried.add(0);
     let picked = pick(&seats, &choice, &balance, Asked { tried, ..Asked::at(at(2)) }).unwrap();
     assert_eq!(picked.at, 1);
+}
+
+#[test]
+fn however_many_there_are_all_have_been_tried_at_last() {
+    let (seats, balance, choice) = (seats(&[1000; 150]), Balance::default(), Choice::default());
+    let mut asked = Asked::at(at(1));
+    let mut rounds = 0;
+    while let Some(picked) = pick(&seats, &choice, &balance, asked)
+        && !asked.tried.holds(picked.at)
+    {
+        asked.tried.add(picked.at);
+        rounds += 1;
+        assert!(rounds <= 150);
+    }
+    assert!(rounds >= 64, "{rounds}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Errand;
 use crate::routing::moment::Moment;
 use crate::routing::settings::Cooldown;
-use crate::routing::tally::{Counts, Tally};
+use crate::routing::tally::{Counts, Tallies};
 
 const OPEN: u64 = 1 << 63;
 const LEVEL_BITS: u32 = 8;
@@ -18,7 +18,7 @@ const LEVEL: u64 = (1 << LEVEL_BITS) - 1;
 pub(super) struct Breaker {
     gate: AtomicU64,
     in_a_row: AtomicU32,
-    tally: Tally,
+    tallies: Tallies,
 }
 
 /// Whether a target may be called.
@@ -53,27 +53,9 @@ impl Breaker {
         }
     }
 
-    /// Takes the one probe of a gate that is due. The gate stays shut for others for as long as it was;
-    /// after that the probe counts as lost.
-    pub(super) fn claim(&self, now: Moment, cooldown: &Cooldown) -> bool {
-        let word = self.gate.load(Ordering::Relaxed);
-        if word & OPEN == 0 || until(word) > now.millis() {
-            return false;
-        }
-        let again = now.after(open_for(cooldown, level(word)));
-        let next = OPEN | written(again, level(word));
-        self.gate.compare_exchange(word, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
-    /// A probe ended and has told nothing: the next may go at once.
-    pub(super) fn released(&self, now: Moment) {
-        let due = |word| (word & OPEN != 0).then(|| OPEN | written(now, level(word)));
-        let _ = self.gate.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due);
-    }
-
     pub(super) fn succeeded(&self, now: Moment, errand: Errand, cooldown: &Cooldown) {
         self.in_a_row.store(0, Ordering::Relaxed);
-        self.tally.add(now, cooldown.window, Counts { first: 1, second: 0 });
+        self.tallies.add(now, cooldown.window, Counts { first: 1, second: 0 });
         match errand {
             // What was under way when it opened says nothing new.
             Errand::Usual => {}
@@ -92,14 +74,15 @@ impl Breaker {
         let in_a_row = self.in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         // What broke off was counted as a call when its answer began.
         let first = u64::from(!call.answered);
-        self.tally.add(now, cooldown.window, Counts { first, second: 1 });
+        self.tallies.add(now, cooldown.window, Counts { first, second: 1 });
         if is_open {
-            if call.errand == Errand::Probe {
+            // One that began before the gate opened anew has found out nothing about this time.
+            if call.errand == Errand::Probe && call.began.millis() >= until(word) {
                 self.open(now, cooldown, level(word).saturating_add(1));
             }
             return false;
         }
-        let Counts { first: calls, second: failures } = self.tally.sum(now, cooldown.window);
+        let Counts { first: calls, second: failures } = self.tallies.sum(now, cooldown.window);
         let often = calls >= u64::from(cooldown.calls)
             && failures * 1000 >= calls * u64::from(cooldown.failing.0);
         if !often && in_a_row < cooldown.in_a_row {
@@ -116,7 +99,7 @@ impl Breaker {
         let closed = |word| (word & OPEN != 0).then(|| written(now, level(word)));
         let was_open = self.gate.fetch_update(Ordering::Relaxed, Ordering::Relaxed, closed).is_ok();
         if was_open {
-            self.tally.clear();
+            self.tallies.clear();
         }
     }
 
@@ -179,24 +162,19 @@ mod tests {
         let cooldown = Cooldown::default();
         let breaker = opened();
         assert_eq!(breaker.gate(at(5999)), Gate::Open);
-        assert!(!breaker.claim(at(5999), &cooldown));
         assert_eq!(breaker.gate(at(6000)), Gate::Due);
-        assert!(breaker.claim(at(6000), &cooldown));
-        assert!(!breaker.claim(at(6000), &cooldown), "one probe");
-        assert_eq!(breaker.gate(at(6001)), Gate::Open);
         breaker.succeeded(at(6100), Probe, &cooldown);
         assert_eq!(breaker.gate(at(6100)), Gate::Closed);
     }
 
     #[test]
     fn it_stays_open_twice_as_long_each_time_up_to_a_limit() {
-        let cooldown = Cooldown::default();
         let breaker = opened();
         let mut now = 1000;
         for seconds in [5, 10, 20, 40, 60, 60] {
             assert_eq!(breaker.gate(at(now + seconds * 1000 - 1)), Gate::Open, "{seconds}");
             now += seconds * 1000;
-            assert!(breaker.claim(at(now), &cooldown), "{seconds}");
+            assert_eq!(breaker.gate(at(now)), Gate::Due, "{seconds}");
             assert!(!failed(&breaker, at(now), Probe));
         }
     }
@@ -240,13 +218,32 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_probe_makes_room_for_the_next() {
+    fn a_probe_of_another_time_makes_no_pause_longer() {
         let cooldown = Cooldown::default();
         let breaker = opened();
-        assert!(breaker.claim(at(6000), &cooldown));
-        breaker.released(at(6001));
-        assert!(breaker.claim(at(6001), &cooldown));
-        // Nobody ever told what became of this one.
-        assert!(breaker.claim(at(11_001), &cooldown));
+        let began = at(6000);
+        // Meanwhile somebody else was answered, and then it broke again.
+        breaker.succeeded(at(6100), Errand::Despite, &cooldown);
+        for _ in 0..5 {
+            failed(&breaker, at(6200), Usual);
+        }
+        breaker.failed(at(6300), Call { began, errand: Probe, answered: false }, &cooldown);
+        assert_eq!(breaker.gate(at(16_199)), Gate::Open);
+        assert_eq!(breaker.gate(at(16_200)), Gate::Due, "as long as the second time lasts");
+    }
+
+    #[test]
+    fn each_window_is_counted_by_itself() {
+        // Two names for one target, which look back differently far.
+        let short =
+            Cooldown { window: Duration::from_secs(1), in_a_row: 100, ..Cooldown::default() };
+        let long = Cooldown { window: Duration::from_mins(1), ..short };
+        let breaker = Breaker::default();
+        for call in 0..9 {
+            let cooldown = if call % 2 == 0 { &short } else { &long };
+            assert!(!failed_with(&breaker, at(3000 * call), Usual, cooldown), "{call}");
+        }
+        assert!(!failed_with(&breaker, at(27_000), Usual, &short), "one in its second");
+        assert!(failed_with(&breaker, at(30_000), Usual, &long), "eleven in its minute");
     }
 }

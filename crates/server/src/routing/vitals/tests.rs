@@ -9,7 +9,7 @@ fn at(millis: u64) -> Moment {
 fn flight(vitals: &Arc<Vitals>, now: Moment, errand: Errand) -> Flight {
     let cooldown = Some(Cooldown::default());
     let mut flight = Flight::begin(vitals, now, errand, Quota::default(), cooldown, 100);
-    flight.sent();
+    flight.sent(now);
     flight
 }
 
@@ -37,12 +37,66 @@ fn a_probe_whose_client_leaves_lets_another_go() {
         flight(&vitals, at(1), Errand::Usual).failed(at(1), Blame::Target);
     }
     assert_eq!(standing(&vitals, at(2)), Standing::Failing);
-    // Well before the clock of the process, at which a dropped flight is released.
     assert_eq!(standing(&vitals, at(5001)), Standing::Due);
     assert!(vitals.claim(at(5001), Some(&cooldown)));
-    assert_eq!(standing(&vitals, at(5001)), Standing::Failing);
-    drop(flight(&vitals, at(5001), Errand::Probe));
-    assert_eq!(standing(&vitals, Moment::now().max(at(5001))), Standing::Due);
+    let probe = flight(&vitals, at(5001), Errand::Probe);
+    // However long it hangs, it is the only one.
+    for millis in [5001, 10_001, 100_000] {
+        assert_eq!(standing(&vitals, at(millis)), Standing::Failing, "{millis}");
+        assert!(!vitals.claim(at(millis), Some(&cooldown)), "{millis}");
+    }
+    drop(probe);
+    assert_eq!(standing(&vitals, at(5002)), Standing::Due);
+}
+
+#[test]
+fn a_client_that_leaves_late_shortens_no_pause() {
+    let (vitals, cooldown) = (Arc::new(Vitals::default()), Cooldown::default());
+    let breaks = |now| {
+        for _ in 0..5 {
+            flight(&vitals, now, Errand::Usual).failed(now, Blame::Target);
+        }
+    };
+    breaks(at(1));
+    assert!(vitals.claim(at(5001), Some(&cooldown)));
+    let mut probe = flight(&vitals, at(5001), Errand::Probe);
+    probe.answered(at(5002));
+    breaks(at(5003));
+    // Its client reads on, and leaves when the target has long broken again.
+    drop(probe);
+    assert_eq!(standing(&vitals, at(15_002)), Standing::Failing);
+    assert_eq!(standing(&vitals, at(15_003)), Standing::Due);
+}
+
+#[test]
+fn nobody_is_held_to_be_quick_before_an_answer() {
+    let (fresh, quick) = (Arc::new(Vitals::default()), Arc::new(Vitals::default()));
+    flight(&quick, at(1), Errand::Usual).answered(at(41));
+    assert!(fresh.expected_wait() < quick.expected_wait(), "one call finds out");
+    let waiting = flight(&fresh, at(50), Errand::Usual);
+    assert!(fresh.expected_wait() > quick.expected_wait(), "and the others wait for what it finds");
+    drop(waiting);
+}
+
+#[test]
+fn only_what_has_a_quota_is_scarce() {
+    let vitals = Arc::new(Vitals::default());
+    let mut call = Flight::begin(&vitals, at(1), Errand::Usual, Quota::default(), None, 900_000);
+    call.sent(at(1));
+    let (rpm, tpm) = (NonZeroU32::new(1000), NonZeroU64::new(1_000_000));
+    let room = |rpm, tpm| vitals.room(at(1), Quota { rpm, tpm });
+    assert!(room(rpm, None) > room(None, tpm), "it has a thousand calls left, but for one");
+    assert_eq!(room(rpm, tpm), room(None, tpm));
+    assert_eq!(room(None, None), room(None, tpm));
+}
+
+#[test]
+fn the_wait_begins_when_the_call_goes_out() {
+    let vitals = Arc::new(Vitals::default());
+    let mut call = Flight::begin(&vitals, at(1), Errand::Usual, Quota::default(), None, 0);
+    call.sent(at(5001));
+    call.answered(at(5041));
+    assert_eq!(vitals.gauges(at(5041)).latency, Duration::from_millis(40));
 }
 
 #[test]
@@ -53,6 +107,7 @@ fn a_throttled_target_is_not_a_failing_one() {
     }
     assert_eq!(standing(&vitals, at(2)), Standing::Throttled);
     assert!(vitals.claim(at(300), None));
+    assert_eq!(standing(&vitals, at(5000)), Standing::Throttled, "one finds out");
     flight(&vitals, at(300), Errand::Probe).answered(at(310));
     assert_eq!(standing(&vitals, at(310)), Standing::Sound);
 }
@@ -111,7 +166,7 @@ fn a_wish_for_more_than_there_is_takes_no_more_than_there_is() {
     let vitals = Arc::new(Vitals::default());
     let quota = Quota { rpm: None, tpm: NonZeroU64::new(1000) };
     let mut call = Flight::begin(&vitals, at(1), Errand::Usual, quota, None, u64::MAX);
-    call.sent();
+    call.sent(at(1));
     drop(call);
     assert!(!vitals.has_room(at(1), quota, 1));
     assert!(vitals.has_room(at(60_001), quota, 1000), "a minute later all is as it was");
@@ -185,7 +240,15 @@ fn what_was_never_sent_has_used_nothing() {
     drop(Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 1000));
     assert!(vitals.has_room(at(1), quota, 1000));
     let mut call = Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 1000);
-    call.sent();
+    call.sent(at(1));
     drop(call);
     assert!(!vitals.has_room(at(1), quota, 1), "of a client that left nobody knows what it used");
+
+    // One that went as far as its target and was not sent there.
+    let vitals = Arc::new(Vitals::default());
+    let mut call = Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 1000);
+    call.sent(at(1));
+    call.unsent();
+    drop(call);
+    assert!(vitals.has_room(at(1), quota, 1000));
 }

@@ -8,7 +8,7 @@ use super::Errand;
 use crate::routing::moment::Moment;
 
 /// After the first 429.
-const FIRST: Duration = Duration::from_millis(250);
+pub(in crate::routing) const FIRST: Duration = Duration::from_millis(250);
 /// After many.
 const LONGEST: Duration = Duration::from_secs(4);
 /// Of what the service itself asks for, this much is believed.
@@ -48,21 +48,11 @@ impl Throttle {
         self.0.load(Ordering::Relaxed) & LEVEL
     }
 
-    /// Takes the one call that finds out.
-    pub(super) fn claim(&self, now: Moment) -> bool {
-        let word = self.0.load(Ordering::Relaxed);
-        if word & LEVEL == 0 || until(word) > now.millis() {
-            return false;
-        }
-        let next = written(now.after(pause(word & LEVEL)), word & LEVEL);
-        self.0.compare_exchange(word, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
     /// A 429, perhaps with the time after which the service wants to be asked again.
-    pub(super) fn throttled(&self, now: Moment, errand: Errand, asked: Option<Duration>) {
+    pub(super) fn throttled(&self, now: Moment, asked: Option<Duration>) {
         self.change(|word| {
             // Many calls under way are throttled as one.
-            let held = until(word) > now.millis() && word & LEVEL != 0 && errand != Errand::Probe;
+            let held = until(word) > now.millis() && word & LEVEL != 0;
             let level = if held { word & LEVEL } else { (word & LEVEL).saturating_add(1) };
             let level = level.clamp(1, HIGHEST);
             let pause = pause(level).max(asked.unwrap_or_default().min(ASKED_MOST));
@@ -78,11 +68,6 @@ impl Throttle {
             return;
         }
         self.change(|word| Some(written(now, (word & LEVEL) / 2)));
-    }
-
-    /// The call that was to find out has told nothing.
-    pub(super) fn released(&self, now: Moment) {
-        self.change(|word| (word & LEVEL != 0).then(|| written(now, word & LEVEL)));
     }
 
     fn change(&self, to: impl Fn(u64) -> Option<u64>) {
@@ -116,13 +101,12 @@ mod tests {
         let throttle = Throttle::default();
         assert_eq!(throttle.penalty(at(0)), Penalty::None);
         let mut now = 1000;
-        throttle.throttled(at(now), Errand::Usual, None);
+        throttle.throttled(at(now), None);
         for pause in [250, 500, 1000, 2000, 4000, 4000, 4000] {
             assert_eq!(throttle.penalty(at(now + pause - 1)), Penalty::Held, "{pause}");
             now += pause;
             assert_eq!(throttle.penalty(at(now)), Penalty::Due, "{pause}");
-            assert!(throttle.claim(at(now)) && !throttle.claim(at(now)));
-            throttle.throttled(at(now), Errand::Probe, None);
+            throttle.throttled(at(now), None);
         }
     }
 
@@ -130,7 +114,7 @@ mod tests {
     fn many_at_once_are_one() {
         let throttle = Throttle::default();
         for _ in 0..50 {
-            throttle.throttled(at(1000), Errand::Usual, None);
+            throttle.throttled(at(1000), None);
         }
         assert_eq!(throttle.penalty(at(1250)), Penalty::Due);
     }
@@ -139,7 +123,7 @@ mod tests {
     fn answers_forgive() {
         let throttle = Throttle::default();
         for second in 1..=4 {
-            throttle.throttled(at(second * 10_000), Errand::Usual, None);
+            throttle.throttled(at(second * 10_000), None);
         }
         assert_eq!(throttle.level(), 4);
         assert_eq!(throttle.penalty(at(40_001)), Penalty::Held);
@@ -153,7 +137,7 @@ mod tests {
     fn what_the_service_asks_for_is_believed_within_reason() {
         for (asked, held) in [(2, 2), (600, 30)] {
             let throttle = Throttle::default();
-            throttle.throttled(at(0), Errand::Usual, Some(Duration::from_secs(asked)));
+            throttle.throttled(at(0), Some(Duration::from_secs(asked)));
             assert_eq!(throttle.penalty(at(held * 1000 - 1)), Penalty::Held);
             assert_eq!(throttle.penalty(at(held * 1000)), Penalty::Due);
         }

@@ -96,6 +96,51 @@ async fn a_lone_target_is_asked_again_after_the_pause_it_asks_for() {
 }
 
 #[actix_rt::test]
+async fn a_lone_target_that_throttles_is_given_time_and_the_client_may_try_again() {
+    let east = Region::start("us-east-1").await;
+    east.is(THROTTLING);
+    let rig = before(&[east.target()], "").await;
+    let start = Instant::now();
+    let answer = ask_one(&rig, "all").await;
+    assert_eq!((answer.status, attempts(&answer), east.take()), (429, 3, 3));
+    // A quarter of a second, then half a second, and up to as much again.
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(750), "{took:?}");
+    assert_eq!(answer.header("x-should-retry"), None, "the client's own pauses are longer still");
+    rig.stop().await;
+
+    // When all that is allowed has been tried, clients hear of it.
+    let rig = before(&[east.target()], "retries: { budget: 0, budget_floor: 0 }").await;
+    let answer = ask_one(&rig, "all").await;
+    assert_eq!((answer.status, attempts(&answer), east.take()), (429, 1, 1));
+    assert_eq!(answer.header("x-should-retry"), Some("false"));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn whatever_the_last_attempt_met_clients_hear_that_all_were_made() {
+    let regions = three().await;
+    let order: Vec<String> =
+        (0..3).map(|at| regions[at].target_with(&format!("order: {at}"))).collect();
+    let rig = before(&order, &format!("strategy: order, {PLAIN}")).await;
+    regions[0].is(FAILING);
+    regions[1].is(FAILING);
+    for (last, status) in [
+        // Never sent again, sent only elsewhere, and one that asks for more time than is waited for.
+        (refusing(424, "ModelErrorException"), 502),
+        (refusing(400, "ServiceQuotaExceededException"), 429),
+        (Mood::Refusing(503, "ServiceUnavailableException", "No.", Some("9")), 503),
+    ] {
+        regions[2].is(last);
+        let answer = ask_one(&rig, "all").await;
+        assert_eq!((answer.status, attempts(&answer)), (status, 3), "{last:?}");
+        let expected = (status != 429).then_some("false");
+        assert_eq!(answer.header("x-should-retry"), expected, "{last:?}");
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn the_pause_asked_for_by_one_target_does_not_hold_up_another() {
     let [east, west, _] = three().await;
     east.is(Mood::Refusing(429, "ThrottlingException", "Slow down.", Some("5")));
