@@ -75,8 +75,9 @@ impl Verdict {
         Self { blame, again: Again::Anywhere, remedy: Remedy::General, retry_after }
     }
 
+    /// This target is not set up to be asked; another of the name may be.
     fn setup() -> Self {
-        Self { remedy: Remedy::Setup, ..Self::FINAL }
+        Self { again: Again::Elsewhere, remedy: Remedy::Setup, ..Self::FINAL }
     }
 }
 
@@ -149,8 +150,9 @@ pub(crate) fn of_service(error: &ServiceError, kind: Kind) -> Verdict {
         (_, 501..=599) => told(Verdict::failed(Again::Never)),
         (_, 401 | 403 | 404) => Verdict::setup(),
         (_, status) => {
-            let remedy = match Condition::of(status, &error.message) {
-                Some(Condition::TooLong) => Remedy::ContextWindow,
+            let about = |remedy| Verdict { remedy, ..Verdict::FINAL };
+            match Condition::of(status, &error.message) {
+                Some(Condition::TooLong) => about(Remedy::ContextWindow),
                 Some(
                     Condition::NoAccess
                     | Condition::NotPermitted
@@ -158,11 +160,10 @@ pub(crate) fn of_service(error: &ServiceError, kind: Kind) -> Verdict {
                     | Condition::ProfileOnly
                     | Condition::EndOfLife
                     | Condition::UnknownModel,
-                ) => Remedy::Setup,
-                None if is_about_content(status, &error.message) => Remedy::ContentPolicy,
-                None => Remedy::None,
-            };
-            Verdict { remedy, ..Verdict::FINAL }
+                ) => Verdict::setup(),
+                None if is_about_content(status, &error.message) => about(Remedy::ContentPolicy),
+                None => Verdict::FINAL,
+            }
         }
     }
 }

@@ -3,9 +3,11 @@
 
 mod affinity;
 mod fallbacks;
+mod lines;
 mod native;
 mod region;
 mod retries;
+mod setup;
 mod sharing;
 mod streams;
 mod trouble;

@@ -197,18 +197,11 @@ async fn a_lone_target_is_asked_again_and_no_more_than_that() {
 #[actix_rt::test]
 async fn what_would_fail_again_is_not_sent_again() {
     let (rig, east, west) = pair("").await;
-    for (status, kind) in [
-        (400, "ValidationException"),
-        (403, "AccessDeniedException"),
-        (404, "ResourceNotFoundException"),
-    ] {
-        let before = count(&east);
-        east.script().push(refusal(status, kind, &[]));
-        let answer = rig.chat(&ask("both", false)).await;
-        assert_eq!((answer.status, trail(&answer).2), (status, Some("1")));
-        assert_eq!((count(&east), count(&west)), (before + 1, 0));
-        assert_eq!(answer.header("x-should-retry"), None);
-    }
+    east.script().push(refusal(400, "ValidationException", &[]));
+    let answer = rig.chat(&ask("both", false)).await;
+    assert_eq!((answer.status, trail(&answer).2), (400, Some("1")));
+    assert_eq!((count(&east), count(&west)), (1, 0));
+    assert_eq!(answer.header("x-should-retry"), None);
     stop(rig, east, west).await;
 }
 

@@ -1,0 +1,51 @@
+//! What routing says in the log, kept for a test to read.
+
+use std::sync::{Mutex, Once};
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// The lines since somebody began to keep them. One for a process: each test has its own.
+pub(super) struct Lines;
+
+impl Lines {
+    pub(super) fn keep() -> Self {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            log::set_logger(&Self).unwrap();
+            log::set_max_level(LevelFilter::Debug);
+        });
+        Self.forget();
+        Self
+    }
+
+    /// How many lines hold this.
+    pub(super) fn count(&self, text: &str) -> usize {
+        KEPT.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+    }
+
+    pub(super) fn forget(&self) {
+        KEPT.lock().unwrap().clear();
+    }
+}
+
+impl std::fmt::Debug for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(KEPT.lock().unwrap().iter()).finish()
+    }
+}
+
+impl Log for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("outcrop::routing")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            KEPT.lock().unwrap().push(format!("{} {}", record.level(), record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
