@@ -1,6 +1,7 @@
 //! Bedrock's own API, passed through: which operations there are, what of a request goes up and what
 //! of an answer comes down. Bodies are nobody's business here.
 
+pub(crate) mod affinity;
 pub(crate) mod guardrail;
 pub(crate) mod headers;
 pub(crate) mod path;

@@ -50,8 +50,8 @@ impl Begun {
     /// Waits for the first frame, so that a call that fails at once still gets a real status.
     pub(crate) async fn wait(mut events: EventStream) -> Result<Self, GatewayError> {
         let first = events.next().await?.ok_or(translate::chat::Truncated)?;
-        match failed(&first) {
-            Some(failure) => Err(failure.into()),
+        match ServiceError::of_frame(&first) {
+            Some(error) => Err(Failure::from(error).into()),
             None => Ok(Self { first, rest: events }),
         }
     }
@@ -175,8 +175,8 @@ fn step(
     chat: &mut ChatStream,
     out: &mut impl FnMut(&Chunk<'_>) -> Result<(), GatewayError>,
 ) -> Result<(), GatewayError> {
-    if let Some(failure) = failed(frame) {
-        return Err(failure.into());
+    if let Some(error) = ServiceError::of_frame(frame) {
+        return Err(Failure::from(error).into());
     }
     let FrameKind::Event(name) = &frame.kind else { return Ok(()) };
     let event = match StreamEvent::parse(name, &frame.payload) {
@@ -243,18 +243,5 @@ fn write(out: &mut BytesMut, chunk: &Chunk<'_>) -> Result<(), GatewayError> {
 fn write_error(error: &GatewayError, out: &mut BytesMut) {
     if let Err(error) = sse::write(&mut out.writer(), &error.render().envelope()) {
         log::error!("an error event could not be written: {error}");
-    }
-}
-
-/// The failure a frame reports, if it does.
-fn failed(frame: &Frame) -> Option<Failure> {
-    match &frame.kind {
-        FrameKind::Exception(name) => Some(ServiceError::from_event(name, &frame.payload).into()),
-        FrameKind::Error { code, message } => {
-            let mut error = ServiceError::from_event(code, &frame.payload);
-            message.clone_into(&mut error.message);
-            Some(error.into())
-        }
-        FrameKind::Event(_) | FrameKind::Unknown(_) => None,
     }
 }

@@ -31,7 +31,7 @@ mod vitals;
 
 pub(crate) use count::{Count, count};
 pub(crate) use group::Leg;
-pub(crate) use journey::{Brought, Journey, Others, Sent, Terms, Trail, Unsent};
+pub(crate) use journey::{Asks, Brought, Journey, Others, Sent, Terms, Trail, Unsent};
 pub(crate) use moment::Moment;
 pub use names::OpenError;
 pub(crate) use names::{Names, Route};

@@ -28,7 +28,7 @@ mod response;
 mod stream;
 mod thinking;
 
-pub use affinity::affinity;
+pub use affinity::{Digest, affinity};
 pub use choices::{Spent, gather};
 pub use replay::replay;
 pub use response::{answer, kept};

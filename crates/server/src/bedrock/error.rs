@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::credentials::CredentialsError;
-use super::frames::FrameError;
+use super::frames::{Frame, FrameError, FrameKind};
 
 /// Characters of a body that is not Bedrock's which are kept for the log.
 const EXCERPT: usize = 200;
@@ -165,6 +165,19 @@ impl ServiceError {
             body,
         }
         .into()
+    }
+
+    /// What a frame of a stream reports, if that is an error.
+    pub fn of_frame(frame: &Frame) -> Option<Self> {
+        match &frame.kind {
+            FrameKind::Exception(name) => Some(Self::from_event(name, &frame.payload)),
+            FrameKind::Error { code, message } => {
+                let mut error = Self::from_event(code, &frame.payload);
+                message.clone_into(&mut error.message);
+                Some(error)
+            }
+            FrameKind::Event(_) | FrameKind::Unknown(_) => None,
+        }
     }
 
     /// Reads an exception frame: its name (camelCase on the wire) and its payload.

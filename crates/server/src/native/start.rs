@@ -1,10 +1,10 @@
 //! The beginning of a native answer. A stream that begins with an exception is an attempt that failed,
-//! which another target may make good; so its first frame is looked at before the client sees any of it.
-//! The bytes stay as they came.
+//! which another target may make good, and so is one that ends or is damaged before a whole frame has come;
+//! so its first frame is looked at before the client sees any of it. The bytes stay as they came.
 
 use bytes::Bytes;
 
-use crate::bedrock::{Answer, Failure, FrameDecoder, FrameKind, Kind, ServiceError};
+use crate::bedrock::{Answer, Failure, FrameDecoder, Kind, ServiceError};
 use crate::routing::Brought;
 
 /// An answer whose head has come, and the pieces of its body that were looked at.
@@ -24,11 +24,12 @@ pub(crate) enum Start {
     Exception(Begun, Box<ServiceError>),
 }
 
-/// Looks at the first frame of a stream. Whatever is not an exception is the client's to judge, damaged
-/// bytes included.
+/// Looks at the first frame of a stream. What comes after it is the client's to judge, damaged bytes
+/// included.
 ///
 /// # Errors
-/// The connection went, or fell silent, before a whole frame had come.
+/// The body ended, the connection went or fell silent, or the bytes were no frame, before a whole one had
+/// come.
 pub(crate) async fn look(mut answer: Answer, kind: Kind) -> Result<Start, Failure> {
     let mut pieces = Vec::new();
     if kind == Kind::Unary {
@@ -36,26 +37,16 @@ pub(crate) async fn look(mut answer: Answer, kind: Kind) -> Result<Start, Failur
     }
     let mut decoder = FrameDecoder::new();
     loop {
-        match decoder.next() {
-            Ok(None) => {}
-            Err(_) => return Ok(Start::Good(Begun { answer, pieces })),
-            Ok(Some(frame)) => {
-                let begun = Begun { answer, pieces };
-                return Ok(match &frame.kind {
-                    FrameKind::Exception(name) => {
-                        let error = ServiceError::from_event(name, &frame.payload);
-                        Start::Exception(begun, Box::new(error))
-                    }
-                    FrameKind::Error { code, message: _ } => {
-                        let error = ServiceError::from_event(code, &frame.payload);
-                        Start::Exception(begun, Box::new(error))
-                    }
-                    FrameKind::Event(_) | FrameKind::Unknown(_) => Start::Good(begun),
-                });
-            }
+        if let Some(frame) = decoder.next()? {
+            let begun = Begun { answer, pieces };
+            return Ok(match ServiceError::of_frame(&frame) {
+                Some(error) => Start::Exception(begun, Box::new(error)),
+                None => Start::Good(begun),
+            });
         }
         let Some(piece) = answer.chunk().await? else {
-            return Ok(Start::Good(Begun { answer, pieces }));
+            decoder.finish()?;
+            return Err(Failure::Truncated("its body ended before its first event".to_owned()));
         };
         decoder.push(piece.clone());
         pieces.push(piece);

@@ -1,5 +1,6 @@
 //! What a call cost, read from bytes on their way through: from the headers of InvokeModel, from the
-//! metadata event or the last chunk of a stream, from the end of a whole answer.
+//! metadata event or the last chunk of a stream, from the end of a whole answer. Of a stream also whether it
+//! failed: the client hears of that by itself, the target's books do not.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use schema::converse::response::TokenUsage;
 use serde::Deserialize;
 
-use crate::bedrock::{Frame, FrameDecoder, FrameKind};
+use crate::bedrock::{Failure, Frame, FrameDecoder, FrameKind, ServiceError};
 
 /// A larger whole answer is passed on unread.
 const WHOLE_LIMIT: usize = 4 * 1024 * 1024;
@@ -19,11 +20,23 @@ pub(crate) enum Tap {
     /// The headers have said it.
     Known(TokenUsage),
     /// Frames of an event stream; the last event tells.
-    Frames { decoder: Box<FrameDecoder>, last: Option<Frame> },
+    Frames(Box<Frames>),
     /// Pieces of a whole answer.
     Whole { pieces: Vec<Bytes>, length: usize },
     /// Nothing to be learnt.
     Blind,
+}
+
+/// What is known of the frames of a stream.
+#[derive(Default)]
+pub(crate) struct Frames {
+    decoder: FrameDecoder,
+    last: Option<Frame>,
+    /// Whether a message has begun that has not stopped.
+    is_open: bool,
+    failure: Option<Failure>,
+    /// Whether there is no more to learn.
+    is_over: bool,
 }
 
 impl Tap {
@@ -42,9 +55,7 @@ impl Tap {
             });
         }
         match headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes) {
-            Some(b"application/vnd.amazon.eventstream") => {
-                Self::Frames { decoder: Box::default(), last: None }
-            }
+            Some(b"application/vnd.amazon.eventstream") => Self::Frames(Box::default()),
             Some(b"application/json") => Self::Whole { pieces: Vec::new(), length: 0 },
             _ => Self::Blind,
         }
@@ -62,20 +73,23 @@ impl Tap {
                     pieces.push(piece.clone());
                 }
             }
-            Self::Frames { decoder, last } => {
-                decoder.push(piece.clone());
-                loop {
-                    match decoder.next() {
-                        Ok(Some(frame)) => *last = Some(frame),
-                        Ok(None) => break,
-                        // Damaged bytes are the client's to judge; there is no more to learn here.
-                        Err(_) => {
-                            *self = Self::Blind;
-                            break;
-                        }
-                    }
-                }
-            }
+            Self::Frames(frames) => frames.see(piece),
+        }
+    }
+
+    /// What the stream has said of its own failure since this was asked last.
+    pub(crate) fn failure(&mut self) -> Option<Failure> {
+        match self {
+            Self::Frames(frames) => frames.failure.take(),
+            Self::Known(_) | Self::Whole { .. } | Self::Blind => None,
+        }
+    }
+
+    /// What is wrong with a stream whose body ends here.
+    pub(crate) fn failure_at_end(&mut self) -> Option<Failure> {
+        match self {
+            Self::Frames(frames) => frames.failure_at_end(),
+            Self::Known(_) | Self::Whole { .. } | Self::Blind => None,
         }
     }
 
@@ -83,11 +97,59 @@ impl Tap {
     pub(crate) fn finish(self) -> Option<TokenUsage> {
         match self {
             Self::Known(usage) => Some(usage),
-            Self::Frames { last, .. } => in_event(&last?),
+            Self::Frames(frames) => in_event(&frames.last?),
             Self::Whole { pieces, .. } => {
                 serde_json::from_slice::<Metadata>(&pieces.concat()).ok()?.usage
             }
             Self::Blind => None,
+        }
+    }
+}
+
+impl Frames {
+    fn see(&mut self, piece: &Bytes) {
+        self.decoder.push(piece.clone());
+        while !self.is_over {
+            match self.decoder.next() {
+                Ok(Some(frame)) => self.take(frame),
+                Ok(None) => break,
+                // The client gets damaged bytes too, and judges them for itself.
+                Err(error) => self.fail(error.into()),
+            }
+        }
+    }
+
+    fn take(&mut self, frame: Frame) {
+        match &frame.kind {
+            FrameKind::Event(name) if name == "messageStart" => self.is_open = true,
+            FrameKind::Event(name) if name == "messageStop" => self.is_open = false,
+            FrameKind::Event(_)
+            | FrameKind::Exception(_)
+            | FrameKind::Error { .. }
+            | FrameKind::Unknown(_) => {}
+        }
+        if let Some(error) = ServiceError::of_frame(&frame) {
+            self.fail(error.into());
+        }
+        self.last = Some(frame);
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.failure = Some(failure);
+        self.is_over = true;
+    }
+
+    fn failure_at_end(&mut self) -> Option<Failure> {
+        if self.is_over {
+            return self.failure.take();
+        }
+        self.is_over = true;
+        match self.decoder.finish() {
+            Err(error) => Some(error.into()),
+            Ok(()) if self.is_open => {
+                Some(Failure::Truncated("its body ended before its message".to_owned()))
+            }
+            Ok(()) => None,
         }
     }
 }
@@ -216,5 +278,36 @@ mod tests {
             }
         }
         assert_eq!(read(&stream, &[b"no frames at all, but long enough to be one"]), None);
+    }
+
+    #[test]
+    fn a_stream_tells_of_its_own_failure_once() {
+        let headers = [("content-type", "application/vnd.amazon.eventstream")]
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        let start = frame(":event-type", "messageStart", b"{}");
+        let stop = frame(":event-type", "messageStop", b"{}");
+        let chunk = frame(":event-type", "chunk", b"{}");
+        let exception = frame(":exception-type", "throttlingException", b"{}");
+        let mut flipped = stop.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        for (what, pieces, at_once, at_end) in [
+            ("whole", vec![&start[..], &stop], false, false),
+            ("of InvokeModel", vec![&chunk[..]], false, false),
+            ("nothing", vec![], false, false),
+            ("exception", vec![&start[..], &exception], true, false),
+            ("damaged", vec![&start[..], &flipped, &stop], true, false),
+            ("unfinished", vec![&start[..]], false, true),
+            ("half a frame", vec![&chunk[..], &chunk[..9]], false, true),
+        ] {
+            let mut tap = Tap::of(&headers);
+            for piece in pieces {
+                tap.see(&Bytes::copy_from_slice(piece));
+            }
+            assert_eq!(tap.failure().is_some(), at_once, "{what}");
+            assert_eq!(tap.failure_at_end().is_some(), at_end, "{what}");
+            assert!(tap.failure().is_none() && tap.failure_at_end().is_none(), "{what}: once");
+        }
     }
 }

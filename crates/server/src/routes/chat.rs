@@ -26,7 +26,7 @@ use crate::exchange::{Exchange, describe};
 use crate::media::Fetched;
 use crate::recall::Recall;
 use crate::routing::{
-    self, Brought, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent,
+    self, Asks, Brought, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent,
 };
 use crate::structured::Watch;
 use crate::{body, foreseen, pump};
@@ -256,7 +256,8 @@ fn operation(request: &ChatRequest<'_>) -> Operation {
 }
 
 fn terms(id: &str, operation: Operation, tokens: u64, key: Option<u64>) -> Terms<'_> {
-    Terms { id, kind: operation.kind(), tokens, key, others: Others::All }
+    let kind = operation.kind();
+    Terms { id, kind, asks: Asks::Model, tokens, key, others: Others::All }
 }
 
 /// What a translation needs to know beside the request and its target.

@@ -23,7 +23,8 @@ use crate::catalogue::{Catalogue, Target};
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
 use crate::routing::{
-    self, Journey, Judged, Leg, Moment, Names, Operation, Others, Route, Sent, Terms, Trail, Unsent,
+    self, Asks, Journey, Judged, Leg, Moment, Names, Operation, Others, Route, Sent, Terms, Trail,
+    Unsent,
 };
 use crate::{body, foreseen, tokens};
 
@@ -113,7 +114,8 @@ fn written(body: &Body<'_>) -> Result<Bytes, GatewayError> {
 
 fn terms<'r>(id: &'r str, body: &[u8]) -> Terms<'r> {
     let tokens = foreseen::estimate(body.len());
-    Terms { id, kind: Kind::Unary, tokens, key: None, others: Others::SameName }
+    let (kind, asks) = (Kind::Unary, Asks::Model);
+    Terms { id, kind, asks, tokens, key: None, others: Others::SameName }
 }
 
 fn shape(target: &Target, catalogue: &Catalogue) -> Result<EmbeddingShape, Invalid> {

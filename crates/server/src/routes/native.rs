@@ -20,13 +20,14 @@ use crate::body;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::foreseen;
+use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
 use crate::native::path::{Matched, PathError, find};
 use crate::native::start::{Begun, Start, look};
 use crate::native::{headers, tap::Tap};
 use crate::outflow::Outflow;
 use crate::routing::{
-    Journey, Judged, Leg, Others, Route, Sent, Terms, Unsent, Verdict, of_service,
+    Asks, Journey, Judged, Leg, Others, Route, Sent, Terms, Unsent, Verdict, of_service,
 };
 
 mod rehearsal;
@@ -109,17 +110,25 @@ async fn send(
 }
 
 fn terms<'r>(matched: &Matched, route: &Route, body: &Bytes, id: &'r str) -> Terms<'r> {
-    let tokens = if route.counts_tokens() {
-        foreseen::of_native(body)
-    } else {
-        foreseen::estimate(body.len())
+    let operation = matched.row.operation;
+    let asks = if operation == "CountTokens" { Asks::Count } else { Asks::Model };
+    let tokens = match asks {
+        // It is not the model that reads them.
+        Asks::Count => 0,
+        Asks::Model if route.counts_tokens() => foreseen::of_native(body),
+        Asks::Model => foreseen::estimate(body.len()),
     };
-    let others = match matched.row.operation {
+    // Looking into a body takes time, and is in vain where there is no choice.
+    let key = match asks {
+        Asks::Model if route.keeps_to_targets() => affinity(body),
+        Asks::Model | Asks::Count => None,
+    };
+    let others = match operation {
         // Every model that converses reads the same body; elsewhere each has its own.
         "Converse" | "ConverseStream" => Others::All,
         _ => Others::SameName,
     };
-    Terms { id, kind: matched.row.kind, tokens, key: None, others }
+    Terms { id, kind: matched.row.kind, asks, tokens, key, others }
 }
 
 /// The operation a request names, below the mount or at the root.
@@ -186,31 +195,45 @@ fn builder(status: u16, upstream: &HeaderMap) -> HttpResponseBuilder {
     response
 }
 
-/// The body, piece by piece as it comes. A piece is looked at for what the call cost, never changed
-/// or held back; a body that breaks off is broken off, so that no SDK takes it for a whole one.
+/// The body, piece by piece as it comes. A piece is looked at for what the call cost and whether it failed,
+/// never changed or held back; a body that breaks off is broken off, so that no SDK takes it for a whole one.
 fn bytes(begun: Begun, mut exchange: Exchange) -> impl Stream<Item = Result<Bytes, Failure>> {
     let Begun { mut answer, pieces } = begun;
     let mut tap = Tap::of(&answer.headers);
     stream! {
-        for piece in pieces {
-            tap.see(&piece);
-            yield Ok(piece);
-        }
+        let mut pieces = pieces.into_iter();
+        let mut has_failed = false;
         loop {
-            match answer.chunk().await {
+            let piece = match pieces.next() {
+                Some(piece) => Ok(Some(piece)),
+                None => answer.chunk().await,
+            };
+            match piece {
                 Ok(Some(piece)) => {
                     tap.see(&piece);
+                    // At once: SDKs hang up on an exception.
+                    if let Some(failure) = tap.failure() {
+                        has_failed = true;
+                        exchange.break_off(&failure.into());
+                    }
                     yield Ok(piece);
                 }
                 Ok(None) => {
+                    let failure = tap.failure_at_end();
                     exchange.settle(tap.finish());
-                    exchange.complete();
+                    match failure {
+                        Some(failure) => exchange.break_off(&failure.into()),
+                        None if has_failed => {}
+                        None => exchange.complete(),
+                    }
                     break;
                 }
                 Err(failure) => {
                     exchange.settle(tap.finish());
                     let error = GatewayError::Upstream(failure);
-                    exchange.break_off(&error);
+                    if !has_failed {
+                        exchange.break_off(&error);
+                    }
                     if let GatewayError::Upstream(failure) = error {
                         yield Err(failure);
                     }

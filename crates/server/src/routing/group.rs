@@ -9,7 +9,9 @@ use super::budget::Budget;
 use super::choice::Choice;
 use super::pattern::filled;
 use super::pick::{Asked, Pick, Seat, mixed, pick};
-use super::settings::{Balance, Fallbacks, GroupSettings, Guardrail, Strategy, TargetSettings};
+use super::settings::{
+    Affinity, Balance, Fallbacks, GroupSettings, Guardrail, Strategy, TargetSettings,
+};
 use super::sites::{Site, Sites};
 use super::vitals::{Errand, Quota};
 use crate::bedrock::{Account, SetupError};
@@ -192,6 +194,10 @@ impl Group {
     pub(super) fn counts_tokens(&self) -> bool {
         self.balance.strategy == Strategy::Usage
             || self.seats.iter().any(|seat| seat.quota.tpm.is_some())
+    }
+
+    pub(super) fn keeps_to_targets(&self) -> bool {
+        self.balance.affinity == Affinity::On && self.members.len() > 1
     }
 
     pub(super) fn len(&self) -> usize {

@@ -21,11 +21,22 @@ pub(crate) struct Terms<'r> {
     /// The request's id, for the log.
     pub(crate) id: &'r str,
     pub(crate) kind: Kind,
+    pub(crate) asks: Asks,
     /// Tokens it may use, as far as that can be told beforehand.
     pub(crate) tokens: u64,
     /// Calls with the same key profit from the same target.
     pub(crate) key: Option<u64>,
     pub(crate) others: Others,
+}
+
+/// What is asked of a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// Something of its model.
+    Model,
+    /// How many tokens its model would read. That is answered soon, and tells nothing of how soon the model
+    /// answers.
+    Count,
 }
 
 /// Who may answer in place of the first target.
@@ -205,9 +216,10 @@ impl<'n> Journey<'n> {
             self.flight.sent(Moment::now());
             let error = match ask(&self.leg).await {
                 Ok(answer) => {
-                    match answer.is_of_target() {
-                        true => self.flight.answered(Moment::now()),
-                        false => self.flight.unsent(),
+                    match (answer.is_of_target(), self.terms.asks) {
+                        (true, Asks::Model) => self.flight.answered(Moment::now()),
+                        (true, Asks::Count) => self.flight.heard(Moment::now()),
+                        (false, _) => self.flight.unsent(),
                     }
                     return Ok(Sent { answer, flight: self.flight, trail: self.trail });
                 }

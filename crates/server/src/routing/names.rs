@@ -48,6 +48,11 @@ impl Route {
         self.0.counts_tokens()
     }
 
+    /// Whether it matters which calls begin alike.
+    pub(crate) fn keeps_to_targets(&self) -> bool {
+        self.0.keeps_to_targets()
+    }
+
     /// Only the targets of one model among them, whichever is chosen: for answers that must be of a piece.
     pub(crate) fn of_one_model(self) -> Self {
         let narrowed = self.0.of_one_model(Asked::at(Moment::now()));

@@ -252,8 +252,13 @@ impl Flight {
 
     /// The first byte of an answer has come.
     pub(crate) fn answered(&mut self, now: Moment) {
-        self.stage = Stage::Answered;
         self.vitals.answered(now.since(self.began));
+        self.heard(now);
+    }
+
+    /// The same for an answer whose wait says nothing about the next.
+    pub(crate) fn heard(&mut self, now: Moment) {
+        self.stage = Stage::Answered;
         self.vitals.throttle.succeeded(now, self.errand);
         if let Some(cooldown) = &self.cooldown {
             self.vitals.breaker.succeeded(now, self.errand, cooldown);

@@ -30,7 +30,7 @@ impl Random {
     /// Valid frames of every kind, the last perhaps an exception, some with payloads that are no JSON.
     fn stream(&mut self) -> Vec<u8> {
         let mut stream = Vec::new();
-        for _ in 0..self.below(6) {
+        for _ in 0..=self.below(5) {
             let payload = self.bytes(200);
             stream.extend(match self.below(3) {
                 0 => frames::event("contentBlockDelta", &payload),

@@ -14,7 +14,7 @@ const WORTH: usize = 4 * 1024;
 /// nothing is marked and they are long, for a cache point of ours stands behind them. `None`: any target is
 /// as good as another.
 pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
-    let mut digest = Digest { hash: OFFSET, length: 0 };
+    let mut digest = Digest::default();
     if let Some(key) = request.prompt_cache_key.as_deref() {
         digest.add(key.as_bytes());
         return Some(digest.finish());
@@ -30,7 +30,7 @@ pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
         digest.add(function.parameters.map_or("", |schema| schema.get()).as_bytes());
     }
     for message in beginning(&request.messages) {
-        let cached = !whole && (marked || digest.length >= WORTH);
+        let cached = !whole && (marked || digest.is_long());
         if cached && !is_instruction(message) && !is_marked(message) {
             break;
         }
@@ -45,7 +45,7 @@ pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
             }
         }
     }
-    (marked || digest.length >= WORTH).then(|| digest.finish())
+    (marked || digest.is_long()).then(|| digest.finish())
 }
 
 /// Leading instructions and the first message of the user.
@@ -78,15 +78,23 @@ fn bytes<'p>(part: &'p Part<'_>) -> &'p [u8] {
 const OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
 const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// A hash that is the same in every process and every version.
-struct Digest {
+/// A hash of a beginning that is the same in every process and every version.
+#[derive(Debug, Clone)]
+pub struct Digest {
     hash: u64,
     /// Bytes seen.
     length: usize,
 }
 
+impl Default for Digest {
+    fn default() -> Self {
+        Self { hash: OFFSET, length: 0 }
+    }
+}
+
 impl Digest {
-    fn add(&mut self, bytes: &[u8]) {
+    /// Adds the next piece.
+    pub fn add(&mut self, bytes: &[u8]) {
         self.length += bytes.len();
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];
@@ -103,7 +111,13 @@ impl Digest {
         self.hash = (self.hash ^ word).wrapping_mul(PRIME).rotate_left(29);
     }
 
-    fn finish(&self) -> u64 {
+    /// Whether what was added is worth a cache by its length.
+    pub fn is_long(&self) -> bool {
+        self.length >= WORTH
+    }
+
+    /// The key of what was added.
+    pub fn finish(&self) -> u64 {
         (self.hash ^ (self.hash >> 32)).wrapping_mul(PRIME)
     }
 }

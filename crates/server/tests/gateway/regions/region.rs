@@ -28,6 +28,8 @@ pub(super) enum Mood {
     HangingUp,
     /// Reads the question and says nothing.
     Silent,
+    /// A stream that says nothing more after this many events.
+    Hanging(usize),
     /// A stream that ends so after this many events; a whole answer ends half-way.
     Broken(usize, Break),
     /// Answers, and resets the connection when it is used again.
@@ -43,6 +45,8 @@ pub(super) enum Break {
     /// Its chunked body ends, the stream in it does not.
     End,
     Exception(&'static str),
+    /// The same, and then the proper end of the body.
+    Told(&'static str),
     ErrorFrame,
     Corrupt,
     Oversized,
@@ -208,8 +212,13 @@ pub(super) fn attempts(answer: &Received) -> usize {
 
 fn steps(mood: Mood, seen: &Seen) -> Vec<Step> {
     let is_stream = seen.target.ends_with("-stream");
-    let well =
-        || vec![Step::Send(if is_stream { stream(&events()) } else { whole(&text("end_turn")) })];
+    let well = || {
+        vec![Step::Send(match () {
+            () if is_stream => stream(&events()),
+            () if seen.target.ends_with("/count-tokens") => whole(r#"{"inputTokens":7}"#),
+            () => whole(&text("end_turn")),
+        })]
+    };
     match mood {
         Mood::Well => well(),
         Mood::Slow(late) => std::iter::once(Step::Pause(late)).chain(well()).collect(),
@@ -226,6 +235,10 @@ fn steps(mood: Mood, seen: &Seen) -> Vec<Step> {
         }
         Mood::HangingUp => vec![Step::Close],
         Mood::Silent => vec![Step::Stall],
+        Mood::Hanging(after) => {
+            let chunks = events()[..after].iter().flat_map(|event| chunk(event)).collect();
+            vec![Step::Send([stream_head(), chunks].concat()), Step::Stall]
+        }
         Mood::Broken(after, how) if is_stream => broken(after, how),
         Mood::Broken(..) => {
             let bytes = whole(&text("end_turn"));
@@ -283,6 +296,7 @@ fn broken(after: usize, how: Break) -> Vec<Step> {
         Break::Cut => Vec::new(),
         Break::End => chunk(b""),
         Break::Exception(name) => chunk(&frames::exception(name, "No.")),
+        Break::Told(name) => [chunk(&frames::exception(name, "No.")), chunk(b"")].concat(),
         Break::ErrorFrame => chunk(&frames::error("InternalFailure", "No.")),
         Break::Corrupt => chunk(&frames::corrupted(&next)),
         Break::Oversized => chunk(&frames::oversized(&next)),

@@ -6,10 +6,11 @@ use serde_json::json;
 use super::region::{Break, Mood, Region, attempts, before, region_of, targets, three};
 use crate::rig::{Received, Rig};
 
-const BREAKS: [Break; 7] = [
+pub(super) const BREAKS: [Break; 8] = [
     Break::Cut,
     Break::End,
     Break::Exception("modelStreamErrorException"),
+    Break::Told("internalServerException"),
     Break::ErrorFrame,
     Break::Corrupt,
     Break::HalfFrame,
@@ -18,7 +19,7 @@ const BREAKS: [Break; 7] = [
 ];
 
 /// Breakers stay out of this: each call meets the break.
-const NO_COOLDOWN: &str =
+pub(super) const NO_COOLDOWN: &str =
     "cooldown: off, retries: { budget: 1, budget_floor: 1000 }, affinity: off";
 
 async fn stream_many(rig: &Rig, count: usize) -> Vec<Received> {

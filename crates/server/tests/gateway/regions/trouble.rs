@@ -3,6 +3,8 @@
 
 use std::time::{Duration, Instant};
 
+use http_body_util::BodyExt as _;
+
 use super::region::{
     BlackHole, FAILING, Mood, Region, THROTTLING, ask_many, ask_one, ask_until, attempts, before,
     forget, nobody, question, region_of, statuses, target, targets, three,
@@ -194,6 +196,36 @@ async fn clients_that_leave_say_nothing_about_the_target() {
     assert_eq!(other.take(), 0, "nobody was asked in its place");
     slow.is(Mood::Well);
     assert_eq!(region_of(&ask_one(&rig, "all").await), slow.name, "it is held to be well");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn nor_do_clients_that_leave_in_the_middle_of_an_answer() {
+    let [hanging, other, _] = three().await;
+    hanging.is(Mood::Hanging(2));
+    let keys = "strategy: order, cooldown: { in_a_row: 1, calls: 1, open: 60 }";
+    let rig = before(&[hanging.target_with("order: 0"), other.target_with("order: 1")], keys).await;
+    let asked = |number| {
+        let mut asked = question("all", number);
+        asked["stream"] = true.into();
+        asked
+    };
+    for number in 1..=50 {
+        let (status, _, mut body) = match number % 2 {
+            0 => rig.chat_open(&asked(number)).await,
+            _ => {
+                let path = "/bedrock/model/all/converse-stream";
+                rig.open(http::Method::POST, path, bytes::Bytes::from_static(b"{}")).await
+            }
+        };
+        let first = tokio::time::timeout(PATIENCE, body.frame()).await.unwrap();
+        assert!(status == 200 && first.unwrap().unwrap().is_data(), "{number}: it has begun");
+        drop(body);
+        hanging.left(number).await;
+    }
+    assert_eq!((hanging.take(), other.take()), (50, 0), "nobody was asked in its place");
+    hanging.is(Mood::Well);
+    assert_eq!(region_of(&ask_one(&rig, "all").await), hanging.name, "it is held to be well");
     rig.stop().await;
 }
 
