@@ -12,10 +12,11 @@ use translate::chat::{Question, question_with};
 use super::directions::Directions;
 use super::json::parse;
 use crate::app::Worker;
+use crate::bedrock::Kind;
 use crate::body;
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
-use crate::routing::{Count, count};
+use crate::routing::{Asks, Count, Journey, Leg, Others, Sent, Terms, Unsent, count};
 
 /// Answers with a count, or an estimate that says so.
 pub(crate) async fn input_tokens(
@@ -47,20 +48,43 @@ async fn counted(
     let mut request: ChatRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
     let route = now.names.resolve(&request.model).await?;
-    let leg = route.first().ok_or_else(|| GatewayError::NotListed(request.model.to_string()))?;
-    let leg = leg.settled().await;
     let fetched = worker.shared.fetcher.fetch(&request, &now.config.media).await?;
     fetched.fill(&mut request);
-    let stores = &fetched.stores;
-    let Question { body: converse, report, .. } =
-        question_with(&request, &leg.target.profile, stores, None)?;
-    let sent = serde_json::to_vec(&CountTokensRequest::from(&converse))
-        .map_err(|error| GatewayError::Internal(error.to_string()))?;
-    let (input_tokens, model) =
-        match count(&worker.transport(&leg.account), &leg, sent.into()).await? {
-            Count::Counted { tokens, model } => (tokens, Some(model)),
-            Count::Estimated(tokens) => (tokens, None),
-        };
+    let id = exchange.id().to_owned();
+    let terms = Terms {
+        id: &id,
+        kind: Kind::Unary,
+        asks: Asks::Count,
+        tokens: 0,
+        key: None,
+        // Another model counts otherwise.
+        others: Others::SameName,
+    };
+    let mut told = Report::default();
+    let sent = Journey::begin(&now.names, route, terms)?.run(async |leg: &Leg| {
+        let leg = leg.settled().await;
+        let stores = &fetched.stores;
+        let Question { body: converse, report, .. } =
+            question_with(&request, &leg.target.profile, stores, None)?;
+        told = report;
+        let sent = serde_json::to_vec(&CountTokensRequest::from(&converse))
+            .map_err(|error| GatewayError::Internal(error.to_string()))?;
+        let counted = count(&worker.transport(&leg.account), &leg, sent.into()).await;
+        counted.map_err(GatewayError::from)
+    });
+    let (input_tokens, model) = match sent.await {
+        Ok(Sent { answer, flight, trail }) => {
+            exchange.is_answered(trail, flight);
+            match answer {
+                Count::Counted { tokens, model } => (tokens, Some(model)),
+                Count::Estimated(tokens) => (tokens, None),
+            }
+        }
+        Err(Unsent { error, trail }) => {
+            exchange.went(trail);
+            return Err(error);
+        }
+    };
     let outcrop = CountedBy { estimated: model.is_none(), model };
-    Ok((InputTokens { object: INPUT_TOKENS_OBJECT, input_tokens, outcrop }, report))
+    Ok((InputTokens { object: INPUT_TOKENS_OBJECT, input_tokens, outcrop }, told))
 }

@@ -10,6 +10,7 @@ use translate::errors::Condition;
 use translate::estimate;
 
 use super::group::Leg;
+use super::journey::Brought;
 use super::{RouteError, condition, refused};
 use crate::bedrock::{
     Call, Failure, Kind, ProtocolError, Service, ServiceError, Transport, model_path,
@@ -25,6 +26,15 @@ pub(crate) enum Count {
     Counted { tokens: u64, model: String },
     /// Nobody's.
     Estimated(u64),
+}
+
+impl Brought for Count {
+    fn is_of_target(&self) -> bool {
+        match self {
+            Self::Counted { .. } => true,
+            Self::Estimated(_) => false,
+        }
+    }
 }
 
 /// Counts the tokens of a body of CountTokens.

@@ -81,7 +81,7 @@ async fn what_nobody_counts_is_estimated_and_says_so() {
 
 #[actix_rt::test]
 async fn other_failures_are_no_reason_to_guess() {
-    let rig = Rig::start("").await;
+    let rig = Rig::start("routing: { retries: { more: 0 } }\n").await;
     let profile = format!("us.{COUNTED}");
     for (kind, status, message) in [
         ("ThrottlingException", 429, "Too many requests"),

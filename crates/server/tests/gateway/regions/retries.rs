@@ -48,6 +48,24 @@ async fn what_might_pass_elsewhere_is_tried_there_and_nothing_else() {
 }
 
 #[actix_rt::test]
+async fn tokens_are_counted_elsewhere_too() {
+    let regions = three().await;
+    let order: Vec<String> =
+        (0..3).map(|at| regions[at].target_with(&format!("order: {at}"))).collect();
+    let rig = before(&order, &format!("strategy: order, {PLAIN}")).await;
+    let path = "/v1/chat/completions/input_tokens";
+    for mood in [FAILING, refusing(403, "AccessDeniedException"), THROTTLING] {
+        regions[0].is(mood);
+        let asked = super::region::question("all", 1).to_string().into();
+        let answer = rig.send(http::Method::POST, path, asked).await;
+        assert_eq!((answer.status, attempts(&answer)), (200, 2), "{mood:?}");
+        assert_eq!(region_of(&answer), regions[1].name, "{mood:?}");
+        assert_eq!(answer.json()["input_tokens"], 7, "{mood:?}");
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn three_attempts_are_all_and_each_goes_to_another_target() {
     let regions = three().await;
     regions.iter().for_each(|region| region.is(FAILING));
