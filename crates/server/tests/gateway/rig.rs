@@ -26,6 +26,7 @@ pub(crate) struct Rig {
     handle: actix_web::dev::ServerHandle,
     reloader: Reloader,
     directory: PathBuf,
+    workers: usize,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -81,6 +82,13 @@ impl Rig {
         Self::before(emulator, yaml).await
     }
 
+    /// The same, with so many workers.
+    pub(crate) async fn start_with(workers: usize, yaml: &str) -> Self {
+        let emulator = emulator::start(emulator::Options::default()).await.unwrap();
+        let url = emulator.url();
+        Self::assemble(emulator, url, "us-east-1", workers, yaml).await
+    }
+
     /// The same, calling Bedrock in this region.
     pub(crate) async fn start_in(region: &str, yaml: &str) -> Self {
         let emulator = emulator::start(emulator::Options::default()).await.unwrap();
@@ -94,19 +102,25 @@ impl Rig {
     /// A gateway that calls another server than the emulator.
     pub(crate) async fn before_url(url: &str) -> Self {
         let emulator = emulator::start(emulator::Options::default()).await.unwrap();
-        Self::assemble(emulator, url.to_owned(), "us-east-1", "").await
+        Self::assemble(emulator, url.to_owned(), "us-east-1", 1, "").await
     }
 
     async fn before_in(emulator: Running, region: &str, yaml: &str) -> Self {
         let url = emulator.url();
-        Self::assemble(emulator, url, region, yaml).await
+        Self::assemble(emulator, url, region, 1, yaml).await
     }
 
-    async fn assemble(emulator: Running, url: String, region: &str, yaml: &str) -> Self {
+    async fn assemble(
+        emulator: Running,
+        url: String,
+        region: &str,
+        workers: usize,
+        yaml: &str,
+    ) -> Self {
         let directory = std::env::temp_dir().join(format!("outcrop-rig-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir_all(&directory).unwrap();
         let file = directory.join("outcrop.yaml");
-        std::fs::write(&file, format!("listen: 127.0.0.1:0\nworkers: 1\n{yaml}")).unwrap();
+        std::fs::write(&file, written(workers, yaml)).unwrap();
         let sources =
             Sources { file: Some(file), directory: directory.clone(), ..Sources::default() };
         let config = Config::load(&sources).unwrap();
@@ -130,6 +144,7 @@ impl Rig {
             handle: serving.handle,
             reloader,
             directory,
+            workers,
             client,
         }
     }
@@ -137,7 +152,7 @@ impl Rig {
     /// Writes another file in place of the first and has it read.
     pub(crate) async fn reload(&self, yaml: &str) -> Result<(), ReloadError> {
         let file = self.directory.join("outcrop.yaml");
-        std::fs::write(&file, format!("listen: 127.0.0.1:0\nworkers: 1\n{yaml}")).unwrap();
+        std::fs::write(&file, written(self.workers, yaml)).unwrap();
         self.reloader.reload().await
     }
 
@@ -222,4 +237,8 @@ impl Rig {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+fn written(workers: usize, yaml: &str) -> String {
+    format!("listen: 127.0.0.1:0\nworkers: {workers}\n{yaml}")
 }

@@ -143,6 +143,14 @@ pub(super) async fn before(targets: &[String], keys: &str) -> Rig {
     Rig::start(&format!("models:\n{}", group("all", targets, keys))).await
 }
 
+/// The same with so many workers, which share what they know of the targets.
+pub(super) async fn before_with(workers: usize, targets: &[String], keys: &str) -> Rig {
+    Rig::start_with(workers, &format!("models:\n{}", group("all", targets, keys))).await
+}
+
+/// How many workers gateways have where it should make no difference.
+pub(super) const WORKERS: [usize; 2] = [1, 4];
+
 /// One name of `models:`.
 pub(super) fn group(name: &str, targets: &[String], keys: &str) -> String {
     let comma = if keys.is_empty() { "" } else { ", " };

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::region::{
-    FAILING, Mood, Region, THROTTLING, ask_many, ask_one, attempts, before, region_of, statuses,
-    targets, three,
+    FAILING, Mood, Region, THROTTLING, WORKERS, ask_many, ask_one, attempts, before, before_with,
+    region_of, statuses, targets, three,
 };
 
 /// One target fails at once, and is not left alone.
@@ -173,17 +173,20 @@ async fn the_pause_asked_for_by_one_target_does_not_hold_up_another() {
 
 #[actix_rt::test]
 async fn the_budget_bounds_what_failures_make_of_the_load() {
-    let regions = three().await;
-    regions.iter().for_each(|region| region.is(FAILING));
-    let keys = format!("retries: {{ budget: 0.1, budget_floor: 0 }}, {PLAIN}");
-    let rig = before(&targets(&regions), &keys).await;
-    let answers = ask_many(&rig, "all", 500, 8).await;
-    assert_eq!(statuses(&answers), [(500, 500)].into());
-    let upstream: usize = regions.iter().map(Region::take).sum();
-    assert!((540..=555).contains(&upstream), "{upstream} for 500");
-    let told = answers.iter().filter(|answer| answer.header("x-should-retry") == Some("false"));
-    assert_eq!(told.count(), 500, "every client hears that trying again is no use");
-    rig.stop().await;
+    for workers in WORKERS {
+        let regions = three().await;
+        regions.iter().for_each(|region| region.is(FAILING));
+        let keys = format!("retries: {{ budget: 0.1, budget_floor: 0 }}, {PLAIN}");
+        let rig = before_with(workers, &targets(&regions), &keys).await;
+        let answers = ask_many(&rig, "all", 500, 8).await;
+        assert_eq!(statuses(&answers), [(500, 500)].into());
+        let upstream: usize = regions.iter().map(Region::take).sum();
+        println!("{workers} workers: {upstream} calls upstream for 500");
+        assert!((540..=555).contains(&upstream), "{upstream} for 500");
+        let told = answers.iter().filter(|answer| answer.header("x-should-retry") == Some("false"));
+        assert_eq!(told.count(), 500, "every client hears that trying again is no use");
+        rig.stop().await;
+    }
 }
 
 #[actix_rt::test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::region::{Mood, Region, ask_many, ask_one, before, group, region_of, statuses, three};
+use super::region::{
+    Mood, Region, WORKERS, ask_many, ask_one, before, group, region_of, statuses, three,
+};
 use crate::rig::Rig;
 
 /// Parts of a whole, in per cent.
@@ -15,17 +17,19 @@ async fn weights_share_ten_thousand_calls_within_two_per_cent() {
     let [east, west, _] = three().await;
     let equal = group("equal", &[east.target(), west.target()], "");
     let heavy = group("heavy", &[east.target_with("weight: 3"), west.target()], "");
-    let rig = Rig::start(&format!("models:\n{equal}{heavy}")).await;
-    for (name, count, expected) in [("equal", 1_000, 50.0), ("heavy", 10_000, 75.0)] {
-        let answers = ask_many(&rig, name, count, 16).await;
-        assert_eq!(statuses(&answers), [(200, count)].into(), "{name}");
-        let (here, there) = (east.take(), west.take());
-        assert_eq!(here + there, count, "{name}: a call each");
-        let found = part(here, count);
-        assert!((found - expected).abs() <= 2.0, "{name}: {found} for {expected}");
-        println!("{name}: {here} and {there}");
+    for workers in WORKERS {
+        let rig = Rig::start_with(workers, &format!("models:\n{equal}{heavy}")).await;
+        for (name, count, expected) in [("equal", 1_000, 50.0), ("heavy", 10_000, 75.0)] {
+            let answers = ask_many(&rig, name, count, 16).await;
+            assert_eq!(statuses(&answers), [(200, count)].into(), "{name}");
+            let (here, there) = (east.take(), west.take());
+            assert_eq!(here + there, count, "{name}: a call each");
+            let found = part(here, count);
+            assert!((found - expected).abs() <= 2.0, "{name}: {found} for {expected}");
+            println!("{name}, {workers} workers: {here} and {there}");
+        }
+        rig.stop().await;
     }
-    rig.stop().await;
 }
 
 #[actix_rt::test]
