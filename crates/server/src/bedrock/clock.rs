@@ -69,8 +69,13 @@ fn blames_the_clock(error: &ServiceError) -> bool {
     }
 }
 
-fn date(headers: &HeaderMap) -> Option<SystemTime> {
-    let text = headers.get(DATE)?.to_str().ok()?;
+/// When an answer was made, as its server's clock has it.
+pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    read_date(headers.get(DATE)?.to_str().ok()?)
+}
+
+/// A moment as HTTP writes it.
+pub(super) fn read_date(text: &str) -> Option<SystemTime> {
     DateTime::from_str(text, Format::HttpDate).ok()?.try_into().ok()
 }
 

@@ -1,13 +1,14 @@
 //! What can go wrong between us and Bedrock, as one type that knows nothing of our own HTTP side.
 //! The exception table here is the only place where an AWS exception name meets a status.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::clock::{date, read_date};
 use super::credentials::CredentialsError;
 use super::frames::{Frame, FrameError, FrameKind};
 
@@ -230,12 +231,24 @@ pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
 }
 
-/// `Retry-After` in whole seconds (the date form is not used by AWS), else AWS's own header in milliseconds.
+/// `Retry-After` in seconds, whole or not, or as a date; else AWS's own header in milliseconds. What has passed
+/// already is no wait at all.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name| header_text(headers, name)?.trim().parse::<u32>().ok();
-    number("retry-after")
-        .map(|seconds| Duration::from_secs(seconds.into()))
-        .or_else(|| number("x-amz-retry-after").map(|ms| Duration::from_millis(ms.into())))
+    let asked = header_text(headers, "retry-after");
+    asked.and_then(|text| wait(text.trim(), headers)).or_else(|| {
+        let ms = header_text(headers, "x-amz-retry-after")?.trim().parse::<u32>().ok()?;
+        Some(Duration::from_millis(ms.into()))
+    })
+}
+
+fn wait(text: &str, headers: &HeaderMap) -> Option<Duration> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds.max(0.0)).ok();
+    }
+    let until = read_date(text)?;
+    // By the clock that wrote it, where it says what time it has.
+    let now = date(headers).unwrap_or_else(SystemTime::now);
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
 macro_rules! exceptions {

@@ -107,3 +107,26 @@ fn an_in_stream_exception_gets_its_status_from_the_table() {
     assert_eq!(error.message, "boom");
     assert_eq!(ServiceError::from_event("newException", &Bytes::new()).status, 500);
 }
+
+#[test]
+fn a_wait_may_be_told_in_seconds_or_as_a_date() {
+    let date = ("date", "Fri, 27 Nov 2026 10:00:00 GMT");
+    let aws = ("x-amz-retry-after", "1500");
+    for (told, wait) in [
+        (vec![("retry-after", "7")], Some(7000)),
+        (vec![("retry-after", " 0.5 ")], Some(500)),
+        (vec![("retry-after", "-3")], Some(0)),
+        (vec![("retry-after", "Fri, 27 Nov 2026 10:00:09 GMT"), date], Some(9000)),
+        (vec![("retry-after", "Fri, 27 Nov 2026 09:59:59 GMT"), date], Some(0)),
+        (vec![("retry-after", "Thu, 01 Jan 1970 00:00:00 GMT")], Some(0)),
+        (vec![("retry-after", "soon")], None),
+        (vec![("retry-after", "soon"), aws], Some(1500)),
+        (vec![("retry-after", "inf")], None),
+        (vec![("retry-after", "nan")], Some(0)),
+        (vec![aws], Some(1500)),
+        (vec![], None),
+    ] {
+        let found = retry_after(&headers(&told));
+        assert_eq!(found.map(|wait| wait.as_millis()), wait, "{told:?}");
+    }
+}
