@@ -144,16 +144,18 @@ impl Names {
         self.sites.holds(account)
     }
 
-    /// Every target called so far and how it is doing, by label.
+    /// Every target called so far and how it is doing, by a label like its own: of several accounts in one
+    /// region, the second to be opened has `#2` behind it.
     #[expect(dead_code, reason = "for the metrics to come")]
     pub(crate) fn gauges(&self) -> Vec<(String, Gauges)> {
         let now = Moment::now();
-        let of = |site: Site| {
-            let region = site.account.region().to_owned();
+        let sites = self.sites.all();
+        let places = numbered(sites.iter().map(|site| site.account.region()));
+        let of = |(site, place): (&Site, String)| {
             let gauges = site.ward.gauges(now).into_iter();
-            gauges.map(move |(model, gauges)| (format!("{model}@{region}"), gauges))
+            gauges.map(move |(model, gauges)| (format!("{model}@{place}"), gauges))
         };
-        self.sites.all().into_iter().flat_map(of).collect()
+        sites.iter().zip(places).flat_map(of).collect()
     }
 
     /// The targets of a name.
@@ -223,5 +225,29 @@ impl Names {
             Some(Err(error)) => Err(refused(error.to_string())),
             None => Err(refused("too many regions are in use".to_owned())),
         }
+    }
+}
+
+/// Each region; from the second time on with a number.
+fn numbered<'r>(regions: impl Iterator<Item = &'r str>) -> Vec<String> {
+    let mut seen = BTreeMap::<&str, usize>::new();
+    regions
+        .map(|region| {
+            let count = seen.entry(region).or_default();
+            *count += 1;
+            if *count == 1 { region.to_owned() } else { format!("{region}#{count}") }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_in_one_region_are_told_apart() {
+        let regions = ["us-east-1", "eu-west-1", "us-east-1", "us-east-1"];
+        let expected = ["us-east-1", "eu-west-1", "us-east-1#2", "us-east-1#3"];
+        assert_eq!(numbered(regions.into_iter()), expected);
     }
 }

@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
+
 use super::vitals::Ward;
 use crate::bedrock::{Account, Place, Setup, SetupError, Timeouts};
 use crate::catalogue::{Catalogue, Naming};
@@ -37,19 +39,29 @@ struct Key {
 pub(crate) struct Sites {
     base: Setup,
     naming: Naming,
-    open: Mutex<HashMap<Key, Site>>,
+    open: Mutex<HashMap<Key, Opened>>,
+    /// Those that callers ask for by their region, to be found without waiting for anybody.
+    regions: ArcSwap<HashMap<String, Site>>,
+}
+
+/// A site, and how many were opened before it.
+#[derive(Debug)]
+struct Opened {
+    number: usize,
+    site: Site,
 }
 
 impl Sites {
     /// Regions that callers asked of `before` stay open where nothing about them has changed; all else
     /// is opened when it is asked for.
     pub(crate) fn new(base: Setup, naming: Naming, before: Option<&Self>) -> Self {
-        let sites = Self { base, naming, open: Mutex::default() };
+        let (open, regions) = (Mutex::default(), ArcSwap::default());
+        let sites = Self { base, naming, open, regions };
         if let Some(before) = before {
             let open = before.open.lock().unwrap_or_else(PoisonError::into_inner);
-            for (key, site) in open.iter().filter(|(key, _)| key.place.is_region()) {
+            for (key, opened) in open.iter().filter(|(key, _)| key.place.is_region()) {
                 if sites.key(&key.place) == *key {
-                    sites.keep(key.clone(), site.clone());
+                    sites.keep(key.clone(), opened.site.clone());
                 }
             }
         }
@@ -78,29 +90,42 @@ impl Sites {
 
     /// The gateway's own account in a region some caller asks for. `None`: too many were asked for.
     pub(crate) async fn in_region(&self, region: &str) -> Option<Result<Site, SetupError>> {
+        if let Some(site) = self.regions.load().get(region) {
+            return Some(Ok(site.clone()));
+        }
         let place = Place::in_region(region);
         if self.regions() >= REGIONS && self.find(&self.key(&place)).is_none() {
             return None;
         }
-        Some(self.open(&place, None).await)
+        let opened = self.open(&place, None).await;
+        if let Ok(site) = &opened {
+            self.regions.rcu(|known| {
+                let mut known = HashMap::clone(known);
+                known.insert(region.to_owned(), site.clone());
+                known
+            });
+        }
+        Some(opened)
     }
 
-    /// Every site opened so far.
+    /// Every site opened so far, the first first.
     pub(super) fn all(&self) -> Vec<Site> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.values().cloned().collect()
+        let mut all: Vec<_> = open.values().map(|opened| (opened.number, &opened.site)).collect();
+        all.sort_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, site)| site.clone()).collect()
     }
 
     /// Every account opened so far.
     pub(crate) fn accounts(&self) -> Vec<Account> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.values().map(|site| site.account.clone()).collect()
+        open.values().map(|opened| opened.site.account.clone()).collect()
     }
 
     /// Whether an account is one of these sites'.
     pub(crate) fn holds(&self, account: &Account) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.values().any(|site| site.account.is(account))
+        open.values().any(|opened| opened.site.account.is(account))
     }
 
     fn regions(&self) -> usize {
@@ -119,7 +144,8 @@ impl Sites {
     }
 
     fn find(&self, key: &Key) -> Option<Site> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(key).map(|opened| opened.site.clone())
     }
 
     /// How the models of an account were doing when it was called in another way, or by other names.
@@ -129,12 +155,13 @@ impl Sites {
         let is_it =
             |key: &&Key| key.place == *place && key.region == *region && key.profile == *profile;
         let key = open.keys().find(is_it)?;
-        open.get(key).map(|site| site.ward.clone())
+        open.get(key).map(|opened| opened.site.ward.clone())
     }
 
     /// Whoever opened it first wins: there is one account a place.
     fn keep(&self, key: Key, site: Site) -> Site {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.entry(key).or_insert(site).clone()
+        let number = open.len();
+        open.entry(key).or_insert(Opened { number, site }).site.clone()
     }
 }
