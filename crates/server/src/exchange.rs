@@ -70,6 +70,8 @@ pub(crate) struct Exchange {
     invoked: Option<String>,
     /// The call under way, for its target's books.
     flight: Option<Flight>,
+    /// Tokens of the quota that stand in the books of another call.
+    apart: u64,
 }
 
 impl Exchange {
@@ -87,6 +89,7 @@ impl Exchange {
             trail: None,
             invoked: None,
             flight: None,
+            apart: 0,
         }
     }
 
@@ -99,6 +102,18 @@ impl Exchange {
     /// Notes where the call has been.
     pub(crate) fn went(&mut self, trail: Trail) {
         self.trail = Some(trail);
+    }
+
+    /// Notes that the target was asked once more.
+    pub(crate) fn asked_again(&mut self) {
+        if let Some(trail) = &mut self.trail {
+            trail.attempts += 1;
+        }
+    }
+
+    /// Notes what such a call has cost, which its own flight knows already.
+    pub(crate) fn settled_apart(&mut self, usage: TokenUsage) {
+        self.apart = self.apart.saturating_add(of_quota(usage));
     }
 
     /// Notes which model a prompt router chose.
@@ -163,7 +178,7 @@ impl Exchange {
     pub(crate) fn settle(&mut self, usage: Option<TokenUsage>) {
         self.usage = usage;
         if let (Some(usage), Some(flight)) = (usage, &mut self.flight) {
-            flight.settle(of_quota(usage));
+            flight.settle(of_quota(usage).saturating_sub(self.apart));
         }
     }
 

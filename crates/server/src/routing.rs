@@ -41,7 +41,7 @@ pub(crate) use settings::{
     Unlisted, Weight,
 };
 pub(crate) use verdict::{Judged, Verdict, of_service};
-pub(crate) use vitals::Flight;
+pub(crate) use vitals::{Flight, Path};
 
 /// What is asked of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -163,8 +163,8 @@ async fn ask(
 ) -> Result<Asked, GatewayError> {
     match call(worker, journey, &mut asking).await {
         Ok((Sent { answer: begun, flight, trail }, leg)) => {
+            let second = if asking.repeats { Second::of(&mut asking, leg, &flight) } else { None };
             exchange.is_answered(trail, flight);
-            let second = if asking.repeats { Second::of(&mut asking, leg) } else { None };
             let Made { reply, report, .. } = asking.made?;
             Ok(Asked { begun, reply, report, second })
         }

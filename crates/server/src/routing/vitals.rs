@@ -208,6 +208,25 @@ pub(crate) struct Flight {
     stage: Stage,
 }
 
+/// How a call went, for another to go the same way.
+#[derive(Debug, Clone)]
+pub(crate) struct Path {
+    vitals: Arc<Vitals>,
+    quota: Quota,
+    cooldown: Option<Cooldown>,
+    tokens: u64,
+}
+
+impl Path {
+    /// Begins another call, to be sent at once.
+    pub(crate) fn again(&self, now: Moment) -> Flight {
+        let Self { vitals, quota, cooldown, tokens } = self;
+        let mut flight = Flight::begin(vitals, now, Errand::Usual, *quota, *cooldown, *tokens);
+        flight.sent(now);
+        flight
+    }
+}
+
 /// How far a call has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -236,6 +255,12 @@ impl Flight {
         vitals.tokens.take(now, reserved, tokens_of(quota));
         let vitals = Arc::clone(vitals);
         Self { vitals, errand, quota, cooldown, reserved, began: now, stage: Stage::Ready }
+    }
+
+    /// The way it goes.
+    pub(crate) fn path(&self) -> Path {
+        let vitals = Arc::clone(&self.vitals);
+        Path { vitals, quota: self.quota, cooldown: self.cooldown, tokens: self.reserved }
     }
 
     /// It goes out now: from here on it counts against the quota, and its answer is waited for.

@@ -60,6 +60,7 @@ async fn an_answer_that_does_not_match_is_repaired_once() {
     rig.emulator.script().push(by_tool(&json!({ "age": 7 })));
     let received = rig.chat(&request(BY_TOOL)).await;
     assert_eq!(word(&received), Some("repaired"));
+    assert_eq!(received.header("x-outcrop-attempts"), Some("2"));
     assert_eq!(content(&received), "{\"age\":7}");
     let usage = &received.json()["usage"];
     assert_eq!((&usage["prompt_tokens"], &usage["completion_tokens"]), (&json!(20), &json!(10)));
@@ -72,6 +73,26 @@ async fn an_answer_that_does_not_match_is_repaired_once() {
     let told = messages[2]["content"][0]["text"].as_str().unwrap();
     assert!(told.contains("/age") && told.contains("minimum of 1"), "{told}");
     assert_eq!(calls[1].body["toolConfig"], calls[0].body["toolConfig"]);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_second_call_counts_as_one() {
+    let target = |more: &str| format!("{{ model: nova-lite, {more} }}");
+    let [small, large] = [target("order: 1, rpm: 2"), "{ model: nova-pro, order: 2 }".to_owned()];
+    let yaml = format!(
+        "structured_output: {{ repair: once }}\nmodels:\n  both: {{ strategy: order, targets: [{small}, {large}] }}\n"
+    );
+    let rig = Rig::start(&yaml).await;
+    rig.emulator.script().push(by_tool(&json!({ "age": 0 })));
+    rig.emulator.script().push(by_tool(&json!({ "age": 7 })));
+    let mut asked = request("both");
+    let first = rig.chat(&asked).await;
+    assert_eq!(word(&first), Some("repaired"));
+    let target = |answer: &Received| answer.header("x-outcrop-target").unwrap().to_owned();
+    asked["response_format"] = Value::Null;
+    let second = rig.chat(&asked).await;
+    assert_ne!(target(&second), target(&first), "both calls of its minute were made");
     rig.stop().await;
 }
 

@@ -182,7 +182,7 @@ async fn one(
             }
         },
     };
-    let second = if asking.repeats { Second::of(&mut asking, leg) } else { None };
+    let second = if asking.repeats { Second::of(&mut asking, leg, &flight) } else { None };
     match asking.made {
         Ok(Made { reply, report, .. }) => {
             Ok(One { source, request_id, reply, report, second, flight, trail })

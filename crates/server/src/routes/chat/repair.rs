@@ -17,10 +17,10 @@ use super::{ANSWER_LIMIT, Asking, Circumstances, Directions, Made, made, parse};
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::Kind;
 use crate::error::GatewayError;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, of_quota};
 use crate::media::Fetched;
 use crate::recall::Recall;
-use crate::routing::{self, Leg, Operation};
+use crate::routing::{self, Flight, Judged, Leg, Moment, Operation, Path};
 use crate::structured::{Finding, OnMismatch, Repair, Validators, judgeable};
 
 /// What a second call needs.
@@ -30,6 +30,7 @@ pub(super) struct Second {
     wanted: Wanted,
     directions: Directions,
     leg: Leg,
+    path: Path,
 }
 
 /// An answer that may go out.
@@ -51,21 +52,23 @@ pub(super) fn may_repeat(now: &Snapshot, request: &ChatRequest<'_>, operation: O
 
 impl Second {
     /// The call that was answered by `leg`, to be made again. `None` where that cannot be.
-    pub(super) fn of(asking: &mut Asking<'_>, leg: Option<Leg>) -> Option<Self> {
+    pub(super) fn of(asking: &mut Asking<'_>, leg: Option<Leg>, flight: &Flight) -> Option<Self> {
         let body = asking.kept.take()?;
         let fetched = std::mem::take(&mut asking.fetched);
         let (wanted, directions) = (std::mem::take(&mut asking.wanted), asking.directions);
-        Some(Self { body, fetched, wanted, directions, leg: leg? })
+        let path = flight.path();
+        Some(Self { body, fetched, wanted, directions, leg: leg?, path })
     }
 
-    /// Asks again, with what the model said and what is wrong with it at the end.
+    /// Asks again, with what the model said and what is wrong with it at the end. The call goes into the books
+    /// of its target as any other; what is held back on its way there is no call.
     async fn ask(
         &self,
         worker: &Worker,
         recall: &Recall,
-        said: &str,
-        reasons: &[String],
-    ) -> Result<(Bytes, Reply), GatewayError> {
+        (said, reasons): (&str, &[String]),
+        exchange: &mut Exchange,
+    ) -> Result<(Bytes, Reply, Option<Flight>), GatewayError> {
         let complaint = format!(
             "This answer is not what was asked for:\n- {}\nAnswer again: the whole of the corrected JSON and nothing else.",
             reasons.join("\n- ")
@@ -90,17 +93,28 @@ impl Second {
             None => (body, None),
             Some(mut judge) => match judge.admit(body).await? {
                 Admitted::Asked(body) => (body, Some(judge)),
-                Admitted::Answered(answer) => return Ok((answer, reply)),
+                Admitted::Answered(answer) => return Ok((answer, reply, None)),
             },
         };
         let transport = worker.transport(&self.leg.account);
-        let answer = routing::send(&transport, &self.leg, Operation::Converse, body).await?;
-        let told = match judge {
-            None => Told::Coming(answer),
-            Some(judge) => Told::Judged { answer, judge },
+        exchange.asked_again();
+        let mut flight = self.path.again(Moment::now());
+        let read = async {
+            let answer = routing::send(&transport, &self.leg, Operation::Converse, body).await?;
+            flight.answered(Moment::now());
+            let told = match judge {
+                None => Told::Coming(answer),
+                Some(judge) => Told::Judged { answer, judge },
+            };
+            told.read(ANSWER_LIMIT).await
         };
-        let (body, _) = told.read(ANSWER_LIMIT).await?;
-        Ok((body, reply))
+        match read.await {
+            Ok((body, _)) => Ok((body, reply, Some(flight))),
+            Err(error) => {
+                flight.failed(Moment::now(), error.verdict(Kind::Unary).blame);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -120,10 +134,14 @@ pub(super) async fn settle(
     let mut settled = Settled { completion, usage: first.usage, word: Some(finding.word()) };
     if let (Finding::Mismatch(reasons), Some(second)) = (&finding, second) {
         let said = settled.completion.choices.iter().find_map(judgeable).unwrap_or_default();
-        match second.ask(worker, recall, said, reasons).await {
-            Ok((body, reply_again)) => {
+        match second.ask(worker, recall, (said, reasons), exchange).await {
+            Ok((body, reply_again, flight)) => {
                 let mut again: ConverseResponse<'_> =
                     serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
+                if let Some(mut flight) = flight {
+                    flight.settle(of_quota(again.usage));
+                    exchange.settled_apart(again.usage);
+                }
                 let usage = sum(first.usage, again.usage);
                 (first.usage, again.usage) = (usage, usage);
                 let better = translate::chat::answer(&again, &reply_again, exchange.stamp());
