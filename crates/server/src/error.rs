@@ -177,6 +177,11 @@ impl Judged for GatewayError {
             | Self::Internal(_) => Verdict::FINAL,
         }
     }
+
+    fn is_answer(&self) -> bool {
+        // Whatever else was said, the model was not asked, or had answered already.
+        matches!(self, Self::Refused { .. } | Self::Upstream(Failure::Service(_)))
+    }
 }
 
 impl GatewayError {

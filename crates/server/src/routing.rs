@@ -198,6 +198,14 @@ impl Judged for RouteError {
             Self::Model(_) | Self::Elsewhere { .. } | Self::NotListed(_) => Verdict::FINAL,
         }
     }
+
+    fn is_answer(&self) -> bool {
+        match self {
+            Self::Upstream(failure) => failure.is_answer(),
+            Self::Refused { .. } => true,
+            Self::Model(_) | Self::Elsewhere { .. } | Self::NotListed(_) => false,
+        }
+    }
 }
 
 fn condition(error: &ServiceError) -> Option<Condition> {

@@ -270,6 +270,15 @@ impl Judged for NativeError {
             Self::Path(_) | Self::Bidirectional | Self::Guardrail(_) => Verdict::FINAL,
         }
     }
+
+    fn is_answer(&self) -> bool {
+        match self {
+            Self::Upstream(failure) => failure.is_answer(),
+            Self::AtStart { .. } => true,
+            Self::Gateway(error) => error.is_answer(),
+            Self::Path(_) | Self::Bidirectional | Self::Guardrail(_) => false,
+        }
+    }
 }
 
 fn refuse(error: &NativeError, exchange: &mut Exchange) -> HttpResponse {

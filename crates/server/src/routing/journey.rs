@@ -258,9 +258,12 @@ impl<'n> Journey<'n> {
     }
 
     /// Tells the target's state and the log about a failure.
-    fn note(&mut self, error: &impl std::fmt::Display, verdict: Verdict) {
+    fn note(&mut self, error: &(impl Judged + std::fmt::Display), verdict: Verdict) {
         let (id, label) = (self.terms.id, &self.leg.label);
-        if self.flight.failed(Moment::now(), verdict.blame) {
+        let now = Moment::now();
+        if verdict.blame == Blame::Nobody && error.is_answer() {
+            self.flight.refused(now);
+        } else if self.flight.failed(now, verdict.blame) {
             log::warn!("{label} is left alone for a while: it fails too often, last with {error}");
         }
         if verdict.remedy == Remedy::Setup

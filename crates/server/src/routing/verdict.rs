@@ -48,6 +48,9 @@ pub(crate) enum Remedy {
 pub(crate) trait Judged {
     /// What is made of it, for a call whose answer comes like this.
     fn verdict(&self, kind: Kind) -> Verdict;
+
+    /// Whether it is the target's own word: then the target lives, whatever it says.
+    fn is_answer(&self) -> bool;
 }
 
 impl Verdict {
@@ -108,6 +111,10 @@ impl Judged for Failure {
             Self::Protocol(_) => Verdict::failed(Again::Never),
             Self::Request(_) => Verdict::FINAL,
         }
+    }
+
+    fn is_answer(&self) -> bool {
+        matches!(self, Self::Service(_))
     }
 }
 

@@ -284,12 +284,26 @@ impl Flight {
     /// The same for an answer whose wait says nothing about the next.
     pub(crate) fn heard(&mut self, now: Moment) {
         self.stage = Stage::Answered;
+        self.tell_well(now);
+    }
+
+    fn tell_well(&mut self, now: Moment) {
         self.vitals.throttle.succeeded(now, self.errand);
         if let Some(cooldown) = &self.cooldown {
             self.vitals.breaker.succeeded(now, self.errand, cooldown);
         }
         // What it was to find out is found out; how its answer ends is news like any other.
         self.release();
+    }
+
+    /// The target refused the question, and was right to: nothing was used. Where the call was to find out
+    /// whether it is well, it is.
+    pub(crate) fn refused(&mut self, now: Moment) {
+        self.settle(0);
+        self.stage = Stage::Failed;
+        if self.errand == Errand::Probe {
+            self.tell_well(now);
+        }
     }
 
     /// The call failed, before its answer or in the middle of it; `true` if that put its target aside.

@@ -50,6 +50,23 @@ fn a_probe_whose_client_leaves_lets_another_go() {
 }
 
 #[test]
+fn a_probe_that_is_refused_has_found_out_enough() {
+    let (vitals, cooldown) = (Arc::new(Vitals::default()), Cooldown::default());
+    for _ in 0..5 {
+        flight(&vitals, at(1), Errand::Usual).failed(at(1), Blame::Target);
+    }
+    assert!(vitals.claim(at(5001), Some(&cooldown)));
+    flight(&vitals, at(5001), Errand::Probe).refused(at(5002));
+    assert_eq!(standing(&vitals, at(5002)), Standing::Sound);
+    // Any other refusal says nothing: failures in a row stay in a row.
+    for _ in 0..5 {
+        flight(&vitals, at(5003), Errand::Usual).failed(at(5003), Blame::Target);
+        flight(&vitals, at(5003), Errand::Usual).refused(at(5003));
+    }
+    assert_eq!(standing(&vitals, at(5004)), Standing::Failing);
+}
+
+#[test]
 fn a_client_that_leaves_late_shortens_no_pause() {
     let (vitals, cooldown) = (Arc::new(Vitals::default()), Cooldown::default());
     let breaks = |now| {

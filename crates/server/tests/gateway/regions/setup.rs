@@ -46,6 +46,25 @@ async fn one_of_three_that_is_not_set_up_is_not_felt_but_told() {
 }
 
 #[actix_rt::test]
+async fn one_that_is_well_again_and_not_set_up_is_asked_no_more_than_its_share() {
+    let regions = three().await;
+    let keys = "affinity: off, cooldown: { in_a_row: 2, open: 0.1, longest: 0.1 }";
+    let rig = before(&targets(&regions), keys).await;
+    regions[0].is(super::region::FAILING);
+    ask_many(&rig, "all", 12, 1).await;
+    regions[0].take();
+    regions[0].is(NO_ACCESS);
+    // The one that finds out is answered.
+    super::region::ask_until(&rig, "all", |answer| attempts(answer) == 2).await;
+    regions[0].take();
+    let answers = ask_many(&rig, "all", 12, 1).await;
+    assert_eq!(statuses(&answers), [(200, 12)].into());
+    let asked = regions[0].take();
+    assert!((3..=5).contains(&asked), "{asked} of 12");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn where_none_is_set_up_the_first_refusal_is_the_answer() {
     let regions = three().await;
     let rig = before(&ordered(&regions), "strategy: order").await;
