@@ -92,6 +92,11 @@ impl Region {
         all - std::mem::replace(&mut *self.counted.lock().unwrap(), all)
     }
 
+    /// Requests since the last `take`, which go on being counted.
+    pub(super) fn reached_so_far(&self) -> usize {
+        self.recorder.count() - *self.counted.lock().unwrap()
+    }
+
     /// Waits until that many requests have come since the last `take`.
     pub(super) async fn reached(&self, count: usize) {
         let before = *self.counted.lock().unwrap();

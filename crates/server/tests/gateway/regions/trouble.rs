@@ -251,6 +251,36 @@ async fn nor_do_clients_that_leave_in_the_middle_of_an_answer() {
 }
 
 #[actix_rt::test]
+async fn while_one_call_finds_out_however_long_no_other_does() {
+    let [ill, other, _] = three().await;
+    ill.is(FAILING);
+    let rig = before(&[ill.target(), other.target()], COOLDOWN).await;
+    let answers = ask_many(&rig, "all", 30, 1).await;
+    assert_eq!(statuses(&answers), [(200, 30)].into());
+    ill.take();
+    ill.is(Mood::Silent);
+    let asked = question("all", 1);
+    let mut hanging = Vec::new();
+    let deadline = Instant::now() + PATIENCE;
+    while ill.reached_so_far() == 0 {
+        assert!(Instant::now() < deadline, "never probed");
+        let mut waiting = Box::pin(rig.chat(&asked));
+        tokio::select! {
+            answer = waiting.as_mut() => assert_eq!(region_of(&answer), other.name),
+            () = ill.reached(1) => hanging.push(waiting),
+        }
+    }
+    let probed = Instant::now();
+    while probed.elapsed() < 4 * OPEN {
+        let answers = ask_many(&rig, "all", 10, 2).await;
+        assert!(answers.iter().all(|answer| region_of(answer) == other.name));
+    }
+    assert_eq!(ill.take(), 1, "one has been out for all that time");
+    drop(hanging);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_probe_whose_client_left_is_made_again() {
     let [ill, other, _] = three().await;
     ill.is(FAILING);
