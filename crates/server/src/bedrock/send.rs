@@ -1,8 +1,8 @@
 //! Sends one call: authorised, under the time limits, on the pool of one worker.
 //!
-//! Three things are resent here, and nothing else: a call whose pooled connection turned out to be
-//! closed, until one is not; a call refused for the clock and a call refused for expired credentials, each
-//! once. None of them was processed. Every other retry is the router's to decide.
+//! Three things are resent here, each once, and nothing else: a call whose pooled connection turned
+//! out to be closed, a call refused for the clock, a call refused for expired credentials. None of
+//! them was processed. Every other retry is the router's to decide.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -94,6 +94,9 @@ pub enum Kind {
 pub struct Transport {
     account: Account,
     client: Client<Connector, Full<Bytes>>,
+    /// Opens a connection for each call. Where one of the pool was closed, the others may be too, and what
+    /// is sent over one after the other until one answers may well be read more than once.
+    fresh: Client<Connector, Full<Bytes>>,
 }
 
 impl Transport {
@@ -105,8 +108,10 @@ impl Transport {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(timeouts.pool_idle)
-            .build(connector);
-        Self { account: account.clone(), client }
+            .build(connector.clone());
+        let fresh =
+            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Self { account: account.clone(), client, fresh }
     }
 
     /// The account calls are made for.
@@ -151,7 +156,7 @@ impl Transport {
         }
     }
 
-    /// One authorised request, sent again only where its pooled connection was dead.
+    /// One authorised request, sent a second time only if its pooled connection was dead.
     async fn attempt(
         &self,
         call: &Call,
@@ -168,15 +173,12 @@ impl Transport {
         let started = Instant::now();
         let limit = (started + first_byte).min(deadline);
         let waiting = async {
-            // The pool may hold several that the other side has closed. One that was opened for this
-            // call is never stale, so this ends with the pool's stock at the latest.
-            loop {
-                match self.client.request(request.clone()).await {
-                    Err(error) if is_stale(&error, started.elapsed()) => {
-                        log::debug!("a pooled connection was closed; sending again");
-                    }
-                    result => break result,
+            match self.client.request(request.clone()).await {
+                Err(error) if is_stale(&error, started.elapsed()) => {
+                    log::debug!("a pooled connection was closed; sending again over a new one");
+                    self.fresh.request(request).await
                 }
+                result => result,
             }
         };
         match timeout_at(limit, waiting).await {
