@@ -15,6 +15,7 @@ pub use tools::{
 
 /// What Converse itself takes.
 const MOST_STOP_SEQUENCES: usize = 2500;
+const MOST_MAX_TOKENS: u32 = i32::MAX.unsigned_abs();
 
 /// Bounds that the grammars of the service refuse. (As seen live by pydantic-ai and LiteLLM, 2026.)
 const UNBOUNDED: [&str; 8] = [
@@ -80,6 +81,8 @@ pub struct Profile {
     pub most_stop_sequences: usize,
     /// The smallest token limit the model takes; a smaller one is raised to it.
     pub least_max_tokens: u32,
+    /// The largest token limit the model takes; a larger one is lowered to it.
+    pub most_max_tokens: u32,
     /// The token limit that is sent where the caller names none; 0 sends none.
     pub default_max_tokens: u32,
     /// How an answer is held to a JSON schema.
@@ -375,6 +378,7 @@ impl Default for Profile {
             stop_sequences: StopSequences::Any,
             most_stop_sequences: MOST_STOP_SEQUENCES,
             least_max_tokens: 1,
+            most_max_tokens: MOST_MAX_TOKENS,
             default_max_tokens: 0,
             structured_output: StructuredOutput::ForcedTool,
             refused_keywords: UNBOUNDED.map(str::to_owned).to_vec(),

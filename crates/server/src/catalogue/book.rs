@@ -30,6 +30,8 @@ pub(super) const EVIDENCE: &str = "evidence";
 pub(super) const PROFILE: &str = "profile";
 const INPUT: &str = "input";
 const MEDIA: &str = "media";
+const MAX_OUTPUT: &str = "max_output";
+const MOST_MAX_TOKENS: &str = "most_max_tokens";
 const TOOLS: &str = "tools";
 const TOOL_CHOICE: &str = "tool_choice";
 const PRICED: &str = "prices";
@@ -108,7 +110,8 @@ impl Row {
     pub(super) fn read(mut whole: Table) -> Result<Self, String> {
         whole.remove(LIKE);
         whole.remove(EVIDENCE);
-        read_media(&mut whole);
+        known_to_translation(&mut whole, INPUT, MEDIA);
+        known_to_translation(&mut whole, MAX_OUTPUT, MOST_MAX_TOKENS);
         read_tools(&mut whole);
         let knobs = whole.get(PROFILE).and_then(Value::as_table).cloned();
         let row: Self = Value::Table(whole)
@@ -258,13 +261,13 @@ fn family<'n>(names: impl Iterator<Item = &'n String>, name: &str) -> Option<&'n
     names.filter(fits).max_by_key(|pattern| pattern.len()).map(String::as_str)
 }
 
-/// What a model is known to read, translation must know too. Where nothing is said, as of families, it is
-/// sent whatever comes: that is what the models of tomorrow get.
-fn read_media(row: &mut Table) {
-    let Some(input) = row.get(INPUT).cloned() else { return };
+/// What a model is known to read, and how much it writes, translation must know too. Where nothing is
+/// said, as of families, it is sent whatever comes: that is what the models of tomorrow get.
+fn known_to_translation(row: &mut Table, fact: &str, knob: &str) {
+    let Some(value) = row.get(fact).cloned() else { return };
     let profile = row.entry(PROFILE).or_insert_with(|| Value::Table(Table::new()));
     if let Some(profile) = profile.as_table_mut() {
-        profile.entry(MEDIA).or_insert(input);
+        profile.entry(knob).or_insert(value);
     }
 }
 

@@ -109,8 +109,8 @@ fn sampling(body: &Value, profile: &Profile) {
     };
     assert!(given <= taken, "{given} sampling parameters where {taken} are taken");
     let limit = config["maxTokens"].as_u64();
-    let least = u64::from(profile.least_max_tokens);
-    assert!(limit.is_none_or(|limit| limit >= least), "a limit of {limit:?} tokens");
+    let taken = u64::from(profile.least_max_tokens)..=u64::from(profile.most_max_tokens);
+    assert!(limit.is_none_or(|limit| taken.contains(&limit)), "a limit of {limit:?} tokens");
     for stop in items(&config["stopSequences"]) {
         let stop = stop.as_str().unwrap_or_default();
         let taken = match profile.stop_sequences {

@@ -27,7 +27,8 @@ pub(crate) fn inference_config<'a>(
     );
     let (temperature, top_p) = taken(asked, profile, report);
     let limit = sampling.max_tokens.map(|limit| max_tokens(limit, profile, report)).transpose()?;
-    let default = (profile.default_max_tokens > 0).then_some(profile.default_max_tokens);
+    let default = profile.default_max_tokens.min(profile.most_max_tokens);
+    let default = (default > 0).then_some(default);
     Ok(InferenceConfig {
         max_tokens: limit.or(default),
         temperature,
@@ -77,10 +78,11 @@ fn max_tokens(
         let message = format!("{field} must be at most {}, and is {value}.", i32::MAX);
         Invalid::value(field, message).with_code("integer_above_max_value")
     })?;
-    if limit < profile.least_max_tokens {
+    let taken = limit.max(profile.least_max_tokens).min(profile.most_max_tokens);
+    if taken != limit {
         report.ignore(field);
     }
-    Ok(limit.max(profile.least_max_tokens))
+    Ok(taken)
 }
 
 /// OpenAI's scale ends at 2, Bedrock's at 1: what lies between is clamped, and said to be.
