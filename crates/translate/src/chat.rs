@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::parts::cache;
 use crate::parts::format::{Shape, format};
 use crate::parts::model_fields::{self, Chosen, Extras};
-use crate::parts::params::{Sampling, inference_config};
+use crate::parts::params::{self, Sampling, inference_config};
 use crate::parts::request_metadata::{Said, request_metadata};
 use crate::parts::service;
 use crate::parts::tags;
@@ -138,6 +138,7 @@ pub fn question_with<'a>(
     let mut fields = additional(request, &tooling, profile, &mut report)?;
     let service_tier = service::service_tier(request.service_tier.as_deref(), &mut report);
     thinking.apply(profile, limit_field, &mut inference_config, &mut fields, &mut report);
+    params::choose(&mut inference_config, profile, &mut report);
     let mut body = ConverseRequest {
         messages: conversation.messages,
         system: conversation.system,

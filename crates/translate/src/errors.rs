@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 mod conditions;
 
-use conditions::{advise, is_about_the_limit};
 pub use conditions::{Condition, Notes, is_about_content};
+use conditions::{advise, is_about_the_limit};
 
 /// An error as an OpenAI client should see it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -195,7 +195,7 @@ pub enum NoTool {
 pub enum Sampling {
     /// Temperature and top_p.
     Both,
-    /// Either; with both given, temperature is sent.
+    /// Either; with both given, temperature is sent, unless only top_p asks for anything.
     One,
     /// Neither.
     None,
