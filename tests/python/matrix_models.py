@@ -12,6 +12,8 @@ RESOLVED = Path(__file__).parents[2] / "crates/server/tests/snapshots/resolved_p
 # What inference profiles of these places serve us-east-1.
 HERE = ("us", "global")
 UNKNOWN = "nobody.knows-this-v1:0"
+# Knobs that are a figure of each model's own: they make no family.
+FIGURES = ("most_max_tokens",)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def callable_id(name: str, facts: str) -> str | None:
 def models() -> list[Model]:
     """Every model that can be called, families of models of tomorrow, and one that nobody knows."""
     found = [
-        Model(name, called, frozenset(knobs), any(knob.startswith("embedding =") for knob in knobs), "retired" in facts)
+        Model(name, called, frozenset(knob for knob in knobs if not knob.startswith(FIGURES)), any(knob.startswith("embedding =") for knob in knobs), "retired" in facts)
         for name, facts, knobs in paragraphs()
         if (called := callable_id(name, facts))
     ]

@@ -77,6 +77,43 @@ async fn a_limit_is_said_where_the_services_own_may_be_small() {
 }
 
 #[actix_rt::test]
+async fn models_of_tomorrow_get_what_every_living_one_of_their_family_takes() {
+    let rig = Rig::start("").await;
+    let marked =
+        json!([{ "type": "text", "text": "Hi", "cache_control": { "type": "ephemeral" } }]);
+    let fields = json!({
+        "messages": [{ "role": "user", "content": marked }],
+        "temperature": 0.2, "top_p": 0.9, "stop": ["END"], "max_tokens": 3, "reasoning_effort": "low",
+    });
+    let nested = json!({ "reasoning": { "effort": "low" } });
+    for (model, config, fields_sent, marks) in [
+        ("us.openai.gpt-7", json!({ "maxTokens": 16 }), nested.clone(), 0),
+        ("us.xai.grok-5", json!({ "maxTokens": 16 }), nested, 0),
+        (
+            "us.anthropic.claude-opus-6",
+            json!({ "maxTokens": 3, "stopSequences": ["END"] }),
+            json!({ "thinking": { "type": "adaptive" }, "output_config": { "effort": "low" } }),
+            1,
+        ),
+        (
+            "openai.gpt-oss-240b-1:0",
+            json!({ "maxTokens": 3, "temperature": 0.2, "topP": 0.9, "stopSequences": ["END"] }),
+            json!({ "reasoning_effort": "low" }),
+            0,
+        ),
+    ] {
+        // The emulator has none of them; what matters is what was sent.
+        rig.chat(&ask(model, &fields)).await;
+        let body = rig.emulator.journal().calls().pop().unwrap().body;
+        assert_eq!(body["inferenceConfig"], config, "{model}");
+        assert_eq!(body["additionalModelRequestFields"], fields_sent, "{model}");
+        let content = body["messages"][0]["content"].as_array().unwrap();
+        assert_eq!(content.len(), 1 + marks, "{model}: {content:?}");
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn the_tier_that_served_is_told_whole_and_streamed() {
     let rig = Rig::start("").await;
     let fields = json!({ "service_tier": "flex" });
