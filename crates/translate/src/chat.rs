@@ -136,7 +136,7 @@ pub fn question_with<'a>(
     let cached = cache::asked(request, profile, &mut report);
     let one_call = request.parallel_tool_calls == Some(false) && tooling.config.is_some();
     let mut fields = additional(request, &tooling, profile, &mut report)?;
-    let service_tier = service::service_tier(request.service_tier.as_deref(), &mut report);
+    let service_tier = service::service_tier(request.service_tier.as_deref(), profile, &mut report);
     thinking.apply(profile, limit_field, &mut inference_config, &mut fields, &mut report);
     params::choose(&mut inference_config, profile, &mut report);
     let mut body = ConverseRequest {
@@ -163,7 +163,7 @@ pub fn question_with<'a>(
             include_usage: stream_options(request).include_usage == Some(true),
             calls,
             one_call,
-            echoes_tier: service_tier.is_some(),
+            echoes_tier: request.service_tier.is_some(),
             answering_tool,
             wanted: format.wanted,
             thoughts: ThoughtsShown::of(&wish, profile),

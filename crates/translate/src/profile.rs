@@ -129,6 +129,8 @@ pub struct Profile {
     pub thinking_tags: ThinkingTags,
     /// Where a guardrail is applied.
     pub guardrail: GuardrailPlace,
+    /// The service tiers it is served in, besides the default one.
+    pub tiers: Vec<ServiceTier>,
     /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
     pub embedding: Option<EmbeddingShape>,
 }
@@ -141,6 +143,18 @@ pub enum GuardrailPlace {
     OnCall,
     /// Around the call, by operations of its own: the model takes none.
     Around,
+}
+
+/// A service tier besides the default one, which all models have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceTier {
+    /// Cheaper, and slower under load.
+    Flex,
+    /// Dearer, and first in the queue.
+    Priority,
+    /// Capacity that was bought beforehand.
+    Reserved,
 }
 
 /// Where a system prompt goes.
@@ -402,6 +416,7 @@ impl Default for Profile {
             counts_thinking: false,
             thinking_tags: ThinkingTags::None,
             guardrail: GuardrailPlace::OnCall,
+            tiers: vec![ServiceTier::Flex, ServiceTier::Priority, ServiceTier::Reserved],
             embedding: None,
         }
     }

@@ -36,6 +36,10 @@ const TOOLS: &str = "tools";
 const TOOL_CHOICE: &str = "tool_choice";
 const PRICED: &str = "prices";
 const DATED: &str = "dated";
+const EMBEDDING: &str = "embedding";
+const TIERS: &str = "tiers";
+/// Tiers that have prices of their own.
+const PRICED_TIERS: [&str; 2] = ["flex", "priority"];
 
 /// All rows.
 #[derive(Debug, Default)]
@@ -220,6 +224,7 @@ impl Book {
         }
         for (id, mut priced) in prices.prices {
             let row = rows.get_mut(&id).ok_or_else(|| format!("{id} is priced and not known"))?;
+            known_tiers(row, &priced);
             priced.insert(DATED.to_owned(), prices.dated.clone().into());
             row.insert(PRICED.to_owned(), priced.into());
         }
@@ -268,6 +273,17 @@ fn known_to_translation(row: &mut Table, fact: &str, knob: &str) {
     let profile = row.entry(PROFILE).or_insert_with(|| Value::Table(Table::new()));
     if let Some(profile) = profile.as_table_mut() {
         profile.entry(knob).or_insert(value);
+    }
+}
+
+/// A model is served in the tiers that have a price. That is so of the compiled-in prices, which are all there
+/// are: an operator's may leave out what nobody uses.
+fn known_tiers(row: &mut Table, priced: &Table) {
+    let profile = row.entry(PROFILE).or_insert_with(|| Value::Table(Table::new()));
+    if let Some(profile) = profile.as_table_mut().filter(|it| !it.contains_key(EMBEDDING)) {
+        let tiers = PRICED_TIERS.iter().filter(|tier| priced.contains_key(**tier));
+        let tiers = tiers.map(|tier| Value::String((*tier).to_owned())).collect();
+        profile.entry(TIERS).or_insert(Value::Array(tiers));
     }
 }
 

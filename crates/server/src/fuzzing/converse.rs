@@ -19,6 +19,7 @@ pub(super) fn judge(body: &Value, profile: &Profile, own_fields: &Value) {
     tools(body, profile);
     cache_points(body, profile);
     sampling(body, profile);
+    tier(body, profile);
     if own_fields.get("thinking").is_none() {
         budget(body);
     }
@@ -120,6 +121,13 @@ fn sampling(body: &Value, profile: &Profile) {
         };
         assert!(taken, "the stop sequence {stop:?}");
     }
+}
+
+fn tier(body: &Value, profile: &Profile) {
+    let tier = &body["serviceTier"]["type"];
+    let taken = serde_json::to_value(&profile.tiers).unwrap_or_default();
+    let is_usual = tier.is_null() || tier == "default";
+    assert!(is_usual || items(&taken).contains(tier), "the service tier {tier}");
 }
 
 /// Thoughts come out of the token limit, so something must be left for the answer.

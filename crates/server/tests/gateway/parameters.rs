@@ -115,12 +115,20 @@ async fn models_of_tomorrow_get_what_every_living_one_of_their_family_takes() {
 
 #[actix_rt::test]
 async fn the_tier_that_served_is_told_whole_and_streamed() {
-    let rig = Rig::start("").await;
+    let rig = Rig::start(
+        "models:\n  bought: { model: us.amazon.nova-lite-v1:0, accepts: { tiers: [reserved] } }\n",
+    )
+    .await;
     let fields = json!({ "service_tier": "flex" });
-    let answer = rig.chat(&ask(NOVA, &fields)).await.json();
+    let answer = rig.chat(&ask("amazon.nova-pro-v1:0", &fields)).await.json();
     assert_eq!(answer["service_tier"], "flex");
     let body = rig.emulator.journal().calls().pop().unwrap().body;
     assert_eq!(body["serviceTier"], json!({ "type": "flex" }));
+    let (body, ignored) = sent(&rig, NOVA, &fields).await;
+    assert_eq!((&body["serviceTier"], &*ignored), (&Value::Null, "service_tier"));
+    rig.chat(&ask("bought", &json!({ "service_tier": "reserved" }))).await;
+    let body = rig.emulator.journal().calls().pop().unwrap().body;
+    assert_eq!(body["serviceTier"], json!({ "type": "reserved" }), "the operator knows better");
     for usage in [false, true] {
         let streamed = json!({ "service_tier": "auto", "stream": true, "stream_options": { "include_usage": usage } });
         let (events, done) = rig.chat(&ask(NOVA, &streamed)).await.events();
