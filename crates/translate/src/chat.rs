@@ -79,6 +79,9 @@ pub fn question_with<'a>(
     stores: &Stores,
     recalled: Option<&'a Recalled>,
 ) -> Result<Question<'a>, Invalid> {
+    if !profile.converse {
+        return Err(not_by_converse());
+    }
     let mut report = Report::default();
     without_effect(request, &mut report);
 
@@ -172,6 +175,11 @@ pub fn question_with<'a>(
         },
         report,
     })
+}
+
+fn not_by_converse() -> Invalid {
+    let message = "This model is not served by Converse, and its own body is not known here: call it by InvokeModel, POST /bedrock/model/{modelId}/invoke.";
+    Invalid::value("model", message).with_code("model_not_supported")
 }
 
 /// Notes the fields that ask for something the default does not give, and nothing here can.

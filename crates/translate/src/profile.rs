@@ -33,6 +33,8 @@ const UNBOUNDED: [&str; 8] = [
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
+    /// Whether it can be called by Converse; the others have bodies of their own for InvokeModel.
+    pub converse: bool,
     /// Where a system prompt goes.
     pub system: SystemPrompt,
     /// Whether a conversation may begin with the assistant.
@@ -368,6 +370,7 @@ impl Profile {
 impl Default for Profile {
     fn default() -> Self {
         Self {
+            converse: true,
             system: SystemPrompt::Native,
             leading_assistant: false,
             trailing_assistant: false,

@@ -1,5 +1,7 @@
 //! Fields of a chat request on their way to Bedrock, and what comes back of them.
 
+use bytes::Bytes;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::rig::Rig;
@@ -240,5 +242,20 @@ async fn members_of_the_models_own_answer_come_back_to_those_who_asked() {
     let answer = rig.chat(&ask(SONNET, &thinking)).await.json();
     assert!(answer["usage"]["completion_tokens_details"]["reasoning_tokens"].is_u64(), "{answer}");
     assert_eq!(answer["choices"][0].get("outcrop"), None);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_model_that_converse_does_not_know_is_no_chat_model() {
+    let rig = Rig::start("").await;
+    let vision = "writer.palmyra-vision-7b";
+    let refused = rig.chat(&ask(vision, &json!({}))).await;
+    assert_eq!(refused.status, 400);
+    let error = &refused.json()["error"];
+    assert_eq!((&error["param"], &error["code"]), (&json!("model"), &json!("model_not_supported")));
+    assert!(error["message"].as_str().unwrap().contains("/bedrock/model/"), "{error}");
+    let told = rig.send(Method::GET, &format!("/v1/models/{vision}"), Bytes::new()).await.json();
+    let capabilities = &told["capabilities"];
+    assert_eq!((&capabilities["chat"], &capabilities["streaming"]), (&json!(false), &json!(false)));
     rig.stop().await;
 }

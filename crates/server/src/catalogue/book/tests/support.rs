@@ -107,7 +107,7 @@ fn table() -> String {
     let day = Day::parse(day).unwrap();
     let alive = book.models().into_iter().filter(|(_, row)| !row.has_ended(day));
     let (mut chat, mut embedding) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
-    for (id, row) in alive {
+    for (id, row) in alive.filter(|(_, row)| row.profile.converse) {
         let (maker, name) = id.split_once('.').unwrap();
         let knobs = Table::try_from(&row.profile).unwrap();
         if row.profile.embedding.is_some() {
