@@ -67,7 +67,10 @@ async fn each_family_gets_the_parameters_it_has_and_the_rest_is_named() {
 
 #[actix_rt::test]
 async fn a_limit_is_said_where_the_services_own_may_be_small() {
-    let rig = Rig::start("").await;
+    let rig = Rig::start(
+        "models:\n  short: { model: us.amazon.nova-lite-v1:0, accepts: { default_max_tokens: 4096 } }\n  endless: { model: us.amazon.nova-lite-v1:0, accepts: { default_max_tokens: 99999 } }\n",
+    )
+    .await;
     let llama = "us.meta.llama3-3-70b-instruct-v1:0";
     let (body, _) = sent(&rig, llama, &json!({})).await;
     assert_eq!(body["inferenceConfig"], json!({ "maxTokens": 2048 }));
@@ -75,6 +78,17 @@ async fn a_limit_is_said_where_the_services_own_may_be_small() {
     assert_eq!(body["inferenceConfig"], json!({ "maxTokens": 9 }));
     let (body, _) = sent(&rig, NOVA, &json!({})).await;
     assert_eq!(body["inferenceConfig"], Value::Null);
+    let long = json!({ "max_tokens": 9000 });
+    for (name, fields, limit) in
+        [("short", &json!({}), 4096), ("short", &long, 9000), ("endless", &json!({}), 10_000)]
+    {
+        let (body, ignored) = sent(&rig, name, fields).await;
+        assert_eq!(
+            (&body["inferenceConfig"]["maxTokens"], &*ignored),
+            (&json!(limit), ""),
+            "{name}"
+        );
+    }
     rig.stop().await;
 }
 
