@@ -12,6 +12,10 @@ RESOLVED = Path(__file__).parents[2] / "crates/server/tests/snapshots/resolved_p
 # What inference profiles of these places serve us-east-1.
 HERE = ("us", "global")
 UNKNOWN = "nobody.knows-this-v1:0"
+# Knobs of models that do not chat, the first of those that embed.
+EMBEDS, NO_CONVERSE = "embedding =", "converse = false"
+# Knobs that are a figure of each model's own: they make no family.
+FIGURES = ("most_max_tokens",)
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Model:
     called: str
     knobs: frozenset[str]
     embeds: bool
+    chats: bool
     ended: bool
 
 
@@ -47,11 +52,18 @@ def callable_id(name: str, facts: str) -> str | None:
 def models() -> list[Model]:
     """Every model that can be called, families of models of tomorrow, and one that nobody knows."""
     found = [
-        Model(name, called, frozenset(knobs), any(knob.startswith("embedding =") for knob in knobs), "retired" in facts)
+        model(name, called, knobs, "retired" in facts)
         for name, facts, knobs in paragraphs()
         if (called := callable_id(name, facts))
     ]
-    return [*found, Model(UNKNOWN, UNKNOWN, frozenset(), False, False)]
+    return [*found, model(UNKNOWN, UNKNOWN, [], False)]
+
+
+def model(name: str, called: str, knobs: list[str], ended: bool) -> Model:
+    """A model by its knobs."""
+    embeds = any(knob.startswith(EMBEDS) for knob in knobs)
+    shared = frozenset(knob for knob in knobs if not knob.startswith(FIGURES))
+    return Model(name, called, shared, embeds, not embeds and NO_CONVERSE not in knobs, ended)
 
 
 def one_of_each(among: list[Model]) -> list[Model]:

@@ -27,14 +27,13 @@ REQUESTS: dict[str, Any] = {
     path.stem: json.loads(path.read_text()) for path in sorted(HERE.glob("matrix/*.json"))
 }
 REFUSED = HERE / "matrix_refused.json"
-CHAT = alive_and_one_of_each([model for model in models() if not model.embeds])
+CHAT = alive_and_one_of_each([model for model in models() if model.chats])
 STREAMED = [model for model in one_of_each(CHAT) if not model.ended]
-# What the emulator says of models that it does not have, has no longer, or has on InvokeModel alone. What
-# was sent to them is still held against botocore's model.
+# What the emulator says of models that it does not have, or has no longer. What was sent to them is still
+# held against botocore's model.
 NOT_SERVED = (
     "has reached the end of its life",
     "The provided model identifier is invalid",
-    "doesn't support the Converse API",
 )
 FEWEST = {"requests": 40, "served": 60, "families": 40}
 # What a streamed request says besides: that arguments may come as they are made.

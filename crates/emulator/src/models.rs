@@ -190,6 +190,9 @@ impl Model {
                 "count",
                 "lead",
                 "thoughts",
+                "flex",
+                "priority",
+                "reserved",
             ]
             .map(str::to_owned)
             .to_vec(),

@@ -3,18 +3,21 @@
 
 use schema::converse::request::ConverseRequest;
 use schema::openai::chat::{ChatRequest, StreamOptions};
+use schema::openai::tool::ToolChoice;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use crate::parts::cache;
 use crate::parts::format::{Shape, format};
 use crate::parts::model_fields::{self, Chosen, Extras};
-use crate::parts::params::{Sampling, inference_config};
+use crate::parts::params::{self, Sampling, inference_config};
 use crate::parts::request_metadata::{Said, request_metadata};
 use crate::parts::service;
 use crate::parts::tags;
 use crate::parts::thinking::{Plan, Wish};
-use crate::parts::tools::{self, Calls, Tooling, declared_functions, declared_tools, tooling};
+use crate::parts::tools::{
+    self, Calls, Declared, Tooling, declared_functions, declared_tools, tooling,
+};
 use crate::reply::{CallShape, ThoughtsShown};
 use crate::thoughts::Recalled;
 use crate::{Invalid, Profile, Reply, Report, Stores};
@@ -79,6 +82,7 @@ pub fn question_with<'a>(
     stores: &Stores,
     recalled: Option<&'a Recalled>,
 ) -> Result<Question<'a>, Invalid> {
+    by_converse(profile)?;
     let mut report = Report::default();
     without_effect(request, &mut report);
 
@@ -88,17 +92,7 @@ pub fn question_with<'a>(
     } else {
         ("tools", "tool_choice", CallShape::Tools)
     };
-    let (mut declared, choice) = match calls {
-        CallShape::Function => {
-            let functions = request.functions.as_deref().unwrap_or_default();
-            let declared = declared_functions(functions, profile, &mut report)?;
-            (declared, request.function_call.as_ref())
-        }
-        CallShape::Tools => {
-            let tools = request.tools.as_deref().unwrap_or_default();
-            (declared_tools(tools, profile, &mut report)?, request.tool_choice.as_ref())
-        }
-    };
+    let (mut declared, choice) = declared(request, calls, profile, &mut report)?;
     declared.search(request.web_search_options, profile, &mut report);
 
     let messages = &request.messages;
@@ -136,8 +130,9 @@ pub fn question_with<'a>(
     let cached = cache::asked(request, profile, &mut report);
     let one_call = request.parallel_tool_calls == Some(false) && tooling.config.is_some();
     let mut fields = additional(request, &tooling, profile, &mut report)?;
-    let service_tier = service::service_tier(request.service_tier.as_deref(), &mut report);
+    let service_tier = service::service_tier(request.service_tier.as_deref(), profile, &mut report);
     thinking.apply(profile, limit_field, &mut inference_config, &mut fields, &mut report);
+    params::choose(&mut inference_config, profile, &mut report);
     let mut body = ConverseRequest {
         messages: conversation.messages,
         system: conversation.system,
@@ -162,7 +157,7 @@ pub fn question_with<'a>(
             include_usage: stream_options(request).include_usage == Some(true),
             calls,
             one_call,
-            echoes_tier: service_tier.is_some(),
+            echoes_tier: request.service_tier.is_some(),
             answering_tool,
             wanted: format.wanted,
             thoughts: ThoughtsShown::of(&wish, profile),
@@ -171,6 +166,35 @@ pub fn question_with<'a>(
         },
         report,
     })
+}
+
+/// What may be called, and the choice among it, from the fields that say so.
+fn declared<'a>(
+    request: &'a ChatRequest<'a>,
+    calls: CallShape,
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<(Declared<'a>, Option<&'a ToolChoice<'a>>), Invalid> {
+    Ok(match calls {
+        CallShape::Function => {
+            let functions = request.functions.as_deref().unwrap_or_default();
+            let declared = declared_functions(functions, profile, report)?;
+            (declared, request.function_call.as_ref())
+        }
+        CallShape::Tools => {
+            let tools = request.tools.as_deref().unwrap_or_default();
+            (declared_tools(tools, profile, report)?, request.tool_choice.as_ref())
+        }
+    })
+}
+
+/// Whether the model chats at all, as far as this can ask it.
+fn by_converse(profile: &Profile) -> Result<(), Invalid> {
+    if profile.converse {
+        return Ok(());
+    }
+    let message = "This model is not served by Converse, and its own body is not known here: call it by InvokeModel, POST /bedrock/model/{modelId}/invoke.";
+    Err(Invalid::value("model", message).with_code("model_not_supported"))
 }
 
 /// Notes the fields that ask for something the default does not give, and nothing here can.

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 mod conditions;
 
-use conditions::advise;
 pub use conditions::{Condition, Notes, is_about_content};
+use conditions::{advise, is_about_the_limit};
 
 /// An error as an OpenAI client should see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,9 @@ fn refine(mut error: ApiError, name: &str) -> ApiError {
         );
     } else if error.code == Some("model_not_found") {
         error.param = Some("model");
+    } else if error.status == 400 && is_about_the_limit(&error.message) {
+        error.code = Some("integer_above_max_value");
+        error.param = Some("max_tokens");
     }
     error
 }
@@ -234,6 +237,18 @@ mod tests {
         let error =
             from_exception("ValidationException", 400, "The provided model identifier is invalid.");
         assert_eq!((error.status, error.param), (404, Some("model")));
+    }
+
+    #[test]
+    fn a_limit_above_the_models_own_names_the_field() {
+        for text in [
+            "The maximum tokens you requested exceeds the model limit of 8192. Try again with a maximum tokens value that is lower than 8192.",
+            "The model returned the following errors: max_tokens: 200000 > 64000, which is the maximum allowed number of output tokens for claude-haiku-4-5",
+        ] {
+            let error = from_exception("ValidationException", 400, text);
+            let told = (error.status, error.code, error.param, error.message.as_str());
+            assert_eq!(told, (400, Some("integer_above_max_value"), Some("max_tokens"), text));
+        }
     }
 
     #[test]

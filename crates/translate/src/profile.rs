@@ -15,6 +15,7 @@ pub use tools::{
 
 /// What Converse itself takes.
 const MOST_STOP_SEQUENCES: usize = 2500;
+const MOST_MAX_TOKENS: u32 = i32::MAX.unsigned_abs();
 
 /// Bounds that the grammars of the service refuse. (As seen live by pydantic-ai and LiteLLM, 2026.)
 const UNBOUNDED: [&str; 8] = [
@@ -32,6 +33,8 @@ const UNBOUNDED: [&str; 8] = [
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
+    /// Whether it can be called by Converse; the others have bodies of their own for InvokeModel.
+    pub converse: bool,
     /// Where a system prompt goes.
     pub system: SystemPrompt,
     /// Whether a conversation may begin with the assistant.
@@ -80,6 +83,8 @@ pub struct Profile {
     pub most_stop_sequences: usize,
     /// The smallest token limit the model takes; a smaller one is raised to it.
     pub least_max_tokens: u32,
+    /// The largest token limit the model takes; a larger one is lowered to it.
+    pub most_max_tokens: u32,
     /// The token limit that is sent where the caller names none; 0 sends none.
     pub default_max_tokens: u32,
     /// How an answer is held to a JSON schema.
@@ -126,6 +131,8 @@ pub struct Profile {
     pub thinking_tags: ThinkingTags,
     /// Where a guardrail is applied.
     pub guardrail: GuardrailPlace,
+    /// The service tiers it is served in, besides the default one.
+    pub tiers: Vec<ServiceTier>,
     /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
     pub embedding: Option<EmbeddingShape>,
 }
@@ -138,6 +145,18 @@ pub enum GuardrailPlace {
     OnCall,
     /// Around the call, by operations of its own: the model takes none.
     Around,
+}
+
+/// A service tier besides the default one, which all models have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceTier {
+    /// Cheaper, and slower under load.
+    Flex,
+    /// Dearer, and first in the queue.
+    Priority,
+    /// Capacity that was bought beforehand.
+    Reserved,
 }
 
 /// Where a system prompt goes.
@@ -192,7 +211,7 @@ pub enum NoTool {
 pub enum Sampling {
     /// Temperature and top_p.
     Both,
-    /// Either; with both given, temperature is sent.
+    /// Either; with both given, temperature is sent, unless only top_p asks for anything.
     One,
     /// Neither.
     None,
@@ -351,6 +370,7 @@ impl Profile {
 impl Default for Profile {
     fn default() -> Self {
         Self {
+            converse: true,
             system: SystemPrompt::Native,
             leading_assistant: false,
             trailing_assistant: false,
@@ -375,6 +395,7 @@ impl Default for Profile {
             stop_sequences: StopSequences::Any,
             most_stop_sequences: MOST_STOP_SEQUENCES,
             least_max_tokens: 1,
+            most_max_tokens: MOST_MAX_TOKENS,
             default_max_tokens: 0,
             structured_output: StructuredOutput::ForcedTool,
             refused_keywords: UNBOUNDED.map(str::to_owned).to_vec(),
@@ -398,6 +419,7 @@ impl Default for Profile {
             counts_thinking: false,
             thinking_tags: ThinkingTags::None,
             guardrail: GuardrailPlace::OnCall,
+            tiers: vec![ServiceTier::Flex, ServiceTier::Priority, ServiceTier::Reserved],
             embedding: None,
         }
     }

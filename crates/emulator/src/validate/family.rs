@@ -14,6 +14,7 @@ use crate::{
 pub(super) fn check(model: &Model, body: &Value) -> Result<(), Refusal> {
     sampling(model, body)?;
     length(model, body)?;
+    tier(model, body)?;
     stops(model, body)?;
     thinking(model, body)?;
     efforts(model, body)?;
@@ -65,6 +66,16 @@ fn length(model: &Model, body: &Value) -> Result<(), Refusal> {
         )));
     }
     Ok(())
+}
+
+/// Not every model is served in every tier.
+fn tier(model: &Model, body: &Value) -> Result<(), Refusal> {
+    match body.pointer("/serviceTier/type").and_then(Value::as_str) {
+        Some(tier) if tier != "default" && !model.has(tier) => Err(Refusal::validation(format!(
+            "This model doesn't support the service tier {tier}. Update serviceTier.type and try again."
+        ))),
+        _ => Ok(()),
+    }
 }
 
 fn stops(model: &Model, body: &Value) -> Result<(), Refusal> {

@@ -30,10 +30,16 @@ pub(super) const EVIDENCE: &str = "evidence";
 pub(super) const PROFILE: &str = "profile";
 const INPUT: &str = "input";
 const MEDIA: &str = "media";
+const MAX_OUTPUT: &str = "max_output";
+const MOST_MAX_TOKENS: &str = "most_max_tokens";
 const TOOLS: &str = "tools";
 const TOOL_CHOICE: &str = "tool_choice";
 const PRICED: &str = "prices";
 const DATED: &str = "dated";
+const EMBEDDING: &str = "embedding";
+const TIERS: &str = "tiers";
+/// Tiers that have prices of their own.
+const PRICED_TIERS: [&str; 2] = ["flex", "priority"];
 
 /// All rows.
 #[derive(Debug, Default)]
@@ -108,7 +114,8 @@ impl Row {
     pub(super) fn read(mut whole: Table) -> Result<Self, String> {
         whole.remove(LIKE);
         whole.remove(EVIDENCE);
-        read_media(&mut whole);
+        known_to_translation(&mut whole, INPUT, MEDIA);
+        known_to_translation(&mut whole, MAX_OUTPUT, MOST_MAX_TOKENS);
         read_tools(&mut whole);
         let knobs = whole.get(PROFILE).and_then(Value::as_table).cloned();
         let row: Self = Value::Table(whole)
@@ -217,6 +224,7 @@ impl Book {
         }
         for (id, mut priced) in prices.prices {
             let row = rows.get_mut(&id).ok_or_else(|| format!("{id} is priced and not known"))?;
+            known_tiers(row, &priced);
             priced.insert(DATED.to_owned(), prices.dated.clone().into());
             row.insert(PRICED.to_owned(), priced.into());
         }
@@ -258,13 +266,24 @@ fn family<'n>(names: impl Iterator<Item = &'n String>, name: &str) -> Option<&'n
     names.filter(fits).max_by_key(|pattern| pattern.len()).map(String::as_str)
 }
 
-/// What a model is known to read, translation must know too. Where nothing is said, as of families, it is
-/// sent whatever comes: that is what the models of tomorrow get.
-fn read_media(row: &mut Table) {
-    let Some(input) = row.get(INPUT).cloned() else { return };
+/// What a model is known to read, and how much it writes, translation must know too. Where nothing is
+/// said, as of families, it is sent whatever comes: that is what the models of tomorrow get.
+fn known_to_translation(row: &mut Table, fact: &str, knob: &str) {
+    let Some(value) = row.get(fact).cloned() else { return };
     let profile = row.entry(PROFILE).or_insert_with(|| Value::Table(Table::new()));
     if let Some(profile) = profile.as_table_mut() {
-        profile.entry(MEDIA).or_insert(input);
+        profile.entry(knob).or_insert(value);
+    }
+}
+
+/// A model is served in the tiers that have a price. That is so of the compiled-in prices, which are all there
+/// are: an operator's may leave out what nobody uses.
+fn known_tiers(row: &mut Table, priced: &Table) {
+    let profile = row.entry(PROFILE).or_insert_with(|| Value::Table(Table::new()));
+    if let Some(profile) = profile.as_table_mut().filter(|it| !it.contains_key(EMBEDDING)) {
+        let tiers = PRICED_TIERS.iter().filter(|tier| priced.contains_key(**tier));
+        let tiers = tiers.map(|tier| Value::String((*tier).to_owned())).collect();
+        profile.entry(TIERS).or_insert(Value::Array(tiers));
     }
 }
 

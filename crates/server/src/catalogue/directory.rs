@@ -166,12 +166,13 @@ fn lifecycle(row: Option<&Row>, live: Option<&FoundationModel>) -> Lifecycle {
 fn capabilities(row: Option<&Row>, live: Option<&FoundationModel>) -> Option<Capabilities> {
     if let Some(row) = row {
         let embeddings = row.profile.embedding.is_some();
+        let chat = row.profile.converse && !embeddings;
         let media = row.input.iter().copied().map(Medium::name);
         return Some(Capabilities {
-            chat: !embeddings,
+            chat,
             embeddings,
-            streaming: !embeddings,
-            tools: row.tools && !embeddings,
+            streaming: chat,
+            tools: row.tools && chat,
             input_modalities: ["text"].into_iter().chain(media).map(ToOwned::to_owned).collect(),
             output_modalities: vec![if embeddings { "embedding" } else { "text" }.to_owned()],
         });

@@ -19,6 +19,7 @@ pub(super) fn judge(body: &Value, profile: &Profile, own_fields: &Value) {
     tools(body, profile);
     cache_points(body, profile);
     sampling(body, profile);
+    tier(body, profile);
     if own_fields.get("thinking").is_none() {
         budget(body);
     }
@@ -109,8 +110,8 @@ fn sampling(body: &Value, profile: &Profile) {
     };
     assert!(given <= taken, "{given} sampling parameters where {taken} are taken");
     let limit = config["maxTokens"].as_u64();
-    let least = u64::from(profile.least_max_tokens);
-    assert!(limit.is_none_or(|limit| limit >= least), "a limit of {limit:?} tokens");
+    let taken = u64::from(profile.least_max_tokens)..=u64::from(profile.most_max_tokens);
+    assert!(limit.is_none_or(|limit| taken.contains(&limit)), "a limit of {limit:?} tokens");
     for stop in items(&config["stopSequences"]) {
         let stop = stop.as_str().unwrap_or_default();
         let taken = match profile.stop_sequences {
@@ -120,6 +121,13 @@ fn sampling(body: &Value, profile: &Profile) {
         };
         assert!(taken, "the stop sequence {stop:?}");
     }
+}
+
+fn tier(body: &Value, profile: &Profile) {
+    let tier = &body["serviceTier"]["type"];
+    let taken = serde_json::to_value(&profile.tiers).unwrap_or_default();
+    let is_usual = tier.is_null() || tier == "default";
+    assert!(is_usual || items(&taken).contains(tier), "the service tier {tier}");
 }
 
 /// Thoughts come out of the token limit, so something must be left for the answer.

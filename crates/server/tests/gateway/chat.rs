@@ -169,7 +169,7 @@ async fn every_generation_gets_the_parameters_it_takes() {
     }
     assert_eq!(
         ignored,
-        ["temperature, top_p, stop", "top_p, stop", "temperature, top_p, max_tokens, stop", ""]
+        ["stop, temperature, top_p", "stop, top_p", "max_tokens, stop, temperature, top_p", ""]
     );
     rig.stop().await;
 }

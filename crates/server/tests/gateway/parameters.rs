@@ -1,5 +1,7 @@
 //! Fields of a chat request on their way to Bedrock, and what comes back of them.
 
+use bytes::Bytes;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::rig::Rig;
@@ -65,7 +67,10 @@ async fn each_family_gets_the_parameters_it_has_and_the_rest_is_named() {
 
 #[actix_rt::test]
 async fn a_limit_is_said_where_the_services_own_may_be_small() {
-    let rig = Rig::start("").await;
+    let rig = Rig::start(
+        "models:\n  short: { model: us.amazon.nova-lite-v1:0, accepts: { default_max_tokens: 4096 } }\n  endless: { model: us.amazon.nova-lite-v1:0, accepts: { default_max_tokens: 99999 } }\n",
+    )
+    .await;
     let llama = "us.meta.llama3-3-70b-instruct-v1:0";
     let (body, _) = sent(&rig, llama, &json!({})).await;
     assert_eq!(body["inferenceConfig"], json!({ "maxTokens": 2048 }));
@@ -73,17 +78,73 @@ async fn a_limit_is_said_where_the_services_own_may_be_small() {
     assert_eq!(body["inferenceConfig"], json!({ "maxTokens": 9 }));
     let (body, _) = sent(&rig, NOVA, &json!({})).await;
     assert_eq!(body["inferenceConfig"], Value::Null);
+    let long = json!({ "max_tokens": 9000 });
+    for (name, fields, limit) in
+        [("short", &json!({}), 4096), ("short", &long, 9000), ("endless", &json!({}), 10_000)]
+    {
+        let (body, ignored) = sent(&rig, name, fields).await;
+        assert_eq!(
+            (&body["inferenceConfig"]["maxTokens"], &*ignored),
+            (&json!(limit), ""),
+            "{name}"
+        );
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn models_of_tomorrow_get_what_every_living_one_of_their_family_takes() {
+    let rig = Rig::start("").await;
+    let marked =
+        json!([{ "type": "text", "text": "Hi", "cache_control": { "type": "ephemeral" } }]);
+    let fields = json!({
+        "messages": [{ "role": "user", "content": marked }],
+        "temperature": 0.2, "top_p": 0.9, "stop": ["END"], "max_tokens": 3, "reasoning_effort": "low",
+    });
+    let nested = json!({ "reasoning": { "effort": "low" } });
+    for (model, config, fields_sent, marks) in [
+        ("us.openai.gpt-7", json!({ "maxTokens": 16 }), nested.clone(), 0),
+        ("us.xai.grok-5", json!({ "maxTokens": 16 }), nested, 0),
+        (
+            "us.anthropic.claude-opus-6",
+            json!({ "maxTokens": 3, "stopSequences": ["END"] }),
+            json!({ "thinking": { "type": "adaptive" }, "output_config": { "effort": "low" } }),
+            1,
+        ),
+        (
+            "openai.gpt-oss-240b-1:0",
+            json!({ "maxTokens": 3, "temperature": 0.2, "topP": 0.9, "stopSequences": ["END"] }),
+            json!({ "reasoning_effort": "low" }),
+            0,
+        ),
+    ] {
+        // The emulator has none of them; what matters is what was sent.
+        rig.chat(&ask(model, &fields)).await;
+        let body = rig.emulator.journal().calls().pop().unwrap().body;
+        assert_eq!(body["inferenceConfig"], config, "{model}");
+        assert_eq!(body["additionalModelRequestFields"], fields_sent, "{model}");
+        let content = body["messages"][0]["content"].as_array().unwrap();
+        assert_eq!(content.len(), 1 + marks, "{model}: {content:?}");
+    }
     rig.stop().await;
 }
 
 #[actix_rt::test]
 async fn the_tier_that_served_is_told_whole_and_streamed() {
-    let rig = Rig::start("").await;
+    let rig = Rig::start(
+        "models:\n  bought: { model: us.amazon.nova-lite-v1:0, accepts: { tiers: [reserved] } }\n",
+    )
+    .await;
     let fields = json!({ "service_tier": "flex" });
-    let answer = rig.chat(&ask(NOVA, &fields)).await.json();
+    let answer = rig.chat(&ask("amazon.nova-pro-v1:0", &fields)).await.json();
     assert_eq!(answer["service_tier"], "flex");
     let body = rig.emulator.journal().calls().pop().unwrap().body;
     assert_eq!(body["serviceTier"], json!({ "type": "flex" }));
+    let (body, ignored) = sent(&rig, NOVA, &fields).await;
+    assert_eq!((&body["serviceTier"], &*ignored), (&Value::Null, "service_tier"));
+    rig.chat(&ask("bought", &json!({ "service_tier": "reserved" }))).await;
+    let body = rig.emulator.journal().calls().pop().unwrap().body;
+    assert_eq!(body["serviceTier"], json!({ "type": "reserved" }), "the operator knows better");
     for usage in [false, true] {
         let streamed = json!({ "service_tier": "auto", "stream": true, "stream_options": { "include_usage": usage } });
         let (events, done) = rig.chat(&ask(NOVA, &streamed)).await.events();
@@ -195,5 +256,20 @@ async fn members_of_the_models_own_answer_come_back_to_those_who_asked() {
     let answer = rig.chat(&ask(SONNET, &thinking)).await.json();
     assert!(answer["usage"]["completion_tokens_details"]["reasoning_tokens"].is_u64(), "{answer}");
     assert_eq!(answer["choices"][0].get("outcrop"), None);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_model_that_converse_does_not_know_is_no_chat_model() {
+    let rig = Rig::start("").await;
+    let vision = "writer.palmyra-vision-7b";
+    let refused = rig.chat(&ask(vision, &json!({}))).await;
+    assert_eq!(refused.status, 400);
+    let error = &refused.json()["error"];
+    assert_eq!((&error["param"], &error["code"]), (&json!("model"), &json!("model_not_supported")));
+    assert!(error["message"].as_str().unwrap().contains("/bedrock/model/"), "{error}");
+    let told = rig.send(Method::GET, &format!("/v1/models/{vision}"), Bytes::new()).await.json();
+    let capabilities = &told["capabilities"];
+    assert_eq!((&capabilities["chat"], &capabilities["streaming"]), (&json!(false), &json!(false)));
     rig.stop().await;
 }

@@ -97,7 +97,7 @@ async fn a_model_that_does_not_stream_calls_is_told_as_a_stream() {
 #[actix_rt::test]
 async fn a_refusal_keeps_its_status_where_a_stream_is_told_from_a_whole_answer() {
     let rig = Rig::start("").await;
-    let request = json!({ "model": LLAMA, "stream": true, "max_tokens": 100_000_000, "tools": [weather()], "messages": ask("x") });
+    let request = json!({ "model": LLAMA, "stream": true, "performance_config": { "latency": "warp" }, "tools": [weather()], "messages": ask("x") });
     let answer = rig.chat(&request).await;
     assert_eq!(answer.status, 400);
     assert!(answer.json()["error"]["message"].is_string());

@@ -115,6 +115,19 @@ const BLOCKED: &[&str] = &[
     "conflict our aup or aws responsible ai policy",
 ];
 
+/// Refusals of a token limit above what the model writes. Sources: the service's documentation, the text of
+/// providers that Bedrock relays, 2026-11-21.
+const ABOVE_THE_LIMIT: &[&str] = &[
+    "maximum tokens you requested exceeds the model limit",
+    "which is the maximum allowed number of output tokens",
+];
+
+/// Whether a refusal is about a token limit that is larger than the model's own.
+pub(super) fn is_about_the_limit(message: &str) -> bool {
+    let text = message.to_ascii_lowercase();
+    ABOVE_THE_LIMIT.iter().any(|wording| text.contains(wording))
+}
+
 /// Whether a refusal is about what was said rather than about how it was asked.
 pub fn is_about_content(status: u16, message: &str) -> bool {
     let text = message.to_ascii_lowercase();

@@ -66,8 +66,9 @@ pub(crate) fn verbosity(
         Verbosity::Field => set(fields, "verbosity", wanted),
         Verbosity::TextField => {
             let text = fields.entry("text").or_insert_with(|| json!({}));
-            if let Some(text) = text.as_object_mut() {
-                set(text, "verbosity", wanted);
+            match text.as_object_mut() {
+                Some(text) => set(text, "verbosity", wanted),
+                None => report.ignore("verbosity"),
             }
         }
     }
@@ -82,9 +83,9 @@ fn top_k(count: i64, fields: &mut Map<String, Value>, profile: &Profile) -> bool
         (_, TopK::K) => set(fields, "k", count),
         (_, TopK::InferenceConfig) => {
             let config = fields.entry("inferenceConfig").or_insert_with(|| json!({}));
-            if let Some(config) = config.as_object_mut() {
-                set(config, "topK", count);
-            }
+            // What the caller wrote there stays, and has no room for it.
+            let Some(config) = config.as_object_mut() else { return false };
+            set(config, "topK", count);
         }
     }
     true

@@ -15,19 +15,18 @@ pub(crate) struct Sampling<'a> {
     pub(crate) stop: Option<&'a Stop<'a>>,
 }
 
-/// Checks the parameters against OpenAI's ranges and brings them into Bedrock's.
+/// Checks the parameters against OpenAI's ranges and brings them into Bedrock's. What of temperature and top_p
+/// the model takes is left to [`choose`].
 pub(crate) fn inference_config<'a>(
     sampling: &Sampling<'a>,
     profile: &Profile,
     report: &mut Report,
 ) -> Result<InferenceConfig<'a>, Invalid> {
-    let asked = (
-        temperature(sampling.temperature, report)?,
-        sampling.top_p.map(|value| within("top_p", value, 1.0)).transpose()?,
-    );
-    let (temperature, top_p) = taken(asked, profile, report);
+    let temperature = temperature(sampling.temperature, report)?;
+    let top_p = sampling.top_p.map(|value| within("top_p", value, 1.0)).transpose()?;
     let limit = sampling.max_tokens.map(|limit| max_tokens(limit, profile, report)).transpose()?;
-    let default = (profile.default_max_tokens > 0).then_some(profile.default_max_tokens);
+    let default = profile.default_max_tokens.min(profile.most_max_tokens);
+    let default = (default > 0).then_some(default);
     Ok(InferenceConfig {
         max_tokens: limit.or(default),
         temperature,
@@ -39,26 +38,31 @@ pub(crate) fn inference_config<'a>(
     })
 }
 
-/// What of temperature and top_p the model takes. OpenAI's default is 1 for both: sending it asks for
-/// nothing, and leaving it out takes nothing away.
-fn taken(
-    (temperature, top_p): (Option<f64>, Option<f64>),
-    profile: &Profile,
-    report: &mut Report,
-) -> (Option<f64>, Option<f64>) {
-    let mut leave_out = |field, value: Option<f64>| {
-        if value.is_some_and(|value| value < 1.0) {
-            report.ignore(field);
+/// Leaves out what of temperature and top_p the model does not take. It comes last: what thinking forbids is
+/// gone by then, and may have been the one of two.
+pub(crate) fn choose(config: &mut InferenceConfig<'_>, profile: &Profile, report: &mut Report) {
+    match (profile.sampling, config.temperature, config.top_p) {
+        (profile::Sampling::Both, ..) => {}
+        (profile::Sampling::One, Some(temperature), Some(top_p)) => {
+            if temperature < 1.0 || top_p >= 1.0 {
+                leave_out("top_p", &mut config.top_p, report);
+            } else {
+                leave_out("temperature", &mut config.temperature, report);
+            }
         }
-        None
-    };
-    match (profile.sampling, temperature, top_p) {
-        (profile::Sampling::Both, ..) => (temperature, top_p),
-        (profile::Sampling::One, Some(_), Some(_)) => (temperature, leave_out("top_p", top_p)),
-        (profile::Sampling::One, ..) => (temperature, top_p),
+        (profile::Sampling::One, ..) => {}
         (profile::Sampling::None, ..) => {
-            (leave_out("temperature", temperature), leave_out("top_p", top_p))
+            leave_out("temperature", &mut config.temperature, report);
+            leave_out("top_p", &mut config.top_p, report);
         }
+    }
+}
+
+/// Leaves out a sampling parameter. OpenAI's default is 1 for both: sending it asks for nothing, and leaving
+/// it out takes nothing away.
+pub(crate) fn leave_out(field: &'static str, value: &mut Option<f64>, report: &mut Report) {
+    if value.take().is_some_and(|value| value < 1.0) {
+        report.ignore(field);
     }
 }
 
@@ -77,10 +81,11 @@ fn max_tokens(
         let message = format!("{field} must be at most {}, and is {value}.", i32::MAX);
         Invalid::value(field, message).with_code("integer_above_max_value")
     })?;
-    if limit < profile.least_max_tokens {
+    let taken = limit.max(profile.least_max_tokens).min(profile.most_max_tokens);
+    if taken != limit {
         report.ignore(field);
     }
-    Ok(limit.max(profile.least_max_tokens))
+    Ok(taken)
 }
 
 /// OpenAI's scale ends at 2, Bedrock's at 1: what lies between is clamped, and said to be.

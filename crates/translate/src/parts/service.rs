@@ -4,20 +4,26 @@ use schema::converse::request::{GuardrailConfig, PerformanceConfig, ServiceTier,
 use schema::openai::extensions::{GuardrailFields, PerformanceFields};
 
 use crate::Report;
+use crate::profile::{self, Profile};
 
 /// The tier of a call. `auto` leaves it to the service, whose choice is the default tier; what
-/// OpenAI sells under other names Bedrock has not.
-pub(crate) fn service_tier(asked: Option<&str>, report: &mut Report) -> Option<ServiceTier> {
-    let kind = match asked? {
-        "auto" | "default" => Tier::Default,
-        "flex" => Tier::Flex,
+/// OpenAI sells under other names Bedrock has not, and not every model is served in every tier.
+pub(crate) fn service_tier(
+    asked: Option<&str>,
+    profile: &Profile,
+    report: &mut Report,
+) -> Option<ServiceTier> {
+    let tier = match asked? {
+        "auto" | "default" => return Some(ServiceTier { kind: Tier::Default }),
+        "flex" => Some((profile::ServiceTier::Flex, Tier::Flex)),
         // OpenAI answers `fast` as `priority` too.
-        "priority" | "fast" => Tier::Priority,
-        "reserved" => Tier::Reserved,
-        _ => {
-            report.ignore("service_tier");
-            return None;
-        }
+        "priority" | "fast" => Some((profile::ServiceTier::Priority, Tier::Priority)),
+        "reserved" => Some((profile::ServiceTier::Reserved, Tier::Reserved)),
+        _ => None,
+    };
+    let Some((_, kind)) = tier.filter(|(tier, _)| profile.tiers.contains(tier)) else {
+        report.ignore("service_tier");
+        return None;
     };
     Some(ServiceTier { kind })
 }

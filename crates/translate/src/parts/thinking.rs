@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use schema::converse::request::InferenceConfig;
 use serde_json::{Map, Value, json};
 
+use super::params::leave_out;
 use crate::Report;
 use crate::profile::{Effort, Profile, Thinking, ThinkingOff};
 use crate::report::LostThoughts;
@@ -58,6 +59,8 @@ pub(crate) enum Past {
     Whole,
     /// Some are lost.
     Lost,
+    /// The first call was made without any: thinking was off, or the model did as it liked.
+    Unthought,
 }
 
 impl Plan {
@@ -78,7 +81,11 @@ impl Plan {
             }
             None => Self::of(wish, profile, limit, report),
         };
-        if past == Past::Lost && plan.mode == Mode::Thinks {
+        // With a budget the thinking comes before the first call, or it never was on.
+        let budgeted = plan.budget.is_some()
+            || raw.is_some_and(|raw| raw.get("thinking").is_some_and(|it| it["type"] == "enabled"));
+        let misses = past == Past::Lost || past == Past::Unthought && budgeted;
+        if misses && plan.mode == Mode::Thinks {
             plan.forget(profile, report);
         }
         plan
@@ -92,6 +99,9 @@ impl Plan {
         let mut plan =
             Self { mode: thinks_anyway, fields: Vec::new(), budget: None, raw: Raw::Silent };
         report.ignore_all(&wish.overruled);
+        if wish.between_tools && profile.thinking_off != ThinkingOff::BetweenTools {
+            report.ignore("thinking.type");
+        }
         match (wish.switch, profile.thinking) {
             (None, _) => {}
             (Some(Switch::Off), Thinking::None) => {}
@@ -131,46 +141,57 @@ impl Plan {
         limit: Option<u32>,
         report: &mut Report,
     ) {
-        let mut thinking = Map::new();
-        if let Some(display) = wish.display {
-            thinking.insert("display".to_owned(), display.into());
-        }
-        let effort = wish.amount.effort().and_then(|effort| nearest(effort, &profile.efforts));
+        let named = matches!(wish.amount, Amount::Budget(_));
         match profile.thinking {
-            Thinking::Budget => {
-                let Some(budget) = fitting(wish.amount, limit) else {
-                    report.ignore_all(&wish.fields);
-                    return;
-                };
-                if matches!(wish.amount, Amount::Budget(asked) if asked != budget) {
-                    report.ignore_all(&wish.amount_field);
-                }
-                thinking.insert("type".to_owned(), "enabled".into());
-                thinking.insert("budget_tokens".to_owned(), budget.into());
-                self.budget = Some(budget);
-                self.fields.push(("thinking", thinking.into()));
-            }
-            Thinking::Adaptive => {
-                thinking.insert("type".to_owned(), "adaptive".into());
-                self.fields.push(("thinking", thinking.into()));
-                if let Some(effort) = effort {
-                    self.fields.push(("output_config", json!({ "effort": effort.name() })));
-                }
-            }
+            Thinking::Budget => self.budget(wish, profile, limit, report),
+            Thinking::AdaptiveOrBudget if named => self.budget(wish, profile, limit, report),
+            Thinking::Adaptive | Thinking::AdaptiveOrBudget => self.adapt(wish, profile, report),
             Thinking::Effort
             | Thinking::NestedEffort
             | Thinking::ConfigWord
             | Thinking::ReasoningConfig => {
                 let anyway = self.mode == Mode::Thinks && wish.amount == Amount::Unsaid;
                 let usual = nearest(Effort::Medium, &profile.efforts).filter(|_| !anyway);
-                if let Some(effort) = effort.or(usual) {
+                if let Some(effort) = level(wish, profile, report).or(usual) {
                     self.fields.push(effort_field(profile.thinking, effort.name()));
                 }
                 if wish.display.is_some() {
                     report.ignore_all(&wish.display_field);
                 }
+                self.mode = Mode::Thinks;
             }
-            Thinking::None | Thinking::Native => {}
+            Thinking::None | Thinking::Native => self.mode = Mode::Thinks,
+        }
+    }
+
+    fn budget(
+        &mut self,
+        wish: &Wish<'_>,
+        profile: &Profile,
+        limit: Option<u32>,
+        report: &mut Report,
+    ) {
+        let Some(budget) = fitting(wish.amount, limit, profile.most_max_tokens) else {
+            report.ignore_all(&wish.fields);
+            return;
+        };
+        if wish.amount != Amount::Unsaid && wish.amount.budget() != budget {
+            report.ignore_all(&wish.amount_field);
+        }
+        let mut thinking = shown(wish);
+        thinking.insert("type".to_owned(), "enabled".into());
+        thinking.insert("budget_tokens".to_owned(), budget.into());
+        self.budget = Some(budget);
+        self.fields.push(("thinking", thinking.into()));
+        self.mode = Mode::Thinks;
+    }
+
+    fn adapt(&mut self, wish: &Wish<'_>, profile: &Profile, report: &mut Report) {
+        let mut thinking = shown(wish);
+        thinking.insert("type".to_owned(), "adaptive".into());
+        self.fields.push(("thinking", thinking.into()));
+        if let Some(effort) = level(wish, profile, report) {
+            self.fields.push(("output_config", json!({ "effort": effort.name() })));
         }
         self.mode = Mode::Thinks;
     }
@@ -222,20 +243,23 @@ impl Plan {
         if self.raw == Raw::Unsaid {
             fields.remove("thinking");
         }
-        let restrained = matches!(profile.thinking, Thinking::Budget | Thinking::Adaptive);
+        let restrained = matches!(
+            profile.thinking,
+            Thinking::Budget | Thinking::Adaptive | Thinking::AdaptiveOrBudget
+        );
         if self.mode == Mode::Thinks && restrained {
             calm(config, fields, report);
         }
         if let Some(budget) = self.budget
             && limit_field.is_none()
-            && config.max_tokens.is_none_or(|limit| limit < budget + ANSWER_ROOM)
         {
-            config.max_tokens = Some(budget + ANSWER_ROOM);
+            let room = budget.saturating_add(ANSWER_ROOM).min(profile.most_max_tokens);
+            config.max_tokens = config.max_tokens.max(Some(room));
         }
         let strained = profile.thinking == Thinking::ReasoningConfig
             && self.fields.iter().any(|(_, value)| value["maxReasoningEffort"] == "high");
         if strained {
-            unlimited(config, limit_field, report);
+            unlimited(config, fields, limit_field, report);
         }
         for (field, value) in self.fields {
             match (fields.get_mut(field), value) {
@@ -257,7 +281,7 @@ impl Plan {
 fn spoken(profile: &Profile, raw: Option<&Map<String, Value>>) -> Option<Mode> {
     let field = match profile.thinking {
         Thinking::None | Thinking::Native => return None,
-        Thinking::Budget | Thinking::Adaptive => "thinking",
+        Thinking::Budget | Thinking::Adaptive | Thinking::AdaptiveOrBudget => "thinking",
         Thinking::Effort => "reasoning_effort",
         Thinking::NestedEffort => "reasoning",
         Thinking::ReasoningConfig => "reasoningConfig",
@@ -281,8 +305,28 @@ fn effort_field(thinking: Thinking, effort: &str) -> (&'static str, Value) {
         | Thinking::None
         | Thinking::Native
         | Thinking::Budget
-        | Thinking::Adaptive => ("reasoning_effort", effort.into()),
+        | Thinking::Adaptive
+        | Thinking::AdaptiveOrBudget => ("reasoning_effort", effort.into()),
     }
+}
+
+/// What `thinking` says of how thoughts are shown.
+fn shown(wish: &Wish<'_>) -> Map<String, Value> {
+    let display = wish.display.map(|display| ("display".to_owned(), display.into()));
+    display.into_iter().collect()
+}
+
+/// The level that is sent for what was asked. Where it is another, the field that asked is named; `minimal`
+/// is OpenAI's word for what all others call `low`.
+fn level(wish: &Wish<'_>, profile: &Profile, report: &mut Report) -> Option<Effort> {
+    let asked = wish.amount.effort()?;
+    let sent = nearest(asked, &profile.efforts);
+    let is_level = matches!(wish.amount, Amount::Level(_));
+    let is_same = sent == Some(asked) || (asked, sent) == (Effort::Minimal, Some(Effort::Low));
+    if !(is_level && is_same) {
+        report.ignore_all(&wish.amount_field);
+    }
+    sent
 }
 
 /// The level that comes closest: the same, else the next below, else the least there is.
@@ -291,14 +335,15 @@ fn nearest(effort: Effort, known: &[Effort]) -> Option<Effort> {
     below.or_else(|| known.iter().copied().min())
 }
 
-/// A budget that the limit leaves room for. A level leaves half the limit to the answer; who names
-/// tokens may have all but one.
-fn fitting(amount: Amount, limit: Option<u32>) -> Option<u32> {
-    let Some(limit) = limit else { return Some(amount.budget().max(LEAST_BUDGET)) };
-    let most = match amount {
-        Amount::Budget(_) => limit.saturating_sub(1),
-        Amount::Level(_) | Amount::Unsaid => (limit / 2).max(LEAST_BUDGET),
+/// A budget that the limit, or what the model writes at `most`, leaves room for. Of a limit of the caller's,
+/// a level leaves half to the answer, and who names tokens may have all but one.
+fn fitting(amount: Amount, limit: Option<u32>, most: u32) -> Option<u32> {
+    let (limit, answer) = match (limit, amount) {
+        (None, _) => (most, ANSWER_ROOM.min(most / 2)),
+        (Some(limit), Amount::Budget(_)) => (limit, 1),
+        (Some(limit), Amount::Level(_) | Amount::Unsaid) => (limit, limit.div_ceil(2)),
     };
+    let most = limit.saturating_sub(answer).max(LEAST_BUDGET);
     (limit > LEAST_BUDGET).then(|| amount.budget().clamp(LEAST_BUDGET, most))
 }
 
@@ -318,14 +363,19 @@ fn calm(config: &mut InferenceConfig<'_>, fields: &mut Map<String, Value>, repor
 /// The highest effort of this shape takes neither limits nor sampling.
 fn unlimited(
     config: &mut InferenceConfig<'_>,
+    fields: &mut Map<String, Value>,
     limit_field: Option<&'static str>,
     report: &mut Report,
 ) {
-    if config.temperature.take().is_some() {
-        report.ignore("temperature");
-    }
-    if config.top_p.take().is_some() {
-        report.ignore("top_p");
+    leave_out("temperature", &mut config.temperature, report);
+    leave_out("top_p", &mut config.top_p, report);
+    if let Some(Value::Object(own)) = fields.get_mut("inferenceConfig") {
+        if own.remove("topK").is_some() {
+            report.ignore("top_k");
+        }
+        if own.is_empty() {
+            fields.remove("inferenceConfig");
+        }
     }
     if config.max_tokens.take().is_some()
         && let Some(field) = limit_field
@@ -351,13 +401,19 @@ mod tests {
     #[test]
     fn a_budget_stays_below_the_limit_and_above_the_least() {
         let tokens = Amount::Budget;
-        assert_eq!(fitting(tokens(8192), None), Some(8192));
-        assert_eq!(fitting(tokens(8192), Some(4096)), Some(4095));
-        assert_eq!(fitting(tokens(1), Some(4096)), Some(1024));
-        assert_eq!(fitting(tokens(8192), Some(1024)), None);
-        assert_eq!(fitting(tokens(8192), Some(1025)), Some(1024));
+        let within = |amount, limit| fitting(amount, limit, 32_000);
+        assert_eq!(within(tokens(8192), None), Some(8192));
+        assert_eq!(within(tokens(8192), Some(4096)), Some(4095));
+        assert_eq!(within(tokens(1), Some(4096)), Some(1024));
+        assert_eq!(within(tokens(8192), Some(1024)), None);
+        assert_eq!(within(tokens(8192), Some(1025)), Some(1024));
         let high = Amount::Level(Effort::High);
-        assert_eq!(fitting(high, Some(4096)), Some(2048));
-        assert_eq!(fitting(high, Some(1500)), Some(1024));
+        assert_eq!(within(high, Some(4096)), Some(2048));
+        assert_eq!(within(high, Some(1500)), Some(1024));
+        assert_eq!(within(tokens(32_000), None), Some(27_904), "the answer keeps its room");
+        assert_eq!(within(Amount::Level(Effort::Max), None), Some(24_576));
+        assert_eq!(fitting(high, None, 8192), Some(4096));
+        assert_eq!(fitting(tokens(u32::MAX), None, u32::MAX), Some(u32::MAX - ANSWER_ROOM));
+        assert_eq!(fitting(high, None, 1000), None);
     }
 }

@@ -15,6 +15,8 @@ pub enum Thinking {
     Budget,
     /// `thinking: {"type": "adaptive"}`, and how much by `output_config.effort`.
     Adaptive,
+    /// As `Adaptive`, but a budget of tokens that is named goes as `Budget` has it.
+    AdaptiveOrBudget,
     /// `reasoning_effort: "..."`.
     Effort,
     /// `reasoning: {"effort": "..."}`.

@@ -111,6 +111,15 @@ fn a_limit_nobody_asked_for_leaves_room_and_is_never_beyond_the_models_own() {
 }
 
 #[test]
+fn no_listed_model_is_asked_for_more_than_it_writes() {
+    let book = Book::parse(TEXT, PRICES).unwrap();
+    for (id, row) in book.models() {
+        let most = u64::from(row.profile.most_max_tokens);
+        assert!(row.profile.embedding.is_some() || row.max_output == Some(most), "{id}: {most}");
+    }
+}
+
+#[test]
 fn embedding_shapes_are_spelled_as_translate_reads_them() {
     let book = Book::parse(TEXT, PRICES).unwrap();
     let mut shapes: Vec<String> = book

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::Past;
 use crate::Report;
-use crate::profile::{Profile, Replay, Thinking};
+use crate::profile::{Profile, Replay};
 use crate::thoughts::{Recalled, Thought};
 
 /// What an assistant's message brings, and what became of it.
@@ -79,9 +79,8 @@ pub(crate) fn past(turns: &[Message<'_>], lost: &HashSet<Cow<'_, str>>, profile:
         }
         first = Some(asked);
     }
-    // With a budget the thinking comes before the first call, or it never was on.
     match first {
-        Some(turn) if profile.thinking == Thinking::Budget && !thinks_first(turn) => Past::Lost,
+        Some(turn) if !thinks_first(turn) => Past::Unthought,
         _ => Past::Whole,
     }
 }
@@ -197,4 +196,54 @@ fn read<'a, T: Deserialize<'a>>(
         report.ignore(field);
         None
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use schema::openai::chat::ChatRequest;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::Stores;
+    use crate::chat::question_with;
+    use crate::profile::Thinking;
+    use crate::report::LostThoughts;
+
+    /// How the model is asked to think in a tool turn that is known to have begun without a thought.
+    #[track_caller]
+    fn asked(thinking: Thinking, wish: (&str, Value)) -> (Value, Option<LostThoughts>) {
+        let profile = Profile { thinking, replay: Replay::Signed, ..Profile::default() };
+        let mut body = json!({ "model": "m", "messages": [
+            { "role": "user", "content": "Look." },
+            { "role": "assistant", "tool_calls": [
+                { "id": "c1", "type": "function", "function": { "name": "look", "arguments": "{}" } },
+            ] },
+            { "role": "tool", "tool_call_id": "c1", "content": "Gneiss." },
+        ] });
+        body[wish.0] = wish.1;
+        let body = body.to_string();
+        let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
+        let mut recalled = Recalled::default();
+        recalled.add("c1", Arc::new([]));
+        let question =
+            question_with(&request, &profile, &Stores::default(), Some(&recalled)).unwrap();
+        let fields = question.body.additional_model_request_fields;
+        (fields.get("thinking").cloned().unwrap_or_default(), question.report.lost_thoughts())
+    }
+
+    #[test]
+    fn only_a_budget_needs_a_thought_before_the_first_call() {
+        let budget = || ("thinking", json!({ "type": "enabled", "budget_tokens": 2000 }));
+        let level = || ("reasoning_effort", json!("low"));
+        let dropped = (Value::Null, Some(LostThoughts::Dropped));
+        let adaptive = (json!({ "type": "adaptive" }), None);
+        assert_eq!(asked(Thinking::Budget, level()), dropped);
+        assert_eq!(asked(Thinking::Adaptive, level()), adaptive);
+        assert_eq!(asked(Thinking::AdaptiveOrBudget, level()), adaptive);
+        assert_eq!(asked(Thinking::AdaptiveOrBudget, budget()), dropped);
+        let fields = ("additional_model_request_fields", json!({ budget().0: budget().1 }));
+        assert_eq!(asked(Thinking::AdaptiveOrBudget, fields), dropped);
+    }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Wish<'a> {
     pub(super) fields: Vec<&'static str>,
     /// The fields that a stronger one contradicts.
     pub(super) overruled: Vec<&'static str>,
+    /// Whether "off" leaves room for thoughts between the calls of tools.
+    pub(super) between_tools: bool,
     /// Whether the client wants to see what was thought.
     pub(crate) hidden: bool,
 }
@@ -41,6 +43,9 @@ pub(crate) enum Amount {
     /// Tokens.
     Budget(u32),
 }
+
+/// The way to think no more than calls of tools need.
+const BETWEEN_TOOLS: &str = "between_tools";
 
 /// Tokens for each level, where a budget is wanted: the usual figures of other gateways, the last two
 /// kept low enough for every model with a budget.
@@ -93,6 +98,7 @@ impl<'a> Wish<'a> {
         let mut wish = Self::default();
         if let Some(field) = &request.thinking {
             wish.hear("thinking", of_thinking(field)?);
+            wish.between_tools = &*field.kind == BETWEEN_TOOLS;
             wish.display = field.display.as_deref();
             wish.display_field.extend(field.display.is_some().then_some("thinking.display"));
         }
@@ -140,10 +146,11 @@ impl<'a> Wish<'a> {
 fn of_thinking(field: &ThinkingField<'_>) -> Result<Says, Invalid> {
     let switch = match &*field.kind {
         "enabled" | "adaptive" => Switch::On,
-        "disabled" => Switch::Off,
+        "disabled" | BETWEEN_TOOLS => Switch::Off,
         other => {
-            let message =
-                format!("thinking.type is enabled, adaptive or disabled, and not {other:?}.");
+            let message = format!(
+                "thinking.type is enabled, adaptive, disabled or between_tools, and not {other:?}."
+            );
             return Err(Invalid::value("thinking.type", message));
         }
     };

@@ -18,6 +18,7 @@ const THINKING: &[(&str, &str)] = &[
     ("native", "as it likes"),
     ("budget", "by a budget of tokens"),
     ("adaptive", EFFORT),
+    ("adaptive_or_budget", "by a budget of tokens, or by effort:"),
     ("effort", EFFORT),
     ("nested_effort", EFFORT),
     ("reasoning_config", EFFORT),
@@ -44,7 +45,7 @@ const COLUMNS: &[Column] = &[
         true => word(&knobs["strict_tools"], &[("unserved", "no"), ("native", "yes")]),
     }),
     ("thinking", |_, knobs| match word(&knobs["thinking"], THINKING) {
-        way if way == EFFORT => list(&knobs["efforts"], &way),
+        way if way.ends_with(EFFORT) => list(&knobs["efforts"], &way),
         way => way,
     }),
     ("JSON schema", |row, knobs| {
@@ -106,7 +107,7 @@ fn table() -> String {
     let day = Day::parse(day).unwrap();
     let alive = book.models().into_iter().filter(|(_, row)| !row.has_ended(day));
     let (mut chat, mut embedding) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
-    for (id, row) in alive {
+    for (id, row) in alive.filter(|(_, row)| row.profile.converse) {
         let (maker, name) = id.split_once('.').unwrap();
         let knobs = Table::try_from(&row.profile).unwrap();
         if row.profile.embedding.is_some() {
