@@ -84,7 +84,7 @@ pub(crate) async fn completions(
             }
         }
         Begun::Replayed(told) => {
-            let watch = watch(&worker, &now, &reply);
+            let watch = watch(&worker, &now, &reply).await;
             let chat = ChatStream::new(reply, exchange.stamp());
             match replayed(told, chat, &recall, watch, &report, &mut exchange).await {
                 Ok(response) => response,
@@ -92,7 +92,7 @@ pub(crate) async fn completions(
             }
         }
         Begun::Stream(begun) => {
-            let watch = watch(&worker, &now, &reply);
+            let watch = watch(&worker, &now, &reply).await;
             let chat = ChatStream::new(reply, exchange.stamp());
             pump::respond(*begun, chat, recall, watch, &report, &now.config, exchange)
         }
@@ -100,9 +100,9 @@ pub(crate) async fn completions(
 }
 
 /// Who judges a stream, if its answer was asked to be JSON.
-fn watch(worker: &Worker, now: &Snapshot, reply: &Reply) -> Option<Watch> {
-    let on_mismatch = now.config.structured.on_mismatch;
-    reply.wanted().map(|wanted| Watch::new(&worker.shared, wanted, on_mismatch))
+async fn watch(worker: &Worker, now: &Snapshot, reply: &Reply) -> Option<Watch> {
+    let criterion = worker.shared.validators.criterion(reply.wanted()?).await;
+    Some(Watch::new(criterion, now.config.structured.on_mismatch))
 }
 
 /// A question that Bedrock has begun to answer.
