@@ -243,7 +243,7 @@ async fn translated(
     one.flight.settle(of_quota(converse.usage));
     let (_, _, recall) = around;
     if let Some(kept) = kept(&converse, &one.reply) {
-        recall.keep(&kept);
+        recall.keep(&kept).await;
     }
     let (before, own) = (*spent, Spent::of(&converse));
     *spent = before.and(own);

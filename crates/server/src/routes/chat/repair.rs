@@ -84,7 +84,8 @@ impl Second {
             }
             let (operation, length) = (Operation::Converse, self.body.len() + said.len());
             let (wanted, directions, fetched) = (&self.wanted, self.directions, &self.fetched);
-            let around = Circumstances { operation, wanted, directions, fetched, recall };
+            let recalled = recall.of(&request, &self.leg.target.profile).await;
+            let around = Circumstances { operation, wanted, directions, fetched, recalled };
             let Made { body, reply, guard, .. } = made(&request, length, &around, &self.leg)?;
             (body, reply, guard)
         };
