@@ -34,7 +34,7 @@ pub(super) const ANSWER_LIMIT: usize = 1024 * 1024;
 const REASONS: usize = 8;
 const REASON: usize = 300;
 /// About how many bytes of memory a byte of schema takes once it is compiled, expressions aside.
-const COPIES: usize = 16;
+const COPIES: usize = 24;
 
 /// The schemas that answers are judged by.
 pub(crate) struct Validators {
