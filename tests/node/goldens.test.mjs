@@ -1,5 +1,5 @@
 // Every golden stream through the gateway, as openai-node understands it: what its accumulator makes of the
-// stream is what it gets whole, and `parse` takes both.
+// stream is what it gets whole, and `parse` makes the same of both.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -63,6 +63,31 @@ function comparable({ id, created, object, service_tier, ...completion }) {
   return told;
 }
 
+/** The request with tools that `parse` takes: strict ones. */
+function strict({ tools, ...request }) {
+  const made = tools?.map((tool) => (tool.function ? { ...tool, function: { ...tool.function, strict: true } } : tool));
+  return { ...request, ...(made && { tools: made }) };
+}
+
+/** Whether text is JSON where JSON was asked for. */
+function isSound({ request }, { message: { content, refusal } }) {
+  if (request.response_format?.type !== 'json_schema' || !content || refusal) return true;
+  return typeof meant(content) === 'object';
+}
+
+/** What the client makes of an answer, or that it makes nothing of it. */
+async function parsed(call) {
+  try {
+    const [{ message }] = (await call()).choices;
+    const calls = (message.tool_calls ?? []).map((made) => [made.function?.name, meant(made.function?.arguments)]);
+    const { content, parsed: object = null, refusal = null } = message;
+    return { content: meant(content ?? ''), parsed: object, refusal, calls };
+  } catch (error) {
+    if (error instanceof OpenAI.OpenAIError || error instanceof SyntaxError) return { refused: true };
+    throw error;
+  }
+}
+
 /** Thoughts as chunks tell them; the accumulator keeps only the last piece of members it does not know. */
 function thoughts(chunks) {
   const told = { text: '', details: [] };
@@ -116,6 +141,21 @@ suite(
         }
         assert.deepEqual(summed, expected);
         assert.deepEqual(thoughts(chunks), thoughtsOf(whole));
+      });
+    }
+
+    for (const golden of KNOWN.filter(({ complete, whole }) => complete && whole)) {
+      test(`parse makes of the answer what it makes of the stream: ${golden.name}`, LIMIT, async () => {
+        const body = strict(asked(golden));
+        const [created] = (await client.chat.completions.create(body)).choices;
+        const whole = await parsed(() => client.chat.completions.parse(body));
+        // What was not finished, the client parses neither way, or as far as it came.
+        assert.equal(whole.refused ?? false, UNFINISHED.includes(created.finish_reason) || !isSound(golden, created));
+        if (whole.refused) return;
+        assert.deepEqual(whole.content, meant(created.message.content ?? ''));
+        assert.deepEqual(await parsed(() => client.chat.completions.stream(body).finalChatCompletion()), whole);
+        const isShaped = golden.request.response_format?.type === 'json_schema';
+        if (isShaped && whole.content) assert.deepEqual(whole.parsed, whole.content, 'an object is what was asked for');
       });
     }
 

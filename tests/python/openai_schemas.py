@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 COMPLETION = "CreateChatCompletionResponse"
 CHUNK = "CreateChatCompletionStreamResponse"
 EMBEDDINGS = "CreateEmbeddingResponse"
+MODERATION = "CreateModerationResponse"
 MODELS = "ListModelsResponse"
 MODEL = "Model"
 ERROR = "ErrorResponse"
@@ -40,7 +41,7 @@ THOUGHTS = {
     "reasoning_content": STRING,
     "reasoning_details": {"type": "array", "items": DETAIL},
 }
-# `outcrop` of a choice: Bedrock's own words where OpenAI has none.
+# `outcrop` of a choice or a result: Bedrock's own words where OpenAI has none.
 OURS = {"outcrop": {"type": "object"}}
 # What is added to an answer, by the place it is added to.
 EXTENSIONS: dict[str, dict[str, Any]] = {
@@ -51,6 +52,8 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
     },
     "CreateChatCompletionResponse.choices": OURS,
     "CreateChatCompletionStreamResponse.choices": OURS,
+    # What the guardrail or the checks said in their own words.
+    "CreateModerationResponse.results": OURS,
     "CompletionUsage.prompt_tokens_details": {
         "cache_creation_token_details": {
             "type": "object",

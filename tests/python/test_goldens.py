@@ -7,10 +7,11 @@ keeps to OpenAI's own schemas.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
+import pydantic
 import pytest
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
@@ -23,6 +24,9 @@ from sse import chat, request, stream
 STREAMS = streams()
 WHOLE = [golden for golden in STREAMS if golden.complete and golden.whole]
 ANSWERS = answers()
+SHAPED = [
+    golden for golden in WHOLE if (golden.request.get("response_format") or {}).get("type") == "json_schema"
+]
 USAGE = {"stream_options": {"include_usage": True}}
 
 
@@ -139,6 +143,46 @@ def test_parse_takes_every_golden_answer(golden_client: openai.OpenAI, golden: G
     assert comparable(golden_client.chat.completions.parse(**plain)) == expected
 
 
+def shape_of(schema: dict[str, Any]) -> type[pydantic.BaseModel]:
+    """The type that a caller would have written for a golden's schema."""
+    types = {"string": str, "integer": int}
+    members: dict[str, Any] = {
+        name: (types[member["type"]], ... if name in schema.get("required", []) else None)
+        for name, member in schema.get("properties", {}).items()
+    }
+    return pydantic.create_model("Shape", **members)
+
+
+def parsed(call: Callable[[], Any]) -> Any:
+    """What the client makes of an answer, or why it makes nothing of it."""
+    try:
+        message = call().choices[0].message
+    except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError, pydantic.ValidationError) as error:
+        return type(error)
+    calls = [(made.function.name, meant(made.function.arguments)) for made in message.tool_calls or []]
+    return message.parsed and message.parsed.model_dump(), message.refusal, calls
+
+
+@pytest.mark.parametrize("golden", SHAPED, ids=lambda golden: golden.name)
+def test_a_golden_stream_is_parsed_into_its_type(golden_client: openai.OpenAI, golden: Golden) -> None:
+    shape = shape_of(golden.request["response_format"]["json_schema"]["schema"])
+    # On the wire the golden's own schema goes; the type is what the client reads the answer by.
+    words = in_client_words(asked(golden, streamed=False))
+
+    def streamed() -> Any:
+        with golden_client.chat.completions.stream(**words, response_format=shape, **USAGE) as events:
+            return events.get_final_completion()
+
+    created = golden_client.chat.completions.create(**words)
+    whole = parsed(lambda: golden_client.chat.completions.parse(**words, response_format=shape))
+    if created.choices[0].finish_reason in ("length", "content_filter"):
+        assert whole in (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError)
+        return
+    assert parsed(streamed) == whole
+    if golden.name in ("format_answered_in_text", "format_wrapped"):
+        assert isinstance(whole, tuple) and whole[0] is not None, "a sound answer is an object of the type"
+
+
 @pytest.mark.parametrize(
     "golden", [one for one in STREAMS if not one.complete], ids=lambda golden: golden.name
 )
@@ -232,6 +276,23 @@ def test_embeddings_keep_to_the_schema(gateway: Outcrop, model: str, encoding: s
         for one in answer["data"]:
             one["embedding"] = [0.0]
     assert schemas.problems(schemas.EMBEDDINGS, answer) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "I will kill you",
+        ["Granite", "I will kill you", "[misconduct:low]"],
+        [{"type": "text", "text": "Basalt"}, {"type": "text", "text": "I will kill you"}],
+    ],
+    ids=["text", "list", "parts"],
+)
+def test_moderations_keep_to_the_schema(gateway: Outcrop, content: Any) -> None:
+    status, answer = request(gateway.address, "POST", "/v1/moderations", {"input": content})
+    assert status == 200 and any(result["flagged"] for result in answer["results"]), answer
+    assert schemas.problems(schemas.MODERATION, answer) == []
+    answer["results"][0]["categories"]["surplus"] = True
+    assert schemas.problems(schemas.MODERATION, answer), "the judge reads every category"
 
 
 def test_the_judge_sees_what_is_wrong() -> None:

@@ -15,7 +15,7 @@ use crate::bedrock::{Account, Setup, Transport, Transports, Typed};
 use crate::config::Config;
 use crate::exchange::RequestId;
 use crate::media::Fetcher;
-use crate::recall::Memory;
+use crate::recall::{Memory, SharedMemory};
 use crate::routes::{chat, count, embeddings, fallback, health, models, moderations, native};
 use crate::routing::{Names, OpenError};
 use crate::structured::Validators;
@@ -42,6 +42,8 @@ pub(crate) struct Snapshot {
     pub(crate) names: Names,
     /// Who moderates.
     pub(crate) moderator: Account,
+    /// What models thought, where replicas share it.
+    pub(crate) store: Option<Arc<SharedMemory>>,
     /// How many came before it.
     generation: u64,
 }
@@ -70,7 +72,9 @@ impl Snapshot {
             .await
             .map_err(OpenError::Moderation)?;
         let generation = before.map_or(0, |before| before.generation + 1);
-        Ok(Self { config, names, moderator, generation })
+        let store = config.thinking_store.as_ref();
+        let store = SharedMemory::open(store, before.and_then(|before| before.store.as_ref()));
+        Ok(Self { config, names, moderator, store, generation })
     }
 
     /// Says in the log what an operator should know about the configuration.

@@ -11,7 +11,7 @@ use crate::bedrock::{Service, Timeouts};
 use crate::body::BodyLimits;
 use crate::cli::ServeArgs;
 use crate::media::MediaSettings;
-use crate::recall::MemoryLimits;
+use crate::recall::{MemoryLimits, StoreSettings};
 use crate::routing::ModelSettings;
 use crate::structured::StructuredSettings;
 use crate::tls::TlsFiles;
@@ -31,6 +31,7 @@ mod problems;
 mod reading;
 mod routing;
 mod structured;
+mod thinking_memory;
 mod tree;
 mod values;
 
@@ -64,6 +65,8 @@ pub struct Config {
     pub(crate) media: MediaSettings,
     /// How much of what models thought is remembered for clients that do not send it back.
     pub(crate) thinking_memory: MemoryLimits,
+    /// Where replicas share it.
+    pub(crate) thinking_store: Option<StoreSettings>,
     pub(crate) moderation: Moderation,
     pub(crate) structured: StructuredSettings,
     pub(crate) models: ModelSettings,
@@ -207,6 +210,7 @@ impl Config {
         if sources.demo {
             config.models.stay_home();
             config.moderation.stay_home();
+            config.thinking_store = None;
         }
         problems.or(Loaded { config, ledger })
     }
@@ -241,6 +245,7 @@ impl Config {
             embeddings: EmbeddingCalls { concurrency: 8 },
             media: MediaSettings::default(),
             thinking_memory: MemoryLimits { bytes: 64 * MIB, ttl: Duration::from_secs(3600) },
+            thinking_store: None,
             moderation: Moderation::default(),
             structured: StructuredSettings::default(),
             models: ModelSettings::default(),

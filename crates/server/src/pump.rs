@@ -76,7 +76,7 @@ pub(crate) fn respond(
 ///
 /// # Errors
 /// The answer cannot be told.
-pub(crate) fn replayed(
+pub(crate) async fn replayed(
     answer: ConverseResponse<'_>,
     mut chat: ChatStream,
     recall: &Recall,
@@ -88,7 +88,7 @@ pub(crate) fn replayed(
     let mut out = BytesMut::with_capacity(ROOM);
     replay(answer, &mut chat, &mut |chunk| show(&mut watch, &mut out, chunk))?;
     if let Some(kept) = chat.take_kept() {
-        recall.keep(&kept);
+        recall.keep(&kept).await;
     }
     exchange.settle(chat.usage());
     conclude(chat, &mut watch, &mut out)?;
@@ -125,7 +125,7 @@ fn events(
                 None => break Ok(()),
             }
             if let Some(kept) = chat.take_kept() {
-                recall.keep(&kept);
+                recall.keep(&kept).await;
             }
             if !out.is_empty() {
                 yield Ok(out.split().freeze());

@@ -1,7 +1,7 @@
 //! What models thought before they called tools, kept for clients that send back no more than OpenAI's
-//! own fields: some families refuse a tool turn whose signed thoughts are missing. The memory is this
-//! process's own; it is read once per question and written once per tool call, never per token. Another
-//! kind of store would stand behind [`Memory::keep`] and [`Memory::recall`].
+//! own fields: some families refuse a tool turn whose signed thoughts are missing. It is read once per
+//! question and written once per tool call, never per token. The process's own memory comes first, and is all
+//! there is unless a store is configured that replicas share.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,15 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use schema::openai::chat::ChatRequest;
 use translate::Profile;
-use translate::thoughts::{Kept, Recalled};
+use translate::thoughts::{Kept, Recalled, Thought};
 
-use crate::app::Shared;
+use crate::app::{Shared, Snapshot};
 
+mod redis;
+mod seal;
 mod shelf;
 
+pub(crate) use redis::{SharedMemory, StoreSettings};
 use shelf::Shelf;
 
 /// So many locks that workers hardly meet at one.
@@ -30,7 +33,22 @@ pub(crate) struct MemoryLimits {
     pub(crate) ttl: Duration,
 }
 
-/// Thoughts by caller and tool call id.
+/// Where thoughts are kept, by caller and tool call id. What it cannot do is no failure of the request: it
+/// remembers less.
+trait ThoughtStore {
+    /// Keeps what led to some calls.
+    async fn keep(&self, caller: Caller, kept: &Kept, limits: MemoryLimits);
+
+    /// What is remembered of some calls.
+    async fn recall<'c>(
+        &self,
+        caller: Caller,
+        calls: impl Iterator<Item = &'c str>,
+        limits: MemoryLimits,
+    ) -> Recalled;
+}
+
+/// The process's own memory.
 #[derive(Debug)]
 pub(crate) struct Memory {
     shelves: [Mutex<Shelf>; SHELVES],
@@ -53,21 +71,12 @@ impl Default for Memory {
 }
 
 impl Memory {
-    fn caller(&self, headers: &HeaderMap) -> Caller {
-        let told = [AUTHORIZATION.as_str(), "x-api-key", "api-key"]
-            .map(|name| headers.get(name).map(HeaderValue::as_bytes));
-        Caller(self.hash(told))
+    fn put(&self, caller: Caller, call: &str, thoughts: &Arc<[Thought]>, limits: MemoryLimits) {
+        let key = self.hash((caller, call));
+        self.shelf(key).put(key, Arc::clone(thoughts), share(limits), Instant::now());
     }
 
-    fn keep(&self, caller: Caller, kept: &Kept, limits: MemoryLimits) {
-        let now = Instant::now();
-        for call in &kept.calls {
-            let key = self.hash((caller, call.as_str()));
-            self.shelf(key).put(key, Arc::clone(&kept.thoughts), share(limits), now);
-        }
-    }
-
-    fn recall<'c>(
+    fn find<'c>(
         &self,
         caller: Caller,
         calls: impl Iterator<Item = &'c str>,
@@ -95,6 +104,23 @@ impl Memory {
     }
 }
 
+impl ThoughtStore for Memory {
+    async fn keep(&self, caller: Caller, kept: &Kept, limits: MemoryLimits) {
+        for call in &kept.calls {
+            self.put(caller, call, &kept.thoughts, limits);
+        }
+    }
+
+    async fn recall<'c>(
+        &self,
+        caller: Caller,
+        calls: impl Iterator<Item = &'c str>,
+        limits: MemoryLimits,
+    ) -> Recalled {
+        self.find(caller, calls, limits)
+    }
+}
+
 fn share(limits: MemoryLimits) -> MemoryLimits {
     MemoryLimits { bytes: limits.bytes / SHELVES, ..limits }
 }
@@ -103,64 +129,112 @@ fn share(limits: MemoryLimits) -> MemoryLimits {
 #[derive(Debug, Clone)]
 pub(crate) struct Recall {
     shared: Arc<Shared>,
+    /// The second memory, where there is one.
+    store: Option<Arc<SharedMemory>>,
     caller: Caller,
     limits: MemoryLimits,
 }
 
 impl Recall {
-    pub(crate) fn new(shared: &Arc<Shared>, headers: &HeaderMap, limits: MemoryLimits) -> Self {
-        let caller = shared.memory.caller(headers);
-        Self { shared: Arc::clone(shared), caller, limits }
+    pub(crate) fn new(shared: &Arc<Shared>, now: &Snapshot, headers: &HeaderMap) -> Self {
+        let told = [AUTHORIZATION.as_str(), "x-api-key", "api-key"]
+            .map(|name| headers.get(name).map(HeaderValue::as_bytes));
+        let store = now.store.clone();
+        let caller = match &store {
+            None => Caller(shared.memory.hash(told)),
+            Some(store) => store.caller(told.into_iter()),
+        };
+        Self { shared: Arc::clone(shared), store, caller, limits: now.config.thinking_memory }
     }
 
     /// What is remembered of the tool calls of a conversation, where the model takes it back.
-    pub(crate) fn of(&self, request: &ChatRequest<'_>, profile: &Profile) -> Option<Recalled> {
+    pub(crate) async fn of(
+        &self,
+        request: &ChatRequest<'_>,
+        profile: &Profile,
+    ) -> Option<Recalled> {
         if self.limits.bytes == 0 || !profile.needs_thoughts() {
             return None;
         }
         let calls = request.messages.iter().flat_map(|message| message.tool_calls.iter().flatten());
         let ids = calls.filter_map(|call| call.id.as_deref());
-        Some(self.shared.memory.recall(self.caller, ids, self.limits))
+        let mut recalled = self.shared.memory.find(self.caller, ids.clone(), self.limits);
+        if let Some(store) = &self.store {
+            let latest: Vec<&str> = ids.filter(|id| !recalled.knows(id)).collect();
+            let latest = latest.into_iter().rev();
+            let more = store.recall(self.caller, latest, self.limits).await;
+            for (call, thoughts) in more.calls() {
+                self.shared.memory.put(self.caller, call, thoughts, self.limits);
+            }
+            recalled.join(more);
+        }
+        Some(recalled)
     }
 
-    /// Keeps what was thought. To be called before the client can see the ids of the calls.
-    pub(crate) fn keep(&self, kept: &Kept) {
-        if self.limits.bytes > 0 {
-            self.shared.memory.keep(self.caller, kept, self.limits);
+    /// Keeps what was thought. To be waited for before the client can see the ids of the calls.
+    pub(crate) async fn keep(&self, kept: &Kept) {
+        if self.limits.bytes == 0 {
+            return;
+        }
+        self.shared.memory.keep(self.caller, kept, self.limits).await;
+        if let Some(store) = &self.store {
+            store.keep(self.caller, kept, self.limits).await;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use translate::thoughts::Thought;
-
+    use super::redis::tests::FakeRedis;
     use super::*;
 
     const LIMITS: MemoryLimits = MemoryLimits { bytes: 1 << 20, ttl: Duration::from_secs(60) };
 
-    fn kept(call: &str) -> Kept {
-        let thought = Thought::Text { text: "hm".to_owned(), signature: Some("s".to_owned()) };
-        Kept { calls: vec![call.to_owned()], thoughts: vec![thought].into() }
+    fn kept(calls: &[&str], text: &str) -> Kept {
+        let thought = Thought::Text { text: text.to_owned(), signature: Some("s".to_owned()) };
+        let calls = calls.iter().map(|call| (*call).to_owned()).collect();
+        Kept { calls, thoughts: vec![thought].into() }
     }
 
-    fn knows(memory: &Memory, caller: Caller, call: &str) -> bool {
-        !memory.recall(caller, [call].into_iter(), LIMITS).is_empty()
+    /// What every kind of memory does.
+    async fn check(store: &impl ThoughtStore) {
+        let (ann, bob) = (Caller(1), Caller(2));
+        let known = async |caller, calls: &[&str]| {
+            let recalled = store.recall(caller, calls.iter().copied(), LIMITS).await;
+            let mut known: Vec<(String, usize)> =
+                recalled.calls().map(|(call, all)| (call.to_owned(), all.len())).collect();
+            known.sort();
+            known
+        };
+        assert!(known(ann, &["c1"]).await.is_empty());
+        store.keep(ann, &kept(&["c1", "c2"], "hm"), LIMITS).await;
+        store
+            .keep(ann, &Kept { calls: vec!["c3".to_owned()], thoughts: Arc::default() }, LIMITS)
+            .await;
+        let all = [("c1".to_owned(), 1), ("c2".to_owned(), 1), ("c3".to_owned(), 0)];
+        assert_eq!(known(ann, &["c3", "c0", "c1", "c2"]).await, all);
+        assert!(known(ann, &[]).await.is_empty());
+        assert!(known(bob, &["c1", "c2", "c3"]).await.is_empty(), "thoughts are not another's");
+        store.keep(ann, &kept(&["c1"], "hm, hm"), LIMITS).await;
+        let recalled = store.recall(ann, ["c1"].into_iter(), LIMITS).await;
+        let (_, thoughts) = recalled.calls().next().unwrap();
+        assert_eq!(thoughts[..], kept(&[], "hm, hm").thoughts[..], "the last counts");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn both_memories_do_the_same() {
+        check(&Memory::default()).await;
+        let server = FakeRedis::start().await;
+        check(&server.memory()).await;
+        server.has_nothing_readable("hm");
     }
 
     #[test]
-    fn one_callers_thoughts_are_not_anothers() {
+    fn callers_are_told_apart_by_their_keys() {
         let memory = Memory::default();
-        let of = |key: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, HeaderValue::from_static(key));
-            memory.caller(&headers)
-        };
-        let (ann, bob) = (of("Bearer ann"), of("Bearer bob"));
-        memory.keep(ann, &kept("c1"), LIMITS);
-        assert!(knows(&memory, ann, "c1") && knows(&memory, of("Bearer ann"), "c1"));
-        assert!(!knows(&memory, bob, "c1"));
-        assert!(!knows(&memory, ann, "c2"));
-        assert_ne!(memory.caller(&HeaderMap::new()), ann);
+        let of = |key: &'static str| Caller(memory.hash([Some(key.as_bytes()), None]));
+        assert_eq!(of("Bearer ann"), of("Bearer ann"));
+        assert_ne!(of("Bearer ann"), of("Bearer bob"));
+        assert_ne!(Caller(memory.hash([None::<&[u8]>, None])), of("Bearer ann"));
     }
 }

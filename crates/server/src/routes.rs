@@ -11,3 +11,4 @@ mod json;
 pub(crate) mod models;
 pub(crate) mod moderations;
 pub(crate) mod native;
+mod whole;

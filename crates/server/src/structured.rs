@@ -3,10 +3,11 @@
 //! cost the caller the promise.
 
 mod burden;
+mod patterns;
 mod validators;
 mod watch;
 
-pub(crate) use validators::Validators;
+pub(crate) use validators::{Criterion, Validators};
 pub(crate) use watch::{Shown, Watch};
 
 use schema::openai::chat::{Choice, FinishReason};

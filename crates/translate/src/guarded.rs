@@ -118,21 +118,7 @@ impl Subject {
     /// All that is judged, in portions of a bounded size, and in the order of the texts. Long texts are
     /// cut behind white space.
     pub fn portions(&self) -> Vec<Vec<Stretch<'_>>> {
-        let (mut portions, mut portion, mut room) = (Vec::new(), Vec::new(), WINDOW);
-        for (of, text) in self.texts.iter().enumerate() {
-            for (text, length) in stretches(text) {
-                if length > room && !portion.is_empty() {
-                    portions.push(std::mem::take(&mut portion));
-                    room = WINDOW;
-                }
-                room -= length;
-                portion.push(Stretch { of, text });
-            }
-        }
-        if !portion.is_empty() {
-            portions.push(portion);
-        }
-        portions
+        portions(self.texts.iter().map(String::as_str))
     }
 
     /// The images that are judged.
@@ -324,6 +310,25 @@ fn one_in_place_of_all(content: &mut Vec<Value>, members: [&str; 2], block: Valu
     let first = content.iter().position(is_one).unwrap_or(content.len());
     content.retain(|block| !is_one(block));
     content.insert(first.min(content.len()), block);
+}
+
+/// Texts in portions of a size that can be judged at once.
+pub(crate) fn portions<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<Vec<Stretch<'t>>> {
+    let (mut portions, mut portion, mut room) = (Vec::new(), Vec::new(), WINDOW);
+    for (of, text) in texts.enumerate() {
+        for (text, length) in stretches(text) {
+            if length > room && !portion.is_empty() {
+                portions.push(std::mem::take(&mut portion));
+                room = WINDOW;
+            }
+            room -= length;
+            portion.push(Stretch { of, text });
+        }
+    }
+    if !portion.is_empty() {
+        portions.push(portion);
+    }
+    portions
 }
 
 /// All of a text, in stretches with their lengths in characters.

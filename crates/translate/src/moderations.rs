@@ -12,6 +12,7 @@ use schema::openai::moderations::{
     ModerationResult, Policy,
 };
 
+use crate::guarded;
 use crate::guardrail::{Action, Verdict};
 use crate::parts::media::Attachments;
 use crate::profile::{Media, Medium};
@@ -45,6 +46,28 @@ pub struct Moderated<'a> {
     pub texts: Vec<&'a str>,
     /// PNG or JPEG.
     pub images: Vec<Picture<'a>>,
+}
+
+impl<'a> Moderated<'a> {
+    /// The same in portions that a guardrail can judge: a longer one could never be answered at the quota
+    /// that accounts begin with. The images go with the first.
+    pub fn portions(&self) -> Vec<Self> {
+        let portions = guarded::portions(self.texts.iter().copied());
+        let texts = portions.into_iter().map(|portion| {
+            let texts = portion.into_iter().map(|stretch| stretch.text);
+            texts.filter(|text| !text.trim().is_empty()).collect()
+        });
+        let texts = texts.filter(|texts: &Vec<&str>| !texts.is_empty());
+        let mut portions: Vec<Self> =
+            texts.map(|texts| Self { texts, images: Vec::new() }).collect();
+        if portions.is_empty() {
+            portions.push(Self::default());
+        }
+        if let Some(first) = portions.first_mut() {
+            first.images.clone_from(&self.images);
+        }
+        portions
+    }
 }
 
 /// An image of one input.
@@ -265,6 +288,23 @@ mod tests {
             assert_eq!((first.texts.len(), first.images.len()), (texts, images), "{input}");
             assert_eq!(question.report.ignored(), ["user"]);
         }
+    }
+
+    #[test]
+    fn long_inputs_are_judged_in_portions_and_lose_nothing() {
+        let (long, picture) =
+            ("basalt ".repeat(9_000), Picture { format: PictureFormat::Png, data: "AA==" });
+        let input = Moderated { texts: vec!["a", &long], images: vec![picture] };
+        let portions = input.portions();
+        assert_eq!(portions.len(), 4);
+        let length = |one: &Moderated<'_>| one.texts.concat().chars().count();
+        assert!(portions.iter().all(|one| length(one) <= 20_000));
+        let all: String = portions.iter().flat_map(|one| one.texts.iter().copied()).collect();
+        assert_eq!(all, format!("a{long}"));
+        let images: Vec<usize> = portions.iter().map(|one| one.images.len()).collect();
+        assert_eq!(images, [1, 0, 0, 0]);
+        let only = Moderated { texts: Vec::new(), images: vec![picture] };
+        assert_eq!(only.portions().len(), 1);
     }
 
     #[test]

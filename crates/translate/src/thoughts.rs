@@ -52,6 +52,21 @@ impl Recalled {
         self.by_call.is_empty()
     }
 
+    /// Whether something is remembered of a call.
+    pub fn knows(&self, call: &str) -> bool {
+        self.by_call.contains_key(call)
+    }
+
+    /// Adds all that another memory remembers.
+    pub fn join(&mut self, other: Self) {
+        self.by_call.extend(other.by_call);
+    }
+
+    /// What is remembered, by call.
+    pub fn calls(&self) -> impl Iterator<Item = (&str, &Arc<[Thought]>)> {
+        self.by_call.iter().map(|(call, thoughts)| (call.as_str(), thoughts))
+    }
+
     /// Adds what was thought before a call was made.
     pub fn add(&mut self, call: &str, thoughts: Arc<[Thought]>) {
         self.by_call.insert(call.to_owned(), thoughts);

@@ -1,7 +1,9 @@
 //! The file in our own shape.
 
 use super::fields::Fields;
-use super::{Config, MIB, catalogue, media, models, moderation, structured, values};
+use super::{
+    Config, MIB, catalogue, media, models, moderation, structured, thinking_memory, values,
+};
 use crate::tls::TlsFiles;
 
 /// Reads every key there is.
@@ -37,14 +39,7 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
         section.set("concurrency", &mut config.embeddings.concurrency, values::count);
     });
     media::read(&mut root, &mut config.media);
-    root.section("thinking_memory", |section| {
-        let mut mib = config.thinking_memory.bytes / MIB;
-        section.set("max_mib", &mut mib, |value| {
-            values::whole(value, 0..=65_536, "a whole number from 0 to 65536")
-        });
-        config.thinking_memory.bytes = mib.saturating_mul(MIB);
-        section.set("ttl", &mut config.thinking_memory.ttl, values::seconds);
-    });
+    thinking_memory::read(&mut root, config);
     moderation::read(&mut root, &mut config.moderation);
     structured::read(&mut root, &mut config.structured);
     models::read(&mut root, &mut config.models);

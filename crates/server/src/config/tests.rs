@@ -9,6 +9,7 @@ mod litellm;
 mod models;
 mod routing;
 mod schema;
+mod thinking_memory;
 
 struct Directory(PathBuf);
 

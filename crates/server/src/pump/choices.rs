@@ -78,7 +78,7 @@ fn events(
                     continue;
                 }
             };
-            if let Err(error) = choices.take(at, piece, &recall, &mut out) {
+            if let Err(error) = choices.take(at, piece, &recall, &mut out).await {
                 break Err(error);
             }
             if !out.is_empty() {
@@ -172,7 +172,7 @@ impl Choices {
     }
 
     /// Translates a piece into `out`.
-    fn take(
+    async fn take(
         &mut self,
         at: usize,
         piece: Next,
@@ -180,7 +180,7 @@ impl Choices {
         out: &mut BytesMut,
     ) -> Result<(), GatewayError> {
         let mut shown = |chunk: &Chunk<'_>| show(&mut self.watch, out, chunk);
-        match self.lines[at].hear(piece, recall, &mut shown) {
+        match self.lines[at].hear(piece, recall, &mut shown).await {
             Ok(Heard::More) => {}
             Ok(Heard::All) => self.end(at, out)?,
             Err(error) => return Err(blamed(&mut self.lines[at].flight, error)),
@@ -219,7 +219,7 @@ impl Choices {
 }
 
 impl Line {
-    fn hear(
+    async fn hear(
         &mut self,
         piece: Next,
         recall: &Recall,
@@ -238,7 +238,7 @@ impl Line {
         }
         // Before the client learns of the calls.
         if let Some(kept) = self.chat.take_kept() {
-            recall.keep(&kept);
+            recall.keep(&kept).await;
         }
         Ok(Heard::More)
     }

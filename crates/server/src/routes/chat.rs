@@ -11,6 +11,7 @@ use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use translate::chat::{ChatStream, Delivery, Question, affinity, question_with};
 use translate::profile::GuardrailPlace;
+use translate::thoughts::Recalled;
 use translate::{Profile, Reply, Report, Unsupported};
 
 use guarded::{Admitted, Guard, Judge, Told};
@@ -54,7 +55,7 @@ pub(crate) async fn completions(
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "chat");
     let now = worker.now();
-    let recall = Recall::new(&worker.shared, http.headers(), now.config.thinking_memory);
+    let recall = Recall::new(&worker.shared, &now, http.headers());
     if Directions::of(http.headers()).is_ok_and(|told| told.course == Course::Show) {
         let shown = rehearsal::rehearse(&worker, &now, &http, payload, &recall, &mut exchange);
         return shown.await.unwrap_or_else(|error| exchange.refuse(&error));
@@ -84,7 +85,7 @@ pub(crate) async fn completions(
             }
         }
         Begun::Replayed(told) => {
-            let watch = watch(&worker, &now, &reply);
+            let watch = watch(&worker, &now, &reply).await;
             let chat = ChatStream::new(reply, exchange.stamp());
             match replayed(told, chat, &recall, watch, &report, &mut exchange).await {
                 Ok(response) => response,
@@ -92,7 +93,7 @@ pub(crate) async fn completions(
             }
         }
         Begun::Stream(begun) => {
-            let watch = watch(&worker, &now, &reply);
+            let watch = watch(&worker, &now, &reply).await;
             let chat = ChatStream::new(reply, exchange.stamp());
             pump::respond(*begun, chat, recall, watch, &report, &now.config, exchange)
         }
@@ -100,9 +101,9 @@ pub(crate) async fn completions(
 }
 
 /// Who judges a stream, if its answer was asked to be JSON.
-fn watch(worker: &Worker, now: &Snapshot, reply: &Reply) -> Option<Watch> {
-    let on_mismatch = now.config.structured.on_mismatch;
-    reply.wanted().map(|wanted| Watch::new(&worker.shared, wanted, on_mismatch))
+async fn watch(worker: &Worker, now: &Snapshot, reply: &Reply) -> Option<Watch> {
+    let criterion = worker.shared.validators.criterion(reply.wanted()?).await;
+    Some(Watch::new(criterion, now.config.structured.on_mismatch))
 }
 
 /// A question that Bedrock has begun to answer.
@@ -185,7 +186,7 @@ async fn call(
     let mut last = None;
     let sent = journey.run(async |leg: &Leg| {
         let leg = &*leg.settled().await;
-        let body = asking.for_leg(leg)?;
+        let body = asking.for_leg(leg).await?;
         last = asking.repeats.then(|| leg.clone());
         let wanted = asking.operation.kind();
         let guard = asking.guard().map(|guard| Judge::new(guard, worker.typed(&leg.account)));
@@ -233,9 +234,12 @@ async fn prepare<'n, 'r>(
     let (wanted, directions) = (Wanted::of(headers)?, Directions::of(headers)?);
     let terms = terms(id, operation, tokens, affinity(&request));
     let journey = Journey::begin(&now.names, route, terms)?;
+    let leg = journey.leg().settled().await;
+    let recalled = recall.of(&request, &leg.target.profile).await;
     let around =
-        Circumstances { operation, wanted: &wanted, directions, fetched: &fetched, recall };
-    let made = made(&request, body.len(), &around, &*journey.leg().settled().await);
+        Circumstances { operation, wanted: &wanted, directions, fetched: &fetched, recalled };
+    let made = made(&request, body.len(), &around, &leg);
+    drop(leg);
     let repeats = may_repeat(now, &request, operation);
     drop(request);
     let (made, kept, fetched) = match (journey.may_differ(), repeats) {
@@ -266,7 +270,8 @@ struct Circumstances<'c> {
     wanted: &'c Wanted,
     directions: Directions,
     fetched: &'c Fetched,
-    recall: &'c Recall,
+    /// What models thought in turns before, where the target takes it back.
+    recalled: Option<Recalled>,
 }
 
 /// A question, as it is asked of one target after another.
@@ -329,7 +334,7 @@ impl Asking<'_> {
     }
 
     /// The body for a target: translated again only where the last was not for such a one.
-    fn for_leg(&mut self, leg: &Leg) -> Result<Bytes, GatewayError> {
+    async fn for_leg(&mut self, leg: &Leg) -> Result<Bytes, GatewayError> {
         let policy = self.directions.policy(leg.unsupported);
         let fits = self.made.as_ref().is_ok_and(|made| made.fits(leg, policy));
         if let Some(kept) = self.kept.as_ref().filter(|_| !fits) {
@@ -337,7 +342,8 @@ impl Asking<'_> {
             self.fetched.fill(&mut request);
             let Self { operation, wanted, directions, fetched, recall, .. } = &*self;
             let (operation, directions) = (*operation, *directions);
-            let around = Circumstances { operation, wanted, directions, fetched, recall };
+            let recalled = recall.of(&request, &leg.target.profile).await;
+            let around = Circumstances { operation, wanted, directions, fetched, recalled };
             self.made = Ok(made(&request, kept.len(), &around, leg)?);
         }
         match &self.made {
@@ -370,8 +376,8 @@ fn made(
     leg: &Leg,
 ) -> Result<Made, GatewayError> {
     let profile = &leg.target.profile;
-    let recalled = around.recall.of(request, profile);
-    let question = question_with(request, profile, &around.fetched.stores, recalled.as_ref())?;
+    let (stores, recalled) = (&around.fetched.stores, around.recalled.as_ref());
+    let question = question_with(request, profile, stores, recalled)?;
     let warms = choices::warms(&question, request.n, length);
     let Question { body: mut converse, delivery, reply, mut report } = question;
     let kind = match delivery {
@@ -432,7 +438,7 @@ async fn replayed(
     let (body, request_id) = told.read(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
-    pump::replayed(converse, chat, recall, watch, report, exchange, request_id.as_deref())
+    pump::replayed(converse, chat, recall, watch, report, exchange, request_id.as_deref()).await
 }
 
 async fn whole(
@@ -448,7 +454,7 @@ async fn whole(
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
     let (_, _, recall) = around;
     if let Some(kept) = translate::chat::kept(&converse, reply) {
-        recall.keep(&kept);
+        recall.keep(&kept).await;
     }
     let Settled { completion, usage, word } =
         repair::settle(converse, reply, second, around, exchange).await?;

@@ -11,11 +11,12 @@ use translate::chat::{Question, question_with};
 
 use super::directions::Directions;
 use super::json::parse;
+use super::whole::{Whole, respond};
 use crate::app::Worker;
 use crate::bedrock::Kind;
 use crate::body;
 use crate::error::GatewayError;
-use crate::exchange::{Exchange, describe};
+use crate::exchange::Exchange;
 use crate::routing::{Asks, Count, Journey, Leg, Others, Sent, Terms, Unsent, count};
 
 /// Answers with a count, or an estimate that says so.
@@ -24,16 +25,8 @@ pub(crate) async fn input_tokens(
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let mut exchange = Exchange::begin(&http, "input_tokens");
-    match counted(&worker, &http, payload, &mut exchange).await {
-        Ok((answer, report)) => {
-            exchange.complete();
-            let mut response = HttpResponse::Ok();
-            describe(&mut response, &exchange, &report, None);
-            response.json(answer)
-        }
-        Err(error) => exchange.refuse(&error),
-    }
+    let exchange = Exchange::begin(&http, "input_tokens");
+    respond(exchange, async |exchange| counted(&worker, &http, payload, exchange).await).await
 }
 
 async fn counted(
@@ -41,7 +34,7 @@ async fn counted(
     http: &HttpRequest,
     payload: Payload,
     exchange: &mut Exchange,
-) -> Result<(InputTokens, Report), GatewayError> {
+) -> Result<Whole<InputTokens>, GatewayError> {
     let now = worker.now();
     let body = body::read(http.headers(), payload, now.config.body).await?;
     Directions::only_send(http.headers())?;
@@ -72,12 +65,12 @@ async fn counted(
         let counted = count(&worker.transport(&leg.account), &leg, sent.into()).await;
         counted.map_err(GatewayError::from)
     });
-    let (input_tokens, model) = match sent.await {
+    let (input_tokens, model, request_id) = match sent.await {
         Ok(Sent { answer, flight, trail }) => {
             exchange.is_answered(trail, flight);
             match answer {
-                Count::Counted { tokens, model } => (tokens, Some(model)),
-                Count::Estimated(tokens) => (tokens, None),
+                Count::Counted { tokens, model, request_id } => (tokens, Some(model), request_id),
+                Count::Estimated(tokens) => (tokens, None, None),
             }
         }
         Err(Unsent { error, trail }) => {
@@ -86,5 +79,6 @@ async fn counted(
         }
     };
     let outcrop = CountedBy { estimated: model.is_none(), model };
-    Ok((InputTokens { object: INPUT_TOKENS_OBJECT, input_tokens, outcrop }, told))
+    let answer = InputTokens { object: INPUT_TOKENS_OBJECT, input_tokens, outcrop };
+    Ok(Whole { answer, report: told, request_id, by: None })
 }

@@ -5,18 +5,22 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use schema::openai::moderations::{Moderation, ModerationRequest};
+use translate::Invalid;
 use translate::guardrail::{Side, Verdict};
 use translate::moderations::{Judge, Moderated, Question, question, result};
-use translate::{Invalid, Report};
 
 use super::directions::Directions;
 use super::json::parse;
+use super::whole::{Whole, respond};
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Failure, GuardrailName, Typed};
 use crate::body;
 use crate::config;
 use crate::error::GatewayError;
-use crate::exchange::{Exchange, describe};
+use crate::exchange::Exchange;
+
+/// Who judges where no guardrail does.
+const CHECKS: &str = "guardrail-checks";
 
 /// Answers a moderation request.
 pub(crate) async fn moderations(
@@ -24,16 +28,8 @@ pub(crate) async fn moderations(
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let mut exchange = Exchange::begin(&http, "moderations");
-    match moderate(&worker, &http, payload, &mut exchange).await {
-        Ok((answer, report)) => {
-            exchange.complete();
-            let mut response = HttpResponse::Ok();
-            describe(&mut response, &exchange, &report, None);
-            response.json(answer)
-        }
-        Err(error) => exchange.refuse(&error),
-    }
+    let exchange = Exchange::begin(&http, "moderations");
+    respond(exchange, async |exchange| moderate(&worker, &http, payload, exchange).await).await
 }
 
 async fn moderate(
@@ -41,7 +37,7 @@ async fn moderate(
     http: &HttpRequest,
     payload: Payload,
     exchange: &mut Exchange,
-) -> Result<(Moderation, Report), GatewayError> {
+) -> Result<Whole<Moderation>, GatewayError> {
     let now = worker.now();
     let settings = &now.config.moderation;
     let body = body::read(http.headers(), payload, now.config.body).await?;
@@ -64,7 +60,12 @@ async fn moderate(
         model,
         results: results.map(|(verdict, input)| result(verdict, input, &settings.topics)).collect(),
     };
-    Ok((answer, report))
+    let by = match &settings.guardrail {
+        Some(guardrail) => format!("{}:{}", guardrail.id, guardrail.version),
+        None => CHECKS.to_owned(),
+    };
+    let request_id = verdicts.into_iter().find_map(|verdict| verdict.request_id);
+    Ok(Whole { answer, report, request_id, by: Some(by) })
 }
 
 /// The name the request asks by. Models of other kinds do not moderate, whatever they are called.
@@ -106,7 +107,11 @@ async fn judge(
     match &settings.guardrail {
         Some(guardrail) => {
             let name = GuardrailName { id: &guardrail.id, version: &guardrail.version };
-            typed.apply_guardrail(name, Side::Input, input).await
+            let mut whole = Verdict::default();
+            for portion in input.portions() {
+                whole = whole.and(typed.apply_guardrail(name, Side::Input, &portion).await?);
+            }
+            Ok(whole)
         }
         None => {
             let threshold = f64::from(settings.threshold.0) / 1000.0;

@@ -1,6 +1,10 @@
 //! How many tokens a question has. Bedrock counts for some models, and knows them by other ids than
 //! they are called by: the id as it is, then the foundation model behind it. For a model nobody counts
 //! for there is an estimate, which says that it is one. A failure of another kind stays a failure.
+//!
+//! Not through the typed SDK, unlike guardrails: what is counted is the very body that a call would carry,
+//! and the SDK would take it apart into its `Document`s, a second time over and with tool schemas in another
+//! order than they are sent in.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -23,7 +27,7 @@ const ANSWER_LIMIT: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Count {
     /// Bedrock's, for the model of this id.
-    Counted { tokens: u64, model: String },
+    Counted { tokens: u64, model: String, request_id: Option<String> },
     /// Nobody's.
     Estimated(u64),
 }
@@ -56,7 +60,9 @@ pub(crate) async fn count(
         }
         asked.push(id);
         match ask(transport, id, body.clone()).await {
-            Ok(tokens) => return Ok(Count::Counted { tokens, model: id.to_owned() }),
+            Ok((tokens, request_id)) => {
+                return Ok(Count::Counted { tokens, model: id.to_owned(), request_id });
+            }
             Err(RouteError::Upstream(Failure::Service(error))) if is_about_model(&error) => {
                 refusal = Some(error);
             }
@@ -77,7 +83,12 @@ pub(crate) async fn count(
     }
 }
 
-async fn ask(transport: &Transport, id: &str, body: Bytes) -> Result<u64, RouteError> {
+/// How many, and AWS's id of the call.
+async fn ask(
+    transport: &Transport,
+    id: &str,
+    body: Bytes,
+) -> Result<(u64, Option<String>), RouteError> {
     let mut headers = HeaderMap::with_capacity(1);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let call = Call {
@@ -89,11 +100,13 @@ async fn ask(transport: &Transport, id: &str, body: Bytes) -> Result<u64, RouteE
         body,
         kind: Kind::Unary,
     };
-    let answer = transport.send(call).await?.bytes(ANSWER_LIMIT).await?;
+    let answer = transport.send(call).await?;
+    let request_id = answer.request_id.clone();
+    let answer = answer.bytes(ANSWER_LIMIT).await?;
     let answer: CountTokensResponse = serde_json::from_slice(&answer).map_err(|_| {
         Failure::from(ProtocolError::Malformed("a count that is no count".to_owned()))
     })?;
-    Ok(answer.input_tokens)
+    Ok((answer.input_tokens, request_id))
 }
 
 /// Whether another id, or nobody, may be asked instead: the model cannot be counted for, or not by

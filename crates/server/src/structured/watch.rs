@@ -1,21 +1,16 @@
 //! A streamed answer is judged when it has ended. It has been seen by then: what is wrong with it is said in
 //! the chunk that ends it, or the stream ends in an error.
 
-use std::sync::Arc;
-
 use schema::openai::chat::FinishReason;
 use schema::openai::chunk::Chunk;
-use translate::structured::Wanted;
 
 use super::validators::ANSWER_LIMIT;
-use super::{Finding, OnMismatch};
-use crate::app::Shared;
+use super::{Criterion, Finding, OnMismatch};
 
 /// What listens to a stream.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    shared: Arc<Shared>,
-    wanted: Wanted,
+    criterion: Criterion,
     on_mismatch: OnMismatch,
     /// What has been said, by choice.
     said: Vec<String>,
@@ -34,9 +29,8 @@ pub(crate) enum Shown {
 }
 
 impl Watch {
-    pub(crate) fn new(shared: &Arc<Shared>, wanted: &Wanted, on_mismatch: OnMismatch) -> Self {
-        let (shared, wanted) = (Arc::clone(shared), wanted.clone());
-        Self { shared, wanted, on_mismatch, said: Vec::new(), refused: false }
+    pub(crate) fn new(criterion: Criterion, on_mismatch: OnMismatch) -> Self {
+        Self { criterion, on_mismatch, said: Vec::new(), refused: false }
     }
 
     /// Listens to a chunk before it goes out.
@@ -55,7 +49,7 @@ impl Watch {
             return self.rest();
         }
         let said = std::mem::take(said);
-        let finding = self.shared.validators.judge(&self.wanted, &said);
+        let finding = self.criterion.judge(&said);
         match (&finding, self.on_mismatch) {
             (Finding::Valid, _) => {}
             (Finding::Mismatch(_), OnMismatch::Refuse) => self.refused = true,

@@ -58,6 +58,8 @@ async fn a_profile_is_counted_for_by_the_model_behind_it() {
     assert!(json["input_tokens"].as_u64().unwrap() > 10);
     assert_eq!(json["outcrop"]["estimated"], false);
     assert_eq!(json["outcrop"]["model"], COUNTED);
+    assert_eq!(answer.header("x-outcrop-model"), Some(profile.as_str()));
+    assert!(answer.header("x-amzn-requestid").is_some());
     assert_eq!(rig.counted_ids(), [profile.as_str(), COUNTED]);
     let calls = rig.emulator.journal().calls();
     let body = &calls.last().unwrap().body["input"]["converse"];

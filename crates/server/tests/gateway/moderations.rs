@@ -109,6 +109,38 @@ async fn a_guardrail_judges_by_its_own_strengths_and_sees_images() {
 }
 
 #[actix_rt::test]
+async fn headers_tell_who_judged_and_by_which_call() {
+    for (config, judge) in [("", "guardrail-checks"), (GUARDED, "mediumgr1:3")] {
+        let rig = Rig::start(config).await;
+        let answer = rig.moderate(&json!({ "input": ["granite", "basalt"] })).await;
+        assert_eq!(answer.header("x-outcrop-model"), Some(judge));
+        assert!(answer.header("x-amzn-requestid").is_some(), "{judge}");
+        rig.stop().await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_guardrail_judges_long_texts_in_portions() {
+    let rig = Rig::start(GUARDED).await;
+    let long = format!("[hate:low] {} [violence:medium]", "granite ".repeat(8_000));
+    let results = rig.results(&json!({ "input": [long, "[topic:Harm]"] })).await;
+    assert_eq!(categories(&results[0]), ["violence"]);
+    assert_eq!(categories(&results[1]), ["self-harm"]);
+    assert_eq!(results[0]["category_scores"]["hate"], 0.33, "the first portion counts too");
+    assert_eq!(results[0]["outcrop"]["action"], "GUARDRAIL_INTERVENED");
+    let findings = results[0]["outcrop"]["findings"].as_array().unwrap();
+    let hate = findings.iter().filter(|one| one["name"] == "HATE").count();
+    assert_eq!(hate, 1, "one finding of a kind: {findings:?}");
+    let calls = rig.emulator.journal().calls();
+    assert_eq!(calls.len(), 5, "four portions and one");
+    for call in calls {
+        let text = call.body["content"][0]["text"]["text"].as_str().unwrap();
+        assert!(text.chars().count() <= 20_000);
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn what_nobody_judged_is_not_called_harmless() {
     let denied = |kind: &str, status: u16| Step::Error {
         status,

@@ -20,13 +20,28 @@ struct Sum {
     reasoning: String,
     /// Id, name, arguments as JSON.
     calls: Vec<(String, String, Value)>,
+    /// What proves each thought, where something does, and thoughts that only the provider can read.
+    signatures: Vec<String>,
+    redacted: Vec<String>,
     finish: String,
+    /// Bedrock's own word, where the finish reason does not tell it.
+    stop: String,
     prompt: u64,
     completion: u64,
+    cache: Cache,
     /// Citations as they came.
     cited: Vec<Value>,
     /// The guardrail's trace.
     guardrail: Value,
+}
+
+/// Tokens that came from a cache or went into one, and for how long.
+#[derive(Debug, Default, PartialEq)]
+struct Cache {
+    read: u64,
+    written: u64,
+    five_minutes: u64,
+    one_hour: u64,
 }
 
 pub(crate) fn folder() -> Option<PathBuf> {
@@ -232,11 +247,48 @@ fn finish(stop: &str, calls: usize) -> String {
     .to_owned()
 }
 
+/// Of Bedrock's words these three are told by the finish reason.
+fn stop(word: &str, finish: &str) -> String {
+    let told = [("end_turn", "stop"), ("tool_use", "tool_calls"), ("max_tokens", "length")];
+    if told.contains(&(word, finish)) { String::new() } else { word.to_owned() }
+}
+
 fn count(sum: &mut Sum, usage: &Value) {
     let number = |key: &str| usage[key].as_u64().unwrap_or(0);
     sum.prompt =
         number("inputTokens") + number("cacheReadInputTokens") + number("cacheWriteInputTokens");
     sum.completion = number("outputTokens");
+    let kept = |ttl: &str| -> u64 {
+        let details = usage["cacheDetails"].as_array().into_iter().flatten();
+        let of_ttl = details.filter(|one| one["ttl"] == ttl);
+        of_ttl.map(|one| one["inputTokens"].as_u64().unwrap()).sum()
+    };
+    sum.cache = Cache {
+        read: number("cacheReadInputTokens"),
+        written: number("cacheWriteInputTokens"),
+        five_minutes: kept("5m"),
+        one_hour: kept("1h"),
+    };
+}
+
+/// The same of what the client was told.
+fn told_of_cache(usage: &Value) -> Cache {
+    let details = &usage["prompt_tokens_details"];
+    let number = |path: &str| details.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+    Cache {
+        read: number("/cached_tokens"),
+        written: number("/cache_write_tokens"),
+        five_minutes: number("/cache_creation_token_details/ephemeral_5m_input_tokens"),
+        one_hour: number("/cache_creation_token_details/ephemeral_1h_input_tokens"),
+    }
+}
+
+/// Details of thoughts, each of which comes whole.
+fn thoughts(sum: &mut Sum, details: &Value) {
+    for detail in details.as_array().into_iter().flatten() {
+        sum.signatures.extend(detail["signature"].as_str().map(ToOwned::to_owned));
+        sum.redacted.extend(detail["data"].as_str().map(ToOwned::to_owned));
+    }
 }
 
 fn recorded_message(response: &Value) -> Sum {
@@ -247,7 +299,11 @@ fn recorded_message(response: &Value) -> Sum {
             sum.text += text(&cited["text"]);
         }
         sum.cited.extend(list(&block["citationsContent"]["citations"]));
-        sum.reasoning += text(&block["reasoningContent"]["reasoningText"]["text"]);
+        let thought = &block["reasoningContent"];
+        sum.reasoning += text(&thought["reasoningText"]["text"]);
+        let signature = thought["reasoningText"]["signature"].as_str();
+        sum.signatures.extend(signature.map(ToOwned::to_owned));
+        sum.redacted.extend(thought["redactedContent"].as_str().map(ToOwned::to_owned));
         let call = &block["toolUse"];
         if call.is_object() && call["type"] != "server_tool_use" {
             let (id, name) = (text(&call["toolUseId"]).to_owned(), text(&call["name"]).to_owned());
@@ -255,6 +311,7 @@ fn recorded_message(response: &Value) -> Sum {
         }
     }
     sum.finish = finish(text(&response["stopReason"]), sum.calls.len());
+    sum.stop = stop(text(&response["stopReason"]), &sum.finish);
     count(&mut sum, &response["usage"]);
     sum.guardrail = response["trace"]["guardrail"].clone();
     sum
@@ -263,12 +320,18 @@ fn recorded_message(response: &Value) -> Sum {
 fn recorded_events(events: &[Value]) -> Sum {
     let mut sum = Sum::default();
     let mut inputs: Vec<(u64, String)> = Vec::new();
+    let mut signatures = std::collections::BTreeMap::<u64, String>::new();
     for event in events {
         let payload = &event["payload"];
         let (delta, block) =
             (&payload["delta"], payload["contentBlockIndex"].as_u64().unwrap_or(0));
         sum.text += text(&delta["text"]);
-        sum.reasoning += text(&delta["reasoningContent"]["text"]);
+        let thought = &delta["reasoningContent"];
+        sum.reasoning += text(&thought["text"]);
+        if let Some(piece) = thought["signature"].as_str() {
+            signatures.entry(block).or_default().push_str(piece);
+        }
+        sum.redacted.extend(thought["redactedContent"].as_str().map(ToOwned::to_owned));
         sum.cited.extend(delta.get("citation").cloned());
         let call = &payload["start"]["toolUse"];
         if call.is_object() && call["type"] != "server_tool_use" {
@@ -281,12 +344,14 @@ fn recorded_events(events: &[Value]) -> Sum {
         }
         if event["type"] == "messageStop" {
             sum.finish = finish(text(&payload["stopReason"]), sum.calls.len());
+            sum.stop = stop(text(&payload["stopReason"]), &sum.finish);
         }
         if event["type"] == "metadata" {
             count(&mut sum, &payload["usage"]);
             sum.guardrail = payload["trace"]["guardrail"].clone();
         }
     }
+    sum.signatures = signatures.into_values().collect();
     for (call, (_, input)) in sum.calls.iter_mut().zip(inputs) {
         call.2 = if input.is_empty() { json!({}) } else { serde_json::from_str(&input).unwrap() };
     }
@@ -296,7 +361,7 @@ fn recorded_events(events: &[Value]) -> Sum {
 fn answered(answer: &Value) -> Sum {
     let (choice, usage) = (&answer["choices"][0], &answer["usage"]);
     let calls = choice["message"]["tool_calls"].as_array().into_iter().flatten();
-    Sum {
+    let mut sum = Sum {
         text: text(&choice["message"]["content"]).to_owned(),
         reasoning: text(&choice["message"]["reasoning_content"]).to_owned(),
         calls: calls
@@ -309,9 +374,14 @@ fn answered(answer: &Value) -> Sum {
         finish: text(&choice["finish_reason"]).to_owned(),
         prompt: usage["prompt_tokens"].as_u64().unwrap_or(0),
         completion: usage["completion_tokens"].as_u64().unwrap_or(0),
+        cache: told_of_cache(usage),
+        stop: text(&choice["outcrop"]["stop_reason"]).to_owned(),
         cited: cited(choice),
         guardrail: choice["outcrop"]["guardrail"].clone(),
-    }
+        ..Sum::default()
+    };
+    thoughts(&mut sum, &choice["message"]["reasoning_details"]);
+    sum
 }
 
 fn list(value: &Value) -> Vec<Value> {
@@ -331,6 +401,7 @@ fn folded(events: &[Value]) -> Sum {
         let delta = &choice["delta"];
         sum.text += text(&delta["content"]);
         sum.reasoning += text(&delta["reasoning_content"]);
+        thoughts(&mut sum, &delta["reasoning_details"]);
         for call in delta["tool_calls"].as_array().into_iter().flatten() {
             let index = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
             calls.resize(calls.len().max(index + 1), Default::default());
@@ -341,10 +412,12 @@ fn folded(events: &[Value]) -> Sum {
         sum.finish += text(&choice["finish_reason"]);
         if choice["outcrop"].is_object() {
             (sum.cited, sum.guardrail) = (cited(choice), choice["outcrop"]["guardrail"].clone());
+            text(&choice["outcrop"]["stop_reason"]).clone_into(&mut sum.stop);
         }
         if event["usage"].is_object() {
             sum.prompt = event["usage"]["prompt_tokens"].as_u64().unwrap();
             sum.completion = event["usage"]["completion_tokens"].as_u64().unwrap();
+            sum.cache = told_of_cache(&event["usage"]);
         }
     }
     let calls = calls

@@ -1,6 +1,7 @@
 //! InvokeGuardrailChecks: the content filters of guardrails, without a guardrail. They measure and
 //! leave the judgement to whoever asks.
 
+use aws_sdk_bedrockruntime::operation::RequestId as _;
 use aws_sdk_bedrockruntime::operation::invoke_guardrail_checks::InvokeGuardrailChecksOutput;
 use aws_sdk_bedrockruntime::types::{
     GuardrailChecksConfig, GuardrailChecksContentBlock, GuardrailChecksContentFilterCategory,
@@ -128,5 +129,6 @@ fn verdict(
     let units = content.map_or(0, |usage| count(usage.text_units()))
         + attack.map_or(0, |usage| count(usage.text_units()));
     let units = Units { content: units, ..Units::default() };
-    Ok(Verdict { findings, units, ..Verdict::default() })
+    let request_id = answer.request_id().map(ToOwned::to_owned);
+    Ok(Verdict { findings, units, request_id, ..Verdict::default() })
 }

@@ -1,5 +1,6 @@
 //! ApplyGuardrail: a guardrail's verdict on content that no model is asked about.
 
+use aws_sdk_bedrockruntime::operation::RequestId as _;
 use aws_sdk_bedrockruntime::operation::apply_guardrail::ApplyGuardrailOutput;
 use aws_sdk_bedrockruntime::types::{
     GuardrailAction, GuardrailAssessment, GuardrailContentBlock, GuardrailContentFilter,
@@ -93,6 +94,7 @@ fn verdict(answer: &ApplyGuardrailOutput) -> Verdict {
         findings: answer.assessments().iter().flat_map(findings).collect(),
         outputs: outputs.collect(),
         units: answer.usage().map(units).unwrap_or_default(),
+        request_id: answer.request_id().map(ToOwned::to_owned),
     }
 }
 

@@ -63,7 +63,10 @@ pub(super) async fn complete(
     match kind {
         Kind::Stream => {
             let stamp = exchange.stamp();
-            let watch = all.first().and_then(|first| watch(worker, now, &first.reply));
+            let watch = match all.first() {
+                Some(first) => watch(worker, now, &first.reply).await,
+                None => None,
+            };
             let choices = (0..).zip(all).map(|(index, one)| Choice {
                 source: one.source,
                 chat: ChatStream::new(one.reply, stamp.clone()).of_choice(index),
@@ -240,7 +243,7 @@ async fn translated(
     one.flight.settle(of_quota(converse.usage));
     let (_, _, recall) = around;
     if let Some(kept) = kept(&converse, &one.reply) {
-        recall.keep(&kept);
+        recall.keep(&kept).await;
     }
     let (before, own) = (*spent, Spent::of(&converse));
     *spent = before.and(own);

@@ -84,7 +84,8 @@ impl Second {
             }
             let (operation, length) = (Operation::Converse, self.body.len() + said.len());
             let (wanted, directions, fetched) = (&self.wanted, self.directions, &self.fetched);
-            let around = Circumstances { operation, wanted, directions, fetched, recall };
+            let recalled = recall.of(&request, &self.leg.target.profile).await;
+            let around = Circumstances { operation, wanted, directions, fetched, recalled };
             let Made { body, reply, guard, .. } = made(&request, length, &around, &self.leg)?;
             (body, reply, guard)
         };
@@ -128,7 +129,7 @@ pub(super) async fn settle(
 ) -> Result<Settled, GatewayError> {
     let completion = translate::chat::answer(&first, reply, exchange.stamp());
     let validators = &worker.shared.validators;
-    let Some(finding) = found(&completion, reply, validators) else {
+    let Some(finding) = found(&completion, reply, validators).await else {
         return Ok(Settled { completion, usage: first.usage, word: None });
     };
     let mut settled = Settled { completion, usage: first.usage, word: Some(finding.word()) };
@@ -145,7 +146,7 @@ pub(super) async fn settle(
                 let usage = sum(first.usage, again.usage);
                 (first.usage, again.usage) = (usage, usage);
                 let better = translate::chat::answer(&again, &reply_again, exchange.stamp());
-                let (completion, word) = match found(&better, &reply_again, validators) {
+                let (completion, word) = match found(&better, &reply_again, validators).await {
                     Some(Finding::Valid) => (better, "repaired"),
                     Some(other) => (better, other.word()),
                     None => {
@@ -168,10 +169,16 @@ pub(super) async fn settle(
 }
 
 /// What is found of all choices that can be judged: the worst.
-fn found(completion: &ChatCompletion, reply: &Reply, validators: &Validators) -> Option<Finding> {
+async fn found(
+    completion: &ChatCompletion,
+    reply: &Reply,
+    validators: &Validators,
+) -> Option<Finding> {
     let wanted = reply.wanted()?;
-    let texts = completion.choices.iter().filter_map(judgeable);
-    texts.map(|text| validators.judge(wanted, text)).reduce(|one, other| match (one, other) {
+    let mut texts = completion.choices.iter().filter_map(judgeable).peekable();
+    texts.peek()?;
+    let criterion = validators.criterion(wanted).await;
+    texts.map(|text| criterion.judge(text)).reduce(|one, other| match (one, other) {
         (worst @ Finding::Mismatch(_), _) | (_, worst @ Finding::Mismatch(_)) => worst,
         (Finding::Unchecked, _) | (_, Finding::Unchecked) => Finding::Unchecked,
         (Finding::Valid, Finding::Valid) => Finding::Valid,

