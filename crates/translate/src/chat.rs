@@ -48,6 +48,9 @@ pub struct Question<'a> {
     pub report: Report,
 }
 
+/// What a model is told that cannot be forbidden to call tools.
+const NO_CALLS: &str = "Call no tools in this turn: answer in text.";
+
 impl Question<'_> {
     /// Whether the service will keep a beginning of it for calls that begin alike.
     pub fn is_cached(&self) -> bool {
@@ -133,6 +136,10 @@ pub fn question_with<'a>(
     if tooling.choice_ignored {
         report.ignore(choice_field);
     }
+    let unwelcome = tooling.is_unwelcome();
+    if unwelcome && answering_tool.is_none() && !tooling.is_served() {
+        conversation.instruct(NO_CALLS.to_owned(), profile);
+    }
     let cached = cache::asked(request, profile, &mut report);
     let one_call = request.parallel_tool_calls == Some(false) && tooling.config.is_some();
     let mut fields = additional(request, &tooling, profile, &mut report)?;
@@ -158,6 +165,7 @@ pub fn question_with<'a>(
         body,
         delivery,
         reply: Reply {
+            drops_calls: unwelcome,
             names: tooling.names,
             include_usage: stream_options(request).include_usage == Some(true),
             calls,
@@ -215,7 +223,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         prediction,
         moderation,
         web_search_options: _,
-        prompt_cache_key,
+        prompt_cache_key: _,
         prompt_cache_options: _,
         prompt_cache_retention,
         store,
@@ -243,7 +251,6 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         ("audio", audio.is_some()),
         ("prediction", prediction.is_some()),
         ("moderation", moderation.is_some()),
-        ("prompt_cache_key", prompt_cache_key.is_some()),
         (
             "prompt_cache_retention",
             prompt_cache_retention.as_deref().is_some_and(|kept| kept != "in_memory"),
