@@ -22,6 +22,7 @@ use crate::{Invalid, Profile, Reply, Report, Stores};
 mod affinity;
 mod choices;
 mod citations;
+mod limits;
 mod messages;
 mod replay;
 mod response;
@@ -82,6 +83,7 @@ pub fn question_with<'a>(
     stores: &Stores,
     recalled: Option<&'a Recalled>,
 ) -> Result<Question<'a>, Invalid> {
+    limits::within_limits(request)?;
     let mut report = Report::default();
     without_effect(request, &mut report);
 
