@@ -55,6 +55,8 @@ pub(super) enum FetchError {
     Empty,
     #[error("the answer is markup, not media")]
     Markup,
+    #[error("the answer is not of the kind that the part is for")]
+    Kind,
     #[error("not in time")]
     TooSlow,
 }
@@ -108,12 +110,18 @@ pub(super) async fn get(
     };
     let stream = connect(&link, &addresses, config).await?;
     let bytes = exchange(stream, &link, left).await?;
-    match bytes.trim_ascii_start() {
-        [] => Err(FetchError::Empty),
+    match bytes.iter().find(|byte| !is_before_text(**byte)) {
+        None => Err(FetchError::Empty),
         // Pages are what internal services and login walls answer with, and scripts hide in drawings.
-        [b'<', ..] => Err(FetchError::Markup),
-        _ => Ok(bytes),
+        Some(b'<') => Err(FetchError::Markup),
+        Some(_) => Ok(bytes),
     }
+}
+
+/// White space, the bytes of byte order marks, and the other half of UTF-16's letters: browsers pass over
+/// all of these.
+fn is_before_text(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff)
 }
 
 async fn roots() -> Result<Arc<ClientConfig>, FetchError> {
