@@ -11,6 +11,7 @@ use crate::bedrock::{Service, Timeouts};
 use crate::body::BodyLimits;
 use crate::cli::ServeArgs;
 use crate::media::MediaSettings;
+use crate::native::s3::NativeS3;
 use crate::recall::MemoryLimits;
 use crate::routing::ModelSettings;
 use crate::structured::StructuredSettings;
@@ -71,6 +72,8 @@ pub struct Config {
     pub(crate) native_root: bool,
     /// Services whose every operation passes, beyond the usual ones.
     pub(crate) native_services: Vec<Service>,
+    /// What of S3 its callers may name.
+    pub(crate) native_s3: NativeS3,
     /// How long a client may leave a piece of its answer untaken.
     pub(crate) write_stall: Duration,
     /// Silence after which a stream gets a comment.
@@ -246,6 +249,7 @@ impl Config {
             models: ModelSettings::default(),
             native_root: false,
             native_services: Vec::new(),
+            native_s3: NativeS3::default(),
             write_stall: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
             drain_delay: Duration::from_secs(5),
