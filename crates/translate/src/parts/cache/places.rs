@@ -215,7 +215,7 @@ fn point(block: &ContentBlock<'_>) -> Option<CachePoint> {
 
 /// Whether a point may stand right behind a block. Documents that are sent as their text, and video,
 /// are refused there; thoughts cannot be marked.
-fn carries(block: &ContentBlock<'_>) -> bool {
+pub(super) fn carries(block: &ContentBlock<'_>) -> bool {
     match block {
         ContentBlock::Document(document) => document.format == "pdf",
         ContentBlock::Video(_) | ContentBlock::ReasoningContent(_) => false,
