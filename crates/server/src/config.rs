@@ -204,6 +204,7 @@ impl Config {
                 "listen on 127.0.0.1, or pass --allow-anonymous if the network itself keeps strangers out",
             ));
         }
+        config.media.own_port = Some(config.listen.port());
         if config.listen.ip().is_loopback() {
             config.drain_delay = Duration::ZERO;
         }

@@ -44,6 +44,8 @@ pub(crate) struct MediaSettings {
     /// Ports beside the usual.
     pub(crate) ports: Vec<u16>,
     pub(crate) reach: Reach,
+    /// Where the gateway itself listens, which no URL leads to.
+    pub(crate) own_port: Option<u16>,
     /// Bytes of all URLs of a request together.
     pub(crate) size: usize,
     /// URLs of a request.
@@ -61,6 +63,7 @@ impl Default for MediaSettings {
             http: false,
             ports: Vec::new(),
             reach: Reach::default(),
+            own_port: None,
             size: 20 * 1024 * 1024,
             urls: 10,
             timeout: Duration::from_secs(10),

@@ -169,6 +169,15 @@ async fn a_name_is_looked_up_once_and_all_its_addresses_are_judged() {
 }
 
 #[actix_rt::test]
+async fn the_gateway_does_not_fetch_from_itself() {
+    let origin = Origin::start(Answer::Bytes(OK)).await;
+    let settings = MediaSettings { own_port: Some(origin.address.port()), ..origin.settings() };
+    let error = got(&origin.url("a.png"), &settings, &Lookup::System).await.unwrap_err();
+    assert!(error.to_string().contains("from itself"), "{error}");
+    assert_eq!(*origin.seen.lock().unwrap(), "");
+}
+
+#[actix_rt::test]
 async fn answers_that_are_not_content_are_refused() {
     for (answer, wanted) in [
         (

@@ -44,7 +44,7 @@ pub(super) fn fill<'a>(request: &mut ChatRequest<'a>, content: impl Fn(&str) -> 
                     file.filename = file.filename.take().or(name);
                     file.file_data = Some(content.into());
                 }
-                Part::Text { .. } | Part::Refusal(_) | Part::Foreign(_) => {}
+                Part::Text { .. } | Part::Refusal { .. } | Part::Foreign(_) => {}
             }
         }
     }
@@ -65,7 +65,7 @@ fn place<'p, 'a>(part: &'p Part<'a>) -> Option<(&'static str, &'p Str<'a>)> {
             ];
             fields.into_iter().find_map(|(field, url)| Some((field, url.as_ref()?)))
         }
-        Part::Text { .. } | Part::Refusal(_) | Part::Foreign(_) => None,
+        Part::Text { .. } | Part::Refusal { .. } | Part::Foreign(_) => None,
     }
 }
 

@@ -2,7 +2,7 @@
 //! that take one text.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use schema::converse::tool::{InputSchema, SystemTool, ToolSpec};
 use schema::openai::tool::{CustomDefinition, FunctionDefinition, Grammar, Tool};
@@ -110,7 +110,7 @@ pub(crate) fn declared_tools<'a>(
 
 struct Declaring<'a, 'p> {
     declared: Declared<'a>,
-    taken: HashSet<Cow<'a, str>>,
+    taken: HashMap<Cow<'a, str>, &'a str>,
     strict: usize,
     looseness: Looseness,
     profile: &'p Profile,
@@ -121,7 +121,7 @@ impl<'a, 'p> Declaring<'a, 'p> {
     fn new(profile: &'p Profile, report: &'p mut Report) -> Self {
         Self {
             declared: Declared::default(),
-            taken: HashSet::new(),
+            taken: HashMap::new(),
             strict: 0,
             looseness: Looseness::default(),
             profile,
@@ -193,8 +193,14 @@ impl<'a, 'p> Declaring<'a, 'p> {
             return Err(Invalid::value(format!("{param}.name"), message));
         }
         let sent = sent_name(name);
-        if !self.taken.insert(sent.clone()) {
-            let message = format!("Two tools are called {name:?}; give each a name of its own.");
+        if let Some(other) = self.taken.insert(sent.clone(), name) {
+            let message = if other == name {
+                format!("Two tools are called {name:?}; give each a name of its own.")
+            } else {
+                format!(
+                    "The tools {other:?} and {name:?} would both be sent as {sent:?}, because a name is letters, digits, _ and - here; rename one of them."
+                )
+            };
             return Err(Invalid::value(format!("{param}.name"), message));
         }
         self.declared.names.note(&sent, name);
