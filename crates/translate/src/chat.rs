@@ -3,6 +3,7 @@
 
 use schema::converse::request::ConverseRequest;
 use schema::openai::chat::{ChatRequest, StreamOptions};
+use schema::openai::tool::ToolChoice;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -14,7 +15,9 @@ use crate::parts::request_metadata::{Said, request_metadata};
 use crate::parts::service;
 use crate::parts::tags;
 use crate::parts::thinking::{Plan, Wish};
-use crate::parts::tools::{self, Calls, Tooling, declared_functions, declared_tools, tooling};
+use crate::parts::tools::{
+    self, Calls, Declared, Tooling, declared_functions, declared_tools, tooling,
+};
 use crate::reply::{CallShape, ThoughtsShown};
 use crate::thoughts::Recalled;
 use crate::{Invalid, Profile, Reply, Report, Stores};
@@ -93,18 +96,7 @@ pub fn question_with<'a>(
     } else {
         ("tools", "tool_choice", CallShape::Tools)
     };
-    let (mut declared, choice) = match calls {
-        CallShape::Function => {
-            let functions = request.functions.as_deref().unwrap_or_default();
-            let declared = declared_functions(functions, profile, &mut report)?;
-            (declared, request.function_call.as_ref())
-        }
-        CallShape::Tools => {
-            let tools = request.tools.as_deref().unwrap_or_default();
-            (declared_tools(tools, profile, &mut report)?, request.tool_choice.as_ref())
-        }
-    };
-    declared.search(request.web_search_options, profile, &mut report);
+    let (declared, choice) = declared(request, calls, profile, &mut report)?;
 
     let messages = &request.messages;
     let mut conversation =
@@ -181,6 +173,27 @@ pub fn question_with<'a>(
         },
         report,
     })
+}
+
+/// The tools of a request, and the choice among them.
+fn declared<'a>(
+    request: &'a ChatRequest<'a>,
+    calls: CallShape,
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<(Declared<'a>, Option<&'a ToolChoice<'a>>), Invalid> {
+    let (mut declared, choice) = match calls {
+        CallShape::Function => {
+            let functions = request.functions.as_deref().unwrap_or_default();
+            (declared_functions(functions, profile, report)?, request.function_call.as_ref())
+        }
+        CallShape::Tools => {
+            let tools = request.tools.as_deref().unwrap_or_default();
+            (declared_tools(tools, profile, report)?, request.tool_choice.as_ref())
+        }
+    };
+    declared.search(request.web_search_options, profile, report);
+    Ok((declared, choice))
 }
 
 /// Notes the fields that ask for something the default does not give, and nothing here can.

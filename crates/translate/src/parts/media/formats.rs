@@ -103,6 +103,7 @@ pub(super) fn is_text(format: &str) -> bool {
     matches!(format, "txt" | "md" | "csv" | "html")
 }
 
+#[derive(Clone, Copy)]
 enum Magic {
     Is(Format),
     /// MP4 and its kin, Matroska: sound or pictures.
@@ -138,7 +139,7 @@ fn sniff(head: &[u8]) -> Option<Magic> {
         [0, 0, 1, 0xba | 0xb3, ..] => (Medium::Video, "mpeg"),
         [0x30, 0x26, 0xb2, 0x75, ..] => (Medium::Video, "wmv"),
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..]
-            if brand.get(..4).is_some_and(|brand| PICTURES.iter().any(|one| *one == brand)) =>
+            if brand.get(..4).is_some_and(|brand| PICTURES.contains(&brand)) =>
         {
             return Some(Magic::Picture);
         }
