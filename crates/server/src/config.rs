@@ -11,6 +11,7 @@ use crate::bedrock::{Service, Timeouts};
 use crate::body::BodyLimits;
 use crate::cli::ServeArgs;
 use crate::media::MediaSettings;
+use crate::native::s3::NativeS3;
 use crate::recall::{MemoryLimits, StoreSettings};
 use crate::routing::ModelSettings;
 use crate::structured::StructuredSettings;
@@ -74,6 +75,8 @@ pub struct Config {
     pub(crate) native_root: bool,
     /// Services whose every operation passes, beyond the usual ones.
     pub(crate) native_services: Vec<Service>,
+    /// What of S3 its callers may name.
+    pub(crate) native_s3: NativeS3,
     /// How long a client may leave a piece of its answer untaken.
     pub(crate) write_stall: Duration,
     /// Silence after which a stream gets a comment.
@@ -204,6 +207,7 @@ impl Config {
                 "listen on 127.0.0.1, or pass --allow-anonymous if the network itself keeps strangers out",
             ));
         }
+        config.media.own_port = Some(config.listen.port());
         if config.listen.ip().is_loopback() {
             config.drain_delay = Duration::ZERO;
         }
@@ -251,6 +255,7 @@ impl Config {
             models: ModelSettings::default(),
             native_root: false,
             native_services: Vec::new(),
+            native_s3: NativeS3::default(),
             write_stall: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
             drain_delay: Duration::from_secs(5),

@@ -18,22 +18,29 @@ mod converse;
 mod links;
 mod replies;
 
+/// How many times its own size a body may be, and what a small one may be all the same. Definitions that
+/// are written out where they are used grow the most.
+const GROWTH: usize = 64;
+const UNASKED: usize = 64 * 1024;
+
 /// A chat request as a caller may write it, for the model it names and for one more of the catalogue:
 /// refused, or a body that keeps Converse's rules.
 pub fn request(data: &[u8]) {
     static PROFILES: OnceLock<Vec<Profile>> = OnceLock::new();
     let Ok(request) = serde_json::from_slice::<ChatRequest<'_>>(data) else { return };
-    asked(&request, &catalogue().resolve(&request.model, &Manner::default()).profile);
+    asked(data, &request, &catalogue().resolve(&request.model, &Manner::default()).profile);
     let profiles = PROFILES.get_or_init(|| catalogue().profiles());
     let drawn = usize::try_from(crc32fast::hash(data)).unwrap_or_default();
     if let Some(profile) = profiles.get(drawn % profiles.len().max(1)) {
-        asked(&request, profile);
+        asked(data, &request, profile);
     }
 }
 
-fn asked(request: &ChatRequest<'_>, profile: &Profile) {
+fn asked(data: &[u8], request: &ChatRequest<'_>, profile: &Profile) {
     let Ok(question) = question(request, profile) else { return };
     let body = serde_json::to_vec(&question.body).unwrap_or_default();
+    let most = data.len() * GROWTH + UNASKED;
+    assert!(body.len() <= most, "{} bytes became {}", data.len(), body.len());
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let own = request.additional_model_request_fields.clone().unwrap_or_default();
     converse::judge(&body, profile, &Value::Object(own));
@@ -190,7 +197,7 @@ mod tests {
             let Ok(request) = serde_json::from_slice::<ChatRequest<'_>>(&data) else { continue };
             println!("{}", path.display());
             for profile in &profiles {
-                asked(&request, profile);
+                asked(&data, &request, profile);
                 seen += 1;
             }
         }

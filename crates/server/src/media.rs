@@ -14,6 +14,7 @@ use rustls::ClientConfig;
 use schema::openai::chat::ChatRequest;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
+use translate::profile::Medium;
 use translate::{Invalid, Stores};
 
 mod address;
@@ -43,6 +44,8 @@ pub(crate) struct MediaSettings {
     /// Ports beside the usual.
     pub(crate) ports: Vec<u16>,
     pub(crate) reach: Reach,
+    /// Where the gateway itself listens, which no URL leads to.
+    pub(crate) own_port: Option<u16>,
     /// Bytes of all URLs of a request together.
     pub(crate) size: usize,
     /// URLs of a request.
@@ -60,6 +63,7 @@ impl Default for MediaSettings {
             http: false,
             ports: Vec::new(),
             reach: Reach::default(),
+            own_port: None,
             size: 20 * 1024 * 1024,
             urls: 10,
             timeout: Duration::from_secs(10),
@@ -117,7 +121,7 @@ impl Fetcher {
         settings: &MediaSettings,
     ) -> Result<Fetched, Invalid> {
         let stores = settings.stores.clone();
-        let links = if settings.fetch { walk::links(request) } else { Vec::new() };
+        let links = if settings.fetch { walk::links(request, settings.urls) } else { Vec::new() };
         if links.is_empty() {
             return Ok(Fetched { content: HashMap::new(), stores });
         }
@@ -128,7 +132,7 @@ impl Fetcher {
         let started = Instant::now();
         let left = AtomicUsize::new(settings.size);
         let fetches = stream::iter(links).map(async |(url, param)| {
-            let content = self.one(&url, settings, &left, started).await;
+            let content = self.one(&url, medium(&param), settings, &left, started).await;
             content.map(|content| (url.clone(), content)).map_err(|error| (url, param, error))
         });
         match fetches.buffer_unordered(CONCURRENT).try_collect().await {
@@ -145,6 +149,7 @@ impl Fetcher {
     async fn one(
         &self,
         url: &str,
+        medium: Option<Medium>,
         settings: &MediaSettings,
         left: &AtomicUsize,
         started: Instant,
@@ -157,11 +162,25 @@ impl Fetcher {
         let bytes = tokio::time::timeout_at(started + settings.timeout, got)
             .await
             .map_err(|_| FetchError::TooSlow)??;
+        // Here and not when the request is translated: other words, and sooner, would tell what is there.
+        if !translate::is_media(&bytes, medium, url) {
+            return Err(FetchError::Kind);
+        }
         let mut content = "data:;base64,".to_owned();
         content.reserve(bytes.len().div_ceil(3) * 4);
         STANDARD.encode_string(&bytes, &mut content);
         Ok(content)
     }
+}
+
+/// What a part is for, by its field; files may be anything.
+fn medium(param: &str) -> Option<Medium> {
+    let fields = [
+        ("image_url.url", Medium::Image),
+        ("video_url.url", Medium::Video),
+        ("input_audio.data", Medium::Audio),
+    ];
+    fields.into_iter().find(|(field, _)| param.ends_with(field)).map(|(_, medium)| medium)
 }
 
 fn refused(param: String) -> Invalid {

@@ -25,6 +25,7 @@ use crate::{Invalid, Profile, Reply, Report, Stores};
 mod affinity;
 mod choices;
 mod citations;
+mod limits;
 mod messages;
 mod replay;
 mod response;
@@ -50,6 +51,9 @@ pub struct Question<'a> {
     /// What could not be honoured.
     pub report: Report,
 }
+
+/// What a model is told that cannot be forbidden to call tools.
+const NO_CALLS: &str = "Call no tools in this turn: answer in text.";
 
 impl Question<'_> {
     /// Whether the service will keep a beginning of it for calls that begin alike.
@@ -83,6 +87,7 @@ pub fn question_with<'a>(
     recalled: Option<&'a Recalled>,
 ) -> Result<Question<'a>, Invalid> {
     by_converse(profile)?;
+    limits::within_limits(request)?;
     let mut report = Report::default();
     without_effect(request, &mut report);
 
@@ -92,8 +97,7 @@ pub fn question_with<'a>(
     } else {
         ("tools", "tool_choice", CallShape::Tools)
     };
-    let (mut declared, choice) = declared(request, calls, profile, &mut report)?;
-    declared.search(request.web_search_options, profile, &mut report);
+    let (declared, choice) = declared(request, calls, profile, &mut report)?;
 
     let messages = &request.messages;
     let mut conversation =
@@ -127,6 +131,10 @@ pub fn question_with<'a>(
     if tooling.choice_ignored {
         report.ignore(choice_field);
     }
+    let unwelcome = tooling.is_unwelcome();
+    if unwelcome && answering_tool.is_none() && !tooling.is_served() {
+        conversation.instruct(NO_CALLS.to_owned(), profile);
+    }
     let cached = cache::asked(request, profile, &mut report);
     let one_call = request.parallel_tool_calls == Some(false) && tooling.config.is_some();
     let mut fields = additional(request, &tooling, profile, &mut report)?;
@@ -153,6 +161,7 @@ pub fn question_with<'a>(
         body,
         delivery,
         reply: Reply {
+            drops_calls: unwelcome,
             names: tooling.names,
             include_usage: stream_options(request).include_usage == Some(true),
             calls,
@@ -175,17 +184,18 @@ fn declared<'a>(
     profile: &Profile,
     report: &mut Report,
 ) -> Result<(Declared<'a>, Option<&'a ToolChoice<'a>>), Invalid> {
-    Ok(match calls {
+    let (mut declared, choice) = match calls {
         CallShape::Function => {
             let functions = request.functions.as_deref().unwrap_or_default();
-            let declared = declared_functions(functions, profile, report)?;
-            (declared, request.function_call.as_ref())
+            (declared_functions(functions, profile, report)?, request.function_call.as_ref())
         }
         CallShape::Tools => {
             let tools = request.tools.as_deref().unwrap_or_default();
             (declared_tools(tools, profile, report)?, request.tool_choice.as_ref())
         }
-    })
+    };
+    declared.search(request.web_search_options, profile, report);
+    Ok((declared, choice))
 }
 
 /// Whether the model chats at all, as far as this can ask it.
@@ -239,7 +249,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         prediction,
         moderation,
         web_search_options: _,
-        prompt_cache_key,
+        prompt_cache_key: _,
         prompt_cache_options: _,
         prompt_cache_retention,
         store,
@@ -267,7 +277,6 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         ("audio", audio.is_some()),
         ("prediction", prediction.is_some()),
         ("moderation", moderation.is_some()),
-        ("prompt_cache_key", prompt_cache_key.is_some()),
         (
             "prompt_cache_retention",
             prompt_cache_retention.as_deref().is_some_and(|kept| kept != "in_memory"),

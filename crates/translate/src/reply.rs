@@ -15,6 +15,8 @@ pub struct Reply {
     pub(crate) calls: CallShape,
     /// The caller wants one call at a time: further ones of an answer are left out.
     pub(crate) one_call: bool,
+    /// The model was to call nothing: what it calls all the same is left out.
+    pub(crate) drops_calls: bool,
     /// The caller asked for a tier and is told which one it got.
     pub(crate) echoes_tier: bool,
     /// The tool whose input is the answer, if the answer is held to a shape by one.

@@ -25,6 +25,11 @@ impl Stores {
         self.0.iter()
     }
 
+    /// Whether an object is on it.
+    pub fn admits(&self, uri: &str) -> bool {
+        self.of(uri).is_some()
+    }
+
     /// The store that a URI belongs to.
     pub(crate) fn of(&self, uri: &str) -> Option<&Store> {
         self.0.iter().find(|store| {

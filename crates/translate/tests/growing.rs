@@ -105,6 +105,66 @@ fn blocks(messages: &[Value], profile: &Profile) -> (Vec<Value>, usize) {
     (all.into_iter().filter(|block| !is_point(block)).collect(), points)
 }
 
+/// What is read of a conversation: documents but PDF stand first in their turn, unless a point is before them.
+fn read(messages: &[Value], profile: &Profile) -> (Vec<Value>, usize) {
+    let body = json!({ "model": "m", "messages": messages }).to_string();
+    let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
+    let sent = serde_json::to_value(&question(&request, profile).unwrap().body).unwrap();
+    let (mut read, mut points) = (Vec::new(), 0);
+    for turn in sent["messages"].as_array().unwrap() {
+        let content = turn["content"].as_array().unwrap();
+        let is_point = |block: &&Value| block.get("cachePoint").is_some();
+        let first_point = content.iter().position(|block| is_point(&block));
+        points += content.iter().filter(is_point).count();
+        let floats = |at: usize, block: &Value| {
+            let format = block["document"]["format"].as_str();
+            format.is_some_and(|format| format != "pdf")
+                && first_point.is_none_or(|point| at < point)
+        };
+        let blocks = content.iter().enumerate();
+        let (first, rest): (Vec<_>, Vec<_>) = blocks.partition(|(at, block)| floats(*at, block));
+        let turn = first.into_iter().chain(rest).map(|(_, block)| block.clone());
+        read.extend(turn.filter(|block| !is_point(&block)));
+    }
+    (read, points)
+}
+
+#[test]
+fn documents_are_read_in_the_same_place_in_every_later_turn() {
+    let profile = Profile {
+        cache_points: CachePoints::Everywhere,
+        least_cached_tokens: 1,
+        ..Profile::default()
+    };
+    let text = |at: usize| json!({ "type": "text", "text": format!("question {at}") });
+    let file = |name: String, data: &str| json!({ "type": "file", "file": { "filename": name, "file_data": data } });
+    let csv = |at: usize| file(format!("{at}.csv"), "data:text/csv;base64,YSxi");
+    let pdf = |at: usize| file(format!("{at}.pdf"), "data:application/pdf;base64,JVBERi0xLjc=");
+    let kinds: [&dyn Fn(usize) -> Value; 5] = [
+        &|at| json!([text(at), csv(at)]),
+        &|at| json!([csv(at), text(at)]),
+        &|at| json!([text(at), csv(at), text(at)]),
+        &|at| json!([text(at), pdf(at), csv(at)]),
+        &|at| json!([text(at), pdf(at)]),
+    ];
+    for first in 0..kinds.len() {
+        for step in 0..kinds.len() {
+            let mut history = Vec::new();
+            let mut before = Vec::new();
+            let mut marked = 0;
+            for at in 0..6 {
+                let content = kinds[(first + at * step) % kinds.len()](at);
+                history.push(json!({ "role": "user", "content": content }));
+                let (now, points) = read(&history, &profile);
+                assert_eq!(now[..before.len()], before[..], "{first} {step} {at}");
+                (before, marked) = (now, marked + points);
+                history.push(json!({ "role": "assistant", "content": format!("answer {at}") }));
+            }
+            assert!(marked > 0 || step == 0, "{first} {step}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 

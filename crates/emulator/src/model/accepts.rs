@@ -5,8 +5,22 @@ use serde_json::{Value, json};
 use super::strings;
 use crate::json::items;
 
+/// Most schemas that are looked at for one value: a schema may lead to itself.
+const STEPS: usize = 1_000;
+
 /// Whether `value` may stand where `schema` is asked for; `resolved` follows references.
 pub(super) fn accepts(schema: &Value, value: &Value, resolved: &impl Fn(&Value) -> Value) -> bool {
+    fits(schema, value, resolved, &mut STEPS.clone())
+}
+
+fn fits(
+    schema: &Value,
+    value: &Value,
+    resolved: &impl Fn(&Value) -> Value,
+    left: &mut usize,
+) -> bool {
+    let Some(fewer) = left.checked_sub(1) else { return false };
+    *left = fewer;
     let schema = &resolved(schema);
     if let Some(only) = schema.get("const") {
         return only == value;
@@ -17,7 +31,7 @@ pub(super) fn accepts(schema: &Value, value: &Value, resolved: &impl Fn(&Value) 
     for union in ["anyOf", "oneOf"] {
         let variants = items(schema, union);
         if !variants.is_empty() {
-            return variants.iter().any(|variant| accepts(variant, value, resolved));
+            return variants.iter().any(|variant| fits(variant, value, resolved, left));
         }
     }
     let kind = match value {
@@ -35,11 +49,16 @@ pub(super) fn accepts(schema: &Value, value: &Value, resolved: &impl Fn(&Value) 
         Some(wanted) => named(wanted),
         None => true,
     };
-    typed && within(schema, value, resolved)
+    typed && within(schema, value, resolved, left)
 }
 
 /// Whether a value of the right type keeps to the limits of its schema.
-fn within(schema: &Value, value: &Value, resolved: &impl Fn(&Value) -> Value) -> bool {
+fn within(
+    schema: &Value,
+    value: &Value,
+    resolved: &impl Fn(&Value) -> Value,
+    left: &mut usize,
+) -> bool {
     let count = |key: &str| schema.get(key).and_then(Value::as_u64);
     match value {
         Value::Null | Value::Bool(_) => true,
@@ -54,7 +73,7 @@ fn within(schema: &Value, value: &Value, resolved: &impl Fn(&Value) -> Value) ->
             let item = schema.get("items").unwrap_or(&any);
             count("minItems").is_none_or(|least| length >= least)
                 && count("maxItems").is_none_or(|most| length <= most)
-                && values.iter().all(|value| accepts(item, value, resolved))
+                && values.iter().all(|value| fits(item, value, resolved, left))
         }
         Value::Object(members) => {
             let required = items(schema, "required").iter().filter_map(Value::as_str);
@@ -63,7 +82,7 @@ fn within(schema: &Value, value: &Value, resolved: &impl Fn(&Value) -> Value) ->
             required.into_iter().all(|name| members.contains_key(name))
                 && members.iter().all(|(name, member)| {
                     match known.and_then(|known| known.get(name)) {
-                        Some(property) => accepts(property, member, resolved),
+                        Some(property) => fits(property, member, resolved, left),
                         None => !closed,
                     }
                 })

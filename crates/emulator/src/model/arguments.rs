@@ -13,13 +13,18 @@ use crate::json::{items, text};
 
 /// Deep enough for real schemas, shallow enough for recursive ones.
 const DEPTH: usize = 12;
+/// Most values of one input, and most references and parts that make up one schema: a schema may contain
+/// itself, more than once.
+const VALUES: usize = 10_000;
+const PARTS: usize = 200;
 
 /// A value for `schema` with what `said` offers; `names` (of tools) are no values.
 pub(crate) fn build(schema: &Value, said: &str, names: &[&str]) -> Value {
     let mut names = names.to_vec();
     parameters(schema, &mut names);
     let names = names.as_slice();
-    Builder { root: schema, facts: Facts::of(said, names), names }.value(schema, None, DEPTH)
+    Builder { root: schema, facts: Facts::of(said, names), names, left: VALUES }
+        .value(schema, None, DEPTH)
 }
 
 /// The names of all parameters; they stand in the text for themselves, not for values.
@@ -39,11 +44,16 @@ struct Builder<'a> {
     root: &'a Value,
     facts: Facts<'a>,
     names: &'a [&'a str],
+    /// How many values may still be built.
+    left: usize,
 }
 
 impl Builder<'_> {
     fn value(&mut self, schema: &Value, name: Option<&str>, depth: usize) -> Value {
-        let Some(depth) = depth.checked_sub(1) else { return Value::Null };
+        let (Some(depth), Some(left)) = (depth.checked_sub(1), self.left.checked_sub(1)) else {
+            return Value::Null;
+        };
+        self.left = left;
         let schema = &self.resolved(schema);
         if let Some(value) = schema.get("const") {
             return value.clone();
@@ -95,6 +105,10 @@ impl Builder<'_> {
 
     /// `schema` with its reference followed and `allOf` merged.
     fn resolved(&self, schema: &Value) -> Value {
+        self.merged(schema, DEPTH, &mut PARTS.clone())
+    }
+
+    fn merged(&self, schema: &Value, depth: usize, left: &mut usize) -> Value {
         let mut schema = schema.clone();
         for _ in 0..DEPTH {
             let target = schema
@@ -108,8 +122,11 @@ impl Builder<'_> {
             }
         }
         let parts = items(&schema, "allOf").to_vec();
+        let Some(depth) = depth.checked_sub(1) else { return schema };
         for part in parts {
-            let part = self.resolved(&part);
+            let Some(fewer) = left.checked_sub(1) else { return schema };
+            *left = fewer;
+            let part = self.merged(&part, depth, left);
             if let (Value::Object(into), Value::Object(from)) = (&mut schema, part) {
                 for (key, value) in from {
                     match (into.get_mut(&key), value) {
@@ -309,9 +326,12 @@ impl Builder<'_> {
             return vec![self.value(item, None, depth)];
         }
         let mut build = |part: &str| {
-            let mut inner =
-                Builder { root: self.root, facts: Facts::of(part, self.names), names: self.names };
-            inner.value(item, None, depth)
+            let facts = Facts::of(part, self.names);
+            let (root, names, left) = (self.root, self.names, self.left);
+            let mut inner = Builder { root, facts, names, left };
+            let built = inner.value(item, None, depth);
+            self.left = inner.left;
+            built
         };
         parts.into_iter().map(&mut build).collect()
     }
@@ -425,6 +445,17 @@ mod tests {
         );
         let tags = json!({"type": "object", "properties": {"tags": {"type": "array", "items": {"type": "string"}, "maxItems": 2}}, "required": ["tags"]});
         check(tags, "tags red, blue and green", json!({"tags": ["red", "blue"]}));
+    }
+
+    #[test]
+    fn schemas_that_contain_themselves_end() {
+        for schema in [
+            json!({"properties": {"a": {"allOf": [{"$ref": "#/properties/a"}, {"$ref": "#/properties/a"}]}}, "required": ["a"]}),
+            json!({"properties": {"a": {"anyOf": [{"$ref": "#/properties/a"}, {"$ref": "#/properties/a"}]}}, "required": ["a"]}),
+            json!({"properties": {"a": {"$ref": "#"}, "b": {"$ref": "#"}, "c": {"$ref": "#"}, "d": {"$ref": "#"}}, "required": ["a", "b", "c", "d"]}),
+        ] {
+            build(&schema, "a is [1, 2]", &[]);
+        }
     }
 
     #[test]

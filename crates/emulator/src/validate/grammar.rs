@@ -1,11 +1,16 @@
 //! Schemas for answers: what a grammar made of one can say, as the API's documentation has it. Everything
 //! else is refused, not overlooked.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use crate::{error::Refusal, json::text};
 
 const PLACE: &str = "output_config.format.schema";
+
+/// Most references that lead on to one another.
+const LONGEST_CHAIN: usize = 16;
 
 /// Bounds no grammar counts.
 const UNCOUNTED: [&str; 8] = [
@@ -22,7 +27,7 @@ const UNCOUNTED: [&str; 8] = [
 /// Checks the schema of an answer.
 pub(super) fn check(schema: &Value) -> Result<(), Refusal> {
     one(schema)?;
-    references(schema, schema, &mut Vec::new())
+    references(schema, schema, &mut Vec::new(), &mut HashSet::new())
 }
 
 fn refuse(what: &str) -> Result<(), Refusal> {
@@ -53,19 +58,23 @@ fn references<'s>(
     root: &'s Value,
     schema: &'s Value,
     path: &mut Vec<&'s str>,
+    sound: &mut HashSet<&'s str>,
 ) -> Result<(), Refusal> {
     let Some(members) = schema.as_object() else { return Ok(()) };
-    if let Some(target) = members.get("$ref").and_then(Value::as_str) {
-        if path.contains(&target) {
+    let target = members.get("$ref").and_then(Value::as_str);
+    if let Some(target) = target.filter(|target| !sound.contains(target)) {
+        // What leads on for so long is written by nobody, and would use up the stack.
+        if path.len() >= LONGEST_CHAIN || path.contains(&target) {
             return refuse("Circular references are not supported");
         }
         let pointed = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
         let Some(pointed) = pointed else { return refuse("External references are not supported") };
         path.push(target);
-        references(root, pointed, path)?;
+        references(root, pointed, path, sound)?;
         path.pop();
+        sound.insert(target);
     }
-    children(members).try_for_each(|child| references(root, child, path))
+    children(members).try_for_each(|child| references(root, child, path, sound))
 }
 
 fn children(members: &Map<String, Value>) -> impl Iterator<Item = &Value> {
@@ -109,5 +118,9 @@ mod tests {
         ] {
             assert!(check(&object(refused.clone())).is_err(), "{refused}");
         }
+        let link =
+            |at: usize| (format!("d{at}"), json!({ "$ref": format!("#/$defs/d{}", at + 1) }));
+        let chain: Map<String, Value> = (0..100_000).map(link).collect();
+        assert!(check(&json!({ "$ref": "#/$defs/d0", "$defs": chain })).is_err());
     }
 }

@@ -40,7 +40,12 @@ pub enum Part<'a> {
         cache: Option<Mark>,
     },
     /// What the assistant once declined to say; replayed history.
-    Refusal(Str<'a>),
+    Refusal {
+        /// What the model said instead of an answer.
+        text: Str<'a>,
+        /// The cache mark on it.
+        cache: Option<Mark>,
+    },
     /// Blocks of other dialects that agents leave in histories; known, but not chat content.
     Foreign(PartKind),
 }
@@ -53,8 +58,9 @@ impl Part<'_> {
             | Self::ImageUrl { cache, .. }
             | Self::InputAudio { cache, .. }
             | Self::File { cache, .. }
-            | Self::VideoUrl { cache, .. } => *cache,
-            Self::Refusal(_) | Self::Foreign(_) => None,
+            | Self::VideoUrl { cache, .. }
+            | Self::Refusal { cache, .. } => *cache,
+            Self::Foreign(_) => None,
         }
     }
 }
@@ -183,7 +189,7 @@ impl<'a> PartFields<'a> {
                 Part::InputAudio { audio: self.input_audio.ok_or("input_audio")?, cache }
             }
             PartKind::File => Part::File { file: self.file.ok_or("file")?, cache },
-            PartKind::Refusal => Part::Refusal(self.refusal.ok_or("refusal")?),
+            PartKind::Refusal => Part::Refusal { text: self.refusal.ok_or("refusal")?, cache },
             kind @ (PartKind::Thinking | PartKind::RedactedThinking | PartKind::ToolUse) => {
                 Part::Foreign(kind)
             }

@@ -12,6 +12,7 @@ use translate::profile::PromptCache;
 
 use crate::bedrock::{AccountSecret, Scope, Service};
 use crate::catalogue::{CrossRegion, EolAliases};
+use crate::native::s3::NativeS3;
 use crate::routing::{Affinity, GuardrailMode, Strategy, Thousandths, Unlisted, Weight};
 
 /// Every key that counts, in the order of the documentation.
@@ -115,6 +116,12 @@ impl Show for Vec<Service> {
     fn show(&self) -> String {
         let names: Vec<_> = self.iter().map(|service| service.host_label()).collect();
         format!("[{}]", names.join(", "))
+    }
+}
+
+impl Show for NativeS3 {
+    fn show(&self) -> String {
+        self.name().to_owned()
     }
 }
 

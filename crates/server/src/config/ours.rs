@@ -47,6 +47,7 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
     root.section("native", |section| {
         section.set("root", &mut config.native_root, values::boolean);
         section.set("services", &mut config.native_services, values::services);
+        section.set("s3", &mut config.native_s3, values::native_s3);
     });
     root.section("shutdown", |section| {
         section.set("delay", &mut config.drain_delay, values::seconds);

@@ -12,6 +12,7 @@ use translate::profile::PromptCache;
 use super::tree::Value;
 use crate::bedrock::{AccountSecret, Endpoint, Service};
 use crate::catalogue::is_region;
+use crate::native::s3::NativeS3;
 use crate::routing::{Thousandths, Weight};
 
 /// What a reader expected, for a complaint.
@@ -56,6 +57,16 @@ pub(super) fn services(value: &Value) -> Result<Vec<Service>, Expected> {
             _ => Err(EXPECTED),
         })
         .collect()
+}
+
+/// What of S3 native callers may name.
+pub(super) fn native_s3(value: &Value) -> Result<NativeS3, Expected> {
+    let words = [NativeS3::Listed, NativeS3::Allow];
+    match value {
+        Value::Text(text) => words.into_iter().find(|word| word.name() == text),
+        _ => None,
+    }
+    .ok_or("listed or allow")
 }
 
 /// What is wanted of the prompt cache.

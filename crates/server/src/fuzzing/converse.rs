@@ -1,6 +1,8 @@
 //! The rules that every request to Converse keeps, whatever the caller wrote: what the service itself
 //! would refuse, said once more and apart from the code that writes the requests.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use translate::Profile;
 use translate::profile::{CachePoints, Sampling, StopSequences, ToolChoices};
@@ -16,6 +18,8 @@ pub(super) fn judge(body: &Value, profile: &Profile, own_fields: &Value) {
     assert!(body.is_object(), "a body is a JSON object");
     turns(body);
     calls_and_results(body);
+    documents(body);
+    places_of_points(body);
     tools(body, profile);
     cache_points(body, profile);
     sampling(body, profile);
@@ -36,8 +40,11 @@ fn turns(body: &Value) {
         for block in content {
             let fields = block.as_object().map_or(0, serde_json::Map::len);
             assert_eq!(fields, 1, "a content block is one thing: {block}");
-            let blank = block["text"].as_str().is_some_and(|text| text.trim().is_empty());
-            assert!(!blank, "no text block is blank");
+            assert!(!is_blank(block), "no text block is blank");
+            let result = items(&block["toolResult"]["content"]);
+            assert!(!result.iter().any(is_blank), "no text in a result is blank");
+            let empty = block.get("toolResult").is_some() && result.is_empty();
+            assert!(!empty, "no result is empty");
         }
     }
 }
@@ -56,6 +63,57 @@ fn calls_and_results(body: &Value) {
         }
     }
     assert!(open.is_empty(), "calls without results: {open:?}");
+}
+
+/// Every document has a name of its own, in the letters that names are made of.
+fn documents(body: &Value) {
+    let turns = items(&body["messages"]).iter();
+    let blocks = turns.flat_map(|turn| items(&turn["content"]));
+    let all = blocks.flat_map(|block| {
+        let inside = items(&block["toolResult"]["content"]);
+        inside.iter().chain([block]).filter_map(|one| one["document"]["name"].as_str())
+    });
+    let mut names = HashSet::new();
+    for name in all {
+        let fits = |c: char| c.is_ascii_alphanumeric() || " -()[]".contains(c);
+        assert!(
+            (1..=200).contains(&name.len()) && name.chars().all(fits),
+            "document name {name:?}"
+        );
+        assert!(!name.contains("  "), "document name {name:?}");
+        assert!(names.insert(name), "document name {name:?} twice");
+    }
+}
+
+/// No point stands first, beside another, or right behind what carries none; and no later one lives longer.
+fn places_of_points(body: &Value) {
+    let mut lives = Vec::new();
+    let turns = items(&body["messages"]).iter().map(|turn| &turn["content"]);
+    let sections = [&body["toolConfig"]["tools"], &body["system"]].into_iter().chain(turns);
+    for section in sections {
+        let mut before: Option<&Value> = None;
+        for block in items(section) {
+            if is_point(block) {
+                let document = before.is_some_and(|before| {
+                    let format = before["document"]["format"].as_str();
+                    format.is_some_and(|format| format != "pdf")
+                });
+                let video = before.is_some_and(|before| before.get("video").is_some());
+                let stands = before.is_some_and(|before| !is_point(before));
+                assert!(stands && !document && !video, "a cache point behind {before:?}");
+                lives.push(block["cachePoint"]["ttl"] == "1h");
+            }
+            before = Some(block);
+        }
+    }
+    assert!(
+        lives.is_sorted_by(|before, after| before >= after),
+        "an hour after minutes: {lives:?}"
+    );
+}
+
+fn is_blank(block: &Value) -> bool {
+    block["text"].as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 fn tools(body: &Value, profile: &Profile) {

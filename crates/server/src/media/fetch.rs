@@ -55,6 +55,8 @@ pub(super) enum FetchError {
     Empty,
     #[error("the answer is markup, not media")]
     Markup,
+    #[error("the answer is not of the kind that the part is for")]
+    Kind,
     #[error("not in time")]
     TooSlow,
 }
@@ -106,14 +108,20 @@ pub(super) async fn get(
         Some("https") => Some(trust.get_or_try_init(roots).await?),
         _ => None,
     };
-    let stream = connect(&link, &addresses, config).await?;
+    let stream = connect(&link, &addresses, config, settings.own_port).await?;
     let bytes = exchange(stream, &link, left).await?;
-    match bytes.trim_ascii_start() {
-        [] => Err(FetchError::Empty),
+    match bytes.iter().find(|byte| !is_before_text(**byte)) {
+        None => Err(FetchError::Empty),
         // Pages are what internal services and login walls answer with, and scripts hide in drawings.
-        [b'<', ..] => Err(FetchError::Markup),
-        _ => Ok(bytes),
+        Some(b'<') => Err(FetchError::Markup),
+        Some(_) => Ok(bytes),
     }
+}
+
+/// White space, the bytes of byte order marks, and the other half of UTF-16's letters: browsers pass over
+/// all of these.
+fn is_before_text(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff)
 }
 
 async fn roots() -> Result<Arc<ClientConfig>, FetchError> {
@@ -138,11 +146,12 @@ async fn connect(
     link: &Link,
     addresses: &[SocketAddr],
     config: Option<&Arc<ClientConfig>>,
+    own_port: Option<u16>,
 ) -> Result<Stream, FetchError> {
     let mut failed = FetchError::Address;
     for address in addresses.iter().take(ADDRESSES) {
         let attempt = async {
-            let mut pinned = Pinned(*address);
+            let mut pinned = Pinned { address: *address, own_port };
             match config {
                 None => Ok(MaybeHttpsStream::Http(pinned.call(link.uri.clone()).await?)),
                 // The certificate has to be that of the URL's name.
@@ -162,7 +171,10 @@ async fn connect(
 
 /// Connects to one address, whatever the name.
 #[derive(Debug, Clone, Copy)]
-struct Pinned(SocketAddr);
+struct Pinned {
+    address: SocketAddr,
+    own_port: Option<u16>,
+}
 
 impl Service<Uri> for Pinned {
     type Response = TokioIo<TcpStream>;
@@ -174,9 +186,13 @@ impl Service<Uri> for Pinned {
     }
 
     fn call(&mut self, _: Uri) -> Self::Future {
-        let address = self.0;
+        let Self { address, own_port } = *self;
         Box::pin(async move {
             let tcp = TcpStream::connect(address).await?;
+            // Both ends on one host: whichever of its addresses was named, this is the gateway itself.
+            if own_port == Some(address.port()) && tcp.local_addr()?.ip() == address.ip() {
+                return Err(std::io::Error::other("the gateway does not fetch from itself"));
+            }
             tcp.set_nodelay(true)?;
             Ok(TokioIo::new(tcp))
         })

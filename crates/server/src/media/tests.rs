@@ -169,6 +169,15 @@ async fn a_name_is_looked_up_once_and_all_its_addresses_are_judged() {
 }
 
 #[actix_rt::test]
+async fn the_gateway_does_not_fetch_from_itself() {
+    let origin = Origin::start(Answer::Bytes(OK)).await;
+    let settings = MediaSettings { own_port: Some(origin.address.port()), ..origin.settings() };
+    let error = got(&origin.url("a.png"), &settings, &Lookup::System).await.unwrap_err();
+    assert!(error.to_string().contains("from itself"), "{error}");
+    assert_eq!(*origin.seen.lock().unwrap(), "");
+}
+
+#[actix_rt::test]
 async fn answers_that_are_not_content_are_refused() {
     for (answer, wanted) in [
         (
@@ -191,6 +200,8 @@ async fn answers_that_are_not_content_are_refused() {
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "empty"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n\n<html", "markup"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<svg", "markup"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\xef\xbb\xbf<html", "markup"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n\xff\xfe<\0h\0t\0", "markup"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n\x89PNG", "no answer"),
         (b"SSH-2.0-OpenSSH_9.0\r\n", "no answer"),
     ] {
@@ -250,11 +261,22 @@ async fn content_is_filled_in_and_the_same_url_fetched_once() {
 async fn callers_learn_nothing_about_why() {
     let origin = Origin::start(Answer::Bytes(b"HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n")).await;
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let text = Origin::start(Answer::Bytes(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"secret\": 1}",
+    ))
+    .await;
+    let pdf = Origin::start(Answer::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n%PDF-1.4"));
+    let (pdf, endless) = (pdf.await, Origin::start(Answer::Endless).await);
     let mut settings = origin.settings();
-    settings.ports.push(closed.port());
+    let others = [&text, &pdf, &endless].map(|origin| origin.address.port());
+    settings.ports.extend(others.into_iter().chain([closed.port()]));
     let mut told = Vec::new();
     for url in [
         origin.url("a.png"),
+        // Of a kind that is not wanted, however it is called, and too large.
+        text.url("a.png"),
+        pdf.url("a.png"),
+        endless.url("a.png"),
         format!("http://{closed}/a.png"),
         "http://169.254.169.254/latest/meta-data".to_owned(),
         "http://user@127.0.0.1/".to_owned(),

@@ -1,17 +1,24 @@
 //! Where URLs stand in a request: found by one walk, filled in by another along the same way.
 
+use std::collections::HashSet;
+
 use schema::Str;
 use schema::openai::chat::ChatRequest;
 use schema::openai::content::{Content, File, Part};
 
-/// The URLs that would have to be fetched, each once, with the path of the field it first stands in.
-pub(super) fn links(request: &ChatRequest<'_>) -> Vec<(String, String)> {
+/// The URLs that would have to be fetched, each once, with the path of the field it first stands in. No
+/// more than one beyond `most`: that one is refused, whatever comes after it.
+pub(super) fn links(request: &ChatRequest<'_>, most: usize) -> Vec<(String, String)> {
     let mut links: Vec<(String, String)> = Vec::new();
+    let mut known: HashSet<&str> = HashSet::new();
     for (at, message) in request.messages.iter().enumerate() {
         let Some(Content::Parts(parts)) = &message.content else { continue };
         for (index, part) in parts.iter().enumerate() {
             let Some((field, url)) = place(part) else { continue };
-            if is_link(url) && !links.iter().any(|(known, _)| known.as_str() == url.as_str()) {
+            if links.len() > most {
+                return links;
+            }
+            if is_link(url) && known.insert(url) {
                 let param = format!("messages[{at}].content[{index}].{field}");
                 links.push((url.as_str().to_owned(), param));
             }
@@ -37,7 +44,7 @@ pub(super) fn fill<'a>(request: &mut ChatRequest<'a>, content: impl Fn(&str) -> 
                     file.filename = file.filename.take().or(name);
                     file.file_data = Some(content.into());
                 }
-                Part::Text { .. } | Part::Refusal(_) | Part::Foreign(_) => {}
+                Part::Text { .. } | Part::Refusal { .. } | Part::Foreign(_) => {}
             }
         }
     }
@@ -58,7 +65,7 @@ fn place<'p, 'a>(part: &'p Part<'a>) -> Option<(&'static str, &'p Str<'a>)> {
             ];
             fields.into_iter().find_map(|(field, url)| Some((field, url.as_ref()?)))
         }
-        Part::Text { .. } | Part::Refusal(_) | Part::Foreign(_) => None,
+        Part::Text { .. } | Part::Refusal { .. } | Part::Foreign(_) => None,
     }
 }
 
@@ -100,7 +107,7 @@ mod tests {
     #[test]
     fn links_are_found_once_and_filled_everywhere() {
         let mut request: ChatRequest<'_> = serde_json::from_str(REQUEST).unwrap();
-        let found = links(&request);
+        let found = links(&request, 10);
         let params: Vec<_> = found.iter().map(|(_, param)| param.as_str()).collect();
         assert_eq!(
             params,
@@ -112,8 +119,9 @@ mod tests {
                 "messages[2].content[1].video_url.url",
             ]
         );
+        assert_eq!(links(&request, 2), found[..3]);
         fill(&mut request, |url| is_link(url).then_some("data:;base64,AAAA"));
-        assert_eq!(links(&request), []);
+        assert_eq!(links(&request, 10), []);
         let Some(Content::Parts(parts)) = &request.messages[1].content else { panic!() };
         let Part::File { file, .. } = &parts[5] else { panic!() };
         assert_eq!(file.filename.as_deref(), Some("My report.pdf"));

@@ -23,6 +23,7 @@ use crate::foreseen;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
 use crate::native::path::{Matched, PathError, find};
+use crate::native::s3::{self, NativeS3, S3Error};
 use crate::native::start::{Begun, Start, look};
 use crate::native::{headers, tap::Tap};
 use crate::outflow::Outflow;
@@ -77,6 +78,7 @@ async fn send(
     }
     let body = body::read(http.headers(), payload, now.config.body).await;
     let body = body.map_err(GatewayError::from)?;
+    objects(now, &matched, &body)?;
     let Some(name) = matched.model() else {
         let call = call(http, &matched, body, None)?;
         let answer = worker.transport(now.names.home()).send(call).await?;
@@ -106,6 +108,14 @@ async fn send(
             exchange.went(trail);
             Err(error)
         }
+    }
+}
+
+/// Judges what of S3 a body names.
+fn objects(now: &Snapshot, matched: &Matched, body: &[u8]) -> Result<(), S3Error> {
+    match now.config.native_s3 {
+        NativeS3::Allow => Ok(()),
+        NativeS3::Listed => s3::judge(matched.row.operation, body, &now.config.media.stores),
     }
 }
 
@@ -252,6 +262,8 @@ enum NativeError {
     #[error("bidirectional streams do not pass through: they need HTTP/2 on both sides")]
     Bidirectional,
     #[error(transparent)]
+    S3(#[from] S3Error),
+    #[error(transparent)]
     Guardrail(#[from] GuardrailError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
@@ -267,7 +279,9 @@ impl Judged for NativeError {
             Self::Upstream(failure) => failure.verdict(kind),
             Self::AtStart { begun: _, error } => of_service(error, kind),
             Self::Gateway(error) => error.verdict(kind),
-            Self::Path(_) | Self::Bidirectional | Self::Guardrail(_) => Verdict::FINAL,
+            Self::Path(_) | Self::Bidirectional | Self::S3(_) | Self::Guardrail(_) => {
+                Verdict::FINAL
+            }
         }
     }
 
@@ -276,7 +290,7 @@ impl Judged for NativeError {
             Self::Upstream(failure) => failure.is_answer(),
             Self::AtStart { .. } => true,
             Self::Gateway(error) => error.is_answer(),
-            Self::Path(_) | Self::Bidirectional | Self::Guardrail(_) => false,
+            Self::Path(_) | Self::Bidirectional | Self::S3(_) | Self::Guardrail(_) => false,
         }
     }
 }
@@ -296,10 +310,11 @@ fn refuse(error: &NativeError, exchange: &mut Exchange) -> HttpResponse {
             ours(400, "ValidationException", &error.to_string())
         }
         NativeError::Bidirectional => ours(501, "UnknownOperationException", &error.to_string()),
-        NativeError::Guardrail(GuardrailError::Other) => {
+        NativeError::S3(S3Error::NotListed) | NativeError::Guardrail(GuardrailError::Other) => {
             ours(403, "AccessDeniedException", &error.to_string())
         }
-        NativeError::Guardrail(GuardrailError::Unreadable) => {
+        NativeError::S3(S3Error::Unreadable)
+        | NativeError::Guardrail(GuardrailError::Unreadable) => {
             ours(400, "ValidationException", &error.to_string())
         }
         NativeError::Gateway(error) => {

@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 
 /// Most steps for looking at a schema.
 const STEPS: u32 = 50_000;
+/// How deep references, and the nesting between them, may lead: what compiles and follows them does so on
+/// the stack, which one schema of 100,000 definitions in a row would use up.
+const DEEPEST: usize = 256;
 /// How often all bytes of an answer together may be looked at.
 const LOOKS: f64 = 100_000_000.0;
 
@@ -36,7 +39,7 @@ pub(super) struct Burden {
 impl Burden {
     /// The burden of a schema; `None` if it has no bound, or none that can be found.
     pub(super) fn of(schema: &Value) -> Option<Self> {
-        let mut survey = Survey { root: schema, steps: STEPS, path: Vec::new() };
+        let mut survey = Survey { root: schema, steps: STEPS, path: Vec::new(), depth: 0 };
         let mut looks = 1;
         survey.each(schema, &mut looks)?;
         Some(Self { looks })
@@ -72,6 +75,8 @@ struct Survey<'s> {
     steps: u32,
     /// The references being followed.
     path: Vec<&'s str>,
+    /// How deep in the schemas about one value.
+    depth: usize,
 }
 
 impl<'s> Survey<'s> {
@@ -128,7 +133,14 @@ impl<'s> Survey<'s> {
     }
 
     fn below(&mut self, value: &'s Value, looks: &mut Looks<'s>) -> Option<()> {
-        value.as_object().map_or(Some(()), |schema| self.place(schema, looks))
+        let Some(schema) = value.as_object() else { return Some(()) };
+        if self.depth >= DEEPEST {
+            return None;
+        }
+        self.depth += 1;
+        self.place(schema, looks)?;
+        self.depth -= 1;
+        Some(())
     }
 
     fn follow(&mut self, target: &'s str, looks: &mut Looks<'s>) -> Option<()> {
@@ -210,6 +222,21 @@ mod tests {
         }
         defs.insert("d40".to_owned(), json!({}));
         assert_eq!(looks(&json!({ "$ref": "#/$defs/d0", "$defs": defs })), None);
+    }
+
+    #[test]
+    fn a_chain_of_references_ends_before_the_stack_does() {
+        let chain = |hops: usize| {
+            let link =
+                |at: usize| (format!("d{at}"), json!({ "$ref": format!("#/$defs/d{}", at + 1) }));
+            let mut defs: Map<String, Value> = (0..hops).map(link).collect();
+            defs.insert(format!("d{hops}"), json!({}));
+            json!({ "$ref": "#/$defs/d0", "$defs": defs })
+        };
+        // Few enough for the steps there are, and too many all the same.
+        assert_eq!(looks(&chain(1_000)), None);
+        assert_eq!(looks(&chain(100_000)), None);
+        assert_eq!(looks(&chain(20)), Some(1));
     }
 
     #[test]

@@ -146,6 +146,36 @@ async fn a_stream_that_breaks_upstream_breaks_for_the_client() {
 }
 
 #[actix_rt::test]
+async fn objects_in_s3_are_read_only_where_the_operator_says_so() {
+    let body = |uri: &str| {
+        let image = json!({ "format": "png", "source": { "s3Location": { "uri": uri } } });
+        let content = json!([{ "text": "x" }, { "image": image }]);
+        Bytes::from(json!({ "messages": [{ "role": "user", "content": content }] }).to_string())
+    };
+    let listed = "media: { s3_prefixes: ['s3://pictures/in/'] }\n";
+    for (yaml, uri, status) in [
+        ("", "s3://pictures/in/a.png", 403),
+        (listed, "s3://pictures/in/a.png", 200),
+        (listed, "s3://pictures/inner/a.png", 403),
+        ("native: { s3: allow }\n", "s3://anything/a.png", 200),
+    ] {
+        let rig = Rig::start(yaml).await;
+        for path in ["converse", "converse-stream"] {
+            let path = format!("/bedrock/model/nova-lite/{path}");
+            let answer = rig.send(Method::POST, &path, body(uri)).await;
+            assert_eq!(answer.status, status, "{yaml} {uri}");
+            if status == 403 {
+                assert_eq!(answer.headers["x-amzn-errortype"], "AccessDeniedException");
+                let message = answer.json()["message"].to_string();
+                assert!(message.contains("media.s3_prefixes"), "{message}");
+                assert_eq!(rig.emulator.journal().calls().len(), 0);
+            }
+        }
+        rig.stop().await;
+    }
+}
+
+#[actix_rt::test]
 async fn the_root_is_a_mount_only_where_it_is_asked_for() {
     let body = || {
         Bytes::from(

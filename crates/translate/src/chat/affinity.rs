@@ -68,7 +68,7 @@ fn is_marked(message: &Message<'_>) -> bool {
 
 fn bytes<'p>(part: &'p Part<'_>) -> &'p [u8] {
     match part {
-        Part::Text { text, .. } | Part::Refusal(text) => text.as_bytes(),
+        Part::Text { text, .. } | Part::Refusal { text, .. } => text.as_bytes(),
         Part::ImageUrl { image, .. } => image.url.as_bytes(),
         Part::VideoUrl { video, .. } => video.url.as_bytes(),
         Part::InputAudio { .. } | Part::File { .. } | Part::Foreign(_) => &[],

@@ -213,7 +213,7 @@ impl<'a> Building<'a, '_> {
         }
         // Some clients replay a refusal in both places.
         let in_parts = matches!(&message.content, Some(Content::Parts(parts))
-            if parts.iter().any(|part| matches!(part, Part::Refusal(_))));
+            if parts.iter().any(|part| matches!(part, Part::Refusal { .. })));
         if let Some(refusal) = message.refusal.as_deref()
             && role == Role::Assistant
             && !in_parts
@@ -231,7 +231,7 @@ impl<'a> Building<'a, '_> {
     ) -> Result<Option<ContentBlock<'a>>, Invalid> {
         Ok(Some(match part {
             Part::Text { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
-            Part::Refusal(text) => ContentBlock::Text(Cow::Borrowed(text)),
+            Part::Refusal { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
             Part::ImageUrl { .. }
             | Part::InputAudio { .. }
             | Part::File { .. }
@@ -365,7 +365,7 @@ fn texts<'a>(
         Some(Content::Parts(parts)) => parts,
     };
     let texts = parts.iter().enumerate().map(|(index, part)| match part {
-        Part::Text { text, .. } | Part::Refusal(text) => Ok((text.as_str(), part.cache())),
+        Part::Text { text, .. } | Part::Refusal { text, .. } => Ok((text.as_str(), part.cache())),
         Part::ImageUrl { .. }
         | Part::InputAudio { .. }
         | Part::File { .. }

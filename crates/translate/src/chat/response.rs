@@ -53,7 +53,7 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
     };
     let mut outcrop = Outcrop {
         stop_reason: untold(&response.stop_reason, finish_reason)
-            .filter(|word| !by_tool || word != OWN_TOOL),
+            .filter(|word| !hides_calls(by_tool, reply) || word != OWN_TOOL),
         citations,
         ..Outcrop::default()
     };
@@ -80,7 +80,7 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
 
 /// The thoughts that led to the calls of an answer, to be kept before the client sees it.
 pub fn kept(response: &ConverseResponse<'_>, reply: &Reply) -> Option<Kept> {
-    if !reply.thoughts.kept || reply.calls == CallShape::Function {
+    if !reply.thoughts.kept || reply.drops_calls || reply.calls == CallShape::Function {
         return None;
     }
     let mut mind = Mind::default();
@@ -99,6 +99,11 @@ pub fn kept(response: &ConverseResponse<'_>, reply: &Reply) -> Option<Kept> {
 
 /// Why an answer by a tool of ours ends: the client knows of no tool.
 pub(super) const OWN_TOOL: &str = "tool_use";
+
+/// Whether calls were made that are none of the client's.
+pub(super) fn hides_calls(by_tool: bool, reply: &Reply) -> bool {
+    by_tool || reply.drops_calls
+}
 
 /// Takes over what a trace tells; one that cannot be read tells nothing.
 pub(super) fn trace(trace: Option<&RawValue>, outcrop: &mut Outcrop) {
@@ -219,6 +224,7 @@ impl Said {
             .filter(|call| !call.is_server_side() && !reply.names.is_hosted(&call.name))
         {
             Some(call) if reply.is_answer(&call.name) => self.answer_by(call, reply),
+            Some(_) if reply.drops_calls => {}
             Some(_) if reply.one_call && !self.calls.is_empty() => {}
             Some(call) => self.calls.push(answered(call, reply)),
             None => {}

@@ -220,11 +220,11 @@ impl ChatStream {
         )
     }
 
-    /// The deprecated form, and who wants one call at a time, have room for one; further ones are
-    /// not begun.
+    /// The deprecated form, and who wants one call at a time, have room for one, and who wants none has
+    /// none; further ones are not begun.
     fn has_room(&self) -> bool {
         let many = self.reply.calls == CallShape::Tools && !self.reply.one_call;
-        many || self.calls.is_empty()
+        !self.reply.drops_calls && (many || self.calls.is_empty())
     }
 
     fn block_start<E>(

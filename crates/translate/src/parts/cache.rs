@@ -68,16 +68,21 @@ pub(crate) fn asked<'a>(
 ) -> Asked<'a> {
     let mut tools = Vec::new();
     let functions = request.functions.iter().flatten();
-    let marked = functions.map(|function| (&*function.name, function.cache_control));
-    let declared = request.tools.iter().flatten().filter_map(|tool| {
+    let marked = functions.map(|function| (Some(&*function.name), function.cache_control));
+    let declared = request.tools.iter().flatten().map(|tool| {
         let function = tool.function.as_ref();
         let inside = function.and_then(|function| function.cache_control);
         let name = function.map(|function| &*function.name);
-        let name = name.or(tool.custom.as_ref().map(|custom| &*custom.name))?;
-        Some((name, tool.cache_control.or(inside)))
+        let name = name.or(tool.custom.as_ref().map(|custom| &*custom.name));
+        (name, tool.cache_control.or(inside))
     });
     for (name, mark) in declared.chain(marked) {
         let Some(mark) = mark.map(Mark::from) else { continue };
+        let Some(name) = name else {
+            // One that the service runs, or nobody: a point stands behind functions only.
+            report.ignore("tools.cache_control");
+            continue;
+        };
         if profile.cache_points == CachePoints::SystemAndMessages {
             report.ignore("tools.cache_control");
         } else if let Some(point) = point(Some(mark), "tools.", profile, report) {

@@ -187,8 +187,7 @@ impl<'p> Attachments<'p> {
         format: Format,
         data: &str,
     ) -> Result<ContentBlock<'a>, Invalid> {
-        let text = String::from_utf8(base64::whole(data))
-            .map_err(|_| given.broken("is not text in UTF-8"))?;
+        let text = formats::decoded(base64::whole(data));
         let name = self.names.claim(given.filename, format.name, data);
         let text = format!("<document name=\"{name}\">\n{}\n</document>", text.trim_end());
         Ok(ContentBlock::Text(Cow::Owned(text)))
@@ -237,7 +236,7 @@ impl<'a> Given<'a> {
             let Some((kind, data)) = rest.split_once(',') else {
                 return Err(self.malformed("The data: URL has no comma before its data."));
             };
-            let Some(mime) = kind.strip_suffix(";base64") else {
+            let Some(mime) = before_ending(kind, ";base64") else {
                 let message = format!("The data: URL must be base64 ({}).", self.example());
                 return Err(self.malformed(message));
             };
@@ -325,6 +324,19 @@ impl<'a> Given<'a> {
     fn invalid(&self, message: impl Into<Cow<'static, str>>, code: &'static str) -> Invalid {
         Invalid::value(self.param.clone(), message).with_code(code)
     }
+}
+
+/// Whether bytes that were fetched are what a part is for: an image, video or recording in a format that
+/// models take, or a document (`None`: a file part, which may hold any of these). Only the bytes count; the
+/// URL tells kinds of text and of office files apart.
+pub fn is_media(bytes: &[u8], medium: Option<Medium>, url: &str) -> bool {
+    formats::of_fetched(bytes, Claims { medium, name: Some(url), ..Claims::default() }).is_some()
+}
+
+/// What stands before an ending in any case.
+fn before_ending<'a>(text: &'a str, ending: &str) -> Option<&'a str> {
+    let (before, end) = text.split_at_checked(text.len().checked_sub(ending.len())?)?;
+    end.eq_ignore_ascii_case(ending).then_some(before)
 }
 
 fn after_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {

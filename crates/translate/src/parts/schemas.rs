@@ -20,7 +20,7 @@ mod strict;
 mod walk;
 
 pub(super) use native::native;
-pub(super) use strict::{Held, hold};
+pub(super) use strict::{Held, Looseness, hold};
 
 /// The deepest nesting accepted in raw JSON: what the parser itself allows everywhere else.
 const MAX_DEPTH: usize = 128;
@@ -114,8 +114,13 @@ impl Root {
             || holds_null(text)
             || (bare && self.more)
             || (inlined && text.contains(r#""$ref""#))
-            || (profile.schema_patterns == SchemaPatterns::Plain && text.contains("(?"))
+            || (profile.schema_patterns == SchemaPatterns::Plain && may_hold_pattern(text))
     }
+}
+
+/// A pattern that is more than plain has a group or a backslash; one elsewhere costs a closer look.
+fn may_hold_pattern(text: &str) -> bool {
+    text.contains(r#""pattern""#) && (text.contains("(?") || text.contains('\\'))
 }
 
 /// A null outside quotes; one in a text costs no more than a closer look.
@@ -317,7 +322,42 @@ mod tests {
             defs.join(",")
         );
         let sent = sent(&bomb, &inlined).unwrap().0;
-        assert!(sent.len() < 2_000_000 && sent.contains("Shaped like d") && !sent.contains("$ref"));
+        assert!(sent.len() < 24 * bomb.len() && sent.contains("Shaped like d"));
+        assert!(!sent.contains("$ref"));
+    }
+
+    #[test]
+    fn long_definitions_count_by_their_length_and_deep_ones_by_their_depth() {
+        let inlined =
+            Profile { schema_references: SchemaReferences::Inlined, ..Profile::default() };
+        let long = "x".repeat(100_000);
+        let uses: Vec<String> =
+            (0..4_000).map(|at| format!(r##""p{at}":{{"$ref":"#/$defs/d"}}"##)).collect();
+        let uses = uses.join(",");
+        for said in [
+            format!(r#""description":"{long}""#),
+            format!(r##""type":"{long}","items":{{"$ref":"#/$defs/d"}}"##),
+            format!(r#""{long}":1"#),
+        ] {
+            let text = format!(
+                r#"{{"type":"object","properties":{{{uses}}},"$defs":{{"d":{{{said}}}}}}}"#
+            );
+            let sent = sent(&text, &inlined).unwrap().0;
+            assert!(sent.len() < 24 * text.len(), "{} of {}", sent.len(), text.len());
+        }
+        // Sixteen definitions deep, and each a hundred levels.
+        let nested = |at: usize| {
+            let next = format!(r##"{{"$ref":"#/$defs/d{}"}}"##, at + 1);
+            let inner = (0..100).fold(next, |inner, _| format!(r#"{{"items":{inner}}}"#));
+            format!(r#""d{at}":{inner}"#)
+        };
+        let defs: Vec<String> = (0..16).map(nested).collect();
+        let text = format!(
+            r##"{{"type":"object","properties":{{"a":{{"$ref":"#/$defs/d0"}}}},"$defs":{{{}}}}}"##,
+            defs.join(",")
+        );
+        let sent = sent(&text, &inlined).unwrap().0;
+        assert!(serde_json::from_str::<Value>(&sent).is_ok(), "the parser has a limit of 128");
     }
 
     #[test]

@@ -39,7 +39,8 @@ pub(crate) enum Calls {
     /// As it likes.
     #[default]
     Welcome,
-    /// It should not, and cannot be told: they are there for the sake of history.
+    /// It should not, and the service has no field to say so: they are there for the sake of history. It
+    /// is told in words, and the client is shown no call it makes all the same.
     Unwelcome,
     /// It is told not to, by the provider's own field.
     Forbidden,
@@ -66,8 +67,7 @@ pub(crate) fn tooling<'a>(
         tooling.discourage(profile);
         let asked = choice.is_some_and(|choice| *choice != openai::ToolChoice::Auto);
         let said_none = choice == Some(&openai::ToolChoice::None);
-        tooling.choice_ignored =
-            asked && !(said_none && (tools.is_empty() || tooling.calls == Calls::Forbidden));
+        tooling.choice_ignored = asked && !said_none;
         None
     } else {
         tooling.choose(choice, &mut tools, history, profile)?
@@ -87,6 +87,17 @@ pub(crate) fn tooling<'a>(
 }
 
 impl<'a> Tooling<'a> {
+    /// Whether tools are declared that nothing but words keeps the model from.
+    pub(crate) fn is_unwelcome(&self) -> bool {
+        self.calls == Calls::Unwelcome && self.config.is_some()
+    }
+
+    /// Whether the service runs some of the tools: these may be called.
+    pub(crate) fn is_served(&self) -> bool {
+        let tools = self.config.iter().flat_map(|config| &config.tools);
+        tools.into_iter().any(|tool| matches!(tool, Tool::SystemTool(_)))
+    }
+
     fn choose(
         &mut self,
         choice: Option<&'a openai::ToolChoice<'a>>,
@@ -101,7 +112,6 @@ impl<'a> Tooling<'a> {
                     tools.clear();
                 } else {
                     self.discourage(profile);
-                    self.choice_ignored = self.calls == Calls::Unwelcome;
                 }
                 return Ok(None);
             }

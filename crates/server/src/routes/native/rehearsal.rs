@@ -4,7 +4,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use translate::Report;
 
-use super::{BIDIRECTIONAL, NativeError, call, operation, terms};
+use super::{BIDIRECTIONAL, NativeError, call, objects, operation, terms};
 use crate::app::Snapshot;
 use crate::bedrock::unsigned;
 use crate::body;
@@ -26,6 +26,7 @@ pub(super) async fn rehearse(
     }
     let body = body::read(http.headers(), payload, now.config.body).await;
     let body = body.map_err(GatewayError::from)?;
+    objects(now, &matched, &body)?;
     let (trail, request) = match matched.model() {
         None => {
             let home = now.names.home();

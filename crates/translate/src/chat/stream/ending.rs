@@ -4,7 +4,7 @@ use schema::converse::response::{ServedTier, StopReason};
 use schema::openai::chunk::{Chunk, ChunkChoice, Delta};
 
 use super::ChatStream;
-use crate::chat::response::OWN_TOOL;
+use crate::chat::response::{OWN_TOOL, hides_calls};
 use crate::parts::stop::{finish_reason, untold};
 
 impl ChatStream {
@@ -20,7 +20,8 @@ impl ChatStream {
         }
         let reason = finish_reason(told, self.calls.len(), self.reply.calls);
         let by_tool = self.answer.is_some();
-        self.outcrop.stop_reason = untold(told, reason).filter(|word| !by_tool || word != OWN_TOOL);
+        let hides = hides_calls(by_tool, &self.reply);
+        self.outcrop.stop_reason = untold(told, reason).filter(|word| !hides || word != OWN_TOOL);
         self.outcrop.citations = citations;
         self.last = Some(reason);
         Ok(())

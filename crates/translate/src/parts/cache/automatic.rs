@@ -3,11 +3,12 @@
 //! exactly where the request before wrote, so that even a turn of many blocks is found again.
 
 use schema::converse::message::{
-    CacheKind, CachePoint, CacheTtl, ContentBlock, ReasoningBlock, Role, SystemBlock,
+    CacheKind, CachePoint, CacheTtl, ContentBlock, Message, ReasoningBlock, Role, SystemBlock,
 };
 use schema::converse::request::ConverseRequest;
 use schema::converse::tool::{Tool, ToolResultBlock, ToolResultContent, ToolUseBlock};
 
+use super::places::carries;
 use crate::profile::{CachePoints, Profile};
 
 /// Bytes of text that make a token, at the least. A low guess sets a point that Bedrock passes over
@@ -58,15 +59,24 @@ pub(super) fn set_all(
     let (last, before) = (users.next(), users.next());
     for (index, turn) in body.messages.iter_mut().enumerate() {
         size += turn.content.iter().map(block).sum::<usize>();
-        if size >= least && (Some(index) == last || Some(index) == before) {
+        let wanted = Some(index) == last || Some(index) == before;
+        if wanted && size >= least && ends_in_place(turn) {
             turn.content.push(ContentBlock::CachePoint(point));
         }
     }
 }
 
-/// Sets a point behind the last turn of the user's.
+/// Whether a point may stand at the end of a turn. Elsewhere in it none is set: whether a point is before a
+/// document that is sent as its text decides where in the turn Claude is given it, so that all which
+/// follows would be read anew once the point has moved on.
+fn ends_in_place(turn: &Message<'_>) -> bool {
+    turn.content.last().is_some_and(carries)
+}
+
+/// Sets a point behind the last turn of the user's that may end in one.
 pub(super) fn set_last(body: &mut ConverseRequest<'_>, ttl: Option<CacheTtl>) {
-    if let Some(turn) = body.messages.iter_mut().rfind(|turn| turn.role == Role::User) {
+    let is_fit = |turn: &&mut Message<'_>| turn.role == Role::User && ends_in_place(turn);
+    if let Some(turn) = body.messages.iter_mut().rfind(is_fit) {
         let point = CachePoint { kind: CacheKind::Default, ttl };
         turn.content.push(ContentBlock::CachePoint(point));
     }

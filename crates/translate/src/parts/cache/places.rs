@@ -2,6 +2,7 @@
 //! may carry one, four at most, long-lived ones before short-lived ones.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use schema::converse::message::{CachePoint, CacheTtl, ContentBlock, SystemBlock};
 use schema::converse::request::ConverseRequest;
@@ -10,7 +11,7 @@ use schema::converse::tool::Tool;
 use crate::Report;
 
 /// Where a point stands. The order is the one in which a prompt is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Place {
     Tools(usize),
     System(usize),
@@ -34,17 +35,25 @@ pub(super) fn mark_tools(
     marked: Vec<(Cow<'_, str>, CachePoint)>,
     report: &mut Report,
 ) {
-    for (name, point) in marked {
-        let tools = body.tool_config.as_mut().map(|config| &mut config.tools);
-        let found = tools.and_then(|tools| {
-            let is_it = |tool: &Tool<'_>| matches!(tool, Tool::ToolSpec(spec) if spec.name == name);
-            let at = tools.iter().position(is_it)?;
-            Some((tools, at))
-        });
-        match found {
-            Some((tools, at)) => tools.insert(at + 1, Tool::CachePoint(point)),
-            None => report.ignore("tools.cache_control"),
+    if marked.is_empty() {
+        return;
+    }
+    let mut points: HashMap<_, _> = marked.into_iter().collect();
+    let tools = body.tool_config.as_mut().map(|config| &mut config.tools);
+    if let Some(tools) = tools {
+        let mut marked = Vec::with_capacity(tools.len() + points.len());
+        for tool in tools.drain(..) {
+            let point = match &tool {
+                Tool::ToolSpec(spec) => points.remove(&spec.name),
+                Tool::SystemTool(_) | Tool::CachePoint(_) => None,
+            };
+            marked.push(tool);
+            marked.extend(point.map(Tool::CachePoint));
         }
+        *tools = marked;
+    }
+    if !points.is_empty() {
+        report.ignore("tools.cache_control");
     }
 }
 
@@ -68,27 +77,10 @@ pub(super) fn tidy(body: &mut ConverseRequest<'_>) -> Tidied {
     let messages = &mut body.messages;
     for turn in (0..messages.len()).rev() {
         let content = &mut messages[turn].content;
-        let Some(first) = content.iter().position(|block| point(block).is_some()) else { continue };
-        let mut moved = None;
-        let mut at = first;
-        while at < content.len() {
-            let Some(found) = point(&content[at]) else {
-                at += 1;
-                continue;
-            };
-            content.remove(at);
-            let behind = content[..at].iter().rposition(carries);
-            match behind.map(|index| (index, point(&content[index]))) {
-                Some((index, Some(other))) => {
-                    content[index] = ContentBlock::CachePoint(longer(found, other));
-                }
-                Some((index, None)) => {
-                    content.insert(index + 1, ContentBlock::CachePoint(found));
-                    at += 1;
-                }
-                None => moved = Some(moved.map_or(found, |other| longer(found, other))),
-            }
+        if !content.iter().any(|block| point(block).is_some()) {
+            continue;
         }
+        let moved = tidy_turn(content);
         if let Some(found) = moved {
             match turn.checked_sub(1) {
                 Some(before) => messages[before].content.push(ContentBlock::CachePoint(found)),
@@ -99,26 +91,44 @@ pub(super) fn tidy(body: &mut ConverseRequest<'_>) -> Tidied {
     tidied
 }
 
+/// The same within a turn; the point is returned that has nothing before it here. One pass from the end, so
+/// that a caller who marks everything costs no more than one who marks little.
+fn tidy_turn(content: &mut Vec<ContentBlock<'_>>) -> Option<CachePoint> {
+    let mut tidied = Vec::with_capacity(content.len());
+    let mut moving: Option<CachePoint> = None;
+    for block in content.drain(..).rev() {
+        if let Some(found) = point(&block) {
+            moving = Some(moving.map_or(found, |other| longer(found, other)));
+            continue;
+        }
+        if carries(&block) {
+            tidied.extend(moving.take().map(ContentBlock::CachePoint));
+        }
+        tidied.push(block);
+    }
+    tidied.reverse();
+    *content = tidied;
+    moving
+}
+
 /// Takes points out until `most` are left. What stays: the ends of messages, system and tools; then the
 /// later ones of messages, of system, of tools.
 pub(super) fn limit(body: &mut ConverseRequest<'_>, most: usize, report: &mut Report) {
-    let mut places = all(body);
+    let places = all(body);
     if places.len() <= most {
         return;
     }
-    let is_last = |place: &Place| {
-        let section = std::mem::discriminant(place);
-        places.iter().filter(|other| std::mem::discriminant(*other) == section).max() == Some(place)
-    };
+    // Places are in order, so the last of a section is the one before the next section's.
+    let section = |at: usize| places.get(at).map(std::mem::discriminant);
+    let is_last = |at: usize| section(at) != section(at + 1);
     let mut ranked: Vec<(bool, Place)> =
-        places.iter().map(|place| (is_last(place), *place)).collect();
+        places.iter().enumerate().map(|(at, place)| (is_last(at), *place)).collect();
     ranked.sort_unstable_by(|a, b| b.cmp(a));
-    places = ranked.into_iter().skip(most).map(|(_, place)| place).collect();
-    places.sort_unstable_by(|a, b| b.cmp(a));
-    for place in places {
+    let left_out: HashSet<Place> = ranked.into_iter().skip(most).map(|(_, place)| place).collect();
+    for place in places.iter().rev().filter(|place| left_out.contains(place)) {
         report.ignore(place.field());
-        remove(body, place);
     }
+    remove(body, &left_out);
 }
 
 /// A long life behind a short one is refused: it becomes a short one.
@@ -180,16 +190,20 @@ fn at<'b>(body: &'b mut ConverseRequest<'_>, place: Place) -> Option<&'b mut Cac
     }
 }
 
-fn remove(body: &mut ConverseRequest<'_>, place: Place) {
-    match place {
-        Place::Tools(index) => {
-            if let Some(config) = &mut body.tool_config {
-                config.tools.remove(index);
-            }
-        }
-        Place::System(index) => drop(body.system.remove(index)),
-        Place::Message(turn, index) => drop(body.messages[turn].content.remove(index)),
+fn remove(body: &mut ConverseRequest<'_>, places: &HashSet<Place>) {
+    if let Some(config) = &mut body.tool_config {
+        keep(&mut config.tools, |at| !places.contains(&Place::Tools(at)));
     }
+    keep(&mut body.system, |at| !places.contains(&Place::System(at)));
+    for (turn, message) in body.messages.iter_mut().enumerate() {
+        keep(&mut message.content, |at| !places.contains(&Place::Message(turn, at)));
+    }
+}
+
+/// Keeps what stands where `stays` says.
+fn keep<T>(blocks: &mut Vec<T>, stays: impl Fn(usize) -> bool) {
+    let mut at = 0..;
+    blocks.retain(|_| at.next().is_none_or(&stays));
 }
 
 fn point(block: &ContentBlock<'_>) -> Option<CachePoint> {
@@ -201,7 +215,7 @@ fn point(block: &ContentBlock<'_>) -> Option<CachePoint> {
 
 /// Whether a point may stand right behind a block. Documents that are sent as their text, and video,
 /// are refused there; thoughts cannot be marked.
-fn carries(block: &ContentBlock<'_>) -> bool {
+pub(super) fn carries(block: &ContentBlock<'_>) -> bool {
     match block {
         ContentBlock::Document(document) => document.format == "pdf",
         ContentBlock::Video(_) | ContentBlock::ReasoningContent(_) => false,
@@ -281,5 +295,19 @@ mod tests {
             assert_eq!(tidied(turns), (wanted.to_owned(), Tidied::AllKept), "{turns}");
         }
         assert_eq!(tidied("c.t"), ("ct".to_owned(), Tidied::OneLeftOut));
+    }
+
+    /// Minutes, if any mark cost as much as all of them.
+    #[test]
+    fn fifty_thousand_marks_cost_what_they_weigh() {
+        let (turns, _) = tidied(&format!("{} t", "tc.".repeat(50_000)));
+        assert_eq!(turns.len(), 150_002);
+        let content = "t.".repeat(50_000).chars().map(block).collect();
+        let message = Message { role: Role::User, content };
+        let mut body = ConverseRequest { messages: vec![message], ..ConverseRequest::default() };
+        let mut report = Report::default();
+        limit(&mut body, 4, &mut report);
+        assert_eq!(body.messages[0].content.len(), 50_004);
+        assert_eq!(report.ignored(), ["messages.content.cache_control"]);
     }
 }

@@ -2,7 +2,7 @@
 //! text they came in; decoding megabytes only to encode them again would be most of a call's cost.
 
 /// Bytes of the beginning that tell a format.
-const HEAD: usize = 3072;
+pub(super) const HEAD: usize = 3072;
 
 /// Standard alphabet, padded to a multiple of four, not empty.
 pub(super) fn is_valid(data: &str) -> bool {

@@ -2,6 +2,7 @@
 //! neighbours of one role become one message.
 
 use schema::converse::message::{ContentBlock, Message};
+use schema::converse::tool::ToolResultContent;
 
 use crate::Invalid;
 use crate::profile::Profile;
@@ -14,11 +15,19 @@ pub(crate) fn within_limits(messages: &[Message<'_>], profile: &Profile) -> Resu
             match block {
                 ContentBlock::Image(_) => images += 1,
                 ContentBlock::Document(_) => documents += 1,
+                ContentBlock::ToolResult(result) => {
+                    for content in &result.content {
+                        match content {
+                            ToolResultContent::Image(_) => images += 1,
+                            ToolResultContent::Document(_) => documents += 1,
+                            ToolResultContent::Text(_) | ToolResultContent::Video(_) => {}
+                        }
+                    }
+                }
                 ContentBlock::Text(_)
                 | ContentBlock::Video(_)
                 | ContentBlock::Audio(_)
                 | ContentBlock::ToolUse(_)
-                | ContentBlock::ToolResult(_)
                 | ContentBlock::ReasoningContent(_)
                 | ContentBlock::CachePoint(_) => {}
             }

@@ -29,17 +29,8 @@ pub(super) struct Claims<'a> {
 pub(super) fn of_data(data: &str, claims: Claims<'_>) -> Option<Format> {
     let head = base64::head(data);
     match sniff(&head) {
-        Some(Magic::Is(format)) => Some(format),
-        Some(Magic::Container) => Some(in_context(claims, &head)),
-        Some(Magic::Zip) => office(claims, ["docx", "xlsx"]).or_else(|| {
-            let tail = base64::tail(data);
-            let holds = |part: &[u8]| contains(&head, part) || contains(&tail, part);
-            let name = [("docx", b"word/".as_slice()), ("xlsx", b"xl/")]
-                .into_iter()
-                .find(|(_, part)| holds(part));
-            name.map(|(name, _)| Format { medium: Medium::Document, name })
-        }),
-        Some(Magic::Ole) => office(claims, ["doc", "xls"]).or_else(|| document("doc")),
+        Some(magic) => by_magic(magic, claims, &head, || base64::tail(data)),
+        None if holds_pdf(&head, claims) => document("pdf"),
         None => {
             let unlabelled = Claims { mime: None, ..claims };
             let mut told = [claims, unlabelled].into_iter().filter_map(claimed);
@@ -48,6 +39,58 @@ pub(super) fn of_data(data: &str, claims: Claims<'_>) -> Option<Format> {
             told.find(|format| fits(*format, &head)).or_else(plain)
         }
     }
+}
+
+/// The format of bytes from somewhere else, whose labels are not believed: only what they show, or text
+/// where documents are wanted.
+pub(super) fn of_fetched(bytes: &[u8], claims: Claims<'_>) -> Option<Format> {
+    let head = &bytes[..bytes.len().min(base64::HEAD)];
+    let tail = || bytes[bytes.len().saturating_sub(base64::HEAD)..].to_vec();
+    let found = match sniff(head) {
+        Some(magic) => by_magic(magic, claims, head, tail)?,
+        None if claims.medium.is_some() => return None,
+        None if holds_pdf(head, claims) => return document("pdf"),
+        None => {
+            let textual = claimed(claims).filter(|format| is_text(format.name));
+            return textual.filter(|format| fits(*format, head)).or_else(|| text(head));
+        }
+    };
+    claims.medium.is_none_or(|medium| medium == found.medium).then_some(found)
+}
+
+fn by_magic(
+    magic: Magic,
+    claims: Claims<'_>,
+    head: &[u8],
+    tail: impl Fn() -> Vec<u8>,
+) -> Option<Format> {
+    let for_image = claims.medium == Some(Medium::Image);
+    let called_image = claims.mime.is_some_and(|mime| mime.starts_with("image/"));
+    match magic {
+        // What is said to be a picture is none that moves or sounds: its coding is one nobody here knows.
+        Magic::Is(Format { medium: Medium::Video | Medium::Audio, .. }) if for_image => None,
+        Magic::Container if for_image || called_image => None,
+        Magic::Is(format) => Some(format),
+        Magic::Container => Some(in_context(claims, head)),
+        Magic::Picture => None,
+        Magic::Zip => office(claims, ["docx", "xlsx"]).or_else(|| {
+            let tail = tail();
+            let holds = |part: &[u8]| contains(head, part) || contains(&tail, part);
+            let name = [("docx", b"word/".as_slice()), ("xlsx", b"xl/")]
+                .into_iter()
+                .find(|(_, part)| holds(part));
+            name.map(|(name, _)| Format { medium: Medium::Document, name })
+        }),
+        Magic::Ole => office(claims, ["doc", "xls"]).or_else(|| document("doc")),
+    }
+}
+
+/// Readers of PDF look for its beginning in the first 1,024 bytes: mail gateways and printers leave lines of
+/// their own before it. A text that only speaks of the sign is none.
+fn holds_pdf(head: &[u8], claims: Claims<'_>) -> bool {
+    let said = claimed(claims).map(|format| format.name);
+    contains(&head[..head.len().min(1024)], b"%PDF-")
+        && (said == Some("pdf") || !(readable(head) || said.is_some_and(is_text)))
 }
 
 /// The format of something that cannot be looked at.
@@ -60,15 +103,22 @@ pub(super) fn is_text(format: &str) -> bool {
     matches!(format, "txt" | "md" | "csv" | "html")
 }
 
+#[derive(Clone, Copy)]
 enum Magic {
     Is(Format),
     /// MP4 and its kin, Matroska: sound or pictures.
     Container,
+    /// HEIC, AVIF and their kin: pictures in the container of videos, which no model takes.
+    Picture,
     /// Modern office files, among others.
     Zip,
     /// Old office files.
     Ole,
 }
+
+/// Brands of still and moving pictures in ISO's container.
+const PICTURES: [&[u8]; 10] =
+    [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"];
 
 fn sniff(head: &[u8]) -> Option<Magic> {
     let (medium, name) = match head {
@@ -88,6 +138,11 @@ fn sniff(head: &[u8]) -> Option<Magic> {
         [b'F', b'L', b'V', 1, ..] => (Medium::Video, "flv"),
         [0, 0, 1, 0xba | 0xb3, ..] => (Medium::Video, "mpeg"),
         [0x30, 0x26, 0xb2, 0x75, ..] => (Medium::Video, "wmv"),
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..]
+            if brand.get(..4).is_some_and(|brand| PICTURES.contains(&brand)) =>
+        {
+            return Some(Magic::Picture);
+        }
         [_, _, _, _, b'f', b't', b'y', b'p', ..] | [0x1a, 0x45, 0xdf, 0xa3, ..] => {
             return Some(Magic::Container);
         }
@@ -126,7 +181,7 @@ fn document(name: &'static str) -> Option<Format> {
 /// Formats that bytes would have given away are not believed of text, nor text of anything else.
 fn fits(format: Format, head: &[u8]) -> bool {
     match (format.medium, format.name) {
-        (Medium::Document, name) if is_text(name) => readable(head),
+        (Medium::Document, name) if is_text(name) => readable(head) || readable_bytes(head),
         (Medium::Document, _) => false,
         (Medium::Image | Medium::Video | Medium::Audio, _) => true,
     }
@@ -137,15 +192,55 @@ fn text(head: &[u8]) -> Option<Format> {
     if !readable(head) {
         return None;
     }
-    let start = head.trim_ascii_start();
+    let start = head.strip_prefix(BOM).unwrap_or(head).trim_ascii_start();
     let opens = |tag: &str| {
         start.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes()))
     };
     document(if opens("<!doctype html") || opens("<html") { "html" } else { "txt" })
 }
 
-/// UTF-8 without control characters, but for the cut at its end.
+/// The byte order mark of UTF-8.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// Text of any encoding, as what a model can read. What is no UTF-8 is UTF-16 if it says so with a byte order
+/// mark, and else the Latin alphabet of spreadsheets in western Europe.
+pub(super) fn decoded(bytes: Vec<u8>) -> String {
+    match (utf_16(&bytes), String::from_utf8(bytes)) {
+        (Some(text), _) | (None, Ok(text)) => text,
+        (None, Err(other)) => other.into_bytes().into_iter().map(char::from).collect(),
+    }
+}
+
+fn utf_16(bytes: &[u8]) -> Option<String> {
+    let (rest, unit): (_, fn([u8; 2]) -> u16) = match bytes {
+        [0xff, 0xfe, rest @ ..] => (rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => (rest, u16::from_be_bytes),
+        _ => return None,
+    };
+    let (pairs, _) = rest.as_chunks::<2>();
+    Some(
+        char::decode_utf16(pairs.iter().map(|pair| unit(*pair)))
+            .map(|c| c.unwrap_or('\u{fffd}'))
+            .collect(),
+    )
+}
+
+/// Text in one byte a letter: no control characters of ASCII.
+fn readable_bytes(head: &[u8]) -> bool {
+    let controls = |byte: &u8| *byte < 0x80 && is_odd(char::from(*byte));
+    !head.is_empty() && !head.iter().any(controls)
+}
+
+/// Control characters that stand in no text. Terminals leave escapes in logs, and DOS left 0x1A at the end.
+fn is_odd(c: char) -> bool {
+    c.is_control() && !c.is_whitespace() && !matches!(c, '\u{1a}' | '\u{1b}')
+}
+
+/// UTF-8 without control characters, but for the cut at its end; or UTF-16 that says so.
 fn readable(head: &[u8]) -> bool {
+    if let Some(text) = utf_16(head) {
+        return !text.is_empty() && !text.chars().any(|c| is_odd(c) || c == '\u{fffd}');
+    }
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
         Err(error) if error.error_len().is_none() => {
@@ -153,7 +248,7 @@ fn readable(head: &[u8]) -> bool {
         }
         Err(_) => return false,
     };
-    !text.is_empty() && !text.chars().any(|c| c.is_control() && !c.is_whitespace() && c != '\u{1b}')
+    !text.is_empty() && !text.chars().any(is_odd)
 }
 
 fn claimed(claims: Claims<'_>) -> Option<Format> {

@@ -2,7 +2,7 @@
 //! the name, and it stands in the prompt that is cached. So names stay readable, and the same file
 //! has the same name in every later turn: a name depends on the file and on what came before it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Bedrock takes 200 characters; what makes a name unique needs some of them.
 const LONGEST: usize = 160;
@@ -11,7 +11,11 @@ const LONGEST_EXTENSION: usize = 8;
 
 /// The names given so far.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashSet<String>);
+pub(super) struct Names {
+    given: HashSet<String>,
+    /// The number to try next, by what it comes behind.
+    next: HashMap<String, usize>,
+}
 
 impl Names {
     /// A name for a file with this content: `report.v2.pdf` becomes `report-v2 (pdf)`.
@@ -29,16 +33,16 @@ impl Names {
         } else {
             format!("{stem} ({extension})")
         };
-        if self.0.insert(fresh.clone()) {
+        if self.given.insert(fresh.clone()) {
             return fresh;
         }
         let stem = if stem.is_empty() { "document" } else { stem.as_str() };
         let base = format!("{stem} {}", digest(content));
         let mut name = format!("{base} ({extension})");
-        let mut count = 2;
-        while !self.0.insert(name.clone()) {
-            name = format!("{base} {count} ({extension})");
-            count += 1;
+        let next = self.next.entry(format!("{base} ({extension})")).or_insert(2);
+        while !self.given.insert(name.clone()) {
+            name = format!("{base} {next} ({extension})");
+            *next += 1;
         }
         name
     }
@@ -162,6 +166,14 @@ mod tests {
         assert_eq!(named("..."), format!("document {} (pdf)", digest("AAAA")));
         assert!(named(&"x".repeat(500)).len() <= 200);
         assert!(named(&"ü".repeat(500)).len() <= 200);
+    }
+
+    /// Minutes, if every copy asked for all the names of those before it.
+    #[test]
+    fn the_same_file_may_come_many_times() {
+        let mut names = Names::default();
+        let all: HashSet<_> = (0..50_000).map(|_| names.claim(Some("a.pdf"), "pdf", "1")).collect();
+        assert_eq!(all.len(), 50_000);
     }
 
     #[test]

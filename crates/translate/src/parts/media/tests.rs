@@ -21,6 +21,7 @@ fn the_data_decides_the_format_and_stays_as_it_is() {
     let png = "data:image/jpeg;base64,iVBORw0KGgoAAAANSUhEUg==";
     assert_eq!(translated(png), Ok(("png", "iVBORw0KGgoAAAANSUhEUg==".to_owned())));
     assert_eq!(translated("DATA:image/JPG;base64,AAAA"), Ok(("jpeg", "AAAA".to_owned())));
+    assert_eq!(translated("data:image/png;BASE64,AAAA"), Ok(("png", "AAAA".to_owned())));
     assert_eq!(translated("data:image/webp;x=1;base64,AAA="), Ok(("webp", "AAA=".to_owned())));
 }
 
@@ -37,6 +38,8 @@ fn what_is_not_an_image_is_refused_where_it_stands() {
         ("data:image/png;base64,A=AA", "image_parse_error"),
         ("data:image/png;base64,AA A", "image_parse_error"),
         ("data:image/svg+xml;base64,AAAA", "invalid_image_format"),
+        ("data:image/heic;base64,AAAAGGZ0eXBoZWljAAAAAA==", "invalid_image_format"),
+        ("data:image/png;base64,AAAAIGZ0eXBpc29tAAAAAA==", "invalid_image_format"),
         ("data:", "invalid_image_url"),
         ("dä", "invalid_image_url"),
     ] {

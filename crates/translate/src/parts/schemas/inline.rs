@@ -1,15 +1,25 @@
 //! Definitions written out where they are used, for families that do not look them up. What would never
 //! end, or grow beyond measure, is named instead.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value};
 
 use super::mend::describe;
-use super::walk::each_below;
+use super::walk::{each_below, pointed};
 
-/// How many JSON values all that is written out may have together.
-const BUDGET: usize = 20_000;
-/// How many definitions deep a definition is written out.
+/// How many times its own size a schema may grow by, and what a small one may grow by all the same. A
+/// request holds many schemas, so what each may become has to be in proportion to what the caller sent.
+const TIMES: usize = 16;
+const UNASKED: usize = 8 * 1024;
+/// What stands around a value, in bytes of JSON.
+const AROUND: usize = 4;
+/// Room for a list of all the types there are.
+const TYPE: usize = 128;
+/// How many definitions deep a definition is written out, and how deep in the schema: what reads it next
+/// goes no deeper than 128 levels.
 const DEPTH: usize = 16;
+const NESTING: usize = 100;
 
 /// Replaces every pointer in `schema` by what it points at, and drops the definitions.
 pub(super) fn inline(schema: &mut Value) {
@@ -18,24 +28,31 @@ pub(super) fn inline(schema: &mut Value) {
         root.shift_remove("$defs");
         root.shift_remove("definitions");
     }
-    Inliner { whole: &whole, budget: BUDGET, path: Vec::new() }.resolve(schema);
+    let mut uncounted = usize::MAX;
+    spend(&mut uncounted, &whole, usize::MAX);
+    let budget = (usize::MAX - uncounted).saturating_mul(TIMES).saturating_add(UNASKED);
+    let mut anchors = HashMap::new();
+    find_anchors(&whole, &mut anchors);
+    Inliner { whole: &whole, anchors, budget, path: Vec::new(), nesting: 0 }.resolve(schema);
 }
 
 struct Inliner<'w> {
     whole: &'w Value,
+    /// Definitions by the names they give themselves.
+    anchors: HashMap<&'w str, &'w Map<String, Value>>,
     budget: usize,
     /// The pointers being followed.
     path: Vec<String>,
+    nesting: usize,
 }
 
-impl Inliner<'_> {
+impl<'w> Inliner<'w> {
     fn resolve(&mut self, schema: &mut Value) {
         if let Value::Object(members) = schema
             && let Some(Value::String(_)) = members.get("$ref")
             && let Some(Value::String(target)) = members.shift_remove("$ref")
         {
-            let pointed = target.strip_prefix('#').and_then(|pointer| self.whole.pointer(pointer));
-            let pointed = pointed.and_then(Value::as_object);
+            let pointed = self.pointed(&target);
             match pointed.filter(|pointed| self.affords(&target, pointed)) {
                 Some(pointed) => {
                     let beside = std::mem::replace(members, pointed.clone());
@@ -48,33 +65,75 @@ impl Inliner<'_> {
                 None => name(members, &target, pointed),
             }
         }
+        // A list or a map of schemas lies between the levels: two at the most.
+        self.nesting += 2;
         each_below(schema, &mut |below| self.resolve(below));
+        self.nesting -= 2;
     }
 
+    fn pointed(&self, target: &str) -> Option<&'w Map<String, Value>> {
+        let anchor = || self.anchors.get(target.strip_prefix('#')?).copied();
+        pointed(self.whole, target).and_then(Value::as_object).or_else(anchor)
+    }
+
+    /// Whether there is room for what is pointed at; taken if so.
     fn affords(&mut self, target: &str, pointed: &Map<String, Value>) -> bool {
         if self.path.len() >= DEPTH || self.path.iter().any(|known| known == target) {
             return false;
         }
-        self.budget = pointed.values().fold(self.budget, spend);
-        self.budget > 0
+        let Some(left) = NESTING.checked_sub(self.nesting) else { return false };
+        spend_members(&mut self.budget, pointed, left)
     }
 }
 
-/// What is left of `budget` after `value`.
-fn spend(budget: usize, value: &Value) -> usize {
-    if budget == 0 {
-        return 0;
+fn find_anchors<'w>(value: &'w Value, anchors: &mut HashMap<&'w str, &'w Map<String, Value>>) {
+    match value {
+        Value::Object(members) => {
+            if let Some(Value::String(anchor)) = members.get("$anchor") {
+                anchors.entry(anchor).or_insert(members);
+            }
+            members.values().for_each(|member| find_anchors(member, anchors));
+        }
+        Value::Array(items) => items.iter().for_each(|item| find_anchors(item, anchors)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Takes what `value` needs out of `budget`. False if that does not do, or if the value is deeper than
+/// `depth`; what was looked at until then is spent all the same, because looking costs as well.
+fn spend(budget: &mut usize, value: &Value, depth: usize) -> bool {
+    let text = match value {
+        Value::String(text) => text.len(),
+        // Numbers are a few digits.
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => 0,
+    };
+    if !take(budget, AROUND.saturating_add(text)) {
+        return false;
     }
     match value {
-        Value::Array(items) => items.iter().fold(budget - 1, spend),
-        Value::Object(members) => members.values().fold(budget - 1, spend),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => budget - 1,
+        Value::Array(items) => depth > 0 && items.iter().all(|item| spend(budget, item, depth - 1)),
+        Value::Object(members) => spend_members(budget, members, depth),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
     }
+}
+
+fn spend_members(budget: &mut usize, members: &Map<String, Value>, depth: usize) -> bool {
+    depth > 0
+        && members.iter().all(|(keyword, member)| {
+            take(budget, keyword.len()) && spend(budget, member, depth - 1)
+        })
+}
+
+fn take(budget: &mut usize, bytes: usize) -> bool {
+    let left = budget.checked_sub(bytes);
+    *budget = left.unwrap_or_default();
+    left.is_some()
 }
 
 /// Says in words what is not written out.
 fn name(members: &mut Map<String, Value>, target: &str, pointed: Option<&Map<String, Value>>) {
-    if let Some(kind) = pointed.and_then(|pointed| pointed.get("type")) {
+    let kind = pointed.and_then(|pointed| pointed.get("type"));
+    if let Some(kind) = kind.filter(|kind| spend(&mut TYPE.clone(), kind, 1)) {
         members.entry("type").or_insert_with(|| kind.clone());
     }
     let name = target.rsplit('/').next().filter(|name| *name != "#").unwrap_or("the whole");

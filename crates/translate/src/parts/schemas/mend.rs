@@ -2,10 +2,12 @@
 //! single families take less. What a schema means is kept: merged where two spellings mean the same,
 //! wrapped where only another shape can say it, put into words where nothing else is left.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::inline::inline;
-use super::walk::each_schema;
+use super::walk::{each_schema, pointed};
 use crate::parts::tools::Form;
 use crate::profile::{Profile, SchemaPatterns, SchemaReferences, SchemaRoot};
 
@@ -97,7 +99,7 @@ fn follow_root_reference(root: &mut Map<String, Value>) {
     for _ in 0..8 {
         let Some(Value::String(target)) = root.get("$ref") else { return };
         let whole = Value::Object(root.clone());
-        let pointed = target.strip_prefix('#').and_then(|pointer| whole.pointer(pointer));
+        let pointed = pointed(&whole, target);
         let Some(Value::Object(pointed)) = pointed.filter(|_| target != "#") else { return };
         root.shift_remove("$ref");
         let beside = std::mem::replace(root, pointed.clone());
@@ -113,9 +115,9 @@ fn merge_all_of(root: &mut Map<String, Value>) {
     let mut merged = root.clone();
     merged.shift_remove("allOf");
     for part in parts {
-        let pointed = part.get("$ref").and_then(Value::as_str).filter(|target| *target != "#");
-        let part = match pointed {
-            Some(target) => target.strip_prefix('#').and_then(|pointer| whole.pointer(pointer)),
+        let target = part.get("$ref").and_then(Value::as_str).filter(|target| *target != "#");
+        let part = match target {
+            Some(target) => pointed(&whole, target),
             None => Some(part),
         };
         let Some(Value::Object(part)) = part else { return };
@@ -126,6 +128,10 @@ fn merge_all_of(root: &mut Map<String, Value>) {
         if !add_properties(&mut merged, part) {
             return;
         }
+    }
+    if let Some(Value::Array(required)) = merged.get_mut("required") {
+        let mut known = HashSet::new();
+        required.retain(|name| known.insert(name.clone()));
     }
     *root = merged;
 }
@@ -147,11 +153,7 @@ fn add_properties(merged: &mut Map<String, Value>, part: &Map<String, Value>) ->
         let Value::Array(known) = merged.entry("required").or_insert_with(|| json!([])) else {
             return false;
         };
-        for name in more {
-            if !known.contains(name) {
-                known.push(name.clone());
-            }
-        }
+        known.extend(more.iter().cloned());
     }
     if let Some(description) = part.get("description") {
         merged.entry("description").or_insert_with(|| description.clone());
@@ -209,12 +211,24 @@ fn wrap(mut root: Map<String, Value>) -> Map<String, Value> {
     }
 }
 
-/// Look-around is not in every family's regular expressions: such a pattern is told, not given.
+/// Look-around and references back are in no grammar, and not in every family's regular expressions: such
+/// a pattern is told, not given.
 pub(super) fn pattern_into_words(members: &mut Map<String, Value>) {
-    let looks = |pattern: &str| ["(?=", "(?!", "(?<"].iter().any(|sign| pattern.contains(sign));
-    if members.get("pattern").and_then(Value::as_str).is_some_and(looks) {
+    if members.get("pattern").and_then(Value::as_str).is_some_and(is_beyond_grammars) {
         into_words(members, "pattern");
     }
+}
+
+/// Whether a pattern looks around (`(?=`, `(?!`, `(?<=`, `(?<!`) or back at what it has matched (`\1`,
+/// `\k<name>`, `(?P=name)`). (Refused as seen live by pydantic-ai and LiteLLM, 2026.)
+pub(super) fn is_beyond_grammars(pattern: &str) -> bool {
+    let mut escaped = false;
+    let back = pattern.chars().any(|letter| {
+        let refers = escaped && matches!(letter, '1'..='9' | 'k');
+        escaped = !escaped && letter == '\\';
+        refers
+    });
+    back || ["(?=", "(?!", "(?<", "(?P="].iter().any(|sign| pattern.contains(sign))
 }
 
 /// Takes a keyword out of a schema and says in its description what it said.

@@ -2,12 +2,10 @@
 //! model's family refuses, which are told in descriptions instead. It allows nothing that the original
 //! forbids the grammar could not enforce: the answer is held to the original afterwards.
 
-use std::collections::HashSet;
-
 use serde_json::{Map, Value};
 
 use super::mend::{into_words, pattern_into_words};
-use super::strict::{may_be_object, refers_badly};
+use super::strict::{Looseness, may_be_object, refers_badly};
 use super::walk::each_schema;
 
 /// Keywords that say what no grammar knows how to say, of whatever family.
@@ -31,7 +29,8 @@ const UNKNOWN: [&str; 13] = [
 const OPEN: [&str; 2] = ["patternProperties", "additionalItems"];
 
 /// The schema as `refused` (keywords) leaves it; `None` if what it asks for cannot be asked of a grammar:
-/// maps with keys of any name, roots that are no plain object, definitions that contain themselves.
+/// maps with keys of any name, roots that are no plain object, definitions that contain themselves, more
+/// optional properties than are taken.
 pub(in crate::parts) fn native(schema: &Value, refused: &[String]) -> Option<Value> {
     let root = schema.as_object()?;
     let decides = ["anyOf", "oneOf", "allOf", "$ref"].iter().any(|word| root.contains_key(*word));
@@ -41,8 +40,8 @@ pub(in crate::parts) fn native(schema: &Value, refused: &[String]) -> Option<Val
     let mut native = schema.clone();
     let mut fits = true;
     each_schema(&mut native, &mut |members| fits &= adapt(members, refused));
-    let points = || refers_badly(&native, &native, &mut Vec::new(), &mut HashSet::new());
-    (fits && !points()).then_some(native)
+    let is_small = Looseness::of(&native).with(Looseness::default()).is_some();
+    (fits && is_small && !refers_badly(&native)).then_some(native)
 }
 
 /// Brings one schema into form. False if that would change what it is for.

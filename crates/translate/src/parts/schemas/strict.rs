@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::mend::{into_words, pattern_into_words};
+use super::mend::{into_words, is_beyond_grammars, pattern_into_words};
 use super::walk::each_schema;
 
 /// Keywords that grammars do not enforce. (Refused keywords as seen live by pydantic-ai and LiteLLM, 2026.)
@@ -18,6 +18,61 @@ const REFUSED: [&str; 8] = [
     "maxItems",
     "contains",
 ];
+
+/// Most references that lead on to one another, and the deepest that they and the nesting between them
+/// may lead. No schema of a real client comes near; without a bound, one of 100,000 definitions in a row
+/// would use up the stack, and with it the process.
+const LONGEST_CHAIN: usize = 64;
+const DEEPEST: usize = 512;
+
+/// What one request's strict schemas may have together: properties that may be left out, and properties
+/// of several types. (Anthropic, "Structured outputs", complexity limits, read 2026.)
+const OPTIONAL: usize = 24;
+const UNIONS: usize = 16;
+
+/// What of a schema makes its grammar large.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::parts) struct Looseness {
+    optional: usize,
+    unions: usize,
+}
+
+impl Looseness {
+    pub(in crate::parts) fn of(schema: &Value) -> Self {
+        let mut looseness = Self::default();
+        looseness.add(schema);
+        looseness
+    }
+
+    /// Both together, if that is still taken.
+    pub(in crate::parts) fn with(self, other: Self) -> Option<Self> {
+        let both =
+            Self { optional: self.optional + other.optional, unions: self.unions + other.unions };
+        (both.optional <= OPTIONAL && both.unions <= UNIONS).then_some(both)
+    }
+
+    fn add(&mut self, schema: &Value) {
+        match schema {
+            Value::Object(members) => {
+                if let Some(Value::Object(properties)) = members.get("properties") {
+                    let required = members.get("required").and_then(Value::as_array);
+                    let required: HashSet<_> =
+                        required.into_iter().flatten().filter_map(Value::as_str).collect();
+                    let is_optional = |name: &&String| !required.contains(name.as_str());
+                    self.optional += properties.keys().filter(is_optional).count();
+                    self.unions += properties.values().filter(|one| is_union(one)).count();
+                }
+                members.values().for_each(|member| self.add(member));
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.add(item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+}
+
+fn is_union(schema: &Value) -> bool {
+    schema.get("anyOf").is_some() || schema.get("type").is_some_and(Value::is_array)
+}
 
 /// Whether a schema can be enforced.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,7 +124,7 @@ fn loosen(members: &mut Map<String, Value>, told: &mut Vec<&'static str>) {
 /// look-around, no reference to itself or out of it. (Refused keywords as seen live by pydantic-ai and
 /// LiteLLM, 2026.)
 fn is_strict(schema: &Value) -> bool {
-    is_enforceable(schema) && !refers_badly(schema, schema, &mut Vec::new(), &mut HashSet::new())
+    is_enforceable(schema) && !refers_badly(schema)
 }
 
 fn is_enforceable(schema: &Value) -> bool {
@@ -81,7 +136,7 @@ fn is_enforceable(schema: &Value) -> bool {
             let closed = members.get("additionalProperties") == Some(&Value::Bool(false));
             (!may_be_object(members.get("type")) || closed)
                 && !REFUSED.iter().any(bound)
-                && !pattern.is_some_and(|pattern| pattern.contains("(?"))
+                && !pattern.is_some_and(is_beyond_grammars)
                 && members.values().all(is_enforceable)
         }
         Value::Array(items) => items.iter().all(is_enforceable),
@@ -97,35 +152,55 @@ pub(super) fn may_be_object(kind: Option<&Value>) -> bool {
     }
 }
 
-/// Follows every `$ref` below `schema`; true for one that leaves the document, points nowhere, or
-/// comes back to itself.
-pub(super) fn refers_badly<'s>(
+/// Whether a `$ref` leaves the document, points nowhere, comes back to itself, or leads on through more
+/// of its kind than anybody writes.
+pub(super) fn refers_badly(schema: &Value) -> bool {
+    let mut references =
+        References { root: schema, path: Vec::new(), sound: HashSet::new(), depth: 0 };
+    references.are_bad(schema)
+}
+
+struct References<'s> {
     root: &'s Value,
-    schema: &'s Value,
-    path: &mut Vec<&'s str>,
-    sound: &mut HashSet<&'s str>,
-) -> bool {
-    match schema {
-        Value::Object(members) => {
-            if let Some(Value::String(target)) = members.get("$ref")
-                && !sound.contains(target.as_str())
-            {
-                let pointed = target.strip_prefix('#').and_then(|pointer| root.pointer(pointer));
-                let Some(pointed) = pointed.filter(|_| !path.contains(&target.as_str())) else {
-                    return true;
-                };
-                path.push(target);
-                let bad = refers_badly(root, pointed, path, sound);
-                path.pop();
-                if bad {
-                    return true;
-                }
-                sound.insert(target);
-            }
-            members.values().any(|member| refers_badly(root, member, path, sound))
+    /// Those being followed.
+    path: Vec<&'s str>,
+    sound: HashSet<&'s str>,
+    /// How deep the search is in: a caller decides how far references lead, and the stack ends.
+    depth: usize,
+}
+
+impl<'s> References<'s> {
+    fn are_bad(&mut self, schema: &'s Value) -> bool {
+        if self.depth >= DEEPEST {
+            return true;
         }
-        Value::Array(items) => items.iter().any(|item| refers_badly(root, item, path, sound)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        self.depth += 1;
+        let bad = match schema {
+            Value::Object(members) => {
+                matches!(members.get("$ref"), Some(Value::String(target)) if self.is_bad(target))
+                    || members.values().any(|member| self.are_bad(member))
+            }
+            Value::Array(items) => items.iter().any(|item| self.are_bad(item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        };
+        self.depth -= 1;
+        bad
+    }
+
+    fn is_bad(&mut self, target: &'s str) -> bool {
+        if self.sound.contains(target) {
+            return false;
+        }
+        let pointed = target.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+        let follow = self.path.len() < LONGEST_CHAIN && !self.path.contains(&target);
+        let Some(pointed) = pointed.filter(|_| follow) else { return true };
+        self.path.push(target);
+        let bad = self.are_bad(pointed);
+        self.path.pop();
+        if !bad {
+            self.sound.insert(target);
+        }
+        bad
     }
 }
 
@@ -152,6 +227,33 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_may_group_but_not_look_around_or_back() {
+        for refused in
+            [r"(?=x)", r"(?!x)", r"(?<=x)", r"(?<!x)", r"(?P=n)", r"(a)\1", r"\\\1", r"\k<n>"]
+        {
+            assert!(!is_strict(&json!({ "pattern": refused })), "{refused}");
+        }
+        for taken in [r"(?:a|b)", r"^\d+$", r"\\1", r"a{1,2}", r"\0"] {
+            assert!(is_strict(&json!({ "pattern": taken })), "{taken}");
+        }
+    }
+
+    #[test]
+    fn what_makes_grammars_large_is_counted_together() {
+        let of = |count: usize, required: Value| {
+            let properties = (0..count).map(|at| (format!("p{at}"), json!({ "type": "string" })));
+            let properties: Map<String, Value> = properties.collect();
+            Looseness::of(&json!({ "items": { "properties": properties, "required": required } }))
+        };
+        let most = of(25, json!(["p0", "p1"])).with(of(1, json!([])));
+        assert!(most.is_some_and(|most| most.with(of(1, json!([]))).is_none()));
+        assert!(most.is_some_and(|most| most.with(of(1, json!(["p0"]))).is_some()));
+        let unions = Looseness::of(&json!({ "required": ["a", "b"],
+            "properties": { "a": { "type": ["string", "null"] }, "b": { "anyOf": [] } } }));
+        assert_eq!(unions, Looseness { optional: 0, unions: 2 });
+    }
+
+    #[test]
     fn references_must_end_inside_the_schema() {
         let with = |defs: Value| json!({ "anyOf": [{ "$ref": "#/$defs/a" }, { "$ref": "#/$defs/a" }], "$defs": defs });
         assert!(is_strict(&with(
@@ -163,6 +265,20 @@ mod tests {
         assert!(!is_strict(&with(json!({}))));
         assert!(!is_strict(&json!({ "items": { "$ref": "#" } })));
         assert!(!is_strict(&json!({ "$ref": "https://example.com/schema" })));
+    }
+
+    #[test]
+    fn a_chain_of_references_ends_before_the_stack_does() {
+        let chain = |hops: usize, step: fn(String) -> Value| {
+            let link = |at: usize| (format!("d{at}"), step(format!("#/$defs/d{}", at + 1)));
+            let mut defs: Map<String, Value> = (0..hops).map(link).collect();
+            defs.insert(format!("d{hops}"), json!({ "type": "string" }));
+            json!({ "items": { "$ref": "#/$defs/d0" }, "$defs": defs })
+        };
+        assert!(refers_badly(&chain(100_000, |next| json!({ "$ref": next }))));
+        let nested = |next| json!({ "items": { "anyOf": [{ "$ref": next }] } });
+        assert!(refers_badly(&chain(1_000, nested)));
+        assert!(!refers_badly(&chain(20, nested)));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Where schemas stand in a schema. A property may be called like a keyword, so nothing may look for
 //! keywords without knowing where it is.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 /// Keywords that hold one schema, or a list of them.
@@ -52,4 +54,33 @@ pub(super) fn each_below(schema: &mut Value, visit: &mut dyn FnMut(&mut Value)) 
             _ => {}
         }
     }
+}
+
+/// What a `$ref` points at inside its document. Generators write names with spaces or brackets
+/// percent-encoded, because a reference is a URL.
+pub(super) fn pointed<'s>(whole: &'s Value, target: &str) -> Option<&'s Value> {
+    let pointer = target.strip_prefix('#')?;
+    whole.pointer(pointer).or_else(|| whole.pointer(&percent_decoded(pointer)))
+}
+
+fn percent_decoded(text: &str) -> Cow<'_, str> {
+    let mut parts = text.split('%');
+    let Some(first) = parts.next().filter(|first| first.len() < text.len()) else {
+        return Cow::Borrowed(text);
+    };
+    let mut decoded = first.as_bytes().to_vec();
+    for part in parts {
+        let byte = part.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte {
+            Some(byte) => {
+                decoded.push(byte);
+                decoded.extend_from_slice(&part.as_bytes()[2..]);
+            }
+            None => {
+                decoded.push(b'%');
+                decoded.extend_from_slice(part.as_bytes());
+            }
+        }
+    }
+    String::from_utf8(decoded).map_or(Cow::Borrowed(text), Cow::Owned)
 }

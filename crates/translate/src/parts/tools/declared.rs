@@ -2,7 +2,7 @@
 //! that take one text.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use schema::converse::tool::{InputSchema, SystemTool, ToolSpec};
 use schema::openai::tool::{CustomDefinition, FunctionDefinition, Grammar, Tool};
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::form::Form;
 use super::hosted::hosted;
 use super::names::{Names, sent_name};
-use crate::parts::schemas::{Held, hold, owned, tool_schema};
+use crate::parts::schemas::{Held, Looseness, hold, owned, tool_schema};
 use crate::profile::{Profile, StrictTools};
 use crate::{Invalid, Report};
 
@@ -110,15 +110,23 @@ pub(crate) fn declared_tools<'a>(
 
 struct Declaring<'a, 'p> {
     declared: Declared<'a>,
-    taken: HashSet<Cow<'a, str>>,
+    taken: HashMap<Cow<'a, str>, &'a str>,
     strict: usize,
+    looseness: Looseness,
     profile: &'p Profile,
     report: &'p mut Report,
 }
 
 impl<'a, 'p> Declaring<'a, 'p> {
     fn new(profile: &'p Profile, report: &'p mut Report) -> Self {
-        Self { declared: Declared::default(), taken: HashSet::new(), strict: 0, profile, report }
+        Self {
+            declared: Declared::default(),
+            taken: HashMap::new(),
+            strict: 0,
+            looseness: Looseness::default(),
+            profile,
+            report,
+        }
     }
 
     fn function(
@@ -185,8 +193,14 @@ impl<'a, 'p> Declaring<'a, 'p> {
             return Err(Invalid::value(format!("{param}.name"), message));
         }
         let sent = sent_name(name);
-        if !self.taken.insert(sent.clone()) {
-            let message = format!("Two tools are called {name:?}; give each a name of its own.");
+        if let Some(other) = self.taken.insert(sent.clone(), name) {
+            let message = if other == name {
+                format!("Two tools are called {name:?}; give each a name of its own.")
+            } else {
+                format!(
+                    "The tools {other:?} and {name:?} would both be sent as {sent:?}, because a name is letters, digits, _ and - here; rename one of them."
+                )
+            };
             return Err(Invalid::value(format!("{param}.name"), message));
         }
         self.declared.names.note(&sent, name);
@@ -197,7 +211,7 @@ impl<'a, 'p> Declaring<'a, 'p> {
     fn enforce(&mut self, json: &mut schema::Raw<'a>) -> bool {
         let held = if self.profile.strict_tools == StrictTools::Native && self.strict < STRICT_LIMIT
         {
-            held(json)
+            held(json, &mut self.looseness)
         } else {
             Held::Not
         };
@@ -215,10 +229,15 @@ impl<'a, 'p> Declaring<'a, 'p> {
     }
 }
 
-/// Holds a raw schema; it is written anew only if it had to change.
-fn held(json: &mut schema::Raw<'_>) -> Held {
+/// Holds a raw schema, if it fits beside those that are held already; it is written anew only if it had
+/// to change.
+fn held(json: &mut schema::Raw<'_>, others: &mut Looseness) -> Held {
     let Ok(mut value) = serde_json::from_str(RawValue::get(json)) else { return Held::Not };
+    let Some(together) = others.with(Looseness::of(&value)) else { return Held::Not };
     let held = hold(&mut value);
+    if held != Held::Not {
+        *others = together;
+    }
     if let Held::Without(_) = held {
         match owned(value.to_string()) {
             Ok(raw) => *json = raw,

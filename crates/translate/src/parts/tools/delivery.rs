@@ -1,6 +1,8 @@
 //! How calls reach a caller who wants a stream: as they are made where the model can do that, with the
 //! beta it may need for it, and from a whole answer where it cannot.
 
+use std::collections::HashSet;
+
 use schema::converse::request::ConverseRequest;
 use schema::converse::tool::Tool;
 use serde_json::{Map, Value, json};
@@ -45,12 +47,9 @@ fn add_beta(fields: &mut Map<String, Value>, beta: &str) {
         // Whatever this is, it is the caller's to answer for.
         Some(_) => return,
     };
-    let mut betas: Vec<Value> = Vec::with_capacity(asked.len() + 1);
-    for one in asked.into_iter().chain([json!(beta)]) {
-        if !betas.contains(&one) {
-            betas.push(one);
-        }
-    }
+    let mut known = HashSet::with_capacity(asked.len() + 1);
+    let betas = asked.into_iter().chain([json!(beta)]).filter(|one| known.insert(one.clone()));
+    let betas = betas.collect();
     fields.insert(BETAS.to_owned(), Value::Array(betas));
 }
 

@@ -24,17 +24,22 @@ fn bytes_beat_names() {
         (b"fLaC\0\0", "flac"),
         (b"OggS\0\0", "ogg"),
         (b"\0\0\0\x20ftypM4A \0", "m4a"),
-        (b"\0\0\0\x20ftypisom\0", "mp4"),
         (b"\0\0\0\x14ftypqt  \0", "mov"),
         (b"\0\0\0\x14ftyp3gp5\0", "three_gp"),
-        (b"\x1a\x45\xdf\xa3\x01\x42\x82\x84webm", "webm"),
-        (b"\x1a\x45\xdf\xa3\x01\x42\x82\x88matroska", "mkv"),
         (b"FLV\x01\x05", "flv"),
         (b"\0\0\x01\xba\x44", "mpeg"),
         (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "wmv"),
         (b"PK\x03\x04....word/document.xml", "docx"),
         (b"PK\x03\x04....xl/workbook.xml", "xlsx"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "doc"),
+    ] {
+        assert_eq!(found(bytes, lying), Some(format), "{bytes:?}");
+    }
+    let lying = Claims { mime: Some("application/pdf"), ..lying };
+    for (bytes, format) in [
+        (b"\0\0\0\x20ftypisom\0".as_slice(), "mp4"),
+        (b"\x1a\x45\xdf\xa3\x01\x42\x82\x84webm", "webm"),
+        (b"\x1a\x45\xdf\xa3\x01\x42\x82\x88matroska", "mkv"),
     ] {
         assert_eq!(found(bytes, lying), Some(format), "{bytes:?}");
     }
@@ -92,8 +97,73 @@ fn text_is_what_its_name_says_else_plain() {
 }
 
 #[test]
+fn text_of_older_programs_is_text() {
+    let named = |name| Claims { name: Some(name), ..Claims::default() };
+    for bytes in [
+        b"Stra\xdfe;Preis\nH\xf6he;1\x80\n".as_slice(),
+        b"\xff\xfea\0,\0b\0",
+        b"\xfe\xff\0a\0,\0b",
+        b"a,b\r\n1,2\r\n\x1a",
+    ] {
+        assert_eq!(found(bytes, named("a.csv")), Some("csv"), "{bytes:?}");
+    }
+    // Without a word about it, bytes beyond ASCII may be anything.
+    assert_eq!(found(b"H\xf6he", Claims::default()), None);
+    assert_eq!(found(b"\xff\xfea\0", Claims::default()), Some("txt"));
+    assert_eq!(decoded(b"H\xf6he".to_vec()), "Höhe");
+    assert_eq!(decoded(b"\xff\xfeH\0\xf6\0".to_vec()), "Hö");
+    assert_eq!(decoded("Höhe".into()), "Höhe");
+}
+
+#[test]
+fn a_pdf_may_have_lines_before_it() {
+    let named = |name| Claims { name: Some(name), ..Claims::default() };
+    let late = [b"X-Mail: 1\r\n\r\n%PDF-1.4\n%".as_slice(), b"\xe2\xe3\n"].concat();
+    assert_eq!(found(&late, Claims::default()), Some("pdf"));
+    assert_eq!(found(b"\n%PDF-1.4\n", named("a.pdf")), Some("pdf"));
+    assert_eq!(found(b"A file begins with %PDF-1.4", named("a.md")), Some("md"));
+    assert_eq!(found(&[&[b' '; 1100], late.as_slice()].concat(), Claims::default()), None);
+}
+
+#[test]
+fn pictures_in_the_container_of_videos_are_no_videos() {
+    let image = Claims { medium: Some(Medium::Image), ..Claims::default() };
+    for brand in ["heic", "heix", "hevc", "mif1", "msf1", "avif", "avis"] {
+        let bytes = format!("\0\0\0\x18ftyp{brand}\0\0\0\0");
+        assert_eq!(found(bytes.as_bytes(), image), None, "{brand}");
+        assert_eq!(found(bytes.as_bytes(), Claims::default()), None, "{brand}");
+    }
+    for bytes in [b"\0\0\0\x20ftypisom\0".as_slice(), b"\x1a\x45\xdf\xa3\x01", b"ID3\x04"] {
+        assert_eq!(found(bytes, image), None);
+    }
+    let said = Claims { mime: Some("image/png"), ..Claims::default() };
+    assert_eq!(found(b"\0\0\0\x20ftypisom\0", said), None);
+}
+
+#[test]
+fn what_was_fetched_is_what_it_shows() {
+    let of = |bytes: &[u8], medium, name| {
+        let claims = Claims { medium, name: Some(name), ..Claims::default() };
+        of_fetched(bytes, claims).map(|format| format.name)
+    };
+    let png = b"\x89PNG\r\n\x1a\n";
+    assert_eq!(of(png, Some(Medium::Image), "https://e.com/a.jpg"), Some("png"));
+    assert_eq!(of(png, None, "https://e.com/a.pdf"), Some("png"));
+    assert_eq!(of(b"%PDF-1.4", Some(Medium::Image), "https://e.com/a.png"), None);
+    assert_eq!(of(png, Some(Medium::Video), "https://e.com/a.mp4"), None);
+    for (medium, url) in
+        [(Medium::Image, "a.png"), (Medium::Video, "a.mp4"), (Medium::Audio, "a.pcm")]
+    {
+        assert_eq!(of(b"{\"secret\": 1}", Some(medium), url), None, "{url}");
+    }
+    assert_eq!(of(b"a,b", None, "https://e.com/a.csv?x=1"), Some("csv"));
+    assert_eq!(of(b"a,b", None, "https://e.com/a.png"), Some("txt"));
+    assert_eq!(of(b"\0\x01", None, "https://e.com/a.csv"), None);
+}
+
+#[test]
 fn what_is_neither_known_nor_text_is_unknown() {
-    for bytes in [b"\0\0\0\0".as_slice(), b"\x7fELF\x02", b"MZ\x90\0", &[0xfe, 0xff, 0, 65]] {
+    for bytes in [b"\0\0\0\0".as_slice(), b"\x7fELF\x02", b"MZ\x90\0", &[0xfe, 0xff, 0, 1]] {
         assert_eq!(found(bytes, Claims { name: Some("a.txt"), ..Claims::default() }), None);
     }
     assert_eq!(found(b"\0\0\0", Claims { mime: Some("image/svg+xml"), ..Claims::default() }), None);
