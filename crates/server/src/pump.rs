@@ -14,7 +14,7 @@ use futures_util::Stream;
 use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chunk::{Chunk, ChunkChoice};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use translate::chat::{ChatStream, replay};
 use translate::{Report, sse};
 
@@ -28,6 +28,8 @@ use crate::structured::{Shown, Watch};
 
 pub(crate) mod choices;
 
+/// How the content of a stream is called.
+pub(crate) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 /// Tells nginx and its kin not to hold a stream back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// How long the end of a whole answer's connection is waited for, so that it can be used again.
@@ -97,11 +99,17 @@ pub(crate) fn replayed(
 }
 
 fn head(report: &Report, exchange: &Exchange, aws_request_id: Option<&str>) -> HttpResponseBuilder {
+    let mut response = event_stream();
+    describe(&mut response, exchange, report, aws_request_id);
+    response
+}
+
+/// What the head of every stream says.
+pub(crate) fn event_stream() -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
-    response.insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"));
+    response.insert_header((CONTENT_TYPE, EVENT_STREAM));
     response.insert_header((CACHE_CONTROL, "no-cache"));
     response.insert_header((ACCEL_BUFFERING, "no"));
-    describe(&mut response, exchange, report, aws_request_id);
     response
 }
 
@@ -117,6 +125,8 @@ fn events(
         let Begun { first, mut rest } = begun;
         let mut out = BytesMut::with_capacity(ROOM);
         let mut frame = Some(first);
+        // Towards the client: what comes from the model and does not go out breaks no silence.
+        let mut last_sent = Instant::now();
         let ended = loop {
             match frame {
                 Some(frame) => if let Err(error) = step(&frame, &mut chat, &mut |chunk| show(&mut watch, &mut out, chunk)) {
@@ -129,17 +139,23 @@ fn events(
             }
             if !out.is_empty() {
                 yield Ok(out.split().freeze());
+                last_sent = Instant::now();
+            } else if last_sent.elapsed() >= keep_alive {
+                yield Ok(Bytes::from_static(sse::KEEP_ALIVE));
+                last_sent = Instant::now();
             }
             // One future across the comments: its own idle limit keeps counting.
             let mut next = pin!(rest.next());
             let next = loop {
-                let patience = if chat.is_complete() { PARTING } else { keep_alive };
-                match timeout(patience, next.as_mut()).await {
-                    Ok(next) => break next,
+                if chat.is_complete() {
                     // The answer is whole; that its connection lingers is nothing to the client.
-                    Err(_) if chat.is_complete() => break Ok(None),
+                    break timeout(PARTING, next.as_mut()).await.unwrap_or(Ok(None));
+                }
+                match timeout_at(last_sent + keep_alive, next.as_mut()).await {
+                    Ok(next) => break next,
                     Err(_) => yield Ok(Bytes::from_static(sse::KEEP_ALIVE)),
                 }
+                last_sent = Instant::now();
             };
             match next {
                 Ok(next) => frame = next,
@@ -240,7 +256,7 @@ fn write(out: &mut BytesMut, chunk: &Chunk<'_>) -> Result<(), GatewayError> {
     sse::write(&mut out.writer(), chunk).map_err(|error| GatewayError::Internal(error.to_string()))
 }
 
-fn write_error(error: &GatewayError, out: &mut BytesMut) {
+pub(crate) fn write_error(error: &GatewayError, out: &mut BytesMut) {
     if let Err(error) = sse::write(&mut out.writer(), &error.render().envelope()) {
         log::error!("an error event could not be written: {error}");
     }

@@ -21,6 +21,7 @@ use super::directions::{Course, Directions};
 use super::json::parse;
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Kind};
+use crate::early::Head;
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
 use crate::media::Fetched;
@@ -29,7 +30,7 @@ use crate::routing::{
     self, Asks, Brought, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent,
 };
 use crate::structured::Watch;
-use crate::{body, foreseen, pump};
+use crate::{body, early, foreseen, pump};
 
 mod choices;
 mod guarded;
@@ -46,13 +47,26 @@ const ROOM: usize = 1024;
 /// What became of an answer that was asked to be JSON.
 const STRUCTURED_OUTPUT: HeaderName = HeaderName::from_static("x-outcrop-structured-output");
 
-/// Answers a chat request.
+/// Answers a chat request. On the heap, because the work outlives this where the head of a slow stream goes
+/// out first.
 pub(crate) async fn completions(
     worker: Data<Worker>,
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let mut exchange = Exchange::begin(&http, "chat");
+    let head = Head::default();
+    let silence = worker.now().config.keep_alive;
+    let answer = Box::pin(answered(worker, http, payload, head.clone()));
+    early::respond(answer, head, silence).await
+}
+
+async fn answered(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+    head: Head,
+) -> HttpResponse {
+    let mut exchange = Exchange::begin(&http, "chat").behind(head);
     let now = worker.now();
     let recall = Recall::new(&worker.shared, http.headers(), now.config.thinking_memory);
     if Directions::of(http.headers()).is_ok_and(|told| told.course == Course::Show) {
@@ -224,12 +238,15 @@ async fn prepare<'n, 'r>(
 ) -> Result<(Journey<'n>, Asking<'r>), GatewayError> {
     let mut request: ChatRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
+    let operation = operation(&request);
+    if operation.kind() == Kind::Stream {
+        exchange.is_of_stream();
+    }
     let route = now.names.resolve(&request.model).await?;
     let tokens = foreseen::of_chat(&request, body.len());
     let choices = choices::count(request.n, now.config.chat.most_choices)?;
     let fetched = worker.shared.fetcher.fetch(&request, &now.config.media).await?;
     fetched.fill(&mut request);
-    let operation = operation(&request);
     let (wanted, directions) = (Wanted::of(headers)?, Directions::of(headers)?);
     let terms = terms(id, operation, tokens, affinity(&request));
     let journey = Journey::begin(&now.names, route, terms)?;

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use super::rig::Rig;
 
 /// Short limits, so that waiting for them is short.
-const HASTY: &str =
-    "timeouts: { first_byte: 0.3, first_byte_stream: 0.3, idle: 0.3, keep_alive: 0.1 }\n";
+const HASTY: &str = "timeouts: { first_byte: 0.3, first_byte_stream: 0.3, idle: 0.3 }\n";
 
 fn ask(model: &str, stream: bool) -> Value {
     json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "one two three four five six" }] })
