@@ -14,6 +14,7 @@ use futures_util::Stream;
 use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chunk::{Chunk, ChunkChoice};
+use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 use translate::chat::{ChatStream, replay};
 use translate::{Report, sse};
@@ -129,9 +130,16 @@ fn events(
         let mut last_sent = Instant::now();
         let ended = loop {
             match frame {
-                Some(frame) => if let Err(error) = step(&frame, &mut chat, &mut |chunk| show(&mut watch, &mut out, chunk)) {
-                    break Err(error);
-                },
+                Some(frame) => {
+                    let was_complete = chat.is_complete();
+                    let shown = &mut |chunk: &Chunk<'_>| show(&mut watch, &mut out, chunk);
+                    match step(&frame, &mut chat, shown) {
+                        Ok(()) => {}
+                        // Nothing was to come any more.
+                        Err(_) if was_complete => break Ok(()),
+                        Err(error) => break Err(error),
+                    }
+                }
                 None => break Ok(()),
             }
             if let Some(kept) = chat.take_kept() {
@@ -197,14 +205,22 @@ fn step(
     let FrameKind::Event(name) = &frame.kind else { return Ok(()) };
     let event = match StreamEvent::parse(name, &frame.payload) {
         Ok(event) => event,
-        // Without its text an answer is wrong; without anything else it is poorer.
-        Err(error) if name == "contentBlockDelta" => return Err(GatewayError::Unreadable(error)),
+        // Without its text or its calls an answer is wrong; without anything else it is poorer.
+        Err(error) if name == "contentBlockDelta" || is_of_call(name, &frame.payload) => {
+            return Err(GatewayError::Unreadable(error));
+        }
         Err(error) => {
             log::warn!("event {name} cannot be read: {}", Position(&error));
             return Ok(());
         }
     };
     chat.push(&event, out)
+}
+
+/// Whether an event that cannot be read begins a call, for all that can be told.
+fn is_of_call(name: &str, payload: &[u8]) -> bool {
+    let read = || serde_json::from_slice::<Value>(payload);
+    name == "contentBlockStart" && read().map_or(true, |read| !read["start"]["toolUse"].is_null())
 }
 
 /// Ends a stream that has come to its end.

@@ -235,7 +235,15 @@ impl Line {
             // All has come that was to come; how the connection ends is no part of the answer.
             Some(Err(_)) if self.chat.is_complete() => return Ok(Heard::All),
             Some(Err(failure)) => return Err(failure.into()),
-            Some(Ok(Piece::Frame(frame))) => step(&frame, &mut self.chat, out)?,
+            Some(Ok(Piece::Frame(frame))) => {
+                let was_complete = self.chat.is_complete();
+                match step(&frame, &mut self.chat, out) {
+                    Ok(()) => {}
+                    // Nothing was to come any more.
+                    Err(_) if was_complete => return Ok(Heard::All),
+                    Err(error) => return Err(error),
+                }
+            }
             Some(Ok(Piece::Whole(body))) => {
                 let answer = serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
                 replay(answer, &mut self.chat, out)?;
