@@ -467,9 +467,9 @@ async fn whole(
     if let Some(kept) = translate::chat::kept(&converse, reply) {
         recall.keep(&kept);
     }
-    let Settled { completion, usage, word } =
-        repair::settle(converse, reply, second, around, exchange).await?;
-    exchange.settle(Some(usage));
+    let Settled { completion, spent, word } =
+        repair::settle(&converse, reply, second, around, exchange).await?;
+    exchange.settle(spent.usage());
     let routed =
         completion.choices.first().and_then(|choice| choice.outcrop.invoked_model_id.as_deref());
     exchange.was_routed_to(routed);
