@@ -40,8 +40,14 @@ pub(super) async fn rehearse(
     fetched.fill(&mut request);
     let (wanted, directions) = (Wanted::of(headers)?, Directions::of(headers)?);
     let operation = operation(&request);
-    let around =
-        Circumstances { operation, wanted: &wanted, directions, fetched: &fetched, recall };
+    let around = Circumstances {
+        operation,
+        wanted: &wanted,
+        directions,
+        fetched: &fetched,
+        recall,
+        withheld: &[],
+    };
     let leg = Journey::glance(&route, terms(exchange.id(), operation, tokens, affinity(&request)))?;
     let made = made(&request, body.len(), &around, &*leg.settled().await)?;
     let operation = made.operation(operation);

@@ -14,7 +14,7 @@ use translate::chat::Spent;
 
 use super::guarded::{Admitted, Judge, Told};
 use super::guardrail::Wanted;
-use super::{ANSWER_LIMIT, Asking, Circumstances, Directions, Made, made, parse};
+use super::{ANSWER_LIMIT, Asking, Circumstances, Directions, Made, UNASKED, made, parse};
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::Kind;
 use crate::error::GatewayError;
@@ -30,6 +30,7 @@ pub(super) struct Second {
     fetched: Arc<Fetched>,
     wanted: Wanted,
     directions: Directions,
+    withheld: Vec<String>,
     leg: Leg,
     path: Path,
 }
@@ -61,8 +62,8 @@ impl Second {
         let body = asking.kept.take()?;
         let fetched = std::mem::take(&mut asking.fetched);
         let (wanted, directions) = (std::mem::take(&mut asking.wanted), asking.directions);
-        let path = flight.path();
-        Some(Self { body, fetched, wanted, directions, leg: leg?, path })
+        let (withheld, path) = (std::mem::take(&mut asking.withheld), flight.path());
+        Some(Self { body, fetched, wanted, directions, withheld, leg: leg?, path })
     }
 
     /// Asks again, with what the model said and what is wrong with it at the end. The call goes into the books
@@ -89,7 +90,8 @@ impl Second {
             }
             let (operation, length) = (Operation::Converse, self.body.len() + said.len());
             let (wanted, directions, fetched) = (&self.wanted, self.directions, &self.fetched);
-            let around = Circumstances { operation, wanted, directions, fetched, recall };
+            let withheld = &self.withheld;
+            let around = Circumstances { operation, wanted, directions, fetched, recall, withheld };
             let Made { body, reply, guard, .. } = made(&request, length, &around, &self.leg)?;
             (body, reply, guard)
         };
@@ -98,6 +100,7 @@ impl Second {
             None => (body, None),
             Some(mut judge) => match judge.admit(body).await? {
                 Admitted::Asked(body) => (body, Some(judge)),
+                Admitted::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
                 Admitted::Answered(body) => return Ok(Again { body, reply, flight: None }),
             },
         };
