@@ -269,7 +269,7 @@ async fn a_thought_masked_on_its_way_out_is_not_put_back() {
             { "toolUse": { "toolUseId": format!("t-{stream}"), "name": "weather", "input": { "city": "Paris" } } },
         ]);
         rig.emulator.script().push_for(CLAUDE, answered(&content, "tool_use"));
-        let first = rig.chat(&thoughtful("guarded", &[question.clone()], stream)).await;
+        let first = rig.chat(&thoughtful("guarded", std::slice::from_ref(&question), stream)).await;
         assert!(String::from_utf8_lossy(&first.body).contains("I write to {EMAIL}."));
         let messages = continued(&question, &first, stream);
         rig.emulator.journal().clear();
@@ -288,7 +288,7 @@ async fn a_signed_thought_that_would_be_masked_is_left_out() {
     let rig = Rig::start(&around_claude()).await;
     let question = json!({ "role": "user", "content": "What is the weather in Paris?" });
     for stream in [false, true] {
-        let first = rig.chat(&thoughtful("bare", &[question.clone()], stream)).await;
+        let first = rig.chat(&thoughtful("bare", std::slice::from_ref(&question), stream)).await;
         let messages = continued(&question, &first, stream);
         // What passes goes back as it was.
         rig.emulator.journal().clear();

@@ -13,7 +13,9 @@ const NOVA: &str = "us.amazon.nova-lite-v1:0";
 /// Its calls are fetched whole where tools are declared.
 const LLAMA: &str = "us.meta.llama3-3-70b-instruct-v1:0";
 const COMMENT: &str = ": keep-alive\n\n";
-const HASTY: &str = "timeouts: { first_byte: 0.5, first_byte_stream: 0.5, keep_alive: 0.1 }\n";
+const HASTY: &str = "timeouts: { keep_alive: 0.1 }\n";
+/// The same before a model that says nothing at all.
+const GIVING_UP: &str = "timeouts: { first_byte: 0.8, first_byte_stream: 0.8, keep_alive: 0.1 }\n";
 
 fn ask(model: &str, stream: bool) -> Value {
     json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "one two three" }] })
@@ -81,7 +83,7 @@ async fn a_stream_that_does_not_begin_is_kept_open() {
             request["tool_choice"] = json!("none");
         }
         let (comments, text) = comments_and_text(&rig.chat(&request).await);
-        assert!((2..5).contains(&comments), "{model} n={n}: {comments}");
+        assert!(comments >= 2, "{model} n={n}: {comments}");
         // Several come interleaved.
         assert_eq!(text.matches("three").count(), n, "{model} n={n}: {text:?}");
     }
@@ -89,9 +91,22 @@ async fn a_stream_that_does_not_begin_is_kept_open() {
 }
 
 #[actix_rt::test]
+async fn what_a_guardrail_holds_back_is_waited_for() {
+    let around = format!(
+        "{{ model: '{NOVA}', accepts: {{ guardrail: around }}, guardrail: {{ id: gr1, version: 2, mode: mandatory }} }}"
+    );
+    let rig = Rig::start(&format!("{HASTY}models: {{ around: {around} }}\n")).await;
+    rig.emulator.script().push_for(NOVA, Step::Fault(Fault::Slow(400)));
+    let (comments, text) = comments_and_text(&rig.chat(&ask("around", true)).await);
+    assert!(comments >= 2, "{comments}");
+    assert!(text.contains("one two three"), "{text:?}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn who_asked_for_no_stream_waits_for_a_status() {
-    let rig = Rig::start(HASTY).await;
-    rig.emulator.script().push(Step::Fault(Fault::Slow(300)));
+    let rig = Rig::start(GIVING_UP).await;
+    rig.emulator.script().push(Step::Fault(Fault::Slow(250)));
     let answer = rig.chat(&ask(NOVA, false)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json()["object"], "chat.completion");
@@ -102,7 +117,7 @@ async fn who_asked_for_no_stream_waits_for_a_status() {
 
 #[actix_rt::test]
 async fn what_fails_behind_the_head_is_an_event() {
-    let rig = Rig::start(HASTY).await;
+    let rig = Rig::start(GIVING_UP).await;
     for n in [1, 2] {
         let mut request = ask("emulator.silent", true);
         request["n"] = json!(n);
@@ -134,7 +149,7 @@ async fn behind_the_head_a_call_is_still_made_again() {
 
 #[actix_rt::test]
 async fn a_client_that_leaves_before_there_is_an_answer_cancels_its_call() {
-    let rig = Rig::start("timeouts: { keep_alive: 0.1 }\n").await;
+    let rig = Rig::start(HASTY).await;
     rig.emulator.script().push(Step::Fault(Fault::Silent));
     let (status, _, mut body) = rig.chat_open(&ask(NOVA, true)).await;
     assert_eq!(status, 200);
