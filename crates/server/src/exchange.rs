@@ -11,6 +11,7 @@ use translate::{Report, Stamp};
 use uuid::Uuid;
 
 use crate::bedrock::Kind;
+use crate::early::Head;
 use crate::error::GatewayError;
 use crate::routing::{Flight, Judged, Moment, Trail};
 
@@ -72,6 +73,8 @@ pub(crate) struct Exchange {
     flight: Option<Flight>,
     /// Tokens of the quota that stand in the books of another call.
     apart: u64,
+    /// What is known of the response's head, where it may go out ahead of the answer.
+    head: Option<Head>,
 }
 
 impl Exchange {
@@ -90,7 +93,14 @@ impl Exchange {
             invoked: None,
             flight: None,
             apart: 0,
+            head: None,
         }
+    }
+
+    /// The same where the head of a stream may go out ahead of it.
+    pub(crate) fn behind(mut self, head: Head) -> Self {
+        self.head = Some(head);
+        self
     }
 
     /// Notes where the call has been, and that its answer is still to come.
@@ -162,6 +172,13 @@ impl Exchange {
         model.clone_into(&mut self.model);
     }
 
+    /// Notes that the caller wants a stream.
+    pub(crate) fn is_of_stream(&self) {
+        if let Some(head) = &self.head {
+            head.is_of_stream();
+        }
+    }
+
     /// Ids and time for an answer of this exchange.
     pub(crate) fn stamp(&self) -> Stamp {
         let seconds = std::time::SystemTime::now()
@@ -207,7 +224,13 @@ impl Exchange {
             response.headers_mut().insert(AWS_REQUEST_ID, id);
         }
         self.mark_refusal(response.headers_mut());
-        self.refused_with(response.status().as_u16());
+        if self.head.as_ref().is_some_and(Head::is_sent) {
+            log::warn!("{} refused behind the head of a stream: {error}", self.id.as_str());
+            self.status = 200;
+            self.outcome = Outcome::Broken;
+        } else {
+            self.refused_with(response.status().as_u16());
+        }
         response
     }
 
@@ -298,6 +321,20 @@ fn ignored(report: &Report) -> Option<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_behind_the_head_of_a_stream_is_a_stream_that_broke() {
+        let http = actix_web::test::TestRequest::default().to_http_request();
+        let head = Head::default();
+        let mut exchange = Exchange::begin(&http, "chat").behind(head.clone());
+        exchange.is_of_stream();
+        let error = GatewayError::UnknownModel("x".to_owned());
+        assert_eq!(exchange.refuse(&error).status(), 404);
+        assert_eq!((exchange.status, exchange.outcome), (404, Outcome::Refused));
+        head.goes_out();
+        exchange.refuse(&error);
+        assert_eq!((exchange.status, exchange.outcome), (200, Outcome::Broken));
+    }
 
     #[test]
     fn the_ignored_header_cannot_be_broken_by_names() {

@@ -76,7 +76,8 @@ pub fn frames(data: &[u8]) {
     assert_eq!(whole, pieces, "cut every {step} bytes");
 }
 
-/// Sound frames with any events in them (a line each: name, tab, payload), as the answer to one of
+/// Sound frames with any events in them (a line each: name, tab, payload; `!` before the name makes an exception
+/// of it, `?` an error), as the answer to one of
 /// several questions: the same SSE however they are cut, and an end only where the message ended.
 pub fn stream(data: &[u8]) {
     let Some((&step, lines)) = data.split_first() else { return };
@@ -101,12 +102,25 @@ pub fn stream(data: &[u8]) {
     assert!(ends || !finished, "a stream without messageStop has no end");
 }
 
-/// Writes an event as one frame, without the library that reads it.
+/// Writes an event, an exception or an error as one frame, without the library that reads it.
 fn frame(name: &str, payload: &[u8], wire: &mut Vec<u8>) {
     const STRING: u8 = 7;
+    const HEADER: usize = 32_767;
     let length = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes();
+    let message = String::from_utf8_lossy(payload);
+    let (told, payload): (&[_], _) = match (name.strip_prefix('!'), name.strip_prefix('?')) {
+        (Some(name), _) => (&[(":message-type", "exception"), (":exception-type", name)], payload),
+        (None, Some(code)) => (
+            &[(":message-type", "error"), (":error-code", code), (":error-message", &*message)],
+            &[][..],
+        ),
+        (None, None) => (&[(":message-type", "event"), (":event-type", name)], payload),
+    };
     let mut headers = Vec::new();
-    for (key, value) in [(":message-type", "event"), (":event-type", name)] {
+    for (key, value) in told.iter().copied() {
+        // A header holds no more, and the longest is cut between characters.
+        let end = (0..=value.len().min(HEADER)).rev().find(|end| value.is_char_boundary(*end));
+        let value = &value[..end.unwrap_or_default()];
         let [.., first, second] = length(value.len());
         headers.push(u8::try_from(key.len()).unwrap_or(u8::MAX));
         headers.extend_from_slice(key.as_bytes());
@@ -153,8 +167,11 @@ fn translated(wire: &[u8], size: usize, reply: Reply) -> Vec<u8> {
     let mut out = BytesMut::new();
     let (frames, _) = decode(wire, size);
     for frame in frames {
-        if pump::translate(&frame, &mut chat, &mut out).is_err() {
-            return out.to_vec();
+        let was_complete = chat.is_complete();
+        match pump::translate(&frame, &mut chat, &mut out) {
+            Ok(()) => {}
+            Err(_) if was_complete => break,
+            Err(_) => return out.to_vec(),
         }
     }
     // A cut stream leaves no end behind; what it left is what is compared.

@@ -8,6 +8,7 @@ mod body;
 mod catalogue;
 mod cli;
 mod config;
+mod early;
 mod error;
 mod exchange;
 mod foreseen;

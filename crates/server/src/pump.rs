@@ -14,7 +14,8 @@ use futures_util::Stream;
 use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chunk::{Chunk, ChunkChoice};
-use tokio::time::timeout;
+use serde_json::Value;
+use tokio::time::{Instant, timeout, timeout_at};
 use translate::chat::{ChatStream, replay};
 use translate::{Report, sse};
 
@@ -28,6 +29,8 @@ use crate::structured::{Shown, Watch};
 
 pub(crate) mod choices;
 
+/// How the content of a stream is called.
+pub(crate) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 /// Tells nginx and its kin not to hold a stream back.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// How long the end of a whole answer's connection is waited for, so that it can be used again.
@@ -97,11 +100,17 @@ pub(crate) async fn replayed(
 }
 
 fn head(report: &Report, exchange: &Exchange, aws_request_id: Option<&str>) -> HttpResponseBuilder {
+    let mut response = event_stream();
+    describe(&mut response, exchange, report, aws_request_id);
+    response
+}
+
+/// What the head of every stream says.
+pub(crate) fn event_stream() -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
-    response.insert_header((CONTENT_TYPE, "text/event-stream; charset=utf-8"));
+    response.insert_header((CONTENT_TYPE, EVENT_STREAM));
     response.insert_header((CACHE_CONTROL, "no-cache"));
     response.insert_header((ACCEL_BUFFERING, "no"));
-    describe(&mut response, exchange, report, aws_request_id);
     response
 }
 
@@ -117,11 +126,20 @@ fn events(
         let Begun { first, mut rest } = begun;
         let mut out = BytesMut::with_capacity(ROOM);
         let mut frame = Some(first);
+        // Towards the client: what comes from the model and does not go out breaks no silence.
+        let mut last_sent = Instant::now();
         let ended = loop {
             match frame {
-                Some(frame) => if let Err(error) = step(&frame, &mut chat, &mut |chunk| show(&mut watch, &mut out, chunk)) {
-                    break Err(error);
-                },
+                Some(frame) => {
+                    let was_complete = chat.is_complete();
+                    let shown = &mut |chunk: &Chunk<'_>| show(&mut watch, &mut out, chunk);
+                    match step(&frame, &mut chat, shown) {
+                        Ok(()) => {}
+                        // Nothing was to come any more.
+                        Err(_) if was_complete => break Ok(()),
+                        Err(error) => break Err(error),
+                    }
+                }
                 None => break Ok(()),
             }
             if let Some(kept) = chat.take_kept() {
@@ -129,17 +147,23 @@ fn events(
             }
             if !out.is_empty() {
                 yield Ok(out.split().freeze());
+                last_sent = Instant::now();
+            } else if last_sent.elapsed() >= keep_alive {
+                yield Ok(Bytes::from_static(sse::KEEP_ALIVE));
+                last_sent = Instant::now();
             }
             // One future across the comments: its own idle limit keeps counting.
             let mut next = pin!(rest.next());
             let next = loop {
-                let patience = if chat.is_complete() { PARTING } else { keep_alive };
-                match timeout(patience, next.as_mut()).await {
-                    Ok(next) => break next,
+                if chat.is_complete() {
                     // The answer is whole; that its connection lingers is nothing to the client.
-                    Err(_) if chat.is_complete() => break Ok(None),
+                    break timeout(PARTING, next.as_mut()).await.unwrap_or(Ok(None));
+                }
+                match timeout_at(last_sent + keep_alive, next.as_mut()).await {
+                    Ok(next) => break next,
                     Err(_) => yield Ok(Bytes::from_static(sse::KEEP_ALIVE)),
                 }
+                last_sent = Instant::now();
             };
             match next {
                 Ok(next) => frame = next,
@@ -181,14 +205,22 @@ fn step(
     let FrameKind::Event(name) = &frame.kind else { return Ok(()) };
     let event = match StreamEvent::parse(name, &frame.payload) {
         Ok(event) => event,
-        // Without its text an answer is wrong; without anything else it is poorer.
-        Err(error) if name == "contentBlockDelta" => return Err(GatewayError::Unreadable(error)),
+        // Without its text or its calls an answer is wrong; without anything else it is poorer.
+        Err(error) if name == "contentBlockDelta" || is_of_call(name, &frame.payload) => {
+            return Err(GatewayError::Unreadable(error));
+        }
         Err(error) => {
             log::warn!("event {name} cannot be read: {}", Position(&error));
             return Ok(());
         }
     };
     chat.push(&event, out)
+}
+
+/// Whether an event that cannot be read begins a call, for all that can be told.
+fn is_of_call(name: &str, payload: &[u8]) -> bool {
+    let read = || serde_json::from_slice::<Value>(payload);
+    name == "contentBlockStart" && read().map_or(true, |read| !read["start"]["toolUse"].is_null())
 }
 
 /// Ends a stream that has come to its end.
@@ -240,7 +272,7 @@ fn write(out: &mut BytesMut, chunk: &Chunk<'_>) -> Result<(), GatewayError> {
     sse::write(&mut out.writer(), chunk).map_err(|error| GatewayError::Internal(error.to_string()))
 }
 
-fn write_error(error: &GatewayError, out: &mut BytesMut) {
+pub(crate) fn write_error(error: &GatewayError, out: &mut BytesMut) {
     if let Err(error) = sse::write(&mut out.writer(), &error.render().envelope()) {
         log::error!("an error event could not be written: {error}");
     }

@@ -23,8 +23,10 @@ pub(crate) struct StructuredSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Repair {
     /// It may not: a second call costs as much as the first.
-    #[default]
     Off,
+    /// Once, where any JSON object will do: nothing but words holds the model to that.
+    #[default]
+    Objects,
     /// Once, with what is wrong with its answer; never in a stream, where the first has been seen.
     Once,
 }

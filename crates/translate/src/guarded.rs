@@ -32,6 +32,8 @@ pub struct Subject {
 enum Place {
     /// A string, by its JSON pointer.
     Text(String),
+    /// A signed thought: it is judged, but nobody else's words can stand in its place.
+    Signed,
     /// A value that is judged as the text it is written in, by its JSON pointer.
     Json(String),
     /// What an answer says, whatever blocks it was cut into.
@@ -126,6 +128,13 @@ impl Subject {
         self.images.iter().map(|(format, data)| Picture { format: *format, data }).collect()
     }
 
+    /// Signed thoughts that have other texts now. They can only be left out, by whoever wrote the body.
+    pub fn masked_thoughts(&self, texts: &[String]) -> Vec<String> {
+        let all = self.places.iter().zip(&self.texts).zip(texts);
+        let masked = all.filter(|((place, old), new)| matches!(place, Place::Signed) && old != new);
+        masked.map(|((_, old), _)| old.clone()).collect()
+    }
+
     /// The body with other texts in place of those that were judged; what is the same stays as it is. An
     /// answer whose words change loses what pointed at them, and thinking its signature.
     ///
@@ -137,6 +146,7 @@ impl Subject {
         let mut moved = Vec::new();
         for ((place, _), new) in changed {
             match place {
+                Place::Signed => {}
                 Place::Text(pointer) => replace(&mut self.body, pointer, json!(new)),
                 Place::Json(pointer) => match serde_json::from_str(new) {
                     Ok(value) => replace(&mut self.body, pointer, value),
@@ -198,7 +208,11 @@ impl Subject {
                 "reasoningContent" => {
                     let member = "/reasoningText/text";
                     let thought = text(value, member).to_owned();
-                    self.add(Place::Text(format!("{pointer}{member}")), thought);
+                    let place = match value.pointer("/reasoningText/signature") {
+                        Some(signature) if !signature.is_null() => Place::Signed,
+                        _ => Place::Text(format!("{pointer}{member}")),
+                    };
+                    self.add(place, thought);
                 }
                 other => return Err(unreadable(other)),
             }

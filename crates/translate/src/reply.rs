@@ -42,7 +42,8 @@ impl Reply {
     pub(crate) fn spoken(&self) -> Spoken {
         match (&self.wanted, &self.answering_tool) {
             (None, _) => Spoken::default(),
-            (Some(_), None) => Spoken::held(By::Text),
+            (Some(Wanted::Object), None) => Spoken::held(By::Object),
+            (Some(Wanted::Schema(_)), None) => Spoken::held(By::Text),
             (Some(_), Some(_)) => Spoken::held(By::Tool),
         }
     }

@@ -1,7 +1,7 @@
 //! What a model thought, as a value that outlives the answer: to be shown to the client, to be kept
 //! by whoever asks, and to be put back into the next question.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// One thought. Some families want theirs back exactly as they gave them.
@@ -19,6 +19,16 @@ pub enum Thought {
 }
 
 impl Thought {
+    /// Whether it carries its proof.
+    pub(crate) fn is_signed(&self) -> bool {
+        match self {
+            Self::Text { signature, .. } => {
+                signature.as_ref().is_some_and(|signature| !signature.is_empty())
+            }
+            Self::Redacted(_) => true,
+        }
+    }
+
     /// Its size in bytes.
     pub fn size(&self) -> usize {
         match self {
@@ -44,6 +54,8 @@ pub struct Kept {
 #[derive(Debug, Clone, Default)]
 pub struct Recalled {
     by_call: HashMap<String, Arc<[Thought]>>,
+    /// Thoughts that must not be put back, whoever remembers them.
+    withheld: HashSet<String>,
 }
 
 impl Recalled {
@@ -70,6 +82,15 @@ impl Recalled {
     /// Adds what was thought before a call was made.
     pub fn add(&mut self, call: &str, thoughts: Arc<[Thought]>) {
         self.by_call.insert(call.to_owned(), thoughts);
+    }
+
+    /// Keeps thoughts out of the question, by their text. A turn that loses one loses all of its thoughts.
+    pub fn withhold(&mut self, thoughts: &[String]) {
+        self.withheld.extend(thoughts.iter().cloned());
+    }
+
+    pub(crate) fn is_withheld(&self, thought: &str) -> bool {
+        self.withheld.contains(thought)
     }
 
     /// What was thought before any of these calls, which one message made: later calls know more.

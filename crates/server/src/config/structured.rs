@@ -17,10 +17,11 @@ pub(super) fn read(root: &mut Fields<'_>, settings: &mut StructuredSettings) {
 fn repair(value: &Value) -> Result<Repair, Expected> {
     match value {
         Value::Text(text) if text == "once" => Ok(Repair::Once),
+        Value::Text(text) if text == "objects" => Ok(Repair::Objects),
         Value::Text(text) if text == "off" => Ok(Repair::Off),
         // YAML of old reads `off` as false.
         Value::Bool(false) => Ok(Repair::Off),
-        _ => Err("off or once"),
+        _ => Err("objects, off or once"),
     }
 }
 
@@ -36,6 +37,7 @@ impl Show for Repair {
     fn show(&self) -> String {
         match self {
             Self::Off => "off",
+            Self::Objects => "objects",
             Self::Once => "once",
         }
         .to_owned()

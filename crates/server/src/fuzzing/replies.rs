@@ -5,8 +5,8 @@ use translate::chat::question;
 use translate::{Profile, Reply};
 
 /// Nothing special, tools of each kind, one call only, a shape for the answer, the deprecated form,
-/// thinking between tags.
-const QUESTIONS: [&str; 6] = [
+/// thinking between tags, an object of whatever members beside a tool.
+const QUESTIONS: [&str; 7] = [
     r#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "stream_options": {"include_usage": true}}"#,
     r#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": [
         {"type": "function", "function": {"name": "a.b"}}, {"type": "function", "function": {"name": "c"}},
@@ -18,6 +18,8 @@ const QUESTIONS: [&str; 6] = [
         "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object", "oneOf": [{}, {}]}}}}"#,
     r#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "functions": [{"name": "c"}]}"#,
     r#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "reasoning_format": "parsed"}"#,
+    r#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "response_format": {"type": "json_object"},
+        "tools": [{"type": "function", "function": {"name": "c"}}]}"#,
 ];
 
 /// The reply to one of the questions.

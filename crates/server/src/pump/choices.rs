@@ -12,7 +12,7 @@ use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{LocalBoxStream, Stream, StreamExt};
 use schema::openai::chunk::Chunk;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 use translate::chat::{ChatStream, Spent, replay};
 use translate::{Report, sse};
 
@@ -65,24 +65,29 @@ fn events(
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         let mut out = BytesMut::with_capacity(ROOM);
+        // Towards the client: what comes from the model and does not go out breaks no silence.
+        let mut last_sent = Instant::now();
         let ended = loop {
+            if last_sent.elapsed() >= keep_alive {
+                yield Ok(Bytes::from_static(sse::KEEP_ALIVE));
+                last_sent = Instant::now();
+            }
             let whole = choices.whole();
-            let patience = if whole.is_some() { PARTING } else { keep_alive };
-            let (at, piece) = match (timeout(patience, choices.next()).await, whole) {
+            let silent = last_sent + keep_alive;
+            let until = if whole.is_some() { Instant::now() + PARTING } else { silent };
+            let (at, piece) = match (timeout_at(until, choices.next()).await, whole) {
                 (Ok(Some(next)), _) => next,
                 (Ok(None), _) => break Ok(()),
                 // The answer is whole; that its connection lingers is nothing to the client.
                 (Err(_), Some(at)) => (at, None),
-                (Err(_), None) => {
-                    yield Ok(Bytes::from_static(sse::KEEP_ALIVE));
-                    continue;
-                }
+                (Err(_), None) => continue,
             };
             if let Err(error) = choices.take(at, piece, &recall, &mut out).await {
                 break Err(error);
             }
             if !out.is_empty() {
                 yield Ok(out.split().freeze());
+                last_sent = Instant::now();
             }
         };
         exchange.settle(choices.spent().usage());
@@ -230,7 +235,15 @@ impl Line {
             // All has come that was to come; how the connection ends is no part of the answer.
             Some(Err(_)) if self.chat.is_complete() => return Ok(Heard::All),
             Some(Err(failure)) => return Err(failure.into()),
-            Some(Ok(Piece::Frame(frame))) => step(&frame, &mut self.chat, out)?,
+            Some(Ok(Piece::Frame(frame))) => {
+                let was_complete = self.chat.is_complete();
+                match step(&frame, &mut self.chat, out) {
+                    Ok(()) => {}
+                    // Nothing was to come any more.
+                    Err(_) if was_complete => return Ok(Heard::All),
+                    Err(error) => return Err(error),
+                }
+            }
             Some(Ok(Piece::Whole(body))) => {
                 let answer = serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
                 replay(answer, &mut self.chat, out)?;

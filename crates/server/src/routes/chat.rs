@@ -9,12 +9,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
-use translate::chat::{ChatStream, Delivery, Question, affinity, question_with};
-use translate::profile::GuardrailPlace;
-use translate::thoughts::Recalled;
-use translate::{Profile, Reply, Report, Unsupported};
+use translate::chat::{ChatStream, affinity};
+use translate::{Reply, Report};
 
-use guarded::{Admitted, Guard, Judge, Told};
+use asking::{Asking, Circumstances, Made, UNASKED, made};
+use guarded::{Admitted, Judge, Told};
 use guardrail::Wanted;
 use repair::{Second, Settled, may_repeat};
 
@@ -22,16 +21,15 @@ use super::directions::{Course, Directions};
 use super::json::parse;
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Kind};
+use crate::early::Head;
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
-use crate::media::Fetched;
 use crate::recall::Recall;
-use crate::routing::{
-    self, Asks, Brought, Guardrail, Journey, Leg, Operation, Others, Sent, Terms, Unsent,
-};
+use crate::routing::{self, Asks, Brought, Journey, Leg, Operation, Others, Sent, Terms, Unsent};
 use crate::structured::Watch;
-use crate::{body, foreseen, pump};
+use crate::{body, early, foreseen, pump};
 
+mod asking;
 mod choices;
 mod guarded;
 mod guardrail;
@@ -41,19 +39,29 @@ mod repair;
 /// The longest whole answer accepted, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
-/// What a translated body may need beyond the bytes it was made of.
-const ROOM: usize = 1024;
-
 /// What became of an answer that was asked to be JSON.
 const STRUCTURED_OUTPUT: HeaderName = HeaderName::from_static("x-outcrop-structured-output");
 
-/// Answers a chat request.
+/// Answers a chat request. On the heap, because the work outlives this where the head of a slow stream goes
+/// out first.
 pub(crate) async fn completions(
     worker: Data<Worker>,
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let mut exchange = Exchange::begin(&http, "chat");
+    let head = Head::default();
+    let silence = worker.now().config.keep_alive;
+    let answer = Box::pin(answered(worker, http, payload, head.clone()));
+    early::respond(answer, head, silence).await
+}
+
+async fn answered(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+    head: Head,
+) -> HttpResponse {
+    let mut exchange = Exchange::begin(&http, "chat").behind(head);
     let now = worker.now();
     let recall = Recall::new(&worker.shared, &now, http.headers());
     if Directions::of(http.headers()).is_ok_and(|told| told.course == Course::Show) {
@@ -192,8 +200,9 @@ async fn call(
         let guard = asking.guard().map(|guard| Judge::new(guard, worker.typed(&leg.account)));
         let (body, judge) = match guard {
             None => (body, None),
-            Some(mut judge) => match judge.admit(body).await? {
+            Some(mut judge) => match asking.admitted(&mut judge, body, leg).await? {
                 Admitted::Asked(body) => (body, Some(judge)),
+                Admitted::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
                 Admitted::Answered(body) => return Ok(Begun::told(Told::Withheld(body), wanted)),
             },
         };
@@ -225,30 +234,49 @@ async fn prepare<'n, 'r>(
 ) -> Result<(Journey<'n>, Asking<'r>), GatewayError> {
     let mut request: ChatRequest<'_> = parse(&body)?;
     exchange.names_model(&request.model);
+    let operation = operation(&request);
+    if operation.kind() == Kind::Stream {
+        exchange.is_of_stream();
+    }
     let route = now.names.resolve(&request.model).await?;
     let tokens = foreseen::of_chat(&request, body.len());
     let choices = choices::count(request.n, now.config.chat.most_choices)?;
     let fetched = worker.shared.fetcher.fetch(&request, &now.config.media).await?;
     fetched.fill(&mut request);
-    let operation = operation(&request);
     let (wanted, directions) = (Wanted::of(headers)?, Directions::of(headers)?);
     let terms = terms(id, operation, tokens, affinity(&request));
     let journey = Journey::begin(&now.names, route, terms)?;
-    let leg = journey.leg().settled().await;
-    let recalled = recall.of(&request, &leg.target.profile).await;
-    let around =
-        Circumstances { operation, wanted: &wanted, directions, fetched: &fetched, recalled };
-    let made = made(&request, body.len(), &around, &leg);
-    drop(leg);
+    let around = Circumstances {
+        operation,
+        wanted: &wanted,
+        directions,
+        fetched: &fetched,
+        recall,
+        withheld: &[],
+    };
+    let made = made(&request, body.len(), &around, &*journey.leg().settled().await).await;
     let repeats = may_repeat(now, &request, operation);
     drop(request);
-    let (made, kept, fetched) = match (journey.may_differ(), repeats) {
+    // What a guardrail cannot mask is translated again without it.
+    let again = repeats || made.as_ref().is_ok_and(|made| made.guard.is_some());
+    let (made, kept, fetched) = match (journey.may_differ(), again) {
         (true, _) => (made, Some(body), Arc::new(fetched)),
         (false, true) => (Ok(made?), Some(body), Arc::new(fetched)),
         (false, false) => (Ok(made?), None, Arc::default()),
     };
-    let asking =
-        Asking { operation, choices, wanted, directions, fetched, made, kept, repeats, recall };
+    let withheld = Vec::new();
+    let asking = Asking {
+        operation,
+        choices,
+        wanted,
+        directions,
+        fetched,
+        made,
+        kept,
+        repeats,
+        recall,
+        withheld,
+    };
     Ok((journey, asking))
 }
 
@@ -262,155 +290,6 @@ fn operation(request: &ChatRequest<'_>) -> Operation {
 fn terms(id: &str, operation: Operation, tokens: u64, key: Option<u64>) -> Terms<'_> {
     let kind = operation.kind();
     Terms { id, kind, asks: Asks::Model, tokens, key, others: Others::All }
-}
-
-/// What a translation needs to know beside the request and its target.
-struct Circumstances<'c> {
-    operation: Operation,
-    wanted: &'c Wanted,
-    directions: Directions,
-    fetched: &'c Fetched,
-    /// What models thought in turns before, where the target takes it back.
-    recalled: Option<Recalled>,
-}
-
-/// A question, as it is asked of one target after another.
-struct Asking<'r> {
-    operation: Operation,
-    /// How many answers the caller wants.
-    choices: u32,
-    /// What the caller's headers say of guardrails.
-    wanted: Wanted,
-    directions: Directions,
-    fetched: Arc<Fetched>,
-    made: Result<Made, GatewayError>,
-    /// The client's own bytes, where a target may need them translated anew.
-    kept: Option<Bytes>,
-    /// Whether it may have to be asked a second time.
-    repeats: bool,
-    recall: &'r Recall,
-}
-
-/// A question translated.
-#[derive(Clone)]
-struct Made {
-    body: Bytes,
-    /// Whether calls with the same beginning profit from one that has begun to be answered.
-    warms: bool,
-    delivery: Delivery,
-    reply: Reply,
-    report: Report,
-    /// What judges it, where the call itself takes no guardrail.
-    guard: Option<Guard>,
-    /// What it was translated for.
-    profile: Profile,
-    policy: Unsupported,
-    guardrail: Option<Arc<Guardrail>>,
-}
-
-impl Asking<'_> {
-    /// The same question, to be asked again.
-    fn twin(&self) -> Self {
-        let made = match &self.made {
-            Ok(made) => Ok(made.clone()),
-            // It is translated anew for the target that is asked, and refused with its own words.
-            Err(_) => Err(GatewayError::Internal("a question was never translated".to_owned())),
-        };
-        let (wanted, fetched) = (self.wanted.clone(), Arc::clone(&self.fetched));
-        Self { wanted, fetched, made, kept: self.kept.clone(), ..*self }
-    }
-
-    /// The operation that fetches the answer to the question as it was translated last.
-    fn at_last(&self) -> Operation {
-        match &self.made {
-            Ok(made) => made.operation(self.operation),
-            Err(_) => self.operation,
-        }
-    }
-
-    /// What judges the question as it was translated last.
-    fn guard(&self) -> Option<Guard> {
-        self.made.as_ref().ok().and_then(|made| made.guard.clone())
-    }
-
-    /// The body for a target: translated again only where the last was not for such a one.
-    async fn for_leg(&mut self, leg: &Leg) -> Result<Bytes, GatewayError> {
-        let policy = self.directions.policy(leg.unsupported);
-        let fits = self.made.as_ref().is_ok_and(|made| made.fits(leg, policy));
-        if let Some(kept) = self.kept.as_ref().filter(|_| !fits) {
-            let mut request: ChatRequest<'_> = parse(kept)?;
-            self.fetched.fill(&mut request);
-            let Self { operation, wanted, directions, fetched, recall, .. } = &*self;
-            let (operation, directions) = (*operation, *directions);
-            let recalled = recall.of(&request, &leg.target.profile).await;
-            let around = Circumstances { operation, wanted, directions, fetched, recalled };
-            self.made = Ok(made(&request, kept.len(), &around, leg)?);
-        }
-        match &self.made {
-            Ok(made) => Ok(made.body.clone()),
-            Err(_) => Err(GatewayError::Internal("a question was never translated".to_owned())),
-        }
-    }
-}
-
-impl Made {
-    fn fits(&self, leg: &Leg, policy: Unsupported) -> bool {
-        self.profile == leg.target.profile
-            && self.guardrail == leg.guardrail
-            && self.policy == policy
-    }
-
-    /// The operation that fetches the answer, where the caller asks for one.
-    fn operation(&self, asked: Operation) -> Operation {
-        match self.delivery {
-            Delivery::Whole => Operation::Converse,
-            Delivery::AsAsked => asked,
-        }
-    }
-}
-
-fn made(
-    request: &ChatRequest<'_>,
-    length: usize,
-    around: &Circumstances<'_>,
-    leg: &Leg,
-) -> Result<Made, GatewayError> {
-    let profile = &leg.target.profile;
-    let (stores, recalled) = (&around.fetched.stores, around.recalled.as_ref());
-    let question = question_with(request, profile, stores, recalled)?;
-    let warms = choices::warms(&question, request.n, length);
-    let Question { body: mut converse, delivery, reply, mut report } = question;
-    let kind = match delivery {
-        Delivery::Whole => Kind::Unary,
-        Delivery::AsAsked => around.operation.kind(),
-    };
-    if profile.guardrail == GuardrailPlace::Around {
-        guarded::without_effect(&converse, &mut report);
-    }
-    around.wanted.apply(&mut converse, leg.guardrail.as_deref(), kind, &mut report)?;
-    let policy = around.directions.policy(leg.unsupported);
-    let report = report.under(policy)?;
-    let guard = match profile.guardrail {
-        GuardrailPlace::OnCall => None,
-        GuardrailPlace::Around => converse.guardrail_config.take().map(Guard::of),
-    };
-    // What is not whole cannot be judged.
-    let delivery = if guard.is_some() { Delivery::Whole } else { delivery };
-    let mut body = Vec::with_capacity(length + ROOM);
-    serde_json::to_writer(&mut body, &converse)
-        .map_err(|error| GatewayError::Internal(error.to_string()))?;
-    let (profile, guardrail) = (profile.clone(), leg.guardrail.clone());
-    Ok(Made {
-        body: body.into(),
-        warms,
-        delivery,
-        reply,
-        report,
-        guard,
-        profile,
-        policy,
-        guardrail,
-    })
 }
 
 /// An answer has begun with its head, a stream with its first event: until then another target may be
@@ -456,9 +335,9 @@ async fn whole(
     if let Some(kept) = translate::chat::kept(&converse, reply) {
         recall.keep(&kept).await;
     }
-    let Settled { completion, usage, word } =
-        repair::settle(converse, reply, second, around, exchange).await?;
-    exchange.settle(Some(usage));
+    let Settled { completion, spent, word } =
+        repair::settle(&converse, reply, second, around, exchange).await?;
+    exchange.settle(spent.usage());
     let routed =
         completion.choices.first().and_then(|choice| choice.outcrop.invoked_model_id.as_deref());
     exchange.was_routed_to(routed);

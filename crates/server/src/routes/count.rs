@@ -17,6 +17,7 @@ use crate::bedrock::Kind;
 use crate::body;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
+use crate::recall::Recall;
 use crate::routing::{Asks, Count, Journey, Leg, Others, Sent, Terms, Unsent, count};
 
 /// Answers with a count, or an estimate that says so.
@@ -53,12 +54,15 @@ async fn counted(
         // Another model counts otherwise.
         others: Others::SameName,
     };
+    let recall = Recall::new(&worker.shared, &now, http.headers());
     let mut told = Report::default();
     let sent = Journey::begin(&now.names, route, terms)?.run(async |leg: &Leg| {
         let leg = leg.settled().await;
         let stores = &fetched.stores;
+        // As the model would be asked: thoughts that are put back count.
+        let recalled = recall.of(&request, &leg.target.profile).await;
         let Question { body: converse, report, .. } =
-            question_with(&request, &leg.target.profile, stores, None)?;
+            question_with(&request, &leg.target.profile, stores, recalled.as_ref())?;
         told = report;
         let sent = serde_json::to_vec(&CountTokensRequest::from(&converse))
             .map_err(|error| GatewayError::Internal(error.to_string()))?;

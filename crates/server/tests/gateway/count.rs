@@ -99,3 +99,25 @@ async fn other_failures_are_no_reason_to_guess() {
     }
     rig.stop().await;
 }
+
+#[actix_rt::test]
+async fn thoughts_that_are_put_back_count() {
+    const THINKS: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+    let rig = Rig::start("").await;
+    let mut request = asked(THINKS);
+    request["max_tokens"] = Value::Null;
+    request["reasoning_effort"] = json!("low");
+    request["messages"][1]["content"] = json!("What is the age of granite?");
+    let answer = rig.chat(&request).await.json();
+    let calls = answer["choices"][0]["message"]["tool_calls"].clone();
+    assert!(calls[0]["id"].is_string(), "{answer}");
+    let result = json!({ "role": "tool", "tool_call_id": calls[0]["id"], "content": "old" });
+    let messages = request["messages"].as_array_mut().unwrap();
+    messages.push(json!({ "role": "assistant", "content": null, "tool_calls": calls }));
+    messages.push(result);
+    rig.emulator.journal().clear();
+    assert_eq!(rig.count(&request).await.status, 200);
+    let sent = rig.emulator.journal().calls()[0].body.to_string();
+    assert!(sent.contains("reasoningContent"), "{sent}");
+    rig.stop().await;
+}

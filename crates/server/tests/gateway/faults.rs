@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 use super::rig::Rig;
 
 /// Short limits, so that waiting for them is short.
-const HASTY: &str =
-    "timeouts: { first_byte: 0.3, first_byte_stream: 0.3, idle: 0.3, keep_alive: 0.1 }\n";
+const HASTY: &str = "timeouts: { first_byte: 0.3, first_byte_stream: 0.3, idle: 0.3 }\n";
 
 fn ask(model: &str, stream: bool) -> Value {
     json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "one two three four five six" }] })
@@ -108,6 +107,71 @@ async fn aws_says_when_to_come_back_and_the_client_hears_it() {
     let answer = rig.chat(&ask("us.amazon.nova-lite-v1:0", false)).await;
     assert_eq!((answer.status, answer.header("retry-after")), (429, Some("7")));
     assert!(answer.json()["error"]["message"].as_str().unwrap().contains("Too many tokens"));
+    rig.stop().await;
+}
+
+fn events(more: &[Value]) -> Step {
+    let mut events = vec![
+        json!({ "messageStart": { "role": "assistant" } }),
+        json!({ "contentBlockDelta": { "contentBlockIndex": 0, "delta": { "text": "granite" } } }),
+        json!({ "contentBlockStop": { "contentBlockIndex": 0 } }),
+    ];
+    events.extend_from_slice(more);
+    events.extend([
+        json!({ "messageStop": { "stopReason": "end_turn" } }),
+        json!({ "metadata": { "usage": { "inputTokens": 1, "outputTokens": 2, "totalTokens": 3 } } }),
+    ]);
+    Step::Events(events)
+}
+
+#[actix_rt::test]
+async fn a_call_that_cannot_be_read_is_an_error_and_no_end() {
+    let rig = Rig::start("").await;
+    let start =
+        |start: Value| json!({ "contentBlockStart": { "contentBlockIndex": 1, "start": start } });
+    for (beginning, is_lost) in [
+        (json!({ "toolUse": { "toolUseId": 7, "name": "f" } }), true),
+        (json!({ "toolUse": "f" }), true),
+        // Tomorrow's blocks are nothing to fail for.
+        (json!({ "hologram": { "of": [] } }), false),
+        (json!("hologram"), false),
+    ] {
+        for n in [1, 2] {
+            for _ in 0..n {
+                rig.emulator.script().push(events(&[start(beginning.clone())]));
+            }
+            let mut request = ask("us.amazon.nova-lite-v1:0", true);
+            request["n"] = json!(n);
+            let (events, done) = rig.chat(&request).await.events();
+            assert_eq!(done, !is_lost, "{beginning}: {events:?}");
+            let code = &events.last().unwrap()["error"]["code"];
+            assert_eq!(code == "upstream_unreadable", is_lost, "{beginning}: {events:?}");
+        }
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_fails_when_all_has_come_costs_nobody_the_end() {
+    let rig = Rig::start("").await;
+    let Step::Events(whole) = events(&[]) else { panic!() };
+    let mut wire = Vec::new();
+    for event in &whole {
+        let (name, payload) = event.as_object().unwrap().iter().next().unwrap();
+        wire.extend_from_slice(&emulator::frames::event(name, payload.to_string().as_bytes()));
+    }
+    wire.extend_from_slice(&emulator::frames::exception("internalServerException", "late"));
+    for n in [1, 2] {
+        for _ in 0..n {
+            rig.emulator.script().push(Step::Bytes(wire.clone()));
+        }
+        let mut request = ask("us.amazon.nova-lite-v1:0", true);
+        request["n"] = json!(n);
+        request["stream_options"] = json!({ "include_usage": true });
+        let (events, done) = rig.chat(&request).await.events();
+        assert!(done, "{events:?}");
+        assert_eq!(events.last().unwrap()["usage"]["total_tokens"], 3 * n);
+    }
     rig.stop().await;
 }
 

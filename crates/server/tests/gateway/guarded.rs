@@ -219,6 +219,104 @@ async fn what_is_masked_is_masked_both_ways() {
     rig.stop().await;
 }
 
+const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
+
+/// A conversation with Claude, with a guardrail around it or without, that thinks and may call a tool.
+fn thoughtful(model: &str, messages: &[Value], stream: bool) -> Value {
+    let parameters = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
+    let function = json!({ "name": "weather", "description": "Reports the weather of a city", "parameters": parameters });
+    json!({ "model": model, "stream": stream, "messages": messages, "reasoning_effort": "low",
+            "tools": [{ "type": "function", "function": function }] })
+}
+
+fn around_claude() -> String {
+    let claude =
+        |more: &str| format!("{{ model: '{CLAUDE}', accepts: {{ guardrail: around }}{more} }}");
+    let guarded = claude(", guardrail: { id: gr1, version: 2, mode: mandatory }");
+    format!("models:\n  guarded: {guarded}\n  bare: {}\n", claude(""))
+}
+
+/// The message of an answer as a client of OpenAI's fields sends it back, and a result for each call.
+fn continued(question: &Value, answer: &Received, stream: bool) -> Vec<Value> {
+    assert_eq!(answer.status, 200, "{:?}", answer.body);
+    let call = if stream {
+        let (events, _) = answer.events();
+        let calls = events.iter().map(|event| &event["choices"][0]["delta"]["tool_calls"][0]);
+        let calls: Vec<_> = calls.filter(|call| call.is_object()).collect();
+        let arguments = calls.iter().filter_map(|call| call["function"]["arguments"].as_str());
+        let function = json!({ "name": "weather", "arguments": arguments.collect::<String>() });
+        json!({ "id": calls[0]["id"], "type": "function", "function": function })
+    } else {
+        answer.json()["choices"][0]["message"]["tool_calls"][0].clone()
+    };
+    let result = json!({ "role": "tool", "tool_call_id": call["id"], "content": "fair" });
+    let turn = json!({ "role": "assistant", "content": null, "tool_calls": [call] });
+    vec![question.clone(), turn, result]
+}
+
+fn has_thoughts(call: &Call) -> bool {
+    call.body["messages"].to_string().contains("reasoningContent")
+}
+
+#[actix_rt::test]
+async fn a_thought_masked_on_its_way_out_is_not_put_back() {
+    let rig = Rig::start(&around_claude()).await;
+    let question = json!({ "role": "user", "content": "What is the weather in Paris?" });
+    for stream in [false, true] {
+        let thought = json!({ "text": "I write to c@d.example.", "signature": "U2lnbmVk" });
+        let content = json!([
+            { "reasoningContent": { "reasoningText": thought } },
+            { "toolUse": { "toolUseId": format!("t-{stream}"), "name": "weather", "input": { "city": "Paris" } } },
+        ]);
+        rig.emulator.script().push_for(CLAUDE, answered(&content, "tool_use"));
+        let first = rig.chat(&thoughtful("guarded", std::slice::from_ref(&question), stream)).await;
+        assert!(String::from_utf8_lossy(&first.body).contains("I write to {EMAIL}."));
+        let messages = continued(&question, &first, stream);
+        rig.emulator.journal().clear();
+        let second = rig.chat(&thoughtful("guarded", &messages, stream)).await;
+        assert_eq!(second.status, 200, "{:?}", second.body);
+        assert_eq!(second.header("x-outcrop-thinking"), Some("dropped"));
+        let calls = rig.emulator.journal().calls();
+        let asked = calls.iter().find(|call| call.operation == "converse").unwrap();
+        assert!(!has_thoughts(asked), "{}", asked.body);
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_signed_thought_that_would_be_masked_is_left_out() {
+    let rig = Rig::start(&around_claude()).await;
+    let question = json!({ "role": "user", "content": "What is the weather in Paris?" });
+    for stream in [false, true] {
+        let first = rig.chat(&thoughtful("bare", std::slice::from_ref(&question), stream)).await;
+        let messages = continued(&question, &first, stream);
+        // What passes goes back as it was.
+        rig.emulator.journal().clear();
+        let passed = rig.chat(&thoughtful("guarded", &messages, stream)).await;
+        assert_eq!((passed.status, passed.header("x-outcrop-thinking")), (200, None));
+        let calls = rig.emulator.journal().calls();
+        assert!(has_thoughts(&calls[1]), "{}", calls[1].body);
+        // Masked, it does not go at all, and everything else does.
+        let judged = calls[0].body["content"].as_array().unwrap().clone();
+        let mut outputs: Vec<&str> =
+            judged.iter().map(|one| one["text"]["text"].as_str().unwrap()).collect();
+        let thought = outputs.iter().position(|text| text.contains("The user wrote")).unwrap();
+        outputs[thought] = "{MASKED}";
+        rig.emulator.journal().clear();
+        let script = rig.emulator.script();
+        script.push_for("gr1", verdict("GUARDRAIL_INTERVENED", &outputs, Some("ANONYMIZED")));
+        let masked = rig.chat(&thoughtful("guarded", &messages, stream)).await;
+        assert_eq!(masked.status, 200, "{:?}", masked.body);
+        assert_eq!(masked.header("x-outcrop-thinking"), Some("dropped"));
+        let calls = rig.emulator.journal().calls();
+        let once = ["apply-guardrail", "apply-guardrail", "converse", "apply-guardrail"];
+        assert_eq!(operations(&calls), once);
+        assert!(!has_thoughts(&calls[2]), "{}", calls[2].body);
+        assert!(!calls[2].body.to_string().contains("MASKED"), "{}", calls[2].body);
+    }
+    rig.stop().await;
+}
+
 #[actix_rt::test]
 async fn a_second_answer_is_judged_as_the_first_was() {
     let rig = Rig::start(&format!("{YAML}structured_output: {{ repair: once }}\n")).await;

@@ -33,6 +33,7 @@ mod regions;
 mod reload;
 mod rig;
 mod routing;
+mod silence;
 mod streams;
 mod structured;
 mod targets;

@@ -261,6 +261,97 @@ async fn what_stopped_early_is_not_judged() {
     rig.stop().await;
 }
 
+/// What a stream says and thinks aloud.
+fn streamed(received: &Received) -> (String, String) {
+    let (events, done) = received.events();
+    assert!(done, "{events:?}");
+    let all = |member: &str| {
+        let deltas = events.iter().map(|event| &event["choices"][0]["delta"][member]);
+        deltas.filter_map(Value::as_str).collect::<String>()
+    };
+    (all("content"), all("reasoning_content"))
+}
+
+#[actix_rt::test]
+async fn words_around_an_object_are_not_the_answer() {
+    let rig = Rig::start("").await;
+    let object = r#"{"name": "Ann {\"}", "of": {}}"#;
+    for (text, aside) in [
+        (object.to_owned(), ""),
+        (format!("Here is the JSON:\n```json\n{object}\n```"), "Here is the JSON:"),
+        (format!("```json\n{object}\n```"), ""),
+        (format!("Sure: {object}\nAnything else?"), "Sure:\nAnything else?"),
+    ] {
+        for model in [BY_TOOL, NATIVE] {
+            let mut request = request(model);
+            request["response_format"] = json!({ "type": "json_object" });
+            rig.emulator.script().push(by_text(&text));
+            let received = rig.chat(&request).await;
+            assert_eq!((word(&received), content(&received)), (Some("valid"), object.to_owned()));
+            let message = &received.json()["choices"][0]["message"];
+            assert_eq!(message["reasoning_content"].as_str().unwrap_or_default(), aside);
+            rig.emulator.script().push(by_text(&text));
+            request["stream"] = json!(true);
+            let received = rig.chat(&request).await;
+            assert_eq!(streamed(&received), (object.to_owned(), aside.to_owned()), "{text}");
+        }
+    }
+    // Where there is none, a model is asked once more; a stream has been seen, and says what it is.
+    let mut request = request(BY_TOOL);
+    request["response_format"] = json!({ "type": "json_object" });
+    for text in ["I cannot {do} that.", "Well then: {\"a\": 1}"] {
+        rig.emulator.script().push(by_text(text));
+    }
+    let received = rig.chat(&request).await;
+    assert_eq!((word(&received), content(&received).as_str()), (Some("repaired"), "{\"a\": 1}"));
+    rig.emulator.script().push(by_text("I cannot {do} that."));
+    request["stream"] = json!(true);
+    let received = rig.chat(&request).await;
+    assert_eq!(streamed(&received).0, "I cannot {do} that.");
+    assert_eq!(note(received.events().0.last().unwrap()), "mismatch");
+    rig.stop().await;
+    // Who has said that nothing is asked twice is believed.
+    let rig = Rig::start("structured_output: { repair: off }\n").await;
+    rig.emulator.script().push(by_text("I cannot."));
+    request["stream"] = json!(false);
+    let received = rig.chat(&request).await;
+    assert_eq!((word(&received), content(&received).as_str()), (Some("mismatch"), "I cannot."));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_second_answer_that_cannot_be_read_costs_nobody_the_first() {
+    let rig = Rig::start("structured_output: { repair: once }\n").await;
+    rig.emulator.script().push(by_text("{}"));
+    let body = "{ \"output\": 1 ".to_owned();
+    rig.emulator.script().push(Step::Text { body, headers: Default::default() });
+    let received = rig.chat(&request(NATIVE)).await;
+    assert_eq!(received.status, 200, "{:?}", received.body);
+    assert_eq!((word(&received), content(&received).as_str()), (Some("mismatch"), "{}"));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn thoughts_of_both_answers_are_counted() {
+    let rig = Rig::start("structured_output: { repair: once }\n").await;
+    for n in [1, 2] {
+        let first = std::iter::repeat_n(("{}", 3), n);
+        for (text, thought) in first.chain(std::iter::repeat_n(("{\"age\": 7}", 2), n)) {
+            let Step::Answer(mut answer) = by_text(text) else { panic!() };
+            answer["additionalModelResponseFields"] =
+                json!({ "usage": { "output_tokens_details": { "thinking_tokens": thought } } });
+            rig.emulator.script().push(Step::Answer(answer));
+        }
+        let mut request = request(NATIVE);
+        request["n"] = json!(n);
+        let usage = rig.chat(&request).await.json()["usage"].clone();
+        assert_eq!(usage["completion_tokens"], 10 * n);
+        let thought = &usage["completion_tokens_details"]["reasoning_tokens"];
+        assert_eq!(thought, 5 * n, "{usage}");
+    }
+    rig.stop().await;
+}
+
 #[actix_rt::test]
 async fn json_object_is_json() {
     let rig = Rig::start("structured_output: { repair: once }\n").await;

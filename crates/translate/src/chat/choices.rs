@@ -21,10 +21,11 @@ impl Spent {
         Self::new(Some(response.usage), thought)
     }
 
-    /// The same with other token counts: a second call may have gone into an answer.
-    #[must_use]
-    pub fn counted(self, usage: TokenUsage) -> Self {
-        Self { usage: Some(usage), ..self }
+    /// Tells it with an answer that more than one call has gone into.
+    pub fn tell(self, answer: &mut ChatCompletion) {
+        if let Some(usage) = self.told() {
+            answer.usage = usage;
+        }
     }
 
     pub(super) fn new(usage: Option<TokenUsage>, thought: Option<u64>) -> Self {
@@ -63,9 +64,7 @@ pub fn gather(
     for (index, choice) in (0..).zip(&mut gathered.choices) {
         choice.index = index;
     }
-    if let Some(usage) = spent.told() {
-        gathered.usage = usage;
-    }
+    spent.tell(&mut gathered);
     Some(gathered)
 }
 

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use schema::converse::response::{ConverseResponse, OutputBlock, ToolUse, Trace};
+use schema::converse::response::{ConverseResponse, OutputBlock, ServedTier, ToolUse, Trace};
 use schema::openai::annotation::Outcrop;
 use schema::openai::chat::{AnsweredMessage, COMPLETION_OBJECT, ChatCompletion, Choice};
 use schema::openai::tool::{AnsweredCall, AnsweredCustom, AnsweredFunction, CallBody};
@@ -66,11 +66,7 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
         created: stamp.created,
         model: stamp.model,
         choices: vec![Choice { index: 0, message, finish_reason, logprobs: None, outcrop }],
-        service_tier: response
-            .service_tier
-            .as_ref()
-            .filter(|_| reply.echoes_tier)
-            .map(|tier| tier.kind.to_string()),
+        service_tier: tier(response.service_tier.as_ref(), reply),
         usage: usage::openai(
             response.usage,
             usage::thought(response.additional_model_response_fields),
@@ -114,6 +110,13 @@ pub(super) fn trace(trace: Option<&RawValue>, outcrop: &mut Outcrop) {
         prompt_router.and_then(|router| router.invoked_model_id).map(|id| id.to_string());
 }
 
+/// The tier that was served, where the caller asked for one and clients know its name: theirs is a closed list.
+pub(super) fn tier(told: Option<&ServedTier<'_>>, reply: &Reply) -> Option<String> {
+    const KNOWN: [&str; 5] = ["auto", "default", "flex", "scale", "priority"];
+    let told = told.filter(|_| reply.echoes_tier)?.kind.to_string();
+    KNOWN.contains(&told.as_str()).then_some(told)
+}
+
 /// What the caller asked for of the model's own answer.
 pub(super) fn fields(told: Option<&RawValue>, reply: &Reply) -> Option<Box<RawValue>> {
     told.filter(|_| reply.shows_fields).and_then(on_one_line)
@@ -149,6 +152,7 @@ impl Said {
             self.sources.unsay();
         }
         let held = self.spoken.finish();
+        self.reasoning.push_str(&self.spoken.take_aside());
         match self.answer.take() {
             Some(answer) => {
                 self.reasoning.push_str(&held);
@@ -175,6 +179,7 @@ impl Said {
             self.tell(|tagged, out| tagged.push(text, out));
         } else {
             let text = self.spoken.push(text);
+            self.reasoning.push_str(&self.spoken.take_aside());
             self.sources.say(&text);
             self.text.push_str(&text);
         }
@@ -189,6 +194,7 @@ impl Said {
             match voice {
                 Voice::Said => {
                     let piece = spoken.push(piece);
+                    reasoning.push_str(&spoken.take_aside());
                     sources.say(&piece);
                     text.push_str(&piece);
                 }
@@ -226,9 +232,23 @@ impl Said {
             Some(call) if reply.is_answer(&call.name) => self.answer_by(call, reply),
             Some(_) if reply.drops_calls => {}
             Some(_) if reply.one_call && !self.calls.is_empty() => {}
-            Some(call) => self.calls.push(answered(call, reply)),
+            Some(call) => {
+                if self.answer.is_none()
+                    && (self.calls.is_empty() || reply.calls == CallShape::Tools)
+                {
+                    self.yield_to_call();
+                }
+                self.calls.push(answered(call, reply));
+            }
             None => {}
         }
+    }
+
+    /// What was held back is no answer to wait for any more: it is said before the call.
+    fn yield_to_call(&mut self) {
+        let held = self.spoken.yields_to_call();
+        self.sources.say(&held);
+        self.text.push_str(&held);
     }
 }
 

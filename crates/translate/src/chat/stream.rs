@@ -254,6 +254,7 @@ impl ChatStream {
         if !self.has_room() {
             return Ok(());
         }
+        self.yield_to_call(out)?;
         if self.reply.thoughts.kept && self.reply.calls == CallShape::Tools {
             self.mind.call(&tool.tool_use_id);
         }
@@ -388,6 +389,8 @@ impl ChatStream {
         self.thought = usage::thought(told);
         self.outcrop.additional_model_response_fields = response::fields(told, &self.reply);
         let held = self.spoken.finish();
+        let aside = self.spoken.take_aside();
+        self.think_aloud(&aside, out)?;
         if self.answer.is_some() {
             self.sources.unsay();
             self.think_aloud(&held, out)?;
@@ -397,18 +400,6 @@ impl ChatStream {
         }
         self.settle(&stop.stop_reason, out)?;
         if self.usage.is_none() { Ok(()) } else { self.end(out) }
-    }
-
-    /// Lets go of held text that was no answer.
-    fn think_aloud<E>(
-        &self,
-        text: &str,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if self.reply.thoughts.hidden || text.is_empty() {
-            return Ok(());
-        }
-        self.emit(Delta { reasoning_content: Some(text), ..Delta::default() }, None, out)
     }
 
     fn open_call(&self, block: u32) -> Option<usize> {

@@ -8,6 +8,7 @@ use schema::converse::event::ReasoningDelta;
 use schema::converse::response::ReasoningContent;
 use schema::openai::reasoning::{Detail, DetailKind};
 
+use crate::parts::media::base64;
 use crate::thoughts::{Kept, Thought};
 
 /// The thoughts of an answer, as far as it has come.
@@ -34,12 +35,11 @@ impl Mind {
     pub(super) fn hear(&mut self, block: u32, piece: &ReasoningDelta<'_>) {
         let (_, open) = self.open.get_or_insert_with(|| (block, Open::default()));
         open.text.push_str(piece.text.as_deref().unwrap_or_default());
-        for (place, more) in
-            [(&mut open.signature, &piece.signature), (&mut open.redacted, &piece.redacted_content)]
-        {
-            if let Some(more) = more.as_deref() {
-                place.get_or_insert_default().push_str(more);
-            }
+        if let Some(more) = piece.signature.as_deref() {
+            open.signature.get_or_insert_default().push_str(more);
+        }
+        if let Some(more) = piece.redacted_content.as_deref() {
+            base64::join(open.redacted.get_or_insert_default(), more);
         }
     }
 

@@ -17,6 +17,7 @@ use crate::Invalid;
 use crate::profile::{Profile, StructuredOutput, ToolChoices};
 use crate::structured::Wanted;
 
+mod embedded;
 mod spoken;
 
 pub(crate) use spoken::{By, Spoken};

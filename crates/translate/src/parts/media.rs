@@ -13,7 +13,7 @@ use schema::openai::content::{File, ImageUrl, InputAudio};
 use crate::profile::{Media, Medium, Profile};
 use crate::{Invalid, Stores};
 
-mod base64;
+pub(crate) mod base64;
 mod beside;
 mod counts;
 mod formats;

@@ -208,7 +208,7 @@ async fn whole(
     let mut word = None;
     for one in all {
         match translated(one, around, &mut spent, exchange).await {
-            Ok(Settled { completion, usage: _, word: found }) => {
+            Ok(Settled { completion, spent: _, word: found }) => {
                 answers.push(completion);
                 word = worse(word, found);
             }
@@ -248,8 +248,8 @@ async fn translated(
     let (before, own) = (*spent, Spent::of(&converse));
     *spent = before.and(own);
     let second = one.second.as_ref();
-    let settled = repair::settle(converse, &one.reply, second, around, exchange).await?;
-    *spent = before.and(own.counted(settled.usage));
+    let settled = repair::settle(&converse, &one.reply, second, around, exchange).await?;
+    *spent = before.and(settled.spent);
     Ok(settled)
 }
 

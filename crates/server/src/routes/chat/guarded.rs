@@ -9,8 +9,10 @@ use translate::guarded::{self, Stretch, Subject};
 use translate::guardrail::{Action, Side, Verdict};
 use translate::moderations::{Moderated, Picture};
 
+use super::Asking;
 use crate::bedrock::{Answer, Failure, GuardrailName, Typed};
 use crate::error::GatewayError;
+use crate::routing::Leg;
 
 const LATE: &str = "guardrail_config.stream_processing_mode";
 
@@ -48,8 +50,32 @@ pub(super) fn without_effect(body: &ConverseRequest<'_>, report: &mut Report) {
 pub(super) enum Admitted {
     /// It may be asked, like this.
     Asked(Bytes),
+    /// It may, but not with these thoughts, which are signed and so cannot be masked.
+    Without(Vec<String>),
     /// It may not; this Converse answer stands in for the model's.
     Answered(Bytes),
+}
+
+impl Asking<'_> {
+    /// Has a question judged. Thoughts that cannot be masked are lost to it: it is translated again, and judged
+    /// as it is asked then.
+    pub(super) async fn admitted(
+        &mut self,
+        judge: &mut Judge,
+        mut body: Bytes,
+        leg: &Leg,
+    ) -> Result<Admitted, GatewayError> {
+        loop {
+            match judge.admit(body).await? {
+                Admitted::Without(thoughts) => {
+                    self.withheld.extend(thoughts);
+                    self.translate(leg).await?;
+                    body = self.body()?;
+                }
+                admitted => return Ok(admitted),
+            }
+        }
+    }
 }
 
 /// A whole Converse answer: as it comes, to be judged, or in place of one.
@@ -117,10 +143,16 @@ impl Judge {
         self.input = report;
         let message = match judgement {
             Judgement::Stopped(message) => message,
-            Judgement::Passed(texts) => match subject.with(&texts) {
-                Ok(body) => return Ok(Admitted::Asked(body.into())),
-                Err(_) => speechless(),
-            },
+            Judgement::Passed(texts) => {
+                let thoughts = subject.masked_thoughts(&texts);
+                if !thoughts.is_empty() {
+                    return Ok(Admitted::Without(thoughts));
+                }
+                match subject.with(&texts) {
+                    Ok(body) => return Ok(Admitted::Asked(body.into())),
+                    Err(_) => speechless(),
+                }
+            }
         };
         let answer = guarded::unasked(&message);
         Ok(Admitted::Answered(self.traced(answer, None)?.into()))

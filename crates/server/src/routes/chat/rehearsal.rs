@@ -40,12 +40,16 @@ pub(super) async fn rehearse(
     fetched.fill(&mut request);
     let (wanted, directions) = (Wanted::of(headers)?, Directions::of(headers)?);
     let operation = operation(&request);
+    let around = Circumstances {
+        operation,
+        wanted: &wanted,
+        directions,
+        fetched: &fetched,
+        recall,
+        withheld: &[],
+    };
     let leg = Journey::glance(&route, terms(exchange.id(), operation, tokens, affinity(&request)))?;
-    let settled = leg.settled().await;
-    let recalled = recall.of(&request, &settled.target.profile).await;
-    let around =
-        Circumstances { operation, wanted: &wanted, directions, fetched: &fetched, recalled };
-    let made = made(&request, body.len(), &around, &settled)?;
+    let made = made(&request, body.len(), &around, &*leg.settled().await).await?;
     let operation = made.operation(operation);
     let Made { body, report, .. } = made;
     dry_run::tell(&Trail::to(&leg), &[outline(&leg, operation, body)?], &report, exchange)

@@ -5,15 +5,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use schema::converse::response::{CacheWrites, ConverseResponse, TokenUsage};
+use schema::converse::response::ConverseResponse;
 use schema::openai::chat::{ChatCompletion, ChatRequest};
 use schema::openai::format::FormatKind;
 use serde_json::json;
 use translate::Reply;
+use translate::chat::Spent;
 
 use super::guarded::{Admitted, Judge, Told};
 use super::guardrail::Wanted;
-use super::{ANSWER_LIMIT, Asking, Circumstances, Directions, Made, made, parse};
+use super::{ANSWER_LIMIT, Asking, Circumstances, Directions, Made, UNASKED, made, parse};
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::Kind;
 use crate::error::GatewayError;
@@ -29,6 +30,7 @@ pub(super) struct Second {
     fetched: Arc<Fetched>,
     wanted: Wanted,
     directions: Directions,
+    withheld: Vec<String>,
     leg: Leg,
     path: Path,
 }
@@ -36,18 +38,22 @@ pub(super) struct Second {
 /// An answer that may go out.
 pub(super) struct Settled {
     pub(super) completion: ChatCompletion,
-    /// Of both calls, if there were two.
-    pub(super) usage: TokenUsage,
+    /// On both calls, if there were two.
+    pub(super) spent: Spent,
     /// What is said of an answer that could be judged.
     pub(super) word: Option<&'static str>,
 }
 
-/// Whether an answer to this may have to be asked for again.
+/// Whether an answer to this may have to be asked for again. Where only words hold the model to JSON, that is
+/// what makes them more than a wish.
 pub(super) fn may_repeat(now: &Snapshot, request: &ChatRequest<'_>, operation: Operation) -> bool {
-    let format = request.response_format.as_ref();
-    now.config.structured.repair == Repair::Once
-        && operation.kind() == Kind::Unary
-        && format.is_some_and(|format| format.kind != FormatKind::Text)
+    let kind = request.response_format.as_ref().map_or(FormatKind::Text, |format| format.kind);
+    let repairs = match now.config.structured.repair {
+        Repair::Off => false,
+        Repair::Objects => kind == FormatKind::JsonObject,
+        Repair::Once => kind != FormatKind::Text,
+    };
+    repairs && operation.kind() == Kind::Unary
 }
 
 impl Second {
@@ -56,8 +62,8 @@ impl Second {
         let body = asking.kept.take()?;
         let fetched = std::mem::take(&mut asking.fetched);
         let (wanted, directions) = (std::mem::take(&mut asking.wanted), asking.directions);
-        let path = flight.path();
-        Some(Self { body, fetched, wanted, directions, leg: leg?, path })
+        let (withheld, path) = (std::mem::take(&mut asking.withheld), flight.path());
+        Some(Self { body, fetched, wanted, directions, withheld, leg: leg?, path })
     }
 
     /// Asks again, with what the model said and what is wrong with it at the end. The call goes into the books
@@ -68,7 +74,7 @@ impl Second {
         recall: &Recall,
         (said, reasons): (&str, &[String]),
         exchange: &mut Exchange,
-    ) -> Result<(Bytes, Reply, Option<Flight>), GatewayError> {
+    ) -> Result<Again, GatewayError> {
         let complaint = format!(
             "This answer is not what was asked for:\n- {}\nAnswer again: the whole of the corrected JSON and nothing else.",
             reasons.join("\n- ")
@@ -84,9 +90,10 @@ impl Second {
             }
             let (operation, length) = (Operation::Converse, self.body.len() + said.len());
             let (wanted, directions, fetched) = (&self.wanted, self.directions, &self.fetched);
-            let recalled = recall.of(&request, &self.leg.target.profile).await;
-            let around = Circumstances { operation, wanted, directions, fetched, recalled };
-            let Made { body, reply, guard, .. } = made(&request, length, &around, &self.leg)?;
+            let withheld = &self.withheld;
+            let around = Circumstances { operation, wanted, directions, fetched, recall, withheld };
+            let Made { body, reply, guard, .. } =
+                made(&request, length, &around, &self.leg).await?;
             (body, reply, guard)
         };
         let judge = guard.map(|guard| Judge::new(guard, worker.typed(&self.leg.account)));
@@ -94,7 +101,8 @@ impl Second {
             None => (body, None),
             Some(mut judge) => match judge.admit(body).await? {
                 Admitted::Asked(body) => (body, Some(judge)),
-                Admitted::Answered(answer) => return Ok((answer, reply, None)),
+                Admitted::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
+                Admitted::Answered(body) => return Ok(Again { body, reply, flight: None }),
             },
         };
         let transport = worker.transport(&self.leg.account);
@@ -110,7 +118,7 @@ impl Second {
             told.read(ANSWER_LIMIT).await
         };
         match read.await {
-            Ok((body, _)) => Ok((body, reply, Some(flight))),
+            Ok((body, _)) => Ok(Again { body, reply, flight: Some(flight) }),
             Err(error) => {
                 flight.failed(Moment::now(), error.verdict(Kind::Unary).blame);
                 Err(error)
@@ -121,51 +129,78 @@ impl Second {
 
 /// Judges an answer, has it repaired if it must and may be, and refuses it if the operator wants that.
 pub(super) async fn settle(
-    mut first: ConverseResponse<'_>,
+    first: &ConverseResponse<'_>,
     reply: &Reply,
     second: Option<&Second>,
     (worker, now, recall): (&Worker, &Snapshot, &Recall),
     exchange: &mut Exchange,
 ) -> Result<Settled, GatewayError> {
-    let completion = translate::chat::answer(&first, reply, exchange.stamp());
+    let completion = translate::chat::answer(first, reply, exchange.stamp());
     let validators = &worker.shared.validators;
+    let spent = Spent::of(first);
     let Some(finding) = found(&completion, reply, validators).await else {
-        return Ok(Settled { completion, usage: first.usage, word: None });
+        return Ok(Settled { completion, spent, word: None });
     };
-    let mut settled = Settled { completion, usage: first.usage, word: Some(finding.word()) };
+    let mut settled = Settled { completion, spent, word: Some(finding.word()) };
     if let (Finding::Mismatch(reasons), Some(second)) = (&finding, second) {
         let said = settled.completion.choices.iter().find_map(judgeable).unwrap_or_default();
         match second.ask(worker, recall, (said, reasons), exchange).await {
-            Ok((body, reply_again, flight)) => {
-                let mut again: ConverseResponse<'_> =
-                    serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
-                if let Some(mut flight) = flight {
-                    flight.settle(of_quota(again.usage));
-                    exchange.settled_apart(again.usage);
-                }
-                let usage = sum(first.usage, again.usage);
-                (first.usage, again.usage) = (usage, usage);
-                let better = translate::chat::answer(&again, &reply_again, exchange.stamp());
-                let (completion, word) = match found(&better, &reply_again, validators).await {
-                    Some(Finding::Valid) => (better, "repaired"),
-                    Some(other) => (better, other.word()),
-                    None => {
-                        (translate::chat::answer(&first, reply, exchange.stamp()), finding.word())
-                    }
-                };
-                settled = Settled { completion, usage, word: Some(word) };
-            }
+            Ok(again) => settled = again.better(settled, validators, exchange).await,
             Err(error) => log::warn!("{} no second answer: {error}", exchange.id()),
         }
     }
     if settled.word == Some("mismatch") {
         log::warn!("{} the answer does not match its schema", exchange.id());
         if now.config.structured.on_mismatch == OnMismatch::Refuse {
-            exchange.settle(Some(settled.usage));
+            exchange.settle(settled.spent.usage());
             return Err(GatewayError::Mismatch);
         }
     }
     Ok(settled)
+}
+
+/// What a second call brought.
+struct Again {
+    body: Bytes,
+    reply: Reply,
+    /// None where the model was not asked.
+    flight: Option<Flight>,
+}
+
+impl Again {
+    /// The better of two answers, with the costs of both. One that cannot be read leaves the first as it was.
+    async fn better(
+        self,
+        first: Settled,
+        validators: &Validators,
+        exchange: &mut Exchange,
+    ) -> Settled {
+        let Self { body, reply, flight } = self;
+        let again: ConverseResponse<'_> = match serde_json::from_slice(&body) {
+            Ok(again) => again,
+            Err(error) => {
+                let error = GatewayError::Unreadable(error);
+                log::warn!("{} no second answer: {error}", exchange.id());
+                if let Some(mut flight) = flight {
+                    flight.failed(Moment::now(), error.verdict(Kind::Unary).blame);
+                }
+                return first;
+            }
+        };
+        if let Some(mut flight) = flight {
+            flight.settle(of_quota(again.usage));
+            exchange.settled_apart(again.usage);
+        }
+        let answer = translate::chat::answer(&again, &reply, exchange.stamp());
+        let (mut completion, word) = match found(&answer, &reply, validators).await {
+            Some(Finding::Valid) => (answer, Some("repaired")),
+            Some(other) => (answer, Some(other.word())),
+            None => (first.completion, first.word),
+        };
+        let spent = first.spent.and(Spent::of(&again));
+        spent.tell(&mut completion);
+        Settled { completion, spent, word }
+    }
 }
 
 /// What is found of all choices that can be judged: the worst.
@@ -183,20 +218,4 @@ async fn found(
         (Finding::Unchecked, _) | (_, Finding::Unchecked) => Finding::Unchecked,
         (Finding::Valid, Finding::Valid) => Finding::Valid,
     })
-}
-
-fn sum(one: TokenUsage, other: TokenUsage) -> TokenUsage {
-    let add = u64::saturating_add;
-    let (wrote, writes) = (one.cache_details, other.cache_details);
-    TokenUsage {
-        input_tokens: add(one.input_tokens, other.input_tokens),
-        output_tokens: add(one.output_tokens, other.output_tokens),
-        total_tokens: add(one.total_tokens, other.total_tokens),
-        cache_read_input_tokens: add(one.cache_read_input_tokens, other.cache_read_input_tokens),
-        cache_write_input_tokens: add(one.cache_write_input_tokens, other.cache_write_input_tokens),
-        cache_details: CacheWrites {
-            five_minutes: add(wrote.five_minutes, writes.five_minutes),
-            one_hour: add(wrote.one_hour, writes.one_hour),
-        },
-    }
 }

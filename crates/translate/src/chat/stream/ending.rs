@@ -4,7 +4,7 @@ use schema::converse::response::{ServedTier, StopReason};
 use schema::openai::chunk::{Chunk, ChunkChoice, Delta};
 
 use super::ChatStream;
-use crate::chat::response::{OWN_TOOL, hides_calls};
+use crate::chat::response::{self, OWN_TOOL, hides_calls};
 use crate::parts::stop::{finish_reason, untold};
 
 impl ChatStream {
@@ -32,9 +32,7 @@ impl ChatStream {
         tier: Option<&ServedTier<'_>>,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.reply.echoes_tier {
-            self.tier = tier.map(|tier| tier.kind.to_string());
-        }
+        self.tier = response::tier(tier, &self.reply);
         self.end(out)
     }
 

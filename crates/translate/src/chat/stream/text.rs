@@ -39,7 +39,34 @@ impl ChatStream {
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let text = self.spoken.push(text);
+        let aside = self.spoken.take_aside();
+        self.think_aloud(&aside, out)?;
         self.sources.say(&text);
         self.emit_answer(&text, out)
+    }
+
+    /// What was held back is no answer to wait for any more: it is said before the call.
+    pub(super) fn yield_to_call<E>(
+        &mut self,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.answer.is_some() {
+            return Ok(());
+        }
+        let held = self.spoken.yields_to_call();
+        self.sources.say(&held);
+        self.emit_answer(&held, out)
+    }
+
+    /// Lets go of held text that was no answer.
+    pub(super) fn think_aloud<E>(
+        &self,
+        text: &str,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.reply.thoughts.hidden || text.is_empty() {
+            return Ok(());
+        }
+        self.emit(Delta { reasoning_content: Some(text), ..Delta::default() }, None, out)
     }
 }

@@ -1,8 +1,11 @@
 //! The text of an answer that is held to a shape: freed from a code fence around the whole of it, and told
 //! apart from words said on the way to an answer by tool. It decides with the first characters and holds
-//! back only what may be the end of a fence, so that what streams keeps streaming.
+//! back only what may be the end of a fence, so that what streams keeps streaming. Where nothing but an object
+//! will do, the object is picked out of the words around it.
 
 use std::borrow::Cow;
+
+use super::embedded::Embedded;
 
 const FENCE: &str = "```";
 /// The longest language tag behind a fence.
@@ -26,6 +29,8 @@ enum State {
     Bare,
     /// The answer, inside a fence; what is held may be its end.
     Fenced(String),
+    /// An object, with or without words around it.
+    Object(Embedded),
     /// Words beside an answer that comes by tool. They are the answer after all if none comes.
     Aside(String),
 }
@@ -35,6 +40,8 @@ enum State {
 pub(crate) enum By {
     /// As text.
     Text,
+    /// As text that holds an object.
+    Object,
     /// As the input of a tool.
     Tool,
 }
@@ -53,7 +60,11 @@ impl Spoken {
 
     /// Whether the answer has begun, as text.
     pub(crate) fn is_answer(&self) -> bool {
-        matches!(self.state, State::Bare | State::Fenced(_))
+        match &self.state {
+            State::Bare | State::Fenced(_) => true,
+            State::Object(embedded) => embedded.has_begun(),
+            State::Free | State::Start { .. } | State::Aside(_) => false,
+        }
     }
 
     /// What of the answer `piece` brings to light.
@@ -68,6 +79,7 @@ impl Spoken {
                 held.push_str(piece);
                 Cow::Owned(without_end(held))
             }
+            State::Object(embedded) => Cow::Owned(embedded.push(piece)),
             State::Start { held, by } => {
                 held.push_str(piece);
                 let (held, by) = (std::mem::take(held), *by);
@@ -77,6 +89,9 @@ impl Spoken {
     }
 
     fn begin(&mut self, held: String, by: By) -> Cow<'static, str> {
+        if by == By::Object {
+            return self.begin_object(held);
+        }
         match opening(&held) {
             Opening::Open if held.len() <= END => self.state = State::Start { held, by },
             Opening::Fence(at) => {
@@ -94,21 +109,77 @@ impl Spoken {
         Cow::Borrowed("")
     }
 
+    /// What is no object but a list is the answer as it is: to pick an object out of it would be to make one up.
+    fn begin_object(&mut self, held: String) -> Cow<'static, str> {
+        let from = match opening(&held) {
+            Opening::Open if held.len() <= END => None,
+            Opening::Fence(at) if held[at..].trim_start().is_empty() && held.len() <= END => None,
+            Opening::Fence(at) => Some(at),
+            Opening::Open | Opening::Words | Opening::Json => Some(0),
+        };
+        match from {
+            None => {
+                self.state = State::Start { held, by: By::Object };
+                Cow::Borrowed("")
+            }
+            Some(at) if held[at..].trim_start().starts_with('[') => self.begin(held, By::Text),
+            Some(_) => {
+                let mut embedded = Embedded::default();
+                let out = embedded.push(&held);
+                self.state = State::Object(embedded);
+                Cow::Owned(out)
+            }
+        }
+    }
+
+    /// Words that are known by now to be beside the answer.
+    pub(crate) fn take_aside(&mut self) -> String {
+        match &mut self.state {
+            State::Object(embedded) => embedded.take_aside(),
+            State::Free
+            | State::Start { .. }
+            | State::Bare
+            | State::Fenced(_)
+            | State::Aside(_) => String::new(),
+        }
+    }
+
+    /// A tool of the caller's is called: what was held is what was said before, and from here on nothing is
+    /// held any more.
+    pub(crate) fn yields_to_call(&mut self) -> String {
+        let held = match &mut self.state {
+            State::Start { held, .. } | State::Aside(held) => std::mem::take(held),
+            State::Object(embedded) if !embedded.has_begun() => embedded.finish(),
+            State::Fenced(held) if is_end(held) => String::new(),
+            State::Fenced(held) => std::mem::take(held),
+            State::Free | State::Bare | State::Object(_) => return String::new(),
+        };
+        if !held.is_empty() {
+            self.state = State::Bare;
+        }
+        held
+    }
+
     /// The answer comes by tool from here: what was held is returned, and what follows is beside it.
     pub(crate) fn yields_to_tool(&mut self) -> String {
         match std::mem::replace(&mut self.state, State::Aside(String::new())) {
             State::Start { held, .. } | State::Fenced(held) | State::Aside(held) => held,
+            State::Object(mut embedded) => embedded.finish(),
             State::Free | State::Bare => String::new(),
         }
     }
 
     /// What is still held when the message has ended.
     pub(crate) fn finish(&mut self) -> String {
+        if let State::Object(embedded) = &mut self.state {
+            // Words behind it are fetched after this.
+            return embedded.finish();
+        }
         match std::mem::replace(&mut self.state, State::Bare) {
             State::Start { held, .. } | State::Aside(held) => held,
             State::Fenced(held) if is_end(&held) => String::new(),
             State::Fenced(held) => held,
-            State::Free | State::Bare => String::new(),
+            State::Free | State::Bare | State::Object(_) => String::new(),
         }
     }
 }
@@ -216,6 +287,39 @@ mod tests {
                 assert_eq!(spoken(text, By::Tool, step), answer, "{text:?} by {step}");
             }
         }
+    }
+
+    #[test]
+    fn an_object_is_picked_out_of_words_and_a_list_is_left_whole() {
+        let cases = [
+            ("Here:\n```json\n{\"a\":1}\n```\nDone.", "{\"a\":1}"),
+            ("\n```\n{\"a\":\n1}\n```\n\n", "{\"a\":\n1}"),
+            (" [{\"a\":1}]", " [{\"a\":1}]"),
+            ("```json\n[{\"a\":1}]\n```", "[{\"a\":1}]"),
+            ("```python\nx\n```", "```python\nx\n```"),
+            ("I cannot.", "I cannot."),
+            ("", ""),
+        ];
+        for (text, answer) in cases {
+            for step in [1, 2, 3, 5, 100] {
+                assert_eq!(spoken(text, By::Object, step), answer, "{text:?} by {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn words_before_a_call_are_said_before_it() {
+        for by in [By::Text, By::Tool, By::Object] {
+            let mut spoken = Spoken::held(by);
+            let mut said = spoken.push("Let me look").into_owned();
+            said += &spoken.yields_to_call();
+            assert_eq!(said, "Let me look");
+            assert_eq!(spoken.push(" and see"), " and see");
+        }
+        let mut fenced = Spoken::held(By::Object);
+        assert_eq!(fenced.push("{\"a\":1}\n```"), "{\"a\":1}");
+        assert_eq!(fenced.yields_to_call(), "");
+        assert_eq!(fenced.finish(), "");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 pub(super) const HEAD: usize = 3072;
 
 /// Standard alphabet, padded to a multiple of four, not empty.
-pub(super) fn is_valid(data: &str) -> bool {
+pub(crate) fn is_valid(data: &str) -> bool {
     let digits = digits(data);
     !digits.is_empty()
         && data.len().is_multiple_of(4)
@@ -34,6 +34,32 @@ pub(super) fn tail(data: &str) -> Vec<u8> {
 /// All bytes.
 pub(super) fn whole(data: &str) -> Vec<u8> {
     decode(digits(data))
+}
+
+/// Adds a further piece of the same bytes. A piece with an end of its own is not text that can go on.
+pub(crate) fn join(data: &mut String, more: &str) {
+    if !data.ends_with('=') || !is_valid(data) || !is_valid(more) {
+        data.push_str(more);
+        return;
+    }
+    let mut bytes = whole(data);
+    bytes.extend(whole(more));
+    *data = encode(&bytes);
+}
+
+fn encode(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = (0..3).fold(0_usize, |bits, at| {
+            bits << 8 | usize::from(group.get(at).copied().unwrap_or_default())
+        });
+        for at in 0..4 {
+            let digit = DIGITS[bits >> (18 - 6 * at) & 63];
+            text.push(if at <= group.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
 }
 
 fn digits(data: &str) -> &[u8] {
@@ -88,6 +114,22 @@ mod tests {
     fn what_is_not_base64_is_told() {
         for text in ["", "=", "====", "AAA", "A=AA", "AA A", "AA-_", "AAAA=", "ÄÄ"] {
             assert!(!is_valid(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn pieces_are_joined_as_the_bytes_they_stand_for() {
+        for (pieces, whole) in [
+            (["Zm9v", "YmFy"], "Zm9vYmFy"),
+            (["Zm8=", "b2I="], "Zm9vYg=="),
+            (["Zg==", "bw=="], "Zm8="),
+            (["Zg==", "b29iYXI="], "Zm9vYmFy"),
+            // Cut anywhere, as text is.
+            (["Zm9vY", "mFy"], "Zm9vYmFy"),
+        ] {
+            let mut data = String::new();
+            pieces.iter().for_each(|piece| join(&mut data, piece));
+            assert_eq!(data, whole, "{pieces:?}");
         }
     }
 }

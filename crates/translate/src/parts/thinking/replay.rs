@@ -24,7 +24,8 @@ pub(crate) struct Replayed<'a> {
 }
 
 /// The thoughts of an assistant's message as the model takes them. What is remembered of its calls
-/// is better than what the client sends, which may have lost a piece on the way.
+/// is better than what the client sends, which may have lost a piece on the way; but a thought that has lost its
+/// signature is none where one is needed.
 pub(crate) fn replay<'a>(
     message: &'a ChatMessage<'a>,
     recalled: Option<&'a Recalled>,
@@ -32,11 +33,30 @@ pub(crate) fn replay<'a>(
     report: &mut Report,
 ) -> Replayed<'a> {
     let calls = message.tool_calls.iter().flatten().filter_map(|call| call.id.as_deref());
-    if profile.replay == Replay::Signed
-        && let Some(thoughts) = recalled.and_then(|recalled| recalled.before(calls))
-    {
-        return Replayed { blocks: thoughts.iter().map(block).collect(), past: Past::Whole };
+    let remembered = recalled
+        .filter(|_| profile.replay == Replay::Signed)
+        .and_then(|recalled| recalled.before(calls))
+        .filter(|thoughts| thoughts.iter().all(Thought::is_signed));
+    let replayed = match remembered {
+        Some(thoughts) => {
+            Replayed { blocks: thoughts.iter().map(block).collect(), past: Past::Whole }
+        }
+        None => sent(message, profile, report),
+    };
+    let is_withheld = |block: &ReasoningBlock<'_>| match block {
+        ReasoningBlock::ReasoningText(said) => {
+            recalled.is_some_and(|recalled| recalled.is_withheld(&said.text))
+        }
+        ReasoningBlock::RedactedContent(_) => false,
+    };
+    if replayed.blocks.iter().any(is_withheld) {
+        return Replayed { blocks: Vec::new(), past: Past::Lost };
     }
+    replayed
+}
+
+/// What the client sends of them.
+fn sent<'a>(message: &'a ChatMessage<'a>, profile: &Profile, report: &mut Report) -> Replayed<'a> {
     let sent = Sent::of(message, report);
     let has_sent = !sent.thoughts.is_empty();
     let blocks: Vec<_> =

@@ -1,0 +1,194 @@
+//! A question on its way to one target after another: translated for the first, and again where another
+//! model, guardrail or policy makes it another question.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use schema::openai::chat::ChatRequest;
+use translate::chat::{Delivery, Question, question_with};
+use translate::profile::GuardrailPlace;
+use translate::{Profile, Reply, Report, Unsupported};
+
+use super::choices;
+use super::guarded::{self, Guard};
+use super::guardrail::Wanted;
+use crate::bedrock::Kind;
+use crate::error::GatewayError;
+use crate::media::Fetched;
+use crate::recall::Recall;
+use crate::routes::directions::Directions;
+use crate::routes::json::parse;
+use crate::routing::{Guardrail, Leg, Operation};
+
+/// What happens to no question.
+pub(super) const UNASKED: &str = "a question was never translated";
+
+/// What a translated body may need beyond the bytes it was made of.
+const ROOM: usize = 1024;
+
+/// What a translation needs to know beside the request and its target.
+pub(super) struct Circumstances<'c> {
+    pub(super) operation: Operation,
+    pub(super) wanted: &'c Wanted,
+    pub(super) directions: Directions,
+    pub(super) fetched: &'c Fetched,
+    pub(super) recall: &'c Recall,
+    /// Thoughts that must not go along.
+    pub(super) withheld: &'c [String],
+}
+
+/// A question, as it is asked of one target after another.
+pub(super) struct Asking<'r> {
+    pub(super) operation: Operation,
+    /// How many answers the caller wants.
+    pub(super) choices: u32,
+    /// What the caller's headers say of guardrails.
+    pub(super) wanted: Wanted,
+    pub(super) directions: Directions,
+    pub(super) fetched: Arc<Fetched>,
+    pub(super) made: Result<Made, GatewayError>,
+    /// The client's own bytes, where a target may need them translated anew.
+    pub(super) kept: Option<Bytes>,
+    /// Whether it may have to be asked a second time.
+    pub(super) repeats: bool,
+    pub(super) recall: &'r Recall,
+    /// Thoughts that must not go along: a guardrail masks them.
+    pub(super) withheld: Vec<String>,
+}
+
+/// A question translated.
+#[derive(Clone)]
+pub(super) struct Made {
+    pub(super) body: Bytes,
+    /// Whether calls with the same beginning profit from one that has begun to be answered.
+    pub(super) warms: bool,
+    pub(super) delivery: Delivery,
+    pub(super) reply: Reply,
+    pub(super) report: Report,
+    /// What judges it, where the call itself takes no guardrail.
+    pub(super) guard: Option<Guard>,
+    /// What it was translated for.
+    pub(super) profile: Profile,
+    pub(super) policy: Unsupported,
+    pub(super) guardrail: Option<Arc<Guardrail>>,
+}
+
+impl Asking<'_> {
+    /// The same question, to be asked again.
+    pub(super) fn twin(&self) -> Self {
+        let made = match &self.made {
+            Ok(made) => Ok(made.clone()),
+            // It is translated anew for the target that is asked, and refused with its own words.
+            Err(_) => Err(GatewayError::Internal(UNASKED.to_owned())),
+        };
+        let (wanted, fetched) = (self.wanted.clone(), Arc::clone(&self.fetched));
+        let (kept, withheld) = (self.kept.clone(), self.withheld.clone());
+        Self { wanted, fetched, made, kept, withheld, ..*self }
+    }
+
+    /// The operation that fetches the answer to the question as it was translated last.
+    pub(super) fn at_last(&self) -> Operation {
+        match &self.made {
+            Ok(made) => made.operation(self.operation),
+            Err(_) => self.operation,
+        }
+    }
+
+    /// What judges the question as it was translated last.
+    pub(super) fn guard(&self) -> Option<Guard> {
+        self.made.as_ref().ok().and_then(|made| made.guard.clone())
+    }
+
+    /// The body for a target: translated again only where the last was not for such a one.
+    pub(super) async fn for_leg(&mut self, leg: &Leg) -> Result<Bytes, GatewayError> {
+        let policy = self.directions.policy(leg.unsupported);
+        let fits = self.made.as_ref().is_ok_and(|made| made.fits(leg, policy));
+        if self.kept.is_some() && !fits {
+            self.translate(leg).await?;
+        }
+        self.body()
+    }
+
+    /// Translates the client's own bytes again.
+    pub(super) async fn translate(&mut self, leg: &Leg) -> Result<(), GatewayError> {
+        let Self { operation, wanted, directions, fetched, kept, recall, withheld, .. } = &*self;
+        let Some(kept) = kept else { return Err(GatewayError::Internal(UNASKED.to_owned())) };
+        let mut request: ChatRequest<'_> = parse(kept)?;
+        fetched.fill(&mut request);
+        let (operation, directions) = (*operation, *directions);
+        let around = Circumstances { operation, wanted, directions, fetched, recall, withheld };
+        self.made = Ok(made(&request, kept.len(), &around, leg).await?);
+        Ok(())
+    }
+
+    /// The question as it was translated last.
+    pub(super) fn body(&self) -> Result<Bytes, GatewayError> {
+        match &self.made {
+            Ok(made) => Ok(made.body.clone()),
+            Err(_) => Err(GatewayError::Internal(UNASKED.to_owned())),
+        }
+    }
+}
+
+impl Made {
+    pub(super) fn fits(&self, leg: &Leg, policy: Unsupported) -> bool {
+        self.profile == leg.target.profile
+            && self.guardrail == leg.guardrail
+            && self.policy == policy
+    }
+
+    /// The operation that fetches the answer, where the caller asks for one.
+    pub(super) fn operation(&self, asked: Operation) -> Operation {
+        match self.delivery {
+            Delivery::Whole => Operation::Converse,
+            Delivery::AsAsked => asked,
+        }
+    }
+}
+
+pub(super) async fn made(
+    request: &ChatRequest<'_>,
+    length: usize,
+    around: &Circumstances<'_>,
+    leg: &Leg,
+) -> Result<Made, GatewayError> {
+    let profile = &leg.target.profile;
+    let mut recalled = around.recall.of(request, profile).await;
+    if !around.withheld.is_empty() {
+        recalled.get_or_insert_default().withhold(around.withheld);
+    }
+    let question = question_with(request, profile, &around.fetched.stores, recalled.as_ref())?;
+    let warms = choices::warms(&question, request.n, length);
+    let Question { body: mut converse, delivery, reply, mut report } = question;
+    let kind = match delivery {
+        Delivery::Whole => Kind::Unary,
+        Delivery::AsAsked => around.operation.kind(),
+    };
+    if profile.guardrail == GuardrailPlace::Around {
+        guarded::without_effect(&converse, &mut report);
+    }
+    around.wanted.apply(&mut converse, leg.guardrail.as_deref(), kind, &mut report)?;
+    let policy = around.directions.policy(leg.unsupported);
+    let report = report.under(policy)?;
+    let guard = match profile.guardrail {
+        GuardrailPlace::OnCall => None,
+        GuardrailPlace::Around => converse.guardrail_config.take().map(Guard::of),
+    };
+    // What is not whole cannot be judged.
+    let delivery = if guard.is_some() { Delivery::Whole } else { delivery };
+    let mut body = Vec::with_capacity(length + ROOM);
+    serde_json::to_writer(&mut body, &converse)
+        .map_err(|error| GatewayError::Internal(error.to_string()))?;
+    let (profile, guardrail) = (profile.clone(), leg.guardrail.clone());
+    Ok(Made {
+        body: body.into(),
+        warms,
+        delivery,
+        reply,
+        report,
+        guard,
+        profile,
+        policy,
+        guardrail,
+    })
+}
