@@ -116,7 +116,8 @@ async fn long_lists_cost_in_proportion() {
         .map(|n| json!({ "id": "same", "type": "function", "function": { "name": format!("f.{n}"), "arguments": "{}" } }))
         .collect();
     let calls = json!({ "model": "emulator.echo", "messages": [{ "role": "user", "content": "x" }, { "role": "assistant", "tool_calls": calls }] });
-    let systems: Vec<_> = (0..count).map(|_| json!({ "role": "system", "content": "x" })).collect();
+    let parts = vec![json!({ "type": "text", "text": "x" }); count / 10];
+    let systems = vec![json!({ "role": "system", "content": parts }); 10];
     let systems = json!({ "model": "emulator.error-400", "messages": systems });
     for request in [unknown, calls, systems] {
         let started = std::time::Instant::now();
