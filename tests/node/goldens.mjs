@@ -75,8 +75,12 @@ function grow(block, delta) {
   if (delta.citation) (block.citations ??= []).push(delta.citation);
   const thought = delta.reasoningContent;
   if (!thought) return;
-  if ('redactedContent' in thought) block.reasoningContent = { redactedContent: thought.redactedContent };
-  else {
+  if ('redactedContent' in thought) {
+    // Pieces of bytes, each in text of its own.
+    const pieces = [block.reasoningContent?.redactedContent ?? '', thought.redactedContent];
+    const bytes = Buffer.concat(pieces.map((piece) => Buffer.from(piece, 'base64')));
+    block.reasoningContent = { redactedContent: bytes.toString('base64') };
+  } else {
     const known = ((block.reasoningContent ??= {}).reasoningText ??= { text: '' });
     known.text += thought.text ?? '';
     if (thought.signature) known.signature = (known.signature ?? '') + thought.signature;

@@ -20,8 +20,8 @@ async function prepare() {
   );
   return {
     args: ['--config', 'outcrop.yaml'],
-    // JSON is YAML.
-    files: { 'outcrop.yaml': JSON.stringify(Object.keys(models).length > 0 ? { models } : {}) },
+    // A whole answer is the first, as a stream is. JSON is YAML.
+    files: { 'outcrop.yaml': JSON.stringify({ structured_output: { repair: 'off' }, ...(Object.keys(models).length > 0 && { models }) }) },
     environment: {
       AWS_ENDPOINT_URL_BEDROCK_RUNTIME: bedrock.url,
       AWS_REGION: 'us-east-1',

@@ -145,7 +145,10 @@ def grow(block: dict[str, Any], delta: dict[str, Any]) -> None:
         block.setdefault("citations", []).append(delta["citation"])
     if isinstance(thought := delta.get("reasoningContent"), dict):
         if "redactedContent" in thought:
-            block["reasoningContent"] = {"redactedContent": thought["redactedContent"]}
+            known = block.setdefault("reasoningContent", {"redactedContent": ""})
+            pieces = [known["redactedContent"], thought["redactedContent"]]
+            # Pieces of bytes, each in text of its own.
+            known["redactedContent"] = base64.b64encode(b"".join(map(base64.b64decode, pieces))).decode()
         else:
             known = block.setdefault("reasoningContent", {}).setdefault("reasoningText", {"text": ""})
             known["text"] += thought.get("text") or ""
@@ -216,5 +219,5 @@ def configuration(goldens: Iterable[Golden]) -> str:
         for golden in goldens
         if golden.profile
     }
-    # JSON is YAML.
-    return json.dumps({"models": models} if models else {})
+    # A whole answer is the first, as a stream is. JSON is YAML.
+    return json.dumps({"structured_output": {"repair": "off"}, **({"models": models} if models else {})})

@@ -46,7 +46,9 @@ class Native:
         return client(service, self.endpoints[service].url, KEYS.access_key)
 
 
-ADDED = "native: { services: [bedrock, bedrock-agent] }\n"
+ADDED = "native: { services: [bedrock, bedrock-agent], s3: allow }\n"
+# It writes what it makes to S3, so its smallest request names a place there.
+WRITES = "StartAsyncInvoke"
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +127,15 @@ def read(value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("service", "name"), operations())
-def test_every_operation_passes_untouched(native: Native, service: str, name: str) -> None:
+def test_every_operation_passes_untouched(
+    native: Native, everything: Native, service: str, name: str
+) -> None:
+    if name == WRITES:
+        native.seen.clear()
+        with pytest.raises(native.through(service).exceptions.AccessDeniedException, match="media.s3_prefixes"):
+            call(native.through(service), name)
+        assert not native.seen, "places in S3 are the operator's to list"
+        native = everything
     if name == BIDIRECTIONAL:
         answer = httpx.post(f"{native.gateway.url}/bedrock/model/x/invoke-with-bidirectional-stream", content=b"")
         assert answer.status_code == 501 and "HTTP/2" in answer.json()["message"]

@@ -244,11 +244,15 @@ impl Said {
         }
     }
 
-    /// What was held back is no answer to wait for any more: it is said before the call.
+    /// What was held back is no answer to wait for any more: it stands before the call.
     fn yield_to_call(&mut self) {
-        let held = self.spoken.yields_to_call();
-        self.sources.say(&held);
-        self.text.push_str(&held);
+        match self.spoken.yields_to_call() {
+            (Voice::Thought, held) => self.reasoning.push_str(&held),
+            (Voice::Said, held) => {
+                self.sources.say(&held);
+                self.text.push_str(&held);
+            }
+        }
     }
 }
 

@@ -45,7 +45,7 @@ impl ChatStream {
         self.emit_answer(&text, out)
     }
 
-    /// What was held back is no answer to wait for any more: it is said before the call.
+    /// What was held back is no answer to wait for any more: it goes out before the call.
     pub(super) fn yield_to_call<E>(
         &mut self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
@@ -53,9 +53,13 @@ impl ChatStream {
         if self.answer.is_some() {
             return Ok(());
         }
-        let held = self.spoken.yields_to_call();
-        self.sources.say(&held);
-        self.emit_answer(&held, out)
+        match self.spoken.yields_to_call() {
+            (Voice::Thought, held) => self.think_aloud(&held, out),
+            (Voice::Said, held) => {
+                self.sources.say(&held);
+                self.emit_answer(&held, out)
+            }
+        }
     }
 
     /// Lets go of held text that was no answer.

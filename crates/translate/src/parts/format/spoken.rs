@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::embedded::Embedded;
+use crate::parts::tags::Voice;
 
 const FENCE: &str = "```";
 /// The longest language tag behind a fence.
@@ -144,20 +145,23 @@ impl Spoken {
         }
     }
 
-    /// A tool of the caller's is called: what was held is what was said before, and from here on nothing is
-    /// held any more.
-    pub(crate) fn yields_to_call(&mut self) -> String {
-        let held = match &mut self.state {
-            State::Start { held, .. } | State::Aside(held) => std::mem::take(held),
-            State::Object(embedded) if !embedded.has_begun() => embedded.finish(),
-            State::Fenced(held) if is_end(held) => String::new(),
-            State::Fenced(held) => std::mem::take(held),
-            State::Free | State::Bare | State::Object(_) => return String::new(),
+    /// A tool of the caller's is called: what was held comes out, and from here on nothing is held any more.
+    /// Words in place of an answer are thinking aloud: clients parse what they are given as content.
+    pub(crate) fn yields_to_call(&mut self) -> (Voice, String) {
+        let (voice, held) = match &mut self.state {
+            State::Start { held, by: By::Text } => (Voice::Said, std::mem::take(held)),
+            State::Start { held, .. } | State::Aside(held) => {
+                (Voice::Thought, std::mem::take(held))
+            }
+            State::Object(embedded) if !embedded.has_begun() => (Voice::Thought, embedded.finish()),
+            State::Fenced(held) if is_end(held) => (Voice::Said, String::new()),
+            State::Fenced(held) => (Voice::Said, std::mem::take(held)),
+            State::Free | State::Bare | State::Object(_) => return (Voice::Said, String::new()),
         };
         if !held.is_empty() {
             self.state = State::Bare;
         }
-        held
+        (voice, held)
     }
 
     /// The answer comes by tool from here: what was held is returned, and what follows is beside it.
@@ -308,17 +312,19 @@ mod tests {
     }
 
     #[test]
-    fn words_before_a_call_are_said_before_it() {
-        for by in [By::Text, By::Tool, By::Object] {
+    fn words_before_a_call_come_before_it_and_are_no_answer() {
+        for by in [By::Tool, By::Object] {
             let mut spoken = Spoken::held(by);
-            let mut said = spoken.push("Let me look").into_owned();
-            said += &spoken.yields_to_call();
-            assert_eq!(said, "Let me look");
+            assert_eq!(spoken.push("Let me look"), "");
+            assert_eq!(spoken.yields_to_call(), (Voice::Thought, "Let me look".to_owned()));
             assert_eq!(spoken.push(" and see"), " and see");
         }
+        let mut spoken = Spoken::held(By::Text);
+        assert_eq!(spoken.push("Let me look"), "Let me look");
+        assert_eq!(spoken.yields_to_call().1, "");
         let mut fenced = Spoken::held(By::Object);
         assert_eq!(fenced.push("{\"a\":1}\n```"), "{\"a\":1}");
-        assert_eq!(fenced.yields_to_call(), "");
+        assert_eq!(fenced.yields_to_call().1, "");
         assert_eq!(fenced.finish(), "");
     }
 
