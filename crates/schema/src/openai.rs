@@ -11,6 +11,7 @@ pub mod embeddings;
 pub mod error;
 pub mod extensions;
 pub mod format;
+mod list;
 pub mod message;
 pub mod models;
 pub mod moderations;

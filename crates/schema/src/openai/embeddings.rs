@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::list::rest;
 use crate::Str;
 
 /// An embeddings request. Every optional field takes null; what is not listed here lands in `extra`.
@@ -151,17 +152,6 @@ impl<'de> Visitor<'de> for InputVisitor {
             Some(Element::Tokens(first)) => Input::TokenLists(rest(first, seq)?),
         })
     }
-}
-
-fn rest<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
-    first: T,
-    mut seq: A,
-) -> Result<Vec<T>, A::Error> {
-    let mut all = vec![first];
-    while let Some(next) = seq.next_element()? {
-        all.push(next);
-    }
-    Ok(all)
 }
 
 /// The first element of an array.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::content::Part;
+use super::list::rest;
 use crate::Str;
 
 /// A moderation request. Every optional field takes null; what is not listed here lands in `extra`.
@@ -231,17 +232,6 @@ impl<'de> Visitor<'de> for InputVisitor {
             Some(Element::Part(first)) => ModerationInput::Parts(rest(first, seq)?),
         })
     }
-}
-
-fn rest<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
-    first: T,
-    mut seq: A,
-) -> Result<Vec<T>, A::Error> {
-    let mut all = vec![first];
-    while let Some(next) = seq.next_element()? {
-        all.push(next);
-    }
-    Ok(all)
 }
 
 /// The first element of an array.
