@@ -132,8 +132,9 @@ def test_every_operation_passes_untouched(
 ) -> None:
     if name == WRITES:
         native.seen.clear()
-        with pytest.raises(native.through(service).exceptions.AccessDeniedException, match="media.s3_prefixes"):
-            call(native.through(service), name)
+        made = native.through(service)
+        with pytest.raises(made.exceptions.AccessDeniedException, match="media.s3_prefixes"):
+            call(made, name)
         assert not native.seen, "places in S3 are the operator's to list"
         native = everything
     if name == BIDIRECTIONAL:
