@@ -168,6 +168,61 @@ def test_the_reads_of_the_control_plane_reach_it(native: Native) -> None:
     assert native.seen[2].path == "/foundation-models/amazon.nova-lite-v1%3A0"
 
 
+PROJECT = "arn:aws:bedrock:us-east-1:123456789012:project/abcdefghij"
+
+
+@pytest.mark.parametrize("method", ["invoke_model", "invoke_model_with_response_stream"])
+def test_a_call_is_billed_to_the_project_it_names(native: Native, method: str) -> None:
+    for made, model in [(native.direct("bedrock-runtime"), MODEL_ID), (native.through("bedrock-runtime"), "nova-lite")]:
+        native.seen.clear()
+        getattr(made, method)(modelId=model, body=b"{}", projectIdentifier=PROJECT)
+        (seen,) = native.seen
+        assert seen.headers["x-amzn-bedrock-projectidentifier"] == PROJECT
+
+
+def test_lists_are_those_of_the_project_they_name(native: Native) -> None:
+    asked = {
+        "list_foundation_models": {},
+        "list_inference_profiles": {"maxResults": 5},
+        "get_foundation_model": {"modelIdentifier": "amazon.nova-lite-v1:0"},
+        "get_inference_profile": {"inferenceProfileIdentifier": "us.amazon.nova-lite-v1:0"},
+    }
+    for method, arguments in asked.items():
+        native.seen.clear()
+        for made in (native.direct("bedrock"), native.through("bedrock")):
+            getattr(made, method)(**arguments, projectIdentifier=PROJECT)
+        direct, relayed = native.seen
+        assert relayed.path == direct.path and f"projectIdentifier={quote(PROJECT, safe='')}" in direct.path
+
+
+def test_headers_of_bedrocks_family_pass_both_ways(native: Native) -> None:
+    native.seen.clear()
+    endpoint = native.endpoints["bedrock-runtime"]
+    endpoint.override = (
+        200,
+        {
+            "content-type": "application/json",
+            "x-amzn-bedrock-of-tomorrow": "down",
+            "x-amz-bedrock-flow-execution-id": "x",
+            "x-amzn-bedrock-cache-read-input-token-count": "3",
+            "set-cookie": "a=b",
+        },
+        b"{}",
+    )
+    try:
+        answer = httpx.post(
+            f"{native.gateway.url}/bedrock/model/{MODEL_ID}/invoke",
+            content=b"{}",
+            headers={"x-amzn-bedrock-of-tomorrow": "up", "X-Amzn-Trace-Id": "Root=1"},
+        )
+    finally:
+        endpoint.override = None
+    (seen,) = native.seen
+    assert seen.headers["x-amzn-bedrock-of-tomorrow"] == "up" and "x-amzn-trace-id" not in seen.headers
+    assert answer.headers["x-amzn-bedrock-of-tomorrow"] == "down"
+    assert answer.headers["x-amz-bedrock-flow-execution-id"] == "x" and "set-cookie" not in answer.headers
+
+
 @pytest.mark.parametrize("operation", ["converse", "converse-stream", "invoke", "invoke-with-response-stream"])
 @pytest.mark.parametrize("encoded", [False, True])
 def test_raw_and_encoded_ids_pass_byte_for_byte(native: Native, operation: str, encoded: bool) -> None:

@@ -9,22 +9,18 @@ use super::table::is_documented;
 /// A longer value is nothing an SDK sends, except for request metadata.
 const LONGEST: usize = 8 * 1024 + 512;
 
-/// Request headers that Bedrock's service models name.
-const REQUEST: &[&str] = &[
-    "x-amzn-bedrock-accept",
-    "x-amzn-bedrock-trace",
-    "x-amzn-bedrock-guardrailidentifier",
-    "x-amzn-bedrock-guardrailversion",
-    "x-amzn-bedrock-performanceconfig-latency",
-    "x-amzn-bedrock-service-tier",
-    "x-amzn-bedrock-request-metadata",
-    "x-amz-source-arn",
-    "x-amz-client-token",
-];
+/// Beginning of the headers that belong to Bedrock's operations. The family passes as a whole: a member
+/// that newer service models add, such as the project a call is billed to, must not be lost here.
+const FAMILY: &str = "x-amzn-bedrock-";
+/// Request headers that the service models name outside of the family.
+const REQUEST: &[&str] = &["x-amz-source-arn", "x-amz-client-token"];
 
 /// Whether a caller's header goes on to Bedrock.
 pub(crate) fn goes_up(name: &str, value: &[u8]) -> bool {
-    let known = name == CONTENT_TYPE.as_str() || name == ACCEPT.as_str() || REQUEST.contains(&name);
+    let known = name == CONTENT_TYPE.as_str()
+        || name == ACCEPT.as_str()
+        || name.starts_with(FAMILY)
+        || REQUEST.contains(&name);
     known && value.len() <= LONGEST
 }
 
@@ -58,7 +54,14 @@ mod tests {
 
     #[test]
     fn only_what_bedrock_knows_goes_up() {
-        for name in ["content-type", "accept", "x-amzn-bedrock-trace", "x-amz-source-arn"] {
+        for name in [
+            "content-type",
+            "accept",
+            "x-amzn-bedrock-trace",
+            "x-amzn-bedrock-projectidentifier",
+            "x-amzn-bedrock-of-tomorrow",
+            "x-amz-source-arn",
+        ] {
             assert!(goes_up(name, b"x"), "{name}");
         }
         for name in [
@@ -72,6 +75,9 @@ mod tests {
             "expect",
             "x-api-key",
             "traceparent",
+            "x-amzn-trace-id",
+            "x-amzn-requestid",
+            "x-amzn-bedrock",
         ] {
             assert!(!goes_up(name, b"x"), "{name}");
         }
@@ -84,6 +90,8 @@ mod tests {
             query("maxResults=5&evil=1&nextToken=a%2Bb").as_deref(),
             Some("maxResults=5&nextToken=a%2Bb")
         );
+        let project = "projectIdentifier=arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Aproject%2Fx";
+        assert_eq!(query(project).as_deref(), Some(project));
         assert_eq!(query("x=1"), None);
         assert_eq!(query("nextToken=a b"), None);
     }

@@ -34,7 +34,7 @@ use Kind::{Stream, Unary};
 use Service::{AgentRuntime, Control, Runtime};
 
 /// All of bedrock-runtime and bedrock-agent-runtime, and the reads of bedrock that clients use.
-/// Source: botocore 1.44.5.
+/// Source: botocore 1.44.8.
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
     // bedrock-runtime
@@ -99,6 +99,8 @@ const TABLE: &[Row] = &[
     row("GetProvisionedModelThroughput", "GET", "/provisioned-model-throughput/{}", Control, Unary),
     row("ListPromptRouters", "GET", "/prompt-routers", Control, Unary),
     row("GetPromptRouter", "GET", "/prompt-routers/{}", Control, Unary),
+    row("ListProjects", "GET", "/projects", Control, Unary),
+    row("GetProject", "GET", "/projects/{}", Control, Unary),
     row("ListGuardrails", "GET", "/guardrails", Control, Unary),
     row("GetGuardrail", "GET", "/guardrails/{}", Control, Unary),
 ];
@@ -136,10 +138,12 @@ const QUERY: &[&str] = &[
     "modelStatus",
     "nameContains",
     "nextToken",
+    "projectIdentifier",
     "sessionId",
     "sortBy",
     "sortOrder",
     "statusEquals",
+    "statusFilter",
     "submitTimeAfter",
     "submitTimeBefore",
     "tagKeys",

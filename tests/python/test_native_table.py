@@ -1,0 +1,131 @@
+"""The table of Bedrock's operations against the service models of the pinned botocore. Each difference is
+named: an operation, path, query parameter or header that is missing, and one that no longer exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import botocore.session
+import pytest
+from botocore.model import ServiceModel
+
+SOURCES = Path(__file__).parents[2] / "crates/server/src/native"
+SERVICES = {
+    "bedrock-runtime": "Runtime",
+    "bedrock-agent-runtime": "AgentRuntime",
+    "bedrock": "Control",
+    "bedrock-agent": "Agent",
+}
+# Services of the same family that do not pass through: their hosts are not called.
+ELSEWHERE = {
+    "bedrock-agentcore",
+    "bedrock-agentcore-control",
+    "bedrock-data-automation",
+    "bedrock-data-automation-runtime",
+}
+ROW = re.compile(r'^    row\("(\w+)", "(\w+)", "([^"]+)", (\w+), (\w+)\),$', re.MULTILINE)
+# Services that are whole without being added; of the others the table holds some operations.
+ALWAYS = ("bedrock-runtime", "bedrock-agent-runtime")
+
+
+class Operation(NamedTuple):
+    """A row of the table, or what a row should be."""
+
+    name: str
+    method: str
+    template: str
+    service: str
+    kind: str
+
+
+def source(name: str) -> str:
+    return (SOURCES / name).read_text(encoding="utf-8")
+
+
+def written() -> list[Operation]:
+    """Every row; a model id has a segment of its own only for the gateway."""
+    found = ROW.findall(source("table.rs")) + ROW.findall(source("table/more.rs"))
+    return [Operation(*row)._replace(template=row[2].replace("{model}", "{}")) for row in found]
+
+
+def model(service: str) -> ServiceModel:
+    return botocore.session.get_session().get_service_model(service)
+
+
+def modelled(service: str) -> list[Operation]:
+    """The rows that a service model asks for."""
+    found = []
+    described = model(service)
+    for name in described.operation_names:
+        operation = described.operation_model(name)
+        template = re.sub(r"\{[^}]+\}", "{}", operation.http["requestUri"].split("?")[0])
+        kind = "Stream" if operation.has_event_stream_output else "Unary"
+        found.append(Operation(name, operation.http["method"], template, SERVICES[service], kind))
+    return found
+
+
+def located(service: str, place: str) -> dict[str, set[str]]:
+    """Names that request members have in a place of the request, and the operations they belong to."""
+    found: dict[str, set[str]] = {}
+    described = model(service)
+    for name in described.operation_names:
+        shape = described.operation_model(name).input_shape
+        for member in shape.members.values() if shape else ():
+            if member.serialization.get("location") == place:
+                found.setdefault(member.serialization["name"], set()).add(name)
+    return found
+
+
+def test_the_table_was_read_whole() -> None:
+    assert len(written()) == source("table.rs").count("    row(") + source("table/more.rs").count("    row(")
+    names = [(row.service, row.name) for row in written()]
+    assert sorted(set(names)) == sorted(names), "an operation stands in the table twice"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_operation_is_missing_and_none_is_invented(service: str) -> None:
+    expected = set(modelled(service))
+    rows = {row for row in written() if row.service == SERVICES[service]}
+    assert not expected - rows, f"missing: {sorted(expected - rows)}"
+    assert not rows - expected, f"unknown to botocore: {sorted(rows - expected)}"
+
+
+@pytest.mark.parametrize("service", ALWAYS)
+def test_the_runtimes_pass_without_being_added(service: str) -> None:
+    always = {row[0] for row in ROW.findall(source("table.rs")) if row[3] == SERVICES[service]}
+    assert not set(model(service).operation_names) - always
+
+
+def test_every_query_parameter_is_listed_and_no_other() -> None:
+    known: set[str] = set()
+    for name in ("table.rs", "table/more.rs"):
+        block = re.search(r"const QUERY: &\[&str\] = &\[(.*?)\];", source(name), re.DOTALL)
+        assert block, name
+        known |= set(re.findall(r'"(\w+)"', block[1]))
+    asked = {parameter: service for service in SERVICES for parameter in located(service, "querystring")}
+    assert not set(asked) - known, f"missing: { {name: asked[name] for name in set(asked) - known} }"
+    assert not known - set(asked), f"unknown to botocore: {sorted(known - set(asked))}"
+
+
+def test_every_request_header_passes() -> None:
+    outside = re.search(r"const REQUEST: &\[&str\] = &\[(.*?)\];", source("headers.rs"), re.DOTALL)
+    assert outside
+    family = re.search(r'const FAMILY: &str = "([^"]+)";', source("headers.rs"))
+    assert family
+    known = {"accept", "content-type", *re.findall(r'"([^"]+)"', outside[1])}
+    for service in SERVICES:
+        for header, operations in located(service, "header").items():
+            name = header.lower()
+            assert name in known or name.startswith(family[1]), f"{header} of {sorted(operations)} is dropped"
+
+
+def test_no_service_of_the_family_is_unknown() -> None:
+    offered = {name for name in botocore.session.get_session().get_available_services() if name.startswith("bedrock")}
+    assert offered == {*SERVICES, *ELSEWHERE}, "a service is neither passed through nor known to be left out"
+
+
+def test_the_source_that_is_named_is_the_pinned_one() -> None:
+    for name in ("table.rs", "table/more.rs"):
+        assert f"Source: botocore {botocore.__version__}." in source(name), name
