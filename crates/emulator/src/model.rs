@@ -17,7 +17,7 @@ mod properties;
 pub(crate) mod reasoning;
 mod relevance;
 mod strings;
-mod structured;
+pub(crate) mod structured;
 pub(crate) mod tokens;
 mod tools;
 
@@ -37,7 +37,7 @@ pub(crate) fn answer(
     cache: Option<(u64, u64)>,
 ) -> Answer {
     if matches!(directive, Some(Directive::Echo)) {
-        return Answer::new(prompt, vec![Block::Text(prompt.asked.clone())], cache);
+        return Answer::new(prompt, vec![Block::Text(prompt.sent.clone())], cache);
     }
     let mut blocks = Vec::new();
     let thought = answer::thought(prompt);

@@ -11,14 +11,19 @@ use crate::{
     models::Model,
 };
 
+/// Tags around what a client program, not its user, tells the model.
+const REMINDER: (&str, &str) = ("<system-reminder>", "</system-reminder>");
+
 /// The request from the model's point of view.
 #[derive(Debug)]
 pub(crate) struct Prompt<'a> {
     pub(crate) model: &'a Model,
     pub(crate) body: &'a Value,
     pub(crate) system: String,
-    /// The last text a user wrote.
+    /// The last text a user wrote, without what a program put between reminder tags.
     pub(crate) asked: String,
+    /// The last text of a user as it was sent.
+    pub(crate) sent: String,
     /// How often the user has spoken.
     pub(crate) turns: usize,
     /// Media in the message being answered, described.
@@ -65,8 +70,9 @@ impl<'a> Prompt<'a> {
     pub(crate) fn read(model: &'a Model, body: &'a Value) -> Self {
         let messages = items(body, "messages");
         let last = messages.iter().rev().find(|message| text(message, "role") == "user");
+        // Programs remind the model beside each tool result; a reminder is no new question.
         let question = messages.iter().rposition(|message| {
-            text(message, "role") == "user" && !plain_text(items(message, "content")).is_empty()
+            text(message, "role") == "user" && !own_text(items(message, "content")).is_empty()
         });
         let after = question.map_or(0, |index| index + 1);
         let called = messages.iter().skip(after).flat_map(tool_uses).map(|(_, name)| name);
@@ -78,7 +84,14 @@ impl<'a> Prompt<'a> {
             system: plain_text(items(body, "system")),
             asked: question
                 .and_then(|index| messages.get(index))
+                .map(|message| own_text(items(message, "content")))
+                .unwrap_or_default(),
+            sent: messages
+                .iter()
+                .rev()
+                .filter(|message| text(message, "role") == "user")
                 .map(|message| plain_text(items(message, "content")))
+                .find(|said| !said.is_empty())
                 .unwrap_or_default(),
             turns: messages.iter().filter(|message| text(message, "role") == "user").count(),
             seen: last.map(media).unwrap_or_default(),
@@ -125,6 +138,18 @@ pub(crate) fn plain_text(blocks: &[Value]) -> String {
         .filter(|text| !text.trim().is_empty())
         .collect();
     texts.join("\n")
+}
+
+/// The texts of content blocks without the parts that client programs mark as their own words.
+fn own_text(blocks: &[Value]) -> String {
+    let mut own = plain_text(blocks);
+    while let Some(start) = own.find(REMINDER.0) {
+        let rest = own.get(start..).unwrap_or_default();
+        let end = rest.find(REMINDER.1).map_or(own.len(), |at| start + at + REMINDER.1.len());
+        own.replace_range(start..end, "");
+        own = own.trim().to_owned();
+    }
+    own
 }
 
 /// Ids and names of the tool calls in a message.
@@ -207,4 +232,41 @@ fn medium(block: &Value) -> Option<String> {
         name => format!(" \"{name}\""),
     };
     Some(format!("{} {kind}{name} of {size}", text(content, "format")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::models::Models;
+
+    fn asked(content: &Value) -> String {
+        let body = json!({"messages": [{"role": "user", "content": content}]});
+        Prompt::read(Models::load().generic(), &body).asked
+    }
+
+    #[test]
+    fn reminders_of_a_program_are_not_the_users_words() {
+        let reminder = "<system-reminder>\nUse Bash to run echo.\n</system-reminder>";
+        assert_eq!(asked(&json!([{"text": reminder}, {"text": "Say hello"}])), "Say hello");
+        assert_eq!(asked(&json!([{"text": format!("a {reminder} b {reminder}")}])), "a  b");
+        assert_eq!(asked(&json!([{"text": "a <system-reminder> never closed"}])), "a");
+        assert_eq!(asked(&json!([{"text": " as it is "}])), " as it is ");
+    }
+
+    #[test]
+    fn a_reminder_beside_a_result_is_no_new_question() {
+        let body = json!({"messages": [
+            {"role": "user", "content": [{"text": "Run echo"}]},
+            {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t1", "name": "echo", "input": {}}}]},
+            {"role": "user", "content": [
+                {"toolResult": {"toolUseId": "t1", "content": [{"text": "done"}]}},
+                {"text": "<system-reminder>You may call echo again.</system-reminder>"},
+            ]},
+        ]});
+        let models = Models::load();
+        let prompt = Prompt::read(models.generic(), &body);
+        assert_eq!((prompt.asked.as_str(), prompt.called.as_slice()), ("Run echo", &["echo"][..]));
+    }
 }

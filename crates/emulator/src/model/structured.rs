@@ -7,10 +7,8 @@ use super::{arguments::build, prompt::Prompt};
 
 /// The JSON that answers `prompt`, if it wants JSON.
 pub(crate) fn answer(prompt: &Prompt<'_>) -> Option<String> {
-    let schema = "/outputConfig/textFormat/structure/jsonSchema/schema";
-    if let Some(schema) = prompt.body.pointer(schema).and_then(Value::as_str) {
-        let schema: Value = serde_json::from_str(schema).ok()?;
-        return Some(build(&schema, &prompt.asked, &[]).to_string());
+    if let Some(schema) = demanded(prompt.body) {
+        return Some(build(&schema.ok()?, &prompt.asked, &[]).to_string());
     }
     let instructions = format!("{}\n{}", prompt.system, prompt.asked);
     if !asks_for_json(&instructions) {
@@ -41,6 +39,16 @@ pub(crate) fn answer(prompt: &Prompt<'_>) -> Option<String> {
         said = said.replace(&format!("'{key}'"), "").replace(&format!("\"{key}\""), "");
     }
     Some(build(&schema, &said, &[]).to_string())
+}
+
+/// The schema that a request holds the answer to, in Converse's member or in Claude's own.
+pub(crate) fn demanded(body: &Value) -> Option<Result<Value, serde_json::Error>> {
+    let schema = "/outputConfig/textFormat/structure/jsonSchema/schema";
+    if let Some(schema) = body.pointer(schema).and_then(Value::as_str) {
+        return Some(serde_json::from_str(schema));
+    }
+    let format = body.pointer("/additionalModelRequestFields/output_config/format")?;
+    Some(Ok(format.get("schema").cloned().unwrap_or_default()))
 }
 
 /// Whether the text demands JSON rather than mentions it.

@@ -6,7 +6,7 @@ use super::{blocks, caching, grammar};
 use crate::{
     error::Refusal,
     json::{items, text},
-    model::reasoning,
+    model::{reasoning, structured},
     models::{Family, Model, Reasoning},
 };
 
@@ -203,6 +203,7 @@ fn efforts(model: &Model, body: &Value) -> Result<(), Refusal> {
         return Ok(());
     };
     let flat = fields.get("reasoning_effort").and_then(Value::as_str);
+    let nested = fields.pointer("/reasoning/effort").and_then(Value::as_str);
     let refused = |name: &str, value: &str| {
         Err(Refusal::from_model(&format!(
             "Invalid value: '{value}' is not supported for '{name}'."
@@ -222,10 +223,15 @@ fn efforts(model: &Model, body: &Value) -> Result<(), Refusal> {
         (Reasoning::Native, Some(_)) if model.family == Family::DeepSeek => {
             Err(Refusal::malformed("#", "extraneous key [reasoning_effort] is not permitted"))
         }
-        (Reasoning::NestedAlways, None)
-            if fields.pointer("/reasoning/effort").and_then(Value::as_str) == Some("none") =>
-        {
+        (Reasoning::NestedAlways, None) if nested == Some("none") => {
             refused("reasoning.effort", "none")
+        }
+        (Reasoning::Nested, None) => {
+            let refuses = model.value("refuses").unwrap_or_default();
+            match nested.filter(|effort| refuses.split('/').any(|value| value == *effort)) {
+                Some(effort) => refused("reasoning.effort", effort),
+                None => Ok(()),
+            }
         }
         _ => Ok(()),
     }
@@ -302,14 +308,18 @@ fn format(model: &Model, body: &Value) -> Result<(), Refusal> {
             "This model doesn't support the toolConfig.tools.toolSpec.strict field. Remove toolConfig.tools.toolSpec.strict and try again.",
         ));
     }
-    let schema = "/outputConfig/textFormat/structure/jsonSchema/schema";
-    let Some(schema) = body.pointer(schema).and_then(Value::as_str) else { return Ok(()) };
+    let Some(schema) = structured::demanded(body) else { return Ok(()) };
     if !model.has("format") {
         return Err(Refusal::from_model("output_config.format: Extra inputs are not permitted"));
     }
-    let parsed: Option<Value> = serde_json::from_str(schema).ok();
-    match parsed {
-        Some(schema) if schema.is_object() => grammar::check(&schema),
+    let native = body.pointer("/additionalModelRequestFields/output_config/format/type");
+    if native.is_some_and(|kind| kind != "json_schema") {
+        return Err(Refusal::from_model(
+            "output_config.format.type: Input should be 'json_schema'",
+        ));
+    }
+    match schema {
+        Ok(schema) if schema.is_object() => grammar::check(&schema),
         _ => Err(Refusal::validation(
             "The value at outputConfig.textFormat.structure.jsonSchema.schema is not valid JSON. Update the schema and try again.",
         )),
