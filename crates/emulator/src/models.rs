@@ -221,6 +221,13 @@ impl Model {
         self.flags.iter().find_map(|flag| flag.strip_prefix(name)?.strip_prefix('='))
     }
 
+    /// The same model without one of its flags.
+    fn without(&self, flag: &str) -> Self {
+        let mut model = self.clone();
+        model.flags.retain(|own| own != flag);
+        model
+    }
+
     /// Fewest tokens before a cache point that are cached, for models with explicit caching.
     pub(crate) fn cache_minimum(&self) -> Option<u64> {
         self.value("cache")?.parse().ok()

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Lifecycle, Model, Models, PROFILED};
+use super::{Family, Lifecycle, Model, Models, PROFILED};
 use crate::{
     error::Refusal,
     faults::{Directive, directive},
@@ -69,6 +69,9 @@ impl Models {
         }
         if region.is_some_and(|region| !serves(prefix, region)) {
             return Err(unknown());
+        }
+        if prefix == "us-gov" && model.has("format") && model.family == Family::Claude {
+            return Ok(plain(&Arc::new(model.without("format"))));
         }
         Ok(plain(model))
     }
@@ -250,6 +253,18 @@ mod tests {
             let refusal = model(id).expect_err("past its end of life");
             assert!(refusal.contains("end of its life"), "{id}: {refusal}");
         }
+    }
+
+    #[test]
+    fn answers_of_a_schema_are_not_enforced_on_claude_in_government_regions() {
+        let models = Models::load();
+        let has = |id: &str, region: &str| {
+            let target = models.resolve(id, Some(region)).expect("a model");
+            target.model.has("format")
+        };
+        assert!(has("us.anthropic.claude-opus-5-5", "us-east-1"));
+        assert!(!has("us-gov.anthropic.claude-opus-5-5", "us-gov-west-1"));
+        assert!(has("us-gov.moonshotai.kimi-k3", "us-gov-west-1"));
     }
 
     #[test]
