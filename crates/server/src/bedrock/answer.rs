@@ -41,6 +41,11 @@ impl Answer {
         Self { status: head.status, headers: head.headers, request_id, body, idle, deadline }
     }
 
+    /// From now on the rest must come within this time.
+    pub(super) fn hurry(&mut self, limit: Duration) {
+        self.deadline = self.deadline.min(Instant::now() + limit);
+    }
+
     /// The next piece of the body as it came; `None` at its declared end.
     ///
     /// # Errors

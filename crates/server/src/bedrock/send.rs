@@ -31,6 +31,11 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("outcrop/", env!("CA
 const AMZ_USER_AGENT: HeaderName = HeaderName::from_static("x-amz-user-agent");
 /// Bytes read of an error's body.
 const ERROR_BODY: usize = 64 * 1024;
+/// For an error's body: the status has come, and says what is to be done. Three attempts must fit into the
+/// patience of a client that could have its answer at once.
+const ERROR_BODY_WITHIN: Duration = Duration::from_secs(1);
+/// Bytes read ahead of what is taken, and the longest head of an answer. A reader that stalls holds them.
+const READ_AHEAD: usize = 64 * 1024;
 /// A pooled connection the other side has already closed fails within a round trip. Later than this
 /// the call may well have been read, and sending it again is not ours to decide.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
@@ -97,6 +102,8 @@ pub struct Transport {
     /// Opens a connection for each call. Where one of the pool was closed, the others may be too, and what
     /// is sent over one after the other until one answers may well be read more than once.
     fresh: Client<Connector, Full<Bytes>>,
+    /// When its calls must have ended, where that is not each call's own matter.
+    deadline: Option<Instant>,
 }
 
 impl Transport {
@@ -108,10 +115,20 @@ impl Transport {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(timeouts.pool_idle)
+            .http1_max_buf_size(READ_AHEAD)
             .build(connector.clone());
-        let fresh =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Self { account: account.clone(), client, fresh }
+        let fresh = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .http1_max_buf_size(READ_AHEAD)
+            .build(connector);
+        Self { account: account.clone(), client, fresh, deadline: None }
+    }
+
+    /// The same, for calls that must all have ended by then.
+    #[must_use]
+    pub fn by(mut self, deadline: Option<Instant>) -> Self {
+        self.deadline = deadline;
+        self
     }
 
     /// The account calls are made for.
@@ -126,7 +143,7 @@ impl Transport {
     /// [`Failure`]; a status other than 2xx is one.
     pub async fn send(&self, call: Call) -> Result<Answer, Failure> {
         let timeouts = self.account.timeouts();
-        let deadline = Instant::now() + timeouts.total;
+        let deadline = self.deadline.unwrap_or_else(|| Instant::now() + timeouts.total);
         let mut grant = self.account.grant(call.service).await?;
         let (mut clock_set, mut keys_renewed) = (false, false);
         loop {
@@ -250,6 +267,7 @@ async fn refusal(answer: &mut Answer) -> Failure {
     if status < 400 {
         return ProtocolError::Status(status).into();
     }
+    answer.hurry(ERROR_BODY_WITHIN);
     let body = answer.collect(ERROR_BODY).await.unwrap_or_default();
     ServiceError::read(status, std::mem::take(&mut answer.headers), body)
 }

@@ -66,7 +66,8 @@ async fn counted(
         told = report;
         let sent = serde_json::to_vec(&CountTokensRequest::from(&converse))
             .map_err(|error| GatewayError::Internal(error.to_string()))?;
-        let counted = count(&worker.transport(&leg.account), &leg, sent.into()).await;
+        let counted =
+            count(&worker.transport(&leg.account).by(leg.deadline), &leg, sent.into()).await;
         counted.map_err(GatewayError::from)
     });
     let (input_tokens, model, request_id) = match sent.await {

@@ -183,7 +183,7 @@ async fn call(
     let journey = Journey::begin(way.names, way.route.clone(), terms(way.id, &body));
     let journey = journey.map_err(|error| lost(error.into()))?;
     let sent = journey.run(async |leg: &Leg| {
-        let transport = way.worker.transport(&leg.account);
+        let transport = way.worker.transport(&leg.account).by(leg.deadline);
         let sent = routing::send(&transport, leg, Operation::Invoke, body.clone()).await;
         sent.map_err(GatewayError::from)
     });

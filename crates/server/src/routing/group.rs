@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use translate::Unsupported;
 
 use super::budget::Budget;
@@ -69,6 +70,8 @@ pub(crate) struct Leg {
     pub(crate) unsupported: Unsupported,
     /// How clients and operators know the target.
     pub(crate) label: Arc<str>,
+    /// When the call must have ended, earlier attempts included; `None` where none was made.
+    pub(crate) deadline: Option<Instant>,
 }
 
 impl Group {
@@ -150,6 +153,7 @@ impl Group {
             guardrail: self.guardrail.clone(),
             unsupported: member.unsupported,
             label: Arc::clone(&member.label),
+            deadline: None,
         })
     }
 

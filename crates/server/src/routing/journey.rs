@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::group::{Group, Leg};
 use super::moment::Moment;
 use super::names::{Names, Route};
@@ -65,6 +67,7 @@ pub(crate) struct Journey<'n> {
     leg: Leg,
     flight: Flight,
     trail: Trail,
+    began: Instant,
 }
 
 /// Where a call has been, for the headers of its answer.
@@ -149,7 +152,7 @@ impl<'n> Journey<'n> {
         let trail = Trail::to(&leg);
         let tried = Tried::default();
         let asked = vec![group.name.clone()];
-        let journey = Self {
+        let mut journey = Self {
             names,
             terms,
             group,
@@ -161,7 +164,9 @@ impl<'n> Journey<'n> {
             leg,
             flight,
             trail,
+            began: Instant::now(),
         };
+        journey.time();
         journey.tell(pick);
         Ok(journey)
     }
@@ -278,6 +283,9 @@ impl<'n> Journey<'n> {
     /// Chooses who is asked after a failure.
     async fn next(&mut self, verdict: Verdict) -> Next {
         self.tried.add(self.at);
+        if self.is_overdue_in(Duration::ZERO) {
+            return Next::Stop;
+        }
         if let Some(next) = self.again(verdict) {
             return next;
         }
@@ -320,6 +328,9 @@ impl<'n> Journey<'n> {
                 Some(ours.max(asked.unwrap_or_default()))
             }
         };
+        if pause.is_some_and(|pause| self.is_overdue_in(pause)) {
+            return None;
+        }
         if unfit {
             return Some(Next::Again { pick, pause });
         }
@@ -378,12 +389,23 @@ impl<'n> Journey<'n> {
     /// Turns to a target. The flight to the last one ends here.
     fn depart(&mut self, pick: Pick, now: Moment) -> Option<()> {
         self.leg = self.group.leg(pick.at)?;
+        self.time();
         self.flight = board(&self.group, pick, self.terms, now)?;
         self.at = pick.at;
         self.trail.target = Arc::clone(&self.leg.label);
         self.leg.account.region().clone_into(&mut self.trail.region);
         self.tell(pick);
         Some(())
+    }
+
+    /// Gives the target what is left of the time for a whole call: attempts have one limit together.
+    fn time(&mut self) {
+        self.leg.deadline = Some(self.began + self.leg.account.timeouts().total);
+    }
+
+    /// Whether there will be no time left after a pause.
+    fn is_overdue_in(&self, pause: Duration) -> bool {
+        self.leg.deadline.is_some_and(|deadline| deadline <= Instant::now() + pause)
     }
 
     fn tell(&self, pick: Pick) {
