@@ -20,6 +20,7 @@ mod id;
 mod knobs;
 mod learned;
 mod prices;
+mod regions;
 mod rows;
 
 use account::Listing;
@@ -31,6 +32,7 @@ pub(crate) use id::is_region;
 use id::{Id, Name};
 pub(crate) use knobs::Knobs;
 use learned::Learned;
+pub(crate) use regions::is_known_region;
 pub(crate) use rows::Rows;
 
 /// Everything known about models as one account may call them. Cheap to clone.

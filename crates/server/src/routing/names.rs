@@ -223,7 +223,7 @@ impl Names {
         match self.sites.in_region(region).await {
             Some(Ok(site)) => Ok(site),
             Some(Err(error)) => Err(refused(error.to_string())),
-            None => Err(refused("too many regions are in use".to_owned())),
+            None => Err(refused("AWS has no region of that name".to_owned())),
         }
     }
 }

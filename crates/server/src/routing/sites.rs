@@ -9,10 +9,7 @@ use arc_swap::ArcSwap;
 
 use super::vitals::Ward;
 use crate::bedrock::{Account, Place, Setup, SetupError, Timeouts};
-use crate::catalogue::{Catalogue, Naming};
-
-/// More regions than this, asked for by callers, are not opened: AWS has fewer.
-const REGIONS: usize = 64;
+use crate::catalogue::{Catalogue, Naming, is_known_region};
 
 /// An account in a region, and what names mean to it. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -88,13 +85,14 @@ impl Sites {
         Ok(self.keep(key, Site { account, catalogue, ward }))
     }
 
-    /// The gateway's own account in a region some caller asks for. `None`: too many were asked for.
+    /// The gateway's own account in a region some caller asks for. `None`: AWS has no such region, and no
+    /// target of the operator's is there, so that what callers make up leaves nothing behind.
     pub(crate) async fn in_region(&self, region: &str) -> Option<Result<Site, SetupError>> {
         if let Some(site) = self.regions.load().get(region) {
             return Some(Ok(site.clone()));
         }
         let place = Place::in_region(region);
-        if self.regions() >= REGIONS && self.find(&self.key(&place)).is_none() {
+        if !is_known_region(region) && !self.is_named(region) {
             return None;
         }
         let opened = self.open(&place, None).await;
@@ -128,9 +126,10 @@ impl Sites {
         open.values().any(|opened| opened.site.account.is(account))
     }
 
-    fn regions(&self) -> usize {
+    /// Whether the operator has something in a region.
+    fn is_named(&self, region: &str) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.keys().filter(|key| key.place.is_region()).count()
+        open.values().any(|opened| opened.site.account.region() == region)
     }
 
     fn key(&self, place: &Place) -> Key {
