@@ -10,6 +10,7 @@ use schema::openai::moderations::Category;
 use translate::Unsupported;
 use translate::profile::PromptCache;
 
+use super::values::UNLIMITED;
 use crate::bedrock::{AccountSecret, Scope, Service};
 use crate::catalogue::{CrossRegion, EolAliases};
 use crate::native::s3::NativeS3;
@@ -220,7 +221,9 @@ impl Show for Affinity {
 
 impl Show for Duration {
     fn show(&self) -> String {
-        self.as_secs_f64().to_string()
+        // As it is written down, and would be read again.
+        let seconds = if *self == UNLIMITED { 0.0 } else { self.as_secs_f64() };
+        seconds.to_string()
     }
 }
 

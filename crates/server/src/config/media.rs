@@ -19,10 +19,10 @@ pub(super) fn read(root: &mut Fields<'_>, media: &mut MediaSettings) {
         section.set("allow_private", &mut media.reach.allowed, ranges);
         section.set("deny", &mut media.reach.denied, ranges);
         let mut mib = media.size / MIB;
-        section.set("max_mib", &mut mib, values::count);
+        section.set("max_mib", &mut mib, values::mib);
         media.size = mib.saturating_mul(MIB);
         section.set("max_urls", &mut media.urls, values::count);
-        section.set("timeout", &mut media.timeout, values::seconds);
+        section.set("timeout", &mut media.timeout, values::span);
         section.set("s3_prefixes", &mut media.stores, stores);
     });
 }

@@ -15,20 +15,20 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
     root.set("region", &mut config.region, |node| values::region(node).map(Some));
     root.set("profile", &mut config.profile, |node| values::text(node).map(Some));
     root.section("timeouts", |section| {
-        section.set("connect", &mut config.timeouts.connect, values::seconds);
-        section.set("first_byte_stream", &mut config.timeouts.first_byte_stream, values::seconds);
-        section.set("first_byte", &mut config.timeouts.first_byte_unary, values::seconds);
-        section.set("idle", &mut config.timeouts.idle, values::seconds);
-        section.set("total", &mut config.timeouts.total, values::seconds);
-        section.set("keep_alive", &mut config.keep_alive, values::seconds);
-        section.set("write_stall", &mut config.write_stall, values::seconds);
+        section.set("connect", &mut config.timeouts.connect, values::span);
+        section.set("first_byte_stream", &mut config.timeouts.first_byte_stream, values::limit);
+        section.set("first_byte", &mut config.timeouts.first_byte_unary, values::limit);
+        section.set("idle", &mut config.timeouts.idle, values::limit);
+        section.set("total", &mut config.timeouts.total, values::limit);
+        section.set("keep_alive", &mut config.keep_alive, values::limit);
+        section.set("write_stall", &mut config.write_stall, values::limit);
     });
     root.section("body", |section| {
         let mut mib = config.body.size / MIB;
-        section.set("max_mib", &mut mib, values::count);
+        section.set("max_mib", &mut mib, values::mib);
         config.body.size = mib.saturating_mul(MIB);
-        section.set("idle", &mut config.body.idle, values::seconds);
-        section.set("total", &mut config.body.total, values::seconds);
+        section.set("idle", &mut config.body.idle, values::limit);
+        section.set("total", &mut config.body.total, values::limit);
     });
     root.section("chat", |section| {
         section.set("most_choices", &mut config.chat.most_choices, |value| {

@@ -13,7 +13,7 @@ pub(super) fn read(root: &mut Fields<'_>, config: &mut Config) {
             values::whole(value, 0..=65_536, "a whole number from 0 to 65536")
         });
         config.thinking_memory.bytes = mib.saturating_mul(MIB);
-        section.set("ttl", &mut config.thinking_memory.ttl, values::seconds);
+        section.set("ttl", &mut config.thinking_memory.ttl, values::age);
         config.thinking_store = store(section, line);
     });
 }

@@ -98,13 +98,14 @@ pub(super) fn boolean(value: &Value) -> Result<bool, Expected> {
     }
 }
 
-/// A whole number from 1.
+/// A whole number from 1 to 1024: of workers, or of things done at a time.
 pub(super) fn count(value: &Value) -> Result<usize, Expected> {
-    match value {
-        Value::Integer(number) if *number > 0 => usize::try_from(*number).ok(),
-        _ => None,
-    }
-    .ok_or("a whole number from 1")
+    whole(value, 1..=1024, "a whole number from 1 to 1024")
+}
+
+/// MiB, from 1 to 4096.
+pub(super) fn mib(value: &Value) -> Result<usize, Expected> {
+    whole(value, 1..=4096, "a whole number from 1 to 4096")
 }
 
 /// A whole number within a range.
@@ -167,23 +168,46 @@ pub(super) fn names(value: &Value) -> Result<Vec<String>, Expected> {
     }
 }
 
+/// A time limit that is none. Not the longest duration there is: clocks must be able to add it.
+pub(super) const UNLIMITED: Duration = Duration::from_hours(24 * 365);
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// Seconds above zero, a day at most.
 pub(super) fn span(value: &Value) -> Result<Duration, Expected> {
-    let span = seconds(value).ok();
-    span.filter(|span| !span.is_zero() && *span <= Duration::from_hours(24))
-        .ok_or("seconds above 0, such as 10 or 0.5")
+    up_to(LONGEST, value)
+        .filter(|span| !span.is_zero())
+        .ok_or("seconds above 0 and up to 86400 (a day), such as 10 or 0.5")
 }
 
-/// Seconds, whole or not; zero is allowed.
+/// A time limit in seconds, a day at most; 0 for none.
+pub(super) fn limit(value: &Value) -> Result<Duration, Expected> {
+    up_to(LONGEST, value)
+        .map(|limit| if limit.is_zero() { UNLIMITED } else { limit })
+        .ok_or("seconds up to 86400 (a day), such as 30 or 0.5, or 0 for no limit")
+}
+
+/// Seconds, whole or not, a day at most; zero is allowed.
 pub(super) fn seconds(value: &Value) -> Result<Duration, Expected> {
-    const EXPECTED: Expected = "seconds, such as 30 or 0.5";
-    match value {
-        Value::Integer(whole) => {
-            u64::try_from(*whole).map(Duration::from_secs).map_err(|_| EXPECTED)
+    up_to(LONGEST, value).ok_or("seconds up to 86400 (a day), such as 30 or 0.5")
+}
+
+/// Seconds that something is kept, thirty days at most; zero is allowed.
+pub(super) fn age(value: &Value) -> Result<Duration, Expected> {
+    up_to(LONGEST * 30, value).ok_or("seconds up to 2592000 (30 days), such as 3600")
+}
+
+/// A number of seconds that is not negative. One above 0 is never taken for 0, which may mean something else.
+fn up_to(longest: Duration, value: &Value) -> Option<Duration> {
+    let span = match value {
+        Value::Integer(whole) => Duration::from_secs(u64::try_from(*whole).ok()?),
+        Value::Float(seconds) => {
+            let span = Duration::try_from_secs_f64(*seconds).ok()?;
+            let is_lost = span.is_zero() && *seconds > 0.0;
+            (!is_lost).then_some(span)?
         }
-        Value::Float(seconds) => Duration::try_from_secs_f64(*seconds).map_err(|_| EXPECTED),
-        _ => Err(EXPECTED),
-    }
+        _ => return None,
+    };
+    (span <= longest).then_some(span)
 }
 
 /// A share of the calls.
