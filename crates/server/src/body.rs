@@ -12,7 +12,7 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap};
 use actix_web::web::Payload;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -126,16 +126,27 @@ async fn read_all(
     if announced == Some(first.len()) {
         return within(first, limits.size);
     }
-    let mut body = BytesMut::with_capacity(announced.unwrap_or(first.len()));
-    body.extend_from_slice(&within(first, limits.size)?);
+    let mut body = Vec::new();
+    grow(&mut body, within(first, limits.size)?.as_ref(), announced);
     while let Some(piece) = next().await? {
         let piece = piece.map_err(|error| broken(&error))?;
         if body.len() + piece.len() > limits.size {
             return Err(BodyError::TooLarge(limits.size));
         }
-        body.extend_from_slice(&piece);
+        grow(&mut body, &piece, announced);
     }
-    Ok(body.freeze())
+    Ok(body.into())
+}
+
+/// Adds a piece. Memory is taken as bytes arrive, not as they are announced: twice what there is, and never
+/// more than is to come.
+fn grow(body: &mut Vec<u8>, piece: &[u8], announced: Option<usize>) {
+    let needed = body.len() + piece.len();
+    if needed > body.capacity() {
+        let room = (2 * needed).min(announced.unwrap_or(usize::MAX)).max(needed);
+        body.reserve_exact(room - body.len());
+    }
+    body.extend_from_slice(piece);
 }
 
 fn within(piece: Bytes, size: usize) -> Result<Bytes, BodyError> {
@@ -149,4 +160,25 @@ fn announced_length(headers: &HeaderMap) -> Option<usize> {
 fn broken(error: &PayloadError) -> BodyError {
     log::debug!("request body: {error}");
     BodyError::Broken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_taken_as_a_body_arrives() {
+        let announced = 25 * 1024 * 1024;
+        let mut body = Vec::new();
+        grow(&mut body, b"{", Some(announced));
+        assert!(body.capacity() < 1024, "{}", body.capacity());
+        let piece = vec![b' '; 64 * 1024];
+        while body.len() + piece.len() <= announced {
+            grow(&mut body, &piece, Some(announced));
+            assert!(body.capacity() <= 2 * body.len());
+        }
+        let rest = vec![b' '; announced - body.len()];
+        grow(&mut body, &rest, Some(announced));
+        assert_eq!((body.len(), body.capacity()), (announced, announced));
+    }
 }

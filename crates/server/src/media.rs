@@ -29,9 +29,12 @@ use fetch::{FetchError, Lookup, get};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use guard::{Way, loose, way};
 
-/// Fetches of one request at a time, and of the whole process.
+/// Fetches of one request at a time.
 const CONCURRENT: usize = 4;
-const ALL_CONCURRENT: usize = 64;
+/// Requests that fetch at a time. Each has a fetch of its own, so that one whose URLs hang holds up no other.
+const REQUESTS: usize = 256;
+/// Further fetches, of all requests together.
+const FURTHER: usize = 64;
 /// A failure takes at least so long: times tell as much about a network as words.
 const FLOOR: Duration = Duration::from_millis(200);
 
@@ -90,10 +93,22 @@ impl Fetched {
     }
 }
 
+/// What the fetches of one request share.
+#[derive(Clone, Copy)]
+struct Budget<'r> {
+    settings: &'r MediaSettings,
+    /// Bytes that may still be read.
+    left: &'r AtomicUsize,
+    /// Its own permit, which no other request takes.
+    own: &'r Semaphore,
+    started: Instant,
+}
+
 /// Fetches for the whole process.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
-    permits: Semaphore,
+    requests: Semaphore,
+    further: Semaphore,
     lookup: Lookup,
     /// Read when the first https URL comes.
     trust: OnceCell<Arc<ClientConfig>>,
@@ -102,7 +117,8 @@ pub(crate) struct Fetcher {
 impl Default for Fetcher {
     fn default() -> Self {
         Self {
-            permits: Semaphore::new(ALL_CONCURRENT),
+            requests: Semaphore::new(REQUESTS),
+            further: Semaphore::new(FURTHER),
             lookup: Lookup::default(),
             trust: OnceCell::new(),
         }
@@ -131,8 +147,17 @@ impl Fetcher {
         }
         let started = Instant::now();
         let left = AtomicUsize::new(settings.size);
+        let own = Semaphore::new(1);
+        let request = Budget { settings, left: &left, own: &own, started };
+        let turn = tokio::time::timeout_at(started + settings.timeout, self.requests.acquire());
+        let Ok(_turn) = turn.await else {
+            log::info!("media not fetched: {REQUESTS} requests fetch already");
+            return Err(refused(
+                links.into_iter().next().map(|(_, param)| param).unwrap_or_default(),
+            ));
+        };
         let fetches = stream::iter(links).map(async |(url, param)| {
-            let content = self.one(&url, medium(&param), settings, &left, started).await;
+            let content = self.one(&url, medium(&param), request).await;
             content.map(|content| (url.clone(), content)).map_err(|error| (url, param, error))
         });
         match fetches.buffer_unordered(CONCURRENT).try_collect().await {
@@ -150,13 +175,16 @@ impl Fetcher {
         &self,
         url: &str,
         medium: Option<Medium>,
-        settings: &MediaSettings,
-        left: &AtomicUsize,
-        started: Instant,
+        request: Budget<'_>,
     ) -> Result<String, FetchError> {
+        let Budget { settings, left, own, started } = request;
         let got = async {
-            // Never closed.
-            let _permit = self.permits.acquire().await;
+            // Neither is ever closed.
+            let _permit = tokio::select! {
+                biased;
+                permit = own.acquire() => permit,
+                permit = self.further.acquire() => permit,
+            };
             get(url, settings, &self.lookup, &self.trust, left).await
         };
         let bytes = tokio::time::timeout_at(started + settings.timeout, got)

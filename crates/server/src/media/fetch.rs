@@ -29,6 +29,10 @@ use super::link::{Link, Place};
 
 const LOOKUP: Duration = Duration::from_secs(2);
 const CONNECT: Duration = Duration::from_secs(3);
+/// Room for what an answer promises before any of it has come, in bytes.
+const FIRST_ROOM: usize = 64 * 1024;
+/// More bytes than this are not read ahead of what is taken.
+const READ_AHEAD: usize = 64 * 1024;
 /// More addresses than these are not tried.
 const ADDRESSES: usize = 2;
 
@@ -201,7 +205,9 @@ impl Service<Uri> for Pinned {
 
 async fn exchange(stream: Stream, link: &Link, left: &AtomicUsize) -> Result<Vec<u8>, FetchError> {
     let failed = |error: hyper::Error| FetchError::Answer(error.to_string());
-    let (mut sender, connection) = http1::Builder::new().handshake(stream).await.map_err(failed)?;
+    let mut http = http1::Builder::new();
+    http.max_buf_size(READ_AHEAD);
+    let (mut sender, connection) = http.handshake(stream).await.map_err(failed)?;
     let path = link.uri.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::get(path)
         .header(HOST, &link.authority)
@@ -246,7 +252,7 @@ async fn read(response: Response<Incoming>, left: &AtomicUsize) -> Result<Vec<u8
     if promised.is_some_and(|length| length > left.load(Ordering::Relaxed)) {
         return Err(FetchError::TooLarge);
     }
-    let mut bytes = Vec::with_capacity(promised.unwrap_or_default());
+    let mut bytes = Vec::with_capacity(promised.unwrap_or_default().min(FIRST_ROOM));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| FetchError::Answer(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
