@@ -18,6 +18,7 @@ use crate::media::Fetcher;
 use crate::recall::{Memory, SharedMemory};
 use crate::routes::{chat, count, embeddings, fallback, health, models, moderations, native};
 use crate::routing::{Names, OpenError};
+use crate::shutdown::Cutoff;
 use crate::structured::Validators;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,6 +28,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(crate) struct Shared {
     current: ArcSwap<Snapshot>,
     draining: AtomicBool,
+    /// Cuts off what is under way when the process must end.
+    pub(crate) cutoff: Cutoff,
     /// For media that requests refer to.
     pub(crate) fetcher: Fetcher,
     /// What models thought; it outlives reloads.
@@ -94,6 +97,7 @@ impl Shared {
         Self {
             current: ArcSwap::from_pointee(snapshot),
             draining: AtomicBool::new(false),
+            cutoff: Cutoff::default(),
             fetcher: Fetcher::default(),
             memory: Memory::default(),
             validators: Validators::default(),
@@ -174,10 +178,10 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
         app.service(only(&format!("{path}/{{id:.+}}"), web::get().to(models::one)));
     }
     for path in ["/livez", "/health/liveliness", "/health/liveness", "/health/live"] {
-        app.service(only(path, web::get().to(health::live)));
+        app.service(only(path, web::get().to(health::live)).route(web::head().to(health::live)));
     }
     for path in ["/readyz", "/health/readiness", "/health/ready"] {
-        app.service(only(path, web::get().to(health::ready)));
+        app.service(only(path, web::get().to(health::ready)).route(web::head().to(health::ready)));
     }
     app.service(web::scope(native::MOUNT).default_service(web::to(native::relay)));
     app.default_service(web::to(fallback::unknown_route));

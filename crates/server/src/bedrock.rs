@@ -27,7 +27,7 @@ pub use answer::{Answer, EventStream};
 pub use credentials::CredentialsError;
 pub use endpoint::{Endpoint, InvalidModelId, Service, encode_segment, model_path};
 pub use error::{Exception, Failure, Phase, ProtocolError, ServiceError};
-pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME};
+pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME, exception};
 pub use place::{Login, Place};
 pub use role::Role;
 pub use send::{Call, Kind, Transport, unsigned};

@@ -107,13 +107,17 @@ fn run_gateway(args: &ServeArgs) -> ExitCode {
             return ExitCode::from(BAD_CONFIG);
         }
     };
-    actix_rt::System::new().block_on(async {
+    let runner = actix_rt::System::new();
+    let code = runner.block_on(async {
         #[cfg(feature = "demo")]
         if args.demo {
             return demo::demonstrate(config, sources).await;
         }
         finish(serve::until_stopped(config, sources, None).await)
-    })
+    });
+    // Dropping a runtime waits for its blocking tasks, and a file or a look-up may hang for ever.
+    std::mem::forget(runner);
+    code
 }
 
 /// The exit code of a gateway that has stopped.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::bedrock::{Service, Timeouts};
 use crate::body::BodyLimits;
 use crate::cli::ServeArgs;
+use crate::files;
 use crate::media::MediaSettings;
 use crate::native::s3::NativeS3;
 use crate::recall::{MemoryLimits, StoreSettings};
@@ -345,7 +346,7 @@ fn is_true(text: &str) -> bool {
 }
 
 fn read(path: &Path, problems: &mut Problems) -> Option<String> {
-    std::fs::read_to_string(path)
+    files::read_text(path)
         .map_err(|error| {
             problems.add(Problem::general(
                 format!("{}: {error}", path.display()),

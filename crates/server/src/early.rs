@@ -20,7 +20,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use translate::sse;
 
 use crate::error::GatewayError;
-use crate::pump::{EVENT_STREAM, event_stream};
+use crate::pump::{EVENT_STREAM, event_stream, write_error};
+use crate::shutdown::Cut;
 
 /// What is known of the head of a response by those who wait for it and those who make it.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +68,7 @@ pub(crate) async fn respond<A>(
     mut answer: Pin<Box<A>>,
     head: Head,
     silence: Duration,
+    cut: Cut,
 ) -> HttpResponse
 where
     A: Future<Output = HttpResponse> + 'static,
@@ -85,13 +87,14 @@ where
         }
     }
     head.goes_out();
-    event_stream().streaming(body(answer, silence))
+    event_stream().streaming(body(answer, silence, cut))
 }
 
 /// Comments until there is an answer, then its events.
 fn body<A>(
     mut answer: Pin<Box<A>>,
     silence: Duration,
+    mut cut: Cut,
 ) -> impl Stream<Item = Result<Bytes, Box<dyn Error>>>
 where
     A: Future<Output = HttpResponse> + 'static,
@@ -99,8 +102,16 @@ where
     stream! {
         let response = loop {
             yield Ok(Bytes::from_static(sse::KEEP_ALIVE));
-            if let Ok(response) = timeout(silence, answer.as_mut()).await {
-                break response;
+            match cut.or(timeout(silence, answer.as_mut())).await {
+                Some(Ok(response)) => break response,
+                Some(Err(_)) => {}
+                None => {
+                    drop(answer);
+                    let mut out = BytesMut::new();
+                    write_error(&GatewayError::Stopping, &mut out);
+                    yield Ok(out.freeze());
+                    return;
+                }
             }
         };
         drop(answer);
@@ -128,7 +139,7 @@ async fn refusal(response: HttpResponse) -> Bytes {
         Err(error) => {
             log::error!("a refusal could not be read: {error}");
             let error = GatewayError::Internal("a refusal could not be read".to_owned());
-            crate::pump::write_error(&error, &mut out);
+            write_error(&error, &mut out);
         }
     }
     out.freeze()

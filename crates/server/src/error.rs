@@ -62,6 +62,8 @@ pub(crate) enum GatewayError {
     UnknownRoute { method: String, path: String },
     #[error("method not allowed")]
     Method { method: String, path: String },
+    #[error("the process ends")]
+    Stopping,
     #[error("internal: {0}")]
     Internal(String),
 }
@@ -165,7 +167,7 @@ impl Judged for GatewayError {
             // What one model cannot take, another may.
             Self::Invalid(_) => Verdict::UNFIT,
             Self::Unreadable(_) => Verdict::UNREADABLE,
-            Self::Mismatch => Verdict::FINAL,
+            Self::Mismatch | Self::Stopping => Verdict::FINAL,
             Self::Body(_)
             | Self::Json { .. }
             | Self::Model(_)
@@ -256,6 +258,7 @@ impl GatewayError {
                 Some("method_not_supported"),
                 format!("{method} is not supported at {path}."),
             ),
+            Self::Stopping => stopping(),
             Self::Internal(_) => Rendered::new(
                 500,
                 SERVER,
@@ -304,6 +307,11 @@ fn mismatch() -> Rendered {
     let message = "The model's answer does not match response_format, and this gateway's operator does not let such answers through.";
     let rendered = Rendered::new(502, SERVER, Some("structured_output_mismatch"), message);
     Rendered { in_vain: true, param: Some(Cow::Borrowed("response_format")), ..rendered }
+}
+
+fn stopping() -> Rendered {
+    let message = "The gateway is being stopped and could not finish this request; send it again.";
+    Rendered::new(503, UNAVAILABLE, Some("shutting_down"), message).after(1)
 }
 
 fn truncated() -> Rendered {

@@ -4,16 +4,19 @@
 use std::time::Instant;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use schema::converse::response::TokenUsage;
 use translate::report::LostThoughts;
 use translate::{Report, Stamp};
 use uuid::Uuid;
 
+use crate::app::Worker;
 use crate::bedrock::Kind;
 use crate::early::Head;
 use crate::error::GatewayError;
 use crate::routing::{Flight, Judged, Moment, Trail};
+use crate::shutdown::Cut;
 
 const IGNORED: HeaderName = HeaderName::from_static("x-outcrop-ignored");
 const THINKING: HeaderName = HeaderName::from_static("x-outcrop-thinking");
@@ -54,6 +57,8 @@ enum Outcome {
     Refused,
     /// A stream that ended in an error.
     Broken,
+    /// Cut off by the end of the process.
+    Shutdown,
 }
 
 /// One request under way.
@@ -75,6 +80,8 @@ pub(crate) struct Exchange {
     apart: u64,
     /// What is known of the response's head, where it may go out ahead of the answer.
     head: Option<Head>,
+    /// Comes when the process ends.
+    cut: Cut,
 }
 
 impl Exchange {
@@ -94,6 +101,7 @@ impl Exchange {
             flight: None,
             apart: 0,
             head: None,
+            cut: Cut::of(http.app_data::<Data<Worker>>()),
         }
     }
 
@@ -101,6 +109,11 @@ impl Exchange {
     pub(crate) fn behind(mut self, head: Head) -> Self {
         self.head = Some(head);
         self
+    }
+
+    /// Comes when the process ends, and the request with it.
+    pub(crate) fn cut(&self) -> Cut {
+        self.cut.clone()
     }
 
     /// Notes where the call has been, and that its answer is still to come.
@@ -239,13 +252,19 @@ impl Exchange {
         log::warn!("{} stream broken off: {error}", self.id.as_str());
         self.blame(error);
         self.status = 200;
-        self.outcome = Outcome::Broken;
+        self.outcome = match error {
+            GatewayError::Stopping => Outcome::Shutdown,
+            _ => Outcome::Broken,
+        };
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         let usage = self.usage.unwrap_or_default();
+        if self.outcome == Outcome::ClientClosed && self.cut.has_come() {
+            (self.status, self.outcome) = (503, Outcome::Shutdown);
+        }
         log::info!(
             target: "outcrop::access",
             "{} {} model={:.256?} status={} outcome={} in={} out={} ms={}",
@@ -258,6 +277,7 @@ impl Drop for Exchange {
                 Outcome::Complete => "complete",
                 Outcome::Refused => "refused",
                 Outcome::Broken => "broken",
+                Outcome::Shutdown => "shutdown",
             },
             usage.input_tokens + usage.cache_read_input_tokens + usage.cache_write_input_tokens,
             usage.output_tokens,

@@ -11,6 +11,7 @@ mod config;
 mod early;
 mod error;
 mod exchange;
+mod files;
 mod foreseen;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -26,6 +27,7 @@ mod routing;
 mod serve;
 mod shutdown;
 mod structured;
+mod supervise;
 mod tls;
 mod tokens;
 

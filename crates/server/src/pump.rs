@@ -123,6 +123,7 @@ fn events(
     mut exchange: Exchange,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
+        let mut cut = exchange.cut();
         let Begun { first, mut rest } = begun;
         let mut out = BytesMut::with_capacity(ROOM);
         let mut frame = Some(first);
@@ -157,19 +158,23 @@ fn events(
             let next = loop {
                 if chat.is_complete() {
                     // The answer is whole; that its connection lingers is nothing to the client.
-                    break timeout(PARTING, next.as_mut()).await.unwrap_or(Ok(None));
+                    let parting = timeout(PARTING, next.as_mut()).await.unwrap_or(Ok(None));
+                    break parting.map_err(GatewayError::from);
                 }
-                match timeout_at(last_sent + keep_alive, next.as_mut()).await {
-                    Ok(next) => break next,
-                    Err(_) => yield Ok(Bytes::from_static(sse::KEEP_ALIVE)),
+                let waited = timeout_at(last_sent + keep_alive, next.as_mut());
+                match cut.or(waited).await {
+                    Some(Ok(next)) => break next.map_err(GatewayError::from),
+                    Some(Err(_)) => yield Ok(Bytes::from_static(sse::KEEP_ALIVE)),
+                    None => break Err(GatewayError::Stopping),
                 }
                 last_sent = Instant::now();
             };
             match next {
                 Ok(next) => frame = next,
                 // All has come that was to come; how the connection ends is no part of the answer.
-                Err(Failure::Truncated(_) | Failure::Closed(_)) if chat.is_complete() => break Ok(()),
-                Err(failure) => break Err(GatewayError::from(failure)),
+                Err(GatewayError::Upstream(Failure::Truncated(_) | Failure::Closed(_)))
+                    if chat.is_complete() => break Ok(()),
+                Err(error) => break Err(error),
             }
         };
         exchange.settle(chat.usage());

@@ -2,20 +2,23 @@
 //! one piece: a request that has begun ends under the configuration it began with. A file that cannot be
 //! used leaves the old one in force.
 
-use std::fs;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::app::{Shared, Snapshot};
 use crate::bedrock::Setup;
 use crate::config::{Config, Problems, Sources};
+use crate::files::{self, Panicked, Stamp};
 use crate::routing::OpenError;
 use crate::serve::{self, ServeError};
+use crate::supervise;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -32,6 +35,15 @@ pub enum ReloadError {
     /// An endpoint that is the gateway itself.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// A fault of the gateway's own, or of a library it reads with.
+    #[error("reading it ended in a panic: {0}")]
+    Panicked(String),
+}
+
+impl From<Panicked> for ReloadError {
+    fn from(error: Panicked) -> Self {
+        Self::Panicked(error.to_string())
+    }
 }
 
 /// Reads a gateway's configuration again.
@@ -43,8 +55,8 @@ pub struct Reloader {
     shared: Arc<Shared>,
 }
 
-/// Files, each with its last change and its length.
-type Stamp = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+/// Files, and how each stands.
+type Stamps = Vec<(PathBuf, Option<Stamp>)>;
 
 impl Reloader {
     pub(crate) fn new(
@@ -62,8 +74,19 @@ impl Reloader {
     /// # Errors
     /// [`ReloadError`]; the old one is still in force.
     pub async fn reload(&self) -> Result<(), ReloadError> {
+        // A panic is one file's: the next one may be better.
+        let applied = AssertUnwindSafe(self.apply()).catch_unwind().await;
+        let panicked = |panic: Box<dyn std::any::Any + Send>| {
+            Err(ReloadError::Panicked(supervise::message(&*panic).to_owned()))
+        };
+        applied.unwrap_or_else(panicked)
+    }
+
+    async fn apply(&self) -> Result<(), ReloadError> {
         let before = self.shared.now();
-        let mut config = Config::load(&self.sources)?;
+        let sources = self.sources.clone();
+        let mut config =
+            files::apart("reading the configuration", move || Config::load(&sources)).await??;
         let fixed = config.keep_fixed(&before.config);
         let next = Snapshot::open(config, &self.setup, Some(&before)).await?;
         for account in next.names.accounts() {
@@ -78,7 +101,7 @@ impl Reloader {
     }
 
     /// Reloads when told to, and when the files change; runs until dropped.
-    pub(crate) async fn keep_current(self) {
+    pub(crate) async fn keep_current(&self) {
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
             Err(error) => {
@@ -86,41 +109,42 @@ impl Reloader {
                 return;
             }
         };
-        let mut seen = self.stamp();
+        let mut seen = self.stamps().await;
         loop {
             let told = tokio::select! {
                 _ = hangup.recv() => Told::Signal,
                 () = sleep(INTERVAL) => Told::Nothing,
             };
-            let stamp = self.stamp();
-            if told == Told::Nothing && stamp == seen {
+            let stamps = self.stamps().await;
+            if told == Told::Nothing && stamps == seen {
                 continue;
             }
             match self.reload().await {
                 Ok(()) => {
                     log::info!("configuration read again");
                     // It may name other files now.
-                    seen = self.stamp();
+                    seen = self.stamps().await;
                 }
                 Err(error) => {
                     log::error!("configuration unchanged: {error}");
-                    seen = stamp;
+                    seen = stamps;
                 }
             }
         }
     }
 
-    fn stamp(&self) -> Stamp {
+    /// How the files stand; none where that cannot be told.
+    async fn stamps(&self) -> Stamps {
         let now = self.shared.now();
         let local = self.sources.directory.join("bedrock.json");
-        let files = self.sources.file.iter().chain([&local]).chain(&now.config.files);
-        files
-            .map(|path| {
-                let metadata = fs::metadata(path).ok();
-                let stamp = metadata.and_then(|found| Some((found.modified().ok()?, found.len())));
-                (path.clone(), stamp)
-            })
-            .collect()
+        let named = self.sources.file.iter().chain([&local]).chain(&now.config.files);
+        let named: Vec<PathBuf> = named.cloned().collect();
+        let look = || named.into_iter().map(|path| (path.clone(), Stamp::of(&path))).collect();
+        let found = files::apart("looking at the configuration files", look).await;
+        found.unwrap_or_else(|error| {
+            log::error!("{error}");
+            Stamps::new()
+        })
     }
 }
 

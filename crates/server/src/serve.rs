@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +15,16 @@ use crate::bedrock::{Account, Service, Setup};
 use crate::config::{Config, Sources};
 use crate::reload::Reloader;
 use crate::routing::OpenError;
-use crate::shutdown;
+use crate::shutdown::{self, Drain};
+use crate::supervise;
 use crate::tls::{Certificate, TlsError};
 
+/// Beyond the time for open requests, so that they are told that it is over before actix ends them.
+const MARGIN: Duration = Duration::from_secs(2);
+/// For a client's part of a TLS handshake.
+const TLS_HANDSHAKE: Duration = Duration::from_secs(2);
+/// Handshakes at a time, of each worker: those of clients that say nothing must not hold up others.
+const TLS_HANDSHAKES: usize = 4096;
 /// Longer than the idle time of the usual load balancers, so that they close first.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -98,13 +106,16 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
         let shared = Arc::clone(&for_workers);
         App::new()
             .app_data(web::Data::new(Worker::new(shared)))
+            .wrap(from_fn(shutdown::answer_before_the_end))
             .wrap(from_fn(app::identify))
             .configure(app::routes)
     })
     .keep_alive(KEEP_ALIVE)
     // With actix's default a client that hangs up while Bedrock thinks is not noticed.
     .h1_allow_half_closed(false)
-    .shutdown_timeout(drain_timeout.as_secs())
+    .shutdown_timeout(drain_timeout.saturating_add(MARGIN).as_secs())
+    .tls_handshake_timeout(TLS_HANDSHAKE)
+    .max_connection_rate(TLS_HANDSHAKES)
     // A token must not wait for the acknowledgement of the one before.
     .tcp_nodelay(true)
     .disable_signals();
@@ -130,24 +141,29 @@ pub(crate) async fn until_stopped(
         Some(demo) => (demo.setup, Some(demo.greet)),
         None => (Setup::default(), None),
     };
-    let delay = config.drain_delay;
+    let drain = Drain { delay: config.drain_delay, timeout: config.drain_timeout };
     let serving = serve(config, setup).await?;
-    let reloader = serving.reloader(sources);
+    let reloader = Rc::new(serving.reloader(sources));
     let Serving { address, server, handle, shared, certificate, setup: _ } = serving;
     announce(&shared, address);
     if let Some(greet) = greet {
         greet(address);
     }
-    let mut tasks = vec![
-        actix_rt::spawn(shutdown::on_signal(shared, handle, delay)),
-        actix_rt::spawn(reloader.keep_current()),
-    ];
-    tasks.extend(certificate.map(|certificate| actix_rt::spawn(certificate.keep_current())));
-    let result = server.await;
-    for task in tasks {
-        task.abort();
+    let mut tasks =
+        vec![supervise::keep("the task that reads the configuration again", move || {
+            let reloader = Rc::clone(&reloader);
+            async move { reloader.keep_current().await }
+        })];
+    tasks.extend(certificate.map(|certificate| {
+        supervise::keep("the task that reads the certificate again", move || {
+            Arc::clone(&certificate).keep_current()
+        })
+    }));
+    tokio::select! {
+        result = server => Ok(result?),
+        // Dropping the server breaks off what is left.
+        () = shutdown::on_signal(shared, handle, drain) => Ok(()),
     }
-    Ok(result?)
 }
 
 fn announce(shared: &Shared, address: SocketAddr) {

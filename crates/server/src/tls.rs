@@ -1,10 +1,10 @@
 //! TLS towards clients: a certificate and a key from files, read again when they change, so that a
 //! renewal needs no restart. (AWS's SDKs send bearer keys over https only.)
 
-use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -13,6 +13,8 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+
+use crate::files::{self, Stamp};
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -29,9 +31,12 @@ pub(crate) struct TlsFiles {
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read as PEM.
+    /// A file cannot be read.
     #[error("{0}: {1}")]
-    File(PathBuf, pem::Error),
+    File(PathBuf, io::Error),
+    /// It holds no PEM of the kind that is needed.
+    #[error("{0}: {1}")]
+    Pem(PathBuf, pem::Error),
     /// The files do not belong together, or hold what rustls does not take.
     #[error("certificate and key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
@@ -64,31 +69,39 @@ impl Certificate {
     /// Reads the files again whenever they change; runs until dropped. Files that cannot be used
     /// leave the old certificate in force.
     pub(crate) async fn keep_current(self: Arc<Self>) {
-        let mut seen = self.stamp();
+        let mut seen = None;
         loop {
-            tokio::time::sleep(INTERVAL).await;
-            let stamp = self.stamp();
-            if stamp == seen {
-                continue;
-            }
-            seen = stamp;
-            match read(&self.files) {
-                Ok(fresh) => {
-                    self.current.store(Arc::new(fresh));
-                    log::info!("TLS certificate read again");
+            let looking = Arc::clone(&self);
+            let before = seen;
+            let found = files::apart("reading the TLS files", move || looking.look(before)).await;
+            match found {
+                Ok((stamp, fresh)) => {
+                    seen = Some(stamp);
+                    match fresh {
+                        None => {}
+                        Some(Ok(fresh)) => {
+                            self.current.store(Arc::new(fresh));
+                            log::info!("TLS certificate read again");
+                        }
+                        Some(Err(error)) => log::error!("TLS certificate unchanged: {error}"),
+                    }
                 }
                 Err(error) => log::error!("TLS certificate unchanged: {error}"),
             }
+            tokio::time::sleep(INTERVAL).await;
         }
     }
 
-    fn stamp(&self) -> [Option<(SystemTime, u64)>; 2] {
-        [&self.files.certificate, &self.files.key].map(|path| {
-            let metadata = fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        })
+    /// How the files stand, and what they hold where that is not how they stood before.
+    fn look(&self, before: Option<Stamps>) -> (Stamps, Option<Result<CertifiedKey, TlsError>>) {
+        let stamps = [&self.files.certificate, &self.files.key].map(|path| Stamp::of(path));
+        let is_new = before.is_some_and(|before| before != stamps);
+        (stamps, is_new.then(|| read(&self.files)))
     }
 }
+
+/// How certificate and key stand.
+type Stamps = [Option<Stamp>; 2];
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
@@ -101,11 +114,13 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn read(files: &TlsFiles) -> Result<CertifiedKey, TlsError> {
-    let chain = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let content =
+        |path: &PathBuf| files::read(path).map_err(|error| TlsError::File(path.clone(), error));
+    let chain = CertificateDer::pem_slice_iter(&content(&files.certificate)?)
+        .collect::<Result<Vec<_>, _>>()
         .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
-        .map_err(|error| TlsError::File(files.certificate.clone(), error))?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|error| TlsError::File(files.key.clone(), error))?;
+        .map_err(|error| TlsError::Pem(files.certificate.clone(), error))?;
+    let key = PrivateKeyDer::from_pem_slice(&content(&files.key)?)
+        .map_err(|error| TlsError::Pem(files.key.clone(), error))?;
     Ok(CertifiedKey::from_der(chain, key, &provider())?)
 }

@@ -8,8 +8,8 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use aws_smithy_eventstream::frame::read_message_from;
-use aws_smithy_types::event_stream::{HeaderValue, Message};
+use aws_smithy_eventstream::frame::{read_message_from, write_message_to};
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::{Buf, Bytes, BytesMut};
 
 const PRELUDE: usize = 12;
@@ -182,6 +182,23 @@ impl FrameDecoder {
             }
         }
         Ok(None)
+    }
+}
+
+/// A frame that tells of an exception as Bedrock does; nothing where it cannot be written.
+pub fn exception(name: &'static str, message: &str) -> Bytes {
+    let header = |name: &'static str, value: &'static str| {
+        Header::new(name, HeaderValue::String(value.into()))
+    };
+    let payload = serde_json::json!({ "message": message }).to_string();
+    let told = Message::new(payload)
+        .add_header(header(":exception-type", name))
+        .add_header(header(":content-type", "application/json"))
+        .add_header(header(":message-type", "exception"));
+    let mut bytes = BytesMut::new();
+    match write_message_to(&told, &mut bytes) {
+        Ok(()) => bytes.freeze(),
+        Err(_) => Bytes::new(),
     }
 }
 

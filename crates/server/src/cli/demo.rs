@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use emulator::{Options, Running};
 
-use super::{RUNTIME_FAILURE, complain, finish};
+use super::{BAD_CONFIG, RUNTIME_FAILURE, complain, finish};
 use crate::bedrock::{AccountKeys, AccountSecret, Setup};
 use crate::config::{Config, Sources};
 use crate::{log, serve, shutdown};
@@ -22,11 +23,21 @@ pub(super) struct EmulateArgs {
     /// Milliseconds between the deltas of a stream.
     #[arg(long, value_name = "MS", default_value_t = 15)]
     pace: u64,
+    /// Listens beyond loopback: anybody who can connect may call it, and read what others sent.
+    #[arg(long, env = "OUTCROP_ALLOW_ANONYMOUS", value_parser = BoolishValueParser::new(), num_args = 0)]
+    allow_anonymous: bool,
 }
 
 /// Runs the emulator until a signal comes.
 pub(super) fn emulate(args: &EmulateArgs) -> ExitCode {
     log::init();
+    if !args.listen.ip().is_loopback() && !args.allow_anonymous {
+        complain(&format!(
+            "outcrop: {} can be reached from outside, and an emulator asks for no keys: listen on 127.0.0.1, or pass --allow-anonymous if the network itself keeps strangers out",
+            args.listen
+        ));
+        return ExitCode::from(BAD_CONFIG);
+    }
     actix_rt::System::new().block_on(async {
         match emulator::start(options(args.listen, Duration::from_millis(args.pace))).await {
             Ok(running) => {

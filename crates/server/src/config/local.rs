@@ -7,6 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::problems::{Problem, Problems};
+use crate::files;
 
 /// What the file may say.
 #[derive(Debug, Default, Deserialize)]
@@ -19,7 +20,7 @@ pub(super) struct Local {
 /// Reads the file, if there is one.
 pub(super) fn read(directory: &Path, problems: &mut Problems) -> Option<Local> {
     let path = directory.join("bedrock.json");
-    let text = match std::fs::read_to_string(&path) {
+    let text = match files::read_text(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
         Err(error) => {

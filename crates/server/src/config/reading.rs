@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::ledger::{Ledger, Origin};
 use super::problems::{Problem, Problems};
 use super::tree::{Node, Value};
+use crate::files;
 
 /// A value that names a variable.
 const MARK: &str = "os.environ/";
@@ -96,7 +97,7 @@ impl Reading {
     /// What a file holds, without the newline at its end.
     pub(super) fn content(&mut self, key: &str, line: u64, path: &Path) -> Option<String> {
         self.files.push(path.to_owned());
-        match std::fs::read_to_string(path) {
+        match files::read_text(path) {
             Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
             Err(error) => {
                 let message = format!("{key}: {} cannot be read: {error}", path.display());

@@ -1,7 +1,7 @@
 //! Headers and queries across the border, by name. What is not known to mean something to Bedrock
 //! stays here: credentials, cookies, hop-by-hop headers, other people's tracing.
 
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::table::is_documented;
@@ -29,6 +29,8 @@ pub(crate) fn come_down(upstream: &HeaderMap) -> impl Iterator<Item = (&HeaderNa
     upstream.iter().filter(|(name, _)| {
         let name = name.as_str();
         name == CONTENT_TYPE.as_str()
+            // None is asked for; where one comes all the same, its bytes mean nothing without it.
+            || name == CONTENT_ENCODING.as_str()
             || name == "retry-after"
             || name.starts_with("x-amzn-")
             || name.starts_with("x-amz-bedrock-")

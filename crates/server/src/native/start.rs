@@ -4,13 +4,16 @@
 
 use bytes::Bytes;
 
-use crate::bedrock::{Answer, Failure, FrameDecoder, Kind, ServiceError};
+use super::table::Row;
+use crate::bedrock::{Answer, Failure, FrameDecoder, Kind, Service, ServiceError};
 use crate::routing::Brought;
 
 /// An answer whose head has come, and the pieces of its body that were looked at.
 #[derive(Debug)]
 pub(crate) struct Begun {
     pub(crate) answer: Answer,
+    /// Who gives it.
+    pub(crate) service: Service,
     pub(crate) pieces: Vec<Bytes>,
 }
 
@@ -30,15 +33,15 @@ pub(crate) enum Start {
 /// # Errors
 /// The body ended, the connection went or fell silent, or the bytes were no frame, before a whole one had
 /// come.
-pub(crate) async fn look(mut answer: Answer, kind: Kind) -> Result<Start, Failure> {
-    let mut pieces = Vec::new();
-    if kind == Kind::Unary {
-        return Ok(Start::Good(Begun { answer, pieces }));
+pub(crate) async fn look(mut answer: Answer, row: &Row) -> Result<Start, Failure> {
+    let (service, mut pieces) = (row.service, Vec::new());
+    if row.kind == Kind::Unary {
+        return Ok(Start::Good(Begun { answer, service, pieces }));
     }
     let mut decoder = FrameDecoder::new();
     loop {
         if let Some(frame) = decoder.next()? {
-            let begun = Begun { answer, pieces };
+            let begun = Begun { answer, service, pieces };
             return Ok(match ServiceError::of_frame(&frame) {
                 Some(error) => Start::Exception(begun, Box::new(error)),
                 None => Start::Good(begun),

@@ -85,6 +85,14 @@ impl Tap {
         }
     }
 
+    /// Whether this is a stream of frames, none of which is open or has failed: another may be added.
+    pub(crate) fn is_between_frames(&self) -> bool {
+        match self {
+            Self::Frames(frames) => !frames.is_over && frames.decoder.buffered() == 0,
+            Self::Known(_) | Self::Whole { .. } | Self::Blind => false,
+        }
+    }
+
     /// What is wrong with a stream whose body ends here.
     pub(crate) fn failure_at_end(&mut self) -> Option<Failure> {
         match self {

@@ -64,6 +64,7 @@ fn events(
     mut exchange: Exchange,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
+        let mut cut = exchange.cut();
         let mut out = BytesMut::with_capacity(ROOM);
         // Towards the client: what comes from the model and does not go out breaks no silence.
         let mut last_sent = Instant::now();
@@ -75,7 +76,10 @@ fn events(
             let whole = choices.whole();
             let silent = last_sent + keep_alive;
             let until = if whole.is_some() { Instant::now() + PARTING } else { silent };
-            let (at, piece) = match (timeout_at(until, choices.next()).await, whole) {
+            let Some(next) = cut.or(timeout_at(until, choices.next())).await else {
+                break Err(GatewayError::Stopping);
+            };
+            let (at, piece) = match (next, whole) {
                 (Ok(Some(next)), _) => next,
                 (Ok(None), _) => break Ok(()),
                 // The answer is whole; that its connection lingers is nothing to the client.

@@ -50,9 +50,9 @@ pub(crate) async fn completions(
     payload: Payload,
 ) -> HttpResponse {
     let head = Head::default();
-    let silence = worker.now().config.keep_alive;
+    let (silence, cut) = (worker.now().config.keep_alive, worker.shared.cutoff.watch());
     let answer = Box::pin(answered(worker, http, payload, head.clone()));
-    early::respond(answer, head, silence).await
+    early::respond(answer, head, silence, cut).await
 }
 
 async fn answered(
@@ -206,7 +206,7 @@ async fn call(
                 Admitted::Answered(body) => return Ok(Begun::told(Told::Withheld(body), wanted)),
             },
         };
-        let transport = worker.transport(&leg.account);
+        let transport = worker.transport(&leg.account).by(leg.deadline);
         let operation = asking.at_last();
         let answer = routing::send(&transport, leg, operation, body).await?;
         match judge {

@@ -15,10 +15,10 @@ use http::{HeaderMap, HeaderValue, Method};
 
 use super::directions::{Course, Directions};
 use crate::app::{Snapshot, Worker};
-use crate::bedrock::{Call, Failure, Kind, Service, ServiceError};
+use crate::bedrock::{Call, Failure, Kind, Service, ServiceError, exception};
 use crate::body;
 use crate::error::GatewayError;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, RequestId};
 use crate::foreseen;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
@@ -36,6 +36,7 @@ mod rehearsal;
 /// Where SDKs look for the id of a call; errors of our own have one too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+const STOPPING: &str = "The gateway is being stopped and could not finish this answer.";
 /// SDKs do not have it: it needs HTTP/2 and signed frames in both directions.
 const BIDIRECTIONAL: &str = "InvokeModelWithBidirectionalStream";
 
@@ -82,7 +83,7 @@ async fn send(
     let Some(name) = matched.model() else {
         let call = call(http, &matched, body, None)?;
         let answer = worker.transport(now.names.home()).send(call).await?;
-        return Ok(Begun { answer, pieces: Vec::new() });
+        return Ok(Begun { answer, service: matched.row.service, pieces: Vec::new() });
     };
     exchange.names_model(name);
     let route = now.names.resolve(name).await.map_err(GatewayError::from)?;
@@ -91,8 +92,8 @@ async fn send(
     let journey = Journey::begin(&now.names, route, terms);
     let sent = journey.map_err(GatewayError::from)?.run(async |leg: &Leg| {
         let call = call(http, &matched, body.clone(), Some(leg))?;
-        let answer = worker.transport(&leg.account).send(call).await?;
-        match look(answer, matched.row.kind).await? {
+        let answer = worker.transport(&leg.account).by(leg.deadline).send(call).await?;
+        match look(answer, matched.row).await? {
             Start::Good(begun) => Ok(begun),
             Start::Exception(begun, error) => {
                 Err(NativeError::AtStart { begun: Box::new(begun), error })
@@ -184,6 +185,14 @@ fn call(
     })
 }
 
+/// How a stream says that the process ends: an exception that every operation of its service knows.
+fn last_words(service: Service) -> &'static str {
+    match service {
+        Service::Runtime => "serviceUnavailableException",
+        Service::AgentRuntime | Service::Agent | Service::Control => "internalServerException",
+    }
+}
+
 fn respond(begun: Begun, write_stall: Duration, exchange: Exchange) -> HttpResponse {
     let mut response = builder(begun.answer.status.as_u16(), &begun.answer.headers);
     for header in exchange.trail() {
@@ -208,15 +217,30 @@ fn builder(status: u16, upstream: &HeaderMap) -> HttpResponseBuilder {
 /// The body, piece by piece as it comes. A piece is looked at for what the call cost and whether it failed,
 /// never changed or held back; a body that breaks off is broken off, so that no SDK takes it for a whole one.
 fn bytes(begun: Begun, mut exchange: Exchange) -> impl Stream<Item = Result<Bytes, Failure>> {
-    let Begun { mut answer, pieces } = begun;
+    let Begun { mut answer, service, pieces } = begun;
     let mut tap = Tap::of(&answer.headers);
+    let mut cut = exchange.cut();
     stream! {
         let mut pieces = pieces.into_iter();
         let mut has_failed = false;
         loop {
             let piece = match pieces.next() {
                 Some(piece) => Ok(Some(piece)),
-                None => answer.chunk().await,
+                None => match cut.or(answer.chunk()).await {
+                    Some(piece) => piece,
+                    None => {
+                        let is_between = tap.is_between_frames();
+                        exchange.settle(tap.finish());
+                        if !has_failed {
+                            exchange.break_off(&GatewayError::Stopping);
+                        }
+                        match is_between && !has_failed {
+                            true => yield Ok(exception(last_words(service), STOPPING)),
+                            false => yield Err(Failure::Closed(STOPPING.to_owned())),
+                        }
+                        break;
+                    }
+                },
             };
             match piece {
                 Ok(Some(piece)) => {
@@ -341,6 +365,19 @@ fn refuse(error: &NativeError, exchange: &mut Exchange) -> HttpResponse {
     exchange.mark_refusal(response.headers_mut());
     exchange.refused_with(response.status().as_u16());
     response
+}
+
+/// What is answered where the process ends before there is an answer.
+pub(crate) fn stopping(id: &RequestId) -> HttpResponse {
+    let mut response = ours(503, "ServiceUnavailableException", STOPPING);
+    response.headers_mut().insert(REQUEST_ID, id.0.clone());
+    response
+}
+
+/// Whether a path is of the native API, as far as it tells by itself.
+pub(crate) fn is_below(path: &str) -> bool {
+    let rest = path.strip_prefix(MOUNT);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || path.starts_with("/model/")
 }
 
 /// An error of AWS's, untouched.

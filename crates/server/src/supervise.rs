@@ -1,0 +1,66 @@
+//! Tasks of the process itself, which live as long as it does. One that panics is told in the log and
+//! started again: without it files would not be read again, or signals not be heard.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use actix_rt::task::JoinHandle;
+use futures_util::FutureExt as _;
+use tokio::time::sleep;
+
+/// Before a task that has panicked is started again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Starts a task that is started again whenever it panics; it ends when it returns, or with the handle.
+pub(crate) fn keep<F: Future<Output = ()> + 'static>(
+    name: &'static str,
+    start: impl Fn() -> F + 'static,
+) -> Task {
+    Task(actix_rt::spawn(async move {
+        while let Err(panic) = AssertUnwindSafe(start()).catch_unwind().await {
+            log::error!("{name} panicked and is started again: {}", message(&*panic));
+            sleep(PAUSE).await;
+        }
+    }))
+}
+
+/// A task; dropping it ends the task.
+#[derive(Debug)]
+pub(crate) struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The words of a panic.
+pub(crate) fn message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn a_task_that_panics_is_started_again_until_it_returns() {
+        let starts = Rc::new(Cell::new(0));
+        let seen = Rc::clone(&starts);
+        let task = keep("a test", move || {
+            let starts = Rc::clone(&seen);
+            async move {
+                starts.set(starts.get() + 1);
+                assert!(starts.get() > 2, "on purpose, {}", starts.get());
+            }
+        });
+        while !task.0.is_finished() {
+            sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(starts.get(), 3);
+    }
+}
