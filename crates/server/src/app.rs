@@ -15,6 +15,7 @@ use crate::bedrock::{Account, Setup, Transport, Transports, Typed};
 use crate::config::Config;
 use crate::exchange::RequestId;
 use crate::media::Fetcher;
+use crate::offload::Offload;
 use crate::recall::{Memory, SharedMemory};
 use crate::routes::{chat, count, embeddings, fallback, health, models, moderations, native};
 use crate::routing::{Names, OpenError};
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) memory: Memory,
     /// For answers that were asked to be JSON.
     pub(crate) validators: Validators,
+    /// For work that takes long.
+    pub(crate) offload: Offload,
 }
 
 /// What a reload replaces as one: a request sees one snapshot from its beginning to its end.
@@ -94,13 +97,15 @@ impl Snapshot {
 
 impl Shared {
     pub(crate) fn new(snapshot: Snapshot) -> Self {
+        let offload = Offload::default();
         Self {
             current: ArcSwap::from_pointee(snapshot),
             draining: AtomicBool::new(false),
             cutoff: Cutoff::default(),
             fetcher: Fetcher::default(),
             memory: Memory::default(),
-            validators: Validators::default(),
+            validators: Validators::new(offload.clone()),
+            offload,
         }
     }
 

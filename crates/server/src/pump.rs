@@ -25,7 +25,7 @@ use crate::error::{GatewayError, Position};
 use crate::exchange::{Exchange, describe};
 use crate::outflow::Outflow;
 use crate::recall::Recall;
-use crate::structured::{Shown, Watch};
+use crate::structured::{End, Finding, Shown, Watch};
 
 pub(crate) mod choices;
 
@@ -90,11 +90,12 @@ pub(crate) async fn replayed(
 ) -> Result<HttpResponse, GatewayError> {
     let mut out = BytesMut::with_capacity(ROOM);
     replay(answer, &mut chat, &mut |chunk| show(&mut watch, &mut out, chunk))?;
+    settle(&mut watch, &mut out).await;
     if let Some(kept) = chat.take_kept() {
         recall.keep(&kept).await;
     }
     exchange.settle(chat.usage());
-    conclude(chat, &mut watch, &mut out)?;
+    conclude(chat, &mut watch, &mut out).await?;
     exchange.complete();
     Ok(head(report, exchange, aws_request_id).body(out.freeze()))
 }
@@ -134,7 +135,9 @@ fn events(
                 Some(frame) => {
                     let was_complete = chat.is_complete();
                     let shown = &mut |chunk: &Chunk<'_>| show(&mut watch, &mut out, chunk);
-                    match step(&frame, &mut chat, shown) {
+                    let stepped = step(&frame, &mut chat, shown);
+                    settle(&mut watch, &mut out).await;
+                    match stepped {
                         Ok(()) => {}
                         // Nothing was to come any more.
                         Err(_) if was_complete => break Ok(()),
@@ -178,7 +181,11 @@ fn events(
             }
         };
         exchange.settle(chat.usage());
-        match ended.and_then(|()| conclude(chat, &mut watch, &mut out)) {
+        let concluded = match ended {
+            Ok(()) => conclude(chat, &mut watch, &mut out).await,
+            Err(error) => Err(error),
+        };
+        match concluded {
             Ok(()) => exchange.complete(),
             Err(error) => {
                 exchange.break_off(&error);
@@ -231,15 +238,19 @@ fn is_of_call(name: &str, payload: &[u8]) -> bool {
 /// Ends a stream that has come to its end.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn finish(chat: ChatStream, out: &mut BytesMut) -> Result<(), GatewayError> {
-    conclude(chat, &mut None, out)
+    chat.finish(&mut |chunk| write(out, chunk))?;
+    out.extend_from_slice(sse::DONE);
+    Ok(())
 }
 
-fn conclude(
+async fn conclude(
     chat: ChatStream,
     watch: &mut Option<Watch>,
     out: &mut BytesMut,
 ) -> Result<(), GatewayError> {
-    chat.finish(&mut |chunk| show(watch, out, chunk))?;
+    let finished = chat.finish(&mut |chunk| show(watch, out, chunk));
+    settle(watch, out).await;
+    finished?;
     if watch.as_ref().is_some_and(Watch::is_refused) {
         return Err(GatewayError::Mismatch);
     }
@@ -247,7 +258,14 @@ fn conclude(
     Ok(())
 }
 
-/// Writes a chunk as whoever listens wants it to go out.
+/// Writes what was held until an answer is judged.
+async fn settle(watch: &mut Option<Watch>, out: &mut BytesMut) {
+    if let Some(watch) = watch {
+        watch.settle(out).await;
+    }
+}
+
+/// Writes a chunk as the watch on the stream wants it to go out.
 fn show(
     watch: &mut Option<Watch>,
     out: &mut BytesMut,
@@ -255,9 +273,23 @@ fn show(
 ) -> Result<(), GatewayError> {
     match watch.as_mut().map_or(Shown::AsItIs, |watch| watch.see(chunk)) {
         Shown::AsItIs => write(out, chunk),
-        Shown::With(word) => write_with(word, out, chunk),
+        Shown::Behind(after) => write(after, chunk),
+        Shown::Ending(end) => {
+            *end = ending(chunk)?;
+            Ok(())
+        }
         Shown::Withheld => Ok(()),
     }
+}
+
+/// The chunk that ends an answer, for each finding.
+fn ending(chunk: &Chunk<'_>) -> Result<End, GatewayError> {
+    let (mut valid, mut mismatch, mut unchecked) =
+        (BytesMut::new(), BytesMut::new(), BytesMut::new());
+    write(&mut valid, chunk)?;
+    write_with(Finding::Mismatch(Vec::new()).word(), &mut mismatch, chunk)?;
+    write_with(Finding::Unchecked.word(), &mut unchecked, chunk)?;
+    Ok(End { valid: valid.freeze(), mismatch: mismatch.freeze(), unchecked: unchecked.freeze() })
 }
 
 /// Writes the chunk that ends an answer, with a word on it.

@@ -3,12 +3,15 @@
 //! cost the caller the promise.
 
 mod burden;
+mod effort;
+mod judge;
 mod patterns;
 mod validators;
 mod watch;
 
-pub(crate) use validators::{Criterion, Validators};
-pub(crate) use watch::{Shown, Watch};
+pub(crate) use judge::{Criterion, Reasons};
+pub(crate) use validators::Validators;
+pub(crate) use watch::{End, Shown, Watch};
 
 use schema::openai::chat::{Choice, FinishReason};
 
@@ -46,7 +49,7 @@ pub(crate) enum OnMismatch {
 pub(crate) enum Finding {
     /// It is what was asked for.
     Valid,
-    /// It is not, for these reasons. They may quote it, and are for the model's eyes.
+    /// It is not, for these reasons, where they are read. They may quote it, and are for the model's eyes.
     Mismatch(Vec<String>),
     /// Nobody can tell: the schema cannot be judged by, or not in bounded time.
     Unchecked,

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use translate::chat::{ChatStream, Spent, replay};
 use translate::{Report, sse};
 
-use super::{Begun, PARTING, ROOM, head, show, step, write_error};
+use super::{Begun, PARTING, ROOM, head, settle, show, step, write_error};
 use crate::bedrock::{Failure, Frame, Kind};
 use crate::config::Config;
 use crate::error::GatewayError;
@@ -189,9 +189,15 @@ impl Choices {
         out: &mut BytesMut,
     ) -> Result<(), GatewayError> {
         let mut shown = |chunk: &Chunk<'_>| show(&mut self.watch, out, chunk);
-        match self.lines[at].hear(piece, recall, &mut shown).await {
+        let heard = self.lines[at].hear(piece, recall, &mut shown).await;
+        settle(&mut self.watch, out).await;
+        match heard {
             Ok(Heard::More) => {}
-            Ok(Heard::All) => self.end(at, out)?,
+            Ok(Heard::All) => {
+                let ended = self.end(at, out);
+                settle(&mut self.watch, out).await;
+                ended?;
+            }
             Err(error) => return Err(blamed(&mut self.lines[at].flight, error)),
         }
         if self.watch.as_ref().is_some_and(Watch::is_refused) {

@@ -65,6 +65,14 @@ fn look(value: &Value, left: &mut usize) -> Option<()> {
 /// How many automata an expression becomes at most. One that looks around itself or back is cut at every such
 /// place, and each alternative and each part between is compiled by itself.
 fn pieces(pattern: &str) -> usize {
+    if !backtracks(pattern) {
+        return 1;
+    }
+    1 + pattern.bytes().filter(|byte| b"(|*+?{\\".contains(byte)).count()
+}
+
+/// Whether an expression looks around itself or back, which automata cannot.
+pub(super) fn backtracks(pattern: &str) -> bool {
     let bytes = pattern.as_bytes();
     let looks =
         |pair: &[u8]| matches!(pair, b"(?" | [b'\\', b'1'..=b'9' | b'k' | b'g' | b'K' | b'G']);
@@ -72,10 +80,25 @@ fn pieces(pattern: &str) -> usize {
     let hoards = |pair: &[u8]| matches!(pair, [b'*' | b'+' | b'?' | b'}', b'+']);
     let groups = |three: &[u8]| three == b"(?:";
     let cuts = bytes.windows(2).filter(|pair| looks(pair) || hoards(pair)).count();
-    if cuts == bytes.windows(3).filter(|three| groups(three)).count() {
-        return 1;
+    cuts != bytes.windows(3).filter(|three| groups(three)).count()
+}
+
+/// Whether any expression of a schema does.
+pub(super) fn any_backtracks(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(keyword, value)| {
+            let here = match (keyword.as_str(), value) {
+                ("pattern", Value::String(pattern)) => backtracks(pattern),
+                ("patternProperties", Value::Object(patterns)) => {
+                    patterns.keys().any(|pattern| backtracks(pattern))
+                }
+                _ => false,
+            };
+            here || any_backtracks(value)
+        }),
+        Value::Array(items) => items.iter().any(any_backtracks),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
-    1 + bytes.iter().filter(|byte| b"(|*+?{\\".contains(byte)).count()
 }
 
 #[cfg(test)]

@@ -6,15 +6,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jsonschema::Validator;
-use serde::de::IgnoredAny;
-use serde_json::Value;
-use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 use translate::structured::Wanted;
 
-use super::burden::Burden;
-use super::{Finding, patterns};
+use super::judge::{Criterion, Judge};
+use super::patterns;
+use crate::offload::Offload;
 
 /// Most schemas kept.
 const MOST: usize = 256;
@@ -26,20 +22,14 @@ const LARGEST: usize = 64 * 1024;
 const TOO_LARGE: usize = 1024 * 1024;
 /// A smaller one without regular expressions is compiled in less time than it takes to hand it to another thread.
 const SMALL: usize = 4 * 1024;
-/// Schemas compiled at once, away from the workers.
-const AT_ONCE: usize = 2;
-/// A larger answer is not judged.
-pub(super) const ANSWER_LIMIT: usize = 1024 * 1024;
-/// Reasons told to a model, and how long one may be.
-const REASONS: usize = 8;
-const REASON: usize = 300;
-/// About how many bytes of memory a byte of schema takes once it is compiled, expressions aside.
-const COPIES: usize = 24;
+/// About how many bytes of memory a byte of schema takes once it is parsed and compiled, expressions aside.
+const COPIES: usize = 32;
 
 /// The schemas that answers are judged by.
+#[derive(Default)]
 pub(crate) struct Validators {
     kept: Mutex<Kept>,
-    compiling: Arc<Semaphore>,
+    offload: Offload,
 }
 
 #[derive(Default)]
@@ -57,61 +47,23 @@ struct Entry {
     used: u64,
 }
 
-/// What one request's answers are judged by.
-#[derive(Debug, Clone)]
-pub(crate) enum Criterion {
-    /// Any JSON object will do.
-    Object,
-    /// What a schema says.
-    Schema(Arc<Option<Judge>>),
-}
-
-/// A schema to judge by.
-pub(crate) struct Judge {
-    validator: Validator,
-    burden: Burden,
-    /// The memory that its regular expressions may take.
-    patterns: usize,
-}
-
-impl Default for Validators {
-    fn default() -> Self {
-        Self { kept: Mutex::default(), compiling: Arc::new(Semaphore::new(AT_ONCE)) }
-    }
-}
-
 impl fmt::Debug for Validators {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Validators").finish_non_exhaustive()
     }
 }
 
-impl fmt::Debug for Judge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Judge").finish_non_exhaustive()
-    }
-}
-
-impl Criterion {
-    /// Judges an answer.
-    pub(crate) fn judge(&self, answer: &str) -> Finding {
-        match self {
-            _ if answer.len() > ANSWER_LIMIT => Finding::Unchecked,
-            Self::Object => object(answer),
-            Self::Schema(judge) => match &**judge {
-                Some(judge) => judge.judge(answer),
-                None => Finding::Unchecked,
-            },
-        }
-    }
-}
-
 impl Validators {
+    /// None kept; what takes long is done in `offload`.
+    pub(crate) fn new(offload: Offload) -> Self {
+        Self { kept: Mutex::default(), offload }
+    }
+
     /// What the answers to a request are judged by.
     pub(crate) async fn criterion(&self, wanted: &Wanted) -> Criterion {
         match wanted {
             Wanted::Object => Criterion::Object,
-            Wanted::Schema(text) => Criterion::Schema(self.of(text).await),
+            Wanted::Schema(text) => Criterion::Schema(self.of(text).await, self.offload.clone()),
         }
     }
 
@@ -126,21 +78,8 @@ impl Validators {
         let judge = if text.len() <= SMALL && !patterns::are_in(text) {
             Judge::of(text)
         } else {
-            // Nobody closes it.
-            let Ok(permit) = Arc::clone(&self.compiling).acquire_owned().await else {
-                return Arc::default();
-            };
-            // Another request may have waited for the same.
-            if let Some(judge) = self.find(text) {
-                return judge;
-            }
             let text = Arc::clone(text);
-            let compiled = spawn_blocking(move || {
-                // Kept to the end, even if nobody waits any more.
-                let _permit = permit;
-                Judge::of(&text)
-            });
-            compiled.await.ok().flatten()
+            self.offload.away(move || Judge::of(&text)).await.ok().flatten()
         };
         let judge = Arc::new(judge);
         if text.len() <= LARGEST {
@@ -184,59 +123,19 @@ impl Kept {
     }
 }
 
-impl Judge {
-    /// `None` for a schema that nobody can judge by.
-    fn of(text: &str) -> Option<Self> {
-        let schema: Value = serde_json::from_str(text).ok()?;
-        let burden = Burden::of(&schema)?;
-        let compiled =
-            patterns::attempts(patterns::count(&schema)?).find_map(|(options, patterns)| {
-                let options = jsonschema::options().offline().with_pattern_options(options);
-                Some((options.build(&schema).ok()?, patterns))
-            });
-        let (validator, patterns) = compiled?;
-        Some(Self { validator, burden, patterns })
-    }
-
-    fn judge(&self, answer: &str) -> Finding {
-        let value: Value = match serde_json::from_str(answer) {
-            Ok(value) if self.burden.allows(answer) => value,
-            Ok(_) => return Finding::Unchecked,
-            Err(error) => return no_json(&error),
-        };
-        if self.validator.is_valid(&value) {
-            return Finding::Valid;
-        }
-        let reasons = self.validator.iter_errors(&value).take(REASONS).map(|error| {
-            let place = error.instance_path().to_string();
-            let place = if place.is_empty() { "the whole" } else { &place };
-            let what: String = error.to_string().chars().take(REASON).collect();
-            format!("{place}: {what}")
-        });
-        Finding::Mismatch(reasons.collect())
-    }
-}
-
-fn object(answer: &str) -> Finding {
-    match serde_json::from_str::<IgnoredAny>(answer) {
-        _ if !answer.trim_start().starts_with('{') => {
-            Finding::Mismatch(vec!["the whole: this is not a JSON object".to_owned()])
-        }
-        Ok(_) => Finding::Valid,
-        Err(error) => no_json(&error),
-    }
-}
-
-fn no_json(error: &serde_json::Error) -> Finding {
-    Finding::Mismatch(vec![format!("the whole: this is not JSON: {error}")])
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::judge::ANSWER_LIMIT;
+    use super::super::{Finding, Reasons};
     use super::*;
 
     fn judged(schema: &str, answer: &str) -> Finding {
-        compiled(&Validators::default(), schema).judge(answer)
+        found(&compiled(&Validators::default(), schema), answer)
+    }
+
+    #[tokio::main(flavor = "current_thread")]
+    async fn found(criterion: &Criterion, answer: &str) -> Finding {
+        criterion.judge(answer, Reasons::Read).await
     }
 
     #[tokio::main(flavor = "current_thread")]
@@ -257,7 +156,7 @@ mod tests {
 
     #[test]
     fn any_object_is_an_object() {
-        let judged = |answer| Criterion::Object.judge(answer).word();
+        let judged = |answer| found(&Criterion::Object, answer).word();
         for valid in ["{}", " {\"a\": [1, {\"b\": null}]}\n"] {
             assert_eq!(judged(valid), "valid", "{valid}");
         }
@@ -315,7 +214,7 @@ mod tests {
         let validators = Validators::default();
         for patterns in [65, 1300, 9000] {
             let (schema, start) = (costly(patterns, 0), std::time::Instant::now());
-            assert_eq!(compiled(&validators, &schema).judge("\"a\""), Finding::Unchecked);
+            assert_eq!(found(&compiled(&validators, &schema), "\"a\""), Finding::Unchecked);
             assert!(start.elapsed() < std::time::Duration::from_secs(2), "{patterns}");
         }
         let kept = validators.kept.lock().unwrap();
@@ -330,7 +229,7 @@ mod tests {
                 (0..60).map(|at| format!(r#"{{"pattern":"^{mark}_{at}$"}}"#)).collect();
             let schema = format!(r#"{{"anyOf":[{}]}}"#, fine.join(","));
             assert_eq!(
-                compiled(&validators, &schema).judge(&format!("\"{mark}_59\"")),
+                found(&compiled(&validators, &schema), &format!("\"{mark}_59\"")),
                 Finding::Valid
             );
         }

@@ -374,3 +374,48 @@ async fn json_object_is_json() {
     );
     rig.stop().await;
 }
+
+#[actix_rt::test]
+async fn the_product_of_schema_and_answer_costs_neither_memory_nor_time() {
+    let rig = Rig::start("structured_output: { repair: once }\n").await;
+    let names: Vec<String> = (0..2_000).map(|at| format!("p{at}")).collect();
+    let branches: Vec<Value> = (0..2_000).map(|at| json!({ "const": at })).collect();
+    let list = |item: &str| format!(r#"{{"a":[{}]}}"#, vec![item; 2_000].join(","));
+    for (items, answer, whole) in [
+        // Four million names are missing, and nothing is collected to say so.
+        (json!({ "type": "object", "required": names }), list("{}"), "mismatch"),
+        (json!({ "anyOf": branches }), list("1999"), "valid"),
+        (json!({ "anyOf": branches }), list("\"x\""), "mismatch"),
+        (
+            json!({ "items": { "anyOf": branches } }),
+            list(&format!("[{}]", vec!["1"; 20].join(","))),
+            "unchecked",
+        ),
+    ] {
+        let schema =
+            json!({ "type": "object", "properties": { "a": { "type": "array", "items": items } } });
+        for stream in [false, true] {
+            let mut asked = request("deepseek.r1-v1:0");
+            asked["response_format"]["json_schema"]["schema"] = schema.clone();
+            asked["stream"] = json!(stream);
+            for _ in 0..2 {
+                rig.emulator.script().push(by_text(&answer));
+            }
+            let started = std::time::Instant::now();
+            let received = rig.chat(&asked).await;
+            assert_eq!(received.status, 200);
+            let found = if stream {
+                let (events, done) = received.events();
+                assert!(done);
+                let noted = events.iter().find_map(|event| note(event).as_str().map(str::to_owned));
+                noted.unwrap_or("valid".to_owned())
+            } else {
+                word(&received).unwrap().to_owned()
+            };
+            assert_eq!(found, whole, "stream: {stream}");
+            assert!(started.elapsed() < std::time::Duration::from_secs(20));
+            rig.emulator.script().clear();
+        }
+    }
+    rig.stop().await;
+}

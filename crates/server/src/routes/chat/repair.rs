@@ -22,7 +22,7 @@ use crate::exchange::{Exchange, of_quota};
 use crate::media::Fetched;
 use crate::recall::Recall;
 use crate::routing::{self, Flight, Judged, Leg, Moment, Operation, Path};
-use crate::structured::{Finding, OnMismatch, Repair, Validators, judgeable};
+use crate::structured::{Finding, OnMismatch, Reasons, Repair, Validators, judgeable};
 
 /// What a second call needs.
 pub(super) struct Second {
@@ -138,7 +138,9 @@ pub(super) async fn settle(
     let completion = translate::chat::answer(first, reply, exchange.stamp());
     let validators = &worker.shared.validators;
     let spent = Spent::of(first);
-    let Some(finding) = found(&completion, reply, validators).await else {
+    // A second attempt is told what is wrong with the first.
+    let reasons = if second.is_some() { Reasons::Read } else { Reasons::Unread };
+    let Some(finding) = found(&completion, reply, validators, reasons).await else {
         return Ok(Settled { completion, spent, word: None });
     };
     let mut settled = Settled { completion, spent, word: Some(finding.word()) };
@@ -192,7 +194,8 @@ impl Again {
             exchange.settled_apart(again.usage);
         }
         let answer = translate::chat::answer(&again, &reply, exchange.stamp());
-        let (mut completion, word) = match found(&answer, &reply, validators).await {
+        let (mut completion, word) = match found(&answer, &reply, validators, Reasons::Unread).await
+        {
             Some(Finding::Valid) => (answer, Some("repaired")),
             Some(other) => (answer, Some(other.word())),
             None => (first.completion, first.word),
@@ -208,14 +211,21 @@ async fn found(
     completion: &ChatCompletion,
     reply: &Reply,
     validators: &Validators,
+    reasons: Reasons,
 ) -> Option<Finding> {
     let wanted = reply.wanted()?;
-    let mut texts = completion.choices.iter().filter_map(judgeable).peekable();
-    texts.peek()?;
+    let texts: Vec<&str> = completion.choices.iter().filter_map(judgeable).collect();
+    if texts.is_empty() {
+        return None;
+    }
     let criterion = validators.criterion(wanted).await;
-    texts.map(|text| criterion.judge(text)).reduce(|one, other| match (one, other) {
-        (worst @ Finding::Mismatch(_), _) | (_, worst @ Finding::Mismatch(_)) => worst,
-        (Finding::Unchecked, _) | (_, Finding::Unchecked) => Finding::Unchecked,
-        (Finding::Valid, Finding::Valid) => Finding::Valid,
-    })
+    let mut worst = Finding::Valid;
+    for text in texts {
+        worst = match (worst, criterion.judge(text, reasons).await) {
+            (worst @ Finding::Mismatch(_), _) | (_, worst @ Finding::Mismatch(_)) => worst,
+            (Finding::Unchecked, _) | (_, Finding::Unchecked) => Finding::Unchecked,
+            (Finding::Valid, Finding::Valid) => Finding::Valid,
+        };
+    }
+    Some(worst)
 }

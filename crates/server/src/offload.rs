@@ -1,0 +1,59 @@
+//! Work that takes long runs on other threads than the workers', which have other requests to serve: a few
+//! pieces at a time, so that they leave the processors to the workers and their memory has a bound.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use crate::error::GatewayError;
+
+/// Input of more bytes is worked on elsewhere. Parsing and translating as much takes a few milliseconds, a
+/// change of threads some hundredths of one.
+pub(crate) const LARGE: usize = 128 * 1024;
+
+/// Permits for such work, shared by all workers.
+#[derive(Debug, Clone)]
+pub(crate) struct Offload {
+    permits: Arc<Semaphore>,
+}
+
+impl Default for Offload {
+    fn default() -> Self {
+        let threads = available_parallelism().map_or(2, |threads| threads.get().max(2));
+        Self { permits: Arc::new(Semaphore::new(threads)) }
+    }
+}
+
+impl Offload {
+    /// Runs `work`, which takes time in proportion to `bytes`: here if these are few, else on another thread.
+    ///
+    /// # Errors
+    /// As [`Self::away`].
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, GatewayError> {
+        if bytes <= LARGE { Ok(work()) } else { self.away(work).await }
+    }
+
+    /// Runs `work` on another thread. It goes on there even if its request is dropped meanwhile, and keeps its
+    /// permit until it ends.
+    ///
+    /// # Errors
+    /// It panicked.
+    pub(crate) async fn away<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, GatewayError> {
+        // Never closed.
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let done = spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        done.await.map_err(|error| GatewayError::Internal(error.to_string()))
+    }
+}

@@ -1,0 +1,245 @@
+//! One answer judged: whether it is JSON, an object, and what its schema says. The work is counted before it
+//! is done; more than a little of it is done away from the worker, and too much of it not at all.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jsonschema::Validator;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use super::effort::Effort;
+use super::{Finding, burden, patterns};
+use crate::offload::Offload;
+
+/// A larger answer is not judged.
+pub(super) const ANSWER_LIMIT: usize = 1024 * 1024;
+/// A longer answer is judged away from the worker, whatever its schema.
+const SHORT: usize = 32 * 1024;
+/// Steps taken on the worker: a millisecond or two.
+const STEPS_HERE: u64 = 100_000;
+/// Steps taken for one answer.
+const STEPS: u64 = 20_000_000;
+/// An expression that backtracks beyond its limit is tried with each outcome, in up to 64 runs.
+const RUNS: u64 = 64;
+/// Mismatches that may be collected to tell the first of them: each takes some hundred bytes.
+const MISMATCHES: u64 = 16_384;
+/// Reasons told to a model, and how long one may be.
+const REASONS: usize = 8;
+const REASON: usize = 300;
+
+/// Whether somebody reads why an answer is no match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reasons {
+    /// A model that is asked again.
+    Read,
+    Unread,
+}
+
+/// What one request's answers are judged by.
+#[derive(Debug, Clone)]
+pub(crate) enum Criterion {
+    /// Any JSON object will do.
+    Object,
+    /// What a schema says; an empty judge for one that cannot be judged by.
+    Schema(Arc<Option<Judge>>, Offload),
+}
+
+/// A schema to judge by.
+pub(crate) struct Judge {
+    schema: Value,
+    validator: Validator,
+    /// The memory that its regular expressions may take.
+    pub(super) patterns: usize,
+    /// Steps taken for one answer.
+    steps: u64,
+    /// Mismatches that may be collected.
+    mismatches: u64,
+    /// Whether the validator stops at the first mismatch if only one is asked for: a value that fits none of
+    /// several branches has all that is wrong with each collected.
+    stops: bool,
+}
+
+impl fmt::Debug for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judge").finish_non_exhaustive()
+    }
+}
+
+impl Criterion {
+    /// Judges an answer.
+    pub(crate) async fn judge(&self, answer: &str, reasons: Reasons) -> Finding {
+        let (judge, offload) = match self {
+            _ if answer.len() > ANSWER_LIMIT => return Finding::Unchecked,
+            Self::Object => return object(answer),
+            Self::Schema(judge, offload) => (judge, offload),
+        };
+        let Some(here) = &**judge else { return Finding::Unchecked };
+        if answer.len() <= SHORT
+            && let Some(finding) = here.judge(answer, reasons, STEPS_HERE)
+        {
+            return finding;
+        }
+        let (judge, answer) = (Arc::clone(judge), answer.to_owned());
+        let judged = offload.away(move || {
+            let judge = judge.as_ref().as_ref()?;
+            judge.judge(&answer, reasons, judge.steps)
+        });
+        judged.await.ok().flatten().unwrap_or(Finding::Unchecked)
+    }
+}
+
+impl Judge {
+    /// `None` for a schema that cannot be judged by.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let schema: Value = serde_json::from_str(text).ok()?;
+        if !burden::is_bounded(&schema) {
+            return None;
+        }
+        let compiled =
+            patterns::attempts(patterns::count(&schema)?).find_map(|(options, patterns)| {
+                let options = jsonschema::options().offline().with_pattern_options(options);
+                Some((options.build(&schema).ok()?, patterns))
+            });
+        let (validator, patterns) = compiled?;
+        let runs = if patterns::any_backtracks(&schema) { RUNS } else { 1 };
+        let stops = !text.contains("\"anyOf\"") && !text.contains("\"oneOf\"");
+        let (steps, mismatches) = (STEPS / runs, MISMATCHES / runs);
+        Some(Self { schema, validator, patterns, steps, mismatches, stops })
+    }
+
+    /// `None` if it takes more than `most` steps.
+    fn judge(&self, answer: &str, reasons: Reasons, most: u64) -> Option<Finding> {
+        let value: Value = match serde_json::from_str(answer) {
+            Ok(value) => value,
+            Err(error) => return Some(no_json(&error)),
+        };
+        let effort = Effort::of(&self.schema, &value, most)?;
+        if self.validator.is_valid(&value) {
+            return Some(Finding::Valid);
+        }
+        Some(Finding::Mismatch(match reasons {
+            Reasons::Unread => Vec::new(),
+            Reasons::Read => self.reasons(&value, effort),
+        }))
+    }
+
+    /// What is wrong with a value. The validator collects all mismatches before it tells the first, so where
+    /// these may be many it is asked for one, or for none.
+    fn reasons(&self, value: &Value, effort: Effort) -> Vec<String> {
+        let told = |error: jsonschema::ValidationError<'_>| {
+            let place = error.instance_path().to_string();
+            let place = if place.is_empty() { "the whole" } else { &place };
+            let what: String = error.to_string().chars().take(REASON).collect();
+            format!("{place}: {what}")
+        };
+        if effort.mismatches <= self.mismatches {
+            return self.validator.iter_errors(value).take(REASONS).map(told).collect();
+        }
+        let first = if self.stops { self.validator.validate(value).err() } else { None };
+        vec![first.map_or_else(|| "the whole: this does not match the schema".to_owned(), told)]
+    }
+}
+
+fn object(answer: &str) -> Finding {
+    match serde_json::from_str::<IgnoredAny>(answer) {
+        _ if !answer.trim_start().starts_with('{') => {
+            Finding::Mismatch(vec!["the whole: this is not a JSON object".to_owned()])
+        }
+        Ok(_) => Finding::Valid,
+        Err(error) => no_json(&error),
+    }
+}
+
+fn no_json(error: &serde_json::Error) -> Finding {
+    Finding::Mismatch(vec![format!("the whole: this is not JSON: {error}")])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// The finding, and how long it took.
+    fn found(schema: &Value, answer: &Value, reasons: Reasons) -> (Finding, Duration) {
+        let judge = Arc::new(Judge::of(&schema.to_string()));
+        let (criterion, answer) =
+            (Criterion::Schema(judge, Offload::default()), answer.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let started = Instant::now();
+        let finding = runtime.block_on(criterion.judge(&answer, reasons));
+        (finding, started.elapsed())
+    }
+
+    fn required(names: usize) -> Value {
+        let names: Vec<String> = (0..names).map(|at| format!("p{at}")).collect();
+        json!({ "properties": { "a": { "items": { "type": "object", "required": names } } } })
+    }
+
+    fn branches(keyword: &str, count: usize) -> Value {
+        let branches: Vec<Value> = (0..count).map(|at| json!({ "const": at })).collect();
+        json!({ "properties": { "a": { "items": { keyword: branches } } } })
+    }
+
+    fn list(item: &Value, count: usize) -> Value {
+        json!({ "a": vec![item; count] })
+    }
+
+    #[test]
+    fn reasons_are_collected_only_where_they_are_read_and_few() {
+        let (schema, answer) = (required(10), list(&json!({}), 10));
+        assert_eq!(found(&schema, &answer, Reasons::Unread).0, Finding::Mismatch(Vec::new()));
+        let Finding::Mismatch(reasons) = found(&schema, &answer, Reasons::Read).0 else { panic!() };
+        assert_eq!(reasons.len(), REASONS);
+        // Ninety thousand names are missing: the first is told.
+        let (schema, answer) = (required(300), list(&json!({}), 300));
+        let Finding::Mismatch(reasons) = found(&schema, &answer, Reasons::Read).0 else { panic!() };
+        assert_eq!(reasons.len(), 1);
+        assert!(reasons[0].starts_with("/a/0: \"p0\" is a required property"), "{reasons:?}");
+        // All that is wrong with every branch would be collected to tell one mismatch.
+        let (schema, answer) = (branches("anyOf", 300), list(&json!("x"), 300));
+        let Finding::Mismatch(reasons) = found(&schema, &answer, Reasons::Read).0 else { panic!() };
+        assert_eq!(reasons, ["the whole: this does not match the schema"]);
+    }
+
+    #[test]
+    fn judging_takes_memory_in_proportion_to_the_answer() {
+        for (schema, answer) in [
+            (required(300), list(&json!({}), 3_000)),
+            (branches("anyOf", 300), list(&json!("x"), 3_000)),
+            (branches("oneOf", 300), list(&json!(7), 3_000)),
+        ] {
+            let judge = Judge::of(&schema.to_string()).unwrap();
+            let answer = answer.to_string();
+            for reasons in [Reasons::Unread, Reasons::Read] {
+                let used = allocation_counter::measure(|| {
+                    judge.judge(&answer, reasons, STEPS).unwrap();
+                });
+                let most = 64 * answer.len() as u64 + 64 * 1024;
+                assert!(used.bytes_max < most, "{used:?} for {} bytes", answer.len());
+            }
+        }
+    }
+
+    #[test]
+    fn the_product_of_schema_and_answer_is_bounded() {
+        for (schema, answer) in [
+            (branches("anyOf", 10_000), list(&json!(9_999), 40_000)),
+            (branches("oneOf", 10_000), list(&json!(9_999), 40_000)),
+            (required(20_000), list(&json!({}), 40_000)),
+        ] {
+            let (finding, took) = found(&schema, &answer, Reasons::Read);
+            assert_eq!(finding, Finding::Unchecked);
+            assert!(took < Duration::from_secs(5), "{took:?}");
+        }
+        for (schema, answer) in [
+            (branches("anyOf", 100), list(&json!(99), 20_000)),
+            (required(3), list(&json!({ "p0": 1, "p1": 2, "p2": 3 }), 10_000)),
+        ] {
+            assert_eq!(found(&schema, &answer, Reasons::Read).0, Finding::Valid);
+        }
+    }
+}
