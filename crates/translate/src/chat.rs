@@ -164,6 +164,7 @@ pub fn question_with<'a>(
             drops_calls: unwelcome,
             names: tooling.names,
             include_usage: stream_options(request).include_usage == Some(true),
+            stream_counts: profile.stream_counts,
             calls,
             one_call,
             echoes_tier: request.service_tier.is_some(),

@@ -3,14 +3,17 @@
 
 use serde::{Deserialize, Serialize};
 
+mod cached;
 mod media;
 mod thinking;
 mod tools;
 
+pub use cached::{CachePointAfter, StreamCounts};
 pub use media::{Media, Medium};
 pub use thinking::{Effort, Replay, Thinking, ThinkingOff, ThinkingTags};
 pub use tools::{
-    CallIds, SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools, ToolStreaming,
+    BesideToolCall, CallIds, SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools, ToolNames,
+    ToolStreaming,
 };
 
 /// What Converse itself takes.
@@ -43,6 +46,8 @@ pub struct Profile {
     pub trailing_assistant: bool,
     /// What a user turn may hold beside tool results.
     pub beside_tool_result: BesideToolResult,
+    /// What an assistant turn may hold beside calls.
+    pub beside_tool_call: BesideToolCall,
     /// Which tool choices the model knows.
     pub tool_choice: ToolChoices,
     /// How "call no tool" is said while tools must be declared.
@@ -61,6 +66,8 @@ pub struct Profile {
     pub tool_stream_beta: Option<String>,
     /// Which ids of calls the model takes.
     pub call_ids: CallIds,
+    /// Which names of tools the model can call.
+    pub tool_names: ToolNames,
     /// The service's own tool that searches the web, if the model has it.
     pub web_search_tool: Option<String>,
     /// The service's own tool that runs code, if the model has it.
@@ -93,12 +100,16 @@ pub struct Profile {
     pub refused_keywords: Vec<String>,
     /// Where the model takes cache points.
     pub cache_points: CachePoints,
+    /// Behind which blocks of a message it takes them.
+    pub cache_point_after: CachePointAfter,
     /// How long a cached prefix may live.
     pub cache_ttl: CacheTtls,
     /// The shortest prefix the model caches, in tokens.
     pub least_cached_tokens: u32,
     /// What the operator wants of the cache; not the model's, but chosen per target as knobs are.
     pub prompt_cache: PromptCache,
+    /// How its streams count cached tokens.
+    pub stream_counts: StreamCounts,
     /// What the model reads besides text.
     pub media: Media,
     /// What of that may stand inside a tool result; the rest is moved beside it.
@@ -375,6 +386,7 @@ impl Default for Profile {
             leading_assistant: false,
             trailing_assistant: false,
             beside_tool_result: BesideToolResult::Anything,
+            beside_tool_call: BesideToolCall::Anything,
             tool_choice: ToolChoices::Named,
             no_tool: NoTool::Unsaid,
             schema_root: SchemaRoot::Any,
@@ -384,6 +396,7 @@ impl Default for Profile {
             tool_streaming: ToolStreaming::Streamed,
             tool_stream_beta: None,
             call_ids: CallIds::Any,
+            tool_names: ToolNames::Any,
             web_search_tool: None,
             code_tool: None,
             sampling: Sampling::Both,
@@ -400,9 +413,11 @@ impl Default for Profile {
             structured_output: StructuredOutput::ForcedTool,
             refused_keywords: UNBOUNDED.map(str::to_owned).to_vec(),
             cache_points: CachePoints::AsMarked,
+            cache_point_after: CachePointAfter::AnyBlock,
             cache_ttl: CacheTtls::OneHour,
             least_cached_tokens: 1024,
             prompt_cache: PromptCache::Auto,
+            stream_counts: StreamCounts::Net,
             media: Media::ALL,
             tool_result_media: Media::of(&[Medium::Image, Medium::Document, Medium::Video]),
             s3_media: Media::ALL,

@@ -4,6 +4,7 @@ use crate::Profile;
 use crate::parts::format::{By, Spoken};
 use crate::parts::thinking::Wish;
 use crate::parts::tools::Names;
+use crate::profile::StreamCounts;
 use crate::structured::Wanted;
 
 /// Made by the question, spent by the answer. It owns everything it holds, because the request body
@@ -12,6 +13,8 @@ use crate::structured::Wanted;
 pub struct Reply {
     pub(crate) names: Names,
     pub(crate) include_usage: bool,
+    /// How a stream counts cached tokens.
+    pub(crate) stream_counts: StreamCounts,
     pub(crate) calls: CallShape,
     /// The caller wants one call at a time: further ones of an answer are left out.
     pub(crate) one_call: bool,

@@ -1,5 +1,5 @@
-//! Streams against their snapshots: `fixtures/stream/*.jsonl` holds the request on its first line and
-//! an event a line after it, with the number of the choice where several are asked for. What is shown is what
+//! Streams against their snapshots: `fixtures/stream/*.jsonl` holds the request on its first line (or, where
+//! it matters, request and profile) and an event a line after it, with the number of the choice where several are asked for. What is shown is what
 //! goes over the wire, byte for byte.
 #![allow(
     clippy::unwrap_used,
@@ -26,6 +26,14 @@ struct Line<'a> {
     payload: &'a RawValue,
 }
 
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(default)]
+    profile: Profile,
+    #[serde(borrow)]
+    request: Option<&'a RawValue>,
+}
+
 #[derive(Debug)]
 struct Cut;
 
@@ -40,8 +48,11 @@ fn streams() {
     insta::glob!("fixtures/stream/*.jsonl", |path| {
         let text = std::fs::read_to_string(path).unwrap();
         let mut lines = text.lines();
-        let request: ChatRequest<'_> = serde_json::from_str(lines.next().unwrap()).unwrap();
-        let reply = question(&request, &Profile::default()).unwrap().reply;
+        let first = lines.next().unwrap();
+        let Head { profile, request } = serde_json::from_str(first).unwrap();
+        let request: ChatRequest<'_> =
+            serde_json::from_str(request.map_or(first, RawValue::get)).unwrap();
+        let reply = question(&request, &profile).unwrap().reply;
         let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: "m".into() };
         let count = u32::try_from(request.n.unwrap_or(1)).unwrap();
         let of_choice = |index| ChatStream::new(reply.clone(), stamp.clone()).of_choice(index);

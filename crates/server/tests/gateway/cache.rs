@@ -73,7 +73,9 @@ async fn an_agent_reads_what_it_wrote_and_more_of_it_every_turn() {
             assert_eq!(ignored, None);
             let (read, written) = cached(&answer);
             assert_eq!(read, before + wrote, "{model}, turn {turn}: all that was written is read");
-            assert!(written > 0, "{model}, turn {turn}");
+            // Nova takes no point behind results: more is written when somebody has spoken.
+            let is_spoken = turn == 0 || turn == 3;
+            assert_eq!(written > 0, model == CLAUDE || is_spoken, "{model}, turn {turn}");
             (before, wrote) = (read, written);
             messages.extend(step(turn, calls));
             if turn == 2 {

@@ -20,6 +20,7 @@ pub fn replay<E>(
     chat: &mut ChatStream,
     out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
+    chat.counts_as_whole();
     chat.push(&StreamEvent::MessageStart, out)?;
     let blocks = response.output.message.map(|message| message.content).unwrap_or_default();
     for (at, block) in (0_u32..).zip(blocks) {

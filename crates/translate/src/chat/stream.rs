@@ -19,6 +19,7 @@ use crate::parts::format::Spoken;
 use crate::parts::tags::Tagged;
 use crate::parts::tools::{Form, Unwrap};
 use crate::parts::usage;
+use crate::profile::StreamCounts;
 use crate::reply::CallShape;
 use crate::thoughts::Kept;
 use crate::{Reply, Stamp};
@@ -131,7 +132,10 @@ impl ChatStream {
             }
             StreamEvent::MessageStop(stop) => self.message_stop(stop, out),
             StreamEvent::Metadata(metadata) => {
-                self.usage = Some(metadata.usage);
+                self.usage = Some(match self.reply.stream_counts {
+                    StreamCounts::Net => metadata.usage,
+                    StreamCounts::Gross => usage::net(metadata.usage),
+                });
                 response::trace(metadata.trace, &mut self.outcrop);
                 self.metadata(metadata.service_tier.as_ref(), out)
             }
@@ -178,7 +182,9 @@ impl ChatStream {
     ) -> Result<Spent, E> {
         self.close(out)?;
         let spent = others.and(self.spent());
-        if let Some(usage) = spent.told().filter(|_| self.reply.include_usage) {
+        if self.reply.include_usage {
+            // Clients wait for this chunk, and take it for the last: it comes where no counts did, too.
+            let usage = spent.told().unwrap_or_else(|| usage::openai(TokenUsage::default(), None));
             out(&Chunk { usage: Some(Some(usage)), ..self.chunk(&[]) })?;
         }
         Ok(spent)

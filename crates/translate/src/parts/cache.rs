@@ -86,7 +86,7 @@ pub(crate) fn asked<'a>(
         if profile.cache_points == CachePoints::SystemAndMessages {
             report.ignore("tools.cache_control");
         } else if let Some(point) = point(Some(mark), "tools.", profile, report) {
-            tools.push((sent_name(name), point));
+            tools.push((sent_name(name, profile.tool_names), point));
         }
     }
     Asked { tools, automatic: automatic_for(request, profile, report) }
@@ -102,7 +102,7 @@ pub(crate) fn settle(
     places::mark_tools(body, asked.tools, report);
     let marked = any(body);
     match (asked.automatic, marked) {
-        (Automatic::Wanted(ttl), true) => automatic::set_last(body, ttl),
+        (Automatic::Wanted(ttl), true) => automatic::set_last(body, ttl, profile.cache_point_after),
         (Automatic::Wanted(ttl), false) => {
             automatic::set_all(body, ttl, automatic::FirstTurn::Cached, profile);
         }
@@ -111,7 +111,7 @@ pub(crate) fn settle(
         }
         (Automatic::Unmarked, true) | (Automatic::Never, _) => {}
     }
-    if places::tidy(body) == places::Tidied::OneLeftOut && marked {
+    if places::tidy(body, profile.cache_point_after) == places::Tidied::OneLeftOut && marked {
         report.ignore("messages.content.cache_control");
     }
     places::limit(body, MOST, report);

@@ -59,7 +59,7 @@ pub(crate) fn tooling<'a>(
     let Declared { mut tools, mut hosted, names } = declared;
     let mut tooling = Tooling { names, ..Tooling::default() };
     for name in history {
-        tooling.names.note(&sent_name(name), name);
+        tooling.names.note(&sent_name(name, profile.tool_names), name);
     }
     let field = if tools.is_empty() { "messages" } else { declared_by };
     let tool_choice = if tools.is_empty() {
@@ -116,11 +116,11 @@ impl<'a> Tooling<'a> {
                 return Ok(None);
             }
             Some(openai::ToolChoice::Allowed { required: false, names }) => {
-                allow(names, tools)?;
+                allow(names, tools, profile)?;
                 return Ok(None);
             }
             Some(openai::ToolChoice::Allowed { required: true, names }) => {
-                allow(names, tools)?;
+                allow(names, tools, profile)?;
                 any(profile)
             }
             Some(openai::ToolChoice::Required) => any(profile),
@@ -147,7 +147,7 @@ fn no_tools(field: &'static str) -> Invalid {
 /// Tools that only history knows: they may take anything.
 fn remember<'a>(history: &[&'a str], profile: &Profile) -> Result<Vec<ToolSpec<'a>>, Invalid> {
     let mut taken = HashSet::with_capacity(history.len());
-    let names = history.iter().map(|name| sent_name(name));
+    let names = history.iter().map(|name| sent_name(name, profile.tool_names));
     names
         .filter(|name| taken.insert(name.clone()))
         .map(|name| {
@@ -167,7 +167,7 @@ fn named<'a>(
     tools: &mut Vec<ToolSpec<'a>>,
     profile: &Profile,
 ) -> Result<Option<ToolChoice<'a>>, Invalid> {
-    let sent = sent_name(name);
+    let sent = sent_name(name, profile.tool_names);
     if !tools.iter().any(|tool| tool.name == sent) {
         let message = format!("tool_choice names the tool {name:?}, which is not in tools.");
         return Err(Invalid::value("tool_choice", message));
@@ -182,8 +182,12 @@ fn named<'a>(
     })
 }
 
-fn allow(names: &[schema::Str<'_>], tools: &mut Vec<ToolSpec<'_>>) -> Result<(), Invalid> {
-    let allowed: Vec<_> = names.iter().map(|name| sent_name(name)).collect();
+fn allow(
+    names: &[schema::Str<'_>],
+    tools: &mut Vec<ToolSpec<'_>>,
+    profile: &Profile,
+) -> Result<(), Invalid> {
+    let allowed: Vec<_> = names.iter().map(|name| sent_name(name, profile.tool_names)).collect();
     tools.retain(|tool| allowed.contains(&tool.name));
     if tools.is_empty() {
         let message = "tool_choice allows none of the tools in tools.";

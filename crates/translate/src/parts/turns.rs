@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use schema::converse::message::{CachePoint, ContentBlock, Message, Role};
 
 use crate::Report;
-use crate::profile::{BesideToolResult, Profile};
+use crate::profile::{BesideToolCall, BesideToolResult, Profile};
 
 /// Stands where Bedrock wants words and the caller sent none.
 pub(crate) const FILLER: &str = ".";
@@ -50,6 +50,9 @@ impl<'a> Turns<'a> {
         if beside != BesideToolResult::Anything {
             let split = |turn| split_results(turn, beside);
             self.turns = self.turns.into_iter().flat_map(split).collect();
+        }
+        if profile.beside_tool_call == BesideToolCall::NoText {
+            self.turns = self.turns.into_iter().flat_map(split_calls).collect();
         }
         let leading_assistant = self.turns.first().is_none_or(|turn| turn.role == Role::Assistant);
         if self.turns.is_empty() || (leading_assistant && !profile.leading_assistant) {
@@ -119,6 +122,30 @@ fn may_stand(block: &ContentBlock<'_>, beside: BesideToolResult) -> bool {
         ContentBlock::Text(_) | ContentBlock::Image(_) => beside != BesideToolResult::Nothing,
         _ => beside == BesideToolResult::Anything,
     }
+}
+
+/// Text in one turn, calls in the next with the thoughts that led to them, and the user's filler between:
+/// the results must follow the calls at once, so what was said behind a call goes before it too.
+fn split_calls(turn: Message<'_>) -> Vec<Message<'_>> {
+    let calls = |block: &ContentBlock<'_>| matches!(block, ContentBlock::ToolUse(_));
+    if turn.role == Role::User || !turn.content.iter().any(calls) {
+        return vec![turn];
+    }
+    let mut with_calls = false;
+    // A cache point goes where the block before it goes.
+    let is_said = |block: &ContentBlock<'_>| {
+        if !matches!(block, ContentBlock::CachePoint(_)) {
+            with_calls =
+                matches!(block, ContentBlock::ToolUse(_) | ContentBlock::ReasoningContent(_));
+        }
+        !with_calls
+    };
+    let (words, calls): (Vec<_>, Vec<_>) = turn.content.into_iter().partition(is_said);
+    let of = |content| Message { role: turn.role, content };
+    if words.is_empty() {
+        return vec![of(calls)];
+    }
+    vec![of(words), said(Role::User, FILLER), of(calls)]
 }
 
 /// Results in one turn, everything else in the next, with the assistant's filler between.

@@ -28,6 +28,21 @@ pub(crate) fn openai(usage: TokenUsage, thought: Option<u64>) -> Usage {
     }
 }
 
+/// The counts of a stream whose input holds what was read from the cache and written to it, as whole answers
+/// have them. An input that is less than both does not hold them: such counts stay.
+pub(crate) fn net(usage: TokenUsage) -> TokenUsage {
+    let (written, _) = written(usage);
+    let cached = usage.cache_read_input_tokens.saturating_add(written);
+    match usage.input_tokens.checked_sub(cached) {
+        Some(rest) if cached > 0 => TokenUsage {
+            input_tokens: rest,
+            total_tokens: usage.input_tokens.saturating_add(usage.output_tokens),
+            ..usage
+        },
+        _ => usage,
+    }
+}
+
 /// Tokens written to the cache, and how long they live, if that was told. Where the two disagree, the parts
 /// are cut to the sum; a sum that was left out is that of its parts.
 fn written(usage: TokenUsage) -> (u64, Option<CacheCreation>) {

@@ -61,3 +61,23 @@ pub enum CallIds {
     /// Nine letters and digits.
     Nine,
 }
+
+/// Which names of tools a model can call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolNames {
+    /// What Bedrock takes.
+    Any,
+    /// Letters, digits and underscores: its calls of names with a hyphen come out malformed.
+    NoHyphens,
+}
+
+/// What an assistant turn may hold beside calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BesideToolCall {
+    /// Anything.
+    Anything,
+    /// Thoughts, but no text: the text goes into a turn of its own.
+    NoText,
+}

@@ -51,7 +51,7 @@ impl<'a> Building<'a, '_> {
             let complain = |_| {
                 Invalid::value(format!("messages[{at}].tool_calls[{index}]"), "Unreadable call.")
             };
-            let name = sent_name(call.name);
+            let name = sent_name(call.name, self.profile.tool_names);
             let block = ToolUseBlock {
                 tool_use_id: Cow::Owned(tool_use_id.to_string()),
                 input: input(call.made_with, self.names.form(&name)).map_err(complain)?,

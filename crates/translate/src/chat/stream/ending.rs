@@ -6,6 +6,7 @@ use schema::openai::chunk::{Chunk, ChunkChoice, Delta};
 use super::ChatStream;
 use crate::chat::response::{self, OWN_TOOL, hides_calls};
 use crate::parts::stop::{finish_reason, untold};
+use crate::profile::StreamCounts;
 
 impl ChatStream {
     /// Shows the sources, and notes why the answer ended.
@@ -34,6 +35,11 @@ impl ChatStream {
     ) -> Result<(), E> {
         self.tier = response::tier(tier, &self.reply);
         self.end(out)
+    }
+
+    /// Takes the token counts as a whole answer gives them: what is pushed comes from one.
+    pub(in crate::chat) fn counts_as_whole(&mut self) {
+        self.reply.stream_counts = StreamCounts::Net;
     }
 
     /// The last chunk of the choice, if it is due and has not been sent.

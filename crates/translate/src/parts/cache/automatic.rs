@@ -9,7 +9,7 @@ use schema::converse::request::ConverseRequest;
 use schema::converse::tool::{Tool, ToolResultBlock, ToolResultContent, ToolUseBlock};
 
 use super::places::carries;
-use crate::profile::{CachePoints, Profile};
+use crate::profile::{CachePointAfter, CachePoints, Profile};
 
 /// Bytes of text that make a token, at the least. A low guess sets a point that Bedrock passes over
 /// free of charge; a high one would leave a prefix uncached that could be.
@@ -54,31 +54,56 @@ pub(super) fn set_all(
     if !answered && !has_tools && first_turn == FirstTurn::IfToolsMayFollow {
         return;
     }
+    let after = profile.cache_point_after;
     let users = (0..body.messages.len()).rev();
-    let mut users = users.filter(|turn| body.messages[*turn].role == Role::User);
+    let mut users = users.filter(|turn| is_slid_over(&body.messages[*turn], after));
     let (last, before) = (users.next(), users.next());
     for (index, turn) in body.messages.iter_mut().enumerate() {
-        size += turn.content.iter().map(block).sum::<usize>();
-        let wanted = Some(index) == last || Some(index) == before;
-        if wanted && size >= least && ends_in_place(turn) {
-            turn.content.push(ContentBlock::CachePoint(point));
+        let place = place(turn, after).filter(|_| Some(index) == last || Some(index) == before);
+        let until = place.unwrap_or(turn.content.len());
+        size += turn.content[..until].iter().map(block).sum::<usize>();
+        let enough = size >= least;
+        size += turn.content[until..].iter().map(block).sum::<usize>();
+        if let Some(place) = place.filter(|_| enough) {
+            turn.content.insert(place, ContentBlock::CachePoint(point));
         }
     }
 }
 
-/// Whether a point may stand at the end of a turn. Elsewhere in it none is set: whether a point is before a
-/// document that is sent as its text decides where in the turn Claude is given it, so that all which
-/// follows would be read anew once the point has moved on.
-fn ends_in_place(turn: &Message<'_>) -> bool {
-    turn.content.last().is_some_and(carries)
+/// Whether the points that slide over the conversation count a turn. Where only text carries one, turns
+/// without text, the results of an agent's calls, are passed over: the points stay behind what was said last.
+fn is_slid_over(turn: &Message<'_>, after: CachePointAfter) -> bool {
+    turn.role == Role::User
+        && match after {
+            CachePointAfter::AnyBlock => true,
+            CachePointAfter::Text => place(turn, after).is_some(),
+        }
 }
 
-/// Sets a point behind the last turn of the user's that may end in one.
-pub(super) fn set_last(body: &mut ConverseRequest<'_>, ttl: Option<CacheTtl>) {
-    let is_fit = |turn: &&mut Message<'_>| turn.role == Role::User && ends_in_place(turn);
-    if let Some(turn) = body.messages.iter_mut().rfind(is_fit) {
+/// Where in a turn a point of our own may stand: at its end, or nowhere. Whether a point is before a document
+/// that is sent as its text decides where in the turn some models are given it, so that all which follows
+/// would be read anew once the point has moved on. Where only text carries one, behind the last text.
+fn place(turn: &Message<'_>, after: CachePointAfter) -> Option<usize> {
+    let carrier = match after {
+        CachePointAfter::AnyBlock => {
+            turn.content.last().filter(|last| carries(last, after)).map(|_| turn.content.len() - 1)
+        }
+        CachePointAfter::Text => turn.content.iter().rposition(|block| carries(block, after)),
+    };
+    carrier.map(|carrier| carrier + 1)
+}
+
+/// Sets a point in the last turn of the user's that may hold one.
+pub(super) fn set_last(
+    body: &mut ConverseRequest<'_>,
+    ttl: Option<CacheTtl>,
+    after: CachePointAfter,
+) {
+    let mut turns = body.messages.iter_mut().rev().filter(|turn| turn.role == Role::User);
+    let found = turns.find_map(|turn| place(turn, after).map(|place| (turn, place)));
+    if let Some((turn, place)) = found {
         let point = CachePoint { kind: CacheKind::Default, ttl };
-        turn.content.push(ContentBlock::CachePoint(point));
+        turn.content.insert(place, ContentBlock::CachePoint(point));
     }
 }
 

@@ -9,6 +9,7 @@ use schema::converse::request::ConverseRequest;
 use schema::converse::tool::Tool;
 
 use crate::Report;
+use crate::profile::CachePointAfter;
 
 /// Where a point stands. The order is the one in which a prompt is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,8 +72,8 @@ pub(super) enum Tidied {
 }
 
 /// Joins points that stand side by side, and moves those that Bedrock refuses where they stand to the
-/// left: behind the next block that may carry one, in the turn before if need be.
-pub(super) fn tidy(body: &mut ConverseRequest<'_>) -> Tidied {
+/// left: behind the next block that may carry one, in the turn before or the system prompt if need be.
+pub(super) fn tidy(body: &mut ConverseRequest<'_>, after: CachePointAfter) -> Tidied {
     let mut tidied = Tidied::AllKept;
     let messages = &mut body.messages;
     for turn in (0..messages.len()).rev() {
@@ -80,20 +81,30 @@ pub(super) fn tidy(body: &mut ConverseRequest<'_>) -> Tidied {
         if !content.iter().any(|block| point(block).is_some()) {
             continue;
         }
-        let moved = tidy_turn(content);
+        let moved = tidy_turn(content, after);
         if let Some(found) = moved {
             match turn.checked_sub(1) {
                 Some(before) => messages[before].content.push(ContentBlock::CachePoint(found)),
-                None => tidied = Tidied::OneLeftOut,
+                None => tidied = into_system(&mut body.system, found),
             }
         }
     }
     tidied
 }
 
+/// Puts a point that has nothing before it in the messages behind the system prompt.
+fn into_system(system: &mut Vec<SystemBlock<'_>>, found: CachePoint) -> Tidied {
+    match system.last_mut() {
+        Some(SystemBlock::CachePoint(before)) => *before = longer(*before, found),
+        Some(SystemBlock::Text(_)) => system.push(SystemBlock::CachePoint(found)),
+        None => return Tidied::OneLeftOut,
+    }
+    Tidied::AllKept
+}
+
 /// The same within a turn; the point is returned that has nothing before it here. One pass from the end, so
 /// that a caller who marks everything costs no more than one who marks little.
-fn tidy_turn(content: &mut Vec<ContentBlock<'_>>) -> Option<CachePoint> {
+fn tidy_turn(content: &mut Vec<ContentBlock<'_>>, after: CachePointAfter) -> Option<CachePoint> {
     let mut tidied = Vec::with_capacity(content.len());
     let mut moving: Option<CachePoint> = None;
     for block in content.drain(..).rev() {
@@ -101,7 +112,7 @@ fn tidy_turn(content: &mut Vec<ContentBlock<'_>>) -> Option<CachePoint> {
             moving = Some(moving.map_or(found, |other| longer(found, other)));
             continue;
         }
-        if carries(&block) {
+        if carries(&block, after) {
             tidied.extend(moving.take().map(ContentBlock::CachePoint));
         }
         tidied.push(block);
@@ -214,8 +225,11 @@ fn point(block: &ContentBlock<'_>) -> Option<CachePoint> {
 }
 
 /// Whether a point may stand right behind a block. Documents that are sent as their text, and video,
-/// are refused there; thoughts cannot be marked.
-pub(super) fn carries(block: &ContentBlock<'_>) -> bool {
+/// are refused there; thoughts cannot be marked; some models take one behind text alone.
+pub(super) fn carries(block: &ContentBlock<'_>, after: CachePointAfter) -> bool {
+    if after == CachePointAfter::Text {
+        return matches!(block, ContentBlock::Text(_));
+    }
     match block {
         ContentBlock::Document(document) => document.format == "pdf",
         ContentBlock::Video(_) | ContentBlock::ReasoningContent(_) => false,
@@ -232,12 +246,13 @@ pub(super) fn carries(block: &ContentBlock<'_>) -> bool {
 mod tests {
     use schema::converse::media::{DocumentBlock, Source, VideoBlock};
     use schema::converse::message::{CacheKind, Message, Role};
+    use schema::converse::tool::ToolUseBlock;
 
     use super::*;
 
     const POINT: CachePoint = CachePoint { kind: CacheKind::Default, ttl: None };
 
-    /// One letter a block: text, pdf, csv, video, cache point, hour-long cache point.
+    /// One letter a block: text, pdf, csv, video, call, cache point, hour-long cache point.
     fn block(letter: char) -> ContentBlock<'static> {
         let source = Source::Bytes("AA==");
         match letter {
@@ -247,6 +262,11 @@ mod tests {
                 ContentBlock::Document(document)
             }
             'v' => ContentBlock::Video(VideoBlock { format: "mp4", source }),
+            'u' => ContentBlock::ToolUse(ToolUseBlock {
+                tool_use_id: Cow::Borrowed("u"),
+                name: Cow::Borrowed("u"),
+                input: Cow::Owned(serde_json::value::RawValue::from_string("{}".into()).unwrap()),
+            }),
             '.' => ContentBlock::CachePoint(POINT),
             ':' => ContentBlock::CachePoint(CachePoint { ttl: Some(CacheTtl::OneHour), ..POINT }),
             _ => ContentBlock::Text(Cow::Borrowed("t")),
@@ -258,6 +278,7 @@ mod tests {
             ContentBlock::Document(document) if document.format == "pdf" => 'p',
             ContentBlock::Document(_) => 'c',
             ContentBlock::Video(_) => 'v',
+            ContentBlock::ToolUse(_) => 'u',
             ContentBlock::CachePoint(CachePoint { ttl: None, .. }) => '.',
             ContentBlock::CachePoint(_) => ':',
             _ => 't',
@@ -265,12 +286,16 @@ mod tests {
     }
 
     fn tidied(turns: &str) -> (String, Tidied) {
+        tidied_after(CachePointAfter::AnyBlock, turns)
+    }
+
+    fn tidied_after(after: CachePointAfter, turns: &str) -> (String, Tidied) {
         let turns = turns.split(' ').enumerate().map(|(index, blocks)| Message {
             role: if index % 2 == 0 { Role::User } else { Role::Assistant },
             content: blocks.chars().map(block).collect(),
         });
         let mut body = ConverseRequest { messages: turns.collect(), ..ConverseRequest::default() };
-        let tidied = tidy(&mut body);
+        let tidied = tidy(&mut body, after);
         let turns = body.messages.iter();
         let turns = turns.map(|turn| turn.content.iter().map(letter).collect::<String>());
         (turns.collect::<Vec<_>>().join(" "), tidied)
@@ -295,6 +320,41 @@ mod tests {
             assert_eq!(tidied(turns), (wanted.to_owned(), Tidied::AllKept), "{turns}");
         }
         assert_eq!(tidied("c.t"), ("ct".to_owned(), Tidied::OneLeftOut));
+    }
+
+    #[test]
+    fn points_move_behind_text_where_nothing_else_carries_one() {
+        for (turns, wanted) in [
+            ("t.", "t."),
+            ("tp.", "t.p"),
+            ("tpt.", "tpt."),
+            ("t u.", "t. u"),
+            ("t tu. p.", "t t.u p"),
+            ("t u pt. u p.", "t u pt. u p"),
+            ("t. u: p.t", "t: u pt"),
+        ] {
+            let found = tidied_after(CachePointAfter::Text, turns);
+            assert_eq!(found, (wanted.to_owned(), Tidied::AllKept), "{turns}");
+        }
+        let found = tidied_after(CachePointAfter::Text, "p.t");
+        assert_eq!(found, ("pt".to_owned(), Tidied::OneLeftOut));
+    }
+
+    #[test]
+    fn a_point_before_all_text_goes_behind_the_system_prompt() {
+        let system = || SystemBlock::Text(Cow::Borrowed("s"));
+        for before in [vec![system()], vec![system(), SystemBlock::CachePoint(POINT)]] {
+            let content = "v:t".chars().map(block).collect();
+            let messages = vec![Message { role: Role::User, content }];
+            let mut body =
+                ConverseRequest { messages, system: before, ..ConverseRequest::default() };
+            assert_eq!(tidy(&mut body, CachePointAfter::AnyBlock), Tidied::AllKept);
+            let hour = CachePoint { ttl: Some(CacheTtl::OneHour), ..POINT };
+            assert!(
+                matches!(&body.system[..], [_, SystemBlock::CachePoint(point)] if *point == hour)
+            );
+            assert_eq!(body.messages[0].content.len(), 2);
+        }
     }
 
     /// Minutes, if any mark cost as much as all of them.

@@ -192,7 +192,7 @@ impl<'a, 'p> Declaring<'a, 'p> {
             let message = "A tool needs a name of 1 to 64 characters.";
             return Err(Invalid::value(format!("{param}.name"), message));
         }
-        let sent = sent_name(name);
+        let sent = sent_name(name, self.profile.tool_names);
         if let Some(other) = self.taken.insert(sent.clone(), name) {
             let message = if other == name {
                 format!("Two tools are called {name:?}; give each a name of its own.")

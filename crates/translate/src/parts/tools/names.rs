@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::form::Form;
-use crate::profile::CallIds;
+use crate::profile::{CallIds, ToolNames};
 
 /// What answers must know of the tools that were sent, by the names they were sent under.
 #[derive(Debug, Clone, Default)]
@@ -54,9 +54,10 @@ impl Names {
 
 const NAME_LIMIT: usize = 64;
 
-/// A tool name within `[a-zA-Z0-9_-]{1,64}`.
-pub(crate) fn sent_name(name: &str) -> Cow<'_, str> {
-    fit(name, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+/// A tool name within `[a-zA-Z0-9_-]{1,64}`, or narrower where the model cannot call it otherwise.
+pub(crate) fn sent_name(name: &str, names: ToolNames) -> Cow<'_, str> {
+    let hyphens = names == ToolNames::Any;
+    fit(name, |c| c.is_ascii_alphanumeric() || c == '_' || (hyphens && c == '-'))
 }
 
 /// A call id within `[a-zA-Z0-9_.:-]{1,64}`, or narrower where the model wants it so.
@@ -105,16 +106,30 @@ mod tests {
 
     #[test]
     fn names_that_fit_stay_and_others_are_told_apart() {
-        assert!(matches!(sent_name("get_weather-2"), Cow::Borrowed(_)));
-        let (dotted, slashed) = (sent_name("files.read"), sent_name("files/read"));
+        let any = |name: &str| sent_name(name, ToolNames::Any).into_owned();
+        assert_eq!(any("get_weather-2"), "get_weather-2");
+        let (dotted, slashed) = (any("files.read"), any("files/read"));
         assert!(dotted.starts_with("files_read_") && slashed.starts_with("files_read_"));
         assert_ne!(dotted, slashed);
         let long = "x".repeat(65);
-        assert_eq!(sent_name(&long).len(), 64);
-        assert_ne!(sent_name(&long), sent_name(&"x".repeat(66)));
-        assert_eq!(sent_name("é").len(), 10);
+        assert_eq!(any(&long).len(), 64);
+        assert_ne!(any(&long), any(&"x".repeat(66)));
+        assert_eq!(any("é").len(), 10);
         assert_eq!(sent_id("functions.f:0", CallIds::Any), "functions.f:0");
         assert_ne!(sent_id("", CallIds::Any), "");
+    }
+
+    #[test]
+    fn some_models_can_call_no_name_with_a_hyphen() {
+        let sent = |name: &str| sent_name(name, ToolNames::NoHyphens).into_owned();
+        assert_eq!(sent("get_weather_2"), "get_weather_2");
+        for hyphened in ["get-weather", "mcp-server-github_list-issues", "-", &"a-".repeat(40)] {
+            let name = sent(hyphened);
+            assert!(!name.contains('-') && (1..=64).contains(&name.len()), "{name}");
+            assert_eq!(sent(hyphened), name);
+        }
+        assert_ne!(sent("get-weather"), sent("get_weather"));
+        assert_ne!(sent("get-weather_x"), sent("get_weather-x"));
     }
 
     #[test]
