@@ -93,6 +93,17 @@ impl Fetched {
     }
 }
 
+/// URLs of a request that are to be fetched, each with the path of its field.
+#[derive(Debug, Default)]
+pub(crate) struct Links(Vec<(String, String)>);
+
+impl Links {
+    /// The URLs of a request; none where the operator does not want them fetched.
+    pub(crate) fn of(request: &ChatRequest<'_>, settings: &MediaSettings) -> Self {
+        Self(if settings.fetch { walk::links(request, settings.urls) } else { Vec::new() })
+    }
+}
+
 /// What the fetches of one request share.
 #[derive(Clone, Copy)]
 struct Budget<'r> {
@@ -126,18 +137,17 @@ impl Default for Fetcher {
 }
 
 impl Fetcher {
-    /// Fetches what a request refers to; nothing where the operator does not want it. The same URL is
-    /// fetched once.
+    /// Fetches what a request refers to. The same URL is fetched once.
     ///
     /// # Errors
     /// The first URL that did not become content, and nothing about why.
     pub(crate) async fn fetch(
         &self,
-        request: &ChatRequest<'_>,
+        links: Links,
         settings: &MediaSettings,
     ) -> Result<Fetched, Invalid> {
         let stores = settings.stores.clone();
-        let links = if settings.fetch { walk::links(request, settings.urls) } else { Vec::new() };
+        let Links(links) = links;
         if links.is_empty() {
             return Ok(Fetched { content: HashMap::new(), stores });
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
@@ -28,15 +29,20 @@ impl Default for Offload {
 
 impl Offload {
     /// Runs `work`, which takes time in proportion to `bytes`: here if these are few, else on another thread.
+    /// What it awaits is driven by the worker that it was called on.
     ///
     /// # Errors
     /// As [`Self::away`].
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         bytes: usize,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, GatewayError> {
-        if bytes <= LARGE { Ok(work()) } else { self.away(work).await }
+        if bytes <= LARGE {
+            return Ok(work.await);
+        }
+        let worker = Handle::current();
+        self.away(move || worker.block_on(work)).await
     }
 
     /// Runs `work` on another thread. It goes on there even if its request is dropped meanwhile, and keeps its

@@ -190,6 +190,16 @@ impl Answers {
         Ok(())
     }
 
+    /// Bytes of the vectors so far, about.
+    pub fn length(&self) -> usize {
+        let vectors = self.slots.iter().flat_map(|slot| &slot.vectors);
+        let lengths = vectors.map(|vector| match vector {
+            Embedding::Float(numbers) => numbers.get().len(),
+            Embedding::Base64(text) => text.len(),
+        });
+        lengths.sum()
+    }
+
     /// Tokens read by all calls so far.
     pub fn tokens(&self) -> u64 {
         self.tokens

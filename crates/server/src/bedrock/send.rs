@@ -25,7 +25,7 @@ use super::connect::{ConnectError, Connector, Served, chain};
 use super::credentials::Grant;
 use super::endpoint::Service;
 use super::error::{Exception, Failure, Phase, ProtocolError, ServiceError};
-use super::sign::authorise;
+use super::sign::{BodyHash, authorise};
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("outcrop/", env!("CARGO_PKG_VERSION")));
 const AMZ_USER_AGENT: HeaderName = HeaderName::from_static("x-amz-user-agent");
@@ -145,10 +145,12 @@ impl Transport {
         let timeouts = self.account.timeouts();
         let deadline = self.deadline.unwrap_or_else(|| Instant::now() + timeouts.total);
         let mut grant = self.account.grant(call.service).await?;
+        let mut hash = BodyHash::of(&call.body, &grant.proof).await?;
         let (mut clock_set, mut keys_renewed) = (false, false);
         loop {
             let signed_at = self.account.clock().now();
-            let response = self.attempt(&call, &grant, signed_at, deadline).await?;
+            let request = self.request(&call, &hash, &grant, signed_at)?;
+            let response = self.attempt(request, call.kind, deadline).await?;
             let mut answer = Answer::new(response, timeouts.idle, deadline);
             if answer.status.is_success() {
                 return Ok(answer);
@@ -166,6 +168,7 @@ impl Transport {
                     return Err(Failure::Service(error));
                 };
                 grant = newer;
+                hash = BodyHash::of(&call.body, &grant.proof).await?;
                 keys_renewed = true;
             } else {
                 return Err(Failure::Service(error));
@@ -176,14 +179,12 @@ impl Transport {
     /// One authorised request, sent a second time only if its pooled connection was dead.
     async fn attempt(
         &self,
-        call: &Call,
-        grant: &Grant,
-        signed_at: SystemTime,
+        request: Request<Full<Bytes>>,
+        kind: Kind,
         deadline: Instant,
     ) -> Result<Response<Incoming>, Failure> {
         let timeouts = self.account.timeouts();
-        let request = self.request(call, grant, signed_at)?;
-        let first_byte = match call.kind {
+        let first_byte = match kind {
             Kind::Unary => timeouts.first_byte_unary,
             Kind::Stream => timeouts.first_byte_stream,
         };
@@ -212,11 +213,12 @@ impl Transport {
     fn request(
         &self,
         call: &Call,
+        hash: &BodyHash,
         grant: &Grant,
         signed_at: SystemTime,
     ) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = unsigned(&self.account, call)?.map(Full::new);
-        authorise(&mut request, &call.body, &grant.proof, self.account.region(), signed_at)?;
+        authorise(&mut request, hash, &grant.proof, self.account.region(), signed_at)?;
         Ok(request)
     }
 }

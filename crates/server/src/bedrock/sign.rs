@@ -1,11 +1,15 @@
 //! Authorises one request: SigV4 over the whole body, or a bearer key.
 
+use std::fmt::Write as _;
 use std::time::SystemTime;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Request};
+use tokio::task::spawn_blocking;
 
 use super::credentials::Proof;
 use super::error::Failure;
@@ -13,11 +17,41 @@ use super::error::Failure;
 /// All Bedrock services sign under this one name.
 const SIGNING_NAME: &str = "bedrock";
 
+/// A longer body is hashed on another thread than the worker's, in bytes.
+const LARGE: usize = 1024 * 1024;
+
+/// The hash of a body, as signatures hold it; empty where none is signed.
+#[derive(Debug, Clone)]
+pub(super) struct BodyHash(String);
+
+impl BodyHash {
+    pub(super) async fn of(body: &Bytes, proof: &Proof) -> Result<Self, Failure> {
+        if matches!(proof, Proof::Bearer(_)) {
+            return Ok(Self(String::new()));
+        }
+        if body.len() <= LARGE {
+            return Ok(Self::hash(body));
+        }
+        let body = body.clone();
+        let hashed = spawn_blocking(move || Self::hash(&body)).await;
+        hashed.map_err(|error| Failure::Request(error.to_string()))
+    }
+
+    fn hash(body: &[u8]) -> Self {
+        let mut hex = String::with_capacity(64);
+        for byte in digest(&SHA256, body).as_ref() {
+            // Writing into a string does not fail.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        Self(hex)
+    }
+}
+
 /// Adds `authorization` (and, for SigV4, `x-amz-date` and `x-amz-security-token`) to a request that is
 /// otherwise complete: with an absolute URI, its `host` and its `content-length`.
 pub(super) fn authorise<B>(
     request: &mut Request<B>,
-    body: &[u8],
+    body: &BodyHash,
     proof: &Proof,
     region: &str,
     now: SystemTime,
@@ -52,7 +86,7 @@ pub(super) fn authorise<B>(
             request.method().as_str(),
             uri,
             headers.into_iter(),
-            SignableBody::Bytes(body),
+            SignableBody::Precomputed(body.0.clone()),
         )
         .map_err(|error| Failure::Request(error.to_string()))?;
         sign(signable, &params).map_err(|error| Failure::Request(error.to_string()))?.into_parts().0

@@ -224,7 +224,8 @@ async fn reading_ends_at_the_limit_and_at_the_deadline() {
     let body = asking(&[silent.url("a.png")]);
     let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
     let started = std::time::Instant::now();
-    let invalid = Fetcher::default().fetch(&request, &settings).await.unwrap_err();
+    let invalid =
+        Fetcher::default().fetch(Links::of(&request, &settings), &settings).await.unwrap_err();
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     assert_eq!(invalid.param.as_deref(), Some("messages[0].content[0].image_url.url"));
 }
@@ -237,7 +238,7 @@ async fn content_is_filled_in_and_the_same_url_fetched_once() {
     let body = asking(&[a.clone(), b, a]);
     let mut request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
     let fetcher = Fetcher::default();
-    let fetched = fetcher.fetch(&request, &settings).await.unwrap();
+    let fetched = fetcher.fetch(Links::of(&request, &settings), &settings).await.unwrap();
     let mut filled = request.clone();
     fetched.fill(&mut filled);
     assert_eq!(origin.accepted(), 2);
@@ -251,7 +252,7 @@ async fn content_is_filled_in_and_the_same_url_fetched_once() {
     }
     // Without the operator's word nothing is fetched, and nothing filled in.
     let off = MediaSettings { fetch: false, ..settings };
-    let nothing = fetcher.fetch(&request, &off).await.unwrap();
+    let nothing = fetcher.fetch(Links::of(&request, &off), &off).await.unwrap();
     nothing.fill(&mut request);
     assert!(translate::chat::question(&request, &profile).is_err());
     assert_eq!(origin.accepted(), 2);
@@ -284,7 +285,9 @@ async fn callers_learn_nothing_about_why() {
         let body = asking(&[url]);
         let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
         let started = std::time::Instant::now();
-        told.push(Fetcher::default().fetch(&request, &settings).await.unwrap_err());
+        told.push(
+            Fetcher::default().fetch(Links::of(&request, &settings), &settings).await.unwrap_err(),
+        );
         assert!(started.elapsed() >= FLOOR, "{:?}", started.elapsed());
     }
     assert!(told.windows(2).all(|pair| pair[0] == pair[1]), "{told:?}");
@@ -297,7 +300,10 @@ async fn there_are_only_so_many_urls() {
     let urls: Vec<_> = (0..11).map(|at| origin.url(&format!("{at}.png"))).collect();
     let body = asking(&urls);
     let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
-    let invalid = Fetcher::default().fetch(&request, &origin.settings()).await.unwrap_err();
+    let invalid = Fetcher::default()
+        .fetch(Links::of(&request, &origin.settings()), &origin.settings())
+        .await
+        .unwrap_err();
     assert_eq!(invalid.param.as_deref(), Some("messages[0].content[10].image_url.url"));
     assert_eq!(origin.accepted(), 0);
 }

@@ -8,31 +8,31 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use schema::converse::response::ConverseResponse;
-use schema::openai::chat::ChatRequest;
-use translate::chat::{ChatStream, affinity};
+use translate::chat::ChatStream;
 use translate::{Reply, Report};
 
-use asking::{Asking, Circumstances, Made, UNASKED, made};
+use asking::{Asking, Circumstances, Made, UNASKED};
 use guarded::{Admitted, Judge, Told};
 use guardrail::Wanted;
+use received::{Outline, Received};
 use repair::{Second, Settled, may_repeat};
 
 use super::directions::{Course, Directions};
-use super::json::parse;
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Kind};
 use crate::early::Head;
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
 use crate::recall::Recall;
-use crate::routing::{self, Asks, Brought, Journey, Leg, Operation, Others, Sent, Terms, Unsent};
+use crate::routing::{self, Asks, Brought, Journey, Leg, Others, Sent, Terms, Unsent};
 use crate::structured::Watch;
-use crate::{body, early, foreseen, pump};
+use crate::{body, early, pump};
 
 mod asking;
 mod choices;
 mod guarded;
 mod guardrail;
+pub(super) mod received;
 mod rehearsal;
 mod repair;
 
@@ -151,15 +151,15 @@ impl Begun {
     }
 }
 
-async fn receive<'n, 'r>(
+async fn receive<'n>(
     worker: &Worker,
     now: &'n Snapshot,
     http: &HttpRequest,
     payload: Payload,
     id: &'n str,
-    recall: &'r Recall,
+    recall: &Recall,
     exchange: &mut Exchange,
-) -> Result<(Journey<'n>, Asking<'r>), GatewayError> {
+) -> Result<(Journey<'n>, Asking), GatewayError> {
     let body = body::read(http.headers(), payload, now.config.body).await?;
     prepare(worker, now, body, http.headers(), id, recall, exchange).await
 }
@@ -167,7 +167,7 @@ async fn receive<'n, 'r>(
 async fn ask(
     worker: &Worker,
     journey: Journey<'_>,
-    mut asking: Asking<'_>,
+    mut asking: Asking,
     exchange: &mut Exchange,
 ) -> Result<Asked, GatewayError> {
     match call(worker, journey, &mut asking).await {
@@ -189,15 +189,17 @@ async fn ask(
 async fn call(
     worker: &Worker,
     journey: Journey<'_>,
-    asking: &mut Asking<'_>,
+    asking: &mut Asking,
 ) -> Result<(Sent<Begun>, Option<Leg>), Box<Unsent<GatewayError>>> {
-    let mut last = None;
+    let (mut last, offload) = (None, &worker.shared.offload);
     let sent = journey.run(async |leg: &Leg| {
         let leg = &*leg.settled().await;
-        let body = asking.for_leg(leg).await?;
+        let body = asking.for_leg(leg, offload).await?;
         last = asking.repeats.then(|| leg.clone());
-        let wanted = asking.operation.kind();
-        let guard = asking.guard().map(|guard| Judge::new(guard, worker.typed(&leg.account)));
+        let wanted = asking.around.operation.kind();
+        let guard = asking
+            .guard()
+            .map(|guard| Judge::new(guard, worker.typed(&leg.account), offload.clone()));
         let (body, judge) = match guard {
             None => (body, None),
             Some(mut judge) => match asking.admitted(&mut judge, body, leg).await? {
@@ -223,72 +225,55 @@ async fn call(
 /// From the client's bytes to Bedrock's. Of the client's request nothing outlives this but its bytes, and
 /// they only where they may have to be translated again: a call may wait for minutes, and should not hold
 /// its pictures twice.
-async fn prepare<'n, 'r>(
+async fn prepare<'n>(
     worker: &Worker,
     now: &'n Snapshot,
     body: Bytes,
     headers: &HeaderMap,
     id: &'n str,
-    recall: &'r Recall,
+    recall: &Recall,
     exchange: &mut Exchange,
-) -> Result<(Journey<'n>, Asking<'r>), GatewayError> {
-    let mut request: ChatRequest<'_> = parse(&body)?;
-    exchange.names_model(&request.model);
-    let operation = operation(&request);
+) -> Result<(Journey<'n>, Asking), GatewayError> {
+    let offload = &worker.shared.offload;
+    let mut received = Received::read(&body, &now.config.media, offload).await?;
+    exchange.names_model(&received.outline.model);
+    let operation = received.outline.operation;
     if operation.kind() == Kind::Stream {
         exchange.is_of_stream();
     }
-    let route = now.names.resolve(&request.model).await?;
-    let tokens = foreseen::of_chat(&request, body.len());
-    let choices = choices::count(request.n, now.config.chat.most_choices)?;
-    let fetched = worker.shared.fetcher.fetch(&request, &now.config.media).await?;
-    fetched.fill(&mut request);
+    let route = now.names.resolve(&received.outline.model).await?;
+    let choices = choices::count(received.outline.n, now.config.chat.most_choices)?;
+    let links = std::mem::take(&mut received.outline.links);
+    let fetched = Arc::new(worker.shared.fetcher.fetch(links, &now.config.media).await?);
     let (wanted, directions) = (Wanted::of(headers)?, Directions::of(headers)?);
-    let terms = terms(id, operation, tokens, affinity(&request));
+    let terms = terms(id, &received.outline);
     let journey = Journey::begin(&now.names, route, terms)?;
-    let around = Circumstances {
+    let mut around = Circumstances {
         operation,
-        wanted: &wanted,
-        directions,
-        fetched: &fetched,
-        recall,
-        withheld: &[],
-    };
-    let made = made(&request, body.len(), &around, &*journey.leg().settled().await).await;
-    let repeats = may_repeat(now, &request, operation);
-    drop(request);
-    // What a guardrail cannot mask is translated again without it.
-    let again = repeats || made.as_ref().is_ok_and(|made| made.guard.is_some());
-    let (made, kept, fetched) = match (journey.may_differ(), again) {
-        (true, _) => (made, Some(body), Arc::new(fetched)),
-        (false, true) => (Ok(made?), Some(body), Arc::new(fetched)),
-        (false, false) => (Ok(made?), None, Arc::default()),
-    };
-    let withheld = Vec::new();
-    let asking = Asking {
-        operation,
-        choices,
         wanted,
         directions,
         fetched,
-        made,
-        kept,
-        repeats,
-        recall,
-        withheld,
+        recall: recall.clone(),
+        withheld: Vec::new(),
+        added: Vec::new(),
     };
-    Ok((journey, asking))
+    let repeats = may_repeat(now, received.outline.format, operation);
+    let made = received.translate(&around, &*journey.leg().settled().await, offload).await;
+    // What a guardrail cannot mask is translated again without it.
+    let again = repeats || made.as_ref().is_ok_and(|made| made.guard.is_some());
+    let (made, kept) = match (journey.may_differ(), again) {
+        (true, _) => (made, Some(body)),
+        (false, true) => (Ok(made?), Some(body)),
+        (false, false) => {
+            around.fetched = Arc::default();
+            (Ok(made?), None)
+        }
+    };
+    Ok((journey, Asking { around, choices, made, kept, repeats }))
 }
 
-fn operation(request: &ChatRequest<'_>) -> Operation {
-    match request.stream {
-        Some(true) => Operation::ConverseStream,
-        Some(false) | None => Operation::Converse,
-    }
-}
-
-fn terms(id: &str, operation: Operation, tokens: u64, key: Option<u64>) -> Terms<'_> {
-    let kind = operation.kind();
+fn terms<'r>(id: &'r str, outline: &Outline) -> Terms<'r> {
+    let (kind, tokens, key) = (outline.operation.kind(), outline.tokens, outline.key);
     Terms { id, kind, asks: Asks::Model, tokens, key, others: Others::All }
 }
 
@@ -331,12 +316,12 @@ async fn whole(
     let (body, request_id) = told.read(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
-    let (_, _, recall) = around;
+    let (worker, now, recall) = around;
     if let Some(kept) = translate::chat::kept(&converse, reply) {
         recall.keep(&kept).await;
     }
     let Settled { completion, spent, word } =
-        repair::settle(&converse, reply, second, around, exchange).await?;
+        repair::settle(&converse, reply, second, (worker, now), exchange).await?;
     exchange.settle(spent.usage());
     let routed =
         completion.choices.first().and_then(|choice| choice.outcrop.invoked_model_id.as_deref());

@@ -1,14 +1,18 @@
 //! `POST /v1/chat/completions/input_tokens`: how many tokens a chat request would put in, without
 //! asking the model anything.
 
+use std::sync::Arc;
+
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use schema::converse::count::CountTokensRequest;
 use schema::openai::chat::ChatRequest;
 use schema::openai::count::{CountedBy, INPUT_TOKENS_OBJECT, InputTokens};
 use translate::Report;
 use translate::chat::{Question, question_with};
 
+use super::chat::received::{Received, Untranslated};
 use super::directions::Directions;
 use super::json::parse;
 use super::whole::{Whole, respond};
@@ -17,6 +21,7 @@ use crate::bedrock::Kind;
 use crate::body;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
+use crate::media::Fetched;
 use crate::recall::Recall;
 use crate::routing::{Asks, Count, Journey, Leg, Others, Sent, Terms, Unsent, count};
 
@@ -39,11 +44,11 @@ async fn counted(
     let now = worker.now();
     let body = body::read(http.headers(), payload, now.config.body).await?;
     Directions::only_send(http.headers())?;
-    let mut request: ChatRequest<'_> = parse(&body)?;
-    exchange.names_model(&request.model);
-    let route = now.names.resolve(&request.model).await?;
-    let fetched = worker.shared.fetcher.fetch(&request, &now.config.media).await?;
-    fetched.fill(&mut request);
+    let offload = &worker.shared.offload;
+    let Received { outline, .. } = Received::read(&body, &now.config.media, offload).await?;
+    exchange.names_model(&outline.model);
+    let route = now.names.resolve(&outline.model).await?;
+    let fetched = Arc::new(worker.shared.fetcher.fetch(outline.links, &now.config.media).await?);
     let id = exchange.id().to_owned();
     let terms = Terms {
         id: &id,
@@ -58,16 +63,10 @@ async fn counted(
     let mut told = Report::default();
     let sent = Journey::begin(&now.names, route, terms)?.run(async |leg: &Leg| {
         let leg = leg.settled().await;
-        let stores = &fetched.stores;
-        // As the model would be asked: thoughts that are put back count.
-        let recalled = recall.of(&request, &leg.target.profile).await;
-        let Question { body: converse, report, .. } =
-            question_with(&request, &leg.target.profile, stores, recalled.as_ref())?;
+        let asked = asked(&body, &fetched, &recall, &leg);
+        let (sent, report) = offload.run(body.len(), asked).await??;
         told = report;
-        let sent = serde_json::to_vec(&CountTokensRequest::from(&converse))
-            .map_err(|error| GatewayError::Internal(error.to_string()))?;
-        let counted =
-            count(&worker.transport(&leg.account).by(leg.deadline), &leg, sent.into()).await;
+        let counted = count(&worker.transport(&leg.account).by(leg.deadline), &leg, sent).await;
         counted.map_err(GatewayError::from)
     });
     let (input_tokens, model, request_id) = match sent.await {
@@ -86,4 +85,24 @@ async fn counted(
     let outcrop = CountedBy { estimated: model.is_none(), model };
     let answer = InputTokens { object: INPUT_TOKENS_OBJECT, input_tokens, outcrop };
     Ok(Whole { answer, report: told, request_id, by: None })
+}
+
+/// The question whose tokens are counted, as the model would be asked: thoughts that are put back count.
+fn asked(
+    body: &Bytes,
+    fetched: &Arc<Fetched>,
+    recall: &Recall,
+    leg: &Leg,
+) -> impl Future<Output = Result<(Bytes, Report), Untranslated>> + Send + 'static {
+    let (body, fetched) = (body.clone(), Arc::clone(fetched));
+    let (recall, profile) = (recall.clone(), leg.target.profile.clone());
+    async move {
+        let mut request: ChatRequest<'_> = parse(&body)?;
+        fetched.fill(&mut request);
+        let recalled = recall.of(&request, &profile).await;
+        let Question { body: converse, report, .. } =
+            question_with(&request, &profile, &fetched.stores, recalled.as_ref())?;
+        let sent = serde_json::to_vec(&CountTokensRequest::from(&converse))?;
+        Ok((sent.into(), report))
+    }
 }

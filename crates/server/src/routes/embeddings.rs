@@ -1,6 +1,7 @@
 //! `POST /v1/embeddings`: parse, resolve, translate the question into one call or many, send them a
 //! few at a time, put the answers together in order.
 
+use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use base64::Engine as _;
@@ -10,13 +11,14 @@ use futures_util::stream::{self, StreamExt};
 use http::HeaderMap;
 use schema::converse::response::TokenUsage;
 use schema::openai::embeddings::{EmbeddingsRequest, Input};
-use translate::embeddings::{Answers, Body, Codec, Question, question};
+use translate::embeddings::{Answers, Codec, Question, question};
 use translate::profile::EmbeddingShape;
 use translate::{Invalid, Report};
 
+use super::chat::received::Untranslated;
 use super::directions::{Course, Directions};
 use super::dry_run;
-use super::json::parse;
+use super::json::{Mistake, parse};
 use crate::app::Worker;
 use crate::bedrock::Kind;
 use crate::catalogue::{Catalogue, Target};
@@ -53,19 +55,20 @@ async fn embed(
     let now = worker.now();
     let body = body::read(http.headers(), payload, now.config.body).await?;
     let directions = Directions::of(http.headers())?;
-    let request: EmbeddingsRequest<'_> = parse(&body)?;
-    exchange.names_model(&request.model);
+    let offload = &worker.shared.offload;
+    let named = offload.run(body.len(), named(body.clone())).await??;
+    exchange.names_model(&named.model);
     // Vectors of another model lie in another space: one answer is of one model.
-    let route = now.names.resolve(&request.model).await?.of_one_model();
-    let first = route.first().ok_or_else(|| GatewayError::NotListed(request.model.to_string()))?;
+    let route = now.names.resolve(&named.model).await?.of_one_model();
+    let first = route.first().ok_or_else(|| GatewayError::NotListed(named.model.clone()))?;
     let policy = directions.policy(first.unsupported);
     let shape = shape(&first.settled().await.target, now.names.catalogue())?;
     let id = exchange.id().to_owned();
-    if matches!(request.input, Input::Tokens(_) | Input::TokenLists(_)) {
+    if named.holds_tokens {
         tokens::load().await?;
     }
-    let codec = Codec { text_of: tokens::text_of, base64: |bytes| STANDARD.encode(bytes) };
-    let Question { calls, mut answers, report } = question(&request, shape, codec)?;
+    let asked = offload.run(body.len(), asked(body, shape)).await?;
+    let Asked { calls, mut answers, report } = asked?;
     let report = report.under(policy)?;
     if directions.course == Course::Show {
         return show(&route, &calls, &report, exchange);
@@ -89,27 +92,53 @@ async fn embed(
     exchange.complete();
     let mut response = HttpResponse::Ok();
     describe(&mut response, exchange, &report, request_id.as_deref());
-    Ok(response.json(answers.finish(request.model.to_string())))
+    let length = answers.length();
+    let told = offload.run(length, async move { serde_json::to_vec(&answers.finish(named.model)) });
+    let told = told.await?.map_err(|error| GatewayError::Internal(error.to_string()))?;
+    Ok(response.content_type(ContentType::json()).body(told))
+}
+
+/// What the way of a request to its model needs to know of it.
+struct Named {
+    model: String,
+    holds_tokens: bool,
+}
+
+/// Parses a body for the first time; nothing parsed is kept while the model is looked for.
+async fn named(body: Bytes) -> Result<Named, Mistake> {
+    let request: EmbeddingsRequest<'_> = parse(&body)?;
+    let holds_tokens = matches!(request.input, Input::Tokens(_) | Input::TokenLists(_));
+    Ok(Named { model: request.model.to_string(), holds_tokens })
+}
+
+/// A question as it is sent: the bodies of its calls, and what awaits their answers.
+struct Asked {
+    calls: Vec<Bytes>,
+    answers: Answers,
+    report: Report,
+}
+
+async fn asked(body: Bytes, shape: EmbeddingShape) -> Result<Asked, Untranslated> {
+    let request: EmbeddingsRequest<'_> = parse(&body)?;
+    let codec = Codec { text_of: tokens::text_of, base64: |bytes| STANDARD.encode(bytes) };
+    let Question { calls, answers, report } = question(&request, shape, codec)?;
+    let calls = calls.iter().map(|call| serde_json::to_vec(call).map(Bytes::from));
+    Ok(Asked { calls: calls.collect::<Result<_, _>>()?, answers, report })
 }
 
 /// Answers a dry run.
 fn show(
     route: &Route,
-    calls: &[Body<'_>],
+    calls: &[Bytes],
     report: &Report,
     exchange: &mut Exchange,
 ) -> Result<HttpResponse, GatewayError> {
     let leg = Journey::glance(route, terms(exchange.id(), &[]))?;
     let mut requests = Vec::with_capacity(calls.len());
     for call in calls {
-        requests.push(routing::outline(&leg, Operation::Invoke, written(call)?)?);
+        requests.push(routing::outline(&leg, Operation::Invoke, call.clone())?);
     }
     dry_run::tell(&Trail::to(&leg), &requests, report, exchange)
-}
-
-fn written(body: &Body<'_>) -> Result<Bytes, GatewayError> {
-    let body = serde_json::to_vec(body).map(Bytes::from);
-    body.map_err(|error| GatewayError::Internal(error.to_string()))
 }
 
 fn terms<'r>(id: &'r str, body: &[u8]) -> Terms<'r> {
@@ -143,7 +172,7 @@ struct Way<'r> {
 /// Sends all calls, a few at a time. The first failure is the whole's, and ends the others.
 async fn send(
     way: &Way<'_>,
-    calls: &[Body<'_>],
+    calls: &[Bytes],
     answers: &mut Answers,
     exchange: &mut Exchange,
 ) -> Result<Option<String>, GatewayError> {
@@ -176,11 +205,10 @@ struct Answered {
 async fn call(
     way: &Way<'_>,
     at: usize,
-    body: &Body<'_>,
+    body: &Bytes,
 ) -> Result<Answered, Box<Unsent<GatewayError>>> {
     let lost = |error: GatewayError| Box::new(Unsent { error, trail: Trail::default() });
-    let body = written(body).map_err(lost)?;
-    let journey = Journey::begin(way.names, way.route.clone(), terms(way.id, &body));
+    let journey = Journey::begin(way.names, way.route.clone(), terms(way.id, body));
     let journey = journey.map_err(|error| lost(error.into()))?;
     let sent = journey.run(async |leg: &Leg| {
         let transport = way.worker.transport(&leg.account).by(leg.deadline);

@@ -11,14 +11,28 @@ use crate::error::GatewayError;
 /// The longest stretch of a mistake that is told, in bytes.
 const QUOTED: usize = 300;
 
+/// A body that is not the request it should be: where, and what kind of mistake it is.
+#[derive(Debug)]
+pub(super) struct Mistake {
+    message: String,
+    param: Option<String>,
+    code: Option<&'static str>,
+}
+
+impl From<Mistake> for GatewayError {
+    fn from(Mistake { message, param, code }: Mistake) -> Self {
+        Self::Json { message, param, code }
+    }
+}
+
 /// Parses a body; an error names the field (`param`) and the kind of mistake (`code`).
-pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, GatewayError> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Mistake> {
     serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
 }
 
-fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) -> GatewayError {
+fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) -> Mistake {
     match error.classify() {
-        Category::Io | Category::Syntax | Category::Eof => GatewayError::Json {
+        Category::Io | Category::Syntax | Category::Eof => Mistake {
             message: format!("The body of the request is not valid JSON: {error}."),
             param: None,
             code: None,
@@ -34,7 +48,7 @@ fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) ->
     }
 }
 
-fn mistake(text: &str, path: Option<String>) -> GatewayError {
+fn mistake(text: &str, path: Option<String>) -> Mistake {
     // serde_json ends its messages with the position, which a JSON client has no use for.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     // It may quote a value whole, and the value may be a book.
@@ -56,7 +70,7 @@ fn mistake(text: &str, path: Option<String>) -> GatewayError {
         Some(param) => format!("Invalid request at '{param}': {text}."),
         None => format!("Invalid request: {text}."),
     };
-    GatewayError::Json { message, param, code: Some(code) }
+    Mistake { message, param, code: Some(code) }
 }
 
 /// What serde says of types, in words that callers of other languages have for them.
@@ -112,7 +126,7 @@ mod tests {
             (r#"{"model":"m","model":"m","messages":[]}"#, Some("model"), Some("invalid_value")),
         ] {
             match parse::<ChatRequest<'_>>(body.as_bytes()) {
-                Err(GatewayError::Json { param: found, code: found_code, .. }) => {
+                Err(Mistake { param: found, code: found_code, .. }) => {
                     assert_eq!((found.as_deref(), found_code), (param, code), "{body}");
                 }
                 other => panic!("{body}: {other:?}"),
@@ -132,7 +146,7 @@ mod tests {
             ),
         ] {
             match parse::<ChatRequest<'_>>(body.as_bytes()) {
-                Err(GatewayError::Json { message, .. }) => {
+                Err(Mistake { message, .. }) => {
                     assert!(message.contains(told), "{message}");
                 }
                 other => panic!("{body}: {other:?}"),
@@ -144,7 +158,7 @@ mod tests {
     fn what_has_a_path_may_still_hold_raw_json() {
         let body = r#"{"model":"m","messages":[],"tools":[{"type":"function","function":{"name":"f","parameters":{"b":1,"a":2}}}],"seed":"x"}"#;
         match parse::<ChatRequest<'_>>(body.as_bytes()) {
-            Err(GatewayError::Json { param, .. }) => assert_eq!(param.as_deref(), Some("seed")),
+            Err(Mistake { param, .. }) => assert_eq!(param.as_deref(), Some("seed")),
             other => panic!("{other:?}"),
         }
     }

@@ -26,6 +26,7 @@ use crate::native::path::{Matched, PathError, find};
 use crate::native::s3::{self, NativeS3, S3Error};
 use crate::native::start::{Begun, Start, look};
 use crate::native::{headers, tap::Tap};
+use crate::offload::Offload;
 use crate::outflow::Outflow;
 use crate::routing::{
     Asks, Journey, Judged, Leg, Others, Route, Sent, Terms, Unsent, Verdict, of_service,
@@ -51,7 +52,7 @@ pub(crate) async fn relay(
     match Directions::of(http.headers()).map(|directions| directions.course) {
         Ok(Course::Send) => {}
         Ok(Course::Show) => {
-            let shown = rehearsal::rehearse(&now, &http, payload, &mut exchange).await;
+            let shown = rehearsal::rehearse(&worker, &now, &http, payload, &mut exchange).await;
             return shown.unwrap_or_else(|error| refuse(&error, &mut exchange));
         }
         Err(error) => return refuse(&GatewayError::from(error).into(), &mut exchange),
@@ -79,19 +80,20 @@ async fn send(
     }
     let body = body::read(http.headers(), payload, now.config.body).await;
     let body = body.map_err(GatewayError::from)?;
-    objects(now, &matched, &body)?;
+    let offload = &worker.shared.offload;
+    objects(now, &matched, &body, offload).await?;
     let Some(name) = matched.model() else {
-        let call = call(http, &matched, body, None)?;
+        let call = call(http, &matched, body, None, offload).await?;
         let answer = worker.transport(now.names.home()).send(call).await?;
         return Ok(Begun { answer, service: matched.row.service, pieces: Vec::new() });
     };
     exchange.names_model(name);
     let route = now.names.resolve(name).await.map_err(GatewayError::from)?;
     let id = exchange.id().to_owned();
-    let terms = terms(&matched, &route, &body, &id);
+    let terms = terms(&matched, &route, &body, &id, offload).await?;
     let journey = Journey::begin(&now.names, route, terms);
     let sent = journey.map_err(GatewayError::from)?.run(async |leg: &Leg| {
-        let call = call(http, &matched, body.clone(), Some(leg))?;
+        let call = call(http, &matched, body.clone(), Some(leg), offload).await?;
         let answer = worker.transport(&leg.account).by(leg.deadline).send(call).await?;
         match look(answer, matched.row).await? {
             Start::Good(begun) => Ok(begun),
@@ -113,33 +115,49 @@ async fn send(
 }
 
 /// Judges what of S3 a body names.
-fn objects(now: &Snapshot, matched: &Matched, body: &[u8]) -> Result<(), S3Error> {
-    match now.config.native_s3 {
-        NativeS3::Allow => Ok(()),
-        NativeS3::Listed => s3::judge(matched.row.operation, body, &now.config.media.stores),
+async fn objects(
+    now: &Snapshot,
+    matched: &Matched,
+    body: &Bytes,
+    offload: &Offload,
+) -> Result<(), NativeError> {
+    if now.config.native_s3 == NativeS3::Allow {
+        return Ok(());
     }
+    let (operation, stores) = (matched.row.operation, now.config.media.stores.clone());
+    let (length, body) = (body.len(), body.clone());
+    let judged = offload.run(length, async move { s3::judge(operation, &body, &stores) });
+    Ok(judged.await??)
 }
 
-fn terms<'r>(matched: &Matched, route: &Route, body: &Bytes, id: &'r str) -> Terms<'r> {
+async fn terms<'r>(
+    matched: &Matched,
+    route: &Route,
+    body: &Bytes,
+    id: &'r str,
+    offload: &Offload,
+) -> Result<Terms<'r>, NativeError> {
     let operation = matched.row.operation;
     let asks = if operation == "CountTokens" { Asks::Count } else { Asks::Model };
-    let tokens = match asks {
-        // It is not the model that reads them.
-        Asks::Count => 0,
-        Asks::Model if route.counts_tokens() => foreseen::of_native(body),
-        Asks::Model => foreseen::estimate(body.len()),
-    };
+    let (length, body) = (body.len(), body.clone());
     // Looking into a body takes time, and is in vain where there is no choice.
-    let key = match asks {
-        Asks::Model if route.keeps_to_targets() => affinity(body),
-        Asks::Model | Asks::Count => None,
+    let (counts, keeps) = (route.counts_tokens(), route.keeps_to_targets());
+    let looked = async move {
+        let tokens = if counts { foreseen::of_native(&body) } else { foreseen::estimate(length) };
+        (tokens, if keeps { affinity(&body) } else { None })
+    };
+    let (tokens, key) = match asks {
+        // It is not the model that reads them.
+        Asks::Count => (0, None),
+        Asks::Model if counts || keeps => offload.run(length, looked).await?,
+        Asks::Model => looked.await,
     };
     let others = match operation {
         // Every model that converses reads the same body; elsewhere each has its own.
         "Converse" | "ConverseStream" => Others::All,
         _ => Others::SameName,
     };
-    Terms { id, kind: matched.row.kind, asks, tokens, key, others }
+    Ok(Terms { id, kind: matched.row.kind, asks, tokens, key, others })
 }
 
 /// The operation a request names, below the mount or at the root.
@@ -152,11 +170,12 @@ pub(crate) fn operation(http: &HttpRequest, added: &[Service]) -> Result<Matched
 /// Where the native API hangs.
 pub(crate) const MOUNT: &str = "/bedrock";
 
-fn call(
+async fn call(
     http: &HttpRequest,
     matched: &Matched,
     mut body: Bytes,
     leg: Option<&Leg>,
+    offload: &Offload,
 ) -> Result<Call, NativeError> {
     let mut sent = HeaderMap::with_capacity(4);
     for (name, value) in http.headers() {
@@ -169,8 +188,12 @@ fn call(
             }
         }
     }
-    if let Some(guardrail) = leg.and_then(|leg| leg.guardrail.as_deref()) {
-        guardrail::apply(guardrail, matched.row.operation, &mut sent, &mut body)?;
+    if let Some(guardrail) = leg.and_then(|leg| leg.guardrail.clone()) {
+        let (operation, length) = (matched.row.operation, body.len());
+        let applied = offload.run(length, async move {
+            guardrail::apply(&guardrail, operation, &mut sent, &mut body).map(|()| (sent, body))
+        });
+        (sent, body) = applied.await??;
     }
     let method = Method::from_bytes(matched.row.method.as_bytes())
         .map_err(|error| GatewayError::Internal(error.to_string()))?;

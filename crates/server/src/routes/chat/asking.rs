@@ -12,9 +12,11 @@ use translate::{Profile, Reply, Report, Unsupported};
 use super::choices;
 use super::guarded::{self, Guard};
 use super::guardrail::Wanted;
+use super::received::Untranslated;
 use crate::bedrock::Kind;
 use crate::error::GatewayError;
 use crate::media::Fetched;
+use crate::offload::Offload;
 use crate::recall::Recall;
 use crate::routes::directions::Directions;
 use crate::routes::json::parse;
@@ -26,34 +28,32 @@ pub(super) const UNASKED: &str = "a question was never translated";
 /// What a translated body may need beyond the bytes it was made of.
 const ROOM: usize = 1024;
 
-/// What a translation needs to know beside the request and its target.
-pub(super) struct Circumstances<'c> {
+/// What a translation needs to know beside the request and its target: owned, so that it can go to another
+/// thread.
+#[derive(Debug, Clone)]
+pub(super) struct Circumstances {
     pub(super) operation: Operation,
-    pub(super) wanted: &'c Wanted,
-    pub(super) directions: Directions,
-    pub(super) fetched: &'c Fetched,
-    pub(super) recall: &'c Recall,
-    /// Thoughts that must not go along.
-    pub(super) withheld: &'c [String],
-}
-
-/// A question, as it is asked of one target after another.
-pub(super) struct Asking<'r> {
-    pub(super) operation: Operation,
-    /// How many answers the caller wants.
-    pub(super) choices: u32,
     /// What the caller's headers say of guardrails.
     pub(super) wanted: Wanted,
     pub(super) directions: Directions,
     pub(super) fetched: Arc<Fetched>,
+    pub(super) recall: Recall,
+    /// Thoughts that must not go along: a guardrail masks them.
+    pub(super) withheld: Vec<String>,
+    /// Messages that follow the caller's, as JSON.
+    pub(super) added: Vec<String>,
+}
+
+/// A question, as it is asked of one target after another.
+pub(super) struct Asking {
+    pub(super) around: Circumstances,
+    /// How many answers the caller wants.
+    pub(super) choices: u32,
     pub(super) made: Result<Made, GatewayError>,
     /// The client's own bytes, where a target may need them translated anew.
     pub(super) kept: Option<Bytes>,
     /// Whether it may have to be asked a second time.
     pub(super) repeats: bool,
-    pub(super) recall: &'r Recall,
-    /// Thoughts that must not go along: a guardrail masks them.
-    pub(super) withheld: Vec<String>,
 }
 
 /// A question translated.
@@ -73,7 +73,29 @@ pub(super) struct Made {
     pub(super) guardrail: Option<Arc<Guardrail>>,
 }
 
-impl Asking<'_> {
+impl Circumstances {
+    /// Translates a body for a target, away from the worker if it is large.
+    pub(super) async fn translate(
+        &self,
+        body: &Bytes,
+        leg: &Leg,
+        offload: &Offload,
+    ) -> Result<Made, GatewayError> {
+        let (around, body, leg) = (self.clone(), body.clone(), leg.clone());
+        let length = body.len() + around.added.iter().map(String::len).sum::<usize>();
+        let translated = offload.run(length, async move {
+            let mut request: ChatRequest<'_> = parse(&body)?;
+            around.fetched.fill(&mut request);
+            for message in &around.added {
+                request.messages.push(serde_json::from_str(message)?);
+            }
+            made(&request, length, &around, &leg).await
+        });
+        Ok(translated.await??)
+    }
+}
+
+impl Asking {
     /// The same question, to be asked again.
     pub(super) fn twin(&self) -> Self {
         let made = match &self.made {
@@ -81,16 +103,15 @@ impl Asking<'_> {
             // It is translated anew for the target that is asked, and refused with its own words.
             Err(_) => Err(GatewayError::Internal(UNASKED.to_owned())),
         };
-        let (wanted, fetched) = (self.wanted.clone(), Arc::clone(&self.fetched));
-        let (kept, withheld) = (self.kept.clone(), self.withheld.clone());
-        Self { wanted, fetched, made, kept, withheld, ..*self }
+        let (around, kept) = (self.around.clone(), self.kept.clone());
+        Self { around, made, kept, ..*self }
     }
 
     /// The operation that fetches the answer to the question as it was translated last.
     pub(super) fn at_last(&self) -> Operation {
         match &self.made {
-            Ok(made) => made.operation(self.operation),
-            Err(_) => self.operation,
+            Ok(made) => made.operation(self.around.operation),
+            Err(_) => self.around.operation,
         }
     }
 
@@ -100,24 +121,27 @@ impl Asking<'_> {
     }
 
     /// The body for a target: translated again only where the last was not for such a one.
-    pub(super) async fn for_leg(&mut self, leg: &Leg) -> Result<Bytes, GatewayError> {
-        let policy = self.directions.policy(leg.unsupported);
+    pub(super) async fn for_leg(
+        &mut self,
+        leg: &Leg,
+        offload: &Offload,
+    ) -> Result<Bytes, GatewayError> {
+        let policy = self.around.directions.policy(leg.unsupported);
         let fits = self.made.as_ref().is_ok_and(|made| made.fits(leg, policy));
         if self.kept.is_some() && !fits {
-            self.translate(leg).await?;
+            self.translate(leg, offload).await?;
         }
         self.body()
     }
 
     /// Translates the client's own bytes again.
-    pub(super) async fn translate(&mut self, leg: &Leg) -> Result<(), GatewayError> {
-        let Self { operation, wanted, directions, fetched, kept, recall, withheld, .. } = &*self;
-        let Some(kept) = kept else { return Err(GatewayError::Internal(UNASKED.to_owned())) };
-        let mut request: ChatRequest<'_> = parse(kept)?;
-        fetched.fill(&mut request);
-        let (operation, directions) = (*operation, *directions);
-        let around = Circumstances { operation, wanted, directions, fetched, recall, withheld };
-        self.made = Ok(made(&request, kept.len(), &around, leg).await?);
+    pub(super) async fn translate(
+        &mut self,
+        leg: &Leg,
+        offload: &Offload,
+    ) -> Result<(), GatewayError> {
+        let Some(kept) = &self.kept else { return Err(GatewayError::Internal(UNASKED.to_owned())) };
+        self.made = Ok(self.around.translate(kept, leg, offload).await?);
         Ok(())
     }
 
@@ -149,13 +173,13 @@ impl Made {
 pub(super) async fn made(
     request: &ChatRequest<'_>,
     length: usize,
-    around: &Circumstances<'_>,
+    around: &Circumstances,
     leg: &Leg,
-) -> Result<Made, GatewayError> {
+) -> Result<Made, Untranslated> {
     let profile = &leg.target.profile;
     let mut recalled = around.recall.of(request, profile).await;
     if !around.withheld.is_empty() {
-        recalled.get_or_insert_default().withhold(around.withheld);
+        recalled.get_or_insert_default().withhold(&around.withheld);
     }
     let question = question_with(request, profile, &around.fetched.stores, recalled.as_ref())?;
     let warms = choices::warms(&question, request.n, length);
@@ -177,8 +201,7 @@ pub(super) async fn made(
     // What is not whole cannot be judged.
     let delivery = if guard.is_some() { Delivery::Whole } else { delivery };
     let mut body = Vec::with_capacity(length + ROOM);
-    serde_json::to_writer(&mut body, &converse)
-        .map_err(|error| GatewayError::Internal(error.to_string()))?;
+    serde_json::to_writer(&mut body, &converse)?;
     let (profile, guardrail) = (profile.clone(), leg.guardrail.clone());
     Ok(Made {
         body: body.into(),

@@ -50,11 +50,11 @@ pub(super) async fn complete(
     worker: &Worker,
     now: &Snapshot,
     journey: Journey<'_>,
-    asking: Asking<'_>,
+    asking: Asking,
     recall: &Recall,
     mut exchange: Exchange,
 ) -> HttpResponse {
-    let kind = asking.operation.kind();
+    let kind = asking.around.operation.kind();
     let all = match ask(worker, journey, asking, &mut exchange).await {
         Ok(all) => all,
         Err(error) => return exchange.refuse(&error),
@@ -126,7 +126,7 @@ impl About {
 async fn ask(
     worker: &Worker,
     journey: Journey<'_>,
-    asking: Asking<'_>,
+    asking: Asking,
     exchange: &mut Exchange,
 ) -> Result<Vec<One>, GatewayError> {
     let warms = asking.made.as_ref().is_ok_and(|made| made.warms);
@@ -169,7 +169,7 @@ async fn ahead<T, E>(
 async fn one(
     worker: &Worker,
     journey: Journey<'_>,
-    mut asking: Asking<'_>,
+    mut asking: Asking,
 ) -> Result<One, Box<Unsent<GatewayError>>> {
     let (Sent { answer, mut flight, trail }, leg) = call(worker, journey, &mut asking).await?;
     let (source, request_id) = match answer {
@@ -241,13 +241,14 @@ async fn translated(
         }
     };
     one.flight.settle(of_quota(converse.usage));
-    let (_, _, recall) = around;
+    let (worker, now, recall) = around;
     if let Some(kept) = kept(&converse, &one.reply) {
         recall.keep(&kept).await;
     }
     let (before, own) = (*spent, Spent::of(&converse));
     *spent = before.and(own);
     let second = one.second.as_ref();
+    let around = (worker, now);
     let settled = repair::settle(&converse, &one.reply, second, around, exchange).await?;
     *spent = before.and(settled.spent);
     Ok(settled)

@@ -12,6 +12,7 @@ use translate::moderations::{Moderated, Picture};
 use super::Asking;
 use crate::bedrock::{Answer, Failure, GuardrailName, Typed};
 use crate::error::GatewayError;
+use crate::offload::Offload;
 use crate::routing::Leg;
 
 const LATE: &str = "guardrail_config.stream_processing_mode";
@@ -56,7 +57,7 @@ pub(super) enum Admitted {
     Answered(Bytes),
 }
 
-impl Asking<'_> {
+impl Asking {
     /// Has a question judged. Thoughts that cannot be masked are lost to it: it is translated again, and judged
     /// as it is asked then.
     pub(super) async fn admitted(
@@ -68,8 +69,8 @@ impl Asking<'_> {
         loop {
             match judge.admit(body).await? {
                 Admitted::Without(thoughts) => {
-                    self.withheld.extend(thoughts);
-                    self.translate(leg).await?;
+                    self.around.withheld.extend(thoughts);
+                    self.translate(leg, &judge.offload).await?;
                     body = self.body()?;
                 }
                 admitted => return Ok(admitted),
@@ -112,6 +113,7 @@ impl Told {
 pub(super) struct Judge {
     guard: Guard,
     typed: Typed,
+    offload: Offload,
     /// What it found in the question.
     input: GuardrailReport,
 }
@@ -126,8 +128,8 @@ enum Judgement {
 
 impl Judge {
     /// A judge in the account that the model is called in.
-    pub(super) fn new(guard: Guard, typed: Typed) -> Self {
-        Self { guard, typed, input: GuardrailReport::default() }
+    pub(super) fn new(guard: Guard, typed: Typed, offload: Offload) -> Self {
+        Self { guard, typed, offload, input: GuardrailReport::default() }
     }
 
     /// Judges a question.
@@ -135,7 +137,9 @@ impl Judge {
     /// # Errors
     /// It holds what no guardrail reads, or the guardrail cannot be asked.
     pub(super) async fn admit(&mut self, body: Bytes) -> Result<Admitted, GatewayError> {
-        let subject = guarded::question(&body)?;
+        let read = body.clone();
+        let subject = self.offload.run(body.len(), async move { guarded::question(&read) });
+        let subject = subject.await??;
         if subject.is_empty() {
             return Ok(Admitted::Asked(body));
         }
@@ -148,7 +152,8 @@ impl Judge {
                 if !thoughts.is_empty() {
                     return Ok(Admitted::Without(thoughts));
                 }
-                match subject.with(&texts) {
+                let written = async move { subject.with(&texts) };
+                match self.offload.run(body.len(), written).await? {
                     Ok(body) => return Ok(Admitted::Asked(body.into())),
                     Err(_) => speechless(),
                 }

@@ -2,35 +2,27 @@
 //! is not what was asked for is told so, once. The second call goes to the target that answered, whose cache
 //! is warm; if it fails, the first answer is still there.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use schema::converse::response::ConverseResponse;
-use schema::openai::chat::{ChatCompletion, ChatRequest};
+use schema::openai::chat::ChatCompletion;
 use schema::openai::format::FormatKind;
 use serde_json::json;
 use translate::Reply;
 use translate::chat::Spent;
 
 use super::guarded::{Admitted, Judge, Told};
-use super::guardrail::Wanted;
-use super::{ANSWER_LIMIT, Asking, Circumstances, Directions, Made, UNASKED, made, parse};
+use super::{ANSWER_LIMIT, Asking, Circumstances, Made, UNASKED};
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::Kind;
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, of_quota};
-use crate::media::Fetched;
-use crate::recall::Recall;
 use crate::routing::{self, Flight, Judged, Leg, Moment, Operation, Path};
 use crate::structured::{Finding, OnMismatch, Reasons, Repair, Validators, judgeable};
 
 /// What a second call needs.
 pub(super) struct Second {
     body: Bytes,
-    fetched: Arc<Fetched>,
-    wanted: Wanted,
-    directions: Directions,
-    withheld: Vec<String>,
+    around: Circumstances,
     leg: Leg,
     path: Path,
 }
@@ -46,8 +38,7 @@ pub(super) struct Settled {
 
 /// Whether an answer to this may have to be asked for again. Where only words hold the model to JSON, that is
 /// what makes them more than a wish.
-pub(super) fn may_repeat(now: &Snapshot, request: &ChatRequest<'_>, operation: Operation) -> bool {
-    let kind = request.response_format.as_ref().map_or(FormatKind::Text, |format| format.kind);
+pub(super) fn may_repeat(now: &Snapshot, kind: FormatKind, operation: Operation) -> bool {
     let repairs = match now.config.structured.repair {
         Repair::Off => false,
         Repair::Objects => kind == FormatKind::JsonObject,
@@ -58,12 +49,9 @@ pub(super) fn may_repeat(now: &Snapshot, request: &ChatRequest<'_>, operation: O
 
 impl Second {
     /// The call that was answered by `leg`, to be made again. `None` where that cannot be.
-    pub(super) fn of(asking: &mut Asking<'_>, leg: Option<Leg>, flight: &Flight) -> Option<Self> {
-        let body = asking.kept.take()?;
-        let fetched = std::mem::take(&mut asking.fetched);
-        let (wanted, directions) = (std::mem::take(&mut asking.wanted), asking.directions);
-        let (withheld, path) = (std::mem::take(&mut asking.withheld), flight.path());
-        Some(Self { body, fetched, wanted, directions, withheld, leg: leg?, path })
+    pub(super) fn of(asking: &mut Asking, leg: Option<Leg>, flight: &Flight) -> Option<Self> {
+        let (body, around) = (asking.kept.take()?, asking.around.clone());
+        Some(Self { body, around, leg: leg?, path: flight.path() })
     }
 
     /// Asks again, with what the model said and what is wrong with it at the end. The call goes into the books
@@ -71,7 +59,6 @@ impl Second {
     async fn ask(
         &self,
         worker: &Worker,
-        recall: &Recall,
         (said, reasons): (&str, &[String]),
         exchange: &mut Exchange,
     ) -> Result<Again, GatewayError> {
@@ -81,22 +68,13 @@ impl Second {
         );
         let said = json!({ "role": "assistant", "content": said }).to_string();
         let complaint = json!({ "role": "user", "content": complaint }).to_string();
-        let (body, reply, guard) = {
-            let mut request: ChatRequest<'_> = parse(&self.body)?;
-            self.fetched.fill(&mut request);
-            for message in [&said, &complaint] {
-                let read = serde_json::from_str(message);
-                request.messages.push(read.map_err(GatewayError::Unreadable)?);
-            }
-            let (operation, length) = (Operation::Converse, self.body.len() + said.len());
-            let (wanted, directions, fetched) = (&self.wanted, self.directions, &self.fetched);
-            let withheld = &self.withheld;
-            let around = Circumstances { operation, wanted, directions, fetched, recall, withheld };
-            let Made { body, reply, guard, .. } =
-                made(&request, length, &around, &self.leg).await?;
-            (body, reply, guard)
-        };
-        let judge = guard.map(|guard| Judge::new(guard, worker.typed(&self.leg.account)));
+        let (operation, added) = (Operation::Converse, vec![said, complaint]);
+        let around = Circumstances { operation, added, ..self.around.clone() };
+        let offload = &worker.shared.offload;
+        let Made { body, reply, guard, .. } =
+            around.translate(&self.body, &self.leg, offload).await?;
+        let typed = worker.typed(&self.leg.account);
+        let judge = guard.map(|guard| Judge::new(guard, typed, offload.clone()));
         let (body, judge) = match judge {
             None => (body, None),
             Some(mut judge) => match judge.admit(body).await? {
@@ -132,7 +110,7 @@ pub(super) async fn settle(
     first: &ConverseResponse<'_>,
     reply: &Reply,
     second: Option<&Second>,
-    (worker, now, recall): (&Worker, &Snapshot, &Recall),
+    (worker, now): (&Worker, &Snapshot),
     exchange: &mut Exchange,
 ) -> Result<Settled, GatewayError> {
     let completion = translate::chat::answer(first, reply, exchange.stamp());
@@ -146,7 +124,7 @@ pub(super) async fn settle(
     let mut settled = Settled { completion, spent, word: Some(finding.word()) };
     if let (Finding::Mismatch(reasons), Some(second)) = (&finding, second) {
         let said = settled.completion.choices.iter().find_map(judgeable).unwrap_or_default();
-        match second.ask(worker, recall, (said, reasons), exchange).await {
+        match second.ask(worker, (said, reasons), exchange).await {
             Ok(again) => settled = again.better(settled, validators, exchange).await,
             Err(error) => log::warn!("{} no second answer: {error}", exchange.id()),
         }

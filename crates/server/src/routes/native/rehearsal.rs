@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use translate::Report;
 
 use super::{BIDIRECTIONAL, NativeError, call, objects, operation, terms};
-use crate::app::Snapshot;
+use crate::app::{Snapshot, Worker};
 use crate::bedrock::unsigned;
 use crate::body;
 use crate::error::GatewayError;
@@ -15,6 +15,7 @@ use crate::routing::{Journey, Trail};
 
 /// Answers with the request that would have been sent.
 pub(super) async fn rehearse(
+    worker: &Worker,
     now: &Snapshot,
     http: &HttpRequest,
     payload: Payload,
@@ -26,19 +27,20 @@ pub(super) async fn rehearse(
     }
     let body = body::read(http.headers(), payload, now.config.body).await;
     let body = body.map_err(GatewayError::from)?;
-    objects(now, &matched, &body)?;
+    let offload = &worker.shared.offload;
+    objects(now, &matched, &body, offload).await?;
     let (trail, request) = match matched.model() {
         None => {
             let home = now.names.home();
             let trail = Trail { region: home.region().to_owned(), ..Trail::default() };
-            (trail, unsigned(home, &call(http, &matched, body, None)?)?)
+            (trail, unsigned(home, &call(http, &matched, body, None, offload).await?)?)
         }
         Some(name) => {
             exchange.names_model(name);
             let route = now.names.resolve(name).await.map_err(GatewayError::from)?;
-            let terms = terms(&matched, &route, &body, exchange.id());
+            let terms = terms(&matched, &route, &body, exchange.id(), offload).await?;
             let leg = Journey::glance(&route, terms).map_err(GatewayError::from)?;
-            let call = call(http, &matched, body, Some(&leg))?;
+            let call = call(http, &matched, body, Some(&leg), offload).await?;
             (Trail::to(&leg), unsigned(&leg.account, &call)?)
         }
     };

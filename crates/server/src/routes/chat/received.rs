@@ -1,0 +1,135 @@
+//! A chat request as it was received: its bytes, and what the way to a target needs to know of it. A small one
+//! is parsed once; a large one away from the worker, and again when it is translated, so that nothing parsed
+//! has to cross threads or to be kept while the request waits.
+
+use bytes::Bytes;
+use schema::openai::chat::ChatRequest;
+use schema::openai::format::FormatKind;
+use translate::Invalid;
+use translate::chat::affinity;
+
+use super::asking::{Circumstances, Made, made};
+use crate::error::GatewayError;
+use crate::foreseen;
+use crate::media::{Links, MediaSettings};
+use crate::offload::{LARGE, Offload};
+use crate::routes::json::{Mistake, parse};
+use crate::routing::{Leg, Operation};
+
+/// What a request asks for, as far as its way to a target depends on it.
+#[derive(Debug)]
+pub(in crate::routes) struct Outline {
+    pub(in crate::routes) model: String,
+    pub(super) operation: Operation,
+    /// How many answers are wanted.
+    pub(super) n: Option<i64>,
+    pub(super) format: FormatKind,
+    /// Tokens that the call may use.
+    pub(super) tokens: u64,
+    /// Of the beginning that it shares with others.
+    pub(super) key: Option<u64>,
+    /// Media that stand elsewhere.
+    pub(in crate::routes) links: Links,
+}
+
+/// A request and its outline.
+pub(in crate::routes) struct Received<'b> {
+    pub(in crate::routes) outline: Outline,
+    body: &'b Bytes,
+    /// Of a small one.
+    parsed: Option<ChatRequest<'b>>,
+}
+
+/// Why a request could not be translated.
+#[derive(Debug)]
+pub(in crate::routes) enum Untranslated {
+    Json(Mistake),
+    Invalid(Invalid),
+    Internal(String),
+}
+
+impl From<Mistake> for Untranslated {
+    fn from(mistake: Mistake) -> Self {
+        Self::Json(mistake)
+    }
+}
+
+impl From<Invalid> for Untranslated {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+impl From<serde_json::Error> for Untranslated {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<Untranslated> for GatewayError {
+    fn from(untranslated: Untranslated) -> Self {
+        match untranslated {
+            Untranslated::Json(mistake) => mistake.into(),
+            Untranslated::Invalid(invalid) => invalid.into(),
+            Untranslated::Internal(reason) => Self::Internal(reason),
+        }
+    }
+}
+
+impl Outline {
+    fn of(request: &ChatRequest<'_>, length: usize, media: &MediaSettings) -> Self {
+        Self {
+            model: request.model.to_string(),
+            operation: match request.stream {
+                Some(true) => Operation::ConverseStream,
+                Some(false) | None => Operation::Converse,
+            },
+            n: request.n,
+            format: request.response_format.as_ref().map_or(FormatKind::Text, |format| format.kind),
+            tokens: foreseen::of_chat(request, length),
+            key: affinity(request),
+            links: Links::of(request, media),
+        }
+    }
+}
+
+impl<'b> Received<'b> {
+    /// Parses a body.
+    ///
+    /// # Errors
+    /// It is no chat request.
+    pub(in crate::routes) async fn read(
+        body: &'b Bytes,
+        media: &MediaSettings,
+        offload: &Offload,
+    ) -> Result<Self, GatewayError> {
+        if body.len() <= LARGE {
+            let request: ChatRequest<'_> = parse(body)?;
+            let outline = Outline::of(&request, body.len(), media);
+            return Ok(Self { outline, body, parsed: Some(request) });
+        }
+        let (bytes, media) = (body.clone(), media.clone());
+        let read = offload.away(move || {
+            let request: ChatRequest<'_> = parse(&bytes)?;
+            Ok::<_, Mistake>(Outline::of(&request, bytes.len(), &media))
+        });
+        Ok(Self { outline: read.await??, body, parsed: None })
+    }
+
+    /// Translates the request for a target; nothing parsed is left of it afterwards.
+    ///
+    /// # Errors
+    /// It asks for what cannot be expressed.
+    pub(super) async fn translate(
+        self,
+        around: &Circumstances,
+        leg: &Leg,
+        offload: &Offload,
+    ) -> Result<Made, GatewayError> {
+        let Some(mut request) = self.parsed else {
+            return around.translate(self.body, leg, offload).await;
+        };
+        around.fetched.fill(&mut request);
+        Ok(made(&request, self.body.len(), around, leg).await?)
+    }
+}
