@@ -15,6 +15,8 @@ const TOLERANCE: i64 = 5 * 60;
 pub(crate) struct Caller {
     /// Region of the credential scope; unknown with a bearer key.
     pub(crate) region: Option<String>,
+    /// Account that the key belongs to, as far as the key tells; else the key itself.
+    pub(crate) account: String,
 }
 
 /// Checks `request` against what `options` know.
@@ -59,7 +61,10 @@ pub(crate) fn authenticate(options: &Options, request: &mut Signed<'_>) -> Resul
     }
     fresh(request.timestamp)?;
     signed_by_known(options, &authorization, request, header("x-amz-security-token"))?;
-    Ok(Caller { region: Some(authorization.region.to_owned()) })
+    Ok(Caller {
+        region: Some(authorization.region.to_owned()),
+        account: account(authorization.access_key_id),
+    })
 }
 
 fn bearer(options: &Options, key: &str) -> Result<Caller, Refusal> {
@@ -71,7 +76,24 @@ fn bearer(options: &Options, key: &str) -> Result<Caller, Refusal> {
             "Authentication failed: Please make sure your API Key is valid.",
         ));
     }
-    Ok(Caller::default())
+    Ok(Caller { region: None, account: key.to_owned() })
+}
+
+/// The account number that AWS writes into its access key ids, in base32 behind the first four letters.
+fn account(access_key_id: &str) -> String {
+    const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let digits = access_key_id.strip_prefix("AKIA").or(access_key_id.strip_prefix("ASIA"));
+    let value = digits.filter(|digits| digits.len() == 16).and_then(|digits| {
+        digits.bytes().take(10).try_fold(0_u64, |value, digit| {
+            let position = ALPHABET.iter().position(|own| *own == digit)?;
+            Some(value << 5 | u64::try_from(position).ok()?)
+        })
+    });
+    match value {
+        // Of fifty bits the first is a flag and the last nine belong to the key.
+        Some(value) => format!("{:012}", (value & 0x1_ffff_ffff_fe00) >> 9),
+        None => access_key_id.to_owned(),
+    }
 }
 
 fn fresh(timestamp: &str) -> Result<(), Refusal> {
@@ -126,4 +148,17 @@ fn incomplete(message: &str) -> Refusal {
 
 fn invalid(message: &str) -> Refusal {
     Refusal::front(403, "InvalidSignatureException", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_one_account_tell_it() {
+        assert_eq!(account("ASIAQNZGKIQY56JQ7WML"), "029608264753");
+        assert_eq!(account("AKIAQNZGKIQYAAAAAAAA"), account("ASIAQNZGKIQYBBBBBBBB"));
+        assert_ne!(account("AKIAQNZGKIQYAAAAAAAA"), account("AKIAY34FZKBOAAAAAAAA"));
+        assert_eq!(account("AKIDEXAMPLE"), "AKIDEXAMPLE");
+    }
 }

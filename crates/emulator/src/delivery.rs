@@ -45,6 +45,8 @@ pub(crate) struct Reply {
     /// Played before the status line is sent.
     pub(crate) before: Vec<Act>,
     pub(crate) body: Vec<Act>,
+    /// Thoughts of the request that the model did not read, for the journal.
+    pub(crate) dropped: Vec<String>,
     framing: Framing,
 }
 
@@ -69,6 +71,7 @@ impl Reply {
             status,
             headers: vec![("Content-Type".into(), content_type.into())],
             before: Vec::new(),
+            dropped: Vec::new(),
             framing: Framing::Sized(u64::try_from(body.len()).unwrap_or(u64::MAX)),
             body: vec![Act::Send(body)],
         }
@@ -88,12 +91,19 @@ impl Reply {
             headers: vec![("Content-Type".into(), "application/vnd.amazon.eventstream".into())],
             before: Vec::new(),
             body,
+            dropped: Vec::new(),
             framing: Framing::Chunked,
         }
     }
 
     pub(crate) fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The answer to a request of which `thoughts` were not read.
+    pub(crate) fn without(mut self, thoughts: Vec<String>) -> Self {
+        self.dropped = thoughts;
         self
     }
 
@@ -116,6 +126,9 @@ pub(crate) async fn perform(
         }
     }
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if !reply.dropped.is_empty() {
+        ticket.dropped(reply.dropped);
+    }
     ticket.status(status.as_u16());
     let mut response = HttpResponse::build(status);
     for (name, value) in &reply.headers {

@@ -27,6 +27,9 @@ pub struct Call {
     pub headers: BTreeMap<String, String>,
     /// Body as JSON; text that is not JSON as a string; null when there is none.
     pub body: Value,
+    /// Thoughts in the request that the model does not read, each with its place and what it is bound to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dropped_thoughts: Vec<String>,
     /// Status of the answer once it has one.
     pub status: Option<u16>,
     /// What became of the answer.
@@ -122,6 +125,7 @@ impl Call {
             model_id: None,
             headers: BTreeMap::new(),
             body: Value::Null,
+            dropped_thoughts: Vec::new(),
             status: None,
             delivery: Delivery::Open,
             received_ms: now_ms(),
@@ -133,6 +137,10 @@ impl Call {
 impl Ticket {
     pub(crate) fn status(&self, status: u16) {
         self.journal.change(self.number, |call| call.status = Some(status));
+    }
+
+    pub(crate) fn dropped(&self, thoughts: Vec<String>) {
+        self.journal.change(self.number, |call| call.dropped_thoughts = thoughts);
     }
 
     pub(crate) fn settle(mut self, delivery: Delivery) {

@@ -16,6 +16,8 @@ pub(crate) mod prompt;
 mod properties;
 pub(crate) mod reasoning;
 mod relevance;
+mod remembered;
+pub(crate) mod seal;
 mod strings;
 pub(crate) mod structured;
 pub(crate) mod tokens;
@@ -24,6 +26,7 @@ mod tools;
 pub(crate) use answer::{Answer, Block};
 pub(crate) use cache::PromptCache;
 pub(crate) use prompt::Prompt;
+pub(crate) use remembered::{Remembered, folded};
 
 use crate::{
     faults::Directive,
@@ -40,8 +43,11 @@ pub(crate) fn answer(
         return Answer::new(prompt, vec![Block::Text(prompt.sent.clone())], cache);
     }
     let mut blocks = Vec::new();
-    let thought = answer::thought(prompt);
     let said = said(prompt);
+    if reasoning::interleaves(prompt.model, prompt.body) {
+        return Answer::new(prompt, interleaved(prompt, said), cache);
+    }
+    let thought = answer::thought(prompt, 0);
     // R1 thinks aloud after it has spoken.
     if prompt.model.id.starts_with("deepseek.r1") {
         blocks.extend(said);
@@ -51,6 +57,25 @@ pub(crate) fn answer(
         blocks.extend(said);
     }
     Answer::new(prompt, blocks, cache)
+}
+
+/// `said` with thoughts between its parts: [thought, call, thought, call] for two calls, with every third
+/// call beside the one before it where there are more, and [thought, text, thought, call] for one.
+fn interleaved(prompt: &Prompt<'_>, said: Vec<Block>) -> Vec<Block> {
+    let is_call = |block: &Block| matches!(block, Block::Call { .. });
+    let calls = said.iter().filter(|block| is_call(block)).count();
+    let mut blocks = Vec::new();
+    let mut thoughts = 0;
+    // Several calls say enough without words in front of them.
+    let spoken = said.into_iter().filter(|block| calls < 2 || is_call(block));
+    for (index, block) in spoken.enumerate() {
+        if calls < 3 || index.is_multiple_of(2) {
+            blocks.extend(answer::thought(prompt, thoughts));
+            thoughts += 1;
+        }
+        blocks.push(block);
+    }
+    blocks
 }
 
 /// Tool calls with the words around them, JSON where it is wanted, else words.

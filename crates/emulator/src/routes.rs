@@ -19,7 +19,10 @@ use crate::{
     delivery::{self, Act, Connection, Reply},
     error::Refusal,
     journal::{Call, Journal},
-    model::PromptCache,
+    model::{
+        PromptCache, Remembered,
+        seal::{Short, short},
+    },
     models::Models,
     options::Options,
     script::Script,
@@ -34,6 +37,7 @@ pub(crate) struct State {
     pub(crate) script: Script,
     pub(crate) journal: Journal,
     pub(crate) cache: PromptCache,
+    pub(crate) remembered: Remembered,
 }
 
 /// A request that has been read and authenticated.
@@ -63,6 +67,7 @@ impl State {
             script: Script::default(),
             journal: Journal::new(options.journal_size),
             cache: PromptCache::default(),
+            remembered: Remembered::default(),
             options,
         }
     }
@@ -194,6 +199,10 @@ impl Request<'_> {
                 "Malformed input request, please reformat your input and try again.",
             )
         })
+    }
+
+    fn account(&self) -> Short {
+        short(self.caller.account.as_bytes())
     }
 
     fn region(&self) -> &str {

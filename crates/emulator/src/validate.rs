@@ -10,10 +10,12 @@ mod limits;
 mod media;
 mod request;
 mod shape;
+pub(crate) mod thoughts;
 mod tools;
 mod turns;
 
 use serde_json::{Value, json};
+use thoughts::{Dropped, Replay};
 
 use crate::{
     error::Refusal,
@@ -36,8 +38,13 @@ pub(super) struct Place<'a> {
     pub(super) content: &'a Value,
 }
 
-/// Checks a Converse or ConverseStream request.
-pub(crate) fn converse(target: &Target, body: &Value, mode: Mode) -> Result<(), Refusal> {
+/// Checks a Converse or ConverseStream request; the answer lists thoughts that the model does not read.
+pub(crate) fn converse(
+    target: &Target,
+    body: &Value,
+    mode: Mode,
+    replay: &Replay<'_>,
+) -> Result<Vec<Dropped>, Refusal> {
     request::CONVERSE.check(body, "#")?;
     let model = &target.model;
     if model.embeds || model.has("no-converse") {
@@ -47,13 +54,29 @@ pub(crate) fn converse(target: &Target, body: &Value, mode: Mode) -> Result<(), 
     }
     limits::check(body, mode)?;
     if target.prompt {
-        return stored_prompt(body);
+        stored_prompt(body)?;
+        return Ok(Vec::new());
     }
     turns::check(model, body)?;
     media::check(model, body)?;
     tools::check(model, body, mode)?;
     family::check(model, body)?;
-    context(model, body)
+    let dropped = thoughts::check(model, body, replay)?;
+    context(model, body)?;
+    Ok(dropped)
+}
+
+/// `body` without the thoughts in `dropped`.
+pub(crate) fn without(mut body: Value, dropped: &[Dropped]) -> Value {
+    for Dropped { message, block, .. } in dropped.iter().rev() {
+        let content = body.pointer_mut(&format!("/messages/{message}/content"));
+        if let Some(blocks) = content.and_then(Value::as_array_mut)
+            && *block < blocks.len()
+        {
+            blocks.remove(*block);
+        }
+    }
+    body
 }
 
 /// Checks a CountTokens request.

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Prompt,
     reasoning::{self, Thought},
+    seal::{self, Position, Seal, short},
     tokens,
 };
 use crate::{
@@ -68,6 +69,7 @@ impl Answer {
             (false, None, false) => "end_turn",
         };
         let output = blocks.iter().map(Block::tokens).sum::<u64>().max(1);
+        sign(&mut blocks, prompt);
         let (read, written) = cache.unwrap_or_default();
         let input = tokens::of_request(prompt.body).saturating_sub(read + written).max(1);
         let claude = prompt.model.family == Family::Claude;
@@ -140,7 +142,8 @@ impl Block {
     fn tokens(&self) -> u64 {
         match self {
             Self::Text(text) | Self::Thought(Thought::Plain { text, .. }) => tokens::of_text(text),
-            Self::Thought(Thought::Redacted(data)) => tokens::of_text(data),
+            // As long as the thought that cannot be read.
+            Self::Thought(Thought::Redacted(_)) => 24,
             Self::Call { name, input, .. } => {
                 8 + tokens::of_text(name) + tokens::of_text(&input.to_string())
             }
@@ -234,10 +237,36 @@ pub(crate) fn call_id(model: &Model, name: &str, body: &Value, index: usize) -> 
     format!("tooluse_{id}")
 }
 
-/// The thought that comes with an answer, if the request makes the model think.
-pub(crate) fn thought(prompt: &Prompt<'_>) -> Option<Block> {
-    reasoning::wanted(prompt.model, prompt.body)
-        .then(|| Block::Thought(reasoning::thought(prompt.model, prompt.body, &prompt.asked)))
+/// The `index`th thought of an answer, if the request makes the model think.
+pub(crate) fn thought(prompt: &Prompt<'_>, index: usize) -> Option<Block> {
+    reasoning::wanted(prompt.model, prompt.body).then(|| {
+        Block::Thought(reasoning::thought(prompt.model, prompt.body, &prompt.asked, index))
+    })
+}
+
+/// Binds each thought to its place in the answer to `prompt`.
+fn sign(blocks: &mut [Block], prompt: &Prompt<'_>) {
+    let count = blocks.iter().filter(|block| matches!(block, Block::Thought(_))).count();
+    if count == 0 {
+        return;
+    }
+    let mut position = Position::end(prompt.body);
+    let turn = short(&[position.spot().prefix, position.spot().before].concat());
+    for block in blocks {
+        let seal = || Seal::new(prompt.model, prompt.account, turn, (position.spot(), count));
+        match block {
+            Block::Thought(Thought::Plain { text, signature: Some(signature) }) => {
+                *signature = seal().sign(text);
+            }
+            Block::Thought(Thought::Redacted(data)) => {
+                *data = seal::redacted(prompt.model, &seal());
+            }
+            Block::Thought(Thought::Plain { signature: None, .. })
+            | Block::Text(_)
+            | Block::Call { .. } => {}
+        }
+        position.pass(&block.converse(false));
+    }
 }
 
 fn quote(text: &str, limit: usize) -> String {

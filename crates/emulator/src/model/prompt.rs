@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::tokens;
+use super::{seal::Short, tokens};
 use crate::{
     json::{items, text},
     models::Model,
@@ -19,6 +19,8 @@ const REMINDER: (&str, &str) = ("<system-reminder>", "</system-reminder>");
 pub(crate) struct Prompt<'a> {
     pub(crate) model: &'a Model,
     pub(crate) body: &'a Value,
+    /// Account that asks.
+    pub(crate) account: Short,
     pub(crate) system: String,
     /// The last text a user wrote, without what a program put between reminder tags.
     pub(crate) asked: String,
@@ -81,6 +83,7 @@ impl<'a> Prompt<'a> {
         Self {
             model,
             body,
+            account: Short::default(),
             system: plain_text(items(body, "system")),
             asked: question
                 .and_then(|index| messages.get(index))
@@ -106,6 +109,13 @@ impl<'a> Prompt<'a> {
             max_tokens: config.get("maxTokens").and_then(Value::as_u64),
             stops: items(config, "stopSequences").iter().filter_map(Value::as_str).collect(),
         }
+    }
+}
+
+impl Prompt<'_> {
+    /// The same prompt of `account`.
+    pub(crate) fn of(self, account: Short) -> Self {
+        Self { account, ..self }
     }
 }
 

@@ -1,17 +1,11 @@
-//! When a model reasons, what it thinks, and the signatures that let it recognise its own thoughts
-//! when a client sends them back.
+//! When a model reasons, how often in one answer, and what it thinks.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::{
-    json::text,
+    json::{items, text},
     models::{Family, Model, Reasoning},
-    sigv4::hmac,
 };
-
-const KEY: &[u8] = b"the emulator signs what it thought itself";
-const MARK: &[u8] = b"\x12\x30emulator";
 
 /// Text that makes Claude answer with redacted reasoning, as its documentation offers for tests.
 const REDACTION_TRIGGER: &str = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING";
@@ -56,52 +50,44 @@ pub(crate) fn wanted(model: &Model, body: &Value) -> bool {
     }
 }
 
-/// What `model` thinks about `asked`.
-pub(crate) fn thought(model: &Model, body: &Value, asked: &str) -> Thought {
-    if model.family == Family::Claude && asked.contains(REDACTION_TRIGGER) {
-        // The service encodes the provider's own base64 once more.
-        return Thought::Redacted(STANDARD.encode(STANDARD.encode(hmac(KEY, asked.as_bytes()))));
+/// Whether `model` thinks again between the parts of one answer. It was seen where much effort was asked
+/// for; models with a budget need a beta for it.
+pub(crate) fn interleaves(model: &Model, body: &Value) -> bool {
+    let fields = body.get("additionalModelRequestFields").unwrap_or(&Value::Null);
+    let effort = fields.pointer("/output_config/effort").or(body.pointer("/outputConfig/effort"));
+    let much = matches!(effort.and_then(Value::as_str), Some("high" | "xhigh" | "max"));
+    let budget = fields.pointer("/thinking/type").and_then(Value::as_str) == Some("enabled");
+    let beta = items(fields, "anthropic_beta")
+        .iter()
+        .any(|beta| beta.as_str().is_some_and(|beta| beta.starts_with("interleaved-thinking")));
+    model.family == Family::Claude && wanted(model, body) && if budget { beta } else { much }
+}
+
+/// The `index`th thought of `model` in its answer to `asked`. It is signed when the answer is complete.
+pub(crate) fn thought(model: &Model, body: &Value, asked: &str, index: usize) -> Thought {
+    let triggered = model.family == Family::Claude && asked.contains(REDACTION_TRIGGER);
+    // Every other thought of an answer stays readable.
+    if model.has("sealed") || (triggered && index.is_multiple_of(2)) {
+        return Thought::Redacted(String::new());
     }
     let display = body.pointer("/additionalModelRequestFields/thinking/display");
     let omitted = display.and_then(Value::as_str) == Some("omitted");
     let words = asked.split_whitespace().count();
     let text = if omitted {
         String::new()
-    } else {
+    } else if index == 0 {
         let noun = if words == 1 { "word" } else { "words" };
         format!(
             "The user wrote {words} {noun}. I have nothing to look up, so I will answer from what I was given."
         )
+    } else {
+        format!("That was part {index}. I go on with the next one.")
     };
-    let signature = (model.family == Family::Claude).then(|| signature(&text));
+    let signature = (model.family == Family::Claude).then(String::new);
     Thought::Plain { text, signature }
-}
-
-/// Whether a replayed block is one this emulator issued, unmodified.
-pub(crate) fn is_own(text: &str, signed: &str) -> bool {
-    signature(text) == signed
-}
-
-fn signature(text: &str) -> String {
-    let mut bytes = MARK.to_vec();
-    bytes.extend(hmac(KEY, text.as_bytes()));
-    STANDARD.encode(bytes)
 }
 
 fn forces_tool(body: &Value) -> bool {
     body.pointer("/toolConfig/toolChoice/any").is_some()
         || body.pointer("/toolConfig/toolChoice/tool").is_some()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_changed_thought_is_not_recognised() {
-        let signed = signature("I think");
-        assert!(is_own("I think", &signed));
-        assert!(!is_own("I thought", &signed));
-        assert!(!is_own("I think", "RXNz"));
-    }
 }

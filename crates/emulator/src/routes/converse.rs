@@ -14,11 +14,12 @@ use crate::{
     model::{
         self, Prompt,
         events::{self, Event},
+        seal::Short,
         tokens,
     },
     models::Target,
     script::{Fault, Step},
-    validate::{self, Mode},
+    validate::{self, Mode, thoughts::Replay},
 };
 
 /// Answers a Converse or ConverseStream request.
@@ -37,9 +38,18 @@ pub(super) fn answer(
             return Err(refusal);
         }
         Some(Step::Fault(fault)) => Some(fault),
-        Some(Step::Answer(answer)) => return Ok(scripted(state, &answer, mode)),
+        Some(Step::Answer(answer)) => {
+            let content = answer.pointer("/output/message/content").and_then(Value::as_array);
+            if let (Ok(target), Some(content)) = (&target, content) {
+                remember(state, request, target, content);
+            }
+            return Ok(scripted(state, &answer, mode));
+        }
         Some(Step::Events(events)) => {
             let events: Vec<Event> = events.iter().filter_map(Event::parse).collect();
+            if let Ok(target) = &target {
+                remember(state, request, target, &model::folded(&events));
+            }
             return Ok(stream(&events, state.options.pace));
         }
         Some(Step::Bytes(bytes)) => return Ok(Reply::stream(vec![Act::Send(bytes.into())])),
@@ -48,12 +58,32 @@ pub(super) fn answer(
     };
     let target = target?;
     let body = request.json()?;
-    validate::converse(&target, &body, mode)?;
+    let (body, dropped) = valid(state, request, &target, (body, mode))?;
     let reply = match &target.directive {
         Some(Directive::Instead(reply)) => (**reply).clone(),
-        _ => modelled(state, &target, &body, mode),
+        _ => modelled(state, &target, &body, (mode, request.account())),
     };
-    Ok(with_faults(reply, &target, step.as_ref()))
+    Ok(with_faults(reply, &target, step.as_ref()).without(dropped))
+}
+
+/// The request as the model reads it, and in words the thoughts that it does not read.
+pub(super) fn valid(
+    state: &State,
+    request: &Request<'_>,
+    target: &Target,
+    (body, mode): (Value, Mode),
+) -> Result<(Value, Vec<String>), Refusal> {
+    let replay = Replay { account: request.account(), remembered: &state.remembered };
+    let dropped = validate::converse(target, &body, mode, &replay)?;
+    let words = dropped.iter().map(ToString::to_string).collect();
+    Ok((validate::without(body, &dropped), words))
+}
+
+/// Remembers the thoughts of an answer that a script ordered.
+pub(super) fn remember(state: &State, request: &Request<'_>, target: &Target, content: &[Value]) {
+    if let Ok(body) = request.json() {
+        state.remembered.keep(content, &target.model, request.account(), &body);
+    }
 }
 
 /// Answers a CountTokens request.
@@ -116,8 +146,8 @@ pub(super) fn with_faults(reply: Reply, target: &Target, scripted: Option<&Fault
     named.into_iter().chain(scripted).fold(reply, |reply, fault| faults::apply(fault, reply))
 }
 
-fn modelled(state: &State, target: &Target, body: &Value, mode: Mode) -> Reply {
-    let prompt = Prompt::read(&target.model, body);
+fn modelled(state: &State, target: &Target, body: &Value, (mode, account): (Mode, Short)) -> Reply {
+    let prompt = Prompt::read(&target.model, body).of(account);
     let cache = state.cache.account(&target.model, body);
     let answer = model::answer(&prompt, target.directive.as_ref(), cache);
     match mode {

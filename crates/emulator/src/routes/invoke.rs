@@ -10,7 +10,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Request, State, converse::with_faults};
+use super::{
+    Request, State,
+    converse::{valid, with_faults},
+};
 use crate::{
     delivery::{Act, Reply},
     error::Refusal,
@@ -19,7 +22,7 @@ use crate::{
     model::{self, Answer, Prompt},
     models::{Family, Target},
     script::Step,
-    validate::{self, Mode},
+    validate::Mode,
 };
 
 /// Bodies larger than this are refused, in bytes.
@@ -41,7 +44,12 @@ pub(super) fn answer(
             return Err(refusal);
         }
         Some(Step::Fault(fault)) => Some(fault),
-        Some(Step::Answer(answer)) => return Ok(scripted(&[answer], mode, state.options.pace)),
+        Some(Step::Answer(answer)) => {
+            if let (Ok(target), Some(content)) = (&target, answer.get("content")) {
+                claude::remember(state, request, target, content);
+            }
+            return Ok(scripted(&[answer], mode, state.options.pace));
+        }
         Some(Step::Events(events)) => return Ok(scripted(&events, mode, state.options.pace)),
         Some(Step::Bytes(bytes)) => return Ok(Reply::stream(vec![Act::Send(bytes.into())])),
         Some(Step::Text { body, headers }) => return Ok(Reply::text(body, headers)),
@@ -64,13 +72,18 @@ pub(super) fn answer(
             }
             embeddings::answer(&target.model, &body)?
         }
-        _ => text(state, &target, &body, mode)?,
+        _ => text(state, request, &target, (&body, mode))?,
     };
     Ok(with_faults(reply, &target, fault.as_ref()))
 }
 
 /// Answers in the words of a text model's provider.
-fn text(state: &State, target: &Target, body: &Value, mode: Mode) -> Result<Reply, Refusal> {
+fn text(
+    state: &State,
+    request: &Request<'_>,
+    target: &Target,
+    (body, mode): (&Value, Mode),
+) -> Result<Reply, Refusal> {
     let anthropic =
         body.get("anthropic_version").is_some() || target.model.family == Family::Claude;
     let nova = target.model.family == Family::Nova || body.get("schemaVersion").is_some();
@@ -83,8 +96,8 @@ fn text(state: &State, target: &Target, body: &Value, mode: Mode) -> Result<Repl
             "This Bedrock is an emulator and does not know this model's own body. Use the Converse operation, or a Claude, Nova or embedding model.",
         ));
     };
-    validate::converse(target, &converse, mode)?;
-    let prompt = Prompt::read(&target.model, &converse);
+    let (converse, dropped) = valid(state, request, target, (converse, mode))?;
+    let prompt = Prompt::read(&target.model, &converse).of(request.account());
     let cache = state.cache.account(&target.model, &converse);
     let answer = model::answer(&prompt, target.directive.as_ref(), cache);
     let chunks = match (mode, anthropic) {
@@ -93,13 +106,14 @@ fn text(state: &State, target: &Target, body: &Value, mode: Mode) -> Result<Repl
         (Mode::Stream, true) => claude::chunks(&answer, &prompt),
         (Mode::Stream, false) => nova::chunks(&answer, &prompt),
     };
-    Ok(match mode {
+    let reply = match mode {
         Mode::Unary => {
             let body: Vec<u8> = chunks.first().unwrap_or(&Value::Null).to_string().into_bytes();
             counted(Reply::bytes(200, "application/json", body.into()), &answer)
         }
         Mode::Stream => stream(&chunks, state.options.pace),
-    })
+    };
+    Ok(reply.without(dropped))
 }
 
 fn counted(reply: Reply, answer: &Answer) -> Reply {

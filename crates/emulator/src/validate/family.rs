@@ -1,12 +1,12 @@
-//! What single model families refuse: sampling, thinking, replayed reasoning, formats.
+//! What single model families refuse: sampling, thinking, efforts, formats.
 
 use serde_json::Value;
 
-use super::{blocks, caching, grammar};
+use super::{blocks, caching, grammar, thoughts::first_is_thought};
 use crate::{
     error::Refusal,
     json::{items, text},
-    model::{reasoning, structured},
+    model::structured,
     models::{Family, Model, Reasoning},
 };
 
@@ -19,7 +19,6 @@ pub(super) fn check(model: &Model, body: &Value) -> Result<(), Refusal> {
     thinking(model, body)?;
     efforts(model, body)?;
     super::fields::check(model, body)?;
-    replayed(model, body)?;
     caching::check(model, body)?;
     format(model, body)?;
     citations(model, body)
@@ -177,23 +176,8 @@ fn with_thinking(model: &Model, body: &Value, thinking: &Value) -> Result<(), Re
             "Thinking may not be enabled when tool_choice forces tool use.",
         ));
     }
-    first_is_thought(body)
-}
-
-/// With thinking on, the turn that called the tools being answered must begin with its thoughts.
-fn first_is_thought(body: &Value) -> Result<(), Refusal> {
-    let messages = items(body, "messages");
-    let answers = messages.last().is_some_and(|message| {
-        items(message, "content").iter().any(|block| block.get("toolResult").is_some())
-    });
-    let Some(caller) = messages.len().checked_sub(2).filter(|_| answers) else { return Ok(()) };
-    let content = messages.get(caller).map(|message| items(message, "content")).unwrap_or_default();
-    if content.first().is_some_and(|block| block.get("reasoningContent").is_none()) {
-        return Err(Refusal::from_model(&format!(
-            "messages.{caller}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final `assistant` message must start with a thinking block."
-        )));
-    }
-    Ok(())
+    // Adaptive thinking takes turns without their thoughts.
+    if text(thinking, "type") == "enabled" { first_is_thought(body) } else { Ok(()) }
 }
 
 /// The effort fields of the other families.
@@ -235,65 +219,6 @@ fn efforts(model: &Model, body: &Value) -> Result<(), Refusal> {
         }
         _ => Ok(()),
     }
-}
-
-/// Reasoning sent back: Claude wants its own words, the others take no signature, some take none.
-fn replayed(model: &Model, body: &Value) -> Result<(), Refusal> {
-    for place in blocks(body) {
-        let Some(thought) = place.content.get("reasoningContent") else { continue };
-        let path = place.path();
-        let words = thought.pointer("/reasoningText/text").and_then(Value::as_str);
-        let signature = thought.pointer("/reasoningText/signature").and_then(Value::as_str);
-        match (model.family, words, signature) {
-            (Family::Claude, Some(_), None) => {
-                return Err(Refusal::from_model(&format!(
-                    "{path}.thinking.signature: Field required"
-                )));
-            }
-            (Family::Claude, Some(words), Some(signature))
-                if !reasoning::is_own(words, signature) =>
-            {
-                return Err(Refusal::from_model(&format!(
-                    "{path}: Invalid `signature` in `thinking` block"
-                )));
-            }
-            (Family::Claude, _, _) => {}
-            // Behind an account's own model may stand anything.
-            _ if model.has("thoughts") => {}
-            (_, _, Some(_)) => {
-                return Err(Refusal::validation(
-                    "This model doesn't support the reasoningContent.reasoningText.signature field. Remove reasoningContent.reasoningText.signature and try again.",
-                ));
-            }
-            _ if refuses_thoughts(model) => {
-                return Err(Refusal::validation(
-                    "This model doesn't support the reasoningContent content block that you provided. Update the content block and try again.",
-                ));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn refuses_thoughts(model: &Model) -> bool {
-    let id = model.id.as_str();
-    matches!(model.family, Family::Llama | Family::Gpt | Family::Grok | Family::DeepSeek)
-        || [
-            "amazon.nova-lite",
-            "amazon.nova-pro",
-            "google.gemma",
-            "mistral.devstral",
-            "mistral.ministral",
-            "mistral.mistral-large",
-            "nvidia.nemotron-nano-9b",
-            "nvidia.nemotron-super",
-            "qwen.qwen3-235b",
-            "qwen.qwen3-coder",
-            "writer.palmyra",
-        ]
-        .iter()
-        .any(|prefix| id.starts_with(prefix))
 }
 
 fn format(model: &Model, body: &Value) -> Result<(), Refusal> {

@@ -3,11 +3,12 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::metrics;
+use super::{Request, State, metrics};
 use crate::{
     error::Refusal,
     json::{items, text},
     model::{Answer, Block, Prompt, events, reasoning::Thought},
+    models::Target,
     sigv4::hex,
 };
 
@@ -52,6 +53,15 @@ pub(in crate::routes) fn question(body: &Value) -> Result<Value, Refusal> {
         converse["additionalModelRequestFields"] = Value::Object(fields);
     }
     Ok(converse)
+}
+
+/// Remembers the thoughts of an answer that a script ordered.
+pub(super) fn remember(state: &State, request: &Request<'_>, target: &Target, content: &Value) {
+    let asked = request.json().and_then(|body| question(&body));
+    if let Ok(asked) = asked {
+        let blocks = blocks(Some(content));
+        state.remembered.keep(&blocks, &target.model, request.account(), &asked);
+    }
 }
 
 /// The whole answer.
