@@ -9,6 +9,7 @@ use translate::errors::Notes;
 use translate::profile::PromptCache;
 
 use crate::bedrock::{Account, Transport};
+use crate::nearest::near;
 
 mod account;
 mod behind;
@@ -22,6 +23,7 @@ mod learned;
 mod prices;
 mod regions;
 mod rows;
+mod spelling;
 
 use account::Listing;
 use behind::Behind;
@@ -100,6 +102,8 @@ pub(crate) struct Target {
     pub(crate) profile: Profile,
     /// The foundation model behind the id, where the id tells.
     base: Option<String>,
+    /// What the name asks for beside the model, and Bedrock does not know, as `model.free`.
+    unheeded: Option<String>,
     /// Whether Bedrock may answer that the model is not served like this, but by a profile.
     on_demand: bool,
     /// The operator's knobs, of an id whose model the control plane may tell.
@@ -137,12 +141,22 @@ pub(crate) fn region_of(name: &str) -> Option<&str> {
     Name::parse(name).region
 }
 
-/// Whether a plain name, id or ARN is one of Bedrock's, as far as anybody can tell offline.
+/// Whether a plain name, id or ARN is one of Bedrock's and of nobody else, as far as can be told offline:
+/// the names by which other providers sell the same models are not.
 pub(crate) fn is_bedrocks(name: &str) -> bool {
     match Name::parse(name).id {
         Id::Arn(_) | Id::Profile { .. } => true,
-        Id::Model(id) => Book::open().alias(id).is_some() || Book::open().find(id).is_some(),
+        Id::Model(id) => Book::open().has_alias(id) || Book::open().find(id).is_some(),
     }
+}
+
+/// Whether a name leads to a model, as far as can be told offline.
+pub(crate) fn is_understood(name: &str) -> bool {
+    let short = match Name::parse(name).id {
+        Id::Model(id) => Book::open().alias(id),
+        Id::Arn(_) | Id::Profile { .. } => None,
+    };
+    short.is_some() || is_bedrocks(name)
 }
 
 impl Catalogue {
@@ -174,10 +188,12 @@ impl Catalogue {
         let inner = &self.0;
         let name = Name::parse(name);
         let book = &inner.book;
-        let short = match name.id {
-            Id::Model(text) => book.alias(text).map(|base| inner.alive(base)),
+        let spelled = match name.id {
+            Id::Model(text) => book.spelled(text),
             Id::Arn(_) | Id::Profile { .. } => None,
         };
+        let short = spelled.map(|spelled| inner.alive(spelled.id));
+        let variant = spelled.and_then(|spelled| spelled.variant);
         let listed = inner.listing.known();
         let behind = || listed.as_ref().and_then(|account| account.behind(name.id.text()));
         let can_be_asked = behind::can_be_asked(&name.id);
@@ -202,8 +218,34 @@ impl Catalogue {
             model_id: chosen.unwrap_or_else(|| sent.to_owned()),
             profile: manner.accepts.over(row, inner.naming.prompt_cache),
             base: base.map(ToOwned::to_owned),
+            unheeded: variant.map(|variant| format!("model.{variant}")),
             unsettled: (can_be_asked && base.is_none()).then(|| manner.accepts.clone()),
             catalogue: self.clone(),
+        }
+    }
+
+    /// Names that may have been meant by one that leads nowhere: an operator's `own`, and those of living
+    /// models.
+    pub(crate) fn near<'n>(
+        &'n self,
+        name: &'n str,
+        own: impl Iterator<Item = &'n str>,
+    ) -> Vec<String> {
+        let (book, today) = (&self.0.book, Day::today());
+        let lives = move |base: &str| book.listed(base).is_some_and(|row| !row.has_ended(today));
+        let short = book.aliases().filter(|(_, base)| lives(base)).map(|(name, _)| name);
+        match Name::parse(name).id {
+            Id::Arn(_) => Vec::new(),
+            // A maker's or a region's name in front is no part of short ones.
+            Id::Profile { base: id, .. } | Id::Model(id) => {
+                let all: Vec<&str> = own.chain(short).collect();
+                let found = near(id, all.iter().copied());
+                let rest = id.split_once(['.', '/']).map(|(_, rest)| rest);
+                match rest {
+                    Some(rest) if found.is_empty() => near(rest, all.into_iter()),
+                    Some(_) | None => found,
+                }
+            }
         }
     }
 
@@ -302,6 +344,11 @@ impl Target {
         }
     }
 
+    /// What the name asks for beside the model, and Bedrock does not know.
+    pub(crate) fn unheeded(&self) -> Option<&str> {
+        self.unheeded.as_deref()
+    }
+
     /// The foundation model behind the id, where that is known.
     pub(crate) fn base_model(&self) -> Option<&str> {
         self.base.as_deref()
@@ -321,8 +368,9 @@ impl Target {
         self.catalogue.0.learned.remember(&self.model_id, detour);
     }
 
-    /// What a refusal of this model is to be explained with.
-    pub(crate) fn notes(&self) -> Notes {
+    /// What a refusal of this model is to be explained with; an operator's `own` names are suggested where
+    /// no such model is known.
+    pub(crate) fn notes<'n>(&'n self, own: impl Iterator<Item = &'n str>) -> Notes {
         let inner = &self.catalogue.0;
         let row = self.base.as_deref().and_then(|base| inner.book.listed(base));
         let base = self.base.as_deref().unwrap_or(&self.model_id);
@@ -341,6 +389,7 @@ impl Target {
             profile_here: inner.profile(base),
             profiles_allowed: inner.naming.cross_region != CrossRegion::Never,
             context: row.and_then(|row| row.context),
+            near: if row.is_some() { Vec::new() } else { self.catalogue.near(&self.model_id, own) },
         }
     }
 }

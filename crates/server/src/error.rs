@@ -11,7 +11,7 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use schema::openai::error::{Envelope, ErrorBody};
 use translate::Invalid;
 use translate::chat::Truncated;
-use translate::errors::{ApiError, Notes, explain, from_exception};
+use translate::errors::{ApiError, Notes, did_you_mean, explain, from_exception};
 use translate::moderations::Judge;
 
 use crate::bedrock::{Failure, InvalidModelId, Kind, Phase, ProtocolError, ServiceError};
@@ -48,10 +48,10 @@ pub(crate) enum GatewayError {
     Unjudged(Failure),
     #[error("the model is asked for in {asked}: {why}")]
     Elsewhere { asked: String, why: String },
-    #[error("the model {0:?} is not listed")]
-    NotListed(String),
-    #[error("unknown model {0:?}")]
-    UnknownModel(String),
+    #[error("the model {name:?} is not listed")]
+    NotListed { name: String, near: Vec<String> },
+    #[error("unknown model {id:?}")]
+    UnknownModel { id: String, near: Vec<String> },
     #[error("upstream answered what cannot be read: {}", Position(.0))]
     Unreadable(serde_json::Error),
     #[error(transparent)]
@@ -148,7 +148,7 @@ impl From<RouteError> for GatewayError {
             RouteError::Upstream(failure) => Self::Upstream(failure),
             RouteError::Refused { error, notes } => Self::Refused { error, notes },
             RouteError::Elsewhere { asked, why } => Self::Elsewhere { asked, why },
-            RouteError::NotListed(name) => Self::NotListed(name),
+            RouteError::NotListed { name, near } => Self::NotListed { name, near },
         }
     }
 }
@@ -172,8 +172,8 @@ impl Judged for GatewayError {
             | Self::Json { .. }
             | Self::Model(_)
             | Self::Elsewhere { .. }
-            | Self::NotListed(_)
-            | Self::UnknownModel(_)
+            | Self::NotListed { .. }
+            | Self::UnknownModel { .. }
             | Self::UnknownRoute { .. }
             | Self::Method { .. }
             | Self::Internal(_) => Verdict::FINAL,
@@ -217,22 +217,24 @@ impl GatewayError {
                 ),
             )
             .about_model(),
-            Self::NotListed(name) => Rendered::new(
+            Self::NotListed { name, near } => Rendered::new(
                 404,
                 INVALID,
                 Some("model_not_found"),
                 format!(
-                    "The model {:?} is not one of this gateway's; GET /v1/models lists them.",
-                    name.chars().take(QUOTED).collect::<String>()
+                    "The model {:?} is not one of this gateway's; GET /v1/models lists them.{}",
+                    name.chars().take(QUOTED).collect::<String>(),
+                    did_you_mean(near)
                 ),
             )
             .about_model(),
-            Self::UnknownModel(id) => Rendered::new(
+            Self::UnknownModel { id, near } => Rendered::new(
                 404,
                 INVALID,
                 Some("model_not_found"),
                 format!(
-                    "Nothing is known of a model {id:?}; GET /v1/models lists what is. Bedrock may still serve it."
+                    "Nothing is known of a model {id:?}; GET /v1/models lists what is. Bedrock may still serve it.{}",
+                    did_you_mean(near)
                 ),
             )
             .about_model(),

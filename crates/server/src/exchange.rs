@@ -348,7 +348,7 @@ mod tests {
         let head = Head::default();
         let mut exchange = Exchange::begin(&http, "chat").behind(head.clone());
         exchange.is_of_stream();
-        let error = GatewayError::UnknownModel("x".to_owned());
+        let error = GatewayError::UnknownModel { id: "x".to_owned(), near: Vec::new() };
         assert_eq!(exchange.refuse(&error).status(), 404);
         assert_eq!((exchange.status, exchange.outcome), (404, Outcome::Refused));
         head.goes_out();

@@ -18,6 +18,7 @@ pub mod fuzzing;
 mod log;
 mod media;
 mod native;
+mod nearest;
 mod offload;
 mod outflow;
 mod pump;

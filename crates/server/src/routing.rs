@@ -11,7 +11,6 @@ use crate::bedrock::{
     Answer, Call, Failure, InvalidModelId, Kind, Service, ServiceError, Transport, model_path,
     unsigned,
 };
-use crate::catalogue::Target;
 
 mod budget;
 mod choice;
@@ -95,8 +94,8 @@ pub(crate) enum RouteError {
     #[error("{asked} is asked for: {why}")]
     Elsewhere { asked: String, why: String },
     /// Only listed names are served, and this is none.
-    #[error("{0:?} is not listed")]
-    NotListed(String),
+    #[error("{name:?} is not listed")]
+    NotListed { name: String, near: Vec<String> },
 }
 
 /// Sends a JSON body to an operation of one target and waits for the head of the answer. The guardrail of
@@ -122,7 +121,7 @@ pub(crate) async fn send(
             Err(RouteError::Upstream(Failure::Service(second)))
                 if condition(&second) == Some(Condition::UnknownModel) => {}
             Err(RouteError::Upstream(Failure::Service(second))) => {
-                return Err(refused(second, target));
+                return Err(refused(second, leg));
             }
             Err(other) => return Err(other),
             Ok(answer) => {
@@ -132,7 +131,7 @@ pub(crate) async fn send(
             }
         }
     }
-    Err(refused(refusal, target))
+    Err(refused(refusal, leg))
 }
 
 /// The request that `send` would make first, but for its credentials.
@@ -190,12 +189,19 @@ fn call(
     })
 }
 
+impl RouteError {
+    /// A name of nobody's, without suggestions.
+    fn not_listed(name: &str) -> Self {
+        Self::NotListed { name: name.to_owned(), near: Vec::new() }
+    }
+}
+
 impl Judged for RouteError {
     fn verdict(&self, kind: Kind) -> Verdict {
         match self {
             Self::Upstream(failure) => failure.verdict(kind),
             Self::Refused { error, notes: _ } => of_service(error, kind),
-            Self::Model(_) | Self::Elsewhere { .. } | Self::NotListed(_) => Verdict::FINAL,
+            Self::Model(_) | Self::Elsewhere { .. } | Self::NotListed { .. } => Verdict::FINAL,
         }
     }
 
@@ -203,7 +209,7 @@ impl Judged for RouteError {
         match self {
             Self::Upstream(failure) => failure.is_answer(),
             Self::Refused { .. } => true,
-            Self::Model(_) | Self::Elsewhere { .. } | Self::NotListed(_) => false,
+            Self::Model(_) | Self::Elsewhere { .. } | Self::NotListed { .. } => false,
         }
     }
 }
@@ -213,9 +219,9 @@ fn condition(error: &ServiceError) -> Option<Condition> {
 }
 
 /// A refusal that is about the model is told with what is known about it.
-fn refused(error: Box<ServiceError>, target: &Target) -> RouteError {
+fn refused(error: Box<ServiceError>, leg: &Leg) -> RouteError {
     match condition(&error) {
-        Some(_) => RouteError::Refused { error, notes: Box::new(target.notes()) },
+        Some(_) => RouteError::Refused { error, notes: Box::new(leg.notes()) },
         None => Failure::Service(error).into(),
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 mod conditions;
 
-pub use conditions::{Condition, Notes, is_about_content};
+pub use conditions::{Condition, Notes, did_you_mean, is_about_content};
 use conditions::{advise, is_about_the_limit};
 
 /// An error as an OpenAI client should see it.

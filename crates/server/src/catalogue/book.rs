@@ -12,6 +12,7 @@ use translate::profile::Medium;
 
 use super::calendar::Day;
 use super::prices::Prices;
+use super::spelling::{Irregular, Spelled, Spellings};
 
 /// Deeper chains of `like` are a mistake: a circle.
 const LIKE_DEPTH: usize = 8;
@@ -47,7 +48,9 @@ pub(super) struct Book {
     exact: HashMap<String, Row>,
     /// Patterns without their `*`, the longest first.
     families: Vec<(String, Row)>,
-    aliases: BTreeMap<String, String>,
+    /// Names that no rule makes.
+    irregular: Irregular,
+    spellings: Spellings,
     written: Written,
 }
 
@@ -124,6 +127,11 @@ impl Row {
         Ok(Self { knobs: knobs.unwrap_or_default(), ..row })
     }
 
+    /// Whether a front door calls the model: by Converse, or to embed.
+    fn is_called(&self) -> bool {
+        self.profile.converse || self.profile.embedding.is_some()
+    }
+
     /// Whether the model is past the end of its life.
     pub(super) fn has_ended(&self, today: Day) -> bool {
         self.retired || self.eol.is_some_and(|eol| eol <= today)
@@ -136,6 +144,10 @@ struct File {
     #[serde(rename = "dated")]
     _dated: Day,
     aliases: BTreeMap<String, String>,
+    #[serde(default)]
+    spellings: BTreeMap<String, String>,
+    #[serde(default)]
+    makers: BTreeMap<String, Vec<String>>,
     rows: Written,
 }
 
@@ -177,7 +189,13 @@ impl Book {
             }
             written.insert(name.clone(), row);
         }
-        Self::of(self.aliases.clone(), written)
+        let mut book = Self::of(written)?;
+        // What a name of the compiled-in rows means stays, whatever models an operator adds.
+        book.spellings.clone_from(&self.spellings);
+        book.spellings
+            .add(book.exact.iter().filter(|(_, row)| row.is_called()).map(|(id, _)| id.as_str()));
+        book.irregular = self.irregular.clone();
+        Ok(book)
     }
 
     /// The row of a model, by its id without region prefix: its own, else its family's.
@@ -193,14 +211,24 @@ impl Book {
         self.exact.get(id).or_else(|| self.exact.get(without_variant(id)?))
     }
 
-    /// The model a short name stands for.
+    /// The model that a name other than an id stands for.
+    pub(super) fn spelled<'n>(&self, name: &'n str) -> Option<Spelled<'_, 'n>> {
+        if self.exact.contains_key(name) { None } else { self.spellings.find(name) }
+    }
+
+    /// The id of the model that a name other than an id stands for.
     pub(super) fn alias(&self, name: &str) -> Option<&str> {
-        self.aliases.get(name).map(String::as_str)
+        self.spelled(name).map(|spelled| spelled.id)
+    }
+
+    /// Whether the table itself has a name, rather than a rule.
+    pub(super) fn has_alias(&self, name: &str) -> bool {
+        self.irregular.aliases.contains_key(name)
     }
 
     /// Short names and their models, by name.
     pub(super) fn aliases(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.aliases.iter().map(|(name, id)| (name.as_str(), id.as_str()))
+        self.spellings.short()
     }
 
     /// Every model with a row of its own, by id.
@@ -212,8 +240,8 @@ impl Book {
 
     fn parse(models: &str, prices: &str) -> Result<Self, String> {
         let models: File = toml::from_str(models).map_err(|error| error.to_string())?;
+        let File { _dated: _, aliases, spellings, makers, mut rows } = models;
         let prices: PriceFile = toml::from_str(prices).map_err(|error| error.to_string())?;
-        let mut rows = models.rows;
         for (_, row) in rows.iter_mut().filter(|(name, _)| !name.ends_with('*')) {
             let family =
                 row.get(LIKE).and_then(Value::as_str).is_none_or(|like| like.ends_with('*'));
@@ -228,12 +256,16 @@ impl Book {
             priced.insert(DATED.to_owned(), prices.dated.clone().into());
             row.insert(PRICED.to_owned(), priced.into());
         }
-        Self::of(models.aliases, rows)
-            .map_err(|BadRow { row, error }| format!("row {row}: {error}"))
+        let mut book =
+            Self::of(rows).map_err(|BadRow { row, error }| format!("row {row}: {error}"))?;
+        book.irregular = Irregular { aliases, spellings, makers };
+        let called = book.exact.iter().filter(|(_, row)| row.is_called());
+        book.spellings = Spellings::of(&book.irregular, called.map(|(id, _)| id.as_str()));
+        Ok(book)
     }
 
-    fn of(aliases: BTreeMap<String, String>, written: Written) -> Result<Self, BadRow> {
-        let mut book = Self { aliases, ..Self::default() };
+    fn of(written: Written) -> Result<Self, BadRow> {
+        let mut book = Self::default();
         for name in written.keys() {
             let row = whole(&written, name, 0)
                 .and_then(Row::read)

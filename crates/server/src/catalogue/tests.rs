@@ -114,7 +114,7 @@ fn ended_short_names_are_remapped_only_if_told_so() {
         send.resolve(name, &Manner::default()).model_id,
         "eu.anthropic.claude-3-5-sonnet-20241022-v2:0"
     );
-    let notes = send.resolve(name, &Manner::default()).notes();
+    let notes = send.resolve(name, &Manner::default()).notes([].into_iter());
     assert_eq!(notes.successor.as_deref(), Some("eu.anthropic.claude-sonnet-5-5"));
     assert_eq!((notes.has_ended, notes.end_of_life.as_deref()), (true, Some("2026-07-30")));
 
@@ -192,6 +192,9 @@ fn a_region_in_a_name_is_told_apart() {
         ("nova-lite", true),
         ("arn:aws:bedrock:us-east-1:1:imported-model/x", true),
         ("gpt-4o", false),
+        // Other providers sell these by the same names.
+        ("gpt-5.4", false),
+        ("claude-sonnet-4-5-20250929", false),
         ("who.knows-1", false),
     ] {
         assert_eq!(is_bedrocks(name), known, "{name}");

@@ -1,9 +1,10 @@
 //! Facts and knobs of models as an operator writes them: YAML here, the catalogue's language there.
 
-use super::fields::{Fields, nearest};
+use super::fields::Fields;
 use super::ledger::{Origin, Show as _};
 use super::tree::{Node, Value};
 use super::values;
+use crate::nearest::nearest;
 
 /// A value in the catalogue's language.
 pub(super) struct Told {

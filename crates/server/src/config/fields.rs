@@ -6,6 +6,7 @@ use super::reading::Reading;
 use super::tree::{Key, Node, Value};
 use super::values::{self, Expected, reread};
 use crate::bedrock::AccountSecret;
+use crate::nearest::nearest;
 
 /// A section being read.
 pub(super) struct Fields<'r> {
@@ -194,28 +195,4 @@ impl<'r> Fields<'r> {
         let name = name.replace('-', "_").to_ascii_lowercase();
         nearest(&name, self.known.iter().copied())
     }
-}
-
-/// The word that may have been meant.
-pub(super) fn nearest<'w>(name: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    words
-        .map(|word| (distance(word, name), word))
-        .filter(|&(distance, word)| distance <= word.len().div_ceil(3))
-        .min()
-        .map(|(_, word)| word)
-}
-
-/// Levenshtein's, for suggestions.
-fn distance(left: &str, right: &str) -> usize {
-    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
-    for (i, a) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in right.chars().enumerate() {
-            let substituted = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

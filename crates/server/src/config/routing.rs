@@ -1,11 +1,12 @@
 //! `routing:`, how calls find a target that answers, and the same keys inside one name of `models:`,
 //! which count before it there.
 
-use super::fields::{Fields, nearest};
+use super::fields::Fields;
 use super::ledger::Show;
 use super::tree::{Node, Value};
 use super::values::{self, Expected};
-use crate::catalogue::is_bedrocks;
+use crate::catalogue::is_understood;
+use crate::nearest::nearest;
 use crate::routing::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, Unlisted};
 
 /// For whom something is said.
@@ -182,6 +183,6 @@ impl Known<'_> {
             }
             None => listed == name,
         });
-        listed || self.unlisted == Unlisted::Served && is_bedrocks(name)
+        listed || self.unlisted == Unlisted::Served && is_understood(name)
     }
 }

@@ -60,7 +60,9 @@ async fn embed(
     exchange.names_model(&named.model);
     // Vectors of another model lie in another space: one answer is of one model.
     let route = now.names.resolve(&named.model).await?.of_one_model();
-    let first = route.first().ok_or_else(|| GatewayError::NotListed(named.model.clone()))?;
+    let first = route
+        .first()
+        .ok_or_else(|| GatewayError::NotListed { name: named.model.clone(), near: Vec::new() })?;
     let policy = directions.policy(first.unsupported);
     let shape = shape(&first.settled().await.target, now.names.catalogue())?;
     let id = exchange.id().to_owned();
@@ -68,7 +70,10 @@ async fn embed(
         tokens::load().await?;
     }
     let asked = offload.run(body.len(), asked(body, shape)).await?;
-    let Asked { calls, mut answers, report } = asked?;
+    let Asked { calls, mut answers, mut report } = asked?;
+    if let Some(field) = first.target.unheeded() {
+        report.ignore(field);
+    }
     let report = report.under(policy)?;
     if directions.course == Course::Show {
         return show(&route, &calls, &report, exchange);

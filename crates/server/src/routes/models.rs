@@ -38,8 +38,9 @@ pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse
             HttpResponse::Ok().json(model)
         }
         None => {
+            let near = worker.now().names.near(&id);
             let id = id.chars().take(QUOTED).collect();
-            exchange.refuse(&GatewayError::UnknownModel(id))
+            exchange.refuse(&GatewayError::UnknownModel { id, near })
         }
     }
 }

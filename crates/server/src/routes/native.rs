@@ -367,7 +367,7 @@ fn refuse(error: &NativeError, exchange: &mut Exchange) -> HttpResponse {
         NativeError::Gateway(error) => {
             let rendered = error.render();
             let exception = match error {
-                GatewayError::NotListed(_) => "ResourceNotFoundException",
+                GatewayError::NotListed { .. } => "ResourceNotFoundException",
                 _ => "ValidationException",
             };
             let response = ours(rendered.status, exception, &rendered.message);

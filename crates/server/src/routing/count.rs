@@ -67,16 +67,14 @@ pub(crate) async fn count(
                 refusal = Some(error);
             }
             Err(RouteError::Upstream(Failure::Service(error))) => {
-                return Err(refused(error, target));
+                return Err(refused(error, leg));
             }
             Err(other) => return Err(other),
         }
     }
     match refusal {
         // Of a model nobody knows there is nothing to estimate.
-        Some(error) if !target.notes().is_known && !cannot_count(&error) => {
-            Err(refused(error, target))
-        }
+        Some(error) if !leg.notes().is_known && !cannot_count(&error) => Err(refused(error, leg)),
         Some(_) | None => serde_json::from_slice(&body)
             .map(|body| Count::Estimated(estimate::tokens(&body)))
             .map_err(|error| Failure::Request(error.to_string()).into()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use translate::Unsupported;
+use translate::errors::Notes;
 
 use super::budget::Budget;
 use super::choice::Choice;
@@ -30,6 +31,8 @@ pub(super) struct Group {
     pub(super) guardrail: Option<Arc<Guardrail>>,
     pub(super) balance: Balance,
     pub(super) fallbacks: Arc<Fallbacks>,
+    /// Names of the operator's that a wrong name may have meant.
+    pub(super) own: Arc<[String]>,
     alike: Alike,
 }
 
@@ -72,6 +75,8 @@ pub(crate) struct Leg {
     pub(crate) label: Arc<str>,
     /// When the call must have ended, earlier attempts included; `None` where none was made.
     pub(crate) deadline: Option<Instant>,
+    /// Names of the operator's that a wrong name may have meant.
+    own: Arc<[String]>,
 }
 
 impl Group {
@@ -154,6 +159,7 @@ impl Group {
             unsupported: member.unsupported,
             label: Arc::clone(&member.label),
             deadline: None,
+            own: Arc::clone(&self.own),
         })
     }
 
@@ -186,6 +192,7 @@ impl Group {
         let model = targets.get(pick.at)?;
         let mut group = Self::empty(&self.name, self.balance, self.turns());
         group.guardrail.clone_from(&self.guardrail);
+        group.own = Arc::clone(&self.own);
         for ((member, seat), target) in self.members.iter().zip(&self.seats).zip(&targets) {
             if target.is_same_model(model) {
                 group.members.push(member.clone());
@@ -224,6 +231,7 @@ impl Group {
             guardrail: None,
             balance,
             fallbacks: Arc::default(),
+            own: Arc::from([]),
             alike: Alike::Perhaps,
         }
     }
@@ -271,6 +279,11 @@ impl Group {
 }
 
 impl Leg {
+    /// What a refusal of its model is to be explained with.
+    pub(super) fn notes(&self) -> Notes {
+        self.target.notes(self.own.iter().map(String::as_str))
+    }
+
     /// The same, once it is known what its model accepts, as far as anybody tells.
     pub(crate) async fn settled(&self) -> Cow<'_, Self> {
         if self.target.is_settled() {

@@ -144,11 +144,11 @@ impl<'n> Journey<'n> {
         let pick = group.pick(wanted(&group, terms, Tried::default(), now));
         let first = pick.and_then(|pick| Some((pick, group.leg(pick.at)?)));
         let Some((pick, leg)) = first else {
-            return Err(RouteError::NotListed(group.name.clone()));
+            return Err(RouteError::not_listed(&group.name));
         };
         group.budget.called(now, &group.balance.retries);
-        let flight = board(&group, pick, terms, now)
-            .ok_or_else(|| RouteError::NotListed(group.name.clone()))?;
+        let flight =
+            board(&group, pick, terms, now).ok_or_else(|| RouteError::not_listed(&group.name))?;
         let trail = Trail::to(&leg);
         let tried = Tried::default();
         let asked = vec![group.name.clone()];
@@ -178,7 +178,7 @@ impl<'n> Journey<'n> {
     pub(crate) fn glance(route: &Route, terms: Terms<'_>) -> Result<Leg, RouteError> {
         let Route(group) = route;
         let asked = wanted(group, terms, Tried::default(), Moment::now());
-        group.glance(asked).ok_or_else(|| RouteError::NotListed(group.name.clone()))
+        group.glance(asked).ok_or_else(|| RouteError::not_listed(&group.name))
     }
 
     /// Another call of the same name and terms, before this one has set out: it finds its own way.

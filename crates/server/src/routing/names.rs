@@ -16,6 +16,7 @@ use super::sites::{Site, Sites};
 use super::vitals::Gauges;
 use crate::bedrock::{Account, Place, Setup, SetupError};
 use crate::catalogue::{Catalogue, Named, Standing, region_of};
+use crate::nearest::near;
 
 /// All names of one configuration.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Names {
     exact: BTreeMap<String, Arc<Group>>,
     /// Those that spell out most first.
     patterns: Vec<(Pattern, Arc<Group>)>,
+    /// Those spelled out, to be suggested.
+    own: Arc<[String]>,
     unlisted: Unlisted,
     /// For names that are not listed.
     balance: Balance,
@@ -103,12 +106,24 @@ impl Names {
                 }
             }
         }
+        let own = exact.keys().cloned().collect();
         patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.spelled_out()));
         let turns = earlier.map(|names| names.turns.clone()).unwrap_or_default();
         let (unlisted, balance) = (settings.unlisted, settings.balance);
         let fallbacks = Arc::new(settings.fallbacks.clone());
         let unsupported = settings.unsupported;
-        Ok(Self { exact, patterns, unlisted, balance, fallbacks, unsupported, turns, home, sites })
+        Ok(Self {
+            exact,
+            patterns,
+            own,
+            unlisted,
+            balance,
+            fallbacks,
+            unsupported,
+            turns,
+            home,
+            sites,
+        })
     }
 
     /// The gateway's own account.
@@ -169,7 +184,8 @@ impl Names {
             None => {}
         }
         if self.unlisted == Unlisted::Refused {
-            return Err(RouteError::NotListed(name.to_owned()));
+            let near = near(name, self.own.iter().map(String::as_str));
+            return Err(RouteError::NotListed { name: name.to_owned(), near });
         }
         let site = match region_of(name) {
             Some(region) if region != self.home.account.region() => self.elsewhere(region).await?,
@@ -178,6 +194,7 @@ impl Names {
         let (balance, turns) = (self.balance, self.turns.clone());
         let mut group = Group::unlisted(name, site, self.unsupported, balance, turns);
         group.fallbacks = Arc::clone(&self.fallbacks);
+        group.own = Arc::clone(&self.own);
         Ok(Route(Arc::new(group)))
     }
 
@@ -190,6 +207,15 @@ impl Names {
             }
         }
         all
+    }
+
+    /// Names that may have been meant by one that leads nowhere.
+    pub(crate) fn near(&self, name: &str) -> Vec<String> {
+        let own = self.own.iter().map(String::as_str);
+        match self.unlisted {
+            Unlisted::Served => self.catalogue().near(name, own),
+            Unlisted::Refused => near(name, own),
+        }
     }
 
     /// Whether a name may be called at all.

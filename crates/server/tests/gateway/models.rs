@@ -138,6 +138,42 @@ async fn every_name_reaches_the_upstream_as_aws_wants_it() {
 }
 
 #[actix_rt::test]
+async fn spellings_of_others_reach_the_same_models() {
+    let rig = Rig::start_in("eu-west-1", "models: { amazon/nova-pro-v1: nova-micro }\n").await;
+    for (name, id, ignored) in [
+        ("claude-sonnet-4-5", "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", None),
+        ("claude-opus-5-5", "eu.anthropic.claude-opus-5-5", None),
+        ("gpt-oss-120b", "openai.gpt-oss-120b-1:0", None),
+        ("nova-2-lite", "eu.amazon.nova-2-lite-v1:0", None),
+        ("anthropic/claude-sonnet-4.5", "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", None),
+        ("claude-sonnet-4-5-20250929", "eu.anthropic.claude-sonnet-4-5-20250929-v1:0", None),
+        ("openai/gpt-oss-120b:free", "openai.gpt-oss-120b-1:0", Some("model.free")),
+        ("qwen/qwen3-32b", "qwen.qwen3-32b-v1:0", None),
+        (
+            "bedrock/us-east-1/meta-llama/llama-3.3-70b-instruct",
+            "us.meta.llama3-3-70b-instruct-v1:0",
+            None,
+        ),
+        // The operator's own names come first.
+        ("amazon/nova-pro-v1", "eu.amazon.nova-micro-v1:0", None),
+    ] {
+        rig.emulator.journal().clear();
+        let answer = rig.chat(&ask(name)).await;
+        assert_eq!((answer.status, &answer.json()["model"]), (200, &json!(name)), "{name}");
+        assert_eq!(answer.header("x-outcrop-ignored"), ignored, "{name}");
+        let calls = rig.emulator.journal().calls();
+        assert_eq!(calls[0].model_id.as_deref(), Some(id), "{name}");
+    }
+    let strict = [("x-outcrop-unsupported-params", "reject")];
+    let refused = rig.chat_with(&strict, &ask("qwen/qwen3-32b:thinking")).await;
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["param"]),
+        (400, &json!("model.thinking"))
+    );
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn names_are_answered_under_the_name_that_was_asked_for() {
     let rig = Rig::start_in("eu-west-1", "models: { fast: nova-micro }\n").await;
     for (name, id) in [

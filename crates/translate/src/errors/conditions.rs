@@ -26,6 +26,8 @@ pub struct Notes {
     pub profiles_allowed: bool,
     /// Tokens the model can hold.
     pub context: Option<u64>,
+    /// Names that may have been meant, where no such model is known.
+    pub near: Vec<String>,
 }
 
 /// What a refusal means, where its words say more than its exception.
@@ -82,7 +84,10 @@ const WORDINGS: &[(Condition, &[&str])] = &[
         ],
     ),
     (Condition::NotPermitted, &["is not authorized to perform"]),
-    (Condition::UnknownModel, &["model identifier is invalid"]),
+    (
+        Condition::UnknownModel,
+        &["model identifier is invalid", "could not resolve the foundation model"],
+    ),
     (
         Condition::TooLong,
         &[
@@ -252,7 +257,8 @@ fn ended(model: &str, notes: Option<&Notes>) -> String {
 fn missing(model: &str, place: &str, notes: Option<&Notes>) -> String {
     const LIST: &str = "GET /v1/models lists what can be called.";
     let Some(notes) = notes.filter(|notes| notes.is_known) else {
-        return format!("No model {model} can be called {place}: check its name; {LIST}");
+        let meant = did_you_mean(notes.map(|notes| notes.near.as_slice()).unwrap_or_default());
+        return format!("No model {model} can be called {place}: check its name; {LIST}{meant}");
     };
     if notes.has_ended {
         return ended(model, Some(notes));
@@ -268,6 +274,16 @@ fn missing(model: &str, place: &str, notes: Option<&Notes>) -> String {
             "{model} is not offered {place}; it has {}, each for its own geography. {LIST}",
             notes.profiles.join(", ")
         ),
+    }
+}
+
+/// A question behind a sentence, or nothing where no name is near.
+pub fn did_you_mean(near: &[String]) -> String {
+    let names: Vec<_> = near.iter().map(|name| format!("{name:?}")).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => format!(" Did you mean {one}?"),
+        [some @ .., last] => format!(" Did you mean {} or {last}?", some.join(", ")),
     }
 }
 

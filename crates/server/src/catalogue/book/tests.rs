@@ -77,8 +77,14 @@ fn the_most_specific_row_wins_and_like_copies() {
 #[test]
 fn names_lead_to_rows() {
     let book = Book::parse(TEXT, PRICES).unwrap();
-    assert_eq!(book.aliases.len(), 26);
-    for (name, id) in book.aliases() {
+    assert_eq!(book.irregular.aliases.len(), 26);
+    for (name, id) in &book.irregular.aliases {
+        assert_eq!(book.alias(name), Some(id.as_str()));
+    }
+    for (name, id) in book
+        .aliases()
+        .chain(book.irregular.spellings.iter().map(|(name, id)| (name.as_str(), id.as_str())))
+    {
         assert!(book.listed(id).is_some(), "{name}: {id}");
     }
     for (id, row) in book.models() {

@@ -191,6 +191,9 @@ pub(super) async fn made(
     if profile.guardrail == GuardrailPlace::Around {
         guarded::without_effect(&converse, &mut report);
     }
+    if let Some(field) = leg.target.unheeded() {
+        report.ignore(field);
+    }
     around.wanted.apply(&mut converse, leg.guardrail.as_deref(), kind, &mut report)?;
     let policy = around.directions.policy(leg.unsupported);
     let report = report.under(policy)?;

@@ -1,6 +1,8 @@
 //! The refusals people meet first: what is done about them, and what is said.
 
+use bytes::Bytes;
 use emulator::Step;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::super::rig::{Received, Rig};
@@ -194,5 +196,50 @@ async fn a_model_offered_elsewhere_says_where() {
         error(&rig.chat(&ask("us.meta.llama3-3-70b-instruct-v1:0")).await);
     assert_eq!((status, code), (404, json!("model_not_found")));
     assert!(message.contains("not offered in eu-west-1"), "{message}");
+    rig.stop().await;
+}
+
+fn unknown_model() -> Step {
+    refusal(400, "ValidationException", "The provided model identifier is invalid.")
+}
+
+#[actix_rt::test]
+async fn a_name_that_leads_nowhere_is_told_what_may_have_been_meant() {
+    let rig = Rig::start("models: { balanced-team: nova-pro }\n").await;
+    for (name, meant) in [
+        ("nova-lit", Some("Did you mean \"nova-lite\"?")),
+        ("claude-sonet-4.5", Some("\"claude-sonnet-4-5\"")),
+        ("anthropic.claude-opus-5-6", Some("\"claude-opus-5-5\"")),
+        ("balancedteam", Some("Did you mean \"balanced-team\"?")),
+        ("text-davinci-003", None),
+    ] {
+        rig.emulator.script().push(unknown_model());
+        let (status, code, message) = error(&rig.chat(&ask(name)).await);
+        assert_eq!((status, code), (404, json!("model_not_found")), "{name}");
+        match meant {
+            Some(meant) => assert!(message.contains(meant), "{name}: {message}"),
+            None => assert!(!message.contains("Did you mean"), "{name}: {message}"),
+        }
+    }
+    let (_, _, message) = error(&rig.send(Method::GET, "/v1/models/nova-lit", Bytes::new()).await);
+    assert!(message.contains("Did you mean \"nova-lite\"?"), "{message}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn where_only_listed_names_are_served_no_other_is_suggested_or_understood() {
+    let rig = Rig::start("models: { nova-fast: nova-lite }\nmodels_only: true\n").await;
+    for (name, meant) in [
+        ("nova-fats", Some("nova-fast")),
+        ("nova-lite", None),
+        ("claude-sonnet-4-5", None),
+        ("anthropic/claude-sonnet-4.5", None),
+    ] {
+        let (status, _, message) = error(&rig.chat(&ask(name)).await);
+        assert_eq!(status, 404, "{name}");
+        let found = message.split("Did you mean ").nth(1);
+        assert_eq!(found, meant.map(|meant| format!("\"{meant}\"?")).as_deref(), "{message}");
+    }
+    assert_eq!(rig.emulator.journal().calls().len(), 0);
     rig.stop().await;
 }
