@@ -16,6 +16,10 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
+/// A body that is not wanted, in bytes, and how long it may take.
+const SHORT: usize = 64 * 1024;
+const SOON: Duration = Duration::from_millis(500);
+
 /// How large a body may be and how long it may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodyLimits {
@@ -97,9 +101,26 @@ pub(crate) async fn read(
     mut payload: Payload,
     limits: BodyLimits,
 ) -> Result<Bytes, Unread> {
-    read_all(headers, &mut payload, limits)
-        .await
-        .map_err(|error| Unread { error, rest: Cell::new(Some(payload)) })
+    match read_all(headers, &mut payload, limits).await {
+        Ok(body) => Ok(body),
+        Err(error @ BodyError::Encoded(_)) if skim(&mut payload).await => {
+            Err(Unread { error, rest: Cell::new(None) })
+        }
+        Err(error) => Err(Unread { error, rest: Cell::new(Some(payload)) }),
+    }
+}
+
+/// Reads a body that is not wanted, if it is short and soon there; tells whether that was all of it. What is
+/// left unread ends the connection, and requests that came behind it with it.
+pub(crate) async fn skim(payload: &mut Payload) -> bool {
+    let mut left = SHORT;
+    let all = async {
+        while let Some(piece) = payload.next().await {
+            left = piece.ok().and_then(|piece| left.checked_sub(piece.len()))?;
+        }
+        Some(())
+    };
+    timeout(SOON, all).await.is_ok_and(|all| all.is_some())
 }
 
 async fn read_all(

@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::native;
 use crate::app::Worker;
+use crate::body;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
 
@@ -15,18 +16,20 @@ const QUOTED: usize = 200;
 pub(crate) async fn unknown_route(
     worker: Data<Worker>,
     http: HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
 ) -> HttpResponse {
     let config = &worker.now().config;
     if config.native_root && native::operation(&http, &config.native_services).is_ok() {
         return native::relay(worker, http, payload).await;
     }
+    body::skim(&mut payload).await;
     let (method, path) = quoted(&http);
     Exchange::begin(&http, "unknown").refuse(&GatewayError::UnknownRoute { method, path })
 }
 
 /// 405 in OpenAI's shape.
-pub(crate) async fn wrong_method(http: HttpRequest) -> HttpResponse {
+pub(crate) async fn wrong_method(http: HttpRequest, mut payload: Payload) -> HttpResponse {
+    body::skim(&mut payload).await;
     let (method, path) = quoted(&http);
     Exchange::begin(&http, "method").refuse(&GatewayError::Method { method, path })
 }

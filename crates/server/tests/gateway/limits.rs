@@ -89,6 +89,54 @@ async fn compressed_bodies_are_refused_with_a_word() {
     rig.stop().await;
 }
 
+/// An answer that says that the connection is closed is the last one on it.
+#[actix_rt::test]
+async fn requests_behind_a_refusal_are_answered_or_the_connection_ends() {
+    let rig = Rig::start("body: { max_mib: 1 }\n").await;
+    // Without `connection: close`: actix writes that on all answers that are still to be written.
+    let next = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+    for (method, path, header) in [
+        ("POST", "/v1/nothing", ""),
+        ("PUT", "/v1/chat/completions", ""),
+        ("POST", "/v1/chat/completions", "content-encoding: gzip\r\n"),
+        ("POST", "/v1/embeddings", "content-encoding: br\r\n"),
+    ] {
+        let body = "x".repeat(1000);
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{header}");
+        let request = format!("{head}content-length: 1000\r\n\r\n{body}{next}");
+        let mut socket = TcpStream::connect(rig.address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with(r#"{"status":"ok"}"#) {
+            let mut piece = [0; 4096];
+            let read = tokio::time::timeout(PATIENCE, socket.read(&mut piece)).await.unwrap();
+            let read = read.unwrap();
+            assert!(read > 0, "{answer}");
+            answer.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+        let answers: Vec<&str> = answer.split("HTTP/1.1 ").skip(1).collect();
+        assert_eq!(answers.len(), 2, "{method} {path}: {answer}");
+        assert!(
+            answers[0].starts_with('4') && !answers[0].contains("connection: close"),
+            "{answer}"
+        );
+        assert!(answers[1].starts_with("200"), "{answer}");
+        // A body that is too long to be passed over ends the connection.
+        let long = "x".repeat(200_000);
+        let request = format!("{head}content-length: {}\r\n\r\n{long}", long.len());
+        let mut socket = TcpStream::connect(rig.address).await.unwrap();
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 4") && answer.contains("connection: close"),
+            "{answer}"
+        );
+    }
+    rig.stop().await;
+}
+
 #[actix_rt::test]
 async fn schemas_without_a_bottom_are_refused() {
     let rig = Rig::start("").await;
