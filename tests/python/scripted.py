@@ -87,7 +87,9 @@ class Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("content-length", "0")))
         asked = Asked(self.path, {name.lower(): value for name, value in self.headers.items()}, raw)
         with self.scripted.lock:
-            self.scripted.asked.append(asked)
+            self.scripted.count += 1
+            if self.scripted.remembers:
+                self.scripted.asked.append(asked)
         try:
             answer = self.scripted.answer(self, asked)
             if answer is not None:
@@ -106,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
     def head(self, status: int, headers: dict[str, str]) -> None:
         """Sends the head alone."""
         self.send_response(status)
-        for name, value in {"x-amzn-requestid": f"scripted-{len(self.scripted.asked)}", **headers}.items():
+        for name, value in {"x-amzn-requestid": f"scripted-{self.scripted.count}", **headers}.items():
             self.send_header(name, value)
         self.end_headers()
 
@@ -128,12 +130,14 @@ class Handler(BaseHTTPRequestHandler):
 class Scripted(Loopback):
     """The server; `answer` says what becomes of each request."""
 
-    def __init__(self, answer: Callable[[Handler, Asked], Answer | None]) -> None:
+    def __init__(self, answer: Callable[[Handler, Asked], Answer | None], *, remembers: bool = True) -> None:
         handler = type("BoundHandler", (Handler,), {"scripted": self})
         super().__init__(handler)
         self.server.request_queue_size = 128
         self.answer = answer
+        self.remembers = remembers
         self.asked: list[Asked] = []
+        self.count = 0
         self.lock = threading.Lock()
         self.ended = threading.Event()
 

@@ -211,3 +211,38 @@ def test_probes_answer_head(upstream: Scripted) -> None:
             assert json.loads(connection.getresponse().read())["status"]
             connection.close()
         assert answers(running.url, "/readyz")
+
+
+def test_a_file_that_makes_a_library_panic_does_not_end_reloading(upstream: Scripted) -> None:
+    """A setting of a profile that the AWS SDK does not take; the next file is read as ever."""
+    profiles = "[profile odd]\nregion = us-east-1\nretry_mode = upside-down\nmax_attempts = none\n"
+    running = Outcrop(
+        ["--listen", "127.0.0.1:0", "--config", "outcrop.yaml"],
+        environment=upstream.environment,
+        files={"outcrop.yaml": "workers: 2\n", "aws-config": profiles},
+    )
+    running.environment["AWS_CONFIG_FILE"] = f"{running.folder.name}/aws-config"
+
+    def holding(text: str) -> Any:
+        def make(new: str) -> None:
+            with open(new, "w", encoding="utf-8") as file:
+                file.write(text)
+
+        return make
+
+    with running:
+        for round in range(2):
+            replace(running, "outcrop.yaml", holding(f"workers: 2\nmodels: {{ mine{round}: {{ model: nova-lite, profile: odd }} }}\n"))
+            deadline = time.monotonic() + 20
+            while running.log().count("configuration unchanged") <= round:
+                assert time.monotonic() < deadline, running.log()
+                time.sleep(0.05)
+        replace(running, "outcrop.yaml", holding("workers: 2\nmodels: { mine: nova-lite }\n"))
+        until(running, "configuration read again")
+        assert chat(running.address, asking("soon", model="mine"))[0] == 200
+        assert running.process is not None
+        running.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while running.log().count("configuration read again") < 2:
+            assert time.monotonic() < deadline, running.log()
+            time.sleep(0.05)
