@@ -18,6 +18,7 @@ use crate::parts::thinking::{Plan, Wish};
 use crate::parts::tools::{
     self, Calls, Declared, Tooling, declared_functions, declared_tools, tooling,
 };
+use crate::parts::written::Syntax;
 use crate::reply::{CallShape, ThoughtsShown};
 use crate::thoughts::Recalled;
 use crate::{Invalid, Profile, Reply, Report, Stores};
@@ -155,6 +156,7 @@ pub fn question_with<'a>(
         request_metadata: request_metadata(&said(request), &mut report),
     };
     cache::settle(&mut body, cached, profile, &mut report);
+    let written = Syntax::of(profile, body.tool_config.as_ref());
     let streamed = request.stream == Some(true);
     let delivery = tools::delivery(&mut body, streamed.then_some(profile));
     Ok(Question {
@@ -172,6 +174,7 @@ pub fn question_with<'a>(
             wanted: format.wanted,
             thoughts: ThoughtsShown::of(&wish, profile),
             shows_fields: shows_fields(request),
+            written,
             splits_tags: tags::are_split(request.reasoning_format, profile, &mut report),
         },
         report,

@@ -15,3 +15,4 @@ pub(crate) mod thinking;
 pub(crate) mod tools;
 pub(crate) mod turns;
 pub(crate) mod usage;
+pub(crate) mod written;

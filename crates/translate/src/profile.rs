@@ -12,8 +12,8 @@ pub use cached::{CachePointAfter, StreamCounts};
 pub use media::{Media, Medium};
 pub use thinking::{Effort, Replay, Thinking, ThinkingOff, ThinkingTags};
 pub use tools::{
-    BesideToolCall, CallIds, SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools, ToolNames,
-    ToolStreaming,
+    BesideToolCall, CallIds, CallSyntax, SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools,
+    ToolNames, ToolStreaming,
 };
 
 /// What Converse itself takes.
@@ -68,6 +68,8 @@ pub struct Profile {
     pub call_ids: CallIds,
     /// Which names of tools the model can call.
     pub tool_names: ToolNames,
+    /// The tokens in which it writes calls that the service fails to turn into blocks.
+    pub call_syntax: CallSyntax,
     /// The service's own tool that searches the web, if the model has it.
     pub web_search_tool: Option<String>,
     /// The service's own tool that runs code, if the model has it.
@@ -397,6 +399,7 @@ impl Default for Profile {
             tool_stream_beta: None,
             call_ids: CallIds::Any,
             tool_names: ToolNames::Any,
+            call_syntax: CallSyntax::None,
             web_search_tool: None,
             code_tool: None,
             sampling: Sampling::Both,

@@ -4,6 +4,7 @@ use crate::Profile;
 use crate::parts::format::{By, Spoken};
 use crate::parts::thinking::Wish;
 use crate::parts::tools::Names;
+use crate::parts::written::{Reader, Syntax};
 use crate::profile::StreamCounts;
 use crate::structured::Wanted;
 
@@ -30,6 +31,8 @@ pub struct Reply {
     pub(crate) thoughts: ThoughtsShown,
     /// Thinking between tags is told apart from the text.
     pub(crate) splits_tags: bool,
+    /// How the model writes calls into its words, where it may.
+    pub(crate) written: Option<Syntax>,
     /// The caller asked for members of the model's own answer.
     pub(crate) shows_fields: bool,
 }
@@ -49,6 +52,11 @@ impl Reply {
             (Some(Wanted::Schema(_)), None) => Spoken::held(By::Text),
             (Some(_), Some(_)) => Spoken::held(By::Tool),
         }
+    }
+
+    /// Reads calls out of the words of one answer, where the model may write them there.
+    pub(crate) fn reader(&self) -> Option<Reader> {
+        self.written.as_ref().map(Reader::new)
     }
 
     /// Whether a call of this tool is the answer itself.

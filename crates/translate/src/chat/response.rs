@@ -2,7 +2,9 @@
 
 use std::convert::Infallible;
 
-use schema::converse::response::{ConverseResponse, OutputBlock, ServedTier, ToolUse, Trace};
+use schema::converse::response::{
+    ConverseResponse, OutputBlock, ReasoningContent, ReasoningText, ServedTier, ToolUse, Trace,
+};
 use schema::openai::annotation::Outcrop;
 use schema::openai::chat::{AnsweredMessage, COMPLETION_OBJECT, ChatCompletion, Choice};
 use schema::openai::tool::{AnsweredCall, AnsweredCustom, AnsweredFunction, CallBody};
@@ -15,6 +17,7 @@ use crate::parts::stop::{finish_reason, untold};
 use crate::parts::tags::{Tagged, Voice};
 use crate::parts::tools::{Form, unwrapped};
 use crate::parts::usage;
+use crate::parts::written::{self, Reader, WrittenCall};
 use crate::reply::CallShape;
 use crate::thoughts::Kept;
 use crate::{Reply, Stamp};
@@ -27,6 +30,7 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
     for block in blocks {
         said.block(block, reply);
     }
+    said.end(reply, &stamp.id);
     let by_tool = said.answer.is_some();
     said.settle();
     let (annotations, citations) = said.sources.finish();
@@ -129,6 +133,8 @@ struct Said {
     sources: Sources,
     /// Tells thinking between tags apart, where that is wanted.
     tagged: Option<Tagged>,
+    /// Takes calls out of text and reasoning, where the model may write them there.
+    reader: Option<Reader>,
     reasoning: String,
     mind: Mind,
     calls: Vec<AnsweredCall>,
@@ -142,12 +148,23 @@ type Heard<'h> = dyn FnMut(Voice, &str) -> Result<(), Infallible> + 'h;
 impl Said {
     fn new(reply: &Reply) -> Self {
         let tagged = reply.splits_tags.then(Tagged::default);
-        Self { spoken: reply.spoken(), tagged, ..Self::default() }
+        let reader = reply.reader();
+        Self { spoken: reply.spoken(), tagged, reader, ..Self::default() }
+    }
+
+    /// The last block has come.
+    fn end(&mut self, reply: &Reply, id: &str) {
+        self.end_words();
+        self.tell(|tagged, out| tagged.finish(out));
+        let calls = self.reader.take().map(|mut reader| reader.take_calls()).unwrap_or_default();
+        for (at, WrittenCall { name, input }) in (0..).zip(calls) {
+            let input = if input.is_empty() { "{}" } else { &input };
+            self.call(&Called { id: &written::call_id(id, at), name: &name, input }, reply);
+        }
     }
 
     /// Where a tool gives the answer, what is said beside it is thinking aloud.
     fn settle(&mut self) {
-        self.tell(|tagged, out| tagged.finish(out));
         if self.answer.is_some() {
             self.sources.unsay();
         }
@@ -166,11 +183,11 @@ impl Said {
     }
 
     /// A second answer is the model repeating itself; the tool is nobody's to call.
-    fn answer_by(&mut self, call: &ToolUse<'_>, reply: &Reply) {
+    fn answer_by(&mut self, call: &Called<'_>, reply: &Reply) {
         if self.answer.is_none() && !self.spoken.is_answer() {
             self.reasoning.push_str(&self.spoken.yields_to_tool());
-            let form = reply.names.form(&call.name);
-            self.answer = Some(unwrapped(arguments(call), form).into_owned());
+            let form = reply.names.form(call.name);
+            self.answer = Some(unwrapped(call.input, form).into_owned());
         }
     }
 
@@ -206,10 +223,10 @@ impl Said {
 
     fn block(&mut self, block: &OutputBlock<'_>, reply: &Reply) {
         if let Some(text) = &block.text {
-            self.say(text);
+            self.read(text);
         }
         for cited in block.citations_content.iter().flat_map(|cited| &cited.content) {
-            self.say(cited.text.as_deref().unwrap_or_default());
+            self.read(cited.text.as_deref().unwrap_or_default());
         }
         if let Some(citations) = block.citations_content.as_ref().and_then(|cited| cited.citations)
         {
@@ -217,31 +234,89 @@ impl Said {
         }
         self.sources.end_block();
         if let Some(content) = &block.reasoning_content {
-            self.mind.add(content);
+            self.reason(content);
         }
-        let reasoning =
-            block.reasoning_content.iter().filter_map(|one| one.reasoning_text.as_ref());
-        for reasoning in reasoning {
-            self.reasoning.push_str(&reasoning.text);
-        }
-        match block
-            .tool_use
-            .as_ref()
-            .filter(|call| !call.is_server_side() && !reply.names.is_hosted(&call.name))
-        {
-            Some(call) if reply.is_answer(&call.name) => self.answer_by(call, reply),
-            Some(_) if reply.drops_calls => {}
-            Some(_) if reply.one_call && !self.calls.is_empty() => {}
-            Some(call) => {
-                if self.answer.is_none()
-                    && (self.calls.is_empty() || reply.calls == CallShape::Tools)
-                {
-                    self.yield_to_call();
-                }
-                self.calls.push(answered(call, reply));
+        let call = block.tool_use.as_ref();
+        let is_own =
+            |call: &&ToolUse<'_>| !call.is_server_side() && !reply.names.is_hosted(&call.name);
+        if let Some(call) = call.filter(is_own).map(Called::of) {
+            self.end_words();
+            if let Some(reader) = &mut self.reader {
+                reader.made(0, call.name);
+                reader.made_with(0, call.input);
             }
-            None => {}
+            self.call(&call, reply);
         }
+    }
+
+    fn call(&mut self, call: &Called<'_>, reply: &Reply) {
+        if reply.is_answer(call.name) {
+            return self.answer_by(call, reply);
+        }
+        if reply.drops_calls || (reply.one_call && !self.calls.is_empty()) {
+            return;
+        }
+        if self.answer.is_none() && (self.calls.is_empty() || reply.calls == CallShape::Tools) {
+            self.yield_to_call();
+        }
+        self.calls.push(answered(call, reply));
+    }
+
+    /// Takes in text, without the calls that are written in it.
+    fn read(&mut self, text: &str) {
+        let Some(mut reader) = self.reader.take() else { return self.say(text) };
+        let Ok(()) = reader.push(Voice::Said, text, &mut |voice, words| self.heard(voice, words));
+        self.reader = Some(reader);
+    }
+
+    /// The text under way ends.
+    fn end_words(&mut self) {
+        let Some(mut reader) = self.reader.take() else { return };
+        let Ok(()) = reader.end(&mut |voice, words: &str| self.heard(voice, words));
+        self.reader = Some(reader);
+    }
+
+    fn heard(&mut self, voice: Voice, words: &str) -> Result<(), Infallible> {
+        match voice {
+            Voice::Said => self.say(words),
+            Voice::Thought => self.reasoning.push_str(words),
+        }
+        Ok(())
+    }
+
+    /// Takes in a thought, without the calls that are written in it.
+    fn reason(&mut self, content: &ReasoningContent<'_>) {
+        let text = content.reasoning_text.as_ref();
+        let has_text = text.is_some_and(|text| !text.text.is_empty() || text.signature.is_some());
+        if has_text || content.redacted_content.is_some() {
+            self.end_words();
+        }
+        let reader =
+            if text.is_some_and(|text| !text.text.is_empty()) { self.reader.take() } else { None };
+        let (Some(text), Some(mut reader)) = (text, reader) else {
+            self.mind.add(content);
+            self.reasoning.push_str(text.map_or("", |text| &*text.text));
+            return;
+        };
+        let mut thought = String::new();
+        let mut hear = |voice, words: &str| {
+            match voice {
+                Voice::Said => self.say(words),
+                Voice::Thought => thought.push_str(words),
+            }
+            Ok::<(), Infallible>(())
+        };
+        let Ok(()) = reader.push(Voice::Thought, &text.text, &mut hear);
+        let Ok(()) = reader.end(&mut hear);
+        self.reader = Some(reader);
+        self.reasoning.push_str(&thought);
+        self.mind.add(&ReasoningContent {
+            reasoning_text: Some(ReasoningText {
+                text: thought.into(),
+                signature: text.signature.clone(),
+            }),
+            redacted_content: content.redacted_content.clone(),
+        });
     }
 
     /// What was held back is no answer to wait for any more: it stands before the call.
@@ -256,17 +331,31 @@ impl Said {
     }
 }
 
-fn answered(call: &ToolUse<'_>, reply: &Reply) -> AnsweredCall {
-    let name = reply.names.original(&call.name).to_owned();
-    let form = reply.names.form(&call.name);
-    let input = unwrapped(arguments(call), form).into_owned();
+/// A call of the model's, however it was made.
+struct Called<'c> {
+    id: &'c str,
+    name: &'c str,
+    input: &'c str,
+}
+
+impl<'c> Called<'c> {
+    fn of(call: &'c ToolUse<'c>) -> Self {
+        let input = call.input.map_or("{}", |input| input.get());
+        Self { id: &call.tool_use_id, name: &call.name, input }
+    }
+}
+
+fn answered(call: &Called<'_>, reply: &Reply) -> AnsweredCall {
+    let name = reply.names.original(call.name).to_owned();
+    let form = reply.names.form(call.name);
+    let input = unwrapped(call.input, form).into_owned();
     let body = match form {
         Form::Text => CallBody::Custom { custom: AnsweredCustom { name, input } },
         Form::Plain | Form::Value => {
             CallBody::Function { function: AnsweredFunction { name, arguments: input } }
         }
     };
-    AnsweredCall { id: call.tool_use_id.to_string(), body }
+    AnsweredCall { id: call.id.to_owned(), body }
 }
 
 /// The deprecated form knows functions only, and only functions were declared.
@@ -275,8 +364,4 @@ fn function(call: AnsweredCall) -> Option<AnsweredFunction> {
         CallBody::Function { function } => Some(function),
         CallBody::Custom { .. } => None,
     }
-}
-
-fn arguments<'a>(call: &ToolUse<'a>) -> &'a str {
-    call.input.map_or("{}", |input| input.get())
 }

@@ -19,6 +19,7 @@ use crate::parts::format::Spoken;
 use crate::parts::tags::Tagged;
 use crate::parts::tools::{Form, Unwrap};
 use crate::parts::usage;
+use crate::parts::written::Reader;
 use crate::profile::StreamCounts;
 use crate::reply::CallShape;
 use crate::thoughts::Kept;
@@ -26,6 +27,7 @@ use crate::{Reply, Stamp};
 
 mod ending;
 mod text;
+mod written;
 
 /// The stream ended before the model said that it was done. What was sent is a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +52,10 @@ pub struct ChatStream {
     sources: Sources,
     /// Tells thinking between tags apart, where that is wanted.
     tagged: Option<Tagged>,
+    /// Takes calls out of text and reasoning, where the model may write them there.
+    reader: Option<Reader>,
+    /// The block of the reasoning that is being read.
+    reasoning: Option<u32>,
     stopped: bool,
     /// The finish reason, held back for what the metadata tell, which follow at once.
     last: Option<FinishReason>,
@@ -86,6 +92,7 @@ impl ChatStream {
     pub fn new(reply: Reply, stamp: Stamp) -> Self {
         let tagged = reply.splits_tags.then(Tagged::default);
         let spoken = reply.spoken();
+        let reader = reply.reader();
         Self {
             reply,
             index: 0,
@@ -97,6 +104,8 @@ impl ChatStream {
             mind: Mind::default(),
             sources: Sources::default(),
             tagged,
+            reader,
+            reasoning: None,
             stopped: false,
             last: None,
             outcrop: Outcrop::default(),
@@ -246,7 +255,11 @@ impl ChatStream {
         };
         self.start(out)?;
         self.close_thought(out)?;
+        self.end_words(out)?;
         let block = event.content_block_index;
+        if let Some(reader) = &mut self.reader {
+            reader.made(block, &tool.name);
+        }
         if self.reply.is_answer(&tool.name) {
             if self.answer.is_some() || self.spoken.is_answer() {
                 // A second answer is the model repeating itself; the tool is nobody's to call.
@@ -278,28 +291,25 @@ impl ChatStream {
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let delta = &event.delta;
-        if self.mind.is_elsewhere(event.content_block_index) {
+        let block = event.content_block_index;
+        if self.mind.is_elsewhere(block) || self.reasons_elsewhere(block) {
             self.close_thought(out)?;
         }
         if let Some(text) = delta.text.as_deref().filter(|text| !text.is_empty()) {
             self.start(out)?;
-            self.text(text, out)?;
+            self.read(text, out)?;
         }
         if let Some(citation) = delta.citation {
             self.sources.cite(citation);
         }
         if let Some(piece) = &delta.reasoning_content {
-            self.mind.hear(event.content_block_index, piece);
-        }
-        let reasoning = delta.reasoning_content.as_ref().and_then(|one| one.text.as_deref());
-        let shown = reasoning.filter(|text| !text.is_empty() && !self.reply.thoughts.hidden);
-        if let Some(text) = shown {
-            self.start(out)?;
-            self.emit(Delta { reasoning_content: Some(text), ..Delta::default() }, None, out)?;
+            self.reason(block, piece, out)?;
         }
         let input = delta.tool_use.as_ref().map(|tool| &*tool.input);
         let Some(input) = input.filter(|input| !input.is_empty()) else { return Ok(()) };
-        let block = event.content_block_index;
+        if let Some(reader) = &mut self.reader {
+            reader.made_with(block, input);
+        }
         if let Some(answer) = self.answer.as_mut().filter(|answer| answer.block == block) {
             answer.is_empty = false;
             let out_of = answer.wrapped.as_mut().map(|wrapped| pushed(wrapped, input));
@@ -321,6 +331,7 @@ impl ChatStream {
         &mut self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.end_reasoning(out)?;
         let Some(index) = self.mind.close() else { return Ok(()) };
         if self.reply.thoughts.hidden {
             return Ok(());
@@ -338,7 +349,8 @@ impl ChatStream {
         block: u32,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.mind.is_thinking() && !self.mind.is_elsewhere(block) {
+        let thinks = self.mind.is_thinking() && !self.mind.is_elsewhere(block);
+        if thinks || self.reasons_in(block) {
             return self.close_thought(out);
         }
         if let Some(answer) = self.answer.as_mut().filter(|answer| answer.block == block) {
@@ -387,10 +399,12 @@ impl ChatStream {
         }
         self.start(out)?;
         self.close_thought(out)?;
+        self.end_words(out)?;
         self.stopped = true;
         if let Some(mut tagged) = self.tagged.take() {
             tagged.finish(&mut |voice, piece| self.voice(voice, piece, out))?;
         }
+        self.call_written(out)?;
         let told = stop.additional_model_response_fields;
         self.thought = usage::thought(told);
         self.outcrop.additional_model_response_fields = response::fields(told, &self.reply);

@@ -81,3 +81,20 @@ pub enum BesideToolCall {
     /// Thoughts, but no text: the text goes into a turn of its own.
     NoText,
 }
+
+/// The tokens in which a model writes a call into its text or its reasoning, where the service fails to turn
+/// them into a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallSyntax {
+    /// None that is known: such tokens are text.
+    None,
+    /// `<|tool_calls_section_begin|><|tool_call_begin|>functions.NAME:0<|tool_call_argument_begin|>{...}`
+    Sections,
+    /// The same order in `<｜tool▁calls▁begin｜>`, `<｜tool▁call▁begin｜>`, `<｜tool▁sep｜>`.
+    WideSections,
+    /// `<｜DSML｜invoke name="NAME"><｜DSML｜parameter name="..." string="true">`
+    Markup,
+    /// `<|channel|>commentary to=functions.NAME<|message|>{...}<|call|>`
+    Channels,
+}

@@ -1,0 +1,151 @@
+//! Text and reasoning as the model writes them, without the calls that stand among the words. These go out
+//! at the end, as blocks would have.
+
+use schema::converse::event::{
+    BlockDelta, BlockStart, Delta, ReasoningDelta, Start, ToolUseDelta, ToolUseStart,
+};
+use schema::openai::chunk::{Chunk, Delta as Shown};
+
+use super::ChatStream;
+use crate::parts::tags::Voice;
+use crate::parts::written::{self, WrittenCall};
+
+/// The first block number of calls that were written; the service counts from 0.
+const BLOCKS: u32 = 1 << 31;
+
+impl ChatStream {
+    /// A piece of text.
+    pub(super) fn read<E>(
+        &mut self,
+        text: &str,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(mut reader) = self.reader.take() else { return self.text(text, out) };
+        reader.push(Voice::Said, text, &mut |voice, words| self.heard(voice, words, out))?;
+        self.reader = Some(reader);
+        Ok(())
+    }
+
+    /// A piece of reasoning.
+    pub(super) fn reason<E>(
+        &mut self,
+        block: u32,
+        piece: &ReasoningDelta<'_>,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let text = piece.text.as_deref().filter(|text| !text.is_empty());
+        if text.is_some() || piece.signature.is_some() || piece.redacted_content.is_some() {
+            self.end_words(out)?;
+        }
+        let Some(mut reader) = self.reader.take() else {
+            self.mind.hear(block, piece);
+            return self.show_thought(text.unwrap_or_default(), out);
+        };
+        if let Some(text) = text {
+            self.reasoning = Some(block);
+            let mut hear = |voice, words: &str| self.thought(block, voice, words, out);
+            reader.push(Voice::Thought, text, &mut hear)?;
+        }
+        self.reader = Some(reader);
+        let ReasoningDelta { text: _, signature, redacted_content } = piece.clone();
+        if signature.is_some() || redacted_content.is_some() {
+            self.mind.hear(block, &ReasoningDelta { text: None, signature, redacted_content });
+        }
+        Ok(())
+    }
+
+    /// Whether reasoning is being read, and in another block than this.
+    pub(super) fn reasons_elsewhere(&self, block: u32) -> bool {
+        self.reasoning.is_some_and(|reasoning| reasoning != block)
+    }
+
+    /// Whether reasoning is being read in this block.
+    pub(super) fn reasons_in(&self, block: u32) -> bool {
+        self.reasoning == Some(block)
+    }
+
+    /// The reasoning under way ends.
+    pub(super) fn end_reasoning<E>(
+        &mut self,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(block) = self.reasoning.take() else { return Ok(()) };
+        let Some(mut reader) = self.reader.take() else { return Ok(()) };
+        reader.end(&mut |voice, words: &str| self.thought(block, voice, words, out))?;
+        self.reader = Some(reader);
+        Ok(())
+    }
+
+    /// The text under way ends.
+    pub(super) fn end_words<E>(
+        &mut self,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.reasoning.is_some() {
+            return Ok(());
+        }
+        let Some(mut reader) = self.reader.take() else { return Ok(()) };
+        reader.end(&mut |voice, words: &str| self.heard(voice, words, out))?;
+        self.reader = Some(reader);
+        Ok(())
+    }
+
+    /// Tells the calls that were written. No reader is left behind them: nothing more is read.
+    pub(super) fn call_written<E>(
+        &mut self,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(mut reader) = self.reader.take() else { return Ok(()) };
+        for (at, WrittenCall { name, input }) in (0..).zip(reader.take_calls()) {
+            let block = BLOCKS.saturating_add(at);
+            let tool_use_id = written::call_id(&self.stamp.id, at).into();
+            let tool = ToolUseStart { tool_use_id, name: name.into(), kind: None };
+            let start = Start { tool_use: Some(tool) };
+            self.block_start(&BlockStart { content_block_index: block, start }, out)?;
+            let delta =
+                Delta { tool_use: Some(ToolUseDelta { input: input.into() }), ..Delta::default() };
+            self.block_delta(&BlockDelta { content_block_index: block, delta }, out)?;
+            self.block_stop(block, out)?;
+        }
+        Ok(())
+    }
+
+    fn heard<E>(
+        &mut self,
+        voice: Voice,
+        words: &str,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match voice {
+            Voice::Said => self.text(words, out),
+            Voice::Thought => self.think_aloud(words, out),
+        }
+    }
+
+    fn thought<E>(
+        &mut self,
+        block: u32,
+        voice: Voice,
+        words: &str,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if voice == Voice::Said {
+            return self.text(words, out);
+        }
+        let text = Some(words.to_owned().into());
+        self.mind.hear(block, &ReasoningDelta { text, ..ReasoningDelta::default() });
+        self.show_thought(words, out)
+    }
+
+    fn show_thought<E>(
+        &mut self,
+        text: &str,
+        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if text.is_empty() || self.reply.thoughts.hidden {
+            return Ok(());
+        }
+        self.start(out)?;
+        self.emit(Shown { reasoning_content: Some(text), ..Shown::default() }, None, out)
+    }
+}

@@ -1,0 +1,82 @@
+//! `<|channel|>commentary to=functions.name <|constrain|>json<|message|>{json}<|call|>`: messages with a
+//! header that says which channel they are on, and which tool they call. Messages that call none are
+//! reasoning, but for those on the channel of the answer.
+
+use super::grammar::Found;
+use super::lexer::Token;
+use crate::parts::tags::Voice;
+
+/// The place in the text.
+#[derive(Debug, Default)]
+pub(super) enum Channels {
+    /// Between messages.
+    #[default]
+    Outside,
+    /// Inside a header.
+    Header(String),
+    /// Inside a message that calls nothing.
+    Message(Voice),
+    /// Inside a message to a tool.
+    Call { name: String, input: String },
+}
+
+/// The channel of the answer.
+const ANSWER: &str = "final";
+/// Words of a header that say nothing but where a message goes.
+const ROUTING: [&str; 4] = ["assistant", "analysis", "commentary", ANSWER];
+
+impl Channels {
+    pub(super) fn is_outside(&self) -> bool {
+        matches!(self, Self::Outside)
+    }
+
+    pub(super) fn words(&mut self, words: &str, found: &mut Vec<Found>) {
+        match self {
+            Self::Outside => found.push(Found::Words(words.to_owned())),
+            Self::Header(header) => header.push_str(words),
+            Self::Message(voice) => found.push(Found::Spoken(*voice, words.to_owned())),
+            Self::Call { input, .. } => input.push_str(words),
+        }
+    }
+
+    pub(super) fn token(&mut self, token: Token<'_>, found: &mut Vec<Found>) {
+        *self = match (std::mem::take(self), token) {
+            (Self::Header(header), Token::Header | Token::Format) => Self::Header(header + " "),
+            (Self::Header(header), Token::Message) => Self::addressed(&header),
+            (state, Token::Header) => {
+                state.close(found);
+                Self::Header(String::new())
+            }
+            (state @ (Self::Header(_) | Self::Message(_) | Self::Call { .. }), Token::End) => {
+                state.close(found);
+                Self::Outside
+            }
+            (state, _) => state,
+        };
+    }
+
+    pub(super) fn finish(&mut self, found: &mut Vec<Found>) {
+        std::mem::take(self).close(found);
+    }
+
+    fn addressed(header: &str) -> Self {
+        let mut words = header.split_whitespace();
+        match words.clone().find_map(|word| word.strip_prefix("to=")) {
+            Some(name) => Self::Call { name: name.to_owned(), input: String::new() },
+            None if words.any(|word| word == ANSWER) => Self::Message(Voice::Said),
+            None => Self::Message(Voice::Thought),
+        }
+    }
+
+    fn close(self, found: &mut Vec<Found>) {
+        match self {
+            Self::Outside | Self::Message(_) => {}
+            Self::Header(header)
+                if header.split_whitespace().all(|word| ROUTING.contains(&word)) => {}
+            Self::Header(header) => found.push(Found::Spoken(Voice::Thought, header)),
+            Self::Call { name, input } => {
+                found.push(Found::Call { name, input: input.trim().to_owned() });
+            }
+        }
+    }
+}
