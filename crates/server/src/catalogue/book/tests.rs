@@ -28,6 +28,24 @@ fn every_row_with_a_profile_says_why() {
     }
 }
 
+/// A claim in a family's row speaks for models it was not seen on.
+#[test]
+fn a_familys_evidence_names_models_or_the_documentation_that_speaks_for_all() {
+    const NAMED: [&str; 8] =
+        ["seen", "recorded", "documented", "AWS", " for ", "measured", "not named", "inferred"];
+    for (name, row) in file().rows.iter().filter(|(name, _)| name.ends_with('*')) {
+        for one in row.get("evidence").and_then(Value::as_array).into_iter().flatten() {
+            let text = one.as_str().unwrap();
+            assert!(NAMED.iter().any(|word| text.contains(word)), "{name}: {text}");
+        }
+    }
+    let book = Book::parse(TEXT, PRICES).unwrap();
+    let leading: Vec<_> =
+        book.models().into_iter().filter(|(_, row)| row.profile.leading_assistant).collect();
+    assert_eq!(leading.len(), 1, "seen on one model: {leading:?}");
+    assert!(book.families.iter().all(|(_, row)| !row.profile.leading_assistant));
+}
+
 #[test]
 fn unknown_knobs_keys_and_circles_are_refused() {
     let head = "dated = \"2026-11-21\"\n[aliases]\n";
