@@ -313,3 +313,25 @@ fn the_log_gets_no_secrets() {
     assert_eq!(shortened("https://user:secret@example.com/a"), "https://example.com/a");
     assert!(shortened(&format!("https://e.com/{}", "x".repeat(9000))).len() < 300);
 }
+
+/// However many fetches of other requests hang, a request has one of its own.
+#[actix_rt::test]
+async fn hanging_fetches_hold_up_no_other_request() {
+    let origin = Origin::start(Answer::Bytes(OK)).await;
+    let (fetcher, settings) = (Fetcher::default(), origin.settings());
+    let hanging = fetcher.further.acquire_many(u32::try_from(FURTHER).unwrap()).await.unwrap();
+    let body = asking(&[origin.url("a.png"), origin.url("b.png"), origin.url("c.png")]);
+    let request = serde_json::from_str(&body).unwrap();
+    let fetched = fetcher.fetch(Links::of(&request, &settings), &settings).await.unwrap();
+    assert_eq!((fetched.content.len(), origin.accepted()), (3, 3));
+    drop(hanging);
+    // More requests than may fetch at a time: told in time, without one of them being connected.
+    let all = fetcher.requests.acquire_many(u32::try_from(REQUESTS).unwrap()).await.unwrap();
+    let settings = MediaSettings { timeout: Duration::from_millis(100), ..settings };
+    let refused = fetcher.fetch(Links::of(&request, &settings), &settings).await.unwrap_err();
+    assert_eq!(
+        (refused.param.as_deref(), origin.accepted()),
+        (Some("messages[0].content[0].image_url.url"), 3)
+    );
+    drop(all);
+}
