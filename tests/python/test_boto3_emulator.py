@@ -212,6 +212,163 @@ def test_what_bedrock_refuses(runtime: Any, name: str) -> None:
     assert caught.value.response["Error"]["Message"]
 
 
+FORECAST: dict[str, Any] = {
+    "tools": [
+        {
+            "toolSpec": {
+                "name": "get_weather",
+                "description": "Tells the weather of a city",
+                "inputSchema": {
+                    "json": {
+                        "type": "object",
+                        "properties": {"city": {"type": "string"}},
+                        "required": ["city"],
+                    }
+                },
+            }
+        }
+    ]
+}
+THINK = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
+
+
+def asks(model: str, question: str, **more: Any) -> dict[str, Any]:
+    return {"modelId": model, "messages": user(question), "toolConfig": FORECAST, **more}
+
+
+def folded(stream: Any) -> list[dict[str, Any]]:
+    """The content of a streamed answer, as a client puts it together."""
+    blocks: dict[int, dict[str, Any]] = {}
+    for event in stream:
+        if start := event.get("contentBlockStart"):
+            blocks[start["contentBlockIndex"]] = {"toolUse": {**start["start"]["toolUse"], "input": ""}}
+        if piece := event.get("contentBlockDelta"):
+            block, delta = blocks.setdefault(piece["contentBlockIndex"], {}), piece["delta"]
+            if "toolUse" in delta:
+                block["toolUse"]["input"] += delta["toolUse"]["input"]
+            elif "text" in delta:
+                block["text"] = block.get("text", "") + delta["text"]
+            elif "redactedContent" in delta["reasoningContent"]:
+                block["reasoningContent"] = delta["reasoningContent"]
+            else:
+                words = block.setdefault("reasoningContent", {}).setdefault("reasoningText", {})
+                for key, value in delta["reasoningContent"].items():
+                    words[key] = words.get(key, "") + value
+    content = [blocks[index] for index in sorted(blocks)]
+    for block in content:
+        if call := block.get("toolUse"):
+            call["input"] = json.loads(call["input"] or "{}")
+    return content
+
+
+def continued(request: dict[str, Any], content: list[dict[str, Any]]) -> dict[str, Any]:
+    results = [
+        {"toolResult": {"toolUseId": block["toolUse"]["toolUseId"], "content": [{"text": "fair"}]}}
+        for block in content
+        if "toolUse" in block
+    ]
+    turns = [{"role": "assistant", "content": content}, {"role": "user", "content": results}]
+    return {**request, "messages": [*request["messages"], *turns]}
+
+
+def refusal(runtime: Any, request: dict[str, Any]) -> str:
+    with pytest.raises(runtime.exceptions.ValidationException) as caught:
+        runtime.converse(**request)
+    return str(caught.value.response["Error"]["Message"])
+
+
+@pytest.mark.parametrize("model", ["us.anthropic.claude-opus-4-8", "us.anthropic.claude-opus-5-5"])
+def test_thoughts_between_calls_keep_their_places(runtime: Any, model: str) -> None:
+    request = asks(
+        model, "What is the weather in Paris and London?", additionalModelRequestFields=THINK
+    )
+    whole = runtime.converse(**request)["output"]["message"]["content"]
+    kinds = [next(iter(block)) for block in whole]
+    assert kinds == ["reasoningContent", "toolUse"] * 2
+    assert folded(runtime.converse_stream(**request)["stream"]) == whole
+    assert runtime.converse(**continued(request, whole))["stopReason"] == "end_turn"
+    bare = [block for block in whole if "toolUse" in block]
+    assert runtime.converse(**continued(request, bare))["stopReason"] == "end_turn"
+    moved = [whole[0], whole[2], whole[1], whole[3]]
+    assert ("bound to a different" if "5-5" in model else "cannot be modified") in refusal(
+        runtime, continued(request, moved)
+    )
+    assert "cannot be modified" in refusal(runtime, continued(request, whole[:2] + whole[3:]))
+
+
+def test_a_thought_is_bound_to_what_came_before_it(runtime: Any) -> None:
+    model = "us.anthropic.claude-sonnet-5-5"
+    request = asks(
+        model, "What is the weather in Rome?", additionalModelRequestFields=THINK,
+        system=[{"text": "Be brief."}],
+    )  # fmt: skip
+    content = runtime.converse(**request)["output"]["message"]["content"]
+    after = continued(request, content)
+    assert runtime.converse(**after)["stopReason"] == "end_turn"
+    changed = {**after, "system": [{"text": "Be brief. Today is Monday."}]}
+    assert "The block is bound to a different conversation" in refusal(runtime, changed)
+    lenient = {"type": "adaptive", "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+    fields = {"additionalModelRequestFields": {**THINK, "thinking": lenient}}
+    assert runtime.converse(**{**changed, **fields})["stopReason"] == "end_turn"
+
+
+@pytest.mark.parametrize("model", ["us.openai.gpt-5.6-sol", "us.xai.grok-4.7"])
+def test_encrypted_thoughts(runtime: Any, model: str) -> None:
+    effort = {"reasoning": {"effort": "medium"}}
+    request = asks(model, "What is the weather in Rome?", additionalModelRequestFields=effort)
+    whole = runtime.converse(**request)["output"]["message"]["content"]
+    assert whole[0]["reasoningContent"]["redactedContent"]
+    assert folded(runtime.converse_stream(**request)["stream"]) == whole
+    assert runtime.converse(**continued(request, whole))["stopReason"] == "end_turn"
+    readable = [{"reasoningContent": {"reasoningText": {"text": "Hm."}}}, *whole[1:]]
+    assert "reasoningContent.reasoningText.text" in refusal(runtime, continued(request, readable))
+
+
+@pytest.mark.parametrize("model", [NOVA, "us.amazon.nova-2-lite-v1:0"])
+def test_cache_points_of_nova(runtime: Any, model: str) -> None:
+    request = asks(model, "What is the weather in Rome?")
+    content = runtime.converse(**request)["output"]["message"]["content"]
+    after = continued(request, content)
+    point = {"cachePoint": {"type": "default"}}
+    after["messages"][0]["content"].append(point)
+    assert runtime.converse(**after)["stopReason"] == "end_turn"
+    after["messages"][2]["content"].append(point)
+    expected = "#/messages/2/content/0: extraneous key [cachePoint] is not permitted"
+    assert expected in refusal(runtime, after)
+
+
+def test_hyphens_in_tool_names_of_nova(runtime: Any) -> None:
+    tool = json.loads(json.dumps(FORECAST).replace("get_weather", "get-weather"))
+    request = {**asks(NOVA, "What is the weather in Rome?"), "toolConfig": tool}
+    with pytest.raises(runtime.exceptions.ModelErrorException) as caught:
+        runtime.converse(**request)
+    assert "invalid sequence as part of ToolUse" in caught.value.response["Error"]["Message"]
+    with pytest.raises(EventStreamError) as broken:
+        list(runtime.converse_stream(**request)["stream"])
+    assert broken.value.response["Error"]["Code"] == "modelStreamErrorException"
+
+
+@pytest.mark.parametrize(
+    "model", ["us.meta.llama4-scout-17b-instruct-v1:0", "mistral.mistral-large-2402-v1:0"]
+)
+def test_words_beside_a_call(runtime: Any, model: str) -> None:
+    request = asks(model, "What is the weather in Rome?")
+    content = runtime.converse(**request)["output"]["message"]["content"]
+    assert [next(iter(block)) for block in content] == ["toolUse"]
+    assert runtime.converse(**continued(request, content))["stopReason"] == "end_turn"
+    expected = "messages.1.content: Conversation blocks and tool use blocks cannot be provided"
+    assert expected in refusal(runtime, continued(request, [{"text": "I look."}, *content]))
+
+
+def test_streams_of_gpt_count_the_cache_twice(runtime: Any) -> None:
+    request = {"modelId": "us.openai.gpt-5.6-sol", "messages": user("granite " * 2_000)}
+    whole = runtime.converse(**request)["usage"]
+    events = list(runtime.converse_stream(**request)["stream"])
+    usage = events[-1]["metadata"]["usage"]
+    assert usage["cacheReadInputTokens"] == whole["cacheWriteInputTokens"] > 1_024
+    assert usage["inputTokens"] == whole["inputTokens"] + usage["cacheReadInputTokens"]
+
+
 def test_unsigned_requests_are_refused(emulator: Outcrop) -> None:
     client = made(emulator, "bedrock-runtime", signature_version=UNSIGNED)
     for call in (client.converse, client.converse_stream):

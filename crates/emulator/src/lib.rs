@@ -11,6 +11,12 @@
 //! tool's schema and come from the text (`x=3`, `location Paris`, quoted strings, numbers in order);
 //! a text that lists two things leads to two calls. Vectors of similar texts are close.
 //!
+//! Models that think do so between their calls, too, where a request asks for much effort. Claude's thoughts are
+//! bound to their places in the turn, those of the newest models to the model, the account and everything
+//! before them: a thought out of place is refused, one of another model or account is not read, which the
+//! journal tells (`dropped_thoughts`). Thoughts of scripted answers are bound as well, whatever their signatures.
+//! GPT and Grok encrypt theirs.
+//!
 //! Guardrails of every id exist, unless it begins with `missing`; they find a few plain words (`kill`,
 //! `idiot`), e-mail addresses, and marks: `[violence]`, `[hate:low]`, `[topic:Shares]`, `[word:basalt]`,
 //! `[pii:NAME]`. An id that begins with `weak` or `medium` has filters of that strength.

@@ -31,6 +31,7 @@ pub(crate) use remembered::{Remembered, folded};
 use crate::{
     faults::Directive,
     models::{Family, Reasoning},
+    script::Fault,
 };
 
 /// Answers `prompt`; `cache` are the tokens read from and written to the prompt cache.
@@ -57,6 +58,17 @@ pub(crate) fn answer(
         blocks.extend(said);
     }
     Answer::new(prompt, blocks, cache)
+}
+
+/// The failure of a model that cannot write its answer. Nova cannot write a call of a tool whose name has a hyphen, and each
+/// turn with such a tool fails (SEMOSS/Semoss#2892, lastmile-ai/mcp-agent#126).
+pub(crate) fn failure(prompt: &Prompt<'_>) -> Option<Fault> {
+    let hyphened = prompt.tools.iter().any(|tool| tool.name.contains('-'));
+    (prompt.model.family == Family::Nova && hyphened).then(|| Fault::Exception {
+        after: 2,
+        kind: "modelStreamErrorException".into(),
+        message: "Model produced invalid sequence as part of ToolUse. Please refer to the model tool use troubleshooting guide.".into(),
+    })
 }
 
 /// `said` with thoughts between its parts: [thought, call, thought, call] for two calls, with every third

@@ -29,6 +29,8 @@ pub(crate) struct Answer {
     pub(crate) echoed: Map<String, Value>,
     /// Newer models name the type of their tool calls.
     pub(crate) typed_calls: bool,
+    /// Streams of some models count cached tokens among the input, too.
+    pub(crate) gross: bool,
     /// Claude opens a tool call with an empty fragment.
     pub(crate) empty_first_fragment: bool,
 }
@@ -84,6 +86,7 @@ impl Answer {
                 .filter_map(|key| Some(((*key).to_owned(), prompt.body.get(*key)?.clone())))
                 .collect(),
             typed_calls: claude && !prompt.model.id.contains("claude-3"),
+            gross: prompt.model.has("gross"),
             empty_first_fragment: claude,
         }
     }
@@ -176,6 +179,12 @@ impl Usage {
     pub(crate) fn total(&self) -> u64 {
         let (read, written) = self.cache.unwrap_or_default();
         self.input + self.output + read + written
+    }
+
+    /// The same with what came from or went into the cache counted as input, and so counted twice in all.
+    pub(crate) fn gross(self) -> Self {
+        let (read, written) = self.cache.unwrap_or_default();
+        Self { input: self.input + read + written, ..self }
     }
 
     pub(crate) fn json(&self) -> Value {

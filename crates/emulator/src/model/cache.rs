@@ -33,20 +33,27 @@ struct Prefix {
     tokens: u64,
 }
 
-/// A request as its prefixes, one per block, and those that cache points end.
+/// A request as its prefixes, one per block, and those that cache points and messages end.
 struct Read {
     prefixes: Vec<Prefix>,
     points: Vec<usize>,
+    ends: Vec<usize>,
 }
 
 impl PromptCache {
-    /// Tokens read and written by a request to `model`; `None` when it has no cache points.
+    /// Tokens read and written by a request to `model`; `None` when it has no cache points, or is too short
+    /// for a model that caches of its own accord.
     pub(crate) fn account(&self, model: &Model, body: &Value) -> Option<(u64, u64)> {
-        let Read { prefixes, points } = read(model, body);
+        let Read { prefixes, mut points, ends } = read(model, body);
+        let unasked = model.value("implicit").and_then(|least| least.parse().ok());
+        let least = unasked.or(model.cache_minimum()).unwrap_or(u64::MAX);
+        if unasked.is_some() {
+            points = ends;
+            points.retain(|&end| prefixes.get(end).is_some_and(|prefix| prefix.tokens >= least));
+        }
         if points.is_empty() {
             return None;
         }
-        let least = model.cache_minimum().unwrap_or(u64::MAX);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, order) = &mut *seen;
         let hits = points.iter().flat_map(|&end| {
@@ -76,8 +83,8 @@ fn read(model: &Model, body: &Value) -> Read {
     let mut hash = Sha256::new();
     hash.update(model.id.as_bytes());
     let mut tokens = 0;
-    let mut all = Read { prefixes: Vec::new(), points: Vec::new() };
-    let mut read = |block: &Value| {
+    let mut all = Read { prefixes: Vec::new(), points: Vec::new(), ends: Vec::new() };
+    let mut read = |all: &mut Read, block: &Value| {
         if block.get("cachePoint").is_none() {
             hash.update(block.to_string().as_bytes());
             tokens += tokens::of_value(block);
@@ -87,9 +94,11 @@ fn read(model: &Model, body: &Value) -> Read {
         }
     };
     let tools = body.get("toolConfig").map(|config| items(config, "tools")).unwrap_or_default();
-    tools.iter().chain(items(body, "system")).for_each(&mut read);
+    tools.iter().chain(items(body, "system")).for_each(|block| read(&mut all, block));
+    all.ends.extend(all.prefixes.len().checked_sub(1));
     for message in items(body, "messages") {
-        items(message, "content").iter().for_each(&mut read);
+        items(message, "content").iter().for_each(|block| read(&mut all, block));
+        all.ends.extend(all.prefixes.len().checked_sub(1));
     }
     all
 }
@@ -134,5 +143,20 @@ mod tests {
         assert_eq!(read(21), 0, "the write lies too far back");
         assert_eq!(read(20), 2_000);
         assert!(read(21) > 2_000, "written by the second request");
+    }
+
+    #[test]
+    fn some_models_cache_long_prompts_unasked() {
+        let models = Models::load();
+        let model = models.find("openai.gpt-5.6-sol").expect("a model");
+        let cache = PromptCache::default();
+        let body = |length: usize, turns: usize| {
+            let said = json!({"role": "user", "content": [{"text": "x".repeat(length)}]});
+            json!({"messages": vec![said; turns]})
+        };
+        assert_eq!(cache.account(model, &body(4_000, 1)), None, "too short");
+        assert_eq!(cache.account(model, &body(8_000, 1)), Some((0, 2_000)));
+        assert_eq!(cache.account(model, &body(8_000, 2)), Some((2_000, 2_000)));
+        assert_eq!(cache.account(model, &body(8_000, 2)), Some((4_000, 0)));
     }
 }

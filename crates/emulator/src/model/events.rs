@@ -52,8 +52,9 @@ pub(crate) fn of(answer: &Answer, prompt: &Prompt<'_>) -> Vec<Event> {
         stop["additionalModelResponseFields"] = fields;
     }
     events.push(Event::new("messageStop", stop));
+    let usage = if answer.gross { answer.usage.gross() } else { answer.usage };
     let mut metadata =
-        json!({ "metrics": { "latencyMs": answer.latency_ms }, "usage": answer.usage.json() });
+        json!({ "metrics": { "latencyMs": answer.latency_ms }, "usage": usage.json() });
     if let Value::Object(members) = &mut metadata {
         members.extend(answer.echoed.clone());
     }

@@ -58,7 +58,7 @@ impl Remembered {
         }
     }
 
-    /// What `thought` was bound to, each time that a script used it.
+    /// The seals of `thought`, one for each time that a script used it.
     pub(crate) fn seals(&self, thought: &Value) -> Vec<Seal> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.0.get(&key(thought)).cloned().unwrap_or_default()

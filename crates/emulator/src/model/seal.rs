@@ -1,5 +1,5 @@
-//! What a thought is bound to, written into its signature: a later request can then be checked without
-//! remembering the earlier one.
+//! Signatures of thoughts. A signature carries everything its thought is bound to, so that a later request can
+//! be checked without remembering the earlier one.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
@@ -20,7 +20,7 @@ pub(crate) type Short = [u8; 8];
 /// Bytes of a seal as it is signed.
 const SIZE: usize = 8 * 7 + 2;
 
-/// What a thought was bound to when it was issued.
+/// The circumstances that a thought was issued in and is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seal {
     /// Model that thought it, and the company that made the model.
@@ -46,7 +46,7 @@ pub(crate) struct Spot {
     pub(crate) place: Short,
 }
 
-/// Which other models may read a model's thoughts.
+/// Other models that may read a model's thoughts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Every model that checks nothing but signatures.
@@ -213,7 +213,7 @@ pub(crate) fn short(bytes: &[u8]) -> Short {
     first(&Sha256::digest(bytes))
 }
 
-/// What identifies a thought on the wire: its signature, or the data that only its maker can read.
+/// The identity of a thought on the wire: its signature, or the data that only its maker can read.
 pub(crate) fn wire(thought: &Value) -> &str {
     let signature = thought.pointer("/reasoningText/signature");
     signature.or(thought.get("redactedContent")).and_then(Value::as_str).unwrap_or_default()

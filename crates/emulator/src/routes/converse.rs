@@ -150,10 +150,11 @@ fn modelled(state: &State, target: &Target, body: &Value, (mode, account): (Mode
     let prompt = Prompt::read(&target.model, body).of(account);
     let cache = state.cache.account(&target.model, body);
     let answer = model::answer(&prompt, target.directive.as_ref(), cache);
-    match mode {
+    let reply = match mode {
         Mode::Unary => Reply::json(200, &answer.unary(&prompt)),
         Mode::Stream => stream(&events::of(&answer, &prompt), state.options.pace),
-    }
+    };
+    model::failure(&prompt).iter().fold(reply, |reply, fault| faults::apply(fault, reply))
 }
 
 fn scripted(state: &State, answer: &Value, mode: Mode) -> Reply {

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     delivery::{Act, Reply},
     error::Refusal,
-    faults::Directive,
+    faults::{self, Directive},
     frames,
     model::{self, Answer, Prompt},
     models::{Family, Target},
@@ -113,6 +113,8 @@ fn text(
         }
         Mode::Stream => stream(&chunks, state.options.pace),
     };
+    let failure = model::failure(&prompt);
+    let reply = failure.iter().fold(reply, |reply, fault| faults::apply(fault, reply));
     Ok(reply.without(dropped))
 }
 

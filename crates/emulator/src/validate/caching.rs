@@ -26,6 +26,9 @@ pub(super) fn check(model: &Model, body: &Value) -> Result<(), Refusal> {
     if points.is_empty() {
         return Ok(());
     }
+    if model.cache_minimum().is_some() && model.family == Family::Nova {
+        behind_text(body, tools)?;
+    }
     let in_tools = tools.iter().any(is_point);
     if model.cache_minimum().is_none() || (in_tools && !model.has("cache-tools")) {
         return Err(Refusal::new(
@@ -78,6 +81,32 @@ fn follows(blocks: &[Value], place: &str) -> Result<(), Refusal> {
         return Err(Refusal::validation(format!(
             "The cachePoint block at {place}.0 has no content before it. Add content before the cachePoint block and try again."
         )));
+    }
+    Ok(())
+}
+
+/// Nova takes points in the system prompt and behind texts (earendil-works/pi#2053, zeroclaw#8720,
+/// NousResearch/hermes-agent#97281, 2026-03 to 2026-08). The point has by then become a member of the block before
+/// it, which is the block that the refusal names.
+fn behind_text(body: &Value, tools: &[Value]) -> Result<(), Refusal> {
+    let refused = |place: String| {
+        let problem = "extraneous key [cachePoint] is not permitted, please reformat your input and try again.";
+        Refusal::from_model(&format!("Malformed input request: {place}: {problem}"))
+    };
+    if let Some(point) = tools.iter().position(is_point) {
+        return Err(refused(format!("#/toolConfig/tools/{}", point.saturating_sub(1))));
+    }
+    for (index, message) in items(body, "messages").iter().enumerate() {
+        let mut before = None;
+        let mut place = 0;
+        for block in items(message, "content") {
+            if !is_point(block) {
+                place += usize::from(before.is_some());
+                before = Some(block);
+            } else if before.is_some_and(|before| before.get("text").is_none()) {
+                return Err(refused(format!("#/messages/{index}/content/{place}")));
+            }
+        }
     }
     Ok(())
 }

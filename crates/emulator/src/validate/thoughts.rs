@@ -17,7 +17,7 @@ use crate::{
     models::{Family, Model},
 };
 
-/// What the check of a thought needs to know beside the request.
+/// Facts beside the request that the check of a thought needs.
 pub(crate) struct Replay<'a> {
     /// Account that calls.
     pub(crate) account: Short,
@@ -30,7 +30,7 @@ pub(crate) struct Replay<'a> {
 pub(crate) struct Dropped {
     pub(crate) message: usize,
     pub(crate) block: usize,
-    /// What it is bound to and did not find: `model`, `account` or `prefix`.
+    /// The binding that failed: `model`, `account` or `prefix`.
     pub(crate) reason: &'static str,
 }
 
@@ -40,7 +40,7 @@ impl std::fmt::Display for Dropped {
     }
 }
 
-/// What becomes of a thought.
+/// The outcome of the check of a thought.
 enum Fate {
     Kept,
     Dropped(&'static str),
@@ -112,7 +112,7 @@ fn first_checked(messages: &[Value]) -> usize {
     latest.unwrap_or_default().min(asked.map_or(0, |asked| asked + 1))
 }
 
-/// What a thought of Claude was bound to, as often as it was issued.
+/// The seals of a thought of Claude, one for each time that it was issued.
 fn seals(place: &Place<'_>, replay: &Replay<'_>) -> Result<Vec<Seal>, Refusal> {
     let path = place.path();
     let thought = place.content.get("reasoningContent").unwrap_or(&Value::Null);

@@ -136,16 +136,26 @@ fn pairs(messages: &[Value]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What may stand beside a tool result, and in it.
+/// Checks the neighbours of calls and of tool results, and the members of results. Calls beside words were refused
+/// by Llama and Mistral (langchain-ai/langchain-aws#1118, quarkiverse/quarkus-langchain4j#1983).
 fn sharing(model: &Model, messages: &[Value]) -> Result<(), Refusal> {
-    for message in messages {
+    for (index, message) in messages.iter().enumerate() {
         let content = items(message, "content");
+        let together = |blocks: &str| {
+            Refusal::validation(format!(
+                "messages.{index}.content: Conversation blocks and {blocks} blocks cannot be provided in the same turn."
+            ))
+        };
+        let spoken = ["text", "image", "document", "guardContent"];
+        let speaks =
+            content.iter().any(|block| spoken.iter().any(|kind| block.get(kind).is_some()));
+        if model.has("call-alone") && speaks && tool_uses(message).next().is_some() {
+            return Err(together("tool use"));
+        }
         let results = content.iter().filter(|block| block.get("toolResult").is_some()).count();
         let marks = content.iter().filter(|block| block.get("cachePoint").is_some()).count();
         if results > 0 && results + marks < content.len() && model.has("alone") {
-            return Err(Refusal::validation(
-                "Conversation blocks and tool result blocks cannot be provided in the same turn.",
-            ));
+            return Err(together("tool result"));
         }
         if model.has("no-status") {
             let mut results = content.iter().filter_map(|block| block.get("toolResult"));

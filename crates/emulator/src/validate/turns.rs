@@ -119,3 +119,28 @@ fn is_separator(block: &Value, message: Option<&Value>) -> bool {
 fn is_blank(text: Option<&Value>) -> bool {
     text.and_then(Value::as_str).is_some_and(|text| text.trim().is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::models::Models;
+
+    /// The third generation of Claude has gone from the service; its rule stays in the table for who asks.
+    #[test]
+    fn newer_claude_lets_the_assistant_begin() {
+        let models = Models::load();
+        let body = json!({"messages": [
+            {"role": "assistant", "content": [{"text": "a"}]}, {"role": "user", "content": [{"text": "b"}]},
+        ]});
+        let begins = |id: &str| check(models.find(id).expect("a model"), &body);
+        begins("anthropic.claude-sonnet-4-5-20250929-v1:0").expect("seen to be accepted");
+        for id in
+            ["anthropic.claude-3-haiku-20240307-v1:0", "anthropic.claude-3-7-sonnet-20250219-v1:0"]
+        {
+            let refusal = begins(id).expect_err(id);
+            assert!(refusal.message.starts_with("A conversation must start with a user message"));
+        }
+    }
+}
