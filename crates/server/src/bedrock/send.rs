@@ -34,8 +34,9 @@ const ERROR_BODY: usize = 64 * 1024;
 /// For an error's body: the status has come, and says what is to be done. Three attempts must fit into the
 /// patience of a client that could have its answer at once.
 const ERROR_BODY_WITHIN: Duration = Duration::from_secs(1);
-/// Bytes read ahead of what is taken, and the longest head of an answer. A reader that stalls holds them.
-const READ_AHEAD: usize = 64 * 1024;
+/// Bytes read ahead of what is taken, and the longest head of an answer. A reader that stalls holds twice as
+/// many: those that wait to be translated, and those that come behind them.
+const READ_AHEAD: usize = 32 * 1024;
 /// A pooled connection the other side has already closed fails within a round trip. Later than this
 /// the call may well have been read, and sending it again is not ours to decide.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
