@@ -16,6 +16,7 @@ use crate::profile::{Profile, SchemaPatterns, SchemaReferences, SchemaRoot};
 mod inline;
 mod mend;
 mod native;
+mod older;
 mod strict;
 mod walk;
 
@@ -112,6 +113,7 @@ impl Root {
         let inlined = bare || profile.schema_references == SchemaReferences::Inlined;
         self.decides
             || holds_null(text)
+            || older::may_be_older(text)
             || (bare && self.more)
             || (inlined && text.contains(r#""$ref""#))
             || (profile.schema_patterns == SchemaPatterns::Plain && may_hold_pattern(text))

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::inline::inline;
+use super::older::modernise;
 use super::walk::{each_schema, pointed};
 use crate::parts::tools::Form;
 use crate::profile::{Profile, SchemaPatterns, SchemaReferences, SchemaRoot};
@@ -51,6 +52,7 @@ pub(super) struct Mended {
 /// Mends a schema for a model of this profile.
 pub(super) fn mend(mut schema: Value, profile: &Profile) -> Mended {
     each_schema(&mut schema, &mut drop_nulls);
+    modernise(&mut schema);
     let mut root = match schema {
         Value::Object(members) => members,
         other => Map::from_iter([("const".to_owned(), other)]),

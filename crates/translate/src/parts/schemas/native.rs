@@ -5,6 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::mend::{into_words, pattern_into_words};
+use super::older::modernise;
 use super::strict::{Looseness, may_be_object, refers_badly};
 use super::walk::each_schema;
 
@@ -38,6 +39,7 @@ pub(in crate::parts) fn native(schema: &Value, refused: &[String]) -> Option<Val
         return None;
     }
     let mut native = schema.clone();
+    modernise(&mut native);
     let mut fits = true;
     each_schema(&mut native, &mut |members| fits &= adapt(members, refused));
     let is_small = Looseness::of(&native).with(Looseness::default()).is_some();
