@@ -16,5 +16,6 @@ pub mod message;
 pub mod models;
 pub mod moderations;
 pub mod reasoning;
+pub mod sources;
 pub mod tool;
 pub mod usage;

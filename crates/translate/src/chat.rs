@@ -7,6 +7,7 @@ use schema::openai::tool::ToolChoice;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::parts::betas;
 use crate::parts::cache;
 use crate::parts::format::{Shape, format};
 use crate::parts::model_fields::{self, Chosen, Extras};
@@ -263,6 +264,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         guardrail_config: _,
         performance_config: _,
         request_metadata: _,
+        anthropic_beta: _,
         extra,
     } = request;
     let is_set = |raw: &Option<&RawValue>| raw.is_some_and(|raw| raw.get() != "{}");
@@ -346,6 +348,7 @@ fn additional(
         presence_penalty: request.presence_penalty,
         seed: request.seed,
     };
+    betas::of_body(request.anthropic_beta, &mut fields, profile, report)?;
     model_fields::sampling(&extras, &mut fields, profile, report)?;
     model_fields::verbosity(request.verbosity.as_deref(), &mut fields, profile, report)?;
     Ok(fields)

@@ -195,6 +195,16 @@ impl Subject {
                 "cachePoint" => {}
                 "json" => self.add(Place::Json(pointer), value.to_string()),
                 "image" => self.see(value)?,
+                "searchResult" => {
+                    for member in ["source", "title"] {
+                        let said = text(value, &format!("/{member}")).to_owned();
+                        self.add(Place::Text(format!("{pointer}/{member}")), said);
+                    }
+                    for (at, passage) in blocks(value, "/content") {
+                        let found = text(passage, "/text").to_owned();
+                        self.add(Place::Text(format!("{pointer}/content/{at}/text")), found);
+                    }
+                }
                 "toolUse" => {
                     if let Some(input) = value.pointer("/input") {
                         self.add(Place::Json(format!("{pointer}/input")), input.to_string());

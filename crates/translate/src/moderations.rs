@@ -217,6 +217,7 @@ fn of_parts<'a>(parts: &'a [Part<'_>], judge: Judge) -> Result<Moderated<'a>, In
             Part::InputAudio { .. }
             | Part::File { .. }
             | Part::VideoUrl { .. }
+            | Part::SearchResult { .. }
             | Part::Refusal { .. }
             | Part::Foreign(_) => {
                 let message = "Only text and image_url parts can be moderated.";

@@ -1,6 +1,7 @@
 //! What the dialects share: media, tools, parameters, turns, stop reasons, usage. Parts, not a
 //! middle language: each works on Bedrock's own shapes.
 
+pub(crate) mod betas;
 pub(crate) mod cache;
 pub(crate) mod format;
 pub(crate) mod media;

@@ -9,7 +9,7 @@ mod thinking;
 mod tools;
 
 pub use cached::{CachePointAfter, StreamCounts};
-pub use media::{Media, Medium};
+pub use media::{Citations, Media, Medium, SearchResults};
 pub use thinking::{Effort, Replay, Thinking, ThinkingOff, ThinkingTags};
 pub use tools::{
     BesideToolCall, CallIds, CallSyntax, SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools,
@@ -126,6 +126,12 @@ pub struct Profile {
     pub documents: u32,
     /// Most bytes of a document.
     pub document_bytes: u32,
+    /// Whether it cites documents where it is asked to.
+    pub citations: Citations,
+    /// How it is given results of a search.
+    pub search_results: SearchResults,
+    /// The betas it takes, of those that a caller may ask for by name.
+    pub betas: Vec<String>,
     /// How the model is asked to think.
     pub thinking: Thinking,
     /// How it is told not to.
@@ -428,6 +434,9 @@ impl Default for Profile {
             image_bytes: 3_932_160,
             documents: 5,
             document_bytes: 4_718_592,
+            citations: Citations::Unserved,
+            search_results: SearchResults::Text,
+            betas: Vec::new(),
             thinking: Thinking::None,
             thinking_off: ThinkingOff::Unsaid,
             efforts: Vec::new(),

@@ -17,6 +17,34 @@ pub struct DocumentBlock<'a> {
     pub format: &'static str,
     pub name: Cow<'a, str>,
     pub source: Source<'a>,
+    /// What the model should know about it that is not to be cited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub citations: Option<CitationsConfig>,
+}
+
+/// A source that was found elsewhere.
+#[derive(Debug, Clone, Serialize)]
+pub struct SearchResultBlock<'a> {
+    /// A URL, or another name of where it is from.
+    pub source: Cow<'a, str>,
+    pub title: Cow<'a, str>,
+    pub content: Vec<Passage<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub citations: Option<CitationsConfig>,
+}
+
+/// A passage of a search result.
+#[derive(Debug, Clone, Serialize)]
+pub struct Passage<'a> {
+    pub text: Cow<'a, str>,
+}
+
+/// Whether an answer should cite a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CitationsConfig {
+    pub enabled: bool,
 }
 
 /// A video clip.
@@ -39,6 +67,8 @@ pub struct AudioBlock<'a> {
 pub enum Source<'a> {
     /// Base64, as text.
     Bytes(&'a str),
+    /// The text of a document.
+    Text(Cow<'a, str>),
     /// An object that Bedrock fetches itself.
     S3Location(S3Location<'a>),
 }

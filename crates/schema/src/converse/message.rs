@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::media::{AudioBlock, DocumentBlock, ImageBlock, VideoBlock};
+use super::media::{AudioBlock, DocumentBlock, ImageBlock, SearchResultBlock, VideoBlock};
 use super::tool::{ToolResultBlock, ToolUseBlock};
 
 /// One turn. Bedrock wants them to alternate and to begin with the user.
@@ -31,6 +31,7 @@ pub enum ContentBlock<'a> {
     Document(DocumentBlock<'a>),
     Video(VideoBlock<'a>),
     Audio(AudioBlock<'a>),
+    SearchResult(SearchResultBlock<'a>),
     ToolUse(ToolUseBlock<'a>),
     ToolResult(ToolResultBlock<'a>),
     ReasoningContent(ReasoningBlock<'a>),

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::media::{DocumentBlock, ImageBlock, VideoBlock};
+use super::media::{DocumentBlock, ImageBlock, SearchResultBlock, VideoBlock};
 use super::message::CachePoint;
 use crate::Raw;
 
@@ -83,4 +83,5 @@ pub enum ToolResultContent<'a> {
     Image(ImageBlock<'a>),
     Document(DocumentBlock<'a>),
     Video(VideoBlock<'a>),
+    SearchResult(SearchResultBlock<'a>),
 }

@@ -115,6 +115,9 @@ pub struct ChatRequest<'a> {
     /// De facto extension: Converse's member of that name.
     #[serde(alias = "requestMetadata")]
     pub request_metadata: Option<Map<String, Value>>,
+    /// Betas of Anthropic's, by name: a list, or a text with commas between.
+    #[serde(borrow)]
+    pub anthropic_beta: Option<&'a RawValue>,
 
     /// Everything else, by name.
     #[serde(flatten)]

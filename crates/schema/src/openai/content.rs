@@ -5,8 +5,10 @@ use std::fmt;
 
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::cache::{Breakpoint, CacheControl, Mark};
+use super::sources::{Citing, Passages, SearchFields, SearchResult};
 use crate::Str;
 
 /// `content` of a message, of any role.
@@ -39,6 +41,13 @@ pub enum Part<'a> {
         video: ImageUrl<'a>,
         cache: Option<Mark>,
     },
+    /// A source that the answer may rest on.
+    SearchResult {
+        /// What was found.
+        result: SearchResult<'a>,
+        /// The cache mark on it.
+        cache: Option<Mark>,
+    },
     /// What the assistant once declined to say; replayed history.
     Refusal {
         /// What the model said instead of an answer.
@@ -59,6 +68,7 @@ impl Part<'_> {
             | Self::InputAudio { cache, .. }
             | Self::File { cache, .. }
             | Self::VideoUrl { cache, .. }
+            | Self::SearchResult { cache, .. }
             | Self::Refusal { cache, .. } => *cache,
             Self::Foreign(_) => None,
         }
@@ -74,6 +84,9 @@ pub enum PartKind {
     InputAudio,
     File,
     VideoUrl,
+    /// Converse spells it in one word.
+    #[serde(alias = "searchResult")]
+    SearchResult,
     Refusal,
     Thinking,
     RedactedThinking,
@@ -112,6 +125,11 @@ pub struct File<'a> {
     /// A media type.
     #[serde(borrow)]
     pub format: Option<Str<'a>>,
+    /// Whether the answer should cite it.
+    pub citations: Option<Citing>,
+    /// What the model should know about it that is not to be cited.
+    #[serde(borrow)]
+    pub context: Option<Str<'a>>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
@@ -148,7 +166,25 @@ impl<'de> Visitor<'de> for ContentVisitor {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Part<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        PartFields::deserialize(deserializer)?.into_part().map_err(D::Error::missing_field)
+        PartFields::deserialize(deserializer)?.into_part().map_err(|fault| match fault {
+            Fault::Missing(field) => D::Error::missing_field(field),
+            Fault::Odd(field, expected) => {
+                D::Error::custom(format_args!("invalid value of {field}, expected {expected}"))
+            }
+        })
+    }
+}
+
+/// What is wrong with a part.
+enum Fault {
+    Missing(&'static str),
+    /// A member, and what it should be.
+    Odd(&'static str, &'static str),
+}
+
+impl From<&'static str> for Fault {
+    fn from(missing: &'static str) -> Self {
+        Self::Missing(missing)
     }
 }
 
@@ -169,12 +205,26 @@ struct PartFields<'a> {
     file: Option<File<'a>>,
     #[serde(borrow)]
     refusal: Option<Str<'a>>,
+    /// Of a search result, where its members do not stand in the part itself.
+    #[serde(borrow, alias = "searchResult")]
+    search_result: Option<SearchFields<'a>>,
+    #[serde(borrow)]
+    source: Option<&'a RawValue>,
+    #[serde(borrow)]
+    title: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+    /// Of a search result or a file; of a file it may stand in the file as well.
+    #[serde(borrow)]
+    citations: Option<&'a RawValue>,
+    #[serde(borrow)]
+    context: Option<&'a RawValue>,
     cache_control: Option<CacheControl>,
     prompt_cache_breakpoint: Option<Breakpoint>,
 }
 
 impl<'a> PartFields<'a> {
-    fn into_part(self) -> Result<Part<'a>, &'static str> {
+    fn into_part(self) -> Result<Part<'a>, Fault> {
         let breakpoint = self.prompt_cache_breakpoint.map(Mark::from);
         let cache = self.cache_control.map(Mark::from).or(breakpoint);
         Ok(match self.kind {
@@ -188,13 +238,50 @@ impl<'a> PartFields<'a> {
             PartKind::InputAudio => {
                 Part::InputAudio { audio: self.input_audio.ok_or("input_audio")?, cache }
             }
-            PartKind::File => Part::File { file: self.file.ok_or("file")?, cache },
+            PartKind::File => Part::File { file: self.file()?, cache },
+            PartKind::SearchResult => Part::SearchResult { result: self.search_result()?, cache },
             PartKind::Refusal => Part::Refusal { text: self.refusal.ok_or("refusal")?, cache },
             kind @ (PartKind::Thinking | PartKind::RedactedThinking | PartKind::ToolUse) => {
                 Part::Foreign(kind)
             }
         })
     }
+}
+
+impl<'a> PartFields<'a> {
+    fn file(self) -> Result<File<'a>, Fault> {
+        let mut file = self.file.ok_or("file")?;
+        if file.citations.is_none() {
+            file.citations = read(self.citations, "citations", "an object with enabled")?;
+        }
+        if file.context.is_none() {
+            file.context = read(self.context, "context", "a string")?;
+        }
+        Ok(file)
+    }
+
+    fn search_result(self) -> Result<SearchResult<'a>, Fault> {
+        let fields = match self.search_result {
+            Some(fields) => fields,
+            None => SearchFields {
+                source: read(self.source, "source", "a string")?,
+                title: read(self.title, "title", "a string")?,
+                content: read::<Passages<'_>>(self.content, "content", "a list of text parts")?,
+                citations: read(self.citations, "citations", "an object with enabled")?,
+            },
+        };
+        Ok(fields.whole()?)
+    }
+}
+
+/// Reads a member that other kinds of parts have in other shapes.
+fn read<'a, T: Deserialize<'a>>(
+    raw: Option<&'a RawValue>,
+    field: &'static str,
+    expected: &'static str,
+) -> Result<Option<T>, Fault> {
+    let Some(raw) = raw else { return Ok(None) };
+    serde_json::from_str(raw.get()).map_err(|_| Fault::Odd(field, expected))
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for ImageUrl<'a> {

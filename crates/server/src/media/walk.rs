@@ -44,7 +44,10 @@ pub(super) fn fill<'a>(request: &mut ChatRequest<'a>, content: impl Fn(&str) -> 
                     file.filename = file.filename.take().or(name);
                     file.file_data = Some(content.into());
                 }
-                Part::Text { .. } | Part::Refusal { .. } | Part::Foreign(_) => {}
+                Part::Text { .. }
+                | Part::Refusal { .. }
+                | Part::SearchResult { .. }
+                | Part::Foreign(_) => {}
             }
         }
     }
@@ -57,7 +60,15 @@ fn place<'p, 'a>(part: &'p Part<'a>) -> Option<(&'static str, &'p Str<'a>)> {
         Part::VideoUrl { video, .. } => Some(("video_url.url", &video.url)),
         Part::InputAudio { audio, .. } => Some(("input_audio.data", &audio.data)),
         Part::File { file, .. } => {
-            let File { file_data, file_id, file_url, filename: _, format: _ } = file;
+            let File {
+                file_data,
+                file_id,
+                file_url,
+                filename: _,
+                format: _,
+                citations: _,
+                context: _,
+            } = file;
             let fields = [
                 ("file.file_data", file_data),
                 ("file.file_url", file_url),
@@ -65,7 +76,9 @@ fn place<'p, 'a>(part: &'p Part<'a>) -> Option<(&'static str, &'p Str<'a>)> {
             ];
             fields.into_iter().find_map(|(field, url)| Some((field, url.as_ref()?)))
         }
-        Part::Text { .. } | Part::Refusal { .. } | Part::Foreign(_) => None,
+        Part::Text { .. } | Part::Refusal { .. } | Part::SearchResult { .. } | Part::Foreign(_) => {
+            None
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use crate::structured::Watch;
 use crate::{body, early, pump};
 
 mod asking;
+mod betas;
 mod choices;
 mod guarded;
 mod guardrail;
@@ -252,6 +253,7 @@ async fn prepare<'n>(
         operation,
         wanted,
         directions,
+        betas: betas::of(headers)?,
         fetched,
         recall: recall.clone(),
         withheld: Vec::new(),

@@ -24,6 +24,7 @@ mod models;
 mod moderations;
 mod native;
 mod parameters;
+mod quirks;
 mod recorded_embeddings;
 #[path = "../support/recorder.rs"]
 #[allow(dead_code)]

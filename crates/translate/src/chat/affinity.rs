@@ -71,6 +71,9 @@ fn bytes<'p>(part: &'p Part<'_>) -> &'p [u8] {
         Part::Text { text, .. } | Part::Refusal { text, .. } => text.as_bytes(),
         Part::ImageUrl { image, .. } => image.url.as_bytes(),
         Part::VideoUrl { video, .. } => video.url.as_bytes(),
+        Part::SearchResult { result, .. } => {
+            result.content.first().map_or(&[], |text| text.as_bytes())
+        }
         Part::InputAudio { .. } | Part::File { .. } | Part::Foreign(_) => &[],
     }
 }

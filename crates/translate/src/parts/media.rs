@@ -11,15 +11,17 @@ use schema::converse::message::ContentBlock;
 use schema::openai::content::{File, ImageUrl, InputAudio};
 
 use crate::profile::{Media, Medium, Profile};
-use crate::{Invalid, Stores};
+use crate::{Invalid, Report, Stores};
 
 pub(crate) mod base64;
 mod beside;
+mod cited;
 mod counts;
 mod formats;
 mod names;
 
 pub(crate) use beside::Beside;
+pub(crate) use cited::search_result;
 pub(crate) use counts::within_limits;
 use formats::{Claims, Format};
 use names::Names;
@@ -86,8 +88,9 @@ impl<'p> Attachments<'p> {
         &mut self,
         file: &'a File<'_>,
         param: &str,
+        report: &mut Report,
     ) -> Result<ContentBlock<'a>, Invalid> {
-        let File { file_data, file_id, file_url, filename, format } = file;
+        let File { file_data, file_id, file_url, filename, format, citations, context } = file;
         let places = [("file_data", file_data), ("file_url", file_url), ("file_id", file_id)];
         let given = places.into_iter().find_map(|(field, text)| Some((field, text.as_deref()?)));
         let Some((field, text)) = given else {
@@ -105,7 +108,11 @@ impl<'p> Attachments<'p> {
         let filename = filename.as_deref().filter(|name| !name.trim().is_empty());
         let (format, name) = (format.as_deref(), filename);
         let claims = Claims { format, name, ..Claims::default() };
-        self.attach(&Given { text, claims, medium: Medium::Document, filename, param })
+        let block =
+            self.attach(&Given { text, claims, medium: Medium::Document, filename, param })?;
+        let cites = citations.is_some_and(|citing| citing.0);
+        let context = context.as_deref().filter(|text| !text.trim().is_empty());
+        Ok(cited::document(block, cites, context, self.profile, report))
     }
 
     fn attach<'a>(&mut self, given: &Given<'a>) -> Result<ContentBlock<'a>, Invalid> {
@@ -128,10 +135,10 @@ impl<'p> Attachments<'p> {
         let format = formats::of_data(data, claims).ok_or_else(|| given.unknown_format())?;
         if !self.profile.media.has(format.medium) {
             let text = format.medium == Medium::Document && formats::is_text(format.name);
-            return if text {
-                self.as_text(given, format, data)
-            } else {
-                Err(given.unread(format))
+            return match (text, formats::is_readable(data)) {
+                (true, true) => self.as_text(given, format, data),
+                (true, false) => Err(given.unknown_format()),
+                (false, _) => Err(given.unread(format)),
             };
         }
         self.measure(given, format, data)?;
@@ -172,10 +179,17 @@ impl<'p> Attachments<'p> {
             Medium::Document => {
                 let content = match &source {
                     Source::Bytes(data) => data,
+                    Source::Text(text) => text.as_ref(),
                     Source::S3Location(location) => location.uri.as_ref(),
                 };
                 let name = Cow::Owned(self.names.claim(given.filename, format, content));
-                ContentBlock::Document(DocumentBlock { format, name, source })
+                ContentBlock::Document(DocumentBlock {
+                    format,
+                    name,
+                    source,
+                    context: None,
+                    citations: None,
+                })
             }
         }
     }

@@ -28,6 +28,26 @@ impl Medium {
     }
 }
 
+/// Whether a model cites documents where it is asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Citations {
+    /// It does not, and refuses to be asked.
+    Unserved,
+    /// By `document.citations`: of PDF and text that is sent along.
+    Native,
+}
+
+/// How a model is given results of a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchResults {
+    /// As text with its source and title.
+    Text,
+    /// As `searchResult` blocks, which it can cite.
+    Native,
+}
+
 /// A set of media, written as a list of their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(from = "Vec<Medium>", into = "Vec<Medium>")]

@@ -9,10 +9,10 @@ use translate::chat::{Delivery, Question, question_with};
 use translate::profile::GuardrailPlace;
 use translate::{Profile, Reply, Report, Unsupported};
 
-use super::choices;
 use super::guarded::{self, Guard};
 use super::guardrail::Wanted;
 use super::received::Untranslated;
+use super::{betas, choices};
 use crate::bedrock::Kind;
 use crate::error::GatewayError;
 use crate::media::Fetched;
@@ -36,6 +36,8 @@ pub(super) struct Circumstances {
     /// What the caller's headers say of guardrails.
     pub(super) wanted: Wanted,
     pub(super) directions: Directions,
+    /// Betas that the caller's headers ask for.
+    pub(super) betas: Vec<String>,
     pub(super) fetched: Arc<Fetched>,
     pub(super) recall: Recall,
     /// Thoughts that must not go along: a guardrail masks them.
@@ -194,6 +196,7 @@ pub(super) async fn made(
     if let Some(field) = leg.target.unheeded() {
         report.ignore(field);
     }
+    betas::apply(&around.betas, &mut converse, profile, &mut report);
     around.wanted.apply(&mut converse, leg.guardrail.as_deref(), kind, &mut report)?;
     let policy = around.directions.policy(leg.unsupported);
     let report = report.under(policy)?;

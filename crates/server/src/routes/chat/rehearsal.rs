@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{Circumstances, Made, Received, Wanted, choices, terms};
+use super::{Circumstances, Made, Received, Wanted, betas, choices, terms};
 use crate::app::{Snapshot, Worker};
 use crate::body;
 use crate::error::GatewayError;
@@ -43,6 +43,7 @@ pub(super) async fn rehearse(
         operation,
         wanted,
         directions,
+        betas: betas::of(headers)?,
         fetched,
         recall: recall.clone(),
         withheld: Vec::new(),

@@ -9,6 +9,7 @@ use schema::openai::message::Message as ChatMessage;
 
 use super::Building;
 use crate::Invalid;
+use crate::parts::media::search_result;
 use crate::profile::Medium;
 
 impl<'a> Building<'a, '_> {
@@ -58,9 +59,10 @@ impl<'a> Building<'a, '_> {
             | Part::InputAudio { .. }
             | Part::File { .. }
             | Part::VideoUrl { .. }
+            | Part::SearchResult { .. }
                 if role == Role::Assistant =>
             {
-                let message = "Images, files, audio and video are accepted from the user only.";
+                let message = "Images, files, audio, video and search results are accepted from the user only.";
                 return Err(Invalid::value(param, message).with_code("unsupported_value"));
             }
             Part::ImageUrl { image, .. } => {
@@ -70,7 +72,10 @@ impl<'a> Building<'a, '_> {
                 self.attachments.link(image, Medium::Image, param)?
             }
             Part::InputAudio { audio, .. } => self.attachments.audio(audio, param)?,
-            Part::File { file, .. } => self.attachments.file(file, param)?,
+            Part::File { file, .. } => self.attachments.file(file, param, self.report)?,
+            Part::SearchResult { result, .. } => {
+                search_result(result, param, self.profile, self.report)?
+            }
             Part::VideoUrl { video, .. } => self.attachments.link(video, Medium::Video, param)?,
             Part::Foreign(kind) => {
                 let name = serde_json::to_string(kind).unwrap_or_default();
@@ -97,6 +102,7 @@ pub(super) fn texts<'a>(
         | Part::InputAudio { .. }
         | Part::File { .. }
         | Part::VideoUrl { .. }
+        | Part::SearchResult { .. }
         | Part::Foreign(_) => {
             let param = format!("messages[{at}].content[{index}]");
             let message = "Only text parts are accepted here.";

@@ -46,7 +46,8 @@ impl<'a> Building<'a, '_> {
                 for (index, part) in parts.iter().enumerate() {
                     let param = format!("messages[{at}].content[{index}]");
                     if let Some(block) = self.part(part, &param, Role::User)? {
-                        blocks.extend(self.beside.place(block, self.attachments.inside_result()));
+                        let inside = self.attachments.inside_result();
+                        blocks.extend(self.beside.place(block, inside, self.report));
                     }
                 }
             }

@@ -2,6 +2,7 @@
 //! the conversation. The last turn's writes what the next request will read; the one before stands
 //! exactly where the request before wrote, so that even a turn of many blocks is found again.
 
+use schema::converse::media::SearchResultBlock;
 use schema::converse::message::{
     CacheKind, CachePoint, CacheTtl, ContentBlock, Message, ReasoningBlock, Role, SystemBlock,
 };
@@ -126,6 +127,7 @@ fn instruction(block: &SystemBlock<'_>) -> usize {
 fn block(block: &ContentBlock<'_>) -> usize {
     match block {
         ContentBlock::Text(text) => text.len(),
+        ContentBlock::SearchResult(result) => found(result),
         ContentBlock::Image(_)
         | ContentBlock::Document(_)
         | ContentBlock::Video(_)
@@ -137,6 +139,7 @@ fn block(block: &ContentBlock<'_>) -> usize {
             .iter()
             .map(|content| match content {
                 ToolResultContent::Text(text) => text.len(),
+                ToolResultContent::SearchResult(result) => found(result),
                 ToolResultContent::Image(_)
                 | ToolResultContent::Document(_)
                 | ToolResultContent::Video(_) => MEDIUM,
@@ -148,4 +151,9 @@ fn block(block: &ContentBlock<'_>) -> usize {
         ContentBlock::ReasoningContent(ReasoningBlock::RedactedContent(data)) => data.len(),
         ContentBlock::CachePoint(_) => 0,
     }
+}
+
+fn found(result: &SearchResultBlock<'_>) -> usize {
+    let passages = result.content.iter().map(|passage| passage.text.len());
+    result.source.len() + result.title.len() + passages.sum::<usize>()
 }

@@ -236,6 +236,7 @@ pub(super) fn carries(block: &ContentBlock<'_>, after: CachePointAfter) -> bool 
         ContentBlock::Text(_)
         | ContentBlock::Image(_)
         | ContentBlock::Audio(_)
+        | ContentBlock::SearchResult(_)
         | ContentBlock::ToolUse(_)
         | ContentBlock::ToolResult(_)
         | ContentBlock::CachePoint(_) => true,
@@ -258,7 +259,9 @@ mod tests {
         match letter {
             'p' | 'c' => {
                 let format = if letter == 'p' { "pdf" } else { "csv" };
-                let document = DocumentBlock { format, name: Cow::Borrowed("d"), source };
+                let name = Cow::Borrowed("d");
+                let document =
+                    DocumentBlock { format, name, source, context: None, citations: None };
                 ContentBlock::Document(document)
             }
             'v' => ContentBlock::Video(VideoBlock { format: "mp4", source }),

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use schema::converse::message::ContentBlock;
 use schema::converse::tool::ToolResultContent;
 
+use crate::Report;
 use crate::profile::{Media, Medium};
 
 /// What the results of one turn brought and cannot hold themselves.
@@ -22,6 +23,7 @@ impl<'a> Beside<'a> {
         &mut self,
         block: ContentBlock<'a>,
         inside: Media,
+        report: &mut Report,
     ) -> Option<ToolResultContent<'a>> {
         let (medium, block) = match block {
             ContentBlock::Text(text) if text.trim().is_empty() => return None,
@@ -29,8 +31,15 @@ impl<'a> Beside<'a> {
             ContentBlock::Image(image) if inside.has(Medium::Image) => {
                 return Some(ToolResultContent::Image(image));
             }
-            ContentBlock::Document(document) if inside.has(Medium::Document) => {
+            ContentBlock::Document(mut document) if inside.has(Medium::Document) => {
+                // "Citations are not supported in tool result documents" (boto/boto3#4648, 2025-10-27).
+                if document.citations.take().is_some() {
+                    report.ignore("messages.content.file.citations");
+                }
                 return Some(ToolResultContent::Document(document));
+            }
+            ContentBlock::SearchResult(result) => {
+                return Some(ToolResultContent::SearchResult(result));
             }
             ContentBlock::Video(video) if inside.has(Medium::Video) => {
                 return Some(ToolResultContent::Video(video));

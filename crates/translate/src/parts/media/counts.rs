@@ -20,13 +20,16 @@ pub(crate) fn within_limits(messages: &[Message<'_>], profile: &Profile) -> Resu
                         match content {
                             ToolResultContent::Image(_) => images += 1,
                             ToolResultContent::Document(_) => documents += 1,
-                            ToolResultContent::Text(_) | ToolResultContent::Video(_) => {}
+                            ToolResultContent::Text(_)
+                            | ToolResultContent::Video(_)
+                            | ToolResultContent::SearchResult(_) => {}
                         }
                     }
                 }
                 ContentBlock::Text(_)
                 | ContentBlock::Video(_)
                 | ContentBlock::Audio(_)
+                | ContentBlock::SearchResult(_)
                 | ContentBlock::ToolUse(_)
                 | ContentBlock::ReasoningContent(_)
                 | ContentBlock::CachePoint(_) => {}

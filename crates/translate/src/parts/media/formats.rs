@@ -1,7 +1,7 @@
 //! What a file is, by what it holds. Names and MIME types are only believed where the bytes are
 //! silent: browsers and agents mislabel files, and Bedrock refuses a wrong label.
 
-use super::base64;
+use super::{after_scheme, base64};
 use crate::profile::Medium;
 
 /// A kind of content in one of Converse's formats.
@@ -30,13 +30,16 @@ pub(super) fn of_data(data: &str, claims: Claims<'_>) -> Option<Format> {
     let head = base64::head(data);
     match sniff(&head) {
         Some(magic) => by_magic(magic, claims, &head, || base64::tail(data)),
-        None if holds_pdf(&head, claims) => document("pdf"),
+        None if holds_pdf(&head, claims) || holds_late_pdf(data, claims) => document("pdf"),
         None => {
             let unlabelled = Claims { mime: None, ..claims };
-            let mut told = [claims, unlabelled].into_iter().filter_map(claimed);
+            let told = [claims, unlabelled].into_iter().filter_map(claimed);
+            let mut fitting = told.clone().filter(|format| fits(*format, &head));
             // A page in the place of a picture is an error, not a document.
             let plain = || text(&head).filter(|_| claims.medium.is_none());
-            told.find(|format| fits(*format, &head)).or_else(plain)
+            // Bytes that nothing here knows are what they are said to be: the service decides.
+            let mut declared = told.filter(|format| format.medium == Medium::Document);
+            fitting.next().or_else(plain).or_else(|| declared.next())
         }
     }
 }
@@ -55,7 +58,15 @@ pub(super) fn of_fetched(bytes: &[u8], claims: Claims<'_>) -> Option<Format> {
             return textual.filter(|format| fits(*format, head)).or_else(|| text(head));
         }
     };
-    claims.medium.is_none_or(|medium| medium == found.medium).then_some(found)
+    let is_wanted =
+        |medium| medium == found.medium || (medium, found.medium) == (Medium::Image, Medium::Video);
+    claims.medium.is_none_or(is_wanted).then_some(found)
+}
+
+/// Whether the content of a text format can be read as text.
+pub(super) fn is_readable(data: &str) -> bool {
+    let head = base64::head(data);
+    readable(&head) || readable_bytes(&head)
 }
 
 fn by_magic(
@@ -65,11 +76,15 @@ fn by_magic(
     tail: impl Fn() -> Vec<u8>,
 ) -> Option<Format> {
     let for_image = claims.medium == Some(Medium::Image);
-    let called_image = claims.mime.is_some_and(|mime| mime.starts_with("image/"));
+    let called = |kind| claims.mime.is_some_and(|mime| after_scheme(mime, kind).is_some());
+    let (called_image, called_video) = (called("image/"), called("video/"));
     match magic {
-        // What is said to be a picture is none that moves or sounds: its coding is one nobody here knows.
-        Magic::Is(Format { medium: Medium::Video | Medium::Audio, .. }) if for_image => None,
-        Magic::Container if for_image || called_image => None,
+        Magic::Is(Format { medium: Medium::Audio, .. }) if for_image => None,
+        // What is called a picture is none that moves: its coding is one nobody here knows. A clip that only
+        // stands in the part for pictures is a clip, because many clients have no other part.
+        Magic::Is(Format { medium: Medium::Video, .. }) if for_image && called_image => None,
+        Magic::Container if called_image => None,
+        Magic::Container if for_image && !called_video && !is_clip(head) => None,
         Magic::Is(format) => Some(format),
         Magic::Container => Some(in_context(claims, head)),
         Magic::Picture => None,
@@ -81,7 +96,20 @@ fn by_magic(
                 .find(|(_, part)| holds(part));
             name.map(|(name, _)| Format { medium: Medium::Document, name })
         }),
-        Magic::Ole => office(claims, ["doc", "xls"]).or_else(|| document("doc")),
+        // New office files are of the old kind where they are encrypted.
+        Magic::Ole => office(claims, ["doc", "xls"])
+            .or_else(|| office(claims, ["docx", "xlsx"]))
+            .or_else(|| document("doc")),
+    }
+}
+
+/// Whether a container holds a clip by its brand, or can hold nothing else that is seen.
+fn is_clip(head: &[u8]) -> bool {
+    match head {
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => {
+            brand.get(..4).is_some_and(|brand| CLIPS.contains(&brand))
+        }
+        _ => true,
     }
 }
 
@@ -91,6 +119,12 @@ fn holds_pdf(head: &[u8], claims: Claims<'_>) -> bool {
     let said = claimed(claims).map(|format| format.name);
     contains(&head[..head.len().min(1024)], b"%PDF-")
         && (said == Some("pdf") || !(readable(head) || said.is_some_and(is_text)))
+}
+
+/// Whether a file that is called a PDF begins as one further in, behind more lines than readers look through.
+fn holds_late_pdf(data: &str, claims: Claims<'_>) -> bool {
+    claimed(claims).is_some_and(|format| format.name == "pdf")
+        && contains(&base64::whole(data), b"%PDF-")
 }
 
 /// The format of something that cannot be looked at.
@@ -119,6 +153,12 @@ enum Magic {
 /// Brands of still and moving pictures in ISO's container.
 const PICTURES: [&[u8]; 10] =
     [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"];
+
+/// Brands of clips in the same container.
+const CLIPS: [&[u8]; 16] = [
+    b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"iso7", b"iso8", b"iso9", b"mp41",
+    b"mp42", b"avc1", b"dash", b"M4V ", b"M4VH", b"MSNV",
+];
 
 fn sniff(head: &[u8]) -> Option<Magic> {
     let (medium, name) = match head {

@@ -1,12 +1,10 @@
 //! How calls reach a caller who wants a stream: as they are made where the model can do that, with the
 //! beta it may need for it, and from a whole answer where it cannot.
 
-use std::collections::HashSet;
-
 use schema::converse::request::ConverseRequest;
 use schema::converse::tool::Tool;
-use serde_json::{Map, Value, json};
 
+use crate::parts::betas::add_beta;
 use crate::profile::{Profile, ToolStreaming};
 
 /// How the answer to a question must be fetched.
@@ -34,28 +32,12 @@ pub(crate) fn delivery(body: &mut ConverseRequest<'_>, streamed: Option<&Profile
     Delivery::AsAsked
 }
 
-const BETAS: &str = "anthropic_beta";
-
-/// Adds a beta to the caller's own, each once. Callers write a list, or names with commas between.
-fn add_beta(fields: &mut Map<String, Value>, beta: &str) {
-    let asked = match fields.get(BETAS) {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(betas)) => betas.clone(),
-        Some(Value::String(betas)) => {
-            betas.split(',').map(str::trim).filter(|one| !one.is_empty()).map(Value::from).collect()
-        }
-        // Whatever this is, it is the caller's to answer for.
-        Some(_) => return,
-    };
-    let mut known = HashSet::with_capacity(asked.len() + 1);
-    let betas = asked.into_iter().chain([json!(beta)]).filter(|one| known.insert(one.clone()));
-    let betas = betas.collect();
-    fields.insert(BETAS.to_owned(), Value::Array(betas));
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::parts::betas::BETAS;
 
     #[test]
     fn a_beta_joins_the_callers_own_once() {
@@ -67,7 +49,7 @@ mod tests {
             (json!({ BETAS: 1 }), json!(1)),
         ] {
             let mut fields = asked.as_object().unwrap().clone();
-            add_beta(&mut fields, "b");
+            assert_eq!(add_beta(&mut fields, "b"), sent.is_array());
             assert_eq!(fields[BETAS], sent, "{asked}");
         }
     }

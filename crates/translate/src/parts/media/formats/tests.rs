@@ -133,11 +133,64 @@ fn pictures_in_the_container_of_videos_are_no_videos() {
         assert_eq!(found(bytes.as_bytes(), image), None, "{brand}");
         assert_eq!(found(bytes.as_bytes(), Claims::default()), None, "{brand}");
     }
-    for bytes in [b"\0\0\0\x20ftypisom\0".as_slice(), b"\x1a\x45\xdf\xa3\x01", b"ID3\x04"] {
+    for bytes in [b"\0\0\0\x20ftypcrx \0".as_slice(), b"ID3\x04", b"OggS\0\0"] {
         assert_eq!(found(bytes, image), None);
     }
-    let said = Claims { mime: Some("image/png"), ..Claims::default() };
-    assert_eq!(found(b"\0\0\0\x20ftypisom\0", said), None);
+    let clips = [
+        (b"\0\0\0\x20ftypisom\0".as_slice(), "mp4"),
+        (b"\0\0\0\x14ftypqt  \0", "mov"),
+        (b"\x1a\x45\xdf\xa3\x01\x42\x82\x84webm", "webm"),
+    ];
+    for said in
+        [Claims { mime: Some("Image/png"), ..image }, Claims { mime: Some("image/avif"), ..image }]
+    {
+        for (clip, _) in clips {
+            assert_eq!(found(clip, said), None);
+        }
+    }
+    // A clip in the part for pictures that is not called one is a clip, fetched or sent.
+    for said in [image, Claims { mime: Some("video/mp4"), ..image }] {
+        for (clip, name) in clips {
+            let clip_of = |format: Format| (format.medium, format.name);
+            assert_eq!(
+                of_data(&STANDARD.encode(clip), said).map(clip_of),
+                Some((Medium::Video, name))
+            );
+            assert_eq!(of_fetched(clip, image).map(clip_of), Some((Medium::Video, name)));
+        }
+    }
+    let called = Claims { mime: Some("VIDEO/mp4"), ..image };
+    assert_eq!(found(b"\0\0\0\x20ftypnew9\0", called), Some("mp4"));
+}
+
+#[test]
+fn what_nothing_knows_is_what_it_is_said_to_be() {
+    let named = |name| Claims { name: Some(name), ..Claims::default() };
+    let typed = |mime| Claims { mime: Some(mime), ..Claims::default() };
+    let unknown = b"\x00\x07\x9c\xfe\x01\x80".as_slice();
+    for (claims, format) in [
+        (named("a.pdf"), Some("pdf")),
+        (named("a.docx"), Some("docx")),
+        (typed("application/vnd.ms-excel"), Some("xls")),
+        (Claims { format: Some("application/pdf"), ..Claims::default() }, Some("pdf")),
+        (Claims { mime: Some("application/octet-stream"), ..named("a.xlsx") }, Some("xlsx")),
+        (Claims { medium: Some(Medium::Image), ..typed("application/pdf") }, Some("pdf")),
+        (typed("application/octet-stream"), None),
+        (named("a.exe"), None),
+        (Claims::default(), None),
+    ] {
+        assert_eq!(found(unknown, claims), format, "{claims:?}");
+    }
+    let encrypted = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
+    assert_eq!(found(encrypted, named("a.xlsx")), Some("xlsx"));
+    let docx = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
+    assert_eq!(found(encrypted, typed(docx)), Some("docx"));
+    let lines = b"X-Scanner: ok\r\n".repeat(400);
+    let late = [lines.as_slice(), b"%PDF-1.4\n%\xe2\xe3\n"].concat();
+    assert_eq!(found(&late, named("a.pdf")), Some("pdf"));
+    assert_eq!(found(&late, named("a.log")), Some("txt"));
+    // What was fetched is not believed.
+    assert_eq!(of_fetched(unknown, named("https://e.com/a.pdf")), None);
 }
 
 #[test]
@@ -162,9 +215,9 @@ fn what_was_fetched_is_what_it_shows() {
 }
 
 #[test]
-fn what_is_neither_known_nor_text_is_unknown() {
+fn what_is_neither_known_nor_text_nor_said_is_unknown() {
     for bytes in [b"\0\0\0\0".as_slice(), b"\x7fELF\x02", b"MZ\x90\0", &[0xfe, 0xff, 0, 1]] {
-        assert_eq!(found(bytes, Claims { name: Some("a.txt"), ..Claims::default() }), None);
+        assert_eq!(found(bytes, Claims { name: Some("a.out"), ..Claims::default() }), None);
     }
     assert_eq!(found(b"\0\0\0", Claims { mime: Some("image/svg+xml"), ..Claims::default() }), None);
 }

@@ -1,0 +1,34 @@
+//! Betas that a caller asks for by header, as clients of Anthropic's API do.
+
+use actix_web::http::header::HeaderMap;
+use schema::converse::request::ConverseRequest;
+use translate::{Invalid, Profile, Report, add_betas};
+
+const HEADER: &str = "anthropic-beta";
+
+/// Reads the names in all headers of that name, which may each hold several.
+///
+/// # Errors
+/// One that is no text.
+pub(super) fn of(headers: &HeaderMap) -> Result<Vec<String>, Invalid> {
+    let mut names = Vec::new();
+    for value in headers.get_all(HEADER) {
+        let text = value.to_str().map_err(|_| {
+            Invalid::value(HEADER, format!("The header {HEADER} is names with commas between."))
+        })?;
+        names.extend(
+            text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned),
+        );
+    }
+    Ok(names)
+}
+
+/// Puts those that the model takes into a body; the others are reported.
+pub(super) fn apply(
+    names: &[String],
+    body: &mut ConverseRequest<'_>,
+    profile: &Profile,
+    report: &mut Report,
+) {
+    add_betas(body, names, HEADER, profile, report);
+}

@@ -1,0 +1,98 @@
+//! Sources that an answer may cite: documents of which citations are wanted, and results of a search. Where
+//! the model cites nothing they are read as any other content, and what was wanted is reported.
+
+use std::borrow::Cow;
+
+use schema::converse::media::{CitationsConfig, DocumentBlock, Passage, SearchResultBlock, Source};
+use schema::converse::message::ContentBlock;
+use schema::openai::sources::SearchResult;
+
+use super::{base64, formats};
+use crate::profile::{Citations, Profile, SearchResults};
+use crate::{Invalid, Report};
+
+const CITED: CitationsConfig = CitationsConfig { enabled: true };
+
+/// What a file became, with what its part says of citing it. Bedrock cites PDF and text alone, text only
+/// where it is sent as such, and nothing that stands in S3. ("Only txt and pdf formats are supported when
+/// citations are enabled", boto/boto3#4726, 2026-02-24; text as the source, strands-agents/harness-sdk#3582.)
+pub(super) fn document<'a>(
+    block: ContentBlock<'a>,
+    cites: bool,
+    context: Option<&'a str>,
+    profile: &Profile,
+    report: &mut Report,
+) -> ContentBlock<'a> {
+    let is_served = profile.citations == Citations::Native;
+    let block = match block {
+        ContentBlock::Document(mut document) if is_served => {
+            document.context = context.map(Cow::Borrowed);
+            if cites {
+                match citable(document) {
+                    Ok(cited) => return ContentBlock::Document(cited),
+                    Err(other) => document = other,
+                }
+            }
+            ContentBlock::Document(document)
+        }
+        other => {
+            if context.is_some() {
+                report.ignore("messages.content.file.context");
+            }
+            other
+        }
+    };
+    if cites {
+        report.ignore("messages.content.file.citations");
+    }
+    block
+}
+
+/// The document as one that can be cited, or as it is.
+fn citable(document: DocumentBlock<'_>) -> Result<DocumentBlock<'_>, DocumentBlock<'_>> {
+    let citations = Some(CITED);
+    match &document.source {
+        Source::Bytes(_) if document.format == "pdf" => Ok(DocumentBlock { citations, ..document }),
+        Source::Bytes(data) if formats::is_text(document.format) && formats::is_readable(data) => {
+            let text = formats::decoded(base64::whole(data));
+            let source = Source::Text(Cow::Owned(text));
+            Ok(DocumentBlock { format: "txt", source, citations, ..document })
+        }
+        Source::Bytes(_) | Source::Text(_) | Source::S3Location(_) => Err(document),
+    }
+}
+
+/// A result of a search, as a block of its own or as text that says where it is from.
+pub(crate) fn search_result<'a>(
+    result: &'a SearchResult<'_>,
+    param: &str,
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<ContentBlock<'a>, Invalid> {
+    let SearchResult { source, title, content, cites } = result;
+    let passages: Vec<&str> =
+        content.iter().map(schema::Str::as_str).filter(|text| !text.trim().is_empty()).collect();
+    if passages.is_empty() {
+        let message = "A search result needs content: text parts that are not blank.";
+        return Err(Invalid::value(format!("{param}.content"), message)
+            .with_code("missing_required_parameter"));
+    }
+    if profile.search_results == SearchResults::Native {
+        let passage = |text| Passage { text: Cow::Borrowed(text) };
+        return Ok(ContentBlock::SearchResult(SearchResultBlock {
+            source: Cow::Borrowed(source),
+            title: Cow::Borrowed(title),
+            content: passages.into_iter().map(passage).collect(),
+            citations: cites.then_some(CITED),
+        }));
+    }
+    if *cites {
+        report.ignore("messages.content.search_result.citations");
+    }
+    let quoted = |text: &str| text.replace('"', "'");
+    let (source, title) = (quoted(source), quoted(title));
+    let text = passages.join("\n\n");
+    Ok(ContentBlock::Text(Cow::Owned(format!(
+        "<search_result source=\"{source}\" title=\"{title}\">\n{text}\n</search_result>"
+    ))))
+}
