@@ -18,4 +18,5 @@ pub mod moderations;
 pub mod reasoning;
 pub mod sources;
 pub mod tool;
+pub mod unknown;
 pub mod usage;

@@ -28,6 +28,22 @@ impl<'a> Str<'a> {
     }
 }
 
+/// Bytes of a model's name, as of Bedrock's own ids.
+const MODEL_NAME: usize = 2_048;
+
+/// The name of a model: a longer text is none, whatever it says.
+pub(crate) fn model_name<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Str<'a>, D::Error> {
+    let name = Str::deserialize(deserializer)?;
+    match name.len() {
+        0..=MODEL_NAME => Ok(name),
+        length => Err(D::Error::custom(format_args!(
+            "a model's name has up to {MODEL_NAME} bytes, and this one has {length}"
+        ))),
+    }
+}
+
 impl Deref for Str<'_> {
     type Target = str;
 

@@ -16,13 +16,12 @@ use translate::moderations::Judge;
 
 use crate::bedrock::{Failure, InvalidModelId, Kind, Phase, ProtocolError, ServiceError};
 use crate::body::{BodyError, Unread};
+use crate::quoting;
 use crate::routing::{Judged, RouteError, Verdict, of_service};
 
 const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
 const UNAVAILABLE: &str = "service_unavailable_error";
-/// The longest stretch of a model's name that is quoted back.
-const QUOTED: usize = 200;
 
 /// Tells OpenAI's SDKs whether another try can help, where the status alone would mislead them.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -99,7 +98,7 @@ impl Rendered {
         code: Option<&'static str>,
         message: impl Into<Cow<'static, str>>,
     ) -> Self {
-        let message = message.into();
+        let message = quoting::message(message.into());
         Self { status, kind, code, param: None, message, retry_after: None, in_vain: false }
     }
 
@@ -192,11 +191,11 @@ impl GatewayError {
         match self {
             Self::Body(unread) => body(&unread.error),
             Self::Json { message, param, code } => Rendered {
-                param: param.clone().map(Cow::Owned),
+                param: param.as_deref().map(quoting::path).map(Cow::Owned),
                 ..Rendered::new(400, INVALID, *code, message.clone())
             },
             Self::Invalid(invalid) => Rendered {
-                param: invalid.param.clone().map(Cow::Owned),
+                param: invalid.param.as_deref().map(quoting::path).map(Cow::Owned),
                 ..Rendered::new(400, INVALID, Some(invalid.code), invalid.message.clone())
             },
             Self::Model(error) => {
@@ -222,8 +221,7 @@ impl GatewayError {
                 INVALID,
                 Some("model_not_found"),
                 format!(
-                    "The model {:?} is not one of this gateway's; GET /v1/models lists them.{}",
-                    name.chars().take(QUOTED).collect::<String>(),
+                    "The model {name:?} is not one of this gateway's; GET /v1/models lists them.{}",
                     did_you_mean(near)
                 ),
             )

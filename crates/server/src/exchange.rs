@@ -362,7 +362,12 @@ mod tests {
         assert_eq!(ignored(&report), None);
         report.ignore("seed");
         report.ignore("x\r\nset-cookie: a");
-        report.ignore(&"y".repeat(2000));
-        assert_eq!(ignored(&report).unwrap(), "seed, x??set-cookie??a, ...");
+        for at in 0..20 {
+            report.ignore(&format!("{at:0>100}"));
+        }
+        let told = ignored(&report).unwrap();
+        let told = told.to_str().unwrap();
+        assert!(told.starts_with("seed, x??set-cookie??a, 000"), "{told}");
+        assert!(told.ends_with(", ...") && told.len() < IGNORED_LIMIT + 200, "{told}");
     }
 }

@@ -22,6 +22,7 @@ mod nearest;
 mod offload;
 mod outflow;
 mod pump;
+mod quoting;
 mod recall;
 mod reload;
 mod routes;

@@ -12,3 +12,4 @@ pub(crate) mod models;
 pub(crate) mod moderations;
 pub(crate) mod native;
 mod whole;
+mod written;

@@ -289,7 +289,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         ),
         ("store", *store == Some(true)),
     ];
-    let extra = extra.iter().map(|(field, value)| (field.as_str(), !value.is_null()));
+    let extra = extra.names().map(|field| (field, true));
     for (field, _) in fields.into_iter().chain(extra).filter(|(_, present)| *present) {
         report.ignore(field);
     }

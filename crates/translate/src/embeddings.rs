@@ -136,7 +136,7 @@ pub fn question<'a>(
         EmbeddingShape::Marengo2 => marengo::second(texts, &wish, &mut report)?,
         EmbeddingShape::Marengo3 => marengo::third(texts, &wish, &mut report)?,
     };
-    for (field, _) in extra.iter().filter(|(_, value)| !value.is_null()) {
+    for field in extra.names() {
         report.ignore(field);
     }
     let slots = calls.iter().map(|body| Slot { texts: body.texts(), vectors: Vec::new() });

@@ -21,6 +21,7 @@ pub mod structured;
 pub mod thoughts;
 
 pub use error::Invalid;
+pub use parts::BODY_LIMIT;
 pub use parts::betas::add_betas;
 pub use parts::media::is_media;
 pub use profile::Profile;

@@ -102,7 +102,7 @@ pub fn question<'a>(
     // Destructured whole: a new field does not compile until somebody decides where it goes.
     let ModerationRequest { input, model: _, extra } = request;
     let mut report = Report::default();
-    for name in extra.keys() {
+    for name in extra.names() {
         report.ignore(name);
     }
     let inputs = match input {

@@ -17,3 +17,6 @@ pub(crate) mod tools;
 pub(crate) mod turns;
 pub(crate) mod usage;
 pub(crate) mod written;
+
+/// Bytes of the largest body that the service takes: what grows in translation, grows up to it.
+pub const BODY_LIMIT: usize = 25_000_000;

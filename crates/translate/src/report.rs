@@ -1,11 +1,14 @@
 //! What a translation could not honour, and what becomes of it. By default the list goes back to the
 //! caller (as a header), because a field that is dropped in silence is a bug nobody can see.
 
+use std::borrow::Cow;
+
 use crate::Invalid;
 
 /// More names than these tell nobody anything; a request with thousands must not cost more.
 const LIMIT: usize = 64;
-/// The longest stretch of a name that an error quotes, in bytes: names may be the caller's own.
+
+/// Most bytes kept of a name: it may be the caller's own.
 const NAME: usize = 100;
 
 /// Names of request fields that had no effect, each once, in the order they were met; the first 64.
@@ -60,6 +63,7 @@ impl Unsupported {
 impl Report {
     /// Notes that `field` had no effect.
     pub fn ignore(&mut self, field: &str) {
+        let field = &*shortened(field);
         if self.ignored.len() < LIMIT && !self.ignored.iter().any(|known| known == field) {
             self.ignored.push(field.to_owned());
         }
@@ -109,8 +113,7 @@ impl Report {
                     "Unsupported parameters: {} cannot be honoured with this model as sent, and unsupported_params is reject. Leave them out, or send the header x-outcrop-unsupported-params: warn.",
                     self.names()
                 );
-                let first = first[..first.floor_char_boundary(NAME)].to_owned();
-                Err(Invalid::value(first, message).with_code("unsupported_parameter"))
+                Err(Invalid::value(first.clone(), message).with_code("unsupported_parameter"))
             }
         }
     }
@@ -122,11 +125,19 @@ impl Report {
             let comma = if names.is_empty() { "" } else { ", " };
             names += comma;
             names += "'";
-            names += &field[..field.floor_char_boundary(NAME)];
+            names += field;
             names += "'";
         }
         names
     }
+}
+
+/// A name, or the beginning of a long one.
+fn shortened(name: &str) -> Cow<'_, str> {
+    if name.len() <= NAME {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(format!("{}…", &name[..name.floor_char_boundary(NAME)]))
 }
 
 #[cfg(test)]
@@ -152,7 +163,7 @@ mod tests {
             (Some("seed"), "unsupported_parameter")
         );
         assert!(refused.message.contains("'seed', 'logprobs', '\u{fc}"), "{}", refused.message);
-        assert!(refused.message.len() < 400, "names are quoted in part");
+        assert!(refused.message.len() < 600, "names are quoted in part");
         report.lose_thoughts(LostThoughts::Dropped);
         let left = report.under(Unsupported::Drop).unwrap();
         assert_eq!((left.ignored(), left.lost_thoughts()), (&[][..], Some(LostThoughts::Dropped)));

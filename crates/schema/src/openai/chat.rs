@@ -14,13 +14,15 @@ use super::format::ResponseFormat;
 use super::message::Message;
 use super::reasoning::{Detail, ReasoningField, ReasoningFormat, ThinkingField};
 use super::tool::{AnsweredCall, AnsweredFunction, FunctionDefinition, Tool, ToolChoice};
+use super::unknown::{Collector, Unknown};
 use super::usage::Usage;
 use crate::{Str, whole};
 
-/// A chat request. Every optional field takes null; what is not listed here lands in `extra`.
+/// A chat request. Every optional field takes null; the names of others land in `extra`.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ChatRequest<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "crate::text::model_name")]
     pub model: Str<'a>,
     #[serde(borrow)]
     pub messages: Vec<Message<'a>>,
@@ -119,9 +121,17 @@ pub struct ChatRequest<'a> {
     #[serde(borrow)]
     pub anthropic_beta: Option<&'a RawValue>,
 
-    /// Everything else, by name.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    /// What has no field here.
+    #[serde(skip)]
+    pub extra: Unknown<'a>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ChatRequest<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut extra = Unknown::default();
+        let request = Self::deserialize(Collector::new(deserializer, &mut extra))?;
+        Ok(Self { extra, ..request })
+    }
 }
 
 /// `stream_options`; obfuscation is never sent, so only usage matters.

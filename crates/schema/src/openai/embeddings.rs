@@ -5,15 +5,16 @@ use std::fmt;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::list::rest;
+use super::unknown::{Collector, Unknown};
 use crate::Str;
 
-/// An embeddings request. Every optional field takes null; what is not listed here lands in `extra`.
+/// An embeddings request. Every optional field takes null; the names of others land in `extra`.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(remote = "Self")]
 pub struct EmbeddingsRequest<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "crate::text::model_name")]
     pub model: Str<'a>,
     #[serde(borrow)]
     pub input: Input<'a>,
@@ -28,9 +29,17 @@ pub struct EmbeddingsRequest<'a> {
     /// De facto extension: which end of a text that is too long may be cut off.
     pub truncate: Option<Truncate>,
 
-    /// Everything else, by name.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    /// What has no field here.
+    #[serde(skip)]
+    pub extra: Unknown<'a>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for EmbeddingsRequest<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut extra = Unknown::default();
+        let request = Self::deserialize(Collector::new(deserializer, &mut extra))?;
+        Ok(Self { extra, ..request })
+    }
 }
 
 /// `input`: text, or tokens of a text. An empty array says neither and reads as no texts.

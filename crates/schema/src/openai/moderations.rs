@@ -5,23 +5,32 @@ use std::fmt;
 
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::content::Part;
 use super::list::rest;
+use super::unknown::{Collector, Unknown};
 use crate::Str;
 
-/// A moderation request. Every optional field takes null; what is not listed here lands in `extra`.
+/// A moderation request. Every optional field takes null; the names of others land in `extra`.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(remote = "Self")]
 pub struct ModerationRequest<'a> {
     #[serde(borrow)]
     pub input: ModerationInput<'a>,
     #[serde(borrow)]
     pub model: Option<Str<'a>>,
 
-    /// Everything else, by name.
-    #[serde(flatten)]
-    pub extra: Map<String, Value>,
+    /// What has no field here.
+    #[serde(skip)]
+    pub extra: Unknown<'a>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ModerationRequest<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut extra = Unknown::default();
+        let request = Self::deserialize(Collector::new(deserializer, &mut extra))?;
+        Ok(Self { extra, ..request })
+    }
 }
 
 /// `input`: a text, several texts (a result each), or the parts of one message (one result).

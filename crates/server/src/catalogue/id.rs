@@ -7,6 +7,9 @@ use super::geography::PREFIXES;
 const ROUTES: [&str; 2] = ["bedrock/", "bedrock_converse/"];
 const OPERATIONS: [&str; 2] = ["converse/", "invoke/"];
 
+/// Bytes of a region's name; the longest known has 14.
+const REGION: usize = 32;
+
 /// A caller's name, taken apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name<'a> {
@@ -176,6 +179,9 @@ fn without_prefix(id: &str) -> Option<&str> {
 
 /// `eu-west-1`, `us-gov-east-1`: letters, words of letters, a number.
 pub(crate) fn is_region(text: &str) -> bool {
+    if text.len() > REGION {
+        return false;
+    }
     let parts: Vec<&str> = text.split('-').collect();
     let [area, middle @ .., number] = parts.as_slice() else { return false };
     let letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());

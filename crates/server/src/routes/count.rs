@@ -16,6 +16,7 @@ use super::chat::received::{Received, Untranslated};
 use super::directions::Directions;
 use super::json::parse;
 use super::whole::{Whole, respond};
+use super::written::written;
 use crate::app::Worker;
 use crate::bedrock::Kind;
 use crate::body;
@@ -102,7 +103,6 @@ fn asked(
         let recalled = recall.of(&request, &profile).await;
         let Question { body: converse, report, .. } =
             question_with(&request, &profile, &fetched.stores, recalled.as_ref())?;
-        let sent = serde_json::to_vec(&CountTokensRequest::from(&converse))?;
-        Ok((sent.into(), report))
+        Ok((written(&CountTokensRequest::from(&converse), body.len())?, report))
     }
 }

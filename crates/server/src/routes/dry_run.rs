@@ -11,8 +11,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use translate::{Invalid, Report};
 
+use super::chat::received::Untranslated;
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
+use crate::offload::Offload;
 use crate::routing::Trail;
 
 /// An answer to a dry run.
@@ -50,12 +52,30 @@ struct Shown<'d> {
 }
 
 /// Tells what would go out, and where to.
-pub(super) fn tell(
-    trail: &Trail,
-    requests: &[Request<Bytes>],
+pub(super) async fn tell(
+    trail: Trail,
+    requests: Vec<Request<Bytes>>,
     report: &Report,
     exchange: &mut Exchange,
+    offload: &Offload,
 ) -> Result<HttpResponse, GatewayError> {
+    let (model, ignored) = (exchange.stamp().model, report.ignored().to_vec());
+    let length = requests.iter().map(|request| request.body().len()).sum();
+    let told =
+        offload.run(length, async move { written(&trail, &requests, &model, &ignored) }).await??;
+    let mut response = HttpResponse::Ok();
+    response.content_type(ContentType::json());
+    exchange.complete();
+    describe(&mut response, exchange, report, None);
+    Ok(response.body(told))
+}
+
+fn written(
+    trail: &Trail,
+    requests: &[Request<Bytes>],
+    model: &str,
+    ignored: &[String],
+) -> Result<Vec<u8>, Untranslated> {
     let mut calls = Vec::with_capacity(requests.len());
     for request in requests {
         calls.push(shown(request)?);
@@ -67,24 +87,18 @@ pub(super) fn tell(
             Calls::Many { calls }
         }
     };
-    let model = exchange.stamp().model;
     let told = DryRun {
         object: "outcrop.dry_run",
         calls,
         target: &trail.target,
         region: &trail.region,
-        model: &model,
-        ignored: report.ignored(),
+        model,
+        ignored,
     };
-    let mut response = HttpResponse::Ok();
-    response.content_type(ContentType::json());
-    let told = serde_json::to_vec(&told).map_err(|e| GatewayError::Internal(e.to_string()))?;
-    exchange.complete();
-    describe(&mut response, exchange, report, None);
-    Ok(response.body(told))
+    Ok(serde_json::to_vec(&told)?)
 }
 
-fn shown(request: &Request<Bytes>) -> Result<Shown<'_>, GatewayError> {
+fn shown(request: &Request<Bytes>) -> Result<Shown<'_>, Invalid> {
     let body = match request.body().as_ref() {
         b"" => None,
         body => Some(serde_json::from_slice(body).map_err(|_| {

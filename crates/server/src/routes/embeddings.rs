@@ -24,6 +24,7 @@ use crate::bedrock::Kind;
 use crate::catalogue::{Catalogue, Target};
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
+use crate::offload::Offload;
 use crate::routing::{
     self, Asks, Journey, Judged, Leg, Moment, Names, Operation, Others, Route, Sent, Terms, Trail,
     Unsent,
@@ -76,7 +77,7 @@ async fn embed(
     }
     let report = report.under(policy)?;
     if directions.course == Course::Show {
-        return show(&route, &calls, &report, exchange);
+        return show(&route, &calls, &report, exchange, offload).await;
     }
     let way = Way {
         worker,
@@ -132,18 +133,19 @@ async fn asked(body: Bytes, shape: EmbeddingShape) -> Result<Asked, Untranslated
 }
 
 /// Answers a dry run.
-fn show(
+async fn show(
     route: &Route,
     calls: &[Bytes],
     report: &Report,
     exchange: &mut Exchange,
+    offload: &Offload,
 ) -> Result<HttpResponse, GatewayError> {
     let leg = Journey::glance(route, terms(exchange.id(), &[]))?;
     let mut requests = Vec::with_capacity(calls.len());
     for call in calls {
         requests.push(routing::outline(&leg, Operation::Invoke, call.clone())?);
     }
-    dry_run::tell(&Trail::to(&leg), &requests, report, exchange)
+    dry_run::tell(Trail::to(&leg), requests, report, exchange, offload).await
 }
 
 fn terms<'r>(id: &'r str, body: &[u8]) -> Terms<'r> {

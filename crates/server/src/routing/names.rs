@@ -14,9 +14,12 @@ use super::pick::Asked;
 use super::settings::{Balance, Fallbacks, ModelSettings, Unlisted};
 use super::sites::{Site, Sites};
 use super::vitals::Gauges;
-use crate::bedrock::{Account, Place, Setup, SetupError};
+use crate::bedrock::{Account, InvalidModelId, Place, Setup, SetupError};
 use crate::catalogue::{Catalogue, Named, Standing, region_of};
 use crate::nearest::near;
+
+/// Bytes of a model's name, as of Bedrock's own ids.
+const MODEL_NAME: usize = 2_048;
 
 /// All names of one configuration.
 #[derive(Debug)]
@@ -178,6 +181,9 @@ impl Names {
     /// # Errors
     /// The name is not listed and others are refused, or its region cannot be called.
     pub(crate) async fn resolve(&self, name: &str) -> Result<Route, RouteError> {
+        if name.len() > MODEL_NAME {
+            return Err(RouteError::Model(InvalidModelId));
+        }
         match self.find(name) {
             Some((group, None)) => return Ok(Route(Arc::clone(group))),
             Some((group, Some(star))) => return Ok(Route(Arc::new(group.filled(name, star)))),

@@ -18,6 +18,7 @@ mod directions;
 mod embeddings;
 mod faults;
 mod guarded;
+mod held;
 mod limits;
 mod media;
 mod models;
@@ -34,6 +35,8 @@ mod regions;
 mod reload;
 mod rig;
 mod routing;
+#[path = "../../../translate/tests/support/shapes.rs"]
+mod shapes;
 mod silence;
 mod streams;
 mod structured;

@@ -12,7 +12,7 @@ use crate::parts::cache;
 use crate::parts::media::{Attachments, Beside, within_limits};
 use crate::parts::thinking::Past;
 use crate::parts::thinking::replay::past;
-use crate::parts::tools::Names;
+use crate::parts::tools::{Names, SentIds};
 use crate::parts::turns::{self, Turns};
 use crate::profile::{Profile, SystemPrompt};
 use crate::thoughts::Recalled;
@@ -76,6 +76,7 @@ pub(super) fn conversation<'a>(
         attachments: Attachments::new(profile, stores),
         beside: Beside::default(),
         recalled,
+        ids: SentIds::new(profile.call_ids),
         lost: HashSet::new(),
         names,
         report,
@@ -102,6 +103,7 @@ struct Building<'a, 'r> {
     attachments: Attachments<'r>,
     beside: Beside<'a>,
     recalled: Option<&'a Recalled>,
+    ids: SentIds<'a>,
     /// The first call of each message whose thoughts nobody knows, by its sent id.
     lost: HashSet<Cow<'a, str>>,
     /// The tools that are declared.

@@ -10,17 +10,19 @@ use super::schemas::tool_schema;
 use crate::Invalid;
 use crate::profile::{NoTool, Profile, ToolChoices};
 
+mod call_ids;
 mod declared;
 mod delivery;
 mod form;
 mod hosted;
 mod names;
 
+pub(crate) use call_ids::{SentIds, sent_id};
 pub(crate) use declared::{Declared, declared_functions, declared_tools};
 pub use delivery::Delivery;
 pub(crate) use delivery::delivery;
 pub(crate) use form::{CalledWith, Form, Unwrap, input, unwrapped};
-pub(crate) use names::{Names, sent_id, sent_name};
+pub(crate) use names::{Names, sent_name};
 
 /// What becomes of the tools of a request.
 #[derive(Default)]

@@ -11,7 +11,7 @@ use translate::{Profile, Reply, Report, Unsupported};
 
 use super::guarded::{self, Guard};
 use super::guardrail::Wanted;
-use super::received::Untranslated;
+use super::received::{Untranslated, weight};
 use super::{betas, choices};
 use crate::bedrock::Kind;
 use crate::error::GatewayError;
@@ -20,13 +20,11 @@ use crate::offload::Offload;
 use crate::recall::Recall;
 use crate::routes::directions::Directions;
 use crate::routes::json::parse;
+use crate::routes::written::written;
 use crate::routing::{Guardrail, Leg, Operation};
 
 /// What happens to no question.
 pub(super) const UNASKED: &str = "a question was never translated";
-
-/// What a translated body may need beyond the bytes it was made of.
-const ROOM: usize = 1024;
 
 /// What a translation needs to know beside the request and its target: owned, so that it can go to another
 /// thread.
@@ -85,7 +83,8 @@ impl Circumstances {
     ) -> Result<Made, GatewayError> {
         let (around, body, leg) = (self.clone(), body.clone(), leg.clone());
         let length = body.len() + around.added.iter().map(String::len).sum::<usize>();
-        let translated = offload.run(length, async move {
+        let weight = weight(&body).max(length);
+        let translated = offload.run(weight, async move {
             let mut request: ChatRequest<'_> = parse(&body)?;
             around.fetched.fill(&mut request);
             for message in &around.added {
@@ -206,18 +205,7 @@ pub(super) async fn made(
     };
     // What is not whole cannot be judged.
     let delivery = if guard.is_some() { Delivery::Whole } else { delivery };
-    let mut body = Vec::with_capacity(length + ROOM);
-    serde_json::to_writer(&mut body, &converse)?;
+    let body = written(&converse, length)?;
     let (profile, guardrail) = (profile.clone(), leg.guardrail.clone());
-    Ok(Made {
-        body: body.into(),
-        warms,
-        delivery,
-        reply,
-        report,
-        guard,
-        profile,
-        policy,
-        guardrail,
-    })
+    Ok(Made { body, warms, delivery, reply, report, guard, profile, policy, guardrail })
 }

@@ -3,6 +3,7 @@
 //! has to cross threads or to be kept while the request waits.
 
 use bytes::Bytes;
+use memchr::memmem;
 use schema::openai::chat::ChatRequest;
 use schema::openai::format::FormatKind;
 use translate::Invalid;
@@ -15,6 +16,9 @@ use crate::media::{Links, MediaSettings};
 use crate::offload::{LARGE, Offload};
 use crate::routes::json::{Mistake, parse};
 use crate::routing::{Leg, Operation};
+
+/// How many times as long a body with references is worked on, about.
+const WRITTEN_OUT: usize = 8;
 
 /// What a request asks for, as far as its way to a target depends on it.
 #[derive(Debug)]
@@ -93,6 +97,12 @@ impl Outline {
     }
 }
 
+/// The bytes that a body is worth in work: references in schemas may be written out wherever they are used.
+pub(super) fn weight(body: &[u8]) -> usize {
+    let growth = if memmem::find(body, b"\"$ref\"").is_some() { WRITTEN_OUT } else { 1 };
+    body.len().saturating_mul(growth)
+}
+
 impl<'b> Received<'b> {
     /// Parses a body.
     ///
@@ -103,7 +113,7 @@ impl<'b> Received<'b> {
         media: &MediaSettings,
         offload: &Offload,
     ) -> Result<Self, GatewayError> {
-        if body.len() <= LARGE {
+        if weight(body) <= LARGE {
             let request: ChatRequest<'_> = parse(body)?;
             let outline = Outline::of(&request, body.len(), media);
             return Ok(Self { outline, body, parsed: Some(request) });

@@ -52,5 +52,6 @@ pub(super) async fn rehearse(
     let made = received.translate(&around, &*leg.settled().await, offload).await?;
     let operation = made.operation(operation);
     let Made { body, report, .. } = made;
-    dry_run::tell(&Trail::to(&leg), &[outline(&leg, operation, body)?], &report, exchange)
+    let shown = vec![outline(&leg, operation, body)?];
+    dry_run::tell(Trail::to(&leg), shown, &report, exchange, offload).await
 }

@@ -44,5 +44,5 @@ pub(super) async fn rehearse(
             (Trail::to(&leg), unsigned(&leg.account, &call)?)
         }
     };
-    Ok(dry_run::tell(&trail, &[request], &Report::default(), exchange)?)
+    Ok(dry_run::tell(trail, vec![request], &Report::default(), exchange, offload).await?)
 }

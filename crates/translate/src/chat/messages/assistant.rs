@@ -13,7 +13,7 @@ use super::results::{NO_RESULT, no_output};
 use crate::Invalid;
 use crate::parts::thinking::Past;
 use crate::parts::thinking::replay::{Replayed, replay};
-use crate::parts::tools::{CalledWith, input, sent_id, sent_name};
+use crate::parts::tools::{CalledWith, input, sent_name};
 
 impl<'a> Building<'a, '_> {
     /// Thoughts come before everything else in their turn.
@@ -25,8 +25,8 @@ impl<'a> Building<'a, '_> {
         if past == Past::Lost
             && let Some(call) = message.tool_calls.iter().flatten().next()
         {
-            self.lost
-                .insert(sent_id(call.id.as_deref().unwrap_or_default(), self.profile.call_ids));
+            let id = Cow::Borrowed(call.id.as_deref().unwrap_or_default());
+            self.lost.insert(self.ids.sent(id));
         }
     }
 
@@ -42,18 +42,16 @@ impl<'a> Building<'a, '_> {
         let mut repeats: HashMap<&Key<'_>, usize> = HashMap::with_capacity(calls.len());
         for (index, call) in calls.iter().enumerate() {
             let repeats = repeats.entry(&call.key).and_modify(|count| *count += 1).or_default();
-            let tool_use_id = if *repeats == 0 {
-                sent_id(call.id.as_ref(), self.profile.call_ids)
-            } else {
-                let id = format!("{}#{repeats}", call.id);
-                Cow::Owned(sent_id(&id, self.profile.call_ids).into_owned())
-            };
+            let tool_use_id = self.ids.sent(match repeats {
+                0 => call.id.clone(),
+                repeats => Cow::Owned(format!("{}#{repeats}", call.id)),
+            });
             let complain = |_| {
                 Invalid::value(format!("messages[{at}].tool_calls[{index}]"), "Unreadable call.")
             };
             let name = sent_name(call.name, self.profile.tool_names);
             let block = ToolUseBlock {
-                tool_use_id: Cow::Owned(tool_use_id.to_string()),
+                tool_use_id: tool_use_id.clone(),
                 input: input(call.made_with, self.names.form(&name)).map_err(complain)?,
                 name,
             };
@@ -70,8 +68,7 @@ impl<'a> Building<'a, '_> {
                 None => vec![ToolResultContent::Text(Cow::Borrowed(NO_RESULT))],
             };
             let content = if content.is_empty() { no_output() } else { content };
-            let block =
-                ToolResultBlock { tool_use_id: Cow::Owned(tool_use_id.to_string()), content };
+            let block = ToolResultBlock { tool_use_id, content };
             self.turns.push(Role::User, ContentBlock::ToolResult(block));
             if let Some(found) = result {
                 self.mark_result(found);

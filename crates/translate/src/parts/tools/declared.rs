@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::form::Form;
 use super::hosted::hosted;
 use super::names::{Names, sent_name};
+use crate::parts::BODY_LIMIT;
 use crate::parts::schemas::{Held, Looseness, hold, owned, tool_schema};
 use crate::profile::{Profile, StrictTools};
 use crate::{Invalid, Report};
@@ -108,10 +109,20 @@ pub(crate) fn declared_tools<'a>(
     Ok(declaring.declared)
 }
 
+/// A schema grows where the model's family needs its references written out.
+fn too_large() -> Invalid {
+    let message = format!(
+        "The schemas of the tools have more than {BODY_LIMIT} bytes as this model needs them, with every $ref written out. Declare fewer tools, use fewer references, or choose a model that reads them."
+    );
+    Invalid::value("tools", message).with_code("string_above_max_length")
+}
+
 struct Declaring<'a, 'p> {
     declared: Declared<'a>,
     taken: HashMap<Cow<'a, str>, &'a str>,
     strict: usize,
+    /// Bytes that are left for schemas.
+    room: usize,
     looseness: Looseness,
     profile: &'p Profile,
     report: &'p mut Report,
@@ -123,6 +134,7 @@ impl<'a, 'p> Declaring<'a, 'p> {
             declared: Declared::default(),
             taken: HashMap::new(),
             strict: 0,
+            room: BODY_LIMIT,
             looseness: Looseness::default(),
             profile,
             report,
@@ -138,6 +150,8 @@ impl<'a, 'p> Declaring<'a, 'p> {
             definition;
         let sent = self.name(name, param)?;
         let mut schema = tool_schema(*parameters, &format!("{param}.parameters"), self.profile)?;
+        let written = schema.json.get().len();
+        self.room = self.room.checked_sub(written).ok_or_else(too_large)?;
         let strict = *strict == Some(true) && self.enforce(&mut schema.json);
         let said = description.as_deref().filter(|text| !text.trim().is_empty());
         self.declared.names.note_form(&sent, schema.form);

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::form::Form;
-use crate::profile::{CallIds, ToolNames};
+use crate::profile::ToolNames;
 
 /// What answers must know of the tools that were sent, by the names they were sent under.
 #[derive(Debug, Clone, Default)]
@@ -60,24 +60,8 @@ pub(crate) fn sent_name(name: &str, names: ToolNames) -> Cow<'_, str> {
     fit(name, |c| c.is_ascii_alphanumeric() || c == '_' || (hyphens && c == '-'))
 }
 
-/// A call id within `[a-zA-Z0-9_.:-]{1,64}`, or narrower where the model wants it so.
-pub(crate) fn sent_id(id: &str, ids: CallIds) -> Cow<'_, str> {
-    match ids {
-        CallIds::Nine if id.len() == NINE && id.bytes().all(|b| b.is_ascii_alphanumeric()) => {
-            Cow::Borrowed(id)
-        }
-        CallIds::Nine => Cow::Owned(format!("c{:08x}", digest(id))),
-        CallIds::Any => fit_id(id),
-    }
-}
-
-const NINE: usize = 9;
-
-fn fit_id(id: &str) -> Cow<'_, str> {
-    fit(id, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':'))
-}
-
-fn fit(text: &str, allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
+/// A text of these characters and up to 64 bytes, or what it is shortened to.
+pub(super) fn fit(text: &str, allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
     if (1..=NAME_LIMIT).contains(&text.len()) && text.chars().all(&allowed) {
         return Cow::Borrowed(text);
     }
@@ -87,7 +71,7 @@ fn fit(text: &str, allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
 }
 
 /// FNV-1a, folded: names apart that look alike once their odd characters are gone. Not secret.
-fn digest(text: &str) -> u32 {
+pub(super) fn digest(text: &str) -> u32 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -115,8 +99,6 @@ mod tests {
         assert_eq!(any(&long).len(), 64);
         assert_ne!(any(&long), any(&"x".repeat(66)));
         assert_eq!(any("é").len(), 10);
-        assert_eq!(sent_id("functions.f:0", CallIds::Any), "functions.f:0");
-        assert_ne!(sent_id("", CallIds::Any), "");
     }
 
     #[test]
@@ -130,17 +112,5 @@ mod tests {
         }
         assert_ne!(sent("get-weather"), sent("get_weather"));
         assert_ne!(sent("get-weather_x"), sent("get_weather-x"));
-    }
-
-    #[test]
-    fn some_models_want_ids_of_nine() {
-        let nine = |id| sent_id(id, CallIds::Nine).into_owned();
-        assert_eq!(nine("a1B2c3D4e"), "a1B2c3D4e");
-        for other in ["", "call_1", "call_12345", "a1B2c3D4_", "toolu_01"] {
-            let sent = nine(other);
-            assert!(sent.len() == 9 && sent.bytes().all(|b| b.is_ascii_alphanumeric()), "{sent}");
-            assert_eq!(nine(other), sent);
-        }
-        assert_ne!(nine("call_1"), nine("call_2"));
     }
 }

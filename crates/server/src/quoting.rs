@@ -1,0 +1,113 @@
+//! How much of a caller's own text an error repeats. Names and values may be megabytes long, and what is wrong
+//! with them is said in a sentence.
+
+use std::borrow::Cow;
+
+/// Most characters of one quoted text, and of a path to a field.
+const QUOTED: usize = 200;
+/// Most bytes of a message: one that quotes many texts, or whose text is not between quotes, is cut in its
+/// middle, because what to do next stands at its end.
+const MESSAGE: usize = 1_600;
+/// Bytes of its end that stay then.
+const END: usize = 400;
+
+/// A message in which no quoted text is long.
+pub(crate) fn message(text: Cow<'static, str>) -> Cow<'static, str> {
+    if text.len() <= QUOTED {
+        return text;
+    }
+    let text = shorten_quotes(&text).map_or(text, Cow::Owned);
+    if text.len() <= MESSAGE {
+        return text;
+    }
+    let start = text.floor_char_boundary(MESSAGE - END);
+    let end = text.ceil_char_boundary(text.len() - END);
+    Cow::Owned(format!("{} … {}", &text[..start], &text[end..]))
+}
+
+/// A path, or the beginning of a long one: it may hold a caller's own names.
+pub(crate) fn path(text: &str) -> String {
+    beginning(text).map_or_else(|| text.to_owned(), |(beginning, _)| format!("{beginning}…"))
+}
+
+/// The first characters of a long text, and the rest; `None` for one that may be quoted whole.
+fn beginning(text: &str) -> Option<(&str, &str)> {
+    let (end, _) = text.char_indices().nth(QUOTED)?;
+    Some(text.split_at(end))
+}
+
+/// The message with every long text between double quotes cut; `None` if there is none.
+fn shorten_quotes(text: &str) -> Option<String> {
+    let mut shortened = String::new();
+    let mut rest = text;
+    let mut is_cut = false;
+    while let Some((before, quoted)) = rest.split_once('"') {
+        shortened.push_str(before);
+        shortened.push('"');
+        let end = closing(quoted);
+        let (inside, after) = quoted.split_at(end.unwrap_or(quoted.len()));
+        match beginning(inside) {
+            Some((beginning, _)) => {
+                is_cut = true;
+                shortened.push_str(beginning);
+                shortened.push('…');
+            }
+            None => shortened.push_str(inside),
+        }
+        rest = after;
+        if let Some(after) = rest.strip_prefix('"') {
+            shortened.push('"');
+            rest = after;
+        }
+    }
+    shortened.push_str(rest);
+    is_cut.then_some(shortened)
+}
+
+/// Where a quoted text ends: at the next quote without a backslash before it.
+fn closing(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> String {
+        message(Cow::Owned(text.to_owned())).into_owned()
+    }
+
+    #[test]
+    fn quoted_texts_are_cut_and_the_words_around_them_stay() {
+        let long = "x\"é".repeat(1_000_000);
+        let text = format!("No tool {long:?} is known, nor {:?}: declare it.", "y");
+        let cut = told(&text);
+        assert!(cut.starts_with("No tool \"x\\\"éx") && cut.len() < 500, "{cut}");
+        assert!(cut.ends_with("…\" is known, nor \"y\": declare it."), "{cut}");
+        let two = told(&format!("{long:?} and {long:?} are one."));
+        assert!(two.len() < 1_000 && two.ends_with("\" are one."), "{two}");
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_beginning_and_its_end() {
+        let cut = told(&format!("Begin {} end.", "é".repeat(1_000_000)));
+        assert!(cut.starts_with("Begin é") && cut.ends_with("é end."), "{cut}");
+        assert!(cut.len() <= MESSAGE + 8);
+        let never_closed = told(&format!("Begin \"{}", "x".repeat(1_000_000)));
+        assert!(never_closed.len() < 300);
+    }
+
+    #[test]
+    fn what_is_short_stays_as_it_is() {
+        for text in ["", "The model \"a\" is not known.", &"a word ".repeat(100)] {
+            assert_eq!(told(text), text);
+        }
+        assert_eq!(path("messages[0].content"), "messages[0].content");
+        assert_eq!(path(&"é".repeat(300)).chars().count(), QUOTED + 1);
+    }
+}

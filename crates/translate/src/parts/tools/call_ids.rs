@@ -1,0 +1,119 @@
+//! Ids of calls as they are sent: kept where they fit Bedrock's pattern, else shortened by a rule, and told
+//! apart where the rule makes one of two. What an id is sent as depends on those before it alone, so a longer
+//! conversation begins with the same bytes.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::names::{digest, fit};
+use crate::profile::CallIds;
+
+/// Length of an id where the model wants it narrow.
+const NINE: usize = 9;
+
+/// The ids of one conversation.
+#[derive(Debug)]
+pub(crate) struct SentIds<'a> {
+    kind: CallIds,
+    /// Whose each sent id is.
+    original: HashMap<Cow<'a, str>, Cow<'a, str>>,
+}
+
+impl<'a> SentIds<'a> {
+    pub(crate) fn new(kind: CallIds) -> Self {
+        Self { kind, original: HashMap::new() }
+    }
+
+    /// What an id is sent as: always the same, and no other's.
+    pub(crate) fn sent(&mut self, id: Cow<'a, str>) -> Cow<'a, str> {
+        let mut sent = match &id {
+            Cow::Borrowed(id) => sent_id(id, self.kind),
+            Cow::Owned(id) => Cow::Owned(sent_id(id, self.kind).into_owned()),
+        };
+        let mut number = 0_usize;
+        while let Some(known) = self.original.get(&sent) {
+            if *known == id {
+                return sent;
+            }
+            number += 1;
+            // A slash fits nowhere: the numbered id is shortened like the others.
+            sent = Cow::Owned(sent_id(&format!("{id}/{number}"), self.kind).into_owned());
+        }
+        self.original.insert(sent.clone(), id);
+        sent
+    }
+}
+
+/// What an id by itself is sent as: within `[a-zA-Z0-9_.:-]{1,64}`, or narrower where the model wants it so.
+pub(crate) fn sent_id(id: &str, kind: CallIds) -> Cow<'_, str> {
+    match kind {
+        CallIds::Nine if id.len() == NINE && id.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            Cow::Borrowed(id)
+        }
+        CallIds::Nine => Cow::Owned(format!("c{:08x}", digest(id))),
+        CallIds::Any => {
+            fit(id, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':'))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(id: &str, kind: CallIds) -> String {
+        SentIds::new(kind).sent(Cow::Borrowed(id)).into_owned()
+    }
+
+    /// Ids of this beginning until two of them are fitted alike.
+    fn alike(beginning: &str, kind: CallIds) -> (String, String) {
+        let mut known: HashMap<String, String> = HashMap::new();
+        let mut ids = (0..).map(|at| format!("{beginning}{at}"));
+        ids.find_map(|id| {
+            let first = known.insert(sent_id(&id, kind).into_owned(), id.clone())?;
+            Some((first, id))
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn ids_that_fit_stay() {
+        assert_eq!(one("functions.f:0", CallIds::Any), "functions.f:0");
+        assert_ne!(one("", CallIds::Any), "");
+        assert_eq!(one(&"x".repeat(65), CallIds::Any).len(), 64);
+    }
+
+    #[test]
+    fn some_models_want_ids_of_nine() {
+        let nine = |id| one(id, CallIds::Nine);
+        assert_eq!(nine("a1B2c3D4e"), "a1B2c3D4e");
+        for other in ["", "call_1", "call_12345", "a1B2c3D4_", "toolu_01"] {
+            let sent = nine(other);
+            assert!(sent.len() == 9 && sent.bytes().all(|b| b.is_ascii_alphanumeric()), "{sent}");
+            assert_eq!(nine(other), sent);
+        }
+        assert_ne!(nine("call_1"), nine("call_2"));
+    }
+
+    #[test]
+    fn ids_with_one_digest_are_told_apart() {
+        for (beginning, kind) in [("y".repeat(70), CallIds::Any), ("t_".to_owned(), CallIds::Nine)]
+        {
+            let (first, second) = alike(&beginning, kind);
+            let shared = sent_id(&first, kind).into_owned();
+            let mut ids = SentIds::new(kind);
+            assert_eq!(ids.sent(Cow::Borrowed(&first)), shared);
+            let other = ids.sent(Cow::Borrowed(&second)).into_owned();
+            assert_ne!(other, shared);
+            assert_eq!(sent_id(&other, kind), other);
+            // An id that is written as another is sent.
+            let taken = ids.sent(Cow::Borrowed(&shared)).into_owned();
+            assert!(taken != shared && taken != other, "{taken}");
+            for _ in 0..2 {
+                assert_eq!(ids.sent(Cow::Owned(first.clone())), shared);
+                assert_eq!(ids.sent(Cow::Owned(second.clone())), other);
+                assert_eq!(ids.sent(Cow::Owned(shared.clone())), taken);
+            }
+        }
+    }
+}
