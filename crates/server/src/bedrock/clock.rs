@@ -13,6 +13,15 @@ use super::error::{Exception, ServiceError};
 
 /// AWS accepts five minutes; below four a refusal has another reason. The SDK draws the same line.
 const TOLERANCE: Duration = Duration::from_secs(4 * 60);
+/// Largest offset learned. Beyond it the `Date` is wrong rather than this machine's clock.
+const LARGEST_OFFSET: Duration = Duration::from_hours(24);
+/// First second that a signature cannot be dated with: `x-amz-date` has four digits for the year.
+const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
+
+/// The time cannot be written into a signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the system clock is outside the years 1970 to 9999, so no request can be signed; set it")]
+pub(super) struct ClockError;
 
 /// Whether a refused time may be learned from (`AWS_DISABLE_CLOCK_SKEW_CORRECTION` says no).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +42,13 @@ impl Clock {
         Self { offset_seconds: AtomicI64::new(0), correction }
     }
 
-    pub(super) fn now(&self) -> SystemTime {
-        shifted(SystemTime::now(), self.offset_seconds.load(Ordering::Relaxed))
+    /// The time to sign with.
+    ///
+    /// # Errors
+    /// [`ClockError`]; the signer would panic on such a time.
+    pub(super) fn now(&self) -> Result<SystemTime, ClockError> {
+        let now = shifted(SystemTime::now(), self.offset_seconds.load(Ordering::Relaxed));
+        if is_signable(now) { Ok(now) } else { Err(ClockError) }
     }
 
     pub(super) fn offset_seconds(&self) -> i64 {
@@ -51,7 +65,15 @@ impl Clock {
             return false;
         }
         let now = SystemTime::now();
-        let seconds = distance(theirs, now).as_secs().try_into().unwrap_or(i64::MAX);
+        let offset = distance(theirs, now);
+        if offset > LARGEST_OFFSET {
+            log::warn!(
+                "the service's date is {} s from system time, too far to be believed; the clock stays as it is",
+                offset.as_secs()
+            );
+            return false;
+        }
+        let seconds = offset.as_secs().try_into().unwrap_or(i64::MAX);
         self.offset_seconds.store(if theirs < now { -seconds } else { seconds }, Ordering::Relaxed);
         true
     }
@@ -81,6 +103,10 @@ pub(super) fn read_date(text: &str) -> Option<SystemTime> {
 
 fn distance(a: SystemTime, b: SystemTime) -> Duration {
     a.duration_since(b).unwrap_or_else(|error| error.duration())
+}
+
+fn is_signable(time: SystemTime) -> bool {
+    time.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|since| since < END_OF_DATES)
 }
 
 fn shifted(time: SystemTime, seconds: i64) -> SystemTime {
@@ -117,9 +143,10 @@ mod tests {
             let theirs = shifted(now, sign * 600);
             assert!(clock.learn(&refusal("InvalidSignatureException", "", theirs), now), "{ahead}");
             assert!((clock.offset_seconds() - sign * 600).abs() <= 2);
-            assert!(distance(clock.now(), theirs) < Duration::from_secs(3));
+            assert!(distance(clock.now().unwrap(), theirs) < Duration::from_secs(3));
             // What was signed with the corrected time is not a reason to try again.
-            assert!(!clock.learn(&refusal("InvalidSignatureException", "", theirs), clock.now()));
+            let signed_at = clock.now().unwrap();
+            assert!(!clock.learn(&refusal("InvalidSignatureException", "", theirs), signed_at));
         }
     }
 
@@ -134,5 +161,36 @@ mod tests {
         assert!(clock.learn(&expired, now));
         let off = Clock::new(Correction::Off);
         assert!(!off.learn(&expired, now));
+    }
+
+    #[test]
+    fn an_absurd_date_is_not_learned() {
+        let clock = Clock::new(Correction::On);
+        let now = SystemTime::now();
+        let day = 24 * 60 * 60;
+        let far = |days: i64| shifted(now, days * day);
+        let ends = [SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + END_OF_DATES - TOLERANCE];
+        for theirs in ends.into_iter().chain([far(2), far(-2), far(27_000)]) {
+            assert!(!clock.learn(&refusal("InvalidSignatureException", "", theirs), now));
+            assert_eq!(clock.offset_seconds(), 0);
+        }
+        // Somebody set the clock for another time zone.
+        let theirs = shifted(now, 14 * 60 * 60);
+        assert!(clock.learn(&refusal("RequestTimeTooSkewed", "", theirs), now));
+        // Then the service is wrong once; what was learned stays.
+        assert!(!clock.learn(&refusal("InvalidSignatureException", "", far(-400)), now));
+        assert!(distance(clock.now().unwrap(), theirs) < Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_signed_is_an_error() {
+        for seconds in [0, 1, END_OF_DATES.as_secs() - 1] {
+            assert!(is_signable(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
+        }
+        assert!(!is_signable(SystemTime::UNIX_EPOCH + END_OF_DATES));
+        assert!(!is_signable(SystemTime::UNIX_EPOCH - Duration::from_secs(1)));
+        let clock = Clock::new(Correction::On);
+        clock.offset_seconds.store(i64::try_from(END_OF_DATES.as_secs()).unwrap(), Ordering::Relaxed);
+        assert_eq!(clock.now(), Err(ClockError));
     }
 }

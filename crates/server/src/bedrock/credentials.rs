@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use http::HeaderValue;
 use tokio::task::AbortHandle;
 
-use super::clock::Clock;
+use super::clock::{Clock, ClockError};
 
 /// How long before expiry a refresh begins; a quarter of the lifetime for short-lived credentials.
 const REFRESH_AHEAD: Duration = Duration::from_secs(5 * 60);
@@ -34,6 +34,12 @@ const REASON: usize = 800;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no usable AWS credentials: {0}")]
 pub struct CredentialsError(pub String);
+
+impl From<ClockError> for CredentialsError {
+    fn from(error: ClockError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// What authorises a request.
 #[derive(Clone)]
@@ -144,7 +150,7 @@ impl CredentialCache {
 
     /// Credentials to sign with now. Waits only if there are none, or only expired ones.
     pub(super) async fn current(self: &Arc<Self>) -> Result<Arc<Grant>, CredentialsError> {
-        let now = self.clock.now();
+        let now = self.clock.now()?;
         match self.current.load_full() {
             Some(grant) if grant.usable_until.is_none_or(|end| now < end) => {
                 if grant.refresh_at.is_some_and(|due| due <= now) {
@@ -255,7 +261,7 @@ impl CredentialCache {
             .await
             .unwrap_or_else(|_| Err(CredentialsError(format!("no answer within {:?}", self.limit))))
             .map_err(|CredentialsError(why)| CredentialsError(format!("{}: {why}", self.name)))?;
-        let now = self.clock.now();
+        let now = self.clock.now()?;
         let refresh_at = expiry.map(|end| {
             let lifetime = end.duration_since(now).unwrap_or_default();
             end.checked_sub(REFRESH_AHEAD.min(lifetime / 4)).unwrap_or(end)
@@ -271,7 +277,7 @@ impl CredentialCache {
 
     /// The same credentials for some while more; `None` if they never end.
     fn extended(&self, grant: &Grant) -> Option<Grant> {
-        let now = self.clock.now();
+        let now = self.clock.now().ok()?;
         let spread = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
         let extension =
             EXTENSION + Duration::from_secs(u64::from(spread) % EXTENSION_SPREAD_SECONDS);

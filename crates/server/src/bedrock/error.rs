@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::clock::{date, read_date};
+use super::clock::{ClockError, date, read_date};
 use super::credentials::CredentialsError;
 use super::frames::{Frame, FrameError, FrameKind};
 
@@ -138,6 +138,12 @@ impl std::error::Error for ServiceError {}
 impl From<ServiceError> for Failure {
     fn from(error: ServiceError) -> Self {
         Self::Service(Box::new(error))
+    }
+}
+
+impl From<ClockError> for Failure {
+    fn from(error: ClockError) -> Self {
+        Self::Request(error.to_string())
     }
 }
 

@@ -149,7 +149,7 @@ impl Transport {
         let mut hash = BodyHash::of(&call.body, &grant.proof).await?;
         let (mut clock_set, mut keys_renewed) = (false, false);
         loop {
-            let signed_at = self.account.clock().now();
+            let signed_at = self.account.clock().now()?;
             let request = self.request(&call, &hash, &grant, signed_at)?;
             let response = self.attempt(request, call.kind, deadline).await?;
             let mut answer = Answer::new(response, timeouts.idle, deadline);
