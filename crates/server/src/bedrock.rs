@@ -26,6 +26,7 @@ pub use account::Account;
 pub use answer::{Answer, EventStream};
 pub use credentials::CredentialsError;
 pub use endpoint::{Endpoint, InvalidModelId, Service, encode_segment, model_path};
+pub(crate) use error::MESSAGES;
 pub use error::{Exception, Failure, Phase, ProtocolError, ServiceError};
 pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME, exception};
 pub use place::{Login, Place};

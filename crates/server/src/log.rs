@@ -2,37 +2,95 @@
 //! below a warning is never let through, whatever `RUST_LOG` asks for: their debug lines quote
 //! canonical requests and headers.
 
+use std::borrow::Cow;
+
 use env_logger::{Builder, Env, Logger};
 use log::{Level, Log, Metadata, Record};
 
+use crate::bedrock::MESSAGES;
+use crate::panics;
+
 const QUIET: &[&str] = &["aws", "hyper", "rustls", "actix", "mio", "h2", "tracing"];
+
+/// The variable that sets the level.
+const FILTER: &str = "RUST_LOG";
 
 /// Starts the log. `RUST_LOG` sets its level, `info` by default.
 pub(crate) fn init() {
     let logger = Builder::from_env(Env::default().default_filter_or("info")).build();
     let level = logger.filter();
+    let messages = std::env::var(FILTER).is_ok_and(|filter| names_messages(&filter));
     // A second call (tests run several gateways in one process) keeps the first logger.
-    if log::set_boxed_logger(Box::new(Capped(logger))).is_ok() {
+    if log::set_boxed_logger(Box::new(Capped { logger, messages })).is_ok() {
         log::set_max_level(level);
+        panics::log_them();
     }
 }
 
-struct Capped(Logger);
+struct Capped {
+    logger: Logger,
+    /// Whether other people's texts are wanted.
+    messages: bool,
+}
+
+impl Capped {
+    fn is_capped(&self, metadata: &Metadata<'_>) -> bool {
+        is_capped(metadata) || !self.messages && metadata.target() == MESSAGES
+    }
+}
 
 impl Log for Capped {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        !is_capped(metadata) && self.0.enabled(metadata)
+        !self.is_capped(metadata) && self.logger.enabled(metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if !is_capped(record.metadata()) {
-            self.0.log(record);
+        if self.is_capped(record.metadata()) || !self.logger.enabled(record.metadata()) {
+            return;
+        }
+        match in_one_line(&record.args().to_string()) {
+            Cow::Borrowed(_) => self.logger.log(record),
+            Cow::Owned(line) => {
+                let mut copy = Record::builder();
+                copy.metadata(record.metadata().clone())
+                    .module_path(record.module_path())
+                    .file(record.file())
+                    .line(record.line());
+                self.logger.log(&copy.args(format_args!("{line}")).build());
+            }
         }
     }
 
     fn flush(&self) {
-        self.0.flush();
+        self.logger.flush();
     }
+}
+
+/// Text as one line that shows what it holds: names of callers' may have line ends in them, and marks that
+/// turn the direction of writing.
+fn in_one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_disguise) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_disguise(c) { line.extend(c.escape_debug()) } else { line.push(c) }
+    }
+    Cow::Owned(line)
+}
+
+fn is_disguise(c: char) -> bool {
+    let is_format = matches!(c,
+        '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}');
+    c.is_control() || is_format
+}
+
+/// Whether a filter asks for other people's texts by name: a level for everything does not.
+fn names_messages(filter: &str) -> bool {
+    filter
+        .split([',', '/'])
+        .any(|part| part.split('=').next().unwrap_or_default().trim() == MESSAGES)
 }
 
 fn is_capped(metadata: &Metadata<'_>) -> bool {
@@ -56,5 +114,35 @@ mod tests {
         assert!(of("aws_config::sso", Level::Warn));
         assert!(!of("aws_smithy_runtime", Level::Warn));
         assert!(!of("outcrop::access", Level::Debug));
+    }
+
+    #[test]
+    fn a_line_stays_one_and_shows_what_it_holds() {
+        assert!(matches!(in_one_line("é 語 🪨 \"x\" \\n"), Cow::Borrowed(_)));
+        for (text, line) in [
+            ("a\nb", "a\\nb"),
+            ("a\r\n[INFO] b", "a\\r\\n[INFO] b"),
+            ("a\u{2028}b", "a\\u{2028}b"),
+            ("a\u{202e}b", "a\\u{202e}b"),
+            ("a\u{1b}[31mb", "a\\u{1b}[31mb"),
+            ("a\u{2066}b\u{200b}", "a\\u{2066}b\\u{200b}"),
+            ("é\0", "é\\0"),
+        ] {
+            assert_eq!(in_one_line(text), line);
+        }
+    }
+
+    #[test]
+    fn other_peoples_texts_are_asked_for_by_name() {
+        for (filter, named) in [
+            ("", false),
+            ("trace", false),
+            ("outcrop=trace,info", false),
+            ("outcrop::upstream=debug", false),
+            ("info,outcrop::upstream_messages=debug", true),
+            ("outcrop::upstream_messages", true),
+        ] {
+            assert_eq!(names_messages(filter), named, "{filter}");
+        }
     }
 }

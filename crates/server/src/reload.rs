@@ -3,12 +3,10 @@
 //! used leaves the old one in force.
 
 use std::net::SocketAddr;
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
@@ -16,9 +14,9 @@ use crate::app::{Shared, Snapshot};
 use crate::bedrock::Setup;
 use crate::config::{Config, Problems, Sources};
 use crate::files::{self, Panicked, Stamp};
+use crate::panics;
 use crate::routing::OpenError;
 use crate::serve::{self, ServeError};
-use crate::supervise;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -75,11 +73,9 @@ impl Reloader {
     /// [`ReloadError`]; the old one is still in force.
     pub async fn reload(&self) -> Result<(), ReloadError> {
         // A panic is one file's: the next one may be better.
-        let applied = AssertUnwindSafe(self.apply()).catch_unwind().await;
-        let panicked = |panic: Box<dyn std::any::Any + Send>| {
-            Err(ReloadError::Panicked(supervise::message(&*panic).to_owned()))
-        };
-        applied.unwrap_or_else(panicked)
+        let applied = panics::caught("reading the configuration again", self.apply()).await;
+        let told = |_| Err(ReloadError::Panicked("the log says where".to_owned()));
+        applied.unwrap_or_else(told)
     }
 
     async fn apply(&self) -> Result<(), ReloadError> {
@@ -126,7 +122,11 @@ impl Reloader {
                     seen = self.stamps().await;
                 }
                 Err(error) => {
-                    log::error!("configuration unchanged: {error}");
+                    log::error!("configuration unchanged");
+                    // Problems come one a line.
+                    for line in error.to_string().lines() {
+                        log::error!("configuration: {}", line.trim_start());
+                    }
                     seen = stamps;
                 }
             }

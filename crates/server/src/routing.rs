@@ -125,7 +125,7 @@ pub(crate) async fn send(
             }
             Err(other) => return Err(other),
             Ok(answer) => {
-                log::info!("{} is served through {detour}, and called so now", target.model_id);
+                log::info!("{:?} is served through {detour:?}, and called so now", target.model_id);
                 target.remember(&detour);
                 return Ok(answer);
             }

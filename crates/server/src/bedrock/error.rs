@@ -14,6 +14,9 @@ use super::frames::{Frame, FrameError, FrameKind};
 
 /// Characters of a body that is not Bedrock's which are kept for the log.
 const EXCERPT: usize = 200;
+/// Target of log lines that hold other people's texts: they may quote a prompt, so the log takes them only
+/// where the operator names this target.
+pub(crate) const MESSAGES: &str = "outcrop::upstream_messages";
 
 /// Why a call has no answer, or why its answer stopped.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +81,7 @@ impl std::fmt::Display for Phase {
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
     /// An error status whose body is not an AWS error, typically a page from a proxy in between.
-    #[error("status {status} with a body that is not an AWS error: {excerpt:?}")]
+    #[error("status {status} with a body that is not an AWS error")]
     ErrorPage {
         /// HTTP status of the page.
         status: u16,
@@ -113,7 +116,7 @@ pub struct ServiceError {
     pub status: u16,
     /// Which exception.
     pub exception: Exception,
-    /// AWS's text, as sent; it may quote account ids and role ARNs.
+    /// AWS's text, as sent; it may quote account ids, role ARNs and prompts.
     pub message: String,
     /// `x-amzn-requestid`.
     pub request_id: Option<String>,
@@ -129,7 +132,16 @@ pub struct ServiceError {
 
 impl std::fmt::Display for ServiceError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({}): {}", self.exception, self.status, self.message)
+        // Without AWS's text, which may quote a prompt; names are somebody else's too.
+        match &self.exception {
+            Exception::Unknown(name) if !name.is_empty() => write!(f, "{name:?}")?,
+            known => write!(f, "{known}")?,
+        }
+        write!(f, " ({})", self.status)?;
+        match &self.request_id {
+            Some(id) => write!(f, ", AWS's request {id:?}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -156,12 +168,13 @@ impl ServiceError {
         let named = header_text(&headers, "x-amzn-errortype");
         let retry_after = retry_after(&headers);
         if parsed.is_none() && named.is_none() {
-            let excerpt = String::from_utf8_lossy(&body).chars().take(EXCERPT).collect();
+            let excerpt: String = String::from_utf8_lossy(&body).chars().take(EXCERPT).collect();
+            log::debug!(target: MESSAGES, "status {status}, no error of AWS's: {excerpt:?}");
             return ProtocolError::ErrorPage { status, excerpt, retry_after }.into();
         }
         let parsed = parsed.unwrap_or_default();
         let name = named.or_else(|| parsed.name()).unwrap_or_default();
-        Self {
+        let error = Self {
             status,
             exception: Exception::from_name(&name),
             message: parsed.message.or(parsed.capital_message).unwrap_or_default(),
@@ -170,21 +183,24 @@ impl ServiceError {
             original_status: parsed.original_status,
             headers,
             body,
-        }
-        .into()
+        };
+        log::debug!(target: MESSAGES, "{error}: {:?}", error.message);
+        error.into()
     }
 
     /// What a frame of a stream reports, if that is an error.
     pub fn of_frame(frame: &Frame) -> Option<Self> {
-        match &frame.kind {
-            FrameKind::Exception(name) => Some(Self::from_event(name, &frame.payload)),
+        let error = match &frame.kind {
+            FrameKind::Exception(name) => Self::from_event(name, &frame.payload),
             FrameKind::Error { code, message } => {
                 let mut error = Self::from_event(code, &frame.payload);
                 message.clone_into(&mut error.message);
-                Some(error)
+                error
             }
-            FrameKind::Event(_) | FrameKind::Unknown(_) => None,
-        }
+            FrameKind::Event(_) | FrameKind::Unknown(_) => return None,
+        };
+        log::debug!(target: MESSAGES, "{error} in a stream: {:?}", error.message);
+        Some(error)
     }
 
     /// Reads an exception frame: its name (camelCase on the wire) and its payload.

@@ -150,7 +150,7 @@ async fn answer(path: String, account: &Account) -> Result<Option<String>, Missi
 }
 
 fn missing(arn: &str, why: &str) -> Found {
-    log::info!("what is behind {arn} cannot be told, it is called as an unknown model: {why}");
+    log::info!("what is behind {arn:?} cannot be told, it is called as an unknown model: {why}");
     Found::NotUntil(Instant::now() + RETRY)
 }
 

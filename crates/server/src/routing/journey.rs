@@ -269,14 +269,16 @@ impl<'n> Journey<'n> {
         if verdict.blame == Blame::Nobody && error.is_answer() {
             self.flight.refused(now);
         } else if self.flight.failed(now, verdict.blame) {
-            log::warn!("{label} is left alone for a while: it fails too often, last with {error}");
+            log::warn!(
+                "{label:?} is left alone for a while: it fails too often, last with {error}"
+            );
         }
         if verdict.remedy == Remedy::Setup
             && self.group.len() + self.group.fallbacks.general.len() > 1
         {
-            log::warn!("{id} {label} is not set up to be called: {error}");
+            log::warn!("{id} {label:?} is not set up to be called: {error}");
         } else {
-            log::debug!("{id} {label} failed: {error}");
+            log::debug!("{id} {label:?} failed: {error}");
         }
     }
 
@@ -379,7 +381,7 @@ impl<'n> Journey<'n> {
                     }
                 }
                 Err(error) => {
-                    log::warn!("{} the fallback {name} cannot be called: {error}", self.terms.id);
+                    log::warn!("{} the fallback {name:?} cannot be called: {error}", self.terms.id);
                 }
             }
         }
@@ -410,7 +412,7 @@ impl<'n> Journey<'n> {
 
     fn tell(&self, pick: Pick) {
         let (id, name) = (self.terms.id, &self.group.name);
-        log::debug!("{id} {name} goes to {}: {:?}", self.leg.label, pick.why);
+        log::debug!("{id} {name:?} goes to {:?}: {:?}", self.leg.label, pick.why);
     }
 }
 
