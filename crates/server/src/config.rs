@@ -9,15 +9,18 @@ use std::time::Duration;
 
 use crate::bedrock::{Service, Timeouts};
 use crate::body::BodyLimits;
+use crate::browser::BrowserSettings;
 use crate::cli::ServeArgs;
 use crate::files;
 use crate::media::MediaSettings;
 use crate::native::s3::NativeS3;
+use crate::native::settings::{NativeErrors, OtherModels};
 use crate::recall::{MemoryLimits, StoreSettings};
 use crate::routing::ModelSettings;
 use crate::structured::StructuredSettings;
 use crate::tls::TlsFiles;
 
+mod browser;
 mod catalogue;
 mod credentials;
 mod facts;
@@ -62,6 +65,8 @@ pub struct Config {
     pub(crate) profile: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) body: BodyLimits,
+    /// Which names it is called by, and which web pages may.
+    pub(crate) browser: BrowserSettings,
     pub(crate) chat: ChatCalls,
     pub(crate) embeddings: EmbeddingCalls,
     pub(crate) media: MediaSettings,
@@ -78,6 +83,10 @@ pub struct Config {
     pub(crate) native_services: Vec<Service>,
     /// What of S3 its callers may name.
     pub(crate) native_s3: NativeS3,
+    /// How much of AWS's own errors its callers see.
+    pub(crate) native_errors: NativeErrors,
+    /// Whether they may run models that no name stands for, past a mandatory guardrail.
+    pub(crate) other_models: OtherModels,
     /// How long a client may leave a piece of its answer untaken.
     pub(crate) write_stall: Duration,
     /// Silence after which a stream gets a comment.
@@ -246,6 +255,7 @@ impl Config {
                 idle: Duration::from_secs(15),
                 total: Duration::from_secs(120),
             },
+            browser: BrowserSettings::default(),
             chat: ChatCalls { most_choices: 8 },
             embeddings: EmbeddingCalls { concurrency: 8 },
             media: MediaSettings::default(),
@@ -257,6 +267,8 @@ impl Config {
             native_root: false,
             native_services: Vec::new(),
             native_s3: NativeS3::default(),
+            native_errors: NativeErrors::default(),
+            other_models: OtherModels::default(),
             write_stall: Duration::from_secs(30),
             keep_alive: Duration::from_secs(15),
             drain_delay: Duration::from_secs(5),
@@ -313,6 +325,7 @@ impl Config {
             let origin = sources.origin("--allow-anonymous", "OUTCROP_ALLOW_ANONYMOUS");
             reading.ledger.tell("allow_anonymous", true.show(), origin);
         }
+        browser::apply(&mut self.browser, sources, reading);
         // What the environment says about these is aws-config's to read.
         let regions = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"].as_slice();
         for (key, place, names) in [

@@ -5,8 +5,10 @@
 pub(crate) mod affinity;
 pub(crate) mod guardrail;
 pub(crate) mod headers;
+pub(crate) mod mask;
 pub(crate) mod path;
 pub(crate) mod s3;
+pub(crate) mod settings;
 pub(crate) mod start;
 pub(crate) mod table;
 pub(crate) mod tap;

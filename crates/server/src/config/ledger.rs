@@ -14,6 +14,7 @@ use super::values::UNLIMITED;
 use crate::bedrock::{AccountSecret, Scope, Service};
 use crate::catalogue::{CrossRegion, EolAliases};
 use crate::native::s3::NativeS3;
+use crate::native::settings::{NativeErrors, OtherModels};
 use crate::routing::{Affinity, GuardrailMode, Strategy, Thousandths, Unlisted, Weight};
 
 /// Every key that counts, in the order of the documentation.
@@ -121,6 +122,18 @@ impl Show for Vec<Service> {
 }
 
 impl Show for NativeS3 {
+    fn show(&self) -> String {
+        self.name().to_owned()
+    }
+}
+
+impl Show for NativeErrors {
+    fn show(&self) -> String {
+        self.name().to_owned()
+    }
+}
+
+impl Show for OtherModels {
     fn show(&self) -> String {
         self.name().to_owned()
     }

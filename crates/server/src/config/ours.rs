@@ -2,7 +2,7 @@
 
 use super::fields::Fields;
 use super::{
-    Config, MIB, catalogue, media, models, moderation, structured, thinking_memory, values,
+    Config, MIB, browser, catalogue, media, models, moderation, structured, thinking_memory, values,
 };
 use crate::tls::TlsFiles;
 
@@ -38,6 +38,7 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
     root.section("embeddings", |section| {
         section.set("concurrency", &mut config.embeddings.concurrency, values::count);
     });
+    browser::read(&mut root, &mut config.browser);
     media::read(&mut root, &mut config.media);
     thinking_memory::read(&mut root, config);
     moderation::read(&mut root, &mut config.moderation);
@@ -48,6 +49,8 @@ pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
         section.set("root", &mut config.native_root, values::boolean);
         section.set("services", &mut config.native_services, values::services);
         section.set("s3", &mut config.native_s3, values::native_s3);
+        section.set("errors", &mut config.native_errors, values::native_errors);
+        section.set("other_models", &mut config.other_models, values::other_models);
     });
     root.section("shutdown", |section| {
         section.set("delay", &mut config.drain_delay, values::seconds);

@@ -13,6 +13,7 @@ use super::tree::Value;
 use crate::bedrock::{AccountSecret, Endpoint, Service};
 use crate::catalogue::is_region;
 use crate::native::s3::NativeS3;
+use crate::native::settings::{NativeErrors, OtherModels};
 use crate::routing::{Thousandths, Weight};
 
 /// What a reader expected, for a complaint.
@@ -67,6 +68,26 @@ pub(super) fn native_s3(value: &Value) -> Result<NativeS3, Expected> {
         _ => None,
     }
     .ok_or("listed or allow")
+}
+
+/// How much of AWS's own errors native callers see.
+pub(super) fn native_errors(value: &Value) -> Result<NativeErrors, Expected> {
+    let words = [NativeErrors::Masked, NativeErrors::Raw];
+    match value {
+        Value::Text(text) => words.into_iter().find(|word| word.name() == text),
+        _ => None,
+    }
+    .ok_or("masked or raw")
+}
+
+/// What becomes of operations that run models which no name stands for.
+pub(super) fn other_models(value: &Value) -> Result<OtherModels, Expected> {
+    let words = [OtherModels::Guarded, OtherModels::Allow];
+    match value {
+        Value::Text(text) => words.into_iter().find(|word| word.name() == text),
+        _ => None,
+    }
+    .ok_or("guarded or allow")
 }
 
 /// What is wanted of the prompt cache.

@@ -8,12 +8,29 @@ use serde::{Deserialize, Deserializer};
 
 use crate::routing::{GUARDRAIL_ID, GUARDRAIL_VERSION, Guardrail, GuardrailMode};
 
+pub(crate) mod evasion;
+
+use evasion::Part;
+
+/// How headers that say something of a guardrail begin.
+const HEADERS: &str = "x-amzn-bedrock-guardrail";
+
 /// Why a call cannot carry the guardrail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum GuardrailError {
-    /// The caller asks for another one, or for this one to be applied too late.
+    /// The caller asks for another one.
     #[error("this model is called with the gateway's own guardrail and no other")]
     Other,
+    /// The caller has the guardrail judge less than all, or later than the answer.
+    #[error(
+        "this model is called with the gateway's own guardrail, and {0} would have it judge less than the whole call, or later than the answer: leave it out"
+    )]
+    Weakened(&'static str),
+    /// The operation runs models that no name stands for.
+    #[error(
+        "this operation runs models without the guardrail that the gateway's operator has made mandatory; the operator opens it with native.other_models: allow"
+    )]
+    Around,
     /// The body, or the guardrail's name, is not what it should be.
     #[error("the body cannot be read as a JSON object, which the model's guardrail needs")]
     Unreadable,
@@ -39,8 +56,6 @@ struct Config<'a> {
     guardrail_identifier: Option<schema::Str<'a>>,
     #[serde(borrow, default)]
     guardrail_version: Option<schema::Str<'a>>,
-    #[serde(borrow, default)]
-    stream_processing_mode: Option<schema::Str<'a>>,
 }
 
 /// Puts the guardrail on a call, where its operation can carry one.
@@ -50,6 +65,17 @@ pub(crate) fn apply(
     headers: &mut HeaderMap,
     body: &mut Bytes,
 ) -> Result<(), GuardrailError> {
+    let part = match operation {
+        "Converse" | "ConverseStream" => Some(Part::Converse),
+        "InvokeModel" | "InvokeModelWithResponseStream" => Some(Part::Model),
+        _ => None,
+    };
+    if let (GuardrailMode::Mandatory, Some(part)) = (guardrail.mode, part) {
+        let found = evasion::find(body, part).map_err(|_| GuardrailError::Unreadable)?;
+        if let Some(member) = found {
+            return Err(GuardrailError::Weakened(member));
+        }
+    }
     match operation {
         "Converse" | "ConverseStream" => in_body(guardrail, body),
         "InvokeModel" | "InvokeModelWithResponseStream" => in_headers(guardrail, headers),
@@ -67,7 +93,9 @@ fn in_headers(guardrail: &Guardrail, headers: &mut HeaderMap) -> Result<(), Guar
     });
     match guardrail.mode {
         GuardrailMode::Default if asked => Ok(()),
-        GuardrailMode::Mandatory if asked && !same => Err(GuardrailError::Other),
+        GuardrailMode::Mandatory if asked && !same || has_others(headers) => {
+            Err(GuardrailError::Other)
+        }
         GuardrailMode::Default | GuardrailMode::Mandatory => {
             for (name, own) in guardrail.headers() {
                 let own = HeaderValue::from_str(own).map_err(|_| GuardrailError::Unreadable)?;
@@ -76,6 +104,35 @@ fn in_headers(guardrail: &Guardrail, headers: &mut HeaderMap) -> Result<(), Guar
             Ok(())
         }
     }
+}
+
+/// Whether headers say more of a guardrail than which it is.
+fn has_others(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| {
+        name.as_str().starts_with(HEADERS) && *name != GUARDRAIL_ID && *name != GUARDRAIL_VERSION
+    })
+}
+
+/// Operations that run models named in their bodies, or behind agents, flows, knowledge bases and jobs.
+const RUN_OTHERS: [&str; 13] = [
+    "AgenticRetrieveStream",
+    "CreateAdvancedPromptOptimizationJob",
+    "CreateEvaluationJob",
+    "CreateModelInvocationJob",
+    "GenerateQuery",
+    "InvokeAgent",
+    "InvokeFlow",
+    "InvokeInlineAgent",
+    "OptimizePrompt",
+    "RetrieveAndGenerate",
+    "RetrieveAndGenerateStream",
+    "StartAsyncInvoke",
+    "StartFlowExecution",
+];
+
+/// Whether an operation can run models that no name stands for.
+pub(crate) fn runs_others(operation: &str) -> bool {
+    RUN_OTHERS.contains(&operation)
 }
 
 fn in_body(guardrail: &Guardrail, body: &mut Bytes) -> Result<(), GuardrailError> {
@@ -89,9 +146,7 @@ fn in_body(guardrail: &Guardrail, body: &mut Bytes) -> Result<(), GuardrailError
         (Some(asked), GuardrailMode::Mandatory) => {
             let same = asked.guardrail_identifier.as_deref() == Some(guardrail.id.as_str())
                 && asked.guardrail_version.as_deref() == Some(guardrail.version.as_str());
-            // Applied in the background it would judge what the client has already read.
-            let late = asked.stream_processing_mode.is_some_and(|mode| mode != "sync");
-            if same && !late { Ok(()) } else { Err(GuardrailError::Other) }
+            if same { Ok(()) } else { Err(GuardrailError::Other) }
         }
     }
 }
@@ -148,10 +203,13 @@ mod tests {
             other,
             r#"{"guardrailConfig":{}}"#,
             r#"{"guardrail\u0043onfig":{"guardrailIdentifier":"x"}}"#,
-            r#"{"guardrailConfig":{"guardrailIdentifier":"gr\"1","guardrailVersion":"2","streamProcessingMode":"async"}}"#,
         ] {
             assert_eq!(body(GuardrailMode::Mandatory, refused), Err(GuardrailError::Other));
         }
+        let late = r#"{"guardrailConfig":{"guardrailIdentifier":"gr\"1","guardrailVersion":"2","streamProcessingMode":"async"}}"#;
+        let weakened = Err(GuardrailError::Weakened("streamProcessingMode"));
+        assert_eq!(body(GuardrailMode::Mandatory, late), weakened);
+        assert_eq!(body(GuardrailMode::Default, late).unwrap(), late);
         let same = r#"{"guardrailConfig":{"guardrailIdentifier":"gr\"1","guardrailVersion":"2","trace":"enabled"}}"#;
         assert_eq!(body(GuardrailMode::Mandatory, same).unwrap(), same);
         let twice = r#"{"guardrailConfig":null,"guardrailConfig":{"guardrailIdentifier":"x"}}"#;
@@ -166,7 +224,7 @@ mod tests {
             for (name, value) in asked {
                 headers.append(*name, HeaderValue::from_static(value));
             }
-            apply(&own(mode), "InvokeModel", &mut headers, &mut Bytes::new())?;
+            apply(&own(mode), "InvokeModel", &mut headers, &mut Bytes::from("{}"))?;
             let text = |name| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
             Ok((text(GUARDRAIL_ID).unwrap_or_default(), text(GUARDRAIL_VERSION)))
         };
@@ -182,6 +240,7 @@ mod tests {
             &[(&*id, "gr1")],
             &[(&*version, "2")],
             &[(&*id, "gr1"), (&*id, "x"), (&*version, "2")],
+            &[("x-amzn-bedrock-guardrail-of-tomorrow", "x")],
         ] {
             assert_eq!(run(GuardrailMode::Mandatory, asked), Err(GuardrailError::Other));
         }

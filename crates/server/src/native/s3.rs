@@ -6,11 +6,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use memchr::memmem;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 use translate::Stores;
 
-/// Operations whose bodies are for a model.
-const OPERATIONS: [&str; 6] = [
+/// Operations whose bodies are for a model: conversations in them hold JSON of others' (inputs of tools,
+/// schemas), so that only the two members count which models know.
+const FOR_MODELS: [&str; 6] = [
     "Converse",
     "ConverseStream",
     "CountTokens",
@@ -18,10 +20,20 @@ const OPERATIONS: [&str; 6] = [
     "InvokeModelWithResponseStream",
     "StartAsyncInvoke",
 ];
+/// Operations that hand a document of any shape to a flow, whose nodes read it with rights of their own.
+const OF_FLOWS: [&str; 2] = ["InvokeFlow", "StartFlowExecution"];
 
 /// Members that hold a URI, in one object or another.
 const LOCATIONS: [&str; 2] = ["s3Location", "s3OutputDataConfig"];
 const URIS: [&str; 2] = ["uri", "s3Uri"];
+/// Members that name a bucket, and those that name what in it, beside it.
+const BUCKETS: [&str; 3] = ["s3BucketName", "bucketName", "bucketArn"];
+const KEYS: [&str; 3] = ["s3ObjectKey", "keyPrefix", "inclusionPrefixes"];
+const NAMED: [&[&str]; 3] = [&URIS, &BUCKETS, &KEYS];
+/// Words of which every member above has one, but for those beside a bucket.
+const WORDS: [&str; 5] = ["s3", "S3", "uri", "Uri", "ucket"];
+/// Maps of the caller's own names, for prompts and functions.
+const FREE: [&str; 2] = ["sessionAttributes", "promptSessionAttributes"];
 /// How the escape of a letter or digit of ASCII begins; the next digit is 3 to 7.
 const ESCAPE: &[u8] = br"\u00";
 
@@ -58,31 +70,134 @@ pub(crate) enum S3Error {
 
 /// Judges the body of an operation.
 pub(crate) fn judge(operation: &str, body: &[u8], stores: &Stores) -> Result<(), S3Error> {
-    if !OPERATIONS.contains(&operation) || !may_name(body) {
+    let rule = Rule::of(operation);
+    if !rule.may_name(body) {
         return Ok(());
     }
     let mut admitted = true;
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let walk = Walk { stores, admitted: &mut admitted, is_location: false };
+    let walk = Walk { stores, admitted: &mut admitted, rule, is_location: false };
     walk.deserialize(&mut reader).map_err(|_| S3Error::Unreadable)?;
     reader.end().map_err(|_| S3Error::Unreadable)?;
     if admitted { Ok(()) } else { Err(S3Error::NotListed) }
 }
 
-/// A letter of the word may be written as an escape, which hardly anybody does: then the body is read. Letters
-/// with accents, which many write so, are in none of the words.
-fn may_name(body: &[u8]) -> bool {
-    let is_plain = |at: usize| matches!(body.get(at + ESCAPE.len()), Some(b'3'..=b'7'));
-    LOCATIONS.iter().any(|word| memmem::find(body, word.as_bytes()).is_some())
-        || memmem::find_iter(body, ESCAPE).any(is_plain)
+/// How bodies of an operation name objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    /// In the two members that models know.
+    Model,
+    /// In any member whose name says so.
+    Any,
+    /// The same, but for the documents of a flow.
+    Flow,
+}
+
+impl Rule {
+    fn of(operation: &str) -> Self {
+        if FOR_MODELS.contains(&operation) {
+            Self::Model
+        } else if OF_FLOWS.contains(&operation) {
+            Self::Flow
+        } else {
+            Self::Any
+        }
+    }
+
+    /// A letter of a word may be written as an escape, which hardly anybody does: then the body is read.
+    /// Letters with accents, which many write so, are in none of the words.
+    fn may_name(self, body: &[u8]) -> bool {
+        let words = match self {
+            Self::Model => LOCATIONS.as_slice(),
+            Self::Any | Self::Flow => WORDS.as_slice(),
+        };
+        let is_plain = |at: usize| matches!(body.get(at + ESCAPE.len()), Some(b'3'..=b'7'));
+        words.iter().any(|word| memmem::find(body, word.as_bytes()).is_some())
+            || memmem::find_iter(body, ESCAPE).any(is_plain)
+    }
+
+    /// Whether what stands under a name describes where something is in S3. Where bodies are AWS's own, all
+    /// below such a name does.
+    fn is_location(self, key: &str, within: bool) -> bool {
+        match self {
+            Self::Model => LOCATIONS.contains(&key),
+            Self::Any | Self::Flow => within || key.contains("s3") || key.contains("S3"),
+        }
+    }
+
+    /// Whether what stands under a name is the caller's own.
+    fn is_free(self, key: &str) -> bool {
+        match self {
+            Self::Model => false,
+            Self::Any => FREE.contains(&key),
+            Self::Flow => key == "document",
+        }
+    }
 }
 
 /// Goes through a whole body.
 struct Walk<'w> {
     stores: &'w Stores,
     admitted: &'w mut bool,
+    rule: Rule,
     /// Whether this is what a location is described by.
     is_location: bool,
+}
+
+impl Walk<'_> {
+    /// Whether a member of a location's holds its URI.
+    fn is_uri(&self, key: &str) -> bool {
+        self.is_location && URIS.contains(&key)
+    }
+
+    /// Judges a member that holds a URI, wherever it stands: it may be one of the web.
+    fn uri(&mut self, key: &str, value: &Value) {
+        let is_admitted = match value.as_str() {
+            Some(uri) if self.is_location || key == "s3Uri" || is_uri(uri) => {
+                self.stores.admits(uri)
+            }
+            Some(_) => true,
+            None => !self.is_location,
+        };
+        *self.admitted &= is_admitted;
+    }
+}
+
+/// Whether text is the URI of an object, in any case.
+fn is_uri(text: &str) -> bool {
+    text.trim_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("s3://"))
+}
+
+/// A bucket and what in it, as far as members of one object name them.
+#[derive(Default)]
+struct Bucket {
+    names: Vec<Value>,
+    keys: Vec<Value>,
+}
+
+impl Bucket {
+    /// Whether all it can stand for is listed.
+    fn is_admitted(&self, stores: &Stores) -> bool {
+        self.names.iter().all(|name| {
+            let Some(name) = name.as_str() else { return false };
+            // A bucket's ARN has neither region nor account.
+            let name = match name.split_once(":s3:::") {
+                Some((_, name)) => name,
+                None => name,
+            };
+            let listed = |key: &Value| {
+                key.as_str().is_some_and(|key| stores.admits(&format!("s3://{name}/{key}")))
+            };
+            let mut keys = self.keys.iter().flat_map(|key| match key {
+                Value::Array(items) => items.as_slice(),
+                one => std::slice::from_ref(one),
+            });
+            match keys.next() {
+                Some(first) => listed(first) && keys.all(listed),
+                None => stores.admits(&format!("s3://{name}/")),
+            }
+        })
+    }
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
@@ -100,23 +215,50 @@ impl<'de> Visitor<'de> for Walk<'_> {
         f.write_str("JSON")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        let mut bucket = Bucket::default();
         while let Some(key) = map.next_key::<Key<'de>>()? {
-            if self.is_location && URIS.contains(&&*key.0) {
-                let uri = map.next_value::<serde_json::Value>()?;
-                *self.admitted &= uri.as_str().is_some_and(|uri| self.stores.admits(uri));
-                continue;
+            let key = &*key.0;
+            let is_own = self.rule != Rule::Model;
+            if self.rule.is_free(key) {
+                map.next_value::<IgnoredAny>()?;
+            } else if NAMED.iter().any(|names| names.contains(&key)) && (is_own || self.is_uri(key))
+            {
+                let value: Value = map.next_value()?;
+                if is_own && value.is_object() {
+                    // A parameter of a function's that happens to be called so.
+                    let (stores, admitted, rule) = (self.stores, &mut *self.admitted, self.rule);
+                    let is_location = self.is_location;
+                    let walk = Walk { stores, admitted, rule, is_location };
+                    walk.deserialize(value).map_err(A::Error::custom)?;
+                } else if BUCKETS.contains(&key) {
+                    bucket.names.push(value);
+                } else if KEYS.contains(&key) {
+                    bucket.keys.push(value);
+                } else {
+                    self.uri(key, &value);
+                }
+            } else {
+                let is_location = self.rule.is_location(key, self.is_location);
+                let (stores, admitted, rule) = (self.stores, &mut *self.admitted, self.rule);
+                map.next_value_seed(Walk { stores, admitted, rule, is_location })?;
             }
-            let is_location = LOCATIONS.contains(&&*key.0);
-            let (stores, admitted) = (self.stores, &mut *self.admitted);
-            map.next_value_seed(Walk { stores, admitted, is_location })?;
         }
+        *self.admitted &= bucket.is_admitted(self.stores);
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Self { stores, admitted, is_location } = self;
-        while seq.next_element_seed(Walk { stores, admitted, is_location })?.is_some() {}
+        let Self { stores, admitted, rule, is_location } = self;
+        while seq.next_element_seed(Walk { stores, admitted, rule, is_location })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        // A member of tomorrow's that holds one.
+        if self.rule != Rule::Model && self.is_location && is_uri(text) {
+            *self.admitted &= self.stores.admits(text);
+        }
         Ok(())
     }
 
@@ -133,10 +275,6 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
         Ok(())
     }
 
@@ -163,7 +301,7 @@ mod tests {
             (r#"{"s3\u004Cocation":{}}"#, true),
             (r#"{"s3Location":{}}"#, true),
         ] {
-            assert_eq!(may_name(body.as_bytes()), read, "{body}");
+            assert_eq!(Rule::Model.may_name(body.as_bytes()), read, "{body}");
         }
     }
 
@@ -194,10 +332,105 @@ mod tests {
             ),
             (r#"{"s3Location""#.to_owned(), Err(S3Error::Unreadable)),
         ] {
-            for operation in OPERATIONS {
+            for operation in FOR_MODELS.into_iter().chain(["InvokeAgent", "CreateFlow"]) {
                 assert_eq!(judge(operation, body.as_bytes(), &stores), judged, "{body}");
             }
-            assert_eq!(judge("ListFoundationModels", body.as_bytes(), &stores), Ok(()));
         }
+    }
+
+    #[test]
+    fn bodies_of_every_operation_are_judged() {
+        let prefix = "s3://pictures/in/".to_owned();
+        let stores = Stores::new(vec![Store { prefix, bucket_owner: None }]);
+        for (operation, body, listed) in [
+            (
+                "RetrieveAndGenerate",
+                r#"{"c":{"sources":[{"sourceType":"S3","s3Location":{"uri":"s3://x/a"}}]}}"#,
+                false,
+            ),
+            (
+                "RetrieveAndGenerateStream",
+                r#"{"c":{"sources":[{"sourceType":"S3","s3Location":{"uri":"s3://pictures/in/a"}}]}}"#,
+                true,
+            ),
+            (
+                "InvokeInlineAgent",
+                r#"{"inlineSessionState":{"files":[{"source":{"s3Location":{"u\u0072i":"S3://x/a"}}}]}}"#,
+                false,
+            ),
+            (
+                "InvokeInlineAgent",
+                r#"{"actionGroups":[{"apiSchema":{"s3":{"s3ObjectKey":"a","s3BucketName":"x"}}}]}"#,
+                false,
+            ),
+            (
+                "InvokeInlineAgent",
+                r#"{"actionGroups":[{"apiSchema":{"s3":{"s3BucketName":"pictures","s3ObjectKey":"in/a"}}}]}"#,
+                true,
+            ),
+            (
+                "InvokeInlineAgent",
+                r#"{"a":{"s3":{"s3BucketName":"pictures","s3BucketName":"x","s3ObjectKey":"in/a"}}}"#,
+                false,
+            ),
+            ("InvokeInlineAgent", r#"{"inputText":"Where is s3://x/a?","instruction":"s3"}"#, true),
+            (
+                "InvokeAgent",
+                r#"{"sessionState":{"sessionAttributes":{"s3Path":"s3://x/a"},"files":[]}}"#,
+                true,
+            ),
+            ("InvokeAgent", r#"{"sessionState":{"s3Things":["s3://x/a"]}}"#, false),
+            (
+                "PutInvocationStep",
+                r#"{"image":{"source":{"s3Location":{"uri":"s3://x/a"}}}}"#,
+                false,
+            ),
+            (
+                "CreateModelInvocationJob",
+                r#"{"inputDataConfig":{"s3InputDataConfig":{"s3Uri":"s3://x/a","s3InputFormat":"JSONL"}}}"#,
+                false,
+            ),
+            (
+                "CreateModelCustomizationJob",
+                r#"{"trainingDataConfig":{"s3Uri":"s3://x/a"},"outputDataConfig":{"s3Uri":"s3://x/"}}"#,
+                false,
+            ),
+            ("PutModelInvocationLoggingConfiguration", r#"{"s3Config":{"bucketName":"x"}}"#, false),
+            (
+                "PutModelInvocationLoggingConfiguration",
+                r#"{"s3Config":{"bucketName":"pictures","keyPrefix":"in/logs"}}"#,
+                true,
+            ),
+            (
+                "CreateDataSource",
+                r#"{"s3Configuration":{"bucketArn":"arn:aws:s3:::pictures","inclusionPrefixes":["in/a","out"]}}"#,
+                false,
+            ),
+            (
+                "CreateDataSource",
+                r#"{"s3Configuration":{"bucketArn":"arn:aws:s3:::pictures","inclusionPrefixes":["in/a"]}}"#,
+                true,
+            ),
+            (
+                "CreateDataSource",
+                r#"{"s3Configuration":{"bucketArn":"arn:aws:s3:::pictures"}}"#,
+                false,
+            ),
+            ("InvokeFlow", r#"{"inputs":[{"content":{"document":{"s3Uri":"s3://x/a"}}}]}"#, true),
+            ("InvokeFlow", r#"{"inputs":[{"s3Uri":"s3://x/a"}]}"#, false),
+            (
+                "InvokeInlineAgent",
+                r#"{"parameters":{"s3Uri":{"type":"string"},"bucketName":{"type":"string"}}}"#,
+                true,
+            ),
+            ("Rerank", r#"{"uri":{"s3Location":{"uri":"s3://x/a"}}}"#, false),
+            ("Rerank", r#"{"uri":"https://example.com/a"}"#, true),
+            ("Rerank", r#"{"uri":"s3://x/a"}"#, false),
+            ("ListAgents", "", true),
+        ] {
+            let expected = if listed { Ok(()) } else { Err(S3Error::NotListed) };
+            assert_eq!(judge(operation, body.as_bytes(), &stores), expected, "{operation} {body}");
+        }
+        assert_eq!(judge("InvokeAgent", b"{\"s3\"", &stores), Err(S3Error::Unreadable));
     }
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use actix_web::http::header::{CONTENT_TYPE, HeaderName};
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{StatusCode, Uri, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use async_stream::stream;
@@ -22,8 +22,10 @@ use crate::exchange::{Exchange, RequestId};
 use crate::foreseen;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
+use crate::native::mask::masked;
 use crate::native::path::{Matched, PathError, find};
 use crate::native::s3::{self, NativeS3, S3Error};
+use crate::native::settings::{NativeErrors, OtherModels};
 use crate::native::start::{Begun, Start, look};
 use crate::native::{headers, tap::Tap};
 use crate::offload::Offload;
@@ -49,13 +51,16 @@ pub(crate) async fn relay(
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(&http, "native");
     let now = worker.now();
+    let errors = now.config.native_errors;
     match Directions::of(http.headers()).map(|directions| directions.course) {
         Ok(Course::Send) => {}
         Ok(Course::Show) => {
             let shown = rehearsal::rehearse(&worker, &now, &http, payload, &mut exchange).await;
-            return shown.unwrap_or_else(|error| refuse(&error, &mut exchange));
+            return shown.unwrap_or_else(|error| refuse(&error, errors, &mut exchange));
         }
-        Err(error) => return refuse(&GatewayError::from(error).into(), &mut exchange),
+        Err(error) => {
+            return refuse(&GatewayError::from(error).into(), errors, &mut exchange);
+        }
     }
     match send(&worker, &now, &http, payload, &mut exchange).await {
         Ok(begun) => respond(begun, now.config.write_stall, exchange),
@@ -63,7 +68,7 @@ pub(crate) async fn relay(
         Err(NativeError::AtStart { begun, error: _ }) => {
             respond(*begun, now.config.write_stall, exchange)
         }
-        Err(error) => refuse(&error, &mut exchange),
+        Err(error) => refuse(&error, errors, &mut exchange),
     }
 }
 
@@ -82,6 +87,7 @@ async fn send(
     let body = body.map_err(GatewayError::from)?;
     let offload = &worker.shared.offload;
     objects(now, &matched, &body, offload).await?;
+    guarded(now, &matched)?;
     let Some(name) = matched.model() else {
         let call = call(http, &matched, body, None, offload).await?;
         let answer = worker.transport(now.names.home()).send(call).await?;
@@ -130,6 +136,14 @@ async fn objects(
     Ok(judged.await??)
 }
 
+/// Refuses operations that would go around a mandatory guardrail.
+fn guarded(now: &Snapshot, matched: &Matched) -> Result<(), GuardrailError> {
+    let is_around = guardrail::runs_others(matched.row.operation)
+        && now.config.other_models == OtherModels::Guarded
+        && now.names.must_be_guarded();
+    if is_around { Err(GuardrailError::Around) } else { Ok(()) }
+}
+
 async fn terms<'r>(
     matched: &Matched,
     route: &Route,
@@ -162,9 +176,14 @@ async fn terms<'r>(
 
 /// The operation a request names, below the mount or at the root.
 pub(crate) fn operation(http: &HttpRequest, added: &[Service]) -> Result<Matched, PathError> {
-    let raw = http.uri().path();
+    matched(http.method().as_str(), http.uri(), added)
+}
+
+/// The same, for a request that has no route yet.
+pub(crate) fn matched(method: &str, uri: &Uri, added: &[Service]) -> Result<Matched, PathError> {
+    let raw = uri.path();
     let below = raw.strip_prefix(MOUNT).filter(|below| below.starts_with('/')).unwrap_or(raw);
-    find(http.method().as_str(), below, added)
+    find(method, below, added)
 }
 
 /// Where the native API hangs.
@@ -221,6 +240,7 @@ fn respond(begun: Begun, write_stall: Duration, exchange: Exchange) -> HttpRespo
     for header in exchange.trail() {
         response.insert_header(header);
     }
+    // Pieces need not end where events do: an answer that a panic ends is broken off.
     response.streaming(Outflow::of(bytes(begun, exchange), write_stall))
 }
 
@@ -342,10 +362,24 @@ impl Judged for NativeError {
     }
 }
 
-fn refuse(error: &NativeError, exchange: &mut Exchange) -> HttpResponse {
+/// The answer to a request that was refused before it came here.
+pub(crate) fn refused(error: GatewayError, exchange: &mut Exchange) -> HttpResponse {
+    refuse(&error.into(), NativeErrors::default(), exchange)
+}
+
+/// The answer to a request that a panic has ended.
+pub(crate) fn panicked(error: &GatewayError, request_id: &str) -> HttpResponse {
+    let mut response = ours(500, "InternalServerException", &error.render().message);
+    if let Ok(id) = header::HeaderValue::from_str(request_id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+fn refuse(error: &NativeError, errors: NativeErrors, exchange: &mut Exchange) -> HttpResponse {
     let mut response = match error {
-        NativeError::Upstream(Failure::Service(error)) => passed_on(error),
-        NativeError::AtStart { begun: _, error } => passed_on(error),
+        NativeError::Upstream(Failure::Service(error)) => passed_on(error, errors),
+        NativeError::AtStart { begun: _, error } => passed_on(error, errors),
         NativeError::Upstream(failure) => {
             let (status, exception) = exception_of(failure);
             ours(status, exception, "The gateway could not get an answer from Bedrock.")
@@ -357,17 +391,20 @@ fn refuse(error: &NativeError, exchange: &mut Exchange) -> HttpResponse {
             ours(400, "ValidationException", &error.to_string())
         }
         NativeError::Bidirectional => ours(501, "UnknownOperationException", &error.to_string()),
-        NativeError::S3(S3Error::NotListed) | NativeError::Guardrail(GuardrailError::Other) => {
-            ours(403, "AccessDeniedException", &error.to_string())
-        }
+        NativeError::S3(S3Error::NotListed)
+        | NativeError::Guardrail(
+            GuardrailError::Other | GuardrailError::Weakened(_) | GuardrailError::Around,
+        ) => ours(403, "AccessDeniedException", &error.to_string()),
         NativeError::S3(S3Error::Unreadable)
         | NativeError::Guardrail(GuardrailError::Unreadable) => {
             ours(400, "ValidationException", &error.to_string())
         }
         NativeError::Gateway(error) => {
             let rendered = error.render();
-            let exception = match error {
-                GatewayError::NotListed { .. } => "ResourceNotFoundException",
+            let exception = match (error, rendered.status) {
+                (GatewayError::NotListed { .. }, _) => "ResourceNotFoundException",
+                (_, 403) => "AccessDeniedException",
+                (_, 500) => "InternalServerException",
                 _ => "ValidationException",
             };
             let response = ours(rendered.status, exception, &rendered.message);
@@ -403,9 +440,13 @@ pub(crate) fn is_below(path: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || path.starts_with("/model/")
 }
 
-/// An error of AWS's, untouched.
-fn passed_on(error: &ServiceError) -> HttpResponse {
-    builder(error.status, &error.headers).body(error.body.clone())
+/// An error of AWS's, as much of it as callers are to see.
+fn passed_on(error: &ServiceError, errors: NativeErrors) -> HttpResponse {
+    let body = match errors {
+        NativeErrors::Masked => masked(&error.body),
+        NativeErrors::Raw => error.body.clone(),
+    };
+    builder(error.status, &error.headers).body(body)
 }
 
 /// An error of the gateway's, in AWS's shape.

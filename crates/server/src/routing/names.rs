@@ -11,7 +11,7 @@ use super::group::{Group, Leg, Turns};
 use super::moment::Moment;
 use super::pattern::Pattern;
 use super::pick::Asked;
-use super::settings::{Balance, Fallbacks, ModelSettings, Unlisted};
+use super::settings::{Balance, Fallbacks, GuardrailMode, ModelSettings, Unlisted};
 use super::sites::{Site, Sites};
 use super::vitals::Gauges;
 use crate::bedrock::{Account, InvalidModelId, Place, Setup, SetupError};
@@ -127,6 +127,15 @@ impl Names {
             home,
             sites,
         })
+    }
+
+    /// Whether models are called by the operator's names alone, and one of these has a guardrail that must not
+    /// be gone around.
+    pub(crate) fn must_be_guarded(&self) -> bool {
+        let groups = self.exact.values().chain(self.patterns.iter().map(|(_, group)| group));
+        let guardrails = groups.filter_map(|group| group.guardrail.as_deref());
+        self.unlisted == Unlisted::Refused
+            && guardrails.into_iter().any(|guardrail| guardrail.mode == GuardrailMode::Mandatory)
     }
 
     /// The gateway's own account.

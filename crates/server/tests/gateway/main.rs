@@ -10,9 +10,11 @@
 )]
 
 mod answers;
+mod browsers;
 mod cache;
 mod chat;
 mod choices;
+mod clock;
 mod count;
 mod directions;
 mod embeddings;
@@ -24,6 +26,7 @@ mod media;
 mod models;
 mod moderations;
 mod native;
+mod native_limits;
 mod parameters;
 mod quirks;
 mod recorded_embeddings;

@@ -218,6 +218,8 @@ pub(super) const GENERAL: &[&str] = &[
 
 /// Root keys of our own shape.
 pub(super) const OURS: &[&str] = &[
+    "allowed_hosts",
+    "cors",
     "allow_anonymous",
     "body",
     "catalogue",

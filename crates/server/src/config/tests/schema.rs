@@ -12,11 +12,13 @@ const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 
 /// A section's place in the schema, and a file with a stranger in it.
 #[rustfmt::skip]
-const SECTIONS: [(&str, &str); 20] = [
+const SECTIONS: [(&str, &str); 22] = [
     ("", "zzzzzzzzzzzz: 1\n"),
     ("/properties/tls", "tls: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/timeouts", "timeouts: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/body", "body: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/cors", "cors: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/native", "native: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/media", "media: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/chat", "chat: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/embeddings", "embeddings: { zzzzzzzzzzzz: 1 }\n"),

@@ -5,15 +5,18 @@ use actix_web::http::header::HeaderMap;
 use schema::converse::request::{
     ConverseRequest, GuardrailConfig, GuardrailTrace, StreamProcessing,
 };
+use serde_json::{Map, Value};
 use translate::{Invalid, Report};
 
 use crate::bedrock::Kind;
+use crate::native::guardrail::evasion::{self, Part};
 use crate::routing::{Guardrail, GuardrailMode};
 
 const ID: &str = "x-amzn-bedrock-guardrailidentifier";
 const VERSION: &str = "x-amzn-bedrock-guardrailversion";
 const TRACE: &str = "x-amzn-bedrock-trace";
 const FIELD: &str = "guardrail_config";
+const MODEL_FIELDS: &str = "additional_model_request_fields";
 
 /// What a caller's headers say of guardrails.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,6 +71,7 @@ impl Wanted {
                 let message = "This model is called with the gateway's own guardrail and no other.";
                 return Err(Invalid::value(FIELD, message).with_code("guardrail_not_allowed"));
             }
+            refuse_evasion(&body.additional_model_request_fields)?;
         }
         body.guardrail_config = asked.or(ours).map(|(id, version)| GuardrailConfig {
             guardrail_identifier: id.into(),
@@ -77,6 +81,20 @@ impl Wanted {
         });
         Ok(())
     }
+}
+
+/// Refuses fields of the model's own that would have the guardrail judge less than the whole call.
+fn refuse_evasion(fields: &Map<String, Value>) -> Result<(), Invalid> {
+    let found = evasion::search(fields, Part::Model);
+    let member = match found {
+        Ok(None) => return Ok(()),
+        Ok(Some(member)) => member,
+        Err(_) => "what cannot be read",
+    };
+    let message = format!(
+        "This model is called with the gateway's own guardrail, and {member} would have it judge less than the whole call, or later than the answer: leave it out."
+    );
+    Err(Invalid::value(MODEL_FIELDS, message).with_code("guardrail_not_allowed"))
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Invalid> {

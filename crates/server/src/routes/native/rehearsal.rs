@@ -4,7 +4,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use translate::Report;
 
-use super::{BIDIRECTIONAL, NativeError, call, objects, operation, terms};
+use super::{BIDIRECTIONAL, NativeError, call, guarded, objects, operation, terms};
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::unsigned;
 use crate::body;
@@ -29,6 +29,7 @@ pub(super) async fn rehearse(
     let body = body.map_err(GatewayError::from)?;
     let offload = &worker.shared.offload;
     objects(now, &matched, &body, offload).await?;
+    guarded(now, &matched)?;
     let (trail, request) = match matched.model() {
         None => {
             let home = now.names.home();
