@@ -283,21 +283,21 @@ def wrong_content_types() -> list[Case]:
 def protocol_cases() -> dict[str, bytes]:
     """Bytes that are not sound HTTP."""
     whole = encoded(good())
-    head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n".encode()
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n".encode()
     chunked = head + b"transfer-encoding: chunked\r\n\r\n"
     size = f"{len(whole):x}\r\n".encode()
     return {
         "no http": b"hello there\r\n\r\n",
         "tls hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 64,
         "http 0.9": b"GET /\r\n\r\n",
-        "http 9": b"GET / HTTP/9.9\r\nhost: x\r\n\r\n",
+        "http 9": b"GET / HTTP/9.9\r\nhost: localhost\r\n\r\n",
         "no host": b"GET /livez-not HTTP/1.1\r\n\r\n",
         "bad header name": b"GET /none HTTP/1.1\r\nho st: x\r\n\r\n",
         "header without colon": b"GET /none HTTP/1.1\r\nhost\r\n\r\n",
         "nul in header": b"GET /none HTTP/1.1\r\nhost: \x00\r\n\r\n",
-        "long header": b"GET /none HTTP/1.1\r\nhost: x\r\nx: " + b"a" * 300_000 + b"\r\n\r\n",
-        "many headers": b"GET /none HTTP/1.1\r\nhost: x\r\n" + b"x: y\r\n" * 2000 + b"\r\n",
-        "long path": b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
+        "long header": b"GET /none HTTP/1.1\r\nhost: localhost\r\nx: " + b"a" * 300_000 + b"\r\n\r\n",
+        "many headers": b"GET /none HTTP/1.1\r\nhost: localhost\r\n" + b"x: y\r\n" * 2000 + b"\r\n",
+        "long path": b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nhost: localhost\r\n\r\n",
         "length is a word": head + b"content-length: ten\r\n\r\n" + whole,
         "negative length": head + b"content-length: -5\r\n\r\n" + whole,
         "huge length": head + b"content-length: 99999999999999999999999\r\n\r\n" + whole,

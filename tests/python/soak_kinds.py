@@ -191,7 +191,7 @@ class Client:
     def leave(self, text: str, streamed: bool) -> None:
         """Asks on a connection of its own, and goes before the end: politely or not."""
         body = json.dumps({"model": NOVA, "stream": streamed, "messages": [{"role": "user", "content": text}]}).encode()
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         with socket.create_connection(self.address, 10) as client:
             client.sendall(head.encode() + body)
             if streamed:

@@ -165,7 +165,7 @@ def test_a_reader_that_stalls_holds_little() -> None:
         chat(gateway.address, asking("x"), DRY)
         before = resident(gateway)
         body = json.dumps(asking("x", stream=True)).encode()
-        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         sockets = []
         for _ in range(count):
             client = socket.socket()
@@ -319,7 +319,7 @@ def test_bodies_that_are_announced_take_no_memory() -> None:
     with Scripted(well) as upstream, configured(upstream, "workers: 2\nbody: { max_mib: 4096 }\n") as gateway:
         assert gateway.process is not None
         size = (4096 << 20) - 1
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n\r\n{{"
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n\r\n{{"
         clients = [socket.create_connection(gateway.address, 10) for _ in range(40)]
         before = virtual(gateway)
         for client in clients:

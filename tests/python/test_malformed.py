@@ -129,7 +129,7 @@ def test_oversize_body(target: Outcrop) -> None:
 def test_oversize_body_in_chunks(target: Outcrop) -> None:
     """The same without a length in front: after the limit the connection is ended, not drained."""
     block = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
-    head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
     answer, ended = b"", False
     deadline = time.monotonic() + DEADLINE
     with socket.create_connection(target.address, DEADLINE) as connection:
@@ -186,7 +186,7 @@ def test_a_body_that_never_ends_arriving() -> None:
     """A client that stops in the middle of its body is answered, not waited for."""
     files = {"outcrop.yaml": "body:\n  idle: 1\n  total: 3\n"}
     arguments = ["--demo", "--listen", "127.0.0.1:0", "--config", "outcrop.yaml"]
-    head = f"POST {CHAT} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
+    head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
     with Outcrop(arguments, files=files) as running:
         with socket.create_connection(running.address, DEADLINE) as connection:
             connection.sendall(head.encode() + b'{"model": ')

@@ -6,17 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
 use actix_web::http::header::HeaderName;
-use actix_web::middleware::Next;
-use actix_web::{HttpMessage, web};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{FromRequest, Handler, HttpMessage, Responder, guard, web};
 use arc_swap::ArcSwap;
 
 use crate::bedrock::{Account, Setup, Transport, Transports, Typed};
+use crate::browser;
 use crate::config::Config;
 use crate::exchange::RequestId;
 use crate::media::Fetcher;
 use crate::offload::Offload;
+use crate::panics::{self, Panicked};
 use crate::recall::{Memory, SharedMemory};
+use crate::routes::refusal::{self, Shape};
 use crate::routes::{chat, count, embeddings, fallback, health, models, moderations, native};
 use crate::routing::{Names, OpenError};
 use crate::shutdown::Cutoff;
@@ -165,28 +169,34 @@ impl Worker {
 
 /// Every route there is.
 pub(crate) fn routes(app: &mut web::ServiceConfig) {
-    for path in ["/v1/chat/completions", "/chat/completions"] {
-        app.service(only(path, web::post().to(chat::completions)));
-    }
-    for path in ["/v1/chat/completions/input_tokens", "/chat/completions/input_tokens"] {
-        app.service(only(path, web::post().to(count::input_tokens)));
-    }
-    for path in ["/v1/embeddings", "/embeddings"] {
-        app.service(only(path, web::post().to(embeddings::embeddings)));
-    }
-    for path in ["/v1/moderations", "/moderations"] {
-        app.service(only(path, web::post().to(moderations::moderations)));
-    }
-    for path in ["/v1/models", "/models"] {
-        app.service(only(path, web::get().to(models::list)));
-        // Ids may hold slashes.
-        app.service(only(&format!("{path}/{{id:.+}}"), web::get().to(models::one)));
-    }
+    // Probes come by any name, and tell nothing.
     for path in ["/livez", "/health/liveliness", "/health/liveness", "/health/live"] {
         app.service(only(path, web::get().to(health::live)).route(web::head().to(health::live)));
     }
     for path in ["/readyz", "/health/readiness", "/health/ready"] {
         app.service(only(path, web::get().to(health::ready)).route(web::head().to(health::ready)));
+    }
+    app.service(web::scope("").wrap(from_fn(browser::guard)).configure(guarded));
+}
+
+/// The routes that web pages may not call.
+fn guarded(app: &mut web::ServiceConfig) {
+    for path in ["/v1/chat/completions", "/chat/completions"] {
+        app.service(json(path, chat::completions));
+    }
+    for path in ["/v1/chat/completions/input_tokens", "/chat/completions/input_tokens"] {
+        app.service(json(path, count::input_tokens));
+    }
+    for path in ["/v1/embeddings", "/embeddings"] {
+        app.service(json(path, embeddings::embeddings));
+    }
+    for path in ["/v1/moderations", "/moderations"] {
+        app.service(json(path, moderations::moderations));
+    }
+    for path in ["/v1/models", "/models"] {
+        app.service(only(path, web::get().to(models::list)));
+        // Ids may hold slashes.
+        app.service(only(&format!("{path}/{{id:.+}}"), web::get().to(models::one)));
     }
     app.service(web::scope(native::MOUNT).default_service(web::to(native::relay)));
     app.default_service(web::to(fallback::unknown_route));
@@ -196,14 +206,44 @@ fn only(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path).route(route).default_service(web::to(fallback::wrong_method))
 }
 
-/// Gives every request an id, and tells it to the client whatever the answer is.
+/// A route that takes a body of JSON, and nothing that says it is something else: web pages can send other
+/// types without asking.
+fn json<F, A>(path: &str, handler: F) -> actix_web::Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let declared = guard::fn_guard(|context| fallback::is_json(context.head().headers()));
+    web::resource(path)
+        .route(web::post().guard(declared).to(handler))
+        .route(web::post().to(fallback::wrong_type))
+        .default_service(web::to(fallback::wrong_method))
+}
+
+/// Gives every request an id, and tells it to the client whatever the answer is. A panic is answered as well:
+/// without that the connection would be closed.
 pub(crate) async fn identify(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
+    next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let id = RequestId::new();
     request.extensions_mut().insert(id.clone());
-    let mut response = next.call(request).await?;
-    response.headers_mut().insert(REQUEST_ID, id.0);
-    Ok(response)
+    let worker = request.app_data::<web::Data<Worker>>();
+    let shape = worker.map_or(Shape::OpenAi, |worker| {
+        Shape::of(request.method().as_str(), request.uri(), &worker.now().config)
+    });
+    match panics::caught(id.as_str(), next.call(request)).await {
+        Ok(answered) => {
+            let mut response = answered?;
+            response.headers_mut().insert(REQUEST_ID, id.0);
+            Ok(response)
+        }
+        Err(Panicked) => {
+            let mut response = refusal::panicked(shape, id.as_str());
+            response.headers_mut().insert(REQUEST_ID, id.0);
+            // The request went with the panic, and a response needs one.
+            Err(InternalError::from_response("panic", response).into())
+        }
+    }
 }

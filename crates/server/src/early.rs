@@ -20,7 +20,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use translate::sse;
 
 use crate::error::GatewayError;
-use crate::pump::{EVENT_STREAM, event_stream, write_error};
+use crate::panics;
+use crate::pump::{EVENT_STREAM, event_stream, panicked, write_error};
 use crate::shutdown::Cut;
 
 /// What is known of the head of a response by those who wait for it and those who make it.
@@ -87,7 +88,7 @@ where
         }
     }
     head.goes_out();
-    event_stream().streaming(body(answer, silence, cut))
+    event_stream().streaming(panics::told(body(answer, silence, cut), panicked()))
 }
 
 /// Comments until there is an answer, then its events.

@@ -16,6 +16,7 @@ use translate::moderations::Judge;
 
 use crate::bedrock::{Failure, InvalidModelId, Kind, Phase, ProtocolError, ServiceError};
 use crate::body::{BodyError, Unread};
+use crate::browser::Refusal;
 use crate::quoting;
 use crate::routing::{Judged, RouteError, Verdict, of_service};
 
@@ -33,7 +34,8 @@ pub(crate) enum GatewayError {
     Body(#[from] Unread),
     #[error("JSON: {message}")]
     Json { message: String, param: Option<String>, code: Option<&'static str> },
-    #[error("invalid request: {0}")]
+    // Its message may quote the request.
+    #[error("invalid request: {} at {:?}", .0.code, .0.param)]
     Invalid(#[from] Invalid),
     #[error(transparent)]
     Model(#[from] InvalidModelId),
@@ -63,8 +65,14 @@ pub(crate) enum GatewayError {
     Method { method: String, path: String },
     #[error("the process ends")]
     Stopping,
+    #[error(transparent)]
+    Browser(#[from] Refusal),
+    #[error("the body is not declared as JSON but as {0:?}")]
+    MediaType(Option<String>),
     #[error("internal: {0}")]
     Internal(String),
+    #[error("the request ended in a panic")]
+    Panicked,
 }
 
 /// Where a parser stopped, without the text it stopped at: that may be somebody's answer.
@@ -175,7 +183,10 @@ impl Judged for GatewayError {
             | Self::UnknownModel { .. }
             | Self::UnknownRoute { .. }
             | Self::Method { .. }
-            | Self::Internal(_) => Verdict::FINAL,
+            | Self::Browser(_)
+            | Self::MediaType(_)
+            | Self::Internal(_)
+            | Self::Panicked => Verdict::FINAL,
         }
     }
 
@@ -259,7 +270,9 @@ impl GatewayError {
                 format!("{method} is not supported at {path}."),
             ),
             Self::Stopping => stopping(),
-            Self::Internal(_) => Rendered::new(
+            Self::Browser(refusal) => browser(refusal),
+            Self::MediaType(found) => media_type(found.as_deref()),
+            Self::Internal(_) | Self::Panicked => Rendered::new(
                 500,
                 SERVER,
                 Some("internal_error"),
@@ -301,6 +314,25 @@ fn body(error: &BodyError) -> Rendered {
         BodyError::Encoded(_) => (415, "unsupported_content_encoding"),
     };
     Rendered::new(status, INVALID, Some(code), format!("The request cannot be read: {error}."))
+}
+
+fn browser(refusal: &Refusal) -> Rendered {
+    let code = match refusal {
+        Refusal::Host(_) => "host_not_allowed",
+        Refusal::Origin(_) | Refusal::Site(_) => "origin_not_allowed",
+    };
+    Rendered::new(403, INVALID, Some(code), format!("Refused: {refusal}."))
+}
+
+fn media_type(found: Option<&str>) -> Rendered {
+    let found = match found {
+        Some(found) => format!("it came with {found:?}"),
+        None => "it came without one".to_owned(),
+    };
+    let message = format!(
+        "Unsupported content type: send the body with the header \"content-type: application/json\" (curl: -H 'content-type: application/json'); {found}."
+    );
+    Rendered::new(415, INVALID, Some("unsupported_content_type"), message)
 }
 
 fn mismatch() -> Rendered {
@@ -452,43 +484,4 @@ fn service(error: &ServiceError, told: ApiError) -> Rendered {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::bedrock::ServiceError;
-
-    #[test]
-    fn what_aws_says_survives_and_who_we_are_does_not() {
-        let payload = Bytes::from_static(
-            br#"{"message":"User: arn:aws:sts::123456789012:assumed-role/gw/s is not authorized"}"#,
-        );
-        let error = ServiceError::from_event("accessDeniedException", &payload);
-        let rendered = GatewayError::Upstream(error.into()).render();
-        assert_eq!(rendered.status, 403);
-        assert!(rendered.message.contains("is not authorized"));
-        assert!(
-            !rendered.message.contains("123456789012")
-                && !rendered.message.contains("assumed-role")
-        );
-    }
-
-    #[test]
-    fn causes_stay_in_the_log() {
-        let error = GatewayError::Upstream(Failure::Connect("10.1.2.3:443 refused".to_owned()));
-        assert!(error.to_string().contains("10.1.2.3"));
-        let rendered = error.render();
-        assert!(!rendered.message.contains("10.1.2.3"));
-        assert_eq!((rendered.status, rendered.retry_after), (503, Some(Duration::from_secs(1))));
-    }
-
-    #[test]
-    fn every_envelope_has_its_four_keys() {
-        let error = GatewayError::Method { method: "GET".to_owned(), path: "/x".to_owned() };
-        let json = serde_json::to_value(error.render().envelope()).unwrap();
-        let error = json["error"].as_object().unwrap();
-        for key in ["message", "type", "param", "code"] {
-            assert!(error.contains_key(key), "{key}");
-        }
-    }
-}
+mod tests;

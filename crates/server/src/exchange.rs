@@ -59,6 +59,8 @@ enum Outcome {
     Broken,
     /// Cut off by the end of the process.
     Shutdown,
+    /// A panic ended it.
+    Panicked,
 }
 
 /// One request under way.
@@ -262,7 +264,9 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let usage = self.usage.unwrap_or_default();
-        if self.outcome == Outcome::ClientClosed && self.cut.has_come() {
+        if std::thread::panicking() {
+            (self.status, self.outcome) = (500, Outcome::Panicked);
+        } else if self.outcome == Outcome::ClientClosed && self.cut.has_come() {
             (self.status, self.outcome) = (503, Outcome::Shutdown);
         }
         log::info!(
@@ -278,6 +282,7 @@ impl Drop for Exchange {
                 Outcome::Refused => "refused",
                 Outcome::Broken => "broken",
                 Outcome::Shutdown => "shutdown",
+                Outcome::Panicked => "panicked",
             },
             usage.input_tokens + usage.cache_read_input_tokens + usage.cache_write_input_tokens,
             usage.output_tokens,

@@ -5,6 +5,7 @@ pub mod bedrock;
 
 mod app;
 mod body;
+mod browser;
 mod catalogue;
 mod cli;
 mod config;
@@ -21,6 +22,7 @@ mod native;
 mod nearest;
 mod offload;
 mod outflow;
+mod panics;
 mod pump;
 mod quoting;
 mod recall;

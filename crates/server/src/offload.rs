@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::error::GatewayError;
+use crate::panics;
 
 /// Input of more bytes is worked on elsewhere. Parsing and translating as much takes a few milliseconds, a
 /// change of threads some hundredths of one.
@@ -60,6 +61,9 @@ impl Offload {
             let _permit = permit;
             work()
         });
-        done.await.map_err(|error| GatewayError::Internal(error.to_string()))
+        done.await.map_err(|_| {
+            panics::note("work on another thread");
+            GatewayError::Panicked
+        })
     }
 }

@@ -13,6 +13,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 
+use crate::panics;
+
 /// The answer was not sent to its end: the connection must not be closed as if it were.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer was broken off")]
@@ -35,7 +37,7 @@ impl Outflow {
         let (sender, receiver) = mpsc::channel(1);
         let whole = Rc::new(Cell::new(false));
         let done = Rc::clone(&whole);
-        let task = actix_rt::spawn(async move {
+        let task = actix_rt::spawn(panics::noted("the body of an answer", async move {
             let mut pieces = pin!(pieces);
             while let Some(piece) = pieces.next().await {
                 let Ok(piece) = piece else { return };
@@ -45,7 +47,7 @@ impl Outflow {
                 }
             }
             done.set(true);
-        });
+        }));
         Self { pieces: receiver, whole, task }
     }
 }

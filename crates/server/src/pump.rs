@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::error::{GatewayError, Position};
 use crate::exchange::{Exchange, describe};
 use crate::outflow::Outflow;
+use crate::panics;
 use crate::recall::Recall;
 use crate::structured::{End, Finding, Shown, Watch};
 
@@ -72,7 +73,7 @@ pub(crate) fn respond(
 ) -> HttpResponse {
     let mut response = head(report, &exchange, begun.rest.request_id());
     let events = events(begun, chat, recall, watch, config.keep_alive, exchange);
-    response.streaming(Outflow::of(events, config.write_stall))
+    response.streaming(Outflow::of(panics::told(events, panicked()), config.write_stall))
 }
 
 /// The response that carries a whole answer as the events it would have come in.
@@ -222,7 +223,7 @@ fn step(
             return Err(GatewayError::Unreadable(error));
         }
         Err(error) => {
-            log::warn!("event {name} cannot be read: {}", Position(&error));
+            log::warn!("event {name:?} cannot be read: {}", Position(&error));
             return Ok(());
         }
     };
@@ -307,6 +308,13 @@ fn write_with(
 
 fn write(out: &mut BytesMut, chunk: &Chunk<'_>) -> Result<(), GatewayError> {
     sse::write(&mut out.writer(), chunk).map_err(|error| GatewayError::Internal(error.to_string()))
+}
+
+/// The last event of a stream that ended in a panic.
+pub(crate) fn panicked() -> Bytes {
+    let mut out = BytesMut::new();
+    write_error(&GatewayError::Panicked, &mut out);
+    out.freeze()
 }
 
 pub(crate) fn write_error(error: &GatewayError, out: &mut BytesMut) {

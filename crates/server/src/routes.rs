@@ -11,5 +11,6 @@ mod json;
 pub(crate) mod models;
 pub(crate) mod moderations;
 pub(crate) mod native;
+pub(crate) mod refusal;
 mod whole;
 mod written;

@@ -1,12 +1,12 @@
 //! Tasks of the process itself, which live as long as it does. One that panics is told in the log and
 //! started again: without it files would not be read again, or signals not be heard.
 
-use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use actix_rt::task::JoinHandle;
-use futures_util::FutureExt as _;
 use tokio::time::sleep;
+
+use crate::panics;
 
 /// Before a task that has panicked is started again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -17,9 +17,9 @@ pub(crate) fn keep<F: Future<Output = ()> + 'static>(
     start: impl Fn() -> F + 'static,
 ) -> Task {
     Task(actix_rt::spawn(async move {
-        while let Err(panic) = AssertUnwindSafe(start()).catch_unwind().await {
-            log::error!("{name} panicked and is started again: {}", message(&*panic));
+        while panics::caught(name, start()).await.is_err() {
             sleep(PAUSE).await;
+            log::warn!("{name} is started again");
         }
     }))
 }
@@ -32,12 +32,6 @@ impl Drop for Task {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// The words of a panic.
-pub(crate) fn message(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 #[cfg(test)]

@@ -190,7 +190,9 @@ mod tests {
         assert!(!is_signable(SystemTime::UNIX_EPOCH + END_OF_DATES));
         assert!(!is_signable(SystemTime::UNIX_EPOCH - Duration::from_secs(1)));
         let clock = Clock::new(Correction::On);
-        clock.offset_seconds.store(i64::try_from(END_OF_DATES.as_secs()).unwrap(), Ordering::Relaxed);
+        clock
+            .offset_seconds
+            .store(i64::try_from(END_OF_DATES.as_secs()).unwrap(), Ordering::Relaxed);
         assert_eq!(clock.now(), Err(ClockError));
     }
 }

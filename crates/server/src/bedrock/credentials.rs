@@ -15,6 +15,7 @@ use http::HeaderValue;
 use tokio::task::AbortHandle;
 
 use super::clock::{Clock, ClockError};
+use crate::panics::noted;
 
 /// How long before expiry a refresh begins; a quarter of the lifetime for short-lived credentials.
 const REFRESH_AHEAD: Duration = Duration::from_secs(5 * 60);
@@ -188,13 +189,13 @@ impl CredentialCache {
             return;
         }
         let running = Background(Arc::clone(self));
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(noted("refreshing credentials", async move {
             let seen = running.0.current.load_full();
             // A failure is remembered by the fetch and shows when the extension ends.
             if let Err(error) = running.0.fetch(seen.as_ref(), OnFailure::Extend).await {
                 log::warn!("{error}");
             }
-        });
+        }));
         *self.background.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
     }
 

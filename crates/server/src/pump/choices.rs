@@ -16,12 +16,13 @@ use tokio::time::{Instant, timeout_at};
 use translate::chat::{ChatStream, Spent, replay};
 use translate::{Report, sse};
 
-use super::{Begun, PARTING, ROOM, head, settle, show, step, write_error};
+use super::{Begun, PARTING, ROOM, head, panicked, settle, show, step, write_error};
 use crate::bedrock::{Failure, Frame, Kind};
 use crate::config::Config;
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, of_quota};
 use crate::outflow::Outflow;
+use crate::panics;
 use crate::recall::Recall;
 use crate::routing::{Flight, Judged, Moment};
 use crate::structured::Watch;
@@ -54,7 +55,7 @@ pub(crate) fn respond(
 ) -> HttpResponse {
     let mut response = head(report, &exchange, aws_request_id);
     let events = events(Choices::new(choices, watch), recall.clone(), config.keep_alive, exchange);
-    response.streaming(Outflow::of(events, config.write_stall))
+    response.streaming(Outflow::of(panics::told(events, panicked()), config.write_stall))
 }
 
 fn events(

@@ -5,6 +5,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 
 use crate::app::Worker;
+use crate::panics;
 
 /// The process answers.
 pub(crate) async fn live() -> HttpResponse {
@@ -16,6 +17,8 @@ pub(crate) async fn ready(worker: Data<Worker>) -> HttpResponse {
     if worker.shared.is_draining() {
         HttpResponse::ServiceUnavailable().json(serde_json::json!({ "status": "draining" }))
     } else {
-        HttpResponse::Ok().json(serde_json::json!({ "status": "ready" }))
+        // Panics are faults of the gateway's, to be reported; it serves on.
+        let panics = panics::count();
+        HttpResponse::Ok().json(serde_json::json!({ "status": "ready", "panics": panics }))
     }
 }

@@ -260,7 +260,7 @@ async fn while_the_client_does_not_read_no_call_is_read() {
     let mut socket = TcpStream::connect(rig.address).await.unwrap();
     let length = body.len();
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
     // Had either been read ahead of the client, it would have been delivered.

@@ -33,7 +33,7 @@ async fn a_body_over_the_limit_is_refused_and_nothing_is_sent_on() {
 #[actix_rt::test]
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let rig = Rig::start("body: { idle: 0.2, total: 5 }\n").await;
-    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n";
     let answer = raw(&rig, format!("{head}content-length: 100\r\n\r\n{{").as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("request_timeout"), "{answer}");
@@ -47,8 +47,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 async fn a_chunked_body_over_the_limit_is_not_read_for_ever() {
     let rig = Rig::start("body: { max_mib: 1 }\n").await;
     let mut socket = TcpStream::connect(rig.address).await.unwrap();
-    let head =
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
     socket.write_all(head.as_bytes()).await.unwrap();
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
     let (mut reader, mut writer) = socket.split();
@@ -69,7 +68,7 @@ async fn a_chunked_body_over_the_limit_is_not_read_for_ever() {
 async fn bodies_in_pieces_are_put_together() {
     let rig = Rig::start("").await;
     let body = json!({ "model": "emulator.echo", "messages": [{ "role": "user", "content": "in pieces" }] }).to_string();
-    let mut request = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    let mut request = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
     for piece in body.as_bytes().chunks(7) {
         let piece = std::str::from_utf8(piece).unwrap();
         request.push_str(&format!("{:x}\r\n{piece}\r\n", piece.len()));
@@ -83,7 +82,7 @@ async fn bodies_in_pieces_are_put_together() {
 #[actix_rt::test]
 async fn compressed_bodies_are_refused_with_a_word() {
     let rig = Rig::start("").await;
-    let request = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nxx";
+    let request = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nxx";
     let answer = raw(&rig, request.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 415") && answer.contains("gzip"), "{answer}");
     rig.stop().await;
@@ -94,15 +93,20 @@ async fn compressed_bodies_are_refused_with_a_word() {
 async fn requests_behind_a_refusal_are_answered_or_the_connection_ends() {
     let rig = Rig::start("body: { max_mib: 1 }\n").await;
     // Without `connection: close`: actix writes that on all answers that are still to be written.
-    let next = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
-    for (method, path, header) in [
-        ("POST", "/v1/nothing", ""),
-        ("PUT", "/v1/chat/completions", ""),
-        ("POST", "/v1/chat/completions", "content-encoding: gzip\r\n"),
-        ("POST", "/v1/embeddings", "content-encoding: br\r\n"),
+    let next = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    const JSON: &str = "content-type: application/json\r\n";
+    let (gzip, br) =
+        (format!("{JSON}content-encoding: gzip\r\n"), format!("{JSON}content-encoding: br\r\n"));
+    for (host, method, path, header) in [
+        ("localhost", "POST", "/v1/nothing", ""),
+        ("localhost", "PUT", "/v1/chat/completions", ""),
+        ("localhost", "POST", "/v1/chat/completions", &gzip),
+        ("localhost", "POST", "/v1/embeddings", &br),
+        ("localhost", "POST", "/v1/embeddings", ""),
+        ("rebound.example", "POST", "/v1/embeddings", JSON),
     ] {
         let body = "x".repeat(1000);
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\n{header}");
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{header}");
         let request = format!("{head}content-length: 1000\r\n\r\n{body}{next}");
         let mut socket = TcpStream::connect(rig.address).await.unwrap();
         socket.write_all(request.as_bytes()).await.unwrap();
@@ -191,7 +195,7 @@ async fn a_client_that_stops_reading_is_given_up() {
     let body = json!({ "model": "emulator.echo", "stream": true, "messages": [{ "role": "user", "content": "x" }] }).to_string();
     let mut socket = TcpStream::connect(rig.address).await.unwrap();
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();

@@ -82,6 +82,11 @@ impl Rig {
         Self::before(emulator, yaml).await
     }
 
+    /// The same, reached by any address of this machine.
+    pub(crate) async fn anywhere(yaml: &str) -> Self {
+        Self::start(&format!("listen: 0.0.0.0:0\nallow_anonymous: true\n{yaml}")).await
+    }
+
     /// The same, with so many workers.
     pub(crate) async fn start_with(workers: usize, yaml: &str) -> Self {
         let emulator = emulator::start(emulator::Options::default()).await.unwrap();
@@ -240,5 +245,6 @@ impl Rig {
 }
 
 fn written(workers: usize, yaml: &str) -> String {
-    format!("listen: 127.0.0.1:0\nworkers: {workers}\n{yaml}")
+    let listen = if yaml.starts_with("listen: ") { "" } else { "listen: 127.0.0.1:0\n" };
+    format!("workers: {workers}\n{listen}{yaml}")
 }

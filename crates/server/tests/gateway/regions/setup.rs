@@ -38,7 +38,7 @@ async fn one_of_three_that_is_not_set_up_is_not_felt_but_told() {
         assert!((3..=5).contains(&asked), "it has its share: {asked}");
         let again = answers.iter().filter(|answer| attempts(answer) == 2).count();
         assert_eq!(again, asked, "{mood:?}");
-        let told = lines.count("amazon.nova-lite-v1:0@us-east-1 is not set up to be called");
+        let told = lines.count("\"amazon.nova-lite-v1:0@us-east-1\" is not set up to be called");
         assert_eq!(told, asked, "{mood:?}: {lines:?}");
         lines.forget();
     }
@@ -93,13 +93,13 @@ async fn why_a_target_was_chosen_is_told_at_debug_level() {
     let regions = three().await;
     let rig = before(&ordered(&regions), "strategy: order").await;
     ask_one(&rig, "all").await;
-    let first = "all goes to amazon.nova-lite-v1:0@us-east-1: Strategy(Order)";
+    let first = "\"all\" goes to \"amazon.nova-lite-v1:0@us-east-1\": Strategy(Order)";
     assert_eq!(lines.count(first), 1, "{lines:?}");
     regions[0].is(super::region::FAILING);
     let answer = ask_one(&rig, "all").await;
     assert_eq!(region_of(&answer), regions[1].name);
     assert_eq!(lines.count(first), 2, "{lines:?}");
-    let second = "all goes to amazon.nova-lite-v1:0@us-east-2: Strategy(Order)";
+    let second = "\"all\" goes to \"amazon.nova-lite-v1:0@us-east-2\": Strategy(Order)";
     assert_eq!(lines.count(second), 1, "{lines:?}");
     rig.stop().await;
 }
