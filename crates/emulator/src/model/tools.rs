@@ -145,6 +145,10 @@ fn mentions(tools: &[Tool<'_>], asked: &str) -> Vec<(usize, usize)> {
         // One plain word is a name only when it is written as one, with a call or quotes around it.
         if words.len() > 1 {
             spellings.push(words.join(" "));
+            // A client that may not send a hyphen sends something else for it, often with a digest behind.
+            let digest = |end: &str| end.len() == 8 && end.bytes().all(|b| b.is_ascii_hexdigit());
+            let plain = tool.name.rsplit_once('_').filter(|(_, end)| digest(end));
+            spellings.push(plain.map_or(tool.name, |(plain, _)| plain).replace('_', "-"));
         }
         for spelling in spellings {
             found.extend(
@@ -381,6 +385,14 @@ mod tests {
         check(
             "Call get_weather for Oslo, then call zq_17x with the result",
             json!([{"get_weather": {"location": "Oslo"}}]),
+        );
+    }
+
+    #[test]
+    fn a_name_is_known_by_its_hyphens() {
+        check(
+            "call get-weather for location Oslo and zq-17x with vkx=ab and n=3",
+            json!([{"get_weather": {"location": "Oslo"}}, {"zq_17x": {"vkx": "ab", "n": 3}}]),
         );
     }
 
