@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use schema::openai::models::Model;
 use translate::Profile;
-use translate::errors::Notes;
-use translate::profile::PromptCache;
+use translate::errors::{GrammarRefusal, Notes};
+use translate::profile::{PromptCache, StructuredOutput};
 
 use crate::bedrock::{Account, Transport};
 use crate::nearest::near;
@@ -33,7 +33,7 @@ use calendar::Day;
 pub(crate) use id::is_region;
 use id::{Id, Name};
 pub(crate) use knobs::Knobs;
-use learned::Learned;
+use learned::{Learned, Without};
 pub(crate) use regions::is_known_region;
 pub(crate) use rows::Rows;
 
@@ -47,6 +47,8 @@ struct Inner {
     naming: Naming,
     book: Arc<Book>,
     learned: Learned,
+    /// Models that refused a grammar for answers.
+    without_grammar: Without,
     behind: Behind,
     listing: Listing,
 }
@@ -166,6 +168,7 @@ impl Catalogue {
             book: naming.rows.book(),
             naming,
             learned: Learned::default(),
+            without_grammar: Without::default(),
             behind: Behind::default(),
             listing: Listing::default(),
         }))
@@ -212,11 +215,17 @@ impl Catalogue {
         let sent = short.unwrap_or(name.id.text());
         let learned = || name.id.is_on_demand().then(|| inner.learned.find(sent)).flatten();
         let chosen = chosen.or_else(learned);
+        let model_id = chosen.clone().unwrap_or_else(|| sent.to_owned());
+        let geography = Name::parse(&model_id).id.geography();
+        let mut profile = manner.accepts.over(row, geography, inner.naming.prompt_cache);
+        if inner.without_grammar.holds(&model_id) {
+            profile.structured_output = StructuredOutput::ForcedTool;
+        }
         Target {
             // Of a model the operator describes, the profile's name cannot be guessed.
             on_demand: name.id.is_on_demand() && chosen.is_none() && told.is_none(),
-            model_id: chosen.unwrap_or_else(|| sent.to_owned()),
-            profile: manner.accepts.over(row, inner.naming.prompt_cache),
+            model_id,
+            profile,
             base: base.map(ToOwned::to_owned),
             unheeded: variant.map(|variant| format!("model.{variant}")),
             unsettled: (can_be_asked && base.is_none()).then(|| manner.accepts.clone()),
@@ -317,7 +326,7 @@ impl Target {
         let Some(accepts) = self.unsettled.take() else { return };
         let inner = &self.catalogue.0;
         if let Some(base) = inner.behind.ask(&self.model_id, account).await {
-            self.profile = accepts.over(inner.book.find(&base), inner.naming.prompt_cache);
+            self.profile = accepts.over(inner.book.find(&base), None, inner.naming.prompt_cache);
             self.base = Some(base);
         }
     }
@@ -366,6 +375,17 @@ impl Target {
     /// From now on calls of this id go where the detour led.
     pub(crate) fn remember(&self, detour: &str) {
         self.catalogue.0.learned.remember(&self.model_id, detour);
+    }
+
+    /// The same without a grammar for answers, which was refused: of the model from now on, or of one schema.
+    pub(crate) fn without_grammar(&self, refusal: GrammarRefusal) -> Self {
+        if refusal == GrammarRefusal::Model {
+            log::info!("{} takes no grammar for answers, and gets none now", self.model_id);
+            self.catalogue.0.without_grammar.remember(&self.model_id);
+        }
+        let mut target = self.clone();
+        target.profile.structured_output = StructuredOutput::ForcedTool;
+        target
     }
 
     /// What a refusal of this model is to be explained with; an operator's `own` names are suggested where

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 mod conditions;
 
-pub use conditions::{Condition, Notes, did_you_mean, is_about_content};
+pub use conditions::{
+    Condition, GrammarRefusal, Notes, did_you_mean, is_about_content, refuses_grammar,
+};
 use conditions::{advise, is_about_the_limit};
 
 /// An error as an OpenAI client should see it.

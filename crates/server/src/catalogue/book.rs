@@ -11,6 +11,8 @@ use translate::Profile;
 use translate::profile::Medium;
 
 use super::calendar::Day;
+use super::geography::PREFIXES;
+use super::knobs::read;
 use super::prices::Prices;
 use super::spelling::{Irregular, Spelled, Spellings};
 
@@ -71,6 +73,8 @@ pub(super) struct Row {
     /// The same as it is written: the knobs that are set.
     #[serde(skip)]
     pub(super) knobs: Table,
+    /// Knobs that differ through the inference profiles of a geography, by its prefix.
+    pub(super) within: BTreeMap<String, Table>,
     /// Region prefixes its inference profiles exist for, without the dot.
     pub(super) prefixes: Vec<String>,
     /// The bare id is refused on demand.
@@ -95,6 +99,7 @@ impl Default for Row {
         Self {
             profile: Profile::default(),
             knobs: Table::new(),
+            within: BTreeMap::new(),
             prefixes: Vec::new(),
             profile_only: false,
             context: None,
@@ -124,7 +129,14 @@ impl Row {
         let row: Self = Value::Table(whole)
             .try_into()
             .map_err(|error: toml::de::Error| error.message().to_owned())?;
-        Ok(Self { knobs: knobs.unwrap_or_default(), ..row })
+        let knobs = knobs.unwrap_or_default();
+        for (geography, within) in &row.within {
+            if !PREFIXES.contains(&geography.as_str()) {
+                return Err(format!("within names {geography}, which is no prefix of profiles"));
+            }
+            read(within.clone()).map_err(|error| format!("within.{geography}: {error}"))?;
+        }
+        Ok(Self { knobs, ..row })
     }
 
     /// Whether a front door calls the model: by Converse, or to embed.

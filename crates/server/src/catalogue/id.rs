@@ -105,6 +105,16 @@ impl<'a> Id<'a> {
         }
     }
 
+    /// The region prefix of an inference profile.
+    pub(super) fn geography(&self) -> Option<&'a str> {
+        let profile = match *self {
+            Self::Profile { id, base: _ } => Some(id),
+            Self::Arn(arn) if arn.kind == ArnKind::InferenceProfile => Some(arn.resource),
+            Self::Arn(_) | Self::Model(_) => None,
+        };
+        profile?.split_once('.').map(|(prefix, _)| prefix).filter(|it| PREFIXES.contains(it))
+    }
+
     /// Its foundation model, or what else stands there.
     pub(super) fn model(&self) -> &'a str {
         self.base().unwrap_or(self.text())

@@ -31,10 +31,16 @@ impl Knobs {
         self.0.insert(PROMPT_CACHE.to_owned(), Value::String(cache.name().to_owned()));
     }
 
-    /// The profile of a row, or of no row, with these knobs; `cache` holds unless they, or the row, say
+    /// The profile of a row, or of no row, through the inference profiles of a geography if it is called so,
+    /// with these knobs; `cache` holds unless they, or the row, say
     /// otherwise.
-    pub(super) fn over(&self, row: Option<&Row>, cache: PromptCache) -> Profile {
-        let mut profile = self.laid_over(row);
+    pub(super) fn over(
+        &self,
+        row: Option<&Row>,
+        geography: Option<&str>,
+        cache: PromptCache,
+    ) -> Profile {
+        let mut profile = self.laid_over(row, geography);
         let told = row.is_some_and(|row| row.knobs.contains_key(PROMPT_CACHE));
         if !told && !self.0.contains_key(PROMPT_CACHE) {
             profile.prompt_cache = cache;
@@ -42,11 +48,15 @@ impl Knobs {
         profile
     }
 
-    fn laid_over(&self, row: Option<&Row>) -> Profile {
-        if self.0.is_empty() {
+    fn laid_over(&self, row: Option<&Row>, geography: Option<&str>) -> Profile {
+        let within = row.and_then(|row| row.within.get(geography?));
+        if self.0.is_empty() && within.is_none() {
             return row.map(|row| row.profile.clone()).unwrap_or_default();
         }
         let mut knobs = row.map(|row| row.knobs.clone()).unwrap_or_default();
+        knobs.extend(
+            within.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
+        );
         knobs.extend(self.0.iter().map(|(name, value)| (name.clone(), value.clone())));
         read(knobs).unwrap_or_else(|error| {
             // Each knob was judged by itself, and none depends on another.
@@ -56,7 +66,7 @@ impl Knobs {
     }
 }
 
-fn read(knobs: Table) -> Result<Profile, String> {
+pub(super) fn read(knobs: Table) -> Result<Profile, String> {
     Value::Table(knobs).try_into().map_err(|error: toml::de::Error| error.message().to_owned())
 }
 
@@ -72,20 +82,23 @@ mod tests {
         let row = Book::open().find("meta.llama3-3-70b-instruct-v1:0").unwrap();
         assert_eq!(row.profile.tool_choice, ToolChoices::Auto);
         let mut knobs = Knobs::default();
-        assert_eq!(knobs.over(Some(row), PromptCache::Auto), row.profile);
+        assert_eq!(knobs.over(Some(row), None, PromptCache::Auto), row.profile);
         knobs.set("structured_output", Value::String("native".to_owned())).unwrap();
-        let profile = knobs.over(Some(row), PromptCache::Auto);
+        let profile = knobs.over(Some(row), None, PromptCache::Auto);
         assert_eq!(profile.structured_output, StructuredOutput::Native);
         assert_eq!(profile.tool_choice, ToolChoices::Auto, "the row's own stay");
-        assert_eq!(knobs.over(None, PromptCache::Auto).structured_output, StructuredOutput::Native);
+        assert_eq!(
+            knobs.over(None, None, PromptCache::Auto).structured_output,
+            StructuredOutput::Native
+        );
     }
 
     #[test]
     fn the_wish_of_a_target_comes_before_the_one_of_all() {
         let mut knobs = Knobs::default();
-        assert_eq!(knobs.over(None, PromptCache::Off).prompt_cache, PromptCache::Off);
+        assert_eq!(knobs.over(None, None, PromptCache::Off).prompt_cache, PromptCache::Off);
         knobs.set(PROMPT_CACHE, Value::String("marks".to_owned())).unwrap();
-        assert_eq!(knobs.over(None, PromptCache::Off).prompt_cache, PromptCache::Marks);
+        assert_eq!(knobs.over(None, None, PromptCache::Off).prompt_cache, PromptCache::Marks);
     }
 
     #[test]

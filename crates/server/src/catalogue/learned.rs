@@ -1,7 +1,7 @@
 //! What refusals have taught: models that are not served on demand, and the inference profile that
 //! answered instead. Read on every request without a lock, written once a model.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -23,6 +23,26 @@ impl Learned {
             let mut known = HashMap::clone(known);
             if known.len() < LIMIT {
                 known.insert(id.to_owned(), profile.to_owned());
+            }
+            Arc::new(known)
+        });
+    }
+}
+
+/// Ids as they were sent, of models that turned out to take something not.
+#[derive(Debug, Default)]
+pub(super) struct Without(ArcSwap<HashSet<String>>);
+
+impl Without {
+    pub(super) fn holds(&self, id: &str) -> bool {
+        self.0.load().contains(id)
+    }
+
+    pub(super) fn remember(&self, id: &str) {
+        self.0.rcu(|known| {
+            let mut known = HashSet::clone(known);
+            if known.len() < LIMIT {
+                known.insert(id.to_owned());
             }
             Arc::new(known)
         });

@@ -8,7 +8,9 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use schema::converse::response::ConverseResponse;
+use schema::openai::format::FormatKind;
 use translate::chat::ChatStream;
+use translate::profile::StructuredOutput;
 use translate::{Reply, Report};
 
 use asking::{Asking, Circumstances, Made, UNASKED};
@@ -192,34 +194,46 @@ async fn call(
     journey: Journey<'_>,
     asking: &mut Asking,
 ) -> Result<(Sent<Begun>, Option<Leg>), Box<Unsent<GatewayError>>> {
-    let (mut last, offload) = (None, &worker.shared.offload);
+    let mut last = None;
     let sent = journey.run(async |leg: &Leg| {
-        let leg = &*leg.settled().await;
-        let body = asking.for_leg(leg, offload).await?;
-        last = asking.repeats.then(|| leg.clone());
-        let wanted = asking.around.operation.kind();
-        let guard = asking
-            .guard()
-            .map(|guard| Judge::new(guard, worker.typed(&leg.account), offload.clone()));
-        let (body, judge) = match guard {
-            None => (body, None),
-            Some(mut judge) => match asking.admitted(&mut judge, body, leg).await? {
-                Admitted::Asked(body) => (body, Some(judge)),
-                Admitted::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
-                Admitted::Answered(body) => return Ok(Begun::told(Told::Withheld(body), wanted)),
-            },
-        };
-        let transport = worker.transport(&leg.account).by(leg.deadline);
-        let operation = asking.at_last();
-        let answer = routing::send(&transport, leg, operation, body).await?;
-        match judge {
-            None => begin(answer, wanted, operation.kind()).await,
-            Some(judge) => Ok(Begun::told(Told::Judged { answer, judge }, wanted)),
+        let mut leg = leg.settled().await;
+        let mut begun = attempt(worker, asking, &leg).await;
+        if let Err(error) = &begun
+            && let Some(target) = asking.without_grammar(&leg, error)
+        {
+            leg.to_mut().target = target;
+            begun = attempt(worker, asking, &leg).await;
         }
+        last = asking.repeats.then(|| leg.into_owned());
+        begun
     });
     match sent.await {
         Ok(sent) => Ok((sent, last)),
         Err(unsent) => Err(Box::new(unsent)),
+    }
+}
+
+/// Asks one target until its answer begins.
+async fn attempt(worker: &Worker, asking: &mut Asking, leg: &Leg) -> Result<Begun, GatewayError> {
+    let offload = &worker.shared.offload;
+    let body = asking.for_leg(leg, offload).await?;
+    let wanted = asking.around.operation.kind();
+    let guard =
+        asking.guard().map(|guard| Judge::new(guard, worker.typed(&leg.account), offload.clone()));
+    let (body, judge) = match guard {
+        None => (body, None),
+        Some(mut judge) => match asking.admitted(&mut judge, body, leg).await? {
+            Admitted::Asked(body) => (body, Some(judge)),
+            Admitted::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
+            Admitted::Answered(body) => return Ok(Begun::told(Told::Withheld(body), wanted)),
+        },
+    };
+    let transport = worker.transport(&leg.account).by(leg.deadline);
+    let operation = asking.at_last();
+    let answer = routing::send(&transport, leg, operation, body).await?;
+    match judge {
+        None => begin(answer, wanted, operation.kind()).await,
+        Some(judge) => Ok(Begun::told(Told::Judged { answer, judge }, wanted)),
     }
 }
 
@@ -260,9 +274,11 @@ async fn prepare<'n>(
         added: Vec::new(),
     };
     let repeats = may_repeat(now, received.outline.format, operation);
+    let may_be_refused = received.outline.format == FormatKind::JsonSchema
+        && journey.leg().target.profile.structured_output == StructuredOutput::Native;
     let made = received.translate(&around, &*journey.leg().settled().await, offload).await;
-    // What a guardrail cannot mask is translated again without it.
-    let again = repeats || made.as_ref().is_ok_and(|made| made.guard.is_some());
+    // What a guardrail cannot mask is translated again without it, and what a model takes no grammar for.
+    let again = repeats || may_be_refused || made.as_ref().is_ok_and(|made| made.guard.is_some());
     let (made, kept) = match (journey.may_differ(), again) {
         (true, _) => (made, Some(body)),
         (false, true) => (Ok(made?), Some(body)),

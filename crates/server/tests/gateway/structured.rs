@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::rig::{Received, Rig};
 
+mod grammar;
+
 /// Takes schemas by a tool that it is made to call.
 const BY_TOOL: &str = "us.amazon.nova-lite-v1:0";
 /// Takes them with the request.

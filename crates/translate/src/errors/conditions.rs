@@ -139,6 +139,49 @@ pub fn is_about_content(status: u16, message: &str) -> bool {
     status == 400 && BLOCKED.iter().any(|wording| text.contains(wording))
 }
 
+/// What a service refuses of a grammar for answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GrammarRefusal {
+    /// The model takes none, whatever the schema.
+    Model,
+    /// This schema.
+    Schema,
+}
+
+/// Wordings in lower case. Sources: refusals by Claude on Bedrock that litellm 1.110 asks again after, and the
+/// service's own words for members that a model does not know, 2026-11-28.
+const NO_GRAMMAR: &[(GrammarRefusal, &[&str])] = &[
+    (
+        GrammarRefusal::Model,
+        &[
+            "output_config.format: extra inputs are not permitted",
+            "output_config: extra inputs are not permitted",
+            "support the outputconfig",
+            "support outputconfig",
+            "support structured output",
+            "structured output is not supported",
+            "structured outputs are not supported",
+        ],
+    ),
+    (
+        GrammarRefusal::Schema,
+        &[
+            "output_config.format.schema",
+            "outputconfig.textformat.structure",
+            "schema is too complex",
+            "compiled grammar is too large",
+        ],
+    ),
+];
+
+/// What a refusal says of the grammar that the answer was to follow, if it is about that.
+pub fn refuses_grammar(status: u16, message: &str) -> Option<GrammarRefusal> {
+    let text = message.to_ascii_lowercase();
+    let said = |wordings: &[&str]| wordings.iter().any(|wording| text.contains(wording));
+    let found = NO_GRAMMAR.iter().find(|(_, wordings)| status == 400 && said(wordings));
+    found.map(|(refusal, _)| *refusal)
+}
+
 /// What must also be said for a region to be the reason.
 const NOT_OFFERED: &[&str] =
     &["not available", "isn't available", "not supported", "isn't supported", "unavailable"];

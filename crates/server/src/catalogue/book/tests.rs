@@ -113,7 +113,7 @@ fn names_lead_to_rows() {
             assert!(!next.has_ended(end), "{id}: {successor} has ended");
         }
         for prefix in &row.prefixes {
-            assert!(super::super::geography::PREFIXES.contains(&prefix.as_str()), "{id}: {prefix}");
+            assert!(PREFIXES.contains(&prefix.as_str()), "{id}: {prefix}");
         }
         assert!(!row.profile_only || !row.prefixes.is_empty(), "{id} cannot be reached");
     }

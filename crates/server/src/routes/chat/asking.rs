@@ -6,14 +6,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use schema::openai::chat::ChatRequest;
 use translate::chat::{Delivery, Question, question_with};
-use translate::profile::GuardrailPlace;
+use translate::errors::refuses_grammar;
+use translate::profile::{GuardrailPlace, StructuredOutput};
 use translate::{Profile, Reply, Report, Unsupported};
 
 use super::guarded::{self, Guard};
 use super::guardrail::Wanted;
 use super::received::{Untranslated, weight};
 use super::{betas, choices};
-use crate::bedrock::Kind;
+use crate::bedrock::{Failure, Kind};
+use crate::catalogue::Target;
 use crate::error::GatewayError;
 use crate::media::Fetched;
 use crate::offload::Offload;
@@ -133,6 +135,21 @@ impl Asking {
             self.translate(leg, offload).await?;
         }
         self.body()
+    }
+
+    /// The target to ask again, where it refused the grammar that the answer was to follow.
+    pub(super) fn without_grammar(&self, leg: &Leg, error: &GatewayError) -> Option<Target> {
+        let refused = match error {
+            GatewayError::Upstream(Failure::Service(error))
+            | GatewayError::Refused { error, .. } => error,
+            _ => return None,
+        };
+        let is_native = leg.target.profile.structured_output == StructuredOutput::Native;
+        if self.kept.is_none() || !is_native {
+            return None;
+        }
+        let refusal = refuses_grammar(refused.status, &refused.message)?;
+        Some(leg.target.without_grammar(refusal))
     }
 
     /// Translates the client's own bytes again.

@@ -43,6 +43,7 @@ fn facts(row: &Row) -> String {
     let Row {
         profile: _,
         knobs: _,
+        within,
         prefixes,
         profile_only,
         context,
@@ -70,6 +71,13 @@ fn facts(row: &Row) -> String {
     facts.extend(eol.map(|day| format!("ends {day}")));
     facts.extend(retired.then(|| "retired".to_owned()));
     facts.extend(successor.as_ref().map(|id| format!("then {id}")));
+    facts.extend(within.iter().map(|(geography, knobs)| {
+        let knobs: Vec<_> = knobs
+            .iter()
+            .map(|(knob, value)| format!("{knob} = {}", serde_json::to_string(value).unwrap()))
+            .collect();
+        format!("within {geography} {}", knobs.join(", "))
+    }));
     facts.join("; ")
 }
 
