@@ -174,6 +174,29 @@ async fn spellings_of_others_reach_the_same_models() {
 }
 
 #[actix_rt::test]
+async fn a_conversation_begins_with_the_assistant_only_where_that_was_seen() {
+    let rig = Rig::start("").await;
+    for (model, first) in [
+        ("claude-sonnet-4-5", "assistant"),
+        ("claude-3-haiku", "user"),
+        ("claude-3-5-sonnet", "user"),
+        ("claude-opus-5-5", "user"),
+        ("qwen3-32b", "user"),
+        ("glm-5", "user"),
+        ("anthropic.claude-of-tomorrow", "user"),
+    ] {
+        rig.emulator.journal().clear();
+        let hello = json!({ "role": "assistant", "content": "Hello there." });
+        let mut request = ask(model);
+        request["messages"].as_array_mut().unwrap().insert(0, hello);
+        rig.chat(&request).await;
+        let calls = rig.emulator.journal().calls();
+        assert_eq!(calls[0].body["messages"][0]["role"], first, "{model}");
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn names_are_answered_under_the_name_that_was_asked_for() {
     let rig = Rig::start_in("eu-west-1", "models: { fast: nova-micro }\n").await;
     for (name, id) in [

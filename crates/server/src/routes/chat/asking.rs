@@ -139,10 +139,10 @@ impl Asking {
 
     /// The target to ask again, where it refused the grammar that the answer was to follow.
     pub(super) fn without_grammar(&self, leg: &Leg, error: &GatewayError) -> Option<Target> {
-        let refused = match error {
-            GatewayError::Upstream(Failure::Service(error))
-            | GatewayError::Refused { error, .. } => error,
-            _ => return None,
+        let (GatewayError::Upstream(Failure::Service(refused))
+        | GatewayError::Refused { error: refused, .. }) = error
+        else {
+            return None;
         };
         let is_native = leg.target.profile.structured_output == StructuredOutput::Native;
         if self.kept.is_none() || !is_native {
