@@ -56,9 +56,14 @@ struct Inference {
 /// Bytes of a request that are no text.
 fn medium(part: &Part<'_>) -> Option<usize> {
     match part {
-        Part::Text { .. } | Part::Refusal { .. } | Part::SearchResult { .. } | Part::Foreign(_) => {
-            None
-        }
+        Part::Text { .. }
+        | Part::Refusal { .. }
+        | Part::SearchResult { .. }
+        | Part::Thought(_)
+        | Part::Call(_)
+        | Part::Result(_)
+        | Part::Moved
+        | Part::Foreign(_) => None,
         Part::ImageUrl { image: medium, .. } | Part::VideoUrl { video: medium, .. } => {
             Some(medium.url.len())
         }

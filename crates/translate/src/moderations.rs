@@ -219,6 +219,10 @@ fn of_parts<'a>(parts: &'a [Part<'_>], judge: Judge) -> Result<Moderated<'a>, In
             | Part::VideoUrl { .. }
             | Part::SearchResult { .. }
             | Part::Refusal { .. }
+            | Part::Thought(_)
+            | Part::Call(_)
+            | Part::Result(_)
+            | Part::Moved
             | Part::Foreign(_) => {
                 let message = "Only text and image_url parts can be moderated.";
                 return Err(Invalid::value(format!("{}.type", param()), message));

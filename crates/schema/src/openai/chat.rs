@@ -11,7 +11,7 @@ use super::annotation::{Annotation, Outcrop};
 use super::cache::{CacheControl, CacheOptions};
 use super::extensions::{GuardrailFields, PerformanceFields};
 use super::format::ResponseFormat;
-use super::message::Message;
+use super::message::{self, Message};
 use super::reasoning::{Detail, ReasoningField, ReasoningFormat, ThinkingField};
 use super::tool::{AnsweredCall, AnsweredFunction, FunctionDefinition, Tool, ToolChoice};
 use super::unknown::{Collector, Unknown};
@@ -24,7 +24,7 @@ use crate::{Str, whole};
 pub struct ChatRequest<'a> {
     #[serde(borrow, deserialize_with = "crate::text::model_name")]
     pub model: Str<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "message::conversation")]
     pub messages: Vec<Message<'a>>,
     pub stream: Option<bool>,
     pub stream_options: Option<StreamOptions>,

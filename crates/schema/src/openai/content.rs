@@ -1,15 +1,21 @@
-//! Message content: a string, or a list of typed parts. An unknown part type is an error at its
-//! `type`, because leaving a part out would change what the user asked.
+//! Message content: a string, or a list of typed parts. Parts of other dialects are read as what they mean;
+//! one of an unknown type keeps its name, because what becomes of it depends on who says it.
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::cache::{Breakpoint, CacheControl, Mark};
+use super::reasoning::SentBlock;
 use super::sources::{Citing, Passages, SearchFields, SearchResult};
+use super::tool::ToolCall;
 use crate::Str;
+
+mod foreign;
+
+pub use foreign::SentResult;
 
 /// `content` of a message, of any role.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,8 +61,16 @@ pub enum Part<'a> {
         /// The cache mark on it.
         cache: Option<Mark>,
     },
-    /// Blocks of other dialects that agents leave in histories; known, but not chat content.
-    Foreign(PartKind),
+    /// A thought of the assistant's.
+    Thought(SentBlock<'a>),
+    /// A call of the assistant's. A message keeps those that stand in its parts among its `tool_calls`.
+    Call(ToolCall<'a>),
+    /// The result of a call. A conversation keeps those that stand in parts as messages of their own.
+    Result(Box<SentResult<'a>>),
+    /// The place of a call or a result that is kept elsewhere.
+    Moved,
+    /// A part of a type that is not known, by its type.
+    Foreign(Str<'a>),
 }
 
 impl Part<'_> {
@@ -70,27 +84,11 @@ impl Part<'_> {
             | Self::VideoUrl { cache, .. }
             | Self::SearchResult { cache, .. }
             | Self::Refusal { cache, .. } => *cache,
-            Self::Foreign(_) => None,
+            Self::Thought(_) | Self::Call(_) | Self::Result(_) | Self::Moved | Self::Foreign(_) => {
+                None
+            }
         }
     }
-}
-
-/// The `type` of a part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartKind {
-    Text,
-    ImageUrl,
-    InputAudio,
-    File,
-    VideoUrl,
-    /// Converse spells it in one word.
-    #[serde(alias = "searchResult")]
-    SearchResult,
-    Refusal,
-    Thinking,
-    RedactedThinking,
-    ToolUse,
 }
 
 /// `image_url`: an object with `url`, or (de facto) the bare string.
@@ -191,8 +189,8 @@ impl From<&'static str> for Fault {
 /// Every field any part may have; keys come in any order, so the kind is known only at the end.
 #[derive(Deserialize)]
 struct PartFields<'a> {
-    #[serde(rename = "type")]
-    kind: PartKind,
+    #[serde(borrow, rename = "type")]
+    kind: Str<'a>,
     #[serde(borrow)]
     text: Option<Str<'a>>,
     #[serde(borrow)]
@@ -221,29 +219,99 @@ struct PartFields<'a> {
     context: Option<&'a RawValue>,
     cache_control: Option<CacheControl>,
     prompt_cache_breakpoint: Option<Breakpoint>,
+    // Members of other dialects' parts: their types depend on the kind, so they are read by it.
+    #[serde(borrow)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow)]
+    signature: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    args: Option<&'a RawValue>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow)]
+    call_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_use_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_call_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    output: Option<&'a RawValue>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    #[serde(borrow)]
+    is_error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    summary: Option<&'a RawValue>,
+    #[serde(borrow)]
+    extras: Option<&'a RawValue>,
+    #[serde(borrow)]
+    url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    base64: Option<&'a RawValue>,
+    #[serde(borrow)]
+    image: Option<&'a RawValue>,
+    #[serde(borrow)]
+    mime_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    media_type: Option<&'a RawValue>,
+    #[serde(borrow)]
+    format: Option<&'a RawValue>,
+    #[serde(borrow)]
+    filename: Option<&'a RawValue>,
+    #[serde(borrow)]
+    file_data: Option<&'a RawValue>,
+    #[serde(borrow)]
+    file_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    file_url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    detail: Option<&'a RawValue>,
+    #[serde(borrow, rename = "toolCallId")]
+    tool_call_id_camel: Option<&'a RawValue>,
+    #[serde(borrow, rename = "toolName")]
+    tool_name: Option<&'a RawValue>,
+    #[serde(borrow, rename = "mediaType")]
+    media_type_camel: Option<&'a RawValue>,
+    #[serde(borrow, rename = "providerOptions")]
+    provider_options: Option<&'a RawValue>,
+    #[serde(borrow, rename = "providerMetadata")]
+    provider_metadata: Option<&'a RawValue>,
 }
 
 impl<'a> PartFields<'a> {
     fn into_part(self) -> Result<Part<'a>, Fault> {
         let breakpoint = self.prompt_cache_breakpoint.map(Mark::from);
         let cache = self.cache_control.map(Mark::from).or(breakpoint);
-        Ok(match self.kind {
-            PartKind::Text => Part::Text { text: self.text.ok_or("text")?, cache },
-            PartKind::ImageUrl => {
-                Part::ImageUrl { image: self.image_url.ok_or("image_url")?, cache }
+        let kind = self.kind.clone();
+        Ok(match kind.as_str() {
+            "text" => Part::Text { text: self.text.ok_or("text")?, cache },
+            "image_url" => Part::ImageUrl { image: self.image_url.ok_or("image_url")?, cache },
+            "video_url" => Part::VideoUrl { video: self.video_url.ok_or("video_url")?, cache },
+            "input_audio" => {
+                let audio = self.input_audio.clone().or_else(|| self.flat_audio());
+                Part::InputAudio { audio: audio.ok_or("input_audio")?, cache }
             }
-            PartKind::VideoUrl => {
-                Part::VideoUrl { video: self.video_url.ok_or("video_url")?, cache }
+            "file" if self.file.is_some() => Part::File { file: self.file()?, cache },
+            "file" => self.flat_file(cache).ok_or("file")?,
+            // Converse spells it in one word.
+            "search_result" | "searchResult" => {
+                Part::SearchResult { result: self.search_result()?, cache }
             }
-            PartKind::InputAudio => {
-                Part::InputAudio { audio: self.input_audio.ok_or("input_audio")?, cache }
-            }
-            PartKind::File => Part::File { file: self.file()?, cache },
-            PartKind::SearchResult => Part::SearchResult { result: self.search_result()?, cache },
-            PartKind::Refusal => Part::Refusal { text: self.refusal.ok_or("refusal")?, cache },
-            kind @ (PartKind::Thinking | PartKind::RedactedThinking | PartKind::ToolUse) => {
-                Part::Foreign(kind)
-            }
+            "refusal" => Part::Refusal { text: self.refusal.ok_or("refusal")?, cache },
+            "input_text" if self.text.is_none() => return Err("text".into()),
+            _ => foreign::read(kind, self, cache),
         })
     }
 }

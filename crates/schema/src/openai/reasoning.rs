@@ -67,7 +67,7 @@ pub struct SentDetail<'a> {
 }
 
 /// An entry of `thinking_blocks` as clients send it back.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub struct SentBlock<'a> {
     #[serde(borrow, rename = "type")]

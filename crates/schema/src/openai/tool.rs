@@ -12,16 +12,81 @@ use crate::Str;
 
 /// One entry of `tools`. Its `type` is open: built-in tools of OpenAI's own come along in many
 /// clients' requests, and are reported as ignored rather than refused.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Tool<'a> {
-    #[serde(rename = "type", borrow)]
     pub kind: Str<'a>,
-    #[serde(borrow)]
     pub function: Option<FunctionDefinition<'a>>,
-    #[serde(borrow)]
     pub custom: Option<CustomDefinition<'a>>,
     pub cache_control: Option<CacheControl>,
+    /// Whether the definition stands in the tool itself, as in the Responses API and at Anthropic.
+    pub is_flat: bool,
 }
+
+/// The members of a tool in any dialect.
+#[derive(Deserialize)]
+struct ToolFields<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Str<'a>>,
+    #[serde(borrow)]
+    function: Option<FunctionDefinition<'a>>,
+    #[serde(borrow)]
+    custom: Option<CustomDefinition<'a>>,
+    cache_control: Option<CacheControl>,
+    #[serde(borrow)]
+    name: Option<Str<'a>>,
+    #[serde(borrow)]
+    description: Option<Str<'a>>,
+    #[serde(borrow)]
+    parameters: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input_schema: Option<&'a RawValue>,
+    strict: Option<bool>,
+    #[serde(borrow)]
+    format: Option<CustomFormat<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Tool<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = ToolFields::deserialize(deserializer)?;
+        fields.into_tool().ok_or_else(|| D::Error::missing_field("type"))
+    }
+}
+
+impl<'a> ToolFields<'a> {
+    /// `None` for a tool that does not say what it is.
+    fn into_tool(self) -> Option<Tool<'a>> {
+        let Self { kind, mut function, mut custom, cache_control, name, description, .. } = self;
+        let schema = self.parameters.or(self.input_schema);
+        let is_function = function.is_some() || self.input_schema.is_some() || schema.is_some();
+        // One dialect names no type, and means by `custom` what others call a function.
+        let kind = match kind {
+            Some(kind) if kind != "custom" || self.input_schema.is_none() => kind,
+            Some(_) => FUNCTION.into(),
+            None if is_function => FUNCTION.into(),
+            None => return None,
+        };
+        let mut is_flat = false;
+        if let Some(name) = name {
+            if kind == FUNCTION && function.is_none() {
+                let (parameters, strict) = (schema, self.strict);
+                let definition = FunctionDefinition {
+                    name,
+                    description,
+                    parameters,
+                    strict,
+                    cache_control: None,
+                };
+                (function, is_flat) = (Some(definition), true);
+            } else if kind == "custom" && custom.is_none() {
+                let definition = CustomDefinition { name, description, format: self.format };
+                (custom, is_flat) = (Some(definition), true);
+            }
+        }
+        Some(Tool { kind, function, custom, cache_control, is_flat })
+    }
+}
+
+const FUNCTION: &str = "function";
 
 /// A function tool, or an entry of the deprecated `functions`.
 #[derive(Debug, Clone, Deserialize)]
@@ -50,10 +115,29 @@ pub struct CustomDefinition<'a> {
 }
 
 /// What a free-form input looks like: any text (`type: text`), or text of a grammar.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub struct CustomFormat<'a> {
-    #[serde(borrow)]
     pub grammar: Option<Grammar<'a>>,
+}
+
+/// The grammar in a member of its own, or (in the Responses API) flat.
+#[derive(Deserialize)]
+struct FormatFields<'a> {
+    #[serde(borrow)]
+    grammar: Option<Grammar<'a>>,
+    #[serde(borrow)]
+    definition: Option<Str<'a>>,
+    #[serde(borrow)]
+    syntax: Option<Str<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for CustomFormat<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let FormatFields { grammar, definition, syntax } = FormatFields::deserialize(deserializer)?;
+        let flat =
+            definition.zip(syntax).map(|(definition, syntax)| Grammar { definition, syntax });
+        Ok(Self { grammar: grammar.or(flat) })
+    }
 }
 
 /// A grammar and the notation it is written in (`lark` or `regex`).
@@ -80,7 +164,7 @@ pub enum ToolChoice<'a> {
 }
 
 /// A call the assistant made, replayed in history.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ToolCall<'a> {
     #[serde(borrow)]
     pub id: Option<Str<'a>>,
@@ -91,7 +175,7 @@ pub struct ToolCall<'a> {
 }
 
 /// Name and arguments; arguments are a JSON text that may be empty or broken.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct FunctionCall<'a> {
     #[serde(borrow)]
     pub name: Str<'a>,
@@ -100,7 +184,7 @@ pub struct FunctionCall<'a> {
 }
 
 /// A call of a free-form tool.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct CustomCall<'a> {
     #[serde(borrow)]
     pub name: Str<'a>,
@@ -185,6 +269,11 @@ struct ChoiceFields<'a> {
     name: Option<Str<'a>>,
     #[serde(borrow)]
     allowed_tools: Option<AllowedTools<'a>>,
+    #[serde(borrow, rename = "type")]
+    kind: Option<Str<'a>>,
+    mode: Option<AllowedMode>,
+    #[serde(borrow, default)]
+    tools: Option<Vec<ChoiceFields<'a>>>,
 }
 
 impl<'a> ChoiceFields<'a> {
@@ -211,12 +300,24 @@ impl<'de> Visitor<'de> for ChoiceVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
         let mut fields = ChoiceFields::deserialize(MapAccessDeserializer::new(map))?;
-        if let Some(allowed) = fields.allowed_tools.take() {
+        let flat = fields.mode.take().zip(fields.tools.take());
+        let flat = flat.map(|(mode, tools)| AllowedTools { mode, tools });
+        if let Some(allowed) = fields.allowed_tools.take().or(flat) {
             return Ok(ToolChoice::Allowed {
                 required: allowed.mode == AllowedMode::Required,
                 names: allowed.tools.into_iter().filter_map(ChoiceFields::name).collect(),
             });
         }
-        fields.name().map(ToolChoice::Named).ok_or_else(|| A::Error::missing_field("function"))
+        let kind = fields.kind.take();
+        if let Some(name) = fields.name() {
+            return Ok(ToolChoice::Named(name));
+        }
+        match kind.as_deref() {
+            None | Some("auto") => Ok(ToolChoice::Auto),
+            Some("any" | "required") => Ok(ToolChoice::Required),
+            Some("none") => Ok(ToolChoice::None),
+            Some("tool") => Err(A::Error::missing_field("name")),
+            Some(_) => Err(A::Error::missing_field(FUNCTION)),
+        }
     }
 }

@@ -5,13 +5,17 @@ use std::collections::HashSet;
 use schema::Str;
 use schema::openai::chat::ChatRequest;
 use schema::openai::content::{Content, File, Part};
+use schema::openai::message::Role;
 
 /// The URLs that would have to be fetched, each once, with the path of the field it first stands in. No
 /// more than one beyond `most`: that one is refused, whatever comes after it.
 pub(super) fn links(request: &ChatRequest<'_>, most: usize) -> Vec<(String, String)> {
     let mut links: Vec<(String, String)> = Vec::new();
     let mut known: HashSet<&str> = HashSet::new();
-    for (at, message) in request.messages.iter().enumerate() {
+    // What the assistant's turns show is not sent.
+    let messages = request.messages.iter().filter(|message| message.role != Role::Assistant);
+    for message in messages {
+        let at = message.at;
         let Some(Content::Parts(parts)) = &message.content else { continue };
         for (index, part) in parts.iter().enumerate() {
             let Some((field, url)) = place(part) else { continue };
@@ -47,6 +51,10 @@ pub(super) fn fill<'a>(request: &mut ChatRequest<'a>, content: impl Fn(&str) -> 
                 Part::Text { .. }
                 | Part::Refusal { .. }
                 | Part::SearchResult { .. }
+                | Part::Thought(_)
+                | Part::Call(_)
+                | Part::Result(_)
+                | Part::Moved
                 | Part::Foreign(_) => {}
             }
         }
@@ -76,9 +84,14 @@ fn place<'p, 'a>(part: &'p Part<'a>) -> Option<(&'static str, &'p Str<'a>)> {
             ];
             fields.into_iter().find_map(|(field, url)| Some((field, url.as_ref()?)))
         }
-        Part::Text { .. } | Part::Refusal { .. } | Part::SearchResult { .. } | Part::Foreign(_) => {
-            None
-        }
+        Part::Text { .. }
+        | Part::Refusal { .. }
+        | Part::SearchResult { .. }
+        | Part::Thought(_)
+        | Part::Call(_)
+        | Part::Result(_)
+        | Part::Moved
+        | Part::Foreign(_) => None,
     }
 }
 

@@ -74,7 +74,13 @@ fn bytes<'p>(part: &'p Part<'_>) -> &'p [u8] {
         Part::SearchResult { result, .. } => {
             result.content.first().map_or(&[], |text| text.as_bytes())
         }
-        Part::InputAudio { .. } | Part::File { .. } | Part::Foreign(_) => &[],
+        Part::InputAudio { .. }
+        | Part::File { .. }
+        | Part::Thought(_)
+        | Part::Call(_)
+        | Part::Result(_)
+        | Part::Moved
+        | Part::Foreign(_) => &[],
     }
 }
 

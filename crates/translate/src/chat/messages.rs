@@ -78,16 +78,29 @@ pub(super) fn conversation<'a>(
         recalled,
         ids: SentIds::new(profile.call_ids),
         lost: HashSet::new(),
+        has_thoughts: false,
         names,
         report,
     };
     for (at, message) in messages.iter().enumerate() {
-        building.message(at, message)?;
+        building.message(at, message).map_err(|invalid| as_sent(invalid, messages))?;
     }
     let messages = building.turns.finish(profile, building.report);
     within_limits(&messages, profile)?;
     let past = past(&messages, &building.lost, profile);
     Ok(Conversation { system: building.system, messages, called: building.called, past })
+}
+
+/// A complaint with the number that the message has in the request.
+fn as_sent(mut invalid: Invalid, messages: &[ChatMessage<'_>]) -> Invalid {
+    let param = invalid.param.as_deref().unwrap_or_default();
+    let read = param.strip_prefix("messages[").and_then(|rest| rest.split_once(']'));
+    let sent = read.and_then(|(at, field)| {
+        let message = messages.get(at.parse::<usize>().ok()?)?;
+        Some(format!("messages[{}]{field}", message.at))
+    });
+    invalid.param = sent.or(invalid.param);
+    invalid
 }
 
 struct Building<'a, 'r> {
@@ -106,6 +119,8 @@ struct Building<'a, 'r> {
     ids: SentIds<'a>,
     /// The first call of each message whose thoughts nobody knows, by its sent id.
     lost: HashSet<Cow<'a, str>>,
+    /// Whether the thoughts of the message are put back already.
+    has_thoughts: bool,
     /// The tools that are declared.
     names: &'r Names,
     report: &'r mut Report,
@@ -132,6 +147,9 @@ impl<'a> Building<'a, '_> {
     }
 
     fn note_extensions(&mut self, message: &ChatMessage<'_>) {
+        for field in &message.left_out {
+            self.report.ignore(&format!("messages.content.{field}"));
+        }
         let thinks = message.role == ChatRole::Assistant;
         let spoken = matches!(message.role, ChatRole::User | ChatRole::Assistant);
         for (field, present) in [

@@ -19,6 +19,7 @@ impl<'a> Building<'a, '_> {
     /// Thoughts come before everything else in their turn.
     pub(super) fn think(&mut self, message: &'a ChatMessage<'a>) {
         let Replayed { blocks, past } = replay(message, self.recalled, self.profile, self.report);
+        self.has_thoughts = !blocks.is_empty();
         for block in blocks {
             self.turns.push(Role::Assistant, ContentBlock::ReasoningContent(block));
         }

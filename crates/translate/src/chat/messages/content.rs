@@ -10,6 +10,7 @@ use schema::openai::message::Message as ChatMessage;
 use super::Building;
 use crate::Invalid;
 use crate::parts::media::search_result;
+use crate::parts::thinking::replay::of_part;
 use crate::profile::Medium;
 
 impl<'a> Building<'a, '_> {
@@ -55,15 +56,15 @@ impl<'a> Building<'a, '_> {
         Ok(Some(match part {
             Part::Text { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
             Part::Refusal { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
-            Part::ImageUrl { .. }
-            | Part::InputAudio { .. }
-            | Part::File { .. }
-            | Part::VideoUrl { .. }
-            | Part::SearchResult { .. }
-                if role == Role::Assistant =>
-            {
-                let message = "Images, files, audio, video and search results are accepted from the user only.";
-                return Err(Invalid::value(param, message).with_code("unsupported_value"));
+            // No model takes its own pictures and files back.
+            Part::ImageUrl { .. } if role == Role::Assistant => return self.leave_out("image_url"),
+            Part::InputAudio { .. } if role == Role::Assistant => {
+                return self.leave_out("input_audio");
+            }
+            Part::File { .. } if role == Role::Assistant => return self.leave_out("file"),
+            Part::VideoUrl { .. } if role == Role::Assistant => return self.leave_out("video_url"),
+            Part::SearchResult { .. } if role == Role::Assistant => {
+                return self.leave_out("search_result");
             }
             Part::ImageUrl { image, .. } => {
                 if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
@@ -77,12 +78,26 @@ impl<'a> Building<'a, '_> {
                 search_result(result, param, self.profile, self.report)?
             }
             Part::VideoUrl { video, .. } => self.attachments.link(video, Medium::Video, param)?,
-            Part::Foreign(kind) => {
-                let name = serde_json::to_string(kind).unwrap_or_default();
-                self.report.ignore(&format!("messages.content.{}", name.trim_matches('"')));
-                return Ok(None);
+            Part::Moved => return Ok(None),
+            Part::Thought(_) if role == Role::Assistant && self.has_thoughts => return Ok(None),
+            Part::Thought(thought) if role == Role::Assistant => {
+                match of_part(thought, self.profile) {
+                    Some(block) => ContentBlock::ReasoningContent(block),
+                    None => return self.leave_out("thinking"),
+                }
             }
+            Part::Foreign(kind) if role == Role::Assistant => return self.leave_out(kind),
+            Part::Foreign(kind) => return Err(unknown(kind, param)),
+            Part::Thought(_) => return Err(unknown("thinking", param)),
+            Part::Call(_) => return Err(unknown("tool_use", param)),
+            Part::Result(_) => return Err(unknown("tool_result", param)),
         }))
+    }
+
+    /// Leaves out a part of the assistant's, and says so.
+    fn leave_out(&mut self, kind: &str) -> Result<Option<ContentBlock<'a>>, Invalid> {
+        self.report.ignore(&format!("messages.content.{kind}"));
+        Ok(None)
     }
 }
 
@@ -103,6 +118,10 @@ pub(super) fn texts<'a>(
         | Part::File { .. }
         | Part::VideoUrl { .. }
         | Part::SearchResult { .. }
+        | Part::Thought(_)
+        | Part::Call(_)
+        | Part::Result(_)
+        | Part::Moved
         | Part::Foreign(_) => {
             let param = format!("messages[{at}].content[{index}]");
             let message = "Only text parts are accepted here.";
@@ -110,4 +129,12 @@ pub(super) fn texts<'a>(
         }
     });
     texts.collect()
+}
+
+/// What a caller brings along must not be lost: a part that cannot be read is refused.
+fn unknown(kind: &str, param: &str) -> Invalid {
+    let message = format!(
+        "A part of the type {kind:?} is not known here. Send text, image_url, input_audio, file or video_url, or leave the part out."
+    );
+    Invalid::value(format!("{param}.type"), message)
 }

@@ -55,6 +55,23 @@ pub(crate) fn replay<'a>(
     replayed
 }
 
+/// A thought that stands among the parts of a message, where the model takes such.
+pub(crate) fn of_part<'a>(
+    thought: &'a SentBlock<'a>,
+    profile: &Profile,
+) -> Option<ReasoningBlock<'a>> {
+    let SentBlock { kind: _, thinking, signature, data } = thought;
+    let text = |text: &'a Option<schema::Str<'a>>| text.as_deref().map(Cow::Borrowed);
+    let sent = match text(data) {
+        Some(data) => SentThought::Redacted(data),
+        None => SentThought::Text {
+            text: text(thinking).unwrap_or_default(),
+            signature: text(signature),
+        },
+    };
+    sent.taken(profile.replay)
+}
+
 /// What the client sends of them.
 fn sent<'a>(message: &'a ChatMessage<'a>, profile: &Profile, report: &mut Report) -> Replayed<'a> {
     let sent = Sent::of(message, report);

@@ -85,7 +85,11 @@ pub(crate) fn declared_tools<'a>(
 ) -> Result<Declared<'a>, Invalid> {
     let mut declaring = Declaring::new(profile, report);
     for (at, tool) in tools.iter().enumerate() {
-        let Tool { kind, function, custom, cache_control: _ } = tool;
+        let Tool { kind, function, custom, cache_control: _, is_flat } = tool;
+        let within = |member: &str| match is_flat {
+            true => format!("tools[{at}]"),
+            false => format!("tools[{at}].{member}"),
+        };
         let missing = |member: &str| {
             let message = format!("A {member} tool needs a {member} with a name.");
             Invalid::value(format!("tools[{at}].{member}"), message)
@@ -94,11 +98,11 @@ pub(crate) fn declared_tools<'a>(
         match kind.as_str() {
             "function" => {
                 let definition = function.as_ref().ok_or_else(|| missing("function"))?;
-                declaring.function(definition, &format!("tools[{at}].function"))?;
+                declaring.function(definition, &within("function"))?;
             }
             "custom" => {
                 let definition = custom.as_ref().ok_or_else(|| missing("custom"))?;
-                declaring.custom(definition, &format!("tools[{at}].custom"))?;
+                declaring.custom(definition, &within("custom"))?;
             }
             other => match hosted(other, profile) {
                 Some(tool) => declaring.declared.host(tool),
