@@ -116,13 +116,9 @@ impl<'a> Message<'a> {
         }
         let has_details = self.reasoning_details.is_some() || self.thinking_blocks.is_some();
         let from_call = parts.iter().skip_while(|part| !matches!(part, Part::Call(_)));
-        if from_call.into_iter().any(is_thought) {
+        if has_details || from_call.into_iter().any(is_thought) {
             for part in parts.iter_mut().filter(|part| is_thought(part)) {
                 *part = Part::Foreign("thinking".into());
-            }
-        } else if has_details {
-            for part in parts.iter_mut().filter(|part| is_thought(part)) {
-                *part = Part::Moved;
             }
         } else {
             (self.reasoning_content, self.reasoning) = (None, None);
