@@ -311,7 +311,7 @@ impl<'a> PartFields<'a> {
             }
             "refusal" => Part::Refusal { text: self.refusal.ok_or("refusal")?, cache },
             "input_text" if self.text.is_none() => return Err("text".into()),
-            _ => foreign::read(kind, self, cache),
+            _ => foreign::read(kind, &self, cache),
         })
     }
 }

@@ -273,7 +273,7 @@ struct ChoiceFields<'a> {
     kind: Option<Str<'a>>,
     mode: Option<AllowedMode>,
     #[serde(borrow, default)]
-    tools: Option<Vec<ChoiceFields<'a>>>,
+    tools: Option<Vec<Self>>,
 }
 
 impl<'a> ChoiceFields<'a> {

@@ -113,11 +113,6 @@ mod tests {
                 Some("invalid_value"),
             ),
             (
-                r#"{"model":"m","messages":[{"role":"user","content":[{"type":"hologram"}]}]}"#,
-                Some("messages[0].content[0].type"),
-                Some("invalid_value"),
-            ),
-            (
                 r#"{"model":"m","messages":[{"role":"user","content":[{"type":"text"}]}]}"#,
                 Some("messages[0].content[0].text"),
                 Some("missing_required_parameter"),

@@ -26,7 +26,7 @@ pub struct SentResult<'a> {
 type Raw<'a> = Option<&'a RawValue>;
 
 /// Reads a part of a kind that is not of chat completions.
-pub(super) fn read<'a>(kind: Str<'a>, fields: PartFields<'a>, cache: Option<Mark>) -> Part<'a> {
+pub(super) fn read<'a>(kind: Str<'a>, fields: &PartFields<'a>, cache: Option<Mark>) -> Part<'a> {
     let cache_control = fields.cache_control;
     let read = match kind.as_str() {
         "input_text" | "output_text" | "text-plain" => {
