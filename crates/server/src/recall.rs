@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use schema::openai::chat::ChatRequest;
 use translate::Profile;
-use translate::thoughts::{Kept, Recalled, Thought};
+use translate::thoughts::{Kept, Recalled, Turn};
 
 use crate::app::{Shared, Snapshot};
 
@@ -71,9 +71,9 @@ impl Default for Memory {
 }
 
 impl Memory {
-    fn put(&self, caller: Caller, call: &str, thoughts: &Arc<[Thought]>, limits: MemoryLimits) {
+    fn put(&self, caller: Caller, call: &str, turn: &Arc<Turn>, limits: MemoryLimits) {
         let key = self.hash((caller, call));
-        self.shelf(key).put(key, Arc::clone(thoughts), share(limits), Instant::now());
+        self.shelf(key).put(key, Arc::clone(turn), share(limits), Instant::now());
     }
 
     fn find<'c>(
@@ -86,8 +86,8 @@ impl Memory {
         let mut recalled = Recalled::default();
         for call in calls {
             let key = self.hash((caller, call));
-            if let Some(thoughts) = self.shelf(key).find(key, limits.ttl, now) {
-                recalled.add(call, thoughts);
+            if let Some(turn) = self.shelf(key).find(key, limits.ttl, now) {
+                recalled.add(call, turn);
             }
         }
         recalled
@@ -107,7 +107,7 @@ impl Memory {
 impl ThoughtStore for Memory {
     async fn keep(&self, caller: Caller, kept: &Kept, limits: MemoryLimits) {
         for call in &kept.calls {
-            self.put(caller, call, &kept.thoughts, limits);
+            self.put(caller, call, &kept.turn, limits);
         }
     }
 
@@ -153,7 +153,7 @@ impl Recall {
         request: &ChatRequest<'_>,
         profile: &Profile,
     ) -> Option<Recalled> {
-        if self.limits.bytes == 0 || !profile.needs_thoughts() {
+        if self.limits.bytes == 0 || !profile.keeps_thoughts() {
             return None;
         }
         let calls = request.messages.iter().flat_map(|message| message.tool_calls.iter().flatten());
@@ -163,8 +163,8 @@ impl Recall {
             let latest: Vec<&str> = ids.filter(|id| !recalled.knows(id)).collect();
             let latest = latest.into_iter().rev();
             let more = store.recall(self.caller, latest, self.limits).await;
-            for (call, thoughts) in more.calls() {
-                self.shared.memory.put(self.caller, call, thoughts, self.limits);
+            for (call, turn) in more.calls() {
+                self.shared.memory.put(self.caller, call, turn, self.limits);
             }
             recalled.join(more);
         }
@@ -185,6 +185,8 @@ impl Recall {
 
 #[cfg(test)]
 mod tests {
+    use translate::thoughts::Thought;
+
     use super::redis::tests::FakeRedis;
     use super::*;
 
@@ -193,7 +195,7 @@ mod tests {
     fn kept(calls: &[&str], text: &str) -> Kept {
         let thought = Thought::Text { text: text.to_owned(), signature: Some("s".to_owned()) };
         let calls = calls.iter().map(|call| (*call).to_owned()).collect();
-        Kept { calls, thoughts: vec![thought].into() }
+        Kept { calls, turn: Arc::new(Turn::of_thoughts([thought])) }
     }
 
     /// What every kind of memory does.
@@ -202,23 +204,21 @@ mod tests {
         let known = async |caller, calls: &[&str]| {
             let recalled = store.recall(caller, calls.iter().copied(), LIMITS).await;
             let mut known: Vec<(String, usize)> =
-                recalled.calls().map(|(call, all)| (call.to_owned(), all.len())).collect();
+                recalled.calls().map(|(call, turn)| (call.to_owned(), turn.steps.len())).collect();
             known.sort();
             known
         };
         assert!(known(ann, &["c1"]).await.is_empty());
         store.keep(ann, &kept(&["c1", "c2"], "hm"), LIMITS).await;
-        store
-            .keep(ann, &Kept { calls: vec!["c3".to_owned()], thoughts: Arc::default() }, LIMITS)
-            .await;
+        store.keep(ann, &Kept { calls: vec!["c3".to_owned()], turn: Arc::default() }, LIMITS).await;
         let all = [("c1".to_owned(), 1), ("c2".to_owned(), 1), ("c3".to_owned(), 0)];
         assert_eq!(known(ann, &["c3", "c0", "c1", "c2"]).await, all);
         assert!(known(ann, &[]).await.is_empty());
         assert!(known(bob, &["c1", "c2", "c3"]).await.is_empty(), "thoughts are not another's");
         store.keep(ann, &kept(&["c1"], "hm, hm"), LIMITS).await;
         let recalled = store.recall(ann, ["c1"].into_iter(), LIMITS).await;
-        let (_, thoughts) = recalled.calls().next().unwrap();
-        assert_eq!(thoughts[..], kept(&[], "hm, hm").thoughts[..], "the last counts");
+        let (_, turn) = recalled.calls().next().unwrap();
+        assert_eq!(*turn, kept(&[], "hm, hm").turn, "the last counts");
     }
 
     #[tokio::test(flavor = "current_thread")]

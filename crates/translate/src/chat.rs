@@ -15,14 +15,17 @@ use crate::parts::params::{self, Sampling, inference_config};
 use crate::parts::request_metadata::{Said, request_metadata};
 use crate::parts::service;
 use crate::parts::tags;
+use crate::parts::thinking::replay as thinking_replay;
 use crate::parts::thinking::{Plan, Wish};
 use crate::parts::tools::{
     self, Calls, Declared, Tooling, declared_functions, declared_tools, tooling,
 };
 use crate::parts::written::Syntax;
 use crate::reply::{CallShape, ThoughtsShown};
-use crate::thoughts::Recalled;
+use crate::report::LostThoughts;
+use crate::thoughts::{Origin, Recalled};
 use crate::{Invalid, Profile, Reply, Report, Stores};
+use messages::Around;
 
 mod affinity;
 mod choices;
@@ -102,8 +105,10 @@ pub fn question_with<'a>(
     let (declared, choice) = declared(request, calls, profile, &mut report)?;
 
     let messages = &request.messages;
-    let mut conversation =
-        messages::conversation(messages, &declared.names, recalled, profile, stores, &mut report)?;
+    let own_words = own_words(request, profile)?;
+    let names = &declared.names;
+    let around = Around { names, recalled, profile, stores, own_words: own_words.as_deref() };
+    let mut conversation = messages::conversation(messages, around, &mut report)?;
     let sampling = sampling(request);
     let limit_field = sampling.max_tokens.map(|(field, _)| field);
     let mut inference_config = inference_config(&sampling, profile, &mut report)?;
@@ -120,12 +125,13 @@ pub fn question_with<'a>(
 
     choices(request.n)?;
     let format = format(request.response_format.as_ref(), profile)?;
+    let mut preface = None;
     let (output_config, answering_tool) = match format.shape {
         Shape::Free => (None, None),
         Shape::Native(config) => (Some(config), None),
         Shape::Tool(spec, form) => (None, tooling.answer_by(spec, form, profile)),
         Shape::Words(words) => {
-            conversation.instruct(words, profile);
+            preface = conversation.instruct(words, profile);
             (None, None)
         }
     };
@@ -135,7 +141,7 @@ pub fn question_with<'a>(
     }
     let unwelcome = tooling.is_unwelcome();
     if unwelcome && answering_tool.is_none() && !tooling.is_served() {
-        conversation.instruct(NO_CALLS.to_owned(), profile);
+        preface = preface.or(conversation.instruct(NO_CALLS.to_owned(), profile));
     }
     let cached = cache::asked(request, profile, &mut report);
     let one_call = request.parallel_tool_calls == Some(false) && tooling.config.is_some();
@@ -158,6 +164,9 @@ pub fn question_with<'a>(
     };
     cache::settle(&mut body, cached, profile, &mut report);
     let written = Syntax::of(profile, body.tool_config.as_ref());
+    if recalled.is_some_and(Recalled::is_forgotten) {
+        report.lose_thoughts(LostThoughts::Dropped);
+    }
     let streamed = request.stream == Some(true);
     let delivery = tools::delivery(&mut body, streamed.then_some(profile));
     Ok(Question {
@@ -176,9 +185,28 @@ pub fn question_with<'a>(
             thoughts: ThoughtsShown::of(&wish, profile),
             shows_fields: shows_fields(request),
             written,
+            origin: recalled.and_then(Recalled::target),
+            preface,
             splits_tags: tags::are_split(request.reasoning_format, profile, &mut report),
         },
         report,
+    })
+}
+
+/// Where the last thoughts of a conversation were made, as far as the client tells and memory knows: the next
+/// question is best asked there.
+pub fn origin(request: &ChatRequest<'_>, recalled: Option<&Recalled>) -> Option<Origin> {
+    thinking_replay::origin(&request.messages, recalled)
+}
+
+/// The words of our own that end the user's last turn, where thoughts hold for what stands before them alone.
+fn own_words(request: &ChatRequest<'_>, profile: &Profile) -> Result<Option<String>, Invalid> {
+    if !profile.thoughts_bound {
+        return Ok(None);
+    }
+    Ok(match format(request.response_format.as_ref(), profile)?.shape {
+        Shape::Words(words) => Some(words),
+        Shape::Free | Shape::Native(_) | Shape::Tool(..) => None,
     })
 }
 

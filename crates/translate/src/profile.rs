@@ -142,6 +142,8 @@ pub struct Profile {
     pub tool_choice_thinking: ToolChoices,
     /// What of its past thoughts it takes back.
     pub replay: Replay,
+    /// Whether its signed thoughts hold for one account and for the conversation before them alone.
+    pub thoughts_bound: bool,
     /// The name of its thoughts' format, which clients compare before they send them back.
     pub thoughts_format: String,
     /// Whether its own answer counts what it thought, in `/usage/output_tokens_details`.
@@ -380,9 +382,9 @@ pub enum EmbeddingShape {
 }
 
 impl Profile {
-    /// Whether a tool turn must have the thoughts it was made with.
-    pub fn needs_thoughts(&self) -> bool {
-        self.replay == Replay::Signed && self.thinking != Thinking::None
+    /// Whether the thoughts of a tool turn are kept, for the clients that do not send them back.
+    pub fn keeps_thoughts(&self) -> bool {
+        matches!(self.replay, Replay::Signed | Replay::Redacted) && self.thinking != Thinking::None
     }
 }
 
@@ -442,6 +444,7 @@ impl Default for Profile {
             efforts: Vec::new(),
             tool_choice_thinking: ToolChoices::Named,
             replay: Replay::Never,
+            thoughts_bound: false,
             thoughts_format: "unknown".to_owned(),
             counts_thinking: false,
             thinking_tags: ThinkingTags::None,

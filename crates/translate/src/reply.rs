@@ -5,8 +5,9 @@ use crate::parts::format::{By, Spoken};
 use crate::parts::thinking::Wish;
 use crate::parts::tools::Names;
 use crate::parts::written::{Reader, Syntax};
-use crate::profile::StreamCounts;
+use crate::profile::{Replay, StreamCounts};
 use crate::structured::Wanted;
+use crate::thoughts::Origin;
 
 /// Made by the question, spent by the answer. It owns everything it holds, because the request body
 /// is gone by the time the last event arrives.
@@ -35,6 +36,10 @@ pub struct Reply {
     pub(crate) written: Option<Syntax>,
     /// The caller asked for members of the model's own answer.
     pub(crate) shows_fields: bool,
+    /// Where the answer is made, if that is told.
+    pub(crate) origin: Option<Origin>,
+    /// Words of our own at the end of the user's last turn.
+    pub(crate) preface: Option<String>,
 }
 
 impl Reply {
@@ -59,6 +64,16 @@ impl Reply {
         self.written.as_ref().map(Reader::new)
     }
 
+    /// Whether the turn is to be kept for the question that brings its calls back.
+    pub(crate) fn keeps_turns(&self) -> bool {
+        self.thoughts.kept && !self.drops_calls && self.calls == CallShape::Tools
+    }
+
+    /// Whether thoughts go out with their places.
+    pub(crate) fn places_thoughts(&self) -> bool {
+        self.thoughts.placed
+    }
+
     /// Whether a call of this tool is the answer itself.
     pub(crate) fn is_answer(&self, tool: &str) -> bool {
         self.answering_tool.as_deref() == Some(tool)
@@ -72,6 +87,8 @@ pub(crate) struct ThoughtsShown {
     pub(crate) hidden: bool,
     /// The model wants them back.
     pub(crate) kept: bool,
+    /// The model takes them back, and their places matter.
+    pub(crate) placed: bool,
     /// The name of their format.
     pub(crate) format: String,
 }
@@ -81,7 +98,8 @@ impl ThoughtsShown {
     pub(crate) fn of(wish: &Wish<'_>, profile: &Profile) -> Self {
         Self {
             hidden: wish.hidden,
-            kept: profile.needs_thoughts(),
+            kept: profile.keeps_thoughts(),
+            placed: profile.replay != Replay::Never,
             format: profile.thoughts_format.clone(),
         }
     }

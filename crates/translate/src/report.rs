@@ -89,6 +89,11 @@ impl Report {
         self.lost_thoughts = Some(led_to);
     }
 
+    /// Notes that past thoughts are left out, whether or not the turn needs them.
+    pub(crate) fn forget_thoughts(&mut self) {
+        self.lost_thoughts.get_or_insert(LostThoughts::Forgotten);
+    }
+
     /// What the loss of past thoughts has led to, if any were needed.
     pub fn lost_thoughts(&self) -> Option<LostThoughts> {
         self.lost_thoughts

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::Str;
 
@@ -64,6 +65,10 @@ pub struct SentDetail<'a> {
     pub summary: Option<Str<'a>>,
     #[serde(borrow)]
     pub data: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub format: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub id: Option<&'a RawValue>,
 }
 
 /// An entry of `thinking_blocks` as clients send it back.
@@ -85,8 +90,8 @@ pub struct SentBlock<'a> {
 pub struct Detail<'a> {
     #[serde(flatten)]
     pub thought: DetailKind<'a>,
-    /// Always null: Bedrock's thoughts have none.
-    pub id: Option<()>,
+    /// Bedrock's thoughts have none: it tells the place of the thought, for when it comes back.
+    pub id: Option<Cow<'a, str>>,
     pub format: Cow<'a, str>,
     /// Counts the thoughts of one answer.
     pub index: u32,

@@ -169,7 +169,7 @@ impl ThoughtStore for SharedMemory {
         let mut all = redis::pipe();
         for call in &kept.calls {
             let name = self.seal.name(caller, call);
-            let Some(sealed) = self.seal.close(&name, &kept.thoughts) else { continue };
+            let Some(sealed) = self.seal.close(&name, &kept.turn) else { continue };
             if sealed.len() <= LARGEST {
                 all.set_ex(name, sealed, seconds(limits.ttl)).ignore();
             }
@@ -199,8 +199,8 @@ impl ThoughtStore for SharedMemory {
         }
         let found: Vec<Option<Vec<u8>>> = self.ask(&all).await.unwrap_or_default();
         for ((call, name), sealed) in named.iter().zip(found) {
-            if let Some(thoughts) = sealed.and_then(|sealed| self.seal.open(name, sealed)) {
-                recalled.add(call, thoughts);
+            if let Some(turn) = sealed.and_then(|sealed| self.seal.open(name, sealed)) {
+                recalled.add(call, turn);
             }
         }
         recalled

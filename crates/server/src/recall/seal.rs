@@ -10,11 +10,12 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use translate::thoughts::Thought;
+use translate::thoughts::{Origin, Passage, Step, Thought, Turn};
 
 use super::Caller;
 
-/// Before every name, so that an operator knows whose entries these are; also the version of their shape.
+/// Before every name, so that an operator knows whose entries these are. Its version is that of names and
+/// seals; what is sealed tells its own shape, so that replicas of two versions read what they can.
 const PREFIX: &str = "outcrop:thoughts:1:";
 
 /// Names and seals by one secret. Replicas with the same agree.
@@ -24,13 +25,39 @@ pub(super) struct Seal {
     values: RandomizedNonceKey,
 }
 
-/// A thought as it is written down.
+/// A turn as it is written down. Older versions wrote its thoughts alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Read<'t> {
+    #[serde(borrow)]
+    Turn(Written<'t>),
+    Thoughts(Vec<WrittenStep<'t>>),
+}
+
 #[derive(Serialize, Deserialize)]
-enum Written<'t> {
+struct Written<'t> {
+    #[serde(borrow, rename = "b")]
+    steps: Vec<WrittenStep<'t>>,
+    #[serde(rename = "k")]
+    placed: bool,
+    /// Model and account.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    origin: Option<(u64, u64)>,
+    #[serde(borrow, rename = "p", default, skip_serializing_if = "Option::is_none")]
+    preface: Option<Cow<'t, str>>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum WrittenStep<'t> {
     #[serde(rename = "t")]
     Text(Cow<'t, str>, Option<Cow<'t, str>>),
     #[serde(rename = "r")]
     Redacted(Cow<'t, str>),
+    /// All bytes of a text, and white space at its edges.
+    #[serde(rename = "x")]
+    Passage(usize, usize, usize),
+    #[serde(rename = "c")]
+    Call(Cow<'t, str>),
 }
 
 impl Seal {
@@ -67,10 +94,12 @@ impl Seal {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(context.sign()))
     }
 
-    /// Thoughts as they may lie anywhere. They can only be read under this name.
-    pub(super) fn close(&self, name: &str, thoughts: &[Thought]) -> Option<Vec<u8>> {
-        let written: Vec<Written<'_>> = thoughts.iter().map(Written::of).collect();
-        let mut text = serde_json::to_vec(&written).ok()?;
+    /// A turn as it may lie anywhere. It can only be read under this name.
+    pub(super) fn close(&self, name: &str, turn: &Turn) -> Option<Vec<u8>> {
+        self.sealed(name, serde_json::to_vec(&Written::of(turn)).ok()?)
+    }
+
+    fn sealed(&self, name: &str, mut text: Vec<u8>) -> Option<Vec<u8>> {
         let nonce =
             self.values.seal_in_place_append_tag(Aad::from(name.as_bytes()), &mut text).ok()?;
         let mut sealed = nonce.as_ref().to_vec();
@@ -79,31 +108,63 @@ impl Seal {
     }
 
     /// What was closed; `None` if it was not, or not by this secret under this name.
-    pub(super) fn open(&self, name: &str, mut sealed: Vec<u8>) -> Option<Arc<[Thought]>> {
+    pub(super) fn open(&self, name: &str, mut sealed: Vec<u8>) -> Option<Arc<Turn>> {
         let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let text = self.values.open_in_place(nonce, Aad::from(name.as_bytes()), text).ok()?;
-        let written: Vec<Written<'_>> = serde_json::from_slice(text).ok()?;
-        Some(written.into_iter().map(Written::thought).collect())
+        Some(Arc::new(match serde_json::from_slice(text).ok()? {
+            Read::Turn(written) => written.turn(),
+            Read::Thoughts(thoughts) => {
+                let steps = thoughts.into_iter().map(WrittenStep::step).collect();
+                Turn { steps, ..Turn::default() }
+            }
+        }))
     }
 }
 
 impl<'t> Written<'t> {
-    fn of(thought: &'t Thought) -> Self {
-        match thought {
-            Thought::Text { text, signature } => {
-                Self::Text(text.into(), signature.as_ref().map(Into::into))
-            }
-            Thought::Redacted(data) => Self::Redacted(data.into()),
+    fn of(turn: &'t Turn) -> Self {
+        let Turn { steps, placed, origin, preface } = turn;
+        Self {
+            steps: steps.iter().map(WrittenStep::of).collect(),
+            placed: *placed,
+            origin: origin.map(|Origin { model, account }| (model, account)),
+            preface: preface.as_ref().map(Into::into),
         }
     }
 
-    fn thought(self) -> Thought {
+    fn turn(self) -> Turn {
+        let Self { steps, placed, origin, preface } = self;
+        Turn {
+            steps: steps.into_iter().map(WrittenStep::step).collect(),
+            placed,
+            origin: origin.map(|(model, account)| Origin { model, account }),
+            preface: preface.map(Cow::into_owned),
+        }
+    }
+}
+
+impl<'t> WrittenStep<'t> {
+    fn of(step: &'t Step) -> Self {
+        match step {
+            Step::Thought(Thought::Text { text, signature }) => {
+                Self::Text(text.into(), signature.as_ref().map(Into::into))
+            }
+            Step::Thought(Thought::Redacted(data)) => Self::Redacted(data.into()),
+            Step::Text(Passage { bytes, lead, trail }) => Self::Passage(*bytes, *lead, *trail),
+            Step::Call(id) => Self::Call(id.into()),
+        }
+    }
+
+    fn step(self) -> Step {
         match self {
             Self::Text(text, signature) => {
-                Thought::Text { text: text.into_owned(), signature: signature.map(Cow::into_owned) }
+                let (text, signature) = (text.into_owned(), signature.map(Cow::into_owned));
+                Step::Thought(Thought::Text { text, signature })
             }
-            Self::Redacted(data) => Thought::Redacted(data.into_owned()),
+            Self::Redacted(data) => Step::Thought(Thought::Redacted(data.into_owned())),
+            Self::Passage(bytes, lead, trail) => Step::Text(Passage { bytes, lead, trail }),
+            Self::Call(id) => Step::Call(id.into_owned()),
         }
     }
 }
@@ -118,24 +179,52 @@ mod tests {
     fn what_is_closed_opens_under_its_name_and_secret_alone() {
         let (seal, twin, other) =
             (Seal::new(SECRET).unwrap(), Seal::new(SECRET).unwrap(), Seal::new("other").unwrap());
-        let thoughts = [
-            Thought::Text {
-                text: "granite, \u{1f5ff}".to_owned(),
-                signature: Some("s=".to_owned()),
-            },
-            Thought::Text { text: String::new(), signature: None },
-            Thought::Redacted("AAEC".to_owned()),
-        ];
-        let closed = seal.close("a", &thoughts).unwrap();
+        let turn = turn();
+        let closed = seal.close("a", &turn).unwrap();
         assert!(!closed.windows(7).any(|part| part == b"granite"));
-        assert_ne!(closed, seal.close("a", &thoughts).unwrap(), "no two look alike");
-        assert_eq!(twin.open("a", closed.clone()).unwrap()[..], thoughts);
+        assert_ne!(closed, seal.close("a", &turn).unwrap(), "no two look alike");
+        assert_eq!(*twin.open("a", closed.clone()).unwrap(), turn);
         assert!(seal.open("b", closed.clone()).is_none());
         assert!(other.open("a", closed.clone()).is_none());
         assert!(seal.open("a", closed[..closed.len() - 1].to_vec()).is_none());
         assert!(seal.open("a", Vec::new()).is_none());
-        let none = seal.close("a", &[]).unwrap();
-        assert!(seal.open("a", none).unwrap().is_empty(), "nothing thought is not nothing known");
+        let none = seal.close("a", &Turn::default()).unwrap();
+        assert!(
+            seal.open("a", none).unwrap().steps.is_empty(),
+            "nothing thought is not nothing known"
+        );
+    }
+
+    fn turn() -> Turn {
+        let text = |text: &str, signature: Option<&str>| {
+            let (text, signature) = (text.to_owned(), signature.map(ToOwned::to_owned));
+            Step::Thought(Thought::Text { text, signature })
+        };
+        Turn {
+            steps: vec![
+                text("granite, \u{1f5ff}", Some("s=")),
+                Step::Call("call_1".to_owned()),
+                text("", None),
+                Step::Text(Passage { bytes: 5, lead: 1, trail: 2 }),
+                Step::Thought(Thought::Redacted("AAEC".to_owned())),
+                Step::Call("call_2".to_owned()),
+            ],
+            placed: true,
+            origin: Some(Origin { model: u64::MAX, account: 0 }),
+            preface: Some("Answer in granite.".to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_older_versions_closed_is_read_and_what_later_ones_close_is_not() {
+        let seal = Seal::new(SECRET).unwrap();
+        let open = |text: &str| seal.open("a", seal.sealed("a", text.as_bytes().to_vec()).unwrap());
+        let old = open(r#"[{"t":["granite","s="]},{"t":["",null]},{"r":"AAEC"}]"#).unwrap();
+        assert_eq!((old.thoughts().count(), old.placed, old.origin), (3, false, None));
+        assert!(open("[]").unwrap().steps.is_empty());
+        for text in [r#"{"b":[{"z":1}],"k":true}"#, r#"[{"z":1}]"#, "{}", "7", "{"] {
+            assert!(open(text).is_none(), "{text}");
+        }
     }
 
     #[test]

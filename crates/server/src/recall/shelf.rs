@@ -4,14 +4,14 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use translate::thoughts::Thought;
+use translate::thoughts::Turn;
 
 use super::MemoryLimits;
 
-/// What an entry costs beside its thoughts, roughly. It also bounds the number of entries.
+/// What an entry costs beside its turn, roughly. It also bounds the number of entries.
 const OVERHEAD: usize = 256;
 
-/// Thoughts by key, and the order in which they may have to go.
+/// Turns by key, and the order in which they may have to go.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     entries: HashMap<u128, Entry>,
@@ -22,27 +22,21 @@ pub(super) struct Shelf {
 
 #[derive(Debug)]
 struct Entry {
-    thoughts: Arc<[Thought]>,
+    turn: Arc<Turn>,
     bytes: usize,
     lined_up: Instant,
     used: Instant,
 }
 
 impl Shelf {
-    /// Puts thoughts under a key, and lets go of what has no room any more. Parallel calls share their
-    /// thoughts; each is charged in full.
-    pub(super) fn put(
-        &mut self,
-        key: u128,
-        thoughts: Arc<[Thought]>,
-        limits: MemoryLimits,
-        now: Instant,
-    ) {
-        let bytes = OVERHEAD + thoughts.iter().map(Thought::size).sum::<usize>();
+    /// Puts a turn under a key, and lets go of what has no room any more. Parallel calls share their
+    /// turn; each is charged in full.
+    pub(super) fn put(&mut self, key: u128, turn: Arc<Turn>, limits: MemoryLimits, now: Instant) {
+        let bytes = OVERHEAD + turn.size();
         self.remove(key);
         if bytes <= limits.bytes {
             self.bytes += bytes;
-            self.entries.insert(key, Entry { thoughts, bytes, lined_up: now, used: now });
+            self.entries.insert(key, Entry { turn, bytes, lined_up: now, used: now });
             self.line.push_back((key, now));
         }
         if self.line.len() > 2 * self.entries.len() + 64 {
@@ -53,19 +47,14 @@ impl Shelf {
     }
 
     /// What is under a key, if it was used lately.
-    pub(super) fn find(
-        &mut self,
-        key: u128,
-        ttl: Duration,
-        now: Instant,
-    ) -> Option<Arc<[Thought]>> {
+    pub(super) fn find(&mut self, key: u128, ttl: Duration, now: Instant) -> Option<Arc<Turn>> {
         let entry = self.entries.get_mut(&key)?;
         if now.duration_since(entry.used) > ttl {
             self.remove(key);
             return None;
         }
         entry.used = now;
-        Some(Arc::clone(&entry.thoughts))
+        Some(Arc::clone(&entry.turn))
     }
 
     fn remove(&mut self, key: u128) {
@@ -98,13 +87,19 @@ impl Shelf {
 
 #[cfg(test)]
 mod tests {
+    use translate::thoughts::Thought;
+
     use super::*;
 
     const TTL: Duration = Duration::from_secs(60);
     const LIMITS: MemoryLimits = MemoryLimits { bytes: 4 * (OVERHEAD + 10), ttl: TTL };
 
-    fn thoughts() -> Arc<[Thought]> {
-        vec![Thought::Redacted("0123456789".to_owned())].into()
+    fn turn() -> Arc<Turn> {
+        of("0123456789")
+    }
+
+    fn of(data: &str) -> Arc<Turn> {
+        Arc::new(Turn::of_thoughts([Thought::Redacted(data.to_owned())]))
     }
 
     #[test]
@@ -113,11 +108,11 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         for key in 0..4 {
-            shelf.put(key, thoughts(), LIMITS, at(u64::try_from(key).unwrap()));
+            shelf.put(key, turn(), LIMITS, at(u64::try_from(key).unwrap()));
         }
         assert!(shelf.find(0, TTL, at(5)).is_some());
         for key in 4..6 {
-            shelf.put(key, thoughts(), LIMITS, at(u64::try_from(key).unwrap() + 2));
+            shelf.put(key, turn(), LIMITS, at(u64::try_from(key).unwrap() + 2));
             assert!(shelf.bytes <= LIMITS.bytes);
         }
         let known: Vec<_> = (0..6).filter(|key| shelf.entries.contains_key(key)).collect();
@@ -129,15 +124,15 @@ mod tests {
     fn what_is_not_used_expires_and_what_is_too_large_is_not_kept() {
         let mut shelf = Shelf::default();
         let start = Instant::now();
-        shelf.put(1, thoughts(), LIMITS, start);
-        shelf.put(2, thoughts(), LIMITS, start);
+        shelf.put(1, turn(), LIMITS, start);
+        shelf.put(2, turn(), LIMITS, start);
         assert!(shelf.find(1, TTL, start + TTL).is_some());
         assert!(shelf.find(2, TTL, start + TTL + TTL).is_none());
         assert!(shelf.find(1, TTL, start + TTL + TTL).is_some(), "each use counts anew");
-        let large = vec![Thought::Redacted("0".repeat(LIMITS.bytes))].into();
+        let large = of(&"0".repeat(LIMITS.bytes));
         shelf.put(3, large, LIMITS, start + TTL);
         assert!(shelf.find(3, TTL, start + TTL).is_none());
-        shelf.put(4, thoughts(), LIMITS, start + 10 * TTL);
+        shelf.put(4, turn(), LIMITS, start + 10 * TTL);
         assert_eq!((shelf.entries.len(), shelf.line.len()), (1, 1));
         assert_eq!(shelf.bytes, OVERHEAD + 10);
     }
@@ -147,7 +142,7 @@ mod tests {
         let mut shelf = Shelf::default();
         let start = Instant::now();
         for second in 0..100 {
-            shelf.put(1, thoughts(), LIMITS, start + Duration::from_secs(second));
+            shelf.put(1, turn(), LIMITS, start + Duration::from_secs(second));
         }
         assert_eq!((shelf.entries.len(), shelf.bytes), (1, OVERHEAD + 10));
         assert!(shelf.line.len() <= 67, "old lines go: {}", shelf.line.len());

@@ -102,6 +102,13 @@ impl Default for Digest {
 }
 
 impl Digest {
+    /// The key of these bytes alone.
+    pub(crate) fn of(bytes: &[u8]) -> u64 {
+        let mut digest = Self::default();
+        digest.add(bytes);
+        digest.finish()
+    }
+
     /// Adds the next piece.
     pub fn add(&mut self, bytes: &[u8]) {
         self.length += bytes.len();

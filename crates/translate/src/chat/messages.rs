@@ -11,7 +11,7 @@ use schema::openai::message::{Message as ChatMessage, Role as ChatRole};
 use crate::parts::cache;
 use crate::parts::media::{Attachments, Beside, within_limits};
 use crate::parts::thinking::Past;
-use crate::parts::thinking::replay::past;
+use crate::parts::thinking::replay::{Memory, past};
 use crate::parts::tools::{Names, SentIds};
 use crate::parts::turns::{self, Turns};
 use crate::profile::{Profile, SystemPrompt};
@@ -20,6 +20,7 @@ use crate::{Invalid, Report, Stores};
 
 mod assistant;
 mod content;
+mod order;
 mod results;
 
 use content::texts;
@@ -36,34 +37,68 @@ pub(super) struct Conversation<'a> {
 }
 
 impl Conversation<'_> {
-    /// Adds an instruction of our own, after all of the caller's.
-    pub(super) fn instruct(&mut self, words: String, profile: &Profile) {
+    /// Adds an instruction of our own, after all of the caller's. Where thoughts hold for what stands before
+    /// them alone, it ends the user's last turn: the words that it was given are returned then, unless they stand
+    /// behind the user's question already.
+    pub(super) fn instruct(&mut self, words: String, profile: &Profile) -> Option<String> {
+        let is_behind = profile.thoughts_bound || profile.system == SystemPrompt::InUserTurn;
+        if profile.thoughts_bound && self.is_told(&words) {
+            return None;
+        }
         let last = self.messages.iter_mut().rfind(|turn| turn.role == Role::User);
-        match (profile.system, last) {
-            (SystemPrompt::InUserTurn, Some(turn)) => {
+        match last.filter(|_| is_behind) {
+            Some(turn) => {
+                let told = profile.thoughts_bound.then(|| words.clone());
                 turn.content.push(ContentBlock::Text(Cow::Owned(words)));
+                told
             }
-            (SystemPrompt::InUserTurn, None) | (SystemPrompt::Native, _) => {
+            None => {
                 self.system.push(SystemBlock::Text(Cow::Owned(words)));
+                None
             }
         }
     }
+
+    /// Whether these words stand in the user's last question or behind it.
+    fn is_told(&self, words: &str) -> bool {
+        let is_it =
+            |block: &ContentBlock<'_>| matches!(block, ContentBlock::Text(text) if text == words);
+        let answers = |block: &ContentBlock<'_>| matches!(block, ContentBlock::ToolResult(_));
+        for turn in self.messages.iter().rev().filter(|turn| turn.role == Role::User) {
+            if turn.content.iter().any(is_it) {
+                return true;
+            }
+            if !turn.content.iter().any(answers) {
+                break;
+            }
+        }
+        false
+    }
+}
+
+/// What a conversation is translated with.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a, 'r> {
+    pub(super) names: &'r Names,
+    pub(super) recalled: Option<&'a Recalled>,
+    pub(super) profile: &'r Profile,
+    pub(super) stores: &'r Stores,
+    /// The words of our own that end the user's last turn, where they do.
+    pub(super) own_words: Option<&'r str>,
 }
 
 /// Translates `messages`. System messages at the head become the system prompt; later ones stay
 /// where they stand, as the user's words, because moving them up would change what was cached.
 pub(super) fn conversation<'a>(
     messages: &'a [ChatMessage<'a>],
-    names: &Names,
-    recalled: Option<&'a Recalled>,
-    profile: &Profile,
-    stores: &Stores,
+    around: Around<'a, '_>,
     report: &mut Report,
 ) -> Result<Conversation<'a>, Invalid> {
     if messages.is_empty() {
         let message = "messages must hold at least one message.";
         return Err(Invalid::value("messages", message).with_code("empty_array"));
     }
+    let Around { names, recalled, profile, stores, own_words } = around;
     let mut building = Building {
         turns: Turns::default(),
         system: Vec::new(),
@@ -75,8 +110,9 @@ pub(super) fn conversation<'a>(
         profile,
         attachments: Attachments::new(profile, stores),
         beside: Beside::default(),
-        recalled,
         ids: SentIds::new(profile.call_ids),
+        past: Memory::new(recalled, messages),
+        own_words,
         lost: HashSet::new(),
         has_thoughts: false,
         names,
@@ -115,8 +151,10 @@ struct Building<'a, 'r> {
     messages: &'a [ChatMessage<'a>],
     attachments: Attachments<'r>,
     beside: Beside<'a>,
-    recalled: Option<&'a Recalled>,
     ids: SentIds<'a>,
+    /// What past thoughts are looked up in.
+    past: Memory<'a>,
+    own_words: Option<&'r str>,
     /// The first call of each message whose thoughts nobody knows, by its sent id.
     lost: HashSet<Cow<'a, str>>,
     /// Whether the thoughts of the message are put back already.
@@ -137,11 +175,7 @@ impl<'a> Building<'a, '_> {
                 self.mark_message(message);
                 Ok(())
             }
-            ChatRole::Assistant => {
-                self.think(message);
-                self.speak(at, message, Role::Assistant)?;
-                self.calls(at, message)
-            }
+            ChatRole::Assistant => self.assistant(at, message),
             ChatRole::Tool | ChatRole::Function => self.orphan(at, message),
         }
     }

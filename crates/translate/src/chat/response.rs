@@ -25,14 +25,7 @@ use crate::{Reply, Stamp};
 /// Translates an answer to the question that made `reply`. Every text block counts: citations cut
 /// one answer into many.
 pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> ChatCompletion {
-    let blocks = response.output.message.iter().flat_map(|message| &message.content);
-    let mut said = Said::new(reply);
-    for block in blocks {
-        said.block(block, reply);
-    }
-    said.end(reply, &stamp.id);
-    let by_tool = said.answer.is_some();
-    said.settle();
+    let (mut said, by_tool) = Said::of(response, reply, &stamp.id);
     let (annotations, citations) = said.sources.finish();
     let finish_reason = finish_reason(&response.stop_reason, said.calls.len(), reply.calls);
     let has_calls = !said.calls.is_empty();
@@ -43,7 +36,7 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
     };
     let (reasoning, reasoning_details) = match reply.thoughts.hidden {
         true => (String::new(), Vec::new()),
-        false => (said.reasoning, said.mind.details(&reply.thoughts.format)),
+        false => (said.reasoning, said.mind.details(reply)),
     };
     let message = AnsweredMessage {
         role: "assistant",
@@ -80,21 +73,11 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
 
 /// The thoughts that led to the calls of an answer, to be kept before the client sees it.
 pub fn kept(response: &ConverseResponse<'_>, reply: &Reply) -> Option<Kept> {
-    if !reply.thoughts.kept || reply.drops_calls || reply.calls == CallShape::Function {
+    if !reply.keeps_turns() {
         return None;
     }
-    let mut mind = Mind::default();
-    for block in response.output.message.iter().flat_map(|message| &message.content) {
-        if let Some(content) = &block.reasoning_content {
-            mind.add(content);
-        }
-        if let Some(call) = block.tool_use.as_ref().filter(|call| !call.is_server_side())
-            && !reply.is_answer(&call.name)
-        {
-            mind.call(&call.tool_use_id);
-        }
-    }
-    mind.take_kept()
+    let (mut said, _) = Said::of(response, reply, "");
+    said.mind.take_kept(reply)
 }
 
 /// Why an answer by a tool of ours ends: the client knows of no tool.
@@ -137,6 +120,8 @@ struct Said {
     reader: Option<Reader>,
     reasoning: String,
     mind: Mind,
+    /// The block that speaks.
+    at: u32,
     calls: Vec<AnsweredCall>,
     /// Input of the answering tool: the answer proper.
     answer: Option<String>,
@@ -163,6 +148,19 @@ impl Said {
         }
     }
 
+    /// All that an answer says, and whether a tool gave it.
+    fn of(response: &ConverseResponse<'_>, reply: &Reply, id: &str) -> (Self, bool) {
+        let mut said = Self::new(reply);
+        let blocks = response.output.message.iter().flat_map(|message| &message.content);
+        for (at, block) in (0..).zip(blocks) {
+            said.block(at, block, reply);
+        }
+        said.end(reply, id);
+        let by_tool = said.answer.is_some();
+        said.settle();
+        (said, by_tool)
+    }
+
     /// Where a tool gives the answer, what is said beside it is thinking aloud.
     fn settle(&mut self) {
         if self.answer.is_some() {
@@ -177,6 +175,7 @@ impl Said {
             }
             None => {
                 self.sources.say(&held);
+                self.mind.say(self.at, &held);
                 self.text.push_str(&held);
             }
         }
@@ -187,7 +186,9 @@ impl Said {
         if self.answer.is_none() && !self.spoken.is_answer() {
             self.reasoning.push_str(&self.spoken.yields_to_tool());
             let form = reply.names.form(call.name);
-            self.answer = Some(unwrapped(call.input, form).into_owned());
+            let answer = unwrapped(call.input, form).into_owned();
+            self.mind.say(self.at, &answer);
+            self.answer = Some(answer);
         }
     }
 
@@ -198,13 +199,15 @@ impl Said {
             let text = self.spoken.push(text);
             self.reasoning.push_str(&self.spoken.take_aside());
             self.sources.say(&text);
+            self.mind.say(self.at, &text);
             self.text.push_str(&text);
         }
     }
 
     /// Takes in what comes out of the tags.
     fn tell(&mut self, with: impl FnOnce(&mut Tagged, &mut Heard<'_>) -> Result<(), Infallible>) {
-        let Self { text, spoken, sources, reasoning, tagged: Some(tagged), .. } = self else {
+        let Self { text, spoken, sources, reasoning, mind, at, tagged: Some(tagged), .. } = self
+        else {
             return;
         };
         let Ok(()) = with(tagged, &mut |voice, piece| {
@@ -213,6 +216,7 @@ impl Said {
                     let piece = spoken.push(piece);
                     reasoning.push_str(&spoken.take_aside());
                     sources.say(&piece);
+                    mind.say(*at, &piece);
                     text.push_str(&piece);
                 }
                 Voice::Thought => reasoning.push_str(piece),
@@ -221,7 +225,12 @@ impl Said {
         });
     }
 
-    fn block(&mut self, block: &OutputBlock<'_>, reply: &Reply) {
+    fn block(&mut self, at: u32, block: &OutputBlock<'_>, reply: &Reply) {
+        if block.text.as_ref().is_some_and(|text| !text.is_empty())
+            || block.citations_content.is_some()
+        {
+            self.at = at;
+        }
         if let Some(text) = &block.text {
             self.read(text);
         }
@@ -231,6 +240,7 @@ impl Said {
         if let Some(citations) = block.citations_content.as_ref().and_then(|cited| cited.citations)
         {
             self.sources.cite_all(citations);
+            self.mind.cite(self.at);
         }
         self.sources.end_block();
         if let Some(content) = &block.reasoning_content {
@@ -245,6 +255,9 @@ impl Said {
                 reader.made(0, call.name);
                 reader.made_with(0, call.input);
             }
+            if reply.is_answer(call.name) && self.answer.is_none() {
+                self.at = at;
+            }
             self.call(&call, reply);
         }
     }
@@ -258,6 +271,9 @@ impl Said {
         }
         if self.answer.is_none() && (self.calls.is_empty() || reply.calls == CallShape::Tools) {
             self.yield_to_call();
+        }
+        if self.calls.is_empty() || reply.calls == CallShape::Tools {
+            self.mind.call(call.id, reply);
         }
         self.calls.push(answered(call, reply));
     }
@@ -294,7 +310,7 @@ impl Said {
         let reader =
             if text.is_some_and(|text| !text.text.is_empty()) { self.reader.take() } else { None };
         let (Some(text), Some(mut reader)) = (text, reader) else {
-            self.mind.add(content);
+            self.think(content);
             self.reasoning.push_str(text.map_or("", |text| &*text.text));
             return;
         };
@@ -310,7 +326,7 @@ impl Said {
         let Ok(()) = reader.end(&mut hear);
         self.reader = Some(reader);
         self.reasoning.push_str(&thought);
-        self.mind.add(&ReasoningContent {
+        self.think(&ReasoningContent {
             reasoning_text: Some(ReasoningText {
                 text: thought.into(),
                 signature: text.signature.clone(),
@@ -319,12 +335,19 @@ impl Said {
         });
     }
 
+    fn think(&mut self, content: &ReasoningContent<'_>) {
+        if self.mind.add(content) && self.spoken.may_hold() {
+            self.mind.displace();
+        }
+    }
+
     /// What was held back is no answer to wait for any more: it stands before the call.
     fn yield_to_call(&mut self) {
         match self.spoken.yields_to_call() {
             (Voice::Thought, held) => self.reasoning.push_str(&held),
             (Voice::Said, held) => {
                 self.sources.say(&held);
+                self.mind.say(self.at, &held);
                 self.text.push_str(&held);
             }
         }

@@ -26,6 +26,7 @@ use crate::thoughts::Kept;
 use crate::{Reply, Stamp};
 
 mod ending;
+mod places;
 mod text;
 mod written;
 
@@ -44,6 +45,10 @@ pub struct ChatStream {
     started: bool,
     /// Open and finished calls, in the order the client counts them.
     calls: Vec<Call>,
+    /// The block that speaks.
+    block: u32,
+    /// The last block with a source.
+    cites: Option<u32>,
     /// The block in which the answering tool gives the answer.
     answer: Option<Answer>,
     /// The text, where it must be known what it is before it goes out.
@@ -99,6 +104,8 @@ impl ChatStream {
             stamp,
             started: false,
             calls: Vec::new(),
+            block: 0,
+            cites: None,
             answer: None,
             spoken,
             mind: Mind::default(),
@@ -165,7 +172,7 @@ impl ChatStream {
     /// The thoughts that led to the calls of the chunks since the last time. They must be kept before
     /// the chunks go out: the client may answer a call at once.
     pub fn take_kept(&mut self) -> Option<Kept> {
-        self.mind.take_kept()
+        self.mind.take_kept(&self.reply)
     }
 
     /// Ends the answer: the usage chunk where it was asked for, and the token counts for the books.
@@ -274,9 +281,7 @@ impl ChatStream {
             return Ok(());
         }
         self.yield_to_call(out)?;
-        if self.reply.thoughts.kept && self.reply.calls == CallShape::Tools {
-            self.mind.call(&tool.tool_use_id);
-        }
+        self.mind.call(&tool.tool_use_id, &self.reply);
         let index = self.calls.len();
         let form = self.reply.names.form(&tool.name);
         let wrapped = unwrap_for(form);
@@ -297,10 +302,16 @@ impl ChatStream {
         }
         if let Some(text) = delta.text.as_deref().filter(|text| !text.is_empty()) {
             self.start(out)?;
+            self.block = block;
             self.read(text, out)?;
+            if self.cites == Some(block) {
+                self.mind.cite(block);
+            }
         }
         if let Some(citation) = delta.citation {
             self.sources.cite(citation);
+            self.cites = Some(block);
+            self.mind.cite(block);
         }
         if let Some(piece) = &delta.reasoning_content {
             self.reason(block, piece, out)?;
@@ -312,6 +323,7 @@ impl ChatStream {
         }
         if let Some(answer) = self.answer.as_mut().filter(|answer| answer.block == block) {
             answer.is_empty = false;
+            self.block = block;
             let out_of = answer.wrapped.as_mut().map(|wrapped| pushed(wrapped, input));
             let text = out_of.as_deref().unwrap_or(input);
             return self.emit_answer(text, out);
@@ -324,22 +336,6 @@ impl ChatStream {
             self.emit_input(index, text, out)?;
         }
         Ok(())
-    }
-
-    /// Shows the thought under way: it is whole now.
-    fn close_thought<E>(
-        &mut self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.end_reasoning(out)?;
-        let Some(index) = self.mind.close() else { return Ok(()) };
-        if self.reply.thoughts.hidden {
-            return Ok(());
-        }
-        self.start(out)?;
-        let detail = self.mind.detail(index, &self.reply.thoughts.format);
-        let details = detail.map(|detail| [detail]);
-        self.emit(Delta { reasoning_details: details, ..Delta::default() }, None, out)
     }
 
     /// A call that got no arguments has none: clients parse `{}`, not the empty text. What a wrapping
@@ -356,6 +352,7 @@ impl ChatStream {
         if let Some(answer) = self.answer.as_mut().filter(|answer| answer.block == block) {
             let rest = answer.wrapped.take().map(rest_of).unwrap_or_default();
             let rest = if std::mem::take(&mut answer.is_empty) { "{}" } else { &rest };
+            self.block = block;
             return self.emit_answer(rest, out);
         }
         let Some(index) = self.open_call(block) else { return Ok(()) };
@@ -367,13 +364,14 @@ impl ChatStream {
     }
 
     fn emit_answer<E>(
-        &self,
+        &mut self,
         text: &str,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         if text.is_empty() {
             return Ok(());
         }
+        self.mind.say(self.block, text);
         self.emit(Delta { content: Some(text), ..Delta::default() }, None, out)
     }
 
@@ -418,6 +416,7 @@ impl ChatStream {
             self.sources.say(&held);
             self.emit_answer(&held, out)?;
         }
+        self.show_places(out)?;
         self.settle(&stop.stop_reason, out)?;
         if self.usage.is_none() { Ok(()) } else { self.end(out) }
     }

@@ -1,5 +1,6 @@
-//! The thoughts of one answer on their way out: shown to the client as `reasoning_details`, a whole thought
-//! at a time, and handed over to be kept before the client learns of the calls they led to.
+//! The blocks of one answer on its way out, as far as thoughts need them: thoughts are shown to the client as
+//! `reasoning_details`, a whole thought at a time and with its place, and the turn is handed over to be kept
+//! before the client learns of the calls that it made.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,19 +9,39 @@ use schema::converse::event::ReasoningDelta;
 use schema::converse::response::ReasoningContent;
 use schema::openai::reasoning::{Detail, DetailKind};
 
+use super::Digest;
+use crate::Reply;
 use crate::parts::media::base64;
-use crate::thoughts::{Kept, Thought};
+use crate::parts::thinking::place::{Between, Place};
+use crate::thoughts::{Kept, Passage, Step, Thought, Turn};
 
-/// The thoughts of an answer, as far as it has come.
+/// The turn of an answer, as far as it has come.
 #[derive(Debug, Default)]
 pub(super) struct Mind {
     /// The thought under way, and its block.
     open: Option<(u32, Open)>,
-    done: Vec<Thought>,
-    /// Calls whose thoughts nobody has fetched yet.
+    blocks: Vec<Block>,
+    /// Calls that are not handed over yet.
     calls: Vec<String>,
-    /// The thoughts done, as they were last handed over.
-    shared: Option<Arc<[Thought]>>,
+    /// How many blocks were known when the turn was handed over last.
+    kept: Option<usize>,
+    /// A thought stands beside text that was held back: its place is not known.
+    is_displaced: bool,
+}
+
+#[derive(Debug)]
+enum Block {
+    Thought(Thought),
+    Text(Said),
+    Call(String),
+}
+
+/// A text block, as far as the client got it.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    block: u32,
+    passage: Passage,
+    is_cited: bool,
 }
 
 #[derive(Debug, Default)]
@@ -43,14 +64,17 @@ impl Mind {
         }
     }
 
-    /// Takes in a whole thought.
-    pub(super) fn add(&mut self, content: &ReasoningContent<'_>) {
+    /// Takes in a whole thought. Whether there was anything to it.
+    pub(super) fn add(&mut self, content: &ReasoningContent<'_>) -> bool {
         let (text, signature) = match &content.reasoning_text {
             Some(text) => (text.text.to_string(), text.signature.as_deref().map(ToOwned::to_owned)),
             None => (String::new(), None),
         };
         let redacted = content.redacted_content.as_deref().map(ToOwned::to_owned);
-        self.done.extend(Open { text, signature, redacted }.close());
+        let thought = Open { text, signature, redacted }.close();
+        let is_thought = thought.is_some();
+        self.blocks.extend(thought.map(Block::Thought));
+        is_thought
     }
 
     /// Whether a thought is under way in another block than this.
@@ -63,37 +87,145 @@ impl Mind {
         self.open.is_some()
     }
 
-    /// Ends the thought under way; it is the last of [`Self::done`] then, if there was anything to it.
-    pub(super) fn close(&mut self) -> Option<usize> {
-        let thought = self.open.take()?.1.close()?;
-        self.done.push(thought);
-        self.shared = None;
-        Some(self.done.len() - 1)
+    /// Ends the thought under way. Whether there was anything to it.
+    pub(super) fn close(&mut self) -> bool {
+        let thought = self.open.take().and_then(|(_, open)| open.close());
+        let is_thought = thought.is_some();
+        self.blocks.extend(thought.map(Block::Thought));
+        is_thought
     }
 
-    /// A thought that is done, as clients see it.
-    pub(super) fn detail<'m>(&'m self, index: usize, format: &'m str) -> Option<Detail<'m>> {
-        self.done.get(index).map(|thought| detail(index, thought, Cow::Borrowed(format)))
+    /// Notes that a thought stands beside text that is held back.
+    pub(super) fn displace(&mut self) {
+        self.is_displaced = true;
     }
 
-    /// All thoughts, as clients see them.
-    pub(super) fn details(&self, format: &str) -> Vec<Detail<'static>> {
-        let all = self.done.iter().enumerate();
-        all.map(|(index, thought)| owned(detail(index, thought, Cow::Borrowed(format)))).collect()
+    /// Notes text of a block that goes out.
+    pub(super) fn say(&mut self, block: u32, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        let passage = Passage::of(text);
+        match self.blocks.last_mut() {
+            Some(Block::Text(said)) if said.block == block => {
+                said.passage = said.passage.and(passage);
+            }
+            _ => self.blocks.push(Block::Text(Said { block, passage, is_cited: false })),
+        }
     }
 
-    /// Notes a call whose id is about to go out.
-    pub(super) fn call(&mut self, id: &str) {
-        self.calls.push(id.to_owned());
+    /// Notes that a block cites. Sources cut one text into many blocks, which go back as one.
+    pub(super) fn cite(&mut self, block: u32) {
+        if let Some(Block::Text(said)) = self.blocks.last_mut()
+            && said.block == block
+        {
+            said.is_cited = true;
+        }
+    }
+
+    /// Notes a call that is about to go out.
+    pub(super) fn call(&mut self, id: &str, reply: &Reply) {
+        if reply.keeps_turns() {
+            self.calls.push(id.to_owned());
+        }
+        self.blocks.push(Block::Call(id.to_owned()));
+    }
+
+    /// The last thought, as clients see it.
+    pub(super) fn last_detail<'m>(&'m self, reply: &'m Reply) -> Option<Detail<'m>> {
+        let at = self.blocks.iter().rposition(|block| matches!(block, Block::Thought(_)))?;
+        self.detail(at, reply)
+    }
+
+    /// What follows the last thought, as clients see it: an entry without a thought. `None` where it is what
+    /// anybody would take it for, one text and the calls behind it.
+    pub(super) fn rest_detail<'m>(&self, reply: &'m Reply) -> Option<Detail<'m>> {
+        let last = self.blocks.iter().rposition(|block| matches!(block, Block::Thought(_)))?;
+        let rest = between(self.blocks.get(last + 1..)?);
+        let texts = rest.iter().skip_while(|one| matches!(one, Between::Text(_))).count();
+        let is_usual = rest.len() - texts <= 1
+            && rest.iter().rev().take(texts).all(|one| *one == Between::Call);
+        if is_usual || !reply.places_thoughts() || self.is_displaced {
+            return None;
+        }
+        let thought = DetailKind::Text { text: Cow::Borrowed(""), signature: None };
+        let index = self.thoughts_before(self.blocks.len());
+        let id = Place { between: Some(rest), ..whence(reply) }.word();
+        let format = Cow::Borrowed(reply.thoughts.format.as_str());
+        Some(Detail { thought, id: Some(id.into()), format, index })
+    }
+
+    /// All thoughts and what follows them, as clients see them.
+    pub(super) fn details(&self, reply: &Reply) -> Vec<Detail<'static>> {
+        let all = (0..self.blocks.len()).filter_map(|at| self.detail(at, reply));
+        all.chain(self.rest_detail(reply)).map(owned).collect()
+    }
+
+    fn detail<'m>(&'m self, at: usize, reply: &'m Reply) -> Option<Detail<'m>> {
+        let Some(Block::Thought(thought)) = self.blocks.get(at) else { return None };
+        let before = self.blocks.get(..at)?;
+        let from = before.iter().rposition(|block| matches!(block, Block::Thought(_)));
+        let from = from.map_or(0, |last| last + 1);
+        let between = (!self.is_displaced).then(|| between(&before[from..]));
+        let id = reply.places_thoughts().then(|| Place { between, ..whence(reply) }.word());
+        let thought = match thought {
+            Thought::Text { text, signature } => DetailKind::Text {
+                text: Cow::Borrowed(text),
+                signature: signature.as_deref().map(Cow::Borrowed),
+            },
+            Thought::Redacted(data) => DetailKind::Encrypted { data: Cow::Borrowed(data) },
+        };
+        let format = Cow::Borrowed(reply.thoughts.format.as_str());
+        Some(Detail { thought, id: id.map(Cow::Owned), format, index: self.thoughts_before(at) })
+    }
+
+    fn thoughts_before(&self, at: usize) -> u32 {
+        let thoughts = self.blocks.iter().take(at);
+        let count = thoughts.filter(|block| matches!(block, Block::Thought(_))).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// What is to be kept, if anything new is.
-    pub(super) fn take_kept(&mut self) -> Option<Kept> {
+    pub(super) fn take_kept(&mut self, reply: &Reply) -> Option<Kept> {
         if self.calls.is_empty() {
             return None;
         }
-        let thoughts = self.shared.get_or_insert_with(|| self.done.as_slice().into());
-        Some(Kept { calls: std::mem::take(&mut self.calls), thoughts: Arc::clone(thoughts) })
+        let calls = std::mem::take(&mut self.calls);
+        Some(Kept { calls, turn: self.handed_over(reply) })
+    }
+
+    /// Makes ready to hand over the turn again at its end, if more came behind its last call. It is kept under
+    /// that call, which knows the most.
+    pub(super) fn end(&mut self, reply: &Reply) {
+        let is_known = self.kept.is_none_or(|kept| kept == self.blocks.len());
+        if is_known || !self.calls.is_empty() || !reply.keeps_turns() {
+            return;
+        }
+        let last = self.blocks.iter().rev().find_map(|block| match block {
+            Block::Call(id) => Some(id.clone()),
+            Block::Thought(_) | Block::Text(_) => None,
+        });
+        self.calls.extend(last);
+    }
+
+    fn handed_over(&mut self, reply: &Reply) -> Arc<Turn> {
+        self.kept = Some(self.blocks.len());
+        let mut steps: Vec<Step> = Vec::with_capacity(self.blocks.len());
+        let mut was_cited = false;
+        for block in &self.blocks {
+            match (block, steps.last_mut()) {
+                (Block::Text(said), Some(Step::Text(before))) if said.is_cited || was_cited => {
+                    *before = before.and(said.passage);
+                }
+                (Block::Text(said), _) => steps.push(Step::Text(said.passage)),
+                (Block::Thought(thought), _) => steps.push(Step::Thought(thought.clone())),
+                (Block::Call(id), _) => steps.push(Step::Call(id.clone())),
+            }
+            was_cited = matches!(block, Block::Text(said) if said.is_cited);
+        }
+        let placed = !self.is_displaced;
+        let (origin, preface) = (reply.origin, reply.preface.clone());
+        Arc::new(Turn { steps, placed, origin, preface })
     }
 }
 
@@ -107,15 +239,28 @@ impl Open {
     }
 }
 
-fn detail<'t>(index: usize, thought: &'t Thought, format: Cow<'t, str>) -> Detail<'t> {
-    let thought = match thought {
-        Thought::Text { text, signature } => DetailKind::Text {
-            text: Cow::Borrowed(text),
-            signature: signature.as_deref().map(Cow::Borrowed),
-        },
-        Thought::Redacted(data) => DetailKind::Encrypted { data: Cow::Borrowed(data) },
-    };
-    Detail { thought, id: None, format, index: u32::try_from(index).unwrap_or(u32::MAX) }
+/// The blocks between thoughts. What sources cut is one.
+fn between(blocks: &[Block]) -> Vec<Between> {
+    let mut all: Vec<Between> = Vec::with_capacity(blocks.len());
+    let mut was_cited = false;
+    for block in blocks {
+        match (block, all.last_mut()) {
+            (Block::Text(said), Some(Between::Text(before))) if said.is_cited || was_cited => {
+                *before = before.and(said.passage);
+            }
+            (Block::Text(said), _) => all.push(Between::Text(said.passage)),
+            (Block::Call(_), _) => all.push(Between::Call),
+            (Block::Thought(_), _) => {}
+        }
+        was_cited = matches!(block, Block::Text(said) if said.is_cited);
+    }
+    all
+}
+
+/// Where an answer was made, for the places of its thoughts.
+fn whence(reply: &Reply) -> Place {
+    let preface = reply.preface.as_deref().map(|words| Digest::of(words.as_bytes()));
+    Place { between: None, origin: reply.origin, preface }
 }
 
 fn owned(detail: Detail<'_>) -> Detail<'static> {
@@ -127,5 +272,5 @@ fn owned(detail: Detail<'_>) -> Detail<'static> {
         }
         DetailKind::Encrypted { data } => DetailKind::Encrypted { data: own(data) },
     };
-    Detail { thought, id, format: own(format), index }
+    Detail { thought, id: id.map(own), format: own(format), index }
 }

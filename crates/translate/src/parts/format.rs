@@ -68,7 +68,10 @@ pub(crate) fn format<'a>(
     };
     let shape = match by_service(schema, raw, parsed, profile) {
         Some(config) => Shape::Native(config),
-        None if profile.tool_choice > ToolChoices::Auto => by_tool(schema, raw, profile)?,
+        // A tool of our own would change what stands before the thoughts.
+        None if profile.tool_choice > ToolChoices::Auto && !profile.thoughts_bound => {
+            by_tool(schema, raw, profile)?
+        }
         None => Shape::Words(words(Some(raw))),
     };
     Ok(Format { shape, wanted: Some(Wanted::Schema(raw.get().into())) })

@@ -12,6 +12,7 @@ use crate::Report;
 use crate::profile::{Effort, Profile, Thinking, ThinkingOff};
 use crate::report::LostThoughts;
 
+pub(crate) mod place;
 pub(crate) mod replay;
 mod wish;
 

@@ -35,6 +35,11 @@ impl<'a> Turns<'a> {
         }
     }
 
+    /// Whether the user spoke last.
+    pub(crate) fn is_users(&self) -> bool {
+        self.turns.last().is_some_and(|turn| turn.role == Role::User)
+    }
+
     /// Adds a cache point behind what was said last. False if nothing was said yet.
     pub(crate) fn mark(&mut self, point: CachePoint) -> bool {
         match self.turns.last_mut() {

@@ -111,4 +111,6 @@ pub enum Replay {
     Plain,
     /// Signed or redacted thoughts, unmodified; while it thinks, a tool turn must have them.
     Signed,
+    /// What only the provider can read, unmodified; readable text is refused.
+    Redacted,
 }

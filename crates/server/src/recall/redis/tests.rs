@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
-use translate::thoughts::Thought;
+use translate::thoughts::{Thought, Turn};
 
 use super::*;
 
@@ -110,7 +110,8 @@ fn memory(url: &str) -> SharedMemory {
 }
 
 fn kept(call: &str) -> Kept {
-    Kept { calls: vec![call.to_owned()], thoughts: vec![Thought::Redacted("x".to_owned())].into() }
+    let turn = Turn::of_thoughts([Thought::Redacted("x".to_owned())]);
+    Kept { calls: vec![call.to_owned()], turn: Arc::new(turn) }
 }
 
 async fn knows(memory: &SharedMemory, call: &str) -> bool {

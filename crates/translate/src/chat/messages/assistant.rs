@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
 use schema::converse::message::{ContentBlock, Role};
 use schema::converse::tool::{ToolResultBlock, ToolResultContent, ToolUseBlock};
@@ -9,36 +10,137 @@ use schema::openai::message::Message as ChatMessage;
 use schema::openai::tool::{FunctionCall, ToolCall};
 
 use super::Building;
+use super::content::Said;
+use super::order::{Put, ahead, arranged};
 use super::results::{NO_RESULT, no_output};
 use crate::Invalid;
+use crate::chat::Digest;
 use crate::parts::thinking::Past;
-use crate::parts::thinking::replay::{Replayed, replay};
+use crate::parts::thinking::replay::{Preface, Replayed, Step, replay};
 use crate::parts::tools::{CalledWith, input, sent_name};
 
 impl<'a> Building<'a, '_> {
-    /// Thoughts come before everything else in their turn.
-    pub(super) fn think(&mut self, message: &'a ChatMessage<'a>) {
-        let Replayed { blocks, past } = replay(message, self.recalled, self.profile, self.report);
-        self.has_thoughts = !blocks.is_empty();
-        for block in blocks {
-            self.turns.push(Role::Assistant, ContentBlock::ReasoningContent(block));
+    /// A message of the assistant: its thoughts, texts and calls in the order in which they were answered, then
+    /// at once the turn with the results.
+    pub(super) fn assistant(
+        &mut self,
+        at: usize,
+        message: &'a ChatMessage<'a>,
+    ) -> Result<(), Invalid> {
+        let replayed = replay(at, message, &self.past, self.profile, self.report);
+        let thinks = replayed.steps.iter().any(|step| matches!(step, Step::Thought(_)));
+        // Thoughts among the parts stand where they are, unless something better is known.
+        self.has_thoughts = thinks || self.past.decides(at, message);
+        let said = self.said(at, message, Role::Assistant)?;
+        let (calls, results) = self.calls(at, message)?;
+        let ids: Vec<&str> = message_ids(message, calls.len());
+        let Replayed { steps, order, mut past, field, preface } = replayed;
+        let text = joined(&said);
+        let length = text.len();
+        let puts = arranged(steps, order, &text, &ids);
+        let puts = puts.filter(|puts| !has_thoughts(puts) || self.is_prefaced(preface));
+        let puts = puts.unwrap_or_else(|| {
+            if let Some(field) = field {
+                self.report.ignore(field);
+            }
+            past = Past::Lost;
+            ahead(Vec::new(), &text, &ids)
+        });
+        drop(text);
+        if said.iter().any(Said::is_thought) {
+            past = Past::Whole;
         }
-        if past == Past::Lost
-            && let Some(call) = message.tool_calls.iter().flatten().next()
-        {
-            let id = Cow::Borrowed(call.id.as_deref().unwrap_or_default());
-            self.lost.insert(self.ids.sent(id));
+        self.put(puts, said, length, calls);
+        if past == Past::Lost && message.tool_calls.is_some() {
+            self.lost.extend(results.first().map(|(id, _)| id.clone()));
+        }
+        self.mark_message(message);
+        self.results(results)
+    }
+
+    /// Repeats the words of our own that ended the user's turn before a turn that is put back as it was. Whether
+    /// they are known, if there were any.
+    fn is_prefaced(&mut self, preface: Option<Preface<'a>>) -> bool {
+        let words = match preface {
+            None => return true,
+            Some(Preface::Words(words)) => Cow::Borrowed(words),
+            Some(Preface::Hash(hash)) => match self.own_words {
+                Some(words) if Digest::of(words.as_bytes()) == hash => Cow::Owned(words.to_owned()),
+                Some(_) | None => return false,
+            },
+        };
+        if self.turns.is_users() {
+            self.turns.push(Role::User, ContentBlock::Text(words));
+        }
+        true
+    }
+
+    fn put(
+        &mut self,
+        puts: Vec<Put<'a>>,
+        said: Vec<Said<'a>>,
+        length: usize,
+        calls: Vec<ToolUseBlock<'a>>,
+    ) {
+        let mut said = Some(said);
+        let mut calls: Vec<_> = calls.into_iter().map(Some).collect();
+        // Where there is no text, what else there is stands first.
+        if !puts.iter().any(|put| matches!(put, Put::Text(_))) {
+            self.say(said.take().unwrap_or_default(), Role::Assistant);
+        }
+        for put in puts {
+            match put {
+                Put::Thought(block) => {
+                    self.turns.push(Role::Assistant, ContentBlock::ReasoningContent(block));
+                }
+                Put::Text(range) if range == (0..length) => {
+                    self.say(said.take().unwrap_or_default(), Role::Assistant);
+                }
+                Put::Text(range) => self.say_part(said.as_deref().unwrap_or_default(), range),
+                Put::Call(at) => {
+                    if let Some(call) = calls.get_mut(at).and_then(Option::take) {
+                        self.turns.push(Role::Assistant, ContentBlock::ToolUse(call));
+                    }
+                }
+            }
         }
     }
 
-    /// The calls of an assistant message, then at once the turn with their results.
-    pub(super) fn calls(&mut self, at: usize, message: &'a ChatMessage<'a>) -> Result<(), Invalid> {
+    /// A stretch of what a message says, as one text. A mark stands behind the stretch that ends its text.
+    fn say_part(&mut self, said: &[Said<'a>], range: Range<usize>) {
+        let mut text = Cow::Borrowed("");
+        let mut marks = Vec::new();
+        let mut from = 0;
+        for Said { block, mark } in said {
+            let ContentBlock::Text(one) = block else { continue };
+            let to = from + one.len();
+            let part = range.start.max(from)..range.end.min(to);
+            if part.start < part.end {
+                let part = part.start - from..part.end - from;
+                let part = match one {
+                    Cow::Borrowed(one) => Cow::Borrowed(one.get(part).unwrap_or_default()),
+                    Cow::Owned(one) => Cow::Owned(one.get(part).unwrap_or_default().to_owned()),
+                };
+                text = if text.is_empty() { part } else { Cow::Owned(text.into_owned() + &part) };
+                marks.extend(mark.filter(|_| to <= range.end));
+            }
+            from = to;
+        }
+        self.turns.push(Role::Assistant, ContentBlock::Text(text));
+        for mark in marks {
+            self.mark(Some(mark), "messages.content.");
+        }
+    }
+
+    /// The calls of an assistant message, and where the result of each stands.
+    fn calls(&mut self, at: usize, message: &'a ChatMessage<'a>) -> Result<Called<'a>, Invalid> {
         let calls = calls_of(at, message);
         if let Some(index) = unnamed_call(message) {
             let param = format!("messages[{at}].tool_calls[{index}].function");
             let message = "A tool call needs a function (or custom) with a name.";
             return Err(Invalid::value(param, message).with_code("missing_required_parameter"));
         }
+        let mut blocks = Vec::with_capacity(calls.len());
         let mut results = Vec::with_capacity(calls.len());
         let mut repeats: HashMap<&Key<'_>, usize> = HashMap::with_capacity(calls.len());
         for (index, call) in calls.iter().enumerate() {
@@ -51,18 +153,20 @@ impl<'a> Building<'a, '_> {
                 Invalid::value(format!("messages[{at}].tool_calls[{index}]"), "Unreadable call.")
             };
             let name = sent_name(call.name, self.profile.tool_names);
-            let block = ToolUseBlock {
+            blocks.push(ToolUseBlock {
                 tool_use_id: tool_use_id.clone(),
                 input: input(call.made_with, self.names.form(&name)).map_err(complain)?,
                 name,
-            };
-            self.turns.push(Role::Assistant, ContentBlock::ToolUse(block));
+            });
             if self.known.insert(call.name) {
                 self.called.push(call.name);
             }
             results.push((tool_use_id, self.results.take(&call.key, at)));
         }
-        self.mark_message(message);
+        Ok((blocks, results))
+    }
+
+    fn results(&mut self, results: Vec<(Cow<'a, str>, Option<usize>)>) -> Result<(), Invalid> {
         for (tool_use_id, result) in results {
             let content = match result {
                 Some(found) => self.result_content(found)?,
@@ -79,6 +183,36 @@ impl<'a> Building<'a, '_> {
             self.turns.push(Role::User, block);
         }
         Ok(())
+    }
+}
+
+/// Calls, and the sent id of each with the message that holds its result.
+type Called<'a> = (Vec<ToolUseBlock<'a>>, Vec<(Cow<'a, str>, Option<usize>)>);
+
+/// The ids of a message's calls, as the client writes them.
+fn message_ids<'a>(message: &'a ChatMessage<'a>, count: usize) -> Vec<&'a str> {
+    let calls = message.tool_calls.iter().flatten();
+    let mut ids: Vec<&str> = calls.map(|call| call.id.as_deref().unwrap_or_default()).collect();
+    ids.resize(count, "");
+    ids
+}
+
+fn has_thoughts(puts: &[Put<'_>]) -> bool {
+    puts.iter().any(|put| matches!(put, Put::Thought(_)))
+}
+
+/// All text of a message.
+fn joined<'s>(said: &'s [Said<'_>]) -> Cow<'s, str> {
+    let mut texts = said.iter().filter_map(|said| match &said.block {
+        ContentBlock::Text(text) => Some(&**text),
+        _ => None,
+    });
+    match (texts.next(), texts.next()) {
+        (None, _) => Cow::Borrowed(""),
+        (Some(only), None) => Cow::Borrowed(only),
+        (Some(one), Some(two)) => {
+            Cow::Owned([one, two].into_iter().chain(texts).collect::<String>())
+        }
     }
 }
 

@@ -13,6 +13,18 @@ use crate::parts::media::search_result;
 use crate::parts::thinking::replay::of_part;
 use crate::profile::Medium;
 
+/// A block of what a message says, and the mark on it.
+pub(super) struct Said<'a> {
+    pub(super) block: ContentBlock<'a>,
+    pub(super) mark: Option<Mark>,
+}
+
+impl Said<'_> {
+    pub(super) fn is_thought(&self) -> bool {
+        matches!(self.block, ContentBlock::ReasoningContent(_))
+    }
+}
+
 impl<'a> Building<'a, '_> {
     pub(super) fn speak(
         &mut self,
@@ -20,17 +32,35 @@ impl<'a> Building<'a, '_> {
         message: &'a ChatMessage<'a>,
         role: Role,
     ) -> Result<(), Invalid> {
+        let said = self.said(at, message, role)?;
+        self.say(said, role);
+        Ok(())
+    }
+
+    pub(super) fn say(&mut self, said: Vec<Said<'a>>, role: Role) {
+        for Said { block, mark } in said {
+            self.turns.push(role, block);
+            self.mark(mark, "messages.content.");
+        }
+    }
+
+    /// What a message says, block by block.
+    pub(super) fn said(
+        &mut self,
+        at: usize,
+        message: &'a ChatMessage<'a>,
+        role: Role,
+    ) -> Result<Vec<Said<'a>>, Invalid> {
+        let text = |text: &'a str| Said { block: ContentBlock::Text(text.into()), mark: None };
+        let mut said = Vec::new();
         match &message.content {
             None => {}
-            Some(Content::Text(text)) => {
-                self.turns.push(role, ContentBlock::Text(Cow::Borrowed(text)));
-            }
+            Some(Content::Text(content)) => said.push(text(content)),
             Some(Content::Parts(parts)) => {
                 for (index, part) in parts.iter().enumerate() {
                     let param = format!("messages[{at}].content[{index}]");
                     if let Some(block) = self.part(part, &param, role)? {
-                        self.turns.push(role, block);
-                        self.mark(part.cache(), "messages.content.");
+                        said.push(Said { block, mark: part.cache() });
                     }
                 }
             }
@@ -42,9 +72,9 @@ impl<'a> Building<'a, '_> {
             && role == Role::Assistant
             && !in_parts
         {
-            self.turns.push(role, ContentBlock::Text(Cow::Borrowed(refusal)));
+            said.push(text(refusal));
         }
-        Ok(())
+        Ok(said)
     }
 
     pub(super) fn part(

@@ -68,6 +68,17 @@ impl Spoken {
         }
     }
 
+    /// Whether text may be held back, or left out: what comes now may stand behind text that comes later.
+    pub(crate) fn may_hold(&self) -> bool {
+        match &self.state {
+            State::Free | State::Bare => false,
+            State::Start { held, .. } | State::Fenced(held) | State::Aside(held) => {
+                !held.is_empty()
+            }
+            State::Object(_) => true,
+        }
+    }
+
     /// What of the answer `piece` brings to light.
     pub(crate) fn push<'p>(&mut self, piece: &'p str) -> Cow<'p, str> {
         match &mut self.state {

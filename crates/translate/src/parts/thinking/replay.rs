@@ -2,7 +2,7 @@
 //! signature; some families want them exactly as they were, some want none at all.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use schema::converse::message::{ContentBlock, Message, ReasoningBlock, ReasoningText, Role};
 use schema::openai::message::Message as ChatMessage;
@@ -11,46 +11,153 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Past;
+use super::place::{Between, Place};
 use crate::Report;
 use crate::profile::{Profile, Replay};
-use crate::thoughts::{Recalled, Thought};
+use crate::thoughts::{self, Origin, Passage, Recalled, Thought, Turn};
+
+const DETAILS: &str = "messages.reasoning_details";
 
 /// What an assistant's message brings, and what became of it.
+#[derive(Debug)]
 pub(crate) struct Replayed<'a> {
-    /// The blocks, which come first in the turn.
-    pub(crate) blocks: Vec<ReasoningBlock<'a>>,
+    /// The turn's blocks, as far as they are known: texts and calls are the message's own.
+    pub(crate) steps: Vec<Step<'a>>,
+    pub(crate) order: Order,
     /// Whether the turn is known to have had these thoughts and no others.
     pub(crate) past: Past,
+    /// The field that the thoughts came in; `None` where they are remembered.
+    pub(crate) field: Option<&'static str>,
+    /// Words of our own that ended the user's turn before it.
+    pub(crate) preface: Option<Preface<'a>>,
+}
+
+/// A block of a turn.
+#[derive(Debug)]
+pub(crate) enum Step<'a> {
+    Thought(ReasoningBlock<'a>),
+    Text(Passage),
+    /// A call, by its id where that is known.
+    Call(Option<&'a str>),
+}
+
+/// What is known of the order of a turn's blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// All of it.
+    Known,
+    /// Nothing, and the model refuses a thought that stands elsewhere.
+    Unknown,
+    /// Nothing, and it does not matter.
+    Any,
+}
+
+/// Words of our own, as they are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Preface<'a> {
+    Words(&'a str),
+    /// The hash that the client sent back.
+    Hash(u64),
+}
+
+/// What past thoughts are looked up in.
+#[derive(Debug)]
+pub(crate) struct Memory<'a> {
+    recalled: Option<&'a Recalled>,
+    /// The last message with a call of each id: some models count them anew in every turn, and what is
+    /// remembered belongs to the last.
+    last: HashMap<&'a str, usize>,
+}
+
+impl Replayed<'_> {
+    /// A turn whose thoughts are lost.
+    fn lost() -> Self {
+        Self { steps: Vec::new(), order: Order::Any, past: Past::Lost, field: None, preface: None }
+    }
+}
+
+impl<'a> Memory<'a> {
+    /// What is remembered of these messages.
+    pub(crate) fn new(recalled: Option<&'a Recalled>, messages: &'a [ChatMessage<'a>]) -> Self {
+        let mut last = HashMap::new();
+        if recalled.is_some_and(|recalled| !recalled.is_empty()) {
+            for (at, message) in messages.iter().enumerate() {
+                last.extend(ids(message).map(|id| (id, at)));
+            }
+        }
+        Self { recalled, last }
+    }
+
+    /// The turn that a message is, if it is remembered.
+    fn turn(&self, at: usize, message: &'a ChatMessage<'a>) -> Option<&'a Turn> {
+        let ids = ids(message).filter(|id| self.last.get(id) == Some(&at));
+        self.recalled?.turn(ids)
+    }
+
+    /// Whether what is known of a message leaves no room for what its parts tell.
+    pub(crate) fn decides(&self, at: usize, message: &'a ChatMessage<'a>) -> bool {
+        self.is_forgotten() || self.turn(at, message).is_some()
+    }
+
+    fn is_forgotten(&self) -> bool {
+        self.recalled.is_some_and(Recalled::is_forgotten)
+    }
+
+    /// Whether a model of this profile, where the question goes, reads what was thought there.
+    fn is_readable(&self, origin: Option<Origin>, profile: &Profile) -> bool {
+        match (origin, self.recalled.and_then(Recalled::target), profile.replay) {
+            (_, _, Replay::Never | Replay::Plain) | (None, ..) | (_, None, _) => true,
+            (Some(made), Some(asked), Replay::Signed | Replay::Redacted) => {
+                made.model == asked.model
+                    && (made.account == asked.account || !profile.thoughts_bound)
+            }
+        }
+    }
+}
+
+fn ids<'a>(message: &'a ChatMessage<'a>) -> impl Iterator<Item = &'a str> {
+    message.tool_calls.iter().flatten().filter_map(|call| call.id.as_deref())
 }
 
 /// The thoughts of an assistant's message as the model takes them. What is remembered of its calls
 /// is better than what the client sends, which may have lost a piece on the way; but a thought that has lost its
 /// signature is none where one is needed.
 pub(crate) fn replay<'a>(
+    at: usize,
     message: &'a ChatMessage<'a>,
-    recalled: Option<&'a Recalled>,
+    past: &Memory<'a>,
     profile: &Profile,
     report: &mut Report,
 ) -> Replayed<'a> {
-    let calls = message.tool_calls.iter().flatten().filter_map(|call| call.id.as_deref());
-    let remembered = recalled
-        .filter(|_| profile.replay == Replay::Signed)
-        .and_then(|recalled| recalled.before(calls))
-        .filter(|thoughts| thoughts.iter().all(Thought::is_signed));
+    let is_complete = |turn: &&Turn| match profile.replay {
+        Replay::Signed => turn.thoughts().all(Thought::is_signed),
+        Replay::Redacted => true,
+        Replay::Never | Replay::Plain => false,
+    };
+    let remembered = past.turn(at, message).filter(is_complete);
+    let has_thoughts = remembered.is_some_and(|turn| turn.thoughts().next().is_some());
+    if past.is_forgotten() && (has_thoughts || remembered.is_none()) {
+        return Replayed::lost();
+    }
     let replayed = match remembered {
-        Some(thoughts) => {
-            Replayed { blocks: thoughts.iter().map(block).collect(), past: Past::Whole }
+        Some(turn) if has_thoughts && !past.is_readable(turn.origin, profile) => {
+            if message.reasoning_details.is_some() {
+                report.ignore(DETAILS);
+            }
+            report.forget_thoughts();
+            return Replayed::lost();
         }
-        None => sent(message, profile, report),
+        Some(turn) => known(turn, profile),
+        None => sent(message, past, profile, report),
     };
-    let is_withheld = |block: &ReasoningBlock<'_>| match block {
-        ReasoningBlock::ReasoningText(said) => {
-            recalled.is_some_and(|recalled| recalled.is_withheld(&said.text))
+    let is_withheld = |step: &Step<'_>| match step {
+        Step::Thought(ReasoningBlock::ReasoningText(said)) => {
+            past.recalled.is_some_and(|recalled| recalled.is_withheld(&said.text))
         }
-        ReasoningBlock::RedactedContent(_) => false,
+        Step::Thought(ReasoningBlock::RedactedContent(_)) | Step::Text(_) | Step::Call(_) => false,
     };
-    if replayed.blocks.iter().any(is_withheld) {
-        return Replayed { blocks: Vec::new(), past: Past::Lost };
+    if replayed.steps.iter().any(is_withheld) {
+        return Replayed::lost();
     }
     replayed
 }
@@ -72,17 +179,106 @@ pub(crate) fn of_part<'a>(
     sent.taken(profile.replay)
 }
 
-/// What the client sends of them.
-fn sent<'a>(message: &'a ChatMessage<'a>, profile: &Profile, report: &mut Report) -> Replayed<'a> {
-    let sent = Sent::of(message, report);
-    let has_sent = !sent.thoughts.is_empty();
-    let blocks: Vec<_> =
-        sent.thoughts.into_iter().filter_map(|thought| thought.taken(profile.replay)).collect();
-    if has_sent && blocks.is_empty() {
-        report.ignore(sent.field);
+/// A turn as it is remembered.
+fn known<'a>(turn: &'a Turn, profile: &Profile) -> Replayed<'a> {
+    let steps = turn.steps.iter().filter_map(|step| match step {
+        thoughts::Step::Thought(thought) => match (profile.replay, thought) {
+            (Replay::Redacted, Thought::Text { .. }) => None,
+            _ => Some(Step::Thought(block(thought))),
+        },
+        thoughts::Step::Text(passage) => Some(Step::Text(*passage)),
+        thoughts::Step::Call(id) => Some(Step::Call(Some(id))),
+    });
+    Replayed {
+        steps: steps.collect(),
+        order: if turn.placed { Order::Known } else { Order::Unknown },
+        past: Past::Whole,
+        field: None,
+        preface: turn.preface.as_deref().map(Preface::Words),
     }
-    let past = if blocks.is_empty() { Past::Lost } else { Past::Whole };
-    Replayed { blocks, past }
+}
+
+/// What the client sends of them.
+fn sent<'a>(
+    message: &'a ChatMessage<'a>,
+    past: &Memory<'a>,
+    profile: &Profile,
+    report: &mut Report,
+) -> Replayed<'a> {
+    let Sent { field, entries } = Sent::of(message, report);
+    let mut has_sent = false;
+    let mut is_placed = true;
+    let (mut steps, mut preface, mut count) = (Vec::new(), None, 0);
+    for Entry { thought, place, format } in entries {
+        let origin = place.as_ref().and_then(|place| place.origin);
+        if !past.is_readable(origin, profile) || is_foreign(format.as_deref(), profile) {
+            report.ignore(field);
+            report.forget_thoughts();
+            return Replayed::lost();
+        }
+        preface = preface.or(place.as_ref().and_then(|place| place.preface));
+        match place.and_then(|place| place.between) {
+            Some(between) => steps.extend(between.into_iter().map(|one| match one {
+                Between::Text(passage) => Step::Text(passage),
+                Between::Call => Step::Call(None),
+            })),
+            None => is_placed = false,
+        }
+        let Some(thought) = thought else { continue };
+        has_sent = true;
+        if let Some(block) = thought.taken(profile.replay) {
+            count += 1;
+            steps.push(Step::Thought(block));
+        }
+    }
+    if has_sent && count == 0 {
+        report.ignore(field);
+    }
+    if count == 0 {
+        return Replayed::lost();
+    }
+    let order = match (is_placed, profile.replay) {
+        (true, _) => Order::Known,
+        (false, Replay::Signed | Replay::Redacted) => Order::Unknown,
+        (false, Replay::Never | Replay::Plain) => Order::Any,
+    };
+    if order != Order::Known {
+        steps.retain(|step| matches!(step, Step::Thought(_)));
+    }
+    let preface = preface.map(Preface::Hash);
+    Replayed { steps, order, past: Past::Whole, field: Some(field), preface }
+}
+
+/// Whether thoughts of this format are of a family whose thoughts the model does not take.
+fn is_foreign(format: Option<&str>, profile: &Profile) -> bool {
+    const UNKNOWN: &str = "unknown";
+    let is_checked = match profile.replay {
+        Replay::Never | Replay::Plain => false,
+        Replay::Signed => profile.thoughts_format != UNKNOWN,
+        Replay::Redacted => true,
+    };
+    is_checked
+        && format.is_some_and(|format| format != UNKNOWN && format != profile.thoughts_format)
+}
+
+/// Where the last thoughts of a conversation were made, as far as memory and client tell.
+pub(crate) fn origin<'a>(
+    messages: &'a [ChatMessage<'a>],
+    recalled: Option<&'a Recalled>,
+) -> Option<Origin> {
+    let past = Memory::new(recalled, messages);
+    for (at, message) in messages.iter().enumerate().rev() {
+        match past.turn(at, message) {
+            Some(turn) if turn.thoughts().next().is_some() => return turn.origin,
+            Some(_) => continue,
+            None => {}
+        }
+        let entries = Sent::details(message, &mut Report::default());
+        if !entries.is_empty() {
+            return entries.into_iter().find_map(|entry| entry.place?.origin);
+        }
+    }
+    None
 }
 
 /// Whether the turns that are being answered have the thoughts they need. `lost` are the calls, by
@@ -91,14 +287,15 @@ pub(crate) fn past(turns: &[Message<'_>], lost: &HashSet<Cow<'_, str>>, profile:
     if profile.replay != Replay::Signed {
         return Past::Whole;
     }
-    let thinks_first = |turn: &Message<'_>| {
-        matches!(turn.content.first(), Some(ContentBlock::ReasoningContent(_)))
+    // A turn may begin with text or a call, and think then.
+    let thinks = |turn: &Message<'_>| {
+        turn.content.iter().any(|block| matches!(block, ContentBlock::ReasoningContent(_)))
     };
     let answers = |turn: &Message<'_>| {
         turn.content.iter().any(|block| matches!(block, ContentBlock::ToolResult(_)))
     };
     // A prefill is the beginning of an answer: what it was thought with cannot be added.
-    if turns.last().is_some_and(|turn| turn.role == Role::Assistant && !thinks_first(turn)) {
+    if turns.last().is_some_and(|turn| turn.role == Role::Assistant && !thinks(turn)) {
         return Past::Lost;
     }
     let mut first = None;
@@ -111,13 +308,13 @@ pub(crate) fn past(turns: &[Message<'_>], lost: &HashSet<Cow<'_, str>>, profile:
             ContentBlock::ToolUse(call) => Some(&call.tool_use_id),
             _ => None,
         });
-        if !thinks_first(asked) && calls.into_iter().any(|id| lost.contains(id)) {
+        if !thinks(asked) && calls.into_iter().any(|id| lost.contains(id)) {
             return Past::Lost;
         }
         first = Some(asked);
     }
     match first {
-        Some(turn) if !thinks_first(turn) => Past::Unthought,
+        Some(turn) if !thinks(turn) => Past::Unthought,
         _ => Past::Whole,
     }
 }
@@ -135,7 +332,15 @@ fn block(thought: &Thought) -> ReasoningBlock<'_> {
 /// Thoughts as a client sent them, all from one field.
 struct Sent<'a> {
     field: &'static str,
-    thoughts: Vec<SentThought<'a>>,
+    entries: Vec<Entry<'a>>,
+}
+
+/// A thought, or what stands behind the last one, as a client sent it.
+#[derive(Default)]
+struct Entry<'a> {
+    thought: Option<SentThought<'a>>,
+    place: Option<Place>,
+    format: Option<Cow<'a, str>>,
 }
 
 enum SentThought<'a> {
@@ -146,7 +351,7 @@ enum SentThought<'a> {
 impl<'a> Sent<'a> {
     /// The richest field that can be read. One is enough: clients repeat the same in all.
     fn of(message: &'a ChatMessage<'a>, report: &mut Report) -> Self {
-        let details = read(message.reasoning_details, "messages.reasoning_details", report);
+        let details = Self::details(message, report);
         let blocks = read(message.thinking_blocks, "messages.thinking_blocks", report);
         let signature = read::<schema::Str<'a>>(
             message.reasoning_signature,
@@ -159,15 +364,13 @@ impl<'a> Sent<'a> {
         };
         let content = text(message.reasoning_content, "messages.reasoning_content", report);
         let plain = text(message.reasoning, "messages.reasoning", report);
-        let details: Vec<_> =
-            details.into_iter().flat_map(|all: Vec<_>| all).filter_map(of_detail).collect();
         if !details.is_empty() {
-            return Self { field: "messages.reasoning_details", thoughts: details };
+            return Self { field: DETAILS, entries: details };
         }
         let blocks: Vec<_> =
             blocks.into_iter().flat_map(|all: Vec<_>| all).filter_map(of_block).collect();
         if !blocks.is_empty() {
-            return Self { field: "messages.thinking_blocks", thoughts: blocks };
+            return Self { field: "messages.thinking_blocks", entries: blocks };
         }
         let (field, text) = match content {
             Some(text) => ("messages.reasoning_content", Some(text)),
@@ -175,7 +378,18 @@ impl<'a> Sent<'a> {
         };
         let signature = signature.map(schema::Str::into_cow);
         let thought = text.map(|text| SentThought::Text { text, signature });
-        Self { field, thoughts: thought.into_iter().collect() }
+        Self { field, entries: thought.map(Entry::of).into_iter().collect() }
+    }
+
+    fn details(message: &'a ChatMessage<'a>, report: &mut Report) -> Vec<Entry<'a>> {
+        let details: Option<Vec<_>> = read(message.reasoning_details, DETAILS, report);
+        details.into_iter().flatten().filter_map(of_detail).collect()
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn of(thought: SentThought<'a>) -> Self {
+        Self { thought: Some(thought), ..Self::default() }
     }
 }
 
@@ -183,7 +397,9 @@ impl<'a> SentThought<'a> {
     /// The block, where the model takes such.
     fn taken(self, replay: Replay) -> Option<ReasoningBlock<'a>> {
         match (replay, self) {
-            (Replay::Never, _) | (Replay::Plain, Self::Redacted(_)) => None,
+            (Replay::Never, _)
+            | (Replay::Plain, Self::Redacted(_))
+            | (Replay::Redacted, Self::Text { .. }) => None,
             (Replay::Plain, Self::Text { text, .. }) => (!text.trim().is_empty())
                 .then_some(ReasoningBlock::ReasoningText(ReasoningText { text, signature: None })),
             (Replay::Signed, Self::Text { text, signature }) => {
@@ -191,19 +407,30 @@ impl<'a> SentThought<'a> {
                 let signature = Some(signature);
                 Some(ReasoningBlock::ReasoningText(ReasoningText { text, signature }))
             }
-            (Replay::Signed, Self::Redacted(data)) => Some(ReasoningBlock::RedactedContent(data)),
+            (Replay::Signed | Replay::Redacted, Self::Redacted(data)) => {
+                Some(ReasoningBlock::RedactedContent(data))
+            }
         }
     }
 }
 
-fn of_detail(detail: SentDetail<'_>) -> Option<SentThought<'_>> {
-    let SentDetail { kind: _, text, signature, summary, data } = detail;
-    of_parts(text.or(summary), signature, data)
+fn of_detail(detail: SentDetail<'_>) -> Option<Entry<'_>> {
+    let SentDetail { kind: _, text, signature, summary, data, format, id } = detail;
+    let word = |raw: Option<&'_ RawValue>| {
+        raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok())
+    };
+    let place = word(id).and_then(|id| Place::read(&id));
+    let thought = of_parts(text.or(summary), signature, data);
+    // What stands behind the last thought is no thought.
+    let is_rest = |thought: &SentThought<'_>| matches!(thought, SentThought::Text { text, signature: None } if text.is_empty());
+    let thought = thought.filter(|thought| place.is_none() || !is_rest(thought));
+    let is_something = thought.is_some() || place.is_some();
+    is_something.then(|| Entry { thought, place, format: word(format).map(Cow::Owned) })
 }
 
-fn of_block(block: SentBlock<'_>) -> Option<SentThought<'_>> {
+fn of_block(block: SentBlock<'_>) -> Option<Entry<'_>> {
     let SentBlock { kind: _, thinking, signature, data } = block;
-    of_parts(thinking, signature, data)
+    of_parts(thinking, signature, data).map(Entry::of)
 }
 
 fn of_parts<'a>(
@@ -263,7 +490,7 @@ mod tests {
         let body = body.to_string();
         let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
         let mut recalled = Recalled::default();
-        recalled.add("c1", Arc::new([]));
+        recalled.add("c1", Arc::default());
         let question =
             question_with(&request, &profile, &Stores::default(), Some(&recalled)).unwrap();
         let fields = question.body.additional_model_request_fields;

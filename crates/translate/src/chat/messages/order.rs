@@ -1,0 +1,240 @@
+//! The order of an assistant's turn. A message of chat completions tells its text, its calls and its thoughts
+//! apart; what is known of the turn as it was answered puts each thought back where it stood.
+
+use std::ops::Range;
+
+use schema::converse::message::ReasoningBlock;
+
+use crate::parts::thinking::replay::{Order, Step};
+use crate::thoughts::Passage;
+
+/// A block of the turn to be.
+#[derive(Debug)]
+pub(super) enum Put<'a> {
+    Thought(ReasoningBlock<'a>),
+    /// A stretch of the message's text, in bytes.
+    Text(Range<usize>),
+    /// A call, by its number in the message.
+    Call(usize),
+}
+
+/// The blocks of a turn in their order: `steps` as far as they are known, then the rest of the text and the
+/// calls. `None` where a thought's place is not known and the model would refuse it in another.
+pub(super) fn arranged<'a>(
+    steps: Vec<Step<'a>>,
+    order: Order,
+    text: &str,
+    calls: &[&str],
+) -> Option<Vec<Put<'a>>> {
+    let count = steps.iter().filter(|step| matches!(step, Step::Thought(_))).count();
+    let others = calls.len() + usize::from(!text.trim().is_empty());
+    match order {
+        Order::Any => return Some(ahead(steps, text, calls)),
+        // One thought stands before what it led to; of more, each may.
+        Order::Unknown if count < 2 || others < 2 => return Some(ahead(steps, text, calls)),
+        Order::Unknown => return None,
+        Order::Known => {}
+    }
+    if let Some(texts) = is_made_of(&steps, calls).then(|| cut(&steps, text)).flatten() {
+        return Some(placed(steps, texts, text, calls));
+    }
+    let is_thought = |step: &Step<'_>| matches!(step, Step::Thought(_));
+    let behind = steps.iter().skip_while(|step| is_thought(step));
+    let are_ahead = !behind.into_iter().any(is_thought);
+    are_ahead.then(|| ahead(steps, text, calls))
+}
+
+/// Thoughts first, then text, then calls.
+pub(super) fn ahead<'a>(steps: Vec<Step<'a>>, text: &str, calls: &[&str]) -> Vec<Put<'a>> {
+    let mut all: Vec<Put<'a>> = Vec::with_capacity(steps.len() + calls.len() + 1);
+    all.extend(steps.into_iter().filter_map(|step| match step {
+        Step::Thought(block) => Some(Put::Thought(block)),
+        Step::Text(_) | Step::Call(_) => None,
+    }));
+    if !text.is_empty() {
+        all.push(Put::Text(0..text.len()));
+    }
+    all.extend((0..calls.len()).map(Put::Call));
+    all
+}
+
+/// Whether the calls that are known are the message's first.
+fn is_made_of(steps: &[Step<'_>], calls: &[&str]) -> bool {
+    let known = steps.iter().filter_map(|step| match step {
+        Step::Call(id) => Some(id),
+        Step::Thought(_) | Step::Text(_) => None,
+    });
+    let mut calls = calls.iter();
+    known.into_iter().all(|id| calls.next().is_some_and(|call| id.is_none_or(|id| id == *call)))
+}
+
+fn placed<'a>(
+    steps: Vec<Step<'a>>,
+    texts: Vec<Range<usize>>,
+    text: &str,
+    calls: &[&str],
+) -> Vec<Put<'a>> {
+    let mut all = Vec::with_capacity(steps.len() + calls.len() + 1);
+    let (mut said, mut called) = (0, 0);
+    let mut texts = texts.into_iter();
+    for step in steps {
+        match step {
+            Step::Thought(block) => all.push(Put::Thought(block)),
+            Step::Text(_) => {
+                if let Some(range) = texts.next().filter(|range| !range.is_empty()) {
+                    said = range.end;
+                    all.push(Put::Text(range));
+                }
+            }
+            Step::Call(_) => {
+                all.push(Put::Call(called));
+                called += 1;
+            }
+        }
+    }
+    if said < text.len() {
+        // Text that nothing is known of stands behind all that is, but before the last calls.
+        let known = all.iter().rposition(|put| !matches!(put, Put::Call(_)));
+        all.insert(known.map_or(0, |last| last + 1), Put::Text(said..text.len()));
+    }
+    all.extend((called..calls.len()).map(Put::Call));
+    all
+}
+
+/// The stretches of the text that the known texts are, in their order. Clients trim texts, or leave them out;
+/// `None` where it cannot be told what became of them.
+fn cut(steps: &[Step<'_>], text: &str) -> Option<Vec<Range<usize>>> {
+    let passages: Vec<Passage> = steps.iter().filter_map(passage).collect();
+    if text.trim().is_empty() {
+        return Some(vec![0..0; passages.len()]);
+    }
+    fitted(&passages, text).or_else(|| only(steps, text))
+}
+
+fn passage(step: &Step<'_>) -> Option<Passage> {
+    match step {
+        Step::Text(passage) => Some(*passage),
+        Step::Thought(_) | Step::Call(_) => None,
+    }
+}
+
+/// The stretches, where the text is as long as it was but for white space at its edges.
+fn fitted(passages: &[Passage], text: &str) -> Option<Vec<Range<usize>>> {
+    let whole = passages.iter().fold(Passage::default(), |all, one| all.and(*one));
+    let lead = text.len() - text.trim_start().len();
+    let gone = whole.lead.saturating_sub(lead);
+    let mut from = 0;
+    let mut ranges = Vec::with_capacity(passages.len());
+    for passage in passages {
+        let to = from + passage.bytes;
+        let range = from.saturating_sub(gone)..to.saturating_sub(gone);
+        let range = range.start.min(text.len())..range.end.min(text.len());
+        text.get(range.clone())?;
+        ranges.push(range);
+        from = to;
+    }
+    let missing = from.saturating_sub(gone).saturating_sub(text.len());
+    (missing <= whole.trail).then_some(ranges)
+}
+
+/// All of the text in the one place where text stood.
+fn only(steps: &[Step<'_>], text: &str) -> Option<Vec<Range<usize>>> {
+    let mut ranges = Vec::new();
+    let (mut is_open, mut is_spent) = (false, false);
+    for step in steps {
+        match step {
+            Step::Text(passage) if passage.is_blank() => ranges.push(0..0),
+            Step::Text(_) if is_open => ranges.push(0..0),
+            Step::Text(_) if is_spent => return None,
+            Step::Text(_) => {
+                ranges.push(0..text.len());
+                (is_open, is_spent) = (true, true);
+            }
+            Step::Thought(_) | Step::Call(_) => is_open = false,
+        }
+    }
+    Some(ranges)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    fn steps(word: &str) -> Vec<Step<'static>> {
+        let step = |part: &str| match part.split_at(1) {
+            ("R", name) => Step::Thought(thought(name)),
+            ("T", id) if id.is_empty() => Step::Call(None),
+            ("T", id) => Step::Call(Some(Box::leak(id.to_owned().into_boxed_str()))),
+            (_, text) => Step::Text(Passage::of(&text.replace('_', " "))),
+        };
+        word.split(',').map(step).collect()
+    }
+
+    fn thought(name: &str) -> ReasoningBlock<'static> {
+        ReasoningBlock::RedactedContent(Cow::Owned(name.to_owned()))
+    }
+
+    /// The blocks as they would be sent: thoughts and texts by what they say, calls by their ids.
+    fn sent(word: &str, order: Order, text: &str, calls: &[&str]) -> Option<String> {
+        let puts = arranged(steps(word), order, text, calls)?;
+        let put = |put: &Put<'_>| match put {
+            Put::Thought(ReasoningBlock::RedactedContent(name)) => format!("R{name}"),
+            Put::Thought(ReasoningBlock::ReasoningText(_)) => "R?".to_owned(),
+            Put::Text(range) => format!("X{}", &text[range.clone()]).replace(' ', "_"),
+            Put::Call(at) => format!("T{}", calls[*at]),
+        };
+        Some(puts.iter().map(put).collect::<Vec<_>>().join(","))
+    }
+
+    #[track_caller]
+    fn known(word: &str, text: &str, calls: &[&str], expected: &str) {
+        assert_eq!(sent(word, Order::Known, text, calls).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn every_block_goes_back_where_it_stood() {
+        known("R1,Ta,R2,Tb", "", &["a", "b"], "R1,Ta,R2,Tb");
+        known("R1,Xone,R2,Ta", "one", &["a"], "R1,Xone,R2,Ta");
+        known("Xone,R1,Xtwo,Ta,R2", "onetwo", &["a"], "Xone,R1,Xtwo,Ta,R2");
+        known("Ta,R1,Tb,Xend", "end", &["a", "b"], "Ta,R1,Tb,Xend");
+        known("R1,T,R2,Xone", "onetwo", &["a", "b"], "R1,Ta,R2,Xone,Xtwo,Tb");
+    }
+
+    #[test]
+    fn what_clients_make_of_the_text_does_not_move_a_thought() {
+        known("R1,Xone_,R2,Xtwo__,Ta", "one two", &["a"], "R1,Xone_,R2,Xtwo,Ta");
+        known("R1,X__one,R2,X_two,Ta", "one two", &["a"], "R1,Xone,R2,X_two,Ta");
+        known("R1,X__,R2,X_two_,Ta", "two", &["a"], "R1,R2,Xtwo,Ta");
+        known("R1,Xone,R2,Ta,Xtwo", "", &["a"], "R1,R2,Ta");
+        known("R1,Ta,R2,Xone,Tb", "on", &["a", "b"], "R1,Ta,R2,Xon,Tb");
+        known("R1,Ta,R2,Tb", "added", &["a", "b"], "R1,Ta,R2,Xadded,Tb");
+        known("R1,Xone,R2,Ta", "one\u{fc}", &["a"], "R1,Xone,R2,X\u{fc},Ta");
+    }
+
+    #[test]
+    fn what_leads_its_turn_leads_it_whatever_became_of_the_rest() {
+        known("R1,R2,Ta,Tb", "", &["b"], "R1,R2,Tb");
+        known("R1,Xone,Ta,Xtwo", "on", &["a"], "R1,Xon,Ta");
+    }
+
+    #[test]
+    fn where_the_place_is_not_known_there_is_no_thought() {
+        let none = |word, order, text, calls: &[&str]| {
+            assert_eq!(sent(word, order, text, calls), None, "{word}");
+        };
+        none("R1,Ta,R2,Tb", Order::Known, "", &["b"]);
+        none("R1,Ta,R2,Tb", Order::Known, "", &["b", "a"]);
+        none("R1,Xone,R2,Xtwo,Ta", Order::Known, "on", &["a"]);
+        none("R1,X\u{fc},R2,Xab,Ta", Order::Known, "a\u{fc}bc", &["a"]);
+        none("R1,R2", Order::Unknown, "", &["a", "b"]);
+        none("R1,R2", Order::Unknown, "one", &["a"]);
+        let first = |word, text, calls: &[&str], expected: &str| {
+            assert_eq!(sent(word, Order::Unknown, text, calls).as_deref(), Some(expected));
+        };
+        first("R1", "one", &["a", "b"], "R1,Xone,Ta,Tb");
+        first("R1,R2", "", &["a"], "R1,R2,Ta");
+        assert_eq!(sent("R1,R2", Order::Any, "x", &["a"]).as_deref(), Some("R1,R2,Xx,Ta"));
+    }
+}

@@ -1,0 +1,160 @@
+//! The place of a thought as a word: clients of chat completions send thoughts back apart from the text and
+//! the calls between which they stood, and models that sign their thoughts refuse them in any other place. The
+//! word goes out as the `id` of a `reasoning_details` entry, which clients keep as it is:
+//! `outcrop.1.{steps}.{model}.{account}.{preface}`.
+
+use std::fmt::Write as _;
+
+use crate::thoughts::{Origin, Passage};
+
+const HEAD: &str = "outcrop.1.";
+/// Stands for what is not known.
+const UNKNOWN: &str = "x";
+
+/// The place of a thought, and where it was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// What stands between the thought before it, or the beginning of the turn, and this one; `None` where that
+    /// is not known.
+    pub(crate) between: Option<Vec<Between>>,
+    pub(crate) origin: Option<Origin>,
+    /// The hash of the words of our own that ended the user's turn before it.
+    pub(crate) preface: Option<u64>,
+}
+
+/// A block that is no thought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Between {
+    Text(Passage),
+    Call,
+}
+
+impl Place {
+    /// The word for it.
+    pub(crate) fn word(&self) -> String {
+        let Self { between, origin, preface } = self;
+        let mut word = HEAD.to_owned();
+        match between {
+            None => word.push_str(UNKNOWN),
+            Some(between) => between.iter().for_each(|one| one.write(&mut word)),
+        }
+        for hash in
+            [origin.map(|origin| origin.model), origin.map(|origin| origin.account), *preface]
+        {
+            word.push('.');
+            match hash {
+                // Writing into a string does not fail.
+                Some(hash) => write!(word, "{hash:016x}").unwrap_or_default(),
+                None => word.push_str(UNKNOWN),
+            }
+        }
+        word
+    }
+
+    /// The place of this word; `None` if it is no such word, or one of another version.
+    pub(crate) fn read(word: &str) -> Option<Self> {
+        let mut parts = word.strip_prefix(HEAD)?.split('.');
+        let between = match parts.next()? {
+            UNKNOWN => None,
+            steps => Some(read_between(steps)?),
+        };
+        let mut hash = || match parts.next()? {
+            UNKNOWN => Some(None),
+            hash => u64::from_str_radix(hash, 16).ok().map(Some),
+        };
+        let (model, account, preface) = (hash()?, hash()?, hash()?);
+        let origin = model.zip(account).map(|(model, account)| Origin { model, account });
+        Some(Self { between, origin, preface })
+    }
+}
+
+impl Between {
+    fn write(self, word: &mut String) {
+        let Self::Text(Passage { bytes, lead, trail }) = self else {
+            word.push('c');
+            return;
+        };
+        for (letter, count) in [('t', bytes), ('l', lead), ('w', trail)] {
+            if count > 0 || letter == 't' {
+                write!(word, "{letter}{count}").unwrap_or_default();
+            }
+        }
+    }
+}
+
+fn read_between(mut steps: &str) -> Option<Vec<Between>> {
+    let mut all = Vec::new();
+    while let Some(letter) = steps.chars().next() {
+        let rest = steps.get(1..)?;
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let count = rest.get(..digits)?;
+        steps = rest.get(digits..)?;
+        match (letter, all.last_mut()) {
+            ('c', _) if count.is_empty() => all.push(Between::Call),
+            ('t', _) => {
+                let bytes = count.parse().ok()?;
+                all.push(Between::Text(Passage { bytes, ..Passage::default() }));
+            }
+            ('l', Some(Between::Text(passage))) => passage.lead = count.parse().ok()?,
+            ('w', Some(Between::Text(passage))) => passage.trail = count.parse().ok()?,
+            _ => return None,
+        }
+    }
+    let is_sound = |one: &Between| match one {
+        Between::Call => true,
+        Between::Text(Passage { bytes, lead, trail }) => {
+            lead.checked_add(*trail).is_some_and(|edges| edges <= *bytes)
+        }
+    };
+    all.iter().all(is_sound).then_some(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_as_they_were_written() {
+        let text = |text: &str| Between::Text(Passage::of(text));
+        let origin = Some(Origin { model: 7, account: u64::MAX });
+        for place in [
+            Place::default(),
+            Place { between: Some(Vec::new()), origin, preface: Some(9) },
+            Place {
+                between: Some(vec![
+                    text("one"),
+                    Between::Call,
+                    Between::Call,
+                    text(" two\n"),
+                    text(""),
+                ]),
+                origin: None,
+                preface: None,
+            },
+        ] {
+            assert_eq!(Place::read(&place.word()), Some(place));
+        }
+        let word = Place { between: Some(vec![text(" a "), Between::Call]), origin, preface: None };
+        assert_eq!(word.word(), "outcrop.1.t3l1w1c.0000000000000007.ffffffffffffffff.x");
+    }
+
+    #[test]
+    fn other_words_tell_nothing() {
+        for word in [
+            "",
+            "rs_123",
+            "outcrop.2..x.x.x",
+            "outcrop.1.",
+            "outcrop.1.c.x.x",
+            "outcrop.1.q.x.x.x",
+            "outcrop.1.t.x.x.x",
+            "outcrop.1.l3.x.x.x",
+            "outcrop.1.t1l1w1.x.x.x",
+            "outcrop.1.t99999999999999999999999.x.x.x",
+            "outcrop.1.t1\u{fc}.x.x.x",
+            "outcrop.1.c.zz.x.x",
+        ] {
+            assert_eq!(Place::read(word), None, "{word}");
+        }
+    }
+}
