@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use schema::openai::models::Model;
 use translate::Profile;
+use translate::chat::Digest;
 use translate::errors::{GrammarRefusal, Notes};
 use translate::profile::{PromptCache, StructuredOutput};
 
@@ -370,6 +371,11 @@ impl Target {
             (Some(one), Some(other)) => one == other,
             _ => self.model_id == other.model_id,
         }
+    }
+
+    /// The model as a hash: the same under every name and inference profile it is known by.
+    pub(crate) fn identity(&self) -> u64 {
+        Digest::of(self.base.as_deref().unwrap_or(&self.model_id).as_bytes())
     }
 
     /// From now on calls of this id go where the detour led.

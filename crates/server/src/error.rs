@@ -11,7 +11,9 @@ use actix_web::{HttpResponse, HttpResponseBuilder};
 use schema::openai::error::{Envelope, ErrorBody};
 use translate::Invalid;
 use translate::chat::Truncated;
-use translate::errors::{ApiError, Notes, did_you_mean, explain, from_exception};
+use translate::errors::{
+    ApiError, Notes, did_you_mean, explain, from_exception, is_about_thoughts,
+};
 use translate::moderations::Judge;
 
 use crate::bedrock::{Failure, InvalidModelId, Kind, Phase, ProtocolError, ServiceError};
@@ -157,6 +159,17 @@ impl From<RouteError> for GatewayError {
             RouteError::Elsewhere { asked, why } => Self::Elsewhere { asked, why },
             RouteError::NotListed { name, near } => Self::NotListed { name, near },
         }
+    }
+}
+
+impl GatewayError {
+    /// Whether the target refuses the past thoughts that a question brings along.
+    pub(crate) fn is_about_thoughts(&self) -> bool {
+        let error = match self {
+            Self::Upstream(Failure::Service(error)) | Self::Refused { error, .. } => error,
+            _ => return false,
+        };
+        is_about_thoughts(error.status, &error.message)
     }
 }
 

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use schema::openai::chat::ChatRequest;
 use translate::Profile;
-use translate::thoughts::{Kept, Recalled, Turn};
+use translate::thoughts::{Kept, Origin, Recalled, Turn};
 
 use crate::app::{Shared, Snapshot};
+use crate::routing::Leg;
 
 mod redis;
 mod seal;
@@ -148,13 +149,28 @@ impl Recall {
     }
 
     /// What is remembered of the tool calls of a conversation, where the model takes it back.
-    pub(crate) async fn of(
-        &self,
-        request: &ChatRequest<'_>,
-        profile: &Profile,
-    ) -> Option<Recalled> {
-        if self.limits.bytes == 0 || !profile.keeps_thoughts() {
+    pub(crate) async fn of(&self, request: &ChatRequest<'_>, leg: &Leg) -> Recalled {
+        let mut recalled = self.remembered(request, &leg.target.profile).await;
+        recalled.is_for(leg.origin());
+        recalled
+    }
+
+    /// Where the turns of these calls, the last first, were made that hold the last thoughts.
+    pub(crate) async fn origin(&self, calls: &[String]) -> Option<Origin> {
+        if self.limits.bytes == 0 || calls.is_empty() {
             return None;
+        }
+        let ids = || calls.iter().map(String::as_str);
+        let mut recalled = self.shared.memory.find(self.caller, ids(), self.limits);
+        if let (Some(store), true) = (&self.store, recalled.is_empty()) {
+            recalled = store.recall(self.caller, ids(), self.limits).await;
+        }
+        ids().find_map(|call| recalled.origin(call))
+    }
+
+    async fn remembered(&self, request: &ChatRequest<'_>, profile: &Profile) -> Recalled {
+        if self.limits.bytes == 0 || !profile.keeps_thoughts() {
+            return Recalled::default();
         }
         let calls = request.messages.iter().flat_map(|message| message.tool_calls.iter().flatten());
         let ids = calls.filter_map(|call| call.id.as_deref());
@@ -168,7 +184,7 @@ impl Recall {
             }
             recalled.join(more);
         }
-        Some(recalled)
+        recalled
     }
 
     /// Keeps what was thought. To be waited for before the client can see the ids of the calls.

@@ -1,6 +1,7 @@
 //! `POST /v1/chat/completions` in Converse's terms: the question here, its messages, the whole
 //! answer and the streamed answer in files of their own.
 
+use schema::converse::message::ContentBlock;
 use schema::converse::request::ConverseRequest;
 use schema::openai::chat::{ChatRequest, StreamOptions};
 use schema::openai::tool::ToolChoice;
@@ -61,6 +62,12 @@ pub struct Question<'a> {
 const NO_CALLS: &str = "Call no tools in this turn: answer in text.";
 
 impl Question<'_> {
+    /// Whether past thoughts go along.
+    pub fn thinks_back(&self) -> bool {
+        let blocks = self.body.messages.iter().flat_map(|turn| &turn.content);
+        blocks.into_iter().any(|block| matches!(block, ContentBlock::ReasoningContent(_)))
+    }
+
     /// Whether the service will keep a beginning of it for calls that begin alike.
     pub fn is_cached(&self) -> bool {
         cache::any(&self.body)

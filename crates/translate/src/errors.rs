@@ -6,7 +6,8 @@ use std::borrow::Cow;
 mod conditions;
 
 pub use conditions::{
-    Condition, GrammarRefusal, Notes, did_you_mean, is_about_content, refuses_grammar,
+    Condition, GrammarRefusal, Notes, did_you_mean, is_about_content, is_about_thoughts,
+    refuses_grammar,
 };
 use conditions::{advise, is_about_the_limit};
 

@@ -205,6 +205,12 @@ impl Recalled {
         self.by_call.iter().map(|(call, turn)| (call.as_str(), turn))
     }
 
+    /// Where the turn of a call was made, if it thought and that is known.
+    pub fn origin(&self, call: &str) -> Option<Origin> {
+        let turn = self.by_call.get(call)?;
+        turn.thoughts().next().and(turn.origin)
+    }
+
     /// Adds the turn that made a call.
     pub fn add(&mut self, call: &str, turn: Arc<Turn>) {
         self.by_call.insert(call.to_owned(), turn);

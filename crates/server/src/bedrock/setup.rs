@@ -10,6 +10,7 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError as SearchError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use aws_lc_rs::digest;
 use aws_sdk_bedrockruntime::config::Token;
 use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 
@@ -34,6 +35,28 @@ pub struct Setup {
     pub ca_bundle: Option<PathBuf>,
     /// Time limits.
     pub timeouts: Timeouts,
+}
+
+impl Setup {
+    /// Whose account calls are made in, as a hash, as far as the set-up tells: the account of the role, else the
+    /// credentials. It is the same in every process with the same set-up, and nothing can be read from it.
+    pub(crate) fn owner(&self) -> u64 {
+        let role = self.role.as_ref().map(|role| {
+            let account = role.arn.split(':').nth(4).filter(|account| !account.is_empty());
+            ("role", account.unwrap_or(&role.arn))
+        });
+        let (kind, name) = role.unwrap_or_else(|| match &self.keys {
+            Some(AccountKeys::Static { access_key_id, .. }) => ("keys", access_key_id),
+            Some(AccountKeys::Bearer(key)) => ("bearer", key.reveal()),
+            Some(AccountKeys::Profile(name)) => ("profile", name),
+            Some(AccountKeys::Provider(_)) | None => {
+                ("found", self.profile.as_deref().unwrap_or_default())
+            }
+        });
+        let digest = digest::digest(&digest::SHA256, format!("{kind} {name}").as_bytes());
+        let first = digest.as_ref().first_chunk().copied().unwrap_or_default();
+        u64::from_be_bytes(first)
+    }
 }
 
 /// Credentials given outright.

@@ -11,9 +11,10 @@ use schema::converse::response::ConverseResponse;
 use schema::openai::format::FormatKind;
 use translate::chat::ChatStream;
 use translate::profile::StructuredOutput;
+use translate::thoughts::Origin;
 use translate::{Reply, Report};
 
-use asking::{Asking, Circumstances, Made, UNASKED};
+use asking::{Asking, Circumstances, Made, Thoughts, UNASKED};
 use guarded::{Admitted, Judge, Told};
 use guardrail::Wanted;
 use received::{Outline, Received};
@@ -26,7 +27,7 @@ use crate::early::Head;
 use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
 use crate::recall::Recall;
-use crate::routing::{self, Asks, Brought, Journey, Leg, Others, Sent, Terms, Unsent};
+use crate::routing::{self, Asks, Brought, Journey, Leg, Others, Route, Sent, Terms, Unsent};
 use crate::structured::Watch;
 use crate::{body, early, pump};
 
@@ -194,7 +195,7 @@ async fn call(
     journey: Journey<'_>,
     asking: &mut Asking,
 ) -> Result<(Sent<Begun>, Option<Leg>), Box<Unsent<GatewayError>>> {
-    let mut last = None;
+    let (mut last, mut more) = (None, 0);
     let sent = journey.run(async |leg: &Leg| {
         let mut leg = leg.settled().await;
         let mut begun = attempt(worker, asking, &leg).await;
@@ -204,12 +205,26 @@ async fn call(
             leg.to_mut().target = target;
             begun = attempt(worker, asking, &leg).await;
         }
+        if let Err(error) = &begun
+            && asking.forgets_thoughts(error)
+        {
+            log::info!("past thoughts are refused, the question goes without: {error}");
+            more += 1;
+            asking.translate(&leg, &worker.shared.offload).await?;
+            begun = attempt(worker, asking, &leg).await;
+        }
         last = asking.repeats.then(|| leg.into_owned());
         begun
     });
     match sent.await {
-        Ok(sent) => Ok((sent, last)),
-        Err(unsent) => Err(Box::new(unsent)),
+        Ok(mut sent) => {
+            sent.trail.attempts += more;
+            Ok((sent, last))
+        }
+        Err(mut unsent) => {
+            unsent.trail.attempts += more;
+            Err(Box::new(unsent))
+        }
     }
 }
 
@@ -261,7 +276,8 @@ async fn prepare<'n>(
     let links = std::mem::take(&mut received.outline.links);
     let fetched = Arc::new(worker.shared.fetcher.fetch(links, &now.config.media).await?);
     let (wanted, directions) = (Wanted::of(headers)?, Directions::of(headers)?);
-    let terms = terms(id, &received.outline);
+    let home = home(&route, recall, &received.outline).await;
+    let terms = terms(id, &received.outline, home);
     let journey = Journey::begin(&now.names, route, terms)?;
     let mut around = Circumstances {
         operation,
@@ -271,14 +287,18 @@ async fn prepare<'n>(
         fetched,
         recall: recall.clone(),
         withheld: Vec::new(),
+        thoughts: Thoughts::Sent,
         added: Vec::new(),
     };
     let repeats = may_repeat(now, received.outline.format, operation);
     let may_be_refused = received.outline.format == FormatKind::JsonSchema
         && journey.leg().target.profile.structured_output == StructuredOutput::Native;
     let made = received.translate(&around, &*journey.leg().settled().await, offload).await;
-    // What a guardrail cannot mask is translated again without it, and what a model takes no grammar for.
-    let again = repeats || may_be_refused || made.as_ref().is_ok_and(|made| made.guard.is_some());
+    // What a guardrail cannot mask, and thoughts that a model refuses, are translated again without it, and what
+    // a model takes no grammar for.
+    let again = repeats
+        || may_be_refused
+        || made.as_ref().is_ok_and(|made| made.guard.is_some() || made.thinks_back);
     let (made, kept) = match (journey.may_differ(), again) {
         (true, _) => (made, Some(body)),
         (false, true) => (Ok(made?), Some(body)),
@@ -290,9 +310,17 @@ async fn prepare<'n>(
     Ok((journey, Asking { around, choices, made, kept, repeats }))
 }
 
-fn terms<'r>(id: &'r str, outline: &Outline) -> Terms<'r> {
+fn terms<'r>(id: &'r str, outline: &Outline, home: Option<Origin>) -> Terms<'r> {
     let (kind, tokens, key) = (outline.operation.kind(), outline.tokens, outline.key);
-    Terms { id, kind, asks: Asks::Model, tokens, key, others: Others::All }
+    Terms { id, kind, asks: Asks::Model, tokens, key, home, others: Others::All }
+}
+
+/// Where the conversation's last thoughts were made, if the name's targets do not all take them back.
+async fn home(route: &Route, recall: &Recall, outline: &Outline) -> Option<Origin> {
+    if !route.keeps_thoughts() {
+        return None;
+    }
+    recall.origin(&outline.calls).await.or(outline.origin)
 }
 
 /// An answer has begun with its head, a stream with its first event: until then another target may be

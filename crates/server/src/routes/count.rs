@@ -57,6 +57,7 @@ async fn counted(
         asks: Asks::Count,
         tokens: 0,
         key: None,
+        home: None,
         // Another model counts otherwise.
         others: Others::SameName,
     };
@@ -96,13 +97,14 @@ fn asked(
     leg: &Leg,
 ) -> impl Future<Output = Result<(Bytes, Report), Untranslated>> + Send + 'static {
     let (body, fetched) = (body.clone(), Arc::clone(fetched));
-    let (recall, profile) = (recall.clone(), leg.target.profile.clone());
+    let (recall, leg) = (recall.clone(), leg.clone());
     async move {
         let mut request: ChatRequest<'_> = parse(&body)?;
         fetched.fill(&mut request);
-        let recalled = recall.of(&request, &profile).await;
+        let recalled = recall.of(&request, &leg).await;
+        let profile = &leg.target.profile;
         let Question { body: converse, report, .. } =
-            question_with(&request, &profile, &fetched.stores, recalled.as_ref())?;
+            question_with(&request, profile, &fetched.stores, Some(&recalled))?;
         Ok((written(&CountTokensRequest::from(&converse), body.len())?, report))
     }
 }

@@ -151,7 +151,7 @@ async fn show(
 fn terms<'r>(id: &'r str, body: &[u8]) -> Terms<'r> {
     let tokens = foreseen::estimate(body.len());
     let (kind, asks) = (Kind::Unary, Asks::Model);
-    Terms { id, kind, asks, tokens, key: None, others: Others::SameName }
+    Terms { id, kind, asks, tokens, key: None, home: None, others: Others::SameName }
 }
 
 fn shape(target: &Target, catalogue: &Catalogue) -> Result<EmbeddingShape, Invalid> {

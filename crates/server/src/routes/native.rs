@@ -171,7 +171,7 @@ async fn terms<'r>(
         "Converse" | "ConverseStream" => Others::All,
         _ => Others::SameName,
     };
-    Ok(Terms { id, kind: matched.row.kind, asks, tokens, key, others })
+    Ok(Terms { id, kind: matched.row.kind, asks, tokens, key, home: None, others })
 }
 
 /// The operation a request names, below the mount or at the root.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use translate::Unsupported;
 use translate::errors::Notes;
+use translate::thoughts::Origin;
 
 use super::budget::Budget;
 use super::choice::Choice;
 use super::pattern::filled;
-use super::pick::{Asked, Pick, Seat, mixed, pick};
+use super::pick::{Asked, Pick, Seat, Tried, mixed, pick};
 use super::settings::{
     Affinity, Balance, Fallbacks, GroupSettings, Guardrail, Strategy, TargetSettings,
 };
@@ -71,6 +72,8 @@ pub(crate) struct Leg {
     pub(crate) guardrail: Option<Arc<Guardrail>>,
     /// What becomes of fields that cannot be honoured, unless the caller says otherwise.
     pub(crate) unsupported: Unsupported,
+    /// Whose account it is, as a hash.
+    owner: u64,
     /// How clients and operators know the target.
     pub(crate) label: Arc<str>,
     /// When the call must have ended, earlier attempts included; `None` where none was made.
@@ -157,6 +160,7 @@ impl Group {
             account: member.site.account.clone(),
             guardrail: self.guardrail.clone(),
             unsupported: member.unsupported,
+            owner: member.site.owner,
             label: Arc::clone(&member.label),
             deadline: None,
             own: Arc::clone(&self.own),
@@ -200,6 +204,26 @@ impl Group {
             }
         }
         Some(group)
+    }
+
+    /// Whether there is a choice among targets, and one of them takes back what was thought.
+    pub(super) fn keeps_thoughts(&self) -> bool {
+        self.members.len() > 1
+            && self.members.iter().any(|member| member.target().profile.keeps_thoughts())
+    }
+
+    /// The targets that take back what was thought there; none where nothing is known of it.
+    pub(super) fn home(&self, origin: Option<Origin>) -> Tried {
+        let mut home = Tried::default();
+        let Some(origin) = origin.filter(|_| self.members.len() > 1) else { return home };
+        for (at, member) in self.members.iter().enumerate() {
+            let target = member.target();
+            let is_account = member.site.owner == origin.account || !target.profile.thoughts_bound;
+            if is_account && target.profile.keeps_thoughts() && target.identity() == origin.model {
+                home.add(at);
+            }
+        }
+        home
     }
 
     pub(super) fn counts_tokens(&self) -> bool {
@@ -270,15 +294,28 @@ impl Group {
             [one, other] => one.profile == other.profile && one.is_settled() && other.is_settled(),
             _ => true,
         });
+        // What was thought for one is not sent to another.
+        let think_apart = targets.iter().any(|target| target.profile.keeps_thoughts())
+            && (targets
+                .windows(2)
+                .any(|pair| matches!(pair, [one, other] if !one.is_same_model(other)))
+                || self.members.windows(2).any(
+                    |pair| matches!(pair, [one, other] if one.site.owner != other.site.owner),
+                ));
         let as_strict = self.members.windows(2).all(|pair| match pair {
             [one, other] => one.unsupported == other.unsupported,
             _ => true,
         });
-        self.alike = if alike && as_strict { Alike::Yes } else { Alike::Perhaps };
+        self.alike = if alike && as_strict && !think_apart { Alike::Yes } else { Alike::Perhaps };
     }
 }
 
 impl Leg {
+    /// Where answers of it are made: what was thought elsewhere does not go to models that check it.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin { model: self.target.identity(), account: self.owner }
+    }
+
     /// What a refusal of its model is to be explained with.
     pub(super) fn notes(&self) -> Notes {
         self.target.notes(self.own.iter().map(String::as_str))

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use translate::thoughts::Origin;
+
 use tokio::time::Instant;
 
 use super::group::{Group, Leg};
@@ -28,6 +30,8 @@ pub(crate) struct Terms<'r> {
     pub(crate) tokens: u64,
     /// Calls with the same key profit from the same target.
     pub(crate) key: Option<u64>,
+    /// Where the last thoughts of the conversation were made.
+    pub(crate) home: Option<Origin>,
     pub(crate) others: Others,
 }
 
@@ -421,7 +425,7 @@ fn wanted(group: &Group, terms: Terms<'_>, tried: Tried, now: Moment) -> Asked {
         Affinity::On => terms.key,
         Affinity::Off => None,
     };
-    Asked { now, tried, tokens: terms.tokens, key }
+    Asked { now, tried, home: group.home(terms.home), tokens: terms.tokens, key }
 }
 
 fn board(group: &Group, pick: Pick, terms: Terms<'_>, now: Moment) -> Option<Flight> {

@@ -44,6 +44,11 @@ pub(crate) struct Names {
 pub(crate) struct Route(pub(super) Arc<Group>);
 
 impl Route {
+    /// Whether it matters to a conversation with thoughts which of its targets is asked.
+    pub(crate) fn keeps_thoughts(&self) -> bool {
+        self.0.keeps_thoughts()
+    }
+
     /// The first of its targets, for those who ask about the name and send nothing.
     pub(crate) fn first(&self) -> Option<Leg> {
         self.0.leg(0)

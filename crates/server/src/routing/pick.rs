@@ -29,6 +29,8 @@ pub(super) struct Asked {
     pub(super) now: Moment,
     /// Targets that have failed this call already, one bit each.
     pub(super) tried: Tried,
+    /// Targets that take back what the conversation's model thought; with none, all are alike.
+    pub(super) home: Tried,
     /// What the call may use.
     pub(super) tokens: u64,
     /// Calls with the same key keep to one target.
@@ -64,7 +66,8 @@ pub(super) enum Why {
 impl Asked {
     /// A call of which nothing is known.
     pub(super) fn at(now: Moment) -> Self {
-        Self { now, tried: Tried::default(), tokens: 0, key: None }
+        let (tried, home) = (Tried::default(), Tried::default());
+        Self { now, tried, home, tokens: 0, key: None }
     }
 }
 
@@ -75,6 +78,11 @@ impl Tried {
 
     pub(super) fn holds(self, at: usize) -> bool {
         self.0 & bit(at) != 0
+    }
+
+    /// Whether a call that has these for its home would be away at a target.
+    fn is_away(self, at: usize) -> bool {
+        !self.is_empty() && !self.holds(at)
     }
 
     pub(super) fn is_empty(self) -> bool {
@@ -142,7 +150,11 @@ fn probe(seats: &[Seat], balance: &Balance, asked: Asked) -> Option<Pick> {
     let due = seats
         .iter()
         .enumerate()
-        .filter(|(_, seat)| seat.weight.0 > 0 && standing(seat) == Standing::Due);
+        // Thoughts are not risked to find out.
+        .filter(|(at, seat)| {
+            let is_due = seat.weight.0 > 0 && standing(seat) == Standing::Due;
+            is_due && !asked.home.is_away(*at)
+        });
     // One of a higher order is called only when those before it are out.
     let first = || {
         let sound = seats.iter().filter(|seat| standing(seat) == Standing::Sound);
@@ -162,6 +174,7 @@ struct Rank {
     weightless: bool,
     tried: bool,
     standing: Standing,
+    away: bool,
     beyond_quota: bool,
     order: u32,
 }
@@ -177,6 +190,7 @@ fn rank(at: usize, seat: &Seat, balance: &Balance, asked: Asked) -> Rank {
         weightless: seat.weight.0 == 0,
         tried: asked.tried.holds(at),
         standing,
+        away: asked.home.is_away(at),
         beyond_quota: !seat.vitals.has_room(asked.now, seat.quota, asked.tokens),
         order: seat.order,
     }

@@ -16,6 +16,8 @@ use crate::catalogue::{Catalogue, Naming, is_known_region};
 pub(crate) struct Site {
     pub(crate) account: Account,
     pub(crate) catalogue: Catalogue,
+    /// Whose account it is, as a hash.
+    pub(super) owner: u64,
     /// How its models are doing.
     pub(super) ward: Ward,
 }
@@ -79,10 +81,12 @@ impl Sites {
         if let Some(site) = self.find(&key).or_else(|| before?.find(&key)) {
             return Ok(self.keep(key, site));
         }
-        let account = Account::load(place.setup(&self.base)).await?;
+        let setup = place.setup(&self.base);
+        let owner = setup.owner();
+        let account = Account::load(setup).await?;
         let catalogue = Catalogue::new(self.naming.clone(), account.region());
         let ward = before.and_then(|before| before.ward_of(&key)).unwrap_or_default();
-        Ok(self.keep(key, Site { account, catalogue, ward }))
+        Ok(self.keep(key, Site { account, catalogue, owner, ward }))
     }
 
     /// The gateway's own account in a region some caller asks for. `None`: AWS has no such region, and no

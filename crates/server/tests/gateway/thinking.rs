@@ -1,6 +1,7 @@
 //! Thinking with tools for clients that send back OpenAI's own fields and nothing else, before an
 //! emulator that refuses a tool turn whose signed thoughts are missing or altered.
 
+use emulator::{Credentials, Options, Running};
 use serde_json::{Value, json};
 
 use super::rig::Rig;
@@ -178,5 +179,126 @@ async fn thoughts_that_are_excluded_are_remembered_all_the_same() {
     messages.extend(results(&turn));
     let end = ask(&rig, &request(BUDGET, true, &messages)).await;
     assert_eq!((end.thinking, end.details.is_empty()), (None, false));
+    rig.stop().await;
+}
+
+/// An emulator that takes one access key and nothing else.
+async fn upstream(key: &str) -> Running {
+    let credentials = Some(Credentials {
+        access_key_id: key.to_owned(),
+        secret_access_key: format!("secret of {key}"),
+        session_token: None,
+    });
+    emulator::start(Options { credentials, ..Options::default() }).await.unwrap()
+}
+
+fn target(key: &str, upstream: &Running) -> String {
+    format!(
+        "{{ model: {ALWAYS}, region: us-east-1, endpoint_url: '{}', access_key_id: {key}, secret_access_key: secret of {key} }}",
+        upstream.url()
+    )
+}
+
+/// A conversation up to the results of its first calls, as a plain client has it.
+async fn begun(rig: &Rig, model: &str) -> (Vec<Value>, Turn) {
+    let mut messages = vec![
+        json!({ "role": "system", "content": "Be brief." }),
+        json!({ "role": "user", "content": "What is the weather in Paris?" }),
+    ];
+    let turn = ask(rig, &request(model, false, &messages)).await;
+    messages.push(turn.plain.clone());
+    messages.extend(results(&turn));
+    (messages, turn)
+}
+
+#[actix_rt::test]
+async fn a_conversation_with_bound_thoughts_keeps_to_its_account() {
+    let (one, two) = (upstream("AKIDONE").await, upstream("AKIDTWO").await);
+    let yaml = format!(
+        "models:\n  both:\n    - {}\n    - {}\n",
+        target("AKIDONE", &one),
+        target("AKIDTWO", &two)
+    );
+    let rig = Rig::start(&yaml).await;
+    for with_details in [false, true, false, true, false, true] {
+        let before = one.journal().calls().len();
+        let (mut messages, turn) = begun(&rig, "both").await;
+        let in_one = one.journal().calls().len() > before;
+        if with_details {
+            messages[2]["reasoning_details"] = turn.details.clone().into();
+        }
+        for _ in 0..4 {
+            let before = one.journal().calls().len();
+            let answer = rig.chat(&request("both", false, &messages)).await;
+            assert_eq!((answer.status, answer.header("x-outcrop-thinking")), (200, None));
+            assert_eq!(one.journal().calls().len() > before, in_one, "the account is kept");
+        }
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn thoughts_that_are_refused_are_left_out_of_a_second_attempt() {
+    let rig = Rig::start("").await;
+    for stream in [false, true] {
+        let (mut messages, _) = begun(&rig, ALWAYS).await;
+        messages[0]["content"] = "Be verbose.".into();
+        let answer = rig.chat(&request(ALWAYS, stream, &messages)).await;
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        assert_eq!(answer.header("x-outcrop-thinking"), Some("dropped"));
+        assert_eq!(answer.header("x-outcrop-attempts"), Some("2"));
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_later_response_format_does_not_cost_the_thoughts() {
+    let rig = Rig::start("").await;
+    let (messages, _) = begun(&rig, ALWAYS).await;
+    let mut asked = request(ALWAYS, false, &messages);
+    asked["response_format"] = json!({ "type": "json_object" });
+    let answer = rig.chat(&asked).await;
+    assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    assert_eq!(answer.header("x-outcrop-thinking"), None);
+    assert_eq!(answer.header("x-outcrop-attempts"), Some("1"));
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn thoughts_of_one_model_do_not_go_to_another() {
+    let rig = Rig::start("").await;
+    let (mut messages, turn) = begun(&rig, ALWAYS).await;
+    for with_details in [false, true] {
+        if with_details {
+            messages[2]["reasoning_details"] = turn.details.clone().into();
+        }
+        for model in [ADAPTIVE, BUDGET, "us.anthropic.claude-sonnet-5-5"] {
+            let answer = rig.chat(&request(model, false, &messages)).await;
+            assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+            assert!(answer.header("x-outcrop-thinking").is_some(), "{model}: the loss is told");
+            assert_eq!(answer.header("x-outcrop-attempts"), Some("1"), "{model}");
+        }
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_dry_run_shows_no_remembered_thought() {
+    let rig = Rig::start("").await;
+    let (mut messages, turn) = begun(&rig, BUDGET).await;
+    let thought = turn.details[0]["text"].as_str().unwrap().to_owned();
+    let signature = turn.details[0]["signature"].as_str().unwrap().to_owned();
+    let dry = [("x-outcrop-dry-run", "true")];
+    let shown = rig.chat_with(&dry, &request(BUDGET, false, &messages)).await;
+    let text = String::from_utf8_lossy(&shown.body).into_owned();
+    assert_eq!(shown.status, 200, "{text}");
+    assert!(text.contains("reasoningContent"), "its place is shown: {text}");
+    assert!(!text.contains(&thought) && !text.contains(&signature), "{text}");
+    messages[2]["reasoning_details"] = turn.details.clone().into();
+    let rig2 = Rig::start("thinking_memory: { max_mib: 0 }\n").await;
+    let shown = rig2.chat_with(&dry, &request(BUDGET, false, &messages)).await;
+    let text = String::from_utf8_lossy(&shown.body).into_owned();
+    assert!(text.contains(&signature), "the caller's own are shown: {text}");
+    rig2.stop().await;
     rig.stop().await;
 }

@@ -103,7 +103,7 @@ impl Default for Digest {
 
 impl Digest {
     /// The key of these bytes alone.
-    pub(crate) fn of(bytes: &[u8]) -> u64 {
+    pub fn of(bytes: &[u8]) -> u64 {
         let mut digest = Self::default();
         digest.add(bytes);
         digest.finish()

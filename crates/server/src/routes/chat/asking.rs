@@ -8,6 +8,7 @@ use schema::openai::chat::ChatRequest;
 use translate::chat::{Delivery, Question, question_with};
 use translate::errors::refuses_grammar;
 use translate::profile::{GuardrailPlace, StructuredOutput};
+use translate::thoughts::Origin;
 use translate::{Profile, Reply, Report, Unsupported};
 
 use super::guarded::{self, Guard};
@@ -42,8 +43,20 @@ pub(super) struct Circumstances {
     pub(super) recall: Recall,
     /// Thoughts that must not go along: a guardrail masks them.
     pub(super) withheld: Vec<String>,
+    pub(super) thoughts: Thoughts,
     /// Messages that follow the caller's, as JSON.
     pub(super) added: Vec<String>,
+}
+
+/// What becomes of past thoughts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Thoughts {
+    /// They go along.
+    Sent,
+    /// They stay away: the model has refused them.
+    Forgotten,
+    /// They are shown to the caller, those that are remembered by a placeholder.
+    Veiled,
 }
 
 /// A question, as it is asked of one target after another.
@@ -73,6 +86,10 @@ pub(super) struct Made {
     pub(super) profile: Profile,
     pub(super) policy: Unsupported,
     pub(super) guardrail: Option<Arc<Guardrail>>,
+    /// Where it goes, if thoughts depend on it.
+    pub(super) origin: Option<Origin>,
+    /// Whether past thoughts go along.
+    pub(super) thinks_back: bool,
 }
 
 impl Circumstances {
@@ -116,6 +133,16 @@ impl Asking {
             Ok(made) => made.operation(self.around.operation),
             Err(_) => self.around.operation,
         }
+    }
+
+    /// Whether the target refuses past thoughts that went along: then none goes any more, to any target.
+    pub(super) fn forgets_thoughts(&mut self, error: &GatewayError) -> bool {
+        let thinks_back = self.made.as_ref().is_ok_and(|made| made.thinks_back);
+        let is_refused = self.kept.is_some() && thinks_back && error.is_about_thoughts();
+        if is_refused {
+            self.around.thoughts = Thoughts::Forgotten;
+        }
+        is_refused
     }
 
     /// What judges the question as it was translated last.
@@ -177,6 +204,7 @@ impl Made {
         self.profile == leg.target.profile
             && self.guardrail == leg.guardrail
             && self.policy == policy
+            && self.origin.is_none_or(|origin| origin == leg.origin())
     }
 
     /// The operation that fetches the answer, where the caller asks for one.
@@ -195,11 +223,15 @@ pub(super) async fn made(
     leg: &Leg,
 ) -> Result<Made, Untranslated> {
     let profile = &leg.target.profile;
-    let mut recalled = around.recall.of(request, profile).await;
-    if !around.withheld.is_empty() {
-        recalled.get_or_insert_default().withhold(&around.withheld);
+    let mut recalled = around.recall.of(request, leg).await;
+    recalled.withhold(&around.withheld);
+    match around.thoughts {
+        Thoughts::Sent => {}
+        Thoughts::Forgotten => recalled.forget(),
+        Thoughts::Veiled => recalled.veil(),
     }
-    let question = question_with(request, profile, &around.fetched.stores, recalled.as_ref())?;
+    let question = question_with(request, profile, &around.fetched.stores, Some(&recalled))?;
+    let thinks_back = question.thinks_back();
     let warms = choices::warms(&question, request.n, length);
     let Question { body: mut converse, delivery, reply, mut report } = question;
     let kind = match delivery {
@@ -223,6 +255,19 @@ pub(super) async fn made(
     // What is not whole cannot be judged.
     let delivery = if guard.is_some() { Delivery::Whole } else { delivery };
     let body = written(&converse, length)?;
+    let origin = profile.keeps_thoughts().then(|| leg.origin());
     let (profile, guardrail) = (profile.clone(), leg.guardrail.clone());
-    Ok(Made { body, warms, delivery, reply, report, guard, profile, policy, guardrail })
+    Ok(Made {
+        body,
+        warms,
+        delivery,
+        reply,
+        report,
+        guard,
+        profile,
+        policy,
+        guardrail,
+        origin,
+        thinks_back,
+    })
 }

@@ -109,7 +109,7 @@ impl Told {
 }
 
 /// A guardrail and the way to it, for one call.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Judge {
     guard: Guard,
     typed: Typed,

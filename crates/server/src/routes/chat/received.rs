@@ -7,7 +7,8 @@ use memchr::memmem;
 use schema::openai::chat::ChatRequest;
 use schema::openai::format::FormatKind;
 use translate::Invalid;
-use translate::chat::affinity;
+use translate::chat::{affinity, origin};
+use translate::thoughts::Origin;
 
 use super::asking::{Circumstances, Made, made};
 use crate::error::GatewayError;
@@ -19,6 +20,8 @@ use crate::routing::{Leg, Operation};
 
 /// How many times as long a body with references is worked on, about.
 const WRITTEN_OUT: usize = 8;
+/// Turns that are looked at to find out where the last thoughts were made: some are made without.
+const TURNS: usize = 4;
 
 /// What a request asks for, as far as its way to a target depends on it.
 #[derive(Debug)]
@@ -32,6 +35,10 @@ pub(in crate::routes) struct Outline {
     pub(super) tokens: u64,
     /// Of the beginning that it shares with others.
     pub(super) key: Option<u64>,
+    /// The calls of the last turns, the last first.
+    pub(super) calls: Vec<String>,
+    /// Where the last thoughts were made, as far as the client tells.
+    pub(super) origin: Option<Origin>,
     /// Media that stand elsewhere.
     pub(in crate::routes) links: Links,
 }
@@ -92,6 +99,8 @@ impl Outline {
             format: request.response_format.as_ref().map_or(FormatKind::Text, |format| format.kind),
             tokens: foreseen::of_chat(request, length),
             key: affinity(request),
+            calls: last_calls(request),
+            origin: origin(request, None),
             links: Links::of(request, media),
         }
     }
@@ -101,6 +110,13 @@ impl Outline {
 pub(super) fn weight(body: &[u8]) -> usize {
     let growth = if memmem::find(body, b"\"$ref\"").is_some() { WRITTEN_OUT } else { 1 };
     body.len().saturating_mul(growth)
+}
+
+/// The ids of the calls of the last few turns, the last first.
+fn last_calls(request: &ChatRequest<'_>) -> Vec<String> {
+    let turns = request.messages.iter().rev().filter_map(|message| message.tool_calls.as_ref());
+    let calls = turns.take(TURNS).flatten();
+    calls.filter_map(|call| call.id.as_ref().map(ToString::to_string)).collect()
 }
 
 impl<'b> Received<'b> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{Circumstances, Made, Received, Wanted, betas, choices, terms};
+use super::{Circumstances, Made, Received, Thoughts, Wanted, betas, choices, home, terms};
 use crate::app::{Snapshot, Worker};
 use crate::body;
 use crate::error::GatewayError;
@@ -38,7 +38,8 @@ pub(super) async fn rehearse(
     let fetched = Arc::new(worker.shared.fetcher.fetch(links, &now.config.media).await?);
     let (wanted, directions) = (Wanted::of(headers)?, Directions::of(headers)?);
     let operation = received.outline.operation;
-    let leg = Journey::glance(&route, terms(exchange.id(), &received.outline))?;
+    let home = home(&route, recall, &received.outline).await;
+    let leg = Journey::glance(&route, terms(exchange.id(), &received.outline, home))?;
     let around = Circumstances {
         operation,
         wanted,
@@ -47,6 +48,7 @@ pub(super) async fn rehearse(
         fetched,
         recall: recall.clone(),
         withheld: Vec::new(),
+        thoughts: Thoughts::Veiled,
         added: Vec::new(),
     };
     let made = received.translate(&around, &*leg.settled().await, offload).await?;
