@@ -2,18 +2,20 @@
 //! block, whether it is remembered by its calls or told by the client's `reasoning_details`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+#[path = "support/turn.rs"]
+mod turn;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use schema::converse::event::StreamEvent;
-use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use serde_json::{Value, json};
-use translate::chat::{ChatStream, answer, kept, origin, question_with};
+use translate::chat::{origin, question_with};
 use translate::profile::{Replay, Thinking};
 use translate::report::LostThoughts;
 use translate::thoughts::{Origin, Recalled, Thought, Turn};
-use translate::{Profile, Reply, Stamp, Stores};
+use translate::{Profile, Stamp, Stores};
+use turn::{Client, answered, reply, results, sent, written};
 
 const HERE: Origin = Origin { model: 1, account: 10 };
 
@@ -64,172 +66,6 @@ fn block() -> impl Strategy<Value = Block> {
         1 => "[ \n]{1,2}".prop_map(Block::Text),
         3 => Just(Block::Call),
     ]
-}
-
-fn response(content: &[Value]) -> String {
-    json!({
-        "output": { "message": { "role": "assistant", "content": content } },
-        "stopReason": "tool_use",
-        "usage": { "inputTokens": 1, "outputTokens": 1, "totalTokens": 2 },
-    })
-    .to_string()
-}
-
-fn reply(profile: &Profile, body: &Value) -> Reply {
-    let body = body.to_string();
-    let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
-    let mut recalled = Recalled::default();
-    recalled.is_for(HERE);
-    question_with(&request, profile, &Stores::default(), Some(&recalled)).unwrap().reply
-}
-
-/// The message that the client got, and what was kept of it.
-fn answered(content: &[Value], reply: Reply, streamed: bool) -> (Value, Vec<(String, Arc<Turn>)>) {
-    let text = response(content);
-    let whole: ConverseResponse<'_> = serde_json::from_str(&text).unwrap();
-    let mut memory = Vec::new();
-    if !streamed {
-        if let Some(kept) = kept(&whole, &reply) {
-            memory.extend(kept.calls.into_iter().map(|call| (call, Arc::clone(&kept.turn))));
-        }
-        let completion = serde_json::to_value(answer(&whole, &reply, stamp())).unwrap();
-        return (completion["choices"][0]["message"].clone(), memory);
-    }
-    let mut chat = ChatStream::new(reply, stamp());
-    let mut message =
-        json!({ "role": "assistant", "content": "", "tool_calls": [], "reasoning_details": [] });
-    for (name, payload) in events(content) {
-        let event = StreamEvent::parse(name, payload.to_string().as_bytes())
-            .map(|_| payload.to_string())
-            .unwrap();
-        let event = StreamEvent::parse(name, event.as_bytes()).unwrap();
-        chat.push(&event, &mut |chunk| {
-            for choice in chunk.choices {
-                let delta = serde_json::to_value(&choice.delta).unwrap();
-                fold(&mut message, &delta);
-            }
-            Ok::<(), ()>(())
-        })
-        .unwrap();
-        if let Some(kept) = chat.take_kept() {
-            memory.extend(kept.calls.into_iter().map(|call| (call, Arc::clone(&kept.turn))));
-        }
-    }
-    (message, memory)
-}
-
-fn fold(message: &mut Value, delta: &Value) {
-    if let Some(text) = delta["content"].as_str() {
-        message["content"] = (message["content"].as_str().unwrap().to_owned() + text).into();
-    }
-    for detail in delta["reasoning_details"].as_array().into_iter().flatten() {
-        message["reasoning_details"].as_array_mut().unwrap().push(detail.clone());
-    }
-    for call in delta["tool_calls"].as_array().into_iter().flatten() {
-        let calls = message["tool_calls"].as_array_mut().unwrap();
-        if call["id"].is_string() {
-            calls.push(call.clone());
-        } else {
-            let arguments = &mut calls.last_mut().unwrap()["function"]["arguments"];
-            let more = call["function"]["arguments"].as_str().unwrap();
-            *arguments = (arguments.as_str().unwrap().to_owned() + more).into();
-        }
-    }
-}
-
-fn events(content: &[Value]) -> Vec<(&'static str, Value)> {
-    let mut events = vec![("messageStart", json!({ "role": "assistant" }))];
-    for (at, block) in content.iter().enumerate() {
-        let mut delta = |delta: Value| {
-            events.push(("contentBlockDelta", json!({ "contentBlockIndex": at, "delta": delta })));
-        };
-        let thought = &block["reasoningContent"];
-        if let Some(text) = block["text"].as_str() {
-            let cut = text.char_indices().nth(1).map_or(text.len(), |(at, _)| at);
-            delta(json!({ "text": text[..cut] }));
-            delta(json!({ "text": text[cut..] }));
-        } else if let Some(data) = thought["redactedContent"].as_str() {
-            delta(json!({ "reasoningContent": { "redactedContent": data } }));
-        } else if thought.is_object() {
-            delta(json!({ "reasoningContent": { "text": thought["reasoningText"]["text"] } }));
-            delta(
-                json!({ "reasoningContent": { "signature": thought["reasoningText"]["signature"] } }),
-            );
-        } else {
-            let call = &block["toolUse"];
-            let start =
-                json!({ "toolUse": { "toolUseId": call["toolUseId"], "name": call["name"] } });
-            events.push(("contentBlockStart", json!({ "contentBlockIndex": at, "start": start })));
-            let input = json!({ "toolUse": { "input": call["input"].to_string() } });
-            events.push(("contentBlockDelta", json!({ "contentBlockIndex": at, "delta": input })));
-        }
-        events.push(("contentBlockStop", json!({ "contentBlockIndex": at })));
-    }
-    events.push(("messageStop", json!({ "stopReason": "tool_use" })));
-    let usage = json!({ "inputTokens": 1, "outputTokens": 1, "totalTokens": 2 });
-    events.push(("metadata", json!({ "usage": usage, "metrics": { "latencyMs": 1 } })));
-    events
-}
-
-/// How a client writes an answered message down.
-#[derive(Debug, Clone, Copy)]
-enum Client {
-    /// As it came.
-    Faithful,
-    /// OpenAI's own fields alone, trimmed, and null for no text.
-    Plain,
-    /// Text in a list of parts.
-    Parts,
-}
-
-fn written(message: &Value, client: Client, with_details: bool) -> Value {
-    let text = message["content"].as_str().unwrap_or_default();
-    let content = match client {
-        Client::Faithful => message["content"].clone(),
-        Client::Plain if text.trim().is_empty() => Value::Null,
-        Client::Plain => text.trim().into(),
-        Client::Parts => json!([{ "type": "text", "text": text }]),
-    };
-    let mut written = json!({ "role": "assistant", "content": content });
-    if message["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty()) {
-        written["tool_calls"] = message["tool_calls"].clone();
-    }
-    if with_details {
-        written["reasoning_details"] = message["reasoning_details"].clone();
-    }
-    written
-}
-
-fn results(message: &Value) -> Vec<Value> {
-    let calls = message["tool_calls"].as_array().into_iter().flatten();
-    calls
-        .map(|call| json!({ "role": "tool", "tool_call_id": call["id"], "content": "found" }))
-        .collect()
-}
-
-/// The turns of the assistant that go out, without cache points, and what is said of lost thoughts.
-fn sent(
-    messages: &[Value],
-    profile: &Profile,
-    memory: &[(String, Arc<Turn>)],
-    target: Origin,
-) -> (Vec<Vec<Value>>, Option<LostThoughts>, Value) {
-    let body = json!({ "model": "m", "messages": messages }).to_string();
-    let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
-    let mut recalled = Recalled::default();
-    for (call, turn) in memory {
-        recalled.add(call, Arc::clone(turn));
-    }
-    recalled.is_for(target);
-    let question = question_with(&request, profile, &Stores::default(), Some(&recalled)).unwrap();
-    let lost = question.report.lost_thoughts();
-    let body = serde_json::to_value(&question.body).unwrap();
-    let turns = body["messages"].as_array().unwrap().iter();
-    let turns = turns.filter(|turn| turn["role"] == "assistant").map(|turn| {
-        let blocks = turn["content"].as_array().unwrap().iter();
-        blocks.filter(|block| block.get("cachePoint").is_none()).cloned().collect()
-    });
-    (turns.collect(), lost, body)
 }
 
 /// What may be sent of an answered turn: Bedrock refuses blank text.
