@@ -14,6 +14,7 @@ use crate::report::LostThoughts;
 
 pub(crate) mod place;
 pub(crate) mod replay;
+pub(crate) mod sent;
 mod wish;
 
 pub(crate) use wish::Wish;

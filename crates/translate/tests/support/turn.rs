@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use translate::chat::{ChatStream, answer, kept, question_with};
 use translate::report::LostThoughts;
 use translate::thoughts::{Origin, Recalled, Turn};
-use translate::{Profile, Reply, Stamp, Stores};
+use translate::{Profile, Reply, Stores};
 
 use super::{HERE, stamp};
 

@@ -10,7 +10,7 @@ use schema::openai::message::Message as ChatMessage;
 use super::Building;
 use crate::Invalid;
 use crate::parts::media::search_result;
-use crate::parts::thinking::replay::of_part;
+use crate::parts::thinking::sent::of_part;
 use crate::profile::Medium;
 
 /// A block of what a message says, and the mark on it.
