@@ -165,9 +165,8 @@ impl From<RouteError> for GatewayError {
 impl GatewayError {
     /// Whether the target refuses the past thoughts that a question brings along.
     pub(crate) fn is_about_thoughts(&self) -> bool {
-        let error = match self {
-            Self::Upstream(Failure::Service(error)) | Self::Refused { error, .. } => error,
-            _ => return false,
+        let (Self::Upstream(Failure::Service(error)) | Self::Refused { error, .. }) = self else {
+            return false;
         };
         is_about_thoughts(error.status, &error.message)
     }

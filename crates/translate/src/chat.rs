@@ -103,19 +103,13 @@ pub fn question_with<'a>(
     let mut report = Report::default();
     without_effect(request, &mut report);
 
-    let legacy = request.functions.is_some() && !has_tools(request);
-    let (tools_field, choice_field, calls) = if legacy {
-        ("functions", "function_call", CallShape::Function)
-    } else {
-        ("tools", "tool_choice", CallShape::Tools)
-    };
+    let (tools_field, choice_field, calls) = tool_fields(request);
     let (declared, choice) = declared(request, calls, profile, &mut report)?;
 
-    let messages = &request.messages;
     let own_words = own_words(request, profile)?;
     let names = &declared.names;
     let around = Around { names, recalled, profile, stores, own_words: own_words.as_deref() };
-    let mut conversation = messages::conversation(messages, around, &mut report)?;
+    let mut conversation = messages::conversation(&request.messages, around, &mut report)?;
     let sampling = sampling(request);
     let limit_field = sampling.max_tokens.map(|(field, _)| field);
     let mut inference_config = inference_config(&sampling, profile, &mut report)?;
@@ -171,11 +165,9 @@ pub fn question_with<'a>(
     };
     cache::settle(&mut body, cached, profile, &mut report);
     let written = Syntax::of(profile, body.tool_config.as_ref());
-    if recalled.is_some_and(Recalled::is_forgotten) {
-        report.lose_thoughts(LostThoughts::Dropped);
-    }
-    let streamed = request.stream == Some(true);
-    let delivery = tools::delivery(&mut body, streamed.then_some(profile));
+    let is_forgotten = recalled.is_some_and(Recalled::is_forgotten);
+    is_forgotten.then(|| report.lose_thoughts(LostThoughts::Dropped));
+    let delivery = tools::delivery(&mut body, (request.stream == Some(true)).then_some(profile));
     Ok(Question {
         body,
         delivery,
@@ -215,6 +207,15 @@ fn own_words(request: &ChatRequest<'_>, profile: &Profile) -> Result<Option<Stri
         Shape::Words(words) => Some(words),
         Shape::Free | Shape::Native(_) | Shape::Tool(..) => None,
     })
+}
+
+/// The fields that declare tools and choose among them, and the shape in which calls are written back.
+fn tool_fields(request: &ChatRequest<'_>) -> (&'static str, &'static str, CallShape) {
+    if request.functions.is_some() && !has_tools(request) {
+        ("functions", "function_call", CallShape::Function)
+    } else {
+        ("tools", "tool_choice", CallShape::Tools)
+    }
 }
 
 /// What may be called, and the choice among it, from the fields that say so.

@@ -165,7 +165,7 @@ mod tests {
     fn steps(word: &str) -> Vec<Step<'static>> {
         let step = |part: &str| match part.split_at(1) {
             ("R", name) => Step::Thought(thought(name)),
-            ("T", id) if id.is_empty() => Step::Call(None),
+            ("T", "") => Step::Call(None),
             ("T", id) => Step::Call(Some(Box::leak(id.to_owned().into_boxed_str()))),
             (_, text) => Step::Text(Passage::of(&text.replace('_', " "))),
         };
