@@ -16,6 +16,7 @@ from outcrop_process import Outcrop
 from samples import CLAUDE
 
 ADAPTIVE = "us.anthropic.claude-opus-4-6-v1"
+BOUND = "us.anthropic.claude-opus-5-5"
 
 
 def asked(client: openai.OpenAI, *, stream: bool, **request: Any) -> tuple[Any, str | None]:
@@ -94,3 +95,37 @@ def test_one_callers_thoughts_are_not_anothers(
     finally:
         for client in clients:
             client.close()
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("model", [CLAUDE, BOUND])
+def test_details_that_the_sdk_has_folded_need_no_memory(
+    gateway: Outcrop, rng: random.Random, model: str, stream: bool
+) -> None:
+    """Another key, which nothing is remembered for, sends the thoughts back: their places come along."""
+    known = tools(rng)
+    messages: list[Any] = [{"role": "user", "content": request_for(known)}]
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="ann", max_retries=0) as ann:
+        message, _ = asked(ann, stream=stream, **request(model, known, messages))
+    details = message.reasoning_details
+    assert all(detail["id"].startswith("outcrop.1.") for detail in details)
+    messages += [plain(message) | {"reasoning_details": details}, *results(message)]
+    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="bob", max_retries=0) as bob:
+        message, said = asked(bob, stream=stream, **request(model, known, messages))
+    assert said is None and message.content
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_a_changed_system_prompt_costs_the_thoughts_and_not_the_conversation(
+    client: openai.OpenAI, rng: random.Random, stream: bool
+) -> None:
+    """The newest models refuse a thought behind another system prompt; the gateway asks again without it."""
+    known = tools(rng)
+    messages: list[Any] = [{"role": "system", "content": "Be brief."}]
+    messages.append({"role": "user", "content": request_for(known)})
+    message, said = asked(client, stream=stream, **request(BOUND, known, messages))
+    assert said is None
+    messages += [plain(message), *results(message)]
+    messages[0] = {"role": "system", "content": "Be thorough."}
+    message, said = asked(client, stream=stream, **request(BOUND, known, messages))
+    assert said == "dropped" and message.content

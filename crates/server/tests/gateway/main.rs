@@ -28,6 +28,7 @@ mod moderations;
 mod native;
 mod native_limits;
 mod parameters;
+mod places;
 mod quirks;
 mod recorded_embeddings;
 #[path = "../support/recorder.rs"]
