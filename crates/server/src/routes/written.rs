@@ -60,7 +60,7 @@ mod tests {
         for length in [BODY_LIMIT - 1, BODY_LIMIT + 1_000] {
             match written(&text(length), length) {
                 Err(Untranslated::Invalid(invalid)) => {
-                    assert_eq!(invalid.code, "request_too_large")
+                    assert_eq!(invalid.code, "request_too_large");
                 }
                 other => panic!("{other:?}"),
             }

@@ -99,11 +99,14 @@ async fn held(
     (received.status, took, beating.join().unwrap())
 }
 
+/// A request: its name, its path, its headers and its body.
+type Asked<'a> = (String, &'a str, &'a [(&'a str, &'a str)], String);
+
 #[actix_rt::test]
 async fn the_largest_requests_do_not_hold_a_worker() {
     let rig = Rig::before_url(&format!("http://{}", upstream())).await;
     let chat = "/v1/chat/completions";
-    let mut asked: Vec<(String, &str, &[(&str, &str)], String)> = Vec::new();
+    let mut asked: Vec<Asked<'_>> = Vec::new();
     for shape in SHAPES {
         asked.push((shape.name.to_owned(), chat, &[], (shape.of)(BYTES)));
     }
