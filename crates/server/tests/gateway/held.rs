@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Method;
 
-use super::rig::Rig;
+use super::rig::{Received, Rig};
 use super::shapes::SHAPES;
 
 /// Bytes of each request: as many as are taken, or as few as a build without optimisations can bear.
@@ -82,52 +82,88 @@ fn heartbeat(gateway: SocketAddr, stop: &AtomicBool) -> Duration {
     longest
 }
 
-/// Sends one request, and says how it was answered, how long that took, and how long others waited.
-async fn held(
-    rig: &Rig,
-    path: &str,
-    headers: &[(&str, &str)],
+/// One request.
+struct Asked {
+    name: &'static str,
+    path: &'static str,
+    headers: &'static [(&'static str, &'static str)],
     body: String,
-) -> (u16, Duration, Duration) {
+}
+
+impl Asked {
+    fn chat(name: &'static str, body: String) -> Self {
+        Self { name, path: "/v1/chat/completions", headers: &[], body }
+    }
+}
+
+/// Sends one request; how it was answered, how long that took, and how long others waited meanwhile.
+async fn held(rig: &Rig, asked: Asked) -> (Received, Duration, Duration) {
     let stop = Arc::new(AtomicBool::new(false));
     let (gateway, told) = (rig.address, Arc::clone(&stop));
     let beating = thread::spawn(move || heartbeat(gateway, &told));
     let started = Instant::now();
+    let Asked { name: _, path, headers, body } = asked;
     let received = rig.send_with(headers, Method::POST, path, Bytes::from(body)).await;
     let took = started.elapsed();
     stop.store(true, Ordering::Relaxed);
-    (received.status, took, beating.join().unwrap())
+    (received, took, beating.join().unwrap())
 }
-
-/// A request: its name, its path, its headers and its body.
-type Asked<'a> = (String, &'a str, &'a [(&'a str, &'a str)], String);
 
 #[actix_rt::test]
 async fn the_largest_requests_do_not_hold_a_worker() {
     let rig = Rig::before_url(&format!("http://{}", upstream())).await;
-    let chat = "/v1/chat/completions";
-    let mut asked: Vec<Asked<'_>> = Vec::new();
-    for shape in SHAPES {
-        asked.push((shape.name.to_owned(), chat, &[], (shape.of)(BYTES)));
-    }
     let text = SHAPES.iter().find(|shape| shape.name == "text parts").unwrap();
-    let dry: &[(&str, &str)] = &[("x-outcrop-dry-run", "true")];
-    asked.push(("dry run".to_owned(), chat, dry, (text.of)(BYTES)));
-    asked.push(("count".to_owned(), "/v1/chat/completions/input_tokens", &[], (text.of)(BYTES)));
     let tokens = vec!["15339"; BYTES / 6].join(",");
-    let embeddings = format!(r#"{{"model":"amazon.titan-embed-text-v2:0","input":[{tokens}]}}"#);
-    asked.push(("embeddings of tokens".to_owned(), "/v1/embeddings", &[], embeddings));
-    let name = format!(r#"{{"model":"bedrock/aa{}-1/x","messages":[]}}"#, "-b".repeat(BYTES / 2));
-    asked.push(("a model's name".to_owned(), chat, &[], name));
+    let name = "-b".repeat(BYTES / 2);
     let blocks = vec![r#"{"text":"a \u0073\u0033 location"}"#; BYTES / 36].join(",");
-    let native = format!(r#"{{"messages":[{{"role":"user","content":[{blocks}]}}]}}"#);
-    asked.push(("native".to_owned(), "/bedrock/model/amazon.nova-lite-v1:0/converse", &[], native));
-    for (name, path, headers, body) in asked {
-        let length = body.len();
-        let (status, took, longest) = held(&rig, path, headers, body).await;
+    let mut all: Vec<Asked> =
+        SHAPES.iter().map(|shape| Asked::chat(shape.name, (shape.of)(BYTES))).collect();
+    all.extend([
+        Asked {
+            headers: &[("x-outcrop-dry-run", "true")],
+            ..Asked::chat("dry run", (text.of)(BYTES))
+        },
+        Asked {
+            path: "/v1/chat/completions/input_tokens",
+            ..Asked::chat("count", (text.of)(BYTES))
+        },
+        Asked {
+            path: "/v1/embeddings",
+            ..Asked::chat(
+                "embeddings of tokens",
+                format!(r#"{{"model":"amazon.titan-embed-text-v2:0","input":[{tokens}]}}"#),
+            )
+        },
+        Asked::chat(
+            "a model's name",
+            format!(r#"{{"model":"bedrock/aa{name}-1/x","messages":[]}}"#),
+        ),
+        Asked::chat(
+            "a tool's name",
+            format!(
+                r#"{{"model":"nova-lite","messages":[{{"role":"user","content":"x"}}],"tools":[{{"type":"function","function":{{"name":"f"}}}}],"tool_choice":{{"type":"function","function":{{"name":"f{name}"}}}}}}"#
+            ),
+        ),
+        Asked {
+            path: "/bedrock/model/amazon.nova-lite-v1:0/converse",
+            ..Asked::chat(
+                "native",
+                format!(r#"{{"messages":[{{"role":"user","content":[{blocks}]}}]}}"#),
+            )
+        },
+    ]);
+    for asked in all {
+        let (name, length) = (asked.name, asked.body.len());
+        let (received, took, longest) = held(&rig, asked).await;
+        let status = received.status;
         println!("{name}: {length} bytes, {status} after {took:?}, others waited {longest:?}");
         // The upstream has one answer, which is none to every question.
         assert!(matches!(status, 200 | 400 | 502), "{name}: {status}");
+        if name.ends_with("name") {
+            let told = received.json();
+            let message = told["error"]["message"].as_str().unwrap();
+            assert!(status == 400 && received.body.len() < 2_048, "{name}: {message}");
+        }
         assert!(longest < LIMIT, "{name} held the worker for {longest:?}");
     }
     rig.stop().await;
