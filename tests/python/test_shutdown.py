@@ -125,6 +125,7 @@ def test_what_is_open_at_the_time_limit_is_told_so(upstream: Scripted) -> None:
             list(events)
         assert raised.value.response["Error"]["Code"] == "serviceUnavailableException"
         answer = whole.getresponse()
+        assert answer.headers["x-request-id"].startswith("req_")
         assert (answer.status, json.loads(answer.read())["error"]["code"]) == (503, "shutting_down")
         answer = native.getresponse()
         assert (answer.status, answer.headers["x-amzn-errortype"]) == (503, "ServiceUnavailableException")

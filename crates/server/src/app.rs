@@ -26,7 +26,7 @@ use crate::routing::{Names, OpenError};
 use crate::shutdown::Cutoff;
 use crate::structured::Validators;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What all workers share.
 #[derive(Debug)]

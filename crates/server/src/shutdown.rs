@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal as listen};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::app::{Shared, Worker};
+use crate::app::{self, Shared, Worker};
 use crate::error::GatewayError;
 use crate::exchange::RequestId;
 use crate::routes::native;
@@ -143,7 +143,9 @@ pub(crate) async fn answer_before_the_end(
     match cut.or(next.call(request)).await {
         Some(answered) => answered,
         None => {
-            let response = stopping(&id, is_native);
+            let mut response = stopping(&id, is_native);
+            // An error passes by what tells it to others.
+            response.headers_mut().insert(app::REQUEST_ID, id.0);
             Err(InternalError::from_response("the process ends", response).into())
         }
     }
