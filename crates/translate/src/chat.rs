@@ -145,7 +145,7 @@ pub fn question_with<'a>(
         preface = preface.or(conversation.instruct(NO_CALLS.to_owned(), profile));
     }
     let cached = cache::asked(request, profile, &mut report);
-    let one_call = request.parallel_tool_calls == Some(false) && tooling.config.is_some();
+    let one_call = wants_one_call(request) && tooling.config.is_some();
     let mut fields = additional(request, &tooling, profile, &mut report)?;
     let service_tier = service::service_tier(request.service_tier.as_deref(), profile, &mut report);
     thinking.apply(profile, limit_field, &mut inference_config, &mut fields, &mut report);
@@ -232,7 +232,8 @@ fn declared<'a>(
         }
         CallShape::Tools => {
             let tools = request.tools.as_deref().unwrap_or_default();
-            (declared_tools(tools, profile, report)?, request.tool_choice.as_ref())
+            let choice = request.tool_choice.as_ref().map(|field| &field.choice);
+            (declared_tools(tools, profile, report)?, choice)
         }
     };
     declared.search(request.web_search_options, profile, report);
@@ -349,6 +350,12 @@ fn has_tools(request: &ChatRequest<'_>) -> bool {
     request.tools.as_ref().is_some_and(|tools| !tools.is_empty())
 }
 
+/// Whether at most one call is wanted, in OpenAI's words or in Anthropic's.
+fn wants_one_call(request: &ChatRequest<'_>) -> bool {
+    let by_choice = request.tool_choice.as_ref().is_some_and(|field| field.one_call);
+    request.parallel_tool_calls == Some(false) || by_choice
+}
+
 fn choices(n: Option<i64>) -> Result<(), Invalid> {
     match n {
         Some(n) if n < 1 => Err(Invalid::value("n", format!("n must be at least 1, and is {n}."))
@@ -372,7 +379,7 @@ fn additional(
         }
         (_, None) | (Calls::Unwelcome, Some(_)) => {}
         (Calls::Welcome, Some(is_chosen)) => {
-            if request.parallel_tool_calls == Some(false) {
+            if wants_one_call(request) {
                 let by = if is_chosen { Chosen::ByMember } else { Chosen::ByNobody };
                 model_fields::one_call(by, &mut fields, profile);
             }

@@ -13,7 +13,9 @@ use super::extensions::{GuardrailFields, PerformanceFields};
 use super::format::ResponseFormat;
 use super::message::{self, Message};
 use super::reasoning::{Detail, ReasoningField, ReasoningFormat, ThinkingField};
-use super::tool::{AnsweredCall, AnsweredFunction, FunctionDefinition, Tool, ToolChoice};
+use super::tool::{
+    AnsweredCall, AnsweredFunction, FunctionDefinition, Tool, ToolChoice, ToolChoiceField,
+};
 use super::unknown::{Collector, Unknown};
 use super::usage::Usage;
 use crate::{Str, whole};
@@ -46,7 +48,7 @@ pub struct ChatRequest<'a> {
     #[serde(borrow)]
     pub tools: Option<Vec<Tool<'a>>>,
     #[serde(borrow)]
-    pub tool_choice: Option<ToolChoice<'a>>,
+    pub tool_choice: Option<ToolChoiceField<'a>>,
     #[serde(borrow)]
     pub functions: Option<Vec<FunctionDefinition<'a>>>,
     #[serde(borrow)]

@@ -230,9 +230,23 @@ pub enum CallKind {
     Custom,
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for ToolChoice<'a> {
+/// `tool_choice`: the choice, and what Anthropic's clients say beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolChoiceField<'a> {
+    pub choice: ToolChoice<'a>,
+    /// `disable_parallel_tool_use`: at most one call is wanted, as with `parallel_tool_calls: false`.
+    pub one_call: bool,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ToolChoiceField<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ChoiceVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ToolChoice<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ToolChoiceField::deserialize(deserializer).map(|field| field.choice)
     }
 }
 
@@ -274,50 +288,57 @@ struct ChoiceFields<'a> {
     mode: Option<AllowedMode>,
     #[serde(borrow, default)]
     tools: Option<Vec<Self>>,
+    disable_parallel_tool_use: Option<bool>,
 }
 
 impl<'a> ChoiceFields<'a> {
-    fn name(self) -> Option<Str<'a>> {
-        self.function.or(self.custom).map(|named| named.name).or(self.name)
-    }
-}
-
-impl<'de> Visitor<'de> for ChoiceVisitor {
-    type Value = ToolChoice<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"none\", \"auto\", \"required\" or an object naming a tool")
-    }
-
-    fn visit_str<E: Error>(self, word: &str) -> Result<Self::Value, E> {
-        match word {
-            "none" => Ok(ToolChoice::None),
-            "auto" => Ok(ToolChoice::Auto),
-            "required" | "any" => Ok(ToolChoice::Required),
-            other => Err(E::unknown_variant(other, &["none", "auto", "required"])),
-        }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = ChoiceFields::deserialize(MapAccessDeserializer::new(map))?;
-        let flat = fields.mode.take().zip(fields.tools.take());
+    fn choice<E: Error>(mut self) -> Result<ToolChoice<'a>, E> {
+        let flat = self.mode.take().zip(self.tools.take());
         let flat = flat.map(|(mode, tools)| AllowedTools { mode, tools });
-        if let Some(allowed) = fields.allowed_tools.take().or(flat) {
+        if let Some(allowed) = self.allowed_tools.take().or(flat) {
             return Ok(ToolChoice::Allowed {
                 required: allowed.mode == AllowedMode::Required,
-                names: allowed.tools.into_iter().filter_map(ChoiceFields::name).collect(),
+                names: allowed.tools.into_iter().filter_map(Self::name).collect(),
             });
         }
-        let kind = fields.kind.take();
-        if let Some(name) = fields.name() {
+        let kind = self.kind.take();
+        if let Some(name) = self.name() {
             return Ok(ToolChoice::Named(name));
         }
         match kind.as_deref() {
             None | Some("auto") => Ok(ToolChoice::Auto),
             Some("any" | "required") => Ok(ToolChoice::Required),
             Some("none") => Ok(ToolChoice::None),
-            Some("tool") => Err(A::Error::missing_field("name")),
-            Some(_) => Err(A::Error::missing_field(FUNCTION)),
+            Some("tool") => Err(E::missing_field("name")),
+            Some(_) => Err(E::missing_field(FUNCTION)),
         }
+    }
+
+    fn name(self) -> Option<Str<'a>> {
+        self.function.or(self.custom).map(|named| named.name).or(self.name)
+    }
+}
+
+impl<'de> Visitor<'de> for ChoiceVisitor {
+    type Value = ToolChoiceField<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"none\", \"auto\", \"required\" or an object naming a tool")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Self::Value, E> {
+        let choice = match word {
+            "none" => ToolChoice::None,
+            "auto" => ToolChoice::Auto,
+            "required" | "any" => ToolChoice::Required,
+            other => return Err(E::unknown_variant(other, &["none", "auto", "required"])),
+        };
+        Ok(ToolChoiceField { choice, one_call: false })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        let fields = ChoiceFields::deserialize(MapAccessDeserializer::new(map))?;
+        let one_call = fields.disable_parallel_tool_use == Some(true);
+        Ok(ToolChoiceField { choice: fields.choice()?, one_call })
     }
 }
