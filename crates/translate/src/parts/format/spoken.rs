@@ -28,12 +28,35 @@ enum State {
     Start { held: String, by: By },
     /// The answer, without a fence.
     Bare,
-    /// The answer, inside a fence; what is held may be its end.
-    Fenced(String),
+    /// The answer, inside a fence.
+    Fenced(Fenced),
     /// An object, with or without words around it.
     Object(Embedded),
     /// Words beside an answer that comes by tool. They are the answer after all if none comes.
     Aside(String),
+}
+
+/// The inside of a fence.
+#[derive(Debug, Clone, Default)]
+struct Fenced {
+    /// What may be its end.
+    held: String,
+    /// Whether a backtick stands right before that: more of them then are a longer run, and no fence.
+    behind_tick: bool,
+}
+
+impl Fenced {
+    fn push(&mut self, piece: &str) -> String {
+        self.held.push_str(piece);
+        let out = without_end(&mut self.held, self.behind_tick);
+        self.behind_tick = out.chars().next_back().map_or(self.behind_tick, |last| last == '`');
+        out
+    }
+
+    /// What is held when nothing more comes.
+    fn finish(self) -> String {
+        if is_end(&self.held) { String::new() } else { self.held }
+    }
 }
 
 /// How the answer is expected.
@@ -72,9 +95,8 @@ impl Spoken {
     pub(crate) fn may_hold(&self) -> bool {
         match &self.state {
             State::Free | State::Bare => false,
-            State::Start { held, .. } | State::Fenced(held) | State::Aside(held) => {
-                !held.is_empty()
-            }
+            State::Start { held, .. } | State::Aside(held) => !held.is_empty(),
+            State::Fenced(fenced) => !fenced.held.is_empty(),
             State::Object(_) => true,
         }
     }
@@ -87,10 +109,7 @@ impl Spoken {
                 held.push_str(piece);
                 Cow::Borrowed("")
             }
-            State::Fenced(held) => {
-                held.push_str(piece);
-                Cow::Owned(without_end(held))
-            }
+            State::Fenced(fenced) => Cow::Owned(fenced.push(piece)),
             State::Object(embedded) => Cow::Owned(embedded.push(piece)),
             State::Start { held, by } => {
                 held.push_str(piece);
@@ -107,9 +126,9 @@ impl Spoken {
         match opening(&held) {
             Opening::Open if held.len() <= END => self.state = State::Start { held, by },
             Opening::Fence(at) => {
-                let mut held = held[at..].to_owned();
-                let out = without_end(&mut held);
-                self.state = State::Fenced(held);
+                let mut fenced = Fenced::default();
+                let out = fenced.push(&held[at..]);
+                self.state = State::Fenced(fenced);
                 return Cow::Owned(out);
             }
             Opening::Words if by == By::Tool => self.state = State::Aside(held),
@@ -165,8 +184,8 @@ impl Spoken {
                 (Voice::Thought, std::mem::take(held))
             }
             State::Object(embedded) if !embedded.has_begun() => (Voice::Thought, embedded.finish()),
-            State::Fenced(held) if is_end(held) => (Voice::Said, String::new()),
-            State::Fenced(held) => (Voice::Said, std::mem::take(held)),
+            State::Fenced(fenced) if is_end(&fenced.held) => (Voice::Said, String::new()),
+            State::Fenced(fenced) => (Voice::Said, std::mem::take(&mut fenced.held)),
             State::Free | State::Bare | State::Object(_) => return (Voice::Said, String::new()),
         };
         if !held.is_empty() {
@@ -178,7 +197,8 @@ impl Spoken {
     /// The answer comes by tool from here: what was held is returned, and what follows is beside it.
     pub(crate) fn yields_to_tool(&mut self) -> String {
         match std::mem::replace(&mut self.state, State::Aside(String::new())) {
-            State::Start { held, .. } | State::Fenced(held) | State::Aside(held) => held,
+            State::Start { held, .. } | State::Aside(held) => held,
+            State::Fenced(fenced) => fenced.held,
             State::Object(mut embedded) => embedded.finish(),
             State::Free | State::Bare => String::new(),
         }
@@ -192,8 +212,7 @@ impl Spoken {
         }
         match std::mem::replace(&mut self.state, State::Bare) {
             State::Start { held, .. } | State::Aside(held) => held,
-            State::Fenced(held) if is_end(&held) => String::new(),
-            State::Fenced(held) => held,
+            State::Fenced(fenced) => fenced.finish(),
             State::Free | State::Bare | State::Object(_) => String::new(),
         }
     }
@@ -236,8 +255,8 @@ fn opening(text: &str) -> Opening {
 }
 
 /// Takes out of `held` all that cannot be the end of a fence.
-fn without_end(held: &mut String) -> String {
-    let mut from = end_of(held);
+fn without_end(held: &mut String, behind_tick: bool) -> String {
+    let mut from = end_of(held, behind_tick);
     if held.len() - from > END {
         from = held.len();
     }
@@ -246,11 +265,13 @@ fn without_end(held: &mut String) -> String {
 }
 
 /// Where what may be the end of a fence begins: white space, a fence or a part of it, white space.
-fn end_of(text: &str) -> usize {
+fn end_of(text: &str, behind_tick: bool) -> usize {
     let trimmed = text.trim_end();
-    let ticks = trimmed.len() - trimmed.trim_end_matches('`').len();
+    let before = trimmed.trim_end_matches('`').len();
+    let ticks = trimmed.len() - before;
     let blank_behind = trimmed.len() < text.len();
     match ticks {
+        _ if behind_tick && before == 0 => trimmed.len(),
         1..3 if !blank_behind => trimmed[..trimmed.len() - ticks].trim_end().len(),
         3 => trimmed[..trimmed.len() - ticks].trim_end().len(),
         _ => trimmed.len(),
@@ -294,10 +315,15 @@ mod tests {
             ("`x`", "`x`"),
             ("``` is a fence", "``` is a fence"),
             ("  I cannot.", "  I cannot."),
+            // A longer run is no fence, wherever it is cut.
+            ("```\n``````", "``````"),
+            ("```\n````", "````"),
+            ("```\n``````\n```", "``````"),
+            ("```\n```\n``````\n```", "```\n``````"),
             ("", ""),
         ];
         for (text, answer) in cases {
-            for step in [1, 2, 3, 5, 100] {
+            for step in [1, 2, 3, 4, 5, 100] {
                 assert_eq!(spoken(text, By::Text, step), answer, "{text:?} by {step}");
                 assert_eq!(spoken(text, By::Tool, step), answer, "{text:?} by {step}");
             }
