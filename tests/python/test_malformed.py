@@ -80,6 +80,32 @@ def assert_working(target: Outcrop) -> None:
     assert status == 200 and answer["choices"][0]["message"]["content"] == "still here"
 
 
+def test_a_deep_unknown_field_is_passed_over_and_named(target: Outcrop) -> None:
+    """Its value is not read, so its depth costs nothing."""
+    depth = 100_000
+    request = {"model": ECHO, "messages": [{"role": "user", "content": "hi"}]}
+    body = json.dumps(request)[:-1] + ',"x":' + '{"a":' * depth + "1" + "}" * (depth + 1)
+    connection = http.client.HTTPConnection(*target.address, timeout=DEADLINE)
+    try:
+        connection.request("POST", CHAT, body, {"content-type": "application/json"})
+        response = connection.getresponse()
+        response.read()
+    finally:
+        connection.close()
+    assert response.status == 200 and response.getheader("x-outcrop-ignored") == "x"
+    assert_working(target)
+
+
+def test_a_file_that_nothing_recognises_goes_out_as_declared(target: Outcrop) -> None:
+    """Bedrock decides: an encrypted spreadsheet looks like nothing either."""
+    data = "data:application/vnd.ms-excel;base64,aGk="
+    part = {"type": "file", "file": {"filename": "sheet.xls", "file_data": data}}
+    told = {"type": "text", "text": "hi"}
+    request = {"model": ECHO, "messages": [{"role": "user", "content": [told, part]}]}
+    assert chat(target.address, request)[0] == 200
+
+
+
 def test_malformed_requests(target: Outcrop, capsys: pytest.CaptureFixture[str]) -> None:
     cases = strict_cases()
     assert len({case.name for case in cases}) == len(cases) >= AT_LEAST
