@@ -20,8 +20,17 @@ export function goldens() {
     const name = file.replace(/\.jsonl$/, '');
     const complete = events.some(({ event }) => event === 'messageStop');
     const stream = Buffer.concat(events.map(({ event, payload }) => frame(event, payload)));
-    return { name, model: `golden.${name}`, request, profile, complete, stream, whole: whole(events) };
+    return { name, model: `golden.${name}`, request, profile, complete, stream, whole: counted(whole(events), profile) };
   });
+}
+
+/** The answer with its input counted net, where a stream's holds the cached tokens too. */
+function counted(answer, profile) {
+  if (!answer || profile?.stream_counts !== 'gross') return answer;
+  const { usage } = answer;
+  const cached = (usage.cacheReadInputTokens ?? 0) + (usage.cacheWriteInputTokens ?? 0);
+  if (usage.inputTokens < cached) return answer;
+  return { ...answer, usage: { ...usage, inputTokens: usage.inputTokens - cached } };
 }
 
 /** One message of an event stream, byte by byte as the format is published. */

@@ -53,7 +53,11 @@ function comparable({ id, created, object, service_tier, ...completion }) {
     message.tool_calls ??= [];
     delete message.reasoning_content;
     delete message.reasoning_details;
-    for (const call of message.tool_calls) delete call.index;
+    for (const call of message.tool_calls) {
+      delete call.index;
+      // Calls that the model wrote as words are named after the answer.
+      call.id = call.id?.replace(id.replace('chatcmpl-', ''), 'ANSWER');
+    }
     for (const called of [...message.tool_calls.map((call) => call.function), message.function_call]) {
       if (!called) continue;
       delete called.parsed_arguments;

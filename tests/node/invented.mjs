@@ -25,8 +25,9 @@ export function seeded(name) {
   };
   const words = (count) => Array.from({ length: count }, word);
   const number = () => 100 + below(9_900);
-  const tools = (count = 2) =>
-    Array.from({ length: count }, () => inventedTool(word() + letter('_-') + word(), { [word()]: word(), [word()]: number() }));
+  // Where no gateway renames them, Nova takes no hyphen among the joints of their names.
+  const tools = (count = 2, joints = '_-') =>
+    Array.from({ length: count }, () => inventedTool(word() + letter(joints) + word(), { [word()]: word(), [word()]: number() }));
   return { word, words, number, tools };
 }
 

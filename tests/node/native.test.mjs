@@ -77,7 +77,7 @@ suite('AWS SDK for JavaScript: calls', (_, root) => {
   for (const stream of [false, true]) {
     test(`two tool calls and back${stream ? ', streamed' : ''}`, LIMIT, async (t) => {
       const { tools, words } = seeded(t.name);
-      const [wanted, results] = [tools(), words(2)];
+      const [wanted, results] = [tools(2, '_'), words(2)];
       const toolConfig = {
         tools: wanted.map(({ name, schema }) => ({ toolSpec: { name, description: 'A tool.', inputSchema: { json: schema } } })),
       };

@@ -59,7 +59,17 @@ def golden_stream(path: Path) -> Golden:
     events = [(line["event"], line["payload"]) for line in lines if line.get("choice", 0) == 0]
     wire = b"".join(eventstream.event(name, payload) for name, payload in events)
     complete = any(name == "messageStop" for name, _ in events)
-    return Golden(path.stem, case["request"], case.get("profile", {}), whole(events), wire, complete)
+    profile = case.get("profile", {})
+    answer = whole(events)
+    if answer and profile.get("stream_counts") == "gross":
+        answer["usage"] = net(answer["usage"])
+    return Golden(path.stem, case["request"], profile, answer, wire, complete)
+
+
+def net(usage: dict[str, Any]) -> dict[str, Any]:
+    """What a whole answer counts where a stream's input holds the cached tokens too."""
+    cached = usage.get("cacheReadInputTokens", 0) + usage.get("cacheWriteInputTokens", 0)
+    return {**usage, "inputTokens": usage["inputTokens"] - cached if usage["inputTokens"] >= cached else usage["inputTokens"]}
 
 
 def answers() -> list[Golden]:

@@ -71,13 +71,14 @@ def words(rng: random.Random, count: int) -> list[str]:
     return list(found)
 
 
-def tools(rng: random.Random, count: int = 2) -> list[InventedTool]:
-    """Tools that share neither name nor argument nor value."""
+def tools(rng: random.Random, count: int = 2, joints: str = "_-") -> list[InventedTool]:
+    """Tools that share neither name nor argument nor value. Where no gateway renames them, Nova takes no
+    hyphen among the `joints` of their names."""
     unused = iter(words(rng, count * 5))
     numbers = iter(rng.sample(range(100, 10_000), count))
     return [
         InventedTool(
-            rng.choice(["{}_{}", "{}-{}"]).format(next(unused), next(unused)),
+            rng.choice(joints).join([next(unused), next(unused)]),
             {next(unused): next(unused), next(unused): next(numbers)},
         )
         for _ in range(count)

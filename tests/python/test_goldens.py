@@ -74,6 +74,8 @@ def in_client_words(body: dict[str, Any]) -> dict[str, Any]:
 def comparable(completion: Any) -> dict[str, Any]:
     """What an answer says, however it came: without what differs from call to call, and null as absent."""
     told: dict[str, Any] = completion.model_dump(exclude_none=True, warnings=False)
+    # Calls that the model wrote as words are named after the answer.
+    own = str(told["id"]).removeprefix("chatcmpl-")
     for name in ("id", "created", "object"):
         told.pop(name, None)
     for choice in told["choices"]:
@@ -86,6 +88,7 @@ def comparable(completion: Any) -> dict[str, Any]:
         message.setdefault("tool_calls", [])
         for place, call in enumerate(message["tool_calls"]):
             assert call.pop("index", place) == place
+            call["id"] = call["id"].replace(own, "ANSWER")
         functions = [call["function"] for call in message["tool_calls"] if "function" in call]
         for function in [*functions, *([message["function_call"]] if "function_call" in message else [])]:
             function.pop("parsed_arguments", None)

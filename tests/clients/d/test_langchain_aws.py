@@ -71,7 +71,7 @@ def test_stream(model: ChatBedrockConverse, rng: random.Random) -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_two_tools_and_back(model: ChatBedrockConverse, rng: random.Random, stream: bool) -> None:
-    wanted, results = tools(rng), words(rng, 2)
+    wanted, results = tools(rng, joints="_"), words(rng, 2)
     bound = model.bind_tools([tool.definition for tool in wanted])
 
     def say(messages: list[Any]) -> AIMessage:
