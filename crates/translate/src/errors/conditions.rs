@@ -182,18 +182,15 @@ pub fn refuses_grammar(status: u16, message: &str) -> Option<GrammarRefusal> {
     found.map(|(refusal, _)| *refusal)
 }
 
-/// Whether a refusal is about past thoughts: they hold for another conversation, do not stand where they
-/// stood, or are not signed by this service. (Sources: platform documentation "Preserved thinking" and issues of open clients, 2026-06 to 2026-11.)
+/// Whether a refusal is about past thoughts: they hold for another conversation, or do not stand where they
+/// stood. (Sources: platform documentation "Preserved thinking" and issues of open clients, 2026-06 to 2026-11.)
 pub fn is_about_thoughts(status: u16, message: &str) -> bool {
     let text = message.to_ascii_lowercase();
     let is_bound =
         text.contains("bound to") && (text.contains("different") || text.contains("another"));
     let is_moved = text.contains("thinking") && text.contains("cannot be modified");
-    let is_foreign = text.contains("invalid") && text.contains("signature");
-    let names_thoughts = ["thinking", "reasoning", "block"];
-    status == 400
-        && (is_bound || is_moved || is_foreign)
-        && names_thoughts.iter().any(|word| text.contains(word))
+    let names_thoughts = ["thinking", "reasoning", "block", "signature"];
+    status == 400 && (is_bound || is_moved) && names_thoughts.iter().any(|word| text.contains(word))
 }
 
 /// What must also be said for a region to be the reason.
