@@ -116,3 +116,23 @@ fn each_first_refusal_says_what_to_do() {
         assert!(without.message.len() > text.len(), "{}", without.message);
     }
 }
+
+#[test]
+fn refusals_about_past_thoughts_are_told_from_others() {
+    for message in [
+        "messages.1.content.0: this thinking block is bound to a different conversation",
+        "messages.3.content.2: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified",
+    ] {
+        assert!(is_about_thoughts(400, message), "{message}");
+        assert!(!is_about_thoughts(403, message), "{message}");
+    }
+    for message in [
+        // A signature that was altered is the client's to mend.
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+        "The request signature we calculated is invalid",
+        "thinking.budget_tokens: Invalid value",
+        "Your account is bound to another region",
+    ] {
+        assert!(!is_about_thoughts(400, message), "{message}");
+    }
+}
