@@ -26,6 +26,9 @@ use crate::routing::{Names, OpenError};
 use crate::shutdown::Cutoff;
 use crate::structured::Validators;
 
+/// Moderations of large inputs at a time; each holds a thread while Bedrock judges.
+const MODERATIONS: usize = 8;
+
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What all workers share.
@@ -43,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) validators: Validators,
     /// For work that takes long.
     pub(crate) offload: Offload,
+    /// For moderations of large inputs, which wait for Bedrock as well.
+    pub(crate) moderation: Offload,
 }
 
 /// What a reload replaces as one: a request sees one snapshot from its beginning to its end.
@@ -110,6 +115,7 @@ impl Shared {
             memory: Memory::default(),
             validators: Validators::new(offload.clone()),
             offload,
+            moderation: Offload::with_permits(MODERATIONS),
         }
     }
 

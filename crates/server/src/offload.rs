@@ -29,6 +29,12 @@ impl Default for Offload {
 }
 
 impl Offload {
+    /// A number of permits of their own, for work that also waits for an upstream and must not keep those of
+    /// work that does not.
+    pub(crate) fn with_permits(permits: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(permits)) }
+    }
+
     /// Runs `work`, which takes time in proportion to `bytes`: here if these are few, else on another thread.
     /// What it awaits is driven by the worker that it was called on.
     ///

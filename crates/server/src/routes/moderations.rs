@@ -1,14 +1,18 @@
 //! `POST /v1/moderations`: parse, ask Bedrock about each input, a few at a time, and put its verdicts
 //! into OpenAI's categories.
 
+use std::sync::Arc;
+
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use schema::openai::moderations::{Moderation, ModerationRequest};
-use translate::Invalid;
+use schema::openai::moderations::{Moderation, ModerationRequest, ModerationResult};
 use translate::guardrail::{Side, Verdict};
 use translate::moderations::{Judge, Moderated, Question, question, result};
+use translate::{Invalid, Report};
 
+use super::chat::received::Untranslated;
 use super::directions::Directions;
 use super::json::parse;
 use super::whole::{Whole, respond};
@@ -39,40 +43,80 @@ async fn moderate(
     exchange: &mut Exchange,
 ) -> Result<Whole<Moderation>, GatewayError> {
     let now = worker.now();
-    let settings = &now.config.moderation;
     let body = body::read(http.headers(), payload, now.config.body).await?;
     Directions::only_send(http.headers())?;
-    let request: ModerationRequest<'_> = parse(&body)?;
-    let model = model(&request, settings)?;
+    let length = body.len();
+    let named = named(Arc::clone(&now), body.clone());
+    let model = worker.shared.offload.run(length, named).await??;
     exchange.names_model(&model);
+    // AWS's SDK writes and hashes what is judged: that, too, takes time in proportion to its length.
+    let judged = judged(Arc::clone(&now), worker.typed(&now.moderator), body);
+    let Judged { results, report, request_id } =
+        worker.shared.moderation.run(length, judged).await??;
+    let answer = Moderation { id: exchange.id().replacen("req_", "modr-", 1), model, results };
+    let by = match &now.config.moderation.guardrail {
+        Some(guardrail) => format!("{}:{}", guardrail.id, guardrail.version),
+        None => CHECKS.to_owned(),
+    };
+    Ok(Whole { answer, report, request_id, by: Some(by) })
+}
+
+/// Reads the name that a request asks by.
+async fn named(now: Arc<Snapshot>, body: Bytes) -> Result<String, Untranslated> {
+    let request: ModerationRequest<'_> = parse(&body)?;
+    Ok(model(&request, &now.config.moderation)?)
+}
+
+/// What Bedrock says of all inputs.
+struct Judged {
+    results: Vec<ModerationResult>,
+    report: Report,
+    request_id: Option<String>,
+}
+
+/// Why there is no verdict.
+enum Unjudged {
+    Request(Untranslated),
+    Upstream(Failure, Judge),
+}
+
+impl From<Untranslated> for Unjudged {
+    fn from(untranslated: Untranslated) -> Self {
+        Self::Request(untranslated)
+    }
+}
+
+impl From<Unjudged> for GatewayError {
+    fn from(unjudged: Unjudged) -> Self {
+        match unjudged {
+            Unjudged::Request(untranslated) => untranslated.into(),
+            Unjudged::Upstream(failure, judge) => Self::Moderation { failure, judge },
+        }
+    }
+}
+
+async fn judged(now: Arc<Snapshot>, typed: Typed, body: Bytes) -> Result<Judged, Unjudged> {
+    let settings = &now.config.moderation;
+    let request: ModerationRequest<'_> = parse(&body).map_err(Untranslated::from)?;
     let judge = match settings.guardrail {
         Some(_) => Judge::Guardrail,
         None => Judge::Checks,
     };
-    let Question { inputs, report } = question(&request, judge)?;
-    let typed = worker.typed(&now.moderator);
+    let Question { inputs, report } = question(&request, judge).map_err(Untranslated::from)?;
     let verdicts = verdicts(&typed, &now, &inputs)
         .await
-        .map_err(|failure| GatewayError::Moderation { failure, judge })?;
-    let results = verdicts.iter().zip(&inputs);
-    let answer = Moderation {
-        id: exchange.id().replacen("req_", "modr-", 1),
-        model,
-        results: results.map(|(verdict, input)| result(verdict, input, &settings.topics)).collect(),
-    };
-    let by = match &settings.guardrail {
-        Some(guardrail) => format!("{}:{}", guardrail.id, guardrail.version),
-        None => CHECKS.to_owned(),
-    };
+        .map_err(|failure| Unjudged::Upstream(failure, judge))?;
+    let told = verdicts.iter().zip(&inputs);
+    let results = told.map(|(verdict, input)| result(verdict, input, &settings.topics)).collect();
     let request_id = verdicts.into_iter().find_map(|verdict| verdict.request_id);
-    Ok(Whole { answer, report, request_id, by: Some(by) })
+    Ok(Judged { results, report, request_id })
 }
 
 /// The name the request asks by. Models of other kinds do not moderate, whatever they are called.
 fn model(
     request: &ModerationRequest<'_>,
     settings: &config::Moderation,
-) -> Result<String, GatewayError> {
+) -> Result<String, Invalid> {
     let known = &settings.models;
     match request.model.as_deref() {
         None | Some("") => Ok(known.first().cloned().unwrap_or_default()),
@@ -82,7 +126,7 @@ fn model(
                 "This model does not moderate. Names that do: {} (moderation.models in the gateway's configuration).",
                 known.join(", ")
             );
-            Err(Invalid::value("model", message).with_code("model_not_found").into())
+            Err(Invalid::value("model", message).with_code("model_not_found"))
         }
     }
 }
@@ -95,7 +139,11 @@ async fn verdicts(
     inputs: &[Moderated<'_>],
 ) -> Result<Vec<Verdict>, Failure> {
     let settings = &now.config.moderation;
-    let asked = inputs.iter().map(|input| judge(typed, settings, input));
+    let mut asked = Vec::with_capacity(inputs.len());
+    // Not by a closure: the compiler cannot see that one is `Send` for every lifetime.
+    for input in inputs {
+        asked.push(judge(typed, settings, input));
+    }
     stream::iter(asked).buffered(settings.concurrency).try_collect().await
 }
 

@@ -134,6 +134,10 @@ async fn the_largest_requests_do_not_hold_a_worker() {
                 format!(r#"{{"model":"amazon.titan-embed-text-v2:0","input":[{tokens}]}}"#),
             )
         },
+        Asked {
+            path: "/v1/moderations",
+            ..Asked::chat("moderations", format!(r#"{{"input":"{}"}}"#, "word ".repeat(BYTES / 5)))
+        },
         Asked::chat(
             "a model's name",
             format!(r#"{{"model":"bedrock/aa{name}-1/x","messages":[]}}"#),
