@@ -29,7 +29,7 @@ pub use endpoint::{Endpoint, InvalidModelId, Service, encode_segment, model_path
 pub(crate) use error::MESSAGES;
 pub use error::{Exception, Failure, Phase, ProtocolError, ServiceError};
 pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME, exception};
-pub use place::{Login, Place};
+pub use place::{FirstByte, Login, Place};
 pub use role::Role;
 pub use send::{Call, Kind, Transport, unsigned};
 pub use setup::{AccountKeys, AccountSecret, CredentialSource, Setup, SetupError, Timeouts};

@@ -144,6 +144,11 @@ pub(crate) fn region_of(name: &str) -> Option<&str> {
     Name::parse(name).region
 }
 
+/// The model whose behaviour to expect of an imported or custom model, by LiteLLM's word for its family.
+pub(crate) fn model_of_family(word: &str) -> Option<&'static str> {
+    Book::open().imported(word)
+}
+
 /// Whether a plain name, id or ARN is one of Bedrock's and of nobody else, as far as can be told offline:
 /// the names by which other providers sell the same models are not.
 pub(crate) fn is_bedrocks(name: &str) -> bool {

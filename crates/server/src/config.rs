@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::bedrock::{Service, Timeouts};
+use crate::bedrock::{Login, Service, Timeouts};
 use crate::body::BodyLimits;
 use crate::browser::BrowserSettings;
 use crate::cli::ServeArgs;
@@ -16,7 +16,7 @@ use crate::media::MediaSettings;
 use crate::native::s3::NativeS3;
 use crate::native::settings::{NativeErrors, OtherModels};
 use crate::recall::{MemoryLimits, StoreSettings};
-use crate::routing::ModelSettings;
+use crate::routing::{ModelSettings, Unlisted};
 use crate::structured::StructuredSettings;
 use crate::tls::TlsFiles;
 
@@ -46,8 +46,15 @@ pub(crate) use ledger::{Ledger, Origin};
 pub(crate) use moderation::Moderation;
 pub use problems::{Problem, Problems};
 use reading::Reading;
+use tree::{Key, Node, Repeated};
 
 const MIB: usize = 1024 * 1024;
+
+/// Variables by which AWS's SDKs find an access key.
+const KEY_VARIABLES: [&str; 1] = ["AWS_ACCESS_KEY_ID"];
+
+/// Whether names that are not listed are refused.
+const MODELS_ONLY: &str = "models_only";
 
 /// The effective configuration.
 #[derive(Debug, Clone)]
@@ -170,7 +177,7 @@ impl Sources {
     /// Which of these variables is set first.
     fn first_set<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &str)> {
         names.iter().find_map(|name| {
-            let value = self.environment.get(*name).filter(|value| !value.is_empty())?;
+            let value = self.environment.get(*name).filter(|value| !value.trim().is_empty())?;
             Some((*name, value.as_str()))
         })
     }
@@ -208,6 +215,7 @@ impl Config {
         config.apply_file(sources, &mut reading);
         config.apply_local(sources, &mut reading);
         config.apply_environment(sources, &mut reading);
+        config.prefer_profile(sources, &mut reading);
         config.notes = std::mem::take(&mut reading.notes);
         config.files = std::mem::take(&mut reading.files);
         let Reading { mut problems, ledger, .. } = reading;
@@ -288,19 +296,40 @@ impl Config {
         let file = reading.file.clone();
         let Some(root) = tree::parse(&file, &text, &mut reading.problems) else { return };
         if litellm::is_it(&root) {
-            // What the other shape says nothing about has our defaults.
-            ours::read(Fields::of_root(Vec::new(), reading), self);
-            let Self { models, timeouts, .. } = self;
-            litellm::read(Fields::of_root(root, reading), models, timeouts);
+            litellm::read(root, reading, self);
         } else {
-            ours::read(Fields::of_root(root, reading), self);
+            self.apply_own_shape(root, reading);
+        }
+    }
+
+    fn apply_own_shape(&mut self, root: Vec<(Key, Node)>, reading: &mut Reading) {
+        for Repeated { name, line, replaced } in tree::repeated(&root) {
+            let message = format!("{name} stands on line {replaced} too");
+            reading.complain(line, message, "keep one of them");
+        }
+        let line = root.iter().find(|(key, _)| key.name == MODELS_ONLY).map(|(key, _)| key.line);
+        ours::read(Fields::of_root(root, reading), self);
+        if self.models.unlisted == Unlisted::Refused && self.models.groups.is_empty() {
+            let message = format!("{MODELS_ONLY} is true, and no models are listed");
+            reading.complain(line.unwrap_or(1), message, "list them under models");
         }
     }
 
     /// `bedrock.json` fills in what nothing else says.
     fn apply_local(&mut self, sources: &Sources, reading: &mut Reading) {
         let Some(local) = local::read(&sources.directory, &mut reading.problems) else { return };
-        let origin = Origin::line(&sources.directory.join("bedrock.json"), 1);
+        let path = sources.directory.join("bedrock.json");
+        let origin = Origin::line(&path, 1);
+        let is_told = self.profile.is_some() || self.models.account.login.is_some();
+        let by_environment = sources.first_set(&KEY_VARIABLES).map(|(name, _)| name);
+        match (local.keys, by_environment) {
+            (Some(_), _) if is_told || local.profile.is_some() => {}
+            (Some(_), Some(name)) => {
+                let note = format!("{}: {name} is set, and comes before its keys", path.display());
+                reading.notes.push(note);
+            }
+            (keys, _) => self.models.account.login = self.models.account.login.take().or(keys),
+        }
         let places = [
             ("region", &mut self.region, local.region),
             ("profile", &mut self.profile, local.profile),
@@ -310,6 +339,20 @@ impl Config {
                 *place = told;
                 reading.ledger.tell(key, place.show(), origin.clone());
             }
+        }
+        if !local.ignored.is_empty() {
+            let names = local.ignored.join(", ");
+            reading.notes.push(format!("{}: not read: {names}", path.display()));
+        }
+    }
+
+    /// A profile that the configuration names comes before access keys in the environment, as a profile
+    /// does that a program hands to boto3; the SDK's own order is the other way round.
+    fn prefer_profile(&mut self, sources: &Sources, reading: &mut Reading) {
+        let (Some(profile), None) = (&self.profile, &self.models.account.login) else { return };
+        if let Some((name, _)) = sources.first_set(&KEY_VARIABLES) {
+            reading.notes.push(format!("profile {profile} is configured, and comes before {name}"));
+            self.models.account.login = Some(Login::Profile(profile.clone()));
         }
     }
 

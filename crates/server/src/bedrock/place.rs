@@ -1,6 +1,8 @@
 //! Where a target's calls go and who makes them, as far as the operator says so. Equal places share
 //! an account: one cache of credentials, one clock, one pool of connections a worker.
 
+use std::time::Duration;
+
 use super::role::Role;
 use super::setup::{AccountKeys, AccountSecret, Setup};
 
@@ -15,6 +17,17 @@ pub struct Place {
     pub login: Option<Login>,
     /// A role to take on with them.
     pub role: Option<Role>,
+    /// How long the head of an answer may take.
+    pub first_byte: FirstByte,
+}
+
+/// Limits on the wait for the head of an answer; what is left open is as for all calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct FirstByte {
+    /// Of a unary call.
+    pub unary: Option<Duration>,
+    /// Of a stream.
+    pub stream: Option<Duration>,
 }
 
 /// Credentials an operator writes down.
@@ -57,6 +70,10 @@ impl Place {
             endpoint: self.endpoint.or(other.endpoint),
             login: if own { self.login } else { other.login },
             role: if own { self.role } else { other.role },
+            first_byte: FirstByte {
+                unary: self.first_byte.unary.or(other.first_byte.unary),
+                stream: self.first_byte.stream.or(other.first_byte.stream),
+            },
         }
     }
 
@@ -76,6 +93,10 @@ impl Place {
         if let Some(role) = &self.role {
             setup.role = Some(role.clone());
         }
+        let FirstByte { unary, stream } = self.first_byte;
+        let timeouts = &mut setup.timeouts;
+        timeouts.first_byte_unary = unary.unwrap_or(timeouts.first_byte_unary);
+        timeouts.first_byte_stream = stream.unwrap_or(timeouts.first_byte_stream);
         setup
     }
 }
@@ -122,6 +143,7 @@ mod tests {
             endpoint: None,
             login: Some(keys("D")),
             role: Some(role("d")),
+            first_byte: FirstByte::default(),
         };
         let own = Place { login: Some(keys("O")), ..Place::default() }.or(&defaults);
         assert_eq!((own.login, own.role), (Some(keys("O")), None));

@@ -33,11 +33,25 @@ pub struct Role {
 /// nothing yet.
 pub(super) async fn taken_on(sdk: SdkConfig, setup: &Setup) -> SdkConfig {
     let Some(role) = &setup.role else { return sdk };
+    if is_own(role, setup, |name| std::env::var(name).ok()) {
+        return sdk;
+    }
     let provider = match &role.token_file {
         Some(file) => by_token(role, file.clone(), &sdk),
         None => by_keys(role, setup).await,
     };
     sdk.into_builder().credentials_provider(provider).build()
+}
+
+/// Whether the role is the one that the pod's own web identity has already (IRSA). Few roles may be
+/// assumed by themselves, and nothing would come of it.
+fn is_own(role: &Role, setup: &Setup, environment: impl Fn(&str) -> Option<String>) -> bool {
+    let set = |name| environment(name).filter(|value| !value.trim().is_empty());
+    let is_found = setup.keys.is_none() && role.token_file.is_none() && role.tags.is_empty();
+    is_found
+        && set("AWS_ROLE_ARN").is_some_and(|own| own == role.arn)
+        && set("AWS_WEB_IDENTITY_TOKEN_FILE").is_some()
+        && set("AWS_ACCESS_KEY_ID").is_none()
 }
 
 async fn by_keys(role: &Role, setup: &Setup) -> SharedCredentialsProvider {
@@ -75,4 +89,34 @@ fn session_name(role: &Role) -> String {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         format!("outcrop-{}", since.as_secs())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pods_own_role_is_not_assumed_again() {
+        let role = |arn: &str| Role {
+            arn: arn.to_owned(),
+            external_id: None,
+            session_name: Some("s".to_owned()),
+            tags: Vec::new(),
+            token_file: None,
+            sts_endpoint: None,
+        };
+        let irsa = |name: &str| match name {
+            "AWS_ROLE_ARN" => Some("arn:aws:iam::1:role/pod".to_owned()),
+            "AWS_WEB_IDENTITY_TOKEN_FILE" => Some("/var/token".to_owned()),
+            _ => None,
+        };
+        let setup = Setup::default();
+        assert!(is_own(&role("arn:aws:iam::1:role/pod"), &setup, irsa));
+        assert!(!is_own(&role("arn:aws:iam::1:role/other"), &setup, irsa));
+        let blank = |name: &str| irsa(name).map(|_| String::new());
+        assert!(!is_own(&role("arn:aws:iam::1:role/pod"), &setup, blank));
+        let by_keys =
+            Role { token_file: Some(PathBuf::from("/t")), ..role("arn:aws:iam::1:role/pod") };
+        assert!(!is_own(&by_keys, &setup, irsa));
+    }
 }

@@ -53,6 +53,8 @@ pub(super) struct Book {
     /// Names that no rule makes.
     irregular: Irregular,
     spellings: Spellings,
+    /// Models by LiteLLM's word for the family of an imported one.
+    imported: BTreeMap<String, String>,
     written: Written,
 }
 
@@ -160,6 +162,8 @@ struct File {
     spellings: BTreeMap<String, String>,
     #[serde(default)]
     makers: BTreeMap<String, Vec<String>>,
+    #[serde(default)]
+    imported: BTreeMap<String, String>,
     rows: Written,
 }
 
@@ -207,6 +211,7 @@ impl Book {
         book.spellings
             .add(book.exact.iter().filter(|(_, row)| row.is_called()).map(|(id, _)| id.as_str()));
         book.irregular = self.irregular.clone();
+        book.imported.clone_from(&self.imported);
         Ok(book)
     }
 
@@ -243,6 +248,11 @@ impl Book {
         self.spellings.short()
     }
 
+    /// The model whose behaviour to expect of an imported model that LiteLLM's word `family` describes.
+    pub(super) fn imported(&self, family: &str) -> Option<&str> {
+        self.imported.get(family).map(String::as_str)
+    }
+
     /// Every model with a row of its own, by id.
     pub(super) fn models(&self) -> Vec<(&str, &Row)> {
         let mut models: Vec<_> = self.exact.iter().map(|(id, row)| (id.as_str(), row)).collect();
@@ -252,7 +262,7 @@ impl Book {
 
     fn parse(models: &str, prices: &str) -> Result<Self, String> {
         let models: File = toml::from_str(models).map_err(|error| error.to_string())?;
-        let File { _dated: _, aliases, spellings, makers, mut rows } = models;
+        let File { _dated: _, aliases, spellings, makers, imported, mut rows } = models;
         let prices: PriceFile = toml::from_str(prices).map_err(|error| error.to_string())?;
         for (_, row) in rows.iter_mut().filter(|(name, _)| !name.ends_with('*')) {
             let family =
@@ -273,6 +283,7 @@ impl Book {
         book.irregular = Irregular { aliases, spellings, makers };
         let called = book.exact.iter().filter(|(_, row)| row.is_called());
         book.spellings = Spellings::of(&book.irregular, called.map(|(id, _)| id.as_str()));
+        book.imported = imported;
         Ok(book)
     }
 

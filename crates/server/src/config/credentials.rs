@@ -18,7 +18,7 @@ pub(super) fn place(section: &mut Fields<'_>) -> Place {
         let message = format!("{} with {}", section.path("role_arn"), section.path("bearer_key"));
         section.reading.complain(line, message, "a bearer key is used as it is: leave one out");
     }
-    Place { region, endpoint, login, role }
+    Place { region, endpoint, login, role, ..Place::default() }
 }
 
 const WAYS: [&str; 10] = [

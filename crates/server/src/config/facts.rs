@@ -19,7 +19,7 @@ pub(super) struct Told {
 pub(super) fn read(section: &mut Fields<'_>, path: &str, node: Node) -> Option<Told> {
     let (mut node, origin) = section.reading.given(path, node)?;
     if let (Value::Text(text), Origin::Environment(_)) = (&node.value, &origin) {
-        node.value = values::reread(text).unwrap_or(Value::Text(text.clone()));
+        node.value = values::reread(&node.value).unwrap_or(Value::Text(text.clone()));
     }
     let value = toml(node)?;
     Some(Told { shown: shown(&value), value, origin })

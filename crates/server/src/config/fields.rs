@@ -2,7 +2,7 @@
 //! over at the end is unknown.
 
 use super::ledger::{Origin, Show};
-use super::reading::Reading;
+use super::reading::{Reading, Shape};
 use super::tree::{Key, Node, Value};
 use super::values::{self, Expected, reread};
 use crate::bedrock::AccountSecret;
@@ -153,11 +153,11 @@ impl<'r> Fields<'r> {
         read: impl Fn(&Value) -> Result<T, Expected>,
     ) -> Option<(T, Origin)> {
         let (node, origin) = self.reading.given(path, node)?;
-        let result = read(&node.value).or_else(|expected| match (&node.value, &origin) {
-            (Value::Text(text), Origin::Environment(_)) => {
-                reread(text).ok_or(expected).and_then(|value| read(&value))
-            }
-            _ => Err(expected),
+        let is_loose =
+            self.reading.shape() == Shape::LiteLlm || matches!(origin, Origin::Environment(_));
+        let result = read(&node.value).or_else(|expected| {
+            let other = if is_loose { reread(&node.value) } else { None };
+            other.ok_or(expected).and_then(|value| read(&value))
         });
         match result {
             Ok(value) => Some((value, origin)),

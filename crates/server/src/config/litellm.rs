@@ -5,24 +5,48 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fields::Fields;
-use super::reading::Unset;
-use super::tree::{Key, Node, Value};
-use super::values;
-use crate::bedrock::Timeouts;
+use super::ledger::{Origin, Show as _};
+use super::reading::{Reading, Shape};
+use super::tree::{self, Key, Node, Repeated, Value};
+use super::{Config, MODELS_ONLY, ours, values};
+use crate::bedrock::Place;
 use crate::catalogue::is_bedrocks;
-use crate::routing::ModelSettings;
+use crate::routing::{ModelSettings, Unlisted};
 
+mod credential_list;
+mod environment;
+mod files;
+mod guardrails;
 mod keys;
+mod model_spec;
 mod params;
 mod router;
 
+use credential_list::CredentialList;
+use files::Files;
+use guardrails::EntryGuardrail;
+use params::Deployment;
 use router::Router;
 
 const LIST: &str = "model_list";
 
+/// Section for Outcrop's own keys.
+const OWN: &str = "outcrop";
+
+/// Root keys by which a file of LiteLLM's is known.
+const SIGNS: [&str; 7] = [
+    LIST,
+    "credential_list",
+    "environment_variables",
+    "general_settings",
+    "include",
+    "litellm_settings",
+    "router_settings",
+];
+
 /// Whether a file has this shape.
 pub(super) fn is_it(root: &[(Key, Node)]) -> bool {
-    root.iter().any(|(key, _)| key.name == LIST)
+    root.iter().any(|(key, _)| SIGNS.contains(&key.name.as_str()))
 }
 
 /// What is read and has no effect.
@@ -32,123 +56,189 @@ struct Passed {
     ignored: BTreeSet<String>,
     /// LiteLLM's too, by why they have no effect.
     pointless: BTreeMap<&'static str, BTreeSet<String>>,
-    /// Nobody's.
+    /// Keys of neither product.
     unknown: BTreeSet<String>,
     /// Names whose provider is not Bedrock.
     skipped: Vec<String>,
+    /// Names of surfaces of AWS that are not served.
+    elsewhere: Vec<String>,
+    /// Names that need a guardrail that is not told.
+    unguarded: Vec<String>,
 }
 
 /// Reads what counts here, and notes what does not.
-pub(super) fn read(mut root: Fields<'_>, models: &mut ModelSettings, timeouts: &mut Timeouts) {
-    root.reading.treat_unset(Unset::Absent);
+pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut Reading, config: &mut Config) {
+    for Repeated { name, line, replaced } in tree::repeated(&root) {
+        let note =
+            format!("line {line}: {name} stands on line {replaced} too: the later one counts");
+        reading.notes.push(note);
+    }
+    reading.read_as(Shape::LiteLlm);
+    let mut files = Files::with_included(root, reading);
+    own_keys(&mut files, reading, config);
     let mut passed = Passed::default();
-    match root.take(LIST) {
-        Some((_, Node { value: Value::List(entries), .. })) => {
-            for (at, entry) in entries.into_iter().enumerate() {
-                read_entry(&mut root, at, entry, models, &mut passed);
+    config.models.account = environment::account(&mut files, reading, &mut passed);
+    let credentials = CredentialList::read(&mut files, reading, &mut passed);
+    let list = ModelList { credentials, account: config.models.account.clone() };
+    files.items(reading, LIST, |root, at, entry| {
+        list.read_entry(root, at, entry, &mut config.models, &mut passed);
+    });
+    guardrails::apply_defaults(&mut files, reading, &mut config.models, &mut passed);
+    routing(&mut files, reading, config, &mut passed);
+    files.each(reading, |root| {
+        root.open("general_settings", |section| {
+            if section.line("master_key").is_some() {
+                section.reading.notes.push(
+                    "general_settings.master_key: keys are not checked yet, whoever can connect can spend"
+                        .to_owned(),
+                );
+            }
+            passed.rest("general_settings", section, keys::GENERAL);
+        });
+        for (key, _) in root.rest() {
+            if keys::OURS.contains(&key.name.as_str()) {
+                let message = format!("{} stands beside LiteLLM's keys", key.name);
+                root.reading.complain(key.line, message, "put it into a section called outcrop");
+            } else {
+                passed.note(key.name, keys::ROOT);
             }
         }
-        Some((_, Node { value: Value::Null, .. })) | None => {}
-        Some((_, Node { line, .. })) => {
-            root.reading.complain(
-                line,
-                "model_list is no list".to_owned(),
-                "begin each entry with a dash",
-            );
-        }
-    }
-    routing(&mut root, models, timeouts, &mut passed);
-    root.open("general_settings", |section| {
-        if section.line("master_key").is_some() {
-            section.reading.notes.push(
-                "general_settings.master_key: keys are not checked yet, whoever can connect can spend"
-                    .to_owned(),
-            );
-        }
-        passed.rest("general_settings", section, keys::GENERAL);
     });
-    for (key, _) in root.rest() {
-        if keys::OURS.contains(&key.name.as_str()) {
-            let message = format!("{} stands beside model_list, which is LiteLLM's", key.name);
-            let remedy =
-                "a file has one shape: rename model_list to models and its entries, or use flags";
-            root.reading.complain(key.line, message, remedy);
-        } else {
-            passed.note(key.name, keys::ROOT);
-        }
+    if config.models.groups.is_empty() {
+        reading.notes.push("no model of Bedrock's is listed: no name is served".to_owned());
     }
-    passed.tell(&mut root.reading.notes);
-    root.reading.treat_unset(Unset::Refused);
+    passed.tell(&mut reading.notes);
+    reading.read_as(Shape::Outcrop);
+}
+
+/// Reads the section of Outcrop's own keys; what it does not say has Outcrop's defaults, except that
+/// names that are not listed are refused: a list of models is the list of what may be paid for.
+fn own_keys(files: &mut Files, reading: &mut Reading, config: &mut Config) {
+    reading.read_as(Shape::Outcrop);
+    let mut own = Vec::new();
+    let mut line = 1;
+    files.each(reading, |root| {
+        line = root.line(LIST).unwrap_or(line);
+        own.extend(root.map(OWN).unwrap_or_default());
+    });
+    let told = own.iter().any(|(key, _)| key.name == MODELS_ONLY);
+    ours::read(Fields::of_root(own, reading), config);
+    if !told {
+        config.models.unlisted = Unlisted::Refused;
+        let origin = Origin::line(&reading.file, line);
+        reading.ledger.tell(MODELS_ONLY, config.models.unlisted.show(), origin);
+    }
+    reading.read_as(Shape::LiteLlm);
 }
 
 /// How calls are spread, in either of the two sections that LiteLLM looks into.
-fn routing(
-    root: &mut Fields<'_>,
-    models: &mut ModelSettings,
-    timeouts: &mut Timeouts,
-    passed: &mut Passed,
-) {
-    let (mut aliases, mut router) = (Vec::new(), Router::default());
-    root.open("router_settings", |section| {
-        aliases = section.map("model_group_alias").unwrap_or_default();
-        router = router::read(section);
-        passed.pointless("router_settings", section, keys::ROUTER);
-        passed.rest("router_settings", section, &[]);
+fn routing(files: &mut Files, reading: &mut Reading, config: &mut Config, passed: &mut Passed) {
+    let (mut aliases, mut router, mut module) = (Vec::new(), Router::default(), Router::default());
+    files.each(reading, |root| {
+        root.open("router_settings", |section| {
+            aliases = section.map("model_group_alias").unwrap_or_default();
+            router = router::read(section);
+            passed.pointless("router_settings", section, keys::ROUTER);
+            passed.rest("router_settings", section, &[]);
+        });
+        root.open("litellm_settings", |section| {
+            module = router::read_module(section);
+            passed.rest("litellm_settings", section, keys::LITELLM);
+        });
     });
-    let mut module = Router::default();
-    root.open("litellm_settings", |section| {
-        module = router::read_module(section);
-        passed.rest("litellm_settings", section, keys::LITELLM);
-    });
-    let aliases = group_aliases(root, aliases, models);
-    router.or(module).apply(root.reading, models, &aliases, timeouts);
+    let Config { models, timeouts, .. } = config;
+    let aliases = group_aliases(reading, aliases, models);
+    router.or(module).apply(reading, models, &aliases, timeouts);
 }
 
-fn read_entry(
-    root: &mut Fields<'_>,
-    at: usize,
-    entry: Node,
-    models: &mut ModelSettings,
-    passed: &mut Passed,
-) {
-    let (path, line) = (format!("{LIST}[{at}]"), entry.line);
-    let Some(entries) = root.entries_of(&path, entry) else { return };
-    let mut read = None;
-    root.child(format!("{path}."), entries, |section| {
-        let name = section.optional("model_name", values::text);
-        let params = section.map("litellm_params").unwrap_or_default();
-        let information = section.map("model_info").unwrap_or_default();
-        passed.rest("model_list", section, keys::ENTRY);
-        let Some(name) = name else {
-            let message = format!("{path}.model_name is missing");
-            section.reading.complain(line, message, "name the model for its callers");
-            return;
-        };
-        if name.matches('*').count() > 1 {
-            let message = format!("{path}.model_name has more than one *");
-            section.reading.complain(line, message, "give a name with one * at most");
-            return;
-        }
-        match provider(&params) {
-            Provider::Bedrock => {
-                let mut target = params::read(section, &path, &name, params, passed);
-                let base = params::base_model(section, &path, information, passed);
-                if let Some((target, _)) = &mut target {
-                    target.manner.base_model = base;
-                } else {
-                    let message = format!("{path}.litellm_params.model is missing");
-                    section.reading.complain(line, message, "name a model of Bedrock's");
+/// Reads the entries of `model_list`.
+struct ModelList {
+    credentials: CredentialList,
+    /// The gateway's own account.
+    account: Place,
+}
+
+impl ModelList {
+    fn read_entry(
+        &self,
+        root: &mut Fields<'_>,
+        at: usize,
+        entry: Node,
+        models: &mut ModelSettings,
+        passed: &mut Passed,
+    ) {
+        let (path, line) = (format!("{LIST}[{at}]"), entry.line);
+        let Some(entries) = root.entries_of(&path, entry) else { return };
+        root.child(format!("{path}."), entries, |section| {
+            let name = section.optional("model_name", values::text);
+            let params = section.map("litellm_params").unwrap_or_default();
+            let information = section.map("model_info").unwrap_or_default();
+            passed.rest("model_list", section, keys::ENTRY);
+            let Some(name) = name else {
+                let message = format!("{path}.model_name is missing");
+                section.reading.complain(line, message, "name the model for its callers");
+                return;
+            };
+            match provider(&params) {
+                Provider::Other(provider) => passed.skipped.push(format!("{name} ({provider})")),
+                Provider::Bedrock if name.matches('*').count() > 1 => {
+                    let message = format!("{path}.model_name has more than one *");
+                    section.reading.complain(line, message, "give a name with one * at most");
                 }
-                read = target.map(|(target, guardrail)| (name, target, guardrail));
+                Provider::Bedrock => {
+                    let entry = Entry { path: &path, name: &name, line };
+                    self.read_bedrock(section, &entry, (params, information), (models, passed));
+                }
             }
-            Provider::Other(provider) => passed.skipped.push(format!("{name} ({provider})")),
+        });
+    }
+
+    fn read_bedrock(
+        &self,
+        section: &mut Fields<'_>,
+        entry: &Entry<'_>,
+        (mut params, information): (Vec<(Key, Node)>, Vec<(Key, Node)>),
+        (models, passed): (&mut ModelSettings, &mut Passed),
+    ) {
+        let Entry { path, name, line } = *entry;
+        if self.credentials.fill(section, path, &mut params).is_none() {
+            return;
         }
-    });
-    if let Some((name, target, guardrail)) = read {
-        let group = models.groups.entry(name).or_default();
+        let read = params::read(section, entry, params, passed);
+        let base = params::base_model(section, path, information, passed);
+        let (mut target, guardrail) = match read {
+            Deployment::Target(target, guardrail) => (*target, guardrail),
+            Deployment::NoModel => {
+                let message = format!("{path}.litellm_params.model is missing");
+                section.reading.complain(line, message, "name a model of Bedrock's");
+                return;
+            }
+            Deployment::Elsewhere(surface) => {
+                passed.elsewhere.push(format!("{name} ({surface})"));
+                return;
+            }
+        };
+        target.manner.base_model = target.manner.base_model.take().or(base);
+        target.place = environment::role_for(target.place, &self.account);
+        let guardrail = match guardrail {
+            EntryGuardrail::None => None,
+            EntryGuardrail::On(guardrail) => Some(guardrail),
+            EntryGuardrail::Unknown => {
+                passed.unguarded.push(format!("{name} ({path})"));
+                return;
+            }
+        };
+        let group = models.groups.entry(name.to_owned()).or_default();
         group.targets.push(target);
         group.guardrail = guardrail.or(group.guardrail.take());
     }
+}
+
+/// An entry of the list: its path, its name and its line.
+struct Entry<'e> {
+    path: &'e str,
+    name: &'e str,
+    line: u64,
 }
 
 /// Who serves an entry.
@@ -181,7 +271,7 @@ fn provider(params: &[(Key, Node)]) -> Provider {
 
 /// Further names for groups, each with the name it stands for.
 fn group_aliases(
-    root: &mut Fields<'_>,
+    reading: &mut Reading,
     aliases: Vec<(Key, Node)>,
     models: &mut ModelSettings,
 ) -> BTreeMap<String, String> {
@@ -197,6 +287,7 @@ fn group_aliases(
             value => Node { value, line: node.line },
         };
         let line = node.line;
+        let mut root = Fields::of_root(Vec::new(), reading);
         let Some((base, _)) = root.read_node(&path, node, values::text) else { continue };
         match models.groups.get(&base) {
             Some(group) => {
@@ -206,7 +297,7 @@ fn group_aliases(
             }
             None => {
                 let note = format!("line {line}: {path} names {base}, which is not here: left out");
-                root.reading.notes.push(note);
+                reading.notes.push(note);
             }
         }
     }
@@ -248,6 +339,14 @@ impl Passed {
         if !self.skipped.is_empty() {
             let skipped = self.skipped.join(", ");
             notes.push(format!("skipped, because only Bedrock is called here: {skipped}"));
+        }
+        if !self.elsewhere.is_empty() {
+            let names = self.elsewhere.join(", ");
+            notes.push(format!("skipped, because this surface of AWS is not served: {names}"));
+        }
+        if !self.unguarded.is_empty() {
+            let names = self.unguarded.join(", ");
+            notes.push(format!("not served, because the guardrail it names is not told: {names}"));
         }
         if !self.ignored.is_empty() {
             notes.push(format!(

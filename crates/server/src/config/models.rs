@@ -8,7 +8,7 @@ use super::fields::Fields;
 use super::ledger::Show as _;
 use super::routing::{self, Known, Scope};
 use super::tree::{Key, Node, Value};
-use super::values;
+use super::{MODELS_ONLY, values};
 use crate::bedrock::Place;
 use crate::catalogue::{CrossRegion, EolAliases, Knobs, Naming};
 use crate::routing::{
@@ -21,13 +21,12 @@ const LONGEST: usize = 2048;
 /// Reads all that a root says about models.
 pub(super) fn read(root: &mut Fields<'_>, models: &mut ModelSettings) {
     naming(root, &mut models.naming);
-    root.set("models_only", &mut models.unlisted, |value| {
+    root.set(MODELS_ONLY, &mut models.unlisted, |value| {
         values::boolean(value).map(|only| if only { Unlisted::Refused } else { Unlisted::Served })
     });
     root.set("unsupported_params", &mut models.unsupported, values::unsupported);
     let mut defaults = Place::default();
     root.section("defaults", |section| defaults = credentials::place(section));
-    let line = root.line("models");
     let entries = root.map("models").unwrap_or_default();
     let names: Vec<String> = entries.iter().map(|(key, _)| key.name.clone()).collect();
     let known = Known { names: &names, unlisted: models.unlisted };
@@ -44,10 +43,6 @@ pub(super) fn read(root: &mut Fields<'_>, models: &mut ModelSettings) {
         if let Some(group) = reader.group(&key, node, &defaults) {
             models.groups.insert(key.name, group);
         }
-    }
-    if models.unlisted == Unlisted::Refused && names.is_empty() {
-        let message = "models_only is true, and no models are listed".to_owned();
-        root.reading.complain(line.unwrap_or(1), message, "list them under models");
     }
 }
 
@@ -220,8 +215,8 @@ fn settings(section: &mut Fields<'_>) -> TargetSettings {
     target
 }
 
-/// How much a target may be asked, and when. LiteLLM has the same keys.
-pub(super) fn shaping(section: &mut Fields<'_>, target: &mut TargetSettings) {
+/// How much a target may be asked, and when.
+fn shaping(section: &mut Fields<'_>, target: &mut TargetSettings) {
     let TargetSettings { order, rpm, tpm, .. } = target;
     *order = section.optional("order", values::order).unwrap_or(*order);
     *rpm = section.optional("rpm", values::calls).or(*rpm);

@@ -17,7 +17,7 @@ const MARK: &str = "os.environ/";
 pub(super) struct Reading {
     pub(super) file: PathBuf,
     environment: HashMap<String, String>,
-    unset: Unset,
+    shape: Shape,
     pub(super) problems: Problems,
     pub(super) ledger: Ledger,
     /// What an operator should know, and can live with.
@@ -26,13 +26,14 @@ pub(super) struct Reading {
     pub(super) files: Vec<PathBuf>,
 }
 
-/// What becomes of a value that names a variable which is not set.
+/// Whose rules a file is read by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unset {
-    /// It is a mistake.
-    Refused,
-    /// The key counts as left out.
-    Absent,
+pub(super) enum Shape {
+    /// Outcrop's: a value has the type of its key, and a variable that a value names must be set.
+    Outcrop,
+    /// LiteLLM's, as Python reads it: text in quotes counts as the number or the truth value it spells,
+    /// empty text and variables that are not set count as left out.
+    LiteLlm,
 }
 
 impl Reading {
@@ -40,7 +41,7 @@ impl Reading {
         Self {
             file,
             environment,
-            unset: Unset::Refused,
+            shape: Shape::Outcrop,
             problems: Problems::default(),
             ledger: Ledger::default(),
             notes: Vec::new(),
@@ -48,14 +49,29 @@ impl Reading {
         }
     }
 
-    /// From now on unset variables are treated so.
-    pub(super) fn treat_unset(&mut self, unset: Unset) {
-        self.unset = unset;
+    /// Applies the rules of `shape` from now on.
+    pub(super) fn read_as(&mut self, shape: Shape) {
+        self.shape = shape;
     }
 
-    /// A variable of the environment.
+    /// Whose rules apply.
+    pub(super) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// A variable of the environment. A blank one counts as unset: that is how `${NAME:-}` in a compose
+    /// file passes an optional variable on.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.environment.get(name).map(String::as_str)
+        let value = self.environment.get(name).map(String::as_str);
+        value.filter(|value| !value.trim().is_empty())
+    }
+
+    /// Reads `part` of the configuration as if it stood in `file`.
+    pub(super) fn within<T>(&mut self, file: &Path, part: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::replace(&mut self.file, file.to_owned());
+        let read = part(self);
+        self.file = outer;
+        read
     }
 
     pub(super) fn complain(&mut self, line: u64, message: String, remedy: impl Into<String>) {
@@ -68,6 +84,7 @@ impl Reading {
         let line = node.line;
         let name = match &node.value {
             Value::Null => return None,
+            Value::Text(text) if text.is_empty() && self.shape == Shape::LiteLlm => return None,
             Value::Text(text) => text.strip_prefix(MARK),
             _ => None,
         };
@@ -75,17 +92,19 @@ impl Reading {
             return Some((node, Origin::line(&self.file, line)));
         };
         let by_file = format!("{name}_FILE");
-        let (text, name) = match (self.environment.get(name), self.environment.get(&by_file)) {
-            (Some(text), _) => (text.clone(), name.to_owned()),
+        let (text, name) = match (self.variable(name), self.variable(&by_file)) {
+            (Some(text), _) => (text.to_owned(), name.to_owned()),
             (None, Some(path)) => {
                 let path = PathBuf::from(path);
                 (self.content(key, line, &path)?, by_file)
             }
             (None, None) => {
-                let message = format!("{key} is to come from {name}, which is not set");
-                match self.unset {
-                    Unset::Refused => self.complain(line, message, format!("set {name}")),
-                    Unset::Absent => self.notes.push(format!("{message}: left out")),
+                let state =
+                    if self.environment.contains_key(name) { "is blank" } else { "is not set" };
+                let message = format!("{key} is to come from {name}, which {state}");
+                match self.shape {
+                    Shape::Outcrop => self.complain(line, message, format!("set {name}")),
+                    Shape::LiteLlm => self.notes.push(format!("{message}: left out")),
                 }
                 return None;
             }

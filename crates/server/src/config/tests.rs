@@ -6,6 +6,7 @@ use super::*;
 
 mod catalogue;
 mod litellm;
+mod litellm_entries;
 mod models;
 mod routing;
 mod schema;
@@ -77,7 +78,7 @@ fn all_problems_are_told_at_once_with_their_lines() {
 #[test]
 fn broken_yaml_and_duplicate_keys_name_their_line() {
     let directory = Directory::new("broken");
-    for yaml in ["listen: [", "region: a\nregion: b\n"] {
+    for yaml in ["listen: [", "region: us-east-1\nregion: us-east-2\n"] {
         let problems = Config::load(&directory.sources(yaml)).unwrap_err();
         assert_eq!(problems.iter().count(), 1, "{problems}");
         assert!(problems.iter().next().unwrap().place.as_ref().unwrap().1 > 0, "{problems}");
@@ -100,11 +101,44 @@ fn the_environment_beats_the_file_and_the_file_beats_bedrock_json() {
 }
 
 #[test]
-fn bedrock_json_is_strict() {
+fn bedrock_json_names_what_it_does_not_read() {
     let directory = Directory::new("local");
-    directory.write("bedrock.json", "{\"profile\": \"p\",\n\"regoin\": \"x\"}");
+    let text = "\u{feff}{\"profile\": \"p\",\n\"regoin\": \"x\"}";
+    directory.write("bedrock.json", text);
+    let mut sources = directory.sources("");
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(config.profile.as_deref(), Some("p"));
+    assert!(
+        config.notes.join("\n").contains("bedrock.json: not read: regoin"),
+        "{:?}",
+        config.notes
+    );
+    assert_eq!(config.models.account.login, None, "the SDK looks into the profile");
+    sources.environment.insert("AWS_ACCESS_KEY_ID".to_owned(), "AKID".to_owned());
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(config.models.account.login, Some(Login::Profile("p".to_owned())));
+    assert!(
+        config.notes.join("\n").contains("comes before AWS_ACCESS_KEY_ID"),
+        "{:?}",
+        config.notes
+    );
+    directory.write("bedrock.json", "{\"profile\":\n\"p\" \"q\"}");
     let problems = Config::load(&directory.sources("")).unwrap_err();
     assert!(problems.to_string().contains("bedrock.json:2"), "{problems}");
+}
+
+#[test]
+fn keys_of_bedrock_json_count_where_the_environment_has_none() {
+    let directory = Directory::new("local-keys");
+    let text = r#"{"region": "us-west-2", "aws_access_key_id": "A", "aws_secret_access_key": "S"}"#;
+    directory.write("bedrock.json", text);
+    let mut sources = directory.sources("");
+    let account = Config::load(&sources).unwrap().models.account;
+    assert!(matches!(account.login, Some(Login::Keys { .. })), "{account:?}");
+    sources.environment.insert("AWS_ACCESS_KEY_ID".to_owned(), "AKID".to_owned());
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(config.models.account.login, None);
+    assert!(config.notes.join("\n").contains("comes before its keys"), "{:?}", config.notes);
 }
 
 #[test]

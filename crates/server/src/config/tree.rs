@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::Spanned;
+use serde_saphyr::{DuplicateKeyPolicy, Options, Spanned};
 
 use super::problems::{Problem, Problems};
 
@@ -34,6 +34,19 @@ pub(super) enum Value {
 pub(super) struct Key {
     pub(super) name: String,
     pub(super) line: u64,
+    /// Line of an earlier value under the same key. YAML readers disagree on which of two counts; here
+    /// the later one does, as in Python.
+    pub(super) replaced: Option<u64>,
+}
+
+/// A key that stands twice in one section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Repeated {
+    pub(super) name: String,
+    /// Line of the value that counts.
+    pub(super) line: u64,
+    /// Line of the value that does not.
+    pub(super) replaced: u64,
 }
 
 impl Value {
@@ -53,7 +66,9 @@ impl Value {
 /// The root of a file: a map, empty for an empty file. A syntax error is the one problem that hides all
 /// others.
 pub(super) fn parse(file: &Path, text: &str, problems: &mut Problems) -> Option<Vec<(Key, Node)>> {
-    match serde_saphyr::from_str::<Option<Spanned<Value>>>(text) {
+    let mut options = Options::default();
+    options.duplicate_keys = DuplicateKeyPolicy::LastWins;
+    match serde_saphyr::from_str_with_options::<Option<Spanned<Value>>>(text, options) {
         Ok(None) => Some(Vec::new()),
         Ok(Some(node)) => match node.value {
             Value::Null => Some(Vec::new()),
@@ -72,10 +87,31 @@ pub(super) fn parse(file: &Path, text: &str, problems: &mut Problems) -> Option<
         Err(error) => {
             let line = error.location().map_or(0, |location| location.line());
             let text = error.to_string();
-            let message = text.lines().next().unwrap_or("unreadable").to_owned();
-            problems.add(Problem::at(file, line, message, "mend the YAML"));
+            let first = text.lines().next().unwrap_or("unreadable");
+            let message = format!("cannot read YAML: {first}");
+            problems.add(Problem::at(file, line, message, "correct the YAML"));
             None
         }
+    }
+}
+
+/// Every key that stands twice in its section, below and including `entries`.
+pub(super) fn repeated(entries: &[(Key, Node)]) -> Vec<Repeated> {
+    let mut found = Vec::new();
+    for (Key { name, line, replaced }, node) in entries {
+        if let Some(replaced) = *replaced {
+            found.push(Repeated { name: name.clone(), line: *line, replaced });
+        }
+        repeated_below(&node.value, &mut found);
+    }
+    found
+}
+
+fn repeated_below(value: &Value, found: &mut Vec<Repeated>) {
+    match value {
+        Value::Map(entries) => found.extend(repeated(entries)),
+        Value::List(items) => items.iter().for_each(|item| repeated_below(&item.value, found)),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) | Value::Text(_) => {}
     }
 }
 
@@ -135,11 +171,17 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut entries = Vec::new();
+        let mut entries = Vec::<(Key, Node)>::new();
         while let Some(key) = map.next_key::<Spanned<String>>()? {
             let value = node(map.next_value()?);
-            let line = key.referenced.line();
-            entries.push((Key { name: key.value, line }, value));
+            let (name, line) = (key.value, key.referenced.line());
+            match entries.iter_mut().find(|(earlier, _)| earlier.name == name) {
+                Some((earlier, place)) => {
+                    (earlier.replaced, earlier.line) = (Some(earlier.line), line);
+                    *place = value;
+                }
+                None => entries.push((Key { name, line, replaced: None }, value)),
+            }
         }
         Ok(Value::Map(entries))
     }

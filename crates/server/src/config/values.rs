@@ -36,6 +36,17 @@ pub(super) fn text(value: &Value) -> Result<String, Expected> {
     }
 }
 
+/// Text, or what Python would make text of.
+pub(super) fn scalar(value: &Value) -> Result<String, Expected> {
+    match value {
+        Value::Text(text) => Ok(text.clone()),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Float(number) => Ok(number.to_string()),
+        Value::Bool(value) => Ok(value.to_string()),
+        Value::Null | Value::List(_) | Value::Map(_) => Err("text or a number"),
+    }
+}
+
 /// Text that is never shown.
 pub(super) fn secret(value: &Value) -> Result<AccountSecret, Expected> {
     text(value).map(AccountSecret::new)
@@ -200,6 +211,12 @@ pub(super) fn span(value: &Value) -> Result<Duration, Expected> {
         .ok_or("seconds above 0 and up to 86400 (a day), such as 10 or 0.5")
 }
 
+/// Seconds as LiteLLM takes them: zero counts as left out, and more than a day as a day.
+pub(super) fn lenient_limit(value: &Value) -> Result<Option<Duration>, Expected> {
+    let limit = up_to(Duration::MAX, value).ok_or("seconds, such as 30 or 0.5")?.min(LONGEST);
+    Ok((!limit.is_zero()).then_some(limit))
+}
+
 /// A time limit in seconds, a day at most; 0 for none.
 pub(super) fn limit(value: &Value) -> Result<Duration, Expected> {
     up_to(LONGEST, value)
@@ -251,10 +268,15 @@ pub(super) fn region(value: &Value) -> Result<String, Expected> {
 
 /// An endpoint of Bedrock or STS.
 pub(super) fn endpoint(value: &Value) -> Result<String, Expected> {
-    let url = text(value).ok().filter(|url| Endpoint::parse(url).is_ok());
+    let url = text(value).ok().filter(|url| is_endpoint(url));
     url.ok_or(
         "a URL such as https://bedrock-runtime.us-east-1.amazonaws.com, without user and query",
     )
+}
+
+/// Whether a URL can be an endpoint.
+pub(super) fn is_endpoint(url: &str) -> bool {
+    Endpoint::parse(url).is_ok()
 }
 
 /// A guardrail's id or ARN; it travels in a header too.
@@ -274,13 +296,32 @@ pub(super) fn guardrail_version(value: &Value) -> Result<String, Expected> {
     .ok_or("a version's number, or DRAFT")
 }
 
-/// Text as YAML would have read it without quotes: for values that come from the environment.
-pub(super) fn reread(text: &str) -> Option<Value> {
-    match text {
-        "true" => return Some(Value::Bool(true)),
-        "false" => return Some(Value::Bool(false)),
-        _ => {}
+/// A value as Python's readers would convert it: text as YAML would have read it without quotes, a
+/// whole float as an integer. For values that come from the environment, and for LiteLLM's files.
+pub(super) fn reread(value: &Value) -> Option<Value> {
+    match value {
+        Value::Text(text) => match text.trim() {
+            "true" | "True" | "TRUE" => Some(Value::Bool(true)),
+            "false" | "False" | "FALSE" => Some(Value::Bool(false)),
+            text => {
+                let whole = text.parse().map(Value::Integer);
+                let number = whole.or_else(|_| text.parse().map(Value::Float)).ok()?;
+                Some(as_integer(&number).unwrap_or(number))
+            }
+        },
+        number @ Value::Float(_) => as_integer(number),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::List(_) | Value::Map(_) => None,
     }
-    let whole = text.parse().map(Value::Integer);
-    whole.or_else(|_| text.parse().map(Value::Float)).ok()
+}
+
+fn as_integer(value: &Value) -> Option<Value> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        // Whole and within the range where floats are exact.
+        #[allow(clippy::cast_possible_truncation)]
+        Value::Float(number) if number.fract() == 0.0 && number.abs() <= EXACT => {
+            Some(Value::Integer(*number as i64))
+        }
+        _ => None,
+    }
 }

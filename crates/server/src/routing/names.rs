@@ -99,7 +99,8 @@ impl Names {
     ) -> Result<Self, OpenError> {
         let earlier = before;
         let before = before.map(|names| &names.sites);
-        let sites = Sites::new(base, settings.naming.clone(), before);
+        let (own, naming) = (settings.account.clone(), settings.naming.clone());
+        let sites = Sites::new(base, own, naming, before);
         let home = sites.open(&Place::default(), before).await?;
         let (mut exact, mut patterns) = (BTreeMap::new(), Vec::<(Pattern, _)>::new());
         for (name, group) in &settings.groups {

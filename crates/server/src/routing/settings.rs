@@ -18,6 +18,9 @@ pub(crate) use balance::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strate
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ModelSettings {
     pub(crate) naming: Naming,
+    /// The gateway's own account, as far as the configuration describes it; targets that say nothing
+    /// else are called with it.
+    pub(crate) account: Place,
     pub(crate) unlisted: Unlisted,
     /// For names that say nothing else about it, and for those that are not listed.
     pub(crate) balance: Balance,
@@ -127,6 +130,7 @@ impl ModelSettings {
     /// Keeps names, models and regions, and takes endpoints and credentials out: what is left calls
     /// nobody but the gateway's own endpoint.
     pub(crate) fn stay_home(&mut self) {
+        self.account = Place::default();
         for target in self.groups.values_mut().flat_map(|group| &mut group.targets) {
             let region = target.place.region.take();
             target.place = Place { region, ..Place::default() };

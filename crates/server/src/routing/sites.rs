@@ -27,6 +27,7 @@ pub(crate) struct Site {
 struct Key {
     place: Place,
     /// The gateway's own, where the place leaves it open.
+    own: Place,
     region: Option<String>,
     profile: Option<String>,
     timeouts: Timeouts,
@@ -37,6 +38,8 @@ struct Key {
 #[derive(Debug)]
 pub(crate) struct Sites {
     base: Setup,
+    /// The gateway's own account, as far as the configuration describes it.
+    own: Place,
     naming: Naming,
     open: Mutex<HashMap<Key, Opened>>,
     /// Those that callers ask for by their region, to be found without waiting for anybody.
@@ -53,9 +56,9 @@ struct Opened {
 impl Sites {
     /// Regions that callers asked of `before` stay open where nothing about them has changed; all else
     /// is opened when it is asked for.
-    pub(crate) fn new(base: Setup, naming: Naming, before: Option<&Self>) -> Self {
+    pub(crate) fn new(base: Setup, own: Place, naming: Naming, before: Option<&Self>) -> Self {
         let (open, regions) = (Mutex::default(), ArcSwap::default());
-        let sites = Self { base, naming, open, regions };
+        let sites = Self { base, own, naming, open, regions };
         if let Some(before) = before {
             let open = before.open.lock().unwrap_or_else(PoisonError::into_inner);
             for (key, opened) in open.iter().filter(|(key, _)| key.place.is_region()) {
@@ -81,7 +84,7 @@ impl Sites {
         if let Some(site) = self.find(&key).or_else(|| before?.find(&key)) {
             return Ok(self.keep(key, site));
         }
-        let setup = place.setup(&self.base);
+        let setup = place.setup(&self.own.setup(&self.base));
         let owner = setup.owner();
         let account = Account::load(setup).await?;
         let catalogue = Catalogue::new(self.naming.clone(), account.region());
@@ -139,6 +142,7 @@ impl Sites {
     fn key(&self, place: &Place) -> Key {
         Key {
             place: place.clone(),
+            own: self.own.clone(),
             region: self.base.region.clone(),
             profile: self.base.profile.clone(),
             timeouts: self.base.timeouts,
@@ -153,10 +157,14 @@ impl Sites {
 
     /// How the models of an account were doing when it was called in another way, or by other names.
     fn ward_of(&self, wanted: &Key) -> Option<Ward> {
-        let Key { place, region, profile, timeouts: _, naming: _ } = wanted;
+        let Key { place, own, region, profile, timeouts: _, naming: _ } = wanted;
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_it =
-            |key: &&Key| key.place == *place && key.region == *region && key.profile == *profile;
+        let is_it = |key: &&Key| {
+            key.place == *place
+                && key.own == *own
+                && key.region == *region
+                && key.profile == *profile
+        };
         let key = open.keys().find(is_it)?;
         open.get(key).map(|opened| opened.site.ward.clone())
     }

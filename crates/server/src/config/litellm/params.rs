@@ -6,44 +6,78 @@ use translate::Unsupported;
 
 use super::super::credentials::is_role;
 use super::super::fields::Fields;
-use super::super::models::shaping;
-use super::super::tree::{Key, Node};
-use super::super::values;
-use super::{Passed, keys, router};
-use crate::bedrock::{AccountSecret, Login, Place, Role};
+use super::super::reading::Reading;
+use super::super::tree::{Key, Node, Value};
+use super::super::values::{self, Expected};
+use super::guardrails::{self, EntryGuardrail};
+use super::model_spec::Spec;
+use super::{Entry, Passed, keys, router};
+use crate::bedrock::{FirstByte, Login, Place, Role};
 use crate::catalogue::region_of;
-use crate::routing::{Guardrail, GuardrailMode, TargetSettings};
+use crate::routing::TargetSettings;
 
-const ROUTES: [&str; 2] = ["bedrock/", "bedrock_converse/"];
+/// What an entry describes.
+pub(super) enum Deployment {
+    /// A target, and the guardrail its calls carry.
+    Target(Box<TargetSettings>, EntryGuardrail),
+    /// A surface of AWS that is not served.
+    Elsewhere(String),
+    /// No model.
+    NoModel,
+}
 
-/// Reads a target and its guardrail; `None` without a model.
+/// Reads `litellm_params` of an entry.
 pub(super) fn read(
     section: &mut Fields<'_>,
-    path: &str,
-    name: &str,
+    entry: &Entry<'_>,
     params: Vec<(Key, Node)>,
     passed: &mut Passed,
-) -> Option<(TargetSettings, Option<Guardrail>)> {
-    let mut read = None;
-    section.child(format!("{path}.litellm_params."), params, |section| {
+) -> Deployment {
+    let mut read = Deployment::NoModel;
+    section.child(format!("{}.litellm_params.", entry.path), params, |section| {
         section.optional("custom_llm_provider", values::text);
         let Some(told) = section.optional("model", values::text) else { return };
-        let model = model(&told, name);
-        let place = place(section, &model);
+        let (name, family) = match Spec::parse(&told, entry.name) {
+            Spec::Model { name, base_model } => (name, base_model),
+            Spec::Elsewhere(surface) => {
+                drop(section.rest());
+                read = Deployment::Elsewhere(surface);
+                return;
+            }
+        };
+        // An inference profile or provisioned throughput: `model` then says whose behaviour to expect.
+        let called = section.optional("model_id", values::text);
+        let base_model = family.or_else(|| called.is_some().then(|| name.clone()));
+        let place = place(section, &name);
+        let model = called.map_or(name, |id| format!("bedrock/{id}"));
         let weight = section.optional("weight", values::weight).unwrap_or_default();
-        let guardrail = guardrail(section);
+        let guardrail = guardrails::of_entry(section, passed);
         let order = router::NO_ORDER;
         let mut target =
             TargetSettings { model, place, weight, order, ..TargetSettings::default() };
-        shaping(section, &mut target);
+        target.manner.base_model = base_model;
+        target.order = section.optional("order", values::order).unwrap_or(target.order);
+        target.rpm = section.optional("rpm", |value| none_if_zero(value, values::calls)).flatten();
+        target.tpm = section.optional("tpm", |value| none_if_zero(value, values::tokens)).flatten();
         // What is false there has no say: either place can drop.
         let drops = section.optional("drop_params", values::boolean).filter(|drops| *drops);
         target.unsupported = drops.map(|_| Unsupported::Drop);
         passed.pointless("litellm_params", section, keys::SPREADING);
         passed.rest("litellm_params", section, keys::PARAMS);
-        read = Some((target, guardrail));
+        read = Deployment::Target(Box::new(target), guardrail);
     });
     read
+}
+
+/// Zero sets no limit, as in LiteLLM.
+fn none_if_zero<T>(
+    value: &Value,
+    read: impl Fn(&Value) -> Result<T, Expected>,
+) -> Result<Option<T>, Expected> {
+    match value {
+        Value::Integer(0) => Ok(None),
+        value => read(value).map(Some),
+    }
 }
 
 /// `base_model` of `model_info`: whose behaviour to expect.
@@ -61,16 +95,6 @@ pub(super) fn base_model(
     base
 }
 
-/// The model as our names have it. Under the name `*` a caller's name may itself begin with the route.
-fn model(told: &str, name: &str) -> String {
-    let routed = ROUTES.iter().find_map(|route| told.strip_prefix(route));
-    match routed {
-        Some("*") if name == "*" => "*".to_owned(),
-        Some(_) => told.to_owned(),
-        None => format!("bedrock/{told}"),
-    }
-}
-
 fn place(section: &mut Fields<'_>, model: &str) -> Place {
     let region = section.optional("aws_region_name", values::region);
     let region = region.or_else(|| region_of(model).map(ToOwned::to_owned));
@@ -80,10 +104,14 @@ fn place(section: &mut Fields<'_>, model: &str) -> Place {
     let bearer = section.optional("api_key", values::secret);
     let login = login(section);
     let endpoint = endpoint.or(base);
-    match bearer {
-        Some(key) => Place { region, endpoint, login: Some(Login::Bearer(key)), role: None },
-        None => Place { region, endpoint, login, role },
-    }
+    let (login, role) = match bearer {
+        Some(key) => (Some(Login::Bearer(key)), None),
+        None => (login, role),
+    };
+    let timeout = section.optional("timeout", values::lenient_limit).flatten();
+    let stream = section.optional("stream_timeout", values::lenient_limit).flatten();
+    let first_byte = FirstByte { unary: timeout, stream: stream.or(timeout) };
+    Place { region, endpoint, login, role, first_byte }
 }
 
 /// In LiteLLM's order: a profile before keys.
@@ -117,7 +145,15 @@ fn role(section: &mut Fields<'_>) -> Option<Role> {
     let line = section.line("aws_web_identity_token").unwrap_or_default();
     let token = section.optional("aws_web_identity_token", values::secret);
     let sts_endpoint = section.optional("aws_sts_endpoint", values::endpoint);
-    let token_file = token.and_then(|token| token_file(section, line, &token));
+    let token_file = token.and_then(|token| {
+        let file = token_file(section.reading, token.reveal());
+        if file.is_none() {
+            let message = format!("{} names no file", section.path("aws_web_identity_token"));
+            let remedy = "give oidc/file/PATH, oidc/env_path/NAME or an absolute path";
+            section.reading.complain(line, message, remedy);
+        }
+        file
+    });
     if token_file.is_some() && sts_endpoint.is_some() {
         let note = "has no effect on web identities: set AWS_ENDPOINT_URL_STS";
         section.reading.notes.push(format!("{} {note}", section.path("aws_sts_endpoint")));
@@ -126,31 +162,11 @@ fn role(section: &mut Fields<'_>) -> Option<Role> {
     Some(Role { arn: arn?, external_id, session_name, tags, token_file, sts_endpoint })
 }
 
-/// A token is read from a file, again and again: one that stands in the configuration would end soon.
-fn token_file(section: &mut Fields<'_>, line: u64, told: &AccountSecret) -> Option<PathBuf> {
-    let path = told.reveal();
-    let file = path.strip_prefix("oidc/file/").map(PathBuf::from);
-    let by_variable = |name| section.reading.variable(name).map(PathBuf::from);
-    let file = file.or_else(|| path.strip_prefix("oidc/env_path/").and_then(by_variable));
-    let file = file.or_else(|| path.starts_with('/').then(|| PathBuf::from(path)));
-    if file.is_none() {
-        let message = format!("{} names no file", section.path("aws_web_identity_token"));
-        let remedy = "give oidc/file/PATH, oidc/env_path/NAME or an absolute path";
-        section.reading.complain(line, message, remedy);
-    }
-    file
-}
-
-fn guardrail(section: &mut Fields<'_>) -> Option<Guardrail> {
-    let path = section.path("guardrailConfig");
-    let entries = section.map("guardrailConfig")?;
-    let (mut id, mut version) = (None, None);
-    section.child(format!("{path}."), entries, |section| {
-        id = section.optional("guardrailIdentifier", values::guardrail_id);
-        version = section.optional("guardrailVersion", values::guardrail_version);
-        let rest = section.rest();
-        let unheard: Vec<String> = rest.iter().map(|(key, _)| section.path(&key.name)).collect();
-        section.reading.notes.extend(unheard.into_iter().map(|key| format!("{key} is ignored")));
-    });
-    Some(Guardrail { id: id?, version: version?, mode: GuardrailMode::Default })
+/// The file that a web identity's token is read from, by the words LiteLLM has for it. A token that
+/// stands in the configuration, or in a variable, would end soon: it is read again and again.
+pub(super) fn token_file(reading: &Reading, told: &str) -> Option<PathBuf> {
+    let of_variable = |name| reading.variable(name).map(PathBuf::from);
+    let file = told.strip_prefix("oidc/file/").map(PathBuf::from);
+    let file = file.or_else(|| told.strip_prefix("oidc/env_path/").and_then(of_variable));
+    file.or_else(|| told.starts_with('/').then(|| PathBuf::from(told)))
 }

@@ -13,9 +13,7 @@ use super::super::routing::Known;
 use super::super::tree::{Node, Value};
 use super::super::values::{self, Expected};
 use crate::bedrock::Timeouts;
-use crate::routing::{
-    Balance, Cooldown, GroupSettings, ModelSettings, Retries, Strategy, Unlisted,
-};
+use crate::routing::{Balance, Cooldown, GroupSettings, ModelSettings, Retries, Strategy};
 
 mod chains;
 
@@ -29,12 +27,12 @@ pub(super) const NO_ORDER: u32 = u32::MAX;
 pub(super) struct Router {
     strategy: Option<Told<Strategy>>,
     retries: Option<Told<u32>>,
-    retry_after: Option<Told<Duration>>,
+    retry_after: Option<Told<Option<Duration>>>,
     allowed_fails: Option<Told<u32>>,
-    cooldown_time: Option<Told<Duration>>,
+    cooldown_time: Option<Told<Option<Duration>>>,
     cooldowns_off: Option<Told<bool>>,
-    timeout: Option<Told<Duration>>,
-    stream_timeout: Option<Told<Duration>>,
+    timeout: Option<Told<Option<Duration>>>,
+    stream_timeout: Option<Told<Option<Duration>>>,
     max_fallbacks: Option<Told<usize>>,
     drop_params: Option<Told<bool>>,
     general: Chains,
@@ -56,12 +54,12 @@ pub(super) fn read(section: &mut Fields<'_>) -> Router {
     Router {
         strategy,
         retries: told(section, "num_retries", values::order),
-        retry_after: told(section, "retry_after", values::seconds),
+        retry_after: told(section, "retry_after", values::lenient_limit),
         allowed_fails: told(section, "allowed_fails", values::order),
-        cooldown_time: told(section, "cooldown_time", values::span),
+        cooldown_time: told(section, "cooldown_time", values::lenient_limit),
         cooldowns_off: told(section, "disable_cooldowns", values::boolean),
-        timeout: told(section, "timeout", values::span),
-        stream_timeout: told(section, "stream_timeout", values::span),
+        timeout: told(section, "timeout", values::lenient_limit),
+        stream_timeout: told(section, "stream_timeout", values::lenient_limit),
         max_fallbacks: told(section, "max_fallbacks", values::count),
         drop_params: None,
         general: Chains::read(section, "fallbacks").and_for_all(section, "default_fallbacks"),
@@ -75,7 +73,7 @@ pub(super) fn read_module(section: &mut Fields<'_>) -> Router {
     Router {
         retries: told(section, "num_retries", values::order),
         allowed_fails: told(section, "allowed_fails", values::order),
-        timeout: told(section, "request_timeout", values::span),
+        timeout: told(section, "request_timeout", values::lenient_limit),
         drop_params: told(section, "drop_params", values::boolean),
         general: Chains::read(section, "fallbacks").and_for_all(section, "default_fallbacks"),
         context_window: Chains::read(section, "context_window_fallbacks"),
@@ -119,7 +117,7 @@ impl Router {
             told.counts(reading, "unsupported_params", &models.unsupported);
         }
         let names: Vec<String> = models.groups.keys().cloned().collect();
-        let known = Known { names: &names, unlisted: Unlisted::Served };
+        let known = Known { names: &names, unlisted: models.unlisted };
         let most = self.max_fallbacks.map_or(usize::MAX, |told| told.value);
         let mut chains = [self.general, self.context_window, self.content_policy];
         for chain in &mut chains {
@@ -140,13 +138,15 @@ impl Router {
     }
 
     fn time(&self, reading: &mut Reading, timeouts: &mut Timeouts) {
-        if let Some(told) = &self.timeout {
-            timeouts.first_byte_unary = told.value;
-            told.counts(reading, "timeouts.first_byte", &told.value);
+        let unary = self.timeout.as_ref();
+        if let Some((told, limit)) = unary.and_then(|told| Some((told, told.value?))) {
+            timeouts.first_byte_unary = limit;
+            told.counts(reading, "timeouts.first_byte", &limit);
         }
-        if let Some(told) = self.stream_timeout.as_ref().or(self.timeout.as_ref()) {
-            timeouts.first_byte_stream = told.value;
-            told.counts(reading, "timeouts.first_byte_stream", &told.value);
+        let stream = self.stream_timeout.as_ref().or(unary);
+        if let Some((told, limit)) = stream.and_then(|told| Some((told, told.value?))) {
+            timeouts.first_byte_stream = limit;
+            told.counts(reading, "timeouts.first_byte_stream", &limit);
         }
     }
 
@@ -160,11 +160,12 @@ impl Router {
             balance.retries.more = told.held(reading);
             told.counts(reading, "routing.retries.more", &balance.retries.more);
         }
-        if let Some(told) = self.retry_after.as_ref().filter(|told| !told.value.is_zero()) {
+        let retry_after = self.retry_after.as_ref();
+        if let Some((told, pause)) = retry_after.and_then(|told| Some((told, told.value?))) {
             let retries = &mut balance.retries;
-            retries.first_pause = told.value;
-            retries.longest_pause = retries.longest_pause.max(told.value);
-            told.counts(reading, "routing.retries.first_pause", &told.value);
+            retries.first_pause = pause;
+            retries.longest_pause = retries.longest_pause.max(pause);
+            told.counts(reading, "routing.retries.first_pause", &pause);
             told.counts(reading, "routing.retries.longest_pause", &retries.longest_pause);
         }
         let mut cooldown = Cooldown::default();
@@ -172,13 +173,18 @@ impl Router {
             cooldown.in_a_row = told.value.saturating_add(1);
             told.counts(reading, "routing.cooldown.in_a_row", &cooldown.in_a_row);
         }
-        if let Some(told) = &self.cooldown_time {
-            cooldown.open = told.value;
-            cooldown.longest = cooldown.longest.max(told.value);
+        let cooldown_time = self.cooldown_time.as_ref();
+        if let Some((told, open)) = cooldown_time.and_then(|told| Some((told, told.value?))) {
+            cooldown.open = open;
+            cooldown.longest = cooldown.longest.max(open);
             told.counts(reading, "routing.cooldown.open", &cooldown.open);
             told.counts(reading, "routing.cooldown.longest", &cooldown.longest);
         }
         balance.cooldown = Some(cooldown);
+        if let Some(told) = cooldown_time.filter(|told| told.value.is_none()) {
+            balance.cooldown = None;
+            told.counts(reading, "routing.cooldown", &"off".to_owned());
+        }
         if let Some(told) = self.cooldowns_off.as_ref().filter(|told| told.value) {
             balance.cooldown = None;
             told.counts(reading, "routing.cooldown", &"off".to_owned());

@@ -125,8 +125,8 @@ fn what_cannot_be_honoured_is_a_mistake_with_its_line() {
         ":8: model_list[3].litellm_params.aws_web_identity_token names no file",
         ":9: model_list[4].litellm_params.model is missing",
         ":11: model_list[5] is a section, and holds text",
-        ":12: models stands beside model_list, which is LiteLLM's",
-        ":13: listen stands beside model_list",
+        ":12: models stands beside LiteLLM's keys; put it into a section called outcrop",
+        ":13: listen stands beside LiteLLM's keys",
     ] {
         assert!(text.contains(expected), "{expected:?} in {text}");
     }
@@ -140,7 +140,10 @@ fn the_same_names_in_our_shape_are_what_they_are_in_litellms() {
         &directory,
         "model_list:\n- model_name: a\n  litellm_params: { model: bedrock/a.b, aws_region_name: us-west-2 }\n",
     );
-    let ours = load(&directory, "models:\n  a: { model: bedrock/a.b, region: us-west-2 }\n");
+    let ours = load(
+        &directory,
+        "models_only: true\nmodels:\n  a: { model: bedrock/a.b, region: us-west-2 }\n",
+    );
     assert_eq!(theirs.models, ours.models);
 }
 
@@ -167,7 +170,7 @@ fn router_settings_are_routing_in_other_words() {
   model_group_alias: {{ other: a }}
   fallbacks: [{{ a: [gpt, b, {{ model: c, temperature: 1 }}, a] }}, {{ nobody: [a] }}]
   default_fallbacks: [c]
-  context_window_fallbacks: [{{ b: [nova-pro] }}]
+  context_window_fallbacks: [{{ b: [nova-pro, a] }}]
   redis_host: r
   retry_policy: {{ DefaultRetries: 1 }}
   colour: red
@@ -200,7 +203,7 @@ litellm_settings:
     assert_eq!(group("a").fallbacks.general, ["b", "c"], "two at most, and none that is not here");
     assert_eq!(group("other").fallbacks, group("a").fallbacks);
     assert_eq!(group("b").fallbacks.general, ["c"]);
-    assert_eq!(group("b").fallbacks.context_window, ["nova-pro"]);
+    assert_eq!(group("b").fallbacks.context_window, ["a"]);
     assert!(group("a").fallbacks.context_window.is_empty());
     assert_eq!(group("c").fallbacks.content_policy, ["b"]);
     assert_eq!(config.models.fallbacks.general, ["c"]);
@@ -211,6 +214,7 @@ litellm_settings:
     for expected in [
         "router_settings.num_retries is 7: held to 2",
         "router_settings.fallbacks.a names gpt, which is not here: left out",
+        "router_settings.context_window_fallbacks.b names nova-pro, which is not here: left out",
         "router_settings.fallbacks.nobody: no such model_name here: left out",
         "router_settings.fallbacks: temperature of a fallback is ignored",
         "ignored, because each process routes by what it sees itself: router_settings.redis_host",

@@ -1,0 +1,160 @@
+//! The gateway's own account as LiteLLM's environment describes it: by `environment_variables`, which
+//! come before the process's environment, and by the variables that LiteLLM reads where an entry says
+//! nothing. Variables that AWS's SDKs read from the process's environment are left to them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::super::credentials::is_role;
+use super::super::reading::Reading;
+use super::super::values;
+use super::files::Files;
+use super::{Passed, params};
+use crate::bedrock::{AccountSecret, Login, Place, Role};
+use crate::catalogue::is_region;
+
+const SECTION: &str = "environment_variables";
+
+/// Variables that decide which account is called and where, the first of a kind first.
+const REGIONS: [&str; 3] = ["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"];
+const ENDPOINTS: [&str; 3] =
+    ["AWS_BEDROCK_RUNTIME_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL"];
+const KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+const BEARER: &str = "AWS_BEARER_TOKEN_BEDROCK";
+const PROFILE: &str = "AWS_PROFILE";
+
+/// Variables of LiteLLM's own. AWS's SDKs do not read them.
+const LITELLM_PROFILE: &str = "AWS_PROFILE_NAME";
+const ROLE: &str = "AWS_ROLE_NAME";
+const SESSION: &str = "AWS_SESSION_NAME";
+const EXTERNAL_ID: &str = "AWS_EXTERNAL_ID";
+const STS_ENDPOINT: &str = "AWS_STS_ENDPOINT";
+const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN";
+
+/// Variables of the file, and with them those of the process.
+struct Variables<'r> {
+    file: BTreeMap<String, (String, u64)>,
+    reading: &'r mut Reading,
+}
+
+/// Reads the variables of all files, and makes of them what the gateway's own account is.
+pub(super) fn account(files: &mut Files, reading: &mut Reading, passed: &mut Passed) -> Place {
+    let mut file = BTreeMap::new();
+    files.each(reading, |root| {
+        root.open(SECTION, |section| {
+            for (key, node) in section.rest() {
+                let path = section.path(&key.name);
+                let read = section.read_node(&path, node, values::scalar);
+                let Some((value, _)) = read else { continue };
+                if is_known(&key.name) {
+                    file.insert(key.name, (value, key.line));
+                } else {
+                    passed.note(path, &[]);
+                }
+            }
+        });
+    });
+    let mut variables = Variables { file, reading };
+    Place {
+        region: variables.region(),
+        endpoint: variables.endpoint(),
+        login: variables.login(),
+        role: variables.role(),
+        ..Place::default()
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    [REGIONS, ENDPOINTS, KEYS].concat().contains(&name)
+        || [
+            BEARER,
+            PROFILE,
+            LITELLM_PROFILE,
+            ROLE,
+            SESSION,
+            EXTERNAL_ID,
+            STS_ENDPOINT,
+            WEB_IDENTITY,
+        ]
+        .contains(&name)
+}
+
+impl Variables<'_> {
+    /// As the file says it. What the process's environment says under these names is AWS's SDKs' to read.
+    fn of_file(&self, name: &str) -> Option<String> {
+        self.file.get(name).map(|(value, _)| value.clone())
+    }
+
+    /// As the file says it, or the process's environment.
+    fn either(&self, name: &str) -> Option<String> {
+        self.of_file(name).or_else(|| self.reading.variable(name).map(ToOwned::to_owned))
+    }
+
+    fn region(&mut self) -> Option<String> {
+        let (name, region) = REGIONS.iter().find_map(|name| Some((*name, self.of_file(name)?)))?;
+        self.judged(name, region, is_region, "give a region such as us-east-1")
+    }
+
+    fn endpoint(&mut self) -> Option<String> {
+        let (name, url) = ENDPOINTS.iter().find_map(|name| Some((*name, self.of_file(name)?)))?;
+        self.judged(name, url, values::is_endpoint, "give a URL without user and query")
+    }
+
+    fn login(&self) -> Option<Login> {
+        let [id, secret, token] = KEYS.map(|name| self.of_file(name));
+        if let Some(key) = self.of_file(BEARER) {
+            return Some(Login::Bearer(AccountSecret::new(key)));
+        }
+        let profile = self.either(LITELLM_PROFILE).or_else(|| self.of_file(PROFILE));
+        match (profile, id, secret) {
+            (Some(name), _, _) => Some(Login::Profile(name)),
+            (None, Some(access_key_id), Some(secret)) => Some(Login::Keys {
+                access_key_id,
+                secret_access_key: AccountSecret::new(secret),
+                session_token: token.map(AccountSecret::new),
+            }),
+            (None, ..) => None,
+        }
+    }
+
+    fn role(&mut self) -> Option<Role> {
+        let arn = self.either(ROLE)?;
+        let arn = self.judged(ROLE, arn, is_role, "give a role's ARN")?;
+        let token = self.either(WEB_IDENTITY);
+        let token_file: Option<PathBuf> =
+            token.and_then(|token| params::token_file(self.reading, &token));
+        Some(Role {
+            arn,
+            external_id: self.either(EXTERNAL_ID),
+            session_name: self.either(SESSION),
+            tags: Vec::new(),
+            token_file,
+            sts_endpoint: self.either(STS_ENDPOINT),
+        })
+    }
+
+    fn judged(
+        &mut self,
+        name: &str,
+        value: String,
+        holds: impl FnOnce(&str) -> bool,
+        remedy: &str,
+    ) -> Option<String> {
+        if holds(&value) {
+            return Some(value);
+        }
+        let line = self.file.get(name).map_or(0, |(_, line)| *line);
+        let message = format!("{name} cannot be {value:?}");
+        self.reading.complain(line, message, remedy);
+        None
+    }
+}
+
+/// Adds to an entry without a role of its own the one that the environment names for all entries.
+pub(super) fn role_for(entry: Place, account: &Place) -> Place {
+    let is_keyed = matches!(entry.login, Some(Login::Keys { .. } | Login::Profile(_)));
+    if is_keyed && entry.role.is_none() {
+        return Place { role: account.role.clone(), ..entry };
+    }
+    entry
+}

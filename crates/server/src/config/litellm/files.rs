@@ -1,0 +1,110 @@
+//! The files of one LiteLLM configuration: the one that was named, and those that its `include` names.
+//! Every value keeps the file and the line it stands at.
+
+use std::path::{Path, PathBuf};
+
+use super::super::fields::Fields;
+use super::super::reading::Reading;
+use super::super::tree::{self, Key, Node, Value};
+use super::super::values;
+
+const INCLUDE: &str = "include";
+
+/// Most files of one configuration; it also ends a circle of files that include each other.
+const MOST: usize = 64;
+
+/// What is left to be read of each file.
+pub(super) struct Files(Vec<File>);
+
+struct File {
+    path: PathBuf,
+    root: Vec<(Key, Node)>,
+}
+
+impl Files {
+    /// Reads the files that `root` includes, and those that they include. Lists of one key are all read;
+    /// of other values of one key the last counts, which is how LiteLLM merges files.
+    pub(super) fn with_included(root: Vec<(Key, Node)>, reading: &mut Reading) -> Self {
+        let mut files = Self(vec![File { path: reading.file.clone(), root }]);
+        let mut at = 0;
+        while let Some(file) = files.0.get_mut(at) {
+            let included = reading.within(&file.path, |reading| {
+                let mut root = Fields::of_root(std::mem::take(&mut file.root), reading);
+                let names = root.optional(INCLUDE, values::names).unwrap_or_default();
+                let line = root.line(INCLUDE).unwrap_or_default();
+                file.root = root.rest();
+                names.into_iter().map(|name| (line, name)).collect::<Vec<_>>()
+            });
+            let (from, directory) = (file.path.clone(), directory_of(&file.path));
+            for (line, name) in included {
+                files.include(reading, &from, line, directory.join(name));
+            }
+            at += 1;
+        }
+        files.keep_last_values();
+        files
+    }
+
+    fn include(&mut self, reading: &mut Reading, from: &Path, line: u64, path: PathBuf) {
+        if self.0.len() == MOST || self.0.iter().any(|file| file.path == path) {
+            return;
+        }
+        let text = reading.within(from, |reading| reading.content(INCLUDE, line, &path));
+        let Some(text) = text else { return };
+        if let Some(root) = tree::parse(&path, &text, &mut reading.problems) {
+            self.0.push(File { path, root });
+        }
+    }
+
+    fn keep_last_values(&mut self) {
+        for at in (1..self.0.len()).rev() {
+            let (earlier, later) = self.0.split_at_mut(at);
+            for (key, node) in &later[0].root {
+                if matches!(node.value, Value::List(_)) {
+                    continue;
+                }
+                for file in &mut *earlier {
+                    file.root.retain(|(other, _)| other.name != key.name);
+                }
+            }
+        }
+    }
+
+    /// Reads from each file in turn; what `read` leaves stays for later.
+    pub(super) fn each(&mut self, reading: &mut Reading, mut read: impl FnMut(&mut Fields<'_>)) {
+        for file in &mut self.0 {
+            reading.within(&file.path, |reading| {
+                let mut root = Fields::of_root(std::mem::take(&mut file.root), reading);
+                read(&mut root);
+                file.root = root.rest();
+            });
+        }
+    }
+
+    /// The items of a list at the root, of all files: `read` gets each with its place over all of them.
+    pub(super) fn items(
+        &mut self,
+        reading: &mut Reading,
+        name: &'static str,
+        mut read: impl FnMut(&mut Fields<'_>, usize, Node),
+    ) {
+        let mut at = 0;
+        self.each(reading, |root| match root.take(name) {
+            Some((_, Node { value: Value::List(items), .. })) => {
+                for item in items {
+                    read(root, at, item);
+                    at += 1;
+                }
+            }
+            Some((_, Node { value: Value::Null, .. })) | None => {}
+            Some((_, Node { line, .. })) => {
+                let message = format!("{name} is no list");
+                root.reading.complain(line, message, "begin each entry with a dash");
+            }
+        });
+    }
+}
+
+fn directory_of(file: &Path) -> PathBuf {
+    file.parent().map(Path::to_owned).unwrap_or_default()
+}
