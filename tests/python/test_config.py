@@ -89,7 +89,7 @@ def test_litellms_group_is_called_in_its_regions() -> None:
         with Outcrop(arguments, environment=environment, files={"config.yaml": LITELLM}) as running:
             for _ in range(6):
                 assert chat(running.address, asking("my-claude-model"))[0] == 200
-            assert chat(running.address, asking(NOVA))[0] == 200
+            assert chat(running.address, asking(NOVA))[0] == 404, "only listed names are served"
             native = boto3.client(
                 "bedrock-runtime",
                 region_name="us-east-1",

@@ -82,6 +82,6 @@ fn the_keys_of_our_shape_are_refused_in_litellms() {
     for key in schema["properties"].as_object().unwrap().keys() {
         let yaml = format!("model_list: []\n{key}: null\n");
         let text = Config::load(&directory.sources(&yaml)).unwrap_err().to_string();
-        assert!(text.contains(&format!(":2: {key} stands beside model_list")), "{text}");
+        assert!(text.contains(&format!(":2: {key} stands beside LiteLLM's keys")), "{text}");
     }
 }
