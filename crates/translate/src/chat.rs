@@ -125,6 +125,7 @@ pub fn question_with<'a>(
     let mut tooling = tooling(declared, tools_field, choice, called, profile)?;
 
     choices(request.n)?;
+    guardrails(&request.extra)?;
     let format = format(request.response_format.as_ref(), profile)?;
     let mut preface = None;
     let (output_config, answering_tool) = match format.shape {
@@ -360,6 +361,25 @@ fn choices(n: Option<i64>) -> Result<(), Invalid> {
     match n {
         Some(n) if n < 1 => Err(Invalid::value("n", format!("n must be at least 1, and is {n}."))
             .with_code("integer_below_min_value")),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses guardrails by another gateway's member of the body: what it names is not applied here, and a
+/// caller who asks for it must not get an answer without it.
+fn guardrails(extra: &Map<String, Value>) -> Result<(), Invalid> {
+    let names_any = |named: &Value| match named {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(names) => !names.is_empty(),
+        Value::Object(names) => !names.is_empty(),
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => true,
+    };
+    match extra.get("guardrails") {
+        Some(named) if names_any(named) => Err(Invalid::value(
+            "guardrails",
+            "Guardrails cannot be chosen by this field. Name one of Bedrock's in guardrail_config, or \
+             have the gateway's configuration apply it.",
+        )),
         _ => Ok(()),
     }
 }
