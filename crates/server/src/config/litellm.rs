@@ -9,7 +9,6 @@ use super::ledger::{Origin, Show as _};
 use super::reading::{Reading, Shape};
 use super::tree::{self, Key, Node, Repeated, Value};
 use super::{Config, MODELS_ONLY, ours, values};
-use crate::bedrock::Place;
 use crate::catalogue::is_bedrocks;
 use crate::routing::{ModelSettings, Unlisted};
 
@@ -79,10 +78,9 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut Reading, config: &mut C
     let mut passed = Passed::default();
     config.models.account = environment::account(&mut files, reading, &mut passed);
     let credentials = CredentialList::read(&mut files, reading, &mut passed);
-    let list = ModelList { credentials, account: config.models.account.clone() };
-    files.items(reading, LIST, |root, at, entry| {
-        list.read_entry(root, at, entry, &mut config.models, &mut passed);
-    });
+    let models = &mut config.models;
+    let mut list = ModelList { credentials, models, passed: &mut passed };
+    files.items(reading, LIST, |root, at, entry| list.read_entry(root, at, entry));
     guardrails::apply_defaults(&mut files, reading, &mut config.models, &mut passed);
     routing(&mut files, reading, config, &mut passed);
     files.each(reading, |root| {
@@ -152,60 +150,59 @@ fn routing(files: &mut Files, reading: &mut Reading, config: &mut Config, passed
 }
 
 /// Reads the entries of `model_list`.
-struct ModelList {
+struct ModelList<'l> {
     credentials: CredentialList,
-    /// The gateway's own account.
-    account: Place,
+    models: &'l mut ModelSettings,
+    passed: &'l mut Passed,
 }
 
-impl ModelList {
-    fn read_entry(
-        &self,
-        root: &mut Fields<'_>,
-        at: usize,
-        entry: Node,
-        models: &mut ModelSettings,
-        passed: &mut Passed,
-    ) {
+/// An entry of the list.
+struct Entry<'e> {
+    path: &'e str,
+    name: &'e str,
+    line: u64,
+    params: Vec<(Key, Node)>,
+    information: Vec<(Key, Node)>,
+}
+
+impl ModelList<'_> {
+    fn read_entry(&mut self, root: &mut Fields<'_>, at: usize, entry: Node) {
         let (path, line) = (format!("{LIST}[{at}]"), entry.line);
         let Some(entries) = root.entries_of(&path, entry) else { return };
         root.child(format!("{path}."), entries, |section| {
             let name = section.optional("model_name", values::text);
             let params = section.map("litellm_params").unwrap_or_default();
             let information = section.map("model_info").unwrap_or_default();
-            passed.rest("model_list", section, keys::ENTRY);
+            self.passed.rest("model_list", section, keys::ENTRY);
             let Some(name) = name else {
                 let message = format!("{path}.model_name is missing");
                 section.reading.complain(line, message, "name the model for its callers");
                 return;
             };
             match provider(&params) {
-                Provider::Other(provider) => passed.skipped.push(format!("{name} ({provider})")),
+                Provider::Other(provider) => {
+                    self.passed.skipped.push(format!("{name} ({provider})"));
+                }
                 Provider::Bedrock if name.matches('*').count() > 1 => {
                     let message = format!("{path}.model_name has more than one *");
                     section.reading.complain(line, message, "give a name with one * at most");
                 }
                 Provider::Bedrock => {
-                    let entry = Entry { path: &path, name: &name, line };
-                    self.read_bedrock(section, &entry, (params, information), (models, passed));
+                    let (path, name) = (path.as_str(), name.as_str());
+                    self.read_bedrock(section, Entry { path, name, line, params, information });
                 }
             }
         });
     }
 
-    fn read_bedrock(
-        &self,
-        section: &mut Fields<'_>,
-        entry: &Entry<'_>,
-        (mut params, information): (Vec<(Key, Node)>, Vec<(Key, Node)>),
-        (models, passed): (&mut ModelSettings, &mut Passed),
-    ) {
-        let Entry { path, name, line } = *entry;
-        if self.credentials.fill(section, path, &mut params).is_none() {
+    fn read_bedrock(&mut self, section: &mut Fields<'_>, mut entry: Entry<'_>) {
+        let Entry { path, name, line, .. } = entry;
+        if self.credentials.fill(section, path, &mut entry.params).is_none() {
             return;
         }
-        let read = params::read(section, entry, params, passed);
-        let base = params::base_model(section, path, information, passed);
+        let information = std::mem::take(&mut entry.information);
+        let read = params::read(section, entry, self.passed);
+        let base = params::base_model(section, path, information, self.passed);
         let (mut target, guardrail) = match read {
             Deployment::Target(target, guardrail) => (*target, guardrail),
             Deployment::NoModel => {
@@ -214,31 +211,24 @@ impl ModelList {
                 return;
             }
             Deployment::Elsewhere(surface) => {
-                passed.elsewhere.push(format!("{name} ({surface})"));
+                self.passed.elsewhere.push(format!("{name} ({surface})"));
                 return;
             }
         };
         target.manner.base_model = target.manner.base_model.take().or(base);
-        target.place = environment::role_for(target.place, &self.account);
+        target.place = environment::role_for(target.place, &self.models.account);
         let guardrail = match guardrail {
             EntryGuardrail::None => None,
             EntryGuardrail::On(guardrail) => Some(guardrail),
             EntryGuardrail::Unknown => {
-                passed.unguarded.push(format!("{name} ({path})"));
+                self.passed.unguarded.push(format!("{name} ({path})"));
                 return;
             }
         };
-        let group = models.groups.entry(name.to_owned()).or_default();
+        let group = self.models.groups.entry(name.to_owned()).or_default();
         group.targets.push(target);
         group.guardrail = guardrail.or(group.guardrail.take());
     }
-}
-
-/// An entry of the list: its path, its name and its line.
-struct Entry<'e> {
-    path: &'e str,
-    name: &'e str,
-    line: u64,
 }
 
 /// Who serves an entry.

@@ -27,17 +27,13 @@ pub(super) enum Deployment {
 }
 
 /// Reads `litellm_params` of an entry.
-pub(super) fn read(
-    section: &mut Fields<'_>,
-    entry: &Entry<'_>,
-    params: Vec<(Key, Node)>,
-    passed: &mut Passed,
-) -> Deployment {
+pub(super) fn read(section: &mut Fields<'_>, entry: Entry<'_>, passed: &mut Passed) -> Deployment {
+    let Entry { path, name: model_name, params, .. } = entry;
     let mut read = Deployment::NoModel;
-    section.child(format!("{}.litellm_params.", entry.path), params, |section| {
+    section.child(format!("{path}.litellm_params."), params, |section| {
         section.optional("custom_llm_provider", values::text);
         let Some(told) = section.optional("model", values::text) else { return };
-        let (name, family) = match Spec::parse(&told, entry.name) {
+        let (name, family) = match Spec::parse(&told, model_name) {
             Spec::Model { name, base_model } => (name, base_model),
             Spec::Elsewhere(surface) => {
                 drop(section.rest());
