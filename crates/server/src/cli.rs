@@ -16,6 +16,9 @@ use crate::{log, serve};
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+mod environment;
+
+pub use environment::drop_blank_variables;
 
 const RUNTIME_FAILURE: u8 = 1;
 const BAD_CONFIG: u8 = 2;

@@ -36,7 +36,7 @@ mod supervise;
 mod tls;
 mod tokens;
 
-pub use cli::{Cli, run};
+pub use cli::{Cli, drop_blank_variables, run};
 pub use config::{Config, Problem, Problems, Sources};
 pub use reload::{ReloadError, Reloader};
 pub use routing::OpenError;

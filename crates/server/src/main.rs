@@ -5,5 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    outcrop::drop_blank_variables();
     outcrop::run(outcrop::Cli::parse())
 }

@@ -10,13 +10,12 @@ use aws_sdk_bedrockruntime::config::Token;
 use aws_types::service_config::ServiceConfigKey;
 
 use super::clock::{Clock, Correction};
-use super::connect::Trust;
+use super::connect::Way;
 use super::credentials::{CredentialCache, CredentialsError, Grant, Source};
 use super::endpoint::{Endpoint, Service, regional};
 use super::probe::{self, AuthScheme};
 use super::setup::{
-    CredentialSource, Setup, SetupError, Timeouts, bundle_from_environment, credential_source,
-    loader, searching_afresh,
+    CredentialSource, Setup, SetupError, Timeouts, credential_source, loader, searching_afresh, way,
 };
 
 /// The AWS side of the process. Cheap to clone.
@@ -43,7 +42,7 @@ struct Inner {
     /// Bearer keys, for the services that take them, if the SDK would use one.
     bearer: Option<Arc<CredentialCache>>,
     clock: Arc<Clock>,
-    trust: Arc<Trust>,
+    way: Arc<Way>,
     timeouts: Timeouts,
     sdk: SdkConfig,
 }
@@ -63,7 +62,8 @@ impl Account {
     /// # Errors
     /// [`SetupError`] says what to set.
     pub async fn load(setup: Setup) -> Result<Self, SetupError> {
-        let sdk = loader(&setup).load().await;
+        let way = way(&setup)?;
+        let sdk = loader(&setup, &way).load().await;
         let region = sdk.region().ok_or(SetupError::NoRegion)?.to_string();
         let decision = probe::ask(&sdk, configured_endpoint(Service::Runtime, &sdk))
             .await
@@ -91,12 +91,11 @@ impl Account {
                 Some(SharedTokenProvider::new(Token::new(key, None)))
             }
         };
-        let sdk = searching_afresh(&sdk, &setup);
+        let sdk = searching_afresh(&sdk, &setup, &way);
         let of_keys = credential_source(&setup, |name| std::env::var(name).ok());
         let keys = sdk.credentials_provider().map(|from| cache(Source::Keys(from), &of_keys));
         let bearer = token.map(|from| cache(Source::Token(from), &CredentialSource::BearerKey));
         let source = if bearer.is_some() { CredentialSource::BearerKey } else { of_keys };
-        let trust = Trust::new(setup.ca_bundle.or_else(bundle_from_environment));
         Ok(Self(Arc::new(Inner {
             region,
             source,
@@ -104,7 +103,7 @@ impl Account {
             keys,
             bearer,
             clock,
-            trust: Arc::new(trust),
+            way,
             timeouts: setup.timeouts,
             sdk,
         })))
@@ -177,8 +176,8 @@ impl Account {
         &self.0.clock
     }
 
-    pub(super) fn trust(&self) -> &Arc<Trust> {
-        &self.0.trust
+    pub(super) fn way(&self) -> &Arc<Way> {
+        &self.0.way
     }
 
     /// Bearer keys are valid for the runtime and the control plane; the agent services sign.
@@ -205,11 +204,16 @@ async fn sister(service: Service, sdk: &SdkConfig, region: &str) -> Result<Endpo
     .map_err(failed(service))
 }
 
-/// A service's own endpoint in environment or profile, else the one for all services.
+/// LiteLLM's variable for the endpoint of bedrock-runtime.
+const LITELLM_ENDPOINT: &str = "AWS_BEDROCK_RUNTIME_ENDPOINT";
+
+/// A service's own endpoint in environment or profile, else the one for all services. A blank one counts
+/// as left out.
 ///
 /// In a profile's services section AWS documents the key `bedrock_runtime`, and the other SDKs read
 /// it; the Rust SDK looks for `bedrock-runtime`. Both count here.
 fn configured_endpoint(service: Service, sdk: &SdkConfig) -> Option<String> {
+    let told = |url: &String| !url.trim().is_empty();
     let general = sdk.endpoint_url();
     if sdk.get_origin("endpoint_url").is_client_config() {
         return general.map(ToOwned::to_owned);
@@ -224,9 +228,15 @@ fn configured_endpoint(service: Service, sdk: &SdkConfig) -> Option<String> {
         sdk.service_config()?.load_config(key).filter(|url| Some(url.as_str()) != general)
     };
     let documented = service.service_id().replace(' ', "_");
+    let litellms = || match service {
+        Service::Runtime => std::env::var(LITELLM_ENDPOINT).ok().filter(told),
+        Service::Control | Service::AgentRuntime | Service::Agent => None,
+    };
     own(&documented)
-        .or_else(|| own(service.service_id()))
-        .or_else(|| general.map(ToOwned::to_owned))
+        .filter(told)
+        .or_else(|| own(service.service_id()).filter(told))
+        .or_else(litellms)
+        .or_else(|| general.map(ToOwned::to_owned).filter(told))
 }
 
 fn failed(service: Service) -> impl Fn(String) -> SetupError {

@@ -1,6 +1,6 @@
-//! Connections to Bedrock: TCP and TLS within one time limit, trust roots read once and only when
-//! the first TLS connection needs them, and a count of answers per connection, which tells a stale
-//! pooled connection from an endpoint that hangs up.
+//! Connections to AWS: TCP, a proxy where one is configured, and TLS within one time limit; trust roots
+//! read once and only when the first TLS connection needs them; and a count of answers per connection,
+//! which tells a stale pooled connection from an endpoint that hangs up.
 
 use std::future::Future;
 use std::io;
@@ -11,9 +11,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Extensions, Uri};
+use aws_config::profile;
+use aws_types::os_shim_internal::{Env, Fs};
+use http::header::PROXY_AUTHORIZATION;
+use http::uri::Scheme;
+use http::{Extensions, Request, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -23,9 +28,12 @@ use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tower_service::Service;
 
+use super::proxy::{Proxies, Proxy, ResolvedBy};
+
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Connecting<S> = Pin<Box<dyn Future<Output = Result<S, ConnectError>> + Send>>;
 type Tcp = TokioIo<TcpStream>;
+type Hop = MaybeHttpsStream<Tcp>;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -34,30 +42,73 @@ pub(super) enum ConnectError {
     Tcp(String),
     #[error("{0}")]
     Tls(String),
+    #[error("{0}")]
+    Proxy(String),
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
 }
 
-/// The process's trust roots, read on first use: the bundle `AWS_CA_BUNDLE` names, else the system's.
+/// How connections are made: whom they trust, and through which proxies they go.
+#[derive(Debug)]
+pub(super) struct Way {
+    trust: Trust,
+    proxies: Proxies,
+}
+
+impl Way {
+    pub(super) fn new(trust: Trust, proxies: Proxies) -> Self {
+        Self { trust, proxies }
+    }
+
+    /// Adds the proxy's credentials to a request that a proxy forwards: one in plain text. Others send
+    /// them when the tunnel is opened.
+    pub(super) fn authorise_forward<B>(&self, request: &mut Request<B>) {
+        if request.uri().scheme() != Some(&Scheme::HTTP) {
+            return;
+        }
+        let proxy = self.proxies.find(request.uri()).filter(|proxy| proxy.socks().is_none());
+        if let Some(value) = proxy.as_ref().and_then(Proxy::authorization) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, value.clone());
+        }
+    }
+}
+
+/// The process's trust roots, read on first use: the bundle of the set-up, that of `AWS_CA_BUNDLE`, that of
+/// the profile, else the system's.
 #[derive(Debug)]
 pub(super) struct Trust {
     bundle: Option<PathBuf>,
+    /// The profile whose `ca_bundle` counts; `None` for the one that `AWS_PROFILE` names.
+    profile: Option<String>,
     config: OnceCell<Arc<ClientConfig>>,
 }
 
 impl Trust {
-    pub(super) fn new(bundle: Option<PathBuf>) -> Self {
-        Self { bundle, config: OnceCell::new() }
+    pub(super) fn new(bundle: Option<PathBuf>, profile: Option<String>) -> Self {
+        Self { bundle, profile, config: OnceCell::new() }
     }
 
     async fn config(&self) -> Result<Arc<ClientConfig>, ConnectError> {
         let config = self.config.get_or_try_init(|| async {
-            let bundle = self.bundle.clone();
+            let bundle = match &self.bundle {
+                Some(bundle) => Some(bundle.clone()),
+                None => bundle_of_profile(self.profile.as_deref()).await,
+            };
             let loaded = tokio::task::spawn_blocking(move || load(bundle.as_deref())).await;
             loaded.map_err(|error| ConnectError::Tls(error.to_string()))?.map(Arc::new)
         });
         config.await.cloned()
     }
+}
+
+/// `ca_bundle` of a profile, which the AWS CLI and boto3 read and AWS's SDK for Rust does not.
+async fn bundle_of_profile(name: Option<&str>) -> Option<PathBuf> {
+    let name = name.map(|name| name.to_owned().into());
+    // Files that cannot be read are told where credentials are looked for in them.
+    let profiles =
+        profile::load(&Fs::real(), &Env::real(), &Default::default(), name).await.ok()?;
+    let bundle = profiles.get("ca_bundle").filter(|path| !path.trim().is_empty())?;
+    Some(PathBuf::from(bundle))
 }
 
 fn load(bundle: Option<&Path>) -> Result<ClientConfig, ConnectError> {
@@ -113,18 +164,18 @@ impl Served {
 #[derive(Debug, Clone)]
 pub(super) struct Connector {
     tcp: TcpConnector,
-    trust: Arc<Trust>,
+    way: Arc<Way>,
     limit: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(trust: Arc<Trust>, limit: Duration, keepalive: Duration) -> Self {
+    pub(super) fn new(way: Arc<Way>, limit: Duration, keepalive: Duration) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(keepalive));
         tcp.set_connect_timeout(Some(limit));
-        Self { tcp: TcpConnector(tcp), trust, limit }
+        Self { tcp: TcpConnector(tcp), way, limit }
     }
 }
 
@@ -138,23 +189,114 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let (mut tcp, trust, limit) = (self.tcp.clone(), Arc::clone(&self.trust), self.limit);
+        let (tcp, way, limit) = (self.tcp.clone(), Arc::clone(&self.way), self.limit);
         Box::pin(async move {
-            let https = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+            let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
+            let proxy = way.proxies.find(&uri);
+            let is_proxy_tls = proxy.as_ref().is_some_and(Proxy::is_tls);
             // Reading the trust roots is no part of connecting, and happens once: not under the limit.
-            let config = if https { Some(trust.config().await?) } else { None };
+            let trust = if is_tls || is_proxy_tls { Some(way.trust.config().await?) } else { None };
+            let mut hop = HopConnector { tcp, proxy, trust: trust.clone() };
+            let is_forwarded = !is_tls && hop.proxy.as_ref().is_some_and(|p| p.socks().is_none());
             let connect = async {
-                Ok(match config {
+                Ok(match trust.filter(|_| is_tls) {
                     Some(config) => {
-                        HttpsConnector::from((tcp, config)).call(uri).await.map_err(tls_error)?
+                        HttpsConnector::from((hop, config)).call(uri).await.map_err(tls_error)?
                     }
-                    None => MaybeHttpsStream::Http(tcp.call(uri).await?),
+                    None => MaybeHttpsStream::Http(hop.call(uri).await?),
                 })
             };
             let inner = tokio::time::timeout(limit, connect)
                 .await
                 .unwrap_or(Err(ConnectError::TimedOut(limit)))?;
-            Ok(CountedStream { inner, served: Served::default() })
+            Ok(CountedStream { inner, served: Served::default(), is_forwarded })
+        })
+    }
+}
+
+/// The way to a destination before its own TLS: TCP, or what a proxy hands on.
+#[derive(Debug, Clone)]
+struct HopConnector {
+    tcp: TcpConnector,
+    proxy: Option<Proxy>,
+    /// For a proxy that speaks TLS itself.
+    trust: Option<Arc<ClientConfig>>,
+}
+
+impl Service<Uri> for HopConnector {
+    type Response = Hop;
+    type Error = ConnectError;
+    type Future = Connecting<Hop>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        self.tcp.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let Self { mut tcp, proxy, trust } = self.clone();
+        Box::pin(async move {
+            let Some(proxy) = proxy else { return Ok(Hop::Http(tcp.call(uri).await?)) };
+            let at = proxy.uri().clone();
+            let failed = |error: &(dyn std::error::Error + 'static)| proxy_error(&at, error);
+            if let Some(resolved_by) = proxy.socks() {
+                let mut socks =
+                    SocksV5::new(at.clone(), tcp).local_dns(resolved_by == ResolvedBy::Client);
+                if let Some((user, password)) = proxy.login() {
+                    socks = socks.with_auth(user, password);
+                }
+                return socks.call(uri).await.map(Hop::Http).map_err(|error| failed(&error));
+            }
+            let mut to_proxy = ProxyConnector { tcp, trust: trust.filter(|_| proxy.is_tls()) };
+            if uri.scheme() != Some(&Scheme::HTTPS) {
+                return to_proxy.call(at.clone()).await.map_err(|error| failed(&error));
+            }
+            let mut tunnel = Tunnel::new(at.clone(), to_proxy);
+            if let Some(authorization) = proxy.authorization() {
+                tunnel = tunnel.with_auth(authorization.clone());
+            }
+            tunnel.call(uri).await.map_err(|error| failed(&error))
+        })
+    }
+}
+
+/// Says which proxy failed, and what to do where it asks for credentials.
+fn proxy_error(proxy: &Uri, error: &(dyn std::error::Error + 'static)) -> ConnectError {
+    let why = chain(error);
+    // The library's error has no kind of its own to look at.
+    let why = if why.contains("proxy authorization required") {
+        "it asks for credentials (407): put user and password into the proxy's URL".to_owned()
+    } else {
+        why
+    };
+    let authority = proxy.authority().map_or("", http::uri::Authority::as_str);
+    ConnectError::Proxy(format!("proxy {authority}: {why}"))
+}
+
+/// Connects to an HTTP proxy, with or without TLS.
+#[derive(Debug, Clone)]
+struct ProxyConnector {
+    tcp: TcpConnector,
+    trust: Option<Arc<ClientConfig>>,
+}
+
+impl Service<Uri> for ProxyConnector {
+    type Response = Hop;
+    type Error = ConnectError;
+    type Future = Connecting<Hop>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        self.tcp.poll_ready(cx)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let Self { mut tcp, trust } = self.clone();
+        Box::pin(async move {
+            match trust {
+                Some(config) => {
+                    HttpsConnector::from((tcp, config)).call(uri).await.map_err(tls_error)
+                }
+                None => Ok(Hop::Http(tcp.call(uri).await?)),
+            }
         })
     }
 }
@@ -202,13 +344,15 @@ impl Service<Uri> for TcpConnector {
 
 /// A connection that carries its [`Served`] count.
 pub(super) struct CountedStream {
-    inner: MaybeHttpsStream<Tcp>,
+    inner: MaybeHttpsStream<Hop>,
     served: Served,
+    /// Whether requests go to a proxy that forwards them: their target is then the whole URL.
+    is_forwarded: bool,
 }
 
 impl Connection for CountedStream {
     fn connected(&self) -> Connected {
-        self.inner.connected().extra(self.served.clone())
+        self.inner.connected().proxy(self.is_forwarded).extra(self.served.clone())
     }
 }
 

@@ -2,6 +2,7 @@
 //! identity's token. AWS's own providers do the work; the cache around them keeps what they bring.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_config::provider_config::ProviderConfig;
@@ -10,6 +11,8 @@ use aws_config::web_identity_token::{StaticConfiguration, WebIdentityTokenCreden
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 
+use super::connect::Way;
+use super::http_client;
 use super::setup::{Setup, loader};
 
 /// A role to take on.
@@ -31,14 +34,14 @@ pub struct Role {
 
 /// The configuration with the role's credentials in place of those it was loaded with. Asks STS
 /// nothing yet.
-pub(super) async fn taken_on(sdk: SdkConfig, setup: &Setup) -> SdkConfig {
+pub(super) async fn taken_on(sdk: SdkConfig, setup: &Setup, way: &Arc<Way>) -> SdkConfig {
     let Some(role) = &setup.role else { return sdk };
     if is_own(role, setup, |name| std::env::var(name).ok()) {
         return sdk;
     }
     let provider = match &role.token_file {
-        Some(file) => by_token(role, file.clone(), &sdk),
-        None => by_keys(role, setup).await,
+        Some(file) => by_token(role, file.clone(), &sdk, way),
+        None => by_keys(role, setup, way).await,
     };
     sdk.into_builder().credentials_provider(provider).build()
 }
@@ -54,10 +57,10 @@ fn is_own(role: &Role, setup: &Setup, environment: impl Fn(&str) -> Option<Strin
         && set("AWS_ACCESS_KEY_ID").is_none()
 }
 
-async fn by_keys(role: &Role, setup: &Setup) -> SharedCredentialsProvider {
+async fn by_keys(role: &Role, setup: &Setup, way: &Arc<Way>) -> SharedCredentialsProvider {
     // Loaded again: Bedrock's endpoint is not STS's, and STS needs the keys below the role.
     let endpoint = role.sts_endpoint.clone();
-    let sts = loader(&Setup { endpoint, role: None, ..setup.clone() }).load().await;
+    let sts = loader(&Setup { endpoint, role: None, ..setup.clone() }, way).load().await;
     let mut builder = AssumeRoleProvider::builder(&role.arn).configure(&sts);
     if let Some(id) = &role.external_id {
         builder = builder.external_id(id);
@@ -70,9 +73,16 @@ async fn by_keys(role: &Role, setup: &Setup) -> SharedCredentialsProvider {
 }
 
 /// STS is called without a signature here, at its regional host or where the environment says.
-fn by_token(role: &Role, file: PathBuf, sdk: &SdkConfig) -> SharedCredentialsProvider {
+fn by_token(
+    role: &Role,
+    file: PathBuf,
+    sdk: &SdkConfig,
+    way: &Arc<Way>,
+) -> SharedCredentialsProvider {
     let region = sdk.region().map(|region| Region::new(region.to_string()));
-    let config = ProviderConfig::without_region().with_region(region);
+    let config = ProviderConfig::without_region()
+        .with_region(region)
+        .with_http_client(http_client::client(way));
     let provider = WebIdentityTokenCredentialsProvider::builder()
         .configure(&config)
         .static_configuration(StaticConfiguration {

@@ -112,7 +112,7 @@ impl Transport {
     pub fn new(account: &Account) -> Self {
         let timeouts = account.timeouts();
         let connector =
-            Connector::new(Arc::clone(account.trust()), timeouts.connect, timeouts.tcp_keepalive);
+            Connector::new(Arc::clone(account.way()), timeouts.connect, timeouts.tcp_keepalive);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(timeouts.pool_idle)
@@ -220,6 +220,8 @@ impl Transport {
     ) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = unsigned(&self.account, call)?.map(Full::new);
         authorise(&mut request, hash, &grant.proof, self.account.region(), signed_at)?;
+        // Not signed: the proxy takes it off.
+        self.account.way().authorise_forward(&mut request);
         Ok(request)
     }
 }
@@ -308,6 +310,7 @@ fn failure(error: &ClientError) -> Failure {
         return match connect {
             ConnectError::Tcp(reason) => Failure::Connect(reason.clone()),
             ConnectError::Tls(reason) => Failure::Tls(reason.clone()),
+            ConnectError::Proxy(reason) => Failure::Connect(reason.clone()),
             ConnectError::TimedOut(_) => Failure::Timeout(Phase::Connect),
         };
     }

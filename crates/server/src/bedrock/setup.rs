@@ -3,9 +3,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError as SearchError;
@@ -14,7 +16,10 @@ use aws_lc_rs::digest;
 use aws_sdk_bedrockruntime::config::Token;
 use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 
+use super::connect::{Trust, Way};
 use super::credentials::CredentialsError;
+use super::http_client;
+use super::proxy::{BadProxy, Proxies};
 use super::role::{self, Role};
 
 /// What the operator decided. Everything left open is found the way the AWS SDKs find it.
@@ -155,6 +160,9 @@ pub enum SetupError {
         /// What the SDK's rules, or the URL, object to.
         reason: String,
     },
+    /// A proxy variable cannot be used, and to go without the proxy is not what was asked for.
+    #[error(transparent)]
+    Proxy(#[from] BadProxy),
     /// The bearer key cannot be sent.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -196,9 +204,29 @@ impl fmt::Display for CredentialSource {
     }
 }
 
+/// How connections of a set-up are made.
+///
+/// # Errors
+/// A proxy variable that names no proxy.
+pub(super) fn way(setup: &Setup) -> Result<Arc<Way>, SetupError> {
+    let proxies = Proxies::of(|name| std::env::var(name).ok())?;
+    let bundle = setup.ca_bundle.clone().or_else(bundle_from_environment);
+    let profile = match &setup.keys {
+        Some(AccountKeys::Profile(name)) => Some(name.clone()),
+        Some(AccountKeys::Static { .. } | AccountKeys::Bearer(_) | AccountKeys::Provider(_))
+        | None => setup.profile.clone(),
+    };
+    Ok(Arc::new(Way::new(Trust::new(bundle, profile), proxies)))
+}
+
 /// The AWS SDKs' own search, with what the operator decided put first.
-pub(super) fn loader(setup: &Setup) -> ConfigLoader {
-    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
+///
+/// Retries are set, so that aws-config does not read `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS`: it panics
+/// at values it does not know, boto3's `legacy` among them, and retries of calls are the router's.
+pub(super) fn loader(setup: &Setup, way: &Arc<Way>) -> ConfigLoader {
+    let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        .http_client(http_client::client(way))
+        .retry_config(RetryConfig::standard());
     if let Some(profile) = &setup.profile {
         loader = loader.profile_name(profile);
     }
@@ -242,7 +270,7 @@ pub(super) fn loader(setup: &Setup) -> ConfigLoader {
 /// The SDK's own search reads the profiles once and for good: keys that a sign-in tool writes into
 /// the file later would need a restart. And it takes a missing profile for a failure from the second
 /// fetch on, so that an hour after the start the sources behind the profile are no longer asked.
-pub(super) fn searching_afresh(sdk: &SdkConfig, setup: &Setup) -> SdkConfig {
+pub(super) fn searching_afresh(sdk: &SdkConfig, setup: &Setup, way: &Arc<Way>) -> SdkConfig {
     match &setup.keys {
         None | Some(AccountKeys::Profile(_)) => {}
         Some(_) if setup.role.is_some() => {}
@@ -251,12 +279,15 @@ pub(super) fn searching_afresh(sdk: &SdkConfig, setup: &Setup) -> SdkConfig {
         }
     }
     let region = sdk.region().map(ToString::to_string);
-    let search = Search(Setup { region, ..setup.clone() });
+    let search = Search { setup: Setup { region, ..setup.clone() }, way: Arc::clone(way) };
     sdk.to_builder().credentials_provider(SharedCredentialsProvider::new(search)).build()
 }
 
 #[derive(Debug)]
-struct Search(Setup);
+struct Search {
+    setup: Setup,
+    way: Arc<Way>,
+}
 
 impl ProvideCredentials for Search {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
@@ -264,7 +295,8 @@ impl ProvideCredentials for Search {
         Self: 'a,
     {
         future::ProvideCredentials::new(async {
-            let sdk = role::taken_on(loader(&self.0).load().await, &self.0).await;
+            let Self { setup, way } = self;
+            let sdk = role::taken_on(loader(setup, way).load().await, setup, way).await;
             let found = sdk
                 .credentials_provider()
                 .ok_or_else(|| SearchError::not_loaded("the AWS SDK has no sources"))?;
