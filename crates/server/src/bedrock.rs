@@ -34,7 +34,7 @@ pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME, exceptio
 pub use place::{FirstByte, Login, Place};
 pub use proxy::BadProxy;
 pub use role::Role;
-pub use send::{Call, Kind, Transport, unsigned};
+pub use send::{Call, HOP, Kind, Transport, unsigned};
 pub use setup::{AccountKeys, AccountSecret, CredentialSource, Setup, SetupError, Timeouts};
 pub use transports::Transports;
 pub use typed::{GuardrailName, Scope, Typed};

@@ -139,9 +139,14 @@ pub(crate) enum Standing {
     Guessed,
 }
 
-/// The region a name asks for, as in `bedrock/eu-west-1/...`.
+/// The region a name asks for, as in `bedrock/eu-west-1/...`, or else the region of its ARN.
 pub(crate) fn region_of(name: &str) -> Option<&str> {
-    Name::parse(name).region
+    let name = Name::parse(name);
+    let of_arn = match name.id {
+        Id::Arn(arn) => arn.region,
+        Id::Profile { .. } | Id::Model(_) => None,
+    };
+    name.region.or(of_arn)
 }
 
 /// The model whose behaviour to expect of an imported or custom model, by LiteLLM's word for its family.

@@ -8,6 +8,7 @@ use aws_config::SdkConfig;
 use aws_credential_types::provider::token::SharedTokenProvider;
 use aws_sdk_bedrockruntime::config::Token;
 use aws_types::service_config::ServiceConfigKey;
+use http::HeaderValue;
 
 use super::clock::{Clock, Correction};
 use super::connect::Way;
@@ -43,6 +44,8 @@ struct Inner {
     bearer: Option<Arc<CredentialCache>>,
     clock: Arc<Clock>,
     way: Arc<Way>,
+    /// `user-agent` of its calls.
+    agent: HeaderValue,
     timeouts: Timeouts,
     sdk: SdkConfig,
 }
@@ -104,6 +107,7 @@ impl Account {
             bearer,
             clock,
             way,
+            agent: agent(&sdk),
             timeouts: setup.timeouts,
             sdk,
         })))
@@ -176,6 +180,10 @@ impl Account {
         &self.0.clock
     }
 
+    pub(super) fn agent(&self) -> &HeaderValue {
+        &self.0.agent
+    }
+
     pub(super) fn way(&self) -> &Arc<Way> {
         &self.0.way
     }
@@ -202,6 +210,15 @@ async fn sister(service: Service, sdk: &SdkConfig, region: &str) -> Result<Endpo
         Some(url) => Endpoint::parse(&url),
     }
     .map_err(failed(service))
+}
+
+/// The gateway's name and version, and the application's name where `AWS_SDK_UA_APP_ID` or the profile says it:
+/// companies tell programs apart by it.
+fn agent(sdk: &SdkConfig) -> HeaderValue {
+    const OUTCROP: &str = concat!("outcrop/", env!("CARGO_PKG_VERSION"));
+    let named = sdk.app_name().map(|name| format!("{OUTCROP} app/{name}"));
+    let named = named.and_then(|named| HeaderValue::from_str(&named).ok());
+    named.unwrap_or(HeaderValue::from_static(OUTCROP))
 }
 
 /// LiteLLM's variable for the endpoint of bedrock-runtime.

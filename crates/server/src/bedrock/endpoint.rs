@@ -92,6 +92,21 @@ impl Endpoint {
         Ok(Self { scheme, authority, base_path: base_path.unwrap_or_default() })
     }
 
+    /// Whether it is one of AWS's own hosts, private ones of a VPC included.
+    pub fn is_aws(&self) -> bool {
+        const DOMAINS: [&str; 7] = [
+            ".amazonaws.com",
+            ".amazonaws.com.cn",
+            ".api.aws",
+            ".amazonaws.eu",
+            ".c2s.ic.gov",
+            ".sc2s.sgov.gov",
+            ".csp.hci.ic.gov",
+        ];
+        let host = self.authority.host().trim_end_matches('.').to_ascii_lowercase();
+        DOMAINS.iter().any(|domain| host.ends_with(domain))
+    }
+
     /// Whether calls go over TLS.
     pub fn is_https(&self) -> bool {
         self.scheme == Scheme::HTTPS

@@ -27,7 +27,9 @@ use super::endpoint::Service;
 use super::error::{Exception, Failure, Phase, ProtocolError, ServiceError};
 use super::sign::{BodyHash, authorise};
 
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("outcrop/", env!("CARGO_PKG_VERSION")));
+/// Marks calls to endpoints that are not AWS's. One that comes in is a gateway's: served, it might come
+/// back for ever, through this gateway or another.
+pub const HOP: HeaderName = HeaderName::from_static("x-outcrop-hop");
 const AMZ_USER_AGENT: HeaderName = HeaderName::from_static("x-amz-user-agent");
 /// Bytes read of an error's body.
 const ERROR_BODY: usize = 64 * 1024;
@@ -243,11 +245,14 @@ pub fn unsigned(account: &Account, call: &Call) -> Result<Request<Bytes>, Failur
     let mut request = Request::new(call.body.clone());
     *request.method_mut() = call.method.clone();
     *request.uri_mut() = uri;
-    *request.headers_mut() = outgoing_headers(call, host);
+    *request.headers_mut() = outgoing_headers(call, host, account.agent());
+    if !endpoint.is_aws() {
+        request.headers_mut().insert(HOP, HeaderValue::from_static("1"));
+    }
     Ok(request)
 }
 
-fn outgoing_headers(call: &Call, host: HeaderValue) -> HeaderMap {
+fn outgoing_headers(call: &Call, host: HeaderValue, agent: &HeaderValue) -> HeaderMap {
     let mut headers = call.headers.clone();
     for name in &OURS {
         headers.remove(name);
@@ -256,8 +261,8 @@ fn outgoing_headers(call: &Call, host: HeaderValue) -> HeaderMap {
         headers.remove(name);
     }
     headers.insert(HOST, host);
-    headers.insert(USER_AGENT, AGENT);
-    headers.insert(AMZ_USER_AGENT, AGENT);
+    headers.insert(USER_AGENT, agent.clone());
+    headers.insert(AMZ_USER_AGENT, agent.clone());
     // A GET without a body declares no length; anything else does, and signs it.
     if !(call.body.is_empty() && matches!(call.method, Method::GET | Method::HEAD)) {
         headers.insert(CONTENT_LENGTH, call.body.len().into());

@@ -36,6 +36,8 @@ pub(super) enum Id<'a> {
 pub(super) struct Arn<'a> {
     pub(super) text: &'a str,
     pub(super) kind: ArnKind,
+    /// Where it is; AWS knows it nowhere else.
+    pub(super) region: Option<&'a str>,
     /// What follows the kind and its slash.
     pub(super) resource: &'a str,
 }
@@ -134,11 +136,12 @@ impl<'a> Arn<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.splitn(6, ':');
         let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-        let (_region, _account, rest) = (parts.next()?, parts.next()?, parts.next()?);
+        let (region, _account, rest) = (parts.next()?, parts.next()?, parts.next()?);
         let (kind, resource) = rest.split_once('/')?;
         let known = arn == "arn" && (partition == "aws" || partition.starts_with("aws-"));
         let kind = ArnKind::parse(service, kind)?;
-        (known && !resource.is_empty()).then_some(Self { text, kind, resource })
+        let region = Some(region).filter(|region| is_region(region));
+        (known && !resource.is_empty()).then_some(Self { text, kind, region, resource })
     }
 
     fn base(&self) -> Option<&'a str> {

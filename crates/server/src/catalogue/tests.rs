@@ -183,6 +183,9 @@ fn a_detour_stays_in_the_geography_and_is_remembered() {
 fn a_region_in_a_name_is_told_apart() {
     assert_eq!(region_of("bedrock/us-west-2/nova-lite"), Some("us-west-2"));
     assert_eq!(region_of("bedrock/converse/eu-west-1/a.b"), Some("eu-west-1"));
+    let arn = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/abc";
+    assert_eq!(region_of(arn), Some("eu-central-1"), "AWS knows an ARN in its own region alone");
+    assert_eq!(region_of(&format!("bedrock/us-west-2/{arn}")), Some("us-west-2"));
     for name in ["nova-lite", "us-west-2/nova-lite", "bedrock/nova-lite"] {
         assert_eq!(region_of(name), None, "{name}");
     }

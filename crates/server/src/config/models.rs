@@ -10,7 +10,7 @@ use super::routing::{self, Known, Scope};
 use super::tree::{Key, Node, Value};
 use super::{MODELS_ONLY, values};
 use crate::bedrock::Place;
-use crate::catalogue::{CrossRegion, EolAliases, Knobs, Naming};
+use crate::catalogue::{CrossRegion, EolAliases, Knobs, Naming, region_of};
 use crate::routing::{
     GroupSettings, Guardrail, GuardrailMode, ModelSettings, TargetSettings, Unlisted,
 };
@@ -168,7 +168,9 @@ impl Reader<'_, '_> {
                 target.model = model;
             }
         }
-        target.place = target.place.or(defaults);
+        let place = target.place;
+        let region = place.region.or_else(|| region_of(&target.model).map(ToOwned::to_owned));
+        target.place = Place { region, ..place }.or(defaults);
         self.judge(path, line, &target.model)?;
         Some(target)
     }

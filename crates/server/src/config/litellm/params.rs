@@ -43,9 +43,10 @@ pub(super) fn read(section: &mut Fields<'_>, entry: Entry<'_>, passed: &mut Pass
         };
         // An inference profile or provisioned throughput: `model` then says whose behaviour to expect.
         let called = section.optional("model_id", values::text);
+        let called = called.map(|id| format!("bedrock/{id}"));
         let base_model = family.or_else(|| called.is_some().then(|| name.clone()));
-        let place = place(section, &name);
-        let model = called.map_or(name, |id| format!("bedrock/{id}"));
+        let place = place(section, called.as_ref().unwrap_or(&name));
+        let model = called.unwrap_or(name);
         let weight = section.optional("weight", values::weight).unwrap_or_default();
         let guardrail = guardrails::of_entry(section, passed);
         let order = router::NO_ORDER;

@@ -46,6 +46,13 @@ fn model_id_is_called_and_model_says_whose_behaviour_to_expect() {
     let config = load(&directory, &entry(&format!("model_id: \"{ARN}\"")));
     assert_eq!(target(&config, "m").model, format!("bedrock/{ARN}"));
     assert_eq!(target(&config, "m").manner.base_model.as_deref(), Some(NOVA));
+    assert_eq!(
+        target(&config, "m").place,
+        Place::in_region("eu-central-1"),
+        "the ARN's own region"
+    );
+    let told = entry(&format!("model_id: \"{ARN}\", aws_region_name: us-east-1"));
+    assert_eq!(target(&load(&directory, &told), "m").place, Place::in_region("us-east-1"));
 }
 
 #[test]

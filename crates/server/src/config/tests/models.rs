@@ -207,3 +207,15 @@ fn the_demo_calls_nobody_else() {
     let config = Config::load(&sources).unwrap();
     assert_eq!(targets(&config, "a")[0].place, Place::in_region("eu-west-1"));
 }
+
+#[test]
+fn an_arn_is_called_in_its_own_region_where_none_is_told() {
+    const ARN: &str = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/abc";
+    let directory = Directory::new("models-arn");
+    let yaml = format!(
+        "defaults: {{ region: us-east-1 }}\nmodels:\n  own: \"{ARN}\"\n  told: {{ model: \"{ARN}\", region: us-west-2 }}\n"
+    );
+    let config = Config::load(&directory.sources(&yaml)).unwrap();
+    let region = |name: &str| config.models.groups[name].targets[0].place.region.as_deref();
+    assert_eq!((region("own"), region("told")), (Some("eu-central-1"), Some("us-west-2")));
+}
