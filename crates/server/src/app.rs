@@ -182,7 +182,26 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
     for path in ["/readyz", "/health/readiness", "/health/ready"] {
         app.service(only(path, web::get().to(health::ready)).route(web::head().to(health::ready)));
     }
-    app.service(web::scope("").wrap(from_fn(browser::guard)).configure(guarded));
+    let guards = web::scope("").wrap(from_fn(browser::guard)).wrap(from_fn(refuse_loops));
+    app.service(guards.configure(guarded));
+}
+
+/// Refuses a call that a gateway has sent on: an endpoint that is a gateway is a mistake, and one that leads
+/// back here would call for ever.
+async fn refuse_loops(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let worker = request.app_data::<web::Data<Worker>>();
+    match worker.filter(|_| request.headers().contains_key(HOP)) {
+        None => next.call(request).await,
+        Some(worker) => {
+            let now = worker.now();
+            let response =
+                refusal::respond(request.request(), &now.config, "loop", GatewayError::Loop);
+            Ok(request.into_response(response))
+        }
+    }
 }
 
 /// The routes that web pages may not call.

@@ -69,6 +69,8 @@ pub(crate) enum GatewayError {
     Stopping,
     #[error(transparent)]
     Browser(#[from] Refusal),
+    #[error("a gateway sent this call on, and it may come back for ever")]
+    Loop,
     #[error("the body is not declared as JSON but as {0:?}")]
     MediaType(Option<String>),
     #[error("internal: {0}")]
@@ -196,6 +198,7 @@ impl Judged for GatewayError {
             | Self::UnknownRoute { .. }
             | Self::Method { .. }
             | Self::Browser(_)
+            | Self::Loop
             | Self::MediaType(_)
             | Self::Internal(_)
             | Self::Panicked => Verdict::FINAL,
@@ -283,6 +286,7 @@ impl GatewayError {
             ),
             Self::Stopping => stopping(),
             Self::Browser(refusal) => browser(refusal),
+            Self::Loop => Rendered::new(508, SERVER, Some("loop_detected"), LOOP),
             Self::MediaType(found) => media_type(found.as_deref()),
             Self::Internal(_) | Self::Panicked => Rendered::new(
                 500,
@@ -327,6 +331,8 @@ fn body(error: &BodyError) -> Rendered {
     };
     Rendered::new(status, INVALID, Some(code), format!("The request cannot be read: {error}."))
 }
+
+const LOOP: &str = "This call comes from a gateway whose Bedrock endpoint is a gateway: set its AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME to Bedrock's own, or unset them.";
 
 fn browser(refusal: &Refusal) -> Rendered {
     let code = match refusal {
