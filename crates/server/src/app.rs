@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::HeaderName;
@@ -12,9 +12,10 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{FromRequest, Handler, HttpMessage, Responder, guard, web};
 use arc_swap::ArcSwap;
 
-use crate::bedrock::{Account, Setup, Transport, Transports, Typed};
+use crate::bedrock::{Account, HOP, Setup, Transport, Transports, Typed};
 use crate::browser;
 use crate::config::Config;
+use crate::error::GatewayError;
 use crate::exchange::RequestId;
 use crate::media::Fetcher;
 use crate::offload::Offload;
@@ -193,7 +194,7 @@ async fn refuse_loops(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let worker = request.app_data::<web::Data<Worker>>();
-    match worker.filter(|_| request.headers().contains_key(HOP)) {
+    match worker.filter(|_| request.headers().contains_key(HOP.as_str())) {
         None => next.call(request).await,
         Some(worker) => {
             let now = worker.now();

@@ -22,6 +22,8 @@ use crate::browser::Refusal;
 use crate::quoting;
 use crate::routing::{Judged, RouteError, Verdict, of_service};
 
+mod entry;
+
 const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
 const UNAVAILABLE: &str = "service_unavailable_error";
@@ -285,9 +287,9 @@ impl GatewayError {
                 format!("{method} is not supported at {path}."),
             ),
             Self::Stopping => stopping(),
-            Self::Browser(refusal) => browser(refusal),
-            Self::Loop => Rendered::new(508, SERVER, Some("loop_detected"), LOOP),
-            Self::MediaType(found) => media_type(found.as_deref()),
+            Self::Browser(refusal) => entry::browser(refusal),
+            Self::Loop => entry::looped(),
+            Self::MediaType(found) => entry::media_type(found.as_deref()),
             Self::Internal(_) | Self::Panicked => Rendered::new(
                 500,
                 SERVER,
@@ -330,27 +332,6 @@ fn body(error: &BodyError) -> Rendered {
         BodyError::Encoded(_) => (415, "unsupported_content_encoding"),
     };
     Rendered::new(status, INVALID, Some(code), format!("The request cannot be read: {error}."))
-}
-
-const LOOP: &str = "This call comes from a gateway whose Bedrock endpoint is a gateway: set its AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME to Bedrock's own, or unset them.";
-
-fn browser(refusal: &Refusal) -> Rendered {
-    let code = match refusal {
-        Refusal::Host(_) => "host_not_allowed",
-        Refusal::Origin(_) | Refusal::Site(_) => "origin_not_allowed",
-    };
-    Rendered::new(403, INVALID, Some(code), format!("Refused: {refusal}."))
-}
-
-fn media_type(found: Option<&str>) -> Rendered {
-    let found = match found {
-        Some(found) => format!("it came with {found:?}"),
-        None => "it came without one".to_owned(),
-    };
-    let message = format!(
-        "Unsupported content type: send the body with the header \"content-type: application/json\" (curl: -H 'content-type: application/json'); {found}."
-    );
-    Rendered::new(415, INVALID, Some("unsupported_content_type"), message)
 }
 
 fn mismatch() -> Rendered {

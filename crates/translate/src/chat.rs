@@ -125,7 +125,7 @@ pub fn question_with<'a>(
     let mut tooling = tooling(declared, tools_field, choice, called, profile)?;
 
     choices(request.n)?;
-    guardrails(&request.extra)?;
+    guardrails(request.guardrails)?;
     let format = format(request.response_format.as_ref(), profile)?;
     let mut preface = None;
     let (output_config, answering_tool) = match format.shape {
@@ -300,6 +300,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         additional_model_request_fields: _,
         additional_model_response_field_paths: _,
         guardrail_config: _,
+        guardrails: _,
         performance_config: _,
         request_metadata: _,
         anthropic_beta: _,
@@ -367,20 +368,14 @@ fn choices(n: Option<i64>) -> Result<(), Invalid> {
 
 /// Refuses guardrails by another gateway's member of the body: what it names is not applied here, and a
 /// caller who asks for it must not get an answer without it.
-fn guardrails(extra: &Map<String, Value>) -> Result<(), Invalid> {
-    let names_any = |named: &Value| match named {
-        Value::Null | Value::Bool(false) => false,
-        Value::Array(names) => !names.is_empty(),
-        Value::Object(names) => !names.is_empty(),
-        Value::Bool(true) | Value::Number(_) | Value::String(_) => true,
-    };
-    match extra.get("guardrails") {
-        Some(named) if names_any(named) => Err(Invalid::value(
+fn guardrails(named: Option<&RawValue>) -> Result<(), Invalid> {
+    match named.map(RawValue::get) {
+        None | Some("[]" | "{}" | "false") => Ok(()),
+        Some(_) => Err(Invalid::value(
             "guardrails",
             "Guardrails cannot be chosen by this field. Name one of Bedrock's in guardrail_config, or \
              have the gateway's configuration apply it.",
         )),
-        _ => Ok(()),
     }
 }
 

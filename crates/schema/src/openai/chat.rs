@@ -113,6 +113,9 @@ pub struct ChatRequest<'a> {
     /// De facto extension: Converse's member of that name.
     #[serde(borrow, alias = "guardrailConfig")]
     pub guardrail_config: Option<GuardrailFields<'a>>,
+    /// De facto extension, of LiteLLM: guardrails by name. Only to be refused.
+    #[serde(borrow)]
+    pub guardrails: Option<&'a RawValue>,
     /// De facto extension: Converse's member of that name.
     #[serde(borrow, alias = "performanceConfig")]
     pub performance_config: Option<PerformanceFields<'a>>,
