@@ -1,0 +1,79 @@
+"""Endpoints that are gateways: a call that would come back for ever is refused, whoever sent it on."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import ExitStack
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from aws_fakes import Mint
+from forward_proxy import closed_port
+from outcrop_process import Outcrop
+from samples import NOVA
+from sse import chat
+
+QUICK = 10.0
+REQUEST = {"model": NOVA, "messages": [{"role": "user", "content": "Hi."}]}
+
+
+def gateway(mint: Mint, listen: str, endpoint: str, *more: str) -> Outcrop:
+    environment = {
+        **mint.lasting().environment,
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": endpoint,
+    }
+    return Outcrop(["--listen", listen, *more], environment=environment)
+
+
+def test_two_gateways_in_a_circle_end_the_call() -> None:
+    mint = Mint()
+    one, other = closed_port(), closed_port()
+    with ExitStack() as stack:
+        gateways = [
+            stack.enter_context(gateway(mint, f"127.0.0.1:{port}", f"http://127.0.0.1:{next_port}/bedrock"))
+            for port, next_port in [(one, other), (other, one)]
+        ]
+        started = time.monotonic()
+        status, _, body = chat(gateways[0].address, REQUEST)
+        assert status >= 500 and time.monotonic() - started < QUICK, body
+        log = gateways[1].log()
+        assert "a gateway sent this call on" in log and 1 <= log.count(" 508: ") <= 3, log
+
+
+def test_an_endpoint_that_is_the_gateway_by_the_machines_name() -> None:
+    mint, port = Mint(), closed_port()
+    name = socket.gethostname()
+    try:
+        socket.getaddrinfo(name, port)
+    except OSError:
+        name = "127.0.0.2"
+    listen = f"0.0.0.0:{port}"
+    with gateway(mint, listen, f"http://{name}:{port}/bedrock", "--allow-anonymous") as running:
+        started = time.monotonic()
+        status, _, body = chat(("127.0.0.1", port), REQUEST)
+        assert status >= 500 and time.monotonic() - started < QUICK, body
+        assert running.log().count(" 508: ") <= 3, running.log()
+
+
+def test_the_refusal_has_the_shape_of_each_api() -> None:
+    hop = {"x-outcrop-hop": "1"}
+    with Outcrop(["--demo", "--listen", "127.0.0.1:0"]) as running:
+        status, _, body = chat(running.address, REQUEST, hop)
+        assert (status, body["error"]["code"]) == (508, "loop_detected")
+        client = boto3.client(
+            "bedrock-runtime",
+            region_name="us-east-1",
+            endpoint_url=f"{running.url}/bedrock",
+            aws_access_key_id="AKIDDUMMY",
+            aws_secret_access_key="dummy",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        client.meta.events.register("before-send", lambda request, **_: request.headers.add_header("x-outcrop-hop", "1"))
+        with pytest.raises(ClientError) as raised:
+            client.converse(modelId=NOVA, messages=[{"role": "user", "content": [{"text": "Hi."}]}])
+        assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 508
