@@ -244,6 +244,7 @@ def test_container_endpoint(mint: Mint, judge: Judge, tmp_path: Path, token: str
 
 def test_container_endpoint_by_relative_uri(mint: Mint, judge: Judge, tmp_path: Path) -> None:
     """The address of ECS is fixed and not ours to listen on; a proxy is never asked in its place."""
+    mint.lasting()
     with Container(mint) as container:
         environment = {
             "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": Container.PATH,

@@ -40,9 +40,10 @@ def test_two_gateways_in_a_circle_end_the_call() -> None:
         ]
         started = time.monotonic()
         status, _, body = chat(gateways[0].address, REQUEST)
-        assert status >= 500 and time.monotonic() - started < QUICK, body
+        assert status >= 400 and time.monotonic() - started < QUICK, body
+        assert "a gateway whose Bedrock endpoint is a gateway" in body["error"]["message"]
         log = gateways[1].log()
-        assert "a gateway sent this call on" in log and 1 <= log.count(" 508: ") <= 3, log
+        assert "a gateway sent this call on" in log and log.count(" status=508 ") == 1, log
 
 
 def test_an_endpoint_that_is_the_gateway_by_the_machines_name() -> None:
@@ -56,8 +57,9 @@ def test_an_endpoint_that_is_the_gateway_by_the_machines_name() -> None:
     with gateway(mint, listen, f"http://{name}:{port}/bedrock", "--allow-anonymous") as running:
         started = time.monotonic()
         status, _, body = chat(("127.0.0.1", port), REQUEST)
-        assert status >= 500 and time.monotonic() - started < QUICK, body
-        assert running.log().count(" 508: ") <= 3, running.log()
+        assert status >= 400 and time.monotonic() - started < QUICK, body
+        assert "a gateway whose Bedrock endpoint is a gateway" in body["error"]["message"]
+        assert running.log().count(" status=508 ") == 1, running.log()
 
 
 def test_the_refusal_has_the_shape_of_each_api() -> None:
@@ -73,7 +75,7 @@ def test_the_refusal_has_the_shape_of_each_api() -> None:
             aws_secret_access_key="dummy",
             config=Config(retries={"total_max_attempts": 1}),
         )
-        client.meta.events.register("before-send", lambda request, **_: request.headers.add_header("x-outcrop-hop", "1"))
+        client.meta.events.register("before-send", lambda request, **_: request.headers.__setitem__("x-outcrop-hop", "1"))
         with pytest.raises(ClientError) as raised:
             client.converse(modelId=NOVA, messages=[{"role": "user", "content": [{"text": "Hi."}]}])
         assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 508

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::credentials::Proof;
 use super::error::Failure;
+use super::send::HOP;
 
 /// All Bedrock services sign under this one name.
 const SIGNING_NAME: &str = "bedrock";
@@ -76,7 +77,8 @@ pub(super) fn authorise<B>(
     let instructions = {
         let uri = request.uri().to_string();
         let mut headers = Vec::with_capacity(request.headers().len());
-        for (name, value) in request.headers() {
+        // The mark is for gateways on the way; what is signed stays what the SDK signs.
+        for (name, value) in request.headers().iter().filter(|(name, _)| **name != HOP) {
             let value = value
                 .to_str()
                 .map_err(|_| Failure::Request(format!("header {name} is not plain text")))?;

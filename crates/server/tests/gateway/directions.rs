@@ -155,7 +155,8 @@ async fn a_dry_run_tells_exactly_what_would_be_sent_and_sends_nothing() {
         let names: Vec<&str> = headers.keys().map(String::as_str).collect();
         let expected =
             ["accept", "content-length", "content-type", "host", "user-agent", "x-amz-user-agent"];
-        assert_eq!(names, expected);
+        // The emulator is no host of AWS's: its calls are marked, so that none goes in a circle.
+        assert_eq!(names, [expected.as_slice(), &["x-outcrop-hop"]].concat());
         assert_eq!(rig.emulator.journal().calls().len(), usize::from(stream));
 
         assert_eq!(rig.chat(&ask("mine", &fields)).await.status, 200);
