@@ -1,6 +1,6 @@
-//! From a name to its targets, and from one of them to Bedrock's answer. A `Journey` chooses, judges and
-//! chooses again; `send` asks one target. A model that turns out to be served only through an inference
-//! profile is called again through one, and from then on at once.
+//! Resolves a name to its targets and calls one of them at Bedrock. A `Journey` selects targets, classifies
+//! failures and retries; `send` makes one attempt at one target. A model that is served only through an
+//! inference profile is called again through that profile, and directly through it from then on.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -42,14 +42,14 @@ pub(crate) use settings::{
 pub(crate) use verdict::{Judged, Verdict, of_service};
 pub(crate) use vitals::{Flight, Path};
 
-/// What is asked of a model.
+/// Bedrock operation that a call uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// A whole answer.
+    /// A complete response.
     Converse,
-    /// An answer as it is made.
+    /// A streamed response.
     ConverseStream,
-    /// A whole answer in the provider's own body.
+    /// A complete response in the provider's own body format.
     Invoke,
 }
 
@@ -62,7 +62,7 @@ impl Operation {
         }
     }
 
-    /// How the answer comes.
+    /// The form of the response: unary or stream.
     pub(crate) fn kind(self) -> Kind {
         match self {
             Self::Converse | Self::Invoke => Kind::Unary,
@@ -78,28 +78,28 @@ impl Operation {
     }
 }
 
-/// Why a target did not answer.
+/// Reasons for which a target did not answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RouteError {
-    /// The id cannot stand in a URL.
+    /// The model id cannot be part of a URL.
     #[error(transparent)]
     Model(#[from] InvalidModelId),
-    /// Bedrock, or the way to it, failed.
+    /// Bedrock, or the connection to it, failed.
     #[error(transparent)]
     Upstream(#[from] Failure),
-    /// Bedrock refused, and what is known about the model helps to say why.
+    /// Bedrock refused; the notes about the model help to explain the refusal.
     #[error("{error}")]
     Refused { error: Box<ServiceError>, notes: Box<Notes> },
     /// The name asks for a region that cannot be called.
     #[error("{asked} is asked for: {why}")]
     Elsewhere { asked: String, why: String },
-    /// Only listed names are served, and this is none.
+    /// Only listed names are served, and this name is not listed.
     #[error("{name:?} is not listed")]
     NotListed { name: String, near: Vec<String> },
 }
 
-/// Sends a JSON body to an operation of one target and waits for the head of the answer. The guardrail of
-/// Converse is the body's business, that of InvokeModel stands in headers and is set here.
+/// Sends a JSON body to an operation of one target and waits for the response headers. Converse carries its
+/// guardrail in the body; InvokeModel carries it in headers, which are set here.
 pub(crate) async fn send(
     transport: &Transport,
     leg: &Leg,
@@ -117,7 +117,7 @@ pub(crate) async fn send(
         && let Some(detour) = target.detour()
     {
         match attempt(detour.clone(), body).await {
-            // A guess that leads nowhere says less than the first refusal.
+            // If the guessed profile does not exist either, the first refusal says more.
             Err(RouteError::Upstream(Failure::Service(second)))
                 if condition(&second) == Some(Condition::UnknownModel) => {}
             Err(RouteError::Upstream(Failure::Service(second))) => {
@@ -125,7 +125,10 @@ pub(crate) async fn send(
             }
             Err(other) => return Err(other),
             Ok(answer) => {
-                log::info!("{:?} is served through {detour:?}, and called so now", target.model_id);
+                log::info!(
+                    "{:?} is served through {detour:?} and is called through it from now on",
+                    target.model_id
+                );
                 target.remember(&detour);
                 return Ok(answer);
             }
@@ -134,7 +137,7 @@ pub(crate) async fn send(
     Err(refused(refusal, leg))
 }
 
-/// The request that `send` would make first, but for its credentials.
+/// Builds the first request that `send` would make, without credentials.
 pub(crate) fn outline(
     leg: &Leg,
     operation: Operation,
@@ -190,7 +193,7 @@ fn call(
 }
 
 impl RouteError {
-    /// A name of nobody's, without suggestions.
+    /// An error for an unlisted name, without suggestions.
     fn not_listed(name: &str) -> Self {
         Self::NotListed { name: name.to_owned(), near: Vec::new() }
     }
@@ -218,7 +221,7 @@ fn condition(error: &ServiceError) -> Option<Condition> {
     Condition::of(error.status, &error.message)
 }
 
-/// A refusal that is about the model is told with what is known about it.
+/// Adds the notes about the model to a refusal that concerns the model.
 fn refused(error: Box<ServiceError>, leg: &Leg) -> RouteError {
     match condition(&error) {
         Some(_) => RouteError::Refused { error, notes: Box::new(leg.notes()) },

@@ -1,5 +1,5 @@
-//! How many retries there may be: a share of the calls of the last seconds, and a few always. It bounds
-//! what a failing upstream can make of our load, whatever each call may do for itself.
+//! Retry budget of a name: a share of the calls in the window, plus a fixed floor. It bounds the load that
+//! retries add while an upstream fails, on top of the limit of each single call.
 
 use super::moment::Moment;
 use super::settings::Retries;
@@ -10,12 +10,12 @@ use super::tally::{Counts, Tally};
 pub(crate) struct Budget(Tally);
 
 impl Budget {
-    /// A client's call.
+    /// Counts a client's call.
     pub(crate) fn called(&self, now: Moment, retries: &Retries) {
         self.0.add(now, retries.budget_window, Counts { first: 1, second: 0 });
     }
 
-    /// Whether there could be one more retry.
+    /// Whether one more retry is allowed.
     pub(crate) fn has_more(&self, now: Moment, retries: &Retries) -> bool {
         let Counts { first: calls, second: spent } = self.0.sum(now, retries.budget_window);
         let always = u64::from(retries.budget_floor) * retries.budget_window.as_secs().max(1);
@@ -23,7 +23,7 @@ impl Budget {
         spent < allowed
     }
 
-    /// Whether there may be one more retry; it is counted if so.
+    /// Whether one more retry is allowed; counts it if so.
     pub(crate) fn spend(&self, now: Moment, retries: &Retries) -> bool {
         let fits = self.has_more(now, retries);
         if fits {
@@ -39,7 +39,7 @@ mod tests {
     use crate::routing::settings::Thousandths;
 
     #[test]
-    fn retries_are_a_share_of_the_calls_and_a_few_always() {
+    fn retries_are_limited_to_a_share_of_the_calls_plus_a_floor() {
         let retries = Retries { budget: Thousandths(200), budget_floor: 1, ..Retries::default() };
         let (budget, now) = (Budget::default(), Moment(1_000_000));
         assert_eq!((0..100).filter(|_| budget.spend(now, &retries)).count(), 10, "the floor");
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_may_be_nothing() {
+    fn a_zero_budget_allows_no_retries() {
         let retries = Retries { budget: Thousandths(0), budget_floor: 0, ..Retries::default() };
         let (budget, now) = (Budget::default(), Moment(1));
         budget.called(now, &retries);

@@ -1,5 +1,5 @@
-//! Turns among weighted targets: without a lock, and evenly. Successive multiples of the golden ratio
-//! fill an interval better than chance would.
+//! Weighted selection among targets, lock-free and even. Successive multiples of the golden ratio fill an
+//! interval more evenly than random points.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,28 +7,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// 2^64 divided by the golden ratio.
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Takes turns.
+/// A counter whose successive values spread evenly over an interval.
 #[derive(Debug, Default)]
 pub(crate) struct Choice(AtomicU64);
 
 impl Choice {
-    /// The next point below `total`; 0 where there is none.
+    /// The next point below `total`; 0 if `total` is 0.
     pub(crate) fn point(&self, total: u64) -> u64 {
         let turn = self.0.fetch_add(1, Ordering::Relaxed).wrapping_mul(STEP);
         // Less than `total`, so it fits.
         u64::try_from((u128::from(turn) * u128::from(total)) >> 64).unwrap_or_default()
     }
 
-    /// The same turns, taken by somebody who does not count.
+    /// A copy at the same position; advancing it leaves the original unchanged.
     pub(crate) fn fork(&self) -> Self {
         Self(AtomicU64::new(self.0.load(Ordering::Relaxed)))
     }
 }
 
-/// A point below `total` by chance, for a second opinion: the next point of a sequence as even as that of
-/// [`Choice`] is anything but independent of the last.
+/// A random point below `total`, used for the second draw of a pair: the next point of [`Choice`] would
+/// depend on the first draw.
 pub(crate) fn chance(total: u64) -> u64 {
-    // The standard library's only source of chance: keys that differ from hasher to hasher.
+    // The standard library's only source of randomness: each hasher gets different keys.
     let chance = RandomState::new().hash_one(total);
     u64::try_from((u128::from(chance) * u128::from(total)) >> 64).unwrap_or_default()
 }

@@ -1,10 +1,11 @@
-//! How many tokens a question has. Bedrock counts for some models, and knows them by other ids than
-//! they are called by: the id as it is, then the foundation model behind it. For a model nobody counts
-//! for there is an estimate, which says that it is one. A failure of another kind stays a failure.
+//! Counts the tokens of a request. Bedrock counts only for some models, and may accept a model under
+//! another id than the one it is called by: the id itself is tried first, then its foundation model. A
+//! model without token counting gets an estimate, marked as such. Any other failure is returned as a
+//! failure.
 //!
-//! Not through the typed SDK, unlike guardrails: what is counted is the very body that a call would carry,
-//! and the SDK would take it apart into its `Document`s, a second time over and with tool schemas in another
-//! order than they are sent in.
+//! Unlike guardrail calls, this does not use the SDK client: the counted body is exactly the body that a
+//! call would carry. The SDK would parse it into its `Document`s a second time, and would reorder tool
+//! schemas.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -20,15 +21,15 @@ use crate::bedrock::{
     Call, Failure, Kind, ProtocolError, Service, ServiceError, Transport, model_path,
 };
 
-/// The longest answer accepted, in bytes.
+/// Longest response accepted, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
-/// A number of tokens, and whose word it is.
+/// A number of tokens and its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Count {
-    /// Bedrock's, for the model of this id.
+    /// Counted by Bedrock for the model with this id.
     Counted { tokens: u64, model: String, request_id: Option<String> },
-    /// Nobody's.
+    /// Estimated by the gateway.
     Estimated(u64),
 }
 
@@ -41,10 +42,10 @@ impl Brought for Count {
     }
 }
 
-/// Counts the tokens of a body of CountTokens.
+/// Counts the tokens of a CountTokens body.
 ///
 /// # Errors
-/// Bedrock cannot be asked, or finds something wrong with the question itself.
+/// Bedrock cannot be reached, or rejects the request itself.
 pub(crate) async fn count(
     transport: &Transport,
     leg: &Leg,
@@ -73,7 +74,7 @@ pub(crate) async fn count(
         }
     }
     match refusal {
-        // Of a model nobody knows there is nothing to estimate.
+        // An unknown model has no basis for an estimate.
         Some(error) if !leg.notes().is_known && !cannot_count(&error) => Err(refused(error, leg)),
         Some(_) | None => serde_json::from_slice(&body)
             .map(|body| Count::Estimated(estimate::tokens(&body)))
@@ -81,7 +82,7 @@ pub(crate) async fn count(
     }
 }
 
-/// How many, and AWS's id of the call.
+/// The number of tokens, and AWS's request id.
 async fn ask(
     transport: &Transport,
     id: &str,
@@ -107,8 +108,8 @@ async fn ask(
     Ok((answer.input_tokens, request_id))
 }
 
-/// Whether another id, or nobody, may be asked instead: the model cannot be counted for, or not by
-/// this id.
+/// Whether the refusal concerns only this model id, so that another id or the estimate may be used: the
+/// model has no token counting, or none under this id.
 fn is_about_model(error: &ServiceError) -> bool {
     let by_id = matches!(
         condition(error),
@@ -117,7 +118,7 @@ fn is_about_model(error: &ServiceError) -> bool {
     by_id || cannot_count(error)
 }
 
-/// Bedrock's words are "The provided model doesn't support counting tokens.", of 2026-11-21.
+/// Bedrock's message on 2026-11-21: "The provided model doesn't support counting tokens."
 fn cannot_count(error: &ServiceError) -> bool {
     error.status == 400 && error.message.to_ascii_lowercase().contains("counting tokens")
 }

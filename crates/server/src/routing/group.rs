@@ -1,4 +1,4 @@
-//! The targets behind one name, ready to be called: chosen among by `pick`, resolved when chosen.
+//! The targets behind one name, ready to be called: selected by `pick` and resolved when selected.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -25,24 +25,24 @@ use crate::catalogue::{Manner, Target};
 pub(super) struct Group {
     pub(super) name: String,
     members: Vec<Member>,
-    /// As many as members, in their order.
+    /// One candidate per member, in the same order.
     seats: Vec<Seat>,
     choice: Arc<Choice>,
     pub(super) budget: Arc<Budget>,
     pub(super) guardrail: Option<Arc<Guardrail>>,
     pub(super) balance: Balance,
     pub(super) fallbacks: Arc<Fallbacks>,
-    /// Names of the operator's that a wrong name may have meant.
+    /// The operator's names, to be suggested for an unknown name.
     pub(super) own: Arc<[String]>,
     alike: Alike,
 }
 
-/// Whether what is translated for one member can be sent to another.
+/// Whether a request translated for one member can be sent to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Alike {
-    /// All members take the same.
+    /// All members accept the same request.
     Yes,
-    /// Some differ, or nobody has looked.
+    /// Some members differ, or have not been compared.
     Perhaps,
 }
 
@@ -52,33 +52,33 @@ struct Member {
     manner: Arc<Manner>,
     site: Site,
     unsupported: Unsupported,
-    /// How clients and operators know it.
+    /// Name of the target for clients and operators.
     label: Arc<str>,
 }
 
-/// What turns are taken with and retries counted by; a reload keeps it.
+/// Selection counter and retry budget of a group; a reload keeps them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Turns {
     pub(super) choice: Arc<Choice>,
     pub(super) budget: Arc<Budget>,
 }
 
-/// One way a call may take: a target, and who makes the call.
+/// A target together with the account that calls it.
 #[derive(Debug, Clone)]
 pub(crate) struct Leg {
     pub(crate) target: Target,
     pub(crate) account: Account,
-    /// What the call must carry, or carries unless the caller says otherwise.
+    /// The guardrail of the name: mandatory, or a default that the caller may override.
     pub(crate) guardrail: Option<Arc<Guardrail>>,
-    /// What becomes of fields that cannot be honoured, unless the caller says otherwise.
+    /// Handling of fields that cannot be honoured, unless the caller sets it.
     pub(crate) unsupported: Unsupported,
-    /// Whose account it is, as a hash.
+    /// Hash that identifies the account.
     owner: u64,
-    /// How clients and operators know the target.
+    /// Name of the target for clients and operators.
     pub(crate) label: Arc<str>,
-    /// When the call must have ended, earlier attempts included; `None` where none was made.
+    /// Deadline of the call, earlier attempts included; `None` before the first attempt.
     pub(crate) deadline: Option<Instant>,
-    /// Names of the operator's that a wrong name may have meant.
+    /// The operator's names, to be suggested for an unknown name.
     own: Arc<[String]>,
 }
 
@@ -111,7 +111,7 @@ impl Group {
         Ok(group)
     }
 
-    /// A name that the operator has not listed: one target.
+    /// Builds the group of an unlisted name: a single target.
     pub(super) fn unlisted(
         name: &str,
         site: Site,
@@ -127,7 +127,7 @@ impl Group {
         group
     }
 
-    /// The same group for a name in which its `*` stood for `star`.
+    /// The same group for a name that matched its pattern, with `star` in place of the `*`.
     pub(super) fn filled(&self, name: &str, star: &str) -> Self {
         let mut group = Self::empty(name, self.balance, self.turns());
         group.guardrail.clone_from(&self.guardrail);
@@ -140,7 +140,7 @@ impl Group {
         group
     }
 
-    /// What a reload hands on, and what the groups made of this one share.
+    /// The state that a reload keeps and that groups derived from this one share.
     pub(super) fn turns(&self) -> Turns {
         Turns { choice: Arc::clone(&self.choice), budget: Arc::clone(&self.budget) }
     }
@@ -167,24 +167,24 @@ impl Group {
         })
     }
 
-    /// Where a call would go, without one going.
+    /// The target that a call would select now, without making one.
     pub(super) fn glance(&self, asked: Asked) -> Option<Leg> {
         let pick = pick(&self.seats, &self.choice.fork(), &self.balance, asked)?;
         self.spare(pick)?;
         self.leg(pick.at)
     }
 
-    /// Gives back what a pick took that no call follows.
+    /// Releases the probe that a selection claimed, when no call follows.
     fn spare(&self, pick: Pick) -> Option<()> {
         if pick.errand == Errand::Probe {
-            // The call that finds out is still to come.
+            // The probe remains for a later call.
             self.seats.get(pick.at)?.vitals.released();
         }
         Some(())
     }
 
-    /// The same group with the members of one model alone, that of the member a call would go to. `None`:
-    /// all are.
+    /// Narrows the group to the members that share the model of the selected member. `None`: all members
+    /// do.
     pub(super) fn of_one_model(&self, asked: Asked) -> Option<Self> {
         let targets: Vec<Target> = self.members.iter().map(Member::target).collect();
         let first = targets.first()?;
@@ -206,13 +206,13 @@ impl Group {
         Some(group)
     }
 
-    /// Whether there is a choice among targets, and one of them takes back what was thought.
+    /// Whether there are several targets, and one of them accepts past reasoning.
     pub(super) fn keeps_thoughts(&self) -> bool {
         self.members.len() > 1
             && self.members.iter().any(|member| member.target().profile.keeps_thoughts())
     }
 
-    /// The targets that take back what was thought there; none where nothing is known of it.
+    /// The targets that accept reasoning of this origin; empty if the origin is unknown.
     pub(super) fn home(&self, origin: Option<Origin>) -> Tried {
         let mut home = Tried::default();
         let Some(origin) = origin.filter(|_| self.members.len() > 1) else { return home };
@@ -239,7 +239,7 @@ impl Group {
         self.members.len()
     }
 
-    /// Whether a question translated for one member may have to be translated again for another.
+    /// Whether a request translated for one member may need another translation for another member.
     pub(super) fn differs(&self) -> bool {
         self.alike != Alike::Yes
     }
@@ -271,7 +271,7 @@ impl Group {
         };
         let label = match self.members.iter().filter(same).count() {
             0 => label,
-            // Another account in the same region.
+            // A further account in the same region.
             others => format!("{label}#{}", others + 1),
         };
         let vitals = member.site.ward.of(&model_id);
@@ -287,14 +287,14 @@ impl Group {
         }));
     }
 
-    /// Looks at whether the members take the same.
+    /// Compares whether all members accept the same request.
     fn settle(&mut self) {
         let targets: Vec<Target> = self.members.iter().map(Member::target).collect();
         let alike = targets.windows(2).all(|pair| match pair {
             [one, other] => one.profile == other.profile && one.is_settled() && other.is_settled(),
             _ => true,
         });
-        // What was thought for one is not sent to another.
+        // Reasoning of one model or account is not sent to another.
         let think_apart = targets.iter().any(|target| target.profile.keeps_thoughts())
             && (targets
                 .windows(2)
@@ -311,17 +311,17 @@ impl Group {
 }
 
 impl Leg {
-    /// Where answers of it are made: what was thought elsewhere does not go to models that check it.
+    /// Origin of its answers: reasoning of other origins is not sent to models that verify it.
     pub(crate) fn origin(&self) -> Origin {
         Origin { model: self.target.identity(), account: self.owner }
     }
 
-    /// What a refusal of its model is to be explained with.
+    /// Notes that help to explain a refusal of its model.
     pub(super) fn notes(&self) -> Notes {
         self.target.notes(self.own.iter().map(String::as_str))
     }
 
-    /// The same, once it is known what its model accepts, as far as anybody tells.
+    /// The same target with its model resolved as far as AWS describes it.
     pub(crate) async fn settled(&self) -> Cow<'_, Self> {
         if self.target.is_settled() {
             return Cow::Borrowed(self);
@@ -338,7 +338,7 @@ impl Member {
     }
 }
 
-/// A number for a label (FNV-1a, mixed): the same in every process.
+/// Hash of a label (FNV-1a, mixed), the same in every process.
 fn mark(label: &str) -> u64 {
     let hashed = label.bytes().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)

@@ -1,6 +1,6 @@
-//! One call on its way: a target is chosen, asked, and judged by its answer; if it failed and nothing was
-//! seen of an answer, another is asked, then the names that stand in for this one. All retrying of the
-//! gateway is here, and all of it is bounded.
+//! Dispatch of one call: selects a target, sends, and classifies a failure. As long as the client has seen
+//! nothing of an answer, a failed call goes to another target, then to the fallbacks of the name. All
+//! retries of the gateway are made here, and all are bounded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,33 +19,32 @@ use super::vitals::{Blame, Flight};
 use super::{RouteError, pause};
 use crate::bedrock::{Answer, Kind};
 
-/// What a call's way depends on beside its name.
+/// Properties of a call, besides its name, that affect its dispatch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terms<'r> {
     /// The request's id, for the log.
     pub(crate) id: &'r str,
     pub(crate) kind: Kind,
     pub(crate) asks: Asks,
-    /// Tokens it may use, as far as that can be told beforehand.
+    /// Tokens that the call may use, as far as they can be estimated.
     pub(crate) tokens: u64,
-    /// Calls with the same key profit from the same target.
+    /// Calls with the same key benefit from the same target.
     pub(crate) key: Option<u64>,
-    /// Where the last thoughts of the conversation were made.
+    /// Origin of the conversation's last reasoning.
     pub(crate) home: Option<Origin>,
     pub(crate) others: Others,
 }
 
-/// What is asked of a target.
+/// Purpose of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asks {
-    /// Something of its model.
+    /// Inference with the model.
     Model,
-    /// How many tokens its model would read. That is answered soon, and tells nothing of how soon the model
-    /// answers.
+    /// A token count. It is answered quickly and says nothing about the latency of the model.
     Count,
 }
 
-/// Who may answer in place of the first target.
+/// Targets that may replace the first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Others {
     /// Any target of the name, then its fallbacks.
@@ -54,18 +53,18 @@ pub(crate) enum Others {
     SameName,
 }
 
-/// A call on its way.
+/// A call in dispatch.
 #[derive(Debug)]
 pub(crate) struct Journey<'n> {
     names: &'n Names,
     terms: Terms<'n>,
     group: Arc<Group>,
-    /// Names that have been asked or will be, the first first.
+    /// Names that have been tried or will be, in order.
     asked: Vec<String>,
-    /// How many of them have been asked.
+    /// Number of names tried.
     done: usize,
     tried: Tried,
-    /// Attempts at targets of the group.
+    /// Attempts at targets of the current group.
     attempts: u8,
     at: usize,
     leg: Leg,
@@ -74,39 +73,39 @@ pub(crate) struct Journey<'n> {
     began: Instant,
 }
 
-/// Where a call has been, for the headers of its answer.
+/// Attempt log of a call, for the headers of its answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trail {
-    /// The last target asked; empty before the first.
+    /// The last target called; empty before the first attempt.
     pub(crate) target: Arc<str>,
     pub(crate) region: String,
     pub(crate) attempts: u32,
-    /// The name that stood in for the one asked for.
+    /// The fallback name that replaced the requested one.
     pub(crate) fallback: Option<String>,
-    /// Whether all attempts there may be were made in vain, so that a client's own would be too.
+    /// Whether all permitted attempts have failed, so that a client's retry would fail too.
     pub(crate) spent: bool,
 }
 
 impl Trail {
-    /// Of a call that has still to be made.
+    /// The attempt log of a call not yet made.
     pub(crate) fn to(leg: &Leg) -> Self {
         let region = leg.account.region().to_owned();
         Self { target: Arc::clone(&leg.label), region, ..Self::default() }
     }
 }
 
-/// A call that was answered.
+/// An answered call.
 #[derive(Debug)]
 pub(crate) struct Sent<T> {
     pub(crate) answer: T,
-    /// To be kept until the answer has ended.
+    /// Kept until the answer has ended.
     pub(crate) flight: Flight,
     pub(crate) trail: Trail,
 }
 
-/// What a call of one target may bring.
+/// Result of a call to one target.
 pub(crate) trait Brought {
-    /// Whether the target was asked for it: what others say in its place tells nothing about it.
+    /// Whether the target itself gave the answer; an answer from elsewhere says nothing about its health.
     fn is_of_target(&self) -> bool {
         true
     }
@@ -114,19 +113,19 @@ pub(crate) trait Brought {
 
 impl Brought for Answer {}
 
-/// A call that was not.
+/// A call that got no answer.
 #[derive(Debug)]
 pub(crate) struct Unsent<E> {
     pub(crate) error: E,
     pub(crate) trail: Trail,
 }
 
-/// What follows a failure.
+/// Continuation after a failure.
 enum Next {
     Stop,
-    /// The journey has turned to somebody else.
+    /// Dispatch has moved to a fallback name.
     Turned,
-    /// A target of the same name, at once or after a pause.
+    /// A target of the same name, at once or after a backoff.
     Again {
         pick: Pick,
         pause: Option<Duration>,
@@ -134,10 +133,10 @@ enum Next {
 }
 
 impl<'n> Journey<'n> {
-    /// Chooses the first target.
+    /// Selects the first target.
     ///
     /// # Errors
-    /// The name has none.
+    /// The name has no targets.
     pub(crate) fn begin(
         names: &'n Names,
         route: Route,
@@ -175,17 +174,18 @@ impl<'n> Journey<'n> {
         Ok(journey)
     }
 
-    /// The target a call would go to now. None goes: no turn is taken, nothing is set aside.
+    /// The target that a call would go to now. No call is made: the weighted selection does not advance and
+    /// no quota is reserved.
     ///
     /// # Errors
-    /// The name has none.
+    /// The name has no targets.
     pub(crate) fn glance(route: &Route, terms: Terms<'_>) -> Result<Leg, RouteError> {
         let Route(group) = route;
         let asked = wanted(group, terms, Tried::default(), Moment::now());
         group.glance(asked).ok_or_else(|| RouteError::not_listed(&group.name))
     }
 
-    /// Another call of the same name and terms, before this one has set out: it finds its own way.
+    /// Another call with the same name and spec, before this one was sent; it selects its own target.
     ///
     /// # Errors
     /// As [`Self::begin`].
@@ -193,12 +193,12 @@ impl<'n> Journey<'n> {
         Self::begin(self.names, Route(Arc::clone(&self.group)), self.terms)
     }
 
-    /// The target that is asked next.
+    /// The target of the next attempt.
     pub(crate) fn leg(&self) -> &Leg {
         &self.leg
     }
 
-    /// Whether a later target may need the question translated again.
+    /// Whether a later target may need another translation of the request.
     pub(crate) fn may_differ(&self) -> bool {
         let fallbacks = &self.group.fallbacks;
         let has_fallbacks = self.terms.others == Others::All
@@ -208,12 +208,12 @@ impl<'n> Journey<'n> {
         has_fallbacks || self.group.differs()
     }
 
-    /// Asks targets until one answers or no more may be asked. `ask` asks one, and returns when the answer
-    /// has begun.
+    /// Calls targets until one answers or the attempts are used up. `ask` calls one target, and returns
+    /// when its answer has begun.
     ///
     /// # Errors
-    /// The last target's error, or the one before where that only could not take the question, or is not
-    /// set up to be asked.
+    /// The last target's error, or the one before it if the last target cannot accept the request or is not
+    /// set up to be called.
     pub(crate) async fn run<T: Brought, E: Judged + std::fmt::Display>(
         mut self,
         mut ask: impl AsyncFnMut(&Leg) -> Result<T, E>,
@@ -237,14 +237,14 @@ impl<'n> Journey<'n> {
             let verdict = error.verdict(self.terms.kind);
             self.note(&error, verdict);
             if verdict == Verdict::UNFIT {
-                // It was not sent at all.
+                // The request was not sent.
                 self.flight.unsent();
                 self.attempts -= 1;
                 self.trail.attempts -= 1;
             }
             let error = match kept.take() {
-                // The first target's refusal says more than that a stand-in cannot take the question, and
-                // if none is set up to be asked, the first is as good as any.
+                // A fallback that cannot accept the request says less than the first target's refusal; if
+                // no target is set up, the first error is as good as any.
                 Some(first) if verdict == Verdict::UNFIT || verdict.remedy == Remedy::Setup => {
                     first
                 }
@@ -266,7 +266,7 @@ impl<'n> Journey<'n> {
         }
     }
 
-    /// Tells the target's state and the log about a failure.
+    /// Records a failure in the target's health and in the log.
     fn note(&mut self, error: &(impl Judged + std::fmt::Display), verdict: Verdict) {
         let (id, label) = (self.terms.id, &self.leg.label);
         let now = Moment::now();
@@ -274,7 +274,7 @@ impl<'n> Journey<'n> {
             self.flight.refused(now);
         } else if self.flight.failed(now, verdict.blame) {
             log::warn!(
-                "{label:?} is left alone for a while: it fails too often, last with {error}"
+                "{label:?} gets no calls during its cooldown: it fails too often, last with {error}"
             );
         }
         if verdict.remedy == Remedy::Setup
@@ -286,7 +286,7 @@ impl<'n> Journey<'n> {
         }
     }
 
-    /// Chooses who is asked after a failure.
+    /// Decides how to continue after a failure.
     async fn next(&mut self, verdict: Verdict) -> Next {
         self.tried.add(self.at);
         if self.is_overdue_in(Duration::ZERO) {
@@ -301,8 +301,8 @@ impl<'n> Journey<'n> {
         Next::Stop
     }
 
-    /// Another target of the same name, or the same once more. `None`: there is none, or no more may be
-    /// asked.
+    /// Selects another target of the same name, or the same one again. `None`: no target is left, or no
+    /// further attempt is allowed.
     fn again(&mut self, verdict: Verdict) -> Option<Next> {
         let retries = self.group.balance.retries;
         let now = Moment::now();
@@ -310,8 +310,8 @@ impl<'n> Journey<'n> {
         let used_up = self.attempts > retries.more;
         let throttled = matches!(verdict.blame, Blame::Throttled(_));
         if used_up && !unfit {
-            // Where the operator wants no attempts of ours, the client's are as good as ever. So they are
-            // where a target throttles: they come after pauses that are longer than ours.
+            // A client's retries are useful if the operator has disabled those of the gateway, or if a
+            // target throttles: clients wait longer before they retry.
             let in_vain = !throttled || !self.group.budget.has_more(now, &retries);
             self.trail.spent = retries.more > 0 && in_vain;
         }
@@ -343,7 +343,7 @@ impl<'n> Journey<'n> {
         if used_up {
             return None;
         }
-        // What refuses because it is not set up has done nothing: that makes no storm worse.
+        // A refusal for missing setup caused no work upstream, so it costs no retry budget.
         let is_free = verdict.remedy == Remedy::Setup && verdict.blame == Blame::Nobody;
         if !is_free && !self.group.budget.spend(now, &retries) {
             self.trail.spent = true;
@@ -352,8 +352,7 @@ impl<'n> Journey<'n> {
         Some(Next::Again { pick, pause })
     }
 
-    /// The next name that stands in for this one. A name that cannot be called is told in the log and
-    /// passed over.
+    /// Moves to the next fallback name. A name that cannot be called is logged and skipped.
     async fn fall_back(&mut self, remedy: Remedy) -> bool {
         let fallbacks = Arc::clone(&self.group.fallbacks);
         let names = match remedy {
@@ -392,7 +391,7 @@ impl<'n> Journey<'n> {
         false
     }
 
-    /// Turns to a target. The flight to the last one ends here.
+    /// Moves to a target; the in-flight call to the previous one ends here.
     fn depart(&mut self, pick: Pick, now: Moment) -> Option<()> {
         self.leg = self.group.leg(pick.at)?;
         self.time();
@@ -404,12 +403,12 @@ impl<'n> Journey<'n> {
         Some(())
     }
 
-    /// Gives the target what is left of the time for a whole call: attempts have one limit together.
+    /// Sets the deadline: all attempts share one time limit.
     fn time(&mut self) {
         self.leg.deadline = Some(self.began + self.leg.account.timeouts().total);
     }
 
-    /// Whether there will be no time left after a pause.
+    /// Whether the deadline will have passed after a pause.
     fn is_overdue_in(&self, pause: Duration) -> bool {
         self.leg.deadline.is_some_and(|deadline| deadline <= Instant::now() + pause)
     }

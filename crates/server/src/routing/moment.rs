@@ -1,13 +1,13 @@
-//! Time as routing counts it: a number that fits an atomic, and a value that tests can choose.
+//! Timestamps of routing: a number that fits an atomic, and a value that tests can set.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-/// Microseconds since the process began to count.
+/// Microseconds since the process took its first timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(pub(crate) u64);
 
-/// A little before the first call, so that no moment is 0.
+/// Slightly before the first timestamp, so that no timestamp is 0.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Moment {
@@ -19,7 +19,7 @@ impl Moment {
         Self(self.0.saturating_add(micros(pause)))
     }
 
-    /// 0 where `earlier` is the later one.
+    /// 0 if `earlier` is later than `self`.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
@@ -29,7 +29,7 @@ impl Moment {
     }
 }
 
-/// Whole microseconds; half a million years are enough for anybody.
+/// Whole microseconds; a `u64` holds half a million years of them.
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,5 @@
-//! From a caller's name to the targets of one call: the operator's names first, those spelled out
-//! before those with a `*`; then names that ask for a region; then Bedrock's own.
+//! Resolves a caller's name to the targets of one call. Order: the operator's exact names, the operator's
+//! names with a `*`, names that contain a region, Bedrock's own ids.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,19 +18,19 @@ use crate::bedrock::{Account, InvalidModelId, Place, Setup, SetupError};
 use crate::catalogue::{Catalogue, Named, Standing, region_of};
 use crate::nearest::near;
 
-/// Bytes of a model's name, as of Bedrock's own ids.
+/// Longest model name accepted, in bytes: the limit of Bedrock's own ids.
 const MODEL_NAME: usize = 2_048;
 
 /// All names of one configuration.
 #[derive(Debug)]
 pub(crate) struct Names {
     exact: BTreeMap<String, Arc<Group>>,
-    /// Those that spell out most first.
+    /// The patterns with the most literal characters come first.
     patterns: Vec<(Pattern, Arc<Group>)>,
-    /// Those spelled out, to be suggested.
+    /// The exact names, for suggestions.
     own: Arc<[String]>,
     unlisted: Unlisted,
-    /// For names that are not listed.
+    /// Default for unlisted names.
     balance: Balance,
     fallbacks: Arc<Fallbacks>,
     unsupported: Unsupported,
@@ -39,45 +39,45 @@ pub(crate) struct Names {
     sites: Sites,
 }
 
-/// Where the calls of a name may go.
+/// The targets of a resolved name.
 #[derive(Debug, Clone)]
 pub(crate) struct Route(pub(super) Arc<Group>);
 
 impl Route {
-    /// Whether it matters to a conversation with thoughts which of its targets is asked.
+    /// Whether the choice of target matters to a conversation with past reasoning.
     pub(crate) fn keeps_thoughts(&self) -> bool {
         self.0.keeps_thoughts()
     }
 
-    /// The first of its targets, for those who ask about the name and send nothing.
+    /// The first of its targets, for requests about the name that call no target.
     pub(crate) fn first(&self) -> Option<Leg> {
         self.0.leg(0)
     }
 
-    /// Whether it matters how many tokens a call may use.
+    /// Whether routing needs a token estimate of the call.
     pub(crate) fn counts_tokens(&self) -> bool {
         self.0.counts_tokens()
     }
 
-    /// Whether it matters which calls begin alike.
+    /// Whether routing needs to group calls with a common beginning.
     pub(crate) fn keeps_to_targets(&self) -> bool {
         self.0.keeps_to_targets()
     }
 
-    /// Only the targets of one model among them, whichever is chosen: for answers that must be of a piece.
+    /// Narrows the route to the targets of one model, for answers that must agree with each other.
     pub(crate) fn of_one_model(self) -> Self {
         let narrowed = self.0.of_one_model(Asked::at(Moment::now()));
         narrowed.map_or(self, |group| Self(Arc::new(group)))
     }
 }
 
-/// Why a configuration's targets cannot be called.
+/// Reasons for which a configuration's targets cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The gateway's own account.
     #[error(transparent)]
     Home(#[from] SetupError),
-    /// The account that moderates.
+    /// The account used for moderation.
     #[error("moderation: {0}")]
     Moderation(SetupError),
     /// A target.
@@ -85,13 +85,13 @@ pub enum OpenError {
     Target {
         /// The operator's name.
         name: String,
-        /// What is wrong.
+        /// The error.
         error: SetupError,
     },
 }
 
 impl Names {
-    /// Opens the account of every target. Accounts that `before` has are kept.
+    /// Opens the account of every target. Accounts that `before` has open are reused.
     pub(crate) async fn open(
         settings: &ModelSettings,
         base: Setup,
@@ -135,8 +135,8 @@ impl Names {
         })
     }
 
-    /// Whether models are called by the operator's names alone, and one of these has a guardrail that must not
-    /// be gone around.
+    /// Whether models can be called only by the operator's names, and one of these has a guardrail that
+    /// must not be bypassed.
     pub(crate) fn must_be_guarded(&self) -> bool {
         let groups = self.exact.values().chain(self.patterns.iter().map(|(_, group)| group));
         let guardrails = groups.filter_map(|group| group.guardrail.as_deref());
@@ -149,10 +149,10 @@ impl Names {
         &self.home.account
     }
 
-    /// The account of a place that is no target's. One that `before` has is kept.
+    /// The account of a spec that belongs to no target. One that `before` has open is reused.
     ///
     /// # Errors
-    /// What is wrong with the place.
+    /// The account cannot be opened.
     pub(crate) async fn account_at(
         &self,
         place: &Place,
@@ -162,23 +162,23 @@ impl Names {
         Ok(site.account)
     }
 
-    /// What names mean to the gateway's own account.
+    /// The catalogue of the gateway's own account.
     pub(crate) fn catalogue(&self) -> &Catalogue {
         &self.home.catalogue
     }
 
-    /// Every account of this configuration so far.
+    /// Every account that this configuration has opened.
     pub(crate) fn accounts(&self) -> Vec<Account> {
         self.sites.accounts()
     }
 
-    /// Whether this configuration calls for an account.
+    /// Whether this configuration uses an account.
     pub(crate) fn holds(&self, account: &Account) -> bool {
         self.sites.holds(account)
     }
 
-    /// Every target called so far and how it is doing, by a label like its own: of several accounts in one
-    /// region, the second to be opened has `#2` behind it.
+    /// The health of every target called so far, by a label like its own: with several accounts in one
+    /// region, the second to be opened is marked `#2`.
     #[expect(dead_code, reason = "for the metrics to come")]
     pub(crate) fn gauges(&self) -> Vec<(String, Gauges)> {
         let now = Moment::now();
@@ -194,7 +194,7 @@ impl Names {
     /// The targets of a name.
     ///
     /// # Errors
-    /// The name is not listed and others are refused, or its region cannot be called.
+    /// The name is not listed and unlisted names are refused, or its region cannot be called.
     pub(crate) async fn resolve(&self, name: &str) -> Result<Route, RouteError> {
         if name.len() > MODEL_NAME {
             return Err(RouteError::Model(InvalidModelId));
@@ -219,7 +219,7 @@ impl Names {
         Ok(Route(Arc::new(group)))
     }
 
-    /// The operator's names that are spelled out, each with its first target.
+    /// The operator's exact names, each with its first target.
     pub(crate) fn listed(&self) -> Vec<Named<'_>> {
         let mut all = Vec::with_capacity(self.exact.len());
         for (name, group) in &self.exact {
@@ -230,7 +230,7 @@ impl Names {
         all
     }
 
-    /// Names that may have been meant by one that leads nowhere.
+    /// Names that the caller may have meant by an unknown one.
     pub(crate) fn near(&self, name: &str) -> Vec<String> {
         let own = self.own.iter().map(String::as_str);
         match self.unlisted {
@@ -258,7 +258,7 @@ impl Names {
             .find_map(|(pattern, group)| Some((group, Some(pattern.captures(name)?))))
     }
 
-    /// What the targets of a name take turns with.
+    /// The shared selection state of a name's targets.
     fn turns_of(&self, name: &str) -> Turns {
         let written = self.patterns.iter().find(|(_, group)| group.name == name);
         let group = self.exact.get(name).or(written.map(|(_, group)| group));
@@ -275,7 +275,7 @@ impl Names {
     }
 }
 
-/// Each region; from the second time on with a number.
+/// Each region, numbered from its second occurrence on.
 fn numbered<'r>(regions: impl Iterator<Item = &'r str>) -> Vec<String> {
     let mut seen = BTreeMap::<&str, usize>::new();
     regions
@@ -292,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accounts_in_one_region_are_told_apart() {
+    fn accounts_in_one_region_are_numbered() {
         let regions = ["us-east-1", "eu-west-1", "us-east-1", "us-east-1"];
         let expected = ["us-east-1", "eu-west-1", "us-east-1#2", "us-east-1#3"];
         assert_eq!(numbered(regions.into_iter()), expected);

@@ -1,4 +1,4 @@
-//! Names with a `*`: which callers' names they take, and what the `*` stood for.
+//! Names with a `*`: matching callers' names, and the text that the `*` captured.
 
 /// A name with one `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,18 +14,18 @@ impl Pattern {
         Some(Self { before: before.to_owned(), after: after.to_owned() })
     }
 
-    /// What the `*` stands for in `name`, if the pattern takes it.
+    /// The text that the `*` captures in `name`, if the pattern matches.
     pub(crate) fn captures<'n>(&self, name: &'n str) -> Option<&'n str> {
         name.strip_prefix(self.before.as_str())?.strip_suffix(self.after.as_str())
     }
 
-    /// How much of a name it spells out: the pattern that spells out most counts first.
+    /// Number of literal characters: the pattern with the most is tried first.
     pub(crate) fn spelled_out(&self) -> usize {
         self.before.len() + self.after.len()
     }
 }
 
-/// The model that `target` means for a caller's `name`, in which the `*` stood for `captured`.
+/// The model that `target` means for a caller's `name` whose `*` captured `captured`.
 pub(crate) fn filled(target: &str, name: &str, captured: &str) -> String {
     match target {
         "*" => name.to_owned(),

@@ -1,6 +1,6 @@
-//! How long to wait before a target is asked once more: at random up to a limit that doubles, so that
-//! calls that failed together do not come back together. One that throttles is given as long as its penalty
-//! at least: asked again at once, it would only say the same.
+//! Backoff before the same target is called again: random up to a limit that doubles, so that calls that
+//! failed together do not retry together. A throttling target gets at least its penalty time: an earlier
+//! retry would only be throttled again.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use super::choice::chance;
 use super::settings::Retries;
 use super::vitals::FIRST_PENALTY;
 
-/// The pause after `attempts` attempts.
+/// The backoff after `attempts` attempts.
 pub(super) fn before(attempts: u8, retries: &Retries) -> Duration {
     jittered(limit(attempts, retries.first_pause, retries))
 }
 
-/// The pause after as many, the last of which was throttled.
+/// The backoff after `attempts` attempts, the last of which was throttled.
 pub(super) fn before_throttled(attempts: u8, retries: &Retries) -> Duration {
     let least = limit(attempts, retries.first_pause.max(FIRST_PENALTY), retries);
     least.saturating_add(jittered(least)).min(retries.longest_pause)
@@ -43,7 +43,7 @@ mod tests {
         assert!(drawn.iter().any(|pause| *pause != drawn[0]), "{drawn:?}");
     }
     #[test]
-    fn who_throttles_is_given_its_penalty_and_up_to_as_much_again() {
+    fn a_throttled_backoff_is_one_to_two_penalties() {
         let retries = Retries::default();
         for (attempts, least) in [(1, 250), (2, 500)] {
             for _ in 0..20 {
@@ -51,7 +51,7 @@ mod tests {
                 assert!((least..=2 * least).contains(&pause), "{pause} after {attempts}");
             }
         }
-        // What the operator says of pauses holds for these too.
+        // The operator's limits apply to these pauses too.
         let patient = Retries { first_pause: Duration::from_millis(700), ..retries };
         assert!(before_throttled(1, &patient) >= Duration::from_millis(700));
         let hasty = Retries { longest_pause: Duration::from_millis(60), ..retries };

@@ -1,6 +1,5 @@
-//! Which of several targets a call goes to. Only those in the best standing are looked at; among them
-//! the strategy decides. Nothing is allocated and nothing is locked: a choice costs some tens of
-//! nanoseconds.
+//! Selects one of several targets. Only targets of the best rank are considered; among them the strategy
+//! decides. Selection allocates no memory and takes no lock: it costs some tens of nanoseconds.
 
 use std::sync::Arc;
 
@@ -9,40 +8,40 @@ use super::moment::Moment;
 use super::settings::{Balance, Strategy, Weight};
 use super::vitals::{Errand, Quota, Standing, Vitals};
 
-/// Calls under way that are never too many for one target.
+/// In-flight calls that are never too many for one target.
 const CROWD: u64 = 8;
 
-/// A target, as far as choosing goes.
+/// The properties of a target that selection uses.
 #[derive(Debug, Clone)]
 pub(super) struct Seat {
     pub(super) weight: Weight,
     pub(super) order: u32,
     pub(super) quota: Quota,
     pub(super) vitals: Arc<Vitals>,
-    /// Tells targets apart when calls keep to one; the same after a restart.
+    /// Distinguishes targets for affinity; the same after a restart.
     pub(super) mark: u64,
 }
 
-/// What a choice depends on beside the targets.
+/// The inputs of a selection besides the targets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     pub(super) now: Moment,
-    /// Targets that have failed this call already, one bit each.
+    /// Targets that this call has failed at, one bit each.
     pub(super) tried: Tried,
-    /// Targets that take back what the conversation's model thought; with none, all are alike.
+    /// Targets that accept the conversation's past reasoning; if empty, all are alike.
     pub(super) home: Tried,
-    /// What the call may use.
+    /// Tokens that the call may use.
     pub(super) tokens: u64,
-    /// Calls with the same key keep to one target.
+    /// Calls with the same key stay with one target.
     pub(super) key: Option<u64>,
 }
 
-/// Positions of targets. Of more than 64, every 64th shares a bit: what one failed, the others are then
-/// asked last, but a call that no target can take ends however many there are.
+/// A set of target positions. Above 64, positions share bits (n and n + 64): after a failure of one, the
+/// others are called last, and a call that no target can serve still ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tried(u64);
 
-/// A choice.
+/// A selection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pick {
     pub(super) at: usize,
@@ -50,21 +49,21 @@ pub(super) struct Pick {
     pub(super) why: Why,
 }
 
-/// Why a target was chosen, for the log.
+/// The reason for a selection, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
     Only,
     Probe,
     Affinity,
     Strategy(Strategy),
-    /// All others are in no better standing.
+    /// No other target is in a better health state.
     LeastBad(Standing),
-    /// All are beyond their quotas.
+    /// All targets are beyond their quotas.
     MostRoom,
 }
 
 impl Asked {
-    /// A call of which nothing is known.
+    /// A call without known properties.
     pub(super) fn at(now: Moment) -> Self {
         let (tried, home) = (Tried::default(), Tried::default());
         Self { now, tried, home, tokens: 0, key: None }
@@ -80,7 +79,7 @@ impl Tried {
         self.0 & bit(at) != 0
     }
 
-    /// Whether a call that has these for its home would be away at a target.
+    /// Whether a call with these home targets would be away from home at a target.
     fn is_away(self, at: usize) -> bool {
         !self.is_empty() && !self.holds(at)
     }
@@ -94,7 +93,7 @@ fn bit(at: usize) -> u64 {
     1 << (at % 64)
 }
 
-/// Picks a target. `None` only where there is none.
+/// Selects a target. `None` only if there are no targets.
 pub(super) fn pick(
     seats: &[Seat],
     choice: &Choice,
@@ -116,7 +115,7 @@ pub(super) fn pick(
         (Standing::Sound, false, Some(key)) => among.faithful(key),
         _ => among.by(balance.strategy, choice),
     };
-    // What other workers found out meanwhile may leave none of that rank.
+    // Concurrent changes by other workers may have left no target of that rank.
     let at = at.unwrap_or(first);
     let (errand, why) = match (best.standing, best.beyond_quota, asked.key) {
         (Standing::Sound, true, _) => (Errand::Usual, Why::MostRoom),
@@ -127,7 +126,7 @@ pub(super) fn pick(
     Some(Pick { at, errand, why })
 }
 
-/// What a call is to the only target there is.
+/// The role of a call to the only target.
 fn alone(seat: &Seat, balance: &Balance, asked: Asked) -> Errand {
     let cooldown = balance.cooldown.as_ref();
     match seat.vitals.standing(asked.now, cooldown) {
@@ -139,8 +138,8 @@ fn alone(seat: &Seat, balance: &Balance, asked: Asked) -> Errand {
     }
 }
 
-/// A target whose time has come is found out about with the next call that has not failed yet: were it
-/// left to the strategy, some would never be called again.
+/// Probes a target whose cooldown or penalty has passed with the next call that has not failed yet: left to
+/// the strategy, some targets would never be called again.
 fn probe(seats: &[Seat], balance: &Balance, asked: Asked) -> Option<Pick> {
     if !asked.tried.is_empty() {
         return None;
@@ -150,12 +149,12 @@ fn probe(seats: &[Seat], balance: &Balance, asked: Asked) -> Option<Pick> {
     let due = seats
         .iter()
         .enumerate()
-        // Thoughts are not risked to find out.
+        // A conversation with past reasoning is not used as a probe elsewhere.
         .filter(|(at, seat)| {
             let is_due = seat.weight.0 > 0 && standing(seat) == Standing::Due;
             is_due && !asked.home.is_away(*at)
         });
-    // One of a higher order is called only when those before it are out.
+    // A target of a higher order is called only while those of lower orders are unhealthy.
     let first = || {
         let sound = seats.iter().filter(|seat| standing(seat) == Standing::Sound);
         sound.map(|seat| seat.order).min().unwrap_or(u32::MAX)
@@ -168,7 +167,7 @@ fn probe(seats: &[Seat], balance: &Balance, asked: Asked) -> Option<Pick> {
     None
 }
 
-/// What is looked at before the strategy is asked; less is better.
+/// Selection criteria that precede the strategy; less is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
     weightless: bool,
@@ -182,7 +181,7 @@ struct Rank {
 fn rank(at: usize, seat: &Seat, balance: &Balance, asked: Asked) -> Rank {
     let standing = match seat.vitals.standing(asked.now, balance.cooldown.as_ref()) {
         Standing::Sound => Standing::Sound,
-        // Its one probe is under way, or this call has failed once already.
+        // Its only probe is in flight, or this call has failed once already.
         Standing::Due | Standing::Throttled => Standing::Throttled,
         Standing::Failing => Standing::Failing,
     };
@@ -207,17 +206,18 @@ struct Among<'s> {
 impl Among<'_> {
     fn by(&self, strategy: Strategy, choice: &Choice) -> Option<usize> {
         match strategy {
-            // Further attempts take no turns, or who fails would get more than its share of first ones.
+            // Retries do not advance the weighted selection, or a failing target would get more than its
+            // share of first attempts.
             Strategy::Weighted | Strategy::Order if !self.asked.tried.is_empty() => {
                 self.weighted(chance)
             }
             Strategy::Weighted | Strategy::Order => self.weighted(|total| choice.point(total)),
             Strategy::LeastBusy => self.least(choice, |seat| {
-                // Calls for each unit of weight, in thousandths.
+                // Calls per unit of weight, in thousandths.
                 (u64::from(seat.vitals.in_flight()) * 1_000_000) / u64::from(seat.weight.0.max(1))
             }),
             Strategy::Latency => {
-                // Two at random, and the better of them: were it the best of all, all would run there.
+                // The better of two random targets: always choosing the fastest would send all calls to it.
                 let one = self.weighted(|total| choice.point(total))?;
                 let other = self.weighted(chance)?;
                 let wait = |at: usize| self.seats.get(at).map(|seat| seat.vitals.expected_wait());
@@ -232,7 +232,7 @@ impl Among<'_> {
         seats.filter(|(at, seat)| rank(*at, seat, self.balance, self.asked) == self.best)
     }
 
-    /// By weight, at the point of all weights that `at` gives.
+    /// Selects by weight, at the point that `at` gives below the total weight.
     fn weighted(&self, at: impl FnOnce(u64) -> u64) -> Option<usize> {
         let total = self.iter().map(|(_, seat)| u64::from(seat.weight.0)).sum();
         let mut point = at(total);
@@ -247,7 +247,7 @@ impl Among<'_> {
         found.map(|(at, _)| at).or(first)
     }
 
-    /// The one with least of something; among equals their weights decide.
+    /// The target with the least of a measure; weights decide among equals.
     fn least(&self, choice: &Choice, of: impl Fn(&Seat) -> u64) -> Option<usize> {
         let least = self.iter().map(|(_, seat)| of(seat)).min()?;
         let equals = self.iter().filter(|(_, seat)| of(seat) <= least);
@@ -267,9 +267,9 @@ impl Among<'_> {
         self.iter().max_by_key(|(at, seat)| (of(seat), std::cmp::Reverse(*at))).map(|(at, _)| at)
     }
 
-    /// The same target for the same key as long as the targets are the same; when one goes, only its
-    /// calls move. Shares follow the weights (weighted rendezvous hashing); a target that has far more
-    /// than its share under way is passed over, or one key in fashion would fill it alone.
+    /// The same target for the same key as long as the set of targets is unchanged; if a target leaves,
+    /// only its calls move. Shares follow the weights (weighted rendezvous hashing). A target with far more
+    /// than its share in flight is skipped, or one popular key would fill it alone.
     fn faithful(&self, key: u64) -> Option<usize> {
         let sum = |of: fn(&Seat) -> u64| self.iter().map(|(_, seat)| of(seat)).sum::<u64>();
         let weights = sum(|seat| u64::from(seat.weight.0)).max(1);
@@ -279,7 +279,7 @@ impl Among<'_> {
             u64::from(seat.vitals.in_flight()) <= CROWD + 2 * share
         };
         let score = |seat: &Seat| {
-            // In (0, 1], 53 bits of it.
+            // In (0, 1], with 53 bits.
             #[allow(clippy::cast_precision_loss)]
             let part = ((mixed(key ^ seat.mark) >> 11) + 1) as f64 / (1_u64 << 53) as f64;
             f64::from(seat.weight.0) / -part.ln()

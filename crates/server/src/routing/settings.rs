@@ -1,5 +1,5 @@
-//! What an operator says about models' names: the targets behind each, and what becomes of names
-//! that are not listed.
+//! An operator's settings for model names: the targets behind each name, and the treatment of unlisted
+//! names.
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -14,24 +14,23 @@ mod balance;
 
 pub(crate) use balance::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, Thousandths};
 
-/// Names and what they lead to.
+/// Names and their targets.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ModelSettings {
     pub(crate) naming: Naming,
-    /// The gateway's own account, as far as the configuration describes it; targets that say nothing
-    /// else are called with it.
+    /// The gateway's own account, as far as the configuration describes it; the default for targets.
     pub(crate) account: Place,
     pub(crate) unlisted: Unlisted,
-    /// For names that say nothing else about it, and for those that are not listed.
+    /// Default for the operator's names, and for unlisted ones.
     pub(crate) balance: Balance,
     pub(crate) fallbacks: Fallbacks,
-    /// What becomes of fields that cannot be honoured, likewise.
+    /// Handling of fields that cannot be honoured; a default likewise.
     pub(crate) unsupported: Unsupported,
-    /// The operator's own names. One may hold a `*`.
+    /// The operator's own names. Each may contain one `*`.
     pub(crate) groups: BTreeMap<String, GroupSettings>,
 }
 
-/// What becomes of names that the operator has not listed.
+/// Treatment of names that the operator has not listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Unlisted {
     /// They are called with the gateway's own credentials.
@@ -49,26 +48,26 @@ pub(crate) struct GroupSettings {
     pub(crate) guardrail: Option<Guardrail>,
     pub(crate) balance: Balance,
     pub(crate) fallbacks: Fallbacks,
-    /// For targets that say nothing else about it.
+    /// Default for the targets.
     pub(crate) unsupported: Unsupported,
 }
 
-/// One way to answer for a name.
+/// One target of a name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct TargetSettings {
-    /// Id, ARN or short name. `*` is the caller's whole name; a `*` among other text is what the `*` of
-    /// the name stood for.
+    /// Id, ARN or short name. A lone `*` means the caller's whole name; a `*` within other text means the
+    /// text that the name's `*` captured.
     pub(crate) model: String,
     pub(crate) place: Place,
     pub(crate) weight: Weight,
     pub(crate) manner: Manner,
-    /// Those of a lower order are asked first.
+    /// Targets of a lower order are called first.
     pub(crate) order: u32,
-    /// Calls a minute it may be asked.
+    /// Request quota per minute.
     pub(crate) rpm: Option<NonZeroU32>,
-    /// Tokens a minute it may be asked for, reserved as Bedrock reserves them.
+    /// Token quota per minute, reserved the way Bedrock reserves it.
     pub(crate) tpm: Option<NonZeroU64>,
-    /// What becomes of fields that it cannot honour, where it differs from its name.
+    /// Handling of fields that it cannot honour, if it differs from that of its name.
     pub(crate) unsupported: Option<Unsupported>,
 }
 
@@ -77,11 +76,11 @@ pub(crate) struct TargetSettings {
 pub(crate) struct Weight(pub(crate) u32);
 
 impl Weight {
-    /// Of a number as people write it: 0 to a million, whole or not.
+    /// Parses a number as an operator writes it: 0 to a million, with decimals.
     pub(crate) fn of(share: f64) -> Option<Self> {
         let thousandths = (share * 1000.0).round();
         let fits = (0.0..=1e9).contains(&thousandths) && (share == 0.0 || thousandths >= 1.0);
-        // In range and whole, as has just been seen.
+        // The range check above ensures that the value fits.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         fits.then_some(Self(thousandths as u32))
     }
@@ -103,10 +102,10 @@ pub(crate) struct Guardrail {
     pub(crate) mode: GuardrailMode,
 }
 
-/// What a caller's own guardrail does to it.
+/// Precedence between this guardrail and one that the caller sends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum GuardrailMode {
-    /// The caller's is used instead.
+    /// The caller's replaces it.
     #[default]
     Default,
     /// The caller's is refused, unless it is the same.
@@ -120,15 +119,15 @@ pub(crate) const GUARDRAIL_VERSION: HeaderName =
     HeaderName::from_static("x-amzn-bedrock-guardrailversion");
 
 impl Guardrail {
-    /// As headers of InvokeModel.
+    /// The headers of InvokeModel.
     pub(crate) fn headers(&self) -> [(HeaderName, &str); 2] {
         [(GUARDRAIL_ID, &self.id), (GUARDRAIL_VERSION, &self.version)]
     }
 }
 
 impl ModelSettings {
-    /// Keeps names, models and regions, and takes endpoints and credentials out: what is left calls
-    /// nobody but the gateway's own endpoint.
+    /// Keeps names, models and regions, and removes endpoints and credentials: all remaining targets use
+    /// the gateway's own endpoint.
     pub(crate) fn stay_home(&mut self) {
         self.account = Place::default();
         for target in self.groups.values_mut().flat_map(|group| &mut group.targets) {

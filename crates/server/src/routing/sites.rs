@@ -1,5 +1,5 @@
-//! Accounts by place: one for each distinct set of region, endpoint and credentials, with what names
-//! mean there. A reload keeps every site nothing has changed about, with its credentials and its
+//! Regional accounts: one for each distinct set of region, endpoint and credentials, with the catalogue of
+//! its region. A reload keeps every account whose settings are unchanged, with its credentials and
 //! connections.
 
 use std::collections::HashMap;
@@ -11,22 +11,22 @@ use super::vitals::Ward;
 use crate::bedrock::{Account, Place, Setup, SetupError, Timeouts};
 use crate::catalogue::{Catalogue, Naming, is_known_region};
 
-/// An account in a region, and what names mean to it. Cheap to clone.
+/// An account in a region and its catalogue. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     pub(crate) account: Account,
     pub(crate) catalogue: Catalogue,
-    /// Whose account it is, as a hash.
+    /// Hash that identifies the account.
     pub(super) owner: u64,
-    /// How its models are doing.
+    /// The health of its models.
     pub(super) ward: Ward,
 }
 
-/// What a site depends on.
+/// The settings that an account depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     place: Place,
-    /// The gateway's own, where the place leaves it open.
+    /// The gateway's own account spec, for the parts that `place` leaves open.
     own: Place,
     region: Option<String>,
     profile: Option<String>,
@@ -34,7 +34,7 @@ struct Key {
     naming: Naming,
 }
 
-/// All sites of one configuration.
+/// All regional accounts of one configuration.
 #[derive(Debug)]
 pub(crate) struct Sites {
     base: Setup,
@@ -42,11 +42,11 @@ pub(crate) struct Sites {
     own: Place,
     naming: Naming,
     open: Mutex<HashMap<Key, Opened>>,
-    /// Those that callers ask for by their region, to be found without waiting for anybody.
+    /// Accounts that callers reach by region, readable without waiting.
     regions: ArcSwap<HashMap<String, Site>>,
 }
 
-/// A site, and how many were opened before it.
+/// A regional account, and the number opened before it.
 #[derive(Debug)]
 struct Opened {
     number: usize,
@@ -54,8 +54,8 @@ struct Opened {
 }
 
 impl Sites {
-    /// Regions that callers asked of `before` stay open where nothing about them has changed; all else
-    /// is opened when it is asked for.
+    /// Regions that callers have used at `before` stay open if their settings are unchanged; all others are
+    /// opened on first use.
     pub(crate) fn new(base: Setup, own: Place, naming: Naming, before: Option<&Self>) -> Self {
         let (open, regions) = (Mutex::default(), ArcSwap::default());
         let sites = Self { base, own, naming, open, regions };
@@ -70,11 +70,11 @@ impl Sites {
         sites
     }
 
-    /// The site of a place, as it was before or opened now. Touches no network where the region is
+    /// The regional account of a spec, reused from `before` or opened now. Uses no network if the region is
     /// known.
     ///
     /// # Errors
-    /// What is wrong with the place.
+    /// The account cannot be opened.
     pub(crate) async fn open(
         &self,
         place: &Place,
@@ -92,8 +92,8 @@ impl Sites {
         Ok(self.keep(key, Site { account, catalogue, owner, ward }))
     }
 
-    /// The gateway's own account in a region some caller asks for. `None`: AWS has no such region, and no
-    /// target of the operator's is there, so that what callers make up leaves nothing behind.
+    /// The gateway's own account in a region that a caller asks for. `None`: AWS has no such region and the
+    /// operator has no target there, so that made-up regions leave no state behind.
     pub(crate) async fn in_region(&self, region: &str) -> Option<Result<Site, SetupError>> {
         if let Some(site) = self.regions.load().get(region) {
             return Some(Ok(site.clone()));
@@ -113,7 +113,7 @@ impl Sites {
         Some(opened)
     }
 
-    /// Every site opened so far, the first first.
+    /// Every regional account opened so far, in order.
     pub(super) fn all(&self) -> Vec<Site> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = open.values().map(|opened| (opened.number, &opened.site)).collect();
@@ -127,13 +127,13 @@ impl Sites {
         open.values().map(|opened| opened.site.account.clone()).collect()
     }
 
-    /// Whether an account is one of these sites'.
+    /// Whether an account belongs to one of these.
     pub(crate) fn holds(&self, account: &Account) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.values().any(|opened| opened.site.account.is(account))
     }
 
-    /// Whether the operator has something in a region.
+    /// Whether the operator has a target in a region.
     fn is_named(&self, region: &str) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.values().any(|opened| opened.site.account.region() == region)
@@ -155,7 +155,7 @@ impl Sites {
         open.get(key).map(|opened| opened.site.clone())
     }
 
-    /// How the models of an account were doing when it was called in another way, or by other names.
+    /// The health registry of an account before its timeouts or naming changed.
     fn ward_of(&self, wanted: &Key) -> Option<Ward> {
         let Key { place, own, region, profile, timeouts: _, naming: _ } = wanted;
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,7 +169,7 @@ impl Sites {
         open.get(key).map(|opened| opened.site.ward.clone())
     }
 
-    /// Whoever opened it first wins: there is one account a place.
+    /// Stores an account unless another worker has opened it first: each spec has one account.
     fn keep(&self, key: Key, site: Site) -> Site {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let number = open.len();

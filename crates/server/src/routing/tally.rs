@@ -1,5 +1,4 @@
-//! Counts over a sliding window, without a lock: ten buckets, each one word that holds its age and two
-//! counts.
+//! Lock-free counts over a sliding window: ten buckets, each a single word with its age and two counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,22 +6,23 @@ use std::time::Duration;
 use super::moment::{Moment, micros};
 
 const BUCKETS: usize = 10;
-/// Windows counted at a time; of more, the last gives way.
+/// Windows counted at a time; a further one replaces the last.
 const WINDOWS: usize = 4;
-/// Bits of each count. A million calls in a bucket are counted as a million.
+/// Bits of each count, which saturates at about a million.
 const BITS: u32 = 20;
 const MOST: u64 = (1 << BITS) - 1;
 const AGES: u64 = (1 << (64 - 2 * BITS)) - 1;
 
-/// Two kinds of things, counted together.
+/// Two kinds of events, counted together.
 #[derive(Debug, Default)]
 pub(crate) struct Tally([AtomicU64; BUCKETS]);
 
-/// The same things counted over several windows: names that share a target may look back differently far.
+/// The same events counted over several windows: names that share a target may use different window
+/// lengths.
 #[derive(Debug, Default)]
 pub(crate) struct Tallies([(AtomicU64, Tally); WINDOWS]);
 
-/// What was counted in a window.
+/// Counts within a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) first: u64,
@@ -30,13 +30,13 @@ pub(crate) struct Counts {
 }
 
 impl Tally {
-    /// Counts `more` now.
+    /// Adds `more` at `now`.
     pub(crate) fn add(&self, now: Moment, window: Duration, more: Counts) {
         let age = age(now, window);
         let at = usize::try_from(age % BUCKETS as u64).unwrap_or_default();
         let Some(bucket) = self.0.get(at) else { return };
         let stamp = age & AGES;
-        // It always gives a value, so it never fails.
+        // The closure always returns a value, so the update cannot fail.
         let _ = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
             let had = if word >> (2 * BITS) == stamp { counts(word) } else { Counts::default() };
             let first = (had.first + more.first).min(MOST);
@@ -45,7 +45,7 @@ impl Tally {
         });
     }
 
-    /// What the last `window` holds.
+    /// Counts within the last `window`.
     pub(crate) fn sum(&self, now: Moment, window: Duration) -> Counts {
         let age = age(now, window);
         let mut sum = Counts::default();
@@ -61,7 +61,7 @@ impl Tally {
         sum
     }
 
-    /// Forgets everything.
+    /// Resets all counts.
     pub(crate) fn clear(&self) {
         for bucket in &self.0 {
             bucket.store(0, Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl Tally {
 }
 
 impl Tallies {
-    /// Counts `more` now, in this window and in every other that somebody looks back on.
+    /// Adds `more` at `now`, to this window and to every other one in use.
     pub(crate) fn add(&self, now: Moment, window: Duration, more: Counts) {
         self.of(window);
         for (known, tally) in &self.0 {
@@ -81,12 +81,12 @@ impl Tallies {
         }
     }
 
-    /// What the last `window` holds, as far as anybody has looked back on it.
+    /// Counts within the last `window`, from its first use on.
     pub(crate) fn sum(&self, now: Moment, window: Duration) -> Counts {
         self.of(window).map(|tally| tally.sum(now, window)).unwrap_or_default()
     }
 
-    /// Forgets everything.
+    /// Resets all counts.
     pub(crate) fn clear(&self) {
         for (_, tally) in &self.0 {
             tally.clear();
@@ -108,7 +108,8 @@ impl Tallies {
     }
 }
 
-/// Which bucket of all time a moment falls into. It begins where an empty bucket is too old to count.
+/// Number of the bucket that a timestamp falls into. Numbers start high enough for an empty bucket to be
+/// too old to count.
 fn age(now: Moment, window: Duration) -> u64 {
     now.0 / (micros(window) / BUCKETS as u64).max(1) + BUCKETS as u64
 }

@@ -1,5 +1,5 @@
-//! What a failure means for the calls that follow: whose fault it was, whether the same question may be
-//! sent again, and which kind of fallback could help.
+//! Classifies a failure for the calls that follow: whose fault it was, whether the same request may be sent
+//! again, and which kind of fallback could help.
 
 use std::time::Duration;
 
@@ -8,60 +8,60 @@ use translate::errors::{Condition, is_about_content};
 use super::vitals::Blame;
 use crate::bedrock::{Exception, Failure, Kind, Phase, ProtocolError, ServiceError};
 
-/// What is made of a failure.
+/// Failure class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) blame: Blame,
     pub(crate) again: Again,
     pub(crate) remedy: Remedy,
-    /// How long the other side asks to wait.
+    /// Wait time that the service asks for.
     pub(crate) retry_after: Option<Duration>,
 }
 
-/// Whether the question may be sent again. Nothing of an answer was seen wherever it may.
+/// Whether the request may be sent again. If it may, no part of an answer was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Again {
     /// No: it would fail again, or may have been answered.
     Never,
     /// To another target.
     Elsewhere,
-    /// Also to the same.
+    /// Also to the same target.
     Anywhere,
 }
 
-/// Which fallback could help.
+/// The kind of fallback that could help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Remedy {
-    /// None: the question is at fault.
+    /// None: the request is at fault.
     None,
     /// Any other model.
     General,
-    /// Any other model, but an operator must hear of it: something is not set up as it should be.
+    /// Any other model, but the operator must be told: some setup is missing or wrong.
     Setup,
-    /// A model that can hold more.
+    /// A model with a larger context window.
     ContextWindow,
-    /// A model that minds less.
+    /// A model with a less strict content filter.
     ContentPolicy,
 }
 
-/// An error that a call of one target may end with.
+/// An error of a call to one target.
 pub(crate) trait Judged {
-    /// What is made of it, for a call whose answer comes like this.
+    /// The failure class, for a call with this form of response.
     fn verdict(&self, kind: Kind) -> Verdict;
 
-    /// Whether it is the target's own word: then the target lives, whatever it says.
+    /// Whether the target itself sent the error: then the target is alive.
     fn is_answer(&self) -> bool;
 }
 
 impl Verdict {
-    /// The question's own fault.
+    /// The request's own fault.
     pub(crate) const FINAL: Self =
         Self { blame: Blame::Nobody, again: Again::Never, remedy: Remedy::None, retry_after: None };
 
-    /// This target cannot take the question, another might.
+    /// This target cannot accept the request; another might.
     pub(crate) const UNFIT: Self = Self { again: Again::Elsewhere, ..Self::FINAL };
 
-    /// The target answered what nobody can read.
+    /// The target's answer cannot be read.
     pub(crate) const UNREADABLE: Self = Self {
         blame: Blame::Target,
         again: Again::Never,
@@ -78,7 +78,7 @@ impl Verdict {
         Self { blame, again: Again::Anywhere, remedy: Remedy::General, retry_after }
     }
 
-    /// This target is not set up to be asked; another of the name may be.
+    /// This target is not set up to be called; another of the name may be.
     fn setup() -> Self {
         Self { again: Again::Elsewhere, remedy: Remedy::Setup, ..Self::FINAL }
     }
@@ -88,12 +88,12 @@ impl Judged for Failure {
     fn verdict(&self, kind: Kind) -> Verdict {
         match self {
             Self::Service(error) => of_service(error, kind),
-            // Not a byte of an answer: sending it again is safe enough, and all one can do.
+            // No byte of an answer was received: a retry is safe enough, and the only option.
             Self::Connect(_) | Self::Closed(_) | Self::Timeout(Phase::Connect) => {
                 Verdict::failed(Again::Anywhere)
             }
             Self::Tls(_) => Verdict::failed(Again::Elsewhere),
-            // It may still be at work, and is paid for.
+            // The target may still be working, and the call is billed.
             Self::Timeout(Phase::FirstByte | Phase::Idle | Phase::Total) => {
                 Verdict::failed(Again::Never)
             }
@@ -104,7 +104,7 @@ impl Judged for Failure {
             Self::Protocol(ProtocolError::ErrorPage { status: 429, retry_after, .. }) => {
                 Verdict::throttled(*retry_after)
             }
-            // Made by something in between, or by Bedrock in a hurry: it means what the status says.
+            // Sent by an intermediary, or by an overloaded Bedrock: the status alone gives the meaning.
             Self::Protocol(ProtocolError::ErrorPage { status: 500 | 503, retry_after, .. }) => {
                 Verdict { retry_after: *retry_after, ..Verdict::failed(Again::Anywhere) }
             }
@@ -118,8 +118,8 @@ impl Judged for Failure {
     }
 }
 
-/// Streams that fail before their first event are begun again; of a whole answer nobody knows how much
-/// was made.
+/// Streams that fail before their first event are retried; for a unary response, the work already done is
+/// unknown.
 fn at_start(kind: Kind) -> Again {
     match kind {
         Kind::Stream => Again::Anywhere,
@@ -127,13 +127,13 @@ fn at_start(kind: Kind) -> Again {
     }
 }
 
-/// What is made of an error of Bedrock's own.
+/// The failure class of an error sent by Bedrock.
 pub(crate) fn of_service(error: &ServiceError, kind: Kind) -> Verdict {
     use Exception as E;
     let told = |verdict| Verdict { retry_after: error.retry_after, ..verdict };
     match (&error.exception, error.status) {
         (E::ModelNotReady | E::Throttling, _) => Verdict::throttled(error.retry_after),
-        // A quota that no pause refills; another account or region has its own.
+        // A pause does not refill this quota; another account or region has its own.
         (E::ServiceQuotaExceeded, _) => {
             Verdict { again: Again::Elsewhere, ..Verdict::throttled(error.retry_after) }
         }

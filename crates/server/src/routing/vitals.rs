@@ -1,6 +1,6 @@
-//! How one target is doing: what is under way, how soon it answers, whether it throttles or fails, what
-//! of its quota is taken. All workers share it and nobody waits for anybody: every field is an atomic.
-//! It outlives a reload for targets that stay.
+//! Health of one target: in-flight calls, latency, throttling, failures, and the used part of its quota.
+//! All workers share it without blocking: every field is an atomic. It survives a reload if the target
+//! does.
 
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -23,87 +23,88 @@ use breaker::{Breaker, Call, Gate};
 use meter::Meter;
 use throttle::{Penalty, Throttle};
 
-/// Models of one account that are kept apart; names that callers make up must not fill the memory.
+/// Models of one account that are tracked separately; names made up by callers must not fill the memory.
 const LIMIT: usize = 1024;
-/// One new answer counts an eighth.
+/// A new sample of the latency has a weight of one eighth.
 const SMOOTHING: u64 = 8;
-/// What each level of a penalty adds to the time a target is thought to need.
+/// Microseconds that each penalty level adds to the expected wait.
 const PENALTY: u64 = 1_000_000;
-/// What a call is thought to wait, in microseconds, where nobody has been answered yet.
+/// Expected wait of a call before the first answer, in microseconds.
 const UNKNOWN: u64 = 1_000_000;
-/// Without a quota of their own, targets are compared by these.
+/// Default quotas for comparing targets without their own.
 const NOMINAL_RPM: u64 = 1_000;
 const NOMINAL_TPM: u64 = 1_000_000;
 
-/// The state of one target.
+/// The health of one target.
 #[derive(Debug, Default)]
 pub(crate) struct Vitals {
     in_flight: AtomicU32,
-    /// Microseconds to the first byte, smoothed; 0 before the first answer.
+    /// Smoothed time to the first byte, in microseconds; 0 before the first answer.
     latency: AtomicU64,
     throttle: Throttle,
     breaker: Breaker,
-    /// Whether the call that finds out about it is under way.
+    /// Whether a probe is in flight.
     probed: AtomicBool,
     requests: Meter,
     tokens: Meter,
 }
 
-/// Whether a target should be called.
+/// Whether a target should be called; its health state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Standing {
-    /// As any other.
+    /// Healthy.
     Sound,
-    /// It was not, and one call may find out whether it is again.
+    /// Not healthy before; one call may probe it now.
     Due,
     /// It throttles.
     Throttled,
-    /// It fails.
+    /// It fails; the circuit breaker is open.
     Failing,
 }
 
-/// What a call is to its target.
+/// The role of a call for its target's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Errand {
-    /// One among others.
+    /// A normal call.
     Usual,
-    /// It finds out whether the target is sound again; there is one at a time.
+    /// Probes whether the target is healthy again; one at a time.
     Probe,
-    /// It is made although the target is not sound, for want of a better one.
+    /// Made although the target is not healthy, because no better target exists.
     Despite,
 }
 
-/// What a target may be asked a minute.
+/// Requests and tokens that a target accepts per minute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Quota {
     pub(crate) rpm: Option<NonZeroU32>,
     pub(crate) tpm: Option<NonZeroU64>,
 }
 
-/// What a target is doing, to be shown.
+/// A snapshot of a target's health, for display.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Gauges {
     pub(crate) in_flight: u32,
-    /// To the first byte, smoothed.
+    /// Smoothed time to the first byte.
     pub(crate) latency: Duration,
     pub(crate) standing: Standing,
-    /// How many times in a row it throttled, more or less.
+    /// Consecutive throttled calls, approximately.
     pub(crate) throttle_level: u64,
 }
 
-/// Whose fault it was that a call failed.
+/// The party at fault for a failed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Blame {
-    /// Not the target's: the question, the client, the configuration.
+    /// The request, the client or the configuration, not the target.
     Nobody,
-    /// The target has too much to do, and may say for how long.
+    /// The target is overloaded, and may say for how long.
     Throttled(Option<Duration>),
-    /// The target, or the way to it.
+    /// The target, or the connection to it.
     Target,
 }
 
 impl Vitals {
-    /// Without a cooldown nobody is held to be failing, whatever others that have one found out.
+    /// The health state. Without a cooldown setting, a target never counts as failing, even if other names
+    /// that do have one opened its breaker.
     pub(crate) fn standing(&self, now: Moment, cooldown: Option<&Cooldown>) -> Standing {
         let probed = self.probed.load(Ordering::Acquire);
         match (self.gate(now, cooldown), self.throttle.penalty(now)) {
@@ -116,14 +117,14 @@ impl Vitals {
         }
     }
 
-    /// Takes the one call that finds out about a target that is due. Whoever has it keeps it until it has
-    /// told something or ended: however long that takes, no second one goes.
+    /// Claims the probe of a target that is due. The claim lasts until the probe has reported a result or
+    /// ended: however long that takes, no second probe is sent.
     pub(crate) fn claim(&self, now: Moment, cooldown: Option<&Cooldown>) -> bool {
         if self.standing(now, cooldown) != Standing::Due || self.probed.swap(true, Ordering::AcqRel)
         {
             return false;
         }
-        // Another may have found out between the look and the claim.
+        // Another worker's probe may have finished between the check and the claim.
         let is_due = match (self.gate(now, cooldown), self.throttle.penalty(now)) {
             (Gate::Open, _) | (_, Penalty::Held) | (Gate::Closed, Penalty::None) => false,
             (Gate::Due, _) | (_, Penalty::Due) => true,
@@ -134,36 +135,36 @@ impl Vitals {
         is_due
     }
 
-    /// The call that was to find out has told, or was not made, or has told nothing.
+    /// Releases the probe: its call has reported a result, ended without one, or was not made.
     pub(crate) fn released(&self) {
         self.probed.store(false, Ordering::Release);
     }
 
-    /// Calls under way.
+    /// Calls in flight.
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Microseconds that a call is thought to wait: time to the first byte, penalties included, times
-    /// those that wait already.
+    /// Expected wait of a call, in microseconds: time to the first byte including penalties, multiplied by
+    /// the number of waiting calls.
     pub(crate) fn expected_wait(&self) -> u64 {
         let penalty = self.throttle.level().saturating_mul(PENALTY);
         let in_flight = u64::from(self.in_flight());
         match self.latency.load(Ordering::Relaxed) {
-            // One call finds out; until it has, what is not known to be quick is not held to be.
+            // An unmeasured target counts as fast only until it has a call in flight.
             0 => UNKNOWN.saturating_mul(in_flight).saturating_add(penalty),
             latency => latency.saturating_add(penalty).saturating_mul(in_flight + 1),
         }
     }
 
-    /// Whether a call of so many tokens is within the quota.
+    /// Whether a call of this many tokens fits the quota.
     pub(crate) fn has_room(&self, now: Moment, quota: Quota, tokens: u64) -> bool {
         quota.rpm.is_none_or(|rpm| self.requests.fits(now, 1, u64::from(rpm.get())))
             && quota.tpm.is_none_or(|tpm| self.tokens.fits(now, tokens, tpm.get()))
     }
 
-    /// What is left of a minute's quota, in microseconds of it; of requests and tokens the scarcer, if it
-    /// has quotas of both.
+    /// Unused part of a minute's quota, in microseconds; the smaller of requests and tokens, if both have
+    /// quotas.
     pub(crate) fn room(&self, now: Moment, quota: Quota) -> i64 {
         match (quota.rpm, quota.tpm) {
             (Some(_), None) => self.requests.left(now),
@@ -194,21 +195,21 @@ impl Vitals {
     }
 }
 
-/// One call under way. However it ends, the target's gauge goes down; a call that was dropped, because
-/// its client left, says nothing about the target.
+/// An in-flight call. However it ends, the target's gauge is decremented; a call dropped because its client
+/// left says nothing about the target.
 #[derive(Debug)]
 pub(crate) struct Flight {
     vitals: Arc<Vitals>,
     errand: Errand,
     quota: Quota,
     cooldown: Option<Cooldown>,
-    /// Tokens set aside.
+    /// Tokens reserved.
     reserved: u64,
     began: Moment,
     stage: Stage,
 }
 
-/// How a call went, for another to go the same way.
+/// The settings of a call, for another call to the same target.
 #[derive(Debug, Clone)]
 pub(crate) struct Path {
     vitals: Arc<Vitals>,
@@ -218,7 +219,7 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// Begins another call, to be sent at once.
+    /// Begins another call, which is sent at once.
     pub(crate) fn again(&self, now: Moment) -> Flight {
         let Self { vitals, quota, cooldown, tokens } = self;
         let mut flight = Flight::begin(vitals, now, Errand::Usual, *quota, *cooldown, *tokens);
@@ -227,20 +228,20 @@ impl Path {
     }
 }
 
-/// How far a call has come.
+/// Progress of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// Not to its target yet.
+    /// Not sent to its target yet.
     Ready,
-    /// Nothing has been heard of it.
+    /// Sent, without a response yet.
     Sent,
     Answered,
-    /// It told something about its target all the same.
+    /// Failed, with a consequence for the target's health.
     Failed,
 }
 
 impl Flight {
-    /// Begins a call, and sets aside what it may use: all of a quota where it may use more.
+    /// Begins a call and reserves its tokens: at most the whole quota.
     pub(crate) fn begin(
         vitals: &Arc<Vitals>,
         now: Moment,
@@ -257,31 +258,32 @@ impl Flight {
         Self { vitals, errand, quota, cooldown, reserved, began: now, stage: Stage::Ready }
     }
 
-    /// The way it goes.
+    /// The settings of this call, for another one.
     pub(crate) fn path(&self) -> Path {
         let vitals = Arc::clone(&self.vitals);
         Path { vitals, quota: self.quota, cooldown: self.cooldown, tokens: self.reserved }
     }
 
-    /// It goes out now: from here on it counts against the quota, and its answer is waited for.
+    /// Marks the call as sent now: from here on it counts against the quota, and the wait for its answer is
+    /// measured.
     pub(crate) fn sent(&mut self, now: Moment) {
         self.stage = Stage::Sent;
         self.began = now;
     }
 
-    /// It did not go out after all: nobody was asked, and nothing was used.
+    /// Marks the call as not sent after all: no target was called and no quota was used.
     pub(crate) fn unsent(&mut self) {
         self.stage = Stage::Ready;
         self.release();
     }
 
-    /// The first byte of an answer has come.
+    /// Records the first byte of an answer.
     pub(crate) fn answered(&mut self, now: Moment) {
         self.vitals.answered(now.since(self.began));
         self.heard(now);
     }
 
-    /// The same for an answer whose wait says nothing about the next.
+    /// Records an answer whose latency does not predict the next one.
     pub(crate) fn heard(&mut self, now: Moment) {
         self.stage = Stage::Answered;
         self.tell_well(now);
@@ -292,12 +294,11 @@ impl Flight {
         if let Some(cooldown) = &self.cooldown {
             self.vitals.breaker.succeeded(now, self.errand, cooldown);
         }
-        // What it was to find out is found out; how its answer ends is news like any other.
+        // The probe has its result; the end of its answer is recorded like that of any other call.
         self.release();
     }
 
-    /// The target refused the question, and was right to: nothing was used. Where the call was to find out
-    /// whether it is well, it is.
+    /// Records a justified refusal: no quota was used. If the call was a probe, the target is healthy.
     pub(crate) fn refused(&mut self, now: Moment) {
         self.settle(0);
         self.stage = Stage::Failed;
@@ -306,11 +307,11 @@ impl Flight {
         }
     }
 
-    /// The call failed, before its answer or in the middle of it; `true` if that put its target aside.
+    /// Records a failure before or during the answer; `true` if it opened the breaker.
     pub(crate) fn failed(&mut self, now: Moment, blame: Blame) -> bool {
         let answered = self.stage == Stage::Answered;
         match blame {
-            // What is refused uses nothing.
+            // A refused call uses no quota.
             Blame::Nobody | Blame::Throttled(_) if !answered => self.settle(0),
             Blame::Nobody | Blame::Throttled(_) | Blame::Target => {}
         }
@@ -334,7 +335,7 @@ impl Flight {
         }
     }
 
-    /// Another may find out, where this was the call that was to.
+    /// Releases the probe if this call holds it.
     fn release(&mut self) {
         if self.errand == Errand::Probe {
             self.errand = Errand::Usual;
@@ -342,7 +343,7 @@ impl Flight {
         }
     }
 
-    /// What the call has used in truth, in tokens of the quota.
+    /// Replaces the reservation by the tokens actually used.
     pub(crate) fn settle(&mut self, used: u64) {
         let a_minute = tokens_of(self.quota);
         if used > self.reserved {
@@ -373,12 +374,12 @@ fn tokens_of(quota: Quota) -> u64 {
     quota.tpm.map_or(NOMINAL_TPM, NonZeroU64::get)
 }
 
-/// The targets of one account, by model. Read without a lock, written once a model.
+/// The targets of one account, by model. Reads take no lock; each model is written once.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ward(Arc<ArcSwap<HashMap<String, Arc<Vitals>>>>);
 
 impl Ward {
-    /// The state of a model's calls.
+    /// The health of a model.
     pub(crate) fn of(&self, model_id: &str) -> Arc<Vitals> {
         if let Some(vitals) = self.0.load().get(model_id) {
             return Arc::clone(vitals);
@@ -388,7 +389,7 @@ impl Ward {
         self.0.rcu(|known| {
             let mut known = HashMap::clone(known);
             if known.len() >= LIMIT {
-                // Those nobody holds but these two maps, and of which nothing is to be remembered.
+                // Removable: healthy entries that only these two maps hold.
                 let matters = |vitals: &Arc<Vitals>| {
                     Arc::strong_count(vitals) > 2
                         || vitals.standing(now, Some(&Cooldown::default())) != Standing::Sound
@@ -403,7 +404,7 @@ impl Ward {
         self.0.load().get(model_id).cloned().unwrap_or(fresh)
     }
 
-    /// Every model called so far and how it is doing.
+    /// The health of every model called so far.
     pub(crate) fn gauges(&self, now: Moment) -> Vec<(String, Gauges)> {
         let known = self.0.load();
         known.iter().map(|(model, vitals)| (model.clone(), vitals.gauges(now))).collect()

@@ -1,4 +1,4 @@
-//! Choices over a clock of the test: shares, standings, strategies, affinity.
+//! Selections with a test clock: shares, health states, strategies, affinity.
 
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -52,7 +52,7 @@ fn breaks(seat: &Seat, now: Moment) {
 }
 
 #[test]
-fn calls_are_shared_as_the_weights_say() {
+fn calls_are_shared_by_weight() {
     for (weights, expected) in [
         (vec![1000, 1000], vec![500, 500]),
         (vec![3000, 1000], vec![750, 250]),
@@ -71,7 +71,7 @@ fn calls_are_shared_as_the_weights_say() {
 }
 
 #[test]
-fn a_failing_target_is_left_alone_then_probed_once_then_called_as_before() {
+fn a_failing_target_gets_no_calls_then_one_probe_then_normal_calls() {
     let (seats, balance) = (seats(&[1000, 1000, 1000]), Balance::default());
     breaks(&seats[1], at(1));
     assert_eq!(counts(&seats, &balance, Asked::at(at(100)), 300), [150, 0, 150]);
@@ -88,11 +88,11 @@ fn a_failing_target_is_left_alone_then_probed_once_then_called_as_before() {
 }
 
 #[test]
-fn a_throttled_target_gets_next_to_nothing() {
+fn a_throttled_target_gets_few_calls() {
     let (seats, balance) = (seats(&[1000, 1000, 1000]), Balance::default());
     let choice = Choice::default();
     let mut calls = [0; 3];
-    // Two hundred calls a second for ten seconds; the first answers 429 at once.
+    // Two hundred calls per second for ten seconds; the first target answers 429 at once.
     for millis in (0..10_000).step_by(5) {
         let now = at(millis);
         let picked = pick(&seats, &choice, &balance, Asked::at(now)).unwrap();
@@ -109,7 +109,7 @@ fn a_throttled_target_gets_next_to_nothing() {
 }
 
 #[test]
-fn when_all_fail_the_least_bad_is_asked() {
+fn when_all_fail_the_least_bad_is_called() {
     let (seats, balance) = (seats(&[1000, 1000]), Balance::default());
     breaks(&seats[0], at(1));
     fly(&seats[1], at(1)).failed(at(1), Blame::Throttled(None));
@@ -121,7 +121,7 @@ fn when_all_fail_the_least_bad_is_asked() {
 }
 
 #[test]
-fn another_target_is_asked_before_the_same() {
+fn a_retry_prefers_another_target() {
     let (three, balance, choice) =
         (seats(&[1000, 1000, 1000]), Balance::default(), Choice::default());
     let mut asked = Asked::at(at(1));
@@ -131,7 +131,7 @@ fn another_target_is_asked_before_the_same() {
         asked.tried.add(picked.at);
     }
     assert!(pick(&three, &choice, &balance, asked).is_some());
-    // Even one that fails comes before one that has failed this very call.
+    // Even a failing target is preferred to one that has failed this very call.
     let seats = seats(&[1000, 1000]);
     breaks(&seats[1], at(1));
     let mut tried = Tried::default();
@@ -141,7 +141,7 @@ fn another_target_is_asked_before_the_same() {
 }
 
 #[test]
-fn however_many_there_are_all_have_been_tried_at_last() {
+fn every_target_is_tried_however_many_there_are() {
     let (seats, balance, choice) = (seats(&[1000; 150]), Balance::default(), Choice::default());
     let mut asked = Asked::at(at(1));
     let mut rounds = 0;
@@ -156,7 +156,7 @@ fn however_many_there_are_all_have_been_tried_at_last() {
 }
 
 #[test]
-fn the_least_busy_is_asked_by_its_weight() {
+fn the_least_busy_is_selected_relative_to_its_weight() {
     let seats = seats(&[1000, 1000, 2000]);
     let balance = by(Strategy::LeastBusy);
     let mut under_way = Vec::new();
@@ -169,7 +169,7 @@ fn the_least_busy_is_asked_by_its_weight() {
 }
 
 #[test]
-fn the_fastest_is_asked_most_but_not_always() {
+fn the_fastest_is_selected_most_often_but_not_always() {
     let seats = seats(&[1000, 1000, 1000]);
     for millis in 0..20 {
         fly(&seats[0], at(millis)).answered(at(millis + 500));
@@ -181,7 +181,7 @@ fn the_fastest_is_asked_most_but_not_always() {
 }
 
 #[test]
-fn the_one_with_most_left_is_asked() {
+fn the_target_with_the_most_quota_left_is_selected() {
     let mut seats = seats(&[1000, 1000]);
     for (seat, tpm) in seats.iter_mut().zip([100_000, 300_000]) {
         seat.quota = Quota { rpm: None, tpm: NonZeroU64::new(tpm) };
@@ -197,7 +197,7 @@ fn the_one_with_most_left_is_asked() {
 }
 
 #[test]
-fn a_target_without_room_is_passed_over_and_the_roomiest_asked_when_none_has() {
+fn a_target_beyond_its_quota_is_skipped_unless_all_are() {
     let mut seats = seats(&[1000, 1000]);
     seats[0].quota = Quota { rpm: NonZeroU32::new(2), tpm: None };
     seats[1].quota = Quota { rpm: NonZeroU32::new(4), tpm: None };
@@ -215,7 +215,7 @@ fn a_target_without_room_is_passed_over_and_the_roomiest_asked_when_none_has() {
 }
 
 #[test]
-fn a_higher_order_waits_until_the_lower_is_out() {
+fn a_higher_order_is_selected_only_when_the_lower_is_unhealthy() {
     let mut seats = seats(&[1000, 1000, 1000]);
     seats[0].order = 1;
     seats[2].order = 2;
@@ -228,7 +228,7 @@ fn a_higher_order_waits_until_the_lower_is_out() {
 }
 
 #[test]
-fn a_key_keeps_to_its_target_and_shares_follow_the_weights() {
+fn a_key_stays_with_its_target_and_shares_follow_the_weights() {
     let seats = seats(&[1000, 1000, 2000]);
     let (choice, balance) = (Choice::default(), Balance::default());
     let of = |key: u64, now| {
@@ -241,7 +241,7 @@ fn a_key_keeps_to_its_target_and_shares_follow_the_weights() {
         let count = homes.iter().filter(|home| **home == target).count();
         assert!(count.abs_diff(expected) < 150, "{target}: {count}");
     }
-    // When one is out, only its calls move.
+    // If one target fails, only its calls move.
     breaks(&seats[1], at(2));
     for (key, home) in (0..4000).zip(&homes) {
         let now = of(key, at(3));
@@ -250,7 +250,7 @@ fn a_key_keeps_to_its_target_and_shares_follow_the_weights() {
 }
 
 #[test]
-fn without_a_cooldown_nobody_is_left_alone() {
+fn without_a_cooldown_failing_targets_stay_in_use() {
     let seats = seats(&[1000, 1000]);
     for _ in 0..50 {
         let quota = Quota::default();
@@ -262,7 +262,7 @@ fn without_a_cooldown_nobody_is_left_alone() {
 }
 
 #[test]
-fn an_outage_that_all_share_makes_no_pause_longer_than_its_probes_do() {
+fn only_probes_extend_the_cooldown_in_a_shared_outage() {
     let (seats, balance) = (seats(&[1000, 1000]), Balance::default());
     breaks(&seats[0], at(1));
     breaks(&seats[1], at(1));
@@ -273,13 +273,13 @@ fn an_outage_that_all_share_makes_no_pause_longer_than_its_probes_do() {
     };
     for millis in 2..500 {
         assert!(!call(millis).failed(at(millis), Blame::Target));
-        // And a client that leaves shortens none.
+        // A client that leaves does not shorten the cooldown.
         drop(call(millis));
     }
     let standings = |millis| [0, 1].map(|seat: usize| standing(&seats[seat], millis));
     assert_eq!(standings(5000), [Standing::Failing; 2]);
     assert_eq!(standings(5001), [Standing::Due; 2]);
-    // Whoever answers, though nobody expected it, is well again.
+    // A target that answers a last-resort call is healthy again.
     let picked = pick(&seats, &Choice::default(), &balance, Asked::at(at(4000))).unwrap();
     let seat = &seats[picked.at];
     Flight::begin(&seat.vitals, at(4000), picked.errand, seat.quota, balance.cooldown, 0)
@@ -288,7 +288,7 @@ fn an_outage_that_all_share_makes_no_pause_longer_than_its_probes_do() {
 }
 
 #[test]
-fn without_a_cooldown_what_others_found_out_does_not_count() {
+fn without_a_cooldown_a_shared_open_breaker_does_not_count() {
     let seats = seats(&[1000, 1000]);
     breaks(&seats[0], at(1));
     let balance = Balance { cooldown: None, ..Balance::default() };
@@ -298,7 +298,7 @@ fn without_a_cooldown_what_others_found_out_does_not_count() {
 }
 
 #[test]
-fn somebody_is_always_asked_whatever_others_find_out_meanwhile() {
+fn a_target_is_always_selected_despite_concurrent_changes() {
     let (seats, balance) = (seats(&[1000, 1000]), by(Strategy::Order));
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -323,7 +323,7 @@ fn somebody_is_always_asked_whatever_others_find_out_meanwhile() {
 }
 
 #[test]
-fn a_key_in_fashion_does_not_fill_its_target_alone() {
+fn a_popular_key_does_not_fill_its_target_alone() {
     let (seats, now) = (seats(&[1000, 1000, 1000]), at(1));
     let asked = Asked { key: Some(7), ..Asked::at(now) };
     let home = pick(&seats, &Choice::default(), &Balance::default(), asked).unwrap().at;

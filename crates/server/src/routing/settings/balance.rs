@@ -1,14 +1,14 @@
-//! How the calls of a name are spread over its targets, tried again, and kept from targets that are not
-//! well: what an operator may say about it, and what holds otherwise.
+//! Settings for distributing the calls of a name over its targets, for retries, and for unhealthy targets,
+//! with their defaults.
 
 use std::time::Duration;
 
-/// How the calls of one name find a target that answers.
+/// Target selection and retries for the calls of one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Balance {
     pub(crate) strategy: Strategy,
     pub(crate) retries: Retries,
-    /// `None`: a target that fails is asked as often as any other.
+    /// `None`: a failing target is called as often as any other.
     pub(crate) cooldown: Option<Cooldown>,
     pub(crate) affinity: Affinity,
 }
@@ -24,37 +24,37 @@ impl Default for Balance {
     }
 }
 
-/// Which target a call goes to first.
+/// Selection of a call's first target.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Strategy {
     /// By weight.
     #[default]
     Weighted,
-    /// Where the fewest calls are under way.
+    /// The target with the fewest calls in flight.
     LeastBusy,
-    /// Where the first byte comes soonest.
+    /// The target with the lowest time to first byte.
     Latency,
-    /// Where most is left of what may be used in a minute.
+    /// The target with the largest unused share of its quotas per minute.
     Usage,
-    /// The lowest `order` that is well.
+    /// The healthy target with the lowest `order`.
     Order,
 }
 
-/// When a call is tried again, before its client has seen a byte.
+/// Retries of a call before its client has received a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Retries {
     /// Attempts after the first: 0 to 2.
     pub(crate) more: u8,
-    /// Longest pause before the second attempt; it doubles from there.
+    /// Longest backoff before the second attempt; doubles from there.
     pub(crate) first_pause: Duration,
-    /// The pause grows no longer than this.
+    /// Upper limit of the backoff.
     pub(crate) longest_pause: Duration,
-    /// A `Retry-After` up to here is waited for; a longer one ends the attempts at that target.
+    /// Longest `Retry-After` that is waited for; a longer one ends the attempts at that target.
     pub(crate) retry_after_limit: Duration,
-    /// Further attempts allowed, as a part of all calls of the window.
+    /// Retries allowed, as a share of all calls in the window.
     pub(crate) budget: Thousandths,
     pub(crate) budget_window: Duration,
-    /// Further attempts a second that are always allowed.
+    /// Retries per second that are always allowed.
     pub(crate) budget_floor: u32,
 }
 
@@ -73,21 +73,21 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// Most attempts after the first. Clients try again too: more would multiply their storms.
+    /// Highest number of retries. Clients retry too: more would multiply their load.
     pub(crate) const MOST: u8 = 2;
 }
 
-/// When a target is left alone, and for how long.
+/// Cooldown of a failing target: its conditions and its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cooldown {
-    /// Calls within the window before their failures count as a part.
+    /// Calls within the window before the share of failures counts.
     pub(crate) calls: u32,
     pub(crate) window: Duration,
-    /// The part of them that must fail.
+    /// Share of failed calls that opens the breaker.
     pub(crate) failing: Thousandths,
-    /// Failures in a row that are enough by themselves.
+    /// Consecutive failures that open the breaker by themselves.
     pub(crate) in_a_row: u32,
-    /// How long it is left alone the first time; that doubles while it stays ill.
+    /// Length of the first cooldown; doubles while the target keeps failing.
     pub(crate) open: Duration,
     pub(crate) longest: Duration,
 }
@@ -105,7 +105,7 @@ impl Default for Cooldown {
     }
 }
 
-/// Whether calls that begin alike keep to one target, whose cache knows the beginning.
+/// Whether calls with a common beginning stay with one target, whose prompt cache holds that beginning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Affinity {
     Off,
@@ -113,18 +113,18 @@ pub(crate) enum Affinity {
     On,
 }
 
-/// A part of a whole, in thousandths.
+/// A fraction, in thousandths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Thousandths(pub(crate) u32);
 
-/// Names that are asked where no target of a name could answer, the first first. Each name is tried once
-/// a request, whatever its own fallbacks say.
+/// Names that are called if no target of a name could answer, in order. Each name is tried once per
+/// request, regardless of its own fallbacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Fallbacks {
-    /// After failures that say nothing about the request.
+    /// After failures unrelated to the request.
     pub(crate) general: Vec<String>,
     /// After a prompt that was too long.
     pub(crate) context_window: Vec<String>,
-    /// After a refusal by a content filter. What a guardrail holds back is an answer.
+    /// After a refusal by a content filter. An answer blocked by a guardrail is an answer, not a failure.
     pub(crate) content_policy: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The table of failures: sent again or not, whose fault, which fallback.
+//! The table of failure classes: retry scope, fault, fallback.
 
 use bytes::Bytes;
 
@@ -14,7 +14,7 @@ fn page(status: u16) -> Failure {
 }
 
 #[test]
-fn what_is_sent_again_and_what_is_not() {
+fn failures_map_to_their_retry_scope() {
     use Again::{Anywhere, Elsewhere, Never};
     for (failure, unary, stream) in [
         (service("ThrottlingException", ""), Anywhere, Anywhere),
@@ -53,7 +53,7 @@ fn what_is_sent_again_and_what_is_not() {
 }
 
 #[test]
-fn a_429_is_no_failure_and_a_400_nobodys() {
+fn a_429_throttles_and_a_400_is_the_requests_fault() {
     for (failure, blame) in [
         (service("ThrottlingException", ""), Blame::Throttled(None)),
         (service("InternalServerException", ""), Blame::Target),
@@ -66,7 +66,7 @@ fn a_429_is_no_failure_and_a_400_nobodys() {
 }
 
 #[test]
-fn fallbacks_are_chosen_by_what_went_wrong() {
+fn the_fallback_depends_on_the_failure() {
     for (failure, remedy) in [
         (service("ThrottlingException", ""), Remedy::General),
         (

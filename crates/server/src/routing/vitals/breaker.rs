@@ -1,5 +1,6 @@
-//! Leaves a failing target alone for a while, then lets one call find out. Everything is in atomics:
-//! the word of the gate says whether it is open, until when, and how often it has opened in a row.
+//! Circuit breaker: stops calls to a failing target for a while, then lets one probe through. All state is
+//! in atomics: the word of the gate holds whether it is open, until when, and how often it has opened in a
+//! row.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,20 +25,20 @@ pub(super) struct Breaker {
 /// Whether a target may be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gate {
-    /// As any other.
+    /// Calls pass.
     Closed,
-    /// Its time is over: one call may find out.
+    /// The open time is over: one probe may pass.
     Due,
-    /// Not now.
+    /// No calls pass.
     Open,
 }
 
-/// A call that failed.
+/// A failed call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call {
     pub(super) began: Moment,
     pub(super) errand: Errand,
-    /// Whether its answer had begun, which was counted then.
+    /// Whether its answer had begun; the call was counted then.
     pub(super) answered: bool,
 }
 
@@ -57,26 +58,26 @@ impl Breaker {
         self.in_a_row.store(0, Ordering::Relaxed);
         self.tallies.add(now, cooldown.window, Counts { first: 1, second: 0 });
         match errand {
-            // What was under way when it opened says nothing new.
+            // A normal call began before the breaker opened, and says nothing about the present.
             Errand::Usual => {}
             Errand::Probe | Errand::Despite => self.close(now),
         }
     }
 
-    /// Counts a failure; `true` if it opened the gate.
+    /// Counts a failure; `true` if it opened the breaker.
     pub(super) fn failed(&self, now: Moment, call: Call, cooldown: &Cooldown) -> bool {
         let word = self.gate.load(Ordering::Relaxed);
         let is_open = word & OPEN != 0;
         if !is_open && call.began.millis() < until(word) {
-            // It began before the target was well again.
+            // The call began before the target recovered.
             return false;
         }
         let in_a_row = self.in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-        // What broke off was counted as a call when its answer began.
+        // An answer that broke off was counted as a call when it began.
         let first = u64::from(!call.answered);
         self.tallies.add(now, cooldown.window, Counts { first, second: 1 });
         if is_open {
-            // One that began before the gate opened anew has found out nothing about this time.
+            // A probe from before the latest opening says nothing about this period.
             if call.errand == Errand::Probe && call.began.millis() >= until(word) {
                 self.open(now, cooldown, level(word).saturating_add(1));
             }
@@ -88,7 +89,7 @@ impl Breaker {
         if !often && in_a_row < cooldown.in_a_row {
             return false;
         }
-        // Closed for longer than the longest pause: that was another illness.
+        // Closed for longer than the longest cooldown: an unrelated outage, so the level starts at 0.
         let fresh =
             word == 0 || now.millis().saturating_sub(until(word)) > millis(cooldown.longest);
         self.open(now, cooldown, if fresh { 0 } else { level(word).saturating_add(1) });
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn five_in_a_row_open_it_and_one_probe_closes_it() {
+    fn five_failures_in_a_row_open_and_one_probe_closes() {
         let cooldown = Cooldown::default();
         let breaker = opened();
         assert_eq!(breaker.gate(at(5999)), Gate::Open);
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn it_stays_open_twice_as_long_each_time_up_to_a_limit() {
+    fn the_open_time_doubles_up_to_a_limit() {
         let breaker = opened();
         let mut now = 1000;
         for seconds in [5, 10, 20, 40, 60, 60] {
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn half_of_ten_open_it() {
+    fn failures_of_half_of_ten_calls_open_it() {
         let cooldown = Cooldown::default();
         let breaker = Breaker::default();
         for call in 0..8 {
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn late_news_change_nothing() {
+    fn results_of_earlier_calls_leave_it_open() {
         let cooldown = Cooldown::default();
         let breaker = opened();
         breaker.succeeded(at(1100), Usual, &cooldown);
@@ -218,11 +219,11 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_of_another_time_makes_no_pause_longer() {
+    fn a_probe_of_an_earlier_opening_does_not_extend_the_cooldown() {
         let cooldown = Cooldown::default();
         let breaker = opened();
         let began = at(6000);
-        // Meanwhile somebody else was answered, and then it broke again.
+        // Meanwhile another call was answered, and then the target failed again.
         breaker.succeeded(at(6100), Errand::Despite, &cooldown);
         for _ in 0..5 {
             failed(&breaker, at(6200), Usual);
@@ -233,8 +234,8 @@ mod tests {
     }
 
     #[test]
-    fn each_window_is_counted_by_itself() {
-        // Two names for one target, which look back differently far.
+    fn each_window_is_counted_separately() {
+        // Two names for one target, with different window lengths.
         let short =
             Cooldown { window: Duration::from_secs(1), in_a_row: 100, ..Cooldown::default() };
         let long = Cooldown { window: Duration::from_mins(1), ..short };

@@ -1,25 +1,26 @@
-//! A quota of so many a minute, as one word: the moment at which all that was taken will have been
-//! refilled. What is taken moves it ahead, what is given back moves it back, time does the rest.
+//! Rate meter for a quota per minute, as one word: the timestamp at which all used units will have been
+//! refilled. Taking units moves it forward, returning them moves it back, and the quota refills as time
+//! passes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::routing::moment::Moment;
 
-/// Microseconds.
+/// Microseconds in a minute.
 const MINUTE: u64 = 60_000_000;
 
-/// What was taken from a quota.
+/// The used part of a quota.
 #[derive(Debug, Default)]
 pub(super) struct Meter(AtomicU64);
 
 impl Meter {
-    /// What of a minute's quota is left, in microseconds of it; negative when more was taken.
+    /// Unused part of a minute's quota, in microseconds; negative if more was taken.
     pub(super) fn left(&self, now: Moment) -> i64 {
         let ahead = self.0.load(Ordering::Relaxed).saturating_sub(now.0);
         i64::try_from(MINUTE).unwrap_or(i64::MAX) - i64::try_from(ahead).unwrap_or(i64::MAX)
     }
 
-    /// Whether so many units of a quota can be taken. More than a whole quota fits where nothing is taken.
+    /// Whether this many units fit. A call larger than the whole quota fits an unused one.
     pub(super) fn fits(&self, now: Moment, units: u64, a_minute: u64) -> bool {
         let left = u64::try_from(self.left(now)).unwrap_or_default();
         cost(units, a_minute).min(MINUTE) <= left
@@ -67,13 +68,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_used_comes_back() {
+    fn unused_units_are_returned() {
         let meter = Meter::default();
         meter.take(at(5), 1000, 1000);
         assert!(!meter.fits(at(5), 1, 1000));
         meter.give_back(900, 1000);
         assert!(meter.fits(at(5), 900, 1000) && !meter.fits(at(5), 901, 1000));
-        // More than was ever taken is no credit.
+        // Returning more than was taken gives no credit.
         meter.give_back(1_000_000, 1000);
         assert!(meter.fits(at(5), 1000, 1000));
         meter.take(at(5), 1, 1000);
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_quota_goes_when_nothing_is_taken() {
+    fn more_than_a_quota_fits_an_unused_one() {
         let meter = Meter::default();
         assert!(meter.fits(at(9), 5000, 1000));
         meter.take(at(9), 5000, 1000);

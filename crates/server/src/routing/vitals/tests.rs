@@ -1,4 +1,4 @@
-//! One target over a clock of the test: probes, penalties, quotas, clients that leave.
+//! One target with a test clock: probes, penalties, quotas, clients that leave.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn a_client_that_leaves_says_nothing_about_the_target() {
 }
 
 #[test]
-fn a_probe_whose_client_leaves_lets_another_go() {
+fn a_probe_whose_client_leaves_is_released() {
     let (vitals, cooldown) = (Arc::new(Vitals::default()), Cooldown::default());
     for _ in 0..5 {
         flight(&vitals, at(1), Errand::Usual).failed(at(1), Blame::Target);
@@ -40,7 +40,7 @@ fn a_probe_whose_client_leaves_lets_another_go() {
     assert_eq!(standing(&vitals, at(5001)), Standing::Due);
     assert!(vitals.claim(at(5001), Some(&cooldown)));
     let probe = flight(&vitals, at(5001), Errand::Probe);
-    // However long it hangs, it is the only one.
+    // However long it hangs, it stays the only probe.
     for millis in [5001, 10_001, 100_000] {
         assert_eq!(standing(&vitals, at(millis)), Standing::Failing, "{millis}");
         assert!(!vitals.claim(at(millis), Some(&cooldown)), "{millis}");
@@ -50,7 +50,7 @@ fn a_probe_whose_client_leaves_lets_another_go() {
 }
 
 #[test]
-fn a_probe_that_is_refused_has_found_out_enough() {
+fn a_refused_probe_shows_a_healthy_target() {
     let (vitals, cooldown) = (Arc::new(Vitals::default()), Cooldown::default());
     for _ in 0..5 {
         flight(&vitals, at(1), Errand::Usual).failed(at(1), Blame::Target);
@@ -58,7 +58,7 @@ fn a_probe_that_is_refused_has_found_out_enough() {
     assert!(vitals.claim(at(5001), Some(&cooldown)));
     flight(&vitals, at(5001), Errand::Probe).refused(at(5002));
     assert_eq!(standing(&vitals, at(5002)), Standing::Sound);
-    // Any other refusal says nothing: failures in a row stay in a row.
+    // Other refusals say nothing about health: failures in a row stay in a row.
     for _ in 0..5 {
         flight(&vitals, at(5003), Errand::Usual).failed(at(5003), Blame::Target);
         flight(&vitals, at(5003), Errand::Usual).refused(at(5003));
@@ -67,7 +67,7 @@ fn a_probe_that_is_refused_has_found_out_enough() {
 }
 
 #[test]
-fn a_client_that_leaves_late_shortens_no_pause() {
+fn a_client_that_leaves_late_does_not_shorten_the_cooldown() {
     let (vitals, cooldown) = (Arc::new(Vitals::default()), Cooldown::default());
     let breaks = |now| {
         for _ in 0..5 {
@@ -79,14 +79,14 @@ fn a_client_that_leaves_late_shortens_no_pause() {
     let mut probe = flight(&vitals, at(5001), Errand::Probe);
     probe.answered(at(5002));
     breaks(at(5003));
-    // Its client reads on, and leaves when the target has long broken again.
+    // Its client reads on, and leaves long after the target has failed again.
     drop(probe);
     assert_eq!(standing(&vitals, at(15_002)), Standing::Failing);
     assert_eq!(standing(&vitals, at(15_003)), Standing::Due);
 }
 
 #[test]
-fn nobody_is_held_to_be_quick_before_an_answer() {
+fn a_target_counts_as_fast_only_after_an_answer() {
     let (fresh, quick) = (Arc::new(Vitals::default()), Arc::new(Vitals::default()));
     flight(&quick, at(1), Errand::Usual).answered(at(41));
     assert!(fresh.expected_wait() < quick.expected_wait(), "one call finds out");
@@ -96,7 +96,7 @@ fn nobody_is_held_to_be_quick_before_an_answer() {
 }
 
 #[test]
-fn only_what_has_a_quota_is_scarce() {
+fn only_a_configured_quota_limits() {
     let vitals = Arc::new(Vitals::default());
     let mut call = Flight::begin(&vitals, at(1), Errand::Usual, Quota::default(), None, 900_000);
     call.sent(at(1));
@@ -130,7 +130,7 @@ fn a_throttled_target_is_not_a_failing_one() {
 }
 
 #[test]
-fn a_fast_429_makes_no_target_look_fast() {
+fn a_fast_429_does_not_count_as_latency() {
     let (fast, slow) = (Arc::new(Vitals::default()), Arc::new(Vitals::default()));
     for millis in 0..20 {
         flight(&fast, at(millis), Errand::Usual).answered(at(millis + 40));
@@ -142,7 +142,7 @@ fn a_fast_429_makes_no_target_look_fast() {
 }
 
 #[test]
-fn what_is_set_aside_is_settled_by_what_was_used() {
+fn reservations_are_settled_by_actual_use() {
     let vitals = Arc::new(Vitals::default());
     let quota = Quota { rpm: None, tpm: NonZeroU64::new(1000) };
     let mut call = Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 900);
@@ -154,7 +154,7 @@ fn what_is_set_aside_is_settled_by_what_was_used() {
 }
 
 #[test]
-fn names_that_callers_make_up_do_not_fill_the_memory() {
+fn made_up_names_do_not_fill_the_memory() {
     let ward = Ward::default();
     let first = ward.of("a");
     assert!(Arc::ptr_eq(&first, &ward.of("a")) && !Arc::ptr_eq(&first, &ward.of("b")));
@@ -165,7 +165,7 @@ fn names_that_callers_make_up_do_not_fill_the_memory() {
 }
 
 #[test]
-fn models_that_are_called_have_their_place_however_many_names_are_made_up() {
+fn called_models_stay_tracked_however_many_names_are_made_up() {
     let ward = Ward::default();
     let ill = ward.of("ill");
     flight(&ill, at(1), Errand::Usual).failed(at(1), Blame::Throttled(None));
@@ -179,7 +179,7 @@ fn models_that_are_called_have_their_place_however_many_names_are_made_up() {
 }
 
 #[test]
-fn a_wish_for_more_than_there_is_takes_no_more_than_there_is() {
+fn a_reservation_is_at_most_the_quota() {
     let vitals = Arc::new(Vitals::default());
     let quota = Quota { rpm: None, tpm: NonZeroU64::new(1000) };
     let mut call = Flight::begin(&vitals, at(1), Errand::Usual, quota, None, u64::MAX);
@@ -190,7 +190,7 @@ fn a_wish_for_more_than_there_is_takes_no_more_than_there_is() {
 }
 
 #[test]
-fn what_was_refused_has_used_nothing() {
+fn a_refused_call_uses_no_quota() {
     let quota = Quota { rpm: None, tpm: NonZeroU64::new(1000) };
     for (blame, room) in
         [(Blame::Nobody, true), (Blame::Throttled(None), true), (Blame::Target, false)]
@@ -198,7 +198,7 @@ fn what_was_refused_has_used_nothing() {
         let vitals = Arc::new(Vitals::default());
         Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 1000).failed(at(1), blame);
         assert_eq!(vitals.has_room(at(1), quota, 1000), room, "{blame:?}");
-        // In the middle of an answer it has.
+        // A call that fails in the middle of its answer has used quota.
         let vitals = Arc::new(Vitals::default());
         let mut call = Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 1000);
         call.answered(at(1));
@@ -208,9 +208,9 @@ fn what_was_refused_has_used_nothing() {
 }
 
 #[test]
-fn answers_that_break_off_are_failures_and_counted_once() {
+fn broken_answers_count_once_as_failures() {
     let vitals = Arc::new(Vitals::default());
-    // Nine of ten streams break: nothing else tells that it is ill.
+    // Nine of ten streams break off: the only sign of the failure.
     for call in 0..10 {
         let mut flight = flight(&vitals, at(call), Errand::Usual);
         flight.answered(at(call));
@@ -219,7 +219,7 @@ fn answers_that_break_off_are_failures_and_counted_once() {
         }
     }
     assert_eq!(standing(&vitals, at(11)), Standing::Failing);
-    // Four of ten are below the half that is too many.
+    // Four of ten are below the threshold of one half.
     let vitals = Arc::new(Vitals::default());
     for call in 0..20 {
         let mut flight = flight(&vitals, at(call), Errand::Usual);
@@ -232,7 +232,7 @@ fn answers_that_break_off_are_failures_and_counted_once() {
 }
 
 #[test]
-fn late_answers_forgive_nothing_and_late_failures_break_nothing() {
+fn late_results_change_neither_penalty_nor_breaker() {
     let vitals = Arc::new(Vitals::default());
     let mut slow = flight(&vitals, at(1), Errand::Usual);
     let asked = Some(Duration::from_secs(5));
@@ -251,7 +251,7 @@ fn late_answers_forgive_nothing_and_late_failures_break_nothing() {
 }
 
 #[test]
-fn what_was_never_sent_has_used_nothing() {
+fn an_unsent_call_uses_no_quota() {
     let vitals = Arc::new(Vitals::default());
     let quota = Quota { rpm: NonZeroU32::new(1), tpm: NonZeroU64::new(1000) };
     drop(Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 1000));
@@ -261,7 +261,7 @@ fn what_was_never_sent_has_used_nothing() {
     drop(call);
     assert!(!vitals.has_room(at(1), quota, 1), "of a client that left nobody knows what it used");
 
-    // One that went as far as its target and was not sent there.
+    // A call that reached its attempt but was not sent.
     let vitals = Arc::new(Vitals::default());
     let mut call = Flight::begin(&vitals, at(1), Errand::Usual, quota, None, 1000);
     call.sent(at(1));

@@ -1,5 +1,5 @@
-//! A target that throttles is penalised, not failing: it gets no calls for a moment, longer each time,
-//! and then one that finds out. What it answers at once with 429 never looks fast.
+//! Penalties for throttling, apart from failures: a throttled target gets no calls for a short time, longer
+//! each time, and then one probe. A fast 429 never makes it look fast.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,18 +7,18 @@ use std::time::Duration;
 use super::Errand;
 use crate::routing::moment::Moment;
 
-/// After the first 429.
+/// Penalty after the first 429.
 pub(in crate::routing) const FIRST: Duration = Duration::from_millis(250);
-/// After many.
+/// Longest penalty.
 const LONGEST: Duration = Duration::from_secs(4);
-/// Of what the service itself asks for, this much is believed.
+/// Longest wait accepted from the service's own `Retry-After`.
 const ASKED_MOST: Duration = Duration::from_secs(30);
 const LEVEL_BITS: u32 = 8;
 const LEVEL: u64 = (1 << LEVEL_BITS) - 1;
-/// More than this make no difference.
+/// Highest penalty level.
 const HIGHEST: u64 = 5;
 
-/// The penalty of one target: a level, and until when.
+/// The penalty of one target: a level and an end time.
 #[derive(Debug, Default)]
 pub(super) struct Throttle(AtomicU64);
 
@@ -27,7 +27,7 @@ pub(super) struct Throttle(AtomicU64);
 pub(super) enum Penalty {
     /// None.
     None,
-    /// It is over: one call may find out.
+    /// It has ended: one call may probe.
     Due,
     /// In force.
     Held,
@@ -43,15 +43,15 @@ impl Throttle {
         }
     }
 
-    /// How many times in a row, more or less.
+    /// Consecutive throttled calls, approximately.
     pub(super) fn level(&self) -> u64 {
         self.0.load(Ordering::Relaxed) & LEVEL
     }
 
-    /// A 429, perhaps with the time after which the service wants to be asked again.
+    /// Records a 429, with the wait that the service asks for, if any.
     pub(super) fn throttled(&self, now: Moment, asked: Option<Duration>) {
         self.change(|word| {
-            // Many calls under way are throttled as one.
+            // Throttled calls that were in flight together count as one.
             let held = until(word) > now.millis() && word & LEVEL != 0;
             let level = if held { word & LEVEL } else { (word & LEVEL).saturating_add(1) };
             let level = level.clamp(1, HIGHEST);
@@ -61,8 +61,8 @@ impl Throttle {
         });
     }
 
-    /// An answer: half the penalty is forgiven, and the next call may go. A usual call began before there
-    /// was a penalty, and says nothing about it.
+    /// Records an answer: halves the penalty level and lets the next call pass. A normal call began before
+    /// the penalty, and says nothing about it.
     pub(super) fn succeeded(&self, now: Moment, errand: Errand) {
         if errand == Errand::Usual || self.level() == 0 {
             return;
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn each_429_found_out_doubles_the_pause() {
+    fn each_throttled_probe_doubles_the_penalty() {
         let throttle = Throttle::default();
         assert_eq!(throttle.penalty(at(0)), Penalty::None);
         let mut now = 1000;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn many_at_once_are_one() {
+    fn concurrent_429s_count_once() {
         let throttle = Throttle::default();
         for _ in 0..50 {
             throttle.throttled(at(1000), None);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_forgive() {
+    fn answers_halve_the_penalty_level() {
         let throttle = Throttle::default();
         for second in 1..=4 {
             throttle.throttled(at(second * 10_000), None);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_service_asks_for_is_believed_within_reason() {
+    fn retry_after_is_honoured_up_to_a_limit() {
         for (asked, held) in [(2, 2), (600, 30)] {
             let throttle = Throttle::default();
             throttle.throttled(at(0), Some(Duration::from_secs(asked)));
