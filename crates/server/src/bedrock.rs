@@ -1,9 +1,9 @@
-//! Bedrock behind: one signed transport that carries everything hot.
+//! Transport to Bedrock: one signed transport for all frequent calls.
 //!
-//! `aws-config` finds credentials, region and endpoints; the SDK itself is asked which host and which
-//! kind of authentication it would use; from there on the request is ours: signed here, sent over one
-//! hyper pool per worker, answered as bytes or as checked event-stream frames. Retries and fallbacks
-//! belong to the router above: this module resends only what cannot have been answered.
+//! `aws-config` finds credentials, region and endpoints, and the SDK tells which host and which kind of
+//! authentication it would use. The gateway then makes the request itself: signed here, sent over one hyper
+//! pool per worker, returned as bytes or as verified event-stream frames. Retries and fallbacks belong to
+//! the router above: this module resends only calls that cannot have been answered.
 
 mod account;
 mod answer;

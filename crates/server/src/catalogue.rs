@@ -1,5 +1,5 @@
-//! Models: what a model's name means to one account, and what that model accepts. Names nobody has
-//! listed are Bedrock's to judge. What is known is data, in `config/models.toml`.
+//! Model catalogue: the meaning of a model's name for one account, and the features that the model
+//! supports. Unlisted names are passed to Bedrock to accept or reject. The data is in `config/models.toml`.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ use learned::{Learned, Without};
 pub(crate) use regions::is_known_region;
 pub(crate) use rows::Rows;
 
-/// Everything known about models as one account may call them. Cheap to clone.
+/// The models as one account may call them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Catalogue(Arc<Inner>);
 
@@ -48,73 +48,74 @@ struct Inner {
     naming: Naming,
     book: Arc<Book>,
     learned: Learned,
-    /// Models that refused a grammar for answers.
+    /// Models that refused a grammar for structured answers.
     without_grammar: Without,
     behind: Behind,
     listing: Listing,
 }
 
-/// What the operator decides about names, and knows about models.
+/// The operator's settings for names and models.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Naming {
     pub(crate) cross_region: CrossRegion,
     pub(crate) eol_aliases: EolAliases,
-    /// Over the catalogue's own.
+    /// Rows laid over the compiled-in catalogue.
     pub(crate) rows: Rows,
-    /// For targets that say nothing themselves.
+    /// Default for targets.
     pub(crate) prompt_cache: PromptCache,
 }
 
-/// What the operator knows better about one target.
+/// The operator's overrides for one target.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Manner {
-    /// The model whose behaviour to expect, where the id does not tell.
+    /// The model whose behaviour to assume, if the id does not name it.
     pub(crate) base_model: Option<String>,
-    /// Knobs in place of the catalogue's.
+    /// Profile fields that replace the catalogue's.
     pub(crate) accepts: Knobs,
 }
 
-/// When a name goes out as an inference profile, which may run it in other regions of the geography.
+/// Conditions for calling a name through an inference profile, which may run it in other regions of the
+/// geography.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) enum CrossRegion {
-    /// Wherever the model has one.
+    /// Always, if the model has one.
     Always,
-    /// For short names, and for models that are not to be had otherwise.
+    /// For short names, and for models that cannot be called otherwise.
     #[default]
     Auto,
     /// Only if the caller names the profile.
     Never,
 }
 
-/// What becomes of short names of models past the end of their life.
+/// Treatment of short names whose model is past its end of life.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) enum EolAliases {
     /// They are sent, and refused by AWS.
     #[default]
     Send,
-    /// Their successor is called.
+    /// The successor is called.
     Remap,
 }
 
-/// Where a call goes.
+/// The model that a call goes to.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
-    /// Id, inference profile or ARN, as Bedrock knows it.
+    /// Bedrock's id, inference profile or ARN.
     pub(crate) model_id: String,
-    /// What the model accepts.
+    /// The features that the model supports.
     pub(crate) profile: Profile,
-    /// The foundation model behind the id, where the id tells.
+    /// The foundation model of the id, if the id names it.
     base: Option<String>,
-    /// What the name asks for beside the model, and Bedrock does not know, as `model.free`.
+    /// The variant in the name that Bedrock does not support, as `model.free`.
     unheeded: Option<String>,
-    /// Whether Bedrock may answer that the model is not served like this, but by a profile.
+    /// Whether Bedrock may answer that the model can be called only through a profile.
     on_demand: bool,
-    /// The operator's knobs, of an id whose model the control plane may tell.
+    /// The operator's overrides, for an id whose model the control plane can look up.
     unsettled: Option<Knobs>,
     catalogue: Catalogue,
 }
 
-/// A name and what it leads to.
+/// A name and its target.
 #[derive(Debug)]
 pub(crate) struct Named<'n> {
     pub(crate) name: &'n str,
@@ -123,23 +124,23 @@ pub(crate) struct Named<'n> {
 }
 
 impl Named<'_> {
-    /// What is known of it, if anything is.
+    /// The public description of the model, if it is known.
     pub(crate) async fn model(&self, transport: &Transport) -> Option<Model> {
         let account = self.target.catalogue.0.account(transport).await;
         directory::one(&account, self)
     }
 }
 
-/// Whose name it is.
+/// Source of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// The operator's: it is known whatever the account lists.
+    /// The operator: the name is known regardless of the account's listing.
     Configured,
-    /// Anybody's.
+    /// Any caller.
     Guessed,
 }
 
-/// The region a name asks for, as in `bedrock/eu-west-1/...`, or else the region of its ARN.
+/// The region that a name contains, as in `bedrock/eu-west-1/...`, or else the region of its ARN.
 pub(crate) fn region_of(name: &str) -> Option<&str> {
     let name = Name::parse(name);
     let of_arn = match name.id {
@@ -149,13 +150,13 @@ pub(crate) fn region_of(name: &str) -> Option<&str> {
     name.region.or(of_arn)
 }
 
-/// The model whose behaviour to expect of an imported or custom model, by LiteLLM's word for its family.
+/// The model whose behaviour to assume for an imported or custom model, by LiteLLM's word for its family.
 pub(crate) fn model_of_family(word: &str) -> Option<&'static str> {
     Book::open().imported(word)
 }
 
-/// Whether a plain name, id or ARN is one of Bedrock's and of nobody else, as far as can be told offline:
-/// the names by which other providers sell the same models are not.
+/// Whether a plain name, id or ARN belongs to Bedrock alone, as far as can be decided offline: names by
+/// which other providers sell the same models do not count.
 pub(crate) fn is_bedrocks(name: &str) -> bool {
     match Name::parse(name).id {
         Id::Arn(_) | Id::Profile { .. } => true,
@@ -163,7 +164,7 @@ pub(crate) fn is_bedrocks(name: &str) -> bool {
     }
 }
 
-/// Whether a name leads to a model, as far as can be told offline.
+/// Whether a name leads to a model, as far as can be decided offline.
 pub(crate) fn is_understood(name: &str) -> bool {
     let short = match Name::parse(name).id {
         Id::Model(id) => Book::open().alias(id),
@@ -185,7 +186,7 @@ impl Catalogue {
         }))
     }
 
-    /// Every profile that a model of the catalogue has, each once.
+    /// Every distinct profile of the catalogue's models.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn profiles(&self) -> Vec<Profile> {
         let mut profiles: Vec<Profile> = Vec::new();
@@ -197,7 +198,7 @@ impl Catalogue {
         profiles
     }
 
-    /// Resolves the name of a model. A region in it is the caller's business.
+    /// Resolves the name of a model. The caller handles a region in it.
     pub(crate) fn resolve(&self, name: &str, manner: &Manner) -> Target {
         let inner = &self.0;
         let name = Name::parse(name);
@@ -233,7 +234,7 @@ impl Catalogue {
             profile.structured_output = StructuredOutput::ForcedTool;
         }
         Target {
-            // Of a model the operator describes, the profile's name cannot be guessed.
+            // The profile's name of a model that only the operator describes cannot be guessed.
             on_demand: name.id.is_on_demand() && chosen.is_none() && told.is_none(),
             model_id,
             profile,
@@ -244,8 +245,8 @@ impl Catalogue {
         }
     }
 
-    /// Names that may have been meant by one that leads nowhere: an operator's `own`, and those of living
-    /// models.
+    /// Suggestions for an unknown name: the operator's `own` names, and those of models not past their end
+    /// of life.
     pub(crate) fn near<'n>(
         &'n self,
         name: &'n str,
@@ -256,7 +257,7 @@ impl Catalogue {
         let short = book.aliases().filter(|(_, base)| lives(base)).map(|(name, _)| name);
         match Name::parse(name).id {
             Id::Arn(_) => Vec::new(),
-            // A maker's or a region's name in front is no part of short ones.
+            // Short names contain neither a maker's nor a region's name.
             Id::Profile { base: id, .. } | Id::Model(id) => {
                 let all: Vec<&str> = own.chain(short).collect();
                 let found = near(id, all.iter().copied());
@@ -269,7 +270,7 @@ impl Catalogue {
         }
     }
 
-    /// Short names of models that embed texts, to be suggested.
+    /// Short names of text embedding models, for suggestions.
     pub(crate) fn embedders(&self) -> impl Iterator<Item = &str> {
         let (book, today) = (&self.0.book, Day::today());
         book.aliases().filter_map(move |(name, base)| {
@@ -278,7 +279,7 @@ impl Catalogue {
         })
     }
 
-    /// Every model worth naming: the operator's names, the short ones, then what the account has.
+    /// The model list: the operator's names, the short names, then the models of the account.
     pub(crate) async fn models(&self, transport: &Transport, own: &[Named<'_>]) -> Vec<Model> {
         let account = self.0.account(transport).await;
         directory::all(self, &account, own)
@@ -286,7 +287,7 @@ impl Catalogue {
 }
 
 impl Inner {
-    /// The model a short name leads to, or its successor where that is wanted.
+    /// The model of a short name, or its successor if the settings ask for it.
     fn alive<'b>(&'b self, base: &'b str) -> &'b str {
         let row = self.book.listed(base);
         let ended = row.filter(|row| row.has_ended(Day::today()));
@@ -312,7 +313,7 @@ impl Inner {
         }
     }
 
-    /// The best inference profile of a known model from here.
+    /// The best inference profile of a known model for this region.
     fn profile(&self, base: &str) -> Option<String> {
         let row = self.book.listed(base)?;
         let offered = |prefix: &&&str| row.prefixes.iter().any(|own| own == **prefix);
@@ -326,13 +327,13 @@ impl Target {
         &self.catalogue.0.book
     }
 
-    /// Whether there is nothing to find out about what it accepts.
+    /// Whether the model is resolved, so that the control plane need not be asked.
     pub(crate) fn is_settled(&self) -> bool {
         self.unsettled.is_none()
     }
 
-    /// Finds out what model stands behind an id that does not tell, if the account may ask. To be done
-    /// before the profile is used; costs nothing where it is known.
+    /// Looks up the model of an id that does not name it, if the account may ask. Must run before the
+    /// profile is used; free of cost if the model is resolved.
     pub(crate) async fn settle(&mut self, account: &Account) {
         let Some(accepts) = self.unsettled.take() else { return };
         let inner = &self.catalogue.0;
@@ -342,9 +343,9 @@ impl Target {
         }
     }
 
-    /// Another id for the same model, once Bedrock has said that it is not served on demand: an
-    /// inference profile of the caller's geography. What the account lists counts most, then what the
-    /// catalogue knows; of a model neither knows, the nearest geography is tried.
+    /// An alternative id for the same model, after Bedrock has said that it is not served on demand: an
+    /// inference profile of the caller's geography. The account's own listing comes first, then the
+    /// catalogue; for a model in neither, the nearest geography is tried.
     pub(crate) fn detour(&self) -> Option<String> {
         let inner = &self.catalogue.0;
         let base = self.base.as_deref().filter(|_| self.on_demand)?;
@@ -364,18 +365,18 @@ impl Target {
         }
     }
 
-    /// What the name asks for beside the model, and Bedrock does not know.
+    /// The variant in the name that Bedrock does not support.
     pub(crate) fn unheeded(&self) -> Option<&str> {
         self.unheeded.as_deref()
     }
 
-    /// The foundation model behind the id, where that is known.
+    /// The foundation model of the id, if known.
     pub(crate) fn base_model(&self) -> Option<&str> {
         self.base.as_deref()
     }
 
-    /// Whether both are the same model, perhaps in different places: what one makes, the other could
-    /// have made.
+    /// Whether both are the same model, perhaps in different regions or accounts, so that either accepts
+    /// what the other has produced.
     pub(crate) fn is_same_model(&self, other: &Self) -> bool {
         match (&self.base, &other.base) {
             (Some(one), Some(other)) => one == other,
@@ -383,20 +384,24 @@ impl Target {
         }
     }
 
-    /// The model as a hash: the same under every name and inference profile it is known by.
+    /// Hash of the model, the same for every name and inference profile of it.
     pub(crate) fn identity(&self) -> u64 {
         Digest::of(self.base.as_deref().unwrap_or(&self.model_id).as_bytes())
     }
 
-    /// From now on calls of this id go where the detour led.
+    /// Sends later calls of this id to the inference profile that worked.
     pub(crate) fn remember(&self, detour: &str) {
         self.catalogue.0.learned.remember(&self.model_id, detour);
     }
 
-    /// The same without a grammar for answers, which was refused: of the model from now on, or of one schema.
+    /// The same target without a grammar for structured answers, after a refusal: for all later calls of
+    /// the model, or for one schema only.
     pub(crate) fn without_grammar(&self, refusal: GrammarRefusal) -> Self {
         if refusal == GrammarRefusal::Model {
-            log::info!("{} takes no grammar for answers, and gets none now", self.model_id);
+            log::info!(
+                "{} supports no grammar for structured answers and gets none from now on",
+                self.model_id
+            );
             self.catalogue.0.without_grammar.remember(&self.model_id);
         }
         let mut target = self.clone();
@@ -404,8 +409,8 @@ impl Target {
         target
     }
 
-    /// What a refusal of this model is to be explained with; an operator's `own` names are suggested where
-    /// no such model is known.
+    /// Notes that help to explain a refusal of this model; an unknown model gets suggestions, with the
+    /// operator's `own` names among them.
     pub(crate) fn notes<'n>(&'n self, own: impl Iterator<Item = &'n str>) -> Notes {
         let inner = &self.catalogue.0;
         let row = self.base.as_deref().and_then(|base| inner.book.listed(base));

@@ -1,5 +1,5 @@
-//! Everything about the AWS side that is decided once per process and shared by all workers:
-//! region, endpoints, authentication, the credentials cache, the clock offset, the time limits.
+//! The AWS settings that are decided once per process and shared by all workers: region, endpoints,
+//! authentication, the credentials cache, the clock offset, the time limits.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use super::setup::{
     CredentialSource, Setup, SetupError, Timeouts, credential_source, loader, searching_afresh, way,
 };
 
-/// The AWS side of the process. Cheap to clone.
+/// An AWS account as the gateway calls it. Cheap to clone.
 #[derive(Clone)]
 pub struct Account(Arc<Inner>);
 
-/// By hand: the SDK's configuration prints the profile files it read, secrets included.
+/// Written by hand: the SDK's configuration would print the profile files it read, secrets included.
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Account")
@@ -40,7 +40,7 @@ struct Inner {
     endpoints: [Endpoint; 4],
     /// Access keys, for SigV4.
     keys: Option<Arc<CredentialCache>>,
-    /// Bearer keys, for the services that take them, if the SDK would use one.
+    /// Bearer keys, for the services that accept them, if the SDK would use one.
     bearer: Option<Arc<CredentialCache>>,
     clock: Arc<Clock>,
     way: Arc<Way>,
@@ -59,11 +59,11 @@ impl Drop for Inner {
 }
 
 impl Account {
-    /// Finds region, endpoints and the kind of authentication. Fetches no credentials; touches the
-    /// network only if nothing but the instance metadata can name the region.
+    /// Finds region, endpoints and the kind of authentication. Fetches no credentials; uses the network
+    /// only if the region is available from the instance metadata alone.
     ///
     /// # Errors
-    /// [`SetupError`] says what to set.
+    /// [`SetupError`] names the missing or wrong setting.
     pub async fn load(setup: Setup) -> Result<Self, SetupError> {
         let way = way(&setup)?;
         let sdk = loader(&setup, &way).load().await;
@@ -113,7 +113,7 @@ impl Account {
         })))
     }
 
-    /// Tells accounts apart for as long as they live.
+    /// Identifies the account during its lifetime.
     pub(super) fn id(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
@@ -123,12 +123,12 @@ impl Account {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The region calls are signed for.
+    /// The region that calls are signed for.
     pub fn region(&self) -> &str {
         &self.0.region
     }
 
-    /// Where credentials come from.
+    /// Source of the credentials.
     pub fn credential_source(&self) -> &CredentialSource {
         &self.0.source
     }
@@ -143,23 +143,23 @@ impl Account {
         &self.0.timeouts
     }
 
-    /// Correction applied to the system clock when signing, in seconds; 0 until the service objects.
+    /// Correction applied to the system clock when signing, in seconds; 0 until the service rejects a time.
     pub fn clock_offset_seconds(&self) -> i64 {
         self.0.clock.offset_seconds()
     }
 
-    /// Configuration for a typed SDK client of bedrock-runtime with the same endpoint and
-    /// credentials, for calls that are not hot. Such clients cache credentials of their own.
+    /// Configuration for an SDK client of bedrock-runtime with the same endpoint and credentials, for
+    /// infrequent calls. Such clients cache credentials of their own.
     pub fn sdk(&self) -> aws_sdk_bedrockruntime::config::Builder {
         let mut builder = aws_sdk_bedrockruntime::config::Builder::from(&self.0.sdk);
         builder.set_endpoint_url(configured_endpoint(Service::Runtime, &self.0.sdk));
         builder
     }
 
-    /// Fetches credentials now rather than with the first call.
+    /// Fetches credentials now, before the first call needs them.
     ///
     /// # Errors
-    /// The reason there are none.
+    /// No credentials are available.
     pub async fn fetch_credentials(&self) -> Result<(), CredentialsError> {
         self.grant(Service::Runtime).await.map(|_| ())
     }
@@ -200,7 +200,7 @@ impl Account {
     }
 }
 
-/// Endpoint of a service other than the runtime: as configured, else its regional host.
+/// Endpoint of a service other than the runtime: the configured one, or else its regional host.
 async fn sister(service: Service, sdk: &SdkConfig, region: &str) -> Result<Endpoint, SetupError> {
     match configured_endpoint(service, sdk) {
         None => regional(service, region, sdk.use_fips(), sdk.use_dual_stack()).await,
@@ -212,8 +212,8 @@ async fn sister(service: Service, sdk: &SdkConfig, region: &str) -> Result<Endpo
     .map_err(failed(service))
 }
 
-/// The gateway's name and version, and the application's name where `AWS_SDK_UA_APP_ID` or the profile says it:
-/// companies tell programs apart by it.
+/// The gateway's name and version, and the application's name if `AWS_SDK_UA_APP_ID` or the profile sets
+/// it: companies use it to distinguish programs.
 fn agent(sdk: &SdkConfig) -> HeaderValue {
     const OUTCROP: &str = concat!("outcrop/", env!("CARGO_PKG_VERSION"));
     let named = sdk.app_name().map(|name| format!("{OUTCROP} app/{name}"));
@@ -224,8 +224,8 @@ fn agent(sdk: &SdkConfig) -> HeaderValue {
 /// LiteLLM's variable for the endpoint of bedrock-runtime.
 const LITELLM_ENDPOINT: &str = "AWS_BEDROCK_RUNTIME_ENDPOINT";
 
-/// A service's own endpoint in environment or profile, else the one for all services. A blank one counts
-/// as left out.
+/// A service's own endpoint in environment or profile, or else the one for all services. A blank value
+/// counts as unset.
 ///
 /// In a profile's services section AWS documents the key `bedrock_runtime`, and the other SDKs read
 /// it; the Rust SDK looks for `bedrock-runtime`. Both count here.

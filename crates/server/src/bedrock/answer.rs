@@ -1,5 +1,6 @@
-//! The answer of a call: its head, and a body that is read whole, in chunks, or as event-stream frames,
-//! under the idle and total limits. Dropping it closes the connection unless it was read to its end.
+//! The response to a call: its headers, and a body that is read whole, in chunks, or as event-stream
+//! frames, within the idle and total limits. Dropping it closes the connection unless it was read to its
+//! end.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use super::frames::{Frame, FrameDecoder};
 
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 
-/// A successful answer (2xx) whose body has not been read yet.
+/// A successful response (2xx) whose body has not been read yet.
 #[derive(Debug)]
 pub struct Answer {
     /// Always a 2xx.
@@ -41,15 +42,15 @@ impl Answer {
         Self { status: head.status, headers: head.headers, request_id, body, idle, deadline }
     }
 
-    /// From now on the rest must come within this time.
+    /// Limits the time for the rest of the body.
     pub(super) fn hurry(&mut self, limit: Duration) {
         self.deadline = self.deadline.min(Instant::now() + limit);
     }
 
-    /// The next piece of the body as it came; `None` at its declared end.
+    /// The next chunk of the body as received; `None` at its declared end.
     ///
     /// # Errors
-    /// [`Failure::Truncated`] if the connection goes first, [`Failure::Timeout`] for silence.
+    /// [`Failure::Truncated`] if the connection closes first, [`Failure::Timeout`] after silence.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         loop {
             let idle_end = Instant::now() + self.idle;
@@ -85,7 +86,7 @@ impl Answer {
             return Err(too_large());
         }
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
-        // The usual answer is one chunk, which needs no copy.
+        // Most responses are a single chunk, which needs no copy.
         let Some(second) = self.chunk().await? else {
             return if first.len() > limit { Err(too_large()) } else { Ok(first) };
         };
@@ -104,7 +105,7 @@ impl Answer {
     /// Reads the body as event-stream frames.
     ///
     /// # Errors
-    /// [`ProtocolError::ContentType`] if the answer is not declared to be an event stream.
+    /// [`ProtocolError::ContentType`] if the response is not declared to be an event stream.
     pub fn events(self) -> Result<EventStream, Failure> {
         self.refuse_encoding()?;
         let found = self.headers.get(CONTENT_TYPE);
@@ -119,7 +120,7 @@ impl Answer {
         Ok(EventStream { answer: self, decoder: FrameDecoder::new() })
     }
 
-    /// No encoding was asked for, so none can be understood.
+    /// The request asked for no encoding, so none can be decoded.
     fn refuse_encoding(&self) -> Result<(), Failure> {
         match self.headers.get(CONTENT_ENCODING) {
             Some(encoding) if encoding != "identity" => Err(ProtocolError::ContentType {
@@ -137,7 +138,7 @@ fn is_event_stream(value: &HeaderValue) -> bool {
     kind.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM.as_bytes())
 }
 
-/// The frames of a streamed answer, checked one by one.
+/// The frames of a streamed response, each verified.
 #[derive(Debug)]
 pub struct EventStream {
     answer: Answer,
@@ -145,8 +146,8 @@ pub struct EventStream {
 }
 
 impl EventStream {
-    /// The next frame; `None` at the end of the body. Whether that is the end of the *answer* is for
-    /// the reader to judge: a message without its stop event is incomplete.
+    /// The next frame; `None` at the end of the body. The reader decides whether the *answer* is complete:
+    /// a message without its stop event is not.
     ///
     /// # Errors
     /// As [`Answer::chunk`], and [`Failure::Frame`] for invalid or incomplete frames.

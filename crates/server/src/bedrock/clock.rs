@@ -1,5 +1,5 @@
-//! The time requests are signed with. A machine whose clock is off would have every signature
-//! refused; one refusal tells the service's time, and the difference is remembered.
+//! The time that requests are signed with. If the machine's clock is wrong, every signature is refused; a
+//! single refusal tells the service's time, and the difference is kept.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -11,11 +11,11 @@ use http::header::DATE;
 
 use super::error::{Exception, ServiceError};
 
-/// AWS accepts five minutes; below four a refusal has another reason. The SDK draws the same line.
+/// AWS accepts five minutes; below four, a refusal has another reason. The SDK uses the same limit.
 const TOLERANCE: Duration = Duration::from_secs(4 * 60);
-/// Largest offset learned. Beyond it the `Date` is wrong rather than this machine's clock.
+/// Largest offset accepted. Beyond it, the `Date` is wrong and not this machine's clock.
 const LARGEST_OFFSET: Duration = Duration::from_hours(24);
-/// First second that a signature cannot be dated with: `x-amz-date` has four digits for the year.
+/// First second beyond the dates of signatures: `x-amz-date` has four digits for the year.
 const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
 
 /// The time cannot be written into a signature.
@@ -23,14 +23,14 @@ const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
 #[error("the system clock is outside the years 1970 to 9999, so no request can be signed; set it")]
 pub(super) struct ClockError;
 
-/// Whether a refused time may be learned from (`AWS_DISABLE_CLOCK_SKEW_CORRECTION` says no).
+/// Whether the clock may be corrected after a refusal (`AWS_DISABLE_CLOCK_SKEW_CORRECTION` forbids it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Correction {
     On,
     Off,
 }
 
-/// System time plus the offset learned from the service.
+/// System time plus the offset taken from the service.
 #[derive(Debug)]
 pub(super) struct Clock {
     offset_seconds: AtomicI64,
@@ -55,7 +55,8 @@ impl Clock {
         self.offset_seconds.load(Ordering::Relaxed)
     }
 
-    /// Learns from a refusal. True if `signed_at` was so far off that signing again is worthwhile.
+    /// Corrects the offset after a refusal. True if `signed_at` was so far off that signing again is
+    /// worthwhile.
     pub(super) fn learn(&self, error: &ServiceError, signed_at: SystemTime) -> bool {
         if self.correction == Correction::Off || !blames_the_clock(error) {
             return false;
@@ -68,7 +69,7 @@ impl Clock {
         let offset = distance(theirs, now);
         if offset > LARGEST_OFFSET {
             log::warn!(
-                "the service's date is {} s from system time, too far to be believed; the clock stays as it is",
+                "the service's date is {} s from system time, which is too far to be plausible; the clock stays as it is",
                 offset.as_secs()
             );
             return false;
@@ -91,12 +92,12 @@ fn blames_the_clock(error: &ServiceError) -> bool {
     }
 }
 
-/// When an answer was made, as its server's clock has it.
+/// Time of a response, by its server's clock.
 pub(super) fn date(headers: &HeaderMap) -> Option<SystemTime> {
     read_date(headers.get(DATE)?.to_str().ok()?)
 }
 
-/// A moment as HTTP writes it.
+/// Parses a timestamp in HTTP format.
 pub(super) fn read_date(text: &str) -> Option<SystemTime> {
     DateTime::from_str(text, Format::HttpDate).ok()?.try_into().ok()
 }
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_minutes_off_are_learned_in_both_directions() {
+    fn an_offset_of_ten_minutes_is_corrected_in_both_directions() {
         for (ahead, sign) in [(true, 1), (false, -1)] {
             let clock = Clock::new(Correction::On);
             let now = SystemTime::now();
@@ -144,14 +145,14 @@ mod tests {
             assert!(clock.learn(&refusal("InvalidSignatureException", "", theirs), now), "{ahead}");
             assert!((clock.offset_seconds() - sign * 600).abs() <= 2);
             assert!(distance(clock.now().unwrap(), theirs) < Duration::from_secs(3));
-            // What was signed with the corrected time is not a reason to try again.
+            // A refusal of a corrected time is no reason to sign again.
             let signed_at = clock.now().unwrap();
             assert!(!clock.learn(&refusal("InvalidSignatureException", "", theirs), signed_at));
         }
     }
 
     #[test]
-    fn only_a_far_off_clock_is_learned_from() {
+    fn only_a_large_offset_is_corrected() {
         let clock = Clock::new(Correction::On);
         let now = SystemTime::now();
         assert!(!clock.learn(&refusal("InvalidSignatureException", "", shifted(now, 180)), now));
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_date_is_not_learned() {
+    fn an_implausible_date_is_ignored() {
         let clock = Clock::new(Correction::On);
         let now = SystemTime::now();
         let day = 24 * 60 * 60;
@@ -174,10 +175,10 @@ mod tests {
             assert!(!clock.learn(&refusal("InvalidSignatureException", "", theirs), now));
             assert_eq!(clock.offset_seconds(), 0);
         }
-        // Somebody set the clock for another time zone.
+        // The clock was set for another time zone.
         let theirs = shifted(now, 14 * 60 * 60);
         assert!(clock.learn(&refusal("RequestTimeTooSkewed", "", theirs), now));
-        // Then the service is wrong once; what was learned stays.
+        // Then the service sends one wrong date; the offset stays.
         assert!(!clock.learn(&refusal("InvalidSignatureException", "", far(-400)), now));
         assert!(distance(clock.now().unwrap(), theirs) < Duration::from_secs(3));
     }

@@ -1,6 +1,6 @@
-//! Connections to AWS: TCP, a proxy where one is configured, and TLS within one time limit; trust roots
-//! read once and only when the first TLS connection needs them; and a count of answers per connection,
-//! which tells a stale pooled connection from an endpoint that hangs up.
+//! Connections to AWS: TCP, a proxy if one is configured, and TLS within one time limit; trust roots read
+//! once, when the first TLS connection needs them; and a count of responses per connection, which
+//! distinguishes a stale pooled connection from an endpoint that closes connections.
 
 use std::future::Future;
 use std::io;
@@ -35,7 +35,7 @@ type Connecting<S> = Pin<Box<dyn Future<Output = Result<S, ConnectError>> + Send
 type Tcp = TokioIo<TcpStream>;
 type Hop = MaybeHttpsStream<Tcp>;
 
-/// Why there is no connection.
+/// Reasons for a failed connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error("{0}")]
@@ -48,7 +48,7 @@ pub(super) enum ConnectError {
     TimedOut(Duration),
 }
 
-/// How connections are made: whom they trust, and through which proxies they go.
+/// Trust roots and proxies of connections.
 #[derive(Debug)]
 pub(super) struct Way {
     trust: Trust,
@@ -60,8 +60,8 @@ impl Way {
         Self { trust, proxies }
     }
 
-    /// Adds the proxy's credentials to a request that a proxy forwards: one in plain text. Others send
-    /// them when the tunnel is opened.
+    /// Adds the proxy's credentials to a request that a proxy forwards, which is one in plain text. Other
+    /// connections send them when the tunnel is opened.
     pub(super) fn authorise_forward<B>(&self, request: &mut Request<B>) {
         if request.uri().scheme() != Some(&Scheme::HTTP) {
             return;
@@ -73,12 +73,12 @@ impl Way {
     }
 }
 
-/// The process's trust roots, read on first use: the bundle of the set-up, that of `AWS_CA_BUNDLE`, that of
-/// the profile, else the system's.
+/// The process's trust roots, read on first use: the bundle of the settings, that of `AWS_CA_BUNDLE`, that
+/// of the profile, or else the system's.
 #[derive(Debug)]
 pub(super) struct Trust {
     bundle: Option<PathBuf>,
-    /// The profile whose `ca_bundle` counts; `None` for the one that `AWS_PROFILE` names.
+    /// The profile whose `ca_bundle` applies; `None` for the one named by `AWS_PROFILE`.
     profile: Option<String>,
     config: OnceCell<Arc<ClientConfig>>,
 }
@@ -101,10 +101,10 @@ impl Trust {
     }
 }
 
-/// `ca_bundle` of a profile, which the AWS CLI and boto3 read and AWS's SDK for Rust does not.
+/// `ca_bundle` of a profile, which the AWS CLI and boto3 read but AWS's SDK for Rust does not.
 async fn bundle_of_profile(name: Option<&str>) -> Option<PathBuf> {
     let name = name.map(|name| name.to_owned().into());
-    // Files that cannot be read are told where credentials are looked for in them.
+    // Unreadable files are reported by the credentials search.
     let profiles =
         profile::load(&Fs::real(), &Env::real(), &Default::default(), name).await.ok()?;
     let bundle = profiles.get("ca_bundle").filter(|path| !path.trim().is_empty())?;
@@ -140,19 +140,19 @@ fn read_bundle(path: &Path) -> Result<rustls::RootCertStore, ConnectError> {
     Ok(roots)
 }
 
-/// How many answers a connection has given. An extension of every response, and of every error.
+/// Number of responses on a connection. An extension of every response, and of every error.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Served(Arc<AtomicU32>);
 
 impl Served {
-    /// Counts an answer on the connection the response came over.
+    /// Counts a response on its connection.
     pub(super) fn count(extensions: &Extensions) {
         if let Some(Self(answers)) = extensions.get::<Self>() {
             answers.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Whether a connection had answered before.
+    /// Whether a connection had responded before.
     pub(super) fn before(connected: &Connected) -> bool {
         let mut extensions = Extensions::new();
         connected.get_extras(&mut extensions);
@@ -194,7 +194,7 @@ impl Service<Uri> for Connector {
             let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
             let proxy = way.proxies.find(&uri);
             let is_proxy_tls = proxy.as_ref().is_some_and(Proxy::is_tls);
-            // Reading the trust roots is no part of connecting, and happens once: not under the limit.
+            // Reading the trust roots happens once and is no part of connecting, so the limit excludes it.
             let trust = if is_tls || is_proxy_tls { Some(way.trust.config().await?) } else { None };
             let mut hop = HopConnector { tcp, proxy, trust: trust.clone() };
             let is_forwarded = !is_tls && hop.proxy.as_ref().is_some_and(|p| p.socks().is_none());
@@ -214,12 +214,12 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// The way to a destination before its own TLS: TCP, or what a proxy hands on.
+/// The connection to a destination below its own TLS: TCP, or a proxy's tunnel.
 #[derive(Debug, Clone)]
 struct HopConnector {
     tcp: TcpConnector,
     proxy: Option<Proxy>,
-    /// For a proxy that speaks TLS itself.
+    /// For a proxy that is itself reached over TLS.
     trust: Option<Arc<ClientConfig>>,
 }
 
@@ -259,10 +259,10 @@ impl Service<Uri> for HopConnector {
     }
 }
 
-/// Says which proxy failed, and what to do where it asks for credentials.
+/// Names the failed proxy, and the remedy if it asks for credentials.
 fn proxy_error(proxy: &Uri, error: &(dyn std::error::Error + 'static)) -> ConnectError {
     let why = chain(error);
-    // The library's error has no kind of its own to look at.
+    // The library's error has no kind that could be matched.
     let why = if why.contains("proxy authorization required") {
         "it asks for credentials (407): put user and password into the proxy's URL".to_owned()
     } else {
@@ -301,7 +301,7 @@ impl Service<Uri> for ProxyConnector {
     }
 }
 
-/// The TLS connector passes our own TCP errors through; everything else is from the handshake.
+/// The TLS connector passes this module's TCP errors through; all others are from the handshake.
 fn tls_error(error: BoxError) -> ConnectError {
     match error.downcast::<ConnectError>() {
         Ok(ours) => *ours,
@@ -323,7 +323,7 @@ pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// TCP alone, with an error type that can be told from a TLS failure further up.
+/// TCP alone, with an error type that callers can distinguish from a TLS failure.
 #[derive(Debug, Clone)]
 struct TcpConnector(HttpConnector);
 
@@ -346,7 +346,7 @@ impl Service<Uri> for TcpConnector {
 pub(super) struct CountedStream {
     inner: MaybeHttpsStream<Hop>,
     served: Served,
-    /// Whether requests go to a proxy that forwards them: their target is then the whole URL.
+    /// Whether requests go to a forwarding proxy: their target is then the whole URL.
     is_forwarded: bool,
 }
 

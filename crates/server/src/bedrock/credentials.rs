@@ -1,6 +1,6 @@
-//! One cache of credentials for the process: read without a lock, refreshed ahead of expiry by a
-//! single fetch whoever asks, and kept a while longer when the refresh fails, because the source
-//! being down for a minute is no reason to refuse calls that AWS may still accept.
+//! The credentials cache of the process: read without a lock, refreshed ahead of expiry by a single fetch
+//! at a time, and kept longer when the refresh fails: AWS may still accept calls while the source is down
+//! for a minute.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,17 +21,17 @@ use crate::panics::noted;
 const REFRESH_AHEAD: Duration = Duration::from_secs(5 * 60);
 /// Least extension of the last good credentials when a refresh fails.
 const EXTENSION: Duration = Duration::from_secs(10 * 60);
-/// Spread added to it, so that a fleet does not come back in step.
+/// Random addition to it, so that the machines of a fleet do not refresh at the same time.
 const EXTENSION_SPREAD_SECONDS: u64 = 5 * 60;
-/// Time between refresh attempts while living on an extension.
+/// Time between refresh attempts during an extension.
 const NEXT_ATTEMPT: Duration = Duration::from_secs(30);
-/// After a failed fetch, and after a refresh that brought the same keys again, the source is left
-/// alone this long: a stream of failing calls must not become a stream of fetches.
+/// Pause after a failed fetch, and after a refresh that returned the same keys: a stream of failing calls
+/// must not become a stream of fetches.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Characters of a failure's reason that are kept: all that a chain of sources has to say.
+/// Characters kept of a failure's reason: enough for a whole chain of sources.
 const REASON: usize = 800;
 
-/// No credentials could be had. The text names the reason the provider gave, never a secret.
+/// No credentials are available. The text names the provider's reason, never a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no usable AWS credentials: {0}")]
 pub struct CredentialsError(pub String);
@@ -42,7 +42,7 @@ impl From<ClockError> for CredentialsError {
     }
 }
 
-/// What authorises a request.
+/// The authorisation of a request.
 #[derive(Clone)]
 pub(super) enum Proof {
     /// Access keys, ready for the signer.
@@ -76,13 +76,13 @@ impl Proof {
     }
 }
 
-/// Credentials in force, and when to look for newer ones.
+/// Present credentials and the time of their refresh.
 pub(super) struct Grant {
     pub(super) proof: Proof,
     /// `None`: they do not expire.
     usable_until: Option<SystemTime>,
     refresh_at: Option<SystemTime>,
-    /// Set if the refresh that gave them was forced and brought nothing new.
+    /// Set if a forced refresh returned the same credentials.
     confirmed: Option<Instant>,
 }
 
@@ -92,7 +92,7 @@ impl std::fmt::Debug for Grant {
     }
 }
 
-/// Where credentials come from.
+/// Source of credentials.
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     Keys(SharedCredentialsProvider),
@@ -102,15 +102,15 @@ pub(super) enum Source {
 #[derive(Debug)]
 pub(super) struct CredentialCache {
     source: Source,
-    /// What people call the source.
+    /// Name of the source for operators.
     name: String,
     clock: Arc<Clock>,
-    /// Bound on one fetch.
+    /// Time limit of one fetch.
     limit: Duration,
     current: ArcSwapOption<Grant>,
     /// Held during a fetch; holds the last failure.
     gate: tokio::sync::Mutex<Option<Refusal>>,
-    /// Fetches finished, for those who waited at the gate.
+    /// Number of finished fetches, for callers that waited at the gate.
     finished: AtomicU64,
     in_background: AtomicBool,
     background: Mutex<Option<AbortHandle>>,
@@ -122,7 +122,7 @@ struct Refusal {
     at: Instant,
 }
 
-/// What a failed fetch does to credentials that were good so far.
+/// Effect of a failed fetch on credentials that were valid so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum OnFailure {
     Extend,
@@ -163,8 +163,8 @@ impl CredentialCache {
         }
     }
 
-    /// Newer credentials in place of those the service refused. `Ok(None)`: there are none newer, so
-    /// the refusal stands.
+    /// Newer credentials in place of those that the service refused. `Ok(None)`: there are none, so the
+    /// refusal stands.
     pub(super) async fn replace(
         self: &Arc<Self>,
         refused: &Arc<Grant>,
@@ -176,7 +176,7 @@ impl CredentialCache {
         Ok((!newer.proof.is_same_as(&refused.proof)).then_some(newer))
     }
 
-    /// Ends a refresh in the background; called by the owner when it goes away.
+    /// Ends a background refresh; called by the owner when it is dropped.
     pub(super) fn stop(&self) {
         let task = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
@@ -191,7 +191,7 @@ impl CredentialCache {
         let running = Background(Arc::clone(self));
         let task = tokio::spawn(noted("refreshing credentials", async move {
             let seen = running.0.current.load_full();
-            // A failure is remembered by the fetch and shows when the extension ends.
+            // The fetch stores its failure, which is reported when the extension ends.
             if let Err(error) = running.0.fetch(seen.as_ref(), OnFailure::Extend).await {
                 log::warn!("{error}");
             }
@@ -199,7 +199,7 @@ impl CredentialCache {
         *self.background.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
     }
 
-    /// Fetches in place of `stale`, unless somebody else did so while we waited for our turn.
+    /// Fetches in place of `stale`, unless another caller did so during the wait at the gate.
     async fn fetch(
         &self,
         stale: Option<&Arc<Grant>>,
@@ -271,12 +271,16 @@ impl CredentialCache {
         if expiry.is_none_or(|end| now < end) {
             return Ok(grant);
         }
-        // A metadata service in trouble does this. Fetching again for every call would not help it.
-        log::warn!("{}: the credentials have already expired; AWS may still take them", self.name);
+        // An overloaded metadata service returns such credentials. Fetching again for every call would not
+        // help it.
+        log::warn!(
+            "{}: the credentials have already expired; AWS may still accept them",
+            self.name
+        );
         Ok(self.extended(&grant).unwrap_or(grant))
     }
 
-    /// The same credentials for some while more; `None` if they never end.
+    /// The same credentials with a later end; `None` if they never expire.
     fn extended(&self, grant: &Grant) -> Option<Grant> {
         let now = self.clock.now().ok()?;
         let spread = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_nanos();
@@ -291,7 +295,7 @@ impl CredentialCache {
     }
 }
 
-/// Marks a refresh in the background; its end is seen however it comes, also by a runtime going away.
+/// Marks a background refresh; dropped at every kind of end, also when the runtime shuts down.
 struct Background(Arc<CredentialCache>);
 
 impl Drop for Background {
@@ -308,7 +312,8 @@ fn is_same(a: Option<&Arc<Grant>>, b: Option<&Arc<Grant>>) -> bool {
     }
 }
 
-/// The chain of causes in one line. Only `Display` texts: debug output of providers is not ours to vet.
+/// The chain of causes in one line. Uses only `Display` texts: the debug output of providers is not under
+/// the gateway's control.
 fn reason(error: &(dyn std::error::Error + 'static)) -> CredentialsError {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -316,7 +321,7 @@ fn reason(error: &(dyn std::error::Error + 'static)) -> CredentialsError {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    // Providers list their attempts, and programs complain, in lines.
+    // Providers list their attempts, and programs print errors, in several lines.
     let line =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     CredentialsError(line.collect::<Vec<_>>().join(" ").chars().take(REASON).collect())

@@ -1,5 +1,5 @@
-//! Where each Bedrock service is, and how a model id is written into a path.
-//! The SDK's rules decide the host of bedrock-runtime; its sister services follow the same pattern.
+//! Endpoints of the Bedrock services, and encoding of model ids in paths. The SDK's rules decide the host
+//! of bedrock-runtime; its sister services follow the same pattern.
 
 use std::fmt;
 
@@ -69,10 +69,10 @@ impl fmt::Display for Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `http[s]://host[:port][/base/path]`.
+    /// Parses `http[s]://host[:port][/base/path]`.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the URL.
+    /// A sentence that describes the error in the URL.
     pub fn parse(url: &str) -> Result<Self, String> {
         let parts = url.parse::<Uri>().map_err(|error| format!("{url:?}: {error}"))?.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
@@ -138,9 +138,9 @@ impl Endpoint {
 
 /// Host of a service by the SDK's rules for bedrock-runtime, without any override.
 ///
-/// The SDK compiles in the rules of the one service it is for. Those of its sisters are generated from
-/// the same template (`{label}[-fips].{region}.{suffix of the partition}`), so its answer is taken and
-/// the label exchanged: partitions, FIPS and dual stack stay the SDK's knowledge.
+/// The SDK compiles in the rules of its own service alone. Those of the sister services are generated from
+/// the same template (`{label}[-fips].{region}.{suffix of the partition}`), so its result is used with
+/// another label: partitions, FIPS and dual stack remain decided by the SDK.
 pub(super) async fn regional(
     service: Service,
     region: &str,

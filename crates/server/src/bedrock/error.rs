@@ -1,5 +1,5 @@
-//! What can go wrong between us and Bedrock, as one type that knows nothing of our own HTTP side.
-//! The exception table here is the only place where an AWS exception name meets a status.
+//! Failures of calls to Bedrock, as one type without dependency on the gateway's own HTTP side. The
+//! exception table here is the only place that maps an AWS exception name to a status.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,13 +12,13 @@ use super::clock::{ClockError, date, read_date};
 use super::credentials::CredentialsError;
 use super::frames::{Frame, FrameError, FrameKind};
 
-/// Characters of a body that is not Bedrock's which are kept for the log.
+/// Characters kept for the log of a body that is not Bedrock's.
 const EXCERPT: usize = 200;
-/// Target of log lines that hold other people's texts: they may quote a prompt, so the log takes them only
-/// where the operator names this target.
+/// Target of log lines with texts from upstream: these may quote a prompt, so they are logged only if the
+/// operator enables this target.
 pub(crate) const MESSAGES: &str = "outcrop::upstream_messages";
 
-/// Why a call has no answer, or why its answer stopped.
+/// Reasons for a missing or interrupted answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Bedrock answered with an error of its own.
@@ -30,7 +30,7 @@ pub enum Failure {
     /// The TLS handshake failed, or the trust roots cannot be loaded.
     #[error("TLS with the endpoint failed: {0}")]
     Tls(String),
-    /// The connection closed before the head of the answer. Whether the call was processed is unknown.
+    /// The connection closed before the response headers. Whether the call was processed is unknown.
     #[error("the endpoint closed the connection before answering: {0}")]
     Closed(String),
     /// One of the time limits ran out.
@@ -45,7 +45,7 @@ pub enum Failure {
     /// No usable credentials.
     #[error("{0}")]
     Credentials(#[from] CredentialsError),
-    /// The other side speaks, but not like Bedrock.
+    /// The response does not follow Bedrock's protocol.
     #[error("{0}")]
     Protocol(#[from] ProtocolError),
     /// The call cannot be expressed as an HTTP request: an invalid path, query or header.
@@ -58,7 +58,7 @@ pub enum Failure {
 pub enum Phase {
     /// TCP and TLS set-up.
     Connect,
-    /// From sending to the head of the answer.
+    /// From sending to the response headers.
     FirstByte,
     /// Between two pieces of the body.
     Idle,
@@ -77,7 +77,7 @@ impl std::fmt::Display for Phase {
     }
 }
 
-/// An answer that is not in Bedrock's protocol. Texts are for the log, never for a client.
+/// A response outside Bedrock's protocol. Texts are for the log, never for a client.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
     /// An error status whose body is not an AWS error, typically a page from a proxy in between.
@@ -96,7 +96,7 @@ pub enum ProtocolError {
     /// The body is not of the type the operation declares.
     #[error("expected {expected}, the answer is {found:?}")]
     ContentType {
-        /// What was wanted.
+        /// The expected type.
         expected: &'static str,
         /// The `content-type` (or `content-encoding`) header found.
         found: String,
@@ -104,25 +104,25 @@ pub enum ProtocolError {
     /// The body exceeds the caller's limit, in bytes.
     #[error("the answer is longer than {0} bytes")]
     TooLarge(usize),
-    /// The head of the answer is not HTTP.
+    /// The response headers are not HTTP.
     #[error("malformed HTTP: {0}")]
     Malformed(String),
 }
 
-/// An error answered by Bedrock, before or inside a stream.
+/// An error sent by Bedrock, before or inside a stream.
 #[derive(Debug, Clone)]
 pub struct ServiceError {
     /// HTTP status: from the wire, or from the exception table for an in-stream exception.
     pub status: u16,
-    /// Which exception.
+    /// The exception.
     pub exception: Exception,
     /// AWS's text, as sent; it may quote account ids, role ARNs and prompts.
     pub message: String,
     /// `x-amzn-requestid`.
     pub request_id: Option<String>,
-    /// How long AWS asks to wait.
+    /// Wait time that AWS asks for.
     pub retry_after: Option<Duration>,
-    /// Status the model's own provider gave (`ModelErrorException`, `ModelStreamErrorException`).
+    /// Status sent by the model's own provider (`ModelErrorException`, `ModelStreamErrorException`).
     pub original_status: Option<u16>,
     /// All response headers, for a native relay. Empty for an in-stream exception.
     pub headers: HeaderMap,
@@ -132,7 +132,8 @@ pub struct ServiceError {
 
 impl std::fmt::Display for ServiceError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Without AWS's text, which may quote a prompt; names are somebody else's too.
+        // Omits AWS's text, which may quote a prompt; unknown names are upstream text too, so they are
+        // quoted.
         match &self.exception {
             Exception::Unknown(name) if !name.is_empty() => write!(f, "{name:?}")?,
             known => write!(f, "{known}")?,
@@ -160,10 +161,10 @@ impl From<ClockError> for Failure {
 }
 
 impl ServiceError {
-    /// Reads an answer with a 4xx or 5xx status.
+    /// Reads a response with a 4xx or 5xx status.
     pub(super) fn read(status: u16, headers: HeaderMap, body: Bytes) -> Failure {
         let parsed: Option<ErrorBody> = serde_json::from_slice(&body).ok();
-        // Any JSON object reads as an error body; one that says nothing is not AWS's.
+        // Any JSON object parses as an error body; one without known fields is not from AWS.
         let parsed = parsed.filter(ErrorBody::says_something);
         let named = header_text(&headers, "x-amzn-errortype");
         let retry_after = retry_after(&headers);
@@ -188,7 +189,7 @@ impl ServiceError {
         error.into()
     }
 
-    /// What a frame of a stream reports, if that is an error.
+    /// The error that a stream frame reports, if any.
     pub fn of_frame(frame: &Frame) -> Option<Self> {
         let error = match &frame.kind {
             FrameKind::Exception(name) => Self::from_event(name, &frame.payload),
@@ -253,8 +254,8 @@ pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
 }
 
-/// `Retry-After` in seconds, whole or not, or as a date; else AWS's own header in milliseconds. What has passed
-/// already is no wait at all.
+/// `Retry-After` in seconds, with decimals or without, or as a date; or else AWS's own header in
+/// milliseconds. A date in the past means no wait.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let asked = header_text(headers, "retry-after");
     asked.and_then(|text| wait(text.trim(), headers)).or_else(|| {
@@ -268,18 +269,18 @@ fn wait(text: &str, headers: &HeaderMap) -> Option<Duration> {
         return Duration::try_from_secs_f64(seconds.max(0.0)).ok();
     }
     let until = read_date(text)?;
-    // By the clock that wrote it, where it says what time it has.
+    // The date is compared with the server's own clock if the response states it.
     let now = date(headers).unwrap_or_else(SystemTime::now);
     Some(until.duration_since(now).unwrap_or_default())
 }
 
 macro_rules! exceptions {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $status:literal $(, alias $alias:literal)*;)*) => {
-        /// The AWS exceptions we know by name. Open: a new one is [`Exception::Unknown`].
+        /// The AWS exceptions known by name. Open: a new one is [`Exception::Unknown`].
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         pub enum Exception {
             $($(#[$doc])* $variant,)*
-            /// A name that is not in the table; empty if the answer named none.
+            /// A name that is not in the table; empty if the response named none.
             Unknown(String),
         }
 
@@ -302,7 +303,7 @@ macro_rules! exceptions {
                 }
             }
 
-            /// The HTTP status the exception is modelled with; `None` for an unknown one.
+            /// The HTTP status of the exception in the service model; `None` for an unknown one.
             pub fn status(&self) -> Option<u16> {
                 match self {
                     $(Self::$variant => Some($status),)*
@@ -340,9 +341,9 @@ exceptions! {
         alias "InternalServerError";
     /// Bedrock is overloaded or down.
     ServiceUnavailable = "ServiceUnavailableException", 503, alias "ServiceUnavailable";
-    /// Another service Bedrock depends on failed (agent runtime).
+    /// Another service that Bedrock depends on failed (agent runtime).
     DependencyFailed = "DependencyFailedException", 424;
-    /// Bad answer from a dependency (agent runtime).
+    /// Bad response from a dependency (agent runtime).
     BadGateway = "BadGatewayException", 502;
     /// The resource is in use (control plane).
     ResourceInUse = "ResourceInUseException", 400;
@@ -376,7 +377,7 @@ impl std::fmt::Display for Exception {
 }
 
 impl Exception {
-    /// Reads a name in any of its spellings: with the `:http://...` suffix of the header, behind a
+    /// Parses a name in any of its spellings: with the `:http://...` suffix of the header, after a
     /// `namespace#`, or starting in lower case as inside streams.
     pub fn from_name(raw: &str) -> Self {
         let name = raw.split(':').next().unwrap_or_default();

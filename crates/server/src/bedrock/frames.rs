@@ -1,9 +1,9 @@
-//! Event-stream frames out of arbitrarily cut chunks, without IO.
+//! Decodes event-stream frames from arbitrarily cut chunks, without IO.
 //!
-//! The SDK's own streaming decoder waits for as many bytes as a frame's first four bytes announce
-//! before it looks at their checksum: one flipped bit there stalls a stream for ever, and a hostile
-//! length makes it buffer without end. So the twelve prelude bytes are checked here, length ceiling
-//! and checksum, before anything more is kept; only a complete frame reaches the SDK's parser.
+//! The SDK's own streaming decoder waits for as many bytes as a frame's first four bytes announce before it
+//! verifies their checksum: one flipped bit there stalls a stream for ever, and a hostile length makes it
+//! buffer without limit. Here the length limit and the checksum of the twelve prelude bytes are checked
+//! before more is buffered; only a complete frame reaches the SDK's parser.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -18,10 +18,10 @@ const MIN_FRAME: usize = 16;
 const MAX_HEADERS: usize = 128 * 1024;
 /// Longest frame accepted, in bytes: 16 MiB of payload, 128 KiB of headers and the framing.
 pub const MAX_FRAME: usize = 16 * 1024 * 1024 + MAX_HEADERS + MIN_FRAME;
-/// Room reserved up front for a frame that spans chunks; beyond it the buffer grows with what arrives.
+/// Capacity reserved for a frame that spans chunks; beyond it the buffer grows with the bytes received.
 const FIRST_RESERVE: usize = 64 * 1024;
 
-/// Names Bedrock uses, so that the usual event costs no allocation for its name.
+/// Names that Bedrock uses, so that a usual event needs no allocation for its name.
 const KNOWN_NAMES: &[&str] = &[
     "contentBlockDelta",
     "contentBlockStart",
@@ -35,13 +35,13 @@ const KNOWN_NAMES: &[&str] = &[
 /// One frame of an event stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Frame {
-    /// What the frame is, from its headers.
+    /// The kind of frame, from its headers.
     pub kind: FrameKind,
     /// Its payload; JSON for events and exceptions.
     pub payload: Bytes,
 }
 
-/// What a frame says it is.
+/// Kind of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FrameKind {
     /// An event and its name, such as `contentBlockDelta`.
@@ -55,11 +55,11 @@ pub enum FrameKind {
         /// `:error-message`
         message: String,
     },
-    /// A message type that does not exist today; to be skipped.
+    /// A message type that does not exist today; skipped by readers.
     Unknown(String),
 }
 
-/// Why bytes are not a frame. After one of these a stream cannot be continued.
+/// Reasons why bytes are not a frame. A stream cannot continue after one of these.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The first eight bytes do not match their checksum.
@@ -85,7 +85,7 @@ pub enum FrameError {
     },
 }
 
-/// Cuts frames out of chunks: `push` what arrived, then call `next` until it has no more.
+/// Decodes frames from chunks: `push` received bytes, then call `next` until it returns none.
 #[derive(Debug, Default)]
 pub struct FrameDecoder {
     chunks: VecDeque<Bytes>,
@@ -102,7 +102,7 @@ impl FrameDecoder {
         Self::default()
     }
 
-    /// Adds bytes in the order they arrived.
+    /// Adds bytes in the order received.
     pub fn push(&mut self, chunk: Bytes) {
         if !chunk.is_empty() && self.failed.is_none() {
             self.chunks.push_back(chunk);
@@ -130,7 +130,7 @@ impl FrameDecoder {
         frame
     }
 
-    /// To be called at the end of the bytes.
+    /// Checks for a complete frame at the end of the bytes.
     ///
     /// # Errors
     /// [`FrameError::Truncated`] if the end is not the end of a frame.
@@ -144,12 +144,12 @@ impl FrameDecoder {
         }
     }
 
-    /// Bytes held that no frame was made of yet.
+    /// Bytes held that are not yet part of a returned frame.
     pub fn buffered(&self) -> usize {
         self.partial.len() + self.chunks.iter().map(Bytes::len).sum::<usize>()
     }
 
-    /// Bytes of one complete frame: a slice of the chunk where it lies in one, else collected.
+    /// Bytes of one complete frame: a slice of the chunk if it lies in one, or else a copy.
     fn whole_frame(&mut self) -> Result<Option<Bytes>, FrameError> {
         while let Some(chunk) = self.chunks.front_mut() {
             if self.partial.is_empty() && chunk.len() >= PRELUDE {
@@ -185,7 +185,7 @@ impl FrameDecoder {
     }
 }
 
-/// A frame that tells of an exception as Bedrock does; nothing where it cannot be written.
+/// A frame that reports an exception as Bedrock does; empty if it cannot be encoded.
 pub fn exception(name: &'static str, message: &str) -> Bytes {
     let header = |name: &'static str, value: &'static str| {
         Header::new(name, HeaderValue::String(value.into()))
@@ -202,7 +202,7 @@ pub fn exception(name: &'static str, message: &str) -> Bytes {
     }
 }
 
-/// Checks the first twelve bytes of a frame and gives its total length.
+/// Verifies the first twelve bytes of a frame and returns its total length.
 fn check_prelude(mut bytes: &[u8]) -> Result<usize, FrameError> {
     let checksum = crc32fast::hash(bytes.get(..8).unwrap_or_default());
     let total = bytes.get_u32();
@@ -236,7 +236,7 @@ fn read_frame(bytes: Bytes) -> Result<Frame, FrameError> {
     Ok(Frame { kind, payload: message.payload().clone() })
 }
 
-/// A string header; of duplicates the first counts, as in the SDK.
+/// A string header; the first of duplicates counts, as in the SDK.
 fn text<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
     let header = message.headers().iter().find(|header| header.name().as_str() == name)?;
     match header.value() {

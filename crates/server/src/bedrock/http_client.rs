@@ -1,5 +1,5 @@
-//! The HTTP client that AWS's own providers use, for STS, SSO, containers and metadata: the connections
-//! of the hot path, with the same trust roots and proxies, opened for one call each.
+//! The HTTP client for AWS's own providers (STS, SSO, containers, metadata): the same connector as for
+//! Bedrock calls, with the same trust roots and proxies, and one connection per call.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use tokio::time::timeout;
 
 use super::connect::{Connector, Way, chain};
 
-/// Longest answer that is read, in bytes: these are credentials.
+/// Longest response read, in bytes: these are credentials.
 const ANSWER: usize = 1024 * 1024;
 
-/// Limits where the provider that calls sets none.
+/// Defaults for limits that the calling provider leaves unset.
 const CONNECT: Duration = Duration::from_secs(3);
 const READ: Duration = Duration::from_secs(30);
 

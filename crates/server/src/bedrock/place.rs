@@ -1,36 +1,36 @@
-//! Where a target's calls go and who makes them, as far as the operator says so. Equal places share
-//! an account: one cache of credentials, one clock, one pool of connections a worker.
+//! Account spec: the region, endpoint and credentials of a target's calls, as far as the operator sets
+//! them. Equal specs share an account: one cache of credentials, one clock, one connection pool per worker.
 
 use std::time::Duration;
 
 use super::role::Role;
 use super::setup::{AccountKeys, AccountSecret, Setup};
 
-/// A region, an endpoint and credentials; what is left open is the gateway's own.
+/// A region, an endpoint and credentials; unset parts are the gateway's own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Place {
     /// The region to call and sign for.
     pub region: Option<String>,
     /// One endpoint for all services.
     pub endpoint: Option<String>,
-    /// Whose credentials; `None` for the gateway's own.
+    /// Credentials; `None` for the gateway's own.
     pub login: Option<Login>,
-    /// A role to take on with them.
+    /// A role to assume with them.
     pub role: Option<Role>,
-    /// How long the head of an answer may take.
+    /// Limits on the wait for response headers.
     pub first_byte: FirstByte,
 }
 
-/// Limits on the wait for the head of an answer; what is left open is as for all calls.
+/// Limits on the wait for response headers; unset ones are those for all calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct FirstByte {
-    /// Of a unary call.
+    /// Limit of a unary call.
     pub unary: Option<Duration>,
-    /// Of a stream.
+    /// Limit of a stream.
     pub stream: Option<Duration>,
 }
 
-/// Credentials an operator writes down.
+/// Credentials in an operator's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Login {
     /// A profile of the shared files.
@@ -49,18 +49,18 @@ pub enum Login {
 }
 
 impl Place {
-    /// The gateway's own place, in another region.
+    /// The gateway's own account spec, in another region.
     pub fn in_region(region: &str) -> Self {
         Self { region: Some(region.to_owned()), ..Self::default() }
     }
 
-    /// Whether nothing but the region is told.
+    /// Whether only the region is set.
     pub fn is_region(&self) -> bool {
         self.region.is_some() && *self == Self { region: self.region.clone(), ..Self::default() }
     }
 
-    /// What is open here as `other` says. Credentials and role are one thing: they are taken over
-    /// together or not at all.
+    /// Fills unset parts from `other`. Credentials and role belong together: both are taken from `other`,
+    /// or neither.
     #[must_use]
     pub fn or(self, other: &Self) -> Self {
         let own = self.login.is_some() || self.role.is_some();
@@ -77,7 +77,7 @@ impl Place {
         }
     }
 
-    /// The set-up of an account here, where `base` is the gateway's own.
+    /// The settings of an account with this spec, where `base` holds the gateway's own.
     pub fn setup(&self, base: &Setup) -> Setup {
         let mut setup = base.clone();
         if let Some(region) = &self.region {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_taken_over_whole_or_not_at_all() {
+    fn credentials_and_role_are_inherited_together() {
         let defaults = Place {
             region: Some("eu-west-1".to_owned()),
             endpoint: None,

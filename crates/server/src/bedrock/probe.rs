@@ -1,6 +1,6 @@
-//! Asks the SDK where it would send a Converse call and how it would authorise it. The call gets as
-//! far as the SDK's own connector, which keeps the request and connects to nothing; with stand-in
-//! credentials, so that asking fetches none. The rules thus stay the SDK's, whatever they become.
+//! SDK endpoint lookup: determines where the SDK would send a Converse call and how it would authorise it.
+//! The call runs up to the SDK's own connector, which records the request and makes no connection; stand-in
+//! credentials avoid a fetch. Thus the SDK's rules apply, also after they change.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,7 +30,7 @@ pub(super) struct Decision {
     pub(super) scheme: AuthScheme,
 }
 
-/// How the SDK authorises.
+/// The SDK's kind of authorisation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AuthScheme {
     SigV4,
@@ -40,12 +40,12 @@ pub(super) enum AuthScheme {
     BearerFromEnvironment(String),
 }
 
-/// One question to the SDK, without any network traffic.
+/// Runs one lookup, without network traffic.
 pub(super) async fn ask(sdk: &SdkConfig, endpoint: Option<String>) -> Result<Decision, String> {
     let capture = Capture::default();
     let connector = SharedHttpConnector::new(capture.clone());
     let keys = Credentials::new(STAND_IN, STAND_IN, None, None, STAND_IN);
-    // On the shared configuration: a token set on the builder would hide that of the environment.
+    // Set on the shared configuration: a token set on the builder would hide that of the environment.
     let sdk = sdk
         .to_builder()
         .credentials_provider(SharedCredentialsProvider::new(keys))
@@ -78,7 +78,7 @@ pub(super) async fn ask(sdk: &SdkConfig, endpoint: Option<String>) -> Result<Dec
     Ok(Decision { base_url, scheme })
 }
 
-/// Keeps URI and authorization of the request it is given, and fails it.
+/// Records URI and authorization of the request, and fails it.
 #[derive(Debug, Clone, Default)]
 struct Capture(Arc<Mutex<Option<(String, String)>>>);
 

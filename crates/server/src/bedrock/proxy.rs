@@ -1,6 +1,5 @@
-//! Forward proxies on the way to AWS, as `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` name
-//! them. A proxy that is configured is never passed over: where it cannot be reached or read, the call
-//! fails.
+//! Forward proxies between the gateway and AWS, from `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and
+//! `NO_PROXY`. A configured proxy is never bypassed: if it cannot be reached or parsed, the call fails.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,19 +9,19 @@ use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 
-/// Container credentials of ECS and of EKS Pod Identity over IPv6, and the instance metadata there.
+/// Container credentials of ECS and of EKS Pod Identity over IPv6, and their instance metadata.
 const AWS_LOCAL: [&str; 2] = ["fd00:ec2::23", "fd00:ec2::254"];
 
 /// The proxies of the process.
 #[derive(Debug, Default)]
 pub(super) struct Proxies {
-    /// For destinations whose port no entry of `NO_PROXY` names; `None` where no proxy is configured.
+    /// For destinations without a port in `NO_PROXY`; `None` if no proxy is configured.
     general: Option<Matcher>,
-    /// For those whose port one does.
+    /// For destinations whose port an entry of `NO_PROXY` names.
     by_port: BTreeMap<u16, Matcher>,
 }
 
-/// A variable that names no proxy that can be used.
+/// A variable without a usable proxy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{variable} names no proxy: give http://HOST:PORT, https://HOST:PORT or socks5://HOST:PORT"
@@ -32,11 +31,11 @@ pub struct BadProxy {
     variable: &'static str,
 }
 
-/// How a destination is reached through a proxy.
+/// The proxy for a destination.
 #[derive(Clone)]
 pub(super) struct Proxy(Intercept);
 
-/// By hand: the proxy's credentials are a secret.
+/// Written by hand: the proxy's credentials are a secret.
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Proxy").field(self.0.uri()).finish()
@@ -44,10 +43,10 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxies {
-    /// Reads the variables. Lower-case names come first; a blank variable counts as unset.
+    /// Reads the variables. Lower-case names take precedence; a blank variable counts as unset.
     ///
     /// # Errors
-    /// The first that names no proxy.
+    /// The first variable without a usable proxy.
     pub(super) fn of(environment: impl Fn(&str) -> Option<String>) -> Result<Self, BadProxy> {
         let first = |names: [&'static str; 2]| {
             names.into_iter().find_map(|name| {
@@ -78,12 +77,12 @@ impl Proxies {
         Ok(Self { general: Some(matcher(&general)), by_port })
     }
 
-    /// The entries of `NO_PROXY` in the words of the matcher: those of every port, and those of one.
+    /// The entries of `NO_PROXY` in the matcher's format: those for every port, and those for one.
     fn exemptions(text: &str) -> (Vec<String>, BTreeMap<u16, Vec<String>>) {
         let (mut general, mut by_port) = (Vec::new(), BTreeMap::<u16, Vec<String>>::new());
         for entry in text.split(|c: char| c == ',' || c.is_whitespace()) {
             let (host, port) = with_port(entry);
-            // `*.example.com` is how some programs write `.example.com`.
+            // Some programs write `.example.com` as `*.example.com`.
             let host = host.strip_prefix('*').filter(|rest| rest.starts_with('.')).unwrap_or(host);
             match port {
                 _ if host.is_empty() => {}
@@ -94,10 +93,10 @@ impl Proxies {
         (general, by_port)
     }
 
-    /// The proxy for a destination; `None` where it is reached directly.
+    /// The proxy for a destination; `None` if it is reached directly.
     ///
-    /// Plain HTTP to loopback, link-local and container addresses is: instance metadata, container
-    /// credentials and an emulator are not to be had from elsewhere.
+    /// Plain HTTP to loopback, link-local and container addresses is direct: instance metadata, container
+    /// credentials and an emulator are available only locally.
     pub(super) fn find(&self, destination: &Uri) -> Option<Proxy> {
         let general = self.general.as_ref()?;
         let is_plain = destination.scheme() != Some(&Scheme::HTTPS);
@@ -111,7 +110,7 @@ impl Proxies {
 }
 
 impl Proxy {
-    /// Where it is.
+    /// Address of the proxy.
     pub(super) fn uri(&self) -> &Uri {
         self.0.uri()
     }
@@ -121,7 +120,7 @@ impl Proxy {
         self.uri().scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// Whether it speaks SOCKS rather than HTTP, and if so whether it is to resolve names itself.
+    /// Whether it speaks SOCKS and not HTTP; if so, the side that resolves names.
     pub(super) fn socks(&self) -> Option<ResolvedBy> {
         match self.uri().scheme_str() {
             Some("socks5") => Some(ResolvedBy::Client),
@@ -130,7 +129,7 @@ impl Proxy {
         }
     }
 
-    /// What `proxy-authorization` must say.
+    /// Value of `proxy-authorization`.
     pub(super) fn authorization(&self) -> Option<&HeaderValue> {
         self.0.basic_auth()
     }
@@ -141,7 +140,7 @@ impl Proxy {
     }
 }
 
-/// Who looks up the destination's name.
+/// The side that looks up the destination's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResolvedBy {
     Client,
@@ -151,7 +150,7 @@ pub(super) enum ResolvedBy {
 fn judge(variable: &'static str, value: &str) -> Result<(), BadProxy> {
     let schemes = ["http", "https", "socks5", "socks5h"];
     let is_known = |uri: &Uri| uri.scheme_str().is_none_or(|scheme| schemes.contains(&scheme));
-    // The matcher reads a value that it cannot use as none at all.
+    // The matcher treats an unusable value as unset.
     let probe = Uri::from_static("https://bedrock-runtime.us-east-1.amazonaws.com/");
     let is_read = Matcher::builder().all(value).build().intercept(&probe).is_some();
     match value.parse::<Uri>() {
@@ -160,7 +159,7 @@ fn judge(variable: &'static str, value: &str) -> Result<(), BadProxy> {
     }
 }
 
-/// An entry without its port, and the port. Not what follows a colon of an IPv6 address.
+/// Splits an entry into host and port. A colon within an IPv6 address starts no port.
 fn with_port(entry: &str) -> (&str, Option<u16>) {
     if let Some(rest) = entry.strip_prefix('[') {
         let (host, port) = rest.split_once(']').unwrap_or((rest, ""));
@@ -205,7 +204,7 @@ mod tests {
     const BEDROCK: &str = "https://bedrock-runtime.us-east-1.amazonaws.com/model/x/converse";
 
     #[test]
-    fn the_variable_of_the_scheme_counts_and_lower_case_first() {
+    fn the_variable_of_the_scheme_applies_and_lower_case_first() {
         let upper = ("HTTPS_PROXY", "http://upper:1");
         assert_eq!(way(&[upper], BEDROCK).as_deref(), Some("http://upper:1/"));
         let both = [upper, ("https_proxy", "http://lower:1")];
@@ -283,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_and_container_credentials_are_never_asked_through_a_proxy() {
+    fn metadata_and_container_credentials_bypass_the_proxy() {
         for destination in [
             "http://169.254.169.254/latest/meta-data",
             "http://169.254.170.2/v2/credentials",

@@ -1,5 +1,5 @@
-//! Roles taken on for a target: by AssumeRole with the credentials found or given, or by a web
-//! identity's token. AWS's own providers do the work; the cache around them keeps what they bring.
+//! Roles assumed for a target: by AssumeRole with the found or given credentials, or by a web identity's
+//! token. AWS's own providers do the work; the cache around them keeps the results.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,25 +15,25 @@ use super::connect::Way;
 use super::http_client;
 use super::setup::{Setup, loader};
 
-/// A role to take on.
+/// A role to assume.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Role {
     /// `arn:aws:iam::ACCOUNT:role/NAME`.
     pub arn: String,
-    /// What the role's owner asks of others.
+    /// The external id that the role's owner requires.
     pub external_id: Option<String>,
-    /// Names the session in the owner's logs; made up when left out.
+    /// Name of the session in the owner's logs; generated if unset.
     pub session_name: Option<String>,
     /// Session tags, key and value.
     pub tags: Vec<(String, String)>,
     /// File of a web identity's token, in place of other credentials.
     pub token_file: Option<PathBuf>,
-    /// Where STS is, if not at its regional host.
+    /// Endpoint of STS, if not its regional host.
     pub sts_endpoint: Option<String>,
 }
 
-/// The configuration with the role's credentials in place of those it was loaded with. Asks STS
-/// nothing yet.
+/// The configuration with the role's credentials in place of those that it was loaded with. Makes no call
+/// to STS yet.
 pub(super) async fn taken_on(sdk: SdkConfig, setup: &Setup, way: &Arc<Way>) -> SdkConfig {
     let Some(role) = &setup.role else { return sdk };
     if is_own(role, setup, |name| std::env::var(name).ok()) {
@@ -46,8 +46,8 @@ pub(super) async fn taken_on(sdk: SdkConfig, setup: &Setup, way: &Arc<Way>) -> S
     sdk.into_builder().credentials_provider(provider).build()
 }
 
-/// Whether the role is the one that the pod's own web identity has already (IRSA). Few roles may be
-/// assumed by themselves, and nothing would come of it.
+/// Whether the role is the one that the pod's own web identity already has (IRSA). Few roles may assume
+/// themselves, and doing so would have no use.
 fn is_own(role: &Role, setup: &Setup, environment: impl Fn(&str) -> Option<String>) -> bool {
     let set = |name| environment(name).filter(|value| !value.trim().is_empty());
     let is_found = setup.keys.is_none() && role.token_file.is_none() && role.tags.is_empty();
@@ -58,7 +58,7 @@ fn is_own(role: &Role, setup: &Setup, environment: impl Fn(&str) -> Option<Strin
 }
 
 async fn by_keys(role: &Role, setup: &Setup, way: &Arc<Way>) -> SharedCredentialsProvider {
-    // Loaded again: Bedrock's endpoint is not STS's, and STS needs the keys below the role.
+    // Loaded again: Bedrock's endpoint is not that of STS, and STS needs the credentials below the role.
     let endpoint = role.sts_endpoint.clone();
     let sts = loader(&Setup { endpoint, role: None, ..setup.clone() }, way).load().await;
     let mut builder = AssumeRoleProvider::builder(&role.arn).configure(&sts);
@@ -72,7 +72,7 @@ async fn by_keys(role: &Role, setup: &Setup, way: &Arc<Way>) -> SharedCredential
     SharedCredentialsProvider::new(builder.build().await)
 }
 
-/// STS is called without a signature here, at its regional host or where the environment says.
+/// Calls STS without a signature, at its regional host or the environment's endpoint.
 fn by_token(
     role: &Role,
     file: PathBuf,

@@ -1,8 +1,8 @@
-//! Sends one call: authorised, under the time limits, on the pool of one worker.
+//! Sends one call: authorised, within the time limits, on the pool of one worker.
 //!
-//! Three things are resent here, each once, and nothing else: a call whose pooled connection turned
-//! out to be closed, a call refused for the clock, a call refused for expired credentials. None of
-//! them was processed. Every other retry is the router's to decide.
+//! Three kinds of calls are resent here, each once, and no others: a call whose pooled connection turned
+//! out to be closed, a call refused for the clock, a call refused for expired credentials. None of them was
+//! processed. Every other retry is the router's to decide.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -27,22 +27,22 @@ use super::endpoint::Service;
 use super::error::{Exception, Failure, Phase, ProtocolError, ServiceError};
 use super::sign::{BodyHash, authorise};
 
-/// Marks calls to endpoints that are not AWS's. One that comes in is a gateway's: served, it might come
-/// back for ever, through this gateway or another.
+/// Marks calls to endpoints outside AWS. An incoming call with the mark is from a gateway: if it were
+/// served, it could circulate for ever, through this gateway or another.
 pub const HOP: HeaderName = HeaderName::from_static("x-outcrop-hop");
 const AMZ_USER_AGENT: HeaderName = HeaderName::from_static("x-amz-user-agent");
 /// Bytes read of an error's body.
 const ERROR_BODY: usize = 64 * 1024;
-/// For an error's body: the status has come, and says what is to be done. Three attempts must fit into the
-/// patience of a client that could have its answer at once.
+/// Time limit for an error's body: the status has arrived and decides what happens next. Three attempts
+/// must fit into the patience of a client whose answer could be immediate.
 const ERROR_BODY_WITHIN: Duration = Duration::from_secs(1);
-/// Bytes read ahead of what is taken, and the longest head of an answer. A reader that stalls holds twice as
-/// many: those that wait to be translated, and those that come behind them.
+/// Bytes read ahead of the consumer, and the longest response headers. A stalled reader holds twice as
+/// many: those waiting for translation, and those received after them.
 const READ_AHEAD: usize = 32 * 1024;
-/// A pooled connection the other side has already closed fails within a round trip. Later than this
-/// the call may well have been read, and sending it again is not ours to decide.
+/// A pooled connection the other side has already closed fails within a round trip. Later than this the
+/// call may well have been read, and the router decides whether to send it again.
 const STALE_WITHIN: Duration = Duration::from_secs(1);
-/// Headers that are this module's to set, or belong to one connection only.
+/// Headers that this module sets itself, or that belong to one connection only.
 const OURS: [HeaderName; 13] = [
     ACCEPT_ENCODING,
     AUTHORIZATION,
@@ -58,7 +58,7 @@ const OURS: [HeaderName; 13] = [
     USER_AGENT,
     AMZ_USER_AGENT,
 ];
-/// The same, for names the `http` crate has no constant for.
+/// The same, for names without a constant in the `http` crate.
 const OURS_BY_NAME: [&str; 5] = [
     "keep-alive",
     "proxy-connection",
@@ -70,7 +70,7 @@ const OURS_BY_NAME: [&str; 5] = [
 /// One call to a Bedrock service.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// Which service.
+    /// The service.
     pub service: Service,
     /// HTTP method.
     pub method: Method,
@@ -83,34 +83,34 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The whole body: it is hashed into the signature.
     pub body: Bytes,
-    /// Whether the answer comes at once or as a stream; sets the first-byte limit.
+    /// Form of the response, unary or stream; sets the first-byte limit.
     pub kind: Kind,
 }
 
-/// How the answer comes.
+/// Form of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// When all of it is ready.
+    /// Sent when it is complete.
     Unary,
-    /// As it is made.
+    /// Sent while it is generated.
     Stream,
 }
 
-/// A worker's way to Bedrock: the account and a pool of connections. Pools are not shared between
-/// workers, so that a connection's task runs on the thread that uses it.
+/// A worker's transport to Bedrock: the account and a pool of connections. Workers do not share pools, so
+/// that a connection's task runs on the thread that uses it.
 #[derive(Debug, Clone)]
 pub struct Transport {
     account: Account,
     client: Client<Connector, Full<Bytes>>,
-    /// Opens a connection for each call. Where one of the pool was closed, the others may be too, and what
-    /// is sent over one after the other until one answers may well be read more than once.
+    /// Opens a connection for each call. If one pooled connection was closed, the others may be too, and a
+    /// request sent over one after the other until one answers may be processed more than once.
     fresh: Client<Connector, Full<Bytes>>,
-    /// When its calls must have ended, where that is not each call's own matter.
+    /// Common deadline of its calls; `None` if each call has its own.
     deadline: Option<Instant>,
 }
 
 impl Transport {
-    /// A transport with an empty pool. Connects to nothing yet.
+    /// A transport with an empty pool. Makes no connection yet.
     pub fn new(account: &Account) -> Self {
         let timeouts = account.timeouts();
         let connector =
@@ -127,20 +127,20 @@ impl Transport {
         Self { account: account.clone(), client, fresh, deadline: None }
     }
 
-    /// The same, for calls that must all have ended by then.
+    /// The same transport with a common deadline for its calls.
     #[must_use]
     pub fn by(mut self, deadline: Option<Instant>) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// The account calls are made for.
+    /// The account that makes the calls.
     pub fn account(&self) -> &Account {
         &self.account
     }
 
-    /// Sends a call and waits for the head of its answer. Dropping the future, or the answer, closes
-    /// the connection: that is how a call is cancelled.
+    /// Sends a call and waits for the response headers. Dropping the future or the response closes the
+    /// connection, which cancels the call.
     ///
     /// # Errors
     /// [`Failure`]; a status other than 2xx is one.
@@ -179,7 +179,7 @@ impl Transport {
         }
     }
 
-    /// One authorised request, sent a second time only if its pooled connection was dead.
+    /// Sends one authorised request, a second time only if its pooled connection was dead.
     async fn attempt(
         &self,
         request: Request<Full<Bytes>>,
@@ -222,16 +222,16 @@ impl Transport {
     ) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = unsigned(&self.account, call)?.map(Full::new);
         authorise(&mut request, hash, &grant.proof, self.account.region(), signed_at)?;
-        // Not signed: the proxy takes it off.
+        // Not signed: the proxy removes it.
         self.account.way().authorise_forward(&mut request);
         Ok(request)
     }
 }
 
-/// The request that a call becomes, but for what authorises it.
+/// The request of a call, without its authorisation.
 ///
 /// # Errors
-/// The call cannot be written as one.
+/// The call cannot be expressed as a request.
 pub fn unsigned(account: &Account, call: &Call) -> Result<Request<Bytes>, Failure> {
     let endpoint = account.endpoint(call.service);
     if !call.path.starts_with('/') {
@@ -263,15 +263,15 @@ fn outgoing_headers(call: &Call, host: HeaderValue, agent: &HeaderValue) -> Head
     headers.insert(HOST, host);
     headers.insert(USER_AGENT, agent.clone());
     headers.insert(AMZ_USER_AGENT, agent.clone());
-    // A GET without a body declares no length; anything else does, and signs it.
+    // A GET without a body declares no length; all others do, and sign it.
     if !(call.body.is_empty() && matches!(call.method, Method::GET | Method::HEAD)) {
         headers.insert(CONTENT_LENGTH, call.body.len().into());
     }
     headers
 }
 
-/// Reads the body of an answer that is no success. One whose body cannot be read is still an error of
-/// the service: its status and headers say what is to be done.
+/// Reads the body of an unsuccessful response. If it cannot be read, the response is still an error of the
+/// service: its status and headers decide what happens next.
 async fn refusal(answer: &mut Answer) -> Failure {
     let status = answer.status.as_u16();
     if status < 400 {
@@ -282,13 +282,13 @@ async fn refusal(answer: &mut Answer) -> Failure {
     ServiceError::read(status, std::mem::take(&mut answer.headers), body)
 }
 
-/// Refusals that newer credentials may cure.
+/// Refusals that newer credentials may resolve.
 fn blames_the_keys(exception: &Exception) -> bool {
     matches!(exception, Exception::ExpiredToken | Exception::UnrecognizedClient)
 }
 
-/// Whether a connection taken from the pool was already closed by the other side: it had answered
-/// before, and went without a byte of answer to this call.
+/// Whether a connection taken from the pool was already closed by the other side: it had responded before,
+/// and closed without a byte of response to this call.
 fn is_stale(error: &ClientError, after: Duration) -> bool {
     let reused = error.connect_info().is_some_and(Served::before);
     reused && after < STALE_WITHIN && closed_before_answer(error)

@@ -1,5 +1,5 @@
-//! What the operator decides about the AWS side, and how it goes into the AWS SDKs' own search for
-//! region, profile and credentials.
+//! The operator's AWS settings, and their place in the AWS SDKs' own search for region, profile and
+//! credentials.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -22,29 +22,30 @@ use super::http_client;
 use super::proxy::{BadProxy, Proxies};
 use super::role::{self, Role};
 
-/// What the operator decided. Everything left open is found the way the AWS SDKs find it.
+/// The operator's settings. Unset ones are found as the AWS SDKs find them.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
-    /// Region; before `AWS_REGION`, `AWS_DEFAULT_REGION`, `AWS_REGION_NAME`, the profile and the
-    /// instance metadata.
+    /// Region; precedes `AWS_REGION`, `AWS_DEFAULT_REGION`, `AWS_REGION_NAME`, the profile and the instance
+    /// metadata.
     pub region: Option<String>,
-    /// Profile of the shared configuration files; before `AWS_PROFILE`.
+    /// Profile of the shared configuration files; precedes `AWS_PROFILE`.
     pub profile: Option<String>,
-    /// Credentials given outright instead of found.
+    /// Credentials given directly, without a search.
     pub keys: Option<AccountKeys>,
-    /// A role to take on with those credentials, or with what is found.
+    /// A role to assume with those credentials, or with the ones found.
     pub role: Option<Role>,
     /// One endpoint for all services. Turns FIPS and dual stack off.
     pub endpoint: Option<String>,
-    /// PEM file of trust roots; before `AWS_CA_BUNDLE`.
+    /// PEM file of trust roots; precedes `AWS_CA_BUNDLE`.
     pub ca_bundle: Option<PathBuf>,
     /// Time limits.
     pub timeouts: Timeouts,
 }
 
 impl Setup {
-    /// Whose account calls are made in, as a hash, as far as the set-up tells: the account of the role, else the
-    /// credentials. It is the same in every process with the same set-up, and nothing can be read from it.
+    /// Hash of the account that makes the calls, as far as the settings show it: the account of the role,
+    /// or else the credentials. It is the same in every process with the same settings, and cannot be
+    /// reversed.
     pub(crate) fn owner(&self) -> u64 {
         let role = self.role.as_ref().map(|role| {
             let account = role.arn.split(':').nth(4).filter(|account| !account.is_empty());
@@ -64,7 +65,7 @@ impl Setup {
     }
 }
 
-/// Credentials given outright.
+/// Credentials given directly.
 #[derive(Debug, Clone)]
 pub enum AccountKeys {
     /// SigV4 with an access key.
@@ -78,7 +79,7 @@ pub enum AccountKeys {
     },
     /// A Bedrock API key.
     Bearer(AccountSecret),
-    /// A profile of the shared files, and nothing but it: not the environment's keys.
+    /// A profile of the shared files alone, without the environment's keys.
     Profile(String),
     /// Any provider of the AWS SDK.
     Provider(SharedCredentialsProvider),
@@ -94,7 +95,7 @@ impl AccountSecret {
         Self(secret.into())
     }
 
-    /// The secret itself, for whoever must use it.
+    /// The secret itself, for the code that must use it.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
@@ -119,7 +120,7 @@ pub struct Timeouts {
     pub idle: Duration,
     /// The whole call, streams included.
     pub total: Duration,
-    /// How long an unused connection is kept.
+    /// Longest idle time of a pooled connection.
     pub pool_idle: Duration,
     /// TCP keepalive.
     pub tcp_keepalive: Duration,
@@ -143,10 +144,10 @@ impl Default for Timeouts {
     }
 }
 
-/// Why the AWS side cannot be set up.
+/// Reasons why an account cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// No region anywhere.
+    /// No region is set anywhere.
     #[error(
         "no AWS region: set AWS_REGION (or AWS_DEFAULT_REGION, AWS_REGION_NAME), or a region in the \
          AWS profile or the gateway's own configuration"
@@ -157,10 +158,10 @@ pub enum SetupError {
     Endpoint {
         /// Host label of the service.
         service: &'static str,
-        /// What the SDK's rules, or the URL, object to.
+        /// The objection of the SDK's rules, or the error in the URL.
         reason: String,
     },
-    /// A proxy variable cannot be used, and to go without the proxy is not what was asked for.
+    /// A proxy variable cannot be used; going without the proxy would ignore the operator's setting.
     #[error(transparent)]
     Proxy(#[from] BadProxy),
     /// The bearer key cannot be sent.
@@ -168,10 +169,10 @@ pub enum SetupError {
     Credentials(#[from] CredentialsError),
 }
 
-/// Where credentials come from, for people. Decided from the settings and the environment alone.
+/// Source of credentials, for display. Decided from the settings and the environment alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CredentialSource {
-    /// Given in the set-up.
+    /// Given in the settings.
     Given,
     /// A Bedrock API key.
     BearerKey,
@@ -179,13 +180,13 @@ pub enum CredentialSource {
     Environment,
     /// A named profile.
     Profile(String),
-    /// A role taken on.
+    /// An assumed role.
     Role(String),
     /// `AWS_WEB_IDENTITY_TOKEN_FILE`: IRSA on EKS.
     WebIdentity,
     /// ECS task role or EKS Pod Identity.
     Container,
-    /// What is left: the default profile, else the instance's role.
+    /// The rest: the default profile, or else the instance's role.
     DefaultChain,
 }
 
@@ -204,10 +205,10 @@ impl fmt::Display for CredentialSource {
     }
 }
 
-/// How connections of a set-up are made.
+/// Trust roots and proxies for connections with these settings.
 ///
 /// # Errors
-/// A proxy variable that names no proxy.
+/// A proxy variable without a usable proxy.
 pub(super) fn way(setup: &Setup) -> Result<Arc<Way>, SetupError> {
     let proxies = Proxies::of(|name| std::env::var(name).ok())?;
     let bundle = setup.ca_bundle.clone().or_else(bundle_from_environment);
@@ -219,10 +220,10 @@ pub(super) fn way(setup: &Setup) -> Result<Arc<Way>, SetupError> {
     Ok(Arc::new(Way::new(Trust::new(bundle, profile), proxies)))
 }
 
-/// The AWS SDKs' own search, with what the operator decided put first.
+/// The AWS SDKs' own search, with the operator's settings first.
 ///
-/// Retries are set, so that aws-config does not read `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS`: it panics
-/// at values it does not know, boto3's `legacy` among them, and retries of calls are the router's.
+/// Retries are set, so that aws-config does not read `AWS_RETRY_MODE` and `AWS_MAX_ATTEMPTS`: it panics at
+/// unknown values, boto3's `legacy` among them, and retries of calls are the router's.
 pub(super) fn loader(setup: &Setup, way: &Arc<Way>) -> ConfigLoader {
     let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
         .http_client(http_client::client(way))
@@ -264,12 +265,11 @@ pub(super) fn loader(setup: &Setup, way: &Arc<Way>) -> ConfigLoader {
     }
 }
 
-/// `sdk` with credentials that are searched for afresh whenever they are fetched, and the role taken on
-/// with them.
+/// `sdk` with credentials that are searched for again at each fetch, and with the role assumed on top.
 ///
-/// The SDK's own search reads the profiles once and for good: keys that a sign-in tool writes into
-/// the file later would need a restart. And it takes a missing profile for a failure from the second
-/// fetch on, so that an hour after the start the sources behind the profile are no longer asked.
+/// The SDK's own search reads the profiles only once: keys that a sign-in tool writes into the file later
+/// would need a restart. It also treats a missing profile as a failure from the second fetch on, so that an
+/// hour after the start the sources after the profile are no longer tried.
 pub(super) fn searching_afresh(sdk: &SdkConfig, setup: &Setup, way: &Arc<Way>) -> SdkConfig {
     match &setup.keys {
         None | Some(AccountKeys::Profile(_)) => {}
@@ -305,7 +305,7 @@ impl ProvideCredentials for Search {
     }
 }
 
-/// The SDK knows the first two; the third is what other gateways' users have set.
+/// The SDK reads the first two; users of other gateways have set the third.
 fn region_from_environment() -> Option<String> {
     ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"]
         .into_iter()

@@ -18,10 +18,10 @@ use super::send::HOP;
 /// All Bedrock services sign under this one name.
 const SIGNING_NAME: &str = "bedrock";
 
-/// A longer body is hashed on another thread than the worker's, in bytes.
+/// Bodies longer than this, in bytes, are hashed outside the worker's thread.
 const LARGE: usize = 1024 * 1024;
 
-/// The hash of a body, as signatures hold it; empty where none is signed.
+/// The hash of a body, as used in signatures; empty if no body is signed.
 #[derive(Debug, Clone)]
 pub(super) struct BodyHash(String);
 
@@ -41,7 +41,7 @@ impl BodyHash {
     fn hash(body: &[u8]) -> Self {
         let mut hex = String::with_capacity(64);
         for byte in digest(&SHA256, body).as_ref() {
-            // Writing into a string does not fail.
+            // Writing into a string cannot fail.
             let _ = write!(hex, "{byte:02x}");
         }
         Self(hex)
@@ -64,7 +64,7 @@ pub(super) fn authorise<B>(
         }
         Proof::Keys { identity, .. } => identity,
     };
-    // The defaults are what Bedrock wants: path encoded twice, no checksum header, token signed.
+    // The defaults are those that Bedrock requires: path encoded twice, no checksum header, token signed.
     let params = v4::SigningParams::builder()
         .identity(identity)
         .region(region)
@@ -77,7 +77,7 @@ pub(super) fn authorise<B>(
     let instructions = {
         let uri = request.uri().to_string();
         let mut headers = Vec::with_capacity(request.headers().len());
-        // The mark is for gateways on the way; what is signed stays what the SDK signs.
+        // The mark is for gateways on the route; the signed headers stay those that the SDK signs.
         for (name, value) in request.headers().iter().filter(|(name, _)| **name != HOP) {
             let value = value
                 .to_str()
@@ -93,7 +93,7 @@ pub(super) fn authorise<B>(
         .map_err(|error| Failure::Request(error.to_string()))?;
         sign(signable, &params).map_err(|error| Failure::Request(error.to_string()))?.into_parts().0
     };
-    // Applied by hand: the crate's own way panics on a session token that is no header value.
+    // Applied by hand: the crate's own method panics on a session token that is no header value.
     for header in instructions.into_parts().0 {
         let mut value = HeaderValue::from_str(header.value()).map_err(|_| {
             Failure::Request(format!("the credentials give an invalid {} header", header.name()))

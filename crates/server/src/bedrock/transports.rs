@@ -1,4 +1,4 @@
-//! A worker's ways to Bedrock, one an account, each made when it is first needed.
+//! Transport pool: a worker's transports to Bedrock, one per account, each created on first use.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -7,25 +7,25 @@ use super::account::Account;
 use super::send::Transport;
 use super::typed::Typed;
 
-/// The transports of one worker. A transport keeps its account alive, so an account's id stays its
-/// own for as long as it stands here.
+/// The transports of one worker. A transport keeps its account alive, so an account's id stays unique while
+/// it is stored here.
 #[derive(Debug, Default)]
 pub struct Transports(RefCell<HashMap<usize, Way>>);
 
 #[derive(Debug)]
 struct Way {
     transport: Transport,
-    /// Made by the first typed call: most workers never make one.
+    /// Created by the first call through the SDK client: most workers never create one.
     typed: OnceCell<Typed>,
 }
 
 impl Transports {
-    /// The way to an account.
+    /// The transport of an account.
     pub fn to(&self, account: &Account) -> Transport {
         self.with(account, |way| way.transport.clone())
     }
 
-    /// The same, for typed operations.
+    /// The SDK client of an account.
     pub fn typed(&self, account: &Account) -> Typed {
         self.with(account, |way| {
             way.typed.get_or_init(|| Typed::new(way.transport.clone())).clone()
@@ -40,8 +40,8 @@ impl Transports {
         read(way)
     }
 
-    /// Closes the idle connections to accounts that are no longer `wanted`. Calls under way end as
-    /// they would.
+    /// Closes the idle connections to accounts that are no longer `wanted`. Calls in flight are not
+    /// affected.
     pub fn keep(&self, wanted: impl Fn(&Account) -> bool) {
         self.0.borrow_mut().retain(|_, way| wanted(way.transport.account()));
     }

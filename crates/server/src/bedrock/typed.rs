@@ -1,6 +1,6 @@
-//! AWS's SDK for operations that are not hot and whose shapes are many: it writes their requests and
-//! reads their answers, and knows nothing of credentials or the network. Its calls go the way of all
-//! others, so that signing, the clock, time limits, connections and errors are the same everywhere.
+//! SDK client for infrequent operations with many shapes: it writes their requests and reads their
+//! responses, without access to credentials or the network. Its calls use the same transport as all others,
+//! so that signing, the clock, time limits, connections and errors are the same everywhere.
 
 use std::str::FromStr;
 
@@ -33,13 +33,13 @@ mod guardrail;
 pub use checks::Scope;
 pub use guardrail::GuardrailName;
 
-/// The longest answer accepted, in bytes.
+/// Longest response accepted, in bytes.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
-/// Host and key the SDK is told; neither leaves the process.
+/// Host and key given to the SDK; neither leaves the process.
 const STAND_IN: &str = "stand-in";
 const STAND_IN_URL: &str = "https://stand-in";
 
-/// Typed operations over one transport. Cheap to clone.
+/// SDK operations over one transport. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Typed(Client);
 
@@ -48,7 +48,7 @@ impl Typed {
     pub fn new(transport: Transport) -> Self {
         let region = Region::new(transport.account().region().to_owned());
         let connector = SharedHttpConnector::new(Through(transport));
-        // The key costs no signature: the transport puts the real proof in its place.
+        // The key requires no signature: the transport replaces it with the real authorisation.
         let config = Builder::new()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .region(region)
@@ -63,7 +63,7 @@ impl Typed {
     }
 }
 
-/// Why a typed call has no answer: what the transport said, else what the SDK objects to.
+/// The failure of an SDK call: that of the transport, or else the SDK's own objection.
 fn failed<E>(error: SdkError<E, HttpResponse>) -> Failure
 where
     E: std::error::Error + Send + Sync + 'static,
@@ -79,8 +79,7 @@ where
             },
             Err(error) => Failure::Request(chain(&error)),
         },
-        // Only answers of success come this far: what is wrong is what they say, and that stays out of
-        // the log.
+        // Only successful responses get this far: their content is wrong, and content stays out of the log.
         SdkError::ResponseError(_) | SdkError::ServiceError(_) => {
             ProtocolError::Malformed("an answer the SDK cannot read".to_owned()).into()
         }
@@ -88,7 +87,7 @@ where
     }
 }
 
-/// Carries the SDK's requests over our transport.
+/// Carries the SDK's requests over the gateway's transport.
 #[derive(Debug, Clone)]
 struct Through(Transport);
 

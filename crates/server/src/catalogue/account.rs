@@ -1,6 +1,6 @@
-//! What the account itself offers: foundation models and inference profiles, asked of the control
-//! plane in the background, at most once at a time, and never on the way of a chat. An account that
-//! may not ask, or a control plane that does not answer, is no error: then nothing is known.
+//! The models that the account itself offers: foundation models and inference profiles, listed by the
+//! control plane in the background, one refresh at a time, and never within a chat request. Missing
+//! permission or an unavailable control plane is no error: the listing stays empty.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,32 +21,32 @@ mod fetch;
 
 pub(super) use fetch::{FoundationModel, InferenceProfile, Missing, ProfiledModel, encoded, page};
 
-/// An answer is served this long before it is asked for again.
+/// Lifetime of a listing.
 const FRESH: Duration = Duration::from_mins(10);
-/// After a failure another try comes sooner.
+/// Lifetime after a failure, shorter.
 const RETRY: Duration = Duration::from_mins(1);
-/// How long the first caller waits for the first answer.
+/// Longest wait of the first caller for the first listing.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest a refresh may take, all its pages included.
+/// Longest duration of a refresh, all its pages included.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The models of the account, kept fresh by whoever asks for them.
+/// The models of the account, refreshed when a caller asks for them.
 #[derive(Debug)]
 pub(super) struct Listing {
     known: ArcSwapOption<Snapshot>,
     refreshing: AtomicBool,
-    /// Counts refreshes that have ended, well or not.
+    /// Counts finished refreshes, successful or not.
     ended: watch::Sender<u64>,
-    /// The refresh under way: it ends with this listing.
+    /// The running refresh; it is aborted with this listing.
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the account offered at one moment.
+/// The account's offer at one point in time.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
-    /// Where listing models was allowed.
+    /// `None` if listing models was not possible.
     pub(super) models: Option<Vec<FoundationModel>>,
-    /// Where listing profiles was allowed.
+    /// `None` if listing profiles was not possible.
     pub(super) profiles: Option<Vec<InferenceProfile>>,
     /// Positions in `models`, by id.
     index: HashMap<String, usize>,
@@ -74,7 +74,7 @@ impl Drop for Listing {
 }
 
 impl Listing {
-    /// What is known now; asks nobody.
+    /// The present listing; makes no call.
     pub(super) fn known(&self) -> Option<Arc<Snapshot>> {
         self.known.load_full()
     }
@@ -87,7 +87,7 @@ impl Listing {
     fn keep(&self, found: Snapshot, now: Instant) {
         let complete = found.models.is_some() && found.profiles.is_some();
         let before = self.known.load_full().unwrap_or_default();
-        // What could not be asked this time is kept from the last.
+        // A list that could not be fetched this time is kept from the last refresh.
         let models = found.models.or_else(|| before.models.clone());
         let profiles = found.profiles.or_else(|| before.profiles.clone());
         let until = Some(now + if complete { FRESH } else { RETRY });
@@ -96,8 +96,8 @@ impl Listing {
 }
 
 impl Inner {
-    /// What the account offers. A stale answer is given while a fresh one is fetched; the very first
-    /// caller waits a little.
+    /// The account's offer. A stale listing is returned while a fresh one is fetched; only the very first
+    /// caller waits, for a short time.
     pub(super) async fn account(self: &Arc<Self>, transport: &Transport) -> Arc<Snapshot> {
         let listing = &self.listing;
         let mut ended = listing.ended.subscribe();
@@ -105,7 +105,7 @@ impl Inner {
             self.refresh(transport);
         }
         if listing.known.load().is_none() {
-            // Too late is as good as not at all: the refresh goes on for the next caller.
+            // A refresh that takes longer continues for the next caller.
             let _ = timeout(PATIENCE, ended.changed()).await;
         }
         listing.known().unwrap_or_default()
@@ -131,7 +131,7 @@ impl Inner {
     }
 }
 
-/// A refresh under way. Dropped at its end, also when its worker stops in the middle of it.
+/// A running refresh. Dropped at its end, also when its worker stops in the middle of it.
 struct Refresh(Weak<Inner>);
 
 impl Drop for Refresh {
@@ -164,7 +164,7 @@ impl Snapshot {
         self.profiles.iter().flatten().any(|profile| profile.id == id && profile.is_active())
     }
 
-    /// The model behind an application inference profile, whose name does not tell.
+    /// The model of an application inference profile, whose name does not contain it.
     pub(super) fn behind(&self, arn: &str) -> Option<&str> {
         let profile = self.profiles.iter().flatten().find(|profile| profile.arn == arn)?;
         profile.models.iter().find_map(|model| match Name::parse(&model.arn).id {
@@ -173,7 +173,7 @@ impl Snapshot {
         })
     }
 
-    /// Whether anything is known of the account.
+    /// Whether the listing is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.models.is_none() && self.profiles.is_none()
     }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_again_is_kept_and_asked_sooner() {
+    fn a_list_that_cannot_be_refreshed_is_kept_and_retried_sooner() {
         let (listing, start) = (Listing::default(), Instant::now());
         assert!(listing.is_stale(start) && listing.known().is_none());
         listing.keep(found(Some("a.b"), Some("us.a.b")), start);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_whose_name_does_not_tell_is_looked_up() {
+    fn the_model_of_an_application_profile_is_looked_up() {
         let arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x";
         let model = "arn:aws:bedrock:us-east-1::foundation-model/a.b-v1:0";
         let listed = json!({ "inferenceProfileArn": arn, "models": [{}, { "modelArn": model }] });

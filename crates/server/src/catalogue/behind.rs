@@ -1,6 +1,6 @@
-//! The foundation models behind ARNs that do not tell: asked of the control plane by the first call of
-//! each, remembered from then on. An account that may not ask, or gets no answer in time, is no error:
-//! its calls go out as an unknown model's, and it is asked again later.
+//! ARN lookup: finds the foundation model of ARNs that do not contain it. The first call of each ARN asks
+//! the control plane, and the result is kept. Missing permission or a late response is no error: calls are
+//! sent as for an unknown model, and the lookup is repeated later.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,31 +15,31 @@ use super::account::{Missing, ProfiledModel, encoded, page};
 use super::id::{Arn, ArnKind, Id, Name};
 use crate::bedrock::{Account, Transport};
 
-/// How long a call waits for the answer.
+/// Longest wait of a call for the lookup.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// After a failure nobody asks for so long.
+/// Time between attempts after a failure.
 const RETRY: Duration = Duration::from_mins(1);
-/// More ARNs than this are not remembered; those nothing is known of make room first.
+/// Limit of stored ARNs; unresolved ones make room first.
 const LIMIT: usize = 512;
 
-/// ARNs, and what is known of each. Read without a lock.
+/// Lookup results by ARN. Read without a lock.
 #[derive(Debug, Default)]
 pub(super) struct Behind(ArcSwap<HashMap<String, Arc<Slot>>>);
 
-/// What is known of one ARN: set once, by the first who asks, while others wait.
+/// The result for one ARN: set once by the first caller, while others wait.
 #[derive(Debug, Default)]
 struct Slot(OnceCell<Found>);
 
 #[derive(Debug)]
 enum Found {
-    /// Its model's id. What an ARN leads to never changes.
+    /// Id of the model. The model of an ARN never changes.
     Model(String),
-    /// There was no answer; the next question may be asked then.
+    /// The lookup failed; the next one may be made at this time.
     NotUntil(Instant),
 }
 
 impl Behind {
-    /// What is known; asks nobody.
+    /// The known result; makes no call.
     pub(super) fn find(&self, arn: &str) -> Option<String> {
         match self.0.load().get(arn)?.0.get()? {
             Found::Model(id) => Some(id.clone()),
@@ -47,7 +47,7 @@ impl Behind {
         }
     }
 
-    /// What is known, after asking if need be.
+    /// The result, looked up if necessary.
     pub(super) async fn ask(&self, arn: &str, account: &Account) -> Option<String> {
         let path = question(arn)?;
         let slot = self.slot(arn)?;
@@ -66,8 +66,7 @@ impl Behind {
         }
     }
 
-    /// The place for what is known of an ARN; an empty one if it is to be asked about. `None` if there
-    /// is no room.
+    /// The slot of an ARN; empty if a lookup is needed. `None` if there is no room.
     fn slot(&self, arn: &str) -> Option<Arc<Slot>> {
         let now = Instant::now();
         if let Some(slot) = self.0.load().get(arn).filter(|slot| !slot.is_stale(now)) {
@@ -95,7 +94,7 @@ impl Slot {
     }
 }
 
-/// Whether the control plane can tell what is behind an id.
+/// Whether the control plane can look up the model of an id.
 pub(super) fn can_be_asked(id: &Id<'_>) -> bool {
     matches!(id, Id::Arn(arn) if root(arn.kind).is_some())
 }
@@ -107,7 +106,7 @@ fn question(arn: &str) -> Option<String> {
     }
 }
 
-/// Where the control plane describes what ARNs of a kind lead to.
+/// Path of the control plane that describes ARNs of a kind.
 fn root(kind: ArnKind) -> Option<&'static str> {
     match kind {
         ArnKind::ApplicationInferenceProfile => Some("/inference-profiles"),
@@ -124,7 +123,7 @@ fn root(kind: ArnKind) -> Option<&'static str> {
     }
 }
 
-/// What all these answers have in common, as far as it matters.
+/// The common fields of these responses, as far as needed here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Described {
@@ -144,13 +143,13 @@ impl Described {
 }
 
 async fn answer(path: String, account: &Account) -> Result<Option<String>, Missing> {
-    // Once an ARN: connections of its own are cheaper than an owner for them.
+    // One call per ARN: a connection of its own costs less than a shared pool.
     let described: Described = page(&Transport::new(account), &path, None).await?;
     Ok(described.model())
 }
 
 fn missing(arn: &str, why: &str) -> Found {
-    log::info!("what is behind {arn:?} cannot be told, it is called as an unknown model: {why}");
+    log::info!("the model of {arn:?} cannot be looked up, it is called as an unknown model: {why}");
     Found::NotUntil(Instant::now() + RETRY)
 }
 
@@ -161,7 +160,7 @@ mod tests {
     const PROFILE: &str = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x";
 
     #[test]
-    fn each_kind_is_asked_for_where_it_is_described() {
+    fn each_arn_kind_has_its_own_lookup_path() {
         let arn = |rest: &str| format!("arn:aws:bedrock:us-east-1:123456789012:{rest}");
         for (rest, path) in [
             ("application-inference-profile/x", Some("/inference-profiles/")),
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_model_is_found_in_every_answer() {
+    fn the_model_is_found_in_every_response() {
         let model = "arn:aws:bedrock:us-east-1::foundation-model/a.b-v1:0";
         for (answer, expected) in [
             (format!(r#"{{"models":[{{"modelArn":"{model}"}},{{}}],"status":"ACTIVE"}}"#), Some("a.b-v1:0")),
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_asked_again_later_and_make_room() {
+    fn failed_lookups_are_repeated_later_and_make_room() {
         let behind = Behind::default();
         let slot = behind.slot(PROFILE).unwrap();
         assert!(Arc::ptr_eq(&slot, &behind.slot(PROFILE).unwrap()), "one question at a time");

@@ -1,6 +1,6 @@
-//! The catalogue's rows: `config/models.toml` and `config/prices.toml`, compiled in, and what an operator
-//! lays over them. They are parsed when the first model is resolved, or an operator's row is read; then
-//! rows are looked up by a hash, patterns only for models of no row.
+//! Model registry: `config/models.toml` and `config/prices.toml`, compiled in, with an operator's rows laid
+//! over them. They are parsed when the first model is resolved, or an operator's row is read; then rows are
+//! looked up by hash, and patterns only for models without a row.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -16,20 +16,20 @@ use super::knobs::read;
 use super::prices::Prices;
 use super::spelling::{Irregular, Spelled, Spellings};
 
-/// Deeper chains of `like` are a mistake: a circle.
+/// Limit of chained `like` keys, against loops.
 const LIKE_DEPTH: usize = 8;
 
 static TEXT: &str = include_str!("../../../../config/models.toml");
 static PRICES: &str = include_str!("../../../../config/prices.toml");
 static BOOK: OnceLock<Arc<Book>> = OnceLock::new();
 
-/// Rows as they are written, by the id or pattern they are about.
+/// Rows as written, by id or pattern.
 pub(super) type Written = BTreeMap<String, Table>;
 
-/// Keys of a row that are no fact: the row it is laid over, and where its profile is known from.
+/// Keys of a row that are no facts: the row it extends, and the evidence for its profile.
 pub(super) const LIKE: &str = "like";
 pub(super) const EVIDENCE: &str = "evidence";
-/// The key of a row that holds the knobs.
+/// The key of a row that holds the profile fields.
 pub(super) const PROFILE: &str = "profile";
 const INPUT: &str = "input";
 const MEDIA: &str = "media";
@@ -50,7 +50,7 @@ pub(super) struct Book {
     exact: HashMap<String, Row>,
     /// Patterns without their `*`, the longest first.
     families: Vec<(String, Row)>,
-    /// Names that no rule makes.
+    /// Names that follow no rule.
     irregular: Irregular,
     spellings: Spellings,
     /// Models by LiteLLM's word for the family of an imported one.
@@ -61,37 +61,37 @@ pub(super) struct Book {
 /// A row that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadRow {
-    /// The id or pattern it is about.
+    /// Its id or pattern.
     pub(crate) row: String,
-    /// What is wrong with it.
+    /// The error.
     pub(crate) error: String,
 }
 
-/// What is known about one model, or one family of them.
+/// The facts about one model, or one family of models.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Row {
     pub(super) profile: Profile,
-    /// The same as it is written: the knobs that are set.
+    /// The profile as written: only the fields that are set.
     #[serde(skip)]
     pub(super) knobs: Table,
-    /// Knobs that differ through the inference profiles of a geography, by its prefix.
+    /// Profile fields that differ through the inference profiles of a geography, by its prefix.
     pub(super) within: BTreeMap<String, Table>,
-    /// Region prefixes its inference profiles exist for, without the dot.
+    /// Region prefixes of its inference profiles, without the dot.
     pub(super) prefixes: Vec<String>,
     /// The bare id is refused on demand.
     pub(super) profile_only: bool,
-    /// Tokens.
+    /// Context window, in tokens.
     pub(super) context: Option<u64>,
-    /// Tokens.
+    /// Longest output, in tokens.
     pub(super) max_output: Option<u64>,
-    /// What it reads besides text.
+    /// Input media besides text.
     pub(super) input: Vec<Medium>,
     pub(super) tools: bool,
     pub(super) eol: Option<Day>,
-    /// Past its end, the day of which is not known.
+    /// Past its end of life on an unknown date.
     pub(super) retired: bool,
-    /// What to use instead, without region prefix.
+    /// The model to use instead, without region prefix.
     pub(super) successor: Option<String>,
     pub(super) prices: Option<Prices>,
 }
@@ -117,10 +117,10 @@ impl Default for Row {
 }
 
 impl Row {
-    /// Reads a row that is whole: `like` has been followed.
+    /// Reads a complete row: `like` has been resolved.
     ///
     /// # Errors
-    /// What is wrong with a key or its value.
+    /// The key or value that is wrong.
     pub(super) fn read(mut whole: Table) -> Result<Self, String> {
         whole.remove(LIKE);
         whole.remove(EVIDENCE);
@@ -141,12 +141,12 @@ impl Row {
         Ok(Self { knobs, ..row })
     }
 
-    /// Whether a front door calls the model: by Converse, or to embed.
+    /// Whether a front door calls the model: by Converse, or for embeddings.
     fn is_called(&self) -> bool {
         self.profile.converse || self.profile.embedding.is_some()
     }
 
-    /// Whether the model is past the end of its life.
+    /// Whether the model is past its end of life.
     pub(super) fn has_ended(&self, today: Day) -> bool {
         self.retired || self.eol.is_some_and(|eol| eol <= today)
     }
@@ -175,11 +175,11 @@ struct PriceFile {
 }
 
 impl Book {
-    /// The one that is compiled in.
+    /// The compiled-in registry.
     pub(super) fn open() -> &'static Arc<Self> {
         BOOK.get_or_init(|| {
             let book = Self::parse(TEXT, PRICES).unwrap_or_else(|error| {
-                // A test keeps this from happening; if it does, every model is an unknown one.
+                // A test prevents this; if it does happen, every model counts as unknown.
                 log::error!("the compiled-in catalogue cannot be read: {error}");
                 Self::default()
             });
@@ -187,8 +187,8 @@ impl Book {
         })
     }
 
-    /// These rows with an operator's laid over them. Without `like`, a row adds to the one of the same
-    /// name, or to the family its model would belong to.
+    /// The registry with an operator's rows laid over it. Without `like`, a row extends the one of the same
+    /// name, or the family that its model would belong to.
     ///
     /// # Errors
     /// The first row that cannot be read.
@@ -206,7 +206,7 @@ impl Book {
             written.insert(name.clone(), row);
         }
         let mut book = Self::of(written)?;
-        // What a name of the compiled-in rows means stays, whatever models an operator adds.
+        // Names of the compiled-in rows keep their meaning, whatever models an operator adds.
         book.spellings.clone_from(&self.spellings);
         book.spellings
             .add(book.exact.iter().filter(|(_, row)| row.is_called()).map(|(id, _)| id.as_str()));
@@ -215,7 +215,7 @@ impl Book {
         Ok(book)
     }
 
-    /// The row of a model, by its id without region prefix: its own, else its family's.
+    /// The row of a model, by its id without region prefix: its own, or else its family's.
     pub(super) fn find(&self, id: &str) -> Option<&Row> {
         self.listed(id).or_else(|| {
             let family = self.families.iter().find(|(beginning, _)| id.starts_with(beginning));
@@ -223,22 +223,22 @@ impl Book {
         })
     }
 
-    /// The row that is this model's own.
+    /// The model's own row.
     pub(super) fn listed(&self, id: &str) -> Option<&Row> {
         self.exact.get(id).or_else(|| self.exact.get(without_variant(id)?))
     }
 
-    /// The model that a name other than an id stands for.
+    /// The model that a name other than an id means.
     pub(super) fn spelled<'n>(&self, name: &'n str) -> Option<Spelled<'_, 'n>> {
         if self.exact.contains_key(name) { None } else { self.spellings.find(name) }
     }
 
-    /// The id of the model that a name other than an id stands for.
+    /// The id of the model that a name other than an id means.
     pub(super) fn alias(&self, name: &str) -> Option<&str> {
         self.spelled(name).map(|spelled| spelled.id)
     }
 
-    /// Whether the table itself has a name, rather than a rule.
+    /// Whether a name is listed in the table, and not made by rule.
     pub(super) fn has_alias(&self, name: &str) -> bool {
         self.irregular.aliases.contains_key(name)
     }
@@ -248,7 +248,7 @@ impl Book {
         self.spellings.short()
     }
 
-    /// The model whose behaviour to expect of an imported model that LiteLLM's word `family` describes.
+    /// The model whose behaviour to assume for an imported model, by LiteLLM's word `family`.
     pub(super) fn imported(&self, family: &str) -> Option<&str> {
         self.imported.get(family).map(String::as_str)
     }
@@ -268,7 +268,7 @@ impl Book {
             let family =
                 row.get(LIKE).and_then(Value::as_str).is_none_or(|like| like.ends_with('*'));
             if family {
-                // Of a model that is listed here it is known that it reads nothing else.
+                // A model listed here is known to accept no other input.
                 row.entry(INPUT).or_insert_with(|| Value::Array(Vec::new()));
             }
         }
@@ -305,15 +305,15 @@ impl Book {
     }
 }
 
-/// `maker.model-v1:0` of `maker.model-v1:0:200k`: variants by context are sold as provisioned throughput
-/// and customised.
+/// `maker.model-v1:0` for `maker.model-v1:0:200k`: variants by context window are sold as provisioned
+/// throughput and for customisation.
 fn without_variant(id: &str) -> Option<&str> {
     let (base, variant) = id.rsplit_once(':')?;
     let thousands = variant.strip_suffix('k')?;
     thousands.bytes().all(|byte| byte.is_ascii_digit()).then_some(base)
 }
 
-/// The narrowest pattern, other than itself, that fits a name.
+/// The narrowest matching pattern other than the name itself.
 fn family<'n>(names: impl Iterator<Item = &'n String>, name: &str) -> Option<&'n str> {
     let fits = |pattern: &&String| {
         *pattern != name && pattern.strip_suffix('*').is_some_and(|start| name.starts_with(start))
@@ -321,8 +321,8 @@ fn family<'n>(names: impl Iterator<Item = &'n String>, name: &str) -> Option<&'n
     names.filter(fits).max_by_key(|pattern| pattern.len()).map(String::as_str)
 }
 
-/// What a model is known to read, and how much it writes, translation must know too. Where nothing is
-/// said, as of families, it is sent whatever comes: that is what the models of tomorrow get.
+/// Copies a fact about a model's input or output into its profile, so that translation checks it. Without
+/// the fact, as for families, requests are sent unchecked, since future models may accept more.
 fn known_to_translation(row: &mut Table, fact: &str, knob: &str) {
     let Some(value) = row.get(fact).cloned() else { return };
     let profile = row.entry(PROFILE).or_insert_with(|| Value::Table(Table::new()));
@@ -331,8 +331,8 @@ fn known_to_translation(row: &mut Table, fact: &str, knob: &str) {
     }
 }
 
-/// A model is served in the tiers that have a price. That is so of the compiled-in prices, which are all there
-/// are: an operator's may leave out what nobody uses.
+/// Derives a model's tiers from its prices. This holds for the compiled-in prices, which are complete; an
+/// operator's prices may leave out unused tiers.
 fn known_tiers(row: &mut Table, priced: &Table) {
     let profile = row.entry(PROFILE).or_insert_with(|| Value::Table(Table::new()));
     if let Some(profile) = profile.as_table_mut().filter(|it| !it.contains_key(EMBEDDING)) {
@@ -342,7 +342,7 @@ fn known_tiers(row: &mut Table, priced: &Table) {
     }
 }
 
-/// A model that takes no tools knows no choice among them, whatever its family does.
+/// Removes tool choice from a model without tools, whatever its family supports.
 fn read_tools(row: &mut Table) {
     if row.get(TOOLS).and_then(Value::as_bool) != Some(false) {
         return;
@@ -353,7 +353,7 @@ fn read_tools(row: &mut Table) {
     }
 }
 
-/// A row with what it takes over by `like`, knob by knob.
+/// A row with the row it extends by `like`, merged field by field.
 fn whole(rows: &Written, name: &str, depth: usize) -> Result<Table, String> {
     let row = rows.get(name).ok_or_else(|| format!("there is no row {name}"))?;
     let Some(like) = row.get(LIKE) else { return Ok(row.clone()) };
@@ -364,7 +364,7 @@ fn whole(rows: &Written, name: &str, depth: usize) -> Result<Table, String> {
     Ok(laid_over(whole(rows, like, depth + 1)?, row))
 }
 
-/// Key by key, and knob by knob, what stands above counts. Prices are not mixed: they are replaced.
+/// Merges two rows by key, and profiles by field; `above` wins. Prices are replaced as a whole.
 fn laid_over(mut below: Table, above: &Table) -> Table {
     for (key, value) in above {
         match (below.get_mut(key), value) {

@@ -1,5 +1,5 @@
-//! Days and moments as AWS and the catalogue write them, without a date library: what is needed is to
-//! compare days, and to turn a timestamp into Unix seconds.
+//! Dates and timestamps in the formats of AWS and the catalogue, without a date library: only comparison of
+//! days and conversion to Unix seconds are needed.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,13 +14,13 @@ const SECONDS_A_DAY: i64 = 86_400;
 pub(crate) struct Day(i64);
 
 impl Day {
-    /// The day it is now.
+    /// The current day.
     pub(crate) fn today() -> Self {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         Self(i64::try_from(seconds).unwrap_or(i64::MAX).div_euclid(SECONDS_A_DAY))
     }
 
-    /// Reads `2026-11-21`, or a timestamp that begins so.
+    /// Parses `2026-11-21`, or a timestamp that begins with a date.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.get(..10)?.splitn(3, '-');
         let mut number = |length: usize| {
@@ -48,7 +48,7 @@ impl TryFrom<String> for Day {
     }
 }
 
-/// As `2026-11-21`.
+/// Formats as `2026-11-21`.
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = to_civil(self.0);
@@ -56,8 +56,8 @@ impl fmt::Display for Day {
     }
 }
 
-/// Days since 1970-01-01 of a date in the Gregorian calendar. Years begin in March here, so that the
-/// leap day is the last of its year.
+/// Days since 1970-01-01 of a date in the Gregorian calendar. Years begin in March here, so that the leap
+/// day is the last day of its year.
 fn from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_read_compared_and_written() {
+    fn days_are_parsed_compared_and_formatted() {
         for (text, seconds) in [
             ("1970-01-01", 0),
             ("2000-02-29", 951_782_400),

@@ -1,5 +1,5 @@
-//! The list of models as clients see it: the operator's names, the short names, what the account
-//! offers; of an account that cannot be asked, what is compiled in and still alive.
+//! The list of models as clients see it: the operator's names, the short names, and the account's models;
+//! for an account that cannot be listed, the compiled-in models not past their end of life.
 
 use schema::openai::models::{Capabilities, Lifecycle, Model, Prices, Stage};
 use translate::profile::Medium;
@@ -11,10 +11,10 @@ use super::id::{Id, Name};
 use super::prices::Reach;
 use super::{Catalogue, Manner, Named, Standing, Target, profiles};
 
-/// Owner of models whose id does not tell.
+/// Owner of models whose id does not name it.
 const NOBODY: &str = "unknown";
 
-/// Every model worth naming.
+/// The complete model list.
 pub(super) fn all(catalogue: &Catalogue, account: &Snapshot, own: &[Named<'_>]) -> Vec<Model> {
     let book = &catalogue.0.book;
     let mut models: Vec<Model> = own.iter().map(|one| named(account, one)).collect();
@@ -32,7 +32,7 @@ pub(super) fn all(catalogue: &Catalogue, account: &Snapshot, own: &[Named<'_>]) 
     models
 }
 
-/// One model, if anything is known by this name.
+/// One model, if the name is known.
 pub(super) fn one(account: &Snapshot, one: &Named<'_>) -> Option<Model> {
     let Target { model_id, base, .. } = &one.target;
     let book = one.target.book();
@@ -45,7 +45,7 @@ pub(super) fn one(account: &Snapshot, one: &Named<'_>) -> Option<Model> {
     (one.standing == Standing::Configured || listed).then(|| named(account, one))
 }
 
-/// A name of ours and the model it stands for.
+/// A name defined by the gateway and its model.
 fn named(account: &Snapshot, one: &Named<'_>) -> Model {
     let Target { model_id, base, .. } = &one.target;
     let base = base.as_deref().or_else(|| account.behind(model_id));
@@ -101,8 +101,7 @@ fn compiled_in(book: &Book) -> Vec<Model> {
         .collect()
 }
 
-/// What is known about `id` and the model behind it; what the account says about that counts more than
-/// the catalogue.
+/// The facts about `id` and its model; the account's own data takes precedence over the catalogue.
 fn entry(
     book: &Book,
     (id, base): (&str, Option<&str>),
@@ -128,13 +127,13 @@ fn entry(
     }
 }
 
-/// What calls cost by the id that is sent.
+/// Prices of calls by the id that is sent.
 fn priced(book: &Book, sent: &str, base: Option<&str>) -> Option<Prices> {
     let prices = book.listed(base?)?.prices.as_ref()?;
     Some(prices.listed(Reach::of(&Name::parse(sent).id)))
 }
 
-/// The first word of a foundation model's id is its maker.
+/// The maker: the first word of a foundation model's id.
 fn owner(base: Option<&str>, live: Option<&FoundationModel>) -> String {
     let of_id = base.and_then(|base| match Name::parse(base).id {
         Id::Model(id) => id.split_once('.').map(|(maker, _)| maker.to_owned()),
@@ -184,7 +183,7 @@ fn capabilities(row: Option<&Row>, live: Option<&FoundationModel>) -> Option<Cap
     let writes = output_modalities.iter().any(|name| name == "text");
     Some(Capabilities {
         chat: writes,
-        // A body nobody has described cannot be written.
+        // The body format of an undescribed embedding model is unknown.
         embeddings: false,
         streaming: live.response_streaming_supported == Some(true),
         tools: writes,

@@ -1,12 +1,12 @@
-//! Which inference profiles a region may use: those of its own geography first, the widest last.
-//! A profile keeps the call inside the geography its prefix names, so the order is a promise.
+//! Inference profiles available to a region: those of its own geography first, the widest last. A profile
+//! keeps calls inside the geography of its prefix, so the order ensures data residency.
 
-/// Prefixes an inference profile id may begin with.
+/// Prefixes of inference profile ids.
 pub(super) const PREFIXES: [&str; 11] =
     ["us-gov", "us", "eu", "apac", "jp", "au", "ca", "in", "sa", "amer", "global"];
 
-/// Beginning of a region's name, and the prefixes to try there. The first match counts, so narrower
-/// rows stand above wider ones. Source: AWS's list of inference profiles, 2026-11-21.
+/// Region name prefixes, and the profile prefixes to try there. The first match counts, so narrower rows
+/// precede wider ones. Source: AWS's list of inference profiles, 2026-11-21.
 const TABLE: &[(&str, &[&str])] = &[
     ("us-gov-", &["us-gov"]),
     ("us-iso", &[]),
@@ -25,7 +25,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("sa-", &["sa", "global"]),
 ];
 
-/// The prefixes a caller in `region` may use, best first.
+/// The prefixes available to a caller in `region`, best first.
 pub(super) fn prefixes(region: &str) -> &'static [&'static str] {
     let row = TABLE.iter().find(|(beginning, _)| region.starts_with(beginning));
     row.map_or(&["global"], |(_, prefixes)| prefixes)

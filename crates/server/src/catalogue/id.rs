@@ -1,19 +1,19 @@
-//! Model names as callers write them, taken apart once: other gateways' prefixes, a region, and then
-//! an ARN, an inference profile or a plain id. What none of the shapes fits stays as it was written.
+//! Parses model names as callers write them: prefixes of other gateways, a region, and then an ARN, an
+//! inference profile or a plain id. A name of no known form stays unchanged.
 
 use super::geography::PREFIXES;
 
-/// Words in front of an id that say how another gateway would call it.
+/// Prefixes by which other gateways select the API of a call.
 const ROUTES: [&str; 2] = ["bedrock/", "bedrock_converse/"];
 const OPERATIONS: [&str; 2] = ["converse/", "invoke/"];
 
-/// Bytes of a region's name; the longest known has 14.
+/// Longest region name, in bytes; the longest known has 14.
 const REGION: usize = 32;
 
-/// A caller's name, taken apart.
+/// A parsed name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Name<'a> {
-    /// The region the name asks for, as in `bedrock/eu-west-1/...`.
+    /// The region in the name, as in `bedrock/eu-west-1/...`.
     pub(super) region: Option<&'a str>,
     pub(super) id: Id<'a>,
 }
@@ -22,27 +22,27 @@ pub(super) struct Name<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Id<'a> {
     Arn(Arn<'a>),
-    /// A system-defined inference profile: the whole id, and the model behind it.
+    /// A system-defined inference profile: the whole id, and its model.
     Profile {
         id: &'a str,
         base: &'a str,
     },
-    /// A foundation model's id, a short name, or whatever else it may be.
+    /// A foundation model's id, a short name, or any other text.
     Model(&'a str),
 }
 
-/// An ARN that can stand for a model.
+/// An ARN that can be used as a model id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Arn<'a> {
     pub(super) text: &'a str,
     pub(super) kind: ArnKind,
-    /// Where it is; AWS knows it nowhere else.
+    /// The region of the ARN; it is valid nowhere else.
     pub(super) region: Option<&'a str>,
-    /// What follows the kind and its slash.
+    /// The text after the kind and its slash.
     pub(super) resource: &'a str,
 }
 
-/// What an ARN names.
+/// The resource type of an ARN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ArnKind {
     FoundationModel,
@@ -73,7 +73,7 @@ impl<'a> Name<'a> {
     }
 }
 
-/// What follows `word`; a word with nothing behind it is no prefix but the name itself.
+/// The text after `word`; a word without text after it is the name itself, not a prefix.
 fn strip<'a>(text: &'a str, word: &str) -> Option<&'a str> {
     text.strip_prefix(word).filter(|rest| !rest.is_empty())
 }
@@ -89,7 +89,7 @@ impl<'a> Id<'a> {
         }
     }
 
-    /// The id as Bedrock is to hear it.
+    /// The id as sent to Bedrock.
     pub(super) fn text(&self) -> &'a str {
         match *self {
             Self::Arn(arn) => arn.text,
@@ -98,7 +98,7 @@ impl<'a> Id<'a> {
         }
     }
 
-    /// The foundation model behind it, where the id tells.
+    /// The foundation model, if the id names it.
     pub(super) fn base(&self) -> Option<&'a str> {
         match *self {
             Self::Arn(arn) => arn.base(),
@@ -117,12 +117,12 @@ impl<'a> Id<'a> {
         profile?.split_once('.').map(|(prefix, _)| prefix).filter(|it| PREFIXES.contains(it))
     }
 
-    /// Its foundation model, or what else stands there.
+    /// The foundation model, or else the whole id.
     pub(super) fn model(&self) -> &'a str {
         self.base().unwrap_or(self.text())
     }
 
-    /// Whether Bedrock would run it on demand, in one region, rather than through a profile.
+    /// Whether Bedrock would run it on demand, in one region, and not through a profile.
     pub(super) fn is_on_demand(&self) -> bool {
         match self {
             Self::Arn(arn) => arn.kind == ArnKind::FoundationModel,
@@ -150,7 +150,7 @@ impl<'a> Arn<'a> {
             ArnKind::InferenceProfile => {
                 Some(without_prefix(self.resource).unwrap_or(self.resource))
             }
-            // `custom-model/{base model}/{id}`, and routers are named after the family they serve.
+            // `custom-model/{base model}/{id}`; routers are named after the family that they serve.
             ArnKind::CustomModel => self.resource.split_once('/').map(|(base, _)| base),
             ArnKind::DefaultPromptRouter => Some(self.resource),
             ArnKind::ApplicationInferenceProfile
@@ -183,14 +183,14 @@ impl ArnKind {
     }
 }
 
-/// `vendor.model` of `us.vendor.model`.
+/// `vendor.model` for `us.vendor.model`.
 fn without_prefix(id: &str) -> Option<&str> {
     let (prefix, base) = id.split_once('.')?;
-    // `us.model` would leave no vendor: then `us` is no region's prefix.
+    // `us.model` would leave no vendor, so `us` is no region prefix there.
     (PREFIXES.contains(&prefix) && base.contains('.')).then_some(base)
 }
 
-/// `eu-west-1`, `us-gov-east-1`: letters, words of letters, a number.
+/// Whether a text has the form of a region: `eu-west-1`, `us-gov-east-1` (letters, words, a number).
 pub(crate) fn is_region(text: &str) -> bool {
     if text.len() > REGION {
         return false;

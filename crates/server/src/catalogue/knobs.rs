@@ -1,4 +1,4 @@
-//! Knobs of a profile that an operator sets for a target: they are laid over the model's row, as
+//! Overrides: profile fields that an operator sets for a target. They are laid over the model's row, as
 //! `like` lays one row over another.
 
 use toml::{Table, Value};
@@ -7,18 +7,18 @@ use translate::profile::PromptCache;
 
 use super::book::Row;
 
-/// The knob that is the operator's wish.
+/// The profile field for the operator's choice of prompt caching.
 const PROMPT_CACHE: &str = "prompt_cache";
 
-/// Some knobs of [`Profile`], judged when they were read.
+/// Some fields of [`Profile`], validated when they were read.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Knobs(Table);
 
 impl Knobs {
-    /// Adds a knob.
+    /// Adds a field.
     ///
     /// # Errors
-    /// What is wrong with its name or value.
+    /// The name or value is wrong.
     pub(crate) fn set(&mut self, name: &str, value: Value) -> Result<(), String> {
         let alone = Table::from_iter([(name.to_owned(), value.clone())]);
         read(alone)?;
@@ -26,14 +26,13 @@ impl Knobs {
         Ok(())
     }
 
-    /// Sets what is wanted of the prompt cache.
+    /// Sets the prompt cache mode.
     pub(crate) fn want(&mut self, cache: PromptCache) {
         self.0.insert(PROMPT_CACHE.to_owned(), Value::String(cache.name().to_owned()));
     }
 
-    /// The profile of a row, or of no row, through the inference profiles of a geography if it is called so,
-    /// with these knobs; `cache` holds unless they, or the row, say
-    /// otherwise.
+    /// The profile of a row, or of no row, with these overrides; called through a geography's inference
+    /// profiles, it includes the fields of that geography. `cache` is the default of the prompt cache mode.
     pub(super) fn over(
         &self,
         row: Option<&Row>,
@@ -59,7 +58,7 @@ impl Knobs {
         );
         knobs.extend(self.0.iter().map(|(name, value)| (name.clone(), value.clone())));
         read(knobs).unwrap_or_else(|error| {
-            // Each knob was judged by itself, and none depends on another.
+            // Each field was validated by itself, and none depends on another.
             log::error!("a profile cannot be put together: {error}");
             Profile::default()
         })
@@ -78,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knobs_lie_over_a_row_one_by_one() {
+    fn overrides_replace_single_fields_of_a_row() {
         let row = Book::open().find("meta.llama3-3-70b-instruct-v1:0").unwrap();
         assert_eq!(row.profile.tool_choice, ToolChoices::Auto);
         let mut knobs = Knobs::default();
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wish_of_a_target_comes_before_the_one_of_all() {
+    fn the_cache_mode_of_a_target_precedes_the_default() {
         let mut knobs = Knobs::default();
         assert_eq!(knobs.over(None, None, PromptCache::Off).prompt_cache, PromptCache::Off);
         knobs.set(PROMPT_CACHE, Value::String("marks".to_owned())).unwrap();
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_knobs_are_refused_with_what_is_known() {
+    fn wrong_fields_are_refused_with_a_list_of_valid_ones() {
         let mut knobs = Knobs::default();
         let error = knobs.set("sytem", Value::Boolean(true)).unwrap_err();
         assert!(error.contains("sytem") && error.contains("tool_choice"), "{error}");

@@ -1,15 +1,15 @@
-//! What refusals have taught: models that are not served on demand, and the inference profile that
-//! answered instead. Read on every request without a lock, written once a model.
+//! Profile fallbacks: models that Bedrock refused on demand, and the inference profile that answered
+//! instead. Read on every request without a lock, written once per model.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// Only models that Bedrock knows get here, so this is never reached in earnest.
+/// Limit of entries; only models that exist are stored, so it is not reached in practice.
 const LIMIT: usize = 512;
 
-/// Ids as they were sent, and the profile to send instead.
+/// Ids as sent, and the profile to send instead.
 #[derive(Debug, Default)]
 pub(super) struct Learned(ArcSwap<HashMap<String, String>>);
 
@@ -29,7 +29,7 @@ impl Learned {
     }
 }
 
-/// Ids as they were sent, of models that turned out to take something not.
+/// Ids as sent, of models that turned out not to support a feature.
 #[derive(Debug, Default)]
 pub(super) struct Without(ArcSwap<HashSet<String>>);
 
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_learned_is_found_and_bounded() {
+    fn profile_fallbacks_are_found_and_bounded() {
         let learned = Learned::default();
         assert_eq!(learned.find("a.b"), None);
         learned.remember("a.b", "us.a.b");

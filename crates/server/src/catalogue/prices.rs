@@ -1,4 +1,4 @@
-//! What calls of a model cost, as `config/prices.toml` and operators write it.
+//! Prices of a model's calls, as written in `config/prices.toml` and by operators.
 
 use schema::openai::models;
 use serde::Deserialize;
@@ -11,45 +11,45 @@ use super::id::{Arn, ArnKind, Id};
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "Table")]
 pub(super) struct Prices {
-    /// When they were so.
+    /// The day on which they were valid.
     pub(super) dated: Option<Day>,
     /// In the model's own region, and through its global profile.
     pub(super) base: Rates,
-    /// Through a profile of one geography, where that differs.
+    /// Through a profile of one geography, if different.
     pub(super) geo: Option<Rates>,
-    /// Of long prompts, where that differs.
+    /// For long prompts, if different.
     pub(super) long: Option<Long>,
-    /// Of the service tier `flex`.
+    /// For the service tier `flex`.
     pub(super) flex: Option<Rates>,
-    /// Of the service tier `priority`.
+    /// For the service tier `priority`.
     pub(super) priority: Option<Rates>,
-    /// Of batch inference.
+    /// For batch inference.
     pub(super) batch: Option<Rates>,
 }
 
-/// What one unit costs, in US dollars; absent where nobody says.
+/// Prices per unit, in US dollars; absent if unknown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Rates {
-    /// A million tokens; so for the next five.
+    /// Per million tokens, like the next five.
     pub(super) input: Option<f64>,
     pub(super) output: Option<f64>,
     pub(super) cache_read: Option<f64>,
-    /// Kept for five minutes.
+    /// Cached for five minutes.
     pub(super) cache_write: Option<f64>,
     pub(super) cache_write_1h: Option<f64>,
     pub(super) input_audio: Option<f64>,
-    /// One image.
+    /// Per image.
     pub(super) image: Option<f64>,
-    /// One request.
+    /// Per request.
     pub(super) request: Option<f64>,
-    /// One second of video.
+    /// Per second of video.
     pub(super) video_second: Option<f64>,
-    /// One second of audio.
+    /// Per second of audio.
     pub(super) audio_second: Option<f64>,
 }
 
-/// The prices of prompts above so many tokens.
+/// Prices of prompts above this many tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Long {
     pub(super) above: u64,
@@ -57,7 +57,7 @@ pub(super) struct Long {
 }
 
 impl Prices {
-    /// As clients see them, for an id of this reach.
+    /// The prices as clients see them, for an id of this reach.
     pub(super) fn listed(&self, reach: Reach) -> models::Prices {
         let tier = |rates: &Option<Rates>| rates.as_ref().map(Rates::listed);
         models::Prices {
@@ -73,7 +73,7 @@ impl Prices {
         }
     }
 
-    /// What holds for calls through a profile of one geography, or for all others.
+    /// The rates for calls through a profile of one geography, or for all others.
     pub(super) fn rates(&self, reach: Reach) -> &Rates {
         match reach {
             Reach::Geography => self.geo.as_ref().unwrap_or(&self.base),
@@ -101,7 +101,7 @@ impl Rates {
     }
 }
 
-/// How far a call may be carried, which decides its price.
+/// Regions in which a call may run, which decides its price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
     /// Through a profile of one geography.
@@ -111,7 +111,7 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    /// Of an id as Bedrock is called with it.
+    /// The reach of an id as sent to Bedrock.
     pub(super) fn of(id: &Id<'_>) -> Self {
         let profile = match *id {
             Id::Profile { id, .. } => Some(id),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_geography_may_have_prices_of_its_own() {
+    fn a_geography_may_have_its_own_prices() {
         let prices = read("input = 1\noutput = 2.5\ngeo = { input = 1.1 }").unwrap();
         assert_eq!(prices.rates(Reach::RegionOrGlobal).output, Some(2.5));
         assert_eq!(prices.rates(Reach::Geography).input, Some(1.1));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_decides_which_prices_hold() {
+    fn the_id_decides_the_prices() {
         for (id, reach) in [
             ("us.a.b", Reach::Geography),
             ("global.a.b", Reach::RegionOrGlobal),

@@ -1,5 +1,5 @@
-//! The regions of AWS. Callers may ask for these; any other only where the operator names it, since each
-//! region that is asked for costs look-ups of its name and a client that is kept.
+//! The regions of AWS. Callers may use only these and regions that the operator names, since each new
+//! region costs DNS look-ups and a client that stays open.
 
 /// Every region of every partition. Source: the partitions of botocore 1.44.8, 2026-11-28.
 const REGIONS: &[&str] = &[
@@ -64,7 +64,7 @@ mod tests {
     use crate::catalogue::is_region;
 
     #[test]
-    fn the_list_is_in_order_and_of_regions() {
+    fn the_list_is_sorted_and_holds_region_names() {
         assert!(REGIONS.is_sorted());
         assert!(REGIONS.iter().all(|name| is_region(name)));
         assert!(is_known_region("eu-west-1") && !is_known_region("eu-west-9"));

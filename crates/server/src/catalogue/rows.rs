@@ -1,5 +1,5 @@
-//! An operator's rows: the same shape as those of `config/models.toml`, judged when they are read, and
-//! laid over them.
+//! An operator's rows: the same format as `config/models.toml`, validated when they are read, and laid over
+//! the compiled-in ones.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -9,22 +9,22 @@ use toml::{Table, Value};
 use super::book::{BadRow, Book, EVIDENCE, LIKE, Row, Written};
 use super::id::{Id, Name};
 
-/// Rows over the catalogue's own. Cheap to clone; the same if they were written the same.
+/// Rows over the compiled-in ones. Cheap to clone; equal if their text is equal.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rows(Option<Arc<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
-    /// What tells them from others.
+    /// Text that identifies the rows, for comparison.
     text: String,
     book: Arc<Book>,
 }
 
 impl Rows {
-    /// Lays rows, by the ids and patterns they are about, over the compiled-in ones.
+    /// Lays rows, by id or pattern, over the compiled-in ones.
     ///
     /// # Errors
-    /// A row that is like one that is not there, or in a circle, or cannot be read.
+    /// A `like` that names a missing row or forms a loop, or a row that cannot be read.
     pub(crate) fn over(rows: impl IntoIterator<Item = (String, Table)>) -> Result<Self, BadRow> {
         let written: Written = rows.into_iter().collect();
         if written.is_empty() {
@@ -35,10 +35,10 @@ impl Rows {
         Ok(Self(Some(Arc::new(Inner { text, book: Arc::new(book) }))))
     }
 
-    /// Judges what a row is about.
+    /// Validates the id or pattern of a row.
     ///
     /// # Errors
-    /// Why no model would ever find it.
+    /// The reason why no model would match it.
     pub(crate) fn judge_name(name: &str) -> Result<(), &'static str> {
         let spelled_out = name.strip_suffix('*').unwrap_or(name);
         match Name::parse(spelled_out) {
@@ -55,10 +55,10 @@ impl Rows {
         }
     }
 
-    /// Judges one key of a row by itself.
+    /// Validates one key of a row by itself.
     ///
     /// # Errors
-    /// What is wrong with its name or value.
+    /// The name or value is wrong.
     pub(crate) fn judge(key: &str, value: &Value) -> Result<(), String> {
         match (key, value) {
             (LIKE, Value::String(_)) => Ok(()),

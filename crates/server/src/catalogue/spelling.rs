@@ -1,41 +1,41 @@
-//! Names that people give to models instead of Bedrock's ids: short ones, and the spellings of model
-//! makers and of other gateways. They are made of the ids by rule: what an id has at its end (revision,
-//! version, date, tuning) is taken off step by step, and each step is a name where only one model has it.
-//! Names are compared word by word: `claude-sonnet-4.5` and `claude-sonnet-4-5` are the same.
+//! Names of models other than Bedrock's ids: short names, and the spellings of model makers and other
+//! gateways. They are derived from the ids by rule: the suffixes of an id (revision, version, date, tuning)
+//! are removed step by step, and each step is a name if only one model has it. Names are compared word by
+//! word: `claude-sonnet-4.5` and `claude-sonnet-4-5` are the same.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::geography::PREFIXES;
 
-/// Words behind a colon by which other gateways choose among providers, prices and manners of a model.
+/// Suffixes after a colon by which other gateways select providers, prices and variants of a model.
 const VARIANTS: [&str; 8] =
     ["beta", "exacto", "extended", "floor", "free", "nitro", "online", "thinking"];
-/// Ends of a name that say how a model was tuned: all on offer are.
+/// Suffixes for the tuning of a model: all models on offer are tuned.
 const TUNINGS: [&str; 3] = ["-instruct", "-chat", "-it"];
-/// Asks for the newest release of a name.
+/// Suffix for the newest release of a name.
 const LATEST: &str = "-latest";
-/// A name whose first word has fewer letters says nothing without its maker.
+/// Least letters of a name's first word for a name without its maker.
 const TELLING: usize = 3;
-/// Longer names are nobody's.
+/// Longest name, in bytes.
 const LONGEST: usize = 128;
 const DATE: usize = 8;
 const RELEASE: usize = 4;
 
-/// Tables of names that no rule makes.
+/// Tables of names that follow no rule.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Irregular {
-    /// Names that would belong to several models, or to none, and the model each stands for.
+    /// Names that would fit several models or none, and the model of each.
     pub(super) aliases: BTreeMap<String, String>,
-    /// Other names of models, understood and not listed.
+    /// Further names of models, accepted and not listed.
     pub(super) spellings: BTreeMap<String, String>,
-    /// Makers as others spell them, each with the beginnings of ids it stands for.
+    /// Makers as spelled elsewhere, each with its prefixes of ids.
     pub(super) makers: BTreeMap<String, Vec<String>>,
 }
 
 /// All names of all models.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Spellings {
-    /// Names as they are listed, and their models.
+    /// Names as listed, and their models.
     short: BTreeMap<String, String>,
     /// Models by the words of their names.
     ids: HashMap<String, String>,
@@ -43,12 +43,12 @@ pub(super) struct Spellings {
     makers: HashMap<String, Vec<String>>,
 }
 
-/// What a name means.
+/// The meaning of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Spelled<'b, 'n> {
     /// The model's id.
     pub(super) id: &'b str,
-    /// A variant that the name asks for, and that Bedrock knows nothing of.
+    /// A variant in the name that Bedrock does not have.
     pub(super) variant: Option<&'n str>,
 }
 
@@ -68,7 +68,7 @@ impl Spellings {
         all
     }
 
-    /// Adds models. What a name means already stays.
+    /// Adds models. Names that exist already keep their meaning.
     pub(super) fn add<'i>(&mut self, ids: impl IntoIterator<Item = &'i str>) {
         let named: Vec<(&str, Vec<String>)> =
             ids.into_iter().filter_map(|id| Some((id, candidates(id)?))).collect();
@@ -92,7 +92,7 @@ impl Spellings {
             }
         }
         for (id, names) in &named {
-            // The shortest comes last.
+            // The shortest name comes last.
             let own = names
                 .iter()
                 .rev()
@@ -103,12 +103,12 @@ impl Spellings {
         }
     }
 
-    /// One name of each model, and those of the table.
+    /// One name for each model, and those of the table.
     pub(super) fn short(&self) -> impl Iterator<Item = (&str, &str)> {
         self.short.iter().map(|(name, id)| (name.as_str(), id.as_str()))
     }
 
-    /// The model that a name stands for.
+    /// The model of a name.
     pub(super) fn find<'n>(&self, name: &'n str) -> Option<Spelled<'_, 'n>> {
         if let Some(id) = self.short.get(name) {
             return Some(Spelled { id, variant: None });
@@ -142,7 +142,7 @@ impl Spellings {
         id.map(String::as_str)
     }
 
-    /// Whether a name has the shape of Bedrock's own ids: those are for Bedrock to judge.
+    /// Whether a name has the form of Bedrock's own ids, which Bedrock itself accepts or rejects.
     fn is_bedrocks(&self, name: &str) -> bool {
         let first = name.split_once('.').map(|(first, _)| first);
         first.is_some_and(|first| {
@@ -173,11 +173,11 @@ fn candidates(id: &str) -> Option<Vec<String>> {
     Some(names)
 }
 
-/// A name without the last of what follows the model's own.
+/// A name without the last of its suffixes.
 fn shorter(name: &str) -> Option<&str> {
     if let Some((rest, revision)) = name.rsplit_once(':') {
         return is_number(revision).then(|| {
-            // `-1:0` is a version as `-v1:0` is.
+            // `-1:0` is a version, like `-v1:0`.
             match rest.rsplit_once('-') {
                 Some((rest, version)) if is_number(version) && is_name(rest) => rest,
                 _ => rest,
@@ -191,7 +191,7 @@ fn shorter(name: &str) -> Option<&str> {
     ((is_version || is_date || is_release(last) || is_tuning) && is_name(rest)).then_some(rest)
 }
 
-/// Two words at least: one alone is a family, or a maker.
+/// Whether a text has at least two words: a single one is a family or a maker.
 fn is_name(text: &str) -> bool {
     text.contains('-')
 }
@@ -200,7 +200,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Year and month, as in `2407`.
+/// Whether a text is a year and month, as in `2407`.
 fn is_release(text: &str) -> bool {
     let month = text.get(2..).and_then(|month| month.parse().ok());
     is_number(text)
@@ -208,8 +208,8 @@ fn is_release(text: &str) -> bool {
         && month.is_some_and(|month: u8| (1..=12).contains(&month))
 }
 
-/// The words of a name: runs of letters, and of digits, in lower case. Whatever stands between them only
-/// parts them.
+/// The words of a name: runs of letters and runs of digits, in lower case. All other characters only
+/// separate them.
 fn words(name: &str) -> String {
     let mut words = String::with_capacity(name.len() + 8);
     let mut before = None;

@@ -1,4 +1,4 @@
-//! Names in every region and under every setting, without a network.
+//! Names in every region and with every setting, without a network.
 
 use super::*;
 
@@ -11,11 +11,11 @@ fn sent(region: &str, cross_region: CrossRegion, name: &str) -> String {
 }
 
 #[test]
-fn cross_region_decides_who_gets_a_prefix() {
+fn cross_region_decides_which_names_get_a_prefix() {
     use CrossRegion::{Always, Auto, Never};
     for (name, always, auto, never) in [
-        // A short name; the bare id of a model that has profiles; of one that has nothing else; of one
-        // that has none; a profile; an unknown id.
+        // A short name; the bare id of a model with profiles, of one with profiles only, of one without
+        // any; a profile; an unknown id.
         (
             "nova-lite",
             "eu.amazon.nova-lite-v1:0",
@@ -51,7 +51,7 @@ fn cross_region_decides_who_gets_a_prefix() {
 }
 
 #[test]
-fn a_model_not_in_the_geography_is_called_globally_or_as_it_is() {
+fn a_model_outside_the_geography_is_called_globally_or_unchanged() {
     let auto = |region, name| sent(region, CrossRegion::Auto, name);
     assert_eq!(
         auto("eu-west-1", "anthropic.claude-fable-5-2"),
@@ -60,7 +60,7 @@ fn a_model_not_in_the_geography_is_called_globally_or_as_it_is() {
     assert_eq!(auto("ap-northeast-1", "nova-lite"), "apac.amazon.nova-lite-v1:0");
     assert_eq!(auto("eu-west-1", "llama3-1-70b"), "meta.llama3-1-70b-instruct-v1:0");
     assert_eq!(auto("ca-central-1", "nova-pro"), "us.amazon.nova-pro-v1:0");
-    // Nothing leaves the government's regions.
+    // Calls never leave the government regions.
     assert_eq!(
         auto("us-gov-west-1", "anthropic.claude-opus-4-5-20251101-v1:0"),
         "anthropic.claude-opus-4-5-20251101-v1:0"
@@ -68,7 +68,7 @@ fn a_model_not_in_the_geography_is_called_globally_or_as_it_is() {
 }
 
 #[test]
-fn the_profile_of_the_model_is_found_behind_every_name() {
+fn every_name_resolves_to_the_models_profile() {
     use translate::profile::{NoTool, SystemPrompt};
     let catalogue = catalogue("us-east-1", CrossRegion::Auto);
     for name in [
@@ -92,7 +92,7 @@ fn the_profile_of_the_model_is_found_behind_every_name() {
 }
 
 #[test]
-fn an_operator_may_know_a_model_better() {
+fn an_operator_may_override_a_models_profile() {
     let catalogue = catalogue("us-east-1", CrossRegion::Auto);
     let arn = "arn:aws:bedrock:us-east-1:123456789012:imported-model/x";
     for base in ["llama3-1-70b", "meta.llama3-1-70b-instruct-v1:0", "bedrock/us.meta.llama3-1-70b"]
@@ -107,7 +107,7 @@ fn an_operator_may_know_a_model_better() {
 }
 
 #[test]
-fn ended_short_names_are_remapped_only_if_told_so() {
+fn ended_short_names_are_remapped_only_if_configured() {
     let name = "claude-3-5-sonnet";
     let send = catalogue("eu-west-1", CrossRegion::Auto);
     assert_eq!(
@@ -140,7 +140,7 @@ fn ended_short_names_are_remapped_only_if_told_so() {
 }
 
 #[test]
-fn a_detour_stays_in_the_geography_and_is_remembered() {
+fn a_profile_fallback_stays_in_the_geography_and_is_kept() {
     let auto = catalogue("ap-southeast-2", CrossRegion::Auto);
     let target = auto.resolve("who.knows-1", &Manner::default());
     assert_eq!(target.detour().as_deref(), Some("au.who.knows-1"), "nothing is known of it");
@@ -180,7 +180,7 @@ fn a_detour_stays_in_the_geography_and_is_remembered() {
 }
 
 #[test]
-fn a_region_in_a_name_is_told_apart() {
+fn a_region_in_a_name_is_parsed() {
     assert_eq!(region_of("bedrock/us-west-2/nova-lite"), Some("us-west-2"));
     assert_eq!(region_of("bedrock/converse/eu-west-1/a.b"), Some("eu-west-1"));
     let arn = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/abc";

@@ -1,4 +1,4 @@
-//! The cache against sources that are slow, failing or rotating. Time is moved by expiry, not by waiting.
+//! The cache with sources that are slow, failing or rotating. Tests move the expiry instead of waiting.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -44,7 +44,7 @@ impl ProvideCredentials for Provider {
     }
 }
 
-/// Counts a fetch out again, also when it is cancelled.
+/// Decrements the count at the end of a fetch, also when it is cancelled.
 struct Running<'a>(&'a AtomicUsize);
 
 impl Drop for Running<'_> {
@@ -85,7 +85,7 @@ fn key_of(grant: &Grant) -> String {
     }
 }
 
-/// Puts the credentials' end into the past, without waiting for it.
+/// Moves the expiry of the credentials into the past.
 fn expire(cache: &CredentialCache) {
     let now = SystemTime::now();
     let expired = cache.current.load_full().map(|grant| Grant {
@@ -145,7 +145,7 @@ async fn a_caller_who_leaves_does_not_take_the_fetch_with_him() {
 async fn a_refresh_ahead_of_expiry_happens_once_and_behind_the_callers_backs() {
     let (cache, source) = cache(1, |number| Ok(keys(number, Some(3600))));
     let first = cache.current().await.unwrap();
-    // Make it due without waiting.
+    // Makes the refresh due without waiting.
     let due = Grant {
         proof: first.proof.clone(),
         usable_until: first.usable_until,
@@ -268,7 +268,7 @@ async fn refused_credentials_are_not_extended() {
 }
 
 #[test]
-fn nothing_secret_is_in_debug_output() {
+fn debug_output_contains_no_secrets() {
     let keys = Credentials::new("AKIDX", "hunter2", Some("token3".into()), None, "test");
     let grant =
         Grant { proof: Proof::keys(keys), usable_until: None, refresh_at: None, confirmed: None };

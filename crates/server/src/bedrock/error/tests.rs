@@ -1,4 +1,4 @@
-//! Errors in every spelling AWS and the proxies before it use.
+//! Errors in every spelling used by AWS and by proxies in front of it.
 
 use super::*;
 
@@ -66,7 +66,7 @@ fn an_error_answer_keeps_name_message_id_and_retry_after() {
 }
 
 #[test]
-fn the_body_names_the_exception_where_the_header_does_not() {
+fn the_body_names_the_exception_if_the_header_does_not() {
     let body = br#"{"__type":"com.amazon#ValidationException","message":"bad"}"#;
     let error = service(ServiceError::read(400, HeaderMap::new(), Bytes::from_static(body)));
     assert_eq!((error.exception, error.message.as_str()), (Exception::Validation, "bad"));
@@ -109,7 +109,7 @@ fn an_in_stream_exception_gets_its_status_from_the_table() {
 }
 
 #[test]
-fn a_wait_may_be_told_in_seconds_or_as_a_date() {
+fn retry_after_is_read_in_seconds_or_as_a_date() {
     let date = ("date", "Fri, 27 Nov 2026 10:00:00 GMT");
     let aws = ("x-amz-retry-after", "1500");
     for (told, wait) in [

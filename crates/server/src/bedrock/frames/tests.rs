@@ -1,4 +1,4 @@
-//! The frame guard against cuts, corruption and noise.
+//! The frame decoder with cuts, corruption and noise.
 
 use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
@@ -26,7 +26,7 @@ fn event(name: &str, payload: &[u8]) -> Vec<u8> {
     bytes_of(&headers, payload)
 }
 
-/// A prelude with a correct checksum, whatever its lengths say.
+/// A prelude with a correct checksum and arbitrary lengths.
 fn prelude(total: u32, headers: u32) -> Vec<u8> {
     let mut out = Vec::new();
     out.put_u32(total);
@@ -90,7 +90,7 @@ fn the_first_of_duplicate_headers_counts_and_missing_ones_are_an_error() {
 }
 
 #[test]
-fn hostile_preludes_are_refused_from_twelve_bytes() {
+fn hostile_preludes_are_refused_after_twelve_bytes() {
     let mut wrong_checksum = prelude(64, 0);
     wrong_checksum[11] ^= 1;
     let over = u32::try_from(MAX_FRAME + 1).unwrap();
@@ -105,7 +105,7 @@ fn hostile_preludes_are_refused_from_twelve_bytes() {
         (prelude(1 << 20, 128 * 1024 + 1), FrameError::HeadersLength(128 * 1024 + 1)),
     ];
     for (bytes, expected) in cases {
-        // In one piece, and byte by byte, so that both paths are seen to refuse.
+        // In one piece and byte by byte, to cover both paths.
         assert_eq!(decode(&bytes), Err(expected.clone()));
         let mut decoder = FrameDecoder::new();
         for byte in &bytes[..11] {
@@ -120,7 +120,7 @@ fn hostile_preludes_are_refused_from_twelve_bytes() {
 }
 
 #[test]
-fn a_frame_of_the_largest_size_is_waited_for_and_one_byte_more_is_not() {
+fn the_largest_frame_is_accepted_and_one_byte_more_is_refused() {
     let max = u32::try_from(MAX_FRAME).unwrap();
     let mut decoder = FrameDecoder::new();
     decoder.push(prelude(max, 0).into());
@@ -132,7 +132,7 @@ fn a_frame_of_the_largest_size_is_waited_for_and_one_byte_more_is_not() {
 }
 
 #[test]
-fn only_a_frame_that_spans_chunks_is_collected() {
+fn only_a_frame_that_spans_chunks_is_copied() {
     let stream = Bytes::from([event("a", b"first"), event("b", b"second")].concat());
     let mut decoder = FrameDecoder::new();
     decoder.push(stream.clone());
@@ -223,7 +223,7 @@ proptest! {
         let total = u32::try_from(noise.len() + 12).unwrap();
         let mut bytes = prelude(total, headers);
         bytes.extend(noise);
-        // Repair the trailing checksum, so that the header parser is what meets the noise.
+        // The trailing checksum is repaired, so that the noise reaches the header parser.
         let end = bytes.len() - 4;
         let checksum = crc32fast::hash(&bytes[..end]);
         bytes[end..].copy_from_slice(&checksum.to_be_bytes());

@@ -1,5 +1,5 @@
-//! InvokeGuardrailChecks: the content filters of guardrails, without a guardrail. They measure and
-//! leave the judgement to whoever asks.
+//! InvokeGuardrailChecks: the content filters of guardrails, without a guardrail. They return scores; the
+//! caller applies a threshold.
 
 use aws_sdk_bedrockruntime::operation::RequestId as _;
 use aws_sdk_bedrockruntime::operation::invoke_guardrail_checks::InvokeGuardrailChecksOutput;
@@ -16,7 +16,7 @@ use translate::guardrail::{Units, Verdict};
 use super::{Typed, failed};
 use crate::bedrock::{Failure, ProtocolError};
 
-/// What is looked for; each is charged by itself.
+/// Filters to apply; each is charged separately.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
     /// Content filters.
@@ -27,8 +27,8 @@ pub enum Scope {
 }
 
 impl Typed {
-    /// Measures the texts of one user message by everything the content filters know, and the filters
-    /// of prompt attacks where they are wanted. What reaches `threshold` (0 to 1) is detected.
+    /// Scores the texts of one user message with all content filters, and with the prompt attack filters if
+    /// `scope` includes them. A score of at least `threshold` (0 to 1) counts as detected.
     ///
     /// # Errors
     /// [`Failure`]; one that is not the service's own says why the request could not be made.
@@ -112,7 +112,7 @@ fn verdict(
             finding(Policy::PromptAttack, entry.category().as_str(), entry.severity_score())
         }));
     }
-    // What was not looked at is not harmless.
+    // A missing score does not mean harmless content.
     let expected = GuardrailChecksContentFilterCategory::values().len()
         + match scope {
             Scope::Content => 0,

@@ -1,4 +1,4 @@
-//! ApplyGuardrail: a guardrail's verdict on content that no model is asked about.
+//! ApplyGuardrail: a guardrail's verdict on content without a model call.
 
 use aws_sdk_bedrockruntime::operation::RequestId as _;
 use aws_sdk_bedrockruntime::operation::apply_guardrail::ApplyGuardrailOutput;
@@ -18,7 +18,7 @@ use translate::moderations::{Moderated, Picture, PictureFormat};
 use super::{Typed, failed};
 use crate::bedrock::Failure;
 
-/// Which guardrail.
+/// Id and version of a guardrail.
 #[derive(Debug, Clone, Copy)]
 pub struct GuardrailName<'a> {
     /// Id or ARN.
@@ -28,8 +28,8 @@ pub struct GuardrailName<'a> {
 }
 
 impl Typed {
-    /// Asks a guardrail about content on its way to or from a model. The verdict tells everything the
-    /// guardrail looked for, whether it was found or not.
+    /// Applies a guardrail to content on its way to or from a model. The verdict lists every check of the
+    /// guardrail, whether it detected something or not.
     ///
     /// # Errors
     /// [`Failure`]; one that is not the service's own says why the request could not be made.
@@ -98,7 +98,7 @@ fn verdict(answer: &ApplyGuardrailOutput) -> Verdict {
     }
 }
 
-/// Whether all that was done about the content is to mask some of it.
+/// Whether the guardrail only masked parts of the content.
 fn only_masks(answer: &ApplyGuardrailOutput) -> bool {
     let mut done = answer.assessments().iter().flat_map(actions).filter(|done| *done != "NONE");
     done.next() == Some(MASKED) && done.all(|done| done == MASKED)
@@ -106,7 +106,7 @@ fn only_masks(answer: &ApplyGuardrailOutput) -> bool {
 
 const MASKED: &str = "ANONYMIZED";
 
-/// What was done about each finding.
+/// The action for each finding.
 fn actions(assessment: &GuardrailAssessment) -> Vec<&str> {
     let mut done = Vec::new();
     if let Some(policy) = assessment.content_policy() {
@@ -140,7 +140,7 @@ fn findings(assessment: &GuardrailAssessment) -> Vec<Finding> {
         }));
     }
     if let Some(policy) = assessment.word_policy() {
-        // The word itself stays out: it may be the caller's secret as well as the operator's.
+        // The word itself is omitted: it may be the caller's secret as well as the operator's.
         found.extend(
             policy
                 .custom_words()
@@ -187,19 +187,19 @@ fn filter(filter: &GuardrailContentFilter) -> Finding {
     }
 }
 
-/// Where nothing says whether it was detected, what the guardrail did about it tells.
+/// Without a `detected` field, the guardrail's action shows whether there was a detection.
 fn plain(policy: Policy, name: &str, detected: Option<bool>, action: &str) -> Finding {
     let detected = detected.unwrap_or(action != "NONE");
     Finding { policy, name: name.to_owned(), score: None, detected }
 }
 
-/// A level of confidence as a number: thirds, as the levels have no numbers of their own.
+/// A level of confidence as a number: thirds, since AWS's levels have no numbers.
 fn score(confidence: &Confidence) -> f64 {
     match confidence {
         Confidence::None => 0.0,
         Confidence::Low => 0.33,
         Confidence::Medium => 0.67,
-        // A level above those that are known is taken for high.
+        // A level above the known ones counts as high.
         _ => 1.0,
     }
 }

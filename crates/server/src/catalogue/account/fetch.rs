@@ -1,5 +1,5 @@
-//! ListFoundationModels and ListInferenceProfiles, by hand: two calls do not need the control plane's
-//! SDK, which is larger than the gateway. Their answers are read leniently.
+//! ListFoundationModels and ListInferenceProfiles without an SDK client: the control plane's SDK is larger
+//! than the gateway, too large for two calls. Their responses are parsed leniently.
 
 use bytes::Bytes;
 use http::header::ACCEPT;
@@ -12,7 +12,7 @@ use crate::bedrock::{Call, Failure, Kind, Service, Transport};
 
 /// Longest page accepted, in bytes; the largest seen has 0.2 MB.
 const PAGE: usize = 16 * 1024 * 1024;
-/// More pages than this are a circle: one holds 1000 profiles.
+/// Page limit against loops: one page holds 1000 profiles.
 const PAGES: usize = 50;
 
 /// A foundation model, as listed.
@@ -79,13 +79,13 @@ impl InferenceProfile {
         self.status.as_deref().is_none_or(|status| status == "ACTIVE")
     }
 
-    /// Made by the account's owner, not by AWS: it is called by its ARN.
+    /// Created by the account's owner, not by AWS: it is called by its ARN.
     pub(in crate::catalogue) fn is_application(&self) -> bool {
         self.kind.as_deref() == Some("APPLICATION")
     }
 }
 
-/// A model an inference profile leads to.
+/// A model of an inference profile.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::catalogue) struct ProfiledModel {
@@ -107,7 +107,7 @@ struct Profiles {
     next: Option<String>,
 }
 
-/// Why there is no answer.
+/// Reasons for a missing response.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::catalogue) enum Missing {
     #[error(transparent)]
@@ -116,7 +116,7 @@ pub(in crate::catalogue) enum Missing {
     Unreadable(#[from] serde_json::Error),
 }
 
-/// Asks for both lists; what is not to be had is left out, and said in the log.
+/// Fetches both lists; one that cannot be fetched is left out and logged.
 pub(super) async fn all(transport: &Transport) -> Snapshot {
     let (models, profiles) = tokio::join!(models(transport), profiles(transport));
     let models = known("foundation models", models);
@@ -133,7 +133,7 @@ async fn models(transport: &Transport) -> Result<Vec<FoundationModel>, Missing> 
 }
 
 async fn profiles(transport: &Transport) -> Result<Vec<InferenceProfile>, Missing> {
-    // Without a type only the system's own come.
+    // Without a type, AWS lists only its own profiles.
     let mut all = of_type(transport, "SYSTEM_DEFINED").await?;
     match of_type(transport, "APPLICATION").await {
         Ok(own) => all.extend(own),
@@ -160,7 +160,7 @@ async fn of_type(transport: &Transport, kind: &str) -> Result<Vec<InferenceProfi
     Ok(all)
 }
 
-/// One answer of the control plane.
+/// One response of the control plane.
 pub(in crate::catalogue) async fn page<T: DeserializeOwned>(
     transport: &Transport,
     path: &str,
@@ -181,7 +181,7 @@ pub(in crate::catalogue) async fn page<T: DeserializeOwned>(
     Ok(serde_json::from_slice(&body)?)
 }
 
-/// Percent-encoded as a query value, or a segment of a path: all but letters, digits and `-._~`.
+/// Percent-encodes a query value or a path segment: all but letters, digits and `-._~`.
 pub(in crate::catalogue) fn encoded(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

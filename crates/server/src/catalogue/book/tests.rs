@@ -1,4 +1,4 @@
-//! The data itself: rows that can be read, that lead somewhere, and that say why.
+//! The data itself: rows can be parsed, lead to models, and name their evidence.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ fn file() -> File {
 }
 
 #[test]
-fn every_row_with_a_profile_says_why() {
+fn every_row_with_a_profile_names_its_evidence() {
     for (name, row) in file().rows {
         if !row.contains_key("profile") {
             continue;
@@ -28,9 +28,9 @@ fn every_row_with_a_profile_says_why() {
     }
 }
 
-/// A claim in a family's row speaks for models it was not seen on.
+/// A claim in a family's row also covers models on which it was not observed.
 #[test]
-fn a_familys_evidence_names_models_or_the_documentation_that_speaks_for_all() {
+fn a_familys_evidence_names_models_or_documentation() {
     const NAMED: [&str; 8] =
         ["seen", "recorded", "documented", "AWS", " for ", "measured", "not named", "inferred"];
     for (name, row) in file().rows.iter().filter(|(name, _)| name.ends_with('*')) {
@@ -47,7 +47,7 @@ fn a_familys_evidence_names_models_or_the_documentation_that_speaks_for_all() {
 }
 
 #[test]
-fn unknown_knobs_keys_and_circles_are_refused() {
+fn unknown_fields_keys_and_loops_are_refused() {
     let head = "dated = \"2026-11-21\"\n[aliases]\n";
     for (rows, complaint) in [
         ("[rows.\"a.b\"]\nprofile = { tool_chioce = \"auto\" }", "tool_chioce"),
@@ -120,7 +120,7 @@ fn names_lead_to_rows() {
 }
 
 #[test]
-fn a_limit_nobody_asked_for_leaves_room_and_is_never_beyond_the_models_own() {
+fn a_default_output_limit_leaves_room_and_respects_the_models_limit() {
     let book = Book::parse(TEXT, PRICES).unwrap();
     let mut limited = 0;
     for (id, row) in book.models() {
@@ -135,7 +135,7 @@ fn a_limit_nobody_asked_for_leaves_room_and_is_never_beyond_the_models_own() {
 }
 
 #[test]
-fn no_listed_model_is_asked_for_more_than_it_writes() {
+fn the_output_limit_of_listed_models_is_never_exceeded() {
     let book = Book::parse(TEXT, PRICES).unwrap();
     for (id, row) in book.models() {
         let most = u64::from(row.profile.most_max_tokens);
@@ -167,7 +167,7 @@ fn embedding_shapes_are_spelled_as_translate_reads_them() {
 }
 
 #[test]
-fn reading_it_is_quick_enough_for_a_first_request() {
+fn parsing_is_fast_enough_for_a_first_request() {
     let started = Instant::now();
     let book = Book::parse(TEXT, PRICES).unwrap();
     let took = started.elapsed();

@@ -1,9 +1,9 @@
-//! Every shape a name may have.
+//! Every form of a name.
 
 use super::*;
 
 #[test]
-fn other_gateways_prefixes_and_regions_are_taken_off() {
+fn other_gateways_prefixes_and_regions_are_removed() {
     for (text, region, id) in [
         ("amazon.nova-lite-v1:0", None, "amazon.nova-lite-v1:0"),
         ("bedrock/amazon.nova-lite-v1:0", None, "amazon.nova-lite-v1:0"),
@@ -23,7 +23,7 @@ fn other_gateways_prefixes_and_regions_are_taken_off() {
 }
 
 #[test]
-fn profiles_are_told_from_models() {
+fn profiles_are_distinguished_from_models() {
     for prefix in PREFIXES {
         let text = format!("{prefix}.vendor.model-v1:0");
         let name = Name::parse(&text);
@@ -37,7 +37,7 @@ fn profiles_are_told_from_models() {
 }
 
 #[test]
-fn every_arn_is_known_by_its_kind_and_names_its_model_where_it_does() {
+fn every_arn_has_its_kind_and_its_model_if_it_names_one() {
     use ArnKind::*;
     let cases = [
         ("arn:aws:bedrock:us-east-1::foundation-model/v.m-v1:0", FoundationModel, Some("v.m-v1:0")),

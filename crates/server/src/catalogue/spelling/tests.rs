@@ -1,4 +1,4 @@
-//! Names by rule, with models that do not exist and with those of the catalogue.
+//! Names by rule, with fictitious models and with those of the catalogue.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ fn spellings(irregular: &Irregular) -> Spellings {
 }
 
 #[test]
-fn what_an_id_has_at_its_end_is_taken_off_while_one_model_is_meant() {
+fn suffixes_are_removed_while_the_name_fits_one_model() {
     let all = spellings(&Irregular::default());
     let short: BTreeMap<_, _> = all.short().map(|(name, id)| (id, name)).collect();
     for (id, name) in [
@@ -46,7 +46,7 @@ fn what_an_id_has_at_its_end_is_taken_off_while_one_model_is_meant() {
 }
 
 #[test]
-fn spellings_of_others_are_understood_and_ids_are_left_alone() {
+fn spellings_of_others_are_accepted_and_ids_stay_unchanged() {
     let irregular = Irregular {
         aliases: table(&[("rock-large", "acme.rock-large-2501-v1:0")]),
         spellings: table(&[("boulder", "acme.rock-large-2502-v1:0")]),
@@ -96,7 +96,7 @@ fn spellings_of_others_are_understood_and_ids_are_left_alone() {
 }
 
 #[test]
-fn models_of_an_operator_take_no_name_away() {
+fn an_operators_models_do_not_take_over_existing_names() {
     let mut all = spellings(&Irregular::default());
     all.add(["mine.rock-solid-v1:0", "mine.sandstone-9-v1:0"]);
     assert_eq!(all.find("rock-solid").unwrap().id, "acme.rock-solid-20260102-v1:0");
@@ -104,7 +104,7 @@ fn models_of_an_operator_take_no_name_away() {
 }
 
 #[test]
-fn every_model_that_is_called_has_a_short_name_of_its_own() {
+fn every_callable_model_has_its_own_short_name() {
     let book = Book::open();
     let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, id) in book.aliases() {
@@ -121,7 +121,7 @@ fn every_model_that_is_called_has_a_short_name_of_its_own() {
             assert!(!dated && !own[0].contains(':'), "{id}: {own:?}");
         }
     }
-    // No two names are the same words.
+    // No two names consist of the same words.
     let keys: std::collections::BTreeSet<_> = book.aliases().map(|(name, _)| words(name)).collect();
     assert_eq!(keys.len(), book.aliases().count());
 }
@@ -144,7 +144,7 @@ fn names_that_people_use_lead_to_their_models() {
         ("glm-5", "zai.glm-5"),
         ("embed-v4", "cohere.embed-v4:0"),
         ("llama-3.3-70b-instruct", "meta.llama3-3-70b-instruct-v1:0"),
-        // OpenRouter's.
+        // OpenRouter's names.
         ("anthropic/claude-sonnet-4.5", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
         ("anthropic/claude-3.7-sonnet:thinking", "anthropic.claude-3-7-sonnet-20250219-v1:0"),
         ("anthropic/claude-3.5-haiku-20241022", "anthropic.claude-3-5-haiku-20241022-v1:0"),
@@ -171,11 +171,11 @@ fn names_that_people_use_lead_to_their_models() {
         ("nvidia/nemotron-nano-9b-v2", "nvidia.nemotron-nano-9b-v2"),
         ("x-ai/grok-4.6", "xai.grok-4.6"),
         ("z-ai/glm-4.7-flash", "zai.glm-4.7-flash"),
-        // Hugging Face's.
+        // Hugging Face's names.
         ("Qwen/Qwen3-32B", "qwen.qwen3-32b-v1:0"),
         ("deepseek-ai/DeepSeek-R1", "deepseek.r1-v1:0"),
         ("zai-org/GLM-4.7", "zai.glm-4.7"),
-        // Anthropic's, and Vertex's.
+        // Anthropic's and Vertex's names.
         ("claude-sonnet-4-5-20250929", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
         ("claude-sonnet-4-5@20250929", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
         ("claude-3-5-sonnet-latest", "anthropic.claude-3-5-sonnet-20241022-v2:0"),

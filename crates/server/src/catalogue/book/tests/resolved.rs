@@ -1,16 +1,16 @@
-//! The resolved rows of all models, kept for review: a change to one row shows here for every model
-//! it is about. After a change that is meant, write the file anew with
-//! `INSTA_UPDATE=always cargo nextest run -p outcrop resolved_profiles`.
+//! The resolved rows of all models, stored for review: a change to one row shows here for every model that
+//! it affects. After an intended change, rewrite the file with `INSTA_UPDATE=always cargo nextest run -p
+//! outcrop resolved_profiles`.
 
 use std::fmt::Write;
 
 use super::*;
 
-/// Where it is kept.
+/// Directory of the stored file.
 const RESOLVED: &str = "tests/snapshots";
 
-/// A model to a paragraph, by id: what is known, then each knob that is not the default. Families come
-/// last: they are what models of tomorrow get.
+/// One paragraph per model, by id: its facts, then each profile field that differs from the default.
+/// Families come last: they describe models not yet listed.
 #[test]
 fn resolved_profiles_are_as_reviewed() {
     let book = Book::parse(TEXT, PRICES).unwrap();
@@ -38,7 +38,7 @@ fn resolved(text: &mut String, id: &str, row: &Row) {
     }
 }
 
-/// Destructured whole: a new fact does not compile until it is shown here.
+/// Destructured completely: a new fact does not compile until it is listed here.
 fn facts(row: &Row) -> String {
     let Row {
         profile: _,
@@ -53,7 +53,7 @@ fn facts(row: &Row) -> String {
         eol,
         retired,
         successor,
-        // Prices are read as they are written.
+        // Prices are read as written.
         prices: _,
     } = row;
     let mut facts = vec![match (profile_only, prefixes.as_slice()) {
@@ -91,7 +91,7 @@ fn only_what_is_not_the_default_is_shown() {
     }
 }
 
-/// The knobs that are not the default's, as a row would spell them.
+/// The profile fields that differ from the default, as a row would spell them.
 fn differing(profile: &Profile) -> Table {
     let usual = Table::try_from(Profile::default()).unwrap();
     let own = Table::try_from(profile).unwrap();

@@ -1,4 +1,4 @@
-//! README's table of models is written from the rows. After a change that is meant, write it anew with
+//! README's table of models is generated from the rows. After an intended change, rewrite it with
 //! `OUTCROP_WRITE=1 cargo nextest run -p outcrop support_table`.
 
 use std::collections::BTreeMap;
@@ -9,10 +9,10 @@ use super::*;
 const BEGIN: &str = "<!-- support: written by a test from config/models.toml -->\n";
 const END: &str = "<!-- /support -->\n";
 
-/// A column: its title, and what stands there for a row whose knobs are these.
+/// A column: its title, and its cell for a row with these profile fields.
 type Column = (&'static str, fn(&Row, &Table) -> String);
 
-/// How much a model is to think, as its rows name the way it is asked.
+/// Reasoning control of a model, by the name used in its row.
 const THINKING: &[(&str, &str)] = &[
     ("none", "no"),
     ("native", "as it likes"),
@@ -26,7 +26,7 @@ const THINKING: &[(&str, &str)] = &[
 ];
 const EFFORT: &str = "by effort:";
 
-/// Adding a column is adding a line.
+/// The columns of the table, one per line.
 const COLUMNS: &[Column] = &[
     ("reads", |_, knobs| list(&knobs["media"], "text")),
     ("tool choice", |_, knobs| {
@@ -77,7 +77,7 @@ const COLUMNS: &[Column] = &[
 ];
 
 #[test]
-fn support_table_in_readme_is_as_the_rows_say() {
+fn support_table_in_readme_matches_the_rows() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let readme = std::fs::read_to_string(&path).unwrap();
     let (head, rest) = readme.split_once(BEGIN).unwrap();
@@ -95,14 +95,14 @@ fn support_table_in_readme_is_as_the_rows_say() {
 }
 
 #[test]
-fn every_knob_of_a_column_has_a_word_for_its_values() {
+fn every_field_value_of_a_column_has_a_word() {
     assert!(!table().contains('?'), "{}", table());
 }
 
-/// One line for all models of a maker that are alike.
+/// One line for all models of a maker with the same cells.
 fn table() -> String {
     let book = Book::parse(TEXT, PRICES).unwrap();
-    // Not today's: the table would change by itself.
+    // A fixed day: with today's, the table would change over time.
     let Value::String(day) = &toml::from_str::<Table>(TEXT).unwrap()["dated"] else { panic!() };
     let day = Day::parse(day).unwrap();
     let alive = book.models().into_iter().filter(|(_, row)| !row.has_ended(day));
@@ -132,7 +132,7 @@ fn table() -> String {
     text
 }
 
-/// An id's name without its version: `nova-lite` of `nova-lite-v1:0`.
+/// An id's name without its version: `nova-lite` for `nova-lite-v1:0`.
 fn short(name: &str) -> String {
     let is_version = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b':');
     let name = match name.rsplit_once("-v") {
@@ -146,7 +146,7 @@ fn short(name: &str) -> String {
     .to_owned()
 }
 
-/// What a knob's value means to a reader; `?` marks one that nobody has a word for.
+/// The reader's word for a field value; `?` marks a value without one.
 fn word(value: &Value, words: &[(&str, &str)]) -> String {
     let text = value.as_str().unwrap_or_default();
     let found = words.iter().find(|(name, _)| *name == text);
