@@ -1,6 +1,6 @@
-//! Media that stand somewhere else: fetched and written into the request before it is translated, so that
-//! translation never waits for anything. Off unless the operator wants it; then only the public internet is
-//! within reach, within limits, and a caller learns of a failure no more than that it failed.
+//! Fetches media that a request names by URL, and writes them into the request before translation, so that
+//! translation never waits for the network. Off by default; if the operator enables it, only the public
+//! internet is reachable, within limits, and the caller learns only that a fetch failed, not why.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,33 +29,34 @@ use fetch::{FetchError, Lookup, get};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use guard::{Way, loose, way};
 
-/// Fetches of one request at a time.
+/// Concurrent fetches of one request.
 const CONCURRENT: usize = 4;
-/// Requests that fetch at a time. Each has a fetch of its own, so that one whose URLs hang holds up no other.
+/// Concurrent requests with fetches. Each has one fetch of its own, so that a request with hanging URLs
+/// delays no other.
 const REQUESTS: usize = 256;
-/// Further fetches, of all requests together.
+/// Additional fetches, shared by all requests.
 const FURTHER: usize = 64;
-/// A failure takes at least so long: times tell as much about a network as words.
+/// Least duration of a failure: response times reveal as much about a network as error texts.
 const FLOOR: Duration = Duration::from_millis(200);
 
-/// What an operator says about media.
+/// The operator's settings for media.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct MediaSettings {
     pub(crate) fetch: bool,
-    /// Also without TLS.
+    /// Allows URLs without TLS.
     pub(crate) http: bool,
-    /// Ports beside the usual.
+    /// Ports allowed besides the default ones.
     pub(crate) ports: Vec<u16>,
     pub(crate) reach: Reach,
-    /// Where the gateway itself listens, which no URL leads to.
+    /// The gateway's own port, which no URL may reach.
     pub(crate) own_port: Option<u16>,
     /// Bytes of all URLs of a request together.
     pub(crate) size: usize,
-    /// URLs of a request.
+    /// URLs per request.
     pub(crate) urls: usize,
-    /// From the first lookup to the last byte.
+    /// Time from the first lookup to the last byte.
     pub(crate) timeout: Duration,
-    /// What of S3 may be read.
+    /// The S3 objects that may be read.
     pub(crate) stores: Stores,
 }
 
@@ -75,17 +76,17 @@ impl Default for MediaSettings {
     }
 }
 
-/// What a request refers to, as far as it may.
+/// The fetched media of a request, and its S3 access.
 #[derive(Debug, Default)]
 pub(crate) struct Fetched {
     /// By URL, as data URLs.
     content: HashMap<String, String>,
-    /// What of S3 Bedrock may be sent to.
+    /// The S3 objects that Bedrock may be told to read.
     pub(crate) stores: Stores,
 }
 
 impl Fetched {
-    /// Writes what was fetched into a request, in place of its URLs.
+    /// Writes the fetched content into a request, in place of its URLs.
     pub(crate) fn fill<'a>(&'a self, request: &mut ChatRequest<'a>) {
         if !self.content.is_empty() {
             walk::fill(request, |url| self.content.get(url).map(String::as_str));
@@ -93,24 +94,24 @@ impl Fetched {
     }
 }
 
-/// URLs of a request that are to be fetched, each with the path of its field.
+/// URLs of a request to fetch, each with the path of its field.
 #[derive(Debug, Default)]
 pub(crate) struct Links(Vec<(String, String)>);
 
 impl Links {
-    /// The URLs of a request; none where the operator does not want them fetched.
+    /// The URLs of a request; empty if fetching is off.
     pub(crate) fn of(request: &ChatRequest<'_>, settings: &MediaSettings) -> Self {
         Self(if settings.fetch { walk::links(request, settings.urls) } else { Vec::new() })
     }
 }
 
-/// What the fetches of one request share.
+/// State shared by the fetches of one request.
 #[derive(Clone, Copy)]
 struct Budget<'r> {
     settings: &'r MediaSettings,
     /// Bytes that may still be read.
     left: &'r AtomicUsize,
-    /// Its own permit, which no other request takes.
+    /// The request's own permit, which no other request uses.
     own: &'r Semaphore,
     started: Instant,
 }
@@ -121,7 +122,7 @@ pub(crate) struct Fetcher {
     requests: Semaphore,
     further: Semaphore,
     lookup: Lookup,
-    /// Read when the first https URL comes.
+    /// Loaded for the first https URL.
     trust: OnceCell<Arc<ClientConfig>>,
 }
 
@@ -137,10 +138,10 @@ impl Default for Fetcher {
 }
 
 impl Fetcher {
-    /// Fetches what a request refers to. The same URL is fetched once.
+    /// Fetches the media that a request names. Equal URLs are fetched once.
     ///
     /// # Errors
-    /// The first URL that did not become content, and nothing about why.
+    /// The field of the first URL that failed, without the reason.
     pub(crate) async fn fetch(
         &self,
         links: Links,
@@ -161,7 +162,7 @@ impl Fetcher {
         let request = Budget { settings, left: &left, own: &own, started };
         let turn = tokio::time::timeout_at(started + settings.timeout, self.requests.acquire());
         let Ok(_turn) = turn.await else {
-            log::info!("media not fetched: {REQUESTS} requests fetch already");
+            log::info!("media not fetched: {REQUESTS} requests are fetching already");
             return Err(refused(
                 links.into_iter().next().map(|(_, param)| param).unwrap_or_default(),
             ));
@@ -189,7 +190,7 @@ impl Fetcher {
     ) -> Result<String, FetchError> {
         let Budget { settings, left, own, started } = request;
         let got = async {
-            // Neither is ever closed.
+            // Neither semaphore is ever closed.
             let _permit = tokio::select! {
                 biased;
                 permit = own.acquire() => permit,
@@ -200,7 +201,8 @@ impl Fetcher {
         let bytes = tokio::time::timeout_at(started + settings.timeout, got)
             .await
             .map_err(|_| FetchError::TooSlow)??;
-        // Here and not when the request is translated: other words, and sooner, would tell what is there.
+        // Checked here and not during translation: a different or faster error would reveal what the URL
+        // holds.
         if !translate::is_media(&bytes, medium, url) {
             return Err(FetchError::Kind);
         }
@@ -211,7 +213,7 @@ impl Fetcher {
     }
 }
 
-/// What a part is for, by its field; files may be anything.
+/// The medium of a part, by its field; files may be of any kind.
 fn medium(param: &str) -> Option<Medium> {
     let fields = [
         ("image_url.url", Medium::Image),
@@ -226,7 +228,7 @@ fn refused(param: String) -> Invalid {
     Invalid::value(param, "The URL could not be fetched.").with_code(code)
 }
 
-/// Without the user some put into URLs, and not without end.
+/// The URL without user information, and shortened.
 fn shortened(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);

@@ -1,6 +1,5 @@
-//! Bedrock's own API, passed through: which operations there are, what of a request goes up and what
-//! of an answer comes down. Bodies are nobody's business here, but for the objects in
-//! S3 they name.
+//! Bedrock's own API, passed through: the operations offered, and the parts of requests and responses that
+//! are forwarded. Bodies are not interpreted here, except for the S3 objects that they name.
 
 pub(crate) mod affinity;
 pub(crate) mod guardrail;

@@ -1,7 +1,7 @@
-//! What models thought before they called tools, kept for clients that send back no more than OpenAI's
-//! own fields: some families refuse a tool turn whose signed thoughts are missing. It is read once per
-//! question and written once per tool call, never per token. The process's own memory comes first, and is all
-//! there is unless a store is configured that replicas share.
+//! Reasoning store: keeps a model's reasoning before tool calls, for clients that send back only OpenAI's
+//! own fields. Some model families refuse a tool turn without its signed reasoning. The store is read once
+//! per request and written once per tool call, never per token. The process's local store comes first; a
+//! Redis store shared by replicas is optional.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,25 +22,25 @@ mod shelf;
 pub(crate) use redis::{SharedMemory, StoreSettings};
 use shelf::Shelf;
 
-/// So many locks that workers hardly meet at one.
+/// Number of locks, high enough that workers seldom wait for one.
 const SHELVES: usize = 16;
 
-/// How much is remembered, and how long.
+/// Limits of the local store in size and time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MemoryLimits {
-    /// Bytes in all; 0 remembers nothing.
+    /// Bytes in total; 0 disables the store.
     pub(crate) bytes: usize,
-    /// Since the last use.
+    /// Lifetime since the last use.
     pub(crate) ttl: Duration,
 }
 
-/// Where thoughts are kept, by caller and tool call id. What it cannot do is no failure of the request: it
-/// remembers less.
+/// A store of reasoning, by caller and tool call id. A failure of the store never fails the request: less
+/// reasoning is restored.
 trait ThoughtStore {
-    /// Keeps what led to some calls.
+    /// Saves the reasoning that led to some calls.
     async fn keep(&self, caller: Caller, kept: &Kept, limits: MemoryLimits);
 
-    /// What is remembered of some calls.
+    /// Restores the reasoning of some calls.
     async fn recall<'c>(
         &self,
         caller: Caller,
@@ -49,16 +49,16 @@ trait ThoughtStore {
     ) -> Recalled;
 }
 
-/// The process's own memory.
+/// The local store of the process.
 #[derive(Debug)]
 pub(crate) struct Memory {
     shelves: [Mutex<Shelf>; SHELVES],
-    /// Keyed anew in every process: together they make keys nobody can aim at.
+    /// Random keys of this process, so that callers cannot produce colliding keys.
     hashers: [RandomState; 2],
 }
 
-/// Who asks, as far as headers tell: what one caller's models thought is not for another. No secret is
-/// kept, only its keyed hash.
+/// Identifies the caller by headers: the reasoning of one caller's conversation is not for another. Stores
+/// no secret, only its keyed hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Caller(u128);
 
@@ -126,11 +126,11 @@ fn share(limits: MemoryLimits) -> MemoryLimits {
     MemoryLimits { bytes: limits.bytes / SHELVES, ..limits }
 }
 
-/// The memory as one request sees it.
+/// The store as one request uses it.
 #[derive(Debug, Clone)]
 pub(crate) struct Recall {
     shared: Arc<Shared>,
-    /// The second memory, where there is one.
+    /// The Redis store, if configured.
     store: Option<Arc<SharedMemory>>,
     caller: Caller,
     limits: MemoryLimits,
@@ -148,14 +148,14 @@ impl Recall {
         Self { shared: Arc::clone(shared), store, caller, limits: now.config.thinking_memory }
     }
 
-    /// What is remembered of the tool calls of a conversation, where the model takes it back.
+    /// The reasoning saved for the tool calls of a conversation, if the model accepts past reasoning.
     pub(crate) async fn of(&self, request: &ChatRequest<'_>, leg: &Leg) -> Recalled {
         let mut recalled = self.remembered(request, &leg.target.profile).await;
         recalled.is_for(leg.origin());
         recalled
     }
 
-    /// Where the turns of these calls, the last first, were made that hold the last thoughts.
+    /// Origin of the latest saved reasoning among these calls, the last call first.
     pub(crate) async fn origin(&self, calls: &[String]) -> Option<Origin> {
         if self.limits.bytes == 0 || calls.is_empty() {
             return None;
@@ -187,7 +187,7 @@ impl Recall {
         recalled
     }
 
-    /// Keeps what was thought. To be waited for before the client can see the ids of the calls.
+    /// Saves reasoning. Must be awaited before the client sees the ids of the calls.
     pub(crate) async fn keep(&self, kept: &Kept) {
         if self.limits.bytes == 0 {
             return;
@@ -214,7 +214,7 @@ mod tests {
         Kept { calls, turn: Arc::new(Turn::of_thoughts([thought])) }
     }
 
-    /// What every kind of memory does.
+    /// The behaviour that every kind of store shares.
     async fn check(store: &impl ThoughtStore) {
         let (ann, bob) = (Caller(1), Caller(2));
         let known = async |caller, calls: &[&str]| {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_are_told_apart_by_their_keys() {
+    fn callers_are_distinguished_by_their_keys() {
         let memory = Memory::default();
         let of = |key: &'static str| Caller(memory.hash([Some(key.as_bytes()), None]));
         assert_eq!(of("Bearer ann"), of("Bearer ann"));

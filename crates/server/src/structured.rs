@@ -1,6 +1,6 @@
-//! Answers that were asked to be JSON, judged by what the caller asked for and not by what the model was
-//! told: a schema is rewritten for some models and only put into words for others, and none of that may
-//! cost the caller the promise.
+//! Validates answers that were requested as JSON, against the caller's schema and not against the one that
+//! the model received: a schema is rewritten for some models and only part of the prompt for others, and
+//! the caller's guarantee must hold all the same.
 
 mod burden;
 mod effort;
@@ -15,48 +15,50 @@ pub(crate) use watch::{End, Shown, Watch};
 
 use schema::openai::chat::{Choice, FinishReason};
 
-/// What the operator wants of answers that were asked to be JSON.
+/// The operator's settings for answers that were requested as JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct StructuredSettings {
     pub(crate) repair: Repair,
     pub(crate) on_mismatch: OnMismatch,
 }
 
-/// Whether a model may try again.
+/// Whether a model gets a repair call.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Repair {
-    /// It may not: a second call costs as much as the first.
+    /// No repair call: it costs as much as the first call.
     Off,
-    /// Once, where any JSON object will do: nothing but words holds the model to that.
+    /// Once, if any JSON object is accepted: only the prompt holds the model to that format.
     #[default]
     Objects,
-    /// Once, with what is wrong with its answer; never in a stream, where the first has been seen.
+    /// Once, with the mismatches of its answer; never in a stream, where the client has seen the first
+    /// answer.
     Once,
 }
 
-/// What becomes of an answer that is not what was asked for.
+/// Treatment of an answer that does not match the request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum OnMismatch {
-    /// It is passed on, and said to be what it is.
+    /// It is passed on and marked as a mismatch.
     #[default]
     Pass,
     /// The caller gets an error.
     Refuse,
 }
 
-/// What was found out about an answer.
+/// Result of validating an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Finding {
-    /// It is what was asked for.
+    /// It matches the request.
     Valid,
-    /// It is not, for these reasons, where they are read. They may quote it, and are for the model's eyes.
+    /// It does not match, with reasons if the caller needs them. They may quote the answer, and are for the
+    /// model only.
     Mismatch(Vec<String>),
-    /// Nobody can tell: the schema cannot be judged by, or not in bounded time.
+    /// It cannot be validated: the schema is not usable, or validation would take too long.
     Unchecked,
 }
 
 impl Finding {
-    /// The word for it, in headers and chunks.
+    /// The value in headers and chunks.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Valid => "valid",
@@ -66,8 +68,8 @@ impl Finding {
     }
 }
 
-/// The text that can be judged: none where the model was stopped, refused, or called a tool. Then the
-/// finish reason says what there is to say.
+/// The text to validate: none if the model was stopped, refused, or called a tool. The finish reason then
+/// describes the answer.
 pub(crate) fn judgeable(choice: &Choice) -> Option<&str> {
     let message = &choice.message;
     let is_whole = choice.finish_reason == FinishReason::Stop

@@ -112,11 +112,11 @@ impl fmt::Debug for AccountSecret {
 pub struct Timeouts {
     /// TCP and TLS set-up.
     pub connect: Duration,
-    /// Head of the answer to a streaming call.
+    /// Response headers of a streaming call.
     pub first_byte_stream: Duration,
-    /// Head of the answer to a unary call, which Bedrock sends when all of it is ready.
+    /// Response headers of a unary call, which Bedrock sends when the response is complete.
     pub first_byte_unary: Duration,
-    /// Between two pieces of a body. Bedrock sends nothing while a model thinks.
+    /// Between two pieces of a body. Bedrock sends no bytes while a model reasons.
     pub idle: Duration,
     /// The whole call, streams included.
     pub total: Duration,

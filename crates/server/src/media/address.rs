@@ -1,12 +1,11 @@
-//! Which addresses may be connected to for a caller's URL: the public unicast internet and nothing
-//! else, unless the operator lists more. A list of what is allowed, because every list of what is not
-//! forgets somebody's metadata service.
+//! Addresses that may be connected to for a caller's URL: the public unicast internet, unless the operator
+//! allows more. An allow list, because a deny list would miss the metadata service of some environment.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Where fetches may go.
+/// Addresses that fetches may reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reach {
     /// Allowed although they are not public.
@@ -57,7 +56,7 @@ impl Range {
 impl FromStr for Range {
     type Err = ();
 
-    /// A prefix, or a single address.
+    /// Parses a prefix, or a single address.
     fn from_str(text: &str) -> Result<Self, ()> {
         let (network, bits) =
             text.split_once('/').map_or((text, None), |(network, bits)| (network, Some(bits)));
@@ -74,7 +73,7 @@ impl fmt::Display for Range {
     }
 }
 
-/// What is not public of IPv4.
+/// Ranges of IPv4 that are not public.
 const PRIVATE_V4: [Range; 15] = [
     Range::v4(0, 0, 0, 8),
     Range::v4(10, 0, 0, 8),
@@ -93,10 +92,10 @@ const PRIVATE_V4: [Range; 15] = [
     Range::v4(240, 0, 0, 4),
 ];
 
-/// All of IPv6 that is given out; addresses that stand for IPv4 ones (mapped, NAT64) lie outside.
+/// The allocated part of IPv6; addresses that map IPv4 ones (mapped, NAT64) are outside of it.
 const GLOBAL_V6: Range = Range::v6(0x2000, 0, 3);
 
-/// What of that is not public: Teredo and its neighbours, documentation, 6to4.
+/// Ranges within it that are not public: Teredo and its neighbours, documentation, 6to4.
 const PRIVATE_V6: [Range; 4] = [
     Range::v6(0x2001, 0, 23),
     Range::v6(0x2001, 0xdb8, 32),
@@ -117,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges_are_read_and_hold_what_they_should() {
+    fn ranges_are_parsed_and_contain_their_addresses() {
         for (range, inside, outside) in [
             ("10.0.0.0/8", "10.255.0.1", "11.0.0.1"),
             ("192.0.2.7", "192.0.2.7", "192.0.2.8"),
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_edges_of_what_is_public() {
+    fn the_limits_of_public_ranges() {
         let reach = Reach::default();
         for public in [
             "1.1.1.1",

@@ -1,6 +1,6 @@
-//! One GET of a caller's URL. The name is looked up once, every address it has must be admitted, and the
-//! connection goes to an address that was checked: nothing resolves twice, so nothing can be rebound in
-//! between. No redirects, no proxy, no cookies, and no more bytes than are left.
+//! One GET of a caller's URL. The name is looked up once, all its addresses must be allowed, and the
+//! connection goes to a checked address: without a second lookup, DNS rebinding is impossible. Follows no
+//! redirects, uses no proxy and no cookies, and reads no more bytes than are left.
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -29,14 +29,14 @@ use super::link::{Link, Place};
 
 const LOOKUP: Duration = Duration::from_secs(2);
 const CONNECT: Duration = Duration::from_secs(3);
-/// Room for what an answer promises before any of it has come, in bytes.
+/// Bytes reserved for the announced length before any of it has arrived.
 const FIRST_ROOM: usize = 64 * 1024;
-/// More bytes than this are not read ahead of what is taken.
+/// Read-ahead buffer, in bytes.
 const READ_AHEAD: usize = 64 * 1024;
-/// More addresses than these are not tried.
+/// Addresses tried per name.
 const ADDRESSES: usize = 2;
 
-/// Why there is no content; for the log.
+/// Reasons for missing content; for the log.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
     #[error("{0}")]
@@ -65,12 +65,12 @@ pub(super) enum FetchError {
     TooSlow,
 }
 
-/// Looks names up.
+/// Name lookup.
 #[derive(Debug, Default)]
 pub(super) enum Lookup {
     #[default]
     System,
-    /// Answers in turn, whatever is asked.
+    /// Returns scripted results in order, for any name.
     #[cfg(test)]
     Scripted(std::sync::Mutex<std::collections::VecDeque<Vec<SocketAddr>>>),
 }
@@ -91,7 +91,7 @@ impl Lookup {
     }
 }
 
-/// Gets the content of a URL; `left` is what may still be read, and is spent.
+/// Fetches the content of a URL; `left` holds the bytes that may still be read, and is reduced.
 pub(super) async fn get(
     url: &str,
     settings: &MediaSettings,
@@ -104,7 +104,7 @@ pub(super) async fn get(
         Place::Address(address) => vec![SocketAddr::new(*address, link.port)],
         Place::Name(name) => lookup.addresses(name, link.port).await?,
     };
-    // One bad address among good ones is an attempt, not an accident.
+    // A single forbidden address among allowed ones indicates an attack.
     if addresses.is_empty() || !addresses.iter().all(|one| settings.reach.admits(one.ip())) {
         return Err(FetchError::Address);
     }
@@ -116,14 +116,13 @@ pub(super) async fn get(
     let bytes = exchange(stream, &link, left).await?;
     match bytes.iter().find(|byte| !is_before_text(**byte)) {
         None => Err(FetchError::Empty),
-        // Pages are what internal services and login walls answer with, and scripts hide in drawings.
+        // Internal services and login pages answer with HTML, and SVG files may contain scripts.
         Some(b'<') => Err(FetchError::Markup),
         Some(_) => Ok(bytes),
     }
 }
 
-/// White space, the bytes of byte order marks, and the other half of UTF-16's letters: browsers pass over
-/// all of these.
+/// Bytes that browsers skip: white space, byte order marks, and the zero halves of UTF-16 letters.
 fn is_before_text(byte: u8) -> bool {
     byte.is_ascii_whitespace() || matches!(byte, 0 | 0xef | 0xbb | 0xbf | 0xfe | 0xff)
 }
@@ -158,7 +157,7 @@ async fn connect(
             let mut pinned = Pinned { address: *address, own_port };
             match config {
                 None => Ok(MaybeHttpsStream::Http(pinned.call(link.uri.clone()).await?)),
-                // The certificate has to be that of the URL's name.
+                // The certificate must match the URL's name.
                 Some(config) => {
                     HttpsConnector::from((pinned, Arc::clone(config))).call(link.uri.clone()).await
                 }
@@ -173,7 +172,7 @@ async fn connect(
     Err(failed)
 }
 
-/// Connects to one address, whatever the name.
+/// Connects to one address, regardless of the name.
 #[derive(Debug, Clone, Copy)]
 struct Pinned {
     address: SocketAddr,
@@ -193,7 +192,7 @@ impl Service<Uri> for Pinned {
         let Self { address, own_port } = *self;
         Box::pin(async move {
             let tcp = TcpStream::connect(address).await?;
-            // Both ends on one host: whichever of its addresses was named, this is the gateway itself.
+            // Both ends are on one host: the gateway itself, by whichever of its addresses.
             if own_port == Some(address.port()) && tcp.local_addr()?.ip() == address.ip() {
                 return Err(std::io::Error::other("the gateway does not fetch from itself"));
             }
@@ -223,7 +222,7 @@ async fn exchange(stream: Stream, link: &Link, left: &AtomicUsize) -> Result<Vec
     beside(connection, answer).await
 }
 
-/// Drives a connection for as long as the work on it lasts, and no longer.
+/// Drives a connection only for as long as the work on it lasts.
 async fn beside<T>(connection: impl Future, work: impl Future<Output = T>) -> T {
     let (mut connection, mut work) = (pin!(connection), pin!(work));
     let mut open = true;

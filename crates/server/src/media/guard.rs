@@ -1,25 +1,25 @@
-//! The guard before every fetch as one question, for the fuzzer to ask: where would this URL lead?
+//! The check before every fetch as one function, for the fuzzer: the destination of a URL.
 
 use std::net::IpAddr;
 
 use super::link::{Link, Place};
 use super::{MediaSettings, Reach};
 
-/// What would be connected to, and what would be sent there.
+/// Destination of a connection, and the data sent there.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Way {
-    /// The URL as it is asked for.
+    /// The URL as requested.
     pub(crate) uri: http::Uri,
     /// The `host` header.
     pub(crate) authority: String,
     pub(crate) port: u16,
-    /// The name to look up; `None` where the URL holds an address.
+    /// The name to look up; `None` if the URL contains an address.
     pub(crate) name: Option<String>,
-    /// The address, if it is one and may be connected to.
+    /// The address, if the URL contains one that may be reached.
     pub(crate) address: Option<IpAddr>,
 }
 
-/// Where a URL leads, if it is followed at all.
+/// The destination of a URL, if it is allowed.
 pub(crate) fn way(url: &str, settings: &MediaSettings) -> Option<Way> {
     let Link { uri, host, port, authority } = Link::parse(url, settings).ok()?;
     let (name, address) = match host {
@@ -32,7 +32,7 @@ pub(crate) fn way(url: &str, settings: &MediaSettings) -> Option<Way> {
     Some(Way { uri, authority, port, name, address })
 }
 
-/// An operator who allows more than the default: no TLS, another port, one private network.
+/// Settings of an operator who allows more than the default: no TLS, another port, one private network.
 pub(crate) fn loose() -> MediaSettings {
     let allowed = "10.1.0.0/16".parse().into_iter().collect();
     MediaSettings {

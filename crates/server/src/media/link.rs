@@ -1,4 +1,4 @@
-//! A caller's URL, parsed once: what is checked here is what is connected to.
+//! A caller's URL, parsed once: the checked parts are the ones connected to.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use super::MediaSettings;
 
-/// Longer ones are no links to media.
+/// Longest URL accepted, in bytes.
 const LONGEST: usize = 8192;
 
 /// A URL that may be looked up.
@@ -16,11 +16,11 @@ pub(super) struct Link {
     pub(super) uri: Uri,
     pub(super) host: Place,
     pub(super) port: u16,
-    /// Host and, where it is not the scheme's own, port.
+    /// Host, and port unless it is the scheme's default.
     pub(super) authority: String,
 }
 
-/// Where it points to.
+/// Host of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     Name(String),
@@ -28,10 +28,10 @@ pub(super) enum Place {
 }
 
 impl Link {
-    /// Parses and judges a URL.
+    /// Parses and checks a URL.
     ///
     /// # Errors
-    /// Why it is not followed; for the log, callers are told nothing.
+    /// The reason why it is not followed; for the log only, never for callers.
     pub(super) fn parse(text: &str, settings: &MediaSettings) -> Result<Self, &'static str> {
         if text.len() > LONGEST {
             return Err("the URL is too long");
@@ -69,7 +69,7 @@ impl Link {
     }
 }
 
-/// Names inside a network are for those who allow addresses inside it.
+/// Names inside a network are only for operators who allow addresses inside it.
 fn public_name<'n>(name: &'n str, settings: &MediaSettings) -> Result<&'n str, &'static str> {
     if name.ends_with('.') {
         return Err("the name ends in a dot");

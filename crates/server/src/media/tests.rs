@@ -1,5 +1,5 @@
-//! Fetching, before servers of every bad kind. They stand on loopback, which is out of reach unless a
-//! test's operator allows it.
+//! Fetches from misbehaving servers of every kind. They listen on loopback, which is not reachable unless a
+//! test's settings allow it.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,14 +13,14 @@ use super::*;
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n1234";
 
-/// What a server answers with.
+/// Response of a server.
 #[derive(Clone, Copy)]
 enum Answer {
     /// These bytes, then the end.
     Bytes(&'static [u8]),
-    /// The head of an answer, then `x` without end.
+    /// Response headers, then `x` without end.
     Endless,
-    /// The head of an answer, then nothing.
+    /// Response headers, then silence.
     Silent,
 }
 
@@ -41,7 +41,7 @@ impl Origin {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 count.fetch_add(1, Ordering::Relaxed);
-                // A client that hangs up is what some tests are about.
+                // Some tests use clients that hang up.
                 let _ = serve(stream, answer, &heard).await;
             }
         });
@@ -56,7 +56,7 @@ impl Origin {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// An operator who allows this one address.
+    /// Settings that allow this one address.
     fn settings(&self) -> MediaSettings {
         MediaSettings {
             fetch: true,
@@ -147,7 +147,7 @@ async fn a_name_is_looked_up_once_and_all_its_addresses_are_judged() {
     let scripted = |answers: &[&[SocketAddr]]| {
         Lookup::Scripted(Mutex::new(answers.iter().map(|a| a.to_vec()).collect::<VecDeque<_>>()))
     };
-    // What is checked is what is connected to: a second answer is never asked for.
+    // The checked address is the one connected to: no second lookup is made.
     let lookup = scripted(&[&[here], &[elsewhere]]);
     assert_eq!(got(&url, &settings, &lookup).await.unwrap(), PNG);
     let Lookup::Scripted(rest) = &lookup else { panic!() };
@@ -250,7 +250,7 @@ async fn content_is_filled_in_and_the_same_url_fetched_once() {
         assert_eq!(image["format"], "png");
         assert_eq!(image["source"]["bytes"], STANDARD.encode(PNG));
     }
-    // Without the operator's word nothing is fetched, and nothing filled in.
+    // With fetching off, no URL is fetched and no content filled in.
     let off = MediaSettings { fetch: false, ..settings };
     let nothing = fetcher.fetch(Links::of(&request, &off), &off).await.unwrap();
     nothing.fill(&mut request);
@@ -274,7 +274,7 @@ async fn callers_learn_nothing_about_why() {
     let mut told = Vec::new();
     for url in [
         origin.url("a.png"),
-        // Of a kind that is not wanted, however it is called, and too large.
+        // Of an unwanted kind under any name, and too large.
         text.url("a.png"),
         pdf.url("a.png"),
         endless.url("a.png"),
@@ -309,12 +309,12 @@ async fn there_are_only_so_many_urls() {
 }
 
 #[test]
-fn the_log_gets_no_secrets() {
+fn the_log_contains_no_secrets() {
     assert_eq!(shortened("https://user:secret@example.com/a"), "https://example.com/a");
     assert!(shortened(&format!("https://e.com/{}", "x".repeat(9000))).len() < 300);
 }
 
-/// However many fetches of other requests hang, a request has one of its own.
+/// A request keeps one fetch of its own, however many fetches of other requests hang.
 #[actix_rt::test]
 async fn hanging_fetches_hold_up_no_other_request() {
     let origin = Origin::start(Answer::Bytes(OK)).await;
@@ -325,7 +325,7 @@ async fn hanging_fetches_hold_up_no_other_request() {
     let fetched = fetcher.fetch(Links::of(&request, &settings), &settings).await.unwrap();
     assert_eq!((fetched.content.len(), origin.accepted()), (3, 3));
     drop(hanging);
-    // More requests than may fetch at a time: told in time, without one of them being connected.
+    // More requests than may fetch at a time: refused in time, without a connection.
     let all = fetcher.requests.acquire_many(u32::try_from(REQUESTS).unwrap()).await.unwrap();
     let settings = MediaSettings { timeout: Duration::from_millis(100), ..settings };
     let refused = fetcher.fetch(Links::of(&request, &settings), &settings).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Where URLs stand in a request: found by one walk, filled in by another along the same way.
+//! Positions of URLs in a request: one walk finds them, another one over the same fields fills them in.
 
 use std::collections::HashSet;
 
@@ -7,12 +7,12 @@ use schema::openai::chat::ChatRequest;
 use schema::openai::content::{Content, File, Part};
 use schema::openai::message::Role;
 
-/// The URLs that would have to be fetched, each once, with the path of the field it first stands in. No
-/// more than one beyond `most`: that one is refused, whatever comes after it.
+/// The distinct URLs to fetch, each with the path of its first field. Holds at most one URL beyond `most`:
+/// that one is refused, regardless of any after it.
 pub(super) fn links(request: &ChatRequest<'_>, most: usize) -> Vec<(String, String)> {
     let mut links: Vec<(String, String)> = Vec::new();
     let mut known: HashSet<&str> = HashSet::new();
-    // What the assistant's turns show is not sent.
+    // Media in assistant turns are not sent.
     let messages = request.messages.iter().filter(|message| message.role != Role::Assistant);
     for message in messages {
         let at = message.at;
@@ -31,7 +31,7 @@ pub(super) fn links(request: &ChatRequest<'_>, most: usize) -> Vec<(String, Stri
     links
 }
 
-/// Puts content in the place of every URL it is known of.
+/// Replaces every URL with known content.
 pub(super) fn fill<'a>(request: &mut ChatRequest<'a>, content: impl Fn(&str) -> Option<&'a str>) {
     for message in &mut request.messages {
         let Some(Content::Parts(parts)) = &mut message.content else { continue };
@@ -61,7 +61,7 @@ pub(super) fn fill<'a>(request: &mut ChatRequest<'a>, content: impl Fn(&str) -> 
     }
 }
 
-/// The field of a part that may hold a URL.
+/// The field of a part that may contain a URL.
 fn place<'p, 'a>(part: &'p Part<'a>) -> Option<(&'static str, &'p Str<'a>)> {
     match part {
         Part::ImageUrl { image, .. } => Some(("image_url.url", &image.url)),
@@ -101,7 +101,7 @@ fn is_link(url: &str) -> bool {
     })
 }
 
-/// What a file at a URL is called.
+/// File name from a URL.
 fn name<'a>(url: &str) -> Option<Str<'a>> {
     let path = url.split(['?', '#']).next()?;
     let (_, path) = path.split_once("://")?;

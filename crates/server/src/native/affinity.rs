@@ -1,6 +1,6 @@
-//! Which native calls profit from the same target: those whose bodies begin alike, as `translate` has it for
-//! chat. The pieces are the caller's own bytes, found without being read; those that mark what is cached are
-//! told by a name in them.
+//! Affinity of native calls: those whose bodies have a common beginning benefit from the same target, as
+//! `translate` defines it for chat. The parts are raw bytes of the body, not parsed further; cache marks
+//! are recognised by their member names.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use translate::chat::Digest;
 
-/// What stands behind a beginning that is to be cached: a block of Converse, or a member of Claude's blocks. In
-/// a text its quotes would have backslashes before them.
+/// Members that mark the end of a cached prefix: a block of Converse, or a member of Claude's blocks.
+/// Within text, their quotes would be escaped by backslashes.
 const MARKS: [&str; 2] = ["\"cachePoint\"", "\"cache_control\""];
 
-/// The key of a body's beginning, of Converse and of those that InvokeModel takes: its tools, instructions
-/// and first message, up to the last mark among them. Where nothing is marked, its tools and instructions if
-/// they are long, else all three if they are. `None`: any target is as good as another.
+/// The affinity key of a body of Converse or InvokeModel: its tools, instructions and first message, up to
+/// the last cache mark among them. Without a mark: its tools and instructions if they are long, else all
+/// three if they are. `None`: all targets are equal.
 pub(crate) fn affinity(body: &[u8]) -> Option<u64> {
     let Beginning { tool_config, tools, system, messages } = serde_json::from_slice(body).ok()?;
     let mut way = Way::default();
@@ -33,7 +33,7 @@ pub(crate) fn affinity(body: &[u8]) -> Option<u64> {
     way.marked.or_else(|| way.digest.is_long().then(|| way.digest.finish()))
 }
 
-/// A beginning as far as it was looked at.
+/// The beginning of a body, as far as it has been read.
 #[derive(Default)]
 struct Way {
     digest: Digest,
@@ -42,7 +42,7 @@ struct Way {
 }
 
 impl Way {
-    /// A list of blocks, or a text.
+    /// Adds a list of blocks, or a text.
     fn part(&mut self, part: &RawValue) {
         match serde_json::from_str::<Vec<&RawValue>>(part.get()) {
             Ok(blocks) => blocks.into_iter().for_each(|block| self.block(block.get())),
@@ -58,7 +58,7 @@ impl Way {
     }
 }
 
-/// Members of one of the body's parts; none where it is not what it should be.
+/// Members of one part of the body; empty if it has another form.
 fn pieces<'a, T: Deserialize<'a> + Default>(part: &'a RawValue) -> T {
     serde_json::from_str(part.get()).unwrap_or_default()
 }
@@ -87,7 +87,7 @@ struct Message<'a> {
     content: Option<&'a RawValue>,
 }
 
-/// The first of a list; the others are passed over.
+/// The first element of a list; the others are skipped.
 struct First<'a>(Option<&'a RawValue>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn long_tools_and_instructions_are_the_key_whatever_is_asked() {
+    fn long_tools_and_instructions_form_the_key() {
         let system = json!([{ "text": long() }]);
         let first = key(&asked(&system, &json!([{ "text": "one" }])));
         assert!(first.is_some());
         assert_eq!(key(&asked(&system, &json!([{ "text": "two" }]))), first);
         let other = json!([{ "text": long() + "." }]);
         assert_ne!(key(&asked(&other, &json!([{ "text": "one" }]))), first);
-        // Claude's own body has them as a text.
+        // Claude's own body format has them as a text.
         let text = json!(long());
         let first = key(&asked(&text, &json!("one")));
         assert!(first.is_some());
@@ -172,13 +172,13 @@ mod tests {
         let block =
             json!([{ "type": "text", "text": "s", "cache_control": { "type": "ephemeral" } }]);
         assert!(key(&asked(&block, &json!("one"))).is_some());
-        // Who writes about it has marked nothing.
+        // A mention of a mark within text is not a mark.
         let told = json!([{ "text": "say {\"cachePoint\": 1} and \"cache_control\"" }]);
         assert_eq!(key(&asked(&told, &json!([{ "text": "one" }]))), None);
     }
 
     #[test]
-    fn a_long_first_message_is_the_key_and_what_is_short_has_none() {
+    fn a_long_first_message_forms_the_key_and_a_short_one_none() {
         let short = json!([{ "text": "short" }]);
         let first = key(&asked(&short, &json!([{ "text": long() }])));
         assert!(first.is_some());

@@ -1,6 +1,6 @@
-//! The guardrail an operator has put on a name, on calls whose bodies nobody else touches: Converse
-//! says it in the body, InvokeModel in headers. A caller's own takes its place only where the
-//! operator's is a default.
+//! Applies the operator's guardrail for a name to calls whose bodies are otherwise unchanged: in the body
+//! for Converse, in headers for InvokeModel. A caller's own guardrail replaces it only if the operator's is
+//! a default.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -12,31 +12,31 @@ pub(crate) mod evasion;
 
 use evasion::Part;
 
-/// How headers that say something of a guardrail begin.
+/// Prefix of guardrail headers.
 const HEADERS: &str = "x-amzn-bedrock-guardrail";
 
-/// Why a call cannot carry the guardrail.
+/// Reasons why a call cannot carry the guardrail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum GuardrailError {
-    /// The caller asks for another one.
+    /// The caller asks for another guardrail.
     #[error("this model is called with the gateway's own guardrail and no other")]
     Other,
-    /// The caller has the guardrail judge less than all, or later than the answer.
+    /// The caller limits the guardrail to a part of the call, or delays its verdict until after the answer.
     #[error(
         "this model is called with the gateway's own guardrail, and {0} would have it judge less than the whole call, or later than the answer: leave it out"
     )]
     Weakened(&'static str),
-    /// The operation runs models that no name stands for.
+    /// The operation runs models without a configured name.
     #[error(
         "this operation runs models without the guardrail that the gateway's operator has made mandatory; the operator opens it with native.other_models: allow"
     )]
     Around,
-    /// The body, or the guardrail's name, is not what it should be.
+    /// The body or the guardrail's name is malformed.
     #[error("the body cannot be read as a JSON object, which the model's guardrail needs")]
     Unreadable,
 }
 
-/// What of a Converse body says how it is guarded.
+/// The guardrail settings of a Converse body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Guarded<'a> {
@@ -44,7 +44,7 @@ struct Guarded<'a> {
     guardrail_config: Option<Config<'a>>,
 }
 
-/// Null is not the same as absent: a second member would stand beside it.
+/// Null differs from absent: a second member would otherwise be added beside it.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Config<'de>>, D::Error> {
     Config::deserialize(deserializer).map(Some)
 }
@@ -58,7 +58,7 @@ struct Config<'a> {
     guardrail_version: Option<schema::Str<'a>>,
 }
 
-/// Puts the guardrail on a call, where its operation can carry one.
+/// Adds the guardrail to a call, if its operation supports one.
 pub(crate) fn apply(
     guardrail: &Guardrail,
     operation: &str,
@@ -79,7 +79,7 @@ pub(crate) fn apply(
     match operation {
         "Converse" | "ConverseStream" => in_body(guardrail, body),
         "InvokeModel" | "InvokeModelWithResponseStream" => in_headers(guardrail, headers),
-        // Counting tokens generates nothing.
+        // Token counting generates no text.
         _ => Ok(()),
     }
 }
@@ -106,14 +106,14 @@ fn in_headers(guardrail: &Guardrail, headers: &mut HeaderMap) -> Result<(), Guar
     }
 }
 
-/// Whether headers say more of a guardrail than which it is.
+/// Whether headers contain guardrail settings other than id and version.
 fn has_others(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| {
         name.as_str().starts_with(HEADERS) && *name != GUARDRAIL_ID && *name != GUARDRAIL_VERSION
     })
 }
 
-/// Operations that run models named in their bodies, or behind agents, flows, knowledge bases and jobs.
+/// Operations that run models named in their bodies, or used by agents, flows, knowledge bases and jobs.
 const RUN_OTHERS: [&str; 13] = [
     "AgenticRetrieveStream",
     "CreateAdvancedPromptOptimizationJob",
@@ -130,7 +130,7 @@ const RUN_OTHERS: [&str; 13] = [
     "StartFlowExecution",
 ];
 
-/// Whether an operation can run models that no name stands for.
+/// Whether an operation can run models without a configured name.
 pub(crate) fn runs_others(operation: &str) -> bool {
     RUN_OTHERS.contains(&operation)
 }
@@ -151,7 +151,7 @@ fn in_body(guardrail: &Guardrail, body: &mut Bytes) -> Result<(), GuardrailError
     }
 }
 
-/// The body with one more member, at its beginning; every other byte stays.
+/// The body with one more member at its beginning; all other bytes are unchanged.
 fn with_config(guardrail: &Guardrail, body: &[u8]) -> Result<Bytes, GuardrailError> {
     let brace = body.iter().position(|byte| *byte == b'{').ok_or(GuardrailError::Unreadable)?;
     let rest = body.get(brace + 1..).unwrap_or_default();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn invoke_says_it_in_headers() {
+    fn invoke_model_gets_it_in_headers() {
         let own = |mode| Guardrail { id: "gr1".to_owned(), ..guardrail(mode) };
         let run = |mode, asked: &[(&'static str, &'static str)]| {
             let mut headers = HeaderMap::new();

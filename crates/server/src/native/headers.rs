@@ -1,21 +1,21 @@
-//! Headers and queries across the border, by name. What is not known to mean something to Bedrock
-//! stays here: credentials, cookies, hop-by-hop headers, other people's tracing.
+//! Filters headers and queries between caller and Bedrock by name. Names without a known meaning to Bedrock
+//! are dropped: credentials, cookies, hop-by-hop headers, tracing of other systems.
 
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::table::is_documented;
 
-/// A longer value is nothing an SDK sends, except for request metadata.
+/// Longest value accepted, in bytes; SDKs send none longer except for request metadata.
 const LONGEST: usize = 8 * 1024 + 512;
 
-/// Beginning of the headers that belong to Bedrock's operations. The family passes as a whole: a member
-/// that newer service models add, such as the project a call is billed to, must not be lost here.
+/// Prefix of the headers of Bedrock's operations. The prefix passes as a whole, so that headers of newer
+/// service models, such as the project that a call is billed to, are kept.
 const FAMILY: &str = "x-amzn-bedrock-";
-/// Request headers that the service models name outside of the family.
+/// Further request headers in the service models.
 const REQUEST: &[&str] = &["x-amz-source-arn", "x-amz-client-token"];
 
-/// Whether a caller's header goes on to Bedrock.
+/// Whether a caller's header is forwarded to Bedrock.
 pub(crate) fn goes_up(name: &str, value: &[u8]) -> bool {
     let known = name == CONTENT_TYPE.as_str()
         || name == ACCEPT.as_str()
@@ -24,12 +24,13 @@ pub(crate) fn goes_up(name: &str, value: &[u8]) -> bool {
     known && value.len() <= LONGEST
 }
 
-/// The headers of Bedrock's that the caller gets.
+/// The headers of Bedrock's response that the caller gets.
 pub(crate) fn come_down(upstream: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
     upstream.iter().filter(|(name, _)| {
         let name = name.as_str();
         name == CONTENT_TYPE.as_str()
-            // None is asked for; where one comes all the same, its bytes mean nothing without it.
+            // The request asks for no encoding; if one is used all the same, the bytes are unusable without
+            // this header.
             || name == CONTENT_ENCODING.as_str()
             || name == "retry-after"
             || name.starts_with("x-amzn-")
@@ -37,7 +38,7 @@ pub(crate) fn come_down(upstream: &HeaderMap) -> impl Iterator<Item = (&HeaderNa
     })
 }
 
-/// The pairs of a query that some operation documents, as they came. `None` if nothing is left.
+/// The documented pairs of a query, unchanged. `None` if none is left.
 pub(crate) fn query(raw: &str) -> Option<String> {
     let kept: Vec<&str> = raw
         .split('&')
@@ -55,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_bedrock_knows_goes_up() {
+    fn only_headers_known_to_bedrock_are_forwarded() {
         for name in [
             "content-type",
             "accept",

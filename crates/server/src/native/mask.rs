@@ -1,10 +1,10 @@
-//! Errors of AWS's without what they tell of the gateway: its account and its role.
+//! Masks the gateway's account and role in AWS's error messages.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use translate::errors::mask;
 
-/// The body of an error with its texts masked; the same bytes where nothing is to be masked.
+/// The body of an error with its texts masked; the same bytes if there is nothing to mask.
 pub(crate) fn masked(body: &Bytes) -> Bytes {
     let Ok(mut members) = serde_json::from_slice::<Map<String, Value>>(body) else {
         let text = String::from_utf8_lossy(body);
@@ -21,7 +21,7 @@ pub(crate) fn masked(body: &Bytes) -> Bytes {
     Bytes::from(Value::Object(members).to_string())
 }
 
-/// Masks all texts of a value; true if one held something.
+/// Masks all texts of a value; true if one was changed.
 fn hide(value: &mut Value) -> bool {
     match value {
         Value::String(text) => {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accounts_and_roles_are_taken_out_and_nothing_else_is_touched() {
+    fn only_accounts_and_roles_are_masked() {
         let role = "arn:aws:sts::123456789012:assumed-role/gateway/i-0abc";
         let text = format!("User: {role} is not authorized to perform: bedrock:InvokeModel");
         for body in [

@@ -1,13 +1,13 @@
-//! A caller's path against the table. Segments are split before anything is decoded, decoded once,
-//! judged, and encoded again: what reaches AWS is never a stretch of what the caller sent.
+//! Matches a caller's path with the operations table. Segments are split before decoding, decoded once,
+//! checked, and encoded again: AWS never receives raw parts of the caller's path.
 
 use super::table::{Row, rows};
 use crate::bedrock::{Service, encode_segment};
 
-/// The longest path or query accepted, in bytes.
+/// Longest path or query accepted, in bytes.
 const LONGEST: usize = 8 * 1024;
 
-/// A path that stands in the table.
+/// A path of a known operation.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Matched {
     /// The operation.
@@ -16,25 +16,25 @@ pub(crate) struct Matched {
     values: Vec<String>,
 }
 
-/// Why a path is not taken.
+/// Reasons for refusing a path.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PathError {
     /// No operation has this method and path.
     #[error("this operation is not one of Bedrock's that pass through here")]
     Unknown,
-    /// Dots, NUL, double encoding and the like: nothing an SDK would send.
+    /// Dots, NUL, double encoding and the like, which no SDK sends.
     #[error("the path is malformed")]
     Malformed,
 }
 
 impl Matched {
-    /// The model id as the caller named it, for operations of a model.
+    /// The model id as the caller wrote it, for operations of a model.
     pub(crate) fn model(&self) -> Option<&str> {
         let at = self.variables().position(|segment| segment == "{model}")?;
         self.values.get(at).map(String::as_str)
     }
 
-    /// The path for AWS, with `model` in the place of the caller's name.
+    /// The path for AWS, with `model` in place of the caller's name.
     pub(crate) fn upstream(&self, model: Option<&str>) -> String {
         let mut path = String::with_capacity(128);
         let mut values = self.values.iter();
@@ -60,7 +60,7 @@ impl Matched {
     }
 }
 
-/// Finds the operation of a raw path below the mount, among the usual ones and those of the services
+/// Finds the operation of a raw path below the mount, among the default ones and those of the services
 /// `added`.
 pub(crate) fn find(method: &str, raw: &str, added: &[Service]) -> Result<Matched, PathError> {
     if raw.len() > LONGEST {
@@ -73,7 +73,7 @@ pub(crate) fn find(method: &str, raw: &str, added: &[Service]) -> Result<Matched
         let template = row.template.strip_suffix('/').unwrap_or(row.template);
         row.method == method && fits(template, &given)
     });
-    // The slash at the end is free, but where two operations differ by nothing else it decides.
+    // The trailing slash is optional, unless two operations differ only by it.
     let row = fitting.min_by_key(|row| row.template.ends_with('/') != raw.ends_with('/'));
     let row = row.ok_or(PathError::Unknown)?;
     let template = row.template.split('/').skip(1);
@@ -90,7 +90,7 @@ fn fits(template: &str, given: &[&str]) -> bool {
         && given.next().is_none()
 }
 
-/// Decodes one segment once; anything that could mean something else to the next reader is refused.
+/// Decodes one segment once; a text that another reader could interpret differently is refused.
 fn decode(raw: &str) -> Result<String, PathError> {
     let mut bytes = Vec::with_capacity(raw.len());
     let mut rest = raw.as_bytes();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn raw_and_encoded_ids_reach_aws_alike() {
+    fn raw_and_encoded_ids_give_the_same_upstream_path() {
         for raw in [
             "/model/a.b-v1:0/converse",
             "/model/a.b-v1%3A0/converse",
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_at_the_end_is_the_tables_to_decide() {
+    fn a_trailing_slash_follows_the_table() {
         assert_eq!(sent("POST", "/sessions").unwrap(), "/sessions/");
         assert_eq!(sent("POST", "/sessions/").unwrap(), "/sessions/");
         assert_eq!(sent("POST", "/retrieveAndGenerate/").unwrap(), "/retrieveAndGenerate");
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_in_the_table_is_unknown() {
+    fn paths_outside_the_table_are_unknown() {
         for (method, raw) in [
             ("GET", "/model/x/converse"),
             ("POST", "/model/x"),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn tricks_are_malformed() {
+    fn tricky_paths_are_malformed() {
         for id in [
             "..",
             ".",
@@ -218,7 +218,7 @@ mod tests {
             (agent("/agents/x"), agent("/agents/x/")),
             ("InvokeInlineAgent", "PrepareAgent")
         );
-        // What both have stays with the runtime.
+        // A path that both services have belongs to the runtime.
         let tags = find("GET", "/tags/x", &[Service::Agent]).unwrap();
         assert_eq!(tags.row.service, Service::AgentRuntime);
     }

@@ -1,6 +1,6 @@
-//! Objects in S3 that a native body names: Bedrock reads and writes them with the gateway's own rights, so
-//! the operator's list counts for these bodies too. A body that names none, which is nearly every one, is
-//! only searched for the word.
+//! S3 objects that a native body names: Bedrock reads and writes them with the gateway's own permissions,
+//! so the operator's list applies to these bodies too. A body that names none, which is the common case, is
+//! only searched for key words.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,8 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde_json::Value;
 use translate::Stores;
 
-/// Operations whose bodies are for a model: conversations in them hold JSON of others' (inputs of tools,
-/// schemas), so that only the two members count which models know.
+/// Operations with bodies for a model: their conversations contain foreign JSON (tool inputs, schemas), so
+/// only the two members that models interpret count.
 const FOR_MODELS: [&str; 6] = [
     "Converse",
     "ConverseStream",
@@ -20,35 +20,35 @@ const FOR_MODELS: [&str; 6] = [
     "InvokeModelWithResponseStream",
     "StartAsyncInvoke",
 ];
-/// Operations that hand a document of any shape to a flow, whose nodes read it with rights of their own.
+/// Operations that pass a document of any shape to a flow, whose nodes read it with their own permissions.
 const OF_FLOWS: [&str; 2] = ["InvokeFlow", "StartFlowExecution"];
 
-/// Members that hold a URI, in one object or another.
+/// Members that hold a URI, in various objects.
 const LOCATIONS: [&str; 2] = ["s3Location", "s3OutputDataConfig"];
 const URIS: [&str; 2] = ["uri", "s3Uri"];
-/// Members that name a bucket, and those that name what in it, beside it.
+/// Members that name a bucket, and those beside them that name its contents.
 const BUCKETS: [&str; 3] = ["s3BucketName", "bucketName", "bucketArn"];
 const KEYS: [&str; 3] = ["s3ObjectKey", "keyPrefix", "inclusionPrefixes"];
 const NAMED: [&[&str]; 3] = [&URIS, &BUCKETS, &KEYS];
-/// Words of which every member above has one, but for those beside a bucket.
+/// Each member above contains one of these words, except for those beside a bucket.
 const WORDS: [&str; 5] = ["s3", "S3", "uri", "Uri", "ucket"];
-/// Maps of the caller's own names, for prompts and functions.
+/// Maps with the caller's own names, for prompts and functions.
 const FREE: [&str; 2] = ["sessionAttributes", "promptSessionAttributes"];
-/// How the escape of a letter or digit of ASCII begins; the next digit is 3 to 7.
+/// Beginning of an escaped ASCII letter or digit; the next digit is 3 to 7.
 const ESCAPE: &[u8] = br"\u00";
 
-/// What of S3 native bodies may name.
+/// The S3 objects that native bodies may name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum NativeS3 {
-    /// What the operator lists for all callers.
+    /// The operator's list for all callers.
     #[default]
     Listed,
-    /// Whatever the gateway's own rights reach.
+    /// All objects within the gateway's own permissions.
     Allow,
 }
 
 impl NativeS3 {
-    /// The word for it in a configuration.
+    /// The value in a configuration.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Listed => "listed",
@@ -57,7 +57,7 @@ impl NativeS3 {
     }
 }
 
-/// Why a body does not pass.
+/// Reasons for refusing a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum S3Error {
     #[error(
@@ -68,7 +68,7 @@ pub(crate) enum S3Error {
     Unreadable,
 }
 
-/// Judges the body of an operation.
+/// Checks the body of an operation.
 pub(crate) fn judge(operation: &str, body: &[u8], stores: &Stores) -> Result<(), S3Error> {
     let rule = Rule::of(operation);
     if !rule.may_name(body) {
@@ -82,14 +82,14 @@ pub(crate) fn judge(operation: &str, body: &[u8], stores: &Stores) -> Result<(),
     if admitted { Ok(()) } else { Err(S3Error::NotListed) }
 }
 
-/// How bodies of an operation name objects.
+/// Rule by which bodies of an operation name objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
-    /// In the two members that models know.
+    /// In the two members that models interpret.
     Model,
-    /// In any member whose name says so.
+    /// In any member with a matching name.
     Any,
-    /// The same, but for the documents of a flow.
+    /// The same, except for the documents of a flow.
     Flow,
 }
 
@@ -104,8 +104,8 @@ impl Rule {
         }
     }
 
-    /// A letter of a word may be written as an escape, which hardly anybody does: then the body is read.
-    /// Letters with accents, which many write so, are in none of the words.
+    /// Whether the body may name an object. Escaped ASCII letters, which are rare, lead to a full parse;
+    /// none of the words contains accented letters, which are often escaped.
     fn may_name(self, body: &[u8]) -> bool {
         let words = match self {
             Self::Model => LOCATIONS.as_slice(),
@@ -116,8 +116,8 @@ impl Rule {
             || memmem::find_iter(body, ESCAPE).any(is_plain)
     }
 
-    /// Whether what stands under a name describes where something is in S3. Where bodies are AWS's own, all
-    /// below such a name does.
+    /// Whether the value of a member describes an S3 location. In AWS's own bodies, this includes all
+    /// values below such a member.
     fn is_location(self, key: &str, within: bool) -> bool {
         match self {
             Self::Model => LOCATIONS.contains(&key),
@@ -125,7 +125,7 @@ impl Rule {
         }
     }
 
-    /// Whether what stands under a name is the caller's own.
+    /// Whether the value of a member is the caller's own data.
     fn is_free(self, key: &str) -> bool {
         match self {
             Self::Model => false,
@@ -135,22 +135,22 @@ impl Rule {
     }
 }
 
-/// Goes through a whole body.
+/// Walks a whole body.
 struct Walk<'w> {
     stores: &'w Stores,
     admitted: &'w mut bool,
     rule: Rule,
-    /// Whether this is what a location is described by.
+    /// Whether this value describes a location.
     is_location: bool,
 }
 
 impl Walk<'_> {
-    /// Whether a member of a location's holds its URI.
+    /// Whether a member of a location holds its URI.
     fn is_uri(&self, key: &str) -> bool {
         self.is_location && URIS.contains(&key)
     }
 
-    /// Judges a member that holds a URI, wherever it stands: it may be one of the web.
+    /// Checks a member that holds a URI, at any position; it may be a web URI.
     fn uri(&mut self, key: &str, value: &Value) {
         let is_admitted = match value.as_str() {
             Some(uri) if self.is_location || key == "s3Uri" || is_uri(uri) => {
@@ -163,12 +163,12 @@ impl Walk<'_> {
     }
 }
 
-/// Whether text is the URI of an object, in any case.
+/// Whether a text is the URI of an object, in any case.
 fn is_uri(text: &str) -> bool {
     text.trim_start().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("s3://"))
 }
 
-/// A bucket and what in it, as far as members of one object name them.
+/// A bucket and its contents, as far as the members of one object name them.
 #[derive(Default)]
 struct Bucket {
     names: Vec<Value>,
@@ -176,7 +176,7 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// Whether all it can stand for is listed.
+    /// Whether every object that it can mean is listed.
     fn is_admitted(&self, stores: &Stores) -> bool {
         self.names.iter().all(|name| {
             let Some(name) = name.as_str() else { return false };
@@ -226,7 +226,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             {
                 let value: Value = map.next_value()?;
                 if is_own && value.is_object() {
-                    // A parameter of a function's that happens to be called so.
+                    // A function parameter that happens to have this name.
                     let (stores, admitted, rule) = (self.stores, &mut *self.admitted, self.rule);
                     let is_location = self.is_location;
                     let walk = Walk { stores, admitted, rule, is_location };
@@ -255,7 +255,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        // A member of tomorrow's that holds one.
+        // A URI in a member that is not known yet.
         if self.rule != Rule::Model && self.is_location && is_uri(text) {
             *self.admitted &= self.stores.admits(text);
         }
@@ -293,7 +293,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_bodies_that_may_name_an_object_are_read() {
+    fn only_bodies_that_may_name_an_object_are_parsed() {
         for (body, read) in [
             (r#"{"text":"na\u00efve caf\u00E9"}"#, false),
             (r#"{"text":"a\nb"}"#, false),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_found_wherever_and_however_they_are_named() {
+    fn objects_are_found_in_every_member_and_spelling() {
         let prefix = "s3://pictures/in/".to_owned();
         let stores = Stores::new(vec![Store { prefix, bucket_owner: None }]);
         let image = |source: &str| {
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_of_every_operation_are_judged() {
+    fn bodies_of_every_operation_are_checked() {
         let prefix = "s3://pictures/in/".to_owned();
         let stores = Stores::new(vec![Store { prefix, bucket_owner: None }]);
         for (operation, body, listed) in [

@@ -1,17 +1,17 @@
-//! The operator's decisions about Bedrock's own API.
+//! The operator's settings for Bedrock's own API.
 
-/// How much of AWS's own error messages callers see.
+/// The part of AWS's error messages that callers see.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum NativeErrors {
-    /// Account ids and the gateway's role are taken out.
+    /// Without account ids and the gateway's role.
     #[default]
     Masked,
-    /// Every byte as it came.
+    /// Unchanged.
     Raw,
 }
 
 impl NativeErrors {
-    /// The word for it in a configuration.
+    /// The value in a configuration.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Masked => "masked",
@@ -20,10 +20,10 @@ impl NativeErrors {
     }
 }
 
-/// What becomes of operations that run models which no name of the operator's stands for.
+/// Treatment of operations that run models without a configured name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum OtherModels {
-    /// Refused where they would go around a mandatory guardrail.
+    /// Refused if they would bypass a mandatory guardrail.
     #[default]
     Guarded,
     /// Left to IAM.
@@ -31,7 +31,7 @@ pub(crate) enum OtherModels {
 }
 
 impl OtherModels {
-    /// The word for it in a configuration.
+    /// The value in a configuration.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Guarded => "guarded",

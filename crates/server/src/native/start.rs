@@ -1,6 +1,6 @@
-//! The beginning of a native answer. A stream that begins with an exception is an attempt that failed,
-//! which another target may make good, and so is one that ends or is damaged before a whole frame has come;
-//! so its first frame is looked at before the client sees any of it. The bytes stay as they came.
+//! The beginning of a native response. A stream that begins with an exception is a failed attempt that
+//! another target may replace, and so is one that ends or is damaged before its first complete frame; its
+//! first frame is therefore read before the client gets any of it. The bytes stay unchanged.
 
 use bytes::Bytes;
 
@@ -8,31 +8,30 @@ use super::table::Row;
 use crate::bedrock::{Answer, Failure, FrameDecoder, Kind, Service, ServiceError};
 use crate::routing::Brought;
 
-/// An answer whose head has come, and the pieces of its body that were looked at.
+/// A response with its headers and the chunks of its body read so far.
 #[derive(Debug)]
 pub(crate) struct Begun {
     pub(crate) answer: Answer,
-    /// Who gives it.
+    /// The service that responds.
     pub(crate) service: Service,
     pub(crate) pieces: Vec<Bytes>,
 }
 
 impl Brought for Begun {}
 
-/// How an answer begins.
+/// The beginning of a response.
 pub(crate) enum Start {
-    /// Well, as far as that can be seen.
+    /// A success, as far as it has been read.
     Good(Begun),
-    /// With an exception.
+    /// An exception.
     Exception(Begun, Box<ServiceError>),
 }
 
-/// Looks at the first frame of a stream. What comes after it is the client's to judge, damaged bytes
-/// included.
+/// Reads the first frame of a stream. The client checks everything after it, damaged bytes included.
 ///
 /// # Errors
-/// The body ended, the connection went or fell silent, or the bytes were no frame, before a whole one had
-/// come.
+/// The body ended, the connection closed or fell silent, or the bytes were not a frame, before a complete
+/// one had arrived.
 pub(crate) async fn look(mut answer: Answer, row: &Row) -> Result<Start, Failure> {
     let (service, mut pieces) = (row.service, Vec::new());
     if row.kind == Kind::Unary {

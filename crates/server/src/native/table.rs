@@ -1,5 +1,5 @@
-//! The exact list of operations that pass through: method, path, service. It is checked against the
-//! service models that botocore ships; what is not here is answered 404 without a word to AWS.
+//! The exact list of operations that are passed through: method, path, service. It is checked against
+//! botocore's service models; any other path gets a 404 without a call to AWS.
 
 use crate::bedrock::{Kind, Service};
 
@@ -14,9 +14,9 @@ pub(crate) struct Row {
     pub(crate) method: &'static str,
     /// Path; `{model}` is a model id that may be an alias, any other `{}` segment is opaque.
     pub(crate) template: &'static str,
-    /// Which endpoint it goes to.
+    /// The service of the operation.
     pub(crate) service: Service,
-    /// How its answer comes.
+    /// Form of its response, unary or stream.
     pub(crate) kind: Kind,
 }
 
@@ -33,7 +33,7 @@ const fn row(
 use Kind::{Stream, Unary};
 use Service::{AgentRuntime, Control, Runtime};
 
-/// All of bedrock-runtime and bedrock-agent-runtime, and the reads of bedrock that clients use.
+/// All of bedrock-runtime and bedrock-agent-runtime, and the read operations of bedrock that clients use.
 /// Source: botocore 1.44.8.
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
@@ -105,17 +105,17 @@ const TABLE: &[Row] = &[
     row("GetGuardrail", "GET", "/guardrails/{}", Control, Unary),
 ];
 
-/// The operations in force: the table, and of the rest what belongs to the services added.
+/// The active operations: the table, and those of the services added.
 pub(crate) fn rows(added: &[Service]) -> impl Iterator<Item = &'static Row> {
     TABLE.iter().chain(more::MORE.iter().filter(|row| added.contains(&row.service)))
 }
 
-/// Whether an operation documents a query parameter of this name.
+/// Whether an operation documents a query parameter with this name.
 pub(crate) fn is_documented(parameter: &str) -> bool {
     QUERY.contains(&parameter) || more::QUERY.contains(&parameter)
 }
 
-/// Query parameters that any of these operations documents; others are not passed on.
+/// Query parameters that any of these operations documents; others are dropped.
 const QUERY: &[&str] = &[
     "baseModelArnEquals",
     "byCustomizationType",

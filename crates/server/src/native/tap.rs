@@ -1,6 +1,6 @@
-//! What a call cost, read from bytes on their way through: from the headers of InvokeModel, from the
-//! metadata event or the last chunk of a stream, from the end of a whole answer. Of a stream also whether it
-//! failed: the client hears of that by itself, the target's books do not.
+//! Token usage of a call, read from the bytes that pass through: from the headers of InvokeModel, from the
+//! metadata event or the last chunk of a stream, from the end of a unary response. Also detects the failure
+//! of a stream: the client sees it in the stream, the target's health does not.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,35 +12,35 @@ use serde::Deserialize;
 
 use crate::bedrock::{Failure, Frame, FrameDecoder, FrameKind, ServiceError};
 
-/// A larger whole answer is passed on unread.
+/// Longest unary response that is parsed; a larger one passes unread.
 const WHOLE_LIMIT: usize = 4 * 1024 * 1024;
 
-/// Watches one answer.
+/// Observes one response.
 pub(crate) enum Tap {
-    /// The headers have said it.
+    /// The headers have stated the usage.
     Known(TokenUsage),
-    /// Frames of an event stream; the last event tells.
+    /// Frames of an event stream; the last event states the usage.
     Frames(Box<Frames>),
-    /// Pieces of a whole answer.
+    /// Chunks of a unary response.
     Whole { pieces: Vec<Bytes>, length: usize },
-    /// Nothing to be learnt.
+    /// No usage available.
     Blind,
 }
 
-/// What is known of the frames of a stream.
+/// State of a stream of frames.
 #[derive(Default)]
 pub(crate) struct Frames {
     decoder: FrameDecoder,
     last: Option<Frame>,
-    /// Whether a message has begun that has not stopped.
+    /// Whether a message has begun and not stopped.
     is_open: bool,
     failure: Option<Failure>,
-    /// Whether there is no more to learn.
+    /// Whether the rest of the stream is of no interest.
     is_over: bool,
 }
 
 impl Tap {
-    /// A tap for an answer with these headers.
+    /// A tap for a response with these headers.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let count = |name| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
         if let Some(input_tokens) = count("x-amzn-bedrock-input-token-count") {
@@ -61,7 +61,7 @@ impl Tap {
         }
     }
 
-    /// Looks at a piece.
+    /// Reads a chunk.
     pub(crate) fn see(&mut self, piece: &Bytes) {
         match self {
             Self::Known(_) | Self::Blind => {}
@@ -77,7 +77,7 @@ impl Tap {
         }
     }
 
-    /// What the stream has said of its own failure since this was asked last.
+    /// The failure that the stream has reported since the last call of this method.
     pub(crate) fn failure(&mut self) -> Option<Failure> {
         match self {
             Self::Frames(frames) => frames.failure.take(),
@@ -85,7 +85,8 @@ impl Tap {
         }
     }
 
-    /// Whether this is a stream of frames, none of which is open or has failed: another may be added.
+    /// Whether this is a stream of frames with neither an open frame nor a failure: another frame may be
+    /// appended.
     pub(crate) fn is_between_frames(&self) -> bool {
         match self {
             Self::Frames(frames) => !frames.is_over && frames.decoder.buffered() == 0,
@@ -93,7 +94,7 @@ impl Tap {
         }
     }
 
-    /// What is wrong with a stream whose body ends here.
+    /// The error of a stream whose body ends here, if any.
     pub(crate) fn failure_at_end(&mut self) -> Option<Failure> {
         match self {
             Self::Frames(frames) => frames.failure_at_end(),
@@ -101,7 +102,7 @@ impl Tap {
         }
     }
 
-    /// What has been learnt.
+    /// The usage found.
     pub(crate) fn finish(self) -> Option<TokenUsage> {
         match self {
             Self::Known(usage) => Some(usage),
@@ -121,7 +122,7 @@ impl Frames {
             match self.decoder.next() {
                 Ok(Some(frame)) => self.take(frame),
                 Ok(None) => break,
-                // The client gets damaged bytes too, and judges them for itself.
+                // The client gets damaged bytes too, and detects the damage itself.
                 Err(error) => self.fail(error.into()),
             }
         }
@@ -201,7 +202,7 @@ fn in_event(frame: &Frame) -> Option<TokenUsage> {
     }
 }
 
-/// The last chunk of InvokeModelWithResponseStream carries metrics beside the model's own words.
+/// The last chunk of InvokeModelWithResponseStream carries metrics beside the model's own text.
 fn in_chunk(payload: &Bytes) -> Option<TokenUsage> {
     let chunk: Chunk<'_> = serde_json::from_slice(payload).ok()?;
     let json = STANDARD.decode(chunk.bytes.as_bytes()).ok()?;
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_and_whole_answers_tell_what_they_cost() {
+    fn headers_and_unary_responses_state_their_usage() {
         let counts =
             [("x-amzn-bedrock-input-token-count", "3"), ("x-amzn-bedrock-output-token-count", "4")];
         assert_eq!(read(&counts, &[b"whatever"]), Some((3, 4)));
@@ -244,7 +245,7 @@ mod tests {
         assert_eq!(read(&[("content-type", "text/html")], &[b"{}"]), None);
     }
 
-    /// A frame with the two headers that say what it is.
+    /// A frame with the two headers for its type.
     fn frame(kind: &str, name: &str, payload: &[u8]) -> Vec<u8> {
         let message_type = if kind == ":event-type" { "event" } else { "exception" };
         let mut headers = Vec::new();
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_event_of_a_stream_tells_however_it_is_cut() {
+    fn the_last_event_of_a_stream_states_the_usage_however_it_is_cut() {
         let stream = [("content-type", "application/vnd.amazon.eventstream")];
         let metadata = br#"{"metrics":{},"usage":{"inputTokens":7,"outputTokens":8}}"#;
         let metrics = STANDARD.encode(
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_tells_of_its_own_failure_once() {
+    fn a_stream_reports_its_failure_once() {
         let headers = [("content-type", "application/vnd.amazon.eventstream")]
             .iter()
             .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))

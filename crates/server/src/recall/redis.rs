@@ -1,6 +1,6 @@
-//! A memory that replicas share: any server that speaks Redis' protocol. It is asked only where the process's
-//! own knows nothing, within a short time, and not at all for a while once it has failed: what it cannot do
-//! costs a request nothing but the memory.
+//! Redis store: reasoning shared by replicas, on any server with the Redis protocol. It is read only if the
+//! local store has no entry, within a short time limit, and not at all for a while after a failure: its
+//! failures cost a request only the reasoning.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,43 +17,43 @@ use super::seal::Seal;
 use super::{Caller, MemoryLimits, ThoughtStore};
 use crate::bedrock::AccountSecret;
 
-/// How long a request waits for the store.
+/// Longest wait of a request for the store.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// How long a store that has failed is left alone.
+/// Pause after a failure of the store.
 const PAUSE: Duration = Duration::from_secs(5);
-/// Thoughts of one turn that are too long to be shared.
+/// Longest reasoning of one turn that is shared, in bytes.
 const LARGEST: usize = 1024 * 1024;
-/// Most calls of one request that are asked for, the latest first.
+/// Most calls per request that are looked up, the latest first.
 const MOST: usize = 256;
 
-/// Where the store is, and by what its entries are named and sealed.
+/// Address of the store, and the secret for names and sealing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoreSettings {
-    /// `redis://` or `rediss://`; it may hold a password.
+    /// `redis://` or `rediss://`; it may contain a password.
     pub(crate) url: AccountSecret,
     /// The same in all replicas.
     pub(crate) secret: AccountSecret,
 }
 
 impl StoreSettings {
-    /// The shortest secret accepted.
+    /// Shortest secret accepted.
     pub(crate) const SHORTEST_SECRET: usize = 16;
 
-    /// Whether the address is one.
+    /// Whether the address is valid.
     pub(crate) fn has_address(&self) -> bool {
         Client::open(self.url.reveal()).is_ok()
     }
 }
 
-/// The store.
+/// The Redis store.
 pub(crate) struct SharedMemory {
     settings: StoreSettings,
     client: Client,
     seal: Seal,
-    /// Made by the first request that needs it, and again after it has failed.
+    /// Opened by the first request that needs it, and again after a failure.
     connection: Mutex<Option<MultiplexedConnection>>,
     born: Instant,
-    /// Until when it is left alone, in milliseconds since it was born.
+    /// End of the pause, in milliseconds since `born`.
     rests_until: AtomicU64,
     is_down: AtomicBool,
 }
@@ -65,7 +65,7 @@ impl fmt::Debug for SharedMemory {
 }
 
 impl SharedMemory {
-    /// A store; nothing is connected to yet. `None` for an address that is none.
+    /// A store without a connection yet. `None` for an invalid address.
     pub(crate) fn new(settings: &StoreSettings) -> Option<Self> {
         Some(Self {
             client: Client::open(settings.url.reveal()).ok()?,
@@ -78,7 +78,7 @@ impl SharedMemory {
         })
     }
 
-    /// The store for these settings: the one there was, if it is the same.
+    /// The store for these settings, reused from `before` if they are the same.
     pub(crate) fn open(
         settings: Option<&StoreSettings>,
         before: Option<&Arc<Self>>,
@@ -94,7 +94,7 @@ impl SharedMemory {
         self.seal.caller(told)
     }
 
-    /// Asks the store, if it is not resting. A failure sends it to rest, and is told once.
+    /// Queries the store, unless it is paused. A failure starts a pause, and is logged once.
     async fn ask<T: FromRedisValue>(&self, what: &Pipeline) -> Option<T> {
         let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         let until = self.rests_until.load(Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl SharedMemory {
             return None;
         }
         let pause = u64::try_from(PAUSE.as_millis()).unwrap_or(u64::MAX);
-        // One request finds out whether it is back.
+        // One request probes whether it is back.
         if self.is_down.load(Ordering::Relaxed) {
             let rest = now.saturating_add(pause);
             let order = Ordering::Relaxed;
@@ -129,7 +129,7 @@ impl SharedMemory {
         None
     }
 
-    /// A connection that was closed while nobody used it is no failure.
+    /// A pooled connection that was closed while idle is no failure.
     async fn query<T: FromRedisValue>(&self, what: &Pipeline) -> RedisResult<T> {
         let (mut connection, is_new) = self.connection().await?;
         match what.query_async(&mut connection).await {
@@ -142,7 +142,7 @@ impl SharedMemory {
         }
     }
 
-    /// The connection, and whether it is a new one.
+    /// The connection, and whether it is new.
     async fn connection(&self) -> RedisResult<(MultiplexedConnection, bool)> {
         let mut place = self.connection.lock().await;
         if let Some(connection) = &*place {
@@ -156,7 +156,7 @@ impl SharedMemory {
         Ok((connection, true))
     }
 
-    /// Where another request is connecting just now, there is nothing to forget.
+    /// If another request is connecting just now, there is no connection to drop.
     fn forget_connection(&self) {
         if let Ok(mut place) = self.connection.try_lock() {
             *place = None;
@@ -194,7 +194,7 @@ impl ThoughtStore for SharedMemory {
         let mut all = redis::pipe();
         let ttl = i64::try_from(seconds(limits.ttl)).unwrap_or(i64::MAX);
         for (_, name) in &named {
-            // Two commands, for servers that do not know GETEX.
+            // Two commands, for servers without GETEX.
             all.get(name).expire(name, ttl).ignore();
         }
         let found: Vec<Option<Vec<u8>>> = self.ask(&all).await.unwrap_or_default();
@@ -211,7 +211,7 @@ fn seconds(ttl: Duration) -> u64 {
     ttl.as_secs().max(1)
 }
 
-/// What the log may say: what a server says may quote what it was told.
+/// The loggable part of an error: the server's text may quote data sent to it.
 fn reason(error: &RedisError) -> String {
     format!("{:?}", error.kind())
 }

@@ -1,5 +1,6 @@
-//! What the configured secret is for: the names under which a shared store knows callers and calls, and the
-//! sealing of what lies there. Thoughts are the kin of prompts: whoever reads the store must learn nothing.
+//! Sealing with the configured secret: the names of callers and calls in the Redis store, and the
+//! encryption of its values. Reasoning is as confidential as prompts: a reader of the store must learn
+//! nothing from it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -14,18 +15,18 @@ use translate::thoughts::{Origin, Passage, Step, Thought, Turn};
 
 use super::Caller;
 
-/// Before every name, so that an operator knows whose entries these are. Its version is that of names and
-/// seals; what is sealed tells its own shape, so that replicas of two versions read what they can.
+/// Prefix of every name, which shows an operator the owner of the entries. Its version covers names and
+/// sealing; a sealed value states its own format, so that replicas of two versions read what they can.
 const PREFIX: &str = "outcrop:thoughts:1:";
 
-/// Names and seals by one secret. Replicas with the same agree.
+/// Names and encryption from one secret. Replicas with the same secret agree.
 pub(super) struct Seal {
     callers: hmac::Key,
     names: hmac::Key,
     values: RandomizedNonceKey,
 }
 
-/// A turn as it is written down. Older versions wrote its thoughts alone.
+/// A turn in its stored format. Older versions stored only its reasoning.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Read<'t> {
@@ -53,7 +54,7 @@ enum WrittenStep<'t> {
     Text(Cow<'t, str>, Option<Cow<'t, str>>),
     #[serde(rename = "r")]
     Redacted(Cow<'t, str>),
-    /// All bytes of a text, and white space at its edges.
+    /// Bytes of a text, and of the white space at its edges.
     #[serde(rename = "x")]
     Passage(usize, usize, usize),
     #[serde(rename = "c")]
@@ -73,11 +74,11 @@ impl Seal {
         })
     }
 
-    /// Who asks, the same in every replica.
+    /// The caller's identity, the same in every replica.
     pub(super) fn caller<'h>(&self, told: impl Iterator<Item = Option<&'h [u8]>>) -> Caller {
         let mut context = hmac::Context::with_key(&self.callers);
         for value in told {
-            // The length before it, so that no two lists look alike.
+            // Each value is preceded by its length, so that no two lists have the same bytes.
             let length = value.map_or(u64::MAX, |value| value.len() as u64);
             context.update(&length.to_be_bytes());
             context.update(value.unwrap_or_default());
@@ -86,7 +87,7 @@ impl Seal {
         Caller(tag.as_ref().iter().take(16).fold(0, |all, byte| (all << 8) | u128::from(*byte)))
     }
 
-    /// The name of what a caller's call left.
+    /// The name for the entry of a caller's call.
     pub(super) fn name(&self, caller: Caller, call: &str) -> String {
         let mut context = hmac::Context::with_key(&self.names);
         context.update(&caller.0.to_be_bytes());
@@ -94,7 +95,7 @@ impl Seal {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(context.sign()))
     }
 
-    /// A turn as it may lie anywhere. It can only be read under this name.
+    /// A turn, encrypted. It can be read only under this name.
     pub(super) fn close(&self, name: &str, turn: &Turn) -> Option<Vec<u8>> {
         self.sealed(name, serde_json::to_vec(&Written::of(turn)).ok()?)
     }
@@ -107,7 +108,7 @@ impl Seal {
         Some(sealed)
     }
 
-    /// What was closed; `None` if it was not, or not by this secret under this name.
+    /// The decrypted turn; `None` for data not encrypted with this secret under this name.
     pub(super) fn open(&self, name: &str, mut sealed: Vec<u8>) -> Option<Arc<Turn>> {
         let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
@@ -176,7 +177,7 @@ mod tests {
     const SECRET: &str = "a secret of the replicas";
 
     #[test]
-    fn what_is_closed_opens_under_its_name_and_secret_alone() {
+    fn sealed_data_opens_only_with_its_name_and_secret() {
         let (seal, twin, other) =
             (Seal::new(SECRET).unwrap(), Seal::new(SECRET).unwrap(), Seal::new("other").unwrap());
         let turn = turn();
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_older_versions_closed_is_read_and_what_later_ones_close_is_not() {
+    fn data_of_older_versions_is_read_and_of_later_ones_ignored() {
         let seal = Seal::new(SECRET).unwrap();
         let open = |text: &str| seal.open("a", seal.sealed("a", text.as_bytes().to_vec()).unwrap());
         let old = open(r#"[{"t":["granite","s="]},{"t":["",null]},{"r":"AAEC"}]"#).unwrap();
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_nothing_and_are_the_same_everywhere() {
+    fn names_are_opaque_and_the_same_in_every_replica() {
         let (seal, twin) = (Seal::new(SECRET).unwrap(), Seal::new(SECRET).unwrap());
         let who = |seal: &Seal, told: [Option<&[u8]>; 2]| seal.caller(told.into_iter());
         let ann = who(&seal, [Some(b"ann"), None]);

@@ -1,4 +1,4 @@
-//! One part of the memory: bounded in bytes, and what was not used for long enough goes.
+//! One shard of the local store: bounded in bytes; entries expire after their last use.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use translate::thoughts::Turn;
 
 use super::MemoryLimits;
 
-/// What an entry costs beside its turn, roughly. It also bounds the number of entries.
+/// Approximate cost of an entry besides its turn, in bytes. It also bounds the number of entries.
 const OVERHEAD: usize = 256;
 
-/// Turns by key, and the order in which they may have to go.
+/// Turns by key, and their order of eviction.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
     entries: HashMap<u128, Entry>,
-    /// Keys with the time they were lined up; older lines of the same key mean nothing.
+    /// Keys with the time they were queued; earlier entries of the same key are ignored.
     line: VecDeque<(u128, Instant)>,
     bytes: usize,
 }
@@ -29,8 +29,8 @@ struct Entry {
 }
 
 impl Shelf {
-    /// Puts a turn under a key, and lets go of what has no room any more. Parallel calls share their
-    /// turn; each is charged in full.
+    /// Stores a turn under a key, and evicts entries that no longer fit. Parallel calls share their turn;
+    /// each is charged in full.
     pub(super) fn put(&mut self, key: u128, turn: Arc<Turn>, limits: MemoryLimits, now: Instant) {
         let bytes = OVERHEAD + turn.size();
         self.remove(key);
@@ -46,7 +46,7 @@ impl Shelf {
         self.tidy(limits, now);
     }
 
-    /// What is under a key, if it was used lately.
+    /// The turn under a key, unless it has expired.
     pub(super) fn find(&mut self, key: u128, ttl: Duration, now: Instant) -> Option<Arc<Turn>> {
         let entry = self.entries.get_mut(&key)?;
         if now.duration_since(entry.used) > ttl {
@@ -63,7 +63,7 @@ impl Shelf {
         }
     }
 
-    /// Lets go of the oldest; what was used since it was lined up gets another turn, once.
+    /// Evicts the oldest entries; one used since it was queued is queued again, once.
     fn tidy(&mut self, limits: MemoryLimits, now: Instant) {
         while let Some(&(key, lined_up)) = self.line.front() {
             let is_over = self.bytes > limits.bytes;
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_used_go_first_and_the_bytes_are_kept() {
+    fn the_least_used_are_evicted_first_within_the_byte_limit() {
         let mut shelf = Shelf::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_used_expires_and_what_is_too_large_is_not_kept() {
+    fn unused_entries_expire_and_large_ones_are_not_stored() {
         let mut shelf = Shelf::default();
         let start = Instant::now();
         shelf.put(1, turn(), LIMITS, start);

@@ -1,32 +1,32 @@
-//! Schemas that a validator can be made of. A caller's schema can point at itself without an end, double with
-//! every reference, or lead through ten thousand definitions in a row: such are found by following them, and
-//! are not judged by. The work on one answer is counted in `effort`.
+//! Schema cost: accepts only schemas that can be compiled. A caller's schema can reference itself without
+//! end, double with every reference, or chain ten thousand definitions: such schemas are found by following
+//! them, and are not used for validation. The work on one answer is counted in `effort`.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-/// Most steps for looking at a schema.
+/// Most steps for examining a schema.
 const STEPS: u32 = 50_000;
-/// How deep references, and the nesting between them, may lead: what compiles and follows them does so on
-/// the stack, which one schema of 100,000 definitions in a row would use up.
+/// Deepest chain of references, and of the nesting between them: compiling and following them uses the
+/// stack, which a schema with 100,000 chained definitions would exhaust.
 const DEEPEST: usize = 256;
-/// How many levels of a schema may lead from one to the next, references included.
+/// Longest chain of schema levels, references included.
 const LONGEST: usize = 1_024;
 
-/// Keywords whose schemas are about the same value.
+/// Keywords whose schemas apply to the same value.
 const IN_PLACE: [&str; 7] = ["anyOf", "oneOf", "allOf", "not", "if", "then", "else"];
-/// Keywords that lead where only a validator finds.
+/// Keywords that only a validator can resolve.
 const ELSEWHERE: [&str; 4] = ["$dynamicRef", "$recursiveRef", "$id", "$anchor"];
 
-/// Whether a schema leads to an end wherever it is followed, in a number of steps that can be taken.
+/// Whether a schema ends wherever it is followed, within the allowed steps.
 pub(super) fn is_bounded(schema: &Value) -> bool {
     let (path, followed) = (Vec::new(), HashSet::new());
     let mut survey = Survey { root: schema, steps: STEPS, path, depth: 0, followed };
     survey.each(schema).is_some() && survey.compiled(schema, LONGEST).is_some()
 }
 
-/// The schema that a reference points at; `None` for one that is no plain pointer.
+/// The schema that a reference points at; `None` if it is not a plain pointer.
 pub(super) fn target<'s>(root: &'s Value, reference: &str) -> Option<&'s Value> {
     let fragment = reference.strip_prefix('#')?;
     if fragment.contains('%') { None } else { root.pointer(fragment) }
@@ -37,14 +37,14 @@ struct Survey<'s> {
     steps: u32,
     /// The references being followed.
     path: Vec<&'s str>,
-    /// How deep in the schemas about one value.
+    /// Depth of schemas for one value.
     depth: usize,
-    /// The references that were followed.
+    /// The references already followed.
     followed: HashSet<&'s str>,
 }
 
 impl<'s> Survey<'s> {
-    /// Looks at every object there is as if it were a schema: some are not, and cost a step.
+    /// Examines every object as if it were a schema: some are not, and cost a step.
     fn each(&mut self, value: &'s Value) -> Option<()> {
         match value {
             Value::Object(members) => {
@@ -56,7 +56,7 @@ impl<'s> Survey<'s> {
         }
     }
 
-    /// Everything that is said about one value.
+    /// All keywords for one value.
     fn place(&mut self, schema: &'s Map<String, Value>) -> Option<()> {
         for (keyword, value) in schema {
             self.steps = self.steps.checked_sub(1)?;
@@ -73,7 +73,7 @@ impl<'s> Survey<'s> {
                     one => self.below(one)?,
                 },
                 (elsewhere, Value::String(_)) if ELSEWHERE.contains(&elsewhere) => {
-                    // The name that a document gives itself at its root leads nowhere.
+                    // The name that a document gives itself at its root references no other schema.
                     let at_root = std::ptr::eq(schema, self.root.as_object()?);
                     if !(elsewhere == "$id" && at_root) {
                         return None;
@@ -98,7 +98,7 @@ impl<'s> Survey<'s> {
 
     fn follow(&mut self, reference: &'s str) -> Option<()> {
         if self.path.contains(&reference) {
-            // It comes back to the same value, forever.
+            // An endless loop back to the same value.
             return None;
         }
         let pointed = target(self.root, reference)?;
@@ -108,7 +108,7 @@ impl<'s> Survey<'s> {
         Some(())
     }
 
-    /// Follows every reference once, wherever it stands, as a compiler does.
+    /// Follows every reference once, at any position, as a compiler does.
     fn compiled(&mut self, value: &'s Value, depth: usize) -> Option<()> {
         let depth = depth.checked_sub(1)?;
         match value {
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_is_bounded() {
+    fn usual_schemas_are_bounded() {
         for fine in [
             json!({ "type": "object", "properties": { "a": { "items": { "type": "string" } } } }),
             json!({ "$ref": "#/$defs/n", "$defs": { "n": { "properties": { "l": { "$ref": "#/$defs/n" }, "r": { "$ref": "#/$defs/n" } } } } }),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_ends_has_no_bound() {
+    fn endless_schemas_are_refused() {
         for endless in [
             json!({ "$ref": "#" }),
             json!({ "anyOf": [{ "type": "string" }, { "$ref": "#" }] }),
@@ -162,7 +162,7 @@ mod tests {
         ] {
             assert!(refused(&endless), "{endless}");
         }
-        // Doubled forty times over.
+        // Doubled forty times.
         let mut defs = Map::new();
         for at in 0..40 {
             let next = json!({ "$ref": format!("#/$defs/d{}", at + 1) });
@@ -172,7 +172,7 @@ mod tests {
         assert!(refused(&json!({ "$ref": "#/$defs/d0", "$defs": defs })));
     }
 
-    /// Definitions that lead from one to the next.
+    /// A chain of definitions.
     fn chain(hops: usize, link: impl Fn(Value) -> Value) -> Value {
         let link =
             |at: usize| (format!("d{at}"), link(json!({ "$ref": format!("#/$defs/d{}", at + 1) })));
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_chain_of_references_ends_before_the_stack_does() {
-        // Few enough for the steps there are, and too many all the same.
+        // Within the limit of steps, but too deep.
         for hops in [1_000, 100_000] {
             assert!(refused(&chain(hops, |next| next)));
             assert!(refused(&chain(hops, |next| json!({ "items": next }))));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_chain_that_is_accepted_can_be_compiled() {
+    fn the_longest_accepted_chain_can_be_compiled() {
         for hops in [100, 200, 300, 500, 1_000] {
             for link in [
                 |next| json!({ "items": next }),

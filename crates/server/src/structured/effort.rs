@@ -1,6 +1,6 @@
-//! The work of judging one answer by one schema, counted before it is done. Schema and answer are walked
-//! together as a validator walks them, but past every mismatch, so the count is an upper bound of its steps
-//! and of the mismatches it can report. The walk itself ends at a limit.
+//! Validation cost of one answer with one schema, counted in advance. Schema and answer are walked together
+//! as a validator walks them, but past every mismatch, so the count is an upper bound of its steps and of
+//! the mismatches that it can report. The walk itself stops at a limit.
 
 use serde_json::{Map, Value};
 
@@ -9,17 +9,17 @@ use super::patterns::backtracks;
 
 /// Deepest recursion accepted, in schemas: a validator keeps several stack frames for each.
 const DEEPEST: usize = 512;
-/// Properties that are compared one by one; more are looked up.
+/// Largest number of properties compared one by one; more are looked up.
 const COMPARED: u64 = 40;
-/// Steps of an expression that can backtrack, on one text. The limit of the engine is higher, and reached
-/// only by expressions written to reach it.
+/// Steps of a backtracking expression on one text. The limit of the engine is higher, and reached only by
+/// expressions written to reach it.
 const BACKTRACKING: u64 = 2_000;
-/// Steps of compiling a text as an expression, which `format: regex` asks for.
+/// Steps for compiling a text as an expression, as `format: regex` requires.
 const COMPILING: u64 = 20_000;
-/// Bytes of text that are compared or scanned in one step.
+/// Bytes of text compared or scanned in one step.
 const STRETCH: usize = 32;
 
-/// What judging takes at most.
+/// Upper bound of a validation's cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Effort {
     /// Visits and comparisons.
@@ -29,8 +29,8 @@ pub(super) struct Effort {
 }
 
 impl Effort {
-    /// The effort of judging `answer` by `schema`; `None` if it takes more than `most` steps or recurses too
-    /// deeply. The schema is one that `burden::is_bounded` accepts.
+    /// The cost of validating `answer` with `schema`; `None` if it takes more than `most` steps or recurses
+    /// too deeply. The schema is one that `burden::is_bounded` accepts.
     pub(super) fn of(schema: &Value, answer: &Value, most: u64) -> Option<Self> {
         let mut walk = Walk { root: schema, left: most, mismatches: 0, depth: 0 };
         walk.visit(schema, answer)?;
@@ -55,13 +55,13 @@ impl<'s> Walk<'s> {
         self.take(u64::try_from(steps).ok()?)
     }
 
-    /// Charges what can be reported one by one.
+    /// Charges mismatches that can be reported one by one.
     fn report(&mut self, count: usize) -> Option<()> {
         self.mismatches = self.mismatches.saturating_add(u64::try_from(count).ok()?);
         self.take_len(count)
     }
 
-    /// One schema on one value.
+    /// Charges one schema on one value.
     fn visit(&mut self, schema: &'s Value, value: &Value) -> Option<()> {
         self.report(1)?;
         let Value::Object(keywords) = schema else { return Some(()) };
@@ -81,7 +81,7 @@ impl<'s> Walk<'s> {
                 Value::Null | Value::Bool(_) | Value::Number(_) => {}
             }
         }
-        // What nothing has evaluated is found by evaluating all the rest anew for every member.
+        // Unevaluated members are found by evaluating all other keywords again for every member.
         if keywords.keys().any(|keyword| keyword.starts_with("unevaluated")) {
             self.take((before - self.left).saturating_mul(size_of_level(value)))?;
         }
@@ -89,7 +89,7 @@ impl<'s> Walk<'s> {
         Some(())
     }
 
-    /// Keywords whose schemas are about the same value.
+    /// Keywords whose schemas apply to the same value.
     fn in_place(&mut self, keyword: &str, said: &'s Value, value: &Value) -> Option<()> {
         match (keyword, said) {
             ("$ref", Value::String(reference)) => {
@@ -110,12 +110,12 @@ impl<'s> Walk<'s> {
         }
     }
 
-    /// Keywords that hold values to compare with.
+    /// Keywords with values to compare with.
     fn compared(&mut self, keyword: &str, said: &Value, value: &Value) -> Option<()> {
         match (keyword, said) {
             ("enum" | "const", said) => self.weigh(said),
             ("uniqueItems", Value::Bool(true)) if value.is_array() => {
-                // Up to fifteen are compared with one another.
+                // Up to fifteen items are compared with each other.
                 (0..15).try_for_each(|_| self.weigh(value))
             }
             _ => Some(()),
@@ -206,7 +206,7 @@ impl<'s> Walk<'s> {
         if backtracks(pattern) { self.take(BACKTRACKING) } else { Some(()) }
     }
 
-    /// Charges a comparison with a value, which looks at all of it at most.
+    /// Charges a comparison with a value, which reads at most all of it.
     fn weigh(&mut self, value: &Value) -> Option<()> {
         match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => self.take(1),
@@ -226,7 +226,7 @@ impl<'s> Walk<'s> {
     }
 }
 
-/// Values directly inside a value.
+/// Number of values directly inside a value.
 fn size_of_level(value: &Value) -> u64 {
     let size = match value {
         Value::Array(items) => items.len(),
@@ -236,8 +236,8 @@ fn size_of_level(value: &Value) -> u64 {
     u64::try_from(size).unwrap_or(u64::MAX)
 }
 
-/// How many places of an expression can be live at one byte of a text: the product of its counted
-/// repetitions, since those may be nested.
+/// Upper bound of the active positions of an expression at one byte of a text: the product of its counted
+/// repetitions, since these may be nested.
 fn repetitions(pattern: &str) -> usize {
     let counts = pattern.split('{').skip(1).filter_map(|rest| {
         let (count, _) = rest.split_once('}')?;
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_a_schema_count_for_every_value_they_are_compared_with() {
+    fn lists_in_a_schema_count_once_per_compared_value() {
         let names: Vec<String> = (0..300).map(|at| format!("p{at}")).collect();
         let numbers: Vec<u32> = (0..300).collect();
         let by_name = |value: Value| -> Value {
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_doubles_with_every_level_ends_at_the_limit() {
+    fn cost_that_doubles_per_level_stops_at_the_limit() {
         let twice =
             json!({ "properties": { "a": { "anyOf": [{ "$ref": "#" }, { "$ref": "#" }] } } });
         let nested = |depth: usize| (0..depth).fold(json!({}), |inner, _| json!({ "a": inner }));
@@ -331,8 +331,8 @@ mod tests {
     }
 
     #[test]
-    fn recursion_ends_before_the_stack_does() {
-        // A chain of references in place, at every level of the answer.
+    fn recursion_stops_before_the_stack_is_exhausted() {
+        // A chain of in-place references at every level of the answer.
         let mut defs: Map<String, Value> = (0..200)
             .map(|at| (format!("d{at}"), json!({ "$ref": format!("#/$defs/d{}", at + 1) })))
             .collect();
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions_count_by_what_they_repeat() {
+    fn expressions_count_by_their_repetitions() {
         let text = json!("x".repeat(1000));
         let cost = |pattern: &str| steps(&json!({ "pattern": pattern }), &text).unwrap();
         assert!(cost("^x") < 2_000);
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn mismatches_are_counted_apart_from_comparisons() {
+    fn mismatches_are_counted_separately_from_comparisons() {
         let answer = json!(vec![json!({}); 10]);
         let names: Vec<String> = (0..100).map(|at| format!("p{at}")).collect();
         let required = effort(&json!({ "items": { "required": names } }), &answer).unwrap();

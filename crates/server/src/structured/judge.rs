@@ -1,5 +1,5 @@
-//! One answer judged: whether it is JSON, an object, and what its schema says. The work is counted before it
-//! is done; more than a little of it is done away from the worker, and too much of it not at all.
+//! Validates one answer: whether it is JSON, an object, and valid for its schema. The work is counted in
+//! advance; more than a small amount runs outside the worker, and too much is refused.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,51 +12,51 @@ use super::effort::Effort;
 use super::{Finding, burden, patterns};
 use crate::offload::Offload;
 
-/// A larger answer is not judged.
+/// Longest answer validated, in bytes.
 pub(super) const ANSWER_LIMIT: usize = 1024 * 1024;
-/// A longer answer is judged away from the worker, whatever its schema.
+/// Longest answer validated on the worker, in bytes.
 const SHORT: usize = 32 * 1024;
-/// Steps taken on the worker: a millisecond or two.
+/// Most steps taken on the worker: a millisecond or two.
 const STEPS_HERE: u64 = 100_000;
-/// Steps taken for one answer.
+/// Most steps taken for one answer.
 const STEPS: u64 = 20_000_000;
-/// An expression that backtracks beyond its limit is tried with each outcome, in up to 64 runs.
+/// An expression that exceeds its backtracking limit is tried with each outcome, in up to 64 runs.
 const RUNS: u64 = 64;
-/// Mismatches that may be collected to tell the first of them: each takes some hundred bytes.
+/// Most mismatches collected in order to report the first: each takes some hundred bytes.
 const MISMATCHES: u64 = 16_384;
-/// Reasons told to a model, and how long one may be.
+/// Most reasons sent to a model, and the longest reason.
 const REASONS: usize = 8;
 const REASON: usize = 300;
 
-/// Whether somebody reads why an answer is no match.
+/// Whether the reasons for a mismatch are needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reasons {
-    /// A model that is asked again.
+    /// For a repair call.
     Read,
     Unread,
 }
 
-/// What one request's answers are judged by.
+/// The validation of one request's answers.
 #[derive(Debug, Clone)]
 pub(crate) enum Criterion {
-    /// Any JSON object will do.
+    /// Any JSON object is valid.
     Object,
-    /// What a schema says; an empty judge for one that cannot be judged by.
+    /// A schema; the judge is empty if the schema cannot be used.
     Schema(Arc<Option<Judge>>, Offload),
 }
 
-/// A schema to judge by.
+/// A schema for validation.
 pub(crate) struct Judge {
     schema: Value,
     validator: Validator,
-    /// The memory that its regular expressions may take.
+    /// Memory that its regular expressions may take.
     pub(super) patterns: usize,
-    /// Steps taken for one answer.
+    /// Steps allowed for one answer.
     steps: u64,
     /// Mismatches that may be collected.
     mismatches: u64,
-    /// Whether the validator stops at the first mismatch if only one is asked for: a value that fits none of
-    /// several branches has all that is wrong with each collected.
+    /// Whether the validator stops at the first mismatch if only one is needed: for a value that fits none
+    /// of several branches, it collects the mismatches of each branch.
     stops: bool,
 }
 
@@ -67,7 +67,7 @@ impl fmt::Debug for Judge {
 }
 
 impl Criterion {
-    /// Judges an answer.
+    /// Validates an answer.
     pub(crate) async fn judge(&self, answer: &str, reasons: Reasons) -> Finding {
         let (judge, offload) = match self {
             _ if answer.len() > ANSWER_LIMIT => return Finding::Unchecked,
@@ -90,7 +90,7 @@ impl Criterion {
 }
 
 impl Judge {
-    /// `None` for a schema that cannot be judged by.
+    /// `None` for a schema that cannot be used.
     pub(super) fn of(text: &str) -> Option<Self> {
         let schema: Value = serde_json::from_str(text).ok()?;
         if !burden::is_bounded(&schema) {
@@ -124,8 +124,8 @@ impl Judge {
         }))
     }
 
-    /// What is wrong with a value. The validator collects all mismatches before it tells the first, so where
-    /// these may be many it is asked for one, or for none.
+    /// The mismatches of a value. The validator collects all before it reports the first, so if there may
+    /// be many, it is asked for one or none.
     fn reasons(&self, value: &Value, effort: Effort) -> Vec<String> {
         let told = |error: jsonschema::ValidationError<'_>| {
             let place = error.instance_path().to_string();
@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    /// The finding, and how long it took.
+    /// The result and its duration.
     fn found(schema: &Value, answer: &Value, reasons: Reasons) -> (Finding, Duration) {
         let judge = Arc::new(Judge::of(&schema.to_string()));
         let (criterion, answer) =
@@ -189,24 +189,24 @@ mod tests {
     }
 
     #[test]
-    fn reasons_are_collected_only_where_they_are_read_and_few() {
+    fn reasons_are_collected_only_if_needed_and_few() {
         let (schema, answer) = (required(10), list(&json!({}), 10));
         assert_eq!(found(&schema, &answer, Reasons::Unread).0, Finding::Mismatch(Vec::new()));
         let Finding::Mismatch(reasons) = found(&schema, &answer, Reasons::Read).0 else { panic!() };
         assert_eq!(reasons.len(), REASONS);
-        // Ninety thousand names are missing: the first is told.
+        // Ninety thousand properties are missing: the first is reported.
         let (schema, answer) = (required(300), list(&json!({}), 300));
         let Finding::Mismatch(reasons) = found(&schema, &answer, Reasons::Read).0 else { panic!() };
         assert_eq!(reasons.len(), 1);
         assert!(reasons[0].starts_with("/a/0: \"p0\" is a required property"), "{reasons:?}");
-        // All that is wrong with every branch would be collected to tell one mismatch.
+        // The mismatches of every branch would be collected to report one.
         let (schema, answer) = (branches("anyOf", 300), list(&json!("x"), 300));
         let Finding::Mismatch(reasons) = found(&schema, &answer, Reasons::Read).0 else { panic!() };
         assert_eq!(reasons, ["the whole: this does not match the schema"]);
     }
 
     #[test]
-    fn judging_takes_memory_in_proportion_to_the_answer() {
+    fn validation_memory_is_proportional_to_the_answer() {
         for (schema, answer) in [
             (required(300), list(&json!({}), 3_000)),
             (branches("anyOf", 300), list(&json!("x"), 3_000)),
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_product_of_schema_and_answer_is_bounded() {
+    fn the_cost_of_schema_times_answer_is_bounded() {
         for (schema, answer) in [
             (branches("anyOf", 10_000), list(&json!(9_999), 40_000)),
             (branches("oneOf", 10_000), list(&json!(9_999), 40_000)),

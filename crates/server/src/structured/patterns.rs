@@ -1,29 +1,29 @@
-//! What the regular expressions of a caller's schema may cost. Compiled, one can be thousands of times as large
-//! as it is written; so each has a limit, and a schema with too many of them is not judged by.
+//! Cost of the regular expressions in a caller's schema. A compiled expression can be thousands of times as
+//! large as its text, so each has a limit, and a schema with too many of them is not used for validation.
 
 use jsonschema::PatternOptions;
 use serde_json::Value;
 
-/// Most expressions of one schema, in the pieces they are compiled in.
+/// Most expressions of one schema, counted in compiled pieces.
 const MOST: usize = 64;
-/// Steps of one expression on one text.
+/// Most steps of one expression on one text.
 const BACKTRACKS: usize = 50_000;
-/// Bytes that a piece of an expression may take: the least that will do is what it is charged for. Plain ones
-/// take the first, `.{1,255}` the second.
+/// Memory limits of a piece, in bytes: it is charged with the lowest sufficient one. Simple expressions
+/// need the first, `.{1,255}` the second.
 const LIMITS: [usize; 3] = [64 * 1024, 512 * 1024, 1024 * 1024];
-/// Bytes kept with a piece to search faster.
+/// Bytes kept with a piece to speed up searches.
 const SEARCH: usize = 64 * 1024;
-/// Bytes that all expressions of one schema may take.
+/// Most bytes for all expressions of one schema.
 const SCHEMA: usize = 16 * 1024 * 1024;
 
-/// How many expressions a schema has, in the pieces they are compiled in; `None` if these are too many.
+/// The number of expressions in a schema, counted in compiled pieces; `None` if there are too many.
 pub(super) fn count(schema: &Value) -> Option<usize> {
     let mut left = MOST;
     look(schema, &mut left)?;
     Some(MOST - left)
 }
 
-/// The ways to compile so many pieces, each with the bytes that all of them may take.
+/// Options for compiling this many pieces, each with the bytes that all of them may take.
 pub(super) fn attempts(
     pieces: usize,
 ) -> impl Iterator<Item = (PatternOptions<jsonschema::FancyRegex>, usize)> {
@@ -37,12 +37,12 @@ pub(super) fn attempts(
         .filter(|(_, bytes)| *bytes <= SCHEMA)
 }
 
-/// Whether a schema may have any, from its text.
+/// Whether a schema may contain expressions, judged by its text.
 pub(super) fn are_in(text: &str) -> bool {
     text.contains("\"pattern")
 }
 
-/// Looks at every object there is as if it were a schema: too much is counted rather than too little.
+/// Examines every object as if it were a schema, which may count too many but never too few.
 fn look(value: &Value, left: &mut usize) -> Option<()> {
     match value {
         Value::Object(members) => members.iter().try_for_each(|(keyword, value)| {
@@ -62,8 +62,8 @@ fn look(value: &Value, left: &mut usize) -> Option<()> {
     }
 }
 
-/// How many automata an expression becomes at most. One that looks around itself or back is cut at every such
-/// place, and each alternative and each part between is compiled by itself.
+/// Most automata of an expression. One with look-around or back-references is split at each of them, and
+/// each alternative and each part between is compiled separately.
 fn pieces(pattern: &str) -> usize {
     if !backtracks(pattern) {
         return 1;
@@ -71,19 +71,20 @@ fn pieces(pattern: &str) -> usize {
     1 + pattern.bytes().filter(|byte| b"(|*+?{\\".contains(byte)).count()
 }
 
-/// Whether an expression looks around itself or back, which automata cannot.
+/// Whether an expression uses look-around, back-references or possessive quantifiers, which automata do not
+/// support.
 pub(super) fn backtracks(pattern: &str) -> bool {
     let bytes = pattern.as_bytes();
     let looks =
         |pair: &[u8]| matches!(pair, b"(?" | [b'\\', b'1'..=b'9' | b'k' | b'g' | b'K' | b'G']);
-    // What takes all it can get, and gives nothing back.
+    // Possessive quantifiers never give characters back.
     let hoards = |pair: &[u8]| matches!(pair, [b'*' | b'+' | b'?' | b'}', b'+']);
     let groups = |three: &[u8]| three == b"(?:";
     let cuts = bytes.windows(2).filter(|pair| looks(pair) || hoards(pair)).count();
     cuts != bytes.windows(3).filter(|three| groups(three)).count()
 }
 
-/// Whether any expression of a schema does.
+/// Whether any expression of a schema backtracks.
 pub(super) fn any_backtracks(value: &Value) -> bool {
     match value {
         Value::Object(members) => members.iter().any(|(keyword, value)| {
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expressions_are_counted_wherever_they_are() {
+    fn expressions_are_counted_at_every_position() {
         let schema = json!({
             "properties": { "pattern": { "type": "string", "pattern": "^a$" } },
             "patternProperties": { "^x": { "items": [{ "pattern": "(?:b|c)" }] } },
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_more_there_are_the_less_each_may_take() {
+    fn more_expressions_get_less_memory_each() {
         let most = |pieces| attempts(pieces).map(|(_, bytes)| bytes).max().unwrap();
         assert_eq!((most(0), attempts(0).count()), (0, 1));
         assert_eq!(most(1), LIMITS[2] + SEARCH);
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_looks_around_counts_as_what_it_is_cut_into() {
+    fn a_lookaround_expression_counts_by_its_pieces() {
         assert_eq!(pieces(r"^(?:\d{4})-(?:\d\d)$"), 1);
         assert_eq!(pieces(r"^(?=.*[A-Z])(?=.*\d).{8,}$"), 9);
         assert!(pieces(&r"(?=\w{5})".repeat(40)) > MOST);

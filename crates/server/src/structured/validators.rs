@@ -1,6 +1,6 @@
-//! Compiled schemas, kept for the next request with the same one: to compile costs far more than to judge.
-//! What is kept is bounded in number and in the memory it may take, and the least used goes first. A schema that
-//! may take long is compiled away from the worker, which has others to serve, and a few at a time.
+//! Cache of compiled schemas: compiling costs far more than validating. The cache is bounded in number and
+//! memory, and evicts the least used. A schema that may take long is compiled outside the worker, a few at
+//! a time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,20 +12,21 @@ use super::judge::{Criterion, Judge};
 use super::patterns;
 use crate::offload::Offload;
 
-/// Most schemas kept.
+/// Most schemas cached.
 const MOST: usize = 256;
-/// The memory that all of them together may take.
+/// Most memory for all of them together, in bytes.
 const BUDGET: usize = 64 * 1024 * 1024;
-/// A larger schema is compiled anew each time.
+/// Longest schema cached, in bytes; a larger one is compiled each time.
 const LARGEST: usize = 64 * 1024;
-/// A still larger one is not judged by.
+/// Longest schema used for validation, in bytes.
 const TOO_LARGE: usize = 1024 * 1024;
-/// A smaller one without regular expressions is compiled in less time than it takes to hand it to another thread.
+/// Longest schema without regular expressions compiled on the worker, in bytes: handing it to another
+/// thread would take longer.
 const SMALL: usize = 4 * 1024;
-/// About how many bytes of memory a byte of schema takes once it is parsed and compiled, expressions aside.
+/// Approximate bytes of memory per byte of schema, parsed and compiled, without expressions.
 const COPIES: usize = 32;
 
-/// The schemas that answers are judged by.
+/// The schemas used for validation.
 #[derive(Default)]
 pub(crate) struct Validators {
     kept: Mutex<Kept>,
@@ -35,7 +36,7 @@ pub(crate) struct Validators {
 #[derive(Default)]
 struct Kept {
     by_text: HashMap<Arc<str>, Entry>,
-    /// What all of them may take.
+    /// Memory that all of them may take.
     bytes: usize,
     /// Counts the uses.
     now: u64,
@@ -54,12 +55,12 @@ impl fmt::Debug for Validators {
 }
 
 impl Validators {
-    /// None kept; what takes long is done in `offload`.
+    /// An empty cache; long compilations run in `offload`.
     pub(crate) fn new(offload: Offload) -> Self {
         Self { kept: Mutex::default(), offload }
     }
 
-    /// What the answers to a request are judged by.
+    /// The validation of a request's answers.
     pub(crate) async fn criterion(&self, wanted: &Wanted) -> Criterion {
         match wanted {
             Wanted::Object => Criterion::Object,
@@ -67,7 +68,7 @@ impl Validators {
         }
     }
 
-    /// The schema compiled. Compiling is done without the lock: at worst it is done twice.
+    /// The compiled schema. Compilation holds no lock; at worst it runs twice.
     async fn of(&self, text: &Arc<str>) -> Arc<Option<Judge>> {
         if text.len() > TOO_LARGE {
             return Arc::default();
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_judged_by_all_that_the_schema_says() {
+    fn an_answer_is_validated_by_all_keywords_of_the_schema() {
         let schema = r#"{"type":"object","properties":{"n":{"type":"integer","minimum":1,"multipleOf":2},"s":{"type":"string","pattern":"^(?!x)"}},"required":["n"]}"#;
         assert_eq!(judged(schema, r#"{"n":2,"s":"a"}"#), Finding::Valid);
         let Finding::Mismatch(reasons) = judged(schema, r#"{"n":1,"s":"xa"}"#) else { panic!() };
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn any_object_is_an_object() {
+    fn any_object_is_accepted_without_a_schema() {
         let judged = |answer| found(&Criterion::Object, answer).word();
         for valid in ["{}", " {\"a\": [1, {\"b\": null}]}\n"] {
             assert_eq!(judged(valid), "valid", "{valid}");
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_fetched_and_nothing_runs_away() {
+    fn remote_references_are_not_fetched_and_work_is_bounded() {
         for schema in [
             r#"{"$ref":"http://127.0.0.1:1/schema"}"#,
             r#"{"$ref":"file:///etc/passwd"}"#,
@@ -188,12 +189,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn the_cache_is_bounded() {
         let validators = Validators::default();
         for at in 0..(MOST + 20) {
             let schema = format!(r#"{{"type":"object","title":"{at}"}}"#);
             compiled(&validators, &schema);
-            // Used all the time, so it stays.
+            // Used all the time, so it stays in the cache.
             compiled(&validators, r#"{"type":"object"}"#);
         }
         let kept = validators.kept.lock().unwrap();
@@ -202,7 +203,7 @@ mod tests {
         assert!(!kept.by_text.contains_key(r#"{"type":"object","title":"0"}"#));
     }
 
-    /// A schema with so many expressions that are short to write and large to hold.
+    /// A schema with expressions that are short to write and large in memory.
     fn costly(patterns: usize, mark: usize) -> String {
         let pattern = |at| format!(r#"{{"pattern":"(\\w{{5}}|\\W{{5}}){{9}}{mark}x{at}"}}"#);
         let patterns: Vec<String> = (0..patterns).map(pattern).collect();
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_of_expressions_takes_neither_memory_nor_time() {
+    fn costly_expressions_are_limited_in_memory_and_time() {
         let validators = Validators::default();
         for patterns in [65, 1300, 9000] {
             let (schema, start) = (costly(patterns, 0), std::time::Instant::now());
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_expressions_may_take_is_bounded_too() {
+    fn the_memory_of_cached_expressions_is_bounded() {
         let validators = Validators::default();
         for mark in 0..20 {
             let fine: Vec<String> =
@@ -240,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn what_people_write_is_judged() {
+    fn usual_schemas_are_accepted() {
         for pattern in [
             r"^[^@\\s]+@[^@\\s]+\\.[a-z]{2,}$",
             r"^(?=.*[A-Z])(?=.*\\d).{8,64}$",

@@ -1,6 +1,6 @@
-//! A streamed answer is judged when it has ended. It has been seen by then: what is wrong with it is said in
-//! the chunk that ends it, or the stream ends in an error. Judging may take time, so that chunk, and what
-//! follows it, is held until it is done.
+//! Stream validator: validates a streamed answer at its end. The client has seen it by then: a mismatch is
+//! reported in the last chunk, or the stream ends in an error. Validation may take time, so that chunk and
+//! all later ones are held until it is done.
 
 use bytes::{Bytes, BytesMut};
 use schema::openai::chat::FinishReason;
@@ -9,27 +9,27 @@ use schema::openai::chunk::Chunk;
 use super::judge::ANSWER_LIMIT;
 use super::{Criterion, Finding, OnMismatch, Reasons};
 
-/// What listens to a stream.
+/// Validates the answers of a stream.
 #[derive(Debug)]
 pub(crate) struct Watch {
     criterion: Criterion,
     on_mismatch: OnMismatch,
-    /// What has been said, by choice.
+    /// Text so far, by choice.
     said: Vec<String>,
     held: Vec<Held>,
     refused: bool,
 }
 
-/// An answer to be judged, and what is not written before that.
+/// An answer to validate, and the output held until then.
 #[derive(Debug)]
 struct Held {
     said: String,
     end: End,
-    /// What follows.
+    /// The chunks that follow.
     after: BytesMut,
 }
 
-/// The chunk that ends an answer, as it is written after each finding.
+/// The last chunk of an answer, in a version for each result.
 #[derive(Debug, Default)]
 pub(crate) struct End {
     pub(crate) valid: Bytes,
@@ -37,16 +37,16 @@ pub(crate) struct End {
     pub(crate) unchecked: Bytes,
 }
 
-/// How a chunk goes out.
+/// Treatment of a chunk.
 #[derive(Debug)]
 pub(crate) enum Shown<'w> {
-    /// As it is.
+    /// Written unchanged.
     AsItIs,
-    /// After the answer it ends has been judged.
+    /// Held until the answer that it ends has been validated.
     Ending(&'w mut End),
-    /// After the end of another, to be appended here.
+    /// Held after the end of another answer; to be appended here.
     Behind(&'w mut BytesMut),
-    /// Not at all.
+    /// Dropped.
     Withheld,
 }
 
@@ -55,7 +55,7 @@ impl Watch {
         Self { criterion, on_mismatch, said: Vec::new(), held: Vec::new(), refused: false }
     }
 
-    /// Listens to a chunk before it goes out.
+    /// Reads a chunk before it is written.
     pub(crate) fn see(&mut self, chunk: &Chunk<'_>) -> Shown<'_> {
         let [choice] = chunk.choices else { return self.rest() };
         let index = usize::try_from(choice.index).unwrap_or_default();
@@ -63,7 +63,7 @@ impl Watch {
             self.said.resize(index + 1, String::new());
         }
         let said = &mut self.said[index];
-        // Longer ones are not judged; one byte too many shows that it was too long.
+        // Longer answers are not validated; one byte too many marks them as too long.
         if said.len() <= ANSWER_LIMIT {
             said.push_str(choice.delta.content.unwrap_or_default());
         }
@@ -78,8 +78,8 @@ impl Watch {
         }
     }
 
-    /// Judges the answers that have ended, and writes what was held for that. To be awaited after every
-    /// step of a stream, before anything else is written.
+    /// Validates finished answers and writes the held output. Must be awaited after every step of a stream,
+    /// before any other write.
     pub(crate) async fn settle(&mut self, out: &mut BytesMut) {
         for Held { said, end, after } in std::mem::take(&mut self.held) {
             if self.refused {

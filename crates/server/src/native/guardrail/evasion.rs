@@ -1,36 +1,36 @@
-//! Members with which a call tells Bedrock to have its guardrail judge less than all of it, or to judge the
-//! answer after it was sent. A mandatory guardrail refuses them wherever they stand: what a model's own fields
-//! become upstream is not known here. Names count in any case and however they are escaped.
+//! Members by which a call makes Bedrock apply its guardrail to a part of the call only, or after the
+//! answer was sent. A mandatory guardrail refuses them at any position: the upstream meaning of a model's
+//! own fields is not known here. Names match in any case and with any escapes.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// How Bedrock's settings for guardrails begin in the bodies of models.
+/// Prefix of Bedrock's guardrail settings in model bodies.
 const OF_MODELS: &str = "amazon-bedrock-guardrail";
-/// Marks parts of a conversation: once there is one, nothing else is judged.
+/// Marks parts of a conversation: once one is marked, only marked parts are checked.
 const MARKED: &str = "guardContent";
 /// Names the tags that mark parts of a prompt.
 const TAGS: &str = "tagSuffix";
-/// When the answer is judged.
+/// Timing of the check of an answer.
 const MODE: &str = "streamProcessingMode";
-/// Another guardrail; its place is at the root of Converse's body, which is judged elsewhere.
+/// Another guardrail; it belongs at the root of Converse's body, which is checked elsewhere.
 const CONFIG: &str = "guardrailConfig";
 
-/// Where names are looked for.
+/// The JSON to search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// A whole body of Converse, with a guardrail of its own.
+    /// A complete Converse body, with its own guardrail setting.
     Converse,
-    /// A body of a model's, or fields of one.
+    /// A model's body, or fields of one.
     Model,
 }
 
 /// The first member of JSON text that would weaken a guardrail.
 ///
 /// # Errors
-/// It is no JSON.
+/// The text is not JSON.
 pub(crate) fn find(body: &[u8], part: Part) -> Result<Option<&'static str>, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let found = search(&mut reader, part)?;
@@ -38,7 +38,7 @@ pub(crate) fn find(body: &[u8], part: Part) -> Result<Option<&'static str>, serd
     Ok(found)
 }
 
-/// The same for JSON that has been read.
+/// The same for JSON that is already parsed.
 pub(crate) fn search<'de, D: Deserializer<'de>>(
     json: D,
     part: Part,
@@ -52,7 +52,7 @@ pub(crate) fn search<'de, D: Deserializer<'de>>(
     Ok(found)
 }
 
-/// Where a value stands.
+/// Position of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// At the root of Converse's body.
@@ -66,7 +66,7 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    /// The name of a member that must not be there, whatever it holds.
+    /// The name of a forbidden member, whatever its value.
     fn refused(&self, key: &str) -> Option<&'static str> {
         if key.eq_ignore_ascii_case(MARKED) {
             Some(MARKED)
@@ -106,7 +106,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 self.found.get_or_insert(name);
                 map.next_value::<IgnoredAny>()?;
             } else if key.0.eq_ignore_ascii_case(MODE) {
-                // Converse's body says it in small letters, a model's in capitals.
+                // Converse writes the mode in lower case, model bodies in capitals.
                 let mode = map.next_value::<serde_json::Value>()?;
                 let in_time = mode.as_str().is_some_and(|mode| {
                     ["sync", "synchronous"].iter().any(|word| mode.eq_ignore_ascii_case(word))
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_weakens_a_guardrail_is_found_wherever_and_however_it_is_named() {
+    fn members_that_weaken_a_guardrail_are_found_in_every_spelling() {
         use Part::{Converse, Model};
         for (part, body, found) in [
             (Converse, r#"{"messages":[{"content":[{"guardContent":{}}]}]}"#, Some(MARKED)),

@@ -1,4 +1,4 @@
-//! What an operator may add: the rest of bedrock (writes included) and all of bedrock-agent.
+//! Operations that an operator may add: the rest of bedrock (writes included) and all of bedrock-agent.
 
 use super::{Row, row};
 use crate::bedrock::Kind::Unary;

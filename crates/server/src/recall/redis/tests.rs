@@ -1,4 +1,4 @@
-//! The store against a server that knows as much of Redis as it needs, and can be slow, deaf or gone.
+//! The Redis store with a fake server that can be slow, silent or gone.
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
@@ -15,7 +15,7 @@ const LIMITS: MemoryLimits = MemoryLimits { bytes: 1 << 20, ttl: Duration::from_
 
 type Entries = Arc<std::sync::Mutex<HashMap<Vec<u8>, Vec<u8>>>>;
 
-/// GET, SETEX and EXPIRE; whatever else it hears is OK.
+/// Implements GET, SETEX and EXPIRE; answers OK to all other commands.
 pub(in crate::recall) struct FakeRedis {
     entries: Entries,
     address: std::net::SocketAddr,
@@ -55,7 +55,7 @@ impl FakeRedis {
         }
     }
 
-    /// Gone, with all connections.
+    /// Stops the server and closes all connections.
     async fn stop(self) -> (std::net::SocketAddr, Entries) {
         self.serving.abort();
         let _ = self.serving.await;
@@ -86,7 +86,7 @@ async fn serve(client: TcpStream, entries: Entries) {
     }
 }
 
-/// A command: an array of strings.
+/// Reads a command: an array of strings.
 async fn read(client: &mut BufReader<TcpStream>) -> Option<Vec<Vec<u8>>> {
     let mut command = Vec::new();
     for _ in 0..number(client).await? {
@@ -170,7 +170,7 @@ async fn a_store_that_is_back_is_used_again() {
     let memory = memory(&format!("redis://{address}"));
     assert!(!knows(&memory, "c").await);
     let _server = FakeRedis::of(TcpListener::bind(address).await.unwrap(), Entries::default());
-    // The pause is over.
+    // Ends the pause.
     memory.rests_until.store(0, Ordering::Relaxed);
     memory.keep(Caller(1), &kept("c"), LIMITS).await;
     assert!(knows(&memory, "c").await);
