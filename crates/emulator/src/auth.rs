@@ -1,4 +1,4 @@
-//! Who may call: signed requests and bearer keys, refused the way the front of AWS refuses them.
+//! Authentication: signed requests and bearer keys, refused the way the AWS front end refuses them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,16 +10,16 @@ use crate::{
 
 const TOLERANCE: i64 = 5 * 60;
 
-/// What authentication tells about a caller.
+/// An authenticated caller.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Caller {
     /// Region of the credential scope; unknown with a bearer key.
     pub(crate) region: Option<String>,
-    /// Account that the key belongs to, as far as the key tells; else the key itself.
+    /// Account of the key, as far as the key contains it; otherwise the key itself.
     pub(crate) account: String,
 }
 
-/// Checks `request` against what `options` know.
+/// Checks `request` against the credentials in `options`.
 pub(crate) fn authenticate(options: &Options, request: &mut Signed<'_>) -> Result<Caller, Refusal> {
     let headers = request.headers;
     let header = |wanted: &str| {
@@ -79,7 +79,7 @@ fn bearer(options: &Options, key: &str) -> Result<Caller, Refusal> {
     Ok(Caller { region: None, account: key.to_owned() })
 }
 
-/// The account number that AWS writes into its access key ids, in base32 behind the first four letters.
+/// The account number that AWS writes into its access key ids, in base32 after the first four letters.
 fn account(access_key_id: &str) -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let digits = access_key_id.strip_prefix("AKIA").or(access_key_id.strip_prefix("ASIA"));
@@ -90,7 +90,7 @@ fn account(access_key_id: &str) -> String {
         })
     });
     match value {
-        // Of fifty bits the first is a flag and the last nine belong to the key.
+        // Of the fifty bits, the first is a flag and the last nine belong to the key.
         Some(value) => format!("{:012}", (value & 0x1_ffff_ffff_fe00) >> 9),
         None => access_key_id.to_owned(),
     }
@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_one_account_tell_it() {
+    fn keys_of_one_account_contain_its_number() {
         assert_eq!(account("ASIAQNZGKIQY56JQ7WML"), "029608264753");
         assert_eq!(account("AKIAQNZGKIQYAAAAAAAA"), account("ASIAQNZGKIQYBBBBBBBB"));
         assert_ne!(account("AKIAQNZGKIQYAAAAAAAA"), account("AKIAY34FZKBOAAAAAAAA"));

@@ -1,5 +1,5 @@
-//! Plays an answer to the client: what to send, when to wait, where to break off. Every answer
-//! goes through here, so the journal knows of each whether it arrived.
+//! Plays an answer to the client: sends, waits and interruptions in order. Every answer goes through here,
+//! so the journal can record whether it arrived.
 
 use std::{collections::BTreeMap, io, os::fd::OwnedFd, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::{
     json,
 };
 
-/// Long enough for the connection to write what was sent before it is broken off.
+/// Long enough for the connection to write the sent bytes before it is interrupted.
 const FLUSH: Duration = Duration::from_millis(20);
 
 /// One step of an answer's body.
@@ -27,7 +27,7 @@ const FLUSH: Duration = Duration::from_millis(20);
 pub(crate) enum Act {
     Send(Bytes),
     Wait(Duration),
-    /// Nothing more, for ever, with the connection open.
+    /// Sends no more bytes and keeps the connection open.
     Stall,
     /// Abort the connection so that the peer sees a reset.
     Reset,
@@ -37,7 +37,7 @@ pub(crate) enum Act {
     Cut,
 }
 
-/// A whole answer, before it is played.
+/// A complete answer before it is played.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -45,7 +45,7 @@ pub(crate) struct Reply {
     /// Played before the status line is sent.
     pub(crate) before: Vec<Act>,
     pub(crate) body: Vec<Act>,
-    /// Thoughts of the request that the model did not read, for the journal.
+    /// Reasoning blocks of the request that the model did not read, for the journal.
     pub(crate) dropped: Vec<String>,
     framing: Framing,
 }
@@ -77,7 +77,7 @@ impl Reply {
         }
     }
 
-    /// JSON text as it is, with further headers.
+    /// JSON text unchanged, with further headers.
     pub(crate) fn text(body: String, headers: BTreeMap<String, String>) -> Self {
         let mut reply = Self::bytes(200, "application/json", body.into());
         reply.headers.extend(headers);
@@ -101,7 +101,7 @@ impl Reply {
         self
     }
 
-    /// The answer to a request of which `thoughts` were not read.
+    /// The answer to a request whose reasoning blocks `thoughts` were not read.
     pub(crate) fn without(mut self, thoughts: Vec<String>) -> Self {
         self.dropped = thoughts;
         self
@@ -112,7 +112,7 @@ impl Reply {
     }
 }
 
-/// Plays `reply`; the returned response's body goes on with it.
+/// Plays `reply`; the body of the returned response continues it.
 pub(crate) async fn perform(
     reply: Reply,
     ticket: Ticket,
@@ -165,7 +165,7 @@ fn play(
                     tokio::time::sleep(FLUSH).await;
                     settle(&mut ticket, Delivery::Broken);
                     if let (Act::Reset, Some(socket)) = (broken, &connection) {
-                        // Closing with nothing to linger for sends a reset instead of an end.
+                        // Closing without lingering sends a reset instead of an end.
                         let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
                     }
                     yield Err(io::Error::from(io::ErrorKind::ConnectionReset));

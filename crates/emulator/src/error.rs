@@ -1,4 +1,4 @@
-//! A refusal as AWS words it: status, exception type, message, and the headers it travels with.
+//! An AWS error: status, exception type, message, and its headers.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::delivery::Reply;
 const BEDROCK: &str = "http://internal.amazon.com/coral/com.amazon.bedrock/";
 const CORAL: &str = "http://internal.amazon.com/coral/com.amazon.coral.service/";
 
-/// Why a call is not answered.
+/// Reasons for refusing a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
@@ -45,12 +45,12 @@ impl Refusal {
         ))
     }
 
-    /// What the service says when the model behind it, not the API, refused.
+    /// The service's message when the model and not the API refused.
     pub(crate) fn from_model(problem: &str) -> Self {
         Self::validation(format!("The model returned the following errors: {problem}"))
     }
 
-    /// The typical refusal of a status, for faults that name only the status.
+    /// The typical refusal with a status, for faults that name only the status.
     pub(crate) fn typical(status: u16) -> Self {
         let (kind, message) = match status {
             403 => (

@@ -1,4 +1,4 @@
-//! Turns good answers into failing ones, and model ids such as `emulator.cut-3` into failures.
+//! Turns successful answers into failing ones, and model ids such as `emulator.cut-3` into failures.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::{
 const UNEXPECTED: &str =
     "The system encountered an unexpected error during processing. Try your request again.";
 
-/// What a model id of the form `emulator.NAME` asks for.
+/// The behaviour that a model id of the form `emulator.NAME` asks for.
 #[derive(Clone, Debug)]
 pub(crate) enum Directive {
-    /// Answer exactly the last user text.
+    /// Answer with exactly the last user text.
     Echo,
-    /// Answer as always.
+    /// Answer as usual.
     Plain,
-    /// Answer with this instead of the model.
+    /// Answer with this in place of the model.
     Instead(Box<Reply>),
-    /// Answer as always, but fail on the way.
+    /// Answer as usual, but fail during the answer.
     Step(Box<Step>),
 }
 
-/// Reads the part after `emulator.`; `None` when there is no such fault.
+/// Parses the part after `emulator.`; `None` if there is no such fault.
 pub(crate) fn directive(name: &str) -> Option<Directive> {
     let (word, count) = match name.rsplit_once('-') {
         Some((word, count)) => match count.parse::<u64>() {
@@ -81,8 +81,8 @@ pub(crate) fn directive(name: &str) -> Option<Directive> {
     Some(Directive::Step(Box::new(Step::Fault(fault))))
 }
 
-/// `reply` with `fault` in it. Faults inside a stream do to a unary answer what comes closest:
-/// exceptions become its status, the others strike half-way through its body.
+/// `reply` with `fault` applied. A unary answer gets the closest equivalent of a stream fault: exceptions
+/// become its status, the others occur half-way through its body.
 pub(crate) fn apply(fault: &Fault, reply: Reply) -> Reply {
     match fault {
         Fault::Silent => before(reply, Act::Stall),
@@ -137,13 +137,13 @@ fn as_status(kind: &str, message: &str) -> Reply {
     if let Some(first) = name.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    // Unary operations have no stream error; the model's failure has its own name there.
+    // Unary operations have no stream error; a model failure has another name there.
     let name =
         if name == "ModelStreamErrorException" { "ModelErrorException".into() } else { name };
     Refusal::new(status, name, message).reply()
 }
 
-/// Keeps `events` sends, then plays what `rest` makes of the next frame.
+/// Keeps `events` sends, then plays the acts that `rest` builds from the next frame.
 fn until(mut reply: Reply, events: usize, rest: impl FnOnce(&Bytes) -> Vec<Act>) -> Reply {
     let mut kept = Vec::new();
     let mut sent = 0;
@@ -163,7 +163,7 @@ fn until(mut reply: Reply, events: usize, rest: impl FnOnce(&Bytes) -> Vec<Act>)
     reply
 }
 
-/// Sends half of a body whose whole length was announced, then plays `act`.
+/// Sends half of a body whose full length was announced, then plays `act`.
 fn halved(mut reply: Reply, act: Act) -> Reply {
     if let Some(Act::Send(body)) = reply.body.first_mut() {
         *body = body.slice(..body.len() / 2);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_keeps_what_came_before_it() {
+    fn a_cut_keeps_the_events_before_it() {
         let reply = apply(&Fault::Cut(1), stream());
         assert_eq!(reply.body.len(), 3);
         assert_eq!(reply.body[0], Act::Send(Bytes::from_static(b"one")));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_strikes_inside_the_next_frame() {
+    fn a_reset_occurs_inside_the_next_frame() {
         let reply = apply(&Fault::Reset(1), stream());
         assert_eq!(reply.body[2..], [Act::Send(Bytes::from_static(b"tw")), Act::Reset]);
     }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn model_ids_name_their_fault_and_nothing_else_does() {
+    fn only_known_model_ids_name_a_fault() {
         assert!(matches!(directive("echo"), Some(Directive::Echo)));
         let Some(Directive::Step(step)) = directive("error-frame-2") else { panic!("a step") };
         assert!(matches!(*step, Step::Fault(Fault::ErrorFrame { after: 2, .. })));

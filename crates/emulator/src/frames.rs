@@ -1,16 +1,16 @@
-//! Event-stream messages, byte for byte as Bedrock writes them: three headers in a fixed order,
-//! a checksum over the prelude and one over the whole message, and a padding member in events.
+//! Event-stream messages, byte for byte as Bedrock writes them: three headers in a fixed order, one
+//! checksum over the prelude and one over the whole message, and a padding member in events.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
 use crate::json::sorted;
 
-/// What the service pads event payloads with: a prefix of this alphabet.
+/// Alphabet of the service's padding in event payloads: a prefix of this text.
 const PADDING: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 const STRING: u8 = 7;
 
-/// An event: `payload` travels as it is, without padding.
+/// An event with `payload` unchanged, without padding.
 pub fn event(name: &str, payload: &[u8]) -> Bytes {
     encode(
         &[(":event-type", name), (":content-type", "application/json"), (":message-type", "event")],
@@ -30,7 +30,7 @@ pub fn exception(name: &str, message: &str) -> Bytes {
     )
 }
 
-/// An error of the transport rather than of the service: no payload, only a code and a message.
+/// An error of the transport and not of the service: no payload, only a code and a message.
 pub fn error(code: &str, message: &str) -> Bytes {
     encode(&[(":error-code", code), (":error-message", message), (":message-type", "error")], b"")
 }
@@ -61,7 +61,7 @@ pub fn encode(headers: &[(&str, &str)], payload: &[u8]) -> Bytes {
     message.freeze()
 }
 
-/// An event payload as the service writes it: keys sorted, the padding member `p` among them.
+/// An event payload in the service's format: keys sorted, with the padding member `p` among them.
 ///
 /// The length of the padding follows from the content, so the same event always gives the same bytes.
 pub fn padded(mut payload: Value) -> Vec<u8> {
@@ -81,7 +81,7 @@ pub fn corrupted(frame: &Bytes) -> Bytes {
     bytes.freeze()
 }
 
-/// `frame` announcing a length of nearly 4 GiB, with a prelude checksum that is right for it.
+/// `frame` announcing a length of nearly 4 GiB, with a matching prelude checksum.
 pub fn oversized(frame: &Bytes) -> Bytes {
     let mut bytes = BytesMut::from(&frame[..]);
     if bytes.len() >= 12 {

@@ -1,5 +1,5 @@
-//! What was asked of the emulator and what became of each answer, so that a test can see a call
-//! that was never made, was made twice, or was abandoned by its client.
+//! The calls to the emulator and the delivery of their answers, so that a test can detect a call that was
+//! never made, was made twice, or was abandoned by its client.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,7 +10,7 @@ use std::{
 use serde::Serialize;
 use serde_json::Value;
 
-/// One call as it arrived.
+/// One call as received.
 #[derive(Clone, Debug, Serialize)]
 pub struct Call {
     /// Counts from 1 and is never reused.
@@ -19,42 +19,43 @@ pub struct Call {
     pub method: String,
     /// Path and query exactly as sent, still percent-encoded.
     pub path: String,
-    /// Last path segment for calls to a model (`converse`, `invoke`, ...), else the resource.
+    /// Last path segment for calls to a model (`converse`, `invoke`, ...), otherwise the resource.
     pub operation: String,
     /// Model id or ARN from the path, decoded once.
     pub model_id: Option<String>,
-    /// Headers in lower case; of `authorization` only the scheme is kept.
+    /// Headers in lower case; only the scheme of `authorization` is kept.
     pub headers: BTreeMap<String, String>,
-    /// Body as JSON; text that is not JSON as a string; null when there is none.
+    /// Body as JSON; text that is not JSON as a string; null without a body.
     pub body: Value,
-    /// Thoughts in the request that the model does not read, each with its place and what it is bound to.
+    /// Reasoning blocks of the request that the model does not read, each with its position and its failed
+    /// binding.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dropped_thoughts: Vec<String>,
     /// Status of the answer once it has one.
     pub status: Option<u16>,
-    /// What became of the answer.
+    /// Delivery of the answer.
     pub delivery: Delivery,
     /// Arrival, in milliseconds since 1970.
     pub received_ms: u64,
-    /// When the answer was complete or the client left, in milliseconds since 1970.
+    /// Completion of the answer or departure of the client, in milliseconds since 1970.
     pub ended_ms: Option<u64>,
 }
 
-/// What became of an answer.
+/// Delivery of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// Still being produced or sent.
     Open,
-    /// Handed to the connection to the last byte.
+    /// The connection has received the last byte.
     Complete,
-    /// The emulator broke the answer off, as it was told to.
+    /// The emulator interrupted the answer, as ordered.
     Broken,
-    /// The client went away first.
+    /// The client disconnected first.
     ClientGone,
 }
 
-/// The calls of one emulator, oldest first, bounded.
+/// The calls of one emulator, oldest first, limited in number.
 #[derive(Clone, Debug)]
 pub struct Journal {
     inner: Arc<Mutex<Inner>>,
@@ -67,7 +68,7 @@ struct Inner {
     next: u64,
 }
 
-/// The open end of one call: dropping it unfinished means that the client went away.
+/// The open end of one call: dropping it unfinished means that the client disconnected.
 #[derive(Debug)]
 pub(crate) struct Ticket {
     journal: Journal,
@@ -81,12 +82,12 @@ impl Journal {
         Self { inner: Arc::new(Mutex::new(inner)) }
     }
 
-    /// All remembered calls, oldest first.
+    /// All recorded calls, oldest first.
     pub fn calls(&self) -> Vec<Call> {
         self.lock().calls.iter().cloned().collect()
     }
 
-    /// Forgets all calls; open ones are no longer followed.
+    /// Removes all calls; open ones are no longer tracked.
     pub fn clear(&self) {
         self.lock().calls.clear();
     }
@@ -104,7 +105,7 @@ impl Journal {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A panic elsewhere leaves the list whole: every change is one push or one field.
+        // A panic elsewhere leaves the list intact: every change is one push or one field.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

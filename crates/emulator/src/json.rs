@@ -1,9 +1,9 @@
-//! The two ways a JSON document leaves this service: keys in alphabetical order, as AWS writes
-//! them, with the parts that a model or a caller wrote left in their own order.
+//! The two JSON formats of this service: keys in alphabetical order, as AWS writes them, with the parts
+//! written by a model or a caller left in their own order.
 
 use serde_json::{Map, Value};
 
-/// Members whose content belongs to somebody else and keeps its order.
+/// Members whose content was written elsewhere and keeps its order.
 const FOREIGN: [&str; 2] = ["input", "json"];
 
 /// `value` with the keys of every object sorted.
@@ -28,7 +28,7 @@ pub(crate) fn sorted(value: Value) -> Value {
     }
 }
 
-/// `value` with every key sorted, foreign ones too: the same for requests that mean the same.
+/// `value` with every key sorted, foreign ones too: equal for equivalent requests.
 pub(crate) fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
@@ -41,17 +41,17 @@ pub(crate) fn canonical(value: &Value) -> Value {
     }
 }
 
-/// `value` as the service writes it.
+/// `value` in the service's format.
 pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     sorted(value.clone()).to_string().into_bytes()
 }
 
-/// The items of an array member, or nothing.
+/// The items of an array member; empty if absent.
 pub(crate) fn items<'a>(value: &'a Value, member: &str) -> &'a [Value] {
     value.get(member).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// A string member, or the empty string.
+/// A string member; empty if absent.
 pub(crate) fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value.get(member).and_then(Value::as_str).unwrap_or_default()
 }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_sorted_except_inside_what_a_model_wrote() {
+    fn keys_are_sorted_except_in_content_of_models() {
         let value = json!({"b": {"d": 1, "c": 2}, "a": [{"z": 1, "y": 2}], "toolUse": {"name": "n", "input": {"q": 1, "p": 2}}});
         assert_eq!(
             sorted(value).to_string(),

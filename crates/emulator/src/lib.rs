@@ -1,29 +1,29 @@
-//! An offline Bedrock: the runtime and control-plane API over real HTTP, with real event-stream
-//! frames, a deterministic model behind it, and every failure a client must survive on demand.
+//! An offline Bedrock: the runtime and control-plane API over real HTTP, with real event-stream frames, a
+//! deterministic model, and on demand every failure that a client must survive.
 //!
-//! It is written from the API's documentation and judged by AWS's own clients; it shares no code
-//! with the gateway, so a misreading cannot hide on both sides.
+//! It is written from the API's documentation and tested with AWS's own clients; it shares no code with the
+//! gateway, so a misreading cannot affect both sides.
 //!
-//! # What it answers
-//! The answer quotes the last user text, names media and tool results it was given, keeps to
-//! `maxTokens` and `stopSequences`, and is the same streamed or not. A tool is called when the text
-//! names it, uses the words of its name, or when `toolChoice` forces it; arguments are valid for the
-//! tool's schema and come from the text (`x=3`, `location Paris`, quoted strings, numbers in order);
-//! a text that lists two things leads to two calls. Vectors of similar texts are close.
+//! # Answers
+//! The answer quotes the last user text, names the media and tool results it was given, respects
+//! `maxTokens` and `stopSequences`, and is the same streamed or not. A tool is called if the text names it
+//! or contains the words of its name, or if `toolChoice` forces it; arguments are valid for the tool's
+//! schema and come from the text (`x=3`, `location Paris`, quoted strings, numbers in order); a text that
+//! lists two things leads to two calls. Vectors of similar texts are close.
 //!
-//! Models that think do so between their calls, too, where a request asks for much effort. Claude's thoughts are
-//! bound to their places in the turn, those of the newest models to the model, the account and everything
-//! before them: a thought out of place is refused, one of another model or account is not read, which the
-//! journal tells (`dropped_thoughts`). Thoughts of scripted answers are bound as well, whatever their signatures.
-//! GPT and Grok encrypt theirs.
+//! Reasoning models also reason between their calls if a request asks for high effort. Claude's reasoning
+//! blocks are bound to their positions in the turn, those of the newest models to the model, the account
+//! and the whole preceding conversation: a misplaced block is refused, and a block of another model or
+//! account is not read, which the journal records (`dropped_thoughts`). Reasoning blocks of scripted
+//! answers are bound too, regardless of their signatures. GPT and Grok encrypt theirs.
 //!
 //! Guardrails of every id exist, unless it begins with `missing`; they find a few plain words (`kill`,
 //! `idiot`), e-mail addresses, and marks: `[violence]`, `[hate:low]`, `[topic:Shares]`, `[word:basalt]`,
 //! `[pii:NAME]`. An id that begins with `weak` or `medium` has filters of that strength.
 //!
 //! # Faults by model id
-//! Any client can ask for trouble without a script by the name of the model it calls
-//! (a region prefix such as `us.` is allowed; `N` counts stream events or milliseconds):
+//! Clients can request failures without a script by the name of the model they call (a region prefix such
+//! as `us.` is allowed; `N` counts stream events or milliseconds):
 //!
 //! | model id | what happens |
 //! |---|---|
@@ -45,9 +45,9 @@
 //! | `emulator.oversized-N` | event N announces a frame of nearly 4 GiB |
 //!
 //! # Over HTTP
-//! `POST /_emulator/script` takes one step or a list of steps (see [`Entry`]) for the next calls,
-//! `DELETE /_emulator/script` forgets them, `GET /_emulator/calls` lists the journal and
-//! `DELETE /_emulator/calls` empties it.
+//! `POST /_emulator/script` accepts one step or a list of steps (see [`Entry`]) for the next calls, `DELETE
+//! /_emulator/script` removes them, `GET /_emulator/calls` lists the journal and `DELETE /_emulator/calls`
+//! empties it.
 
 pub mod frames;
 

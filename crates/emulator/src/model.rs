@@ -1,5 +1,5 @@
-//! The model behind this Bedrock: no knowledge and no chance in it. What it answers follows from
-//! the request alone, so the same question gives the same answer, streamed or not.
+//! The model of this Bedrock, without knowledge and randomness. Its answer follows from the request alone,
+//! so equal requests give equal answers, streamed or not.
 
 mod accepts;
 pub(crate) mod answer;
@@ -49,7 +49,7 @@ pub(crate) fn answer(
         return Answer::new(prompt, interleaved(prompt, said), cache);
     }
     let thought = answer::thought(prompt, 0);
-    // R1 thinks aloud after it has spoken.
+    // R1 reasons after its answer.
     if prompt.model.id.starts_with("deepseek.r1") {
         blocks.extend(said);
         blocks.extend(thought);
@@ -60,8 +60,8 @@ pub(crate) fn answer(
     Answer::new(prompt, blocks, cache)
 }
 
-/// The failure of a model that cannot write its answer. Nova cannot write a call of a tool whose name has a hyphen, and each
-/// turn with such a tool fails (SEMOSS/Semoss#2892, lastmile-ai/mcp-agent#126).
+/// The failure of a model that cannot write its answer. Nova cannot write a call of a tool whose name has a
+/// hyphen, and each turn with such a tool fails (SEMOSS/Semoss#2892, lastmile-ai/mcp-agent#126).
 pub(crate) fn failure(prompt: &Prompt<'_>) -> Option<Fault> {
     let hyphened = prompt.tools.iter().any(|tool| tool.name.contains('-'));
     (prompt.model.family == Family::Nova && hyphened).then(|| Fault::Exception {
@@ -71,14 +71,15 @@ pub(crate) fn failure(prompt: &Prompt<'_>) -> Option<Fault> {
     })
 }
 
-/// `said` with thoughts between its parts: [thought, call, thought, call] for two calls, with every third
-/// call beside the one before it where there are more, and [thought, text, thought, call] for one.
+/// `said` with reasoning blocks between its parts: [reasoning, call, reasoning, call] for two calls; with
+/// more calls, every second call directly follows the one before it; [reasoning, text, reasoning, call] for
+/// one.
 fn interleaved(prompt: &Prompt<'_>, said: Vec<Block>) -> Vec<Block> {
     let is_call = |block: &Block| matches!(block, Block::Call { .. });
     let calls = said.iter().filter(|block| is_call(block)).count();
     let mut blocks = Vec::new();
     let mut thoughts = 0;
-    // Several calls say enough without words in front of them.
+    // Several calls need no text in front of them.
     let spoken = said.into_iter().filter(|block| calls < 2 || is_call(block));
     for (index, block) in spoken.enumerate() {
         if calls < 3 || index.is_multiple_of(2) {
@@ -90,7 +91,7 @@ fn interleaved(prompt: &Prompt<'_>, said: Vec<Block>) -> Vec<Block> {
     blocks
 }
 
-/// Tool calls with the words around them, JSON where it is wanted, else words.
+/// Tool calls with the text around them, JSON if requested, otherwise text.
 fn said(prompt: &Prompt<'_>) -> Vec<Block> {
     let calls = tools::calls(prompt);
     if calls.is_empty() {
@@ -108,7 +109,7 @@ fn said(prompt: &Prompt<'_>) -> Vec<Block> {
     let free = prompt.choice == prompt::Choice::Auto;
     let preface = match (prompt.model.family, prompt.model.reasoning) {
         (Family::Claude, _) if free => Some(format!("I'll call {names} for you.")),
-        // The first Nova models think in their text when they have tools.
+        // The first Nova models reason in their text when they have tools.
         (Family::Nova, Reasoning::Never) if free => {
             Some(format!("<thinking> The user's request needs {names}. </thinking>\n"))
         }

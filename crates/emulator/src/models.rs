@@ -1,5 +1,5 @@
-//! The models this Bedrock knows and how their ids resolve: bare ids, inference profiles and ARNs.
-//! Facts of the service live in `models.tsv`; nothing here is shared with any client's catalogue.
+//! The models of this Bedrock, and the resolution of their ids: bare ids, inference profiles and ARNs.
+//! Facts of the service are in `models.tsv`; none of them is shared with any client's catalogue.
 
 mod identifier;
 
@@ -7,7 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 pub(crate) use identifier::{ACCOUNT, Target, serves};
 
-/// Base model behind every application inference profile.
+/// Base model of every application inference profile.
 pub(crate) const PROFILED: &str = "anthropic.claude-haiku-4-5-20251001-v1:0";
 
 /// One base model.
@@ -19,12 +19,12 @@ pub(crate) struct Model {
     pub(crate) family: Family,
     pub(crate) embeds: bool,
     pub(crate) status: Lifecycle,
-    /// Region prefixes its inference profiles exist for, without the dot.
+    /// Region prefixes of its inference profiles, without the dot.
     pub(crate) prefixes: Vec<String>,
     pub(crate) profile_only: bool,
-    /// Tokens.
+    /// Context window, in tokens.
     pub(crate) context: u64,
-    /// Tokens; 0 when the model writes none.
+    /// Longest output, in tokens; 0 for models without text output.
     pub(crate) max_output: u64,
     media: String,
     tool_choice: String,
@@ -33,7 +33,7 @@ pub(crate) struct Model {
     flags: Vec<String>,
 }
 
-/// Model families that differ in what they refuse or how they answer.
+/// Model families that differ in their refusals or answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     Claude,
@@ -50,7 +50,7 @@ pub(crate) enum Family {
     Other,
 }
 
-/// Where a model is in its life.
+/// Stage in a model's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lifecycle {
     Active,
@@ -58,7 +58,7 @@ pub(crate) enum Lifecycle {
     Eol,
 }
 
-/// How a model is asked to reason.
+/// Reasoning control of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reasoning {
     Never,
@@ -72,7 +72,8 @@ pub(crate) enum Reasoning {
     AdaptiveBetweenTools,
     /// Nova's `reasoningConfig`.
     NovaConfig,
-    /// A flat `reasoning_effort`; the slice lists what it takes, and whether all of them reason.
+    /// A flat `reasoning_effort`; the slice lists the accepted values, and whether all of them enable
+    /// reasoning.
     Effort,
     EffortHighOnly,
     EffortAlways,
@@ -81,7 +82,7 @@ pub(crate) enum Reasoning {
     NestedAlways,
     /// Qwen's `reasoning_config` string.
     ConfigString,
-    /// Reasons by itself, takes no field.
+    /// Always reasons, has no field for it.
     Native,
 }
 
@@ -113,7 +114,7 @@ impl Models {
         self.by_id.get(id)
     }
 
-    /// What stands for models the service would host for one account only.
+    /// The model used for ids that the service would host for a single account.
     pub(crate) fn generic(&self) -> &Arc<Model> {
         &self.generic
     }
@@ -216,7 +217,7 @@ impl Model {
         self.flags.iter().any(|own| own == flag)
     }
 
-    /// The value of a flag written `name=value`.
+    /// The value of a flag written as `name=value`.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.flags.iter().find_map(|flag| flag.strip_prefix(name)?.strip_prefix('='))
     }
@@ -233,7 +234,7 @@ impl Model {
         self.value("cache")?.parse().ok()
     }
 
-    /// Vector lengths an embedding model offers, and the one it uses unasked.
+    /// Vector lengths that an embedding model offers, and its default.
     pub(crate) fn dimensions(&self) -> (Vec<u64>, u64) {
         let offered = self
             .value("dims")
@@ -305,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_of_the_table_is_read() {
+    fn every_row_of_the_table_is_parsed() {
         let rows = include_str!("models.tsv").lines().filter(|line| !line.starts_with('#')).count();
         let models = Models::load();
         assert_eq!(models.all().len(), rows);

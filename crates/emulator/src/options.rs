@@ -1,11 +1,11 @@
-//! What can be set about an emulator before it starts.
+//! Settings of an emulator before its start.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
-/// How an emulator listens, paces and authenticates.
+/// Listening, pacing and authentication of an emulator.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Address to bind; port 0 takes a free one.
@@ -17,14 +17,14 @@ pub struct Options {
     pub credentials: Option<Credentials>,
     /// When set, a bearer token must equal it; otherwise any non-empty one is accepted.
     pub bearer_key: Option<String>,
-    /// How many calls the journal remembers; older ones are forgotten first.
+    /// Number of calls in the journal; the oldest are removed first.
     pub journal_size: usize,
 }
 
-/// One set of AWS credentials the emulator knows.
+/// One set of AWS credentials that the emulator accepts.
 #[derive(Clone)]
 pub struct Credentials {
-    /// Access key id as it stands in the credential scope.
+    /// Access key id as in the credential scope.
     pub access_key_id: String,
     /// Secret access key.
     pub secret_access_key: String,
@@ -46,7 +46,7 @@ impl Default for Options {
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The secret stays out of logs and panic messages.
+        // The secret is kept out of logs and panic messages.
         f.debug_struct("Credentials")
             .field("access_key_id", &self.access_key_id)
             .finish_non_exhaustive()

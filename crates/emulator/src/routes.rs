@@ -1,4 +1,4 @@
-//! From an HTTP request to the operation it names: the one table of what this Bedrock serves.
+//! Maps an HTTP request to its operation: the single table of all operations of this Bedrock.
 
 mod admin;
 mod control;
@@ -30,7 +30,7 @@ use crate::{
     validate::Mode,
 };
 
-/// What the handlers of one emulator share.
+/// State shared by the handlers of one emulator.
 pub(crate) struct State {
     pub(crate) options: Options,
     pub(crate) models: Models,
@@ -47,7 +47,7 @@ struct Request<'a> {
     body: &'a Bytes,
 }
 
-/// What a path names.
+/// The resource of a path.
 #[derive(Debug, PartialEq, Eq)]
 enum Resource {
     Model { id: String, operation: String },
@@ -153,7 +153,7 @@ fn model_operation(
 }
 
 impl Resource {
-    /// Reads a path as sent; ids are decoded once, and may hold raw colons and slashes.
+    /// Parses a path as sent; ids are decoded once, and may contain raw colons and slashes.
     fn parse(method: &str, path: &str) -> Self {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         if method == "POST" && path == "/guardrail-checks/invoke" {
@@ -234,7 +234,7 @@ fn record(
     }
     for (name, value) in headers {
         let value = match name.as_str() {
-            // Neither a key nor a signature belongs into a journal.
+            // Keys and signatures do not belong in a journal.
             "authorization" => value.split(' ').next().unwrap_or_default().to_owned(),
             "x-amz-security-token" => "present".to_owned(),
             _ => value.clone(),

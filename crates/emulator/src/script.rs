@@ -1,4 +1,4 @@
-//! Answers and failures ordered in advance: each step is used once, by the next call it fits.
+//! Scripted answers and failures: each step is used once, by the next matching call.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,18 +14,18 @@ pub struct Script {
     queue: Arc<Mutex<VecDeque<Entry>>>,
 }
 
-/// A step and the calls it waits for.
+/// A step and its condition.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Entry {
     /// Only for calls to this model id or ARN (as in the path, decoded, or without its region prefix).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// What to do, as `{"answer": ...}`, `{"error": ...}` and so on.
+    /// The step, as `{"answer": ...}`, `{"error": ...}` and so on.
     #[serde(flatten)]
     pub step: Step,
 }
 
-/// What to do with the next call.
+/// Behaviour for the next call.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
@@ -35,7 +35,7 @@ pub enum Step {
     Events(Vec<Value>),
     /// Answer with these bytes as the event stream (base64 in JSON).
     Bytes(#[serde(with = "base64_bytes")] Vec<u8>),
-    /// Answer 200 with this JSON text as it is, and with these headers.
+    /// Answer 200 with this JSON text unchanged, and with these headers.
     Text {
         /// The body, byte for byte.
         body: String,
@@ -43,7 +43,7 @@ pub enum Step {
         #[serde(default)]
         headers: BTreeMap<String, String>,
     },
-    /// Refuse.
+    /// Refuse the call.
     Error {
         /// HTTP status.
         status: u16,
@@ -56,17 +56,17 @@ pub enum Step {
         #[serde(default)]
         headers: BTreeMap<String, String>,
     },
-    /// Answer as always, but fail on the way.
+    /// Answer as usual, but fail during the answer.
     Fault(Fault),
 }
 
-/// A failure on the way of an otherwise good answer. Counts are of stream events already sent.
+/// A failure during an otherwise good answer. Counts are of stream events already sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
     /// An exception frame.
     Exception {
-        /// Events before it.
+        /// Events sent before it.
         after: usize,
         /// Lower-camel-case name, such as `throttlingException`.
         #[serde(rename = "type")]
@@ -76,7 +76,7 @@ pub enum Fault {
     },
     /// A frame of message type `error`.
     ErrorFrame {
-        /// Events before it.
+        /// Events sent before it.
         after: usize,
         /// Value of `:error-code`.
         code: String,
@@ -87,11 +87,11 @@ pub enum Fault {
     Cut(usize),
     /// The connection is reset in the middle of the next frame.
     Reset(usize),
-    /// Nothing more comes, with the connection open.
+    /// The stream falls silent, with the connection open.
     Stall(usize),
-    /// Not even the headers come.
+    /// Neither headers nor body are sent.
     Silent,
-    /// Milliseconds before the first byte.
+    /// Milliseconds until the first byte.
     Slow(u64),
     /// The event at this index has a wrong checksum.
     Corrupt(usize),
@@ -100,7 +100,7 @@ pub enum Fault {
 }
 
 impl Script {
-    /// Adds a step for the next call, whatever it calls.
+    /// Adds a step for the next call of any kind.
     pub fn push(&self, step: Step) {
         self.push_entry(Entry { model: None, step });
     }
@@ -115,7 +115,7 @@ impl Script {
         self.lock().push_back(entry);
     }
 
-    /// How many steps are still waiting.
+    /// Number of steps still waiting.
     pub fn len(&self) -> usize {
         self.lock().len()
     }
@@ -125,12 +125,12 @@ impl Script {
         self.len() == 0
     }
 
-    /// Forgets all steps.
+    /// Removes all steps.
     pub fn clear(&self) {
         self.lock().clear();
     }
 
-    /// Takes the first step that fits a call to `model_id`, which names the model `base`.
+    /// Takes the first step that matches a call to `model_id`, which names the model `base`.
     pub(crate) fn take(&self, model_id: &str, base: Option<&str>) -> Option<Step> {
         let mut queue = self.lock();
         let fits = |entry: &Entry| match entry.model.as_deref() {
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_taken_in_order_by_the_calls_they_fit() {
+    fn steps_are_taken_in_order_by_matching_calls() {
         let script = Script::default();
         script.push_for("us.a.b", Step::Fault(Fault::Cut(1)));
         script.push(Step::Fault(Fault::Silent));

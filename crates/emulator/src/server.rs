@@ -1,5 +1,5 @@
-//! Starts and stops an emulator. It serves from a thread of its own, so a test that blocks or an
-//! embedding server with its own actix system cannot starve it.
+//! Starts and stops an emulator. It runs on a thread of its own, so that a blocking test or an embedding
+//! server with its own actix system cannot starve it.
 
 use std::{
     any::Any,
@@ -22,9 +22,9 @@ use crate::{
     script::Script,
 };
 
-/// Bedrock takes bodies of up to 25 million bytes; a little more, so that the limit can be told.
+/// Slightly above Bedrock's body limit of 25 million bytes, so that the limit can be reported.
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
-/// What a client may take to send the head of its request.
+/// Longest time for a client to send its request headers.
 const SLOW_CLIENT: Duration = Duration::from_secs(60);
 
 /// A started emulator. Dropping it stops it too, without waiting.
@@ -40,7 +40,7 @@ pub struct Running {
 /// Binds and serves.
 ///
 /// # Errors
-/// When the address cannot be bound or the server cannot be started.
+/// The address cannot be bound, or the server cannot be started.
 pub async fn start(options: Options) -> io::Result<Running> {
     let listener = TcpListener::bind(options.listen)?;
     let addr = listener.local_addr()?;
@@ -50,7 +50,7 @@ pub async fn start(options: Options) -> io::Result<Running> {
     let (done, stopped) = oneshot::channel();
     let thread = std::thread::Builder::new().name("emulator".into()).spawn(move || {
         actix_rt::System::new().block_on(serve(listener, state, ready));
-        // Nobody may be waiting any more; that is fine.
+        // The receiver may be gone already, which is fine.
         let _ = done.send(());
     })?;
     let handle = started.await.map_err(io::Error::other)??;
@@ -79,12 +79,12 @@ impl Running {
         &self.journal
     }
 
-    /// The server's own handle, to stop it from elsewhere.
+    /// The server's own handle, for stopping it from elsewhere.
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
 
-    /// Stops at once: open answers are broken off. Returns when the port is free.
+    /// Stops at once and interrupts open answers. Returns when the port is free.
     pub async fn stop(mut self) {
         self.handle.stop(false).await;
         if let Some(stopped) = self.stopped.take() {
@@ -92,7 +92,7 @@ impl Running {
             let _ = stopped.await;
         }
         if let Some(thread) = self.thread.take() {
-            // It has signalled its end, so this does not block.
+            // The thread has signalled its end, so this does not block.
             let _ = thread.join();
         }
     }
@@ -101,7 +101,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.thread.is_some() {
-            // The command is sent by the call; the future would only wait for its completion.
+            // The call itself sends the command; the future would only wait for its completion.
             drop(self.handle.stop(false));
         }
     }
@@ -120,12 +120,12 @@ async fn serve(
             .default_service(web::to(routes::dispatch))
     })
     .workers(1)
-    // A machine under load is not to be taken for a client that sends slowly.
+    // Long enough for a machine under load, whose clients are not slow.
     .client_request_timeout(SLOW_CLIENT)
     .disable_signals()
     .tcp_nodelay(true)
     .keep_alive(Duration::from_secs(75))
-    // A client that closes its half has gone: its answer must be dropped, not written on.
+    // A client that closes its half has disconnected: its answer is dropped.
     .h1_allow_half_closed(false)
     .on_connect(|socket: &dyn Any, data| {
         if let Some(fd) = socket.downcast_ref::<TcpStream>().and_then(second_handle) {
@@ -135,7 +135,7 @@ async fn serve(
     .listen(listener);
     match server.map(HttpServer::run) {
         Ok(server) => {
-            // A caller that gave up drops its end; the server then stops with its handle's command.
+            // A caller that gave up has dropped its end; the server then stops with its handle's command.
             if ready.send(Ok(server.handle())).is_ok()
                 && let Err(error) = server.await
             {

@@ -1,11 +1,11 @@
-//! Signature version 4, from the verifying side: what a signed request looks like and what its
-//! signature must be.
+//! Verification of signature version 4: parsing of a signed request, and computation of its expected
+//! signature.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 
-/// RFC 3986 unreserved characters stay as they are.
+/// RFC 3986 unreserved characters are not encoded.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A parsed `Authorization: AWS4-HMAC-SHA256 ...` header.
@@ -20,7 +20,7 @@ pub(crate) struct Authorization<'a> {
     pub(crate) signature: &'a str,
 }
 
-/// What of a request is signed.
+/// The signed parts of a request.
 pub(crate) struct Signed<'a> {
     pub(crate) method: &'a str,
     /// As sent, still percent-encoded.
@@ -34,7 +34,7 @@ pub(crate) struct Signed<'a> {
 }
 
 impl<'a> Authorization<'a> {
-    /// Parses what follows the scheme; the error names the missing part as AWS does.
+    /// Parses the text after the scheme; the error names the missing part as AWS does.
     pub(crate) fn parse(parameters: &'a str) -> Result<Self, &'static str> {
         let part = |name: &str| {
             parameters
@@ -45,7 +45,7 @@ impl<'a> Authorization<'a> {
         let credential = part("Credential").ok_or("'Credential'")?;
         let signed_headers = part("SignedHeaders").ok_or("'SignedHeaders'")?;
         let signature = part("Signature").ok_or("'Signature'")?;
-        // The access key may not hold a slash, the other four parts never do.
+        // The access key may contain a slash; the other four parts never do.
         let mut scope = credential.splitn(5, '/');
         let mut next = || scope.next().filter(|part| !part.is_empty()).ok_or("'Credential'");
         let (access_key_id, date, region, service) = (next()?, next()?, next()?, next()?);
@@ -60,7 +60,7 @@ impl<'a> Authorization<'a> {
         Ok(Self { access_key_id, date, region, service, signed_headers, signature })
     }
 
-    /// Whether the signature is the one `secret` makes for `request`.
+    /// Whether the signature is the one that `secret` produces for `request`.
     pub(crate) fn verify(&self, secret: &str, request: &Signed<'_>) -> bool {
         let canonical = self.canonical(request);
         let scope = format!("{}/{}/{}/aws4_request", self.date, self.region, self.service);
@@ -77,7 +77,7 @@ impl<'a> Authorization<'a> {
     }
 
     fn canonical(&self, request: &Signed<'_>) -> String {
-        // Everywhere but in S3 the path as sent is encoded once more.
+        // Except for S3, the path as sent is encoded once more.
         let path = request.path.split('/').map(encode).collect::<Vec<_>>().join("/");
         let mut headers = String::new();
         for name in &self.signed_headers {
@@ -102,7 +102,7 @@ impl<'a> Authorization<'a> {
 
 /// HMAC-SHA256 of `data`.
 pub(crate) fn hmac(key: &[u8], data: &[u8]) -> Vec<u8> {
-    // HMAC takes a key of any length, so there is nothing to fail here.
+    // HMAC accepts a key of any length, so this cannot fail.
     match Hmac::<Sha256>::new_from_slice(key) {
         Ok(mut mac) => {
             mac.update(data);
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timestamps_go_both_ways() {
+    fn timestamps_are_parsed_and_formatted() {
         for (text, value) in [
             ("19700101T000000Z", 0),
             ("20000229T235959Z", 951_868_799),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_parts_are_named() {
         assert_eq!(Authorization::parse("SignedHeaders=host"), Err("'Credential'"));
         let short = "Credential=A/20150830/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=abc";
         assert_eq!(Authorization::parse(short), Err("'Signature'"));

@@ -1,5 +1,5 @@
-//! What Bedrock refuses before a model sees it. The rules follow the API's documentation and
-//! the wording of the service; models differ by their row in the table of models.
+//! Requests that Bedrock refuses before a model reads them. The rules follow the API's documentation and
+//! the service's messages; models differ by their row in the table of models.
 
 mod caching;
 mod family;
@@ -24,21 +24,21 @@ use crate::{
     models::{Family, Model, Target},
 };
 
-/// Which of the two Converse operations is called.
+/// The called Converse operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Unary,
     Stream,
 }
 
-/// A content block and where it stands.
+/// A content block and its position.
 pub(super) struct Place<'a> {
     pub(super) message: usize,
     pub(super) block: usize,
     pub(super) content: &'a Value,
 }
 
-/// Checks a Converse or ConverseStream request; the answer lists thoughts that the model does not read.
+/// Checks a Converse or ConverseStream request; returns the reasoning blocks that the model does not read.
 pub(crate) fn converse(
     target: &Target,
     body: &Value,
@@ -66,7 +66,7 @@ pub(crate) fn converse(
     Ok(dropped)
 }
 
-/// `body` without the thoughts in `dropped`.
+/// `body` without the reasoning blocks in `dropped`.
 pub(crate) fn without(mut body: Value, dropped: &[Dropped]) -> Value {
     for Dropped { message, block, .. } in dropped.iter().rev() {
         let content = body.pointer_mut(&format!("/messages/{message}/content"));
@@ -144,7 +144,7 @@ fn context(model: &Model, body: &Value) -> Result<(), Refusal> {
     })
 }
 
-/// The refusal of a value against a constraint of the API's model.
+/// The refusal of a value that violates a constraint of the API's model.
 pub(super) fn constraint(value: &Value, place: &str, rule: &str) -> Refusal {
     let shown = match value {
         Value::String(text) => text.clone(),

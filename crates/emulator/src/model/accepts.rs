@@ -1,14 +1,14 @@
-//! Whether a JSON value that a user wrote out fits the schema it is meant for.
+//! Checks a JSON value from a user's text against its schema.
 
 use serde_json::{Value, json};
 
 use super::strings;
 use crate::json::items;
 
-/// Most schemas that are looked at for one value: a schema may lead to itself.
+/// Most schemas examined for one value: a schema may reference itself.
 const STEPS: usize = 1_000;
 
-/// Whether `value` may stand where `schema` is asked for; `resolved` follows references.
+/// Whether `value` is valid for `schema`; `resolved` follows references.
 pub(super) fn accepts(schema: &Value, value: &Value, resolved: &impl Fn(&Value) -> Value) -> bool {
     fits(schema, value, resolved, &mut STEPS.clone())
 }
@@ -52,7 +52,7 @@ fn fits(
     typed && within(schema, value, resolved, left)
 }
 
-/// Whether a value of the right type keeps to the limits of its schema.
+/// Whether a value of the right type respects the limits of its schema.
 fn within(
     schema: &Value,
     value: &Value,

@@ -1,4 +1,4 @@
-//! The answer itself: which blocks, cut where the request says, with its usage.
+//! The answer: its blocks, truncated as the request demands, with its usage.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -17,7 +17,7 @@ use crate::{
 /// Longest quote of the user's text, in characters.
 const QUOTE: usize = 400;
 
-/// A complete answer, before it is written as JSON or as events.
+/// A complete answer before it is written as JSON or as events.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) blocks: Vec<Block>,
@@ -25,11 +25,11 @@ pub(crate) struct Answer {
     pub(crate) stop_sequence: Option<String>,
     pub(crate) usage: Usage,
     pub(crate) latency_ms: u64,
-    /// `performanceConfig` and `serviceTier`, echoed when asked for.
+    /// `performanceConfig` and `serviceTier`, echoed if the request has them.
     pub(crate) echoed: Map<String, Value>,
-    /// Newer models name the type of their tool calls.
+    /// Newer models state the type of their tool calls.
     pub(crate) typed_calls: bool,
-    /// Streams of some models count cached tokens among the input, too.
+    /// Streams of some models include cached tokens in the input count, too.
     pub(crate) gross: bool,
     /// Claude opens a tool call with an empty fragment.
     pub(crate) empty_first_fragment: bool,
@@ -43,17 +43,17 @@ pub(crate) enum Block {
     Call { id: String, name: String, input: Value },
 }
 
-/// Token counts; input excludes what came from or went into the cache.
+/// Token counts; input excludes tokens read from or written to the cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) input: u64,
     pub(crate) output: u64,
-    /// Read from and written to the cache, when the request has cache points.
+    /// Tokens read from and written to the cache, if the request has cache points.
     pub(crate) cache: Option<(u64, u64)>,
 }
 
 impl Answer {
-    /// Answers with `blocks`, cut to what `prompt` allows.
+    /// Answers with `blocks`, truncated to the limits of `prompt`.
     pub(crate) fn new(
         prompt: &Prompt<'_>,
         mut blocks: Vec<Block>,
@@ -64,7 +64,7 @@ impl Answer {
         let calls = blocks.iter().any(|block| matches!(block, Block::Call { .. }));
         let stop_reason = match (cut, &stop_sequence, calls) {
             (true, _, _) => "max_tokens",
-            // Nova keeps the word it stopped at and calls it the end of its turn.
+            // Nova keeps the word that it stopped at and reports the end of its turn.
             (false, Some(_), _) if prompt.model.family == Family::Nova => "end_turn",
             (false, Some(_), _) => "stop_sequence",
             (false, None, true) => "tool_use",
@@ -145,7 +145,7 @@ impl Block {
     fn tokens(&self) -> u64 {
         match self {
             Self::Text(text) | Self::Thought(Thought::Plain { text, .. }) => tokens::of_text(text),
-            // As long as the thought that cannot be read.
+            // As long as the reasoning text that cannot be read.
             Self::Thought(Thought::Redacted(_)) => 24,
             Self::Call { name, input, .. } => {
                 8 + tokens::of_text(name) + tokens::of_text(&input.to_string())
@@ -181,7 +181,8 @@ impl Usage {
         self.input + self.output + read + written
     }
 
-    /// The same with what came from or went into the cache counted as input, and so counted twice in all.
+    /// The same with tokens read from and written to the cache included in the input, and so counted twice
+    /// in total.
     pub(crate) fn gross(self) -> Self {
         let (read, written) = self.cache.unwrap_or_default();
         Self { input: self.input + read + written, ..self }
@@ -206,7 +207,7 @@ impl Usage {
     }
 }
 
-/// The ordinary answer in words.
+/// The ordinary answer in text.
 pub(crate) fn words(prompt: &Prompt<'_>) -> String {
     let mut lines = Vec::new();
     if !prompt.system.is_empty() {
@@ -233,7 +234,7 @@ pub(crate) fn words(prompt: &Prompt<'_>) -> String {
     lines.join("\n")
 }
 
-/// An id for the `index`th tool call of the answer to `body`: the same request, the same ids.
+/// An id for the `index`th tool call of the answer to `body`: equal requests get equal ids.
 pub(crate) fn call_id(model: &Model, name: &str, body: &Value, index: usize) -> String {
     if model.family == Family::Kimi {
         return format!("functions.{name}:{index}");
@@ -246,14 +247,14 @@ pub(crate) fn call_id(model: &Model, name: &str, body: &Value, index: usize) -> 
     format!("tooluse_{id}")
 }
 
-/// The `index`th thought of an answer, if the request makes the model think.
+/// The `index`th reasoning block of an answer, if the request enables reasoning.
 pub(crate) fn thought(prompt: &Prompt<'_>, index: usize) -> Option<Block> {
     reasoning::wanted(prompt.model, prompt.body).then(|| {
         Block::Thought(reasoning::thought(prompt.model, prompt.body, &prompt.asked, index))
     })
 }
 
-/// Binds each thought to its place in the answer to `prompt`.
+/// Binds each reasoning block to its position in the answer to `prompt`.
 fn sign(blocks: &mut [Block], prompt: &Prompt<'_>) {
     let count = blocks.iter().filter(|block| matches!(block, Block::Thought(_))).count();
     if count == 0 {
@@ -286,7 +287,7 @@ fn quote(text: &str, limit: usize) -> String {
     }
 }
 
-/// Ends the text at the first stop sequence in it; says which one it was.
+/// Ends the text at its first stop sequence; returns the sequence.
 fn stop_at(blocks: &mut Vec<Block>, prompt: &Prompt<'_>) -> Option<String> {
     let keep = prompt.model.family == Family::Nova;
     for index in 0..blocks.len() {
@@ -305,7 +306,7 @@ fn stop_at(blocks: &mut Vec<Block>, prompt: &Prompt<'_>) -> Option<String> {
     None
 }
 
-/// Drops what goes beyond `limit` tokens; says whether anything did.
+/// Drops the content beyond `limit` tokens; returns whether any was dropped.
 fn cut_at(blocks: &mut Vec<Block>, limit: Option<u64>) -> bool {
     let Some(limit) = limit else { return false };
     let mut left = limit;

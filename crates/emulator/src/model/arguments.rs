@@ -1,5 +1,5 @@
-//! Builds a JSON value that is valid against a schema, from what a text says. Tool arguments and
-//! structured answers both come from here.
+//! Builds a JSON value that is valid for a schema from the content of a text. Tool arguments and structured
+//! answers both come from here.
 
 use serde_json::{Map, Value, json};
 
@@ -11,14 +11,14 @@ use super::{
 };
 use crate::json::{items, text};
 
-/// Deep enough for real schemas, shallow enough for recursive ones.
+/// Sufficient for real schemas, and a limit for recursive ones.
 const DEPTH: usize = 12;
-/// Most values of one input, and most references and parts that make up one schema: a schema may contain
-/// itself, more than once.
+/// Most values of one input, and most references and parts of one schema: a schema may contain itself more
+/// than once.
 const VALUES: usize = 10_000;
 const PARTS: usize = 200;
 
-/// A value for `schema` with what `said` offers; `names` (of tools) are no values.
+/// A value for `schema` from the content of `said`; `names` (of tools) are no values.
 pub(crate) fn build(schema: &Value, said: &str, names: &[&str]) -> Value {
     let mut names = names.to_vec();
     parameters(schema, &mut names);
@@ -27,7 +27,7 @@ pub(crate) fn build(schema: &Value, said: &str, names: &[&str]) -> Value {
         .value(schema, None, DEPTH)
 }
 
-/// The names of all parameters; they stand in the text for themselves, not for values.
+/// The names of all parameters; in the text they are names, not values.
 fn parameters<'a>(schema: &'a Value, names: &mut Vec<&'a str>) {
     match schema {
         Value::Object(members) => {
@@ -44,7 +44,7 @@ struct Builder<'a> {
     root: &'a Value,
     facts: Facts<'a>,
     names: &'a [&'a str],
-    /// How many values may still be built.
+    /// Number of values that may still be built.
     left: usize,
 }
 
@@ -84,7 +84,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The one type to build, of those a schema allows.
+    /// The type to build, among those that a schema allows.
     fn kind<'s>(&self, schema: &'s Value, name: Option<&str>) -> &'s str {
         match schema.get("type") {
             Some(Value::String(kind)) => kind,
@@ -140,7 +140,7 @@ impl Builder<'_> {
         schema
     }
 
-    /// The member of an enumeration that the text names, beside its parameter first.
+    /// The member of an enumeration that the text names, preferably beside its parameter.
     fn chosen(&mut self, values: &[Value], name: Option<&str>) -> Value {
         let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let beside = name.and_then(|name| self.facts.named(name)).unwrap_or_default();
@@ -159,7 +159,7 @@ impl Builder<'_> {
             .unwrap_or_default()
     }
 
-    /// One of several schemas: null only for a parameter that nothing is said about.
+    /// One of several schemas: null only for a parameter that the text does not mention.
     fn variant(&mut self, variants: &[Value], name: Option<&str>, depth: usize) -> Value {
         let resolved: Vec<Value> = variants.iter().map(|variant| self.resolved(variant)).collect();
         let nullable = resolved.iter().any(|variant| text(variant, "type") == "null");
@@ -176,7 +176,7 @@ impl Builder<'_> {
             "string" => !number && !boolean,
             _ => false,
         };
-        // A tagged union is chosen by the tag that the text names.
+        // A tagged union is selected by the tag that the text names.
         let tagged = |variant: &&Value| {
             let tags = variant.get("properties").and_then(Value::as_object);
             tags.into_iter().flat_map(Map::values).any(|property| {
@@ -201,7 +201,7 @@ impl Builder<'_> {
             items(schema, "required").iter().filter_map(Value::as_str).collect();
         let wanted = |key: &str, builder: &Self| {
             let named = || builder.facts.clone().named(key).is_some();
-            // An optional choice is made when one of its values is in the text.
+            // An optional choice is made if one of its values is in the text.
             let said = || {
                 let values = properties.get(key).map(|property| items(property, "enum"));
                 values
@@ -214,10 +214,10 @@ impl Builder<'_> {
         };
         let mut keys: Vec<&String> = properties.keys().filter(|key| wanted(key, self)).collect();
         if keys.is_empty() && required.is_empty() && schema.get("required").is_none() {
-            // Nothing is required and nothing is named: the first parameter is the likeliest.
+            // Without required or named parameters, the first one is the likeliest.
             keys.extend(properties.keys().next().filter(|_| !self.facts.all.is_empty()));
         }
-        // What stands beside its name is taken before anything is guessed.
+        // Values beside their names are used before any is guessed.
         let (sure, guessed): (Vec<&String>, Vec<&String>) =
             keys.iter().partition(|key| self.facts.clone().named(key).is_some());
         let mut built = Map::new();
@@ -311,7 +311,7 @@ impl Builder<'_> {
         }
     }
 
-    /// One object for every part of the text that has something for it.
+    /// One object for every part of the text with values for it.
     fn objects(&mut self, item: &Value, depth: usize) -> Vec<Value> {
         let parts: Vec<&str> = self
             .facts
@@ -393,7 +393,7 @@ impl Builder<'_> {
     }
 }
 
-/// Whether a parameter's name promises an address, a date or an identifier.
+/// Whether a parameter's name suggests an address, a date or an identifier.
 fn is_code(name: &str) -> bool {
     const WORDS: &str = "id code number date time day when start end email mail url uri link key ref sku order version phone zip";
     words_of(name).iter().any(|word| WORDS.split(' ').any(|own| own == word))
@@ -459,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_kept() {
+    fn limits_are_respected() {
         let schema = json!({"type": "object", "properties": {
             "n": {"type": "integer", "minimum": 10, "exclusiveMaximum": 20},
             "m": {"type": "number", "multipleOf": 5},

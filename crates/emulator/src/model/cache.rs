@@ -1,4 +1,4 @@
-//! Prompt caching as its figures show it: the first request with a prefix writes it, the next ones
+//! Prompt caching as its token counts show it: the first request with a prefix writes it, the next ones
 //! read it.
 
 use std::{
@@ -12,28 +12,28 @@ use sha2::{Digest as _, Sha256};
 use super::tokens;
 use crate::{json::items, models::Model};
 
-/// Prefixes remembered before the oldest is forgotten.
+/// Most prefixes stored; the oldest is evicted.
 const CAPACITY: usize = 4_096;
 
-/// The prefixes one emulator has seen.
+/// The prefixes that one emulator has received.
 #[derive(Debug, Default)]
 pub(crate) struct PromptCache {
     seen: Mutex<Seen>,
 }
 
-/// Digests of prefixes, and the order in which they came.
+/// Digests of prefixes, and their order of arrival.
 type Seen = (HashSet<[u8; 32]>, VecDeque<[u8; 32]>);
 
-/// How many blocks before a cache point are tried for a prefix that was written before.
+/// Number of blocks before a cache point that are tried for an earlier prefix.
 const LOOKBACK: usize = 20;
 
-/// The end of a block: what stands up to there, and how long that is.
+/// The end of a block: the digest and length of the prompt up to there.
 struct Prefix {
     digest: [u8; 32],
     tokens: u64,
 }
 
-/// A request as its prefixes, one per block, and those that cache points and messages end.
+/// The prefixes of a request, one per block, with the positions of cache points and message ends.
 struct Read {
     prefixes: Vec<Prefix>,
     points: Vec<usize>,
@@ -41,8 +41,8 @@ struct Read {
 }
 
 impl PromptCache {
-    /// Tokens read and written by a request to `model`; `None` when it has no cache points, or is too short
-    /// for a model that caches of its own accord.
+    /// Tokens read and written by a request to `model`; `None` without cache points, or if the request is
+    /// too short for a model with implicit caching.
     pub(crate) fn account(&self, model: &Model, body: &Value) -> Option<(u64, u64)> {
         let Read { prefixes, mut points, ends } = read(model, body);
         let unasked = model.value("implicit").and_then(|least| least.parse().ok());
@@ -78,7 +78,7 @@ impl PromptCache {
     }
 }
 
-/// All blocks, in the order tools, system, messages in which a prompt is read.
+/// All blocks, in the order in which a prompt is read: tools, system, messages.
 fn read(model: &Model, body: &Value) -> Read {
     let mut hash = Sha256::new();
     hash.update(model.id.as_bytes());
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_finds_what_was_written_up_to_twenty_blocks_before_it() {
+    fn a_point_finds_prefixes_up_to_twenty_blocks_before_it() {
         let models = Models::load();
         let cache = PromptCache::default();
         let body = |blocks: usize| {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn some_models_cache_long_prompts_unasked() {
+    fn some_models_cache_long_prompts_implicitly() {
         let models = Models::load();
         let model = models.find("openai.gpt-5.6-sol").expect("a model");
         let cache = PromptCache::default();

@@ -1,5 +1,5 @@
-//! Vectors for texts: hashed words and their neighbours, so that texts with words in common are
-//! close, always the same for the same text, always of unit length.
+//! Vectors for texts: hashed words and word pairs, so that texts with common words are close; equal for
+//! equal texts, and of unit length.
 
 use sha2::{Digest as _, Sha256};
 
@@ -11,14 +11,14 @@ pub(crate) fn vector(text: &str, dimensions: usize) -> Vec<f64> {
         lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     for word in &words {
         add(&mut vector, word, 1.0);
-        // The beginning of a word ties its forms together.
+        // The beginning of a word relates its forms.
         let stem: String = word.chars().take(4).collect();
         add(&mut vector, &stem, 0.5);
     }
     for pair in words.windows(2) {
         add(&mut vector, &pair.join(" "), 0.4);
     }
-    // What no word tells apart (case, punctuation, nothing at all) still differs a little.
+    // Texts with the same words (but another case or punctuation), or without words, still differ slightly.
     add(&mut vector, &format!("\u{0}{text}"), 0.1);
     normalised(vector)
 }

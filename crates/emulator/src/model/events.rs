@@ -1,5 +1,5 @@
-//! An answer as the events of a stream, in the order and with the gaps the service has: no start
-//! for text or thoughts, a start for tool calls, usage after the stop reason.
+//! An answer as the events of a stream, in the service's order and with its gaps: no start event for text
+//! or reasoning, a start event for tool calls, usage after the stop reason.
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ impl Event {
         Self { name: name.to_owned(), payload }
     }
 
-    /// Reads `{"contentBlockDelta": {...}}`.
+    /// Parses `{"contentBlockDelta": {...}}`.
     pub(crate) fn parse(value: &Value) -> Option<Self> {
         let (name, payload) = value.as_object()?.iter().next()?;
         Some(Self::new(name, payload.clone()))
@@ -62,7 +62,7 @@ pub(crate) fn of(answer: &Answer, prompt: &Prompt<'_>) -> Vec<Event> {
     events
 }
 
-/// The events of a Converse response that somebody else wrote.
+/// The events of a Converse response from a script.
 pub(crate) fn of_response(response: &Value) -> Vec<Event> {
     let mut events = vec![Event::new("messageStart", json!({ "role": "assistant" }))];
     let content = response.pointer("/output/message/content").and_then(Value::as_array);
@@ -162,7 +162,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Cuts JSON text anywhere, inside words and numbers too.
+/// Splits JSON text anywhere, inside words and numbers too.
 fn fragments(text: &str) -> Vec<&str> {
     let mut cuts: Vec<usize> = text
         .char_indices()
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_and_fragments_lose_nothing() {
+    fn pieces_and_fragments_preserve_the_text() {
         for text in ["", " ", "one", "  two words \n and\tmore ", "ünïcödé テスト 🙂 "] {
             assert_eq!(pieces(text).collect::<String>(), text);
             assert_eq!(fragments(text).concat(), text);

@@ -1,5 +1,5 @@
-//! What a text says that an argument could be made of: quoted strings, numbers, names, and the
-//! words that stand beside the name of a parameter.
+//! Facts in a text that an argument can be built from: quoted strings, numbers, names, and the words beside
+//! a parameter's name.
 
 use regex_lite::Regex;
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub(crate) struct Fact {
     pub(crate) value: String,
 }
 
-/// What a span looks like.
+/// Form of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Quoted,
@@ -41,7 +41,7 @@ const LINKS: [&str; 17] = [
     "set", "with", "should", "must", "shall",
 ];
 
-/// Those of them after which any word is a value.
+/// Those of them that accept any word as a value.
 const FIRM: [&str; 7] = ["equals", "equal", "called", "named", "set", "should", "must"];
 
 impl<'a> Facts<'a> {
@@ -67,7 +67,7 @@ impl<'a> Facts<'a> {
         Self { text, all, used }
     }
 
-    /// The value that stands beside `parameter` in the text, as written.
+    /// The value beside `parameter` in the text, as written.
     pub(crate) fn named(&mut self, parameter: &str) -> Option<String> {
         for spelling in spellings(parameter) {
             for at in positions(self.text, &spelling) {
@@ -80,7 +80,7 @@ impl<'a> Facts<'a> {
         None
     }
 
-    /// The JSON array or object that stands beside `parameter`.
+    /// The JSON array or object beside `parameter`.
     pub(crate) fn named_json(&self, parameter: &str) -> Option<Value> {
         spellings(parameter).iter().find_map(|spelling| {
             positions(self.text, spelling).into_iter().find_map(|at| {
@@ -99,7 +99,7 @@ impl<'a> Facts<'a> {
         })
     }
 
-    /// Whether the text speaks of `parameter` at all.
+    /// Whether the text mentions `parameter` at all.
     pub(crate) fn mentions(&self, parameter: &str) -> bool {
         spellings(parameter).iter().any(|spelling| !positions(self.text, spelling).is_empty())
     }
@@ -118,12 +118,12 @@ impl<'a> Facts<'a> {
         self.all.get(index).map(|fact| fact.value.clone())
     }
 
-    /// All unused facts of `kind`, in order, used up.
+    /// All unused facts of `kind`, in order, marked as used.
     pub(crate) fn take_all(&mut self, kind: Kind) -> Vec<String> {
         std::iter::from_fn(|| self.take(&[kind])).collect()
     }
 
-    /// What the sentence is about, when nothing in it stands out.
+    /// The topic of the sentence, if it has no other facts.
     pub(crate) fn topic(&self) -> String {
         let sentence = self
             .text
@@ -151,7 +151,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// The value right after byte `at`, past links and punctuation, with its own start.
+    /// The value right after byte `at`, past links and punctuation, with its start.
     fn value_after(&self, at: usize) -> Option<(usize, String)> {
         let mut position = at;
         let (mut linked, mut firm) = (false, false);
@@ -164,7 +164,7 @@ impl<'a> Facts<'a> {
                     })
                     .len();
             let separators = rest.get(..skipped).unwrap_or_default();
-            // A minus belongs to the number behind it, a quote to its string.
+            // A minus belongs to the number after it, a quote to its string.
             let signed = separators.ends_with('-')
                 && rest
                     .get(skipped..)
@@ -199,7 +199,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Ways a parameter's name is written in prose.
+/// Spellings of a parameter's name in prose.
 fn spellings(parameter: &str) -> Vec<String> {
     let spoken = words_of(parameter).join(" ");
     let mut all = vec![parameter.to_owned()];
@@ -207,7 +207,7 @@ fn spellings(parameter: &str) -> Vec<String> {
     if spoken != parameter.to_lowercase() {
         all.push(spoken);
     }
-    // An order_id is spoken of as the order.
+    // An order_id is mentioned as the order.
     if let Some(("id" | "name" | "number" | "code" | "key", rest)) =
         words.split_last().map(|(last, rest)| (last.as_str(), rest))
         && !rest.is_empty()
@@ -217,7 +217,7 @@ fn spellings(parameter: &str) -> Vec<String> {
     all
 }
 
-/// Where `word` stands in `text` as a word of its own, whatever its case.
+/// Positions of `word` in `text` as a separate word, in any case.
 pub(crate) fn positions(text: &str, word: &str) -> Vec<usize> {
     if word.is_empty() {
         return Vec::new();
@@ -258,7 +258,7 @@ fn quoted(text: &str) -> Vec<Fact> {
         let start = from + offset;
         from = start + open.len_utf8();
         let before = text.get(..start).and_then(|text| text.chars().next_back());
-        // An apostrophe inside a word quotes nothing.
+        // An apostrophe inside a word is no quote.
         if open == '\'' && before.is_some_and(char::is_alphanumeric) {
             continue;
         }

@@ -1,8 +1,8 @@
-//! What is harmful in a text, without any judgement: a few plain words, addresses, and marks such as
-//! `[violence]`, `[hate:low]`, `[topic:Shares]`, `[word:basalt]` or `[pii:NAME]`, which say what a
-//! filter is to find and how sure it is to be.
+//! Harmful content in a text, found by fixed rules: a few plain words, addresses, and marks such as
+//! `[violence]`, `[hate:low]`, `[topic:Shares]`, `[word:basalt]` or `[pii:NAME]`, which name a filter and
+//! its confidence.
 
-/// How sure a filter is.
+/// Confidence of a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Confidence {
     None,
@@ -12,7 +12,7 @@ pub(crate) enum Confidence {
 }
 
 impl Confidence {
-    /// As the API spells it.
+    /// The API's spelling.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::None => "NONE",
@@ -22,7 +22,7 @@ impl Confidence {
         }
     }
 
-    /// The same as a severity between 0 and 1.
+    /// The severity of this confidence, between 0 and 1.
     pub(crate) fn severity(self) -> f64 {
         match self {
             Self::None => 0.0,
@@ -33,20 +33,20 @@ impl Confidence {
     }
 }
 
-/// Something that was found.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hit<'a> {
     pub(crate) kind: Kind<'a>,
-    /// The stretch of text.
+    /// The matching text.
     pub(crate) text: &'a str,
-    /// Where it begins, in bytes.
+    /// Its start, in bytes.
     pub(crate) at: usize,
 }
 
-/// What it is.
+/// Kind of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind<'a> {
-    /// By a content filter, by its name.
+    /// The name of a content filter, and its confidence.
     Content(&'static str, Confidence),
     Topic(&'a str),
     Word(&'a str),
@@ -71,7 +71,7 @@ const WORDS: [(&str, &str); 6] = [
     ("reveal your system prompt", "PROMPT_ATTACK"),
 ];
 
-/// Everything in `text`, in no particular order.
+/// All findings in `text`, unordered.
 pub(crate) fn hits(text: &str) -> Vec<Hit<'_>> {
     let mut hits = Vec::new();
     let lower = text.to_ascii_lowercase();
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_marks_and_addresses_are_found_where_they_stand() {
+    fn words_marks_and_addresses_are_found_with_their_positions() {
         let text = "é Kill [hate:low] [nothing] a.b@example.org, [topic:Shares][pii:name]";
         let mut hits = hits(text);
         hits.sort_by_key(|hit| hit.at);

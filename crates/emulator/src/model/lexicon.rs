@@ -1,4 +1,5 @@
-//! The few words a model without knowledge must not take for values, and how names split into words.
+//! Word lists that keep the model from mistaking common words for values, and splitting of names into
+//! words.
 
 /// Whether `word` (lower case) carries no meaning of its own.
 pub(crate) fn is_stop_word(word: &str) -> bool {
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_split_where_people_would() {
+    fn identifiers_split_into_their_words() {
         assert_eq!(words_of("getUser_name-2"), ["get", "user", "name", "2"]);
         assert_eq!(words_of("HTTPServer"), ["httpserver"]);
         assert_eq!(words_of("zq_17"), ["zq", "17"]);

@@ -1,5 +1,5 @@
-//! An example string for a simple regular expression: literals, classes, groups, alternatives and
-//! counts. What it does not understand it takes for a literal.
+//! An example string for a simple regular expression: literals, classes, groups, alternatives and counts.
+//! Unsupported syntax is treated as a literal.
 
 use std::{iter::Peekable, str::Chars};
 
@@ -25,7 +25,7 @@ fn sequence(chars: &mut Peekable<Chars<'_>>) -> String {
             '^' | '$' => continue,
             '(' => {
                 if chars.next_if_eq(&'?').is_some() {
-                    // `?:` and `?<name>` change nothing about what is matched.
+                    // `?:` and `?<name>` do not affect the match.
                     while chars.next_if(|c| !matches!(c, ':' | '>')).is_some() {}
                     chars.next();
                 }
@@ -43,7 +43,7 @@ fn sequence(chars: &mut Peekable<Chars<'_>>) -> String {
     out
 }
 
-/// How often the atom before must stand at least; an optional one stands once.
+/// Least number of repetitions of the preceding atom; an optional one is repeated once.
 fn least(chars: &mut Peekable<Chars<'_>>) -> usize {
     let count = match chars.peek() {
         Some('*' | '?' | '+') => {

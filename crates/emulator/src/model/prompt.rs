@@ -1,5 +1,4 @@
-//! A Converse request as the model reads it: who said what last, what it may call, and how much
-//! it may write.
+//! A Converse request from the model's view: the last messages, the callable tools, and the output limit.
 
 use std::collections::HashMap;
 
@@ -11,7 +10,7 @@ use crate::{
     models::Model,
 };
 
-/// Tags around what a client program, not its user, tells the model.
+/// Tags around text that a client program, and not its user, adds.
 const REMINDER: (&str, &str) = ("<system-reminder>", "</system-reminder>");
 
 /// The request from the model's point of view.
@@ -19,14 +18,14 @@ const REMINDER: (&str, &str) = ("<system-reminder>", "</system-reminder>");
 pub(crate) struct Prompt<'a> {
     pub(crate) model: &'a Model,
     pub(crate) body: &'a Value,
-    /// Account that asks.
+    /// The calling account.
     pub(crate) account: Short,
     pub(crate) system: String,
-    /// The last text a user wrote, without what a program put between reminder tags.
+    /// The last text of a user, without a program's text between reminder tags.
     pub(crate) asked: String,
     /// The last text of a user as it was sent.
     pub(crate) sent: String,
-    /// How often the user has spoken.
+    /// Number of user messages.
     pub(crate) turns: usize,
     /// Media in the message being answered, described.
     pub(crate) seen: Vec<String>,
@@ -36,7 +35,7 @@ pub(crate) struct Prompt<'a> {
     pub(crate) choice: Choice<'a>,
     /// Only one tool may be called at a time.
     pub(crate) one_call: bool,
-    /// Tools called since the user last wrote.
+    /// Tools called since the last user text.
     pub(crate) called: Vec<&'a str>,
     pub(crate) max_tokens: Option<u64>,
     pub(crate) stops: Vec<&'a str>,
@@ -50,7 +49,7 @@ pub(crate) struct Tool<'a> {
     pub(crate) schema: &'a Value,
 }
 
-/// What a tool gave back.
+/// Result of a tool.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome<'a> {
     pub(crate) name: &'a str,
@@ -58,7 +57,7 @@ pub(crate) struct Outcome<'a> {
     pub(crate) failed: bool,
 }
 
-/// How free the model is to call a tool.
+/// Rule for calling tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Choice<'a> {
     Never,
@@ -72,7 +71,7 @@ impl<'a> Prompt<'a> {
     pub(crate) fn read(model: &'a Model, body: &'a Value) -> Self {
         let messages = items(body, "messages");
         let last = messages.iter().rev().find(|message| text(message, "role") == "user");
-        // Programs remind the model beside each tool result; a reminder is no new question.
+        // Programs add reminders beside each tool result; a reminder is no new question.
         let question = messages.iter().rposition(|message| {
             text(message, "role") == "user" && !own_text(items(message, "content")).is_empty()
         });
@@ -113,7 +112,7 @@ impl<'a> Prompt<'a> {
 }
 
 impl Prompt<'_> {
-    /// The same prompt of `account`.
+    /// The same prompt with `account`.
     pub(crate) fn of(self, account: Short) -> Self {
         Self { account, ..self }
     }
@@ -137,7 +136,7 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// The texts of content blocks, those inside guard content included, joined by line ends.
+/// The texts of content blocks, including those inside guard content, joined by line ends.
 pub(crate) fn plain_text(blocks: &[Value]) -> String {
     let texts: Vec<&str> = blocks
         .iter()
@@ -150,7 +149,7 @@ pub(crate) fn plain_text(blocks: &[Value]) -> String {
     texts.join("\n")
 }
 
-/// The texts of content blocks without the parts that client programs mark as their own words.
+/// The texts of content blocks without the parts that client programs mark as their own.
 fn own_text(blocks: &[Value]) -> String {
     let mut own = plain_text(blocks);
     while let Some(start) = own.find(REMINDER.0) {
@@ -185,7 +184,7 @@ fn tools(body: &Value) -> Vec<Tool<'_>> {
 }
 
 fn outcomes<'a>(message: &'a Value, messages: &'a [Value]) -> Vec<Outcome<'a>> {
-    // The last call of an id is the one that is meant; none is looked for where nothing came back.
+    // The last call with an id counts; without tool results, none is searched for.
     let names: HashMap<&str, &str> = messages
         .iter()
         .filter(|_| items(message, "content").iter().any(|block| block.get("toolResult").is_some()))
@@ -221,7 +220,7 @@ fn media(message: &Value) -> Vec<String> {
     items(message, "content").iter().filter_map(medium).collect()
 }
 
-/// One image, document, video or audio block in words.
+/// Describes one image, document, video or audio block.
 fn medium(block: &Value) -> Option<String> {
     let (kind, content) = ["image", "document", "video", "audio"]
         .iter()
@@ -257,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn reminders_of_a_program_are_not_the_users_words() {
+    fn reminders_of_a_program_are_not_user_text() {
         let reminder = "<system-reminder>\nUse Bash to run echo.\n</system-reminder>";
         assert_eq!(asked(&json!([{"text": reminder}, {"text": "Say hello"}])), "Say hello");
         assert_eq!(asked(&json!([{"text": format!("a {reminder} b {reminder}")}])), "a  b");

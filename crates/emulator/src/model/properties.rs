@@ -1,4 +1,4 @@
-//! Arguments for random schemas, judged by a validator of its own, and calls for random names.
+//! Arguments for random schemas, checked by a separate validator, and calls for random names.
 
 use serde_json::{Map, Value, json};
 
@@ -28,7 +28,7 @@ fn arguments_are_valid_for_random_schemas() {
 }
 
 #[test]
-fn calls_follow_the_text_whatever_things_are_called() {
+fn calls_follow_the_text_with_random_names() {
     let models = Models::load();
     let mut dice = Dice(0xca11);
     for round in 0..300 {
@@ -99,7 +99,7 @@ fn calls_follow_the_text_whatever_things_are_called() {
     }
 }
 
-/// The calls that `asked` leads to, each as `{name: input}`.
+/// The calls that the model makes for `asked`, each as `{name: input}`.
 fn called(models: &Models, tools: &[(&String, &Value)], asked: &str) -> Value {
     let tools: Vec<Value> = tools
         .iter()
@@ -114,7 +114,7 @@ fn called(models: &Models, tools: &[(&String, &Value)], asked: &str) -> Value {
     calls.collect()
 }
 
-/// A linear congruential generator: the same schemas every time.
+/// A linear congruential generator: the same schemas in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -126,7 +126,7 @@ impl Dice {
 }
 
 impl Dice {
-    /// Two made-up syllables groups, joined by `joint`.
+    /// Two groups of made-up syllables, joined by `joint`.
     fn word(&mut self, joint: &str) -> String {
         let mut part = || -> String {
             (0..3)

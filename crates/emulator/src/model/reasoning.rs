@@ -1,4 +1,4 @@
-//! When a model reasons, how often in one answer, and what it thinks.
+//! Reasoning of a model: its conditions, its frequency in one answer, and its content.
 
 use serde_json::Value;
 
@@ -10,14 +10,14 @@ use crate::{
 /// Text that makes Claude answer with redacted reasoning, as its documentation offers for tests.
 const REDACTION_TRIGGER: &str = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING";
 
-/// A model's thoughts.
+/// A reasoning block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Thought {
     Plain {
         text: String,
         signature: Option<String>,
     },
-    /// Base64 of something only the provider can read.
+    /// Base64 that only the provider can read.
     Redacted(String),
 }
 
@@ -33,7 +33,7 @@ pub(crate) fn wanted(model: &Model, body: &Value) -> bool {
         Reasoning::BudgetOrAdaptive | Reasoning::AdaptiveOptIn => {
             matches!(kind, Some("enabled" | "adaptive"))
         }
-        // Forcing a tool switches thinking off where it is only on by default.
+        // Forced tool use disables reasoning that is on only by default.
         Reasoning::AdaptiveOn => kind != Some("disabled") && (kind.is_some() || !forces_tool(body)),
         Reasoning::AdaptiveBetweenTools => !matches!(kind, Some("between_tools" | "disabled")),
         Reasoning::AdaptiveAlways
@@ -50,8 +50,8 @@ pub(crate) fn wanted(model: &Model, body: &Value) -> bool {
     }
 }
 
-/// Whether `model` thinks again between the parts of one answer. It was seen where much effort was asked
-/// for; models with a budget need a beta for it.
+/// Whether `model` reasons again between the parts of one answer. Observed with high effort; models with a
+/// budget need a beta for it.
 pub(crate) fn interleaves(model: &Model, body: &Value) -> bool {
     let fields = body.get("additionalModelRequestFields").unwrap_or(&Value::Null);
     let effort = fields.pointer("/output_config/effort").or(body.pointer("/outputConfig/effort"));
@@ -63,10 +63,11 @@ pub(crate) fn interleaves(model: &Model, body: &Value) -> bool {
     model.family == Family::Claude && wanted(model, body) && if budget { beta } else { much }
 }
 
-/// The `index`th thought of `model` in its answer to `asked`. It is signed when the answer is complete.
+/// The `index`th reasoning block of `model` in its answer to `asked`. It is signed when the answer is
+/// complete.
 pub(crate) fn thought(model: &Model, body: &Value, asked: &str, index: usize) -> Thought {
     let triggered = model.family == Family::Claude && asked.contains(REDACTION_TRIGGER);
-    // Every other thought of an answer stays readable.
+    // Every second reasoning block of an answer stays readable.
     if model.has("sealed") || (triggered && index.is_multiple_of(2)) {
         return Thought::Redacted(String::new());
     }

@@ -1,4 +1,4 @@
-//! Whether a text speaks of a tool: by the words of its name, its description, its parameters.
+//! Relevance of a tool to a text: by the words of its name, its description, its parameters.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +25,7 @@ pub(super) fn spoken(text: &str) -> String {
         .fold(text.to_owned(), |text, (sign, word)| text.replace(sign, word))
 }
 
-/// How well a tool fits a text: words of its name count double.
+/// Score of a tool for a text: words of its name count double.
 pub(super) fn score(tool: &Tool<'_>, asked: &str) -> usize {
     let said: BTreeSet<String> = content_words(&spoken(asked)).map(stem).collect();
     let named = name_words(tool);
@@ -40,12 +40,12 @@ pub(super) fn score(tool: &Tool<'_>, asked: &str) -> usize {
     let by_name = named.intersection(&said).count();
     let by_description = described.intersection(&said).count();
     let by_parameter = parameters.intersection(&said).filter(|word| word.len() > 2).count();
-    // One word in common with a description is chance.
+    // A single word in common with a description is coincidence.
     let weak = by_description + by_parameter;
     by_name * 2 + if weak > 1 || by_name > 0 { weak } else { 0 }
 }
 
-/// The telling words of a tool's name.
+/// The meaningful words of a tool's name.
 pub(super) fn name_words(tool: &Tool<'_>) -> BTreeSet<String> {
     words_of(tool.name)
         .iter()
@@ -55,7 +55,7 @@ pub(super) fn name_words(tool: &Tool<'_>) -> BTreeSet<String> {
         .collect()
 }
 
-/// Verbs that many tools share say nothing about which one is meant.
+/// Verbs common to many tools do not distinguish them.
 fn is_generic(word: &str) -> bool {
     matches!(
         word,

@@ -1,5 +1,4 @@
-//! Thoughts in answers that a script ordered: they bear any signature, so what they are bound to is
-//! remembered instead.
+//! Reasoning blocks of scripted answers: they have arbitrary signatures, so their bindings are stored here.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,20 +13,20 @@ use super::{
 };
 use crate::{json::canonical, models::Model};
 
-/// Thoughts remembered before the oldest is forgotten.
+/// Most reasoning blocks stored; the oldest is evicted.
 const CAPACITY: usize = 4_096;
 
-/// The thoughts of one emulator's scripts.
+/// The reasoning blocks of one emulator's scripts.
 #[derive(Debug, Default)]
 pub(crate) struct Remembered {
     inner: Mutex<Known>,
 }
 
-/// Seals by thought, and the thoughts in the order in which they came.
+/// Seals by reasoning block, and the blocks in order of arrival.
 type Known = (HashMap<Short, Vec<Seal>>, VecDeque<Short>);
 
 impl Remembered {
-    /// Remembers the thoughts in `content`, the answer of `model` to `body`.
+    /// Stores the reasoning blocks in `content`, the answer of `model` to `body`.
     pub(crate) fn keep(&self, content: &[Value], model: &Model, account: Short, body: &Value) {
         let count = content.iter().filter(|block| block.get("reasoningContent").is_some()).count();
         if count == 0 {
@@ -58,14 +57,14 @@ impl Remembered {
         }
     }
 
-    /// The seals of `thought`, one for each time that a script used it.
+    /// The seals of a reasoning block, one for each use by a script.
     pub(crate) fn seals(&self, thought: &Value) -> Vec<Seal> {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.0.get(&key(thought)).cloned().unwrap_or_default()
     }
 }
 
-/// The content of an answer with thoughts that was ordered as events; nothing where there are none.
+/// The content of an answer with reasoning that was scripted as events; empty without reasoning.
 pub(crate) fn folded(events: &[Event]) -> Vec<Value> {
     let thinks = |event: &Event| event.payload.pointer("/delta/reasoningContent").is_some();
     if !events.iter().any(thinks) {
@@ -118,7 +117,7 @@ fn add(block: &mut Value, delta: &Value) {
     }
 }
 
-/// A member of an object, which `value` becomes if it is something else.
+/// A member of an object; another value is first replaced by an object.
 fn member<'a>(value: &'a mut Value, name: &str) -> &'a mut Value {
     if !value.is_object() {
         *value = json!({});
@@ -145,7 +144,7 @@ mod tests {
     use crate::models::Models;
 
     #[test]
-    fn events_fold_into_the_blocks_they_tell() {
+    fn events_fold_into_their_blocks() {
         let event = |name: &str, payload: Value| Event::new(name, payload);
         let delta = |index: u64, delta: Value| {
             event("contentBlockDelta", json!({"contentBlockIndex": index, "delta": delta}))
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thought_is_known_as_often_as_it_was_ordered() {
+    fn a_reasoning_block_has_one_seal_per_use() {
         let (models, memory) = (Models::load(), Remembered::default());
         let thought = json!({"reasoningText": {"text": "t", "signature": "sig"}});
         let content = [json!({"reasoningContent": thought})];

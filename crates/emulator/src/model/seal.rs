@@ -1,5 +1,5 @@
-//! Signatures of thoughts. A signature carries everything its thought is bound to, so that a later request can
-//! be checked without remembering the earlier one.
+//! Signatures of reasoning blocks. A signature contains all bindings of its block, so that a later request
+//! can be checked without storing the earlier one.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
@@ -14,50 +14,50 @@ use crate::{
 const KEY: &[u8] = b"the emulator signs what it thought itself";
 const MARK: &[u8] = b"\x12\x30emulator";
 
-/// The first bytes of a digest, enough to tell two things of one test apart.
+/// The first bytes of a digest, enough to distinguish the values of one test.
 pub(crate) type Short = [u8; 8];
 
-/// Bytes of a seal as it is signed.
+/// Bytes of a seal in a signature.
 const SIZE: usize = 8 * 7 + 2;
 
-/// The circumstances that a thought was issued in and is bound to.
+/// The bindings of an issued reasoning block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seal {
-    /// Model that thought it, and the company that made the model.
+    /// Model that produced it, and the maker of the model.
     pub(crate) model: Short,
     pub(crate) maker: Short,
     pub(crate) account: Short,
-    /// Answer that it is a part of.
+    /// The answer that contains it.
     pub(crate) turn: Short,
     pub(crate) spot: Spot,
-    /// Thoughts in that answer.
+    /// Number of reasoning blocks in that answer.
     pub(crate) count: u8,
     pub(crate) kind: Kind,
 }
 
-/// A place between two blocks of a conversation.
+/// A position between two blocks of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spot {
-    /// Everything before it, without thoughts and cache points.
+    /// The conversation before it, without reasoning blocks and cache points.
     pub(crate) prefix: Short,
-    /// The thought before it; zeros when there is none.
+    /// The reasoning block before it; zeros without one.
     pub(crate) before: Short,
-    /// Order of thoughts, texts and calls before it in its own turn.
+    /// Order of reasoning blocks, texts and calls before it in its own turn.
     pub(crate) place: Short,
 }
 
-/// Other models that may read a model's thoughts.
+/// Other models that may read a model's reasoning blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Every model that checks nothing but signatures.
+    /// Every model that checks only signatures.
     Free,
     /// The same model only.
     Bound,
-    /// Every model of the maker, although it is bound to its conversation.
+    /// Every model of the maker, although the block is bound to its conversation.
     Readable,
 }
 
-/// Reads a conversation block by block and tells the place it has come to.
+/// Reads a conversation block by block and returns the present position.
 #[derive(Clone)]
 pub(crate) struct Position {
     conversation: Sha256,
@@ -68,7 +68,7 @@ pub(crate) struct Position {
 }
 
 impl Seal {
-    /// The seal of a thought of `model` at `spot`, in an answer of `count` thoughts.
+    /// The seal of a reasoning block of `model` at `spot`, in an answer with `count` of them.
     pub(crate) fn new(
         model: &Model,
         account: Short,
@@ -90,7 +90,7 @@ impl Seal {
         }
     }
 
-    /// A signature of `said` that carries this seal.
+    /// A signature of `said` that contains this seal.
     pub(crate) fn sign(&self, said: &str) -> String {
         let bytes = self.bytes();
         STANDARD.encode([MARK, &bytes, &proof(&bytes, said)].concat())
@@ -132,7 +132,7 @@ impl Seal {
 }
 
 impl Position {
-    /// The place in front of the first message of `body`.
+    /// The position before the first message of `body`.
     pub(crate) fn start(body: &Value) -> Self {
         let mut conversation = Sha256::new();
         let tools = body.get("toolConfig").map(|config| items(config, "tools")).unwrap_or_default();
@@ -148,7 +148,7 @@ impl Position {
         }
     }
 
-    /// The place behind the last message of `body`, where its answer begins.
+    /// The position after the last message of `body`, where its answer begins.
     pub(crate) fn end(body: &Value) -> Self {
         let mut position = Self::start(body);
         for message in items(body, "messages") {
@@ -159,7 +159,7 @@ impl Position {
         position
     }
 
-    /// Begins a message of `role`; one of the same role goes on with the turn before it.
+    /// Begins a message of `role`; one of the same role continues the turn before it.
     pub(crate) fn open(&mut self, role: &str) {
         if self.role != role {
             self.conversation.update(role);
@@ -191,14 +191,14 @@ impl Position {
             self.conversation.update(block.to_string());
             if block.get("text").is_some() { "text" } else { "medium" }
         };
-        // Texts that follow one another may be joined on the way.
+        // Consecutive texts may be joined in transit.
         if kind != "text" || self.last != kind {
             self.turn.update(kind);
         }
         self.last = kind;
     }
 
-    /// The place it has come to.
+    /// The present position.
     pub(crate) fn spot(&self) -> Spot {
         Spot {
             prefix: first(&self.conversation.clone().finalize()),
@@ -213,13 +213,13 @@ pub(crate) fn short(bytes: &[u8]) -> Short {
     first(&Sha256::digest(bytes))
 }
 
-/// The identity of a thought on the wire: its signature, or the data that only its maker can read.
+/// The identity of a reasoning block on the wire: its signature, or the data that only its maker can read.
 pub(crate) fn wire(thought: &Value) -> &str {
     let signature = thought.pointer("/reasoningText/signature");
     signature.or(thought.get("redactedContent")).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Data that carries `seal` in place of a readable thought.
+/// Data that contains `seal` in place of a readable reasoning block.
 pub(crate) fn redacted(model: &Model, seal: &Seal) -> String {
     let signed = seal.sign("");
     // The service encodes Claude's own base64 once more.
@@ -240,7 +240,7 @@ fn first(digest: &[u8]) -> Short {
     digest.first_chunk().copied().unwrap_or_default()
 }
 
-/// A call's id without the prefix by which the operations differ.
+/// A call's id without the prefix that depends on the operation.
 fn id_of(call: &Value) -> &str {
     let id = text(call, "toolUseId");
     id.strip_prefix("tooluse_").or(id.strip_prefix("toolu_bdrk_")).unwrap_or(id)
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_tells_its_seal_to_the_text_it_was_made_for() {
+    fn a_signature_reveals_its_seal_only_with_its_text() {
         let models = Models::load();
         let spot = Position::end(&body("s", &json!([{"text": "a"}]))).spot();
         let seal = Seal::new(models.generic(), short(b"account"), short(b"turn"), (spot, 3));
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_the_same_however_they_are_spelled() {
+    fn positions_are_the_same_in_every_spelling() {
         let spot = |system: &str, said: Value| Position::end(&body(system, &said)).spot();
         let call = |id: &str| json!({"toolUse": {"toolUseId": id, "name": "n", "input": {"b": 1, "a": 2}}});
         let base = spot("s", json!([{"text": "a"}, call("tooluse_1")]));

@@ -1,4 +1,4 @@
-//! Scalars that keep to a schema's limits: lengths, ranges, formats and patterns.
+//! Scalars within a schema's limits: lengths, ranges, formats and patterns.
 
 use regex_lite::Regex;
 use serde_json::{Number, Value};
@@ -6,7 +6,7 @@ use serde_json::{Number, Value};
 use super::pattern;
 use crate::json::text;
 
-/// Whether a schema wants a string of a form of its own, not just words.
+/// Whether a schema demands a string of a special form, not just words.
 pub(super) fn is_special(schema: &Value) -> bool {
     schema.get("pattern").is_some()
         || matches!(
@@ -24,7 +24,7 @@ pub(super) fn is_special(schema: &Value) -> bool {
         )
 }
 
-/// A string of that form: the first one in `said`, else an example.
+/// A string of that form: the first one in `said`, otherwise an example.
 pub(super) fn special(schema: &Value, said: &str) -> String {
     let (expression, example) = match text(schema, "format") {
         "date" => (r"\d{4}-\d{2}-\d{2}", "2026-01-15"),
@@ -51,7 +51,7 @@ pub(super) fn special(schema: &Value, said: &str) -> String {
     }
 }
 
-/// Whether `value` keeps to every limit of `schema`.
+/// Whether `value` respects every limit of `schema`.
 pub(super) fn fits(schema: &Value, value: &str) -> bool {
     let length = u64::try_from(value.chars().count()).unwrap_or(u64::MAX);
     let bound = |key: &str| schema.get(key).and_then(Value::as_u64);
@@ -67,7 +67,7 @@ pub(super) fn fits(schema: &Value, value: &str) -> bool {
         && bound("maxLength").is_none_or(|most| length <= most)
 }
 
-/// `value` cut or filled up to the length that `schema` wants.
+/// `value` truncated or padded to the length that `schema` demands.
 pub(super) fn fit(schema: &Value, value: String) -> String {
     let bound = |key: &str| {
         schema.get(key).and_then(Value::as_u64).and_then(|length| usize::try_from(length).ok())
@@ -88,7 +88,7 @@ pub(super) fn fit(schema: &Value, value: String) -> String {
     value
 }
 
-/// A number in the range of `schema`: `found` if it is one, moved inside the range if it is not.
+/// A number in the range of `schema`: `found` if it is one, moved into the range if necessary.
 pub(super) fn number(schema: &Value, found: Option<&str>, integer: bool) -> Value {
     let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
     let step = if integer { 1.0 } else { 0.001 };
@@ -108,7 +108,7 @@ pub(super) fn number(schema: &Value, found: Option<&str>, integer: bool) -> Valu
         let below = (value / multiple).floor() * multiple;
         value = if least.is_some_and(|least| below < least) { below + multiple } else { below };
     }
-    // Whole numbers are written without a fraction, whatever the schema calls them.
+    // Whole numbers are written without a fraction, regardless of the schema's type.
     if value.fract() == 0.0 && value.abs() <= 9e15 {
         let whole = value as i64;
         return Value::from(whole);

@@ -1,11 +1,11 @@
-//! Answers in JSON: for a schema of the request, for one in the prompt, or for keys it lists.
+//! Answers in JSON: for a schema of the request, for one in the prompt, or for keys in the prompt.
 
 use regex_lite::Regex;
 use serde_json::{Map, Value, json};
 
 use super::{arguments::build, prompt::Prompt};
 
-/// The JSON that answers `prompt`, if it wants JSON.
+/// The JSON that answers `prompt`, if it asks for JSON.
 pub(crate) fn answer(prompt: &Prompt<'_>) -> Option<String> {
     if let Some(schema) = demanded(prompt.body) {
         return Some(build(&schema.ok()?, &prompt.asked, &[]).to_string());
@@ -15,7 +15,7 @@ pub(crate) fn answer(prompt: &Prompt<'_>) -> Option<String> {
         return None;
     }
     if let Some((schema, _)) = embedded_schema(&instructions) {
-        // The schema's own words are no values.
+        // The words of the schema are no values.
         let said = match embedded_schema(&prompt.asked) {
             Some((_, range)) => {
                 let mut said = prompt.asked.clone();
@@ -33,7 +33,7 @@ pub(crate) fn answer(prompt: &Prompt<'_>) -> Option<String> {
     let properties: Map<String, Value> =
         keys.iter().map(|key| (key.clone(), json!({ "type": "string" }))).collect();
     let schema = json!({ "type": "object", "properties": properties, "required": keys });
-    // Keys are quoted like values; without their quotes they are not taken for any.
+    // Keys are quoted like values; without quotes they are not mistaken for values.
     let mut said = prompt.asked.clone();
     for key in &keys {
         said = said.replace(&format!("'{key}'"), "").replace(&format!("\"{key}\""), "");
@@ -41,7 +41,7 @@ pub(crate) fn answer(prompt: &Prompt<'_>) -> Option<String> {
     Some(build(&schema, &said, &[]).to_string())
 }
 
-/// The schema that a request holds the answer to, in Converse's member or in Claude's own.
+/// The schema that a request demands for the answer, in Converse's member or in Claude's own.
 pub(crate) fn demanded(body: &Value) -> Option<Result<Value, serde_json::Error>> {
     let schema = "/outputConfig/textFormat/structure/jsonSchema/schema";
     if let Some(schema) = body.pointer(schema).and_then(Value::as_str) {
@@ -51,13 +51,13 @@ pub(crate) fn demanded(body: &Value) -> Option<Result<Value, serde_json::Error>>
     Some(Ok(format.get("schema").cloned().unwrap_or_default()))
 }
 
-/// Whether the text demands JSON rather than mentions it.
+/// Whether the text demands JSON and does not merely mention it.
 fn asks_for_json(text: &str) -> bool {
     let expression = r"(?i)\b(respond|reply|return|answer|output|produce|write|provide|format(ted)?|only|valid|as|in|with)\b[^.\n]{0,80}\bjson\b|\bjson\b[^.\n]{0,40}\b(only|object|format|schema|response)\b";
     Regex::new(expression).is_ok_and(|regex| regex.is_match(text))
 }
 
-/// The first JSON object in the text that is a schema, and where it stands.
+/// The first JSON object in the text that is a schema, and its position.
 fn embedded_schema(text: &str) -> Option<(Value, std::ops::Range<usize>)> {
     let starts = text.match_indices('{').map(|(at, _)| at);
     for start in starts {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_written_when_it_is_demanded() {
+    fn json_is_written_when_demanded() {
         let asked = "Tell me a joke about cats. Return the result as a JSON with 'setup' and 'punchline' keys. Return nothing other than JSON.";
         let joke = answered("be brief", asked).expect("JSON");
         assert!(joke["setup"].as_str().is_some_and(|setup| !setup.is_empty()), "{joke}");

@@ -1,11 +1,11 @@
-//! An estimate of token counts: about four characters a token, the same for every operation.
+//! An estimate of token counts: about four characters per token, the same for every operation.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::json::items;
 
-/// What a turn costs beside its content.
+/// Tokens of a turn besides its content.
 const TURN: u64 = 4;
 
 /// Tokens of a text.

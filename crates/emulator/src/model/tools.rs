@@ -1,5 +1,5 @@
-//! Which tools the model calls, and with what: forced by the request, named in the text, or
-//! recognised by the words of their names and descriptions.
+//! Selection of tool calls and their arguments: forced by the request, named in the text, or recognised by
+//! the words of tool names and descriptions.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::json::{items, text};
 
-/// More calls at once would be a misreading of the text.
+/// Most calls at once; more would be a misreading of the text.
 const MOST: usize = 8;
 
 /// A tool and the part of the text that its arguments come from.
@@ -24,7 +24,7 @@ struct Call<'a> {
     said: String,
 }
 
-/// The tool calls that answer `prompt`; none when words do.
+/// The tool calls that answer `prompt`; empty if it is answered by text.
 pub(crate) fn calls(prompt: &Prompt<'_>) -> Vec<Block> {
     let names: Vec<&str> = prompt.tools.iter().map(|tool| tool.name).collect();
     let mut chosen = chosen(prompt);
@@ -47,7 +47,7 @@ fn chosen<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
         Choice::Never => Vec::new(),
         Choice::Named(name) => find(name).map(|tool| forced(prompt, tool)).unwrap_or_default(),
         Choice::Any if answering => {
-            // A result is there; what is forced now is the step after it.
+            // A result exists, so the next step is the one to force.
             let fresh = prompt.tools.iter().find(|tool| !prompt.called.contains(&tool.name));
             fresh.or(prompt.tools.last()).map(|tool| forced(prompt, *tool)).unwrap_or_default()
         }
@@ -63,14 +63,14 @@ fn chosen<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
     }
 }
 
-/// The call of a tool that the request insists on, with results as material too.
+/// The call of a tool that the request forces, with results as material too.
 fn forced<'a>(prompt: &Prompt<'a>, tool: Tool<'a>) -> Vec<Call<'a>> {
     let results = prompt.results.iter().map(|result| result.said.as_str());
     let said: Vec<&str> = std::iter::once(prompt.asked.as_str()).chain(results).collect();
     vec![Call { tool, said: said.join("\n") }]
 }
 
-/// A tool that the text named for later, when it has the result it needs.
+/// A tool that the text names for later, when the result that it needs exists.
 fn sequel<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
     mentions(&prompt.tools, &prompt.asked)
         .into_iter()
@@ -84,7 +84,7 @@ fn sequel<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
         .collect()
 }
 
-/// What the user's text asks for by itself.
+/// The calls that the user's text alone asks for.
 fn requested<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
     let asked = prompt.asked.as_str();
     let mentions = mentions(&prompt.tools, asked);
@@ -116,7 +116,7 @@ fn requested<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
         })
         .collect();
     several.sort_by_key(|(at, _)| *at);
-    // Each of them has a part of the sentence to itself.
+    // Each of them has its own part of the sentence.
     if several.len() > 1 {
         return several.into_iter().map(|(_, call)| call).collect();
     }
@@ -125,7 +125,7 @@ fn requested<'a>(prompt: &Prompt<'a>) -> Vec<Call<'a>> {
     tool.map(|tool| repeated(tool, asked, &names(prompt))).unwrap_or_default()
 }
 
-/// The part of a compound sentence that a word of the tool's own name stands in, and which it is.
+/// The part of a compound sentence that contains a word of the tool's own name, and its index.
 fn part_for(tool: &Tool<'_>, asked: &str) -> Option<(usize, String)> {
     let named = name_words(tool);
     let parts: Vec<&str> =
@@ -136,16 +136,16 @@ fn part_for(tool: &Tool<'_>, asked: &str) -> Option<(usize, String)> {
     parts.get(at).map(|part| (at, (*part).to_owned()))
 }
 
-/// Where tools are named: byte offset and index of the tool, in the order of the text.
+/// Mentions of tools: byte offset and index of the tool, in the order of the text.
 fn mentions(tools: &[Tool<'_>], asked: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (index, tool) in tools.iter().enumerate() {
         let mut spellings = vec![tool.name.to_owned()];
         let words = words_of(tool.name);
-        // One plain word is a name only when it is written as one, with a call or quotes around it.
+        // A single plain word is a tool name only if written as one, with a call or quotes around it.
         if words.len() > 1 {
             spellings.push(words.join(" "));
-            // A client that may not send a hyphen sends something else for it, often with a digest behind.
+            // A client that may not send a hyphen replaces it, often with a digest at the end.
             let digest = |end: &str| end.len() == 8 && end.bytes().all(|b| b.is_ascii_hexdigit());
             let plain = tool.name.rsplit_once('_').filter(|(_, end)| digest(end));
             spellings.push(plain.map_or(tool.name, |(plain, _)| plain).replace('_', "-"));
@@ -156,7 +156,7 @@ fn mentions(tools: &[Tool<'_>], asked: &str) -> Vec<(usize, usize)> {
             );
         }
     }
-    // A name inside a longer name is not a mention of its own.
+    // A name inside a longer name is not a separate mention.
     let inside = |at: usize, length: usize, other: &(usize, usize, usize)| {
         other.2 > length && other.0 <= at && at + length <= other.0 + other.2
     };
@@ -170,7 +170,7 @@ fn mentions(tools: &[Tool<'_>], asked: &str) -> Vec<(usize, usize)> {
     kept
 }
 
-/// One call for each mention that brings its own values, else one for each tool mentioned.
+/// One call for each mention with its own values, otherwise one for each mentioned tool.
 fn by_mention<'a>(prompt: &Prompt<'a>, asked: &str, mentions: &[(usize, usize)]) -> Vec<Call<'a>> {
     let names = names(prompt);
     let tool_at = |index: usize| prompt.tools.get(index).copied();
@@ -185,7 +185,7 @@ fn by_mention<'a>(prompt: &Prompt<'a>, asked: &str, mentions: &[(usize, usize)])
         let end = mentions.get(position + 1).map_or(asked.len(), |(next, _)| *next);
         let (Some(part), Some(tool)) = (asked.get(*at..end), tool_at(*index)) else { continue };
         let bare = has_values(part, tool.schema, &names) || !takes_values(tool.schema);
-        // What works on the result of an earlier call has to wait for it.
+        // A call that needs the result of an earlier one waits for it.
         let later = !calls.is_empty()
             && ["result", "output", "answer"].iter().any(|word| !positions(part, word).is_empty());
         if later {
@@ -203,7 +203,7 @@ fn by_mention<'a>(prompt: &Prompt<'a>, asked: &str, mentions: &[(usize, usize)])
     for tool in missing {
         calls.push(Call { tool, said: asked.to_owned() });
     }
-    // Several mentions of a tool without values of its own are one call.
+    // Several mentions of a tool without parameters are one call.
     let mut empty = BTreeSet::new();
     calls.retain(|call| takes_values(call.tool.schema) || empty.insert(call.tool.name));
     calls
@@ -249,7 +249,7 @@ fn repeated<'a>(tool: Tool<'a>, asked: &str, names: &[&str]) -> Vec<Call<'a>> {
     calls.collect()
 }
 
-/// Spans of the facts of `kind` that stand in one list (`a, b and c`).
+/// Spans of the facts of `kind` in a single list (`a, b and c`).
 fn listed(facts: &Facts<'_>, kind: Kind, parameters: &[&str]) -> Vec<(usize, usize)> {
     let spans =
         facts.all.iter().filter(|fact| fact.kind == kind).map(|fact| (fact.start, fact.end));
@@ -270,7 +270,7 @@ fn listed(facts: &Facts<'_>, kind: Kind, parameters: &[&str]) -> Vec<(usize, usi
     best
 }
 
-/// Whether `between` only joins what stands around it; it may repeat the parameter.
+/// Whether `between` only joins the values around it; it may repeat the parameter.
 fn joins(between: &str, parameters: &[&str]) -> bool {
     const JOINTS: &str = "and or & , + * x plus times by versus vs";
     const FILLERS: &str = "with in for the of at once also then again about what how another";
@@ -283,7 +283,7 @@ fn joins(between: &str, parameters: &[&str]) -> bool {
         })
 }
 
-/// Whether `part` brings something for the parameters of `schema`.
+/// Whether `part` contains values for the parameters of `schema`.
 fn has_values(part: &str, schema: &Value, names: &[&str]) -> bool {
     let facts = Facts::of(part, names);
     let properties = schema.get("properties").and_then(Value::as_object);
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
     use crate::models::Models;
 
-    /// Names and inputs of the calls that `asked` leads to.
+    /// Names and inputs of the calls that the model makes for `asked`.
     fn called(asked: &str, choice: Value) -> Vec<(String, Value)> {
         let tool = |name: &str, description: &str, schema: Value| json!({"toolSpec": {"name": name, "description": description, "inputSchema": {"json": schema}}});
         let one = |key: &str, kind: &str| json!({"type": "object", "properties": {key: {"type": kind}}, "required": [key]});
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_picks_the_tool_and_its_values() {
+    fn the_text_selects_the_tool_and_its_values() {
         check(
             "What is the weather like in San Francisco?",
             json!([{"get_weather": {"location": "San Francisco"}}]),
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_known_by_its_hyphens() {
+    fn a_name_is_recognised_by_its_hyphens() {
         check(
             "call get-weather for location Oslo and zq-17x with vkx=ab and n=3",
             json!([{"get_weather": {"location": "Oslo"}}, {"zq_17x": {"vkx": "ab", "n": 3}}]),
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_forced_tool_is_called_whatever_is_said() {
+    fn a_forced_tool_is_called_with_any_text() {
         let named = called("Hello!", json!({"tool": {"name": "zq_17x"}}));
         assert_eq!(named.len(), 1);
         assert_eq!(named[0].0, "zq_17x");

@@ -1,5 +1,5 @@
-//! From the path's model id to a model: foundation ids, region-prefixed profiles, every ARN shape,
-//! and the emulator's own ids; and the refusals for the rest.
+//! Resolves the path's model id to a model: foundation ids, region-prefixed profiles, every form of ARN,
+//! and the emulator's own ids; other ids are refused.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use crate::{
     faults::{Directive, directive},
 };
 
-/// The account this Bedrock plays.
+/// The account that this Bedrock represents.
 pub(crate) const ACCOUNT: &str = "123456789012";
 
 const PREFIXES: [&str; 11] =
     ["us", "eu", "apac", "jp", "au", "ca", "in", "us-gov", "global", "sa", "amer"];
 
-/// What a model id leads to.
+/// Resolution of a model id.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) model: Arc<Model>,
-    /// The request runs a stored prompt, which brings its own settings.
+    /// The request runs a stored prompt, which contains its own settings.
     pub(crate) prompt: bool,
-    /// For the emulator's own ids.
+    /// The behaviour of the emulator's own ids.
     pub(crate) directive: Option<Directive>,
 }
 
 impl Models {
-    /// Resolves an id as called from `region`, which bearer callers do not tell.
+    /// Resolves an id called from `region`, which bearer callers do not send.
     pub(crate) fn resolve(&self, id: &str, region: Option<&str>) -> Result<Target, Refusal> {
         if let Some(rest) = id.strip_prefix("arn:") {
             return self.resolve_arn(rest, region);
@@ -43,7 +43,7 @@ impl Models {
         }
     }
 
-    /// Resolves a bare id without asking how it may be invoked, as token counting does.
+    /// Resolves a bare id without checking how it may be invoked, as token counting does.
     pub(crate) fn base(&self, id: &str) -> Result<Arc<Model>, Refusal> {
         let name = id.rsplit('/').next().unwrap_or(id);
         let (_, base) = split_prefix(name);
@@ -76,7 +76,7 @@ impl Models {
         Ok(plain(model))
     }
 
-    /// `rest` is what follows `arn:`.
+    /// `rest` is the text after `arn:`.
     fn resolve_arn(&self, rest: &str, region: Option<&str>) -> Result<Target, Refusal> {
         let parts: Vec<&str> = rest.splitn(5, ':').collect();
         let &[partition, service, arn_region, account, resource] = parts.as_slice() else {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_of_identifier_leads_to_its_model() {
+    fn every_form_of_identifier_resolves_to_its_model() {
         for (id, expected) in [
             ("amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
             ("us.amazon.nova-lite-v1:0", "amazon.nova-lite-v1:0"),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_behind_well_known_short_names_are_served_or_past_their_end() {
+    fn ids_of_well_known_short_names_are_served_or_past_their_end() {
         for id in [
             "us.meta.llama3-1-70b-instruct-v1:0",
             "us.meta.llama3-1-8b-instruct-v1:0",
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_a_schema_are_not_enforced_on_claude_in_government_regions() {
+    fn schemas_are_not_enforced_on_claude_in_government_regions() {
         let models = Models::load();
         let has = |id: &str, region: &str| {
             let target = models.resolve(id, Some(region)).expect("a model");
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_identifiers_are_refused_as_the_service_words_it() {
+    fn wrong_identifiers_are_refused_with_the_services_messages() {
         for id in [
             "nope",
             "us.nope.model",

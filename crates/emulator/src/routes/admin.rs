@@ -1,4 +1,4 @@
-//! The emulator's own endpoints: ordering answers and faults, and reading the journal.
+//! The emulator's own endpoints: scripting answers and faults, and reading the journal.
 
 use actix_web::{HttpResponse, http::StatusCode};
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! The control plane: which models and inference profiles there are.
+//! The control plane: lists of models and inference profiles.
 
 use serde_json::{Map, Value, json};
 
@@ -92,7 +92,7 @@ pub(super) fn inference_profile(
     let known = profiles(state, request.region())
         .into_iter()
         .find(|profile| profile["inferenceProfileId"].as_str() == Some(name));
-    // Every well-formed application profile exists, as it does when it is called.
+    // Every well-formed application profile exists, as it does for calls.
     let found = known.or_else(|| {
         let application = id.starts_with("arn:") && id.contains(":application-inference-profile/");
         application.then(|| application_profile(request.region(), name))
@@ -142,7 +142,7 @@ fn summary(model: &Model, region: &str) -> Value {
     })
 }
 
-/// All profiles that can be called from `region`, the system's before the account's own.
+/// All profiles that can be called from `region`, AWS's before the account's own.
 fn profiles(state: &State, region: &str) -> Vec<Value> {
     let models = state.models.all().iter().filter(|model| model.status != Lifecycle::Eol);
     let mut profiles: Vec<Value> = models

@@ -66,7 +66,7 @@ pub(super) fn answer(
     Ok(with_faults(reply, &target, step.as_ref()).without(dropped))
 }
 
-/// The request as the model reads it, and in words the thoughts that it does not read.
+/// The request as the model reads it, and a description of the reasoning blocks that it does not read.
 pub(super) fn valid(
     state: &State,
     request: &Request<'_>,
@@ -79,7 +79,7 @@ pub(super) fn valid(
     Ok((validate::without(body, &dropped), words))
 }
 
-/// Remembers the thoughts of an answer that a script ordered.
+/// Stores the reasoning blocks of a scripted answer.
 pub(super) fn remember(state: &State, request: &Request<'_>, target: &Target, content: &[Value]) {
     if let Ok(body) = request.json() {
         state.remembered.keep(content, &target.model, request.account(), &body);
@@ -134,7 +134,7 @@ pub(super) fn stream(events: &[Event], pace: Duration) -> Reply {
     Reply::stream(acts)
 }
 
-/// The faults that the model id and the script ask for, in that order.
+/// Applies the faults of the model id and of the script, in that order.
 pub(super) fn with_faults(reply: Reply, target: &Target, scripted: Option<&Fault>) -> Reply {
     let named = match &target.directive {
         Some(Directive::Step(step)) => match &**step {

@@ -1,6 +1,6 @@
-//! ApplyGuardrail and InvokeGuardrailChecks. Every guardrail exists unless its id begins with
-//! `missing`. Its filters are set to high, or as its id begins: `weak` is low, `medium` is medium. It
-//! blocks topics and words, and masks personal data.
+//! ApplyGuardrail and InvokeGuardrailChecks. Every guardrail exists unless its id begins with `missing`.
+//! Its filter strength is high, unless its id begins with `weak` (low) or `medium`. It blocks topics and
+//! words, and masks personal data.
 
 use serde_json::{Value, json};
 
@@ -134,7 +134,7 @@ pub(super) fn checks(state: &State, request: &Request<'_>) -> Result<Reply, Refu
     Ok(Reply::json(200, &json!({ "results": results, "usage": usage })))
 }
 
-/// What the script has for calls of a guardrail's id.
+/// The scripted answer for calls with a guardrail's id.
 fn scripted(state: &State, id: &str) -> Result<Option<Reply>, Refusal> {
     match state.script.take(id, None) {
         Some(Step::Error { status, kind, message, headers }) => {
@@ -164,7 +164,7 @@ fn personal(message: usize, block: usize, text: &str, wanted: &[&str]) -> Vec<Va
     hits(text).into_iter().filter_map(of).collect()
 }
 
-/// What a guardrail has found, and how strict it is.
+/// Findings of a guardrail, and its filter strength.
 struct Judged<'a> {
     found: Vec<Hit<'a>>,
     strength: Confidence,
@@ -185,7 +185,7 @@ impl Judged<'_> {
         self.found.iter().any(|hit| matches!(hit.kind, Kind::Personal(_)))
     }
 
-    /// A filter set to high acts when it is a little sure, one set to low only when it is very sure.
+    /// A filter of high strength acts at low confidence, one of low strength only at high confidence.
     fn breaches(&self, confidence: Confidence) -> bool {
         let least = match self.strength {
             Confidence::None => return false,
@@ -222,7 +222,7 @@ impl Judged<'_> {
         assessment
     }
 
-    /// With the full scope also those that have found nothing.
+    /// With the full scope, filters without a finding are included.
     fn filters(&self) -> Vec<Value> {
         let attacks = self.input.then_some("PROMPT_ATTACK");
         let all = guardrails::CATEGORIES.into_iter().chain(attacks);
@@ -294,7 +294,7 @@ fn confidence(found: &[Hit<'_>], filter: &str) -> Confidence {
     found.iter().filter_map(of).max().unwrap_or(Confidence::None)
 }
 
-/// The text with personal data replaced by what it is.
+/// The text with personal data replaced by its type.
 fn masked(text: &str, hits: &[Hit<'_>]) -> String {
     let mut masked = text.to_owned();
     for hit in hits {

@@ -1,4 +1,4 @@
-//! InvokeModel and InvokeModelWithResponseStream: the providers' own bodies.
+//! InvokeModel and InvokeModelWithResponseStream: the providers' own body formats.
 
 pub(super) mod claude;
 mod embeddings;
@@ -25,7 +25,7 @@ use crate::{
     validate::Mode,
 };
 
-/// Bodies larger than this are refused, in bytes.
+/// Longest body accepted, in bytes.
 const LIMIT: usize = 25_000_000;
 
 /// Answers an InvokeModel or InvokeModelWithResponseStream request.
@@ -77,7 +77,7 @@ pub(super) fn answer(
     Ok(with_faults(reply, &target, fault.as_ref()))
 }
 
-/// Answers in the words of a text model's provider.
+/// Answers in the format of a text model's provider.
 fn text(
     state: &State,
     request: &Request<'_>,
@@ -144,7 +144,7 @@ fn stream(chunks: &[Value], pace: Duration) -> Reply {
     Reply::stream(acts).with_header("X-Amzn-Bedrock-Content-Type", "application/json")
 }
 
-/// What the last chunk of every provider carries.
+/// Metrics in the last chunk of every provider.
 fn metrics(answer: &Answer) -> Value {
     json!({
         "inputTokenCount": answer.usage.input,

@@ -1,4 +1,4 @@
-//! Where cache points may stand, how many, how long they live, and which models take them.
+//! Cache points: their positions, number, lifetimes, and the models that support them.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::{
     models::{Family, Model},
 };
 
-/// Most cache points of a request.
+/// Most cache points in a request.
 const MOST: usize = 4;
 
 /// Checks the cache points of a request.
@@ -55,7 +55,7 @@ pub(super) fn check(model: &Model, body: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Long-lived points must stand before short-lived ones, in the order they are read.
+/// Long-lived points must precede short-lived ones, in reading order.
 fn lifetimes(model: &Model, points: &[&Value]) -> Result<(), Refusal> {
     let is_long = |point: &&Value| text(point, "ttl") == "1h";
     if model.has("cache-5m") && points.iter().any(is_long) {
@@ -75,7 +75,7 @@ fn lifetimes(model: &Model, points: &[&Value]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A point says something about what stands before it in the same list.
+/// A point needs content before it in the same list.
 fn follows(blocks: &[Value], place: &str) -> Result<(), Refusal> {
     if blocks.first().is_some_and(is_point) {
         return Err(Refusal::validation(format!(
@@ -85,9 +85,9 @@ fn follows(blocks: &[Value], place: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Nova takes points in the system prompt and behind texts (earendil-works/pi#2053, zeroclaw#8720,
-/// NousResearch/hermes-agent#97281, 2026-03 to 2026-08). The point has by then become a member of the block before
-/// it, which is the block that the refusal names.
+/// Nova accepts points in the system prompt and after texts (earendil-works/pi#2053, zeroclaw#8720,
+/// NousResearch/hermes-agent#97281, 2026-03 to 2026-08). The service has by then merged the point into the
+/// block before it, which is the block that the refusal names.
 fn behind_text(body: &Value, tools: &[Value]) -> Result<(), Refusal> {
     let refused = |place: String| {
         let problem = "extraneous key [cachePoint] is not permitted, please reformat your input and try again.";
@@ -111,7 +111,7 @@ fn behind_text(body: &Value, tools: &[Value]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Documents that reach the model as text, and video, cannot carry a point.
+/// Documents that reach the model as text, and video, cannot have a point.
 fn media(content: &[Value], place: &str) -> Result<(), Refusal> {
     for (index, pair) in content.windows(2).enumerate() {
         let [before, point] = pair else { continue };

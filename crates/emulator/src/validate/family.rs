@@ -1,4 +1,4 @@
-//! What single model families refuse: sampling, thinking, efforts, formats.
+//! Refusals of single model families: sampling, reasoning, efforts, formats.
 
 use serde_json::Value;
 
@@ -67,7 +67,7 @@ fn length(model: &Model, body: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Not every model is served in every tier.
+/// Some models are not served in every tier.
 fn tier(model: &Model, body: &Value) -> Result<(), Refusal> {
     match body.pointer("/serviceTier/type").and_then(Value::as_str) {
         Some(tier) if tier != "default" && !model.has(tier) => Err(Refusal::validation(format!(
@@ -94,13 +94,13 @@ fn stops(model: &Model, body: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Claude's `thinking`, which the other families do not know.
+/// Claude's `thinking`, which the other families do not support.
 fn thinking(model: &Model, body: &Value) -> Result<(), Refusal> {
     let Some(thinking) = body.pointer("/additionalModelRequestFields/thinking") else {
         return Ok(());
     };
     if model.family != Family::Claude {
-        // Only R1 is known to refuse what it does not understand.
+        // Only R1 is known to refuse unknown fields.
         return if model.id.starts_with("deepseek.r1") {
             Err(Refusal::malformed("#", "extraneous key [thinking] is not permitted"))
         } else {
@@ -170,13 +170,13 @@ fn with_thinking(model: &Model, body: &Value, thinking: &Value) -> Result<(), Re
     let forced = ["any", "tool"]
         .iter()
         .any(|kind| body.pointer(&format!("/toolConfig/toolChoice/{kind}")).is_some());
-    // Opus 4.8 is the one that may be forced and think.
+    // Only Opus 4.8 may reason while a tool is forced.
     if opt_in && forced && !model.id.contains("opus-4-8") {
         return Err(Refusal::from_model(
             "Thinking may not be enabled when tool_choice forces tool use.",
         ));
     }
-    // Adaptive thinking takes turns without their thoughts.
+    // Adaptive reasoning accepts turns without their reasoning blocks.
     if text(thinking, "type") == "enabled" { first_is_thought(body) } else { Ok(()) }
 }
 

@@ -1,12 +1,12 @@
-//! Sampling parameters among the additional fields. A model takes those of its own body; another
-//! family's is an extraneous key.
+//! Sampling parameters among the additional fields. A model accepts those of its own body; one of another
+//! family is an extraneous key.
 
 use serde_json::Value;
 
 use crate::error::Refusal;
 use crate::models::{Family, Model};
 
-/// Parameters that some families have and others refuse.
+/// Parameters that some families accept and others refuse.
 const SAMPLING: [&str; 6] =
     ["top_k", "k", "frequency_penalty", "presence_penalty", "seed", "logit_bias"];
 
@@ -16,7 +16,7 @@ pub(super) fn check(model: &Model, body: &Value) -> Result<(), Refusal> {
         Family::Claude => &["top_k"],
         Family::Cohere => &["k", "frequency_penalty", "presence_penalty", "seed"],
         _ if model.id.starts_with("ai21.jamba") => &["frequency_penalty", "presence_penalty"],
-        // Behind an account's own model may stand anything.
+        // An account's own model may be of any family.
         _ if model.has("thoughts") => &SAMPLING,
         _ => &[],
     };

@@ -1,5 +1,5 @@
-//! Schemas for answers: what a grammar made of one can say, as the API's documentation has it. Everything
-//! else is refused, not overlooked.
+//! Schemas for answers: the keywords that a grammar supports, according to the API's documentation. All
+//! others are refused, not ignored.
 
 use std::collections::HashSet;
 
@@ -9,10 +9,10 @@ use crate::{error::Refusal, json::text};
 
 const PLACE: &str = "output_config.format.schema";
 
-/// Most references that lead on to one another.
+/// Longest chain of references.
 const LONGEST_CHAIN: usize = 16;
 
-/// Bounds no grammar counts.
+/// Bounds that no grammar supports.
 const UNCOUNTED: [&str; 8] = [
     "minimum",
     "maximum",
@@ -53,7 +53,7 @@ fn one(schema: &Value) -> Result<(), Refusal> {
     children(members).try_for_each(one)
 }
 
-/// A grammar writes out what is pointed at: that must be in the schema, and must end.
+/// A grammar expands references: each must lead into the schema, and must end.
 fn references<'s>(
     root: &'s Value,
     schema: &'s Value,
@@ -63,7 +63,7 @@ fn references<'s>(
     let Some(members) = schema.as_object() else { return Ok(()) };
     let target = members.get("$ref").and_then(Value::as_str);
     if let Some(target) = target.filter(|target| !sound.contains(target)) {
-        // What leads on for so long is written by nobody, and would use up the stack.
+        // Longer chains do not occur in practice, and would exhaust the stack.
         if path.len() >= LONGEST_CHAIN || path.contains(&target) {
             return refuse("Circular references are not supported");
         }
@@ -96,13 +96,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_grammar_cannot_say_is_refused() {
+    fn schemas_beyond_a_grammar_are_refused() {
         let object = |inner: Value| json!({ "type": "object", "properties": { "a": inner }, "additionalProperties": false });
         for fine in [
             json!({ "type": "string", "maxLength": 3, "enum": ["a"] }),
             json!({ "type": "array", "minItems": 1, "items": { "type": "integer" } }),
             json!({ "anyOf": [{ "type": "string", "pattern": "^a" }, { "type": "null" }] }),
-            // A property may be called like a keyword.
+            // A property may have the name of a keyword.
             object(json!({ "type": "string" })),
         ] {
             assert!(check(&object(fine.clone())).is_ok(), "{fine}");

@@ -1,4 +1,4 @@
-//! Requests about guardrails: ApplyGuardrail and InvokeGuardrailChecks, as the API's model has them.
+//! Checks of guardrail requests: ApplyGuardrail and InvokeGuardrailChecks, by the API's model.
 
 use serde_json::Value;
 
@@ -9,9 +9,9 @@ use super::shape::{
 use super::{constraint, one_of};
 use crate::{error::Refusal, json::items};
 
-/// Categories of content that can be checked without a guardrail.
+/// Content categories that can be checked without a guardrail.
 pub(crate) const CATEGORIES: [&str; 5] = ["HATE", "INSULTS", "MISCONDUCT", "SEXUAL", "VIOLENCE"];
-/// Kinds of prompt attacks that can.
+/// Kinds of prompt attacks that can be checked without a guardrail.
 pub(crate) const ATTACKS: [&str; 3] = ["JAILBREAK", "PROMPT_INJECTION", "PROMPT_LEAKAGE"];
 
 const APPLY: Shape =
@@ -98,7 +98,7 @@ pub(crate) fn checks(body: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `[a-z0-9]+`, or an ARN.
+/// Checks an identifier: `[a-z0-9]+`, or an ARN.
 fn identifier(id: &str) -> Result<(), Refusal> {
     let plain = id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     let arn = id.starts_with("arn:aws") && id.contains(":guardrail/");

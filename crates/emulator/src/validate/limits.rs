@@ -1,4 +1,4 @@
-//! Ranges, lengths, patterns and enumerations that the API's model puts on single members.
+//! Ranges, lengths, patterns and enumerations that the API's model sets for single members.
 
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ const AUDIO: [&str; 15] = [
     "mpga", "pcm", "webm",
 ];
 
-/// Checks every constrained member of a request of the right shape.
+/// Checks every constrained member of a well-formed request.
 pub(super) fn check(body: &Value, mode: Mode) -> Result<(), Refusal> {
     inference(body)?;
     settings(body, mode)?;
@@ -38,7 +38,7 @@ pub(super) fn check(body: &Value, mode: Mode) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether `name` fits the pattern of tool names.
+/// Whether `name` matches the pattern of tool names.
 pub(super) fn is_tool_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
@@ -182,7 +182,7 @@ fn media(block: &Value, place: &str) -> Result<(), Refusal> {
         [("image", &IMAGES), ("document", &DOCUMENTS), ("video", &VIDEOS), ("audio", &AUDIO)];
     kinds.iter().try_for_each(|(kind, formats)| {
         let format = block.get(*kind).and_then(|medium| medium.get("format"));
-        // A media type where a format should be has been seen to pass for video.
+        // The service was observed to accept a media type as the format of a video.
         let format = format.filter(|format| {
             *kind != "video" || !format.as_str().is_some_and(|name| name.starts_with("video/"))
         });

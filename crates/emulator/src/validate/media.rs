@@ -1,5 +1,5 @@
-//! Images, documents, video and audio: who may send them, to which model, and that they are what
-//! they claim to be.
+//! Images, documents, video and audio: permitted roles and models, and agreement of content and declared
+//! format.
 
 use std::collections::BTreeSet;
 
@@ -82,7 +82,7 @@ fn source(model: &Model, kind: &str, content: &Value, path: &str) -> Result<(), 
 
 fn format_matches(content: &Value, data: &str, path: &str) -> Result<(), Refusal> {
     let declared = text(content, "format");
-    // The first bytes tell; decoding megabytes for them would be waste.
+    // The first bytes are sufficient; decoding megabytes would be waste.
     let head = data.get(..data.len().min(24)).and_then(tokens::decode).unwrap_or_default();
     match sniff(&head) {
         Some(found) if found == declared => Ok(()),

@@ -6,7 +6,7 @@ use super::shape::{
     may, must,
 };
 
-/// Body of Converse; ConverseStream differs in one member of the guardrail.
+/// Body of Converse; that of ConverseStream differs in one guardrail member.
 pub(super) const CONVERSE: Shape = Structure(&[
     may("messages", &List(&MESSAGE)),
     may("system", &List(&SYSTEM)),

@@ -1,12 +1,12 @@
-//! The shape of a Converse request, member by member, as the API's model declares it; what does
-//! not fit is refused with a JSON pointer to the place.
+//! The structure of a Converse request, member by member, as the API's model declares it; a mismatch is
+//! refused with a JSON pointer to its position.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
 use crate::error::Refusal;
 
-/// What a value must be.
+/// Required type of a value.
 #[derive(Debug)]
 pub(super) enum Shape {
     Text,
@@ -41,7 +41,7 @@ pub(super) const fn may(name: &'static str, shape: &'static Shape) -> Member {
 }
 
 impl Shape {
-    /// Checks `value`, which stands at `pointer`.
+    /// Checks `value`, which is at `pointer`.
     pub(super) fn check(&self, value: &Value, pointer: &str) -> Result<(), Refusal> {
         match (self, value) {
             (Self::Anything, _)
@@ -137,7 +137,7 @@ mod tests {
     const CHOICE: Shape = Shape::Union(&[may("a", &Shape::Text), may("b", &Shape::Blob)]);
 
     #[test]
-    fn the_pointer_leads_to_what_is_wrong() {
+    fn the_pointer_leads_to_the_mismatch() {
         let list = Shape::List(&POINT);
         assert!(list.check(&json!([{"x": 1, "y": 0.5}, {"x": 2, "y": null}]), "#").is_ok());
         for (value, expected) in [

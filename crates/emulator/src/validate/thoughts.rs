@@ -1,8 +1,8 @@
-//! Thoughts sent back: whose they are, that they are unaltered and in their places, and what the newest
-//! models bind them to.
+//! Reasoning blocks sent back: their issuer, integrity and position, and the bindings that the newest
+//! models check.
 //!
 //! Sources: Bedrock's user guide, "Preserved thinking" (2026-11), for the checks of model, conversation and
-//! account; anthropics/claude-code#63835 and maximhq/bifrost#6342 for the places in the latest turn.
+//! account; anthropics/claude-code#63835 and maximhq/bifrost#6342 for the positions in the latest turn.
 
 use serde_json::Value;
 
@@ -17,15 +17,15 @@ use crate::{
     models::{Family, Model},
 };
 
-/// Facts beside the request that the check of a thought needs.
+/// Inputs besides the request that the check of a reasoning block needs.
 pub(crate) struct Replay<'a> {
-    /// Account that calls.
+    /// The calling account.
     pub(crate) account: Short,
-    /// Thoughts that scripts made models think.
+    /// Reasoning blocks of scripted answers.
     pub(crate) remembered: &'a Remembered,
 }
 
-/// A thought that the model does not get to read.
+/// A reasoning block that the model does not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Dropped {
     pub(crate) message: usize,
@@ -40,13 +40,13 @@ impl std::fmt::Display for Dropped {
     }
 }
 
-/// The outcome of the check of a thought.
+/// Result of checking a reasoning block.
 enum Fate {
     Kept,
     Dropped(&'static str),
 }
 
-/// Checks the thoughts of a request; the answer lists those that the model does not read.
+/// Checks the reasoning blocks of a request; returns those that the model does not read.
 pub(super) fn check(
     model: &Model,
     body: &Value,
@@ -62,7 +62,7 @@ pub(super) fn check(
     Ok(Vec::new())
 }
 
-/// With a thinking budget, the turn that called the tools being answered must begin with its thoughts.
+/// With a reasoning budget, the turn that called the answered tools must begin with its reasoning blocks.
 pub(super) fn first_is_thought(body: &Value) -> Result<(), Refusal> {
     let messages = items(body, "messages");
     let answers = messages.last().is_some_and(has_results);
@@ -103,8 +103,8 @@ fn claude(model: &Model, body: &Value, replay: &Replay<'_>) -> Result<Vec<Droppe
     Ok(dropped)
 }
 
-/// The message from which on thoughts are read: the latest of the assistant, and all since the user
-/// last asked for something.
+/// The message from which on reasoning blocks are read: the latest one of the assistant, and all since the
+/// last user text.
 fn first_checked(messages: &[Value]) -> usize {
     let is = |message: &Value, role: &str| text(message, "role") == role;
     let asked = messages.iter().rposition(|message| is(message, "user") && !has_results(message));
@@ -112,7 +112,7 @@ fn first_checked(messages: &[Value]) -> usize {
     latest.unwrap_or_default().min(asked.map_or(0, |asked| asked + 1))
 }
 
-/// The seals of a thought of Claude, one for each time that it was issued.
+/// The seals of a reasoning block of Claude, one for each time that it was issued.
 fn seals(place: &Place<'_>, replay: &Replay<'_>) -> Result<Vec<Seal>, Refusal> {
     let path = place.path();
     let thought = place.content.get("reasoningContent").unwrap_or(&Value::Null);
@@ -137,7 +137,7 @@ fn seals(place: &Place<'_>, replay: &Replay<'_>) -> Result<Vec<Seal>, Refusal> {
     Ok(remembered)
 }
 
-/// Model and account decide whether the thought is read at all; a changed conversation refuses it.
+/// Model and account decide whether the block is read at all; a changed conversation causes a refusal.
 fn fate(
     model: &Model,
     body: &Value,
@@ -162,7 +162,7 @@ fn fate(
     if left.is_empty() {
         return Ok(Fate::Dropped("account"));
     }
-    // Thoughts may be left out from the front, but not between others.
+    // Reasoning blocks may be omitted from the front, but not between others.
     let follows = |seal: &Seal| spot.before == Short::default() || spot.before == seal.spot.before;
     if left.iter().any(|seal| seal.spot.prefix == spot.prefix && follows(seal)) {
         return Ok(Fate::Kept);
@@ -182,7 +182,7 @@ fn fate(
     )))
 }
 
-/// All thoughts of an answer, each where it was, or none of them.
+/// Requires all reasoning blocks of an answer, each at its position, or none of them.
 fn places(turn: &[(Place<'_>, Vec<Seal>, Spot)]) -> Result<(), Refusal> {
     let mut answers: Option<Vec<Short>> = None;
     for (place, seals, spot) in turn {
@@ -201,9 +201,9 @@ fn places(turn: &[(Place<'_>, Vec<Seal>, Spot)]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The other families take no signature, and some no thoughts at all.
+/// The other families accept no signature, and some no reasoning blocks at all.
 fn others(model: &Model, place: &Place<'_>, replay: &Replay<'_>) -> Result<(), Refusal> {
-    // Behind an account's own model may stand anything.
+    // An account's own model may be of any family.
     if model.has("thoughts") {
         return Ok(());
     }
@@ -224,7 +224,7 @@ fn others(model: &Model, place: &Place<'_>, replay: &Replay<'_>) -> Result<(), R
     Ok(())
 }
 
-/// Encrypted thoughts go back as they came; readable ones are refused.
+/// Encrypted reasoning blocks are accepted unchanged; readable ones are refused.
 fn sealed(model: &Model, thought: &Value, replay: &Replay<'_>) -> Result<(), Refusal> {
     if thought.get("reasoningText").is_some_and(|words| !words.is_null()) {
         return Err(Refusal::validation(

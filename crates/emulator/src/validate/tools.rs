@@ -1,4 +1,4 @@
-//! Tools: their definitions, and that every call in the history has its result in the next turn.
+//! Tools: their definitions, and a result in the next turn for every call in the history.
 
 use std::collections::BTreeSet;
 
@@ -136,8 +136,8 @@ fn pairs(messages: &[Value]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Checks the neighbours of calls and of tool results, and the members of results. Calls beside words were refused
-/// by Llama and Mistral (langchain-ai/langchain-aws#1118, quarkiverse/quarkus-langchain4j#1983).
+/// Checks the neighbours of calls and of tool results, and the members of results. Llama and Mistral
+/// refused calls beside text (langchain-ai/langchain-aws#1118, quarkiverse/quarkus-langchain4j#1983).
 fn sharing(model: &Model, messages: &[Value]) -> Result<(), Refusal> {
     for (index, message) in messages.iter().enumerate() {
         let content = items(message, "content");

@@ -1,4 +1,4 @@
-//! Who may speak when, and that nobody speaks without saying something.
+//! Order of roles, and non-empty content of every message.
 
 use serde_json::Value;
 
@@ -109,7 +109,7 @@ fn prefill(model: &Model, last: &Value) -> Result<(), Refusal> {
     ))
 }
 
-/// A line end between other texts: the one blank text that the service has been seen to accept.
+/// A line end between other texts: the only blank text that the service was observed to accept.
 fn is_separator(block: &Value, message: Option<&Value>) -> bool {
     let content = message.map(|message| items(message, "content")).unwrap_or_default();
     text(block, "text").contains('\n')
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
     use crate::models::Models;
 
-    /// The third generation of Claude has gone from the service; its rule stays in the table for who asks.
+    /// The service has retired the third generation of Claude; its rule stays in the table for reference.
     #[test]
     fn newer_claude_lets_the_assistant_begin() {
         let models = Models::load();

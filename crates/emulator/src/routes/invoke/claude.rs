@@ -1,4 +1,4 @@
-//! Claude's Messages body, to and from the one vocabulary that the model behind it reads.
+//! Claude's Messages body, converted to and from the Converse format that the model reads.
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -12,7 +12,7 @@ use crate::{
     sigv4::hex,
 };
 
-/// Members that go into the model's own fields unchanged.
+/// Members passed into the model's own fields unchanged.
 const OWN: [&str; 6] =
     ["thinking", "top_k", "output_config", "anthropic_beta", "context_management", "metadata"];
 
@@ -55,7 +55,7 @@ pub(in crate::routes) fn question(body: &Value) -> Result<Value, Refusal> {
     Ok(converse)
 }
 
-/// Remembers the thoughts of an answer that a script ordered.
+/// Stores the reasoning blocks of a scripted answer.
 pub(super) fn remember(state: &State, request: &Request<'_>, target: &Target, content: &Value) {
     let asked = request.json().and_then(|body| question(&body));
     if let Ok(asked) = asked {
@@ -64,7 +64,7 @@ pub(super) fn remember(state: &State, request: &Request<'_>, target: &Target, co
     }
 }
 
-/// The whole answer.
+/// The complete answer.
 pub(super) fn response(answer: &Answer, prompt: &Prompt<'_>) -> Value {
     let content: Vec<Value> = answer.blocks.iter().map(block).collect();
     let mut message = opened(answer, prompt);
@@ -75,7 +75,7 @@ pub(super) fn response(answer: &Answer, prompt: &Prompt<'_>) -> Value {
     message
 }
 
-/// The answer in chunks, each a server-sent event's data.
+/// The answer in chunks, each the data of a server-sent event.
 pub(super) fn chunks(answer: &Answer, prompt: &Prompt<'_>) -> Vec<Value> {
     let mut chunks = vec![json!({ "type": "message_start", "message": opened(answer, prompt) })];
     for event in events::of(answer, prompt) {
@@ -89,7 +89,7 @@ pub(super) fn chunks(answer: &Answer, prompt: &Prompt<'_>) -> Vec<Value> {
         };
         match event.name.as_str() {
             "contentBlockStart" | "contentBlockDelta" => {
-                // Every block starts here, text and thoughts too.
+                // Every block has a start here, including text and reasoning.
                 if begins(&chunks) {
                     let block = usize::try_from(index).ok().and_then(|index| answer.blocks.get(index));
                     let empty = block.map(started).unwrap_or_default();
@@ -191,7 +191,7 @@ fn converse_block(block: &Value) -> Vec<Value> {
     converted
 }
 
-/// The message before it has said anything.
+/// The message without content yet.
 fn opened(answer: &Answer, prompt: &Prompt<'_>) -> Value {
     let digest = hex(&Sha256::digest(prompt.body.to_string().as_bytes()));
     let model = prompt.model.id.trim_start_matches("anthropic.");
@@ -230,7 +230,7 @@ fn block(block: &Block) -> Value {
     }
 }
 
-/// A block as it starts in a stream.
+/// A block at its start in a stream.
 fn started(started: &Block) -> Value {
     match started {
         Block::Text(_) => json!({ "type": "text", "text": "" }),

@@ -1,5 +1,5 @@
-//! Embedding models over InvokeModel: Titan, Cohere, Nova and Marengo, each with its own body,
-//! limits and way of counting.
+//! Embedding models over InvokeModel: Titan, Cohere, Nova and Marengo, each with its own body, limits and
+//! token counting.
 
 use serde_json::{Map, Value, json};
 
@@ -14,13 +14,13 @@ use crate::{
 /// Most texts in one call to Cohere.
 const BATCH: usize = 96;
 
-/// A body and the input tokens that its header tells.
+/// A body and the input tokens in its header.
 struct Embedded {
     body: Value,
     tokens: u64,
 }
 
-/// Embeds what `body` holds.
+/// Embeds the inputs of `body`.
 pub(super) fn answer(model: &Model, body: &Value) -> Result<Reply, Refusal> {
     let embedded = match model.family {
         Family::Cohere => cohere(model, body),
@@ -126,7 +126,7 @@ fn cohere(model: &Model, body: &Value) -> Result<Embedded, Refusal> {
     let wanted: Vec<&str> =
         items(body, "embedding_types").iter().filter_map(Value::as_str).collect();
     let mut answer = json!({ "id": uuid::Uuid::now_v7().to_string() });
-    // The fourth generation answers by type even when nothing is asked for.
+    // The fourth generation answers by type even without `embedding_types`.
     if wanted.is_empty() && !fourth {
         answer["embeddings"] = vectors.into_iter().map(numbers).collect();
         answer["response_type"] = json!("embeddings_floats");
@@ -151,7 +151,7 @@ fn cohere(model: &Model, body: &Value) -> Result<Embedded, Refusal> {
     Ok(Embedded { body: answer, tokens: count })
 }
 
-/// What is to be embedded: texts, images or mixed inputs, as strings to hash.
+/// The inputs to embed: texts, images or mixed inputs, as strings to hash.
 fn cohere_inputs(model: &Model, body: &Value, fourth: bool) -> Result<Vec<String>, Refusal> {
     let sources: Vec<&str> =
         ["texts", "images", "inputs"].into_iter().filter(|key| body.get(*key).is_some()).collect();
@@ -283,7 +283,7 @@ fn nova(model: &Model, body: &Value) -> Result<Embedded, Refusal> {
 
 fn marengo(model: &Model, body: &Value) -> Result<Embedded, Refusal> {
     let kind = string(body, "inputType")?;
-    // The third generation nests what the second has at the top.
+    // The third generation nests the members that the second has at the top.
     let third = model.id.contains("-3-0");
     let input = if third { body.get(kind).unwrap_or(&Value::Null) } else { body };
     let hashed = match kind {
@@ -338,7 +338,7 @@ fn string<'a>(body: &'a Value, member: &str) -> Result<&'a str, Refusal> {
     }
 }
 
-/// Tokens of `input`, refused above what the model reads.
+/// Tokens of `input`, refused above the model's limit.
 fn bounded(model: &Model, input: &str) -> Result<u64, Refusal> {
     let count = tokens::of_text(input);
     if count > model.context {
@@ -366,7 +366,7 @@ fn dimensions(model: &Model, wanted: Option<&Value>) -> Result<usize, Refusal> {
     Ok(usize::try_from(length).unwrap_or(1_024))
 }
 
-/// Numbers as the service writes them: about as precise as a 32-bit float.
+/// Numbers with the service's precision: about that of a 32-bit float.
 fn numbers(vector: Vec<f64>) -> Value {
     vector.into_iter().map(|value| (value * 1e9).round() / 1e9).collect()
 }

@@ -1,4 +1,4 @@
-//! Nova's own body, which is nearly Converse.
+//! Nova's own body, which is nearly that of Converse.
 
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub(super) fn question(body: &Value) -> Value {
     converse
 }
 
-/// The whole answer.
+/// The complete answer.
 pub(super) fn response(answer: &Answer, prompt: &Prompt<'_>) -> Value {
     let mut response = answer.unary(prompt);
     if let Value::Object(members) = &mut response {
