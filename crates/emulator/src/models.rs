@@ -72,8 +72,7 @@ pub(crate) enum Reasoning {
     AdaptiveBetweenTools,
     /// Nova's `reasoningConfig`.
     NovaConfig,
-    /// A flat `reasoning_effort`; the slice lists the accepted values, and whether all of them enable
-    /// reasoning.
+    /// A flat `reasoning_effort`; the next two variants differ in the efforts that enable reasoning.
     Effort,
     EffortHighOnly,
     EffortAlways,

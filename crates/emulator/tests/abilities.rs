@@ -267,7 +267,7 @@ async fn claude_and_nova_speak_their_own_bodies() {
     emulator.stop().await;
 }
 
-/// The vector at `pointer`, checked for its length and for being a unit vector.
+/// The vector at `pointer`, checked for its length and for unit length.
 fn vector(answer: &Value, pointer: &str, dimensions: usize) -> Vec<f64> {
     let values = answer.pointer(pointer).unwrap_or_else(|| panic!("{pointer} of {answer}"));
     let vector: Vec<f64> =

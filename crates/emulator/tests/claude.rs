@@ -1,4 +1,4 @@
-//! Claude's own request members, and agents' loops with its own body.
+//! Claude's own request members, and agent loops with its own body.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/clients.rs"]
@@ -37,7 +37,7 @@ async fn claudes_own_format_is_kept_on_converse_and_in_its_own_body() {
     emulator.stop().await;
 }
 
-/// A program that reminds its model beside every result gets one call, not one for each reminder.
+/// A program that adds reminders beside every result gets one call, not one for each reminder.
 #[tokio::test]
 async fn a_tool_loop_with_reminders_ends() {
     let emulator = start().await;

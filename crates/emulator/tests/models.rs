@@ -63,8 +63,8 @@ async fn nova_fails_at_a_tool_with_a_hyphen_in_its_name() {
     emulator.stop().await;
 }
 
-/// Streams of GPT from 5.6 on count what the cache holds as input too (earendil-works/pi#8752,
-/// maximhq/bifrost#6942); whole answers do not.
+/// Streams of GPT from 5.6 on include cached tokens in the input count (earendil-works/pi#8752,
+/// maximhq/bifrost#6942); unary responses do not.
 #[tokio::test]
 async fn streams_of_gpt_count_cached_tokens_as_input() {
     let emulator = start().await;

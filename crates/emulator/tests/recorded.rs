@@ -1,7 +1,7 @@
-//! Recorded streams of the real service, written again by our encoder, must be the same bytes.
+//! Recorded streams of the real service, encoded again by the emulator, must be the same bytes.
 //!
-//! The recordings are not part of this repository: `OUTCROP_RECORDINGS` names their folder. Without
-//! it the test says so and passes, except under `CI=true`.
+//! The recordings are not part of this repository: `OUTCROP_RECORDINGS` names their folder. Without it the
+//! test prints a note and passes, except under `CI=true`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 #![allow(missing_docs)]
 
@@ -18,7 +18,7 @@ use emulator::frames;
 use serde_json::Value;
 use support::{post, start};
 
-/// The folder with recordings; without one the test says so and passes, except under CI.
+/// The folder with recordings; without one the test prints a note and passes, except under CI.
 fn folder() -> Option<PathBuf> {
     let folder = env::var_os("OUTCROP_RECORDINGS").map(PathBuf::from);
     if folder.is_none() {
@@ -59,7 +59,7 @@ async fn what_the_service_accepted_is_accepted() {
                 200 => accepted += 1,
                 404 => {
                     gone += 1;
-                    // Its model has gone; its shape must still be right.
+                    // The model is retired; its response format must still be right.
                     let path = format!("/model/emulator.plain/{operation}");
                     let answer = post(emulator.addr(), &path, &record["request"]);
                     if operation != "invoke"
@@ -102,7 +102,7 @@ async fn what_the_service_refused_is_refused_in_the_same_words() {
                 continue;
             }
             let expected = record["response"]["message"].as_str().expect("a message");
-            // What Nova's own schema refuses beyond the API's is not known well enough.
+            // The refusals of Nova's own schema beyond the API's are not known well enough.
             if expected.starts_with("The model returned the following errors") {
                 continue;
             }
@@ -122,19 +122,19 @@ async fn what_the_service_refused_is_refused_in_the_same_words() {
     emulator.stop().await;
 }
 
-/// Whether media were cut out of a request, which is then not what was sent.
+/// Whether media were cut out of a request, which then differs from the one sent.
 fn is_shortened(record: &Value) -> bool {
     record["request"].to_string().contains("base64 characters dropped")
 }
 
-/// Where the emulator cannot or does not want to do as the service once did.
+/// Records on which the emulator deliberately differs from the service.
 fn differs_on_purpose(record: &Value, message: &str) -> bool {
-    // It recognises only the thoughts that it has signed itself.
+    // The emulator recognises only reasoning blocks that it has signed itself.
     let foreign_thought = message.contains("Invalid `signature`");
-    // Of the native bodies it speaks those of Claude, Nova and the embedding models.
+    // The emulator supports only the native bodies of Claude, Nova and the embedding models.
     let native = message.contains("does not know this model's own body")
         || record["request"].get("inputText").is_some();
-    // Once served on demand in one region; now behind profiles.
+    // Once served on demand in one region; now only through profiles.
     let profiled = record["model_id"] == "meta.llama3-3-70b-instruct-v1:0";
     foreign_thought || native || profiled
 }
@@ -170,7 +170,7 @@ fn recorded_frames_are_encoded_to_the_same_bytes() {
     assert_eq!(padded, events, "every padded payload has our order and alphabet");
 }
 
-/// Decodes every message and encodes it again; also the kind and payload of each.
+/// Decodes every message and encodes it again; also returns the kind and payload of each.
 fn rewritten(mut bytes: &[u8]) -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
     let (mut out, mut parts) = (Vec::new(), Vec::new());
     while bytes.len() >= 16 {
@@ -202,7 +202,8 @@ fn headers_of(mut bytes: &[u8]) -> Vec<(String, String)> {
     headers
 }
 
-/// Whether our padding puts the same members in the same order around a prefix of the same alphabet.
+/// Whether the emulator's padding gives the same members in the same order, with a prefix of the same
+/// alphabet.
 fn uses_our_padding(value: &Value, padding: &str, payload: &[u8]) -> bool {
     let alphabet: String = ('a'..='z').chain('A'..='Z').chain('0'..='9').collect();
     let mut bare = value.clone();

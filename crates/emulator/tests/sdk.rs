@@ -1,5 +1,5 @@
-//! The AWS SDK for Rust against the emulator: it must accept every frame and raise every exception
-//! as the type its model gives it.
+//! The AWS SDK for Rust as a client of the emulator: it must accept every frame and raise every exception
+//! as the type in its model.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/clients.rs"]

@@ -1,4 +1,4 @@
-//! Thoughts sent back: places in a turn, and what the newest models bind a thought to.
+//! Reasoning blocks sent back: positions in a turn, and the bindings of the newest models.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/clients.rs"]
@@ -8,9 +8,9 @@ use emulator::{Running, Step};
 use serde_json::{Value, json};
 use support::{post, send, start};
 
-/// Checks signatures and places.
+/// Checks signatures and positions.
 const OPUS: &str = "us.anthropic.claude-opus-4-8";
-/// Binds its thoughts to model, account and conversation.
+/// Binds its reasoning blocks to model, account and conversation.
 const BOUND: &str = "us.anthropic.claude-opus-5-5";
 const FABLE: &str = "us.anthropic.claude-fable-5-2";
 const MODIFIED: &str = "blocks in the latest assistant message cannot be modified";
@@ -73,7 +73,7 @@ impl Talk {
     }
 }
 
-/// R, X, T and C for readable and redacted thoughts, texts and calls.
+/// R, X, T and C for readable and redacted reasoning blocks, texts and calls.
 fn shape(content: &[Value]) -> String {
     let letter = |block: &Value| match () {
         () if block.pointer("/reasoningContent/redactedContent").is_some() => 'X',
@@ -130,7 +130,7 @@ async fn thoughts_of_the_latest_turn_stay_where_they_were_or_go_all() {
         asked.after(&said).send(&emulator).expect("as it was");
         asked.after(&picked(&said, &[1, 3])).send(&emulator).expect("no thoughts at all");
         let part = if model == BOUND { OTHER } else { MODIFIED };
-        // Both in front, in the wrong order, behind the wrong call.
+        // Both in front, in the wrong order, after the wrong call.
         for order in [&[0, 2, 1, 3][..], &[2, 1, 0, 3], &[0, 1, 3, 2], &[0, 3, 2, 1]] {
             refused(&emulator, &asked.after(&picked(&said, order)), part);
         }
@@ -249,9 +249,9 @@ async fn thoughts_of_another_model_or_account_are_not_read() {
     emulator.stop().await;
 }
 
-/// A leading run of thoughts may be removed; one between others may not.
+/// Reasoning blocks may be removed from the front, but not between others.
 #[tokio::test]
-async fn later_thoughts_know_the_one_before_them() {
+async fn later_reasoning_blocks_are_bound_to_the_one_before() {
     let emulator = start().await;
     let first = Talk::new(BOUND, "What is the weather in Oslo?");
     let one = first.send(&emulator).unwrap();
@@ -323,10 +323,10 @@ async fn thoughts_that_a_script_ordered_are_remembered() {
     emulator.stop().await;
 }
 
-/// Claude's own body answers with the same thoughts in the same places, whole and streamed, and takes
-/// them back with ids of its own.
+/// Claude's own body returns the same reasoning blocks at the same positions, unary and streamed, and
+/// accepts them back with its own ids.
 #[tokio::test]
-async fn claudes_own_body_keeps_places_too() {
+async fn claudes_own_body_checks_positions_too() {
     let emulator = start().await;
     let tool = json!({"name": "get_weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}});
     for model in [OPUS, BOUND] {

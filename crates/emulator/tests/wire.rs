@@ -1,4 +1,4 @@
-//! The HTTP surface as any client sees it: headers, bodies, refusals, the emulator's own endpoints.
+//! The HTTP interface as any client sees it: headers, bodies, refusals, the emulator's own endpoints.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/clients.rs"]
@@ -105,8 +105,8 @@ async fn callers_must_say_who_they_are() {
     emulator.stop().await;
 }
 
-/// Requests that must be refused: model, body, and part of the message. A line of `refused.jsonl`
-/// is a test; only what would be too long for a line is written here.
+/// Requests that must be refused: model, body, and part of the message. Each line of `refused.jsonl` is a
+/// test; only requests too long for a line are written here.
 fn refused() -> Vec<(String, Value, String)> {
     let text = |row: &Value, key: &str| row[key].as_str().expect("a string").to_owned();
     let rows = include_str!("refused.jsonl").lines().map(|line| {
@@ -162,7 +162,7 @@ async fn the_journal_tells_a_finished_answer_from_an_abandoned_one() {
     assert_eq!(call.headers["authorization"], "Bearer", "only the scheme");
     assert_eq!((call.status, &call.body), (Some(200), &hello()));
 
-    // Streams that stall in the middle and before the first byte, and their clients leave.
+    // Streams that stall in the middle and before the first byte, whose clients disconnect.
     for path in ["/model/emulator.stall-2/converse-stream", "/model/emulator.silent/converse"] {
         emulator.journal().clear();
         let mut socket = open(addr, "POST", path, &BEARER, hello().to_string().as_bytes());
@@ -200,7 +200,7 @@ async fn slow_answers_are_slow_and_resets_are_resets() {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{operation}");
         assert!(bytes.starts_with(b"HTTP/1.1 200"), "it begins well");
     }
-    // Half a body, then the end: shorter than announced.
+    // Half a body, then a clean end: shorter than announced.
     let path = "/model/emulator.cut-1/converse";
     let mut socket = open(addr, "POST", path, &BEARER, hello().to_string().as_bytes());
     let mut bytes = Vec::new();

@@ -1,6 +1,6 @@
-//! The AWS SDK and our transport, pointed at the same recording server: same URL, same signed headers,
-//! a signature that holds, an equal body. What the SDK does is right by definition. Beside it, in the
-//! same binary, the transport against sockets that misbehave and against environments of all kinds.
+//! The AWS SDK and the gateway's transport send to the same recording server: same URL, same signed
+//! headers, a valid signature, an equal body. The SDK's behaviour is the reference. Other modules of this
+//! binary test the transport with misbehaving sockets and with environments of all kinds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/accounts.rs"]
@@ -87,7 +87,7 @@ fn ours(keys: KeyKind) -> AccountKeys {
     }
 }
 
-/// Sends one call through the SDK; the answer does not matter here.
+/// Sends one call through the SDK; the response does not matter here.
 async fn send_with_sdk(client: &Client, model_id: &str, kind: Kind) {
     let text = |text: &str| ContentBlock::Text(text.to_owned());
     let message = Message::builder()
@@ -127,7 +127,7 @@ fn tools() -> ToolConfiguration {
     ToolConfiguration::builder().tools(Tool::ToolSpec(tool)).build().unwrap()
 }
 
-/// The same call both ways; gives what the server saw of each.
+/// Sends the same call both ways; returns both requests as the server received them.
 async fn both(
     server: &Recorder,
     base: &str,
@@ -139,7 +139,7 @@ async fn both(
     send_with_sdk(&sdk(&endpoint, keys), model_id, kind).await;
     let theirs = server.take_only();
     let transport = transport(&endpoint, ours(keys), Timeouts::default()).await;
-    // Translated JSON will not have the SDK's spacing or order: what counts is that it is equal JSON.
+    // Translated JSON has another spacing and order than the SDK's: only equality as JSON counts.
     let body: Value = serde_json::from_slice(&theirs.body).unwrap();
     let body = serde_json::to_vec_pretty(&body).unwrap();
     transport.send(call(model_id, kind, body)).await.unwrap();

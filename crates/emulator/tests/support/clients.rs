@@ -1,5 +1,5 @@
 #![allow(dead_code, unreachable_pub)]
-//! A started emulator with the clients that judge it.
+//! A started emulator with clients to test it.
 
 use std::{
     io::{Read as _, Write as _},
@@ -15,7 +15,7 @@ use aws_sdk_bedrockruntime::{
 use emulator::{Call, Options, Running};
 use serde_json::Value;
 
-/// A streaming client only has to see gaps, not wait for them.
+/// Short, since a streaming client only has to see gaps between events.
 pub const PACE: Duration = Duration::from_millis(1);
 
 pub async fn start() -> Running {
@@ -50,7 +50,7 @@ pub fn message(role: ConversationRole, content: Vec<ContentBlock>) -> Message {
     Message::builder().role(role).set_content(Some(content)).build().expect("a message")
 }
 
-/// An answer as it came over the socket.
+/// A response as received from the socket.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -73,7 +73,7 @@ impl Answer {
     }
 }
 
-/// One request with a bearer key, outside every SDK.
+/// Sends one request with a bearer key, without any SDK.
 pub fn post(addr: SocketAddr, path: &str, body: &Value) -> Answer {
     send(addr, "POST", path, &[("Authorization", "Bearer key")], body.to_string().as_bytes())
 }
@@ -95,7 +95,7 @@ pub fn send(
     parse(&bytes)
 }
 
-/// Sends a request and leaves the answer unread.
+/// Sends a request and leaves the response unread.
 pub fn open(
     addr: SocketAddr,
     method: &str,

@@ -1,4 +1,4 @@
-//! What answers tell besides their text, whole and streamed: sources, guardrails, models, ids, thinking
+//! Data of answers besides their text, unary and streamed: sources, guardrails, models, ids, reasoning
 //! between tags.
 
 use emulator::Step;

@@ -1,5 +1,5 @@
-//! Requests as web pages send them, written by hand: which reach Bedrock, which are refused, and what a page of
-//! a listed origin may read.
+//! Requests as web pages send them, written by hand: those that reach Bedrock, those that are refused, and
+//! the responses that a page of a listed origin may read.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ const CHAT: &str = "/v1/chat/completions";
 const NATIVE: &str = "/bedrock/model/amazon.nova-lite-v1%3A0/converse";
 const JSON: &str = "content-type: application/json";
 
-/// Status, head and body of the answer.
+/// Status, head and body of a response.
 pub(crate) struct Seen {
     pub(crate) status: u16,
     pub(crate) head: String,
@@ -31,7 +31,7 @@ impl Seen {
     }
 }
 
-/// Sends bytes as they are; the connection is to close after the answer.
+/// Sends raw bytes; the server must close the connection after the response.
 pub(crate) async fn exchange(address: SocketAddr, request: &str) -> Seen {
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(request.as_bytes()).await.unwrap();
@@ -177,7 +177,7 @@ async fn both_names_of_an_absolute_target_count_and_old_clients_need_none() {
         let seen = send(&rig, &line, &[&format!("host: {host}"), JSON], &body(CHAT)).await;
         assert_eq!(seen.status, status, "{target} {host} {}", seen.body);
     }
-    // No browser speaks HTTP/1.0, and nothing else leaves the name out.
+    // Browsers do not use HTTP/1.0, and all other clients send the host name.
     let line = format!("POST {CHAT} HTTP/1.0");
     assert_eq!(send(&rig, &line, &[JSON], &body(CHAT)).await.status, 200);
     assert_eq!(send(&rig, &line, &[JSON, "host: rebound.example"], &body(CHAT)).await.status, 403);
@@ -199,7 +199,7 @@ async fn what_is_no_page_or_the_persons_own_passes() {
         &["sec-fetch-mode: cors"][..],
         // The address bar.
         &["sec-fetch-site: none", "sec-fetch-mode: navigate"],
-        // A page that a proxy serves beside the gateway.
+        // A page served by a proxy on the gateway's host.
         &[&origin, "sec-fetch-site: same-origin"],
         &[&origin],
     ] {
@@ -257,7 +257,7 @@ async fn openai_routes_take_json_that_says_so() {
                 error["message"].as_str().unwrap().contains("-H 'content-type: application/json'")
             );
         }
-        // Bedrock's own API judges that for itself.
+        // Bedrock's own API has its own check for this.
         let headers = [&["host: localhost"], refused].concat();
         assert_ne!(post(&rig, NATIVE, &headers).await.status, 415);
     }
@@ -304,11 +304,11 @@ async fn a_listed_origin_may_ask_and_read() {
             let shown = seen.header("access-control-expose-headers").unwrap();
             assert!(shown.contains("x-request-id") && shown.contains("x-outcrop-model"), "{shown}");
         }
-        // Errors are read too.
+        // Pages can read errors too.
         let seen = post(&rig, CHAT, &[&host, "content-type: text/plain", &sent, site]).await;
         assert_eq!(seen.status, 415);
         assert_eq!(seen.header("access-control-allow-origin"), Some(origin));
-        // A foreign name stays one.
+        // A foreign host name stays foreign.
         let seen = post(&rig, CHAT, &["host: rebound.example", JSON, &sent]).await;
         assert_eq!(seen.status, 403);
         assert_eq!(seen.header("access-control-allow-origin"), None);
@@ -347,7 +347,7 @@ async fn origins_change_with_the_configuration() {
 
 #[actix_rt::test]
 async fn beyond_loopback_names_are_judged_once_some_are_listed() {
-    // A Service of Kubernetes is called by its DNS name; pages of a rebound name say an origin.
+    // A Kubernetes Service is called by its DNS name; pages of a rebound name send an origin.
     for (yaml, service) in [("", 200), ("allowed_hosts: [gateway]\n", 403)] {
         let rig = Rig::start(&format!("allow_anonymous: true\n{yaml}")).await;
         let any = Rig::anywhere(yaml).await;
@@ -365,7 +365,7 @@ async fn beyond_loopback_names_are_judged_once_some_are_listed() {
         assert_eq!(post(&any, CHAT, &page).await.status, 403);
         assert_eq!(send(&any, "GET /readyz HTTP/1.1", &[name], "").await.status, 200);
         any.stop().await;
-        // Loopback stays as it is, whatever else is allowed.
+        // Loopback keeps its rules, whatever else is allowed.
         assert_eq!(post(&rig, CHAT, &[name, JSON]).await.status, 403);
         rig.stop().await;
     }

@@ -31,7 +31,7 @@ fn tools() -> Value {
     } }])
 }
 
-/// Cached and written tokens of an answer; its sums must hold.
+/// Cached and written tokens of an answer; checks their sums.
 fn cached(answer: &Value) -> (u64, u64) {
     let usage = &answer["usage"];
     let number = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
@@ -48,7 +48,7 @@ fn cached(answer: &Value) -> (u64, u64) {
     (read, written)
 }
 
-/// The bodies the model has seen.
+/// The bodies that the model has received.
 fn sent(rig: &Rig) -> Vec<Value> {
     rig.emulator.journal().calls().into_iter().map(|call| call.body).collect()
 }
@@ -66,14 +66,15 @@ async fn an_agent_reads_what_it_wrote_and_more_of_it_every_turn() {
         let mut messages =
             vec![json!({ "role": "system", "content": "s".repeat(7_000) }), user("Look.")];
         let (mut before, mut wrote) = (0, 0);
-        // The fifth turn is longer than the lookback of a cache point.
+        // The fifth turn exceeds the lookback of a cache point.
         for (turn, calls) in [1, 2, 1, 1, 30, 1].into_iter().enumerate() {
             let request = json!({ "model": model, "messages": messages, "tools": tools() });
             let (answer, ignored) = ask(&rig, &request).await;
             assert_eq!(ignored, None);
             let (read, written) = cached(&answer);
             assert_eq!(read, before + wrote, "{model}, turn {turn}: all that was written is read");
-            // Nova takes no point behind results: more is written when somebody has spoken.
+            // Nova accepts no cache point after results: more is written only when the user has sent a
+            // text.
             let is_spoken = turn == 0 || turn == 3;
             assert_eq!(written > 0, model == CLAUDE || is_spoken, "{model}, turn {turn}");
             (before, wrote) = (read, written);

@@ -1,4 +1,4 @@
-//! Questions and answers as they should be.
+//! Successful requests and answers.
 
 use http::Method;
 use http_body_util::BodyExt;
@@ -50,7 +50,7 @@ async fn a_stream_says_what_the_whole_answer_says() {
 #[actix_rt::test]
 async fn deltas_arrive_while_the_model_still_speaks() {
     let rig = Rig::start("").await;
-    // The emulator falls silent for ever after four events: whatever comes, came before the end.
+    // The emulator stalls after four events: any text was sent before the end.
     let request = json!({ "model": "emulator.stall-4", "stream": true, "messages": [{ "role": "user", "content": "one two three four five" }] });
     let (status, _, mut body) = rig.chat_open(&request).await;
     assert_eq!(status, 200);

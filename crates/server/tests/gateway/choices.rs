@@ -1,5 +1,5 @@
-//! `n` above 1: as many calls, put together into one answer, whole or streamed; and what becomes of the
-//! others when one fails or the client leaves.
+//! `n` above 1: several calls merged into one answer, unary or streamed; and the other calls when one fails
+//! or the client disconnects.
 
 use emulator::{Call, Delivery, Fault, Step};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use super::rig::Rig;
 
 const NOVA: &str = "us.amazon.nova-lite-v1:0";
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
-/// Its calls are fetched whole where tools are declared.
+/// Its calls are unary if tools are declared.
 const LLAMA: &str = "us.meta.llama3-3-70b-instruct-v1:0";
 
 fn ask(model: &str, n: u32, stream: bool) -> Value {
@@ -144,7 +144,7 @@ async fn each_choice_calls_tools_and_thinks_by_itself() {
             if model == LLAMA {
                 continue;
             }
-            // The thoughts of either are remembered: a plain client's next turn thinks on.
+            // The reasoning of each choice is saved: a plain client's next turn continues it.
             let call = json!({ "id": first["id"], "type": "function", "function": { "name": "weather", "arguments": "{\"city\":\"Paris\"}" } });
             let mut next = request.clone();
             next["n"] = 1.into();
@@ -263,7 +263,7 @@ async fn while_the_client_does_not_read_no_call_is_read() {
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
     );
     socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-    // Had either been read ahead of the client, it would have been delivered.
+    // If either had been read ahead of the client, it would have been delivered.
     rig.until(|calls| gone(calls) == 2).await;
     drop(socket);
     rig.stop().await;

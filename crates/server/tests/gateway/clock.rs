@@ -1,4 +1,4 @@
-//! A service that tells the time wrongly in a refusal: calls go on, signed with a time that can be true.
+//! A service that sends a wrong date in a refusal: later calls are signed with a plausible time.
 
 use bytes::Bytes;
 use emulator::Step;

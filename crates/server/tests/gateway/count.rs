@@ -1,5 +1,5 @@
-//! Counting tokens through the gateway: by the id as it is, by the model behind it, or by an estimate
-//! that says so; whatever else goes wrong is an error.
+//! Token counts through the gateway: by the id itself, by its foundation model, or by an estimate marked as
+//! such; any other failure is an error.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::rig::{Received, Rig};
 
-/// The emulator's table says which models can be counted for.
+/// The emulator's table lists the models with token counting.
 const COUNTED: &str = "anthropic.claude-3-5-haiku-20241022-v1:0";
 const UNCOUNTED: &str = "us.amazon.nova-lite-v1:0";
 
@@ -48,7 +48,7 @@ fn asked(model: &str) -> Value {
 async fn a_profile_is_counted_for_by_the_model_behind_it() {
     let rig = Rig::start("").await;
     let profile = format!("us.{COUNTED}");
-    // In the words that profiles met in 2026.
+    // The message that profiles got in 2026.
     let refused = refusal("ValidationException", 400, "The provided model identifier is invalid.");
     rig.emulator.script().push_for(&profile, refused);
     let answer = rig.count(&asked(&profile)).await;

@@ -1,5 +1,5 @@
-//! What a caller's headers, and the operator, say of how a request is treated: fields that cannot be
-//! honoured, and dry runs.
+//! Request options in a caller's headers and in the operator's configuration: handling of fields that
+//! cannot be honoured, and dry runs.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ async fn embed(rig: &Rig, headers: &[(&str, &str)], request: &Value) -> Received
     rig.send_with(headers, Method::POST, "/v1/embeddings", request.to_string().into()).await
 }
 
-/// What an answer says of fields without effect: the header, or the error's param, code and message.
+/// Report of fields without effect in a response: the header, or the error's param, code and message.
 fn told(answer: &Received) -> String {
     match answer.status {
         200 => answer.header("x-outcrop-ignored").unwrap_or("nothing").to_owned(),
@@ -155,7 +155,7 @@ async fn a_dry_run_tells_exactly_what_would_be_sent_and_sends_nothing() {
         let names: Vec<&str> = headers.keys().map(String::as_str).collect();
         let expected =
             ["accept", "content-length", "content-type", "host", "user-agent", "x-amz-user-agent"];
-        // The emulator is no host of AWS's: its calls are marked, so that none goes in a circle.
+        // The emulator is not an AWS host: calls to it carry the mark against loops.
         assert_eq!(names, [expected.as_slice(), &["x-outcrop-hop"]].concat());
         assert_eq!(rig.emulator.journal().calls().len(), usize::from(stream));
 
@@ -278,7 +278,7 @@ async fn a_dry_run_takes_no_turn_and_no_room() {
 
 #[actix_rt::test]
 async fn a_dry_run_needs_nobody_behind_the_gateway() {
-    // Port 9 discards, where anybody listens at all.
+    // Port 9 is the discard service, normally without a listener.
     let rig = Rig::before_url("http://127.0.0.1:9").await;
     let dry = rig.chat_with(&[DRY], &ask(NOVA, &json!({}))).await;
     assert_eq!(dry.status, 200);

@@ -1,4 +1,5 @@
-//! Embeddings: lists of any length in order, few calls at a time, every form of input and encoding.
+//! Embeddings: lists of any length in order, a limited number of concurrent calls, every form of input and
+//! encoding.
 
 use std::time::Instant;
 
@@ -49,12 +50,12 @@ fn floats(base64: &Value) -> Vec<f32> {
     bytes.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect()
 }
 
-/// The most calls that were open at one moment.
+/// Highest number of calls in flight at one time.
 fn most_in_flight(calls: &[Call]) -> i32 {
     let begun = calls.iter().map(|call| (call.received_ms, 1));
     let ended = calls.iter().map(|call| (call.ended_ms.unwrap(), -1));
     let mut moments: Vec<(u64, i32)> = begun.chain(ended).collect();
-    // In the same millisecond the end comes first: the next call waits for it.
+    // Within the same millisecond the end comes first: the next call waits for it.
     moments.sort_unstable();
     let open = moments.iter().scan(0, |open, (_, change)| {
         *open += change;
@@ -68,7 +69,7 @@ async fn a_list_comes_back_whole_and_in_order() {
     let rig = Rig::start("").await;
     for (model, dimensions, calls) in [(TITAN, 256, 250), (COHERE_3, 1024, 3), (COHERE_4, 256, 3)] {
         rig.emulator.journal().clear();
-        // The first call is the last to be answered.
+        // The first call is answered last.
         rig.emulator.script().push(Step::Fault(Fault::Slow(100)));
         let texts = texts(250);
         let request = json!({ "model": model, "input": texts, "dimensions": dimensions });
@@ -79,7 +80,7 @@ async fn a_list_comes_back_whole_and_in_order() {
             let request = json!({ "model": model, "input": text, "dimensions": dimensions });
             assert_eq!(rig.vectors(&request).await, [vectors[at].clone()], "{model} {at}");
         }
-        // Cut up differently, they are the same.
+        // Split in another way, the vectors are the same.
         for (texts, vectors) in texts.chunks(41).zip(vectors.chunks(41)) {
             let request = json!({ "model": model, "input": texts, "dimensions": dimensions });
             assert_eq!(rig.vectors(&request).await, vectors, "{model}");
@@ -177,7 +178,7 @@ async fn the_answer_has_openais_shape() {
 #[actix_rt::test]
 async fn tokens_are_counted_over_all_calls() {
     let rig = Rig::start("").await;
-    // Titan counts in its body, Cohere only in a header.
+    // Titan reports tokens in its body, Cohere only in a header.
     for model in [TITAN, COHERE_3] {
         let texts = texts(100);
         let all = rig.embed(&json!({ "model": model, "input": texts })).await.json();
@@ -308,7 +309,7 @@ async fn a_target_that_is_well_again_gets_texts_again() {
         }
         let request = json!({ "model": "both", "input": "stone" });
         let deadline = Instant::now() + PATIENCE;
-        // It fails and is left alone; then it is well, is found out about and is back.
+        // It fails and gets no calls; then it recovers, is probed and gets calls again.
         for expected in ["us-west-2", "us-east-1"] {
             loop {
                 assert!(Instant::now() < deadline, "{other}: {expected} was never asked again");

@@ -1,4 +1,4 @@
-//! A Bedrock that fails in every way the emulator can: before the first byte the client gets a real
+//! Every failure of Bedrock that the emulator can produce: before the first byte the client gets an error
 //! status, after it an error event and never a clean end.
 
 use emulator::{Delivery, Fault, Step};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::rig::Rig;
 
-/// Short limits, so that waiting for them is short.
+/// Short limits, so that tests wait only briefly.
 const HASTY: &str = "timeouts: { first_byte: 0.3, first_byte_stream: 0.3, idle: 0.3 }\n";
 
 fn ask(model: &str, stream: bool) -> Value {
@@ -132,7 +132,7 @@ async fn a_call_that_cannot_be_read_is_an_error_and_no_end() {
     for (beginning, is_lost) in [
         (json!({ "toolUse": { "toolUseId": 7, "name": "f" } }), true),
         (json!({ "toolUse": "f" }), true),
-        // Tomorrow's blocks are nothing to fail for.
+        // Unknown blocks are no reason to fail.
         (json!({ "hologram": { "of": [] } }), false),
         (json!("hologram"), false),
     ] {
@@ -181,7 +181,7 @@ async fn silence_is_filled_with_comments() {
     let answer = rig.chat(&ask("emulator.stall-3", true)).await;
     let text = String::from_utf8(answer.body.to_vec()).unwrap();
     assert!(text.contains(": keep-alive\n\n"), "{text}");
-    // The comments do not keep the idle limit from running out.
+    // Keep-alive comments do not extend the idle limit.
     assert_eq!(answer.events().0.last().unwrap()["error"]["code"], "upstream_timeout");
     rig.stop().await;
 }
@@ -196,7 +196,7 @@ async fn a_client_that_leaves_cancels_its_call() {
     drop(body);
     rig.until(|calls| calls.len() == 1 && gone(&calls[0].delivery)).await;
 
-    // Before any answer: the call hangs, and so does the client, until it hangs up.
+    // Before any answer: the call hangs, and so does the client, until it disconnects.
     rig.emulator.script().push(Step::Fault(Fault::Silent));
     let request = ask("us.amazon.nova-lite-v1:0", false);
     {

@@ -1,5 +1,5 @@
-//! A guardrail around models that take none on the call: what it stops is not asked, not shown, and
-//! what it masks is masked; a judge that is not there stops everything.
+//! A guardrail applied around models that support none on the call: blocked content is neither sent nor
+//! shown, and masked content is masked; an unavailable guardrail blocks everything.
 
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ fn denied() -> Step {
     }
 }
 
-/// The choice of an answer, whole or put together, with the message under `message`.
+/// The choice of an answer, unary or merged, with the message under `message`.
 fn choice(answer: &Received, stream: bool) -> Value {
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     if !stream {
@@ -206,7 +206,7 @@ async fn what_is_masked_is_masked_both_ways() {
     assert_eq!(calls[1].body["messages"][0]["content"][0]["text"], "I am {EMAIL}");
     assert_eq!(calls[1].body["system"][0]["text"], "Be brief.");
 
-    // A guardrail that does not say which text it has masked is asked about each.
+    // A guardrail that does not say which text it has masked is called for each text.
     rig.emulator.journal().clear();
     rig.emulator
         .script()
@@ -221,7 +221,7 @@ async fn what_is_masked_is_masked_both_ways() {
 
 const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 
-/// A conversation with Claude, with a guardrail around it or without, that thinks and may call a tool.
+/// A conversation with Claude, with or without a guardrail around it, with reasoning and tools.
 fn thoughtful(model: &str, messages: &[Value], stream: bool) -> Value {
     let parameters = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
     let function = json!({ "name": "weather", "description": "Reports the weather of a city", "parameters": parameters });
@@ -236,7 +236,8 @@ fn around_claude() -> String {
     format!("models:\n  guarded: {guarded}\n  bare: {}\n", claude(""))
 }
 
-/// The message of an answer as a client of OpenAI's fields sends it back, and a result for each call.
+/// The message of an answer as a client limited to OpenAI's fields sends it back, with a result for each
+/// call.
 fn continued(question: &Value, answer: &Received, stream: bool) -> Vec<Value> {
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     let call = if stream {
@@ -290,13 +291,13 @@ async fn a_signed_thought_that_would_be_masked_is_left_out() {
     for stream in [false, true] {
         let first = rig.chat(&thoughtful("bare", std::slice::from_ref(&question), stream)).await;
         let messages = continued(&question, &first, stream);
-        // What passes goes back as it was.
+        // Content that passes is sent back unchanged.
         rig.emulator.journal().clear();
         let passed = rig.chat(&thoughtful("guarded", &messages, stream)).await;
         assert_eq!((passed.status, passed.header("x-outcrop-thinking")), (200, None));
         let calls = rig.emulator.journal().calls();
         assert!(has_thoughts(&calls[1]), "{}", calls[1].body);
-        // Masked, it does not go at all, and everything else does.
+        // Masked reasoning is not sent back; all other content is.
         let judged = calls[0].body["content"].as_array().unwrap().clone();
         let mut outputs: Vec<&str> =
             judged.iter().map(|one| one["text"]["text"].as_str().unwrap()).collect();
@@ -360,7 +361,7 @@ async fn without_its_judge_nothing_passes() {
             assert_eq!(error["code"], "guardrail_unavailable");
             assert!(!error.to_string().contains("granite"));
         }
-        // Whatever Bedrock's guardrails learn to do: it is not to let pass.
+        // Unknown actions of a guardrail never let content pass.
         for (action, done) in [("TOMORROW", None), ("GUARDRAIL_INTERVENED", Some("TOMORROW"))] {
             script.push_for("gr1", verdict("NONE", &[], None));
             script.push_for("gr1", verdict(action, &[], done));
@@ -400,7 +401,8 @@ async fn models_that_take_a_guardrail_get_it_on_the_call() {
         assert_eq!(calls[0].body.get("guardrailConfig").is_some(), guarded);
         rig.emulator.journal().clear();
     }
-    // A caller's own goes around the model as well, whole: no stream can run ahead of it.
+    // A caller's own guardrail is applied around the model too, to the complete answer: no stream can run
+    // ahead of it.
     let mut request = ask("bare", "Hello", true);
     request["guardrail_config"] = json!({
         "guardrail_identifier": "own1", "guardrail_version": "DRAFT",

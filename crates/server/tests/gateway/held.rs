@@ -1,6 +1,6 @@
-//! How long one request keeps a worker from its others: the largest are sent one after the other, while another
-//! client of the same worker asks for `/livez` all the time. `cargo nextest run --release -p outcrop --test
-//! gateway held -- --no-capture` prints what a release takes.
+//! Time for which one request blocks a worker's other requests: the largest requests are sent one by one,
+//! while another client of the same worker polls `/livez`. `cargo nextest run --release -p outcrop --test
+//! gateway held -- --no-capture` prints the times of a release build.
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,16 +15,16 @@ use http::Method;
 use super::rig::{Received, Rig};
 use super::shapes::SHAPES;
 
-/// Bytes of each request: as many as are taken, or as few as a build without optimisations can bear.
+/// Bytes of each request: the maximum accepted, or fewer for a build without optimisations.
 const BYTES: usize = if cfg!(debug_assertions) { 1_500_000 } else { 24_500_000 };
-/// The longest that another client may wait. Generous: tests share their processors with others.
+/// Longest wait allowed for another client. Generous: tests share their processors with others.
 const LIMIT: Duration =
     if cfg!(debug_assertions) { Duration::from_secs(1) } else { Duration::from_millis(250) };
 
 const ANSWER: &str = r#"{"output":{"message":{"role":"assistant","content":[{"text":"ok"}]}},"stopReason":"end_turn","usage":{"inputTokens":1,"outputTokens":1,"totalTokens":2},"metrics":{"latencyMs":1}}"#;
 
-/// A server that takes any call and answers it with the same few words. Its threads are its own: what it takes to
-/// read a call holds up nothing that is measured.
+/// A server that answers every call with the same short text. It has its own threads: reading a call does
+/// not delay the measurement.
 fn upstream() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -49,7 +49,7 @@ fn serve(mut stream: TcpStream) {
     }
 }
 
-/// The length of the body that follows a head.
+/// The length of the body after a head.
 fn head(reader: &mut impl BufRead) -> Option<u64> {
     let mut length = 0;
     loop {
@@ -65,7 +65,7 @@ fn head(reader: &mut impl BufRead) -> Option<u64> {
     }
 }
 
-/// The longest time that `/livez` took, until it is told to stop.
+/// The longest response time of `/livez` until `stop` is set.
 fn heartbeat(gateway: SocketAddr, stop: &AtomicBool) -> Duration {
     let mut stream = TcpStream::connect(gateway).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -82,7 +82,7 @@ fn heartbeat(gateway: SocketAddr, stop: &AtomicBool) -> Duration {
     longest
 }
 
-/// One request.
+/// One request of the test.
 struct Asked {
     name: &'static str,
     path: &'static str,
@@ -96,7 +96,7 @@ impl Asked {
     }
 }
 
-/// Sends one request; how it was answered, how long that took, and how long others waited meanwhile.
+/// Sends one request; returns its response, its duration, and the longest wait of others meanwhile.
 async fn held(rig: &Rig, asked: Asked) -> (Received, Duration, Duration) {
     let stop = Arc::new(AtomicBool::new(false));
     let (gateway, told) = (rig.address, Arc::clone(&stop));
@@ -161,7 +161,7 @@ async fn the_largest_requests_do_not_hold_a_worker() {
         let (received, took, longest) = held(&rig, asked).await;
         let status = received.status;
         println!("{name}: {length} bytes, {status} after {took:?}, others waited {longest:?}");
-        // The upstream has one answer, which is none to every question.
+        // The upstream has a single answer, which does not fit every request.
         assert!(matches!(status, 200 | 400 | 502), "{name}: {status}");
         if name.ends_with("name") {
             let told = received.json();

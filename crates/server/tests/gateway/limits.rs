@@ -1,4 +1,4 @@
-//! What a client may send, and how slowly.
+//! Limits on the size and speed of a client's requests.
 
 use bytes::Bytes;
 use http::Method;
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::rig::{PATIENCE, Rig};
 
-/// Sends bytes as they are and returns what comes back before the connection is closed.
+/// Sends raw bytes and returns the response up to the end of the connection.
 async fn raw(rig: &Rig, bytes: &[u8]) -> String {
     let mut socket = TcpStream::connect(rig.address).await.unwrap();
     socket.write_all(bytes).await.unwrap();
@@ -52,10 +52,10 @@ async fn a_chunked_body_over_the_limit_is_not_read_for_ever() {
     let chunk = [b"10000\r\n".as_slice(), &[b' '; 0x10000], b"\r\n"].concat();
     let (mut reader, mut writer) = socket.split();
     let mut answer = Vec::new();
-    // Both ends at once: whoever only writes would never see the answer.
+    // Both directions at once: a client that only writes would never see the response.
     let endless = async { while writer.write_all(&chunk).await.is_ok() {} };
     let read = async {
-        // A reset after the answer is as good an end as a close.
+        // A reset after the response is as good an end as a close.
         let _ = reader.read_to_end(&mut answer).await;
     };
     tokio::time::timeout(PATIENCE, async { tokio::join!(endless, read) }).await.unwrap();
@@ -88,11 +88,11 @@ async fn compressed_bodies_are_refused_with_a_word() {
     rig.stop().await;
 }
 
-/// An answer that says that the connection is closed is the last one on it.
+/// A response with `connection: close` is the last one on its connection.
 #[actix_rt::test]
-async fn requests_behind_a_refusal_are_answered_or_the_connection_ends() {
+async fn requests_after_a_refusal_are_answered_or_the_connection_ends() {
     let rig = Rig::start("body: { max_mib: 1 }\n").await;
-    // Without `connection: close`: actix writes that on all answers that are still to be written.
+    // Without `connection: close`: actix writes that on all responses that are still to be sent.
     let next = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
     const JSON: &str = "content-type: application/json\r\n";
     let (gzip, br) =
@@ -125,7 +125,7 @@ async fn requests_behind_a_refusal_are_answered_or_the_connection_ends() {
             "{answer}"
         );
         assert!(answers[1].starts_with("200"), "{answer}");
-        // A body that is too long to be passed over ends the connection.
+        // A body too long to be skipped ends the connection.
         let long = "x".repeat(200_000);
         let request = format!("{head}content-length: {}\r\n\r\n{long}", long.len());
         let mut socket = TcpStream::connect(rig.address).await.unwrap();
@@ -154,9 +154,9 @@ async fn schemas_without_a_bottom_are_refused() {
     rig.stop().await;
 }
 
-/// Requests that a list scanned once too often would make expensive.
+/// Requests that would be expensive if a list were scanned repeatedly.
 #[actix_rt::test]
-async fn long_lists_cost_in_proportion() {
+async fn long_lists_take_linear_time() {
     let rig = Rig::start("").await;
     let count = 40_000;
     let fields: serde_json::Map<String, serde_json::Value> =
@@ -173,9 +173,9 @@ async fn long_lists_cost_in_proportion() {
     let systems = json!({ "model": "emulator.error-400", "messages": systems });
     for request in [unknown, calls, systems] {
         let started = std::time::Instant::now();
-        // The emulator may refuse it; that it is asked is what counts.
+        // The emulator may refuse it; only the call itself counts.
         rig.chat(&request).await;
-        // In squares each would take minutes in a debug build.
+        // With quadratic cost each would take minutes in a debug build.
         assert!(started.elapsed() < PATIENCE, "{:?}", started.elapsed());
     }
     assert_eq!(rig.emulator.journal().calls().len(), 3);

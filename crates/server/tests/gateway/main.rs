@@ -1,5 +1,5 @@
-//! The whole gateway in one process, over real sockets: chat, streams, failures of the upstream,
-//! clients that leave, limits. The emulator behind it judges what is sent.
+//! The whole gateway in one process, over real sockets: chat, streams, upstream failures, clients that
+//! disconnect, limits. The emulator checks the requests sent to it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

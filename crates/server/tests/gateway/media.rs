@@ -1,5 +1,5 @@
-//! Images, files, audio and video through the whole gateway: what reaches the model, what is refused with
-//! words of ours, and what is fetched only where the operator says so.
+//! Images, files, audio and video through the whole gateway: content that reaches the model, content
+//! refused by the gateway, and URLs fetched only if the operator allows it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

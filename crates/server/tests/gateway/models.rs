@@ -1,4 +1,4 @@
-//! Names as they reach Bedrock from every geography, and the list of models.
+//! Names as sent to Bedrock from every geography, and the list of models.
 
 use bytes::Bytes;
 use http::Method;
@@ -13,8 +13,8 @@ mod refusals;
 const REGIONS: [&str; 6] =
     ["us-east-1", "eu-west-1", "ap-northeast-1", "ap-southeast-2", "us-gov-west-1", "ca-central-1"];
 
-/// Short name, model, and the prefix it gets in each of `REGIONS`: none where no profile of the model
-/// may be called.
+/// Short name, model, and its prefix in each of `REGIONS`: empty where no profile of the model may be
+/// called.
 #[rustfmt::skip]
 const SHORT: &[(&str, &str, [&str; 6])] = &[
     ("claude-3-5-sonnet",   "anthropic.claude-3-5-sonnet-20241022-v2:0", ["us", "eu", "", "", "", "us"]),
@@ -45,7 +45,7 @@ const SHORT: &[(&str, &str, [&str; 6])] = &[
     ("embed-multilingual",  "cohere.embed-multilingual-v3",              ["", "", "", "", "", ""]),
 ];
 
-/// Names that go out as the id on the right wherever they are called from.
+/// Names that are sent as the id on the right in every region.
 const SAME_EVERYWHERE: &[(&str, &str)] = &[
     ("us.amazon.nova-lite-v1:0", "us.amazon.nova-lite-v1:0"),
     ("eu.anthropic.claude-sonnet-5", "eu.anthropic.claude-sonnet-5"),
@@ -84,13 +84,13 @@ pub(crate) fn ask(model: &str) -> Value {
     json!({ "model": model, "messages": [{ "role": "user", "content": "Hi" }] })
 }
 
-/// As AWS's SDKs write an id into a path.
+/// Encodes an id in a path as AWS's SDKs do.
 fn path(id: &str) -> String {
     format!("/model/{}/converse", id.replace(':', "%3A").replace('/', "%2F"))
 }
 
-/// The path of the first call of a model that a request leads to; before it, the control plane may be
-/// asked what an ARN stands for.
+/// The path of the first model call for a request; the control plane may be asked for the model of an ARN
+/// before.
 async fn first_path(rig: &Rig, model: &str) -> String {
     rig.emulator.journal().clear();
     rig.chat(&ask(model)).await;
@@ -154,7 +154,7 @@ async fn spellings_of_others_reach_the_same_models() {
             "us.meta.llama3-3-70b-instruct-v1:0",
             None,
         ),
-        // The operator's own names come first.
+        // The operator's own names take precedence.
         ("amazon/nova-pro-v1", "eu.amazon.nova-micro-v1:0", None),
     ] {
         rig.emulator.journal().clear();

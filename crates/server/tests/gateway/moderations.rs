@@ -1,5 +1,5 @@
-//! Moderation: OpenAI's request through checks or a guardrail, its categories back, and no answer
-//! where nobody judged.
+//! Moderation: OpenAI's request through checks or a guardrail, OpenAI's categories in return, and an error
+//! without a verdict.
 
 use std::collections::BTreeMap;
 
@@ -154,8 +154,8 @@ async fn what_nobody_judged_is_not_called_harmless() {
         ("ThrottlingException", 429, 429, "rate_limit_exceeded"),
         ("InternalServerException", 500, 500, "internal_error"),
     ] {
-        // An upstream of its own each: the call that a refusal left behind may still be on its way,
-        // and would take the next one's step.
+        // A separate upstream for each case: a call left over from a refusal may still be in flight and
+        // would take the next one's step.
         let rig = Rig::start("").await;
         rig.emulator.script().push(denied(kind, status));
         let (status, found, message) =

@@ -1,4 +1,4 @@
-//! Bedrock's own API through the gateway: every byte as it came, and AWS's own SDK for Rust as client.
+//! Bedrock's own API through the gateway: every byte unchanged, with AWS's own SDK for Rust as client.
 
 use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::config::{BehaviorVersion, Credentials, Region};
@@ -27,7 +27,8 @@ impl Random {
         (0..self.below(longest)).map(|_| u8::try_from(self.below(256)).unwrap()).collect()
     }
 
-    /// Valid frames of every kind, the last perhaps an exception, some with payloads that are no JSON.
+    /// Valid frames of every kind, possibly with an exception at the end, some with payloads that are not
+    /// JSON.
     fn stream(&mut self) -> Vec<u8> {
         let mut stream = Vec::new();
         for _ in 0..=self.below(5) {
@@ -186,7 +187,7 @@ async fn the_root_is_a_mount_only_where_it_is_asked_for() {
         let rig = Rig::start(yaml).await;
         let answer = rig.send(Method::POST, "/model/nova-lite/converse", body()).await;
         assert_eq!(answer.status, status, "{yaml}");
-        // Everything else stays where it was.
+        // All other paths are unaffected.
         let lost = rig.send(Method::POST, "/model/nova-lite/nothing", body()).await;
         assert_eq!((lost.status, &lost.json()["error"]["code"]), (404, &json!("unknown_url")));
         assert_eq!(rig.send(Method::GET, "/livez", Bytes::new()).await.status, 200);

@@ -1,5 +1,5 @@
-//! What callers of Bedrock's own API may not do with the gateway's rights: weaken a guardrail, reach into S3,
-//! learn who the gateway is.
+//! Uses of the gateway's permissions that callers of Bedrock's own API are denied: weakening a guardrail,
+//! access to S3, information about the gateway's account.
 
 use bytes::Bytes;
 use emulator::Step;
@@ -88,7 +88,7 @@ async fn a_mandatory_guardrail_is_not_weakened() {
         }
     }
     assert_eq!(calls(&rig), 0);
-    // A default gives way to its caller.
+    // A caller may override a default guardrail.
     let body = conversation(plain.clone(), json!({}));
     for model in ["safe", "usual"] {
         assert_eq!(post(&rig, &format!("/model/{model}/converse"), &body).await.status, 200);
@@ -134,7 +134,7 @@ async fn a_mandatory_guardrail_is_not_gone_around_by_operations_without_a_name()
     ] {
         let rig = Rig::start(&yaml).await;
         for (at, (path, body)) in around.iter().enumerate() {
-            // What the emulator makes of it is another matter.
+            // The emulator's own response does not matter here.
             let answer = post(&rig, path, body).await;
             let text = String::from_utf8_lossy(&answer.body);
             assert!(!text.contains("native.other_models"), "{path} {text}");

@@ -1,4 +1,4 @@
-//! Fields of a chat request on their way to Bedrock, and what comes back of them.
+//! Fields of a chat request on their way to Bedrock, and their effect on the response.
 
 use bytes::Bytes;
 use http::Method;
@@ -15,7 +15,7 @@ fn ask(model: &str, fields: &Value) -> Value {
     request
 }
 
-/// What Bedrock got of a request that it answered, and what the caller was told was ignored.
+/// The request that Bedrock received and answered, and the fields reported as ignored.
 async fn sent(rig: &Rig, model: &str, fields: &Value) -> (Value, String) {
     let answer = rig.chat(&ask(model, fields)).await;
     assert_eq!(answer.status, 200, "{}", answer.json());
@@ -54,7 +54,7 @@ async fn each_family_gets_the_parameters_it_has_and_the_rest_is_named() {
         let answer = rig.chat(&ask(model, &all)).await;
         let body = rig.emulator.journal().calls().pop().unwrap().body;
         assert_eq!(body["additionalModelRequestFields"], fields, "{model}");
-        // Some are past their end and refused for that; what matters is what was sent.
+        // Some are past their end of life and refused; only the request matters.
         if answer.status == 200 {
             assert_eq!(answer.header("x-outcrop-ignored"), Some(ignored), "{model}");
         } else {
@@ -118,7 +118,7 @@ async fn models_of_tomorrow_get_what_every_living_one_of_their_family_takes() {
             0,
         ),
     ] {
-        // The emulator has none of them; what matters is what was sent.
+        // The emulator has none of them; only the request matters.
         rig.chat(&ask(model, &fields)).await;
         let body = rig.emulator.journal().calls().pop().unwrap().body;
         assert_eq!(body["inferenceConfig"], config, "{model}");
@@ -243,7 +243,7 @@ async fn members_of_the_models_own_answer_come_back_to_those_who_asked() {
     let answer = rig.chat(&ask(SONNET, &fields)).await.json();
     let told = answer["choices"][0]["outcrop"]["additional_model_response_fields"].clone();
     assert_eq!(told, json!({ "stop_reason": "end_turn" }), "{answer}");
-    // The model's own stream has it elsewhere.
+    // The model's own stream has the field at another path.
     let path = json!(["/delta/stop_reason"]);
     let streamed = json!({ "stream": true, "additional_model_response_field_paths": path });
     let (events, _) = rig.chat(&ask(SONNET, &streamed)).await.events();
@@ -251,7 +251,7 @@ async fn members_of_the_models_own_answer_come_back_to_those_who_asked() {
     let last = events.iter().find(ends).unwrap();
     let outcrop = &last["choices"][0]["outcrop"];
     assert_eq!(outcrop["additional_model_response_fields"], json!({ "delta": told }));
-    // What the gateway asks for by itself is its own business.
+    // Fields that the gateway asks for internally are not returned.
     let thinking = json!({ "reasoning_effort": "low" });
     let answer = rig.chat(&ask(SONNET, &thinking)).await.json();
     assert!(answer["usage"]["completion_tokens_details"]["reasoning_tokens"].is_u64(), "{answer}");

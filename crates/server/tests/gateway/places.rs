@@ -1,5 +1,5 @@
-//! Turns with thoughts between texts and calls, as a script orders them: what goes back to Bedrock is what came
-//! from it, block for block, whatever the client keeps of it.
+//! Scripted turns with reasoning between texts and calls: Bedrock gets back exactly what it sent, block by
+//! block, whichever fields the client keeps.
 
 use emulator::Step;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn request(model: &str, stream: bool, messages: &[Value]) -> Value {
     ] })
 }
 
-/// The message of an answer, with all that the client got.
+/// The message of an answer, with all fields that the client received.
 fn message(answer: &Received, stream: bool) -> Value {
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     if !stream {
@@ -66,7 +66,7 @@ fn message(answer: &Received, stream: bool) -> Value {
     json!({ "content": content, "tool_calls": calls, "reasoning_details": details })
 }
 
-/// The message as a client writes it into its history, then the results of its calls.
+/// The message as a client writes it into its history, followed by the results of its calls.
 fn written(message: &Value, with_details: bool) -> Vec<Value> {
     let mut said = json!({ "role": "assistant", "content": message["content"], "tool_calls": message["tool_calls"] });
     if with_details {
@@ -139,7 +139,7 @@ async fn sealed_thoughts_go_back_by_memory_and_by_details() {
             rig.emulator.script().push(answer(&turn));
             let got = rig.chat(&request(model, stream, &messages)).await;
             messages.extend(written(&message(&got, stream), !yaml.is_empty()));
-            // What a client shows of them is not for the model.
+            // A client's displayed summary is not sent to the model.
             messages[1]["reasoning_content"] = "A summary.".into();
             rig.emulator.script().push(answer(&[text("Done.")]));
             let got = rig.chat(&request(model, stream, &messages)).await;

@@ -1,5 +1,5 @@
-//! Quirks of families that reports from the field told of, through the whole gateway: what is sent, and what
-//! the client is told.
+//! Quirks of model families known from issue reports, through the whole gateway: the request sent, and the
+//! report to the client.
 
 use emulator::Step;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ async fn a_stream_that_counts_cached_tokens_in_its_input_is_not_counted_twice() 
             (&json!(input), &json!(input + 7))
         );
     }
-    // A whole answer leaves them out, as other makers' streams do.
+    // A unary response omits them, as other makers' streams do.
     rig.emulator.script().push(Step::Answer(json!({
         "output": { "message": { "role": "assistant", "content": [{ "text": "hi" }] } },
         "stopReason": "end_turn", "usage": usage(900, 300, 200), "metrics": { "latencyMs": 1 },

@@ -1,5 +1,5 @@
-//! Recorded embeddings of the real Bedrock, replayed through the whole gateway: what the client gets
-//! must be the recorded numbers, digit for digit, in their order, with the recorded token count.
+//! Recorded embeddings of the real Bedrock, replayed through the whole gateway: the client must get the
+//! recorded numbers, digit for digit, in order, with the recorded token count.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -82,7 +82,7 @@ async fn arrives(rig: &Rig, record: &Record<'_>) -> bool {
         && encoded.usage == usage
 }
 
-/// Asks what the recorded request asked, and has the emulator answer what was recorded.
+/// Sends the recorded request, with the recorded response scripted in the emulator.
 async fn ask(rig: &Rig, record: &Record<'_>, format: &str, count: &str) -> bytes::Bytes {
     let sent = &record.request;
     let single = &sent["singleEmbeddingParams"];
@@ -109,7 +109,7 @@ fn first(found: Value, next: &Value) -> Value {
     if found.is_null() { next.clone() } else { found }
 }
 
-/// The recorded vectors, wherever the provider puts them.
+/// The recorded vectors, at the provider's position.
 fn recorded<'a>(record: &Record<'a>) -> Vec<&'a RawValue> {
     type Members<'a> = HashMap<String, &'a RawValue>;
     let members: Members<'a> = serde_json::from_str(record.response.unwrap().get()).unwrap();
@@ -123,7 +123,7 @@ fn recorded<'a>(record: &Record<'a>) -> Vec<&'a RawValue> {
     }
 }
 
-/// The numbers of a list, as they are spelled.
+/// The numbers of a list, as written.
 fn numbers(list: &RawValue) -> Vec<&str> {
     let inside = list.get().strip_prefix('[').unwrap().strip_suffix(']').unwrap();
     inside.split(',').map(str::trim).collect()

@@ -1,6 +1,6 @@
-//! Recorded traffic of the real Bedrock, replayed through the whole gateway. What the client gets is
-//! compared with what the recording says, read by a few lines that know nothing of the translator.
-//! The folder is named by `OUTCROP_RECORDINGS`; without it the test says so, and fails under `CI`.
+//! Recorded traffic of the real Bedrock, replayed through the whole gateway. The client's result is
+//! compared with the recording, which is read by a few lines independent of the translator.
+//! `OUTCROP_RECORDINGS` names the folder; without it the test prints a note, and fails under `CI`.
 
 use std::path::PathBuf;
 
@@ -13,29 +13,29 @@ use super::rig::{Received, Rig};
 
 const MODEL: &str = "us.amazon.nova-lite-v1:0";
 
-/// What an answer comes to, from either side.
+/// Summary of an answer, from either side.
 #[derive(Debug, Default, PartialEq)]
 struct Sum {
     text: String,
     reasoning: String,
     /// Id, name, arguments as JSON.
     calls: Vec<(String, String, Value)>,
-    /// What proves each thought, where something does, and thoughts that only the provider can read.
+    /// Signatures of reasoning blocks, if present, and redacted blocks.
     signatures: Vec<String>,
     redacted: Vec<String>,
     finish: String,
-    /// Bedrock's own word, where the finish reason does not tell it.
+    /// Bedrock's own stop reason, if the finish reason does not express it.
     stop: String,
     prompt: u64,
     completion: u64,
     cache: Cache,
-    /// Citations as they came.
+    /// Citations as received.
     cited: Vec<Value>,
     /// The guardrail's trace.
     guardrail: Value,
 }
 
-/// Tokens that came from a cache or went into one, and for how long.
+/// Tokens read from a cache or written to one, with their lifetimes.
 #[derive(Debug, Default, PartialEq)]
 struct Cache {
     read: u64,
@@ -89,7 +89,7 @@ const CUTS: usize = 12;
 #[actix_rt::test]
 async fn recorded_streams_cut_anywhere_end_in_an_error_or_whole() {
     let Some(folder) = folder() else { return };
-    // A second call, made because the first broke off before its first event, would be answered whole.
+    // A retry after a break before the first event would be answered completely.
     let rig = Rig::start("routing: { retries: { more: 0 } }\n").await;
     let (mut good, mut all, mut broken) = (0, 0, 0);
     for (seed, record) in records(&folder, "converse_stream.jsonl").iter().enumerate() {
@@ -119,7 +119,7 @@ async fn recorded_streams_cut_anywhere_end_in_an_error_or_whole() {
     rig.stop().await;
 }
 
-/// Places to cut at: the last byte but one, and others by a generator with this seed.
+/// Positions to cut at: after all but the last byte, and others from a generator with this seed.
 fn cuts(seed: usize, length: usize) -> Vec<usize> {
     let mut state = seed as u64 + 1;
     let mut cuts = vec![length - 1];
@@ -137,7 +137,7 @@ enum Ended {
     Broken,
 }
 
-/// How a stream that was cut has ended, or what is wrong with its end.
+/// Kind of end of a cut stream, or the error in that end.
 fn cut_well(answer: &Received, recorded: &Sum) -> Result<Ended, &'static str> {
     if answer.status != 200 {
         let told = answer.status >= 500 && answer.json()["error"]["message"].is_string();
@@ -165,7 +165,7 @@ fn request(stream: bool) -> Value {
             "messages": [{ "role": "user", "content": "x" }] })
 }
 
-/// Replays a record; true if the client got what was recorded.
+/// Replays a record; true if the client got the recorded answer.
 async fn unary(rig: &Rig, record: &Value) -> bool {
     if record["status"] != 200 {
         return refusal(rig, record, false).await;
@@ -247,7 +247,7 @@ fn finish(stop: &str, calls: usize) -> String {
     .to_owned()
 }
 
-/// Of Bedrock's words these three are told by the finish reason.
+/// Bedrock's stop reason, empty for the three that the finish reason expresses.
 fn stop(word: &str, finish: &str) -> String {
     let told = [("end_turn", "stop"), ("tool_use", "tool_calls"), ("max_tokens", "length")];
     if told.contains(&(word, finish)) { String::new() } else { word.to_owned() }
@@ -271,7 +271,7 @@ fn count(sum: &mut Sum, usage: &Value) {
     };
 }
 
-/// The same of what the client was told.
+/// The same from the client's usage.
 fn told_of_cache(usage: &Value) -> Cache {
     let details = &usage["prompt_tokens_details"];
     let number = |path: &str| details.pointer(path).and_then(Value::as_u64).unwrap_or(0);
@@ -283,7 +283,7 @@ fn told_of_cache(usage: &Value) -> Cache {
     }
 }
 
-/// Details of thoughts, each of which comes whole.
+/// Adds the details of reasoning blocks, each of which is sent in one piece.
 fn thoughts(sum: &mut Sum, details: &Value) {
     for detail in details.as_array().into_iter().flatten() {
         sum.signatures.extend(detail["signature"].as_str().map(ToOwned::to_owned));

@@ -1,5 +1,5 @@
-//! Names with several targets, some of which are not well: what clients feel of it, and how often each
-//! target is asked. Real sockets throughout; what is waited for is an event, never a guess at a time.
+//! Names with several targets, some of them unhealthy: the effect on clients, and the number of calls of
+//! each target. Uses real sockets throughout; waits for events, never for a guessed time.
 
 mod affinity;
 mod fallbacks;

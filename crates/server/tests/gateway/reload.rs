@@ -1,5 +1,5 @@
-//! The configuration read again under way: requests keep what they began with, bad files change
-//! nothing.
+//! Reload of the configuration under load: requests keep the configuration they began with, bad files
+//! change nothing.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -62,12 +62,11 @@ async fn an_open_stream_ends_as_it_began() {
     rig.stop().await;
 }
 
-/// 300 requests a second for three seconds, ten reloads among them, every other one of a file that
-/// cannot be used.
+/// 300 requests per second for three seconds, with ten reloads, every other one of an unusable file.
 #[actix_rt::test]
 async fn reloads_under_load_lose_no_request() {
     const REQUESTS: usize = 900;
-    // What a busy machine makes late is not lost.
+    // A delay on a busy machine is not a loss.
     let fast = |model| format!("{}timeouts: {{ connect: 60 }}\n", fast(model));
     let rig = Rc::new(Rig::start(&fast("nova-lite")).await);
     let mut tick = tokio::time::interval(Duration::from_micros(3_333));

@@ -1,5 +1,5 @@
-//! A gateway before an emulator, both in this process, and a client that sees every byte and when
-//! it came.
+//! A gateway in front of an emulator, both in this process, and a client that sees every byte and its time
+//! of arrival.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use outcrop::bedrock::{AccountKeys, AccountSecret, Setup};
 use outcrop::{Config, ReloadError, Reloader, Sources, serve};
 use serde_json::Value;
 
-/// Longer than anything a sound gateway needs here, shorter than a hung test.
+/// Longer than any step of a working gateway here, shorter than a hung test.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Rig {
@@ -30,7 +30,7 @@ pub(crate) struct Rig {
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
-/// An answer as it came.
+/// A complete response.
 pub(crate) struct Received {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
@@ -53,7 +53,7 @@ impl Received {
     }
 }
 
-/// Splits a stream into its events; comments are passed over.
+/// Splits a stream into its events; comments are skipped.
 pub(crate) fn events(text: &str) -> (Vec<Value>, bool) {
     let mut done = false;
     let events = text.split_terminator("\n\n").filter_map(|event| {
@@ -82,12 +82,12 @@ impl Rig {
         Self::before(emulator, yaml).await
     }
 
-    /// The same, reached by any address of this machine.
+    /// The same, listening on every address of this machine.
     pub(crate) async fn anywhere(yaml: &str) -> Self {
         Self::start(&format!("listen: 0.0.0.0:0\nallow_anonymous: true\n{yaml}")).await
     }
 
-    /// The same, with so many workers.
+    /// The same, with this many workers.
     pub(crate) async fn start_with(workers: usize, yaml: &str) -> Self {
         let emulator = emulator::start(emulator::Options::default()).await.unwrap();
         let url = emulator.url();
@@ -154,7 +154,7 @@ impl Rig {
         }
     }
 
-    /// Writes another file in place of the first and has it read.
+    /// Replaces the configuration file and reloads it.
     pub(crate) async fn reload(&self, yaml: &str) -> Result<(), ReloadError> {
         let file = self.directory.join("outcrop.yaml");
         std::fs::write(&file, written(self.workers, yaml)).unwrap();
@@ -174,18 +174,18 @@ impl Rig {
         Received { status, headers, body }
     }
 
-    /// A chat request, answered in full.
+    /// A chat request with its complete response.
     pub(crate) async fn chat(&self, request: &Value) -> Received {
         self.send(Method::POST, "/v1/chat/completions", request.to_string().into()).await
     }
 
-    /// A chat request with headers of the caller's, answered in full.
+    /// A chat request with the caller's headers and its complete response.
     pub(crate) async fn chat_with(&self, headers: &[(&str, &str)], request: &Value) -> Received {
         let path = "/v1/chat/completions";
         self.send_with(headers, Method::POST, path, request.to_string().into()).await
     }
 
-    /// A request with headers of the caller's, answered in full.
+    /// A request with the caller's headers and its complete response.
     pub(crate) async fn send_with(
         &self,
         headers: &[(&str, &str)],
@@ -208,7 +208,7 @@ impl Rig {
         Received { status: head.status.as_u16(), headers: head.headers, body }
     }
 
-    /// A chat request whose answer is left to the caller to read.
+    /// A chat request whose response the caller reads.
     pub(crate) async fn chat_open(&self, request: &Value) -> (u16, HeaderMap, Incoming) {
         self.open(Method::POST, "/v1/chat/completions", request.to_string().into()).await
     }
@@ -230,7 +230,7 @@ impl Rig {
         (head.status.as_u16(), head.headers, body)
     }
 
-    /// Waits until the emulator's journal holds what is asked for.
+    /// Waits until the emulator's journal fulfils `wanted`.
     pub(crate) async fn until(&self, wanted: impl Fn(&[Call]) -> bool) -> Vec<Call> {
         let deadline = Instant::now() + PATIENCE;
         loop {

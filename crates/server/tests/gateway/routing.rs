@@ -1,5 +1,5 @@
-//! Several targets behind one name: a bad one is not felt, nothing is sent twice that may have been
-//! answered, and the headers say where a call has been.
+//! Several targets of one name: a failing one does not affect clients, no request is sent twice that may
+//! have been answered, and the headers report the attempts.
 
 use bytes::Bytes;
 use emulator::{Call, Fault, Options, Running, Step};
@@ -57,7 +57,7 @@ fn trail(answer: &Received) -> (Option<&str>, Option<&str>, Option<&str>) {
     )
 }
 
-/// A gateway with two targets, of which `east` is asked first as long as it is well.
+/// A gateway with two targets, of which `east` is preferred while it is healthy.
 async fn pair(more: &str) -> (Rig, Running, Running) {
     let (east, west) = (upstream().await, upstream().await);
     let yaml = format!(
@@ -83,7 +83,7 @@ async fn a_throttled_target_is_passed_over_and_then_left_alone() {
     let answer = rig.chat(&ask("both", false)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(trail(&answer), (Some(EAST), Some("us-east-1"), Some("1")));
-    // Long enough for all that follows.
+    // Long enough for the rest of the test.
     east.script().push(refusal(429, "ThrottlingException", &[("Retry-After", "25")]));
     let answer = rig.chat(&ask("both", false)).await;
     assert_eq!(answer.status, 200);
@@ -116,7 +116,7 @@ async fn after_the_first_event_nothing_is_sent_again() {
         for kind in ["throttlingException", "internalServerException"] {
             let message = "as the script says".to_owned();
             let fault = Fault::Exception { after, kind: kind.to_owned(), message };
-            // Whichever is asked.
+            // For either target.
             east.script().push(Step::Fault(fault.clone()));
             west.script().push(Step::Fault(fault));
             let before = count(&east) + count(&west);
@@ -250,7 +250,7 @@ async fn fallbacks_answer_by_what_went_wrong_and_say_so() {
         assert_eq!(calls.last().unwrap().model_id.as_deref(), Some(model));
         assert_eq!(answer.json()["model"], "small", "the client's own name");
     }
-    // What no other model could answer is not asked of one.
+    // A request that no model could answer does not go to a fallback.
     rig.emulator.script().push(refusal(400, "ValidationException", &[]));
     let answer = rig.chat(&ask("small", false)).await;
     assert_eq!((answer.status, answer.header("x-outcrop-fallback")), (400, None));
@@ -264,7 +264,7 @@ async fn a_reload_keeps_what_is_known_of_targets_that_stay() {
     rig.emulator.script().push(refusal(429, "ThrottlingException", &[("Retry-After", "25")]));
     let pro = "us.amazon.nova-pro-v1:0@us-east-1";
     assert_eq!(trail(&rig.chat(&ask("both", false)).await).0, Some(pro));
-    // Whatever else has changed about the account.
+    // With other changes to the account.
     for more in ["", "timeouts: { idle: 99 }\n", "prompt_cache: off\n"] {
         rig.reload(&format!("{more}{yaml}")).await.unwrap();
         let answer = rig.chat(&ask("both", false)).await;

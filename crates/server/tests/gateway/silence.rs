@@ -1,5 +1,5 @@
-//! Silence towards a client that waits for a stream: a comment after a while, whatever comes from the model
-//! meanwhile, and whether an answer has begun or not.
+//! Keep-alive comments for a client that waits for a stream: sent after a while, whatever the model sends
+//! meanwhile, before and after the answer has begun.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use serde_json::{Value, json};
 use super::rig::{Received, Rig};
 
 const NOVA: &str = "us.amazon.nova-lite-v1:0";
-/// Its calls are fetched whole where tools are declared.
+/// Its calls are unary if tools are declared.
 const LLAMA: &str = "us.meta.llama3-3-70b-instruct-v1:0";
 const COMMENT: &str = ": keep-alive\n\n";
 const HASTY: &str = "timeouts: { keep_alive: 0.1 }\n";
-/// The same before a model that says nothing at all.
+/// The same in front of a silent model.
 const GIVING_UP: &str = "timeouts: { first_byte: 0.8, first_byte_stream: 0.8, keep_alive: 0.1 }\n";
 
 fn ask(model: &str, stream: bool) -> Value {
     json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "one two three" }] })
 }
 
-/// A thought that comes in so many pieces, then an answer.
+/// Reasoning in this many pieces, then an answer.
 fn thinking(pieces: usize) -> Step {
     let piece = json!({ "contentBlockDelta": { "contentBlockIndex": 0, "delta": { "reasoningContent": { "text": "hm" } } } });
     let mut events = vec![json!({ "messageStart": { "role": "assistant" } })];
@@ -36,7 +36,7 @@ fn thinking(pieces: usize) -> Step {
     Step::Events(events)
 }
 
-/// How many comments came, and the text behind them.
+/// Number of comments, and the text after them.
 fn comments_and_text(answer: &Received) -> (usize, String) {
     let text = String::from_utf8_lossy(&answer.body);
     assert_eq!(answer.status, 200, "{text}");
@@ -84,7 +84,7 @@ async fn a_stream_that_does_not_begin_is_kept_open() {
         }
         let (comments, text) = comments_and_text(&rig.chat(&request).await);
         assert!(comments >= 2, "{model} n={n}: {comments}");
-        // Several come interleaved.
+        // Several choices arrive interleaved.
         assert_eq!(text.matches("three").count(), n, "{model} n={n}: {text:?}");
     }
     rig.stop().await;

@@ -1,5 +1,5 @@
-//! Streams against an upstream that the test itself plays, byte by byte: what goes through goes through at
-//! once, what nobody reads is not fetched, and a long answer costs no more memory than a short one.
+//! Streams with an upstream that the test itself controls, byte by byte: data is passed on at once, no data
+//! is fetched ahead of the reader, and a long answer needs no more memory than a short one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +48,7 @@ async fn listen() -> (TcpListener, Rig) {
     (listener, rig)
 }
 
-/// Takes the call, reads all of it, and begins to answer.
+/// Accepts the call, reads all of it, and begins to answer.
 async fn take(listener: &TcpListener) -> TcpStream {
     let (mut socket, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
     socket.set_nodelay(true).unwrap();
@@ -94,14 +94,14 @@ async fn each_delta_is_with_the_client_before_the_next_is_sent() {
     for number in 0..40 {
         let word = format!("word {number};");
         upstream.write_all(&delta(&word)).await.unwrap();
-        // The upstream says nothing more until this has come.
+        // The upstream sends no more until this has arrived.
         while !text.contains(&word) {
             text.push_str(&more(&mut body).await);
         }
         let events = text.matches("data: ").count();
         assert!(events > number && text.ends_with("\n\n"), "whole events, one for each delta");
     }
-    // Nor does the end wait for the upstream to close.
+    // The end does not wait for the upstream to close either.
     upstream.write_all(&end()).await.unwrap();
     while !text.ends_with("data: [DONE]\n\n") {
         text.push_str(&more(&mut body).await);
@@ -136,12 +136,12 @@ async fn several_choices_end_although_their_connections_linger() {
         text.push_str(&more(&mut body).await);
     }
     assert_eq!((text.matches("said").count(), text.matches("error").count()), (2, 0), "{text}");
-    // They were open to the end.
+    // The upstreams stayed open to the end.
     drop(upstreams);
     rig.stop().await;
 }
 
-/// What two pairs of sockets may hold at most, with buffers as large as Linux lets them grow.
+/// Most bytes in two pairs of sockets, with buffers as large as Linux lets them grow.
 const SOCKETS: u64 = 24 * 1024 * 1024;
 
 #[actix_rt::test]
@@ -174,7 +174,7 @@ async fn what_the_client_does_not_read_is_not_fetched() {
         asked.len()
     );
     client.write_all(format!("{head}{asked}").as_bytes()).await.unwrap();
-    // Until nothing moves any more, the client reads nothing.
+    // The client reads nothing until the upstream stops making progress.
     let mut before = u64::MAX;
     let deadline = std::time::Instant::now() + PATIENCE;
     while before != sent.load(Ordering::SeqCst) || before == 0 {
@@ -182,7 +182,7 @@ async fn what_the_client_does_not_read_is_not_fetched() {
         before = sent.load(Ordering::SeqCst);
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     }
-    // Then it reads, and the upstream is never further ahead than the sockets are deep.
+    // Then it reads, and the upstream is never further ahead than the socket buffers allow.
     let (mut read, mut tail, mut piece) = (0_u64, Vec::new(), vec![0; 256 * 1024]);
     loop {
         let ahead = sent.load(Ordering::SeqCst).saturating_sub(read);
@@ -212,7 +212,7 @@ fn resident() -> Option<u64> {
 #[actix_rt::test]
 async fn a_hundred_thousand_deltas_leave_memory_flat() {
     const DELTAS: usize = 100_000;
-    /// What is measured against, when all buffers have their size.
+    /// Baseline of the measurement, when all buffers have reached their size.
     const WARM: usize = 10_000;
     let (listener, rig) = listen().await;
     let upstream = actix_rt::spawn(async move {
@@ -232,7 +232,7 @@ async fn a_hundred_thousand_deltas_leave_memory_flat() {
         let text = std::str::from_utf8(&data).unwrap();
         tail.push_str(text);
         deltas += tail.matches("stone ").count();
-        // A frame may end within a word. Up to the last whole one all are counted; what follows waits.
+        // A frame may end within a word. Complete words are counted; the rest waits.
         let counted = tail.rfind("stone ").map_or(0, |at| at + "stone ".len());
         tail.drain(..counted);
         if deltas >= WARM && warm.is_none() {

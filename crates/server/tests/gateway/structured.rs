@@ -1,5 +1,5 @@
-//! Answers that were asked to be JSON: judged by the caller's own schema, repaired where the operator
-//! allows it, and honest where they are not what was asked for.
+//! Answers requested as JSON: validated by the caller's own schema, repaired if the operator allows it, and
+//! marked if they do not match.
 
 use emulator::Step;
 use serde_json::{Value, json};
@@ -8,9 +8,9 @@ use super::rig::{Received, Rig};
 
 mod grammar;
 
-/// Takes schemas by a tool that it is made to call.
+/// Accepts schemas through a forced tool.
 const BY_TOOL: &str = "us.amazon.nova-lite-v1:0";
-/// Takes them with the request.
+/// Accepts schemas in the request.
 const NATIVE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 
 fn schema() -> Value {
@@ -50,7 +50,7 @@ fn word(received: &Received) -> Option<&str> {
     received.header("x-outcrop-structured-output")
 }
 
-/// What the chunk that ends an answer says of it.
+/// The validation result in the last chunk of an answer.
 fn note(event: &Value) -> &Value {
     &event["choices"][0]["outcrop"]["structured_output"]
 }
@@ -112,7 +112,7 @@ async fn without_leave_nothing_is_asked_twice() {
         sent,
         json!({ "type": "object", "properties": { "age": { "type": "integer", "description": "(minimum: 1)" } }, "required": ["age"], "additionalProperties": false })
     );
-    // Without a script the model does as it is told.
+    // Without a script the model follows the schema.
     let received = rig.chat(&request(NATIVE)).await;
     assert_eq!((word(&received), content(&received)), (Some("valid"), "{\"age\":7}".to_owned()));
     rig.stop().await;
@@ -127,7 +127,7 @@ async fn an_answer_that_stays_wrong_is_passed_on_or_refused() {
     let received = rig.chat(&request(NATIVE)).await;
     assert_eq!((received.status, word(&received)), (200, Some("mismatch")));
     assert_eq!(content(&received), "{\"age\": \"old\"}");
-    // A second call that fails costs nobody the first answer.
+    // A failed repair call does not lose the first answer.
     rig.emulator.script().push(by_text("{}"));
     rig.emulator.script().push(Step::Error {
         status: 400,
@@ -138,7 +138,7 @@ async fn an_answer_that_stays_wrong_is_passed_on_or_refused() {
     let received = rig.chat(&request(NATIVE)).await;
     assert_eq!((word(&received), content(&received)), (Some("mismatch"), "{}".to_owned()));
     assert_eq!(received.json()["usage"]["total_tokens"], 15);
-    // Nor does one that was stopped.
+    // A stopped repair call does not either.
     rig.emulator.script().push(by_text("{}"));
     rig.emulator.script().push(answered(&json!({ "text": "{\"ag" }), "max_tokens"));
     let received = rig.chat(&request(NATIVE)).await;
@@ -182,7 +182,7 @@ async fn a_stream_says_at_its_end_that_it_does_not_match() {
         assert_eq!(noted, 1);
         assert_eq!(events.last().unwrap()["usage"]["total_tokens"], 15);
     }
-    // What matches needs no note, and what cannot be judged says so.
+    // A valid answer has no note, and one that cannot be validated is marked.
     let (events, done) = rig.chat(&streamed(NATIVE)).await.events();
     assert!(done && events.iter().all(|event| note(event).is_null()));
     let mut request = streamed(BY_TOOL);
@@ -263,7 +263,7 @@ async fn what_stopped_early_is_not_judged() {
     rig.stop().await;
 }
 
-/// What a stream says and thinks aloud.
+/// Answer text and reasoning of a stream.
 fn streamed(received: &Received) -> (String, String) {
     let (events, done) = received.events();
     assert!(done, "{events:?}");
@@ -298,7 +298,7 @@ async fn words_around_an_object_are_not_the_answer() {
             assert_eq!(streamed(&received), (object.to_owned(), aside.to_owned()), "{text}");
         }
     }
-    // Where there is none, a model is asked once more; a stream has been seen, and says what it is.
+    // Without JSON, the model gets one repair call; a stream has been seen by the client, and is marked.
     let mut request = request(BY_TOOL);
     request["response_format"] = json!({ "type": "json_object" });
     for text in ["I cannot {do} that.", "Well then: {\"a\": 1}"] {
@@ -312,7 +312,7 @@ async fn words_around_an_object_are_not_the_answer() {
     assert_eq!(streamed(&received).0, "I cannot {do} that.");
     assert_eq!(note(received.events().0.last().unwrap()), "mismatch");
     rig.stop().await;
-    // Who has said that nothing is asked twice is believed.
+    // The operator's `repair: off` is respected.
     let rig = Rig::start("structured_output: { repair: off }\n").await;
     rig.emulator.script().push(by_text("I cannot."));
     request["stream"] = json!(false);
@@ -384,7 +384,7 @@ async fn the_product_of_schema_and_answer_costs_neither_memory_nor_time() {
     let branches: Vec<Value> = (0..2_000).map(|at| json!({ "const": at })).collect();
     let list = |item: &str| format!(r#"{{"a":[{}]}}"#, vec![item; 2_000].join(","));
     for (items, answer, whole) in [
-        // Four million names are missing, and nothing is collected to say so.
+        // Four million names are missing, and none of them is collected.
         (json!({ "type": "object", "required": names }), list("{}"), "mismatch"),
         (json!({ "anyOf": branches }), list("1999"), "valid"),
         (json!({ "anyOf": branches }), list("\"x\""), "mismatch"),

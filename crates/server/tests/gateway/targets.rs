@@ -1,4 +1,4 @@
-//! Names with targets: which account signs, which server is called, who may name what.
+//! Names with targets: the signing account, the called server, and the permitted names.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::models::ask;
 use super::rig::Rig;
 
-/// An emulator that takes one access key and nothing else.
+/// An emulator that accepts a single access key.
 async fn upstream(key: &str) -> Running {
     let credentials = Some(Credentials {
         access_key_id: key.to_owned(),
@@ -90,8 +90,8 @@ async fn weights_share_the_calls() {
     west.stop().await;
 }
 
-/// Region for which a call was signed; the emulator keeps it out of its journal, but refuses a
-/// profile that is not served from there.
+/// Whether calls were signed for a region that does not serve the profile: the emulator keeps the region
+/// out of its journal, but refuses such a profile.
 async fn refused_from(rig: &Rig, name: &str) -> bool {
     rig.chat(&ask(name)).await.status != 200
 }
@@ -170,7 +170,7 @@ async fn a_star_in_a_name_is_a_star_in_its_target() {
     rig.stop().await;
 }
 
-/// What each call said about its guardrail: by the body of Converse, or by InvokeModel's headers.
+/// The guardrail of each call: from the body of Converse, or from InvokeModel's headers.
 fn guarded(call: &Call) -> Value {
     match call.body.get("guardrailConfig") {
         Some(config) => config.clone(),

@@ -1,5 +1,5 @@
-//! Thinking with tools for clients that send back OpenAI's own fields and nothing else, before an
-//! emulator that refuses a tool turn whose signed thoughts are missing or altered.
+//! Reasoning with tools for clients that send back only OpenAI's own fields, with an emulator that refuses
+//! a tool turn whose signed reasoning blocks are missing or altered.
 
 use emulator::{Credentials, Options, Running};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::rig::Rig;
 const BUDGET: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 const ADAPTIVE: &str = "us.anthropic.claude-opus-4-6-v1";
 const ALWAYS: &str = "us.anthropic.claude-opus-5-5";
-/// Makes the model answer with thoughts that only it can read.
+/// Makes the model answer with reasoning that only it can read.
 const REDACTED: &str = "ANTHROPIC_MAGIC_STRING_TRIGGER_REDACTED_THINKING";
 
 fn weather() -> Value {
@@ -23,7 +23,7 @@ fn request(model: &str, stream: bool, messages: &[Value]) -> Value {
     json!({ "model": model, "stream": stream, "stream_options": { "include_usage": true }, "reasoning_effort": "low", "messages": messages, "tools": weather() })
 }
 
-/// What an answer says of thoughts and calls: details, and the message as a plain client sends it back.
+/// Reasoning and calls of an answer: details, and the message as a plain client sends it back.
 struct Turn {
     details: Vec<Value>,
     plain: Value,
@@ -182,7 +182,7 @@ async fn thoughts_that_are_excluded_are_remembered_all_the_same() {
     rig.stop().await;
 }
 
-/// An emulator that takes one access key and nothing else.
+/// An emulator that accepts a single access key.
 async fn upstream(key: &str) -> Running {
     let credentials = Some(Credentials {
         access_key_id: key.to_owned(),

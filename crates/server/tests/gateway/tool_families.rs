@@ -1,5 +1,5 @@
-//! Tools of all kinds through the gateway: free-form ones, schemas that families refuse, models that do
-//! not stream calls, and what streaming needs elsewhere.
+//! Tools of all kinds through the gateway: free-form ones, schemas that families refuse, models that do not
+//! stream calls, and the requirements of streaming elsewhere.
 
 use serde_json::{Value, json};
 
@@ -84,7 +84,7 @@ async fn a_model_that_does_not_stream_calls_is_told_as_a_stream() {
     assert_eq!((kind.as_str(), name.as_str()), ("function", "weather_report"));
     assert_eq!(serde_json::from_str::<Value>(&arguments).unwrap()["city"], "Paris");
     assert!(events.last().unwrap()["usage"]["total_tokens"].as_u64().unwrap() > 0);
-    // Without tools there is nothing in the way of a stream.
+    // Without tools, streaming is possible.
     request.as_object_mut().unwrap().remove("tools");
     assert!(rig.chat(&request).await.events().1);
     let calls = rig.emulator.journal().calls();

@@ -1,5 +1,5 @@
-//! Tools and shaped answers through the whole gateway, before an emulator that refuses what Bedrock
-//! refuses of tool conversations.
+//! Tools and structured answers through the whole gateway, with an emulator that applies Bedrock's rules
+//! for tool conversations.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn weather() -> Value {
     } })
 }
 
-/// The calls of an answer, whole or folded from a stream: id, name, arguments.
+/// The calls of an answer, unary or folded from a stream: id, name, arguments.
 fn calls(events: &[Value], part: &str) -> Vec<(String, String, String)> {
     let mut calls: Vec<(String, String, String)> = Vec::new();
     for (position, call) in events
@@ -65,7 +65,7 @@ async fn two_parallel_calls_make_the_round_trip() {
             assert_eq!(name, "weather.report");
             assert_eq!(serde_json::from_str::<Value>(arguments).unwrap()["city"], city);
         }
-        // Results come back in the other order, with a message between them.
+        // Results come back in the opposite order, with a message between them.
         let made: Vec<Value> = calls
             .iter()
             .map(|(id, name, arguments)| json!({ "id": id, "type": "function", "function": { "name": name, "arguments": arguments } }))
@@ -107,7 +107,7 @@ async fn the_same_request_is_the_same_bytes_twenty_times() {
         rig.emulator.journal().calls().iter().map(|call| call.body.to_string()).collect();
     assert_eq!(bodies.len(), 20);
     assert!(bodies.iter().all(|body| *body == bodies[0]));
-    // And the order is the caller's.
+    // The order is the caller's.
     assert!(bodies[0].find("zeta") < bodies[0].find("alpha"), "{}", bodies[0]);
     rig.stop().await;
 }

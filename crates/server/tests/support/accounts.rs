@@ -1,4 +1,4 @@
-//! Accounts and calls for the transport tests: everything explicit, nothing from the environment.
+//! Accounts and calls for the transport tests: everything explicit, without the environment.
 
 use std::time::Duration;
 
@@ -32,12 +32,12 @@ pub(crate) async fn transport(endpoint: &str, keys: AccountKeys, timeouts: Timeo
     Transport::new(&Account::load(setup).await.unwrap())
 }
 
-/// With static keys and the usual limits.
+/// A transport with static keys and default limits.
 pub(crate) async fn plain(endpoint: &str) -> Transport {
     transport(endpoint, static_keys(None), Timeouts::default()).await
 }
 
-/// Limits short enough to be waited for; each test shortens the one it is about further.
+/// Limits short enough to wait for; each test further shortens the one under test.
 pub(crate) fn short(change: impl FnOnce(&mut Timeouts)) -> Timeouts {
     let mut timeouts = Timeouts::default();
     change(&mut timeouts);

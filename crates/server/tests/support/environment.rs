@@ -1,5 +1,5 @@
-//! What the environment and the profile files make of an account. The environment is a process's own,
-//! so each case runs this test binary again as a child with exactly the variables of the case.
+//! Accounts from the environment and the profile files. A process has only one environment, so each case
+//! runs this test binary again as a child with exactly the variables of the case.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,7 +15,7 @@ const CHILD: &str = "environment::child_reports_its_account";
 const MARK: &str = "ACCOUNT ";
 const IS_CHILD: &str = "OUTCROP_TEST_CHILD";
 
-/// What the children run. Run by itself it is a parent: one child must answer at all.
+/// Runs in the children. Run by itself it is a parent, and checks that a child answers at all.
 #[tokio::test]
 async fn child_reports_its_account() {
     if std::env::var_os(IS_CHILD).is_none() {
@@ -281,7 +281,7 @@ async fn credentials_of_the_environment_are_what_calls_carry() {
     assert_eq!(verified(&seen[3], SECRET).access_key_id, "AKIDFILE");
 }
 
-/// A file that goes away with its owner.
+/// A file that is removed with its owner.
 struct Temporary {
     path: PathBuf,
 }

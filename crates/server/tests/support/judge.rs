@@ -13,7 +13,7 @@ pub(crate) struct Authorization {
     signature: String,
 }
 
-/// Reads and verifies; panics with the reason if the signature is not the right one.
+/// Parses and verifies; panics with the reason if the signature is wrong.
 pub(crate) fn verified(request: &Seen, secret: &str) -> Authorization {
     let authorization = parse(request.header("authorization").expect("authorization"));
     let date_time = request.header("x-amz-date").expect("x-amz-date");
@@ -79,7 +79,7 @@ fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     sha256(&[pad(0x5c), inner].concat())
 }
 
-/// SHA-256 from the TLS library, the one place in reach that is not the signer's.
+/// SHA-256 from the TLS library, the only available implementation that is not the signer's.
 fn sha256(bytes: &[u8]) -> Vec<u8> {
     let suite = rustls::crypto::aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256;
     let hash = suite.tls13().unwrap().common.hash_provider;
@@ -91,7 +91,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn the_judge_knows_the_published_examples() {
+fn the_published_examples_are_verified() {
     assert_eq!(
         hex(&hmac(b"Jefe", b"what do ya want for nothing?")),
         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"

@@ -1,5 +1,5 @@
-//! A server made of raw bytes: it keeps what it was sent and answers what the test scripts, so that
-//! every cut, stall and hang-up is exact. It ends with its owner.
+//! A server made of raw bytes: it records requests and answers as the test scripts, so that every cut,
+//! stall and disconnect is exact. It ends with its owner.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// One request as it arrived.
+/// One request as received.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) method: String,
@@ -19,7 +19,7 @@ pub(crate) struct Seen {
     /// Lower-case names, in order.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// Which connection, counted from 0.
+    /// Number of the connection, counted from 0.
     pub(crate) connection: usize,
 }
 
@@ -29,12 +29,12 @@ impl Seen {
     }
 }
 
-/// What the server does with a request, in order. After the last step it reads the next request.
+/// The server's reaction to a request, in order. After the last step it reads the next request.
 pub(crate) enum Step {
     Send(Vec<u8>),
-    /// Says nothing until the client hangs up.
+    /// Stays silent until the client disconnects.
     Stall,
-    /// Waits, then goes on.
+    /// Waits, then continues.
     Pause(Duration),
     Close,
     /// Closes as soon as the next request begins to arrive, without reading it: a reset.
@@ -64,7 +64,7 @@ impl Drop for Recorder {
 }
 
 impl Recorder {
-    /// Serves on a free port; the script is given the number of the request, counted from 0.
+    /// Serves on a free port; the script gets the number of the request, counted from 0.
     pub(crate) async fn start(
         script: impl Fn(usize, &Seen) -> Vec<Step> + Send + Sync + 'static,
     ) -> Self {
@@ -91,7 +91,7 @@ impl Recorder {
         Self { url, state, task }
     }
 
-    /// Answers everything with the same bytes.
+    /// Answers every request with the same bytes.
     pub(crate) async fn answering(bytes: Vec<u8>) -> Self {
         Self::start(move |_, _| vec![Step::Send(bytes.clone())]).await
     }
@@ -111,7 +111,7 @@ impl Recorder {
         seen.remove(0)
     }
 
-    /// Waits until that many clients have hung up on a request being answered, and says how long it took.
+    /// Waits until this many clients have disconnected during an answer, and returns the time it took.
     pub(crate) async fn departures(&self, count: usize) -> Duration {
         let start = Instant::now();
         while self.state.departures.load(Ordering::SeqCst) < count {
@@ -121,7 +121,7 @@ impl Recorder {
         start.elapsed()
     }
 
-    /// Connections closed by [`Step::CloseOnNextRequest`] when a request came over them.
+    /// Connections closed by [`Step::CloseOnNextRequest`] when a request arrived on them.
     pub(crate) fn closed_unread(&self) -> usize {
         self.state.closed_unread.load(Ordering::SeqCst)
     }
@@ -137,7 +137,7 @@ impl Recorder {
 
 #[derive(PartialEq)]
 enum End {
-    /// The client hung up while it was owed something.
+    /// The client disconnected during an answer.
     Departed,
     Regular,
 }
@@ -163,7 +163,7 @@ async fn serve(stream: &TcpStream, connection: usize, state: &State, script: &Sc
                 Step::Pause(time) => tokio::time::sleep(time).await,
                 Step::Close => return End::Regular,
                 Step::CloseOnNextRequest => {
-                    // A look that takes nothing: readiness may be left over from the last request.
+                    // Peeks without reading: readiness may be left over from the last request.
                     if stream.peek(&mut [0]).await.is_ok_and(|bytes| bytes > 0) {
                         state.closed_unread.fetch_add(1, Ordering::SeqCst);
                     }
@@ -239,7 +239,7 @@ async fn write_all(stream: &TcpStream, mut bytes: &[u8]) -> bool {
     true
 }
 
-/// A complete answer with a length.
+/// A complete response with a length.
 pub(crate) fn answer(status: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
     let length = body.len().to_string();
     let mut out = head(status, &[headers, &[("content-length", &length)]].concat());
@@ -264,7 +264,7 @@ pub(crate) fn refusal(status: &str, exception: &str, message: &str) -> Vec<u8> {
     answer(status, &headers, body.as_bytes())
 }
 
-/// Only the head of an answer.
+/// Only the head of a response.
 pub(crate) fn head(status: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let mut out = format!("HTTP/1.1 {status}\r\n");
     for (name, value) in headers {

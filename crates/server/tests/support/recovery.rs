@@ -1,5 +1,5 @@
-//! The three things the transport mends by itself, each exactly once: a stale connection, a wrong
-//! clock, expired credentials. And what it must leave alone.
+//! The three errors that the transport corrects by itself, each exactly once: a stale connection, a wrong
+//! clock, expired credentials. Also the errors that it must not retry.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use crate::accounts::{SECRET, plain, static_keys, transport, unary};
 use crate::judge::verified;
 use crate::recorder::{Recorder, Seen, Step, answer, json, refusal};
 
-/// Hands out `AKID0`, `AKID1`, ... and counts.
+/// Provides `AKID0`, `AKID1`, ... and counts the fetches.
 #[derive(Debug, Clone, Default)]
 struct Counting(Arc<AtomicUsize>);
 
@@ -25,7 +25,7 @@ impl ProvideCredentials for Counting {
         Self: 'a,
     {
         future::ProvideCredentials::new(async move {
-            // Lets others in, so that a missing guard against several fetches would show.
+            // Yields, so that a missing guard against concurrent fetches would show.
             tokio::task::yield_now().await;
             let id = format!("AKID{}", self.0.fetch_add(1, Ordering::SeqCst));
             Ok(Credentials::new(id, SECRET, None, None, "counting"))
@@ -95,7 +95,7 @@ async fn credentials_refused_twice_are_given_up() {
         other => panic!("{other:?}"),
     }
     assert_eq!((server.seen().len(), source.fetches()), (2, 2));
-    // Keys that cannot change are not even tried again.
+    // A call with keys that cannot change is not sent again.
     let fixed = plain(&server.url).await;
     assert!(fixed.send(unary()).await.is_err());
     assert_eq!(server.seen().len(), 3);
@@ -157,7 +157,7 @@ async fn a_refused_signature_with_the_right_time_is_not_sent_again() {
 
 #[tokio::test]
 async fn stale_connections_are_never_the_callers_problem() {
-    // Closed right after the answer, and closed only when the next request is on its way.
+    // Closed right after the response, and closed only when the next request arrives.
     type Ending = fn() -> Step;
     let endings: [Ending; 2] = [|| Step::Close, || Step::CloseOnNextRequest];
     for ending in endings {

@@ -1,4 +1,4 @@
-//! The transport against endpoints that stall, hang up, cut off or answer nonsense.
+//! The transport with endpoints that stall, disconnect, cut off or answer nonsense.
 
 use std::future::Future;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use outcrop::bedrock::{
 use crate::accounts::{BRIEF, plain, short, static_keys, streaming, transport, unary};
 use crate::recorder::{Recorder, Step, answer, chunk, event, head, json, refusal, stream_head};
 
-/// Runs into a limit of [`BRIEF`] and checks that it was this limit and took about as long.
+/// Runs into a limit of [`BRIEF`]; checks that it was this limit and the time it took.
 async fn times_out<T: std::fmt::Debug>(
     phase: Phase,
     work: impl Future<Output = Result<T, Failure>>,
@@ -51,12 +51,12 @@ async fn read_frames(answer: Answer) -> Result<Vec<FrameKind>, (Vec<FrameKind>, 
 
 #[tokio::test]
 async fn the_connect_limit_covers_the_tls_handshake() {
-    // Accepts in the backlog and never speaks.
+    // Accepts in the backlog and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", silent.local_addr().unwrap());
     let limits = short(|limits| limits.connect = BRIEF);
     let transport = transport(&url, static_keys(None), limits).await;
-    // Reading the trust roots is not under the limit: done by a first connection, not timed.
+    // Reading the trust roots is outside the limit: a first connection does it, untimed.
     let _ = transport.send(unary()).await;
     times_out(Phase::Connect, transport.send(unary())).await;
 }
@@ -179,7 +179,7 @@ async fn leaving_closes_the_upstream_connection_at_every_stage() {
     })
     .await;
     let transport = plain(&server.url).await;
-    // While the head is awaited.
+    // While waiting for the response headers.
     let sending = tokio::spawn({
         let transport = transport.clone();
         async move { transport.send(streaming()).await.map(|_| ()) }
@@ -187,7 +187,7 @@ async fn leaving_closes_the_upstream_connection_at_every_stage() {
     server.requests(1).await;
     sending.abort();
     let mut slowest = server.departures(1).await;
-    // With the answer in hand.
+    // With the response in hand.
     let answer = transport.send(streaming()).await.unwrap();
     drop(answer);
     slowest = slowest.max(server.departures(2).await);

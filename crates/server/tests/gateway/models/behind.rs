@@ -1,4 +1,5 @@
-//! ARNs that do not tell their model: the control plane is asked once, and only where nobody said so.
+//! ARNs that do not contain their model: the control plane is asked once, and only if the operator has not
+//! named the model.
 
 use std::sync::Mutex;
 
@@ -10,7 +11,7 @@ use super::super::rig::Rig;
 const PROFILE: &str =
     "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6";
 
-/// Temperature and top_p at once, which the emulator's application profiles refuse, as their model does.
+/// Both temperature and top_p, which the emulator's application profiles refuse, as their model does.
 fn ask(model: &str) -> Value {
     json!({
         "model": model, "temperature": 0.5, "top_p": 0.5,
@@ -56,7 +57,7 @@ async fn nobody_is_asked_where_the_operator_said_what_it_is() {
     rig.stop().await;
 }
 
-/// A Bedrock whose control plane answers nobody.
+/// A Bedrock whose control plane refuses every request.
 async fn forbidding(request: HttpRequest, asked: web::Data<Mutex<Vec<String>>>) -> HttpResponse {
     asked.lock().unwrap().push(request.path().to_owned());
     if request.path().starts_with("/model/") {

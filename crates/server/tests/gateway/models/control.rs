@@ -1,4 +1,4 @@
-//! A control plane that answers in pages, and one that is not there.
+//! A control plane that answers in pages, and one that is unavailable.
 
 use std::sync::Mutex;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::super::rig::Rig;
 use super::{get, ids};
 
-/// Answers the two lists, the profiles in three pages; remembers what was asked.
+/// Answers the two lists, the profiles in three pages; records the queries.
 async fn page(request: HttpRequest, asked: web::Data<Mutex<Vec<String>>>) -> HttpResponse {
     let query = request.query_string();
     asked.lock().unwrap().push(query.to_owned());
@@ -51,7 +51,7 @@ async fn all_pages_are_read() {
     assert_eq!((&one["owned_by"], &one["shutdown_date"]), (&json!("maker"), &json!("2999-01-08")));
     assert_eq!(one["lifecycle"]["status"], "legacy");
     assert_eq!(one["capabilities"]["input_modalities"], json!(["text", "image"]));
-    // The profile of a model shares what is known of it.
+    // The profile of a model has the same facts.
     assert_eq!(list["data"][1]["lifecycle"], one["lifecycle"]);
     assert_eq!(asked.lock().unwrap().len(), 5);
     rig.stop().await;
@@ -60,7 +60,7 @@ async fn all_pages_are_read() {
 
 #[actix_rt::test]
 async fn a_control_plane_that_is_not_there_is_no_error() {
-    // A port that was free a moment ago, and that nobody listens on.
+    // A port that was free a moment ago, without a listener.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let rig = Rig::before_url(&format!("http://{gone}")).await;
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! The refusals people meet first: what is done about them, and what is said.
+//! The most common refusals: their automatic handling, and their messages.
 
 use bytes::Bytes;
 use emulator::Step;
@@ -65,7 +65,7 @@ async fn profiles_are_not_chosen_where_that_is_forbidden() {
     let (status, code, message) = error(&rig.chat(&ask(NOVA)).await);
     assert_eq!((status, code), (400, json!("model_not_supported")));
     assert!(message.contains("eu.amazon.nova-lite-v1:0") && message.contains("never"), "{message}");
-    // By its short name a model that has nothing but profiles is refused by Bedrock itself.
+    // Bedrock itself refuses the short name of a model that has only profiles.
     let (_, _, message) = error(&rig.chat(&ask("anthropic.claude-sonnet-5-5")).await);
     assert!(message.contains("eu.anthropic.claude-sonnet-5-5"), "{message}");
     assert_eq!(called(&rig), [NOVA, "anthropic.claude-sonnet-5-5"]);
@@ -82,7 +82,7 @@ async fn a_detour_that_fails_is_not_remembered_and_says_what_came_of_it() {
     assert_eq!(rig.chat(&ask(NOVA)).await.status, 200);
     assert_eq!(called(&rig), [NOVA, "eu.amazon.nova-lite-v1:0", NOVA]);
 
-    // Nobody knows this one: the nearest profile is tried, and the first refusal counts.
+    // An unknown model: the nearest profile is tried, and the first refusal is returned.
     rig.emulator.script().push(only_through_profiles());
     let (status, code, message) = error(&rig.chat(&ask("nobody.knows-1")).await);
     assert_eq!((status, code), (400, json!("model_not_supported")), "{message}");
@@ -151,7 +151,7 @@ async fn what_people_meet_first_says_what_to_do_next() {
             "session token",
         ),
     ] {
-        // Twice, for expired credentials are renewed and the call sent again.
+        // Pushed twice, since expired credentials are renewed and the call is sent again.
         rig.emulator.script().push(refusal(status, kind, message));
         rig.emulator.script().push(refusal(status, kind, message));
         for stream in [false, true] {
@@ -188,7 +188,7 @@ async fn models_past_their_end_name_their_successor() {
 #[actix_rt::test]
 async fn a_model_offered_elsewhere_says_where() {
     let rig = Rig::start_in("eu-west-1", "").await;
-    // Only the Americas have profiles of it, and it has nothing else.
+    // The model has profiles only for the Americas, and no other access.
     let (status, code, message) = error(&rig.chat(&ask("meta.llama3-3-70b-instruct-v1:0")).await);
     assert_eq!((status, code), (400, json!("model_not_supported")));
     assert!(message.contains("it has us.meta.llama3-3-70b-instruct-v1:0"), "{message}");

@@ -1,4 +1,4 @@
-//! Calls that begin alike keep to the target whose prompt cache knows the beginning.
+//! Calls with a common beginning stay with the target whose prompt cache holds it.
 
 use std::collections::BTreeSet;
 
@@ -21,14 +21,14 @@ fn behind(system: &Value, number: usize) -> Value {
     })
 }
 
-/// A question behind a long text, which is the same for the same `prefix`.
+/// A question after a long text, which is the same for the same `prefix`.
 fn long(prefix: usize, number: usize) -> Value {
     let mark = json!({ "type": "ephemeral" });
     let text = json!([{ "type": "text", "text": handbook(prefix), "cache_control": mark }]);
     behind(&text, number)
 }
 
-/// The same without a mark: the gateway sets its own behind the text.
+/// The same without a mark: the gateway sets its own after the text.
 fn unmarked(prefix: usize, number: usize) -> Value {
     behind(&json!(handbook(prefix)), number)
 }

@@ -1,4 +1,4 @@
-//! Other names that answer in place of one: by what went wrong, in chains, each once.
+//! Fallback names: selected by the failure, in chains, each once.
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ const NO_ACCESS: Mood = Mood::Refusing(
     None,
 );
 
-/// Three names with a target each; `keys` are those of the first.
+/// Three names with one target each; `keys` are those of the first.
 async fn chain(regions: &[Region; 3], keys: &str, second: &str) -> Rig {
     let names = [("first", keys), ("second", second), ("third", "")];
     let groups: String = names
@@ -68,7 +68,7 @@ async fn what_a_filter_refused_may_be_asked_of_another_name_and_what_a_guardrail
     let answer = ask_one(&rig, "first").await;
     assert_eq!((answer.status, counts(&regions)), (200, [1, 1, 0]));
     assert_eq!(answer.header("x-outcrop-fallback"), Some("second"));
-    // The operator's own guardrail is not to be got around.
+    // The operator's own guardrail cannot be bypassed.
     regions[0].is(Mood::Guarded);
     let answer = ask_one(&rig, "first").await;
     assert_eq!((answer.status, counts(&regions)), (200, [1, 0, 0]));
@@ -92,7 +92,7 @@ async fn chains_are_followed_and_end() {
     assert_eq!(answer.header("x-outcrop-fallback"), Some("third"));
     assert_eq!(region_of(&answer), regions[2].name);
 
-    // Round in a circle: each once.
+    // In a loop: each once.
     regions[2].is(FAILING);
     let answer = ask_one(&rig, "first").await;
     assert_eq!((answer.status, counts(&regions)), (500, [1, 1, 1]));
@@ -108,7 +108,7 @@ async fn fallbacks_for_all_names_hold_for_those_that_are_not_listed() {
         "routing: {{ fallbacks: {{ general: [spare] }}, retries: {{ more: 0 }} }}\nmodels:\n{groups}"
     );
     let rig = Rig::start(&yaml).await;
-    // The emulator knows this one as a model that always fails.
+    // The emulator treats this one as a model that always fails.
     let answer = ask_one(&rig, "emulator.error-500").await;
     assert_eq!((answer.status, regions[0].take()), (200, 1));
     assert_eq!(answer.header("x-outcrop-fallback"), Some("spare"));

@@ -1,4 +1,4 @@
-//! What routing says in the log, kept for a test to read.
+//! Log lines of routing, kept for a test to read.
 
 use std::sync::{Mutex, Once};
 
@@ -6,7 +6,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 static KEPT: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// The lines since somebody began to keep them. One for a process: each test has its own.
+/// The lines since the last `forget`. One set per process: each test has its own.
 pub(super) struct Lines;
 
 impl Lines {
@@ -20,7 +20,7 @@ impl Lines {
         Self
     }
 
-    /// How many lines hold this.
+    /// Number of lines that contain a text.
     pub(super) fn count(&self, text: &str) -> usize {
         KEPT.lock().unwrap().iter().filter(|line| line.contains(text)).count()
     }

@@ -1,4 +1,4 @@
-//! Bedrock's own API takes part in all of it: shares, attempts, cooldowns.
+//! Routing of Bedrock's own API: shares, attempts, cooldowns.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -72,7 +72,7 @@ async fn with_nobody_else_the_callers_get_bedrocks_own_words() {
     rig.stop().await;
 }
 
-/// The status, and the body as far as it came: it may end in an error of its transport.
+/// The status, and the body as far as received: it may end in a transport error.
 async fn streamed(rig: &Rig, operation: &str) -> (u16, HeaderMap, Vec<u8>) {
     let path = format!("/bedrock/model/all/{operation}");
     let (status, headers, mut body) =
@@ -144,7 +144,7 @@ async fn where_no_stream_begins_callers_hear_of_it_in_the_status() {
 #[actix_rt::test]
 async fn a_target_whose_streams_break_is_left_alone() {
     for how in BREAKS {
-        // That one is a penalty, and no failure.
+        // Throttling causes a penalty, not a failure.
         if how == Break::Exception("throttlingException") {
             continue;
         }
@@ -174,7 +174,7 @@ async fn a_target_whose_streams_are_throttled_is_asked_less() {
     rig.stop().await;
 }
 
-/// A body of Bedrock's own whose beginning is long, and ends with a cache point if it is `marked`.
+/// A native body with a long beginning, which ends with a cache point if `marked`.
 fn long(prefix: usize, marked: bool, operation: &str, question: usize) -> Value {
     let text = format!("Handbook {prefix}. {}", "Granite is an igneous rock. ".repeat(800));
     let mut system = vec![json!({ "text": text })];
@@ -227,7 +227,7 @@ async fn counting_tokens_sets_none_aside_and_makes_nobody_look_fast() {
     }
     rig.stop().await;
 
-    // The one that counts at once takes its time to answer.
+    // The target that counts tokens at once takes longer to answer.
     let [slow, fast, _] = three().await;
     let rig = before(&[slow.target(), fast.target()], "strategy: latency, affinity: off").await;
     slow.is(Mood::Slow(Duration::from_millis(40)));

@@ -1,5 +1,5 @@
-//! A region of Bedrock made of raw bytes, whose mood a test changes while it runs, and clients that call a
-//! gateway before several of them.
+//! A Bedrock region made of raw bytes, whose behaviour a test changes while it runs, and clients of a
+//! gateway with several such regions.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,40 +12,40 @@ use serde_json::{Value, json};
 use crate::recorder::{Recorder, Seen, Step, answer, chunk, json as whole, stream_head};
 use crate::rig::{PATIENCE, Received, Rig};
 
-/// How a region answers.
+/// Behaviour of a region.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mood {
     Well,
-    /// Well, but late.
+    /// Successful, but late.
     Slow(Duration),
     /// Status, exception and message; seconds of Retry-After.
     Refusing(u16, &'static str, &'static str, Option<&'static str>),
-    /// With a page that is no error of Bedrock's.
+    /// An error page that is not from Bedrock.
     Page(u16),
-    /// With an error of Bedrock's whose body breaks off.
+    /// An error of Bedrock whose body breaks off.
     CutRefusal(u16, &'static str),
-    /// Reads the question and hangs up.
+    /// Reads the request and disconnects.
     HangingUp,
-    /// Reads the question and says nothing.
+    /// Reads the request and stays silent.
     Silent,
-    /// A stream that says nothing more after this many events.
+    /// A stream that stalls after this many events.
     Hanging(usize),
-    /// A stream that ends so after this many events; a whole answer ends half-way.
+    /// A stream that breaks in this way after this many events; a unary response ends half-way.
     Broken(usize, Break),
     /// Answers, and resets the connection when it is used again.
     Stale,
-    /// What a guardrail leaves of an answer.
+    /// An answer blocked by a guardrail.
     Guarded,
 }
 
-/// How a stream breaks.
+/// Break of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Break {
     Cut,
-    /// Its chunked body ends, the stream in it does not.
+    /// The chunked body ends, but not the stream in it.
     End,
     Exception(&'static str),
-    /// The same, and then the proper end of the body.
+    /// The same, followed by the proper end of the body.
     Told(&'static str),
     ErrorFrame,
     Corrupt,
@@ -63,7 +63,7 @@ pub(super) const FAILING: Mood =
     Mood::Refusing(500, "InternalServerException", "An unexpected error occurred.", None);
 
 pub(super) struct Region {
-    /// Such as us-east-1.
+    /// Region name, such as us-east-1.
     pub(super) name: &'static str,
     recorder: Recorder,
     mood: Arc<Mutex<Mood>>,
@@ -86,24 +86,24 @@ impl Region {
         *self.mood.lock().unwrap() = mood;
     }
 
-    /// Requests since the last time somebody asked.
+    /// Requests since the last call of this method.
     pub(super) fn take(&self) -> usize {
         let all = self.recorder.count();
         all - std::mem::replace(&mut *self.counted.lock().unwrap(), all)
     }
 
-    /// Requests since the last `take`, which go on being counted.
+    /// Requests since the last `take`, without resetting the count.
     pub(super) fn reached_so_far(&self) -> usize {
         self.recorder.count() - *self.counted.lock().unwrap()
     }
 
-    /// Waits until that many requests have come since the last `take`.
+    /// Waits until this many requests have arrived since the last `take`.
     pub(super) async fn reached(&self, count: usize) {
         let before = *self.counted.lock().unwrap();
         self.recorder.requests(before + count).await;
     }
 
-    /// Waits until that many clients in all have hung up on an answer.
+    /// Waits until this many clients in total have disconnected during an answer.
     pub(super) async fn left(&self, count: usize) {
         self.recorder.departures(count).await;
     }
@@ -117,7 +117,7 @@ impl Region {
         &self.recorder.url
     }
 
-    /// Which target this is for the gateway, as YAML.
+    /// This region as a target in YAML.
     pub(super) fn target(&self) -> String {
         target(self.name, self.url())
     }
@@ -134,7 +134,7 @@ pub(super) fn target(region: &str, url: &str) -> String {
     )
 }
 
-/// Three regions, which most tests need.
+/// Three regions, as most tests need.
 pub(super) async fn three() -> [Region; 3] {
     [
         Region::start("us-east-1").await,
@@ -143,17 +143,17 @@ pub(super) async fn three() -> [Region; 3] {
     ]
 }
 
-/// A gateway whose name `all` stands for these targets, with further keys of the name in YAML.
+/// A gateway whose name `all` has these targets, with further keys of the name in YAML.
 pub(super) async fn before(targets: &[String], keys: &str) -> Rig {
     Rig::start(&format!("models:\n{}", group("all", targets, keys))).await
 }
 
-/// The same with so many workers, which share what they know of the targets.
+/// The same with this many workers, which share the health of the targets.
 pub(super) async fn before_with(workers: usize, targets: &[String], keys: &str) -> Rig {
     Rig::start_with(workers, &format!("models:\n{}", group("all", targets, keys))).await
 }
 
-/// How many workers gateways have where it should make no difference.
+/// Worker counts for tests that must pass with any.
 pub(super) const WORKERS: [usize; 2] = [1, 4];
 
 /// One name of `models:`.
@@ -166,19 +166,19 @@ pub(super) fn targets(regions: &[Region]) -> Vec<String> {
     regions.iter().map(Region::target).collect()
 }
 
-/// Begins to count anew.
+/// Resets the request counts.
 pub(super) fn forget(regions: &[Region]) {
     for region in regions {
         region.take();
     }
 }
 
-/// A question that is like no other.
+/// A question with a unique number.
 pub(super) fn question(name: &str, number: usize) -> Value {
     json!({ "model": name, "messages": [{ "role": "user", "content": format!("{number}?") }] })
 }
 
-/// Asks so many questions, so many at a time.
+/// Sends `count` questions, `at_once` at a time.
 pub(super) async fn ask_many(rig: &Rig, name: &str, count: usize, at_once: usize) -> Vec<Received> {
     stream::iter(0..count)
         .map(|number| async move { rig.chat(&question(name, number)).await })
@@ -191,7 +191,7 @@ pub(super) async fn ask_one(rig: &Rig, name: &str) -> Received {
     rig.chat(&question(name, 0)).await
 }
 
-/// How many answers had each status.
+/// Number of answers by status.
 pub(super) fn statuses(answers: &[Received]) -> BTreeMap<u16, usize> {
     let mut counts = BTreeMap::new();
     for answer in answers {
@@ -318,10 +318,10 @@ fn broken(after: usize, how: Break) -> Vec<Step> {
     vec![Step::Send([stream_head(), chunks, last].concat()), Step::Close]
 }
 
-/// A server that lets nobody in: its queue is full, and it never empties it.
+/// A server that accepts no connections: its queue is full and is never emptied.
 pub(super) struct BlackHole {
     pub(super) url: String,
-    /// The listener and those that wait before it.
+    /// The listener and the connections in its queue.
     _held: (tokio::net::TcpListener, Vec<tokio::net::TcpStream>),
 }
 
@@ -336,7 +336,7 @@ impl BlackHole {
             let connecting = tokio::net::TcpStream::connect(address);
             tokio::time::timeout(Duration::from_millis(300), connecting)
         };
-        // Until one is not let in any more.
+        // Until a connection is no longer accepted.
         while let Ok(stream) = connect().await {
             waiting.push(stream.unwrap());
         }
@@ -344,7 +344,7 @@ impl BlackHole {
     }
 }
 
-/// An address that nobody listens at.
+/// An address without a listener.
 pub(super) fn nobody() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())

@@ -1,4 +1,4 @@
-//! What is tried again, how often, after which pause, and what clients are told about it.
+//! Retries: their conditions, number, backoff, and headers for clients.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use super::region::{
     region_of, statuses, targets, three,
 };
 
-/// One target fails at once, and is not left alone.
+/// One target fails at once, and has no cooldown.
 const PLAIN: &str = "cooldown: off, affinity: off";
 
 fn refusing(status: u16, exception: &'static str) -> Mood {
@@ -21,7 +21,7 @@ async fn what_might_pass_elsewhere_is_tried_there_and_nothing_else() {
         (0..3).map(|at| regions[at].target_with(&format!("order: {at}"))).collect();
     let rig = before(&order, &format!("strategy: order, {PLAIN}")).await;
     for (mood, again, status) in [
-        // First: on a connection that was used before, the transport itself asks once more.
+        // First: on a reused connection, the transport itself sends once more.
         (Mood::HangingUp, true, 200),
         (refusing(500, "InternalServerException"), true, 200),
         (refusing(503, "ServiceUnavailableException"), true, 200),
@@ -34,7 +34,7 @@ async fn what_might_pass_elsewhere_is_tried_there_and_nothing_else() {
         (refusing(400, "ValidationException"), false, 400),
         (refusing(424, "ModelErrorException"), false, 502),
         (refusing(408, "ModelTimeoutException"), false, 504),
-        // Last: throttled targets are asked later.
+        // Last: throttled targets get fewer calls afterwards.
         (refusing(429, "ModelNotReadyException"), true, 200),
     ] {
         regions[0].is(mood);
@@ -127,7 +127,7 @@ async fn a_lone_target_that_throttles_is_given_time_and_the_client_may_try_again
     assert_eq!(answer.header("x-should-retry"), None, "the client's own pauses are longer still");
     rig.stop().await;
 
-    // When all that is allowed has been tried, clients hear of it.
+    // After the last permitted attempt, clients are told.
     let rig = before(&[east.target()], "retries: { budget: 0, budget_floor: 0 }").await;
     let answer = ask_one(&rig, "all").await;
     assert_eq!((answer.status, attempts(&answer), east.take()), (429, 1, 1));
@@ -144,7 +144,7 @@ async fn whatever_the_last_attempt_met_clients_hear_that_all_were_made() {
     regions[0].is(FAILING);
     regions[1].is(FAILING);
     for (last, status) in [
-        // Never sent again, sent only elsewhere, and one that asks for more time than is waited for.
+        // Never retried, retried only elsewhere, and a `Retry-After` above the limit.
         (refusing(424, "ModelErrorException"), 502),
         (refusing(400, "ServiceQuotaExceededException"), 429),
         (Mood::Refusing(503, "ServiceUnavailableException", "No.", Some("9")), 503),

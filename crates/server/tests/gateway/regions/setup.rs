@@ -1,4 +1,4 @@
-//! Targets that are not set up to be called: clients get their answers elsewhere, operators a line in the log.
+//! Targets that are not set up to be called: clients get their answers elsewhere, operators get a log line.
 
 use serde_json::json;
 
@@ -27,7 +27,7 @@ fn ordered(regions: &[Region]) -> Vec<String> {
 async fn one_of_three_that_is_not_set_up_is_not_felt_but_told() {
     let lines = Lines::keep();
     let regions = three().await;
-    // Nor does it cost anything of the budget, or count as a failure.
+    // Such a refusal neither costs retry budget nor counts as a failure.
     let keys = "affinity: off, retries: { budget: 0, budget_floor: 0 }, cooldown: { in_a_row: 1 }";
     let rig = before(&targets(&regions), keys).await;
     for mood in [NO_ACCESS, NOWHERE, NO_SUCH] {
@@ -54,7 +54,7 @@ async fn one_that_is_well_again_and_not_set_up_is_asked_no_more_than_its_share()
     ask_many(&rig, "all", 12, 1).await;
     regions[0].take();
     regions[0].is(NO_ACCESS);
-    // The one that finds out is answered.
+    // The probe is answered.
     super::region::ask_until(&rig, "all", |answer| attempts(answer) == 2).await;
     regions[0].take();
     let answers = ask_many(&rig, "all", 12, 1).await;
@@ -74,7 +74,7 @@ async fn where_none_is_set_up_the_first_refusal_is_the_answer() {
     let answer = ask_one(&rig, "all").await;
     assert_eq!((answer.status, attempts(&answer)), (403, 3));
     assert!(regions.iter().all(|region| region.take() == 1), "each once");
-    // What another could not do for its own reasons says more than that the next is not set up.
+    // Another target's failure says more than the missing setup of the next.
     regions[0].is(super::region::FAILING);
     let answer = ask_one(&rig, "all").await;
     assert_eq!((answer.status, attempts(&answer)), (500, 3));

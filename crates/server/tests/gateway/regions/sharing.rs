@@ -1,4 +1,4 @@
-//! How calls are shared by targets that are all well, and what quotas and strategies do to that.
+//! Distribution of calls over healthy targets, and the effect of quotas and strategies.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::region::{
 };
 use crate::rig::Rig;
 
-/// Parts of a whole, in per cent.
+/// A share, in per cent.
 fn part(of: usize, all: usize) -> f64 {
     100.0 * f64::from(u32::try_from(of).unwrap()) / f64::from(u32::try_from(all).unwrap())
 }
@@ -59,7 +59,7 @@ async fn the_lowest_order_is_asked_while_it_is_well() {
 #[actix_rt::test]
 async fn the_least_busy_is_asked() {
     let [slow, fast, _] = three().await;
-    // Much longer than a call takes on a machine with a lot to do.
+    // Much longer than a call takes on a loaded machine.
     slow.is(Mood::Slow(Duration::from_secs(2)));
     let rig = before(&[slow.target(), fast.target()], "strategy: least_busy, affinity: off").await;
     let answers = ask_many(&rig, "all", 100, 8).await;
@@ -86,7 +86,7 @@ async fn the_quickest_to_answer_is_asked_most() {
 #[actix_rt::test]
 async fn a_target_is_asked_no_more_than_its_quota() {
     let [small, large, _] = three().await;
-    // Ten calls a minute; then everything goes to the other.
+    // Ten calls per minute; all further ones go to the other.
     let targets = [small.target_with("rpm: 10"), large.target()];
     let rig = before(&targets, "").await;
     let answers = ask_many(&rig, "all", 200, 8).await;
@@ -128,11 +128,11 @@ async fn tokens_are_set_aside_as_bedrock_does_and_given_back() {
             "model": "all", "max_tokens": tokens, "messages": [{ "role": "user", "content": "Hi" }]
         })
     };
-    // Seven tokens were used in truth, so that thousands set aside again and again are given back.
+    // Only seven tokens were used, so thousands reserved repeatedly are returned.
     for _ in 0..20 {
         assert_eq!(region_of(&rig.chat(&asking_for(1000)).await), small.name);
     }
-    // What is asked for counts before it is used, for as long as the call is under way.
+    // Reserved tokens count before they are used, while the call is in flight.
     small.take();
     small.is(Mood::Silent);
     {

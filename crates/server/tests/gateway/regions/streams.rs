@@ -1,4 +1,4 @@
-//! Streams that break: before their first event the call is made again elsewhere, after it never.
+//! Broken streams: before the first event the call is retried elsewhere, after it never.
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::json;
@@ -14,11 +14,11 @@ pub(super) const BREAKS: [Break; 8] = [
     Break::ErrorFrame,
     Break::Corrupt,
     Break::HalfFrame,
-    // Last: who throttles is asked less for a while.
+    // Last: a throttling target gets fewer calls for a while.
     Break::Exception("throttlingException"),
 ];
 
-/// Breakers stay out of this: each call meets the break.
+/// No circuit breaker, so that each call meets the break.
 pub(super) const NO_COOLDOWN: &str =
     "cooldown: off, retries: { budget: 1, budget_floor: 1000 }, affinity: off";
 

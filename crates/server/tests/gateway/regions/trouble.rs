@@ -1,5 +1,5 @@
-//! One target of several is not well, or none is: how soon it is left alone, how soon it is back, and that
-//! clients feel nothing.
+//! Unhealthy targets, one of several or all: the time until the breaker opens, the time until recovery, and
+//! the absence of effects on clients.
 
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,14 @@ use super::region::{
 };
 use crate::rig::{PATIENCE, Received, Rig};
 
-/// A small pause, so that a test sees a target come back.
+/// A short cooldown, so that a test sees a target recover.
 const OPEN: Duration = Duration::from_millis(400);
 const COOLDOWN: &str = "cooldown: { open: 0.4, longest: 0.4 }, affinity: off";
 
-/// Retries that the budget leaves for `calls` that took `time`: a fifth of the calls and ten times `floor`, once
-/// for each window of ten seconds; from the second window on, calls of the one before it count too.
+/// Retries within the budget for `calls` that took `time`: a fifth of the calls and ten times `floor`, once
+/// per window of ten seconds; from the second window on, calls of the one before it count too.
 fn allowed(calls: usize, time: Duration, floor: usize) -> usize {
-    // The window moves on in tenths.
+    // The window advances in tenths.
     let windows = usize::try_from(time.as_secs()).unwrap() / 9 + 1;
     calls / 5 * windows.min(2) + 10 * floor * windows
 }
@@ -30,7 +30,7 @@ async fn one_of_three_that_throttles_is_not_felt() {
         regions[0].is(THROTTLING);
         let rig = before_with(workers, &targets(&regions), "").await;
         let mut failed = 0;
-        // Two seconds to find out; then as long again to be counted, and calls enough to tell.
+        // Two seconds to detect the failure; then as long again for counting, with enough calls.
         let mut counted = Duration::ZERO;
         for least in [1, 500] {
             forget(&regions);
@@ -45,7 +45,8 @@ async fn one_of_three_that_throttles_is_not_felt() {
         let counts: Vec<usize> = regions.iter().map(Region::take).collect();
         println!("{workers} workers: {failed} failed, in the last {counted:?} {counts:?}");
         assert_eq!(failed, 0, "there is always another target");
-        // One call finds out when a pause is over. Five find the longest pause, which is four seconds.
+        // One call probes when a cooldown is over. Five probes reach the longest cooldown, which is four
+        // seconds.
         let due = 5 + usize::try_from(counted.as_secs()).unwrap() / 4;
         assert!(counts[0] <= due, "{counts:?}");
         rig.stop().await;
@@ -54,7 +55,7 @@ async fn one_of_three_that_throttles_is_not_felt() {
 
 #[actix_rt::test]
 async fn when_all_throttle_the_storm_is_not_made_worse() {
-    // As it comes: a fifth of the calls, and ten a second always; then with one a second.
+    // The defaults: a fifth of the calls, and always ten a second; then with one a second.
     for (workers, settings, floor) in
         [(WORKERS[0], "", 10), (WORKERS[1], "retries: { budget_floor: 1 }", 1)]
     {
@@ -72,7 +73,7 @@ async fn when_all_throttle_the_storm_is_not_made_worse() {
         let upstream: usize = regions.iter().map(Region::take).sum();
         println!("{workers} workers: {upstream} calls upstream for {count} in {took:?}");
         assert!(upstream >= count, "{upstream} for {count}");
-        // Workers that look at the same time may each find the last retry left.
+        // Workers that check at the same time may each get the last retry.
         let more = allowed(count, took, floor) + workers - 1;
         assert!(upstream - count <= more, "{upstream} for {count}, {more} more allowed");
         let told = |answer: &&Received| answer.header("x-should-retry") == Some("false");
@@ -108,7 +109,7 @@ async fn one_of_three_that_fails_is_left_alone_within_ten_calls_and_back_soon() 
     println!("{asked} calls to the failing target of {} ({probes} probes)", answers.len());
     assert!(asked <= 10 + probes, "{asked} calls before it was left alone");
 
-    // It stays alone while it fails, but for probes.
+    // While it fails, it gets only probes.
     while broke.elapsed() < OPEN * 3 {
         ask_many(&rig, "all", 10, 1).await;
     }
@@ -117,7 +118,7 @@ async fn one_of_three_that_fails_is_left_alone_within_ten_calls_and_back_soon() 
     let back = ask_until(&rig, "all", |answer| region_of(answer) == regions[0].name).await;
     println!("back after {back:?}");
     assert!(back < OPEN * 2, "{back:?}");
-    // And has its share again.
+    // After recovery it gets its share again.
     forget(&regions);
     let answers = ask_many(&rig, "all", 90, 4).await;
     assert_eq!(statuses(&answers), [(200, 90)].into());
@@ -167,7 +168,7 @@ async fn a_target_that_nobody_answers_at_is_passed_over() {
             let answer = ask_one(&rig, "all").await;
             let took = start.elapsed();
             assert_eq!((answer.status, east.take()), (200, 1), "{what}");
-            // As long as connecting may take, and then the other answers.
+            // As long as connecting may take, then the other target answers.
             assert!(took < 2 * CONNECT, "{what}: {took:?}");
             if attempts(&answer) == 2 {
                 tried += 1;
@@ -175,7 +176,7 @@ async fn a_target_that_nobody_answers_at_is_passed_over() {
                 assert_eq!(took >= CONNECT, what == "black hole", "{what}: {took:?}");
             }
         }
-        // Now it is known: nobody waits for it any more.
+        // The target's state is known now: no call waits for it any more.
         let start = Instant::now();
         let answers = ask_many(&rig, "all", 20, 1).await;
         assert!(answers.iter().all(|answer| answer.status == 200 && attempts(answer) == 1));
@@ -197,12 +198,12 @@ async fn a_target_that_hangs_up_is_passed_over() {
 
 #[actix_rt::test]
 async fn a_connection_that_was_just_closed_is_no_failure() {
-    // Alone, and at once with others that draw the same pool's closed connections.
+    // Alone, and at the same time as others that draw closed connections from the same pool.
     for at_once in [1, 16] {
         let east = Region::start("us-east-1").await;
         east.is(Mood::Stale);
         let rig = before(&[east.target()], "cooldown: { in_a_row: 1, open: 60 }").await;
-        // What is sent again has a connection of its own, so every second call finds one to use again.
+        // A resent call gets a connection of its own, so every second call finds one to reuse.
         let count = 2200;
         let answers = ask_many(&rig, "all", count, at_once).await;
         assert_eq!(statuses(&answers), [(200, count)].into(), "{at_once} at once");
@@ -313,7 +314,7 @@ async fn a_probe_whose_client_left_is_made_again() {
     ill.take();
     ill.is(Mood::Silent);
     let deadline = Instant::now() + PATIENCE;
-    // One of these is the probe, and hangs until its client leaves.
+    // One of these is the probe, and hangs until its client disconnects.
     loop {
         assert!(Instant::now() < deadline, "never probed");
         let asked = question("all", 1);

@@ -1,5 +1,5 @@
-//! A grammar for answers that the service refuses: the question is asked once more without it, and what
-//! was refused of a model, rather than of one schema, is remembered for it.
+//! A grammar for answers that the service refuses: the request is repeated without it, and a refusal that
+//! concerns the model, and not only one schema, is kept for it.
 
 use emulator::Step;
 use serde_json::json;
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::super::rig::Rig;
 use super::{NATIVE, by_text, content, request, word};
 
-/// Takes a grammar through most of its profiles.
+/// Accepts a grammar through most of its profiles.
 const NEWER: &str = "us.anthropic.claude-opus-4-8";
 const UNSERVED: &str =
     "The model returned the following errors: output_config.format: Extra inputs are not permitted";
@@ -19,7 +19,7 @@ fn refused(message: &str) -> Step {
     Step::Error { status: 400, kind, message: message.to_owned(), headers: [].into() }
 }
 
-/// Which calls asked for a grammar, and which for a call of the answering tool.
+/// For each call, whether it asked for a grammar and whether it forced the answering tool.
 fn asked(rig: &Rig) -> Vec<(bool, bool)> {
     let calls = rig.emulator.journal().calls().into_iter();
     calls
