@@ -1,5 +1,5 @@
-//! `POST /v1/chat/completions` in Converse's terms: the question here, its messages, the whole
-//! answer and the streamed answer in files of their own.
+//! `POST /v1/chat/completions` as a Converse call: this file translates the request; messages, the
+//! complete response and the streamed response have files of their own.
 
 use schema::converse::message::ContentBlock;
 use schema::converse::request::ConverseRequest;
@@ -45,37 +45,38 @@ pub use response::{answer, kept};
 pub use stream::{ChatStream, Truncated};
 pub use tools::Delivery;
 
-/// A translated question: what to send, what the answer half must remember, what had no effect.
+/// A translated request: the body to send, the state that the answer half needs, and the fields
+/// without effect.
 #[derive(Debug)]
 pub struct Question<'a> {
     /// The body for Converse or ConverseStream.
     pub body: ConverseRequest<'a>,
-    /// How the answer must be fetched.
+    /// The call by which the answer is fetched.
     pub delivery: Delivery,
-    /// To be kept for the answer.
+    /// State that the answer half needs.
     pub reply: Reply,
-    /// What could not be honoured.
+    /// The fields that could not be honoured.
     pub report: Report,
 }
 
-/// What a model is told that cannot be forbidden to call tools.
+/// Instruction for a model that cannot be forbidden to call tools.
 const NO_CALLS: &str = "Call no tools in this turn: answer in text.";
 
 impl Question<'_> {
-    /// Whether past thoughts go along.
+    /// Whether the body holds past reasoning.
     pub fn thinks_back(&self) -> bool {
         let blocks = self.body.messages.iter().flat_map(|turn| &turn.content);
         blocks.into_iter().any(|block| matches!(block, ContentBlock::ReasoningContent(_)))
     }
 
-    /// Whether the service will keep a beginning of it for calls that begin alike.
+    /// Whether the service caches a prefix of the body for later calls with the same prefix.
     pub fn is_cached(&self) -> bool {
         cache::any(&self.body)
     }
 }
 
-/// Translates a chat request for a model of this profile, without leave to read anything from S3,
-/// and with nothing remembered of the conversation.
+/// Translates a chat request for a model of this profile, without S3 access and without restored
+/// reasoning.
 ///
 /// # Errors
 /// As [`question_with`].
@@ -87,11 +88,11 @@ pub fn question<'a>(
 }
 
 /// Translates a chat request for a model of this profile. The body borrows from the request: text
-/// and images are not copied, nor are the thoughts in `recalled`, which are put back where clients did
-/// not send them.
+/// and images are not copied, nor is the reasoning in `recalled`, which is put back where clients
+/// did not send it.
 ///
 /// # Errors
-/// The request asks for what cannot be expressed; the error names the field.
+/// The request cannot be expressed for this model; the error names the field.
 pub fn question_with<'a>(
     request: &'a ChatRequest<'a>,
     profile: &Profile,
@@ -193,13 +194,14 @@ pub fn question_with<'a>(
     })
 }
 
-/// Where the last thoughts of a conversation were made, as far as the client tells and memory knows: the next
-/// question is best asked there.
+/// The target that made the last reasoning of a conversation, as far as the client and the
+/// reasoning store tell. The next call should prefer it.
 pub fn origin(request: &ChatRequest<'_>, recalled: Option<&Recalled>) -> Option<Origin> {
     thinking_replay::origin(&request.messages, recalled)
 }
 
-/// The words of our own that end the user's last turn, where thoughts hold for what stands before them alone.
+/// The text added by the gateway at the end of the user's last turn, for models whose reasoning is
+/// valid only after an unchanged prefix.
 fn own_words(request: &ChatRequest<'_>, profile: &Profile) -> Result<Option<String>, Invalid> {
     if !profile.thoughts_bound {
         return Ok(None);
@@ -210,7 +212,8 @@ fn own_words(request: &ChatRequest<'_>, profile: &Profile) -> Result<Option<Stri
     })
 }
 
-/// The fields that declare tools and choose among them, and the shape in which calls are written back.
+/// The fields that declare tools and choose among them, and the shape in which calls are written
+/// back.
 fn tool_fields(request: &ChatRequest<'_>) -> (&'static str, &'static str, CallShape) {
     if request.functions.is_some() && !has_tools(request) {
         ("functions", "function_call", CallShape::Function)
@@ -219,7 +222,7 @@ fn tool_fields(request: &ChatRequest<'_>) -> (&'static str, &'static str, CallSh
     }
 }
 
-/// What may be called, and the choice among it, from the fields that say so.
+/// The declared tools and the choice among them, from the fields that are set.
 fn declared<'a>(
     request: &'a ChatRequest<'a>,
     calls: CallShape,
@@ -241,7 +244,7 @@ fn declared<'a>(
     Ok((declared, choice))
 }
 
-/// Whether the model chats at all, as far as this can ask it.
+/// Refuses a model that Converse does not serve.
 fn by_converse(profile: &Profile) -> Result<(), Invalid> {
     if profile.converse {
         return Ok(());
@@ -250,9 +253,9 @@ fn by_converse(profile: &Profile) -> Result<(), Invalid> {
     Err(Invalid::value("model", message).with_code("model_not_supported"))
 }
 
-/// Notes the fields that ask for something the default does not give, and nothing here can.
-/// Destructured whole: a new field does not compile until somebody decides whether it is honoured
-/// (`_` here) or reported.
+/// Reports the fields that ask for something other than the default and that cannot be honoured
+/// here. Destructured without `..`: a new field does not compile until it is decided whether it is
+/// honoured (`_` here) or reported.
 fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
     let ChatRequest {
         model: _,
@@ -352,7 +355,7 @@ fn has_tools(request: &ChatRequest<'_>) -> bool {
     request.tools.as_ref().is_some_and(|tools| !tools.is_empty())
 }
 
-/// Whether at most one call is wanted, in OpenAI's words or in Anthropic's.
+/// Whether at most one call is requested, by OpenAI's field or by Anthropic's.
 fn wants_one_call(request: &ChatRequest<'_>) -> bool {
     let by_choice = request.tool_choice.as_ref().is_some_and(|field| field.one_call);
     request.parallel_tool_calls == Some(false) || by_choice
@@ -366,8 +369,8 @@ fn choices(n: Option<i64>) -> Result<(), Invalid> {
     }
 }
 
-/// Refuses guardrails by another gateway's member of the body: what it names is not applied here, and a
-/// caller who asks for it must not get an answer without it.
+/// Refuses guardrails requested by another gateway's body field: the named guardrails are not
+/// applied here, and a caller who requests them must not get an answer without them.
 fn guardrails(named: Option<&RawValue>) -> Result<(), Invalid> {
     match named.map(RawValue::get) {
         None | Some("[]" | "{}" | "false") => Ok(()),
@@ -379,7 +382,7 @@ fn guardrails(named: Option<&RawValue>) -> Result<(), Invalid> {
     }
 }
 
-/// The caller's raw fields, with what the model's own fields can say besides.
+/// The caller's raw fields, and those that the translation adds as fields of the model's own.
 fn additional(
     request: &ChatRequest<'_>,
     tooling: &Tooling<'_>,
@@ -412,12 +415,12 @@ fn additional(
     Ok(fields)
 }
 
-/// Whether the caller asks for members of the model's own answer.
+/// Whether the caller asks for fields of the model's own response.
 fn shows_fields(request: &ChatRequest<'_>) -> bool {
     request.additional_model_response_field_paths.iter().flatten().next().is_some()
 }
 
-/// What is to be told of the model's own answer: what the caller asks for, and the gateway's own.
+/// Paths of the model's own response to request: the caller's and the gateway's.
 fn response_fields<'a>(request: &'a ChatRequest<'a>, own: Option<&'a str>) -> Vec<&'a str> {
     let paths = request.additional_model_response_field_paths.iter().flatten();
     let mut paths: Vec<&str> = paths.map(schema::Str::as_str).collect();

@@ -1,5 +1,5 @@
-//! `POST /v1/embeddings` in the words of InvokeModel's bodies. Each protocol is a small module; what
-//! they share is here: the texts, the encodings, and putting the answers together in order.
+//! `POST /v1/embeddings` as InvokeModel bodies. Each protocol has a small module; the texts, the
+//! encodings and the assembly of the answers in order are shared here.
 
 use schema::invoke::{cohere as cohere_body, marengo as marengo_body};
 use schema::invoke::{nova as nova_body, titan as titan_body};
@@ -22,30 +22,30 @@ mod vector;
 
 use vector::Encoder;
 
-/// What translation needs to know and is not made of: tables and alphabets.
+/// Functions that translation is given because their tables and alphabets live outside this crate.
 #[derive(Debug, Clone, Copy)]
 pub struct Codec {
-    /// The text of token ids. Bytes that are no UTF-8 have been replaced.
+    /// The text of token ids. Invalid UTF-8 has been replaced.
     pub text_of: fn(&[u32]) -> Result<String, UnknownToken>,
     /// Base64 in the standard alphabet, with padding.
     pub base64: fn(&[u8]) -> String,
 }
 
-/// A token id that stands for nothing.
+/// A token id that the vocabulary does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownToken {
-    /// Where it was met, from 0.
+    /// Position of the id in the input, from 0.
     pub at: usize,
 }
 
-/// A translated question: one or more bodies to send, and what awaits their answers.
+/// A translated request: one or more bodies to send, and the state that collects their answers.
 #[derive(Debug)]
 pub struct Question<'a> {
     /// The bodies for InvokeModel, in the order of the texts.
     pub calls: Vec<Body<'a>>,
-    /// Takes the answers, one for each of `calls`.
+    /// Collects the answers, one for each of `calls`.
     pub answers: Answers,
-    /// What could not be honoured.
+    /// The fields that could not be honoured.
     pub report: Report,
 }
 
@@ -67,8 +67,8 @@ pub enum Body<'a> {
     MarengoNested(marengo_body::NestedRequest<'a>),
 }
 
-/// The answers so far. They may come in any order; what is put together at the end is in the order
-/// of the texts.
+/// The answers so far. They may arrive in any order; [`Answers::finish`] assembles them in the
+/// order of the texts.
 #[derive(Debug)]
 pub struct Answers {
     shape: EmbeddingShape,
@@ -78,38 +78,38 @@ pub struct Answers {
     tokens: u64,
 }
 
-/// What one call owes.
+/// The vectors expected from one call, and those received.
 #[derive(Debug)]
 struct Slot {
     texts: usize,
     vectors: Vec<Embedding>,
 }
 
-/// What is wanted of the vectors. A protocol honours, refuses or reports each wish.
+/// The requested vector options. A protocol honours, refuses or reports each of them.
 struct Wish {
     dimensions: Option<i64>,
     input_type: Option<InputType>,
     truncate: Option<Truncate>,
 }
 
-/// What one answer holds.
+/// The content of one answer.
 struct Part<'a> {
     vectors: Vec<&'a RawValue>,
     tokens: Option<u64>,
 }
 
-/// Translates an embeddings request for a model that takes bodies of this shape. The bodies borrow
-/// their texts from the request.
+/// Translates an embeddings request for a model that accepts bodies of this shape. The bodies
+/// borrow their texts from the request.
 ///
 /// # Errors
-/// The request asks for what cannot be expressed; the error names the field, with its index where
-/// one of many inputs is at fault.
+/// The request cannot be expressed for this model; the error names the field, with its index where
+/// one of several inputs is at fault.
 pub fn question<'a>(
     request: &'a EmbeddingsRequest<'a>,
     shape: EmbeddingShape,
     codec: Codec,
 ) -> Result<Question<'a>, Invalid> {
-    // Destructured whole: a new field does not compile until somebody decides where it goes.
+    // Destructured without `..`: a new field does not compile until its use is decided.
     let EmbeddingsRequest {
         model: _,
         input,
@@ -146,7 +146,7 @@ pub fn question<'a>(
 }
 
 impl Body<'_> {
-    /// How many texts it holds.
+    /// Number of texts in the body.
     fn texts(&self) -> usize {
         match self {
             Self::Cohere(request) => request.texts.len(),
@@ -160,11 +160,11 @@ impl Body<'_> {
 }
 
 impl Answers {
-    /// Takes the answer to the call at this index: its body, and the token count of its header for
-    /// bodies that do not tell one.
+    /// Adds the answer to the call at this index: its body, and the token count from its header for
+    /// bodies that do not hold one.
     ///
     /// # Errors
-    /// The body is not the JSON it should be, or does not hold a vector for each text.
+    /// The body is not the expected JSON, or does not hold a vector for each text.
     pub fn take(
         &mut self,
         call: usize,
@@ -190,7 +190,7 @@ impl Answers {
         Ok(())
     }
 
-    /// Bytes of the vectors so far, about.
+    /// Approximate size of the vectors so far, in bytes.
     pub fn length(&self) -> usize {
         let vectors = self.slots.iter().flat_map(|slot| &slot.vectors);
         let lengths = vectors.map(|vector| match vector {
@@ -205,7 +205,8 @@ impl Answers {
         self.tokens
     }
 
-    /// The whole answer, once every call has its own. `model` is the name that the caller used.
+    /// The complete response, once every call has its answer. `model` is the name that the caller
+    /// used.
     pub fn finish(self, model: String) -> EmbeddingsResponse {
         let vectors = self.slots.into_iter().flat_map(|slot| slot.vectors).enumerate();
         EmbeddingsResponse {
@@ -224,7 +225,7 @@ impl Answers {
 }
 
 impl Wish {
-    /// The wanted size, which must be one of those there are.
+    /// The requested number of dimensions, which must be one of the offered ones.
     fn size(&self, sizes: &[u32]) -> Result<Option<u32>, Invalid> {
         let Some(wanted) = self.dimensions else { return Ok(None) };
         match sizes.iter().find(|size| i64::from(**size) == wanted) {
@@ -240,14 +241,14 @@ impl Wish {
         }
     }
 
-    /// For a protocol that does not ask what the vectors are for.
+    /// Reports `input_type` for a protocol that has no such option.
     fn purpose_unheard(&self, report: &mut Report) {
         if self.input_type.is_some() {
             report.ignore("input_type");
         }
     }
 
-    /// For a protocol that refuses what is too long, and cannot be told otherwise.
+    /// Reports `truncate` for a protocol that always refuses texts that are too long.
     fn truncation_unheard(&self, report: &mut Report) {
         if self.truncate.is_some_and(|truncate| truncate != Truncate::None) {
             report.ignore("truncate");

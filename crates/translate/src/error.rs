@@ -1,26 +1,26 @@
-//! The client's mistakes, as values: what is wrong, where, and what to do.
+//! Client errors as values: the fault, its place in the request, and the remedy.
 
 use std::borrow::Cow;
 
-/// A request that cannot be translated. Always the caller's to mend: HTTP 400.
+/// A request that cannot be translated. The fault is always the caller's: HTTP 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Invalid {
-    /// For people: what is wrong and what to send instead.
+    /// Human-readable: the fault and what to send instead.
     pub message: Cow<'static, str>,
     /// Path of the field, such as `messages[2].content[0].image_url`.
     pub param: Option<String>,
-    /// For programs, such as `invalid_value`.
+    /// Machine-readable, such as `invalid_value`.
     pub code: &'static str,
 }
 
 impl Invalid {
-    /// A value that is of the right type and still cannot stand.
+    /// A value of the right type that is not acceptable.
     pub fn value(param: impl Into<String>, message: impl Into<Cow<'static, str>>) -> Self {
         Self { message: message.into(), param: Some(param.into()), code: "invalid_value" }
     }
 
-    /// The same complaint under a code of its own.
+    /// The same error with another code.
     #[must_use]
     pub fn with_code(mut self, code: &'static str) -> Self {
         self.code = code;

@@ -1,5 +1,6 @@
-//! Bedrock's exceptions in OpenAI's terms: one table, plus the messages that mean something narrower
-//! than their exception says (`conditions`). AWS's own words survive, without account ids and roles.
+//! Bedrock's exceptions as OpenAI errors: one table, plus the messages that mean something narrower
+//! than their exception says (`conditions`). AWS's message text is kept, without account ids and
+//! roles.
 
 use std::borrow::Cow;
 
@@ -11,10 +12,10 @@ pub use conditions::{
 };
 use conditions::{advise, is_about_the_limit};
 
-/// An error as an OpenAI client should see it.
+/// An error in the form that an OpenAI client expects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    /// HTTP status, where there still is one to send.
+    /// HTTP status, unused once a response has begun.
     pub status: u16,
     /// The envelope's `type`.
     pub kind: &'static str,
@@ -48,7 +49,7 @@ const TABLE: &[(&str, u16, &str, Option<&str>)] = &[
     ("ModelNotReadyException",             503, UNAVAILABLE, Some("model_not_ready")),
     ("InternalServerException",            500, SERVER,      Some("internal_error")),
     ("ServiceUnavailableException",        503, UNAVAILABLE, Some("server_is_overloaded")),
-    // The gateway's own credentials: nothing the caller sent is wrong, so never 401 or 403.
+    // The gateway's own credentials are at fault, not the caller's request, so never 401 or 403.
     ("UnrecognizedClientException",        503, UNAVAILABLE, Some("credentials_unavailable")),
     ("InvalidClientTokenId",               503, UNAVAILABLE, Some("credentials_unavailable")),
     ("ExpiredTokenException",              503, UNAVAILABLE, Some("credentials_unavailable")),
@@ -59,13 +60,14 @@ const TABLE: &[(&str, u16, &str, Option<&str>)] = &[
     ("RequestTimeTooSkewed",               503, UNAVAILABLE, Some("credentials_unavailable")),
 ];
 
-/// The error a client sees for an exception of Bedrock's, given by its name (in-stream names begin
-/// in lower case), the HTTP status it came with (0 inside a stream) and its message.
+/// The client's error for a Bedrock exception, given by its name (in-stream names begin in lower
+/// case), its HTTP status (0 inside a stream) and its message.
 pub fn from_exception(name: &str, status: u16, message: &str) -> ApiError {
     translated(name, status, message, None)
 }
 
-/// The same, with what is known about the model: refusals that concern it say what to do next.
+/// As [`from_exception`], with notes on the model: refusals that concern the model say what to do
+/// next.
 pub fn explain(name: &str, status: u16, message: &str, notes: &Notes) -> ApiError {
     translated(name, status, message, Some(notes))
 }
@@ -83,12 +85,12 @@ fn translated(name: &str, status: u16, message: &str, notes: Option<&Notes>) -> 
     }
 }
 
-/// An exception newer than the table is judged by its status alone.
+/// Classifies an exception that the table does not list by its status alone.
 fn unknown(status: u16) -> (u16, &'static str, Option<&'static str>) {
     match status {
         429 => (429, RATE, Some("rate_limit_exceeded")),
         503 => (503, UNAVAILABLE, Some("server_is_overloaded")),
-        // Nothing the caller has could satisfy what stands in the way.
+        // The caller cannot resolve these conditions.
         401 | 403 | 407 | 424 => (502, SERVER, Some("upstream_error")),
         400..=499 => (status, INVALID, None),
         _ => (502, SERVER, Some("upstream_error")),
@@ -111,7 +113,7 @@ fn refine(mut error: ApiError, name: &str) -> ApiError {
     error
 }
 
-/// What the operator does about refused credentials.
+/// Advice to the operator about refused credentials.
 fn remedy(name: &str, message: &str) -> &'static str {
     let is = |part: &str| name.to_ascii_lowercase().contains(part);
     if is("skewed") || message.contains("Signature expired") || message.contains("not yet current")
@@ -124,7 +126,7 @@ fn remedy(name: &str, message: &str) -> &'static str {
     }
 }
 
-/// Takes account ids (12 digits) and IAM or STS ARNs out of a message of AWS's.
+/// Removes account ids (12 digits) and IAM or STS ARNs from an AWS message.
 pub fn mask(message: &str) -> Cow<'_, str> {
     let mut masked = Cow::Borrowed(message);
     if message.contains("arn:aws") {

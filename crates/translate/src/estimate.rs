@@ -1,15 +1,15 @@
-//! A rough number of tokens, for models that nobody counts for. It errs on the side of more: four
-//! characters a token, a few tokens a turn, media by their size.
+//! A rough token count, for models without a token counter. It errs towards more: four characters a
+//! token, a few tokens a turn, media by their size.
 
 use serde_json::Value;
 
-/// What a message costs beside its content.
+/// Tokens of a message beside its content.
 const TURN: u64 = 4;
-/// Bytes of a file that are worth a token, and the bounds of what one is worth.
+/// Bytes of a media file that count as one token, and the fewest tokens of a media file.
 const MEDIA_BYTES: usize = 750;
 const LEAST_MEDIA: u64 = 85;
 
-/// Tokens of a body of CountTokens, or of any part of one.
+/// Tokens of a CountTokens body, or of any part of one.
 pub fn tokens(value: &Value) -> u64 {
     match value {
         Value::Null => 0,

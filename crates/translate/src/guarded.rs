@@ -1,6 +1,6 @@
-//! A guardrail around a call whose model takes none on it: which text of a Converse question or answer
-//! is judged, and what stands in its place when something is masked or held back. Only such calls pay
-//! for this, so bodies are read as plain JSON.
+//! Guardrail checks around a call whose model accepts no guardrail on the call itself: the text of
+//! a Converse request or answer that is checked, and the replacement where text is masked or
+//! blocked. Only such calls pay for this, so bodies are read as plain JSON.
 
 use std::borrow::Cow;
 
@@ -11,14 +11,14 @@ use crate::Invalid;
 use crate::guardrail::{Action, Verdict};
 use crate::moderations::{Picture, PictureFormat};
 
-/// Most characters judged at once. A guardrail's quota is so many units of 1000 characters a second, as
-/// few as 25 where nobody has asked for more: a larger call could never be answered there.
+/// Most characters in one guardrail check. A guardrail's quota is a number of units of 1000
+/// characters a second, as low as 25 by default: a larger check could never succeed under it.
 const WINDOW: usize = 20_000;
 
-/// Said where a guardrail has no words of its own for what it holds back.
+/// Replacement for blocked content where the guardrail has no message of its own.
 const HELD_BACK: &str = "The guardrail of this model does not let this pass.";
 
-/// A body and what of it is judged.
+/// A body and the parts of it that are checked.
 #[derive(Debug)]
 pub struct Subject {
     body: Value,
@@ -27,35 +27,36 @@ pub struct Subject {
     images: Vec<(PictureFormat, String)>,
 }
 
-/// Where a judged text belongs.
+/// The place of a checked text in the body.
 #[derive(Debug, Clone)]
 enum Place {
     /// A string, by its JSON pointer.
     Text(String),
-    /// A signed thought: it is judged, but nobody else's words can stand in its place.
+    /// Signed reasoning: it is checked, but cannot be replaced, because the signature covers its
+    /// text.
     Signed,
-    /// A value that is judged as the text it is written in, by its JSON pointer.
+    /// A value that is checked as its JSON text, by its JSON pointer.
     Json(String),
-    /// What an answer says, whatever blocks it was cut into.
+    /// All answer text, joined across the blocks it was divided into.
     Said,
-    /// What it shows of its thinking.
+    /// All visible reasoning, joined.
     Thought,
 }
 
-/// A stretch of one of a subject's texts.
+/// A segment of one of a subject's texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stretch<'s> {
-    /// Which of the texts.
+    /// Index of the text.
     pub of: usize,
     /// May be blank.
     pub text: &'s str,
 }
 
-/// What is judged of a question: all text of its system prompt and its messages, the inputs and results
-/// of tools, and images. Declarations of tools are not.
+/// Selects the checked parts of a request: all text of its system prompt and its messages, the
+/// inputs and results of tools, and images. Tool declarations are not checked.
 ///
 /// # Errors
-/// It holds what no guardrail reads.
+/// The body holds content that guardrails cannot read.
 pub fn question(body: &[u8]) -> Result<Subject, Invalid> {
     let mut subject = Subject::read(body).map_err(|_| unreadable("this request"))?;
     let body = std::mem::take(&mut subject.body);
@@ -71,11 +72,11 @@ pub fn question(body: &[u8]) -> Result<Subject, Invalid> {
     Ok(subject)
 }
 
-/// What is judged of an answer: all that a client is shown of it, said, thought, cited, members of
-/// the model's own answer, and the inputs of tools.
+/// Selects the checked parts of an answer: everything the client is shown of it, which is text,
+/// reasoning, cited text, fields of the model's own response, and the inputs of tools.
 ///
 /// # Errors
-/// The body is no JSON.
+/// The body is not JSON.
 pub fn answer(body: &[u8]) -> Result<Subject, serde_json::Error> {
     let mut subject = Subject::read(body)?;
     let body = std::mem::take(&mut subject.body);
@@ -107,39 +108,40 @@ impl Subject {
         Ok(Self { body, places: Vec::new(), texts: Vec::new(), images: Vec::new() })
     }
 
-    /// How many texts there are.
+    /// Number of texts.
     pub fn len(&self) -> usize {
         self.texts.len()
     }
 
-    /// Whether there is nothing to judge.
+    /// Whether the body has no checked content.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty() && self.images.is_empty()
     }
 
-    /// All that is judged, in portions of a bounded size, and in the order of the texts. Long texts are
-    /// cut behind white space.
+    /// All checked text in portions of a bounded size, in the order of the texts. Long texts are
+    /// cut after white space.
     pub fn portions(&self) -> Vec<Vec<Stretch<'_>>> {
         portions(self.texts.iter().map(String::as_str))
     }
 
-    /// The images that are judged.
+    /// The checked images.
     pub fn images(&self) -> Vec<Picture<'_>> {
         self.images.iter().map(|(format, data)| Picture { format: *format, data }).collect()
     }
 
-    /// Signed thoughts that have other texts now. They can only be left out, by whoever wrote the body.
+    /// Signed reasoning whose text the guardrail has changed. It can only be removed, by the author
+    /// of the body.
     pub fn masked_thoughts(&self, texts: &[String]) -> Vec<String> {
         let all = self.places.iter().zip(&self.texts).zip(texts);
         let masked = all.filter(|((place, old), new)| matches!(place, Place::Signed) && old != new);
         masked.map(|((_, old), _)| old.clone()).collect()
     }
 
-    /// The body with other texts in place of those that were judged; what is the same stays as it is. An
-    /// answer whose words change loses what pointed at them, and thinking its signature.
+    /// The body with other texts in place of the checked ones; an unchanged text stays as it is. An
+    /// answer whose text changes loses its citations, and reasoning loses its signature.
     ///
     /// # Errors
-    /// A text that must be JSON is none; then there is nothing that may be shown.
+    /// A text that must be JSON no longer is; the body must then not be shown.
     pub fn with(mut self, texts: &[String]) -> Result<Vec<u8>, Box<Self>> {
         let changed = self.places.iter().zip(&self.texts).zip(texts);
         let changed = changed.filter(|((_, old), new)| old != new);
@@ -160,7 +162,7 @@ impl Subject {
                 }
             }
         }
-        // Last: blocks move, and pointers with them.
+        // Last, because blocks move and invalidate the pointers.
         for (members, block) in moved {
             if let Some(Value::Array(content)) = self.body.pointer_mut(CONTENT) {
                 one_in_place_of_all(content, members, block);
@@ -169,7 +171,7 @@ impl Subject {
         Ok(self.body.to_string().into_bytes())
     }
 
-    /// The answer with what the guardrail says in place of its content.
+    /// The answer with the guardrail's message in place of its content.
     pub fn held_back(mut self, message: &str) -> Vec<u8> {
         if let Some(body) = self.body.as_object_mut() {
             body.remove(OWN_FIELDS);
@@ -186,7 +188,7 @@ impl Subject {
         }
     }
 
-    /// Takes a block of a question in. A kind that is not known here may hold anything.
+    /// Adds a block of a request. A block of an unknown kind may hold anything, so it is refused.
     fn ask(&mut self, block: &Value, pointer: &str) -> Result<(), Invalid> {
         for (member, value) in block.as_object().into_iter().flatten() {
             let pointer = format!("{pointer}/{member}");
@@ -246,7 +248,7 @@ impl Subject {
     }
 }
 
-/// The answer to a question that the model was never asked.
+/// The answer to a request that was blocked before it reached the model.
 pub fn unasked(message: &str) -> Vec<u8> {
     let usage = json!({ "inputTokens": 0, "outputTokens": 0, "totalTokens": 0 });
     json!({ "output": output(message), "stopReason": INTERVENED, "usage": usage })
@@ -254,13 +256,13 @@ pub fn unasked(message: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// What is said in place of what a guardrail holds back.
+/// The replacement for content that a guardrail blocks.
 pub fn message(verdict: &Verdict) -> Cow<'static, str> {
     let message = verdict.outputs.join("\n");
     if message.trim().is_empty() { HELD_BACK.into() } else { message.into() }
 }
 
-/// Adds a verdict on a further portion to what was found before; the sternest action counts.
+/// Adds the verdict on a further portion to the report; the most severe action wins.
 pub fn add(report: &mut GuardrailReport, verdict: &Verdict) {
     let action = match verdict.action {
         Action::Measured => None,
@@ -277,10 +279,10 @@ pub fn add(report: &mut GuardrailReport, verdict: &Verdict) {
     report.findings.extend(new);
 }
 
-/// Puts what a guardrail found into an answer, as its trace.
+/// Writes the guardrail reports into an answer, as its trace.
 ///
 /// # Errors
-/// The body is no JSON.
+/// The body is not JSON.
 pub fn traced(
     body: &[u8],
     input: Option<&GuardrailReport>,
@@ -306,7 +308,7 @@ pub fn traced(
 }
 
 const CONTENT: &str = "/output/message/content";
-/// Members of the model's own answer, which a client may have asked for.
+/// Fields of the model's own response, which a client may have requested.
 const OWN_FIELDS: &str = "additionalModelResponseFields";
 const INTERVENED: &str = "guardrail_intervened";
 
@@ -328,7 +330,7 @@ fn replace(body: &mut Value, pointer: &str, new: Value) {
     }
 }
 
-/// Puts one block where the first with one of these members stood, and takes the others out.
+/// Replaces the first block that has one of these members, and removes the others.
 fn one_in_place_of_all(content: &mut Vec<Value>, members: [&str; 2], block: Value) {
     let is_one = |block: &Value| members.iter().any(|member| block.get(member).is_some());
     let first = content.iter().position(is_one).unwrap_or(content.len());
@@ -336,7 +338,7 @@ fn one_in_place_of_all(content: &mut Vec<Value>, members: [&str; 2], block: Valu
     content.insert(first.min(content.len()), block);
 }
 
-/// Texts in portions of a size that can be judged at once.
+/// Groups texts into portions that fit one guardrail check.
 pub(crate) fn portions<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<Vec<Stretch<'t>>> {
     let (mut portions, mut portion, mut room) = (Vec::new(), Vec::new(), WINDOW);
     for (of, text) in texts.enumerate() {
@@ -355,13 +357,14 @@ pub(crate) fn portions<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<Vec<Stre
     portions
 }
 
-/// All of a text, in stretches with their lengths in characters.
+/// A text in segments, with their lengths in characters.
 fn stretches(text: &str) -> impl Iterator<Item = (&str, usize)> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let end = rest.char_indices().nth(WINDOW).map_or(rest.len(), |(end, _)| end);
         let head = rest.get(..end).unwrap_or_default();
-        // The cut stands behind white space, unless there is none or nothing else before it.
+        // The cut falls after white space, unless the segment has none or only white space before
+        // it.
         let cut = match head.trim_end_matches(|c: char| !c.is_whitespace()) {
             before if end < rest.len() && !before.trim().is_empty() => before.len(),
             _ => end,

@@ -1,5 +1,4 @@
-//! What a guardrail says of a text, in values that no SDK is needed for: the verdict itself, and what
-//! it cost.
+//! A guardrail's verdict and its cost, as values that need no SDK.
 
 use std::ops::AddAssign;
 
@@ -8,23 +7,23 @@ use schema::openai::moderations::Finding;
 /// A guardrail's verdict on some content.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Verdict {
-    /// What came of the content.
+    /// The action taken on the content.
     pub action: Action,
     /// Bedrock's reason, if it gave one.
     pub reason: Option<String>,
-    /// What was found, by policy.
+    /// The findings, by policy.
     pub findings: Vec<Finding>,
-    /// What is to be said in place of the content, where it intervened.
+    /// Replacement texts for the content, where the guardrail intervened.
     pub outputs: Vec<String>,
-    /// What it cost.
+    /// The cost, in charged units.
     pub units: Units,
-    /// AWS's id of the call that brought it.
+    /// AWS's request id of the check.
     pub request_id: Option<String>,
 }
 
 impl Verdict {
-    /// The verdict on two parts of one content: the sterner action, and of each finding the most that was
-    /// found.
+    /// The verdict on two parts of one content: the more severe action, and the highest value of
+    /// each finding.
     pub fn and(mut self, other: Self) -> Self {
         let Self { action, reason, findings, outputs, units, request_id } = other;
         if action.weight() > self.action.weight() {
@@ -50,7 +49,7 @@ impl Verdict {
     }
 }
 
-/// Which way the content goes.
+/// Direction of the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// To a model.
@@ -59,24 +58,24 @@ pub enum Side {
     Output,
 }
 
-/// What came of the content.
+/// The action taken on the content.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Action {
-    /// It was only measured: no guardrail was there to act.
+    /// The content was only measured: no guardrail was involved.
     #[default]
     Measured,
-    /// It may pass as it is.
+    /// The content passes unchanged.
     Passed,
-    /// It may, as the guardrail has written it.
+    /// The content passes as the guardrail has rewritten it.
     Masked,
-    /// It may not.
+    /// The content is blocked.
     Intervened,
-    /// Something Bedrock has learnt since; nobody knows whether it may pass.
+    /// An action added to Bedrock later; whether the content may pass is unknown.
     Unknown,
 }
 
 impl Action {
-    /// How much it means for the content, beside the others.
+    /// Severity of the action.
     fn weight(self) -> u8 {
         match self {
             Self::Measured => 0,
@@ -88,7 +87,8 @@ impl Action {
     }
 }
 
-/// What Bedrock charges for a verdict: text units by policy (1000 characters each), and images.
+/// Units that Bedrock charges for a verdict: text units by policy (1000 characters each), and
+/// images.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Units {
     /// Content filters.
@@ -101,7 +101,7 @@ pub struct Units {
     pub sensitive_information: u64,
     /// Grounding checks.
     pub contextual_grounding: u64,
-    /// Images looked at by content filters.
+    /// Images checked by content filters.
     pub images: u64,
 }
 

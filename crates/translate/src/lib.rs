@@ -1,5 +1,5 @@
-//! Pure conversion between OpenAI's dialects and Bedrock Converse. Nothing here reads a clock, the
-//! environment or a socket: what varies comes in as values, and what could not be honoured comes
+//! Pure conversion between OpenAI's dialects and Bedrock Converse. This crate reads no clock, no
+//! environment and no socket: what varies comes in as values, and what could not be honoured comes
 //! out beside the result. The two halves meet only in a [`Reply`]: without having asked the
 //! question, an answer cannot be translated.
 

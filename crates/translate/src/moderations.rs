@@ -1,6 +1,6 @@
-//! Moderation requests into what a guardrail can judge, and its verdicts into OpenAI's categories.
-//! Bedrock's filters are fewer: what has no counterpart is false and 0, and what OpenAI has no
-//! category for flags the input and stands under `outcrop`.
+//! Translates moderation requests into guardrail checks, and verdicts into OpenAI's categories.
+//! Bedrock has fewer filters: categories without a counterpart are false and 0, and findings
+//! without an OpenAI category flag the input and stand under `outcrop`.
 
 use std::collections::BTreeMap;
 
@@ -18,22 +18,22 @@ use crate::parts::media::Attachments;
 use crate::profile::{Media, Medium};
 use crate::{Invalid, Profile, Report, Stores};
 
-/// Most inputs of one request.
+/// Most inputs in one request.
 const MOST: usize = 2048;
 
-/// What judges.
+/// The service that checks the inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judge {
     /// Checks that need no guardrail. They read text only.
     Checks,
-    /// A guardrail, which reads PNG and JPEG too.
+    /// A guardrail, which also reads PNG and JPEG.
     Guardrail,
 }
 
-/// A request ready to be judged.
+/// A request ready to be checked.
 #[derive(Debug)]
 pub struct Question<'a> {
-    /// Each is judged by itself and has a result of its own.
+    /// Each input is checked separately and has its own result.
     pub inputs: Vec<Moderated<'a>>,
     /// Fields without effect.
     pub report: Report,
@@ -49,8 +49,8 @@ pub struct Moderated<'a> {
 }
 
 impl<'a> Moderated<'a> {
-    /// The same in portions that a guardrail can judge: a longer one could never be answered at the quota
-    /// that accounts begin with. The images go with the first.
+    /// Splits the input into portions that fit one guardrail check: a longer one could never
+    /// succeed at the default quota of an account. The images go with the first portion.
     pub fn portions(&self) -> Vec<Self> {
         let portions = guarded::portions(self.texts.iter().copied());
         let texts = portions.into_iter().map(|portion| {
@@ -73,13 +73,13 @@ impl<'a> Moderated<'a> {
 /// An image of one input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Picture<'a> {
-    /// By what it holds.
+    /// Detected from the image data.
     pub format: PictureFormat,
     /// Base64.
     pub data: &'a str,
 }
 
-/// What guardrails read.
+/// Image formats that guardrails read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PictureFormat {
     /// `png`.
@@ -88,18 +88,19 @@ pub enum PictureFormat {
     Jpeg,
 }
 
-/// Which category a denied topic stands for, by the topic's name.
+/// The OpenAI category of each denied topic, by the topic's name.
 pub type Topics = BTreeMap<String, Category>;
 
-/// Takes a moderation request apart.
+/// Splits a moderation request into its inputs.
 ///
 /// # Errors
-/// There is nothing to judge, or something that the judge cannot read; the error names the field.
+/// The request has no content to check, or content that the judge cannot read; the error names the
+/// field.
 pub fn question<'a>(
     request: &'a ModerationRequest<'a>,
     judge: Judge,
 ) -> Result<Question<'a>, Invalid> {
-    // Destructured whole: a new field does not compile until somebody decides where it goes.
+    // Destructured without `..`: a new field does not compile until its use is decided.
     let ModerationRequest { input, model: _, extra } = request;
     let mut report = Report::default();
     for name in extra.names() {
@@ -121,7 +122,7 @@ pub fn question<'a>(
     }
 }
 
-/// Puts a verdict on an input into OpenAI's categories.
+/// Converts the verdict on an input to OpenAI's categories.
 pub fn result(verdict: &Verdict, input: &Moderated<'_>, topics: &Topics) -> ModerationResult {
     let mut categories = Categories::default();
     let mut category_scores = Categories::default();
@@ -152,8 +153,8 @@ pub fn result(verdict: &Verdict, input: &Moderated<'_>, topics: &Topics) -> Mode
     }
 }
 
-/// The category that means the same. Guardrails tell no kinds of hate, violence or sexual content
-/// apart, and know of no self-harm unless a topic denies it.
+/// The OpenAI category with the same meaning. Guardrails do not distinguish kinds of hate, violence
+/// or sexual content, and detect no self-harm unless a topic denies it.
 fn category(finding: &Finding, topics: &Topics) -> Option<Category> {
     match finding.policy {
         Policy::ContentFilter => COUNTERPARTS
@@ -176,8 +177,8 @@ const COUNTERPARTS: [(&str, Category); 5] = [
     ("MISCONDUCT", Category::Illicit),
 ];
 
-/// The kinds of input that each category was looked for in. OpenAI's own lists hold `image` for
-/// three families only, and its SDKs read no other.
+/// The kinds of input that each category was checked in. OpenAI's own lists hold `image` for three
+/// families only, and its SDKs accept no other.
 fn applied(input: &Moderated<'_>, topics: &Topics) -> Categories<Vec<InputKind>> {
     let mut applied = Categories::<Vec<InputKind>>::default();
     let text = !input.texts.is_empty();
@@ -196,7 +197,7 @@ fn applied(input: &Moderated<'_>, topics: &Topics) -> Categories<Vec<InputKind>>
     applied
 }
 
-/// Bedrock judges no blank text, and there is nothing in it.
+/// Refuses blank text, which Bedrock does not check.
 fn of_text(text: &str, param: impl Fn() -> String) -> Result<Moderated<'_>, Invalid> {
     if text.trim().is_empty() {
         return Err(Invalid::value(param(), "A blank text cannot be moderated."));

@@ -1,5 +1,5 @@
-//! What the dialects share: media, tools, parameters, turns, stop reasons, usage. Parts, not a
-//! middle language: each works on Bedrock's own shapes.
+//! Parts shared by the dialects: media, tools, parameters, turns, stop reasons, usage. They are
+//! parts, not an intermediate language: each works on Bedrock's own shapes.
 
 pub(crate) mod betas;
 pub(crate) mod cache;
@@ -18,5 +18,6 @@ pub(crate) mod turns;
 pub(crate) mod usage;
 pub(crate) mod written;
 
-/// Bytes of the largest body that the service takes: what grows in translation, grows up to it.
+/// Size of the largest body that the service accepts, in bytes. Expansions in translation are
+/// bounded by it.
 pub const BODY_LIMIT: usize = 25_000_000;

@@ -1,5 +1,6 @@
-//! What one model accepts on Converse. A quirk is a knob here and a row in the catalogue; no model
-//! is ever named in code. The default is optimistic: a model nobody has described gets everything.
+//! The features of one model on Converse. A quirk is a setting here and a row in the catalogue;
+//! code never names a model. The defaults are optimistic: a model without a row is assumed to
+//! support everything.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,11 +17,11 @@ pub use tools::{
     ToolNames, ToolStreaming,
 };
 
-/// What Converse itself takes.
+/// Limits of Converse itself.
 const MOST_STOP_SEQUENCES: usize = 2500;
 const MOST_MAX_TOKENS: u32 = i32::MAX.unsigned_abs();
 
-/// Bounds that the grammars of the service refuse. (As seen live by pydantic-ai and LiteLLM, 2026.)
+/// Bounds that the service's grammars refuse. (As seen live by pydantic-ai and LiteLLM, 2026.)
 const UNBOUNDED: [&str; 8] = [
     "minimum",
     "maximum",
@@ -32,139 +33,141 @@ const UNBOUNDED: [&str; 8] = [
     "contains",
 ];
 
-/// The knobs of a model.
+/// The settings of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
-    /// Whether it can be called by Converse; the others have bodies of their own for InvokeModel.
+    /// Whether Converse can call the model; other models have InvokeModel bodies of their own.
     pub converse: bool,
-    /// Where a system prompt goes.
+    /// Place of the system prompt.
     pub system: SystemPrompt,
     /// Whether a conversation may begin with the assistant.
     pub leading_assistant: bool,
-    /// Whether it may end with the assistant: the model then goes on with those words.
+    /// Whether a conversation may end with the assistant: the model then continues that text.
     pub trailing_assistant: bool,
-    /// What a user turn may hold beside tool results.
+    /// Content that a user turn may hold beside tool results.
     pub beside_tool_result: BesideToolResult,
-    /// What an assistant turn may hold beside calls.
+    /// Content that an assistant turn may hold beside calls.
     pub beside_tool_call: BesideToolCall,
-    /// Which tool choices the model knows.
+    /// Tool choices that the model supports.
     pub tool_choice: ToolChoices,
-    /// How "call no tool" is said while tools must be declared.
+    /// Field that forbids tool calls while tools must be declared.
     pub no_tool: NoTool,
-    /// What may stand at the root of a tool's schema.
+    /// Keywords allowed at the root of a tool's schema.
     pub schema_root: SchemaRoot,
-    /// Whether a tool's schema may point at definitions.
+    /// Whether a tool's schema may refer to definitions.
     pub schema_references: SchemaReferences,
-    /// Which regular expressions a tool's schema may hold.
+    /// Regular expressions allowed in a tool's schema.
     pub schema_patterns: SchemaPatterns,
-    /// Whether calls can be held to their schemas.
+    /// Whether calls can be constrained to their schemas.
     pub strict_tools: StrictTools,
-    /// How a stream is answered where tools are declared.
+    /// Streaming of answers where tools are declared.
     pub tool_streaming: ToolStreaming,
-    /// The beta that lets arguments be streamed as they are made, if the model has one.
+    /// The beta that streams arguments as they are generated, if the model has one.
     pub tool_stream_beta: Option<String>,
-    /// Which ids of calls the model takes.
+    /// Call ids that the model accepts.
     pub call_ids: CallIds,
-    /// Which names of tools the model can call.
+    /// Tool names that the model can call.
     pub tool_names: ToolNames,
-    /// The tokens in which it writes calls that the service fails to turn into blocks.
+    /// The tokens in which the model writes calls that the service fails to turn into blocks.
     pub call_syntax: CallSyntax,
-    /// The service's own tool that searches the web, if the model has it.
+    /// The service's own web search tool, if the model has it.
     pub web_search_tool: Option<String>,
-    /// The service's own tool that runs code, if the model has it.
+    /// The service's own code execution tool, if the model has it.
     pub code_tool: Option<String>,
-    /// Which sampling parameters the model takes.
+    /// Sampling parameters that the model supports.
     pub sampling: Sampling,
-    /// Where the number of tokens to choose among is said.
+    /// Field for top-k sampling.
     pub top_k: TopK,
-    /// Which penalties for repetition the model takes.
+    /// Repetition penalties that the model supports.
     pub penalties: Penalties,
-    /// Whether the model takes a seed, as a field of its own.
+    /// Whether the model accepts a seed, as a field of its own.
     pub seed: bool,
-    /// Where it is said how many words an answer should take.
+    /// Field for the verbosity of the answer.
     pub verbosity: Verbosity,
-    /// How "call one tool at a time" is said.
+    /// Field that limits the model to one tool call at a time.
     pub one_call: OneCall,
-    /// Which stop sequences the model takes.
+    /// Stop sequences that the model accepts.
     pub stop_sequences: StopSequences,
-    /// How many stop sequences the model takes.
+    /// Most stop sequences that the model accepts.
     pub most_stop_sequences: usize,
-    /// The smallest token limit the model takes; a smaller one is raised to it.
+    /// The smallest token limit that the model accepts; a smaller one is raised to it.
     pub least_max_tokens: u32,
-    /// The largest token limit the model takes; a larger one is lowered to it.
+    /// The largest token limit that the model accepts; a larger one is lowered to it.
     pub most_max_tokens: u32,
-    /// The token limit that is sent where the caller names none; 0 sends none.
+    /// The token limit that is sent where the caller sets none; 0 sends none.
     pub default_max_tokens: u32,
-    /// How an answer is held to a JSON schema.
+    /// Method that constrains an answer to a JSON schema.
     pub structured_output: StructuredOutput,
-    /// Keywords that its grammar for answers refuses: they are put into words.
+    /// Schema keywords that the model's answer grammar refuses; they go into the prompt.
     pub refused_keywords: Vec<String>,
-    /// Where the model takes cache points.
+    /// Places where the model accepts cache points.
     pub cache_points: CachePoints,
-    /// Behind which blocks of a message it takes them.
+    /// Blocks of a message after which the model accepts cache points.
     pub cache_point_after: CachePointAfter,
-    /// How long a cached prefix may live.
+    /// Lifetimes of a cached prefix.
     pub cache_ttl: CacheTtls,
     /// The shortest prefix the model caches, in tokens.
     pub least_cached_tokens: u32,
-    /// What the operator wants of the cache; not the model's, but chosen per target as knobs are.
+    /// The operator's choice for the cache; not a feature of the model, but set per target like the
+    /// overrides.
     pub prompt_cache: PromptCache,
-    /// How its streams count cached tokens.
+    /// Counting of cached tokens in the model's streams.
     pub stream_counts: StreamCounts,
-    /// What the model reads besides text.
+    /// Media that the model reads.
     pub media: Media,
-    /// What of that may stand inside a tool result; the rest is moved beside it.
+    /// Media that may stand inside a tool result; other media are moved beside it.
     pub tool_result_media: Media,
-    /// What of that it reads from S3.
+    /// Media that the model reads from S3.
     pub s3_media: Media,
     /// Most images in one message.
     pub images: u32,
-    /// Most bytes of an image.
+    /// Largest image, in bytes.
     pub image_bytes: u32,
     /// Most documents in one message.
     pub documents: u32,
-    /// Most bytes of a document.
+    /// Largest document, in bytes.
     pub document_bytes: u32,
-    /// Whether it cites documents where it is asked to.
+    /// Whether the model cites documents on request.
     pub citations: Citations,
-    /// How it is given results of a search.
+    /// Form in which the model gets search results.
     pub search_results: SearchResults,
-    /// The betas it takes, of those that a caller may ask for by name.
+    /// Betas that the model accepts, among those that a caller may request by name.
     pub betas: Vec<String>,
-    /// How the model is asked to think.
+    /// Field that requests reasoning.
     pub thinking: Thinking,
-    /// How it is told not to.
+    /// Field that turns reasoning off.
     pub thinking_off: ThinkingOff,
-    /// The levels of effort it knows.
+    /// Effort levels that the model supports.
     pub efforts: Vec<Effort>,
-    /// Which tool choices it knows while it thinks.
+    /// Tool choices that the model supports while it reasons.
     pub tool_choice_thinking: ToolChoices,
-    /// What of its past thoughts it takes back.
+    /// Past reasoning that the model accepts back.
     pub replay: Replay,
-    /// Whether its signed thoughts hold for one account and for the conversation before them alone.
+    /// Whether the model's signed reasoning is valid only for one account and after an unchanged
+    /// conversation.
     pub thoughts_bound: bool,
-    /// The name of its thoughts' format, which clients compare before they send them back.
+    /// Name of the reasoning format, which clients compare before they send reasoning back.
     pub thoughts_format: String,
-    /// Whether its own answer counts what it thought, in `/usage/output_tokens_details`.
+    /// Whether the model's own response counts reasoning tokens, in `/usage/output_tokens_details`.
     pub counts_thinking: bool,
-    /// Whether it writes `<thinking>` into its text, and what becomes of it.
+    /// Whether the model writes `<thinking>` tags into its text, and how they are handled.
     pub thinking_tags: ThinkingTags,
-    /// Where a guardrail is applied.
+    /// Place where a guardrail is applied.
     pub guardrail: GuardrailPlace,
-    /// The service tiers it is served in, besides the default one.
+    /// Service tiers of the model besides the default one.
     pub tiers: Vec<ServiceTier>,
     /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
     pub embedding: Option<EmbeddingShape>,
 }
 
-/// Where a guardrail is applied.
+/// Place where a guardrail is applied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuardrailPlace {
     /// On the call, by Bedrock.
     OnCall,
-    /// Around the call, by operations of its own: the model takes none.
+    /// Around the call, by separate operations: the model accepts none on the call.
     Around,
 }
 
@@ -180,70 +183,71 @@ pub enum ServiceTier {
     Reserved,
 }
 
-/// Where a system prompt goes.
+/// Place of the system prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SystemPrompt {
     /// Into `system`.
     Native,
-    /// The model has none: it opens the first user turn.
+    /// At the beginning of the first user turn: the model has no system prompt.
     InUserTurn,
 }
 
-/// What a user turn may hold beside tool results.
+/// Content that a user turn may hold beside tool results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BesideToolResult {
     /// Anything.
     Anything,
-    /// Text and images; with anything else the rest goes into a turn of its own.
+    /// Text and images; with other content the rest goes into a separate turn.
     TextAndImages,
-    /// Nothing: the rest goes into a turn of its own.
+    /// None: the rest goes into a separate turn.
     Nothing,
 }
 
-/// Which forms of `toolChoice` a model knows, from the poorest to the richest.
+/// Forms of `toolChoice` that a model supports, from the fewest to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolChoices {
-    /// None: the model takes no tools.
+    /// None: the model supports no tools.
     NoTools,
     /// Only `auto`.
     Auto,
     /// `auto` and `any`.
     Any,
-    /// Also a tool by name.
+    /// Also a tool by its name.
     Named,
 }
 
-/// How "call no tool" is said while tools must be declared.
+/// Field that forbids tool calls while tools must be declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NoTool {
-    /// It cannot be said.
+    /// Not supported.
     Unsaid,
     /// By `additionalModelRequestFields.tool_choice = {"type": "none"}`.
     ChoiceField,
 }
 
-/// Which sampling parameters a model takes.
+/// Sampling parameters that a model supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sampling {
     /// Temperature and top_p.
     Both,
-    /// Either; with both given, temperature is sent, unless only top_p asks for anything.
+    /// One of the two; with both given, temperature is sent, unless only top_p differs from its
+    /// default.
     One,
     /// Neither.
     None,
 }
 
-/// Where the number of tokens to choose among is said: a field of the model's own. Bedrock refuses
-/// fields that a model does not know, so the default is none.
+/// Field for top-k sampling: a field of the model's own. Bedrock refuses fields that a model does
+/// not support, so the default is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TopK {
-    /// It cannot be said.
+    /// Not supported.
     Unsaid,
     /// `top_k`.
     Field,
@@ -253,7 +257,7 @@ pub enum TopK {
     InferenceConfig,
 }
 
-/// Which penalties for repetition a model takes, as fields under OpenAI's names.
+/// Repetition penalties that a model supports, as fields under OpenAI's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Penalties {
@@ -261,16 +265,16 @@ pub enum Penalties {
     Unsaid,
     /// From -2 to 2, as OpenAI's.
     Signed,
-    /// From 0 to 1; what lies outside is clamped.
+    /// From 0 to 1; values outside are clamped.
     Unit,
 }
 
-/// Where it is said how many words an answer should take. Bedrock refuses fields that a model does not
-/// know, so the default is nowhere.
+/// Field for the verbosity of the answer. Bedrock refuses fields that a model does not support, so
+/// the default is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verbosity {
-    /// It cannot be said.
+    /// Not supported.
     Unsaid,
     /// `text.verbosity`, as in OpenAI's Responses API.
     TextField,
@@ -278,78 +282,78 @@ pub enum Verbosity {
     Field,
 }
 
-/// How "call one tool at a time" is said. Where it cannot be, further calls of an answer are left
-/// out of it.
+/// Field that limits the model to one tool call at a time. Where it is not supported, further calls
+/// are removed from the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OneCall {
-    /// It cannot be said.
+    /// Not supported.
     Unsaid,
     /// By `tool_choice.disable_parallel_tool_use`, a field of the model's own.
     ChoiceField,
 }
 
-/// Which stop sequences a model takes.
+/// Stop sequences that a model accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopSequences {
-    /// Any that is not empty.
+    /// Any that are not empty.
     Any,
-    /// Any that is more than white space.
+    /// Any that are not only white space.
     NotBlank,
     /// None.
     Refused,
 }
 
-/// How an answer is held to a JSON schema.
+/// Method that constrains an answer to a JSON schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StructuredOutput {
     /// By `outputConfig.textFormat`.
     Native,
-    /// By a tool that must be called, whose input is the answer.
+    /// By a forced tool call, whose input is the answer.
     ForcedTool,
 }
 
-/// Where a model takes cache points.
+/// Places where a model accepts cache points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CachePoints {
-    /// Nowhere: it refuses them.
+    /// None: it refuses cache points.
     Refused,
-    /// Nobody knows: where the caller sets them, and no others.
+    /// Unknown: cache points are set only where the caller sets them.
     AsMarked,
     /// In the system prompt and in messages.
     SystemAndMessages,
-    /// Behind tools too.
+    /// After tools too.
     Everywhere,
 }
 
-/// How long a cached prefix may live.
+/// Lifetimes of a cached prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheTtls {
-    /// Five minutes, and nothing else can be asked for.
+    /// Five minutes; no other lifetime can be requested.
     FiveMinutes,
     /// Five minutes, or an hour.
     OneHour,
 }
 
-/// What is wanted of the prompt cache.
+/// The operator's choice for the prompt cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptCache {
-    /// Points of our own where the caller sets none.
+    /// Cache points added by the gateway where the caller sets none.
     #[default]
     Auto,
     /// Only the caller's marks.
     Marks,
-    /// Nothing: marks have no effect.
+    /// None: marks have no effect.
     Off,
 }
 
 impl PromptCache {
-    /// The word for it in configurations.
+    /// Its name in configurations.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -359,7 +363,7 @@ impl PromptCache {
     }
 }
 
-/// The InvokeModel body of an embedding model. Bodies are protocols: each has a module.
+/// The InvokeModel body of an embedding model. Each body is a protocol with a module of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmbeddingShape {
@@ -382,7 +386,7 @@ pub enum EmbeddingShape {
 }
 
 impl Profile {
-    /// Whether the thoughts of a tool turn are kept, for the clients that do not send them back.
+    /// Whether the reasoning of a tool turn is saved, for clients that do not send it back.
     pub fn keeps_thoughts(&self) -> bool {
         matches!(self.replay, Replay::Signed | Replay::Redacted) && self.thinking != Thinking::None
     }

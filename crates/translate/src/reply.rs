@@ -1,4 +1,4 @@
-//! What the answer half must remember of the question half.
+//! State that the answer half needs from the question half.
 
 use crate::Profile;
 use crate::parts::format::{By, Spoken};
@@ -9,47 +9,47 @@ use crate::profile::{Replay, StreamCounts};
 use crate::structured::Wanted;
 use crate::thoughts::Origin;
 
-/// Made by the question, spent by the answer. It owns everything it holds, because the request body
-/// is gone by the time the last event arrives.
+/// State made by the question half and consumed by the answer half. It owns everything it holds,
+/// because the request body is freed before the last event arrives.
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
     pub(crate) names: Names,
     pub(crate) include_usage: bool,
-    /// How a stream counts cached tokens.
+    /// Counting of cached tokens in a stream.
     pub(crate) stream_counts: StreamCounts,
     pub(crate) calls: CallShape,
-    /// The caller wants one call at a time: further ones of an answer are left out.
+    /// The caller requested one call at a time: further calls of an answer are removed.
     pub(crate) one_call: bool,
-    /// The model was to call nothing: what it calls all the same is left out.
+    /// The model was told to call no tool: its calls are removed.
     pub(crate) drops_calls: bool,
-    /// The caller asked for a tier and is told which one it got.
+    /// The caller requested a tier and is told the one it got.
     pub(crate) echoes_tier: bool,
-    /// The tool whose input is the answer, if the answer is held to a shape by one.
+    /// The tool whose input is the answer, if a forced tool call constrains the answer.
     pub(crate) answering_tool: Option<String>,
-    /// What the answer must be, if anything was said of it.
+    /// The requested format of the answer, if any.
     pub(crate) wanted: Option<Wanted>,
-    /// What becomes of the model's thoughts.
+    /// Handling of the model's reasoning.
     pub(crate) thoughts: ThoughtsShown,
-    /// Thinking between tags is told apart from the text.
+    /// Reasoning between tags is separated from the text.
     pub(crate) splits_tags: bool,
-    /// How the model writes calls into its words, where it may.
+    /// The syntax in which the model writes calls into its text, if it may do so.
     pub(crate) written: Option<Syntax>,
-    /// The caller asked for members of the model's own answer.
+    /// The caller requested fields of the model's own response.
     pub(crate) shows_fields: bool,
-    /// Where the answer is made, if that is told.
+    /// The model and account of the answer, if known.
     pub(crate) origin: Option<Origin>,
-    /// Words of our own at the end of the user's last turn.
+    /// Text added by the gateway at the end of the user's last turn.
     pub(crate) preface: Option<String>,
 }
 
 impl Reply {
-    /// What the answer must be. `None` where anything will do, and where the model was told so in words
-    /// that bind nobody.
+    /// The requested format of the answer. `None` where the format is free, and where the model got
+    /// it in the prompt without a guarantee.
     pub fn wanted(&self) -> Option<&Wanted> {
         self.wanted.as_ref()
     }
 
-    /// How text of the answer is to be read.
+    /// The reader for text of the answer.
     pub(crate) fn spoken(&self) -> Spoken {
         match (&self.wanted, &self.answering_tool) {
             (None, _) => Spoken::default(),
@@ -59,42 +59,43 @@ impl Reply {
         }
     }
 
-    /// Reads calls out of the words of one answer, where the model may write them there.
+    /// A reader that extracts calls from the text of one answer, where the model may write them
+    /// there.
     pub(crate) fn reader(&self) -> Option<Reader> {
         self.written.as_ref().map(Reader::new)
     }
 
-    /// Whether the turn is to be kept for the question that brings its calls back.
+    /// Whether the turn is saved for the request that brings its calls back.
     pub(crate) fn keeps_turns(&self) -> bool {
         self.thoughts.kept && !self.drops_calls && self.calls == CallShape::Tools
     }
 
-    /// Whether thoughts go out with their places.
+    /// Whether reasoning is sent to the client with its positions.
     pub(crate) fn places_thoughts(&self) -> bool {
         self.thoughts.placed
     }
 
-    /// Whether a call of this tool is the answer itself.
+    /// Whether a call of this tool is the answer.
     pub(crate) fn is_answer(&self, tool: &str) -> bool {
         self.answering_tool.as_deref() == Some(tool)
     }
 }
 
-/// What becomes of the model's thoughts.
+/// Handling of the model's reasoning.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ThoughtsShown {
-    /// The client does not want to see them.
+    /// The client asked for it to be hidden.
     pub(crate) hidden: bool,
-    /// The model wants them back.
+    /// The model requires it back.
     pub(crate) kept: bool,
-    /// The model takes them back, and their places matter.
+    /// The model accepts it back, and its positions matter.
     pub(crate) placed: bool,
-    /// The name of their format.
+    /// Name of its format.
     pub(crate) format: String,
 }
 
 impl ThoughtsShown {
-    /// What a request and its model want.
+    /// The handling that a request and its model lead to.
     pub(crate) fn of(wish: &Wish<'_>, profile: &Profile) -> Self {
         Self {
             hidden: wish.hidden,
@@ -105,7 +106,7 @@ impl ThoughtsShown {
     }
 }
 
-/// How tool calls are written back.
+/// The form in which tool calls are written back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum CallShape {
     /// `tool_calls`.
@@ -115,7 +116,7 @@ pub(crate) enum CallShape {
     Function,
 }
 
-/// What identifies one answer: values that only the caller can make.
+/// Identity of one answer: values that only the calling crate can make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamp {
     /// `chatcmpl-...`, the same in every chunk.

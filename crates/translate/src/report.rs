@@ -1,39 +1,41 @@
-//! What a translation could not honour, and what becomes of it. By default the list goes back to the
-//! caller (as a header), because a field that is dropped in silence is a bug nobody can see.
+//! The fields that a translation could not honour, and the policy for them. By default the list
+//! goes back to the caller (as a header), because a silent drop is a bug that cannot be seen.
 
 use std::borrow::Cow;
 
 use crate::Invalid;
 
-/// More names than these tell nobody anything; a request with thousands must not cost more.
+/// Most names kept. More would not inform the caller, and a request with thousands must not cost
+/// more.
 const LIMIT: usize = 64;
 
-/// Most bytes kept of a name: it may be the caller's own.
+/// Longest name kept, in bytes: the caller may have chosen it.
 const NAME: usize = 100;
 
-/// Names of request fields that had no effect, each once, in the order they were met; the first 64.
+/// Names of request fields that had no effect, each once, in the order of their discovery; the
+/// first 64.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     ignored: Vec<String>,
     lost_thoughts: Option<LostThoughts>,
 }
 
-/// What the loss of past thoughts, which a tool turn needs, has led to.
+/// Consequence of lost past reasoning that a tool turn needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LostThoughts {
-    /// Thinking is off in this call.
+    /// Reasoning is off in this call.
     Dropped,
-    /// The model thinks anew, without what it thought before.
+    /// The model reasons anew, without its past reasoning.
     Forgotten,
 }
 
-/// What becomes of a field that cannot be honoured.
+/// Policy for a field that cannot be honoured.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Unsupported {
-    /// The request goes out without it, and the caller is told its name.
+    /// The request is sent without it, and the caller is told its name.
     #[default]
     Warn,
-    /// The request goes out without it.
+    /// The request is sent without it.
     Drop,
     /// The request is refused.
     Reject,
@@ -76,7 +78,7 @@ impl Report {
         }
     }
 
-    /// Notes what had no effect in another translation of the same request.
+    /// Adds the fields that had no effect in another translation of the same request.
     pub fn join(&mut self, other: &Self) {
         for field in &other.ignored {
             self.ignore(field);
@@ -84,17 +86,17 @@ impl Report {
         self.lost_thoughts = self.lost_thoughts.or(other.lost_thoughts);
     }
 
-    /// Notes that past thoughts are lost.
+    /// Notes that past reasoning is lost.
     pub(crate) fn lose_thoughts(&mut self, led_to: LostThoughts) {
         self.lost_thoughts = Some(led_to);
     }
 
-    /// Notes that past thoughts are left out, whether or not the turn needs them.
+    /// Notes that past reasoning is left out, whether or not the turn needs it.
     pub(crate) fn forget_thoughts(&mut self) {
         self.lost_thoughts.get_or_insert(LostThoughts::Forgotten);
     }
 
-    /// What the loss of past thoughts has led to, if any were needed.
+    /// Consequence of lost past reasoning, if any was needed.
     pub fn lost_thoughts(&self) -> Option<LostThoughts> {
         self.lost_thoughts
     }
@@ -104,11 +106,11 @@ impl Report {
         &self.ignored
     }
 
-    /// What is left to tell the caller under a policy.
+    /// The report that the caller gets under a policy.
     ///
     /// # Errors
-    /// Something had no effect, and the policy refuses that: `param` is the first such field, the message
-    /// names them all.
+    /// A field had no effect, and the policy refuses that: `param` is the first such field, the
+    /// message names them all.
     pub fn under(self, policy: Unsupported) -> Result<Self, Invalid> {
         match (policy, self.ignored.first()) {
             (Unsupported::Warn, _) | (Unsupported::Reject, None) => Ok(self),
@@ -137,7 +139,7 @@ impl Report {
     }
 }
 
-/// A name, or the beginning of a long one.
+/// A name, cut to the limit.
 fn shortened(name: &str) -> Cow<'_, str> {
     if name.len() <= NAME {
         return Cow::Borrowed(name);

@@ -1,31 +1,32 @@
-//! Which objects in S3 a caller may have the model read. Bedrock fetches them with the gateway's own
-//! rights, so it is the operator who says which; without a word of theirs, none.
+//! S3 objects that a caller may have the model read. Bedrock fetches them with the gateway's own
+//! permissions, so the operator lists them; by default none are allowed.
 
 /// The operator's list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stores(Vec<Store>);
 
-/// Everything below one prefix.
+/// All objects under one prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
-    /// Such as `s3://bucket/uploads/`; what lies beside it under a longer name is not meant.
+    /// Such as `s3://bucket/uploads/`. Names that merely begin with the last part of the prefix do
+    /// not match.
     pub prefix: String,
-    /// The account of the bucket, where it is another one.
+    /// The account of the bucket, if it is another one.
     pub bucket_owner: Option<String>,
 }
 
 impl Stores {
-    /// A list of stores; the first whose prefix fits counts.
+    /// A list of stores; the first matching prefix wins.
     pub fn new(stores: Vec<Store>) -> Self {
         Self(stores)
     }
 
-    /// What is on it.
+    /// The stores of the list.
     pub fn iter(&self) -> impl Iterator<Item = &Store> {
         self.0.iter()
     }
 
-    /// Whether an object is on it.
+    /// Whether the list covers an object.
     pub fn admits(&self, uri: &str) -> bool {
         self.of(uri).is_some()
     }

@@ -1,13 +1,13 @@
-//! What an answer was asked to be. It is kept word for word beside what the model is asked for, so that
-//! whoever can judge an answer judges it by what the caller said.
+//! The requested format of an answer, kept verbatim beside the request to the model, so that the
+//! answer is validated against the caller's own schema.
 
 use std::sync::Arc;
 
-/// What an answer must be.
+/// The requested format of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    /// A JSON object, of whatever members.
+    /// A JSON object with any members.
     Object,
-    /// JSON that is valid against this JSON Schema, in the caller's own words.
+    /// JSON that is valid against this JSON Schema, kept verbatim.
     Schema(Arc<str>),
 }

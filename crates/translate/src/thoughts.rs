@@ -1,95 +1,97 @@
-//! Reasoning of a model, as a value that outlives the answer: it is shown to the client, kept by the server
-//! under the ids of the tool calls it led to, and put back into the next question where it stood.
+//! Reasoning of a model, as a value that outlives the answer: it is shown to the client, saved by
+//! the server under the ids of the tool calls that followed it, and put back at its place in the
+//! next request.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// Stands for a remembered thought or for words of our own where only the caller may see them.
+/// Placeholder for restored reasoning and for text added by the gateway, in a dry run.
 const VEIL: &str = "(remembered by the gateway, not shown in a dry run)";
 
-/// One thought. Some families want theirs back exactly as they gave them.
+/// One reasoning block. Some model families require it back unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Thought {
     /// Readable; the text may be empty where there is a signature.
     Text {
-        /// What was thought.
+        /// The reasoning text.
         text: String,
-        /// What proves that the model thought it.
+        /// The provider's proof that the model made it.
         signature: Option<String>,
     },
     /// Base64 that only the provider can read.
     Redacted(String),
 }
 
-/// The model and the account of an answer, as hashes: models that check signatures take their thoughts back
-/// there alone.
+/// The model and the account of an answer, as hashes: models that check signatures accept reasoning
+/// from the same model and account only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin {
-    /// The model, whatever name or inference profile it was called by.
+    /// The model, independent of the name or inference profile used in the call.
     pub model: u64,
     /// The account that made the call.
     pub account: u64,
 }
 
-/// The extent of a text block in the `content` that the client got, in bytes. Clients may trim it.
+/// The extent of a text block in the client's `content`, in bytes. Clients may trim the text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Passage {
-    /// All of it.
+    /// Total length.
     pub bytes: usize,
-    /// White space at its beginning.
+    /// Leading white space.
     pub lead: usize,
-    /// White space at its end; none where all of it is white space.
+    /// Trailing white space; 0 where the whole text is white space.
     pub trail: usize,
 }
 
-/// A block of an answered turn. Texts and calls are the client's to send back: only their places are kept.
+/// A block of an answered turn. The client sends texts and calls back, so only their positions are
+/// kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// Reasoning.
     Thought(Thought),
     /// Text.
     Text(Passage),
-    /// A tool call, by the id that the client got.
+    /// A tool call, by the id that the client sees.
     Call(String),
 }
 
-/// An answered turn: its blocks in the order in which they came.
+/// An answered turn: its blocks in their original order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Turn {
-    /// The blocks. Where the places are unknown, the thoughts alone.
+    /// The blocks; only the reasoning where positions are unknown.
     pub steps: Vec<Step>,
-    /// Whether the places of the thoughts are known.
+    /// Whether the positions of the reasoning are known.
     pub placed: bool,
-    /// Where the turn was made, if that is known.
+    /// The model and account that made the turn, if known.
     pub origin: Option<Origin>,
-    /// Words of our own that ended the user's turn before it.
+    /// Text added by the gateway at the end of the user's turn before it.
     pub preface: Option<String>,
 }
 
-/// The turn that led to tool calls, and the calls' ids as the client sees them. A turn without a thought
-/// is kept too: later that is not the same as a turn that is not remembered.
+/// A turn that ended in tool calls, and the ids of the calls as the client sees them. A turn
+/// without reasoning is saved too, because it differs from a turn that is not in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
-    /// The calls to keep it under.
+    /// The calls to save it under.
     pub calls: Vec<String>,
     /// Every block of the answer so far.
     pub turn: Arc<Turn>,
 }
 
-/// What is remembered of past turns, by tool call id, and what is to become of it in this question.
+/// Restored past turns, by tool call id, and the rules for their use in this request.
 #[derive(Debug, Clone, Default)]
 pub struct Recalled {
     by_call: HashMap<String, Arc<Turn>>,
-    /// Thoughts that must not be put back, whoever remembers them.
+    /// Reasoning that must not be put back, from the store or from the client.
     withheld: HashSet<String>,
-    /// Where the question goes.
+    /// The target of the request.
     target: Option<Origin>,
-    /// No thought goes along.
+    /// No reasoning is sent.
     is_forgotten: bool,
 }
 
 impl Thought {
-    /// Whether it carries its proof.
+    /// Whether it carries its proof of origin.
     pub(crate) fn is_signed(&self) -> bool {
         match self {
             Self::Text { signature, .. } => {
@@ -128,12 +130,12 @@ impl Passage {
         Self { bytes: text.len(), lead: text.len() - core.len(), trail }
     }
 
-    /// Whether all of it is white space.
+    /// Whether it is all white space.
     pub fn is_blank(self) -> bool {
         self.lead == self.bytes
     }
 
-    /// The extent of this text and the one right behind it, as one.
+    /// The extent of this text and the one directly after it, as one.
     #[must_use]
     pub fn and(self, next: Self) -> Self {
         let lead = if self.is_blank() { self.bytes + next.lead } else { self.lead };
@@ -147,13 +149,13 @@ impl Passage {
 }
 
 impl Turn {
-    /// A turn of which nothing is known but its thoughts.
+    /// A turn of which only the reasoning is known.
     pub fn of_thoughts(thoughts: impl IntoIterator<Item = Thought>) -> Self {
         let steps = thoughts.into_iter().map(Step::Thought).collect();
         Self { steps, ..Self::default() }
     }
 
-    /// Its thoughts, in order.
+    /// Its reasoning blocks, in order.
     pub fn thoughts(&self) -> impl Iterator<Item = &Thought> {
         self.steps.iter().filter_map(|step| match step {
             Step::Thought(thought) => Some(thought),
@@ -161,7 +163,7 @@ impl Turn {
         })
     }
 
-    /// What it takes to remember it, in bytes.
+    /// Size of its saved form, in bytes.
     pub fn size(&self) -> usize {
         let step = |step: &Step| match step {
             Step::Thought(thought) => thought.size(),
@@ -185,27 +187,27 @@ impl Turn {
 }
 
 impl Recalled {
-    /// Whether nothing is remembered.
+    /// Whether no turn is restored.
     pub fn is_empty(&self) -> bool {
         self.by_call.is_empty()
     }
 
-    /// Whether something is remembered of a call.
+    /// Whether the turn of a call is restored.
     pub fn knows(&self, call: &str) -> bool {
         self.by_call.contains_key(call)
     }
 
-    /// Adds all that another memory remembers.
+    /// Adds all turns of another set.
     pub fn join(&mut self, other: Self) {
         self.by_call.extend(other.by_call);
     }
 
-    /// What is remembered, by call.
+    /// The restored turns, by call.
     pub fn calls(&self) -> impl Iterator<Item = (&str, &Arc<Turn>)> {
         self.by_call.iter().map(|(call, turn)| (call.as_str(), turn))
     }
 
-    /// Where the turn of a call was made, if it thought and that is known.
+    /// The model and account that made the turn of a call, if it has reasoning and they are known.
     pub fn origin(&self, call: &str) -> Option<Origin> {
         let turn = self.by_call.get(call)?;
         turn.thoughts().next().and(turn.origin)
@@ -216,22 +218,24 @@ impl Recalled {
         self.by_call.insert(call.to_owned(), turn);
     }
 
-    /// Keeps thoughts out of the question, by their text. A turn that loses one loses all of its thoughts.
+    /// Excludes reasoning from the request, by its text. A turn that loses one block loses all of
+    /// its reasoning.
     pub fn withhold(&mut self, thoughts: &[String]) {
         self.withheld.extend(thoughts.iter().cloned());
     }
 
-    /// Names the target of the question. Thoughts made elsewhere do not go to a model that checks them.
+    /// Sets the target of the request. Reasoning from another model or account is not sent to a
+    /// model that checks it.
     pub fn is_for(&mut self, target: Origin) {
         self.target = Some(target);
     }
 
-    /// Keeps every thought out of the question: those that clients send, too.
+    /// Excludes all reasoning from the request, the client's own included.
     pub fn forget(&mut self) {
         self.is_forgotten = true;
     }
 
-    /// Puts a placeholder in the place of everything remembered that the caller has not sent.
+    /// Replaces everything restored that the caller has not sent by a placeholder.
     pub fn veil(&mut self) {
         for turn in self.by_call.values_mut() {
             *turn = Arc::new(turn.veiled());
@@ -250,7 +254,8 @@ impl Recalled {
         self.is_forgotten
     }
 
-    /// The turn that made these calls, which one message holds: later calls know more of it.
+    /// The turn that made these calls of one message; of several, the one with the most blocks,
+    /// since a turn saved at a later call holds more.
     pub(crate) fn turn<'c>(&self, calls: impl Iterator<Item = &'c str>) -> Option<&Turn> {
         let known = calls.filter_map(|call| self.by_call.get(call));
         known.max_by_key(|turn| turn.steps.len()).map(|turn| &**turn)

@@ -1,18 +1,18 @@
-//! Which requests profit from the same target: those that begin alike, because what a prompt cache holds
-//! is a beginning. The key of a beginning is a number; nothing of the text can be read from it.
+//! Prefix affinity: requests with the same prefix profit from the same target, because a prompt
+//! cache holds prefixes. The key of a prefix is a number; the text cannot be read from it.
 
 use schema::openai::chat::ChatRequest;
 use schema::openai::content::{Content, Part};
 use schema::openai::message::{Message, Role};
 
-/// Shorter beginnings are not worth a cache: no model caches less than about 1,000 tokens.
+/// Shorter prefixes are not worth caching: no model caches less than about 1,000 tokens.
 const WORTH: usize = 4 * 1024;
 
-/// The key of a request's beginning: `prompt_cache_key` where the client gives one, else its tools,
-/// leading instructions and first user message, where they are marked to be cached or long. Where
-/// only tools or instructions are marked, the key ends with them: that is what is cached. So it is where
-/// nothing is marked and they are long, for a cache point of ours stands behind them. `None`: any target is
-/// as good as another.
+/// The key of a request's prefix: `prompt_cache_key` where the client sends one, else a hash of its
+/// tools, leading instructions and first user message, where they are marked for caching or long.
+/// Where only tools or instructions are marked, the hash covers only what the mark caches. The same
+/// holds where they are long and without marks, because the gateway's own cache point stands after
+/// them. `None`: all targets are equally good.
 pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
     let mut digest = Digest::default();
     if let Some(key) = request.prompt_cache_key.as_deref() {
@@ -87,7 +87,7 @@ fn bytes<'p>(part: &'p Part<'_>) -> &'p [u8] {
 const OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
 const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// A hash of a beginning that is the same in every process and every version.
+/// A hash of a prefix that is the same in every process and every version.
 #[derive(Debug, Clone)]
 pub struct Digest {
     hash: u64,
@@ -102,7 +102,7 @@ impl Default for Digest {
 }
 
 impl Digest {
-    /// The key of these bytes alone.
+    /// The key of these bytes.
     pub fn of(bytes: &[u8]) -> u64 {
         let mut digest = Self::default();
         digest.add(bytes);
@@ -119,7 +119,7 @@ impl Digest {
             }
             self.word(u64::from_le_bytes(word));
         }
-        // Where one piece ends and the next begins is part of what was said.
+        // The length separates the pieces, so that the same text cut elsewhere has another key.
         self.word(bytes.len() as u64);
     }
 
@@ -127,12 +127,12 @@ impl Digest {
         self.hash = (self.hash ^ word).wrapping_mul(PRIME).rotate_left(29);
     }
 
-    /// Whether what was added is worth a cache by its length.
+    /// Whether the added text is long enough for a cache.
     pub fn is_long(&self) -> bool {
         self.length >= WORTH
     }
 
-    /// The key of what was added.
+    /// The key of the added text.
     pub fn finish(&self) -> u64 {
         (self.hash ^ (self.hash >> 32)).wrapping_mul(PRIME)
     }
@@ -182,7 +182,7 @@ mod tests {
         };
         assert!(with_tool("one").is_some());
         assert_eq!(with_tool("one"), with_tool("other"));
-        // A mark on the question says that it is cached too.
+        // A mark on the user message caches it too.
         let marked = |turn: &str| {
             let mut asked = conversation(&long, &[turn]);
             asked["messages"][1]["cache_control"] = serde_json::json!({ "type": "ephemeral" });
@@ -215,6 +215,6 @@ mod tests {
         assert_eq!(key(&keyed), Some(PINNED));
     }
 
-    /// Computed apart from this code.
+    /// Computed independently of this code.
     const PINNED: u64 = 0x8CA8_84E3_5DB2_BBE2;
 }

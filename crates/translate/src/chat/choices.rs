@@ -1,5 +1,6 @@
-//! Several answers to one question (`n` above 1): Converse gives one at a time, so it is asked several
-//! times. Every answer is translated by itself; here is what they have in common.
+//! Several answers to one request (`n` above 1): Converse returns one at a time, so it is called
+//! several times. Every answer is translated separately; this module holds their shared usage and
+//! their assembly.
 
 use schema::converse::response::{ConverseResponse, TokenUsage};
 use schema::openai::chat::ChatCompletion;
@@ -7,7 +8,7 @@ use schema::openai::usage::Usage;
 
 use crate::parts::usage;
 
-/// What answers cost together, as Bedrock counts it.
+/// Usage of one or more answers, as Bedrock counts it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Spent {
     usage: Option<TokenUsage>,
@@ -15,13 +16,13 @@ pub struct Spent {
 }
 
 impl Spent {
-    /// What a whole answer cost.
+    /// The usage of a complete response.
     pub fn of(response: &ConverseResponse<'_>) -> Self {
         let thought = usage::thought(response.additional_model_response_fields);
         Self::new(Some(response.usage), thought)
     }
 
-    /// Tells it with an answer that more than one call has gone into.
+    /// Writes the usage into an answer that took more than one call.
     pub fn tell(self, answer: &mut ChatCompletion) {
         if let Some(usage) = self.told() {
             answer.usage = usage;
@@ -41,19 +42,19 @@ impl Spent {
         }
     }
 
-    /// The token counts, as far as any are known.
+    /// The token counts, if known.
     pub fn usage(self) -> Option<TokenUsage> {
         self.usage
     }
 
-    /// The same as clients are told it.
+    /// The usage in OpenAI's form.
     pub(super) fn told(self) -> Option<Usage> {
         self.usage.map(|usage| usage::openai(usage, self.thought))
     }
 }
 
-/// Puts answers to one question into one: its choices are counted in the order given, and its usage is what
-/// all of them cost. `None` where there are none.
+/// Combines answers to one request into one: choices are numbered in the order given, and the usage
+/// is the sum. `None` without answers.
 pub fn gather(
     answers: impl IntoIterator<Item = ChatCompletion>,
     spent: Spent,

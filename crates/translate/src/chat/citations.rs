@@ -1,19 +1,19 @@
-//! Which words of an answer rest on which source. Bedrock says it by block: a citation holds for the
-//! text of its block, or, where its block has none (as with web search), for the text before it.
-//! OpenAI says it by position in the final content, counted in code points.
+//! Citations of an answer's text. Bedrock assigns them by block: a citation covers the text of its
+//! block, or, if the block has none (as with web search), the text before it. OpenAI assigns them
+//! by position in the final content, counted in code points.
 
 use schema::converse::response::Citation;
 use schema::openai::annotation::{Annotation, Cited, UrlCitation};
 use serde_json::value::RawValue;
 
-/// The citations of one answer, as far as it has come.
+/// The citations of one answer so far.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     /// Characters of content so far.
     length: u64,
-    /// Where the open block begins.
+    /// Start of the open block.
     begun: u64,
-    /// The last block that had text.
+    /// The last block with text.
     last: (u64, u64),
     /// Citations of the open block.
     open: Vec<Box<RawValue>>,
@@ -21,17 +21,17 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// More content has been said.
+    /// Counts more content.
     pub(super) fn say(&mut self, text: &str) {
         self.length += text.chars().count() as u64;
     }
 
-    /// The block under way rests on this.
+    /// Adds a citation of the open block.
     pub(super) fn cite(&mut self, citation: &RawValue) {
         self.open.extend(on_one_line(citation));
     }
 
-    /// The block under way rests on all of these; what is no list cites nothing we could read.
+    /// Adds all citations of the open block; a value that is not a list is ignored.
     pub(super) fn cite_all(&mut self, citations: &RawValue) {
         let citations: Vec<&RawValue> = serde_json::from_str(citations.get()).unwrap_or_default();
         for citation in citations {
@@ -39,7 +39,7 @@ impl Sources {
         }
     }
 
-    /// The block under way ends.
+    /// Ends the open block.
     pub(super) fn end_block(&mut self) {
         if self.length > self.begun {
             self.last = (self.begun, self.length);
@@ -50,7 +50,8 @@ impl Sources {
         self.done.extend(self.open.drain(..).map(cited));
     }
 
-    /// What was counted as content was none after all, so that no words are left to point at.
+    /// Discards the counted content, which turned out not to be the answer; the citations keep no
+    /// positions.
     pub(super) fn unsay(&mut self) {
         (self.length, self.begun, self.last) = (0, 0, (0, 0));
         for cited in &mut self.done {
@@ -58,7 +59,7 @@ impl Sources {
         }
     }
 
-    /// All citations, for `annotations` those of the web, and each as it came.
+    /// The citations: web pages as `annotations`, and all of them as received.
     pub(super) fn finish(&mut self) -> (Vec<Annotation>, Vec<Cited>) {
         self.end_block();
         let done = std::mem::take(&mut self.done);
@@ -66,7 +67,8 @@ impl Sources {
     }
 }
 
-/// JSON as it came, but for line breaks between its members: they would end a line of a stream of events.
+/// JSON as received, except for line breaks between its members: they would end a line of the event
+/// stream.
 pub(super) fn on_one_line(json: &RawValue) -> Option<Box<RawValue>> {
     if !json.get().contains(['\n', '\r']) {
         return Some(json.to_owned());
@@ -96,7 +98,7 @@ fn annotation(cited: &Cited) -> Option<Annotation> {
     })
 }
 
-/// Search results name their source as they please; only some are of the web.
+/// Sources of search results are free text; only some are web addresses.
 fn is_address(source: &str) -> bool {
     source.starts_with("https://") || source.starts_with("http://")
 }

@@ -1,6 +1,6 @@
-//! How much of a kind one request may hold. Far beyond what any client sends (agents with many MCP servers
-//! declare some hundred tools; OpenAI's own limit of 128 would refuse them), and little enough that
-//! what is done for each stays small.
+//! Limits on the counts and sizes in one request. They are far above what clients send (agents with
+//! many MCP servers declare some hundred tools; OpenAI's own limit of 128 would refuse them), and
+//! low enough that the work per item stays small.
 
 use schema::openai::chat::ChatRequest;
 use serde_json::value::RawValue;
@@ -9,10 +9,10 @@ use crate::Invalid;
 
 const MESSAGES: usize = 10_000;
 const TOOLS: usize = 1_024;
-/// Bytes of one JSON Schema.
+/// Largest JSON Schema, in bytes.
 const SCHEMA: usize = 256 * 1024;
 
-/// Refuses what is too much.
+/// Refuses requests over the limits.
 pub(super) fn within_limits(request: &ChatRequest<'_>) -> Result<(), Invalid> {
     let tools = request.tools.as_deref().unwrap_or_default();
     let functions = request.functions.as_deref().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Messages to turns. Tool results are the hard part: OpenAI lets them come in any order, split
-//! over messages or not at all; Bedrock wants every result of a turn in the very next one.
+//! Converts messages to turns. Tool results are the hard part: OpenAI allows them in any order,
+//! split over messages or missing; Bedrock requires every result of a turn in the next turn.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -26,20 +26,20 @@ mod results;
 use content::texts;
 use results::Results;
 
-/// The conversation in Converse's terms.
+/// The conversation as Converse content.
 pub(super) struct Conversation<'a> {
     pub(super) system: Vec<SystemBlock<'a>>,
     pub(super) messages: Vec<Message<'a>>,
     /// Tools that past turns called, by the client's names.
     pub(super) called: Vec<&'a str>,
-    /// Whether the turns being answered have the thoughts they were made with.
+    /// Whether the turns being answered still have their original reasoning.
     pub(super) past: Past,
 }
 
 impl Conversation<'_> {
-    /// Adds an instruction of our own, after all of the caller's. Where thoughts hold for what stands before
-    /// them alone, it ends the user's last turn: the words that it was given are returned then, unless they stand
-    /// behind the user's question already.
+    /// Adds an instruction of the gateway after all of the caller's. Where reasoning is valid only
+    /// after an unchanged prefix, the instruction ends the user's last turn and is returned, unless
+    /// it already stands in the user's last question or after it.
     pub(super) fn instruct(&mut self, words: String, profile: &Profile) -> Option<String> {
         let is_behind = profile.thoughts_bound || profile.system == SystemPrompt::InUserTurn;
         if profile.thoughts_bound && self.is_told(&words) {
@@ -59,7 +59,7 @@ impl Conversation<'_> {
         }
     }
 
-    /// Whether these words stand in the user's last question or behind it.
+    /// Whether this text stands in the user's last question or after it.
     fn is_told(&self, words: &str) -> bool {
         let is_it =
             |block: &ContentBlock<'_>| matches!(block, ContentBlock::Text(text) if text == words);
@@ -76,19 +76,19 @@ impl Conversation<'_> {
     }
 }
 
-/// What a conversation is translated with.
+/// The inputs of the translation besides the messages.
 #[derive(Clone, Copy)]
 pub(super) struct Around<'a, 'r> {
     pub(super) names: &'r Names,
     pub(super) recalled: Option<&'a Recalled>,
     pub(super) profile: &'r Profile,
     pub(super) stores: &'r Stores,
-    /// The words of our own that end the user's last turn, where they do.
+    /// Text added by the gateway at the end of the user's last turn, if any.
     pub(super) own_words: Option<&'r str>,
 }
 
-/// Translates `messages`. System messages at the head become the system prompt; later ones stay
-/// where they stand, as the user's words, because moving them up would change what was cached.
+/// Translates `messages`. System messages at the head become the system prompt; later ones stay in
+/// place as user text, because moving them up would change the cached prefix.
 pub(super) fn conversation<'a>(
     messages: &'a [ChatMessage<'a>],
     around: Around<'a, '_>,
@@ -127,7 +127,7 @@ pub(super) fn conversation<'a>(
     Ok(Conversation { system: building.system, messages, called: building.called, past })
 }
 
-/// A complaint with the number that the message has in the request.
+/// The error with the message's index in the original request.
 fn as_sent(mut invalid: Invalid, messages: &[ChatMessage<'_>]) -> Invalid {
     let param = invalid.param.as_deref().unwrap_or_default();
     let read = param.strip_prefix("messages[").and_then(|rest| rest.split_once(']'));
@@ -145,21 +145,21 @@ struct Building<'a, 'r> {
     system: Vec<SystemBlock<'a>>,
     called: Vec<&'a str>,
     known: HashSet<&'a str>,
-    /// Nobody but the system has spoken yet.
+    /// Only system messages have been read so far.
     at_head: bool,
     results: Results<'a>,
     messages: &'a [ChatMessage<'a>],
     attachments: Attachments<'r>,
     beside: Beside<'a>,
     ids: SentIds<'a>,
-    /// What past thoughts are looked up in.
+    /// Past reasoning from the client and the reasoning store.
     past: Memory<'a>,
     own_words: Option<&'r str>,
-    /// The first call of each message whose thoughts nobody knows, by its sent id.
+    /// The first call of each message whose reasoning is unknown, by its sent id.
     lost: HashSet<Cow<'a, str>>,
-    /// Whether the thoughts of the message are put back already.
+    /// Whether the reasoning of the message is already put back.
     has_thoughts: bool,
-    /// The tools that are declared.
+    /// The declared tools.
     names: &'r Names,
     report: &'r mut Report,
 }
@@ -217,7 +217,8 @@ impl<'a> Building<'a, '_> {
         Ok(())
     }
 
-    /// Sets a point behind what was said last: in the system prompt, as long as nobody else has spoken.
+    /// Sets a cache point after the last content: in the system prompt while only system messages
+    /// have been read.
     fn mark(&mut self, mark: Option<Mark>, place: &str) {
         let Some(point) = cache::point(mark, place, self.profile, self.report) else { return };
         if self.turns.mark(point) {

@@ -1,5 +1,5 @@
-//! A whole answer told as a stream, for models that do not stream where tools are declared: the same
-//! events, pushed through the same translator, so that the client cannot tell one from the other.
+//! Replays a complete response as a stream, for models that do not stream where tools are declared:
+//! the same events go through the same translator, so that the client sees no difference.
 
 use schema::converse::event::{
     BlockDelta, BlockStart, BlockStop, Delta, MessageStop, Metadata, ReasoningDelta, Start,
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::ChatStream;
 
-/// Pushes a whole answer through `chat` as the events it would have come in.
+/// Pushes a complete response through `chat` as the events of a stream.
 ///
 /// # Errors
 /// Only what `out` returns.

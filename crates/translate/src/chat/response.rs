@@ -1,4 +1,4 @@
-//! A whole Converse answer as a chat completion.
+//! Translates a complete Converse response to a chat completion.
 
 use std::convert::Infallible;
 
@@ -22,8 +22,8 @@ use crate::reply::CallShape;
 use crate::thoughts::Kept;
 use crate::{Reply, Stamp};
 
-/// Translates an answer to the question that made `reply`. Every text block counts: citations cut
-/// one answer into many.
+/// Translates the response to the request that made `reply`. Every text block counts: citations
+/// divide one answer into many blocks.
 pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> ChatCompletion {
     let (mut said, by_tool) = Said::of(response, reply, &stamp.id);
     let (annotations, citations) = said.sources.finish();
@@ -71,7 +71,7 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
     }
 }
 
-/// The thoughts that led to the calls of an answer, to be kept before the client sees it.
+/// The turn of an answer with calls, to be saved before the client sees it.
 pub fn kept(response: &ConverseResponse<'_>, reply: &Reply) -> Option<Kept> {
     if !reply.keeps_turns() {
         return None;
@@ -80,15 +80,15 @@ pub fn kept(response: &ConverseResponse<'_>, reply: &Reply) -> Option<Kept> {
     said.mind.take_kept(reply)
 }
 
-/// Why an answer by a tool of ours ends: the client knows of no tool.
+/// Stop reason of an answer given through the gateway's own tool, which the client does not know.
 pub(super) const OWN_TOOL: &str = "tool_use";
 
-/// Whether calls were made that are none of the client's.
+/// Whether the answer holds calls that the client did not declare or forbade.
 pub(super) fn hides_calls(by_tool: bool, reply: &Reply) -> bool {
     by_tool || reply.drops_calls
 }
 
-/// Takes over what a trace tells; one that cannot be read tells nothing.
+/// Copies the fields of a trace; a trace that cannot be read is ignored.
 pub(super) fn trace(trace: Option<&RawValue>, outcrop: &mut Outcrop) {
     let Some(trace) = trace else { return };
     let Trace { guardrail, prompt_router } = serde_json::from_str(trace.get()).unwrap_or_default();
@@ -97,14 +97,15 @@ pub(super) fn trace(trace: Option<&RawValue>, outcrop: &mut Outcrop) {
         prompt_router.and_then(|router| router.invoked_model_id).map(|id| id.to_string());
 }
 
-/// The tier that was served, where the caller asked for one and clients know its name: theirs is a closed list.
+/// The tier that served the call, where the caller asked for one and clients know its name: their
+/// list is closed.
 pub(super) fn tier(told: Option<&ServedTier<'_>>, reply: &Reply) -> Option<String> {
     const KNOWN: [&str; 5] = ["auto", "default", "flex", "scale", "priority"];
     let told = told.filter(|_| reply.echoes_tier)?.kind.to_string();
     KNOWN.contains(&told.as_str()).then_some(told)
 }
 
-/// What the caller asked for of the model's own answer.
+/// The fields of the model's own response that the caller asked for.
 pub(super) fn fields(told: Option<&RawValue>, reply: &Reply) -> Option<Box<RawValue>> {
     told.filter(|_| reply.shows_fields).and_then(on_one_line)
 }
@@ -114,20 +115,20 @@ struct Said {
     text: String,
     spoken: Spoken,
     sources: Sources,
-    /// Tells thinking between tags apart, where that is wanted.
+    /// Separates reasoning between tags from the text, where configured.
     tagged: Option<Tagged>,
-    /// Takes calls out of text and reasoning, where the model may write them there.
+    /// Extracts calls from text and reasoning, where the model may write them there.
     reader: Option<Reader>,
     reasoning: String,
     mind: Mind,
-    /// The block that speaks.
+    /// Index of the current block.
     at: u32,
     calls: Vec<AnsweredCall>,
-    /// Input of the answering tool: the answer proper.
+    /// Input of the answering tool: the actual answer.
     answer: Option<String>,
 }
 
-/// Who hears what comes out of the tags.
+/// Receives the pieces that the tag parser yields.
 type Heard<'h> = dyn FnMut(Voice, &str) -> Result<(), Infallible> + 'h;
 
 impl Said {
@@ -137,7 +138,7 @@ impl Said {
         Self { spoken: reply.spoken(), tagged, reader, ..Self::default() }
     }
 
-    /// The last block has come.
+    /// Ends the last block.
     fn end(&mut self, reply: &Reply, id: &str) {
         self.end_words();
         self.tell(|tagged, out| tagged.finish(out));
@@ -148,7 +149,7 @@ impl Said {
         }
     }
 
-    /// All that an answer says, and whether a tool gave it.
+    /// The content of an answer, and whether a tool gave it.
     fn of(response: &ConverseResponse<'_>, reply: &Reply, id: &str) -> (Self, bool) {
         let mut said = Self::new(reply);
         let blocks = response.output.message.iter().flat_map(|message| &message.content);
@@ -161,7 +162,7 @@ impl Said {
         (said, by_tool)
     }
 
-    /// Where a tool gives the answer, what is said beside it is thinking aloud.
+    /// Turns text beside an answer by tool into reasoning.
     fn settle(&mut self) {
         if self.answer.is_some() {
             self.sources.unsay();
@@ -181,7 +182,8 @@ impl Said {
         }
     }
 
-    /// A second answer is the model repeating itself; the tool is nobody's to call.
+    /// Stores the input of the answering tool. A second answer is a repetition by the model and is
+    /// dropped; the tool is not exposed as a call.
     fn answer_by(&mut self, call: &Called<'_>, reply: &Reply) {
         if self.answer.is_none() && !self.spoken.is_answer() {
             self.reasoning.push_str(&self.spoken.yields_to_tool());
@@ -204,7 +206,7 @@ impl Said {
         }
     }
 
-    /// Takes in what comes out of the tags.
+    /// Processes the pieces that the tag parser yields.
     fn tell(&mut self, with: impl FnOnce(&mut Tagged, &mut Heard<'_>) -> Result<(), Infallible>) {
         let Self { text, spoken, sources, reasoning, mind, at, tagged: Some(tagged), .. } = self
         else {
@@ -278,14 +280,14 @@ impl Said {
         self.calls.push(answered(call, reply));
     }
 
-    /// Takes in text, without the calls that are written in it.
+    /// Adds text, without the calls written in it.
     fn read(&mut self, text: &str) {
         let Some(mut reader) = self.reader.take() else { return self.say(text) };
         let Ok(()) = reader.push(Voice::Said, text, &mut |voice, words| self.heard(voice, words));
         self.reader = Some(reader);
     }
 
-    /// The text under way ends.
+    /// Ends the current text.
     fn end_words(&mut self) {
         let Some(mut reader) = self.reader.take() else { return };
         let Ok(()) = reader.end(&mut |voice, words: &str| self.heard(voice, words));
@@ -300,7 +302,7 @@ impl Said {
         Ok(())
     }
 
-    /// Takes in a thought, without the calls that are written in it.
+    /// Adds reasoning, without the calls written in it.
     fn reason(&mut self, content: &ReasoningContent<'_>) {
         let text = content.reasoning_text.as_ref();
         let has_text = text.is_some_and(|text| !text.text.is_empty() || text.signature.is_some());
@@ -341,7 +343,7 @@ impl Said {
         }
     }
 
-    /// What was held back is no answer to wait for any more: it stands before the call.
+    /// Releases held text: it is not the answer, and stands before the call.
     fn yield_to_call(&mut self) {
         match self.spoken.yields_to_call() {
             (Voice::Thought, held) => self.reasoning.push_str(&held),
@@ -354,7 +356,7 @@ impl Said {
     }
 }
 
-/// A call of the model's, however it was made.
+/// A call by the model, in a block or written in text.
 struct Called<'c> {
     id: &'c str,
     name: &'c str,
@@ -381,7 +383,7 @@ fn answered(call: &Called<'_>, reply: &Reply) -> AnsweredCall {
     AnsweredCall { id: call.id.to_owned(), body }
 }
 
-/// The deprecated form knows functions only, and only functions were declared.
+/// The deprecated form supports functions only, and only functions were declared.
 fn function(call: AnsweredCall) -> Option<AnsweredFunction> {
     match call.body {
         CallBody::Function { function } => Some(function),

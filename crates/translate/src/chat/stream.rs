@@ -1,6 +1,6 @@
-//! A streamed Converse answer as chat chunks: a value that events are pushed into. It reads no
-//! clock and no socket, so any split of the same bytes gives the same chunks, and the chunks folded
-//! together are the whole answer.
+//! Translates a streamed Converse answer to chat chunks: a value that events are pushed into. It
+//! reads no clock and no socket, so any split of the same bytes gives the same chunks, and the
+//! chunks combined give the complete response.
 
 use schema::converse::event::{BlockDelta, BlockStart, MessageStop, StreamEvent};
 use schema::converse::response::TokenUsage;
@@ -30,7 +30,7 @@ mod places;
 mod text;
 mod written;
 
-/// The stream ended before the model said that it was done. What was sent is a fragment.
+/// The stream ended before the model's stop event. The sent chunks are a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the model's answer broke off before it was complete")]
 pub struct Truncated;
@@ -39,35 +39,35 @@ pub struct Truncated;
 #[derive(Debug)]
 pub struct ChatStream {
     reply: Reply,
-    /// The number of the answer among those to the same question.
+    /// Index of the answer among several to the same request.
     index: u32,
     stamp: Stamp,
     started: bool,
-    /// Open and finished calls, in the order the client counts them.
+    /// Open and finished calls, in the client's order.
     calls: Vec<Call>,
-    /// The block that speaks.
+    /// Index of the current block.
     block: u32,
-    /// The last block with a source.
+    /// The last block with a citation.
     cites: Option<u32>,
     /// The block in which the answering tool gives the answer.
     answer: Option<Answer>,
-    /// The text, where it must be known what it is before it goes out.
+    /// Holds text back until its role is known.
     spoken: Spoken,
     mind: Mind,
     sources: Sources,
-    /// Tells thinking between tags apart, where that is wanted.
+    /// Separates reasoning between tags from the text, where configured.
     tagged: Option<Tagged>,
-    /// Takes calls out of text and reasoning, where the model may write them there.
+    /// Extracts calls from text and reasoning, where the model may write them there.
     reader: Option<Reader>,
-    /// The block of the reasoning that is being read.
+    /// The block of the reasoning being read.
     reasoning: Option<u32>,
     stopped: bool,
-    /// The finish reason, held back for what the metadata tell, which follow at once.
+    /// The finish reason, delayed until the metadata event, which follows directly.
     last: Option<FinishReason>,
     outcrop: Outcrop,
     tier: Option<String>,
     usage: Option<TokenUsage>,
-    /// Tokens thought, where the model tells.
+    /// Reasoning tokens, where the model reports them.
     thought: Option<u64>,
 }
 
@@ -82,7 +82,7 @@ struct Answer {
 struct Call {
     block: u32,
     form: Form,
-    /// Takes the input out of what it travels in; `None` where it travels as it is.
+    /// Extracts the input from its wrapping; `None` where it is not wrapped.
     wrapped: Option<Unwrap>,
     has_arguments: bool,
     open: bool,
@@ -93,7 +93,7 @@ fn unwrap_for(form: Form) -> Option<Unwrap> {
 }
 
 impl ChatStream {
-    /// A translator for the answer to the question that made `reply`.
+    /// A translator for the answer to the request that made `reply`.
     pub fn new(reply: Reply, stamp: Stamp) -> Self {
         let tagged = reply.splits_tags.then(Tagged::default);
         let spoken = reply.spoken();
@@ -122,14 +122,14 @@ impl ChatStream {
         }
     }
 
-    /// The same for the answer of this number, where a question was asked several times; the first is 0.
+    /// Sets the index of the answer, where a request is sent several times; the first is 0.
     #[must_use]
     pub fn of_choice(mut self, index: u32) -> Self {
         self.index = index;
         self
     }
 
-    /// Translates one event; `out` gets each chunk that follows from it, in order.
+    /// Translates one event; `out` gets each resulting chunk, in order.
     ///
     /// # Errors
     /// Only what `out` returns.
@@ -159,27 +159,27 @@ impl ChatStream {
         }
     }
 
-    /// Whether everything has come that a whole answer has. What may still fail is the connection.
+    /// Whether all parts of a complete answer have arrived. Only the connection can still fail.
     pub fn is_complete(&self) -> bool {
         self.stopped && self.usage.is_some()
     }
 
-    /// The token counts, once they have come.
+    /// The token counts, once they have arrived.
     pub fn usage(&self) -> Option<TokenUsage> {
         self.usage
     }
 
-    /// The thoughts that led to the calls of the chunks since the last time. They must be kept before
-    /// the chunks go out: the client may answer a call at once.
+    /// The turn so far, if it has new calls since the last time. It must be saved before the chunks
+    /// are sent: the client may answer a call at once.
     pub fn take_kept(&mut self) -> Option<Kept> {
         self.mind.take_kept(&self.reply)
     }
 
-    /// Ends the answer: the usage chunk where it was asked for, and the token counts for the books.
+    /// Ends the answer: emits the usage chunk where it was requested, and returns the token counts.
     ///
     /// # Errors
-    /// [`Truncated`] when the model never said that it was done; then the stream must end in an
-    /// error, because half an answer that looks whole is the worst failure of all.
+    /// [`Truncated`] when the model's stop event is missing; then the stream must end in an error,
+    /// because half an answer that looks whole is the worst failure of all.
     pub fn finish<E: From<Truncated>>(
         self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
@@ -187,7 +187,7 @@ impl ChatStream {
         self.finish_after(Spent::default(), out).map(Spent::usage)
     }
 
-    /// Ends the last of several answers: its usage chunk counts what the others cost too.
+    /// Ends the last of several answers: its usage chunk includes the usage of the others.
     ///
     /// # Errors
     /// As [`Self::finish`].
@@ -199,7 +199,8 @@ impl ChatStream {
         self.close(out)?;
         let spent = others.and(self.spent());
         if self.reply.include_usage {
-            // Clients wait for this chunk, and take it for the last: it comes where no counts did, too.
+            // Clients wait for this chunk and treat it as the last, so it is sent even without
+            // token counts.
             let usage = spent.told().unwrap_or_else(|| usage::openai(TokenUsage::default(), None));
             out(&Chunk { usage: Some(Some(usage)), ..self.chunk(&[]) })?;
         }
@@ -218,7 +219,7 @@ impl ChatStream {
         Ok(self.spent())
     }
 
-    /// What is known so far of what it costs.
+    /// The usage known so far.
     pub fn spent(&self) -> Spent {
         Spent::new(self.usage, self.thought)
     }
@@ -242,8 +243,8 @@ impl ChatStream {
         )
     }
 
-    /// The deprecated form, and who wants one call at a time, have room for one, and who wants none has
-    /// none; further ones are not begun.
+    /// Whether another call may begin: the deprecated form and a limit of one call allow one,
+    /// forbidden calls allow none.
     fn has_room(&self) -> bool {
         let many = self.reply.calls == CallShape::Tools && !self.reply.one_call;
         !self.reply.drops_calls && (many || self.calls.is_empty())
@@ -269,7 +270,7 @@ impl ChatStream {
         }
         if self.reply.is_answer(&tool.name) {
             if self.answer.is_some() || self.spoken.is_answer() {
-                // A second answer is the model repeating itself; the tool is nobody's to call.
+                // A second answer is a repetition by the model; the tool is not exposed as a call.
                 return Ok(());
             }
             let wrapped = unwrap_for(self.reply.names.form(&tool.name));
@@ -338,8 +339,8 @@ impl ChatStream {
         Ok(())
     }
 
-    /// A call that got no arguments has none: clients parse `{}`, not the empty text. What a wrapping
-    /// still holds back comes out now.
+    /// Ends a block. A call without arguments gets `{}`, because clients parse it and cannot parse
+    /// the empty text. Input still held by a wrapping is sent now.
     fn block_stop<E>(
         &mut self,
         block: u32,
@@ -479,14 +480,14 @@ impl ChatStream {
     }
 }
 
-/// What this piece adds to an input.
+/// The input that this piece yields.
 fn pushed(wrapped: &mut Unwrap, piece: &str) -> String {
     let mut out = String::with_capacity(piece.len());
     wrapped.push(piece, &mut out);
     out
 }
 
-/// What was held back of an input that ends here.
+/// The rest of an input, at its end.
 fn rest_of(mut wrapped: Unwrap) -> String {
     let mut out = String::new();
     wrapped.finish(&mut out);

@@ -1,6 +1,6 @@
-//! The blocks of one answer on its way out, as far as thoughts need them: thoughts are shown to the client as
-//! `reasoning_details`, a whole thought at a time and with its place, and the turn is handed over to be kept
-//! before the client learns of the calls that it made.
+//! The blocks of one answer, as far as reasoning needs them: reasoning is shown to the client as
+//! `reasoning_details`, one complete block at a time and with its position, and the turn is handed
+//! over for saving before the client learns of its calls.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use crate::parts::media::base64;
 use crate::parts::thinking::place::{Between, Place};
 use crate::thoughts::{Kept, Passage, Step, Thought, Turn};
 
-/// The turn of an answer, as far as it has come.
+/// The turn of an answer so far.
 #[derive(Debug, Default)]
 pub(super) struct Mind {
-    /// The thought under way, and its block.
+    /// The current reasoning block, and its index.
     open: Option<(u32, Open)>,
     blocks: Vec<Block>,
     /// Calls that are not handed over yet.
     calls: Vec<String>,
-    /// How many blocks were known when the turn was handed over last.
+    /// Number of blocks at the last handover.
     kept: Option<usize>,
-    /// A thought stands beside text that was held back: its place is not known.
+    /// A reasoning block stands beside held text, so its position is unknown.
     is_displaced: bool,
 }
 
@@ -36,7 +36,7 @@ enum Block {
     Call(String),
 }
 
-/// A text block, as far as the client got it.
+/// A text block, as far as it was sent to the client.
 #[derive(Debug, Clone, Copy)]
 struct Said {
     block: u32,
@@ -52,7 +52,7 @@ struct Open {
 }
 
 impl Mind {
-    /// Takes in a piece of a thought.
+    /// Adds a piece of reasoning.
     pub(super) fn hear(&mut self, block: u32, piece: &ReasoningDelta<'_>) {
         let (_, open) = self.open.get_or_insert_with(|| (block, Open::default()));
         open.text.push_str(piece.text.as_deref().unwrap_or_default());
@@ -64,7 +64,7 @@ impl Mind {
         }
     }
 
-    /// Takes in a whole thought. Whether there was anything to it.
+    /// Adds a complete reasoning block. Returns whether it has content.
     pub(super) fn add(&mut self, content: &ReasoningContent<'_>) -> bool {
         let (text, signature) = match &content.reasoning_text {
             Some(text) => (text.text.to_string(), text.signature.as_deref().map(ToOwned::to_owned)),
@@ -77,17 +77,17 @@ impl Mind {
         is_thought
     }
 
-    /// Whether a thought is under way in another block than this.
+    /// Whether a reasoning block is open with another index.
     pub(super) fn is_elsewhere(&self, block: u32) -> bool {
         self.open.as_ref().is_some_and(|(open, _)| *open != block)
     }
 
-    /// Whether a thought is under way.
+    /// Whether a reasoning block is open.
     pub(super) fn is_thinking(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Ends the thought under way. Whether there was anything to it.
+    /// Ends the open reasoning block. Returns whether it has content.
     pub(super) fn close(&mut self) -> bool {
         let thought = self.open.take().and_then(|(_, open)| open.close());
         let is_thought = thought.is_some();
@@ -95,12 +95,12 @@ impl Mind {
         is_thought
     }
 
-    /// Notes that a thought stands beside text that is held back.
+    /// Notes that a reasoning block stands beside held text.
     pub(super) fn displace(&mut self) {
         self.is_displaced = true;
     }
 
-    /// Notes text of a block that goes out.
+    /// Notes text that is sent from a block.
     pub(super) fn say(&mut self, block: u32, text: &str) {
         if text.is_empty() {
             return;
@@ -114,7 +114,8 @@ impl Mind {
         }
     }
 
-    /// Notes that a block cites. Sources cut one text into many blocks, which go back as one.
+    /// Notes that a block has a citation. Citations divide one text into many blocks, which are
+    /// sent back as one.
     pub(super) fn cite(&mut self, block: u32) {
         if let Some(Block::Text(said)) = self.blocks.last_mut()
             && said.block == block
@@ -123,7 +124,7 @@ impl Mind {
         }
     }
 
-    /// Notes a call that is about to go out.
+    /// Notes a call that is about to be sent.
     pub(super) fn call(&mut self, id: &str, reply: &Reply) {
         if reply.keeps_turns() {
             self.calls.push(id.to_owned());
@@ -131,14 +132,14 @@ impl Mind {
         self.blocks.push(Block::Call(id.to_owned()));
     }
 
-    /// The last thought, as clients see it.
+    /// The last reasoning block, in the client's form.
     pub(super) fn last_detail<'m>(&'m self, reply: &'m Reply) -> Option<Detail<'m>> {
         let at = self.blocks.iter().rposition(|block| matches!(block, Block::Thought(_)))?;
         self.detail(at, reply)
     }
 
-    /// What follows the last thought, as clients see it: an entry without a thought. `None` where it is what
-    /// anybody would take it for, one text and the calls behind it.
+    /// The blocks after the last reasoning, in the client's form: an entry without reasoning.
+    /// `None` for the usual order, one text and then the calls.
     pub(super) fn rest_detail<'m>(&self, reply: &'m Reply) -> Option<Detail<'m>> {
         let last = self.blocks.iter().rposition(|block| matches!(block, Block::Thought(_)))?;
         let rest = between(self.blocks.get(last + 1..)?);
@@ -155,7 +156,7 @@ impl Mind {
         Some(Detail { thought, id: Some(id.into()), format, index })
     }
 
-    /// All thoughts and what follows them, as clients see them.
+    /// All reasoning and the blocks after it, in the client's form.
     pub(super) fn details(&self, reply: &Reply) -> Vec<Detail<'static>> {
         let all = (0..self.blocks.len()).filter_map(|at| self.detail(at, reply));
         all.chain(self.rest_detail(reply)).map(owned).collect()
@@ -185,7 +186,7 @@ impl Mind {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// What is to be kept, if anything new is.
+    /// The turn to save, if it has new calls.
     pub(super) fn take_kept(&mut self, reply: &Reply) -> Option<Kept> {
         if self.calls.is_empty() {
             return None;
@@ -194,8 +195,8 @@ impl Mind {
         Some(Kept { calls, turn: self.handed_over(reply) })
     }
 
-    /// Makes ready to hand over the turn again at its end, if more came behind its last call. It is kept under
-    /// that call, which knows the most.
+    /// Prepares a second handover of the turn at its end, if blocks followed its last call. It is
+    /// saved under that call, whose turn is the most complete.
     pub(super) fn end(&mut self, reply: &Reply) {
         let is_known = self.kept.is_none_or(|kept| kept == self.blocks.len());
         if is_known || !self.calls.is_empty() || !reply.keeps_turns() {
@@ -239,7 +240,7 @@ impl Open {
     }
 }
 
-/// The blocks between thoughts. What sources cut is one.
+/// The blocks between reasoning blocks. A text divided by citations counts as one.
 fn between(blocks: &[Block]) -> Vec<Between> {
     let mut all: Vec<Between> = Vec::with_capacity(blocks.len());
     let mut was_cited = false;
@@ -257,7 +258,7 @@ fn between(blocks: &[Block]) -> Vec<Between> {
     all
 }
 
-/// Where an answer was made, for the places of its thoughts.
+/// The origin of an answer, for the positions of its reasoning.
 fn whence(reply: &Reply) -> Place {
     let preface = reply.preface.as_deref().map(|words| Digest::of(words.as_bytes()));
     Place { between: None, origin: reply.origin, preface }

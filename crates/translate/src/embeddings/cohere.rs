@@ -1,4 +1,4 @@
-//! Cohere: many texts a call, a purpose that must be told, tokens counted only in a header.
+//! Cohere: many texts in a call, a required purpose, token counts only in a header.
 
 use schema::Str;
 use schema::invoke::cohere::{Request, Response};

@@ -1,5 +1,5 @@
-//! `input` in its four forms, as texts that can be embedded. Nothing empty gets through: some models
-//! refuse it without saying which one it was, others give a vector that means nothing.
+//! `input` in its four forms, converted to texts. Blank texts are refused: some models refuse them
+//! without naming the index, others return a meaningless vector.
 
 use schema::Str;
 use schema::openai::embeddings::Input;
@@ -7,10 +7,10 @@ use schema::openai::embeddings::Input;
 use super::{Codec, UnknownToken};
 use crate::Invalid;
 
-/// Most texts in one request, as OpenAI has it.
+/// Most texts in one request, as in OpenAI's API.
 const MOST: usize = 2048;
 
-/// The texts, at least one, none of them blank.
+/// The texts: at least one, none of them blank.
 pub(super) fn texts<'a>(input: &'a Input<'a>, codec: Codec) -> Result<Vec<Str<'a>>, Invalid> {
     let texts: Vec<Str<'a>> = match input {
         Input::Text(text) => vec![said(text.as_str().into(), "input")?],

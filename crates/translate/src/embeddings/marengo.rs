@@ -1,4 +1,5 @@
-//! Marengo: one short text a call, one size. Version 3.0 nests what 2.7 has at the top.
+//! Marengo: one short text in a call, one size. Version 3.0 nests the members that 2.7 has at the
+//! top.
 
 use schema::Str;
 use schema::invoke::marengo::{
@@ -17,7 +18,7 @@ pub(super) fn second<'a>(
     wish.size(&[1024])?;
     wish.purpose_unheard(report);
     let text_truncate = match wish.truncate {
-        // Its own default is to cut in silence, which no OpenAI client expects.
+        // The model's default is silent truncation, which no OpenAI client expects.
         None | Some(Truncate::None) => TextTruncate::None,
         Some(Truncate::End) => TextTruncate::End,
         Some(Truncate::Start) => {

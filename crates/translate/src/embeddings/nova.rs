@@ -1,4 +1,4 @@
-//! Nova: one text a call; purpose and truncation must be told.
+//! Nova: one text in a call; purpose and truncation are required.
 
 use schema::Str;
 use schema::invoke::nova::{Purpose, Request, Response, SingleEmbeddingParams, TaskType, Text};
@@ -9,7 +9,7 @@ use crate::Invalid;
 
 pub(super) fn calls<'a>(texts: Vec<Str<'a>>, wish: &Wish) -> Result<Vec<Body<'a>>, Invalid> {
     let embedding_dimension = wish.size(&[256, 384, 1024, 3072])?;
-    // A search may be for more than text: only the generic purposes fit every index.
+    // An index may hold more than text, so only the generic purposes fit every index.
     let embedding_purpose = match wish.input_type {
         None | Some(InputType::SearchDocument) => Purpose::GenericIndex,
         Some(InputType::SearchQuery) => Purpose::GenericRetrieval,

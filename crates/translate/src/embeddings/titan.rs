@@ -1,4 +1,4 @@
-//! Titan: one text a call, no word about its purpose, and an error for a text that is too long.
+//! Titan: one text in a call, no purpose, and an error for a text that is too long.
 
 use schema::Str;
 use schema::invoke::titan::{EmbeddingConfig, MultimodalRequest, Response, TextRequest};

@@ -1,5 +1,5 @@
-//! A vector in the encoding that was asked for. Numbers are passed on as they are spelled; only
-//! base64 needs their values.
+//! A vector in the requested encoding. Floats are passed on as written; only base64 needs their
+//! values.
 
 use schema::openai::embeddings::{Embedding, EncodingFormat};
 use serde_json::value::RawValue;
@@ -22,7 +22,7 @@ impl Encoder {
     }
 }
 
-/// What stands between the brackets.
+/// The text between the brackets.
 fn listed(numbers: &RawValue) -> Result<&str, serde_json::Error> {
     let inside = numbers.get().strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     match inside {
@@ -31,8 +31,8 @@ fn listed(numbers: &RawValue) -> Result<&str, serde_json::Error> {
     }
 }
 
-/// Each number rounded once, from its decimal spelling to the nearest 32-bit float. The text is
-/// known to be JSON, so a comma can only separate.
+/// Rounds each number once, from its decimal text to the nearest 32-bit float. The text is valid
+/// JSON, so every comma is a separator.
 fn little_endian(listed: &str) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = Vec::with_capacity(listed.len() / 2);
     for number in listed.split(',') {

@@ -1,39 +1,39 @@
-//! The refusals people meet first, recognised by their words, each with what to do next. AWS's own
-//! text comes first in the message; whoever knows it finds it, and whoever does not reads on.
+//! The commonest refusals, recognised by their wording, each with advice. AWS's own text comes
+//! first in the message, so that it can still be searched for.
 
 use super::{ApiError, INVALID};
 
-/// What a caller of this module knows about the model that was refused.
+/// Facts about the refused model, from the calling crate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notes {
-    /// The id that was called.
+    /// The id of the model in the call.
     pub model: String,
-    /// The region it was called in.
+    /// The region of the call.
     pub region: String,
     /// Whether the catalogue lists the model.
     pub is_known: bool,
     /// Whether the model is past the end of its life.
     pub has_ended: bool,
-    /// The day of its end, as `2026-07-30`.
+    /// The date of its end of life, as `2026-07-30`.
     pub end_of_life: Option<String>,
-    /// What to call instead.
+    /// The recommended replacement.
     pub successor: Option<String>,
-    /// Inference profiles the model has, in any geography.
+    /// Inference profiles of the model, in any geography.
     pub profiles: Vec<String>,
-    /// The one among them for this region.
+    /// The inference profile for this region.
     pub profile_here: Option<String>,
-    /// Whether the gateway may choose a profile by itself.
+    /// Whether the gateway may choose a profile on its own.
     pub profiles_allowed: bool,
-    /// Tokens the model can hold.
+    /// Context window of the model, in tokens.
     pub context: Option<u64>,
-    /// Names that may have been meant, where no such model is known.
+    /// Similar names, where the model is unknown.
     pub near: Vec<String>,
 }
 
-/// What a refusal means, where its words say more than its exception.
+/// The meaning of a refusal whose message says more than its exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// The prompt does not fit.
+    /// The prompt exceeds the context window.
     TooLong,
     /// The account has no access to the model.
     NoAccess,
@@ -43,15 +43,15 @@ pub enum Condition {
     NotHere,
     /// The model is only served through inference profiles.
     ProfileOnly,
-    /// The model is past the end of its life, or closed to new callers on the way there.
+    /// The model is past the end of its life, or closed to new callers before it.
     EndOfLife,
-    /// No such model.
+    /// The model does not exist.
     UnknownModel,
 }
 
-/// Wordings in lower case with straight apostrophes, most telling first. Sources: the service's own
-/// refusals as recorded or quoted in issues of open clients, 2026-11-21; the last of `TooLong` are
-/// providers' texts that Bedrock relays.
+/// Wordings in lower case with straight apostrophes, the most specific first. Sources: the
+/// service's own refusals as recorded or quoted in issues of open clients, 2026-11-21; the last of
+/// `TooLong` are providers' texts that Bedrock relays.
 const WORDINGS: &[(Condition, &[&str])] = &[
     (
         Condition::ProfileOnly,
@@ -111,8 +111,9 @@ const WORDINGS: &[(Condition, &[&str])] = &[
     ),
 ];
 
-/// Refusals of content, by the service's filters or by a provider's whose text Bedrock relays. Sources:
-/// the service's documentation of image and text models, issues of open clients, 2026-11-21.
+/// Refusals of content, by the service's filters or by a provider whose text Bedrock relays.
+/// Sources: the service's documentation of image and text models, issues of open clients,
+/// 2026-11-21.
 const BLOCKED: &[&str] = &[
     "blocked by our content filters",
     "blocked by content filtering policy",
@@ -120,36 +121,36 @@ const BLOCKED: &[&str] = &[
     "conflict our aup or aws responsible ai policy",
 ];
 
-/// Refusals of a token limit above what the model writes. Sources: the service's documentation, the text of
-/// providers that Bedrock relays, 2026-11-21.
+/// Refusals of a token limit above the model's maximum output. Sources: the service's
+/// documentation, the text of providers that Bedrock relays, 2026-11-21.
 const ABOVE_THE_LIMIT: &[&str] = &[
     "maximum tokens you requested exceeds the model limit",
     "which is the maximum allowed number of output tokens",
 ];
 
-/// Whether a refusal is about a token limit that is larger than the model's own.
+/// Whether a refusal is about a token limit above the model's own.
 pub(super) fn is_about_the_limit(message: &str) -> bool {
     let text = message.to_ascii_lowercase();
     ABOVE_THE_LIMIT.iter().any(|wording| text.contains(wording))
 }
 
-/// Whether a refusal is about what was said rather than about how it was asked.
+/// Whether a refusal is about the content rather than the form of a request.
 pub fn is_about_content(status: u16, message: &str) -> bool {
     let text = message.to_ascii_lowercase();
     status == 400 && BLOCKED.iter().any(|wording| text.contains(wording))
 }
 
-/// What a service refuses of a grammar for answers.
+/// Scope of a refused answer grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrammarRefusal {
-    /// The model takes none, whatever the schema.
+    /// The model supports no grammar, for any schema.
     Model,
     /// This schema.
     Schema,
 }
 
-/// Wordings in lower case. Sources: refusals by Claude on Bedrock that litellm 1.110 asks again after, and the
-/// service's own words for members that a model does not know, 2026-11-28.
+/// Wordings in lower case. Sources: refusals by Claude on Bedrock after which litellm 1.110
+/// retries, and the service's own wording for members that a model does not support, 2026-11-28.
 const NO_GRAMMAR: &[(GrammarRefusal, &[&str])] = &[
     (
         GrammarRefusal::Model,
@@ -174,7 +175,7 @@ const NO_GRAMMAR: &[(GrammarRefusal, &[&str])] = &[
     ),
 ];
 
-/// What a refusal says of the grammar that the answer was to follow, if it is about that.
+/// The scope of the refusal, if it is about the answer grammar.
 pub fn refuses_grammar(status: u16, message: &str) -> Option<GrammarRefusal> {
     let text = message.to_ascii_lowercase();
     let said = |wordings: &[&str]| wordings.iter().any(|wording| text.contains(wording));
@@ -182,8 +183,9 @@ pub fn refuses_grammar(status: u16, message: &str) -> Option<GrammarRefusal> {
     found.map(|(refusal, _)| *refusal)
 }
 
-/// Whether a refusal is about past thoughts: they hold for another conversation, or do not stand where they
-/// stood. (Sources: platform documentation "Preserved thinking" and issues of open clients, 2026-06 to 2026-11.)
+/// Whether a refusal is about past reasoning: it belongs to another conversation, or stands in
+/// another place than originally. (Sources: platform documentation "Preserved thinking" and issues
+/// of open clients, 2026-06 to 2026-11.)
 pub fn is_about_thoughts(status: u16, message: &str) -> bool {
     let text = message.to_ascii_lowercase();
     let is_bound =
@@ -193,13 +195,13 @@ pub fn is_about_thoughts(status: u16, message: &str) -> bool {
     status == 400 && (is_bound || is_moved) && names_thoughts.iter().any(|word| text.contains(word))
 }
 
-/// What must also be said for a region to be the reason.
+/// Wordings that must also occur for the region to be the reason.
 const NOT_OFFERED: &[&str] =
     &["not available", "isn't available", "not supported", "isn't supported", "unavailable"];
 
 impl Condition {
-    /// Recognises a refusal by the message of AWS's. `status` is that of the exception: overload and
-    /// throttling are never about the model, whatever they say.
+    /// Recognises a refusal by AWS's message. `status` is that of the exception: overload and
+    /// throttling are never about the model, whatever their text.
     pub fn of(status: u16, message: &str) -> Option<Self> {
         if !(400..=404).contains(&status) {
             return None;
@@ -208,7 +210,7 @@ impl Condition {
         let said = |wordings: &[&str]| wordings.iter().any(|wording| text.contains(wording));
         let found =
             WORDINGS.iter().find(|(_, wordings)| said(wordings)).map(|(found, _)| *found)?;
-        // Only a request can be too long, only the model can be missing from a region.
+        // Only a request can be too long; only a model can be missing from a region.
         let fits = match found {
             Self::TooLong => status == 400,
             Self::NotHere => text.contains("model") && said(NOT_OFFERED),
@@ -218,7 +220,7 @@ impl Condition {
     }
 }
 
-/// Says what a condition means and what to do, behind AWS's words.
+/// Adds the meaning of a condition and the advice after AWS's text.
 pub(super) fn advise(error: &ApiError, condition: Condition, notes: Option<&Notes>) -> ApiError {
     let (status, code, param) = match condition {
         Condition::TooLong => (400, Some("context_length_exceeded"), "messages"),
@@ -237,7 +239,7 @@ pub(super) fn advise(error: &ApiError, condition: Condition, notes: Option<&Note
     ApiError { status, kind: INVALID, code, param: Some(param), message }
 }
 
-/// Clients match on the first words of this one, so AWS's come second.
+/// Clients match on the first words of this message, so AWS's text comes second.
 fn too_long(said: &str, notes: Option<&Notes>) -> String {
     let limit = match notes.and_then(|notes| notes.context) {
         Some(tokens) => format!("{tokens} tokens"),
@@ -331,7 +333,7 @@ fn missing(model: &str, place: &str, notes: Option<&Notes>) -> String {
     }
 }
 
-/// A question behind a sentence, or nothing where no name is near.
+/// A question to append to a sentence; empty if there is no similar name.
 pub fn did_you_mean(near: &[String]) -> String {
     let names: Vec<_> = near.iter().map(|name| format!("{name:?}")).collect();
     match names.as_slice() {

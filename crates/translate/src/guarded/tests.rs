@@ -1,4 +1,4 @@
-//! What is judged of bodies, how it is portioned, and what stands where something was masked.
+//! The checked parts of bodies, their portions, and the replacements for masked text.
 
 use super::*;
 

@@ -1,5 +1,6 @@
-//! Betas that a caller asks for by name: those the model takes join the field it reads them from, the others
-//! are reported, because one unknown beta is reason enough to refuse a request.
+//! Betas that a caller requests by name: those that the model accepts are added to the field it
+//! reads them from; the others are reported, because one unknown beta makes the model refuse the
+//! request.
 
 use std::collections::HashSet;
 
@@ -12,7 +13,7 @@ use crate::{Invalid, Report};
 
 pub(crate) const BETAS: &str = "anthropic_beta";
 
-/// Adds what the body asks for to the model's own fields.
+/// Adds the betas requested in the body to the model's own fields.
 ///
 /// # Errors
 /// The field holds no names.
@@ -33,7 +34,7 @@ pub(crate) fn of_body(
     Ok(())
 }
 
-/// Adds what a header of this name asks for to a translated question.
+/// Adds the betas requested in the header of this name to a translated request.
 pub fn add_betas(
     body: &mut ConverseRequest<'_>,
     asked: &[String],
@@ -61,8 +62,8 @@ fn add<'n>(
     }
 }
 
-/// Adds a beta to the caller's own, each once. Callers write a list, or names with commas between. False
-/// where the caller's own are neither: whatever that is, it is the caller's to answer for.
+/// Adds a beta to the caller's own, each once. Callers write a list, or names separated by commas.
+/// Returns false if the caller's value is neither; it is then sent unchanged.
 pub(crate) fn add_beta(fields: &mut Map<String, Value>, beta: &str) -> bool {
     let Some(asked) = fields.get(BETAS).map_or(Some(Vec::new()), names) else { return false };
     let mut known = HashSet::with_capacity(asked.len() + 1);
@@ -72,7 +73,7 @@ pub(crate) fn add_beta(fields: &mut Map<String, Value>, beta: &str) -> bool {
     true
 }
 
-/// Names as callers write them.
+/// Names in either of the callers' forms.
 fn names(asked: &Value) -> Option<Vec<Value>> {
     match asked {
         Value::Null => Some(Vec::new()),

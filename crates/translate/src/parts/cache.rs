@@ -1,6 +1,6 @@
-//! Prompt caching: marks of the caller's become cache points while the conversation is built; the
-//! finished body is then settled here, so that every point stands where Bedrock takes one. Where the
-//! caller marks nothing, points of our own are set (in `cache/automatic.rs`).
+//! Prompt caching: the caller's marks become cache points while the conversation is built; this
+//! module then adjusts the finished body, so that every point stands at a place that Bedrock
+//! accepts. Without marks, the gateway's own points are set (in `cache/automatic.rs`).
 
 use std::borrow::Cow;
 
@@ -18,33 +18,33 @@ mod places;
 
 pub(crate) use places::{any, longer};
 
-/// Most cache points of one request: Bedrock's limit, for all models.
+/// Most cache points in one request: Bedrock's limit, for all models.
 const MOST: usize = 4;
 
-/// The longest life a point may be given, in minutes.
+/// The longest lifetime of a cache point, in minutes.
 const HOUR: u32 = 60;
 
-/// A short life, in minutes, and what a point has unasked.
+/// The short and default lifetime of a cache point, in minutes.
 const SHORT: u32 = 5;
 
-/// What a request asks of the cache beside the marks in its messages.
+/// The caching options of a request besides the marks in its messages.
 pub(crate) struct Asked<'a> {
-    /// Tools with a mark, by the names they are sent with.
+    /// Marked tools, by the names that are sent.
     tools: Vec<(Cow<'a, str>, CachePoint)>,
     automatic: Automatic,
 }
 
-/// When points of our own are set.
+/// Condition for the gateway's own cache points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Automatic {
     Never,
-    /// If the caller has set none.
+    /// Set if the caller has set none.
     Unmarked,
-    /// Because the caller wants it, with this time to live.
+    /// Set because the caller requests it, with this lifetime.
     Wanted(Option<CacheTtl>),
 }
 
-/// The point a mark becomes, if this model takes any. `place` is the path of what it stands on.
+/// The cache point for a mark, if this model accepts any. `place` is the path of the marked item.
 pub(crate) fn point(
     mark: Option<Mark>,
     place: &str,
@@ -60,7 +60,7 @@ pub(crate) fn point(
     Some(CachePoint { kind: CacheKind::Default, ttl: ttl(mark.ttl, &field, profile, report) })
 }
 
-/// Reads what a request says about caching as a whole, and about its tools.
+/// Reads the caching options of a request, and the marks on its tools.
 pub(crate) fn asked<'a>(
     request: &'a ChatRequest<'a>,
     profile: &Profile,
@@ -79,7 +79,7 @@ pub(crate) fn asked<'a>(
     for (name, mark) in declared.chain(marked) {
         let Some(mark) = mark.map(Mark::from) else { continue };
         let Some(name) = name else {
-            // One that the service runs, or nobody: a point stands behind functions only.
+            // Not a function: only functions can carry a cache point.
             report.ignore("tools.cache_control");
             continue;
         };
@@ -92,7 +92,8 @@ pub(crate) fn asked<'a>(
     Asked { tools, automatic: automatic_for(request, profile, report) }
 }
 
-/// Sets the points a finished body lacks, and brings all of them where Bedrock takes them.
+/// Adds the gateway's points to a finished body, and moves all points to places that Bedrock
+/// accepts.
 pub(crate) fn settle(
     body: &mut ConverseRequest<'_>,
     asked: Asked<'_>,
@@ -155,8 +156,8 @@ fn automatic_for(request: &ChatRequest<'_>, profile: &Profile, report: &mut Repo
     }
 }
 
-/// The life a point gets for the one that was asked for: never a shorter one if the model has it.
-/// What differs is reported.
+/// The lifetime of a point for the requested one: never shorter if the model supports it. A
+/// difference is reported.
 fn ttl(
     asked: Option<Lifetime>,
     field: &dyn Fn() -> String,

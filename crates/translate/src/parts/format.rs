@@ -1,7 +1,7 @@
-//! Answers held to a shape. Where a model takes a schema with the request, it gets the schema;
-//! elsewhere the answer is the input of a tool that must be called, and is unwrapped again; where
-//! no tool can be forced, or there is no schema, the model is told in words. What was wanted is kept as it
-//! was said: what reaches the model may be less than that.
+//! Answers constrained to a format. Models that accept a schema with the request get the schema;
+//! elsewhere the answer is the input of a forced tool call, and is unwrapped again; where no tool
+//! can be forced, or there is no schema, the instruction goes into the prompt. The requested format
+//! is kept verbatim, because the model may get a weaker form of it.
 
 use std::borrow::Cow;
 
@@ -25,27 +25,27 @@ pub(crate) use spoken::{By, Spoken};
 const TOOL: &str = "structured_answer";
 const SCHEMA_PARAM: &str = "response_format.json_schema.schema";
 
-/// How an answer is brought into the shape that was asked for.
+/// The method that brings an answer into the requested format.
 #[derive(Debug)]
 pub(crate) enum Shape<'a> {
-    /// It need not be.
+    /// No format is requested.
     Free,
-    /// The service sees to it.
+    /// The service enforces it.
     Native(OutputConfig<'a>),
-    /// By a tool that must be called.
+    /// A tool call is forced.
     Tool(ToolSpec<'a>, Form),
-    /// By asking.
+    /// The instruction goes into the prompt.
     Words(String),
 }
 
-/// What an answer must be, and how the model is brought to it.
+/// The requested format of an answer, and the method for it.
 #[derive(Debug)]
 pub(crate) struct Format<'a> {
     pub(crate) shape: Shape<'a>,
     pub(crate) wanted: Option<Wanted>,
 }
 
-/// Decides how `format` is honoured on a model of this profile.
+/// Selects the method for `format` on a model of this profile.
 pub(crate) fn format<'a>(
     format: Option<&'a ResponseFormat<'a>>,
     profile: &Profile,
@@ -61,14 +61,14 @@ pub(crate) fn format<'a>(
     }
     let raw = schema.and_then(|schema| schema.schema).filter(|raw| raw.get() != "null");
     let parsed = raw.map(checked).transpose()?;
-    // Without a schema there is nothing to hold an answer to: a tool that takes any object is called with
-    // an empty one, and a grammar takes no open objects.
+    // Without a schema the format cannot be enforced: a tool that accepts any object is called with
+    // an empty one, and a grammar accepts no open objects.
     let (Some(schema), Some(raw), Some(parsed)) = (schema, raw, &parsed) else {
         return Ok(Format { shape: Shape::Words(words(None)), wanted: Some(Wanted::Object) });
     };
     let shape = match by_service(schema, raw, parsed, profile) {
         Some(config) => Shape::Native(config),
-        // A tool of our own would change what stands before the thoughts.
+        // A tool added by the gateway would change the prefix that the reasoning is bound to.
         None if profile.tool_choice > ToolChoices::Auto && !profile.thoughts_bound => {
             by_tool(schema, raw, profile)?
         }
@@ -77,7 +77,7 @@ pub(crate) fn format<'a>(
     Ok(Format { shape, wanted: Some(Wanted::Schema(raw.get().into())) })
 }
 
-/// The schema for the service's own grammar, in the caller's bytes if nothing about it must change.
+/// The schema for the service's own grammar, in the caller's bytes if it needs no change.
 fn by_service<'a>(
     schema: &'a openai::JsonSchema<'a>,
     raw: &'a RawValue,
@@ -117,9 +117,9 @@ fn by_tool<'a>(
 }
 
 impl<'a> Tooling<'a> {
-    /// Adds the answering tool and forces a call. With tools of the caller's beside it any call will
-    /// do: the model still decides whether to work or to answer. Returns the tool's name; `None`
-    /// where the caller forces a tool of its own, whose call is then the answer.
+    /// Adds the answering tool and forces a call. With the caller's tools beside it any call
+    /// satisfies the choice: the model still decides whether to work or to answer. Returns the
+    /// tool's name; `None` where the caller forces another tool, whose call is then the answer.
     pub(crate) fn answer_by(
         &mut self,
         mut spec: ToolSpec<'a>,
@@ -149,8 +149,8 @@ impl<'a> Tooling<'a> {
             ToolChoice::Any {}
         });
         config.tools.push(Tool::ToolSpec(spec));
-        // "Call no tool" and a forced call exclude each other; what could not be said before is said
-        // by naming the one tool there is to call.
+        // "Call no tool" and a forced call exclude each other. Where the former has no field,
+        // naming the only tool has the same effect.
         self.choice_ignored |=
             self.calls != Calls::Welcome && profile.tool_choice < ToolChoices::Named && others;
         self.calls = Calls::Welcome;

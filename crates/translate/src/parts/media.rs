@@ -1,6 +1,6 @@
-//! Images, documents, video and audio as Converse's blocks. Whatever a part calls itself, its bytes
-//! decide what it becomes; the base64 goes through as the text it is. What the model cannot read is
-//! refused here, by name, and not by Bedrock in words about another API.
+//! Images, documents, video and audio as Converse blocks. The bytes decide the kind of block, not
+//! the part's type; the base64 passes through as text. Media that the model cannot read are refused
+//! here, with their field, and not by Bedrock with a message about another API.
 
 use std::borrow::Cow;
 
@@ -39,12 +39,13 @@ impl<'p> Attachments<'p> {
         Self { profile, stores, names: Names::default() }
     }
 
-    /// What a tool result may hold.
+    /// Media that a tool result may hold.
     pub(crate) fn inside_result(&self) -> Media {
         self.profile.tool_result_media
     }
 
-    /// Of an `image_url` or `video_url` part; `param` is the path of the part, for complaints.
+    /// The block of an `image_url` or `video_url` part; `param` is the path of the part, for
+    /// errors.
     pub(crate) fn link<'a>(
         &mut self,
         link: &'a ImageUrl<'_>,
@@ -66,7 +67,7 @@ impl<'p> Attachments<'p> {
         self.attach(&given)
     }
 
-    /// Of an `input_audio` part.
+    /// The block of an `input_audio` part.
     pub(crate) fn audio<'a>(
         &mut self,
         audio: &'a InputAudio<'_>,
@@ -83,7 +84,7 @@ impl<'p> Attachments<'p> {
         })
     }
 
-    /// Of a `file` part.
+    /// The block of a `file` part.
     pub(crate) fn file<'a>(
         &mut self,
         file: &'a File<'_>,
@@ -100,7 +101,7 @@ impl<'p> Attachments<'p> {
                 .with_code("missing_required_parameter"));
         };
         let param = format!("{param}.file.{field}");
-        // Some clients put URLs there; an id proper names a file in a store.
+        // Some clients put URLs there; a real id names a file in a file store.
         if field == "file_id" && !text.contains(':') {
             let message = "There is no store of files here: send the file itself in file_data (data:application/pdf;base64,...).";
             return Err(Invalid::value(param, message).with_code("unsupported_value"));
@@ -194,7 +195,7 @@ impl<'p> Attachments<'p> {
         }
     }
 
-    /// A text file for a model that takes no documents: as the text it is, under its name.
+    /// A text file for a model that accepts no documents: as plain text, under its name.
     fn as_text<'a>(
         &mut self,
         given: &Given<'a>,
@@ -211,7 +212,7 @@ impl<'p> Attachments<'p> {
         let (most, code) = match format.medium {
             Medium::Image => (self.profile.image_bytes, "image_too_large"),
             Medium::Document => (self.profile.document_bytes, "file_too_large"),
-            // Bedrock says nothing about these but what holds for the whole request.
+            // Bedrock documents no limits for these beyond that of the whole request.
             Medium::Video | Medium::Audio => return Ok(()),
         };
         let size = base64::decoded_len(data);
@@ -224,20 +225,20 @@ impl<'p> Attachments<'p> {
     }
 }
 
-/// What a part holds, and what it says about that.
+/// The content of a part, and its claims about it.
 #[derive(Debug, Clone)]
 struct Given<'a> {
     /// A URL, or bare base64.
     text: &'a str,
     claims: Claims<'a>,
-    /// What parts of its type are for.
+    /// The medium that the part's type is meant for.
     medium: Medium,
     filename: Option<&'a str>,
     /// The path of the field.
     param: String,
 }
 
-/// Where the content is.
+/// The place of the content.
 enum Place<'a> {
     Data { mime: Option<&'a str>, data: &'a str },
     Stored(&'a str),
@@ -340,14 +341,14 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Whether bytes that were fetched are what a part is for: an image, video or recording in a format that
-/// models take, or a document (`None`: a file part, which may hold any of these). Only the bytes count; the
-/// URL tells kinds of text and of office files apart.
+/// Whether fetched bytes match the part: an image, video or recording in a format that models
+/// accept, or a document (`None`: a file part, which may hold any of these). Only the bytes count;
+/// the URL distinguishes kinds of text and of office files.
 pub fn is_media(bytes: &[u8], medium: Option<Medium>, url: &str) -> bool {
     formats::of_fetched(bytes, Claims { medium, name: Some(url), ..Claims::default() }).is_some()
 }
 
-/// What stands before an ending in any case.
+/// The text before an ending, whose case is ignored.
 fn before_ending<'a>(text: &'a str, ending: &str) -> Option<&'a str> {
     let (before, end) = text.split_at_checked(text.len().checked_sub(ending.len())?)?;
     end.eq_ignore_ascii_case(ending).then_some(before)

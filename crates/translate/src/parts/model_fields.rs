@@ -1,15 +1,15 @@
-//! `additionalModelRequestFields`: what Converse has no member for, said by the field that a model
-//! has for it. What the caller wrote there by hand stays as it is.
+//! `additionalModelRequestFields`: parameters without a Converse member, sent by the model's own
+//! field. The caller's own values there are kept.
 
 use serde_json::{Map, Value, json};
 
 use crate::profile::{OneCall, Penalties, Profile, Sampling, TopK, Verbosity};
 use crate::{Invalid, Report};
 
-/// The largest penalty, and by its negative the smallest, that OpenAI takes.
+/// The largest penalty that OpenAI accepts; the smallest is its negative.
 const MOST_PENALTY: f64 = 2.0;
 
-/// Sampling parameters that only some models have.
+/// Sampling parameters that only some models support.
 pub(crate) struct Extras {
     pub(crate) top_k: Option<i64>,
     pub(crate) frequency_penalty: Option<f64>,
@@ -17,14 +17,14 @@ pub(crate) struct Extras {
     pub(crate) seed: Option<i64>,
 }
 
-/// Adds what the model takes to `fields`, and reports the rest.
+/// Adds the parameters that the model supports to `fields`, and reports the rest.
 pub(crate) fn sampling(
     extras: &Extras,
     fields: &mut Map<String, Value>,
     profile: &Profile,
     report: &mut Report,
 ) -> Result<(), Invalid> {
-    // Zero and less mean "among all" wherever the parameter is known.
+    // For every model with the parameter, zero and less disable it.
     if let Some(count) = extras.top_k.filter(|count| *count > 0)
         && !top_k(count, fields, profile)
     {
@@ -46,8 +46,8 @@ pub(crate) fn sampling(
     Ok(())
 }
 
-/// Says how many words an answer should take. `medium` is what models do anyway, and goes out only where
-/// the model has a word for it.
+/// Requests a verbosity. `medium` is the default of models, and is sent only where the model has a
+/// field for it.
 pub(crate) fn verbosity(
     wanted: Option<&str>,
     fields: &mut Map<String, Value>,
@@ -75,7 +75,7 @@ pub(crate) fn verbosity(
     Ok(())
 }
 
-/// Whether it could be said.
+/// Sets top-k. Returns whether the model has a field for it.
 fn top_k(count: i64, fields: &mut Map<String, Value>, profile: &Profile) -> bool {
     match (profile.sampling, profile.top_k) {
         (Sampling::None, _) | (_, TopK::Unsaid) => return false,
@@ -83,7 +83,7 @@ fn top_k(count: i64, fields: &mut Map<String, Value>, profile: &Profile) -> bool
         (_, TopK::K) => set(fields, "k", count),
         (_, TopK::InferenceConfig) => {
             let config = fields.entry("inferenceConfig").or_insert_with(|| json!({}));
-            // What the caller wrote there stays, and has no room for it.
+            // The caller's value is kept, and is not an object.
             let Some(config) = config.as_object_mut() else { return false };
             set(config, "topK", count);
         }
@@ -127,8 +127,8 @@ fn set(fields: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
     fields.entry(name).or_insert_with(|| value.into());
 }
 
-/// Tells the model to call one tool at a time, where it has a word for it. Where `toolChoice`
-/// says how to choose, the field must not say it again.
+/// Limits the model to one tool call at a time, where it has a field for it. The field must not
+/// repeat the kind of choice that `toolChoice` already states.
 pub(crate) fn one_call(chosen: Chosen, fields: &mut Map<String, Value>, profile: &Profile) {
     match profile.one_call {
         OneCall::Unsaid => {}
@@ -144,11 +144,11 @@ pub(crate) fn one_call(chosen: Chosen, fields: &mut Map<String, Value>, profile:
     }
 }
 
-/// Who says how tools are chosen.
+/// The place that states the tool choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Chosen {
     /// `toolConfig.toolChoice`.
     ByMember,
-    /// Nothing in the request.
+    /// No place in the request.
     ByNobody,
 }

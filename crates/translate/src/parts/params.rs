@@ -1,4 +1,4 @@
-//! Limits and sampling: OpenAI's ranges checked, Bedrock's applied.
+//! Limits and sampling: values are checked against OpenAI's ranges and mapped to Bedrock's.
 
 use schema::converse::request::InferenceConfig;
 use schema::openai::chat::Stop;
@@ -6,7 +6,7 @@ use schema::openai::chat::Stop;
 use crate::profile::{self, Profile, StopSequences};
 use crate::{Invalid, Report};
 
-/// The scalar parameters of a request, whatever dialect they came from.
+/// The scalar parameters of a request in any dialect.
 pub(crate) struct Sampling<'a> {
     /// Name of the field that carried the limit, and the limit.
     pub(crate) max_tokens: Option<(&'static str, i64)>,
@@ -15,8 +15,8 @@ pub(crate) struct Sampling<'a> {
     pub(crate) stop: Option<&'a Stop<'a>>,
 }
 
-/// Checks the parameters against OpenAI's ranges and brings them into Bedrock's. What of temperature and top_p
-/// the model takes is left to [`choose`].
+/// Checks the parameters against OpenAI's ranges and maps them to Bedrock's. The choice between
+/// temperature and top_p is left to [`choose`].
 pub(crate) fn inference_config<'a>(
     sampling: &Sampling<'a>,
     profile: &Profile,
@@ -38,8 +38,8 @@ pub(crate) fn inference_config<'a>(
     })
 }
 
-/// Leaves out what of temperature and top_p the model does not take. It comes last: what thinking forbids is
-/// gone by then, and may have been the one of two.
+/// Leaves out the one of temperature and top_p that the model does not support. It runs last, after
+/// reasoning has removed the parameters it forbids, which may have been one of the two.
 pub(crate) fn choose(config: &mut InferenceConfig<'_>, profile: &Profile, report: &mut Report) {
     match (profile.sampling, config.temperature, config.top_p) {
         (profile::Sampling::Both, ..) => {}
@@ -58,8 +58,8 @@ pub(crate) fn choose(config: &mut InferenceConfig<'_>, profile: &Profile, report
     }
 }
 
-/// Leaves out a sampling parameter. OpenAI's default is 1 for both: sending it asks for nothing, and leaving
-/// it out takes nothing away.
+/// Leaves out a sampling parameter. OpenAI's default is 1 for both, so leaving out that value
+/// changes no behaviour.
 pub(crate) fn leave_out(field: &'static str, value: &mut Option<f64>, report: &mut Report) {
     if value.take().is_some_and(|value| value < 1.0) {
         report.ignore(field);
@@ -88,7 +88,7 @@ fn max_tokens(
     Ok(taken)
 }
 
-/// OpenAI's scale ends at 2, Bedrock's at 1: what lies between is clamped, and said to be.
+/// OpenAI's range ends at 2, Bedrock's at 1: values between are clamped and reported.
 fn temperature(value: Option<f64>, report: &mut Report) -> Result<Option<f64>, Invalid> {
     let Some(value) = value else { return Ok(None) };
     let value = within("temperature", value, 2.0)?;
@@ -110,8 +110,8 @@ fn within(field: &'static str, value: f64, max: f64) -> Result<f64, Invalid> {
     Err(Invalid::value(field, message).with_code(code))
 }
 
-/// Empty entries are refused by Bedrock and stop nothing. What else a model refuses is left out, and
-/// said to be.
+/// The stop sequences that the model accepts. Empty ones are dropped, because Bedrock refuses them
+/// and they have no effect; others that the model refuses are dropped and reported.
 fn stop_sequences<'a>(stop: &'a Stop<'a>, profile: &Profile, report: &mut Report) -> Vec<&'a str> {
     let all = match stop {
         Stop::One(one) => std::slice::from_ref(one),

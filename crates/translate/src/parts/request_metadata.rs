@@ -1,5 +1,5 @@
-//! `requestMetadata`: what AWS's logs of invocations are searched by. OpenAI's `metadata`, `user` and
-//! `safety_identifier` go there, under AWS's rules: 16 pairs, 256 characters, a small alphabet.
+//! `requestMetadata`: keys by which AWS's invocation logs are searched. OpenAI's `metadata`, `user`
+//! and `safety_identifier` go there, under AWS's rules: 16 pairs, 256 characters, a small alphabet.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,20 +11,20 @@ use crate::Report;
 
 const MOST_PAIRS: usize = 16;
 const MOST_CHARACTERS: usize = 256;
-/// In place of a character that AWS refuses.
+/// Replaces a character that AWS refuses.
 const STAND_IN: char = '_';
 
-/// What a request says about itself.
+/// The metadata fields of a request.
 pub(crate) struct Said<'a> {
     pub(crate) user: Option<&'a str>,
     pub(crate) safety_identifier: Option<&'a str>,
     pub(crate) metadata: Option<&'a Map<String, Value>>,
-    /// The same, by AWS's own name.
+    /// The metadata under AWS's own name.
     pub(crate) request_metadata: Option<&'a Map<String, Value>>,
 }
 
-/// The pairs AWS takes. Who asks comes first, then what is asked for by AWS's own name. What had to
-/// be changed or left out is reported.
+/// The pairs that AWS accepts. The caller's identity comes first, then the pairs under AWS's own
+/// name. Changed and dropped pairs are reported.
 pub(crate) fn request_metadata<'a>(
     said: &Said<'a>,
     report: &mut Report,
@@ -55,11 +55,11 @@ pub(crate) fn request_metadata<'a>(
     pairs
 }
 
-/// Whether a pair is sent as it was said.
+/// Whether a pair is sent unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
     Whole,
-    /// It was changed, or left out.
+    /// It was changed or dropped.
     Not,
 }
 
@@ -73,7 +73,7 @@ fn add<'a>(pairs: &mut BTreeMap<Str<'a>, Str<'a>>, key: &'a str, value: Cow<'a, 
     if (key_fit, value_fit) == (Fit::Whole, Fit::Whole) { Fit::Whole } else { Fit::Not }
 }
 
-/// Text within AWS's pattern `[a-zA-Z0-9\s:_@$#=/+,-.]{0,256}`.
+/// Text reduced to AWS's pattern `[a-zA-Z0-9\s:_@$#=/+,-.]{0,256}`.
 fn fitted(text: Cow<'_, str>) -> (Str<'_>, Fit) {
     if text.len() <= MOST_CHARACTERS && text.chars().all(is_allowed) {
         let text = match text {

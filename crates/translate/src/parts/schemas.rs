@@ -1,5 +1,5 @@
-//! JSON Schemas on their way to Bedrock: kept byte for byte where they can be, mended where they must
-//! be, and judged for what a grammar can enforce.
+//! JSON Schemas for Bedrock: kept byte for byte where possible, repaired where necessary, and
+//! checked for what a grammar can enforce.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,19 +23,19 @@ mod walk;
 pub(super) use native::native;
 pub(super) use strict::{Held, Looseness, hold};
 
-/// The deepest nesting accepted in raw JSON: what the parser itself allows everywhere else.
+/// The deepest nesting accepted in raw JSON: the same limit that the parser has elsewhere.
 const MAX_DEPTH: usize = 128;
 
-/// The schema of a tool, as it is sent.
+/// The schema of a tool in the form that is sent.
 pub(super) struct ToolSchema<'a> {
     pub(super) json: Raw<'a>,
-    /// What the schema could not go on saying, for the tool's description.
+    /// Constraints removed from the schema, for the tool's description.
     pub(super) words: Vec<String>,
     pub(super) form: Form,
 }
 
 impl ToolSchema<'_> {
-    /// A tool's description with what its schema could not go on saying.
+    /// A tool's description extended by the constraints removed from its schema.
     pub(super) fn describe<'d>(&self, said: &'d str) -> Cow<'d, str> {
         let mut whole = Cow::Borrowed(said);
         for words in self.words.iter().filter(|words| !said.contains(words.as_str())) {
@@ -47,11 +47,11 @@ impl ToolSchema<'_> {
     }
 }
 
-/// The schema of a tool for a model of this profile: as it came, byte for byte, if nothing about it
-/// needs to change.
+/// The schema of a tool for a model of this profile: byte for byte the caller's, if it needs no
+/// change.
 ///
 /// # Errors
-/// What `param` holds is no schema.
+/// The content of `param` is not a schema.
 pub(super) fn tool_schema<'a>(
     parameters: Option<&'a RawValue>,
     param: &str,
@@ -91,7 +91,7 @@ pub(super) fn tool_schema<'a>(
     Ok(ToolSchema { json, words, form })
 }
 
-/// What of a schema's root shows whether it can stay.
+/// The features of a schema's root that show whether it can be kept.
 #[derive(Default)]
 struct Root {
     /// `None` for a type that is not plainly an object.
@@ -120,12 +120,13 @@ impl Root {
     }
 }
 
-/// A pattern that is more than plain has a group or a backslash; one elsewhere costs a closer look.
+/// Whether a schema may hold a pattern with a group or a backslash; a false positive costs only a
+/// closer look.
 fn may_hold_pattern(text: &str) -> bool {
     text.contains(r#""pattern""#) && (text.contains("(?") || text.contains('\\'))
 }
 
-/// A null outside quotes; one in a text costs no more than a closer look.
+/// Whether a schema may hold a null; a false positive costs only a closer look.
 fn holds_null(text: &str) -> bool {
     text.match_indices("null").any(|(at, _)| !text[..at].ends_with('"'))
 }
@@ -166,12 +167,13 @@ impl<'de> Visitor<'de> for RootVisitor {
     }
 }
 
-/// Raw JSON of our own making.
+/// Raw JSON written by this crate.
 pub(super) fn owned<'a>(text: String) -> Result<Raw<'a>, serde_json::Error> {
     RawValue::from_string(text).map(Cow::Owned)
 }
 
-/// Raw JSON has no depth limit of its own, and what reads it next may recurse.
+/// Whether JSON exceeds the depth limit. Raw JSON has no limit of its own, and its next reader may
+/// recurse.
 pub(super) fn too_deep(json: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     json.bytes().any(|byte| {
@@ -250,7 +252,7 @@ mod tests {
             ),
             r##"{"type":"object","$defs":{"A":{"type":"object","properties":{"a":{}},"required":["a"]}},"properties":{"a":{},"b":{}},"required":["a","b"]}"##
         );
-        // Parts that disagree, and parts that say more, are left to the model.
+        // Conflicting parts, and parts with more keywords, are left to the model.
         for apart in [
             r#"{"allOf":[{"properties":{"a":{"minimum":1}}},{"properties":{"a":{"maximum":2}}}]}"#,
             r#"{"allOf":[{"properties":{"a":{}},"additionalProperties":false},{"properties":{"b":{}}}]}"#,
@@ -347,7 +349,7 @@ mod tests {
             let sent = sent(&text, &inlined).unwrap().0;
             assert!(sent.len() < 24 * text.len(), "{} of {}", sent.len(), text.len());
         }
-        // Sixteen definitions deep, and each a hundred levels.
+        // Sixteen nested definitions, each a hundred levels deep.
         let nested = |at: usize| {
             let next = format!(r##"{{"$ref":"#/$defs/d{}"}}"##, at + 1);
             let inner = (0..100).fold(next, |inner, _| format!(r#"{{"items":{inner}}}"#));

@@ -1,24 +1,25 @@
-//! Knobs about the prompt cache: where points may stand in messages, and how streams count cached tokens.
+//! Settings of the prompt cache: places of cache points in messages, and the counting of cached
+//! tokens in streams.
 
 use serde::{Deserialize, Serialize};
 
-/// Behind which blocks of a message a model takes a cache point.
+/// Blocks of a message after which a model accepts a cache point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CachePointAfter {
-    /// Any that Bedrock takes one behind.
+    /// All blocks after which Bedrock accepts one.
     AnyBlock,
-    /// Text alone: not calls, results or media.
+    /// Text only: not calls, results or media.
     Text,
 }
 
-/// How `inputTokens` of a stream counts what was read from the cache or written to it.
+/// Meaning of `inputTokens` in a stream for tokens that were read from the cache or written to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamCounts {
-    /// It leaves them out, as whole answers do.
+    /// Excluded, as in complete responses.
     #[default]
     Net,
-    /// It holds them, wherever it is no less than both together.
+    /// Included, wherever the count is at least as large as both together.
     Gross,
 }

@@ -1,4 +1,4 @@
-//! What a model reads besides text, and how much of it at once.
+//! Media that a model reads besides text, and their limits.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Medium {
-    /// Pictures.
+    /// Images.
     Image,
-    /// Files with text in them: pdf, office files, plain text.
+    /// Files that hold text: pdf, office files, plain text.
     Document,
-    /// Clips.
+    /// Video clips.
     Video,
-    /// Speech, music.
+    /// Speech or music.
     Audio,
 }
 
 impl Medium {
-    /// As rows and clients name it.
+    /// Its name in rows and for clients.
     pub fn name(self) -> &'static str {
         match self {
             Self::Image => "image",
@@ -28,23 +28,23 @@ impl Medium {
     }
 }
 
-/// Whether a model cites documents where it is asked to.
+/// Whether a model cites documents on request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Citations {
-    /// It does not, and refuses to be asked.
+    /// Not supported: the model refuses the field.
     Unserved,
-    /// By `document.citations`: of PDF and text that is sent along.
+    /// By `document.citations`, for PDF and text in the request.
     Native,
 }
 
-/// How a model is given results of a search.
+/// Form in which a model gets search results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SearchResults {
     /// As text with its source and title.
     Text,
-    /// As `searchResult` blocks, which it can cite.
+    /// As `searchResult` blocks, which the model can cite.
     Native,
 }
 
@@ -54,12 +54,12 @@ pub enum SearchResults {
 pub struct Media(u8);
 
 impl Media {
-    /// Whatever there is.
+    /// All media.
     pub const ALL: Self = Self(0b1111);
 
     const EACH: [Medium; 4] = [Medium::Image, Medium::Document, Medium::Video, Medium::Audio];
 
-    /// The set of these.
+    /// The set of these media.
     pub const fn of(media: &[Medium]) -> Self {
         let (mut bits, mut at) = (0, 0);
         while at < media.len() {
@@ -69,7 +69,7 @@ impl Media {
         Self(bits)
     }
 
-    /// Whether it holds this one.
+    /// Whether the set holds this medium.
     pub const fn has(self, medium: Medium) -> bool {
         self.0 & Self::bit(medium) != 0
     }

@@ -1,21 +1,21 @@
-//! The knobs of thinking: how a model is asked for it, how it is told not to, and what of its past
-//! thoughts it takes back.
+//! Settings of reasoning: the fields that request it, the fields that turn it off, and the past
+//! reasoning that a model accepts back.
 
 use serde::{Deserialize, Serialize};
 
-/// How a model is asked to think, by members of `additionalModelRequestFields`.
+/// Field of `additionalModelRequestFields` that requests reasoning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Thinking {
-    /// It does not think, or nobody knows how to ask.
+    /// The model does not reason, or the field is unknown.
     None,
-    /// It thinks as it likes; there is no field.
+    /// The model decides on its own; there is no field.
     Native,
     /// `thinking: {"type": "enabled", "budget_tokens": n}`, at least 1024 and below the token limit.
     Budget,
-    /// `thinking: {"type": "adaptive"}`, and how much by `output_config.effort`.
+    /// `thinking: {"type": "adaptive"}`, with the amount in `output_config.effort`.
     Adaptive,
-    /// As `Adaptive`, but a budget of tokens that is named goes as `Budget` has it.
+    /// As `Adaptive`, but an explicit token budget is sent as in `Budget`.
     AdaptiveOrBudget,
     /// `reasoning_effort: "..."`.
     Effort,
@@ -27,50 +27,50 @@ pub enum Thinking {
     ConfigWord,
 }
 
-/// How a model is told not to think.
+/// Field that turns reasoning off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThinkingOff {
-    /// By asking for nothing.
+    /// No field: reasoning is off unless requested.
     Unsaid,
-    /// By `thinking: {"type": "disabled"}`; it thinks unless told so.
+    /// `thinking: {"type": "disabled"}`; reasoning is on by default.
     Disabled,
-    /// By `thinking: {"type": "between_tools"}`; it thinks unless told so.
+    /// `thinking: {"type": "between_tools"}`; reasoning is on by default.
     BetweenTools,
-    /// By the effort `none`.
+    /// The effort `none`.
     EffortNone,
-    /// It cannot be told: it always thinks.
+    /// Not possible: the model always reasons.
     Impossible,
 }
 
-/// Whether a model writes thinking between tags at the head of its text, and whether that is told apart.
-/// A request's `reasoning_format` has the last word on the latter.
+/// Whether a model writes reasoning between tags at the head of its text, and whether that is
+/// separated from the text. A request's `reasoning_format` overrides the separation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThinkingTags {
-    /// It does not, or nobody knows.
+    /// It does not, or this is unknown.
     None,
-    /// It may, and what it writes stays as it is unless the request wants it otherwise.
+    /// It may, and the text stays as it is unless the request asks otherwise.
     Kept,
-    /// It may, and it is told apart.
+    /// It may, and the reasoning is separated.
     Split,
 }
 
-/// How much thinking, from the least to the most.
+/// Amount of reasoning, from the least to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Effort {
-    /// Hardly any.
+    /// Minimal.
     Minimal,
-    /// Little.
+    /// Low.
     Low,
-    /// What OpenAI takes where nothing is said.
+    /// OpenAI's default.
     Medium,
-    /// Much.
+    /// High.
     High,
-    /// More than that.
+    /// Above high.
     Xhigh,
-    /// All there is.
+    /// The maximum.
     Max,
 }
 
@@ -101,16 +101,16 @@ impl Effort {
     }
 }
 
-/// What of its past thoughts a model takes back.
+/// Past reasoning that a model accepts back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Replay {
-    /// Nothing: reasoning in the conversation is refused.
+    /// None: reasoning in the conversation is refused.
     Never,
-    /// Their text, without a signature.
+    /// Its text, without a signature.
     Plain,
-    /// Signed or redacted thoughts, unmodified; while it thinks, a tool turn must have them.
+    /// Signed or redacted blocks, unmodified; with reasoning on, a tool turn must have them.
     Signed,
-    /// What only the provider can read, unmodified; readable text is refused.
+    /// Redacted blocks, which only the provider can read, unmodified; readable text is refused.
     Redacted,
 }

@@ -1,97 +1,97 @@
-//! Knobs about tools: what schemas, choices and streams a family takes.
+//! Settings of tools: schemas, choices and streaming per model family.
 
 use serde::{Deserialize, Serialize};
 
-/// What may stand at the root of a tool's schema.
+/// Keywords allowed at the root of a tool's schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SchemaRoot {
-    /// Anything beside `type: object` but what decides between shapes.
+    /// Any beside `type: object`, except combinators such as `anyOf` that choose between shapes.
     Any,
-    /// `type`, `properties` and `required` alone.
+    /// Only `type`, `properties` and `required`.
     Bare,
 }
 
-/// Whether a schema may point at definitions.
+/// Whether a schema may refer to definitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SchemaReferences {
-    /// It may.
+    /// References are kept.
     Kept,
-    /// The model does not look them up: they are written out where they are used.
+    /// The model does not resolve references: definitions are copied to their places of use.
     Inlined,
 }
 
-/// Which regular expressions a schema may hold.
+/// Regular expressions allowed in a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SchemaPatterns {
     /// Any.
     Any,
-    /// None that look around.
+    /// Only those without look-around.
     Plain,
 }
 
-/// Whether calls can be held to their schemas.
+/// Whether calls can be constrained to their schemas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StrictTools {
-    /// They cannot.
+    /// Not supported.
     Unserved,
     /// By `toolSpec.strict`.
     Native,
 }
 
-/// How a model answers a stream where tools are declared.
+/// Streaming of answers where tools are declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolStreaming {
-    /// As any other.
+    /// As without tools.
     Streamed,
-    /// It refuses to: the answer is fetched whole and told as a stream.
+    /// The model refuses to stream: the complete response is fetched and replayed as a stream.
     Whole,
 }
 
-/// Which ids of calls a model takes.
+/// Call ids that a model accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallIds {
-    /// What Bedrock takes.
+    /// All that Bedrock accepts.
     Any,
     /// Nine letters and digits.
     Nine,
 }
 
-/// Which names of tools a model can call.
+/// Tool names that a model can call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolNames {
-    /// What Bedrock takes.
+    /// All that Bedrock accepts.
     Any,
-    /// Letters, digits and underscores: its calls of names with a hyphen come out malformed.
+    /// Letters, digits and underscores: calls of names with a hyphen come out malformed.
     NoHyphens,
 }
 
-/// What an assistant turn may hold beside calls.
+/// Content that an assistant turn may hold beside calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BesideToolCall {
     /// Anything.
     Anything,
-    /// Thoughts, but no text: the text goes into a turn of its own.
+    /// Reasoning, but no text: the text goes into a separate turn.
     NoText,
 }
 
-/// The tokens in which a model writes a call into its text or its reasoning, where the service fails to turn
-/// them into a block.
+/// The tokens in which a model writes a call into its text or its reasoning, where the service
+/// fails to turn it into a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallSyntax {
-    /// None that is known: such tokens are text.
+    /// None known: such tokens are text.
     None,
     /// `<|tool_calls_section_begin|><|tool_call_begin|>functions.NAME:0<|tool_call_argument_begin|>{...}`
     Sections,
-    /// The same order in `<｜tool▁calls▁begin｜>`, `<｜tool▁call▁begin｜>`, `<｜tool▁sep｜>`.
+    /// The same order with `<｜tool▁calls▁begin｜>`, `<｜tool▁call▁begin｜>`, `<｜tool▁sep｜>`.
     WideSections,
     /// `<｜DSML｜invoke name="NAME"><｜DSML｜parameter name="..." string="true">`
     Markup,

@@ -1,4 +1,5 @@
-//! The assistant's turns: thoughts, text and calls, and behind the calls at once the turn with their results.
+//! The assistant's turns: reasoning, text and calls, and directly after the calls the turn with
+//! their results.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,8 +21,8 @@ use crate::parts::thinking::replay::{Preface, Replayed, Step, replay};
 use crate::parts::tools::{CalledWith, input, sent_name};
 
 impl<'a> Building<'a, '_> {
-    /// A message of the assistant: its thoughts, texts and calls in the order in which they were answered, then
-    /// at once the turn with the results.
+    /// Translates an assistant message: its reasoning, texts and calls in the order of the original
+    /// answer, then directly the turn with the results.
     pub(super) fn assistant(
         &mut self,
         at: usize,
@@ -29,7 +30,8 @@ impl<'a> Building<'a, '_> {
     ) -> Result<(), Invalid> {
         let replayed = replay(at, message, &self.past, self.profile, self.report);
         let thinks = replayed.steps.iter().any(|step| matches!(step, Step::Thought(_)));
-        // Thoughts among the parts stand where they are, unless something better is known.
+        // Reasoning among the parts stays in place, unless its original place is known from
+        // elsewhere.
         self.has_thoughts = thinks || self.past.decides(at, message);
         let said = self.said(at, message, Role::Assistant)?;
         let (calls, results) = self.calls(at, message)?;
@@ -58,8 +60,8 @@ impl<'a> Building<'a, '_> {
         self.results(results)
     }
 
-    /// Repeats the words of our own that ended the user's turn before a turn that is put back as it was. Whether
-    /// they are known, if there were any.
+    /// Repeats the gateway's text that ended the user's turn before a turn that is put back
+    /// unchanged. Returns whether that text is known, or there was none.
     fn is_prefaced(&mut self, preface: Option<Preface<'a>>) -> bool {
         let words = match preface {
             None => return true,
@@ -84,7 +86,7 @@ impl<'a> Building<'a, '_> {
     ) {
         let mut said = Some(said);
         let mut calls: Vec<_> = calls.into_iter().map(Some).collect();
-        // Where there is no text, what else there is stands first.
+        // Without text, the other content goes first.
         if !puts.iter().any(|put| matches!(put, Put::Text(_))) {
             self.say(said.take().unwrap_or_default(), Role::Assistant);
         }
@@ -106,7 +108,8 @@ impl<'a> Building<'a, '_> {
         }
     }
 
-    /// A stretch of what a message says, as one text. A mark stands behind the stretch that ends its text.
+    /// Adds a segment of a message's text as one block. A mark goes after the segment that ends its
+    /// text.
     fn say_part(&mut self, said: &[Said<'a>], range: Range<usize>) {
         let mut text = Cow::Borrowed("");
         let mut marks = Vec::new();
@@ -132,7 +135,7 @@ impl<'a> Building<'a, '_> {
         }
     }
 
-    /// The calls of an assistant message, and where the result of each stands.
+    /// The calls of an assistant message, and the position of each result.
     fn calls(&mut self, at: usize, message: &'a ChatMessage<'a>) -> Result<Called<'a>, Invalid> {
         let calls = calls_of(at, message);
         if let Some(index) = unnamed_call(message) {
@@ -186,10 +189,10 @@ impl<'a> Building<'a, '_> {
     }
 }
 
-/// Calls, and the sent id of each with the message that holds its result.
+/// Calls, and for each its sent id and the index of the message that holds its result.
 type Called<'a> = (Vec<ToolUseBlock<'a>>, Vec<(Cow<'a, str>, Option<usize>)>);
 
-/// The ids of a message's calls, as the client writes them.
+/// The ids of a message's calls, as the client sent them.
 fn message_ids<'a>(message: &'a ChatMessage<'a>, count: usize) -> Vec<&'a str> {
     let calls = message.tool_calls.iter().flatten();
     let mut ids: Vec<&str> = calls.map(|call| call.id.as_deref().unwrap_or_default()).collect();
@@ -201,7 +204,7 @@ fn has_thoughts(puts: &[Put<'_>]) -> bool {
     puts.iter().any(|put| matches!(put, Put::Thought(_)))
 }
 
-/// All text of a message.
+/// All text of a message, joined.
 fn joined<'s>(said: &'s [Said<'_>]) -> Cow<'s, str> {
     let mut texts = said.iter().filter_map(|said| match &said.block {
         ContentBlock::Text(text) => Some(&**text),
@@ -216,16 +219,16 @@ fn joined<'s>(said: &'s [Said<'_>]) -> Cow<'s, str> {
     }
 }
 
-/// A past call, whichever of the three ways it was written.
+/// A past call, in any of the three forms clients use.
 pub(super) struct PastCall<'a> {
-    /// What a result must carry to belong to it.
+    /// The key that links the call to its result.
     pub(super) key: Key<'a>,
     id: Cow<'a, str>,
     name: &'a str,
     made_with: CalledWith<'a>,
 }
 
-/// How a result finds its call: by id, or (deprecated) by the function's name.
+/// The link between a result and its call: by id, or (deprecated) by the function's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Key<'a> {
     Id(Cow<'a, str>),
@@ -256,7 +259,7 @@ pub(super) fn calls_of<'a>(at: usize, message: &'a ChatMessage<'a>) -> Vec<PastC
     tools.chain(named).collect()
 }
 
-/// The first call without a name to be called by.
+/// The first call without a name.
 fn unnamed_call(message: &ChatMessage<'_>) -> Option<usize> {
     let calls = message.tool_calls.iter().flatten();
     calls.into_iter().position(|call| call.function.is_none() && call.custom.is_none())

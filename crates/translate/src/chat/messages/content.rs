@@ -13,7 +13,7 @@ use crate::parts::media::search_result;
 use crate::parts::thinking::sent::of_part;
 use crate::profile::Medium;
 
-/// A block of what a message says, and the mark on it.
+/// A block of a message's content, and its cache mark.
 pub(super) struct Said<'a> {
     pub(super) block: ContentBlock<'a>,
     pub(super) mark: Option<Mark>,
@@ -44,7 +44,7 @@ impl<'a> Building<'a, '_> {
         }
     }
 
-    /// What a message says, block by block.
+    /// The content of a message, block by block.
     pub(super) fn said(
         &mut self,
         at: usize,
@@ -65,7 +65,7 @@ impl<'a> Building<'a, '_> {
                 }
             }
         }
-        // Some clients replay a refusal in both places.
+        // Some clients send a refusal both as a field and as a part.
         let in_parts = matches!(&message.content, Some(Content::Parts(parts))
             if parts.iter().any(|part| matches!(part, Part::Refusal { .. })));
         if let Some(refusal) = message.refusal.as_deref()
@@ -86,7 +86,7 @@ impl<'a> Building<'a, '_> {
         Ok(Some(match part {
             Part::Text { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
             Part::Refusal { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
-            // No model takes its own pictures and files back.
+            // No model accepts its own images and files back.
             Part::ImageUrl { .. } if role == Role::Assistant => return self.leave_out("image_url"),
             Part::InputAudio { .. } if role == Role::Assistant => {
                 return self.leave_out("input_audio");
@@ -124,14 +124,14 @@ impl<'a> Building<'a, '_> {
         }))
     }
 
-    /// Leaves out a part of the assistant's, and says so.
+    /// Leaves out a part of an assistant message, and reports it.
     fn leave_out(&mut self, kind: &str) -> Result<Option<ContentBlock<'a>>, Invalid> {
         self.report.ignore(&format!("messages.content.{kind}"));
         Ok(None)
     }
 }
 
-/// The texts of a message that can hold nothing else, and the marks on them.
+/// The texts of a message that can hold only text, and their marks.
 pub(super) fn texts<'a>(
     at: usize,
     message: &'a ChatMessage<'a>,
@@ -161,7 +161,7 @@ pub(super) fn texts<'a>(
     texts.collect()
 }
 
-/// What a caller brings along must not be lost: a part that cannot be read is refused.
+/// The caller's content must not be lost: a part of an unknown type is refused.
 fn unknown(kind: &str, param: &str) -> Invalid {
     let message = format!(
         "A part of the type {kind:?} is not known here. Send text, image_url, input_audio, file or video_url, or leave the part out."

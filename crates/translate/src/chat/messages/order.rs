@@ -1,5 +1,5 @@
-//! The order of an assistant's turn. A message of chat completions tells its text, its calls and its thoughts
-//! apart; what is known of the turn as it was answered puts each thought back where it stood.
+//! The order of blocks in an assistant's turn. A chat completions message separates text, calls and
+//! reasoning; the saved turn tells the original place of each reasoning block.
 
 use std::ops::Range;
 
@@ -8,18 +8,19 @@ use schema::converse::message::ReasoningBlock;
 use crate::parts::thinking::replay::{Order, Step};
 use crate::thoughts::Passage;
 
-/// A block of the turn to be.
+/// A block of the turn under construction.
 #[derive(Debug)]
 pub(super) enum Put<'a> {
     Thought(ReasoningBlock<'a>),
-    /// A stretch of the message's text, in bytes.
+    /// A range of the message's text, in bytes.
     Text(Range<usize>),
-    /// A call, by its number in the message.
+    /// A call, by its index in the message.
     Call(usize),
 }
 
-/// The blocks of a turn in their order: `steps` as far as they are known, then the rest of the text and the
-/// calls. `None` where a thought's place is not known and the model would refuse it in another.
+/// The blocks of a turn in order: `steps` as far as they are known, then the rest of the text and
+/// the calls. `None` where the place of a reasoning block is unknown and the model would refuse it
+/// elsewhere.
 pub(super) fn arranged<'a>(
     steps: Vec<Step<'a>>,
     order: Order,
@@ -30,7 +31,7 @@ pub(super) fn arranged<'a>(
     let others = calls.len() + usize::from(!text.trim().is_empty());
     match order {
         Order::Any => return Some(ahead(steps, text, calls)),
-        // One thought stands before what it led to; of more, each may.
+        // A single reasoning block stands before its text and calls; several could stand anywhere.
         Order::Unknown if count < 2 || others < 2 => return Some(ahead(steps, text, calls)),
         Order::Unknown => return None,
         Order::Known => {}
@@ -44,7 +45,7 @@ pub(super) fn arranged<'a>(
     are_ahead.then(|| ahead(steps, text, calls))
 }
 
-/// Thoughts first, then text, then calls.
+/// Reasoning first, then text, then calls.
 pub(super) fn ahead<'a>(steps: Vec<Step<'a>>, text: &str, calls: &[&str]) -> Vec<Put<'a>> {
     let mut all: Vec<Put<'a>> = Vec::with_capacity(steps.len() + calls.len() + 1);
     all.extend(steps.into_iter().filter_map(|step| match step {
@@ -58,7 +59,7 @@ pub(super) fn ahead<'a>(steps: Vec<Step<'a>>, text: &str, calls: &[&str]) -> Vec
     all
 }
 
-/// Whether the calls that are known are the message's first.
+/// Whether the known calls are the message's first.
 fn is_made_of(steps: &[Step<'_>], calls: &[&str]) -> bool {
     let known = steps.iter().filter_map(|step| match step {
         Step::Call(id) => Some(id),
@@ -93,7 +94,7 @@ fn placed<'a>(
         }
     }
     if said < text.len() {
-        // Text that nothing is known of stands behind all that is, but before the last calls.
+        // Text of unknown place goes after the known blocks, but before the last calls.
         let known = all.iter().rposition(|put| !matches!(put, Put::Call(_)));
         all.insert(known.map_or(0, |last| last + 1), Put::Text(said..text.len()));
     }
@@ -101,8 +102,8 @@ fn placed<'a>(
     all
 }
 
-/// The stretches of the text that the known texts are, in their order. Clients trim texts, or leave them out;
-/// `None` where it cannot be told what became of them.
+/// The ranges of the message's text that match the known texts, in order. Clients trim texts or
+/// leave them out; `None` where the match is ambiguous.
 fn cut(steps: &[Step<'_>], text: &str) -> Option<Vec<Range<usize>>> {
     let passages: Vec<Passage> = steps.iter().filter_map(passage).collect();
     if text.trim().is_empty() {
@@ -118,7 +119,7 @@ fn passage(step: &Step<'_>) -> Option<Passage> {
     }
 }
 
-/// The stretches, where the text is as long as it was but for white space at its edges.
+/// The ranges, where the text differs only by white space at its edges.
 fn fitted(passages: &[Passage], text: &str) -> Option<Vec<Range<usize>>> {
     let whole = passages.iter().fold(Passage::default(), |all, one| all.and(*one));
     let lead = text.len() - text.trim_start().len();
@@ -137,7 +138,7 @@ fn fitted(passages: &[Passage], text: &str) -> Option<Vec<Range<usize>>> {
     (missing <= whole.trail).then_some(ranges)
 }
 
-/// All of the text in the one place where text stood.
+/// The whole text at the only place that had text.
 fn only(steps: &[Step<'_>], text: &str) -> Option<Vec<Range<usize>>> {
     let mut ranges = Vec::new();
     let (mut is_open, mut is_spent) = (false, false);
@@ -176,7 +177,7 @@ mod tests {
         ReasoningBlock::RedactedContent(Cow::Owned(name.to_owned()))
     }
 
-    /// The blocks as they would be sent: thoughts and texts by what they say, calls by their ids.
+    /// The blocks as they would be sent: reasoning and texts by content, calls by id.
     fn sent(word: &str, order: Order, text: &str, calls: &[&str]) -> Option<String> {
         let puts = arranged(steps(word), order, text, calls)?;
         let put = |put: &Put<'_>| match put {

@@ -1,4 +1,4 @@
-//! Results of calls: which call each belongs to, and the blocks it becomes.
+//! Results of calls: their calls, and their blocks.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -13,7 +13,8 @@ use super::assistant::{Key, calls_of};
 use crate::Invalid;
 use crate::parts::turns::FILLER;
 
-/// Bedrock wants a result for every call; the model must not take its absence for one.
+/// Bedrock requires a result for every call; this text keeps the model from reading a missing
+/// result as one.
 pub(super) const NO_RESULT: &str = "No result of this call was given.";
 
 /// Some families refuse a result without content.
@@ -22,7 +23,7 @@ pub(super) fn no_output<'a>() -> Vec<ToolResultContent<'a>> {
 }
 
 impl<'a> Building<'a, '_> {
-    /// Behind the result as a whole, wherever in it the marks stand.
+    /// Sets the cache point after the complete result, wherever in it the marks stand.
     pub(super) fn mark_result(&mut self, at: usize) {
         let message = &self.messages[at];
         if let Some(Content::Parts(parts)) = &message.content {
@@ -55,7 +56,7 @@ impl<'a> Building<'a, '_> {
         Ok(blocks)
     }
 
-    /// A result nobody asked for is kept as what it is: something the user brings along.
+    /// Keeps a result without a call as the user's text.
     pub(super) fn orphan(
         &mut self,
         at: usize,
@@ -79,8 +80,8 @@ fn push_text<'a>(blocks: &mut Vec<ToolResultContent<'a>>, text: Cow<'a, str>) {
     }
 }
 
-/// Where the results stand, and which are already given to a call. Positions are spent from the front,
-/// because calls are met in the order of the conversation.
+/// Positions of the results, and those already assigned to a call. Positions are consumed from the
+/// front, because calls are read in the order of the conversation.
 pub(super) struct Results<'a> {
     by_key: HashMap<Key<'a>, VecDeque<usize>>,
     calls: HashMap<Key<'a>, VecDeque<usize>>,
@@ -112,7 +113,7 @@ impl<'a> Results<'a> {
         Self { by_key, calls, taken: vec![false; messages.len()] }
     }
 
-    /// The first free result after `call`, but not beyond the next call of the same id: some
+    /// The first unassigned result after `call`, but not beyond the next call of the same id: some
     /// models count their ids from zero in every turn.
     pub(super) fn take(&mut self, key: &Key<'a>, call: usize) -> Option<usize> {
         let until = self.calls.get_mut(key).and_then(|calls| first_after(calls, call));
@@ -131,7 +132,7 @@ impl<'a> Results<'a> {
     }
 }
 
-/// The first position behind `at`; what lies before it is spent.
+/// The first position after `at`; earlier positions are dropped.
 fn first_after(positions: &mut VecDeque<usize>, at: usize) -> Option<usize> {
     while positions.front().is_some_and(|&position| position <= at) {
         positions.pop_front();

@@ -1,4 +1,4 @@
-//! The end of a choice: its finish reason waits for what the metadata tell, which follow at once.
+//! The end of a choice: its finish reason waits for the metadata event, which follows directly.
 
 use schema::converse::response::{ServedTier, StopReason};
 use schema::openai::chunk::{Chunk, ChunkChoice, Delta};
@@ -9,7 +9,7 @@ use crate::parts::stop::{finish_reason, untold};
 use crate::profile::StreamCounts;
 
 impl ChatStream {
-    /// Shows the sources, and notes why the answer ended.
+    /// Emits the citations, and stores the finish reason.
     pub(super) fn settle<E>(
         &mut self,
         told: &StopReason,
@@ -37,12 +37,13 @@ impl ChatStream {
         self.end(out)
     }
 
-    /// Takes the token counts as a whole answer gives them: what is pushed comes from one.
+    /// Reads token counts as a complete response gives them, because the replayed events come from
+    /// one.
     pub(in crate::chat) fn counts_as_whole(&mut self) {
         self.reply.stream_counts = StreamCounts::Net;
     }
 
-    /// The last chunk of the choice, if it is due and has not been sent.
+    /// Emits the last chunk of the choice, if it is due and has not been sent.
     pub(super) fn end<E>(
         &mut self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,

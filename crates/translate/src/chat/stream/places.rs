@@ -1,11 +1,11 @@
-//! Thoughts on their way out, each whole and with its place in the turn.
+//! Emits reasoning blocks, each complete and with its position in the turn.
 
 use schema::openai::chunk::{Chunk, Delta};
 
 use super::ChatStream;
 
 impl ChatStream {
-    /// Shows the thought under way: it is whole now.
+    /// Emits the current reasoning block, which is now complete.
     pub(super) fn close_thought<E>(
         &mut self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
@@ -25,7 +25,7 @@ impl ChatStream {
         self.emit(Delta { reasoning_details: details, ..Delta::default() }, None, out)
     }
 
-    /// Tells what follows the last thought, where that is not what it usually is.
+    /// Emits the positions after the last reasoning block, where they are not the usual ones.
     pub(super) fn show_places<E>(
         &mut self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,

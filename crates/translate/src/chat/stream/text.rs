@@ -1,5 +1,5 @@
-//! Text on its way out: told apart from thinking between tags, counted for the positions of sources, held
-//! back where a tool may yet give the answer.
+//! Emits text: separated from reasoning between tags, counted for the positions of citations, held
+//! back while a tool may still give the answer.
 
 use schema::openai::chunk::{Chunk, Delta};
 
@@ -45,7 +45,7 @@ impl ChatStream {
         self.emit_answer(&text, out)
     }
 
-    /// What was held back is no answer to wait for any more: it goes out before the call.
+    /// Sends held text before the call: it is not the answer.
     pub(super) fn yield_to_call<E>(
         &mut self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
@@ -62,7 +62,7 @@ impl ChatStream {
         }
     }
 
-    /// Lets go of held text that was no answer.
+    /// Sends held text that was not the answer, as reasoning.
     pub(super) fn think_aloud<E>(
         &self,
         text: &str,

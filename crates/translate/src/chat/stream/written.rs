@@ -1,5 +1,5 @@
-//! Text and reasoning as the model writes them, without the calls that stand among the words. These go out
-//! at the end, as blocks would have.
+//! Emits text and reasoning without the calls that the model writes into them. Those calls are sent
+//! at the end, like calls in blocks.
 
 use schema::converse::event::{
     BlockDelta, BlockStart, Delta, ReasoningDelta, Start, ToolUseDelta, ToolUseStart,
@@ -10,7 +10,7 @@ use super::ChatStream;
 use crate::parts::tags::Voice;
 use crate::parts::written::{self, WrittenCall};
 
-/// The first block number of calls that were written; the service counts from 0.
+/// First block index for written calls; the service counts from 0.
 const BLOCKS: u32 = 1 << 31;
 
 impl ChatStream {
@@ -54,7 +54,7 @@ impl ChatStream {
         Ok(())
     }
 
-    /// Whether reasoning is being read, and in another block than this.
+    /// Whether reasoning is being read in another block.
     pub(super) fn reasons_elsewhere(&self, block: u32) -> bool {
         self.reasoning.is_some_and(|reasoning| reasoning != block)
     }
@@ -64,7 +64,7 @@ impl ChatStream {
         self.reasoning == Some(block)
     }
 
-    /// The reasoning under way ends.
+    /// Ends the current reasoning.
     pub(super) fn end_reasoning<E>(
         &mut self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
@@ -76,7 +76,7 @@ impl ChatStream {
         Ok(())
     }
 
-    /// The text under way ends.
+    /// Ends the current text.
     pub(super) fn end_words<E>(
         &mut self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
@@ -90,7 +90,7 @@ impl ChatStream {
         Ok(())
     }
 
-    /// Tells the calls that were written. No reader is left behind them: nothing more is read.
+    /// Emits the written calls. The reader is dropped, since no text follows.
     pub(super) fn call_written<E>(
         &mut self,
         out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,

@@ -1,4 +1,4 @@
-//! Refusals in the service's words, and what is said about them.
+//! Refusals in the service's wording, and the advice on them.
 
 use super::super::{explain, from_exception};
 use super::*;
@@ -56,7 +56,8 @@ fn load_is_never_mistaken_for_a_property_of_the_model() {
     assert_eq!(Condition::of(403, "Input is too long"), None);
 }
 
-/// Exception, its status and words; what is known; the status told, and what the message must hold.
+/// Exception, its status and message; the facts about the model; the client's status, and a
+/// required part of the message.
 #[rustfmt::skip]
 const FIRST: &[(&str, u16, &str, Known, u16, &str)] = &[
     ("AccessDeniedException", 403, "You don't have access to the model with the specified model ID.", Known::Plain, 403, "request access"),
@@ -72,14 +73,14 @@ const FIRST: &[(&str, u16, &str, Known, u16, &str)] = &[
     ("ResourceNotFoundException", 404, "Access denied. This Model is marked by provider as Legacy and you have not been actively using the model in the last 15 days.", Known::Ended, 404, "2026-07-30"),
 ];
 
-/// What is known of the model that was refused.
+/// The facts about the refused model.
 #[derive(Debug, Clone, Copy)]
 enum Known {
     Plain,
     Nothing,
-    /// It has profiles, none of them for here.
+    /// It has profiles, but none for this region.
     Elsewhere,
-    /// It has a profile for here, which may not be chosen.
+    /// It has a profile for this region, which the gateway may not choose.
     Forbidden,
     Ended,
 }
@@ -127,7 +128,7 @@ fn refusals_about_past_thoughts_are_told_from_others() {
         assert!(!is_about_thoughts(403, message), "{message}");
     }
     for message in [
-        // A signature that was altered is the client's to mend.
+        // An altered signature is the client's fault.
         "messages.1.content.0: Invalid `signature` in `thinking` block",
         "The request signature we calculated is invalid",
         "thinking.budget_tokens: Invalid value",

@@ -1,6 +1,7 @@
-//! Cache points nobody asked for: behind the tools, behind the system prompt, and two that slide over
-//! the conversation. The last turn's writes what the next request will read; the one before stands
-//! exactly where the request before wrote, so that even a turn of many blocks is found again.
+//! Cache points set by the gateway: after the tools, after the system prompt, and two that move
+//! along the conversation. The point of the last turn writes the prefix that the next request will
+//! read; the one of the turn before stands where the previous request wrote, so that even a turn of
+//! many blocks is found again.
 
 use schema::converse::media::SearchResultBlock;
 use schema::converse::message::{
@@ -12,25 +13,25 @@ use schema::converse::tool::{Tool, ToolResultBlock, ToolResultContent, ToolUseBl
 use super::places::carries;
 use crate::profile::{CachePointAfter, CachePoints, Profile};
 
-/// Bytes of text that make a token, at the least. A low guess sets a point that Bedrock passes over
-/// free of charge; a high one would leave a prefix uncached that could be.
+/// Fewest bytes of text per token. A low value sets a point that Bedrock ignores free of charge; a
+/// high one would leave a cacheable prefix uncached.
 const BYTES_PER_TOKEN: usize = 3;
 
-/// What a picture, a document or a recording counts, in bytes of text: their tokens have little to do
-/// with their size.
+/// Estimate for an image, a document or a recording, in bytes of text: their tokens hardly depend
+/// on their size.
 const MEDIUM: usize = 1_000 * BYTES_PER_TOKEN;
 
-/// Whether the last turn is cached when nobody has answered yet.
+/// Whether the last turn is cached before the first answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FirstTurn {
     /// Always.
     Cached,
-    /// If there are tools, because then more turns are likely. Otherwise most such requests stay alone,
-    /// and writing costs more than sending.
+    /// If there are tools, because further turns are then likely. Most other requests of this kind
+    /// have no second turn, and writing to the cache costs more than sending.
     IfToolsMayFollow,
 }
 
-/// Sets all points that are worth it: behind what is long enough to be cached.
+/// Sets the points after every prefix that is long enough for the cache.
 pub(super) fn set_all(
     body: &mut ConverseRequest<'_>,
     ttl: Option<CacheTtl>,
@@ -71,8 +72,8 @@ pub(super) fn set_all(
     }
 }
 
-/// Whether the points that slide over the conversation count a turn. Where only text carries one, turns
-/// without text, the results of an agent's calls, are passed over: the points stay behind what was said last.
+/// Whether the moving points count a turn. Where only text carries a point, turns without text,
+/// such as the results of an agent's calls, are skipped: the points stay after the last text.
 fn is_slid_over(turn: &Message<'_>, after: CachePointAfter) -> bool {
     turn.role == Role::User
         && match after {
@@ -81,9 +82,10 @@ fn is_slid_over(turn: &Message<'_>, after: CachePointAfter) -> bool {
         }
 }
 
-/// Where in a turn a point of our own may stand: at its end, or nowhere. Whether a point is before a document
-/// that is sent as its text decides where in the turn some models are given it, so that all which follows
-/// would be read anew once the point has moved on. Where only text carries one, behind the last text.
+/// The index in a turn at which the gateway may set a point: the end, or none. For some models, the
+/// place of a document sent as text depends on whether a point stands before it; everything after
+/// it would be read anew once the point moves. Where only text carries a point, the index is after
+/// the last text.
 fn place(turn: &Message<'_>, after: CachePointAfter) -> Option<usize> {
     let carrier = match after {
         CachePointAfter::AnyBlock => {
@@ -94,7 +96,7 @@ fn place(turn: &Message<'_>, after: CachePointAfter) -> Option<usize> {
     carrier.map(|carrier| carrier + 1)
 }
 
-/// Sets a point in the last turn of the user's that may hold one.
+/// Sets a point in the user's last turn that can hold one.
 pub(super) fn set_last(
     body: &mut ConverseRequest<'_>,
     ttl: Option<CacheTtl>,

@@ -1,5 +1,5 @@
-//! Where cache points stand in a body, and how they get where Bedrock takes them: behind a block that
-//! may carry one, four at most, long-lived ones before short-lived ones.
+//! Moves cache points to places that Bedrock accepts: after a block that can carry one, at most
+//! four, and long-lived ones before short-lived ones.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -11,17 +11,17 @@ use schema::converse::tool::Tool;
 use crate::Report;
 use crate::profile::CachePointAfter;
 
-/// Where a point stands. The order is the one in which a prompt is read.
+/// The place of a cache point. The order is the reading order of a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Place {
     Tools(usize),
     System(usize),
-    /// Message, and block in it.
+    /// Index of the message, and of the block in it.
     Message(usize, usize),
 }
 
 impl Place {
-    /// The field a caller would have written to get a point here.
+    /// The field by which a caller would have set a point here.
     fn field(self) -> &'static str {
         match self {
             Self::Tools(_) => "tools.cache_control",
@@ -30,7 +30,7 @@ impl Place {
     }
 }
 
-/// Puts points behind the tools of these names. A tool that is not sent takes its mark with it.
+/// Sets points after the tools of these names. The mark of a tool that is not sent is dropped.
 pub(super) fn mark_tools(
     body: &mut ConverseRequest<'_>,
     marked: Vec<(Cow<'_, str>, CachePoint)>,
@@ -58,21 +58,21 @@ pub(super) fn mark_tools(
     }
 }
 
-/// Whether there is any point.
+/// Whether the body has any cache point.
 pub(crate) fn any(body: &ConverseRequest<'_>) -> bool {
     !all(body).is_empty()
 }
 
-/// What became of points that stood where none may.
+/// Outcome for points at places that Bedrock refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tidied {
     AllKept,
-    /// There was nothing before it.
+    /// One point had no content before it and was dropped.
     OneLeftOut,
 }
 
-/// Joins points that stand side by side, and moves those that Bedrock refuses where they stand to the
-/// left: behind the next block that may carry one, in the turn before or the system prompt if need be.
+/// Joins adjacent points, and moves those that Bedrock refuses at their place to the left: after
+/// the nearest block that can carry one, if need be in the turn before or in the system prompt.
 pub(super) fn tidy(body: &mut ConverseRequest<'_>, after: CachePointAfter) -> Tidied {
     let mut tidied = Tidied::AllKept;
     let messages = &mut body.messages;
@@ -92,7 +92,7 @@ pub(super) fn tidy(body: &mut ConverseRequest<'_>, after: CachePointAfter) -> Ti
     tidied
 }
 
-/// Puts a point that has nothing before it in the messages behind the system prompt.
+/// Moves a point without content before it in the messages to the end of the system prompt.
 fn into_system(system: &mut Vec<SystemBlock<'_>>, found: CachePoint) -> Tidied {
     match system.last_mut() {
         Some(SystemBlock::CachePoint(before)) => *before = longer(*before, found),
@@ -102,8 +102,8 @@ fn into_system(system: &mut Vec<SystemBlock<'_>>, found: CachePoint) -> Tidied {
     Tidied::AllKept
 }
 
-/// The same within a turn; the point is returned that has nothing before it here. One pass from the end, so
-/// that a caller who marks everything costs no more than one who marks little.
+/// Does the same within one turn, and returns the point that has no carrier before it here. A
+/// single pass from the end, so that many marks cost no more than a few.
 fn tidy_turn(content: &mut Vec<ContentBlock<'_>>, after: CachePointAfter) -> Option<CachePoint> {
     let mut tidied = Vec::with_capacity(content.len());
     let mut moving: Option<CachePoint> = None;
@@ -122,14 +122,15 @@ fn tidy_turn(content: &mut Vec<ContentBlock<'_>>, after: CachePointAfter) -> Opt
     moving
 }
 
-/// Takes points out until `most` are left. What stays: the ends of messages, system and tools; then the
-/// later ones of messages, of system, of tools.
+/// Removes points until `most` are left. Points at the ends of messages, system prompt and tools
+/// are kept first; among the others, the later ones of messages, then of the system prompt, then of
+/// tools.
 pub(super) fn limit(body: &mut ConverseRequest<'_>, most: usize, report: &mut Report) {
     let places = all(body);
     if places.len() <= most {
         return;
     }
-    // Places are in order, so the last of a section is the one before the next section's.
+    // Places are in order, so the last of a section is directly before the next section.
     let section = |at: usize| places.get(at).map(std::mem::discriminant);
     let is_last = |at: usize| section(at) != section(at + 1);
     let mut ranked: Vec<(bool, Place)> =
@@ -142,7 +143,7 @@ pub(super) fn limit(body: &mut ConverseRequest<'_>, most: usize, report: &mut Re
     remove(body, &left_out);
 }
 
-/// A long life behind a short one is refused: it becomes a short one.
+/// Shortens a long lifetime after a short one, which Bedrock refuses.
 pub(super) fn shorten_later(body: &mut ConverseRequest<'_>, report: &mut Report) {
     let mut short_seen = false;
     for place in all(body) {
@@ -158,12 +159,12 @@ pub(super) fn shorten_later(body: &mut ConverseRequest<'_>, report: &mut Report)
     }
 }
 
-/// The one of two that lives longer.
+/// The point with the longer lifetime.
 pub(crate) fn longer(one: CachePoint, other: CachePoint) -> CachePoint {
     if one.ttl > other.ttl { one } else { other }
 }
 
-/// All points, in the order in which a prompt is read.
+/// All points, in the reading order of a prompt.
 fn all(body: &ConverseRequest<'_>) -> Vec<Place> {
     let tools = body.tool_config.iter().flat_map(|config| config.tools.iter().enumerate());
     let tools = tools
@@ -211,7 +212,7 @@ fn remove(body: &mut ConverseRequest<'_>, places: &HashSet<Place>) {
     }
 }
 
-/// Keeps what stands where `stays` says.
+/// Keeps the items whose index passes `stays`.
 fn keep<T>(blocks: &mut Vec<T>, stays: impl Fn(usize) -> bool) {
     let mut at = 0..;
     blocks.retain(|_| at.next().is_none_or(&stays));
@@ -224,8 +225,8 @@ fn point(block: &ContentBlock<'_>) -> Option<CachePoint> {
     }
 }
 
-/// Whether a point may stand right behind a block. Documents that are sent as their text, and video,
-/// are refused there; thoughts cannot be marked; some models take one behind text alone.
+/// Whether a point may follow a block directly. Bedrock refuses points after documents sent as text
+/// and after video; reasoning cannot be marked; some models accept points after text only.
 pub(super) fn carries(block: &ContentBlock<'_>, after: CachePointAfter) -> bool {
     if after == CachePointAfter::Text {
         return matches!(block, ContentBlock::Text(_));
@@ -253,7 +254,7 @@ mod tests {
 
     const POINT: CachePoint = CachePoint { kind: CacheKind::Default, ttl: None };
 
-    /// One letter a block: text, pdf, csv, video, call, cache point, hour-long cache point.
+    /// One letter per block: text, pdf, csv, video, call, cache point, hour-long cache point.
     fn block(letter: char) -> ContentBlock<'static> {
         let source = Source::Bytes("AA==");
         match letter {
@@ -360,7 +361,7 @@ mod tests {
         }
     }
 
-    /// Minutes, if any mark cost as much as all of them.
+    /// Takes minutes if the cost of a mark grows with the number of marks.
     #[test]
     fn fifty_thousand_marks_cost_what_they_weigh() {
         let (turns, _) = tidied(&format!("{} t", "tc.".repeat(50_000)));

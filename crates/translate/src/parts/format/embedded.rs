@@ -1,22 +1,23 @@
-//! The one JSON object in a text, with words or a code fence around it: models that are only told in words to
-//! answer with JSON say "Here is the JSON" all the same. The object goes out as it comes; what stands around
-//! it is beside the answer. A text without an object is the answer as it is.
+//! Extracts the one JSON object from a text that may have words or a code fence around it: models
+//! that are told in the prompt to answer with JSON still write "Here is the JSON". The object is
+//! sent as it arrives; the words around it are beside the answer. A text without an object is the
+//! answer as it is.
 
-/// The longest language tag behind a fence.
+/// The longest language tag after a fence, in bytes.
 const TAG: usize = 16;
 
 #[derive(Debug, Clone)]
 pub(super) struct Embedded {
     state: State,
-    /// Words that are known to be beside the object, and have not been fetched.
+    /// Words known to be beside the object, and not fetched yet.
     aside: String,
-    /// Whether there were any before it.
+    /// Whether there were words before it.
     led_up: bool,
 }
 
 #[derive(Debug, Clone)]
 enum State {
-    /// No object has begun; in the first bytes of what is held none can.
+    /// No object has begun, and none can begin in the first `searched` bytes of `held`.
     Before {
         held: String,
         searched: usize,
@@ -32,10 +33,10 @@ struct Nesting {
     escaped: bool,
 }
 
-/// Where an object begins in a text.
+/// The start of an object in a text.
 enum Beginning {
     At(usize),
-    /// Not before there, if at all.
+    /// No start before this index.
     NotBefore(usize),
 }
 
@@ -47,7 +48,7 @@ impl Default for Embedded {
 }
 
 impl Embedded {
-    /// What of the object `piece` brings to light.
+    /// Adds a piece of text, and returns the part of the object that it yields.
     pub(super) fn push(&mut self, piece: &str) -> String {
         match &mut self.state {
             State::Before { held, searched } => {
@@ -82,12 +83,12 @@ impl Embedded {
         piece
     }
 
-    /// Words beside the object, as far as they are known to be such.
+    /// The words known so far to be beside the object.
     pub(super) fn take_aside(&mut self) -> String {
         std::mem::take(&mut self.aside)
     }
 
-    /// Ends the text: what was held is returned where it is all there is.
+    /// Ends the text: held text is returned if it is the whole answer.
     pub(super) fn finish(&mut self) -> String {
         match &mut self.state {
             State::Before { held, searched } => {
@@ -114,7 +115,7 @@ impl Embedded {
 }
 
 impl Nesting {
-    /// Where the object ends in a further piece of it.
+    /// The end of the object in a further piece of it.
     fn end(&mut self, piece: &str) -> Option<usize> {
         for (at, byte) in piece.bytes().enumerate() {
             match byte {
@@ -136,7 +137,8 @@ impl Nesting {
     }
 }
 
-/// A brace with a key behind it, or none at all: `{x}` is not JSON but somebody's way of writing.
+/// Finds a brace followed by a key or by the closing brace: `{x}` is not JSON but a notation in
+/// text.
 fn beginning(text: &str, searched: usize) -> Beginning {
     let unsearched = text.get(searched..).unwrap_or_default();
     for (at, _) in unsearched.match_indices('{') {
@@ -150,7 +152,7 @@ fn beginning(text: &str, searched: usize) -> Beginning {
     Beginning::NotBefore(text.len())
 }
 
-/// The words before an object, without the fence that it stands in.
+/// The words before an object, without its opening fence.
 fn without_opening(words: &str) -> &str {
     let words = words.trim_end();
     let untagged = words.trim_end_matches(|c: char| c.is_ascii_alphanumeric());
@@ -175,9 +177,9 @@ mod tests {
             (r#"{"a":"}{\"} \\"} bye"#, r#"{"a":"}{\"} \\"}"#, "bye"),
             ("The set {x, y} as JSON: { \"x\": 1 }", r#"{ "x": 1 }"#, "The set {x, y} as JSON:"),
             ("{}", "{}", ""),
-            // Cut in the middle.
+            // Truncated in the middle.
             ("Here:\n```json\n{\"a\": \"``", "{\"a\": \"``", "Here:"),
-            // None at all.
+            // Without an object.
             ("I cannot {do} that.", "I cannot {do} that.", ""),
             ("{", "{", ""),
             ("", "", ""),

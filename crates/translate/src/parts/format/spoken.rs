@@ -1,7 +1,7 @@
-//! The text of an answer that is held to a shape: freed from a code fence around the whole of it, and told
-//! apart from words said on the way to an answer by tool. It decides with the first characters and holds
-//! back only what may be the end of a fence, so that what streams keeps streaming. Where nothing but an object
-//! will do, the object is picked out of the words around it.
+//! The text of an answer that is constrained to a format: a code fence around the whole text is
+//! removed, and words beside an answer by tool are separated. The first characters decide, and only
+//! a possible end of a fence is held back, so that streaming continues. Where the answer must be an
+//! object, the object is extracted from the words around it.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use super::embedded::Embedded;
 use crate::parts::tags::Voice;
 
 const FENCE: &str = "```";
-/// The longest language tag behind a fence.
+/// The longest language tag after a fence, in bytes.
 const TAG: usize = 16;
-/// The longest stretch that may be the end of a fence.
+/// The longest text that may be the end of a fence, in bytes.
 const END: usize = 64;
 
-/// The text of one answer, as it comes.
+/// The text of one answer as it arrives.
 #[derive(Debug, Clone)]
 pub(crate) struct Spoken {
     state: State,
@@ -22,9 +22,9 @@ pub(crate) struct Spoken {
 
 #[derive(Debug, Clone)]
 enum State {
-    /// Nobody holds the answer to a shape: text goes through as it is.
+    /// No format is requested: text passes unchanged.
     Free,
-    /// Only white space has come, or what may be a fence; an answer may also come by tool.
+    /// Only white space or a possible fence has arrived; the answer may still come by tool.
     Start { held: String, by: By },
     /// The answer, without a fence.
     Bare,
@@ -32,16 +32,17 @@ enum State {
     Fenced(Fenced),
     /// An object, with or without words around it.
     Object(Embedded),
-    /// Words beside an answer that comes by tool. They are the answer after all if none comes.
+    /// Words beside an answer by tool. They become the answer if no tool gives one.
     Aside(String),
 }
 
-/// The inside of a fence.
+/// The content of a fence.
 #[derive(Debug, Clone, Default)]
 struct Fenced {
-    /// What may be its end.
+    /// A possible end of the fence.
     held: String,
-    /// Whether a backtick stands right before that: more of them then are a longer run, and no fence.
+    /// Whether a backtick stands directly before `held`: further ones then form a longer run, which
+    /// is not a fence.
     behind_tick: bool,
 }
 
@@ -53,13 +54,13 @@ impl Fenced {
         out
     }
 
-    /// What is held when nothing more comes.
+    /// The held text at the end of the message.
     fn finish(self) -> String {
         if is_end(&self.held) { String::new() } else { self.held }
     }
 }
 
-/// How the answer is expected.
+/// The expected form of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum By {
     /// As text.
@@ -77,12 +78,12 @@ impl Default for Spoken {
 }
 
 impl Spoken {
-    /// Text of an answer that is held to a shape, and expected like this.
+    /// A reader for an answer in a requested format, expected in this form.
     pub(crate) fn held(by: By) -> Self {
         Self { state: State::Start { held: String::new(), by } }
     }
 
-    /// Whether the answer has begun, as text.
+    /// Whether the answer has begun as text.
     pub(crate) fn is_answer(&self) -> bool {
         match &self.state {
             State::Bare | State::Fenced(_) => true,
@@ -91,7 +92,8 @@ impl Spoken {
         }
     }
 
-    /// Whether text may be held back, or left out: what comes now may stand behind text that comes later.
+    /// Whether text may be held back or left out, so that later content may be sent before earlier
+    /// text.
     pub(crate) fn may_hold(&self) -> bool {
         match &self.state {
             State::Free | State::Bare => false,
@@ -101,7 +103,7 @@ impl Spoken {
         }
     }
 
-    /// What of the answer `piece` brings to light.
+    /// Adds a piece of text, and returns the part of the answer that it yields.
     pub(crate) fn push<'p>(&mut self, piece: &'p str) -> Cow<'p, str> {
         match &mut self.state {
             State::Free | State::Bare => Cow::Borrowed(piece),
@@ -140,7 +142,8 @@ impl Spoken {
         Cow::Borrowed("")
     }
 
-    /// What is no object but a list is the answer as it is: to pick an object out of it would be to make one up.
+    /// Treats a list as the whole answer: an object extracted from it would not be the model's
+    /// answer.
     fn begin_object(&mut self, held: String) -> Cow<'static, str> {
         let from = match opening(&held) {
             Opening::Open if held.len() <= END => None,
@@ -163,7 +166,7 @@ impl Spoken {
         }
     }
 
-    /// Words that are known by now to be beside the answer.
+    /// The words known so far to be beside the answer.
     pub(crate) fn take_aside(&mut self) -> String {
         match &mut self.state {
             State::Object(embedded) => embedded.take_aside(),
@@ -175,8 +178,8 @@ impl Spoken {
         }
     }
 
-    /// A tool of the caller's is called: what was held comes out, and from here on nothing is held any more.
-    /// Words in place of an answer are thinking aloud: clients parse what they are given as content.
+    /// Releases held text because a tool of the caller's is called; from here on no text is held.
+    /// Words in place of an answer are sent as reasoning, because clients parse the content.
     pub(crate) fn yields_to_call(&mut self) -> (Voice, String) {
         let (voice, held) = match &mut self.state {
             State::Start { held, by: By::Text } => (Voice::Said, std::mem::take(held)),
@@ -194,7 +197,8 @@ impl Spoken {
         (voice, held)
     }
 
-    /// The answer comes by tool from here: what was held is returned, and what follows is beside it.
+    /// Notes that the answer comes by tool from here: held text is returned, and later text is
+    /// beside the answer.
     pub(crate) fn yields_to_tool(&mut self) -> String {
         match std::mem::replace(&mut self.state, State::Aside(String::new())) {
             State::Start { held, .. } | State::Aside(held) => held,
@@ -204,10 +208,10 @@ impl Spoken {
         }
     }
 
-    /// What is still held when the message has ended.
+    /// The held text at the end of the message.
     pub(crate) fn finish(&mut self) -> String {
         if let State::Object(embedded) = &mut self.state {
-            // Words behind it are fetched after this.
+            // Words after the object are fetched after this.
             return embedded.finish();
         }
         match std::mem::replace(&mut self.state, State::Bare) {
@@ -219,13 +223,13 @@ impl Spoken {
 }
 
 enum Opening {
-    /// More must come before it can be told.
+    /// Undecided: more text is needed.
     Open,
-    /// A fence that ends here.
+    /// A fence that ends at this index.
     Fence(usize),
-    /// Something that may be JSON.
+    /// Possible JSON.
     Json,
-    /// Anything else.
+    /// Other text.
     Words,
 }
 
@@ -254,7 +258,7 @@ fn opening(text: &str) -> Opening {
     }
 }
 
-/// Takes out of `held` all that cannot be the end of a fence.
+/// Removes from `held` all text that cannot be the end of a fence.
 fn without_end(held: &mut String, behind_tick: bool) -> String {
     let mut from = end_of(held, behind_tick);
     if held.len() - from > END {
@@ -264,7 +268,7 @@ fn without_end(held: &mut String, behind_tick: bool) -> String {
     std::mem::replace(held, end)
 }
 
-/// Where what may be the end of a fence begins: white space, a fence or a part of it, white space.
+/// The start of a possible end of a fence: white space, a fence or a part of it, white space.
 fn end_of(text: &str, behind_tick: bool) -> usize {
     let trimmed = text.trim_end();
     let before = trimmed.trim_end_matches('`').len();
@@ -286,7 +290,7 @@ fn is_end(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// The whole answer and how it came, with the text cut after every `step` characters.
+    /// The whole answer and its form, with the text cut after every `step` characters.
     fn spoken(text: &str, by: By, step: usize) -> String {
         let mut spoken = Spoken::held(by);
         let mut out = String::new();
@@ -306,16 +310,16 @@ mod tests {
             ("\n```\n{\"a\":1}\n```\n\n", "{\"a\":1}"),
             ("```JSON \r\n[1]```", "[1]"),
             ("```json{\"a\": \"```\\n\"}\n``` ", "{\"a\": \"```\\n\"}"),
-            // Cut in the middle: no end has come.
+            // Truncated: no end has arrived.
             ("```json\n{\"a\":", "{\"a\":"),
             ("```json\n{\"a\": \"``", "{\"a\": \"``"),
-            // Words around it are the answer's, whatever it is.
+            // Words around the fence are part of the answer, in any format.
             ("Here:\n```json\n{}\n```", "Here:\n```json\n{}\n```"),
             ("```json\n{}\n```\nDone.", "{}\n```\nDone."),
             ("`x`", "`x`"),
             ("``` is a fence", "``` is a fence"),
             ("  I cannot.", "  I cannot."),
-            // A longer run is no fence, wherever it is cut.
+            // A longer run is not a fence, wherever it is cut.
             ("```\n``````", "``````"),
             ("```\n````", "````"),
             ("```\n``````\n```", "``````"),

@@ -1,10 +1,12 @@
-//! Base64 as text: judged, measured, and read only where its meaning is needed. Bytes travel as the
-//! text they came in; decoding megabytes only to encode them again would be most of a call's cost.
+//! Base64 as text: checked, measured, and decoded only where its content is needed. Bytes are
+//! passed on as the original text; decoding megabytes only to encode them again would be most of a
+//! call's cost.
 
-/// Bytes of the beginning that tell a format.
+/// Bytes at the beginning of a file that are searched for its format.
 pub(super) const HEAD: usize = 3072;
 
-/// Standard alphabet, padded to a multiple of four, not empty.
+/// Whether the text is base64 in the standard alphabet, padded to a multiple of four, and not
+/// empty.
 pub(crate) fn is_valid(data: &str) -> bool {
     let digits = digits(data);
     !digits.is_empty()
@@ -12,7 +14,7 @@ pub(crate) fn is_valid(data: &str) -> bool {
         && digits.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
 }
 
-/// How many bytes valid base64 stands for.
+/// Decoded length of valid base64, in bytes.
 pub(super) fn decoded_len(data: &str) -> usize {
     digits(data).len() * 3 / 4
 }
@@ -26,7 +28,7 @@ pub(super) fn head(data: &str) -> Vec<u8> {
 /// The last bytes, up to a few thousand.
 pub(super) fn tail(data: &str) -> Vec<u8> {
     let digits = digits(data);
-    // From a boundary of four digits, or the bytes would come out shifted.
+    // Starts at a boundary of four digits, because the bytes would be shifted otherwise.
     let from = digits.len().saturating_sub(HEAD / 3 * 4).next_multiple_of(4);
     decode(digits.get(from..).unwrap_or_default())
 }
@@ -36,7 +38,8 @@ pub(super) fn whole(data: &str) -> Vec<u8> {
     decode(digits(data))
 }
 
-/// Adds a further piece of the same bytes. A piece with an end of its own is not text that can go on.
+/// Appends a piece of the same bytes. A piece with padding cannot be extended as text, so it is
+/// decoded first.
 pub(crate) fn join(data: &mut String, more: &str) {
     if !data.ends_with('=') || !is_valid(data) || !is_valid(more) {
         data.push_str(more);
@@ -124,7 +127,7 @@ mod tests {
             (["Zm8=", "b2I="], "Zm9vYg=="),
             (["Zg==", "bw=="], "Zm8="),
             (["Zg==", "b29iYXI="], "Zm9vYmFy"),
-            // Cut anywhere, as text is.
+            // Cut at any character.
             (["Zm9vY", "mFy"], "Zm9vYmFy"),
         ] {
             let mut data = String::new();

@@ -1,5 +1,5 @@
-//! Media that tools return. Where the model takes them inside a result they stay there; otherwise they
-//! follow the results in the same turn, and a number in both places tells which belongs to which.
+//! Media in tool results. Where the model accepts them inside a result they stay there; otherwise
+//! they follow the results in the same turn, and a number in both places links them.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use schema::converse::tool::ToolResultContent;
 use crate::Report;
 use crate::profile::{Media, Medium};
 
-/// What the results of one turn brought and cannot hold themselves.
+/// Media of one turn's results that the results cannot hold.
 #[derive(Debug, Default)]
 pub(crate) struct Beside<'a> {
     blocks: Vec<ContentBlock<'a>>,
@@ -17,8 +17,8 @@ pub(crate) struct Beside<'a> {
 }
 
 impl<'a> Beside<'a> {
-    /// What stands in the result for a block: the block itself, or a pointer to where it went. Blank
-    /// text, and what is no content, stands nowhere.
+    /// The replacement for a block in the result: the block itself, or a reference to its new
+    /// place. Blank text and blocks that are not content are dropped.
     pub(crate) fn place(
         &mut self,
         block: ContentBlock<'a>,
@@ -47,7 +47,7 @@ impl<'a> Beside<'a> {
             block @ ContentBlock::Image(_) => (Medium::Image, block),
             block @ ContentBlock::Document(_) => (Medium::Document, block),
             block @ ContentBlock::Video(_) => (Medium::Video, block),
-            // A result has no place for sound.
+            // A result cannot hold audio.
             block @ ContentBlock::Audio(_) => (Medium::Audio, block),
             ContentBlock::ToolUse(_)
             | ContentBlock::ToolResult(_)
@@ -64,7 +64,7 @@ impl<'a> Beside<'a> {
         Some(ToolResultContent::Text(Cow::Owned(pointer)))
     }
 
-    /// What follows the results.
+    /// The blocks to add after the results.
     pub(crate) fn take(&mut self) -> Vec<ContentBlock<'a>> {
         self.count = 0;
         std::mem::take(&mut self.blocks)

@@ -1,5 +1,6 @@
-//! Sources that an answer may cite: documents of which citations are wanted, and results of a search. Where
-//! the model cites nothing they are read as any other content, and what was wanted is reported.
+//! Sources that an answer may cite: documents with citations requested, and search results. For
+//! models without citations they are sent as ordinary content, and the request for citations is
+//! reported.
 
 use std::borrow::Cow;
 
@@ -13,9 +14,9 @@ use crate::{Invalid, Report};
 
 const CITED: CitationsConfig = CitationsConfig { enabled: true };
 
-/// What a file became, with what its part says of citing it. Bedrock cites PDF and text alone, text only
-/// where it is sent as such, and nothing that stands in S3. ("Only txt and pdf formats are supported when
-/// citations are enabled", boto/boto3#4726, 2026-02-24; text as the source, strands-agents/harness-sdk#3582.)
+/// Applies a part's citation options to its block. Bedrock cites only PDF and text, text only where
+/// it is sent as text, and no source in S3. ("Only txt and pdf formats are supported when citations
+/// are enabled", boto/boto3#4726, 2026-02-24; text as the source, strands-agents/harness-sdk#3582.)
 pub(super) fn document<'a>(
     block: ContentBlock<'a>,
     cites: bool,
@@ -48,7 +49,7 @@ pub(super) fn document<'a>(
     block
 }
 
-/// The document as one that can be cited, or as it is.
+/// The document in a form that can be cited, or else unchanged.
 fn citable(document: DocumentBlock<'_>) -> Result<DocumentBlock<'_>, DocumentBlock<'_>> {
     let citations = Some(CITED);
     match &document.source {
@@ -62,7 +63,7 @@ fn citable(document: DocumentBlock<'_>) -> Result<DocumentBlock<'_>, DocumentBlo
     }
 }
 
-/// A result of a search, as a block of its own or as text that says where it is from.
+/// A search result as a block of its own, or as text that names its source.
 pub(crate) fn search_result<'a>(
     result: &'a SearchResult<'_>,
     param: &str,

@@ -1,5 +1,5 @@
-//! How many images and documents one message may hold. Counted when the turns are complete, because
-//! neighbours of one role become one message.
+//! Limits on the images and documents in one message. They are counted when the turns are complete,
+//! because adjacent messages of one role become one message.
 
 use schema::converse::message::{ContentBlock, Message};
 use schema::converse::tool::ToolResultContent;
@@ -7,7 +7,7 @@ use schema::converse::tool::ToolResultContent;
 use crate::Invalid;
 use crate::profile::Profile;
 
-/// Refuses a message that holds more than the model takes.
+/// Refuses a message with more than the model accepts.
 pub(crate) fn within_limits(messages: &[Message<'_>], profile: &Profile) -> Result<(), Invalid> {
     for message in messages {
         let (mut images, mut documents) = (0, 0);

@@ -1,5 +1,5 @@
-//! What a file is, by what it holds. Names and MIME types are only believed where the bytes are
-//! silent: browsers and agents mislabel files, and Bedrock refuses a wrong label.
+//! Detects the format of a file from its bytes. Names and MIME types count only where the bytes do
+//! not tell: browsers and agents mislabel files, and Bedrock refuses a wrong label.
 
 use super::{after_scheme, base64};
 use crate::profile::Medium;
@@ -12,20 +12,20 @@ pub(super) struct Format {
     pub(super) name: &'static str,
 }
 
-/// What stands beside the bytes: claims, in the order in which they are believed.
+/// Claims about the bytes, in decreasing order of trust.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Claims<'a> {
-    /// What the part is for.
+    /// The medium that the part is meant for.
     pub(super) medium: Option<Medium>,
     /// The media type of a data URL.
     pub(super) mime: Option<&'a str>,
     /// The file's name, or a URL.
     pub(super) name: Option<&'a str>,
-    /// A format by its name, as `input_audio` has it.
+    /// A format by its name, as in `input_audio`.
     pub(super) format: Option<&'a str>,
 }
 
-/// The format of base64 text.
+/// The format of base64 data.
 pub(super) fn of_data(data: &str, claims: Claims<'_>) -> Option<Format> {
     let head = base64::head(data);
     match sniff(&head) {
@@ -35,17 +35,17 @@ pub(super) fn of_data(data: &str, claims: Claims<'_>) -> Option<Format> {
             let unlabelled = Claims { mime: None, ..claims };
             let told = [claims, unlabelled].into_iter().filter_map(claimed);
             let mut fitting = told.clone().filter(|format| fits(*format, &head));
-            // A page in the place of a picture is an error, not a document.
+            // A web page instead of an image is an error, not a document.
             let plain = || text(&head).filter(|_| claims.medium.is_none());
-            // Bytes that nothing here knows are what they are said to be: the service decides.
+            // For bytes of unknown format the claim counts: the service decides.
             let mut declared = told.filter(|format| format.medium == Medium::Document);
             fitting.next().or_else(plain).or_else(|| declared.next())
         }
     }
 }
 
-/// The format of bytes from somewhere else, whose labels are not believed: only what they show, or text
-/// where documents are wanted.
+/// The format of fetched bytes, whose labels are not trusted: only what the bytes show, or text
+/// where documents are expected.
 pub(super) fn of_fetched(bytes: &[u8], claims: Claims<'_>) -> Option<Format> {
     let head = &bytes[..bytes.len().min(base64::HEAD)];
     let tail = || bytes[bytes.len().saturating_sub(base64::HEAD)..].to_vec();
@@ -63,7 +63,7 @@ pub(super) fn of_fetched(bytes: &[u8], claims: Claims<'_>) -> Option<Format> {
     claims.medium.is_none_or(is_wanted).then_some(found)
 }
 
-/// Whether the content of a text format can be read as text.
+/// Whether the content of a text format can be decoded as text.
 pub(super) fn is_readable(data: &str) -> bool {
     let head = base64::head(data);
     readable(&head) || readable_bytes(&head)
@@ -80,8 +80,9 @@ fn by_magic(
     let (called_image, called_video) = (called("image/"), called("video/"));
     match magic {
         Magic::Is(Format { medium: Medium::Audio, .. }) if for_image => None,
-        // What is called a picture is none that moves: its coding is one nobody here knows. A clip that only
-        // stands in the part for pictures is a clip, because many clients have no other part.
+        // A file labelled as an image in a video container has an unknown image coding, so it is
+        // refused. A clip in an image part without that label is a clip, because many clients have
+        // no other part.
         Magic::Is(Format { medium: Medium::Video, .. }) if for_image && called_image => None,
         Magic::Container if called_image => None,
         Magic::Container if for_image && !called_video && !is_clip(head) => None,
@@ -96,14 +97,14 @@ fn by_magic(
                 .find(|(_, part)| holds(part));
             name.map(|(name, _)| Format { medium: Medium::Document, name })
         }),
-        // New office files are of the old kind where they are encrypted.
+        // New office files use the old container where they are encrypted.
         Magic::Ole => office(claims, ["doc", "xls"])
             .or_else(|| office(claims, ["docx", "xlsx"]))
             .or_else(|| document("doc")),
     }
 }
 
-/// Whether a container holds a clip by its brand, or can hold nothing else that is seen.
+/// Whether a container holds a clip by its brand, or can hold no other visual medium.
 fn is_clip(head: &[u8]) -> bool {
     match head {
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => {
@@ -113,26 +114,27 @@ fn is_clip(head: &[u8]) -> bool {
     }
 }
 
-/// Readers of PDF look for its beginning in the first 1,024 bytes: mail gateways and printers leave lines of
-/// their own before it. A text that only speaks of the sign is none.
+/// Whether the file is a PDF. PDF readers search the first 1,024 bytes for the header, because mail
+/// gateways and printers add lines before it. A text that only mentions the header is not a PDF.
 fn holds_pdf(head: &[u8], claims: Claims<'_>) -> bool {
     let said = claimed(claims).map(|format| format.name);
     contains(&head[..head.len().min(1024)], b"%PDF-")
         && (said == Some("pdf") || !(readable(head) || said.is_some_and(is_text)))
 }
 
-/// Whether a file that is called a PDF begins as one further in, behind more lines than readers look through.
+/// Whether a file labelled as a PDF has its header further in, after more lines than readers
+/// search.
 fn holds_late_pdf(data: &str, claims: Claims<'_>) -> bool {
     claimed(claims).is_some_and(|format| format.name == "pdf")
         && contains(&base64::whole(data), b"%PDF-")
 }
 
-/// The format of something that cannot be looked at.
+/// The format of content that cannot be inspected.
 pub(super) fn of_claims(claims: Claims<'_>) -> Option<Format> {
     claimed(claims)
 }
 
-/// Whether a document in this format is text that a prompt could hold as well.
+/// Whether a document in this format is text that could also stand in a prompt.
 pub(super) fn is_text(format: &str) -> bool {
     matches!(format, "txt" | "md" | "csv" | "html")
 }
@@ -140,9 +142,9 @@ pub(super) fn is_text(format: &str) -> bool {
 #[derive(Clone, Copy)]
 enum Magic {
     Is(Format),
-    /// MP4 and its kin, Matroska: sound or pictures.
+    /// MP4 and related formats, Matroska: audio or video.
     Container,
-    /// HEIC, AVIF and their kin: pictures in the container of videos, which no model takes.
+    /// HEIC, AVIF and related formats: images in a video container, which no model accepts.
     Picture,
     /// Modern office files, among others.
     Zip,
@@ -150,7 +152,7 @@ enum Magic {
     Ole,
 }
 
-/// Brands of still and moving pictures in ISO's container.
+/// Brands of still images and image sequences in ISO's container.
 const PICTURES: [&[u8]; 10] =
     [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis"];
 
@@ -193,7 +195,7 @@ fn sniff(head: &[u8]) -> Option<Magic> {
     Some(Magic::Is(Format { medium, name }))
 }
 
-/// A container holds whatever the part is for.
+/// Resolves a container by the medium that the part is meant for.
 fn in_context(claims: Claims<'_>, head: &[u8]) -> Format {
     let sound = claims.medium == Some(Medium::Audio)
         || claims.mime.is_some_and(|mime| mime.starts_with("audio/"));
@@ -218,7 +220,8 @@ fn document(name: &'static str) -> Option<Format> {
     Some(Format { medium: Medium::Document, name })
 }
 
-/// Formats that bytes would have given away are not believed of text, nor text of anything else.
+/// Rejects claims that the bytes contradict: a binary format would show its signature, and a text
+/// format must be readable.
 fn fits(format: Format, head: &[u8]) -> bool {
     match (format.medium, format.name) {
         (Medium::Document, name) if is_text(name) => readable(head) || readable_bytes(head),
@@ -227,7 +230,7 @@ fn fits(format: Format, head: &[u8]) -> bool {
     }
 }
 
-/// Text that says nothing more about itself.
+/// Readable text without a more specific format: HTML or plain.
 fn text(head: &[u8]) -> Option<Format> {
     if !readable(head) {
         return None;
@@ -242,8 +245,8 @@ fn text(head: &[u8]) -> Option<Format> {
 /// The byte order mark of UTF-8.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// Text of any encoding, as what a model can read. What is no UTF-8 is UTF-16 if it says so with a byte order
-/// mark, and else the Latin alphabet of spreadsheets in western Europe.
+/// Decodes text of any encoding for the model. Text that is not UTF-8 is UTF-16 if it has a byte
+/// order mark, and Latin-1 otherwise, as in spreadsheets of western Europe.
 pub(super) fn decoded(bytes: Vec<u8>) -> String {
     match (utf_16(&bytes), String::from_utf8(bytes)) {
         (Some(text), _) | (None, Ok(text)) => text,
@@ -265,18 +268,20 @@ fn utf_16(bytes: &[u8]) -> Option<String> {
     )
 }
 
-/// Text in one byte a letter: no control characters of ASCII.
+/// Whether the bytes may be text in a single-byte encoding: no ASCII control characters.
 fn readable_bytes(head: &[u8]) -> bool {
     let controls = |byte: &u8| *byte < 0x80 && is_odd(char::from(*byte));
     !head.is_empty() && !head.iter().any(controls)
 }
 
-/// Control characters that stand in no text. Terminals leave escapes in logs, and DOS left 0x1A at the end.
+/// Control characters that do not occur in text. Terminals leave escapes in logs, and DOS left 0x1A
+/// at the end.
 fn is_odd(c: char) -> bool {
     c.is_control() && !c.is_whitespace() && !matches!(c, '\u{1a}' | '\u{1b}')
 }
 
-/// UTF-8 without control characters, but for the cut at its end; or UTF-16 that says so.
+/// Whether the bytes are UTF-8 without control characters, apart from a cut at the end, or UTF-16
+/// with a byte order mark.
 fn readable(head: &[u8]) -> bool {
     if let Some(text) = utf_16(head) {
         return !text.is_empty() && !text.chars().any(|c| is_odd(c) || c == '\u{fffd}');
@@ -302,7 +307,7 @@ fn claimed(claims: Claims<'_>) -> Option<Format> {
         let format = claims.format?.to_ascii_lowercase();
         by_mime_or_extension(&format, claims.medium)
     };
-    // "text/plain" is what every unknown text is called: a name knows better.
+    // "text/plain" is the label of every unknown text, so a name is more specific.
     let vague = by_mime.is_none_or(|format| format.name == "txt");
     if vague { by_name.or(by_mime).or_else(by_format) } else { by_mime }
 }
@@ -349,7 +354,8 @@ fn by_mime(mime: &str, medium: Option<Medium>) -> Option<Format> {
     by_extension(extension, medium)
 }
 
-/// By the end of a name, lower case. Some stand for sound and for pictures: then the part decides.
+/// The format for a file extension in lower case. Some extensions stand for audio and for video:
+/// then the part decides.
 fn by_extension(extension: &str, medium: Option<Medium>) -> Option<Format> {
     let sound = medium == Some(Medium::Audio);
     let (medium, name) = match extension {

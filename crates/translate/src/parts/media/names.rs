@@ -1,10 +1,11 @@
-//! Names of documents. Bedrock takes few characters and no name twice in a request; the model reads
-//! the name, and it stands in the prompt that is cached. So names stay readable, and the same file
-//! has the same name in every later turn: a name depends on the file and on what came before it.
+//! Names of documents. Bedrock allows few characters and no name twice in a request; the model
+//! reads the name, and it is part of the cached prompt. So names stay readable, and the same file
+//! has the same name in every later turn: a name depends only on the file and on the files before
+//! it.
 
 use std::collections::{HashMap, HashSet};
 
-/// Bedrock takes 200 characters; what makes a name unique needs some of them.
+/// Bedrock allows 200 characters; the suffix that makes a name unique needs some of them.
 const LONGEST: usize = 160;
 /// Longer than any file's extension.
 const LONGEST_EXTENSION: usize = 8;
@@ -13,7 +14,7 @@ const LONGEST_EXTENSION: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Names {
     given: HashSet<String>,
-    /// The number to try next, by what it comes behind.
+    /// The next number to try, by the name it is appended to.
     next: HashMap<String, usize>,
 }
 
@@ -61,7 +62,7 @@ fn split(filename: &str) -> (&str, &str) {
     }
 }
 
-/// Letters, digits, hyphens, brackets, single spaces.
+/// Removes all but letters, digits, hyphens, brackets and single spaces.
 fn clean(stem: &str) -> String {
     let mut name = String::with_capacity(stem.len().min(LONGEST));
     for letter in stem.chars() {
@@ -87,7 +88,7 @@ fn clean(stem: &str) -> String {
     }
 }
 
-/// Latin letters without their marks; other scripts have no letters that Bedrock takes.
+/// Latin letters without diacritics; other scripts have no letters that Bedrock allows.
 fn plain(letter: char) -> Option<&'static str> {
     Some(match letter {
         'à' | 'á' | 'â' | 'ã' | 'å' | 'ā' | 'ą' => "a",
@@ -123,7 +124,8 @@ fn plain(letter: char) -> Option<&'static str> {
     })
 }
 
-/// Six hexadecimal digits of the content, the same in every build: names outlive the process.
+/// Six hexadecimal digits of a content hash. It is the same in every build, because names outlive
+/// the process.
 fn digest(content: &str) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ content.len() as u64;
     for chunk in content.as_bytes().chunks(8) {
@@ -168,7 +170,7 @@ mod tests {
         assert!(named(&"ü".repeat(500)).len() <= 200);
     }
 
-    /// Minutes, if every copy asked for all the names of those before it.
+    /// Takes minutes if each copy searches the names of all copies before it.
     #[test]
     fn the_same_file_may_come_many_times() {
         let mut names = Names::default();

@@ -1,4 +1,4 @@
-//! Links of images, in all their wrong forms.
+//! Image links in all their malformed variants.
 
 use schema::openai::content::ImageUrl;
 

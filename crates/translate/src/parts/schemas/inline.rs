@@ -1,5 +1,5 @@
-//! Definitions written out where they are used, for families that do not look them up. What would never
-//! end, or grow beyond measure, is named instead.
+//! Copies definitions to their places of use, for families that do not resolve references.
+//! References that would not end, or would grow too far, are replaced by a description.
 
 use std::collections::HashMap;
 
@@ -8,20 +8,20 @@ use serde_json::{Map, Value};
 use super::mend::describe;
 use super::walk::{each_below, pointed};
 
-/// How many times its own size a schema may grow by, and what a small one may grow by all the same. A
-/// request holds many schemas, so what each may become has to be in proportion to what the caller sent.
+/// Growth limit of a schema: this multiple of its own size, and a fixed allowance for small ones. A
+/// request holds many schemas, so the result must stay in proportion to the caller's bytes.
 const TIMES: usize = 16;
 const UNASKED: usize = 8 * 1024;
-/// What stands around a value, in bytes of JSON.
+/// Overhead of a value, in bytes of JSON.
 const AROUND: usize = 4;
-/// Room for a list of all the types there are.
+/// Room for a list of all existing types.
 const TYPE: usize = 128;
-/// How many definitions deep a definition is written out, and how deep in the schema: what reads it next
-/// goes no deeper than 128 levels.
+/// Deepest nesting of definitions, and deepest place in the schema, at which a definition is
+/// copied: later readers accept at most 128 levels.
 const DEPTH: usize = 16;
 const NESTING: usize = 100;
 
-/// Replaces every pointer in `schema` by what it points at, and drops the definitions.
+/// Replaces every reference in `schema` by its definition, and drops the definitions.
 pub(super) fn inline(schema: &mut Value) {
     let whole = schema.clone();
     if let Value::Object(root) = schema {
@@ -38,10 +38,10 @@ pub(super) fn inline(schema: &mut Value) {
 
 struct Inliner<'w> {
     whole: &'w Value,
-    /// Definitions by the names they give themselves.
+    /// Definitions by their `$anchor`.
     anchors: HashMap<&'w str, &'w Map<String, Value>>,
     budget: usize,
-    /// The pointers being followed.
+    /// The references being followed.
     path: Vec<String>,
     nesting: usize,
 }
@@ -65,7 +65,7 @@ impl<'w> Inliner<'w> {
                 None => name(members, &target, pointed),
             }
         }
-        // A list or a map of schemas lies between the levels: two at the most.
+        // Each level adds at most two: the schema and a list or map of schemas.
         self.nesting += 2;
         each_below(schema, &mut |below| self.resolve(below));
         self.nesting -= 2;
@@ -76,7 +76,7 @@ impl<'w> Inliner<'w> {
         pointed(self.whole, target).and_then(Value::as_object).or_else(anchor)
     }
 
-    /// Whether there is room for what is pointed at; taken if so.
+    /// Whether the budget has room for the definition; if so, the room is spent.
     fn affords(&mut self, target: &str, pointed: &Map<String, Value>) -> bool {
         if self.path.len() >= DEPTH || self.path.iter().any(|known| known == target) {
             return false;
@@ -99,12 +99,12 @@ fn find_anchors<'w>(value: &'w Value, anchors: &mut HashMap<&'w str, &'w Map<Str
     }
 }
 
-/// Takes what `value` needs out of `budget`. False if that does not do, or if the value is deeper than
-/// `depth`; what was looked at until then is spent all the same, because looking costs as well.
+/// Subtracts the size of `value` from `budget`. False if the budget is too small or the value is
+/// deeper than `depth`; the part read until then stays spent, because reading has a cost too.
 fn spend(budget: &mut usize, value: &Value, depth: usize) -> bool {
     let text = match value {
         Value::String(text) => text.len(),
-        // Numbers are a few digits.
+        // Numbers have only a few digits.
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => 0,
     };
     if !take(budget, AROUND.saturating_add(text)) {
@@ -130,7 +130,7 @@ fn take(budget: &mut usize, bytes: usize) -> bool {
     left.is_some()
 }
 
-/// Says in words what is not written out.
+/// Describes a definition that is not copied.
 fn name(members: &mut Map<String, Value>, target: &str, pointed: Option<&Map<String, Value>>) {
     let kind = pointed.and_then(|pointed| pointed.get("type"));
     if let Some(kind) = kind.filter(|kind| spend(&mut TYPE.clone(), kind, 1)) {

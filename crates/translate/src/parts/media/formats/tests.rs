@@ -1,4 +1,4 @@
-//! Formats told from bytes, names and media types.
+//! Formats detected from bytes, names and media types.
 
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::STANDARD;
@@ -107,7 +107,7 @@ fn text_of_older_programs_is_text() {
     ] {
         assert_eq!(found(bytes, named("a.csv")), Some("csv"), "{bytes:?}");
     }
-    // Without a word about it, bytes beyond ASCII may be anything.
+    // Without a label, bytes beyond ASCII may be binary.
     assert_eq!(found(b"H\xf6he", Claims::default()), None);
     assert_eq!(found(b"\xff\xfea\0", Claims::default()), Some("txt"));
     assert_eq!(decoded(b"H\xf6he".to_vec()), "Höhe");
@@ -148,7 +148,7 @@ fn pictures_in_the_container_of_videos_are_no_videos() {
             assert_eq!(found(clip, said), None);
         }
     }
-    // A clip in the part for pictures that is not called one is a clip, fetched or sent.
+    // A clip in an image part without an image label is a clip, fetched or sent.
     for said in [image, Claims { mime: Some("video/mp4"), ..image }] {
         for (clip, name) in clips {
             let clip_of = |format: Format| (format.medium, format.name);
@@ -189,7 +189,7 @@ fn what_nothing_knows_is_what_it_is_said_to_be() {
     let late = [lines.as_slice(), b"%PDF-1.4\n%\xe2\xe3\n"].concat();
     assert_eq!(found(&late, named("a.pdf")), Some("pdf"));
     assert_eq!(found(&late, named("a.log")), Some("txt"));
-    // What was fetched is not believed.
+    // Labels of fetched files are not trusted.
     assert_eq!(of_fetched(unknown, named("https://e.com/a.pdf")), None);
 }
 
