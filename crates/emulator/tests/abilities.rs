@@ -207,7 +207,7 @@ async fn structured_answers_are_valid_for_their_schema() {
 }
 
 #[tokio::test]
-async fn claude_and_nova_speak_their_own_bodies() {
+async fn claude_and_nova_answer_in_their_own_bodies() {
     let emulator = start().await;
     let client = client(&emulator);
     let body = json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 500, "messages": [{"role": "user", "content": "Say outcrop"}],
@@ -326,7 +326,7 @@ async fn every_embedding_family_answers_in_its_own_shape() {
 }
 
 #[tokio::test]
-async fn embedding_limits_are_kept() {
+async fn embedding_limits_are_enforced() {
     let emulator = start().await;
     let many: Vec<&str> = vec!["x"; 97];
     for (model, body, expected) in [
@@ -459,7 +459,7 @@ async fn models_and_profiles_are_listed_in_pages() {
 }
 
 #[tokio::test]
-async fn tokens_are_counted_as_they_are_charged() {
+async fn counted_tokens_equal_charged_tokens() {
     let emulator = start().await;
     let addr = emulator.addr();
     let body =

@@ -11,7 +11,7 @@ const CLAUDE: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 
 /// Claude's own member for a schema, on either operation.
 #[tokio::test]
-async fn claudes_own_format_is_kept_on_converse_and_in_its_own_body() {
+async fn claudes_own_format_is_enforced_on_converse_and_in_its_own_body() {
     let emulator = start().await;
     let schema = json!({"type": "object", "additionalProperties": false, "required": ["name", "age"],
         "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}});

@@ -112,7 +112,7 @@ async fn streams_of_gpt_count_cached_tokens_as_input() {
 }
 
 #[tokio::test]
-async fn points_behind_texts_and_in_the_system_prompt_work_on_nova() {
+async fn cache_points_after_texts_and_in_the_system_prompt_work_on_nova() {
     let emulator = start().await;
     let point = json!({"cachePoint": {"type": "default"}});
     let body = json!({

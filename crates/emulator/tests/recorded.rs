@@ -34,7 +34,7 @@ fn records(folder: &Path, file: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn what_the_service_accepted_is_accepted() {
+async fn recorded_successes_are_accepted() {
     let Some(folder) = folder() else { return };
     let emulator = start().await;
     let (mut accepted, mut gone, mut different, mut refused) = (0, 0, 0, Vec::new());
@@ -86,7 +86,7 @@ async fn what_the_service_accepted_is_accepted() {
 }
 
 #[tokio::test]
-async fn what_the_service_refused_is_refused_in_the_same_words() {
+async fn recorded_refusals_have_the_same_messages() {
     let Some(folder) = folder() else { return };
     let emulator = start().await;
     let mut same = 0;

@@ -56,7 +56,7 @@ async fn streamed(client: &Client, model: &str, text: &str) -> (String, StopReas
 }
 
 #[tokio::test]
-async fn unary_and_stream_say_the_same_thing() {
+async fn unary_and_stream_are_equal() {
     let emulator = start().await;
     let client = client(&emulator);
     for model in
@@ -237,7 +237,7 @@ async fn every_modelled_exception_is_raised_as_its_type() {
 }
 
 #[tokio::test]
-async fn failures_inside_a_stream_are_what_they_seem() {
+async fn failures_inside_a_stream_reach_the_sdk() {
     let emulator = start().await;
     let client = client(&emulator);
     let events = async |model: &str| {

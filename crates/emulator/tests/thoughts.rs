@@ -95,7 +95,7 @@ fn refused(emulator: &Running, talk: &Talk, part: &str) {
 }
 
 #[tokio::test]
-async fn much_effort_thinks_between_calls_and_little_does_not() {
+async fn only_high_effort_reasons_between_calls() {
     let emulator = start().await;
     let two = "What is the weather in Paris and London?";
     let three = "What is the weather in Paris, London and Rome?";
@@ -122,7 +122,7 @@ async fn much_effort_thinks_between_calls_and_little_does_not() {
 }
 
 #[tokio::test]
-async fn thoughts_of_the_latest_turn_stay_where_they_were_or_go_all() {
+async fn reasoning_of_the_latest_turn_keeps_its_positions_or_is_removed_entirely() {
     let emulator = start().await;
     for model in [OPUS, "us.anthropic.claude-opus-4-6-v1", BOUND] {
         let asked = Talk::new(model, "What is the weather in Paris and London?");
@@ -146,7 +146,7 @@ async fn thoughts_of_the_latest_turn_stay_where_they_were_or_go_all() {
 }
 
 #[tokio::test]
-async fn texts_and_redacted_thoughts_have_places_too() {
+async fn texts_and_redacted_reasoning_have_positions_too() {
     let emulator = start().await;
     let asked = Talk::new(OPUS, "What is the weather in Oslo?");
     let said = asked.send(&emulator).unwrap();
@@ -166,7 +166,7 @@ async fn texts_and_redacted_thoughts_have_places_too() {
 }
 
 #[tokio::test]
-async fn every_turn_since_the_users_last_words_is_checked_and_older_ones_are_not() {
+async fn only_turns_since_the_last_user_text_are_checked() {
     let emulator = start().await;
     let first = Talk::new(OPUS, "What is the weather in Paris and London?");
     let said = first.send(&emulator).unwrap();
@@ -183,7 +183,7 @@ async fn every_turn_since_the_users_last_words_is_checked_and_older_ones_are_not
 }
 
 #[tokio::test]
-async fn the_newest_models_bind_a_thought_to_what_came_before_it() {
+async fn the_newest_models_bind_reasoning_to_the_conversation_before_it() {
     let emulator = start().await;
     for model in
         [BOUND, FABLE, "us.anthropic.claude-haiku-5-5", "global.anthropic.claude-mythos-5-2"]
@@ -229,7 +229,7 @@ async fn the_newest_models_bind_a_thought_to_what_came_before_it() {
 }
 
 #[tokio::test]
-async fn thoughts_of_another_model_or_account_are_not_read() {
+async fn reasoning_of_another_model_or_account_is_not_read() {
     let emulator = start().await;
     let dropped = || emulator.journal().calls().pop().unwrap().dropped_thoughts;
     let asked = Talk::new(BOUND, "What is the weather in Oslo?");
@@ -273,7 +273,7 @@ async fn later_reasoning_blocks_are_bound_to_the_one_before() {
 }
 
 #[tokio::test]
-async fn thoughts_that_a_script_ordered_are_remembered() {
+async fn scripted_reasoning_is_stored() {
     let emulator = start().await;
     let thought = |text: &str, signature: &str| json!({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}});
     let call = |id: &str| json!({"toolUse": {"toolUseId": id, "name": "get_weather", "input": {"city": id}}});
@@ -351,7 +351,7 @@ async fn claudes_own_body_checks_positions_too() {
 }
 
 #[tokio::test]
-async fn encrypted_thoughts_go_back_as_they_came() {
+async fn encrypted_reasoning_is_accepted_unchanged() {
     let emulator = start().await;
     for (model, maker) in
         [("us.openai.gpt-5.6-sol", 0), ("global.openai.gpt-6.2-astra", 0), ("us.xai.grok-4.7", 1)]

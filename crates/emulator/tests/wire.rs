@@ -59,7 +59,7 @@ async fn answers_are_written_as_the_service_writes_them() {
 }
 
 #[tokio::test]
-async fn callers_must_say_who_they_are() {
+async fn callers_must_authenticate() {
     let emulator =
         start_with(Options { bearer_key: Some("right".into()), ..Options::default() }).await;
     let date = "20200101T000000Z";
@@ -126,7 +126,7 @@ fn refused() -> Vec<(String, Value, String)> {
 }
 
 #[tokio::test]
-async fn what_bedrock_refuses_is_refused_in_its_words() {
+async fn refusals_have_bedrocks_messages() {
     let emulator = start().await;
     for (model, body, expected) in refused() {
         for operation in ["converse", "converse-stream"] {
@@ -151,7 +151,7 @@ async fn what_bedrock_refuses_is_refused_in_its_words() {
 }
 
 #[tokio::test]
-async fn the_journal_tells_a_finished_answer_from_an_abandoned_one() {
+async fn the_journal_distinguishes_finished_and_abandoned_answers() {
     let emulator = start().await;
     let addr = emulator.addr();
     post(addr, NOVA, &hello());

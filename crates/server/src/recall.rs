@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn both_memories_do_the_same() {
+    async fn both_stores_behave_the_same() {
         check(&Memory::default()).await;
         let server = FakeRedis::start().await;
         check(&server.memory()).await;

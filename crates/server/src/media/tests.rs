@@ -117,7 +117,7 @@ fn asking(urls: &[String]) -> String {
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n\x89PNG\r\n\x1a\n1234";
 
 #[actix_rt::test]
-async fn no_spelling_of_an_inner_address_is_connected_to() {
+async fn no_spelling_of_a_private_address_is_connected_to() {
     let origin = Origin::start(Answer::Bytes(OK)).await;
     let settings = MediaSettings { reach: Reach::default(), ..origin.settings() };
     let port = origin.address.port();
@@ -139,7 +139,7 @@ async fn no_spelling_of_an_inner_address_is_connected_to() {
 }
 
 #[actix_rt::test]
-async fn a_name_is_looked_up_once_and_all_its_addresses_are_judged() {
+async fn a_name_is_looked_up_once_and_all_its_addresses_are_checked() {
     let origin = Origin::start(Answer::Bytes(OK)).await;
     let (settings, here) = (origin.settings(), origin.address);
     let elsewhere = SocketAddr::from(([127, 0, 0, 2], here.port()));
@@ -178,7 +178,7 @@ async fn the_gateway_does_not_fetch_from_itself() {
 }
 
 #[actix_rt::test]
-async fn answers_that_are_not_content_are_refused() {
+async fn responses_without_media_content_are_refused() {
     for (answer, wanted) in [
         (
             b"HTTP/1.1 301 Moved\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n".as_slice(),
@@ -259,7 +259,7 @@ async fn content_is_filled_in_and_the_same_url_fetched_once() {
 }
 
 #[actix_rt::test]
-async fn callers_learn_nothing_about_why() {
+async fn callers_do_not_learn_the_reason() {
     let origin = Origin::start(Answer::Bytes(b"HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n")).await;
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let text = Origin::start(Answer::Bytes(
@@ -295,7 +295,7 @@ async fn callers_learn_nothing_about_why() {
 }
 
 #[actix_rt::test]
-async fn there_are_only_so_many_urls() {
+async fn the_number_of_urls_is_limited() {
     let origin = Origin::start(Answer::Bytes(OK)).await;
     let urls: Vec<_> = (0..11).map(|at| origin.url(&format!("{at}.png"))).collect();
     let body = asking(&urls);
@@ -316,7 +316,7 @@ fn the_log_contains_no_secrets() {
 
 /// A request keeps one fetch of its own, however many fetches of other requests hang.
 #[actix_rt::test]
-async fn hanging_fetches_hold_up_no_other_request() {
+async fn hanging_fetches_do_not_delay_other_requests() {
     let origin = Origin::start(Answer::Bytes(OK)).await;
     let (fetcher, settings) = (Fetcher::default(), origin.settings());
     let hanging = fetcher.further.acquire_many(u32::try_from(FURTHER).unwrap()).await.unwrap();

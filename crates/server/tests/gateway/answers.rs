@@ -98,7 +98,7 @@ async fn sources_point_at_the_words_that_rest_on_them() {
 }
 
 #[actix_rt::test]
-async fn what_a_guardrail_did_is_told() {
+async fn guardrail_actions_are_reported() {
     let rig = Rig::start("").await;
     let trace = json!({ "guardrail": { "actionReason": "Guardrail blocked.", "inputAssessment": { "g": {} } } });
     let content = json!([{ "text": "Sorry." }]);
@@ -119,7 +119,7 @@ async fn what_a_guardrail_did_is_told() {
 }
 
 #[actix_rt::test]
-async fn every_answer_says_which_model_gave_it() {
+async fn every_answer_names_its_model() {
     let rig = Rig::start("").await;
     let embed = json!({ "model": "amazon.titan-embed-text-v2:0", "input": "x" }).to_string();
     let embedded = rig.send(Method::POST, "/v1/embeddings", embed.into()).await;
@@ -153,7 +153,7 @@ async fn every_answer_says_which_model_gave_it() {
 }
 
 #[actix_rt::test]
-async fn thinking_between_tags_is_told_apart_where_that_is_wanted() {
+async fn reasoning_between_tags_is_separated_if_configured() {
     let yaml = "models:\n  apart: { model: nova-lite, accepts: { thinking_tags: split } }\n";
     let rig = Rig::start(yaml).await;
     let pushed = || {

@@ -190,7 +190,7 @@ async fn both_names_of_an_absolute_target_count_and_old_clients_need_none() {
 }
 
 #[actix_rt::test]
-async fn what_is_no_page_or_the_persons_own_passes() {
+async fn requests_without_a_foreign_page_pass() {
     let rig = Rig::start("").await;
     let host = format!("host: {}", rig.address);
     let origin = format!("origin: http://{}", rig.address);
@@ -215,7 +215,7 @@ async fn what_is_no_page_or_the_persons_own_passes() {
 }
 
 #[actix_rt::test]
-async fn openai_routes_take_json_that_says_so() {
+async fn openai_routes_require_a_json_content_type() {
     let rig = Rig::start("").await;
     for taken in [
         "content-type: application/json",
@@ -346,7 +346,7 @@ async fn origins_change_with_the_configuration() {
 }
 
 #[actix_rt::test]
-async fn beyond_loopback_names_are_judged_once_some_are_listed() {
+async fn beyond_loopback_host_names_are_checked_only_if_some_are_listed() {
     // A Kubernetes Service is called by its DNS name; pages of a rebound name send an origin.
     for (yaml, service) in [("", 200), ("allowed_hosts: [gateway]\n", 403)] {
         let rig = Rig::start(&format!("allow_anonymous: true\n{yaml}")).await;

@@ -60,7 +60,7 @@ async fn ask(rig: &Rig, request: &Value) -> (Value, Option<String>) {
 }
 
 #[actix_rt::test]
-async fn an_agent_reads_what_it_wrote_and_more_of_it_every_turn() {
+async fn an_agent_reads_a_growing_cache_every_turn() {
     let rig = Rig::start("").await;
     for model in [CLAUDE, NOVA] {
         let mut messages =
@@ -88,7 +88,7 @@ async fn an_agent_reads_what_it_wrote_and_more_of_it_every_turn() {
 }
 
 #[actix_rt::test]
-async fn marks_are_honoured_on_every_part_of_a_request() {
+async fn cache_marks_are_honoured_on_every_part_of_a_request() {
     let rig = Rig::start("").await;
     let mark = json!({ "type": "ephemeral" });
     let long = "l".repeat(20_000);
@@ -153,7 +153,7 @@ async fn a_model_without_caching_answers_and_the_mark_is_named() {
 }
 
 #[actix_rt::test]
-async fn the_operator_decides_for_all_and_for_each() {
+async fn the_operator_sets_caching_for_all_and_for_single_names() {
     let rig = Rig::start(&format!(
         "prompt_cache: marks\nmodels:\n  own: {{ model: '{CLAUDE}', prompt_cache: auto }}\n  none: {{ model: '{CLAUDE}', prompt_cache: off }}\n"
     ))

@@ -22,7 +22,7 @@ fn content(events: &[Value]) -> String {
 }
 
 #[actix_rt::test]
-async fn a_stream_says_what_the_whole_answer_says() {
+async fn a_stream_equals_the_unary_answer() {
     let rig = Rig::start("").await;
     let whole = rig.chat(&ask("Good morning")).await;
     assert_eq!(whole.status, 200);
@@ -48,7 +48,7 @@ async fn a_stream_says_what_the_whole_answer_says() {
 }
 
 #[actix_rt::test]
-async fn deltas_arrive_while_the_model_still_speaks() {
+async fn deltas_arrive_while_the_model_still_generates() {
     let rig = Rig::start("").await;
     // The emulator stalls after four events: any text was sent before the end.
     let request = json!({ "model": "emulator.stall-4", "stream": true, "messages": [{ "role": "user", "content": "one two three four five" }] });
@@ -64,7 +64,7 @@ async fn deltas_arrive_while_the_model_still_speaks() {
 }
 
 #[actix_rt::test]
-async fn what_has_no_effect_is_named() {
+async fn ignored_fields_are_named() {
     let rig = Rig::start("").await;
     let answer = rig
         .chat(&with(ask("Hi"), &json!({ "seed": 1, "logit_bias": { "1": 2 }, "zeal": 9 })))
@@ -94,7 +94,7 @@ async fn images_reach_the_model_as_they_were_sent() {
 }
 
 #[actix_rt::test]
-async fn reasoning_is_told_apart_whole_and_streamed() {
+async fn reasoning_is_separated_unary_and_streamed() {
     let rig = Rig::start("").await;
     let request = json!({
         "model": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
@@ -118,7 +118,7 @@ async fn reasoning_is_told_apart_whole_and_streamed() {
 }
 
 #[actix_rt::test]
-async fn odd_conversations_are_repaired_into_what_bedrock_takes() {
+async fn odd_conversations_are_repaired_for_bedrock() {
     let rig = Rig::start("").await;
     for messages in [
         json!([{ "role": "assistant", "content": "Welcome" }, { "role": "user", "content": "Hi" }]),
@@ -136,7 +136,7 @@ async fn odd_conversations_are_repaired_into_what_bedrock_takes() {
 }
 
 #[actix_rt::test]
-async fn probes_and_strangers_are_answered() {
+async fn health_probes_and_unknown_paths_are_answered() {
     let rig = Rig::start("").await;
     for path in ["/livez", "/readyz", "/health/liveliness", "/health/readiness"] {
         assert_eq!(rig.send(Method::GET, path, "".into()).await.status, 200, "{path}");
@@ -153,7 +153,7 @@ async fn probes_and_strangers_are_answered() {
 }
 
 #[actix_rt::test]
-async fn every_generation_gets_the_parameters_it_takes() {
+async fn every_generation_gets_the_parameters_it_accepts() {
     let rig = Rig::start("").await;
     let mut ignored = Vec::new();
     for model in [

@@ -111,7 +111,7 @@ async fn streamed_answers_are_interleaved_by_index() {
 }
 
 #[actix_rt::test]
-async fn each_choice_calls_tools_and_thinks_by_itself() {
+async fn each_choice_has_its_own_tool_calls_and_reasoning() {
     let rig = Rig::start("").await;
     let tools = json!([{ "type": "function", "function": { "name": "weather", "description": "Reports the weather of a city", "parameters": { "type": "object", "properties": { "city": { "type": "string" } }, "required": ["city"] } } }]);
     for (model, stream) in [(CLAUDE, false), (CLAUDE, true), (LLAMA, true)] {
@@ -270,7 +270,7 @@ async fn while_the_client_does_not_read_no_call_is_read() {
 }
 
 #[actix_rt::test]
-async fn more_than_may_be_is_refused_and_nothing_is_sent() {
+async fn too_many_choices_are_refused_without_a_call() {
     for (yaml, most) in [("", 8), ("chat: { most_choices: 2 }\n", 2)] {
         let rig = Rig::start(yaml).await;
         for (n, code) in [
@@ -316,7 +316,7 @@ async fn a_long_beginning_is_cached_by_one_call_before_the_others_go() {
 }
 
 #[actix_rt::test]
-async fn each_choice_is_judged_by_the_callers_schema() {
+async fn each_choice_is_validated_by_the_callers_schema() {
     let schema = json!({ "type": "object", "properties": { "hard": { "type": "boolean" } }, "required": ["hard"] });
     let good = "{\"hard\": true}";
     let rig = Rig::start("structured_output: { repair: once }\n").await;

@@ -45,7 +45,7 @@ fn asked(model: &str) -> Value {
 }
 
 #[actix_rt::test]
-async fn a_profile_is_counted_for_by_the_model_behind_it() {
+async fn tokens_of_a_profile_are_counted_by_its_model() {
     let rig = Rig::start("").await;
     let profile = format!("us.{COUNTED}");
     // The message that profiles got in 2026.
@@ -70,7 +70,7 @@ async fn a_profile_is_counted_for_by_the_model_behind_it() {
 }
 
 #[actix_rt::test]
-async fn what_nobody_counts_is_estimated_and_says_so() {
+async fn tokens_are_estimated_and_marked_without_a_count() {
     let rig = Rig::start("").await;
     let answer = rig.count(&asked(UNCOUNTED)).await;
     let json = answer.json();
@@ -82,7 +82,7 @@ async fn what_nobody_counts_is_estimated_and_says_so() {
 }
 
 #[actix_rt::test]
-async fn other_failures_are_no_reason_to_guess() {
+async fn other_failures_give_no_estimate() {
     let rig = Rig::start("routing: { retries: { more: 0 } }\n").await;
     let profile = format!("us.{COUNTED}");
     for (kind, status, message) in [
@@ -101,7 +101,7 @@ async fn other_failures_are_no_reason_to_guess() {
 }
 
 #[actix_rt::test]
-async fn thoughts_that_are_put_back_count() {
+async fn restored_reasoning_counts_as_input() {
     const THINKS: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
     let rig = Rig::start("").await;
     let mut request = asked(THINKS);

@@ -36,7 +36,7 @@ fn told(answer: &Received) -> String {
 }
 
 #[actix_rt::test]
-async fn what_has_no_effect_is_told_dropped_or_refused_as_operator_and_caller_say() {
+async fn ignored_fields_are_reported_dropped_or_refused_as_configured() {
     let yaml = "unsupported_params: drop
 models:
   strict: { model: nova-lite, unsupported_params: reject }
@@ -132,7 +132,7 @@ async fn embeddings_follow_the_policy_too() {
 }
 
 #[actix_rt::test]
-async fn a_dry_run_tells_exactly_what_would_be_sent_and_sends_nothing() {
+async fn a_dry_run_returns_the_exact_request_and_sends_none() {
     let rig = Rig::start("models:\n  mine: nova-lite\n").await;
     let tools = json!([{ "type": "function", "function": { "name": "f", "parameters": { "type": "object", "properties": { "z": {}, "a": {} } } } }]);
     for (stream, operation) in [(false, "converse"), (true, "converse-stream")] {
@@ -183,7 +183,7 @@ async fn a_dry_run_tells_exactly_what_would_be_sent_and_sends_nothing() {
 }
 
 #[actix_rt::test]
-async fn a_dry_run_of_embeddings_tells_every_call() {
+async fn a_dry_run_of_embeddings_lists_every_call() {
     let rig = Rig::start("").await;
     let one = json!({ "model": TITAN, "input": "Granite", "dimensions": 256 });
     let shown = embed(&rig, &[DRY], &one).await.json();
@@ -205,7 +205,7 @@ async fn a_dry_run_of_embeddings_tells_every_call() {
 }
 
 #[actix_rt::test]
-async fn what_cannot_be_shown_is_not_sent_instead() {
+async fn a_dry_run_without_support_is_refused_and_sends_no_call() {
     let rig = Rig::start("").await;
     for path in ["/v1/moderations", "/v1/chat/completions/input_tokens"] {
         let body = ask(NOVA, &json!({ "input": "Hi" })).to_string();
@@ -218,7 +218,7 @@ async fn what_cannot_be_shown_is_not_sent_instead() {
 }
 
 #[actix_rt::test]
-async fn a_dry_run_of_a_native_call_tells_the_same_body() {
+async fn a_dry_run_of_a_native_call_returns_the_same_body() {
     let rig =
         Rig::start("models:\n  mine: { model: nova-lite, guardrail: { id: own, version: 1 } }\n")
             .await;
@@ -241,7 +241,7 @@ async fn a_dry_run_of_a_native_call_tells_the_same_body() {
 }
 
 #[actix_rt::test]
-async fn a_dry_run_takes_no_turn_and_no_room() {
+async fn a_dry_run_neither_advances_selection_nor_uses_quota() {
     let yaml = "models:
   even: [{ model: nova-lite, region: us-east-1 }, { model: nova-lite, region: us-west-2 }]
   scarce:
@@ -277,7 +277,7 @@ async fn a_dry_run_takes_no_turn_and_no_room() {
 }
 
 #[actix_rt::test]
-async fn a_dry_run_needs_nobody_behind_the_gateway() {
+async fn a_dry_run_needs_no_upstream() {
     // Port 9 is the discard service, normally without a listener.
     let rig = Rig::before_url("http://127.0.0.1:9").await;
     let dry = rig.chat_with(&[DRY], &ask(NOVA, &json!({}))).await;

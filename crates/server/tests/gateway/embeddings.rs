@@ -194,7 +194,7 @@ async fn tokens_are_counted_over_all_calls() {
 }
 
 #[actix_rt::test]
-async fn tokens_say_what_their_text_says() {
+async fn token_input_equals_its_text() {
     let rig = Rig::start("").await;
     let ask = |input: Value| json!({ "model": COHERE_3, "input": input });
     let said = rig.vectors(&ask(json!(["hello world", "hello"]))).await;
@@ -269,7 +269,7 @@ async fn a_model_that_does_not_embed_says_so() {
 }
 
 #[actix_rt::test]
-async fn an_answer_that_is_none_is_an_error() {
+async fn a_malformed_embedding_response_is_an_error() {
     let rig = Rig::start("").await;
     for body in ["{}", "[]", "not JSON", r#"{"embedding":[]}"#, r#"{"embedding":null}"#] {
         let (body, headers) = (body.to_owned(), Default::default());
@@ -281,7 +281,7 @@ async fn an_answer_that_is_none_is_an_error() {
 }
 
 #[actix_rt::test]
-async fn a_target_that_is_well_again_gets_texts_again() {
+async fn a_recovered_target_gets_texts_again() {
     for other in [TITAN, "amazon.titan-embed-text-v1"] {
         let (east, west) = (
             emulator::start(Options::default()).await.unwrap(),

@@ -95,7 +95,7 @@ async fn after_the_first_byte_a_failure_is_the_last_event() {
 }
 
 #[actix_rt::test]
-async fn aws_says_when_to_come_back_and_the_client_hears_it() {
+async fn retry_after_is_passed_to_the_client() {
     let rig = Rig::start("").await;
     let headers = [("Retry-After".to_owned(), "7".to_owned())].into();
     rig.emulator.script().push(Step::Error {
@@ -125,7 +125,7 @@ fn events(more: &[Value]) -> Step {
 }
 
 #[actix_rt::test]
-async fn a_call_that_cannot_be_read_is_an_error_and_no_end() {
+async fn an_unreadable_tool_call_is_an_error_without_a_clean_end() {
     let rig = Rig::start("").await;
     let start =
         |start: Value| json!({ "contentBlockStart": { "contentBlockIndex": 1, "start": start } });
@@ -152,7 +152,7 @@ async fn a_call_that_cannot_be_read_is_an_error_and_no_end() {
 }
 
 #[actix_rt::test]
-async fn what_fails_when_all_has_come_costs_nobody_the_end() {
+async fn a_failure_after_the_complete_answer_keeps_its_end() {
     let rig = Rig::start("").await;
     let Step::Events(whole) = events(&[]) else { panic!() };
     let mut wire = Vec::new();

@@ -91,7 +91,7 @@ fn operations(calls: &[Call]) -> Vec<&str> {
 }
 
 #[actix_rt::test]
-async fn what_is_never_asked_uses_nothing_of_a_quota() {
+async fn a_blocked_request_uses_no_quota() {
     let target = |model: &str, more: &str| {
         format!("{{ model: {model}, accepts: {{ guardrail: around }}, {more} }}")
     };
@@ -113,7 +113,7 @@ async fn what_is_never_asked_uses_nothing_of_a_quota() {
 }
 
 #[actix_rt::test]
-async fn what_is_stopped_on_its_way_in_is_never_asked() {
+async fn blocked_input_is_never_sent() {
     let rig = Rig::start(YAML).await;
     let traced = [("x-amzn-bedrock-trace", "ENABLED")];
     for stream in [false, true] {
@@ -139,7 +139,7 @@ async fn what_is_stopped_on_its_way_in_is_never_asked() {
 }
 
 #[actix_rt::test]
-async fn what_is_stopped_on_its_way_out_is_never_shown() {
+async fn blocked_output_is_never_shown() {
     let rig = Rig::start(YAML).await;
     for stream in [false, true] {
         let content = json!([
@@ -165,7 +165,7 @@ async fn what_is_stopped_on_its_way_out_is_never_shown() {
 }
 
 #[actix_rt::test]
-async fn each_of_several_choices_is_judged() {
+async fn the_guardrail_checks_each_choice() {
     let rig = Rig::start(YAML).await;
     for stream in [false, true] {
         for text in ["All is well.", "To murder somebody"] {
@@ -184,7 +184,7 @@ async fn each_of_several_choices_is_judged() {
 }
 
 #[actix_rt::test]
-async fn what_is_masked_is_masked_both_ways() {
+async fn masking_applies_to_input_and_output() {
     let rig = Rig::start(YAML).await;
     for stream in [false, true] {
         let content = json!([
@@ -260,7 +260,7 @@ fn has_thoughts(call: &Call) -> bool {
 }
 
 #[actix_rt::test]
-async fn a_thought_masked_on_its_way_out_is_not_put_back() {
+async fn reasoning_masked_in_the_output_is_not_restored() {
     let rig = Rig::start(&around_claude()).await;
     let question = json!({ "role": "user", "content": "What is the weather in Paris?" });
     for stream in [false, true] {
@@ -285,7 +285,7 @@ async fn a_thought_masked_on_its_way_out_is_not_put_back() {
 }
 
 #[actix_rt::test]
-async fn a_signed_thought_that_would_be_masked_is_left_out() {
+async fn signed_reasoning_that_would_be_masked_is_left_out() {
     let rig = Rig::start(&around_claude()).await;
     let question = json!({ "role": "user", "content": "What is the weather in Paris?" });
     for stream in [false, true] {
@@ -319,7 +319,7 @@ async fn a_signed_thought_that_would_be_masked_is_left_out() {
 }
 
 #[actix_rt::test]
-async fn a_second_answer_is_judged_as_the_first_was() {
+async fn the_answer_of_a_repair_call_is_checked_too() {
     let rig = Rig::start(&format!("{YAML}structured_output: {{ repair: once }}\n")).await;
     let mut request = ask("around", "Hello", false);
     let schema = json!({
@@ -341,7 +341,7 @@ async fn a_second_answer_is_judged_as_the_first_was() {
 }
 
 #[actix_rt::test]
-async fn without_its_judge_nothing_passes() {
+async fn without_a_verdict_no_content_passes() {
     let rig = Rig::start(YAML).await;
     let script = rig.emulator.script();
     let said = json!([{ "text": "granite" }]);
@@ -376,7 +376,7 @@ async fn without_its_judge_nothing_passes() {
 }
 
 #[actix_rt::test]
-async fn what_no_guardrail_reads_is_refused_by_name() {
+async fn content_that_no_guardrail_reads_is_refused_by_name() {
     let rig = Rig::start(YAML).await;
     let mut request = ask("around", "", false);
     let gif = "data:image/gif;base64,R0lGODlhAQABAAAAACw=";
@@ -391,7 +391,7 @@ async fn what_no_guardrail_reads_is_refused_by_name() {
 }
 
 #[actix_rt::test]
-async fn models_that_take_a_guardrail_get_it_on_the_call() {
+async fn models_that_support_a_guardrail_get_it_on_the_call() {
     let rig = Rig::start(YAML).await;
     for (model, guarded) in [("on_call", true), ("bare", false)] {
         let (_, done) = rig.chat(&ask(model, "Hello", true)).await.events();

@@ -65,7 +65,7 @@ async fn a_chunked_body_over_the_limit_is_not_read_for_ever() {
 }
 
 #[actix_rt::test]
-async fn bodies_in_pieces_are_put_together() {
+async fn bodies_in_pieces_are_joined() {
     let rig = Rig::start("").await;
     let body = json!({ "model": "emulator.echo", "messages": [{ "role": "user", "content": "in pieces" }] }).to_string();
     let mut request = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
@@ -142,7 +142,7 @@ async fn requests_after_a_refusal_are_answered_or_the_connection_ends() {
 }
 
 #[actix_rt::test]
-async fn schemas_without_a_bottom_are_refused() {
+async fn endless_schemas_are_refused_by_the_gateway() {
     let rig = Rig::start("").await;
     let deep = format!("{}{}", "{\"a\":".repeat(200_000), "1".to_owned() + &"}".repeat(200_000));
     let body = format!(
@@ -208,7 +208,7 @@ async fn a_client_that_stops_reading_is_given_up() {
 }
 
 #[actix_rt::test]
-async fn complaints_do_not_quote_books() {
+async fn error_messages_do_not_quote_long_values() {
     let rig = Rig::start("").await;
     let book = "é".repeat(1_000_000);
     for body in [

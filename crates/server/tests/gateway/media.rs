@@ -58,7 +58,7 @@ async fn files_keep_their_names_from_turn_to_turn() {
 }
 
 #[actix_rt::test]
-async fn every_model_gets_the_media_it_reads_and_refuses_the_rest_here() {
+async fn every_model_gets_only_the_media_it_reads() {
     let rig = Rig::start("").await;
     let text = json!({ "type": "text", "text": "What is it?" });
     let sound = json!({ "type": "input_audio", "input_audio": { "data": STANDARD.encode(b"RIFF\x24\0\0\0WAVEfmt "), "format": "wav" } });
@@ -126,7 +126,7 @@ async fn tools_return_media_to_every_family() {
 }
 
 #[actix_rt::test]
-async fn objects_in_s3_are_the_operators_to_allow() {
+async fn s3_objects_need_the_operators_permission() {
     let rig = Rig::start("").await;
     let url = "s3://pictures/in/ore.png";
     let refused = rig.chat(&ask(NOVA, &[image(url)])).await;
@@ -152,7 +152,7 @@ async fn objects_in_s3_are_the_operators_to_allow() {
 }
 
 #[actix_rt::test]
-async fn links_are_fetched_only_where_the_operator_says_so() {
+async fn links_are_fetched_only_if_the_operator_allows_it() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let origin = actix_rt::spawn(async move {

@@ -174,7 +174,7 @@ async fn spellings_of_others_reach_the_same_models() {
 }
 
 #[actix_rt::test]
-async fn a_conversation_begins_with_the_assistant_only_where_that_was_seen() {
+async fn a_leading_assistant_turn_is_kept_only_for_models_known_to_accept_it() {
     let rig = Rig::start("").await;
     for (model, first) in [
         ("claude-sonnet-4-5", "assistant"),
@@ -197,7 +197,7 @@ async fn a_conversation_begins_with_the_assistant_only_where_that_was_seen() {
 }
 
 #[actix_rt::test]
-async fn names_are_answered_under_the_name_that_was_asked_for() {
+async fn answers_carry_the_requested_name() {
     let rig = Rig::start_in("eu-west-1", "models: { fast: nova-micro }\n").await;
     for (name, id) in [
         ("fast", "eu.amazon.nova-micro-v1:0"),
@@ -215,7 +215,7 @@ async fn names_are_answered_under_the_name_that_was_asked_for() {
 }
 
 #[actix_rt::test]
-async fn the_list_is_what_the_account_offers_behind_our_own_names() {
+async fn the_list_has_the_gateways_names_before_the_accounts() {
     let rig = Rig::start_in("eu-west-1", "models: { fast: nova-micro }\n").await;
     let (status, list) = get(&rig, "/v1/models").await;
     assert_eq!((status, &list["object"]), (200, &json!("list")));
@@ -251,7 +251,7 @@ async fn the_list_is_what_the_account_offers_behind_our_own_names() {
 }
 
 #[actix_rt::test]
-async fn the_account_is_asked_once_however_many_want_to_know() {
+async fn concurrent_listings_share_one_refresh() {
     let rig = Rig::start("").await;
     let (a, b, c) = tokio::join!(
         get(&rig, "/v1/models"),
@@ -276,7 +276,7 @@ async fn the_account_is_asked_once_however_many_want_to_know() {
 }
 
 #[actix_rt::test]
-async fn an_account_that_may_not_ask_gets_what_is_compiled_in() {
+async fn an_account_without_permission_lists_the_compiled_in_models() {
     let emulator = emulator::start(emulator::Options {
         credentials: Some(emulator::Credentials {
             access_key_id: "AKIDOTHER".to_owned(),

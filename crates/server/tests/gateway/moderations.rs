@@ -79,7 +79,7 @@ async fn the_threshold_and_prompt_attacks_are_the_operators_to_set() {
 }
 
 #[actix_rt::test]
-async fn a_guardrail_judges_by_its_own_strengths_and_sees_images() {
+async fn a_guardrail_applies_its_own_strengths_and_reads_images() {
     let rig = Rig::start(GUARDED).await;
     let parts = json!([
         { "type": "text", "text": "[hate:low] [violence:medium] [topic:Harm] [word:basalt]" },
@@ -109,7 +109,7 @@ async fn a_guardrail_judges_by_its_own_strengths_and_sees_images() {
 }
 
 #[actix_rt::test]
-async fn headers_tell_who_judged_and_by_which_call() {
+async fn headers_name_the_guardrail_and_the_request_id() {
     for (config, judge) in [("", "guardrail-checks"), (GUARDED, "mediumgr1:3")] {
         let rig = Rig::start(config).await;
         let answer = rig.moderate(&json!({ "input": ["granite", "basalt"] })).await;
@@ -120,7 +120,7 @@ async fn headers_tell_who_judged_and_by_which_call() {
 }
 
 #[actix_rt::test]
-async fn a_guardrail_judges_long_texts_in_portions() {
+async fn a_guardrail_checks_long_texts_in_portions() {
     let rig = Rig::start(GUARDED).await;
     let long = format!("[hate:low] {} [violence:medium]", "granite ".repeat(8_000));
     let results = rig.results(&json!({ "input": [long, "[topic:Harm]"] })).await;
@@ -141,7 +141,7 @@ async fn a_guardrail_judges_long_texts_in_portions() {
 }
 
 #[actix_rt::test]
-async fn what_nobody_judged_is_not_called_harmless() {
+async fn content_without_a_verdict_is_not_called_harmless() {
     let denied = |kind: &str, status: u16| Step::Error {
         status,
         kind: kind.to_owned(),
@@ -180,7 +180,7 @@ async fn what_nobody_judged_is_not_called_harmless() {
 }
 
 #[actix_rt::test]
-async fn requests_that_cannot_be_judged_are_refused_by_name() {
+async fn unsupported_moderation_requests_are_refused_by_field() {
     let rig = Rig::start("").await;
     let image = json!([{ "type": "image_url", "image_url": { "url": PNG } }]);
     for (request, param, code) in [

@@ -88,7 +88,7 @@ fn hello() -> Message {
 }
 
 #[actix_rt::test]
-async fn the_sdk_for_rust_is_at_home_with_aliases_too() {
+async fn the_sdk_for_rust_works_with_aliases_too() {
     let rig = Rig::start("").await;
     let client = sdk(&rig);
     for model in ["nova-lite", "us.amazon.nova-lite-v1:0"] {
@@ -147,7 +147,7 @@ async fn a_stream_that_breaks_upstream_breaks_for_the_client() {
 }
 
 #[actix_rt::test]
-async fn objects_in_s3_are_read_only_where_the_operator_says_so() {
+async fn objects_in_s3_are_read_only_if_the_operator_allows_it() {
     let body = |uri: &str| {
         let image = json!({ "format": "png", "source": { "s3Location": { "uri": uri } } });
         let content = json!([{ "text": "x" }, { "image": image }]);
@@ -177,7 +177,7 @@ async fn objects_in_s3_are_read_only_where_the_operator_says_so() {
 }
 
 #[actix_rt::test]
-async fn the_root_is_a_mount_only_where_it_is_asked_for() {
+async fn the_root_is_mounted_only_if_configured() {
     let body = || {
         Bytes::from(
             json!({ "messages": [{ "role": "user", "content": [{ "text": "x" }] }] }).to_string(),

@@ -99,7 +99,7 @@ async fn a_mandatory_guardrail_is_not_weakened() {
 }
 
 #[actix_rt::test]
-async fn a_mandatory_guardrail_is_not_gone_around_by_operations_without_a_name() {
+async fn a_mandatory_guardrail_is_not_bypassed_by_operations_without_a_name() {
     let around = [
         ("/retrieveAndGenerate", r#"{"input":{"text":"x"}}"#),
         ("/retrieveAndGenerateStream", r#"{"input":{"text":"x"}}"#),
@@ -176,7 +176,7 @@ async fn fields_of_the_models_own_weaken_no_mandatory_guardrail_in_chat() {
 }
 
 #[actix_rt::test]
-async fn objects_in_s3_are_judged_in_every_body() {
+async fn s3_objects_are_checked_in_every_body() {
     let cases = [
         (
             "/retrieveAndGenerate",
@@ -223,7 +223,7 @@ async fn objects_in_s3_are_judged_in_every_body() {
 }
 
 #[actix_rt::test]
-async fn errors_of_awss_do_not_tell_who_the_gateway_is() {
+async fn aws_errors_do_not_reveal_the_gateways_account() {
     let role = "arn:aws:sts::123456789012:assumed-role/gateway/i-0abc";
     let told = format!("User: {role} is not authorized to perform: bedrock:InvokeModel");
     for (yaml, masked) in [("", true), ("native: { errors: raw }\n", false)] {

@@ -66,7 +66,7 @@ async fn each_family_gets_the_parameters_it_has_and_the_rest_is_named() {
 }
 
 #[actix_rt::test]
-async fn a_limit_is_said_where_the_services_own_may_be_small() {
+async fn a_default_output_limit_is_sent_if_the_services_own_may_be_small() {
     let rig = Rig::start(
         "models:\n  short: { model: us.amazon.nova-lite-v1:0, accepts: { default_max_tokens: 4096 } }\n  endless: { model: us.amazon.nova-lite-v1:0, accepts: { default_max_tokens: 99999 } }\n",
     )
@@ -93,7 +93,7 @@ async fn a_limit_is_said_where_the_services_own_may_be_small() {
 }
 
 #[actix_rt::test]
-async fn models_of_tomorrow_get_what_every_living_one_of_their_family_takes() {
+async fn unknown_models_get_what_every_active_one_of_their_family_accepts() {
     let rig = Rig::start("").await;
     let marked =
         json!([{ "type": "text", "text": "Hi", "cache_control": { "type": "ephemeral" } }]);
@@ -130,7 +130,7 @@ async fn models_of_tomorrow_get_what_every_living_one_of_their_family_takes() {
 }
 
 #[actix_rt::test]
-async fn the_tier_that_served_is_told_whole_and_streamed() {
+async fn the_service_tier_is_reported_unary_and_streamed() {
     let rig = Rig::start(
         "models:\n  bought: { model: us.amazon.nova-lite-v1:0, accepts: { tiers: [reserved] } }\n",
     )
@@ -158,7 +158,7 @@ async fn the_tier_that_served_is_told_whole_and_streamed() {
 }
 
 #[actix_rt::test]
-async fn whoever_asks_is_told_to_aws_in_the_letters_it_takes() {
+async fn the_user_is_sent_to_aws_in_its_allowed_characters() {
     let rig = Rig::start("").await;
     let long = "ü".repeat(600);
     let fields = json!({ "user": "auth0|7", "safety_identifier": "s", "metadata": { "team": "rocks", "long": long } });
@@ -173,7 +173,7 @@ async fn whoever_asks_is_told_to_aws_in_the_letters_it_takes() {
 }
 
 #[actix_rt::test]
-async fn one_call_at_a_time_is_kept_by_the_model_or_by_the_gateway() {
+async fn single_tool_calls_are_ensured_by_model_or_gateway() {
     let rig = Rig::start("").await;
     let call = |id: &str| json!({ "toolUse": { "toolUseId": id, "name": "f", "input": {} } });
     let two = json!({
@@ -237,7 +237,7 @@ async fn guardrails_come_by_header_by_body_and_from_the_operator() {
 }
 
 #[actix_rt::test]
-async fn members_of_the_models_own_answer_come_back_to_those_who_asked() {
+async fn requested_members_of_the_models_answer_are_returned() {
     let rig = Rig::start("").await;
     let fields = json!({ "additional_model_response_field_paths": ["/stop_reason"] });
     let answer = rig.chat(&ask(SONNET, &fields)).await.json();
@@ -260,7 +260,7 @@ async fn members_of_the_models_own_answer_come_back_to_those_who_asked() {
 }
 
 #[actix_rt::test]
-async fn a_model_that_converse_does_not_know_is_no_chat_model() {
+async fn a_model_without_converse_is_no_chat_model() {
     let rig = Rig::start("").await;
     let vision = "writer.palmyra-vision-7b";
     let refused = rig.chat(&ask(vision, &json!({}))).await;

@@ -130,7 +130,7 @@ async fn a_loop_of_turns_goes_back_block_for_block() {
 }
 
 #[actix_rt::test]
-async fn sealed_thoughts_go_back_by_memory_and_by_details() {
+async fn encrypted_reasoning_is_sent_back_from_the_store_and_from_details() {
     let turn = [redacted("c2VhbGVkMQ=="), call("n"), redacted("c2VhbGVkMg=="), call("s")];
     for yaml in ["", "thinking_memory: { max_mib: 0 }\n"] {
         let rig = Rig::start(yaml).await;
@@ -151,7 +151,7 @@ async fn sealed_thoughts_go_back_by_memory_and_by_details() {
 }
 
 #[actix_rt::test]
-async fn where_the_places_are_not_known_the_thoughts_stay_away_and_are_named() {
+async fn reasoning_without_known_positions_is_omitted_and_reported() {
     let rig = Rig::start("").await;
     let call = |id: &str| json!({ "id": id, "type": "function", "function": { "name": "survey", "arguments": "{}" } });
     let details = ["North.", "South."]
@@ -168,7 +168,7 @@ async fn where_the_places_are_not_known_the_thoughts_stay_away_and_are_named() {
 }
 
 #[actix_rt::test]
-async fn refused_thoughts_cost_one_attempt_more_and_no_other_refusal_does() {
+async fn only_refused_reasoning_costs_one_more_attempt() {
     let rig = Rig::start("").await;
     let turn = [thought("A"), call("n")];
     for (wording, is_asked_again) in [
@@ -210,7 +210,7 @@ async fn refused_thoughts_cost_one_attempt_more_and_no_other_refusal_does() {
 }
 
 #[actix_rt::test]
-async fn a_fallback_of_another_model_gets_no_thoughts() {
+async fn a_fallback_of_another_model_gets_no_reasoning() {
     let yaml = format!(
         "models:\n  dig: {{ model: {BOUND}, fallbacks: {{ general: [{SIGNED}] }} }}\nrouting: {{ retries: {{ more: 0 }} }}\n"
     );

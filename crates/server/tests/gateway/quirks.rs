@@ -133,7 +133,7 @@ async fn text_beside_a_call_goes_into_a_turn_of_its_own() {
 }
 
 #[actix_rt::test]
-async fn betas_by_header_join_those_of_the_body_where_the_model_takes_them() {
+async fn betas_by_header_join_those_of_the_body_if_the_model_supports_them() {
     let rig = Rig::start("").await;
     let request = |model| json!({ "model": model, "messages": [user("x")], "anthropic_beta": ["computer-use-2025-01-24"], "additional_model_request_fields": { "anthropic_beta": ["own-1"] } });
     let headers = [
@@ -159,7 +159,7 @@ async fn betas_by_header_join_those_of_the_body_where_the_model_takes_them() {
 }
 
 #[actix_rt::test]
-async fn documents_and_search_results_are_cited_where_it_is_asked_for() {
+async fn documents_and_search_results_are_cited_on_request() {
     let rig = Rig::start("").await;
     let parts = json!([
         { "type": "file", "file": { "file_data": "data:application/pdf;base64,JVBERi0xLjcK", "filename": "a.pdf", "citations": { "enabled": true } } },

@@ -87,7 +87,7 @@ async fn every_recorded_reply_arrives_whole() {
 const CUTS: usize = 12;
 
 #[actix_rt::test]
-async fn recorded_streams_cut_anywhere_end_in_an_error_or_whole() {
+async fn recorded_streams_cut_anywhere_end_in_an_error_or_complete() {
     let Some(folder) = folder() else { return };
     // A retry after a break before the first event would be answered completely.
     let rig = Rig::start("routing: { retries: { more: 0 } }\n").await;

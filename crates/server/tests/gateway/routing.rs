@@ -78,7 +78,7 @@ const EAST: &str = "us.amazon.nova-lite-v1:0@us-east-1";
 const WEST: &str = "eu.amazon.nova-lite-v1:0@eu-west-1";
 
 #[actix_rt::test]
-async fn a_throttled_target_is_passed_over_and_then_left_alone() {
+async fn a_throttled_target_is_skipped_and_then_gets_no_calls() {
     let (rig, east, west) = pair("").await;
     let answer = rig.chat(&ask("both", false)).await;
     assert_eq!(answer.status, 200);
@@ -97,7 +97,7 @@ async fn a_throttled_target_is_passed_over_and_then_left_alone() {
 }
 
 #[actix_rt::test]
-async fn an_exception_that_comes_first_is_made_good_elsewhere() {
+async fn a_leading_exception_is_retried_elsewhere() {
     for kind in ["throttlingException", "modelStreamErrorException", "internalServerException"] {
         let (rig, east, west) = pair("").await;
         east.script().push(at_start(kind));
@@ -110,7 +110,7 @@ async fn an_exception_that_comes_first_is_made_good_elsewhere() {
 }
 
 #[actix_rt::test]
-async fn after_the_first_event_nothing_is_sent_again() {
+async fn after_the_first_event_there_is_no_retry() {
     let (rig, east, west) = pair("").await;
     for after in 1..4 {
         for kind in ["throttlingException", "internalServerException"] {
@@ -132,7 +132,7 @@ async fn after_the_first_event_nothing_is_sent_again() {
 }
 
 #[actix_rt::test]
-async fn native_calls_take_another_target_with_the_same_bytes() {
+async fn native_calls_go_to_another_target_with_the_same_bytes() {
     for (operation, step) in [
         ("converse", throttled()),
         ("converse-stream", throttled()),
@@ -179,7 +179,7 @@ async fn a_native_stream_that_can_only_fail_passes_its_exception_on() {
 }
 
 #[actix_rt::test]
-async fn a_lone_target_is_asked_again_and_no_more_than_that() {
+async fn a_single_target_is_retried_within_the_limit() {
     let rig = Rig::start("").await;
     rig.emulator.script().push(refusal(503, "ServiceUnavailableException", &[]));
     let answer = rig.chat(&ask("nova-lite", false)).await;
@@ -195,7 +195,7 @@ async fn a_lone_target_is_asked_again_and_no_more_than_that() {
 }
 
 #[actix_rt::test]
-async fn what_would_fail_again_is_not_sent_again() {
+async fn permanent_failures_are_not_retried() {
     let (rig, east, west) = pair("").await;
     east.script().push(refusal(400, "ValidationException", &[]));
     let answer = rig.chat(&ask("both", false)).await;
@@ -206,7 +206,7 @@ async fn what_would_fail_again_is_not_sent_again() {
 }
 
 #[actix_rt::test]
-async fn a_wait_that_is_too_long_is_left_to_the_client() {
+async fn a_long_retry_after_is_left_to_the_client() {
     let rig = Rig::start("").await;
     rig.emulator.script().push(refusal(429, "ThrottlingException", &[("Retry-After", "9")]));
     let answer = rig.chat(&ask("nova-lite", false)).await;
@@ -226,7 +226,7 @@ async fn a_budget_bounds_the_retries_of_all_calls() {
 }
 
 #[actix_rt::test]
-async fn fallbacks_answer_by_what_went_wrong_and_say_so() {
+async fn fallbacks_depend_on_the_failure_and_are_named() {
     let rig = Rig::start(
         "models:\n  small: { model: nova-micro, fallbacks: { general: [nova-lite], context_window: [nova-pro] } }\nrouting: { retries: { more: 0 } }\n",
     )
@@ -258,7 +258,7 @@ async fn fallbacks_answer_by_what_went_wrong_and_say_so() {
 }
 
 #[actix_rt::test]
-async fn a_reload_keeps_what_is_known_of_targets_that_stay() {
+async fn a_reload_keeps_the_health_of_unchanged_targets() {
     let yaml = "models:\n  both:\n    strategy: order\n    targets: [{ model: nova-lite, order: 1 }, { model: nova-pro, order: 2 }]\n";
     let rig = Rig::start(yaml).await;
     rig.emulator.script().push(refusal(429, "ThrottlingException", &[("Retry-After", "25")]));
@@ -274,7 +274,7 @@ async fn a_reload_keeps_what_is_known_of_targets_that_stay() {
 }
 
 #[actix_rt::test]
-async fn what_begins_alike_keeps_to_one_target_and_small_calls_are_shared() {
+async fn native_calls_with_a_common_beginning_stay_together_and_short_ones_do_not() {
     let yaml = "models:\n  both: [{ model: nova-lite }, { model: nova-pro }]\n";
     let rig = Rig::start(yaml).await;
     let long = "granite ".repeat(1000);
@@ -304,7 +304,7 @@ async fn what_begins_alike_keeps_to_one_target_and_small_calls_are_shared() {
 }
 
 #[actix_rt::test]
-async fn native_calls_set_aside_what_they_may_write() {
+async fn native_calls_reserve_their_output_tokens() {
     let [small, large] = ["tpm: 5000, order: 1", "tpm: 100000, order: 2"];
     let yaml = format!(
         "models:\n  both: [{{ model: nova-lite, {small} }}, {{ model: nova-pro, {large} }}]\n"

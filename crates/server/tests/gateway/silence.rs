@@ -49,7 +49,7 @@ fn comments_and_text(answer: &Received) -> (usize, String) {
 }
 
 #[actix_rt::test]
-async fn thoughts_that_are_not_shown_break_no_silence() {
+async fn hidden_reasoning_does_not_replace_keep_alive_comments() {
     let pace = Duration::from_millis(30);
     let options = emulator::Options { pace, ..emulator::Options::default() };
     let rig = Rig::before(emulator::start(options).await.unwrap(), HASTY).await;
@@ -91,7 +91,7 @@ async fn a_stream_that_does_not_begin_is_kept_open() {
 }
 
 #[actix_rt::test]
-async fn what_a_guardrail_holds_back_is_waited_for() {
+async fn comments_are_sent_while_a_guardrail_holds_the_answer() {
     let around = format!(
         "{{ model: '{NOVA}', accepts: {{ guardrail: around }}, guardrail: {{ id: gr1, version: 2, mode: mandatory }} }}"
     );
@@ -104,7 +104,7 @@ async fn what_a_guardrail_holds_back_is_waited_for() {
 }
 
 #[actix_rt::test]
-async fn who_asked_for_no_stream_waits_for_a_status() {
+async fn a_unary_request_waits_for_its_status() {
     let rig = Rig::start(GIVING_UP).await;
     rig.emulator.script().push(Step::Fault(Fault::Slow(250)));
     let answer = rig.chat(&ask(NOVA, false)).await;
@@ -116,7 +116,7 @@ async fn who_asked_for_no_stream_waits_for_a_status() {
 }
 
 #[actix_rt::test]
-async fn what_fails_behind_the_head_is_an_event() {
+async fn a_failure_after_the_headers_is_an_event() {
     let rig = Rig::start(GIVING_UP).await;
     for n in [1, 2] {
         let mut request = ask("emulator.silent", true);
@@ -132,7 +132,7 @@ async fn what_fails_behind_the_head_is_an_event() {
 }
 
 #[actix_rt::test]
-async fn behind_the_head_a_call_is_still_made_again() {
+async fn a_call_is_retried_after_the_headers_too() {
     let rig = Rig::start(HASTY).await;
     rig.emulator.script().push(Step::Error {
         status: 503,

@@ -145,7 +145,7 @@ async fn several_choices_end_although_their_connections_linger() {
 const SOCKETS: u64 = 24 * 1024 * 1024;
 
 #[actix_rt::test]
-async fn what_the_client_does_not_read_is_not_fetched() {
+async fn the_upstream_is_not_read_ahead_of_the_client() {
     const DELTAS: u64 = 1000;
     let (listener, rig) = listen().await;
     let word = "granite ".repeat(8 * 1024);

@@ -79,7 +79,7 @@ async fn an_answer_that_does_not_match_is_repaired_once() {
 }
 
 #[actix_rt::test]
-async fn a_second_call_counts_as_one() {
+async fn a_repair_call_counts_as_one_request() {
     let target = |more: &str| format!("{{ model: nova-lite, {more} }}");
     let [small, large] = [target("order: 1, rpm: 2"), "{ model: nova-pro, order: 2 }".to_owned()];
     let yaml = format!(
@@ -99,7 +99,7 @@ async fn a_second_call_counts_as_one() {
 }
 
 #[actix_rt::test]
-async fn without_leave_nothing_is_asked_twice() {
+async fn no_repair_call_is_made_by_default() {
     let rig = Rig::start("").await;
     rig.emulator.script().push(by_text("{\"age\": 0}"));
     let received = rig.chat(&request(NATIVE)).await;
@@ -228,7 +228,7 @@ async fn the_text_of_a_shaped_answer_streams_as_it_comes() {
 }
 
 #[actix_rt::test]
-async fn what_stopped_early_is_not_judged() {
+async fn an_answer_that_stopped_early_is_not_validated() {
     let rig = Rig::start("structured_output: { repair: once, on_mismatch: refuse }\n").await;
     for (step, finish) in [
         (answered(&json!({ "text": "{\"ag" }), "max_tokens"), "length"),
@@ -322,7 +322,7 @@ async fn words_around_an_object_are_not_the_answer() {
 }
 
 #[actix_rt::test]
-async fn a_second_answer_that_cannot_be_read_costs_nobody_the_first() {
+async fn an_unreadable_repair_answer_does_not_lose_the_first() {
     let rig = Rig::start("structured_output: { repair: once }\n").await;
     rig.emulator.script().push(by_text("{}"));
     let body = "{ \"output\": 1 ".to_owned();
@@ -334,7 +334,7 @@ async fn a_second_answer_that_cannot_be_read_costs_nobody_the_first() {
 }
 
 #[actix_rt::test]
-async fn thoughts_of_both_answers_are_counted() {
+async fn reasoning_of_both_answers_is_counted() {
     let rig = Rig::start("structured_output: { repair: once }\n").await;
     for n in [1, 2] {
         let first = std::iter::repeat_n(("{}", 3), n);
@@ -378,7 +378,7 @@ async fn json_object_is_json() {
 }
 
 #[actix_rt::test]
-async fn the_product_of_schema_and_answer_costs_neither_memory_nor_time() {
+async fn validation_is_bounded_in_memory_and_time() {
     let rig = Rig::start("structured_output: { repair: once }\n").await;
     let names: Vec<String> = (0..2_000).map(|at| format!("p{at}")).collect();
     let branches: Vec<Value> = (0..2_000).map(|at| json!({ "const": at })).collect();

@@ -41,7 +41,7 @@ async fn native(rig: &Rig, path: &str, body: &str) -> (u16, Value) {
 const HELLO: &str = r#"{"messages":[{"role":"user","content":[{"text":"Hi"}]}]}"#;
 
 #[actix_rt::test]
-async fn each_target_is_called_where_it_is_by_who_may() {
+async fn each_target_is_called_in_its_region_with_its_credentials() {
     let (east, west) = (upstream("AKIDEAST").await, upstream("AKIDWEST").await);
     let yaml = format!(
         "models:\n  both:\n    - {}\n    - {}\n  west: {}\n",

@@ -86,7 +86,7 @@ fn results(turn: &Turn) -> Vec<Value> {
 }
 
 #[actix_rt::test]
-async fn plain_clients_think_through_many_tool_turns() {
+async fn plain_clients_keep_reasoning_through_many_tool_turns() {
     let rig = Rig::start("").await;
     for (model, stream) in [(BUDGET, false), (BUDGET, true), (ADAPTIVE, true), (ALWAYS, false)] {
         let mut messages = Vec::new();
@@ -113,7 +113,7 @@ async fn plain_clients_think_through_many_tool_turns() {
 }
 
 #[actix_rt::test]
-async fn redacted_thoughts_are_put_back_too() {
+async fn redacted_reasoning_is_restored_too() {
     let rig = Rig::start("").await;
     for stream in [false, true] {
         let question = format!("{REDACTED} What is the weather in Paris?");
@@ -129,7 +129,7 @@ async fn redacted_thoughts_are_put_back_too() {
 }
 
 #[actix_rt::test]
-async fn a_client_that_sends_its_details_back_needs_no_memory() {
+async fn a_client_that_sends_its_details_back_needs_no_store() {
     let rig = Rig::start("thinking_memory: { max_mib: 0 }\n").await;
     let mut messages = vec![json!({ "role": "user", "content": "What is the weather in Paris?" })];
     let turn = ask(&rig, &request(BUDGET, true, &messages)).await;
@@ -147,7 +147,7 @@ async fn a_client_that_sends_its_details_back_needs_no_memory() {
 }
 
 #[actix_rt::test]
-async fn where_thoughts_are_lost_the_call_does_not_think_and_says_so() {
+async fn lost_reasoning_disables_reasoning_and_is_reported() {
     let rig = Rig::start("thinking_memory: { max_mib: 0 }\n").await;
     for (model, said) in [(BUDGET, "dropped"), (ADAPTIVE, "dropped"), (ALWAYS, "forgotten")] {
         let mut messages =
@@ -168,7 +168,7 @@ async fn where_thoughts_are_lost_the_call_does_not_think_and_says_so() {
 }
 
 #[actix_rt::test]
-async fn thoughts_that_are_excluded_are_remembered_all_the_same() {
+async fn excluded_reasoning_is_still_saved() {
     let rig = Rig::start("").await;
     let mut messages = vec![json!({ "role": "user", "content": "What is the weather in Paris?" })];
     let mut hidden = request(BUDGET, true, &messages);
@@ -212,7 +212,7 @@ async fn begun(rig: &Rig, model: &str) -> (Vec<Value>, Turn) {
 }
 
 #[actix_rt::test]
-async fn a_conversation_with_bound_thoughts_keeps_to_its_account() {
+async fn a_conversation_with_bound_reasoning_stays_with_its_account() {
     let (one, two) = (upstream("AKIDONE").await, upstream("AKIDTWO").await);
     let yaml = format!(
         "models:\n  both:\n    - {}\n    - {}\n",
@@ -238,7 +238,7 @@ async fn a_conversation_with_bound_thoughts_keeps_to_its_account() {
 }
 
 #[actix_rt::test]
-async fn thoughts_that_are_refused_are_left_out_of_a_second_attempt() {
+async fn refused_reasoning_is_left_out_of_a_second_attempt() {
     let rig = Rig::start("").await;
     for stream in [false, true] {
         let (mut messages, _) = begun(&rig, ALWAYS).await;
@@ -252,7 +252,7 @@ async fn thoughts_that_are_refused_are_left_out_of_a_second_attempt() {
 }
 
 #[actix_rt::test]
-async fn a_later_response_format_does_not_cost_the_thoughts() {
+async fn a_later_response_format_keeps_the_reasoning() {
     let rig = Rig::start("").await;
     let (messages, _) = begun(&rig, ALWAYS).await;
     let mut asked = request(ALWAYS, false, &messages);
@@ -265,7 +265,7 @@ async fn a_later_response_format_does_not_cost_the_thoughts() {
 }
 
 #[actix_rt::test]
-async fn thoughts_of_one_model_do_not_go_to_another() {
+async fn reasoning_of_one_model_does_not_go_to_another() {
     let rig = Rig::start("").await;
     let (mut messages, turn) = begun(&rig, ALWAYS).await;
     for with_details in [false, true] {
@@ -283,7 +283,7 @@ async fn thoughts_of_one_model_do_not_go_to_another() {
 }
 
 #[actix_rt::test]
-async fn a_dry_run_shows_no_remembered_thought() {
+async fn a_dry_run_shows_no_saved_reasoning() {
     let rig = Rig::start("").await;
     let (mut messages, turn) = begun(&rig, BUDGET).await;
     let thought = turn.details[0]["text"].as_str().unwrap().to_owned();

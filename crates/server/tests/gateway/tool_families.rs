@@ -72,7 +72,7 @@ async fn a_free_form_tool_is_called_with_text() {
 }
 
 #[actix_rt::test]
-async fn a_model_that_does_not_stream_calls_is_told_as_a_stream() {
+async fn a_unary_answer_with_calls_is_sent_as_a_stream() {
     let rig = Rig::start("").await;
     let mut request = json!({ "model": LLAMA, "tools": [weather()], "messages": ask("What is the weather in Paris?"), "stream": true, "stream_options": { "include_usage": true } });
     let answer = rig.chat(&request).await;
@@ -95,7 +95,7 @@ async fn a_model_that_does_not_stream_calls_is_told_as_a_stream() {
 }
 
 #[actix_rt::test]
-async fn a_refusal_keeps_its_status_where_a_stream_is_told_from_a_whole_answer() {
+async fn a_refusal_keeps_its_status_if_a_stream_comes_from_a_unary_call() {
     let rig = Rig::start("").await;
     let request = json!({ "model": LLAMA, "stream": true, "performance_config": { "latency": "warp" }, "tools": [weather()], "messages": ask("x") });
     let answer = rig.chat(&request).await;
@@ -105,7 +105,7 @@ async fn a_refusal_keeps_its_status_where_a_stream_is_told_from_a_whole_answer()
 }
 
 #[actix_rt::test]
-async fn each_family_gets_the_schema_it_takes() {
+async fn each_family_gets_a_schema_it_accepts() {
     let rig = Rig::start("").await;
     let schema = json!({
         "type": "object", "title": "T", "additionalProperties": false,

@@ -113,7 +113,7 @@ async fn the_same_request_is_the_same_bytes_twenty_times() {
 }
 
 #[actix_rt::test]
-async fn a_choice_of_tool_is_the_models_to_obey() {
+async fn tool_choice_is_obeyed() {
     let rig = Rig::start("").await;
     let request = |choice: Value| json!({ "model": MODELS[0], "tools": [weather()], "tool_choice": choice, "messages": [{ "role": "user", "content": "Hello" }] });
     let forced = json!({ "type": "function", "function": { "name": "weather.report" } });

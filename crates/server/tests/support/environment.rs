@@ -241,7 +241,7 @@ fn the_source_of_credentials_is_named_and_no_secret_shown() {
 }
 
 #[tokio::test]
-async fn credentials_of_the_environment_are_what_calls_carry() {
+async fn calls_carry_the_credentials_of_the_environment() {
     let server = Recorder::answering(recorder::json("{}")).await;
     let file = temporary(
         "keys",

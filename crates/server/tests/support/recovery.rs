@@ -156,7 +156,7 @@ async fn a_refused_signature_with_the_right_time_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn stale_connections_are_never_the_callers_problem() {
+async fn stale_connections_are_hidden_from_callers() {
     // Closed right after the response, and closed only when the next request arrives.
     type Ending = fn() -> Step;
     let endings: [Ending; 2] = [|| Step::Close, || Step::CloseOnNextRequest];

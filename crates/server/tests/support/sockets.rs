@@ -62,7 +62,7 @@ async fn the_connect_limit_covers_the_tls_handshake() {
 }
 
 #[tokio::test]
-async fn refused_connections_and_failed_handshakes_are_told_apart() {
+async fn refused_connections_and_failed_handshakes_are_distinguished() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let failure = plain(&format!("http://127.0.0.1:{port}")).await.send(unary()).await.unwrap_err();
     assert!(matches!(failure, Failure::Connect(_)), "{failure:?}");
@@ -293,7 +293,7 @@ async fn bodies_are_read_whole_up_to_the_callers_limit() {
 }
 
 #[tokio::test]
-async fn what_is_not_bedrock_is_not_taken_for_it() {
+async fn responses_not_from_bedrock_are_protocol_errors() {
     let page = b"<html>bad gateway</html>";
     let zip = [("content-type", "application/json"), ("content-encoding", "gzip")];
     let cases: Vec<(&str, Vec<u8>)> = vec![
@@ -363,7 +363,7 @@ async fn headers_of_a_call_cannot_replace_ours() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_no_request_is_refused_before_anything_is_sent() {
+async fn an_invalid_call_is_refused_before_sending() {
     let server = Recorder::answering(json("{}")).await;
     let transport = transport(&server.url, static_keys(None), Timeouts::default()).await;
     for path in ["model/x/converse", "", "/model/a b/converse", "/model/\u{7f}/converse"] {

@@ -124,7 +124,7 @@ async fn the_first_fetch_is_lazy_and_shared_by_all_who_wait() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_does_not_take_the_fetch_with_him() {
+async fn a_caller_that_leaves_does_not_cancel_the_fetch() {
     let (cache, source) = cache(0, |number| Ok(keys(number, None)));
     let first = tokio::spawn({
         let cache = Arc::clone(&cache);
@@ -142,7 +142,7 @@ async fn a_caller_who_leaves_does_not_take_the_fetch_with_him() {
 }
 
 #[tokio::test]
-async fn a_refresh_ahead_of_expiry_happens_once_and_behind_the_callers_backs() {
+async fn a_refresh_ahead_of_expiry_happens_once_in_the_background() {
     let (cache, source) = cache(1, |number| Ok(keys(number, Some(3600))));
     let first = cache.current().await.unwrap();
     // Makes the refresh due without waiting.

@@ -119,7 +119,7 @@ async fn knows(memory: &SharedMemory, call: &str) -> bool {
 }
 
 #[tokio::test]
-async fn replicas_with_one_secret_share_and_others_see_nothing() {
+async fn only_replicas_with_the_same_secret_share() {
     let server = FakeRedis::start().await;
     let (one, two) = (server.memory(), server.memory());
     one.keep(Caller(1), &kept("c"), LIMITS).await;
@@ -133,7 +133,7 @@ async fn replicas_with_one_secret_share_and_others_see_nothing() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_restarted_is_connected_to_again_at_once() {
+async fn a_restarted_store_is_reconnected_at_once() {
     let server = FakeRedis::start().await;
     let memory = server.memory();
     memory.keep(Caller(1), &kept("c"), LIMITS).await;
@@ -144,7 +144,7 @@ async fn a_store_that_was_restarted_is_connected_to_again_at_once() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_or_deaf_is_left_alone() {
+async fn an_unavailable_or_silent_store_is_paused() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     for address in [gone, deaf.local_addr().unwrap()] {

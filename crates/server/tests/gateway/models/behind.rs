@@ -37,7 +37,7 @@ async fn an_application_profile_is_treated_as_its_model() {
 }
 
 #[actix_rt::test]
-async fn nobody_is_asked_where_the_operator_said_what_it_is() {
+async fn a_model_named_by_the_operator_needs_no_lookup() {
     let yaml = format!(
         "models:\n  mine: {{ model: \"{PROFILE}\", base_model: claude-3-haiku, accepts: {{ sampling: one }} }}\n\
          catalogue:\n  \"{}\": {{ profile: {{ sampling: one }} }}\n",
@@ -74,7 +74,7 @@ async fn forbidding(request: HttpRequest, asked: web::Data<Mutex<Vec<String>>>) 
 }
 
 #[actix_rt::test]
-async fn who_may_not_ask_calls_all_the_same() {
+async fn a_refused_lookup_does_not_stop_the_call() {
     let asked = web::Data::new(Mutex::new(Vec::<String>::new()));
     let data = web::Data::clone(&asked);
     let server = HttpServer::new(move || {

@@ -59,7 +59,7 @@ async fn all_pages_are_read() {
 }
 
 #[actix_rt::test]
-async fn a_control_plane_that_is_not_there_is_no_error() {
+async fn an_unavailable_control_plane_is_no_error() {
     // A port that was free a moment ago, without a listener.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let rig = Rig::before_url(&format!("http://{gone}")).await;

@@ -34,7 +34,7 @@ fn called(rig: &Rig) -> Vec<String> {
 }
 
 #[actix_rt::test]
-async fn a_model_served_through_profiles_is_called_through_one_and_from_then_on_at_once() {
+async fn a_profile_fallback_is_used_and_kept() {
     let rig = Rig::start_in("eu-west-1", "").await;
     rig.emulator.script().push(only_through_profiles());
     let answer = rig.chat(&ask(NOVA)).await;
@@ -59,7 +59,7 @@ async fn a_stream_takes_the_same_way() {
 }
 
 #[actix_rt::test]
-async fn profiles_are_not_chosen_where_that_is_forbidden() {
+async fn forbidden_profiles_are_not_used() {
     let rig = Rig::start_in("eu-west-1", "cross_region: never\n").await;
     rig.emulator.script().push(only_through_profiles());
     let (status, code, message) = error(&rig.chat(&ask(NOVA)).await);
@@ -73,7 +73,7 @@ async fn profiles_are_not_chosen_where_that_is_forbidden() {
 }
 
 #[actix_rt::test]
-async fn a_detour_that_fails_is_not_remembered_and_says_what_came_of_it() {
+async fn a_failed_profile_fallback_is_not_kept_and_is_reported() {
     let rig = Rig::start_in("eu-west-1", "routing: { retries: { more: 0 } }\n").await;
     let throttled = || refusal(429, "ThrottlingException", "Too many requests");
     rig.emulator.script().push(only_through_profiles());
@@ -91,7 +91,7 @@ async fn a_detour_that_fails_is_not_remembered_and_says_what_came_of_it() {
 }
 
 #[actix_rt::test]
-async fn what_people_meet_first_says_what_to_do_next() {
+async fn common_refusals_say_what_to_do_next() {
     let rig = Rig::start_in("eu-west-1", "").await;
     for (status, kind, message, expected, code, hint) in [
         (
@@ -186,7 +186,7 @@ async fn models_past_their_end_name_their_successor() {
 }
 
 #[actix_rt::test]
-async fn a_model_offered_elsewhere_says_where() {
+async fn a_refusal_names_the_regions_of_the_model() {
     let rig = Rig::start_in("eu-west-1", "").await;
     // The model has profiles only for the Americas, and no other access.
     let (status, code, message) = error(&rig.chat(&ask("meta.llama3-3-70b-instruct-v1:0")).await);
@@ -204,7 +204,7 @@ fn unknown_model() -> Step {
 }
 
 #[actix_rt::test]
-async fn a_name_that_leads_nowhere_is_told_what_may_have_been_meant() {
+async fn an_unknown_name_gets_suggestions() {
     let rig = Rig::start("models: { balanced-team: nova-pro }\n").await;
     for (name, meant) in [
         ("nova-lit", Some("Did you mean \"nova-lite\"?")),
@@ -227,7 +227,7 @@ async fn a_name_that_leads_nowhere_is_told_what_may_have_been_meant() {
 }
 
 #[actix_rt::test]
-async fn where_only_listed_names_are_served_no_other_is_suggested_or_understood() {
+async fn only_listed_names_are_suggested_if_others_are_refused() {
     let rig = Rig::start("models: { nova-fast: nova-lite }\nmodels_only: true\n").await;
     for (name, meant) in [
         ("nova-fats", Some("nova-fast")),

@@ -66,7 +66,7 @@ async fn one_prefix_keeps_to_one_target_and_many_use_all() {
 }
 
 #[actix_rt::test]
-async fn what_nobody_marked_keeps_to_one_target_whatever_is_asked_about_it() {
+async fn an_unmarked_prefix_stays_with_one_target() {
     let regions = three().await;
     let rig = before(&targets(&regions), "").await;
     let mut homes = BTreeSet::new();
@@ -80,7 +80,7 @@ async fn what_nobody_marked_keeps_to_one_target_whatever_is_asked_about_it() {
 }
 
 #[actix_rt::test]
-async fn it_moves_when_its_target_is_ill_and_comes_back() {
+async fn a_prefix_moves_while_its_target_fails_and_returns() {
     let regions = three().await;
     let rig = before(&targets(&regions), "cooldown: { in_a_row: 2, open: 0.3 }").await;
     let home = regions_of(&rig, 1, 5).await.pop_first().unwrap();
@@ -98,7 +98,7 @@ async fn it_moves_when_its_target_is_ill_and_comes_back() {
 }
 
 #[actix_rt::test]
-async fn it_can_be_switched_off_and_short_questions_have_none() {
+async fn affinity_can_be_off_and_ignores_short_questions() {
     let regions = three().await;
     let rig = before(&targets(&regions), "affinity: off").await;
     assert_eq!(regions_of(&rig, 1, 12).await.len(), 3);

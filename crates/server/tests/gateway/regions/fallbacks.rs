@@ -61,7 +61,7 @@ async fn each_class_of_failure_has_its_own_fallbacks() {
 }
 
 #[actix_rt::test]
-async fn what_a_filter_refused_may_be_asked_of_another_name_and_what_a_guardrail_held_back_not() {
+async fn content_filters_trigger_fallbacks_and_guardrails_do_not() {
     let regions = three().await;
     let rig = chain(&regions, "fallbacks: { content_policy: [second] }", "").await;
     regions[0].is(BLOCKED);
@@ -101,7 +101,7 @@ async fn chains_are_followed_and_end() {
 }
 
 #[actix_rt::test]
-async fn fallbacks_for_all_names_hold_for_those_that_are_not_listed() {
+async fn general_fallbacks_apply_to_unlisted_names() {
     let regions = three().await;
     let groups = group("spare", &[regions[0].target()], "");
     let yaml = format!(

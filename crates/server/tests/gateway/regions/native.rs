@@ -26,7 +26,7 @@ async fn call(rig: &Rig, operation: &str) -> Received {
 }
 
 #[actix_rt::test]
-async fn calls_are_shared_and_say_where_they_went() {
+async fn calls_are_distributed_and_report_their_target() {
     let regions = three().await;
     let rig = before(&targets(&regions), "affinity: off").await;
     for operation in OPERATIONS {
@@ -42,7 +42,7 @@ async fn calls_are_shared_and_say_where_they_went() {
 }
 
 #[actix_rt::test]
-async fn a_bad_target_is_not_felt() {
+async fn a_failing_target_does_not_affect_clients() {
     let regions = three().await;
     for mood in [FAILING, THROTTLING, Mood::HangingUp] {
         let rig = before(&targets(&regions), "affinity: off").await;
@@ -61,7 +61,7 @@ async fn a_bad_target_is_not_felt() {
 }
 
 #[actix_rt::test]
-async fn with_nobody_else_the_callers_get_bedrocks_own_words() {
+async fn without_other_targets_callers_get_bedrocks_error() {
     let regions = three().await;
     regions.iter().for_each(|region| region.is(THROTTLING));
     let rig = before(&targets(&regions), "").await;
@@ -85,7 +85,7 @@ async fn streamed(rig: &Rig, operation: &str) -> (u16, HeaderMap, Vec<u8>) {
 }
 
 #[actix_rt::test]
-async fn a_stream_that_has_begun_is_not_begun_again() {
+async fn a_started_stream_is_not_retried() {
     let regions = three().await;
     let rig = before(&targets(&regions), "cooldown: off").await;
     let mut streams = 0;
@@ -108,7 +108,7 @@ async fn a_stream_that_has_begun_is_not_begun_again() {
 }
 
 #[actix_rt::test]
-async fn a_stream_that_breaks_before_its_first_event_is_begun_again_elsewhere() {
+async fn a_stream_that_breaks_before_its_first_event_is_retried_elsewhere() {
     let regions = three().await;
     let rig = before(&targets(&regions), NO_COOLDOWN).await;
     for how in BREAKS {
@@ -129,7 +129,7 @@ async fn a_stream_that_breaks_before_its_first_event_is_begun_again_elsewhere() 
 }
 
 #[actix_rt::test]
-async fn where_no_stream_begins_callers_hear_of_it_in_the_status() {
+async fn a_stream_that_never_starts_gives_an_error_status() {
     let regions = three().await;
     let rig = before(&targets(&regions), NO_COOLDOWN).await;
     for how in [Break::Cut, Break::End, Break::Corrupt, Break::HalfFrame] {
@@ -142,7 +142,7 @@ async fn where_no_stream_begins_callers_hear_of_it_in_the_status() {
 }
 
 #[actix_rt::test]
-async fn a_target_whose_streams_break_is_left_alone() {
+async fn a_target_with_broken_streams_gets_no_calls() {
     for how in BREAKS {
         // Throttling causes a penalty, not a failure.
         if how == Break::Exception("throttlingException") {
@@ -163,7 +163,7 @@ async fn a_target_whose_streams_break_is_left_alone() {
 }
 
 #[actix_rt::test]
-async fn a_target_whose_streams_are_throttled_is_asked_less() {
+async fn a_target_with_throttled_streams_gets_fewer_calls() {
     let [busy, well, _] = three().await;
     let targets = [busy.target_with("order: 0"), well.target_with("order: 1")];
     let rig = before(&targets, "strategy: order").await;
@@ -192,7 +192,7 @@ fn long(prefix: usize, marked: bool, operation: &str, question: usize) -> Value 
 }
 
 #[actix_rt::test]
-async fn what_begins_alike_keeps_to_one_target() {
+async fn calls_with_a_common_beginning_stay_with_one_target() {
     let regions = three().await;
     for (keys, kept) in [("", true), ("affinity: off", false)] {
         let rig = before(&targets(&regions), keys).await;
@@ -217,7 +217,7 @@ async fn what_begins_alike_keeps_to_one_target() {
 }
 
 #[actix_rt::test]
-async fn counting_tokens_sets_none_aside_and_makes_nobody_look_fast() {
+async fn token_counts_reserve_no_quota_and_do_not_count_as_latency() {
     let [small, large, _] = three().await;
     let targets = [small.target_with("order: 0, tpm: 1000"), large.target_with("order: 1")];
     let rig = before(&targets, "strategy: order").await;

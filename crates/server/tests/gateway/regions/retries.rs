@@ -15,7 +15,7 @@ fn refusing(status: u16, exception: &'static str) -> Mood {
 }
 
 #[actix_rt::test]
-async fn what_might_pass_elsewhere_is_tried_there_and_nothing_else() {
+async fn only_retryable_failures_are_tried_elsewhere() {
     let regions = three().await;
     let order: Vec<String> =
         (0..3).map(|at| regions[at].target_with(&format!("order: {at}"))).collect();
@@ -48,7 +48,7 @@ async fn what_might_pass_elsewhere_is_tried_there_and_nothing_else() {
 }
 
 #[actix_rt::test]
-async fn tokens_are_counted_elsewhere_too() {
+async fn token_counts_are_retried_elsewhere_too() {
     let regions = three().await;
     let order: Vec<String> =
         (0..3).map(|at| regions[at].target_with(&format!("order: {at}"))).collect();
@@ -66,7 +66,7 @@ async fn tokens_are_counted_elsewhere_too() {
 }
 
 #[actix_rt::test]
-async fn three_attempts_are_all_and_each_goes_to_another_target() {
+async fn three_attempts_go_to_three_targets() {
     let regions = three().await;
     regions.iter().for_each(|region| region.is(FAILING));
     let rig = before(&targets(&regions), PLAIN).await;
@@ -84,7 +84,7 @@ async fn three_attempts_are_all_and_each_goes_to_another_target() {
 }
 
 #[actix_rt::test]
-async fn what_is_not_tried_again_leaves_it_to_the_client() {
+async fn a_permanent_failure_is_left_to_the_client() {
     let east = Region::start("us-east-1").await;
     let rig = before(&[east.target()], PLAIN).await;
     east.is(refusing(400, "ValidationException"));
@@ -94,7 +94,7 @@ async fn what_is_not_tried_again_leaves_it_to_the_client() {
 }
 
 #[actix_rt::test]
-async fn a_lone_target_is_asked_again_after_the_pause_it_asks_for() {
+async fn a_single_target_is_retried_after_its_retry_after() {
     let east = Region::start("us-east-1").await;
     let asking = |seconds| Mood::Refusing(429, "ThrottlingException", "Slow down.", Some(seconds));
     let rig = before(&[east.target()], "retries: { more: 1, retry_after_limit: 2 }").await;
@@ -114,7 +114,7 @@ async fn a_lone_target_is_asked_again_after_the_pause_it_asks_for() {
 }
 
 #[actix_rt::test]
-async fn a_lone_target_that_throttles_is_given_time_and_the_client_may_try_again() {
+async fn a_throttling_single_target_is_retried_later_and_the_client_may_retry() {
     let east = Region::start("us-east-1").await;
     east.is(THROTTLING);
     let rig = before(&[east.target()], "").await;
@@ -136,7 +136,7 @@ async fn a_lone_target_that_throttles_is_given_time_and_the_client_may_try_again
 }
 
 #[actix_rt::test]
-async fn whatever_the_last_attempt_met_clients_hear_that_all_were_made() {
+async fn clients_learn_that_all_attempts_were_made() {
     let regions = three().await;
     let order: Vec<String> =
         (0..3).map(|at| regions[at].target_with(&format!("order: {at}"))).collect();
@@ -172,7 +172,7 @@ async fn the_pause_asked_for_by_one_target_does_not_hold_up_another() {
 }
 
 #[actix_rt::test]
-async fn the_budget_bounds_what_failures_make_of_the_load() {
+async fn the_budget_bounds_the_load_of_retries() {
     for workers in WORKERS {
         let regions = three().await;
         regions.iter().for_each(|region| region.is(FAILING));
@@ -190,7 +190,7 @@ async fn the_budget_bounds_what_failures_make_of_the_load() {
 }
 
 #[actix_rt::test]
-async fn a_call_that_was_not_tried_again_for_want_of_targets_is_paused_for() {
+async fn a_throttled_call_of_a_single_target_is_retried() {
     let east = Region::start("us-east-1").await;
     east.is(THROTTLING);
     let rig = before(&[east.target()], "retries: { first_pause: 0.02 }").await;

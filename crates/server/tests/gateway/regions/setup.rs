@@ -24,7 +24,7 @@ fn ordered(regions: &[Region]) -> Vec<String> {
 }
 
 #[actix_rt::test]
-async fn one_of_three_that_is_not_set_up_is_not_felt_but_told() {
+async fn one_target_without_setup_is_logged_and_does_not_affect_clients() {
     let lines = Lines::keep();
     let regions = three().await;
     // Such a refusal neither costs retry budget nor counts as a failure.
@@ -46,7 +46,7 @@ async fn one_of_three_that_is_not_set_up_is_not_felt_but_told() {
 }
 
 #[actix_rt::test]
-async fn one_that_is_well_again_and_not_set_up_is_asked_no_more_than_its_share() {
+async fn a_recovered_target_without_setup_gets_no_more_than_its_share() {
     let regions = three().await;
     let keys = "affinity: off, cooldown: { in_a_row: 2, open: 0.1, longest: 0.1 }";
     let rig = before(&targets(&regions), keys).await;
@@ -65,7 +65,7 @@ async fn one_that_is_well_again_and_not_set_up_is_asked_no_more_than_its_share()
 }
 
 #[actix_rt::test]
-async fn where_none_is_set_up_the_first_refusal_is_the_answer() {
+async fn without_any_setup_the_first_refusal_is_returned() {
     let regions = three().await;
     let rig = before(&ordered(&regions), "strategy: order").await;
     regions[0].is(NO_ACCESS);
@@ -88,7 +88,7 @@ async fn where_none_is_set_up_the_first_refusal_is_the_answer() {
 }
 
 #[actix_rt::test]
-async fn why_a_target_was_chosen_is_told_at_debug_level() {
+async fn the_reason_for_a_selection_is_logged_at_debug_level() {
     let lines = Lines::keep();
     let regions = three().await;
     let rig = before(&ordered(&regions), "strategy: order").await;
@@ -105,7 +105,7 @@ async fn why_a_target_was_chosen_is_told_at_debug_level() {
 }
 
 #[actix_rt::test]
-async fn a_question_nobody_can_take_ends_and_uses_nothing_however_many_there_are() {
+async fn a_request_that_no_target_accepts_ends_and_uses_no_quota() {
     let [east, west, _] = three().await;
     let mut many: Vec<String> = (0..70).map(|_| west.target_with("order: 2")).collect();
     many.push(east.target_with("order: 1, rpm: 1"));

@@ -33,7 +33,7 @@ async fn weights_share_ten_thousand_calls_within_two_per_cent() {
 }
 
 #[actix_rt::test]
-async fn the_lowest_order_is_asked_while_it_is_well() {
+async fn the_lowest_order_is_called_while_healthy() {
     let [first, second, third] = three().await;
     let targets = [
         third.target_with("order: 3"),
@@ -57,7 +57,7 @@ async fn the_lowest_order_is_asked_while_it_is_well() {
 }
 
 #[actix_rt::test]
-async fn the_least_busy_is_asked() {
+async fn the_least_busy_target_is_called() {
     let [slow, fast, _] = three().await;
     // Much longer than a call takes on a loaded machine.
     slow.is(Mood::Slow(Duration::from_secs(2)));
@@ -70,7 +70,7 @@ async fn the_least_busy_is_asked() {
 }
 
 #[actix_rt::test]
-async fn the_quickest_to_answer_is_asked_most() {
+async fn the_fastest_target_gets_the_most_calls() {
     let [slow, fast, _] = three().await;
     slow.is(Mood::Slow(Duration::from_millis(40)));
     let rig = before(&[slow.target(), fast.target()], "strategy: latency, affinity: off").await;
@@ -84,7 +84,7 @@ async fn the_quickest_to_answer_is_asked_most() {
 }
 
 #[actix_rt::test]
-async fn a_target_is_asked_no_more_than_its_quota() {
+async fn a_target_gets_no_more_calls_than_its_quota() {
     let [small, large, _] = three().await;
     // Ten calls per minute; all further ones go to the other.
     let targets = [small.target_with("rpm: 10"), large.target()];
@@ -97,7 +97,7 @@ async fn a_target_is_asked_no_more_than_its_quota() {
 }
 
 #[actix_rt::test]
-async fn what_is_left_decides_where_usage_is_asked() {
+async fn the_usage_strategy_selects_by_remaining_quota() {
     let [small, large, _] = three().await;
     let targets = [small.target_with("rpm: 100"), large.target_with("rpm: 900")];
     let rig = before(&targets, "strategy: usage, affinity: off").await;
@@ -108,7 +108,7 @@ async fn what_is_left_decides_where_usage_is_asked() {
 }
 
 #[actix_rt::test]
-async fn an_answer_says_where_it_comes_from() {
+async fn an_answer_names_its_target() {
     let east = Region::start("us-east-1").await;
     let rig = before(&[east.target()], "").await;
     let answer = ask_one(&rig, "all").await;
@@ -119,7 +119,7 @@ async fn an_answer_says_where_it_comes_from() {
 }
 
 #[actix_rt::test]
-async fn tokens_are_set_aside_as_bedrock_does_and_given_back() {
+async fn tokens_are_reserved_as_bedrock_does_and_returned() {
     let [small, large, _] = three().await;
     let targets = [small.target_with("order: 0, tpm: 10000"), large.target_with("order: 1")];
     let rig = before(&targets, "strategy: order").await;

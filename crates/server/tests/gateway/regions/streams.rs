@@ -63,7 +63,7 @@ async fn after_the_first_byte_there_is_no_second_call() {
 }
 
 #[actix_rt::test]
-async fn before_the_first_event_a_broken_stream_is_begun_again_elsewhere() {
+async fn before_the_first_event_a_broken_stream_is_retried_elsewhere() {
     let regions = three().await;
     let rig = before(&targets(&regions), NO_COOLDOWN).await;
     for how in BREAKS {
@@ -85,7 +85,7 @@ async fn before_the_first_event_a_broken_stream_is_begun_again_elsewhere() {
 }
 
 #[actix_rt::test]
-async fn a_whole_answer_that_breaks_off_is_not_asked_for_twice() {
+async fn a_broken_unary_response_is_not_retried() {
     let regions = three().await;
     regions.iter().for_each(|region| region.is(Mood::Broken(0, Break::Cut)));
     let rig = before(&targets(&regions), NO_COOLDOWN).await;

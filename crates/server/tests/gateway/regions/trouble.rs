@@ -24,7 +24,7 @@ fn allowed(calls: usize, time: Duration, floor: usize) -> usize {
 }
 
 #[actix_rt::test]
-async fn one_of_three_that_throttles_is_not_felt() {
+async fn one_throttling_target_of_three_does_not_affect_clients() {
     for workers in WORKERS {
         let regions = three().await;
         regions[0].is(THROTTLING);
@@ -54,7 +54,7 @@ async fn one_of_three_that_throttles_is_not_felt() {
 }
 
 #[actix_rt::test]
-async fn when_all_throttle_the_storm_is_not_made_worse() {
+async fn retries_stay_bounded_when_all_throttle() {
     // The defaults: a fifth of the calls, and always ten a second; then with one a second.
     for (workers, settings, floor) in
         [(WORKERS[0], "", 10), (WORKERS[1], "retries: { budget_floor: 1 }", 1)]
@@ -94,7 +94,7 @@ async fn when_all_throttle_the_storm_is_not_made_worse() {
 }
 
 #[actix_rt::test]
-async fn one_of_three_that_fails_is_left_alone_within_ten_calls_and_back_soon() {
+async fn one_failing_target_of_three_is_cut_off_within_ten_calls_and_recovers_soon() {
     let regions = three().await;
     let rig = before(&targets(&regions), COOLDOWN).await;
     regions[0].is(FAILING);
@@ -127,7 +127,7 @@ async fn one_of_three_that_fails_is_left_alone_within_ten_calls_and_back_soon() 
 }
 
 #[actix_rt::test]
-async fn with_all_open_the_least_bad_is_still_asked() {
+async fn with_all_breakers_open_the_least_bad_target_is_called() {
     let regions = three().await;
     let rig = before(&targets(&regions), "cooldown: { in_a_row: 1, open: 60 }").await;
     regions.iter().for_each(|region| region.is(FAILING));
@@ -150,7 +150,7 @@ async fn without_cooldown_a_failing_target_keeps_its_share() {
 }
 
 #[actix_rt::test]
-async fn a_target_that_nobody_answers_at_is_passed_over() {
+async fn an_unreachable_target_is_skipped() {
     const CONNECT: Duration = Duration::from_secs(1);
     let east = Region::start("us-east-1").await;
     let hole = BlackHole::open().await;
@@ -187,7 +187,7 @@ async fn a_target_that_nobody_answers_at_is_passed_over() {
 }
 
 #[actix_rt::test]
-async fn a_target_that_hangs_up_is_passed_over() {
+async fn a_target_that_closes_connections_is_skipped() {
     let regions = three().await;
     regions[1].is(Mood::HangingUp);
     let rig = before(&targets(&regions), "").await;
@@ -245,7 +245,7 @@ async fn clients_that_leave_say_nothing_about_the_target() {
 }
 
 #[actix_rt::test]
-async fn nor_do_clients_that_leave_in_the_middle_of_an_answer() {
+async fn clients_that_leave_during_an_answer_say_nothing_about_the_target() {
     let [hanging, other, _] = three().await;
     hanging.is(Mood::Hanging(2));
     let keys = "strategy: order, cooldown: { in_a_row: 1, calls: 1, open: 60 }";
@@ -275,7 +275,7 @@ async fn nor_do_clients_that_leave_in_the_middle_of_an_answer() {
 }
 
 #[actix_rt::test]
-async fn while_one_call_finds_out_however_long_no_other_does() {
+async fn a_hanging_probe_stays_the_only_one() {
     let [ill, other, _] = three().await;
     ill.is(FAILING);
     let rig = before(&[ill.target(), other.target()], COOLDOWN).await;
@@ -305,7 +305,7 @@ async fn while_one_call_finds_out_however_long_no_other_does() {
 }
 
 #[actix_rt::test]
-async fn a_probe_whose_client_left_is_made_again() {
+async fn a_probe_whose_client_left_is_repeated() {
     let [ill, other, _] = three().await;
     ill.is(FAILING);
     let keys = "strategy: order, cooldown: { in_a_row: 1, open: 0.1, longest: 0.1 }";

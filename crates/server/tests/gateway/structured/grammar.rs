@@ -31,7 +31,7 @@ fn asked(rig: &Rig) -> Vec<(bool, bool)> {
 }
 
 #[actix_rt::test]
-async fn a_model_that_takes_no_grammar_is_asked_again_and_never_with_one() {
+async fn a_model_without_grammar_support_is_called_again_without_one() {
     let rig = Rig::start("").await;
     rig.emulator.script().push(refused(UNSERVED));
     rig.emulator.script().push(by_text("{\"age\": 7}"));
@@ -53,7 +53,7 @@ async fn a_model_that_takes_no_grammar_is_asked_again_and_never_with_one() {
 }
 
 #[actix_rt::test]
-async fn a_schema_that_is_refused_is_no_reason_for_the_next() {
+async fn a_refused_schema_does_not_affect_the_next() {
     let rig = Rig::start("").await;
     for stream in [false, true] {
         let mut request = request(NATIVE);
@@ -68,7 +68,7 @@ async fn a_schema_that_is_refused_is_no_reason_for_the_next() {
 }
 
 #[actix_rt::test]
-async fn a_second_refusal_and_one_of_something_else_are_told() {
+async fn a_second_or_unrelated_refusal_is_returned() {
     let rig = Rig::start("").await;
     rig.emulator.script().push(refused(TOO_COMPLEX));
     rig.emulator.script().push(refused("The model returned the following errors: no"));
