@@ -12,10 +12,10 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Delay between the deltas of a stream.
     pub pace: Duration,
-    /// When set, signatures must be made with these credentials and are verified in full;
+    /// If set, signatures must be made with these credentials and are verified in full;
     /// otherwise any well-formed signature is accepted.
     pub credentials: Option<Credentials>,
-    /// When set, a bearer token must equal it; otherwise any non-empty one is accepted.
+    /// If set, a bearer token must equal it; otherwise any non-empty one is accepted.
     pub bearer_key: Option<String>,
     /// Number of calls in the journal; the oldest are removed first.
     pub journal_size: usize,

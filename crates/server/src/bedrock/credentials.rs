@@ -17,7 +17,7 @@ use tokio::task::AbortHandle;
 use super::clock::{Clock, ClockError};
 use crate::panics::noted;
 
-/// How long before expiry a refresh begins; a quarter of the lifetime for short-lived credentials.
+/// Time before expiry at which a refresh begins; a quarter of the lifetime for short-lived credentials.
 const REFRESH_AHEAD: Duration = Duration::from_secs(5 * 60);
 /// Least extension of the last good credentials when a refresh fails.
 const EXTENSION: Duration = Duration::from_secs(10 * 60);

@@ -206,7 +206,7 @@ impl Book {
             written.insert(name.clone(), row);
         }
         let mut book = Self::of(written)?;
-        // Names of the compiled-in rows keep their meaning, whatever models an operator adds.
+        // Names of the compiled-in rows keep their meaning, also when an operator adds models.
         book.spellings.clone_from(&self.spellings);
         book.spellings
             .add(book.exact.iter().filter(|(_, row)| row.is_called()).map(|(id, _)| id.as_str()));
@@ -342,7 +342,7 @@ fn known_tiers(row: &mut Table, priced: &Table) {
     }
 }
 
-/// Removes tool choice from a model without tools, whatever its family supports.
+/// Removes tool choice from a model without tools, even if its family supports it.
 fn read_tools(row: &mut Table) {
     if row.get(TOOLS).and_then(Value::as_bool) != Some(false) {
         return;

@@ -40,7 +40,7 @@ pub(crate) struct Terms<'r> {
 pub(crate) enum Asks {
     /// Inference with the model.
     Model,
-    /// A token count. It is answered quickly and says nothing about the latency of the model.
+    /// A token count. It is answered quickly and is no measure of the model's latency.
     Count,
 }
 
@@ -105,7 +105,7 @@ pub(crate) struct Sent<T> {
 
 /// Result of a call to one target.
 pub(crate) trait Brought {
-    /// Whether the target itself gave the answer; an answer from elsewhere says nothing about its health.
+    /// Whether the target itself gave the answer; an answer from elsewhere is no sign of its health.
     fn is_of_target(&self) -> bool {
         true
     }

@@ -196,7 +196,7 @@ impl Vitals {
 }
 
 /// An in-flight call. However it ends, the target's gauge is decremented; a call dropped because its client
-/// left says nothing about the target.
+/// left does not affect the target's health.
 #[derive(Debug)]
 pub(crate) struct Flight {
     vitals: Arc<Vitals>,

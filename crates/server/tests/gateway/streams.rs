@@ -174,7 +174,7 @@ async fn the_upstream_is_not_read_ahead_of_the_client() {
         asked.len()
     );
     client.write_all(format!("{head}{asked}").as_bytes()).await.unwrap();
-    // The client reads nothing until the upstream stops making progress.
+    // The client does not read until the upstream stops making progress.
     let mut before = u64::MAX;
     let deadline = std::time::Instant::now() + PATIENCE;
     while before != sent.load(Ordering::SeqCst) || before == 0 {

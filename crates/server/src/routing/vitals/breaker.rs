@@ -58,7 +58,7 @@ impl Breaker {
         self.in_a_row.store(0, Ordering::Relaxed);
         self.tallies.add(now, cooldown.window, Counts { first: 1, second: 0 });
         match errand {
-            // A normal call began before the breaker opened, and says nothing about the present.
+            // A normal call began before the breaker opened, and is no sign of the present state.
             Errand::Usual => {}
             Errand::Probe | Errand::Despite => self.close(now),
         }
@@ -77,7 +77,7 @@ impl Breaker {
         let first = u64::from(!call.answered);
         self.tallies.add(now, cooldown.window, Counts { first, second: 1 });
         if is_open {
-            // A probe from before the latest opening says nothing about this period.
+            // A probe from before the latest opening does not count for this period.
             if call.errand == Errand::Probe && call.began.millis() >= until(word) {
                 self.open(now, cooldown, level(word).saturating_add(1));
             }

@@ -58,7 +58,7 @@ fn a_refused_probe_shows_a_healthy_target() {
     assert!(vitals.claim(at(5001), Some(&cooldown)));
     flight(&vitals, at(5001), Errand::Probe).refused(at(5002));
     assert_eq!(standing(&vitals, at(5002)), Standing::Sound);
-    // Other refusals say nothing about health: failures in a row stay in a row.
+    // Other refusals do not affect health: failures in a row stay in a row.
     for _ in 0..5 {
         flight(&vitals, at(5003), Errand::Usual).failed(at(5003), Blame::Target);
         flight(&vitals, at(5003), Errand::Usual).refused(at(5003));

@@ -62,7 +62,7 @@ impl Throttle {
     }
 
     /// Records an answer: halves the penalty level and lets the next call pass. A normal call began before
-    /// the penalty, and says nothing about it.
+    /// the penalty, and does not affect it.
     pub(super) fn succeeded(&self, now: Moment, errand: Errand) {
         if errand == Errand::Usual || self.level() == 0 {
             return;

@@ -43,7 +43,7 @@ async fn a_model_without_grammar_support_is_called_again_without_one() {
         again["stream"] = json!(stream);
         assert_eq!(rig.chat(&again).await.status, 200);
     }
-    // Another model has refused nothing.
+    // Another model still gets a grammar.
     assert_eq!(rig.chat(&request(NATIVE)).await.status, 200);
     assert_eq!(
         asked(&rig),
