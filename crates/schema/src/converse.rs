@@ -1,5 +1,5 @@
-//! Bedrock's Converse API (bedrock-runtime 2023-09-30, as botocore 1.44.5 models it). What we send
-//! is closed and borrowed; what we receive is open.
+//! Bedrock's Converse API (bedrock-runtime 2023-09-30, as botocore 1.44.5 models it). Types of
+//! requests are closed and borrowed; types of responses are open.
 
 pub mod count;
 pub mod event;

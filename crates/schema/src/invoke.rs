@@ -1,5 +1,6 @@
-//! The bodies of InvokeModel: each provider's own JSON, a file a provider. Only what embeds is here.
-//! A vector is kept as the text it came in, so that its numbers reach the client digit for digit.
+//! The bodies of InvokeModel: each provider's own JSON, with a file for each. Only embedding models
+//! are covered. A vector is kept as its original text, so that its numbers reach the client digit
+//! for digit.
 
 pub mod cohere;
 pub mod marengo;

@@ -1,14 +1,15 @@
-//! Reading what Bedrock sends: a member that is null, or of a type nobody expects, is as good as
-//! absent. A count that is missing is a small loss; an answer that fails over it is a large one.
+//! Lenient reading of Bedrock's responses: a member that is null or of an unexpected type counts as
+//! absent. A missing count is a small loss; a failed answer is a large one.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The largest count: AWS counts in 32 bits, and what is larger is a mistake that must not overflow sums.
+/// The largest count. AWS counts in 32 bits, and a larger value is an error that must not overflow
+/// sums.
 const MOST: u64 = i32::MAX as u64;
 
-/// A count, or 0 for anything that is none.
+/// A count, or 0 for a value that is not a count.
 pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     deserializer.deserialize_any(Count)
 }

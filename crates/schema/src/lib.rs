@@ -1,7 +1,7 @@
-//! The wires, as serde types and nothing more: OpenAI's HTTP API on one side, Bedrock's Converse
-//! on the other. Requests borrow from the body they were read from, so an image or a long prompt
-//! is never copied on its way through; what Bedrock sends is read openly, so that a member this
-//! build has never heard of degrades an answer instead of failing it.
+//! The wire formats as serde types, without logic: OpenAI's HTTP API on one side, Bedrock's
+//! Converse on the other. Requests borrow from the body they are read from, so an image or a long
+//! prompt is never copied; Bedrock's responses are read openly, so that a member unknown to this
+//! build degrades an answer instead of failing it.
 #![expect(
     missing_docs,
     reason = "fields carry the wire's own names; types and modules say what they are and where they come from"

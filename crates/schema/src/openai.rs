@@ -1,5 +1,6 @@
 //! OpenAI's HTTP API, as its official SDKs of November 2026 define it. Requests are strict in the
-//! fields we know and collect the rest by name; answers are written exactly as clients check them.
+//! known fields and collect the names of the others; responses have exactly the form that clients
+//! check.
 
 pub mod annotation;
 pub mod cache;

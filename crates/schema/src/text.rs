@@ -1,5 +1,5 @@
-//! A JSON string that borrows from the request body where it can. `Cow<str>` does not do this
-//! inside an `Option` or a `Vec` under serde, and those are where the large strings sit.
+//! A JSON string that borrows from the request body where possible. Under serde, `Cow<str>` does
+//! not do this inside an `Option` or a `Vec`, which hold the large strings.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,10 +9,10 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// JSON kept as the text it came in: key order, number spelling and all.
+/// JSON kept as its original text, with key order and number notation.
 pub type Raw<'a> = Cow<'a, RawValue>;
 
-/// A string, borrowed from the body unless it held escapes.
+/// A string, borrowed from the body unless it has escapes.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Str<'a>(Cow<'a, str>);
 
@@ -28,10 +28,10 @@ impl<'a> Str<'a> {
     }
 }
 
-/// Bytes of a model's name, as of Bedrock's own ids.
+/// Longest name of a model, in bytes; also the limit of Bedrock's own ids.
 const MODEL_NAME: usize = 2_048;
 
-/// The name of a model: a longer text is none, whatever it says.
+/// The name of a model; a longer text is refused.
 pub(crate) fn model_name<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Str<'a>, D::Error> {

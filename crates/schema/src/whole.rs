@@ -1,16 +1,16 @@
-//! Integers as clients write them: some languages know one kind of number and write 100 as `100.0`.
+//! Integers in clients' notations: some languages have one number type and write 100 as `100.0`.
 
 use std::fmt;
 
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 
-/// Where every float is exact, and one above it no longer is.
+/// The largest float up to which every integer is exact.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// An integer, or nothing where it is null or absent.
+/// An integer, or `None` where it is null or absent.
 ///
 /// # Errors
-/// The value is no number, has a fraction, or does not fit.
+/// The value is not a number, has a fraction, or does not fit.
 pub(crate) fn optional<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<i64>, D::Error> {

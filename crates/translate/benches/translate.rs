@@ -1,4 +1,4 @@
-//! What one translation costs: `cargo bench -p translate`.
+//! Cost of one translation: `cargo bench -p translate`.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::hint::black_box;
@@ -31,7 +31,7 @@ fn ten_messages() -> String {
         .to_string()
 }
 
-/// An agent's conversation of about 100,000 tokens (400,000 bytes), marked by nobody.
+/// An agent's conversation of about 100,000 tokens (400,000 bytes), without cache marks.
 fn long_conversation() -> String {
     let mut request: Value = serde_json::from_str(&ten_messages()).unwrap();
     let result = "The outcrop is where bedrock meets the surface.\n".repeat(85);
@@ -46,7 +46,7 @@ fn long_conversation() -> String {
     request.to_string()
 }
 
-/// A question about a picture of a million bytes.
+/// A question about an image of a million bytes.
 fn picture() -> String {
     let data = format!("data:image/png;base64,iVBORw0KGgoA{}", "AAAA".repeat(333_333));
     json!({ "model": "m", "messages": [{ "role": "user", "content": [

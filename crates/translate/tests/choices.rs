@@ -1,5 +1,5 @@
-//! Several answers to one question: each is what it would be alone but for its number, and together they
-//! cost what each costs.
+//! Several answers to one request: each equals the single answer apart from its index, and the
+//! usage is the sum.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use proptest::prelude::*;
@@ -87,7 +87,7 @@ fn alone(said: &Said) -> Seen {
     seen
 }
 
-/// All answers in one stream; `order` says whose event is next.
+/// All answers in one stream; `order` selects the answer of each next event.
 fn together(all: &[Said], order: &[prop::sample::Index]) -> Seen {
     let mut seen = Seen::default();
     let line = |(index, said)| {
@@ -125,7 +125,7 @@ fn whole((texts, calls, counts): &Said) -> String {
     json!({ "output": { "message": { "role": "assistant", "content": content } }, "stopReason": "end_turn", "usage": usage(*counts) }).to_string()
 }
 
-/// The sums of prompt, completion and all.
+/// The sums of prompt, completion and total tokens.
 fn sums(all: &[Said]) -> [u64; 3] {
     let prompt = |[input, _, read, written]: [u32; 4]| {
         u64::from(input) + u64::from(read) + u64::from(written)

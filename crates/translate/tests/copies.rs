@@ -1,5 +1,5 @@
-//! How much memory a request with a large image takes on its way through, besides the body it came in: a copy
-//! of an image is paid for by every request that carries one.
+//! Memory that a request with a large image takes besides its body: every request with an image
+//! pays for a copy of it.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use allocation_counter::measure;
@@ -8,12 +8,12 @@ use serde_json::json;
 use translate::Profile;
 use translate::chat::question;
 
-/// What is no image: text, names, the parts themselves.
+/// Allowance for everything but the image: text, names, the parts themselves.
 const REST: u64 = 64 * 1024;
-/// What a body may grow by when it is translated.
+/// Allowed growth of a body in translation, in bytes.
 const ROOM: usize = 1024;
 
-/// A question about a picture of a million bytes.
+/// A question about an image of a million bytes.
 fn picture() -> String {
     let data = format!("data:image/png;base64,iVBORw0KGgoA{}", "AAAA".repeat(333_333));
     json!({ "model": "m", "messages": [{ "role": "user", "content": [
@@ -36,7 +36,7 @@ fn an_image_is_copied_into_the_body_that_goes_out_and_nowhere_else() {
 
     let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
     let question = question(&request, &Profile::default()).unwrap();
-    // As the gateway writes it: into a buffer of the size of what came in, and a little room.
+    // As the gateway writes it: into a buffer slightly larger than the request.
     let mut sent = Vec::new();
     let written = measure(|| {
         sent = Vec::with_capacity(body.len() + ROOM);

@@ -1,5 +1,5 @@
-//! No request costs more than in proportion to its size: neither memory nor the bytes that are allocated on the
-//! way, which stand for time and, other than time, are the same on every machine.
+//! The cost of a request is at most proportional to its size, in memory and in allocated bytes. The
+//! latter stand for time and, unlike time, are the same on every machine.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use allocation_counter::{AllocationInfo, measure};
@@ -15,14 +15,14 @@ use shapes::{SHAPES, Shape};
 
 /// Small enough for a build without optimisations.
 const BYTES: usize = 512 * 1024;
-/// Twice the bytes may take so many times the work.
+/// Most work for twice the bytes, as a factor.
 const DOUBLED: f64 = 2.3;
-/// What any request may take.
+/// Fixed allowance for any request, in bytes.
 const REST: u64 = 256 * 1024;
-/// Memory for each byte of a request, at its peak: its blocks are some times as large as the few bytes that
-/// each is written in.
+/// Most memory for each byte of a request, at its peak: a block takes several times its few bytes
+/// of JSON.
 const MEMORY: u64 = 24;
-/// The same where schemas are written out, up to sixteen times as large, and rewritten as values.
+/// The same where schemas are expanded, up to sixteenfold, and rewritten as values.
 const WRITTEN_OUT: u64 = 100;
 
 fn profile() -> Profile {
@@ -35,7 +35,7 @@ fn profile() -> Profile {
     .unwrap()
 }
 
-/// What it takes to parse, translate and write a request.
+/// The allocations of parsing, translating and writing a request.
 fn cost(body: &str, profile: &Profile) -> AllocationInfo {
     measure(|| {
         let request: ChatRequest<'_> = serde_json::from_str(body).unwrap();
@@ -90,6 +90,6 @@ fn tools_are_written_out_up_to_the_limit_of_a_body() {
         refused.message.contains("25000000 bytes") && refused.message.contains("$ref"),
         "{refused}"
     );
-    // A model that reads references is sent them.
+    // A model that resolves references is sent the references.
     assert!(question(&request, &Profile::default()).is_ok());
 }

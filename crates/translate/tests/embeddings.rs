@@ -1,5 +1,6 @@
-//! Embeddings, whole: `fixtures/embeddings/*.json` holds a shape, a request and, where it matters, the
-//! answers to its calls. `INSTA_UPDATE=always cargo test` writes the snapshots. Properties below.
+//! Complete embeddings translations: `fixtures/embeddings/*.json` holds a shape, a request and,
+//! where needed, the answers to its calls. `INSTA_UPDATE=always cargo test` writes the snapshots.
+//! Properties follow below.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,7 +20,7 @@ use translate::Profile;
 use translate::embeddings::{Codec, Question, UnknownToken, question};
 use translate::profile::EmbeddingShape;
 
-/// A tokenizer of a thousand words.
+/// A tokenizer with a vocabulary of a thousand words.
 const CODEC: Codec = Codec {
     text_of: |tokens| match tokens.iter().position(|token| *token >= 1000) {
         Some(at) => Err(UnknownToken { at }),
@@ -69,7 +70,7 @@ fn shown(case: &Case<'_>) -> String {
     if case.answers.is_empty() {
         return shown;
     }
-    // In no order: the last first.
+    // Out of order: the last first.
     for (at, answer) in case.answers.iter().enumerate().rev() {
         if let Err(error) = answers.take(at, answer.body.get().as_bytes(), answer.counted) {
             return format!("{shown}unreadable: {error}");
@@ -107,7 +108,7 @@ fn an_answer_to_no_call_is_refused() {
     assert!(answers.take(1, br#"{"embedding":[1]}"#, None).is_err());
 }
 
-/// Asks for one text on Titan, answers with this vector, and returns what the client gets.
+/// Requests one text from Titan, answers with this vector, and returns the client's embedding.
 fn embedded(vector: &str, format: &str) -> Value {
     let request = json!({ "model": "m", "input": "one", "encoding_format": format }).to_string();
     let request: EmbeddingsRequest<'_> = serde_json::from_str(&request).unwrap();

@@ -1,6 +1,6 @@
-//! Whole translations against their snapshots. Adding a test is adding a file:
-//! `fixtures/chat/*.json` holds a request (and, where it matters, a profile), `fixtures/answer/*.json`
-//! a request and what Converse answered. `INSTA_UPDATE=always cargo test` writes the snapshots.
+//! Complete translations against their snapshots. A new file is a new test: `fixtures/chat/*.json`
+//! holds a request (and, where needed, a profile), `fixtures/answer/*.json` a request and
+//! Converse's response. `INSTA_UPDATE=always cargo test` writes the snapshots.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

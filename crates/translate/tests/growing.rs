@@ -1,5 +1,5 @@
-//! What a prompt cache lives on: the body of a conversation is the beginning of the body of the same
-//! conversation, continued.
+//! The prefix property that prompt caches need: the body of a conversation is a prefix of the body
+//! of the same conversation, continued.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use proptest::prelude::*;
@@ -9,11 +9,11 @@ use translate::Profile;
 use translate::chat::question;
 use translate::profile::{BesideToolResult, CachePoints};
 
-/// What one exchange adds: messages up to the next question, as they lie in a client's history.
+/// One exchange: the messages up to the next question, as in a client's history.
 #[derive(Debug, Clone)]
 enum Turn {
     Said(String),
-    /// Calls of a tool, and whether their results come in order.
+    /// Calls of a tool; `turned` reverses the order of their results.
     Called {
         ids: Vec<String>,
         name: &'static str,
@@ -40,7 +40,7 @@ fn turn() -> impl Strategy<Value = Turn> {
     ]
 }
 
-/// The messages of a turn; each ends with the user's or a tool's.
+/// The messages of a turn; the last is the user's or a tool's.
 fn messages(turn: &Turn, at: usize) -> Vec<Value> {
     let mark = json!({ "type": "ephemeral" });
     match turn {
@@ -74,7 +74,7 @@ fn messages(turn: &Turn, at: usize) -> Vec<Value> {
     }
 }
 
-/// The blocks of a body in the order a prompt is read, without its cache points.
+/// The blocks of a body in the reading order of a prompt, without its cache points.
 fn blocks(messages: &[Value], profile: &Profile) -> (Vec<Value>, usize) {
     let body = json!({
         "model": "m",
@@ -105,7 +105,8 @@ fn blocks(messages: &[Value], profile: &Profile) -> (Vec<Value>, usize) {
     (all.into_iter().filter(|block| !is_point(block)).collect(), points)
 }
 
-/// What is read of a conversation: documents but PDF stand first in their turn, unless a point is before them.
+/// The order in which a conversation is read: documents other than PDF come first in their turn,
+/// unless a point is before them.
 fn read(messages: &[Value], profile: &Profile) -> (Vec<Value>, usize) {
     let body = json!({ "model": "m", "messages": messages }).to_string();
     let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();

@@ -1,4 +1,4 @@
-//! What must hold for every conversation and every stream, not only for those we thought of.
+//! Properties of every conversation and every stream, beyond the fixtures.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/fold.rs"]
@@ -41,7 +41,7 @@ fn reply_to(format: &str) -> Reply {
     question(&request, &Profile::default()).unwrap().reply
 }
 
-/// A block of an answer, in both spellings: whole, and as the pieces a stream would bring.
+/// A block of an answer, in both forms: complete, and as the pieces of a stream.
 #[derive(Debug, Clone)]
 enum Block {
     Text(Vec<String>),
@@ -54,7 +54,7 @@ fn pieces() -> impl Strategy<Value = Vec<String>> {
     prop::collection::vec("[ -~äß€\n\"\\\\]{0,6}", 0..5)
 }
 
-/// What fences and JSON are made of, cut anywhere.
+/// Parts of fences and JSON, cut anywhere.
 fn fenced() -> impl Strategy<Value = Vec<String>> {
     let parts = ["```", "``", "json", "\n", "{", "\"a\"", ": 1}", " ", "x"].map(str::to_owned);
     prop::collection::vec(prop::sample::select(parts.to_vec()), 0..8)
@@ -94,7 +94,8 @@ fn block() -> impl Strategy<Value = Block> {
     ]
 }
 
-/// Arguments, also such as free-form tools and tools with odd schemas get, and such as nobody asked for.
+/// Arguments, including those of free-form tools, of tools with wrapped schemas, and unexpected
+/// ones.
 fn tool_input() -> impl Strategy<Value = Value> {
     let plain = prop::collection::btree_map("[a-z]{1,3}", any::<i32>(), 0..4);
     prop_oneof![
@@ -274,7 +275,8 @@ proptest! {
     }
 }
 
-/// Messages as odd as clients make them; ids from a small set, so that they meet.
+/// Messages in the unusual orders and forms of real clients; ids come from a small set, so that
+/// they collide.
 fn message() -> impl Strategy<Value = Value> {
     let text = prop::sample::select(vec!["", " ", "a", "b\n", "\t"]);
     let id = prop::sample::select(vec!["c1", "c2", "c/3", ""]);
@@ -299,7 +301,7 @@ fn message() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// What Bedrock demands of a conversation.
+/// Checks Bedrock's requirements for a conversation.
 fn well_formed(sent: &Value, leading: bool) -> Result<(), TestCaseError> {
     let turns = sent["messages"].as_array().unwrap();
     prop_assert!(!turns.is_empty());
@@ -337,7 +339,7 @@ fn ids(blocks: &[Value], kind: &str) -> Vec<String> {
         .collect()
 }
 
-/// JSON out of the words that the wires use, so that it gets deep into the code.
+/// JSON with the names of the wire formats, so that it reaches deep into the code.
 fn json_value() -> impl Strategy<Value = Value> {
     let word = prop::sample::select(vec![
         "role",

@@ -1,5 +1,5 @@
-//! Past thoughts on their way back: the turn that a question repeats is the turn that was answered, block for
-//! block, whether it is remembered by its calls or told by the client's `reasoning_details`.
+//! Past reasoning sent back: a repeated turn equals the answered turn, block for block, from the
+//! store by its calls or from the client's `reasoning_details`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/turn.rs"]
@@ -40,7 +40,7 @@ enum Block {
     Call,
 }
 
-/// The blocks as Converse has them; calls and thoughts are numbered through.
+/// The blocks in Converse's form; calls and reasoning are numbered consecutively.
 fn content(blocks: &[Block], from: usize) -> Vec<Value> {
     let block = |(at, block): (usize, &Block)| match block {
         Block::Thought(text) => {
@@ -68,7 +68,7 @@ fn block() -> impl Strategy<Value = Block> {
     ]
 }
 
-/// What may be sent of an answered turn: Bedrock refuses blank text.
+/// The blocks of an answered turn that may be sent: Bedrock refuses blank text.
 fn sendable(content: &[Value], client: Client) -> Vec<Value> {
     let is_blank =
         |block: &Value| block["text"].as_str().is_some_and(|text| text.trim().is_empty());
@@ -100,7 +100,7 @@ proptest! {
         let (mut memory, mut expected) = (Vec::new(), Vec::new());
         for (number, blocks) in turns.iter().enumerate() {
             let mut blocks = blocks.clone();
-            // The next question is an answer to calls, and memory knows a turn by them.
+            // Each turn ends with calls, because the store finds a turn by its calls.
             if !blocks.iter().any(|block| matches!(block, Block::Call)) {
                 blocks.push(Block::Call);
             }
@@ -118,7 +118,7 @@ proptest! {
         let has_thoughts = |turn: &Vec<Value>| turn.iter().any(|block| block["reasoningContent"].is_object());
         let (sent, lost, _) = sent(&messages, &profile, &memory, HERE);
         for (sent, expected) in sent.iter().zip(&expected) {
-            // Without a thought there are no details: text and calls stand in their usual order.
+            // Without reasoning there are no details: text and calls stand in their usual order.
             if has_thoughts(expected) || !by_details {
                 prop_assert_eq!(sent, expected);
             } else {
@@ -152,7 +152,7 @@ fn two_thoughts() -> Vec<Block> {
     vec![thought("one"), Block::Call, thought("two"), Block::Call]
 }
 
-/// A turn with two thoughts and two calls, answered here.
+/// A turn with two reasoning blocks and two calls, made by the model and account `HERE`.
 fn conversation(profile: &Profile, with_details: bool) -> (Vec<Value>, Vec<(String, Arc<Turn>)>) {
     let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "x" }] });
     let (message, memory) = answered(&content(&two_thoughts(), 0), reply(profile, &body), false);
@@ -218,7 +218,7 @@ fn a_second_attempt_takes_no_thought_along() {
     }
 }
 
-/// What stands before the thought of the first answered turn.
+/// The content before the reasoning of the first answered turn.
 fn before_the_thought(body: &Value) -> Value {
     let mut before = vec![body["toolConfig"]["tools"].clone(), body["system"].clone()];
     for turn in body["messages"].as_array().unwrap() {
@@ -269,7 +269,8 @@ fn words_of_our_own_do_not_change_what_stands_before_a_thought() {
             let memory = if with_details { Vec::new() } else { memory };
             let (second, reply) = translated(&ask(&messages, now), &memory);
             let is_restored = second.to_string().contains("reasoningContent");
-            // A client that tells no more than a hash of words cannot have others put back.
+            // A client that sends only a hash of the gateway's text cannot have another text
+            // restored.
             let is_known = !with_details || then == now || then.is_null();
             assert_eq!(is_restored, is_known, "{with_details} {then} {now}");
             if is_restored {
@@ -279,7 +280,7 @@ fn words_of_our_own_do_not_change_what_stands_before_a_thought() {
             let expected = usize::from(!now.is_null())
                 + usize::from(is_restored && then != now && !then.is_null());
             assert_eq!(words, expected, "{with_details} {then} {now}");
-            // The turn after that stands behind both.
+            // The turn after that stands after both.
             let (message, more) = answered(&content(&blocks, 50), reply, true);
             messages.push(written(&message, Client::Faithful, with_details));
             messages.extend(results(&message));

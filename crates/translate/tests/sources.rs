@@ -1,5 +1,5 @@
-//! What must hold for every answer with sources, thinking between tags and odd counts: whole and streamed
-//! say the same, positions point at the words meant, and counts add up.
+//! Properties of every answer with citations, tagged reasoning and unusual counts: complete and
+//! streamed answers are equal, positions match the cited text, and counts add up.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/fold.rs"]
@@ -39,7 +39,7 @@ fn reply_to(format: &str, tags: &str) -> Reply {
 #[derive(Debug, Clone)]
 enum Block {
     Text(Vec<String>),
-    /// Pieces of text, and sources.
+    /// Pieces of text, and citations.
     Cited(Vec<String>, Vec<Value>),
     Answer,
 }
@@ -223,7 +223,7 @@ proptest! {
     }
 }
 
-/// Every position is within the content, and every source is there as it came.
+/// Checks that every position is within the content, and every citation is kept as received.
 fn points_at_words(answered: &Folded) -> Result<(), TestCaseError> {
     let length = answered.content.chars().count() as u64;
     for annotation in &answered.annotations {

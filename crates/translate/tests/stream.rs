@@ -1,6 +1,6 @@
-//! Streams against their snapshots: `fixtures/stream/*.jsonl` holds the request on its first line (or, where
-//! it matters, request and profile) and an event a line after it, with the number of the choice where several are asked for. What is shown is what
-//! goes over the wire, byte for byte.
+//! Streams against their snapshots: `fixtures/stream/*.jsonl` holds the request on its first line
+//! (or, where needed, request and profile) and then one event a line, with the index of the choice
+//! where several are requested. Snapshots show the bytes on the wire.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,5 @@
-//! Calls that models write into their words: a whole answer, its stream however it is cut, and its replay say
-//! the same, and no token is shown.
+//! Calls that models write into their text: the complete answer, its stream for any cut, and its
+//! replay are equal, and no token is shown.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 #[path = "support/fold.rs"]
@@ -99,7 +99,7 @@ fn whole(blocks: &[Block]) -> String {
     .to_string()
 }
 
-/// The same as a stream, each text cut behind every `step` characters.
+/// The same as a stream, with each text cut after every `step` characters.
 fn streamed(blocks: &[Block], step: usize) -> Vec<(&'static str, String)> {
     let mut events = vec![("messageStart", json!({ "role": "assistant" }).to_string())];
     for (index, block) in blocks.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! CountTokens: the parts of a Converse request that are counted, and their number.
+//! CountTokens: the counted parts of a Converse request, and their token count.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,14 +13,14 @@ pub struct CountTokensRequest<'r, 'a> {
     pub input: CountInput<'r, 'a>,
 }
 
-/// What is counted.
+/// The content to count.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CountInput<'r, 'a> {
     Converse(Counted<'r, 'a>),
 }
 
-/// What of a Converse request is counted.
+/// The counted parts of a Converse request.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counted<'r, 'a> {
@@ -33,7 +33,7 @@ pub struct Counted<'r, 'a> {
     pub additional_model_request_fields: &'r Map<String, Value>,
 }
 
-/// The answer.
+/// The response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CountTokensResponse {

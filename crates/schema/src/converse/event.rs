@@ -1,5 +1,5 @@
 //! The events of ConverseStream. The kind is the frame's `:event-type` header, the rest its JSON
-//! payload; padding (`p`) and members we do not know are passed over.
+//! payload; padding (`p`) and unknown members are ignored.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -17,7 +17,7 @@ pub enum StreamEvent<'a> {
     ContentBlockStop(BlockStop),
     MessageStop(MessageStop<'a>),
     Metadata(Metadata<'a>),
-    /// An event newer than this build.
+    /// An event added after this build.
     Unknown,
 }
 
@@ -25,7 +25,7 @@ impl<'a> StreamEvent<'a> {
     /// Reads an event from its `:event-type` and payload.
     ///
     /// # Errors
-    /// The payload of a known event is not the JSON it should be.
+    /// The payload of a known event is not the expected JSON.
     pub fn parse(event_type: &str, payload: &'a [u8]) -> Result<Self, serde_json::Error> {
         Ok(match event_type {
             "contentBlockDelta" => Self::ContentBlockDelta(serde_json::from_slice(payload)?),
@@ -39,7 +39,7 @@ impl<'a> StreamEvent<'a> {
     }
 }
 
-/// A block that announces itself: tools do, text and reasoning do not.
+/// The start of a block. Tool calls have this event; text and reasoning do not.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockStart<'a> {
@@ -48,7 +48,7 @@ pub struct BlockStart<'a> {
     pub start: Start<'a>,
 }
 
-/// What begins; a kind we do not know leaves it empty.
+/// The block that begins; empty for an unknown kind.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Start<'a> {
@@ -84,7 +84,7 @@ pub struct BlockDelta<'a> {
     pub delta: Delta<'a>,
 }
 
-/// One member is set, or none that we know.
+/// A delta; exactly one member is set, or none for an unknown kind.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Delta<'a> {
@@ -94,19 +94,19 @@ pub struct Delta<'a> {
     pub tool_use: Option<ToolUseDelta<'a>>,
     #[serde(borrow)]
     pub reasoning_content: Option<ReasoningDelta<'a>>,
-    /// A source of the block's text; it comes before the text.
+    /// A citation of the block's text; it comes before the text.
     #[serde(borrow)]
     pub citation: Option<&'a RawValue>,
 }
 
-/// A stretch of a call's JSON arguments, cut anywhere.
+/// A piece of a call's JSON arguments, cut anywhere.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ToolUseDelta<'a> {
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub input: Str<'a>,
 }
 
-/// A stretch of thinking, or what closes it.
+/// A piece of reasoning, or the signature at its end.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReasoningDelta<'a> {
@@ -118,34 +118,34 @@ pub struct ReasoningDelta<'a> {
     pub redacted_content: Option<Str<'a>>,
 }
 
-/// A block is complete.
+/// The end of a block.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BlockStop {
     pub content_block_index: u32,
 }
 
-/// The answer is complete; usage still follows.
+/// The end of the answer; usage still follows.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageStop<'a> {
     #[serde(default, deserialize_with = "or_default")]
     pub stop_reason: StopReason,
-    /// Members of the model's own answer that were asked for.
+    /// The requested fields of the model's own response.
     #[serde(borrow)]
     pub additional_model_response_fields: Option<&'a RawValue>,
 }
 
-/// What the answer cost.
+/// The usage of the answer.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Metadata<'a> {
-    /// As in a whole answer.
+    /// As in a complete response.
     #[serde(borrow)]
     pub trace: Option<&'a RawValue>,
     #[serde(deserialize_with = "or_default")]
     pub usage: TokenUsage,
-    /// Given only where a tier was asked for.
+    /// Present only where a tier was requested.
     #[serde(borrow, deserialize_with = "or_default")]
     pub service_tier: Option<ServedTier<'a>>,
 }

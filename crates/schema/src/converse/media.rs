@@ -1,4 +1,4 @@
-//! Media blocks. Bytes are base64 text in JSON, and stay the text the client sent.
+//! Media blocks. Bytes are base64 text in JSON, and stay the client's text.
 
 use std::borrow::Cow;
 
@@ -11,23 +11,23 @@ pub struct ImageBlock<'a> {
     pub source: Source<'a>,
 }
 
-/// A document with the name the model sees.
+/// A document with the name that the model sees.
 #[derive(Debug, Clone, Serialize)]
 pub struct DocumentBlock<'a> {
     pub format: &'static str,
     pub name: Cow<'a, str>,
     pub source: Source<'a>,
-    /// What the model should know about it that is not to be cited.
+    /// Context for the model that is not cited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub citations: Option<CitationsConfig>,
 }
 
-/// A source that was found elsewhere.
+/// A search result.
 #[derive(Debug, Clone, Serialize)]
 pub struct SearchResultBlock<'a> {
-    /// A URL, or another name of where it is from.
+    /// A URL, or another name of the origin.
     pub source: Cow<'a, str>,
     pub title: Cow<'a, str>,
     pub content: Vec<Passage<'a>>,
@@ -54,14 +54,14 @@ pub struct VideoBlock<'a> {
     pub source: Source<'a>,
 }
 
-/// A piece of audio.
+/// An audio recording.
 #[derive(Debug, Clone, Serialize)]
 pub struct AudioBlock<'a> {
     pub format: &'static str,
     pub source: Source<'a>,
 }
 
-/// Where the bytes are.
+/// The place of the bytes.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Source<'a> {
@@ -79,7 +79,7 @@ pub enum Source<'a> {
 pub struct S3Location<'a> {
     /// `s3://bucket/key`.
     pub uri: Cow<'a, str>,
-    /// The account of the bucket, where it is another one.
+    /// The account of the bucket, if it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bucket_owner: Option<Cow<'a, str>>,
 }

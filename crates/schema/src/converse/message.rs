@@ -1,4 +1,4 @@
-//! Messages and content blocks we send. A union is an object with exactly one member.
+//! Messages and content blocks of requests. A union is an object with exactly one member.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,14 @@ use serde::Serialize;
 use super::media::{AudioBlock, DocumentBlock, ImageBlock, SearchResultBlock, VideoBlock};
 use super::tool::{ToolResultBlock, ToolUseBlock};
 
-/// One turn. Bedrock wants them to alternate and to begin with the user.
+/// One turn. Bedrock requires turns to alternate and to begin with the user.
 #[derive(Debug, Clone, Serialize)]
 pub struct Message<'a> {
     pub role: Role,
     pub content: Vec<ContentBlock<'a>>,
 }
 
-/// Whose turn it is. (`system` inside messages exists for the newest models only.)
+/// The author of a turn. (`system` inside messages exists for the newest models only.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -38,7 +38,7 @@ pub enum ContentBlock<'a> {
     CachePoint(CachePoint),
 }
 
-/// A past thought of the model, as it was given: readable, or sealed by the provider.
+/// A past reasoning block of the model, unchanged: readable, or encrypted by the provider.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ReasoningBlock<'a> {
@@ -47,7 +47,8 @@ pub enum ReasoningBlock<'a> {
     RedactedContent(Cow<'a, str>),
 }
 
-/// A readable thought; some families sign theirs and take them back with the signature alone.
+/// A readable reasoning block; some families sign theirs and accept them back only with the
+/// signature.
 #[derive(Debug, Clone, Serialize)]
 pub struct ReasoningText<'a> {
     pub text: Cow<'a, str>,
@@ -63,17 +64,17 @@ pub enum SystemBlock<'a> {
     CachePoint(CachePoint),
 }
 
-/// Everything before it may be cached.
+/// A cache point: everything before it may be cached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CachePoint {
     #[serde(rename = "type")]
     pub kind: CacheKind,
-    /// Five minutes unless said otherwise.
+    /// Five minutes by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<CacheTtl>,
 }
 
-/// How long a cached prefix lives after its last use.
+/// Lifetime of a cached prefix after its last use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum CacheTtl {
     #[serde(rename = "5m")]
@@ -82,7 +83,7 @@ pub enum CacheTtl {
     OneHour,
 }
 
-/// The one kind of cache point there is.
+/// The only kind of cache point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheKind {

@@ -37,20 +37,20 @@ pub struct ConverseRequest<'a> {
     pub request_metadata: BTreeMap<Str<'a>, Str<'a>>,
 }
 
-/// How fast the answer should come.
+/// The requested latency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PerformanceConfig<'a> {
     pub latency: &'a str,
 }
 
-/// How urgently, and at what price, the call is served.
+/// The service tier, which sets priority and price of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ServiceTier {
     #[serde(rename = "type")]
     pub kind: Tier,
 }
 
-/// The tiers there are.
+/// The service tiers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
@@ -60,7 +60,7 @@ pub enum Tier {
     Reserved,
 }
 
-/// The guardrail that judges question and answer.
+/// The guardrail that checks the request and the answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GuardrailConfig<'a> {
@@ -70,12 +70,12 @@ pub struct GuardrailConfig<'a> {
     pub guardrail_version: Str<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<GuardrailTrace>,
-    /// For ConverseStream alone.
+    /// Only for ConverseStream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream_processing_mode: Option<StreamProcessing>,
 }
 
-/// What the answer tells of a guardrail's findings.
+/// Detail of a guardrail's findings in the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GuardrailTrace {
@@ -107,7 +107,7 @@ pub struct InferenceConfig<'a> {
 }
 
 impl InferenceConfig<'_> {
-    /// True when nothing is set, so that the member can be left out.
+    /// True when no member is set, so that the object can be left out.
     pub fn is_empty(&self) -> bool {
         self.max_tokens.is_none()
             && self.temperature.is_none()
@@ -116,7 +116,7 @@ impl InferenceConfig<'_> {
     }
 }
 
-/// How the answer must be shaped.
+/// The required format of the answer.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OutputConfig<'a> {
@@ -131,14 +131,14 @@ pub struct TextFormat<'a> {
     pub structure: Structure<'a>,
 }
 
-/// The one structure there is.
+/// The only structure.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Structure<'a> {
     pub json_schema: JsonSchema<'a>,
 }
 
-/// The schema travels as a string that holds JSON.
+/// The schema, as a string that holds JSON.
 #[derive(Debug, Clone, Serialize)]
 pub struct JsonSchema<'a> {
     pub schema: Str<'a>,

@@ -1,5 +1,5 @@
-//! What Converse answers. Blocks are read as "which members are there", so that a kind of block
-//! this build does not know is skipped, not fatal.
+//! Responses of Converse. Blocks are read by the members they hold, so that an unknown kind of
+//! block is skipped and not an error.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -7,36 +7,36 @@ use serde_json::value::RawValue;
 use crate::Str;
 use crate::lenient::{count, or_default};
 
-/// A whole answer.
+/// A complete response.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConverseResponse<'a> {
-    /// The one member that must be there: AWS also says with status 200 that it knows no such operation.
+    /// The only required member: for an unknown operation AWS also answers with status 200.
     #[serde(borrow, deserialize_with = "or_default")]
     pub output: Output<'a>,
     #[serde(default, deserialize_with = "or_default")]
     pub stop_reason: StopReason,
     #[serde(default, deserialize_with = "or_default")]
     pub usage: TokenUsage,
-    /// What guardrails and prompt routers tell, as it came: [`Trace`] where it can be read.
+    /// Traces of guardrails and prompt routers as received: [`Trace`] where it can be read.
     #[serde(borrow)]
     pub trace: Option<&'a RawValue>,
-    /// Members of the model's own answer that were asked for.
+    /// The requested fields of the model's own response.
     #[serde(borrow)]
     pub additional_model_response_fields: Option<&'a RawValue>,
-    /// Given only where a tier was asked for.
+    /// Present only where a tier was requested.
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub service_tier: Option<ServedTier<'a>>,
 }
 
-/// The tier a call was served with.
+/// The tier that served a call.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ServedTier<'a> {
     #[serde(borrow, rename = "type")]
     pub kind: Str<'a>,
 }
 
-/// `output`: a message, today.
+/// `output`: currently always a message.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Output<'a> {
     #[serde(borrow)]
@@ -50,7 +50,7 @@ pub struct OutputMessage<'a> {
     pub content: Vec<OutputBlock<'a>>,
 }
 
-/// One block; exactly one member is set, or none that we know.
+/// One block; exactly one member is set, or none for an unknown kind.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct OutputBlock<'a> {
@@ -90,7 +90,7 @@ pub(crate) fn is_server_side(kind: Option<&str>) -> bool {
     kind == Some("server_tool_use")
 }
 
-/// Thinking, readable or redacted.
+/// Reasoning, readable or redacted.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReasoningContent<'a> {
@@ -100,7 +100,7 @@ pub struct ReasoningContent<'a> {
     pub redacted_content: Option<Str<'a>>,
 }
 
-/// Readable thinking; only some families sign it.
+/// Readable reasoning; only some families sign it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ReasoningText<'a> {
     #[serde(borrow, default, deserialize_with = "or_default")]
@@ -109,30 +109,31 @@ pub struct ReasoningText<'a> {
     pub signature: Option<Str<'a>>,
 }
 
-/// Text with its sources; it alternates with plain text blocks. Web search gives sources without text.
+/// Text with its citations; it alternates with plain text blocks. Web search gives citations
+/// without text.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CitationsContent<'a> {
     #[serde(borrow, default, deserialize_with = "or_default")]
     pub content: Vec<CitedText<'a>>,
-    /// A list of what is each a [`Citation`] where it can be read.
+    /// A list, each item a [`Citation`] where it can be read.
     #[serde(borrow)]
     pub citations: Option<&'a RawValue>,
 }
 
-/// A source. Where documents and chunks are meant, the location says so in members of its own.
+/// A citation. For documents and chunks, the location holds further members.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct Citation<'a> {
     #[serde(borrow)]
     pub title: Option<Str<'a>>,
-    /// What a search result gave as its source.
+    /// The source that a search result names.
     #[serde(borrow)]
     pub source: Option<Str<'a>>,
     #[serde(borrow, deserialize_with = "or_default")]
     pub location: CitationLocation<'a>,
 }
 
-/// Where in a source; of the kinds only pages of the web are read here.
+/// Location in a source; only web pages are read here.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct CitationLocation<'a> {
@@ -140,7 +141,7 @@ pub struct CitationLocation<'a> {
     pub web: Option<WebLocation<'a>>,
 }
 
-/// A page of the web.
+/// A web page.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct WebLocation<'a> {
@@ -160,7 +161,7 @@ pub struct Trace<'a> {
     pub prompt_router: Option<PromptRouter<'a>>,
 }
 
-/// What a prompt router did.
+/// The choice of a prompt router.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PromptRouter<'a> {
@@ -168,14 +169,14 @@ pub struct PromptRouter<'a> {
     pub invoked_model_id: Option<Str<'a>>,
 }
 
-/// A stretch of cited text.
+/// A piece of cited text.
 #[derive(Debug, Clone, Deserialize)]
 pub struct CitedText<'a> {
     #[serde(borrow)]
     pub text: Option<Str<'a>>,
 }
 
-/// Why generation ended.
+/// The reason for the end of generation.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
@@ -188,23 +189,23 @@ pub enum StopReason {
     MalformedModelOutput,
     MalformedToolUse,
     ModelContextWindowExceeded,
-    /// The model would not answer.
+    /// The model refused to answer.
     Refusal,
-    /// A tool of the service took long; the turn may be continued.
+    /// A tool of the service took too long; the turn may be continued.
     PauseTurn,
-    /// A word newer than this build.
+    /// A reason added after this build.
     #[serde(untagged)]
     Unknown(String),
 }
 
 impl Default for StopReason {
-    /// None was given.
+    /// No reason was given.
     fn default() -> Self {
         Self::Unknown(String::new())
     }
 }
 
-/// Token counts. `inputTokens` leaves cached tokens out; `totalTokens` has them in.
+/// Token counts. `inputTokens` excludes cached tokens; `totalTokens` includes them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct TokenUsage {
@@ -222,7 +223,7 @@ pub struct TokenUsage {
     pub cache_details: CacheWrites,
 }
 
-/// `cacheDetails`: what was written, by how long it lives.
+/// `cacheDetails`: tokens written to the cache, by lifetime.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheWrites {
     pub five_minutes: u64,
@@ -238,7 +239,7 @@ struct CacheDetail<'a> {
     input_tokens: u64,
 }
 
-/// What cannot be read was not told.
+/// Treats unreadable details as absent.
 fn cache_writes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CacheWrites, D::Error> {
     let raw: &RawValue = Deserialize::deserialize(deserializer)?;
     let details: Vec<CacheDetail<'_>> = serde_json::from_str(raw.get()).unwrap_or_default();

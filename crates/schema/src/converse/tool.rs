@@ -1,4 +1,4 @@
-//! Tools, calls and results. Schemas and inputs are raw JSON: their order and spelling are kept.
+//! Tools, calls and results. Schemas and inputs are raw JSON: their order and notation are kept.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::media::{DocumentBlock, ImageBlock, SearchResultBlock, VideoBlock};
 use super::message::CachePoint;
 use crate::Raw;
 
-/// `toolConfig`: at least one tool, and how to choose.
+/// `toolConfig`: at least one tool, and the tool choice.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolConfig<'a> {
@@ -26,7 +26,7 @@ pub enum Tool<'a> {
     CachePoint(CachePoint),
 }
 
-/// A tool the client runs. Name `[a-zA-Z0-9_-]{1,64}`, description not empty.
+/// A tool that the client runs. Name `[a-zA-Z0-9_-]{1,64}`, description not empty.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolSpec<'a> {
@@ -49,7 +49,7 @@ pub struct InputSchema<'a> {
     pub json: Raw<'a>,
 }
 
-/// There is no "none": leave the tools out instead.
+/// The tool choice. "None" does not exist: the tools are left out instead.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ToolChoice<'a> {
@@ -58,7 +58,7 @@ pub enum ToolChoice<'a> {
     Tool { name: Cow<'a, str> },
 }
 
-/// A call the assistant made. `input` is a JSON object.
+/// A call by the assistant. `input` is a JSON object.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolUseBlock<'a> {
@@ -67,7 +67,7 @@ pub struct ToolUseBlock<'a> {
     pub input: Raw<'a>,
 }
 
-/// What the call returned.
+/// The result of a call.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ToolResultBlock<'a> {

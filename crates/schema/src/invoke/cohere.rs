@@ -1,4 +1,4 @@
-//! Cohere embeddings: up to 96 texts a call.
+//! Cohere embeddings: up to 96 texts in a call.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::Str;
 use crate::openai::embeddings::{InputType, Truncate};
 
-/// Texts. Only the fourth version takes `output_dimension`.
+/// The texts. Only the fourth version accepts `output_dimension`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Request<'a> {
     pub texts: Vec<Str<'a>>,
@@ -21,14 +21,14 @@ pub struct Request<'a> {
     pub output_dimension: Option<u32>,
 }
 
-/// The answer. It counts no tokens: only the response's header does.
+/// The response. It has no token count: only the response's header does.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Response<'a> {
     #[serde(borrow)]
     pub embeddings: Embeddings<'a>,
 }
 
-/// The float vectors, whether they came as a plain list or in an object by type.
+/// The float vectors, from a plain list or from an object by type.
 #[derive(Debug, Clone)]
 pub struct Embeddings<'a>(pub Vec<&'a RawValue>);
 

@@ -1,4 +1,4 @@
-//! TwelveLabs Marengo embeddings: one text a call.
+//! TwelveLabs Marengo embeddings: one text in a call.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::Str;
 
-/// The only input that OpenAI's endpoint has.
+/// The only input type that OpenAI's endpoint has.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputType {
@@ -25,7 +25,7 @@ pub struct FlatRequest<'a> {
     pub text_truncate: TextTruncate,
 }
 
-/// What becomes of a text that is too long; left out, its end is cut off in silence.
+/// Handling of a text that is too long; the default is silent truncation at the end.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextTruncate {
@@ -48,7 +48,7 @@ pub struct Text<'a> {
     pub input_text: Str<'a>,
 }
 
-/// The answer: vectors in `data`, a list or a single one, or one vector at the top.
+/// The response: vectors in `data`, a list or a single one, or one vector at the top.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Response<'a> {
     #[serde(borrow)]

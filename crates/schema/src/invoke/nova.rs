@@ -1,4 +1,4 @@
-//! Amazon Nova multimodal embeddings: one text a call.
+//! Amazon Nova multimodal embeddings: one text in a call.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,7 +14,7 @@ pub struct Request<'a> {
     pub single_embedding_params: SingleEmbeddingParams<'a>,
 }
 
-/// The only task that is answered at once.
+/// The only synchronous task.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaskType {
@@ -31,7 +31,7 @@ pub struct SingleEmbeddingParams<'a> {
     pub text: Text<'a>,
 }
 
-/// What a vector is for, as far as text goes.
+/// The purpose of a text vector.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Purpose {
@@ -49,7 +49,7 @@ pub struct Text<'a> {
     pub value: Str<'a>,
 }
 
-/// The answer. `inputTokenCount` is often left to the response's header.
+/// The response. `inputTokenCount` is often only in the response's header.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response<'a> {

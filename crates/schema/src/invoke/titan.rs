@@ -1,11 +1,11 @@
-//! Amazon Titan embeddings: one text a call.
+//! Amazon Titan embeddings: one text in a call.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::Str;
 
-/// A text for the text models. Only the second version takes `dimensions`.
+/// A text for the text models. Only the second version accepts `dimensions`.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TextRequest<'a> {
@@ -30,7 +30,7 @@ pub struct EmbeddingConfig {
     pub output_embedding_length: u32,
 }
 
-/// What all of them answer. The multimodal model may put a complaint in `message` instead.
+/// The response of all models. The multimodal model may return an error in `message` instead.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Response<'a> {

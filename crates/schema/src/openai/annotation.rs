@@ -1,53 +1,54 @@
-//! Where an answer has its words from, and what else Bedrock said of it that OpenAI has no word for.
+//! Citations of an answer, and Bedrock's facts about it that OpenAI's API has no field for.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-/// One of a message's `annotations`. OpenAI's chat answers know one kind only, and strict clients refuse an
-/// answer with any other.
+/// One of a message's `annotations`. OpenAI's chat responses have one kind only, and strict clients
+/// refuse a response with any other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Annotation {
-    /// A page of the web.
+    /// A web page.
     UrlCitation { url_citation: UrlCitation },
 }
 
-/// A page, and the words of the answer that rest on it.
+/// A page, and the text of the answer that cites it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UrlCitation {
-    /// First character of those words, counted in Unicode code points of `content`.
+    /// First character of the cited text, counted in Unicode code points of `content`.
     pub start_index: u64,
-    /// The character behind the last.
+    /// The character after the last.
     pub end_index: u64,
     pub url: String,
     pub title: String,
 }
 
-/// `outcrop` of a choice: Bedrock's own words where OpenAI's say less.
+/// `outcrop` of a choice: Bedrock's own values where OpenAI's are less specific.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Outcrop {
-    /// The stop reason, where the finish reason does not tell it.
+    /// The stop reason, where the finish reason does not convey it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_reason: Option<String>,
     /// The model that a prompt router chose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invoked_model_id: Option<String>,
-    /// Every citation as it came, those of documents too.
+    /// Every citation as received, those of documents included.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub citations: Vec<Cited>,
-    /// The guardrail's trace as it came.
+    /// The guardrail's trace as received.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guardrail: Option<Box<RawValue>>,
-    /// `mismatch` or `unchecked`, of a streamed answer that was asked to be JSON.
+    /// `mismatch` or `unchecked`, for a streamed answer with requested JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub structured_output: Option<&'static str>,
-    /// The members of the model's own answer that the caller asked for by their paths, as they came.
+    /// The fields of the model's own response that the caller requested by their paths, as
+    /// received.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub additional_model_response_fields: Option<Box<RawValue>>,
 }
 
 impl Outcrop {
-    /// Whether there is nothing to say.
+    /// Whether no member is set.
     pub fn is_empty(&self) -> bool {
         let Self {
             stop_reason,
@@ -66,7 +67,7 @@ impl Outcrop {
     }
 }
 
-/// A citation, and the words of the answer that rest on it, counted as in [`UrlCitation`].
+/// A citation, and the text of the answer that it covers, counted as in [`UrlCitation`].
 #[derive(Debug, Clone, Serialize)]
 pub struct Cited {
     pub start_index: u64,

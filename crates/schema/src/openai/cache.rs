@@ -1,19 +1,19 @@
-//! What a chat request says about the prompt cache: marks that stand on parts, messages and tools
-//! (in the spelling most clients share, and in OpenAI's own), and wishes about the whole of it.
+//! Prompt cache fields of a chat request: marks on parts, messages and tools (in the common de
+//! facto form and in OpenAI's own), and options for the whole request.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 
 use crate::Str;
 
-/// "What stands before me may be cached", in either spelling.
+/// A mark: the content before it may be cached. Either form gives the same mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     pub spelling: Spelling,
     pub ttl: Option<Lifetime>,
 }
 
-/// How a mark was written.
+/// The form of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spelling {
     CacheControl,
@@ -30,7 +30,7 @@ impl Spelling {
     }
 }
 
-/// How long a cached prefix is to live, in minutes; written as `5m`, `1h`, `12h`.
+/// Lifetime of a cached prefix, in minutes; written as `5m`, `1h`, `12h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lifetime(pub u32);
 
@@ -42,7 +42,7 @@ pub struct CacheControl {
     pub ttl: Option<Lifetime>,
 }
 
-/// The one kind of `cache_control` there is.
+/// The only kind of `cache_control`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheControlKind {
@@ -56,7 +56,7 @@ pub struct Breakpoint {
     pub ttl: Option<Lifetime>,
 }
 
-/// The one kind of breakpoint there is.
+/// The only kind of breakpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BreakpointMode {
@@ -70,13 +70,13 @@ pub struct CacheOptions {
     pub ttl: Option<Lifetime>,
 }
 
-/// Who chooses what is cached.
+/// The party that chooses the cached content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheMode {
     /// The service.
     Implicit,
-    /// The caller, by marks alone.
+    /// The caller, by marks only.
     Explicit,
 }
 

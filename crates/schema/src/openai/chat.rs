@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`: the request and the whole answer.
+//! `POST /v1/chat/completions`: the request and the complete response.
 
 use std::fmt;
 
@@ -20,7 +20,8 @@ use super::unknown::{Collector, Unknown};
 use super::usage::Usage;
 use crate::{Str, whole};
 
-/// A chat request. Every optional field takes null; the names of others land in `extra`.
+/// A chat request. Every optional field accepts null; the names of unknown fields are kept in
+/// `extra`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 pub struct ChatRequest<'a> {
@@ -37,7 +38,7 @@ pub struct ChatRequest<'a> {
     pub max_completion_tokens: Option<i64>,
     pub temperature: Option<f64>,
     pub top_p: Option<f64>,
-    /// De facto extension: only the so many likeliest tokens are considered.
+    /// De facto extension: only this many of the likeliest tokens are considered.
     #[serde(default, deserialize_with = "whole::optional")]
     pub top_k: Option<i64>,
     #[serde(borrow)]
@@ -59,14 +60,14 @@ pub struct ChatRequest<'a> {
 
     #[serde(borrow)]
     pub reasoning_effort: Option<Str<'a>>,
-    /// De facto extension: what becomes of thinking that a model writes into its text.
+    /// De facto extension: handling of reasoning that a model writes into its text.
     pub reasoning_format: Option<ReasoningFormat>,
     #[serde(borrow)]
     pub verbosity: Option<Str<'a>>,
-    /// De facto extension, in the words of Anthropic's API.
+    /// De facto extension, in the form of Anthropic's API.
     #[serde(borrow)]
     pub thinking: Option<ThinkingField<'a>>,
-    /// De facto extension, in OpenRouter's words.
+    /// De facto extension, in OpenRouter's form.
     #[serde(borrow)]
     pub reasoning: Option<ReasoningField<'a>>,
     #[serde(borrow)]
@@ -102,18 +103,19 @@ pub struct ChatRequest<'a> {
     pub prompt_cache_retention: Option<Str<'a>>,
     pub store: Option<bool>,
 
-    /// De facto extension: the service is to choose what is cached.
+    /// De facto extension: the service chooses the cached content.
     pub cache_control: Option<CacheControl>,
     /// De facto extension: merged into Converse's member of that name.
     #[serde(alias = "additionalModelRequestFields")]
     pub additional_model_request_fields: Option<Map<String, Value>>,
-    /// De facto extension: Converse's member of that name, JSON pointers into the model's own answer.
+    /// De facto extension: Converse's member of that name, JSON pointers into the model's own
+    /// response.
     #[serde(borrow, alias = "additionalModelResponseFieldPaths")]
     pub additional_model_response_field_paths: Option<Vec<Str<'a>>>,
     /// De facto extension: Converse's member of that name.
     #[serde(borrow, alias = "guardrailConfig")]
     pub guardrail_config: Option<GuardrailFields<'a>>,
-    /// De facto extension, of LiteLLM: guardrails by name. Only to be refused.
+    /// De facto extension of LiteLLM: guardrails by name. Read only to be refused.
     #[serde(borrow)]
     pub guardrails: Option<&'a RawValue>,
     /// De facto extension: Converse's member of that name.
@@ -122,11 +124,11 @@ pub struct ChatRequest<'a> {
     /// De facto extension: Converse's member of that name.
     #[serde(alias = "requestMetadata")]
     pub request_metadata: Option<Map<String, Value>>,
-    /// Betas of Anthropic's, by name: a list, or a text with commas between.
+    /// Anthropic's betas, by name: a list, or a text separated by commas.
     #[serde(borrow)]
     pub anthropic_beta: Option<&'a RawValue>,
 
-    /// What has no field here.
+    /// Fields unknown here.
     #[serde(skip)]
     pub extra: Unknown<'a>,
 }
@@ -155,7 +157,7 @@ pub enum Stop<'a> {
     Many(Vec<Str<'a>>),
 }
 
-/// Why an answer ended. Clients accept these five words and no other.
+/// The reason for the end of an answer. Clients accept only these five values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
@@ -166,7 +168,7 @@ pub enum FinishReason {
     FunctionCall,
 }
 
-/// `chat.completion`: a whole answer.
+/// `chat.completion`: a complete response.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChatCompletion {
     pub id: String,
@@ -174,13 +176,13 @@ pub struct ChatCompletion {
     pub created: u32,
     pub model: String,
     pub choices: Vec<Choice>,
-    /// The tier it was served with, where one was asked for.
+    /// The tier that served the call, where one was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     pub usage: Usage,
 }
 
-/// The `object` of a whole answer.
+/// The `object` of a complete response.
 pub const COMPLETION_OBJECT: &str = "chat.completion";
 
 /// One of the answers.
@@ -194,8 +196,8 @@ pub struct Choice {
     pub outcrop: Outcrop,
 }
 
-/// What the assistant said. `content` and `refusal` are present even when null; `tool_calls` is
-/// absent when there are none, because clients test for its presence.
+/// The assistant's message. `content` and `refusal` are present even when null; `tool_calls` is
+/// absent without calls, because clients test for its presence.
 #[derive(Debug, Clone, Serialize)]
 pub struct AnsweredMessage {
     pub role: &'static str,

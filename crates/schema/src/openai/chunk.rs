@@ -1,4 +1,4 @@
-//! One event of a streamed chat answer. Everything is borrowed: a chunk lives only until it is
+//! One event of a streamed chat response. All fields are borrowed: a chunk lives only until it is
 //! written to the wire.
 
 use serde::Serialize;
@@ -9,7 +9,8 @@ use super::reasoning::Detail;
 use super::tool::CallKind;
 use super::usage::Usage;
 
-/// `chat.completion.chunk`. `usage` is absent unless asked for; then it is null in all but the last.
+/// `chat.completion.chunk`. `usage` is absent unless requested; then it is null in all but the
+/// last.
 #[derive(Debug, Clone, Serialize)]
 pub struct Chunk<'a> {
     pub id: &'a str,
@@ -18,29 +19,29 @@ pub struct Chunk<'a> {
     pub model: &'a str,
     /// One choice, or none in the usage chunk.
     pub choices: &'a [ChunkChoice<'a>],
-    /// The tier it was served with: in the last chunks, where one was asked for.
+    /// The tier that served the call: in the last chunks, where one was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Option<Usage>>,
 }
 
-/// The `object` of every chunk; SDK helpers drop events that say anything else.
+/// The `object` of every chunk; SDK helpers drop events with another value.
 pub const CHUNK_OBJECT: &str = "chat.completion.chunk";
 
-/// What changed in one choice.
+/// The changes of one choice.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChunkChoice<'a> {
     pub index: u32,
     pub delta: Delta<'a>,
     pub finish_reason: Option<FinishReason>,
     pub logprobs: Option<()>,
-    /// With the finish reason only.
+    /// Present only with the finish reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcrop: Option<&'a Outcrop>,
 }
 
-/// New text, or the beginning or continuation of a tool call.
+/// New text, or the start or continuation of a tool call.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Delta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,10 +50,11 @@ pub struct Delta<'a> {
     pub content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_content: Option<&'a str>,
-    /// All of the answer's at once: clients' accumulators would lose or refuse further ones.
+    /// All annotations of the answer at once: clients' accumulators would lose or refuse later
+    /// ones.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub annotations: &'a [Annotation],
-    /// A whole thought, once it is complete.
+    /// A complete reasoning block.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_details: Option<[Detail<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +64,8 @@ pub struct Delta<'a> {
     pub function_call: Option<FunctionDelta<'a>>,
 }
 
-/// A piece of a tool call. `id`, `type` and the name go out exactly once: SDKs concatenate.
+/// A piece of a tool call. `id`, `type` and the name are sent exactly once, because SDKs
+/// concatenate them.
 #[derive(Debug, Clone, Serialize)]
 pub struct CallDelta<'a> {
     pub index: u32,
@@ -76,7 +79,7 @@ pub struct CallDelta<'a> {
     pub custom: Option<CustomDelta<'a>>,
 }
 
-/// Name (first piece only) and the next stretch of arguments.
+/// Name (first piece only) and the next piece of the arguments.
 #[derive(Debug, Clone, Serialize)]
 pub struct FunctionDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +87,7 @@ pub struct FunctionDelta<'a> {
     pub arguments: &'a str,
 }
 
-/// Name (first piece only) and the next stretch of a free-form input.
+/// Name (first piece only) and the next piece of a free-form input.
 #[derive(Debug, Clone, Serialize)]
 pub struct CustomDelta<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,5 @@
-//! Message content: a string, or a list of typed parts. Parts of other dialects are read as what they mean;
-//! one of an unknown type keeps its name, because what becomes of it depends on who says it.
+//! Message content: a string, or a list of typed parts. Parts of other dialects are read by their
+//! meaning; a part of an unknown type keeps its name, because its handling depends on the role.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ pub enum Content<'a> {
     Parts(Vec<Part<'a>>),
 }
 
-/// One content part. `cache` is the mark standing on it.
+/// One content part. `cache` is its cache mark.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part<'a> {
     Text {
@@ -47,34 +47,34 @@ pub enum Part<'a> {
         video: ImageUrl<'a>,
         cache: Option<Mark>,
     },
-    /// A source that the answer may rest on.
+    /// A source that the answer may cite.
     SearchResult {
-        /// What was found.
+        /// The search result.
         result: SearchResult<'a>,
-        /// The cache mark on it.
+        /// Its cache mark.
         cache: Option<Mark>,
     },
-    /// What the assistant once declined to say; replayed history.
+    /// A past refusal of the assistant, replayed in history.
     Refusal {
-        /// What the model said instead of an answer.
+        /// The text of the refusal.
         text: Str<'a>,
-        /// The cache mark on it.
+        /// Its cache mark.
         cache: Option<Mark>,
     },
-    /// A thought of the assistant's.
+    /// A reasoning block of the assistant.
     Thought(SentBlock<'a>),
-    /// A call of the assistant's. A message keeps those that stand in its parts among its `tool_calls`.
+    /// A call by the assistant. A message moves the calls in its parts to its `tool_calls`.
     Call(ToolCall<'a>),
-    /// The result of a call. A conversation keeps those that stand in parts as messages of their own.
+    /// The result of a call. A conversation moves the results in parts to separate messages.
     Result(Box<SentResult<'a>>),
-    /// The place of a call or a result that is kept elsewhere.
+    /// The former place of a call or a result that was moved.
     Moved,
-    /// A part of a type that is not known, by its type.
+    /// A part of an unknown type, by its type.
     Foreign(Str<'a>),
 }
 
 impl Part<'_> {
-    /// The cache mark on it.
+    /// Its cache mark.
     pub fn cache(&self) -> Option<Mark> {
         match self {
             Self::Text { cache, .. }
@@ -95,7 +95,7 @@ impl Part<'_> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageUrl<'a> {
     pub url: Str<'a>,
-    /// auto, low, high or original; Bedrock has no such choice.
+    /// auto, low, high or original; Bedrock has no such option.
     pub detail: Option<Str<'a>>,
 }
 
@@ -108,8 +108,8 @@ pub struct InputAudio<'a> {
     pub format: Option<Str<'a>>,
 }
 
-/// `file`: `file_data` is a data URL or bare base64. `file_url` is the Responses API's; `format`, and
-/// URLs in `file_id`, are what LiteLLM's users write.
+/// `file`: `file_data` is a data URL or bare base64. `file_url` comes from the Responses API;
+/// `format`, and URLs in `file_id`, come from LiteLLM's users.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 pub struct File<'a> {
     #[serde(borrow)]
@@ -125,7 +125,7 @@ pub struct File<'a> {
     pub format: Option<Str<'a>>,
     /// Whether the answer should cite it.
     pub citations: Option<Citing>,
-    /// What the model should know about it that is not to be cited.
+    /// Context for the model that is not cited.
     #[serde(borrow)]
     pub context: Option<Str<'a>>,
 }
@@ -173,10 +173,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Part<'a> {
     }
 }
 
-/// What is wrong with a part.
+/// The fault of a part.
 enum Fault {
     Missing(&'static str),
-    /// A member, and what it should be.
+    /// A member, and its expected type.
     Odd(&'static str, &'static str),
 }
 
@@ -186,7 +186,8 @@ impl From<&'static str> for Fault {
     }
 }
 
-/// Every field any part may have; keys come in any order, so the kind is known only at the end.
+/// Every field that any part may have; keys come in any order, so the kind is known only at the
+/// end.
 #[derive(Deserialize)]
 struct PartFields<'a> {
     #[serde(borrow, rename = "type")]
@@ -203,7 +204,7 @@ struct PartFields<'a> {
     file: Option<File<'a>>,
     #[serde(borrow)]
     refusal: Option<Str<'a>>,
-    /// Of a search result, where its members do not stand in the part itself.
+    /// Of a search result whose members are not in the part itself.
     #[serde(borrow, alias = "searchResult")]
     search_result: Option<SearchFields<'a>>,
     #[serde(borrow)]
@@ -212,14 +213,15 @@ struct PartFields<'a> {
     title: Option<&'a RawValue>,
     #[serde(borrow)]
     content: Option<&'a RawValue>,
-    /// Of a search result or a file; of a file it may stand in the file as well.
+    /// Of a search result or a file; for a file it may also stand in the file.
     #[serde(borrow)]
     citations: Option<&'a RawValue>,
     #[serde(borrow)]
     context: Option<&'a RawValue>,
     cache_control: Option<CacheControl>,
     prompt_cache_breakpoint: Option<Breakpoint>,
-    // Members of other dialects' parts: their types depend on the kind, so they are read by it.
+    // Members of other dialects' parts: their types depend on the kind, so they are parsed once it
+    // is known.
     #[serde(borrow)]
     thinking: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -305,7 +307,7 @@ impl<'a> PartFields<'a> {
             }
             "file" if self.file.is_some() => Part::File { file: self.file()?, cache },
             "file" => self.flat_file(cache).ok_or("file")?,
-            // Converse spells it in one word.
+            // Converse writes it as one word.
             "search_result" | "searchResult" => {
                 Part::SearchResult { result: self.search_result()?, cache }
             }
@@ -342,7 +344,7 @@ impl<'a> PartFields<'a> {
     }
 }
 
-/// Reads a member that other kinds of parts have in other shapes.
+/// Reads a member that has other types in other kinds of parts.
 fn read<'a, T: Deserialize<'a>>(
     raw: Option<&'a RawValue>,
     field: &'static str,

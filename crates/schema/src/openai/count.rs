@@ -1,8 +1,9 @@
-//! The answer of `POST /v1/chat/completions/input_tokens`, shaped as OpenAI's count for responses is.
+//! The response of `POST /v1/chat/completions/input_tokens`, in the form of OpenAI's count for
+//! responses.
 
 use serde::Serialize;
 
-/// How many tokens a chat request puts in.
+/// The number of input tokens of a chat request.
 #[derive(Debug, Clone, Serialize)]
 pub struct InputTokens {
     pub object: &'static str,
@@ -11,13 +12,13 @@ pub struct InputTokens {
     pub outcrop: CountedBy,
 }
 
-/// The `object` of the answer.
+/// The `object` of the response.
 pub const INPUT_TOKENS_OBJECT: &str = "chat.completion.input_tokens";
 
-/// Who counted.
+/// The source of the count.
 #[derive(Debug, Clone, Serialize)]
 pub struct CountedBy {
-    /// Whether nobody counted, and the number is only a guess.
+    /// Whether the number is only an estimate.
     pub estimated: bool,
     /// The model whose tokens they are; null for an estimate.
     pub model: Option<String>,

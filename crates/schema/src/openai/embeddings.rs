@@ -1,4 +1,4 @@
-//! `POST /v1/embeddings`: the request and the answer.
+//! `POST /v1/embeddings`: the request and the response.
 
 use std::fmt;
 
@@ -10,7 +10,8 @@ use super::list::rest;
 use super::unknown::{Collector, Unknown};
 use crate::Str;
 
-/// An embeddings request. Every optional field takes null; the names of others land in `extra`.
+/// An embeddings request. Every optional field accepts null; the names of unknown fields are kept
+/// in `extra`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 pub struct EmbeddingsRequest<'a> {
@@ -24,12 +25,12 @@ pub struct EmbeddingsRequest<'a> {
     #[serde(borrow)]
     pub user: Option<Str<'a>>,
 
-    /// De facto extension: what the vectors are for.
+    /// De facto extension: the purpose of the vectors.
     pub input_type: Option<InputType>,
-    /// De facto extension: which end of a text that is too long may be cut off.
+    /// De facto extension: the end at which a text that is too long may be cut.
     pub truncate: Option<Truncate>,
 
-    /// What has no field here.
+    /// Fields unknown here.
     #[serde(skip)]
     pub extra: Unknown<'a>,
 }
@@ -42,7 +43,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for EmbeddingsRequest<'a> {
     }
 }
 
-/// `input`: text, or tokens of a text. An empty array says neither and reads as no texts.
+/// `input`: texts, or the tokens of texts. An empty array is read as no texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input<'a> {
     Text(Str<'a>),
@@ -53,7 +54,7 @@ pub enum Input<'a> {
     TokenLists(Vec<Vec<u32>>),
 }
 
-/// How a vector is written.
+/// The encoding of a vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EncodingFormat {
@@ -64,7 +65,7 @@ pub enum EncodingFormat {
     Base64,
 }
 
-/// What vectors are for, in Cohere's words and those that other services use for the same.
+/// The purpose of vectors, under Cohere's names and those of other services for the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InputType {
@@ -76,7 +77,7 @@ pub enum InputType {
     Clustering,
 }
 
-/// Which end of a text that is too long may be cut off.
+/// The end at which a text that is too long may be cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Truncate {
@@ -89,7 +90,7 @@ pub enum Truncate {
     End,
 }
 
-/// The answer: as many vectors as there were texts, in their order.
+/// The response: a vector for each text, in order.
 #[derive(Debug, Serialize)]
 pub struct EmbeddingsResponse {
     pub object: &'static str,
@@ -98,7 +99,7 @@ pub struct EmbeddingsResponse {
     pub usage: EmbeddingsUsage,
 }
 
-/// The `object` of the answer.
+/// The `object` of the response.
 pub const LIST_OBJECT: &str = "list";
 
 /// The vector of one text.
@@ -112,17 +113,17 @@ pub struct EmbeddedText {
 /// The `object` of a vector.
 pub const EMBEDDING_OBJECT: &str = "embedding";
 
-/// A vector in the encoding that was asked for.
+/// A vector in the requested encoding.
 #[derive(Debug, Clone, Serialize)]
 #[serde(untagged)]
 pub enum Embedding {
-    /// An array of numbers, spelled as the model's provider spelled them.
+    /// An array of numbers, in the provider's notation.
     Float(Box<RawValue>),
     /// Little-endian 32-bit floats in base64, with padding.
     Base64(String),
 }
 
-/// Tokens read; nothing is generated, so the two are the same.
+/// Tokens read; no tokens are generated, so the two are the same.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct EmbeddingsUsage {
     pub prompt_tokens: u64,
@@ -152,7 +153,8 @@ impl<'de> Visitor<'de> for InputVisitor {
         Ok(Input::Text(text.to_owned().into()))
     }
 
-    /// The first element decides what the others must be: a mixed array fails at the stranger.
+    /// The first element decides the type of the others: a mixed array fails at the first other
+    /// element.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         Ok(match seq.next_element()? {
             None => Input::Texts(Vec::new()),

@@ -8,7 +8,7 @@ pub struct Envelope<'a> {
     pub error: ErrorBody<'a>,
 }
 
-/// What went wrong, for people (`message`) and for programs (`type`, `param`, `code`).
+/// The error, for people (`message`) and for programs (`type`, `param`, `code`).
 #[derive(Debug, Clone, Serialize)]
 pub struct ErrorBody<'a> {
     pub message: &'a str,

@@ -1,12 +1,12 @@
-//! Members of Converse that clients put into a chat request as they are, spelled as AWS's SDKs spell
-//! them or as Python does. Their vocabulary is AWS's, so what it does not hold is a mistake.
+//! Members of Converse that clients put into a chat request unchanged, with the names of AWS's SDKs
+//! or those of Python. Their vocabulary is AWS's, so unknown members are errors.
 
 use serde::Deserialize;
 
 use crate::Str;
 use crate::converse::request::{GuardrailTrace, StreamProcessing};
 
-/// `guardrail_config`: the guardrail that judges question and answer.
+/// `guardrail_config`: the guardrail that checks the request and the answer.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuardrailFields<'a> {
@@ -16,9 +16,9 @@ pub struct GuardrailFields<'a> {
     /// A number, or `DRAFT`.
     #[serde(borrow, alias = "guardrailVersion")]
     pub guardrail_version: Str<'a>,
-    /// Whether the answer tells what the guardrail found.
+    /// Whether the answer includes the guardrail's findings.
     pub trace: Option<GuardrailTrace>,
-    /// When a streamed answer is judged; has no meaning for a whole one.
+    /// Time of the check of a streamed answer; without effect for a complete one.
     #[serde(alias = "streamProcessingMode")]
     pub stream_processing_mode: Option<StreamProcessing>,
 }

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::Str;
 
-/// What shape the answer must have.
+/// The required format of the answer.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ResponseFormat<'a> {
     #[serde(rename = "type")]

@@ -1,10 +1,10 @@
-//! Lists whose first element decides what the others must be: OpenAI takes several kinds of list in one
-//! field, and a mixed one fails at the stranger.
+//! Lists whose first element decides the type of the others: OpenAI accepts several types of list
+//! in one field, and a mixed one fails at the first other element.
 
 use serde::Deserialize;
 use serde::de::SeqAccess;
 
-/// The whole list, of which the first element has been read.
+/// The complete list, after its first element has been read.
 pub(super) fn rest<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
     first: T,
     mut seq: A,

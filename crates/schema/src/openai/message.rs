@@ -1,5 +1,5 @@
-//! One message of a conversation. A single wide shape for all roles, because clients send every
-//! field on every role; which of them mean something where is the translator's business.
+//! One message of a conversation. One wide type serves all roles, because clients send every field
+//! with every role; the translator decides which of them apply.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -14,7 +14,8 @@ use super::content::{Content, Part, SentResult};
 use super::tool::{FunctionCall, ToolCall};
 use crate::Str;
 
-/// Who speaks. An unknown role is an error: guessing would put words in somebody's mouth.
+/// The author of a message. An unknown role is an error, because a guess could attribute text to
+/// the wrong author.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -27,7 +28,7 @@ pub enum Role {
     Function,
 }
 
-/// A message as clients send it, the common extensions of replayed answers included.
+/// A message as clients send it, including the common extensions of replayed answers.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Message<'a> {
     pub role: Role,
@@ -56,17 +57,17 @@ pub struct Message<'a> {
     #[serde(borrow)]
     pub thinking_blocks: Option<&'a RawValue>,
     pub cache_control: Option<CacheControl>,
-    /// Where it stands in the request. Results that stand in parts become messages of their own, so this is
-    /// not its number.
+    /// Index of the message in the request. Results in parts become separate messages, so it
+    /// differs from the index in the list.
     #[serde(skip)]
     pub at: usize,
-    /// Members of its parts that have no place in a message.
+    /// Members of its parts that a message has no field for.
     #[serde(skip)]
     pub left_out: Vec<String>,
 }
 
-/// Reads `messages`. Calls that stand in an assistant's parts are added to its `tool_calls`, and results that
-/// stand in parts become messages of the role `tool`, ahead of the rest of their message.
+/// Reads `messages`. Calls in an assistant's parts are added to its `tool_calls`, and results in
+/// parts become messages of the role `tool`, before the rest of their message.
 pub(super) fn conversation<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<Message<'a>>, D::Error> {
@@ -106,8 +107,9 @@ impl<'de> Visitor<'de> for Conversation {
 }
 
 impl<'a> Message<'a> {
-    /// Keeps one telling of the thoughts. Of a thought behind a call the place would be lost with the call's, and
-    /// some models refuse one in another place: such a message keeps none of its parts' thoughts.
+    /// Keeps one version of the reasoning. The place of reasoning after a call would be lost when
+    /// the call moves, and some models refuse reasoning in another place: such a message keeps none
+    /// of its parts' reasoning.
     fn gather_thoughts(&mut self) {
         let Some(Content::Parts(parts)) = &mut self.content else { return };
         let is_thought = |part: &Part<'_>| matches!(part, Part::Thought(_));
@@ -176,7 +178,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Whether all of it is kept elsewhere.
+    /// Whether all its parts were moved.
     fn is_moved(&self) -> bool {
         matches!(&self.content, Some(Content::Parts(parts))
             if parts.iter().all(|part| matches!(part, Part::Moved)))

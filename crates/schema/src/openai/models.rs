@@ -1,4 +1,4 @@
-//! `GET /v1/models`, with the extra fields other gateways send beside OpenAI's four.
+//! `GET /v1/models`, with the extra fields that other gateways send beside OpenAI's four.
 
 use serde::Serialize;
 
@@ -14,43 +14,43 @@ pub struct ModelList {
 /// One model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Model {
-    /// What to write into `model`.
+    /// The value for `model` in requests.
     pub id: String,
     /// Always `model`.
     pub object: &'static str,
-    /// Unix seconds; 0 where nobody says.
+    /// Unix seconds; 0 if unknown.
     pub created: i64,
-    /// Who made it.
+    /// The provider.
     pub owned_by: String,
-    /// Day of the end of its life, as `2027-03-30`; null where none is announced.
+    /// Day of the end of its life, as `2027-03-30`; null if none is announced.
     pub shutdown_date: Option<String>,
-    /// What it can do; absent where nobody says.
+    /// Capabilities; absent if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capabilities: Option<Capabilities>,
-    /// Tokens it can hold.
+    /// Context window, in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_length: Option<u64>,
-    /// Tokens it can write.
+    /// Longest output, in tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
-    /// Where it is in its life.
+    /// Stage in its life cycle.
     pub lifecycle: Lifecycle,
-    /// What calls by this id cost; absent where nobody says.
+    /// Prices of calls by this id; absent if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
-    /// The id Bedrock is called with, where it is another one.
+    /// The model id in calls to Bedrock, if it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stands_for: Option<String>,
 }
 
-/// What a model can do.
+/// Capabilities of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Capabilities {
     /// `/v1/chat/completions`.
     pub chat: bool,
     /// `/v1/embeddings`.
     pub embeddings: bool,
-    /// Answers as they are made.
+    /// Streamed answers.
     pub streaming: bool,
     /// Tool calls.
     pub tools: bool,
@@ -60,41 +60,41 @@ pub struct Capabilities {
     pub output_modalities: Vec<String>,
 }
 
-/// Where a model is in its life.
+/// Stage of a model in its life cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Offered.
+    /// Available.
     Active,
-    /// Offered, with an end in sight.
+    /// Available, with an announced end.
     Legacy,
     /// Past its end: calls are refused.
     EndOfLife,
-    /// Nobody says.
+    /// Unknown.
     Unknown,
 }
 
-/// Where a model is in its life, and until when.
+/// Life cycle of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Lifecycle {
-    /// Today's stage.
+    /// Current stage.
     pub status: Stage,
     /// Day of its end, as `2027-03-30`.
     pub end_of_life: Option<String>,
-    /// What to use instead.
+    /// The recommended replacement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub successor: Option<String>,
 }
 
-/// What calls cost.
+/// Prices of calls.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Prices {
     /// Always `USD`.
     pub currency: &'static str,
-    /// Day on which it was so, as `2026-11-21`.
+    /// Day of the price list, as `2026-11-21`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dated: Option<String>,
-    /// Usually.
+    /// Standard prices.
     #[serde(flatten)]
     pub rates: Rates,
     /// For long prompts.
@@ -111,25 +111,25 @@ pub struct Prices {
     pub batch: Option<Rates>,
 }
 
-/// What a unit costs: a million tokens of the first six, one of the others.
+/// Prices by unit: a million tokens for the first six, a single unit for the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Rates {
-    /// A million tokens of the prompt.
+    /// A million prompt tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<f64>,
-    /// A million tokens of the answer.
+    /// A million output tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<f64>,
-    /// A million tokens of the prompt that were cached.
+    /// A million prompt tokens read from the cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<f64>,
-    /// A million tokens put into the cache for five minutes.
+    /// A million tokens written to the cache for five minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<f64>,
-    /// A million tokens put into the cache for an hour.
+    /// A million tokens written to the cache for an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_1h: Option<f64>,
-    /// A million tokens of audio in the prompt.
+    /// A million audio tokens in the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_audio: Option<f64>,
     /// An image in the prompt.
@@ -146,12 +146,12 @@ pub struct Rates {
     pub audio_second: Option<f64>,
 }
 
-/// What a unit costs in prompts above a length.
+/// Prices of prompts above a length.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct LongRates {
-    /// Tokens.
+    /// Length in tokens above which they apply.
     pub above: u64,
-    /// Then.
+    /// The prices.
     #[serde(flatten)]
     pub rates: Rates,
 }

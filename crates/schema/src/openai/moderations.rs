@@ -1,5 +1,5 @@
-//! `POST /v1/moderations`: the request and the answer, with what the guardrail said beside OpenAI's
-//! categories.
+//! `POST /v1/moderations`: the request and the response, with the guardrail's findings beside
+//! OpenAI's categories.
 
 use std::fmt;
 
@@ -11,7 +11,8 @@ use super::list::rest;
 use super::unknown::{Collector, Unknown};
 use crate::Str;
 
-/// A moderation request. Every optional field takes null; the names of others land in `extra`.
+/// A moderation request. Every optional field accepts null; the names of unknown fields are kept in
+/// `extra`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 pub struct ModerationRequest<'a> {
@@ -20,7 +21,7 @@ pub struct ModerationRequest<'a> {
     #[serde(borrow)]
     pub model: Option<Str<'a>>,
 
-    /// What has no field here.
+    /// Fields unknown here.
     #[serde(skip)]
     pub extra: Unknown<'a>,
 }
@@ -37,12 +38,12 @@ impl<'de: 'a, 'a> Deserialize<'de> for ModerationRequest<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModerationInput<'a> {
     Text(Str<'a>),
-    /// An empty array too.
+    /// Also an empty array.
     Texts(Vec<Str<'a>>),
     Parts(Vec<Part<'a>>),
 }
 
-/// The answer: as many results as there were inputs, in their order.
+/// The response: a result for each input, in order.
 #[derive(Debug, Serialize)]
 pub struct Moderation {
     /// `modr-...`.
@@ -51,7 +52,7 @@ pub struct Moderation {
     pub results: Vec<ModerationResult>,
 }
 
-/// What is said of one input.
+/// The result for one input.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModerationResult {
     pub flagged: bool,
@@ -59,7 +60,7 @@ pub struct ModerationResult {
     /// 0 to 1.
     pub category_scores: Categories<f64>,
     pub category_applied_input_types: Categories<Vec<InputKind>>,
-    /// What the guardrail said, in its own words: an extension.
+    /// The guardrail's own findings: an extension.
     pub outcrop: GuardrailReport,
 }
 
@@ -133,7 +134,7 @@ impl Category {
         Self::ViolenceGraphic,
     ];
 
-    /// As the wire spells it.
+    /// Its name on the wire.
     pub fn name(self) -> &'static str {
         match self {
             Self::Harassment => "harassment",
@@ -174,7 +175,7 @@ impl<T> Categories<T> {
     }
 }
 
-/// What a guardrail, or checks without one, found.
+/// Findings of a guardrail, or of checks without one.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GuardrailReport {
     /// Bedrock's `GUARDRAIL_INTERVENED` or `NONE`; null for checks, which only measure.
@@ -185,20 +186,20 @@ pub struct GuardrailReport {
     pub findings: Vec<Finding>,
 }
 
-/// One entry of a guardrail's assessment. What exactly matched is left out.
+/// One entry of a guardrail's assessment. The matched text is left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
     pub policy: Policy,
     /// The filter's, topic's, list's or entity's name.
     pub name: String,
-    /// 0 to 1, where the policy measures.
+    /// 0 to 1, where the policy has a score.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f64>,
-    /// Whether it breaches what is configured.
+    /// Whether it violates the configured policy.
     pub detected: bool,
 }
 
-/// The part of a guardrail that found something.
+/// The part of a guardrail that made a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
@@ -233,7 +234,8 @@ impl<'de> Visitor<'de> for InputVisitor {
         Ok(ModerationInput::Text(text.to_owned().into()))
     }
 
-    /// The first element decides what the others must be: a mixed array fails at the stranger.
+    /// The first element decides the type of the others: a mixed array fails at the first other
+    /// element.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
         Ok(match seq.next_element()? {
             None => ModerationInput::Texts(Vec::new()),

@@ -1,5 +1,5 @@
-//! Reasoning beyond OpenAI's one field: how peers let clients ask for it, how they write it into
-//! answers, and how clients send it back.
+//! Reasoning beyond OpenAI's one field: the de facto fields that request it, those that carry it in
+//! answers, and those in which clients send it back.
 
 use std::borrow::Cow;
 
@@ -8,46 +8,46 @@ use serde_json::value::RawValue;
 
 use crate::Str;
 
-/// `thinking`, as Anthropic's API has it.
+/// `thinking`, as in Anthropic's API.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ThinkingField<'a> {
     /// `enabled`, `disabled` or `adaptive`.
     #[serde(borrow, rename = "type")]
     pub kind: Str<'a>,
-    /// Tokens that may be thought.
+    /// Budget for reasoning tokens.
     #[serde(default, deserialize_with = "crate::whole::optional")]
     pub budget_tokens: Option<i64>,
-    /// How thoughts are shown, in the model's own words.
+    /// Display of reasoning, as a value of the model.
     #[serde(borrow)]
     pub display: Option<Str<'a>>,
 }
 
-/// `reasoning`, as OpenRouter has it.
+/// `reasoning`, as in OpenRouter's API.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ReasoningField<'a> {
     /// As `reasoning_effort`.
     #[serde(borrow)]
     pub effort: Option<Str<'a>>,
-    /// Tokens that may be thought.
+    /// Budget for reasoning tokens.
     #[serde(default, deserialize_with = "crate::whole::optional")]
     pub max_tokens: Option<i64>,
     pub enabled: Option<bool>,
-    /// Think, but do not show it.
+    /// Whether reasoning is hidden from the client.
     pub exclude: Option<bool>,
-    /// How thoughts are summed up, in OpenAI's words.
+    /// Kind of reasoning summary, as in OpenAI's API.
     #[serde(borrow)]
     pub summary: Option<Str<'a>>,
 }
 
-/// `reasoning_format`, as Groq has it.
+/// `reasoning_format`, as in Groq's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReasoningFormat {
-    /// Thinking beside the answer.
+    /// Reasoning apart from the answer.
     Parsed,
-    /// Thinking as the model writes it, inside the answer.
+    /// Reasoning as the model writes it, inside the answer.
     Raw,
-    /// No thinking.
+    /// No reasoning in the response.
     Hidden,
 }
 
@@ -85,26 +85,27 @@ pub struct SentBlock<'a> {
     pub data: Option<Str<'a>>,
 }
 
-/// An entry of `reasoning_details` in an answer: a whole thought.
+/// An entry of `reasoning_details` in an answer: a complete reasoning block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Detail<'a> {
     #[serde(flatten)]
     pub thought: DetailKind<'a>,
-    /// Bedrock's thoughts have none: it tells the place of the thought, for when it comes back.
+    /// Bedrock's reasoning has no ids: this holds the position of the block, for when it comes
+    /// back.
     pub id: Option<Cow<'a, str>>,
     pub format: Cow<'a, str>,
-    /// Counts the thoughts of one answer.
+    /// Index of the reasoning block in the answer.
     pub index: u32,
 }
 
-/// What kind of thought it is.
+/// The kind of a reasoning block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "type")]
 pub enum DetailKind<'a> {
     /// Readable.
     #[serde(rename = "reasoning.text")]
     Text { text: Cow<'a, str>, signature: Option<Cow<'a, str>> },
-    /// Readable by the provider alone.
+    /// Readable only for the provider.
     #[serde(rename = "reasoning.encrypted")]
     Encrypted { data: Cow<'a, str> },
 }

@@ -1,5 +1,5 @@
-//! Sources that an answer may cite: results of a search, and what is said of citing a document. Anthropic's
-//! shapes, which clients of other gateways send in chat messages too.
+//! Sources that an answer may cite: search results, and the citation options of a document. They
+//! have Anthropic's form, which clients of other gateways send in chat messages too.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use crate::Str;
 
-/// `search_result`: a source found elsewhere, with the passages that were found.
+/// `search_result`: an external source, with the passages that were found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchResult<'a> {
-    /// A URL, or another name of where it is from.
+    /// A URL, or another name of the origin.
     pub source: Str<'a>,
     pub title: Str<'a>,
     pub content: Vec<Str<'a>>,
@@ -19,15 +19,15 @@ pub struct SearchResult<'a> {
     pub cites: bool,
 }
 
-/// `citations`: `{"enabled": true}`, or the bare word.
+/// `citations`: `{"enabled": true}`, or the bare boolean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Citing(pub bool);
 
-/// The passages of a search result: text parts, texts, or one text.
+/// The passages of a search result: text parts, strings, or one string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Passages<'a>(pub(super) Vec<Str<'a>>);
 
-/// The members of a search result that stands in a member of its own.
+/// The members of a search result that is nested in a member of its own.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct SearchFields<'a> {
     #[serde(borrow)]
@@ -40,10 +40,10 @@ pub(super) struct SearchFields<'a> {
 }
 
 impl<'a> SearchFields<'a> {
-    /// The whole; a title that is left out is the source's name.
+    /// The complete search result; a missing title defaults to the source.
     ///
     /// # Errors
-    /// The name of what is missing.
+    /// The name of the missing member.
     pub(super) fn whole(self) -> Result<SearchResult<'a>, &'static str> {
         let Self { source, title, content, citations } = self;
         let source = source.ok_or("source")?;

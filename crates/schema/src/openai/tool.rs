@@ -1,5 +1,5 @@
-//! Tools, the choice among them, and calls to them. Schemas stay raw JSON: their key order is part
-//! of what Bedrock caches, so they are never taken apart on the way.
+//! Tools, tool choice, and calls. Schemas stay raw JSON: their key order is part of the prefix that
+//! Bedrock caches, so they are never parsed and rewritten here.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use serde_json::value::RawValue;
 use super::cache::CacheControl;
 use crate::Str;
 
-/// One entry of `tools`. Its `type` is open: built-in tools of OpenAI's own come along in many
-/// clients' requests, and are reported as ignored rather than refused.
+/// One entry of `tools`. Its `type` is open: many clients also send OpenAI's built-in tools, which
+/// are reported as ignored and not refused.
 #[derive(Debug, Clone)]
 pub struct Tool<'a> {
     pub kind: Str<'a>,
     pub function: Option<FunctionDefinition<'a>>,
     pub custom: Option<CustomDefinition<'a>>,
     pub cache_control: Option<CacheControl>,
-    /// Whether the definition stands in the tool itself, as in the Responses API and at Anthropic.
+    /// Whether the definition is in the tool itself, as in the Responses API and Anthropic's.
     pub is_flat: bool,
 }
 
@@ -53,12 +53,13 @@ impl<'de: 'a, 'a> Deserialize<'de> for Tool<'a> {
 }
 
 impl<'a> ToolFields<'a> {
-    /// `None` for a tool that does not say what it is.
+    /// The tool; `None` if its kind cannot be determined.
     fn into_tool(self) -> Option<Tool<'a>> {
         let Self { kind, mut function, mut custom, cache_control, name, description, .. } = self;
         let schema = self.parameters.or(self.input_schema);
         let is_function = function.is_some() || self.input_schema.is_some() || schema.is_some();
-        // One dialect names no type, and means by `custom` what others call a function.
+        // Anthropic's dialect has tools without a type, and calls `custom` what others call a
+        // function.
         let kind = match kind {
             Some(kind) if kind != "custom" || self.input_schema.is_none() => kind,
             Some(_) => FUNCTION.into(),
@@ -114,13 +115,13 @@ pub struct CustomDefinition<'a> {
     pub format: Option<CustomFormat<'a>>,
 }
 
-/// What a free-form input looks like: any text (`type: text`), or text of a grammar.
+/// The format of a free-form input: any text (`type: text`), or text of a grammar.
 #[derive(Debug, Clone)]
 pub struct CustomFormat<'a> {
     pub grammar: Option<Grammar<'a>>,
 }
 
-/// The grammar in a member of its own, or (in the Responses API) flat.
+/// The grammar in a member of its own, or flat as in the Responses API.
 #[derive(Deserialize)]
 struct FormatFields<'a> {
     #[serde(borrow)]
@@ -156,14 +157,14 @@ pub enum ToolChoice<'a> {
     Auto,
     Required,
     Named(Str<'a>),
-    /// Only these tools may be called; `required` says that one must be.
+    /// Only these tools may be called; `required` forces a call of one.
     Allowed {
         required: bool,
         names: Vec<Str<'a>>,
     },
 }
 
-/// A call the assistant made, replayed in history.
+/// A past call by the assistant, replayed in history.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct ToolCall<'a> {
     #[serde(borrow)]
@@ -174,7 +175,7 @@ pub struct ToolCall<'a> {
     pub custom: Option<CustomCall<'a>>,
 }
 
-/// Name and arguments; arguments are a JSON text that may be empty or broken.
+/// Name and arguments; arguments are a JSON text that may be empty or invalid.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct FunctionCall<'a> {
     #[serde(borrow)]
@@ -200,7 +201,7 @@ pub struct AnsweredCall {
     pub body: CallBody,
 }
 
-/// What is called, under the name of its kind and beside its `type`.
+/// The called tool, under the name of its kind and beside its `type`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum CallBody {
@@ -208,21 +209,21 @@ pub enum CallBody {
     Custom { custom: AnsweredCustom },
 }
 
-/// The function half of a call in an answer; `arguments` is JSON text as the model wrote it.
+/// The function of a call in an answer; `arguments` is the model's JSON text.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AnsweredFunction {
     pub name: String,
     pub arguments: String,
 }
 
-/// The custom half of a call in an answer; `input` is the text itself.
+/// The custom tool of a call in an answer; `input` is the text itself.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AnsweredCustom {
     pub name: String,
     pub input: String,
 }
 
-/// The kinds of call that are answered.
+/// The kinds of call in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallKind {
@@ -230,11 +231,12 @@ pub enum CallKind {
     Custom,
 }
 
-/// `tool_choice`: the choice, and what Anthropic's clients say beside it.
+/// `tool_choice`: the choice, and the option that Anthropic's clients send beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToolChoiceField<'a> {
     pub choice: ToolChoice<'a>,
-    /// `disable_parallel_tool_use`: at most one call is wanted, as with `parallel_tool_calls: false`.
+    /// `disable_parallel_tool_use`: at most one call is allowed, as with `parallel_tool_calls:
+    /// false`.
     pub one_call: bool,
 }
 
@@ -272,7 +274,7 @@ enum AllowedMode {
     Required,
 }
 
-/// The object forms: nested (chat), flat (Responses, and clients that mix them up), allowed_tools.
+/// The object forms: nested (chat), flat (Responses, and clients that mix the two), allowed_tools.
 #[derive(Deserialize)]
 struct ChoiceFields<'a> {
     #[serde(borrow)]

@@ -1,5 +1,5 @@
-//! Members of a request's root that it has no field for. Only their names are kept: a flattened map would hold a
-//! value of each, at many times the size that it is written in.
+//! Members of a request's root without a field. Only their names are kept: a flattened map would
+//! hold every value, at many times its written size.
 
 use std::fmt;
 
@@ -8,10 +8,11 @@ use serde::forward_to_deserialize_any;
 
 use crate::Str;
 
-/// Names kept; more of them tell a caller nothing more.
+/// Most names kept; more would not inform the caller.
 const MOST: usize = 256;
 
-/// Names of members without a field, but for those that are null, in the order they were met; the first 256.
+/// Names of members without a field, except those that are null, in the order of their discovery;
+/// the first 256.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unknown<'a>(Vec<Str<'a>>);
 
@@ -22,7 +23,7 @@ impl Unknown<'_> {
     }
 }
 
-/// A deserializer that withholds from a structure what it has no field for.
+/// A deserializer that hides members without a field from a structure, and collects their names.
 pub(super) struct Collector<'c, 'de, D> {
     inner: D,
     unknown: &'c mut Unknown<'de>,
@@ -56,7 +57,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Collector<'_, 'de, D> {
     }
 }
 
-/// A structure's visitor, or the members of its map, as far as they have fields.
+/// A structure's visitor, or its map, restricted to members with a field.
 struct Known<'c, 'de, V> {
     inner: V,
     fields: &'static [&'static str],

@@ -1,4 +1,4 @@
-//! Token counts in OpenAI's terms: `prompt_tokens` includes cached and cache-written tokens,
+//! Token counts in OpenAI's form: `prompt_tokens` includes cached and cache-written tokens,
 //! `completion_tokens` includes reasoning, and the total is their sum.
 
 use serde::Serialize;
@@ -15,23 +15,23 @@ pub struct Usage {
     pub completion_tokens_details: Option<CompletionDetails>,
 }
 
-/// What of the answer was thought. Absent where the model does not tell.
+/// The reasoning part of the output. Absent where the model does not report it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct CompletionDetails {
     pub reasoning_tokens: u64,
 }
 
-/// What of the prompt came from, or went into, the cache.
+/// The parts of the prompt that were read from the cache or written to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct PromptDetails {
     pub cached_tokens: u64,
     pub cache_write_tokens: u64,
-    /// Absent where the service does not tell.
+    /// Absent where the service does not report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_creation_token_details: Option<CacheCreation>,
 }
 
-/// What went into the cache, by how long it lives. The names are those clients know.
+/// Tokens written to the cache, by lifetime. The names are those that clients know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct CacheCreation {
     pub ephemeral_5m_input_tokens: u64,

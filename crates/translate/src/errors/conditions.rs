@@ -201,7 +201,7 @@ const NOT_OFFERED: &[&str] =
 
 impl Condition {
     /// Recognises a refusal by AWS's message. `status` is that of the exception: overload and
-    /// throttling are never about the model, whatever their text.
+    /// throttling are never about the model, independent of the text.
     pub fn of(status: u16, message: &str) -> Option<Self> {
         if !(400..=404).contains(&status) {
             return None;

@@ -1,4 +1,4 @@
-//! How a call is served: tier, latency, guardrail. Converse has a member for each.
+//! Service options of a call: tier, latency, guardrail. Converse has a member for each.
 
 use schema::converse::request::{GuardrailConfig, PerformanceConfig, ServiceTier, Tier};
 use schema::openai::extensions::{GuardrailFields, PerformanceFields};
@@ -6,8 +6,8 @@ use schema::openai::extensions::{GuardrailFields, PerformanceFields};
 use crate::Report;
 use crate::profile::{self, Profile};
 
-/// The tier of a call. `auto` leaves it to the service, whose choice is the default tier; what
-/// OpenAI sells under other names Bedrock has not, and not every model is served in every tier.
+/// The tier of a call. `auto` leaves the choice to the service, which chooses the default tier;
+/// Bedrock lacks OpenAI's other tiers, and not every model is served in every tier.
 pub(crate) fn service_tier(
     asked: Option<&str>,
     profile: &Profile,
@@ -16,7 +16,7 @@ pub(crate) fn service_tier(
     let tier = match asked? {
         "auto" | "default" => return Some(ServiceTier { kind: Tier::Default }),
         "flex" => Some((profile::ServiceTier::Flex, Tier::Flex)),
-        // OpenAI answers `fast` as `priority` too.
+        // OpenAI too answers `fast` as `priority`.
         "priority" | "fast" => Some((profile::ServiceTier::Priority, Tier::Priority)),
         "reserved" => Some((profile::ServiceTier::Reserved, Tier::Reserved)),
         _ => None,
@@ -38,7 +38,7 @@ pub(crate) fn guardrail<'a>(asked: &'a GuardrailFields<'a>) -> GuardrailConfig<'
     }
 }
 
-/// How fast the answer should come.
+/// The requested latency option.
 pub(crate) fn performance<'a>(asked: &'a PerformanceFields<'a>) -> PerformanceConfig<'a> {
     PerformanceConfig { latency: asked.latency.as_str() }
 }

@@ -1,12 +1,12 @@
-//! Why an answer ended, in OpenAI's five words.
+//! The reason for the end of an answer, as one of OpenAI's five finish reasons.
 
 use schema::converse::response::StopReason;
 use schema::openai::chat::FinishReason;
 
 use crate::reply::CallShape;
 
-/// The finish reason. `calls` is how many tool calls the client was shown: when there are any, a
-/// plain stop is `tool_calls`, because clients decide by this word whether to run them.
+/// The finish reason. `calls` is the number of tool calls shown to the client: if there are any, a
+/// plain stop is `tool_calls`, because clients decide by this value whether to run them.
 pub(crate) fn finish_reason(reason: &StopReason, calls: usize, shape: CallShape) -> FinishReason {
     match reason {
         StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => FinishReason::Length,
@@ -27,7 +27,7 @@ pub(crate) fn finish_reason(reason: &StopReason, calls: usize, shape: CallShape)
     }
 }
 
-/// Bedrock's own word, where the finish reason does not tell it.
+/// Bedrock's own stop reason, where the finish reason does not convey it.
 pub(crate) fn untold(reason: &StopReason, finish: FinishReason) -> Option<String> {
     let word = match (reason, finish) {
         (StopReason::EndTurn, FinishReason::Stop)

@@ -1,19 +1,19 @@
-//! Thinking that a model writes into its text, between tags, told apart from what it says. Only tags
-//! at the head of the answer count: further on they are words like any other.
+//! Separates reasoning between tags from an answer's text. Only tags at the head of the answer
+//! count: later ones are ordinary text.
 
 use schema::openai::reasoning::ReasoningFormat;
 
 use crate::Report;
 use crate::profile::{Profile, Thinking, ThinkingTags};
 
-/// The tag a model thinks behind.
+/// The tags around reasoning.
 const OPEN: &str = "<thinking>";
 const CLOSE: &str = "</thinking>";
-/// White space before the tag beyond which an answer has begun.
+/// White space before a tag beyond which the answer has begun, in bytes.
 const MARGIN: usize = 64;
 
-/// Whether a request wants them split off. That a model which keeps its thinking elsewhere should write
-/// it into the text cannot be had.
+/// Whether a request asks for the separation. A model whose reasoning comes apart from the text
+/// cannot be made to write it into the text.
 pub(crate) fn are_split(
     format: Option<ReasoningFormat>,
     profile: &Profile,
@@ -33,37 +33,37 @@ pub(crate) fn are_split(
     }
 }
 
-/// What a stretch of text is.
+/// The role of a piece of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Voice {
     Said,
     Thought,
 }
 
-/// Takes an answer's text in pieces, cut anywhere, and gives it out as it becomes clear what it is.
+/// Receives an answer's text in pieces, cut anywhere, and emits each part once its role is clear.
 #[derive(Debug, Default)]
 pub(crate) struct Tagged {
     place: Place,
-    /// What may yet be a tag: white space and the beginning of one.
+    /// A possible tag: white space and the start of one.
     held: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Place {
-    /// Nothing but white space has come.
+    /// Only white space has arrived.
     #[default]
     Head,
-    /// Behind the opening tag.
+    /// After the opening tag.
     Inside,
-    /// Behind a closing tag: the white space that follows belongs to it.
+    /// After a closing tag, which the following white space belongs to.
     Behind,
     /// The answer has begun.
     Answer,
 }
 
 impl Tagged {
-    /// The next piece; `out` gets what is certain now. Little is held back: a tag's length, or
-    /// the white space before one.
+    /// Adds a piece; `out` gets the text that is now certain. At most a tag's length, or the white
+    /// space before one, is held back.
     pub(crate) fn push<E>(
         &mut self,
         piece: &str,
@@ -103,7 +103,7 @@ impl Tagged {
         }
     }
 
-    /// The text ends; what was held is what it looks like.
+    /// Ends the text; held text is ordinary text or reasoning, by its place.
     pub(crate) fn finish<E>(
         &mut self,
         out: &mut (impl FnMut(Voice, &str) -> Result<(), E> + ?Sized),
@@ -116,7 +116,7 @@ impl Tagged {
         let trimmed = text.trim_start();
         let blank = text.len() - trimmed.len();
         let in_place = self.place == Place::Behind || blank <= MARGIN;
-        // Behind a thought the blanks are dropped as they come, so that they cannot pile up.
+        // White space after reasoning is dropped as it arrives, so that it cannot accumulate.
         let text = if self.place == Place::Behind { trimmed } else { text };
         match trimmed.strip_prefix(OPEN).filter(|_| in_place) {
             Some(more) => Head::Open(more),
@@ -127,15 +127,15 @@ impl Tagged {
 }
 
 enum Head<'t> {
-    /// A tag; what is behind it.
+    /// A tag, and the text after it.
     Open(&'t str),
-    /// The answer proper.
+    /// The actual answer.
     Text(&'t str),
-    /// It may yet be a tag.
+    /// A possible tag.
     Unclear(&'t str),
 }
 
-/// How many of the last bytes of `text` may be the beginning of `tag`.
+/// Number of bytes at the end of `text` that may start `tag`.
 fn beginning_of(tag: &str, text: &str) -> usize {
     let longest = tag.len().saturating_sub(1).min(text.len());
     (1..=longest).rev().find(|length| text.ends_with(&tag[..*length])).unwrap_or(0)
@@ -252,7 +252,7 @@ mod tests {
             let pieces: Vec<&str> = cuts.windows(2).map(|ends| &text[ends[0]..ends[1]]).collect();
             let whole = told(&[&text]);
             prop_assert_eq!(told(&pieces), whole.clone());
-            // Nothing is lost but the tags and the blanks around them.
+            // Only the tags and the white space around them are lost.
             let bare = |text: &str| text.replace(OPEN, "").replace(CLOSE, "").replace([' ', '\n'], "");
             if !text.contains("<think<") && !whole.0.contains(OPEN) {
                 prop_assert_eq!(bare(&(whole.0 + &whole.1)), bare(&text));

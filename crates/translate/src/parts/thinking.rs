@@ -1,6 +1,6 @@
-//! Asking a model to think. Clients have three vocabularies for it and families eight; here the first
-//! become one wish, and the wish becomes what the family understands. Where fields contradict each
-//! other, `thinking` beats `reasoning`, and `reasoning` beats `reasoning_effort`.
+//! Requests reasoning from a model. Clients use three vocabularies for it and model families eight;
+//! here the first become one reasoning request, which becomes the family's fields. Of contradicting
+//! fields, `thinking` overrides `reasoning`, and `reasoning` overrides `reasoning_effort`.
 
 use std::borrow::Cow;
 
@@ -20,22 +20,22 @@ mod wish;
 pub(crate) use wish::Wish;
 use wish::{Amount, Switch};
 
-/// The smallest budget there is, in tokens.
+/// The smallest possible budget, in tokens.
 const LEAST_BUDGET: u32 = 1024;
-/// What an answer gets beside its thoughts where nobody limits it, in tokens.
+/// Tokens for the answer beside its reasoning, where the caller sets no limit.
 const ANSWER_ROOM: u32 = 4096;
-/// Where in the model's own answer its thoughts are counted.
+/// Path of the reasoning token counts in the model's own response.
 const COUNT_PATH: &str = "/usage/output_tokens_details";
 
-/// What a call that thinks, or does not, needs besides its messages.
+/// The reasoning settings of a call besides its messages.
 #[derive(Debug)]
 pub(crate) struct Plan {
     mode: Mode,
-    /// Members of `additionalModelRequestFields`, with the field of the request they come from.
+    /// Members of `additionalModelRequestFields`, each with the request field that it comes from.
     fields: Vec<(&'static str, Value)>,
-    /// Tokens that may be thought, where they come out of the token limit.
+    /// Budget for reasoning tokens, where the token limit includes them.
     budget: Option<u32>,
-    /// Whether the caller's own raw fields say it already.
+    /// Whether the caller's own raw fields already state it.
     raw: Raw,
 }
 
@@ -45,29 +45,29 @@ enum Mode {
     Rests,
 }
 
-/// What the caller's own raw fields say of thinking.
+/// Reasoning settings in the caller's own raw fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Raw {
     Silent,
     Spoken,
-    /// What they say cannot be sent.
+    /// Settings that cannot be sent.
     Unsaid,
 }
 
-/// Whether the thoughts behind the tool calls that are being answered are there.
+/// Whether the reasoning before the answered tool calls is present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Past {
-    /// They are, or none are needed.
+    /// It is present, or none is needed.
     Whole,
-    /// Some are lost.
+    /// Some of it is lost.
     Lost,
-    /// The first call was made without any: thinking was off, or the model did as it liked.
+    /// The first call was made without reasoning: it was off, or the model chose so.
     Unthought,
 }
 
 impl Plan {
-    /// Decides how the model is asked. `raw` are the caller's own request fields, which are never
-    /// overruled; `limit` is the caller's token limit.
+    /// Decides the settings. `raw` are the caller's own request fields, which are never overruled;
+    /// `limit` is the caller's token limit.
     pub(crate) fn new(
         wish: &Wish<'_>,
         profile: &Profile,
@@ -83,7 +83,7 @@ impl Plan {
             }
             None => Self::of(wish, profile, limit, report),
         };
-        // With a budget the thinking comes before the first call, or it never was on.
+        // With a budget, reasoning comes before the first call, or it was never on.
         let budgeted = plan.budget.is_some()
             || raw.is_some_and(|raw| raw.get("thinking").is_some_and(|it| it["type"] == "enabled"));
         let misses = past == Past::Lost || past == Past::Unthought && budgeted;
@@ -198,7 +198,8 @@ impl Plan {
         self.mode = Mode::Thinks;
     }
 
-    /// Thinking on without the thoughts that led to a tool call is refused; thinking anew is not.
+    /// Adapts to lost reasoning: enabled reasoning without the reasoning before a tool call is
+    /// refused, reasoning anew is not.
     fn forget(&mut self, profile: &Profile, report: &mut Report) {
         let said = self.fields.iter().any(|(field, _)| *field == "thinking");
         let told = said || self.raw == Raw::Spoken;
@@ -206,7 +207,7 @@ impl Plan {
             self.raw = Raw::Unsaid;
         }
         if profile.thinking_off == ThinkingOff::Impossible || !told {
-            // It thinks whatever is said: then nothing is said.
+            // The model reasons in any case, so the field is left out.
             self.fields.retain(|(field, _)| *field != "thinking");
             report.lose_thoughts(LostThoughts::Forgotten);
         } else {
@@ -215,12 +216,12 @@ impl Plan {
         }
     }
 
-    /// Whether the model may think in this call.
+    /// Whether the model may reason in this call.
     pub(crate) fn thinks(&self) -> bool {
         self.mode == Mode::Thinks
     }
 
-    /// The profile of a model that thinks in this call: it may know fewer tool choices.
+    /// The profile for this call: a model may support fewer tool choices while it reasons.
     pub(crate) fn lower<'p>(&self, profile: &'p Profile) -> Cow<'p, Profile> {
         if self.mode == Mode::Rests || profile.tool_choice <= profile.tool_choice_thinking {
             return Cow::Borrowed(profile);
@@ -228,12 +229,12 @@ impl Plan {
         Cow::Owned(Profile { tool_choice: profile.tool_choice_thinking, ..profile.clone() })
     }
 
-    /// Where the model counts its thoughts, if it does.
+    /// Path of the model's reasoning token counts, if it has them.
     pub(crate) fn count_path(&self, profile: &Profile) -> Option<&'static str> {
         (self.thinks() && profile.counts_thinking).then_some(COUNT_PATH)
     }
 
-    /// Writes the plan into the request, and takes out what thinking forbids.
+    /// Writes the plan into the request, and removes the parameters that reasoning forbids.
     pub(crate) fn apply(
         self,
         profile: &Profile,
@@ -279,7 +280,7 @@ impl Plan {
     }
 }
 
-/// What the caller's own fields say, where they speak the family's language.
+/// The mode in the caller's own fields, where they match the family's.
 fn spoken(profile: &Profile, raw: Option<&Map<String, Value>>) -> Option<Mode> {
     let field = match profile.thinking {
         Thinking::None | Thinking::Native => return None,
@@ -312,14 +313,14 @@ fn effort_field(thinking: Thinking, effort: &str) -> (&'static str, Value) {
     }
 }
 
-/// What `thinking` says of how thoughts are shown.
+/// The members of `thinking` for the display of reasoning.
 fn shown(wish: &Wish<'_>) -> Map<String, Value> {
     let display = wish.display.map(|display| ("display".to_owned(), display.into()));
     display.into_iter().collect()
 }
 
-/// The level that is sent for what was asked. Where it is another, the field that asked is named; `minimal`
-/// is OpenAI's word for what all others call `low`.
+/// The level to send for the requested one. If it differs, the requesting field is reported;
+/// `minimal` is OpenAI's name for the level that other families call `low`.
 fn level(wish: &Wish<'_>, profile: &Profile, report: &mut Report) -> Option<Effort> {
     let asked = wish.amount.effort()?;
     let sent = nearest(asked, &profile.efforts);
@@ -331,14 +332,14 @@ fn level(wish: &Wish<'_>, profile: &Profile, report: &mut Report) -> Option<Effo
     sent
 }
 
-/// The level that comes closest: the same, else the next below, else the least there is.
+/// The nearest level: the same, else the next lower, else the lowest.
 fn nearest(effort: Effort, known: &[Effort]) -> Option<Effort> {
     let below = known.iter().copied().filter(|level| *level <= effort).max();
     below.or_else(|| known.iter().copied().min())
 }
 
-/// A budget that the limit, or what the model writes at `most`, leaves room for. Of a limit of the caller's,
-/// a level leaves half to the answer, and who names tokens may have all but one.
+/// A budget within the limit, or within the model's maximum output `most`. Of the caller's limit, a
+/// level leaves half to the answer; an explicit budget may use all but one token.
 fn fitting(amount: Amount, limit: Option<u32>, most: u32) -> Option<u32> {
     let (limit, answer) = match (limit, amount) {
         (None, _) => (most, ANSWER_ROOM.min(most / 2)),
@@ -349,7 +350,8 @@ fn fitting(amount: Amount, limit: Option<u32>, most: u32) -> Option<u32> {
     (limit > LEAST_BUDGET).then(|| amount.budget().clamp(LEAST_BUDGET, most))
 }
 
-/// Takes out the sampling that thinking forbids: temperature must be 1, `top_p` at least 0.95.
+/// Removes sampling parameters that reasoning forbids: temperature must be 1, `top_p` at least
+/// 0.95.
 fn calm(config: &mut InferenceConfig<'_>, fields: &mut Map<String, Value>, report: &mut Report) {
     if config.temperature.take_if(|value| *value < 1.0).is_some() {
         report.ignore("temperature");
@@ -362,7 +364,7 @@ fn calm(config: &mut InferenceConfig<'_>, fields: &mut Map<String, Value>, repor
     }
 }
 
-/// The highest effort of this shape takes neither limits nor sampling.
+/// Removes limits and sampling parameters, which the highest effort of this form refuses.
 fn unlimited(
     config: &mut InferenceConfig<'_>,
     fields: &mut Map<String, Value>,

@@ -1,5 +1,5 @@
-//! Tools and the choice among them: what was declared becomes `toolConfig`, in the names, schemas and
-//! forms that Bedrock takes.
+//! Tools and tool choice: declarations become `toolConfig`, with the names, schemas and forms that
+//! Bedrock accepts.
 
 use std::collections::HashSet;
 
@@ -24,33 +24,33 @@ pub(crate) use delivery::delivery;
 pub(crate) use form::{CalledWith, Form, Unwrap, input, unwrapped};
 pub(crate) use names::{Names, sent_name};
 
-/// What becomes of the tools of a request.
+/// The translated tools of a request.
 #[derive(Default)]
 pub(crate) struct Tooling<'a> {
     pub(crate) config: Option<ToolConfig<'a>>,
     pub(crate) names: Names,
-    /// Whether, and how, the model is told to call none of them.
+    /// Whether the model is told to call none of them, and by which means.
     pub(crate) calls: Calls,
     /// The choice could not be honoured in full.
     pub(crate) choice_ignored: bool,
 }
 
-/// Whether the model may call the tools it is told of.
+/// Whether the model may call the declared tools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Calls {
-    /// As it likes.
+    /// Allowed.
     #[default]
     Welcome,
-    /// It should not, and the service has no field to say so: they are there for the sake of history. It
-    /// is told in words, and the client is shown no call it makes all the same.
+    /// Not wanted, but the service has no field for it: the tools are declared only because of
+    /// history. The prompt forbids calls, and calls made all the same are not shown to the client.
     Unwelcome,
-    /// It is told not to, by the provider's own field.
+    /// Forbidden by the provider's own field.
     Forbidden,
 }
 
 /// Builds `toolConfig`. `history` names the tools that past turns called: Bedrock refuses tool
-/// blocks without declared tools, so they are declared when the request declares none. `declared_by` is
-/// the field to name where a model takes no tools.
+/// blocks without declared tools, so they are declared if the request declares none. `declared_by`
+/// is the field to name where a model supports no tools.
 pub(crate) fn tooling<'a>(
     declared: Declared<'a>,
     declared_by: &'static str,
@@ -89,12 +89,12 @@ pub(crate) fn tooling<'a>(
 }
 
 impl<'a> Tooling<'a> {
-    /// Whether tools are declared that nothing but words keeps the model from.
+    /// Whether tools are declared whose calls only the prompt forbids.
     pub(crate) fn is_unwelcome(&self) -> bool {
         self.calls == Calls::Unwelcome && self.config.is_some()
     }
 
-    /// Whether the service runs some of the tools: these may be called.
+    /// Whether the service runs some of the tools, which may then be called.
     pub(crate) fn is_served(&self) -> bool {
         let tools = self.config.iter().flat_map(|config| &config.tools);
         tools.into_iter().any(|tool| matches!(tool, Tool::SystemTool(_)))
@@ -140,13 +140,14 @@ impl<'a> Tooling<'a> {
     }
 }
 
-/// Leaving the tools out would let an agent run that never acts.
+/// Refuses tools for a model without tool support. Leaving the tools out would run an agent that
+/// never acts.
 fn no_tools(field: &'static str) -> Invalid {
     let message = "This model takes no tools. Leave out tools and the calls of the history, or choose a model that takes them: GET /v1/models lists which do.";
     Invalid::value(field, message).with_code("unsupported_parameter")
 }
 
-/// Tools that only history knows: they may take anything.
+/// Declares tools known only from history, with schemas that accept any input.
 fn remember<'a>(history: &[&'a str], profile: &Profile) -> Result<Vec<ToolSpec<'a>>, Invalid> {
     let mut taken = HashSet::with_capacity(history.len());
     let names = history.iter().map(|name| sent_name(name, profile.tool_names));
@@ -163,7 +164,7 @@ fn any<'a>(profile: &Profile) -> Option<ToolChoice<'a>> {
     (profile.tool_choice >= ToolChoices::Any).then_some(ToolChoice::Any {})
 }
 
-/// A tool by name; where a model only knows "any", the others are left out and any one is forced.
+/// Forces a tool by name; for a model that only supports "any", the other tools are left out.
 fn named<'a>(
     name: &'a str,
     tools: &mut Vec<ToolSpec<'a>>,

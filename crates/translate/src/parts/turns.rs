@@ -1,5 +1,6 @@
-//! Turn repair. OpenAI takes any order of messages; Bedrock wants turns that alternate, begin with
-//! the user and hold no blank text. Nothing is lost on the way: neighbours are merged, gaps filled.
+//! Turn repair. OpenAI accepts any order of messages; Bedrock requires turns that alternate, begin
+//! with the user and hold no blank text. No content is lost: adjacent messages are merged, gaps
+//! filled.
 
 use std::borrow::Cow;
 
@@ -8,10 +9,10 @@ use schema::converse::message::{CachePoint, ContentBlock, Message, Role};
 use crate::Report;
 use crate::profile::{BesideToolCall, BesideToolResult, Profile};
 
-/// Stands where Bedrock wants words and the caller sent none.
+/// Filler where Bedrock requires text and the caller sent none.
 pub(crate) const FILLER: &str = ".";
 
-/// Asks for more of what the assistant said last, where a model does not go on by itself.
+/// Asks the assistant to continue, for models that do not continue on their own.
 const CONTINUE: &str = "Continue.";
 
 /// Turns under construction.
@@ -21,8 +22,8 @@ pub(crate) struct Turns<'a> {
 }
 
 impl<'a> Turns<'a> {
-    /// Adds a block to the speaker's turn, opening one if the other spoke last. Blank text is
-    /// dropped: Bedrock refuses it, and it says nothing.
+    /// Adds a block to the role's turn, opening one if the other role spoke last. Blank text is
+    /// dropped: Bedrock refuses it, and it has no content.
     pub(crate) fn push(&mut self, role: Role, block: ContentBlock<'a>) {
         if let ContentBlock::Text(text) = &block
             && text.trim().is_empty()
@@ -35,12 +36,12 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// Whether the user spoke last.
+    /// Whether the last turn is the user's.
     pub(crate) fn is_users(&self) -> bool {
         self.turns.last().is_some_and(|turn| turn.role == Role::User)
     }
 
-    /// Adds a cache point behind what was said last. False if nothing was said yet.
+    /// Adds a cache point after the last content. False without content.
     pub(crate) fn mark(&mut self, point: CachePoint) -> bool {
         match self.turns.last_mut() {
             Some(turn) => turn.content.push(ContentBlock::CachePoint(point)),
@@ -49,7 +50,7 @@ impl<'a> Turns<'a> {
         true
     }
 
-    /// The finished conversation, as `profile` wants it.
+    /// The finished conversation in the form that `profile` requires.
     pub(crate) fn finish(mut self, profile: &Profile, report: &mut Report) -> Vec<Message<'a>> {
         let beside = profile.beside_tool_result;
         if beside != BesideToolResult::Anything {
@@ -69,8 +70,8 @@ impl<'a> Turns<'a> {
         self.turns
     }
 
-    /// Where a model refuses a conversation that ends with the assistant, the user asks it to go on: it
-    /// may begin anew, which is said.
+    /// Adds a user turn for models that refuse a conversation that ends with the assistant. The
+    /// model may start anew instead of continuing, so the prefill is reported.
     fn ask_for_more(&mut self, profile: &Profile, report: &mut Report) {
         let is_prefill = self.turns.last().is_some_and(|turn| turn.role == Role::Assistant);
         if is_prefill && !profile.trailing_assistant {
@@ -79,7 +80,7 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// A trailing assistant turn is a prefill; models refuse one that ends in white space.
+    /// Trims a trailing assistant turn, a prefill; models refuse one that ends in white space.
     fn trim_prefill(&mut self) {
         let is_point = |block: &ContentBlock<'_>| matches!(block, ContentBlock::CachePoint(_));
         if let Some(Message { role: Role::Assistant, content }) = self.turns.last_mut()
@@ -95,8 +96,8 @@ impl<'a> Turns<'a> {
     }
 }
 
-/// An instruction in the midst of a conversation, as the user's words that say where they come from.
-/// Moved up into the system prompt it would change what was cached. Blank text stays blank.
+/// An instruction in the middle of a conversation, as marked user text. Moving it up into the
+/// system prompt would change the cached prefix. Blank text stays blank.
 pub(crate) fn note(text: &str) -> Cow<'_, str> {
     if text.trim().is_empty() {
         return Cow::Borrowed(text);
@@ -104,14 +105,14 @@ pub(crate) fn note(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("<system>\n{text}\n</system>"))
 }
 
-/// Bedrock refuses documents without a word about them.
+/// Adds filler text to a turn with documents, which Bedrock refuses without text.
 fn speak_of_documents(turn: &mut Message<'_>) {
     let is_text = |block: &ContentBlock<'_>| matches!(block, ContentBlock::Text(_));
     let is_document = |block: &ContentBlock<'_>| matches!(block, ContentBlock::Document(_));
     if let Some(first) = turn.content.iter().position(is_document)
         && !turn.content.iter().any(is_text)
     {
-        // Before it: what follows a document may be a point up to which the prompt is cached.
+        // Before it: a cache point may follow the document.
         turn.content.insert(first, ContentBlock::Text(Cow::Borrowed(FILLER)));
     }
 }
@@ -129,15 +130,15 @@ fn may_stand(block: &ContentBlock<'_>, beside: BesideToolResult) -> bool {
     }
 }
 
-/// Text in one turn, calls in the next with the thoughts that led to them, and the user's filler between:
-/// the results must follow the calls at once, so what was said behind a call goes before it too.
+/// Splits an assistant turn into text, and calls with their reasoning, with the user's filler
+/// between. The results must follow the calls directly, so text after a call also moves before it.
 fn split_calls(turn: Message<'_>) -> Vec<Message<'_>> {
     let calls = |block: &ContentBlock<'_>| matches!(block, ContentBlock::ToolUse(_));
     if turn.role == Role::User || !turn.content.iter().any(calls) {
         return vec![turn];
     }
     let mut with_calls = false;
-    // A cache point goes where the block before it goes.
+    // A cache point goes with the block before it.
     let is_said = |block: &ContentBlock<'_>| {
         if !matches!(block, ContentBlock::CachePoint(_)) {
             with_calls =
@@ -153,13 +154,13 @@ fn split_calls(turn: Message<'_>) -> Vec<Message<'_>> {
     vec![of(words), said(Role::User, FILLER), of(calls)]
 }
 
-/// Results in one turn, everything else in the next, with the assistant's filler between.
+/// Splits a user turn into results and the other content, with the assistant's filler between.
 fn split_results(turn: Message<'_>, beside: BesideToolResult) -> Vec<Message<'_>> {
     if turn.content.iter().all(|block| may_stand(block, beside)) {
         return vec![turn];
     }
     let mut with_results = true;
-    // A cache point goes where the block before it goes.
+    // A cache point goes with the block before it.
     let belongs = |block: &ContentBlock<'_>| {
         if !matches!(block, ContentBlock::CachePoint(_)) {
             with_results = matches!(block, ContentBlock::ToolResult(_));

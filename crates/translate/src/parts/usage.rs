@@ -5,8 +5,8 @@ use schema::openai::usage::{CacheCreation, CompletionDetails, PromptDetails, Usa
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The same counts in OpenAI's terms; the total is always the sum of its parts. `thought` are the tokens
-/// of reasoning among the output, where they are known.
+/// The counts in OpenAI's form; the total is always the sum of its parts. `thought` are the
+/// reasoning tokens among the output, if known.
 pub(crate) fn openai(usage: TokenUsage, thought: Option<u64>) -> Usage {
     let cached_tokens = usage.cache_read_input_tokens;
     let (cache_write_tokens, creation) = written(usage);
@@ -28,8 +28,9 @@ pub(crate) fn openai(usage: TokenUsage, thought: Option<u64>) -> Usage {
     }
 }
 
-/// The counts of a stream whose input holds what was read from the cache and written to it, as whole answers
-/// have them. An input that is less than both does not hold them: such counts stay.
+/// Converts the counts of a stream whose input includes the tokens read from the cache and written
+/// to it to the form of complete responses. An input smaller than both does not include them, and
+/// is kept.
 pub(crate) fn net(usage: TokenUsage) -> TokenUsage {
     let (written, _) = written(usage);
     let cached = usage.cache_read_input_tokens.saturating_add(written);
@@ -43,8 +44,8 @@ pub(crate) fn net(usage: TokenUsage) -> TokenUsage {
     }
 }
 
-/// Tokens written to the cache, and how long they live, if that was told. Where the two disagree, the parts
-/// are cut to the sum; a sum that was left out is that of its parts.
+/// Tokens written to the cache, and their lifetimes if reported. If the two disagree, the parts are
+/// reduced to the sum; a missing sum is that of its parts.
 fn written(usage: TokenUsage) -> (u64, Option<CacheCreation>) {
     let CacheWrites { five_minutes, one_hour } = usage.cache_details;
     let parts = five_minutes.saturating_add(one_hour);
@@ -60,7 +61,7 @@ fn written(usage: TokenUsage) -> (u64, Option<CacheCreation>) {
     (sum, (parts > 0).then_some(creation))
 }
 
-/// What two answers cost together.
+/// The sum of two usages.
 pub(crate) fn sum(one: TokenUsage, other: TokenUsage) -> TokenUsage {
     let TokenUsage {
         input_tokens,
@@ -87,7 +88,7 @@ pub(crate) fn sum(one: TokenUsage, other: TokenUsage) -> TokenUsage {
     }
 }
 
-/// The tokens thought, as the model's own answer counts them under either name.
+/// The reasoning tokens, which the model's own response counts under either name.
 pub(crate) fn thought(fields: Option<&RawValue>) -> Option<u64> {
     let fields: Value = serde_json::from_str(fields?.get()).ok()?;
     let details = fields.pointer("/usage/output_tokens_details")?;

@@ -1,6 +1,6 @@
-//! Calls that a model writes into its text or its reasoning, in the tokens of its own prompt format. The
-//! service is meant to turn these into `toolUse` blocks and now and then does not: the answer then shows
-//! tokens and ends without a call. They are taken out of the words here, however the text is cut.
+//! Extracts calls that a model writes into its text or its reasoning, in the tokens of its own
+//! prompt format. The service is meant to turn these into `toolUse` blocks and sometimes fails: the
+//! answer then shows tokens and ends without a call. The extraction works for any cut of the text.
 
 use schema::converse::tool::{Tool, ToolConfig};
 use serde_json::Value;
@@ -17,18 +17,18 @@ mod lexer;
 mod markup;
 mod sections;
 
-/// The syntax to read in an answer, and the tools that may be called, by the names they were sent under.
+/// The syntax to read in an answer, and the tools that may be called, by their sent names.
 #[derive(Debug, Clone)]
 pub(crate) struct Syntax {
     syntax: CallSyntax,
-    /// How names were made fit for the model.
+    /// The rule by which names were adapted to the model.
     names: ToolNames,
     tools: Vec<String>,
 }
 
 impl Syntax {
-    /// The syntax of a model that was sent these tools. Without tools it is `None`: such an answer can hold
-    /// no call, so tokens in it are words about tokens.
+    /// The syntax of a model that was sent these tools. `None` without tools: such an answer cannot
+    /// hold calls, so tokens in it are ordinary text.
     pub(crate) fn of(profile: &Profile, tools: Option<&ToolConfig<'_>>) -> Option<Self> {
         let tools = tools.iter().flat_map(|config| &config.tools);
         let names = tools.filter_map(|tool| match tool {
@@ -41,34 +41,34 @@ impl Syntax {
     }
 }
 
-/// A call that was written in words. Its input is the text that was written, JSON or not.
+/// A call written in text. Its input is the written text, JSON or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WrittenCall {
-    /// As the tool was sent.
+    /// The sent name of the tool.
     pub(crate) name: String,
     pub(crate) input: String,
 }
 
-/// Reads one answer. Calls are held until the answer ends, because some are made a second time as a
-/// `toolUse` block, and a tool must not run twice.
+/// Reads one answer. Calls are held until the answer ends, because some are repeated as a `toolUse`
+/// block, and a tool must not run twice.
 #[derive(Debug)]
 pub(crate) struct Reader {
     lexer: Lexer,
     grammar: Grammar,
     names: ToolNames,
     tools: Vec<String>,
-    /// The voice of the text under way.
+    /// The role of the current text.
     voice: Voice,
-    /// White space behind a token: it is part of the words only if words follow.
+    /// White space after a token: it is part of the text only if text follows.
     gap: Option<String>,
     written: Vec<WrittenCall>,
-    /// The calls that came as blocks, and the numbers of these.
+    /// The calls received as blocks, with their block indices.
     made: Vec<(u32, WrittenCall)>,
 }
 
-/// Bytes of a token's beginning that still pass for words when the text ends with them.
+/// Bytes of an incomplete token that still count as text at the end.
 const MARGIN: usize = 5;
-/// White space behind a token beyond which it is part of the words.
+/// White space after a token beyond which it is part of the text, in bytes.
 const GAP: usize = 1024;
 
 impl Reader {
@@ -85,8 +85,8 @@ impl Reader {
         }
     }
 
-    /// The next piece of text or reasoning; `out` gets the words that are certain now. A change of voice
-    /// ends the call under way.
+    /// Adds a piece of text or reasoning; `out` gets the text that is now certain. A change of
+    /// voice ends the current call.
     pub(crate) fn push<E>(
         &mut self,
         voice: Voice,
@@ -115,8 +115,8 @@ impl Reader {
         self.tell(found, out)
     }
 
-    /// The text or the reasoning ends here. A call that was not closed is a call with the input it has, as a
-    /// `toolUse` block is that was cut off.
+    /// Ends the text or the reasoning. An unclosed call counts as a call with the input so far,
+    /// like a truncated `toolUse` block.
     pub(crate) fn end<E>(
         &mut self,
         out: &mut (impl FnMut(Voice, &str) -> Result<(), E> + ?Sized),
@@ -135,7 +135,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Notes a call that comes as a block; its input follows.
+    /// Notes a call received as a block; its input follows.
     pub(crate) fn made(&mut self, block: u32, name: &str) {
         self.made.push((block, WrittenCall { name: name.to_owned(), input: String::new() }));
     }
@@ -147,7 +147,7 @@ impl Reader {
         }
     }
 
-    /// The calls that were written and not made as blocks too, in their order; to be asked for at the end.
+    /// The written calls without those that also came as blocks, in order; to be read at the end.
     pub(crate) fn take_calls(&mut self) -> Vec<WrittenCall> {
         let mut written = std::mem::take(&mut self.written);
         for (_, made) in std::mem::take(&mut self.made) {
@@ -158,7 +158,7 @@ impl Reader {
         written
     }
 
-    /// Whether nothing is held back: text without a token passes as it is.
+    /// Whether no text is held back: text without a token passes unchanged.
     fn is_idle(&self) -> bool {
         self.gap.is_none() && self.lexer.is_empty() && self.grammar.is_outside()
     }
@@ -175,7 +175,7 @@ impl Reader {
                 Found::Spoken(voice, words) => self.words(voice, &words, out)?,
                 Found::Call { name, input } => match self.declared(&name) {
                     Some(name) => self.written.push(WrittenCall { name, input }),
-                    // A tool that was not sent cannot be run: the call is kept among the reasoning.
+                    // A tool that was not sent cannot be run: the call is kept in the reasoning.
                     None => out(Voice::Thought, &format!("{} {input}\n", name.trim()))?,
                 },
             }
@@ -201,7 +201,7 @@ impl Reader {
         out(voice, &gap)
     }
 
-    /// The name under which the tool was sent that the model means.
+    /// The sent name of the tool that the model names.
     fn declared(&self, written: &str) -> Option<String> {
         let name = written.trim();
         let name = name.strip_prefix(NAMESPACE).unwrap_or(name);
@@ -213,8 +213,8 @@ impl Reader {
     }
 }
 
-/// The id of a written call, which has none of its own: told by the answer's, so that it is like no other in
-/// the conversation and the same whenever the answer is translated.
+/// The id of a written call, which has none of its own. It is derived from the answer's id, so that
+/// it is unique in the conversation and the same in every translation of the answer.
 pub(crate) fn call_id(answer: &str, at: u32) -> String {
     let answer = answer.strip_prefix("chatcmpl-").unwrap_or(answer);
     sent_id(&format!("call_{answer}_{at}"), CallIds::Any).into_owned()
@@ -224,7 +224,7 @@ pub(crate) fn call_id(answer: &str, at: u32) -> String {
 const NAMESPACE: &str = "functions.";
 
 impl WrittenCall {
-    /// Whether both do the same: the members of an object have no order.
+    /// Whether both calls are the same; the order of an object's members is ignored.
     fn is_same(&self, other: &Self) -> bool {
         let value = |input: &str| match input.trim() {
             "" => Ok(Value::Object(serde_json::Map::new())),

@@ -1,4 +1,4 @@
-//! Folds chunks the way OpenAI's SDKs do, so that a stream can be compared with a whole answer.
+//! Combines chunks as OpenAI's SDKs do, so that a stream can be compared with a complete response.
 
 use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
@@ -9,7 +9,7 @@ use schema::openai::usage::Usage;
 use translate::chat::{ChatStream, Truncated, replay};
 use translate::{Reply, Stamp};
 
-/// What an answer says, however it came.
+/// The content of an answer, complete or streamed.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Folded {
     pub(crate) content: String,
@@ -58,7 +58,7 @@ impl Folded {
         }
     }
 
-    /// Folds a stream given as event types and payloads.
+    /// Combines a stream given as event types and payloads.
     pub(crate) fn of_events(
         reply: Reply,
         stamp: Stamp,
@@ -84,7 +84,7 @@ impl Folded {
         Ok(self)
     }
 
-    /// Folds a whole answer that is told as a stream.
+    /// Combines a complete response that is replayed as a stream.
     pub(crate) fn of_replay(
         reply: Reply,
         stamp: Stamp,

@@ -1,16 +1,17 @@
-//! Requests of one size in the shapes that cost most: what takes more than a linear share shows in one of them.
+//! Requests of one size in the most expensive shapes: a cost beyond linear shows in at least one of
+//! them.
 
 use std::fmt::Write as _;
 
-/// Takes references in schemas only where they are written out.
+/// A model whose schemas need their references expanded.
 const WRITTEN_OUT: &str = "amazon.nova-lite-v1:0";
-/// Caches, thinks, calls tools, sees pictures.
+/// A model with caching, reasoning, tools and images.
 const PLAIN: &str = "us.anthropic.claude-sonnet-4-5-20250929-v1:0";
 
 /// A kind of request.
 pub(crate) struct Shape {
     pub(crate) name: &'static str,
-    /// The body, of about so many bytes.
+    /// The body, of about this many bytes.
     pub(crate) of: fn(usize) -> String,
 }
 
@@ -31,7 +32,7 @@ pub(crate) const SHAPES: [Shape; 13] = [
     Shape { name: "a long text with escapes", of: escapes },
 ];
 
-/// A list of items until it has so many bytes.
+/// A list of items of about this many bytes.
 fn list(bytes: usize, item: impl Fn(usize) -> String) -> String {
     let mut list = String::with_capacity(bytes + 1024);
     let mut at = 0;
@@ -65,7 +66,7 @@ fn marks(bytes: usize) -> String {
     asking(PLAIN, &said(&format!("[{parts}]")), "")
 }
 
-/// So many calls of a message, each with its result; no more messages than are taken.
+/// Calls of one message, each with its result; the number of messages stays within the limit.
 fn called(bytes: usize, id: impl Fn(usize) -> String) -> String {
     let results = 5_000;
     let call = |at: usize| {
@@ -170,7 +171,7 @@ fn pictures(bytes: usize) -> String {
 }
 
 fn history(bytes: usize) -> String {
-    // No more messages than are taken.
+    // The number of messages stays within the limit.
     let text = "word ".repeat(bytes / 9_000 / 5);
     let messages: Vec<String> = (0..9_000)
         .map(|at| {

@@ -1,4 +1,4 @@
-//! Turns that are answered by the translator and written back by a client.
+//! Turns that the translator answers and a client writes back.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub(crate) fn reply(profile: &Profile, body: &Value) -> Reply {
     question_with(&request, profile, &Stores::default(), Some(&recalled)).unwrap().reply
 }
 
-/// The message that the client got, and what was kept of it.
+/// The client's message, and the turns to save.
 pub(crate) fn answered(
     content: &[Value],
     reply: Reply,
@@ -122,12 +122,12 @@ pub(crate) fn events(content: &[Value]) -> Vec<(&'static str, Value)> {
     events
 }
 
-/// How a client writes an answered message down.
+/// The form in which a client writes an answered message.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Client {
-    /// As it came.
+    /// Unchanged.
     Faithful,
-    /// OpenAI's own fields alone, trimmed, and null for no text.
+    /// Only OpenAI's own fields, trimmed, with null for empty text.
     Plain,
     /// Text in a list of parts.
     Parts,
@@ -158,7 +158,7 @@ pub(crate) fn results(message: &Value) -> Vec<Value> {
         .collect()
 }
 
-/// The turns of the assistant that go out, without cache points, and what is said of lost thoughts.
+/// The assistant turns that are sent, without cache points, and the reported loss of reasoning.
 pub(crate) fn sent(
     messages: &[Value],
     profile: &Profile,

@@ -1,5 +1,5 @@
-//! Parts of other dialects that stand in histories: of OpenAI's Responses API, of Anthropic's Messages, of
-//! LangChain and of the AI SDK. What has a plain meaning is read as what it is; the rest keeps its name.
+//! Parts of other dialects in histories: of OpenAI's Responses API, of Anthropic's Messages, of
+//! LangChain and of the AI SDK. Parts with a clear meaning are converted; others keep their name.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,7 +14,7 @@ use crate::openai::tool::{CustomCall, FunctionCall, ToolCall};
 /// The result of a call, in a part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SentResult<'a> {
-    /// The `type` it came under.
+    /// The `type` of the part.
     pub kind: Str<'a>,
     pub call_id: Str<'a>,
     pub content: Option<Content<'a>>,
@@ -22,10 +22,10 @@ pub struct SentResult<'a> {
     pub cache_control: Option<CacheControl>,
 }
 
-/// A member that may be written in several places and shapes.
+/// A member that may stand in several places and forms.
 type Raw<'a> = Option<&'a RawValue>;
 
-/// Reads a part of a kind that is not of chat completions.
+/// Reads a part whose kind is not part of chat completions.
 pub(super) fn read<'a>(kind: Str<'a>, fields: &PartFields<'a>, cache: Option<Mark>) -> Part<'a> {
     let cache_control = fields.cache_control;
     let read = match kind.as_str() {
@@ -59,13 +59,13 @@ impl<'a> PartFields<'a> {
         self.flat_file(cache)
     }
 
-    /// Audio whose members stand in the part itself.
+    /// Audio whose members are in the part itself.
     pub(super) fn flat_audio(&self) -> Option<InputAudio<'a>> {
         let format = [self.format, self.mime_type, self.media_type].into_iter().find_map(text);
         Some(InputAudio { data: text(self.data)?, format })
     }
 
-    /// A file whose members stand in the part itself.
+    /// A file whose members are in the part itself.
     pub(super) fn flat_file(&self, cache: Option<Mark>) -> Option<Part<'a>> {
         if let Some(file) = self.file.clone() {
             return Some(Part::File { file, cache });
@@ -95,7 +95,7 @@ impl<'a> PartFields<'a> {
         self.citations.and_then(|raw| serde_json::from_str(raw.get()).ok())
     }
 
-    /// `image`, `document` and the like: with a `source` in one dialect, flat in the others.
+    /// `image`, `document` and similar kinds: with a `source` in one dialect, flat in the others.
     fn medium(&self, kind: &str, cache: Option<Mark>) -> Option<Part<'a>> {
         let file = match self.source {
             None => match self.flat_file(cache)? {
@@ -172,7 +172,7 @@ impl<'a> PartFields<'a> {
     }
 }
 
-/// `source` of a picture or a document.
+/// `source` of an image or a document.
 #[derive(Deserialize)]
 struct Source<'a> {
     #[serde(borrow, rename = "type")]
@@ -196,7 +196,7 @@ struct Output<'a> {
     value: Option<&'a RawValue>,
 }
 
-/// What holds a text, and perhaps its signature.
+/// An object with a text, and possibly its signature.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Said<'a> {
@@ -216,7 +216,7 @@ fn thought<'a>(
     Part::Thought(SentBlock { kind: None, thinking, signature, data })
 }
 
-/// Data, or a link to it.
+/// Stores data, or a link to it.
 fn hold<'a>(file: &mut File<'a>, given: Str<'a>) {
     let is_link = ["http://", "https://", "s3://"].iter().any(|scheme| given.starts_with(scheme));
     if is_link { file.file_url = Some(given) } else { file.file_data = Some(given) }
@@ -231,7 +231,7 @@ fn said<'a>(raw: Raw<'a>) -> Option<Said<'a>> {
     raw.and_then(|raw| serde_json::from_str::<Said<'a>>(raw.get()).ok())
 }
 
-/// The words of a text, of an object that holds one, or of a list of these.
+/// The text of a string, of an object that holds one, or of a list of these.
 fn words<'a>(raw: Raw<'a>) -> Option<Str<'a>> {
     let words = text(raw).or_else(|| {
         let Said { text: words, inner, .. } = said(raw)?;
@@ -252,14 +252,15 @@ fn signed<'a>(raw: Raw<'a>) -> Option<Str<'a>> {
     signature.or_else(|| said(inner)?.signature)
 }
 
-/// The signature that the AI SDK keeps under the provider's name.
+/// The signature that the AI SDK stores under the provider's name.
 fn vouched<'a>(raw: Raw<'a>) -> Option<Str<'a>> {
     let all: std::collections::BTreeMap<Str<'a>, &'a RawValue> =
         serde_json::from_str(raw?.get()).ok()?;
     all.into_values().find_map(|one| signed(Some(one)))
 }
 
-/// What a tool answered, and whether it failed. What is neither text nor parts is the JSON it is.
+/// The output of a tool, and whether it failed. Output that is neither text nor parts is kept as
+/// JSON text.
 fn output<'a>(raw: &'a RawValue) -> (Option<Content<'a>>, bool) {
     let typed = serde_json::from_str::<Output<'a>>(raw.get()).ok();
     let typed = typed.and_then(|Output { kind, value }| {

@@ -1,6 +1,7 @@
-//! Mending of tool schemas. Bedrock wants an object at the root and nothing else to decide there;
-//! single families take less. What a schema means is kept: merged where two spellings mean the same,
-//! wrapped where only another shape can say it, put into words where nothing else is left.
+//! Repair of tool schemas. Bedrock requires an object at the root without combinators; some
+//! families accept less. The meaning of a schema is kept: merged where two notations are
+//! equivalent, wrapped where the root is not an object, moved into the description where no other
+//! way is left.
 
 use std::collections::HashSet;
 
@@ -12,8 +13,8 @@ use super::walk::{each_schema, pointed};
 use crate::parts::tools::Form;
 use crate::profile::{Profile, SchemaPatterns, SchemaReferences, SchemaRoot};
 
-/// Keywords whose null says that the client had nothing to say. (`default`, `const` and `enum` may
-/// well mean null.)
+/// Keywords whose null is a client's notation for an absent value. (`default`, `const` and `enum`
+/// may really be null.)
 const NEVER_NULL: [&str; 17] = [
     "type",
     "properties",
@@ -34,22 +35,22 @@ const NEVER_NULL: [&str; 17] = [
     "maxLength",
 ];
 
-/// Keywords that may decide at the root what no list of properties can say.
+/// Keywords at the root whose constraints a list of properties cannot express.
 pub(super) const DECIDING: [&str; 9] =
     ["anyOf", "oneOf", "allOf", "not", "enum", "const", "if", "dependentSchemas", "$ref"];
 
-/// Keywords at the root that say nothing about arguments.
+/// Keywords at the root without constraints on arguments.
 const ANNOTATIONS: [&str; 6] = ["$schema", "$id", "$comment", "title", "examples", "default"];
 
-/// A mended schema.
+/// A repaired schema.
 pub(super) struct Mended {
     pub(super) schema: Value,
-    /// What had to be put into words.
+    /// Constraints that were moved into text.
     pub(super) words: Vec<String>,
     pub(super) form: Form,
 }
 
-/// Mends a schema for a model of this profile.
+/// Repairs a schema for a model of this profile.
 pub(super) fn mend(mut schema: Value, profile: &Profile) -> Mended {
     each_schema(&mut schema, &mut drop_nulls);
     modernise(&mut schema);
@@ -95,9 +96,10 @@ fn drop_nulls(members: &mut Map<String, Value>) {
     }
 }
 
-/// A root that is only a pointer becomes what it points at; what stands beside the pointer stays.
+/// Replaces a root that is only a reference by its definition; keywords beside the reference are
+/// kept.
 fn follow_root_reference(root: &mut Map<String, Value>) {
-    // A chain of pointers is no longer than there are definitions; a ring ends here too.
+    // A chain of references is bounded by the number of definitions; the limit also ends a cycle.
     for _ in 0..8 {
         let Some(Value::String(target)) = root.get("$ref") else { return };
         let whole = Value::Object(root.clone());
@@ -109,7 +111,7 @@ fn follow_root_reference(root: &mut Map<String, Value>) {
     }
 }
 
-/// Parts that all hold, and only list properties, are one list of properties.
+/// Merges the parts of an `allOf` that only list properties into one list.
 fn merge_all_of(root: &mut Map<String, Value>) {
     const LISTS: [&str; 5] = ["type", "properties", "required", "description", "title"];
     let Some(Value::Array(parts)) = root.get("allOf") else { return };
@@ -138,7 +140,7 @@ fn merge_all_of(root: &mut Map<String, Value>) {
     *root = merged;
 }
 
-/// False where both say something about the same property, and not the same.
+/// Adds the properties of a part. False if both have different schemas for the same property.
 fn add_properties(merged: &mut Map<String, Value>, part: &Map<String, Value>) -> bool {
     if let Some(Value::Object(more)) = part.get("properties") {
         let Value::Object(known) = merged.entry("properties").or_insert_with(|| json!({})) else {
@@ -160,11 +162,11 @@ fn add_properties(merged: &mut Map<String, Value>, part: &Map<String, Value>) ->
     if let Some(description) = part.get("description") {
         merged.entry("description").or_insert_with(|| description.clone());
     }
-    // A closed part would forbid what its neighbours list.
+    // A closed part would forbid the properties of the other parts.
     !merged.contains_key("additionalProperties")
 }
 
-/// Whether a root can stand as it is, once its type is given.
+/// Whether a root can be kept once its type is set.
 fn describes_object(root: &Map<String, Value>) -> bool {
     let typed = match root.get("type") {
         None => true,
@@ -174,7 +176,7 @@ fn describes_object(root: &Map<String, Value>) -> bool {
     typed && !DECIDING.iter().any(|keyword| root.contains_key(*keyword))
 }
 
-/// A root that may also be something else is held to the object.
+/// Restricts a root that allows other types to the object.
 fn type_as_object(root: &mut Map<String, Value>) {
     match root.get_mut("type") {
         Some(kind) => *kind = Value::from("object"),
@@ -184,8 +186,8 @@ fn type_as_object(root: &mut Map<String, Value>) {
     }
 }
 
-/// An object whose one member is what the root described. Definitions stay at the root, so that
-/// pointers to them hold; other pointers are led to where the schema has gone.
+/// Wraps a root into an object with one member. Definitions stay at the root, so that references to
+/// them remain valid; other references are adjusted to the new place.
 fn wrap(mut root: Map<String, Value>) -> Map<String, Value> {
     let mut outer = Map::new();
     outer.insert("type".to_owned(), Value::from("object"));
@@ -213,15 +215,15 @@ fn wrap(mut root: Map<String, Value>) -> Map<String, Value> {
     }
 }
 
-/// Look-around and references back are in no grammar, and not in every family's regular expressions: such
-/// a pattern is told, not given.
+/// Moves a pattern with look-around or back-references into the description: no grammar supports
+/// them, nor do the regular expressions of every family.
 pub(super) fn pattern_into_words(members: &mut Map<String, Value>) {
     if members.get("pattern").and_then(Value::as_str).is_some_and(is_beyond_grammars) {
         into_words(members, "pattern");
     }
 }
 
-/// Whether a pattern looks around (`(?=`, `(?!`, `(?<=`, `(?<!`) or back at what it has matched (`\1`,
+/// Whether a pattern has look-around (`(?=`, `(?!`, `(?<=`, `(?<!`) or back-references (`\1`,
 /// `\k<name>`, `(?P=name)`). (Refused as seen live by pydantic-ai and LiteLLM, 2026.)
 pub(super) fn is_beyond_grammars(pattern: &str) -> bool {
     let mut escaped = false;
@@ -233,7 +235,7 @@ pub(super) fn is_beyond_grammars(pattern: &str) -> bool {
     back || ["(?=", "(?!", "(?<", "(?P="].iter().any(|sign| pattern.contains(sign))
 }
 
-/// Takes a keyword out of a schema and says in its description what it said.
+/// Removes a keyword from a schema and adds it to the description.
 pub(super) fn into_words(members: &mut Map<String, Value>, keyword: &str) {
     if let Some(value) = members.shift_remove(keyword) {
         describe(members, &format!("({keyword}: {value})"));
@@ -253,7 +255,7 @@ pub(super) fn describe(members: &mut Map<String, Value>, words: &str) {
     }
 }
 
-/// Leaves type, properties and required; the rest is told in the words that are returned.
+/// Keeps type, properties and required; returns the other keywords as text.
 fn bare(root: &mut Map<String, Value>) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     let mut rest = Map::new();

@@ -1,6 +1,6 @@
-//! A schema in the form that a grammar for answers takes: closed objects, and without the keywords that the
-//! model's family refuses, which are told in descriptions instead. It allows nothing that the original
-//! forbids the grammar could not enforce: the answer is held to the original afterwards.
+//! A schema in the form that an answer grammar accepts: closed objects, without the keywords that
+//! the model's family refuses, which move into descriptions. The grammar may allow more than the
+//! original; the answer is validated against the original afterwards.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use super::older::modernise;
 use super::strict::{Looseness, may_be_object, refers_badly};
 use super::walk::each_schema;
 
-/// Keywords that say what no grammar knows how to say, of whatever family.
+/// Keywords that no family's grammar can express.
 const UNKNOWN: [&str; 13] = [
     "uniqueItems",
     "minProperties",
@@ -26,12 +26,12 @@ const UNKNOWN: [&str; 13] = [
     "unevaluatedItems",
 ];
 
-/// Keywords under which objects are open by design.
+/// Keywords that leave objects open by design.
 const OPEN: [&str; 2] = ["patternProperties", "additionalItems"];
 
-/// The schema as `refused` (keywords) leaves it; `None` if what it asks for cannot be asked of a grammar:
-/// maps with keys of any name, roots that are no plain object, definitions that contain themselves, more
-/// optional properties than are taken.
+/// The schema without the `refused` keywords; `None` if a grammar cannot express it: maps with
+/// arbitrary keys, roots that are not plain objects, recursive definitions, more optional
+/// properties than the limit.
 pub(in crate::parts) fn native(schema: &Value, refused: &[String]) -> Option<Value> {
     let root = schema.as_object()?;
     let decides = ["anyOf", "oneOf", "allOf", "$ref"].iter().any(|word| root.contains_key(*word));
@@ -46,10 +46,10 @@ pub(in crate::parts) fn native(schema: &Value, refused: &[String]) -> Option<Val
     (fits && is_small && !refers_badly(&native)).then_some(native)
 }
 
-/// Brings one schema into form. False if that would change what it is for.
+/// Adapts one schema. False if that would change its meaning.
 fn adapt(members: &mut Map<String, Value>, refused: &[String]) -> bool {
     for keyword in refused {
-        // A list that may not be empty is something every grammar knows.
+        // Every grammar supports a list with at least one item.
         let at_most_one = members.get(keyword).and_then(Value::as_u64).is_some_and(|n| n <= 1);
         if !(keyword == "minItems" && at_most_one) {
             into_words(members, keyword);
@@ -72,7 +72,8 @@ fn adapt(members: &mut Map<String, Value>, refused: &[String]) -> bool {
     !several && (!is_object || close(members))
 }
 
-/// Closes an object that lists its properties. One that does not is a map, and stays open.
+/// Closes an object that lists its properties. An object without listed properties is a map, and
+/// stays open.
 fn close(members: &mut Map<String, Value>) -> bool {
     match members.get("additionalProperties") {
         Some(Value::Bool(false)) => true,

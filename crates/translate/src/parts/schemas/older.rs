@@ -1,6 +1,6 @@
-//! Keywords of older drafts in the words of draft 2020-12. Servers of tools still write draft 4, and families
-//! that check schemas refuse the whole list of tools for one of them. (Dokploy/mcp#74, homeassistant-ai/ha-mcp#2361,
-//! AlexGladkov/claude-in-mobile#57, 2026.)
+//! Converts keywords of older drafts to draft 2020-12. Tool servers still write draft 4, and
+//! families that validate schemas refuse the whole list of tools for one such keyword.
+//! (Dokploy/mcp#74, homeassistant-ai/ha-mcp#2361, AlexGladkov/claude-in-mobile#57, 2026.)
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::walk::each_schema;
 
-/// Bounds that a flag of draft 4 made exclusive.
+/// Bounds that a flag of draft 4 makes exclusive.
 const BOUNDS: [(&str, &str); 2] =
     [("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")];
 
-/// Drafts whose keywords mean something else today.
+/// Drafts whose keywords have another meaning today.
 const OLD_DRAFTS: [&str; 2] = ["json-schema.org/draft-03/", "json-schema.org/draft-04/"];
 
-/// Whether a text may hold a keyword of an older draft. A value that only looks like one costs a closer look.
+/// Whether a text may hold a keyword of an older draft. A false positive costs only a closer look.
 pub(super) fn may_be_older(text: &str) -> bool {
     let is_flag = |value: &str| value.starts_with("true") || value.starts_with("false");
     followed(text, r#""exclusiveMinimum""#, is_flag)
@@ -27,7 +27,7 @@ pub(super) fn may_be_older(text: &str) -> bool {
         || (text.contains(r#""$ref""#) && followed(text, r#""id""#, |value| value.starts_with('"')))
 }
 
-/// Brings a schema and all below it into today's words.
+/// Converts a schema and all schemas below it.
 pub(super) fn modernise(schema: &mut Value) {
     let old = schema.get("$schema").and_then(Value::as_str).is_some_and(is_old_draft);
     let named = named_places(schema);
@@ -54,7 +54,7 @@ pub(super) fn modernise(schema: &mut Value) {
     });
 }
 
-/// Whether any value of a keyword is such a one.
+/// Whether the keyword has a matching value anywhere in the text.
 fn followed(text: &str, keyword: &str, is: impl Fn(&str) -> bool) -> bool {
     text.match_indices(keyword).any(|(at, _)| {
         let rest = text[at + keyword.len()..].trim_start();
@@ -67,7 +67,7 @@ fn is_old_draft(text: &str) -> bool {
     OLD_DRAFTS.iter().any(|draft| head.contains(draft))
 }
 
-/// A flag that makes a bound exclusive becomes the exclusive bound; one that does not says nothing.
+/// Converts a flag that makes a bound exclusive to the exclusive bound; a false flag is dropped.
 fn exclusive(members: &mut Map<String, Value>, flag: &str, bound: &str) {
     let Some(Value::Bool(is_exclusive)) = members.get(flag) else { return };
     let bounds = members.get(bound).filter(|value| *is_exclusive && value.is_number()).cloned();
@@ -82,9 +82,9 @@ fn exclusive(members: &mut Map<String, Value>, flag: &str, bound: &str) {
     }
 }
 
-/// A property that says itself that it is required is named by the object that lists it.
+/// Moves the `required` flags of properties to the list of their object.
 fn requirements(members: &mut Map<String, Value>) {
-    // Of a property it was taken by its object, which is visited before.
+    // The object, visited earlier, has already read the flag of its property.
     if members.get("required").is_some_and(Value::is_boolean) {
         members.shift_remove("required");
     }
@@ -108,7 +108,7 @@ fn requirements(members: &mut Map<String, Value>) {
     }
 }
 
-/// A list of schemas by position has a keyword of its own; what follows the list is `items` now.
+/// Converts a list of schemas in `items` to `prefixItems`; `additionalItems` becomes `items`.
 fn tuple(members: &mut Map<String, Value>) {
     if !members.get("items").is_some_and(Value::is_array) {
         return;
@@ -123,7 +123,7 @@ fn tuple(members: &mut Map<String, Value>) {
     }
 }
 
-/// Where the schemas stand that `$ref`s mean by the `id` these give themselves.
+/// The places of the schemas that a `$ref` names by their `id`.
 fn named_places(schema: &Value) -> HashMap<String, String> {
     let mut targets = HashSet::new();
     each_value(schema, &mut Vec::new(), &mut |members, _| {
@@ -146,7 +146,7 @@ fn named_places(schema: &Value) -> HashMap<String, String> {
     places
 }
 
-/// The pointer that a reference by `id` stands for.
+/// The JSON pointer for a reference by `id`.
 fn led_to(target: &str, named: &HashMap<String, String>) -> Option<String> {
     if let Some(pointer) = named.get(target) {
         return Some(pointer.clone());
@@ -161,7 +161,7 @@ fn before_fragment(target: &str) -> &str {
     target.split('#').next().unwrap_or_default()
 }
 
-/// Calls `visit` with every object, and the way to it.
+/// Calls `visit` with every object and its path.
 fn each_value<'s, V: FnMut(&'s Map<String, Value>, &[String])>(
     value: &'s Value,
     path: &mut Vec<String>,

@@ -1,4 +1,5 @@
-//! Strict schemas: what a grammar can enforce, and what must be put into words so that it can.
+//! Strict schemas: the schemas that a grammar can enforce, and the keywords to move into the
+//! description.
 
 use std::collections::HashSet;
 
@@ -19,18 +20,18 @@ const REFUSED: [&str; 8] = [
     "contains",
 ];
 
-/// Most references that lead on to one another, and the deepest that they and the nesting between them
-/// may lead. No schema of a real client comes near; without a bound, one of 100,000 definitions in a row
-/// would use up the stack, and with it the process.
+/// Longest chain of references, and the deepest nesting through references. Schemas of real clients
+/// are far below both; without a limit, a chain of 100,000 definitions would overflow the stack and
+/// end the process.
 const LONGEST_CHAIN: usize = 64;
 const DEEPEST: usize = 512;
 
-/// What one request's strict schemas may have together: properties that may be left out, and properties
-/// of several types. (Anthropic, "Structured outputs", complexity limits, read 2026.)
+/// Limits for all strict schemas of one request together: optional properties, and properties of
+/// several types. (Anthropic, "Structured outputs", complexity limits, read 2026.)
 const OPTIONAL: usize = 24;
 const UNIONS: usize = 16;
 
-/// What of a schema makes its grammar large.
+/// Features of a schema that make its grammar large.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::parts) struct Looseness {
     optional: usize,
@@ -44,7 +45,7 @@ impl Looseness {
         looseness
     }
 
-    /// Both together, if that is still taken.
+    /// The sum of both, if it is within the limits.
     pub(in crate::parts) fn with(self, other: Self) -> Option<Self> {
         let both =
             Self { optional: self.optional + other.optional, unions: self.unions + other.unions };
@@ -77,16 +78,16 @@ fn is_union(schema: &Value) -> bool {
 /// Whether a schema can be enforced.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::parts) enum Held {
-    /// It cannot.
+    /// Not enforceable.
     Not,
-    /// As it is.
+    /// Enforceable unchanged.
     AsItIs,
-    /// Once these keywords are put into words: nobody enforces them then.
+    /// Enforceable once these keywords are moved into the description, where they are no longer
+    /// enforced.
     Without(Vec<&'static str>),
 }
 
-/// Brings a schema into the shape that a grammar enforces, if that is possible without forbidding what
-/// it allows.
+/// Brings a schema into an enforceable form, if that forbids no value that the original allows.
 pub(in crate::parts) fn hold(schema: &mut Value) -> Held {
     if is_strict(schema) {
         return Held::AsItIs;
@@ -120,9 +121,9 @@ fn loosen(members: &mut Map<String, Value>, told: &mut Vec<&'static str>) {
     }
 }
 
-/// Whether a schema keeps to what grammars can enforce: closed objects, no numeric or size bounds, no
-/// look-around, no reference to itself or out of it. (Refused keywords as seen live by pydantic-ai and
-/// LiteLLM, 2026.)
+/// Whether a schema uses only what grammars can enforce: closed objects, no numeric or size bounds,
+/// no look-around, no recursive or external references. (Refused keywords as seen live by
+/// pydantic-ai and LiteLLM, 2026.)
 fn is_strict(schema: &Value) -> bool {
     is_enforceable(schema) && !refers_badly(schema)
 }
@@ -130,7 +131,8 @@ fn is_strict(schema: &Value) -> bool {
 fn is_enforceable(schema: &Value) -> bool {
     match schema {
         Value::Object(members) => {
-            // A member may also be a property that is called like a keyword: then it is a schema.
+            // A member may also be a property with the name of a keyword: then its value is a
+            // schema.
             let bound = |word: &&str| members.get(*word).is_some_and(|bound| !bound.is_object());
             let pattern = members.get("pattern").and_then(Value::as_str);
             let closed = members.get("additionalProperties") == Some(&Value::Bool(false));
@@ -152,8 +154,8 @@ pub(super) fn may_be_object(kind: Option<&Value>) -> bool {
     }
 }
 
-/// Whether a `$ref` leaves the document, points nowhere, comes back to itself, or leads on through more
-/// of its kind than anybody writes.
+/// Whether a `$ref` leaves the document, has no target, is recursive, or is part of a chain over
+/// the limit.
 pub(super) fn refers_badly(schema: &Value) -> bool {
     let mut references =
         References { root: schema, path: Vec::new(), sound: HashSet::new(), depth: 0 };
@@ -162,10 +164,11 @@ pub(super) fn refers_badly(schema: &Value) -> bool {
 
 struct References<'s> {
     root: &'s Value,
-    /// Those being followed.
+    /// The references being followed.
     path: Vec<&'s str>,
     sound: HashSet<&'s str>,
-    /// How deep the search is in: a caller decides how far references lead, and the stack ends.
+    /// Depth of the search. The caller controls the length of reference chains, and the stack is
+    /// limited.
     depth: usize,
 }
 
@@ -215,7 +218,7 @@ mod tests {
         let closed = |inner: Value| json!({ "type": "object", "properties": { "a": inner }, "additionalProperties": false });
         assert!(is_strict(&closed(json!({ "type": "string", "maxLength": 3 }))));
         assert!(is_strict(&closed(json!({ "type": ["string", "null"] }))));
-        // A property may be called like a keyword.
+        // A property may have the name of a keyword.
         assert!(is_strict(
             &json!({ "type": "object", "additionalProperties": false, "properties": { "minimum": { "type": "string" } } })
         ));

@@ -1,5 +1,5 @@
-//! Where schemas stand in a schema. A property may be called like a keyword, so nothing may look for
-//! keywords without knowing where it is.
+//! Visits the schemas inside a schema. A property may have the name of a keyword, so keywords may
+//! only be searched for at known places.
 
 use std::borrow::Cow;
 
@@ -30,8 +30,8 @@ const HOLDERS: [&str; 17] = [
 const NAMED: [&str; 5] =
     ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 
-/// Calls `visit` with this schema and then every schema below it. The depth is bounded by what was
-/// parsed.
+/// Calls `visit` with this schema and then with every schema below it. The depth is bounded by the
+/// parser's limit.
 pub(super) fn each_schema(schema: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
     if let Value::Object(members) = schema {
         visit(members);
@@ -56,7 +56,7 @@ pub(super) fn each_below(schema: &mut Value, visit: &mut dyn FnMut(&mut Value)) 
     }
 }
 
-/// What a `$ref` points at inside its document. Generators write names with spaces or brackets
+/// The target of a `$ref` inside its document. Generators write names with spaces or brackets
 /// percent-encoded, because a reference is a URL.
 pub(super) fn pointed<'s>(whole: &'s Value, target: &str) -> Option<&'s Value> {
     let pointer = target.strip_prefix('#')?;

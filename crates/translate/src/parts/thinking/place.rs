@@ -1,28 +1,28 @@
-//! The place of a thought as a word: clients of chat completions send thoughts back apart from the text and
-//! the calls between which they stood, and models that sign their thoughts refuse them in any other place. The
-//! word goes out as the `id` of a `reasoning_details` entry, which clients keep as it is:
-//! `outcrop.1.{steps}.{model}.{account}.{preface}`.
+//! The position of a reasoning block as a string: chat completions clients send reasoning back
+//! apart from the text and calls around it, and models that sign their reasoning refuse it in
+//! another position. The string is the `id` of a `reasoning_details` entry, which clients keep
+//! unchanged: `outcrop.1.{steps}.{model}.{account}.{preface}`.
 
 use std::fmt::Write as _;
 
 use crate::thoughts::{Origin, Passage};
 
 const HEAD: &str = "outcrop.1.";
-/// Stands for what is not known.
+/// Placeholder for an unknown part.
 const UNKNOWN: &str = "x";
 
-/// The place of a thought, and where it was made.
+/// The position of a reasoning block, and its origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// What stands between the thought before it, or the beginning of the turn, and this one; `None` where that
-    /// is not known.
+    /// The blocks between the previous reasoning block, or the start of the turn, and this one;
+    /// `None` if unknown.
     pub(crate) between: Option<Vec<Between>>,
     pub(crate) origin: Option<Origin>,
-    /// The hash of the words of our own that ended the user's turn before it.
+    /// Hash of the text added by the gateway at the end of the user's turn before it.
     pub(crate) preface: Option<u64>,
 }
 
-/// A block that is no thought.
+/// A block other than reasoning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Between {
     Text(Passage),
@@ -30,7 +30,7 @@ pub(crate) enum Between {
 }
 
 impl Place {
-    /// The word for it.
+    /// The string form.
     pub(crate) fn word(&self) -> String {
         let Self { between, origin, preface } = self;
         let mut word = HEAD.to_owned();
@@ -51,7 +51,7 @@ impl Place {
         word
     }
 
-    /// The place of this word; `None` if it is no such word, or one of another version.
+    /// The position in this string; `None` if it has another form or version.
     pub(crate) fn read(word: &str) -> Option<Self> {
         let mut parts = word.strip_prefix(HEAD)?.split('.');
         let between = match parts.next()? {

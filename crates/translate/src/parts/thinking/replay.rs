@@ -1,5 +1,5 @@
-//! Past thoughts on their way back. Clients send them under four names, most of them without the
-//! signature; some families want them exactly as they were, some want none at all.
+//! Past reasoning sent back to the model. Clients send it under four names, mostly without the
+//! signature; some families require it unchanged, others accept none.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -14,17 +14,17 @@ use crate::Report;
 use crate::profile::{Profile, Replay};
 use crate::thoughts::{self, Origin, Passage, Recalled, Thought, Turn};
 
-/// What an assistant's message brings, and what became of it.
+/// The reasoning of an assistant message, and its state.
 #[derive(Debug)]
 pub(crate) struct Replayed<'a> {
-    /// The turn's blocks, as far as they are known: texts and calls are the message's own.
+    /// The blocks of the turn, as far as they are known; texts and calls are the message's own.
     pub(crate) steps: Vec<Step<'a>>,
     pub(crate) order: Order,
-    /// Whether the turn is known to have had these thoughts and no others.
+    /// Whether the turn is known to have had exactly this reasoning.
     pub(crate) past: Past,
-    /// The field that the thoughts came in; `None` where they are remembered.
+    /// The field of the reasoning; `None` where it is restored from the store.
     pub(crate) field: Option<&'static str>,
-    /// Words of our own that ended the user's turn before it.
+    /// Text added by the gateway at the end of the user's turn before it.
     pub(crate) preface: Option<Preface<'a>>,
 }
 
@@ -33,22 +33,22 @@ pub(crate) struct Replayed<'a> {
 pub(crate) enum Step<'a> {
     Thought(ReasoningBlock<'a>),
     Text(Passage),
-    /// A call, by its id where that is known.
+    /// A call, by its id if known.
     Call(Option<&'a str>),
 }
 
-/// What is known of the order of a turn's blocks.
+/// Knowledge of the order of a turn's blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// All of it.
+    /// Completely known.
     Known,
-    /// Nothing, and the model refuses a thought that stands elsewhere.
+    /// Unknown, and the model refuses reasoning in another position.
     Unknown,
-    /// Nothing, and it does not matter.
+    /// Unknown, but irrelevant.
     Any,
 }
 
-/// Words of our own, as they are remembered.
+/// Text added by the gateway, in its saved form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Preface<'a> {
     Words(&'a str),
@@ -56,24 +56,24 @@ pub(crate) enum Preface<'a> {
     Hash(u64),
 }
 
-/// What past thoughts are looked up in.
+/// Source of past reasoning.
 #[derive(Debug)]
 pub(crate) struct Memory<'a> {
     recalled: Option<&'a Recalled>,
-    /// The last message with a call of each id: some models count them anew in every turn, and what is
-    /// remembered belongs to the last.
+    /// The last message with a call of each id: some models restart their ids in every turn, and
+    /// the saved turn belongs to the last.
     last: HashMap<&'a str, usize>,
 }
 
 impl Replayed<'_> {
-    /// A turn whose thoughts are lost.
+    /// A turn whose reasoning is lost.
     fn lost() -> Self {
         Self { steps: Vec::new(), order: Order::Any, past: Past::Lost, field: None, preface: None }
     }
 }
 
 impl<'a> Memory<'a> {
-    /// What is remembered of these messages.
+    /// The restored turns of these messages.
     pub(crate) fn new(recalled: Option<&'a Recalled>, messages: &'a [ChatMessage<'a>]) -> Self {
         let mut last = HashMap::new();
         if recalled.is_some_and(|recalled| !recalled.is_empty()) {
@@ -84,13 +84,13 @@ impl<'a> Memory<'a> {
         Self { recalled, last }
     }
 
-    /// The turn that a message is, if it is remembered.
+    /// The turn of a message, if restored.
     fn turn(&self, at: usize, message: &'a ChatMessage<'a>) -> Option<&'a Turn> {
         let ids = ids(message).filter(|id| self.last.get(id) == Some(&at));
         self.recalled?.turn(ids)
     }
 
-    /// Whether what is known of a message leaves no room for what its parts tell.
+    /// Whether the restored turn of a message replaces the reasoning among its parts.
     pub(crate) fn decides(&self, at: usize, message: &'a ChatMessage<'a>) -> bool {
         self.is_forgotten() || self.turn(at, message).is_some()
     }
@@ -99,7 +99,7 @@ impl<'a> Memory<'a> {
         self.recalled.is_some_and(Recalled::is_forgotten)
     }
 
-    /// Whether a model of this profile, where the question goes, reads what was thought there.
+    /// Whether a model of this profile, at the request's target, accepts reasoning of this origin.
     fn is_readable(&self, origin: Option<Origin>, profile: &Profile) -> bool {
         match (origin, self.recalled.and_then(Recalled::target), profile.replay) {
             (_, _, Replay::Never | Replay::Plain) | (None, ..) | (_, None, _) => true,
@@ -115,9 +115,9 @@ fn ids<'a>(message: &'a ChatMessage<'a>) -> impl Iterator<Item = &'a str> {
     message.tool_calls.iter().flatten().filter_map(|call| call.id.as_deref())
 }
 
-/// The thoughts of an assistant's message as the model takes them. What is remembered of its calls
-/// is better than what the client sends, which may have lost a piece on the way; but a thought that has lost its
-/// signature is none where one is needed.
+/// The reasoning of an assistant message in the form that the model accepts. The restored turn of
+/// its calls is preferred to the client's version, which may have lost parts; reasoning without its
+/// signature is dropped where one is required.
 pub(crate) fn replay<'a>(
     at: usize,
     message: &'a ChatMessage<'a>,
@@ -158,7 +158,7 @@ pub(crate) fn replay<'a>(
     replayed
 }
 
-/// A turn as it is remembered.
+/// A restored turn.
 fn known<'a>(turn: &'a Turn, profile: &Profile) -> Replayed<'a> {
     let steps = turn.steps.iter().filter_map(|step| match step {
         thoughts::Step::Thought(thought) => match (profile.replay, thought) {
@@ -177,7 +177,7 @@ fn known<'a>(turn: &'a Turn, profile: &Profile) -> Replayed<'a> {
     }
 }
 
-/// What the client sends of them.
+/// The reasoning that the client sends.
 fn sent<'a>(
     message: &'a ChatMessage<'a>,
     past: &Memory<'a>,
@@ -228,7 +228,7 @@ fn sent<'a>(
     Replayed { steps, order, past: Past::Whole, field: Some(field), preface }
 }
 
-/// Whether thoughts of this format are of a family whose thoughts the model does not take.
+/// Whether the reasoning format belongs to a family whose reasoning the model refuses.
 fn is_foreign(format: Option<&str>, profile: &Profile) -> bool {
     const UNKNOWN: &str = "unknown";
     let is_checked = match profile.replay {
@@ -240,7 +240,7 @@ fn is_foreign(format: Option<&str>, profile: &Profile) -> bool {
         && format.is_some_and(|format| format != UNKNOWN && format != profile.thoughts_format)
 }
 
-/// Where the last thoughts of a conversation were made, as far as memory and client tell.
+/// The origin of the last reasoning of a conversation, as far as the store and the client tell.
 pub(crate) fn origin<'a>(
     messages: &'a [ChatMessage<'a>],
     recalled: Option<&'a Recalled>,
@@ -260,20 +260,20 @@ pub(crate) fn origin<'a>(
     None
 }
 
-/// Whether the turns that are being answered have the thoughts they need. `lost` are the calls, by
-/// their sent ids, of turns whose thoughts nobody knows.
+/// Whether the turns being answered have the reasoning they need. `lost` are the calls, by their
+/// sent ids, of turns whose reasoning is unknown.
 pub(crate) fn past(turns: &[Message<'_>], lost: &HashSet<Cow<'_, str>>, profile: &Profile) -> Past {
     if profile.replay != Replay::Signed {
         return Past::Whole;
     }
-    // A turn may begin with text or a call, and think then.
+    // A turn may begin with text or a call, and have reasoning later.
     let thinks = |turn: &Message<'_>| {
         turn.content.iter().any(|block| matches!(block, ContentBlock::ReasoningContent(_)))
     };
     let answers = |turn: &Message<'_>| {
         turn.content.iter().any(|block| matches!(block, ContentBlock::ToolResult(_)))
     };
-    // A prefill is the beginning of an answer: what it was thought with cannot be added.
+    // A prefill is the start of an answer, whose reasoning cannot be added.
     if turns.last().is_some_and(|turn| turn.role == Role::Assistant && !thinks(turn)) {
         return Past::Lost;
     }
@@ -321,7 +321,7 @@ mod tests {
     use crate::profile::Thinking;
     use crate::report::LostThoughts;
 
-    /// How the model is asked to think in a tool turn that is known to have begun without a thought.
+    /// The reasoning fields sent in a tool turn that is known to have begun without reasoning.
     #[track_caller]
     fn asked(thinking: Thinking, wish: (&str, Value)) -> (Value, Option<LostThoughts>) {
         let profile = Profile { thinking, replay: Replay::Signed, ..Profile::default() };

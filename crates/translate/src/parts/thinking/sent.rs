@@ -1,4 +1,4 @@
-//! Thoughts as clients send them: under four names, or as parts of a message.
+//! Reasoning in the clients' forms: under four names, or as parts of a message.
 
 use std::borrow::Cow;
 
@@ -12,16 +12,16 @@ use super::place::Place;
 use crate::Report;
 use crate::profile::{Profile, Replay};
 
-/// The field with the places.
+/// The field with the positions.
 pub(super) const DETAILS: &str = "messages.reasoning_details";
 
-/// Thoughts as a client sent them, all from one field.
+/// A client's reasoning, all from one field.
 pub(super) struct Sent<'a> {
     pub(super) field: &'static str,
     pub(super) entries: Vec<Entry<'a>>,
 }
 
-/// A thought, or what stands behind the last one, as a client sent it.
+/// A client's reasoning block, or the entry for the blocks after the last one.
 #[derive(Default)]
 pub(super) struct Entry<'a> {
     pub(super) thought: Option<SentThought<'a>>,
@@ -35,7 +35,8 @@ pub(super) enum SentThought<'a> {
 }
 
 impl<'a> Sent<'a> {
-    /// The richest field that can be read. One is enough: clients repeat the same in all.
+    /// The most complete field that can be read. One is enough: clients repeat the same content in
+    /// all.
     pub(super) fn of(message: &'a ChatMessage<'a>, report: &mut Report) -> Self {
         let details = Self::details(message, report);
         let blocks = read(message.thinking_blocks, "messages.thinking_blocks", report);
@@ -80,7 +81,7 @@ impl<'a> Entry<'a> {
 }
 
 impl<'a> SentThought<'a> {
-    /// The block, where the model takes such.
+    /// The block, if the model accepts its kind.
     pub(super) fn taken(self, replay: Replay) -> Option<ReasoningBlock<'a>> {
         match (replay, self) {
             (Replay::Never, _)
@@ -107,7 +108,7 @@ fn of_detail(detail: SentDetail<'_>) -> Option<Entry<'_>> {
     };
     let place = word(id).and_then(|id| Place::read(&id));
     let thought = of_parts(text.or(summary), signature, data);
-    // What stands behind the last thought is no thought.
+    // The entry for the blocks after the last reasoning holds no reasoning.
     let is_rest = |thought: &SentThought<'_>| matches!(thought, SentThought::Text { text, signature: None } if text.is_empty());
     let thought = thought.filter(|thought| place.is_none() || !is_rest(thought));
     let is_something = thought.is_some() || place.is_some();
@@ -134,7 +135,7 @@ fn of_parts<'a>(
     Some(SentThought::Text { text, signature: signature.map(schema::Str::into_cow) })
 }
 
-/// A member in the shape it should have; in any other it is named, and says nothing.
+/// Reads a member in its expected form; a member in another form is reported and ignored.
 fn read<'a, T: Deserialize<'a>>(
     raw: Option<&'a RawValue>,
     field: &'static str,
@@ -148,7 +149,7 @@ fn read<'a, T: Deserialize<'a>>(
     })
 }
 
-/// A thought that stands among the parts of a message, where the model takes such.
+/// Reasoning among the parts of a message, if the model accepts its kind.
 pub(crate) fn of_part<'a>(
     thought: &'a SentBlock<'a>,
     profile: &Profile,

@@ -1,4 +1,4 @@
-//! What a request wants of thinking, whichever of the three fields said so.
+//! The reasoning request of a call, from any of the three fields.
 
 use schema::openai::chat::ChatRequest;
 use schema::openai::reasoning::{ReasoningField, ReasoningFormat, ThinkingField};
@@ -6,35 +6,35 @@ use schema::openai::reasoning::{ReasoningField, ReasoningFormat, ThinkingField};
 use crate::Invalid;
 use crate::profile::Effort;
 
-/// The three fields as one.
+/// The three fields combined.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wish<'a> {
-    /// Whether to think; `None` where nothing is said.
+    /// Whether to reason; `None` if not stated.
     pub(super) switch: Option<Switch>,
     pub(super) amount: Amount,
-    /// The field that says how much.
+    /// The field that states the amount.
     pub(super) amount_field: Vec<&'static str>,
-    /// How thoughts are shown, in the words of the models that have several ways.
+    /// Display of reasoning, as a value of the models that support several kinds.
     pub(super) display: Option<&'a str>,
     pub(super) display_field: Vec<&'static str>,
-    /// The fields that ask for all this.
+    /// The fields that contribute.
     pub(super) fields: Vec<&'static str>,
     /// The fields that a stronger one contradicts.
     pub(super) overruled: Vec<&'static str>,
-    /// Whether "off" leaves room for thoughts between the calls of tools.
+    /// Whether "off" still allows reasoning between tool calls.
     pub(super) between_tools: bool,
-    /// Whether the client wants to see what was thought.
+    /// Whether the client asks for reasoning to be hidden.
     pub(crate) hidden: bool,
 }
 
-/// To think or not to think.
+/// Whether reasoning is on or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Switch {
     On,
     Off,
 }
 
-/// How much.
+/// Amount of reasoning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Amount {
     #[default]
@@ -44,11 +44,11 @@ pub(crate) enum Amount {
     Budget(u32),
 }
 
-/// The way to think no more than calls of tools need.
+/// The mode that reasons only as far as tool calls need it.
 const BETWEEN_TOOLS: &str = "between_tools";
 
-/// Tokens for each level, where a budget is wanted: the usual figures of other gateways, the last two
-/// kept low enough for every model with a budget.
+/// Budget for each level, in tokens: the usual figures of other gateways, the last two low enough
+/// for every model with a budget.
 const BUDGETS: [(Effort, u32); 6] = [
     (Effort::Minimal, 1024),
     (Effort::Low, 2048),
@@ -59,7 +59,7 @@ const BUDGETS: [(Effort, u32); 6] = [
 ];
 
 impl Amount {
-    /// As a level: the smallest whose budget is enough.
+    /// The amount as a level: the lowest whose budget suffices.
     pub(super) fn effort(self) -> Option<Effort> {
         match self {
             Self::Unsaid => None,
@@ -71,7 +71,7 @@ impl Amount {
         }
     }
 
-    /// In tokens; a medium amount where nothing is said.
+    /// The amount in tokens; medium if not stated.
     pub(super) fn budget(self) -> u32 {
         let level = match self {
             Self::Budget(tokens) => return tokens,
@@ -82,7 +82,7 @@ impl Amount {
     }
 }
 
-/// What one field says.
+/// The statement of one field.
 #[derive(Clone, Copy, Default)]
 struct Says {
     switch: Option<Switch>,
@@ -93,7 +93,7 @@ impl<'a> Wish<'a> {
     /// Reads the fields.
     ///
     /// # Errors
-    /// A word or a number that means nothing.
+    /// An unknown value, or a number out of range.
     pub(crate) fn of(request: &'a ChatRequest<'a>) -> Result<Self, Invalid> {
         let mut wish = Self::default();
         if let Some(field) = &request.thinking {
@@ -122,7 +122,7 @@ impl<'a> Wish<'a> {
         Ok(wish)
     }
 
-    /// Takes in what a field says, unless a stronger one said otherwise.
+    /// Adds the statement of a field, unless a stronger one contradicts it.
     fn hear(&mut self, field: &'static str, says: Says) {
         let Some(switch) = says.switch else { return };
         match self.switch {

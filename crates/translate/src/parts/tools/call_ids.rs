@@ -1,6 +1,6 @@
-//! Ids of calls as they are sent: kept where they fit Bedrock's pattern, else shortened by a rule, and told
-//! apart where the rule makes one of two. What an id is sent as depends on those before it alone, so a longer
-//! conversation begins with the same bytes.
+//! Ids of calls in the form that is sent: kept where they match Bedrock's pattern, else shortened,
+//! and kept distinct where shortening makes two equal. The sent id depends only on the ids before
+//! it, so a longer conversation begins with the same bytes.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use super::names::{digest, fit};
 use crate::profile::CallIds;
 
-/// Length of an id where the model wants it narrow.
+/// Length of an id for models that require short ones.
 const NINE: usize = 9;
 
 /// The ids of one conversation.
 #[derive(Debug)]
 pub(crate) struct SentIds<'a> {
     kind: CallIds,
-    /// Whose each sent id is.
+    /// The original id of each sent id.
     original: HashMap<Cow<'a, str>, Cow<'a, str>>,
 }
 
@@ -24,7 +24,7 @@ impl<'a> SentIds<'a> {
         Self { kind, original: HashMap::new() }
     }
 
-    /// What an id is sent as: always the same, and no other's.
+    /// The sent form of an id: always the same, and distinct from all others.
     pub(crate) fn sent(&mut self, id: Cow<'a, str>) -> Cow<'a, str> {
         let mut sent = match &id {
             Cow::Borrowed(id) => sent_id(id, self.kind),
@@ -36,7 +36,7 @@ impl<'a> SentIds<'a> {
                 return sent;
             }
             number += 1;
-            // A slash fits nowhere: the numbered id is shortened like the others.
+            // A slash matches no pattern: the numbered id is shortened like the others.
             sent = Cow::Owned(sent_id(&format!("{id}/{number}"), self.kind).into_owned());
         }
         self.original.insert(sent.clone(), id);
@@ -44,7 +44,8 @@ impl<'a> SentIds<'a> {
     }
 }
 
-/// What an id by itself is sent as: within `[a-zA-Z0-9_.:-]{1,64}`, or narrower where the model wants it so.
+/// The sent form of a single id: within `[a-zA-Z0-9_.:-]{1,64}`, or shorter where the model
+/// requires it.
 pub(crate) fn sent_id(id: &str, kind: CallIds) -> Cow<'_, str> {
     match kind {
         CallIds::Nine if id.len() == NINE && id.bytes().all(|b| b.is_ascii_alphanumeric()) => {
@@ -65,7 +66,7 @@ mod tests {
         SentIds::new(kind).sent(Cow::Borrowed(id)).into_owned()
     }
 
-    /// Ids of this beginning until two of them are fitted alike.
+    /// Generates ids with this prefix until two have the same sent form.
     fn alike(beginning: &str, kind: CallIds) -> (String, String) {
         let mut known: HashMap<String, String> = HashMap::new();
         let mut ids = (0..).map(|at| format!("{beginning}{at}"));
@@ -106,7 +107,7 @@ mod tests {
             let other = ids.sent(Cow::Borrowed(&second)).into_owned();
             assert_ne!(other, shared);
             assert_eq!(sent_id(&other, kind), other);
-            // An id that is written as another is sent.
+            // An id that equals the sent form of another.
             let taken = ids.sent(Cow::Borrowed(&shared)).into_owned();
             assert!(taken != shared && taken != other, "{taken}");
             for _ in 0..2 {

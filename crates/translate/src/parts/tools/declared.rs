@@ -1,5 +1,5 @@
-//! The tools of a request, declared: functions with their schemas, and free-form tools as functions
-//! that take one text.
+//! The declared tools of a request: functions with their schemas, and free-form tools as functions
+//! with one text parameter.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,21 +17,21 @@ use crate::parts::schemas::{Held, Looseness, hold, owned, tool_schema};
 use crate::profile::{Profile, StrictTools};
 use crate::{Invalid, Report};
 
-/// More strict tools than these are refused in one request.
+/// Most strict tools in one request; Bedrock refuses more.
 const STRICT_LIMIT: usize = 20;
 
-/// What the caller's tools became.
+/// The caller's tools, translated.
 #[derive(Default)]
 pub(crate) struct Declared<'a> {
     pub(crate) tools: Vec<ToolSpec<'a>>,
-    /// What the service runs itself.
+    /// Tools that the service runs.
     pub(crate) hosted: Vec<SystemTool<'a>>,
     pub(crate) names: Names,
 }
 
 impl<'a> Declared<'a> {
-    /// Adds the service's own web search, where the model has one. What more was said about the
-    /// search has no effect.
+    /// Adds the service's own web search, if the model has one. Further options of the search have
+    /// no effect.
     pub(crate) fn search(
         &mut self,
         options: Option<&'a RawValue>,
@@ -61,7 +61,7 @@ impl<'a> Declared<'a> {
 /// Declares the deprecated `functions`.
 ///
 /// # Errors
-/// A function has no name, shares it, or has no sound schema.
+/// A function has no name, a duplicate name, or an invalid schema.
 pub(crate) fn declared_functions<'a>(
     functions: &'a [FunctionDefinition<'a>],
     profile: &Profile,
@@ -74,10 +74,10 @@ pub(crate) fn declared_functions<'a>(
     Ok(declaring.declared)
 }
 
-/// Declares `tools`. What runs at OpenAI's cannot run here, and is reported.
+/// Declares `tools`. Tools that OpenAI runs are not available here, and are reported.
 ///
 /// # Errors
-/// A tool has no name, shares it, or has no sound schema.
+/// A tool has no name, a duplicate name, or an invalid schema.
 pub(crate) fn declared_tools<'a>(
     tools: &'a [Tool<'a>],
     profile: &Profile,
@@ -113,7 +113,7 @@ pub(crate) fn declared_tools<'a>(
     Ok(declaring.declared)
 }
 
-/// A schema grows where the model's family needs its references written out.
+/// The error for schemas that exceed the limit because the model's family needs references copied.
 fn too_large() -> Invalid {
     let message = format!(
         "The schemas of the tools have more than {BODY_LIMIT} bytes as this model needs them, with every $ref written out. Declare fewer tools, use fewer references, or choose a model that reads them."
@@ -125,7 +125,7 @@ struct Declaring<'a, 'p> {
     declared: Declared<'a>,
     taken: HashMap<Cow<'a, str>, &'a str>,
     strict: usize,
-    /// Bytes that are left for schemas.
+    /// Bytes left for schemas.
     room: usize,
     looseness: Looseness,
     profile: &'p Profile,
@@ -177,7 +177,7 @@ impl<'a, 'p> Declaring<'a, 'p> {
         let description = match grammar {
             None => Cow::Borrowed(said),
             Some(grammar) => {
-                // The model is told; nobody holds it to it.
+                // The grammar goes into the prompt, where it is not enforced.
                 self.report.ignore("tools.custom.format");
                 Cow::Owned(format!("{said}\n\n{}", in_words(grammar)))
             }
@@ -204,7 +204,7 @@ impl<'a, 'p> Declaring<'a, 'p> {
         Ok(())
     }
 
-    /// The name a tool is sent under.
+    /// The name that is sent for a tool.
     fn name(&mut self, name: &'a str, param: &str) -> Result<Cow<'a, str>, Invalid> {
         if name.is_empty() {
             let message = "A tool needs a name of 1 to 64 characters.";
@@ -225,7 +225,7 @@ impl<'a, 'p> Declaring<'a, 'p> {
         Ok(sent)
     }
 
-    /// Whether the service can hold calls to this schema; what it cannot hold is reported.
+    /// Whether the service can enforce this schema; a schema that it cannot enforce is reported.
     fn enforce(&mut self, json: &mut schema::Raw<'a>) -> bool {
         let held = if self.profile.strict_tools == StrictTools::Native && self.strict < STRICT_LIMIT
         {
@@ -247,8 +247,8 @@ impl<'a, 'p> Declaring<'a, 'p> {
     }
 }
 
-/// Holds a raw schema, if it fits beside those that are held already; it is written anew only if it had
-/// to change.
+/// Makes a raw schema enforceable, if it fits beside the schemas already enforced; it is rewritten
+/// only if it had to change.
 fn held(json: &mut schema::Raw<'_>, others: &mut Looseness) -> Held {
     let Ok(mut value) = serde_json::from_str(RawValue::get(json)) else { return Held::Not };
     let Some(together) = others.with(Looseness::of(&value)) else { return Held::Not };

@@ -1,5 +1,5 @@
-//! How calls reach a caller who wants a stream: as they are made where the model can do that, with the
-//! beta it may need for it, and from a whole answer where it cannot.
+//! Delivery of calls to a caller who streams: as they are generated where the model supports that,
+//! with the beta it may need, and from a complete response otherwise.
 
 use schema::converse::request::ConverseRequest;
 use schema::converse::tool::Tool;
@@ -7,16 +7,18 @@ use schema::converse::tool::Tool;
 use crate::parts::betas::add_beta;
 use crate::profile::{Profile, ToolStreaming};
 
-/// How the answer to a question must be fetched.
+/// The way the answer to a request must be fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// As the caller asked for it.
+    /// Streamed or complete, as the caller requested.
     AsAsked,
-    /// Whole, although the caller wants a stream: the model refuses to stream where tools are declared.
+    /// Complete, although the caller requested a stream: the model refuses to stream where tools
+    /// are declared.
     Whole,
 }
 
-/// Decides for a body that is to be streamed (`None`: it is not), and asks for what streaming needs.
+/// Decides the delivery of a body, and adds the beta that streaming needs. `None`: the caller does
+/// not stream.
 pub(crate) fn delivery(body: &mut ConverseRequest<'_>, streamed: Option<&Profile>) -> Delivery {
     let Some(profile) = streamed else { return Delivery::AsAsked };
     let declared = body.tool_config.iter().flat_map(|config| &config.tools);

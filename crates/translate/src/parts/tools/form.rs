@@ -1,6 +1,6 @@
-//! Inputs that cannot travel as they are. Bedrock wants a JSON object; a free-form tool takes text,
-//! and some schemas describe no object. Both go in the one member of a wrapping object, and are
-//! taken out of it again, piece by piece where the answer is streamed.
+//! Wrapping of inputs that Bedrock cannot carry directly. It requires a JSON object; a free-form
+//! tool takes text, and some schemas describe no object. Both are sent as the one member of a
+//! wrapping object and unwrapped again, piece by piece in a stream.
 
 use std::borrow::Cow;
 
@@ -9,20 +9,20 @@ use serde_json::value::RawValue;
 
 use crate::parts::schemas::{owned, too_deep};
 
-/// How the input of a tool travels.
+/// The form in which the input of a tool is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Form {
-    /// As it is.
+    /// Directly.
     #[default]
     Plain,
-    /// Free text, in a member of its own.
+    /// Free text, in a member of a wrapping object.
     Text,
-    /// JSON of any shape, in a member of its own.
+    /// JSON of any type, in a member of a wrapping object.
     Value,
 }
 
 impl Form {
-    /// The member that holds the input. Beside a plain input there is none.
+    /// The member that holds the input; empty for a plain input.
     pub(crate) fn member(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -32,17 +32,17 @@ impl Form {
     }
 }
 
-/// What a past call was made with.
+/// The input of a past call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum CalledWith<'a> {
-    /// JSON text, which may be empty or broken.
+    /// JSON text, which may be empty or invalid.
     Arguments(&'a str),
     /// Free text.
     Text(&'a str),
 }
 
-/// The input of a past call, as the object Bedrock wants. Arguments that are no JSON object are kept
-/// as text, not lost: the model then sees what it wrote.
+/// The input of a past call, as the object that Bedrock requires. Arguments that are not a JSON
+/// object are kept as text, so that the model sees its own output.
 pub(crate) fn input(past: CalledWith<'_>, form: Form) -> Result<Raw<'_>, serde_json::Error> {
     let arguments = match (past, form) {
         (CalledWith::Text(text), _) | (CalledWith::Arguments(text), Form::Text) => {
@@ -62,8 +62,8 @@ pub(crate) fn input(past: CalledWith<'_>, form: Form) -> Result<Raw<'_>, serde_j
     }
 }
 
-/// Takes an input out of its wrapping, however it is cut into pieces. A model that leaves the wrapping
-/// out is taken at its word: what it wrote goes through as it is.
+/// Extracts an input from its wrapping, however it is cut into pieces. An input without the
+/// wrapping passes unchanged.
 #[derive(Debug, Clone)]
 pub(crate) struct Unwrap {
     form: Form,
@@ -72,30 +72,30 @@ pub(crate) struct Unwrap {
 
 #[derive(Debug, Clone)]
 enum State {
-    /// What has come of the wrapping's beginning.
+    /// The start of the wrapping, as received so far.
     Head(String),
     /// Inside the text.
     Text(Escape),
-    /// Inside a value: how deep, whether in a string, whether the next character is escaped.
+    /// Inside a value: the depth, whether in a string, whether the next character is escaped.
     Value { depth: usize, string: bool, escaped: bool },
-    /// Behind the input; what the wrapping still holds is nobody's.
+    /// After the input; the rest of the wrapping is dropped.
     Tail,
-    /// There was no wrapping.
+    /// The input has no wrapping.
     Bare,
 }
 
-/// Where in an escape sequence the text was cut.
+/// State of an escape sequence that may be cut.
 #[derive(Debug, Clone, Copy, Default)]
 struct Escape {
     open: bool,
-    /// Hexadecimal digits still to come, and those that came.
+    /// Hexadecimal digits still missing, and the value of those read.
     digits: u8,
     code: u32,
-    /// The first half of a pair, waiting for the second.
+    /// The first half of a surrogate pair.
     high: Option<u32>,
 }
 
-/// A longer beginning is no wrapping.
+/// Longest possible start of a wrapping, in bytes.
 const HEAD_LIMIT: usize = 256;
 
 impl Unwrap {
@@ -104,7 +104,7 @@ impl Unwrap {
         Self { form, state }
     }
 
-    /// Appends to `out` what `piece` adds to the input.
+    /// Appends to `out` the input that `piece` yields.
     pub(crate) fn push(&mut self, piece: &str, out: &mut String) {
         if let State::Head(held) = &mut self.state {
             held.push_str(piece);
@@ -132,7 +132,7 @@ impl Unwrap {
         }
     }
 
-    /// Appends what was held back, if the input ends here.
+    /// Appends the held text at the end of the input.
     pub(crate) fn finish(&mut self, out: &mut String) {
         match std::mem::replace(&mut self.state, State::Tail) {
             State::Head(held) => out.push_str(&held),
@@ -161,7 +161,7 @@ impl Unwrap {
     }
 }
 
-/// A whole input out of its wrapping.
+/// A complete input without its wrapping.
 pub(crate) fn unwrapped(input: &str, form: Form) -> Cow<'_, str> {
     if form == Form::Plain {
         return Cow::Borrowed(input);
@@ -174,17 +174,17 @@ pub(crate) fn unwrapped(input: &str, form: Form) -> Cow<'_, str> {
 }
 
 enum Head {
-    /// More must come before anything can be said.
+    /// Undecided: more text is needed.
     Cut,
-    /// This is no wrapping.
+    /// Not a wrapping.
     None,
-    /// A wrapping with nothing in it.
+    /// An empty wrapping.
     Empty,
-    /// The input begins here.
+    /// The input begins at this index.
     Until(usize),
 }
 
-/// Reads `{"member":`. An empty object is an empty text; as JSON it is what the model wrote.
+/// Reads `{"member":`. An empty object is an empty text; for JSON it is the model's own value.
 fn head(text: &str, form: Form) -> Head {
     let name = match form {
         Form::Plain => return Head::None,
@@ -207,7 +207,7 @@ fn head(text: &str, form: Form) -> Head {
     if rest.is_empty() { Head::Cut } else { Head::Until(text.len() - rest.len()) }
 }
 
-/// Where a JSON value ends, if it ends in this piece.
+/// The end of a JSON value, if it is in this piece.
 fn value_end(
     piece: &str,
     depth: &mut usize,
@@ -241,7 +241,7 @@ fn value_end(
 }
 
 impl Escape {
-    /// Appends the text that `piece` spells; true when its closing quote has come.
+    /// Appends the text that `piece` encodes; true once its closing quote has arrived.
     fn decode(&mut self, piece: &str, out: &mut String) -> bool {
         for c in piece.chars() {
             if self.digits > 0 {
@@ -301,7 +301,7 @@ impl Escape {
         }
     }
 
-    /// Half a pair that gets no other half is no character.
+    /// Replaces a surrogate without its second half.
     fn settle(&mut self, out: &mut String) {
         if self.high.take().is_some() {
             out.push(char::REPLACEMENT_CHARACTER);
@@ -317,7 +317,7 @@ mod tests {
         input(CalledWith::Arguments(text), Form::Plain).unwrap().get().to_owned()
     }
 
-    /// Cut at every place, and into single characters: always the same.
+    /// Cuts the input at every place, and into single characters; the result is always the same.
     fn taken_out(wrapped: &str, form: Form) -> String {
         let whole = unwrapped(wrapped, form).into_owned();
         let cuts = wrapped.char_indices().map(|(at, _)| vec![&wrapped[..at], &wrapped[at..]]);

@@ -1,5 +1,5 @@
-//! Tools that Bedrock runs itself: a request may ask for them, and the model's calls of them are its
-//! own business. The client is shown what they led to, never the calls.
+//! Tools that Bedrock runs itself: a request may ask for them, and the model's calls of them stay
+//! internal. The client sees their effects, never the calls.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use schema::converse::tool::SystemTool;
 
 use crate::Profile;
 
-/// The tool of the service that a tool of this type asks for, if the model has it.
+/// The service's tool for a tool of this type, if the model has it.
 pub(super) fn hosted(kind: &str, profile: &Profile) -> Option<SystemTool<'static>> {
     let own = [&profile.web_search_tool, &profile.code_tool].into_iter().flatten();
     let by_name = own.into_iter().find(|name| *name == kind);

@@ -1,6 +1,6 @@
-//! Names and ids. Bedrock's patterns are narrower than what clients use, so what does not fit is
-//! renamed by a rule that needs no memory: the same name always becomes the same name, in tools, in
-//! history and in answers. What an answer needs to be told back is noted beside.
+//! Names and ids. Bedrock's patterns are narrower than the clients', so other names are converted
+//! by a stateless rule: the same name always gives the same result, in tools, in history and in
+//! answers. The original names are noted for the answer.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,29 +8,29 @@ use std::collections::HashMap;
 use super::form::Form;
 use crate::profile::ToolNames;
 
-/// What answers must know of the tools that were sent, by the names they were sent under.
+/// Facts about the sent tools for the answer half, by their sent names.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Names {
-    /// As sent: as the client said it.
+    /// The client's name for each sent name.
     renamed: HashMap<String, String>,
-    /// Tools whose input travels in other clothes.
+    /// Tools whose input is wrapped.
     forms: HashMap<String, Form>,
     /// Tools that the service runs.
     hosted: Vec<String>,
 }
 
 impl Names {
-    /// The client's name of a tool that Bedrock calls `sent`.
+    /// The client's name of the tool sent as `sent`.
     pub(crate) fn original<'n>(&'n self, sent: &'n str) -> &'n str {
         self.renamed.get(sent).map_or(sent, String::as_str)
     }
 
-    /// How the input of a tool that Bedrock calls `sent` travels.
+    /// The form in which the input of the tool sent as `sent` is sent.
     pub(crate) fn form(&self, sent: &str) -> Form {
         self.forms.get(sent).copied().unwrap_or_default()
     }
 
-    /// Whether the service runs the tool that it calls `sent`.
+    /// Whether the service runs the tool sent as `sent`.
     pub(crate) fn is_hosted(&self, sent: &str) -> bool {
         self.hosted.iter().any(|name| name == sent)
     }
@@ -54,13 +54,13 @@ impl Names {
 
 const NAME_LIMIT: usize = 64;
 
-/// A tool name within `[a-zA-Z0-9_-]{1,64}`, or narrower where the model cannot call it otherwise.
+/// A tool name within `[a-zA-Z0-9_-]{1,64}`, or narrower where the model requires it.
 pub(crate) fn sent_name(name: &str, names: ToolNames) -> Cow<'_, str> {
     let hyphens = names == ToolNames::Any;
     fit(name, |c| c.is_ascii_alphanumeric() || c == '_' || (hyphens && c == '-'))
 }
 
-/// A text of these characters and up to 64 bytes, or what it is shortened to.
+/// The text if it has only allowed characters and at most 64 bytes, else a shortened form.
 pub(super) fn fit(text: &str, allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
     if (1..=NAME_LIMIT).contains(&text.len()) && text.chars().all(&allowed) {
         return Cow::Borrowed(text);
@@ -70,7 +70,8 @@ pub(super) fn fit(text: &str, allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(kept.take(NAME_LIMIT - suffix.len()).chain(suffix.chars()).collect())
 }
 
-/// FNV-1a, folded: names apart that look alike once their odd characters are gone. Not secret.
+/// FNV-1a, folded: keeps names distinct that become equal without their refused characters. Not
+/// secret.
 pub(super) fn digest(text: &str) -> u32 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

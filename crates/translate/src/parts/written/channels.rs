@@ -1,12 +1,12 @@
-//! `<|channel|>commentary to=functions.name <|constrain|>json<|message|>{json}<|call|>`: messages with a
-//! header that says which channel they are on, and which tool they call. Messages that call none are
-//! reasoning, but for those on the channel of the answer.
+//! `<|channel|>commentary to=functions.name <|constrain|>json<|message|>{json}<|call|>`: messages
+//! with a header that states their channel and the tool they call. Messages without a tool are
+//! reasoning, except those on the channel of the answer.
 
 use super::grammar::Found;
 use super::lexer::Token;
 use crate::parts::tags::Voice;
 
-/// The place in the text.
+/// The position in the text.
 #[derive(Debug, Default)]
 pub(super) enum Channels {
     /// Between messages.
@@ -14,7 +14,7 @@ pub(super) enum Channels {
     Outside,
     /// Inside a header.
     Header(String),
-    /// Inside a message that calls nothing.
+    /// Inside a message without a tool.
     Message(Voice),
     /// Inside a message to a tool.
     Call { name: String, input: String },
@@ -22,7 +22,7 @@ pub(super) enum Channels {
 
 /// The channel of the answer.
 const ANSWER: &str = "final";
-/// Words of a header that say nothing but where a message goes.
+/// Words of a header that only route the message.
 const ROUTING: [&str; 4] = ["assistant", "analysis", "commentary", ANSWER];
 
 impl Channels {

@@ -1,4 +1,4 @@
-//! The grammars that put tokens and words together.
+//! The grammars that combine tokens and text.
 
 use super::channels::Channels;
 use super::lexer::Token;
@@ -7,20 +7,20 @@ use super::sections::Sections;
 use crate::parts::tags::Voice;
 use crate::profile::CallSyntax;
 
-/// A piece of what a text turns out to hold.
+/// A piece of the parsed text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
-    /// Words in the voice of the text they stand in.
+    /// Text with the voice of its surroundings.
     Words(String),
-    /// Words in a voice of their own.
+    /// Text with its own voice.
     Spoken(Voice, String),
-    /// A call, under the name that was written.
+    /// A call, with the name as written.
     Call { name: String, input: String },
     /// The place of a token.
     Gap,
 }
 
-/// The state of reading one syntax.
+/// The parser state of one syntax.
 #[derive(Debug)]
 pub(super) enum Grammar {
     Sections(Sections),
@@ -39,7 +39,7 @@ impl Grammar {
         }
     }
 
-    /// Whether words are words, and nothing else.
+    /// Whether the position is outside of calls, where text is ordinary text.
     pub(super) fn is_outside(&self) -> bool {
         match self {
             Self::Sections(state) => state.is_outside(),
@@ -64,7 +64,7 @@ impl Grammar {
         }
     }
 
-    /// The text ends.
+    /// Ends the text.
     pub(super) fn finish(&mut self, found: &mut Vec<Found>) {
         match self {
             Self::Sections(state) => state.finish(found),

@@ -1,8 +1,8 @@
-//! Tells the tokens of a syntax apart from the words around them, however the text is cut.
+//! Separates the tokens of a syntax from the text around them, for any cut of the text.
 
 use crate::profile::CallSyntax;
 
-/// A token, by what it does.
+/// A token, by its function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Token<'t> {
     /// Opens or closes a list of calls.
@@ -25,7 +25,7 @@ pub(super) enum Token<'t> {
     Close(&'t str),
 }
 
-/// A stretch of the text.
+/// A piece of the text.
 #[derive(Debug)]
 pub(super) enum Lexeme<'t> {
     Words(&'t str),
@@ -36,11 +36,11 @@ pub(super) enum Lexeme<'t> {
 #[derive(Debug, Clone, Copy)]
 struct Tokens {
     fixed: &'static [(&'static str, Token<'static>)],
-    /// How tags begin that have attributes: opening ones, and closing ones.
+    /// Prefixes of tags with attributes: opening and closing.
     tags: Option<(&'static str, &'static str)>,
 }
 
-/// Calls in a section, by name, separator and JSON.
+/// Calls in a section: name, separator and JSON.
 const SECTIONS: Tokens = Tokens {
     fixed: &[
         ("<|tool_calls_section_begin|>", Token::Section),
@@ -54,7 +54,7 @@ const SECTIONS: Tokens = Tokens {
     tags: None,
 };
 
-/// The same in other tokens.
+/// The same structure with other tokens.
 const WIDE_SECTIONS: Tokens = Tokens {
     fixed: &[
         ("<｜tool▁calls▁begin｜>", Token::Section),
@@ -66,7 +66,7 @@ const WIDE_SECTIONS: Tokens = Tokens {
     tags: None,
 };
 
-/// Calls as elements, an element a parameter.
+/// Calls as elements, with an element for each parameter.
 const MARKUP: Tokens = Tokens { fixed: &[], tags: Some(("<｜DSML｜", "</｜DSML｜")) };
 
 /// Calls as messages on a channel, addressed to the tool.
@@ -83,14 +83,14 @@ const CHANNELS: Tokens = Tokens {
     tags: None,
 };
 
-/// A longer tag is none.
+/// Longest tag, in bytes.
 const LONGEST_TAG: usize = 1024;
 
-/// Cuts a text into words and tokens.
+/// Splits a text into words and tokens.
 #[derive(Debug)]
 pub(super) struct Lexer {
     tokens: Tokens,
-    /// The beginning of a token.
+    /// The start of a token.
     held: String,
 }
 
@@ -106,17 +106,17 @@ impl Lexer {
         Self { tokens, held: String::new() }
     }
 
-    /// Whether nothing is held back.
+    /// Whether no text is held back.
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
 
-    /// What is held back, where the text ends.
+    /// The held text, at the end.
     pub(super) fn take(&mut self) -> String {
         std::mem::take(&mut self.held)
     }
 
-    /// The next piece; `out` gets what is certain now.
+    /// Adds a piece; `out` gets the text that is now certain.
     pub(super) fn push(&mut self, piece: &str, out: &mut impl FnMut(Lexeme<'_>)) {
         let mut text = std::mem::take(&mut self.held);
         text.push_str(piece);
@@ -153,7 +153,7 @@ enum Read<'t> {
     Token(Token<'t>, usize),
     /// No token begins here.
     None,
-    /// One may begin here.
+    /// A token may begin here.
     Cut,
 }
 

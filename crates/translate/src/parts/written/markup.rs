@@ -1,5 +1,6 @@
-//! `<invoke name="tool"><parameter name="city" string="true">Oslo</parameter></invoke>`: an element a call
-//! and one a parameter, whose value is text or JSON by an attribute. Some write the input as JSON instead.
+//! `<invoke name="tool"><parameter name="city" string="true">Oslo</parameter></invoke>`: an element
+//! for a call and one for each parameter, whose value is text or JSON by an attribute. Some models
+//! write the input as JSON instead.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use super::grammar::Found;
 use super::lexer::Token;
 use crate::parts::tags::Voice;
 
-/// The call and the parameter under way.
+/// The current call and parameter.
 #[derive(Debug, Default)]
 pub(super) struct Markup {
     call: Option<Call>,
@@ -19,7 +20,7 @@ struct Call {
     name: String,
     /// The members of its input so far, as JSON without the braces.
     members: String,
-    /// What stands outside of its parameters.
+    /// Text outside of its parameters.
     bare: String,
 }
 
@@ -73,7 +74,8 @@ impl Markup {
         }
     }
 
-    /// The text ends. An input that was cut inside a value stays open: what is whole in JSON would be run.
+    /// Ends the text. An input that was cut inside a value stays incomplete, because complete JSON
+    /// would be run.
     pub(super) fn finish(&mut self, found: &mut Vec<Found>) {
         let Some(Parameter { name, is_text, value }) = self.parameter.take() else {
             return self.close(found);
@@ -126,7 +128,7 @@ impl Call {
     }
 }
 
-/// The value of an attribute, or nothing.
+/// The value of an attribute, or an empty string.
 fn attribute<'t>(attributes: &'t str, name: &str) -> &'t str {
     let value = attributes.split_once(&format!("{name}=\"")).map(|(_, value)| value);
     value.and_then(|value| value.split_once('"')).map_or("", |(value, _)| value)

@@ -1,19 +1,19 @@
-//! `<section><call>name<input>{json}<end>...</section>`. Models leave out the tokens of the section, and now
-//! and then the one that ends a call or the one between name and input.
+//! `<section><call>name<input>{json}<end>...</section>`. Models leave out the tokens of the
+//! section, and sometimes the one that ends a call or the one between name and input.
 
 use super::grammar::Found;
 use super::lexer::Token;
 use crate::parts::tags::Voice;
 
-/// The place in the text.
+/// The position in the text.
 #[derive(Debug, Default)]
 pub(super) enum Sections {
     /// Between calls.
     #[default]
     Outside,
-    /// Behind the token that opens a call.
+    /// After the token that opens a call.
     Name(String),
-    /// Behind the one that follows the name.
+    /// After the token that follows the name.
     Input { name: String, input: String },
 }
 
@@ -43,7 +43,7 @@ impl Sections {
 
     pub(super) fn finish(&mut self, found: &mut Vec<Found>) {
         match std::mem::take(self) {
-            // The name may go on: a call of what has come of it could be one of another tool.
+            // The name may be incomplete: a call of it could reach another tool.
             Self::Name(name) if !name.contains('{') => {
                 found.push(Found::Spoken(Voice::Thought, name));
             }

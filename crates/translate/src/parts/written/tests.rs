@@ -1,4 +1,5 @@
-//! Any cut of a text tells the same, calls are what the syntax says, and no token is told as a word.
+//! Every cut of a text gives the same result, calls match the syntax, and no token appears in the
+//! text.
 use std::convert::Infallible;
 
 use proptest::prelude::*;
@@ -7,7 +8,7 @@ use super::*;
 
 const SECTION: [&str; 2] = ["<|tool_calls_section_begin|>", "<|tool_calls_section_end|>"];
 
-/// The words said, those thought, and the calls with their input.
+/// The text, the reasoning, and the calls with their input.
 type Told = (String, String, Vec<(String, String)>);
 
 fn read(syntax: CallSyntax, pieces: &[&str]) -> Told {
@@ -34,7 +35,7 @@ fn told(said: &str, thought: &str, calls: &[(&str, &str)]) -> Told {
     (said.to_owned(), thought.to_owned(), calls.collect())
 }
 
-/// The same in other tokens.
+/// The same structure with other tokens.
 fn wide(text: &str) -> String {
     text.replace(SECTION[0], "<｜tool▁calls▁begin｜>")
         .replace(SECTION[1], "<｜tool▁calls▁end｜>")
@@ -61,7 +62,7 @@ fn calls_in_sections() {
             told("", "", &[("get-time", "{}")]),
         ),
         (format!("{begin}{broken}{end}"), told("", "", &[("get_weather", r#"{"city":"#)])),
-        // Cut off, or with tokens left out.
+        // Truncated, or without some tokens.
         (weather.replace("<|tool_call_end|>", ""), told("", "", &[oslo])),
         (weather.replace("tool_call_end|>", "tool_c"), told("", "", &[oslo])),
         (weather.replace("<|tool_call_end|>", end), told("", "", &[oslo])),
@@ -77,7 +78,7 @@ fn calls_in_sections() {
             format!("a {begin}{}{end}", call("functions.rm:0", r#"{"path":"/"}"#)),
             told("a ", "functions.rm:0 {\"path\":\"/\"}\n", &[]),
         ),
-        // Words that only look alike.
+        // Text that only resembles tokens.
         ("a < b <| c <|im_end|> <".to_owned(), told("a < b <| c <|im_end|> <", "", &[])),
     ] {
         assert_eq!(read(CallSyntax::Sections, &[&text]), wanted, "{text}");
@@ -110,7 +111,7 @@ fn calls_in_markup() {
         (invoke("{\"city\": \"Oslo\"}"), "", "{\"city\": \"Oslo\"}"),
         (invoke(""), "", ""),
         (format!("<｜DSML｜invoke name=\"get_weather\">{days}"), "", r#"{"days":3}"#),
-        // What is cut inside a value must not be whole.
+        // An input cut inside a value must stay incomplete.
         (
             format!("<｜DSML｜invoke name=\"get_weather\">{days}{open}"),
             "",
@@ -140,7 +141,7 @@ fn calls_on_channels() {
             format!("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant{call}<|channel|>final<|message|>Yes.<|return|>"),
             told("Yes.", "Hm.", &[oslo]),
         ),
-        // Input without an address calls nothing, and is no answer either.
+        // Input without a recipient is neither a call nor the answer.
         ("<|channel|>commentary<|message|>{\"a\": 1}<|end|>".to_owned(), told("", "{\"a\": 1}", &[])),
         ("a<|start|>assistant<|channel|>".to_owned(), told("a", "", &[])),
     ] {
