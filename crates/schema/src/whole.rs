@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_integers_however_they_are_written() {
+    fn whole_numbers_in_any_notation_are_integers() {
         for (json, expected) in [
             ("{}", None),
             (r#"{"n":null}"#, None),

@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_two_parts_the_worst_counts() {
+    fn the_more_severe_of_two_verdicts_counts() {
         let found = |name: &str, score, detected| Finding {
             policy: Policy::ContentFilter,
             name: name.to_owned(),

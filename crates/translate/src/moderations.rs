@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_is_judged_by_itself_and_parts_as_one() {
+    fn texts_are_checked_separately_and_parts_as_one() {
         for (input, inputs, texts, images) in [
             (r#""a""#, 1, 1, 0),
             (r#"["a","b"]"#, 2, 1, 0),
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn long_inputs_are_judged_in_portions_and_lose_nothing() {
+    fn long_inputs_are_checked_in_portions_without_loss() {
         let (long, picture) =
             ("basalt ".repeat(9_000), Picture { format: PictureFormat::Png, data: "AA==" });
         let input = Moderated { texts: vec!["a", &long], images: vec![picture] };
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_judged_is_refused_where_it_stands() {
+    fn content_that_cannot_be_checked_is_refused_by_its_field() {
         let image =
             |url: &str| format!(r#"[{{"type":"image_url","image_url":{{"url":"{url}"}}}}]"#);
         for (input, judge, param, code) in [
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn filters_become_the_categories_that_mean_the_same() {
+    fn filters_become_the_categories_with_the_same_meaning() {
         let topics = Topics::from([("Harm".to_owned(), Category::SelfHarm)]);
         let input = Moderated { texts: vec!["a"], images: Vec::new() };
         let verdict = Verdict {
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_category_flags_all_the_same() {
+    fn findings_without_a_category_flag_the_input() {
         let input = Moderated { texts: vec!["a"], images: Vec::new() };
         for verdict in [
             Verdict { action: Action::Intervened, ..Verdict::default() },

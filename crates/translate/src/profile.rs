@@ -55,11 +55,11 @@ pub struct Profile {
     pub no_tool: NoTool,
     /// Keywords allowed at the root of a tool's schema.
     pub schema_root: SchemaRoot,
-    /// Whether a tool's schema may refer to definitions.
+    /// Handling of references to definitions in a tool's schema.
     pub schema_references: SchemaReferences,
     /// Regular expressions allowed in a tool's schema.
     pub schema_patterns: SchemaPatterns,
-    /// Whether calls can be constrained to their schemas.
+    /// Method that constrains calls to their schemas.
     pub strict_tools: StrictTools,
     /// Streaming of answers where tools are declared.
     pub tool_streaming: ToolStreaming,
@@ -128,7 +128,7 @@ pub struct Profile {
     pub documents: u32,
     /// Largest document, in bytes.
     pub document_bytes: u32,
-    /// Whether the model cites documents on request.
+    /// Method that requests citations of documents.
     pub citations: Citations,
     /// Form in which the model gets search results.
     pub search_results: SearchResults,
@@ -151,7 +151,7 @@ pub struct Profile {
     pub thoughts_format: String,
     /// Whether the model's own response counts reasoning tokens, in `/usage/output_tokens_details`.
     pub counts_thinking: bool,
-    /// Whether the model writes `<thinking>` tags into its text, and how they are handled.
+    /// Handling of `<thinking>` tags that the model writes into its text.
     pub thinking_tags: ThinkingTags,
     /// Place where a guardrail is applied.
     pub guardrail: GuardrailPlace,

@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_policy_tells_hides_or_refuses() {
+    fn a_policy_reports_drops_or_refuses() {
         let mut report = Report::default();
         for policy in [Unsupported::Warn, Unsupported::Drop, Unsupported::Reject] {
             assert_eq!(Unsupported::parse(policy.name()), Some(policy));

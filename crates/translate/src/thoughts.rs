@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passages_add_up_to_the_passage_of_the_whole() {
+    fn passages_add_up_to_the_passage_of_the_joined_text() {
         let texts = ["", " ", "\n\n", "a", " a", "a ", " a b \n", "\u{fc}\u{2003}"];
         for one in texts {
             for other in texts {
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_veil_hides_every_word_and_keeps_the_shape() {
+    fn a_placeholder_hides_all_text_and_keeps_the_structure() {
         let thought = |text: &str| Thought::Text {
             text: text.to_owned(),
             signature: Some("proof".to_owned()),

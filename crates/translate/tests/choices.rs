@@ -141,7 +141,7 @@ fn told(usage: &Value) -> [u64; 3] {
 
 proptest! {
     #[test]
-    fn a_choice_is_what_it_would_be_alone(
+    fn a_choice_equals_the_single_answer(
         all in prop::collection::vec(said(), 1..5),
         order in prop::collection::vec(any::<prop::sample::Index>(), 64),
     ) {
@@ -180,7 +180,7 @@ proptest! {
 }
 
 #[test]
-fn nothing_gathered_is_no_answer() {
+fn no_answers_gather_to_none() {
     assert!(gather([], Spent::default()).is_none());
 }
 

@@ -24,7 +24,7 @@ fn picture() -> String {
 }
 
 #[test]
-fn an_image_is_copied_into_the_body_that_goes_out_and_nowhere_else() {
+fn an_image_is_copied_only_into_the_sent_body() {
     let body = picture();
     let size = body.len() as u64;
     let asked = measure(|| {

@@ -67,7 +67,7 @@ fn no_shape_takes_more_than_a_linear_share() {
 }
 
 #[test]
-fn unknown_members_take_next_to_nothing() {
+fn unknown_members_take_little_memory() {
     let body =
         SHAPES.iter().filter(|shape| shape.name.contains("unknown")).map(|shape| (shape.of)(BYTES));
     for body in body {
@@ -77,7 +77,7 @@ fn unknown_members_take_next_to_nothing() {
 }
 
 #[test]
-fn tools_are_written_out_up_to_the_limit_of_a_body() {
+fn tool_schemas_are_expanded_up_to_the_limit_of_a_body() {
     let body = SHAPES
         .iter()
         .find(|shape| shape.name.contains("references"))

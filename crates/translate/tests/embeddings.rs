@@ -97,7 +97,7 @@ fn the_catalogue_spells_the_shapes_like_this() {
 }
 
 #[test]
-fn an_answer_to_no_call_is_refused() {
+fn an_answer_without_a_call_is_refused() {
     let request = json!({ "model": "m", "input": "one" }).to_string();
     let request: EmbeddingsRequest<'_> = serde_json::from_str(&request).unwrap();
     let mut answers = question(&request, EmbeddingShape::TitanV1, CODEC).unwrap().answers;

@@ -189,7 +189,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_folded_stream_is_the_whole_answer(
+    fn the_combined_stream_equals_the_complete_answer(
         blocks in prop::collection::vec(block(), 0..6),
         stop in stop_reason(),
         format in prop::sample::select(vec!["text", "json_object", "json_schema"]),
@@ -208,7 +208,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_kept_of_a_stream_is_kept_of_the_whole(blocks in prop::collection::vec(block(), 0..6)) {
+    fn a_stream_and_a_complete_answer_save_the_same_turn(blocks in prop::collection::vec(block(), 0..6)) {
         let body = json!({ "model": "m", "messages": [{ "role": "user", "content": "x" }] }).to_string();
         let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
         let profile = Profile {

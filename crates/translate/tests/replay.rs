@@ -88,7 +88,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_turn_goes_back_as_it_was_answered(
+    fn a_turn_is_sent_back_as_it_was_answered(
         turns in prop::collection::vec(prop::collection::vec(block(), 1..8), 1..4),
         streamed in any::<bool>(),
         by_details in any::<bool>(),
@@ -163,7 +163,7 @@ fn conversation(profile: &Profile, with_details: bool) -> (Vec<Value>, Vec<(Stri
 }
 
 #[test]
-fn thoughts_go_to_no_other_model_and_bound_ones_to_no_other_account() {
+fn reasoning_goes_to_no_other_model_and_bound_reasoning_to_no_other_account() {
     let model = Origin { model: 2, ..HERE };
     let account = Origin { account: 20, ..HERE };
     for with_details in [false, true] {
@@ -186,7 +186,7 @@ fn thoughts_go_to_no_other_model_and_bound_ones_to_no_other_account() {
 }
 
 #[test]
-fn the_origin_of_the_last_thoughts_is_told_by_memory_and_by_the_client() {
+fn the_origin_of_the_last_reasoning_comes_from_the_store_or_the_client() {
     let read = |messages: &[Value], memory: &[(String, Arc<Turn>)]| {
         let body = json!({ "model": "m", "messages": messages }).to_string();
         let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
@@ -202,7 +202,7 @@ fn the_origin_of_the_last_thoughts_is_told_by_memory_and_by_the_client() {
 }
 
 #[test]
-fn a_second_attempt_takes_no_thought_along() {
+fn a_second_attempt_sends_no_reasoning() {
     for with_details in [false, true] {
         let (messages, memory) = conversation(&bound(), with_details);
         let body = json!({ "model": "m", "messages": messages }).to_string();
@@ -231,7 +231,7 @@ fn before_the_thought(body: &Value) -> Value {
 }
 
 #[test]
-fn words_of_our_own_do_not_change_what_stands_before_a_thought() {
+fn added_text_does_not_change_the_prefix_of_reasoning() {
     let plain = Value::Null;
     let object = json!({ "type": "json_object" });
     let schema = json!({ "type": "json_schema", "json_schema": { "name": "n", "schema": { "type": "object" } } });
@@ -298,7 +298,7 @@ fn words_of_our_own_do_not_change_what_stands_before_a_thought() {
 }
 
 #[test]
-fn sealed_thoughts_go_back_alone_and_readable_ones_never() {
+fn redacted_reasoning_is_sent_back_alone_and_readable_reasoning_never() {
     let profile = Profile {
         thinking: Thinking::NestedEffort,
         replay: Replay::Redacted,
@@ -331,7 +331,7 @@ fn sealed_thoughts_go_back_alone_and_readable_ones_never() {
 }
 
 #[test]
-fn what_an_older_version_kept_is_put_back_where_its_place_is_plain() {
+fn turns_saved_by_an_older_version_are_restored_where_unambiguous() {
     let thought =
         |text: &str| Thought::Text { text: text.to_owned(), signature: Some("s".to_owned()) };
     let turn = |texts: &[&str]| Arc::new(Turn::of_thoughts(texts.iter().map(|text| thought(text))));
@@ -354,7 +354,7 @@ fn what_an_older_version_kept_is_put_back_where_its_place_is_plain() {
 }
 
 #[test]
-fn ids_that_a_model_counts_anew_belong_to_the_last_turn() {
+fn ids_that_a_model_restarts_belong_to_the_last_turn() {
     let (_, memory) = conversation(&signed(), false);
     let call = json!({ "id": "call1", "type": "function", "function": { "name": "look", "arguments": "{}" } });
     let again = json!({ "id": "call3", "type": "function", "function": { "name": "look", "arguments": "{}" } });

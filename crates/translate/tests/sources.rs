@@ -194,7 +194,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whole_and_streamed_tell_the_same_of_sources_tags_and_counts(
+    fn complete_and_streamed_answers_have_equal_sources_tags_and_counts(
         blocks in prop::collection::vec(block(), 0..6),
         stop in prop::sample::select(vec!["end_turn", "pause_turn", "refusal", "guardrail_intervened", "moon"]),
         format in prop::sample::select(vec!["text", "json_schema"]),

@@ -138,7 +138,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_stream_the_replay_and_the_whole_answer_say_the_same(
+    fn the_stream_the_replay_and_the_complete_answer_are_equal(
         blocks in prop::collection::vec(block(), 0..5),
         step in prop::sample::select(vec![1, 3, 7, 1000]),
         format in prop::sample::select(vec!["text", "json_object", "json_schema"]),

@@ -41,7 +41,7 @@ pub struct Passage<'a> {
     pub text: Cow<'a, str>,
 }
 
-/// Whether an answer should cite a source.
+/// Citation options of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CitationsConfig {
     pub enabled: bool,

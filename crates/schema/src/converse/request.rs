@@ -84,7 +84,7 @@ pub enum GuardrailTrace {
     EnabledFull,
 }
 
-/// Whether a stream waits for its guardrail.
+/// Order of a stream and its guardrail: `Sync` waits for the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamProcessing {

@@ -123,7 +123,7 @@ pub struct File<'a> {
     /// A media type.
     #[serde(borrow)]
     pub format: Option<Str<'a>>,
-    /// Whether the answer should cite it.
+    /// Request for citations.
     pub citations: Option<Citing>,
     /// Context for the model that is not cited.
     #[serde(borrow)]

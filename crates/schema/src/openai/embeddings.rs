@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_of_them_is_refused() {
+    fn other_forms_of_input_are_refused() {
         for json in
             ["null", "1", "{}", "[null]", "[1.5]", "[-1]", "[4294967296]", r#"["a",1]"#, "[1,[2]]"]
         {

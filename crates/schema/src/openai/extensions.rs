@@ -16,7 +16,7 @@ pub struct GuardrailFields<'a> {
     /// A number, or `DRAFT`.
     #[serde(borrow, alias = "guardrailVersion")]
     pub guardrail_version: Str<'a>,
-    /// Whether the answer includes the guardrail's findings.
+    /// Detail of the guardrail's findings in the answer.
     pub trace: Option<GuardrailTrace>,
     /// Time of the check of a streamed answer; without effect for a complete one.
     #[serde(alias = "streamProcessingMode")]

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_long_instructions_or_tools_any_question_has_the_same_key() {
+    fn questions_after_long_instructions_or_tools_share_a_key() {
         let long = "granite ".repeat(1000);
         let first = key(&conversation(&long, &["one"]));
         assert!(first.is_some());
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn short_requests_have_none_unless_they_ask() {
+    fn short_requests_have_no_key_unless_they_ask() {
         assert_eq!(key(&conversation("short", &["one"])), None);
         let mut asking = conversation("short", &["one"]);
         asking["messages"][0]["content"] = serde_json::json!([
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_the_same_for_ever() {
+    fn the_hash_does_not_change_between_versions() {
         let mut keyed = conversation("", &["x"]);
         keyed["prompt_cache_key"] = serde_json::json!("granite");
         assert_eq!(key(&keyed), Some(PINNED));

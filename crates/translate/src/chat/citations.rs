@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_without_text_cites_what_was_said_before_it() {
+    fn a_block_without_text_cites_the_text_before_it() {
         let mut sources = Sources::default();
         sources.say("one");
         sources.end_block();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_page_is_kept_but_no_annotation() {
+    fn sources_other_than_web_pages_are_kept_without_annotation() {
         let mut sources = Sources::default();
         sources.say("x");
         for odd in [
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_fits_on_a_line() {
+    fn kept_citations_fit_on_one_line() {
         let mut sources = Sources::default();
         sources.cite(&RawValue::from_string("{\r\n  \"title\": \"a\\nb\"\n}".to_owned()).unwrap());
         let (_, cited) = sources.finish();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_points_at_words_that_were_taken_back() {
+    fn discarded_text_leaves_no_positions() {
         let mut sources = Sources::default();
         sources.say("thinking aloud");
         sources.cite(&web("https://a.example"));

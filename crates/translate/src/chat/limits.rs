@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_client_sends_is_refused_by_the_name_of_its_field() {
+    fn requests_over_a_limit_are_refused_by_field() {
         let say = json!({ "role": "user", "content": "x" });
         let tool = |size: usize| {
             json!({ "type": "function", "function": { "name": "f",

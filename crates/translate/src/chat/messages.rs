@@ -32,7 +32,7 @@ pub(super) struct Conversation<'a> {
     pub(super) messages: Vec<Message<'a>>,
     /// Tools that past turns called, by the client's names.
     pub(super) called: Vec<&'a str>,
-    /// Whether the turns being answered still have their original reasoning.
+    /// Presence of the original reasoning in the turns being answered.
     pub(super) past: Past,
 }
 

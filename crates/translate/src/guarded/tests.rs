@@ -20,7 +20,7 @@ fn rewritten(subject: Subject, edit: impl Fn(&str) -> String) -> Value {
 }
 
 #[test]
-fn a_question_is_judged_whoever_speaks_in_it() {
+fn texts_of_every_role_in_a_request_are_checked() {
     let body = json!({
         "system": [{ "text": "s" }, { "cachePoint": { "type": "default" } }],
         "messages": [
@@ -49,7 +49,7 @@ fn a_question_is_judged_whoever_speaks_in_it() {
 }
 
 #[test]
-fn what_no_guardrail_reads_is_refused() {
+fn content_that_guardrails_cannot_read_is_refused() {
     for block in [
         json!({ "document": { "format": "txt", "name": "a", "source": { "text": "a" } } }),
         json!({ "video": {} }),
@@ -82,7 +82,7 @@ fn an_answer() -> Value {
 }
 
 #[test]
-fn an_answer_is_judged_as_it_is_read_not_as_it_is_cut() {
+fn text_divided_into_blocks_is_checked_as_one() {
     let subject = answer(&bytes(&an_answer())).unwrap();
     let texts = judged(&subject);
     let calls = [r#"[{"title":"T"}]"#, r#"{"to":"a@b.example"}"#];
@@ -102,7 +102,7 @@ fn an_answer_is_judged_as_it_is_read_not_as_it_is_cut() {
 }
 
 #[test]
-fn masked_json_that_is_none_shows_nothing() {
+fn masked_text_that_is_no_longer_json_is_an_error() {
     let subject = answer(&bytes(&an_answer())).unwrap();
     let texts: Vec<String> = judged(&subject).iter().map(|_| "{EMAIL}".to_owned()).collect();
     let held = subject.with(&texts).unwrap_err().held_back("no");
@@ -116,7 +116,7 @@ fn masked_json_that_is_none_shows_nothing() {
 }
 
 #[test]
-fn long_texts_are_judged_in_portions_and_lose_nothing() {
+fn long_texts_are_checked_in_portions_without_loss() {
     let words = "größe ".repeat(WINDOW / 4);
     let unbroken = "é".repeat(WINDOW + 1);
     let blank = " ".repeat(WINDOW * 2);
@@ -137,7 +137,7 @@ fn long_texts_are_judged_in_portions_and_lose_nothing() {
 }
 
 #[test]
-fn the_sternest_verdict_is_told_and_no_finding_twice() {
+fn the_most_severe_action_is_reported_and_no_finding_twice() {
     let mut report = GuardrailReport::default();
     for (action, told) in [
         (Action::Passed, "NONE"),

@@ -55,7 +55,7 @@ pub(crate) fn request_metadata<'a>(
     pairs
 }
 
-/// Whether a pair is sent unchanged.
+/// Outcome for a pair: sent unchanged or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fit {
     Whole,
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_goes_as_it_is() {
+    fn allowed_metadata_is_sent_unchanged() {
         let (pairs, ignored) =
             sent(&json!({ "team": "a b:c@d", "n": 3, "on": true, "empty": "", "none": null }));
         let wanted = [
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_aws_refuses_goes_out_and_each_change_is_named() {
+    fn metadata_that_aws_refuses_is_changed_and_reported() {
         let mut metadata = Map::new();
         for (key, value) in [
             ("", json!("x")),

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn nulls_that_say_nothing_go_and_others_stay() {
+    fn nulls_without_meaning_are_dropped_and_others_stay() {
         assert_eq!(
             json_of(r#"{"type":"object","properties":null,"required":null,"default":null}"#),
             r#"{"type":"object","default":null}"#
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_points_or_adds_up_is_written_out() {
+    fn references_and_all_of_at_the_root_are_expanded() {
         assert_eq!(
             json_of(
                 r##"{"$ref":"#/$defs/A","$defs":{"A":{"type":"object","properties":{"next":{"$ref":"#/$defs/A"}}}}}"##
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_root_holds_three_members_and_no_pointers() {
+    fn a_bare_root_holds_three_members_and_no_references() {
         let bare = Profile { schema_root: SchemaRoot::Bare, ..Profile::default() };
         let (json, _, words) = sent(
             r##"{"$schema":"x","title":"T","description":"D.","type":"object","properties":{"a":{"$ref":"#/$defs/A"}},"additionalProperties":false,"minProperties":1,"$defs":{"A":{"type":"object","properties":{"a":{"$ref":"#/$defs/A"},"b":{"pattern":"^x"}}}}}"##,
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_are_told_where_they_cannot_be_given() {
+    fn unsupported_patterns_move_into_the_description() {
         let plain = Profile { schema_patterns: SchemaPatterns::Plain, ..Profile::default() };
         assert_eq!(
             sent(r#"{"type":"object","properties":{"pattern":{"pattern":"^(?!a)b"},"b":{"pattern":"(?:a)"}}}"#, &plain).unwrap().0,
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_beyond_measure_is_named() {
+    fn references_over_the_growth_limit_are_described() {
         let inlined =
             Profile { schema_references: SchemaReferences::Inlined, ..Profile::default() };
         let defs: Vec<String> = (0..40)

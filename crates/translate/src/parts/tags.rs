@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn thoughts_at_the_head_are_told_apart() {
+    fn reasoning_at_the_head_is_separated() {
         for (text, thought, answer) in [
             ("<thinking> a b</thinking>\n\nc", " a b", "c"),
             ("\n<thinking>a</thinking> <thinking>b</thinking>c", "ab", "c"),
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_alike_is_left_as_it_is() {
+    fn text_that_resembles_tags_is_left_unchanged() {
         let wide = format!("{}<thinking>a</thinking>", " ".repeat(MARGIN + 1));
         for text in [
             "",
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn thoughts_come_as_they_are_thought() {
+    fn reasoning_is_streamed_as_it_arrives() {
         let mut pieces = Vec::new();
         let mut tagged = Tagged::default();
         for piece in ["<think", "ing>one ", "two<", "/b", " three</thinking", ">\n", "said"] {
@@ -235,7 +235,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn any_split_tells_the_same(
+        fn any_split_gives_the_same_result(
             words in prop::collection::vec(
                 prop::sample::select(vec![
                     "<thinking>", "</thinking>", "<think", "ing>", "<", "/", "é", " ", "\n", "a", "</",

@@ -35,7 +35,7 @@ pub(crate) struct Plan {
     fields: Vec<(&'static str, Value)>,
     /// Budget for reasoning tokens, where the token limit includes them.
     budget: Option<u32>,
-    /// Whether the caller's own raw fields already state it.
+    /// Reasoning settings in the caller's own raw fields.
     raw: Raw,
 }
 
@@ -54,7 +54,7 @@ enum Raw {
     Unsaid,
 }
 
-/// Whether the reasoning before the answered tool calls is present.
+/// Presence of the reasoning before the answered tool calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Past {
     /// It is present, or none is needed.

@@ -29,13 +29,13 @@ pub(crate) use names::{Names, sent_name};
 pub(crate) struct Tooling<'a> {
     pub(crate) config: Option<ToolConfig<'a>>,
     pub(crate) names: Names,
-    /// Whether the model is told to call none of them, and by which means.
+    /// Permission to call them, and the means by which calls are forbidden.
     pub(crate) calls: Calls,
     /// The choice could not be honoured in full.
     pub(crate) choice_ignored: bool,
 }
 
-/// Whether the model may call the declared tools.
+/// Permission to call the declared tools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Calls {
     /// Allowed.

@@ -28,7 +28,7 @@ impl Medium {
     }
 }
 
-/// Whether a model cites documents on request.
+/// Method that requests citations of documents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Citations {

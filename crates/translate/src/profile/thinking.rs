@@ -43,8 +43,8 @@ pub enum ThinkingOff {
     Impossible,
 }
 
-/// Whether a model writes reasoning between tags at the head of its text, and whether that is
-/// separated from the text. A request's `reasoning_format` overrides the separation.
+/// Handling of reasoning that a model writes between tags at the head of its text. A request's
+/// `reasoning_format` overrides the separation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThinkingTags {

@@ -12,7 +12,7 @@ pub enum SchemaRoot {
     Bare,
 }
 
-/// Whether a schema may refer to definitions.
+/// Handling of references to definitions in a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SchemaReferences {
@@ -32,7 +32,7 @@ pub enum SchemaPatterns {
     Plain,
 }
 
-/// Whether calls can be constrained to their schemas.
+/// Method that constrains calls to their schemas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StrictTools {

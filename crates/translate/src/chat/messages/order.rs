@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_clients_make_of_the_text_does_not_move_a_thought() {
+    fn trimmed_text_does_not_move_reasoning() {
         known("R1,Xone_,R2,Xtwo__,Ta", "one two", &["a"], "R1,Xone_,R2,Xtwo,Ta");
         known("R1,X__one,R2,X_two,Ta", "one two", &["a"], "R1,Xone,R2,X_two,Ta");
         known("R1,X__,R2,X_two_,Ta", "two", &["a"], "R1,R2,Xtwo,Ta");
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_its_turn_leads_it_whatever_became_of_the_rest() {
+    fn leading_reasoning_stays_first_when_other_blocks_change() {
         known("R1,R2,Ta,Tb", "", &["b"], "R1,R2,Tb");
         known("R1,Xone,Ta,Xtwo", "on", &["a"], "R1,Xon,Ta");
     }
 
     #[test]
-    fn where_the_place_is_not_known_there_is_no_thought() {
+    fn reasoning_of_unknown_position_is_left_out() {
         let none = |word, order, text, calls: &[&str]| {
             assert_eq!(sent(word, order, text, calls), None, "{word}");
         };

@@ -106,7 +106,7 @@ impl Known {
 }
 
 #[test]
-fn each_first_refusal_says_what_to_do() {
+fn each_common_refusal_says_what_to_do() {
     for &(name, status, text, known, expected, hint) in FIRST {
         let error = explain(name, status, text, &known.notes());
         assert_eq!((error.status, error.param), (expected, Some("model")), "{text}");
@@ -119,7 +119,7 @@ fn each_first_refusal_says_what_to_do() {
 }
 
 #[test]
-fn refusals_about_past_thoughts_are_told_from_others() {
+fn refusals_about_past_reasoning_are_recognised() {
     for message in [
         "messages.1.content.0: this thinking block is bound to a different conversation",
         "messages.3.content.2: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified",

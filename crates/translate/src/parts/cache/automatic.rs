@@ -21,7 +21,7 @@ const BYTES_PER_TOKEN: usize = 3;
 /// on their size.
 const MEDIUM: usize = 1_000 * BYTES_PER_TOKEN;
 
-/// Whether the last turn is cached before the first answer.
+/// Rule for caching the last turn before the first answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FirstTurn {
     /// Always.

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn points_move_before_what_cannot_carry_one_and_join() {
+    fn points_move_before_blocks_that_cannot_carry_them_and_join() {
         for (turns, wanted) in [
             ("t.", "t."),
             ("tp.", "tp."),
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn points_move_behind_text_where_nothing_else_carries_one() {
+    fn points_move_after_text_where_only_text_carries_them() {
         for (turns, wanted) in [
             ("t.", "t."),
             ("tp.", "t.p"),
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_before_all_text_goes_behind_the_system_prompt() {
+    fn a_point_before_all_text_moves_after_the_system_prompt() {
         let system = || SystemBlock::Text(Cow::Borrowed("s"));
         for before in [vec![system()], vec![system(), SystemBlock::CachePoint(POINT)]] {
             let content = "v:t".chars().map(block).collect();
@@ -363,7 +363,7 @@ mod tests {
 
     /// Takes minutes if the cost of a mark grows with the number of marks.
     #[test]
-    fn fifty_thousand_marks_cost_what_they_weigh() {
+    fn fifty_thousand_marks_have_a_linear_cost() {
         let (turns, _) = tidied(&format!("{} t", "tc.".repeat(50_000)));
         assert_eq!(turns.len(), 150_002);
         let content = "t.".repeat(50_000).chars().map(block).collect();

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_object_is_found_whatever_stands_around_it() {
+    fn the_object_is_found_in_any_surrounding_text() {
         let cases = [
             (r#"{"a":1}"#, r#"{"a":1}"#, ""),
             ("```json\n{\"a\":1}\n```\n", r#"{"a":1}"#, ""),

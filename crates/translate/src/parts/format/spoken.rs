@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fence_goes_only_where_it_holds_the_whole() {
+    fn a_fence_is_removed_only_around_the_whole_text() {
         let cases = [
             ("{\"a\":1}", "{\"a\":1}"),
             ("```json\n{\"a\":1}\n```", "{\"a\":1}"),
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn words_before_a_call_come_before_it_and_are_no_answer() {
+    fn words_before_a_call_are_sent_before_it_and_are_no_answer() {
         for by in [By::Tool, By::Object] {
             let mut spoken = Spoken::held(by);
             assert_eq!(spoken.push("Let me look"), "");
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_an_end_is_all_that_waits() {
+    fn only_a_possible_end_of_a_fence_is_held_back() {
         let mut spoken = Spoken::held(By::Text);
         assert_eq!(spoken.push("```json\n{\"a\""), "{\"a\"");
         assert_eq!(spoken.push(": 1}\n``"), ": 1}");

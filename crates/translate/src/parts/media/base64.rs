@@ -114,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_base64_is_told() {
+    fn invalid_base64_is_recognised() {
         for text in ["", "=", "====", "AAA", "A=AA", "AA A", "AA-_", "AAAA=", "ÄÄ"] {
             assert!(!is_valid(text), "{text}");
         }
     }
 
     #[test]
-    fn pieces_are_joined_as_the_bytes_they_stand_for() {
+    fn pieces_are_joined_by_their_decoded_bytes() {
         for (pieces, whole) in [
             (["Zm9v", "YmFy"], "Zm9vYmFy"),
             (["Zm8=", "b2I="], "Zm9vYg=="),

@@ -26,7 +26,7 @@ fn the_data_decides_the_format_and_stays_as_it_is() {
 }
 
 #[test]
-fn what_is_not_an_image_is_refused_where_it_stands() {
+fn links_to_other_content_are_refused_by_their_field() {
     for (url, code) in [
         ("https://example.com/a.png", "invalid_image_url"),
         ("ftp://example.com/a.png", "invalid_image_url"),

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn each_keyword_that_is_refused_is_told_instead() {
+    fn refused_keywords_move_into_the_description() {
         for (inner, sent) in [
             (
                 json!({ "type": "integer", "minimum": 1 }),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_grammar_would_change_is_left_to_others() {
+    fn schemas_that_a_grammar_would_change_are_not_native() {
         for inner in [
             json!({ "type": "object" }),
             json!({ "type": "object", "additionalProperties": { "type": "string" } }),
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_refuses_what_its_row_says() {
+    fn refused_keywords_come_from_the_models_row() {
         let schema = object(&json!({ "type": "integer", "minimum": 1, "maximum": 3 }));
         let sent = native(&schema, &["maximum".to_owned()]).unwrap();
         assert_eq!(

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_by_position_and_any_type_have_other_words() {
+    fn lists_by_position_and_any_type_are_converted() {
         assert_eq!(
             modern(
                 json!({ "items": [{ "type": "number" }, { "type": "any" }], "additionalItems": false })
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_of_today_are_left_alone() {
+    fn current_schemas_are_left_unchanged() {
         for text in [
             r#"{"exclusiveMinimum": 0, "required": ["a"], "items": {"type": "number"}}"#,
             r#"{"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"id": {"type": "string"}}}"#,

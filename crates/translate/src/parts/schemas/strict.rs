@@ -75,7 +75,7 @@ fn is_union(schema: &Value) -> bool {
     schema.get("anyOf").is_some() || schema.get("type").is_some_and(Value::is_array)
 }
 
-/// Whether a schema can be enforced.
+/// Enforceability of a schema.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::parts) enum Held {
     /// Not enforceable.
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_grammars_large_is_counted_together() {
+    fn optional_properties_and_unions_are_counted_together() {
         let of = |count: usize, required: Value| {
             let properties = (0..count).map(|at| (format!("p{at}"), json!({ "type": "string" })));
             let properties: Map<String, Value> = properties.collect();
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_told_where_they_cannot_be_held() {
+    fn bounds_that_cannot_be_enforced_move_into_the_description() {
         let schema = |inner: Value| json!({ "type": "object", "properties": { "minimum": inner }, "additionalProperties": false });
         let mut bounded =
             schema(json!({ "type": "integer", "minimum": 1, "description": "How many." }));

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_read_as_they_were_written() {
+    fn a_position_is_read_back_from_its_string() {
         let text = |text: &str| Between::Text(Passage::of(text));
         let origin = Some(Origin { model: 7, account: u64::MAX });
         for place in [
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_tell_nothing() {
+    fn other_strings_have_no_position() {
         for word in [
             "",
             "rs_123",

@@ -20,7 +20,7 @@ pub(crate) struct Replayed<'a> {
     /// The blocks of the turn, as far as they are known; texts and calls are the message's own.
     pub(crate) steps: Vec<Step<'a>>,
     pub(crate) order: Order,
-    /// Whether the turn is known to have had exactly this reasoning.
+    /// [`Past::Whole`] if the turn is known to have had exactly this reasoning.
     pub(crate) past: Past,
     /// The field of the reasoning; `None` where it is restored from the store.
     pub(crate) field: Option<&'static str>,
@@ -260,7 +260,7 @@ pub(crate) fn origin<'a>(
     None
 }
 
-/// Whether the turns being answered have the reasoning they need. `lost` are the calls, by their
+/// Presence of the reasoning that the turns being answered need. `lost` are the calls, by their
 /// sent ids, of turns whose reasoning is unknown.
 pub(crate) fn past(turns: &[Message<'_>], lost: &HashSet<Cow<'_, str>>, profile: &Profile) -> Past {
     if profile.replay != Replay::Signed {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_budget_needs_a_thought_before_the_first_call() {
+    fn only_a_budget_needs_reasoning_before_the_first_call() {
         let budget = || ("thinking", json!({ "type": "enabled", "budget_tokens": 2000 }));
         let level = || ("reasoning_effort", json!("low"));
         let dropped = (Value::Null, Some(LostThoughts::Dropped));

@@ -9,7 +9,7 @@ use crate::profile::Effort;
 /// The three fields combined.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wish<'a> {
-    /// Whether to reason; `None` if not stated.
+    /// Reasoning on or off; `None` if not stated.
     pub(super) switch: Option<Switch>,
     pub(super) amount: Amount,
     /// The field that states the amount.
@@ -27,7 +27,7 @@ pub(crate) struct Wish<'a> {
     pub(crate) hidden: bool,
 }
 
-/// Whether reasoning is on or off.
+/// Reasoning on or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Switch {
     On,
@@ -212,13 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_nothing_wished() {
+    fn a_request_without_fields_requests_no_reasoning() {
         wish(&json!({}), |wish| assert_eq!(wish, Wish::default()));
         wish(&json!({ "reasoning": {} }), |wish| assert_eq!(wish.switch, None));
     }
 
     #[test]
-    fn the_stronger_field_wins_and_the_weaker_is_named() {
+    fn the_stronger_field_wins_and_the_weaker_is_reported() {
         wish(&json!({ "thinking": { "type": "disabled" }, "reasoning_effort": "high" }), |wish| {
             assert_eq!(wish.switch, Some(Switch::Off));
             assert_eq!(wish.overruled, ["reasoning_effort"]);
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_and_budgets_become_each_other() {
+    fn levels_and_budgets_are_convertible() {
         for (effort, budget) in BUDGETS {
             assert_eq!(Amount::Level(effort).budget(), budget);
             assert_eq!(Amount::Budget(budget).effort(), Some(effort));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn to_hide_thoughts_is_not_to_ask_for_them() {
+    fn hiding_reasoning_does_not_request_it() {
         wish(&json!({ "reasoning": { "exclude": true } }), |wish| {
             assert!(wish.hidden);
             assert_eq!(wish.switch, None);

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn some_models_want_ids_of_nine() {
+    fn some_models_require_ids_of_nine_characters() {
         let nine = |id| one(id, CallIds::Nine);
         assert_eq!(nine("a1B2c3D4e"), "a1B2c3D4e");
         for other in ["", "call_1", "call_12345", "a1B2c3D4_", "toolu_01"] {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_with_one_digest_are_told_apart() {
+    fn ids_with_the_same_digest_stay_distinct() {
         for (beginning, kind) in [("y".repeat(70), CallIds::Any), ("t_".to_owned(), CallIds::Nine)]
         {
             let (first, second) = alike(&beginning, kind);

@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrapped_comes_out_again() {
+    fn wrapped_inputs_are_unwrapped() {
         for text in
             ["", "a", "a \"quoted\" \\ line\n\t\r\u{8}\u{c}\u{1}", "äß€ 😀 {\"input\": \"x\"}"]
         {
@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wrapped_goes_through() {
+    fn unwrapped_inputs_pass_unchanged() {
         assert_eq!(taken_out(r#"{"other":"x"}"#, Form::Text), r#"{"other":"x"}"#);
         assert_eq!(taken_out(r#"{"valued":1}"#, Form::Value), r#"{"valued":1}"#);
         assert_eq!(taken_out("{}", Form::Value), "{}");

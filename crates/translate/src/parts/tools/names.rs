@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_fit_stay_and_others_are_told_apart() {
+    fn names_that_fit_stay_and_others_stay_distinct() {
         let any = |name: &str| sent_name(name, ToolNames::Any).into_owned();
         assert_eq!(any("get_weather-2"), "get_weather-2");
         let (dotted, slashed) = (any("files.read"), any("files/read"));

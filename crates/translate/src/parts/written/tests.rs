@@ -150,7 +150,7 @@ fn calls_on_channels() {
 }
 
 #[test]
-fn a_call_that_is_made_as_a_block_too_is_made_once() {
+fn a_written_call_repeated_as_a_block_is_made_once() {
     let written = r#"<|tool_call_begin|>get_weather<|tool_call_argument_begin|>{"city":"Oslo","days":3}<|tool_call_end|>"#;
     for (made, left) in [
         (r#"{"days": 3, "city": "Oslo"}"#, 1),
@@ -174,7 +174,7 @@ fn a_call_that_is_made_as_a_block_too_is_made_once() {
 }
 
 #[test]
-fn ids_are_the_answers_own() {
+fn ids_are_derived_from_the_answers_id() {
     assert_eq!(call_id("chatcmpl-0a1b", 2), "call_0a1b_2");
     assert!(call_id(&"x".repeat(90), 0).len() <= 64);
 }
@@ -213,7 +213,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_split_tells_the_same(
+    fn any_split_gives_the_same_result(
         text in words(),
         cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
     ) {

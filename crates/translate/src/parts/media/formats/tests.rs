@@ -46,7 +46,7 @@ fn bytes_beat_names() {
 }
 
 #[test]
-fn containers_hold_what_the_part_is_for() {
+fn containers_are_read_by_the_medium_of_the_part() {
     let audio = Claims { medium: Some(Medium::Audio), ..Claims::default() };
     assert_eq!(
         of_data(&STANDARD.encode(b"\0\0\0\x20ftypisom\0\0\0"), audio).unwrap(),
@@ -62,7 +62,7 @@ fn containers_hold_what_the_part_is_for() {
 }
 
 #[test]
-fn office_files_are_told_apart_by_name_or_by_what_lies_at_their_end() {
+fn office_files_are_distinguished_by_name_or_by_their_last_bytes() {
     let zip = |inner: &[u8]| [b"PK\x03\x04".as_slice(), &[0; 20_000], inner, &[0; 50]].concat();
     assert_eq!(found(&zip(b"xl/worksheets/sheet1.xml"), Claims::default()), Some("xlsx"));
     assert_eq!(found(&zip(b"META-INF/"), Claims::default()), None);
@@ -73,7 +73,7 @@ fn office_files_are_told_apart_by_name_or_by_what_lies_at_their_end() {
 }
 
 #[test]
-fn text_is_what_its_name_says_else_plain() {
+fn text_has_the_format_of_its_name_or_is_plain() {
     let named = |name| Claims { name: Some(name), ..Claims::default() };
     let plain = |name| Claims { name: Some(name), mime: Some("text/plain"), ..Claims::default() };
     for (claims, format) in [
@@ -164,7 +164,7 @@ fn pictures_in_the_container_of_videos_are_no_videos() {
 }
 
 #[test]
-fn what_nothing_knows_is_what_it_is_said_to_be() {
+fn unknown_bytes_have_the_claimed_format() {
     let named = |name| Claims { name: Some(name), ..Claims::default() };
     let typed = |mime| Claims { mime: Some(mime), ..Claims::default() };
     let unknown = b"\x00\x07\x9c\xfe\x01\x80".as_slice();
@@ -194,7 +194,7 @@ fn what_nothing_knows_is_what_it_is_said_to_be() {
 }
 
 #[test]
-fn what_was_fetched_is_what_it_shows() {
+fn fetched_files_are_detected_by_their_bytes_only() {
     let of = |bytes: &[u8], medium, name| {
         let claims = Claims { medium, name: Some(name), ..Claims::default() };
         of_fetched(bytes, claims).map(|format| format.name)
@@ -215,7 +215,7 @@ fn what_was_fetched_is_what_it_shows() {
 }
 
 #[test]
-fn what_is_neither_known_nor_text_nor_said_is_unknown() {
+fn unknown_bytes_without_a_claim_have_no_format() {
     for bytes in [b"\0\0\0\0".as_slice(), b"\x7fELF\x02", b"MZ\x90\0", &[0xfe, 0xff, 0, 1]] {
         assert_eq!(found(bytes, Claims { name: Some("a.out"), ..Claims::default() }), None);
     }
