@@ -17,6 +17,7 @@ use crate::browser;
 use crate::config::Config;
 use crate::error::GatewayError;
 use crate::exchange::RequestId;
+use crate::master_key;
 use crate::media::Fetcher;
 use crate::offload::Offload;
 use crate::panics::{self, Panicked};
@@ -183,7 +184,10 @@ pub(crate) fn routes(app: &mut web::ServiceConfig) {
     for path in ["/readyz", "/health/readiness", "/health/ready"] {
         app.service(only(path, web::get().to(health::ready)).route(web::head().to(health::ready)));
     }
-    let guards = web::scope("").wrap(from_fn(browser::guard)).wrap(from_fn(refuse_loops));
+    let guards = web::scope("")
+        .wrap(from_fn(master_key::guard))
+        .wrap(from_fn(browser::guard))
+        .wrap(from_fn(refuse_loops));
     app.service(guards.configure(guarded));
 }
 

@@ -1,6 +1,6 @@
 //! Protection against web pages. A browser sends to a gateway on its machine or in its network what any page
 //! asks for (cross-site requests), and a page whose own name is made to resolve to the gateway's address also
-//! reads the answers (DNS rebinding). No keys are configured yet, so these checks are what keeps pages out.
+//! reads the answers (DNS rebinding). Where no key is configured, these checks are what keeps pages out.
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};

@@ -12,6 +12,7 @@ use crate::body::BodyLimits;
 use crate::browser::BrowserSettings;
 use crate::cli::ServeArgs;
 use crate::files;
+use crate::master_key::MasterKey;
 use crate::media::MediaSettings;
 use crate::native::s3::NativeS3;
 use crate::native::settings::{NativeErrors, OtherModels};
@@ -28,6 +29,7 @@ mod fields;
 mod ledger;
 mod litellm;
 mod local;
+mod master_key;
 mod media;
 mod models;
 mod moderation;
@@ -67,6 +69,8 @@ pub struct Config {
     pub(crate) tls: Option<TlsFiles>,
     /// Serve beyond loopback without keys.
     pub(crate) allow_anonymous: bool,
+    /// The key that callers must send; `None` where none is asked for.
+    pub(crate) master_key: Option<MasterKey>,
     /// Region and profile where the environment names none.
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
@@ -219,11 +223,8 @@ impl Config {
         config.notes = std::mem::take(&mut reading.notes);
         config.files = std::mem::take(&mut reading.files);
         let Reading { mut problems, ledger, .. } = reading;
-        if !config.listen.ip().is_loopback() && !config.allow_anonymous {
-            problems.add(Problem::general(
-                format!("{} can be reached from outside, and no keys are configured", config.listen),
-                "listen on 127.0.0.1, or pass --allow-anonymous if the network itself keeps strangers out",
-            ));
+        if let Some(problem) = config.exposure() {
+            problems.add(problem);
         }
         config.media.own_port = Some(config.listen.port());
         if config.listen.ip().is_loopback() {
@@ -235,6 +236,17 @@ impl Config {
             config.thinking_store = None;
         }
         problems.or(Loaded { config, ledger })
+    }
+
+    /// The problem of an address that strangers can reach where no key is asked for.
+    pub(crate) fn exposure(&self) -> Option<Problem> {
+        let is_guarded = self.allow_anonymous || self.master_key.is_some();
+        (!is_guarded && !self.listen.ip().is_loopback()).then(|| {
+            Problem::general(
+                format!("{} can be reached from outside, and no keys are configured", self.listen),
+                "set master_key (or LITELLM_MASTER_KEY), listen on 127.0.0.1, or pass --allow-anonymous if the network itself keeps strangers out",
+            )
+        })
     }
 
     /// Takes over from `before` what only a restart can change, and names what differed.
@@ -255,6 +267,7 @@ impl Config {
             workers: None,
             tls: None,
             allow_anonymous: false,
+            master_key: None,
             region: None,
             profile: None,
             timeouts: Timeouts::default(),
@@ -368,6 +381,7 @@ impl Config {
             let origin = sources.origin("--allow-anonymous", "OUTCROP_ALLOW_ANONYMOUS");
             reading.ledger.tell("allow_anonymous", true.show(), origin);
         }
+        master_key::apply(self, sources, reading);
         browser::apply(&mut self.browser, sources, reading);
         // What the environment says about these is aws-config's to read.
         let regions = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"].as_slice();

@@ -19,6 +19,7 @@ use translate::moderations::Judge;
 use crate::bedrock::{Failure, InvalidModelId, Kind, Phase, ProtocolError, ServiceError};
 use crate::body::{BodyError, Unread};
 use crate::browser::Refusal;
+use crate::master_key::KeyRefusal;
 use crate::quoting;
 use crate::routing::{Judged, RouteError, Verdict, of_service};
 
@@ -71,6 +72,8 @@ pub(crate) enum GatewayError {
     Stopping,
     #[error(transparent)]
     Browser(#[from] Refusal),
+    #[error(transparent)]
+    Key(#[from] KeyRefusal),
     #[error("a gateway sent this call on, and it may come back for ever")]
     Loop,
     #[error("the body is not declared as JSON but as {0:?}")]
@@ -200,6 +203,7 @@ impl Judged for GatewayError {
             | Self::UnknownRoute { .. }
             | Self::Method { .. }
             | Self::Browser(_)
+            | Self::Key(_)
             | Self::Loop
             | Self::MediaType(_)
             | Self::Internal(_)
@@ -288,6 +292,7 @@ impl GatewayError {
             ),
             Self::Stopping => stopping(),
             Self::Browser(refusal) => entry::browser(refusal),
+            Self::Key(refusal) => entry::key(*refusal),
             Self::Loop => entry::looped(),
             Self::MediaType(found) => entry::media_type(found.as_deref()),
             Self::Internal(_) | Self::Panicked => Rendered::new(

@@ -17,6 +17,7 @@ mod foreseen;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod log;
+mod master_key;
 mod media;
 mod native;
 mod nearest;

@@ -84,6 +84,10 @@ impl Reloader {
         let mut config =
             files::apart("reading the configuration", move || Config::load(&sources)).await??;
         let fixed = config.keep_fixed(&before.config);
+        // The address listened on stays, and what made it safe may be gone.
+        if let Some(problem) = config.exposure() {
+            return Err(Problems::of(problem).into());
+        }
         let next = Snapshot::open(config, &self.setup, Some(&before)).await?;
         for account in next.names.accounts() {
             serve::refuse_loop(&account, self.address)?;

@@ -8,7 +8,7 @@ use super::fields::Fields;
 use super::ledger::{Origin, Show as _};
 use super::reading::{Reading, Shape};
 use super::tree::{self, Key, Node, Repeated, Value};
-use super::{Config, MODELS_ONLY, ours, values};
+use super::{Config, MODELS_ONLY, master_key, ours, values};
 use crate::catalogue::is_bedrocks;
 use crate::routing::{ModelSettings, Unlisted};
 
@@ -85,12 +85,7 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut Reading, config: &mut C
     routing(&mut files, reading, config, &mut passed);
     files.each(reading, |root| {
         root.open("general_settings", |section| {
-            if section.line("master_key").is_some() {
-                section.reading.notes.push(
-                    "general_settings.master_key: keys are not checked yet, whoever can connect can spend"
-                        .to_owned(),
-                );
-            }
+            master_key::read_litellms(section, config);
             passed.rest("general_settings", section, keys::GENERAL);
         });
         for (key, _) in root.rest() {

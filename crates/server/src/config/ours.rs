@@ -2,7 +2,8 @@
 
 use super::fields::Fields;
 use super::{
-    Config, MIB, browser, catalogue, media, models, moderation, structured, thinking_memory, values,
+    Config, MIB, browser, catalogue, master_key, media, models, moderation, structured,
+    thinking_memory, values,
 };
 use crate::tls::TlsFiles;
 
@@ -10,6 +11,7 @@ use crate::tls::TlsFiles;
 pub(super) fn read(mut root: Fields<'_>, config: &mut Config) {
     root.set("listen", &mut config.listen, values::address);
     root.set("allow_anonymous", &mut config.allow_anonymous, values::boolean);
+    master_key::read(&mut root, config);
     root.set("workers", &mut config.workers, |node| values::count(node).map(Some));
     tls(&mut root, config);
     root.set("region", &mut config.region, |node| values::region(node).map(Some));

@@ -45,6 +45,10 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
+    pub(crate) fn of(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+
     pub(crate) fn add(&mut self, problem: Problem) {
         self.0.push(problem);
     }

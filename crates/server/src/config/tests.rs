@@ -7,6 +7,7 @@ use super::*;
 mod catalogue;
 mod litellm;
 mod litellm_entries;
+mod master_key;
 mod models;
 mod routing;
 mod schema;

@@ -403,6 +403,7 @@ fn refuse(error: &NativeError, errors: NativeErrors, exchange: &mut Exchange) ->
             let rendered = error.render();
             let exception = match (error, rendered.status) {
                 (GatewayError::NotListed { .. }, _) => "ResourceNotFoundException",
+                (_, 401) => "UnrecognizedClientException",
                 (_, 403) => "AccessDeniedException",
                 (_, 500) => "InternalServerException",
                 _ => "ValidationException",

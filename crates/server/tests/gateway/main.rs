@@ -22,6 +22,7 @@ mod faults;
 mod guarded;
 mod held;
 mod limits;
+mod master_key;
 mod media;
 mod models;
 mod moderations;

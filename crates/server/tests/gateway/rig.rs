@@ -156,8 +156,16 @@ impl Rig {
 
     /// Replaces the configuration file and reloads it.
     pub(crate) async fn reload(&self, yaml: &str) -> Result<(), ReloadError> {
-        let file = self.directory.join("outcrop.yaml");
-        std::fs::write(&file, written(self.workers, yaml)).unwrap();
+        self.write(&written(self.workers, yaml));
+        self.read_again().await
+    }
+
+    /// Writes a whole file in place of the first.
+    pub(crate) fn write(&self, text: &str) {
+        std::fs::write(self.directory.join("outcrop.yaml"), text).unwrap();
+    }
+
+    pub(crate) async fn read_again(&self) -> Result<(), ReloadError> {
         self.reloader.reload().await
     }
 

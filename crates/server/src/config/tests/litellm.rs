@@ -102,13 +102,13 @@ general_settings: { master_key: sk-1234 }
     let notes = config.notes.join("\n");
     for expected in [
         "skipped, because only Bedrock is called here: gpt-3.5-turbo (no provider that is known here), claude-direct (anthropic)",
-        "ignored, because it has no effect here yet: general_settings.master_key, model_info.mode",
+        "ignored, because it has no effect here yet: model_info.mode",
         "ignored, because nothing is known of it: litellm_settings.frobnicate",
-        "general_settings.master_key: keys are not checked yet",
         "model_list[6].litellm_params.aws_access_key_id is to come from NOT_SET, which is not set: left out",
     ] {
         assert!(notes.contains(expected), "{expected:?} in {notes}");
     }
+    assert_eq!(config.master_key, Some(MasterKey::Key(AccountSecret::new("sk-1234"))));
     assert!(!notes.contains("OPENAI_API_KEY"), "what is skipped needs nothing: {notes}");
 }
 
