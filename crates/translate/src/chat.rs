@@ -63,13 +63,14 @@ pub struct Question<'a> {
 const NO_CALLS: &str = "Call no tools in this turn: answer in text.";
 
 impl Question<'_> {
-    /// Whether the body holds past reasoning.
+    /// Returns whether the body holds past reasoning.
     pub fn thinks_back(&self) -> bool {
         let blocks = self.body.messages.iter().flat_map(|turn| &turn.content);
         blocks.into_iter().any(|block| matches!(block, ContentBlock::ReasoningContent(_)))
     }
 
-    /// Whether the service caches a prefix of the body for later calls with the same prefix.
+    /// Returns whether the service caches a prefix of the body for later calls with the same
+    /// prefix.
     pub fn is_cached(&self) -> bool {
         cache::any(&self.body)
     }
@@ -355,7 +356,7 @@ fn has_tools(request: &ChatRequest<'_>) -> bool {
     request.tools.as_ref().is_some_and(|tools| !tools.is_empty())
 }
 
-/// Whether at most one call is requested, by OpenAI's field or by Anthropic's.
+/// Returns whether at most one call is requested, by OpenAI's field or by Anthropic's.
 fn wants_one_call(request: &ChatRequest<'_>) -> bool {
     let by_choice = request.tool_choice.as_ref().is_some_and(|field| field.one_call);
     request.parallel_tool_calls == Some(false) || by_choice
@@ -415,7 +416,7 @@ fn additional(
     Ok(fields)
 }
 
-/// Whether the caller asks for fields of the model's own response.
+/// Returns whether the caller asks for fields of the model's own response.
 fn shows_fields(request: &ChatRequest<'_>) -> bool {
     request.additional_model_response_field_paths.iter().flatten().next().is_some()
 }

@@ -113,7 +113,7 @@ impl Subject {
         self.texts.len()
     }
 
-    /// Whether the body has no checked content.
+    /// Returns whether the body has no checked content.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty() && self.images.is_empty()
     }

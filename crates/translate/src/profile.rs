@@ -386,7 +386,7 @@ pub enum EmbeddingShape {
 }
 
 impl Profile {
-    /// Whether the reasoning of a tool turn is saved, for clients that do not send it back.
+    /// Returns whether the reasoning of a tool turn is saved, for clients that do not send it back.
     pub fn keeps_thoughts(&self) -> bool {
         matches!(self.replay, Replay::Signed | Replay::Redacted) && self.thinking != Thinking::None
     }

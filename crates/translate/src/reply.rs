@@ -65,17 +65,17 @@ impl Reply {
         self.written.as_ref().map(Reader::new)
     }
 
-    /// Whether the turn is saved for the request that brings its calls back.
+    /// Returns whether the turn is saved for the request that brings its calls back.
     pub(crate) fn keeps_turns(&self) -> bool {
         self.thoughts.kept && !self.drops_calls && self.calls == CallShape::Tools
     }
 
-    /// Whether reasoning is sent to the client with its positions.
+    /// Returns whether reasoning is sent to the client with its positions.
     pub(crate) fn places_thoughts(&self) -> bool {
         self.thoughts.placed
     }
 
-    /// Whether a call of this tool is the answer.
+    /// Returns whether a call of this tool is the answer.
     pub(crate) fn is_answer(&self, tool: &str) -> bool {
         self.answering_tool.as_deref() == Some(tool)
     }

@@ -26,7 +26,7 @@ impl Stores {
         self.0.iter()
     }
 
-    /// Whether the list covers an object.
+    /// Returns whether the list covers an object.
     pub fn admits(&self, uri: &str) -> bool {
         self.of(uri).is_some()
     }

@@ -91,7 +91,7 @@ pub struct Recalled {
 }
 
 impl Thought {
-    /// Whether it carries its proof of origin.
+    /// Returns whether it carries its proof of origin.
     pub(crate) fn is_signed(&self) -> bool {
         match self {
             Self::Text { signature, .. } => {
@@ -130,7 +130,7 @@ impl Passage {
         Self { bytes: text.len(), lead: text.len() - core.len(), trail }
     }
 
-    /// Whether it is all white space.
+    /// Returns whether it is all white space.
     pub fn is_blank(self) -> bool {
         self.lead == self.bytes
     }
@@ -187,12 +187,12 @@ impl Turn {
 }
 
 impl Recalled {
-    /// Whether no turn is restored.
+    /// Returns whether no turn is restored.
     pub fn is_empty(&self) -> bool {
         self.by_call.is_empty()
     }
 
-    /// Whether the turn of a call is restored.
+    /// Returns whether the turn of a call is restored.
     pub fn knows(&self, call: &str) -> bool {
         self.by_call.contains_key(call)
     }

@@ -85,7 +85,7 @@ impl ToolUse<'_> {
     }
 }
 
-/// Whether the `type` of a tool call names a tool that Bedrock runs itself.
+/// Returns whether the `type` of a tool call names a tool that Bedrock runs itself.
 pub(crate) fn is_server_side(kind: Option<&str>) -> bool {
     kind == Some("server_tool_use")
 }

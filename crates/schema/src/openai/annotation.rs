@@ -48,7 +48,7 @@ pub struct Outcrop {
 }
 
 impl Outcrop {
-    /// Whether no member is set.
+    /// Returns whether no member is set.
     pub fn is_empty(&self) -> bool {
         let Self {
             stop_reason,

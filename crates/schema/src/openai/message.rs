@@ -178,7 +178,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Whether all its parts were moved.
+    /// Returns whether all its parts were moved.
     fn is_moved(&self) -> bool {
         matches!(&self.content, Some(Content::Parts(parts))
             if parts.iter().all(|part| matches!(part, Part::Moved)))

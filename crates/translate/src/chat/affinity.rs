@@ -10,9 +10,9 @@ const WORTH: usize = 4 * 1024;
 
 /// The key of a request's prefix: `prompt_cache_key` where the client sends one, else a hash of its
 /// tools, leading instructions and first user message, where they are marked for caching or long.
-/// Where only tools or instructions are marked, the hash covers only what the mark caches. The same
-/// holds where they are long and without marks, because the gateway's own cache point stands after
-/// them. `None`: all targets are equally good.
+/// If only tools or instructions are marked, the hash ends with them, because only they are cached.
+/// It also ends there if they are long and unmarked, because the gateway's own cache point stands
+/// after them. `None`: all targets are equally good.
 pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
     let mut digest = Digest::default();
     if let Some(key) = request.prompt_cache_key.as_deref() {
@@ -127,7 +127,7 @@ impl Digest {
         self.hash = (self.hash ^ word).wrapping_mul(PRIME).rotate_left(29);
     }
 
-    /// Whether the added text is long enough for a cache.
+    /// Returns whether the added text is long enough for a cache.
     pub fn is_long(&self) -> bool {
         self.length >= WORTH
     }

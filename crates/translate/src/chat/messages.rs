@@ -59,7 +59,7 @@ impl Conversation<'_> {
         }
     }
 
-    /// Whether this text stands in the user's last question or after it.
+    /// Returns whether this text stands in the user's last question or after it.
     fn is_told(&self, words: &str) -> bool {
         let is_it =
             |block: &ContentBlock<'_>| matches!(block, ContentBlock::Text(text) if text == words);

@@ -83,7 +83,8 @@ pub fn kept(response: &ConverseResponse<'_>, reply: &Reply) -> Option<Kept> {
 /// Stop reason of an answer given through the gateway's own tool, which the client does not know.
 pub(super) const OWN_TOOL: &str = "tool_use";
 
-/// Whether the answer holds calls that the client did not declare or forbade.
+/// Returns whether the answer may have calls that the client does not see: of the answering tool,
+/// or forbidden ones.
 pub(super) fn hides_calls(by_tool: bool, reply: &Reply) -> bool {
     by_tool || reply.drops_calls
 }

@@ -159,7 +159,8 @@ impl ChatStream {
         }
     }
 
-    /// Whether all parts of a complete answer have arrived. Only the connection can still fail.
+    /// Returns whether all parts of a complete answer have arrived. Only the connection can still
+    /// fail.
     pub fn is_complete(&self) -> bool {
         self.stopped && self.usage.is_some()
     }
@@ -243,8 +244,8 @@ impl ChatStream {
         )
     }
 
-    /// Whether another call may begin: the deprecated form and a limit of one call allow one,
-    /// forbidden calls allow none.
+    /// Returns whether another call may begin: the deprecated form and a limit of one call allow
+    /// one, forbidden calls allow none.
     fn has_room(&self) -> bool {
         let many = self.reply.calls == CallShape::Tools && !self.reply.one_call;
         !self.reply.drops_calls && (many || self.calls.is_empty())

@@ -77,12 +77,12 @@ impl Mind {
         is_thought
     }
 
-    /// Whether a reasoning block is open with another index.
+    /// Returns whether a reasoning block is open with another index.
     pub(super) fn is_elsewhere(&self, block: u32) -> bool {
         self.open.as_ref().is_some_and(|(open, _)| *open != block)
     }
 
-    /// Whether a reasoning block is open.
+    /// Returns whether a reasoning block is open.
     pub(super) fn is_thinking(&self) -> bool {
         self.open.is_some()
     }

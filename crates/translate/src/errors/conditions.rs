@@ -128,13 +128,13 @@ const ABOVE_THE_LIMIT: &[&str] = &[
     "which is the maximum allowed number of output tokens",
 ];
 
-/// Whether a refusal is about a token limit above the model's own.
+/// Returns whether a refusal is about a token limit above the model's own.
 pub(super) fn is_about_the_limit(message: &str) -> bool {
     let text = message.to_ascii_lowercase();
     ABOVE_THE_LIMIT.iter().any(|wording| text.contains(wording))
 }
 
-/// Whether a refusal is about the content rather than the form of a request.
+/// Returns whether a refusal is about the content rather than the form of a request.
 pub fn is_about_content(status: u16, message: &str) -> bool {
     let text = message.to_ascii_lowercase();
     status == 400 && BLOCKED.iter().any(|wording| text.contains(wording))
@@ -183,9 +183,9 @@ pub fn refuses_grammar(status: u16, message: &str) -> Option<GrammarRefusal> {
     found.map(|(refusal, _)| *refusal)
 }
 
-/// Whether a refusal is about past reasoning: it belongs to another conversation, or stands in
-/// another place than originally. (Sources: platform documentation "Preserved thinking" and issues
-/// of open clients, 2026-06 to 2026-11.)
+/// Returns whether a refusal is about past reasoning: it belongs to another conversation, or stands
+/// in another place than originally. (Sources: platform documentation "Preserved thinking" and
+/// issues of open clients, 2026-06 to 2026-11.)
 pub fn is_about_thoughts(status: u16, message: &str) -> bool {
     let text = message.to_ascii_lowercase();
     let is_bound =

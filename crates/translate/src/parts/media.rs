@@ -341,9 +341,9 @@ impl<'a> Given<'a> {
     }
 }
 
-/// Whether fetched bytes match the part: an image, video or recording in a format that models
-/// accept, or a document (`None`: a file part, which may hold any of these). Only the bytes count;
-/// the URL distinguishes kinds of text and of office files.
+/// Returns whether fetched bytes match the part: an image, video or recording in a format that
+/// models accept, or a document (`None`: a file part, which may hold any of these). Only the bytes
+/// count; the URL distinguishes kinds of text and of office files.
 pub fn is_media(bytes: &[u8], medium: Option<Medium>, url: &str) -> bool {
     formats::of_fetched(bytes, Claims { medium, name: Some(url), ..Claims::default() }).is_some()
 }

@@ -120,13 +120,13 @@ impl Root {
     }
 }
 
-/// Whether a schema may hold a pattern with a group or a backslash; a false positive costs only a
-/// closer look.
+/// Returns whether a schema may hold a pattern with a group or a backslash; a false positive costs
+/// only a closer look.
 fn may_hold_pattern(text: &str) -> bool {
     text.contains(r#""pattern""#) && (text.contains("(?") || text.contains('\\'))
 }
 
-/// Whether a schema may hold a null; a false positive costs only a closer look.
+/// Returns whether a schema may hold a null; a false positive costs only a closer look.
 fn holds_null(text: &str) -> bool {
     text.match_indices("null").any(|(at, _)| !text[..at].ends_with('"'))
 }
@@ -172,8 +172,8 @@ pub(super) fn owned<'a>(text: String) -> Result<Raw<'a>, serde_json::Error> {
     RawValue::from_string(text).map(Cow::Owned)
 }
 
-/// Whether JSON exceeds the depth limit. Raw JSON has no limit of its own, and its next reader may
-/// recurse.
+/// Returns whether JSON exceeds the depth limit. Raw JSON has no limit of its own, and its next
+/// reader may recurse.
 pub(super) fn too_deep(json: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     json.bytes().any(|byte| {

@@ -12,8 +12,8 @@ const CLOSE: &str = "</thinking>";
 /// White space before a tag beyond which the answer has begun, in bytes.
 const MARGIN: usize = 64;
 
-/// Whether a request asks for the separation. A model whose reasoning comes apart from the text
-/// cannot be made to write it into the text.
+/// Returns whether a request asks for the separation. A model whose reasoning comes apart from the
+/// text cannot be made to write it into the text.
 pub(crate) fn are_split(
     format: Option<ReasoningFormat>,
     profile: &Profile,

@@ -216,7 +216,7 @@ impl Plan {
         }
     }
 
-    /// Whether the model may reason in this call.
+    /// Returns whether the model may reason in this call.
     pub(crate) fn thinks(&self) -> bool {
         self.mode == Mode::Thinks
     }

@@ -89,12 +89,12 @@ pub(crate) fn tooling<'a>(
 }
 
 impl<'a> Tooling<'a> {
-    /// Whether tools are declared whose calls only the prompt forbids.
+    /// Returns whether tools are declared whose calls only the prompt forbids.
     pub(crate) fn is_unwelcome(&self) -> bool {
         self.calls == Calls::Unwelcome && self.config.is_some()
     }
 
-    /// Whether the service runs some of the tools, which may then be called.
+    /// Returns whether the service runs some of the tools, which may then be called.
     pub(crate) fn is_served(&self) -> bool {
         let tools = self.config.iter().flat_map(|config| &config.tools);
         tools.into_iter().any(|tool| matches!(tool, Tool::SystemTool(_)))

@@ -36,7 +36,7 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// Whether the last turn is the user's.
+    /// Returns whether the last turn is the user's.
     pub(crate) fn is_users(&self) -> bool {
         self.turns.last().is_some_and(|turn| turn.role == Role::User)
     }
@@ -121,7 +121,7 @@ fn said<'a>(role: Role, words: &'static str) -> Message<'a> {
     Message { role, content: vec![ContentBlock::Text(Cow::Borrowed(words))] }
 }
 
-/// Whether a block may stand beside a tool result.
+/// Returns whether a block may stand beside a tool result.
 fn may_stand(block: &ContentBlock<'_>, beside: BesideToolResult) -> bool {
     match block {
         ContentBlock::ToolResult(_) | ContentBlock::CachePoint(_) => true,

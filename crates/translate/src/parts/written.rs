@@ -158,7 +158,7 @@ impl Reader {
         written
     }
 
-    /// Whether no text is held back: text without a token passes unchanged.
+    /// Returns whether no text is held back: text without a token passes unchanged.
     fn is_idle(&self) -> bool {
         self.gap.is_none() && self.lexer.is_empty() && self.grammar.is_outside()
     }
@@ -224,7 +224,7 @@ pub(crate) fn call_id(answer: &str, at: u32) -> String {
 const NAMESPACE: &str = "functions.";
 
 impl WrittenCall {
-    /// Whether both calls are the same; the order of an object's members is ignored.
+    /// Returns whether both calls are the same; the order of an object's members is ignored.
     fn is_same(&self, other: &Self) -> bool {
         let value = |input: &str| match input.trim() {
             "" => Ok(Value::Object(serde_json::Map::new())),

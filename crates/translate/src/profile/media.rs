@@ -69,7 +69,7 @@ impl Media {
         Self(bits)
     }
 
-    /// Whether the set holds this medium.
+    /// Returns whether the set holds this medium.
     pub const fn has(self, medium: Medium) -> bool {
         self.0 & Self::bit(medium) != 0
     }

@@ -59,7 +59,7 @@ pub(super) fn ahead<'a>(steps: Vec<Step<'a>>, text: &str, calls: &[&str]) -> Vec
     all
 }
 
-/// Whether the known calls are the message's first.
+/// Returns whether the known calls are the message's first.
 fn is_made_of(steps: &[Step<'_>], calls: &[&str]) -> bool {
     let known = steps.iter().filter_map(|step| match step {
         Step::Call(id) => Some(id),

@@ -54,12 +54,12 @@ impl ChatStream {
         Ok(())
     }
 
-    /// Whether reasoning is being read in another block.
+    /// Returns whether reasoning is being read in another block.
     pub(super) fn reasons_elsewhere(&self, block: u32) -> bool {
         self.reasoning.is_some_and(|reasoning| reasoning != block)
     }
 
-    /// Whether reasoning is being read in this block.
+    /// Returns whether reasoning is being read in this block.
     pub(super) fn reasons_in(&self, block: u32) -> bool {
         self.reasoning == Some(block)
     }

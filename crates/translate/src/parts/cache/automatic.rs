@@ -72,8 +72,8 @@ pub(super) fn set_all(
     }
 }
 
-/// Whether the moving points count a turn. Where only text carries a point, turns without text,
-/// such as the results of an agent's calls, are skipped: the points stay after the last text.
+/// Returns whether the moving points count a turn. Where only text carries a point, turns without
+/// text, such as the results of an agent's calls, are skipped: the points stay after the last text.
 fn is_slid_over(turn: &Message<'_>, after: CachePointAfter) -> bool {
     turn.role == Role::User
         && match after {

@@ -58,7 +58,7 @@ pub(super) fn mark_tools(
     }
 }
 
-/// Whether the body has any cache point.
+/// Returns whether the body has any cache point.
 pub(crate) fn any(body: &ConverseRequest<'_>) -> bool {
     !all(body).is_empty()
 }
@@ -225,8 +225,8 @@ fn point(block: &ContentBlock<'_>) -> Option<CachePoint> {
     }
 }
 
-/// Whether a point may follow a block directly. Bedrock refuses points after documents sent as text
-/// and after video; reasoning cannot be marked; some models accept points after text only.
+/// Returns whether a point may follow a block directly. Bedrock refuses points after documents sent
+/// as text and after video; reasoning cannot be marked; some models accept points after text only.
 pub(super) fn carries(block: &ContentBlock<'_>, after: CachePointAfter) -> bool {
     if after == CachePointAfter::Text {
         return matches!(block, ContentBlock::Text(_));

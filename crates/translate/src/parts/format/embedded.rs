@@ -108,7 +108,7 @@ impl Embedded {
         }
     }
 
-    /// Whether the object has begun.
+    /// Returns whether the object has begun.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.state, State::Before { .. })
     }

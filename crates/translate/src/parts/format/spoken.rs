@@ -83,7 +83,7 @@ impl Spoken {
         Self { state: State::Start { held: String::new(), by } }
     }
 
-    /// Whether the answer has begun as text.
+    /// Returns whether the answer has begun as text.
     pub(crate) fn is_answer(&self) -> bool {
         match &self.state {
             State::Bare | State::Fenced(_) => true,
@@ -92,8 +92,8 @@ impl Spoken {
         }
     }
 
-    /// Whether text may be held back or left out, so that later content may be sent before earlier
-    /// text.
+    /// Returns whether text may be held back or left out, so that later content may be sent before
+    /// earlier text.
     pub(crate) fn may_hold(&self) -> bool {
         match &self.state {
             State::Free | State::Bare => false,

@@ -5,8 +5,8 @@
 /// Bytes at the beginning of a file that are searched for its format.
 pub(super) const HEAD: usize = 3072;
 
-/// Whether the text is base64 in the standard alphabet, padded to a multiple of four, and not
-/// empty.
+/// Returns whether the text is base64 in the standard alphabet, padded to a multiple of four, and
+/// not empty.
 pub(crate) fn is_valid(data: &str) -> bool {
     let digits = digits(data);
     !digits.is_empty()

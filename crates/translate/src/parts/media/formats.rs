@@ -63,7 +63,7 @@ pub(super) fn of_fetched(bytes: &[u8], claims: Claims<'_>) -> Option<Format> {
     claims.medium.is_none_or(is_wanted).then_some(found)
 }
 
-/// Whether the content of a text format can be decoded as text.
+/// Returns whether the content of a text format can be decoded as text.
 pub(super) fn is_readable(data: &str) -> bool {
     let head = base64::head(data);
     readable(&head) || readable_bytes(&head)
@@ -104,7 +104,7 @@ fn by_magic(
     }
 }
 
-/// Whether a container holds a clip by its brand, or can hold no other visual medium.
+/// Returns whether a container holds a clip by its brand, or can hold no other visual medium.
 fn is_clip(head: &[u8]) -> bool {
     match head {
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => {
@@ -114,16 +114,17 @@ fn is_clip(head: &[u8]) -> bool {
     }
 }
 
-/// Whether the file is a PDF. PDF readers search the first 1,024 bytes for the header, because mail
-/// gateways and printers add lines before it. A text that only mentions the header is not a PDF.
+/// Returns whether the file is a PDF. PDF readers search the first 1,024 bytes for the header,
+/// because mail gateways and printers add lines before it. A text that only mentions the header is
+/// not a PDF.
 fn holds_pdf(head: &[u8], claims: Claims<'_>) -> bool {
     let said = claimed(claims).map(|format| format.name);
     contains(&head[..head.len().min(1024)], b"%PDF-")
         && (said == Some("pdf") || !(readable(head) || said.is_some_and(is_text)))
 }
 
-/// Whether a file labelled as a PDF has its header further in, after more lines than readers
-/// search.
+/// Returns whether a file labelled as a PDF has its header further in, after more lines than
+/// readers search.
 fn holds_late_pdf(data: &str, claims: Claims<'_>) -> bool {
     claimed(claims).is_some_and(|format| format.name == "pdf")
         && contains(&base64::whole(data), b"%PDF-")
@@ -134,7 +135,7 @@ pub(super) fn of_claims(claims: Claims<'_>) -> Option<Format> {
     claimed(claims)
 }
 
-/// Whether a document in this format is text that could also stand in a prompt.
+/// Returns whether a document in this format is text that could also stand in a prompt.
 pub(super) fn is_text(format: &str) -> bool {
     matches!(format, "txt" | "md" | "csv" | "html")
 }
@@ -268,7 +269,7 @@ fn utf_16(bytes: &[u8]) -> Option<String> {
     )
 }
 
-/// Whether the bytes may be text in a single-byte encoding: no ASCII control characters.
+/// Returns whether the bytes may be text in a single-byte encoding: no ASCII control characters.
 fn readable_bytes(head: &[u8]) -> bool {
     let controls = |byte: &u8| *byte < 0x80 && is_odd(char::from(*byte));
     !head.is_empty() && !head.iter().any(controls)
@@ -280,8 +281,8 @@ fn is_odd(c: char) -> bool {
     c.is_control() && !c.is_whitespace() && !matches!(c, '\u{1a}' | '\u{1b}')
 }
 
-/// Whether the bytes are UTF-8 without control characters, apart from a cut at the end, or UTF-16
-/// with a byte order mark.
+/// Returns whether the bytes are UTF-8 without control characters, apart from a cut at the end, or
+/// UTF-16 with a byte order mark.
 fn readable(head: &[u8]) -> bool {
     if let Some(text) = utf_16(head) {
         return !text.is_empty() && !text.chars().any(|c| is_odd(c) || c == '\u{fffd}');

@@ -76,7 +76,7 @@ impl<'w> Inliner<'w> {
         pointed(self.whole, target).and_then(Value::as_object).or_else(anchor)
     }
 
-    /// Whether the budget has room for the definition; if so, the room is spent.
+    /// Returns whether the budget has room for the definition; if so, the room is spent.
     fn affords(&mut self, target: &str, pointed: &Map<String, Value>) -> bool {
         if self.path.len() >= DEPTH || self.path.iter().any(|known| known == target) {
             return false;

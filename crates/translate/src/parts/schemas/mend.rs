@@ -166,7 +166,7 @@ fn add_properties(merged: &mut Map<String, Value>, part: &Map<String, Value>) ->
     !merged.contains_key("additionalProperties")
 }
 
-/// Whether a root can be kept once its type is set.
+/// Returns whether a root can be kept once its type is set.
 fn describes_object(root: &Map<String, Value>) -> bool {
     let typed = match root.get("type") {
         None => true,
@@ -223,8 +223,8 @@ pub(super) fn pattern_into_words(members: &mut Map<String, Value>) {
     }
 }
 
-/// Whether a pattern has look-around (`(?=`, `(?!`, `(?<=`, `(?<!`) or back-references (`\1`,
-/// `\k<name>`, `(?P=name)`). (Refused as seen live by pydantic-ai and LiteLLM, 2026.)
+/// Returns whether a pattern has look-around (`(?=`, `(?!`, `(?<=`, `(?<!`) or back-references
+/// (`\1`, `\k<name>`, `(?P=name)`). (Refused as seen live by pydantic-ai and LiteLLM, 2026.)
 pub(super) fn is_beyond_grammars(pattern: &str) -> bool {
     let mut escaped = false;
     let back = pattern.chars().any(|letter| {

@@ -15,7 +15,8 @@ const BOUNDS: [(&str, &str); 2] =
 /// Drafts whose keywords have another meaning today.
 const OLD_DRAFTS: [&str; 2] = ["json-schema.org/draft-03/", "json-schema.org/draft-04/"];
 
-/// Whether a text may hold a keyword of an older draft. A false positive costs only a closer look.
+/// Returns whether a text may hold a keyword of an older draft. A false positive costs only a
+/// closer look.
 pub(super) fn may_be_older(text: &str) -> bool {
     let is_flag = |value: &str| value.starts_with("true") || value.starts_with("false");
     followed(text, r#""exclusiveMinimum""#, is_flag)
@@ -54,7 +55,7 @@ pub(super) fn modernise(schema: &mut Value) {
     });
 }
 
-/// Whether the keyword has a matching value anywhere in the text.
+/// Returns whether the keyword has a matching value anywhere in the text.
 fn followed(text: &str, keyword: &str, is: impl Fn(&str) -> bool) -> bool {
     text.match_indices(keyword).any(|(at, _)| {
         let rest = text[at + keyword.len()..].trim_start();

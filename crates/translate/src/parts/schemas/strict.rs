@@ -121,8 +121,8 @@ fn loosen(members: &mut Map<String, Value>, told: &mut Vec<&'static str>) {
     }
 }
 
-/// Whether a schema uses only what grammars can enforce: closed objects, no numeric or size bounds,
-/// no look-around, no recursive or external references. (Refused keywords as seen live by
+/// Returns whether a schema uses only what grammars can enforce: closed objects, no numeric or size
+/// bounds, no look-around, no recursive or external references. (Refused keywords as seen live by
 /// pydantic-ai and LiteLLM, 2026.)
 fn is_strict(schema: &Value) -> bool {
     is_enforceable(schema) && !refers_badly(schema)
@@ -154,8 +154,8 @@ pub(super) fn may_be_object(kind: Option<&Value>) -> bool {
     }
 }
 
-/// Whether a `$ref` leaves the document, has no target, is recursive, or is part of a chain over
-/// the limit.
+/// Returns whether a `$ref` leaves the document, has no target, is recursive, or is part of a chain
+/// over the limit.
 pub(super) fn refers_badly(schema: &Value) -> bool {
     let mut references =
         References { root: schema, path: Vec::new(), sound: HashSet::new(), depth: 0 };

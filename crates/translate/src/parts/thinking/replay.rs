@@ -90,7 +90,7 @@ impl<'a> Memory<'a> {
         self.recalled?.turn(ids)
     }
 
-    /// Whether the restored turn of a message replaces the reasoning among its parts.
+    /// Returns whether the restored turn of a message replaces the reasoning among its parts.
     pub(crate) fn decides(&self, at: usize, message: &'a ChatMessage<'a>) -> bool {
         self.is_forgotten() || self.turn(at, message).is_some()
     }
@@ -99,7 +99,8 @@ impl<'a> Memory<'a> {
         self.recalled.is_some_and(Recalled::is_forgotten)
     }
 
-    /// Whether a model of this profile, at the request's target, accepts reasoning of this origin.
+    /// Returns whether a model of this profile, at the request's target, accepts reasoning of this
+    /// origin.
     fn is_readable(&self, origin: Option<Origin>, profile: &Profile) -> bool {
         match (origin, self.recalled.and_then(Recalled::target), profile.replay) {
             (_, _, Replay::Never | Replay::Plain) | (None, ..) | (_, None, _) => true,
@@ -228,7 +229,7 @@ fn sent<'a>(
     Replayed { steps, order, past: Past::Whole, field: Some(field), preface }
 }
 
-/// Whether the reasoning format belongs to a family whose reasoning the model refuses.
+/// Returns whether the reasoning format belongs to a family whose reasoning the model refuses.
 fn is_foreign(format: Option<&str>, profile: &Profile) -> bool {
     const UNKNOWN: &str = "unknown";
     let is_checked = match profile.replay {

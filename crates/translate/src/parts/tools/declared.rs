@@ -225,7 +225,8 @@ impl<'a, 'p> Declaring<'a, 'p> {
         Ok(sent)
     }
 
-    /// Whether the service can enforce this schema; a schema that it cannot enforce is reported.
+    /// Returns whether the service can enforce this schema; a schema that it cannot enforce is
+    /// reported.
     fn enforce(&mut self, json: &mut schema::Raw<'a>) -> bool {
         let held = if self.profile.strict_tools == StrictTools::Native && self.strict < STRICT_LIMIT
         {

@@ -30,7 +30,7 @@ impl Names {
         self.forms.get(sent).copied().unwrap_or_default()
     }
 
-    /// Whether the service runs the tool sent as `sent`.
+    /// Returns whether the service runs the tool sent as `sent`.
     pub(crate) fn is_hosted(&self, sent: &str) -> bool {
         self.hosted.iter().any(|name| name == sent)
     }

@@ -39,7 +39,7 @@ impl Grammar {
         }
     }
 
-    /// Whether the position is outside of calls, where text is ordinary text.
+    /// Returns whether the position is outside of calls, where text is ordinary text.
     pub(super) fn is_outside(&self) -> bool {
         match self {
             Self::Sections(state) => state.is_outside(),

@@ -106,7 +106,7 @@ impl Lexer {
         Self { tokens, held: String::new() }
     }
 
-    /// Whether no text is held back.
+    /// Returns whether no text is held back.
     pub(super) fn is_empty(&self) -> bool {
         self.held.is_empty()
     }
