@@ -7,6 +7,7 @@
     reason = "fields carry the wire's own names; types and modules say what they are and where they come from"
 )]
 
+pub mod anthropic;
 pub mod converse;
 pub mod invoke;
 mod lenient;

@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use crate::bedrock::{Account, HOP, Setup, Transport, Transports, Typed};
 use crate::browser;
 use crate::config::Config;
-use crate::error::GatewayError;
+use crate::error::{ErrorDialect, GatewayError};
 use crate::exchange::RequestId;
 use crate::master_key;
 use crate::media::Fetcher;
@@ -23,7 +23,9 @@ use crate::offload::Offload;
 use crate::panics::{self, Panicked};
 use crate::recall::{Memory, SharedMemory};
 use crate::routes::refusal::{self, Shape};
-use crate::routes::{chat, count, embeddings, fallback, health, models, moderations, native};
+use crate::routes::{
+    chat, count, embeddings, fallback, health, models, moderations, native, page, paths,
+};
 use crate::routing::{Names, OpenError};
 use crate::shutdown::Cutoff;
 use crate::structured::Validators;
@@ -179,10 +181,10 @@ impl Worker {
 pub(crate) fn routes(app: &mut web::ServiceConfig) {
     // Probes come by any name, and tell nothing.
     for path in ["/livez", "/health/liveliness", "/health/liveness", "/health/live"] {
-        app.service(only(path, web::get().to(health::live)).route(web::head().to(health::live)));
+        app.service(read(path, health::live));
     }
-    for path in ["/readyz", "/health/readiness", "/health/ready"] {
-        app.service(only(path, web::get().to(health::ready)).route(web::head().to(health::ready)));
+    for path in ["/readyz", "/health", "/healthz", "/health/readiness", "/health/ready"] {
+        app.service(read(path, health::ready));
     }
     let guards = web::scope("")
         .wrap(from_fn(master_key::guard))
@@ -224,16 +226,28 @@ fn guarded(app: &mut web::ServiceConfig) {
         app.service(json(path, moderations::moderations));
     }
     for path in ["/v1/models", "/models"] {
-        app.service(only(path, web::get().to(models::list)));
+        app.service(read(path, models::list));
         // Ids may hold slashes.
-        app.service(only(&format!("{path}/{{id:.+}}"), web::get().to(models::one)));
+        app.service(read(&format!("{path}/{{id:.+}}"), models::one));
+    }
+    for path in ["/", "/v1"] {
+        app.service(read(path, page::page));
     }
     app.service(web::scope(native::MOUNT).default_service(web::to(native::relay)));
     app.default_service(web::to(fallback::unknown_route));
 }
 
-fn only(path: &str, route: actix_web::Route) -> actix_web::Resource {
-    web::resource(path).route(route).default_service(web::to(fallback::wrong_method))
+/// A path that is read only.
+fn read<F, A>(path: &str, handler: F) -> actix_web::Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let reads = guard::Any(guard::Get()).or(guard::Head());
+    web::resource(path)
+        .route(web::route().guard(reads).to(handler))
+        .default_service(refuse_method("GET, HEAD"))
 }
 
 /// A route that takes a body of JSON, and nothing that says it is something else: web pages can send other
@@ -248,20 +262,27 @@ where
     web::resource(path)
         .route(web::post().guard(declared).to(handler))
         .route(web::post().to(fallback::wrong_type))
-        .default_service(web::to(fallback::wrong_method))
+        .default_service(refuse_method("POST"))
+}
+
+/// 405 with the methods that are `allowed`.
+fn refuse_method(allowed: &'static str) -> actix_web::Route {
+    web::to(move |http, payload| fallback::wrong_method(http, payload, allowed))
 }
 
 /// Gives every request an id, and tells it to the client whatever the answer is. A panic is answered as well:
 /// without that the connection would be closed.
 pub(crate) async fn identify(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    paths::settle(&mut request);
     let id = RequestId::new();
     request.extensions_mut().insert(id.clone());
     let worker = request.app_data::<web::Data<Worker>>();
-    let shape = worker.map_or(Shape::OpenAi, |worker| {
-        Shape::of(request.method().as_str(), request.uri(), &worker.now().config)
+    let shape = worker.map_or(Shape::Front(ErrorDialect::OpenAi), |worker| {
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        Shape::of(method.as_str(), uri, headers, &worker.now().config)
     });
     match panics::caught(id.as_str(), next.call(request)).await {
         Ok(answered) => {

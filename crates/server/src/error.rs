@@ -21,13 +21,20 @@ use crate::body::{BodyError, Unread};
 use crate::browser::Refusal;
 use crate::master_key::KeyRefusal;
 use crate::quoting;
+use crate::routes::doors::Asked;
 use crate::routing::{Judged, RouteError, Verdict, of_service};
 
+mod dialect;
 mod entry;
+
+pub(crate) use dialect::ErrorDialect;
+pub(crate) use entry::NO_CREDENTIALS;
 
 const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
 const UNAVAILABLE: &str = "service_unavailable_error";
+/// The code of errors for which the operator must change the gateway's credentials.
+const CREDENTIALS: &str = "credentials_unavailable";
 
 /// Tells OpenAI's SDKs whether another try can help, where the status alone would mislead them.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -65,9 +72,9 @@ pub(crate) enum GatewayError {
     #[error("the answer is not what response_format asks for")]
     Mismatch,
     #[error("unknown route")]
-    UnknownRoute { method: String, path: String },
+    UnknownRoute(Box<Asked>),
     #[error("method not allowed")]
-    Method { method: String, path: String },
+    Method { asked: Box<Asked>, allowed: &'static str },
     #[error("the process ends")]
     Stopping,
     #[error(transparent)]
@@ -141,8 +148,13 @@ impl Rendered {
         }
     }
 
-    /// The whole HTTP answer.
-    pub(crate) fn response(&self) -> HttpResponse {
+    /// The whole HTTP answer, in OpenAI's shape.
+    fn response(&self) -> HttpResponse {
+        self.head().json(self.envelope())
+    }
+
+    /// Status and headers of the HTTP answer.
+    fn head(&self) -> HttpResponseBuilder {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
         let mut response = HttpResponseBuilder::new(status);
         if let Some(wait) = self.retry_after {
@@ -153,7 +165,7 @@ impl Rendered {
         if self.in_vain {
             response.insert_header((SHOULD_RETRY, HeaderValue::from_static("false")));
         }
-        response.json(self.envelope())
+        response
     }
 }
 
@@ -200,7 +212,7 @@ impl Judged for GatewayError {
             | Self::Elsewhere { .. }
             | Self::NotListed { .. }
             | Self::UnknownModel { .. }
-            | Self::UnknownRoute { .. }
+            | Self::UnknownRoute(_)
             | Self::Method { .. }
             | Self::Browser(_)
             | Self::Key(_)
@@ -276,20 +288,8 @@ impl GatewayError {
             ),
             Self::Truncated(_) => truncated(),
             Self::Mismatch => mismatch(),
-            Self::UnknownRoute { method, path } => Rendered::new(
-                404,
-                INVALID,
-                Some("unknown_url"),
-                format!(
-                    "Unknown request URL: {method} {path}. Set base_url to http://HOST:PORT/v1."
-                ),
-            ),
-            Self::Method { method, path } => Rendered::new(
-                405,
-                INVALID,
-                Some("method_not_supported"),
-                format!("{method} is not supported at {path}."),
-            ),
+            Self::UnknownRoute(asked) => entry::unknown_route(asked),
+            Self::Method { asked, allowed } => entry::method(asked, allowed),
             Self::Stopping => stopping(),
             Self::Browser(refusal) => entry::browser(refusal),
             Self::Key(refusal) => entry::key(*refusal),
@@ -314,18 +314,6 @@ impl GatewayError {
             _ => return None,
         };
         error.request_id.as_deref()
-    }
-
-    /// The HTTP answer; what is not the caller's fault is also logged, under the request's id.
-    pub(crate) fn respond(&self, request_id: &str) -> HttpResponse {
-        let rendered = self.render();
-        if rendered.status >= 500 {
-            log::warn!("{request_id} {}: {self}", rendered.status);
-        }
-        if let Self::Body(unread) = self {
-            return unread.close_after(rendered.response());
-        }
-        rendered.response()
     }
 }
 
@@ -361,10 +349,9 @@ fn truncated() -> Rendered {
 
 fn upstream(failure: &Failure) -> Rendered {
     match failure {
-        Failure::Service(error) => service(
-            error,
-            from_exception(error.exception.name(), error.status, &error.message),
-        ),
+        Failure::Service(error) => {
+            service(error, from_exception(error.exception.name(), error.status, &error.message))
+        }
         Failure::Connect(_) | Failure::Closed(_) => Rendered::new(
             503,
             UNAVAILABLE,
@@ -399,13 +386,7 @@ fn upstream(failure: &Failure) -> Rendered {
             Some("upstream_corrupt"),
             "Bedrock's stream arrived damaged and was broken off.",
         ),
-        Failure::Credentials(_) => Rendered::new(
-            503,
-            UNAVAILABLE,
-            Some("credentials_unavailable"),
-            "The gateway has no usable AWS credentials; its log says which source failed. Its operator gives it a role, AWS_PROFILE (with `aws sso login` for SSO), access keys, or a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK.",
-        )
-        .after(5),
+        Failure::Credentials(_) => entry::no_credentials(),
         // A balancer in between may well be right that nobody is there, or that we ask too much.
         Failure::Protocol(ProtocolError::ErrorPage { status: 429, retry_after, .. }) => Rendered {
             retry_after: *retry_after,
@@ -478,13 +459,14 @@ fn unjudged(failure: &Failure) -> Rendered {
 
 fn service(error: &ServiceError, told: ApiError) -> Rendered {
     let ApiError { status, kind, code, param, message } = told;
-    let retry_after = error.retry_after.or(match (status, code) {
-        (503, Some("credentials_unavailable")) => Some(Duration::from_secs(5)),
-        (503, _) => Some(Duration::from_secs(1)),
+    let in_vain = code == Some(CREDENTIALS);
+    let retry_after = error.retry_after.or(match status {
+        503 if in_vain => Some(Duration::from_secs(5)),
+        503 => Some(Duration::from_secs(1)),
         _ => None,
     });
     let param = param.map(Cow::Borrowed);
-    Rendered { param, retry_after, ..Rendered::new(status, kind, code, message) }
+    Rendered { param, retry_after, in_vain, ..Rendered::new(status, kind, code, message) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One request's identity and its end. However a request ends (answered, refused, broken off, or
 //! the client gone) the exchange is dropped, and that writes its one line in the access log.
 
+use std::fmt;
 use std::time::Instant;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::app::Worker;
 use crate::bedrock::Kind;
 use crate::early::Head;
-use crate::error::GatewayError;
+use crate::error::{ErrorDialect, GatewayError};
 use crate::routing::{Flight, Judged, Moment, Trail};
 use crate::shutdown::Cut;
 
@@ -27,7 +28,7 @@ const REGION: HeaderName = HeaderName::from_static("x-outcrop-region");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-outcrop-attempts");
 const FALLBACK: HeaderName = HeaderName::from_static("x-outcrop-fallback");
 /// Tells OpenAI's SDKs that another try is in vain: ours were made already.
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// More names than fit here say nothing more.
 const IGNORED_LIMIT: usize = 1024;
 
@@ -68,6 +69,10 @@ enum Outcome {
 pub(crate) struct Exchange {
     id: RequestId,
     route: &'static str,
+    /// Method and path, of requests that no route takes.
+    at: Option<(String, String)>,
+    /// The shape of its errors.
+    dialect: ErrorDialect,
     started: Instant,
     model: String,
     status: u16,
@@ -93,6 +98,8 @@ impl Exchange {
         Self {
             id,
             route,
+            at: None,
+            dialect: ErrorDialect::default(),
             started: Instant::now(),
             model: String::new(),
             status: 499,
@@ -111,6 +118,16 @@ impl Exchange {
     pub(crate) fn behind(mut self, head: Head) -> Self {
         self.head = Some(head);
         self
+    }
+
+    /// Has the access log name method and path, without the query string: keys stand there at times.
+    pub(crate) fn is_at(&mut self, http: &HttpRequest) {
+        self.at = Some((http.method().to_string(), http.path().to_owned()));
+    }
+
+    /// Sets the shape of errors.
+    pub(crate) fn speaks(&mut self, dialect: ErrorDialect) {
+        self.dialect = dialect;
     }
 
     /// Comes when the process ends, and the request with it.
@@ -234,7 +251,7 @@ impl Exchange {
     /// Ends with an error before anything was sent.
     pub(crate) fn refuse(&mut self, error: &GatewayError) -> HttpResponse {
         self.blame(error);
-        let mut response = error.respond(self.id.as_str());
+        let mut response = error.respond(self.dialect, self.id.as_str());
         if let Some(id) = error.aws_request_id().and_then(|id| HeaderValue::from_str(id).ok()) {
             response.headers_mut().insert(AWS_REQUEST_ID, id);
         }
@@ -271,10 +288,11 @@ impl Drop for Exchange {
         }
         log::info!(
             target: "outcrop::access",
-            "{} {} model={:.256?} status={} outcome={} in={} out={} ms={}",
+            "{} {}{} model={:?} status={} outcome={} in={} out={} ms={}",
             self.id.as_str(),
             self.route,
-            self.model,
+            Place(self.at.as_ref()),
+            bounded(&self.model, 256),
             self.status,
             match self.outcome {
                 Outcome::ClientClosed => "client_closed",
@@ -289,6 +307,25 @@ impl Drop for Exchange {
             self.started.elapsed().as_millis(),
         );
     }
+}
+
+/// Method and path in the access log, escaped and bounded: both are a caller's own text.
+struct Place<'e>(Option<&'e (String, String)>);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some((method, path)) => {
+                write!(f, " method={:?} path={:?}", bounded(method, 32), bounded(path, 256))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// At most the first `bytes` of a text.
+fn bounded(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
 }
 
 /// The tokens of a call that count against its target's quota.

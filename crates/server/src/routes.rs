@@ -1,8 +1,11 @@
 //! What can be asked, one file a subject. The list of paths is in `app`.
 
+pub(crate) mod address;
 pub(crate) mod chat;
 pub(crate) mod count;
+mod deployment;
 mod directions;
+pub(crate) mod doors;
 mod dry_run;
 pub(crate) mod embeddings;
 pub(crate) mod fallback;
@@ -11,6 +14,8 @@ mod json;
 pub(crate) mod models;
 pub(crate) mod moderations;
 pub(crate) mod native;
+pub(crate) mod page;
+pub(crate) mod paths;
 pub(crate) mod refusal;
 mod whole;
 mod written;

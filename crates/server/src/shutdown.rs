@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::app::{self, Shared, Worker};
-use crate::error::GatewayError;
+use crate::error::{ErrorDialect, GatewayError};
 use crate::exchange::RequestId;
 use crate::routes::native;
 
@@ -152,7 +152,11 @@ pub(crate) async fn answer_before_the_end(
 }
 
 fn stopping(id: &RequestId, is_native: bool) -> HttpResponse {
-    if is_native { native::stopping(id) } else { GatewayError::Stopping.respond(id.as_str()) }
+    if is_native {
+        native::stopping(id)
+    } else {
+        GatewayError::Stopping.respond(ErrorDialect::OpenAi, id.as_str())
+    }
 }
 
 struct Signals {

@@ -1,11 +1,32 @@
-//! Refusals that are made before a route is chosen: of callers without the key, of web pages, of calls that another gateway sent on, of
-//! bodies that are not declared as JSON.
+//! Refusals that no model has a part in: of unknown paths and wrong methods, of callers without the key, of web
+//! pages, of calls that another gateway sent on, of bodies that are not declared as JSON, and of all calls where
+//! credentials are missing.
 
-use super::{INVALID, Rendered, SERVER};
+use super::{CREDENTIALS, INVALID, Rendered, SERVER, UNAVAILABLE};
 use crate::browser::Refusal;
 use crate::master_key::KeyRefusal;
+use crate::routes::doors::Asked;
 
 const LOOP: &str = "This call comes from a gateway whose Bedrock endpoint is a gateway: set its AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME to Bedrock's own, or unset them.";
+
+/// The message where the gateway finds no credentials.
+pub(crate) const NO_CREDENTIALS: &str = "The gateway has no usable AWS credentials; its log says which source failed. Its operator gives it a role, AWS_PROFILE (with `aws sso login` for SSO), access keys, or a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK.";
+
+/// Retrying is in vain: the operator must act first.
+pub(super) fn no_credentials() -> Rendered {
+    let rendered = Rendered::new(503, UNAVAILABLE, Some(CREDENTIALS), NO_CREDENTIALS).after(5);
+    Rendered { in_vain: true, ..rendered }
+}
+
+pub(super) fn unknown_route(asked: &Asked) -> Rendered {
+    Rendered::new(404, INVALID, Some("unknown_url"), asked.to_string())
+}
+
+pub(super) fn method(asked: &Asked, allowed: &str) -> Rendered {
+    let Asked { method, path, .. } = asked;
+    let message = format!("{method} is not supported at {path}; use {allowed}.");
+    Rendered::new(405, INVALID, Some("method_not_supported"), message)
+}
 
 pub(super) fn looped() -> Rendered {
     Rendered::new(508, SERVER, Some("loop_detected"), LOOP)

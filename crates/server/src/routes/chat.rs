@@ -20,6 +20,7 @@ use guardrail::Wanted;
 use received::{Outline, Received};
 use repair::{Second, Settled, may_repeat};
 
+use super::deployment;
 use super::directions::{Course, Directions};
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Answer, Kind};
@@ -29,7 +30,7 @@ use crate::exchange::{Exchange, describe};
 use crate::recall::Recall;
 use crate::routing::{self, Asks, Brought, Journey, Leg, Others, Route, Sent, Terms, Unsent};
 use crate::structured::Watch;
-use crate::{body, early, pump};
+use crate::{early, pump};
 
 mod asking;
 mod betas;
@@ -164,7 +165,7 @@ async fn receive<'n>(
     recall: &Recall,
     exchange: &mut Exchange,
 ) -> Result<(Journey<'n>, Asking), GatewayError> {
-    let body = body::read(http.headers(), payload, now.config.body).await?;
+    let body = deployment::read(http, payload, now.config.body, &worker.shared.offload).await?;
     prepare(worker, now, body, http.headers(), id, recall, exchange).await
 }
 

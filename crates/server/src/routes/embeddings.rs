@@ -16,6 +16,7 @@ use translate::profile::EmbeddingShape;
 use translate::{Invalid, Report};
 
 use super::chat::received::Untranslated;
+use super::deployment;
 use super::directions::{Course, Directions};
 use super::dry_run;
 use super::json::{Mistake, parse};
@@ -29,7 +30,7 @@ use crate::routing::{
     self, Asks, Journey, Judged, Leg, Moment, Names, Operation, Others, Route, Sent, Terms, Trail,
     Unsent,
 };
-use crate::{body, foreseen, tokens};
+use crate::{foreseen, tokens};
 
 /// The longest answer of one call accepted, in bytes. The largest known has 96 vectors of 1536.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
@@ -54,9 +55,9 @@ async fn embed(
     exchange: &mut Exchange,
 ) -> Result<HttpResponse, GatewayError> {
     let now = worker.now();
-    let body = body::read(http.headers(), payload, now.config.body).await?;
-    let directions = Directions::of(http.headers())?;
     let offload = &worker.shared.offload;
+    let body = deployment::read(http, payload, now.config.body, offload).await?;
+    let directions = Directions::of(http.headers())?;
     let named = offload.run(body.len(), named(body.clone())).await??;
     exchange.names_model(&named.model);
     // Vectors of another model lie in another space: one answer is of one model.

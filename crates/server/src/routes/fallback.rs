@@ -1,10 +1,11 @@
 //! Requests that no route takes.
 
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::native;
+use super::doors::Asked;
+use super::{address, native, refusal};
 use crate::app::Worker;
 use crate::body;
 use crate::error::GatewayError;
@@ -13,7 +14,7 @@ use crate::exchange::Exchange;
 /// The longest stretch of a path that is quoted back.
 const QUOTED: usize = 200;
 
-/// An operation of Bedrock's where its API hangs at the root too; else 404 in OpenAI's shape.
+/// An operation of Bedrock's where its API hangs at the root too; else 404 with what to call in its place.
 pub(crate) async fn unknown_route(
     worker: Data<Worker>,
     http: HttpRequest,
@@ -24,15 +25,20 @@ pub(crate) async fn unknown_route(
         return native::relay(worker, http, payload).await;
     }
     body::skim(&mut payload).await;
-    let (method, path) = quoted(&http);
-    Exchange::begin(&http, "unknown").refuse(&GatewayError::UnknownRoute { method, path })
+    refuse(&http, "unknown", &GatewayError::UnknownRoute(Box::new(asked(&http))))
 }
 
-/// 405 in OpenAI's shape.
-pub(crate) async fn wrong_method(http: HttpRequest, mut payload: Payload) -> HttpResponse {
+/// 405 in OpenAI's shape, with the methods that are `allowed`.
+pub(crate) async fn wrong_method(
+    http: HttpRequest,
+    mut payload: Payload,
+    allowed: &'static str,
+) -> HttpResponse {
     body::skim(&mut payload).await;
-    let (method, path) = quoted(&http);
-    Exchange::begin(&http, "method").refuse(&GatewayError::Method { method, path })
+    let error = GatewayError::Method { asked: Box::new(asked(&http)), allowed };
+    let mut response = refuse(&http, "method", &error);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
 }
 
 /// 415 in OpenAI's shape.
@@ -40,7 +46,7 @@ pub(crate) async fn wrong_type(http: HttpRequest, mut payload: Payload) -> HttpR
     body::skim(&mut payload).await;
     let found = http.headers().get(CONTENT_TYPE);
     let found = found.map(|found| String::from_utf8_lossy(found.as_bytes()).into_owned());
-    Exchange::begin(&http, "content_type").refuse(&GatewayError::MediaType(found))
+    refuse(&http, "content_type", &GatewayError::MediaType(found))
 }
 
 /// Whether a body is declared as JSON, and as nothing beside it. Parameters say nothing: JSON is UTF-8.
@@ -52,7 +58,15 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     headers.contains_key(CONTENT_TYPE) && headers.get_all(CONTENT_TYPE).all(is_json)
 }
 
-fn quoted(http: &HttpRequest) -> (String, String) {
+fn refuse(http: &HttpRequest, route: &'static str, error: &GatewayError) -> HttpResponse {
+    let mut exchange = Exchange::begin(http, route);
+    exchange.is_at(http);
+    exchange.speaks(refusal::dialect(http.path(), http.headers()));
+    exchange.refuse(error)
+}
+
+fn asked(http: &HttpRequest) -> Asked {
     let take = |text: &str| text.chars().take(QUOTED).collect();
-    (take(http.method().as_str()), take(http.path()))
+    let (method, path) = (take(http.method().as_str()), take(http.path()));
+    Asked { method, path, base: address::of(http) }
 }

@@ -57,7 +57,7 @@ async fn find(worker: &Worker, id: &str) -> Option<Model> {
 
 /// Percent-decoded once. A `%` that begins no escape stays, and what is no UTF-8 is replaced: such an
 /// id is merely unknown.
-fn decoded(text: &str) -> String {
+pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {

@@ -17,8 +17,8 @@ use super::directions::{Course, Directions};
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Call, Failure, Kind, Service, ServiceError, exception};
 use crate::body;
-use crate::error::GatewayError;
-use crate::exchange::{Exchange, RequestId};
+use crate::error::{GatewayError, NO_CREDENTIALS};
+use crate::exchange::{Exchange, RequestId, SHOULD_RETRY};
 use crate::foreseen;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
@@ -380,6 +380,13 @@ fn refuse(error: &NativeError, errors: NativeErrors, exchange: &mut Exchange) ->
     let mut response = match error {
         NativeError::Upstream(Failure::Service(error)) => passed_on(error, errors),
         NativeError::AtStart { begun: _, error } => passed_on(error, errors),
+        NativeError::Upstream(failure @ Failure::Credentials(_)) => {
+            let (status, exception) = exception_of(failure);
+            let mut response = ours(status, exception, NO_CREDENTIALS);
+            // For Anthropic's SDKs: the operator must act first.
+            response.headers_mut().insert(SHOULD_RETRY, header::HeaderValue::from_static("false"));
+            response
+        }
         NativeError::Upstream(failure) => {
             let (status, exception) = exception_of(failure);
             ours(status, exception, "The gateway could not get an answer from Bedrock.")

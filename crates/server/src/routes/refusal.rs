@@ -1,27 +1,40 @@
 //! Refusals that are made before a route is chosen, in the shape of the API that the path belongs to.
 
 use actix_web::http::Uri;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::native;
+use super::{doors, native};
 use crate::config::Config;
-use crate::error::GatewayError;
+use crate::error::{ErrorDialect, GatewayError};
 use crate::exchange::Exchange;
+
+/// Sent by every client of Anthropic's API.
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// An API, as far as its errors have a shape of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    OpenAi,
+    Front(ErrorDialect),
     Aws,
 }
 
 impl Shape {
     /// The API that a request is for.
-    pub(crate) fn of(method: &str, uri: &Uri, config: &Config) -> Self {
+    pub(crate) fn of(method: &str, uri: &Uri, headers: &HeaderMap, config: &Config) -> Self {
         let below = uri.path().strip_prefix(native::MOUNT);
         let is_native = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             || config.native_root && native::matched(method, uri, &config.native_services).is_ok();
-        if is_native { Self::Aws } else { Self::OpenAi }
+        if is_native { Self::Aws } else { Self::Front(dialect(uri.path(), headers)) }
+    }
+}
+
+/// The shape of errors at a path that is not native.
+pub(crate) fn dialect(path: &str, headers: &HeaderMap) -> ErrorDialect {
+    if doors::is_anthropics(path) || headers.contains_key(ANTHROPIC_VERSION) {
+        ErrorDialect::Anthropic
+    } else {
+        ErrorDialect::OpenAi
     }
 }
 
@@ -33,8 +46,12 @@ pub(crate) fn respond(
     error: GatewayError,
 ) -> HttpResponse {
     let mut exchange = Exchange::begin(http, route);
-    match Shape::of(http.method().as_str(), http.uri(), config) {
-        Shape::OpenAi => exchange.refuse(&error),
+    exchange.is_at(http);
+    match Shape::of(http.method().as_str(), http.uri(), http.headers(), config) {
+        Shape::Front(dialect) => {
+            exchange.speaks(dialect);
+            exchange.refuse(&error)
+        }
         Shape::Aws => native::refused(error, &mut exchange),
     }
 }
@@ -43,7 +60,7 @@ pub(crate) fn respond(
 pub(crate) fn panicked(shape: Shape, request_id: &str) -> HttpResponse {
     let error = GatewayError::Panicked;
     match shape {
-        Shape::OpenAi => error.respond(request_id),
+        Shape::Front(dialect) => error.respond(dialect, request_id),
         Shape::Aws => native::panicked(&error, request_id),
     }
 }

@@ -17,6 +17,7 @@ mod choices;
 mod clock;
 mod count;
 mod directions;
+mod doors;
 mod embeddings;
 mod faults;
 mod guarded;

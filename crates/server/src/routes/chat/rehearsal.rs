@@ -9,12 +9,11 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::{Circumstances, Made, Received, Thoughts, Wanted, betas, choices, home, terms};
 use crate::app::{Snapshot, Worker};
-use crate::body;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::recall::Recall;
 use crate::routes::directions::Directions;
-use crate::routes::dry_run;
+use crate::routes::{deployment, dry_run};
 use crate::routing::{Journey, Trail, outline};
 
 /// Answers with the request that would have been sent.
@@ -27,8 +26,8 @@ pub(super) async fn rehearse(
     exchange: &mut Exchange,
 ) -> Result<HttpResponse, GatewayError> {
     let headers = http.headers();
-    let body = body::read(headers, payload, now.config.body).await?;
     let offload = &worker.shared.offload;
+    let body = deployment::read(http, payload, now.config.body, offload).await?;
     let mut received = Received::read(&body, &now.config.media, offload).await?;
     exchange.names_model(&received.outline.model);
     let route = now.names.resolve(&received.outline.model).await?;

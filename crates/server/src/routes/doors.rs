@@ -1,0 +1,215 @@
+//! APIs that clients ask for and that this gateway does not serve, each with what to use instead. An API that
+//! gets built loses its row in `MISSING`.
+
+use std::fmt;
+
+/// Paths that are served, below `/v1`.
+const SERVED: &[&str] =
+    &["chat/completions", "chat/completions/input_tokens", "embeddings", "models", "moderations"];
+
+const CHAT: &str = "Use chat completions, POST {base}/v1/chat/completions.";
+const BATCHES: &str = "Send the requests one by one, or use Bedrock's batch jobs through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens them).";
+const CUSTOMISE: &str = "Customise a model with Bedrock's CreateModelCustomizationJob through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens it), and name its ARN as the model.";
+const MESSAGES: &str = "Use Bedrock's API: Claude Code with CLAUDE_CODE_USE_BEDROCK=1 CLAUDE_CODE_SKIP_BEDROCK_AUTH=1 AWS_REGION=us-east-1 ANTHROPIC_BEDROCK_BASE_URL={base}/bedrock, Anthropic's SDKs with AnthropicBedrock(base_url=\"{base}/bedrock\"); or POST {base}/v1/chat/completions.";
+const RETRIEVE: &str = "Use a knowledge base of Bedrock's: Retrieve and RetrieveAndGenerate through AWS's SDKs at {base}/bedrock.";
+
+/// Beginnings of paths, the API that they belong to, and its replacement. `{base}` is the gateway's address. The
+/// first row that fits counts.
+#[rustfmt::skip]
+const MISSING: &[(&[&str], &str, &str)] = &[
+    (&["responses", "conversations"], "OpenAI's Responses API",
+     "Use chat completions: OpenAI Agents SDK set_default_openai_api(\"chat_completions\") (JavaScript: setOpenAIAPI(\"chat_completions\")), AI SDK openai.chat(\"NAME\"), pydantic-ai \"openai-chat:NAME\", LangChain use_responses_api=False, or POST {base}/v1/chat/completions."),
+    (&["messages", "complete"], "Anthropic's Messages API", MESSAGES),
+    (&["completions", "engines", "edits"], "OpenAI's legacy text completions API",
+     "Use chat completions: LlamaIndex OpenAILike(is_chat_model=True), LangChain ChatOpenAI in place of OpenAI, AI SDK openai.chat(\"NAME\"), or POST {base}/v1/chat/completions."),
+    (&["images"], "OpenAI's image API",
+     "Call an image model with InvokeModel through AWS's SDKs at {base}/bedrock. Chat models read images as data URLs in image_url parts."),
+    (&["videos"], "OpenAI's video API",
+     "Call a video model with StartAsyncInvoke through AWS's SDKs at {base}/bedrock."),
+    (&["audio"], "OpenAI's audio API",
+     "Models that hear take input_audio parts at POST {base}/v1/chat/completions; for speech and transcripts use Amazon Polly and Amazon Transcribe."),
+    (&["realtime"], "OpenAI's Realtime API",
+     "Use POST {base}/v1/chat/completions with \"stream\": true."),
+    (&["files", "uploads"], "OpenAI's file API",
+     "Put files into the request: file parts with file_data, or image_url parts with data URLs, at POST {base}/v1/chat/completions. For batches: Bedrock's batch jobs."),
+    (&["batches"], "OpenAI's batch API", BATCHES),
+    (&["fine_tuning", "fine-tunes", "fine_tunes"], "OpenAI's fine-tuning API", CUSTOMISE),
+    (&["assistants", "threads"], "OpenAI's Assistants API",
+     "Use chat completions with tools, POST {base}/v1/chat/completions, or an agent of Bedrock's: InvokeAgent through AWS's SDKs at {base}/bedrock."),
+    (&["vector_stores"], "OpenAI's vector store API", RETRIEVE),
+    (&["containers", "skills", "chatkit", "evals"], "This API of OpenAI's", CHAT),
+    (&["organization", "projects", "usage", "dashboard"], "OpenAI's administration API",
+     "Accounts and costs are in AWS: IAM, Cost Explorer, CloudWatch."),
+    (&["rerank"], "The rerank API",
+     "Use Bedrock's own: Rerank of bedrock-agent-runtime through AWS's SDKs, POST {base}/bedrock/rerank."),
+    (&["tokenize", "utils/token_counter"], "This token counter",
+     "Use POST {base}/v1/chat/completions/input_tokens with the body of a chat request."),
+    (&["model/info", "model_group/info"], "LiteLLM's model list",
+     "Use GET {base}/v1/models."),
+    (&["key", "user", "team", "budget", "spend", "global", "customer", "config", "ui"], "LiteLLM's management API",
+     "Names, targets and limits are set in the gateway's configuration file."),
+    (&["api/chat", "api/generate", "api/tags", "api/show", "api/embed", "api/embeddings", "api/version"], "Ollama's API",
+     "Set the client to an OpenAI-compatible provider with the base URL {base}/v1."),
+    (&["v1beta", "v1alpha"], "Google's Gemini API",
+     "Set the client to an OpenAI-compatible provider with the base URL {base}/v1."),
+    (&["v2/chat", "chat", "v2/embed", "embed", "generate"], "This API",
+     "Use POST {base}/v1/chat/completions or POST {base}/v1/embeddings."),
+    (&["metrics"], "Metrics", "The access log has a line for every request."),
+];
+
+/// The address that was asked for, as far as errors repeat it.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// The gateway's own address, as the caller writes it.
+    pub(crate) base: String,
+}
+
+/// A request that no route accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// Served, below another base URL: the path that is right.
+    Elsewhere(&'static str),
+    /// An API that is not served, and its replacement.
+    Missing(&'static str, &'static str),
+    Unknown,
+}
+
+impl Door {
+    fn of(path: &str) -> Self {
+        let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+        let ends = || (0..segments.len()).filter_map(|start| segments.get(start..));
+        if segments.first() == Some(&"anthropic") {
+            return Self::Missing("Anthropic's API", MESSAGES);
+        }
+        let served = ends().find_map(|end| {
+            let end = end.join("/");
+            SERVED.iter().find(|served| **served == end)
+        });
+        if let Some(served) = served {
+            return Self::Elsewhere(served);
+        }
+        ends().find_map(missing).unwrap_or(Self::Unknown)
+    }
+}
+
+/// The API whose paths begin like these segments.
+fn missing(segments: &[&str]) -> Option<Door> {
+    let begins = |beginning: &str| {
+        let mut rest = segments.iter();
+        beginning.split('/').all(|part| rest.next().is_some_and(|s| s.eq_ignore_ascii_case(part)))
+    };
+    let row = MISSING.iter().find(|(paths, ..)| paths.iter().any(|path| begins(path)));
+    row.map(|(_, api, instead)| Door::Missing(api, instead))
+}
+
+/// Whether a path belongs to Anthropic's API, by whatever base URL.
+pub(crate) fn is_anthropics(path: &str) -> bool {
+    matches!(Door::of(path), Door::Missing(_, instead) if instead == MESSAGES)
+}
+
+/// The message of the error.
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, path, base } = self;
+        write!(f, "Unknown request URL: {method} {path}. ")?;
+        let is_doubled = path.contains("/v1/v1/") || path.ends_with("/v1/v1");
+        if is_doubled {
+            f.write_str("The path has /v1 twice, because the client adds it to a base URL that ends in it. ")?;
+        }
+        match Door::of(path) {
+            Door::Elsewhere(served) => write!(
+                f,
+                "This gateway serves /v1/{served}: set the client's base URL to {base}/v1, or to {base} if the client adds /v1 itself."
+            ),
+            Door::Missing(api, instead) => {
+                write!(f, "{api} is not served here. {}", instead.replace("{base}", base))
+            }
+            Door::Unknown => write!(
+                f,
+                "This gateway serves POST /v1/chat/completions, /v1/embeddings and /v1/moderations, GET /v1/models, and Bedrock's own API below /bedrock: set the client's base URL to {base}/v1, or for AWS's SDKs to {base}/bedrock."
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(path: &str) -> String {
+        let (method, base) = ("POST".to_owned(), "http://h:1".to_owned());
+        Asked { method, path: path.to_owned(), base }.to_string()
+    }
+
+    #[test]
+    fn missing_apis_are_named_by_any_base_url() {
+        for (path, api) in [
+            ("/v1/responses", "Responses API"),
+            ("/responses/resp_1/input_items", "Responses API"),
+            ("/v1/v1/responses", "Responses API"),
+            ("/v1/messages/count_tokens", "Messages API"),
+            ("/anthropic/v1/messages", "Anthropic's API"),
+            ("/v1/completions", "text completions API"),
+            ("/v1/engines/davinci/completions", "text completions API"),
+            ("/v1/images/generations", "image API"),
+            ("/v1/audio/speech", "audio API"),
+            ("/v1/realtime", "Realtime API"),
+            ("/v1/files/file-1/content", "file API"),
+            ("/v1/batches", "batch API"),
+            ("/v1/fine_tuning/jobs", "fine-tuning API"),
+            ("/v1/threads/t/messages", "Assistants API"),
+            ("/v1/assistants", "Assistants API"),
+            ("/v1/vector_stores/x/search", "vector store API"),
+            ("/v2/rerank", "rerank API"),
+            ("/rerank", "rerank API"),
+            ("/api/tags", "Ollama's API"),
+            ("/v1beta/models/gemini-pro:generateContent", "Gemini API"),
+            ("/key/generate", "management API"),
+        ] {
+            let told = told(path);
+            assert!(told.contains(api), "{path}: {told}");
+            assert!(!told.contains('{'), "{told}");
+            assert_eq!(told.contains("/v1 twice"), path.contains("v1/v1"), "{told}");
+        }
+    }
+
+    #[test]
+    fn served_paths_below_another_base_url_are_told() {
+        for path in [
+            "/v1/v1/chat/completions",
+            "/api/v1/chat/completions",
+            "/v1/chat/completions/chat/completions",
+            "/v1beta/openai/chat/completions",
+            "/v1/v1/models",
+        ] {
+            let told = told(path);
+            assert!(told.contains("base URL to http://h:1/v1"), "{told}");
+        }
+        assert!(told("/nothing/of/ours").contains("/v1/chat/completions"));
+    }
+
+    #[test]
+    fn messages_fit_into_an_error() {
+        for (_, api, instead) in MISSING {
+            assert!(api.len() + instead.len() < 600, "{api}");
+            assert_eq!(instead.matches('"').count() % 2, 0, "{api}");
+        }
+    }
+
+    #[test]
+    fn anthropics_paths_are_recognised() {
+        for (path, is) in [
+            ("/v1/messages", true),
+            ("/v1/v1/messages", true),
+            ("/messages/batches", true),
+            ("/anthropic/v1/models", true),
+            ("/v1/threads/t/messages", false),
+            ("/v1/responses", false),
+            ("/anthropics", false),
+        ] {
+            assert_eq!(is_anthropics(path), is, "{path}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Paths of the front API as clients write them, made into those of the route table: slashes doubled or at the
+//! end, and Azure's, whose clients cannot be given other paths. All others stay as they are.
+
+use actix_web::HttpMessage;
+use actix_web::dev::ServiceRequest;
+use actix_web::http::uri::PathAndQuery;
+
+use super::models::decoded;
+
+/// What is reachable by other spellings, below the base URL; `/*` stands for anything below.
+const KNOWN: &[&str] = &[
+    "",
+    "chat/completions",
+    "chat/completions/input_tokens",
+    "embeddings",
+    "models",
+    "models/*",
+    "moderations",
+    "livez",
+    "readyz",
+    "health",
+    "healthz",
+];
+
+/// The model that an Azure path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Deployment(pub(crate) String);
+
+/// Gives a request the path that its route has.
+pub(crate) fn settle(request: &mut ServiceRequest) {
+    let Some((path, deployment)) = settled(request.path()) else { return };
+    let uri = request.uri();
+    let path = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = uri.clone().into_parts();
+    // A path that is no path any more is left for the fallback to refuse.
+    let Ok(path) = PathAndQuery::try_from(path) else { return };
+    parts.path_and_query = Some(path);
+    let Ok(uri) = actix_web::http::Uri::from_parts(parts) else { return };
+    request.match_info_mut().get_mut().update(&uri);
+    request.head_mut().uri = uri;
+    if let Some(deployment) = deployment {
+        request.extensions_mut().insert(deployment);
+    }
+}
+
+/// The path in the table, if it is another one, and the model that it names.
+fn settled(path: &str) -> Option<(String, Option<Deployment>)> {
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let (base, rest, deployment) = match segments.as_slice() {
+        ["openai", "deployments", name, rest @ ..] if !rest.is_empty() => {
+            ("/v1", rest, Some(Deployment(decoded(name))))
+        }
+        ["openai", "v1", rest @ ..] | ["openai", rest @ ..] => ("/v1", rest, None),
+        ["v1", rest @ ..] => ("/v1", rest, None),
+        rest => ("", rest, None),
+    };
+    let rest = rest.join("/");
+    let is_known = KNOWN.iter().any(|known| match known.strip_suffix('*') {
+        Some(above) => rest.len() > above.len() && rest.starts_with(above),
+        None => rest == *known,
+    });
+    let settled = match (base, rest.as_str()) {
+        ("", "") => "/".to_owned(),
+        (base, "") => base.to_owned(),
+        (base, rest) => format!("{base}/{rest}"),
+    };
+    (is_known && settled != path).then_some((settled, deployment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_served_paths_are_settled() {
+        for (path, expected) in [
+            ("/v1/chat/completions/", "/v1/chat/completions"),
+            ("//v1/chat/completions", "/v1/chat/completions"),
+            ("/v1//chat//completions", "/v1/chat/completions"),
+            ("/chat/completions/", "/chat/completions"),
+            ("/v1/models/", "/v1/models"),
+            ("/v1/models/a%2Fb/", "/v1/models/a%2Fb"),
+            ("/v1/", "/v1"),
+            ("//", "/"),
+            ("/readyz/", "/readyz"),
+            ("/openai/v1/embeddings", "/v1/embeddings"),
+            ("/openai/models", "/v1/models"),
+        ] {
+            assert_eq!(settled(path), Some((expected.to_owned(), None)), "{path}");
+        }
+        for path in [
+            "/",
+            "/v1",
+            "/v1/chat/completions",
+            "/v1/models/a/b",
+            "/v1/responses/",
+            "/v1/v1/chat/completions",
+            "/bedrock/model/a//converse",
+            "/model/a/converse/",
+            "/openai/responses",
+            "/openai/deployments/a/completions",
+            "/openai/deployments/embeddings",
+        ] {
+            assert_eq!(settled(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn azures_paths_name_a_model() {
+        for (path, expected, name) in [
+            ("/openai/deployments/gpt-4o/chat/completions", "/v1/chat/completions", "gpt-4o"),
+            ("/openai/deployments/a%2Fb%3A0/embeddings/", "/v1/embeddings", "a/b:0"),
+        ] {
+            let deployment = Some(Deployment(name.to_owned()));
+            assert_eq!(settled(path), Some((expected.to_owned(), deployment)), "{path}");
+        }
+    }
+}
