@@ -26,29 +26,11 @@ pub struct Gateway {
 impl Gateway {
     /// Starts the binary that `OUTCROP_BINARY` names and waits until it listens.
     pub fn start() -> Self {
-        Self::start_with(&[], &[])
-    }
-
-    /// The same with https, showing this certificate (both are PEM).
-    pub fn start_secure(certificate: &str, key: &str) -> Self {
-        let files = [
-            ("outcrop.yaml", "tls: { certificate: server.pem, key: server.key }\n"),
-            ("server.pem", certificate),
-            ("server.key", key),
-        ];
-        Self::start_with(&["--config", "outcrop.yaml"], &files)
-    }
-
-    fn start_with(arguments: &[&str], files: &[(&str, &str)]) -> Self {
         let binary = std::env::var("OUTCROP_BINARY")
             .expect("OUTCROP_BINARY names no binary: start the suites through ./tests/run");
         let folder = own_folder();
-        for (name, text) in files {
-            fs::write(folder.join(name), text).expect("the folder is writable");
-        }
         let mut child = Command::new(binary)
             .args(["--demo", "--listen", "127.0.0.1:0"])
-            .args(arguments)
             .env_clear()
             .env("HOME", &folder)
             .env("AWS_EC2_METADATA_DISABLED", "true")
@@ -73,11 +55,6 @@ impl Gateway {
         let mut gateway = Self { child, reader: Some(reader), url: String::new(), folder };
         gateway.url = address(&received);
         gateway
-    }
-
-    /// Where it listens, without a path.
-    pub fn url(&self) -> &str {
-        &self.url
     }
 
     /// A client of this gateway.

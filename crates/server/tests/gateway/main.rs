@@ -28,6 +28,7 @@ mod media;
 mod models;
 mod moderations;
 mod native;
+mod native_keys;
 mod native_limits;
 mod parameters;
 mod places;
