@@ -199,7 +199,7 @@ models:
 def test_check_tells_each_value_and_its_source() -> None:
     environment = {**SECRETS, "WHERE": "127.0.0.1:7", "AWS_REGION": "us-east-2"}
     files = {"outcrop.yaml": OURS, "secret.txt": "canary-secret-8a2\n"}
-    result = run_to_end(["check", "outcrop.yaml"], environment=environment, files=files)
+    result = run_to_end(["check", "--all", "outcrop.yaml"], environment=environment, files=files)
     assert result.returncode == 0, result.stderr
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     for wanted in [
@@ -214,6 +214,96 @@ def test_check_tells_each_value_and_its_source() -> None:
         assert wanted in lines, f"{wanted} is missing:\n{result.stdout}"
     said = result.stdout + result.stderr
     assert "canary" not in said
+
+
+def test_check_begins_with_a_verdict_and_the_notes_and_leaves_defaults_out() -> None:
+    text = "models: { fast: nova-ligth, pro: nova-pro }\nworkers: 2\n"
+    environment = {"AWS_REGION": "us-east-1"}
+    result = run_to_end(["check", "c.yaml"], environment=environment, files={"c.yaml": text})
+    assert result.returncode == 0, result.stderr
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines == [
+        "# c.yaml can be used: 2 names, 1 note",
+        '# note: models.fast: no model "nova-ligth" is known; did you mean nova-lite?',
+        "workers: 2 # c.yaml:2",
+        "region: us-east-1 # environment AWS_REGION",
+        "models.fast: nova-ligth # c.yaml:1",
+        "models.pro: nova-pro # c.yaml:1",
+        lines[-1],
+    ]
+    assert lines[-1].startswith("# not shown: ") and lines[-1].endswith("(--all)")
+    strict = run_to_end(["check", "--strict", "c.yaml"], environment=environment, files={"c.yaml": text})
+    assert strict.returncode == 2 and "refused by --strict" in strict.stderr
+
+
+def test_values_are_quoted_and_secrets_are_not() -> None:
+    text = (
+        'workers: "many"\nlisten: 4000\nregion: os.environ/CANARY\n'
+        "thinking_memory: { store: 'redis://:canary@host', secret: 12345678 }\n"
+        "models: { a: { model: b, access_key_id: A, secret_access_key: 987654 } }\n"
+    )
+    result = run_to_end(["check", "c.yaml"], environment={"CANARY": "canary"}, files={"c.yaml": text})
+    assert result.returncode == 2 and result.stdout == ""
+    for wanted in [
+        "outcrop: c.yaml cannot be used: ",
+        'c.yaml:1: workers: "many" is not a whole number from 1 to 1024',
+        "c.yaml:2: listen: 4000 is not an address such as 127.0.0.1:4000",
+        "c.yaml:3: region: the value of CANARY is not a region",
+    ]:
+        assert wanted in result.stderr, result.stderr
+    for secret in ["canary", "12345678", "987654"]:
+        assert secret not in result.stderr
+
+
+def listens_at(port: int) -> dict[str, str]:
+    return {"c.yaml": f"listen: 127.0.0.1:{port}\n", "bad.pem": "no certificate\n"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "more", "said"),
+    [
+        ({"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "http://localhost:4123/bedrock"}, "", "gateway's own address"),
+        ({"AWS_ENDPOINT_URL": "http://0.0.0.0:4123"}, "", "gateway's own address"),
+        ({"AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "bedrock.example.com"}, "", "endpoint of bedrock-runtime"),
+        ({"HTTPS_PROXY": "ftp://proxy:1"}, "", "HTTPS_PROXY names no proxy"),
+        ({"AWS_CA_BUNDLE": "bad.pem"}, "", "trust roots: "),
+        ({"AWS_CA_BUNDLE": "none.pem"}, "", "none.pem"),
+        ({"AWS_PROFILE": "nobodys"}, "", "profile nobodys is in none of AWS's profile files"),
+        ({}, "tls: { certificate: bad.pem, key: bad.pem }\n", "tls: bad.pem"),
+        ({}, "models: { a: { model: nova-lite, profile: nobodys } }\n", "profile nobodys"),
+    ],
+)
+def test_check_finds_what_the_start_would_find(variables: dict[str, str], more: str, said: str) -> None:
+    files = listens_at(4123)
+    files["c.yaml"] += more
+    environment = {"AWS_REGION": "us-east-1", **variables}
+    result = run_to_end(["check", "c.yaml"], environment=environment, files=files)
+    assert result.returncode == 2 and said in result.stderr, result.stderr
+    alone = run_to_end(["check", "--file-only", "c.yaml"], environment=environment, files=files)
+    assert alone.returncode == 0, alone.stderr
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS", "HTTPS_PROXY", "AWS_CA_BUNDLE", "OUTCROP_CONFIG"])
+def test_check_takes_blank_variables_for_unset_ones(name: str) -> None:
+    result = run_to_end(["check", "c.yaml"], environment={"AWS_REGION": "us-east-1", name: ""}, files={"c.yaml": ""})
+    assert result.returncode == 0, result.stderr
+    assert "no notes" in result.stdout.splitlines()[0]
+
+
+def test_the_usual_places_are_looked_at() -> None:
+    """In the working directory, then below XDG_CONFIG_HOME; a named file, or OUTCROP_CONFIG, comes first."""
+    region = {"AWS_REGION": "us-east-1"}
+    files = {"outcrop.yaml": "models: { here: nova-lite }\n", "named.yaml": "models: { named: nova-lite }\n"}
+    for arguments, environment, name in [
+        (["check"], {}, "here"),
+        (["check", "named.yaml"], {}, "named"),
+        (["check", "--config", "named.yaml"], {}, "named"),
+        (["check"], {"OUTCROP_CONFIG": "named.yaml"}, "named"),
+    ]:
+        result = run_to_end(arguments, environment=region | environment, files=files)
+        assert f"models.{name}: nova-lite" in result.stdout, result.stdout + result.stderr
+    nothing = run_to_end(["check"], environment=region)
+    assert nothing.returncode == 0 and "the environment, without a file, can be used" in nothing.stdout
 
 
 def test_check_names_what_is_ignored() -> None:
@@ -316,7 +406,9 @@ def test_a_changed_file_is_read_again() -> None:
         assert chat(running.address, asking("first"))[0] == 404
         rewrite(running, "models_only: true\nmodels: { third: [ }\n")
         until("the complaint", lambda: "configuration unchanged" in running.log())
-        assert "outcrop.yaml:2" in running.log()
+        line = next(line for line in running.log().splitlines() if "configuration unchanged" in line)
+        assert "configuration unchanged: outcrop.yaml:2: cannot read YAML: " in line, line
+        assert "configuration read again: models.second: nova-lite is new, models.first is gone" in running.log()
         assert chat(running.address, asking("second"))[0] == 200
 
 

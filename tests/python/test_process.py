@@ -5,12 +5,17 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 
 from outcrop_process import BINARY, Outcrop, answers, run_to_end
 from samples import ECHO, NOVA
@@ -100,6 +105,94 @@ def test_log_at_start_is_short_and_names_the_source(demo: Outcrop) -> None:
     assert 1 <= len(lines) <= 12, demo.log()
     assert demo.url in demo.log()
     assert "curl" in demo.log(), "the demo prints something to paste"
+    for wanted in [
+        "configuration: no file (looked for ./outcrop.yaml",
+        "may call: every program on this machine, without a key",
+        "Bedrock: the built-in emulator at http://127.0.0.1:",
+        " ms\n",
+    ]:
+        assert wanted in demo.log(), demo.log()
+
+
+def test_the_lines_of_the_greeting_work(demo: Outcrop) -> None:
+    """Both curl lines and the Python program, as they are printed; the second line's answer calls the tool."""
+    greeting = demo.log().split("Try it:", 1)[1]
+    url = demo.url
+    for line in [
+        f"OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=unused",
+        "CLAUDE_CODE_USE_BEDROCK=1 CLAUDE_CODE_SKIP_BEDROCK_AUTH=1 AWS_REGION=us-east-1 "
+        f"ANTHROPIC_BEDROCK_BASE_URL={url}/bedrock claude",
+        f"  {url}/ ",
+    ]:
+        assert line in greeting, greeting
+    commands = [f"curl{part}" for part in greeting.split("  curl")[1:]]
+    said = []
+    for command in [part.split("\n\n")[0] for part in commands]:
+        result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+        said.append(json.loads(result.stdout)["choices"][0])
+    assert [choice["finish_reason"] for choice in said] == ["stop", "tool_calls"], said
+    assert said[1]["message"]["tool_calls"][0]["function"]["name"] == "get_weather"
+    program = textwrap.dedent("  from openai" + greeting.split("  from openai", 1)[1].split("\n\n")[0])
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0 and result.stdout, result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["serve", "--demo", "--port", "0", "--host", "127.0.0.1"],
+        ["--demo", "--port", "0", "--num_workers", "2", "--detailed_debug"],
+        ["c.yaml", "--demo", "--port", "0"],
+        ["serve", "c.yaml", "--demo", "--port", "0", "--debug"],
+        ["--config", "c.yaml", "--demo", "--host", "localhost", "--port", "0", "--workers", "1"],
+    ],
+)
+def test_flags_of_others_are_taken(arguments: list[str]) -> None:
+    with Outcrop(arguments, files={"c.yaml": "models: { mine: nova-lite }\n"}) as running:
+        name = "mine" if "c.yaml" in arguments else "nova-lite"
+        assert chat(running.address, asking("Hi.", name))[0] == 200
+        assert ("configuration: c.yaml; 1 name" in running.log()) == ("c.yaml" in arguments), running.log()
+        running.terminate()
+        assert running.wait() == 0
+        assert running.log().rstrip().endswith("stopped"), running.log()
+
+
+def test_a_misspelled_command_is_no_file() -> None:
+    result = run_to_end(["chekc"])
+    assert result.returncode == 2 and "did you mean outcrop check?" in result.stderr
+
+
+def test_a_master_key_opens_other_addresses_and_is_asked_for() -> None:
+    text = "model_list: [{ model_name: m, litellm_params: { model: bedrock/nova-lite } }]\ngeneral_settings: { master_key: os.environ/MK }\n"
+    arguments = ["--demo", "--config", "c.yaml", "--host", "0.0.0.0", "--port", "0"]
+    with Outcrop(arguments, environment={"MK": "sk-canary"}, files={"c.yaml": text}) as running:
+        address = ("127.0.0.1", running.address[1])
+        assert chat(address, asking("Hi.", "m"))[0] == 401
+        assert chat(address, asking("Hi.", "m"), {"authorization": "Bearer sk-other"})[0] == 401
+        assert chat(address, asking("Hi.", "m"), {"authorization": "Bearer sk-canary"})[0] == 200
+        assert "may call: callers that send the master key (general_settings.master_key, environment MK)" in running.log()
+        assert "sk-canary" not in running.log()
+        client = boto3.client(
+            "bedrock-runtime",
+            region_name="us-east-1",
+            endpoint_url=f"http://127.0.0.1:{address[1]}/bedrock",
+            aws_access_key_id="sk-canary",
+            aws_secret_access_key="any",
+        )
+        message = {"role": "user", "content": [{"text": "Hi."}]}
+        assert client.converse(modelId="m", messages=[message])["stopReason"] == "end_turn"
+        client = boto3.client(
+            "bedrock-runtime",
+            region_name="us-east-1",
+            endpoint_url=f"http://127.0.0.1:{address[1]}/bedrock",
+            aws_access_key_id="AKIDOTHER",
+            aws_secret_access_key="sk-canary",
+        )
+        with pytest.raises(ClientError) as raised:
+            client.converse(modelId="m", messages=[message])
+        assert raised.value.response["Error"]["Code"] == "UnrecognizedClientException"
+    refused = run_to_end(["--demo", "--host", "0.0.0.0", "--port", "0"])
+    assert refused.returncode == 2 and "master_key" in refused.stderr and "--allow-anonymous" in refused.stderr
 
 
 def test_two_mistakes_are_reported_together() -> None:

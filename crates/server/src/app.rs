@@ -74,7 +74,7 @@ impl Snapshot {
     /// Opens the accounts that a configuration needs; `setup` says what it leaves open. What `before`
     /// has is kept where nothing about it has changed.
     pub(crate) async fn open(
-        config: Config,
+        mut config: Config,
         setup: &Setup,
         before: Option<&Self>,
     ) -> Result<Self, OpenError> {
@@ -93,7 +93,19 @@ impl Snapshot {
         let generation = before.map_or(0, |before| before.generation + 1);
         let store = config.thinking_store.as_ref();
         let store = SharedMemory::open(store, before.and_then(|before| before.store.as_ref()));
+        config.notes.extend(names.doubts());
         Ok(Self { config, names, moderator, store, generation })
+    }
+
+    /// Defects of the accounts' trust roots and profiles, as far as files show them.
+    pub(crate) async fn flaws(&self) -> Vec<String> {
+        let mut flaws = Vec::new();
+        for account in self.names.accounts() {
+            flaws.extend(account.flaws().await);
+        }
+        flaws.sort();
+        flaws.dedup();
+        flaws
     }
 
     /// Says in the log what an operator should know about the configuration.

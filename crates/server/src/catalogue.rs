@@ -270,6 +270,16 @@ impl Catalogue {
         }
     }
 
+    /// Whether a row describes the model of a name. The model of an ARN may be told later.
+    pub(crate) fn knows(&self, name: &str, manner: &Manner) -> bool {
+        match Name::parse(name).id {
+            Id::Arn(_) => true,
+            Id::Profile { .. } | Id::Model(_) => {
+                self.resolve(name, manner).notes(std::iter::empty()).is_known
+            }
+        }
+    }
+
     /// Short names of text embedding models, for suggestions.
     pub(crate) fn embedders(&self) -> impl Iterator<Item = &str> {
         let (book, today) = (&self.0.book, Day::today());

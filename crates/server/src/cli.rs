@@ -3,22 +3,23 @@
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config};
+use crate::nearest::nearest;
 use crate::{log, serve};
 
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod environment;
+pub(crate) mod flags;
 
 pub use environment::drop_blank_variables;
+use flags::ServeArgs;
 
 const RUNTIME_FAILURE: u8 = 1;
 const BAD_CONFIG: u8 = 2;
@@ -39,40 +40,24 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   outcrop --demo                          try it: no AWS account needed
   AWS_REGION=us-east-1 outcrop            serve every model the role may call
-  outcrop --config outcrop.yaml --listen 127.0.0.1:8080
-  outcrop check outcrop.yaml              what it means, and who told what
+  outcrop outcrop.yaml --port 8080        names of your own; LiteLLM's config.yaml too
+  outcrop check outcrop.yaml              what it means, and where each value comes from
   outcrop emulate --listen 127.0.0.1:4566 an offline Bedrock for your own tests";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serves; the same as without a command.
+    Serve(ServeArgs),
     /// Runs the offline Bedrock alone, for other programs' tests.
     #[cfg(feature = "demo")]
     Emulate(demo::EmulateArgs),
-    /// Shows a configuration as it would count, who told each value, and what would be ignored; exits 0,
-    /// or 2 if it cannot be used.
+    /// Says whether a gateway would start here with a configuration: what is wrong, what would be ignored, and
+    /// where each value comes from; exits 0, or 2 if it would not.
     Check(check::CheckArgs),
     /// Writes the JSON Schema of the configuration file.
     Schema,
     /// Asks a running gateway whether it is ready; exits 0 if so, 1 if not.
     Healthcheck(HealthcheckArgs),
-}
-
-/// How to serve.
-#[derive(Debug, Args)]
-pub(crate) struct ServeArgs {
-    /// YAML configuration file.
-    #[arg(long, short, value_name = "FILE", env = "OUTCROP_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
-    /// Address to listen on; port 0 takes a free one. [default: 127.0.0.1:4000]
-    #[arg(long, short, value_name = "HOST:PORT", env = "OUTCROP_LISTEN")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// Answers from the built-in emulator instead of AWS.
-    #[cfg(feature = "demo")]
-    #[arg(long)]
-    pub(crate) demo: bool,
-    /// Serves beyond loopback although no keys are configured: anybody who can connect can spend.
-    #[arg(long, env = "OUTCROP_ALLOW_ANONYMOUS", value_parser = BoolishValueParser::new(), num_args = 0)]
-    pub(crate) allow_anonymous: bool,
 }
 
 #[derive(Debug, Args)]
@@ -92,6 +77,7 @@ struct HealthcheckArgs {
 pub fn run(cli: Cli) -> ExitCode {
     match cli.command {
         None => run_gateway(&cli.serve),
+        Some(Command::Serve(args)) => run_gateway(&args),
         Some(Command::Check(args)) => check::check(&args),
         Some(Command::Schema) => check::schema(),
         Some(Command::Healthcheck(args)) => healthcheck(args.listen),
@@ -101,7 +87,14 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn run_gateway(args: &ServeArgs) -> ExitCode {
-    log::init();
+    let started = Instant::now();
+    if let Some(meant) = args.word().and_then(meant_command) {
+        complain(&format!(
+            "outcrop: there is no such command or file; did you mean outcrop {meant}?"
+        ));
+        return ExitCode::from(BAD_CONFIG);
+    }
+    log::init(if args.debug { "debug" } else { "info" });
     let sources = config::Sources::of_process(args);
     let config = match Config::load(&sources) {
         Ok(config) => config,
@@ -114,13 +107,20 @@ fn run_gateway(args: &ServeArgs) -> ExitCode {
     let code = runner.block_on(async {
         #[cfg(feature = "demo")]
         if args.demo {
-            return demo::demonstrate(config, sources).await;
+            return demo::demonstrate(config, sources, started).await;
         }
-        finish(serve::until_stopped(config, sources, None).await)
+        finish(serve::until_stopped(config, sources, started, None).await)
     });
     // Dropping a runtime waits for its blocking tasks, and a file or a look-up may hang for ever.
     std::mem::forget(runner);
     code
+}
+
+/// The command that was meant by a word that names no file.
+fn meant_command(word: &str) -> Option<String> {
+    let command = Cli::command();
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    nearest(word, names).map(ToOwned::to_owned)
 }
 
 /// The exit code of a gateway that has stopped.
@@ -178,8 +178,6 @@ fn complain(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,8 +1,6 @@
 //! What the gateway is told: flags first, then the environment, then the file, then defaults.
 //! Everything is read and judged before a port is bound, and all problems are told at once.
 
-use std::collections::HashMap;
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +8,6 @@ use std::time::Duration;
 use crate::bedrock::{Login, Service, Timeouts};
 use crate::body::BodyLimits;
 use crate::browser::BrowserSettings;
-use crate::cli::ServeArgs;
 use crate::files;
 use crate::master_key::MasterKey;
 use crate::media::MediaSettings;
@@ -37,6 +34,7 @@ mod ours;
 mod problems;
 mod reading;
 mod routing;
+mod sources;
 mod structured;
 mod thinking_memory;
 mod tree;
@@ -48,6 +46,8 @@ pub(crate) use ledger::{Ledger, Origin};
 pub(crate) use moderation::Moderation;
 pub use problems::{Problem, Problems};
 use reading::Reading;
+pub(crate) use sources::FileOrigin;
+pub use sources::Sources;
 use tree::{Key, Node, Repeated};
 
 const MIB: usize = 1024 * 1024;
@@ -110,6 +110,8 @@ pub struct Config {
     pub(crate) notes: Vec<String>,
     /// Files that values were read from, beside the configuration itself.
     pub(crate) files: Vec<PathBuf>,
+    /// Every value, and where it comes from.
+    pub(crate) ledger: Ledger,
 }
 
 /// How one chat request becomes several calls.
@@ -126,93 +128,12 @@ pub(crate) struct EmbeddingCalls {
     pub(crate) concurrency: usize,
 }
 
-/// Where a configuration comes from. Values, so that tests need no environment.
-#[derive(Clone, Default)]
-pub struct Sources {
-    /// `--listen`.
-    pub listen: Option<SocketAddr>,
-    /// `--config`.
-    pub file: Option<PathBuf>,
-    /// `--allow-anonymous`.
-    pub allow_anonymous: bool,
-    /// The environment.
-    pub environment: HashMap<String, String>,
-    /// Where `bedrock.json` is looked for.
-    pub directory: PathBuf,
-    /// Nothing but the emulator may be called.
-    pub demo: bool,
-}
-
-/// By hand: the environment is full of secrets.
-impl fmt::Debug for Sources {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sources").field("file", &self.file).finish_non_exhaustive()
-    }
-}
-
-impl Sources {
-    pub(crate) fn of_process(args: &ServeArgs) -> Self {
-        Self {
-            listen: args.listen,
-            file: args.config.clone(),
-            allow_anonymous: args.allow_anonymous,
-            #[cfg(feature = "demo")]
-            demo: args.demo,
-            ..Self::of_surroundings()
-        }
-    }
-
-    /// A file as it would be read here without any flags.
-    pub(crate) fn of_file(file: PathBuf) -> Self {
-        let surroundings = Self::of_surroundings();
-        let variable = |name: &str| surroundings.environment.get(name).map(String::as_str);
-        let allowed = variable("OUTCROP_ALLOW_ANONYMOUS").is_some_and(is_true);
-        let listen = variable("OUTCROP_LISTEN").and_then(|listen| listen.parse().ok());
-        Self { file: Some(file), listen, allow_anonymous: allowed, ..surroundings }
-    }
-
-    fn of_surroundings() -> Self {
-        let variables = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Self { environment: variables.collect(), directory: PathBuf::from("."), ..Self::default() }
-    }
-
-    /// Which of these variables is set first.
-    fn first_set<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &str)> {
-        names.iter().find_map(|name| {
-            let value = self.environment.get(*name).filter(|value| !value.trim().is_empty())?;
-            Some((*name, value.as_str()))
-        })
-    }
-
-    /// Who told a flag that a variable can tell too. The command line does not keep it.
-    fn origin(&self, flag: &'static str, variable: &str) -> Origin {
-        match self.first_set(&[variable]) {
-            Some(_) => Origin::Environment(variable.to_owned()),
-            None => Origin::Flag(flag),
-        }
-    }
-}
-
-/// A configuration, and how it came about.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    pub(crate) config: Config,
-    pub(crate) ledger: Ledger,
-}
-
 impl Config {
     /// Reads and judges all sources.
     ///
     /// # Errors
     /// Every problem found, not only the first.
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
-        Self::read(sources).map(|loaded| loaded.config)
-    }
-
-    /// The same, with who told what.
-    pub(crate) fn read(sources: &Sources) -> Result<Loaded, Problems> {
         let path = sources.file.clone().unwrap_or_default();
         let mut reading = Reading::new(path, sources.environment.clone());
         let mut config = Self::defaults();
@@ -222,7 +143,8 @@ impl Config {
         config.prefer_profile(sources, &mut reading);
         config.notes = std::mem::take(&mut reading.notes);
         config.files = std::mem::take(&mut reading.files);
-        let Reading { mut problems, ledger, .. } = reading;
+        config.ledger = std::mem::take(&mut reading.ledger);
+        let Reading { mut problems, .. } = reading;
         if let Some(problem) = config.exposure() {
             problems.add(problem);
         }
@@ -235,7 +157,7 @@ impl Config {
             config.moderation.stay_home();
             config.thinking_store = None;
         }
-        problems.or(Loaded { config, ledger })
+        problems.or(config)
     }
 
     /// The problem of an address that strangers can reach where no key is asked for.
@@ -296,6 +218,7 @@ impl Config {
             drain_timeout: Duration::from_secs(300),
             notes: Vec::new(),
             files: Vec::new(),
+            ledger: Ledger::default(),
         }
     }
 
@@ -371,10 +294,13 @@ impl Config {
 
     /// Flags and the environment come before all files.
     fn apply_environment(&mut self, sources: &Sources, reading: &mut Reading) {
-        if let Some(listen) = sources.listen {
+        if let Some((listen, origin)) = sources.listen_after(self.listen) {
             self.listen = listen;
-            let origin = sources.origin("--listen", "OUTCROP_LISTEN");
             reading.ledger.tell("listen", listen.show(), origin);
+        }
+        if let Some(workers) = sources.workers {
+            self.workers = Some(workers);
+            reading.ledger.tell("workers", workers.show(), Origin::Flag("--workers"));
         }
         if sources.allow_anonymous {
             self.allow_anonymous = true;
@@ -408,11 +334,6 @@ fn keep<T: Clone + PartialEq>(
         place.clone_from(before);
         differed.push(name);
     }
-}
-
-/// As the command line reads such variables.
-fn is_true(text: &str) -> bool {
-    matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "t" | "yes" | "y" | "on")
 }
 
 fn read(path: &Path, problems: &mut Problems) -> Option<String> {

@@ -3,6 +3,7 @@
 
 pub mod bedrock;
 
+mod announce;
 mod app;
 mod body;
 mod browser;
@@ -23,6 +24,7 @@ mod native;
 mod nearest;
 mod offload;
 mod outflow;
+mod own_address;
 mod panics;
 mod pump;
 mod quoting;

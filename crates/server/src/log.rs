@@ -15,9 +15,9 @@ const QUIET: &[&str] = &["aws", "hyper", "rustls", "actix", "mio", "h2", "tracin
 /// The variable that sets the level.
 const FILTER: &str = "RUST_LOG";
 
-/// Starts the log. `RUST_LOG` sets its level, `info` by default.
-pub(crate) fn init() {
-    let logger = Builder::from_env(Env::default().default_filter_or("info")).build();
+/// Starts the log. `RUST_LOG` sets its level; `level` is the default.
+pub(crate) fn init(level: &str) {
+    let logger = Builder::from_env(Env::default().default_filter_or(level)).build();
     let level = logger.filter();
     let messages = std::env::var(FILTER).is_ok_and(|filter| names_messages(&filter));
     // A second call (tests run several gateways in one process) keeps the first logger.

@@ -18,6 +18,8 @@ use crate::panics;
 use crate::routing::OpenError;
 use crate::serve::{self, ServeError};
 
+/// Most changes told one by one.
+const CHANGES: usize = 6;
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
 
@@ -53,6 +55,29 @@ pub struct Reloader {
     shared: Arc<Shared>,
 }
 
+impl ReloadError {
+    fn in_one_line(&self) -> String {
+        match self {
+            Self::Problems(problems) => {
+                problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
+            }
+            Self::Account(_) | Self::Serve(_) | Self::Panicked(_) => self.to_string(),
+        }
+    }
+}
+
+/// The changes in one line.
+fn summary(changes: &[String]) -> String {
+    if changes.is_empty() {
+        return "no value changed (secrets are not compared)".to_owned();
+    }
+    let told: Vec<_> = changes.iter().take(CHANGES).map(String::as_str).collect();
+    match changes.len() - told.len() {
+        0 => told.join(", "),
+        more => format!("{}, and {more} more", told.join(", ")),
+    }
+}
+
 /// Files, and how each stands.
 type Stamps = Vec<(PathBuf, Option<Stamp>)>;
 
@@ -66,19 +91,19 @@ impl Reloader {
         Self { sources, setup, address, shared }
     }
 
-    /// Reads the configuration and puts it in force. What only a restart can change stays, and is named
-    /// in the log.
+    /// Reads the configuration, puts it in force, and returns the values that changed. What only a restart
+    /// can change stays, and is named in the log.
     ///
     /// # Errors
     /// [`ReloadError`]; the old one is still in force.
-    pub async fn reload(&self) -> Result<(), ReloadError> {
+    pub async fn reload(&self) -> Result<Vec<String>, ReloadError> {
         // A panic is one file's: the next one may be better.
         let applied = panics::caught("reading the configuration again", self.apply()).await;
         let told = |_| Err(ReloadError::Panicked("the log says where".to_owned()));
         applied.unwrap_or_else(told)
     }
 
-    async fn apply(&self) -> Result<(), ReloadError> {
+    async fn apply(&self) -> Result<Vec<String>, ReloadError> {
         let before = self.shared.now();
         let sources = self.sources.clone();
         let mut config =
@@ -89,15 +114,17 @@ impl Reloader {
             return Err(Problems::of(problem).into());
         }
         let next = Snapshot::open(config, &self.setup, Some(&before)).await?;
-        for account in next.names.accounts() {
-            serve::refuse_loop(&account, self.address)?;
-        }
+        serve::refuse_loops(&next, self.address).await?;
         if !fixed.is_empty() {
             log::warn!("a restart is needed to change {}", fixed.join(", "));
         }
         next.warn();
+        let is_fixed = |key: &str| fixed.iter().any(|name| key.starts_with(name));
+        let changes = next.config.ledger.changes(&before.config.ledger).into_iter();
+        let changes = changes.filter(|change| !is_fixed(&change.key)).map(|change| change.text);
+        let changes = changes.collect();
         self.shared.replace(next);
-        Ok(())
+        Ok(changes)
     }
 
     /// Reloads when told to, and when the files change; runs until dropped.
@@ -120,17 +147,13 @@ impl Reloader {
                 continue;
             }
             match self.reload().await {
-                Ok(()) => {
-                    log::info!("configuration read again");
+                Ok(changes) => {
+                    log::info!("configuration read again: {}", summary(&changes));
                     // It may name other files now.
                     seen = self.stamps().await;
                 }
                 Err(error) => {
-                    log::error!("configuration unchanged");
-                    // Problems come one a line.
-                    for line in error.to_string().lines() {
-                        log::error!("configuration: {}", line.trim_start());
-                    }
+                    log::error!("configuration unchanged: {}", error.in_one_line());
                     seen = stamps;
                 }
             }
@@ -157,4 +180,17 @@ impl Reloader {
 enum Told {
     Signal,
     Nothing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_told_in_one_line() {
+        let changes: Vec<String> = (0..8).map(|at| format!("a{at}: 1 -> 2")).collect();
+        assert_eq!(summary(&changes[..2]), "a0: 1 -> 2, a1: 1 -> 2");
+        assert!(summary(&changes).ends_with("a5: 1 -> 2, and 2 more"));
+        assert_eq!(summary(&[]), "no value changed (secrets are not compared)");
+    }
 }

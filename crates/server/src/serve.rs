@@ -1,18 +1,20 @@
 //! Puts the gateway together: account, workers, listener; then serves until told to stop.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 
+use crate::announce;
 use crate::app::{self, Shared, Snapshot, Worker};
-use crate::bedrock::{Account, Service, Setup};
+use crate::bedrock::Setup;
 use crate::config::{Config, Sources};
+use crate::own_address;
 use crate::reload::Reloader;
 use crate::routing::OpenError;
 use crate::shutdown::{self, Drain};
@@ -39,7 +41,7 @@ pub enum ServeError {
     Bind(SocketAddr, io::Error),
     /// The endpoint is the gateway itself: every call would come back for ever.
     #[error(
-        "the Bedrock endpoint {0} is this gateway's own address; unset AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME for the gateway"
+        "the Bedrock endpoint {0} is this gateway's own address, and every call would come back; unset AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME for the gateway: they are for its clients"
     )]
     Loop(String),
     /// Certificate or key cannot be used.
@@ -97,9 +99,7 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
     let snapshot = Snapshot::open(config, &setup, None).await?;
     let listener = TcpListener::bind(listen).map_err(|error| ServeError::Bind(listen, error))?;
     let address = listener.local_addr()?;
-    for account in snapshot.names.accounts() {
-        refuse_loop(&account, address)?;
-    }
+    refuse_loops(&snapshot, address).await?;
     let shared = Arc::new(Shared::new(snapshot));
     let for_workers = Arc::clone(&shared);
     let mut server = HttpServer::new(move || {
@@ -135,17 +135,21 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
 pub(crate) async fn until_stopped(
     config: Config,
     sources: Sources,
+    started: Instant,
     demo: Option<Demo>,
 ) -> Result<(), ServeError> {
+    let is_demo = demo.is_some();
     let (setup, greet) = match demo {
         Some(demo) => (demo.setup, Some(demo.greet)),
         None => (Setup::default(), None),
     };
     let drain = Drain { delay: config.drain_delay, timeout: config.drain_timeout };
     let serving = serve(config, setup).await?;
+    announce::configuration(&sources, &serving.shared.now().config, serving.address);
     let reloader = Rc::new(serving.reloader(sources));
     let Serving { address, server, handle, shared, certificate, setup: _ } = serving;
-    announce(&shared, address);
+    announce::bedrock(&shared.now(), is_demo).await;
+    announce::ready(&shared.now().config, address, started);
     if let Some(greet) = greet {
         greet(address);
     }
@@ -160,68 +164,37 @@ pub(crate) async fn until_stopped(
         })
     }));
     tokio::select! {
-        result = server => Ok(result?),
+        result = server => result?,
         // Dropping the server breaks off what is left.
-        () = shutdown::on_signal(shared, handle, drain) => Ok(()),
+        () = shutdown::on_signal(shared, handle, drain) => {}
     }
+    log::info!("stopped");
+    Ok(())
 }
 
-fn announce(shared: &Shared, address: SocketAddr) {
-    let now = shared.now();
-    let account = now.names.home();
-    let scheme = if now.config.tls.is_some() { "https" } else { "http" };
-    log::info!("outcrop {}", env!("CARGO_PKG_VERSION"));
-    log::info!(
-        "Bedrock in {} at {}, credentials: {}",
-        account.region(),
-        account.endpoint(Service::Runtime),
-        account.credential_source()
-    );
-    now.warn();
-    log::info!("listening on {scheme}://{address}");
+/// Does what a start does before it binds a port. Returns also what only calls would fail for.
+///
+/// # Errors
+/// The error that the start would end with.
+pub(crate) async fn rehearse(
+    config: Config,
+    setup: &Setup,
+) -> Result<(Snapshot, Vec<String>), ServeError> {
+    if let Some(files) = config.tls.clone() {
+        Certificate::load(files)?.server()?;
+    }
+    let listen = config.listen;
+    let snapshot = Snapshot::open(config, setup, None).await?;
+    refuse_loops(&snapshot, listen).await?;
+    let flaws = snapshot.flaws().await;
+    Ok((snapshot, flaws))
 }
 
-/// An endpoint that is the gateway itself would call it for ever.
-pub(crate) fn refuse_loop(account: &Account, address: SocketAddr) -> Result<(), ServeError> {
-    let endpoint = account.endpoint(Service::Runtime).to_string();
-    let authority = endpoint.split_once("://").map_or(endpoint.as_str(), |(_, rest)| rest);
-    let authority = authority.split('/').next().unwrap_or_default();
-    if is_own(authority, address) { Err(ServeError::Loop(endpoint)) } else { Ok(()) }
-}
-
-/// Whether an authority names the address listened on, by this or another name of this machine.
-fn is_own(authority: &str, address: SocketAddr) -> bool {
-    let Some((host, port)) = authority.rsplit_once(':') else { return false };
-    if port.parse() != Ok(address.port()) {
-        return false;
-    }
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    match host.parse::<IpAddr>() {
-        Ok(ip) => {
-            ip == address.ip()
-                || (ip.is_loopback() || ip.is_unspecified())
-                    && (address.ip().is_loopback() || address.ip().is_unspecified())
-        }
-        Err(_) => host.eq_ignore_ascii_case("localhost"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gateway_knows_its_own_address() {
-        for (authority, address, own) in [
-            ("127.0.0.1:4000", "127.0.0.1:4000", true),
-            ("127.0.0.1:4000", "0.0.0.0:4000", true),
-            ("localhost:4000", "[::1]:4000", true),
-            ("[::1]:4000", "127.0.0.1:4000", true),
-            ("127.0.0.1:4001", "127.0.0.1:4000", false),
-            ("10.0.0.1:4000", "127.0.0.1:4000", false),
-            ("bedrock-runtime.us-east-1.amazonaws.com", "0.0.0.0:443", false),
-        ] {
-            assert_eq!(is_own(authority, address.parse().unwrap()), own, "{authority} {address}");
-        }
-    }
+/// Refuses a configuration by which the gateway would call itself.
+pub(crate) async fn refuse_loops(
+    snapshot: &Snapshot,
+    address: SocketAddr,
+) -> Result<(), ServeError> {
+    let found = own_address::find(&snapshot.names.accounts(), address).await;
+    found.map_or(Ok(()), |endpoint| Err(ServeError::Loop(endpoint)))
 }

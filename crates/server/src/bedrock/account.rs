@@ -16,7 +16,8 @@ use super::credentials::{CredentialCache, CredentialsError, Grant, Source};
 use super::endpoint::{Endpoint, Service, regional};
 use super::probe::{self, AuthScheme};
 use super::setup::{
-    CredentialSource, Setup, SetupError, Timeouts, credential_source, loader, searching_afresh, way,
+    CredentialSource, Setup, SetupError, Timeouts, credential_source, loader, profile_flaw,
+    searching_afresh, way,
 };
 
 /// An AWS account as the gateway calls it. Cheap to clone.
@@ -141,6 +142,20 @@ impl Account {
     /// The time limits in force.
     pub fn timeouts(&self) -> &Timeouts {
         &self.0.timeouts
+    }
+
+    /// What is wrong with the account's trust roots and profile, as far as files tell.
+    pub(crate) async fn flaws(&self) -> Vec<String> {
+        let mut flaws = Vec::new();
+        if self.endpoint(Service::Runtime).is_https()
+            && let Err(error) = self.0.way.judge_trust().await
+        {
+            flaws.push(format!("trust roots: {error}"));
+        }
+        if let CredentialSource::Profile(name) = &self.0.source {
+            flaws.extend(profile_flaw(name).await);
+        }
+        flaws
     }
 
     /// Correction applied to the system clock when signing, in seconds; 0 until the service rejects a time.

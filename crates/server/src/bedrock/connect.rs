@@ -60,6 +60,18 @@ impl Way {
         Self { trust, proxies }
     }
 
+    /// Reads the configured bundle of trust roots now rather than with the first connection.
+    ///
+    /// # Errors
+    /// It cannot be used; none is not an error.
+    pub(super) async fn judge_trust(&self) -> Result<(), String> {
+        let Trust { bundle, profile, config: _ } = &self.trust;
+        if bundle.is_none() && bundle_of_profile(profile.as_deref()).await.is_none() {
+            return Ok(());
+        }
+        self.trust.config().await.map(|_| ()).map_err(|error| error.to_string())
+    }
+
     /// Adds the proxy's credentials to a request that a proxy forwards, which is one in plain text. Other
     /// connections send them when the tunnel is opened.
     pub(super) fn authorise_forward<B>(&self, request: &mut Request<B>) {

@@ -112,6 +112,12 @@ impl Endpoint {
         self.scheme == Scheme::HTTPS
     }
 
+    /// Host, an IPv6 address in brackets, and port.
+    pub fn host_and_port(&self) -> (&str, u16) {
+        let default = if self.is_https() { 443 } else { 80 };
+        (self.authority.host(), self.authority.port_u16().unwrap_or(default))
+    }
+
     /// Value of the `host` header: without the scheme's default port.
     pub fn host(&self) -> &str {
         let default = if self.is_https() { 443 } else { 80 };

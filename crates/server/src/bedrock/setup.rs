@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::profile::{self, ProfileFileCredentialsProvider};
 use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -15,8 +15,9 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_lc_rs::digest;
 use aws_sdk_bedrockruntime::config::Token;
 use aws_smithy_runtime_api::client::auth::AuthSchemeId;
+use aws_types::os_shim_internal::{Env, Fs};
 
-use super::connect::{Trust, Way};
+use super::connect::{Trust, Way, chain};
 use super::credentials::CredentialsError;
 use super::http_client;
 use super::proxy::{BadProxy, Proxies};
@@ -315,6 +316,16 @@ fn region_from_environment() -> Option<String> {
 
 pub(super) fn bundle_from_environment() -> Option<PathBuf> {
     std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// What is wrong with a profile in the shared files.
+pub(super) async fn profile_flaw(name: &str) -> Option<String> {
+    let chosen = Some(name.to_owned().into());
+    match profile::load(&Fs::real(), &Env::real(), &Default::default(), chosen).await {
+        Ok(profiles) if profiles.get_profile(name).is_some() => None,
+        Ok(_) => Some(format!("profile {name} is in none of AWS's profile files")),
+        Err(error) => Some(format!("AWS's profile files cannot be read: {}", chain(&error))),
+    }
 }
 
 pub(super) fn credential_source(

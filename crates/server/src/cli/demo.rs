@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -30,7 +30,7 @@ pub(super) struct EmulateArgs {
 
 /// Runs the emulator until a signal comes.
 pub(super) fn emulate(args: &EmulateArgs) -> ExitCode {
-    log::init();
+    log::init("info");
     if !args.listen.ip().is_loopback() && !args.allow_anonymous {
         complain(&format!(
             "outcrop: {} can be reached from outside, and an emulator asks for no keys: listen on 127.0.0.1, or pass --allow-anonymous if the network itself keeps strangers out",
@@ -44,6 +44,7 @@ pub(super) fn emulate(args: &EmulateArgs) -> ExitCode {
                 ::log::info!("emulated Bedrock listening on {}", running.url());
                 shutdown::signal().await;
                 running.stop().await;
+                ::log::info!("stopped");
                 ExitCode::SUCCESS
             }
             Err(error) => {
@@ -55,7 +56,7 @@ pub(super) fn emulate(args: &EmulateArgs) -> ExitCode {
 }
 
 /// Serves from an emulator of its own, on a free loopback port.
-pub(super) async fn demonstrate(config: Config, sources: Sources) -> ExitCode {
+pub(super) async fn demonstrate(config: Config, sources: Sources, started: Instant) -> ExitCode {
     let defaults = Options::default();
     let running = match emulator::start(options(defaults.listen, defaults.pace)).await {
         Ok(running) => running,
@@ -64,8 +65,11 @@ pub(super) async fn demonstrate(config: Config, sources: Sources) -> ExitCode {
             return ExitCode::from(RUNTIME_FAILURE);
         }
     };
+    let key = config.master_key.as_ref().map_or("unused", |_| "YOUR_MASTER_KEY");
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let greet = move |address: SocketAddr| greet(&format!("{scheme}://{address}"), key);
     let demo = serve::Demo { setup: setup(&running), greet: Box::new(greet) };
-    let code = finish(serve::until_stopped(config, sources, Some(demo)).await);
+    let code = finish(serve::until_stopped(config, sources, started, Some(demo)).await);
     running.stop().await;
     code
 }
@@ -87,24 +91,72 @@ fn setup(running: &Running) -> Setup {
     }
 }
 
-/// Something to paste, on stdout: the log goes to stderr.
-fn greet(address: SocketAddr) {
-    let text = format!(
+/// Lines to paste, on stdout: the log goes to stderr.
+fn greet(url: &str, key: &str) {
+    let text = greeting(url, key);
+    // A closed stdout is no reason not to serve.
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+fn greeting(url: &str, key: &str) -> String {
+    // Without a key the header is of no use, and a short line is easier to read.
+    let header =
+        if key == "unused" { String::new() } else { format!(" -H 'authorization: Bearer {key}'") };
+    let bedrock = match key {
+        "unused" => "CLAUDE_CODE_SKIP_BEDROCK_AUTH=1".to_owned(),
+        key => format!("AWS_BEARER_TOKEN_BEDROCK={key}"),
+    };
+    format!(
         r#"
 Outcrop answers from its built-in emulator. Try it:
 
-  curl http://{address}/v1/chat/completions -H 'content-type: application/json' \
-    -d '{{"model": "us.amazon.nova-lite-v1:0", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+  {url}/                        in a browser
+
+  curl {url}/v1/chat/completions{header} -H 'content-type: application/json' \
+    -d '{{"model": "nova-lite", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+
+  A question that calls a tool (the emulator calls those that the question names):
+
+  curl {url}/v1/chat/completions{header} -H 'content-type: application/json' \
+    -d '{{"model": "nova-lite", "messages": [{{"role": "user", "content": "Call get_weather for Oslo"}}],
+         "tools": [{{"type": "function", "function": {{"name": "get_weather", "parameters":
+           {{"type": "object", "properties": {{"city": {{"type": "string"}}}}, "required": ["city"]}}}}}}]}}'
+
+  OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY={key}   for any program that speaks OpenAI's API
 
   from openai import OpenAI
-  client = OpenAI(base_url="http://{address}/v1", api_key="unused")
+  client = OpenAI(base_url="{url}/v1", api_key="{key}")
   for chunk in client.chat.completions.create(
-      model="us.amazon.nova-lite-v1:0", stream=True,
+      model="nova-lite", stream=True,
       messages=[{{"role": "user", "content": "Hello"}}]):
       print(chunk.choices[0].delta.content or "", end="")
 
+  Claude Code:
+
+  CLAUDE_CODE_USE_BEDROCK=1 {bedrock} AWS_REGION=us-east-1 ANTHROPIC_BEDROCK_BASE_URL={url}/bedrock claude
+
 "#
-    );
-    // A closed stdout is no reason not to serve.
-    let _ = io::stdout().write_all(text.as_bytes());
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greeting_has_the_key_where_one_is_asked_for() {
+        let open = greeting("http://127.0.0.1:4000", "unused");
+        for line in [
+            "OPENAI_BASE_URL=http://127.0.0.1:4000/v1 OPENAI_API_KEY=unused ",
+            "CLAUDE_CODE_USE_BEDROCK=1 CLAUDE_CODE_SKIP_BEDROCK_AUTH=1 AWS_REGION=us-east-1 ANTHROPIC_BEDROCK_BASE_URL=http://127.0.0.1:4000/bedrock claude\n",
+            "\"content\": \"Call get_weather for Oslo\"",
+            "  http://127.0.0.1:4000/ ",
+        ] {
+            assert!(open.contains(line), "{line} in {open}");
+        }
+        assert!(!open.contains("authorization"));
+        let closed = greeting("https://127.0.0.1:4000", "KEY");
+        assert_eq!(closed.matches("authorization: Bearer KEY").count(), 2);
+        assert!(closed.contains("AWS_BEARER_TOKEN_BEDROCK=KEY AWS_REGION"));
+    }
 }

@@ -162,8 +162,14 @@ impl<'r> Fields<'r> {
         match result {
             Ok(value) => Some((value, origin)),
             Err(expected) => {
-                let message = format!("{path} cannot be {} like this", node.value.kind());
-                self.reading.complain(node.line, message, format!("give {expected}"));
+                let found = match origin {
+                    // What a variable holds may be a secret.
+                    Origin::Environment(name) => format!("the value of {name}"),
+                    _ if expected == values::SECRET => node.value.kind().to_owned(),
+                    _ => node.value.quoted(),
+                };
+                let message = format!("{path}: {found} is not {expected}");
+                self.reading.complain(node.line, message, "");
                 None
             }
         }

@@ -1,4 +1,5 @@
-//! What was told, key by key, and by whom: for `outcrop check`. Secrets are written down as such.
+//! Every value of a configuration, and where it comes from: for `outcrop check` and for the log of a reload.
+//! Secrets are written down as such.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,8 +19,15 @@ use crate::native::settings::{NativeErrors, OtherModels};
 use crate::routing::{Affinity, GuardrailMode, Strategy, Thousandths, Unlisted, Weight};
 
 /// Every key that counts, in the order of the documentation.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Ledger(Vec<Told>);
+
+/// By hand: what counts is in the configuration itself.
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ledger")
+    }
+}
 
 /// One key.
 #[derive(Debug, Clone)]
@@ -30,7 +38,14 @@ pub(crate) struct Told {
     pub(crate) origin: Origin,
 }
 
-/// Who told it.
+/// A difference between two ledgers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) key: String,
+    pub(crate) text: String,
+}
+
+/// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
     Flag(&'static str),
@@ -64,6 +79,30 @@ impl Ledger {
             Some(told) => (told.value, told.origin) = (value, origin),
             None => self.0.push(Told { key: key.to_owned(), value, origin }),
         }
+    }
+
+    /// The differences from an earlier one, each in a few words. Changed secrets look alike.
+    pub(crate) fn changes(&self, before: &Self) -> Vec<Change> {
+        let find = |ledger: &Self, key: &str| ledger.0.iter().position(|told| told.key == key);
+        let mut changes = Vec::new();
+        for Told { key, value, .. } in &self.0 {
+            let earlier = find(before, key).and_then(|at| before.0.get(at));
+            let text = match earlier {
+                Some(told) if told.value == *value => continue,
+                Some(told) => format!("{key}: {} -> {value}", told.value),
+                None => format!("{key}: {value} is new"),
+            };
+            changes.push(Change { key: key.clone(), text });
+        }
+        for Told { key, .. } in before.0.iter().filter(|told| find(self, &told.key).is_none()) {
+            changes.push(Change { key: key.clone(), text: format!("{key} is gone") });
+        }
+        changes
+    }
+
+    /// Origin of a key.
+    pub(crate) fn origin(&self, key: &str) -> Option<&Origin> {
+        self.0.iter().find(|told| told.key == key).map(|told| &told.origin)
     }
 
     /// Every key.
@@ -306,6 +345,21 @@ mod tests {
         let told: Vec<String> =
             ledger.iter().map(|t| format!("{}={} {}", t.key, t.value, t.origin)).collect();
         assert_eq!(told, ["a=4 flag --a", "b=2 f:3"]);
+    }
+
+    #[test]
+    fn changes_are_told_by_key() {
+        let (mut before, mut after) = (Ledger::default(), Ledger::default());
+        for (key, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
+            before.tell(key, value.to_owned(), Origin::Default);
+        }
+        for (key, value) in [("a", "1"), ("b", "4"), ("d", "5")] {
+            after.tell(key, value.to_owned(), Origin::Flag("--x"));
+        }
+        let texts: Vec<String> =
+            after.changes(&before).into_iter().map(|change| change.text).collect();
+        assert_eq!(texts, ["b: 2 -> 4", "d: 5 is new", "c is gone"]);
+        assert_eq!(after.changes(&after), []);
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub struct Problem {
     pub place: Option<(PathBuf, u64)>,
     /// What is wrong, naming the key.
     pub message: String,
-    /// What to do about it.
+    /// What to do about it; empty where the message says it.
     pub remedy: String,
 }
 
@@ -36,7 +36,8 @@ impl fmt::Display for Problem {
         if let Some((file, line)) = &self.place {
             write!(f, "{}:{line}: ", file.display())?;
         }
-        write!(f, "{}; {}", self.message, self.remedy)
+        f.write_str(&self.message)?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, "; {}", self.remedy) }
     }
 }
 

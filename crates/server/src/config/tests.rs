@@ -61,12 +61,12 @@ fn all_problems_are_told_at_once_with_their_lines() {
     let lines: Vec<u64> = problems.iter().map(|one| one.place.as_ref().unwrap().1).collect();
     let text = problems.to_string();
     for expected in [
-        "listen cannot be text like this; give an address",
-        "timeouts.connect cannot be a number like this; give seconds",
+        "listen: \"nowhere\" is not an address",
+        "timeouts.connect: -1 is not a number of seconds above 0",
         "lisen is not a key; did you mean listen?",
         "body is a section, and holds a number",
-        "region cannot be true or false like this",
-        "workers cannot be a number like this",
+        "region: false is not a region",
+        "workers: 0 is not a whole number from 1 to 1024",
     ] {
         assert!(text.contains(expected), "{expected:?} in {text}");
     }

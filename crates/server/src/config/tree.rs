@@ -10,6 +10,9 @@ use serde_saphyr::{DuplicateKeyPolicy, Options, Spanned};
 
 use super::problems::{Problem, Problems};
 
+/// Longest text that is quoted back, in bytes.
+const QUOTED: usize = 80;
+
 /// A value and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -61,6 +64,19 @@ impl Value {
             Self::Map(_) => "a section",
         }
     }
+
+    /// The value itself where it is short and cannot hold a password, as a URL may; else its kind.
+    pub(super) fn quoted(&self) -> String {
+        match self {
+            Self::Bool(value) => value.to_string(),
+            Self::Integer(number) => number.to_string(),
+            Self::Float(number) => number.to_string(),
+            Self::Text(text) if text.len() <= QUOTED && !text.contains(['@', '?']) => {
+                format!("{text:?}")
+            }
+            Self::Null | Self::Text(_) | Self::List(_) | Self::Map(_) => self.kind().to_owned(),
+        }
+    }
 }
 
 /// The root of a file: a map, empty for an empty file. A syntax error is the one problem that hides all
@@ -88,6 +104,7 @@ pub(super) fn parse(file: &Path, text: &str, problems: &mut Problems) -> Option<
             let line = error.location().map_or(0, |location| location.line());
             let text = error.to_string();
             let first = text.lines().next().unwrap_or("unreadable");
+            let first = first.strip_prefix("error: ").unwrap_or(first);
             let message = format!("cannot read YAML: {first}");
             problems.add(Problem::at(file, line, message, "correct the YAML"));
             None

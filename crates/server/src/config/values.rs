@@ -32,7 +32,8 @@ pub(super) fn address(value: &Value) -> Result<SocketAddr, Expected> {
 pub(super) fn text(value: &Value) -> Result<String, Expected> {
     match value {
         Value::Text(text) if !text.is_empty() => Ok(text.clone()),
-        _ => Err("text, in quotes if YAML would read it as something else"),
+        Value::Text(_) => Err("text of at least one character"),
+        _ => Err("text: put it in quotes"),
     }
 }
 
@@ -47,9 +48,12 @@ pub(super) fn scalar(value: &Value) -> Result<String, Expected> {
     }
 }
 
+/// Expected of a secret, whose value no complaint quotes.
+pub(super) const SECRET: Expected = "a secret: text in quotes, of at least one character";
+
 /// Text that is never shown.
 pub(super) fn secret(value: &Value) -> Result<AccountSecret, Expected> {
-    text(value).map(AccountSecret::new)
+    text(value).map(AccountSecret::new).map_err(|_| SECRET)
 }
 
 /// A path of a file.
@@ -59,7 +63,7 @@ pub(super) fn path(value: &Value) -> Result<PathBuf, Expected> {
 
 /// Names of services that can be added to the native API.
 pub(super) fn services(value: &Value) -> Result<Vec<Service>, Expected> {
-    const EXPECTED: Expected = "a list of bedrock and bedrock-agent";
+    const EXPECTED: Expected = "a list of bedrock, bedrock-agent or both";
     let Value::List(items) = value else { return Err(EXPECTED) };
     items
         .iter()
@@ -208,12 +212,13 @@ const LONGEST: Duration = Duration::from_hours(24);
 pub(super) fn span(value: &Value) -> Result<Duration, Expected> {
     up_to(LONGEST, value)
         .filter(|span| !span.is_zero())
-        .ok_or("seconds above 0 and up to 86400 (a day), such as 10 or 0.5")
+        .ok_or("a number of seconds above 0 and up to 86400 (a day), such as 10 or 0.5")
 }
 
 /// Seconds as LiteLLM takes them: zero counts as left out, and more than a day as a day.
 pub(super) fn lenient_limit(value: &Value) -> Result<Option<Duration>, Expected> {
-    let limit = up_to(Duration::MAX, value).ok_or("seconds, such as 30 or 0.5")?.min(LONGEST);
+    let limit =
+        up_to(Duration::MAX, value).ok_or("a number of seconds, such as 30 or 0.5")?.min(LONGEST);
     Ok((!limit.is_zero()).then_some(limit))
 }
 
@@ -221,17 +226,17 @@ pub(super) fn lenient_limit(value: &Value) -> Result<Option<Duration>, Expected>
 pub(super) fn limit(value: &Value) -> Result<Duration, Expected> {
     up_to(LONGEST, value)
         .map(|limit| if limit.is_zero() { UNLIMITED } else { limit })
-        .ok_or("seconds up to 86400 (a day), such as 30 or 0.5, or 0 for no limit")
+        .ok_or("a number of seconds up to 86400 (a day), such as 30 or 0.5, or 0 for no limit")
 }
 
 /// Seconds, whole or not, a day at most; zero is allowed.
 pub(super) fn seconds(value: &Value) -> Result<Duration, Expected> {
-    up_to(LONGEST, value).ok_or("seconds up to 86400 (a day), such as 30 or 0.5")
+    up_to(LONGEST, value).ok_or("a number of seconds up to 86400 (a day), such as 30 or 0.5")
 }
 
 /// Seconds that something is kept, thirty days at most; zero is allowed.
 pub(super) fn age(value: &Value) -> Result<Duration, Expected> {
-    up_to(LONGEST * 30, value).ok_or("seconds up to 2592000 (30 days), such as 3600")
+    up_to(LONGEST * 30, value).ok_or("a number of seconds up to 2592000 (30 days), such as 3600")
 }
 
 /// A number of seconds that is not negative. One above 0 is never taken for 0, which may mean something else.

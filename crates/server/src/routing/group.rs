@@ -18,7 +18,7 @@ use super::settings::{
 use super::sites::{Site, Sites};
 use super::vitals::{Errand, Quota};
 use crate::bedrock::{Account, SetupError};
-use crate::catalogue::{Manner, Target};
+use crate::catalogue::{Catalogue, Manner, Target};
 
 /// The targets of a name.
 #[derive(Debug)]
@@ -165,6 +165,23 @@ impl Group {
             deadline: None,
             own: Arc::clone(&self.own),
         })
+    }
+
+    /// A note for each model that the catalogue does not know.
+    pub(super) fn unknown_models(&self, catalogue: &Catalogue) -> Vec<String> {
+        let mut notes = Vec::new();
+        for Member { model, site, manner, .. } in &self.members {
+            let is_told = model.contains('*') || manner.base_model.is_some();
+            if is_told || site.catalogue.knows(model, manner) {
+                continue;
+            }
+            let meant = match catalogue.near(model, std::iter::empty()).as_slice() {
+                [] => "Bedrock may still serve it".to_owned(),
+                near => format!("did you mean {}?", near.join(" or ")),
+            };
+            notes.push(format!("models.{}: no model {model:?} is known; {meant}", self.name));
+        }
+        notes
     }
 
     /// The target that a call would select now, without making one.

@@ -239,6 +239,14 @@ impl Names {
         }
     }
 
+    /// What should be known of targets whose model the catalogue does not know: Bedrock may serve it all the
+    /// same, or its name is misspelled.
+    pub(crate) fn doubts(&self) -> Vec<String> {
+        let patterns = self.patterns.iter().map(|(_, group)| group);
+        let groups = self.exact.values().chain(patterns);
+        groups.flat_map(|group| group.unknown_models(self.catalogue())).collect()
+    }
+
     /// Whether a name may be called at all.
     pub(crate) fn admits(&self, name: &str) -> bool {
         self.unlisted == Unlisted::Served || self.find(name).is_some()

@@ -93,7 +93,7 @@ async fn reloads_under_load_lose_no_request() {
                 _ => rig.reload("models: { fast: ").await,
             };
             match outcome {
-                Ok(()) => good += 1,
+                Ok(_) => good += 1,
                 Err(_) => bad += 1,
             }
         }

@@ -155,7 +155,7 @@ impl Rig {
     }
 
     /// Replaces the configuration file and reloads it.
-    pub(crate) async fn reload(&self, yaml: &str) -> Result<(), ReloadError> {
+    pub(crate) async fn reload(&self, yaml: &str) -> Result<Vec<String>, ReloadError> {
         self.write(&written(self.workers, yaml));
         self.read_again().await
     }
@@ -165,7 +165,7 @@ impl Rig {
         std::fs::write(self.directory.join("outcrop.yaml"), text).unwrap();
     }
 
-    pub(crate) async fn read_again(&self) -> Result<(), ReloadError> {
+    pub(crate) async fn read_again(&self) -> Result<Vec<String>, ReloadError> {
         self.reloader.reload().await
     }
 

@@ -45,7 +45,7 @@ fn rows_are_shown_by_who_told_them() {
     let directory = Directory::new("rows-shown");
     let mut sources = directory.sources(ROWS);
     sources.environment.insert("LEAST".to_owned(), "7".to_owned());
-    let Loaded { ledger, .. } = Config::read(&sources).unwrap();
+    let ledger = Config::load(&sources).unwrap().ledger;
     let told = |key: &str| {
         let told = ledger.iter().find(|told| told.key == key).unwrap_or_else(|| panic!("{key}"));
         (told.value.clone(), told.origin.to_string())

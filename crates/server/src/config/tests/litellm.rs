@@ -120,8 +120,8 @@ fn what_cannot_be_honoured_is_a_mistake_with_its_line() {
     let text = problems.to_string();
     for expected in [
         ":2: model_list[0].model_name is missing",
-        ":4: model_list[1].litellm_params.aws_region_name cannot be text like this; give a region",
-        ":6: model_list[2].litellm_params.aws_role_name cannot be text like this; give a role",
+        ":4: model_list[1].litellm_params.aws_region_name: \"nowhere\" is not a region",
+        ":6: model_list[2].litellm_params.aws_role_name: \"admin\" is not a role",
         ":8: model_list[3].litellm_params.aws_web_identity_token names no file",
         ":9: model_list[4].litellm_params.model is missing",
         ":11: model_list[5] is a section, and holds text",
@@ -180,7 +180,8 @@ litellm_settings:
   request_timeout: 600
 "
     );
-    let Loaded { config, ledger } = Config::read(&directory.sources(&yaml)).unwrap();
+    let config = Config::load(&directory.sources(&yaml)).unwrap();
+    let ledger = &config.ledger;
     let seconds = Duration::from_secs;
     let balance = Balance {
         strategy: Strategy::Latency,

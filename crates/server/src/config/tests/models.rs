@@ -75,7 +75,7 @@ fn the_prompt_cache_is_wished_for_at_the_root_and_per_target() {
     marks.want(PromptCache::Marks);
     assert_eq!((wished("a"), wished("d")), (marks, Knobs::default()));
     let problems = Config::load(&directory.sources("prompt_cache: sometimes\n")).unwrap_err();
-    assert!(problems.to_string().contains("give auto, marks or off"), "{problems}");
+    assert!(problems.to_string().contains("\"sometimes\" is not auto, marks or off"), "{problems}");
 }
 
 #[test]
@@ -111,19 +111,19 @@ models:
     let problems = Config::load(&directory.sources(yaml)).unwrap_err();
     let text = problems.to_string();
     for expected in [
-        ":1: cross_region cannot be text like this; give always, auto or never",
+        ":1: cross_region: \"maybe\" is not always, auto or never",
         ":3: models.a stands for b, which is a name of yours too; name the model itself",
         ":5: models.c[0].model is missing",
         ":6: models.d.regoin is not a key; did you mean models.d.region?",
-        ":7: models.e.region cannot be text like this; give a region",
+        ":7: models.e.region: \"nowhere\" is not a region",
         ":8: models.f tells credentials in more than one way",
         ":9: models.g.access_key_id without its other half",
         ":10: models.h.role_arn is missing",
-        ":11: models.i.role_arn cannot be text like this; give a role",
-        ":12: models.j.weight cannot be a number like this",
+        ":11: models.i.role_arn: \"admin\" is not a role",
+        ":12: models.j.weight: -1 is not a number from 0",
         ":13: models.k.accepts.tool_choice: unknown variant `all`",
         ":14: models.l.accepts.colour: unknown field `colour`",
-        ":15: models.m.endpoint_url cannot be text like this; give a URL",
+        ":15: models.m.endpoint_url: \"bedrock\" is not a URL",
         ":16: models.n.targets is no list",
         ":17: models.o has no target with a weight",
         ":18: models.p stands for anthropic.*, and has no * to put there",
@@ -134,7 +134,7 @@ models:
         ":23: models.v.bearer_key_file: /nonexistent/key cannot be read",
         ":24: models.w.bearer_key_file and models.w.bearer_key say the same thing twice",
         ":25: models.x is empty",
-        ":26: models.y[0] cannot be a list like this",
+        ":26: models.y[0]: a list is not",
     ] {
         assert!(text.contains(expected), "{expected:?} in {text}");
     }
@@ -164,7 +164,8 @@ fn values_come_from_the_environment_and_from_files() {
     ] {
         sources.environment.insert(name.to_owned(), value.to_owned());
     }
-    let Loaded { config, ledger } = Config::read(&sources).unwrap();
+    let config = Config::load(&sources).unwrap();
+    let ledger = &config.ledger;
     assert_eq!((config.workers, config.allow_anonymous), (Some(3), true));
     assert_eq!(config.listen.port(), 9);
     let bearer = |name| targets(&config, name)[0].place.login.clone();

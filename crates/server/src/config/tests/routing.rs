@@ -28,7 +28,8 @@ models:
   alone: { model: g.h, cooldown: off, fallbacks: { general: [] } }
   claude-*: anthropic.claude-*
 "#;
-    let Loaded { config, ledger } = Config::read(&directory.sources(yaml)).unwrap();
+    let config = Config::load(&directory.sources(yaml)).unwrap();
+    let ledger = &config.ledger;
     let retries = Retries {
         more: 1,
         first_pause: Duration::from_millis(100),
@@ -110,20 +111,20 @@ models:
     let problems = Config::load(&directory.sources(yaml)).unwrap_err();
     let text = problems.to_string();
     for expected in [
-        ":2: routing.strategy cannot be text like this; give weighted, least_busy",
-        ":3: routing.affinity cannot be text like this; give on or off",
-        ":4: routing.retries.more cannot be a number like this; give 0, 1 or 2",
-        ":4: routing.retries.budget cannot be a number like this; give a part",
-        ":5: routing.cooldown.calls cannot be a number like this",
-        ":5: routing.cooldown.failing cannot be a number like this; give a part above 0",
+        ":2: routing.strategy: \"fastest\" is not weighted, least_busy",
+        ":3: routing.affinity: \"maybe\" is not on or off",
+        ":4: routing.retries.more: 3 is not 0, 1 or 2",
+        ":4: routing.retries.budget: 20 is not a part",
+        ":5: routing.cooldown.calls: 0 is not",
+        ":5: routing.cooldown.failing: 0 is not a part above 0",
         ":5: routing.cooldown.open is above longest",
         ":7: routing.fallbacks.general names palin, which is nothing known; did you mean plain?",
         ":8: routing.fallbacks.context_window names nothing-like-it, which is nothing known; name",
-        ":9: routing.fallbacks.content_policy cannot be a number like this; give a list of names",
-        ":12: models.b.rpm cannot be a number like this",
-        ":13: models.c.order cannot be a number like this",
-        ":14: models.d.tpm cannot be text like this",
-        ":15: models.e.cooldown cannot be text like this; give off, or keys below it",
+        ":9: routing.fallbacks.content_policy: 3 is not a list of names",
+        ":12: models.b.rpm: 0 is not a whole number from 1",
+        ":13: models.c.order: -1 is not a whole number from 0",
+        ":14: models.d.tpm: \"many\" is not a whole number from 1",
+        ":15: models.e.cooldown: \"never\" is not off, or keys below it",
         ":16: models.f.retries.first_pause is above longest_pause",
         ":17: models.g.fallback is not a key; did you mean models.g.fallbacks?",
     ] {

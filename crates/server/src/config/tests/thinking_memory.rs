@@ -11,7 +11,8 @@ fn a_store_has_an_address_and_a_secret() {
     for url in ["redis://h", "rediss://user:password@h:6380/2"] {
         let yaml =
             format!("thinking_memory: {{ store: '{url}', secret: sixteen-bytes-at-least }}\n");
-        let Loaded { config, ledger } = Config::read(&directory.sources(&yaml)).unwrap();
+        let config = Config::load(&directory.sources(&yaml)).unwrap();
+        let ledger = &config.ledger;
         let store = config.thinking_store.unwrap();
         assert_eq!((store.url.reveal(), store.secret.reveal()), (url, "sixteen-bytes-at-least"));
         let shown = format!("{store:?} {ledger:?}");
