@@ -6,7 +6,7 @@ use translate::Unsupported;
 
 use super::super::*;
 use super::Directory;
-use crate::bedrock::{AccountSecret, Login, Place};
+use crate::bedrock::{AccountSecret, Login, Place, WebToken};
 use crate::routing::{Balance, Cooldown, Guardrail, GuardrailMode, Retries, Strategy, Weight};
 
 fn load(directory: &Directory, yaml: &str) -> Config {
@@ -86,7 +86,7 @@ general_settings: { master_key: sk-1234 }
     let base = &config.models.groups["role"].targets[0].manner.base_model;
     assert_eq!(base.as_deref(), Some("nova-lite"));
     let web = place(&config, "web").role.clone().unwrap();
-    assert_eq!(web.token_file, Some(PathBuf::from("/var/token")));
+    assert_eq!(web.token, Some(WebToken::File("/var/token".into())));
     let profile = place(&config, "profile");
     assert_eq!(profile.login, Some(Login::Profile("p".to_owned())));
     assert_eq!(profile.endpoint.as_deref(), Some("https://vpce.local/x"));
@@ -122,7 +122,7 @@ fn what_cannot_be_honoured_is_a_mistake_with_its_line() {
         ":2: model_list[0].model_name is missing",
         ":4: model_list[1].litellm_params.aws_region_name: \"nowhere\" is not a region",
         ":6: model_list[2].litellm_params.aws_role_name: \"admin\" is not a role",
-        ":8: model_list[3].litellm_params.aws_web_identity_token names no file",
+        ":8: model_list[3].litellm_params.aws_web_identity_token leads to no token",
         ":9: model_list[4].litellm_params.model is missing",
         ":11: model_list[5] is a section, and holds text",
         ":12: models stands beside LiteLLM's keys; put it into a section called outcrop",
