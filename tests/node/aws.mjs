@@ -13,7 +13,7 @@ Object.assign(process.env, {
 export const REGION = 'us-east-1';
 export const KEYS = { accessKeyId: 'AKIDDUMMY', secretAccessKey: 'dummy' };
 
-/** HTTP/1.1, which the gateway speaks; `sent` holds the headers of every request, as they left. */
+/** HTTP/1.1, in place of the SDK's own HTTP/2; `sent` holds the headers of every request, as they left. */
 export class Remembering extends NodeHttpHandler {
   sent = [];
 

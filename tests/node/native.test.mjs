@@ -246,16 +246,52 @@ function identities(root, ca) {
     });
   });
 
-  // The SDK's own handler for this service speaks HTTP/2 and nothing else, the gateway HTTP/1.1. A test
-  // that starts to fail here means that README.md asks for a handler that is no longer needed.
-  test('the default request handler finds no common protocol', LIMIT, async () => {
-    const client = made(root(), {
-      credentials: KEYS,
-      requestHandler: ca() && { nodeHttp2ConnectOptions: { ca: ca() } },
-    });
+  // The SDK's own handler for this service speaks HTTP/2 and nothing else.
+  test('the default request handler', LIMIT, async (t) => {
+    const requestHandler = ca() && { nodeHttp2ConnectOptions: { ca: ca() } };
+    const client = made(root(), { credentials: KEYS, requestHandler });
     assert.equal(client.config.requestHandler.metadata.handlerProtocol, 'h2');
-    const reason = ca() ? /no application protocol/i : /ERR_HTTP2_ERROR/;
-    await assert.rejects(client.send(converse(ECHO, 'x')), (error) => reason.test(`${error.code} ${error.message}`));
+    const said = seeded(t.name).words(40).join(' ');
+    assert.equal(textOf(await client.send(converse(ECHO, said))), said);
+    const streamed = (text) => client.send(new ConverseStreamCommand({ modelId: ECHO, messages: user(text) }));
+    assert.equal(streamedText(await collect((await streamed(said)).stream)), said);
+
+    // Many at a time, on one connection.
+    const all = Array.from({ length: 100 }, (_, at) => `${said.slice(0, at * 2)} ${at}`);
+    assert.deepEqual(
+      await Promise.all(
+        all.map(async (text, at) => {
+          if (at % 2) return textOf(await client.send(converse(ECHO, text)));
+          return streamedText(await collect((await streamed(text)).stream));
+        }),
+      ),
+      all,
+    );
+
+    // A stream that is left, a call that is aborted, errors: the connection serves on.
+    for await (const _ of (await streamed(said)).stream) break;
+    const aborted = client.send(converse('emulator.slow-5000', 'x'), { abortSignal: AbortSignal.timeout(200) });
+    await assert.rejects(aborted, { name: /AbortError|TimeoutError/ });
+    for (const Command of [ConverseCommand, ConverseStreamCommand]) {
+      await assert.rejects(client.send(new Command({ modelId: 'emulator.throttle', messages: user('x') })), ThrottlingException);
+    }
+    const { stream } = await client.send(new ConverseStreamCommand({ modelId: 'emulator.reset-3', messages: user('x') }));
+    await assert.rejects(collect(stream));
+    assert.equal(textOf(await client.send(converse(ECHO, said))), said);
+    client.destroy();
+  });
+
+  test('a bidirectional stream of the default request handler is refused with the reason', LIMIT, async () => {
+    const requestHandler = ca() && { nodeHttp2ConnectOptions: { ca: ca() } };
+    const client = made(root(), { credentials: KEYS, requestHandler });
+    const silence = (async function* () {
+      yield { chunk: { bytes: new Uint8Array() } };
+    })();
+    const request = { modelId: 'amazon.nova-sonic-v1:0', body: silence };
+    await assert.rejects(client.send(new InvokeModelWithBidirectionalStreamCommand(request)), (error) => {
+      assert.equal(error.$metadata?.httpStatusCode, 501, `${error}`);
+      return true;
+    });
     client.destroy();
   });
 }
@@ -271,9 +307,11 @@ suite('AWS SDK for JavaScript: over http', (_, root) => {
       AWS_SECRET_ACCESS_KEY: KEYS.secretAccessKey,
     };
     await withEnvironment(variables, async () => {
-      const client = new BedrockRuntimeClient({ requestHandler: new Remembering() });
-      assert.equal(textOf(await client.send(converse(ECHO, 'Where am I?'))), 'Where am I?');
-      client.destroy();
+      for (const config of [{}, { requestHandler: new Remembering() }]) {
+        const client = new BedrockRuntimeClient(config);
+        assert.equal(textOf(await client.send(converse(ECHO, 'Where am I?'))), 'Where am I?');
+        client.destroy();
+      }
     });
   });
 });

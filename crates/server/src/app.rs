@@ -1,15 +1,16 @@
 //! What the workers share, what each has for itself, and the one list of routes.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix_web::body::{BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::header::HeaderName;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{FromRequest, Handler, HttpMessage, Responder, guard, web};
+use actix_web::{App, FromRequest, Handler, HttpMessage, Responder, guard, web};
 use arc_swap::ArcSwap;
 
 use crate::bedrock::{Account, HOP, Setup, Transport, Transports, Typed};
@@ -27,7 +28,7 @@ use crate::routes::{
     chat, count, embeddings, fallback, health, models, moderations, native, page, paths,
 };
 use crate::routing::{Names, OpenError};
-use crate::shutdown::Cutoff;
+use crate::shutdown::{self, Cutoff};
 use crate::structured::Validators;
 
 /// Moderations of large inputs at a time; each holds a thread while Bedrock judges.
@@ -40,6 +41,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub(crate) struct Shared {
     current: ArcSwap<Snapshot>,
     draining: AtomicBool,
+    /// The address listened on.
+    pub(crate) address: SocketAddr,
     /// Cuts off what is under way when the process must end.
     pub(crate) cutoff: Cutoff,
     /// For media that requests refer to.
@@ -122,11 +125,12 @@ impl Snapshot {
 }
 
 impl Shared {
-    pub(crate) fn new(snapshot: Snapshot) -> Self {
+    pub(crate) fn new(snapshot: Snapshot, address: SocketAddr) -> Self {
         let offload = Offload::default();
         Self {
             current: ArcSwap::from_pointee(snapshot),
             draining: AtomicBool::new(false),
+            address,
             cutoff: Cutoff::default(),
             fetcher: Fetcher::default(),
             memory: Memory::default(),
@@ -190,8 +194,27 @@ impl Worker {
     }
 }
 
+/// The application of one worker, for every protocol that clients speak.
+pub(crate) fn application(
+    shared: Arc<Shared>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(web::Data::new(Worker::new(shared)))
+        .wrap(from_fn(shutdown::answer_before_the_end))
+        .wrap(from_fn(identify))
+        .configure(routes)
+}
+
 /// Every route there is.
-pub(crate) fn routes(app: &mut web::ServiceConfig) {
+fn routes(app: &mut web::ServiceConfig) {
     // Probes come by any name, and tell nothing.
     for path in ["/livez", "/health/liveliness", "/health/liveness", "/health/live"] {
         app.service(read(path, health::live));

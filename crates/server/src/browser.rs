@@ -2,6 +2,8 @@
 //! asks for (cross-site requests), and a page whose own name is made to resolve to the gateway's address also
 //! reads the answers (DNS rebinding). Where no key is configured, these checks are what keeps pages out.
 
+use std::net::SocketAddr;
+
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -62,7 +64,7 @@ pub(crate) async fn guard(
     let Some(worker) = request.app_data::<Data<Worker>>() else { return next.call(request).await };
     let now = worker.now();
     let settings = &now.config.browser;
-    let allowed = match settings.judge(&request) {
+    let allowed = match settings.judge(&request, worker.shared.address) {
         Ok(allowed) => allowed,
         Err(refusal) => {
             if let Ok(mut payload) = request.extract::<Payload>().await {
@@ -85,8 +87,11 @@ pub(crate) async fn guard(
 
 impl BrowserSettings {
     /// The origin to answer as CORS wants it, if a listed one sent the request.
-    fn judge(&self, request: &ServiceRequest) -> Result<Option<String>, Refusal> {
-        let listen = request.app_config().local_addr();
+    fn judge(
+        &self,
+        request: &ServiceRequest,
+        listen: SocketAddr,
+    ) -> Result<Option<String>, Refusal> {
         let host = text(request.headers(), &HOST);
         if listen.ip().is_loopback() || !self.hosts.is_empty() {
             // Whichever of the two a client believes in, it must be one of ours.

@@ -17,6 +17,8 @@ mod files;
 mod foreseen;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod http2;
+mod listen;
 mod log;
 mod master_key;
 mod media;

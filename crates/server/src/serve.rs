@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::from_fn;
-use actix_web::{App, HttpServer, web};
 
 use crate::announce;
-use crate::app::{self, Shared, Snapshot, Worker};
+use crate::app::{self, Shared, Snapshot};
 use crate::bedrock::Setup;
 use crate::config::{Config, Sources};
+use crate::listen::{self, Terms};
 use crate::own_address;
 use crate::reload::Reloader;
 use crate::routing::OpenError;
@@ -23,12 +22,8 @@ use crate::tls::{Certificate, TlsError};
 
 /// Beyond the time for open requests, so that they are told that it is over before actix ends them.
 const MARGIN: Duration = Duration::from_secs(2);
-/// For a client's part of a TLS handshake.
-const TLS_HANDSHAKE: Duration = Duration::from_secs(2);
 /// Handshakes at a time, of each worker: those of clients that say nothing must not hold up others.
 const TLS_HANDSHAKES: usize = 4096;
-/// Longer than the idle time of the usual load balancers, so that they close first.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Why the gateway cannot serve.
 #[derive(Debug, thiserror::Error)]
@@ -100,31 +95,26 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
     let listener = TcpListener::bind(listen).map_err(|error| ServeError::Bind(listen, error))?;
     let address = listener.local_addr()?;
     refuse_loops(&snapshot, address).await?;
-    let shared = Arc::new(Shared::new(snapshot));
-    let for_workers = Arc::clone(&shared);
-    let mut server = HttpServer::new(move || {
-        let shared = Arc::clone(&for_workers);
-        App::new()
-            .app_data(web::Data::new(Worker::new(shared)))
-            .wrap(from_fn(shutdown::answer_before_the_end))
-            .wrap(from_fn(app::identify))
-            .configure(app::routes)
-    })
-    .keep_alive(KEEP_ALIVE)
-    // With actix's default a client that hangs up while Bedrock thinks is not noticed.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(drain_timeout.saturating_add(MARGIN).as_secs())
-    .tls_handshake_timeout(TLS_HANDSHAKE)
-    .max_connection_rate(TLS_HANDSHAKES)
-    // A token must not wait for the acknowledgement of the one before.
-    .tcp_nodelay(true)
-    .disable_signals();
+    let shared = Arc::new(Shared::new(snapshot, address));
+    actix_tls::accept::max_concurrent_tls_connect(TLS_HANDSHAKES);
+    let mut server = Server::build()
+        .shutdown_timeout(drain_timeout.saturating_add(MARGIN).as_secs())
+        .disable_signals();
     if let Some(workers) = workers {
         server = server.workers(workers);
     }
+    let terms = Terms { shared: Arc::clone(&shared), drain: server.graceful_shutdown_signal() };
+    let app = app::application;
     let server = match &certificate {
-        Some(certificate) => server.listen_rustls_0_23(listener, certificate.server()?)?,
-        None => server.listen(listener)?,
+        Some(certificate) => {
+            let tls = certificate.server()?;
+            server.listen("https", listener, move || {
+                listen::encrypted(app(Arc::clone(&terms.shared)), terms.clone(), tls.clone())
+            })?
+        }
+        None => server.listen("http", listener, move || {
+            listen::cleartext(app(Arc::clone(&terms.shared)), terms.clone())
+        })?,
     };
     let server = server.run();
     let handle = server.handle();

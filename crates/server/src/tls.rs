@@ -15,6 +15,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::files::{self, Stamp};
+use crate::listen;
 
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -56,13 +57,13 @@ impl Certificate {
         Ok(Arc::new(Self { files, current }))
     }
 
-    /// A server that shows whichever certificate is in force. TLS 1.2 and 1.3, HTTP/1.1.
+    /// A server that shows whichever certificate is in force. TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
     pub(crate) fn server(self: &Arc<Self>) -> Result<ServerConfig, TlsError> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = listen::PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(config)
     }
 

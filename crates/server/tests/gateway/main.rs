@@ -22,6 +22,7 @@ mod embeddings;
 mod faults;
 mod guarded;
 mod held;
+mod http2;
 mod limits;
 mod master_key;
 mod media;

@@ -169,6 +169,11 @@ impl Rig {
         self.reloader.reload().await
     }
 
+    /// Lets open requests finish, and takes no more.
+    pub(crate) async fn drain(&self) {
+        self.handle.stop(true).await;
+    }
+
     pub(crate) async fn stop(self) {
         self.handle.stop(false).await;
         self.emulator.stop().await;
