@@ -12,8 +12,8 @@ import boto3
 import pytest
 
 from aws_fakes import Issued, Judge, Mint
-from aws_fakes_identity import ROLE, Sts, Trust
-from credential_gateway import TEXT, ask, gateway, write_profiles
+from aws_fakes_identity import ACCOUNT, ROLE, Portal, Sts, Trust
+from credential_gateway import TEXT, ask, gateway, prove, write_profiles
 from forward_proxy import CorporateRoot, ForwardProxy, closed_port
 from outcrop_process import run_to_end
 from samples import NOVA
@@ -22,6 +22,10 @@ from upstream import Upstream
 
 RUNTIME = "bedrock.corp.test"
 STS = "sts.corp.test"
+# AWS's own names, which no test may reach except through its proxy.
+AWS_RUNTIME = "bedrock-runtime.us-east-1.amazonaws.com"
+AWS_PORTAL = "portal.sso.us-east-1.amazonaws.com"
+AWS_OIDC = "oidc.us-east-1.amazonaws.com"
 
 
 @pytest.mark.parametrize("login", [None, "user:pass word", "user:"])
@@ -147,6 +151,36 @@ def test_roles_are_assumed_through_the_proxy_and_behind_the_private_root(
             assert ask(running)[0] == 200
         assert sts.problems == [] and len(sts.handed_out) == 1
     assert f"CONNECT {STS}:443" in proxy.seen and f"CONNECT {RUNTIME}:443" in proxy.seen
+
+
+@pytest.mark.parametrize("token", ["cached", "expired and renewed"])
+def test_single_sign_on_goes_through_the_proxy(mint: Mint, judge: Judge, tmp_path: Path, token: str) -> None:
+    """Only the profile and the cached token are there: all endpoints are AWS's own names."""
+    expired = token != "cached"
+    write_profiles(
+        tmp_path,
+        config="[profile corp]\nsso_session = corp\n"
+        f"sso_account_id = {ACCOUNT}\nsso_role_name = {Portal.ROLE_NAME}\n"
+        "[sso-session corp]\nsso_region = us-east-1\nsso_start_url = https://example.awsapps.com/start\n",
+    )
+    root = CorporateRoot(tmp_path)
+    with Portal(mint) as portal:
+        portal.sign_in(tmp_path, "corp", lifetime=-60 if expired else 3600, renewable=expired)
+        behind = root.behind_tls(portal, AWS_PORTAL, AWS_OIDC)
+        names = {AWS_RUNTIME: root.behind_tls(judge, AWS_RUNTIME), AWS_PORTAL: behind, AWS_OIDC: behind}
+        with ForwardProxy(names) as proxy:
+            environment = {
+                "AWS_PROFILE": "corp",
+                "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": "",
+                "AWS_CA_BUNDLE": str(root.root),
+                **proxy.environment(),
+            }
+            with gateway(judge, tmp_path, environment) as running:
+                assert ask(running)[0] == 200, running.log()
+                prove(running, judge, portal.handed_out[0])
+        assert portal.problems == [] and len(portal.handed_out) == 1
+    expected = {AWS_RUNTIME, AWS_PORTAL} | ({AWS_OIDC} if expired else set())
+    assert set(proxy.seen) == {f"CONNECT {name}:443" for name in expected}
 
 
 def test_the_bundle_of_a_profile_is_trusted(mint: Mint, judge: Judge, tmp_path: Path) -> None:
