@@ -164,6 +164,12 @@ impl<'a> Facts<'a> {
                     })
                     .len();
             let separators = rest.get(..skipped).unwrap_or_default();
+            // A backtick is a separator, and opens a quoted value.
+            if let Some(fact) = self.all.iter().find(|fact| {
+                fact.kind == Kind::Quoted && (position..position + skipped).contains(&fact.start)
+            }) {
+                return Some((fact.start, self.text.get(fact.start..fact.end)?.to_owned()));
+            }
             // A minus belongs to the number after it, a quote to its string.
             let signed = separators.ends_with('-')
                 && rest
@@ -391,6 +397,8 @@ mod tests {
             ("give me the city and the count", "city", None),
             ("colour=teal;", "colour", Some("teal")),
             ("unit should be celsius", "unit", Some("celsius")),
+            ("run the command `echo a b`.", "command", Some("echo a b")),
+            ("set `unit` to `deg C`", "unit", Some("deg C")),
             ("look up order A-1234 for bob@example.com", "order_id", Some("A-1234")),
         ] {
             assert_eq!(named(text, parameter).as_deref(), expected, "{text} / {parameter}");

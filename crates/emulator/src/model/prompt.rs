@@ -158,7 +158,8 @@ fn own_text(blocks: &[Value]) -> String {
         own.replace_range(start..end, "");
         own = own.trim().to_owned();
     }
-    own
+    // opencode sends the argument of a command line as a JSON string.
+    serde_json::from_str(&own).unwrap_or(own)
 }
 
 /// Ids and names of the tool calls in a message.
@@ -262,6 +263,7 @@ mod tests {
         assert_eq!(asked(&json!([{"text": format!("a {reminder} b {reminder}")}])), "a  b");
         assert_eq!(asked(&json!([{"text": "a <system-reminder> never closed"}])), "a");
         assert_eq!(asked(&json!([{"text": " as it is "}])), " as it is ");
+        assert_eq!(asked(&json!([{"text": "\"say \\\"hi\\\"\""}])), "say \"hi\"");
     }
 
     #[test]
