@@ -80,6 +80,7 @@ impl Snapshot {
     ) -> Result<Self, OpenError> {
         let setup = Setup {
             region: setup.region.clone().or_else(|| config.region.clone()),
+            last_region: config.last_region.clone(),
             profile: setup.profile.clone().or_else(|| config.profile.clone()),
             timeouts: config.timeouts,
             ..setup.clone()

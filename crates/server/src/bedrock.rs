@@ -23,6 +23,7 @@ mod setup;
 mod sign;
 mod transports;
 mod typed;
+mod web_identity;
 
 pub use account::Account;
 pub use answer::{Answer, EventStream};
@@ -38,3 +39,4 @@ pub use send::{Call, HOP, Kind, Transport, unsigned};
 pub use setup::{AccountKeys, AccountSecret, CredentialSource, Setup, SetupError, Timeouts};
 pub use transports::Transports;
 pub use typed::{GuardrailName, Scope, Typed};
+pub use web_identity::WebToken;

@@ -34,6 +34,7 @@ mod media;
 mod models;
 mod moderation;
 mod ours;
+mod parameters;
 mod problems;
 mod reading;
 mod routing;
@@ -74,6 +75,8 @@ pub struct Config {
     /// Region and profile where the environment names none.
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
+    /// Region where nothing else names one.
+    pub(crate) last_region: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) body: BodyLimits,
     /// Which names it is called by, and which web pages may.
@@ -270,6 +273,7 @@ impl Config {
             master_key: None,
             region: None,
             profile: None,
+            last_region: None,
             timeouts: Timeouts::default(),
             body: BodyLimits {
                 size: 26 * MIB,

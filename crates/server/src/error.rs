@@ -177,6 +177,7 @@ impl From<RouteError> for GatewayError {
             RouteError::Refused { error, notes } => Self::Refused { error, notes },
             RouteError::Elsewhere { asked, why } => Self::Elsewhere { asked, why },
             RouteError::NotListed { name, near } => Self::NotListed { name, near },
+            RouteError::NotTagged { name, tags } => entry::not_tagged(&name, &tags).into(),
         }
     }
 }

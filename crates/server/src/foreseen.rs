@@ -6,15 +6,17 @@ use schema::openai::chat::ChatRequest;
 use schema::openai::content::{Content, Part};
 use serde::Deserialize;
 
+use crate::routing::{Tokens, Written};
+
 /// Tokens set aside for an answer whose length nobody limits.
 const UNSAID: u64 = 4096;
 /// Tokens of a picture, or a page or two. Its bytes say little about them.
 const MEDIUM: u64 = 1500;
 
 /// Tokens of a chat request of `length` bytes, roughly: four bytes each, and what it lets the model write.
-pub(crate) fn of_chat(request: &ChatRequest<'_>, length: usize) -> u64 {
+pub(crate) fn of_chat(request: &ChatRequest<'_>, length: usize) -> Tokens {
     let written = request.max_completion_tokens.or(request.max_tokens);
-    let written = written.and_then(|most| u64::try_from(most).ok()).unwrap_or(UNSAID);
+    let written = written.and_then(|most| u64::try_from(most).ok());
     let parts = request.messages.iter().flat_map(|message| match &message.content {
         Some(Content::Parts(parts)) => parts.as_slice(),
         Some(Content::Text(_)) | None => &[],
@@ -24,14 +26,16 @@ pub(crate) fn of_chat(request: &ChatRequest<'_>, length: usize) -> u64 {
         media += MEDIUM;
         bytes += medium;
     }
-    estimate(length.saturating_sub(bytes)).saturating_add(media).saturating_add(written)
+    let read = estimate(length.saturating_sub(bytes)).saturating_add(media);
+    Tokens { read, written: written.map_or(Written::Otherwise(UNSAID), Written::UpTo) }
 }
 
 /// Tokens of a call of Bedrock's own, where somebody counts them: reading its body takes time.
-pub(crate) fn of_native(body: &Bytes) -> u64 {
+pub(crate) fn of_native(body: &Bytes) -> Tokens {
     let said: Said = serde_json::from_slice(body).unwrap_or_default();
     let written = said.inference.and_then(|inference| inference.max_tokens).or(said.max_tokens);
-    estimate(body.len()).saturating_add(written.unwrap_or(UNSAID))
+    // Parameters of a target are for requests that are translated: these bodies pass as they are.
+    Tokens { read: estimate(body.len()), written: Written::UpTo(written.unwrap_or(UNSAID)) }
 }
 
 /// Tokens of so many bytes of text, roughly.
@@ -77,7 +81,12 @@ mod tests {
     use super::*;
 
     fn chat(json: &str) -> u64 {
-        of_chat(&serde_json::from_str(json).unwrap(), json.len())
+        used(of_chat(&serde_json::from_str(json).unwrap(), json.len()))
+    }
+
+    fn used(Tokens { read, written }: Tokens) -> u64 {
+        let (Written::UpTo(most) | Written::Otherwise(most)) = written else { return read };
+        read.saturating_add(most)
     }
 
     #[test]
@@ -116,7 +125,7 @@ mod tests {
             (r#"{"max_tokens":"many"}"#, UNSAID),
             ("no JSON", UNSAID),
         ] {
-            let tokens = of_native(&Bytes::from(body));
+            let tokens = used(of_native(&Bytes::from(body)));
             assert_eq!(tokens, estimate(body.len()) + written, "{body}");
         }
     }

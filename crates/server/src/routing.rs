@@ -24,6 +24,7 @@ mod pause;
 mod pick;
 mod settings;
 mod sites;
+mod tags;
 mod tally;
 mod verdict;
 mod vitals;
@@ -34,11 +35,13 @@ pub(crate) use journey::{Asks, Brought, Journey, Others, Sent, Terms, Trail, Uns
 pub(crate) use moment::Moment;
 pub use names::OpenError;
 pub(crate) use names::{Names, Route};
+pub(crate) use pick::{Tokens, Written};
 pub(crate) use settings::{
     Affinity, Balance, Cooldown, Fallbacks, GUARDRAIL_ID, GUARDRAIL_VERSION, GroupSettings,
-    Guardrail, GuardrailMode, ModelSettings, Retries, Strategy, TargetSettings, Thousandths,
-    Unlisted, Weight,
+    Guardrail, GuardrailMode, ModelSettings, Retries, Strategy, TagFilter, TargetSettings,
+    Thousandths, Unlisted, Weight,
 };
+pub(crate) use tags::Tags;
 pub(crate) use verdict::{Judged, Verdict, of_service};
 pub(crate) use vitals::{Flight, Path};
 
@@ -96,6 +99,9 @@ pub(crate) enum RouteError {
     /// Only listed names are served, and this name is not listed.
     #[error("{name:?} is not listed")]
     NotListed { name: String, near: Vec<String> },
+    /// No target of the name has the tags that a request asks for.
+    #[error("no target of {name:?} has the tags {tags}")]
+    NotTagged { name: String, tags: String },
 }
 
 /// Sends a JSON body to an operation of one target and waits for the response headers. Converse carries its
@@ -204,7 +210,10 @@ impl Judged for RouteError {
         match self {
             Self::Upstream(failure) => failure.verdict(kind),
             Self::Refused { error, notes: _ } => of_service(error, kind),
-            Self::Model(_) | Self::Elsewhere { .. } | Self::NotListed { .. } => Verdict::FINAL,
+            Self::Model(_)
+            | Self::Elsewhere { .. }
+            | Self::NotListed { .. }
+            | Self::NotTagged { .. } => Verdict::FINAL,
         }
     }
 
@@ -212,7 +221,10 @@ impl Judged for RouteError {
         match self {
             Self::Upstream(failure) => failure.is_answer(),
             Self::Refused { .. } => true,
-            Self::Model(_) | Self::Elsewhere { .. } | Self::NotListed { .. } => false,
+            Self::Model(_)
+            | Self::Elsewhere { .. }
+            | Self::NotListed { .. }
+            | Self::NotTagged { .. } => false,
         }
     }
 }

@@ -31,6 +31,7 @@ use messages::Around;
 mod affinity;
 mod choices;
 mod citations;
+mod defaults;
 mod limits;
 mod messages;
 mod replay;
@@ -40,6 +41,7 @@ mod thinking;
 
 pub use affinity::{Digest, affinity};
 pub use choices::{Spent, gather};
+pub use defaults::Defaults;
 pub use replay::replay;
 pub use response::{answer, kept};
 pub use stream::{ChatStream, Truncated};
@@ -308,6 +310,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         performance_config: _,
         request_metadata: _,
         anthropic_beta: _,
+        tags,
         extra,
     } = request;
     let is_set = |raw: &Option<&RawValue>| raw.is_some_and(|raw| raw.get() != "{}");
@@ -331,6 +334,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
             prompt_cache_retention.as_deref().is_some_and(|kept| kept != "in_memory"),
         ),
         ("store", *store == Some(true)),
+        ("tags", tags.is_some()),
     ];
     let extra = extra.names().map(|field| (field, true));
     for (field, _) in fields.into_iter().chain(extra).filter(|(_, present)| *present) {

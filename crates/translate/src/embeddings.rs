@@ -118,11 +118,14 @@ pub fn question<'a>(
         user,
         input_type,
         truncate,
+        tags,
         extra,
     } = request;
     let mut report = Report::default();
-    if user.is_some() {
-        report.ignore("user");
+    for (field, is_given) in [("user", user.is_some()), ("tags", tags.is_some())] {
+        if is_given {
+            report.ignore(field);
+        }
     }
     let texts = input::texts(input, codec)?;
     let wish = Wish { dimensions: *dimensions, input_type: *input_type, truncate: *truncate };

@@ -127,6 +127,9 @@ pub struct ChatRequest<'a> {
     /// Anthropic's betas, by name: a list, or a text separated by commas.
     #[serde(borrow)]
     pub anthropic_beta: Option<&'a RawValue>,
+    /// De facto extension, of LiteLLM: what targets are chosen by.
+    #[serde(borrow)]
+    pub tags: Option<&'a RawValue>,
 
     /// Fields unknown here.
     #[serde(skip)]

@@ -29,6 +29,9 @@ pub struct EmbeddingsRequest<'a> {
     pub input_type: Option<InputType>,
     /// De facto extension: the end at which a text that is too long may be cut.
     pub truncate: Option<Truncate>,
+    /// De facto extension, of LiteLLM: what targets are chosen by.
+    #[serde(borrow)]
+    pub tags: Option<&'a RawValue>,
 
     /// Fields unknown here.
     #[serde(skip)]

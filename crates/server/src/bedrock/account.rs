@@ -64,9 +64,14 @@ impl Account {
     ///
     /// # Errors
     /// [`SetupError`] names the missing or wrong setting.
-    pub async fn load(setup: Setup) -> Result<Self, SetupError> {
+    pub async fn load(mut setup: Setup) -> Result<Self, SetupError> {
         let way = way(&setup)?;
-        let sdk = loader(&setup, &way).load().await;
+        let mut sdk = loader(&setup, &way).load().await;
+        if let (None, Some(region)) = (sdk.region(), &setup.last_region) {
+            log::warn!("no region is configured: {region} is used");
+            setup.region = Some(region.clone());
+            sdk = loader(&setup, &way).load().await;
+        }
         let region = sdk.region().ok_or(SetupError::NoRegion)?.to_string();
         let decision = probe::ask(&sdk, configured_endpoint(Service::Runtime, &sdk))
             .await

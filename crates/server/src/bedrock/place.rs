@@ -131,7 +131,7 @@ mod tests {
             external_id: None,
             session_name: None,
             tags: Vec::new(),
-            token_file: None,
+            token: None,
             sts_endpoint: None,
         }
     }

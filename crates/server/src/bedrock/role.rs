@@ -1,19 +1,16 @@
 //! Roles assumed for a target: by AssumeRole with the found or given credentials, or by a web identity's
-//! token. AWS's own providers do the work; the cache around them keeps the results.
+//! token. The cache around the providers keeps the results.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use aws_config::provider_config::ProviderConfig;
+use aws_config::SdkConfig;
 use aws_config::sts::AssumeRoleProvider;
-use aws_config::web_identity_token::{StaticConfiguration, WebIdentityTokenCredentialsProvider};
-use aws_config::{Region, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 
 use super::connect::Way;
-use super::http_client;
 use super::setup::{Setup, loader};
+use super::web_identity::{WebIdentity, WebToken};
 
 /// A role to assume.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,8 +23,8 @@ pub struct Role {
     pub session_name: Option<String>,
     /// Session tags, key and value.
     pub tags: Vec<(String, String)>,
-    /// File of a web identity's token, in place of other credentials.
-    pub token_file: Option<PathBuf>,
+    /// A web identity's token, in place of other credentials.
+    pub token: Option<WebToken>,
     /// Endpoint of STS, if not its regional host.
     pub sts_endpoint: Option<String>,
 }
@@ -39,9 +36,16 @@ pub(super) async fn taken_on(sdk: SdkConfig, setup: &Setup, way: &Arc<Way>) -> S
     if is_own(role, setup, |name| std::env::var(name).ok()) {
         return sdk;
     }
-    let provider = match &role.token_file {
-        Some(file) => by_token(role, file.clone(), &sdk, way),
-        None => by_keys(role, setup, way).await,
+    // Loaded again: Bedrock's endpoint is not STS's, and STS needs the keys below the role.
+    let endpoint = role.sts_endpoint.clone();
+    let sts = loader(&Setup { endpoint, role: None, ..setup.clone() }, way).load().await;
+    let provider = match &role.token {
+        Some(token) => {
+            let token = token.clone();
+            let provider = WebIdentity::new(&sts, &role.arn, session_name(role), token);
+            SharedCredentialsProvider::new(provider)
+        }
+        None => by_keys(role, &sts).await,
     };
     sdk.into_builder().credentials_provider(provider).build()
 }
@@ -50,18 +54,15 @@ pub(super) async fn taken_on(sdk: SdkConfig, setup: &Setup, way: &Arc<Way>) -> S
 /// themselves, and doing so would have no use.
 fn is_own(role: &Role, setup: &Setup, environment: impl Fn(&str) -> Option<String>) -> bool {
     let set = |name| environment(name).filter(|value| !value.trim().is_empty());
-    let is_found = setup.keys.is_none() && role.token_file.is_none() && role.tags.is_empty();
+    let is_found = setup.keys.is_none() && role.token.is_none() && role.tags.is_empty();
     is_found
         && set("AWS_ROLE_ARN").is_some_and(|own| own == role.arn)
         && set("AWS_WEB_IDENTITY_TOKEN_FILE").is_some()
         && set("AWS_ACCESS_KEY_ID").is_none()
 }
 
-async fn by_keys(role: &Role, setup: &Setup, way: &Arc<Way>) -> SharedCredentialsProvider {
-    // Loaded again: Bedrock's endpoint is not that of STS, and STS needs the credentials below the role.
-    let endpoint = role.sts_endpoint.clone();
-    let sts = loader(&Setup { endpoint, role: None, ..setup.clone() }, way).load().await;
-    let mut builder = AssumeRoleProvider::builder(&role.arn).configure(&sts);
+async fn by_keys(role: &Role, sts: &SdkConfig) -> SharedCredentialsProvider {
+    let mut builder = AssumeRoleProvider::builder(&role.arn).configure(sts);
     if let Some(id) = &role.external_id {
         builder = builder.external_id(id);
     }
@@ -70,28 +71,6 @@ async fn by_keys(role: &Role, setup: &Setup, way: &Arc<Way>) -> SharedCredential
         builder = builder.tags(role.tags.iter().map(|(key, value)| (key, value)));
     }
     SharedCredentialsProvider::new(builder.build().await)
-}
-
-/// Calls STS without a signature, at its regional host or the environment's endpoint.
-fn by_token(
-    role: &Role,
-    file: PathBuf,
-    sdk: &SdkConfig,
-    way: &Arc<Way>,
-) -> SharedCredentialsProvider {
-    let region = sdk.region().map(|region| Region::new(region.to_string()));
-    let config = ProviderConfig::without_region()
-        .with_region(region)
-        .with_http_client(http_client::client(way));
-    let provider = WebIdentityTokenCredentialsProvider::builder()
-        .configure(&config)
-        .static_configuration(StaticConfiguration {
-            web_identity_token_file: file,
-            role_arn: role.arn.clone(),
-            session_name: session_name(role),
-        })
-        .build();
-    SharedCredentialsProvider::new(provider)
 }
 
 fn session_name(role: &Role) -> String {
@@ -112,7 +91,7 @@ mod tests {
             external_id: None,
             session_name: Some("s".to_owned()),
             tags: Vec::new(),
-            token_file: None,
+            token: None,
             sts_endpoint: None,
         };
         let irsa = |name: &str| match name {
@@ -126,7 +105,7 @@ mod tests {
         let blank = |name: &str| irsa(name).map(|_| String::new());
         assert!(!is_own(&role("arn:aws:iam::1:role/pod"), &setup, blank));
         let by_keys =
-            Role { token_file: Some(PathBuf::from("/t")), ..role("arn:aws:iam::1:role/pod") };
+            Role { token: Some(WebToken::File("/t".into())), ..role("arn:aws:iam::1:role/pod") };
         assert!(!is_own(&by_keys, &setup, irsa));
     }
 }

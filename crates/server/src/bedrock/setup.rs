@@ -28,6 +28,8 @@ pub struct Setup {
     /// Region; precedes `AWS_REGION`, `AWS_DEFAULT_REGION`, `AWS_REGION_NAME`, the profile and the instance
     /// metadata.
     pub region: Option<String>,
+    /// Region where none of these names one.
+    pub last_region: Option<String>,
     /// Profile of the shared configuration files; precedes `AWS_PROFILE`.
     pub profile: Option<String>,
     /// Credentials given directly, without a search.

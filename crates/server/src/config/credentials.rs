@@ -88,7 +88,7 @@ fn role(section: &mut Fields<'_>) -> Option<Role> {
         }
         return None;
     };
-    Some(Role { arn, external_id, session_name, tags, token_file: None, sts_endpoint: None })
+    Some(Role { arn, external_id, session_name, tags, token: None, sts_endpoint: None })
 }
 
 /// `arn:{partition}:iam::{account}:role/{name}`.

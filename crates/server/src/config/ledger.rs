@@ -15,7 +15,7 @@ use crate::bedrock::{AccountSecret, Scope, Service};
 use crate::catalogue::{CrossRegion, EolAliases};
 use crate::native::s3::NativeS3;
 use crate::native::settings::{NativeErrors, OtherModels};
-use crate::routing::{Affinity, GuardrailMode, Strategy, Thousandths, Unlisted, Weight};
+use crate::routing::{Affinity, GuardrailMode, Strategy, TagFilter, Thousandths, Unlisted, Weight};
 
 /// Every key that counts, in the order of the documentation.
 #[derive(Debug, Clone, Default)]
@@ -195,6 +195,17 @@ impl Show for Strategy {
             Self::Latency => "latency",
             Self::Usage => "usage",
             Self::Order => "order",
+        }
+        .to_owned()
+    }
+}
+
+impl Show for TagFilter {
+    fn show(&self) -> String {
+        match self {
+            Self::Off => "off",
+            Self::Any => "any",
+            Self::All => "all",
         }
         .to_owned()
     }

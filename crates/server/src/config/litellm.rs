@@ -10,9 +10,10 @@ use super::reading::{Reading, Shape};
 use super::tree::{self, Key, Node, Repeated, Value};
 use super::{Config, MODELS_ONLY, master_key, ours, values};
 use crate::catalogue::is_bedrocks;
-use crate::routing::{ModelSettings, Unlisted};
+use crate::routing::{GuardrailMode, ModelSettings, Unlisted};
 
 mod credential_list;
+mod defaults;
 mod environment;
 mod files;
 mod guardrails;
@@ -23,11 +24,14 @@ mod router;
 
 use credential_list::CredentialList;
 use files::Files;
-use guardrails::EntryGuardrail;
-use params::Deployment;
+use guardrails::{EntryGuardrail, Listed};
+use params::{Deployment, Information};
 use router::Router;
 
 const LIST: &str = "model_list";
+
+/// Region of LiteLLM's where no other is told.
+const LAST_REGION: &str = "us-west-2";
 
 /// Section for Outcrop's own keys.
 const OWN: &str = "outcrop";
@@ -76,13 +80,22 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut Reading, config: &mut C
     let mut files = Files::with_included(root, reading);
     own_keys(&mut files, reading, config);
     let mut passed = Passed::default();
+    config.last_region = Some(LAST_REGION.to_owned());
     config.models.account = environment::account(&mut files, reading, &mut passed);
+    let guardrails = Listed::read(&mut files, reading, &mut passed);
     let credentials = CredentialList::read(&mut files, reading, &mut passed);
     let models = &mut config.models;
-    let mut list = ModelList { credentials, models, passed: &mut passed };
+    let mut list = ModelList {
+        credentials,
+        guardrails: &guardrails,
+        models,
+        filters: BTreeMap::new(),
+        passed: &mut passed,
+    };
     files.items(reading, LIST, |root, at, entry| list.read_entry(root, at, entry));
-    guardrails::apply_defaults(&mut files, reading, &mut config.models, &mut passed);
-    routing(&mut files, reading, config, &mut passed);
+    let filters = list.filters;
+    guardrails.apply_defaults(reading, &mut config.models);
+    routing(&mut files, reading, config, &filters, &mut passed);
     files.each(reading, |root| {
         root.open("general_settings", |section| {
             master_key::read_litellms(section, config);
@@ -125,7 +138,13 @@ fn own_keys(files: &mut Files, reading: &mut Reading, config: &mut Config) {
 }
 
 /// How calls are spread, in either of the two sections that LiteLLM looks into.
-fn routing(files: &mut Files, reading: &mut Reading, config: &mut Config, passed: &mut Passed) {
+fn routing(
+    files: &mut Files,
+    reading: &mut Reading,
+    config: &mut Config,
+    filters: &BTreeMap<String, bool>,
+    passed: &mut Passed,
+) {
     let (mut aliases, mut router, mut module) = (Vec::new(), Router::default(), Router::default());
     files.each(reading, |root| {
         root.open("router_settings", |section| {
@@ -136,18 +155,22 @@ fn routing(files: &mut Files, reading: &mut Reading, config: &mut Config, passed
         });
         root.open("litellm_settings", |section| {
             module = router::read_module(section);
+            guardrails::of_settings(section, passed);
             passed.rest("litellm_settings", section, keys::LITELLM);
         });
     });
     let Config { models, timeouts, .. } = config;
     let aliases = group_aliases(reading, aliases, models);
-    router.or(module).apply(reading, models, &aliases, timeouts);
+    router.or(module).apply(reading, models, &aliases, filters, timeouts);
 }
 
 /// Reads the entries of `model_list`.
 struct ModelList<'l> {
     credentials: CredentialList,
+    guardrails: &'l Listed,
     models: &'l mut ModelSettings,
+    /// What entries say of tags, by their name.
+    filters: BTreeMap<String, bool>,
     passed: &'l mut Passed,
 }
 
@@ -196,8 +219,12 @@ impl ModelList<'_> {
             return;
         }
         let information = std::mem::take(&mut entry.information);
-        let read = params::read(section, entry, self.passed);
-        let base = params::base_model(section, path, information, self.passed);
+        let read = params::read(section, entry, self.guardrails, self.passed);
+        let Information { base_model: base, filters } =
+            params::information(section, path, information, self.passed);
+        if let Some(is_on) = filters {
+            self.filters.entry(name.to_owned()).or_insert(is_on);
+        }
         let (mut target, guardrail) = match read {
             Deployment::Target(target, guardrail) => (*target, guardrail),
             Deployment::NoModel => {
@@ -222,7 +249,20 @@ impl ModelList<'_> {
         };
         let group = self.models.groups.entry(name.to_owned()).or_default();
         group.targets.push(target);
-        group.guardrail = guardrail.or(group.guardrail.take());
+        match (&mut group.guardrail, guardrail) {
+            (_, None) => {}
+            (place @ None, Some(guardrail)) => *place = Some(guardrail),
+            (Some(own), Some(other)) if own.id == other.id && own.version == other.version => {
+                if other.mode == GuardrailMode::Mandatory {
+                    own.mode = other.mode;
+                }
+            }
+            (Some(_), Some(other)) => {
+                let message = format!("{path}: {name} has another guardrail beside {}", other.id);
+                let remedy = "a name has one guardrail: give its entries the same";
+                section.reading.complain(line, message, remedy);
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::credentials;
 use super::facts;
 use super::fields::Fields;
 use super::ledger::Show as _;
+use super::parameters;
 use super::routing::{self, Known, Scope};
 use super::tree::{Key, Node, Value};
 use super::{MODELS_ONLY, values};
@@ -213,6 +214,8 @@ fn settings(section: &mut Fields<'_>) -> TargetSettings {
         TargetSettings { model, place, weight, unsupported, ..TargetSettings::default() };
     target.manner.base_model = base_model;
     target.manner.accepts = accepts;
+    target.tags = section.optional("tags", values::names).unwrap_or_default();
+    target.params = parameters::section(section);
     shaping(section, &mut target);
     target
 }

@@ -7,7 +7,9 @@ use super::tree::{Node, Value};
 use super::values::{self, Expected};
 use crate::catalogue::is_understood;
 use crate::nearest::nearest;
-use crate::routing::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, Unlisted};
+use crate::routing::{
+    Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, TagFilter, Unlisted,
+};
 
 /// For whom something is said.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +39,7 @@ pub(super) fn read(
     scope.put(section, "affinity", &mut balance.affinity, |value| {
         values::switch(value).map(|on| if on { Affinity::On } else { Affinity::Off })
     });
+    scope.put(section, "tag_filter", &mut balance.tag_filter, tag_filter);
     let line = section.line("retries").unwrap_or(1);
     scope
         .section(section, "retries", |section| retries(section, scope, line, &mut balance.retries));
@@ -71,6 +74,18 @@ fn strategy(value: &Value) -> Result<Strategy, Expected> {
         _ => None,
     }
     .ok_or("weighted, least_busy, latency, usage or order")
+}
+
+fn tag_filter(value: &Value) -> Result<TagFilter, Expected> {
+    match value {
+        Value::Text(text) if text == "off" => Some(TagFilter::Off),
+        // YAML of old reads `off` as false.
+        Value::Bool(false) => Some(TagFilter::Off),
+        Value::Text(text) if text == "any" => Some(TagFilter::Any),
+        Value::Text(text) if text == "all" => Some(TagFilter::All),
+        _ => None,
+    }
+    .ok_or("off, any or all")
 }
 
 fn retries(section: &mut Fields<'_>, scope: Scope, line: u64, retries: &mut Retries) {

@@ -1,6 +1,8 @@
 //! Refusals that no model has a part in: of unknown paths and wrong methods, of callers without the key, of web
-//! pages, of calls that another gateway sent on, of bodies that are not declared as JSON, and of all calls where
-//! credentials are missing.
+//! pages, of calls that another gateway sent on, of bodies that are not declared as JSON, of tags that no target
+//! has, and of all calls where credentials are missing.
+
+use translate::Invalid;
 
 use super::{CREDENTIALS, INVALID, Rendered, SERVER, UNAVAILABLE};
 use crate::browser::Refusal;
@@ -51,6 +53,14 @@ pub(super) fn key(refusal: KeyRefusal) -> Rendered {
         KeyRefusal::NotConfigured => "The gateway is to check a master key and has none, so that it refuses every call; its operator sets the variable that master_key names.".to_owned(),
     };
     Rendered::new(401, INVALID, Some("invalid_api_key"), message)
+}
+
+/// No target of a name has the tags of a request.
+pub(super) fn not_tagged(name: &str, tags: &str) -> Invalid {
+    let message = format!(
+        "No target of {name:?} is for requests with the tags {tags:?}, and none is tagged \"default\": send other tags, or none."
+    );
+    Invalid::value("tags", message).with_code("no_target_for_tags")
 }
 
 pub(super) fn media_type(found: Option<&str>) -> Rendered {

@@ -27,7 +27,18 @@ pub(crate) enum PathError {
     Malformed,
 }
 
+/// First segment of the paths of models.
+const MODELS: &str = "model";
+/// A model's name in a template.
+const MODEL: &str = "{model}";
+
 impl Matched {
+    fn of(row: &'static Row, segments: Vec<String>) -> Self {
+        let template = row.template.split('/').skip(1);
+        let values = template.zip(segments).filter(|(segment, _)| segment.starts_with('{'));
+        Self { row, values: values.map(|(_, value)| value).collect() }
+    }
+
     /// The model id as the caller wrote it, for operations of a model.
     pub(crate) fn model(&self) -> Option<&str> {
         let at = self.variables().position(|segment| segment == "{model}")?;
@@ -69,16 +80,35 @@ pub(crate) fn find(method: &str, raw: &str, added: &[Service]) -> Result<Matched
     let path = raw.strip_prefix('/').ok_or(PathError::Malformed)?;
     let given: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
     let segments = given.iter().map(|raw| decode(raw)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(row) = fitting(method, raw, &given, added) {
+        return Ok(Matched::of(row, segments));
+    }
+    let (given, segments) = with_one_model(&given, &segments).ok_or(PathError::Unknown)?;
+    let row = fitting(method, raw, &given, added).filter(|row| row.template.contains(MODEL));
+    row.map(|row| Matched::of(row, segments)).ok_or(PathError::Unknown)
+}
+
+/// The operation that a path of these segments names.
+fn fitting(method: &str, raw: &str, given: &[&str], added: &[Service]) -> Option<&'static Row> {
     let fitting = rows(added).filter(|row| {
         let template = row.template.strip_suffix('/').unwrap_or(row.template);
-        row.method == method && fits(template, &given)
+        row.method == method && fits(template, given)
     });
     // The trailing slash is optional, unless two operations differ only by it.
-    let row = fitting.min_by_key(|row| row.template.ends_with('/') != raw.ends_with('/'));
-    let row = row.ok_or(PathError::Unknown)?;
-    let template = row.template.split('/').skip(1);
-    let values = template.zip(segments).filter(|(segment, _)| segment.starts_with('{'));
-    Ok(Matched { row, values: values.map(|(_, value)| value).collect() })
+    fitting.min_by_key(|row| row.template.ends_with('/') != raw.ends_with('/'))
+}
+
+/// The same path where all between `model` and the operation is one name: some clients do not encode the
+/// slashes of ARNs and names.
+fn with_one_model<'g>(
+    given: &[&'g str],
+    decoded: &[String],
+) -> Option<(Vec<&'g str>, Vec<String>)> {
+    let ([MODELS, _, _, .., operation], [models, name @ .., last]) = (given, decoded) else {
+        return None;
+    };
+    let segments = vec![models.clone(), name.join("/"), last.clone()];
+    Some((vec![MODELS, "", operation], segments))
 }
 
 fn fits(template: &str, given: &[&str]) -> bool {
@@ -135,6 +165,11 @@ mod tests {
         ] {
             assert_eq!(sent("POST", raw).unwrap(), "/model/a.b-v1%3A0/converse");
         }
+        for raw in ["/model/team/a/converse", "/model/team%2Fa/converse", "/model/team/a/converse/"]
+        {
+            assert_eq!(sent("POST", raw).unwrap(), "/model/team%2Fa/converse", "{raw}");
+            assert_eq!(find("POST", raw, &[]).unwrap().model(), Some("team/a"));
+        }
         let arn = "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A0%3Ainference-profile%2Fus.a/invoke";
         assert_eq!(sent("POST", arn).unwrap(), arn);
         assert_eq!(
@@ -160,7 +195,8 @@ mod tests {
             ("POST", "/model/x/delete"),
             ("DELETE", "/foundation-models/x"),
             ("POST", "/"),
-            ("POST", "/model/a/b/converse"),
+            ("POST", "/model/a/b/delete"),
+            ("GET", "/model/a/b/converse"),
         ] {
             assert_eq!(
                 find(method, raw, &[]).unwrap_err(),
@@ -195,6 +231,10 @@ mod tests {
             "a%2F%2Fb",
             "%2Fa",
             "a%2F",
+            "a//b",
+            "a/../b",
+            "a/%2e%2e",
+            "./a",
         ] {
             let raw = format!("/model/{id}/converse");
             assert_eq!(find("POST", &raw, &[]).unwrap_err(), PathError::Malformed, "{raw}");

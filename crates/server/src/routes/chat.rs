@@ -272,7 +272,8 @@ async fn prepare<'n>(
     if operation.kind() == Kind::Stream {
         exchange.is_of_stream();
     }
-    let route = now.names.resolve(&received.outline.model).await?;
+    let tags = received.outline.tags(headers);
+    let route = now.names.resolve(&received.outline.model, tags).await?;
     let choices = choices::count(received.outline.n, now.config.chat.most_choices)?;
     let links = std::mem::take(&mut received.outline.links);
     let fetched = Arc::new(worker.shared.fetcher.fetch(links, &now.config.media).await?);

@@ -24,7 +24,7 @@ use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::media::Fetched;
 use crate::recall::Recall;
-use crate::routing::{Asks, Count, Journey, Leg, Others, Sent, Terms, Unsent, count};
+use crate::routing::{Asks, Count, Journey, Leg, Others, Sent, Terms, Tokens, Unsent, count};
 
 /// Answers with a count, or an estimate that says so.
 pub(crate) async fn input_tokens(
@@ -48,14 +48,15 @@ async fn counted(
     let offload = &worker.shared.offload;
     let Received { outline, .. } = Received::read(&body, &now.config.media, offload).await?;
     exchange.names_model(&outline.model);
-    let route = now.names.resolve(&outline.model).await?;
+    let tags = outline.tags(http.headers());
+    let route = now.names.resolve(&outline.model, tags).await?;
     let fetched = Arc::new(worker.shared.fetcher.fetch(outline.links, &now.config.media).await?);
     let id = exchange.id().to_owned();
     let terms = Terms {
         id: &id,
         kind: Kind::Unary,
         asks: Asks::Count,
-        tokens: 0,
+        tokens: Tokens::default(),
         key: None,
         home: None,
         // Another model counts otherwise.
@@ -101,6 +102,7 @@ fn asked(
     async move {
         let mut request: ChatRequest<'_> = parse(&body)?;
         fetched.fill(&mut request);
+        leg.complete(&mut request)?;
         let recalled = recall.of(&request, &leg).await;
         let profile = &leg.target.profile;
         let Question { body: converse, report, .. } =

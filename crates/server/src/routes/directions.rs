@@ -1,8 +1,10 @@
 //! What a caller says by header of how a request is to be treated: what becomes of fields that cannot be
-//! honoured, and whether Bedrock is called at all.
+//! honoured, what targets it is for, and whether Bedrock is called at all.
 
 use actix_web::http::header::HeaderMap;
 use translate::{Invalid, Unsupported};
+
+use crate::routing::Tags;
 
 const UNSUPPORTED: &str = "x-outcrop-unsupported-params";
 const DRY_RUN: &str = "x-outcrop-dry-run";
@@ -57,6 +59,11 @@ impl Directions {
     pub(super) fn policy(self, own: Unsupported) -> Unsupported {
         self.unsupported.unwrap_or(own)
     }
+}
+
+/// Tags that a caller's headers give a request.
+pub(super) fn tags(headers: &HeaderMap) -> Tags {
+    Tags::of_headers(|name| headers.get(name)?.to_str().ok())
 }
 
 fn word<T>(

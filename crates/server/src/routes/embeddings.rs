@@ -17,7 +17,7 @@ use translate::{Invalid, Report};
 
 use super::chat::received::Untranslated;
 use super::deployment;
-use super::directions::{Course, Directions};
+use super::directions::{self, Course, Directions};
 use super::dry_run;
 use super::json::{Mistake, parse};
 use crate::app::Worker;
@@ -27,8 +27,8 @@ use crate::error::GatewayError;
 use crate::exchange::{Exchange, describe};
 use crate::offload::Offload;
 use crate::routing::{
-    self, Asks, Journey, Judged, Leg, Moment, Names, Operation, Others, Route, Sent, Terms, Trail,
-    Unsent,
+    self, Asks, Journey, Judged, Leg, Moment, Names, Operation, Others, Route, Sent, Tags, Terms,
+    Tokens, Trail, Unsent,
 };
 use crate::{foreseen, tokens};
 
@@ -61,7 +61,8 @@ async fn embed(
     let named = offload.run(body.len(), named(body.clone())).await??;
     exchange.names_model(&named.model);
     // Vectors of another model lie in another space: one answer is of one model.
-    let route = now.names.resolve(&named.model).await?.of_one_model();
+    let tags = directions::tags(http.headers()).and(&named.tags);
+    let route = now.names.resolve(&named.model, tags).await?.of_one_model();
     let first = route
         .first()
         .ok_or_else(|| GatewayError::NotListed { name: named.model.clone(), near: Vec::new() })?;
@@ -71,7 +72,8 @@ async fn embed(
     if named.holds_tokens {
         tokens::load().await?;
     }
-    let asked = offload.run(body.len(), asked(body, shape)).await?;
+    let heeds_tags = first.heeds_tags;
+    let asked = offload.run(body.len(), asked(body, shape, heeds_tags)).await?;
     let Asked { calls, mut answers, mut report } = asked?;
     if let Some(field) = first.target.unheeded() {
         report.ignore(field);
@@ -109,13 +111,15 @@ async fn embed(
 struct Named {
     model: String,
     holds_tokens: bool,
+    tags: Tags,
 }
 
 /// Parses a body for the first time; nothing parsed is kept while the model is looked for.
 async fn named(body: Bytes) -> Result<Named, Mistake> {
     let request: EmbeddingsRequest<'_> = parse(&body)?;
     let holds_tokens = matches!(request.input, Input::Tokens(_) | Input::TokenLists(_));
-    Ok(Named { model: request.model.to_string(), holds_tokens })
+    let tags = Tags::of_member(request.tags);
+    Ok(Named { model: request.model.to_string(), holds_tokens, tags })
 }
 
 /// A question as it is sent: the bodies of its calls, and what awaits their answers.
@@ -125,8 +129,13 @@ struct Asked {
     report: Report,
 }
 
-async fn asked(body: Bytes, shape: EmbeddingShape) -> Result<Asked, Untranslated> {
-    let request: EmbeddingsRequest<'_> = parse(&body)?;
+async fn asked(
+    body: Bytes,
+    shape: EmbeddingShape,
+    heeds_tags: bool,
+) -> Result<Asked, Untranslated> {
+    let mut request: EmbeddingsRequest<'_> = parse(&body)?;
+    request.tags = request.tags.filter(|_| !heeds_tags);
     let codec = Codec { text_of: tokens::text_of, base64: |bytes| STANDARD.encode(bytes) };
     let Question { calls, answers, report } = question(&request, shape, codec)?;
     let calls = calls.iter().map(|call| serde_json::to_vec(call).map(Bytes::from));
@@ -150,7 +159,7 @@ async fn show(
 }
 
 fn terms<'r>(id: &'r str, body: &[u8]) -> Terms<'r> {
-    let tokens = foreseen::estimate(body.len());
+    let tokens = Tokens::read(foreseen::estimate(body.len()));
     let (kind, asks) = (Kind::Unary, Asks::Model);
     Terms { id, kind, asks, tokens, key: None, home: None, others: Others::SameName }
 }

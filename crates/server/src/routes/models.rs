@@ -8,7 +8,7 @@ use crate::app::Worker;
 use crate::catalogue::Named;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
-use crate::routing::Leg;
+use crate::routing::{Leg, Tags};
 
 /// The longest stretch of an id that is quoted back.
 const QUOTED: usize = 200;
@@ -49,7 +49,7 @@ async fn find(worker: &Worker, id: &str) -> Option<Model> {
     let now = worker.now();
     let names = &now.names;
     // A region that cannot be called, and a name that is not served, lead to no model.
-    let first = names.resolve(id).await.ok()?.first()?;
+    let first = names.resolve(id, Tags::default()).await.ok()?.first()?;
     let Leg { target, account, .. } = first.settled().await.into_owned();
     let named = Named { name: id, target, standing: names.standing(id) };
     named.model(&worker.transport(&account)).await

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::directions::{Course, Directions};
+use super::directions::{self, Course, Directions};
 use crate::app::{Snapshot, Worker};
 use crate::bedrock::{Call, Failure, Kind, Service, ServiceError, exception};
 use crate::body;
@@ -31,7 +31,7 @@ use crate::native::{headers, tap::Tap};
 use crate::offload::Offload;
 use crate::outflow::Outflow;
 use crate::routing::{
-    Asks, Journey, Judged, Leg, Others, Route, Sent, Terms, Unsent, Verdict, of_service,
+    Asks, Journey, Judged, Leg, Others, Route, Sent, Terms, Tokens, Unsent, Verdict, of_service,
 };
 
 mod rehearsal;
@@ -94,7 +94,8 @@ async fn send(
         return Ok(Begun { answer, service: matched.row.service, pieces: Vec::new() });
     };
     exchange.names_model(name);
-    let route = now.names.resolve(name).await.map_err(GatewayError::from)?;
+    let tags = directions::tags(http.headers());
+    let route = now.names.resolve(name, tags).await.map_err(GatewayError::from)?;
     let id = exchange.id().to_owned();
     let terms = terms(&matched, &route, &body, &id, offload).await?;
     let journey = Journey::begin(&now.names, route, terms);
@@ -157,12 +158,15 @@ async fn terms<'r>(
     // Looking into a body takes time, and is in vain where there is no choice.
     let (counts, keeps) = (route.counts_tokens(), route.keeps_to_targets());
     let looked = async move {
-        let tokens = if counts { foreseen::of_native(&body) } else { foreseen::estimate(length) };
+        let tokens = match counts {
+            true => foreseen::of_native(&body),
+            false => Tokens::read(foreseen::estimate(length)),
+        };
         (tokens, if keeps { affinity(&body) } else { None })
     };
     let (tokens, key) = match asks {
         // It is not the model that reads them.
-        Asks::Count => (0, None),
+        Asks::Count => (Tokens::default(), None),
         Asks::Model if counts || keeps => offload.run(length, looked).await?,
         Asks::Model => looked.await,
     };

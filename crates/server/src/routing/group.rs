@@ -3,19 +3,23 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use schema::openai::chat::ChatRequest;
 use tokio::time::Instant;
 use translate::Unsupported;
+use translate::chat::Defaults;
 use translate::errors::Notes;
 use translate::thoughts::Origin;
 
+use super::RouteError;
 use super::budget::Budget;
 use super::choice::Choice;
 use super::pattern::filled;
 use super::pick::{Asked, Pick, Seat, Tried, mixed, pick};
 use super::settings::{
-    Affinity, Balance, Fallbacks, GroupSettings, Guardrail, Strategy, TargetSettings,
+    Affinity, Balance, Fallbacks, GroupSettings, Guardrail, Strategy, TagFilter, TargetSettings,
 };
 use super::sites::{Site, Sites};
+use super::tags::{self, Tags};
 use super::vitals::{Errand, Quota};
 use crate::bedrock::{Account, SetupError};
 use crate::catalogue::{Manner, Target};
@@ -52,6 +56,8 @@ struct Member {
     manner: Arc<Manner>,
     site: Site,
     unsupported: Unsupported,
+    params: Option<Arc<Defaults>>,
+    tags: Arc<[String]>,
     /// Name of the target for clients and operators.
     label: Arc<str>,
 }
@@ -72,6 +78,10 @@ pub(crate) struct Leg {
     pub(crate) guardrail: Option<Arc<Guardrail>>,
     /// Handling of fields that cannot be honoured, unless the caller sets it.
     pub(crate) unsupported: Unsupported,
+    /// Parameters for requests that do not give them.
+    pub(crate) params: Option<Arc<Defaults>>,
+    /// Whether tags of requests choose among the targets of the name.
+    pub(crate) heeds_tags: bool,
     /// Hash that identifies the account.
     owner: u64,
     /// Name of the target for clients and operators.
@@ -99,13 +109,10 @@ impl Group {
         group.guardrail = settings.guardrail.clone().map(Arc::new);
         group.fallbacks = Arc::new(settings.fallbacks.clone());
         for (target, site) in opened {
-            let TargetSettings { model, place: _, weight, manner, order, rpm, tpm, unsupported } =
-                target;
-            let (model, manner) = (model.clone(), Arc::new(manner.clone()));
-            let unsupported = unsupported.unwrap_or(settings.unsupported);
-            let member = Member { model, manner, site, unsupported, label: Arc::from("") };
-            let quota = Quota { rpm: *rpm, tpm: *tpm };
-            group.add(member, |seat| Seat { weight: *weight, order: *order, quota, ..seat });
+            let quota = Quota { rpm: target.rpm, tpm: target.tpm };
+            let (weight, order) = (target.weight, target.order);
+            let member = Member::of(target, site, settings.unsupported);
+            group.add(member, |seat| Seat { weight, order, quota, ..seat });
         }
         group.settle();
         Ok(group)
@@ -120,8 +127,8 @@ impl Group {
         turns: Turns,
     ) -> Self {
         let mut group = Self::empty(name, balance, turns);
-        let (model, manner) = (name.to_owned(), Arc::new(Manner::default()));
-        let member = Member { model, manner, site, unsupported, label: Arc::from("") };
+        let target = TargetSettings { model: name.to_owned(), ..TargetSettings::default() };
+        let member = Member::of(&target, site, unsupported);
         group.add(member, |seat| seat);
         group.alike = Alike::Yes;
         group
@@ -134,7 +141,7 @@ impl Group {
         group.fallbacks = Arc::clone(&self.fallbacks);
         for (member, seat) in self.members.iter().zip(&self.seats) {
             let member = Member { model: filled(&member.model, name, star), ..member.clone() };
-            let Seat { weight, order, quota, vitals: _, mark: _ } = *seat;
+            let Seat { weight, order, quota, writes: _, vitals: _, mark: _ } = *seat;
             group.add(member, |seat| Seat { weight, order, quota, ..seat });
         }
         group
@@ -160,6 +167,8 @@ impl Group {
             account: member.site.account.clone(),
             guardrail: self.guardrail.clone(),
             unsupported: member.unsupported,
+            params: member.params.clone(),
+            heeds_tags: self.balance.tag_filter != TagFilter::Off,
             owner: member.site.owner,
             label: Arc::clone(&member.label),
             deadline: None,
@@ -204,6 +213,34 @@ impl Group {
             }
         }
         Some(group)
+    }
+
+    /// Narrows the group to the members that the tags of a request leave. `None`: they leave all.
+    ///
+    /// # Errors
+    /// They leave none.
+    pub(super) fn tagged(&self, asked: &Tags) -> Result<Option<Self>, RouteError> {
+        let tags: Vec<&[String]> = self.members.iter().map(|member| &*member.tags).collect();
+        let left = tags::left(self.balance.tag_filter, &tags, asked);
+        if left.iter().all(|is_left| *is_left) {
+            return Ok(None);
+        }
+        let mut group = Self::empty(&self.name, self.balance, self.turns());
+        for (is_left, (member, seat)) in left.iter().zip(self.members.iter().zip(&self.seats)) {
+            if *is_left {
+                group.members.push(member.clone());
+                group.seats.push(seat.clone());
+            }
+        }
+        if group.members.is_empty() {
+            let (name, tags) = (self.name.clone(), asked.to_string());
+            return Err(RouteError::NotTagged { name, tags });
+        }
+        group.guardrail.clone_from(&self.guardrail);
+        group.fallbacks = Arc::clone(&self.fallbacks);
+        group.own = Arc::clone(&self.own);
+        group.alike = self.alike;
+        Ok(Some(group))
     }
 
     /// Whether there are several targets, and one of them accepts past reasoning.
@@ -276,12 +313,14 @@ impl Group {
         };
         let vitals = member.site.ward.of(&model_id);
         let mark = mark(&label);
+        let writes = member.params.as_ref().and_then(|params| params.most());
         member.label = label.into();
         self.members.push(member);
         self.seats.push(seat(Seat {
             weight: super::settings::Weight::default(),
             order: 0,
             quota: Quota::default(),
+            writes,
             vitals,
             mark,
         }));
@@ -303,7 +342,7 @@ impl Group {
                     |pair| matches!(pair, [one, other] if one.site.owner != other.site.owner),
                 ));
         let as_strict = self.members.windows(2).all(|pair| match pair {
-            [one, other] => one.unsupported == other.unsupported,
+            [one, other] => one.unsupported == other.unsupported && one.params == other.params,
             _ => true,
         });
         self.alike = if alike && as_strict && !think_apart { Alike::Yes } else { Alike::Perhaps };
@@ -311,6 +350,21 @@ impl Group {
 }
 
 impl Leg {
+    /// Gives a chat request the parameters that it does not give itself. Tags that have chosen the target have
+    /// had their effect.
+    ///
+    /// # Errors
+    /// None: the parameters were read when the configuration was.
+    pub(crate) fn complete<'a>(
+        &'a self,
+        request: &mut ChatRequest<'a>,
+    ) -> Result<(), serde_json::Error> {
+        if self.heeds_tags {
+            tags::take(request);
+        }
+        self.params.as_ref().map_or(Ok(()), |params| params.fill(request))
+    }
+
     /// Origin of its answers: reasoning of other origins is not sent to models that verify it.
     pub(crate) fn origin(&self) -> Origin {
         Origin { model: self.target.identity(), account: self.owner }
@@ -333,6 +387,30 @@ impl Leg {
 }
 
 impl Member {
+    fn of(settings: &TargetSettings, site: Site, unsupported: Unsupported) -> Self {
+        let TargetSettings {
+            model,
+            place: _,
+            weight: _,
+            manner,
+            params,
+            tags,
+            order: _,
+            rpm: _,
+            tpm: _,
+            unsupported: own,
+        } = settings;
+        Self {
+            model: model.clone(),
+            manner: Arc::new(manner.clone()),
+            site,
+            unsupported: own.unwrap_or(unsupported),
+            params: params.clone(),
+            tags: tags.as_slice().into(),
+            label: Arc::from(""),
+        }
+    }
+
     fn target(&self) -> Target {
         self.site.catalogue.resolve(&self.model, &self.manner)
     }

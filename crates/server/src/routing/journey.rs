@@ -12,8 +12,9 @@ use tokio::time::Instant;
 use super::group::{Group, Leg};
 use super::moment::Moment;
 use super::names::{Names, Route};
-use super::pick::{Asked, Pick, Tried};
+use super::pick::{Asked, Pick, Tokens, Tried};
 use super::settings::Affinity;
+use super::tags::Tags;
 use super::verdict::{Again, Judged, Remedy, Verdict};
 use super::vitals::{Blame, Flight};
 use super::{RouteError, pause};
@@ -27,7 +28,7 @@ pub(crate) struct Terms<'r> {
     pub(crate) kind: Kind,
     pub(crate) asks: Asks,
     /// Tokens that the call may use, as far as they can be estimated.
-    pub(crate) tokens: u64,
+    pub(crate) tokens: Tokens,
     /// Calls with the same key benefit from the same target.
     pub(crate) key: Option<u64>,
     /// Origin of the conversation's last reasoning.
@@ -59,6 +60,8 @@ pub(crate) struct Journey<'n> {
     names: &'n Names,
     terms: Terms<'n>,
     group: Arc<Group>,
+    /// Of the request: they choose among the targets of a fallback too.
+    tags: Tags,
     /// Names that have been tried or will be, in order.
     asked: Vec<String>,
     /// Number of names tried.
@@ -143,7 +146,7 @@ impl<'n> Journey<'n> {
         terms: Terms<'n>,
     ) -> Result<Self, RouteError> {
         let now = Moment::now();
-        let Route(group) = route;
+        let Route { group, tags } = route;
         let pick = group.pick(wanted(&group, terms, Tried::default(), now));
         let first = pick.and_then(|pick| Some((pick, group.leg(pick.at)?)));
         let Some((pick, leg)) = first else {
@@ -159,6 +162,7 @@ impl<'n> Journey<'n> {
             names,
             terms,
             group,
+            tags,
             asked,
             done: 1,
             tried,
@@ -180,7 +184,7 @@ impl<'n> Journey<'n> {
     /// # Errors
     /// The name has no targets.
     pub(crate) fn glance(route: &Route, terms: Terms<'_>) -> Result<Leg, RouteError> {
-        let Route(group) = route;
+        let Route { group, tags: _ } = route;
         let asked = wanted(group, terms, Tried::default(), Moment::now());
         group.glance(asked).ok_or_else(|| RouteError::not_listed(&group.name))
     }
@@ -190,7 +194,8 @@ impl<'n> Journey<'n> {
     /// # Errors
     /// As [`Self::begin`].
     pub(crate) fn twin(&self) -> Result<Self, RouteError> {
-        Self::begin(self.names, Route(Arc::clone(&self.group)), self.terms)
+        let route = Route { group: Arc::clone(&self.group), tags: self.tags.clone() };
+        Self::begin(self.names, route, self.terms)
     }
 
     /// The target of the next attempt.
@@ -368,8 +373,8 @@ impl<'n> Journey<'n> {
         }
         while let Some(name) = self.asked.get(self.done).cloned() {
             self.done += 1;
-            match self.names.resolve(&name).await {
-                Ok(Route(group)) => {
+            match self.names.resolve(&name, self.tags.clone()).await {
+                Ok(Route { group, tags: _ }) => {
                     let now = Moment::now();
                     let Some(pick) = group.pick(wanted(&group, self.terms, Tried::default(), now))
                     else {
@@ -429,6 +434,6 @@ fn wanted(group: &Group, terms: Terms<'_>, tried: Tried, now: Moment) -> Asked {
 
 fn board(group: &Group, pick: Pick, terms: Terms<'_>, now: Moment) -> Option<Flight> {
     let seat = group.seat(pick.at)?;
-    let cooldown = group.balance.cooldown;
-    Some(Flight::begin(&seat.vitals, now, pick.errand, seat.quota, cooldown, terms.tokens))
+    let (cooldown, tokens) = (group.balance.cooldown, terms.tokens.at(seat));
+    Some(Flight::begin(&seat.vitals, now, pick.errand, seat.quota, cooldown, tokens))
 }

@@ -13,6 +13,7 @@ use super::pattern::Pattern;
 use super::pick::Asked;
 use super::settings::{Balance, Fallbacks, GuardrailMode, ModelSettings, Unlisted};
 use super::sites::{Site, Sites};
+use super::tags::Tags;
 use super::vitals::Gauges;
 use crate::bedrock::{Account, InvalidModelId, Place, Setup, SetupError};
 use crate::catalogue::{Catalogue, Named, Standing, region_of};
@@ -41,33 +42,38 @@ pub(crate) struct Names {
 
 /// The targets of a resolved name.
 #[derive(Debug, Clone)]
-pub(crate) struct Route(pub(super) Arc<Group>);
+pub(crate) struct Route {
+    pub(super) group: Arc<Group>,
+    /// Of the request.
+    pub(super) tags: Tags,
+}
 
 impl Route {
     /// Whether the choice of target matters to a conversation with past reasoning.
     pub(crate) fn keeps_thoughts(&self) -> bool {
-        self.0.keeps_thoughts()
+        self.group.keeps_thoughts()
     }
 
     /// The first of its targets, for requests about the name that call no target.
     pub(crate) fn first(&self) -> Option<Leg> {
-        self.0.leg(0)
+        self.group.leg(0)
     }
 
     /// Whether routing needs a token estimate of the call.
     pub(crate) fn counts_tokens(&self) -> bool {
-        self.0.counts_tokens()
+        self.group.counts_tokens()
     }
 
     /// Whether routing needs to group calls with a common beginning.
     pub(crate) fn keeps_to_targets(&self) -> bool {
-        self.0.keeps_to_targets()
+        self.group.keeps_to_targets()
     }
 
     /// Narrows the route to the targets of one model, for answers that must agree with each other.
     pub(crate) fn of_one_model(self) -> Self {
-        let narrowed = self.0.of_one_model(Asked::at(Moment::now()));
-        narrowed.map_or(self, |group| Self(Arc::new(group)))
+        let narrowed = self.group.of_one_model(Asked::at(Moment::now()));
+        let group = narrowed.map_or_else(|| Arc::clone(&self.group), Arc::new);
+        Self { group, ..self }
     }
 }
 
@@ -191,17 +197,23 @@ impl Names {
         sites.iter().zip(places).flat_map(of).collect()
     }
 
-    /// The targets of a name.
+    /// The targets of a name that the tags of a request leave.
     ///
     /// # Errors
-    /// The name is not listed and unlisted names are refused, or its region cannot be called.
-    pub(crate) async fn resolve(&self, name: &str) -> Result<Route, RouteError> {
+    /// No target has the tags, the name is not listed and unlisted names are refused, or its region cannot be called.
+    pub(crate) async fn resolve(&self, name: &str, tags: Tags) -> Result<Route, RouteError> {
+        let group = self.named(name).await?;
+        let group = group.tagged(&tags)?.map_or(group, Arc::new);
+        Ok(Route { group, tags })
+    }
+
+    async fn named(&self, name: &str) -> Result<Arc<Group>, RouteError> {
         if name.len() > MODEL_NAME {
             return Err(RouteError::Model(InvalidModelId));
         }
         match self.find(name) {
-            Some((group, None)) => return Ok(Route(Arc::clone(group))),
-            Some((group, Some(star))) => return Ok(Route(Arc::new(group.filled(name, star)))),
+            Some((group, None)) => return Ok(Arc::clone(group)),
+            Some((group, Some(star))) => return Ok(Arc::new(group.filled(name, star))),
             None => {}
         }
         if self.unlisted == Unlisted::Refused {
@@ -216,7 +228,7 @@ impl Names {
         let mut group = Group::unlisted(name, site, self.unsupported, balance, turns);
         group.fallbacks = Arc::clone(&self.fallbacks);
         group.own = Arc::clone(&self.own);
-        Ok(Route(Arc::new(group)))
+        Ok(Arc::new(group))
     }
 
     /// The operator's exact names, each with its first target.

@@ -17,6 +17,8 @@ pub(super) struct Seat {
     pub(super) weight: Weight,
     pub(super) order: u32,
     pub(super) quota: Quota,
+    /// Most tokens of an answer, where a request does not say.
+    pub(super) writes: Option<u64>,
     pub(super) vitals: Arc<Vitals>,
     /// Distinguishes targets for affinity; the same after a restart.
     pub(super) mark: u64,
@@ -31,9 +33,47 @@ pub(super) struct Asked {
     /// Targets that accept the conversation's past reasoning; if empty, all are alike.
     pub(super) home: Tried,
     /// Tokens that the call may use.
-    pub(super) tokens: u64,
+    pub(super) tokens: Tokens,
     /// Calls with the same key stay with one target.
     pub(super) key: Option<u64>,
+}
+
+/// Tokens of a call, as far as they can be estimated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tokens {
+    /// Tokens that the model reads.
+    pub(crate) read: u64,
+    /// Most tokens that it may write, if the request says.
+    pub(crate) written: Written,
+}
+
+/// Most tokens that a model may write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// So many.
+    UpTo(u64),
+    /// The request says nothing: what the target's parameters say, else so many.
+    Otherwise(u64),
+    /// It writes nothing.
+    #[default]
+    Nothing,
+}
+
+impl Tokens {
+    /// Tokens of a call whose answer has none.
+    pub(crate) fn read(read: u64) -> Self {
+        Self { read, written: Written::Nothing }
+    }
+
+    /// Tokens that the call may use at a target.
+    pub(super) fn at(self, seat: &Seat) -> u64 {
+        let written = match self.written {
+            Written::UpTo(most) => most,
+            Written::Otherwise(most) => seat.writes.unwrap_or(most),
+            Written::Nothing => 0,
+        };
+        self.read.saturating_add(written)
+    }
 }
 
 /// A set of target positions. Above 64, positions share bits (n and n + 64): after a failure of one, the
@@ -66,7 +106,7 @@ impl Asked {
     /// A call without known properties.
     pub(super) fn at(now: Moment) -> Self {
         let (tried, home) = (Tried::default(), Tried::default());
-        Self { now, tried, home, tokens: 0, key: None }
+        Self { now, tried, home, tokens: Tokens::default(), key: None }
     }
 }
 
@@ -190,7 +230,7 @@ fn rank(at: usize, seat: &Seat, balance: &Balance, asked: Asked) -> Rank {
         tried: asked.tried.holds(at),
         standing,
         away: asked.home.is_away(at),
-        beyond_quota: !seat.vitals.has_room(asked.now, seat.quota, asked.tokens),
+        beyond_quota: !seat.vitals.has_room(asked.now, seat.quota, asked.tokens.at(seat)),
         order: seat.order,
     }
 }

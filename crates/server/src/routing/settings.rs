@@ -3,16 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
 
 use http::HeaderName;
 use translate::Unsupported;
+use translate::chat::Defaults;
 
 use crate::bedrock::Place;
 use crate::catalogue::{Manner, Naming};
 
 mod balance;
 
-pub(crate) use balance::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, Thousandths};
+pub(crate) use balance::{
+    Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, TagFilter, Thousandths,
+};
 
 /// Names and their targets.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -61,6 +65,10 @@ pub(crate) struct TargetSettings {
     pub(crate) place: Place,
     pub(crate) weight: Weight,
     pub(crate) manner: Manner,
+    /// Parameters for requests that do not give them.
+    pub(crate) params: Option<Arc<Defaults>>,
+    /// Tags by which requests choose it, where they do.
+    pub(crate) tags: Vec<String>,
     /// Targets of a lower order are called first.
     pub(crate) order: u32,
     /// Request quota per minute.

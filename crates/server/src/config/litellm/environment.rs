@@ -3,7 +3,6 @@
 //! nothing. Variables that AWS's SDKs read from the process's environment are left to them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use super::super::credentials::is_role;
 use super::super::reading::Reading;
@@ -121,14 +120,21 @@ impl Variables<'_> {
         let arn = self.either(ROLE)?;
         let arn = self.judged(ROLE, arn, is_role, "give a role's ARN")?;
         let token = self.either(WEB_IDENTITY);
-        let token_file: Option<PathBuf> =
-            token.and_then(|token| params::token_file(self.reading, &token));
+        let token = match token {
+            None => None,
+            Some(told) => Some(params::web_token(self.reading, &told).or_else(|| {
+                let line = self.file.get(WEB_IDENTITY).map_or(0, |(_, line)| *line);
+                let message = format!("{WEB_IDENTITY} leads to no token");
+                self.reading.complain(line, message, params::WEB_TOKENS);
+                None
+            })?),
+        };
         Some(Role {
             arn,
             external_id: self.either(EXTERNAL_ID),
             session_name: self.either(SESSION),
             tags: Vec::new(),
-            token_file,
+            token,
             sts_endpoint: self.either(STS_ENDPOINT),
         })
     }

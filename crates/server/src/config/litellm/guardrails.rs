@@ -4,7 +4,7 @@
 
 use super::super::fields::Fields;
 use super::super::reading::Reading;
-use super::super::tree::Node;
+use super::super::tree::{Key, Node, Value};
 use super::super::values;
 use super::Passed;
 use super::files::Files;
@@ -26,19 +26,38 @@ pub(super) enum EntryGuardrail {
 }
 
 /// Reads the guardrail of one entry, from its `litellm_params`.
-pub(super) fn of_entry(section: &mut Fields<'_>, passed: &mut Passed) -> EntryGuardrail {
-    let line = section.line("guardrailConfig").unwrap_or_default();
+pub(super) fn of_entry(
+    section: &mut Fields<'_>,
+    listed: &Listed,
+    passed: &mut Passed,
+) -> EntryGuardrail {
+    let line = section.line("guardrailConfig").or(section.line("extra_headers")).unwrap_or(1);
     let by_headers = by_headers(section, passed);
-    match (by_config(section), by_headers) {
+    let by_config = by_config(section);
+    let own = one_of(section, line, by_config, by_headers);
+    let by_name = listed.named(section);
+    one_of(section, line, own, by_name)
+}
+
+/// The one guardrail that two places name; the latter's mode is the stricter.
+fn one_of(
+    section: &mut Fields<'_>,
+    line: u64,
+    one: EntryGuardrail,
+    other: EntryGuardrail,
+) -> EntryGuardrail {
+    match (one, other) {
         (EntryGuardrail::None, other) | (other, EntryGuardrail::None) => other,
-        (one, other) if one == other => one,
-        _ => {
-            let message = format!(
-                "{} and {} name different guardrails",
-                section.path("guardrailConfig"),
-                section.path("extra_headers")
-            );
-            section.reading.complain(line, message, "keep one of them");
+        (EntryGuardrail::On(one), EntryGuardrail::On(other))
+            if one.id == other.id && one.version == other.version =>
+        {
+            EntryGuardrail::On(other)
+        }
+        (EntryGuardrail::Unknown, _) | (_, EntryGuardrail::Unknown) => EntryGuardrail::Unknown,
+        (EntryGuardrail::On(_), EntryGuardrail::On(_)) => {
+            let places = ["guardrailConfig", "extra_headers", LIST].map(|name| section.path(name));
+            let message = format!("{} name different guardrails", places.join(", "));
+            section.reading.complain(line, message, "a call carries one guardrail: keep one");
             EntryGuardrail::Unknown
         }
     }
@@ -91,7 +110,7 @@ fn read(
     section: &mut Fields<'_>,
     path: &str,
     node: Option<Node>,
-    read: impl Fn(&super::super::tree::Value) -> Result<String, values::Expected>,
+    read: impl Fn(&Value) -> Result<String, values::Expected>,
 ) -> Option<String> {
     section.read_node(path, node?, read).map(|(value, _)| value)
 }
@@ -121,82 +140,169 @@ fn default(id: String, version: String) -> Guardrail {
     Guardrail { id, version, mode: GuardrailMode::Default }
 }
 
-/// Reads `guardrails` and applies those that are on by default to every name.
-pub(super) fn apply_defaults(
-    files: &mut Files,
-    reading: &mut Reading,
-    models: &mut ModelSettings,
-    passed: &mut Passed,
-) {
-    let mut on = Vec::new();
-    files.items(reading, LIST, |root, at, item| {
-        let (path, line) = (format!("{LIST}[{at}]"), item.line);
-        let Some(entries) = root.entries_of(&path, item) else { return };
-        root.child(format!("{path}."), entries, |section| {
-            let guardrail = listed(section, &path, line, passed);
-            on.extend(guardrail.map(|guardrail| (guardrail, line)));
+/// Guardrails of the list at the root, by name.
+#[derive(Debug, Default)]
+pub(super) struct Listed(Vec<Item>);
+
+#[derive(Debug)]
+struct Item {
+    name: String,
+    line: u64,
+    is_on: bool,
+    /// `None`: it cannot be applied.
+    guardrail: Option<Guardrail>,
+}
+
+impl Listed {
+    /// Reads the list from all files.
+    pub(super) fn read(files: &mut Files, reading: &mut Reading, passed: &mut Passed) -> Self {
+        let mut listed = Self::default();
+        files.items(reading, LIST, |root, at, item| {
+            let (path, line) = (format!("{LIST}[{at}]"), item.line);
+            let Some(entries) = root.entries_of(&path, item) else { return };
+            root.child(format!("{path}."), entries, |section| {
+                listed.0.push(Item::read(section, &path, line, passed));
+            });
         });
-    });
-    let Some(((guardrail, line), others)) = on.split_first() else { return };
-    if others.iter().any(|(other, _)| other != guardrail) {
-        let message = format!("{LIST}: more than one guardrail is on by default");
-        reading.complain(*line, message, "a call carries one guardrail: keep one default_on");
+        listed
     }
-    for (name, group) in &mut models.groups {
-        let same = |own: &Guardrail| own.id == guardrail.id && own.version == guardrail.version;
-        if group.guardrail.as_ref().is_some_and(|own| !same(own)) {
-            let id = &guardrail.id;
-            let message =
-                format!("{name} has a guardrail of its own beside {id}, which is on by default");
-            reading.complain(*line, message, "a call carries one guardrail: keep one of them");
+
+    /// The guardrail of an entry that names some of the list. They hold whatever a caller says.
+    fn named(&self, section: &mut Fields<'_>) -> EntryGuardrail {
+        let line = section.line(LIST).unwrap_or_default();
+        let names = section.optional(LIST, values::names).unwrap_or_default();
+        let mut found = EntryGuardrail::None;
+        for name in names {
+            let item = self.0.iter().find(|item| item.name == name);
+            let Some(guardrail) = item.and_then(|item| item.guardrail.clone()) else {
+                return EntryGuardrail::Unknown;
+            };
+            found = one_of(section, line, found, EntryGuardrail::On(guardrail));
         }
-        group.guardrail = Some(guardrail.clone());
+        found
+    }
+
+    /// Applies those that are on by default to every name.
+    pub(super) fn apply_defaults(&self, reading: &mut Reading, models: &mut ModelSettings) {
+        let on = self.0.iter().filter(|item| item.is_on);
+        let mut on = on.filter_map(|item| Some((item.guardrail.as_ref()?, item.line)));
+        let Some((guardrail, line)) = on.next() else { return };
+        if on.any(|(other, _)| other != guardrail) {
+            let message = format!("{LIST}: more than one guardrail is on by default");
+            reading.complain(line, message, "a call carries one guardrail: keep one default_on");
+        }
+        for (name, group) in &mut models.groups {
+            let same = |own: &Guardrail| own.id == guardrail.id && own.version == guardrail.version;
+            if group.guardrail.as_ref().is_some_and(|own| !same(own)) {
+                let id = &guardrail.id;
+                let message = format!(
+                    "{name} has a guardrail of its own beside {id}, which is on by default"
+                );
+                reading.complain(line, message, "a call carries one guardrail: keep one of them");
+            }
+            group.guardrail = Some(guardrail.clone());
+        }
     }
 }
 
-/// One guardrail of the list, if it is on by default. It holds whatever a caller says, as in LiteLLM.
-fn listed(
-    section: &mut Fields<'_>,
-    path: &str,
-    line: u64,
-    passed: &mut Passed,
-) -> Option<Guardrail> {
-    let name = section.optional("guardrail_name", values::text).unwrap_or_default();
-    let params = section.map("litellm_params").unwrap_or_default();
-    passed.rest(LIST, section, &["guardrail_info"]);
-    let mut on = None;
-    section.child(format!("{path}.litellm_params."), params, |section| {
-        let provider = section.optional("guardrail", values::text).unwrap_or_default();
-        let is_on = section.optional("default_on", values::boolean).unwrap_or_default();
+impl Item {
+    /// Reads one of the list. One that is on by default must be kept: a note is no protection.
+    fn read(section: &mut Fields<'_>, path: &str, line: u64, passed: &mut Passed) -> Self {
+        let name = section.optional("guardrail_name", values::text).unwrap_or_default();
+        let params = section.map("litellm_params").unwrap_or_default();
+        passed.rest(LIST, section, &["guardrail_info"]);
+        let mut item = Self { name, line, is_on: false, guardrail: None };
+        section.child(format!("{path}.litellm_params."), params, |section| {
+            let provider = section.optional("guardrail", values::text).unwrap_or_default();
+            item.is_on = section.optional("default_on", values::boolean).unwrap_or_default();
+            if provider == BEDROCK {
+                let id = section.optional("guardrailIdentifier", values::guardrail_id);
+                if let EntryGuardrail::On(guardrail) = with_version(section, "guardrailVersion", id)
+                {
+                    let mode = GuardrailMode::Mandatory;
+                    item.guardrail = Some(Guardrail { mode, ..guardrail });
+                }
+                section.optional("mode", values::names);
+                passed.rest("guardrails.litellm_params", section, &MODES_AND_ACCOUNTS);
+            } else {
+                drop(section.rest());
+            }
+            item.judge(section.reading, path, &provider);
+        });
+        item
+    }
+
+    fn judge(&self, reading: &mut Reading, path: &str, provider: &str) {
+        let Self { name, line, is_on, guardrail } = self;
         if !is_on {
-            let note = "is not on by default: requests that name it in guardrails are refused";
-            section.reading.notes.push(format!("guardrail {name} {note}"));
-            drop(section.rest());
-            return;
-        }
-        if provider != BEDROCK {
+            let note = "is not on by default: it holds for entries that name it, and requests that name it in guardrails are refused";
+            reading.notes.push(format!("guardrail {name} {note}"));
+        } else if provider != BEDROCK {
             let message = format!("{path}: {provider} guardrails cannot be applied");
             let remedy = "set default_on: false, or use a guardrail of Bedrock's";
-            section.reading.complain(line, message, remedy);
-            drop(section.rest());
-            return;
+            reading.complain(*line, message, remedy);
+        } else if guardrail.is_none() {
+            let message = format!("{path} is on by default and names no guardrail");
+            reading.complain(*line, message, "set guardrailIdentifier and guardrailVersion");
         }
-        let id = section.optional("guardrailIdentifier", values::guardrail_id);
-        match with_version(section, "guardrailVersion", id) {
-            EntryGuardrail::On(guardrail) => {
-                on = Some(Guardrail { mode: GuardrailMode::Mandatory, ..guardrail });
-            }
-            EntryGuardrail::None | EntryGuardrail::Unknown => {
-                let message = format!("{path} is on by default and names no guardrail");
-                let remedy = "set guardrailIdentifier and guardrailVersion";
-                section.reading.complain(line, message, remedy);
-            }
-        }
-        section.optional("mode", values::names);
-        passed.rest("guardrails.litellm_params", section, &MODES_AND_ACCOUNTS);
-    });
-    on
+    }
 }
+
+/// Safety of LiteLLM's own that `litellm_settings` turns on: none of it is done here, so the start ends.
+pub(super) fn of_settings(section: &mut Fields<'_>, passed: &mut Passed) {
+    let path = section.path("callbacks");
+    if let Some((key, node)) = section.take("callbacks") {
+        passed.ignored.insert(path.clone());
+        let named = section.read_node(&path, node, values::names);
+        for (name, _) in named
+            .into_iter()
+            .flat_map(|(names, origin)| names.into_iter().map(move |name| (name, origin.clone())))
+        {
+            if JUDGES.contains(&name.as_str()) {
+                let message = format!("{path}: {name} judges requests, and cannot be applied");
+                section.reading.complain(key.line, message, REMOVE);
+            }
+        }
+    }
+    let path = section.path(LIST);
+    let Some((key, node)) = section.take(LIST) else { return };
+    let Value::List(items) = node.value else { return };
+    let settings = items.into_iter().filter_map(|item| match item.value {
+        Value::Map(entries) => Some(entries),
+        _ => None,
+    });
+    for (Key { name, .. }, node) in settings.flatten() {
+        let Value::Map(told) = node.value else { continue };
+        let is_on = told.iter().any(|(key, node)| {
+            key.name == "default_on" && !matches!(node.value, Value::Bool(false) | Value::Null)
+        });
+        match is_on {
+            true => {
+                let message = format!("{path}: {name} is on by default, and cannot be applied");
+                section.reading.complain(key.line, message, REMOVE);
+            }
+            false => drop(passed.ignored.insert(format!("{path}.{name}"))),
+        }
+    }
+}
+
+const REMOVE: &str = "remove it, or use a guardrail of Bedrock's in guardrails at the root";
+
+/// Callbacks of LiteLLM's that refuse or change requests.
+const JUDGES: [&str; 12] = [
+    "azure_content_safety",
+    "banned_keywords",
+    "blocked_user_check",
+    "detect_prompt_injection",
+    "google_text_moderation",
+    "hide_secrets",
+    "lakera_prompt_injection",
+    "llamaguard_moderations",
+    "llmguard_moderations",
+    "openai_moderations",
+    "presidio",
+    "prompt_injection",
+];
 
 /// Keys whose meaning a guardrail on the call does not have: it judges question and answer, with the
 /// credentials of the call.

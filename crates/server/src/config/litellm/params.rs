@@ -1,7 +1,5 @@
 //! `litellm_params` of one entry for Bedrock, as a target.
 
-use std::path::PathBuf;
-
 use translate::Unsupported;
 
 use super::super::credentials::is_role;
@@ -9,10 +7,10 @@ use super::super::fields::Fields;
 use super::super::reading::Reading;
 use super::super::tree::{Key, Node, Value};
 use super::super::values::{self, Expected};
-use super::guardrails::{self, EntryGuardrail};
+use super::guardrails::{self, EntryGuardrail, Listed};
 use super::model_spec::Spec;
-use super::{Entry, Passed, keys, router};
-use crate::bedrock::{FirstByte, Login, Place, Role};
+use super::{Entry, Passed, defaults, keys, router};
+use crate::bedrock::{AccountSecret, FirstByte, Login, Place, Role, WebToken};
 use crate::catalogue::region_of;
 use crate::routing::TargetSettings;
 
@@ -27,7 +25,12 @@ pub(super) enum Deployment {
 }
 
 /// Reads `litellm_params` of an entry.
-pub(super) fn read(section: &mut Fields<'_>, entry: Entry<'_>, passed: &mut Passed) -> Deployment {
+pub(super) fn read(
+    section: &mut Fields<'_>,
+    entry: Entry<'_>,
+    listed: &Listed,
+    passed: &mut Passed,
+) -> Deployment {
     let Entry { path, name: model_name, params, .. } = entry;
     let mut read = Deployment::NoModel;
     section.child(format!("{path}.litellm_params."), params, |section| {
@@ -48,7 +51,7 @@ pub(super) fn read(section: &mut Fields<'_>, entry: Entry<'_>, passed: &mut Pass
         let place = place(section, called.as_ref().unwrap_or(&name));
         let model = called.unwrap_or(name);
         let weight = section.optional("weight", values::weight).unwrap_or_default();
-        let guardrail = guardrails::of_entry(section, passed);
+        let guardrail = guardrails::of_entry(section, listed, passed);
         let order = router::NO_ORDER;
         let mut target =
             TargetSettings { model, place, weight, order, ..TargetSettings::default() };
@@ -56,6 +59,8 @@ pub(super) fn read(section: &mut Fields<'_>, entry: Entry<'_>, passed: &mut Pass
         target.order = section.optional("order", values::order).unwrap_or(target.order);
         target.rpm = section.optional("rpm", |value| none_if_zero(value, values::calls)).flatten();
         target.tpm = section.optional("tpm", |value| none_if_zero(value, values::tokens)).flatten();
+        target.tags = section.optional("tags", values::names).unwrap_or_default();
+        target.params = defaults::read(section, passed);
         // What is false there has no say: either place can drop.
         let drops = section.optional("drop_params", values::boolean).filter(|drops| *drops);
         target.unsupported = drops.map(|_| Unsupported::Drop);
@@ -77,19 +82,29 @@ fn none_if_zero<T>(
     }
 }
 
-/// `base_model` of `model_info`: whose behaviour to expect.
-pub(super) fn base_model(
+/// What `model_info` of an entry says.
+#[derive(Debug, Default)]
+pub(super) struct Information {
+    /// Whose behaviour to expect.
+    pub(super) base_model: Option<String>,
+    /// Whether tags of requests choose among the entries of the name.
+    pub(super) filters: Option<bool>,
+}
+
+/// Reads `model_info` of an entry.
+pub(super) fn information(
     section: &mut Fields<'_>,
     path: &str,
     information: Vec<(Key, Node)>,
     passed: &mut Passed,
-) -> Option<String> {
-    let mut base = None;
+) -> Information {
+    let mut read = Information::default();
     section.child(format!("{path}.model_info."), information, |section| {
-        base = section.optional("base_model", values::text);
+        read.base_model = section.optional("base_model", values::text);
+        read.filters = section.optional("enable_tag_filtering", values::boolean);
         passed.rest("model_info", section, keys::INFORMATION);
     });
-    base
+    read
 }
 
 fn place(section: &mut Fields<'_>, model: &str) -> Place {
@@ -142,28 +157,37 @@ fn role(section: &mut Fields<'_>) -> Option<Role> {
     let line = section.line("aws_web_identity_token").unwrap_or_default();
     let token = section.optional("aws_web_identity_token", values::secret);
     let sts_endpoint = section.optional("aws_sts_endpoint", values::endpoint);
-    let token_file = token.and_then(|token| {
-        let file = token_file(section.reading, token.reveal());
-        if file.is_none() {
-            let message = format!("{} names no file", section.path("aws_web_identity_token"));
-            let remedy = "give oidc/file/PATH, oidc/env_path/NAME or an absolute path";
-            section.reading.complain(line, message, remedy);
+    let token = token.and_then(|told| {
+        let token = web_token(section.reading, told.reveal());
+        if token.is_none() {
+            let message = format!("{} leads to no token", section.path("aws_web_identity_token"));
+            section.reading.complain(line, message, WEB_TOKENS);
         }
-        file
+        token
     });
-    if token_file.is_some() && sts_endpoint.is_some() {
-        let note = "has no effect on web identities: set AWS_ENDPOINT_URL_STS";
-        section.reading.notes.push(format!("{} {note}", section.path("aws_sts_endpoint")));
-    }
     let tags = Vec::new();
-    Some(Role { arn: arn?, external_id, session_name, tags, token_file, sts_endpoint })
+    Some(Role { arn: arn?, external_id, session_name, tags, token, sts_endpoint })
 }
 
-/// The file that a web identity's token is read from, by the words LiteLLM has for it. A token that
-/// stands in the configuration, or in a variable, would end soon: it is read again and again.
-pub(super) fn token_file(reading: &Reading, told: &str) -> Option<PathBuf> {
-    let of_variable = |name| reading.variable(name).map(PathBuf::from);
-    let file = told.strip_prefix("oidc/file/").map(PathBuf::from);
-    let file = file.or_else(|| told.strip_prefix("oidc/env_path/").and_then(of_variable));
-    file.or_else(|| told.starts_with('/').then(|| PathBuf::from(told)))
+/// Ways to tell a web identity's token that are understood.
+pub(super) const WEB_TOKENS: &str = "give oidc/file/PATH or an absolute path, oidc/env_path/NAME with the name of a variable that holds a path, or oidc/env/NAME with one that holds the token";
+
+/// A web identity's token, by the words LiteLLM has for it. `None`: it cannot be known, and to go without it
+/// would be to go as somebody else. A token written down as it is would end soon, so none is taken.
+pub(super) fn web_token(reading: &Reading, told: &str) -> Option<WebToken> {
+    let variable = |name: &str| reading.variable(name).map(ToOwned::to_owned);
+    let token = |name: &str| variable(name).map(AccountSecret::new).map(WebToken::Told);
+    let file = |path: String| Some(WebToken::File(path.into()));
+    let Some(told) = told.strip_prefix("oidc/") else {
+        return told.starts_with('/').then(|| told.to_owned()).and_then(file);
+    };
+    match told.split_once('/')? {
+        ("file", path) => file(path.to_owned()),
+        ("env_path", name) => variable(name).and_then(file),
+        ("env", name) => token(name),
+        ("azure", _) => variable("AZURE_FEDERATED_TOKEN_FILE").and_then(file),
+        ("circleci", _) => token("CIRCLE_OIDC_TOKEN"),
+        ("circleci_v2", _) => token("CIRCLE_OIDC_TOKEN_V2"),
+        _ => None,
+    }
 }

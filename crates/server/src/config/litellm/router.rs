@@ -13,7 +13,9 @@ use super::super::routing::Known;
 use super::super::tree::{Node, Value};
 use super::super::values::{self, Expected};
 use crate::bedrock::Timeouts;
-use crate::routing::{Balance, Cooldown, GroupSettings, ModelSettings, Retries, Strategy};
+use crate::routing::{
+    Balance, Cooldown, GroupSettings, ModelSettings, Retries, Strategy, TagFilter,
+};
 
 mod chains;
 
@@ -35,6 +37,7 @@ pub(super) struct Router {
     stream_timeout: Option<Told<Option<Duration>>>,
     max_fallbacks: Option<Told<usize>>,
     drop_params: Option<Told<bool>>,
+    tags: Option<Told<TagFilter>>,
     general: Chains,
     context_window: Chains,
     content_policy: Chains,
@@ -62,6 +65,7 @@ pub(super) fn read(section: &mut Fields<'_>) -> Router {
         stream_timeout: told(section, "stream_timeout", values::lenient_limit),
         max_fallbacks: told(section, "max_fallbacks", values::count),
         drop_params: None,
+        tags: tags(section),
         general: Chains::read(section, "fallbacks").and_for_all(section, "default_fallbacks"),
         context_window: Chains::read(section, "context_window_fallbacks"),
         content_policy: Chains::read(section, "content_policy_fallbacks"),
@@ -96,18 +100,21 @@ impl Router {
             stream_timeout: self.stream_timeout.or(module.stream_timeout),
             max_fallbacks: self.max_fallbacks.or(module.max_fallbacks),
             drop_params: self.drop_params.or(module.drop_params),
+            tags: self.tags.or(module.tags),
             general: self.general.or(module.general),
             context_window: self.context_window.or(module.context_window),
             content_policy: self.content_policy.or(module.content_policy),
         }
     }
 
-    /// Makes it count for every name. `aliases` are further names and those they stand for.
+    /// Makes it count for every name. `aliases` are further names and those they stand for, `filters` names whose
+    /// entries say whether tags choose among them.
     pub(super) fn apply(
         self,
         reading: &mut Reading,
         models: &mut ModelSettings,
         aliases: &BTreeMap<String, String>,
+        filters: &BTreeMap<String, bool>,
         timeouts: &mut Timeouts,
     ) {
         self.time(reading, timeouts);
@@ -129,7 +136,7 @@ impl Router {
         models.fallbacks.content_policy = content_policy.of_all();
         for (name, group) in &mut models.groups {
             let base = aliases.get(name);
-            spread(group, models.balance);
+            spread(group, models.balance, filters.get(base.unwrap_or(name)).copied());
             group.unsupported = models.unsupported;
             group.fallbacks.general = general.of(name, base);
             group.fallbacks.context_window = context_window.of(name, base);
@@ -167,6 +174,10 @@ impl Router {
             retries.longest_pause = retries.longest_pause.max(pause);
             told.counts(reading, "routing.retries.first_pause", &pause);
             told.counts(reading, "routing.retries.longest_pause", &retries.longest_pause);
+        }
+        if let Some(told) = &self.tags {
+            balance.tag_filter = told.value;
+            told.counts(reading, "routing.tag_filter", &told.value);
         }
         let mut cooldown = Cooldown::default();
         if let Some(told) = &self.allowed_fails {
@@ -214,8 +225,14 @@ impl Told<u32> {
 }
 
 /// What holds for all holds for a group, except that targets with an order are asked in it.
-fn spread(group: &mut GroupSettings, all: Balance) {
-    group.balance = all;
+fn spread(group: &mut GroupSettings, all: Balance, tags: Option<bool>) {
+    // What the entries of a name say of tags counts before what holds for all.
+    let tag_filter = tags.map_or(all.tag_filter, |is_on| match (is_on, all.tag_filter) {
+        (false, _) => TagFilter::Off,
+        (true, TagFilter::Off) => TagFilter::Any,
+        (true, filter) => filter,
+    });
+    group.balance = Balance { tag_filter, ..all };
     if group.targets.iter().any(|target| target.order != NO_ORDER) {
         group.balance.strategy = Strategy::Order;
     } else {
@@ -223,6 +240,18 @@ fn spread(group: &mut GroupSettings, all: Balance) {
             target.order = 0;
         }
     }
+}
+
+/// Whether tags of requests choose among the targets of a name, and how many of them a target must have.
+fn tags(section: &mut Fields<'_>) -> Option<Told<TagFilter>> {
+    let match_any = told(section, "tag_filtering_match_any", values::boolean);
+    let Told { value, key, origin } = told(section, "enable_tag_filtering", values::boolean)?;
+    let value = match (value, match_any.is_none_or(|told| told.value)) {
+        (false, _) => TagFilter::Off,
+        (true, true) => TagFilter::Any,
+        (true, false) => TagFilter::All,
+    };
+    Some(Told { value, key, origin })
 }
 
 fn strategy(section: &mut Fields<'_>) -> Option<Told<Strategy>> {

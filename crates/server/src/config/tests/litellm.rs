@@ -6,7 +6,7 @@ use translate::Unsupported;
 
 use super::super::*;
 use super::Directory;
-use crate::bedrock::{AccountSecret, Login, Place};
+use crate::bedrock::{AccountSecret, Login, Place, WebToken};
 use crate::routing::{Balance, Cooldown, Guardrail, GuardrailMode, Retries, Strategy, Weight};
 
 fn load(directory: &Directory, yaml: &str) -> Config {
@@ -86,7 +86,7 @@ general_settings: { master_key: sk-1234 }
     let base = &config.models.groups["role"].targets[0].manner.base_model;
     assert_eq!(base.as_deref(), Some("nova-lite"));
     let web = place(&config, "web").role.clone().unwrap();
-    assert_eq!(web.token_file, Some(PathBuf::from("/var/token")));
+    assert_eq!(web.token, Some(WebToken::File("/var/token".into())));
     let profile = place(&config, "profile");
     assert_eq!(profile.login, Some(Login::Profile("p".to_owned())));
     assert_eq!(profile.endpoint.as_deref(), Some("https://vpce.local/x"));

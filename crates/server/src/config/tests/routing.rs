@@ -4,7 +4,9 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use super::super::*;
 use super::Directory;
-use crate::routing::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, Thousandths};
+use crate::routing::{
+    Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, TagFilter, Thousandths,
+};
 
 #[test]
 fn a_name_says_what_is_different_about_it() {
@@ -42,6 +44,7 @@ models:
         retries,
         cooldown: Some(cooldown),
         affinity: Affinity::Off,
+        tag_filter: TagFilter::Off,
     };
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let fallbacks = Fallbacks {
@@ -57,6 +60,7 @@ models:
         affinity: Affinity::On,
         retries: Retries { more: 0, ..retries },
         cooldown: Some(Cooldown { in_a_row: 2, ..cooldown }),
+        tag_filter: TagFilter::Off,
     };
     assert_eq!(group("own").balance, own);
     assert_eq!(group("own").fallbacks.general, names(&["plain", "claude-x"]));

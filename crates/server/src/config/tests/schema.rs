@@ -12,7 +12,7 @@ const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 
 /// A section's place in the schema, and a file with a stranger in it.
 #[rustfmt::skip]
-const SECTIONS: [(&str, &str); 22] = [
+const SECTIONS: [(&str, &str); 23] = [
     ("", "zzzzzzzzzzzz: 1\n"),
     ("/properties/tls", "tls: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/timeouts", "timeouts: { zzzzzzzzzzzz: 1 }\n"),
@@ -33,6 +33,7 @@ const SECTIONS: [(&str, &str); 22] = [
     ("/properties/shutdown", "shutdown: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/defaults", "defaults: { zzzzzzzzzzzz: 1 }\n"),
     ("/$defs/target", "models: { a: { model: b, zzzzzzzzzzzz: 1 } }\n"),
+    ("/$defs/params", "models: { a: { model: b, params: { zzzzzzzzzzzz: 1 } } }\n"),
     ("/$defs/guardrail", "models: { a: { model: b, guardrail: { id: g, version: 1, zzzzzzzzzzzz: 1 } } }\n"),
     ("/$defs/model/anyOf/3", "models: { a: { targets: [b], zzzzzzzzzzzz: 1 } }\n"),
 ];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::openai::chat::ChatRequest;
-use translate::chat::{Delivery, Question, question_with};
+use translate::chat::{Defaults, Delivery, Question, question_with};
 use translate::errors::refuses_grammar;
 use translate::profile::{GuardrailPlace, StructuredOutput};
 use translate::thoughts::Origin;
@@ -86,6 +86,8 @@ pub(super) struct Made {
     pub(super) profile: Profile,
     pub(super) policy: Unsupported,
     pub(super) guardrail: Option<Arc<Guardrail>>,
+    /// What it was given where the request says nothing.
+    pub(super) params: Option<Arc<Defaults>>,
     /// Where it goes, if thoughts depend on it.
     pub(super) origin: Option<Origin>,
     /// Whether past thoughts go along.
@@ -109,7 +111,7 @@ impl Circumstances {
             for message in &around.added {
                 request.messages.push(serde_json::from_str(message)?);
             }
-            made(&request, length, &around, &leg).await
+            made(request, length, &around, &leg).await
         });
         Ok(translated.await??)
     }
@@ -203,6 +205,7 @@ impl Made {
     pub(super) fn fits(&self, leg: &Leg, policy: Unsupported) -> bool {
         self.profile == leg.target.profile
             && self.guardrail == leg.guardrail
+            && self.params == leg.params
             && self.policy == policy
             && self.origin.is_none_or(|origin| origin == leg.origin())
     }
@@ -216,12 +219,14 @@ impl Made {
     }
 }
 
-pub(super) async fn made(
-    request: &ChatRequest<'_>,
+pub(super) async fn made<'r>(
+    mut request: ChatRequest<'r>,
     length: usize,
     around: &Circumstances,
-    leg: &Leg,
+    leg: &'r Leg,
 ) -> Result<Made, Untranslated> {
+    leg.complete(&mut request)?;
+    let request = &request;
     let profile = &leg.target.profile;
     let mut recalled = around.recall.of(request, leg).await;
     recalled.withhold(&around.withheld);
@@ -257,6 +262,7 @@ pub(super) async fn made(
     let body = written(&converse, length)?;
     let origin = profile.keeps_thoughts().then(|| leg.origin());
     let (profile, guardrail) = (profile.clone(), leg.guardrail.clone());
+    let params = leg.params.clone();
     Ok(Made {
         body,
         warms,
@@ -267,6 +273,7 @@ pub(super) async fn made(
         profile,
         policy,
         guardrail,
+        params,
         origin,
         thinks_back,
     })

@@ -2,6 +2,7 @@
 //! is parsed once; a large one away from the worker, and again when it is translated, so that nothing parsed
 //! has to cross threads or to be kept while the request waits.
 
+use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use memchr::memmem;
 use schema::openai::chat::ChatRequest;
@@ -15,8 +16,9 @@ use crate::error::GatewayError;
 use crate::foreseen;
 use crate::media::{Links, MediaSettings};
 use crate::offload::{LARGE, Offload};
+use crate::routes::directions;
 use crate::routes::json::{Mistake, parse};
-use crate::routing::{Leg, Operation};
+use crate::routing::{Leg, Operation, Tags, Tokens};
 
 /// How many times as long a body with references is worked on, about.
 const WRITTEN_OUT: usize = 8;
@@ -32,7 +34,9 @@ pub(in crate::routes) struct Outline {
     pub(super) n: Option<i64>,
     pub(super) format: FormatKind,
     /// Tokens that the call may use.
-    pub(super) tokens: u64,
+    pub(super) tokens: Tokens,
+    /// Tags that its body gives it.
+    tags: Tags,
     /// Of the beginning that it shares with others.
     pub(super) key: Option<u64>,
     /// The calls of the last turns, the last first.
@@ -98,11 +102,19 @@ impl Outline {
             n: request.n,
             format: request.response_format.as_ref().map_or(FormatKind::Text, |format| format.kind),
             tokens: foreseen::of_chat(request, length),
+            tags: Tags::of_chat(request),
             key: affinity(request),
             calls: last_calls(request),
             origin: origin(request, None),
             links: Links::of(request, media),
         }
+    }
+}
+
+impl Outline {
+    /// The tags of the request, those of its headers included.
+    pub(in crate::routes) fn tags(&self, headers: &HeaderMap) -> Tags {
+        directions::tags(headers).and(&self.tags)
     }
 }
 
@@ -156,6 +168,6 @@ impl<'b> Received<'b> {
             return around.translate(self.body, leg, offload).await;
         };
         around.fetched.fill(&mut request);
-        Ok(made(&request, self.body.len(), around, leg).await?)
+        Ok(made(request, self.body.len(), around, leg).await?)
     }
 }

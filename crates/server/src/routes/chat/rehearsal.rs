@@ -30,7 +30,8 @@ pub(super) async fn rehearse(
     let body = deployment::read(http, payload, now.config.body, offload).await?;
     let mut received = Received::read(&body, &now.config.media, offload).await?;
     exchange.names_model(&received.outline.model);
-    let route = now.names.resolve(&received.outline.model).await?;
+    let tags = received.outline.tags(headers);
+    let route = now.names.resolve(&received.outline.model, tags).await?;
     // So many calls would be made, all of them this one.
     choices::count(received.outline.n, now.config.chat.most_choices)?;
     let links = std::mem::take(&mut received.outline.links);

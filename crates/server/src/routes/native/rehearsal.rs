@@ -10,7 +10,7 @@ use crate::bedrock::unsigned;
 use crate::body;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
-use crate::routes::dry_run;
+use crate::routes::{directions, dry_run};
 use crate::routing::{Journey, Trail};
 
 /// Answers with the request that would have been sent.
@@ -38,7 +38,8 @@ pub(super) async fn rehearse(
         }
         Some(name) => {
             exchange.names_model(name);
-            let route = now.names.resolve(name).await.map_err(GatewayError::from)?;
+            let tags = directions::tags(http.headers());
+            let route = now.names.resolve(name, tags).await.map_err(GatewayError::from)?;
             let terms = terms(&matched, &route, &body, exchange.id(), offload).await?;
             let leg = Journey::glance(&route, terms).map_err(GatewayError::from)?;
             let call = call(http, &matched, body, Some(&leg), offload).await?;

@@ -15,6 +15,7 @@ fn seats(weights: &[u32]) -> Vec<Seat> {
         weight: Weight(*weight),
         order: 0,
         quota: Quota::default(),
+        writes: None,
         vitals: Arc::default(),
         mark: mixed(at as u64 + 1),
     };

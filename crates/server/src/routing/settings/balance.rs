@@ -11,6 +11,19 @@ pub(crate) struct Balance {
     /// `None`: a failing target is called as often as any other.
     pub(crate) cooldown: Option<Cooldown>,
     pub(crate) affinity: Affinity,
+    pub(crate) tag_filter: TagFilter,
+}
+
+/// Which targets the tags of a request leave.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum TagFilter {
+    /// All.
+    #[default]
+    Off,
+    /// Those that have one of the tags.
+    Any,
+    /// Those that have all of the tags.
+    All,
 }
 
 impl Default for Balance {
@@ -20,6 +33,7 @@ impl Default for Balance {
             retries: Retries::default(),
             cooldown: Some(Cooldown::default()),
             affinity: Affinity::default(),
+            tag_filter: TagFilter::default(),
         }
     }
 }
