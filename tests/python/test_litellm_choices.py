@@ -133,6 +133,16 @@ def test_tags_that_no_entry_has_are_refused_by_name() -> None:
         assert send(running, "/v1/embeddings", {"model": "m", "input": "x", "tags": ["c"]}).status == 400
 
 
+def test_tags_of_bodies_are_refused_where_the_operator_wants_that() -> None:
+    config = tagged(["a"], ["default"])
+    config["general_settings"] = {"reject_clientside_metadata_tags": True}
+    with gateway(config) as (running, upstream):
+        for body in ({"metadata": {"tags": ["a"]}}, {"tags": ["a"]}):
+            told = chat(running, body)
+            assert (told.status, told.json["error"]["code"]) == (400, "tags_not_allowed") and not upstream.asked
+        assert regions(running, {"metadata": {"tags": "text"}}, x_litellm_tags="a") == {"us-east-1"}
+
+
 def test_tags_hold_for_fallbacks_and_are_named_where_they_choose_nothing() -> None:
     config = {
         "models": {
@@ -189,6 +199,17 @@ def test_web_identities_by_variable_and_by_file(mint: Mint, tmp_path: Any, token
             [issued] = sts.handed_out
             assert f"Credential={issued.keys.access_key}/" in upstream.asked[-1].headers["authorization"]
             assert mint.leaks(running.log()) == [] and "web-token" not in running.log()
+        assert sts.problems == []
+
+
+def test_session_tags_of_an_entry_go_with_its_role(mint: Mint) -> None:
+    own = mint.lasting()
+    trust = Trust(signed_by=own.keys, tags={"team": "search", "cost": "7"})
+    with Sts(mint, {ROLE: trust}) as sts:
+        tags = [{"Key": "team", "Value": "search"}, {"Key": "cost", "Value": 7}]
+        params = {"aws_role_name": ROLE, "aws_session_tags": tags, "aws_sts_endpoint": sts.url}
+        with gateway({"model_list": entries(params)}, **own.environment) as (running, _):
+            assert chat(running, {}).status == 200, running.log()
         assert sts.problems == []
 
 

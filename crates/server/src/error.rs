@@ -178,6 +178,7 @@ impl From<RouteError> for GatewayError {
             RouteError::Elsewhere { asked, why } => Self::Elsewhere { asked, why },
             RouteError::NotListed { name, near } => Self::NotListed { name, near },
             RouteError::NotTagged { name, tags } => entry::not_tagged(&name, &tags).into(),
+            RouteError::TagsRefused => entry::tags_refused().into(),
         }
     }
 }

@@ -102,6 +102,9 @@ pub(crate) enum RouteError {
     /// No target of the name has the tags that a request asks for.
     #[error("no target of {name:?} has the tags {tags}")]
     NotTagged { name: String, tags: String },
+    /// Requests may not choose targets by tags of their own.
+    #[error("tags in the body are refused")]
+    TagsRefused,
 }
 
 /// Sends a JSON body to an operation of one target and waits for the response headers. Converse carries its
@@ -213,7 +216,8 @@ impl Judged for RouteError {
             Self::Model(_)
             | Self::Elsewhere { .. }
             | Self::NotListed { .. }
-            | Self::NotTagged { .. } => Verdict::FINAL,
+            | Self::NotTagged { .. }
+            | Self::TagsRefused => Verdict::FINAL,
         }
     }
 
@@ -224,7 +228,8 @@ impl Judged for RouteError {
             Self::Model(_)
             | Self::Elsewhere { .. }
             | Self::NotListed { .. }
-            | Self::NotTagged { .. } => false,
+            | Self::NotTagged { .. }
+            | Self::TagsRefused => false,
         }
     }
 }

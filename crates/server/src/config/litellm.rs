@@ -99,6 +99,8 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut Reading, config: &mut C
     files.each(reading, |root| {
         root.open("general_settings", |section| {
             master_key::read_litellms(section, config);
+            let refuses = section.optional("reject_clientside_metadata_tags", values::boolean);
+            config.models.refuses_body_tags = refuses.unwrap_or_default();
             passed.rest("general_settings", section, keys::GENERAL);
         });
         for (key, _) in root.rest() {

@@ -63,6 +63,13 @@ pub(super) fn not_tagged(name: &str, tags: &str) -> Invalid {
     Invalid::value("tags", message).with_code("no_target_for_tags")
 }
 
+/// Requests may not choose targets by tags of their own.
+pub(super) fn tags_refused() -> Invalid {
+    let message =
+        "This gateway takes no tags from the body of a request: leave tags and metadata.tags out.";
+    Invalid::value("tags", message).with_code("tags_not_allowed")
+}
+
 pub(super) fn media_type(found: Option<&str>) -> Rendered {
     let found = match found {
         Some(found) => format!("it came with {found:?}"),

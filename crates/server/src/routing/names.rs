@@ -31,6 +31,7 @@ pub(crate) struct Names {
     /// The exact names, for suggestions.
     own: Arc<[String]>,
     unlisted: Unlisted,
+    refuses_body_tags: bool,
     /// Default for unlisted names.
     balance: Balance,
     fallbacks: Arc<Fallbacks>,
@@ -132,6 +133,7 @@ impl Names {
             patterns,
             own,
             unlisted,
+            refuses_body_tags: settings.refuses_body_tags,
             balance,
             fallbacks,
             unsupported,
@@ -202,6 +204,9 @@ impl Names {
     /// # Errors
     /// No target has the tags, the name is not listed and unlisted names are refused, or its region cannot be called.
     pub(crate) async fn resolve(&self, name: &str, tags: Tags) -> Result<Route, RouteError> {
+        if self.refuses_body_tags && tags.are_of_body() {
+            return Err(RouteError::TagsRefused);
+        }
         let group = self.named(name).await?;
         let group = group.tagged(&tags)?.map_or(group, Arc::new);
         Ok(Route { group, tags })

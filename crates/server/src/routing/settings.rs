@@ -30,6 +30,8 @@ pub(crate) struct ModelSettings {
     pub(crate) fallbacks: Fallbacks,
     /// Handling of fields that cannot be honoured; a default likewise.
     pub(crate) unsupported: Unsupported,
+    /// Whether tags in the bodies of requests are refused, rather than heeded.
+    pub(crate) refuses_body_tags: bool,
     /// The operator's own names. Each may contain one `*`.
     pub(crate) groups: BTreeMap<String, GroupSettings>,
 }

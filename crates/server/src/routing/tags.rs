@@ -22,7 +22,11 @@ const MOST: usize = 64;
 
 /// The tags of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Tags(Vec<String>);
+pub(crate) struct Tags {
+    listed: Vec<String>,
+    /// Whether some of them are the body's.
+    of_body: bool,
+}
 
 /// The tags of a request by what they ask of a target.
 struct Asked<'a> {
@@ -46,13 +50,15 @@ impl Tags {
         let metadata = request.metadata.as_ref().and_then(|metadata| metadata.get(MEMBER));
         if let Some(Value::Array(listed)) = metadata {
             tags.add(listed.iter().filter_map(Value::as_str));
+            tags.of_body |= !listed.is_empty();
         }
         tags
     }
 
     /// These, and those that stand elsewhere in the request.
     pub(crate) fn and(mut self, other: &Self) -> Self {
-        self.add(other.0.iter().map(String::as_str));
+        self.add(other.listed.iter().map(String::as_str));
+        self.of_body |= other.of_body;
         self
     }
 
@@ -64,20 +70,26 @@ impl Tags {
             Some(Ok(Value::String(tag))) => read.add(std::iter::once(tag.as_str())),
             Some(_) | None => {}
         }
+        read.of_body = !read.listed.is_empty();
         read
+    }
+
+    /// Whether the body of the request gives some of them.
+    pub(super) fn are_of_body(&self) -> bool {
+        self.of_body
     }
 
     fn add<'t>(&mut self, tags: impl Iterator<Item = &'t str>) {
         for tag in tags.map(str::trim).filter(|tag| !tag.is_empty()) {
-            if self.0.len() < MOST && self.0.iter().all(|known| known != tag) {
-                self.0.push(tag.to_owned());
+            if self.listed.len() < MOST && self.listed.iter().all(|known| known != tag) {
+                self.listed.push(tag.to_owned());
             }
         }
     }
 
     fn asked(&self) -> Asked<'_> {
         let mut asked = Asked { wanted: vec![], required: vec![], excluded: vec![] };
-        for tag in &self.0 {
+        for tag in &self.listed {
             match (tag.strip_prefix('&'), tag.strip_prefix('!')) {
                 (Some(""), _) | (_, Some("")) => {}
                 (Some(tag), _) => asked.required.push(tag),
@@ -91,7 +103,7 @@ impl Tags {
 
 impl fmt::Display for Tags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(", "))
+        f.write_str(&self.listed.join(", "))
     }
 }
 

@@ -165,8 +165,30 @@ fn role(section: &mut Fields<'_>) -> Option<Role> {
         }
         token
     });
-    let tags = Vec::new();
+    let tags = session_tags(section);
     Some(Role { arn: arn?, external_id, session_name, tags, token, sts_endpoint })
+}
+
+/// Session tags, each with a `Key` and a `Value`.
+fn session_tags(section: &mut Fields<'_>) -> Vec<(String, String)> {
+    let path = section.path("aws_session_tags");
+    let Some((key, node)) = section.take("aws_session_tags") else { return Vec::new() };
+    let Value::List(items) = node.value else {
+        let message = format!("{path} is no list");
+        section.reading.complain(key.line, message, "give each tag as { Key: k, Value: v }");
+        return Vec::new();
+    };
+    let mut tags = Vec::new();
+    for (at, item) in items.into_iter().enumerate() {
+        let path = format!("{path}[{at}]");
+        let Some(entries) = section.entries_of(&path, item) else { continue };
+        section.child(format!("{path}."), entries, |section| {
+            let name = section.optional("Key", values::text);
+            let value = section.optional("Value", values::scalar);
+            tags.extend(name.zip(value));
+        });
+    }
+    tags
 }
 
 /// Ways to tell a web identity's token that are understood.

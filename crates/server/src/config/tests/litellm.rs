@@ -122,7 +122,7 @@ fn what_cannot_be_honoured_is_a_mistake_with_its_line() {
         ":2: model_list[0].model_name is missing",
         ":4: model_list[1].litellm_params.aws_region_name cannot be text like this; give a region",
         ":6: model_list[2].litellm_params.aws_role_name cannot be text like this; give a role",
-        ":8: model_list[3].litellm_params.aws_web_identity_token names no file",
+        ":8: model_list[3].litellm_params.aws_web_identity_token leads to no token",
         ":9: model_list[4].litellm_params.model is missing",
         ":11: model_list[5] is a section, and holds text",
         ":12: models stands beside LiteLLM's keys; put it into a section called outcrop",

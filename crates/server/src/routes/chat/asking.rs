@@ -111,7 +111,7 @@ impl Circumstances {
             for message in &around.added {
                 request.messages.push(serde_json::from_str(message)?);
             }
-            made(request, length, &around, &leg).await
+            made(&mut request, length, &around, &leg).await
         });
         Ok(translated.await??)
     }
@@ -220,13 +220,13 @@ impl Made {
 }
 
 pub(super) async fn made<'r>(
-    mut request: ChatRequest<'r>,
+    request: &mut ChatRequest<'r>,
     length: usize,
     around: &Circumstances,
     leg: &'r Leg,
 ) -> Result<Made, Untranslated> {
-    leg.complete(&mut request)?;
-    let request = &request;
+    leg.complete(request)?;
+    let request = &*request;
     let profile = &leg.target.profile;
     let mut recalled = around.recall.of(request, leg).await;
     recalled.withhold(&around.withheld);

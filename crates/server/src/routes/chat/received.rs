@@ -168,6 +168,6 @@ impl<'b> Received<'b> {
             return around.translate(self.body, leg, offload).await;
         };
         around.fetched.fill(&mut request);
-        Ok(made(request, self.body.len(), around, leg).await?)
+        Ok(made(&mut request, self.body.len(), around, leg).await?)
     }
 }
