@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
+CLIENTS_PAGE = README.parent / "docs" / "clients.md"
 MARK = re.compile(r"^\s*<!--\s*run:\s*(?P<name>[\w.-]+)\s*-->\s*$")
 FENCE = re.compile(r"^\s*```(?P<language>\w+)\s*$")
 
