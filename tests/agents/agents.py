@@ -30,9 +30,6 @@ QUIET = {
     "OPENCODE_DISABLE_MODELS_FETCH": "1",
     "PI_OFFLINE": "1",
     "PI_TELEMETRY": "0",
-    "QWEN_TELEMETRY_ENABLED": "false",
-    "QWEN_USAGE_STATISTICS_ENABLED": "false",
-    "QWEN_CODE_SUPPRESS_YOLO_WARNING": "1",
 }
 
 
@@ -87,15 +84,6 @@ AGENTS = {
             resumed=("run", "-c"),
             most_calls=3,
             asks_for=("registry.npmjs.org",),
-        ),
-        Agent(
-            name="qwen-code",
-            command="qwen",
-            programs=(".bin/qwen",),
-            shell="run_shell_command",
-            once=("--approval-mode", "yolo", "-p"),
-            resumed=("--approval-mode", "yolo", "--continue", "-p"),
-            interpreted=True,
         ),
         Agent(
             name="pi",
