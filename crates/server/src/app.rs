@@ -21,6 +21,7 @@ use crate::master_key;
 use crate::media::Fetcher;
 use crate::offload::Offload;
 use crate::panics::{self, Panicked};
+use crate::readiness::Readiness;
 use crate::recall::{Memory, SharedMemory};
 use crate::routes::refusal::{self, Shape};
 use crate::routes::{
@@ -40,6 +41,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub(crate) struct Shared {
     current: ArcSwap<Snapshot>,
     draining: AtomicBool,
+    /// Whether credentials were found.
+    pub(crate) readiness: Readiness,
     /// Cuts off what is under way when the process must end.
     pub(crate) cutoff: Cutoff,
     /// For media that requests refer to.
@@ -114,6 +117,7 @@ impl Shared {
         Self {
             current: ArcSwap::from_pointee(snapshot),
             draining: AtomicBool::new(false),
+            readiness: Readiness::default(),
             cutoff: Cutoff::default(),
             fetcher: Fetcher::default(),
             memory: Memory::default(),

@@ -26,6 +26,7 @@ mod outflow;
 mod panics;
 mod pump;
 mod quoting;
+mod readiness;
 mod recall;
 mod reload;
 mod routes;

@@ -13,6 +13,7 @@ use actix_web::{App, HttpServer, web};
 use crate::app::{self, Shared, Snapshot, Worker};
 use crate::bedrock::{Account, Service, Setup};
 use crate::config::{Config, Sources};
+use crate::readiness;
 use crate::reload::Reloader;
 use crate::routing::OpenError;
 use crate::shutdown::{self, Drain};
@@ -101,6 +102,7 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
         refuse_loop(&account, address)?;
     }
     let shared = Arc::new(Shared::new(snapshot));
+    readiness::watch(&shared);
     let for_workers = Arc::clone(&shared);
     let mut server = HttpServer::new(move || {
         let shared = Arc::clone(&for_workers);
