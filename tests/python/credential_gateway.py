@@ -41,7 +41,10 @@ def gateway(
         **({"AWS_REGION": region} if region else {}),
         **(environment or {}),
     }
-    running = Outcrop(["--listen", "127.0.0.1:0", *arguments], environment=settings, files=files)
+    # Readiness waits for credentials, which some of these tests withhold.
+    running = Outcrop(
+        ["--listen", "127.0.0.1:0", *arguments], environment=settings, ready_path="/livez", files=files
+    )
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         if name not in settings:
             # The files of the home folder, where AWS's tools look first.

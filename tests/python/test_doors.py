@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import httpx
 import pytest
 from openai import AzureOpenAI, NotFoundError
@@ -55,3 +58,40 @@ def test_azure_embeddings(gateway: Outcrop) -> None:
     client = AzureOpenAI(azure_endpoint=gateway.url, azure_ad_token="unused", api_version=VERSION, max_retries=0)
     vectors = client.embeddings.create(model=VECTORS, input=["granite", "basalt"], dimensions=256)
     assert [len(one.embedding) for one in vectors.data] == [256, 256]
+
+
+def test_without_credentials_it_is_alive_and_not_ready(tmp_path: Path) -> None:
+    """It says so at the start and to every caller, and is ready once a sign-in has written keys."""
+    environment = {"AWS_REGION": "us-east-1", "AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials")}
+    with Outcrop(["--listen", "127.0.0.1:0"], environment=environment, ready_path="/livez") as running:
+        wait_for(running, "no_credentials")
+        assert httpx.head(f"{running.url}/readyz").status_code == 503
+        log = running.log()
+        warned = [line for line in log.splitlines() if "outcrop::readiness" in line]
+        assert len(warned) == 1 and "no usable AWS credentials" in warned[0] and "AWS_PROFILE" in warned[0], log
+        body = {"model": "nova-lite", "messages": asking("granite")}
+        refused = httpx.post(f"{running.url}/v1/chat/completions", json=body, timeout=40)
+        assert refused.status_code == 503 and refused.headers["x-should-retry"] == "false"
+        assert refused.json()["error"]["code"] == "credentials_unavailable"
+        native = httpx.post(f"{running.url}/bedrock/model/nova-lite/converse", json={}, timeout=40)
+        assert native.status_code == 503 and "AWS_BEARER_TOKEN_BEDROCK" in native.json()["message"]
+        keys = "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = test\n"
+        (tmp_path / "credentials").write_text(keys)
+        wait_for(running, "ready")
+        assert "credentials found" in running.log()
+
+
+def test_one_target_with_keys_of_its_own_is_enough() -> None:
+    """The gateway's own account may have none where names bring theirs."""
+    target = "{ model: nova-lite, access_key_id: AKIDTEST, secret_access_key: test }"
+    arguments = ["--config", "outcrop.yaml", "--listen", "127.0.0.1:0"]
+    files = {"outcrop.yaml": f"models:\n  own: {target}\n"}
+    with Outcrop(arguments, environment={"AWS_REGION": "us-east-1"}, files=files) as running:
+        assert "no usable AWS credentials" not in running.log(), running.log()
+
+
+def wait_for(running: Outcrop, status: str) -> None:
+    deadline = time.monotonic() + 40
+    while (found := httpx.get(f"{running.url}/readyz").json()["status"]) != status:
+        assert time.monotonic() < deadline, f"{found}, not {status}"
+        time.sleep(0.05)

@@ -22,6 +22,7 @@ use crate::master_key;
 use crate::media::Fetcher;
 use crate::offload::Offload;
 use crate::panics::{self, Panicked};
+use crate::readiness::Readiness;
 use crate::recall::{Memory, SharedMemory};
 use crate::routes::refusal::{self, Shape};
 use crate::routes::{
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     draining: AtomicBool,
     /// The address listened on.
     pub(crate) address: SocketAddr,
+    /// Whether credentials were found.
+    pub(crate) readiness: Readiness,
     /// Cuts off what is under way when the process must end.
     pub(crate) cutoff: Cutoff,
     /// For media that requests refer to.
@@ -131,6 +134,7 @@ impl Shared {
             current: ArcSwap::from_pointee(snapshot),
             draining: AtomicBool::new(false),
             address,
+            readiness: Readiness::default(),
             cutoff: Cutoff::default(),
             fetcher: Fetcher::default(),
             memory: Memory::default(),

@@ -30,6 +30,7 @@ mod own_address;
 mod panics;
 mod pump;
 mod quoting;
+mod readiness;
 mod recall;
 mod reload;
 mod routes;

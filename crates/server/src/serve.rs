@@ -14,6 +14,7 @@ use crate::bedrock::Setup;
 use crate::config::{Config, Sources};
 use crate::listen::{self, Terms};
 use crate::own_address;
+use crate::readiness;
 use crate::reload::Reloader;
 use crate::routing::OpenError;
 use crate::shutdown::{self, Drain};
@@ -96,6 +97,7 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
     let address = listener.local_addr()?;
     refuse_loops(&snapshot, address).await?;
     let shared = Arc::new(Shared::new(snapshot, address));
+    readiness::watch(&shared);
     actix_tls::accept::max_concurrent_tls_connect(TLS_HANDSHAKES);
     let mut server = Server::build()
         .shutdown_timeout(drain_timeout.saturating_add(MARGIN).as_secs())

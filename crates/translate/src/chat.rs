@@ -249,6 +249,10 @@ fn declared<'a>(
 
 /// Refuses a model that Converse does not serve.
 fn by_converse(profile: &Profile) -> Result<(), Invalid> {
+    if profile.embedding.is_some() {
+        let message = "This is an embedding model and does not chat: send its texts to POST /v1/embeddings, or name a model that chats (GET /v1/models, capabilities.chat).";
+        return Err(Invalid::value("model", message).with_code("model_not_supported"));
+    }
     if profile.converse {
         return Ok(());
     }

@@ -10,7 +10,7 @@ pub use conditions::{
     Condition, GrammarRefusal, Notes, did_you_mean, is_about_content, is_about_thoughts,
     refuses_grammar,
 };
-use conditions::{advise, is_about_the_limit};
+use conditions::{advise, is_about_converse, is_about_the_limit};
 
 /// An error in the form that an OpenAI client expects.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,9 @@ fn translated(name: &str, status: u16, message: &str, notes: Option<&Notes>) -> 
     }
 }
 
+/// The next step where a model is not served by Converse.
+const OTHER_OPERATIONS: &str = " Embedding models are called at POST /v1/embeddings, all others by InvokeModel, POST /bedrock/model/{modelId}/invoke.";
+
 /// Classifies an exception that the table does not list by its status alone.
 fn unknown(status: u16) -> (u16, &'static str, Option<&'static str>) {
     match status {
@@ -109,6 +112,10 @@ fn refine(mut error: ApiError, name: &str) -> ApiError {
     } else if error.status == 400 && is_about_the_limit(&error.message) {
         error.code = Some("integer_above_max_value");
         error.param = Some("max_tokens");
+    } else if error.status == 400 && is_about_converse(&error.message) {
+        error.code = Some("model_not_supported");
+        error.param = Some("model");
+        error.message.push_str(OTHER_OPERATIONS);
     }
     error
 }
@@ -253,6 +260,18 @@ mod tests {
             let error = from_exception("ValidationException", 400, text);
             let told = (error.status, error.code, error.param, error.message.as_str());
             assert_eq!(told, (400, Some("integer_above_max_value"), Some("max_tokens"), text));
+        }
+    }
+
+    #[test]
+    fn a_model_that_converse_does_not_serve_is_called_elsewhere() {
+        for text in [
+            "The model that you are using doesn't support the Converse API.",
+            "This action doesn’t support the model that you provided. Try again with a supported text or chat model.",
+        ] {
+            let error = from_exception("ValidationException", 400, text);
+            assert_eq!((error.code, error.param), (Some("model_not_supported"), Some("model")));
+            assert!(error.message.starts_with(text) && error.message.contains("/v1/embeddings"));
         }
     }
 

@@ -18,7 +18,7 @@ pub struct Model {
     pub id: String,
     /// Always `model`.
     pub object: &'static str,
-    /// Unix seconds; 0 if unknown.
+    /// Unix seconds: the start of the model's life, else the date in its id, else that of the catalogue.
     pub created: i64,
     /// The provider.
     pub owned_by: String,

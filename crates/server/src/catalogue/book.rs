@@ -47,6 +47,8 @@ const PRICED_TIERS: [&str; 2] = ["flex", "priority"];
 /// All rows.
 #[derive(Debug, Default)]
 pub(super) struct Book {
+    /// Day of the compiled-in data.
+    dated: Option<Day>,
     exact: HashMap<String, Row>,
     /// Patterns without their `*`, the longest first.
     families: Vec<(String, Row)>,
@@ -155,8 +157,7 @@ impl Row {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    #[serde(rename = "dated")]
-    _dated: Day,
+    dated: Day,
     aliases: BTreeMap<String, String>,
     #[serde(default)]
     spellings: BTreeMap<String, String>,
@@ -212,6 +213,7 @@ impl Book {
             .add(book.exact.iter().filter(|(_, row)| row.is_called()).map(|(id, _)| id.as_str()));
         book.irregular = self.irregular.clone();
         book.imported.clone_from(&self.imported);
+        book.dated = self.dated;
         Ok(book)
     }
 
@@ -253,6 +255,11 @@ impl Book {
         self.imported.get(family).map(String::as_str)
     }
 
+    /// Day of the compiled-in data.
+    pub(super) fn dated(&self) -> Option<Day> {
+        self.dated
+    }
+
     /// Every model with a row of its own, by id.
     pub(super) fn models(&self) -> Vec<(&str, &Row)> {
         let mut models: Vec<_> = self.exact.iter().map(|(id, row)| (id.as_str(), row)).collect();
@@ -262,7 +269,7 @@ impl Book {
 
     fn parse(models: &str, prices: &str) -> Result<Self, String> {
         let models: File = toml::from_str(models).map_err(|error| error.to_string())?;
-        let File { _dated: _, aliases, spellings, makers, imported, mut rows } = models;
+        let File { dated, aliases, spellings, makers, imported, mut rows } = models;
         let prices: PriceFile = toml::from_str(prices).map_err(|error| error.to_string())?;
         for (_, row) in rows.iter_mut().filter(|(name, _)| !name.ends_with('*')) {
             let family =
@@ -284,6 +291,7 @@ impl Book {
         let called = book.exact.iter().filter(|(_, row)| row.is_called());
         book.spellings = Spellings::of(&book.irregular, called.map(|(id, _)| id.as_str()));
         book.imported = imported;
+        book.dated = Some(dated);
         Ok(book)
     }
 

@@ -20,6 +20,16 @@ impl Day {
         Self(i64::try_from(seconds).unwrap_or(i64::MAX).div_euclid(SECONDS_A_DAY))
     }
 
+    /// The date in a model's id, as `20250929` in `anthropic.claude-sonnet-4-5-20250929-v1:0`.
+    pub(crate) fn of_id(id: &str) -> Option<Self> {
+        let digits =
+            |part: &&str| part.len() == 8 && part.bytes().all(|byte| byte.is_ascii_digit());
+        let date = id.split(|c: char| !c.is_ascii_alphanumeric()).find(digits)?;
+        let (year, rest) = date.split_at(4);
+        let (month, day) = rest.split_at(2);
+        Self::parse(&format!("{year}-{month}-{day}"))
+    }
+
     /// Parses `2026-11-21`, or a timestamp that begins with a date.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.get(..10)?.splitn(3, '-');
@@ -94,6 +104,14 @@ mod tests {
         }
         assert!(Day::parse("2026-07-30") < Day::parse("2026-11-21"));
         assert!(Day::today() > Day::parse("2026-01-01").unwrap());
+        for (id, day) in [
+            ("anthropic.claude-sonnet-4-5-20250929-v1:0", Some("2025-09-29")),
+            ("us.amazon.nova-lite-v1:0", None),
+            ("a.b-20251399", None),
+            ("arn:aws:bedrock:us-east-1:123456789012:x/y", None),
+        ] {
+            assert_eq!(Day::of_id(id), day.and_then(Day::parse), "{id}");
+        }
         for bad in ["", "2026", "2026-13-01", "2026-1-01x", "20-06-2026", "2026-00-10"] {
             assert_eq!(Day::parse(bad), None, "{bad}");
         }

@@ -1,5 +1,6 @@
-//! The list of models as clients see it: the operator's names, the short names, and the account's models;
-//! for an account that cannot be listed, the compiled-in models not past their end of life.
+//! The list of models as clients see it: the operator's names, then what chats, then the rest, each with short names
+//! before the account's models; for an account that cannot be listed, the compiled-in models not past their end of
+//! life.
 
 use schema::openai::models::{Capabilities, Lifecycle, Model, Prices, Stage};
 use translate::profile::Medium;
@@ -29,7 +30,13 @@ pub(super) fn all(catalogue: &Catalogue, account: &Snapshot, own: &[Named<'_>]) 
     ));
     let rest = if account.is_empty() { compiled_in(book) } else { offered(book, account) };
     models.extend(rest.into_iter().filter(|one| !own.iter().any(|own| own.name == one.id)));
+    // Pickers of clients show the list as it comes, and offer its first entry.
+    models[own.len()..].sort_by_key(|model| !chats(model));
     models
+}
+
+fn chats(model: &Model) -> bool {
+    model.capabilities.as_ref().is_some_and(|capabilities| capabilities.chat)
 }
 
 /// One model, if the name is known.
@@ -115,7 +122,11 @@ fn entry(
     Model {
         id: id.to_owned(),
         object: "model",
-        created: started.and_then(Day::parse).map_or(0, i64::from),
+        created: started
+            .and_then(Day::parse)
+            .or_else(|| base.and_then(Day::of_id))
+            .or_else(|| book.dated())
+            .map_or(0, i64::from),
         owned_by: owner(base, live),
         shutdown_date: lifecycle.end_of_life.clone(),
         capabilities: capabilities(row, live),

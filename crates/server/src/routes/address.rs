@@ -1,7 +1,7 @@
 //! The gateway's own address, as a caller writes it, for what is shown to people.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{HOST, HeaderName};
+use actix_web::http::header::{HOST, HeaderName, HeaderValue};
 
 use crate::browser::host::Host;
 
@@ -12,7 +12,7 @@ const LENGTH: usize = 100;
 
 /// Scheme, host and port, without a slash at the end: by `Host`, else the address listened on.
 pub(crate) fn of(http: &HttpRequest) -> String {
-    let forwarded = http.headers().get(FORWARDED_PROTO).map(|value| value.as_bytes());
+    let forwarded = http.headers().get(FORWARDED_PROTO).map(HeaderValue::as_bytes);
     let is_secure = http.app_config().secure() || forwarded == Some(b"https");
     let scheme = if is_secure { "https" } else { "http" };
     let told = http.headers().get(HOST).and_then(|host| host.to_str().ok());

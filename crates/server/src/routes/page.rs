@@ -42,8 +42,12 @@ pub(crate) async fn page(worker: Data<Worker>, http: HttpRequest) -> HttpRespons
         .body(text)
 }
 
-/// The operator's first name for a model that chats.
+/// The operator's first name for a model that chats; none of them where callers prove a key, which the page does
+/// not ask for.
 fn example(now: &Snapshot) -> String {
+    if now.config.master_key.is_some() {
+        return MODEL.to_owned();
+    }
     let own = now.names.listed();
     let chats = own.iter().find(|one| one.target.profile.embedding.is_none());
     chats.map_or_else(|| MODEL.to_owned(), |one| one.name.to_owned())

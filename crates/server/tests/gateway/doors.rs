@@ -139,3 +139,42 @@ async fn azures_paths_name_the_model() {
     assert_eq!(broken.status, 400);
     rig.stop().await;
 }
+
+#[actix_rt::test]
+async fn chatting_with_an_embedding_model_names_the_right_address() {
+    let rig = Rig::start("models: { vectors: titan-embed-text-v2 }\n").await;
+    for model in ["vectors", "embed-english", "amazon.titan-embed-text-v2:0"] {
+        for stream in [false, true] {
+            let mut request = ask();
+            request["model"] = json!(model);
+            request["stream"] = json!(stream);
+            let refused = rig.chat(&request).await;
+            let error = &refused.json()["error"];
+            assert_eq!((refused.status, &error["param"]), (400, &json!("model")), "{model}");
+            assert!(error["message"].as_str().unwrap().contains("POST /v1/embeddings"), "{error}");
+        }
+    }
+    assert!(rig.emulator.journal().calls().is_empty());
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn refused_credentials_are_not_worth_a_retry() {
+    let emulator = emulator::start(emulator::Options {
+        credentials: Some(emulator::Credentials {
+            access_key_id: "AKIDOTHER".to_owned(),
+            secret_access_key: "other".to_owned(),
+            session_token: None,
+        }),
+        ..emulator::Options::default()
+    })
+    .await
+    .unwrap();
+    let rig = Rig::before(emulator, "").await;
+    let refused = rig.chat(&ask()).await;
+    assert_eq!(
+        (refused.status, refused.header("x-should-retry"), &refused.json()["error"]["code"]),
+        (503, Some("false"), &json!("credentials_unavailable"))
+    );
+    rig.stop().await;
+}

@@ -86,14 +86,25 @@ pub(crate) fn ask(model: &str) -> Value {
 
 /// Encodes an id in a path as AWS's SDKs do.
 fn path(id: &str) -> String {
-    format!("/model/{}/converse", id.replace(':', "%3A").replace('/', "%2F"))
+    let operation = if is_embedder(id) { "invoke" } else { "converse" };
+    format!("/model/{}/{operation}", id.replace(':', "%3A").replace('/', "%2F"))
+}
+
+/// Embedding models are not asked to chat.
+fn is_embedder(model: &str) -> bool {
+    model.contains("embed")
 }
 
 /// The path of the first model call for a request; the control plane may be asked for the model of an ARN
 /// before.
 async fn first_path(rig: &Rig, model: &str) -> String {
     rig.emulator.journal().clear();
-    rig.chat(&ask(model)).await;
+    if is_embedder(model) {
+        let request = json!({ "model": model, "input": "Hi" });
+        rig.send(Method::POST, "/v1/embeddings", request.to_string().into()).await;
+    } else {
+        rig.chat(&ask(model)).await;
+    }
     rig.emulator
         .journal()
         .calls()
@@ -238,6 +249,15 @@ async fn the_list_has_the_gateways_names_before_the_accounts() {
         assert!(model["created"].is_i64() && model["owned_by"].is_string(), "{model}");
         assert!(model["lifecycle"]["status"].is_string(), "{model}");
     }
+    let data = list["data"].as_array().unwrap();
+    let chats: Vec<bool> =
+        data[1..].iter().map(|model| model["capabilities"]["chat"] == true).collect();
+    let chatting = chats.iter().filter(|chats| **chats).count();
+    assert!(chats[..chatting].iter().all(|chats| *chats), "what chats comes first");
+    assert!(at("embed-english").unwrap() > chatting, "then the rest");
+    assert!(data.iter().all(|model| model["created"].as_i64().unwrap() > 1_600_000_000));
+    let dated = &data[at("claude-sonnet-4-5").unwrap()]["created"];
+    assert_eq!(dated, 1_759_104_000, "2025-09-29");
     let nova = &list["data"][at("eu.amazon.nova-lite-v1:0").unwrap()];
     assert_eq!((&nova["owned_by"], &nova["context_length"]), (&json!("amazon"), &json!(300_000)));
     assert_eq!(nova["max_output_tokens"], 10_000);

@@ -128,6 +128,20 @@ const ABOVE_THE_LIMIT: &[&str] = &[
     "which is the maximum allowed number of output tokens",
 ];
 
+/// Refusals of a model by Converse. Sources: the service's documentation and issues of open clients, 2026-11-28.
+const NOT_CONVERSE: &[&str] = &[
+    "support the converse api",
+    "support the converseapi",
+    "action doesn't support the model",
+    "try again with a supported text or chat model",
+];
+
+/// Whether a refusal says that Converse does not serve the model.
+pub(super) fn is_about_converse(message: &str) -> bool {
+    let text = message.to_ascii_lowercase().replace('\u{2019}', "'");
+    NOT_CONVERSE.iter().any(|wording| text.contains(wording))
+}
+
 /// Returns whether a refusal is about a token limit above the model's own.
 pub(super) fn is_about_the_limit(message: &str) -> bool {
     let text = message.to_ascii_lowercase();

@@ -1,0 +1,122 @@
+//! Readiness as far as credentials decide it: a gateway that has never found any cannot answer a call. Once an
+//! account has some it is ready for good, because a later failure of their source is an outage, and must not
+//! unplug every replica at once.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::sleep;
+
+use crate::app::Shared;
+use crate::bedrock::{Account, CredentialSource, CredentialsError};
+use crate::panics::noted;
+
+/// Before the first further search, and the longest time between two.
+const FIRST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(15);
+
+/// Whether credentials were found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Credentials {
+    /// The first search is under way.
+    Sought,
+    /// No source has any so far.
+    Missing,
+    Found,
+}
+
+/// The state of the search, and its task.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness {
+    credentials: AtomicU8,
+    task: Mutex<Option<AbortHandle>>,
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        let task = self.task.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = task.take() {
+            task.abort();
+        }
+    }
+}
+
+impl Readiness {
+    pub(crate) fn credentials(&self) -> Credentials {
+        match self.credentials.load(Ordering::Relaxed) {
+            0 => Credentials::Sought,
+            1 => Credentials::Missing,
+            _ => Credentials::Found,
+        }
+    }
+
+    fn set(&self, credentials: Credentials) {
+        self.credentials.store(credentials as u8, Ordering::Relaxed);
+    }
+}
+
+/// Searches for credentials until an account has some. The task ends with `shared`.
+pub(crate) fn watch(shared: &Arc<Shared>) {
+    let task = tokio::spawn(noted("looking for credentials", search(Arc::downgrade(shared))));
+    let mut owned = shared.readiness.task.lock().unwrap_or_else(PoisonError::into_inner);
+    *owned = Some(task.abort_handle());
+}
+
+async fn search(shared: Weak<Shared>) {
+    let mut wait = FIRST;
+    loop {
+        let Some(accounts) = shared.upgrade().map(|shared| accounts(&shared)) else { return };
+        let found = first_usable(&accounts).await;
+        let Some(shared) = shared.upgrade() else { return };
+        let before = shared.readiness.credentials();
+        match found {
+            Ok(()) => {
+                shared.readiness.set(Credentials::Found);
+                if before == Credentials::Missing {
+                    log::info!("AWS credentials found: ready");
+                }
+                return;
+            }
+            Err(error) => {
+                shared.readiness.set(Credentials::Missing);
+                if before != Credentials::Missing {
+                    log::warn!(
+                        "{error}; calls fail and /readyz says 503 until there are some: a role, AWS_PROFILE (with `aws sso login` for SSO), access keys, or a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK"
+                    );
+                }
+            }
+        }
+        drop(shared);
+        sleep(wait).await;
+        wait = (2 * wait).min(LONGEST);
+    }
+}
+
+/// The accounts in force. Those whose credentials need no network come first.
+fn accounts(shared: &Shared) -> Vec<Account> {
+    let mut accounts = shared.now().names.accounts();
+    accounts.sort_by_key(|account| match account.credential_source() {
+        CredentialSource::Given | CredentialSource::BearerKey | CredentialSource::Environment => 0,
+        CredentialSource::Profile(_) => 1,
+        CredentialSource::Role(_) | CredentialSource::WebIdentity | CredentialSource::Container => {
+            2
+        }
+        CredentialSource::DefaultChain => 3,
+    });
+    accounts
+}
+
+/// Whether any of the accounts has credentials; the error is the last one's.
+async fn first_usable(accounts: &[Account]) -> Result<(), CredentialsError> {
+    let mut found = Ok(());
+    for account in accounts {
+        found = account.fetch_credentials().await;
+        if found.is_ok() {
+            break;
+        }
+    }
+    found
+}
