@@ -184,7 +184,7 @@ mod tests {
             shown(&sources),
             "/here/outcrop.yaml /here/outcrop.yml /etc/outcrop/outcrop.yaml"
         );
-        sources.environment.insert("HOME".to_owned(), "/home/u".to_owned());
+        sources.environment.insert("HOME".to_owned(), "/people/u".to_owned());
         assert!(shown(&sources).contains(" /home/u/.config/outcrop/outcrop.yaml /etc/"));
         sources.environment.insert("XDG_CONFIG_HOME".to_owned(), "/x".to_owned());
         assert!(shown(&sources).contains(" /x/outcrop/outcrop.yaml /etc/"));
