@@ -185,7 +185,7 @@ mod tests {
             "/here/outcrop.yaml /here/outcrop.yml /etc/outcrop/outcrop.yaml"
         );
         sources.environment.insert("HOME".to_owned(), "/people/u".to_owned());
-        assert!(shown(&sources).contains(" /home/u/.config/outcrop/outcrop.yaml /etc/"));
+        assert!(shown(&sources).contains(" /people/u/.config/outcrop/outcrop.yaml /etc/"));
         sources.environment.insert("XDG_CONFIG_HOME".to_owned(), "/x".to_owned());
         assert!(shown(&sources).contains(" /x/outcrop/outcrop.yaml /etc/"));
     }
