@@ -53,6 +53,15 @@ pub(crate) struct Terms {
     pub(crate) drain: GracefulShutdownSignal,
 }
 
+impl Terms {
+    /// What the application knows of its listener. `HttpServer`, which would tell it, takes connections of
+    /// HTTP/1.1 alone; there is no other public way.
+    fn app_config(&self, is_secure: bool) -> AppConfig {
+        let address = self.shared.address;
+        AppConfig::__priv_test_new(is_secure, address.to_string(), address)
+    }
+}
+
 /// The service of one worker for connections without TLS.
 pub(crate) fn cleartext<F, A, B>(
     app: F,
@@ -68,7 +77,7 @@ where
     fn_factory(move || {
         let (app, terms) = (Rc::clone(&app), terms.clone());
         async move {
-            let app = Rc::new(app.new_service(AppConfig::default()).await.map_err(|_| ())?);
+            let app = Rc::new(app.new_service(terms.app_config(false)).await.map_err(|_| ())?);
             let http1 = Rc::new(http1(Rc::clone(&app), terms.drain.clone()).new_service(()).await?);
             Ok(Cleartext { http1, app, terms })
         }
@@ -93,7 +102,7 @@ where
     fn_factory(move || {
         let (app, terms, acceptor) = (Rc::clone(&app), terms.clone(), acceptor.clone());
         async move {
-            let app = Rc::new(app.new_service(AppConfig::default()).await.map_err(|_| ())?);
+            let app = Rc::new(app.new_service(terms.app_config(true)).await.map_err(|_| ())?);
             let http1 = Rc::new(http1(Rc::clone(&app), terms.drain.clone()).new_service(()).await?);
             let acceptor = ServiceFactory::<TcpStream>::new_service(&acceptor, ()).await?;
             Ok(Encrypted { acceptor, http1, app, terms })

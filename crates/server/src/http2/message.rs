@@ -40,7 +40,7 @@ pub(super) fn request(request: http::Request<RecvStream>, peer: Option<SocketAdd
     let mut request = Request::with_payload(payload);
     let head = request.head_mut();
     head.headers = headers(&parts.headers);
-    let named = parts.uri.authority().map(|authority| authority.as_str());
+    let named = parts.uri.authority().map(http::uri::Authority::as_str);
     let is_told = head.headers.get(HOST).map(|host| host.to_str().ok() == named);
     if let (None, Some(Ok(name))) = (is_told, named.map(HeaderValue::from_str)) {
         head.headers.insert(HOST, name);
