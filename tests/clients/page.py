@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,17 @@ def set_up(name: str, url: str) -> dict[str, Any]:
     return defined
 
 
-def shell(name: str, url: str, folder: Path, program: Path, more: str = "") -> str:
-    """Runs a shell block, and `more` behind it, with the folder of `program` first in PATH."""
-    environment = clean_environment(str(folder), {"PATH": f"{program.parent}:{os.environ['PATH']}"})
+def shell(name: str, url: str, folder: Path, module: str, more: str = "") -> str:
+    """Runs a shell block, and `more` behind it, with this environment's `module` as a command of its name.
+
+    Scripts that pip wrote name the folder in which the environment was built, which has moved since.
+    """
+    commands = folder / "commands"
+    commands.mkdir()
+    command = commands / {"awscli": "aws"}.get(module, module)
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+    command.chmod(0o755)
+    environment = clean_environment(str(folder), {"PATH": f"{commands}:{os.environ['PATH']}"})
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block(name, url).text + more],
         capture_output=True,

@@ -44,7 +44,7 @@ def demo(program: Path) -> Iterator[tuple[subprocess.Popen[str], http.client.HTT
         try:
             for line in process.stderr:
                 seen += line
-                if found := re.search(r"listening on http://(\S+)", line):
+                if found := re.search(r"listening on http://([\d.:]+)", line):
                     yield process, http.client.HTTPConnection(found[1], timeout=PATIENCE)
                     return
             raise AssertionError(f"it ended at start:\n{seen}")

@@ -155,7 +155,11 @@ def raw_slash(case: Case, world: World) -> None:
 
 
 def self_loop(case: Case, world: World) -> None:
-    gateway = world.native()
+    try:
+        gateway = world.native()
+    except AssertionError as ended:
+        assert "is this gateway's own address" in str(ended)
+        return
     started = time.monotonic()
     told, _ = asked(case, world, gateway)
     assert told.status >= 400 and time.monotonic() - started < 10, told.raw

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,14 @@ from invented import words
 from outcrop_process import Outcrop
 from page import shell
 
-BIN = Path(sys.executable).parent
-
 
 def test_aws_cli(gateway: Outcrop, tmp_path: Path) -> None:
-    answer = json.loads(shell("aws-cli", gateway.url, tmp_path, BIN / "aws"))
+    answer = json.loads(shell("aws-cli", gateway.url, tmp_path, "awscli"))
     assert answer["stopReason"] == "end_turn" and answer["output"]["message"]["content"][0]["text"]
 
 
 def test_aws_cli_lists_models(gateway: Outcrop, tmp_path: Path) -> None:
-    output = shell("aws-cli", gateway.url, tmp_path, BIN / "aws", "aws bedrock list-foundation-models\n")
+    output = shell("aws-cli", gateway.url, tmp_path, "awscli", "aws bedrock list-foundation-models\n")
     listed = json.JSONDecoder().raw_decode(output[output.index('{\n    "modelSummaries"') :])[0]
     assert len(listed["modelSummaries"]) > 10
 
@@ -40,6 +37,6 @@ def test_llm(gateway: Outcrop, tmp_path: Path, rng: random.Random, flags: str) -
         f"llm -m outcrop {flags} --functions tools.py 'Call find_rock with place {place}.'\n"
         f"llm -m outcrop {flags} --schema 'title str, weight int' 'title \"{name}\", weight 417'\n"
     )
-    output = shell("llm", gateway.url, tmp_path, BIN / "llm", more)
+    output = shell("llm", gateway.url, tmp_path, "llm", more)
     assert name in output and f"{result} in {place}" in output
     assert json.loads(output.strip().splitlines()[-1]) == {"title": name, "weight": 417}
