@@ -10,6 +10,8 @@ mod browser;
 mod catalogue;
 mod cli;
 mod config;
+#[cfg(test)]
+mod cpu_time;
 mod early;
 mod error;
 mod exchange;

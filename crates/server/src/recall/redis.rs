@@ -50,6 +50,8 @@ pub(crate) struct SharedMemory {
     settings: StoreSettings,
     client: Client,
     seal: Seal,
+    /// Longest wait of a request.
+    patience: Duration,
     /// Opened by the first request that needs it, and again after a failure.
     connection: Mutex<Option<MultiplexedConnection>>,
     born: Instant,
@@ -71,6 +73,7 @@ impl SharedMemory {
             client: Client::open(settings.url.reveal()).ok()?,
             seal: Seal::new(settings.secret.reveal()).ok()?,
             settings: settings.clone(),
+            patience: PATIENCE,
             connection: Mutex::new(None),
             born: Instant::now(),
             rests_until: AtomicU64::new(0),
@@ -108,7 +111,7 @@ impl SharedMemory {
             let order = Ordering::Relaxed;
             self.rests_until.compare_exchange(until, rest, order, order).ok()?;
         }
-        let failure = match timeout(PATIENCE, self.query(what)).await {
+        let failure = match timeout(self.patience, self.query(what)).await {
             Ok(Ok(answer)) => {
                 self.rests_until.store(0, Ordering::Relaxed);
                 if self.is_down.swap(false, Ordering::Relaxed) {
@@ -149,8 +152,8 @@ impl SharedMemory {
             return Ok((connection.clone(), false));
         }
         let limits = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
+            .set_connection_timeout(Some(self.patience))
+            .set_response_timeout(Some(self.patience));
         let connection = self.client.get_multiplexed_async_connection_with_config(&limits).await?;
         *place = Some(connection.clone());
         Ok((connection, true))

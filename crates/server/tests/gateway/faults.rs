@@ -6,8 +6,15 @@ use serde_json::{Value, json};
 
 use super::rig::Rig;
 
-/// Short limits, so that tests wait only briefly.
+/// Short limits, for models that go silent; others have time, as the machine may be busy.
 const HASTY: &str = "timeouts: { first_byte: 0.3, first_byte_stream: 0.3, idle: 0.3 }\n";
+/// The same for silence in the middle of an answer, which has to begin.
+const HASTY_AFTER: &str = "timeouts: { idle: 0.3 }\n";
+
+/// The limits for an answer that `ends` this way.
+fn limits(ends: &'static str, short: &'static str) -> &'static str {
+    if ends == "upstream_timeout" { short } else { "" }
+}
 
 fn ask(model: &str, stream: bool) -> Value {
     json!({ "model": model, "stream": stream, "messages": [{ "role": "user", "content": "one two three four five six" }] })
@@ -15,7 +22,6 @@ fn ask(model: &str, stream: bool) -> Value {
 
 #[actix_rt::test]
 async fn before_the_first_byte_a_failure_is_a_status() {
-    let rig = Rig::start(HASTY).await;
     for (model, status, code) in [
         ("emulator.throttle", 429, "rate_limit_exceeded"),
         ("emulator.not-ready", 503, "model_not_ready"),
@@ -28,6 +34,7 @@ async fn before_the_first_byte_a_failure_is_a_status() {
         ("emulator.silent", 504, "upstream_timeout"),
         ("nobody.knows-this", 404, "model_not_found"),
     ] {
+        let rig = Rig::start(limits(code, HASTY)).await;
         for stream in [false, true] {
             let answer = rig.chat(&ask(model, stream)).await;
             let json = answer.json();
@@ -38,13 +45,12 @@ async fn before_the_first_byte_a_failure_is_a_status() {
             );
             assert_eq!(answer.header("content-type"), Some("application/json"), "{model}");
         }
+        rig.stop().await;
     }
-    rig.stop().await;
 }
 
 #[actix_rt::test]
 async fn a_stream_that_fails_at_once_still_gets_a_status() {
-    let rig = Rig::start(HASTY).await;
     for (model, status, code) in [
         ("emulator.stream-throttle-0", 429, "rate_limit_exceeded"),
         ("emulator.exception-0", 502, "model_error"),
@@ -54,6 +60,7 @@ async fn a_stream_that_fails_at_once_still_gets_a_status() {
         ("emulator.oversized-0", 502, "upstream_corrupt"),
         ("emulator.reset-0", 502, "upstream_truncated"),
     ] {
+        let rig = Rig::start(limits(code, HASTY_AFTER)).await;
         let answer = rig.chat(&ask(model, true)).await;
         let json = answer.json();
         assert_eq!(
@@ -61,13 +68,12 @@ async fn a_stream_that_fails_at_once_still_gets_a_status() {
             (status, &json!(code)),
             "{model} {json}"
         );
+        rig.stop().await;
     }
-    rig.stop().await;
 }
 
 #[actix_rt::test]
 async fn after_the_first_byte_a_failure_is_the_last_event() {
-    let rig = Rig::start(HASTY).await;
     for (kind, code) in [
         ("exception", "model_error"),
         ("stream-throttle", "rate_limit_exceeded"),
@@ -78,6 +84,7 @@ async fn after_the_first_byte_a_failure_is_the_last_event() {
         ("corrupt", "upstream_corrupt"),
         ("oversized", "upstream_corrupt"),
     ] {
+        let rig = Rig::start(limits(code, HASTY_AFTER)).await;
         for after in [1, 2, 5] {
             let answer = rig.chat(&ask(&format!("emulator.{kind}-{after}"), true)).await;
             assert_eq!(answer.status, 200, "{kind}");
@@ -90,8 +97,8 @@ async fn after_the_first_byte_a_failure_is_the_last_event() {
             }
             assert!(events.iter().all(|event| event["choices"][0]["finish_reason"].is_null()));
         }
+        rig.stop().await;
     }
-    rig.stop().await;
 }
 
 #[actix_rt::test]

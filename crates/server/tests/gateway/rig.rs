@@ -18,7 +18,7 @@ use outcrop::{Config, ReloadError, Reloader, Sources, serve};
 use serde_json::Value;
 
 /// Longer than any step of a working gateway here, shorter than a hung test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Rig {
     pub(crate) address: SocketAddr,

@@ -105,11 +105,13 @@ async fn comments_are_sent_while_a_guardrail_holds_the_answer() {
 
 #[actix_rt::test]
 async fn a_unary_request_waits_for_its_status() {
-    let rig = Rig::start(GIVING_UP).await;
+    let rig = Rig::start(HASTY).await;
     rig.emulator.script().push(Step::Fault(Fault::Slow(250)));
     let answer = rig.chat(&ask(NOVA, false)).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json()["object"], "chat.completion");
+    rig.stop().await;
+    let rig = Rig::start(GIVING_UP).await;
     let answer = rig.chat(&ask("emulator.silent", false)).await;
     assert_eq!((answer.status, answer.header("content-type")), (504, Some("application/json")));
     rig.stop().await;

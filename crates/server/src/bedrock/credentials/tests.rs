@@ -74,7 +74,7 @@ fn cache(
     });
     let provider = SharedCredentialsProvider::new(Provider(Arc::clone(&scripted)));
     let clock = Arc::new(Clock::new(Correction::On));
-    let limit = Duration::from_secs(5);
+    let limit = Duration::from_secs(60);
     (CredentialCache::new(Source::Keys(provider), "a script".to_owned(), clock, limit), scripted)
 }
 
@@ -98,7 +98,7 @@ fn expire(cache: &CredentialCache) {
 }
 
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while !condition() {
         assert!(Instant::now() < deadline, "{what}");
         tokio::task::yield_now().await;

@@ -230,7 +230,7 @@ async fn token_counts_reserve_no_quota_and_do_not_count_as_latency() {
     // The target that counts tokens at once takes longer to answer.
     let [slow, fast, _] = three().await;
     let rig = before(&[slow.target(), fast.target()], "strategy: latency, affinity: off").await;
-    slow.is(Mood::Slow(Duration::from_millis(40)));
+    slow.is(Mood::Slow(Duration::from_millis(250)));
     for _ in 0..10 {
         call(&rig, "converse").await;
     }

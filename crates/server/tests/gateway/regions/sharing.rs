@@ -72,7 +72,8 @@ async fn the_least_busy_target_is_called() {
 #[actix_rt::test]
 async fn the_fastest_target_gets_the_most_calls() {
     let [slow, fast, _] = three().await;
-    slow.is(Mood::Slow(Duration::from_millis(40)));
+    // Much longer than a call takes on a loaded machine.
+    slow.is(Mood::Slow(Duration::from_millis(250)));
     let rig = before(&[slow.target(), fast.target()], "strategy: latency, affinity: off").await;
     ask_many(&rig, "all", 20, 1).await;
     slow.take();
@@ -89,10 +90,12 @@ async fn a_target_gets_no_more_calls_than_its_quota() {
     // Ten calls per minute; all further ones go to the other.
     let targets = [small.target_with("rpm: 10"), large.target()];
     let rig = before(&targets, "").await;
+    let start = std::time::Instant::now();
     let answers = ask_many(&rig, "all", 200, 8).await;
+    let minutes = 1 + usize::try_from(start.elapsed().as_secs() / 60).unwrap();
     assert_eq!(statuses(&answers), [(200, 200)].into(), "nobody is refused");
     let (few, many) = (small.take(), large.take());
-    assert!((5..=12).contains(&few) && few + many == 200, "{few} and {many}");
+    assert!((5..=12 * minutes).contains(&few) && few + many == 200, "{few} and {many}");
     rig.stop().await;
 }
 
