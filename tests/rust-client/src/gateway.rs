@@ -97,6 +97,8 @@ fn address(lines: &Receiver<String>) -> String {
         match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
             Ok(line) => {
                 if let Some((_, url)) = line.split_once("listening on http") {
+                    // More about the start follows behind a comma.
+                    let url = url.split(',').next().unwrap_or_default();
                     return format!("http{}", url.trim());
                 }
                 seen.push_str(&line);
