@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::app::Snapshot;
-use crate::bedrock::Service;
 use crate::config::{Config, FileOrigin, Sources};
 use crate::master_key::MasterKey;
-use crate::routing::Unlisted;
+use bedrock::Service;
+use routing::Unlisted;
 
 /// Logs the file that was read, the number of its names, and the permitted callers.
 pub(crate) fn configuration(sources: &Sources, config: &Config, address: SocketAddr) {

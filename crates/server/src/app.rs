@@ -13,24 +13,24 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, FromRequest, Handler, HttpMessage, Responder, guard, web};
 use arc_swap::ArcSwap;
 
-use crate::bedrock::{Account, HOP, Setup, Transport, Transports, Typed};
 use crate::browser;
 use crate::config::Config;
 use crate::error::{ErrorDialect, GatewayError};
-use crate::exchange::RequestId;
+use crate::json_schema::Validators;
 use crate::master_key;
 use crate::media::Fetcher;
 use crate::offload::Offload;
-use crate::panics::{self, Panicked};
+use crate::panic_guard::{self, Panicked};
 use crate::readiness::Readiness;
-use crate::recall::{Memory, SharedMemory};
+use crate::reasoning_store::{LocalStore, RedisStore};
+use crate::request::context::RequestId;
 use crate::routes::refusal::{self, Shape};
 use crate::routes::{
     chat, count, embeddings, fallback, health, models, moderations, native, page, paths,
 };
-use crate::routing::{Names, OpenError};
 use crate::shutdown::{self, Cutoff};
-use crate::structured::Validators;
+use bedrock::{Account, HOP, Sdk, Settings, Transport, TransportPool};
+use routing::{OpenError, Resolver};
 
 /// Moderations of large inputs at a time; each holds a thread while Bedrock judges.
 const MODERATIONS: usize = 8;
@@ -51,7 +51,7 @@ pub(crate) struct Shared {
     /// For media that requests refer to.
     pub(crate) fetcher: Fetcher,
     /// What models thought; it outlives reloads.
-    pub(crate) memory: Memory,
+    pub(crate) memory: LocalStore,
     /// For answers that were asked to be JSON.
     pub(crate) validators: Validators,
     /// For work that takes long.
@@ -64,11 +64,11 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) config: Config,
-    pub(crate) names: Names,
+    pub(crate) names: Resolver,
     /// Who moderates.
     pub(crate) moderator: Account,
     /// What models thought, where replicas share it.
-    pub(crate) store: Option<Arc<SharedMemory>>,
+    pub(crate) store: Option<Arc<RedisStore>>,
     /// How many came before it.
     generation: u64,
 }
@@ -81,17 +81,18 @@ impl Snapshot {
     /// has is kept where nothing about it has changed.
     pub(crate) async fn open(
         mut config: Config,
-        setup: &Setup,
+        setup: &Settings,
         before: Option<&Self>,
     ) -> Result<Self, OpenError> {
-        let setup = Setup {
+        let setup = Settings {
             region: setup.region.clone().or_else(|| config.region.clone()),
             last_region: config.last_region.clone(),
             profile: setup.profile.clone().or_else(|| config.profile.clone()),
             timeouts: config.timeouts,
             ..setup.clone()
         };
-        let names = Names::open(&config.models, setup, before.map(|before| &before.names)).await?;
+        let names =
+            Resolver::open(&config.models, setup, before.map(|before| &before.names)).await?;
         let place = &config.moderation.place;
         let moderator = names
             .account_at(place, before.map(|before| &before.names))
@@ -99,7 +100,7 @@ impl Snapshot {
             .map_err(OpenError::Moderation)?;
         let generation = before.map_or(0, |before| before.generation + 1);
         let store = config.thinking_store.as_ref();
-        let store = SharedMemory::open(store, before.and_then(|before| before.store.as_ref()));
+        let store = RedisStore::open(store, before.and_then(|before| before.store.as_ref()));
         config.notes.extend(names.doubts());
         Ok(Self { config, names, moderator, store, generation })
     }
@@ -137,7 +138,7 @@ impl Shared {
             readiness: Readiness::default(),
             cutoff: Cutoff::default(),
             fetcher: Fetcher::default(),
-            memory: Memory::default(),
+            memory: LocalStore::default(),
             validators: Validators::new(offload.clone()),
             offload,
             moderation: Offload::with_permits(MODERATIONS),
@@ -168,14 +169,14 @@ impl Shared {
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
-    transports: Transports,
+    transports: TransportPool,
     /// The snapshot the transports were last tidied for.
     tidied: Cell<u64>,
 }
 
 impl Worker {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, transports: Transports::default(), tidied: Cell::new(0) }
+        Self { shared, transports: TransportPool::default(), tidied: Cell::new(0) }
     }
 
     /// What is in force now.
@@ -193,8 +194,8 @@ impl Worker {
     }
 
     /// The same, for operations that AWS's SDK writes and reads.
-    pub(crate) fn typed(&self, account: &Account) -> Typed {
-        self.transports.typed(account)
+    pub(crate) fn sdk(&self, account: &Account) -> Sdk {
+        self.transports.sdk(account)
     }
 }
 
@@ -324,7 +325,7 @@ pub(crate) async fn identify(
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         Shape::of(method.as_str(), uri, headers, &worker.now().config)
     });
-    match panics::caught(id.as_str(), next.call(request)).await {
+    match panic_guard::caught(id.as_str(), next.call(request)).await {
         Ok(answered) => {
             let mut response = answered?;
             response.headers_mut().insert(REQUEST_ID, id.0);

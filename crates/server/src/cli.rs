@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::nearest::nearest;
 use crate::{log, serve};
+use routing::suggestions::nearest;
 
 mod check;
 #[cfg(feature = "demo")]

@@ -5,51 +5,51 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::bedrock::{Login, Service, Timeouts};
 use crate::body::BodyLimits;
 use crate::browser::BrowserSettings;
 use crate::files;
+use crate::json_schema::StructuredSettings;
 use crate::master_key::MasterKey;
 use crate::media::MediaSettings;
 use crate::native::s3::NativeS3;
 use crate::native::settings::{NativeErrors, OtherModels};
-use crate::recall::{MemoryLimits, StoreSettings};
-use crate::routing::{ModelSettings, Unlisted};
-use crate::structured::StructuredSettings;
+use crate::reasoning_store::{StoreLimits, StoreSettings};
 use crate::tls::TlsFiles;
+use bedrock::{Login, Service, Timeouts};
+use routing::{ModelSettings, Unlisted};
 
+mod balance;
+mod bedrock_json;
 mod browser;
 mod catalogue;
 mod credentials;
-mod facts;
-mod fields;
-mod ledger;
+mod json_schema;
 mod litellm;
-mod local;
 mod master_key;
 mod media;
+mod model_overrides;
 mod models;
 mod moderation;
-mod ours;
+mod outcrop_format;
 mod parameters;
+mod parsers;
 mod problems;
-mod reading;
-mod routing;
+mod provenance;
+mod reader;
+mod reasoning_store;
+mod section;
 mod sources;
-mod structured;
-mod thinking_memory;
-mod tree;
-mod values;
+mod yaml_tree;
 
-use fields::Fields;
-use ledger::Show as _;
-pub(crate) use ledger::{Ledger, Origin};
 pub(crate) use moderation::Moderation;
 pub use problems::{Problem, Problems};
-use reading::Reading;
+use provenance::Show as _;
+pub(crate) use provenance::{Provenance, ValueOrigin};
+use reader::ConfigReader;
+use section::Section;
 pub(crate) use sources::FileOrigin;
 pub use sources::Sources;
-use tree::{Key, Node, Repeated};
+use yaml_tree::{Key, Node, Repeated};
 
 const MIB: usize = 1024 * 1024;
 
@@ -85,7 +85,7 @@ pub struct Config {
     pub(crate) embeddings: EmbeddingCalls,
     pub(crate) media: MediaSettings,
     /// How much of what models thought is remembered for clients that do not send it back.
-    pub(crate) thinking_memory: MemoryLimits,
+    pub(crate) thinking_memory: StoreLimits,
     /// Where replicas share it.
     pub(crate) thinking_store: Option<StoreSettings>,
     pub(crate) moderation: Moderation,
@@ -114,7 +114,7 @@ pub struct Config {
     /// Files that values were read from, beside the configuration itself.
     pub(crate) files: Vec<PathBuf>,
     /// Every value, and where it comes from.
-    pub(crate) ledger: Ledger,
+    pub(crate) provenance: Provenance,
 }
 
 /// How one chat request becomes several calls.
@@ -138,7 +138,7 @@ impl Config {
     /// Every problem found, not only the first.
     pub fn load(sources: &Sources) -> Result<Self, Problems> {
         let path = sources.file.clone().unwrap_or_default();
-        let mut reading = Reading::new(path, sources.environment.clone());
+        let mut reading = ConfigReader::new(path, sources.environment.clone());
         let mut config = Self::defaults();
         config.apply_file(sources, &mut reading);
         config.apply_local(sources, &mut reading);
@@ -146,8 +146,8 @@ impl Config {
         config.prefer_profile(sources, &mut reading);
         config.notes = std::mem::take(&mut reading.notes);
         config.files = std::mem::take(&mut reading.files);
-        config.ledger = std::mem::take(&mut reading.ledger);
-        let Reading { mut problems, .. } = reading;
+        config.provenance = std::mem::take(&mut reading.provenance);
+        let ConfigReader { mut problems, .. } = reading;
         if let Some(problem) = config.exposure() {
             problems.add(problem);
         }
@@ -206,7 +206,7 @@ impl Config {
             chat: ChatCalls { most_choices: 8 },
             embeddings: EmbeddingCalls { concurrency: 8 },
             media: MediaSettings::default(),
-            thinking_memory: MemoryLimits { bytes: 64 * MIB, ttl: Duration::from_secs(3600) },
+            thinking_memory: StoreLimits { bytes: 64 * MIB, ttl: Duration::from_secs(3600) },
             thinking_store: None,
             moderation: Moderation::default(),
             structured: StructuredSettings::default(),
@@ -222,19 +222,19 @@ impl Config {
             drain_timeout: Duration::from_secs(300),
             notes: Vec::new(),
             files: Vec::new(),
-            ledger: Ledger::default(),
+            provenance: Provenance::default(),
         }
     }
 
     /// Reads the file in the shape it has. Without a file the defaults are noted.
-    fn apply_file(&mut self, sources: &Sources, reading: &mut Reading) {
+    fn apply_file(&mut self, sources: &Sources, reading: &mut ConfigReader) {
         let text = match &sources.file {
             None => Some(String::new()),
             Some(path) => read(path, &mut reading.problems),
         };
         let Some(text) = text else { return };
         let file = reading.file.clone();
-        let Some(root) = tree::parse(&file, &text, &mut reading.problems) else { return };
+        let Some(root) = yaml_tree::parse(&file, &text, &mut reading.problems) else { return };
         if litellm::is_it(&root) {
             litellm::read(root, reading, self);
         } else {
@@ -242,13 +242,13 @@ impl Config {
         }
     }
 
-    fn apply_own_shape(&mut self, root: Vec<(Key, Node)>, reading: &mut Reading) {
-        for Repeated { name, line, replaced } in tree::repeated(&root) {
+    fn apply_own_shape(&mut self, root: Vec<(Key, Node)>, reading: &mut ConfigReader) {
+        for Repeated { name, line, replaced } in yaml_tree::repeated(&root) {
             let message = format!("{name} stands on line {replaced} too");
             reading.complain(line, message, "keep one of them");
         }
         let line = root.iter().find(|(key, _)| key.name == MODELS_ONLY).map(|(key, _)| key.line);
-        ours::read(Fields::of_root(root, reading), self);
+        outcrop_format::read(Section::of_root(root, reading), self);
         if self.models.unlisted == Unlisted::Refused && self.models.groups.is_empty() {
             let message = format!("{MODELS_ONLY} is true, and no models are listed");
             reading.complain(line.unwrap_or(1), message, "list them under models");
@@ -256,10 +256,12 @@ impl Config {
     }
 
     /// `bedrock.json` fills in what nothing else says.
-    fn apply_local(&mut self, sources: &Sources, reading: &mut Reading) {
-        let Some(local) = local::read(&sources.directory, &mut reading.problems) else { return };
+    fn apply_local(&mut self, sources: &Sources, reading: &mut ConfigReader) {
+        let Some(local) = bedrock_json::read(&sources.directory, &mut reading.problems) else {
+            return;
+        };
         let path = sources.directory.join("bedrock.json");
-        let origin = Origin::line(&path, 1);
+        let origin = ValueOrigin::line(&path, 1);
         let is_told = self.profile.is_some() || self.models.account.login.is_some();
         let by_environment = sources.first_set(&KEY_VARIABLES).map(|(name, _)| name);
         match (local.keys, by_environment) {
@@ -277,7 +279,7 @@ impl Config {
         for (key, place, told) in places {
             if place.is_none() && told.is_some() {
                 *place = told;
-                reading.ledger.tell(key, place.show(), origin.clone());
+                reading.provenance.tell(key, place.show(), origin.clone());
             }
         }
         if !local.ignored.is_empty() {
@@ -288,7 +290,7 @@ impl Config {
 
     /// A profile that the configuration names comes before access keys in the environment, as a profile
     /// does that a program hands to boto3; the SDK's own order is the other way round.
-    fn prefer_profile(&mut self, sources: &Sources, reading: &mut Reading) {
+    fn prefer_profile(&mut self, sources: &Sources, reading: &mut ConfigReader) {
         let (Some(profile), None) = (&self.profile, &self.models.account.login) else { return };
         if let Some((name, _)) = sources.first_set(&KEY_VARIABLES) {
             reading.notes.push(format!("profile {profile} is configured, and comes before {name}"));
@@ -297,19 +299,19 @@ impl Config {
     }
 
     /// Flags and the environment come before all files.
-    fn apply_environment(&mut self, sources: &Sources, reading: &mut Reading) {
+    fn apply_environment(&mut self, sources: &Sources, reading: &mut ConfigReader) {
         if let Some((listen, origin)) = sources.listen_after(self.listen) {
             self.listen = listen;
-            reading.ledger.tell("listen", listen.show(), origin);
+            reading.provenance.tell("listen", listen.show(), origin);
         }
         if let Some(workers) = sources.workers {
             self.workers = Some(workers);
-            reading.ledger.tell("workers", workers.show(), Origin::Flag("--workers"));
+            reading.provenance.tell("workers", workers.show(), ValueOrigin::Flag("--workers"));
         }
         if sources.allow_anonymous {
             self.allow_anonymous = true;
             let origin = sources.origin("--allow-anonymous", "OUTCROP_ALLOW_ANONYMOUS");
-            reading.ledger.tell("allow_anonymous", true.show(), origin);
+            reading.provenance.tell("allow_anonymous", true.show(), origin);
         }
         master_key::apply(self, sources, reading);
         browser::apply(&mut self.browser, sources, reading);
@@ -321,8 +323,8 @@ impl Config {
         ] {
             if let Some((name, value)) = sources.first_set(names) {
                 *place = None;
-                let origin = Origin::Environment(name.to_owned());
-                reading.ledger.tell(key, value.to_owned().show(), origin);
+                let origin = ValueOrigin::Environment(name.to_owned());
+                reading.provenance.tell(key, value.to_owned().show(), origin);
             }
         }
     }

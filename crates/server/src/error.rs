@@ -16,13 +16,13 @@ use translate::errors::{
 };
 use translate::moderations::Judge;
 
-use crate::bedrock::{Failure, InvalidModelId, Kind, Phase, ProtocolError, ServiceError};
 use crate::body::{BodyError, Unread};
 use crate::browser::Refusal;
 use crate::master_key::KeyRefusal;
 use crate::quoting;
 use crate::routes::doors::Asked;
-use crate::routing::{Judged, RouteError, Verdict, of_service};
+use bedrock::{Failure, InvalidModelId, Kind, Phase, ProtocolError, ServiceError};
+use routing::{Classify, FailureClass, RouteError, of_service};
 
 mod dialect;
 mod entry;
@@ -193,21 +193,21 @@ impl GatewayError {
     }
 }
 
-impl Judged for GatewayError {
-    fn verdict(&self, kind: Kind) -> Verdict {
+impl Classify for GatewayError {
+    fn verdict(&self, kind: Kind) -> FailureClass {
         match self {
             Self::Upstream(failure) | Self::Moderation { failure, .. } => failure.verdict(kind),
             Self::Refused { error, notes: _ } => of_service(error, kind),
             // It is the judge that failed: the model is none the worse for it.
             Self::Unjudged(failure) => {
-                Verdict { blame: Verdict::FINAL.blame, ..failure.verdict(Kind::Unary) }
+                FailureClass { fault: FailureClass::FINAL.fault, ..failure.verdict(Kind::Unary) }
             }
             // The connection ended like a whole answer, but nothing of one has come.
             Self::Truncated(_) => Failure::Truncated(String::new()).verdict(kind),
             // What one model cannot take, another may.
-            Self::Invalid(_) => Verdict::UNFIT,
-            Self::Unreadable(_) => Verdict::UNREADABLE,
-            Self::Mismatch | Self::Stopping => Verdict::FINAL,
+            Self::Invalid(_) => FailureClass::UNFIT,
+            Self::Unreadable(_) => FailureClass::UNREADABLE,
+            Self::Mismatch | Self::Stopping => FailureClass::FINAL,
             Self::Body(_)
             | Self::Json { .. }
             | Self::Model(_)
@@ -221,7 +221,7 @@ impl Judged for GatewayError {
             | Self::Loop
             | Self::MediaType(_)
             | Self::Internal(_)
-            | Self::Panicked => Verdict::FINAL,
+            | Self::Panicked => FailureClass::FINAL,
         }
     }
 

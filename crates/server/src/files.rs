@@ -40,21 +40,21 @@ pub(crate) fn read_text(path: &Path) -> io::Result<String> {
 /// The state of a file; another content has another stamp, also where length and modification time are
 /// the same: every write and every rename changes the inode or its change time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct FileStamp {
     inode: (u64, u64),
     length: u64,
     modified: (i64, i64),
     changed: (i64, i64),
 }
 
-impl Stamp {
+impl FileStamp {
     /// The stamp of a file; `None` where there is none.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().as_ref().map(Self::from)
     }
 }
 
-impl From<&Metadata> for Stamp {
+impl From<&Metadata> for FileStamp {
     fn from(of: &Metadata) -> Self {
         Self {
             inode: (of.dev(), of.ino()),
@@ -68,7 +68,7 @@ impl From<&Metadata> for Stamp {
 /// Work on files ended without a result.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} ended in a panic; the log has it")]
-pub(crate) struct Panicked(&'static str);
+pub(crate) struct ReadPanicked(&'static str);
 
 /// Runs work on files without blocking the thread that waits for signals. The thread is not one of tokio's
 /// pool: a runtime waits for those when it ends, and a mount that hangs may never answer.
@@ -78,19 +78,19 @@ pub(crate) struct Panicked(&'static str);
 pub(crate) async fn apart<T: Send + 'static>(
     what: &'static str,
     work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Panicked> {
+) -> Result<T, ReadPanicked> {
     let (sender, mut receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name(what.to_owned());
     let run = move || {
         // An error means that the result is not wanted any more.
         let _ = sender.send(work());
     };
-    thread.spawn(run).map_err(|_| Panicked(what))?;
+    thread.spawn(run).map_err(|_| ReadPanicked(what))?;
     if let Ok(done) = timeout(SLOW, &mut receiver).await {
-        return done.map_err(|_| Panicked(what));
+        return done.map_err(|_| ReadPanicked(what));
     }
     log::error!("{what} takes more than {} s: a file or its mount hangs", SLOW.as_secs());
-    receiver.await.map_err(|_| Panicked(what))
+    receiver.await.map_err(|_| ReadPanicked(what))
 }
 
 #[cfg(test)]
@@ -127,14 +127,14 @@ mod tests {
         let folder = folder();
         let (old, new) = (folder.join("old"), folder.join("new"));
         fs::write(&old, "a").unwrap();
-        let before = Stamp::of(&old);
+        let before = FileStamp::of(&old);
         let time = fs::metadata(&old).unwrap().modified().unwrap();
         fs::write(&new, "b").unwrap();
         File::options().write(true).open(&new).unwrap().set_modified(time).unwrap();
         fs::rename(&new, &old).unwrap();
-        assert!(before.is_some() && Stamp::of(&old) != before);
-        assert_eq!(Stamp::of(&old), Stamp::of(&old));
-        assert_eq!(Stamp::of(&new), None);
+        assert!(before.is_some() && FileStamp::of(&old) != before);
+        assert_eq!(FileStamp::of(&old), FileStamp::of(&old));
+        assert_eq!(FileStamp::of(&new), None);
         fs::remove_dir_all(folder).unwrap();
     }
 

@@ -9,10 +9,10 @@ use serde_json::Value;
 use translate::chat::{ChatStream, question};
 use translate::{Profile, Reply, Stamp, sse};
 
-use crate::bedrock::{Frame, FrameDecoder, FrameError};
-use crate::catalogue::{Catalogue, Manner, Naming};
 use crate::native::path::find;
-use crate::pump;
+use crate::sse::stream;
+use bedrock::{Frame, FrameDecoder, FrameError};
+use routing::catalogue::{Catalogue, ModelOverrides, Naming};
 
 mod converse;
 mod links;
@@ -28,7 +28,7 @@ const UNASKED: usize = 64 * 1024;
 pub fn request(data: &[u8]) {
     static PROFILES: OnceLock<Vec<Profile>> = OnceLock::new();
     let Ok(request) = serde_json::from_slice::<ChatRequest<'_>>(data) else { return };
-    asked(data, &request, &catalogue().resolve(&request.model, &Manner::default()).profile);
+    asked(data, &request, &catalogue().resolve(&request.model, &ModelOverrides::default()).profile);
     let profiles = PROFILES.get_or_init(|| catalogue().profiles());
     let drawn = usize::try_from(crc32fast::hash(data)).unwrap_or_default();
     if let Some(profile) = profiles.get(drawn % profiles.len().max(1)) {
@@ -56,7 +56,7 @@ pub fn links(data: &[u8]) {
 /// A model's name and a native path: taken apart and put together again without a way out.
 pub fn ids(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let target = catalogue().resolve(text, &Manner::default());
+    let target = catalogue().resolve(text, &ModelOverrides::default());
     assert!(text.is_empty() || !target.model_id.is_empty(), "a name leads somewhere");
     for method in ["GET", "POST", "PUT", "DELETE"] {
         let Ok(matched) = find(method, text, &[]) else { continue };
@@ -168,14 +168,14 @@ fn translated(wire: &[u8], size: usize, reply: Reply) -> Vec<u8> {
     let (frames, _) = decode(wire, size);
     for frame in frames {
         let was_complete = chat.is_complete();
-        match pump::translate(&frame, &mut chat, &mut out) {
+        match stream::translate(&frame, &mut chat, &mut out) {
             Ok(()) => {}
             Err(_) if was_complete => break,
             Err(_) => return out.to_vec(),
         }
     }
     // A cut stream leaves no end behind; what it left is what is compared.
-    let _cut = pump::finish(chat, &mut out);
+    let _cut = stream::finish(chat, &mut out);
     out.to_vec()
 }
 

@@ -21,8 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::listen::{KEEP_ALIVE, Terms};
-use crate::panics;
+use crate::listen::{ConnectionTerms, KEEP_ALIVE};
+use crate::panic_guard;
 
 mod message;
 mod stream;
@@ -50,8 +50,12 @@ const PONG: Duration = Duration::from_secs(120);
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves one connection to its end. Dropping it ends its streams, and with them their upstream calls.
-pub(crate) async fn serve<T, A, B>(io: T, peer: Option<SocketAddr>, app: Rc<A>, terms: Terms)
-where
+pub(crate) async fn serve<T, A, B>(
+    io: T,
+    peer: Option<SocketAddr>,
+    app: Rc<A>,
+    terms: ConnectionTerms,
+) where
     T: AsyncRead + AsyncWrite + Unpin,
     A: Service<Request, Response = ServiceResponse<B>, Error = Error> + 'static,
     B: MessageBody + 'static,
@@ -110,7 +114,7 @@ impl<T> Served<T>
 where
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    async fn run<A, B>(mut self, peer: Option<SocketAddr>, app: Rc<A>, terms: Terms)
+    async fn run<A, B>(mut self, peer: Option<SocketAddr>, app: Rc<A>, terms: ConnectionTerms)
     where
         A: Service<Request, Response = ServiceResponse<B>, Error = Error> + 'static,
         B: MessageBody + 'static,
@@ -173,14 +177,14 @@ where
                 }
             }
             Err(error) if error.is_panic() => {
-                panics::note("a stream of an HTTP/2 connection");
+                panic_guard::note("a stream of an HTTP/2 connection");
             }
             Err(_) => {}
         }
     }
 
     /// How long the connection may stay as it is.
-    fn patience(&self, terms: &Terms) -> Duration {
+    fn patience(&self, terms: &ConnectionTerms) -> Duration {
         match (self.streams.is_empty(), self.phase) {
             (false, _) if self.awaits_pong => PONG,
             (false, _) => PING,

@@ -1,48 +1,43 @@
 //! Outcrop: an OpenAI-compatible gateway on AWS Bedrock. actix-web in front, one signed transport
 //! behind, pure translation between. The order of a request is told in `routes::chat`.
 
-pub mod bedrock;
-
 mod announce;
 mod app;
 mod body;
 mod browser;
-mod catalogue;
 mod cli;
 mod config;
 #[cfg(test)]
 mod cpu_time;
-mod early;
 mod error;
-mod exchange;
 mod files;
-mod foreseen;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod guardrail_api;
 mod http2;
+mod json_schema;
 mod listen;
 mod log;
 mod master_key;
 mod media;
 mod native;
-mod nearest;
 mod offload;
-mod outflow;
 mod own_address;
-mod panics;
-mod pump;
+mod panic_guard;
 mod quoting;
 mod readiness;
-mod recall;
+mod reasoning_store;
 mod reload;
+mod request;
 mod routes;
-mod routing;
 mod serve;
 mod shutdown;
-mod structured;
+mod sse;
 mod supervise;
 mod tls;
-mod tokens;
+mod token_estimate;
+mod token_ids;
+mod write_timeout;
 
 pub use cli::{Cli, drop_blank_variables, run};
 pub use config::{Config, Problem, Problems, Sources};

@@ -48,12 +48,12 @@ const SILENT: &[u8] =
 
 /// What the connections of a gateway have in common.
 #[derive(Debug, Clone)]
-pub(crate) struct Terms {
+pub(crate) struct ConnectionTerms {
     pub(crate) shared: Arc<Shared>,
     pub(crate) drain: GracefulShutdownSignal,
 }
 
-impl Terms {
+impl ConnectionTerms {
     /// What the application knows of its listener. `HttpServer`, which would tell it, takes connections of
     /// HTTP/1.1 alone; there is no other public way.
     fn app_config(&self, is_secure: bool) -> AppConfig {
@@ -65,7 +65,7 @@ impl Terms {
 /// The service of one worker for connections without TLS.
 pub(crate) fn cleartext<F, A, B>(
     app: F,
-    terms: Terms,
+    terms: ConnectionTerms,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()>
 where
     F: IntoServiceFactory<A, Request>,
@@ -87,7 +87,7 @@ where
 /// The service of one worker for connections with TLS.
 pub(crate) fn encrypted<F, A, B>(
     app: F,
-    terms: Terms,
+    terms: ConnectionTerms,
     tls: ServerConfig,
 ) -> impl ServiceFactory<TcpStream, Config = (), Response = (), Error = (), InitError = ()>
 where
@@ -148,7 +148,7 @@ where
 struct Cleartext<H, A> {
     http1: Rc<H>,
     app: Rc<A>,
-    terms: Terms,
+    terms: ConnectionTerms,
 }
 
 impl<H, A, B> Service<TcpStream> for Cleartext<H, A>
@@ -193,7 +193,7 @@ struct Encrypted<H, A> {
     acceptor: AcceptorService,
     http1: Rc<H>,
     app: Rc<A>,
-    terms: Terms,
+    terms: ConnectionTerms,
 }
 
 impl<H, A, B> Service<TcpStream> for Encrypted<H, A>

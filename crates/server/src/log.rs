@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use env_logger::{Builder, Env, Logger};
 use log::{Level, Log, Metadata, Record};
 
-use crate::bedrock::MESSAGES;
-use crate::panics;
+use crate::panic_guard;
+use bedrock::MESSAGES;
 
 const QUIET: &[&str] = &["aws", "hyper", "rustls", "actix", "mio", "h2", "tracing"];
 
@@ -23,7 +23,7 @@ pub(crate) fn init(level: &str) {
     // A second call (tests run several gateways in one process) keeps the first logger.
     if log::set_boxed_logger(Box::new(Capped { logger, messages })).is_ok() {
         log::set_max_level(level);
-        panics::log_them();
+        panic_guard::log_them();
     }
 }
 

@@ -11,10 +11,10 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::app::Worker;
-use crate::bedrock::AccountSecret;
 use crate::body;
 use crate::error::GatewayError;
 use crate::routes::refusal;
+use bedrock::AccountSecret;
 
 /// Headers that carry a key as it is: Azure's, Anthropic's, LiteLLM's.
 const KEY_HEADERS: [&str; 3] = ["api-key", "x-api-key", "x-litellm-api-key"];

@@ -15,7 +15,7 @@ use schema::openai::chat::ChatRequest;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
 use translate::profile::Medium;
-use translate::{Invalid, Stores};
+use translate::{Invalid, S3Access};
 
 mod address;
 mod fetch;
@@ -24,7 +24,7 @@ mod guard;
 mod link;
 mod walk;
 
-pub(crate) use address::{Range, Reach};
+pub(crate) use address::{AddressPolicy, Range};
 use fetch::{FetchError, Lookup, get};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use guard::{Way, loose, way};
@@ -47,7 +47,7 @@ pub(crate) struct MediaSettings {
     pub(crate) http: bool,
     /// Ports allowed besides the default ones.
     pub(crate) ports: Vec<u16>,
-    pub(crate) reach: Reach,
+    pub(crate) reach: AddressPolicy,
     /// The gateway's own port, which no URL may reach.
     pub(crate) own_port: Option<u16>,
     /// Bytes of all URLs of a request together.
@@ -57,7 +57,7 @@ pub(crate) struct MediaSettings {
     /// Time from the first lookup to the last byte.
     pub(crate) timeout: Duration,
     /// The S3 objects that may be read.
-    pub(crate) stores: Stores,
+    pub(crate) stores: S3Access,
 }
 
 impl Default for MediaSettings {
@@ -66,12 +66,12 @@ impl Default for MediaSettings {
             fetch: false,
             http: false,
             ports: Vec::new(),
-            reach: Reach::default(),
+            reach: AddressPolicy::default(),
             own_port: None,
             size: 20 * 1024 * 1024,
             urls: 10,
             timeout: Duration::from_secs(10),
-            stores: Stores::default(),
+            stores: S3Access::default(),
         }
     }
 }
@@ -82,7 +82,7 @@ pub(crate) struct Fetched {
     /// By URL, as data URLs.
     content: HashMap<String, String>,
     /// The S3 objects that Bedrock may be told to read.
-    pub(crate) stores: Stores,
+    pub(crate) stores: S3Access,
 }
 
 impl Fetched {

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::error::GatewayError;
-use crate::panics;
+use crate::panic_guard;
 
 /// Input of more bytes is worked on elsewhere. Parsing and translating as much takes a few milliseconds, a
 /// change of threads some hundredths of one.
@@ -68,7 +68,7 @@ impl Offload {
             work()
         });
         done.await.map_err(|_| {
-            panics::note("work on another thread");
+            panic_guard::note("work on another thread");
             GatewayError::Panicked
         })
     }

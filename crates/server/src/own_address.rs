@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use crate::bedrock::{Account, Service};
+use bedrock::{Account, Service};
 
 /// Longest wait for the addresses of one name.
 const LOOKUP: Duration = Duration::from_secs(2);

@@ -10,8 +10,8 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::app::Shared;
-use crate::bedrock::{Account, CredentialSource, CredentialsError};
-use crate::panics::noted;
+use crate::panic_guard::noted;
+use bedrock::{Account, CredentialSource, CredentialsError};
 
 /// Before the first further search, and the longest time between two.
 const FIRST: Duration = Duration::from_secs(2);

@@ -11,12 +11,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use crate::app::{Shared, Snapshot};
-use crate::bedrock::Setup;
 use crate::config::{Config, Problems, Sources};
-use crate::files::{self, Panicked, Stamp};
-use crate::panics;
-use crate::routing::OpenError;
+use crate::files::{self, FileStamp, ReadPanicked};
+use crate::panic_guard;
 use crate::serve::{self, ServeError};
+use bedrock::Settings;
+use routing::OpenError;
 
 /// Most changes told one by one.
 const CHANGES: usize = 6;
@@ -40,8 +40,8 @@ pub enum ReloadError {
     Panicked(String),
 }
 
-impl From<Panicked> for ReloadError {
-    fn from(error: Panicked) -> Self {
+impl From<ReadPanicked> for ReloadError {
+    fn from(error: ReadPanicked) -> Self {
         Self::Panicked(error.to_string())
     }
 }
@@ -50,7 +50,7 @@ impl From<Panicked> for ReloadError {
 #[derive(Debug)]
 pub struct Reloader {
     sources: Sources,
-    setup: Setup,
+    setup: Settings,
     address: SocketAddr,
     shared: Arc<Shared>,
 }
@@ -79,12 +79,12 @@ fn summary(changes: &[String]) -> String {
 }
 
 /// Files, and how each stands.
-type Stamps = Vec<(PathBuf, Option<Stamp>)>;
+type Stamps = Vec<(PathBuf, Option<FileStamp>)>;
 
 impl Reloader {
     pub(crate) fn new(
         sources: Sources,
-        setup: Setup,
+        setup: Settings,
         address: SocketAddr,
         shared: Arc<Shared>,
     ) -> Self {
@@ -98,7 +98,7 @@ impl Reloader {
     /// [`ReloadError`]; the old one is still in force.
     pub async fn reload(&self) -> Result<Vec<String>, ReloadError> {
         // A panic is one file's: the next one may be better.
-        let applied = panics::caught("reading the configuration again", self.apply()).await;
+        let applied = panic_guard::caught("reading the configuration again", self.apply()).await;
         let told = |_| Err(ReloadError::Panicked("the log says where".to_owned()));
         applied.unwrap_or_else(told)
     }
@@ -166,7 +166,7 @@ impl Reloader {
         let local = self.sources.directory.join("bedrock.json");
         let named = self.sources.file.iter().chain([&local]).chain(&now.config.files);
         let named: Vec<PathBuf> = named.cloned().collect();
-        let look = || named.into_iter().map(|path| (path.clone(), Stamp::of(&path))).collect();
+        let look = || named.into_iter().map(|path| (path.clone(), FileStamp::of(&path))).collect();
         let found = files::apart("looking at the configuration files", look).await;
         found.unwrap_or_else(|error| {
             log::error!("{error}");

@@ -10,16 +10,16 @@ use actix_web::dev::{Server, ServerHandle};
 
 use crate::announce;
 use crate::app::{self, Shared, Snapshot};
-use crate::bedrock::Setup;
 use crate::config::{Config, Sources};
-use crate::listen::{self, Terms};
+use crate::listen::{self, ConnectionTerms};
 use crate::own_address;
 use crate::readiness;
 use crate::reload::Reloader;
-use crate::routing::OpenError;
 use crate::shutdown::{self, Drain};
 use crate::supervise;
 use crate::tls::{Certificate, TlsError};
+use bedrock::Settings;
+use routing::OpenError;
 
 /// Beyond the time for open requests, so that they are told that it is over before actix ends them.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -68,7 +68,7 @@ pub struct Serving {
     pub handle: ServerHandle,
     shared: Arc<Shared>,
     certificate: Option<Arc<Certificate>>,
-    setup: Setup,
+    setup: Settings,
 }
 
 impl Serving {
@@ -80,7 +80,7 @@ impl Serving {
 
 /// An upstream other than AWS, and what to say once the gateway listens.
 pub(crate) struct Demo {
-    pub(crate) setup: Setup,
+    pub(crate) setup: Settings,
     pub(crate) greet: Box<dyn FnOnce(SocketAddr)>,
 }
 
@@ -88,7 +88,7 @@ pub(crate) struct Demo {
 ///
 /// # Errors
 /// [`ServeError`]; nothing is left bound.
-pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> {
+pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeError> {
     let certificate = config.tls.clone().map(Certificate::load).transpose()?;
     let (workers, drain_timeout) = (config.workers, config.drain_timeout);
     let listen = config.listen;
@@ -105,7 +105,8 @@ pub async fn serve(config: Config, setup: Setup) -> Result<Serving, ServeError> 
     if let Some(workers) = workers {
         server = server.workers(workers);
     }
-    let terms = Terms { shared: Arc::clone(&shared), drain: server.graceful_shutdown_signal() };
+    let terms =
+        ConnectionTerms { shared: Arc::clone(&shared), drain: server.graceful_shutdown_signal() };
     let app = app::application;
     let server = match &certificate {
         Some(certificate) => {
@@ -133,7 +134,7 @@ pub(crate) async fn until_stopped(
     let is_demo = demo.is_some();
     let (setup, greet) = match demo {
         Some(demo) => (demo.setup, Some(demo.greet)),
-        None => (Setup::default(), None),
+        None => (Settings::default(), None),
     };
     let drain = Drain { delay: config.drain_delay, timeout: config.drain_timeout };
     let serving = serve(config, setup).await?;
@@ -170,7 +171,7 @@ pub(crate) async fn until_stopped(
 /// The error that the start would end with.
 pub(crate) async fn rehearse(
     config: Config,
-    setup: &Setup,
+    setup: &Settings,
 ) -> Result<(Snapshot, Vec<String>), ServeError> {
     if let Some(files) = config.tls.clone() {
         Certificate::load(files)?.server()?;

@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::app::{self, Shared, Worker};
 use crate::error::{ErrorDialect, GatewayError};
-use crate::exchange::RequestId;
+use crate::request::context::RequestId;
 use crate::routes::native;
 
 /// How long requests that are cut off have to say so.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_rt::task::JoinHandle;
 use tokio::time::sleep;
 
-use crate::panics;
+use crate::panic_guard;
 
 /// Before a task that has panicked is started again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ pub(crate) fn keep<F: Future<Output = ()> + 'static>(
     start: impl Fn() -> F + 'static,
 ) -> Task {
     Task(actix_rt::spawn(async move {
-        while panics::caught(name, start()).await.is_err() {
+        while panic_guard::caught(name, start()).await.is_err() {
             sleep(PAUSE).await;
             log::warn!("{name} is started again");
         }

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-use crate::files::{self, Stamp};
+use crate::files::{self, FileStamp};
 use crate::listen;
 
 /// How often the files are looked at.
@@ -95,14 +95,14 @@ impl Certificate {
 
     /// How the files stand, and what they hold where that is not how they stood before.
     fn look(&self, before: Option<Stamps>) -> (Stamps, Option<Result<CertifiedKey, TlsError>>) {
-        let stamps = [&self.files.certificate, &self.files.key].map(|path| Stamp::of(path));
+        let stamps = [&self.files.certificate, &self.files.key].map(|path| FileStamp::of(path));
         let is_new = before.is_some_and(|before| before != stamps);
         (stamps, is_new.then(|| read(&self.files)))
     }
 }
 
 /// How certificate and key stand.
-type Stamps = [Option<Stamp>; 2];
+type Stamps = [Option<FileStamp>; 2];
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {

@@ -26,7 +26,7 @@ use aws_sdk_bedrockruntime::types::{
     ToolConfiguration, ToolInputSchema, ToolSpecification,
 };
 use aws_smithy_types::{Document, Number};
-use outcrop::bedrock::{AccountKeys, AccountSecret, Kind, Timeouts};
+use bedrock::{AccountKeys, AccountSecret, Kind, Timeouts};
 use serde_json::Value;
 
 use accounts::{KEY_ID, REGION, SECRET, call, static_keys, transport};

@@ -10,22 +10,22 @@ use serde_json::{Map, Value, json};
 
 use crate::parts::betas;
 use crate::parts::cache;
-use crate::parts::format::{Shape, format};
+use crate::parts::format::{FormatPlan, format};
 use crate::parts::model_fields::{self, Chosen, Extras};
 use crate::parts::params::{self, Sampling, inference_config};
-use crate::parts::request_metadata::{Said, request_metadata};
+use crate::parts::request_metadata::{MetadataFields, request_metadata};
 use crate::parts::service;
 use crate::parts::tags;
 use crate::parts::thinking::replay as thinking_replay;
-use crate::parts::thinking::{Plan, Wish};
+use crate::parts::thinking::{Plan, ReasoningRequest};
 use crate::parts::tools::{
     self, Calls, Declared, Tooling, declared_functions, declared_tools, tooling,
 };
 use crate::parts::written::Syntax;
-use crate::reply::{CallShape, ThoughtsShown};
-use crate::report::LostThoughts;
-use crate::thoughts::{Origin, Recalled};
-use crate::{Invalid, Profile, Reply, Report, Stores};
+use crate::reasoning::{Origin, RestoredReasoning};
+use crate::reply::{CallShape, ReasoningShown};
+use crate::report::LostReasoning;
+use crate::{Invalid, Profile, Reply, Report, S3Access};
 use messages::Around;
 
 mod affinity;
@@ -87,7 +87,7 @@ pub fn question<'a>(
     request: &'a ChatRequest<'a>,
     profile: &Profile,
 ) -> Result<Question<'a>, Invalid> {
-    question_with(request, profile, &Stores::default(), None)
+    question_with(request, profile, &S3Access::default(), None)
 }
 
 /// Translates a chat request for a model of this profile. The body borrows from the request: text
@@ -99,8 +99,8 @@ pub fn question<'a>(
 pub fn question_with<'a>(
     request: &'a ChatRequest<'a>,
     profile: &Profile,
-    stores: &Stores,
-    recalled: Option<&'a Recalled>,
+    stores: &S3Access,
+    recalled: Option<&'a RestoredReasoning>,
 ) -> Result<Question<'a>, Invalid> {
     by_converse(profile)?;
     limits::within_limits(request)?;
@@ -118,7 +118,7 @@ pub fn question_with<'a>(
     let limit_field = sampling.max_tokens.map(|(field, _)| field);
     let mut inference_config = inference_config(&sampling, profile, &mut report)?;
 
-    let wish = Wish::of(request)?;
+    let wish = ReasoningRequest::of(request)?;
     let raw = request.additional_model_request_fields.as_ref();
     let limit = limit_field.and(inference_config.max_tokens);
     let thinking = Plan::new(&wish, profile, raw, limit, conversation.past, &mut report);
@@ -133,10 +133,10 @@ pub fn question_with<'a>(
     let format = format(request.response_format.as_ref(), profile)?;
     let mut preface = None;
     let (output_config, answering_tool) = match format.shape {
-        Shape::Free => (None, None),
-        Shape::Native(config) => (Some(config), None),
-        Shape::Tool(spec, form) => (None, tooling.answer_by(spec, form, profile)),
-        Shape::Words(words) => {
+        FormatPlan::Free => (None, None),
+        FormatPlan::Native(config) => (Some(config), None),
+        FormatPlan::Tool(spec, form) => (None, tooling.answer_by(spec, form, profile)),
+        FormatPlan::Words(words) => {
             preface = conversation.instruct(words, profile);
             (None, None)
         }
@@ -170,8 +170,8 @@ pub fn question_with<'a>(
     };
     cache::settle(&mut body, cached, profile, &mut report);
     let written = Syntax::of(profile, body.tool_config.as_ref());
-    let is_forgotten = recalled.is_some_and(Recalled::is_forgotten);
-    is_forgotten.then(|| report.lose_thoughts(LostThoughts::Dropped));
+    let is_forgotten = recalled.is_some_and(RestoredReasoning::is_forgotten);
+    is_forgotten.then(|| report.lose_thoughts(LostReasoning::Dropped));
     let delivery = tools::delivery(&mut body, (request.stream == Some(true)).then_some(profile));
     Ok(Question {
         body,
@@ -186,10 +186,10 @@ pub fn question_with<'a>(
             echoes_tier: request.service_tier.is_some(),
             answering_tool,
             wanted: format.wanted,
-            thoughts: ThoughtsShown::of(&wish, profile),
+            thoughts: ReasoningShown::of(&wish, profile),
             shows_fields: shows_fields(request),
             written,
-            origin: recalled.and_then(Recalled::target),
+            origin: recalled.and_then(RestoredReasoning::target),
             preface,
             splits_tags: tags::are_split(request.reasoning_format, profile, &mut report),
         },
@@ -199,7 +199,7 @@ pub fn question_with<'a>(
 
 /// The target that made the last reasoning of a conversation, as far as the client and the
 /// reasoning store tell. The next call should prefer it.
-pub fn origin(request: &ChatRequest<'_>, recalled: Option<&Recalled>) -> Option<Origin> {
+pub fn origin(request: &ChatRequest<'_>, recalled: Option<&RestoredReasoning>) -> Option<Origin> {
     thinking_replay::origin(&request.messages, recalled)
 }
 
@@ -210,8 +210,8 @@ fn own_words(request: &ChatRequest<'_>, profile: &Profile) -> Result<Option<Stri
         return Ok(None);
     }
     Ok(match format(request.response_format.as_ref(), profile)?.shape {
-        Shape::Words(words) => Some(words),
-        Shape::Free | Shape::Native(_) | Shape::Tool(..) => None,
+        FormatPlan::Words(words) => Some(words),
+        FormatPlan::Free | FormatPlan::Native(_) | FormatPlan::Tool(..) => None,
     })
 }
 
@@ -437,8 +437,8 @@ fn response_fields<'a>(request: &'a ChatRequest<'a>, own: Option<&'a str>) -> Ve
     paths
 }
 
-fn said<'a>(request: &'a ChatRequest<'a>) -> Said<'a> {
-    Said {
+fn said<'a>(request: &'a ChatRequest<'a>) -> MetadataFields<'a> {
+    MetadataFields {
         user: request.user.as_deref(),
         safety_identifier: request.safety_identifier.as_deref(),
         metadata: request.metadata.as_ref(),

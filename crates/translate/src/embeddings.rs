@@ -40,7 +40,7 @@ pub struct UnknownToken {
 
 /// A translated request: one or more bodies to send, and the state that collects their answers.
 #[derive(Debug)]
-pub struct Question<'a> {
+pub struct EmbeddingPlan<'a> {
     /// The bodies for InvokeModel, in the order of the texts.
     pub calls: Vec<Body<'a>>,
     /// Collects the answers, one for each of `calls`.
@@ -86,7 +86,7 @@ struct Slot {
 }
 
 /// The requested vector options. A protocol honours, refuses or reports each of them.
-struct Wish {
+struct VectorOptions {
     dimensions: Option<i64>,
     input_type: Option<InputType>,
     truncate: Option<Truncate>,
@@ -108,7 +108,7 @@ pub fn question<'a>(
     request: &'a EmbeddingsRequest<'a>,
     shape: EmbeddingShape,
     codec: Codec,
-) -> Result<Question<'a>, Invalid> {
+) -> Result<EmbeddingPlan<'a>, Invalid> {
     // Destructured without `..`: a new field does not compile until its use is decided.
     let EmbeddingsRequest {
         model: _,
@@ -128,7 +128,8 @@ pub fn question<'a>(
         }
     }
     let texts = input::texts(input, codec)?;
-    let wish = Wish { dimensions: *dimensions, input_type: *input_type, truncate: *truncate };
+    let wish =
+        VectorOptions { dimensions: *dimensions, input_type: *input_type, truncate: *truncate };
     let calls = match shape {
         EmbeddingShape::TitanV1 => titan::first(texts, &wish, &mut report)?,
         EmbeddingShape::TitanV2 => titan::second(texts, &wish, &mut report)?,
@@ -145,7 +146,7 @@ pub fn question<'a>(
     let slots = calls.iter().map(|body| Slot { texts: body.texts(), vectors: Vec::new() });
     let encoder = Encoder { format: encoding_format.unwrap_or_default(), base64: codec.base64 };
     let answers = Answers { shape, encoder, slots: slots.collect(), tokens: 0 };
-    Ok(Question { calls, answers, report })
+    Ok(EmbeddingPlan { calls, answers, report })
 }
 
 impl Body<'_> {
@@ -227,7 +228,7 @@ impl Answers {
     }
 }
 
-impl Wish {
+impl VectorOptions {
     /// The requested number of dimensions, which must be one of the offered ones.
     fn size(&self, sizes: &[u32]) -> Result<Option<u32>, Invalid> {
         let Some(wanted) = self.dimensions else { return Ok(None) };

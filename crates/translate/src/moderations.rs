@@ -12,11 +12,11 @@ use schema::openai::moderations::{
     ModerationResult, Policy,
 };
 
-use crate::guarded;
-use crate::guardrail::{Action, Verdict};
+use crate::guardrail::content;
+use crate::guardrail::verdict::{Action, GuardrailVerdict};
 use crate::parts::media::Attachments;
 use crate::profile::{Media, Medium};
-use crate::{Invalid, Profile, Report, Stores};
+use crate::{Invalid, Profile, Report, S3Access};
 
 /// Most inputs in one request.
 const MOST: usize = 2048;
@@ -32,7 +32,7 @@ pub enum Judge {
 
 /// A request ready to be checked.
 #[derive(Debug)]
-pub struct Question<'a> {
+pub struct ModerationInputs<'a> {
     /// Each input is checked separately and has its own result.
     pub inputs: Vec<Moderated<'a>>,
     /// Fields without effect.
@@ -52,7 +52,7 @@ impl<'a> Moderated<'a> {
     /// Splits the input into portions that fit one guardrail check: a longer one could never
     /// succeed at the default quota of an account. The images go with the first portion.
     pub fn portions(&self) -> Vec<Self> {
-        let portions = guarded::portions(self.texts.iter().copied());
+        let portions = content::portions(self.texts.iter().copied());
         let texts = portions.into_iter().map(|portion| {
             let texts = portion.into_iter().map(|stretch| stretch.text);
             texts.filter(|text| !text.trim().is_empty()).collect()
@@ -99,7 +99,7 @@ pub type Topics = BTreeMap<String, Category>;
 pub fn question<'a>(
     request: &'a ModerationRequest<'a>,
     judge: Judge,
-) -> Result<Question<'a>, Invalid> {
+) -> Result<ModerationInputs<'a>, Invalid> {
     // Destructured without `..`: a new field does not compile until its use is decided.
     let ModerationRequest { input, model: _, extra } = request;
     let mut report = Report::default();
@@ -117,13 +117,17 @@ pub fn question<'a>(
     };
     match inputs.len() {
         0 => Err(Invalid::value("input", "There is nothing to moderate: the input is empty.")),
-        1..=MOST => Ok(Question { inputs, report }),
+        1..=MOST => Ok(ModerationInputs { inputs, report }),
         _ => Err(Invalid::value("input", format!("At most {MOST} inputs fit in one request."))),
     }
 }
 
 /// Converts the verdict on an input to OpenAI's categories.
-pub fn result(verdict: &Verdict, input: &Moderated<'_>, topics: &Topics) -> ModerationResult {
+pub fn result(
+    verdict: &GuardrailVerdict,
+    input: &Moderated<'_>,
+    topics: &Topics,
+) -> ModerationResult {
     let mut categories = Categories::default();
     let mut category_scores = Categories::default();
     for finding in &verdict.findings {
@@ -242,7 +246,7 @@ fn picture<'a>(image: &'a ImageUrl<'_>, judge: Judge, param: &str) -> Result<Pic
         return Err(Invalid::value(param, message).with_code("unsupported_value"));
     }
     let reads = Profile { media: Media::of(&[Medium::Image]), ..Profile::default() };
-    let stores = Stores::default();
+    let stores = S3Access::default();
     let mut attachments = Attachments::new(&reads, &stores);
     let format = match attachments.link(image, Medium::Image, param)? {
         ContentBlock::Image(ImageBlock { format: "png", source: Source::Bytes(data) }) => {
@@ -348,7 +352,7 @@ mod tests {
     fn filters_become_the_categories_with_the_same_meaning() {
         let topics = Topics::from([("Harm".to_owned(), Category::SelfHarm)]);
         let input = Moderated { texts: vec!["a"], images: Vec::new() };
-        let verdict = Verdict {
+        let verdict = GuardrailVerdict {
             action: Action::Measured,
             findings: vec![
                 found(Policy::ContentFilter, "VIOLENCE", Some(0.9), true),
@@ -356,7 +360,7 @@ mod tests {
                 found(Policy::Topic, "Harm", None, true),
                 found(Policy::Topic, "Shares", None, true),
             ],
-            ..Verdict::default()
+            ..GuardrailVerdict::default()
         };
         let result = result(&verdict, &input, &topics);
         assert!(result.flagged && result.categories.violence && result.categories.self_harm);
@@ -374,19 +378,19 @@ mod tests {
     fn findings_without_a_category_flag_the_input() {
         let input = Moderated { texts: vec!["a"], images: Vec::new() };
         for verdict in [
-            Verdict { action: Action::Intervened, ..Verdict::default() },
-            Verdict { action: Action::Masked, ..Verdict::default() },
-            Verdict { action: Action::Unknown, ..Verdict::default() },
-            Verdict {
+            GuardrailVerdict { action: Action::Intervened, ..GuardrailVerdict::default() },
+            GuardrailVerdict { action: Action::Masked, ..GuardrailVerdict::default() },
+            GuardrailVerdict { action: Action::Unknown, ..GuardrailVerdict::default() },
+            GuardrailVerdict {
                 findings: vec![found(Policy::PromptAttack, "JAILBREAK", Some(1.0), true)],
-                ..Verdict::default()
+                ..GuardrailVerdict::default()
             },
         ] {
             let result = result(&verdict, &input, &Topics::new());
             assert!(result.flagged, "{verdict:?}");
             assert_eq!(result.categories, Categories::default());
         }
-        let clean = Verdict { action: Action::Passed, ..Verdict::default() };
+        let clean = GuardrailVerdict { action: Action::Passed, ..GuardrailVerdict::default() };
         assert!(!result(&clean, &input, &Topics::new()).flagged);
     }
 }

@@ -75,8 +75,8 @@ pub struct Profile {
     pub web_search_tool: Option<String>,
     /// The service's own code execution tool, if the model has it.
     pub code_tool: Option<String>,
-    /// Sampling parameters that the model supports.
-    pub sampling: Sampling,
+    /// SamplingSupport parameters that the model supports.
+    pub sampling: SamplingSupport,
     /// Field for top-k sampling.
     pub top_k: TopK,
     /// Repetition penalties that the model supports.
@@ -229,10 +229,10 @@ pub enum NoTool {
     ChoiceField,
 }
 
-/// Sampling parameters that a model supports.
+/// SamplingSupport parameters that a model supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Sampling {
+pub enum SamplingSupport {
     /// Temperature and top_p.
     Both,
     /// One of the two; with both given, temperature is sent, unless only top_p differs from its
@@ -414,7 +414,7 @@ impl Default for Profile {
             call_syntax: CallSyntax::None,
             web_search_tool: None,
             code_tool: None,
-            sampling: Sampling::Both,
+            sampling: SamplingSupport::Both,
             top_k: TopK::Unsaid,
             penalties: Penalties::Unsaid,
             seed: false,

@@ -1,19 +1,19 @@
 //! State that the answer half needs from the question half.
 
 use crate::Profile;
-use crate::parts::format::{By, Spoken};
-use crate::parts::thinking::Wish;
-use crate::parts::tools::Names;
+use crate::parts::format::{AnswerText, By};
+use crate::parts::thinking::ReasoningRequest;
+use crate::parts::tools::SentToolNames;
 use crate::parts::written::{Reader, Syntax};
 use crate::profile::{Replay, StreamCounts};
-use crate::structured::Wanted;
-use crate::thoughts::Origin;
+use crate::reasoning::Origin;
+use crate::requested_format::Wanted;
 
 /// State made by the question half and consumed by the answer half. It owns everything it holds,
 /// because the request body is freed before the last event arrives.
 #[derive(Debug, Clone, Default)]
 pub struct Reply {
-    pub(crate) names: Names,
+    pub(crate) names: SentToolNames,
     pub(crate) include_usage: bool,
     /// Counting of cached tokens in a stream.
     pub(crate) stream_counts: StreamCounts,
@@ -29,7 +29,7 @@ pub struct Reply {
     /// The requested format of the answer, if any.
     pub(crate) wanted: Option<Wanted>,
     /// Handling of the model's reasoning.
-    pub(crate) thoughts: ThoughtsShown,
+    pub(crate) thoughts: ReasoningShown,
     /// Reasoning between tags is separated from the text.
     pub(crate) splits_tags: bool,
     /// The syntax in which the model writes calls into its text, if it may do so.
@@ -50,12 +50,12 @@ impl Reply {
     }
 
     /// The reader for text of the answer.
-    pub(crate) fn spoken(&self) -> Spoken {
+    pub(crate) fn spoken(&self) -> AnswerText {
         match (&self.wanted, &self.answering_tool) {
-            (None, _) => Spoken::default(),
-            (Some(Wanted::Object), None) => Spoken::held(By::Object),
-            (Some(Wanted::Schema(_)), None) => Spoken::held(By::Text),
-            (Some(_), Some(_)) => Spoken::held(By::Tool),
+            (None, _) => AnswerText::default(),
+            (Some(Wanted::Object), None) => AnswerText::held(By::Object),
+            (Some(Wanted::Schema(_)), None) => AnswerText::held(By::Text),
+            (Some(_), Some(_)) => AnswerText::held(By::Tool),
         }
     }
 
@@ -83,7 +83,7 @@ impl Reply {
 
 /// Handling of the model's reasoning.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ThoughtsShown {
+pub(crate) struct ReasoningShown {
     /// The client asked for it to be hidden.
     pub(crate) hidden: bool,
     /// The model requires it back.
@@ -94,9 +94,9 @@ pub(crate) struct ThoughtsShown {
     pub(crate) format: String,
 }
 
-impl ThoughtsShown {
+impl ReasoningShown {
     /// The handling that a request and its model lead to.
-    pub(crate) fn of(wish: &Wish<'_>, profile: &Profile) -> Self {
+    pub(crate) fn of(wish: &ReasoningRequest<'_>, profile: &Profile) -> Self {
         Self {
             hidden: wish.hidden,
             kept: profile.keeps_thoughts(),

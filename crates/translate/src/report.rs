@@ -17,12 +17,12 @@ const NAME: usize = 100;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     ignored: Vec<String>,
-    lost_thoughts: Option<LostThoughts>,
+    lost_thoughts: Option<LostReasoning>,
 }
 
 /// Consequence of lost past reasoning that a tool turn needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LostThoughts {
+pub enum LostReasoning {
     /// Reasoning is off in this call.
     Dropped,
     /// The model reasons anew, without its past reasoning.
@@ -87,17 +87,17 @@ impl Report {
     }
 
     /// Notes that past reasoning is lost.
-    pub(crate) fn lose_thoughts(&mut self, led_to: LostThoughts) {
+    pub(crate) fn lose_thoughts(&mut self, led_to: LostReasoning) {
         self.lost_thoughts = Some(led_to);
     }
 
     /// Notes that past reasoning is left out, whether or not the turn needs it.
     pub(crate) fn forget_thoughts(&mut self) {
-        self.lost_thoughts.get_or_insert(LostThoughts::Forgotten);
+        self.lost_thoughts.get_or_insert(LostReasoning::Forgotten);
     }
 
     /// Consequence of lost past reasoning, if any was needed.
-    pub fn lost_thoughts(&self) -> Option<LostThoughts> {
+    pub fn lost_thoughts(&self) -> Option<LostReasoning> {
         self.lost_thoughts
     }
 
@@ -171,8 +171,8 @@ mod tests {
         );
         assert!(refused.message.contains("'seed', 'logprobs', '\u{fc}"), "{}", refused.message);
         assert!(refused.message.len() < 600, "names are quoted in part");
-        report.lose_thoughts(LostThoughts::Dropped);
+        report.lose_thoughts(LostReasoning::Dropped);
         let left = report.under(Unsupported::Drop).unwrap();
-        assert_eq!((left.ignored(), left.lost_thoughts()), (&[][..], Some(LostThoughts::Dropped)));
+        assert_eq!((left.ignored(), left.lost_thoughts()), (&[][..], Some(LostReasoning::Dropped)));
     }
 }

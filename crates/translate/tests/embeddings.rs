@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use translate::Profile;
-use translate::embeddings::{Codec, Question, UnknownToken, question};
+use translate::embeddings::{Codec, EmbeddingPlan, UnknownToken, question};
 use translate::profile::EmbeddingShape;
 
 /// A tokenizer with a vocabulary of a thousand words.
@@ -58,7 +58,7 @@ fn embeddings() {
 
 fn shown(case: &Case<'_>) -> String {
     let request: EmbeddingsRequest<'_> = serde_json::from_str(case.request.get()).unwrap();
-    let Question { calls, mut answers, report } = match question(&request, case.shape, CODEC) {
+    let EmbeddingPlan { calls, mut answers, report } = match question(&request, case.shape, CODEC) {
         Ok(question) => question,
         Err(invalid) => return format!("{invalid:#?}"),
     };
@@ -151,7 +151,7 @@ proptest! {
         let shape = serde_json::from_value(json!(shapes[shape])).unwrap();
         let request = json!({ "model": "m", "input": input }).to_string();
         if let Ok(request) = serde_json::from_str::<EmbeddingsRequest<'_>>(&request)
-            && let Ok(Question { calls, mut answers, .. }) = question(&request, shape, CODEC)
+            && let Ok(EmbeddingPlan { calls, mut answers, .. }) = question(&request, shape, CODEC)
         {
             prop_assert!(!calls.is_empty());
             let _ = answers.take(0, input.to_string().as_bytes(), Some(1));

@@ -12,9 +12,9 @@ use schema::openai::chat::ChatRequest;
 use serde_json::{Value, json};
 use translate::chat::{origin, question_with};
 use translate::profile::{Replay, Thinking};
-use translate::report::LostThoughts;
-use translate::thoughts::{Origin, Recalled, Thought, Turn};
-use translate::{Profile, Stamp, Stores};
+use translate::reasoning::{Origin, ReasoningItem, RestoredReasoning, Turn};
+use translate::report::LostReasoning;
+use translate::{Profile, S3Access, Stamp};
 use turn::{Client, answered, reply, results, sent, written};
 
 const HERE: Origin = Origin { model: 1, account: 10 };
@@ -34,7 +34,7 @@ fn stamp() -> Stamp {
 /// A block of an answer.
 #[derive(Debug, Clone)]
 enum Block {
-    Thought(String),
+    Reasoning(String),
     Redacted,
     Text(String),
     Call,
@@ -43,7 +43,7 @@ enum Block {
 /// The blocks in Converse's form; calls and reasoning are numbered consecutively.
 fn content(blocks: &[Block], from: usize) -> Vec<Value> {
     let block = |(at, block): (usize, &Block)| match block {
-        Block::Thought(text) => {
+        Block::Reasoning(text) => {
             json!({ "reasoningContent": { "reasoningText": { "text": text, "signature": format!("sig{at}") } } })
         }
         Block::Redacted => {
@@ -60,7 +60,7 @@ fn content(blocks: &[Block], from: usize) -> Vec<Value> {
 fn block() -> impl Strategy<Value = Block> {
     let text = "[ a-z\u{e4}\u{1f5ff}\n]{0,4}[a-z\u{df}][ \n]{0,2}";
     prop_oneof![
-        3 => text.prop_map(Block::Thought),
+        3 => text.prop_map(Block::Reasoning),
         1 => Just(Block::Redacted),
         2 => text.prop_map(Block::Text),
         1 => "[ \n]{1,2}".prop_map(Block::Text),
@@ -148,7 +148,7 @@ fn names(turn: &[Value]) -> String {
 }
 
 fn two_thoughts() -> Vec<Block> {
-    let thought = |text: &str| Block::Thought(text.to_owned());
+    let thought = |text: &str| Block::Reasoning(text.to_owned());
     vec![thought("one"), Block::Call, thought("two"), Block::Call]
 }
 
@@ -190,7 +190,7 @@ fn the_origin_of_the_last_reasoning_comes_from_the_store_or_the_client() {
     let read = |messages: &[Value], memory: &[(String, Arc<Turn>)]| {
         let body = json!({ "model": "m", "messages": messages }).to_string();
         let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
-        let mut recalled = Recalled::default();
+        let mut recalled = RestoredReasoning::default();
         memory.iter().for_each(|(call, turn)| recalled.add(call, Arc::clone(turn)));
         origin(&request, Some(&recalled))
     };
@@ -207,12 +207,12 @@ fn a_second_attempt_sends_no_reasoning() {
         let (messages, memory) = conversation(&bound(), with_details);
         let body = json!({ "model": "m", "messages": messages }).to_string();
         let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
-        let mut recalled = Recalled::default();
+        let mut recalled = RestoredReasoning::default();
         memory.iter().for_each(|(call, turn)| recalled.add(call, Arc::clone(turn)));
         recalled.forget();
         let question =
-            question_with(&request, &bound(), &Stores::default(), Some(&recalled)).unwrap();
-        assert_eq!(question.report.lost_thoughts(), Some(LostThoughts::Dropped));
+            question_with(&request, &bound(), &S3Access::default(), Some(&recalled)).unwrap();
+        assert_eq!(question.report.lost_thoughts(), Some(LostReasoning::Dropped));
         let text = serde_json::to_string(&question.body).unwrap();
         assert!(!text.contains("reasoningContent"), "{text}");
     }
@@ -236,7 +236,7 @@ fn added_text_does_not_change_the_prefix_of_reasoning() {
     let object = json!({ "type": "json_object" });
     let schema = json!({ "type": "json_schema", "json_schema": { "name": "n", "schema": { "type": "object" } } });
     let tool = json!([{ "type": "function", "function": { "name": "look", "parameters": { "type": "object" } } }]);
-    let blocks = [Block::Thought("one".to_owned()), Block::Call];
+    let blocks = [Block::Reasoning("one".to_owned()), Block::Call];
     for with_details in [false, true] {
         for (then, now) in [
             (&plain, &object),
@@ -250,11 +250,12 @@ fn added_text_does_not_change_the_prefix_of_reasoning() {
             let translated = |body: &Value, memory: &[(String, Arc<Turn>)]| {
                 let text = body.to_string();
                 let request: ChatRequest<'_> = serde_json::from_str(&text).unwrap();
-                let mut recalled = Recalled::default();
+                let mut recalled = RestoredReasoning::default();
                 memory.iter().for_each(|(call, turn)| recalled.add(call, Arc::clone(turn)));
                 recalled.is_for(HERE);
                 let question =
-                    question_with(&request, &bound(), &Stores::default(), Some(&recalled)).unwrap();
+                    question_with(&request, &bound(), &S3Access::default(), Some(&recalled))
+                        .unwrap();
                 (serde_json::to_value(&question.body).unwrap(), question.reply)
             };
             let mut messages = vec![
@@ -305,7 +306,7 @@ fn redacted_reasoning_is_sent_back_alone_and_readable_reasoning_never() {
         ..Profile::default()
     };
     let blocks = [
-        Block::Thought("a summary".to_owned()),
+        Block::Reasoning("a summary".to_owned()),
         Block::Redacted,
         Block::Call,
         Block::Redacted,
@@ -325,7 +326,7 @@ fn redacted_reasoning_is_sent_back_alone_and_readable_reasoning_never() {
             let elsewhere = Origin { model: 2, ..HERE };
             let (turns, lost, _) = sent(&messages, &profile, &memory, elsewhere);
             assert_eq!(names(&turns[0]), "T T");
-            assert_eq!(lost, Some(LostThoughts::Forgotten));
+            assert_eq!(lost, Some(LostReasoning::Forgotten));
         }
     }
 }
@@ -333,7 +334,7 @@ fn redacted_reasoning_is_sent_back_alone_and_readable_reasoning_never() {
 #[test]
 fn turns_saved_by_an_older_version_are_restored_where_unambiguous() {
     let thought =
-        |text: &str| Thought::Text { text: text.to_owned(), signature: Some("s".to_owned()) };
+        |text: &str| ReasoningItem::Text { text: text.to_owned(), signature: Some("s".to_owned()) };
     let turn = |texts: &[&str]| Arc::new(Turn::of_thoughts(texts.iter().map(|text| thought(text))));
     let call = |id: &str| json!({ "id": id, "type": "function", "function": { "name": "look", "arguments": "{}" } });
     let messages = |calls: &[&str]| {

@@ -48,11 +48,11 @@ fn is_port(text: &str) -> bool {
 
 /// Names that the operator lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct AllowedHosts(Vec<Pattern>);
+pub(crate) struct AllowedHosts(Vec<HostPattern>);
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Pattern {
+pub(crate) enum HostPattern {
     /// `*`: every name.
     Any,
     /// `*.example.com`, kept with its first dot: names below it.
@@ -61,7 +61,7 @@ pub(crate) enum Pattern {
     One(Host),
 }
 
-impl Pattern {
+impl HostPattern {
     /// Reads a name, an address, or a name behind `*.`; a port says nothing and is refused.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text == "*" {
@@ -92,11 +92,11 @@ impl Pattern {
 }
 
 impl AllowedHosts {
-    pub(crate) fn new(patterns: Vec<Pattern>) -> Self {
+    pub(crate) fn new(patterns: Vec<HostPattern>) -> Self {
         Self(patterns)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Pattern> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &HostPattern> {
         self.0.iter()
     }
 
@@ -116,12 +116,12 @@ impl AllowedHosts {
         };
         is_own
             || self.0.iter().any(|pattern| match (pattern, host) {
-                (Pattern::Any, _) => true,
-                (Pattern::Below(end), Host::Name(name)) => {
+                (HostPattern::Any, _) => true,
+                (HostPattern::Below(end), Host::Name(name)) => {
                     name.len() > end.len() && name.ends_with(end.as_str())
                 }
-                (Pattern::Below(_), Host::Ip(_)) => false,
-                (Pattern::One(one), host) => one == host,
+                (HostPattern::Below(_), Host::Ip(_)) => false,
+                (HostPattern::One(one), host) => one == host,
             })
     }
 }
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     fn admits(listed: &[&str], authority: &str, listen: &str) -> bool {
-        let listed = listed.iter().map(|text| Pattern::parse(text).unwrap()).collect();
+        let listed = listed.iter().map(|text| HostPattern::parse(text).unwrap()).collect();
         let host = Host::parse(authority);
         host.is_some_and(|host| AllowedHosts::new(listed).admit(&host, listen.parse().unwrap()))
     }
@@ -217,7 +217,7 @@ mod tests {
     fn what_is_listed_is_a_name_without_port() {
         for text in ["", "a:80", "[::1]:80", "*.", "*.10.0.0.1", "a b", "http://a", "*.a:80", "a/b"]
         {
-            assert_eq!(Pattern::parse(text), None, "{text}");
+            assert_eq!(HostPattern::parse(text), None, "{text}");
         }
     }
 }

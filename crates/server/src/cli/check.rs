@@ -9,10 +9,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{BAD_CONFIG, complain};
-use crate::bedrock::{Setup, SetupError};
-use crate::config::{Config, Origin, Sources};
-use crate::routing::OpenError;
+use crate::config::{Config, Sources, ValueOrigin};
 use crate::serve::{self, ServeError};
+use bedrock::{Settings, SetupError};
+use routing::OpenError;
 
 const SCHEMA: &str = include_str!("../../../../config/outcrop.schema.json");
 
@@ -86,10 +86,10 @@ fn judge(sources: &Sources, file_only: bool) -> Result<Config, Vec<String>> {
     config.notes.extend(idle.map(|name| format!("{name} has no effect: routing.retries decides")));
     let runner = actix_rt::System::new();
     let rehearsed = runner.block_on(async {
-        match serve::rehearse(config.clone(), &Setup::default()).await {
+        match serve::rehearse(config.clone(), &Settings::default()).await {
             Err(error) if wants_region(&error) => {
                 config.notes.push(format!("here a gateway would not start: {error}"));
-                let setup = Setup { region: Some(STAND_IN.to_owned()), ..Setup::default() };
+                let setup = Settings { region: Some(STAND_IN.to_owned()), ..Settings::default() };
                 serve::rehearse(config, &setup).await
             }
             rehearsed => rehearsed,
@@ -133,7 +133,7 @@ fn written(config: &Config, verdict: &str, all: bool) -> String {
     }
     let mut defaults = 0;
     for told in config.ledger.iter() {
-        if told.origin == Origin::Default && !all {
+        if told.origin == ValueOrigin::Default && !all {
             defaults += 1;
             continue;
         }

@@ -10,9 +10,9 @@ use clap::builder::BoolishValueParser;
 use emulator::{Options, Running};
 
 use super::{BAD_CONFIG, RUNTIME_FAILURE, complain, finish};
-use crate::bedrock::{AccountKeys, AccountSecret, Setup};
 use crate::config::{Config, Sources};
 use crate::{log, serve, shutdown};
+use bedrock::{AccountKeys, AccountSecret, Settings};
 
 /// How to emulate.
 #[derive(Debug, Args)]
@@ -78,8 +78,8 @@ fn options(listen: SocketAddr, pace: Duration) -> Options {
     Options { listen, pace, ..Options::default() }
 }
 
-fn setup(running: &Running) -> Setup {
-    Setup {
+fn setup(running: &Running) -> Settings {
+    Settings {
         region: Some("us-east-1".to_owned()),
         endpoint: Some(running.url()),
         keys: Some(AccountKeys::Static {
@@ -87,7 +87,7 @@ fn setup(running: &Running) -> Setup {
             secret_access_key: AccountSecret::new("demo"),
             session_token: None,
         }),
-        ..Setup::default()
+        ..Settings::default()
     }
 }
 

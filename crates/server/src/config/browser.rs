@@ -1,26 +1,26 @@
 //! `allowed_hosts` and `cors`: the names the gateway is called by, and the web pages that may call it.
 
 use super::Sources;
-use super::fields::Fields;
-use super::ledger::{Origin, Show};
+use super::parsers::{self, Expected};
 use super::problems::Problem;
-use super::reading::Reading;
-use super::tree::{Node, Value};
-use super::values::{self, Expected};
+use super::provenance::{Show, ValueOrigin};
+use super::reader::ConfigReader;
+use super::section::Section;
+use super::yaml_tree::{Node, Value};
 use crate::browser::BrowserSettings;
 use crate::browser::cors::{self, Origins};
-use crate::browser::host::{AllowedHosts, Pattern};
+use crate::browser::host::{AllowedHosts, HostPattern};
 
 const HOSTS: Expected = "a list of names or addresses without a port, such as [gateway.example.com, \"*.team.svc.cluster.local\"], or [\"*\"] for any";
 const ORIGINS: Expected = "a list of origins as browsers write them, such as [https://chat.example.com, http://localhost:3000], or [\"*\"] for every page there is (null is no origin: any page can have it)";
 
 /// Reads both.
-pub(super) fn read(root: &mut Fields<'_>, settings: &mut BrowserSettings) {
+pub(super) fn read(root: &mut Section<'_>, settings: &mut BrowserSettings) {
     root.set("allowed_hosts", &mut settings.hosts, hosts);
     let line = root.line("cors").unwrap_or(1);
     root.section("cors", |section| {
         section.set("origins", &mut settings.cors.origins, origins);
-        section.set("credentials", &mut settings.cors.credentials, values::boolean);
+        section.set("credentials", &mut settings.cors.credentials, parsers::boolean);
     });
     if settings.cors.credentials && settings.cors.origins == Origins::Any {
         let message = "cors.credentials cannot go with every origin".to_owned();
@@ -34,7 +34,7 @@ pub(super) fn read(root: &mut Fields<'_>, settings: &mut BrowserSettings) {
 }
 
 /// Reads what the environment says of them, with commas between.
-pub(super) fn apply(settings: &mut BrowserSettings, sources: &Sources, reading: &mut Reading) {
+pub(super) fn apply(settings: &mut BrowserSettings, sources: &Sources, reading: &mut ConfigReader) {
     told("OUTCROP_ALLOWED_HOSTS", "allowed_hosts", &mut settings.hosts, hosts, sources, reading);
     let origins_of = &mut settings.cors.origins;
     told("OUTCROP_CORS_ORIGINS", "cors.origins", origins_of, origins, sources, reading);
@@ -46,13 +46,17 @@ fn told<T: Show>(
     place: &mut T,
     read: impl Fn(&Value) -> Result<T, Expected>,
     sources: &Sources,
-    reading: &mut Reading,
+    reading: &mut ConfigReader,
 ) {
     let Some((_, text)) = sources.first_set(&[variable]) else { return };
     match read(&split(text)) {
         Ok(value) => {
             *place = value;
-            reading.ledger.tell(key, place.show(), Origin::Environment(variable.to_owned()));
+            reading.provenance.tell(
+                key,
+                place.show(),
+                ValueOrigin::Environment(variable.to_owned()),
+            );
         }
         Err(expected) => {
             let message = format!("{variable} cannot be {text:?}");
@@ -71,7 +75,7 @@ fn split(text: &str) -> Value {
 }
 
 fn hosts(value: &Value) -> Result<AllowedHosts, Expected> {
-    let patterns = each(value, Pattern::parse).ok_or(HOSTS)?;
+    let patterns = each(value, HostPattern::parse).ok_or(HOSTS)?;
     Ok(AllowedHosts::new(patterns))
 }
 

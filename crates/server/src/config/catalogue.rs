@@ -3,21 +3,21 @@
 
 use toml::{Table, Value as Toml};
 
-use super::facts;
-use super::fields::Fields;
-use super::tree::{Key, Node};
-use crate::catalogue::{BadRow, Rows};
+use super::model_overrides;
+use super::section::Section;
+use super::yaml_tree::{Key, Node};
+use routing::catalogue::{BadRow, OperatorRows};
 
 /// The key of a row whose own keys are knobs.
 const PROFILE: &str = "profile";
 
 /// Reads every row, and judges it.
-pub(super) fn read(root: &mut Fields<'_>, rows: &mut Rows) {
+pub(super) fn read(root: &mut Section<'_>, rows: &mut OperatorRows) {
     let mut read = Vec::new();
     let mut lines = Vec::new();
     for (key, node) in root.map("catalogue").unwrap_or_default() {
         let path = format!("catalogue.{}", key.name);
-        if let Err(wrong) = Rows::judge_name(&key.name) {
+        if let Err(wrong) = OperatorRows::judge_name(&key.name) {
             let remedy = "name a model as Bedrock does, or its beginning and a *";
             root.reading.complain(key.line, format!("{path} {wrong}"), remedy);
             continue;
@@ -29,7 +29,7 @@ pub(super) fn read(root: &mut Fields<'_>, rows: &mut Rows) {
         lines.push((key.name.clone(), key.line));
         read.push((key.name, row));
     }
-    match Rows::over(read) {
+    match OperatorRows::over(read) {
         Ok(read) => *rows = read,
         Err(BadRow { row, error }) => {
             let line = lines.iter().find(|(name, _)| *name == row).map_or(1, |(_, line)| *line);
@@ -41,10 +41,11 @@ pub(super) fn read(root: &mut Fields<'_>, rows: &mut Rows) {
 }
 
 /// Reads one key of a row; of a profile knob by knob.
-fn entry(root: &mut Fields<'_>, path: &str, (key, node): (Key, Node), row: &mut Table) {
+fn entry(root: &mut Section<'_>, path: &str, (key, node): (Key, Node), row: &mut Table) {
     let path = format!("{path}.{}", key.name);
     if key.name != PROFILE {
-        if let Some(value) = value(root, &path, node, |value| Rows::judge(&key.name, value)) {
+        if let Some(value) = value(root, &path, node, |value| OperatorRows::judge(&key.name, value))
+        {
             row.insert(key.name, value);
         }
         return;
@@ -52,7 +53,7 @@ fn entry(root: &mut Fields<'_>, path: &str, (key, node): (Key, Node), row: &mut 
     let mut knobs = Table::new();
     for (knob, node) in root.entries_of(&path, node).unwrap_or_default() {
         let alone = |value: &Toml| Table::from_iter([(knob.name.clone(), value.clone())]);
-        let judge = |value: &Toml| Rows::judge(PROFILE, &alone(value).into());
+        let judge = |value: &Toml| OperatorRows::judge(PROFILE, &alone(value).into());
         if let Some(value) = value(root, &format!("{path}.{}", knob.name), node, judge) {
             knobs.insert(knob.name, value);
         }
@@ -61,20 +62,20 @@ fn entry(root: &mut Fields<'_>, path: &str, (key, node): (Key, Node), row: &mut 
 }
 
 fn value(
-    root: &mut Fields<'_>,
+    root: &mut Section<'_>,
     path: &str,
     node: Node,
     judge: impl Fn(&Toml) -> Result<(), String>,
 ) -> Option<Toml> {
     let line = node.line;
-    let told = facts::read(root, path, node)?;
+    let told = model_overrides::read(root, path, node)?;
     match judge(&told.value) {
         Ok(()) => {
-            root.reading.ledger.tell(path, told.shown, told.origin);
+            root.reading.provenance.tell(path, told.shown, told.origin);
             Some(told.value)
         }
         Err(error) => {
-            facts::complain(root, line, path, &error);
+            model_overrides::complain(root, line, path, &error);
             None
         }
     }

@@ -1,16 +1,16 @@
 //! Where a target is and whose credentials call it. Credentials are told in one way at a time; a role
 //! may be taken on with any of them but a bearer key.
 
-use super::fields::Fields;
-use super::ledger::Show as _;
-use super::tree::Value;
-use super::values;
-use crate::bedrock::{Login, Place, Role};
+use super::parsers;
+use super::provenance::Show as _;
+use super::section::Section;
+use super::yaml_tree::Value;
+use bedrock::{AccountSpec, Login, Role};
 
 /// Reads the keys of a place out of a section that may hold others.
-pub(super) fn place(section: &mut Fields<'_>) -> Place {
-    let region = section.optional("region", values::region);
-    let endpoint = section.optional("endpoint_url", values::endpoint);
+pub(super) fn place(section: &mut Section<'_>) -> AccountSpec {
+    let region = section.optional("region", parsers::region);
+    let endpoint = section.optional("endpoint_url", parsers::endpoint);
     let line = first_line(section);
     let role = role(section);
     let login = login(section, line);
@@ -18,7 +18,7 @@ pub(super) fn place(section: &mut Fields<'_>) -> Place {
         let message = format!("{} with {}", section.path("role_arn"), section.path("bearer_key"));
         section.reading.complain(line, message, "a bearer key is used as it is: leave one out");
     }
-    Place { region, endpoint, login, role, ..Place::default() }
+    AccountSpec { region, endpoint, login, role, ..AccountSpec::default() }
 }
 
 const WAYS: [&str; 10] = [
@@ -34,13 +34,13 @@ const WAYS: [&str; 10] = [
     "role_arn",
 ];
 
-fn first_line(section: &Fields<'_>) -> u64 {
+fn first_line(section: &Section<'_>) -> u64 {
     WAYS.iter().filter_map(|name| section.line(name)).min().unwrap_or_default()
 }
 
-fn login(section: &mut Fields<'_>, line: u64) -> Option<Login> {
-    let profile = section.optional("profile", values::text);
-    let id = section.optional("access_key_id", values::text);
+fn login(section: &mut Section<'_>, line: u64) -> Option<Login> {
+    let profile = section.optional("profile", parsers::text);
+    let id = section.optional("access_key_id", parsers::text);
     let secret = section.secret("secret_access_key", "secret_access_key_file");
     let session_token = section.secret("session_token", "session_token_file");
     let bearer = section.secret("bearer_key", "bearer_key_file");
@@ -68,17 +68,17 @@ fn login(section: &mut Fields<'_>, line: u64) -> Option<Login> {
     }
 }
 
-fn role(section: &mut Fields<'_>) -> Option<Role> {
+fn role(section: &mut Section<'_>) -> Option<Role> {
     let line = ["external_id", "session_name", "session_tags"]
         .iter()
         .filter_map(|name| section.line(name))
         .min();
     let arn = section.optional("role_arn", |value| {
-        let arn = values::text(value).ok().filter(|arn| is_role(arn));
+        let arn = parsers::text(value).ok().filter(|arn| is_role(arn));
         arn.ok_or("a role such as arn:aws:iam::123456789012:role/name")
     });
-    let external_id = section.optional("external_id", values::text);
-    let session_name = section.optional("session_name", values::text);
+    let external_id = section.optional("external_id", parsers::text);
+    let session_name = section.optional("session_name", parsers::text);
     let tags = tags(section);
     let Some(arn) = arn else {
         if let Some(line) = line.filter(|_| section.line("role_arn").is_none()) {
@@ -97,14 +97,14 @@ pub(super) fn is_role(arn: &str) -> bool {
     matches!(parts.as_slice(), ["arn", _, "iam", "", _, resource] if resource.starts_with("role/"))
 }
 
-fn tags(section: &mut Fields<'_>) -> Vec<(String, String)> {
+fn tags(section: &mut Section<'_>) -> Vec<(String, String)> {
     let prefix = section.path("session_tags");
     let mut tags = Vec::new();
     for (key, node) in section.map("session_tags").unwrap_or_default() {
         let path = format!("{prefix}.{}", key.name);
-        let read = |value: &Value| values::text(value);
+        let read = |value: &Value| parsers::text(value);
         if let Some((value, origin)) = section.read_node(&path, node, read) {
-            section.reading.ledger.tell(&path, value.show(), origin);
+            section.reading.provenance.tell(&path, value.show(), origin);
             tags.push((key.name, value));
         }
     }

@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fields::Fields;
-use super::ledger::{Origin, Show as _};
-use super::reading::{Reading, Shape};
-use super::tree::{self, Key, Node, Repeated, Value};
-use super::{Config, MODELS_ONLY, master_key, ours, values};
-use crate::catalogue::is_bedrocks;
-use crate::routing::{GuardrailMode, ModelSettings, Unlisted};
+use super::provenance::{Show as _, ValueOrigin};
+use super::reader::{ConfigReader, FileFormat};
+use super::section::Section;
+use super::yaml_tree::{self, Key, Node, Repeated, Value};
+use super::{Config, MODELS_ONLY, master_key, outcrop_format, parsers};
+use routing::catalogue::is_bedrocks;
+use routing::{GuardrailMode, ModelSettings, Unlisted};
 
 mod credential_list;
 mod defaults;
@@ -70,13 +70,13 @@ struct Passed {
 }
 
 /// Reads what counts here, and notes what does not.
-pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut Reading, config: &mut Config) {
-    for Repeated { name, line, replaced } in tree::repeated(&root) {
+pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut ConfigReader, config: &mut Config) {
+    for Repeated { name, line, replaced } in yaml_tree::repeated(&root) {
         let note =
             format!("line {line}: {name} stands on line {replaced} too: the later one counts");
         reading.notes.push(note);
     }
-    reading.read_as(Shape::LiteLlm);
+    reading.read_as(FileFormat::LiteLlm);
     let mut files = Files::with_included(root, reading);
     own_keys(&mut files, reading, config);
     let mut passed = Passed::default();
@@ -99,7 +99,7 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut Reading, config: &mut C
     files.each(reading, |root| {
         root.open("general_settings", |section| {
             master_key::read_litellms(section, config);
-            let refuses = section.optional("reject_clientside_metadata_tags", values::boolean);
+            let refuses = section.optional("reject_clientside_metadata_tags", parsers::boolean);
             config.models.refuses_body_tags = refuses.unwrap_or_default();
             passed.rest("general_settings", section, keys::GENERAL);
         });
@@ -116,13 +116,13 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut Reading, config: &mut C
         reading.notes.push("no model of Bedrock's is listed: no name is served".to_owned());
     }
     passed.tell(&mut reading.notes);
-    reading.read_as(Shape::Outcrop);
+    reading.read_as(FileFormat::Outcrop);
 }
 
 /// Reads the section of Outcrop's own keys; what it does not say has Outcrop's defaults, except that
 /// names that are not listed are refused: a list of models is the list of what may be paid for.
-fn own_keys(files: &mut Files, reading: &mut Reading, config: &mut Config) {
-    reading.read_as(Shape::Outcrop);
+fn own_keys(files: &mut Files, reading: &mut ConfigReader, config: &mut Config) {
+    reading.read_as(FileFormat::Outcrop);
     let mut own = Vec::new();
     let mut line = 1;
     files.each(reading, |root| {
@@ -130,19 +130,19 @@ fn own_keys(files: &mut Files, reading: &mut Reading, config: &mut Config) {
         own.extend(root.map(OWN).unwrap_or_default());
     });
     let told = own.iter().any(|(key, _)| key.name == MODELS_ONLY);
-    ours::read(Fields::of_root(own, reading), config);
+    outcrop_format::read(Section::of_root(own, reading), config);
     if !told {
         config.models.unlisted = Unlisted::Refused;
-        let origin = Origin::line(&reading.file, line);
-        reading.ledger.tell(MODELS_ONLY, config.models.unlisted.show(), origin);
+        let origin = ValueOrigin::line(&reading.file, line);
+        reading.provenance.tell(MODELS_ONLY, config.models.unlisted.show(), origin);
     }
-    reading.read_as(Shape::LiteLlm);
+    reading.read_as(FileFormat::LiteLlm);
 }
 
 /// How calls are spread, in either of the two sections that LiteLLM looks into.
 fn routing(
     files: &mut Files,
-    reading: &mut Reading,
+    reading: &mut ConfigReader,
     config: &mut Config,
     filters: &BTreeMap<String, bool>,
     passed: &mut Passed,
@@ -186,11 +186,11 @@ struct Entry<'e> {
 }
 
 impl ModelList<'_> {
-    fn read_entry(&mut self, root: &mut Fields<'_>, at: usize, entry: Node) {
+    fn read_entry(&mut self, root: &mut Section<'_>, at: usize, entry: Node) {
         let (path, line) = (format!("{LIST}[{at}]"), entry.line);
         let Some(entries) = root.entries_of(&path, entry) else { return };
         root.child(format!("{path}."), entries, |section| {
-            let name = section.optional("model_name", values::text);
+            let name = section.optional("model_name", parsers::text);
             let params = section.map("litellm_params").unwrap_or_default();
             let information = section.map("model_info").unwrap_or_default();
             self.passed.rest("model_list", section, keys::ENTRY);
@@ -215,7 +215,7 @@ impl ModelList<'_> {
         });
     }
 
-    fn read_bedrock(&mut self, section: &mut Fields<'_>, mut entry: Entry<'_>) {
+    fn read_bedrock(&mut self, section: &mut Section<'_>, mut entry: Entry<'_>) {
         let Entry { path, name, line, .. } = entry;
         if self.credentials.fill(section, path, &mut entry.params).is_none() {
             return;
@@ -239,7 +239,7 @@ impl ModelList<'_> {
                 return;
             }
         };
-        target.manner.base_model = target.manner.base_model.take().or(base);
+        target.overrides.base_model = target.overrides.base_model.take().or(base);
         target.place = environment::role_for(target.place, &self.models.account);
         let guardrail = match guardrail {
             EntryGuardrail::None => None,
@@ -298,7 +298,7 @@ fn provider(params: &[(Key, Node)]) -> Provider {
 
 /// Further names for groups, each with the name it stands for.
 fn group_aliases(
-    reading: &mut Reading,
+    reading: &mut ConfigReader,
     aliases: Vec<(Key, Node)>,
     models: &mut ModelSettings,
 ) -> BTreeMap<String, String> {
@@ -314,8 +314,8 @@ fn group_aliases(
             value => Node { value, line: node.line },
         };
         let line = node.line;
-        let mut root = Fields::of_root(Vec::new(), reading);
-        let Some((base, _)) = root.read_node(&path, node, values::text) else { continue };
+        let mut root = Section::of_root(Vec::new(), reading);
+        let Some((base, _)) = root.read_node(&path, node, parsers::text) else { continue };
         match models.groups.get(&base) {
             Some(group) => {
                 let group = group.clone();
@@ -336,7 +336,7 @@ impl Passed {
     fn pointless(
         &mut self,
         name: &str,
-        section: &mut Fields<'_>,
+        section: &mut Section<'_>,
         known: &'static [(&'static str, &'static [&'static str])],
     ) {
         for (why, key) in known.iter().flat_map(|(why, keys)| keys.iter().map(|key| (*why, *key))) {
@@ -347,7 +347,7 @@ impl Passed {
     }
 
     /// Takes all that is left of a section.
-    fn rest(&mut self, name: &str, section: &mut Fields<'_>, known: &[&str]) {
+    fn rest(&mut self, name: &str, section: &mut Section<'_>, known: &[&str]) {
         for (key, _) in section.rest() {
             let listed = known.contains(&key.name.as_str());
             let place = if listed { &mut self.ignored } else { &mut self.unknown };

@@ -1,13 +1,13 @@
 //! The master key: `master_key` of our own shape, `general_settings.master_key` of LiteLLM's, or LiteLLM's
 //! variable. One that is asked for and cannot be had locks the gateway; it never opens it.
 
-use super::fields::Fields;
-use super::ledger::{Origin, Show as _};
-use super::reading::Reading;
-use super::tree::Value;
-use super::{Config, Problem, Sources, values};
-use crate::bedrock::AccountSecret;
+use super::provenance::{Show as _, ValueOrigin};
+use super::reader::ConfigReader;
+use super::section::Section;
+use super::yaml_tree::Value;
+use super::{Config, Problem, Sources, parsers};
 use crate::master_key::MasterKey;
+use bedrock::AccountSecret;
 
 const NAME: &str = "master_key";
 const VARIABLE: &str = "LITELLM_MASTER_KEY";
@@ -15,7 +15,7 @@ const VARIABLE: &str = "LITELLM_MASTER_KEY";
 const PLAIN: &str = "give one of visible ASCII characters without spaces";
 
 /// Reads our own key.
-pub(super) fn read(root: &mut Fields<'_>, config: &mut Config) {
+pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
     let line = root.line(NAME).or_else(|| root.line("master_key_file"));
     let Some(key) = root.secret(NAME, "master_key_file") else { return };
     if !is_sendable(&key) {
@@ -27,7 +27,7 @@ pub(super) fn read(root: &mut Fields<'_>, config: &mut Config) {
 }
 
 /// Reads LiteLLM's key, in `general_settings`.
-pub(super) fn read_litellms(section: &mut Fields<'_>, config: &mut Config) {
+pub(super) fn read_litellms(section: &mut Section<'_>, config: &mut Config) {
     let Some((key, node)) = section.take(NAME) else { return };
     let path = section.path(NAME);
     let wanted = match &node.value {
@@ -41,13 +41,13 @@ pub(super) fn read_litellms(section: &mut Fields<'_>, config: &mut Config) {
         return;
     }
     let notes = section.reading.notes.len();
-    match section.read_node(&path, node, values::secret) {
+    match section.read_node(&path, node, parsers::secret) {
         Some((secret, _)) if !is_sendable(&secret) => {
             let message = format!("{path} cannot be sent in a header");
             section.reading.complain(key.line, message, PLAIN);
         }
         Some((secret, origin)) => {
-            section.reading.ledger.tell(&path, secret.show(), origin);
+            section.reading.provenance.tell(&path, secret.show(), origin);
             config.master_key = Some(MasterKey::Key(secret));
         }
         None => {
@@ -64,7 +64,7 @@ pub(super) fn read_litellms(section: &mut Fields<'_>, config: &mut Config) {
 }
 
 /// LiteLLM's variable counts where no file gives a key.
-pub(super) fn apply(config: &mut Config, sources: &Sources, reading: &mut Reading) {
+pub(super) fn apply(config: &mut Config, sources: &Sources, reading: &mut ConfigReader) {
     if matches!(config.master_key, Some(MasterKey::Key(_))) {
         return;
     }
@@ -79,7 +79,7 @@ pub(super) fn apply(config: &mut Config, sources: &Sources, reading: &mut Readin
         let message = format!("{VARIABLE} cannot be sent in a header");
         reading.problems.add(Problem::general(message, PLAIN));
     }
-    reading.ledger.tell(NAME, key.show(), Origin::Environment(VARIABLE.to_owned()));
+    reading.provenance.tell(NAME, key.show(), ValueOrigin::Environment(VARIABLE.to_owned()));
     config.master_key = Some(MasterKey::Key(key));
 }
 

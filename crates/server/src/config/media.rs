@@ -1,28 +1,28 @@
 //! The section on media that are not in the request itself.
 
-use translate::Stores;
-use translate::stores::Store;
+use translate::S3Access;
+use translate::s3_access::S3Prefix;
 
 use super::MIB;
-use super::fields::Fields;
-use super::ledger::Show;
-use super::tree::Value;
-use super::values::{self, Expected};
+use super::parsers::{self, Expected};
+use super::provenance::Show;
+use super::section::Section;
+use super::yaml_tree::Value;
 use crate::media::{MediaSettings, Range};
 
 /// Reads every key there is.
-pub(super) fn read(root: &mut Fields<'_>, media: &mut MediaSettings) {
+pub(super) fn read(root: &mut Section<'_>, media: &mut MediaSettings) {
     root.section("media", |section| {
-        section.set("fetch", &mut media.fetch, values::boolean);
-        section.set("allow_http", &mut media.http, values::boolean);
+        section.set("fetch", &mut media.fetch, parsers::boolean);
+        section.set("allow_http", &mut media.http, parsers::boolean);
         section.set("ports", &mut media.ports, ports);
         section.set("allow_private", &mut media.reach.allowed, ranges);
         section.set("deny", &mut media.reach.denied, ranges);
         let mut mib = media.size / MIB;
-        section.set("max_mib", &mut mib, values::mib);
+        section.set("max_mib", &mut mib, parsers::mib);
         media.size = mib.saturating_mul(MIB);
-        section.set("max_urls", &mut media.urls, values::count);
-        section.set("timeout", &mut media.timeout, values::span);
+        section.set("max_urls", &mut media.urls, parsers::count);
+        section.set("timeout", &mut media.timeout, parsers::span);
         section.set("s3_prefixes", &mut media.stores, stores);
     });
 }
@@ -50,14 +50,14 @@ fn ranges(value: &Value) -> Result<Vec<Range>, Expected> {
     })
 }
 
-fn stores(value: &Value) -> Result<Stores, Expected> {
+fn stores(value: &Value) -> Result<S3Access, Expected> {
     const EXPECTED: Expected = "a list of s3://bucket/path/, or of { prefix: s3://bucket/path/, bucket_owner: \"123456789012\" }";
     list(value, EXPECTED, |item| match item {
         Value::Text(prefix) => {
-            is_prefix(prefix).then(|| Store { prefix: prefix.clone(), bucket_owner: None })
+            is_prefix(prefix).then(|| S3Prefix { prefix: prefix.clone(), bucket_owner: None })
         }
         Value::Map(entries) => {
-            let mut store = Store { prefix: String::new(), bucket_owner: None };
+            let mut store = S3Prefix { prefix: String::new(), bucket_owner: None };
             for (key, node) in entries {
                 match (key.name.as_str(), &node.value) {
                     ("prefix", Value::Text(prefix)) => store.prefix.clone_from(prefix),
@@ -72,7 +72,7 @@ fn stores(value: &Value) -> Result<Stores, Expected> {
         }
         _ => None,
     })
-    .map(Stores::new)
+    .map(S3Access::new)
 }
 
 fn is_prefix(text: &str) -> bool {
@@ -96,7 +96,7 @@ impl Show for Vec<Range> {
     }
 }
 
-impl Show for Stores {
+impl Show for S3Access {
     fn show(&self) -> String {
         let prefixes: Vec<_> = self.iter().map(|store| store.prefix.show()).collect();
         format!("[{}]", prefixes.join(", "))

@@ -2,31 +2,29 @@
 //! either. A target stands for a model of Bedrock's, never for another name, so that one look tells
 //! where a name leads.
 
+use super::balance::{self, Known, Scope};
 use super::credentials;
-use super::facts;
-use super::fields::Fields;
-use super::ledger::Show as _;
+use super::model_overrides;
 use super::parameters;
-use super::routing::{self, Known, Scope};
-use super::tree::{Key, Node, Value};
-use super::{MODELS_ONLY, values};
-use crate::bedrock::Place;
-use crate::catalogue::{CrossRegion, EolAliases, Knobs, Naming, region_of};
-use crate::routing::{
-    GroupSettings, Guardrail, GuardrailMode, ModelSettings, TargetSettings, Unlisted,
-};
+use super::provenance::Show as _;
+use super::section::Section;
+use super::yaml_tree::{Key, Node, Value};
+use super::{MODELS_ONLY, parsers};
+use bedrock::AccountSpec;
+use routing::catalogue::{CrossRegion, EolAliases, Naming, ProfileOverrides, region_of};
+use routing::{GroupSettings, Guardrail, GuardrailMode, ModelSettings, TargetSettings, Unlisted};
 
 /// Longest id Bedrock takes, in characters.
 const LONGEST: usize = 2048;
 
 /// Reads all that a root says about models.
-pub(super) fn read(root: &mut Fields<'_>, models: &mut ModelSettings) {
+pub(super) fn read(root: &mut Section<'_>, models: &mut ModelSettings) {
     naming(root, &mut models.naming);
     root.set(MODELS_ONLY, &mut models.unlisted, |value| {
-        values::boolean(value).map(|only| if only { Unlisted::Refused } else { Unlisted::Served })
+        parsers::boolean(value).map(|only| if only { Unlisted::Refused } else { Unlisted::Served })
     });
-    root.set("unsupported_params", &mut models.unsupported, values::unsupported);
-    let mut defaults = Place::default();
+    root.set("unsupported_params", &mut models.unsupported, parsers::unsupported);
+    let mut defaults = AccountSpec::default();
     root.section("defaults", |section| defaults = credentials::place(section));
     let entries = root.map("models").unwrap_or_default();
     let names: Vec<String> = entries.iter().map(|(key, _)| key.name.clone()).collect();
@@ -47,7 +45,7 @@ pub(super) fn read(root: &mut Fields<'_>, models: &mut ModelSettings) {
     }
 }
 
-fn naming(root: &mut Fields<'_>, naming: &mut Naming) {
+fn naming(root: &mut Section<'_>, naming: &mut Naming) {
     root.set("cross_region", &mut naming.cross_region, |value| match value {
         Value::Text(text) if text == "always" => Ok(CrossRegion::Always),
         Value::Text(text) if text == "auto" => Ok(CrossRegion::Auto),
@@ -59,12 +57,12 @@ fn naming(root: &mut Fields<'_>, naming: &mut Naming) {
         Value::Text(text) if text == "remap" => Ok(EolAliases::Remap),
         _ => Err("send or remap"),
     });
-    root.set("prompt_cache", &mut naming.prompt_cache, values::prompt_cache);
+    root.set("prompt_cache", &mut naming.prompt_cache, parsers::prompt_cache);
 }
 
 /// Reads what stands behind one name.
 struct Reader<'r, 'f> {
-    root: &'r mut Fields<'f>,
+    root: &'r mut Section<'f>,
     known: Known<'r>,
     /// What holds for all names.
     base: &'r GroupSettings,
@@ -72,7 +70,7 @@ struct Reader<'r, 'f> {
 }
 
 impl Reader<'_, '_> {
-    fn group(&mut self, key: &Key, node: Node, defaults: &Place) -> Option<GroupSettings> {
+    fn group(&mut self, key: &Key, node: Node, defaults: &AccountSpec) -> Option<GroupSettings> {
         let path = format!("models.{}", self.name);
         if self.name.is_empty() || self.name.matches('*').count() > 1 {
             let message = format!("{path} is an empty name, or one with more than one *");
@@ -104,13 +102,13 @@ impl Reader<'_, '_> {
         &mut self,
         path: &str,
         entries: Vec<(Key, Node)>,
-        defaults: &Place,
+        defaults: &AccountSpec,
         group: &mut GroupSettings,
     ) {
         let (mut listed, known) = (None, self.known);
         self.root.child(format!("{path}."), entries, |section| {
             listed = section.take("targets").map(|(_, node)| node);
-            let policy = section.optional("unsupported_params", values::unsupported);
+            let policy = section.optional("unsupported_params", parsers::unsupported);
             group.unsupported = policy.unwrap_or(group.unsupported);
             about_all(section, known, group);
         });
@@ -126,7 +124,13 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn list(&mut self, path: &str, items: Vec<Node>, defaults: &Place, group: &mut GroupSettings) {
+    fn list(
+        &mut self,
+        path: &str,
+        items: Vec<Node>,
+        defaults: &AccountSpec,
+        group: &mut GroupSettings,
+    ) {
         for (at, item) in items.into_iter().enumerate() {
             let target = self.target(&format!("{path}[{at}]"), item, defaults, None);
             group.targets.extend(target);
@@ -138,7 +142,7 @@ impl Reader<'_, '_> {
         &mut self,
         path: &str,
         node: Node,
-        defaults: &Place,
+        defaults: &AccountSpec,
         alone: Option<&mut GroupSettings>,
     ) -> Option<TargetSettings> {
         let (line, known) = (node.line, self.known);
@@ -164,14 +168,14 @@ impl Reader<'_, '_> {
             }
             value => {
                 let node = Node { value, line };
-                let (model, origin) = self.root.read_node(path, node, values::text)?;
-                self.root.reading.ledger.tell(path, model.show(), origin);
+                let (model, origin) = self.root.read_node(path, node, parsers::text)?;
+                self.root.reading.provenance.tell(path, model.show(), origin);
                 target.model = model;
             }
         }
         let place = target.place;
         let region = place.region.or_else(|| region_of(&target.model).map(ToOwned::to_owned));
-        target.place = Place { region, ..place }.or(defaults);
+        target.place = AccountSpec { region, ..place }.or(defaults);
         self.judge(path, line, &target.model)?;
         Some(target)
     }
@@ -193,63 +197,63 @@ impl Reader<'_, '_> {
 }
 
 /// What holds for all targets of a name.
-fn about_all(section: &mut Fields<'_>, known: Known<'_>, group: &mut GroupSettings) {
+fn about_all(section: &mut Section<'_>, known: Known<'_>, group: &mut GroupSettings) {
     group.guardrail = guardrail(section);
     let GroupSettings { balance, fallbacks, .. } = group;
     routing::read(section, Scope::OneName, known, balance, fallbacks);
 }
 
-fn settings(section: &mut Fields<'_>) -> TargetSettings {
-    let model = section.optional("model", values::text).unwrap_or_default();
+fn settings(section: &mut Section<'_>) -> TargetSettings {
+    let model = section.optional("model", parsers::text).unwrap_or_default();
     let place = credentials::place(section);
-    let weight = section.optional("weight", values::weight).unwrap_or_default();
-    let base_model = section.optional("base_model", values::text);
-    let wish = section.optional("prompt_cache", values::prompt_cache);
+    let weight = section.optional("weight", parsers::weight).unwrap_or_default();
+    let base_model = section.optional("base_model", parsers::text);
+    let wish = section.optional("prompt_cache", parsers::prompt_cache);
     let mut accepts = knobs(section);
     if let Some(wish) = wish {
         accepts.want(wish);
     }
-    let unsupported = section.optional("unsupported_params", values::unsupported);
+    let unsupported = section.optional("unsupported_params", parsers::unsupported);
     let mut target =
         TargetSettings { model, place, weight, unsupported, ..TargetSettings::default() };
-    target.manner.base_model = base_model;
-    target.manner.accepts = accepts;
-    target.tags = section.optional("tags", values::names).unwrap_or_default();
+    target.overrides.base_model = base_model;
+    target.overrides.accepts = accepts;
+    target.tags = section.optional("tags", parsers::names).unwrap_or_default();
     target.params = parameters::section(section);
     shaping(section, &mut target);
     target
 }
 
 /// How much a target may be asked, and when.
-fn shaping(section: &mut Fields<'_>, target: &mut TargetSettings) {
+fn shaping(section: &mut Section<'_>, target: &mut TargetSettings) {
     let TargetSettings { order, rpm, tpm, .. } = target;
-    *order = section.optional("order", values::order).unwrap_or(*order);
-    *rpm = section.optional("rpm", values::calls).or(*rpm);
-    *tpm = section.optional("tpm", values::tokens).or(*tpm);
+    *order = section.optional("order", parsers::order).unwrap_or(*order);
+    *rpm = section.optional("rpm", parsers::calls).or(*rpm);
+    *tpm = section.optional("tpm", parsers::tokens).or(*tpm);
 }
 
-fn knobs(section: &mut Fields<'_>) -> Knobs {
+fn knobs(section: &mut Section<'_>) -> ProfileOverrides {
     let prefix = section.path("accepts");
-    let mut knobs = Knobs::default();
+    let mut knobs = ProfileOverrides::default();
     for (key, node) in section.map("accepts").unwrap_or_default() {
         let (path, line) = (format!("{prefix}.{}", key.name), node.line);
-        let Some(told) = facts::read(section, &path, node) else { continue };
+        let Some(told) = model_overrides::read(section, &path, node) else { continue };
         match knobs.set(&key.name, told.value) {
-            Ok(()) => section.reading.ledger.tell(&path, told.shown, told.origin),
-            Err(error) => facts::complain(section, line, &path, &error),
+            Ok(()) => section.reading.provenance.tell(&path, told.shown, told.origin),
+            Err(error) => model_overrides::complain(section, line, &path, &error),
         }
     }
     knobs
 }
 
-fn guardrail(section: &mut Fields<'_>) -> Option<Guardrail> {
+fn guardrail(section: &mut Section<'_>) -> Option<Guardrail> {
     let line = section.line("guardrail").unwrap_or_default();
     let path = section.path("guardrail");
     let entries = section.map("guardrail")?;
     let (mut id, mut version, mut mode) = (None, None, GuardrailMode::default());
     section.child(format!("{path}."), entries, |section| {
-        id = section.optional("id", values::guardrail_id);
-        version = section.optional("version", values::guardrail_version);
+        id = section.optional("id", parsers::guardrail_id);
+        version = section.optional("version", parsers::guardrail_version);
         section.set("mode", &mut mode, |value| match value {
             Value::Text(text) if text == "default" => Ok(GuardrailMode::Default),
             Value::Text(text) if text == "mandatory" => Ok(GuardrailMode::Mandatory),

@@ -5,12 +5,12 @@ use schema::openai::moderations::Category;
 use translate::moderations::Topics;
 
 use super::credentials;
-use super::fields::Fields;
-use super::ledger::Show as _;
-use super::tree::Value;
-use super::values;
-use crate::bedrock::{Place, Scope};
-use crate::routing::Thousandths;
+use super::parsers;
+use super::provenance::Show as _;
+use super::section::Section;
+use super::yaml_tree::Value;
+use bedrock::{AccountSpec, CheckScope};
+use routing::Thousandths;
 
 /// What OpenAI calls its own moderation models: clients name them without being told to.
 const NAMES: [&str; 4] = [
@@ -30,13 +30,13 @@ pub(crate) struct Moderation {
     /// The score from which a check counts as a hit.
     pub(crate) threshold: Thousandths,
     /// What checks look for.
-    pub(crate) scope: Scope,
+    pub(crate) scope: CheckScope,
     /// The categories that denied topics stand for.
     pub(crate) topics: Topics,
     /// Most calls of one request in flight.
     pub(crate) concurrency: usize,
     /// Whose account it is.
-    pub(crate) place: Place,
+    pub(crate) place: AccountSpec,
 }
 
 /// The guardrail that judges.
@@ -54,10 +54,10 @@ impl Default for Moderation {
             models: NAMES.map(ToOwned::to_owned).to_vec(),
             guardrail: None,
             threshold: Thousandths(500),
-            scope: Scope::default(),
+            scope: CheckScope::default(),
             topics: Topics::new(),
             concurrency: 8,
-            place: Place::default(),
+            place: AccountSpec::default(),
         }
     }
 }
@@ -66,39 +66,40 @@ impl Moderation {
     /// Takes endpoint and credentials out: what is left calls nobody but the gateway's own endpoint.
     pub(crate) fn stay_home(&mut self) {
         let region = self.place.region.take();
-        self.place = Place { region, ..Place::default() };
+        self.place = AccountSpec { region, ..AccountSpec::default() };
     }
 }
 
 /// Reads the section.
-pub(super) fn read(root: &mut Fields<'_>, moderation: &mut Moderation) {
+pub(super) fn read(root: &mut Section<'_>, moderation: &mut Moderation) {
     root.section("moderation", |section| {
         section.set("models", &mut moderation.models, |value| {
-            values::names(value)
+            parsers::names(value)
                 .ok()
                 .filter(|names| !names.is_empty())
                 .ok_or("a list of at least one name")
         });
         moderation.guardrail = guardrail(section);
-        section.set("threshold", &mut moderation.threshold, values::part);
+        section.set("threshold", &mut moderation.threshold, parsers::part);
         section.set("prompt_attacks", &mut moderation.scope, |value| {
-            let scope = |attacks| if attacks { Scope::ContentAndAttacks } else { Scope::Content };
-            values::boolean(value).map(scope)
+            let scope =
+                |attacks| if attacks { CheckScope::ContentAndAttacks } else { CheckScope::Content };
+            parsers::boolean(value).map(scope)
         });
         moderation.topics = topics(section);
-        section.set("concurrency", &mut moderation.concurrency, values::count);
+        section.set("concurrency", &mut moderation.concurrency, parsers::count);
         moderation.place = credentials::place(section);
     });
 }
 
-fn guardrail(section: &mut Fields<'_>) -> Option<ModerationGuardrail> {
+fn guardrail(section: &mut Section<'_>) -> Option<ModerationGuardrail> {
     let line = section.line("guardrail").unwrap_or_default();
     let path = section.path("guardrail");
     let entries = section.map("guardrail")?;
     let (mut id, mut version) = (None, None);
     section.child(format!("{path}."), entries, |section| {
-        id = section.optional("id", values::guardrail_id);
-        version = section.optional("version", values::guardrail_version);
+        id = section.optional("id", parsers::guardrail_id);
+        version = section.optional("version", parsers::guardrail_version);
     });
     match (id, version) {
         (Some(id), Some(version)) => Some(ModerationGuardrail { id, version }),
@@ -110,20 +111,20 @@ fn guardrail(section: &mut Fields<'_>) -> Option<ModerationGuardrail> {
     }
 }
 
-fn topics(section: &mut Fields<'_>) -> Topics {
+fn topics(section: &mut Section<'_>) -> Topics {
     let prefix = section.path("topics");
     let mut topics = Topics::new();
     for (key, node) in section.map("topics").unwrap_or_default() {
         let path = format!("{prefix}.{}", key.name);
         if let Some((category, origin)) = section.read_node(&path, node, category) {
-            section.reading.ledger.tell(&path, category.show(), origin);
+            section.reading.provenance.tell(&path, category.show(), origin);
             topics.insert(key.name, category);
         }
     }
     topics
 }
 
-fn category(value: &Value) -> Result<Category, values::Expected> {
+fn category(value: &Value) -> Result<Category, parsers::Expected> {
     match value {
         Value::Text(text) => Category::ALL.into_iter().find(|category| category.name() == text),
         _ => None,

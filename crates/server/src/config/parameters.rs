@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 use translate::chat::Defaults;
 
-use super::fields::Fields;
-use super::ledger::Origin;
-use super::reading::{Reading, Shape};
-use super::tree::{Node, Value};
-use super::values::reread;
+use super::parsers::reread;
+use super::provenance::ValueOrigin;
+use super::reader::{ConfigReader, FileFormat};
+use super::section::Section;
+use super::yaml_tree::{Node, Value};
 
 /// Reads the section `params`.
-pub(super) fn section(section: &mut Fields<'_>) -> Option<Arc<Defaults>> {
+pub(super) fn section(section: &mut Section<'_>) -> Option<Arc<Defaults>> {
     let prefix = section.path("params");
     let entries = section.map("params")?;
     let mut members = Map::new();
@@ -27,7 +27,7 @@ pub(super) fn section(section: &mut Fields<'_>) -> Option<Arc<Defaults>> {
 
 /// Reads the key `name` as a member of a request.
 pub(super) fn member(
-    section: &mut Fields<'_>,
+    section: &mut Section<'_>,
     name: &'static str,
     member: &'static str,
     members: &mut Map<String, Json>,
@@ -35,8 +35,8 @@ pub(super) fn member(
     let Some((key, node)) = section.take(name) else { return };
     let (path, line) = (section.path(name), key.line);
     let Some((node, origin)) = section.reading.given(&path, node) else { return };
-    let is_loose =
-        section.reading.shape() == Shape::LiteLlm || matches!(origin, Origin::Environment(_));
+    let is_loose = section.reading.shape() == FileFormat::LiteLlm
+        || matches!(origin, ValueOrigin::Environment(_));
     let other = if is_loose { reread(&node.value) } else { None };
     let Some(value) = json(section.reading, &path, node) else { return };
     let fitting = fits(member, value).or_else(|wrong| {
@@ -46,7 +46,7 @@ pub(super) fn member(
     });
     match fitting {
         Ok(value) => {
-            section.reading.ledger.tell(&path, value.to_string(), origin);
+            section.reading.provenance.tell(&path, value.to_string(), origin);
             members.insert(member.to_owned(), value);
         }
         Err(wrong) => {
@@ -70,7 +70,7 @@ fn fits(member: &str, value: Json) -> Result<Json, String> {
 }
 
 /// A node as JSON, with variables' values in the place of their names. `None` where nothing is given.
-pub(super) fn json(reading: &mut Reading, path: &str, node: Node) -> Option<Json> {
+pub(super) fn json(reading: &mut ConfigReader, path: &str, node: Node) -> Option<Json> {
     let (node, _) = reading.given(path, node)?;
     Some(match node.value {
         Value::Null => return None,

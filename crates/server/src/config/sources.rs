@@ -6,7 +6,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use super::ledger::Origin;
+use super::provenance::ValueOrigin;
 use crate::cli::flags::ServeArgs;
 
 const FILE_VARIABLE: &str = "OUTCROP_CONFIG";
@@ -92,17 +92,20 @@ impl Sources {
     }
 
     /// The address to listen on where flags or variables change `configured`, with the origin of the change.
-    pub(super) fn listen_after(&self, configured: SocketAddr) -> Option<(SocketAddr, Origin)> {
+    pub(super) fn listen_after(&self, configured: SocketAddr) -> Option<(SocketAddr, ValueOrigin)> {
         let mut listen = self.listen.unwrap_or(configured);
         let mut origin = self.listen.map(|_| self.origin("--listen", "OUTCROP_LISTEN"));
         if let Some(host) = self.host {
             listen.set_ip(host);
-            origin = Some(Origin::Flag("--host"));
+            origin = Some(ValueOrigin::Flag("--host"));
         }
         if let Some(port) = self.port {
             listen.set_port(port);
-            origin =
-                Some(Origin::Flag(if self.host.is_some() { "--host, --port" } else { "--port" }));
+            origin = Some(ValueOrigin::Flag(if self.host.is_some() {
+                "--host, --port"
+            } else {
+                "--port"
+            }));
         }
         origin.map(|origin| (listen, origin))
     }
@@ -123,10 +126,10 @@ impl Sources {
     }
 
     /// Who told a flag that a variable can tell too. The command line does not keep it.
-    pub(super) fn origin(&self, flag: &'static str, variable: &str) -> Origin {
+    pub(super) fn origin(&self, flag: &'static str, variable: &str) -> ValueOrigin {
         match self.first_set(&[variable]) {
-            Some(_) => Origin::Environment(variable.to_owned()),
-            None => Origin::Flag(flag),
+            Some(_) => ValueOrigin::Environment(variable.to_owned()),
+            None => ValueOrigin::Flag(flag),
         }
     }
 }

@@ -4,14 +4,14 @@ use std::path::Path;
 
 use super::*;
 
+mod balance;
 mod catalogue;
 mod litellm;
 mod litellm_entries;
 mod master_key;
 mod models;
-mod routing;
+mod reasoning_store;
 mod schema;
-mod thinking_memory;
 
 struct Directory(PathBuf);
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::bedrock::ServiceError;
+use bedrock::ServiceError;
 
 #[test]
 fn what_aws_says_survives_and_who_we_are_does_not() {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 use translate::Profile;
-use translate::profile::{CachePoints, Sampling, StopSequences, ToolChoices};
+use translate::profile::{CachePoints, SamplingSupport, StopSequences, ToolChoices};
 
 /// Most cache points of a request.
 const CACHE_POINTS: usize = 4;
@@ -162,9 +162,9 @@ fn sampling(body: &Value, profile: &Profile) {
     }
     let given = ["temperature", "topP"].iter().filter(|name| !config[**name].is_null()).count();
     let taken = match profile.sampling {
-        Sampling::Both => 2,
-        Sampling::One => 1,
-        Sampling::None => 0,
+        SamplingSupport::Both => 2,
+        SamplingSupport::One => 1,
+        SamplingSupport::None => 0,
     };
     assert!(given <= taken, "{given} sampling parameters where {taken} are taken");
     let limit = config["maxTokens"].as_u64();

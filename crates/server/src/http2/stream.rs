@@ -69,7 +69,7 @@ where
             // Of the time the answer began: a reload does not change it.
             let stall = shared.now().config.write_stall;
             drop(shared);
-            Answer { stream, stall, left: message::length(size) }.send(body).await
+            UpstreamResponse { stream, stall, left: message::length(size) }.send(body).await
         }
         Err(error) => {
             log::debug!("HTTP/2 stream: {error}");
@@ -79,7 +79,7 @@ where
 }
 
 /// An answer on its way.
-struct Answer {
+struct UpstreamResponse {
     stream: SendStream<Bytes>,
     /// For the client to take what there is.
     stall: Duration,
@@ -87,7 +87,7 @@ struct Answer {
     left: Option<u64>,
 }
 
-impl Answer {
+impl UpstreamResponse {
     async fn send(mut self, body: BoxBody) -> Ending {
         let mut body = pin!(body);
         loop {

@@ -7,14 +7,14 @@ use std::str::FromStr;
 
 /// Addresses that fetches may reach.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Reach {
+pub(crate) struct AddressPolicy {
     /// Allowed although they are not public.
     pub(crate) allowed: Vec<Range>,
     /// Refused although they are public.
     pub(crate) denied: Vec<Range>,
 }
 
-impl Reach {
+impl AddressPolicy {
     /// Whether an address may be connected to.
     pub(crate) fn admits(&self, address: IpAddr) -> bool {
         let within = |ranges: &[Range]| ranges.iter().any(|range| range.holds(address));
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_limits_of_public_ranges() {
-        let reach = Reach::default();
+        let reach = AddressPolicy::default();
         for public in [
             "1.1.1.1",
             "9.255.255.255",
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_operator_widens_and_narrows() {
-        let reach = Reach {
+        let reach = AddressPolicy {
             allowed: vec!["10.1.0.0/16".parse().unwrap()],
             denied: vec!["10.1.2.0/24".parse().unwrap(), "52.0.0.0/8".parse().unwrap()],
         };

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use super::MediaSettings;
-use super::link::{Link, Place};
+use super::link::{Link, LinkPlace};
 
 const LOOKUP: Duration = Duration::from_secs(2);
 const CONNECT: Duration = Duration::from_secs(3);
@@ -101,8 +101,8 @@ pub(super) async fn get(
 ) -> Result<Vec<u8>, FetchError> {
     let link = Link::parse(url, settings).map_err(FetchError::Link)?;
     let addresses = match &link.host {
-        Place::Address(address) => vec![SocketAddr::new(*address, link.port)],
-        Place::Name(name) => lookup.addresses(name, link.port).await?,
+        LinkPlace::Address(address) => vec![SocketAddr::new(*address, link.port)],
+        LinkPlace::Name(name) => lookup.addresses(name, link.port).await?,
     };
     // A single forbidden address among allowed ones indicates an attack.
     if addresses.is_empty() || !addresses.iter().all(|one| settings.reach.admits(one.ip())) {
@@ -113,7 +113,7 @@ pub(super) async fn get(
         _ => None,
     };
     let stream = connect(&link, &addresses, config, settings.own_port).await?;
-    let bytes = exchange(stream, &link, left).await?;
+    let bytes = context(stream, &link, left).await?;
     match bytes.iter().find(|byte| !is_before_text(**byte)) {
         None => Err(FetchError::Empty),
         // Internal services and login pages answer with HTML, and SVG files may contain scripts.
@@ -202,7 +202,7 @@ impl Service<Uri> for Pinned {
     }
 }
 
-async fn exchange(stream: Stream, link: &Link, left: &AtomicUsize) -> Result<Vec<u8>, FetchError> {
+async fn context(stream: Stream, link: &Link, left: &AtomicUsize) -> Result<Vec<u8>, FetchError> {
     let failed = |error: hyper::Error| FetchError::Answer(error.to_string());
     let mut http = http1::Builder::new();
     http.max_buf_size(READ_AHEAD);

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::link::{Link, Place};
-use super::{MediaSettings, Reach};
+use super::link::{Link, LinkPlace};
+use super::{AddressPolicy, MediaSettings};
 
 /// Destination of a connection, and the data sent there.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub(crate) struct Way {
 pub(crate) fn way(url: &str, settings: &MediaSettings) -> Option<Way> {
     let Link { uri, host, port, authority } = Link::parse(url, settings).ok()?;
     let (name, address) = match host {
-        Place::Name(name) => (Some(name), None),
-        Place::Address(address) => (None, Some(address)),
+        LinkPlace::Name(name) => (Some(name), None),
+        LinkPlace::Address(address) => (None, Some(address)),
     };
     if address.is_some_and(|address| !settings.reach.admits(address)) {
         return None;
@@ -39,7 +39,7 @@ pub(crate) fn loose() -> MediaSettings {
         fetch: true,
         http: true,
         ports: vec![8080],
-        reach: Reach { allowed, denied: Vec::new() },
+        reach: AddressPolicy { allowed, denied: Vec::new() },
         ..MediaSettings::default()
     }
 }

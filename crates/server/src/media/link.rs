@@ -14,7 +14,7 @@ const LONGEST: usize = 8192;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) uri: Uri,
-    pub(super) host: Place,
+    pub(super) host: LinkPlace,
     pub(super) port: u16,
     /// Host, and port unless it is the scheme's default.
     pub(super) authority: String,
@@ -22,7 +22,7 @@ pub(super) struct Link {
 
 /// Host of a URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum LinkPlace {
     Name(String),
     Address(IpAddr),
 }
@@ -55,9 +55,9 @@ impl Link {
             return Err("the port is not allowed");
         }
         let host = match url.host().ok_or("no host")? {
-            Host::Ipv4(address) => Place::Address(address.into()),
-            Host::Ipv6(address) => Place::Address(address.into()),
-            Host::Domain(name) => Place::Name(public_name(name, settings)?.to_owned()),
+            Host::Ipv4(address) => LinkPlace::Address(address.into()),
+            Host::Ipv6(address) => LinkPlace::Address(address.into()),
+            Host::Domain(name) => LinkPlace::Name(public_name(name, settings)?.to_owned()),
         };
         let name = url.host_str().ok_or("no host")?;
         let authority = match url.port() {
@@ -108,7 +108,7 @@ mod tests {
             assert!(Link::parse(url, &settings).is_err(), "{url}");
         }
         let link = Link::parse("https://Example.com:443/a%20b.png?x=1#top", &settings).unwrap();
-        assert_eq!(link.host, Place::Name("example.com".to_owned()));
+        assert_eq!(link.host, LinkPlace::Name("example.com".to_owned()));
         assert_eq!((link.port, link.authority.as_str()), (443, "example.com"));
         assert_eq!(link.uri.path_and_query().unwrap().as_str(), "/a%20b.png?x=1");
     }
@@ -126,7 +126,7 @@ mod tests {
             "%3127.0.0.1",
         ] {
             let link = Link::parse(&format!("https://{host}/"), &settings).unwrap();
-            assert_eq!(link.host, Place::Address([127, 0, 0, 1].into()), "{host}");
+            assert_eq!(link.host, LinkPlace::Address([127, 0, 0, 1].into()), "{host}");
         }
     }
 }

@@ -62,7 +62,10 @@ impl Origin {
             fetch: true,
             http: true,
             ports: vec![self.address.port()],
-            reach: Reach { allowed: vec!["127.0.0.1".parse().unwrap()], denied: Vec::new() },
+            reach: AddressPolicy {
+                allowed: vec!["127.0.0.1".parse().unwrap()],
+                denied: Vec::new(),
+            },
             size: 64 * 1024,
             timeout: Duration::from_secs(60),
             ..MediaSettings::default()
@@ -119,7 +122,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n\x89PNG\r\n\x1a
 #[actix_rt::test]
 async fn no_spelling_of_a_private_address_is_connected_to() {
     let origin = Origin::start(Answer::Bytes(OK)).await;
-    let settings = MediaSettings { reach: Reach::default(), ..origin.settings() };
+    let settings = MediaSettings { reach: AddressPolicy::default(), ..origin.settings() };
     let port = origin.address.port();
     let hosts = include_str!("refused_hosts.txt");
     let hosts: Vec<_> = hosts

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Deserializer};
 
-use crate::routing::{GUARDRAIL_ID, GUARDRAIL_VERSION, Guardrail, GuardrailMode};
+use routing::{GUARDRAIL_ID, GUARDRAIL_VERSION, Guardrail, GuardrailMode};
 
 pub(crate) mod evasion;
 

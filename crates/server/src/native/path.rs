@@ -1,8 +1,8 @@
 //! Matches a caller's path with the operations table. Segments are split before decoding, decoded once,
 //! checked, and encoded again: AWS never receives raw parts of the caller's path.
 
-use super::table::{Row, rows};
-use crate::bedrock::{Service, encode_segment};
+use super::table::{OperationRow, rows};
+use bedrock::{Service, encode_segment};
 
 /// Longest path or query accepted, in bytes.
 const LONGEST: usize = 8 * 1024;
@@ -11,7 +11,7 @@ const LONGEST: usize = 8 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Matched {
     /// The operation.
-    pub(crate) row: &'static Row,
+    pub(crate) row: &'static OperationRow,
     /// Decoded values of its variable segments, in order.
     values: Vec<String>,
 }
@@ -33,7 +33,7 @@ const MODELS: &str = "model";
 const MODEL: &str = "{model}";
 
 impl Matched {
-    fn of(row: &'static Row, segments: Vec<String>) -> Self {
+    fn of(row: &'static OperationRow, segments: Vec<String>) -> Self {
         let template = row.template.split('/').skip(1);
         let values = template.zip(segments).filter(|(segment, _)| segment.starts_with('{'));
         Self { row, values: values.map(|(_, value)| value).collect() }
@@ -89,7 +89,12 @@ pub(crate) fn find(method: &str, raw: &str, added: &[Service]) -> Result<Matched
 }
 
 /// The operation that a path of these segments names.
-fn fitting(method: &str, raw: &str, given: &[&str], added: &[Service]) -> Option<&'static Row> {
+fn fitting(
+    method: &str,
+    raw: &str,
+    given: &[&str],
+    added: &[Service],
+) -> Option<&'static OperationRow> {
     let fitting = rows(added).filter(|row| {
         let template = row.template.strip_suffix('/').unwrap_or(row.template);
         row.method == method && fits(template, given)

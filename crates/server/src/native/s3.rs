@@ -8,7 +8,7 @@ use std::fmt;
 use memchr::memmem;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use translate::Stores;
+use translate::S3Access;
 
 /// Operations with bodies for a model: their conversations contain foreign JSON (tool inputs, schemas), so
 /// only the two members that models interpret count.
@@ -69,7 +69,7 @@ pub(crate) enum S3Error {
 }
 
 /// Checks the body of an operation.
-pub(crate) fn judge(operation: &str, body: &[u8], stores: &Stores) -> Result<(), S3Error> {
+pub(crate) fn judge(operation: &str, body: &[u8], stores: &S3Access) -> Result<(), S3Error> {
     let rule = Rule::of(operation);
     if !rule.may_name(body) {
         return Ok(());
@@ -137,7 +137,7 @@ impl Rule {
 
 /// Walks a whole body.
 struct Walk<'w> {
-    stores: &'w Stores,
+    stores: &'w S3Access,
     admitted: &'w mut bool,
     rule: Rule,
     /// Whether this value describes a location.
@@ -177,7 +177,7 @@ struct Bucket {
 
 impl Bucket {
     /// Whether every object that it can mean is listed.
-    fn is_admitted(&self, stores: &Stores) -> bool {
+    fn is_admitted(&self, stores: &S3Access) -> bool {
         self.names.iter().all(|name| {
             let Some(name) = name.as_str() else { return false };
             // A bucket's ARN has neither region nor account.
@@ -288,7 +288,7 @@ struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
-    use translate::stores::Store;
+    use translate::s3_access::S3Prefix;
 
     use super::*;
 
@@ -308,7 +308,7 @@ mod tests {
     #[test]
     fn objects_are_found_in_every_member_and_spelling() {
         let prefix = "s3://pictures/in/".to_owned();
-        let stores = Stores::new(vec![Store { prefix, bucket_owner: None }]);
+        let stores = S3Access::new(vec![S3Prefix { prefix, bucket_owner: None }]);
         let image = |source: &str| {
             format!(r#"{{"messages":[{{"content":[{{"image":{{"source":{source}}}}}]}}]}}"#)
         };
@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn bodies_of_every_operation_are_checked() {
         let prefix = "s3://pictures/in/".to_owned();
-        let stores = Stores::new(vec![Store { prefix, bucket_owner: None }]);
+        let stores = S3Access::new(vec![S3Prefix { prefix, bucket_owner: None }]);
         for (operation, body, listed) in [
             (
                 "RetrieveAndGenerate",

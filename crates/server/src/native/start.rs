@@ -4,20 +4,20 @@
 
 use bytes::Bytes;
 
-use super::table::Row;
-use crate::bedrock::{Answer, Failure, FrameDecoder, Kind, Service, ServiceError};
-use crate::routing::Brought;
+use super::table::OperationRow;
+use bedrock::{Failure, FrameDecoder, Kind, Service, ServiceError, UpstreamResponse};
+use routing::AttemptOutcome;
 
 /// A response with its headers and the chunks of its body read so far.
 #[derive(Debug)]
 pub(crate) struct Begun {
-    pub(crate) answer: Answer,
+    pub(crate) answer: UpstreamResponse,
     /// The service that responds.
     pub(crate) service: Service,
     pub(crate) pieces: Vec<Bytes>,
 }
 
-impl Brought for Begun {}
+impl AttemptOutcome for Begun {}
 
 /// The beginning of a response.
 pub(crate) enum Start {
@@ -32,7 +32,10 @@ pub(crate) enum Start {
 /// # Errors
 /// The body ended, the connection closed or fell silent, or the bytes were not a frame, before a complete
 /// one had arrived.
-pub(crate) async fn look(mut answer: Answer, row: &Row) -> Result<Start, Failure> {
+pub(crate) async fn look(
+    mut answer: UpstreamResponse,
+    row: &OperationRow,
+) -> Result<Start, Failure> {
     let (service, mut pieces) = (row.service, Vec::new());
     if row.kind == Kind::Unary {
         return Ok(Start::Good(Begun { answer, service, pieces }));

@@ -1,13 +1,13 @@
 //! The exact list of operations that are passed through: method, path, service. It is checked against
 //! botocore's service models; any other path gets a 404 without a call to AWS.
 
-use crate::bedrock::{Kind, Service};
+use bedrock::{Kind, Service};
 
 mod more;
 
 /// One operation of a Bedrock API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Row {
+pub(crate) struct OperationRow {
     /// Name in the service model.
     pub(crate) operation: &'static str,
     /// HTTP method.
@@ -26,8 +26,8 @@ const fn row(
     template: &'static str,
     service: Service,
     kind: Kind,
-) -> Row {
-    Row { operation, method, template, service, kind }
+) -> OperationRow {
+    OperationRow { operation, method, template, service, kind }
 }
 
 use Kind::{Stream, Unary};
@@ -36,7 +36,7 @@ use Service::{AgentRuntime, Control, Runtime};
 /// All of bedrock-runtime and bedrock-agent-runtime, and the read operations of bedrock that clients use.
 /// Source: botocore 1.44.8.
 #[rustfmt::skip]
-const TABLE: &[Row] = &[
+const TABLE: &[OperationRow] = &[
     // bedrock-runtime
     row("ApplyGuardrail", "POST", "/guardrail/{}/version/{}/apply", Runtime, Unary),
     row("Converse", "POST", "/model/{model}/converse", Runtime, Unary),
@@ -106,7 +106,7 @@ const TABLE: &[Row] = &[
 ];
 
 /// The active operations: the table, and those of the services added.
-pub(crate) fn rows(added: &[Service]) -> impl Iterator<Item = &'static Row> {
+pub(crate) fn rows(added: &[Service]) -> impl Iterator<Item = &'static OperationRow> {
     TABLE.iter().chain(more::MORE.iter().filter(|row| added.contains(&row.service)))
 }
 

@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use schema::converse::response::TokenUsage;
 use serde::Deserialize;
 
-use crate::bedrock::{Failure, Frame, FrameDecoder, FrameKind, ServiceError};
+use bedrock::{Failure, Frame, FrameDecoder, FrameKind, ServiceError};
 
 /// Longest unary response that is parsed; a larger one passes unread.
 const WHOLE_LIMIT: usize = 4 * 1024 * 1024;

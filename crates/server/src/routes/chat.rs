@@ -11,35 +11,38 @@ use schema::converse::response::ConverseResponse;
 use schema::openai::format::FormatKind;
 use translate::chat::ChatStream;
 use translate::profile::StructuredOutput;
-use translate::thoughts::Origin;
+use translate::reasoning::Origin;
 use translate::{Reply, Report};
 
-use asking::{Asking, Circumstances, Made, Thoughts, UNASKED};
-use guarded::{Admitted, Judge, Told};
-use guardrail::Wanted;
-use received::{Outline, Received};
-use repair::{Second, Settled, may_repeat};
+use guardrail::RequestedGuardrail;
+use guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
+use pending_call::{PastReasoning, PendingCall, TranslateContext, Translated, UNASKED};
+use repair::{RepairCall, RepairOutcome, may_repeat};
+use request::{ParsedRequest, RequestOutline};
 
 use super::deployment;
-use super::directions::{Course, Directions};
 use crate::app::{Snapshot, Worker};
-use crate::bedrock::{Answer, Kind};
-use crate::early::Head;
 use crate::error::GatewayError;
-use crate::exchange::{Exchange, describe};
-use crate::recall::Recall;
-use crate::routing::{self, Asks, Brought, Journey, Leg, Others, Route, Sent, Terms, Unsent};
-use crate::structured::Watch;
+use crate::json_schema::StreamValidator;
+use crate::reasoning_store::ReasoningStore;
+use crate::request::context::{RequestContext, describe};
+use crate::request::options::{CallMode, RequestOptions};
+use crate::sse::PendingResponse;
 use crate::{early, pump};
+use bedrock::{Kind, UpstreamResponse};
+use routing::{
+    self, AttemptOutcome, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched,
+    FallbackScope, Route, Target,
+};
 
-mod asking;
 mod betas;
 mod choices;
-mod guarded;
+mod dry_run;
 mod guardrail;
-pub(super) mod received;
-mod rehearsal;
+mod guardrail_around;
+mod pending_call;
 mod repair;
+pub(super) mod request;
 
 /// The longest whole answer accepted, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
@@ -54,101 +57,103 @@ pub(crate) async fn completions(
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let head = Head::default();
+    let head = PendingResponse::default();
     let (silence, cut) = (worker.now().config.keep_alive, worker.shared.cutoff.watch());
     let answer = Box::pin(answered(worker, http, payload, head.clone()));
-    early::respond(answer, head, silence, cut).await
+    pending::respond(answer, head, silence, cut).await
 }
 
 async fn answered(
     worker: Data<Worker>,
     http: HttpRequest,
     payload: Payload,
-    head: Head,
+    head: PendingResponse,
 ) -> HttpResponse {
-    let mut exchange = Exchange::begin(&http, "chat").behind(head);
+    let mut context = RequestContext::begin(&http, "chat").behind(head);
     let now = worker.now();
-    let recall = Recall::new(&worker.shared, &now, http.headers());
-    if Directions::of(http.headers()).is_ok_and(|told| told.course == Course::Show) {
-        let shown = rehearsal::rehearse(&worker, &now, &http, payload, &recall, &mut exchange);
-        return shown.await.unwrap_or_else(|error| exchange.refuse(&error));
+    let reasoning = ReasoningStore::new(&worker.shared, &now, http.headers());
+    if RequestOptions::of(http.headers()).is_ok_and(|told| told.mode == CallMode::DryRun) {
+        let shown = dry_run::rehearse(&worker, &now, &http, payload, &reasoning, &mut context);
+        return shown.await.unwrap_or_else(|error| context.refuse(&error));
     }
-    let id = exchange.id().to_owned();
-    let (journey, asking) =
-        match receive(&worker, &now, &http, payload, &id, &recall, &mut exchange).await {
+    let id = context.id().to_owned();
+    let (dispatch, call) =
+        match receive(&worker, &now, &http, payload, &id, &reasoning, &mut context).await {
             Ok(received) => received,
-            Err(error) => return exchange.refuse(&error),
+            Err(error) => return context.refuse(&error),
         };
-    if asking.choices > 1 {
+    if call.choices > 1 {
         // On the heap: what few need must not make every call's state larger.
-        return Box::pin(choices::complete(&worker, &now, journey, asking, &recall, exchange))
+        return Box::pin(choices::complete(&worker, &now, dispatch, call, &reasoning, context))
             .await;
     }
-    let asked = ask(&worker, journey, asking, &mut exchange).await;
-    let Asked { begun, reply, report, second } = match asked {
+    let asked = ask(&worker, dispatch, call, &mut context).await;
+    let StartedCall { begun, reply, report, second } = match asked {
         Ok(asked) => asked,
-        Err(error) => return exchange.refuse(&error),
+        Err(error) => return context.refuse(&error),
     };
     match begun {
-        Begun::Whole(told) => {
-            let around = (&**worker, &*now, &recall);
-            match whole(told, &reply, &report, second.as_ref(), around, &mut exchange).await {
+        StartedAnswer::Whole(told) => {
+            let around = (&**worker, &*now, &reasoning);
+            match whole(told, &reply, &report, second.as_ref(), around, &mut context).await {
                 Ok(response) => response,
-                Err(error) => exchange.refuse(&error),
+                Err(error) => context.refuse(&error),
             }
         }
-        Begun::Replayed(told) => {
-            let watch = watch(&worker, &now, &reply).await;
-            let chat = ChatStream::new(reply, exchange.stamp());
-            match replayed(told, chat, &recall, watch, &report, &mut exchange).await {
+        StartedAnswer::Replayed(told) => {
+            let validator = validator(&worker, &now, &reply).await;
+            let chat = ChatStream::new(reply, context.stamp());
+            match replayed(told, chat, &reasoning, validator, &report, &mut context).await {
                 Ok(response) => response,
-                Err(error) => exchange.refuse(&error),
+                Err(error) => context.refuse(&error),
             }
         }
-        Begun::Stream(begun) => {
-            let watch = watch(&worker, &now, &reply).await;
-            let chat = ChatStream::new(reply, exchange.stamp());
-            pump::respond(*begun, chat, recall, watch, &report, &now.config, exchange)
+        StartedAnswer::Stream(begun) => {
+            let validator = validator(&worker, &now, &reply).await;
+            let chat = ChatStream::new(reply, context.stamp());
+            stream::respond(*begun, chat, reasoning, validator, &report, &now.config, context)
         }
     }
 }
 
 /// Who judges a stream, if its answer was asked to be JSON.
-async fn watch(worker: &Worker, now: &Snapshot, reply: &Reply) -> Option<Watch> {
+async fn validator(worker: &Worker, now: &Snapshot, reply: &Reply) -> Option<StreamValidator> {
     let criterion = worker.shared.validators.criterion(reply.wanted()?).await;
-    Some(Watch::new(criterion, now.config.structured.on_mismatch))
+    Some(StreamValidator::new(criterion, now.config.structured.on_mismatch))
 }
 
 /// A question that Bedrock has begun to answer.
-struct Asked {
-    begun: Begun,
+struct StartedCall {
+    begun: StartedAnswer,
     reply: Reply,
     report: Report,
     /// How it is asked again, if it may be.
-    second: Option<Second>,
+    second: Option<RepairCall>,
 }
 
 /// The beginning of an answer.
-enum Begun {
+enum StartedAnswer {
     /// Its head.
-    Whole(Told),
+    Whole(UpstreamAnswer),
     /// Its head, where the caller wants a stream and the model gives none.
-    Replayed(Told),
+    Replayed(UpstreamAnswer),
     /// Its first event.
-    Stream(Box<pump::Begun>),
+    Stream(Box<stream::StartedStream>),
 }
 
-impl Brought for Begun {
+impl AttemptOutcome for StartedAnswer {
     fn is_of_target(&self) -> bool {
         match self {
-            Self::Whole(told) | Self::Replayed(told) => !matches!(told, Told::Withheld(_)),
+            Self::Whole(told) | Self::Replayed(told) => {
+                !matches!(told, UpstreamAnswer::Withheld(_))
+            }
             Self::Stream(_) => true,
         }
     }
 }
 
-impl Begun {
-    fn told(told: Told, wanted: Kind) -> Self {
+impl StartedAnswer {
+    fn told(told: UpstreamAnswer, wanted: Kind) -> Self {
         match wanted {
             Kind::Unary => Self::Whole(told),
             Kind::Stream => Self::Replayed(told),
@@ -162,28 +167,29 @@ async fn receive<'n>(
     http: &HttpRequest,
     payload: Payload,
     id: &'n str,
-    recall: &Recall,
-    exchange: &mut Exchange,
-) -> Result<(Journey<'n>, Asking), GatewayError> {
+    reasoning: &ReasoningStore,
+    context: &mut RequestContext,
+) -> Result<(Dispatch<'n>, PendingCall), GatewayError> {
     let body = deployment::read(http, payload, now.config.body, &worker.shared.offload).await?;
-    prepare(worker, now, body, http.headers(), id, recall, exchange).await
+    prepare(worker, now, body, http.headers(), id, reasoning, context).await
 }
 
 async fn ask(
     worker: &Worker,
-    journey: Journey<'_>,
-    mut asking: Asking,
-    exchange: &mut Exchange,
-) -> Result<Asked, GatewayError> {
-    match call(worker, journey, &mut asking).await {
-        Ok((Sent { answer: begun, flight, trail }, leg)) => {
-            let second = if asking.repeats { Second::of(&mut asking, leg, &flight) } else { None };
-            exchange.is_answered(trail, flight);
-            let Made { reply, report, .. } = asking.made?;
-            Ok(Asked { begun, reply, report, second })
+    dispatch: Dispatch<'_>,
+    mut call: PendingCall,
+    context: &mut RequestContext,
+) -> Result<StartedCall, GatewayError> {
+    match call_target(worker, dispatch, &mut call).await {
+        Ok((Dispatched { answer: begun, in_flight, attempt_log }, target)) => {
+            let second =
+                if call.repeats { RepairCall::of(&mut call, target, &in_flight) } else { None };
+            context.is_answered(attempt_log, in_flight);
+            let Translated { reply, report, .. } = call.translated?;
+            Ok(StartedCall { begun, reply, report, second })
         }
         Err(unsent) => {
-            exchange.went(unsent.trail);
+            context.went(unsent.attempt_log);
             Err(unsent.error)
         }
     }
@@ -191,65 +197,72 @@ async fn ask(
 
 /// Asks one target after another until an answer begins. The target that answered is told where the
 /// question may have to be repeated.
-async fn call(
+async fn call_target(
     worker: &Worker,
-    journey: Journey<'_>,
-    asking: &mut Asking,
-) -> Result<(Sent<Begun>, Option<Leg>), Box<Unsent<GatewayError>>> {
+    dispatch: Dispatch<'_>,
+    call: &mut PendingCall,
+) -> Result<(Dispatched<StartedAnswer>, Option<Target>), Box<DispatchError<GatewayError>>> {
     let (mut last, mut more) = (None, 0);
-    let sent = journey.run(async |leg: &Leg| {
-        let mut leg = leg.settled().await;
-        let mut begun = attempt(worker, asking, &leg).await;
+    let sent = dispatch.run(async |target: &Target| {
+        let mut target = target.settled().await;
+        let mut begun = attempt(worker, call, &target).await;
         if let Err(error) = &begun
-            && let Some(target) = asking.without_grammar(&leg, error)
+            && let Some(model) = call.without_grammar(&target, error)
         {
-            leg.to_mut().target = target;
-            begun = attempt(worker, asking, &leg).await;
+            target.to_mut().model = model;
+            begun = attempt(worker, call, &target).await;
         }
         if let Err(error) = &begun
-            && asking.forgets_thoughts(error)
+            && call.forgets_thoughts(error)
         {
             log::info!("past thoughts are refused, the question goes without: {error}");
             more += 1;
-            asking.translate(&leg, &worker.shared.offload).await?;
-            begun = attempt(worker, asking, &leg).await;
+            call.translate(&target, &worker.shared.offload).await?;
+            begun = attempt(worker, call, &target).await;
         }
-        last = asking.repeats.then(|| leg.into_owned());
+        last = call.repeats.then(|| target.into_owned());
         begun
     });
     match sent.await {
         Ok(mut sent) => {
-            sent.trail.attempts += more;
+            sent.attempt_log.attempts += more;
             Ok((sent, last))
         }
         Err(mut unsent) => {
-            unsent.trail.attempts += more;
+            unsent.attempt_log.attempts += more;
             Err(Box::new(unsent))
         }
     }
 }
 
 /// Asks one target until its answer begins.
-async fn attempt(worker: &Worker, asking: &mut Asking, leg: &Leg) -> Result<Begun, GatewayError> {
+async fn attempt(
+    worker: &Worker,
+    call: &mut PendingCall,
+    target: &Target,
+) -> Result<StartedAnswer, GatewayError> {
     let offload = &worker.shared.offload;
-    let body = asking.for_leg(leg, offload).await?;
-    let wanted = asking.around.operation.kind();
-    let guard =
-        asking.guard().map(|guard| Judge::new(guard, worker.typed(&leg.account), offload.clone()));
-    let (body, judge) = match guard {
+    let body = call.for_target(target, offload).await?;
+    let wanted = call.around.operation.kind();
+    let guard = call
+        .guard()
+        .map(|guard| GuardrailCall::new(guard, worker.sdk(&target.account), offload.clone()));
+    let (body, check) = match guard {
         None => (body, None),
-        Some(mut judge) => match asking.admitted(&mut judge, body, leg).await? {
-            Admitted::Asked(body) => (body, Some(judge)),
-            Admitted::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
-            Admitted::Answered(body) => return Ok(Begun::told(Told::Withheld(body), wanted)),
+        Some(mut check) => match call.admitted(&mut check, body, target).await? {
+            GuardedInput::Send(body) => (body, Some(check)),
+            GuardedInput::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
+            GuardedInput::Answered(body) => {
+                return Ok(StartedAnswer::told(UpstreamAnswer::Withheld(body), wanted));
+            }
         },
     };
-    let transport = worker.transport(&leg.account).by(leg.deadline);
-    let operation = asking.at_last();
-    let answer = routing::send(&transport, leg, operation, body).await?;
-    match judge {
+    let transport = worker.transport(&target.account).by(target.deadline);
+    let operation = call.at_last();
+    let answer = routing::send(&transport, target, operation, body).await?;
+    match check {
         None => begin(answer, wanted, operation.kind()).await,
-        Some(judge) => Ok(Begun::told(Told::Judged { answer, judge }, wanted)),
+        Some(check) => Ok(StartedAnswer::told(UpstreamAnswer::Checked { answer, check }, wanted)),
     }
 }
 
@@ -262,121 +275,141 @@ async fn prepare<'n>(
     body: Bytes,
     headers: &HeaderMap,
     id: &'n str,
-    recall: &Recall,
-    exchange: &mut Exchange,
-) -> Result<(Journey<'n>, Asking), GatewayError> {
+    reasoning: &ReasoningStore,
+    context: &mut RequestContext,
+) -> Result<(Dispatch<'n>, PendingCall), GatewayError> {
     let offload = &worker.shared.offload;
-    let mut received = Received::read(&body, &now.config.media, offload).await?;
-    exchange.names_model(&received.outline.model);
+    let mut received = ParsedRequest::read(&body, &now.config.media, offload).await?;
+    context.names_model(&received.outline.model);
     let operation = received.outline.operation;
     if operation.kind() == Kind::Stream {
-        exchange.is_of_stream();
+        context.is_of_stream();
     }
     let tags = received.outline.tags(headers);
     let route = now.names.resolve(&received.outline.model, tags).await?;
     let choices = choices::count(received.outline.n, now.config.chat.most_choices)?;
     let links = std::mem::take(&mut received.outline.links);
     let fetched = Arc::new(worker.shared.fetcher.fetch(links, &now.config.media).await?);
-    let (wanted, directions) = (Wanted::of(headers)?, Directions::of(headers)?);
-    let home = home(&route, recall, &received.outline).await;
+    let (wanted, options) = (RequestedGuardrail::of(headers)?, RequestOptions::of(headers)?);
+    let home = home(&route, reasoning, &received.outline).await;
     let terms = terms(id, &received.outline, home);
-    let journey = Journey::begin(&now.names, route, terms)?;
-    let mut around = Circumstances {
+    let dispatch = Dispatch::begin(&now.names, route, terms)?;
+    let mut around = TranslateContext {
         operation,
         wanted,
-        directions,
+        options,
         betas: betas::of(headers)?,
         fetched,
-        recall: recall.clone(),
+        reasoning: reasoning.clone(),
         withheld: Vec::new(),
-        thoughts: Thoughts::Sent,
+        thoughts: PastReasoning::Sent,
         added: Vec::new(),
     };
     let repeats = may_repeat(now, received.outline.format, operation);
     let may_be_refused = received.outline.format == FormatKind::JsonSchema
-        && journey.leg().target.profile.structured_output == StructuredOutput::Native;
-    let made = received.translate(&around, &*journey.leg().settled().await, offload).await;
+        && dispatch.target().model.profile.structured_output == StructuredOutput::Native;
+    let translated =
+        received.translate(&around, &*dispatch.target().settled().await, offload).await;
     // What a guardrail cannot mask, and thoughts that a model refuses, are translated again without it, and what
     // a model takes no grammar for.
     let again = repeats
         || may_be_refused
-        || made.as_ref().is_ok_and(|made| made.guard.is_some() || made.thinks_back);
-    let (made, kept) = match (journey.may_differ(), again) {
-        (true, _) => (made, Some(body)),
-        (false, true) => (Ok(made?), Some(body)),
+        || translated
+            .as_ref()
+            .is_ok_and(|translated| translated.guard.is_some() || translated.thinks_back);
+    let (translated, kept) = match (dispatch.may_differ(), again) {
+        (true, _) => (translated, Some(body)),
+        (false, true) => (Ok(translated?), Some(body)),
         (false, false) => {
             around.fetched = Arc::default();
-            (Ok(made?), None)
+            (Ok(translated?), None)
         }
     };
-    Ok((journey, Asking { around, choices, made, kept, repeats }))
+    Ok((dispatch, PendingCall { around, choices, translated, kept, repeats }))
 }
 
-fn terms<'r>(id: &'r str, outline: &Outline, home: Option<Origin>) -> Terms<'r> {
+fn terms<'r>(id: &'r str, outline: &RequestOutline, home: Option<Origin>) -> CallSpec<'r> {
     let (kind, tokens, key) = (outline.operation.kind(), outline.tokens, outline.key);
-    Terms { id, kind, asks: Asks::Model, tokens, key, home, others: Others::All }
+    CallSpec {
+        id,
+        kind,
+        purpose: CallPurpose::Model,
+        tokens,
+        key,
+        home,
+        fallback_scope: FallbackScope::All,
+    }
 }
 
 /// Where the conversation's last thoughts were made, if the name's targets do not all take them back.
-async fn home(route: &Route, recall: &Recall, outline: &Outline) -> Option<Origin> {
+async fn home(
+    route: &Route,
+    reasoning: &ReasoningStore,
+    outline: &RequestOutline,
+) -> Option<Origin> {
     if !route.keeps_thoughts() {
         return None;
     }
-    recall.origin(&outline.calls).await.or(outline.origin)
+    reasoning.origin(&outline.calls).await.or(outline.origin)
 }
 
 /// An answer has begun with its head, a stream with its first event: until then another target may be
 /// asked.
-async fn begin(answer: Answer, wanted: Kind, came: Kind) -> Result<Begun, GatewayError> {
+async fn begin(
+    answer: UpstreamResponse,
+    wanted: Kind,
+    came: Kind,
+) -> Result<StartedAnswer, GatewayError> {
     match (wanted, came) {
         (_, Kind::Unary) | (Kind::Unary, Kind::Stream) => {
-            Ok(Begun::told(Told::Coming(answer), wanted))
+            Ok(StartedAnswer::told(UpstreamAnswer::Coming(answer), wanted))
         }
-        (Kind::Stream, Kind::Stream) => {
-            Ok(Begun::Stream(Box::new(pump::Begun::wait(answer.events()?).await?)))
-        }
+        (Kind::Stream, Kind::Stream) => Ok(StartedAnswer::Stream(Box::new(
+            stream::StartedStream::wait(answer.events()?).await?,
+        ))),
     }
 }
 
 /// Nothing is sent before the answer is there, so a refusal still has its status.
 async fn replayed(
-    told: Told,
+    told: UpstreamAnswer,
     chat: ChatStream,
-    recall: &Recall,
-    watch: Option<Watch>,
+    reasoning: &ReasoningStore,
+    validator: Option<StreamValidator>,
     report: &Report,
-    exchange: &mut Exchange,
+    context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
     let (body, request_id) = told.read(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
-    pump::replayed(converse, chat, recall, watch, report, exchange, request_id.as_deref()).await
+    stream::replayed(converse, chat, reasoning, validator, report, context, request_id.as_deref())
+        .await
 }
 
 async fn whole(
-    told: Told,
+    told: UpstreamAnswer,
     reply: &Reply,
     report: &Report,
-    second: Option<&Second>,
-    around: (&Worker, &Snapshot, &Recall),
-    exchange: &mut Exchange,
+    second: Option<&RepairCall>,
+    around: (&Worker, &Snapshot, &ReasoningStore),
+    context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
     let (body, request_id) = told.read(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
-    let (worker, now, recall) = around;
+    let (worker, now, reasoning) = around;
     if let Some(kept) = translate::chat::kept(&converse, reply) {
-        recall.keep(&kept).await;
+        reasoning.keep(&kept).await;
     }
-    let Settled { completion, spent, word } =
-        repair::settle(&converse, reply, second, (worker, now), exchange).await?;
-    exchange.settle(spent.usage());
+    let RepairOutcome { completion, spent, word } =
+        repair::settle(&converse, reply, second, (worker, now), context).await?;
+    context.settle(spent.usage());
     let routed =
         completion.choices.first().and_then(|choice| choice.outcrop.invoked_model_id.as_deref());
-    exchange.was_routed_to(routed);
-    exchange.complete();
+    context.was_routed_to(routed);
+    context.complete();
     let mut response = HttpResponse::Ok();
-    describe(&mut response, exchange, report, request_id.as_deref());
+    describe(&mut response, context, report, request_id.as_deref());
     if let Some(word) = word {
         response.insert_header((STRUCTURED_OUTPUT, word));
     }

@@ -11,11 +11,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use translate::{Invalid, Report};
 
-use super::chat::received::Untranslated;
+use super::chat::request::Untranslated;
 use crate::error::GatewayError;
-use crate::exchange::{Exchange, describe};
 use crate::offload::Offload;
-use crate::routing::Trail;
+use crate::request::context::{RequestContext, describe};
+use routing::AttemptLog;
 
 /// An answer to a dry run.
 #[derive(Debug, Serialize)]
@@ -53,25 +53,26 @@ struct Shown<'d> {
 
 /// Tells what would go out, and where to.
 pub(super) async fn tell(
-    trail: Trail,
+    attempt_log: AttemptLog,
     requests: Vec<Request<Bytes>>,
     report: &Report,
-    exchange: &mut Exchange,
+    context: &mut RequestContext,
     offload: &Offload,
 ) -> Result<HttpResponse, GatewayError> {
-    let (model, ignored) = (exchange.stamp().model, report.ignored().to_vec());
+    let (model, ignored) = (context.stamp().model, report.ignored().to_vec());
     let length = requests.iter().map(|request| request.body().len()).sum();
-    let told =
-        offload.run(length, async move { written(&trail, &requests, &model, &ignored) }).await??;
+    let told = offload
+        .run(length, async move { written(&attempt_log, &requests, &model, &ignored) })
+        .await??;
     let mut response = HttpResponse::Ok();
     response.content_type(ContentType::json());
-    exchange.complete();
-    describe(&mut response, exchange, report, None);
+    context.complete();
+    describe(&mut response, context, report, None);
     Ok(response.body(told))
 }
 
 fn written(
-    trail: &Trail,
+    attempt_log: &AttemptLog,
     requests: &[Request<Bytes>],
     model: &str,
     ignored: &[String],
@@ -90,8 +91,8 @@ fn written(
     let told = DryRun {
         object: "outcrop.dry_run",
         calls,
-        target: &trail.target,
-        region: &trail.region,
+        target: &attempt_log.target,
+        region: &attempt_log.region,
         model,
         ignored,
     };

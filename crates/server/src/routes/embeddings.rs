@@ -11,26 +11,26 @@ use futures_util::stream::{self, StreamExt};
 use http::HeaderMap;
 use schema::converse::response::TokenUsage;
 use schema::openai::embeddings::{EmbeddingsRequest, Input};
-use translate::embeddings::{Answers, Codec, Question, question};
+use translate::embeddings::{Answers, Codec, EmbeddingPlan, question};
 use translate::profile::EmbeddingShape;
 use translate::{Invalid, Report};
 
-use super::chat::received::Untranslated;
+use super::chat::request::Untranslated;
 use super::deployment;
-use super::directions::{self, Course, Directions};
 use super::dry_run;
 use super::json::{Mistake, parse};
 use crate::app::Worker;
-use crate::bedrock::Kind;
-use crate::catalogue::{Catalogue, Target};
 use crate::error::GatewayError;
-use crate::exchange::{Exchange, describe};
 use crate::offload::Offload;
-use crate::routing::{
-    self, Asks, Journey, Judged, Leg, Moment, Names, Operation, Others, Route, Sent, Tags, Terms,
-    Tokens, Trail, Unsent,
+use crate::request::context::{RequestContext, describe};
+use crate::request::options::{self, CallMode, RequestOptions};
+use crate::{token_estimate, token_ids};
+use bedrock::Kind;
+use routing::catalogue::{Catalogue, ResolvedModel};
+use routing::{
+    self, AttemptLog, CallPurpose, CallSpec, Classify, Dispatch, DispatchError, Dispatched,
+    FallbackScope, Operation, Resolver, Route, Tags, Target, Timestamp, Tokens,
 };
-use crate::{foreseen, tokens};
 
 /// The longest answer of one call accepted, in bytes. The largest known has 96 vectors of 1536.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
@@ -43,44 +43,44 @@ pub(crate) async fn embeddings(
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let mut exchange = Exchange::begin(&http, "embeddings");
-    let embedded = embed(&worker, &http, payload, &mut exchange).await;
-    embedded.unwrap_or_else(|error| exchange.refuse(&error))
+    let mut context = RequestContext::begin(&http, "embeddings");
+    let embedded = embed(&worker, &http, payload, &mut context).await;
+    embedded.unwrap_or_else(|error| context.refuse(&error))
 }
 
 async fn embed(
     worker: &Worker,
     http: &HttpRequest,
     payload: Payload,
-    exchange: &mut Exchange,
+    context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
     let now = worker.now();
     let offload = &worker.shared.offload;
     let body = deployment::read(http, payload, now.config.body, offload).await?;
-    let directions = Directions::of(http.headers())?;
+    let options = RequestOptions::of(http.headers())?;
     let named = offload.run(body.len(), named(body.clone())).await??;
-    exchange.names_model(&named.model);
+    context.names_model(&named.model);
     // Vectors of another model lie in another space: one answer is of one model.
-    let tags = directions::tags(http.headers()).and(&named.tags);
+    let tags = options::tags(http.headers()).and(&named.tags);
     let route = now.names.resolve(&named.model, tags).await?.of_one_model();
     let first = route
         .first()
         .ok_or_else(|| GatewayError::NotListed { name: named.model.clone(), near: Vec::new() })?;
-    let policy = directions.policy(first.unsupported);
-    let shape = shape(&first.settled().await.target, now.names.catalogue())?;
-    let id = exchange.id().to_owned();
+    let policy = options.policy(first.unsupported);
+    let shape = shape(&first.settled().await.model, now.names.catalogue())?;
+    let id = context.id().to_owned();
     if named.holds_tokens {
-        tokens::load().await?;
+        token_ids::load().await?;
     }
     let heeds_tags = first.heeds_tags;
     let asked = offload.run(body.len(), asked(body, shape, heeds_tags)).await?;
     let Asked { calls, mut answers, mut report } = asked?;
-    if let Some(field) = first.target.unheeded() {
+    if let Some(field) = first.model.unheeded() {
         report.ignore(field);
     }
     let report = report.under(policy)?;
-    if directions.course == Course::Show {
-        return show(&route, &calls, &report, exchange, offload).await;
+    if options.mode == CallMode::DryRun {
+        return show(&route, &calls, &report, context, offload).await;
     }
     let way = Way {
         worker,
@@ -89,18 +89,18 @@ async fn embed(
         id: &id,
         at_once: now.config.embeddings.concurrency,
     };
-    let sent = send(&way, &calls, &mut answers, exchange).await;
+    let sent = send(&way, &calls, &mut answers, context).await;
     // What was answered before a failure has cost its tokens too.
-    exchange.settle(Some(TokenUsage {
+    context.settle(Some(TokenUsage {
         input_tokens: answers.tokens(),
         total_tokens: answers.tokens(),
         ..TokenUsage::default()
     }));
     // AWS's id of the call that holds the first text.
     let request_id = sent?;
-    exchange.complete();
+    context.complete();
     let mut response = HttpResponse::Ok();
-    describe(&mut response, exchange, &report, request_id.as_deref());
+    describe(&mut response, context, &report, request_id.as_deref());
     let length = answers.length();
     let told = offload.run(length, async move { serde_json::to_vec(&answers.finish(named.model)) });
     let told = told.await?.map_err(|error| GatewayError::Internal(error.to_string()))?;
@@ -136,8 +136,8 @@ async fn asked(
 ) -> Result<Asked, Untranslated> {
     let mut request: EmbeddingsRequest<'_> = parse(&body)?;
     request.tags = request.tags.filter(|_| !heeds_tags);
-    let codec = Codec { text_of: tokens::text_of, base64: |bytes| STANDARD.encode(bytes) };
-    let Question { calls, answers, report } = question(&request, shape, codec)?;
+    let codec = Codec { text_of: token_ids::text_of, base64: |bytes| STANDARD.encode(bytes) };
+    let EmbeddingPlan { calls, answers, report } = question(&request, shape, codec)?;
     let calls = calls.iter().map(|call| serde_json::to_vec(call).map(Bytes::from));
     Ok(Asked { calls: calls.collect::<Result<_, _>>()?, answers, report })
 }
@@ -147,38 +147,46 @@ async fn show(
     route: &Route,
     calls: &[Bytes],
     report: &Report,
-    exchange: &mut Exchange,
+    context: &mut RequestContext,
     offload: &Offload,
 ) -> Result<HttpResponse, GatewayError> {
-    let leg = Journey::glance(route, terms(exchange.id(), &[]))?;
+    let target = Dispatch::preview(route, terms(context.id(), &[]))?;
     let mut requests = Vec::with_capacity(calls.len());
     for call in calls {
-        requests.push(routing::outline(&leg, Operation::Invoke, call.clone())?);
+        requests.push(routing::outline(&target, Operation::Invoke, call.clone())?);
     }
-    dry_run::tell(Trail::to(&leg), requests, report, exchange, offload).await
+    dry_run::tell(AttemptLog::to(&target), requests, report, context, offload).await
 }
 
-fn terms<'r>(id: &'r str, body: &[u8]) -> Terms<'r> {
-    let tokens = Tokens::read(foreseen::estimate(body.len()));
-    let (kind, asks) = (Kind::Unary, Asks::Model);
-    Terms { id, kind, asks, tokens, key: None, home: None, others: Others::SameName }
+fn terms<'r>(id: &'r str, body: &[u8]) -> CallSpec<'r> {
+    let tokens = Tokens::read(token_estimate::estimate(body.len()));
+    let (kind, purpose) = (Kind::Unary, CallPurpose::Model);
+    CallSpec {
+        id,
+        kind,
+        purpose,
+        tokens,
+        key: None,
+        home: None,
+        fallback_scope: FallbackScope::SameName,
+    }
 }
 
-fn shape(target: &Target, catalogue: &Catalogue) -> Result<EmbeddingShape, Invalid> {
+fn shape(target: &ResolvedModel, catalogue: &Catalogue) -> Result<EmbeddingShape, Invalid> {
     target.profile.embedding.ok_or_else(|| {
-        let others: Vec<&str> = catalogue.embedders().take(2).collect();
-        let others = match others.as_slice() {
+        let fallback_scope: Vec<&str> = catalogue.embedders().take(2).collect();
+        let fallback_scope = match fallback_scope.as_slice() {
             [] => String::new(),
             some => format!(" Try {}.", some.join(" or ")),
         };
-        Invalid::value("model", format!("This model does not embed texts.{others}"))
+        Invalid::value("model", format!("This model does not embed texts.{fallback_scope}"))
     })
 }
 
 /// How the calls of one request go out.
 struct Way<'r> {
     worker: &'r Worker,
-    names: &'r Names,
+    names: &'r Resolver,
     route: Route,
     /// The request's.
     id: &'r str,
@@ -191,20 +199,20 @@ async fn send(
     way: &Way<'_>,
     calls: &[Bytes],
     answers: &mut Answers,
-    exchange: &mut Exchange,
+    context: &mut RequestContext,
 ) -> Result<Option<String>, GatewayError> {
     let mut request_id = None;
     let sent = calls.iter().enumerate().map(|(at, body)| call(way, at, body));
     let mut answered = stream::iter(sent).buffer_unordered(way.at_once);
     while let Some(one) = answered.next().await {
         let one = one.map_err(|unsent| {
-            exchange.went(unsent.trail);
+            context.went(unsent.attempt_log);
             unsent.error
         })?;
         answers.take(one.at, &one.body, one.counted).map_err(GatewayError::Unreadable)?;
         if one.at == 0 {
             request_id = one.request_id;
-            exchange.went(one.trail);
+            context.went(one.attempt_log);
         }
     }
     Ok(request_id)
@@ -216,34 +224,35 @@ struct Answered {
     body: Bytes,
     counted: Option<u64>,
     request_id: Option<String>,
-    trail: Trail,
+    attempt_log: AttemptLog,
 }
 
 async fn call(
     way: &Way<'_>,
     at: usize,
     body: &Bytes,
-) -> Result<Answered, Box<Unsent<GatewayError>>> {
-    let lost = |error: GatewayError| Box::new(Unsent { error, trail: Trail::default() });
-    let journey = Journey::begin(way.names, way.route.clone(), terms(way.id, body));
-    let journey = journey.map_err(|error| lost(error.into()))?;
-    let sent = journey.run(async |leg: &Leg| {
-        let transport = way.worker.transport(&leg.account).by(leg.deadline);
-        let sent = routing::send(&transport, leg, Operation::Invoke, body.clone()).await;
+) -> Result<Answered, Box<DispatchError<GatewayError>>> {
+    let lost =
+        |error: GatewayError| Box::new(DispatchError { error, attempt_log: AttemptLog::default() });
+    let dispatch = Dispatch::begin(way.names, way.route.clone(), terms(way.id, body));
+    let dispatch = dispatch.map_err(|error| lost(error.into()))?;
+    let sent = dispatch.run(async |target: &Target| {
+        let transport = way.worker.transport(&target.account).by(target.deadline);
+        let sent = routing::send(&transport, target, Operation::Invoke, body.clone()).await;
         sent.map_err(GatewayError::from)
     });
-    let Sent { answer, mut flight, trail } = sent.await.map_err(Box::new)?;
+    let Dispatched { answer, mut in_flight, attempt_log } = sent.await.map_err(Box::new)?;
     let (counted, request_id) = (counted(&answer.headers), answer.request_id.clone());
     match answer.bytes(ANSWER_LIMIT).await {
         Ok(body) => {
             if let Some(counted) = counted {
-                flight.settle(counted);
+                in_flight.settle(counted);
             }
-            Ok(Answered { at, body, counted, request_id, trail })
+            Ok(Answered { at, body, counted, request_id, attempt_log })
         }
         Err(failure) => {
-            flight.failed(Moment::now(), failure.verdict(Kind::Unary).blame);
-            Err(Box::new(Unsent { error: failure.into(), trail }))
+            in_flight.failed(Timestamp::now(), failure.verdict(Kind::Unary).fault);
+            Err(Box::new(DispatchError { error: failure.into(), attempt_log }))
         }
     }
 }

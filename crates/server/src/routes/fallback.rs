@@ -9,7 +9,7 @@ use super::{address, native, refusal};
 use crate::app::Worker;
 use crate::body;
 use crate::error::GatewayError;
-use crate::exchange::Exchange;
+use crate::request::context::RequestContext;
 
 /// The longest stretch of a path that is quoted back.
 const QUOTED: usize = 200;
@@ -59,10 +59,10 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
 }
 
 fn refuse(http: &HttpRequest, route: &'static str, error: &GatewayError) -> HttpResponse {
-    let mut exchange = Exchange::begin(http, route);
-    exchange.is_at(http);
-    exchange.speaks(refusal::dialect(http.path(), http.headers()));
-    exchange.refuse(error)
+    let mut context = RequestContext::begin(http, route);
+    context.is_at(http);
+    context.speaks(refusal::dialect(http.path(), http.headers()));
+    context.refuse(error)
 }
 
 fn asked(http: &HttpRequest) -> Asked {

@@ -5,7 +5,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 
 use crate::app::Worker;
-use crate::panics;
+use crate::panic_guard;
 use crate::readiness::Credentials;
 
 /// The process answers.
@@ -27,7 +27,7 @@ pub(crate) async fn ready(worker: Data<Worker>) -> HttpResponse {
         }
         None => {
             // Panics are faults of the gateway's, to be reported; it serves on.
-            let panics = panics::count();
+            let panics = panic_guard::count();
             HttpResponse::Ok().json(serde_json::json!({ "status": "ready", "panics": panics }))
         }
     }

@@ -5,42 +5,42 @@ use actix_web::{HttpRequest, HttpResponse};
 use schema::openai::models::{Model, ModelList};
 
 use crate::app::Worker;
-use crate::catalogue::Named;
 use crate::error::GatewayError;
-use crate::exchange::Exchange;
-use crate::routing::{Leg, Tags};
+use crate::request::context::RequestContext;
+use routing::catalogue::Named;
+use routing::{Tags, Target};
 
 /// The longest stretch of an id that is quoted back.
 const QUOTED: usize = 200;
 
 /// Every model worth naming.
 pub(crate) async fn list(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
-    let mut exchange = Exchange::begin(&http, "models");
+    let mut context = RequestContext::begin(&http, "models");
     let now = worker.now();
     let names = &now.names;
     let transport = worker.transport(names.home());
     let mut data = names.catalogue().models(&transport, &names.listed()).await;
     data.retain(|model| names.admits(&model.id));
-    exchange.complete();
+    context.complete();
     HttpResponse::Ok().json(ModelList { object: "list", data })
 }
 
 /// One of them. Ids come as they are or percent-encoded, slashes and colons included.
 pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
-    let mut exchange = Exchange::begin(&http, "models");
+    let mut context = RequestContext::begin(&http, "models");
     let path = http.path();
     let raw = path.split_once("/models/").map_or(path, |(_, id)| id);
     let id = decoded(raw);
-    exchange.names_model(&id);
+    context.names_model(&id);
     match find(&worker, &id).await {
         Some(model) => {
-            exchange.complete();
+            context.complete();
             HttpResponse::Ok().json(model)
         }
         None => {
             let near = worker.now().names.near(&id);
             let id = id.chars().take(QUOTED).collect();
-            exchange.refuse(&GatewayError::UnknownModel { id, near })
+            context.refuse(&GatewayError::UnknownModel { id, near })
         }
     }
 }
@@ -50,8 +50,8 @@ async fn find(worker: &Worker, id: &str) -> Option<Model> {
     let names = &now.names;
     // A region that cannot be called, and a name that is not served, lead to no model.
     let first = names.resolve(id, Tags::default()).await.ok()?.first()?;
-    let Leg { target, account, .. } = first.settled().await.into_owned();
-    let named = Named { name: id, target, standing: names.standing(id) };
+    let Target { model, account, .. } = first.settled().await.into_owned();
+    let named = Named { name: id, target: model, standing: names.standing(id) };
     named.model(&worker.transport(&account)).await
 }
 

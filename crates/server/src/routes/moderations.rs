@@ -8,20 +8,20 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use schema::openai::moderations::{Moderation, ModerationRequest, ModerationResult};
-use translate::guardrail::{Side, Verdict};
-use translate::moderations::{Judge, Moderated, Question, question, result};
+use translate::guardrail::verdict::{GuardrailVerdict, Side};
+use translate::moderations::{Judge, Moderated, ModerationInputs, question, result};
 use translate::{Invalid, Report};
 
-use super::chat::received::Untranslated;
-use super::directions::Directions;
+use super::chat::request::Untranslated;
 use super::json::parse;
-use super::whole::{Whole, respond};
+use super::json_response::{JsonResponse, respond};
 use crate::app::{Snapshot, Worker};
-use crate::bedrock::{Failure, GuardrailName, Typed};
 use crate::body;
 use crate::config;
 use crate::error::GatewayError;
-use crate::exchange::Exchange;
+use crate::request::context::RequestContext;
+use crate::request::options::RequestOptions;
+use bedrock::{Failure, GuardrailName, Sdk};
 
 /// Who judges where no guardrail does.
 const CHECKS: &str = "guardrail-checks";
@@ -32,33 +32,33 @@ pub(crate) async fn moderations(
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let exchange = Exchange::begin(&http, "moderations");
-    respond(exchange, async |exchange| moderate(&worker, &http, payload, exchange).await).await
+    let context = RequestContext::begin(&http, "moderations");
+    respond(context, async |context| moderate(&worker, &http, payload, context).await).await
 }
 
 async fn moderate(
     worker: &Worker,
     http: &HttpRequest,
     payload: Payload,
-    exchange: &mut Exchange,
-) -> Result<Whole<Moderation>, GatewayError> {
+    context: &mut RequestContext,
+) -> Result<JsonResponse<Moderation>, GatewayError> {
     let now = worker.now();
     let body = body::read(http.headers(), payload, now.config.body).await?;
-    Directions::only_send(http.headers())?;
+    RequestOptions::only_send(http.headers())?;
     let length = body.len();
     let named = named(Arc::clone(&now), body.clone());
     let model = worker.shared.offload.run(length, named).await??;
-    exchange.names_model(&model);
+    context.names_model(&model);
     // AWS's SDK writes and hashes what is judged: that, too, takes time in proportion to its length.
-    let judged = judged(Arc::clone(&now), worker.typed(&now.moderator), body);
+    let judged = judged(Arc::clone(&now), worker.sdk(&now.moderator), body);
     let Judged { results, report, request_id } =
         worker.shared.moderation.run(length, judged).await??;
-    let answer = Moderation { id: exchange.id().replacen("req_", "modr-", 1), model, results };
+    let answer = Moderation { id: context.id().replacen("req_", "modr-", 1), model, results };
     let by = match &now.config.moderation.guardrail {
         Some(guardrail) => format!("{}:{}", guardrail.id, guardrail.version),
         None => CHECKS.to_owned(),
     };
-    Ok(Whole { answer, report, request_id, by: Some(by) })
+    Ok(JsonResponse { answer, report, request_id, by: Some(by) })
 }
 
 /// Reads the name that a request asks by.
@@ -95,15 +95,16 @@ impl From<Unjudged> for GatewayError {
     }
 }
 
-async fn judged(now: Arc<Snapshot>, typed: Typed, body: Bytes) -> Result<Judged, Unjudged> {
+async fn judged(now: Arc<Snapshot>, sdk: Sdk, body: Bytes) -> Result<Judged, Unjudged> {
     let settings = &now.config.moderation;
     let request: ModerationRequest<'_> = parse(&body).map_err(Untranslated::from)?;
     let judge = match settings.guardrail {
         Some(_) => Judge::Guardrail,
         None => Judge::Checks,
     };
-    let Question { inputs, report } = question(&request, judge).map_err(Untranslated::from)?;
-    let verdicts = verdicts(&typed, &now, &inputs)
+    let ModerationInputs { inputs, report } =
+        question(&request, judge).map_err(Untranslated::from)?;
+    let verdicts = verdicts(&sdk, &now, &inputs)
         .await
         .map_err(|failure| Unjudged::Upstream(failure, judge))?;
     let told = verdicts.iter().zip(&inputs);
@@ -134,36 +135,36 @@ fn model(
 /// One verdict an input, in their order. The first failure is the whole's: what nobody has judged is
 /// not called harmless.
 async fn verdicts(
-    typed: &Typed,
+    sdk: &Sdk,
     now: &Snapshot,
     inputs: &[Moderated<'_>],
-) -> Result<Vec<Verdict>, Failure> {
+) -> Result<Vec<GuardrailVerdict>, Failure> {
     let settings = &now.config.moderation;
     let mut asked = Vec::with_capacity(inputs.len());
     // Not by a closure: the compiler cannot see that one is `Send` for every lifetime.
     for input in inputs {
-        asked.push(judge(typed, settings, input));
+        asked.push(judge(sdk, settings, input));
     }
     stream::iter(asked).buffered(settings.concurrency).try_collect().await
 }
 
 async fn judge(
-    typed: &Typed,
+    sdk: &Sdk,
     settings: &config::Moderation,
     input: &Moderated<'_>,
-) -> Result<Verdict, Failure> {
+) -> Result<GuardrailVerdict, Failure> {
     match &settings.guardrail {
         Some(guardrail) => {
             let name = GuardrailName { id: &guardrail.id, version: &guardrail.version };
-            let mut whole = Verdict::default();
+            let mut whole = GuardrailVerdict::default();
             for portion in input.portions() {
-                whole = whole.and(typed.apply_guardrail(name, Side::Input, &portion).await?);
+                whole = whole.and(sdk.apply_guardrail(name, Side::Input, &portion).await?);
             }
             Ok(whole)
         }
         None => {
             let threshold = f64::from(settings.threshold.0) / 1000.0;
-            typed.guardrail_checks(&input.texts, settings.scope, threshold).await
+            sdk.guardrail_checks(&input.texts, settings.scope, threshold).await
         }
     }
 }

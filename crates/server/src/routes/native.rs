@@ -13,13 +13,9 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::directions::{self, Course, Directions};
 use crate::app::{Snapshot, Worker};
-use crate::bedrock::{Call, Failure, Kind, Service, ServiceError, exception};
 use crate::body;
 use crate::error::{GatewayError, NO_CREDENTIALS};
-use crate::exchange::{Exchange, RequestId, SHOULD_RETRY};
-use crate::foreseen;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
 use crate::native::mask::masked;
@@ -29,12 +25,17 @@ use crate::native::settings::{NativeErrors, OtherModels};
 use crate::native::start::{Begun, Start, look};
 use crate::native::{headers, tap::Tap};
 use crate::offload::Offload;
-use crate::outflow::Outflow;
-use crate::routing::{
-    Asks, Journey, Judged, Leg, Others, Route, Sent, Terms, Tokens, Unsent, Verdict, of_service,
+use crate::request::context::{RequestContext, RequestId, SHOULD_RETRY};
+use crate::request::options::{self, CallMode, RequestOptions};
+use crate::token_estimate;
+use crate::write_timeout::WriteTimeoutBody;
+use bedrock::{Call, Failure, Kind, Service, ServiceError, exception};
+use routing::{
+    CallPurpose, CallSpec, Classify, Dispatch, DispatchError, Dispatched, FailureClass,
+    FallbackScope, Route, Target, Tokens, of_service,
 };
 
-mod rehearsal;
+mod dry_run;
 
 /// Where SDKs look for the id of a call; errors of our own have one too.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -49,26 +50,26 @@ pub(crate) async fn relay(
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let mut exchange = Exchange::begin(&http, "native");
+    let mut context = RequestContext::begin(&http, "native");
     let now = worker.now();
     let errors = now.config.native_errors;
-    match Directions::of(http.headers()).map(|directions| directions.course) {
-        Ok(Course::Send) => {}
-        Ok(Course::Show) => {
-            let shown = rehearsal::rehearse(&worker, &now, &http, payload, &mut exchange).await;
-            return shown.unwrap_or_else(|error| refuse(&error, errors, &mut exchange));
+    match RequestOptions::of(http.headers()).map(|options| options.mode) {
+        Ok(CallMode::Send) => {}
+        Ok(CallMode::DryRun) => {
+            let shown = dry_run::rehearse(&worker, &now, &http, payload, &mut context).await;
+            return shown.unwrap_or_else(|error| refuse(&error, errors, &mut context));
         }
         Err(error) => {
-            return refuse(&GatewayError::from(error).into(), errors, &mut exchange);
+            return refuse(&GatewayError::from(error).into(), errors, &mut context);
         }
     }
-    match send(&worker, &now, &http, payload, &mut exchange).await {
-        Ok(begun) => respond(begun, now.config.write_stall, exchange),
+    match send(&worker, &now, &http, payload, &mut context).await {
+        Ok(begun) => respond(begun, now.config.write_stall, context),
         // An exception that came first passes on as it came, frame and all.
         Err(NativeError::AtStart { begun, error: _ }) => {
-            respond(*begun, now.config.write_stall, exchange)
+            respond(*begun, now.config.write_stall, context)
         }
-        Err(error) => refuse(&error, errors, &mut exchange),
+        Err(error) => refuse(&error, errors, &mut context),
     }
 }
 
@@ -77,7 +78,7 @@ async fn send(
     now: &Snapshot,
     http: &HttpRequest,
     payload: Payload,
-    exchange: &mut Exchange,
+    context: &mut RequestContext,
 ) -> Result<Begun, NativeError> {
     let matched = operation(http, &now.config.native_services)?;
     if matched.row.operation == BIDIRECTIONAL {
@@ -93,15 +94,15 @@ async fn send(
         let answer = worker.transport(now.names.home()).send(call).await?;
         return Ok(Begun { answer, service: matched.row.service, pieces: Vec::new() });
     };
-    exchange.names_model(name);
-    let tags = directions::tags(http.headers());
+    context.names_model(name);
+    let tags = options::tags(http.headers());
     let route = now.names.resolve(name, tags).await.map_err(GatewayError::from)?;
-    let id = exchange.id().to_owned();
+    let id = context.id().to_owned();
     let terms = terms(&matched, &route, &body, &id, offload).await?;
-    let journey = Journey::begin(&now.names, route, terms);
-    let sent = journey.map_err(GatewayError::from)?.run(async |leg: &Leg| {
-        let call = call(http, &matched, body.clone(), Some(leg), offload).await?;
-        let answer = worker.transport(&leg.account).by(leg.deadline).send(call).await?;
+    let dispatch = Dispatch::begin(&now.names, route, terms);
+    let sent = dispatch.map_err(GatewayError::from)?.run(async |target: &Target| {
+        let call = call(http, &matched, body.clone(), Some(target), offload).await?;
+        let answer = worker.transport(&target.account).by(target.deadline).send(call).await?;
         match look(answer, matched.row).await? {
             Start::Good(begun) => Ok(begun),
             Start::Exception(begun, error) => {
@@ -110,12 +111,12 @@ async fn send(
         }
     });
     match sent.await {
-        Ok(Sent { answer, flight, trail }) => {
-            exchange.is_answered(trail, flight);
+        Ok(Dispatched { answer, in_flight, attempt_log }) => {
+            context.is_answered(attempt_log, in_flight);
             Ok(answer)
         }
-        Err(Unsent { error, trail }) => {
-            exchange.went(trail);
+        Err(DispatchError { error, attempt_log }) => {
+            context.went(attempt_log);
             Err(error)
         }
     }
@@ -151,31 +152,31 @@ async fn terms<'r>(
     body: &Bytes,
     id: &'r str,
     offload: &Offload,
-) -> Result<Terms<'r>, NativeError> {
+) -> Result<CallSpec<'r>, NativeError> {
     let operation = matched.row.operation;
-    let asks = if operation == "CountTokens" { Asks::Count } else { Asks::Model };
+    let purpose = if operation == "CountTokens" { CallPurpose::Count } else { CallPurpose::Model };
     let (length, body) = (body.len(), body.clone());
     // Looking into a body takes time, and is in vain where there is no choice.
     let (counts, keeps) = (route.counts_tokens(), route.keeps_to_targets());
     let looked = async move {
         let tokens = match counts {
-            true => foreseen::of_native(&body),
-            false => Tokens::read(foreseen::estimate(length)),
+            true => token_estimate::of_native(&body),
+            false => Tokens::read(token_estimate::estimate(length)),
         };
         (tokens, if keeps { affinity(&body) } else { None })
     };
-    let (tokens, key) = match asks {
+    let (tokens, key) = match purpose {
         // It is not the model that reads them.
-        Asks::Count => (Tokens::default(), None),
-        Asks::Model if counts || keeps => offload.run(length, looked).await?,
-        Asks::Model => looked.await,
+        CallPurpose::Count => (Tokens::default(), None),
+        CallPurpose::Model if counts || keeps => offload.run(length, looked).await?,
+        CallPurpose::Model => looked.await,
     };
-    let others = match operation {
+    let fallback_scope = match operation {
         // Every model that converses reads the same body; elsewhere each has its own.
-        "Converse" | "ConverseStream" => Others::All,
-        _ => Others::SameName,
+        "Converse" | "ConverseStream" => FallbackScope::All,
+        _ => FallbackScope::SameName,
     };
-    Ok(Terms { id, kind: matched.row.kind, asks, tokens, key, home: None, others })
+    Ok(CallSpec { id, kind: matched.row.kind, purpose, tokens, key, home: None, fallback_scope })
 }
 
 /// The operation a request names, below the mount or at the root.
@@ -197,7 +198,7 @@ async fn call(
     http: &HttpRequest,
     matched: &Matched,
     mut body: Bytes,
-    leg: Option<&Leg>,
+    target: Option<&Target>,
     offload: &Offload,
 ) -> Result<Call, NativeError> {
     let mut sent = HeaderMap::with_capacity(4);
@@ -211,7 +212,7 @@ async fn call(
             }
         }
     }
-    if let Some(guardrail) = leg.and_then(|leg| leg.guardrail.clone()) {
+    if let Some(guardrail) = target.and_then(|target| target.guardrail.clone()) {
         let (operation, length) = (matched.row.operation, body.len());
         let applied = offload.run(length, async move {
             guardrail::apply(&guardrail, operation, &mut sent, &mut body).map(|()| (sent, body))
@@ -223,7 +224,7 @@ async fn call(
     Ok(Call {
         service: matched.row.service,
         method,
-        path: matched.upstream(leg.map(|leg| leg.target.model_id.as_str())),
+        path: matched.upstream(target.map(|target| target.model.model_id.as_str())),
         query: http.uri().query().and_then(headers::query),
         headers: sent,
         body,
@@ -239,13 +240,13 @@ fn last_words(service: Service) -> &'static str {
     }
 }
 
-fn respond(begun: Begun, write_stall: Duration, exchange: Exchange) -> HttpResponse {
+fn respond(begun: Begun, write_stall: Duration, context: RequestContext) -> HttpResponse {
     let mut response = builder(begun.answer.status.as_u16(), &begun.answer.headers);
-    for header in exchange.trail() {
+    for header in context.attempt_log() {
         response.insert_header(header);
     }
     // Pieces need not end where events do: an answer that a panic ends is broken off.
-    response.streaming(Outflow::of(bytes(begun, exchange), write_stall))
+    response.streaming(WriteTimeoutBody::of(bytes(begun, context), write_stall))
 }
 
 /// Status and headers of Bedrock's, as they came.
@@ -263,10 +264,10 @@ fn builder(status: u16, upstream: &HeaderMap) -> HttpResponseBuilder {
 
 /// The body, piece by piece as it comes. A piece is looked at for what the call cost and whether it failed,
 /// never changed or held back; a body that breaks off is broken off, so that no SDK takes it for a whole one.
-fn bytes(begun: Begun, mut exchange: Exchange) -> impl Stream<Item = Result<Bytes, Failure>> {
+fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result<Bytes, Failure>> {
     let Begun { mut answer, service, pieces } = begun;
     let mut tap = Tap::of(&answer.headers);
-    let mut cut = exchange.cut();
+    let mut cut = context.cut();
     stream! {
         let mut pieces = pieces.into_iter();
         let mut has_failed = false;
@@ -277,9 +278,9 @@ fn bytes(begun: Begun, mut exchange: Exchange) -> impl Stream<Item = Result<Byte
                     Some(piece) => piece,
                     None => {
                         let is_between = tap.is_between_frames();
-                        exchange.settle(tap.finish());
+                        context.settle(tap.finish());
                         if !has_failed {
-                            exchange.break_off(&GatewayError::Stopping);
+                            context.break_off(&GatewayError::Stopping);
                         }
                         match is_between && !has_failed {
                             true => yield Ok(exception(last_words(service), STOPPING)),
@@ -295,25 +296,25 @@ fn bytes(begun: Begun, mut exchange: Exchange) -> impl Stream<Item = Result<Byte
                     // At once: SDKs hang up on an exception.
                     if let Some(failure) = tap.failure() {
                         has_failed = true;
-                        exchange.break_off(&failure.into());
+                        context.break_off(&failure.into());
                     }
                     yield Ok(piece);
                 }
                 Ok(None) => {
                     let failure = tap.failure_at_end();
-                    exchange.settle(tap.finish());
+                    context.settle(tap.finish());
                     match failure {
-                        Some(failure) => exchange.break_off(&failure.into()),
+                        Some(failure) => context.break_off(&failure.into()),
                         None if has_failed => {}
-                        None => exchange.complete(),
+                        None => context.complete(),
                     }
                     break;
                 }
                 Err(failure) => {
-                    exchange.settle(tap.finish());
+                    context.settle(tap.finish());
                     let error = GatewayError::Upstream(failure);
                     if !has_failed {
-                        exchange.break_off(&error);
+                        context.break_off(&error);
                     }
                     if let GatewayError::Upstream(failure) = error {
                         yield Err(failure);
@@ -344,14 +345,14 @@ enum NativeError {
     AtStart { begun: Box<Begun>, error: Box<ServiceError> },
 }
 
-impl Judged for NativeError {
-    fn verdict(&self, kind: Kind) -> Verdict {
+impl Classify for NativeError {
+    fn verdict(&self, kind: Kind) -> FailureClass {
         match self {
             Self::Upstream(failure) => failure.verdict(kind),
             Self::AtStart { begun: _, error } => of_service(error, kind),
             Self::Gateway(error) => error.verdict(kind),
             Self::Path(_) | Self::Bidirectional | Self::S3(_) | Self::Guardrail(_) => {
-                Verdict::FINAL
+                FailureClass::FINAL
             }
         }
     }
@@ -367,8 +368,8 @@ impl Judged for NativeError {
 }
 
 /// The answer to a request that was refused before it came here.
-pub(crate) fn refused(error: GatewayError, exchange: &mut Exchange) -> HttpResponse {
-    refuse(&error.into(), NativeErrors::default(), exchange)
+pub(crate) fn refused(error: GatewayError, context: &mut RequestContext) -> HttpResponse {
+    refuse(&error.into(), NativeErrors::default(), context)
 }
 
 /// The answer to a request that a panic has ended.
@@ -380,7 +381,7 @@ pub(crate) fn panicked(error: &GatewayError, request_id: &str) -> HttpResponse {
     response
 }
 
-fn refuse(error: &NativeError, errors: NativeErrors, exchange: &mut Exchange) -> HttpResponse {
+fn refuse(error: &NativeError, errors: NativeErrors, context: &mut RequestContext) -> HttpResponse {
     let mut response = match error {
         NativeError::Upstream(Failure::Service(error)) => passed_on(error, errors),
         NativeError::AtStart { begun: _, error } => passed_on(error, errors),
@@ -427,15 +428,15 @@ fn refuse(error: &NativeError, errors: NativeErrors, exchange: &mut Exchange) ->
         }
     };
     if response.status().is_server_error() {
-        log::warn!("{} native: {error}", exchange.id());
+        log::warn!("{} native: {error}", context.id());
     }
     if !response.headers().contains_key(REQUEST_ID)
-        && let Ok(id) = header::HeaderValue::from_str(exchange.id())
+        && let Ok(id) = header::HeaderValue::from_str(context.id())
     {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    exchange.mark_refusal(response.headers_mut());
-    exchange.refused_with(response.status().as_u16());
+    context.mark_refusal(response.headers_mut());
+    context.refused_with(response.status().as_u16());
     response
 }
 

@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::address;
 use crate::app::{Snapshot, Worker};
-use crate::exchange::Exchange;
+use crate::request::context::RequestContext;
 
 /// Nothing but the page's own style and its empty icon. A test computes the hash.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-FfzBqEYpJ2WL2DECPEE3iSsQ3+7kMuaR6rbNzoMBsGk='; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -23,9 +23,9 @@ const MODEL: &str = "nova-lite";
 
 /// Answers in the form that the client asks for.
 pub(crate) async fn page(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
-    let mut exchange = Exchange::begin(&http, "page");
+    let mut context = RequestContext::begin(&http, "page");
     let (base, model) = (address::of(&http), example(&worker.now()));
-    exchange.complete();
+    context.complete();
     let (kind, text) = if wants_html(&http) {
         ("text/html; charset=utf-8", html(&base, &model))
     } else {

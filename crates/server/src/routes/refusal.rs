@@ -7,19 +7,19 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::{doors, native};
 use crate::config::Config;
 use crate::error::{ErrorDialect, GatewayError};
-use crate::exchange::Exchange;
+use crate::request::context::RequestContext;
 
 /// Sent by every client of Anthropic's API.
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 
 /// An API, as far as its errors have a shape of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub(crate) enum RequestApi {
     Front(ErrorDialect),
     Aws,
 }
 
-impl Shape {
+impl RequestApi {
     /// The API that a request is for.
     pub(crate) fn of(method: &str, uri: &Uri, headers: &HeaderMap, config: &Config) -> Self {
         let below = uri.path().strip_prefix(native::MOUNT);
@@ -45,22 +45,22 @@ pub(crate) fn respond(
     route: &'static str,
     error: GatewayError,
 ) -> HttpResponse {
-    let mut exchange = Exchange::begin(http, route);
-    exchange.is_at(http);
-    match Shape::of(http.method().as_str(), http.uri(), http.headers(), config) {
-        Shape::Front(dialect) => {
-            exchange.speaks(dialect);
-            exchange.refuse(&error)
+    let mut context = RequestContext::begin(http, route);
+    context.is_at(http);
+    match RequestApi::of(http.method().as_str(), http.uri(), http.headers(), config) {
+        RequestApi::Front(dialect) => {
+            context.speaks(dialect);
+            context.refuse(&error)
         }
-        Shape::Aws => native::refused(error, &mut exchange),
+        RequestApi::Aws => native::refused(error, &mut context),
     }
 }
 
 /// The answer to a request that a panic has ended.
-pub(crate) fn panicked(shape: Shape, request_id: &str) -> HttpResponse {
+pub(crate) fn panicked(shape: RequestApi, request_id: &str) -> HttpResponse {
     let error = GatewayError::Panicked;
     match shape {
-        Shape::Front(dialect) => error.respond(dialect, request_id),
-        Shape::Aws => native::panicked(&error, request_id),
+        RequestApi::Front(dialect) => error.respond(dialect, request_id),
+        RequestApi::Aws => native::panicked(&error, request_id),
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use bedrock::{AccountKeys, AccountSecret, Setup};
 use bytes::Bytes;
 use emulator::{Call, Running};
 use http::{HeaderMap, Method, Request};
@@ -13,7 +14,6 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use outcrop::bedrock::{AccountKeys, AccountSecret, Setup};
 use outcrop::{Config, ReloadError, Reloader, Sources, serve};
 use serde_json::Value;
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method};
-use outcrop::bedrock::{
-    Account, AccountKeys, AccountSecret, Call, Kind, Service, Setup, Timeouts, Transport,
+use bedrock::{
+    Account, AccountKeys, AccountSecret, Call, Kind, Service, Settings, Timeouts, Transport,
     model_path,
 };
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method};
 
 pub(crate) const REGION: &str = "eu-central-1";
 pub(crate) const KEY_ID: &str = "AKIDEXAMPLE";
@@ -22,12 +22,12 @@ pub(crate) fn static_keys(session_token: Option<&str>) -> AccountKeys {
 }
 
 pub(crate) async fn transport(endpoint: &str, keys: AccountKeys, timeouts: Timeouts) -> Transport {
-    let setup = Setup {
+    let setup = Settings {
         region: Some(REGION.to_owned()),
         keys: Some(keys),
         endpoint: Some(endpoint.to_owned()),
         timeouts,
-        ..Setup::default()
+        ..Settings::default()
     };
     Transport::new(&Account::load(setup).await.unwrap())
 }

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use outcrop::bedrock::{Account, Service, Setup, Transport};
+use bedrock::{Account, Service, Settings, Transport};
 use serde_json::{Value, json};
 
 use crate::accounts::{KEY_ID, SECRET, unary};
@@ -22,10 +22,10 @@ async fn child_reports_its_account() {
         assert_eq!(account(&[("AWS_REGION", "eu-north-1")])["region"], "eu-north-1");
         return;
     }
-    let setup = Setup {
+    let setup = Settings {
         region: std::env::var("TEST_REGION").ok(),
         profile: std::env::var("TEST_PROFILE").ok(),
-        ..Setup::default()
+        ..Settings::default()
     };
     let report = match Account::load(setup).await {
         Err(error) => json!({ "error": error.to_string() }),

@@ -9,7 +9,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
-use outcrop::bedrock::{AccountKeys, Exception, Failure, Timeouts};
+use bedrock::{AccountKeys, Exception, Failure, Timeouts};
 
 use crate::accounts::{SECRET, plain, static_keys, transport, unary};
 use crate::judge::verified;

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue};
-use outcrop::bedrock::{
-    Answer, Exception, Failure, FrameError, FrameKind, Phase, ProtocolError, Timeouts,
+use bedrock::{
+    Exception, Failure, FrameError, FrameKind, Phase, ProtocolError, Timeouts, UpstreamResponse,
 };
+use http::{HeaderMap, HeaderValue};
 
 use crate::accounts::{BRIEF, plain, short, static_keys, streaming, transport, unary};
 use crate::recorder::{Recorder, Step, answer, chunk, event, head, json, refusal, stream_head};
@@ -26,7 +26,7 @@ async fn times_out<T: std::fmt::Debug>(
     assert!(took >= BRIEF, "{took:?}");
 }
 
-async fn read_all(mut answer: Answer) -> Result<usize, Failure> {
+async fn read_all(mut answer: UpstreamResponse) -> Result<usize, Failure> {
     let mut length = 0;
     while let Some(chunk) = answer.chunk().await? {
         length += chunk.len();
@@ -34,7 +34,9 @@ async fn read_all(mut answer: Answer) -> Result<usize, Failure> {
     Ok(length)
 }
 
-async fn read_frames(answer: Answer) -> Result<Vec<FrameKind>, (Vec<FrameKind>, Failure)> {
+async fn read_frames(
+    answer: UpstreamResponse,
+) -> Result<Vec<FrameKind>, (Vec<FrameKind>, Failure)> {
     let mut kinds = Vec::new();
     let mut events = match answer.events() {
         Ok(events) => events,
@@ -86,14 +88,14 @@ async fn refused_connections_and_failed_handshakes_are_distinguished() {
 
 #[tokio::test]
 async fn an_unreadable_ca_bundle_is_a_tls_failure_that_names_the_file() {
-    use outcrop::bedrock::{Account, Setup, Transport};
+    use bedrock::{Account, Settings, Transport};
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let setup = Setup {
+    let setup = Settings {
         region: Some("us-east-1".into()),
         keys: Some(static_keys(None)),
         endpoint: Some(format!("https://{}", listener.local_addr().unwrap())),
         ca_bundle: Some("/nonexistent/bundle.pem".into()),
-        ..Setup::default()
+        ..Settings::default()
     };
     let transport = Transport::new(&Account::load(setup).await.unwrap());
     match transport.send(unary()).await {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 /// The citations of one answer so far.
 #[derive(Debug, Default)]
-pub(super) struct Sources {
+pub(super) struct CitedSources {
     /// Characters of content so far.
     length: u64,
     /// Start of the open block.
@@ -20,7 +20,7 @@ pub(super) struct Sources {
     done: Vec<Cited>,
 }
 
-impl Sources {
+impl CitedSources {
     /// Counts more content.
     pub(super) fn say(&mut self, text: &str) {
         self.length += text.chars().count() as u64;
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn positions_are_counted_in_code_points() {
-        let mut sources = Sources::default();
+        let mut sources = CitedSources::default();
         sources.say("Grüße 😀 ");
         sources.end_block();
         sources.cite(&web("https://a.example/1"));
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_block_without_text_cites_the_text_before_it() {
-        let mut sources = Sources::default();
+        let mut sources = CitedSources::default();
         sources.say("one");
         sources.end_block();
         sources.say("two");
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn sources_other_than_web_pages_are_kept_without_annotation() {
-        let mut sources = Sources::default();
+        let mut sources = CitedSources::default();
         sources.say("x");
         for odd in [
             json!({ "location": { "documentChar": { "documentIndex": 0, "start": 1, "end": 2 } } }),
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn kept_citations_fit_on_one_line() {
-        let mut sources = Sources::default();
+        let mut sources = CitedSources::default();
         sources.cite(&RawValue::from_string("{\r\n  \"title\": \"a\\nb\"\n}".to_owned()).unwrap());
         let (_, cited) = sources.finish();
         assert_eq!(cited[0].citation.get(), "{    \"title\": \"a\\nb\" }");
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn discarded_text_leaves_no_positions() {
-        let mut sources = Sources::default();
+        let mut sources = CitedSources::default();
         sources.say("thinking aloud");
         sources.cite(&web("https://a.example"));
         sources.end_block();

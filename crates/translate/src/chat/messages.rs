@@ -12,11 +12,11 @@ use crate::parts::cache;
 use crate::parts::media::{Attachments, Beside, within_limits};
 use crate::parts::thinking::Past;
 use crate::parts::thinking::replay::{Memory, past};
-use crate::parts::tools::{Names, SentIds};
+use crate::parts::tools::{SentIds, SentToolNames};
 use crate::parts::turns::{self, Turns};
 use crate::profile::{Profile, SystemPrompt};
-use crate::thoughts::Recalled;
-use crate::{Invalid, Report, Stores};
+use crate::reasoning::RestoredReasoning;
+use crate::{Invalid, Report, S3Access};
 
 mod assistant;
 mod content;
@@ -79,10 +79,10 @@ impl Conversation<'_> {
 /// The inputs of the translation besides the messages.
 #[derive(Clone, Copy)]
 pub(super) struct Around<'a, 'r> {
-    pub(super) names: &'r Names,
-    pub(super) recalled: Option<&'a Recalled>,
+    pub(super) names: &'r SentToolNames,
+    pub(super) recalled: Option<&'a RestoredReasoning>,
     pub(super) profile: &'r Profile,
-    pub(super) stores: &'r Stores,
+    pub(super) stores: &'r S3Access,
     /// Text added by the gateway at the end of the user's last turn, if any.
     pub(super) own_words: Option<&'r str>,
 }
@@ -160,7 +160,7 @@ struct Building<'a, 'r> {
     /// Whether the reasoning of the message is already put back.
     has_thoughts: bool,
     /// The declared tools.
-    names: &'r Names,
+    names: &'r SentToolNames,
     report: &'r mut Report,
 }
 

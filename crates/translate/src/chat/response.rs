@@ -10,16 +10,16 @@ use schema::openai::chat::{AnsweredMessage, COMPLETION_OBJECT, ChatCompletion, C
 use schema::openai::tool::{AnsweredCall, AnsweredCustom, AnsweredFunction, CallBody};
 use serde_json::value::RawValue;
 
-use super::citations::{Sources, on_one_line};
-use super::thinking::Mind;
-use crate::parts::format::Spoken;
+use super::citations::{CitedSources, on_one_line};
+use super::thinking::ReasoningStream;
+use crate::parts::format::AnswerText;
 use crate::parts::stop::{finish_reason, untold};
 use crate::parts::tags::{Tagged, Voice};
 use crate::parts::tools::{Form, unwrapped};
 use crate::parts::usage;
 use crate::parts::written::{self, Reader, WrittenCall};
+use crate::reasoning::SavedTurn;
 use crate::reply::CallShape;
-use crate::thoughts::Kept;
 use crate::{Reply, Stamp};
 
 /// Translates the response to the request that made `reply`. Every text block counts: citations
@@ -72,7 +72,7 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
 }
 
 /// The turn of an answer with calls, to be saved before the client sees it.
-pub fn kept(response: &ConverseResponse<'_>, reply: &Reply) -> Option<Kept> {
+pub fn kept(response: &ConverseResponse<'_>, reply: &Reply) -> Option<SavedTurn> {
     if !reply.keeps_turns() {
         return None;
     }
@@ -114,14 +114,14 @@ pub(super) fn fields(told: Option<&RawValue>, reply: &Reply) -> Option<Box<RawVa
 #[derive(Default)]
 struct Said {
     text: String,
-    spoken: Spoken,
-    sources: Sources,
+    spoken: AnswerText,
+    sources: CitedSources,
     /// Separates reasoning between tags from the text, where configured.
     tagged: Option<Tagged>,
     /// Extracts calls from text and reasoning, where the model may write them there.
     reader: Option<Reader>,
     reasoning: String,
-    mind: Mind,
+    mind: ReasoningStream,
     /// Index of the current block.
     at: u32,
     calls: Vec<AnsweredCall>,
@@ -222,7 +222,7 @@ impl Said {
                     mind.say(*at, &piece);
                     text.push_str(&piece);
                 }
-                Voice::Thought => reasoning.push_str(piece),
+                Voice::Reasoning => reasoning.push_str(piece),
             }
             Ok(())
         });
@@ -298,7 +298,7 @@ impl Said {
     fn heard(&mut self, voice: Voice, words: &str) -> Result<(), Infallible> {
         match voice {
             Voice::Said => self.say(words),
-            Voice::Thought => self.reasoning.push_str(words),
+            Voice::Reasoning => self.reasoning.push_str(words),
         }
         Ok(())
     }
@@ -321,11 +321,11 @@ impl Said {
         let mut hear = |voice, words: &str| {
             match voice {
                 Voice::Said => self.say(words),
-                Voice::Thought => thought.push_str(words),
+                Voice::Reasoning => thought.push_str(words),
             }
             Ok::<(), Infallible>(())
         };
-        let Ok(()) = reader.push(Voice::Thought, &text.text, &mut hear);
+        let Ok(()) = reader.push(Voice::Reasoning, &text.text, &mut hear);
         let Ok(()) = reader.end(&mut hear);
         self.reader = Some(reader);
         self.reasoning.push_str(&thought);
@@ -347,7 +347,7 @@ impl Said {
     /// Releases held text: it is not the answer, and stands before the call.
     fn yield_to_call(&mut self) {
         match self.spoken.yields_to_call() {
-            (Voice::Thought, held) => self.reasoning.push_str(&held),
+            (Voice::Reasoning, held) => self.reasoning.push_str(&held),
             (Voice::Said, held) => {
                 self.sources.say(&held);
                 self.mind.say(self.at, &held);

@@ -12,17 +12,17 @@ use schema::openai::chunk::{
 use schema::openai::tool::CallKind;
 
 use super::choices::Spent;
-use super::citations::Sources;
+use super::citations::CitedSources;
 use super::response;
-use super::thinking::Mind;
-use crate::parts::format::Spoken;
+use super::thinking::ReasoningStream;
+use crate::parts::format::AnswerText;
 use crate::parts::tags::Tagged;
 use crate::parts::tools::{Form, Unwrap};
 use crate::parts::usage;
 use crate::parts::written::Reader;
 use crate::profile::StreamCounts;
+use crate::reasoning::SavedTurn;
 use crate::reply::CallShape;
-use crate::thoughts::Kept;
 use crate::{Reply, Stamp};
 
 mod ending;
@@ -52,9 +52,9 @@ pub struct ChatStream {
     /// The block in which the answering tool gives the answer.
     answer: Option<Answer>,
     /// Holds text back until its role is known.
-    spoken: Spoken,
-    mind: Mind,
-    sources: Sources,
+    spoken: AnswerText,
+    mind: ReasoningStream,
+    sources: CitedSources,
     /// Separates reasoning between tags from the text, where configured.
     tagged: Option<Tagged>,
     /// Extracts calls from text and reasoning, where the model may write them there.
@@ -108,8 +108,8 @@ impl ChatStream {
             cites: None,
             answer: None,
             spoken,
-            mind: Mind::default(),
-            sources: Sources::default(),
+            mind: ReasoningStream::default(),
+            sources: CitedSources::default(),
             tagged,
             reader,
             reasoning: None,
@@ -172,7 +172,7 @@ impl ChatStream {
 
     /// The turn so far, if it has new calls since the last time. It must be saved before the chunks
     /// are sent: the client may answer a call at once.
-    pub fn take_kept(&mut self) -> Option<Kept> {
+    pub fn take_kept(&mut self) -> Option<SavedTurn> {
         self.mind.take_kept(&self.reply)
     }
 

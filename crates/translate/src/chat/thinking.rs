@@ -12,12 +12,12 @@ use schema::openai::reasoning::{Detail, DetailKind};
 use super::Digest;
 use crate::Reply;
 use crate::parts::media::base64;
-use crate::parts::thinking::place::{Between, Place};
-use crate::thoughts::{Kept, Passage, Step, Thought, Turn};
+use crate::parts::thinking::place::{Between, ReasoningPlace};
+use crate::reasoning::{Passage, ReasoningItem, SavedTurn, Step, Turn};
 
 /// The turn of an answer so far.
 #[derive(Debug, Default)]
-pub(super) struct Mind {
+pub(super) struct ReasoningStream {
     /// The current reasoning block, and its index.
     open: Option<(u32, Open)>,
     blocks: Vec<Block>,
@@ -31,7 +31,7 @@ pub(super) struct Mind {
 
 #[derive(Debug)]
 enum Block {
-    Thought(Thought),
+    Reasoning(ReasoningItem),
     Text(Said),
     Call(String),
 }
@@ -51,7 +51,7 @@ struct Open {
     redacted: Option<String>,
 }
 
-impl Mind {
+impl ReasoningStream {
     /// Adds a piece of reasoning.
     pub(super) fn hear(&mut self, block: u32, piece: &ReasoningDelta<'_>) {
         let (_, open) = self.open.get_or_insert_with(|| (block, Open::default()));
@@ -73,7 +73,7 @@ impl Mind {
         let redacted = content.redacted_content.as_deref().map(ToOwned::to_owned);
         let thought = Open { text, signature, redacted }.close();
         let is_thought = thought.is_some();
-        self.blocks.extend(thought.map(Block::Thought));
+        self.blocks.extend(thought.map(Block::Reasoning));
         is_thought
     }
 
@@ -91,7 +91,7 @@ impl Mind {
     pub(super) fn close(&mut self) -> bool {
         let thought = self.open.take().and_then(|(_, open)| open.close());
         let is_thought = thought.is_some();
-        self.blocks.extend(thought.map(Block::Thought));
+        self.blocks.extend(thought.map(Block::Reasoning));
         is_thought
     }
 
@@ -134,14 +134,14 @@ impl Mind {
 
     /// The last reasoning block, in the client's form.
     pub(super) fn last_detail<'m>(&'m self, reply: &'m Reply) -> Option<Detail<'m>> {
-        let at = self.blocks.iter().rposition(|block| matches!(block, Block::Thought(_)))?;
+        let at = self.blocks.iter().rposition(|block| matches!(block, Block::Reasoning(_)))?;
         self.detail(at, reply)
     }
 
     /// The blocks after the last reasoning, in the client's form: an entry without reasoning.
     /// `None` for the usual order, one text and then the calls.
     pub(super) fn rest_detail<'m>(&self, reply: &'m Reply) -> Option<Detail<'m>> {
-        let last = self.blocks.iter().rposition(|block| matches!(block, Block::Thought(_)))?;
+        let last = self.blocks.iter().rposition(|block| matches!(block, Block::Reasoning(_)))?;
         let rest = between(self.blocks.get(last + 1..)?);
         let texts = rest.iter().skip_while(|one| matches!(one, Between::Text(_))).count();
         let is_usual = rest.len() - texts <= 1
@@ -151,7 +151,7 @@ impl Mind {
         }
         let thought = DetailKind::Text { text: Cow::Borrowed(""), signature: None };
         let index = self.thoughts_before(self.blocks.len());
-        let id = Place { between: Some(rest), ..whence(reply) }.word();
+        let id = ReasoningPlace { between: Some(rest), ..whence(reply) }.word();
         let format = Cow::Borrowed(reply.thoughts.format.as_str());
         Some(Detail { thought, id: Some(id.into()), format, index })
     }
@@ -163,18 +163,19 @@ impl Mind {
     }
 
     fn detail<'m>(&'m self, at: usize, reply: &'m Reply) -> Option<Detail<'m>> {
-        let Some(Block::Thought(thought)) = self.blocks.get(at) else { return None };
+        let Some(Block::Reasoning(thought)) = self.blocks.get(at) else { return None };
         let before = self.blocks.get(..at)?;
-        let from = before.iter().rposition(|block| matches!(block, Block::Thought(_)));
+        let from = before.iter().rposition(|block| matches!(block, Block::Reasoning(_)));
         let from = from.map_or(0, |last| last + 1);
         let between = (!self.is_displaced).then(|| between(&before[from..]));
-        let id = reply.places_thoughts().then(|| Place { between, ..whence(reply) }.word());
+        let id =
+            reply.places_thoughts().then(|| ReasoningPlace { between, ..whence(reply) }.word());
         let thought = match thought {
-            Thought::Text { text, signature } => DetailKind::Text {
+            ReasoningItem::Text { text, signature } => DetailKind::Text {
                 text: Cow::Borrowed(text),
                 signature: signature.as_deref().map(Cow::Borrowed),
             },
-            Thought::Redacted(data) => DetailKind::Encrypted { data: Cow::Borrowed(data) },
+            ReasoningItem::Redacted(data) => DetailKind::Encrypted { data: Cow::Borrowed(data) },
         };
         let format = Cow::Borrowed(reply.thoughts.format.as_str());
         Some(Detail { thought, id: id.map(Cow::Owned), format, index: self.thoughts_before(at) })
@@ -182,17 +183,17 @@ impl Mind {
 
     fn thoughts_before(&self, at: usize) -> u32 {
         let thoughts = self.blocks.iter().take(at);
-        let count = thoughts.filter(|block| matches!(block, Block::Thought(_))).count();
+        let count = thoughts.filter(|block| matches!(block, Block::Reasoning(_))).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// The turn to save, if it has new calls.
-    pub(super) fn take_kept(&mut self, reply: &Reply) -> Option<Kept> {
+    pub(super) fn take_kept(&mut self, reply: &Reply) -> Option<SavedTurn> {
         if self.calls.is_empty() {
             return None;
         }
         let calls = std::mem::take(&mut self.calls);
-        Some(Kept { calls, turn: self.handed_over(reply) })
+        Some(SavedTurn { calls, turn: self.handed_over(reply) })
     }
 
     /// Prepares a second handover of the turn at its end, if blocks followed its last call. It is
@@ -204,7 +205,7 @@ impl Mind {
         }
         let last = self.blocks.iter().rev().find_map(|block| match block {
             Block::Call(id) => Some(id.clone()),
-            Block::Thought(_) | Block::Text(_) => None,
+            Block::Reasoning(_) | Block::Text(_) => None,
         });
         self.calls.extend(last);
     }
@@ -219,7 +220,7 @@ impl Mind {
                     *before = before.and(said.passage);
                 }
                 (Block::Text(said), _) => steps.push(Step::Text(said.passage)),
-                (Block::Thought(thought), _) => steps.push(Step::Thought(thought.clone())),
+                (Block::Reasoning(thought), _) => steps.push(Step::Reasoning(thought.clone())),
                 (Block::Call(id), _) => steps.push(Step::Call(id.clone())),
             }
             was_cited = matches!(block, Block::Text(said) if said.is_cited);
@@ -231,12 +232,12 @@ impl Mind {
 }
 
 impl Open {
-    fn close(self) -> Option<Thought> {
+    fn close(self) -> Option<ReasoningItem> {
         let Self { text, signature, redacted } = self;
         if let Some(data) = redacted {
-            return Some(Thought::Redacted(data));
+            return Some(ReasoningItem::Redacted(data));
         }
-        (!text.is_empty() || signature.is_some()).then_some(Thought::Text { text, signature })
+        (!text.is_empty() || signature.is_some()).then_some(ReasoningItem::Text { text, signature })
     }
 }
 
@@ -251,7 +252,7 @@ fn between(blocks: &[Block]) -> Vec<Between> {
             }
             (Block::Text(said), _) => all.push(Between::Text(said.passage)),
             (Block::Call(_), _) => all.push(Between::Call),
-            (Block::Thought(_), _) => {}
+            (Block::Reasoning(_), _) => {}
         }
         was_cited = matches!(block, Block::Text(said) if said.is_cited);
     }
@@ -259,9 +260,9 @@ fn between(blocks: &[Block]) -> Vec<Between> {
 }
 
 /// The origin of an answer, for the positions of its reasoning.
-fn whence(reply: &Reply) -> Place {
+fn whence(reply: &Reply) -> ReasoningPlace {
     let preface = reply.preface.as_deref().map(|words| Digest::of(words.as_bytes()));
-    Place { between: None, origin: reply.origin, preface }
+    ReasoningPlace { between: None, origin: reply.origin, preface }
 }
 
 fn owned(detail: Detail<'_>) -> Detail<'static> {

@@ -4,18 +4,24 @@ use schema::Str;
 use schema::invoke::cohere::{Request, Response};
 use schema::openai::embeddings::InputType;
 
-use super::{Body, Part, Wish};
+use super::{Body, Part, VectorOptions};
 use crate::Invalid;
 
 /// Most texts in one call.
 const BATCH: usize = 96;
 
-pub(super) fn third<'a>(texts: Vec<Str<'a>>, wish: &Wish) -> Result<Vec<Body<'a>>, Invalid> {
+pub(super) fn third<'a>(
+    texts: Vec<Str<'a>>,
+    wish: &VectorOptions,
+) -> Result<Vec<Body<'a>>, Invalid> {
     wish.size(&[1024])?;
     Ok(calls(texts, wish, None))
 }
 
-pub(super) fn fourth<'a>(texts: Vec<Str<'a>>, wish: &Wish) -> Result<Vec<Body<'a>>, Invalid> {
+pub(super) fn fourth<'a>(
+    texts: Vec<Str<'a>>,
+    wish: &VectorOptions,
+) -> Result<Vec<Body<'a>>, Invalid> {
     let size = wish.size(&[256, 512, 1024, 1536])?;
     Ok(calls(texts, wish, size))
 }
@@ -25,7 +31,11 @@ pub(super) fn read(body: &[u8]) -> Result<Part<'_>, serde_json::Error> {
     Ok(Part { vectors: embeddings.0, tokens: None })
 }
 
-fn calls<'a>(texts: Vec<Str<'a>>, wish: &Wish, output_dimension: Option<u32>) -> Vec<Body<'a>> {
+fn calls<'a>(
+    texts: Vec<Str<'a>>,
+    wish: &VectorOptions,
+    output_dimension: Option<u32>,
+) -> Vec<Body<'a>> {
     let mut texts = texts.into_iter().peekable();
     let mut bodies = Vec::with_capacity(texts.len().div_ceil(BATCH));
     while texts.peek().is_some() {

@@ -7,12 +7,12 @@ use schema::invoke::marengo::{
 };
 use schema::openai::embeddings::Truncate;
 
-use super::{Body, Part, Wish, unreadable};
+use super::{Body, Part, VectorOptions, unreadable};
 use crate::{Invalid, Report};
 
 pub(super) fn second<'a>(
     texts: Vec<Str<'a>>,
-    wish: &Wish,
+    wish: &VectorOptions,
     report: &mut Report,
 ) -> Result<Vec<Body<'a>>, Invalid> {
     wish.size(&[1024])?;
@@ -36,7 +36,7 @@ pub(super) fn second<'a>(
 
 pub(super) fn third<'a>(
     texts: Vec<Str<'a>>,
-    wish: &Wish,
+    wish: &VectorOptions,
     report: &mut Report,
 ) -> Result<Vec<Body<'a>>, Invalid> {
     wish.size(&[512])?;

@@ -4,10 +4,13 @@ use schema::Str;
 use schema::invoke::nova::{Purpose, Request, Response, SingleEmbeddingParams, TaskType, Text};
 use schema::openai::embeddings::{InputType, Truncate};
 
-use super::{Body, Part, Wish};
+use super::{Body, Part, VectorOptions};
 use crate::Invalid;
 
-pub(super) fn calls<'a>(texts: Vec<Str<'a>>, wish: &Wish) -> Result<Vec<Body<'a>>, Invalid> {
+pub(super) fn calls<'a>(
+    texts: Vec<Str<'a>>,
+    wish: &VectorOptions,
+) -> Result<Vec<Body<'a>>, Invalid> {
     let embedding_dimension = wish.size(&[256, 384, 1024, 3072])?;
     // An index may hold more than text, so only the generic purposes fit every index.
     let embedding_purpose = match wish.input_type {

@@ -3,12 +3,12 @@
 use schema::Str;
 use schema::invoke::titan::{EmbeddingConfig, MultimodalRequest, Response, TextRequest};
 
-use super::{Body, Part, Wish, unreadable};
+use super::{Body, Part, VectorOptions, unreadable};
 use crate::{Invalid, Report};
 
 pub(super) fn first<'a>(
     texts: Vec<Str<'a>>,
-    wish: &Wish,
+    wish: &VectorOptions,
     report: &mut Report,
 ) -> Result<Vec<Body<'a>>, Invalid> {
     wish.size(&[1536])?;
@@ -19,7 +19,7 @@ pub(super) fn first<'a>(
 
 pub(super) fn second<'a>(
     texts: Vec<Str<'a>>,
-    wish: &Wish,
+    wish: &VectorOptions,
     report: &mut Report,
 ) -> Result<Vec<Body<'a>>, Invalid> {
     let dimensions = wish.size(&[256, 512, 1024])?;
@@ -30,7 +30,7 @@ pub(super) fn second<'a>(
 
 pub(super) fn multimodal<'a>(
     texts: Vec<Str<'a>>,
-    wish: &Wish,
+    wish: &VectorOptions,
     report: &mut Report,
 ) -> Result<Vec<Body<'a>>, Invalid> {
     let size = wish.size(&[256, 384, 1024])?;
@@ -50,7 +50,7 @@ pub(super) fn read(body: &[u8]) -> Result<Part<'_>, serde_json::Error> {
     }
 }
 
-fn unheard(wish: &Wish, report: &mut Report) {
+fn unheard(wish: &VectorOptions, report: &mut Report) {
     wish.purpose_unheard(report);
     wish.truncation_unheard(report);
 }

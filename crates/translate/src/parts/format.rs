@@ -15,19 +15,19 @@ use super::schemas::{native, too_deep, tool_schema};
 use super::tools::{Calls, Form, Tooling};
 use crate::Invalid;
 use crate::profile::{Profile, StructuredOutput, ToolChoices};
-use crate::structured::Wanted;
+use crate::requested_format::Wanted;
 
+mod answer_text;
 mod embedded;
-mod spoken;
 
-pub(crate) use spoken::{By, Spoken};
+pub(crate) use answer_text::{AnswerText, By};
 
 const TOOL: &str = "structured_answer";
 const SCHEMA_PARAM: &str = "response_format.json_schema.schema";
 
 /// The method that brings an answer into the requested format.
 #[derive(Debug)]
-pub(crate) enum Shape<'a> {
+pub(crate) enum FormatPlan<'a> {
     /// No format is requested.
     Free,
     /// The service enforces it.
@@ -41,7 +41,7 @@ pub(crate) enum Shape<'a> {
 /// The requested format of an answer, and the method for it.
 #[derive(Debug)]
 pub(crate) struct Format<'a> {
-    pub(crate) shape: Shape<'a>,
+    pub(crate) shape: FormatPlan<'a>,
     pub(crate) wanted: Option<Wanted>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn format<'a>(
     profile: &Profile,
 ) -> Result<Format<'a>, Invalid> {
     let Some(format) = format.filter(|format| format.kind != FormatKind::Text) else {
-        return Ok(Format { shape: Shape::Free, wanted: None });
+        return Ok(Format { shape: FormatPlan::Free, wanted: None });
     };
     let schema = format.json_schema.as_ref();
     if format.kind == FormatKind::JsonSchema && schema.is_none() {
@@ -64,15 +64,15 @@ pub(crate) fn format<'a>(
     // Without a schema the format cannot be enforced: a tool that accepts any object is called with
     // an empty one, and a grammar accepts no open objects.
     let (Some(schema), Some(raw), Some(parsed)) = (schema, raw, &parsed) else {
-        return Ok(Format { shape: Shape::Words(words(None)), wanted: Some(Wanted::Object) });
+        return Ok(Format { shape: FormatPlan::Words(words(None)), wanted: Some(Wanted::Object) });
     };
     let shape = match by_service(schema, raw, parsed, profile) {
-        Some(config) => Shape::Native(config),
+        Some(config) => FormatPlan::Native(config),
         // A tool added by the gateway would change the prefix that the reasoning is bound to.
         None if profile.tool_choice > ToolChoices::Auto && !profile.thoughts_bound => {
             by_tool(schema, raw, profile)?
         }
-        None => Shape::Words(words(Some(raw))),
+        None => FormatPlan::Words(words(Some(raw))),
     };
     Ok(Format { shape, wanted: Some(Wanted::Schema(raw.get().into())) })
 }
@@ -102,7 +102,7 @@ fn by_tool<'a>(
     schema: &'a openai::JsonSchema<'a>,
     raw: &'a RawValue,
     profile: &Profile,
-) -> Result<Shape<'a>, Invalid> {
+) -> Result<FormatPlan<'a>, Invalid> {
     let said = schema.description.as_deref().filter(|text| !text.trim().is_empty());
     let said = said
         .unwrap_or("Gives the final answer. The input of this tool is the answer itself, as JSON.");
@@ -113,7 +113,7 @@ fn by_tool<'a>(
         input_schema: InputSchema { json: schema.json },
         strict: None,
     };
-    Ok(Shape::Tool(spec, schema.form))
+    Ok(FormatPlan::Tool(spec, schema.form))
 }
 
 impl<'a> Tooling<'a> {

@@ -11,7 +11,7 @@ use schema::converse::message::ContentBlock;
 use schema::openai::content::{File, ImageUrl, InputAudio};
 
 use crate::profile::{Media, Medium, Profile};
-use crate::{Invalid, Report, Stores};
+use crate::{Invalid, Report, S3Access};
 
 pub(crate) mod base64;
 mod beside;
@@ -23,20 +23,20 @@ mod names;
 pub(crate) use beside::Beside;
 pub(crate) use cited::search_result;
 pub(crate) use counts::within_limits;
-use formats::{Claims, Format};
-use names::Names;
+use formats::{Claims, MediaFormat};
+use names::DocumentNames;
 
 /// The media of one request.
 #[derive(Debug)]
 pub(crate) struct Attachments<'p> {
     profile: &'p Profile,
-    stores: &'p Stores,
-    names: Names,
+    stores: &'p S3Access,
+    names: DocumentNames,
 }
 
 impl<'p> Attachments<'p> {
-    pub(crate) fn new(profile: &'p Profile, stores: &'p Stores) -> Self {
-        Self { profile, stores, names: Names::default() }
+    pub(crate) fn new(profile: &'p Profile, stores: &'p S3Access) -> Self {
+        Self { profile, stores, names: DocumentNames::default() }
     }
 
     /// Media that a tool result may hold.
@@ -170,7 +170,7 @@ impl<'p> Attachments<'p> {
     fn block<'a>(
         &mut self,
         given: &Given<'a>,
-        Format { medium, name: format }: Format,
+        MediaFormat { medium, name: format }: MediaFormat,
         source: Source<'a>,
     ) -> ContentBlock<'a> {
         match medium {
@@ -199,7 +199,7 @@ impl<'p> Attachments<'p> {
     fn as_text<'a>(
         &mut self,
         given: &Given<'a>,
-        format: Format,
+        format: MediaFormat,
         data: &str,
     ) -> Result<ContentBlock<'a>, Invalid> {
         let text = formats::decoded(base64::whole(data));
@@ -208,7 +208,7 @@ impl<'p> Attachments<'p> {
         Ok(ContentBlock::Text(Cow::Owned(text)))
     }
 
-    fn measure(&self, given: &Given<'_>, format: Format, data: &str) -> Result<(), Invalid> {
+    fn measure(&self, given: &Given<'_>, format: MediaFormat, data: &str) -> Result<(), Invalid> {
         let (most, code) = match format.medium {
             Medium::Image => (self.profile.image_bytes, "image_too_large"),
             Medium::Document => (self.profile.document_bytes, "file_too_large"),
@@ -323,7 +323,7 @@ impl<'a> Given<'a> {
         self.invalid(message, code)
     }
 
-    fn unread(&self, Format { medium, name }: Format) -> Invalid {
+    fn unread(&self, MediaFormat { medium, name }: MediaFormat) -> Invalid {
         let what = match medium {
             Medium::Image => "no images".to_owned(),
             Medium::Document => format!("no documents such as this ({name}), only text files"),

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::profile::{OneCall, Penalties, Profile, Sampling, TopK, Verbosity};
+use crate::profile::{OneCall, Penalties, Profile, SamplingSupport, TopK, Verbosity};
 use crate::{Invalid, Report};
 
 /// The largest penalty that OpenAI accepts; the smallest is its negative.
@@ -78,7 +78,7 @@ pub(crate) fn verbosity(
 /// Sets top-k. Returns whether the model has a field for it.
 fn top_k(count: i64, fields: &mut Map<String, Value>, profile: &Profile) -> bool {
     match (profile.sampling, profile.top_k) {
-        (Sampling::None, _) | (_, TopK::Unsaid) => return false,
+        (SamplingSupport::None, _) | (_, TopK::Unsaid) => return false,
         (_, TopK::Field) => set(fields, "top_k", count),
         (_, TopK::K) => set(fields, "k", count),
         (_, TopK::InferenceConfig) => {

@@ -42,16 +42,16 @@ pub(crate) fn inference_config<'a>(
 /// reasoning has removed the parameters it forbids, which may have been one of the two.
 pub(crate) fn choose(config: &mut InferenceConfig<'_>, profile: &Profile, report: &mut Report) {
     match (profile.sampling, config.temperature, config.top_p) {
-        (profile::Sampling::Both, ..) => {}
-        (profile::Sampling::One, Some(temperature), Some(top_p)) => {
+        (profile::SamplingSupport::Both, ..) => {}
+        (profile::SamplingSupport::One, Some(temperature), Some(top_p)) => {
             if temperature < 1.0 || top_p >= 1.0 {
                 leave_out("top_p", &mut config.top_p, report);
             } else {
                 leave_out("temperature", &mut config.temperature, report);
             }
         }
-        (profile::Sampling::One, ..) => {}
-        (profile::Sampling::None, ..) => {
+        (profile::SamplingSupport::One, ..) => {}
+        (profile::SamplingSupport::None, ..) => {
             leave_out("temperature", &mut config.temperature, report);
             leave_out("top_p", &mut config.top_p, report);
         }

@@ -15,7 +15,7 @@ const MOST_CHARACTERS: usize = 256;
 const STAND_IN: char = '_';
 
 /// The metadata fields of a request.
-pub(crate) struct Said<'a> {
+pub(crate) struct MetadataFields<'a> {
     pub(crate) user: Option<&'a str>,
     pub(crate) safety_identifier: Option<&'a str>,
     pub(crate) metadata: Option<&'a Map<String, Value>>,
@@ -26,7 +26,7 @@ pub(crate) struct Said<'a> {
 /// The pairs that AWS accepts. The caller's identity comes first, then the pairs under AWS's own
 /// name. Changed and dropped pairs are reported.
 pub(crate) fn request_metadata<'a>(
-    said: &Said<'a>,
+    said: &MetadataFields<'a>,
     report: &mut Report,
 ) -> BTreeMap<Str<'a>, Str<'a>> {
     let mut pairs = BTreeMap::new();
@@ -98,7 +98,7 @@ mod tests {
 
     fn sent(metadata: &Value) -> (BTreeMap<String, String>, Vec<String>) {
         let mut report = Report::default();
-        let said = Said {
+        let said = MetadataFields {
             user: Some("auth0|7"),
             safety_identifier: Some("s-1"),
             metadata: metadata.as_object(),

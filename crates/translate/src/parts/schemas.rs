@@ -14,9 +14,9 @@ use crate::parts::tools::Form;
 use crate::profile::{Profile, SchemaPatterns, SchemaReferences, SchemaRoot};
 
 mod inline;
-mod mend;
 mod native;
 mod older;
+mod repair;
 mod strict;
 mod walk;
 
@@ -86,7 +86,7 @@ pub(super) fn tool_schema<'a>(
         None => {}
     }
     let schema: Value = serde_json::from_str(text).map_err(unreadable)?;
-    let mend::Mended { schema, words, form } = mend::mend(schema, profile);
+    let repair::RepairedSchema { schema, words, form } = repair::mend(schema, profile);
     let json = owned(schema.to_string()).map_err(unreadable)?;
     Ok(ToolSchema { json, words, form })
 }
@@ -158,7 +158,7 @@ impl<'de> Visitor<'de> for RootVisitor {
                 }
                 "properties" | "required" => {}
                 keyword => {
-                    root.decides |= mend::DECIDING.contains(&keyword);
+                    root.decides |= repair::DECIDING.contains(&keyword);
                     root.more = true;
                 }
             }

@@ -37,7 +37,7 @@ pub(crate) fn are_split(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Voice {
     Said,
-    Thought,
+    Reasoning,
 }
 
 /// Receives an answer's text in pieces, cut anywhere, and emits each part once its role is clear.
@@ -87,12 +87,12 @@ impl Tagged {
                 },
                 Place::Inside => match rest.split_once(CLOSE) {
                     Some((thought, more)) => {
-                        said(thought, Voice::Thought, out)?;
+                        said(thought, Voice::Reasoning, out)?;
                         (more, Place::Behind)
                     }
                     None => {
                         let certain = rest.len() - beginning_of(CLOSE, rest);
-                        said(&rest[..certain], Voice::Thought, out)?;
+                        said(&rest[..certain], Voice::Reasoning, out)?;
                         rest[certain..].clone_into(&mut self.held);
                         return Ok(());
                     }
@@ -108,7 +108,7 @@ impl Tagged {
         &mut self,
         out: &mut (impl FnMut(Voice, &str) -> Result<(), E> + ?Sized),
     ) -> Result<(), E> {
-        let voice = if self.place == Place::Inside { Voice::Thought } else { Voice::Said };
+        let voice = if self.place == Place::Inside { Voice::Reasoning } else { Voice::Said };
         said(&std::mem::take(&mut self.held), voice, out)
     }
 
@@ -162,7 +162,7 @@ mod tests {
         let mut tagged = Tagged::default();
         let mut out = |voice, text: &str| {
             match voice {
-                Voice::Thought => thought.push_str(text),
+                Voice::Reasoning => thought.push_str(text),
                 Voice::Said => answer.push_str(text),
             }
             Ok::<(), Infallible>(())
@@ -220,7 +220,7 @@ mod tests {
             };
             tagged.push(piece, &mut out).unwrap();
         }
-        let (thought, said) = (Voice::Thought, Voice::Said);
+        let (thought, said) = (Voice::Reasoning, Voice::Said);
         let wanted = [
             (thought, "one "),
             (thought, "two"),

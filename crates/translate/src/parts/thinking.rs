@@ -10,15 +10,15 @@ use serde_json::{Map, Value, json};
 use super::params::leave_out;
 use crate::Report;
 use crate::profile::{Effort, Profile, Thinking, ThinkingOff};
-use crate::report::LostThoughts;
+use crate::report::LostReasoning;
 
 pub(crate) mod place;
+pub(crate) mod received;
 pub(crate) mod replay;
-pub(crate) mod sent;
-mod wish;
+mod request;
 
-pub(crate) use wish::Wish;
-use wish::{Amount, Switch};
+pub(crate) use request::ReasoningRequest;
+use request::{Amount, Switch};
 
 /// The smallest possible budget, in tokens.
 const LEAST_BUDGET: u32 = 1024;
@@ -69,7 +69,7 @@ impl Plan {
     /// Decides the settings. `raw` are the caller's own request fields, which are never overruled;
     /// `limit` is the caller's token limit.
     pub(crate) fn new(
-        wish: &Wish<'_>,
+        wish: &ReasoningRequest<'_>,
         profile: &Profile,
         raw: Option<&Map<String, Value>>,
         limit: Option<u32>,
@@ -93,7 +93,12 @@ impl Plan {
         plan
     }
 
-    fn of(wish: &Wish<'_>, profile: &Profile, limit: Option<u32>, report: &mut Report) -> Self {
+    fn of(
+        wish: &ReasoningRequest<'_>,
+        profile: &Profile,
+        limit: Option<u32>,
+        report: &mut Report,
+    ) -> Self {
         let thinks_anyway = match (profile.thinking, profile.thinking_off) {
             (Thinking::None, _) | (_, ThinkingOff::Unsaid) => Mode::Rests,
             _ => Mode::Thinks,
@@ -138,7 +143,7 @@ impl Plan {
 
     fn think(
         &mut self,
-        wish: &Wish<'_>,
+        wish: &ReasoningRequest<'_>,
         profile: &Profile,
         limit: Option<u32>,
         report: &mut Report,
@@ -168,7 +173,7 @@ impl Plan {
 
     fn budget(
         &mut self,
-        wish: &Wish<'_>,
+        wish: &ReasoningRequest<'_>,
         profile: &Profile,
         limit: Option<u32>,
         report: &mut Report,
@@ -188,7 +193,7 @@ impl Plan {
         self.mode = Mode::Thinks;
     }
 
-    fn adapt(&mut self, wish: &Wish<'_>, profile: &Profile, report: &mut Report) {
+    fn adapt(&mut self, wish: &ReasoningRequest<'_>, profile: &Profile, report: &mut Report) {
         let mut thinking = shown(wish);
         thinking.insert("type".to_owned(), "adaptive".into());
         self.fields.push(("thinking", thinking.into()));
@@ -209,10 +214,10 @@ impl Plan {
         if profile.thinking_off == ThinkingOff::Impossible || !told {
             // The model reasons in any case, so the field is left out.
             self.fields.retain(|(field, _)| *field != "thinking");
-            report.lose_thoughts(LostThoughts::Forgotten);
+            report.lose_thoughts(LostReasoning::Forgotten);
         } else {
             self.rest(profile, &[], report);
-            report.lose_thoughts(LostThoughts::Dropped);
+            report.lose_thoughts(LostReasoning::Dropped);
         }
     }
 
@@ -314,14 +319,14 @@ fn effort_field(thinking: Thinking, effort: &str) -> (&'static str, Value) {
 }
 
 /// The members of `thinking` for the display of reasoning.
-fn shown(wish: &Wish<'_>) -> Map<String, Value> {
+fn shown(wish: &ReasoningRequest<'_>) -> Map<String, Value> {
     let display = wish.display.map(|display| ("display".to_owned(), display.into()));
     display.into_iter().collect()
 }
 
 /// The level to send for the requested one. If it differs, the requesting field is reported;
 /// `minimal` is OpenAI's name for the level that other families call `low`.
-fn level(wish: &Wish<'_>, profile: &Profile, report: &mut Report) -> Option<Effort> {
+fn level(wish: &ReasoningRequest<'_>, profile: &Profile, report: &mut Report) -> Option<Effort> {
     let asked = wish.amount.effort()?;
     let sent = nearest(asked, &profile.efforts);
     let is_level = matches!(wish.amount, Amount::Level(_));

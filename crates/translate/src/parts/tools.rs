@@ -22,13 +22,13 @@ pub(crate) use declared::{Declared, declared_functions, declared_tools};
 pub use delivery::Delivery;
 pub(crate) use delivery::delivery;
 pub(crate) use form::{CalledWith, Form, Unwrap, input, unwrapped};
-pub(crate) use names::{Names, sent_name};
+pub(crate) use names::{SentToolNames, sent_name};
 
 /// The translated tools of a request.
 #[derive(Default)]
 pub(crate) struct Tooling<'a> {
     pub(crate) config: Option<ToolConfig<'a>>,
-    pub(crate) names: Names,
+    pub(crate) names: SentToolNames,
     /// Permission to call them, and the means by which calls are forbidden.
     pub(crate) calls: Calls,
     /// The choice could not be honoured in full.

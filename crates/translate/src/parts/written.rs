@@ -176,7 +176,7 @@ impl Reader {
                 Found::Call { name, input } => match self.declared(&name) {
                     Some(name) => self.written.push(WrittenCall { name, input }),
                     // A tool that was not sent cannot be run: the call is kept in the reasoning.
-                    None => out(Voice::Thought, &format!("{} {input}\n", name.trim()))?,
+                    None => out(Voice::Reasoning, &format!("{} {input}\n", name.trim()))?,
                 },
             }
         }

@@ -7,9 +7,9 @@ use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use serde_json::{Value, json};
 use translate::chat::{ChatStream, answer, kept, question_with};
-use translate::report::LostThoughts;
-use translate::thoughts::{Origin, Recalled, Turn};
-use translate::{Profile, Reply, Stores};
+use translate::reasoning::{Origin, RestoredReasoning, Turn};
+use translate::report::LostReasoning;
+use translate::{Profile, Reply, S3Access};
 
 use super::{HERE, stamp};
 
@@ -25,9 +25,9 @@ pub(crate) fn response(content: &[Value]) -> String {
 pub(crate) fn reply(profile: &Profile, body: &Value) -> Reply {
     let body = body.to_string();
     let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
-    let mut recalled = Recalled::default();
+    let mut recalled = RestoredReasoning::default();
     recalled.is_for(HERE);
-    question_with(&request, profile, &Stores::default(), Some(&recalled)).unwrap().reply
+    question_with(&request, profile, &S3Access::default(), Some(&recalled)).unwrap().reply
 }
 
 /// The client's message, and the turns to save.
@@ -164,15 +164,15 @@ pub(crate) fn sent(
     profile: &Profile,
     memory: &[(String, Arc<Turn>)],
     target: Origin,
-) -> (Vec<Vec<Value>>, Option<LostThoughts>, Value) {
+) -> (Vec<Vec<Value>>, Option<LostReasoning>, Value) {
     let body = json!({ "model": "m", "messages": messages }).to_string();
     let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
-    let mut recalled = Recalled::default();
+    let mut recalled = RestoredReasoning::default();
     for (call, turn) in memory {
         recalled.add(call, Arc::clone(turn));
     }
     recalled.is_for(target);
-    let question = question_with(&request, profile, &Stores::default(), Some(&recalled)).unwrap();
+    let question = question_with(&request, profile, &S3Access::default(), Some(&recalled)).unwrap();
     let lost = question.report.lost_thoughts();
     let body = serde_json::to_value(&question.body).unwrap();
     let turns = body["messages"].as_array().unwrap().iter();

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::fields::Fields;
-use super::super::reading::Reading;
-use super::super::tree::{Key, Node};
-use super::super::values;
+use super::super::parsers;
+use super::super::reader::ConfigReader;
+use super::super::section::Section;
+use super::super::yaml_tree::{Key, Node};
 use super::Passed;
 use super::files::Files;
 
@@ -19,13 +19,13 @@ pub(super) struct CredentialList(BTreeMap<String, Vec<(Key, Node)>>);
 
 impl CredentialList {
     /// Reads the list from all files.
-    pub(super) fn read(files: &mut Files, reading: &mut Reading, passed: &mut Passed) -> Self {
+    pub(super) fn read(files: &mut Files, reading: &mut ConfigReader, passed: &mut Passed) -> Self {
         let mut list = Self::default();
         files.items(reading, LIST, |root, at, item| {
             let (path, line) = (format!("{LIST}[{at}]"), item.line);
             let Some(entries) = root.entries_of(&path, item) else { return };
             root.child(format!("{path}."), entries, |section| {
-                let name = section.optional("credential_name", values::text);
+                let name = section.optional("credential_name", parsers::text);
                 let credential = section.map("credential_values").unwrap_or_default();
                 passed.rest(LIST, section, &["credential_info"]);
                 match name {
@@ -44,14 +44,14 @@ impl CredentialList {
     /// `None`: it names one that is not there, and without it another account would be called.
     pub(super) fn fill(
         &self,
-        section: &mut Fields<'_>,
+        section: &mut Section<'_>,
         path: &str,
         params: &mut Vec<(Key, Node)>,
     ) -> Option<()> {
         let Some(at) = params.iter().position(|(key, _)| key.name == NAME) else { return Some(()) };
         let (key, node) = params.remove(at);
         let path = format!("{path}.litellm_params.{NAME}");
-        let Some((name, _)) = section.read_node(&path, node, values::text) else {
+        let Some((name, _)) = section.read_node(&path, node, parsers::text) else {
             return Some(());
         };
         let Some(credential) = self.0.get(&name) else {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 use translate::chat::Defaults;
 
-use super::super::fields::Fields;
 use super::super::parameters::{self, member};
-use super::super::tree::Value;
+use super::super::section::Section;
+use super::super::yaml_tree::Value;
 use super::Passed;
 
 /// Spellings of LiteLLM's, and the members of a request that they are.
@@ -19,7 +19,7 @@ const SPELLED: [(&str, &str); 3] = [
 ];
 
 /// Reads the parameters of an entry from its `litellm_params`.
-pub(super) fn read(section: &mut Fields<'_>, passed: &mut Passed) -> Option<Arc<Defaults>> {
+pub(super) fn read(section: &mut Section<'_>, passed: &mut Passed) -> Option<Arc<Defaults>> {
     let mut members = Map::new();
     all(section, &mut members);
     let path = section.path("extra_body");
@@ -32,7 +32,7 @@ pub(super) fn read(section: &mut Fields<'_>, passed: &mut Passed) -> Option<Arc<
     parameters::read(members)
 }
 
-fn all(section: &mut Fields<'_>, members: &mut Map<String, Json>) {
+fn all(section: &mut Section<'_>, members: &mut Map<String, Json>) {
     for name in Defaults::NAMES {
         member(section, name, name, members);
     }
@@ -43,7 +43,7 @@ fn all(section: &mut Fields<'_>, members: &mut Map<String, Json>) {
 }
 
 /// Converse's `serviceTier: { type: ... }`.
-fn tier(section: &mut Fields<'_>, members: &mut Map<String, Json>) {
+fn tier(section: &mut Section<'_>, members: &mut Map<String, Json>) {
     let Some((key, mut node)) = section.take("serviceTier") else { return };
     if let Value::Map(entries) = node.value {
         let told = entries.into_iter().find(|(key, _)| key.name == "type");

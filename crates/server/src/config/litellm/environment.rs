@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 
 use super::super::credentials::is_role;
-use super::super::reading::Reading;
-use super::super::values;
+use super::super::parsers;
+use super::super::reader::ConfigReader;
 use super::files::Files;
 use super::{Passed, params};
-use crate::bedrock::{AccountSecret, Login, Place, Role};
-use crate::catalogue::is_region;
+use bedrock::{AccountSecret, AccountSpec, Login, Role};
+use routing::catalogue::is_region;
 
 const SECTION: &str = "environment_variables";
 
@@ -33,17 +33,21 @@ const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN";
 /// Variables of the file, and with them those of the process.
 struct Variables<'r> {
     file: BTreeMap<String, (String, u64)>,
-    reading: &'r mut Reading,
+    reading: &'r mut ConfigReader,
 }
 
 /// Reads the variables of all files, and makes of them what the gateway's own account is.
-pub(super) fn account(files: &mut Files, reading: &mut Reading, passed: &mut Passed) -> Place {
+pub(super) fn account(
+    files: &mut Files,
+    reading: &mut ConfigReader,
+    passed: &mut Passed,
+) -> AccountSpec {
     let mut file = BTreeMap::new();
     files.each(reading, |root| {
         root.open(SECTION, |section| {
             for (key, node) in section.rest() {
                 let path = section.path(&key.name);
-                let read = section.read_node(&path, node, values::scalar);
+                let read = section.read_node(&path, node, parsers::scalar);
                 let Some((value, _)) = read else { continue };
                 if is_known(&key.name) {
                     file.insert(key.name, (value, key.line));
@@ -54,12 +58,12 @@ pub(super) fn account(files: &mut Files, reading: &mut Reading, passed: &mut Pas
         });
     });
     let mut variables = Variables { file, reading };
-    Place {
+    AccountSpec {
         region: variables.region(),
         endpoint: variables.endpoint(),
         login: variables.login(),
         role: variables.role(),
-        ..Place::default()
+        ..AccountSpec::default()
     }
 }
 
@@ -96,7 +100,7 @@ impl Variables<'_> {
 
     fn endpoint(&mut self) -> Option<String> {
         let (name, url) = ENDPOINTS.iter().find_map(|name| Some((*name, self.of_file(name)?)))?;
-        self.judged(name, url, values::is_endpoint, "give a URL without user and query")
+        self.judged(name, url, parsers::is_endpoint, "give a URL without user and query")
     }
 
     fn login(&self) -> Option<Login> {
@@ -157,10 +161,10 @@ impl Variables<'_> {
 }
 
 /// Adds to an entry without a role of its own the one that the environment names for all entries.
-pub(super) fn role_for(entry: Place, account: &Place) -> Place {
+pub(super) fn role_for(entry: AccountSpec, account: &AccountSpec) -> AccountSpec {
     let is_keyed = matches!(entry.login, Some(Login::Keys { .. } | Login::Profile(_)));
     if is_keyed && entry.role.is_none() {
-        return Place { role: account.role.clone(), ..entry };
+        return AccountSpec { role: account.role.clone(), ..entry };
     }
     entry
 }

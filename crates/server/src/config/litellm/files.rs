@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::fields::Fields;
-use super::super::reading::Reading;
-use super::super::tree::{self, Key, Node, Value};
-use super::super::values;
+use super::super::parsers;
+use super::super::reader::ConfigReader;
+use super::super::section::Section;
+use super::super::yaml_tree::{self, Key, Node, Value};
 
 const INCLUDE: &str = "include";
 
@@ -24,13 +24,13 @@ struct File {
 impl Files {
     /// Reads the files that `root` includes, and those that they include. Lists of one key are all read;
     /// of other values of one key the last counts, which is how LiteLLM merges files.
-    pub(super) fn with_included(root: Vec<(Key, Node)>, reading: &mut Reading) -> Self {
+    pub(super) fn with_included(root: Vec<(Key, Node)>, reading: &mut ConfigReader) -> Self {
         let mut files = Self(vec![File { path: reading.file.clone(), root }]);
         let mut at = 0;
         while let Some(file) = files.0.get_mut(at) {
             let included = reading.within(&file.path, |reading| {
-                let mut root = Fields::of_root(std::mem::take(&mut file.root), reading);
-                let names = root.optional(INCLUDE, values::names).unwrap_or_default();
+                let mut root = Section::of_root(std::mem::take(&mut file.root), reading);
+                let names = root.optional(INCLUDE, parsers::names).unwrap_or_default();
                 let line = root.line(INCLUDE).unwrap_or_default();
                 file.root = root.rest();
                 names.into_iter().map(|name| (line, name)).collect::<Vec<_>>()
@@ -45,13 +45,13 @@ impl Files {
         files
     }
 
-    fn include(&mut self, reading: &mut Reading, from: &Path, line: u64, path: PathBuf) {
+    fn include(&mut self, reading: &mut ConfigReader, from: &Path, line: u64, path: PathBuf) {
         if self.0.len() == MOST || self.0.iter().any(|file| file.path == path) {
             return;
         }
         let text = reading.within(from, |reading| reading.content(INCLUDE, line, &path));
         let Some(text) = text else { return };
-        if let Some(root) = tree::parse(&path, &text, &mut reading.problems) {
+        if let Some(root) = yaml_tree::parse(&path, &text, &mut reading.problems) {
             self.0.push(File { path, root });
         }
     }
@@ -71,10 +71,14 @@ impl Files {
     }
 
     /// Reads from each file in turn; what `read` leaves stays for later.
-    pub(super) fn each(&mut self, reading: &mut Reading, mut read: impl FnMut(&mut Fields<'_>)) {
+    pub(super) fn each(
+        &mut self,
+        reading: &mut ConfigReader,
+        mut read: impl FnMut(&mut Section<'_>),
+    ) {
         for file in &mut self.0 {
             reading.within(&file.path, |reading| {
-                let mut root = Fields::of_root(std::mem::take(&mut file.root), reading);
+                let mut root = Section::of_root(std::mem::take(&mut file.root), reading);
                 read(&mut root);
                 file.root = root.rest();
             });
@@ -84,9 +88,9 @@ impl Files {
     /// The items of a list at the root, of all files: `read` gets each with its place over all of them.
     pub(super) fn items(
         &mut self,
-        reading: &mut Reading,
+        reading: &mut ConfigReader,
         name: &'static str,
-        mut read: impl FnMut(&mut Fields<'_>, usize, Node),
+        mut read: impl FnMut(&mut Section<'_>, usize, Node),
     ) {
         let mut at = 0;
         self.each(reading, |root| match root.take(name) {

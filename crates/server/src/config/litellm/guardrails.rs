@@ -2,13 +2,13 @@
 //! single entries, by `guardrailConfig` or by `extra_headers`. One that cannot be kept stops what it was
 //! to protect: a note is no protection.
 
-use super::super::fields::Fields;
-use super::super::reading::Reading;
-use super::super::tree::{Key, Node, Value};
-use super::super::values;
+use super::super::parsers;
+use super::super::reader::ConfigReader;
+use super::super::section::Section;
+use super::super::yaml_tree::{Key, Node, Value};
 use super::Passed;
 use super::files::Files;
-use crate::routing::{GUARDRAIL_ID, GUARDRAIL_VERSION, Guardrail, GuardrailMode, ModelSettings};
+use routing::{GUARDRAIL_ID, GUARDRAIL_VERSION, Guardrail, GuardrailMode, ModelSettings};
 
 const LIST: &str = "guardrails";
 const DRAFT: &str = "DRAFT";
@@ -27,7 +27,7 @@ pub(super) enum EntryGuardrail {
 
 /// Reads the guardrail of one entry, from its `litellm_params`.
 pub(super) fn of_entry(
-    section: &mut Fields<'_>,
+    section: &mut Section<'_>,
     listed: &Listed,
     passed: &mut Passed,
 ) -> EntryGuardrail {
@@ -41,7 +41,7 @@ pub(super) fn of_entry(
 
 /// The one guardrail that two places name; the latter's mode is the stricter.
 fn one_of(
-    section: &mut Fields<'_>,
+    section: &mut Section<'_>,
     line: u64,
     one: EntryGuardrail,
     other: EntryGuardrail,
@@ -63,12 +63,12 @@ fn one_of(
     }
 }
 
-fn by_config(section: &mut Fields<'_>) -> EntryGuardrail {
+fn by_config(section: &mut Section<'_>) -> EntryGuardrail {
     let path = section.path("guardrailConfig");
     let Some(entries) = section.map("guardrailConfig") else { return EntryGuardrail::None };
     let mut read = EntryGuardrail::Unknown;
     section.child(format!("{path}."), entries, |section| {
-        let id = section.optional("guardrailIdentifier", values::guardrail_id);
+        let id = section.optional("guardrailIdentifier", parsers::guardrail_id);
         read = with_version(section, "guardrailVersion", id);
         for (key, _) in section.rest() {
             let note = format!("{} is ignored", section.path(&key.name));
@@ -78,7 +78,7 @@ fn by_config(section: &mut Fields<'_>) -> EntryGuardrail {
     read
 }
 
-fn by_headers(section: &mut Fields<'_>, passed: &mut Passed) -> EntryGuardrail {
+fn by_headers(section: &mut Section<'_>, passed: &mut Passed) -> EntryGuardrail {
     let path = section.path("extra_headers");
     let Some(entries) = section.map("extra_headers") else { return EntryGuardrail::None };
     let (mut id, mut version) = (None, None);
@@ -96,9 +96,9 @@ fn by_headers(section: &mut Fields<'_>, passed: &mut Passed) -> EntryGuardrail {
         return EntryGuardrail::None;
     }
     let told_version = version.is_some();
-    let id = read(section, &format!("{path}.{GUARDRAIL_ID}"), id, values::guardrail_id);
+    let id = read(section, &format!("{path}.{GUARDRAIL_ID}"), id, parsers::guardrail_id);
     let path = format!("{path}.{GUARDRAIL_VERSION}");
-    let version = read(section, &path, version, values::guardrail_version);
+    let version = read(section, &path, version, parsers::guardrail_version);
     match (id, version) {
         (Some(id), Some(version)) => EntryGuardrail::On(default(id, version)),
         (Some(id), None) if !told_version => EntryGuardrail::On(draft(section, &path, id)),
@@ -107,23 +107,23 @@ fn by_headers(section: &mut Fields<'_>, passed: &mut Passed) -> EntryGuardrail {
 }
 
 fn read(
-    section: &mut Fields<'_>,
+    section: &mut Section<'_>,
     path: &str,
     node: Option<Node>,
-    read: impl Fn(&Value) -> Result<String, values::Expected>,
+    read: impl Fn(&Value) -> Result<String, parsers::Expected>,
 ) -> Option<String> {
     section.read_node(path, node?, read).map(|(value, _)| value)
 }
 
 /// A guardrail whose version is not told is the working draft, as Bedrock has it.
 fn with_version(
-    section: &mut Fields<'_>,
+    section: &mut Section<'_>,
     name: &'static str,
     id: Option<String>,
 ) -> EntryGuardrail {
     let path = section.path(name);
     let is_told = section.line(name).is_some();
-    let version = section.optional(name, values::guardrail_version);
+    let version = section.optional(name, parsers::guardrail_version);
     match (id, version) {
         (Some(id), Some(version)) => EntryGuardrail::On(default(id, version)),
         (Some(id), None) if !is_told => EntryGuardrail::On(draft(section, &path, id)),
@@ -131,7 +131,7 @@ fn with_version(
     }
 }
 
-fn draft(section: &mut Fields<'_>, path: &str, id: String) -> Guardrail {
+fn draft(section: &mut Section<'_>, path: &str, id: String) -> Guardrail {
     section.reading.notes.push(format!("{path} is not told: {DRAFT} is used"));
     default(id, DRAFT.to_owned())
 }
@@ -155,7 +155,7 @@ struct Item {
 
 impl Listed {
     /// Reads the list from all files.
-    pub(super) fn read(files: &mut Files, reading: &mut Reading, passed: &mut Passed) -> Self {
+    pub(super) fn read(files: &mut Files, reading: &mut ConfigReader, passed: &mut Passed) -> Self {
         let mut listed = Self::default();
         files.items(reading, LIST, |root, at, item| {
             let (path, line) = (format!("{LIST}[{at}]"), item.line);
@@ -168,9 +168,9 @@ impl Listed {
     }
 
     /// The guardrail of an entry that names some of the list. They hold whatever a caller says.
-    fn named(&self, section: &mut Fields<'_>) -> EntryGuardrail {
+    fn named(&self, section: &mut Section<'_>) -> EntryGuardrail {
         let line = section.line(LIST).unwrap_or_default();
-        let names = section.optional(LIST, values::names).unwrap_or_default();
+        let names = section.optional(LIST, parsers::names).unwrap_or_default();
         let mut found = EntryGuardrail::None;
         for name in names {
             let item = self.0.iter().find(|item| item.name == name);
@@ -183,7 +183,7 @@ impl Listed {
     }
 
     /// Applies those that are on by default to every name.
-    pub(super) fn apply_defaults(&self, reading: &mut Reading, models: &mut ModelSettings) {
+    pub(super) fn apply_defaults(&self, reading: &mut ConfigReader, models: &mut ModelSettings) {
         let on = self.0.iter().filter(|item| item.is_on);
         let mut on = on.filter_map(|item| Some((item.guardrail.as_ref()?, item.line)));
         let Some((guardrail, line)) = on.next() else { return };
@@ -207,22 +207,22 @@ impl Listed {
 
 impl Item {
     /// Reads one of the list. One that is on by default must be kept: a note is no protection.
-    fn read(section: &mut Fields<'_>, path: &str, line: u64, passed: &mut Passed) -> Self {
-        let name = section.optional("guardrail_name", values::text).unwrap_or_default();
+    fn read(section: &mut Section<'_>, path: &str, line: u64, passed: &mut Passed) -> Self {
+        let name = section.optional("guardrail_name", parsers::text).unwrap_or_default();
         let params = section.map("litellm_params").unwrap_or_default();
         passed.rest(LIST, section, &["guardrail_info"]);
         let mut item = Self { name, line, is_on: false, guardrail: None };
         section.child(format!("{path}.litellm_params."), params, |section| {
-            let provider = section.optional("guardrail", values::text).unwrap_or_default();
-            item.is_on = section.optional("default_on", values::boolean).unwrap_or_default();
+            let provider = section.optional("guardrail", parsers::text).unwrap_or_default();
+            item.is_on = section.optional("default_on", parsers::boolean).unwrap_or_default();
             if provider == BEDROCK {
-                let id = section.optional("guardrailIdentifier", values::guardrail_id);
+                let id = section.optional("guardrailIdentifier", parsers::guardrail_id);
                 if let EntryGuardrail::On(guardrail) = with_version(section, "guardrailVersion", id)
                 {
                     let mode = GuardrailMode::Mandatory;
                     item.guardrail = Some(Guardrail { mode, ..guardrail });
                 }
-                section.optional("mode", values::names);
+                section.optional("mode", parsers::names);
                 passed.rest("guardrails.litellm_params", section, &MODES_AND_ACCOUNTS);
             } else {
                 drop(section.rest());
@@ -232,7 +232,7 @@ impl Item {
         item
     }
 
-    fn judge(&self, reading: &mut Reading, path: &str, provider: &str) {
+    fn judge(&self, reading: &mut ConfigReader, path: &str, provider: &str) {
         let Self { name, line, is_on, guardrail } = self;
         if !is_on {
             let note = "is not on by default: it holds for entries that name it, and requests that name it in guardrails are refused";
@@ -249,11 +249,11 @@ impl Item {
 }
 
 /// Safety of LiteLLM's own that `litellm_settings` turns on: none of it is done here, so the start ends.
-pub(super) fn of_settings(section: &mut Fields<'_>, passed: &mut Passed) {
+pub(super) fn of_settings(section: &mut Section<'_>, passed: &mut Passed) {
     let path = section.path("callbacks");
     if let Some((key, node)) = section.take("callbacks") {
         passed.ignored.insert(path.clone());
-        let named = section.read_node(&path, node, values::names);
+        let named = section.read_node(&path, node, parsers::names);
         for (name, _) in named
             .into_iter()
             .flat_map(|(names, origin)| names.into_iter().map(move |name| (name, origin.clone())))

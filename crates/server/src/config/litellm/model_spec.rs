@@ -1,7 +1,7 @@
 //! The `model` of an entry, taken apart: `bedrock/`, a region, the route LiteLLM takes, the family of an
 //! imported model, and the id.
 
-use crate::catalogue::{is_region, model_of_family};
+use routing::catalogue::{is_region, model_of_family};
 
 const PROVIDERS: [&str; 2] = ["bedrock/", "bedrock_converse/"];
 

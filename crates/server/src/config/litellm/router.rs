@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use translate::Unsupported;
 
-use super::super::fields::Fields;
-use super::super::ledger::{Origin, Show};
-use super::super::reading::Reading;
-use super::super::routing::Known;
-use super::super::tree::{Node, Value};
-use super::super::values::{self, Expected};
-use crate::bedrock::Timeouts;
-use crate::routing::{
-    Balance, Cooldown, GroupSettings, ModelSettings, Retries, Strategy, TagFilter,
-};
+use super::super::balance::Known;
+use super::super::parsers::{self, Expected};
+use super::super::provenance::{Show, ValueOrigin};
+use super::super::reader::ConfigReader;
+use super::super::section::Section;
+use super::super::yaml_tree::{Node, Value};
+use bedrock::Timeouts;
+use routing::{Balance, Cooldown, GroupSettings, ModelSettings, Retries, Strategy, TagFilter};
 
 mod chains;
 
@@ -48,22 +46,22 @@ pub(super) struct Router {
 struct Told<T> {
     value: T,
     key: String,
-    origin: Origin,
+    origin: ValueOrigin,
 }
 
 /// Reads what of a section is about routing; the rest is left in it.
-pub(super) fn read(section: &mut Fields<'_>) -> Router {
+pub(super) fn read(section: &mut Section<'_>) -> Router {
     let strategy = strategy(section);
     Router {
         strategy,
-        retries: told(section, "num_retries", values::order),
-        retry_after: told(section, "retry_after", values::lenient_limit),
-        allowed_fails: told(section, "allowed_fails", values::order),
-        cooldown_time: told(section, "cooldown_time", values::lenient_limit),
-        cooldowns_off: told(section, "disable_cooldowns", values::boolean),
-        timeout: told(section, "timeout", values::lenient_limit),
-        stream_timeout: told(section, "stream_timeout", values::lenient_limit),
-        max_fallbacks: told(section, "max_fallbacks", values::count),
+        retries: told(section, "num_retries", parsers::order),
+        retry_after: told(section, "retry_after", parsers::lenient_limit),
+        allowed_fails: told(section, "allowed_fails", parsers::order),
+        cooldown_time: told(section, "cooldown_time", parsers::lenient_limit),
+        cooldowns_off: told(section, "disable_cooldowns", parsers::boolean),
+        timeout: told(section, "timeout", parsers::lenient_limit),
+        stream_timeout: told(section, "stream_timeout", parsers::lenient_limit),
+        max_fallbacks: told(section, "max_fallbacks", parsers::count),
         drop_params: None,
         tags: tags(section),
         general: Chains::read(section, "fallbacks").and_for_all(section, "default_fallbacks"),
@@ -73,12 +71,12 @@ pub(super) fn read(section: &mut Fields<'_>) -> Router {
 }
 
 /// Reads what LiteLLM also takes in `litellm_settings`.
-pub(super) fn read_module(section: &mut Fields<'_>) -> Router {
+pub(super) fn read_module(section: &mut Section<'_>) -> Router {
     Router {
-        retries: told(section, "num_retries", values::order),
-        allowed_fails: told(section, "allowed_fails", values::order),
-        timeout: told(section, "request_timeout", values::lenient_limit),
-        drop_params: told(section, "drop_params", values::boolean),
+        retries: told(section, "num_retries", parsers::order),
+        allowed_fails: told(section, "allowed_fails", parsers::order),
+        timeout: told(section, "request_timeout", parsers::lenient_limit),
+        drop_params: told(section, "drop_params", parsers::boolean),
         general: Chains::read(section, "fallbacks").and_for_all(section, "default_fallbacks"),
         context_window: Chains::read(section, "context_window_fallbacks"),
         content_policy: Chains::read(section, "content_policy_fallbacks"),
@@ -111,7 +109,7 @@ impl Router {
     /// entries say whether tags choose among them.
     pub(super) fn apply(
         self,
-        reading: &mut Reading,
+        reading: &mut ConfigReader,
         models: &mut ModelSettings,
         aliases: &BTreeMap<String, String>,
         filters: &BTreeMap<String, bool>,
@@ -144,7 +142,7 @@ impl Router {
         }
     }
 
-    fn time(&self, reading: &mut Reading, timeouts: &mut Timeouts) {
+    fn time(&self, reading: &mut ConfigReader, timeouts: &mut Timeouts) {
         let unary = self.timeout.as_ref();
         if let Some((told, limit)) = unary.and_then(|told| Some((told, told.value?))) {
             timeouts.first_byte_unary = limit;
@@ -157,7 +155,7 @@ impl Router {
         }
     }
 
-    fn balance(&self, reading: &mut Reading, models: &mut ModelSettings) {
+    fn balance(&self, reading: &mut ConfigReader, models: &mut ModelSettings) {
         let balance = &mut models.balance;
         if let Some(told) = &self.strategy {
             balance.strategy = told.value;
@@ -205,14 +203,14 @@ impl Router {
 
 impl<T> Told<T> {
     /// Notes what it means in our terms.
-    fn counts(&self, reading: &mut Reading, key: &str, value: &impl Show) {
-        reading.ledger.tell(key, value.show(), self.origin.clone());
+    fn counts(&self, reading: &mut ConfigReader, key: &str, value: &impl Show) {
+        reading.provenance.tell(key, value.show(), self.origin.clone());
     }
 }
 
 impl Told<u32> {
     /// As retries: more than we make are held to what we make.
-    fn held(&self, reading: &mut Reading) -> u8 {
+    fn held(&self, reading: &mut ConfigReader) -> u8 {
         let most = Retries::MOST;
         if let Some(retries) = u8::try_from(self.value).ok().filter(|retries| *retries <= most) {
             return retries;
@@ -243,9 +241,9 @@ fn spread(group: &mut GroupSettings, all: Balance, tags: Option<bool>) {
 }
 
 /// Whether tags of requests choose among the targets of a name, and how many of them a target must have.
-fn tags(section: &mut Fields<'_>) -> Option<Told<TagFilter>> {
-    let match_any = told(section, "tag_filtering_match_any", values::boolean);
-    let Told { value, key, origin } = told(section, "enable_tag_filtering", values::boolean)?;
+fn tags(section: &mut Section<'_>) -> Option<Told<TagFilter>> {
+    let match_any = told(section, "tag_filtering_match_any", parsers::boolean);
+    let Told { value, key, origin } = told(section, "enable_tag_filtering", parsers::boolean)?;
     let value = match (value, match_any.is_none_or(|told| told.value)) {
         (false, _) => TagFilter::Off,
         (true, true) => TagFilter::Any,
@@ -254,8 +252,8 @@ fn tags(section: &mut Fields<'_>) -> Option<Told<TagFilter>> {
     Some(Told { value, key, origin })
 }
 
-fn strategy(section: &mut Fields<'_>) -> Option<Told<Strategy>> {
-    let name = told(section, "routing_strategy", values::text)?;
+fn strategy(section: &mut Section<'_>) -> Option<Told<Strategy>> {
+    let name = told(section, "routing_strategy", parsers::text)?;
     let value = match name.value.as_str() {
         "simple-shuffle" => Strategy::Weighted,
         "least-busy" => Strategy::LeastBusy,
@@ -276,13 +274,13 @@ fn strategy(section: &mut Fields<'_>) -> Option<Told<Strategy>> {
 }
 
 fn told<T: Show>(
-    section: &mut Fields<'_>,
+    section: &mut Section<'_>,
     name: &'static str,
     read: impl Fn(&Value) -> Result<T, Expected>,
 ) -> Option<Told<T>> {
     let key = section.path(name);
     let node: Node = section.take(name)?.1;
     let (value, origin) = section.read_node(&key, node, read)?;
-    section.reading.ledger.tell(&key, value.show(), origin.clone());
+    section.reading.provenance.tell(&key, value.show(), origin.clone());
     Some(Told { value, key, origin })
 }

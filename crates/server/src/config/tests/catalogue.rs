@@ -4,7 +4,7 @@ use super::super::*;
 use super::Directory;
 use translate::Profile;
 
-use crate::catalogue::{Catalogue, Manner, Naming};
+use routing::catalogue::{Catalogue, ModelOverrides, Naming};
 
 const ROWS: &str = r#"
 catalogue:
@@ -27,13 +27,13 @@ fn rows_change_what_names_mean() {
     sources.environment.insert("LEAST".to_owned(), "7".to_owned());
     let config = Config::load(&sources).unwrap();
     let catalogue = Catalogue::new(config.models.naming, "us-east-1");
-    let profile = |name: &str| catalogue.resolve(name, &Manner::default()).profile;
+    let profile = |name: &str| catalogue.resolve(name, &ModelOverrides::default()).profile;
     let tomorrow = profile("who.knows-1");
     assert_eq!((tomorrow.tool_choice, tomorrow.least_max_tokens), (ToolChoices::Auto, 7));
     assert_eq!(tomorrow.no_tool, NoTool::ChoiceField, "as the row it is like");
     let nova = profile("nova-lite");
-    let known =
-        Catalogue::new(Naming::default(), "us-east-1").resolve("nova-lite", &Manner::default());
+    let known = Catalogue::new(Naming::default(), "us-east-1")
+        .resolve("nova-lite", &ModelOverrides::default());
     assert!(nova.leading_assistant && !known.profile.leading_assistant);
     assert_eq!(Profile { leading_assistant: false, ..nova }, known.profile, "the rest stays");
     let imported = profile("arn:aws:bedrock:us-east-1:1:imported-model/x");
@@ -45,9 +45,10 @@ fn rows_are_shown_by_who_told_them() {
     let directory = Directory::new("rows-shown");
     let mut sources = directory.sources(ROWS);
     sources.environment.insert("LEAST".to_owned(), "7".to_owned());
-    let ledger = Config::load(&sources).unwrap().ledger;
+    let provenance = Config::load(&sources).unwrap().provenance;
     let told = |key: &str| {
-        let told = ledger.iter().find(|told| told.key == key).unwrap_or_else(|| panic!("{key}"));
+        let told =
+            provenance.iter().find(|told| told.key == key).unwrap_or_else(|| panic!("{key}"));
         (told.value.clone(), told.origin.to_string())
     };
     let (value, origin) = told("catalogue.who.knows*.profile.least_max_tokens");

@@ -6,14 +6,14 @@ use translate::Unsupported;
 
 use super::super::*;
 use super::Directory;
-use crate::bedrock::{AccountSecret, Login, Place, WebToken};
-use crate::routing::{Balance, Cooldown, Guardrail, GuardrailMode, Retries, Strategy, Weight};
+use bedrock::{AccountSecret, AccountSpec, Login, WebToken};
+use routing::{Balance, Cooldown, Guardrail, GuardrailMode, Retries, Strategy, Weight};
 
 fn load(directory: &Directory, yaml: &str) -> Config {
     Config::load(&directory.sources(yaml)).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn place<'c>(config: &'c Config, name: &str) -> &'c Place {
+fn place<'c>(config: &'c Config, name: &str) -> &'c AccountSpec {
     &config.models.groups[name].targets[0].place
 }
 
@@ -79,11 +79,11 @@ general_settings: { master_key: sk-1234 }
         session_token: Some(AccountSecret::new("t")),
     };
     assert_eq!(keys[0].place.login, Some(login));
-    assert_eq!(keys[1].place, Place::in_region("eu-west-1"));
+    assert_eq!(keys[1].place, AccountSpec::in_region("eu-west-1"));
     let role = place(&config, "role").role.clone().unwrap();
     assert_eq!((role.external_id.as_deref(), role.session_name.as_deref()), (Some("e"), Some("s")));
     assert_eq!(role.sts_endpoint.as_deref(), Some("https://sts.local"));
-    let base = &config.models.groups["role"].targets[0].manner.base_model;
+    let base = &config.models.groups["role"].targets[0].overrides.base_model;
     assert_eq!(base.as_deref(), Some("nova-lite"));
     let web = place(&config, "web").role.clone().unwrap();
     assert_eq!(web.token, Some(WebToken::File("/var/token".into())));
@@ -93,7 +93,7 @@ general_settings: { master_key: sk-1234 }
     assert_eq!(place(&config, "bearer").login, Some(Login::Bearer(AccountSecret::new("k"))));
     let guardrail = Guardrail { id: "g".into(), version: "1".into(), mode: GuardrailMode::Default };
     assert_eq!(config.models.groups["bearer"].guardrail, Some(guardrail));
-    assert_eq!(place(&config, "unset"), &Place::default());
+    assert_eq!(place(&config, "unset"), &AccountSpec::default());
     assert_eq!(config.models.groups["*"].targets[0].model, "*");
     assert_eq!(config.models.groups["other"], config.models.groups["bearer"]);
     assert_eq!(config.models.groups["hidden"].targets.len(), 2);
@@ -181,7 +181,7 @@ litellm_settings:
 "
     );
     let config = Config::load(&directory.sources(&yaml)).unwrap();
-    let ledger = &config.ledger;
+    let provenance = &config.provenance;
     let seconds = Duration::from_secs;
     let balance = Balance {
         strategy: Strategy::Latency,
@@ -225,7 +225,7 @@ litellm_settings:
         assert!(notes.contains(expected), "{expected:?} in {notes}");
     }
     let told = |key: &str| {
-        let told = ledger.iter().find(|told| told.key == key).unwrap();
+        let told = provenance.iter().find(|told| told.key == key).unwrap();
         format!("{} {}", told.value, told.origin)
     };
     assert!(told("routing.strategy").starts_with("latency "), "{}", told("routing.strategy"));

@@ -2,8 +2,8 @@
 
 use super::super::*;
 use super::Directory;
-use crate::bedrock::{AccountSecret, FirstByte, Login, Place};
-use crate::routing::{Guardrail, GuardrailMode, TargetSettings};
+use bedrock::{AccountSecret, AccountSpec, FirstByte, Login};
+use routing::{Guardrail, GuardrailMode, TargetSettings};
 
 const NOVA: &str = "bedrock/us.amazon.nova-lite-v1:0";
 const ROLE: &str = "arn:aws:iam::123456789012:role/team";
@@ -45,14 +45,14 @@ fn model_id_is_called_and_model_says_whose_behaviour_to_expect() {
     let directory = Directory::new("litellm-model-id");
     let config = load(&directory, &entry(&format!("model_id: \"{ARN}\"")));
     assert_eq!(target(&config, "m").model, format!("bedrock/{ARN}"));
-    assert_eq!(target(&config, "m").manner.base_model.as_deref(), Some(NOVA));
+    assert_eq!(target(&config, "m").overrides.base_model.as_deref(), Some(NOVA));
     assert_eq!(
         target(&config, "m").place,
-        Place::in_region("eu-central-1"),
+        AccountSpec::in_region("eu-central-1"),
         "the ARN's own region"
     );
     let told = entry(&format!("model_id: \"{ARN}\", aws_region_name: us-east-1"));
-    assert_eq!(target(&load(&directory, &told), "m").place, Place::in_region("us-east-1"));
+    assert_eq!(target(&load(&directory, &told), "m").place, AccountSpec::in_region("us-east-1"));
 }
 
 #[test]
@@ -64,8 +64,8 @@ fn imported_models_have_the_behaviour_of_their_family() {
     );
     let config = load(&directory, &yaml);
     assert_eq!(target(&config, "m").model, format!("bedrock/us-west-2/{ARN}"));
-    assert_eq!(target(&config, "m").place, Place::in_region("us-west-2"));
-    let base = target(&config, "m").manner.base_model.as_deref();
+    assert_eq!(target(&config, "m").place, AccountSpec::in_region("us-west-2"));
+    let base = target(&config, "m").overrides.base_model.as_deref();
     assert!(base.is_some_and(|base| base.starts_with("meta.llama")), "{base:?}");
 }
 
@@ -88,7 +88,10 @@ fn credentials_are_named_and_an_entrys_own_values_come_first() {
     );
     let config = load(&directory, &format!("{}{list}", entry("litellm_credential_name: c")));
     let place = &target(&config, "m").place;
-    assert_eq!(place, &Place { login: Some(keys("A")), ..Place::in_region("us-west-2") });
+    assert_eq!(
+        place,
+        &AccountSpec { login: Some(keys("A")), ..AccountSpec::in_region("us-west-2") }
+    );
     let own = entry("litellm_credential_name: c, aws_region_name: eu-west-1");
     let config = load(&directory, &format!("{own}{list}"));
     assert_eq!(target(&config, "m").place.region.as_deref(), Some("eu-west-1"));
@@ -197,7 +200,7 @@ fn variables_of_the_file_make_the_gateways_own_account() {
     let variables = "environment_variables: { AWS_ACCESS_KEY_ID: A, AWS_SECRET_ACCESS_KEY: os.environ/S, AWS_REGION_NAME: us-west-2, OTHER: 1 }\n";
     let yaml = format!("{}{variables}", entry(""));
     let config = load_with(&directory, &yaml, &[("S", "s"), ("AWS_ACCESS_KEY_ID", "outer")]);
-    let expected = Place { login: Some(keys("A")), ..Place::in_region("us-west-2") };
+    let expected = AccountSpec { login: Some(keys("A")), ..AccountSpec::in_region("us-west-2") };
     assert_eq!(config.models.account, expected);
     assert!(config.notes.join("\n").contains("environment_variables.OTHER"), "{:?}", config.notes);
 }
@@ -244,7 +247,10 @@ fn blank_variables_count_as_unset() {
     let params = "aws_access_key_id: os.environ/ID, aws_secret_access_key: os.environ/SECRET, aws_session_token: os.environ/B, api_key: os.environ/B, api_base: os.environ/B, aws_role_name: os.environ/B, aws_profile_name: os.environ/B, aws_region_name: os.environ/B";
     let environment = [("ID", "A"), ("SECRET", "s"), ("B", "")];
     let config = load_with(&directory, &entry(params), &environment);
-    assert_eq!(target(&config, "m").place, Place { login: Some(keys("A")), ..Place::default() });
+    assert_eq!(
+        target(&config, "m").place,
+        AccountSpec { login: Some(keys("A")), ..AccountSpec::default() }
+    );
     assert!(config.notes.join("\n").contains("which is blank: left out"), "{:?}", config.notes);
     let mut sources = directory.sources("region: os.environ/B\n");
     sources.environment.insert("B".to_owned(), String::new());
@@ -259,7 +265,7 @@ fn the_later_of_two_values_counts_and_two_stars_of_others_do_not_matter() {
         "model_list:\n- model_name: m\n  litellm_params:\n    model: {NOVA}\n    aws_region_name: us-east-1\n    aws_region_name: us-west-2\n- model_name: 'x/*/y-*'\n  litellm_params: {{ model: 'openai/*' }}\n"
     );
     let config = load(&directory, &yaml);
-    assert_eq!(target(&config, "m").place, Place::in_region("us-west-2"));
+    assert_eq!(target(&config, "m").place, AccountSpec::in_region("us-west-2"));
     let notes = config.notes.join("\n");
     assert!(notes.contains("line 6: aws_region_name stands on line 5 too"), "{notes}");
 }

@@ -4,7 +4,7 @@ use super::super::*;
 use super::Directory;
 
 fn key(text: &str) -> Option<MasterKey> {
-    Some(MasterKey::Key(crate::bedrock::AccountSecret::new(text)))
+    Some(MasterKey::Key(bedrock::AccountSecret::new(text)))
 }
 
 fn missing() -> Option<MasterKey> {

@@ -4,9 +4,9 @@ use translate::profile::PromptCache;
 
 use super::super::*;
 use super::Directory;
-use crate::bedrock::{AccountSecret, Login, Place};
-use crate::catalogue::{CrossRegion, EolAliases, Knobs};
-use crate::routing::{Guardrail, GuardrailMode, TargetSettings, Unlisted, Weight};
+use bedrock::{AccountSecret, AccountSpec, Login};
+use routing::catalogue::{CrossRegion, EolAliases, ProfileOverrides};
+use routing::{Guardrail, GuardrailMode, TargetSettings, Unlisted, Weight};
 
 fn load(directory: &Directory, yaml: &str) -> Config {
     Config::load(&directory.sources(yaml)).unwrap_or_else(|problems| panic!("{problems}"))
@@ -47,7 +47,7 @@ models:
     assert_eq!(fast.place.login, work);
     let one = &targets(&config, "one")[0];
     assert_eq!((one.place.region.as_deref(), one.weight), (Some("us-west-2"), Weight(500)));
-    assert_eq!(one.manner.base_model.as_deref(), Some("nova-pro"));
+    assert_eq!(one.overrides.base_model.as_deref(), Some("nova-pro"));
     let many = targets(&config, "many");
     assert_eq!((many[0].model.as_str(), many[1].weight), ("a.b", Weight(3000)));
     let keys = Login::Keys {
@@ -70,10 +70,10 @@ fn the_prompt_cache_is_wished_for_at_the_root_and_per_target() {
     let yaml = "prompt_cache: off\nmodels:\n  a: { model: b.c, prompt_cache: marks }\n  d: b.c\n";
     let config = load(&directory, yaml);
     assert_eq!(config.models.naming.prompt_cache, PromptCache::Off);
-    let wished = |name: &str| targets(&config, name)[0].manner.accepts.clone();
-    let mut marks = Knobs::default();
+    let wished = |name: &str| targets(&config, name)[0].overrides.accepts.clone();
+    let mut marks = ProfileOverrides::default();
     marks.want(PromptCache::Marks);
-    assert_eq!((wished("a"), wished("d")), (marks, Knobs::default()));
+    assert_eq!((wished("a"), wished("d")), (marks, ProfileOverrides::default()));
     let problems = Config::load(&directory.sources("prompt_cache: sometimes\n")).unwrap_err();
     assert!(problems.to_string().contains("\"sometimes\" is not auto, marks or off"), "{problems}");
 }
@@ -165,7 +165,7 @@ fn values_come_from_the_environment_and_from_files() {
         sources.environment.insert(name.to_owned(), value.to_owned());
     }
     let config = Config::load(&sources).unwrap();
-    let ledger = &config.ledger;
+    let provenance = &config.provenance;
     assert_eq!((config.workers, config.allow_anonymous), (Some(3), true));
     assert_eq!(config.listen.port(), 9);
     let bearer = |name| targets(&config, name)[0].place.login.clone();
@@ -175,7 +175,7 @@ fn values_come_from_the_environment_and_from_files() {
     assert_eq!(bearer("b"), secret("named-by-a-variable"));
     assert_eq!(config.files, [key, named]);
     let told = |key: &str| {
-        let one = ledger.iter().find(|told| told.key == key).unwrap();
+        let one = provenance.iter().find(|told| told.key == key).unwrap();
         format!("{} from {}", one.value, one.origin)
     };
     assert_eq!(told("workers"), "3 from environment WORKERS");
@@ -183,7 +183,7 @@ fn values_come_from_the_environment_and_from_files() {
     assert!(told("models.a.bearer_key_file").ends_with("outcrop.yaml:5"));
     assert_eq!(told("models.b.accepts.leading_assistant"), "true from environment OPEN");
     assert_eq!(told("timeouts.connect"), "3 from default");
-    let all = format!("{ledger:?}{config:?}");
+    let all = format!("{provenance:?}{config:?}");
     assert!(!all.contains("from-a-file") && !all.contains("named-by-a-variable"));
 }
 
@@ -206,7 +206,7 @@ fn the_demo_calls_nobody_else() {
     let yaml = "models:\n  a: { model: x.y, region: eu-west-1, endpoint_url: 'https://h', bearer_key: k }\n";
     let sources = Sources { demo: true, ..directory.sources(yaml) };
     let config = Config::load(&sources).unwrap();
-    assert_eq!(targets(&config, "a")[0].place, Place::in_region("eu-west-1"));
+    assert_eq!(targets(&config, "a")[0].place, AccountSpec::in_region("eu-west-1"));
 }
 
 #[test]

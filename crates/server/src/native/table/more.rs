@@ -1,12 +1,12 @@
 //! Operations that an operator may add: the rest of bedrock (writes included) and all of bedrock-agent.
 
-use super::{Row, row};
-use crate::bedrock::Kind::Unary;
-use crate::bedrock::Service::{Agent, Control};
+use super::{OperationRow, row};
+use bedrock::Kind::Unary;
+use bedrock::Service::{Agent, Control};
 
 /// Source: botocore 1.44.8.
 #[rustfmt::skip]
-pub(super) const MORE: &[Row] = &[
+pub(super) const MORE: &[OperationRow] = &[
     // bedrock
     row("ArchiveProject", "POST", "/projects/{}/archive", Control, Unary),
     row("BatchDeleteAdvancedPromptOptimizationJob", "POST", "/advanced-prompt-optimization-job/batch-delete", Control, Unary),

@@ -9,16 +9,18 @@ use schema::openai::chat::ChatCompletion;
 use translate::chat::{ChatStream, Question, Spent, gather, kept};
 use translate::{Invalid, Reply, Report};
 
-use super::repair::{self, Second, Settled};
-use super::{ANSWER_LIMIT, Asking, Begun, Made, STRUCTURED_OUTPUT, call, watch};
+use super::repair::{self, RepairCall, RepairOutcome};
+use super::{
+    ANSWER_LIMIT, PendingCall, STRUCTURED_OUTPUT, StartedAnswer, Translated, call_target, validator,
+};
 use crate::app::{Snapshot, Worker};
-use crate::bedrock::Kind;
 use crate::error::GatewayError;
-use crate::exchange::{Exchange, describe, of_quota};
-use crate::pump;
-use crate::pump::choices::{Choice, Source};
-use crate::recall::Recall;
-use crate::routing::{Flight, Journey, Judged, Moment, Sent, Trail, Unsent};
+use crate::reasoning_store::ReasoningStore;
+use crate::request::context::{RequestContext, describe, of_quota};
+use crate::sse::choices;
+use crate::sse::choices::{AnswerSource, Choice};
+use bedrock::Kind;
+use routing::{AttemptLog, Classify, Dispatch, DispatchError, Dispatched, InFlight, Timestamp};
 
 /// Shorter requests are not worth waiting for: no model needs more than 4,096 tokens to cache a beginning.
 const WORTH: usize = 16 * 1024;
@@ -49,61 +51,61 @@ pub(super) fn warms(question: &Question<'_>, n: Option<i64>, length: usize) -> b
 pub(super) async fn complete(
     worker: &Worker,
     now: &Snapshot,
-    journey: Journey<'_>,
-    asking: Asking,
-    recall: &Recall,
-    mut exchange: Exchange,
+    dispatch: Dispatch<'_>,
+    call: PendingCall,
+    reasoning: &ReasoningStore,
+    mut context: RequestContext,
 ) -> HttpResponse {
-    let kind = asking.around.operation.kind();
-    let all = match ask(worker, journey, asking, &mut exchange).await {
+    let kind = call.around.operation.kind();
+    let all = match ask(worker, dispatch, call, &mut context).await {
         Ok(all) => all,
-        Err(error) => return exchange.refuse(&error),
+        Err(error) => return context.refuse(&error),
     };
     let about = About::of(&all);
     match kind {
         Kind::Stream => {
-            let stamp = exchange.stamp();
-            let watch = match all.first() {
-                Some(first) => watch(worker, now, &first.reply).await,
+            let stamp = context.stamp();
+            let validator = match all.first() {
+                Some(first) => validator(worker, now, &first.reply).await,
                 None => None,
             };
             let choices = (0..).zip(all).map(|(index, one)| Choice {
                 source: one.source,
                 chat: ChatStream::new(one.reply, stamp.clone()).of_choice(index),
-                flight: one.flight,
+                in_flight: one.in_flight,
             });
             let (id, choices) = (about.request_id.as_deref(), choices.collect());
-            pump::choices::respond(choices, recall, watch, &about.report, id, &now.config, exchange)
+            choices::respond(choices, reasoning, validator, &about.report, id, &now.config, context)
         }
-        Kind::Unary => match whole(all, (worker, now, recall), &mut exchange).await {
+        Kind::Unary => match whole(all, (worker, now, reasoning), &mut context).await {
             Ok((completion, word)) => {
                 let first = completion.choices.first();
-                exchange
+                context
                     .was_routed_to(first.and_then(|one| one.outcrop.invoked_model_id.as_deref()));
-                exchange.complete();
+                context.complete();
                 let mut response = HttpResponse::Ok();
                 let id = about.request_id.as_deref();
-                describe(&mut response, &exchange, &about.report, id);
+                describe(&mut response, &context, &about.report, id);
                 if let Some(word) = word {
                     response.insert_header((STRUCTURED_OUTPUT, word));
                 }
                 response.json(completion)
             }
-            Err(error) => exchange.refuse(&error),
+            Err(error) => context.refuse(&error),
         },
     }
 }
 
 /// One of several answers.
 struct One {
-    source: Source,
+    source: AnswerSource,
     request_id: Option<String>,
     reply: Reply,
     report: Report,
     /// How it is asked again, if it may be.
-    second: Option<Second>,
-    flight: Flight,
-    trail: Trail,
+    second: Option<RepairCall>,
+    in_flight: InFlight,
+    attempt_log: AttemptLog,
 }
 
 /// What the headers tell of several answers: ids of the first, and what had no effect in any.
@@ -125,16 +127,16 @@ impl About {
 /// Asks as often as is wanted, until every answer has begun: until then a failure has a status.
 async fn ask(
     worker: &Worker,
-    journey: Journey<'_>,
-    asking: Asking,
-    exchange: &mut Exchange,
+    dispatch: Dispatch<'_>,
+    call: PendingCall,
+    context: &mut RequestContext,
 ) -> Result<Vec<One>, GatewayError> {
-    let warms = asking.made.as_ref().is_ok_and(|made| made.warms);
+    let warms = call.translated.as_ref().is_ok_and(|translated| translated.warms);
     let mut others = Vec::new();
-    for _ in 1..asking.choices {
-        others.push(one(worker, journey.twin()?, asking.twin()));
+    for _ in 1..call.choices {
+        others.push(one(worker, dispatch.twin()?, call.twin()));
     }
-    let first = one(worker, journey, asking);
+    let first = one(worker, dispatch, call);
     let answered = if warms {
         ahead(first, others).await
     } else {
@@ -142,14 +144,14 @@ async fn ask(
     };
     match answered {
         Ok(all) => {
-            let attempts = all.iter().map(|one| one.trail.attempts).sum();
+            let attempts = all.iter().map(|one| one.attempt_log.attempts).sum();
             if let Some(first) = all.first() {
-                exchange.went(Trail { attempts, ..first.trail.clone() });
+                context.went(AttemptLog { attempts, ..first.attempt_log.clone() });
             }
             Ok(all)
         }
         Err(unsent) => {
-            exchange.went(unsent.trail);
+            context.went(unsent.attempt_log);
             Err(unsent.error)
         }
     }
@@ -168,54 +170,57 @@ async fn ahead<T, E>(
 /// One of the calls, until its answer has begun; an answer that comes whole has come then.
 async fn one(
     worker: &Worker,
-    journey: Journey<'_>,
-    mut asking: Asking,
-) -> Result<One, Box<Unsent<GatewayError>>> {
-    let (Sent { answer, mut flight, trail }, leg) = call(worker, journey, &mut asking).await?;
+    dispatch: Dispatch<'_>,
+    mut call: PendingCall,
+) -> Result<One, Box<DispatchError<GatewayError>>> {
+    let (Dispatched { answer, mut in_flight, attempt_log }, target) =
+        call_target(worker, dispatch, &mut call).await?;
     let (source, request_id) = match answer {
-        Begun::Stream(begun) => {
+        StartedAnswer::Stream(begun) => {
             let id = begun.request_id().map(ToOwned::to_owned);
-            (Source::Live(begun), id)
+            (AnswerSource::Live(begun), id)
         }
-        Begun::Whole(told) | Begun::Replayed(told) => match told.read(ANSWER_LIMIT).await {
-            Ok((body, id)) => (Source::Told(body), id),
-            Err(error) => {
-                flight.failed(Moment::now(), error.verdict(Kind::Unary).blame);
-                return Err(Box::new(Unsent { error, trail }));
+        StartedAnswer::Whole(told) | StartedAnswer::Replayed(told) => {
+            match told.read(ANSWER_LIMIT).await {
+                Ok((body, id)) => (AnswerSource::Told(body), id),
+                Err(error) => {
+                    in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+                    return Err(Box::new(DispatchError { error, attempt_log }));
+                }
             }
-        },
-    };
-    let second = if asking.repeats { Second::of(&mut asking, leg, &flight) } else { None };
-    match asking.made {
-        Ok(Made { reply, report, .. }) => {
-            Ok(One { source, request_id, reply, report, second, flight, trail })
         }
-        Err(error) => Err(Box::new(Unsent { error, trail })),
+    };
+    let second = if call.repeats { RepairCall::of(&mut call, target, &in_flight) } else { None };
+    match call.translated {
+        Ok(Translated { reply, report, .. }) => {
+            Ok(One { source, request_id, reply, report, second, in_flight, attempt_log })
+        }
+        Err(error) => Err(Box::new(DispatchError { error, attempt_log })),
     }
 }
 
 /// Where answers are judged, asked for again and remembered.
-type Around<'a> = (&'a Worker, &'a Snapshot, &'a Recall);
+type Around<'a> = (&'a Worker, &'a Snapshot, &'a ReasoningStore);
 
 /// Translates answers that have come whole, and says what was found of those that were asked to be JSON. What
 /// each cost counts even if another cannot go out.
 async fn whole(
     all: Vec<One>,
     around: Around<'_>,
-    exchange: &mut Exchange,
+    context: &mut RequestContext,
 ) -> Result<(ChatCompletion, Option<&'static str>), GatewayError> {
     let (mut spent, mut answers, mut failed) = (Spent::default(), Vec::new(), None);
     let mut word = None;
     for one in all {
-        match translated(one, around, &mut spent, exchange).await {
-            Ok(Settled { completion, spent: _, word: found }) => {
+        match translated(one, around, &mut spent, context).await {
+            Ok(RepairOutcome { completion, spent: _, word: found }) => {
                 answers.push(completion);
                 word = worse(word, found);
             }
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    exchange.settle(spent.usage());
+    context.settle(spent.usage());
     if let Some(error) = failed {
         return Err(error);
     }
@@ -227,29 +232,29 @@ async fn translated(
     mut one: One,
     around: Around<'_>,
     spent: &mut Spent,
-    exchange: &mut Exchange,
-) -> Result<Settled, GatewayError> {
-    let Source::Told(body) = one.source else {
+    context: &mut RequestContext,
+) -> Result<RepairOutcome, GatewayError> {
+    let AnswerSource::Told(body) = one.source else {
         return Err(GatewayError::Internal("a whole answer came as a stream".to_owned()));
     };
     let converse: ConverseResponse<'_> = match serde_json::from_slice(&body) {
         Ok(converse) => converse,
         Err(error) => {
             let error = GatewayError::Unreadable(error);
-            one.flight.failed(Moment::now(), error.verdict(Kind::Unary).blame);
+            one.in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
             return Err(error);
         }
     };
-    one.flight.settle(of_quota(converse.usage));
-    let (worker, now, recall) = around;
+    one.in_flight.settle(of_quota(converse.usage));
+    let (worker, now, reasoning) = around;
     if let Some(kept) = kept(&converse, &one.reply) {
-        recall.keep(&kept).await;
+        reasoning.keep(&kept).await;
     }
     let (before, own) = (*spent, Spent::of(&converse));
     *spent = before.and(own);
     let second = one.second.as_ref();
     let around = (worker, now);
-    let settled = repair::settle(&converse, &one.reply, second, around, exchange).await?;
+    let settled = repair::settle(&converse, &one.reply, second, around, context).await?;
     *spent = before.and(settled.spent);
     Ok(settled)
 }

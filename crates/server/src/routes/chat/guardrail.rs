@@ -8,9 +8,9 @@ use schema::converse::request::{
 use serde_json::{Map, Value};
 use translate::{Invalid, Report};
 
-use crate::bedrock::Kind;
 use crate::native::guardrail::evasion::{self, Part};
-use crate::routing::{Guardrail, GuardrailMode};
+use bedrock::Kind;
+use routing::{Guardrail, GuardrailMode};
 
 const ID: &str = "x-amzn-bedrock-guardrailidentifier";
 const VERSION: &str = "x-amzn-bedrock-guardrailversion";
@@ -20,13 +20,13 @@ const MODEL_FIELDS: &str = "additional_model_request_fields";
 
 /// What a caller's headers say of guardrails.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct RequestedGuardrail {
     /// Id and version.
     named: Option<(String, String)>,
     trace: Option<GuardrailTrace>,
 }
 
-impl Wanted {
+impl RequestedGuardrail {
     /// Reads the three headers.
     ///
     /// # Errors
@@ -142,8 +142,8 @@ mod tests {
 
     #[test]
     fn headers_come_whole_or_not_at_all() {
-        assert_eq!(Wanted::of(&headers(&[])), Ok(Wanted::default()));
-        let trace = Wanted::of(&headers(&[(TRACE, "enabled_full")])).unwrap();
+        assert_eq!(RequestedGuardrail::of(&headers(&[])), Ok(RequestedGuardrail::default()));
+        let trace = RequestedGuardrail::of(&headers(&[(TRACE, "enabled_full")])).unwrap();
         assert_eq!(trace.trace, Some(GuardrailTrace::EnabledFull));
         for (sent, param) in [
             (&[(ID, "a")][..], VERSION),
@@ -151,14 +151,14 @@ mod tests {
             (&[(ID, " "), (VERSION, "1")], ID),
             (&[(TRACE, "loud")], TRACE),
         ] {
-            let refused = Wanted::of(&headers(sent)).unwrap_err();
+            let refused = RequestedGuardrail::of(&headers(sent)).unwrap_err();
             assert_eq!(refused.param.as_deref(), Some(param));
         }
     }
 
     /// The guardrail that is sent, or the code of the refusal, and what is ignored.
     fn sent(
-        wanted: &Wanted,
+        wanted: &RequestedGuardrail,
         body: Option<(&'static str, Option<StreamProcessing>)>,
         own: Option<&Guardrail>,
         kind: Kind,
@@ -183,9 +183,11 @@ mod tests {
     #[test]
     fn the_callers_own_counts_against_a_default_and_never_against_a_mandatory_one() {
         use GuardrailMode::{Default, Mandatory};
-        let none = Wanted::default();
-        let named =
-            |id: &str| Wanted { named: Some((id.to_owned(), "1".to_owned())), ..Wanted::default() };
+        let none = RequestedGuardrail::default();
+        let named = |id: &str| RequestedGuardrail {
+            named: Some((id.to_owned(), "1".to_owned())),
+            ..RequestedGuardrail::default()
+        };
         let config = |id: &str, rest: &str| {
             let version = "\"guardrailVersion\":\"1\"";
             Ok(Some(format!("{{\"guardrailIdentifier\":\"{id}\",{version}{rest}}}")))

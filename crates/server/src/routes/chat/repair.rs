@@ -10,25 +10,25 @@ use serde_json::json;
 use translate::Reply;
 use translate::chat::Spent;
 
-use super::guarded::{Admitted, Judge, Told};
-use super::{ANSWER_LIMIT, Asking, Circumstances, Made, UNASKED};
+use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
+use super::{ANSWER_LIMIT, PendingCall, TranslateContext, Translated, UNASKED};
 use crate::app::{Snapshot, Worker};
-use crate::bedrock::Kind;
 use crate::error::GatewayError;
-use crate::exchange::{Exchange, of_quota};
-use crate::routing::{self, Flight, Judged, Leg, Moment, Operation, Path};
-use crate::structured::{Finding, OnMismatch, Reasons, Repair, Validators, judgeable};
+use crate::json_schema::{OnMismatch, Reasons, Repair, ValidationResult, Validators, judgeable};
+use crate::request::context::{RequestContext, of_quota};
+use bedrock::Kind;
+use routing::{self, Classify, InFlight, InFlightTemplate, Operation, Target, Timestamp};
 
 /// What a second call needs.
-pub(super) struct Second {
+pub(super) struct RepairCall {
     body: Bytes,
-    around: Circumstances,
-    leg: Leg,
-    path: Path,
+    around: TranslateContext,
+    target: Target,
+    path: InFlightTemplate,
 }
 
 /// An answer that may go out.
-pub(super) struct Settled {
+pub(super) struct RepairOutcome {
     pub(super) completion: ChatCompletion,
     /// On both calls, if there were two.
     pub(super) spent: Spent,
@@ -47,11 +47,15 @@ pub(super) fn may_repeat(now: &Snapshot, kind: FormatKind, operation: Operation)
     repairs && operation.kind() == Kind::Unary
 }
 
-impl Second {
-    /// The call that was answered by `leg`, to be made again. `None` where that cannot be.
-    pub(super) fn of(asking: &mut Asking, leg: Option<Leg>, flight: &Flight) -> Option<Self> {
-        let (body, around) = (asking.kept.take()?, asking.around.clone());
-        Some(Self { body, around, leg: leg?, path: flight.path() })
+impl RepairCall {
+    /// The call that was answered by `target`, to be made again. `None` where that cannot be.
+    pub(super) fn of(
+        call: &mut PendingCall,
+        target: Option<Target>,
+        in_flight: &InFlight,
+    ) -> Option<Self> {
+        let (body, around) = (call.kept.take()?, call.around.clone());
+        Some(Self { body, around, target: target?, path: in_flight.path() })
     }
 
     /// Asks again, with what the model said and what is wrong with it at the end. The call goes into the books
@@ -60,8 +64,8 @@ impl Second {
         &self,
         worker: &Worker,
         (said, reasons): (&str, &[String]),
-        exchange: &mut Exchange,
-    ) -> Result<Again, GatewayError> {
+        context: &mut RequestContext,
+    ) -> Result<RepairAnswer, GatewayError> {
         let complaint = format!(
             "This answer is not what was asked for:\n- {}\nAnswer again: the whole of the corrected JSON and nothing else.",
             reasons.join("\n- ")
@@ -69,36 +73,38 @@ impl Second {
         let said = json!({ "role": "assistant", "content": said }).to_string();
         let complaint = json!({ "role": "user", "content": complaint }).to_string();
         let (operation, added) = (Operation::Converse, vec![said, complaint]);
-        let around = Circumstances { operation, added, ..self.around.clone() };
+        let around = TranslateContext { operation, added, ..self.around.clone() };
         let offload = &worker.shared.offload;
-        let Made { body, reply, guard, .. } =
-            around.translate(&self.body, &self.leg, offload).await?;
-        let typed = worker.typed(&self.leg.account);
-        let judge = guard.map(|guard| Judge::new(guard, typed, offload.clone()));
-        let (body, judge) = match judge {
+        let Translated { body, reply, guard, .. } =
+            around.translate(&self.body, &self.target, offload).await?;
+        let sdk = worker.sdk(&self.target.account);
+        let check = guard.map(|guard| GuardrailCall::new(guard, sdk, offload.clone()));
+        let (body, check) = match check {
             None => (body, None),
-            Some(mut judge) => match judge.admit(body).await? {
-                Admitted::Asked(body) => (body, Some(judge)),
-                Admitted::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
-                Admitted::Answered(body) => return Ok(Again { body, reply, flight: None }),
+            Some(mut check) => match check.admit(body).await? {
+                GuardedInput::Send(body) => (body, Some(check)),
+                GuardedInput::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
+                GuardedInput::Answered(body) => {
+                    return Ok(RepairAnswer { body, reply, in_flight: None });
+                }
             },
         };
-        let transport = worker.transport(&self.leg.account);
-        exchange.asked_again();
-        let mut flight = self.path.again(Moment::now());
+        let transport = worker.transport(&self.target.account);
+        context.asked_again();
+        let mut in_flight = self.path.again(Timestamp::now());
         let read = async {
-            let answer = routing::send(&transport, &self.leg, Operation::Converse, body).await?;
-            flight.answered(Moment::now());
-            let told = match judge {
-                None => Told::Coming(answer),
-                Some(judge) => Told::Judged { answer, judge },
+            let answer = routing::send(&transport, &self.target, Operation::Converse, body).await?;
+            in_flight.answered(Timestamp::now());
+            let told = match check {
+                None => UpstreamAnswer::Coming(answer),
+                Some(check) => UpstreamAnswer::Checked { answer, check },
             };
             told.read(ANSWER_LIMIT).await
         };
         match read.await {
-            Ok((body, _)) => Ok(Again { body, reply, flight: Some(flight) }),
+            Ok((body, _)) => Ok(RepairAnswer { body, reply, in_flight: Some(in_flight) }),
             Err(error) => {
-                flight.failed(Moment::now(), error.verdict(Kind::Unary).blame);
+                in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
                 Err(error)
             }
         }
@@ -109,30 +115,30 @@ impl Second {
 pub(super) async fn settle(
     first: &ConverseResponse<'_>,
     reply: &Reply,
-    second: Option<&Second>,
+    second: Option<&RepairCall>,
     (worker, now): (&Worker, &Snapshot),
-    exchange: &mut Exchange,
-) -> Result<Settled, GatewayError> {
-    let completion = translate::chat::answer(first, reply, exchange.stamp());
+    context: &mut RequestContext,
+) -> Result<RepairOutcome, GatewayError> {
+    let completion = translate::chat::answer(first, reply, context.stamp());
     let validators = &worker.shared.validators;
     let spent = Spent::of(first);
     // A second attempt is told what is wrong with the first.
     let reasons = if second.is_some() { Reasons::Read } else { Reasons::Unread };
     let Some(finding) = found(&completion, reply, validators, reasons).await else {
-        return Ok(Settled { completion, spent, word: None });
+        return Ok(RepairOutcome { completion, spent, word: None });
     };
-    let mut settled = Settled { completion, spent, word: Some(finding.word()) };
-    if let (Finding::Mismatch(reasons), Some(second)) = (&finding, second) {
+    let mut settled = RepairOutcome { completion, spent, word: Some(finding.word()) };
+    if let (ValidationResult::Mismatch(reasons), Some(second)) = (&finding, second) {
         let said = settled.completion.choices.iter().find_map(judgeable).unwrap_or_default();
-        match second.ask(worker, (said, reasons), exchange).await {
-            Ok(again) => settled = again.better(settled, validators, exchange).await,
-            Err(error) => log::warn!("{} no second answer: {error}", exchange.id()),
+        match second.ask(worker, (said, reasons), context).await {
+            Ok(again) => settled = again.better(settled, validators, context).await,
+            Err(error) => log::warn!("{} no second answer: {error}", context.id()),
         }
     }
     if settled.word == Some("mismatch") {
-        log::warn!("{} the answer does not match its schema", exchange.id());
+        log::warn!("{} the answer does not match its schema", context.id());
         if now.config.structured.on_mismatch == OnMismatch::Refuse {
-            exchange.settle(settled.spent.usage());
+            context.settle(settled.spent.usage());
             return Err(GatewayError::Mismatch);
         }
     }
@@ -140,47 +146,47 @@ pub(super) async fn settle(
 }
 
 /// What a second call brought.
-struct Again {
+struct RepairAnswer {
     body: Bytes,
     reply: Reply,
     /// None where the model was not asked.
-    flight: Option<Flight>,
+    in_flight: Option<InFlight>,
 }
 
-impl Again {
+impl RepairAnswer {
     /// The better of two answers, with the costs of both. One that cannot be read leaves the first as it was.
     async fn better(
         self,
-        first: Settled,
+        first: RepairOutcome,
         validators: &Validators,
-        exchange: &mut Exchange,
-    ) -> Settled {
-        let Self { body, reply, flight } = self;
+        context: &mut RequestContext,
+    ) -> RepairOutcome {
+        let Self { body, reply, in_flight } = self;
         let again: ConverseResponse<'_> = match serde_json::from_slice(&body) {
             Ok(again) => again,
             Err(error) => {
                 let error = GatewayError::Unreadable(error);
-                log::warn!("{} no second answer: {error}", exchange.id());
-                if let Some(mut flight) = flight {
-                    flight.failed(Moment::now(), error.verdict(Kind::Unary).blame);
+                log::warn!("{} no second answer: {error}", context.id());
+                if let Some(mut in_flight) = in_flight {
+                    in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
                 }
                 return first;
             }
         };
-        if let Some(mut flight) = flight {
-            flight.settle(of_quota(again.usage));
-            exchange.settled_apart(again.usage);
+        if let Some(mut in_flight) = in_flight {
+            in_flight.settle(of_quota(again.usage));
+            context.settled_apart(again.usage);
         }
-        let answer = translate::chat::answer(&again, &reply, exchange.stamp());
+        let answer = translate::chat::answer(&again, &reply, context.stamp());
         let (mut completion, word) = match found(&answer, &reply, validators, Reasons::Unread).await
         {
-            Some(Finding::Valid) => (answer, Some("repaired")),
+            Some(ValidationResult::Valid) => (answer, Some("repaired")),
             Some(other) => (answer, Some(other.word())),
             None => (first.completion, first.word),
         };
         let spent = first.spent.and(Spent::of(&again));
         spent.tell(&mut completion);
-        Settled { completion, spent, word }
+        RepairOutcome { completion, spent, word }
     }
 }
 
@@ -190,19 +196,22 @@ async fn found(
     reply: &Reply,
     validators: &Validators,
     reasons: Reasons,
-) -> Option<Finding> {
+) -> Option<ValidationResult> {
     let wanted = reply.wanted()?;
     let texts: Vec<&str> = completion.choices.iter().filter_map(judgeable).collect();
     if texts.is_empty() {
         return None;
     }
     let criterion = validators.criterion(wanted).await;
-    let mut worst = Finding::Valid;
+    let mut worst = ValidationResult::Valid;
     for text in texts {
         worst = match (worst, criterion.judge(text, reasons).await) {
-            (worst @ Finding::Mismatch(_), _) | (_, worst @ Finding::Mismatch(_)) => worst,
-            (Finding::Unchecked, _) | (_, Finding::Unchecked) => Finding::Unchecked,
-            (Finding::Valid, Finding::Valid) => Finding::Valid,
+            (worst @ ValidationResult::Mismatch(_), _)
+            | (_, worst @ ValidationResult::Mismatch(_)) => worst,
+            (ValidationResult::Unchecked, _) | (_, ValidationResult::Unchecked) => {
+                ValidationResult::Unchecked
+            }
+            (ValidationResult::Valid, ValidationResult::Valid) => ValidationResult::Valid,
         };
     }
     Some(worst)

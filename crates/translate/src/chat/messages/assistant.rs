@@ -17,7 +17,7 @@ use super::results::{NO_RESULT, no_output};
 use crate::Invalid;
 use crate::chat::Digest;
 use crate::parts::thinking::Past;
-use crate::parts::thinking::replay::{Preface, Replayed, Step, replay};
+use crate::parts::thinking::replay::{Preface, ReplayStep, Replayed, replay};
 use crate::parts::tools::{CalledWith, input, sent_name};
 
 impl<'a> Building<'a, '_> {
@@ -29,7 +29,7 @@ impl<'a> Building<'a, '_> {
         message: &'a ChatMessage<'a>,
     ) -> Result<(), Invalid> {
         let replayed = replay(at, message, &self.past, self.profile, self.report);
-        let thinks = replayed.steps.iter().any(|step| matches!(step, Step::Thought(_)));
+        let thinks = replayed.steps.iter().any(|step| matches!(step, ReplayStep::Reasoning(_)));
         // Reasoning among the parts stays in place, unless its original place is known from
         // elsewhere.
         self.has_thoughts = thinks || self.past.decides(at, message);
@@ -92,7 +92,7 @@ impl<'a> Building<'a, '_> {
         }
         for put in puts {
             match put {
-                Put::Thought(block) => {
+                Put::Reasoning(block) => {
                     self.turns.push(Role::Assistant, ContentBlock::ReasoningContent(block));
                 }
                 Put::Text(range) if range == (0..length) => {
@@ -145,7 +145,7 @@ impl<'a> Building<'a, '_> {
         }
         let mut blocks = Vec::with_capacity(calls.len());
         let mut results = Vec::with_capacity(calls.len());
-        let mut repeats: HashMap<&Key<'_>, usize> = HashMap::with_capacity(calls.len());
+        let mut repeats: HashMap<&CallKey<'_>, usize> = HashMap::with_capacity(calls.len());
         for (index, call) in calls.iter().enumerate() {
             let repeats = repeats.entry(&call.key).and_modify(|count| *count += 1).or_default();
             let tool_use_id = self.ids.sent(match repeats {
@@ -201,7 +201,7 @@ fn message_ids<'a>(message: &'a ChatMessage<'a>, count: usize) -> Vec<&'a str> {
 }
 
 fn has_thoughts(puts: &[Put<'_>]) -> bool {
-    puts.iter().any(|put| matches!(put, Put::Thought(_)))
+    puts.iter().any(|put| matches!(put, Put::Reasoning(_)))
 }
 
 /// All text of a message, joined.
@@ -222,7 +222,7 @@ fn joined<'s>(said: &'s [Said<'_>]) -> Cow<'s, str> {
 /// A past call, in any of the three forms clients use.
 pub(super) struct PastCall<'a> {
     /// The key that links the call to its result.
-    pub(super) key: Key<'a>,
+    pub(super) key: CallKey<'a>,
     id: Cow<'a, str>,
     name: &'a str,
     made_with: CalledWith<'a>,
@@ -230,14 +230,14 @@ pub(super) struct PastCall<'a> {
 
 /// The link between a result and its call: by id, or (deprecated) by the function's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Key<'a> {
+pub(super) enum CallKey<'a> {
     Id(Cow<'a, str>),
     Name(&'a str),
 }
 
 pub(super) fn calls_of<'a>(at: usize, message: &'a ChatMessage<'a>) -> Vec<PastCall<'a>> {
     let named = message.function_call.iter().map(|FunctionCall { name, arguments }| PastCall {
-        key: Key::Name(name),
+        key: CallKey::Name(name),
         id: Cow::Owned(format!("call_{at}")),
         name,
         made_with: CalledWith::Arguments(arguments.as_deref().unwrap_or_default()),
@@ -254,7 +254,7 @@ pub(super) fn calls_of<'a>(at: usize, message: &'a ChatMessage<'a>) -> Vec<PastC
         };
         let id =
             id.as_deref().map_or_else(|| Cow::Owned(format!("call_{at}_{index}")), Cow::Borrowed);
-        Some(PastCall { key: Key::Id(id.clone()), id, name, made_with })
+        Some(PastCall { key: CallKey::Id(id.clone()), id, name, made_with })
     });
     tools.chain(named).collect()
 }

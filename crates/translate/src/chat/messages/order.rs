@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use schema::converse::message::ReasoningBlock;
 
-use crate::parts::thinking::replay::{Order, Step};
-use crate::thoughts::Passage;
+use crate::parts::thinking::replay::{Order, ReplayStep};
+use crate::reasoning::Passage;
 
 /// A block of the turn under construction.
 #[derive(Debug)]
 pub(super) enum Put<'a> {
-    Thought(ReasoningBlock<'a>),
+    Reasoning(ReasoningBlock<'a>),
     /// A range of the message's text, in bytes.
     Text(Range<usize>),
     /// A call, by its index in the message.
@@ -22,12 +22,12 @@ pub(super) enum Put<'a> {
 /// the calls. `None` where the place of a reasoning block is unknown and the model would refuse it
 /// elsewhere.
 pub(super) fn arranged<'a>(
-    steps: Vec<Step<'a>>,
+    steps: Vec<ReplayStep<'a>>,
     order: Order,
     text: &str,
     calls: &[&str],
 ) -> Option<Vec<Put<'a>>> {
-    let count = steps.iter().filter(|step| matches!(step, Step::Thought(_))).count();
+    let count = steps.iter().filter(|step| matches!(step, ReplayStep::Reasoning(_))).count();
     let others = calls.len() + usize::from(!text.trim().is_empty());
     match order {
         Order::Any => return Some(ahead(steps, text, calls)),
@@ -39,18 +39,18 @@ pub(super) fn arranged<'a>(
     if let Some(texts) = is_made_of(&steps, calls).then(|| cut(&steps, text)).flatten() {
         return Some(placed(steps, texts, text, calls));
     }
-    let is_thought = |step: &Step<'_>| matches!(step, Step::Thought(_));
+    let is_thought = |step: &ReplayStep<'_>| matches!(step, ReplayStep::Reasoning(_));
     let behind = steps.iter().skip_while(|step| is_thought(step));
     let are_ahead = !behind.into_iter().any(is_thought);
     are_ahead.then(|| ahead(steps, text, calls))
 }
 
 /// Reasoning first, then text, then calls.
-pub(super) fn ahead<'a>(steps: Vec<Step<'a>>, text: &str, calls: &[&str]) -> Vec<Put<'a>> {
+pub(super) fn ahead<'a>(steps: Vec<ReplayStep<'a>>, text: &str, calls: &[&str]) -> Vec<Put<'a>> {
     let mut all: Vec<Put<'a>> = Vec::with_capacity(steps.len() + calls.len() + 1);
     all.extend(steps.into_iter().filter_map(|step| match step {
-        Step::Thought(block) => Some(Put::Thought(block)),
-        Step::Text(_) | Step::Call(_) => None,
+        ReplayStep::Reasoning(block) => Some(Put::Reasoning(block)),
+        ReplayStep::Text(_) | ReplayStep::Call(_) => None,
     }));
     if !text.is_empty() {
         all.push(Put::Text(0..text.len()));
@@ -60,17 +60,17 @@ pub(super) fn ahead<'a>(steps: Vec<Step<'a>>, text: &str, calls: &[&str]) -> Vec
 }
 
 /// Returns whether the known calls are the message's first.
-fn is_made_of(steps: &[Step<'_>], calls: &[&str]) -> bool {
+fn is_made_of(steps: &[ReplayStep<'_>], calls: &[&str]) -> bool {
     let known = steps.iter().filter_map(|step| match step {
-        Step::Call(id) => Some(id),
-        Step::Thought(_) | Step::Text(_) => None,
+        ReplayStep::Call(id) => Some(id),
+        ReplayStep::Reasoning(_) | ReplayStep::Text(_) => None,
     });
     let mut calls = calls.iter();
     known.into_iter().all(|id| calls.next().is_some_and(|call| id.is_none_or(|id| id == *call)))
 }
 
 fn placed<'a>(
-    steps: Vec<Step<'a>>,
+    steps: Vec<ReplayStep<'a>>,
     texts: Vec<Range<usize>>,
     text: &str,
     calls: &[&str],
@@ -80,14 +80,14 @@ fn placed<'a>(
     let mut texts = texts.into_iter();
     for step in steps {
         match step {
-            Step::Thought(block) => all.push(Put::Thought(block)),
-            Step::Text(_) => {
+            ReplayStep::Reasoning(block) => all.push(Put::Reasoning(block)),
+            ReplayStep::Text(_) => {
                 if let Some(range) = texts.next().filter(|range| !range.is_empty()) {
                     said = range.end;
                     all.push(Put::Text(range));
                 }
             }
-            Step::Call(_) => {
+            ReplayStep::Call(_) => {
                 all.push(Put::Call(called));
                 called += 1;
             }
@@ -104,7 +104,7 @@ fn placed<'a>(
 
 /// The ranges of the message's text that match the known texts, in order. Clients trim texts or
 /// leave them out; `None` where the match is ambiguous.
-fn cut(steps: &[Step<'_>], text: &str) -> Option<Vec<Range<usize>>> {
+fn cut(steps: &[ReplayStep<'_>], text: &str) -> Option<Vec<Range<usize>>> {
     let passages: Vec<Passage> = steps.iter().filter_map(passage).collect();
     if text.trim().is_empty() {
         return Some(vec![0..0; passages.len()]);
@@ -112,10 +112,10 @@ fn cut(steps: &[Step<'_>], text: &str) -> Option<Vec<Range<usize>>> {
     fitted(&passages, text).or_else(|| only(steps, text))
 }
 
-fn passage(step: &Step<'_>) -> Option<Passage> {
+fn passage(step: &ReplayStep<'_>) -> Option<Passage> {
     match step {
-        Step::Text(passage) => Some(*passage),
-        Step::Thought(_) | Step::Call(_) => None,
+        ReplayStep::Text(passage) => Some(*passage),
+        ReplayStep::Reasoning(_) | ReplayStep::Call(_) => None,
     }
 }
 
@@ -139,19 +139,19 @@ fn fitted(passages: &[Passage], text: &str) -> Option<Vec<Range<usize>>> {
 }
 
 /// The whole text at the only place that had text.
-fn only(steps: &[Step<'_>], text: &str) -> Option<Vec<Range<usize>>> {
+fn only(steps: &[ReplayStep<'_>], text: &str) -> Option<Vec<Range<usize>>> {
     let mut ranges = Vec::new();
     let (mut is_open, mut is_spent) = (false, false);
     for step in steps {
         match step {
-            Step::Text(passage) if passage.is_blank() => ranges.push(0..0),
-            Step::Text(_) if is_open => ranges.push(0..0),
-            Step::Text(_) if is_spent => return None,
-            Step::Text(_) => {
+            ReplayStep::Text(passage) if passage.is_blank() => ranges.push(0..0),
+            ReplayStep::Text(_) if is_open => ranges.push(0..0),
+            ReplayStep::Text(_) if is_spent => return None,
+            ReplayStep::Text(_) => {
                 ranges.push(0..text.len());
                 (is_open, is_spent) = (true, true);
             }
-            Step::Thought(_) | Step::Call(_) => is_open = false,
+            ReplayStep::Reasoning(_) | ReplayStep::Call(_) => is_open = false,
         }
     }
     Some(ranges)
@@ -163,12 +163,12 @@ mod tests {
 
     use super::*;
 
-    fn steps(word: &str) -> Vec<Step<'static>> {
+    fn steps(word: &str) -> Vec<ReplayStep<'static>> {
         let step = |part: &str| match part.split_at(1) {
-            ("R", name) => Step::Thought(thought(name)),
-            ("T", "") => Step::Call(None),
-            ("T", id) => Step::Call(Some(Box::leak(id.to_owned().into_boxed_str()))),
-            (_, text) => Step::Text(Passage::of(&text.replace('_', " "))),
+            ("R", name) => ReplayStep::Reasoning(thought(name)),
+            ("T", "") => ReplayStep::Call(None),
+            ("T", id) => ReplayStep::Call(Some(Box::leak(id.to_owned().into_boxed_str()))),
+            (_, text) => ReplayStep::Text(Passage::of(&text.replace('_', " "))),
         };
         word.split(',').map(step).collect()
     }
@@ -181,8 +181,8 @@ mod tests {
     fn sent(word: &str, order: Order, text: &str, calls: &[&str]) -> Option<String> {
         let puts = arranged(steps(word), order, text, calls)?;
         let put = |put: &Put<'_>| match put {
-            Put::Thought(ReasoningBlock::RedactedContent(name)) => format!("R{name}"),
-            Put::Thought(ReasoningBlock::ReasoningText(_)) => "R?".to_owned(),
+            Put::Reasoning(ReasoningBlock::RedactedContent(name)) => format!("R{name}"),
+            Put::Reasoning(ReasoningBlock::ReasoningText(_)) => "R?".to_owned(),
             Put::Text(range) => format!("X{}", &text[range.clone()]).replace(' ', "_"),
             Put::Call(at) => format!("T{}", calls[*at]),
         };

@@ -9,7 +9,7 @@ use schema::openai::content::Content;
 use schema::openai::message::{Message as ChatMessage, Role as ChatRole};
 
 use super::Building;
-use super::assistant::{Key, calls_of};
+use super::assistant::{CallKey, calls_of};
 use crate::Invalid;
 use crate::parts::turns::FILLER;
 
@@ -83,21 +83,21 @@ fn push_text<'a>(blocks: &mut Vec<ToolResultContent<'a>>, text: Cow<'a, str>) {
 /// Positions of the results, and those already assigned to a call. Positions are consumed from the
 /// front, because calls are read in the order of the conversation.
 pub(super) struct Results<'a> {
-    by_key: HashMap<Key<'a>, VecDeque<usize>>,
-    calls: HashMap<Key<'a>, VecDeque<usize>>,
+    by_key: HashMap<CallKey<'a>, VecDeque<usize>>,
+    calls: HashMap<CallKey<'a>, VecDeque<usize>>,
     taken: Vec<bool>,
 }
 
 impl<'a> Results<'a> {
     pub(super) fn index(messages: &'a [ChatMessage<'a>]) -> Self {
-        let mut by_key: HashMap<Key<'a>, VecDeque<usize>> = HashMap::new();
-        let mut calls: HashMap<Key<'a>, VecDeque<usize>> = HashMap::new();
+        let mut by_key: HashMap<CallKey<'a>, VecDeque<usize>> = HashMap::new();
+        let mut calls: HashMap<CallKey<'a>, VecDeque<usize>> = HashMap::new();
         for (at, message) in messages.iter().enumerate() {
             let key = match message.role {
                 ChatRole::Tool => {
-                    message.tool_call_id.as_deref().map(|id| Key::Id(Cow::Borrowed(id)))
+                    message.tool_call_id.as_deref().map(|id| CallKey::Id(Cow::Borrowed(id)))
                 }
-                ChatRole::Function => message.name.as_deref().map(Key::Name),
+                ChatRole::Function => message.name.as_deref().map(CallKey::Name),
                 ChatRole::Assistant => {
                     for call in calls_of(at, message) {
                         calls.entry(call.key).or_default().push_back(at);
@@ -115,7 +115,7 @@ impl<'a> Results<'a> {
 
     /// The first unassigned result after `call`, but not beyond the next call of the same id: some
     /// models count their ids from zero in every turn.
-    pub(super) fn take(&mut self, key: &Key<'a>, call: usize) -> Option<usize> {
+    pub(super) fn take(&mut self, key: &CallKey<'a>, call: usize) -> Option<usize> {
         let until = self.calls.get_mut(key).and_then(|calls| first_after(calls, call));
         let results = self.by_key.get_mut(key)?;
         let found = first_after(results, call)?;

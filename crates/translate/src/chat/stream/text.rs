@@ -26,8 +26,8 @@ impl ChatStream {
     ) -> Result<(), E> {
         match voice {
             Voice::Said => self.say(text, out),
-            Voice::Thought if self.reply.thoughts.hidden => Ok(()),
-            Voice::Thought => {
+            Voice::Reasoning if self.reply.thoughts.hidden => Ok(()),
+            Voice::Reasoning => {
                 self.emit(Delta { reasoning_content: Some(text), ..Delta::default() }, None, out)
             }
         }
@@ -54,7 +54,7 @@ impl ChatStream {
             return Ok(());
         }
         match self.spoken.yields_to_call() {
-            (Voice::Thought, held) => self.think_aloud(&held, out),
+            (Voice::Reasoning, held) => self.think_aloud(&held, out),
             (Voice::Said, held) => {
                 self.sources.say(&held);
                 self.emit_answer(&held, out)

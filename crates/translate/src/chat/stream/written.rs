@@ -44,7 +44,7 @@ impl ChatStream {
         if let Some(text) = text {
             self.reasoning = Some(block);
             let mut hear = |voice, words: &str| self.thought(block, voice, words, out);
-            reader.push(Voice::Thought, text, &mut hear)?;
+            reader.push(Voice::Reasoning, text, &mut hear)?;
         }
         self.reader = Some(reader);
         let ReasoningDelta { text: _, signature, redacted_content } = piece.clone();
@@ -118,7 +118,7 @@ impl ChatStream {
     ) -> Result<(), E> {
         match voice {
             Voice::Said => self.text(words, out),
-            Voice::Thought => self.think_aloud(words, out),
+            Voice::Reasoning => self.think_aloud(words, out),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::profile::Medium;
 
 /// A kind of content in one of Converse's formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Format {
+pub(super) struct MediaFormat {
     pub(super) medium: Medium,
     /// Converse's name.
     pub(super) name: &'static str,
@@ -26,7 +26,7 @@ pub(super) struct Claims<'a> {
 }
 
 /// The format of base64 data.
-pub(super) fn of_data(data: &str, claims: Claims<'_>) -> Option<Format> {
+pub(super) fn of_data(data: &str, claims: Claims<'_>) -> Option<MediaFormat> {
     let head = base64::head(data);
     match sniff(&head) {
         Some(magic) => by_magic(magic, claims, &head, || base64::tail(data)),
@@ -46,7 +46,7 @@ pub(super) fn of_data(data: &str, claims: Claims<'_>) -> Option<Format> {
 
 /// The format of fetched bytes, whose labels are not trusted: only what the bytes show, or text
 /// where documents are expected.
-pub(super) fn of_fetched(bytes: &[u8], claims: Claims<'_>) -> Option<Format> {
+pub(super) fn of_fetched(bytes: &[u8], claims: Claims<'_>) -> Option<MediaFormat> {
     let head = &bytes[..bytes.len().min(base64::HEAD)];
     let tail = || bytes[bytes.len().saturating_sub(base64::HEAD)..].to_vec();
     let found = match sniff(head) {
@@ -74,16 +74,16 @@ fn by_magic(
     claims: Claims<'_>,
     head: &[u8],
     tail: impl Fn() -> Vec<u8>,
-) -> Option<Format> {
+) -> Option<MediaFormat> {
     let for_image = claims.medium == Some(Medium::Image);
     let called = |kind| claims.mime.is_some_and(|mime| after_scheme(mime, kind).is_some());
     let (called_image, called_video) = (called("image/"), called("video/"));
     match magic {
-        Magic::Is(Format { medium: Medium::Audio, .. }) if for_image => None,
+        Magic::Is(MediaFormat { medium: Medium::Audio, .. }) if for_image => None,
         // A file labelled as an image in a video container has an unknown image coding, so it is
         // refused. A clip in an image part without that label is a clip, because many clients have
         // no other part.
-        Magic::Is(Format { medium: Medium::Video, .. }) if for_image && called_image => None,
+        Magic::Is(MediaFormat { medium: Medium::Video, .. }) if for_image && called_image => None,
         Magic::Container if called_image => None,
         Magic::Container if for_image && !called_video && !is_clip(head) => None,
         Magic::Is(format) => Some(format),
@@ -95,7 +95,7 @@ fn by_magic(
             let name = [("docx", b"word/".as_slice()), ("xlsx", b"xl/")]
                 .into_iter()
                 .find(|(_, part)| holds(part));
-            name.map(|(name, _)| Format { medium: Medium::Document, name })
+            name.map(|(name, _)| MediaFormat { medium: Medium::Document, name })
         }),
         // New office files use the old container where they are encrypted.
         Magic::Ole => office(claims, ["doc", "xls"])
@@ -131,7 +131,7 @@ fn holds_late_pdf(data: &str, claims: Claims<'_>) -> bool {
 }
 
 /// The format of content that cannot be inspected.
-pub(super) fn of_claims(claims: Claims<'_>) -> Option<Format> {
+pub(super) fn of_claims(claims: Claims<'_>) -> Option<MediaFormat> {
     claimed(claims)
 }
 
@@ -142,7 +142,7 @@ pub(super) fn is_text(format: &str) -> bool {
 
 #[derive(Clone, Copy)]
 enum Magic {
-    Is(Format),
+    Is(MediaFormat),
     /// MP4 and related formats, Matroska: audio or video.
     Container,
     /// HEIC, AVIF and related formats: images in a video container, which no model accepts.
@@ -193,11 +193,11 @@ fn sniff(head: &[u8]) -> Option<Magic> {
         [0xd0, 0xcf, 0x11, 0xe0, ..] => return Some(Magic::Ole),
         _ => return None,
     };
-    Some(Magic::Is(Format { medium, name }))
+    Some(Magic::Is(MediaFormat { medium, name }))
 }
 
 /// Resolves a container by the medium that the part is meant for.
-fn in_context(claims: Claims<'_>, head: &[u8]) -> Format {
+fn in_context(claims: Claims<'_>, head: &[u8]) -> MediaFormat {
     let sound = claims.medium == Some(Medium::Audio)
         || claims.mime.is_some_and(|mime| mime.starts_with("audio/"));
     let mp4 = head.get(4..8) == Some(b"ftyp");
@@ -210,20 +210,20 @@ fn in_context(claims: Claims<'_>, head: &[u8]) -> Format {
     } else {
         "mkv"
     };
-    Format { medium: if sound { Medium::Audio } else { Medium::Video }, name }
+    MediaFormat { medium: if sound { Medium::Audio } else { Medium::Video }, name }
 }
 
-fn office(claims: Claims<'_>, names: [&'static str; 2]) -> Option<Format> {
+fn office(claims: Claims<'_>, names: [&'static str; 2]) -> Option<MediaFormat> {
     claimed(claims).filter(|format| names.contains(&format.name))
 }
 
-fn document(name: &'static str) -> Option<Format> {
-    Some(Format { medium: Medium::Document, name })
+fn document(name: &'static str) -> Option<MediaFormat> {
+    Some(MediaFormat { medium: Medium::Document, name })
 }
 
 /// Rejects claims that the bytes contradict: a binary format would show its signature, and a text
 /// format must be readable.
-fn fits(format: Format, head: &[u8]) -> bool {
+fn fits(format: MediaFormat, head: &[u8]) -> bool {
     match (format.medium, format.name) {
         (Medium::Document, name) if is_text(name) => readable(head) || readable_bytes(head),
         (Medium::Document, _) => false,
@@ -232,7 +232,7 @@ fn fits(format: Format, head: &[u8]) -> bool {
 }
 
 /// Readable text without a more specific format: HTML or plain.
-fn text(head: &[u8]) -> Option<Format> {
+fn text(head: &[u8]) -> Option<MediaFormat> {
     if !readable(head) {
         return None;
     }
@@ -297,7 +297,7 @@ fn readable(head: &[u8]) -> bool {
     !text.is_empty() && !text.chars().any(is_odd)
 }
 
-fn claimed(claims: Claims<'_>) -> Option<Format> {
+fn claimed(claims: Claims<'_>) -> Option<MediaFormat> {
     let by_mime = claims.mime.and_then(|mime| by_mime(mime, claims.medium));
     let by_name = claims.name.and_then(|name| {
         let path = name.split(['?', '#']).next().unwrap_or_default();
@@ -313,11 +313,11 @@ fn claimed(claims: Claims<'_>) -> Option<Format> {
     if vague { by_name.or(by_mime).or_else(by_format) } else { by_mime }
 }
 
-fn by_mime_or_extension(format: &str, medium: Option<Medium>) -> Option<Format> {
+fn by_mime_or_extension(format: &str, medium: Option<Medium>) -> Option<MediaFormat> {
     by_extension(format, medium).or_else(|| by_mime(format, medium))
 }
 
-fn by_mime(mime: &str, medium: Option<Medium>) -> Option<Format> {
+fn by_mime(mime: &str, medium: Option<Medium>) -> Option<MediaFormat> {
     let mime = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let extension = match mime.as_str() {
         "application/pdf" => "pdf",
@@ -357,7 +357,7 @@ fn by_mime(mime: &str, medium: Option<Medium>) -> Option<Format> {
 
 /// The format for a file extension in lower case. Some extensions stand for audio and for video:
 /// then the part decides.
-fn by_extension(extension: &str, medium: Option<Medium>) -> Option<Format> {
+fn by_extension(extension: &str, medium: Option<Medium>) -> Option<MediaFormat> {
     let sound = medium == Some(Medium::Audio);
     let (medium, name) = match extension {
         "png" => (Medium::Image, "png"),
@@ -398,7 +398,7 @@ fn by_extension(extension: &str, medium: Option<Medium>) -> Option<Format> {
         "3gp" | "three_gp" => (Medium::Video, "three_gp"),
         _ => return None,
     };
-    Some(Format { medium, name })
+    Some(MediaFormat { medium, name })
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {

@@ -12,13 +12,13 @@ const LONGEST_EXTENSION: usize = 8;
 
 /// The names given so far.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct DocumentNames {
     given: HashSet<String>,
     /// The next number to try, by the name it is appended to.
     next: HashMap<String, usize>,
 }
 
-impl Names {
+impl DocumentNames {
     /// A name for a file with this content: `report.v2.pdf` becomes `report-v2 (pdf)`.
     pub(super) fn claim(
         &mut self,
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn named(filename: &str) -> String {
-        Names::default().claim(Some(filename), "pdf", "AAAA")
+        DocumentNames::default().claim(Some(filename), "pdf", "AAAA")
     }
 
     #[test]
@@ -173,7 +173,7 @@ mod tests {
     /// Takes minutes if each copy searches the names of all copies before it.
     #[test]
     fn the_same_file_may_come_many_times() {
-        let mut names = Names::default();
+        let mut names = DocumentNames::default();
         let all: HashSet<_> = (0..50_000).map(|_| names.claim(Some("a.pdf"), "pdf", "1")).collect();
         assert_eq!(all.len(), 50_000);
     }
@@ -189,7 +189,7 @@ mod tests {
             (Some("a.pdf"), "1"),
         ];
         let name_all = |count: usize| {
-            let mut names = Names::default();
+            let mut names = DocumentNames::default();
             files[..count]
                 .iter()
                 .map(|(file, content)| names.claim(*file, "pdf", content))

@@ -6,7 +6,7 @@ use super::*;
 
 fn translated(url: &'static str) -> Result<(&'static str, String), (String, &'static str)> {
     let image = ImageUrl { url: url.into(), detail: None };
-    let (profile, stores) = (Profile::default(), Stores::default());
+    let (profile, stores) = (Profile::default(), S3Access::default());
     match Attachments::new(&profile, &stores).link(&image, Medium::Image, "p") {
         Ok(ContentBlock::Image(ImageBlock { format, source: Source::Bytes(data) })) => {
             Ok((format, data.to_owned()))

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::mend::describe;
+use super::repair::describe;
 use super::walk::{each_below, pointed};
 
 /// Growth limit of a schema: this multiple of its own size, and a fixed allowance for small ones. A

@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Value};
 
-use super::mend::{into_words, pattern_into_words};
 use super::older::modernise;
+use super::repair::{into_words, pattern_into_words};
 use super::strict::{Looseness, may_be_object, refers_badly};
 use super::walk::each_schema;
 

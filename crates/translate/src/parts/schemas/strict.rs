@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::mend::{into_words, is_beyond_grammars, pattern_into_words};
+use super::repair::{into_words, is_beyond_grammars, pattern_into_words};
 use super::walk::each_schema;
 
 /// Keywords that grammars do not enforce. (Refused keywords as seen live by pydantic-ai and LiteLLM, 2026.)

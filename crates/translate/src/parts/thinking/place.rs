@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::thoughts::{Origin, Passage};
+use crate::reasoning::{Origin, Passage};
 
 const HEAD: &str = "outcrop.1.";
 /// Placeholder for an unknown part.
@@ -13,7 +13,7 @@ const UNKNOWN: &str = "x";
 
 /// The position of a reasoning block, and its origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct ReasoningPlace {
     /// The blocks between the previous reasoning block, or the start of the turn, and this one;
     /// `None` if unknown.
     pub(crate) between: Option<Vec<Between>>,
@@ -29,7 +29,7 @@ pub(crate) enum Between {
     Call,
 }
 
-impl Place {
+impl ReasoningPlace {
     /// The string form.
     pub(crate) fn word(&self) -> String {
         let Self { between, origin, preface } = self;
@@ -118,9 +118,9 @@ mod tests {
         let text = |text: &str| Between::Text(Passage::of(text));
         let origin = Some(Origin { model: 7, account: u64::MAX });
         for place in [
-            Place::default(),
-            Place { between: Some(Vec::new()), origin, preface: Some(9) },
-            Place {
+            ReasoningPlace::default(),
+            ReasoningPlace { between: Some(Vec::new()), origin, preface: Some(9) },
+            ReasoningPlace {
                 between: Some(vec![
                     text("one"),
                     Between::Call,
@@ -132,9 +132,13 @@ mod tests {
                 preface: None,
             },
         ] {
-            assert_eq!(Place::read(&place.word()), Some(place));
+            assert_eq!(ReasoningPlace::read(&place.word()), Some(place));
         }
-        let word = Place { between: Some(vec![text(" a "), Between::Call]), origin, preface: None };
+        let word = ReasoningPlace {
+            between: Some(vec![text(" a "), Between::Call]),
+            origin,
+            preface: None,
+        };
         assert_eq!(word.word(), "outcrop.1.t3l1w1c.0000000000000007.ffffffffffffffff.x");
     }
 
@@ -154,7 +158,7 @@ mod tests {
             "outcrop.1.t1\u{fc}.x.x.x",
             "outcrop.1.c.zz.x.x",
         ] {
-            assert_eq!(Place::read(word), None, "{word}");
+            assert_eq!(ReasoningPlace::read(word), None, "{word}");
         }
     }
 }

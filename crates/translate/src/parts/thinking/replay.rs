@@ -9,16 +9,16 @@ use schema::openai::message::Message as ChatMessage;
 
 use super::Past;
 use super::place::Between;
-use super::sent::{DETAILS, Entry, Sent};
+use super::received::{DETAILS, ReceivedReasoning, Sent};
 use crate::Report;
 use crate::profile::{Profile, Replay};
-use crate::thoughts::{self, Origin, Passage, Recalled, Thought, Turn};
+use crate::reasoning::{self, Origin, Passage, ReasoningItem, RestoredReasoning, Turn};
 
 /// The reasoning of an assistant message, and its state.
 #[derive(Debug)]
 pub(crate) struct Replayed<'a> {
     /// The blocks of the turn, as far as they are known; texts and calls are the message's own.
-    pub(crate) steps: Vec<Step<'a>>,
+    pub(crate) steps: Vec<ReplayStep<'a>>,
     pub(crate) order: Order,
     /// [`Past::Whole`] if the turn is known to have had exactly this reasoning.
     pub(crate) past: Past,
@@ -30,8 +30,8 @@ pub(crate) struct Replayed<'a> {
 
 /// A block of a turn.
 #[derive(Debug)]
-pub(crate) enum Step<'a> {
-    Thought(ReasoningBlock<'a>),
+pub(crate) enum ReplayStep<'a> {
+    Reasoning(ReasoningBlock<'a>),
     Text(Passage),
     /// A call, by its id if known.
     Call(Option<&'a str>),
@@ -59,7 +59,7 @@ pub(crate) enum Preface<'a> {
 /// Source of past reasoning.
 #[derive(Debug)]
 pub(crate) struct Memory<'a> {
-    recalled: Option<&'a Recalled>,
+    recalled: Option<&'a RestoredReasoning>,
     /// The last message with a call of each id: some models restart their ids in every turn, and
     /// the saved turn belongs to the last.
     last: HashMap<&'a str, usize>,
@@ -74,7 +74,10 @@ impl Replayed<'_> {
 
 impl<'a> Memory<'a> {
     /// The restored turns of these messages.
-    pub(crate) fn new(recalled: Option<&'a Recalled>, messages: &'a [ChatMessage<'a>]) -> Self {
+    pub(crate) fn new(
+        recalled: Option<&'a RestoredReasoning>,
+        messages: &'a [ChatMessage<'a>],
+    ) -> Self {
         let mut last = HashMap::new();
         if recalled.is_some_and(|recalled| !recalled.is_empty()) {
             for (at, message) in messages.iter().enumerate() {
@@ -96,13 +99,13 @@ impl<'a> Memory<'a> {
     }
 
     fn is_forgotten(&self) -> bool {
-        self.recalled.is_some_and(Recalled::is_forgotten)
+        self.recalled.is_some_and(RestoredReasoning::is_forgotten)
     }
 
     /// Returns whether a model of this profile, at the request's target, accepts reasoning of this
     /// origin.
     fn is_readable(&self, origin: Option<Origin>, profile: &Profile) -> bool {
-        match (origin, self.recalled.and_then(Recalled::target), profile.replay) {
+        match (origin, self.recalled.and_then(RestoredReasoning::target), profile.replay) {
             (_, _, Replay::Never | Replay::Plain) | (None, ..) | (_, None, _) => true,
             (Some(made), Some(asked), Replay::Signed | Replay::Redacted) => {
                 made.model == asked.model
@@ -127,7 +130,7 @@ pub(crate) fn replay<'a>(
     report: &mut Report,
 ) -> Replayed<'a> {
     let is_complete = |turn: &&Turn| match profile.replay {
-        Replay::Signed => turn.thoughts().all(Thought::is_signed),
+        Replay::Signed => turn.thoughts().all(ReasoningItem::is_signed),
         Replay::Redacted => true,
         Replay::Never | Replay::Plain => false,
     };
@@ -147,11 +150,13 @@ pub(crate) fn replay<'a>(
         Some(turn) => known(turn, profile),
         None => sent(message, past, profile, report),
     };
-    let is_withheld = |step: &Step<'_>| match step {
-        Step::Thought(ReasoningBlock::ReasoningText(said)) => {
+    let is_withheld = |step: &ReplayStep<'_>| match step {
+        ReplayStep::Reasoning(ReasoningBlock::ReasoningText(said)) => {
             past.recalled.is_some_and(|recalled| recalled.is_withheld(&said.text))
         }
-        Step::Thought(ReasoningBlock::RedactedContent(_)) | Step::Text(_) | Step::Call(_) => false,
+        ReplayStep::Reasoning(ReasoningBlock::RedactedContent(_))
+        | ReplayStep::Text(_)
+        | ReplayStep::Call(_) => false,
     };
     if replayed.steps.iter().any(is_withheld) {
         return Replayed::lost();
@@ -162,12 +167,12 @@ pub(crate) fn replay<'a>(
 /// A restored turn.
 fn known<'a>(turn: &'a Turn, profile: &Profile) -> Replayed<'a> {
     let steps = turn.steps.iter().filter_map(|step| match step {
-        thoughts::Step::Thought(thought) => match (profile.replay, thought) {
-            (Replay::Redacted, Thought::Text { .. }) => None,
-            _ => Some(Step::Thought(block(thought))),
+        reasoning::Step::Reasoning(thought) => match (profile.replay, thought) {
+            (Replay::Redacted, ReasoningItem::Text { .. }) => None,
+            _ => Some(ReplayStep::Reasoning(block(thought))),
         },
-        thoughts::Step::Text(passage) => Some(Step::Text(*passage)),
-        thoughts::Step::Call(id) => Some(Step::Call(Some(id))),
+        reasoning::Step::Text(passage) => Some(ReplayStep::Text(*passage)),
+        reasoning::Step::Call(id) => Some(ReplayStep::Call(Some(id))),
     });
     Replayed {
         steps: steps.collect(),
@@ -189,7 +194,7 @@ fn sent<'a>(
     let mut has_sent = false;
     let mut is_placed = true;
     let (mut steps, mut preface, mut count) = (Vec::new(), None, 0);
-    for Entry { thought, place, format } in entries {
+    for ReceivedReasoning { thought, place, format } in entries {
         let origin = place.as_ref().and_then(|place| place.origin);
         if !past.is_readable(origin, profile) || is_foreign(format.as_deref(), profile) {
             report.ignore(field);
@@ -199,8 +204,8 @@ fn sent<'a>(
         preface = preface.or(place.as_ref().and_then(|place| place.preface));
         match place.and_then(|place| place.between) {
             Some(between) => steps.extend(between.into_iter().map(|one| match one {
-                Between::Text(passage) => Step::Text(passage),
-                Between::Call => Step::Call(None),
+                Between::Text(passage) => ReplayStep::Text(passage),
+                Between::Call => ReplayStep::Call(None),
             })),
             None => is_placed = false,
         }
@@ -208,7 +213,7 @@ fn sent<'a>(
         has_sent = true;
         if let Some(block) = thought.taken(profile.replay) {
             count += 1;
-            steps.push(Step::Thought(block));
+            steps.push(ReplayStep::Reasoning(block));
         }
     }
     if has_sent && count == 0 {
@@ -223,7 +228,7 @@ fn sent<'a>(
         (false, Replay::Never | Replay::Plain) => Order::Any,
     };
     if order != Order::Known {
-        steps.retain(|step| matches!(step, Step::Thought(_)));
+        steps.retain(|step| matches!(step, ReplayStep::Reasoning(_)));
     }
     let preface = preface.map(Preface::Hash);
     Replayed { steps, order, past: Past::Whole, field: Some(field), preface }
@@ -244,7 +249,7 @@ fn is_foreign(format: Option<&str>, profile: &Profile) -> bool {
 /// The origin of the last reasoning of a conversation, as far as the store and the client tell.
 pub(crate) fn origin<'a>(
     messages: &'a [ChatMessage<'a>],
-    recalled: Option<&'a Recalled>,
+    recalled: Option<&'a RestoredReasoning>,
 ) -> Option<Origin> {
     let past = Memory::new(recalled, messages);
     for (at, message) in messages.iter().enumerate().rev() {
@@ -299,13 +304,13 @@ pub(crate) fn past(turns: &[Message<'_>], lost: &HashSet<Cow<'_, str>>, profile:
     }
 }
 
-fn block(thought: &Thought) -> ReasoningBlock<'_> {
+fn block(thought: &ReasoningItem) -> ReasoningBlock<'_> {
     match thought {
-        Thought::Text { text, signature } => ReasoningBlock::ReasoningText(ReasoningText {
+        ReasoningItem::Text { text, signature } => ReasoningBlock::ReasoningText(ReasoningText {
             text: Cow::Borrowed(text),
             signature: signature.as_deref().map(Cow::Borrowed),
         }),
-        Thought::Redacted(data) => ReasoningBlock::RedactedContent(Cow::Borrowed(data)),
+        ReasoningItem::Redacted(data) => ReasoningBlock::RedactedContent(Cow::Borrowed(data)),
     }
 }
 
@@ -317,14 +322,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::Stores;
+    use crate::S3Access;
     use crate::chat::question_with;
     use crate::profile::Thinking;
-    use crate::report::LostThoughts;
+    use crate::report::LostReasoning;
 
     /// The reasoning fields sent in a tool turn that is known to have begun without reasoning.
     #[track_caller]
-    fn asked(thinking: Thinking, wish: (&str, Value)) -> (Value, Option<LostThoughts>) {
+    fn asked(thinking: Thinking, wish: (&str, Value)) -> (Value, Option<LostReasoning>) {
         let profile = Profile { thinking, replay: Replay::Signed, ..Profile::default() };
         let mut body = json!({ "model": "m", "messages": [
             { "role": "user", "content": "Look." },
@@ -336,10 +341,10 @@ mod tests {
         body[wish.0] = wish.1;
         let body = body.to_string();
         let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
-        let mut recalled = Recalled::default();
+        let mut recalled = RestoredReasoning::default();
         recalled.add("c1", Arc::default());
         let question =
-            question_with(&request, &profile, &Stores::default(), Some(&recalled)).unwrap();
+            question_with(&request, &profile, &S3Access::default(), Some(&recalled)).unwrap();
         let fields = question.body.additional_model_request_fields;
         (fields.get("thinking").cloned().unwrap_or_default(), question.report.lost_thoughts())
     }
@@ -348,7 +353,7 @@ mod tests {
     fn only_a_budget_needs_reasoning_before_the_first_call() {
         let budget = || ("thinking", json!({ "type": "enabled", "budget_tokens": 2000 }));
         let level = || ("reasoning_effort", json!("low"));
-        let dropped = (Value::Null, Some(LostThoughts::Dropped));
+        let dropped = (Value::Null, Some(LostReasoning::Dropped));
         let adaptive = (json!({ "type": "adaptive" }), None);
         assert_eq!(asked(Thinking::Budget, level()), dropped);
         assert_eq!(asked(Thinking::Adaptive, level()), adaptive);

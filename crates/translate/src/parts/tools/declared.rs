@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::form::Form;
 use super::hosted::hosted;
-use super::names::{Names, sent_name};
+use super::names::{SentToolNames, sent_name};
 use crate::parts::BODY_LIMIT;
 use crate::parts::schemas::{Held, Looseness, hold, owned, tool_schema};
 use crate::profile::{Profile, StrictTools};
@@ -26,7 +26,7 @@ pub(crate) struct Declared<'a> {
     pub(crate) tools: Vec<ToolSpec<'a>>,
     /// Tools that the service runs.
     pub(crate) hosted: Vec<SystemTool<'a>>,
-    pub(crate) names: Names,
+    pub(crate) names: SentToolNames,
 }
 
 impl<'a> Declared<'a> {

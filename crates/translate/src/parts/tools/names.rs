@@ -10,7 +10,7 @@ use crate::profile::ToolNames;
 
 /// Facts about the sent tools for the answer half, by their sent names.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Names {
+pub(crate) struct SentToolNames {
     /// The client's name for each sent name.
     renamed: HashMap<String, String>,
     /// Tools whose input is wrapped.
@@ -19,7 +19,7 @@ pub(crate) struct Names {
     hosted: Vec<String>,
 }
 
-impl Names {
+impl SentToolNames {
     /// The client's name of the tool sent as `sent`.
     pub(crate) fn original<'n>(&'n self, sent: &'n str) -> &'n str {
         self.renamed.get(sent).map_or(sent, String::as_str)

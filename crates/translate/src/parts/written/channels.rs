@@ -64,7 +64,7 @@ impl Channels {
         match words.clone().find_map(|word| word.strip_prefix("to=")) {
             Some(name) => Self::Call { name: name.to_owned(), input: String::new() },
             None if words.any(|word| word == ANSWER) => Self::Message(Voice::Said),
-            None => Self::Message(Voice::Thought),
+            None => Self::Message(Voice::Reasoning),
         }
     }
 
@@ -73,7 +73,7 @@ impl Channels {
             Self::Outside | Self::Message(_) => {}
             Self::Header(header)
                 if header.split_whitespace().all(|word| ROUTING.contains(&word)) => {}
-            Self::Header(header) => found.push(Found::Spoken(Voice::Thought, header)),
+            Self::Header(header) => found.push(Found::Spoken(Voice::Reasoning, header)),
             Self::Call { name, input } => {
                 found.push(Found::Call { name, input: input.trim().to_owned() });
             }

@@ -112,7 +112,7 @@ impl Markup {
         }
         found.push(Found::Call { name, input: format!("{{{members}}}") });
         if !bare.is_empty() {
-            found.push(Found::Spoken(Voice::Thought, bare.to_owned()));
+            found.push(Found::Spoken(Voice::Reasoning, bare.to_owned()));
         }
     }
 }

@@ -45,7 +45,7 @@ impl Sections {
         match std::mem::take(self) {
             // The name may be incomplete: a call of it could reach another tool.
             Self::Name(name) if !name.contains('{') => {
-                found.push(Found::Spoken(Voice::Thought, name));
+                found.push(Found::Spoken(Voice::Reasoning, name));
             }
             state => state.close(found),
         }

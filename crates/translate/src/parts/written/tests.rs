@@ -18,7 +18,7 @@ fn read(syntax: CallSyntax, pieces: &[&str]) -> Told {
     let mut out = |voice, words: &str| {
         match voice {
             Voice::Said => said.push_str(words),
-            Voice::Thought => thought.push_str(words),
+            Voice::Reasoning => thought.push_str(words),
         }
         Ok::<(), Infallible>(())
     };

@@ -1,11 +1,11 @@
 //! LiteLLM's fallbacks of one class: a list of `name: [names]`, where `*` stands for every name that has
 //! no chain of its own.
 
-use super::super::super::fields::Fields;
-use super::super::super::reading::Reading;
-use super::super::super::routing::Known;
-use super::super::super::tree::{Key, Node, Value};
-use super::super::super::values;
+use super::super::super::balance::Known;
+use super::super::super::parsers;
+use super::super::super::reader::ConfigReader;
+use super::super::super::section::Section;
+use super::super::super::yaml_tree::{Key, Node, Value};
 
 const ALL: &str = "*";
 
@@ -18,7 +18,7 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    pub(super) fn read(section: &mut Fields<'_>, name: &'static str) -> Self {
+    pub(super) fn read(section: &mut Section<'_>, name: &'static str) -> Self {
         let mut chains = Self { key: section.path(name), chains: Vec::new() };
         let Some((_, node)) = section.take(name) else { return chains };
         for item in chains.items(section, node) {
@@ -37,7 +37,7 @@ impl Chains {
     }
 
     /// Further names for all that have none of their own.
-    pub(super) fn and_for_all(mut self, section: &mut Fields<'_>, name: &'static str) -> Self {
+    pub(super) fn and_for_all(mut self, section: &mut Section<'_>, name: &'static str) -> Self {
         let Some((_, node)) = section.take(name) else { return self };
         let names = self.names(section, node);
         self.chains.push((ALL.to_owned(), names));
@@ -49,7 +49,7 @@ impl Chains {
     }
 
     /// Takes out what leads nowhere here, and says so.
-    pub(super) fn keep(&mut self, reading: &mut Reading, known: Known<'_>, most: usize) {
+    pub(super) fn keep(&mut self, reading: &mut ConfigReader, known: Known<'_>, most: usize) {
         let key = &self.key;
         for (name, chain) in &mut self.chains {
             if name != ALL && !known.names.contains(name) {
@@ -82,7 +82,7 @@ impl Chains {
         self.chains.iter().find(|(key, _)| key == name).map(|(_, names)| names.as_slice())
     }
 
-    fn items(&self, section: &mut Fields<'_>, node: Node) -> Vec<Node> {
+    fn items(&self, section: &mut Section<'_>, node: Node) -> Vec<Node> {
         match node.value {
             Value::List(items) => items,
             Value::Null => Vec::new(),
@@ -94,7 +94,7 @@ impl Chains {
     }
 
     /// Names, or mappings with a `model` among what LiteLLM would change about the request.
-    fn names(&self, section: &mut Fields<'_>, node: Node) -> Vec<String> {
+    fn names(&self, section: &mut Section<'_>, node: Node) -> Vec<String> {
         let items = match node.value {
             Value::Text(_) => vec![node],
             _ => self.items(section, node),
@@ -104,7 +104,7 @@ impl Chains {
             let line = item.line;
             let name = match item.value {
                 Value::Map(entries) => self.model(section, entries),
-                value => values::text(&value).ok(),
+                value => parsers::text(&value).ok(),
             };
             match name {
                 Some(name) => names.push(name),
@@ -114,11 +114,11 @@ impl Chains {
         names
     }
 
-    fn model(&self, section: &mut Fields<'_>, entries: Vec<(Key, Node)>) -> Option<String> {
+    fn model(&self, section: &mut Section<'_>, entries: Vec<(Key, Node)>) -> Option<String> {
         let mut model = None;
         for (key, node) in entries {
             if key.name == "model" {
-                model = values::text(&node.value).ok();
+                model = parsers::text(&node.value).ok();
             } else {
                 let note = format!("{}: {} of a fallback is ignored", self.key, key.name);
                 section.reading.notes.push(note);
@@ -127,7 +127,7 @@ impl Chains {
         model
     }
 
-    fn complain(&self, section: &mut Fields<'_>, line: u64) {
+    fn complain(&self, section: &mut Section<'_>, line: u64) {
         let message = format!("{} is no list of names and their fallbacks", self.key);
         section.reading.complain(line, message, "give [{name: [other, another]}]");
     }

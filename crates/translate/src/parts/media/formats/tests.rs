@@ -50,14 +50,14 @@ fn containers_are_read_by_the_medium_of_the_part() {
     let audio = Claims { medium: Some(Medium::Audio), ..Claims::default() };
     assert_eq!(
         of_data(&STANDARD.encode(b"\0\0\0\x20ftypisom\0\0\0"), audio).unwrap(),
-        Format { medium: Medium::Audio, name: "mp4" }
+        MediaFormat { medium: Medium::Audio, name: "mp4" }
     );
     let matroska = b"\x1a\x45\xdf\xa3\x01\x42\x82\x88matroska";
     assert_eq!(found(matroska, audio), Some("mka"));
     let mime = Claims { mime: Some("audio/webm"), ..Claims::default() };
     assert_eq!(
         of_data(&STANDARD.encode(b"\x1a\x45\xdf\xa3..webm"), mime).unwrap(),
-        Format { medium: Medium::Audio, name: "webm" }
+        MediaFormat { medium: Medium::Audio, name: "webm" }
     );
 }
 
@@ -151,7 +151,7 @@ fn pictures_in_the_container_of_videos_are_no_videos() {
     // A clip in an image part without an image label is a clip, fetched or sent.
     for said in [image, Claims { mime: Some("video/mp4"), ..image }] {
         for (clip, name) in clips {
-            let clip_of = |format: Format| (format.medium, format.name);
+            let clip_of = |format: MediaFormat| (format.medium, format.name);
             assert_eq!(
                 of_data(&STANDARD.encode(clip), said).map(clip_of),
                 Some((Medium::Video, name))

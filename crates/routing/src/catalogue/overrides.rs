@@ -1,0 +1,111 @@
+//! Overrides: profile fields that an operator sets for a target. They are laid over the model's row, as
+//! `like` lays one row over another.
+
+use toml::{Table, Value};
+use translate::Profile;
+use translate::profile::PromptCache;
+
+use super::registry::Row;
+
+/// The profile field for the operator's choice of prompt caching.
+const PROMPT_CACHE: &str = "prompt_cache";
+
+/// Some fields of [`Profile`], validated when they were read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ProfileOverrides(Table);
+
+impl ProfileOverrides {
+    /// Adds a field.
+    ///
+    /// # Errors
+    /// The name or value is wrong.
+    pub fn set(&mut self, name: &str, value: Value) -> Result<(), String> {
+        let alone = Table::from_iter([(name.to_owned(), value.clone())]);
+        read(alone)?;
+        self.0.insert(name.to_owned(), value);
+        Ok(())
+    }
+
+    /// Sets the prompt cache mode.
+    pub fn want(&mut self, cache: PromptCache) {
+        self.0.insert(PROMPT_CACHE.to_owned(), Value::String(cache.name().to_owned()));
+    }
+
+    /// The profile of a row, or of no row, with these overrides; called through a geography's inference
+    /// profiles, it includes the fields of that geography. `cache` is the default of the prompt cache mode.
+    pub(super) fn over(
+        &self,
+        row: Option<&Row>,
+        geography: Option<&str>,
+        cache: PromptCache,
+    ) -> Profile {
+        let mut profile = self.laid_over(row, geography);
+        let told = row.is_some_and(|row| row.overrides.contains_key(PROMPT_CACHE));
+        if !told && !self.0.contains_key(PROMPT_CACHE) {
+            profile.prompt_cache = cache;
+        }
+        profile
+    }
+
+    fn laid_over(&self, row: Option<&Row>, geography: Option<&str>) -> Profile {
+        let within = row.and_then(|row| row.within.get(geography?));
+        if self.0.is_empty() && within.is_none() {
+            return row.map(|row| row.profile.clone()).unwrap_or_default();
+        }
+        let mut overrides = row.map(|row| row.overrides.clone()).unwrap_or_default();
+        overrides.extend(
+            within.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
+        );
+        overrides.extend(self.0.iter().map(|(name, value)| (name.clone(), value.clone())));
+        read(overrides).unwrap_or_else(|error| {
+            // Each field was validated by itself, and none depends on another.
+            log::error!("a profile cannot be put together: {error}");
+            Profile::default()
+        })
+    }
+}
+
+pub(super) fn read(overrides: Table) -> Result<Profile, String> {
+    Value::Table(overrides).try_into().map_err(|error: toml::de::Error| error.message().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use translate::profile::{StructuredOutput, ToolChoices};
+
+    use super::super::registry::Registry;
+    use super::*;
+
+    #[test]
+    fn overrides_replace_single_fields_of_a_row() {
+        let row = Registry::open().find("meta.llama3-3-70b-instruct-v1:0").unwrap();
+        assert_eq!(row.profile.tool_choice, ToolChoices::Auto);
+        let mut overrides = ProfileOverrides::default();
+        assert_eq!(overrides.over(Some(row), None, PromptCache::Auto), row.profile);
+        overrides.set("structured_output", Value::String("native".to_owned())).unwrap();
+        let profile = overrides.over(Some(row), None, PromptCache::Auto);
+        assert_eq!(profile.structured_output, StructuredOutput::Native);
+        assert_eq!(profile.tool_choice, ToolChoices::Auto, "the row's own stay");
+        assert_eq!(
+            overrides.over(None, None, PromptCache::Auto).structured_output,
+            StructuredOutput::Native
+        );
+    }
+
+    #[test]
+    fn the_cache_mode_of_a_target_precedes_the_default() {
+        let mut overrides = ProfileOverrides::default();
+        assert_eq!(overrides.over(None, None, PromptCache::Off).prompt_cache, PromptCache::Off);
+        overrides.set(PROMPT_CACHE, Value::String("marks".to_owned())).unwrap();
+        assert_eq!(overrides.over(None, None, PromptCache::Off).prompt_cache, PromptCache::Marks);
+    }
+
+    #[test]
+    fn wrong_fields_are_refused_with_a_list_of_valid_ones() {
+        let mut overrides = ProfileOverrides::default();
+        let error = overrides.set("sytem", Value::Boolean(true)).unwrap_err();
+        assert!(error.contains("sytem") && error.contains("tool_choice"), "{error}");
+        let error = overrides.set("tool_choice", Value::String("all".to_owned())).unwrap_err();
+        assert!(error.contains("all") && error.contains("named"), "{error}");
+    }
+}

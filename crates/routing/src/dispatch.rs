@@ -1,0 +1,455 @@
+//! Dispatch of one call: selects a target, sends, and classifies a failure. As long as the client has seen
+//! nothing of an answer, a failed call goes to another target, then to the fallbacks of the name. All
+//! retries of the gateway are made here, and all are bounded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use translate::reasoning::Origin;
+
+use tokio::time::Instant;
+
+use super::balance::{Selection, SelectionInput, Tokens, TriedTargets};
+use super::classify::{Classify, FailureClass, FallbackReason, RetryScope};
+use super::clock::Timestamp;
+use super::group::{Group, Target};
+use super::health::{Fault, InFlight};
+use super::resolver::{Resolver, Route};
+use super::settings::Affinity;
+use super::tags::Tags;
+use super::{RouteError, backoff};
+use bedrock::{Kind, UpstreamResponse};
+
+/// Properties of a call, besides its name, that affect its dispatch.
+#[derive(Debug, Clone, Copy)]
+pub struct CallSpec<'r> {
+    /// The request's id, for the log.
+    pub id: &'r str,
+    pub kind: Kind,
+    pub purpose: CallPurpose,
+    /// Tokens that the call may use, as far as they can be estimated.
+    pub tokens: Tokens,
+    /// Calls with the same key benefit from the same target.
+    pub key: Option<u64>,
+    /// Origin of the conversation's last reasoning.
+    pub home: Option<Origin>,
+    pub fallback_scope: FallbackScope,
+}
+
+/// Purpose of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallPurpose {
+    /// Inference with the model.
+    Model,
+    /// A token count. It is answered quickly and is no measure of the model's latency.
+    Count,
+}
+
+/// Targets that may replace the first one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FallbackScope {
+    /// Any target of the name, then its fallbacks.
+    All,
+    /// Any target of the name.
+    SameName,
+}
+
+/// A call in dispatch.
+#[derive(Debug)]
+pub struct Dispatch<'n> {
+    names: &'n Resolver,
+    terms: CallSpec<'n>,
+    group: Arc<Group>,
+    /// Of the request: they choose among the targets of a fallback too.
+    tags: Tags,
+    /// Names that have been tried or will be, in order.
+    asked: Vec<String>,
+    /// Number of names tried.
+    done: usize,
+    tried: TriedTargets,
+    /// Attempts at targets of the current group.
+    attempts: u8,
+    at: usize,
+    target: Target,
+    in_flight: InFlight,
+    attempt_log: AttemptLog,
+    began: Instant,
+}
+
+/// Attempt log of a call, for the headers of its answer.
+#[derive(Debug, Clone, Default)]
+pub struct AttemptLog {
+    /// The last target called; empty before the first attempt.
+    pub target: Arc<str>,
+    pub region: String,
+    pub attempts: u32,
+    /// The fallback name that replaced the requested one.
+    pub fallback: Option<String>,
+    /// Whether all permitted attempts have failed, so that a client's retry would fail too.
+    pub spent: bool,
+}
+
+impl AttemptLog {
+    /// The attempt log of a call not yet made.
+    pub fn to(target: &Target) -> Self {
+        let region = target.account.region().to_owned();
+        Self { target: Arc::clone(&target.label), region, ..Self::default() }
+    }
+}
+
+/// An answered call.
+#[derive(Debug)]
+pub struct Dispatched<T> {
+    pub answer: T,
+    /// Kept until the answer has ended.
+    pub in_flight: InFlight,
+    pub attempt_log: AttemptLog,
+}
+
+/// Result of a call to one target.
+pub trait AttemptOutcome {
+    /// Whether the target itself gave the answer; an answer from elsewhere is no sign of its health.
+    fn is_of_target(&self) -> bool {
+        true
+    }
+}
+
+impl AttemptOutcome for UpstreamResponse {}
+
+/// A call that got no answer.
+#[derive(Debug)]
+pub struct DispatchError<E> {
+    pub error: E,
+    pub attempt_log: AttemptLog,
+}
+
+/// Continuation after a failure.
+enum Next {
+    Stop,
+    /// Dispatch has moved to a fallback name.
+    Turned,
+    /// A target of the same name, at once or after a backoff.
+    Retry {
+        pick: Selection,
+        pause: Option<Duration>,
+    },
+}
+
+impl<'n> Dispatch<'n> {
+    /// Selects the first target.
+    ///
+    /// # Errors
+    /// The name has no targets.
+    pub fn begin(
+        names: &'n Resolver,
+        route: Route,
+        terms: CallSpec<'n>,
+    ) -> Result<Self, RouteError> {
+        let now = Timestamp::now();
+        let Route { group, tags } = route;
+        let pick = group.select(wanted(&group, terms, TriedTargets::default(), now));
+        let first = pick.and_then(|pick| Some((pick, group.target(pick.at)?)));
+        let Some((pick, target)) = first else {
+            return Err(RouteError::not_listed(&group.name));
+        };
+        group.budget.called(now, &group.balance.retries);
+        let in_flight =
+            board(&group, pick, terms, now).ok_or_else(|| RouteError::not_listed(&group.name))?;
+        let attempt_log = AttemptLog::to(&target);
+        let tried = TriedTargets::default();
+        let asked = vec![group.name.clone()];
+        let mut dispatch = Self {
+            names,
+            terms,
+            group,
+            tags,
+            asked,
+            done: 1,
+            tried,
+            attempts: 0,
+            at: pick.at,
+            target,
+            in_flight,
+            attempt_log,
+            began: Instant::now(),
+        };
+        dispatch.time();
+        dispatch.tell(pick);
+        Ok(dispatch)
+    }
+
+    /// The target that a call would go to now. No call is made: the weighted selection does not advance and
+    /// no quota is reserved.
+    ///
+    /// # Errors
+    /// The name has no targets.
+    pub fn preview(route: &Route, terms: CallSpec<'_>) -> Result<Target, RouteError> {
+        let Route { group, tags: _ } = route;
+        let asked = wanted(group, terms, TriedTargets::default(), Timestamp::now());
+        group.preview(asked).ok_or_else(|| RouteError::not_listed(&group.name))
+    }
+
+    /// Another call with the same name and spec, before this one was sent; it selects its own target.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn twin(&self) -> Result<Self, RouteError> {
+        let route = Route { group: Arc::clone(&self.group), tags: self.tags.clone() };
+        Self::begin(self.names, route, self.terms)
+    }
+
+    /// The target of the next attempt.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Whether a later target may need another translation of the request.
+    pub fn may_differ(&self) -> bool {
+        let fallbacks = &self.group.fallbacks;
+        let has_fallbacks = self.terms.fallback_scope == FallbackScope::All
+            && [&fallbacks.general, &fallbacks.context_window, &fallbacks.content_policy]
+                .iter()
+                .any(|names| !names.is_empty());
+        has_fallbacks || self.group.differs()
+    }
+
+    /// Calls targets until one answers or the attempts are used up. `ask` calls one target, and returns
+    /// when its answer has begun.
+    ///
+    /// # Errors
+    /// The last target's error, or the one before it if the last target cannot accept the request or is not
+    /// set up to be called.
+    pub async fn run<T: AttemptOutcome, E: Classify + std::fmt::Display>(
+        mut self,
+        mut ask: impl AsyncFnMut(&Target) -> Result<T, E>,
+    ) -> Result<Dispatched<T>, DispatchError<E>> {
+        let mut kept: Option<E> = None;
+        loop {
+            self.attempts = self.attempts.saturating_add(1);
+            self.attempt_log.attempts += 1;
+            self.in_flight.sent(Timestamp::now());
+            let error = match ask(&self.target).await {
+                Ok(answer) => {
+                    match (answer.is_of_target(), self.terms.purpose) {
+                        (true, CallPurpose::Model) => self.in_flight.answered(Timestamp::now()),
+                        (true, CallPurpose::Count) => self.in_flight.heard(Timestamp::now()),
+                        (false, _) => self.in_flight.unsent(),
+                    }
+                    return Ok(Dispatched {
+                        answer,
+                        in_flight: self.in_flight,
+                        attempt_log: self.attempt_log,
+                    });
+                }
+                Err(error) => error,
+            };
+            let verdict = error.verdict(self.terms.kind);
+            self.note(&error, verdict);
+            if verdict == FailureClass::UNFIT {
+                // The request was not sent.
+                self.in_flight.unsent();
+                self.attempts -= 1;
+                self.attempt_log.attempts -= 1;
+            }
+            let error = match kept.take() {
+                // A fallback that cannot accept the request says less than the first target's refusal; if
+                // no target is set up, the first error is as good as any.
+                Some(first)
+                    if verdict == FailureClass::UNFIT
+                        || verdict.fallback_reason == FallbackReason::Setup =>
+                {
+                    first
+                }
+                _ => error,
+            };
+            match self.next(verdict).await {
+                Next::Stop => return Err(DispatchError { error, attempt_log: self.attempt_log }),
+                Next::Turned => kept = Some(error),
+                Next::Retry { pick, pause } => {
+                    if let Some(pause) = pause {
+                        tokio::time::sleep(pause).await;
+                    }
+                    if self.depart(pick, Timestamp::now()).is_none() {
+                        return Err(DispatchError { error, attempt_log: self.attempt_log });
+                    }
+                    kept = Some(error);
+                }
+            }
+        }
+    }
+
+    /// Records a failure in the target's health and in the log.
+    fn note(&mut self, error: &(impl Classify + std::fmt::Display), verdict: FailureClass) {
+        let (id, label) = (self.terms.id, &self.target.label);
+        let now = Timestamp::now();
+        if verdict.fault == Fault::Nobody && error.is_answer() {
+            self.in_flight.refused(now);
+        } else if self.in_flight.failed(now, verdict.fault) {
+            log::warn!(
+                "{label:?} gets no calls during its cooldown: it fails too often, last with {error}"
+            );
+        }
+        if verdict.fallback_reason == FallbackReason::Setup
+            && self.group.len() + self.group.fallbacks.general.len() > 1
+        {
+            log::warn!("{id} {label:?} is not set up to be called: {error}");
+        } else {
+            log::debug!("{id} {label:?} failed: {error}");
+        }
+    }
+
+    /// Decides how to continue after a failure.
+    async fn next(&mut self, verdict: FailureClass) -> Next {
+        self.tried.add(self.at);
+        if self.is_overdue_in(Duration::ZERO) {
+            return Next::Stop;
+        }
+        if let Some(next) = self.next_attempt(verdict) {
+            return next;
+        }
+        if self.terms.fallback_scope == FallbackScope::All
+            && self.fall_back(verdict.fallback_reason).await
+        {
+            return Next::Turned;
+        }
+        Next::Stop
+    }
+
+    /// Selects another target of the same name, or the same one again. `None`: no target is left, or no
+    /// further attempt is allowed.
+    fn next_attempt(&mut self, verdict: FailureClass) -> Option<Next> {
+        let retries = self.group.balance.retries;
+        let now = Timestamp::now();
+        let unfit = verdict == FailureClass::UNFIT;
+        let used_up = self.attempts > retries.more;
+        let throttled = matches!(verdict.fault, Fault::Throttled(_));
+        if used_up && !unfit {
+            // A client's retries are useful if the operator has disabled those of the gateway, or if a
+            // target throttles: clients wait longer before they retry.
+            let in_vain = !throttled || !self.group.budget.has_more(now, &retries);
+            self.attempt_log.spent = retries.more > 0 && in_vain;
+        }
+        if verdict.retry_scope == RetryScope::Never {
+            return None;
+        }
+        let pick = self.group.select(wanted(&self.group, self.terms, self.tried, now))?;
+        let elsewhere = !self.tried.holds(pick.at);
+        if !elsewhere && (unfit || verdict.retry_scope == RetryScope::Elsewhere) {
+            return None;
+        }
+        let pause = match (elsewhere, verdict.retry_after) {
+            (true, _) => None,
+            (false, Some(asked)) if asked > retries.retry_after_limit => return None,
+            (false, asked) => {
+                let ours = match throttled {
+                    true => backoff::before_throttled(self.attempts, &retries),
+                    false => backoff::before(self.attempts, &retries),
+                };
+                Some(ours.max(asked.unwrap_or_default()))
+            }
+        };
+        if pause.is_some_and(|pause| self.is_overdue_in(pause)) {
+            return None;
+        }
+        if unfit {
+            return Some(Next::Retry { pick, pause });
+        }
+        if used_up {
+            return None;
+        }
+        // A refusal for missing setup caused no work upstream, so it costs no retry budget.
+        let is_free =
+            verdict.fallback_reason == FallbackReason::Setup && verdict.fault == Fault::Nobody;
+        if !is_free && !self.group.budget.spend(now, &retries) {
+            self.attempt_log.spent = true;
+            return None;
+        }
+        Some(Next::Retry { pick, pause })
+    }
+
+    /// Moves to the next fallback name. A name that cannot be called is logged and skipped.
+    async fn fall_back(&mut self, fallback_reason: FallbackReason) -> bool {
+        let fallbacks = Arc::clone(&self.group.fallbacks);
+        let names = match fallback_reason {
+            FallbackReason::None => return false,
+            FallbackReason::General | FallbackReason::Setup => &fallbacks.general,
+            FallbackReason::ContextWindow => &fallbacks.context_window,
+            FallbackReason::ContentPolicy => &fallbacks.content_policy,
+        };
+        for name in names {
+            if !self.asked.contains(name) {
+                self.asked.push(name.clone());
+            }
+        }
+        while let Some(name) = self.asked.get(self.done).cloned() {
+            self.done += 1;
+            match self.names.resolve(&name, self.tags.clone()).await {
+                Ok(Route { group, tags: _ }) => {
+                    let now = Timestamp::now();
+                    let Some(pick) =
+                        group.select(wanted(&group, self.terms, TriedTargets::default(), now))
+                    else {
+                        continue;
+                    };
+                    group.budget.called(now, &group.balance.retries);
+                    (self.group, self.tried, self.attempts) = (group, TriedTargets::default(), 0);
+                    self.attempt_log.fallback = Some(name);
+                    self.attempt_log.spent = false;
+                    if self.depart(pick, now).is_some() {
+                        return true;
+                    }
+                }
+                Err(error) => {
+                    log::warn!("{} the fallback {name:?} cannot be called: {error}", self.terms.id);
+                }
+            }
+        }
+        false
+    }
+
+    /// Moves to a target; the in-flight call to the previous one ends here.
+    fn depart(&mut self, pick: Selection, now: Timestamp) -> Option<()> {
+        self.target = self.group.target(pick.at)?;
+        self.time();
+        self.in_flight = board(&self.group, pick, self.terms, now)?;
+        self.at = pick.at;
+        self.attempt_log.target = Arc::clone(&self.target.label);
+        self.target.account.region().clone_into(&mut self.attempt_log.region);
+        self.tell(pick);
+        Some(())
+    }
+
+    /// Sets the deadline: all attempts share one time limit.
+    fn time(&mut self) {
+        self.target.deadline = Some(self.began + self.target.account.timeouts().total);
+    }
+
+    /// Whether the deadline will have passed after a pause.
+    fn is_overdue_in(&self, pause: Duration) -> bool {
+        self.target.deadline.is_some_and(|deadline| deadline <= Instant::now() + pause)
+    }
+
+    fn tell(&self, pick: Selection) {
+        let (id, name) = (self.terms.id, &self.group.name);
+        log::debug!("{id} {name:?} goes to {:?}: {:?}", self.target.label, pick.why);
+    }
+}
+
+fn wanted(
+    group: &Group,
+    terms: CallSpec<'_>,
+    tried: TriedTargets,
+    now: Timestamp,
+) -> SelectionInput {
+    let key = match group.balance.affinity {
+        Affinity::On => terms.key,
+        Affinity::Off => None,
+    };
+    SelectionInput { now, tried, home: group.home(terms.home), tokens: terms.tokens, key }
+}
+
+fn board(group: &Group, pick: Selection, terms: CallSpec<'_>, now: Timestamp) -> Option<InFlight> {
+    let seat = group.seat(pick.at)?;
+    let (cooldown, tokens) = (group.balance.cooldown, terms.tokens.at(seat));
+    Some(InFlight::begin(&seat.health, now, pick.role, seat.quota, cooldown, tokens))
+}

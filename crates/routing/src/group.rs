@@ -1,0 +1,443 @@
+//! The targets behind one name, ready to be called: selected by `pick` and resolved when selected.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use schema::openai::chat::ChatRequest;
+use tokio::time::Instant;
+use translate::Unsupported;
+use translate::chat::Defaults;
+use translate::errors::Notes;
+use translate::reasoning::Origin;
+
+use super::RouteError;
+use super::accounts::{RegionalAccount, RegionalAccounts};
+use super::balance::{Candidate, Selection, SelectionInput, TriedTargets, mixed, select};
+use super::health::{CallRole, Quota};
+use super::pattern::filled;
+use super::retry_budget::RetryBudget;
+use super::settings::{
+    Affinity, Balance, Fallbacks, GroupSettings, Guardrail, Strategy, TagFilter, TargetSettings,
+};
+use super::tags::{self, Tags};
+use super::weighted::WeightedChoice;
+use crate::catalogue::{Catalogue, ModelOverrides, ResolvedModel};
+use bedrock::{Account, SetupError};
+
+/// The targets of a name.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) name: String,
+    members: Vec<Member>,
+    /// One candidate per member, in the same order.
+    seats: Vec<Candidate>,
+    choice: Arc<WeightedChoice>,
+    pub(super) budget: Arc<RetryBudget>,
+    pub(super) guardrail: Option<Arc<Guardrail>>,
+    pub(super) balance: Balance,
+    pub(super) fallbacks: Arc<Fallbacks>,
+    /// The operator's names, to be suggested for an unknown name.
+    pub(super) own: Arc<[String]>,
+    alike: SharedTranslation,
+}
+
+/// Whether a request translated for one member can be sent to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SharedTranslation {
+    /// All members accept the same request.
+    Yes,
+    /// Some members differ, or have not been compared.
+    Perhaps,
+}
+
+#[derive(Debug, Clone)]
+struct Member {
+    model: String,
+    overrides: Arc<ModelOverrides>,
+    site: RegionalAccount,
+    unsupported: Unsupported,
+    params: Option<Arc<Defaults>>,
+    tags: Arc<[String]>,
+    /// Name of the target for clients and operators.
+    label: Arc<str>,
+}
+
+/// Selection counter and retry budget of a group; a reload keeps them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct GroupState {
+    pub(super) choice: Arc<WeightedChoice>,
+    pub(super) budget: Arc<RetryBudget>,
+}
+
+/// A target together with the account that calls it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub model: ResolvedModel,
+    pub account: Account,
+    /// The guardrail of the name: mandatory, or a default that the caller may override.
+    pub guardrail: Option<Arc<Guardrail>>,
+    /// Handling of fields that cannot be honoured, unless the caller sets it.
+    pub unsupported: Unsupported,
+    /// Parameters for requests that do not give them.
+    pub params: Option<Arc<Defaults>>,
+    /// Whether tags of requests choose among the targets of the name.
+    pub heeds_tags: bool,
+    /// Hash that identifies the account.
+    owner: u64,
+    /// Name of the target for clients and operators.
+    pub label: Arc<str>,
+    /// Deadline of the call, earlier attempts included; `None` before the first attempt.
+    pub deadline: Option<Instant>,
+    /// The operator's names, to be suggested for an unknown name.
+    own: Arc<[String]>,
+}
+
+impl Group {
+    /// Opens the account of every target.
+    pub(super) async fn open(
+        name: &str,
+        settings: &GroupSettings,
+        sites: &RegionalAccounts,
+        before: Option<&RegionalAccounts>,
+        turns: GroupState,
+    ) -> Result<Self, SetupError> {
+        let mut opened = Vec::with_capacity(settings.targets.len());
+        for target in &settings.targets {
+            opened.push((target, sites.open(&target.place, before).await?));
+        }
+        let mut group = Self::empty(name, settings.balance, turns);
+        group.guardrail = settings.guardrail.clone().map(Arc::new);
+        group.fallbacks = Arc::new(settings.fallbacks.clone());
+        for (target, site) in opened {
+            let quota = Quota { rpm: target.rpm, tpm: target.tpm };
+            let (weight, order) = (target.weight, target.order);
+            let member = Member::of(target, site, settings.unsupported);
+            group.add(member, |seat| Candidate { weight, order, quota, ..seat });
+        }
+        group.settle();
+        Ok(group)
+    }
+
+    /// Builds the group of an unlisted name: a single target.
+    pub(super) fn unlisted(
+        name: &str,
+        site: RegionalAccount,
+        unsupported: Unsupported,
+        balance: Balance,
+        turns: GroupState,
+    ) -> Self {
+        let mut group = Self::empty(name, balance, turns);
+        let target = TargetSettings { model: name.to_owned(), ..TargetSettings::default() };
+        let member = Member::of(&target, site, unsupported);
+        group.add(member, |seat| seat);
+        group.alike = SharedTranslation::Yes;
+        group
+    }
+
+    /// The same group for a name that matched its pattern, with `star` in place of the `*`.
+    pub(super) fn filled(&self, name: &str, star: &str) -> Self {
+        let mut group = Self::empty(name, self.balance, self.turns());
+        group.guardrail.clone_from(&self.guardrail);
+        group.fallbacks = Arc::clone(&self.fallbacks);
+        for (member, seat) in self.members.iter().zip(&self.seats) {
+            let member = Member { model: filled(&member.model, name, star), ..member.clone() };
+            let Candidate { weight, order, quota, writes: _, health: _, mark: _ } = *seat;
+            group.add(member, |seat| Candidate { weight, order, quota, ..seat });
+        }
+        group
+    }
+
+    /// The state that a reload keeps and that groups derived from this one share.
+    pub(super) fn turns(&self) -> GroupState {
+        GroupState { choice: Arc::clone(&self.choice), budget: Arc::clone(&self.budget) }
+    }
+
+    pub(super) fn select(&self, asked: SelectionInput) -> Option<Selection> {
+        select(&self.seats, &self.choice, &self.balance, asked)
+    }
+
+    pub(super) fn seat(&self, at: usize) -> Option<&Candidate> {
+        self.seats.get(at)
+    }
+
+    pub(super) fn target(&self, at: usize) -> Option<Target> {
+        let member = self.members.get(at)?;
+        Some(Target {
+            model: member.resolved(),
+            account: member.site.account.clone(),
+            guardrail: self.guardrail.clone(),
+            unsupported: member.unsupported,
+            params: member.params.clone(),
+            heeds_tags: self.balance.tag_filter != TagFilter::Off,
+            owner: member.site.owner,
+            label: Arc::clone(&member.label),
+            deadline: None,
+            own: Arc::clone(&self.own),
+        })
+    }
+
+    /// A note for each model that the catalogue does not know.
+    pub(super) fn unknown_models(&self, catalogue: &Catalogue) -> Vec<String> {
+        let mut notes = Vec::new();
+        for Member { model, site, overrides, .. } in &self.members {
+            let is_told = model.contains('*') || overrides.base_model.is_some();
+            if is_told || site.catalogue.knows(model, overrides) {
+                continue;
+            }
+            let meant = match catalogue.near(model, std::iter::empty()).as_slice() {
+                [] => "Bedrock may still serve it".to_owned(),
+                near => format!("did you mean {}?", near.join(" or ")),
+            };
+            notes.push(format!("models.{}: no model {model:?} is known; {meant}", self.name));
+        }
+        notes
+    }
+
+    /// The target that a call would select now, without making one.
+    pub(super) fn preview(&self, asked: SelectionInput) -> Option<Target> {
+        let pick = select(&self.seats, &self.choice.fork(), &self.balance, asked)?;
+        self.spare(pick)?;
+        self.target(pick.at)
+    }
+
+    /// Releases the probe that a selection claimed, when no call follows.
+    fn spare(&self, pick: Selection) -> Option<()> {
+        if pick.role == CallRole::Probe {
+            // The probe remains for a later call.
+            self.seats.get(pick.at)?.health.released();
+        }
+        Some(())
+    }
+
+    /// Narrows the group to the members that share the model of the selected member. `None`: all members
+    /// do.
+    pub(super) fn of_one_model(&self, asked: SelectionInput) -> Option<Self> {
+        let targets: Vec<ResolvedModel> = self.members.iter().map(Member::resolved).collect();
+        let first = targets.first()?;
+        if targets.iter().all(|target| target.is_same_model(first)) {
+            return None;
+        }
+        let pick = self.select(asked)?;
+        self.spare(pick)?;
+        let model = targets.get(pick.at)?;
+        let mut group = Self::empty(&self.name, self.balance, self.turns());
+        group.guardrail.clone_from(&self.guardrail);
+        group.own = Arc::clone(&self.own);
+        for ((member, seat), target) in self.members.iter().zip(&self.seats).zip(&targets) {
+            if target.is_same_model(model) {
+                group.members.push(member.clone());
+                group.seats.push(seat.clone());
+            }
+        }
+        Some(group)
+    }
+
+    /// Narrows the group to the members that the tags of a request leave. `None`: they leave all.
+    ///
+    /// # Errors
+    /// They leave none.
+    pub(super) fn tagged(&self, asked: &Tags) -> Result<Option<Self>, RouteError> {
+        let tags: Vec<&[String]> = self.members.iter().map(|member| &*member.tags).collect();
+        let left = tags::left(self.balance.tag_filter, &tags, asked);
+        if left.iter().all(|is_left| *is_left) {
+            return Ok(None);
+        }
+        let mut group = Self::empty(&self.name, self.balance, self.turns());
+        for (is_left, (member, seat)) in left.iter().zip(self.members.iter().zip(&self.seats)) {
+            if *is_left {
+                group.members.push(member.clone());
+                group.seats.push(seat.clone());
+            }
+        }
+        if group.members.is_empty() {
+            let (name, tags) = (self.name.clone(), asked.to_string());
+            return Err(RouteError::NotTagged { name, tags });
+        }
+        group.guardrail.clone_from(&self.guardrail);
+        group.fallbacks = Arc::clone(&self.fallbacks);
+        group.own = Arc::clone(&self.own);
+        group.alike = self.alike;
+        Ok(Some(group))
+    }
+
+    /// Whether there are several targets, and one of them accepts past reasoning.
+    pub(super) fn keeps_thoughts(&self) -> bool {
+        self.members.len() > 1
+            && self.members.iter().any(|member| member.resolved().profile.keeps_thoughts())
+    }
+
+    /// The targets that accept reasoning of this origin; empty if the origin is unknown.
+    pub(super) fn home(&self, origin: Option<Origin>) -> TriedTargets {
+        let mut home = TriedTargets::default();
+        let Some(origin) = origin.filter(|_| self.members.len() > 1) else { return home };
+        for (at, member) in self.members.iter().enumerate() {
+            let target = member.resolved();
+            let is_account = member.site.owner == origin.account || !target.profile.thoughts_bound;
+            if is_account && target.profile.keeps_thoughts() && target.identity() == origin.model {
+                home.add(at);
+            }
+        }
+        home
+    }
+
+    pub(super) fn counts_tokens(&self) -> bool {
+        self.balance.strategy == Strategy::Usage
+            || self.seats.iter().any(|seat| seat.quota.tpm.is_some())
+    }
+
+    pub(super) fn keeps_to_targets(&self) -> bool {
+        self.balance.affinity == Affinity::On && self.members.len() > 1
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether a request translated for one member may need another translation for another member.
+    pub(super) fn differs(&self) -> bool {
+        self.alike != SharedTranslation::Yes
+    }
+
+    fn empty(name: &str, balance: Balance, turns: GroupState) -> Self {
+        let GroupState { choice, budget } = turns;
+        Self {
+            name: name.to_owned(),
+            members: Vec::new(),
+            seats: Vec::new(),
+            choice,
+            budget,
+            guardrail: None,
+            balance,
+            fallbacks: Arc::default(),
+            own: Arc::from([]),
+            alike: SharedTranslation::Perhaps,
+        }
+    }
+
+    fn add(&mut self, mut member: Member, seat: impl FnOnce(Candidate) -> Candidate) {
+        let model_id = member.resolved().model_id;
+        let label = format!("{model_id}@{}", member.site.account.region());
+        let same = |known: &&Member| {
+            known
+                .label
+                .strip_prefix(label.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('#'))
+        };
+        let label = match self.members.iter().filter(same).count() {
+            0 => label,
+            // A further account in the same region.
+            others => format!("{label}#{}", others + 1),
+        };
+        let health = member.site.registry.of(&model_id);
+        let mark = mark(&label);
+        let writes = member.params.as_ref().and_then(|params| params.most());
+        member.label = label.into();
+        self.members.push(member);
+        self.seats.push(seat(Candidate {
+            weight: super::settings::Weight::default(),
+            order: 0,
+            quota: Quota::default(),
+            writes,
+            health,
+            mark,
+        }));
+    }
+
+    /// Compares whether all members accept the same request.
+    fn settle(&mut self) {
+        let targets: Vec<ResolvedModel> = self.members.iter().map(Member::resolved).collect();
+        let alike = targets.windows(2).all(|pair| match pair {
+            [one, other] => one.profile == other.profile && one.is_settled() && other.is_settled(),
+            _ => true,
+        });
+        // Reasoning of one model or account is not sent to another.
+        let think_apart = targets.iter().any(|target| target.profile.keeps_thoughts())
+            && (targets
+                .windows(2)
+                .any(|pair| matches!(pair, [one, other] if !one.is_same_model(other)))
+                || self.members.windows(2).any(
+                    |pair| matches!(pair, [one, other] if one.site.owner != other.site.owner),
+                ));
+        let as_strict = self.members.windows(2).all(|pair| match pair {
+            [one, other] => one.unsupported == other.unsupported && one.params == other.params,
+            _ => true,
+        });
+        self.alike = if alike && as_strict && !think_apart {
+            SharedTranslation::Yes
+        } else {
+            SharedTranslation::Perhaps
+        };
+    }
+}
+
+impl Target {
+    /// Gives a chat request the parameters that it does not give itself. Tags that have chosen the target have
+    /// had their effect.
+    ///
+    /// # Errors
+    /// None: the parameters were read when the configuration was.
+    pub fn complete<'a>(&'a self, request: &mut ChatRequest<'a>) -> Result<(), serde_json::Error> {
+        if self.heeds_tags {
+            tags::take(request);
+        }
+        self.params.as_ref().map_or(Ok(()), |params| params.fill(request))
+    }
+
+    /// Origin of its answers: reasoning of other origins is not sent to models that verify it.
+    pub fn origin(&self) -> Origin {
+        Origin { model: self.model.identity(), account: self.owner }
+    }
+
+    /// Notes that help to explain a refusal of its model.
+    pub(super) fn notes(&self) -> Notes {
+        self.model.notes(self.own.iter().map(String::as_str))
+    }
+
+    /// The same target with its model resolved as far as AWS describes it.
+    pub async fn settled(&self) -> Cow<'_, Self> {
+        if self.model.is_settled() {
+            return Cow::Borrowed(self);
+        }
+        let mut target = self.clone();
+        target.model.settle(&target.account).await;
+        Cow::Owned(target)
+    }
+}
+
+impl Member {
+    fn of(settings: &TargetSettings, site: RegionalAccount, unsupported: Unsupported) -> Self {
+        let TargetSettings {
+            model,
+            place: _,
+            weight: _,
+            overrides,
+            params,
+            tags,
+            order: _,
+            rpm: _,
+            tpm: _,
+            unsupported: own,
+        } = settings;
+        Self {
+            model: model.clone(),
+            overrides: Arc::new(overrides.clone()),
+            site,
+            unsupported: own.unwrap_or(unsupported),
+            params: params.clone(),
+            tags: tags.as_slice().into(),
+            label: Arc::from(""),
+        }
+    }
+
+    fn resolved(&self) -> ResolvedModel {
+        self.site.catalogue.resolve(&self.model, &self.overrides)
+    }
+}
+
+/// Hash of a label (FNV-1a, mixed), the same in every process.
+fn mark(label: &str) -> u64 {
+    let hashed = label.bytes().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+    });
+    mixed(hashed)
+}

@@ -1,0 +1,252 @@
+//! Resolves a name to its targets and calls one of them at Bedrock. A `Dispatch` selects targets, classifies
+//! failures and retries; `send` makes one attempt at one target. A model that is served only through an
+//! inference profile is called again through that profile, and directly through it from then on.
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request};
+use translate::errors::{Condition, Notes};
+
+use bedrock::{
+    Call, Failure, InvalidModelId, Kind, Service, ServiceError, Transport, UpstreamResponse,
+    model_path, unsigned,
+};
+
+mod accounts;
+mod backoff;
+mod balance;
+pub mod catalogue;
+mod classify;
+mod clock;
+mod count;
+mod dispatch;
+mod group;
+mod health;
+mod pattern;
+mod resolver;
+mod retry_budget;
+mod rolling_window;
+mod settings;
+pub mod suggestions;
+mod tags;
+mod weighted;
+
+pub use balance::{Tokens, Written};
+pub use classify::{Classify, FailureClass, of_service};
+pub use clock::Timestamp;
+pub use count::{Count, count};
+pub use dispatch::{
+    AttemptLog, AttemptOutcome, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched,
+    FallbackScope,
+};
+pub use group::Target;
+pub use health::{InFlight, InFlightTemplate};
+pub use resolver::OpenError;
+pub use resolver::{Resolver, Route};
+pub use settings::{
+    Affinity, Balance, Cooldown, Fallbacks, GUARDRAIL_ID, GUARDRAIL_VERSION, GroupSettings,
+    Guardrail, GuardrailMode, ModelSettings, Retries, Strategy, TagFilter, TargetSettings,
+    Thousandths, Unlisted, Weight,
+};
+pub use tags::Tags;
+
+/// Bedrock operation that a call uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// A complete response.
+    Converse,
+    /// A streamed response.
+    ConverseStream,
+    /// A complete response in the provider's own body format.
+    Invoke,
+}
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Converse => "converse",
+            Self::ConverseStream => "converse-stream",
+            Self::Invoke => "invoke",
+        }
+    }
+
+    /// The form of the response: unary or stream.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::Converse | Self::Invoke => Kind::Unary,
+            Self::ConverseStream => Kind::Stream,
+        }
+    }
+
+    fn accept(self) -> HeaderValue {
+        HeaderValue::from_static(match self.kind() {
+            Kind::Unary => "application/json",
+            Kind::Stream => "application/vnd.amazon.eventstream",
+        })
+    }
+}
+
+/// Reasons for which a target did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RouteError {
+    /// The model id cannot be part of a URL.
+    #[error(transparent)]
+    Model(#[from] InvalidModelId),
+    /// Bedrock, or the connection to it, failed.
+    #[error(transparent)]
+    Upstream(#[from] Failure),
+    /// Bedrock refused; the notes about the model help to explain the refusal.
+    #[error("{error}")]
+    Refused { error: Box<ServiceError>, notes: Box<Notes> },
+    /// The name asks for a region that cannot be called.
+    #[error("{asked} is asked for: {why}")]
+    Elsewhere { asked: String, why: String },
+    /// Only listed names are served, and this name is not listed.
+    #[error("{name:?} is not listed")]
+    NotListed { name: String, near: Vec<String> },
+    /// No target of the name has the tags that a request asks for.
+    #[error("no target of {name:?} has the tags {tags}")]
+    NotTagged { name: String, tags: String },
+    /// Requests may not choose targets by tags of their own.
+    #[error("tags in the body are refused")]
+    TagsRefused,
+}
+
+/// Sends a JSON body to an operation of one target and waits for the response headers. Converse carries its
+/// guardrail in the body; InvokeModel carries it in headers, which are set here.
+pub async fn send(
+    transport: &Transport,
+    target: &Target,
+    operation: Operation,
+    body: Bytes,
+) -> Result<UpstreamResponse, RouteError> {
+    let model = &target.model;
+    let headers = headers(operation, target.guardrail.as_deref())?;
+    let attempt = |id: String, body| attempt(transport, id, operation, headers.clone(), body);
+    let refusal = match attempt(model.model_id.clone(), body.clone()).await {
+        Err(RouteError::Upstream(Failure::Service(error))) => error,
+        other => return other,
+    };
+    if condition(&refusal) == Some(Condition::ProfileOnly)
+        && let Some(detour) = model.detour()
+    {
+        match attempt(detour.clone(), body).await {
+            // If the guessed profile does not exist either, the first refusal says more.
+            Err(RouteError::Upstream(Failure::Service(second)))
+                if condition(&second) == Some(Condition::UnknownModel) => {}
+            Err(RouteError::Upstream(Failure::Service(second))) => {
+                return Err(refused(second, target));
+            }
+            Err(other) => return Err(other),
+            Ok(answer) => {
+                log::info!(
+                    "{:?} is served through {detour:?} and is called through it from now on",
+                    model.model_id
+                );
+                model.remember(&detour);
+                return Ok(answer);
+            }
+        }
+    }
+    Err(refused(refusal, target))
+}
+
+/// Builds the first request that `send` would make, without credentials.
+pub fn outline(
+    target: &Target,
+    operation: Operation,
+    body: Bytes,
+) -> Result<Request<Bytes>, RouteError> {
+    let headers = headers(operation, target.guardrail.as_deref())?;
+    let call = call(&target.model.model_id, operation, headers, body)?;
+    Ok(unsigned(&target.account, &call)?)
+}
+
+fn headers(operation: Operation, guardrail: Option<&Guardrail>) -> Result<HeaderMap, RouteError> {
+    let mut headers = HeaderMap::with_capacity(4);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(ACCEPT, operation.accept());
+    match (operation, guardrail) {
+        (Operation::Converse | Operation::ConverseStream, _) | (Operation::Invoke, None) => {}
+        (Operation::Invoke, Some(guardrail)) => {
+            for (name, value) in guardrail.headers() {
+                let value = HeaderValue::from_str(value)
+                    .map_err(|error| Failure::Request(error.to_string()))?;
+                headers.insert(name, value);
+            }
+        }
+    }
+    Ok(headers)
+}
+
+async fn attempt(
+    transport: &Transport,
+    model_id: String,
+    operation: Operation,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<UpstreamResponse, RouteError> {
+    Ok(transport.send(call(&model_id, operation, headers, body)?).await?)
+}
+
+fn call(
+    model_id: &str,
+    operation: Operation,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Call, InvalidModelId> {
+    Ok(Call {
+        service: Service::Runtime,
+        method: Method::POST,
+        path: model_path(model_id, operation.name())?,
+        query: None,
+        headers,
+        body,
+        kind: operation.kind(),
+    })
+}
+
+impl RouteError {
+    /// An error for an unlisted name, without suggestions.
+    fn not_listed(name: &str) -> Self {
+        Self::NotListed { name: name.to_owned(), near: Vec::new() }
+    }
+}
+
+impl Classify for RouteError {
+    fn verdict(&self, kind: Kind) -> FailureClass {
+        match self {
+            Self::Upstream(failure) => failure.verdict(kind),
+            Self::Refused { error, notes: _ } => of_service(error, kind),
+            Self::Model(_)
+            | Self::Elsewhere { .. }
+            | Self::NotListed { .. }
+            | Self::NotTagged { .. }
+            | Self::TagsRefused => FailureClass::FINAL,
+        }
+    }
+
+    fn is_answer(&self) -> bool {
+        match self {
+            Self::Upstream(failure) => failure.is_answer(),
+            Self::Refused { .. } => true,
+            Self::Model(_)
+            | Self::Elsewhere { .. }
+            | Self::NotListed { .. }
+            | Self::NotTagged { .. }
+            | Self::TagsRefused => false,
+        }
+    }
+}
+
+fn condition(error: &ServiceError) -> Option<Condition> {
+    Condition::of(error.status, &error.message)
+}
+
+/// Adds the notes about the model to a refusal that concerns the model.
+fn refused(error: Box<ServiceError>, target: &Target) -> RouteError {
+    match condition(&error) {
+        Some(_) => RouteError::Refused { error, notes: Box::new(target.notes()) },
+        None => Failure::Service(error).into(),
+    }
+}

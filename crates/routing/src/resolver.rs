@@ -1,0 +1,325 @@
+//! Resolves a caller's name to the targets of one call. Order: the operator's exact names, the operator's
+//! names with a `*`, names that contain a region, Bedrock's own ids.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use translate::Unsupported;
+
+use super::RouteError;
+use super::accounts::{RegionalAccount, RegionalAccounts};
+use super::balance::SelectionInput;
+use super::clock::Timestamp;
+use super::group::{Group, GroupState, Target};
+use super::health::Gauges;
+use super::pattern::Pattern;
+use super::settings::{Balance, Fallbacks, GuardrailMode, ModelSettings, Unlisted};
+use super::tags::Tags;
+use crate::catalogue::{Catalogue, NameOwner, Named, region_of};
+use crate::suggestions::near;
+use bedrock::{Account, AccountSpec, InvalidModelId, Settings, SetupError};
+
+/// Longest model name accepted, in bytes: the limit of Bedrock's own ids.
+const MODEL_NAME: usize = 2_048;
+
+/// All names of one configuration.
+#[derive(Debug)]
+pub struct Resolver {
+    exact: BTreeMap<String, Arc<Group>>,
+    /// The patterns with the most literal characters come first.
+    patterns: Vec<(Pattern, Arc<Group>)>,
+    /// The exact names, for suggestions.
+    own: Arc<[String]>,
+    unlisted: Unlisted,
+    refuses_body_tags: bool,
+    /// Default for unlisted names.
+    balance: Balance,
+    fallbacks: Arc<Fallbacks>,
+    unsupported: Unsupported,
+    turns: GroupState,
+    home: RegionalAccount,
+    sites: RegionalAccounts,
+}
+
+/// The targets of a resolved name.
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub(super) group: Arc<Group>,
+    /// Of the request.
+    pub(super) tags: Tags,
+}
+
+impl Route {
+    /// Whether the choice of target matters to a conversation with past reasoning.
+    pub fn keeps_thoughts(&self) -> bool {
+        self.group.keeps_thoughts()
+    }
+
+    /// The first of its targets, for requests about the name that call no target.
+    pub fn first(&self) -> Option<Target> {
+        self.group.target(0)
+    }
+
+    /// Whether routing needs a token estimate of the call.
+    pub fn counts_tokens(&self) -> bool {
+        self.group.counts_tokens()
+    }
+
+    /// Whether routing needs to group calls with a common beginning.
+    pub fn keeps_to_targets(&self) -> bool {
+        self.group.keeps_to_targets()
+    }
+
+    /// Narrows the route to the targets of one model, for answers that must agree with each other.
+    pub fn of_one_model(self) -> Self {
+        let narrowed = self.group.of_one_model(SelectionInput::at(Timestamp::now()));
+        let group = narrowed.map_or_else(|| Arc::clone(&self.group), Arc::new);
+        Self { group, ..self }
+    }
+}
+
+/// Reasons for which a configuration's targets cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The gateway's own account.
+    #[error(transparent)]
+    Home(#[from] SetupError),
+    /// The account used for moderation.
+    #[error("moderation: {0}")]
+    Moderation(SetupError),
+    /// A target.
+    #[error("model {name:?}: {error}")]
+    Target {
+        /// The operator's name.
+        name: String,
+        /// The error.
+        error: SetupError,
+    },
+}
+
+impl Resolver {
+    /// Opens the account of every target. Accounts that `before` has open are reused.
+    pub async fn open(
+        settings: &ModelSettings,
+        base: Settings,
+        before: Option<&Self>,
+    ) -> Result<Self, OpenError> {
+        let earlier = before;
+        let before = before.map(|names| &names.sites);
+        let (own, naming) = (settings.account.clone(), settings.naming.clone());
+        let sites = RegionalAccounts::new(base, own, naming, before);
+        let home = sites.open(&AccountSpec::default(), before).await?;
+        let (mut exact, mut patterns) = (BTreeMap::new(), Vec::<(Pattern, _)>::new());
+        for (name, group) in &settings.groups {
+            let turns = earlier.map(|names| names.turns_of(name)).unwrap_or_default();
+            let opened = Group::open(name, group, &sites, before, turns).await;
+            let group = opened.map_err(|error| OpenError::Target { name: name.clone(), error })?;
+            let group = Arc::new(group);
+            match Pattern::parse(name) {
+                Some(pattern) => patterns.push((pattern, group)),
+                None => {
+                    exact.insert(name.clone(), group);
+                }
+            }
+        }
+        let own = exact.keys().cloned().collect();
+        patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.spelled_out()));
+        let turns = earlier.map(|names| names.turns.clone()).unwrap_or_default();
+        let (unlisted, balance) = (settings.unlisted, settings.balance);
+        let fallbacks = Arc::new(settings.fallbacks.clone());
+        let unsupported = settings.unsupported;
+        Ok(Self {
+            exact,
+            patterns,
+            own,
+            unlisted,
+            refuses_body_tags: settings.refuses_body_tags,
+            balance,
+            fallbacks,
+            unsupported,
+            turns,
+            home,
+            sites,
+        })
+    }
+
+    /// Whether models can be called only by the operator's names, and one of these has a guardrail that
+    /// must not be bypassed.
+    pub fn must_be_guarded(&self) -> bool {
+        let groups = self.exact.values().chain(self.patterns.iter().map(|(_, group)| group));
+        let guardrails = groups.filter_map(|group| group.guardrail.as_deref());
+        self.unlisted == Unlisted::Refused
+            && guardrails.into_iter().any(|guardrail| guardrail.mode == GuardrailMode::Mandatory)
+    }
+
+    /// The gateway's own account.
+    pub fn home(&self) -> &Account {
+        &self.home.account
+    }
+
+    /// The account of a spec that belongs to no target. One that `before` has open is reused.
+    ///
+    /// # Errors
+    /// The account cannot be opened.
+    pub async fn account_at(
+        &self,
+        place: &AccountSpec,
+        before: Option<&Self>,
+    ) -> Result<Account, SetupError> {
+        let site = self.sites.open(place, before.map(|names| &names.sites)).await?;
+        Ok(site.account)
+    }
+
+    /// The catalogue of the gateway's own account.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.home.catalogue
+    }
+
+    /// Every account that this configuration has opened.
+    pub fn accounts(&self) -> Vec<Account> {
+        self.sites.accounts()
+    }
+
+    /// Whether this configuration uses an account.
+    pub fn holds(&self, account: &Account) -> bool {
+        self.sites.holds(account)
+    }
+
+    /// The health of every target called so far, by a label like its own: with several accounts in one
+    /// region, the second to be opened is marked `#2`.
+    #[expect(dead_code, reason = "for the metrics to come")]
+    pub fn gauges(&self) -> Vec<(String, Gauges)> {
+        let now = Timestamp::now();
+        let sites = self.sites.all();
+        let places = numbered(sites.iter().map(|site| site.account.region()));
+        let of = |(site, place): (&RegionalAccount, String)| {
+            let gauges = site.registry.gauges(now).into_iter();
+            gauges.map(move |(model, gauges)| (format!("{model}@{place}"), gauges))
+        };
+        sites.iter().zip(places).flat_map(of).collect()
+    }
+
+    /// The targets of a name that the tags of a request leave.
+    ///
+    /// # Errors
+    /// No target has the tags, the name is not listed and unlisted names are refused, or its region cannot be called.
+    pub async fn resolve(&self, name: &str, tags: Tags) -> Result<Route, RouteError> {
+        if self.refuses_body_tags && tags.are_of_body() {
+            return Err(RouteError::TagsRefused);
+        }
+        let group = self.named(name).await?;
+        let group = group.tagged(&tags)?.map_or(group, Arc::new);
+        Ok(Route { group, tags })
+    }
+
+    async fn named(&self, name: &str) -> Result<Arc<Group>, RouteError> {
+        if name.len() > MODEL_NAME {
+            return Err(RouteError::Model(InvalidModelId));
+        }
+        match self.find(name) {
+            Some((group, None)) => return Ok(Arc::clone(group)),
+            Some((group, Some(star))) => return Ok(Arc::new(group.filled(name, star))),
+            None => {}
+        }
+        if self.unlisted == Unlisted::Refused {
+            let near = near(name, self.own.iter().map(String::as_str));
+            return Err(RouteError::NotListed { name: name.to_owned(), near });
+        }
+        let site = match region_of(name) {
+            Some(region) if region != self.home.account.region() => self.elsewhere(region).await?,
+            Some(_) | None => self.home.clone(),
+        };
+        let (balance, turns) = (self.balance, self.turns.clone());
+        let mut group = Group::unlisted(name, site, self.unsupported, balance, turns);
+        group.fallbacks = Arc::clone(&self.fallbacks);
+        group.own = Arc::clone(&self.own);
+        Ok(Arc::new(group))
+    }
+
+    /// The operator's exact names, each with its first target.
+    pub fn listed(&self) -> Vec<Named<'_>> {
+        let mut all = Vec::with_capacity(self.exact.len());
+        for (name, group) in &self.exact {
+            if let Some(Target { model, .. }) = group.target(0) {
+                all.push(Named { name, target: model, standing: NameOwner::Configured });
+            }
+        }
+        all
+    }
+
+    /// Names that the caller may have meant by an unknown one.
+    pub fn near(&self, name: &str) -> Vec<String> {
+        let own = self.own.iter().map(String::as_str);
+        match self.unlisted {
+            Unlisted::Served => self.catalogue().near(name, own),
+            Unlisted::Refused => near(name, own),
+        }
+    }
+
+    /// What should be known of targets whose model the catalogue does not know: Bedrock may serve it all the
+    /// same, or its name is misspelled.
+    pub fn doubts(&self) -> Vec<String> {
+        let patterns = self.patterns.iter().map(|(_, group)| group);
+        let groups = self.exact.values().chain(patterns);
+        groups.flat_map(|group| group.unknown_models(self.catalogue())).collect()
+    }
+
+    /// Whether a name may be called at all.
+    pub fn admits(&self, name: &str) -> bool {
+        self.unlisted == Unlisted::Served || self.find(name).is_some()
+    }
+
+    /// Whether the operator has listed a name.
+    pub fn standing(&self, name: &str) -> NameOwner {
+        if self.exact.contains_key(name) { NameOwner::Configured } else { NameOwner::Guessed }
+    }
+
+    fn find<'n>(&self, name: &'n str) -> Option<(&Arc<Group>, Option<&'n str>)> {
+        if let Some(group) = self.exact.get(name) {
+            return Some((group, None));
+        }
+        self.patterns
+            .iter()
+            .find_map(|(pattern, group)| Some((group, Some(pattern.captures(name)?))))
+    }
+
+    /// The shared selection state of a name's targets.
+    fn turns_of(&self, name: &str) -> GroupState {
+        let written = self.patterns.iter().find(|(_, group)| group.name == name);
+        let group = self.exact.get(name).or(written.map(|(_, group)| group));
+        group.map(|group| group.turns()).unwrap_or_default()
+    }
+
+    async fn elsewhere(&self, region: &str) -> Result<RegionalAccount, RouteError> {
+        let refused = |why: String| RouteError::Elsewhere { asked: region.to_owned(), why };
+        match self.sites.in_region(region).await {
+            Some(Ok(site)) => Ok(site),
+            Some(Err(error)) => Err(refused(error.to_string())),
+            None => Err(refused("AWS has no region of that name".to_owned())),
+        }
+    }
+}
+
+/// Each region, numbered from its second occurrence on.
+fn numbered<'r>(regions: impl Iterator<Item = &'r str>) -> Vec<String> {
+    let mut seen = BTreeMap::<&str, usize>::new();
+    regions
+        .map(|region| {
+            let count = seen.entry(region).or_default();
+            *count += 1;
+            if *count == 1 { region.to_owned() } else { format!("{region}#{count}") }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accounts_in_one_region_are_numbered() {
+        let regions = ["us-east-1", "eu-west-1", "us-east-1", "us-east-1"];
+        let expected = ["us-east-1", "eu-west-1", "us-east-1#2", "us-east-1#3"];
+        assert_eq!(numbered(regions.into_iter()), expected);
+    }
+}

@@ -1,0 +1,168 @@
+//! An operator's settings for model names: the targets behind each name, and the treatment of unlisted
+//! names.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::sync::Arc;
+
+use http::HeaderName;
+use translate::Unsupported;
+use translate::chat::Defaults;
+
+use crate::catalogue::{ModelOverrides, Naming};
+use bedrock::AccountSpec;
+
+mod balance;
+
+pub use balance::{
+    Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, TagFilter, Thousandths,
+};
+
+/// Names and their targets.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModelSettings {
+    pub naming: Naming,
+    /// The gateway's own account, as far as the configuration describes it; the default for targets.
+    pub account: AccountSpec,
+    pub unlisted: Unlisted,
+    /// Default for the operator's names, and for unlisted ones.
+    pub balance: Balance,
+    pub fallbacks: Fallbacks,
+    /// Handling of fields that cannot be honoured; a default likewise.
+    pub unsupported: Unsupported,
+    /// Whether tags in the bodies of requests are refused, rather than heeded.
+    pub refuses_body_tags: bool,
+    /// The operator's own names. Each may contain one `*`.
+    pub groups: BTreeMap<String, GroupSettings>,
+}
+
+/// Treatment of names that the operator has not listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Unlisted {
+    /// They are called with the gateway's own credentials.
+    #[default]
+    Served,
+    /// They are unknown.
+    Refused,
+}
+
+/// The targets behind one name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GroupSettings {
+    /// At least one.
+    pub targets: Vec<TargetSettings>,
+    pub guardrail: Option<Guardrail>,
+    pub balance: Balance,
+    pub fallbacks: Fallbacks,
+    /// Default for the targets.
+    pub unsupported: Unsupported,
+}
+
+/// One target of a name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TargetSettings {
+    /// Id, ARN or short name. A lone `*` means the caller's whole name; a `*` within other text means the
+    /// text that the name's `*` captured.
+    pub model: String,
+    pub place: AccountSpec,
+    pub weight: Weight,
+    pub overrides: ModelOverrides,
+    /// Parameters for requests that do not give them.
+    pub params: Option<Arc<Defaults>>,
+    /// Tags by which requests choose it, where they do.
+    pub tags: Vec<String>,
+    /// Targets of a lower order are called first.
+    pub order: u32,
+    /// Request quota per minute.
+    pub rpm: Option<NonZeroU32>,
+    /// Token quota per minute, reserved the way Bedrock reserves it.
+    pub tpm: Option<NonZeroU64>,
+    /// Handling of fields that it cannot honour, if it differs from that of its name.
+    pub unsupported: Option<Unsupported>,
+}
+
+/// A target's share of the calls, in thousandths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weight(pub u32);
+
+impl Weight {
+    /// Parses a number as an operator writes it: 0 to a million, with decimals.
+    pub fn of(share: f64) -> Option<Self> {
+        let thousandths = (share * 1000.0).round();
+        let fits = (0.0..=1e9).contains(&thousandths) && (share == 0.0 || thousandths >= 1.0);
+        // The range check above ensures that the value fits.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        fits.then_some(Self(thousandths as u32))
+    }
+}
+
+impl Default for Weight {
+    fn default() -> Self {
+        Self(1000)
+    }
+}
+
+/// A guardrail that calls of a name carry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guardrail {
+    /// Id or ARN.
+    pub id: String,
+    /// A number, or `DRAFT`.
+    pub version: String,
+    pub mode: GuardrailMode,
+}
+
+/// Precedence between this guardrail and one that the caller sends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GuardrailMode {
+    /// The caller's replaces it.
+    #[default]
+    Default,
+    /// The caller's is refused, unless it is the same.
+    Mandatory,
+}
+
+/// Headers that name the guardrail of InvokeModel.
+pub const GUARDRAIL_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-guardrailidentifier");
+pub const GUARDRAIL_VERSION: HeaderName =
+    HeaderName::from_static("x-amzn-bedrock-guardrailversion");
+
+impl Guardrail {
+    /// The headers of InvokeModel.
+    pub fn headers(&self) -> [(HeaderName, &str); 2] {
+        [(GUARDRAIL_ID, &self.id), (GUARDRAIL_VERSION, &self.version)]
+    }
+}
+
+impl ModelSettings {
+    /// Keeps names, models and regions, and removes endpoints and credentials: all remaining targets use
+    /// the gateway's own endpoint.
+    pub fn stay_home(&mut self) {
+        self.account = AccountSpec::default();
+        for target in self.groups.values_mut().flat_map(|group| &mut group.targets) {
+            let region = target.place.region.take();
+            target.place = AccountSpec { region, ..AccountSpec::default() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_thousandths() {
+        for (share, weight) in [
+            (1.0, Some(1000)),
+            (0.0, Some(0)),
+            (0.25, Some(250)),
+            (1e6, Some(1_000_000_000)),
+            (0.0001, None),
+            (-1.0, None),
+            (2e6, None),
+            (f64::NAN, None),
+        ] {
+            assert_eq!(Weight::of(share), weight.map(Weight), "{share}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The file in our own shape.
+
+use super::section::Section;
+use super::{
+    Config, MIB, browser, catalogue, json_schema, master_key, media, models, moderation, parsers,
+    reasoning_store,
+};
+use crate::tls::TlsFiles;
+
+/// Reads every key there is.
+pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
+    root.set("listen", &mut config.listen, parsers::address);
+    root.set("allow_anonymous", &mut config.allow_anonymous, parsers::boolean);
+    master_key::read(&mut root, config);
+    root.set("workers", &mut config.workers, |node| parsers::count(node).map(Some));
+    tls(&mut root, config);
+    root.set("region", &mut config.region, |node| parsers::region(node).map(Some));
+    root.set("profile", &mut config.profile, |node| parsers::text(node).map(Some));
+    root.section("timeouts", |section| {
+        section.set("connect", &mut config.timeouts.connect, parsers::span);
+        section.set("first_byte_stream", &mut config.timeouts.first_byte_stream, parsers::limit);
+        section.set("first_byte", &mut config.timeouts.first_byte_unary, parsers::limit);
+        section.set("idle", &mut config.timeouts.idle, parsers::limit);
+        section.set("total", &mut config.timeouts.total, parsers::limit);
+        section.set("keep_alive", &mut config.keep_alive, parsers::limit);
+        section.set("write_stall", &mut config.write_stall, parsers::limit);
+    });
+    root.section("body", |section| {
+        let mut mib = config.body.size / MIB;
+        section.set("max_mib", &mut mib, parsers::mib);
+        config.body.size = mib.saturating_mul(MIB);
+        section.set("idle", &mut config.body.idle, parsers::limit);
+        section.set("total", &mut config.body.total, parsers::limit);
+    });
+    root.section("chat", |section| {
+        section.set("most_choices", &mut config.chat.most_choices, |value| {
+            parsers::whole(value, 1..=128, "a whole number from 1 to 128")
+        });
+    });
+    root.section("embeddings", |section| {
+        section.set("concurrency", &mut config.embeddings.concurrency, parsers::count);
+    });
+    browser::read(&mut root, &mut config.browser);
+    media::read(&mut root, &mut config.media);
+    reasoning_store::read(&mut root, config);
+    moderation::read(&mut root, &mut config.moderation);
+    json_schema::read(&mut root, &mut config.structured);
+    models::read(&mut root, &mut config.models);
+    catalogue::read(&mut root, &mut config.models.naming.rows);
+    root.section("native", |section| {
+        section.set("root", &mut config.native_root, parsers::boolean);
+        section.set("services", &mut config.native_services, parsers::services);
+        section.set("s3", &mut config.native_s3, parsers::native_s3);
+        section.set("errors", &mut config.native_errors, parsers::native_errors);
+        section.set("other_models", &mut config.other_models, parsers::other_models);
+    });
+    root.section("shutdown", |section| {
+        section.set("delay", &mut config.drain_delay, parsers::seconds);
+        section.set("timeout", &mut config.drain_timeout, parsers::seconds);
+    });
+    root.finish();
+}
+
+fn tls(root: &mut Section<'_>, config: &mut Config) {
+    let line = root.line("tls");
+    let (mut certificate, mut key) = (None, None);
+    root.section("tls", |section| {
+        section.set("certificate", &mut certificate, |node| parsers::path(node).map(Some));
+        section.set("key", &mut key, |node| parsers::path(node).map(Some));
+    });
+    config.tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            let message = "tls needs both a certificate and a key".to_owned();
+            root.reading.complain(line.unwrap_or(1), message, "name two PEM files");
+            None
+        }
+    };
+}

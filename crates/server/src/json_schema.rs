@@ -1,0 +1,80 @@
+//! Validates answers that were requested as JSON, against the caller's schema and not against the one that
+//! the model received: a schema is rewritten for some models and only part of the prompt for others, and
+//! the caller's guarantee must hold all the same.
+
+mod judge;
+mod patterns;
+mod schema_cost;
+mod stream;
+mod validation_cost;
+mod validators;
+
+pub(crate) use judge::{Criterion, Reasons};
+pub(crate) use stream::{End, Shown, StreamValidator};
+pub(crate) use validators::Validators;
+
+use schema::openai::chat::{Choice, FinishReason};
+
+/// The operator's settings for answers that were requested as JSON.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct StructuredSettings {
+    pub(crate) repair: Repair,
+    pub(crate) on_mismatch: OnMismatch,
+}
+
+/// Whether a model gets a repair call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Repair {
+    /// No repair call: it costs as much as the first call.
+    Off,
+    /// Once, if any JSON object is accepted: only the prompt holds the model to that format.
+    #[default]
+    Objects,
+    /// Once, with the mismatches of its answer; never in a stream, where the client has seen the first
+    /// answer.
+    Once,
+}
+
+/// Treatment of an answer that does not match the request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum OnMismatch {
+    /// It is passed on and marked as a mismatch.
+    #[default]
+    Pass,
+    /// The caller gets an error.
+    Refuse,
+}
+
+/// Result of validating an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ValidationResult {
+    /// It matches the request.
+    Valid,
+    /// It does not match, with reasons if the caller needs them. They may quote the answer, and are for the
+    /// model only.
+    Mismatch(Vec<String>),
+    /// It cannot be validated: the schema is not usable, or validation would take too long.
+    Unchecked,
+}
+
+impl ValidationResult {
+    /// The value in headers and chunks.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Mismatch(_) => "mismatch",
+            Self::Unchecked => "unchecked",
+        }
+    }
+}
+
+/// The text to validate: none if the model was stopped, refused, or called a tool. The finish reason then
+/// describes the answer.
+pub(crate) fn judgeable(choice: &Choice) -> Option<&str> {
+    let message = &choice.message;
+    let is_whole = choice.finish_reason == FinishReason::Stop
+        && message.tool_calls.is_empty()
+        && message.function_call.is_none()
+        && message.refusal.is_none();
+    message.content.as_deref().filter(|_| is_whole)
+}

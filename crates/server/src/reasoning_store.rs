@@ -1,0 +1,259 @@
+//! Reasoning store: keeps a model's reasoning before tool calls, for clients that send back only OpenAI's
+//! own fields. Some model families refuse a tool turn without its signed reasoning. The store is read once
+//! per request and written once per tool call, never per token. The process's local store comes first; a
+//! Redis store shared by replicas is optional.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use schema::openai::chat::ChatRequest;
+use translate::Profile;
+use translate::reasoning::{Origin, RestoredReasoning, SavedTurn, Turn};
+
+use crate::app::{Shared, Snapshot};
+use routing::Target;
+
+mod redis;
+mod sealing;
+mod shard;
+
+pub(crate) use redis::{RedisStore, StoreSettings};
+use shard::Shard;
+
+/// Number of locks, high enough that workers seldom wait for one.
+const SHARDS: usize = 16;
+
+/// Limits of the local store in size and time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoreLimits {
+    /// Bytes in total; 0 disables the store.
+    pub(crate) bytes: usize,
+    /// Lifetime since the last use.
+    pub(crate) ttl: Duration,
+}
+
+/// A store of reasoning, by caller and tool call id. A failure of the store never fails the request: less
+/// reasoning is restored.
+trait StoreBackend {
+    /// Saves the reasoning that led to some calls.
+    async fn keep(&self, caller: Caller, kept: &SavedTurn, limits: StoreLimits);
+
+    /// Restores the reasoning of some calls.
+    async fn restore<'c>(
+        &self,
+        caller: Caller,
+        calls: impl Iterator<Item = &'c str>,
+        limits: StoreLimits,
+    ) -> RestoredReasoning;
+}
+
+/// The local store of the process.
+#[derive(Debug)]
+pub(crate) struct LocalStore {
+    shards: [Mutex<Shard>; SHARDS],
+    /// Random keys of this process, so that callers cannot produce colliding keys.
+    hashers: [RandomState; 2],
+}
+
+/// Identifies the caller by headers: the reasoning of one caller's conversation is not for another. Stores
+/// no secret, only its keyed hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Caller(u128);
+
+impl Default for LocalStore {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hashers: [RandomState::new(), RandomState::new()],
+        }
+    }
+}
+
+impl LocalStore {
+    fn put(&self, caller: Caller, call: &str, turn: &Arc<Turn>, limits: StoreLimits) {
+        let key = self.hash((caller, call));
+        self.shard(key).put(key, Arc::clone(turn), share(limits), Instant::now());
+    }
+
+    fn find<'c>(
+        &self,
+        caller: Caller,
+        calls: impl Iterator<Item = &'c str>,
+        limits: StoreLimits,
+    ) -> RestoredReasoning {
+        let now = Instant::now();
+        let mut restored = RestoredReasoning::default();
+        for call in calls {
+            let key = self.hash((caller, call));
+            if let Some(turn) = self.shard(key).find(key, limits.ttl, now) {
+                restored.add(call, turn);
+            }
+        }
+        restored
+    }
+
+    fn shard(&self, key: u128) -> MutexGuard<'_, Shard> {
+        let at = usize::try_from(key % SHARDS as u128).unwrap_or_default();
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hash(&self, value: impl std::hash::Hash) -> u128 {
+        let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(&value)));
+        (high << 64) | low
+    }
+}
+
+impl StoreBackend for LocalStore {
+    async fn keep(&self, caller: Caller, kept: &SavedTurn, limits: StoreLimits) {
+        for call in &kept.calls {
+            self.put(caller, call, &kept.turn, limits);
+        }
+    }
+
+    async fn restore<'c>(
+        &self,
+        caller: Caller,
+        calls: impl Iterator<Item = &'c str>,
+        limits: StoreLimits,
+    ) -> RestoredReasoning {
+        self.find(caller, calls, limits)
+    }
+}
+
+fn share(limits: StoreLimits) -> StoreLimits {
+    StoreLimits { bytes: limits.bytes / SHARDS, ..limits }
+}
+
+/// The store as one request uses it.
+#[derive(Debug, Clone)]
+pub(crate) struct ReasoningStore {
+    shared: Arc<Shared>,
+    /// The Redis store, if configured.
+    store: Option<Arc<RedisStore>>,
+    caller: Caller,
+    limits: StoreLimits,
+}
+
+impl ReasoningStore {
+    pub(crate) fn new(shared: &Arc<Shared>, now: &Snapshot, headers: &HeaderMap) -> Self {
+        let told = [AUTHORIZATION.as_str(), "x-api-key", "api-key"]
+            .map(|name| headers.get(name).map(HeaderValue::as_bytes));
+        let store = now.store.clone();
+        let caller = match &store {
+            None => Caller(shared.memory.hash(told)),
+            Some(store) => store.caller(told.into_iter()),
+        };
+        Self { shared: Arc::clone(shared), store, caller, limits: now.config.thinking_memory }
+    }
+
+    /// The reasoning saved for the tool calls of a conversation, if the model accepts past reasoning.
+    pub(crate) async fn of(&self, request: &ChatRequest<'_>, target: &Target) -> RestoredReasoning {
+        let mut restored = self.remembered(request, &target.model.profile).await;
+        restored.is_for(target.origin());
+        restored
+    }
+
+    /// Origin of the latest saved reasoning among these calls, the last call first.
+    pub(crate) async fn origin(&self, calls: &[String]) -> Option<Origin> {
+        if self.limits.bytes == 0 || calls.is_empty() {
+            return None;
+        }
+        let ids = || calls.iter().map(String::as_str);
+        let mut restored = self.shared.memory.find(self.caller, ids(), self.limits);
+        if let (Some(store), true) = (&self.store, restored.is_empty()) {
+            restored = store.restore(self.caller, ids(), self.limits).await;
+        }
+        ids().find_map(|call| restored.origin(call))
+    }
+
+    async fn remembered(&self, request: &ChatRequest<'_>, profile: &Profile) -> RestoredReasoning {
+        if self.limits.bytes == 0 || !profile.keeps_thoughts() {
+            return RestoredReasoning::default();
+        }
+        let calls = request.messages.iter().flat_map(|message| message.tool_calls.iter().flatten());
+        let ids = calls.filter_map(|call| call.id.as_deref());
+        let mut restored = self.shared.memory.find(self.caller, ids.clone(), self.limits);
+        if let Some(store) = &self.store {
+            let latest: Vec<&str> = ids.filter(|id| !restored.knows(id)).collect();
+            let latest = latest.into_iter().rev();
+            let more = store.restore(self.caller, latest, self.limits).await;
+            for (call, turn) in more.calls() {
+                self.shared.memory.put(self.caller, call, turn, self.limits);
+            }
+            restored.join(more);
+        }
+        restored
+    }
+
+    /// Saves reasoning. Must be awaited before the client sees the ids of the calls.
+    pub(crate) async fn keep(&self, kept: &SavedTurn) {
+        if self.limits.bytes == 0 {
+            return;
+        }
+        self.shared.memory.keep(self.caller, kept, self.limits).await;
+        if let Some(store) = &self.store {
+            store.keep(self.caller, kept, self.limits).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use translate::reasoning::ReasoningItem;
+
+    use super::redis::tests::FakeRedis;
+    use super::*;
+
+    const LIMITS: StoreLimits = StoreLimits { bytes: 1 << 20, ttl: Duration::from_secs(60) };
+
+    fn kept(calls: &[&str], text: &str) -> SavedTurn {
+        let thought =
+            ReasoningItem::Text { text: text.to_owned(), signature: Some("s".to_owned()) };
+        let calls = calls.iter().map(|call| (*call).to_owned()).collect();
+        SavedTurn { calls, turn: Arc::new(Turn::of_thoughts([thought])) }
+    }
+
+    /// The behaviour that every kind of store shares.
+    async fn check(store: &impl StoreBackend) {
+        let (ann, bob) = (Caller(1), Caller(2));
+        let known = async |caller, calls: &[&str]| {
+            let restored = store.restore(caller, calls.iter().copied(), LIMITS).await;
+            let mut known: Vec<(String, usize)> =
+                restored.calls().map(|(call, turn)| (call.to_owned(), turn.steps.len())).collect();
+            known.sort();
+            known
+        };
+        assert!(known(ann, &["c1"]).await.is_empty());
+        store.keep(ann, &kept(&["c1", "c2"], "hm"), LIMITS).await;
+        store
+            .keep(ann, &SavedTurn { calls: vec!["c3".to_owned()], turn: Arc::default() }, LIMITS)
+            .await;
+        let all = [("c1".to_owned(), 1), ("c2".to_owned(), 1), ("c3".to_owned(), 0)];
+        assert_eq!(known(ann, &["c3", "c0", "c1", "c2"]).await, all);
+        assert!(known(ann, &[]).await.is_empty());
+        assert!(known(bob, &["c1", "c2", "c3"]).await.is_empty(), "thoughts are not another's");
+        store.keep(ann, &kept(&["c1"], "hm, hm"), LIMITS).await;
+        let restored = store.restore(ann, ["c1"].into_iter(), LIMITS).await;
+        let (_, turn) = restored.calls().next().unwrap();
+        assert_eq!(*turn, kept(&[], "hm, hm").turn, "the last counts");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn both_stores_behave_the_same() {
+        check(&LocalStore::default()).await;
+        let server = FakeRedis::start().await;
+        check(&server.memory()).await;
+        server.has_nothing_readable("hm");
+    }
+
+    #[test]
+    fn callers_are_distinguished_by_their_keys() {
+        let memory = LocalStore::default();
+        let of = |key: &'static str| Caller(memory.hash([Some(key.as_bytes()), None]));
+        assert_eq!(of("Bearer ann"), of("Bearer ann"));
+        assert_ne!(of("Bearer ann"), of("Bearer bob"));
+        assert_ne!(Caller(memory.hash([None::<&[u8]>, None])), of("Bearer ann"));
+    }
+}

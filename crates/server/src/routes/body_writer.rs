@@ -1,0 +1,69 @@
+//! Bodies of calls, written up to the size that Bedrock takes.
+
+use std::io;
+
+use bytes::Bytes;
+use serde::Serialize;
+use translate::{BODY_LIMIT, Invalid};
+
+use super::chat::request::Untranslated;
+
+/// What a body may need beyond the bytes it was made of.
+const ROOM: usize = 1024;
+
+/// The body of a call, made of a request of `length` bytes. It may be larger, and is no longer written where it
+/// is larger than any that can be sent.
+///
+/// # Errors
+/// It is too large.
+pub(super) fn written(body: &impl Serialize, length: usize) -> Result<Bytes, Untranslated> {
+    let mut writer = Writer(Vec::with_capacity(length.min(BODY_LIMIT) + ROOM));
+    match serde_json::to_writer(&mut writer, body) {
+        Ok(()) => Ok(writer.0.into()),
+        Err(error) if error.is_io() => Err(too_large().into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn too_large() -> Invalid {
+    let message = format!(
+        "The request has more than {BODY_LIMIT} bytes as it is sent to the model, and no more can be sent. Send fewer or smaller messages, media and tools."
+    );
+    Invalid::value("messages", message).with_code("request_too_large")
+}
+
+struct Writer(Vec<u8>);
+
+impl io::Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > BODY_LIMIT {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_written_up_to_the_limit() {
+        let text = |length: usize| "x".repeat(length);
+        let fits = written(&text(BODY_LIMIT - 2), 10).unwrap();
+        assert_eq!(fits.len(), BODY_LIMIT);
+        for length in [BODY_LIMIT - 1, BODY_LIMIT + 1_000] {
+            match written(&text(length), length) {
+                Err(Untranslated::Invalid(invalid)) => {
+                    assert_eq!(invalid.code, "request_too_large");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What a call may use, told before it is made: tokens set aside of its target's quota until its real use
+//! is known. Bedrock counts the same way: input, and all that the model may write.
+
+use bytes::Bytes;
+use schema::openai::chat::ChatRequest;
+use schema::openai::content::{Content, Part};
+use serde::Deserialize;
+
+use routing::{Tokens, Written};
+
+/// Tokens set aside for an answer whose length nobody limits.
+const UNSAID: u64 = 4096;
+/// Tokens of a picture, or a page or two. Its bytes say little about them.
+const MEDIUM: u64 = 1500;
+
+/// Tokens of a chat request of `length` bytes, roughly: four bytes each, and what it lets the model write.
+pub(crate) fn of_chat(request: &ChatRequest<'_>, length: usize) -> Tokens {
+    let written = request.max_completion_tokens.or(request.max_tokens);
+    let written = written.and_then(|most| u64::try_from(most).ok());
+    let parts = request.messages.iter().flat_map(|message| match &message.content {
+        Some(Content::Parts(parts)) => parts.as_slice(),
+        Some(Content::Text(_)) | None => &[],
+    });
+    let (mut media, mut bytes) = (0_u64, 0);
+    for medium in parts.filter_map(medium) {
+        media += MEDIUM;
+        bytes += medium;
+    }
+    let read = estimate(length.saturating_sub(bytes)).saturating_add(media);
+    Tokens { read, written: written.map_or(Written::Otherwise(UNSAID), Written::UpTo) }
+}
+
+/// Tokens of a call of Bedrock's own, where somebody counts them: reading its body takes time.
+pub(crate) fn of_native(body: &Bytes) -> Tokens {
+    let said: Said = serde_json::from_slice(body).unwrap_or_default();
+    let written = said.inference.and_then(|inference| inference.max_tokens).or(said.max_tokens);
+    // Parameters of a target are for requests that are translated: these bodies pass as they are.
+    Tokens { read: estimate(body.len()), written: Written::UpTo(written.unwrap_or(UNSAID)) }
+}
+
+/// Tokens of so many bytes of text, roughly.
+pub(crate) fn estimate(bytes: usize) -> u64 {
+    u64::try_from(bytes / 4).unwrap_or(u64::MAX)
+}
+
+/// Where bodies say how long an answer may be: Converse and those like it, and most of InvokeModel.
+#[derive(Debug, Default, Deserialize)]
+struct Said {
+    #[serde(rename = "inferenceConfig")]
+    inference: Option<Inference>,
+    max_tokens: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Inference {
+    #[serde(rename = "maxTokens")]
+    max_tokens: Option<u64>,
+}
+
+/// Bytes of a request that are no text.
+fn medium(part: &Part<'_>) -> Option<usize> {
+    match part {
+        Part::Text { .. }
+        | Part::Refusal { .. }
+        | Part::SearchResult { .. }
+        | Part::Thought(_)
+        | Part::Call(_)
+        | Part::Result(_)
+        | Part::Moved
+        | Part::Foreign(_) => None,
+        Part::ImageUrl { image: medium, .. } | Part::VideoUrl { video: medium, .. } => {
+            Some(medium.url.len())
+        }
+        Part::InputAudio { audio, .. } => Some(audio.data.len()),
+        Part::File { file, .. } => Some(file.file_data.as_ref().map_or(0, |data| data.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat(json: &str) -> u64 {
+        used(of_chat(&serde_json::from_str(json).unwrap(), json.len()))
+    }
+
+    fn used(Tokens { read, written }: Tokens) -> u64 {
+        let (Written::UpTo(most) | Written::Otherwise(most)) = written else { return read };
+        read.saturating_add(most)
+    }
+
+    #[test]
+    fn input_and_what_may_be_written_are_set_aside() {
+        let text = "granite ".repeat(500);
+        let asked = |more: &str| {
+            chat(&format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]{more}}}"#
+            ))
+        };
+        for (more, written) in [
+            ("", UNSAID),
+            (r#","max_tokens":10"#, 10),
+            (r#","max_tokens":10,"max_completion_tokens":20"#, 20),
+        ] {
+            assert!((1000..1040).contains(&(asked(more) - written)), "{more}");
+        }
+        assert!(asked(r#","max_tokens":9223372036854775807"#) > u64::MAX / 4);
+    }
+
+    #[test]
+    fn pictures_are_not_counted_as_if_they_were_read_out() {
+        let picture = "A".repeat(4_000_000);
+        let tokens = chat(&format!(
+            r#"{{"model":"m","max_tokens":0,"messages":[{{"role":"user","content":[{{"type":"text","text":"?"}},{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{picture}"}}}}]}}]}}"#
+        ));
+        assert!((MEDIUM..MEDIUM + 100).contains(&tokens), "{tokens}");
+    }
+
+    #[test]
+    fn bedrocks_own_bodies_say_it_too() {
+        for (body, written) in [
+            (r#"{"messages":[],"inferenceConfig":{"maxTokens":77}}"#, 77),
+            (r#"{"anthropic_version":"x","max_tokens":66,"messages":[]}"#, 66),
+            (r#"{"messages":[],"inferenceConfig":{}}"#, UNSAID),
+            (r#"{"max_tokens":"many"}"#, UNSAID),
+            ("no JSON", UNSAID),
+        ] {
+            let tokens = used(of_native(&Bytes::from(body)));
+            assert_eq!(tokens, estimate(body.len()) + written, "{body}");
+        }
+    }
+}

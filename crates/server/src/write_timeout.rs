@@ -1,0 +1,71 @@
+//! Carries an answer to a client that may stop reading. actix asks a body for more only while the
+//! client takes it, so the time limits of a body would stand still with the client; here the answer is
+//! driven by a task of its own, one piece ahead, and given up when nobody takes that piece in time.
+
+use std::cell::Cell;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_rt::task::JoinHandle;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::sync::mpsc;
+
+use crate::panic_guard;
+
+/// The answer was not sent to its end: the connection must not be closed as if it were.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer was broken off")]
+pub(crate) struct BrokenOff;
+
+/// A body whose pieces are made by a task. Dropping it ends the task, and with it the upstream call.
+pub(crate) struct WriteTimeoutBody {
+    pieces: mpsc::Receiver<Bytes>,
+    whole: Rc<Cell<bool>>,
+    task: JoinHandle<()>,
+}
+
+impl WriteTimeoutBody {
+    /// Drives `pieces`. A piece that the client does not take within `stall` ends everything, and so
+    /// does a piece that is an error.
+    pub(crate) fn of<E: 'static>(
+        pieces: impl Stream<Item = Result<Bytes, E>> + 'static,
+        stall: Duration,
+    ) -> Self {
+        let (sender, receiver) = mpsc::channel(1);
+        let whole = Rc::new(Cell::new(false));
+        let done = Rc::clone(&whole);
+        let task = actix_rt::spawn(panic_guard::noted("the body of an answer", async move {
+            let mut pieces = pin!(pieces);
+            while let Some(piece) = pieces.next().await {
+                let Ok(piece) = piece else { return };
+                match sender.send_timeout(piece, stall).await {
+                    Ok(()) => {}
+                    Err(_) => return,
+                }
+            }
+            done.set(true);
+        }));
+        Self { pieces: receiver, whole, task }
+    }
+}
+
+impl Stream for WriteTimeoutBody {
+    type Item = Result<Bytes, BrokenOff>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.pieces.poll_recv(cx).map(|piece| match piece {
+            Some(piece) => Some(Ok(piece)),
+            None if self.whole.get() => None,
+            None => Some(Err(BrokenOff)),
+        })
+    }
+}
+
+impl Drop for WriteTimeoutBody {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
