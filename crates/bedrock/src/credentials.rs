@@ -15,7 +15,6 @@ use http::HeaderValue;
 use tokio::task::AbortHandle;
 
 use super::clock::{Clock, ClockError};
-use crate::panic_guard::noted;
 
 /// Time before expiry at which a refresh begins; a quarter of the lifetime for short-lived credentials.
 const REFRESH_AHEAD: Duration = Duration::from_secs(5 * 60);
@@ -189,13 +188,13 @@ impl CredentialCache {
             return;
         }
         let running = Background(Arc::clone(self));
-        let task = tokio::spawn(noted("refreshing credentials", async move {
+        let task = tokio::spawn(async move {
             let seen = running.0.current.load_full();
             // The fetch stores its failure, which is reported when the extension ends.
             if let Err(error) = running.0.fetch(seen.as_ref(), OnFailure::Extend).await {
                 log::warn!("{error}");
             }
-        }));
+        });
         *self.background.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
     }
 

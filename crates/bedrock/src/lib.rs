@@ -12,6 +12,7 @@ mod connect;
 mod credentials;
 mod endpoint;
 mod error;
+pub mod files;
 mod frames;
 mod http_client;
 mod proxy;
@@ -25,6 +26,10 @@ mod sign;
 mod transport_pool;
 mod web_identity;
 
+/// AWS's SDK for bedrock-runtime, for the shapes of calls through [`Sdk`].
+pub use aws_sdk_bedrockruntime as runtime;
+pub use aws_smithy_types::Blob;
+
 pub use account::Account;
 pub use account_spec::{AccountSpec, FirstByte, Login};
 pub use credentials::CredentialsError;
@@ -35,7 +40,7 @@ pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME, exceptio
 pub use proxy::BadProxy;
 pub use response::{EventStream, UpstreamResponse};
 pub use role::Role;
-pub use sdk::Sdk;
+pub use sdk::{Sdk, sdk_failure};
 pub use send::{Call, HOP, Kind, Transport, unsigned};
 pub use settings::{AccountKeys, AccountSecret, CredentialSource, Settings, SetupError, Timeouts};
 pub use transport_pool::TransportPool;

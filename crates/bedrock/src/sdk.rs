@@ -55,10 +55,15 @@ impl Sdk {
             .build();
         Self(Client::from_conf(config))
     }
+
+    /// The SDK's client. Errors of its calls become [`Failure`] by [`sdk_failure`].
+    pub fn client(&self) -> &Client {
+        &self.0
+    }
 }
 
 /// The failure of an SDK call: that of the transport, or else the SDK's own objection.
-fn failed<E>(error: SdkError<E, HttpResponse>) -> Failure
+pub fn sdk_failure<E>(error: SdkError<E, HttpResponse>) -> Failure
 where
     E: std::error::Error + Send + Sync + 'static,
 {

@@ -13,7 +13,7 @@ use bedrock::{Account, AccountSpec, Settings, SetupError, Timeouts};
 
 /// An account in a region and its catalogue. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct RegionalAccount {
+pub(crate) struct RegionalAccount {
     pub account: Account,
     pub catalogue: Catalogue,
     /// Hash that identifies the account.
@@ -36,7 +36,7 @@ struct Key {
 
 /// All regional accounts of one configuration.
 #[derive(Debug)]
-pub struct RegionalAccounts {
+pub(crate) struct RegionalAccounts {
     base: Settings,
     /// The gateway's own account, as far as the configuration describes it.
     own: AccountSpec,
@@ -56,7 +56,12 @@ struct Opened {
 impl RegionalAccounts {
     /// Regions that callers have used at `before` stay open if their settings are unchanged; all others are
     /// opened on first use.
-    pub fn new(base: Settings, own: AccountSpec, naming: Naming, before: Option<&Self>) -> Self {
+    pub(crate) fn new(
+        base: Settings,
+        own: AccountSpec,
+        naming: Naming,
+        before: Option<&Self>,
+    ) -> Self {
         let (open, regions) = (Mutex::default(), ArcSwap::default());
         let sites = Self { base, own, naming, open, regions };
         if let Some(before) = before {
@@ -75,7 +80,7 @@ impl RegionalAccounts {
     ///
     /// # Errors
     /// The account cannot be opened.
-    pub async fn open(
+    pub(crate) async fn open(
         &self,
         place: &AccountSpec,
         before: Option<&Self>,
@@ -94,7 +99,10 @@ impl RegionalAccounts {
 
     /// The gateway's own account in a region that a caller asks for. `None`: AWS has no such region and the
     /// operator has no target there, so that made-up regions leave no state behind.
-    pub async fn in_region(&self, region: &str) -> Option<Result<RegionalAccount, SetupError>> {
+    pub(crate) async fn in_region(
+        &self,
+        region: &str,
+    ) -> Option<Result<RegionalAccount, SetupError>> {
         if let Some(site) = self.regions.load().get(region) {
             return Some(Ok(site.clone()));
         }
@@ -122,13 +130,13 @@ impl RegionalAccounts {
     }
 
     /// Every account opened so far.
-    pub fn accounts(&self) -> Vec<Account> {
+    pub(crate) fn accounts(&self) -> Vec<Account> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.values().map(|opened| opened.site.account.clone()).collect()
     }
 
     /// Whether an account belongs to one of these.
-    pub fn holds(&self, account: &Account) -> bool {
+    pub(crate) fn holds(&self, account: &Account) -> bool {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.values().any(|opened| opened.site.account.is(account))
     }

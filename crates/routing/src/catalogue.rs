@@ -57,7 +57,9 @@ struct Inner {
 /// The operator's settings for names and models.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Naming {
+    /// Use of inference profiles.
     pub cross_region: CrossRegion,
+    /// Short names of retired models.
     pub eol_aliases: EolAliases,
     /// Rows laid over the compiled-in catalogue.
     pub rows: OperatorRows,
@@ -118,8 +120,11 @@ pub struct ResolvedModel {
 /// A name and its target.
 #[derive(Debug)]
 pub struct Named<'n> {
+    /// The name.
     pub name: &'n str,
+    /// The model it resolves to.
     pub target: ResolvedModel,
+    /// The source of the name.
     pub standing: NameOwner,
 }
 
@@ -174,6 +179,7 @@ pub fn is_understood(name: &str) -> bool {
 }
 
 impl Catalogue {
+    /// The catalogue of an account in `region`.
     pub fn new(naming: Naming, region: &str) -> Self {
         Self(Arc::new(Inner {
             region: region.to_owned(),
@@ -187,7 +193,6 @@ impl Catalogue {
     }
 
     /// Every distinct profile of the catalogue's models.
-    #[cfg(any(test, feature = "fuzzing"))]
     pub fn profiles(&self) -> Vec<Profile> {
         let mut profiles: Vec<Profile> = Vec::new();
         for (_, row) in self.0.registry.models() {

@@ -11,8 +11,11 @@ use bedrock::{Exception, Failure, Kind, Phase, ProtocolError, ServiceError};
 /// Failure class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FailureClass {
+    /// The party at fault.
     pub fault: Fault,
+    /// Targets that may be sent the request again.
     pub retry_scope: RetryScope,
+    /// The kind of fallback that may help.
     pub fallback_reason: FallbackReason,
     /// Wait time that the service asks for.
     pub retry_after: Option<Duration>,

@@ -11,10 +11,12 @@ pub struct Timestamp(pub u64);
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Timestamp {
+    /// The present.
     pub fn now() -> Self {
         Self(micros(BEGAN.elapsed()).saturating_add(1))
     }
 
+    /// This timestamp plus a duration, saturating.
     pub fn after(self, pause: Duration) -> Self {
         Self(self.0.saturating_add(micros(pause)))
     }
@@ -24,12 +26,13 @@ impl Timestamp {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
+    /// Milliseconds since the process began to count.
     pub fn millis(self) -> u64 {
         self.0 / 1000
     }
 }
 
 /// Whole microseconds; a `u64` holds half a million years of them.
-pub fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -26,7 +26,14 @@ const ANSWER_LIMIT: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Count {
     /// Counted by Bedrock for the model with this id.
-    Counted { tokens: u64, model: String, request_id: Option<String> },
+    Counted {
+        /// Input tokens.
+        tokens: u64,
+        /// The model id that was accepted.
+        model: String,
+        /// AWS's id of the call.
+        request_id: Option<String>,
+    },
     /// Estimated by the gateway.
     Estimated(u64),
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use translate::reasoning::Origin;
 
+use access::Admission;
 use tokio::time::Instant;
 
 use super::balance::{Selection, SelectionInput, Tokens, TriedTargets};
@@ -23,9 +24,13 @@ use bedrock::{Kind, UpstreamResponse};
 /// Properties of a call, besides its name, that affect its dispatch.
 #[derive(Debug, Clone, Copy)]
 pub struct CallSpec<'r> {
+    /// The permission of the request: fallbacks are authorised like the first name.
+    pub admission: &'r Admission,
     /// The request's id, for the log.
     pub id: &'r str,
+    /// Unary or stream.
     pub kind: Kind,
+    /// The purpose of the call.
     pub purpose: CallPurpose,
     /// Tokens that the call may use, as far as they can be estimated.
     pub tokens: Tokens,
@@ -33,6 +38,7 @@ pub struct CallSpec<'r> {
     pub key: Option<u64>,
     /// Origin of the conversation's last reasoning.
     pub home: Option<Origin>,
+    /// The targets that may answer in place of the first.
     pub fallback_scope: FallbackScope,
 }
 
@@ -81,7 +87,9 @@ pub struct Dispatch<'n> {
 pub struct AttemptLog {
     /// The last target called; empty before the first attempt.
     pub target: Arc<str>,
+    /// Region of the last target.
     pub region: String,
+    /// Attempts made, fallbacks included.
     pub attempts: u32,
     /// The fallback name that replaced the requested one.
     pub fallback: Option<String>,
@@ -100,9 +108,11 @@ impl AttemptLog {
 /// An answered call.
 #[derive(Debug)]
 pub struct Dispatched<T> {
+    /// The beginning of the answer.
     pub answer: T,
     /// Kept until the answer has ended.
     pub in_flight: InFlight,
+    /// The attempts so far.
     pub attempt_log: AttemptLog,
 }
 
@@ -119,7 +129,9 @@ impl AttemptOutcome for UpstreamResponse {}
 /// A call that got no answer.
 #[derive(Debug)]
 pub struct DispatchError<E> {
+    /// The error of the last attempt.
     pub error: E,
+    /// The attempts so far.
     pub attempt_log: AttemptLog,
 }
 
@@ -383,7 +395,7 @@ impl<'n> Dispatch<'n> {
         }
         while let Some(name) = self.asked.get(self.done).cloned() {
             self.done += 1;
-            match self.names.resolve(&name, self.tags.clone()).await {
+            match self.names.resolve(self.terms.admission, &name, self.tags.clone()).await {
                 Ok(Route { group, tags: _ }) => {
                     let now = Timestamp::now();
                     let Some(pick) =
@@ -451,5 +463,5 @@ fn wanted(
 fn board(group: &Group, pick: Selection, terms: CallSpec<'_>, now: Timestamp) -> Option<InFlight> {
     let seat = group.seat(pick.at)?;
     let (cooldown, tokens) = (group.balance.cooldown, terms.tokens.at(seat));
-    Some(InFlight::begin(&seat.health, now, pick.role, seat.quota, cooldown, tokens))
+    Some(InFlight::begin(&seat.health, now, pick.role, (seat.quota, cooldown), tokens))
 }

@@ -72,7 +72,9 @@ pub(super) struct GroupState {
 /// A target together with the account that calls it.
 #[derive(Debug, Clone)]
 pub struct Target {
+    /// The model.
     pub model: ResolvedModel,
+    /// The account that makes the call.
     pub account: Account,
     /// The guardrail of the name: mandatory, or a default that the caller may override.
     pub guardrail: Option<Arc<Guardrail>>,

@@ -224,7 +224,7 @@ impl InFlightTemplate {
     pub fn again(&self, now: Timestamp) -> InFlight {
         let Self { health, quota, cooldown, tokens } = self;
         let mut in_flight =
-            InFlight::begin(health, now, CallRole::Normal, *quota, *cooldown, *tokens);
+            InFlight::begin(health, now, CallRole::Normal, (*quota, *cooldown), *tokens);
         in_flight.sent(now);
         in_flight
     }
@@ -248,10 +248,10 @@ impl InFlight {
         health: &Arc<TargetHealth>,
         now: Timestamp,
         role: CallRole,
-        quota: Quota,
-        cooldown: Option<Cooldown>,
+        limits: (Quota, Option<Cooldown>),
         tokens: u64,
     ) -> Self {
+        let (quota, cooldown) = limits;
         let reserved = tokens.min(tokens_of(quota));
         health.in_flight.fetch_add(1, Ordering::Relaxed);
         health.requests.take(now, 1, requests_of(quota));
@@ -383,11 +383,11 @@ fn tokens_of(quota: Quota) -> u64 {
 
 /// The targets of one account, by model. Reads take no lock; each model is written once.
 #[derive(Debug, Clone, Default)]
-pub struct HealthRegistry(Arc<ArcSwap<HashMap<String, Arc<TargetHealth>>>>);
+pub(crate) struct HealthRegistry(Arc<ArcSwap<HashMap<String, Arc<TargetHealth>>>>);
 
 impl HealthRegistry {
     /// The health of a model.
-    pub fn of(&self, model_id: &str) -> Arc<TargetHealth> {
+    pub(crate) fn of(&self, model_id: &str) -> Arc<TargetHealth> {
         if let Some(health) = self.0.load().get(model_id) {
             return Arc::clone(health);
         }
@@ -412,7 +412,7 @@ impl HealthRegistry {
     }
 
     /// The health of every model called so far.
-    pub fn gauges(&self, now: Timestamp) -> Vec<(String, Gauges)> {
+    pub(crate) fn gauges(&self, now: Timestamp) -> Vec<(String, Gauges)> {
         let known = self.0.load();
         known.iter().map(|(model, health)| (model.clone(), health.gauges(now))).collect()
     }

@@ -2,6 +2,7 @@
 //! failures and retries; `send` makes one attempt at one target. A model that is served only through an
 //! inference profile is called again through that profile, and directly through it from then on.
 
+use access::Denied;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request};
@@ -97,16 +98,39 @@ pub enum RouteError {
     Upstream(#[from] Failure),
     /// Bedrock refused; the notes about the model help to explain the refusal.
     #[error("{error}")]
-    Refused { error: Box<ServiceError>, notes: Box<Notes> },
+    Refused {
+        /// The service's refusal.
+        error: Box<ServiceError>,
+        /// Facts that explain it.
+        notes: Box<Notes>,
+    },
     /// The name asks for a region that cannot be called.
     #[error("{asked} is asked for: {why}")]
-    Elsewhere { asked: String, why: String },
+    Elsewhere {
+        /// The region as the name spells it.
+        asked: String,
+        /// The reason, for people.
+        why: String,
+    },
+    /// The principal may not call it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// Only listed names are served, and this name is not listed.
     #[error("{name:?} is not listed")]
-    NotListed { name: String, near: Vec<String> },
+    NotListed {
+        /// The name as the caller wrote it.
+        name: String,
+        /// Listed names that are spelled alike.
+        near: Vec<String>,
+    },
     /// No target of the name has the tags that a request asks for.
     #[error("no target of {name:?} has the tags {tags}")]
-    NotTagged { name: String, tags: String },
+    NotTagged {
+        /// The name as the caller wrote it.
+        name: String,
+        /// The tags that were asked for.
+        tags: String,
+    },
     /// Requests may not choose targets by tags of their own.
     #[error("tags in the body are refused")]
     TagsRefused,
@@ -220,6 +244,7 @@ impl Classify for RouteError {
             Self::Refused { error, notes: _ } => of_service(error, kind),
             Self::Model(_)
             | Self::Elsewhere { .. }
+            | Self::Denied(_)
             | Self::NotListed { .. }
             | Self::NotTagged { .. }
             | Self::TagsRefused => FailureClass::FINAL,
@@ -232,6 +257,7 @@ impl Classify for RouteError {
             Self::Refused { .. } => true,
             Self::Model(_)
             | Self::Elsewhere { .. }
+            | Self::Denied(_)
             | Self::NotListed { .. }
             | Self::NotTagged { .. }
             | Self::TagsRefused => false,

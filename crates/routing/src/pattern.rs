@@ -2,31 +2,31 @@
 
 /// A name with one `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     before: String,
     after: String,
 }
 
 impl Pattern {
     /// `None` for a name without `*`.
-    pub fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         let (before, after) = name.split_once('*')?;
         Some(Self { before: before.to_owned(), after: after.to_owned() })
     }
 
     /// The text that the `*` captures in `name`, if the pattern matches.
-    pub fn captures<'n>(&self, name: &'n str) -> Option<&'n str> {
+    pub(crate) fn captures<'n>(&self, name: &'n str) -> Option<&'n str> {
         name.strip_prefix(self.before.as_str())?.strip_suffix(self.after.as_str())
     }
 
     /// Number of literal characters: the pattern with the most is tried first.
-    pub fn spelled_out(&self) -> usize {
+    pub(crate) fn spelled_out(&self) -> usize {
         self.before.len() + self.after.len()
     }
 }
 
 /// The model that `target` means for a caller's `name` whose `*` captured `captured`.
-pub fn filled(target: &str, name: &str, captured: &str) -> String {
+pub(crate) fn filled(target: &str, name: &str, captured: &str) -> String {
     match target {
         "*" => name.to_owned(),
         _ => target.replacen('*', captured, 1),

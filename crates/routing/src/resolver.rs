@@ -1,6 +1,7 @@
 //! Resolves a caller's name to the targets of one call. Order: the operator's exact names, the operator's
 //! names with a `*`, names that contain a region, Bedrock's own ids.
 
+use access::{Admission, Denied};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -187,7 +188,6 @@ impl Resolver {
 
     /// The health of every target called so far, by a label like its own: with several accounts in one
     /// region, the second to be opened is marked `#2`.
-    #[expect(dead_code, reason = "for the metrics to come")]
     pub fn gauges(&self) -> Vec<(String, Gauges)> {
         let now = Timestamp::now();
         let sites = self.sites.all();
@@ -199,11 +199,20 @@ impl Resolver {
         sites.iter().zip(places).flat_map(of).collect()
     }
 
-    /// The targets of a name that the tags of a request leave.
+    /// The targets of a name, for an admitted request.
     ///
     /// # Errors
-    /// No target has the tags, the name is not listed and unlisted names are refused, or its region cannot be called.
-    pub async fn resolve(&self, name: &str, tags: Tags) -> Result<Route, RouteError> {
+    /// The principal may not call the name, no target has the tags, the name is not listed and unlisted names are
+    /// refused, or its region cannot be called.
+    pub async fn resolve(
+        &self,
+        admission: &Admission,
+        name: &str,
+        tags: Tags,
+    ) -> Result<Route, RouteError> {
+        if !admission.permits(name) {
+            return Err(Denied::Model { model: name.to_owned() }.into());
+        }
         if self.refuses_body_tags && tags.are_of_body() {
             return Err(RouteError::TagsRefused);
         }

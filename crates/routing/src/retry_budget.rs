@@ -7,16 +7,16 @@ use super::settings::Retries;
 
 /// Calls and retries of one name.
 #[derive(Debug, Default)]
-pub struct RetryBudget(RollingWindow);
+pub(crate) struct RetryBudget(RollingWindow);
 
 impl RetryBudget {
     /// Counts a client's call.
-    pub fn called(&self, now: Timestamp, retries: &Retries) {
+    pub(crate) fn called(&self, now: Timestamp, retries: &Retries) {
         self.0.add(now, retries.budget_window, WindowCounts { first: 1, second: 0 });
     }
 
     /// Whether one more retry is allowed.
-    pub fn has_more(&self, now: Timestamp, retries: &Retries) -> bool {
+    pub(crate) fn has_more(&self, now: Timestamp, retries: &Retries) -> bool {
         let WindowCounts { first: calls, second: spent } = self.0.sum(now, retries.budget_window);
         let always = u64::from(retries.budget_floor) * retries.budget_window.as_secs().max(1);
         let allowed = calls * u64::from(retries.budget.0) / 1000 + always;
@@ -24,7 +24,7 @@ impl RetryBudget {
     }
 
     /// Whether one more retry is allowed; counts it if so.
-    pub fn spend(&self, now: Timestamp, retries: &Retries) -> bool {
+    pub(crate) fn spend(&self, now: Timestamp, retries: &Retries) -> bool {
         let fits = self.has_more(now, retries);
         if fits {
             self.0.add(now, retries.budget_window, WindowCounts { first: 0, second: 1 });

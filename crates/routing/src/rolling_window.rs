@@ -15,23 +15,23 @@ const AGES: u64 = (1 << (64 - 2 * BITS)) - 1;
 
 /// Two kinds of events, counted together.
 #[derive(Debug, Default)]
-pub struct RollingWindow([AtomicU64; BUCKETS]);
+pub(crate) struct RollingWindow([AtomicU64; BUCKETS]);
 
 /// The same events counted over several windows: names that share a target may use different window
 /// lengths.
 #[derive(Debug, Default)]
-pub struct RollingWindows([(AtomicU64, RollingWindow); WINDOWS]);
+pub(crate) struct RollingWindows([(AtomicU64, RollingWindow); WINDOWS]);
 
 /// Counts within a window.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct WindowCounts {
+pub(crate) struct WindowCounts {
     pub first: u64,
     pub second: u64,
 }
 
 impl RollingWindow {
     /// Adds `more` at `now`.
-    pub fn add(&self, now: Timestamp, window: Duration, more: WindowCounts) {
+    pub(crate) fn add(&self, now: Timestamp, window: Duration, more: WindowCounts) {
         let age = age(now, window);
         let at = usize::try_from(age % BUCKETS as u64).unwrap_or_default();
         let Some(bucket) = self.0.get(at) else { return };
@@ -47,7 +47,7 @@ impl RollingWindow {
     }
 
     /// Counts within the last `window`.
-    pub fn sum(&self, now: Timestamp, window: Duration) -> WindowCounts {
+    pub(crate) fn sum(&self, now: Timestamp, window: Duration) -> WindowCounts {
         let age = age(now, window);
         let mut sum = WindowCounts::default();
         for bucket in &self.0 {
@@ -63,7 +63,7 @@ impl RollingWindow {
     }
 
     /// Resets all counts.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         for bucket in &self.0 {
             bucket.store(0, Ordering::Relaxed);
         }
@@ -72,7 +72,7 @@ impl RollingWindow {
 
 impl RollingWindows {
     /// Adds `more` at `now`, to this window and to every other one in use.
-    pub fn add(&self, now: Timestamp, window: Duration, more: WindowCounts) {
+    pub(crate) fn add(&self, now: Timestamp, window: Duration, more: WindowCounts) {
         self.of(window);
         for (known, tally) in &self.0 {
             match known.load(Ordering::Relaxed) {
@@ -83,12 +83,12 @@ impl RollingWindows {
     }
 
     /// Counts within the last `window`, from its first use on.
-    pub fn sum(&self, now: Timestamp, window: Duration) -> WindowCounts {
+    pub(crate) fn sum(&self, now: Timestamp, window: Duration) -> WindowCounts {
         self.of(window).map(|tally| tally.sum(now, window)).unwrap_or_default()
     }
 
     /// Resets all counts.
-    pub fn clear(&self) {
+    pub(crate) fn clear(&self) {
         for (_, tally) in &self.0 {
             tally.clear();
         }

@@ -21,12 +21,15 @@ pub use balance::{
 /// Names and their targets.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelSettings {
+    /// Rules for model names.
     pub naming: Naming,
     /// The gateway's own account, as far as the configuration describes it; the default for targets.
     pub account: AccountSpec,
+    /// Treatment of names that are not listed.
     pub unlisted: Unlisted,
     /// Default for the operator's names, and for unlisted ones.
     pub balance: Balance,
+    /// Names that stand in for a name that fails.
     pub fallbacks: Fallbacks,
     /// Handling of fields that cannot be honoured; a default likewise.
     pub unsupported: Unsupported,
@@ -51,8 +54,11 @@ pub enum Unlisted {
 pub struct GroupSettings {
     /// At least one.
     pub targets: Vec<TargetSettings>,
+    /// The guardrail of the name.
     pub guardrail: Option<Guardrail>,
+    /// Balancing, retries and cooldown.
     pub balance: Balance,
+    /// Names that stand in for a name that fails.
     pub fallbacks: Fallbacks,
     /// Default for the targets.
     pub unsupported: Unsupported,
@@ -64,8 +70,11 @@ pub struct TargetSettings {
     /// Id, ARN or short name. A lone `*` means the caller's whole name; a `*` within other text means the
     /// text that the name's `*` captured.
     pub model: String,
+    /// Region, endpoint and credentials.
     pub place: AccountSpec,
+    /// Share of the calls.
     pub weight: Weight,
+    /// Facts about the model that replace the catalogue's.
     pub overrides: ModelOverrides,
     /// Parameters for requests that do not give them.
     pub params: Option<Arc<Defaults>>,
@@ -109,6 +118,7 @@ pub struct Guardrail {
     pub id: String,
     /// A number, or `DRAFT`.
     pub version: String,
+    /// Treatment of a guardrail that the caller names.
     pub mode: GuardrailMode,
 }
 
@@ -124,6 +134,7 @@ pub enum GuardrailMode {
 
 /// Headers that name the guardrail of InvokeModel.
 pub const GUARDRAIL_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-guardrailidentifier");
+/// InvokeModel's header for the guardrail's version.
 pub const GUARDRAIL_VERSION: HeaderName =
     HeaderName::from_static("x-amzn-bedrock-guardrailversion");
 

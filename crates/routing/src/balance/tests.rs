@@ -43,7 +43,7 @@ fn counts(
 fn fly(seat: &Candidate, now: Timestamp) -> InFlight {
     let cooldown = Some(Cooldown::default());
     let mut in_flight =
-        InFlight::begin(&seat.health, now, CallRole::Normal, seat.quota, cooldown, 1000);
+        InFlight::begin(&seat.health, now, CallRole::Normal, (seat.quota, cooldown), 1000);
     in_flight.sent(now);
     in_flight
 }
@@ -91,7 +91,7 @@ fn a_failing_target_gets_no_calls_then_one_probe_then_normal_calls() {
     assert_eq!(counts(&seats, &balance, SelectionInput::at(at(5002)), 300)[1], 0, "one probe");
     let health = &seats[1].health;
     let cooldown = balance.cooldown;
-    InFlight::begin(health, at(5002), CallRole::Probe, Quota::default(), cooldown, 0)
+    InFlight::begin(health, at(5002), CallRole::Probe, (Quota::default(), cooldown), 0)
         .answered(at(5003));
     let shared = counts(&seats, &balance, SelectionInput::at(at(5004)), 300);
     assert!(shared.iter().all(|count| (98..=102).contains(count)), "{shared:?}");
@@ -108,7 +108,7 @@ fn a_throttled_target_gets_few_calls() {
         let picked = select(&seats, &choice, &balance, SelectionInput::at(now)).unwrap();
         let seat = &seats[picked.at];
         let mut call =
-            InFlight::begin(&seat.health, now, picked.role, seat.quota, balance.cooldown, 0);
+            InFlight::begin(&seat.health, now, picked.role, (seat.quota, balance.cooldown), 0);
         match picked.at {
             0 => assert!(!call.failed(now, Fault::Throttled(None))),
             _ => call.answered(now),
@@ -276,7 +276,7 @@ fn without_a_cooldown_failing_targets_stay_in_use() {
     let seats = seats(&[1000, 1000]);
     for _ in 0..50 {
         let quota = Quota::default();
-        InFlight::begin(&seats[0].health, at(1), CallRole::Normal, quota, None, 0)
+        InFlight::begin(&seats[0].health, at(1), CallRole::Normal, (quota, None), 0)
             .failed(at(1), Fault::Target);
     }
     let balance = Balance { cooldown: None, ..Balance::default() };
@@ -293,7 +293,7 @@ fn only_probes_extend_the_cooldown_in_a_shared_outage() {
             select(&seats, &WeightedChoice::default(), &balance, SelectionInput::at(at(millis)))
                 .unwrap();
         let seat = &seats[picked.at];
-        InFlight::begin(&seat.health, at(millis), picked.role, seat.quota, balance.cooldown, 0)
+        InFlight::begin(&seat.health, at(millis), picked.role, (seat.quota, balance.cooldown), 0)
     };
     for millis in 2..500 {
         assert!(!call(millis).failed(at(millis), Fault::Target));
@@ -307,7 +307,7 @@ fn only_probes_extend_the_cooldown_in_a_shared_outage() {
     let picked =
         select(&seats, &WeightedChoice::default(), &balance, SelectionInput::at(at(4000))).unwrap();
     let seat = &seats[picked.at];
-    InFlight::begin(&seat.health, at(4000), picked.role, seat.quota, balance.cooldown, 0)
+    InFlight::begin(&seat.health, at(4000), picked.role, (seat.quota, balance.cooldown), 0)
         .answered(at(4001));
     assert_eq!(standing(seat, 4002), HealthState::Healthy);
 }
@@ -338,7 +338,7 @@ fn a_target_is_always_selected_despite_concurrent_changes() {
                 }
                 for seat in &seats {
                     let health = &seat.health;
-                    InFlight::begin(health, at(1), CallRole::Probe, seat.quota, None, 0)
+                    InFlight::begin(health, at(1), CallRole::Probe, (seat.quota, None), 0)
                         .answered(at(1));
                 }
             }

@@ -14,7 +14,6 @@ use tokio::time::{Instant, timeout};
 
 use super::Inner;
 use super::id::{Id, Name};
-use crate::panic_guard::noted;
 use bedrock::Transport;
 
 mod fetch;
@@ -118,7 +117,7 @@ impl Inner {
         }
         let refresh = Refresh(Arc::downgrade(self));
         let transport = transport.clone();
-        let task = tokio::spawn(noted("listing the account's models", async move {
+        let task = tokio::spawn(async move {
             let found = timeout(LIMIT, fetch::all(&transport)).await.unwrap_or_else(|_| {
                 log::warn!("listing the account's models took too long");
                 AccountModels::default()
@@ -126,7 +125,7 @@ impl Inner {
             if let Some(inner) = refresh.0.upgrade() {
                 inner.listing.keep(found, Instant::now());
             }
-        }));
+        });
         *listing.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
 }

@@ -8,7 +8,7 @@ fn at(millis: u64) -> Timestamp {
 
 fn in_flight(health: &Arc<TargetHealth>, now: Timestamp, role: CallRole) -> InFlight {
     let cooldown = Some(Cooldown::default());
-    let mut in_flight = InFlight::begin(health, now, role, Quota::default(), cooldown, 100);
+    let mut in_flight = InFlight::begin(health, now, role, (Quota::default(), cooldown), 100);
     in_flight.sent(now);
     in_flight
 }
@@ -99,7 +99,7 @@ fn a_target_counts_as_fast_only_after_an_answer() {
 fn only_a_configured_quota_limits() {
     let health = Arc::new(TargetHealth::default());
     let mut call =
-        InFlight::begin(&health, at(1), CallRole::Normal, Quota::default(), None, 900_000);
+        InFlight::begin(&health, at(1), CallRole::Normal, (Quota::default(), None), 900_000);
     call.sent(at(1));
     let (rpm, tpm) = (NonZeroU32::new(1000), NonZeroU64::new(1_000_000));
     let room = |rpm, tpm| health.room(at(1), Quota { rpm, tpm });
@@ -111,7 +111,7 @@ fn only_a_configured_quota_limits() {
 #[test]
 fn the_wait_begins_when_the_call_goes_out() {
     let health = Arc::new(TargetHealth::default());
-    let mut call = InFlight::begin(&health, at(1), CallRole::Normal, Quota::default(), None, 0);
+    let mut call = InFlight::begin(&health, at(1), CallRole::Normal, (Quota::default(), None), 0);
     call.sent(at(5001));
     call.answered(at(5041));
     assert_eq!(health.gauges(at(5041)).latency, Duration::from_millis(40));
@@ -146,7 +146,7 @@ fn a_fast_429_does_not_count_as_latency() {
 fn reservations_are_settled_by_actual_use() {
     let health = Arc::new(TargetHealth::default());
     let quota = Quota { rpm: None, tpm: NonZeroU64::new(1000) };
-    let mut call = InFlight::begin(&health, at(1), CallRole::Normal, quota, None, 900);
+    let mut call = InFlight::begin(&health, at(1), CallRole::Normal, (quota, None), 900);
     assert!(!health.has_room(at(1), quota, 200));
     call.settle(100);
     assert!(health.has_room(at(1), quota, 900) && !health.has_room(at(1), quota, 901));
@@ -183,7 +183,7 @@ fn called_models_stay_tracked_however_many_names_are_made_up() {
 fn a_reservation_is_at_most_the_quota() {
     let health = Arc::new(TargetHealth::default());
     let quota = Quota { rpm: None, tpm: NonZeroU64::new(1000) };
-    let mut call = InFlight::begin(&health, at(1), CallRole::Normal, quota, None, u64::MAX);
+    let mut call = InFlight::begin(&health, at(1), CallRole::Normal, (quota, None), u64::MAX);
     call.sent(at(1));
     drop(call);
     assert!(!health.has_room(at(1), quota, 1));
@@ -197,11 +197,11 @@ fn a_refused_call_uses_no_quota() {
         [(Fault::Nobody, true), (Fault::Throttled(None), true), (Fault::Target, false)]
     {
         let health = Arc::new(TargetHealth::default());
-        InFlight::begin(&health, at(1), CallRole::Normal, quota, None, 1000).failed(at(1), fault);
+        InFlight::begin(&health, at(1), CallRole::Normal, (quota, None), 1000).failed(at(1), fault);
         assert_eq!(health.has_room(at(1), quota, 1000), room, "{fault:?}");
         // A call that fails in the middle of its answer has used quota.
         let health = Arc::new(TargetHealth::default());
-        let mut call = InFlight::begin(&health, at(1), CallRole::Normal, quota, None, 1000);
+        let mut call = InFlight::begin(&health, at(1), CallRole::Normal, (quota, None), 1000);
         call.answered(at(1));
         call.failed(at(1), fault);
         assert!(!health.has_room(at(1), quota, 1000), "{fault:?}");
@@ -259,16 +259,16 @@ fn late_results_change_neither_penalty_nor_breaker() {
 fn an_unsent_call_uses_no_quota() {
     let health = Arc::new(TargetHealth::default());
     let quota = Quota { rpm: NonZeroU32::new(1), tpm: NonZeroU64::new(1000) };
-    drop(InFlight::begin(&health, at(1), CallRole::Normal, quota, None, 1000));
+    drop(InFlight::begin(&health, at(1), CallRole::Normal, (quota, None), 1000));
     assert!(health.has_room(at(1), quota, 1000));
-    let mut call = InFlight::begin(&health, at(1), CallRole::Normal, quota, None, 1000);
+    let mut call = InFlight::begin(&health, at(1), CallRole::Normal, (quota, None), 1000);
     call.sent(at(1));
     drop(call);
     assert!(!health.has_room(at(1), quota, 1), "of a client that left nobody knows what it used");
 
     // A call that reached its attempt but was not sent.
     let health = Arc::new(TargetHealth::default());
-    let mut call = InFlight::begin(&health, at(1), CallRole::Normal, quota, None, 1000);
+    let mut call = InFlight::begin(&health, at(1), CallRole::Normal, (quota, None), 1000);
     call.sent(at(1));
     call.unsent();
     drop(call);

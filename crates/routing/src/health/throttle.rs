@@ -8,7 +8,7 @@ use super::CallRole;
 use crate::clock::Timestamp;
 
 /// Penalty after the first 429.
-pub(in crate::routing) const FIRST: Duration = Duration::from_millis(250);
+pub(crate) const FIRST: Duration = Duration::from_millis(250);
 /// Longest penalty.
 const LONGEST: Duration = Duration::from_secs(4);
 /// Longest wait accepted from the service's own `Retry-After`.

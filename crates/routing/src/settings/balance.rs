@@ -6,11 +6,15 @@ use std::time::Duration;
 /// Target selection and retries for the calls of one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {
+    /// Choice of the first target.
     pub strategy: Strategy,
+    /// Limits on retries.
     pub retries: Retries,
     /// `None`: a failing target is called as often as any other.
     pub cooldown: Option<Cooldown>,
+    /// Prompt cache affinity.
     pub affinity: Affinity,
+    /// Choice of targets by the tags of a request.
     pub tag_filter: TagFilter,
 }
 
@@ -67,6 +71,7 @@ pub struct Retries {
     pub retry_after_limit: Duration,
     /// Retries allowed, as a share of all calls in the window.
     pub budget: Thousandths,
+    /// Window of the retry budget.
     pub budget_window: Duration,
     /// Retries per second that are always allowed.
     pub budget_floor: u32,
@@ -96,6 +101,7 @@ impl Retries {
 pub struct Cooldown {
     /// Calls within the window before the share of failures counts.
     pub calls: u32,
+    /// Window over which failures count.
     pub window: Duration,
     /// Share of failed calls that opens the breaker.
     pub failing: Thousandths,
@@ -103,6 +109,7 @@ pub struct Cooldown {
     pub in_a_row: u32,
     /// Length of the first cooldown; doubles while the target keeps failing.
     pub open: Duration,
+    /// Upper bound of the cooldown.
     pub longest: Duration,
 }
 
@@ -122,7 +129,9 @@ impl Default for Cooldown {
 /// Whether calls with a common beginning stay with one target, whose prompt cache holds that beginning.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Affinity {
+    /// Not applied.
     Off,
+    /// Applied.
     #[default]
     On,
 }

@@ -1,5 +1,5 @@
-//! README's table of models is generated from the rows. After an intended change, rewrite it with
-//! `OUTCROP_WRITE=1 cargo nextest run -p outcrop support_table`.
+//! The support table of docs/models.md is generated from the rows. After an intended change, rewrite it with
+//! `OUTCROP_WRITE=1 cargo nextest run -p routing support_table`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ type Column = (&'static str, fn(&Row, &Table) -> String);
 /// Reasoning control of a model, by the name used in its row.
 const THINKING: &[(&str, &str)] = &[
     ("none", "no"),
-    ("native", "as it likes"),
+    ("native", "automatic"),
     ("budget", "by a budget of tokens"),
     ("adaptive", EFFORT),
     ("adaptive_or_budget", "by a budget of tokens, or by effort:"),
@@ -44,7 +44,7 @@ const COLUMNS: &[Column] = &[
         false => "no".to_owned(),
         true => word(&overrides["strict_tools"], &[("unserved", "no"), ("native", "yes")]),
     }),
-    ("thinking", |_, overrides| match word(&overrides["thinking"], THINKING) {
+    ("reasoning", |_, overrides| match word(&overrides["thinking"], THINKING) {
         way if way.ends_with(EFFORT) => list(&overrides["efforts"], &way),
         way => way,
     }),
@@ -84,10 +84,10 @@ const COLUMNS: &[Column] = &[
 ];
 
 #[test]
-fn support_table_in_readme_matches_the_rows() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
-    let readme = std::fs::read_to_string(&path).unwrap();
-    let (head, rest) = readme.split_once(BEGIN).unwrap();
+fn support_table_in_docs_matches_the_rows() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/models.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (head, rest) = page.split_once(BEGIN).unwrap();
     let (written, tail) = rest.split_once(END).unwrap();
     let table = table();
     if std::env::var_os("OUTCROP_WRITE").is_some() {
@@ -96,8 +96,8 @@ fn support_table_in_readme_matches_the_rows() {
     }
     assert!(
         written == table,
-        "README's table is not what config/models.toml says; write it anew with\n\
-         OUTCROP_WRITE=1 cargo nextest run -p outcrop support_table\n{table}"
+        "the table of docs/models.md does not match config/models.toml; write it anew with\n\
+         OUTCROP_WRITE=1 cargo nextest run -p routing support_table\n{table}"
     );
 }
 
