@@ -17,7 +17,7 @@ use crate::parts::request_metadata::{MetadataFields, request_metadata};
 use crate::parts::service;
 use crate::parts::tags;
 use crate::parts::thinking::replay as thinking_replay;
-use crate::parts::thinking::{Plan, ReasoningRequest};
+use crate::parts::thinking::{Given, Plan, ReasoningRequest};
 use crate::parts::tools::{
     self, Calls, Declared, Tooling, declared_functions, declared_tools, tooling,
 };
@@ -106,10 +106,8 @@ pub fn question_with<'a>(
     limits::within_limits(request)?;
     let mut report = Report::default();
     without_effect(request, &mut report);
-
     let (tools_field, choice_field, calls) = tool_fields(request);
     let (declared, choice) = declared(request, calls, profile, &mut report)?;
-
     let own_words = own_words(request, profile)?;
     let names = &declared.names;
     let around = Around { names, recalled, profile, stores, own_words: own_words.as_deref() };
@@ -117,11 +115,11 @@ pub fn question_with<'a>(
     let sampling = sampling(request);
     let limit_field = sampling.max_tokens.map(|(field, _)| field);
     let mut inference_config = inference_config(&sampling, profile, &mut report)?;
-
     let wish = ReasoningRequest::of(request)?;
     let raw = request.additional_model_request_fields.as_ref();
     let limit = limit_field.and(inference_config.max_tokens);
-    let thinking = Plan::new(&wish, profile, raw, limit, conversation.past, &mut report);
+    let given = Given { raw, limit, past: conversation.past };
+    let thinking = Plan::new(&wish, profile, &given, &mut report);
     let count_path = thinking.count_path(profile);
     let lowered = thinking.lower(profile);
     let profile = &*lowered;

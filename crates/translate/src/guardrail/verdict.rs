@@ -105,6 +105,15 @@ pub struct Units {
     pub images: u64,
 }
 
+impl Units {
+    /// All units together, images included.
+    pub fn total(self) -> u64 {
+        let Self { content, topic, word, sensitive_information, contextual_grounding, images } =
+            self;
+        content + topic + word + sensitive_information + contextual_grounding + images
+    }
+}
+
 impl AddAssign for Units {
     fn add_assign(&mut self, other: Self) {
         let Self { content, topic, word, sensitive_information, contextual_grounding, images } =

@@ -65,17 +65,25 @@ pub(crate) enum Past {
     Unthought,
 }
 
+/// The parts of a request that are fixed before reasoning is planned.
+pub(crate) struct Given<'a> {
+    /// The caller's own request fields, which are never overruled.
+    pub(crate) raw: Option<&'a Map<String, Value>>,
+    /// The caller's token limit.
+    pub(crate) limit: Option<u32>,
+    /// The reasoning behind the tool calls that are being answered.
+    pub(crate) past: Past,
+}
+
 impl Plan {
-    /// Decides the settings. `raw` are the caller's own request fields, which are never overruled;
-    /// `limit` is the caller's token limit.
+    /// Decides the settings.
     pub(crate) fn new(
         wish: &ReasoningRequest<'_>,
         profile: &Profile,
-        raw: Option<&Map<String, Value>>,
-        limit: Option<u32>,
-        past: Past,
+        given: &Given<'_>,
         report: &mut Report,
     ) -> Self {
+        let &Given { raw, limit, past } = given;
         let mut plan = match spoken(profile, raw) {
             Some(mode) => {
                 report.ignore_all(&wish.fields);
