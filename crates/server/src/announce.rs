@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::app::Snapshot;
 use crate::config::{Config, FileOrigin, Sources};
 use crate::master_key::MasterKey;
+use crate::state::Snapshot;
 use bedrock::Service;
 use routing::Unlisted;
 
@@ -69,7 +69,7 @@ fn callers(config: &Config, address: SocketAddr) -> String {
     match &config.master_key {
         Some(MasterKey::Key(_)) => {
             let keys = ["general_settings.master_key", "master_key", "master_key_file"];
-            let told = keys.into_iter().find_map(|key| Some((key, config.ledger.origin(key)?)));
+            let told = keys.into_iter().find_map(|key| Some((key, config.provenance.origin(key)?)));
             let told = told.map(|(key, origin)| format!(" ({key}, {origin})")).unwrap_or_default();
             format!("callers that send the master key{told}")
         }

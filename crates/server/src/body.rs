@@ -1,5 +1,5 @@
-//! Request bodies, read under limits. actix has neither a time limit for bodies nor a way to keep
-//! the single-chunk case free of copies, so this is ours.
+//! Request bodies, read under limits. actix has neither a time limit for bodies nor a way to avoid a
+//! copy if the body is a single chunk.
 
 use std::cell::Cell;
 use std::fmt;
@@ -16,22 +16,22 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// A body that is not wanted, in bytes, and how long it may take.
+/// Longest unwanted body that is read, in bytes, and the time for it.
 const SHORT: usize = 64 * 1024;
 const SOON: Duration = Duration::from_millis(500);
 
-/// How large a body may be and how long it may take.
+/// Limits on the size and duration of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodyLimits {
-    /// Bytes.
+    /// Largest size, in bytes.
     pub(crate) size: usize,
     /// Longest silence between two pieces.
     pub(crate) idle: Duration,
-    /// From the head of the request to the last byte.
+    /// Time from the request's headers to the last byte.
     pub(crate) total: Duration,
 }
 
-/// Why a body could not be read.
+/// The reason why a body could not be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum BodyError {
     /// Larger than the limit, in bytes.
@@ -43,16 +43,16 @@ pub(crate) enum BodyError {
     /// It ended early, or its framing is broken.
     #[error("the body is incomplete or badly framed")]
     Broken,
-    /// Compressed; nothing here unpacks.
-    #[error("the body is encoded as {0}; send it plain")]
+    /// Compressed, which is not supported.
+    #[error("the body is encoded as {0}; send it uncompressed")]
     Encoded(String),
 }
 
-/// A body that was not read to its end, with what is left of it.
+/// A body that was not read to its end, with the unread rest.
 #[derive(thiserror::Error)]
 #[error("{error}")]
 pub(crate) struct Unread {
-    /// Why.
+    /// The reason.
     pub(crate) error: BodyError,
     rest: Cell<Option<Payload>>,
 }
@@ -64,8 +64,9 @@ impl fmt::Debug for Unread {
 }
 
 impl Unread {
-    /// Ties the rest of the body to the response. While it is held actix ends the connection after
-    /// the answer; once dropped, it would read and throw away a chunked body for as long as one comes.
+    /// Attaches the rest of the body to the response. While it is held, actix closes the connection
+    /// after the response; once dropped, actix would read and discard a chunked body for as long as it
+    /// is sent.
     pub(crate) fn close_after(&self, response: HttpResponse) -> HttpResponse {
         let rest = self.rest.take();
         response.map_body(|_, body| BoxBody::new(Closing { body, _rest: rest }))
@@ -92,10 +93,10 @@ impl MessageBody for Closing {
     }
 }
 
-/// Reads a whole body. One that comes in a single piece is not copied.
+/// Reads a complete body. A body of a single chunk is not copied.
 ///
 /// # Errors
-/// The limits, and what the client did to the framing.
+/// A limit was reached, or the client broke the framing.
 pub(crate) async fn read(
     headers: &HeaderMap,
     mut payload: Payload,
@@ -110,8 +111,8 @@ pub(crate) async fn read(
     }
 }
 
-/// Reads a body that is not wanted, if it is short and soon there; tells whether that was all of it. What is
-/// left unread ends the connection, and requests that came behind it with it.
+/// Reads an unwanted body if it is short and arrives soon; returns whether that was all of it. An
+/// unread rest closes the connection, together with the requests sent after it.
 pub(crate) async fn skim(payload: &mut Payload) -> bool {
     let mut left = SHORT;
     let all = async {
@@ -159,8 +160,8 @@ async fn read_all(
     Ok(body.into())
 }
 
-/// Adds a piece. Memory is taken as bytes arrive, not as they are announced: twice what there is, and never
-/// more than is to come.
+/// Adds a chunk. Memory grows with the bytes received and not with the announced length: at most to
+/// twice the present size, and never beyond the bytes to come.
 fn grow(body: &mut Vec<u8>, piece: &[u8], announced: Option<usize>) {
     let needed = body.len() + piece.len();
     if needed > body.capacity() {
@@ -188,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_taken_as_a_body_arrives() {
+    fn memory_grows_with_the_bytes_received() {
         let announced = 25 * 1024 * 1024;
         let mut body = Vec::new();
         grow(&mut body, b"{", Some(announced));

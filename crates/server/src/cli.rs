@@ -1,5 +1,5 @@
-//! The command line: what can be asked of the binary, and the exit codes that answer. 0 is well,
-//! 1 a failure while running, 2 a configuration that cannot be used.
+//! The command line: commands of the binary, and its exit codes. 0 is success, 1 a failure while
+//! running, 2 a configuration that cannot be used.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -9,17 +9,16 @@ use std::time::{Duration, Instant};
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::{log, serve};
+use crate::{log, serve, startup};
 use routing::suggestions::nearest;
 
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod environment;
-pub(crate) mod flags;
 
+use crate::config::flags::ServeArgs;
 pub use environment::drop_blank_variables;
-use flags::ServeArgs;
 
 const RUNTIME_FAILURE: u8 = 1;
 const BAD_CONFIG: u8 = 2;
@@ -51,8 +50,8 @@ enum Command {
     /// Runs the offline Bedrock alone, for other programs' tests.
     #[cfg(feature = "demo")]
     Emulate(demo::EmulateArgs),
-    /// Says whether a gateway would start here with a configuration: what is wrong, what would be ignored, and
-    /// where each value comes from; exits 0, or 2 if it would not.
+    /// Shows the effective configuration, the source of each value, and ignored keys; exits 0, or 2 if
+    /// it cannot be used.
     Check(check::CheckArgs),
     /// Writes the JSON Schema of the configuration file.
     Schema,
@@ -111,7 +110,7 @@ fn run_gateway(args: &ServeArgs) -> ExitCode {
         }
         finish(serve::until_stopped(config, sources, started, None).await)
     });
-    // Dropping a runtime waits for its blocking tasks, and a file or a look-up may hang for ever.
+    // Dropping a runtime waits for its blocking tasks, and a file or a look-up may block for ever.
     std::mem::forget(runner);
     code
 }
@@ -124,7 +123,7 @@ fn meant_command(word: &str) -> Option<String> {
 }
 
 /// The exit code of a gateway that has stopped.
-fn finish(result: Result<(), serve::ServeError>) -> ExitCode {
+fn finish(result: Result<(), startup::ServeError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -134,7 +133,8 @@ fn finish(result: Result<(), serve::ServeError>) -> ExitCode {
     }
 }
 
-/// Speaks HTTP by hand: the probe of a container without a shell should not start a runtime.
+/// Implements HTTP by hand, because the probe of a container without a shell should not start a
+/// runtime.
 fn healthcheck(listen: SocketAddr) -> ExitCode {
     match is_ready(reachable(listen)) {
         Ok(true) => ExitCode::SUCCESS,
@@ -149,7 +149,7 @@ fn healthcheck(listen: SocketAddr) -> ExitCode {
     }
 }
 
-/// A wildcard is an address to listen on, not one to connect to.
+/// Replaces a wildcard address, which can be listened on but not connected to.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -170,9 +170,9 @@ fn is_ready(address: SocketAddr) -> io::Result<bool> {
     Ok(&status == b"HTTP/1.1 200")
 }
 
-/// Last words go to stderr as they are: they must be seen whatever the log filter says.
+/// Final errors go to stderr directly, because they must be visible under every log filter.
 fn complain(text: &str) {
-    // Nowhere is left to report a failure to.
+    // There is no other place to report a failure to.
     let _ = writeln!(io::stderr(), "{text}");
 }
 

@@ -1,5 +1,5 @@
-//! What the gateway is told: flags first, then the environment, then the file, then defaults.
-//! Everything is read and judged before a port is bound, and all problems are told at once.
+//! The configuration: flags first, then the environment, then the file, then defaults. It is read and
+//! checked completely before a port is bound, and all problems are reported together.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ mod bedrock_json;
 mod browser;
 mod catalogue;
 mod credentials;
+pub(crate) mod flags;
 mod json_schema;
 mod litellm;
 mod master_key;
@@ -53,86 +54,87 @@ use yaml_tree::{Key, Node, Repeated};
 
 const MIB: usize = 1024 * 1024;
 
-/// Variables by which AWS's SDKs find an access key.
+/// Variables in which AWS's SDKs find an access key.
 const KEY_VARIABLES: [&str; 1] = ["AWS_ACCESS_KEY_ID"];
 
-/// Whether names that are not listed are refused.
+/// The key that refuses names that are not listed.
 const MODELS_ONLY: &str = "models_only";
 
 /// The effective configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen.
+    /// Address to listen on.
     pub(crate) listen: SocketAddr,
-    /// Threads that serve; one per core by default.
+    /// Threads that serve requests; one per core by default.
     pub(crate) workers: Option<usize>,
-    /// Certificate and key, to serve https.
+    /// Certificate and key for https.
     pub(crate) tls: Option<TlsFiles>,
-    /// Serve beyond loopback without keys.
+    /// Whether to serve beyond loopback without keys.
     pub(crate) allow_anonymous: bool,
-    /// The key that callers must send; `None` where none is asked for.
+    /// The key that callers must send; `None` if no key is required.
     pub(crate) master_key: Option<MasterKey>,
-    /// Region and profile where the environment names none.
+    /// Region and profile used if the environment names none.
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
     /// Region where nothing else names one.
     pub(crate) last_region: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) body: BodyLimits,
-    /// Which names it is called by, and which web pages may.
+    /// Host names the gateway accepts, and web pages that may call it.
     pub(crate) browser: BrowserSettings,
     pub(crate) chat: ChatCalls,
     pub(crate) embeddings: EmbeddingCalls,
     pub(crate) media: MediaSettings,
-    /// How much of what models thought is remembered for clients that do not send it back.
+    /// Limits of the local reasoning store, for clients that do not send reasoning back.
     pub(crate) thinking_memory: StoreLimits,
-    /// Where replicas share it.
+    /// The Redis store that replicas share.
     pub(crate) thinking_store: Option<StoreSettings>,
     pub(crate) moderation: Moderation,
     pub(crate) structured: StructuredSettings,
     pub(crate) models: ModelSettings,
-    /// Whether Bedrock's own API hangs at the root as well.
+    /// Whether Bedrock's own API is served at the root as well.
     pub(crate) native_root: bool,
-    /// Services whose every operation passes, beyond the usual ones.
+    /// Services of which every operation is allowed, beyond the default ones.
     pub(crate) native_services: Vec<Service>,
-    /// What of S3 its callers may name.
+    /// S3 locations that callers of the native API may name.
     pub(crate) native_s3: NativeS3,
-    /// How much of AWS's own errors its callers see.
+    /// The part of AWS's own errors that callers of the native API see.
     pub(crate) native_errors: NativeErrors,
-    /// Whether they may run models that no name stands for, past a mandatory guardrail.
+    /// Whether callers of the native API may run models that no configured name leads to, past a
+    /// mandatory guardrail.
     pub(crate) other_models: OtherModels,
-    /// How long a client may leave a piece of its answer untaken.
+    /// Longest time a client may leave a piece of its answer unread.
     pub(crate) write_stall: Duration,
-    /// Silence after which a stream gets a comment.
+    /// Silence after which a stream sends a comment.
     pub(crate) keep_alive: Duration,
-    /// From SIGTERM to the closing of the listener; none on loopback.
+    /// Time from SIGTERM to the closing of the listener; zero on loopback.
     pub(crate) drain_delay: Duration,
-    /// Longest wait for open requests after that.
+    /// Longest wait for open requests after `drain_delay`.
     pub(crate) drain_timeout: Duration,
-    /// What an operator should know about the file, and can live with.
+    /// Remarks on the file that are not errors.
     pub(crate) notes: Vec<String>,
-    /// Files that values were read from, beside the configuration itself.
+    /// Files that values were read from, besides the configuration itself.
     pub(crate) files: Vec<PathBuf>,
     /// Every value, and where it comes from.
     pub(crate) provenance: Provenance,
 }
 
-/// How one chat request becomes several calls.
+/// Limits for chat requests that become several calls.
 #[derive(Debug, Clone)]
 pub(crate) struct ChatCalls {
     /// The largest `n`.
     pub(crate) most_choices: u32,
 }
 
-/// How one embeddings request becomes several calls.
+/// Limits for embeddings requests that become several calls.
 #[derive(Debug, Clone)]
 pub(crate) struct EmbeddingCalls {
-    /// Most calls of one request in flight.
+    /// Most calls in flight for one request.
     pub(crate) concurrency: usize,
 }
 
 impl Config {
-    /// Reads and judges all sources.
+    /// Reads and checks all sources.
     ///
     /// # Errors
     /// Every problem found, not only the first.
@@ -163,18 +165,19 @@ impl Config {
         problems.or(config)
     }
 
-    /// The problem of an address that strangers can reach where no key is asked for.
+    /// The problem of an address that is reachable from outside while no key is required.
     pub(crate) fn exposure(&self) -> Option<Problem> {
         let is_guarded = self.allow_anonymous || self.master_key.is_some();
         (!is_guarded && !self.listen.ip().is_loopback()).then(|| {
             Problem::general(
                 format!("{} can be reached from outside, and no keys are configured", self.listen),
-                "set master_key (or LITELLM_MASTER_KEY), listen on 127.0.0.1, or pass --allow-anonymous if the network itself keeps strangers out",
+                "set master_key (or LITELLM_MASTER_KEY), listen on 127.0.0.1, or pass --allow-anonymous if the network itself restricts access",
             )
         })
     }
 
-    /// Takes over from `before` what only a restart can change, and names what differed.
+    /// Copies from `before` the values that only a restart can change, and returns the keys that
+    /// differed.
     pub(crate) fn keep_fixed(&mut self, before: &Self) -> Vec<&'static str> {
         let mut differed = Vec::new();
         keep(&mut self.listen, &before.listen, "listen", &mut differed);
@@ -226,7 +229,7 @@ impl Config {
         }
     }
 
-    /// Reads the file in the shape it has. Without a file the defaults are noted.
+    /// Reads the file in the format it has. Without a file the defaults are noted.
     fn apply_file(&mut self, sources: &Sources, reading: &mut ConfigReader) {
         let text = match &sources.file {
             None => Some(String::new()),
@@ -255,7 +258,7 @@ impl Config {
         }
     }
 
-    /// `bedrock.json` fills in what nothing else says.
+    /// Fills in from `bedrock.json` the values that no other source sets.
     fn apply_local(&mut self, sources: &Sources, reading: &mut ConfigReader) {
         let Some(local) = bedrock_json::read(&sources.directory, &mut reading.problems) else {
             return;
@@ -288,8 +291,8 @@ impl Config {
         }
     }
 
-    /// A profile that the configuration names comes before access keys in the environment, as a profile
-    /// does that a program hands to boto3; the SDK's own order is the other way round.
+    /// A configured profile takes precedence over access keys in the environment, like a profile that a
+    /// program passes to boto3. The SDK's own order is the other way round.
     fn prefer_profile(&mut self, sources: &Sources, reading: &mut ConfigReader) {
         let (Some(profile), None) = (&self.profile, &self.models.account.login) else { return };
         if let Some((name, _)) = sources.first_set(&KEY_VARIABLES) {
@@ -298,7 +301,7 @@ impl Config {
         }
     }
 
-    /// Flags and the environment come before all files.
+    /// Applies flags and the environment, which take precedence over all files.
     fn apply_environment(&mut self, sources: &Sources, reading: &mut ConfigReader) {
         if let Some((listen, origin)) = sources.listen_after(self.listen) {
             self.listen = listen;
@@ -315,7 +318,7 @@ impl Config {
         }
         master_key::apply(self, sources, reading);
         browser::apply(&mut self.browser, sources, reading);
-        // What the environment says about these is aws-config's to read.
+        // aws-config reads the values of these variables itself.
         let regions = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"].as_slice();
         for (key, place, names) in [
             ("region", &mut self.region, regions),

@@ -1,10 +1,11 @@
-//! The one place where failures become HTTP. What a client reads and what the log says are made
-//! apart: causes, hosts and other people's error pages stay in the log.
+//! Conversion of failures to HTTP. The client's message and the log line are built separately: causes,
+//! hosts and error pages of other servers stay in the log.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use access::Denied;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
@@ -19,8 +20,9 @@ use translate::moderations::Judge;
 use crate::body::{BodyError, Unread};
 use crate::browser::Refusal;
 use crate::master_key::KeyRefusal;
+use crate::missing_api::RequestedUrl;
+use crate::panic_guard::Panicked;
 use crate::quoting;
-use crate::routes::doors::Asked;
 use bedrock::{Failure, InvalidModelId, Kind, Phase, ProtocolError, ServiceError};
 use routing::{Classify, FailureClass, RouteError, of_service};
 
@@ -36,10 +38,10 @@ const UNAVAILABLE: &str = "service_unavailable_error";
 /// The code of errors for which the operator must change the gateway's credentials.
 const CREDENTIALS: &str = "credentials_unavailable";
 
-/// Tells OpenAI's SDKs whether another try can help, where the status alone would mislead them.
+/// Tells OpenAI's SDKs whether a retry can help, if the status alone would mislead them.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-/// Anything that ends a request early.
+/// Any error that ends a request early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GatewayError {
     #[error("body: {0}")]
@@ -59,22 +61,24 @@ pub(crate) enum GatewayError {
     Moderation { failure: Failure, judge: Judge },
     #[error("guardrail: {0}")]
     Unjudged(Failure),
-    #[error("the model is asked for in {asked}: {why}")]
+    #[error("the model name selects {asked}: {why}")]
     Elsewhere { asked: String, why: String },
     #[error("the model {name:?} is not listed")]
     NotListed { name: String, near: Vec<String> },
+    #[error(transparent)]
+    Denied(#[from] Denied),
     #[error("unknown model {id:?}")]
     UnknownModel { id: String, near: Vec<String> },
-    #[error("upstream answered what cannot be read: {}", Position(.0))]
+    #[error("the upstream response cannot be read: {}", Position(.0))]
     Unreadable(serde_json::Error),
     #[error(transparent)]
     Truncated(#[from] Truncated),
-    #[error("the answer is not what response_format asks for")]
+    #[error("the answer does not match response_format")]
     Mismatch,
     #[error("unknown route")]
-    UnknownRoute(Box<Asked>),
+    UnknownRoute(Box<RequestedUrl>),
     #[error("method not allowed")]
-    Method { asked: Box<Asked>, allowed: &'static str },
+    Method { asked: Box<RequestedUrl>, allowed: &'static str },
     #[error("the process ends")]
     Stopping,
     #[error(transparent)]
@@ -91,7 +95,7 @@ pub(crate) enum GatewayError {
     Panicked,
 }
 
-/// Where a parser stopped, without the text it stopped at: that may be somebody's answer.
+/// Position of a parse error, without the text there, which may be part of an answer.
 pub(crate) struct Position<'e>(pub(crate) &'e serde_json::Error);
 
 impl fmt::Display for Position<'_> {
@@ -109,9 +113,9 @@ pub(crate) struct Rendered {
     pub(crate) code: Option<&'static str>,
     pub(crate) param: Option<Cow<'static, str>>,
     pub(crate) message: Cow<'static, str>,
-    /// How long the client should wait before it tries again.
+    /// Time the client should wait before a retry.
     pub(crate) retry_after: Option<Duration>,
-    /// Trying again is known to be in vain although the status suggests it.
+    /// Whether a retry is known to fail although the status suggests it.
     pub(crate) in_vain: bool,
 }
 
@@ -136,7 +140,6 @@ impl Rendered {
         self
     }
 
-    /// The envelope, for either kind of writing.
     pub(crate) fn envelope(&self) -> Envelope<'_> {
         Envelope {
             error: ErrorBody {
@@ -158,7 +161,7 @@ impl Rendered {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
         let mut response = HttpResponseBuilder::new(status);
         if let Some(wait) = self.retry_after {
-            // Rounded up: too early is another refusal.
+            // Rounded up, because a retry that is too early is refused again.
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             response.insert_header((RETRY_AFTER, seconds));
         }
@@ -166,6 +169,12 @@ impl Rendered {
             response.insert_header((SHOULD_RETRY, HeaderValue::from_static("false")));
         }
         response
+    }
+}
+
+impl From<Panicked> for GatewayError {
+    fn from(_: Panicked) -> Self {
+        Self::Panicked
     }
 }
 
@@ -179,12 +188,13 @@ impl From<RouteError> for GatewayError {
             RouteError::NotListed { name, near } => Self::NotListed { name, near },
             RouteError::NotTagged { name, tags } => entry::not_tagged(&name, &tags).into(),
             RouteError::TagsRefused => entry::tags_refused().into(),
+            RouteError::Denied(denied) => Self::Denied(denied),
         }
     }
 }
 
 impl GatewayError {
-    /// Whether the target refuses the past thoughts that a question brings along.
+    /// Whether the target refuses the past reasoning in the request.
     pub(crate) fn is_about_thoughts(&self) -> bool {
         let (Self::Upstream(Failure::Service(error)) | Self::Refused { error, .. }) = self else {
             return false;
@@ -198,13 +208,13 @@ impl Classify for GatewayError {
         match self {
             Self::Upstream(failure) | Self::Moderation { failure, .. } => failure.verdict(kind),
             Self::Refused { error, notes: _ } => of_service(error, kind),
-            // It is the judge that failed: the model is none the worse for it.
+            // The guardrail failed; the model is not at fault.
             Self::Unjudged(failure) => {
                 FailureClass { fault: FailureClass::FINAL.fault, ..failure.verdict(Kind::Unary) }
             }
-            // The connection ended like a whole answer, but nothing of one has come.
+            // The connection ended like that of a complete response, but no answer arrived.
             Self::Truncated(_) => Failure::Truncated(String::new()).verdict(kind),
-            // What one model cannot take, another may.
+            // Another model may accept a request that one model cannot.
             Self::Invalid(_) => FailureClass::UNFIT,
             Self::Unreadable(_) => FailureClass::UNREADABLE,
             Self::Mismatch | Self::Stopping => FailureClass::FINAL,
@@ -213,6 +223,7 @@ impl Classify for GatewayError {
             | Self::Model(_)
             | Self::Elsewhere { .. }
             | Self::NotListed { .. }
+            | Self::Denied(_)
             | Self::UnknownModel { .. }
             | Self::UnknownRoute(_)
             | Self::Method { .. }
@@ -226,13 +237,12 @@ impl Classify for GatewayError {
     }
 
     fn is_answer(&self) -> bool {
-        // Whatever else was said, the model was not asked, or had answered already.
+        // In all other cases the model was not called, or had answered already.
         matches!(self, Self::Refused { .. } | Self::Upstream(Failure::Service(_)))
     }
 }
 
 impl GatewayError {
-    /// What the client is told.
     pub(crate) fn render(&self) -> Rendered {
         match self {
             Self::Body(unread) => body(&unread.error),
@@ -258,7 +268,7 @@ impl GatewayError {
                 INVALID,
                 Some("region_not_served"),
                 format!(
-                    "The model's name asks for {asked}, where this gateway cannot call Bedrock: leave the region out, or name another."
+                    "The model's name selects {asked}, where this gateway cannot call Bedrock: leave the region out, or name another."
                 ),
             )
             .about_model(),
@@ -272,12 +282,13 @@ impl GatewayError {
                 ),
             )
             .about_model(),
+            Self::Denied(denied) => entry::denied(denied),
             Self::UnknownModel { id, near } => Rendered::new(
                 404,
                 INVALID,
                 Some("model_not_found"),
                 format!(
-                    "Nothing is known of a model {id:?}; GET /v1/models lists what is. Bedrock may still serve it.{}",
+                    "The model {id:?} is unknown; GET /v1/models lists the known ones. Bedrock may still serve it.{}",
                     did_you_mean(near)
                 ),
             )
@@ -286,7 +297,7 @@ impl GatewayError {
                 502,
                 SERVER,
                 Some("upstream_unreadable"),
-                "Bedrock's answer could not be read; the request id helps to find it in the log.",
+                "Bedrock's answer could not be read; the log has details under the request id.",
             ),
             Self::Truncated(_) => truncated(),
             Self::Mismatch => mismatch(),
@@ -301,12 +312,11 @@ impl GatewayError {
                 500,
                 SERVER,
                 Some("internal_error"),
-                "The gateway failed; the request id helps to find out why in its log.",
+                "The gateway failed; its log has the cause under the request id.",
             ),
         }
     }
 
-    /// The id under which AWS knows the call that failed.
     pub(crate) fn aws_request_id(&self) -> Option<&str> {
         let error = match self {
             Self::Upstream(Failure::Service(error)) | Self::Unjudged(Failure::Service(error)) => {
@@ -330,7 +340,7 @@ fn body(error: &BodyError) -> Rendered {
 }
 
 fn mismatch() -> Rendered {
-    let message = "The model's answer does not match response_format, and this gateway's operator does not let such answers through.";
+    let message = "The model's answer does not match response_format, and this gateway's operator refuses such answers.";
     let rendered = Rendered::new(502, SERVER, Some("structured_output_mismatch"), message);
     Rendered { in_vain: true, param: Some(Cow::Borrowed("response_format")), ..rendered }
 }
@@ -345,7 +355,7 @@ fn truncated() -> Rendered {
         502,
         SERVER,
         Some("upstream_truncated"),
-        "The model's answer broke off before it was complete; what came so far is only a part.",
+        "The model's answer broke off before it was complete; the part received so far is incomplete.",
     )
 }
 
@@ -377,7 +387,7 @@ fn upstream(failure: &Failure) -> Rendered {
             match phase {
                 Phase::Connect => "Connecting to Bedrock took too long.",
                 Phase::FirstByte => "Bedrock did not begin to answer in time.",
-                Phase::Idle => "Bedrock fell silent in the middle of its answer.",
+                Phase::Idle => "Bedrock stopped sending in the middle of its answer.",
                 Phase::Total => "The call took longer than the gateway's limit for a whole call.",
             },
         ),
@@ -396,7 +406,7 @@ fn upstream(failure: &Failure) -> Rendered {
                 429,
                 "rate_limit_error",
                 Some("rate_limit_exceeded"),
-                "Too many requests for what stands before Bedrock; try again later.",
+                "A proxy in front of Bedrock refused the call, because there are too many requests; try again later.",
             )
         },
         Failure::Protocol(ProtocolError::ErrorPage { status: 503, retry_after, .. }) => Rendered {
@@ -412,7 +422,7 @@ fn upstream(failure: &Failure) -> Rendered {
             502,
             SERVER,
             Some("upstream_protocol"),
-            "Something that is not Bedrock answered at the gateway's endpoint.",
+            "A server other than Bedrock answered at the gateway's endpoint.",
         ),
         Failure::Request(_) => Rendered::new(
             500,
@@ -423,7 +433,7 @@ fn upstream(failure: &Failure) -> Rendered {
     }
 }
 
-/// A judge that is not there is nothing the caller can mend, and no model.
+/// The caller cannot fix a missing guardrail, which is not a missing model either.
 fn moderation(failure: &Failure, judge: Judge) -> Rendered {
     let rendered = upstream(failure);
     if !matches!(failure, Failure::Service(_)) || !matches!(rendered.status, 403 | 404) {
@@ -445,16 +455,16 @@ fn moderation(failure: &Failure, judge: Judge) -> Rendered {
     }
 }
 
-/// What no guardrail has judged is not shown, whatever it is.
+/// An answer that no guardrail has checked is never shown.
 fn unjudged(failure: &Failure) -> Rendered {
     let rendered = upstream(failure);
-    let advice = "A guardrail judges what goes to and from this model, and could not be asked; its operator names one of the target's account and region, and allows bedrock:ApplyGuardrail to the gateway's role.";
+    let advice = "A guardrail checks the input and output of this model, and could not be called; the gateway's operator names one of the target's account and region, and allows bedrock:ApplyGuardrail to the gateway's role.";
     let code = match rendered.status {
         429 => rendered.code,
         _ => Some("guardrail_unavailable"),
     };
     let message = format!("{} {advice}", rendered.message).into();
-    // A request that the guardrail refuses is one that the gateway made.
+    // The gateway made the request that the guardrail rejects, so the status is 502.
     let status = if rendered.status == 400 { 502 } else { rendered.status };
     Rendered { status, code, param: None, message, ..rendered }
 }

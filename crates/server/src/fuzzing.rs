@@ -1,5 +1,5 @@
-//! What must hold for any bytes at all. The fuzz targets in `fuzz/` call these functions with what the
-//! fuzzer invents; the tests call them with the corpora that lie there, so that a finding stays found.
+//! Properties that hold for any input. The fuzz targets in `fuzz/` call these functions with generated
+//! bytes; the tests call them with the stored corpora, so that earlier findings stay fixed.
 
 use std::sync::OnceLock;
 
@@ -18,13 +18,13 @@ mod converse;
 mod links;
 mod replies;
 
-/// How many times its own size a body may be, and what a small one may be all the same. Definitions that
-/// are written out where they are used grow the most.
+/// Largest growth of a body, as a factor, and the size allowed to small bodies. Definitions that are
+/// written out where they are used grow the most.
 const GROWTH: usize = 64;
 const UNASKED: usize = 64 * 1024;
 
-/// A chat request as a caller may write it, for the model it names and for one more of the catalogue:
-/// refused, or a body that keeps Converse's rules.
+/// A chat request, for the model it names and for one more of the catalogue: it is refused, or becomes
+/// a body that keeps Converse's rules.
 pub fn request(data: &[u8]) {
     static PROFILES: OnceLock<Vec<Profile>> = OnceLock::new();
     let Ok(request) = serde_json::from_slice::<ChatRequest<'_>>(data) else { return };
@@ -46,14 +46,14 @@ fn asked(data: &[u8], request: &ChatRequest<'_>, profile: &Profile) {
     converse::judge(&body, profile, &Value::Object(own));
 }
 
-/// A URL that a request refers to: not followed, or to where it says.
+/// A URL in a request: it is refused, or leads to the host it names.
 pub fn links(data: &[u8]) {
     if let Ok(url) = std::str::from_utf8(data) {
         links::judge(url);
     }
 }
 
-/// A model's name and a native path: taken apart and put together again without a way out.
+/// A model's name and a native path: parsed and rebuilt without path traversal.
 pub fn ids(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let target = catalogue().resolve(text, &ModelOverrides::default());
@@ -68,7 +68,7 @@ pub fn ids(data: &[u8]) {
     }
 }
 
-/// Raw bytes as an event stream: what is found does not depend on where they were cut.
+/// Raw bytes as an event stream: the result does not depend on how they were split.
 pub fn frames(data: &[u8]) {
     let Some((&step, wire)) = data.split_first() else { return };
     let whole = decode(wire, wire.len().max(1));
@@ -76,9 +76,9 @@ pub fn frames(data: &[u8]) {
     assert_eq!(whole, pieces, "cut every {step} bytes");
 }
 
-/// Sound frames with any events in them (a line each: name, tab, payload; `!` before the name makes an exception
-/// of it, `?` an error), as the answer to one of
-/// several questions: the same SSE however they are cut, and an end only where the message ended.
+/// Valid frames with any events in them (one per line: name, tab, payload; `!` before the name makes it
+/// an exception, `?` an error), as the answer to one of several requests. The SSE output is the same
+/// however they are split, and has an end only if the message ended.
 pub fn stream(data: &[u8]) {
     let Some((&step, lines)) = data.split_first() else { return };
     let mut wire = Vec::new();
@@ -102,7 +102,7 @@ pub fn stream(data: &[u8]) {
     assert!(ends || !finished, "a stream without messageStop has no end");
 }
 
-/// Writes an event, an exception or an error as one frame, without the library that reads it.
+/// Writes an event, an exception or an error as one frame, independently of the library that reads it.
 fn frame(name: &str, payload: &[u8], wire: &mut Vec<u8>) {
     const STRING: u8 = 7;
     const HEADER: usize = 32_767;
@@ -118,7 +118,7 @@ fn frame(name: &str, payload: &[u8], wire: &mut Vec<u8>) {
     };
     let mut headers = Vec::new();
     for (key, value) in told.iter().copied() {
-        // A header holds no more, and the longest is cut between characters.
+        // A header holds at most this much; longer text is cut between characters.
         let end = (0..=value.len().min(HEADER)).rev().find(|end| value.is_char_boundary(*end));
         let value = &value[..end.unwrap_or_default()];
         let [.., first, second] = length(value.len());
@@ -160,7 +160,7 @@ fn decode(wire: &[u8], size: usize) -> (Vec<Frame>, Option<FrameError>) {
     (frames, decoder.finish().err())
 }
 
-/// What a client would read, up to the first error.
+/// The SSE output up to the first error.
 fn translated(wire: &[u8], size: usize, reply: Reply) -> Vec<u8> {
     let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: "m".into() };
     let mut chat = ChatStream::new(reply, stamp);
@@ -174,7 +174,7 @@ fn translated(wire: &[u8], size: usize, reply: Reply) -> Vec<u8> {
             Err(_) => return out.to_vec(),
         }
     }
-    // A cut stream leaves no end behind; what it left is what is compared.
+    // A stream that was cut has no end; only its output is compared.
     let _cut = stream::finish(chat, &mut out);
     out.to_vec()
 }

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::listen::{ConnectionTerms, KEEP_ALIVE};
+use crate::connection::{ConnectionTerms, KEEP_ALIVE};
 use crate::panic_guard;
 
 mod message;

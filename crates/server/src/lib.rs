@@ -1,14 +1,16 @@
-//! Outcrop: an OpenAI-compatible gateway on AWS Bedrock. actix-web in front, one signed transport
-//! behind, pure translation between. The order of a request is told in `routes::chat`.
+//! Outcrop: an OpenAI-compatible gateway on AWS Bedrock. actix-web serves clients, one signed transport
+//! calls Bedrock, and translation between them is pure. `pipeline` describes the order of a request.
 
 mod announce;
-mod app;
 mod body;
 mod browser;
 mod cli;
 mod config;
+mod connection;
 #[cfg(test)]
 mod cpu_time;
+mod credential_search;
+mod cutoff;
 mod error;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -20,10 +22,12 @@ mod listen;
 mod log;
 mod master_key;
 mod media;
+mod missing_api;
 mod native;
 mod offload;
 mod own_address;
 mod panic_guard;
+mod pipeline;
 mod quoting;
 mod readiness;
 mod reasoning_store;
@@ -33,6 +37,8 @@ mod routes;
 mod serve;
 mod shutdown;
 mod sse;
+mod startup;
+mod state;
 mod supervise;
 mod tls;
 mod token_estimate;
@@ -43,4 +49,5 @@ pub use cli::{Cli, drop_blank_variables, run};
 pub use config::{Config, Problem, Problems, Sources};
 pub use reload::{ReloadError, Reloader};
 pub use routing::OpenError;
-pub use serve::{ServeError, Serving, serve};
+pub use serve::{Serving, serve};
+pub use startup::ServeError;

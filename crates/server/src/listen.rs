@@ -6,7 +6,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,18 +23,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::app::Shared;
+use crate::connection::{ConnectionTerms, KEEP_ALIVE};
 use crate::http2;
+use crate::tls::HTTP2;
 
-/// ALPN names, the preferred one first.
-pub(crate) const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
-const HTTP2: &[u8] = b"h2";
 /// First bytes of every HTTP/2 connection.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// For a client's part of a TLS handshake.
 const TLS_HANDSHAKE: Duration = Duration::from_secs(2);
-/// Longer than the idle time of the usual load balancers, so that they close first.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Until the first bytes of a connection, and from then on until the first head of a request is complete.
 const HEAD: Duration = Duration::from_secs(5);
 /// For the other side's part of closing a connection.
@@ -45,22 +40,6 @@ const LOOK: Duration = Duration::from_millis(10);
 /// For a client that connects and says nothing.
 const SILENT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-
-/// What the connections of a gateway have in common.
-#[derive(Debug, Clone)]
-pub(crate) struct ConnectionTerms {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) drain: GracefulShutdownSignal,
-}
-
-impl ConnectionTerms {
-    /// What the application knows of its listener. `HttpServer`, which would tell it, takes connections of
-    /// HTTP/1.1 alone; there is no other public way.
-    fn app_config(&self, is_secure: bool) -> AppConfig {
-        let address = self.shared.address;
-        AppConfig::__priv_test_new(is_secure, address.to_string(), address)
-    }
-}
 
 /// The service of one worker for connections without TLS.
 pub(crate) fn cleartext<F, A, B>(

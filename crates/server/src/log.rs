@@ -1,6 +1,6 @@
-//! The log: env_logger on stderr, one line an event. What AWS's, hyper's and rustls's crates say
-//! below a warning is never let through, whatever `RUST_LOG` asks for: their debug lines quote
-//! canonical requests and headers.
+//! The log: env_logger on stderr, one line per event. Lines below a warning from AWS's, hyper's and
+//! rustls's crates are always dropped, even if `RUST_LOG` requests them, because their debug lines
+//! quote canonical requests and headers.
 
 use std::borrow::Cow;
 
@@ -11,6 +11,9 @@ use crate::panic_guard;
 use bedrock::MESSAGES;
 
 const QUIET: &[&str] = &["aws", "hyper", "rustls", "actix", "mio", "h2", "tracing"];
+
+/// The gateway's own crates besides the binary's.
+const CRATES: &[&str] = &["access", "bedrock", "routing"];
 
 /// The variable that sets the level.
 const FILTER: &str = "RUST_LOG";
@@ -29,7 +32,7 @@ pub(crate) fn init(level: &str) {
 
 struct Capped {
     logger: Logger,
-    /// Whether other people's texts are wanted.
+    /// Whether texts from upstream are logged.
     messages: bool,
 }
 
@@ -41,24 +44,25 @@ impl Capped {
 
 impl Log for Capped {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        !self.is_capped(metadata) && self.logger.enabled(metadata)
+        let target = full(metadata.target());
+        let metadata = Metadata::builder().level(metadata.level()).target(&target).build();
+        !self.is_capped(&metadata) && self.logger.enabled(&metadata)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.is_capped(record.metadata()) || !self.logger.enabled(record.metadata()) {
+        if !self.enabled(record.metadata()) {
             return;
         }
-        match in_one_line(&record.args().to_string()) {
-            Cow::Borrowed(_) => self.logger.log(record),
-            Cow::Owned(line) => {
-                let mut copy = Record::builder();
-                copy.metadata(record.metadata().clone())
-                    .module_path(record.module_path())
-                    .file(record.file())
-                    .line(record.line());
-                self.logger.log(&copy.args(format_args!("{line}")).build());
-            }
-        }
+        let target = full(record.target());
+        let metadata = Metadata::builder().level(record.level()).target(&target).build();
+        let line = record.args().to_string();
+        let line = in_one_line(&line);
+        let mut copy = Record::builder();
+        copy.metadata(metadata)
+            .module_path(record.module_path())
+            .file(record.file())
+            .line(record.line());
+        self.logger.log(&copy.args(format_args!("{line}")).build());
     }
 
     fn flush(&self) {
@@ -66,8 +70,18 @@ impl Log for Capped {
     }
 }
 
-/// Text as one line that shows what it holds: names of callers' may have line ends in them, and marks that
-/// turn the direction of writing.
+/// The target under the gateway's name, so that filters need not name the crate of a module.
+fn full(target: &str) -> Cow<'_, str> {
+    let crate_name = target.split("::").next().unwrap_or_default();
+    if CRATES.contains(&crate_name) {
+        Cow::Owned(format!("outcrop::{target}"))
+    } else {
+        Cow::Borrowed(target)
+    }
+}
+
+/// Makes text a single line that shows all its characters: callers' names may contain line ends, and
+/// marks that reverse the writing direction.
 fn in_one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_disguise) {
         return Cow::Borrowed(text);
@@ -86,7 +100,7 @@ fn is_disguise(c: char) -> bool {
     c.is_control() || is_format
 }
 
-/// Whether a filter asks for other people's texts by name: a level for everything does not.
+/// Whether a filter requests texts from upstream by name; a level for all targets does not.
 fn names_messages(filter: &str) -> bool {
     filter
         .split([',', '/'])
@@ -94,8 +108,8 @@ fn names_messages(filter: &str) -> bool {
 }
 
 fn is_capped(metadata: &Metadata<'_>) -> bool {
-    // Its warnings quote whole answers of STS and SSO, with the keys in them. What is wrong with a
-    // source of credentials is told by a line of our own.
+    // Warnings of `aws_config` quote complete responses of STS and SSO, including the keys in them. The
+    // gateway logs a failing credential source in a line of its own.
     let quotes = metadata.target().starts_with("aws_config");
     let loudest = if quotes { Level::Error } else { Level::Warn };
     metadata.level() > loudest && QUIET.iter().any(|crates| metadata.target().starts_with(crates))
@@ -106,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_peoples_debug_lines_are_capped() {
+    fn debug_lines_of_dependencies_are_dropped() {
         let of =
             |target, level| is_capped(&Metadata::builder().target(target).level(level).build());
         assert!(of("aws_sigv4::http_request::sign", Level::Trace));
@@ -117,7 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn a_line_stays_one_and_shows_what_it_holds() {
+    fn log_targets_carry_the_gateways_name() {
+        assert_eq!(full("routing::dispatch"), "outcrop::routing::dispatch");
+        assert_eq!(full("outcrop::access"), "outcrop::access");
+        assert_eq!(full("routing_table"), "routing_table");
+    }
+
+    #[test]
+    fn text_becomes_one_line_with_visible_characters() {
         assert!(matches!(in_one_line("é 語 🪨 \"x\" \\n"), Cow::Borrowed(_)));
         for (text, line) in [
             ("a\nb", "a\\nb"),
@@ -133,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn other_peoples_texts_are_asked_for_by_name() {
+    fn message_texts_must_be_requested_by_name() {
         for (filter, named) in [
             ("", false),
             ("trace", false),

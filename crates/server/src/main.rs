@@ -1,4 +1,4 @@
-//! The `outcrop` binary: read the command line, run, exit with a code that says how it went.
+//! The `outcrop` binary: reads the command line, runs the command, and exits with its code.
 
 use std::process::ExitCode;
 

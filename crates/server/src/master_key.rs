@@ -1,19 +1,11 @@
-//! The one key that callers of the gateway prove: LiteLLM's `master_key`. Where it is configured, every route
-//! but the probes and the page at the root refuses calls without it.
+//! The one key that callers of the gateway send: LiteLLM's `master_key`. If it is configured, every
+//! route except the probes and the page at the root refuses calls without it.
 
-use actix_web::body::BoxBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use actix_web::middleware::Next;
-use actix_web::web::{Data, Payload};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 
-use crate::app::Worker;
-use crate::body;
-use crate::error::GatewayError;
-use crate::routes::refusal;
 use bedrock::AccountSecret;
 
 /// Headers that carry a key as it is: Azure's, Anthropic's, LiteLLM's.
@@ -21,15 +13,15 @@ const KEY_HEADERS: [&str; 3] = ["api-key", "x-api-key", "x-litellm-api-key"];
 const BEARER: &str = "Bearer ";
 /// Scheme of requests that AWS's SDKs sign.
 const SIGNED: &str = "AWS4-HMAC-SHA256 ";
-/// Parts of a credential scope behind the access key id: date, region, service, `aws4_request`.
+/// Parts of a credential scope after the access key id: date, region, service, `aws4_request`.
 const SCOPE_PARTS: usize = 4;
 
 /// The configured key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MasterKey {
     Key(AccountSecret),
-    /// A key is wanted, and the variable it should come from is not set, as the note says: no caller can
-    /// prove it.
+    /// A key is required, but the variable it should come from is not set, as the note says: all
+    /// callers are refused.
     Missing(String),
 }
 
@@ -42,40 +34,19 @@ pub(crate) enum KeyRefusal {
     Wrong(&'static str),
     #[error("the request is signed with an access key other than the gateway's master key")]
     Signed,
-    #[error("a master key is configured, and the variable that should hold it is not set")]
+    #[error("a master key is configured, but the variable that should hold it is not set")]
     NotConfigured,
 }
 
-/// Refuses requests that do not carry the configured key.
-pub(crate) async fn guard(
-    mut request: ServiceRequest,
-    next: Next<BoxBody>,
-) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let Some(worker) = request.app_data::<Data<Worker>>() else { return next.call(request).await };
-    let now = worker.now();
-    let judged = match &now.config.master_key {
-        Some(key) if !is_open(request.method(), request.path()) => key.judge(request.headers()),
-        Some(_) | None => Ok(()),
-    };
-    let Err(refusal) = judged else { return next.call(request).await };
-    if let Ok(mut payload) = request.extract::<Payload>().await {
-        body::skim(&mut payload).await;
-    }
-    let error = GatewayError::Key(refusal);
-    let mut response = refusal::respond(request.request(), &now.config, "key", error);
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    Ok(request.into_response(response))
-}
-
 /// The page at the root names the gateway and calls no model.
-fn is_open(method: &Method, path: &str) -> bool {
+pub(crate) fn is_open(method: &Method, path: &str) -> bool {
     path == "/" && (method == Method::GET || method == Method::HEAD)
 }
 
 impl MasterKey {
-    /// Every key that a request carries must be the right one. The access key of a signature counts only
-    /// where no other key is sent: SDKs sign whether or not their keys mean anything here.
-    fn judge(&self, headers: &HeaderMap) -> Result<(), KeyRefusal> {
+    /// Checks that every key in a request is the right one. The access key of a signature counts only
+    /// if no other key is sent, because SDKs sign even if their keys have no meaning here.
+    pub(crate) fn judge(&self, headers: &HeaderMap) -> Result<(), KeyRefusal> {
         let Self::Key(secret) = self else { return Err(KeyRefusal::NotConfigured) };
         let (mut proven, mut signed) = (false, None);
         for value in headers.get_all(AUTHORIZATION) {
@@ -102,20 +73,20 @@ impl MasterKey {
     }
 }
 
-/// Compares hashes, in a time that tells neither how far two keys agree nor how long they are.
+/// Compares hashes, in a time that reveals neither how far two keys agree nor how long they are.
 fn matches(secret: &AccountSecret, sent: Option<&[u8]>) -> bool {
     let Some(sent) = sent else { return false };
     let (wanted, sent) = (digest(&SHA256, secret.reveal().as_bytes()), digest(&SHA256, sent));
     verify_slices_are_equal(wanted.as_ref(), sent.as_ref()).is_ok()
 }
 
-/// The token of a value that begins with `Bearer`, in capitals or not.
+/// The token of a value that begins with `Bearer`, in any case.
 fn bearer(value: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = value.as_bytes().split_at_checked(BEARER.len())?;
     scheme.eq_ignore_ascii_case(BEARER.as_bytes()).then(|| token.trim_ascii())
 }
 
-/// The access key id of a signed request, without the `Bearer` that LiteLLM wants in front of it.
+/// The access key id of a signed request, without the `Bearer` that LiteLLM expects before it.
 fn access_key(value: &HeaderValue) -> Option<&[u8]> {
     let rest = value.to_str().ok()?.strip_prefix(SIGNED)?;
     let credential = rest.split(", ").find_map(|part| part.trim().strip_prefix("Credential="));
@@ -140,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn one_key_is_proven_by_any_of_the_headers() {
+    fn the_key_is_accepted_in_each_header() {
         let scope = "20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0";
         let signed = |id: &str| format!("AWS4-HMAC-SHA256 Credential={id}/{scope}");
         let (right, prefixed, wrong) =
@@ -177,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_there_is_proven_by_no_one() {
+    fn a_missing_key_refuses_all_callers() {
         let headers = HeaderMap::new();
         assert_eq!(
             MasterKey::Missing(String::new()).judge(&headers),
@@ -186,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_alone_is_open() {
+    fn only_the_root_page_needs_no_key() {
         assert!(is_open(&Method::GET, "/") && is_open(&Method::HEAD, "/"));
         assert!(!is_open(&Method::POST, "/") && !is_open(&Method::GET, "/v1/models"));
         assert!(!is_open(&Method::GET, "//"));

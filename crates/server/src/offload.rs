@@ -1,5 +1,5 @@
-//! Work that takes long runs on other threads than the workers', which have other requests to serve: a few
-//! pieces at a time, so that they leave the processors to the workers and their memory has a bound.
+//! Runs long work on other threads than the workers', which have other requests to serve. Only a few
+//! pieces run at a time, so that the workers keep their processors and memory is bounded.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -8,11 +8,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::error::GatewayError;
-use crate::panic_guard;
+use crate::panic_guard::{self, Panicked};
 
-/// Input of more bytes is worked on elsewhere. Parsing and translating as much takes a few milliseconds, a
-/// change of threads some hundredths of one.
+/// Larger input, in bytes, is processed on another thread. Parsing and translating this much takes a
+/// few milliseconds, and a change of threads some hundredths of one.
 pub(crate) const LARGE: usize = 128 * 1024;
 
 /// Permits for such work, shared by all workers.
@@ -29,14 +28,14 @@ impl Default for Offload {
 }
 
 impl Offload {
-    /// A number of permits of their own, for work that also waits for an upstream and must not keep those of
-    /// work that does not.
+    /// An offload with permits of its own, for work that also waits for an upstream and must not block
+    /// other work.
     pub(crate) fn with_permits(permits: usize) -> Self {
         Self { permits: Arc::new(Semaphore::new(permits)) }
     }
 
-    /// Runs `work`, which takes time in proportion to `bytes`: here if these are few, else on another thread.
-    /// What it awaits is driven by the worker that it was called on.
+    /// Runs `work`, which takes time in proportion to `bytes`: here if these are few, otherwise on
+    /// another thread. The calling worker drives the work's own awaits.
     ///
     /// # Errors
     /// As [`Self::away`].
@@ -44,7 +43,7 @@ impl Offload {
         &self,
         bytes: usize,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, GatewayError> {
+    ) -> Result<T, Panicked> {
         if bytes <= LARGE {
             return Ok(work.await);
         }
@@ -60,16 +59,13 @@ impl Offload {
     pub(crate) async fn away<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, GatewayError> {
-        // Never closed.
+    ) -> Result<T, Panicked> {
+        // The semaphore is never closed.
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let done = spawn_blocking(move || {
             let _permit = permit;
             work()
         });
-        done.await.map_err(|_| {
-            panic_guard::note("work on another thread");
-            GatewayError::Panicked
-        })
+        done.await.map_err(|_| panic_guard::note("work on another thread"))
     }
 }

@@ -1,6 +1,6 @@
-//! Panics, which the gateway's own code does not intend but a dependency may: one request fails, as a failure
-//! that the client can read, and the log and the readiness probe count it. Messages of panics may quote what a
-//! caller sent, so that only those that are literals are logged.
+//! Panics, which the gateway's own code avoids but a dependency may cause. One request fails, with an
+//! error that the client can read, and the log and the readiness probe count the panic. Panic messages
+//! may quote a caller's text, so only literal messages are logged.
 
 use std::panic::{AssertUnwindSafe, PanicHookInfo, set_hook};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt};
 
-/// Since the process began.
+/// Panics caught since the process began.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// The work ended in a panic, which has been counted and logged.
@@ -20,31 +20,34 @@ pub(crate) fn count() -> u64 {
     COUNT.load(Ordering::Relaxed)
 }
 
-/// Has panics told by the log, without what they may quote.
+/// Counts and logs every panic, without text that it may quote. Panics of spawned tasks need no further
+/// handling, because the runtime ends the task.
 pub(crate) fn log_them() {
     set_hook(Box::new(|info: &PanicHookInfo<'_>| {
-        // A formatted message holds values.
+        let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
+        // A formatted message contains values.
         let text = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("(not shown)");
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        log::error!("panic at {place}: {text}");
+        log::error!("panic {count} of this process at {place}: {text}");
     }));
 }
 
-/// Polls a future to its end, or to its panic. What it holds is dropped then, and never used again.
+/// Polls a future to its end or to a panic. After a panic the future's state is dropped and never used
+/// again.
 ///
 /// # Errors
-/// It panicked.
+/// The future panicked.
 pub(crate) async fn caught<F: Future>(work: &str, future: F) -> Result<F::Output, Panicked> {
     AssertUnwindSafe(future).catch_unwind().await.map_err(|_| note(work))
 }
 
-/// The same for a task, which is only logged and counted.
+/// Polls a task; a panic is only logged and counted.
 pub(crate) async fn noted(work: &'static str, future: impl Future<Output = ()>) {
-    // Its count is all that is left of it.
+    // The panic was counted already.
     let _ = caught(work, future).await;
 }
 
-/// Pieces of a body up to its end, or to a panic: then `last` is the last of them.
+/// Yields the pieces of a body up to its end or to a panic, after which `last` follows.
 pub(crate) fn told<S, E>(pieces: S, last: Bytes) -> impl Stream<Item = Result<Bytes, E>>
 where
     S: Stream<Item = Result<Bytes, E>>,
@@ -57,10 +60,9 @@ where
     })
 }
 
-/// Counts and logs a panic that was caught elsewhere.
+/// Logs the work that ended in a panic which was caught elsewhere.
 pub(crate) fn note(work: &str) -> Panicked {
-    let count = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
-    log::error!("{work} ended in a panic, the process's panic number {count}");
+    log::error!("{work} ended in a panic");
     Panicked
 }
 

@@ -1,14 +1,13 @@
-//! How much of a caller's own text an error repeats. Names and values may be megabytes long, and what is wrong
-//! with them is said in a sentence.
+//! Limits on the caller's text that an error quotes. Names and values may be megabytes long.
 
 use std::borrow::Cow;
 
 /// Most characters of one quoted text, and of a path to a field.
 const QUOTED: usize = 200;
-/// Most bytes of a message: one that quotes many texts, or whose text is not between quotes, is cut in its
-/// middle, because what to do next stands at its end.
+/// Most bytes of a message. A longer one, which quotes many texts or text outside quotes, is cut in the
+/// middle, because its advice is at the end.
 const MESSAGE: usize = 1_600;
-/// Bytes of its end that stay then.
+/// Bytes kept at the end of a cut message.
 const END: usize = 400;
 
 /// A message in which no quoted text is long.
@@ -30,7 +29,7 @@ pub(crate) fn path(text: &str) -> String {
     beginning(text).map_or_else(|| text.to_owned(), |(beginning, _)| format!("{beginning}…"))
 }
 
-/// The first characters of a long text, and the rest; `None` for one that may be quoted whole.
+/// Splits a long text into its first characters and the rest; `None` if it is short enough to quote.
 fn beginning(text: &str) -> Option<(&str, &str)> {
     let (end, _) = text.char_indices().nth(QUOTED)?;
     Some(text.split_at(end))
@@ -64,7 +63,7 @@ fn shorten_quotes(text: &str) -> Option<String> {
     is_cut.then_some(shortened)
 }
 
-/// Where a quoted text ends: at the next quote without a backslash before it.
+/// The end of a quoted text: the next quote without a backslash before it.
 fn closing(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| {
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_texts_are_cut_and_the_words_around_them_stay() {
+    fn only_quoted_texts_are_cut() {
         let long = "x\"é".repeat(1_000_000);
         let text = format!("No tool {long:?} is known, nor {:?}: declare it.", "y");
         let cut = told(&text);
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_short_stays_as_it_is() {
+    fn short_messages_are_unchanged() {
         for text in ["", "The model \"a\" is not known.", &"a word ".repeat(100)] {
             assert_eq!(told(text), text);
         }

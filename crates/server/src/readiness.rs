@@ -3,19 +3,9 @@
 //! unplug every replica at once.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
-
-use crate::app::Shared;
-use crate::panic_guard::noted;
-use bedrock::{Account, CredentialSource, CredentialsError};
-
-/// Before the first further search, and the longest time between two.
-const FIRST: Duration = Duration::from_secs(2);
-const LONGEST: Duration = Duration::from_secs(15);
 
 /// Whether credentials were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +35,11 @@ impl Drop for Readiness {
 }
 
 impl Readiness {
+    /// Keeps the task that searches; it ends with this.
+    pub(crate) fn keep(&self, task: AbortHandle) {
+        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    }
+
     pub(crate) fn credentials(&self) -> Credentials {
         match self.credentials.load(Ordering::Relaxed) {
             0 => Credentials::Sought,
@@ -53,70 +48,7 @@ impl Readiness {
         }
     }
 
-    fn set(&self, credentials: Credentials) {
+    pub(crate) fn set(&self, credentials: Credentials) {
         self.credentials.store(credentials as u8, Ordering::Relaxed);
     }
-}
-
-/// Searches for credentials until an account has some. The task ends with `shared`.
-pub(crate) fn watch(shared: &Arc<Shared>) {
-    let task = tokio::spawn(noted("looking for credentials", search(Arc::downgrade(shared))));
-    let mut owned = shared.readiness.task.lock().unwrap_or_else(PoisonError::into_inner);
-    *owned = Some(task.abort_handle());
-}
-
-async fn search(shared: Weak<Shared>) {
-    let mut wait = FIRST;
-    loop {
-        let Some(accounts) = shared.upgrade().map(|shared| accounts(&shared)) else { return };
-        let found = first_usable(&accounts).await;
-        let Some(shared) = shared.upgrade() else { return };
-        let before = shared.readiness.credentials();
-        match found {
-            Ok(()) => {
-                shared.readiness.set(Credentials::Found);
-                if before == Credentials::Missing {
-                    log::info!("AWS credentials found: ready");
-                }
-                return;
-            }
-            Err(error) => {
-                shared.readiness.set(Credentials::Missing);
-                if before != Credentials::Missing {
-                    log::warn!(
-                        "{error}; calls fail and /readyz says 503 until there are some: a role, AWS_PROFILE (with `aws sso login` for SSO), access keys, or a Bedrock API key in AWS_BEARER_TOKEN_BEDROCK"
-                    );
-                }
-            }
-        }
-        drop(shared);
-        sleep(wait).await;
-        wait = (2 * wait).min(LONGEST);
-    }
-}
-
-/// The accounts in force. Those whose credentials need no network come first.
-fn accounts(shared: &Shared) -> Vec<Account> {
-    let mut accounts = shared.now().names.accounts();
-    accounts.sort_by_key(|account| match account.credential_source() {
-        CredentialSource::Given | CredentialSource::BearerKey | CredentialSource::Environment => 0,
-        CredentialSource::Profile(_) => 1,
-        CredentialSource::Role(_) | CredentialSource::WebIdentity | CredentialSource::Container => {
-            2
-        }
-        CredentialSource::DefaultChain => 3,
-    });
-    accounts
-}
-
-/// Whether any of the accounts has credentials; the error is the last one's.
-async fn first_usable(accounts: &[Account]) -> Result<(), CredentialsError> {
-    let mut found = Ok(());
-    for account in accounts {
-        found = account.fetch_credentials().await;
-        if found.is_ok() {
-            break;
-        }
-    }
-    found
 }

@@ -12,7 +12,6 @@ use schema::openai::chat::ChatRequest;
 use translate::Profile;
 use translate::reasoning::{Origin, RestoredReasoning, SavedTurn, Turn};
 
-use crate::app::{Shared, Snapshot};
 use routing::Target;
 
 mod redis;
@@ -129,23 +128,27 @@ fn share(limits: StoreLimits) -> StoreLimits {
 /// The store as one request uses it.
 #[derive(Debug, Clone)]
 pub(crate) struct ReasoningStore {
-    shared: Arc<Shared>,
-    /// The Redis store, if configured.
+    local: Arc<LocalStore>,
+    /// The second memory, where there is one.
     store: Option<Arc<RedisStore>>,
     caller: Caller,
     limits: StoreLimits,
 }
 
 impl ReasoningStore {
-    pub(crate) fn new(shared: &Arc<Shared>, now: &Snapshot, headers: &HeaderMap) -> Self {
+    pub(crate) fn new(
+        local: &Arc<LocalStore>,
+        store: Option<&Arc<RedisStore>>,
+        limits: StoreLimits,
+        headers: &HeaderMap,
+    ) -> Self {
         let told = [AUTHORIZATION.as_str(), "x-api-key", "api-key"]
             .map(|name| headers.get(name).map(HeaderValue::as_bytes));
-        let store = now.store.clone();
-        let caller = match &store {
-            None => Caller(shared.memory.hash(told)),
+        let caller = match store {
+            None => Caller(local.hash(told)),
             Some(store) => store.caller(told.into_iter()),
         };
-        Self { shared: Arc::clone(shared), store, caller, limits: now.config.thinking_memory }
+        Self { local: Arc::clone(local), store: store.cloned(), caller, limits }
     }
 
     /// The reasoning saved for the tool calls of a conversation, if the model accepts past reasoning.
@@ -161,7 +164,7 @@ impl ReasoningStore {
             return None;
         }
         let ids = || calls.iter().map(String::as_str);
-        let mut restored = self.shared.memory.find(self.caller, ids(), self.limits);
+        let mut restored = self.local.find(self.caller, ids(), self.limits);
         if let (Some(store), true) = (&self.store, restored.is_empty()) {
             restored = store.restore(self.caller, ids(), self.limits).await;
         }
@@ -174,13 +177,13 @@ impl ReasoningStore {
         }
         let calls = request.messages.iter().flat_map(|message| message.tool_calls.iter().flatten());
         let ids = calls.filter_map(|call| call.id.as_deref());
-        let mut restored = self.shared.memory.find(self.caller, ids.clone(), self.limits);
+        let mut restored = self.local.find(self.caller, ids.clone(), self.limits);
         if let Some(store) = &self.store {
             let latest: Vec<&str> = ids.filter(|id| !restored.knows(id)).collect();
             let latest = latest.into_iter().rev();
             let more = store.restore(self.caller, latest, self.limits).await;
             for (call, turn) in more.calls() {
-                self.shared.memory.put(self.caller, call, turn, self.limits);
+                self.local.put(self.caller, call, turn, self.limits);
             }
             restored.join(more);
         }
@@ -192,7 +195,7 @@ impl ReasoningStore {
         if self.limits.bytes == 0 {
             return;
         }
-        self.shared.memory.keep(self.caller, kept, self.limits).await;
+        self.local.keep(self.caller, kept, self.limits).await;
         if let Some(store) = &self.store {
             store.keep(self.caller, kept, self.limits).await;
         }

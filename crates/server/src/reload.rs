@@ -1,6 +1,6 @@
-//! The configuration read again, on SIGHUP and when its files change. The new one is put in force as
-//! one piece: a request that has begun ends under the configuration it began with. A file that cannot be
-//! used leaves the old one in force.
+//! Reloads the configuration on SIGHUP and when its files change. The new one is put in force as a
+//! whole: a request that has begun ends under the configuration it began with. If a file cannot be
+//! used, the old configuration stays in force.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
-use crate::app::{Shared, Snapshot};
 use crate::config::{Config, Problems, Sources};
 use crate::files::{self, FileStamp, ReadPanicked};
 use crate::panic_guard;
-use crate::serve::{self, ServeError};
+use crate::startup::{self, ServeError};
+use crate::state::{Shared, Snapshot};
 use bedrock::Settings;
 use routing::OpenError;
 
@@ -23,19 +23,19 @@ const CHANGES: usize = 6;
 /// How often the files are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Why the old configuration stays in force.
+/// The reason why the old configuration stays in force.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// The files.
+    /// The files have problems.
     #[error(transparent)]
     Problems(#[from] Problems),
-    /// What they say about the AWS side.
+    /// The AWS accounts cannot be opened.
     #[error(transparent)]
     Account(#[from] OpenError),
-    /// An endpoint that is the gateway itself.
+    /// An endpoint is the gateway itself.
     #[error(transparent)]
     Serve(#[from] ServeError),
-    /// A fault of the gateway's own, or of a library it reads with.
+    /// A fault of the gateway or of a library that reads the configuration.
     #[error("reading it ended in a panic: {0}")]
     Panicked(String),
 }
@@ -46,7 +46,7 @@ impl From<ReadPanicked> for ReloadError {
     }
 }
 
-/// Reads a gateway's configuration again.
+/// Reloads a gateway's configuration.
 #[derive(Debug)]
 pub struct Reloader {
     sources: Sources,
@@ -66,7 +66,7 @@ impl ReloadError {
     }
 }
 
-/// The changes in one line.
+/// The changes, in one line.
 fn summary(changes: &[String]) -> String {
     if changes.is_empty() {
         return "no value changed (secrets are not compared)".to_owned();
@@ -78,7 +78,7 @@ fn summary(changes: &[String]) -> String {
     }
 }
 
-/// Files, and how each stands.
+/// Files with their stamps.
 type Stamps = Vec<(PathBuf, Option<FileStamp>)>;
 
 impl Reloader {
@@ -91,13 +91,13 @@ impl Reloader {
         Self { sources, setup, address, shared }
     }
 
-    /// Reads the configuration, puts it in force, and returns the values that changed. What only a restart
-    /// can change stays, and is named in the log.
+    /// Reads the configuration and puts it in force. Values that only a restart can change are kept,
+    /// and named in the log.
     ///
     /// # Errors
-    /// [`ReloadError`]; the old one is still in force.
+    /// [`ReloadError`]; the old configuration is still in force.
     pub async fn reload(&self) -> Result<Vec<String>, ReloadError> {
-        // A panic is one file's: the next one may be better.
+        // A panic concerns one version of the files; the next may be readable.
         let applied = panic_guard::caught("reading the configuration again", self.apply()).await;
         let told = |_| Err(ReloadError::Panicked("the log says where".to_owned()));
         applied.unwrap_or_else(told)
@@ -109,25 +109,25 @@ impl Reloader {
         let mut config =
             files::apart("reading the configuration", move || Config::load(&sources)).await??;
         let fixed = config.keep_fixed(&before.config);
-        // The address listened on stays, and what made it safe may be gone.
+        // The listening address stays, but the setting that made it safe may have been removed.
         if let Some(problem) = config.exposure() {
             return Err(Problems::of(problem).into());
         }
         let next = Snapshot::open(config, &self.setup, Some(&before)).await?;
-        serve::refuse_loops(&next, self.address).await?;
+        startup::refuse_loops(&next, self.address).await?;
         if !fixed.is_empty() {
             log::warn!("a restart is needed to change {}", fixed.join(", "));
         }
         next.warn();
         let is_fixed = |key: &str| fixed.iter().any(|name| key.starts_with(name));
-        let changes = next.config.ledger.changes(&before.config.ledger).into_iter();
+        let changes = next.config.provenance.changes(&before.config.provenance).into_iter();
         let changes = changes.filter(|change| !is_fixed(&change.key)).map(|change| change.text);
         let changes = changes.collect();
         self.shared.replace(next);
         Ok(changes)
     }
 
-    /// Reloads when told to, and when the files change; runs until dropped.
+    /// Reloads on request and when the files change; runs until dropped.
     pub(crate) async fn keep_current(&self) {
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
@@ -149,7 +149,7 @@ impl Reloader {
             match self.reload().await {
                 Ok(changes) => {
                     log::info!("configuration read again: {}", summary(&changes));
-                    // It may name other files now.
+                    // The new configuration may name other files.
                     seen = self.stamps().await;
                 }
                 Err(error) => {
@@ -160,7 +160,7 @@ impl Reloader {
         }
     }
 
-    /// How the files stand; none where that cannot be told.
+    /// The stamps of the files; `None` for a file whose state is unknown.
     async fn stamps(&self) -> Stamps {
         let now = self.shared.now();
         let local = self.sources.directory.join("bedrock.json");
@@ -175,7 +175,7 @@ impl Reloader {
     }
 }
 
-/// What woke the task.
+/// The event that woke the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     Signal,

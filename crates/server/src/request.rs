@@ -1,5 +1,10 @@
-//! What the gateway knows of one request, whatever its dialect: its identity and end (`context`), and what the
-//! caller's option headers ask for (`options`).
+//! State of one request, independent of its API: its identity and end (`context`), and the options that
+//! its headers set (`options`).
 
+pub(crate) mod betas;
 pub(crate) mod context;
+pub(crate) mod guardrail;
 pub(crate) mod options;
+mod pending;
+
+pub(crate) use pending::PendingResponse;

@@ -1,20 +1,123 @@
-//! What can be asked, one file a subject. The list of paths is in `app`.
+//! The HTTP handlers, one file per route, and the table of their paths.
+
+use std::sync::Arc;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::from_fn;
+use actix_web::{App, FromRequest, Handler, Responder, guard, web};
+
+use crate::state::{Shared, Worker};
 
 pub(crate) mod address;
 mod body_writer;
 pub(crate) mod chat;
 pub(crate) mod count;
 mod deployment;
-pub(crate) mod doors;
 mod dry_run;
 pub(crate) mod embeddings;
 pub(crate) mod fallback;
 pub(crate) mod health;
 mod json;
 mod json_response;
+pub(crate) mod middleware;
 pub(crate) mod models;
 pub(crate) mod moderations;
 pub(crate) mod native;
 pub(crate) mod page;
 pub(crate) mod paths;
 pub(crate) mod refusal;
+
+/// The application of one worker, for every protocol that clients speak.
+pub(crate) fn application(
+    shared: Arc<Shared>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(web::Data::new(Worker::new(shared)))
+        .wrap(from_fn(middleware::answer_before_the_end))
+        .wrap(from_fn(middleware::identify))
+        .configure(table)
+}
+
+/// Every route there is.
+fn table(app: &mut web::ServiceConfig) {
+    // Probes come by any name, and tell nothing.
+    for path in ["/livez", "/health/liveliness", "/health/liveness", "/health/live"] {
+        app.service(read(path, health::live));
+    }
+    for path in ["/readyz", "/health", "/healthz", "/health/readiness", "/health/ready"] {
+        app.service(read(path, health::ready));
+    }
+    let guards = web::scope("")
+        .wrap(from_fn(middleware::guard_keys))
+        .wrap(from_fn(middleware::guard_browsers))
+        .wrap(from_fn(middleware::refuse_loops));
+    app.service(guards.configure(guarded));
+}
+
+/// The routes that web pages may not call.
+fn guarded(app: &mut web::ServiceConfig) {
+    for path in ["/v1/chat/completions", "/chat/completions"] {
+        app.service(json(path, chat::completions));
+    }
+    for path in ["/v1/chat/completions/input_tokens", "/chat/completions/input_tokens"] {
+        app.service(json(path, count::input_tokens));
+    }
+    for path in ["/v1/embeddings", "/embeddings"] {
+        app.service(json(path, embeddings::embeddings));
+    }
+    for path in ["/v1/moderations", "/moderations"] {
+        app.service(json(path, moderations::moderations));
+    }
+    for path in ["/v1/models", "/models"] {
+        app.service(read(path, models::list));
+        // Ids may hold slashes.
+        app.service(read(&format!("{path}/{{id:.+}}"), models::one));
+    }
+    for path in ["/", "/v1"] {
+        app.service(read(path, page::page));
+    }
+    app.service(web::scope(native::MOUNT).default_service(web::to(native::relay)));
+    app.default_service(web::to(fallback::unknown_route));
+}
+
+/// A path that is read only.
+fn read<F, A>(path: &str, handler: F) -> actix_web::Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let reads = guard::Any(guard::Get()).or(guard::Head());
+    web::resource(path)
+        .route(web::route().guard(reads).to(handler))
+        .default_service(refuse_method("GET, HEAD"))
+}
+
+/// A route that takes a body of JSON, and nothing that says it is something else: web pages can send other
+/// types without asking.
+fn json<F, A>(path: &str, handler: F) -> actix_web::Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let declared = guard::fn_guard(|context| fallback::is_json(context.head().headers()));
+    web::resource(path)
+        .route(web::post().guard(declared).to(handler))
+        .route(web::post().to(fallback::wrong_type))
+        .default_service(refuse_method("POST"))
+}
+
+/// 405 with the methods that are `allowed`.
+fn refuse_method(allowed: &'static str) -> actix_web::Route {
+    web::to(move |http, payload| fallback::wrong_method(http, payload, allowed))
+}

@@ -1,6 +1,5 @@
-//! Puts the gateway together: account, workers, listener; then serves until told to stop.
+//! Assembles the gateway from account, workers and listener, and serves until it is stopped.
 
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -9,54 +8,24 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Server, ServerHandle};
 
 use crate::announce;
-use crate::app::{self, Shared, Snapshot};
 use crate::config::{Config, Sources};
-use crate::listen::{self, ConnectionTerms};
-use crate::own_address;
-use crate::readiness;
+use crate::connection::ConnectionTerms;
+use crate::credential_search;
+use crate::listen;
 use crate::reload::Reloader;
+use crate::routes;
 use crate::shutdown::{self, Drain};
+use crate::startup::{ServeError, refuse_loops};
+use crate::state::{Shared, Snapshot};
 use crate::supervise;
-use crate::tls::{Certificate, TlsError};
+use crate::tls::Certificate;
 use bedrock::Settings;
-use routing::OpenError;
 
-/// Beyond the time for open requests, so that they are told that it is over before actix ends them.
+/// Time after the limit for open requests in which they are told that the process ends, before actix
+/// closes them.
 const MARGIN: Duration = Duration::from_secs(2);
 /// Handshakes at a time, of each worker: those of clients that say nothing must not hold up others.
 const TLS_HANDSHAKES: usize = 4096;
-
-/// Why the gateway cannot serve.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// The AWS side cannot be set up.
-    #[error(transparent)]
-    Account(#[from] OpenError),
-    /// The port cannot be bound.
-    #[error("cannot listen on {0}: {1}; choose another address with --listen")]
-    Bind(SocketAddr, io::Error),
-    /// The endpoint is the gateway itself: every call would come back for ever.
-    #[error(
-        "the Bedrock endpoint {0} is this gateway's own address, and every call would come back; unset AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME for the gateway: they are for its clients"
-    )]
-    Loop(String),
-    /// Certificate or key cannot be used.
-    #[error("tls: {0}")]
-    Tls(#[from] TlsError),
-    /// The server failed.
-    #[error("the server failed: {0}")]
-    Server(#[from] io::Error),
-}
-
-impl ServeError {
-    /// True where the operator must change something before it can work.
-    pub fn is_configuration(&self) -> bool {
-        match self {
-            Self::Account(_) | Self::Loop(_) | Self::Tls(_) => true,
-            Self::Bind(..) | Self::Server(_) => false,
-        }
-    }
-}
 
 /// A gateway that has been bound; `server` must be polled for it to serve.
 pub struct Serving {
@@ -72,22 +41,22 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Reads this gateway's configuration again when asked to.
+    /// A reloader for this gateway's configuration.
     pub fn reloader(&self, sources: Sources) -> Reloader {
         Reloader::new(sources, self.setup.clone(), self.address, Arc::clone(&self.shared))
     }
 }
 
-/// An upstream other than AWS, and what to say once the gateway listens.
+/// An upstream other than AWS, and a message for when the gateway listens.
 pub(crate) struct Demo {
     pub(crate) setup: Settings,
     pub(crate) greet: Box<dyn FnOnce(SocketAddr)>,
 }
 
-/// Binds a gateway for `config`, calling Bedrock as `setup` says.
+/// Binds a gateway for `config` that calls Bedrock according to `setup`.
 ///
 /// # Errors
-/// [`ServeError`]; nothing is left bound.
+/// [`ServeError`]; no port stays bound.
 pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeError> {
     let certificate = config.tls.clone().map(Certificate::load).transpose()?;
     let (workers, drain_timeout) = (config.workers, config.drain_timeout);
@@ -97,7 +66,7 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
     let address = listener.local_addr()?;
     refuse_loops(&snapshot, address).await?;
     let shared = Arc::new(Shared::new(snapshot, address));
-    readiness::watch(&shared);
+    credential_search::watch(&shared);
     actix_tls::accept::max_concurrent_tls_connect(TLS_HANDSHAKES);
     let mut server = Server::build()
         .shutdown_timeout(drain_timeout.saturating_add(MARGIN).as_secs())
@@ -107,7 +76,7 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
     }
     let terms =
         ConnectionTerms { shared: Arc::clone(&shared), drain: server.graceful_shutdown_signal() };
-    let app = app::application;
+    let app = routes::application;
     let server = match &certificate {
         Some(certificate) => {
             let tls = certificate.server()?;
@@ -158,36 +127,9 @@ pub(crate) async fn until_stopped(
     }));
     tokio::select! {
         result = server => result?,
-        // Dropping the server breaks off what is left.
+        // Dropping the server ends the remaining connections.
         () = shutdown::on_signal(shared, handle, drain) => {}
     }
     log::info!("stopped");
     Ok(())
-}
-
-/// Does what a start does before it binds a port. Returns also what only calls would fail for.
-///
-/// # Errors
-/// The error that the start would end with.
-pub(crate) async fn rehearse(
-    config: Config,
-    setup: &Settings,
-) -> Result<(Snapshot, Vec<String>), ServeError> {
-    if let Some(files) = config.tls.clone() {
-        Certificate::load(files)?.server()?;
-    }
-    let listen = config.listen;
-    let snapshot = Snapshot::open(config, setup, None).await?;
-    refuse_loops(&snapshot, listen).await?;
-    let flaws = snapshot.flaws().await;
-    Ok((snapshot, flaws))
-}
-
-/// Refuses a configuration by which the gateway would call itself.
-pub(crate) async fn refuse_loops(
-    snapshot: &Snapshot,
-    address: SocketAddr,
-) -> Result<(), ServeError> {
-    let found = own_address::find(&snapshot.names.accounts(), address).await;
-    found.map_or(Ok(()), |endpoint| Err(ServeError::Loop(endpoint)))
 }

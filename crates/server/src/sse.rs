@@ -1,8 +1,6 @@
-//! Server-sent events towards the client: an answer that is awaited behind early headers, one stream of
-//! Bedrock's events, and several merged into one.
+//! Server-sent events towards the client: early headers while an answer is pending, one stream of
+//! Bedrock's events, and several streams merged into one.
 
 pub(crate) mod choices;
 pub(crate) mod pending;
 pub(crate) mod stream;
-
-pub(crate) use pending::PendingResponse;

@@ -1,5 +1,5 @@
-//! Tasks of the process itself, which live as long as it does. One that panics is told in the log and
-//! started again: without it files would not be read again, or signals not be heard.
+//! Tasks that run as long as the process. A task that panics is logged and restarted, because otherwise
+//! files would not be reloaded or signals not be handled.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use tokio::time::sleep;
 
 use crate::panic_guard;
 
-/// Before a task that has panicked is started again.
+/// Delay before a task that has panicked is restarted.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Starts a task that is started again whenever it panics; it ends when it returns, or with the handle.
+/// Starts a task and restarts it whenever it panics; it ends when it returns, or when the handle is
+/// dropped.
 pub(crate) fn keep<F: Future<Output = ()> + 'static>(
     name: &'static str,
     start: impl Fn() -> F + 'static,
@@ -19,7 +20,7 @@ pub(crate) fn keep<F: Future<Output = ()> + 'static>(
     Task(actix_rt::spawn(async move {
         while panic_guard::caught(name, start()).await.is_err() {
             sleep(PAUSE).await;
-            log::warn!("{name} is started again");
+            log::warn!("{name} is restarted");
         }
     }))
 }
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     #[actix_rt::test]
-    async fn a_task_that_panics_is_started_again_until_it_returns() {
+    async fn a_task_that_panics_is_restarted_until_it_returns() {
         let starts = Rc::new(Cell::new(0));
         let seen = Rc::clone(&starts);
         let task = keep("a test", move || {

@@ -1,5 +1,5 @@
-//! TLS towards clients: a certificate and a key from files, read again when they change, so that a
-//! renewal needs no restart. (AWS's SDKs send bearer keys over https only.)
+//! TLS towards clients: certificate and key come from files and are reloaded when these change, so that
+//! a renewal needs no restart. (AWS's SDKs send bearer keys over https only.)
 
 use std::io;
 use std::path::PathBuf;
@@ -15,12 +15,16 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::files::{self, FileStamp};
-use crate::listen;
 
-/// How often the files are looked at.
+/// ALPN names, the preferred one first.
+const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
+/// ALPN name of HTTP/2.
+pub(crate) const HTTP2: &[u8] = b"h2";
+
+/// Interval at which the files are checked.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Where certificate and key are, as PEM.
+/// Paths of certificate and key, in PEM format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TlsFiles {
     /// The chain, the server's own certificate first.
@@ -29,16 +33,16 @@ pub(crate) struct TlsFiles {
     pub(crate) key: PathBuf,
 }
 
-/// Why there is no TLS.
+/// The reason why TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
     #[error("{0}: {1}")]
     File(PathBuf, io::Error),
-    /// It holds no PEM of the kind that is needed.
+    /// A file contains no PEM of the required kind.
     #[error("{0}: {1}")]
     Pem(PathBuf, pem::Error),
-    /// The files do not belong together, or hold what rustls does not take.
+    /// The files do not belong together, or hold a key or certificate that rustls rejects.
     #[error("certificate and key cannot be used: {0}")]
     Unusable(#[from] rustls::Error),
 }
@@ -57,18 +61,18 @@ impl Certificate {
         Ok(Arc::new(Self { files, current }))
     }
 
-    /// A server that shows whichever certificate is in force. TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    /// A server configuration that uses the certificate in force. TLS 1.2 and 1.3, HTTP/1.1.
     pub(crate) fn server(self: &Arc<Self>) -> Result<ServerConfig, TlsError> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
-        config.alpn_protocols = listen::PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(config)
     }
 
-    /// Reads the files again whenever they change; runs until dropped. Files that cannot be used
-    /// leave the old certificate in force.
+    /// Reloads the files whenever they change; runs until dropped. If they cannot be used, the old
+    /// certificate stays in force.
     pub(crate) async fn keep_current(self: Arc<Self>) {
         let mut seen = None;
         loop {
@@ -93,7 +97,7 @@ impl Certificate {
         }
     }
 
-    /// How the files stand, and what they hold where that is not how they stood before.
+    /// The present stamps of the files, and their content if the stamps have changed.
     fn look(&self, before: Option<Stamps>) -> (Stamps, Option<Result<CertifiedKey, TlsError>>) {
         let stamps = [&self.files.certificate, &self.files.key].map(|path| FileStamp::of(path));
         let is_new = before.is_some_and(|before| before != stamps);
@@ -101,7 +105,7 @@ impl Certificate {
     }
 }
 
-/// How certificate and key stand.
+/// Stamps of certificate and key.
 type Stamps = [Option<FileStamp>; 2];
 
 impl ResolvesServerCert for Certificate {

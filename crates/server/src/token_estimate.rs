@@ -1,5 +1,6 @@
-//! What a call may use, told before it is made: tokens set aside of its target's quota until its real use
-//! is known. Bedrock counts the same way: input, and all that the model may write.
+//! Estimates the tokens of a call before it is made; they are reserved in its target's quota until the
+//! actual usage is known. Bedrock counts the same way: the input, and the most that the model may
+//! write.
 
 use bytes::Bytes;
 use schema::openai::chat::ChatRequest;
@@ -10,10 +11,10 @@ use routing::{Tokens, Written};
 
 /// Tokens set aside for an answer whose length nobody limits.
 const UNSAID: u64 = 4096;
-/// Tokens of a picture, or a page or two. Its bytes say little about them.
+/// Tokens of an image or of one or two pages. The size in bytes says little about them.
 const MEDIUM: u64 = 1500;
 
-/// Tokens of a chat request of `length` bytes, roughly: four bytes each, and what it lets the model write.
+/// Approximate tokens of a chat request of `length` bytes: four bytes each, plus the answer's limit.
 pub(crate) fn of_chat(request: &ChatRequest<'_>, length: usize) -> Tokens {
     let written = request.max_completion_tokens.or(request.max_tokens);
     let written = written.and_then(|most| u64::try_from(most).ok());
@@ -30,7 +31,7 @@ pub(crate) fn of_chat(request: &ChatRequest<'_>, length: usize) -> Tokens {
     Tokens { read, written: written.map_or(Written::Otherwise(UNSAID), Written::UpTo) }
 }
 
-/// Tokens of a call of Bedrock's own, where somebody counts them: reading its body takes time.
+/// Tokens of a native call. Used only if the target counts tokens, because reading the body takes time.
 pub(crate) fn of_native(body: &Bytes) -> Tokens {
     let said: Said = serde_json::from_slice(body).unwrap_or_default();
     let written = said.inference.and_then(|inference| inference.max_tokens).or(said.max_tokens);
@@ -38,12 +39,12 @@ pub(crate) fn of_native(body: &Bytes) -> Tokens {
     Tokens { read: estimate(body.len()), written: Written::UpTo(written.unwrap_or(UNSAID)) }
 }
 
-/// Tokens of so many bytes of text, roughly.
+/// Approximate tokens of text of so many bytes.
 pub(crate) fn estimate(bytes: usize) -> u64 {
     u64::try_from(bytes / 4).unwrap_or(u64::MAX)
 }
 
-/// Where bodies say how long an answer may be: Converse and those like it, and most of InvokeModel.
+/// The fields for the answer's limit: in Converse and similar bodies, and in most of InvokeModel.
 #[derive(Debug, Default, Deserialize)]
 struct Said {
     #[serde(rename = "inferenceConfig")]
@@ -57,7 +58,7 @@ struct Inference {
     max_tokens: Option<u64>,
 }
 
-/// Bytes of a request that are no text.
+/// Bytes of a part that is not text.
 fn medium(part: &Part<'_>) -> Option<usize> {
     match part {
         Part::Text { .. }
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn input_and_what_may_be_written_are_set_aside() {
+    fn input_and_answer_limit_are_reserved() {
         let text = "granite ".repeat(500);
         let asked = |more: &str| {
             chat(&format!(
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_not_counted_as_if_they_were_read_out() {
+    fn images_are_not_counted_by_their_bytes() {
         let picture = "A".repeat(4_000_000);
         let tokens = chat(&format!(
             r#"{{"model":"m","max_tokens":0,"messages":[{{"role":"user","content":[{{"type":"text","text":"?"}},{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{picture}"}}}}]}}]}}"#
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn bedrocks_own_bodies_say_it_too() {
+    fn native_bodies_are_estimated_too() {
         for (body, written) in [
             (r#"{"messages":[],"inferenceConfig":{"maxTokens":77}}"#, 77),
             (r#"{"anthropic_version":"x","max_tokens":66,"messages":[]}"#, 66),

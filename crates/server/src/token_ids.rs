@@ -1,5 +1,5 @@
-//! The text behind token ids: some clients cut and count texts themselves and send only the tokens.
-//! Of the tokenizer nothing is kept but its table, made when it is first needed, off the workers.
+//! Text of token ids: some clients split and count texts themselves and send only the tokens. Only the
+//! tokenizer's table is kept. It is built on first use, off the worker threads.
 
 use std::sync::OnceLock;
 
@@ -7,7 +7,7 @@ use translate::embeddings::UnknownToken;
 
 use crate::error::GatewayError;
 
-/// Beyond the last id; there are gaps before it.
+/// One above the last id; some ids below it are unused.
 const END: u32 = 100_277;
 
 static TABLE: OnceLock<Table> = OnceLock::new();
@@ -16,11 +16,11 @@ static TABLE: OnceLock<Table> = OnceLock::new();
 #[derive(Debug)]
 struct Table {
     bytes: Vec<u8>,
-    /// Where the bytes of each id end; they begin where the ones before end.
+    /// End of each id's bytes; they begin at the end of the previous id's.
     ends: Vec<u32>,
 }
 
-/// Makes the table unless it is there. It takes a moment, so it is not left to [`text_of`].
+/// Builds the table if needed. That takes a moment, so [`text_of`] does not do it.
 pub(crate) async fn load() -> Result<(), GatewayError> {
     if TABLE.get().is_some() {
         return Ok(());
@@ -30,13 +30,13 @@ pub(crate) async fn load() -> Result<(), GatewayError> {
         .map_err(|error| error.to_string())
         .and_then(|made| made)
         .map_err(GatewayError::Internal)?;
-    // Another request may have been quicker; its table is the same.
+    // Another request may have built the same table first.
     let _ = TABLE.set(table);
     Ok(())
 }
 
-/// The text of cl100k tokens: OpenAI's clients take that encoding for every model they do not know.
-/// A cut through a character leaves a replacement character.
+/// The text of cl100k tokens: OpenAI's clients use that encoding for every model they do not recognise.
+/// A character that was split becomes a replacement character.
 pub(crate) fn text_of(tokens: &[u32]) -> Result<String, UnknownToken> {
     let mut bytes = Vec::with_capacity(tokens.len() * 4);
     for (at, token) in tokens.iter().enumerate() {
@@ -67,7 +67,7 @@ impl Table {
             None => 0,
         };
         let end = usize::try_from(*self.ends.get(token)?).ok()?;
-        // No token is empty: nothing between the ends is a gap.
+        // No token is empty, so an empty range is an unused id.
         self.bytes.get(start..end).filter(|bytes| !bytes.is_empty())
     }
 }
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[actix_rt::test]
-    async fn tokens_are_read_as_the_tokenizer_wrote_them() {
+    async fn tokens_decode_to_the_tokenizers_text() {
         load().await.unwrap();
         let tokenizer = tiktoken_rs::cl100k_base().unwrap();
         for text in
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn what_is_no_token_is_named_by_its_place() {
+    async fn an_unknown_token_is_named_by_its_position() {
         load().await.unwrap();
         for unknown in [100_256, 100_270, END, u32::MAX] {
             assert_eq!(text_of(&[15339, unknown]), Err(UnknownToken { at: 1 }), "{unknown}");
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[actix_rt::test]
-    async fn a_cut_character_does_not_break_the_text() {
+    async fn a_split_character_becomes_a_replacement() {
         load().await.unwrap();
         let tokenizer = tiktoken_rs::cl100k_base().unwrap();
         let tokens = tokenizer.encode_ordinary("🪨");

@@ -1,6 +1,6 @@
-//! Carries an answer to a client that may stop reading. actix asks a body for more only while the
-//! client takes it, so the time limits of a body would stand still with the client; here the answer is
-//! driven by a task of its own, one piece ahead, and given up when nobody takes that piece in time.
+//! Sends an answer to a client that may stop reading. actix polls a body only while the client reads,
+//! so time limits inside a body would stop with the client. Here a separate task drives the answer, one
+//! piece ahead, and gives it up if the client does not read that piece in time.
 
 use std::cell::Cell;
 use std::pin::{Pin, pin};
@@ -15,12 +15,12 @@ use tokio::sync::mpsc;
 
 use crate::panic_guard;
 
-/// The answer was not sent to its end: the connection must not be closed as if it were.
+/// The answer was not sent completely, so the connection must not be closed normally.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer was broken off")]
 pub(crate) struct BrokenOff;
 
-/// A body whose pieces are made by a task. Dropping it ends the task, and with it the upstream call.
+/// A body whose pieces a task produces. Dropping the body ends the task, and with it the upstream call.
 pub(crate) struct WriteTimeoutBody {
     pieces: mpsc::Receiver<Bytes>,
     whole: Rc<Cell<bool>>,
@@ -28,8 +28,8 @@ pub(crate) struct WriteTimeoutBody {
 }
 
 impl WriteTimeoutBody {
-    /// Drives `pieces`. A piece that the client does not take within `stall` ends everything, and so
-    /// does a piece that is an error.
+    /// Drives `pieces`. A piece that the client does not read within `stall` ends the answer, and so
+    /// does an error.
     pub(crate) fn of<E: 'static>(
         pieces: impl Stream<Item = Result<Bytes, E>> + 'static,
         stall: Duration,

@@ -1,5 +1,5 @@
-//! Cross-origin resource sharing: which pages may call the gateway from a browser, and read what it answers.
-//! Off until origins are listed.
+//! Cross-origin resource sharing: the pages that may call the gateway from a browser and read its
+//! responses. Off until origins are listed.
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
@@ -10,27 +10,27 @@ use actix_web::http::header::{
     HeaderValue, ORIGIN, RETRY_AFTER, VARY,
 };
 
-/// Asked by browsers before a page of a public site reaches a private address.
+/// Sent by browsers before a page of a public site reaches a private address.
 const REQUEST_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-request-private-network");
 const ALLOW_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-allow-private-network");
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
-/// Seconds for which a browser need not ask again.
+/// Seconds for which a browser may cache a preflight.
 const MAX_AGE: u32 = 600;
 
 /// Pages that may call the gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Cors {
     pub(crate) origins: Origins,
-    /// Whether they may have the browser add cookies, for a proxy in front that asks for some.
+    /// Whether the browser may add cookies, for a proxy in front that requires them.
     pub(crate) credentials: bool,
 }
 
 /// Origins, as browsers write them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origins {
-    /// Every page there is.
+    /// All pages.
     Any,
     Listed(Vec<String>),
 }
@@ -43,7 +43,7 @@ impl Default for Origins {
 
 impl Cors {
     /// Whether pages of an origin may call the gateway.
-    pub(super) fn lists(&self, origin: &str) -> bool {
+    pub(crate) fn lists(&self, origin: &str) -> bool {
         match &self.origins {
             Origins::Any => true,
             Origins::Listed(origins) => {
@@ -53,12 +53,12 @@ impl Cors {
         }
     }
 
-    /// Answers the browser's question whether a page may send what it wants to send.
-    pub(super) fn preflight(&self, origin: &str, asked: &HeaderMap) -> HttpResponse {
+    /// Responds to a preflight.
+    pub(crate) fn preflight(&self, origin: &str, asked: &HeaderMap) -> HttpResponse {
         let mut response = HttpResponse::NoContent();
         response.insert_header((ACCESS_CONTROL_ALLOW_METHODS, METHODS));
         response.insert_header((ACCESS_CONTROL_MAX_AGE, MAX_AGE));
-        // Written out: a * would not stand for `authorization`.
+        // Listed in full, because `*` does not include `authorization`.
         if let Some(names) = asked.get(ACCESS_CONTROL_REQUEST_HEADERS) {
             response.insert_header((ACCESS_CONTROL_ALLOW_HEADERS, names.clone()));
         }
@@ -73,11 +73,11 @@ impl Cors {
         response
     }
 
-    /// Lets a page read an answer, with the headers that clients read.
-    pub(super) fn describe(&self, origin: &str, headers: &mut HeaderMap) {
+    /// Lets a page read a response, with the headers that clients use.
+    pub(crate) fn describe(&self, origin: &str, headers: &mut HeaderMap) {
         let read = |name: &&HeaderName| name.as_str().starts_with("x-") || **name == RETRY_AFTER;
         let mut names: Vec<&str> = headers.keys().filter(read).map(HeaderName::as_str).collect();
-        // Put on later, on every answer.
+        // Added later, to every response.
         names.push("x-request-id");
         names.sort_unstable();
         names.dedup();
@@ -98,14 +98,14 @@ impl Cors {
     }
 }
 
-/// Whether a request is the browser's own question, ahead of a page's request.
-pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+/// Whether a request is a preflight.
+pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// Whether pages that the host of a request serves have this origin. Its scheme is not looked at: a proxy in
-/// front may speak https.
-pub(super) fn is_origin_of(origin: &str, host: &str) -> bool {
+/// Whether pages served by the host of a request have this origin. Its scheme is ignored, because a
+/// proxy in front may use https.
+pub(crate) fn is_origin_of(origin: &str, host: &str) -> bool {
     let origin = origin.to_ascii_lowercase();
     let (port, authority) = match origin.split_once("://") {
         Some(("http", authority)) => (":80", authority),
@@ -116,7 +116,8 @@ pub(super) fn is_origin_of(origin: &str, host: &str) -> bool {
     host.strip_suffix(port).unwrap_or(&host) == authority
 }
 
-/// Reads an origin as a browser writes it: scheme, host, and the port where it is not the scheme's own.
+/// Reads an origin as a browser writes it: scheme, host, and the port if it is not the scheme's
+/// default.
 pub(crate) fn parse(text: &str) -> Option<String> {
     let text = text.to_ascii_lowercase();
     let (scheme, authority) = text.split_once("://")?;
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_has_the_origin_that_names_it() {
+    fn an_origin_matches_the_host_it_names() {
         for (origin, host, same) in [
             ("http://localhost:4000", "localhost:4000", true),
             ("http://LOCALHOST:4000", "localhost:4000", true),

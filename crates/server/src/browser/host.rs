@@ -1,11 +1,12 @@
-//! Names in `Host`. With DNS rebinding a page's requests carry the page's own name there, which no setting of
-//! the browser's hides; an address or a name that only this machine's owner gives out shows that no foreign
-//! name was resolved.
+//! Names in `Host`. With DNS rebinding a page's requests carry the page's own host name, which no
+//! browser setting hides. An address, or a name that only the owner of this machine assigns, proves
+//! that no foreign name was resolved.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// Names of this machine that need no listing: the last two are how containers of Docker and Podman call the
-/// machine they run on. The DNS has neither: `.internal` is reserved for private use.
+/// Names of this machine that need not be listed. The last two are the names of the host inside
+/// containers of Docker and Podman; they are not in the DNS, because `.internal` is reserved for
+/// private use.
 const OWN: [&str; 3] = ["localhost", "host.docker.internal", "host.containers.internal"];
 
 /// A host, without port.
@@ -40,7 +41,7 @@ impl Host {
     }
 }
 
-/// `:` and digits, which may be missing.
+/// Whether the text is `:` and digits, which may be missing.
 fn is_port(text: &str) -> bool {
     text.is_empty()
         || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
@@ -50,7 +51,7 @@ fn is_port(text: &str) -> bool {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AllowedHosts(Vec<HostPattern>);
 
-/// One of them.
+/// One listed name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum HostPattern {
     /// `*`: every name.
@@ -62,7 +63,8 @@ pub(crate) enum HostPattern {
 }
 
 impl HostPattern {
-    /// Reads a name, an address, or a name behind `*.`; a port says nothing and is refused.
+    /// Reads a name, an address, or `*.` and a name. A port is refused, because it would have no
+    /// effect.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text == "*" {
             return Some(Self::Any);
@@ -80,7 +82,7 @@ impl HostPattern {
         Host::parse(text).filter(|_| !has_port).map(Self::One)
     }
 
-    /// As it was written, for `outcrop check`.
+    /// The pattern as it was written, for `outcrop check`.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Any => "*".to_owned(),
@@ -104,11 +106,12 @@ impl AllowedHosts {
         self.0.is_empty()
     }
 
-    /// Whether a gateway that listens at `listen` is called by this name.
+    /// Whether the host is a name of the gateway that listens at `listen`.
     pub(crate) fn admit(&self, host: &Host, listen: SocketAddr) -> bool {
         let is_own = match host {
             Host::Name(name) => OWN.contains(&name.as_str()),
-            // An address cannot be rebound. Which of its own a listener for all was reached by is unknown.
+            // Addresses are immune to rebinding. A listener on all addresses cannot know which one was
+            // used.
             Host::Ip(address) => {
                 let own = listen.ip().to_canonical();
                 address.is_loopback() || *address == own || own.is_unspecified()
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_called_by_its_own_names() {
+    fn loopback_names_are_admitted() {
         for own in [
             "localhost",
             "localhost:4000",
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn other_names_are_listed() {
+    fn other_names_must_be_listed() {
         let listed = ["Gateway.Example", "*.svc.cluster.local", "10.1.2.3", "[fd00::7]"];
         for admitted in [
             "gateway.example:4000",
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_listened_on_is_its_own_name() {
+    fn the_listening_address_is_admitted() {
         assert!(admits(&[], "10.0.0.5:4000", "10.0.0.5:4000"));
         assert!(!admits(&[], "10.0.0.6:4000", "10.0.0.5:4000"));
         for any in ["0.0.0.0:4000", "[::]:4000"] {
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_listed_is_a_name_without_port() {
+    fn a_listed_name_has_no_port() {
         for text in ["", "a:80", "[::1]:80", "*.", "*.10.0.0.1", "a b", "http://a", "*.a:80", "a/b"]
         {
             assert_eq!(HostPattern::parse(text), None, "{text}");

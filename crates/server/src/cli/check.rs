@@ -1,5 +1,5 @@
-//! `outcrop check`: whether a gateway would start here with a configuration, what it would pass over, and where
-//! each value comes from. `outcrop schema`: what editors need to help writing one.
+//! `outcrop check` prints the effective configuration with the source of each value. `outcrop schema`
+//! prints the JSON Schema for editors.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -10,20 +10,20 @@ use clap::Args;
 
 use super::{BAD_CONFIG, complain};
 use crate::config::{Config, Sources, ValueOrigin};
-use crate::serve::{self, ServeError};
+use crate::startup::{self, ServeError};
 use bedrock::{Settings, SetupError};
 use routing::OpenError;
 
 const SCHEMA: &str = include_str!("../../../../config/outcrop.schema.json");
 
-/// A value that is longer than this does not push all origins aside.
+/// Width of the value column; longer values do not shift the other origins.
 const COLUMN: usize = 56;
 /// In place of a region that is not told, so that everything else can be judged.
 const STAND_IN: &str = "us-east-1";
 /// Variables of AWS's SDKs without effect here.
 const WITHOUT_EFFECT: [&str; 2] = ["AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"];
 
-/// What to check.
+/// Arguments of `outcrop check`.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// YAML configuration file, in Outcrop's shape or LiteLLM's; else the one that a gateway would read here.
@@ -67,17 +67,18 @@ pub(super) fn check(args: &CheckArgs) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Prints the JSON Schema of our shape.
+/// Prints the JSON Schema of Outcrop's format.
 pub(super) fn schema() -> ExitCode {
     print(SCHEMA);
     ExitCode::SUCCESS
 }
 
-/// The configuration with all its notes, or every reason for which a gateway would be of no use.
+/// One key per line, followed by its origin, with the notes at the end.
 fn judge(sources: &Sources, file_only: bool) -> Result<Config, Vec<String>> {
     let mut config = Config::load(sources)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     if file_only {
+        // Writing to a String cannot fail.
         return Ok(config);
     }
     let is_set =
@@ -86,11 +87,11 @@ fn judge(sources: &Sources, file_only: bool) -> Result<Config, Vec<String>> {
     config.notes.extend(idle.map(|name| format!("{name} has no effect: routing.retries decides")));
     let runner = actix_rt::System::new();
     let rehearsed = runner.block_on(async {
-        match serve::rehearse(config.clone(), &Settings::default()).await {
+        match startup::rehearse(config.clone(), &Settings::default()).await {
             Err(error) if wants_region(&error) => {
                 config.notes.push(format!("here a gateway would not start: {error}"));
                 let setup = Settings { region: Some(STAND_IN.to_owned()), ..Settings::default() };
-                serve::rehearse(config, &setup).await
+                startup::rehearse(config, &setup).await
             }
             rehearsed => rehearsed,
         }
@@ -132,7 +133,7 @@ fn written(config: &Config, verdict: &str, all: bool) -> String {
         let _ = writeln!(text, "# note: {note}");
     }
     let mut defaults = 0;
-    for told in config.ledger.iter() {
+    for told in config.provenance.iter() {
         if told.origin == ValueOrigin::Default && !all {
             defaults += 1;
             continue;
@@ -159,6 +160,6 @@ fn counted(count: usize, noun: &str) -> String {
 }
 
 fn print(text: &str) {
-    // A reader that has seen enough is no failure.
+    // It is no error if the reader of a pipe has closed it.
     let _ = io::stdout().write_all(text.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! `--demo` and `emulate`: the only place of the gateway that knows the emulator.
+//! `--demo` and `emulate`: the only module of the gateway that uses the emulator.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -14,16 +14,16 @@ use crate::config::{Config, Sources};
 use crate::{log, serve, shutdown};
 use bedrock::{AccountKeys, AccountSecret, Settings};
 
-/// How to emulate.
+/// Arguments of `outcrop emulate`.
 #[derive(Debug, Args)]
 pub(super) struct EmulateArgs {
-    /// Address to listen on; port 0 takes a free one.
+    /// Address to listen on; port 0 selects a free one.
     #[arg(long, short, value_name = "HOST:PORT", default_value = "127.0.0.1:4566")]
     listen: SocketAddr,
     /// Milliseconds between the deltas of a stream.
     #[arg(long, value_name = "MS", default_value_t = 15)]
     pace: u64,
-    /// Listens beyond loopback: anybody who can connect may call it, and read what others sent.
+    /// Listens beyond loopback: anyone who can connect may call it, and read what others sent.
     #[arg(long, env = "OUTCROP_ALLOW_ANONYMOUS", value_parser = BoolishValueParser::new(), num_args = 0)]
     allow_anonymous: bool,
 }
@@ -33,7 +33,7 @@ pub(super) fn emulate(args: &EmulateArgs) -> ExitCode {
     log::init("info");
     if !args.listen.ip().is_loopback() && !args.allow_anonymous {
         complain(&format!(
-            "outcrop: {} can be reached from outside, and an emulator asks for no keys: listen on 127.0.0.1, or pass --allow-anonymous if the network itself keeps strangers out",
+            "outcrop: {} can be reached from outside, and an emulator asks for no keys: listen on 127.0.0.1, or pass --allow-anonymous if the network itself restricts access",
             args.listen
         ));
         return ExitCode::from(BAD_CONFIG);
@@ -55,7 +55,7 @@ pub(super) fn emulate(args: &EmulateArgs) -> ExitCode {
     })
 }
 
-/// Serves from an emulator of its own, on a free loopback port.
+/// Serves with an emulator of its own, on a free loopback port.
 pub(super) async fn demonstrate(config: Config, sources: Sources, started: Instant) -> ExitCode {
     let defaults = Options::default();
     let running = match emulator::start(options(defaults.listen, defaults.pace)).await {

@@ -1,17 +1,17 @@
-//! Variables that are set to nothing. `${NAME:-}` in a compose file passes an optional variable on as a
-//! blank one, which boto3 takes for unset. AWS's SDK for Rust takes some for values, and panics at others;
-//! it reads the process's environment, so the process starts itself again without them.
+//! Variables that are set to an empty value. `${NAME:-}` in a compose file passes an optional variable
+//! on as a blank one, which boto3 treats as unset. AWS's SDK for Rust treats some as values and panics
+//! on others. It reads the process's environment, so the process restarts itself without them.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
-/// Families of variables that AWS's SDKs and the gateway read.
+/// Prefixes of variables that AWS's SDKs and the gateway read.
 const FAMILIES: [&str; 2] = ["AWS_", "OUTCROP_"];
 
-/// Replaces the process by one without blank variables, if there are any. Returns where there are none, or
-/// where it cannot be replaced.
+/// Replaces the process by one without blank variables, if there are any. Returns if there are none, or
+/// if the process cannot be replaced.
 pub fn drop_blank_variables() {
     let blank = blank(env::vars_os());
     let (Some(name), false, Ok(program)) =
@@ -24,7 +24,7 @@ pub fn drop_blank_variables() {
     for name in &blank {
         command.env_remove(name);
     }
-    // It only returns if it failed; then the variables stay what they are.
+    // `exec` returns only on failure; the variables then stay as they are.
     let error = command.exec();
     super::complain(&format!("outcrop: blank variables could not be dropped: {error}"));
 }

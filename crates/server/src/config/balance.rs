@@ -1,5 +1,4 @@
-//! `routing:`, how calls find a target that answers, and the same keys inside one name of `models:`,
-//! which count before it there.
+//! `routing:` and the same keys inside one name of `models:`, which take precedence there.
 
 use super::parsers::{self, Expected};
 use super::provenance::Show;
@@ -9,23 +8,23 @@ use routing::catalogue::is_understood;
 use routing::suggestions::nearest;
 use routing::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, TagFilter, Unlisted};
 
-/// For whom something is said.
+/// The names that a setting applies to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scope {
-    /// For all names: what is left out has its default.
+    /// All names: a key that is left out has its default.
     AllNames,
-    /// For one name: what is left out is as it is for all.
+    /// One name: a key that is left out has the value it has for all names.
     OneName,
 }
 
-/// Names that a fallback may lead to.
+/// The names that a fallback may lead to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known<'n> {
     pub(super) names: &'n [String],
     pub(super) unlisted: Unlisted,
 }
 
-/// Reads the keys of a section into what holds before it.
+/// Reads the keys of a section over the values that apply so far.
 pub(super) fn read(
     section: &mut Section<'_>,
     scope: Scope,
@@ -50,7 +49,7 @@ pub(super) fn read(
         ] {
             let (line, path) = (section.line(class), section.path(class));
             scope.put(section, class, names, parsers::names);
-            // What holds for all names was judged there.
+            // Values for all names were checked where they were set.
             let Some(line) = line else { continue };
             for name in names.iter() {
                 known.judge(section, &path, line, name);
@@ -102,7 +101,7 @@ fn retries(section: &mut Section<'_>, scope: Scope, line: u64, retries: &mut Ret
     }
 }
 
-/// `off`, or a section.
+/// Reads `off`, or a section.
 fn cooldown(section: &mut Section<'_>, scope: Scope, place: &mut Option<Cooldown>) {
     let path = section.path("cooldown");
     let taken = section.take("cooldown").map(|(_, node)| node);
@@ -175,7 +174,8 @@ impl Scope {
 }
 
 impl Known<'_> {
-    /// A fallback that leads nowhere would be found out on the worst day.
+    /// Reports a fallback to an unknown name now, because it would otherwise fail only when it is
+    /// needed.
     fn judge(self, section: &mut Section<'_>, path: &str, line: u64, name: &str) {
         if self.holds(name) {
             return;
@@ -188,7 +188,7 @@ impl Known<'_> {
         section.reading.complain(line, message, remedy);
     }
 
-    /// Whether a name leads somewhere, as far as anybody can tell offline.
+    /// Whether a name is listed or the catalogue understands it, as far as that is known offline.
     pub(super) fn holds(self, name: &str) -> bool {
         let listed = self.names.iter().any(|listed| match listed.split_once('*') {
             Some((before, after)) => {

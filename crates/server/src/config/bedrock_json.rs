@@ -1,5 +1,5 @@
-//! `bedrock.json` in the working directory, a convenience for people who keep one beside their work:
-//! profile and region, or access keys, under the names that OneLLM gave them.
+//! `bedrock.json` in the working directory, for developers who keep one beside their work: profile and
+//! region, or access keys, under OneLLM's names.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -14,12 +14,12 @@ const PROFILE: &str = "profile";
 const REGION: &str = "region";
 const KEYS: [&str; 3] = ["aws_access_key_id", "aws_secret_access_key", "aws_session_token"];
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Local {
     pub(super) profile: Option<String>,
     pub(super) region: Option<String>,
-    /// Access keys, where both halves are there.
+    /// Access keys, if both halves are present.
     pub(super) keys: Option<Login>,
     /// Keys that are not read.
     pub(super) ignored: Vec<String>,
@@ -37,7 +37,7 @@ pub(super) fn read(directory: &Path, problems: &mut Problems) -> Option<Local> {
             return None;
         }
     };
-    // Editors of Windows put a byte order mark in front.
+    // Editors on Windows begin files with a byte order mark.
     let text = text.trim_start_matches('\u{feff}');
     match serde_json::from_str(text) {
         Ok(values) => parse(&path, values, problems),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_come_in_both_halves() {
+    fn an_access_key_needs_both_halves() {
         let (local, _) = read_text(
             r#"{"region": "us-west-2", "aws_access_key_id": "A", "aws_secret_access_key": "S", "aws_session_token": ""}"#,
         );
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn other_keys_are_named() {
+    fn keys_that_are_not_read_are_listed() {
         let (local, _) = read_text(r#"{"profile": "p", "timeout": 60}"#);
         assert_eq!(local.unwrap().ignored, ["timeout"]);
         let (local, problems) = read_text(r#"{"profile": 3}"#);

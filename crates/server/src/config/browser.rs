@@ -1,4 +1,4 @@
-//! `allowed_hosts` and `cors`: the names the gateway is called by, and the web pages that may call it.
+//! `allowed_hosts` and `cors`: the host names the gateway accepts, and the web pages that may call it.
 
 use super::Sources;
 use super::parsers::{self, Expected};
@@ -14,7 +14,7 @@ use crate::browser::host::{AllowedHosts, HostPattern};
 const HOSTS: Expected = "a list of names or addresses without a port, such as [gateway.example.com, \"*.team.svc.cluster.local\"], or [\"*\"] for any";
 const ORIGINS: Expected = "a list of origins as browsers write them, such as [https://chat.example.com, http://localhost:3000], or [\"*\"] for every page there is (null is no origin: any page can have it)";
 
-/// Reads both.
+/// Reads both sections.
 pub(super) fn read(root: &mut Section<'_>, settings: &mut BrowserSettings) {
     root.set("allowed_hosts", &mut settings.hosts, hosts);
     let line = root.line("cors").unwrap_or(1);
@@ -33,16 +33,15 @@ pub(super) fn read(root: &mut Section<'_>, settings: &mut BrowserSettings) {
     }
 }
 
-/// Reads what the environment says of them, with commas between.
+/// Reads both from the environment, as lists separated by commas.
 pub(super) fn apply(settings: &mut BrowserSettings, sources: &Sources, reading: &mut ConfigReader) {
-    told("OUTCROP_ALLOWED_HOSTS", "allowed_hosts", &mut settings.hosts, hosts, sources, reading);
+    told(("OUTCROP_ALLOWED_HOSTS", "allowed_hosts"), &mut settings.hosts, hosts, sources, reading);
     let origins_of = &mut settings.cors.origins;
-    told("OUTCROP_CORS_ORIGINS", "cors.origins", origins_of, origins, sources, reading);
+    told(("OUTCROP_CORS_ORIGINS", "cors.origins"), origins_of, origins, sources, reading);
 }
 
 fn told<T: Show>(
-    variable: &'static str,
-    key: &str,
+    (variable, key): (&'static str, &str),
     place: &mut T,
     read: impl Fn(&Value) -> Result<T, Expected>,
     sources: &Sources,
@@ -67,7 +66,7 @@ fn told<T: Show>(
     }
 }
 
-/// Names with commas between, as a list.
+/// Splits names separated by commas into a list.
 fn split(text: &str) -> Value {
     let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
     let node = |name: &str| Node { value: Value::Text(name.to_owned()), line: 0 };
@@ -88,7 +87,7 @@ fn origins(value: &Value) -> Result<Origins, Expected> {
     read.map(Origins::Listed).ok_or(ORIGINS)
 }
 
-/// The texts of a list, or those that one text (of the environment) holds.
+/// Parses the texts of a list, or the one text of an environment variable.
 fn each<T>(value: &Value, read: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
     match value {
         Value::List(items) => items

@@ -1,5 +1,5 @@
-//! `catalogue:`, what an operator knows about models: rows of the shape of `config/models.toml`, each
-//! laid over the row of its name or family.
+//! `catalogue:`, an operator's rows of models: each has the format of `config/models.toml` and
+//! overrides the row of its name or family.
 
 use toml::{Table, Value as Toml};
 
@@ -8,10 +8,10 @@ use super::section::Section;
 use super::yaml_tree::{Key, Node};
 use routing::catalogue::{BadRow, OperatorRows};
 
-/// The key of a row whose own keys are knobs.
+/// The key of a row that holds profile fields.
 const PROFILE: &str = "profile";
 
-/// Reads every row, and judges it.
+/// Reads and checks every row.
 pub(super) fn read(root: &mut Section<'_>, rows: &mut OperatorRows) {
     let mut read = Vec::new();
     let mut lines = Vec::new();
@@ -40,7 +40,7 @@ pub(super) fn read(root: &mut Section<'_>, rows: &mut OperatorRows) {
     }
 }
 
-/// Reads one key of a row; of a profile knob by knob.
+/// Reads one key of a row; a profile is read field by field.
 fn entry(root: &mut Section<'_>, path: &str, (key, node): (Key, Node), row: &mut Table) {
     let path = format!("{path}.{}", key.name);
     if key.name != PROFILE {

@@ -1,5 +1,5 @@
-//! Where a target is and whose credentials call it. Credentials are told in one way at a time; a role
-//! may be taken on with any of them but a bearer key.
+//! A target's region, endpoint and credentials. Credentials are given in one way only; a role can be
+//! assumed with any of them except a bearer key.
 
 use super::parsers;
 use super::provenance::Show as _;
@@ -7,7 +7,7 @@ use super::section::Section;
 use super::yaml_tree::Value;
 use bedrock::{AccountSpec, Login, Role};
 
-/// Reads the keys of a place out of a section that may hold others.
+/// Reads the keys of an account out of a section that may hold others.
 pub(super) fn place(section: &mut Section<'_>) -> AccountSpec {
     let region = section.optional("region", parsers::region);
     let endpoint = section.optional("endpoint_url", parsers::endpoint);

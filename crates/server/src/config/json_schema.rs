@@ -1,4 +1,4 @@
-//! The section on answers that were asked to be JSON.
+//! The section on JSON answers: validation and repair.
 
 use super::parsers::Expected;
 use super::provenance::Show;
@@ -6,7 +6,7 @@ use super::section::Section;
 use super::yaml_tree::Value;
 use crate::json_schema::{OnMismatch, Repair, StructuredSettings};
 
-/// Reads every key there is.
+/// Reads every key of the section.
 pub(super) fn read(root: &mut Section<'_>, settings: &mut StructuredSettings) {
     root.section("structured_output", |section| {
         section.set("repair", &mut settings.repair, repair);
@@ -19,7 +19,7 @@ fn repair(value: &Value) -> Result<Repair, Expected> {
         Value::Text(text) if text == "once" => Ok(Repair::Once),
         Value::Text(text) if text == "objects" => Ok(Repair::Objects),
         Value::Text(text) if text == "off" => Ok(Repair::Off),
-        // YAML of old reads `off` as false.
+        // YAML 1.1 reads `off` as false.
         Value::Bool(false) => Ok(Repair::Off),
         _ => Err("objects, off or once"),
     }

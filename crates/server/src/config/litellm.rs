@@ -1,6 +1,6 @@
-//! LiteLLM's `config.yaml` as it is: entries for Bedrock become names and targets, entries for other
-//! providers are skipped, and what has no effect here is named once. Nothing that LiteLLM would start
-//! with is a mistake, unless it is about Bedrock and cannot be honoured.
+//! Reads LiteLLM's `config.yaml` unchanged: entries for Bedrock become names and targets, entries for
+//! other providers are skipped, and keys without effect here are listed once in a note. A value that
+//! LiteLLM starts with is a mistake only if it concerns Bedrock and cannot be honoured.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +36,7 @@ const LAST_REGION: &str = "us-west-2";
 /// Section for Outcrop's own keys.
 const OWN: &str = "outcrop";
 
-/// Root keys by which a file of LiteLLM's is known.
+/// Root keys that identify a file as LiteLLM's.
 const SIGNS: [&str; 7] = [
     LIST,
     "credential_list",
@@ -47,29 +47,29 @@ const SIGNS: [&str; 7] = [
     "router_settings",
 ];
 
-/// Whether a file has this shape.
+/// Whether a file has LiteLLM's format.
 pub(super) fn is_it(root: &[(Key, Node)]) -> bool {
     root.iter().any(|(key, _)| SIGNS.contains(&key.name.as_str()))
 }
 
-/// What is read and has no effect.
+/// Keys and entries that are read and have no effect.
 #[derive(Debug, Default)]
 struct Passed {
-    /// LiteLLM's keys.
+    /// Known keys of LiteLLM.
     ignored: BTreeSet<String>,
-    /// LiteLLM's too, by why they have no effect.
+    /// Known keys of LiteLLM, grouped by the reason why they have no effect.
     pointless: BTreeMap<&'static str, BTreeSet<String>>,
-    /// Keys of neither product.
+    /// Keys of neither LiteLLM nor Outcrop.
     unknown: BTreeSet<String>,
     /// Names whose provider is not Bedrock.
     skipped: Vec<String>,
-    /// Names of surfaces of AWS that are not served.
+    /// Names of AWS services that are not served.
     elsewhere: Vec<String>,
-    /// Names that need a guardrail that is not told.
+    /// Names that need a guardrail that is not specified.
     unguarded: Vec<String>,
 }
 
-/// Reads what counts here, and notes what does not.
+/// Reads the keys that have an effect here, and notes the others.
 pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut ConfigReader, config: &mut Config) {
     for Repeated { name, line, replaced } in yaml_tree::repeated(&root) {
         let note =
@@ -119,8 +119,8 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut ConfigReader, config: &
     reading.read_as(FileFormat::Outcrop);
 }
 
-/// Reads the section of Outcrop's own keys; what it does not say has Outcrop's defaults, except that
-/// names that are not listed are refused: a list of models is the list of what may be paid for.
+/// Reads the section of Outcrop's own keys. A key that is left out has Outcrop's default, except that
+/// names that are not listed are refused: a LiteLLM list contains all models that may be used.
 fn own_keys(files: &mut Files, reading: &mut ConfigReader, config: &mut Config) {
     reading.read_as(FileFormat::Outcrop);
     let mut own = Vec::new();
@@ -139,7 +139,7 @@ fn own_keys(files: &mut Files, reading: &mut ConfigReader, config: &mut Config) 
     reading.read_as(FileFormat::LiteLlm);
 }
 
-/// How calls are spread, in either of the two sections that LiteLLM looks into.
+/// Reads the routing settings, from either of the two sections that LiteLLM reads.
 fn routing(
     files: &mut Files,
     reading: &mut ConfigReader,
@@ -268,13 +268,14 @@ impl ModelList<'_> {
     }
 }
 
-/// Who serves an entry.
+/// The provider of an entry.
 enum Provider {
     Bedrock,
     Other(String),
 }
 
-/// As LiteLLM finds it: told outright, by the first word of the model, or by a known name.
+/// Determines the provider as LiteLLM does: from the provider key, the first part of the model, or a
+/// known model name.
 fn provider(params: &[(Key, Node)]) -> Provider {
     let text = |name: &str| {
         let (_, node) = params.iter().find(|(key, _)| key.name == name)?;
@@ -288,7 +289,7 @@ fn provider(params: &[(Key, Node)]) -> Provider {
     let told = text("custom_llm_provider").or(first.filter(|_| !model.starts_with("arn:")));
     match told {
         Some("bedrock" | "bedrock_converse") => Provider::Bedrock,
-        // What a variable names is for nobody but Bedrock to judge.
+        // The model comes from a variable that is not resolved yet; the Bedrock path checks it.
         Some("os.environ") => Provider::Bedrock,
         Some(other) => Provider::Other(other.to_owned()),
         None if is_bedrocks(model) => Provider::Bedrock,
@@ -296,7 +297,7 @@ fn provider(params: &[(Key, Node)]) -> Provider {
     }
 }
 
-/// Further names for groups, each with the name it stands for.
+/// Adds further names for groups; returns each with the name it stands for.
 fn group_aliases(
     reading: &mut ConfigReader,
     aliases: Vec<(Key, Node)>,
@@ -332,7 +333,7 @@ fn group_aliases(
 }
 
 impl Passed {
-    /// Takes what is left of a section and can be told why.
+    /// Removes from a section the keys whose lack of effect has a known reason.
     fn pointless(
         &mut self,
         name: &str,
@@ -346,7 +347,7 @@ impl Passed {
         }
     }
 
-    /// Takes all that is left of a section.
+    /// Removes all remaining keys of a section.
     fn rest(&mut self, name: &str, section: &mut Section<'_>, known: &[&str]) {
         for (key, _) in section.rest() {
             let listed = known.contains(&key.name.as_str());
@@ -369,11 +370,13 @@ impl Passed {
         }
         if !self.elsewhere.is_empty() {
             let names = self.elsewhere.join(", ");
-            notes.push(format!("skipped, because this surface of AWS is not served: {names}"));
+            notes.push(format!("skipped, because this AWS service is not served: {names}"));
         }
         if !self.unguarded.is_empty() {
             let names = self.unguarded.join(", ");
-            notes.push(format!("not served, because the guardrail it names is not told: {names}"));
+            notes.push(format!(
+                "not served, because the guardrail it names is not defined: {names}"
+            ));
         }
         if !self.ignored.is_empty() {
             notes.push(format!(

@@ -1,5 +1,6 @@
-//! The master key: `master_key` of our own shape, `general_settings.master_key` of LiteLLM's, or LiteLLM's
-//! variable. One that is asked for and cannot be had locks the gateway; it never opens it.
+//! The master key: `master_key` of Outcrop's format, `general_settings.master_key` of LiteLLM's, or
+//! LiteLLM's variable. A key that is configured but cannot be read refuses all callers; it never lets
+//! them in.
 
 use super::provenance::{Show as _, ValueOrigin};
 use super::reader::ConfigReader;
@@ -11,10 +12,10 @@ use bedrock::AccountSecret;
 
 const NAME: &str = "master_key";
 const VARIABLE: &str = "LITELLM_MASTER_KEY";
-/// Remedy for a key that fits no header.
+/// Remedy for a key that cannot be sent in a header.
 const PLAIN: &str = "give one of visible ASCII characters without spaces";
 
-/// Reads our own key.
+/// Reads Outcrop's key.
 pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
     let line = root.line(NAME).or_else(|| root.line("master_key_file"));
     let Some(key) = root.secret(NAME, "master_key_file") else { return };
@@ -63,7 +64,7 @@ pub(super) fn read_litellms(section: &mut Section<'_>, config: &mut Config) {
     }
 }
 
-/// LiteLLM's variable counts where no file gives a key.
+/// Applies LiteLLM's variable if no file gives a key.
 pub(super) fn apply(config: &mut Config, sources: &Sources, reading: &mut ConfigReader) {
     if matches!(config.master_key, Some(MasterKey::Key(_))) {
         return;

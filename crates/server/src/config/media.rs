@@ -1,4 +1,4 @@
-//! The section on media that are not in the request itself.
+//! The section on media that a request only links to.
 
 use translate::S3Access;
 use translate::s3_access::S3Prefix;
@@ -10,7 +10,7 @@ use super::section::Section;
 use super::yaml_tree::Value;
 use crate::media::{MediaSettings, Range};
 
-/// Reads every key there is.
+/// Reads every key of the section.
 pub(super) fn read(root: &mut Section<'_>, media: &mut MediaSettings) {
     root.section("media", |section| {
         section.set("fetch", &mut media.fetch, parsers::boolean);

@@ -1,4 +1,4 @@
-//! Facts and knobs of models as an operator writes them: YAML here, the catalogue's language there.
+//! An operator's model facts and profile fields: converts YAML values to the catalogue's.
 
 use super::parsers;
 use super::provenance::{Show as _, ValueOrigin};
@@ -6,16 +6,16 @@ use super::section::Section;
 use super::yaml_tree::{Node, Value};
 use routing::suggestions::nearest;
 
-/// A value in the catalogue's language.
+/// A value in the catalogue's form.
 pub(super) struct Told {
     pub(super) value: toml::Value,
-    /// As YAML would say it, in one line.
+    /// The value as YAML would write it, in one line.
     pub(super) shown: String,
     pub(super) origin: ValueOrigin,
 }
 
-/// Reads a value, which may come from the environment. `None` counts as left out, or was complained
-/// about.
+/// Reads a value, which may come from the environment. `None` means that it counts as left out, or that
+/// a problem was reported.
 pub(super) fn read(section: &mut Section<'_>, path: &str, node: Node) -> Option<Told> {
     let (mut node, origin) = section.reading.given(path, node)?;
     if let (Value::Text(text), ValueOrigin::Environment(_)) = (&node.value, &origin) {
@@ -25,9 +25,9 @@ pub(super) fn read(section: &mut Section<'_>, path: &str, node: Node) -> Option<
     Some(Told { shown: shown(&value), value, origin })
 }
 
-/// Notes what the catalogue says about a value; the name that was probably meant is the remedy.
+/// Reports the catalogue's error on a value; the remedy is the name that was probably meant.
 pub(super) fn complain(section: &mut Section<'_>, line: u64, path: &str, error: &str) {
-    // serde's words: unknown field `x`, expected one of `y`, `z`.
+    // serde's text: unknown field `x`, expected one of `y`, `z`.
     let mut quoted = error.split('`').skip(1).step_by(2);
     let meant = quoted.next().and_then(|wrong| nearest(wrong, quoted));
     let remedy = match meant {

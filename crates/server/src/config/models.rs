@@ -1,6 +1,6 @@
-//! `models:`, what names mean: a name and the targets behind it, as an id, one mapping, or a list of
-//! either. A target stands for a model of Bedrock's, never for another name, so that one look tells
-//! where a name leads.
+//! `models:` gives names and their targets, each as an id, one mapping, or a list of either. A target
+//! is a model of Bedrock's, never another configured name, so that every name can be resolved in one
+//! step.
 
 use super::balance::{self, Known, Scope};
 use super::credentials;
@@ -14,10 +14,10 @@ use bedrock::AccountSpec;
 use routing::catalogue::{CrossRegion, EolAliases, Naming, ProfileOverrides, region_of};
 use routing::{GroupSettings, Guardrail, GuardrailMode, ModelSettings, TargetSettings, Unlisted};
 
-/// Longest id Bedrock takes, in characters.
+/// Longest id that Bedrock accepts, in characters.
 const LONGEST: usize = 2048;
 
-/// Reads all that a root says about models.
+/// Reads all keys of the root that concern models.
 pub(super) fn read(root: &mut Section<'_>, models: &mut ModelSettings) {
     naming(root, &mut models.naming);
     root.set(MODELS_ONLY, &mut models.unlisted, |value| {
@@ -31,7 +31,7 @@ pub(super) fn read(root: &mut Section<'_>, models: &mut ModelSettings) {
     let known = Known { names: &names, unlisted: models.unlisted };
     root.section("routing", |section| {
         let ModelSettings { balance, fallbacks, .. } = models;
-        routing::read(section, Scope::AllNames, known, balance, fallbacks);
+        balance::read(section, Scope::AllNames, known, balance, fallbacks);
     });
     let (balance, fallbacks) = (models.balance, models.fallbacks.clone());
     let unsupported = models.unsupported;
@@ -60,11 +60,11 @@ fn naming(root: &mut Section<'_>, naming: &mut Naming) {
     root.set("prompt_cache", &mut naming.prompt_cache, parsers::prompt_cache);
 }
 
-/// Reads what stands behind one name.
+/// Reads the value of one name.
 struct Reader<'r, 'f> {
     root: &'r mut Section<'f>,
     known: Known<'r>,
-    /// What holds for all names.
+    /// Settings that apply to all names.
     base: &'r GroupSettings,
     name: String,
 }
@@ -97,7 +97,7 @@ impl Reader<'_, '_> {
         (!group.targets.is_empty()).then_some(group)
     }
 
-    /// A mapping with `targets` and what holds for all of them.
+    /// Reads a mapping with `targets` and the settings that apply to all of them.
     fn spread(
         &mut self,
         path: &str,
@@ -137,7 +137,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// One target. What is said of a name may stand beside its keys where it is the only one.
+    /// Reads one target. Settings of the name may stand beside its keys if it is the only target.
     fn target(
         &mut self,
         path: &str,
@@ -196,11 +196,11 @@ impl Reader<'_, '_> {
     }
 }
 
-/// What holds for all targets of a name.
+/// Reads the settings that apply to all targets of a name.
 fn about_all(section: &mut Section<'_>, known: Known<'_>, group: &mut GroupSettings) {
     group.guardrail = guardrail(section);
     let GroupSettings { balance, fallbacks, .. } = group;
-    routing::read(section, Scope::OneName, known, balance, fallbacks);
+    balance::read(section, Scope::OneName, known, balance, fallbacks);
 }
 
 fn settings(section: &mut Section<'_>) -> TargetSettings {
@@ -224,7 +224,7 @@ fn settings(section: &mut Section<'_>) -> TargetSettings {
     target
 }
 
-/// How much a target may be asked, and when.
+/// Reads a target's order and its limits per minute.
 fn shaping(section: &mut Section<'_>, target: &mut TargetSettings) {
     let TargetSettings { order, rpm, tpm, .. } = target;
     *order = section.optional("order", parsers::order).unwrap_or(*order);

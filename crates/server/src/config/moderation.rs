@@ -1,5 +1,5 @@
-//! `moderation:`, who judges what is sent to `/v1/moderations`: a guardrail of some account, or
-//! checks that need none.
+//! `moderation:` selects the check behind `/v1/moderations`: a guardrail of some account, or checks
+//! without a guardrail.
 
 use schema::openai::moderations::Category;
 use translate::moderations::Topics;
@@ -9,10 +9,12 @@ use super::parsers;
 use super::provenance::Show as _;
 use super::section::Section;
 use super::yaml_tree::Value;
-use bedrock::{AccountSpec, CheckScope};
+use bedrock::AccountSpec;
 use routing::Thousandths;
 
-/// What OpenAI calls its own moderation models: clients name them without being told to.
+use crate::guardrail_api::CheckScope;
+
+/// OpenAI's names of its moderation models, which clients send by default.
 const NAMES: [&str; 4] = [
     "omni-moderation-latest",
     "omni-moderation-2024-09-26",
@@ -20,26 +22,26 @@ const NAMES: [&str; 4] = [
     "text-moderation-stable",
 ];
 
-/// How requests are moderated.
+/// Settings of `/v1/moderations`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Moderation {
-    /// Names that lead here. The first stands for a request that names none.
+    /// Model names that are served. The first is used for a request that names none.
     pub(crate) models: Vec<String>,
-    /// `None`: checks without a guardrail.
+    /// `None` selects checks without a guardrail.
     pub(crate) guardrail: Option<ModerationGuardrail>,
-    /// The score from which a check counts as a hit.
+    /// The score from which a category is flagged.
     pub(crate) threshold: Thousandths,
-    /// What checks look for.
+    /// The kinds of content that checks look for.
     pub(crate) scope: CheckScope,
-    /// The categories that denied topics stand for.
+    /// The categories that denied topics are mapped to.
     pub(crate) topics: Topics,
-    /// Most calls of one request in flight.
+    /// Most calls in flight for one request.
     pub(crate) concurrency: usize,
-    /// Whose account it is.
+    /// The account that is called.
     pub(crate) place: AccountSpec,
 }
 
-/// The guardrail that judges.
+/// The guardrail that is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ModerationGuardrail {
     /// Id or ARN.
@@ -63,7 +65,7 @@ impl Default for Moderation {
 }
 
 impl Moderation {
-    /// Takes endpoint and credentials out: what is left calls nobody but the gateway's own endpoint.
+    /// Removes endpoint and credentials, so that only the gateway's own endpoint is called.
     pub(crate) fn stay_home(&mut self) {
         let region = self.place.region.take();
         self.place = AccountSpec { region, ..AccountSpec::default() };

@@ -1,4 +1,4 @@
-//! The file in our own shape.
+//! The file in Outcrop's own format.
 
 use super::section::Section;
 use super::{
@@ -7,7 +7,7 @@ use super::{
 };
 use crate::tls::TlsFiles;
 
-/// Reads every key there is.
+/// Reads every key of the format.
 pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
     root.set("listen", &mut config.listen, parsers::address);
     root.set("allow_anonymous", &mut config.allow_anonymous, parsers::boolean);

@@ -1,4 +1,4 @@
-//! Readers of single values: what a value means, or what was expected in its place.
+//! Parsers of single values: each returns the value, or a text that names what was expected.
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -16,7 +16,7 @@ use bedrock::{AccountSecret, Endpoint, Service};
 use routing::catalogue::is_region;
 use routing::{Thousandths, Weight};
 
-/// What a reader expected, for a complaint.
+/// Text that names what a parser expected, for a complaint.
 pub(super) type Expected = &'static str;
 
 /// HOST:PORT.
@@ -37,7 +37,7 @@ pub(super) fn text(value: &Value) -> Result<String, Expected> {
     }
 }
 
-/// Text, or what Python would make text of.
+/// Text, or a scalar that Python would convert to text.
 pub(super) fn scalar(value: &Value) -> Result<String, Expected> {
     match value {
         Value::Text(text) => Ok(text.clone()),
@@ -75,7 +75,7 @@ pub(super) fn services(value: &Value) -> Result<Vec<Service>, Expected> {
         .collect()
 }
 
-/// What of S3 native callers may name.
+/// S3 locations that callers of the native API may name.
 pub(super) fn native_s3(value: &Value) -> Result<NativeS3, Expected> {
     let words = [NativeS3::Listed, NativeS3::Allow];
     match value {
@@ -85,7 +85,7 @@ pub(super) fn native_s3(value: &Value) -> Result<NativeS3, Expected> {
     .ok_or("listed or allow")
 }
 
-/// How much of AWS's own errors native callers see.
+/// The part of AWS's own errors that callers of the native API see.
 pub(super) fn native_errors(value: &Value) -> Result<NativeErrors, Expected> {
     let words = [NativeErrors::Masked, NativeErrors::Raw];
     match value {
@@ -95,7 +95,7 @@ pub(super) fn native_errors(value: &Value) -> Result<NativeErrors, Expected> {
     .ok_or("masked or raw")
 }
 
-/// What becomes of operations that run models which no name stands for.
+/// The treatment of operations that run models no configured name leads to.
 pub(super) fn other_models(value: &Value) -> Result<OtherModels, Expected> {
     let words = [OtherModels::Guarded, OtherModels::Allow];
     match value {
@@ -105,19 +105,19 @@ pub(super) fn other_models(value: &Value) -> Result<OtherModels, Expected> {
     .ok_or("guarded or allow")
 }
 
-/// What is wanted of the prompt cache.
+/// The mode of the prompt cache.
 pub(super) fn prompt_cache(value: &Value) -> Result<PromptCache, Expected> {
     let words = [PromptCache::Auto, PromptCache::Marks, PromptCache::Off];
     match value {
         Value::Text(text) => words.into_iter().find(|word| word.name() == text),
-        // YAML of old reads `off` as false.
+        // YAML 1.1 reads `off` as false.
         Value::Bool(false) => Some(PromptCache::Off),
         _ => None,
     }
     .ok_or("auto, marks or off")
 }
 
-/// What becomes of fields that cannot be honoured.
+/// The treatment of fields that cannot be honoured.
 pub(super) fn unsupported(value: &Value) -> Result<Unsupported, Expected> {
     match value {
         Value::Text(text) => Unsupported::parse(text),
@@ -134,7 +134,7 @@ pub(super) fn boolean(value: &Value) -> Result<bool, Expected> {
     }
 }
 
-/// A whole number from 1 to 1024: of workers, or of things done at a time.
+/// A whole number from 1 to 1024: of workers, or of calls in flight.
 pub(super) fn count(value: &Value) -> Result<usize, Expected> {
     whole(value, 1..=1024, "a whole number from 1 to 1024")
 }
@@ -169,12 +169,12 @@ pub(super) fn tokens(value: &Value) -> Result<NonZeroU64, Expected> {
     NonZeroU64::new(whole(value, 1..=i64::MAX, EXPECTED)?).ok_or(EXPECTED)
 }
 
-/// A place in a row, the lowest first.
+/// A position in an order, the lowest first.
 pub(super) fn order(value: &Value) -> Result<u32, Expected> {
     whole(value, 0..=u32::MAX.into(), "a whole number from 0")
 }
 
-/// A part of a whole, 0 to 1.
+/// A fraction, 0 to 1.
 pub(super) fn part(value: &Value) -> Result<Thousandths, Expected> {
     weight(value)
         .ok()
@@ -183,7 +183,7 @@ pub(super) fn part(value: &Value) -> Result<Thousandths, Expected> {
         .ok_or("a part from 0 to 1, such as 0.2")
 }
 
-/// on or off. YAML may have read them as true and false.
+/// `on` or `off`. YAML may have read them as true and false.
 pub(super) fn switch(value: &Value) -> Result<bool, Expected> {
     match value {
         Value::Bool(on) => Ok(*on),
@@ -204,7 +204,8 @@ pub(super) fn names(value: &Value) -> Result<Vec<String>, Expected> {
     }
 }
 
-/// A time limit that is none. Not the longest duration there is: clocks must be able to add it.
+/// Value that means "no time limit". It is not the longest possible duration, because clocks must be
+/// able to add it.
 pub(super) const UNLIMITED: Duration = Duration::from_hours(24 * 365);
 const LONGEST: Duration = Duration::from_hours(24);
 
@@ -215,7 +216,7 @@ pub(super) fn span(value: &Value) -> Result<Duration, Expected> {
         .ok_or("a number of seconds above 0 and up to 86400 (a day), such as 10 or 0.5")
 }
 
-/// Seconds as LiteLLM takes them: zero counts as left out, and more than a day as a day.
+/// Seconds as LiteLLM reads them: zero counts as left out, and more than a day as a day.
 pub(super) fn lenient_limit(value: &Value) -> Result<Option<Duration>, Expected> {
     let limit =
         up_to(Duration::MAX, value).ok_or("a number of seconds, such as 30 or 0.5")?.min(LONGEST);
@@ -234,12 +235,13 @@ pub(super) fn seconds(value: &Value) -> Result<Duration, Expected> {
     up_to(LONGEST, value).ok_or("a number of seconds up to 86400 (a day), such as 30 or 0.5")
 }
 
-/// Seconds that something is kept, thirty days at most; zero is allowed.
+/// Seconds to keep something, thirty days at most; zero is allowed.
 pub(super) fn age(value: &Value) -> Result<Duration, Expected> {
     up_to(LONGEST * 30, value).ok_or("a number of seconds up to 2592000 (30 days), such as 3600")
 }
 
-/// A number of seconds that is not negative. One above 0 is never taken for 0, which may mean something else.
+/// A number of seconds that is not negative. A number above 0 is never rounded to 0, which may mean
+/// something else.
 fn up_to(longest: Duration, value: &Value) -> Option<Duration> {
     let span = match value {
         Value::Integer(whole) => Duration::from_secs(u64::try_from(*whole).ok()?),
@@ -253,10 +255,10 @@ fn up_to(longest: Duration, value: &Value) -> Option<Duration> {
     (span <= longest).then_some(span)
 }
 
-/// A share of the calls.
+/// A target's share of the calls.
 pub(super) fn weight(value: &Value) -> Result<Weight, Expected> {
     match value {
-        // Beyond the range anyway where this is not exact.
+        // Numbers that f64 cannot hold exactly are out of range anyway.
         #[allow(clippy::cast_precision_loss)]
         Value::Integer(number) => Weight::of(*number as f64),
         Value::Float(number) => Weight::of(*number),
@@ -284,7 +286,7 @@ pub(super) fn is_endpoint(url: &str) -> bool {
     Endpoint::parse(url).is_ok()
 }
 
-/// A guardrail's id or ARN; it travels in a header too.
+/// A guardrail's id or ARN, which must also fit into a header.
 pub(super) fn guardrail_id(value: &Value) -> Result<String, Expected> {
     let id = text(value).ok().filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic()));
     id.ok_or("a guardrail's id or ARN")
@@ -301,8 +303,8 @@ pub(super) fn guardrail_version(value: &Value) -> Result<String, Expected> {
     .ok_or("a version's number, or DRAFT")
 }
 
-/// A value as Python's readers would convert it: text as YAML would have read it without quotes, a
-/// whole float as an integer. For values that come from the environment, and for LiteLLM's files.
+/// Converts a value as Python's readers would: text as YAML reads it without quotes, a whole float as
+/// an integer. Applies to values from the environment and in LiteLLM's files.
 pub(super) fn reread(value: &Value) -> Option<Value> {
     match value {
         Value::Text(text) => match text.trim() {
@@ -322,7 +324,7 @@ pub(super) fn reread(value: &Value) -> Option<Value> {
 fn as_integer(value: &Value) -> Option<Value> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
-        // Whole and within the range where floats are exact.
+        // Whole, and within the range in which floats are exact.
         #[allow(clippy::cast_possible_truncation)]
         Value::Float(number) if number.fract() == 0.0 && number.abs() <= EXACT => {
             Some(Value::Integer(*number as i64))

@@ -1,21 +1,21 @@
-//! What is wrong with a configuration: each problem with its place and its remedy, all of them.
+//! Problems of a configuration: all of them, each with its line and its remedy.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// One problem.
+/// One problem of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// File and line (from 1), where there is one.
+    /// File and line (from 1), if known.
     pub place: Option<(PathBuf, u64)>,
-    /// What is wrong, naming the key.
+    /// Description of the problem, with the key.
     pub message: String,
-    /// What to do about it; empty where the message says it.
+    /// The change that solves it.
     pub remedy: String,
 }
 
 impl Problem {
-    /// A problem of no particular line.
+    /// A problem without a line.
     pub(crate) fn general(message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { place: None, message: message.into(), remedy: remedy.into() }
     }
@@ -54,7 +54,7 @@ impl Problems {
         self.0.push(problem);
     }
 
-    /// `value`, if there are none.
+    /// Returns `value` if there are no problems.
     pub(crate) fn or<T>(self, value: T) -> Result<T, Self> {
         let Self(mut problems) = self;
         if problems.is_empty() {
@@ -64,7 +64,7 @@ impl Problems {
         Err(Self(problems))
     }
 
-    /// Each problem, in the order of the file.
+    /// The problems in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
     }

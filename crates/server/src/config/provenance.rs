@@ -1,5 +1,5 @@
-//! Every value of a configuration, and where it comes from: for `outcrop check` and for the log of a reload.
-//! Secrets are written down as such.
+//! Values of the configuration, key by key, with the source of each: for `outcrop check`. Secrets are
+//! masked.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -12,13 +12,15 @@ use translate::Unsupported;
 use translate::profile::PromptCache;
 
 use super::parsers::UNLIMITED;
+use crate::guardrail_api::CheckScope;
 use crate::native::s3::NativeS3;
 use crate::native::settings::{NativeErrors, OtherModels};
-use bedrock::{AccountSecret, CheckScope, Service};
+use bedrock::{AccountSecret, Service};
+
 use routing::catalogue::{CrossRegion, EolAliases};
 use routing::{Affinity, GuardrailMode, Strategy, TagFilter, Thousandths, Unlisted, Weight};
 
-/// Every key that counts, in the order of the documentation.
+/// Every key that was read or has a default, in the order of the documentation.
 #[derive(Clone, Default)]
 pub(crate) struct Provenance(Vec<Entry>);
 
@@ -33,19 +35,19 @@ impl fmt::Debug for Provenance {
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) key: String,
-    /// As YAML would say it; secrets are masked.
+    /// The value as YAML would write it; secrets are masked.
     pub(crate) value: String,
     pub(crate) origin: ValueOrigin,
 }
 
-/// A difference between two ledgers.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) key: String,
     pub(crate) text: String,
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ValueOrigin {
     Flag(&'static str),
@@ -73,7 +75,7 @@ impl fmt::Display for ValueOrigin {
 }
 
 impl Provenance {
-    /// Notes a key; what was noted before under it no longer counts.
+    /// Notes a key; an earlier entry under the same key is replaced.
     pub(super) fn tell(&mut self, key: &str, value: String, origin: ValueOrigin) {
         match self.0.iter_mut().find(|told| told.key == key) {
             Some(told) => (told.value, told.origin) = (value, origin),
@@ -112,9 +114,9 @@ impl Provenance {
     }
 }
 
-/// A value as it is shown to people.
+/// A value that can be shown to operators.
 pub(super) trait Show {
-    /// As YAML would say it, in one line.
+    /// The value as YAML would write it, in one line.
     fn show(&self) -> String;
 }
 
@@ -131,7 +133,7 @@ impl Show for AccountSecret {
 }
 
 impl Show for String {
-    /// Quoted where YAML would read it as something else.
+    /// Quotes text that YAML would read as another type.
     fn show(&self) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._/:@+".contains(c);
         let is_plain = self.chars().all(plain)
@@ -285,7 +287,7 @@ impl Show for Affinity {
 
 impl Show for Duration {
     fn show(&self) -> String {
-        // As it is written down, and would be read again.
+        // Written the way it is read back.
         let seconds = if *self == UNLIMITED { 0.0 } else { self.as_secs_f64() };
         seconds.to_string()
     }
@@ -349,7 +351,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_word_on_a_key_counts() {
+    fn the_last_entry_of_a_key_counts() {
         let mut provenance = Provenance::default();
         provenance.tell("a", "1".to_owned(), ValueOrigin::Default);
         provenance.tell("b", "2".to_owned(), ValueOrigin::line(Path::new("f"), 3));
@@ -375,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_quoted_where_it_must_be() {
+    fn text_that_yaml_would_misread_is_quoted() {
         for (text, shown) in
             [("us-east-1", "us-east-1"), ("0123", "\"0123\""), ("no", "\"no\""), ("a b", "\"a b\"")]
         {

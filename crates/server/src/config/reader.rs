@@ -1,5 +1,5 @@
-//! What all sections of a file share while they are read: the environment values may point into, and
-//! what has been found so far, good and bad.
+//! State that all sections of a file share while they are read: the environment that values may refer
+//! to, and the problems, notes and sources found so far.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::provenance::{Provenance, ValueOrigin};
 use super::yaml_tree::{Node, Value};
 use crate::files;
 
-/// A value that names a variable.
+/// Prefix of a value that names a variable.
 const MARK: &str = "os.environ/";
 
 /// A file being read.
@@ -20,19 +20,19 @@ pub(super) struct ConfigReader {
     shape: FileFormat,
     pub(super) problems: Problems,
     pub(super) provenance: Provenance,
-    /// What an operator should know, and can live with.
+    /// Remarks for the operator that are not errors.
     pub(super) notes: Vec<String>,
     /// Files that values were read from.
     pub(super) files: Vec<PathBuf>,
 }
 
-/// Whose rules a file is read by.
+/// The format by whose rules a file is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileFormat {
     /// Outcrop's: a value has the type of its key, and a variable that a value names must be set.
     Outcrop,
-    /// LiteLLM's, as Python reads it: text in quotes counts as the number or the truth value it spells,
-    /// empty text and variables that are not set count as left out.
+    /// LiteLLM's, as Python reads it: quoted text counts as the number or boolean it spells; empty text
+    /// and unset variables count as left out.
     LiteLlm,
 }
 
@@ -49,24 +49,24 @@ impl ConfigReader {
         }
     }
 
-    /// Applies the rules of `shape` from now on.
+    /// Applies the rules of this format from now on.
     pub(super) fn read_as(&mut self, shape: FileFormat) {
         self.shape = shape;
     }
 
-    /// Whose rules apply.
+    /// The format whose rules apply.
     pub(super) fn shape(&self) -> FileFormat {
         self.shape
     }
 
-    /// A variable of the environment. A blank one counts as unset: that is how `${NAME:-}` in a compose
-    /// file passes an optional variable on.
+    /// A variable of the environment. A blank one counts as unset, because `${NAME:-}` in a compose
+    /// file passes an optional variable on that way.
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         let value = self.environment.get(name).map(String::as_str);
         value.filter(|value| !value.trim().is_empty())
     }
 
-    /// Reads `part` of the configuration as if it stood in `file`.
+    /// Reads `part` of the configuration as if it were in `file`.
     pub(super) fn within<T>(&mut self, file: &Path, part: impl FnOnce(&mut Self) -> T) -> T {
         let outer = std::mem::replace(&mut self.file, file.to_owned());
         let read = part(self);
@@ -78,8 +78,8 @@ impl ConfigReader {
         self.problems.add(Problem::at(&self.file, line, message, remedy));
     }
 
-    /// A value as it counts, and who told it: what `os.environ/NAME` names stands in its place, or the
-    /// content of the file that `NAME_FILE` names. `None` for null, and where the variable is not set.
+    /// Resolves a value and its source: `os.environ/NAME` is replaced by the variable, or by the
+    /// content of the file that `NAME_FILE` names. `None` for null, and if the variable is not set.
     pub(super) fn given(&mut self, key: &str, node: Node) -> Option<(Node, ValueOrigin)> {
         let line = node.line;
         let name = match &node.value {
@@ -115,7 +115,7 @@ impl ConfigReader {
         Some((node, ValueOrigin::Environment(name)))
     }
 
-    /// What a file holds, without the newline at its end.
+    /// The content of a file, without the newline at its end.
     pub(super) fn content(&mut self, key: &str, line: u64, path: &Path) -> Option<String> {
         self.files.push(path.to_owned());
         match files::read_text(path) {

@@ -1,10 +1,10 @@
-//! The section on what is remembered of models' thoughts, and where.
+//! The section on the reasoning store.
 
 use super::section::Section;
 use super::{Config, MIB, parsers};
 use crate::reasoning_store::StoreSettings;
 
-/// Reads every key there is.
+/// Reads every key of the section.
 pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
     let line = root.line("thinking_memory").unwrap_or(1);
     root.section("thinking_memory", |section| {
@@ -18,8 +18,8 @@ pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
     });
 }
 
-/// A store needs a secret: without one, replicas could not agree on names, and whoever reads the store could
-/// read the thoughts.
+/// Reads the Redis store's settings. It needs a secret: without one, replicas could not agree on names,
+/// and anyone with access to the store could read the reasoning.
 fn store(section: &mut Section<'_>, line: u64) -> Option<StoreSettings> {
     let line = ["store", "store_file"].iter().find_map(|key| section.line(key)).unwrap_or(line);
     let url = section.secret("store", "store_file");

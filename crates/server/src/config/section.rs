@@ -1,5 +1,5 @@
-//! Taking a section apart: each key is read once, what is wrong with it is noted, and what is left
-//! over at the end is unknown.
+//! Reads a section: each key is read once, wrong values become problems, and keys that remain at the
+//! end are unknown.
 
 use super::parsers::{self, Expected, reread};
 use super::provenance::{Show, ValueOrigin};
@@ -27,8 +27,8 @@ impl<'r> Section<'r> {
         format!("{}{name}", self.prefix)
     }
 
-    /// Reads a key into `place`; a missing or null key leaves it as it is. Either way its value is
-    /// noted.
+    /// Reads a key into `place`; a missing or null key leaves `place` unchanged. The value is noted in
+    /// both cases.
     pub(super) fn set<T: Show>(
         &mut self,
         name: &'static str,
@@ -46,7 +46,7 @@ impl<'r> Section<'r> {
         self.reading.provenance.tell(&path, place.show(), origin);
     }
 
-    /// Reads a key that may be left out, and is not noted then.
+    /// Reads an optional key, which is noted only if it is present.
     pub(super) fn optional<T: Show>(
         &mut self,
         name: &'static str,
@@ -58,7 +58,7 @@ impl<'r> Section<'r> {
         Some(value)
     }
 
-    /// Reads a secret, or the file that a second key names.
+    /// Reads a secret from its key, or from the file that a second key names.
     pub(super) fn secret(
         &mut self,
         name: &'static str,
@@ -77,21 +77,21 @@ impl<'r> Section<'r> {
         self.reading.content(&key, line, &path).map(AccountSecret::new)
     }
 
-    /// Reads a section of keys.
+    /// Reads a section of keys, even if it is missing.
     pub(super) fn section(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>)) {
-        // The defaults of a missing section count as much as those of one that is there.
+        // The defaults of a missing section are noted as well.
         let entries = self.map(name).unwrap_or_default();
         self.child(format!("{}{name}.", self.prefix), entries, read);
     }
 
-    /// Reads a section only if it is there.
+    /// Reads a section only if it is present.
     pub(super) fn open(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>)) {
         if let Some(entries) = self.map(name) {
             self.child(format!("{}{name}.", self.prefix), entries, read);
         }
     }
 
-    /// Reads entries as a section of their own.
+    /// Reads entries as a section of its own.
     pub(super) fn child(
         &mut self,
         prefix: String,
@@ -104,7 +104,7 @@ impl<'r> Section<'r> {
         section.finish();
     }
 
-    /// The entries of a section whose keys are the operator's to choose; empty if it is not there.
+    /// The entries of a section whose keys the operator chooses; `None` if it is missing.
     pub(super) fn map(&mut self, name: &'static str) -> Option<Vec<(Key, Node)>> {
         let (_, node) = self.take(name)?;
         let path = self.path(name);
@@ -128,19 +128,19 @@ impl<'r> Section<'r> {
         }
     }
 
-    /// A key as it stands, with its line.
+    /// Takes a key out, with its line.
     pub(super) fn take(&mut self, name: &'static str) -> Option<(Key, Node)> {
         self.known.push(name);
         let at = self.entries.iter().position(|(key, _)| key.name == name)?;
         Some(self.entries.remove(at))
     }
 
-    /// Whatever was not read so far.
+    /// Takes out all keys that were not read so far.
     pub(super) fn rest(&mut self) -> Vec<(Key, Node)> {
         std::mem::take(&mut self.entries)
     }
 
-    /// Where a key stands, if it does.
+    /// The line of a key, if it is present.
     pub(super) fn line(&self, name: &str) -> Option<u64> {
         self.entries.iter().find(|(key, _)| key.name == name).map(|(key, _)| key.line)
     }
@@ -175,7 +175,7 @@ impl<'r> Section<'r> {
         }
     }
 
-    /// Whatever was not read is unknown.
+    /// Reports all keys that were not read as unknown.
     pub(super) fn finish(mut self) {
         for (key, _) in self.rest() {
             let message = format!("{} is not a key", self.path(&key.name));

@@ -6,8 +6,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::flags::ServeArgs;
 use super::provenance::ValueOrigin;
-use crate::cli::flags::ServeArgs;
 
 const FILE_VARIABLE: &str = "OUTCROP_CONFIG";
 /// Below a directory of configurations.

@@ -1,4 +1,4 @@
-//! Configuration read from files that tests write.
+//! Tests of configurations read from files.
 
 use std::path::Path;
 
@@ -42,7 +42,7 @@ impl Drop for Directory {
 }
 
 #[test]
-fn the_example_is_valid_and_says_the_defaults() {
+fn the_example_is_valid_and_shows_the_defaults() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/outcrop.example.yaml");
     let directory = Directory::new("example");
     let sources =
@@ -54,7 +54,7 @@ fn the_example_is_valid_and_says_the_defaults() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_with_their_lines() {
+fn all_problems_are_reported_together_with_their_lines() {
     let directory = Directory::new("problems");
     let yaml = "listen: nowhere\ntimeouts:\n  connect: -1\n  total: 5\nlisen: 1\nbody: 3\nregion: no\nworkers: 0\n";
     let problems = Config::load(&directory.sources(yaml)).unwrap_err();
@@ -87,7 +87,7 @@ fn broken_yaml_and_duplicate_keys_name_their_line() {
 }
 
 #[test]
-fn the_environment_beats_the_file_and_the_file_beats_bedrock_json() {
+fn environment_overrides_file_overrides_bedrock_json() {
     let directory = Directory::new("precedence");
     directory.write("bedrock.json", r#"{"profile": "local", "region": "eu-west-3"}"#);
     let mut sources = directory.sources("region: eu-west-1\n");
@@ -97,12 +97,12 @@ fn the_environment_beats_the_file_and_the_file_beats_bedrock_json() {
     sources.environment.insert("AWS_REGION_NAME".to_owned(), "us-east-2".to_owned());
     sources.environment.insert("AWS_PROFILE".to_owned(), "work".to_owned());
     let config = Config::load(&sources).unwrap();
-    // What the environment says is aws-config's to read.
+    // aws-config reads the environment's values itself.
     assert_eq!((config.region, config.profile), (None, None));
 }
 
 #[test]
-fn bedrock_json_names_what_it_does_not_read() {
+fn ignored_keys_of_bedrock_json_are_listed() {
     let directory = Directory::new("local");
     let text = "\u{feff}{\"profile\": \"p\",\n\"regoin\": \"x\"}";
     directory.write("bedrock.json", text);
@@ -129,7 +129,7 @@ fn bedrock_json_names_what_it_does_not_read() {
 }
 
 #[test]
-fn keys_of_bedrock_json_count_where_the_environment_has_none() {
+fn keys_of_bedrock_json_yield_to_the_environments() {
     let directory = Directory::new("local-keys");
     let text = r#"{"region": "us-west-2", "aws_access_key_id": "A", "aws_secret_access_key": "S"}"#;
     directory.write("bedrock.json", text);
@@ -143,7 +143,7 @@ fn keys_of_bedrock_json_count_where_the_environment_has_none() {
 }
 
 #[test]
-fn beyond_loopback_somebody_must_say_so() {
+fn listening_beyond_loopback_needs_permission_or_a_key() {
     let directory = Directory::new("anonymous");
     let mut sources = directory.sources("listen: 0.0.0.0:4000\n");
     assert!(Config::load(&sources).unwrap_err().to_string().contains("--allow-anonymous"));

@@ -1,5 +1,5 @@
-//! YAML as a tree that remembers its lines. serde stops at the first wrong value; a tree can be
-//! walked to the end, so that an operator sees every mistake at once.
+//! YAML as a tree that keeps line numbers. serde stops at the first wrong value; a tree can be walked
+//! to the end, so that an operator sees every mistake at once.
 
 use std::fmt;
 use std::path::Path;
@@ -32,28 +32,28 @@ pub(super) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// A key and where it stands.
+/// A key with its line.
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     pub(super) name: String,
     pub(super) line: u64,
-    /// Line of an earlier value under the same key. YAML readers disagree on which of two counts; here
-    /// the later one does, as in Python.
+    /// Line of an earlier value under the same key. YAML readers disagree on which of the two counts;
+    /// here the later one does, as in Python.
     pub(super) replaced: Option<u64>,
 }
 
-/// A key that stands twice in one section.
+/// A key that occurs twice in one section.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Repeated {
     pub(super) name: String,
-    /// Line of the value that counts.
+    /// Line of the value that is used.
     pub(super) line: u64,
-    /// Line of the value that does not.
+    /// Line of the value that is discarded.
     pub(super) replaced: u64,
 }
 
 impl Value {
-    /// What it is, for complaints.
+    /// The type of the value, for complaints.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
@@ -79,8 +79,7 @@ impl Value {
     }
 }
 
-/// The root of a file: a map, empty for an empty file. A syntax error is the one problem that hides all
-/// others.
+/// Parses the root of a file: a map, empty for an empty file. A syntax error hides all other problems.
 pub(super) fn parse(file: &Path, text: &str, problems: &mut Problems) -> Option<Vec<(Key, Node)>> {
     let mut options = Options::default();
     options.duplicate_keys = DuplicateKeyPolicy::LastWins;
@@ -112,7 +111,7 @@ pub(super) fn parse(file: &Path, text: &str, problems: &mut Problems) -> Option<
     }
 }
 
-/// Every key that stands twice in its section, below and including `entries`.
+/// Finds every key that occurs twice in its section, in `entries` and all sections below.
 pub(super) fn repeated(entries: &[(Key, Node)]) -> Vec<Repeated> {
     let mut found = Vec::new();
     for (Key { name, line, replaced }, node) in entries {

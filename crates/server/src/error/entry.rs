@@ -1,13 +1,14 @@
-//! Refusals that no model has a part in: of unknown paths and wrong methods, of callers without the key, of web
-//! pages, of calls that another gateway sent on, of bodies that are not declared as JSON, of tags that no target
-//! has, and of all calls where credentials are missing.
+//! Refusals before a route is chosen: of callers without the key, of web pages, of calls that another
+//! gateway forwarded, and of bodies that are not declared as JSON.
+
+use access::Denied;
 
 use translate::Invalid;
 
 use super::{CREDENTIALS, INVALID, Rendered, SERVER, UNAVAILABLE};
 use crate::browser::Refusal;
 use crate::master_key::KeyRefusal;
-use crate::routes::doors::Asked;
+use crate::missing_api::RequestedUrl;
 
 const LOOP: &str = "This call comes from a gateway whose Bedrock endpoint is a gateway: set its AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME to Bedrock's own, or unset them.";
 
@@ -20,14 +21,22 @@ pub(super) fn no_credentials() -> Rendered {
     Rendered { in_vain: true, ..rendered }
 }
 
-pub(super) fn unknown_route(asked: &Asked) -> Rendered {
+pub(super) fn unknown_route(asked: &RequestedUrl) -> Rendered {
     Rendered::new(404, INVALID, Some("unknown_url"), asked.to_string())
 }
 
-pub(super) fn method(asked: &Asked, allowed: &str) -> Rendered {
-    let Asked { method, path, .. } = asked;
+pub(super) fn method(asked: &RequestedUrl, allowed: &str) -> Rendered {
+    let RequestedUrl { method, path, .. } = asked;
     let message = format!("{method} is not supported at {path}; use {allowed}.");
     Rendered::new(405, INVALID, Some("method_not_supported"), message)
+}
+
+pub(super) fn denied(denied: &Denied) -> Rendered {
+    let Denied::Model { model } = denied;
+    let message = format!(
+        "The model {model:?} is not granted to this key; GET /v1/models lists the granted ones."
+    );
+    Rendered::new(403, INVALID, Some("model_not_allowed"), message).about_model()
 }
 
 pub(super) fn looped() -> Rendered {
@@ -50,7 +59,7 @@ pub(super) fn key(refusal: KeyRefusal) -> Rendered {
             format!("Incorrect API key provided in the header {header}: {WAYS}.")
         }
         KeyRefusal::Signed => "The access key of this request's signature is not known to the gateway: send its master key as the access key id (AWS_ACCESS_KEY_ID, with any secret access key), or as a bearer key (AWS_BEARER_TOKEN_BEDROCK).".to_owned(),
-        KeyRefusal::NotConfigured => "The gateway is to check a master key and has none, so that it refuses every call; its operator sets the variable that master_key names.".to_owned(),
+        KeyRefusal::NotConfigured => "The gateway is configured to check a master key but has none, so it refuses every call; its operator sets the variable that master_key names.".to_owned(),
     };
     Rendered::new(401, INVALID, Some("invalid_api_key"), message)
 }

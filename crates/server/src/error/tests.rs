@@ -1,4 +1,5 @@
-//! Failures as clients read them: AWS's words survive, hosts and identities stay in the log.
+//! Tests of errors as clients see them: AWS's message is kept, while hosts and identities stay in the
+//! log.
 
 use bytes::Bytes;
 
@@ -6,7 +7,7 @@ use super::*;
 use bedrock::ServiceError;
 
 #[test]
-fn what_aws_says_survives_and_who_we_are_does_not() {
+fn aws_messages_are_kept_without_our_identity() {
     let payload = Bytes::from_static(
         br#"{"message":"User: arn:aws:sts::123456789012:assumed-role/gw/s is not authorized"}"#,
     );
@@ -29,7 +30,7 @@ fn causes_stay_in_the_log() {
 }
 
 #[test]
-fn every_envelope_has_its_four_keys() {
+fn every_envelope_has_four_keys() {
     let error = GatewayError::Mismatch;
     let json = serde_json::to_value(error.render().envelope()).unwrap();
     let error = json["error"].as_object().unwrap();

@@ -1,5 +1,5 @@
-//! The rules that every request to Converse keeps, whatever the caller wrote: what the service itself
-//! would refuse, said once more and apart from the code that writes the requests.
+//! Rules that every Converse request keeps for any input: those by which the service itself refuses
+//! requests, restated independently of the code that writes them.
 
 use std::collections::HashSet;
 
@@ -9,11 +9,11 @@ use translate::profile::{CachePoints, SamplingSupport, StopSequences, ToolChoice
 
 /// Most cache points of a request.
 const CACHE_POINTS: usize = 4;
-/// The smallest thinking budget, in tokens.
+/// The smallest reasoning budget, in tokens.
 const LEAST_BUDGET: u64 = 1024;
 
-/// Judges a body for a model with this profile. `own_fields` are those that the caller wrote for the
-/// model, which nobody overrules.
+/// Checks a body for a model with this profile. `own_fields` are the caller's model-specific fields,
+/// which are never overridden.
 pub(super) fn judge(body: &Value, profile: &Profile, own_fields: &Value) {
     assert!(body.is_object(), "a body is a JSON object");
     turns(body);
@@ -49,7 +49,8 @@ fn turns(body: &Value) {
     }
 }
 
-/// Every call is answered in the next turn, in the order of the calls, and nothing else is.
+/// Checks that every call is answered in the next turn, in the order of the calls, and that there are
+/// no other results.
 fn calls_and_results(body: &Value) {
     let mut open: Vec<&str> = Vec::new();
     for turn in items(&body["messages"]) {
@@ -65,7 +66,7 @@ fn calls_and_results(body: &Value) {
     assert!(open.is_empty(), "calls without results: {open:?}");
 }
 
-/// Every document has a name of its own, in the letters that names are made of.
+/// Checks that every document has a unique name of allowed characters.
 fn documents(body: &Value) {
     let turns = items(&body["messages"]).iter();
     let blocks = turns.flat_map(|turn| items(&turn["content"]));
@@ -85,7 +86,8 @@ fn documents(body: &Value) {
     }
 }
 
-/// No point stands first, beside another, or right behind what carries none; and no later one lives longer.
+/// Checks the cache points: none is first in its section, next to another, or after a block that cannot
+/// carry one, and no later point has a longer lifetime.
 fn places_of_points(body: &Value) {
     let mut lives = Vec::new();
     let turns = items(&body["messages"]).iter().map(|turn| &turn["content"]);
@@ -188,7 +190,7 @@ fn tier(body: &Value, profile: &Profile) {
     assert!(is_usual || items(&taken).contains(tier), "the service tier {tier}");
 }
 
-/// Thoughts come out of the token limit, so something must be left for the answer.
+/// Reasoning counts against the token limit, so some tokens must remain for the answer.
 fn budget(body: &Value) {
     let thinking = &body["additionalModelRequestFields"]["thinking"];
     let Some(budget) = thinking["budget_tokens"].as_u64() else { return };

@@ -1,10 +1,11 @@
-//! What must hold of a caller's URL that would be fetched: it leads where it seems to, and not inside.
+//! Properties of a caller's URL that would be fetched: it leads to the host it names, and not into the
+//! internal network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::media::{MediaSettings, Way, loose, way};
 
-/// Judges a URL under the default settings, and under looser ones.
+/// Checks a URL under the default settings, and under looser ones.
 pub(super) fn judge(url: &str) {
     if let Some(way) = judged(url, &MediaSettings::default()) {
         assert_eq!(way.uri.scheme_str(), Some("https"), "{way:?}");
@@ -22,10 +23,10 @@ pub(super) fn judge(url: &str) {
     }
 }
 
-/// Where the URL leads, having held whatever the settings are.
+/// The destination of the URL, after checks that apply under all settings.
 fn judged(url: &str, settings: &MediaSettings) -> Option<Way> {
     let found = way(url, settings)?;
-    // What is sent is what was judged.
+    // The checked URL is the one that is requested.
     let written = found.uri.to_string();
     assert_eq!(way(&written, settings).as_ref(), Some(&found), "{url:?} is {written:?}");
     let host = found.uri.host().unwrap_or_default();
@@ -48,7 +49,7 @@ fn judged(url: &str, settings: &MediaSettings) -> Option<Way> {
 
 fn sound_name(url: &str, name: &str) {
     assert!(name.parse::<IpAddr>().is_err(), "{url:?} hides an address");
-    // What resolvers take for IPv4 in numbers: `2130706433`, `0x7f.1`, `0177.0.0.1`.
+    // Numeric forms that resolvers accept as IPv4: `2130706433`, `0x7f.1`, `0177.0.0.1`.
     let last = name.rsplit('.').next().unwrap_or_default();
     let number = last.strip_prefix("0x").unwrap_or(last);
     let numeric = !last.is_empty() && number.chars().all(|c| c.is_ascii_digit());
@@ -57,8 +58,8 @@ fn sound_name(url: &str, name: &str) {
     assert!(name.chars().all(plain) && !name.ends_with('.'), "{url:?}");
 }
 
-/// Addresses that nobody outside can mean: what is no global unicast, by the registries of special-purpose
-/// addresses (IANA, read 2026).
+/// Whether an address is not global unicast, by the registries of special-purpose addresses (IANA, read
+/// 2026).
 fn is_inner(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => is_inner_v4(v4),
@@ -83,7 +84,8 @@ fn is_inner_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_inner_v6(address: Ipv6Addr) -> bool {
-    // Only an eighth of all is given out; in it lie Teredo and its neighbours, 6to4, and addresses for books.
+    // Only an eighth of the IPv6 space is assigned; it includes Teredo and its neighbours, 6to4, and
+    // documentation addresses.
     let [first, second, ..] = address.segments();
     let is_given_out = first & 0xe000 == 0x2000;
     !is_given_out

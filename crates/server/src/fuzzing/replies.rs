@@ -1,11 +1,11 @@
-//! What a stream may be the answer to: the question decides how its events are told.
+//! Requests that a stream may answer; the request determines how its events are translated.
 
 use schema::openai::chat::ChatRequest;
 use translate::chat::question;
 use translate::{Profile, Reply};
 
-/// Nothing special, tools of each kind, one call only, a shape for the answer, the deprecated form,
-/// thinking between tags, an object of whatever members beside a tool.
+/// Plain, tools of each kind, one call only, an answer format, the deprecated form, reasoning between
+/// tags, an object with arbitrary members beside a tool.
 const QUESTIONS: [&str; 7] = [
     r#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "stream_options": {"include_usage": true}}"#,
     r#"{"model": "m", "messages": [{"role": "user", "content": "x"}], "tools": [
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_question_can_be_asked() {
+    fn every_request_can_be_translated() {
         for text in QUESTIONS {
             let request: ChatRequest<'_> = serde_json::from_str(text).unwrap();
             question(&request, &Profile::default()).unwrap();

@@ -1,61 +1,56 @@
 //! ApplyGuardrail: a guardrail's verdict on content without a model call.
 
-use aws_sdk_bedrockruntime::operation::RequestId as _;
-use aws_sdk_bedrockruntime::operation::apply_guardrail::ApplyGuardrailOutput;
-use aws_sdk_bedrockruntime::types::{
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bedrock::runtime::operation::RequestId as _;
+use bedrock::runtime::operation::apply_guardrail::ApplyGuardrailOutput;
+use bedrock::runtime::types::{
     GuardrailAction, GuardrailAssessment, GuardrailContentBlock, GuardrailContentFilter,
     GuardrailContentFilterConfidence as Confidence, GuardrailContentFilterType,
     GuardrailContentSource, GuardrailImageBlock, GuardrailImageFormat, GuardrailImageSource,
     GuardrailOutputScope, GuardrailTextBlock, GuardrailUsage,
 };
-use aws_smithy_types::Blob;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use bedrock::{Blob, Failure, Sdk, sdk_failure};
 use schema::openai::moderations::{Finding, Policy};
 use translate::guardrail::verdict::{Action, GuardrailVerdict, Side, Units};
 use translate::moderations::{Moderated, Picture, PictureFormat};
 
-use super::{Sdk, failed};
-use bedrock::Failure;
-
-/// Id and version of a guardrail.
+/// Which guardrail.
 #[derive(Debug, Clone, Copy)]
-pub struct GuardrailName<'a> {
+pub(crate) struct GuardrailName<'a> {
     /// Id or ARN.
-    pub id: &'a str,
+    pub(crate) id: &'a str,
     /// A number, or `DRAFT`.
-    pub version: &'a str,
+    pub(crate) version: &'a str,
 }
 
-impl Sdk {
-    /// Applies a guardrail to content on its way to or from a model. The verdict lists every check of the
-    /// guardrail, whether it detected something or not.
-    ///
-    /// # Errors
-    /// [`Failure`]; one that is not the service's own says why the request could not be made.
-    pub async fn apply_guardrail(
-        &self,
-        guardrail: GuardrailName<'_>,
-        side: Side,
-        content: &Moderated<'_>,
-    ) -> Result<GuardrailVerdict, Failure> {
-        let source = match side {
-            Side::Input => GuardrailContentSource::Input,
-            Side::Output => GuardrailContentSource::Output,
-        };
-        let answer = self
-            .0
-            .apply_guardrail()
-            .guardrail_identifier(guardrail.id)
-            .guardrail_version(guardrail.version)
-            .source(source)
-            .output_scope(GuardrailOutputScope::Full)
-            .set_content(Some(blocks(content)?))
-            .send()
-            .await
-            .map_err(failed)?;
-        Ok(verdict(&answer))
-    }
+/// Asks a guardrail about content on its way to or from a model. The verdict tells everything the
+/// guardrail looked for, whether it was found or not.
+///
+/// # Errors
+/// [`Failure`]; one that is not the service's own says why the request could not be made.
+pub(crate) async fn apply_guardrail(
+    sdk: &Sdk,
+    guardrail: GuardrailName<'_>,
+    side: Side,
+    content: &Moderated<'_>,
+) -> Result<GuardrailVerdict, Failure> {
+    let source = match side {
+        Side::Input => GuardrailContentSource::Input,
+        Side::Output => GuardrailContentSource::Output,
+    };
+    let answer = sdk
+        .client()
+        .apply_guardrail()
+        .guardrail_identifier(guardrail.id)
+        .guardrail_version(guardrail.version)
+        .source(source)
+        .output_scope(GuardrailOutputScope::Full)
+        .set_content(Some(blocks(content)?))
+        .send()
+        .await
+        .map_err(sdk_failure)?;
+    Ok(verdict(&answer))
 }
 
 fn blocks(content: &Moderated<'_>) -> Result<Vec<GuardrailContentBlock>, Failure> {

@@ -1,24 +1,22 @@
 //! InvokeGuardrailChecks: the content filters of guardrails, without a guardrail. They return scores; the
 //! caller applies a threshold.
 
-use aws_sdk_bedrockruntime::operation::RequestId as _;
-use aws_sdk_bedrockruntime::operation::invoke_guardrail_checks::InvokeGuardrailChecksOutput;
-use aws_sdk_bedrockruntime::types::{
+use bedrock::runtime::operation::RequestId as _;
+use bedrock::runtime::operation::invoke_guardrail_checks::InvokeGuardrailChecksOutput;
+use bedrock::runtime::types::{
     GuardrailChecksConfig, GuardrailChecksContentBlock, GuardrailChecksContentFilterCategory,
     GuardrailChecksContentFilterCategoryConfig, GuardrailChecksContentFilterConfig,
     GuardrailChecksMessage, GuardrailChecksPromptAttackCategory,
     GuardrailChecksPromptAttackCategoryConfig, GuardrailChecksPromptAttackConfig,
     GuardrailChecksRole,
 };
+use bedrock::{Failure, ProtocolError, Sdk, sdk_failure};
 use schema::openai::moderations::{Finding, Policy};
 use translate::guardrail::verdict::{GuardrailVerdict, Units};
 
-use super::{Sdk, failed};
-use bedrock::{Failure, ProtocolError};
-
-/// Filters to apply; each is charged separately.
+/// What is looked for; each is charged by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum CheckScope {
+pub(crate) enum CheckScope {
     /// Content filters.
     #[default]
     Content,
@@ -26,43 +24,37 @@ pub enum CheckScope {
     ContentAndAttacks,
 }
 
-impl Sdk {
-    /// Scores the texts of one user message with all content filters, and with the prompt attack filters if
-    /// `scope` includes them. A score of at least `threshold` (0 to 1) counts as detected.
-    ///
-    /// # Errors
-    /// [`Failure`]; one that is not the service's own says why the request could not be made.
-    pub async fn guardrail_checks(
-        &self,
-        texts: &[&str],
-        scope: CheckScope,
-        threshold: f64,
-    ) -> Result<GuardrailVerdict, Failure> {
-        let unbuilt = |error: &dyn std::error::Error| Failure::Request(error.to_string());
-        let content = texts
-            .iter()
-            .map(|text| GuardrailChecksContentBlock::Text((*text).to_owned()))
-            .collect();
-        let message = GuardrailChecksMessage::builder()
-            .role(GuardrailChecksRole::User)
-            .set_content(Some(content))
-            .build()
-            .map_err(|error| unbuilt(&error))?;
-        let answer = self
-            .0
-            .invoke_guardrail_checks()
-            .messages(message)
-            .checks(checks(scope).map_err(|error| unbuilt(&error))?)
-            .send()
-            .await
-            .map_err(failed)?;
-        verdict(&answer, scope, threshold)
-    }
+/// Measures the texts of one user message by everything the content filters know, and the filters
+/// of prompt attacks where they are wanted. What reaches `threshold` (0 to 1) is detected.
+///
+/// # Errors
+/// [`Failure`]; one that is not the service's own says why the request could not be made.
+pub(crate) async fn guardrail_checks(
+    sdk: &Sdk,
+    texts: &[&str],
+    scope: CheckScope,
+    threshold: f64,
+) -> Result<GuardrailVerdict, Failure> {
+    let unbuilt = |error: &dyn std::error::Error| Failure::Request(error.to_string());
+    let content =
+        texts.iter().map(|text| GuardrailChecksContentBlock::Text((*text).to_owned())).collect();
+    let message = GuardrailChecksMessage::builder()
+        .role(GuardrailChecksRole::User)
+        .set_content(Some(content))
+        .build()
+        .map_err(|error| unbuilt(&error))?;
+    let answer = sdk
+        .client()
+        .invoke_guardrail_checks()
+        .messages(message)
+        .checks(checks(scope).map_err(|error| unbuilt(&error))?)
+        .send()
+        .await
+        .map_err(sdk_failure)?;
+    verdict(&answer, scope, threshold)
 }
 
-fn checks(
-    scope: CheckScope,
-) -> Result<GuardrailChecksConfig, aws_sdk_bedrockruntime::error::BuildError> {
+fn checks(scope: CheckScope) -> Result<GuardrailChecksConfig, bedrock::runtime::error::BuildError> {
     let categories = GuardrailChecksContentFilterCategory::values()
         .iter()
         .map(|name| {

@@ -20,7 +20,7 @@ use http::StatusCode;
 use tokio::time::timeout;
 
 use super::message;
-use crate::app::Shared;
+use crate::state::Shared;
 
 /// How a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

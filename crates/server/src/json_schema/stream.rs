@@ -93,7 +93,7 @@ impl StreamValidator {
                     return;
                 }
                 (ValidationResult::Mismatch(_), OnMismatch::Pass) => {
-                    out.extend_from_slice(&end.mismatch)
+                    out.extend_from_slice(&end.mismatch);
                 }
                 (ValidationResult::Unchecked, _) => out.extend_from_slice(&end.unchecked),
             }

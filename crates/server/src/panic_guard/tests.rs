@@ -1,4 +1,4 @@
-//! Handlers and bodies that panic, behind the middleware that all requests go through.
+//! Tests of handlers and bodies that panic, behind the middleware of all requests.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,9 +10,10 @@ use async_stream::stream;
 use bytes::Bytes;
 
 use super::*;
-use crate::app;
-use crate::shutdown::Cut;
-use crate::sse::pending::{self, PendingResponse};
+use crate::cutoff::Cut;
+use crate::request::PendingResponse;
+use crate::routes::middleware;
+use crate::sse::pending;
 use crate::sse::stream;
 use crate::write_timeout::{BrokenOff, WriteTimeoutBody};
 
@@ -27,7 +28,7 @@ fn fault() -> Bytes {
 fn pieces() -> impl Stream<Item = Result<Bytes, BrokenOff>> {
     stream! {
         yield Ok(Bytes::from_static(b"data: {}\n\n"));
-        // Later than the first piece is taken.
+        // After the first piece was read.
         tokio::time::sleep(Duration::from_millis(20)).await;
         yield Ok(fault());
     }
@@ -64,7 +65,7 @@ async fn behind_a_head() -> HttpResponse {
 fn serve() -> (SocketAddr, actix_web::dev::ServerHandle) {
     let server = HttpServer::new(|| {
         App::new()
-            .wrap(from_fn(app::identify))
+            .wrap(from_fn(middleware::identify))
             .route("/v1/at-once", web::get().to(at_once))
             .route("/v1/later", web::get().to(later))
             .route("/v1/stream", web::get().to(in_a_stream))
@@ -97,7 +98,8 @@ async fn get(address: SocketAddr, paths: &'static [&'static str]) -> String {
 }
 
 #[actix_rt::test]
-async fn a_panic_in_a_request_is_an_answer() {
+async fn a_panic_in_a_request_gets_a_response() {
+    log_them();
     let (address, handle) = serve();
     for paths in [&["/v1/at-once"][..], &["/v1/later"]] {
         let before = count();
@@ -108,7 +110,7 @@ async fn a_panic_in_a_request_is_an_answer() {
         assert!(!answer.contains("caller sent"), "{answer}");
         assert!(count() > before);
     }
-    // The connection and the worker serve on.
+    // The connection and the worker still serve requests.
     let answer = get(address, &["/v1/later", "/v1/well"]).await;
     assert!(answer.contains("HTTP/1.1 500 ") && answer.ends_with("well"), "{answer}");
     handle.stop(false).await;
@@ -116,6 +118,7 @@ async fn a_panic_in_a_request_is_an_answer() {
 
 #[actix_rt::test]
 async fn a_panic_in_a_stream_is_its_last_event() {
+    log_them();
     let (address, handle) = serve();
     for paths in [&["/v1/stream"][..], &["/v1/behind"]] {
         let before = count();
@@ -134,6 +137,7 @@ async fn a_panic_in_a_stream_is_its_last_event() {
 
 #[actix_rt::test]
 async fn a_panic_in_a_task_is_counted() {
+    log_them();
     let before = count();
     noted("a test", async {
         fault();

@@ -1,21 +1,24 @@
-//! One request's identity and its end. However a request ends (answered, refused, broken off, or
-//! the client gone) the exchange is dropped, and that writes its one line in the access log.
+//! Identity and end of one request. The context is dropped at the end of every request (answered,
+//! refused, broken off, or the client gone), and dropping it writes the request's one line in the
+//! access log.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use schema::converse::response::TokenUsage;
+use translate::guardrail::verdict::Units;
 use translate::report::LostReasoning;
 use translate::{Report, Stamp};
 use uuid::Uuid;
 
-use crate::app::Worker;
+use super::PendingResponse;
+use crate::cutoff::Cut;
 use crate::error::{ErrorDialect, GatewayError};
-use crate::shutdown::Cut;
-use crate::sse::PendingResponse;
+use crate::state::Worker;
 use bedrock::Kind;
 use routing::{AttemptLog, Classify, InFlight, Timestamp};
 
@@ -27,12 +30,12 @@ pub(crate) const MODEL: HeaderName = HeaderName::from_static("x-outcrop-model");
 const REGION: HeaderName = HeaderName::from_static("x-outcrop-region");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-outcrop-attempts");
 const FALLBACK: HeaderName = HeaderName::from_static("x-outcrop-fallback");
-/// Tells OpenAI's SDKs that another try is in vain: ours were made already.
+/// Tells OpenAI's SDKs that a retry is useless, because the gateway has made its own.
 pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
-/// More names than fit here say nothing more.
+/// Longest header of ignored fields; further names are left out.
 const IGNORED_LIMIT: usize = 1024;
 
-/// The id under which a request is known to client and log.
+/// The id of a request in responses and in the log.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) HeaderValue);
 
@@ -47,10 +50,15 @@ impl RequestId {
     }
 }
 
-/// How a request ended.
+/// The cut-off of a request to a worker; without a worker (in tests) it never triggers.
+pub(crate) fn cut_of(worker: Option<&Data<Worker>>) -> Cut {
+    worker.map(|worker| worker.shared.cutoff.watch()).unwrap_or_default()
+}
+
+/// The end of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// Nobody was left to answer: what holds unless something better is noted.
+    /// The client disconnected; applies unless another outcome is set.
     ClientClosed,
     /// Answered in full.
     Complete,
@@ -64,7 +72,7 @@ enum Outcome {
     Panicked,
 }
 
-/// One request under way.
+/// A request in progress.
 #[derive(Debug)]
 pub(crate) struct RequestContext {
     id: RequestId,
@@ -81,18 +89,45 @@ pub(crate) struct RequestContext {
     attempt_log: Option<AttemptLog>,
     /// The model that a prompt router chose.
     invoked: Option<String>,
-    /// The call under way, for its target's books.
+    /// The in-flight call, for its target's health and usage.
     in_flight: Option<InFlight>,
-    /// Tokens of the quota that stand in the books of another call.
+    /// Quota tokens that were already settled by another call.
     apart: u64,
-    /// What is known of the response's head, where it may go out ahead of the answer.
+    /// State of the response headers, if they may be sent before the answer.
     head: Option<PendingResponse>,
-    /// Comes when the process ends.
+    /// Calls besides the attempts.
+    settlement: Arc<Settlement>,
+    /// Triggers when the process ends.
     cut: Cut,
 }
 
+/// Calls of a request besides those in its attempt log. Shared with work that outlives a borrow of the
+/// context.
+#[derive(Debug, Default)]
+pub(crate) struct Settlement(Mutex<GuardrailUse>);
+
+/// Guardrails that were called separately from the model.
+#[derive(Debug, Clone, Copy, Default)]
+struct GuardrailUse {
+    calls: u64,
+    units: Units,
+}
+
+impl Settlement {
+    /// Adds the usage of a guardrail call.
+    pub(crate) fn guardrail(&self, units: Units) {
+        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        used.calls += 1;
+        used.units += units;
+    }
+
+    fn guardrails(&self) -> GuardrailUse {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl RequestContext {
-    /// Begins with the request at a route, named for the log.
+    /// Starts the context of a request; `route` names it in the log.
     pub(crate) fn begin(http: &HttpRequest, route: &'static str) -> Self {
         let id = http.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
         Self {
@@ -110,11 +145,12 @@ impl RequestContext {
             in_flight: None,
             apart: 0,
             head: None,
-            cut: Cut::of(http.app_data::<Data<Worker>>()),
+            settlement: Arc::default(),
+            cut: cut_of(http.app_data::<Data<Worker>>()),
         }
     }
 
-    /// The same where the head of a stream may go out ahead of it.
+    /// Sets the pending response, if headers may be sent before the answer.
     pub(crate) fn behind(mut self, head: PendingResponse) -> Self {
         self.head = Some(head);
         self
@@ -130,42 +166,47 @@ impl RequestContext {
         self.dialect = dialect;
     }
 
-    /// Comes when the process ends, and the request with it.
+    /// The calls besides the attempts.
+    pub(crate) fn settlement(&self) -> Arc<Settlement> {
+        Arc::clone(&self.settlement)
+    }
+
+    /// Triggers when the process ends, which ends the request.
     pub(crate) fn cut(&self) -> Cut {
         self.cut.clone()
     }
 
-    /// Notes where the call has been, and that its answer is still to come.
+    /// Records the attempts of a call whose answer is still to come.
     pub(crate) fn is_answered(&mut self, attempt_log: AttemptLog, in_flight: InFlight) {
         self.attempt_log = Some(attempt_log);
         self.in_flight = Some(in_flight);
     }
 
-    /// Notes where the call has been.
+    /// Records the attempts of a call.
     pub(crate) fn went(&mut self, attempt_log: AttemptLog) {
         self.attempt_log = Some(attempt_log);
     }
 
-    /// Notes that the target was asked once more.
+    /// Records one more call of the target.
     pub(crate) fn asked_again(&mut self) {
         if let Some(attempt_log) = &mut self.attempt_log {
             attempt_log.attempts += 1;
         }
     }
 
-    /// Notes what such a call has cost, which its own flight knows already.
+    /// Records the usage of a repair call, which its own in-flight guard has settled.
     pub(crate) fn settled_apart(&mut self, usage: TokenUsage) {
         self.apart = self.apart.saturating_add(of_quota(usage));
     }
 
-    /// Notes which model a prompt router chose.
+    /// Records the model that a prompt router chose.
     pub(crate) fn was_routed_to(&mut self, model: Option<&str>) {
         self.invoked = model.map(ToOwned::to_owned);
     }
 
-    /// Where the call has been, as headers.
+    /// The attempts, as headers.
     pub(crate) fn attempt_log(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        // A question that nobody could take was sent to nobody.
+        // Without an attempt there is no target to name.
         let attempt_log = self.attempt_log.as_ref().filter(|attempt_log| attempt_log.attempts > 0);
         let values = attempt_log.map(|attempt_log| {
             let fallback = attempt_log.fallback.as_deref();
@@ -173,8 +214,8 @@ impl RequestContext {
             let model = self.invoked.as_deref().or(asked);
             [
                 (MODEL, model.and_then(|model| HeaderValue::from_str(model).ok())),
-                (TARGET, HeaderValue::from_str(&attempt_log.target).ok()),
-                (REGION, HeaderValue::from_str(&attempt_log.region).ok()),
+                (TARGET, header(&attempt_log.target)),
+                (REGION, header(&attempt_log.region)),
                 (ATTEMPTS, Some(HeaderValue::from(attempt_log.attempts))),
                 (FALLBACK, fallback.and_then(|name| HeaderValue::from_str(name).ok())),
             ]
@@ -182,7 +223,7 @@ impl RequestContext {
         values.into_iter().flatten().filter_map(|(name, value)| Some((name, value?)))
     }
 
-    /// Tells with an error where the call has been, and clients that would try again that this was done.
+    /// Adds the attempts to an error, and tells clients not to retry if the retries are used up.
     pub(crate) fn mark_refusal(&self, headers: &mut HeaderMap) {
         for (name, value) in self.attempt_log() {
             headers.insert(name, value);
@@ -192,26 +233,26 @@ impl RequestContext {
         }
     }
 
-    /// An answer that had begun cannot be used, or has broken off.
+    /// Records a failure of an answer that had begun.
     fn fault(&mut self, error: &GatewayError) {
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
         }
     }
 
-    /// Notes which model the caller named.
+    /// Records the model that the caller named.
     pub(crate) fn names_model(&mut self, model: &str) {
         model.clone_into(&mut self.model);
     }
 
-    /// Notes that the caller wants a stream.
+    /// Records that the caller requested a stream.
     pub(crate) fn is_of_stream(&self) {
         if let Some(head) = &self.head {
             head.is_of_stream();
         }
     }
 
-    /// Ids and time for an answer of this exchange.
+    /// Ids and timestamp for an answer to this request.
     pub(crate) fn stamp(&self) -> Stamp {
         let seconds = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -223,7 +264,7 @@ impl RequestContext {
         }
     }
 
-    /// Notes what the answer cost.
+    /// Records the usage of the answer.
     pub(crate) fn settle(&mut self, usage: Option<TokenUsage>) {
         self.usage = usage;
         if let (Some(usage), Some(in_flight)) = (usage, &mut self.in_flight) {
@@ -231,13 +272,13 @@ impl RequestContext {
         }
     }
 
-    /// Ends well.
+    /// Ends the request successfully.
     pub(crate) fn complete(&mut self) {
         self.status = 200;
         self.outcome = Outcome::Complete;
     }
 
-    /// The id it is known under.
+    /// The id of the request.
     pub(crate) fn id(&self) -> &str {
         self.id.as_str()
     }
@@ -248,7 +289,7 @@ impl RequestContext {
         self.outcome = Outcome::Refused;
     }
 
-    /// Ends with an error before anything was sent.
+    /// Ends with an error before any byte was sent.
     pub(crate) fn refuse(&mut self, error: &GatewayError) -> HttpResponse {
         self.fault(error);
         let mut response = error.respond(self.dialect, self.id.as_str());
@@ -257,7 +298,7 @@ impl RequestContext {
         }
         self.mark_refusal(response.headers_mut());
         if self.head.as_ref().is_some_and(PendingResponse::is_sent) {
-            log::warn!("{} refused behind the head of a stream: {error}", self.id.as_str());
+            log::warn!("{} refused after early headers: {error}", self.id.as_str());
             self.status = 200;
             self.outcome = Outcome::Broken;
         } else {
@@ -281,6 +322,7 @@ impl RequestContext {
 impl Drop for RequestContext {
     fn drop(&mut self) {
         let usage = self.usage.unwrap_or_default();
+        let guardrails = self.settlement.guardrails();
         if std::thread::panicking() {
             (self.status, self.outcome) = (500, Outcome::Panicked);
         } else if self.outcome == Outcome::ClientClosed && self.cut.has_come() {
@@ -288,7 +330,7 @@ impl Drop for RequestContext {
         }
         log::info!(
             target: "outcrop::access",
-            "{} {}{} model={:?} status={} outcome={} in={} out={} ms={}",
+            "{} {}{} model={:?} status={} outcome={} in={} out={} ms={} attempts={} guardrail_calls={} guardrail_units={}",
             self.id.as_str(),
             self.route,
             Place(self.at.as_ref()),
@@ -305,6 +347,9 @@ impl Drop for RequestContext {
             usage.input_tokens + usage.cache_read_input_tokens + usage.cache_write_input_tokens,
             usage.output_tokens,
             self.started.elapsed().as_millis(),
+            self.attempt_log.as_ref().map_or(0, |log| log.attempts),
+            guardrails.calls,
+            guardrails.units.total(),
         );
     }
 }
@@ -328,14 +373,19 @@ fn bounded(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
+/// A header's value; absent if the text is empty.
+fn header(text: &str) -> Option<HeaderValue> {
+    HeaderValue::from_str(text).ok().filter(|_| !text.is_empty())
+}
+
 /// The tokens of a call that count against its target's quota.
 pub(crate) fn of_quota(usage: TokenUsage) -> u64 {
     let tokens = [usage.input_tokens, usage.cache_write_input_tokens, usage.output_tokens];
     tokens.into_iter().fold(0, u64::saturating_add)
 }
 
-/// Headers that every translated answer carries: where it comes from, what had no effect, what became of
-/// thinking whose past is lost, and AWS's own request id.
+/// Sets the headers of every translated answer: the attempts, ignored fields, the treatment of lost
+/// reasoning, and AWS's request id.
 pub(crate) fn describe(
     response: &mut HttpResponseBuilder,
     context: &RequestContext,
@@ -360,8 +410,8 @@ pub(crate) fn describe(
     }
 }
 
-/// Field names as one header value. They are the caller's own text, so anything but plain name
-/// characters is replaced.
+/// Joins field names into one header value. They are the caller's own text, so every character that is
+/// not usual in names is replaced.
 fn ignored(report: &Report) -> Option<HeaderValue> {
     let mut list = String::new();
     for name in report.ignored() {
@@ -385,7 +435,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_behind_the_head_of_a_stream_is_a_stream_that_broke() {
+    fn a_refusal_after_early_headers_is_logged_as_broken() {
         let http = actix_web::test::TestRequest::default().to_http_request();
         let head = PendingResponse::default();
         let mut context = RequestContext::begin(&http, "chat").behind(head.clone());
@@ -399,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ignored_header_cannot_be_broken_by_names() {
+    fn names_cannot_break_the_ignored_header() {
         let mut report = Report::default();
         assert_eq!(ignored(&report), None);
         report.ignore("seed");

@@ -1,22 +1,30 @@
-//! What a caller says by header of how a request is to be treated: what becomes of fields that cannot be
-//! honoured, what targets it is for, and whether Bedrock is called at all.
+//! Option headers of the gateway. All are read once, before a byte of the body, so that an unreadable
+//! header costs neither an upload nor a call.
 
 use actix_web::http::header::HeaderMap;
 use translate::{Invalid, Unsupported};
 
+use super::betas;
+use super::guardrail::RequestedGuardrail;
 use routing::Tags;
 
 const UNSUPPORTED: &str = "x-outcrop-unsupported-params";
 const DRY_RUN: &str = "x-outcrop-dry-run";
 
-/// How a request is to be treated.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The option headers of one request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RequestOptions {
     unsupported: Option<Unsupported>,
     pub(crate) mode: CallMode,
+    /// The guardrail named by InvokeModel's headers.
+    pub(crate) guardrail: RequestedGuardrail,
+    /// Betas of Anthropic's API.
+    pub(crate) betas: Vec<String>,
+    /// Tags of the targets that the request may go to.
+    pub(crate) tags: Tags,
 }
 
-/// What is done with a question once it is translated.
+/// The treatment of a translated request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum CallMode {
     /// It is sent.
@@ -26,44 +34,50 @@ pub(crate) enum CallMode {
     DryRun,
 }
 
+/// The option headers that a route supports besides the policy on unsupported parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouteOptions {
+    /// None, not even dry runs.
+    None,
+    /// Dry runs.
+    DryRun,
+    /// Dry runs, guardrails and betas: requests to a model of Converse.
+    Chat,
+}
+
 impl RequestOptions {
-    /// Reads the headers.
+    /// Reads the headers that a route supports.
     ///
     /// # Errors
-    /// One that cannot be read, by its name.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Invalid> {
+    /// A header that cannot be read, by its name, or a dry run of a route without dry runs, because the
+    /// request must then not be sent.
+    pub(crate) fn read(headers: &HeaderMap, route: RouteOptions) -> Result<Self, Invalid> {
         let unsupported = word(headers, UNSUPPORTED, "warn, drop or reject", Unsupported::parse)?;
         let mode = word(headers, DRY_RUN, "true or false", |word| match word {
             "true" | "1" => Some(CallMode::DryRun),
             "false" | "0" => Some(CallMode::Send),
             _ => None,
         })?;
-        Ok(Self { unsupported, mode: mode.unwrap_or_default() })
+        let mode = mode.unwrap_or_default();
+        let (guardrail, betas) = match route {
+            RouteOptions::Chat => (RequestedGuardrail::of(headers)?, betas::of(headers)?),
+            RouteOptions::DryRun => Default::default(),
+            RouteOptions::None if mode == CallMode::DryRun => {
+                return Err(Invalid::value(
+                    DRY_RUN,
+                    "There are dry runs of chats, embeddings and Bedrock's own API, not of this.",
+                ));
+            }
+            RouteOptions::None => Default::default(),
+        };
+        let tags = Tags::of_headers(|name| headers.get(name)?.to_str().ok());
+        Ok(Self { unsupported, mode, guardrail, betas, tags })
     }
 
-    /// For calls that cannot be shown: sending one that was to be shown would be the worst of answers.
-    ///
-    /// # Errors
-    /// The caller asks for a dry run, or for what cannot be read.
-    pub(crate) fn only_send(headers: &HeaderMap) -> Result<(), Invalid> {
-        match Self::of(headers)?.mode {
-            CallMode::Send => Ok(()),
-            CallMode::DryRun => Err(Invalid::value(
-                DRY_RUN,
-                "There are dry runs of chats, embeddings and Bedrock's own API, not of this.",
-            )),
-        }
-    }
-
-    /// What becomes of fields that cannot be honoured; `own` is what the operator says.
-    pub(crate) fn policy(self, own: Unsupported) -> Unsupported {
+    /// The policy for fields that cannot be honoured; `own` is the operator's setting.
+    pub(crate) fn policy(&self, own: Unsupported) -> Unsupported {
         self.unsupported.unwrap_or(own)
     }
-}
-
-/// Tags that a caller's headers give a request.
-pub(crate) fn tags(headers: &HeaderMap) -> Tags {
-    Tags::of_headers(|name| headers.get(name)?.to_str().ok())
 }
 
 fn word<T>(
@@ -90,11 +104,11 @@ mod tests {
         let pair = |(name, value): &(&'static str, &'static str)| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
-        RequestOptions::of(&pairs.iter().map(pair).collect())
+        RequestOptions::read(&pairs.iter().map(pair).collect(), RouteOptions::DryRun)
     }
 
     #[test]
-    fn headers_count_before_the_operator_and_mistakes_are_named() {
+    fn headers_override_the_operator_and_mistakes_are_named() {
         let none = of(&[]).unwrap();
         assert_eq!(
             (none.mode, none.policy(Unsupported::Drop)),

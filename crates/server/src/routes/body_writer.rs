@@ -1,4 +1,4 @@
-//! Bodies of calls, written up to the size that Bedrock takes.
+//! Serialises request bodies up to Bedrock's size limit.
 
 use std::io;
 
@@ -8,14 +8,14 @@ use translate::{BODY_LIMIT, Invalid};
 
 use super::chat::request::Untranslated;
 
-/// What a body may need beyond the bytes it was made of.
+/// Bytes a body may need beyond the length of its source.
 const ROOM: usize = 1024;
 
-/// The body of a call, made of a request of `length` bytes. It may be larger, and is no longer written where it
-/// is larger than any that can be sent.
+/// Serialises the body of a call, made from a request of `length` bytes. It may become larger than its
+/// source; writing stops at the largest size that can be sent.
 ///
 /// # Errors
-/// It is too large.
+/// The body is too large.
 pub(super) fn written(body: &impl Serialize, length: usize) -> Result<Bytes, Untranslated> {
     let mut writer = Writer(Vec::with_capacity(length.min(BODY_LIMIT) + ROOM));
     match serde_json::to_writer(&mut writer, body) {
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_is_written_up_to_the_limit() {
+    fn a_body_is_serialised_up_to_the_limit() {
         let text = |length: usize| "x".repeat(length);
         let fits = written(&text(BODY_LIMIT - 2), 10).unwrap();
         assert_eq!(fits.len(), BODY_LIMIT);

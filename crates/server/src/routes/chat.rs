@@ -1,12 +1,12 @@
-//! `POST /v1/chat/completions`: parse, resolve, translate the question, send it, translate the
-//! answer, whole or as it comes.
+//! `POST /v1/chat/completions`: parses the request, resolves the model, translates and sends the
+//! request, and translates the answer, complete or as a stream.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::http::header::HeaderName;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use bytes::Bytes;
 use schema::converse::response::ConverseResponse;
 use schema::openai::format::FormatKind;
 use translate::chat::ChatStream;
@@ -14,44 +14,42 @@ use translate::profile::StructuredOutput;
 use translate::reasoning::Origin;
 use translate::{Reply, Report};
 
-use guardrail::RequestedGuardrail;
 use guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
 use pending_call::{PastReasoning, PendingCall, TranslateContext, Translated, UNASKED};
 use repair::{RepairCall, RepairOutcome, may_repeat};
 use request::{ParsedRequest, RequestOutline};
 
-use super::deployment;
-use crate::app::{Snapshot, Worker};
 use crate::error::GatewayError;
 use crate::json_schema::StreamValidator;
+use crate::pipeline::{Admitted, Incoming};
 use crate::reasoning_store::ReasoningStore;
+use crate::request::PendingResponse;
 use crate::request::context::{RequestContext, describe};
-use crate::request::options::{CallMode, RequestOptions};
-use crate::sse::PendingResponse;
-use crate::{early, pump};
+use crate::request::options::{CallMode, RouteOptions};
+use crate::routes::{deployment, dry_run};
+use crate::sse::stream::StreamSinks;
+use crate::sse::{pending, stream};
+use crate::state::Worker;
 use bedrock::{Kind, UpstreamResponse};
 use routing::{
-    self, AttemptOutcome, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched,
-    FallbackScope, Route, Target,
+    self, AttemptLog, AttemptOutcome, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched,
+    FallbackScope, Route, Target, outline,
 };
 
-mod betas;
 mod choices;
-mod dry_run;
-mod guardrail;
 mod guardrail_around;
 mod pending_call;
 mod repair;
 pub(super) mod request;
 
-/// The longest whole answer accepted, in bytes.
+/// The longest complete answer accepted, in bytes.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 
-/// What became of an answer that was asked to be JSON.
+/// Header with the validation result of an answer that was requested as JSON.
 const STRUCTURED_OUTPUT: HeaderName = HeaderName::from_static("x-outcrop-structured-output");
 
-/// Answers a chat request. On the heap, because the work outlives this where the head of a slow stream goes
-/// out first.
+/// Responds to a chat request. The work is boxed because it outlives this function if the head of a
+/// slow stream is sent first.
 pub(crate) async fn completions(
     worker: Data<Worker>,
     http: HttpRequest,
@@ -70,74 +68,70 @@ async fn answered(
     head: PendingResponse,
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "chat").behind(head);
-    let now = worker.now();
-    let reasoning = ReasoningStore::new(&worker.shared, &now, http.headers());
-    if RequestOptions::of(http.headers()).is_ok_and(|told| told.mode == CallMode::DryRun) {
-        let shown = dry_run::rehearse(&worker, &now, &http, payload, &reasoning, &mut context);
-        return shown.await.unwrap_or_else(|error| context.refuse(&error));
-    }
-    let id = context.id().to_owned();
-    let (dispatch, call) =
-        match receive(&worker, &now, &http, payload, &id, &reasoning, &mut context).await {
-            Ok(received) => received,
-            Err(error) => return context.refuse(&error),
-        };
+    let (id, admitted) = (context.id().to_owned(), OnceCell::new());
+    let prepared = prepare(&worker, &http, payload, (&id, &admitted), &mut context).await;
+    let (admitted, dispatch, call) = match prepared {
+        Ok(Prepared::Call { admitted, dispatch, call }) => (admitted, *dispatch, *call),
+        Ok(Prepared::DryRun(shown)) => return shown,
+        Err(error) => return context.refuse(&error),
+    };
     if call.choices > 1 {
-        // On the heap: what few need must not make every call's state larger.
-        return Box::pin(choices::complete(&worker, &now, dispatch, call, &reasoning, context))
-            .await;
+        // Boxed, because a state that few calls need must not enlarge every call's future.
+        return Box::pin(choices::complete(admitted, dispatch, call, context)).await;
     }
-    let asked = ask(&worker, dispatch, call, &mut context).await;
+    let asked = ask(admitted, dispatch, call, &mut context).await;
     let StartedCall { begun, reply, report, second } = match asked {
         Ok(asked) => asked,
         Err(error) => return context.refuse(&error),
     };
     match begun {
         StartedAnswer::Whole(told) => {
-            let around = (&**worker, &*now, &reasoning);
-            match whole(told, &reply, &report, second.as_ref(), around, &mut context).await {
+            let kept = (&reply, &report, second.as_ref());
+            match whole(told, kept, admitted, &mut context).await {
                 Ok(response) => response,
                 Err(error) => context.refuse(&error),
             }
         }
         StartedAnswer::Replayed(told) => {
-            let validator = validator(&worker, &now, &reply).await;
+            let validator = validator(admitted, &reply).await;
             let chat = ChatStream::new(reply, context.stamp());
-            match replayed(told, chat, &reasoning, validator, &report, &mut context).await {
+            let sink = (chat, validator, &report);
+            match replayed(told, sink, admitted, &mut context).await {
                 Ok(response) => response,
                 Err(error) => context.refuse(&error),
             }
         }
         StartedAnswer::Stream(begun) => {
-            let validator = validator(&worker, &now, &reply).await;
+            let validator = validator(admitted, &reply).await;
             let chat = ChatStream::new(reply, context.stamp());
-            stream::respond(*begun, chat, reasoning, validator, &report, &now.config, context)
+            let sinks = StreamSinks { chat, reasoning: admitted.reasoning().clone(), validator };
+            stream::respond(*begun, sinks, &report, &admitted.now().config, context)
         }
     }
 }
 
-/// Who judges a stream, if its answer was asked to be JSON.
-async fn validator(worker: &Worker, now: &Snapshot, reply: &Reply) -> Option<StreamValidator> {
-    let criterion = worker.shared.validators.criterion(reply.wanted()?).await;
-    Some(StreamValidator::new(criterion, now.config.structured.on_mismatch))
+/// The validator of a stream, if its answer was requested as JSON.
+async fn validator(admitted: &Admitted, reply: &Reply) -> Option<StreamValidator> {
+    let criterion = admitted.worker().shared.validators.criterion(reply.wanted()?).await;
+    Some(StreamValidator::new(criterion, admitted.now().config.structured.on_mismatch))
 }
 
-/// A question that Bedrock has begun to answer.
+/// A request whose answer has begun.
 struct StartedCall {
     begun: StartedAnswer,
     reply: Reply,
     report: Report,
-    /// How it is asked again, if it may be.
+    /// The repair call, if one may be made.
     second: Option<RepairCall>,
 }
 
 /// The beginning of an answer.
 enum StartedAnswer {
-    /// Its head.
+    /// The head of a unary answer.
     Whole(UpstreamAnswer),
-    /// Its head, where the caller wants a stream and the model gives none.
+    /// The head of a unary answer, which the caller wants as a stream.
     Replayed(UpstreamAnswer),
-    /// Its first event.
+    /// The first event of a stream.
     Stream(Box<stream::StartedStream>),
 }
 
@@ -161,26 +155,13 @@ impl StartedAnswer {
     }
 }
 
-async fn receive<'n>(
-    worker: &Worker,
-    now: &'n Snapshot,
-    http: &HttpRequest,
-    payload: Payload,
-    id: &'n str,
-    reasoning: &ReasoningStore,
-    context: &mut RequestContext,
-) -> Result<(Dispatch<'n>, PendingCall), GatewayError> {
-    let body = deployment::read(http, payload, now.config.body, &worker.shared.offload).await?;
-    prepare(worker, now, body, http.headers(), id, reasoning, context).await
-}
-
 async fn ask(
-    worker: &Worker,
+    admitted: &Admitted,
     dispatch: Dispatch<'_>,
     mut call: PendingCall,
     context: &mut RequestContext,
 ) -> Result<StartedCall, GatewayError> {
-    match call_target(worker, dispatch, &mut call).await {
+    match call_target(admitted, dispatch, &mut call).await {
         Ok((Dispatched { answer: begun, in_flight, attempt_log }, target)) => {
             let second =
                 if call.repeats { RepairCall::of(&mut call, target, &in_flight) } else { None };
@@ -195,30 +176,30 @@ async fn ask(
     }
 }
 
-/// Asks one target after another until an answer begins. The target that answered is told where the
-/// question may have to be repeated.
+/// Tries one target after another until an answer begins. The target that answered is kept if a repair
+/// call may be needed.
 async fn call_target(
-    worker: &Worker,
+    admitted: &Admitted,
     dispatch: Dispatch<'_>,
     call: &mut PendingCall,
 ) -> Result<(Dispatched<StartedAnswer>, Option<Target>), Box<DispatchError<GatewayError>>> {
     let (mut last, mut more) = (None, 0);
     let sent = dispatch.run(async |target: &Target| {
         let mut target = target.settled().await;
-        let mut begun = attempt(worker, call, &target).await;
+        let mut begun = attempt(admitted, call, &target).await;
         if let Err(error) = &begun
             && let Some(model) = call.without_grammar(&target, error)
         {
             target.to_mut().model = model;
-            begun = attempt(worker, call, &target).await;
+            begun = attempt(admitted, call, &target).await;
         }
         if let Err(error) = &begun
             && call.forgets_thoughts(error)
         {
-            log::info!("past thoughts are refused, the question goes without: {error}");
+            log::info!("past reasoning is refused, trying again without it: {error}");
             more += 1;
-            call.translate(&target, &worker.shared.offload).await?;
-            begun = attempt(worker, call, &target).await;
+            call.translate(&target, admitted.offload()).await?;
+            begun = attempt(admitted, call, &target).await;
         }
         last = call.repeats.then(|| target.into_owned());
         begun
@@ -235,19 +216,16 @@ async fn call_target(
     }
 }
 
-/// Asks one target until its answer begins.
+/// Calls one target and waits until its answer begins.
 async fn attempt(
-    worker: &Worker,
+    admitted: &Admitted,
     call: &mut PendingCall,
     target: &Target,
 ) -> Result<StartedAnswer, GatewayError> {
-    let offload = &worker.shared.offload;
-    let body = call.for_target(target, offload).await?;
+    let body = call.for_target(target, admitted.offload()).await?;
     let wanted = call.around.operation.kind();
-    let guard = call
-        .guard()
-        .map(|guard| GuardrailCall::new(guard, worker.sdk(&target.account), offload.clone()));
-    let (body, check) = match guard {
+    let check = call.guard().map(|guard| GuardrailCall::new(guard, admitted, &target.account));
+    let (body, check) = match check {
         None => (body, None),
         Some(mut check) => match call.admitted(&mut check, body, target).await? {
             GuardedInput::Send(body) => (body, Some(check)),
@@ -257,7 +235,7 @@ async fn attempt(
             }
         },
     };
-    let transport = worker.transport(&target.account).by(target.deadline);
+    let transport = admitted.transport(target);
     let operation = call.at_last();
     let answer = routing::send(&transport, target, operation, body).await?;
     match check {
@@ -266,57 +244,68 @@ async fn attempt(
     }
 }
 
-/// From the client's bytes to Bedrock's. Of the client's request nothing outlives this but its bytes, and
-/// they only where they may have to be translated again: a call may wait for minutes, and should not hold
-/// its pictures twice.
+/// A request that was translated.
+enum Prepared<'n> {
+    /// The request goes to a target.
+    Call { admitted: &'n Admitted, dispatch: Box<Dispatch<'n>>, call: Box<PendingCall> },
+    /// The caller requested a dry run.
+    DryRun(HttpResponse),
+}
+
+/// Steps 1 to 5: from the client's bytes to Bedrock's. The client's bytes are kept only if they may be
+/// translated again, and nothing else of the request: a call may wait for minutes and should not hold
+/// its images twice.
 async fn prepare<'n>(
-    worker: &Worker,
-    now: &'n Snapshot,
-    body: Bytes,
-    headers: &HeaderMap,
-    id: &'n str,
-    reasoning: &ReasoningStore,
+    worker: &Data<Worker>,
+    http: &HttpRequest,
+    payload: Payload,
+    (id, slot): (&'n str, &'n OnceCell<Admitted>),
     context: &mut RequestContext,
-) -> Result<(Dispatch<'n>, PendingCall), GatewayError> {
+) -> Result<Prepared<'n>, GatewayError> {
+    let incoming = Incoming::identify(worker, http, RouteOptions::Chat)?;
     let offload = &worker.shared.offload;
-    let mut received = ParsedRequest::read(&body, &now.config.media, offload).await?;
-    context.names_model(&received.outline.model);
-    let operation = received.outline.operation;
-    if operation.kind() == Kind::Stream {
+    let body = deployment::applied(http, incoming.read(payload).await?, offload).await?;
+    let mut request = ParsedRequest::read(&body, &incoming.now().config.media, offload).await?;
+    let admitted = incoming.admit(Some(&request.outline.model), context)?;
+    let admitted = slot.get_or_init(|| admitted);
+    if request.outline.operation.kind() == Kind::Stream {
         context.is_of_stream();
     }
-    let tags = received.outline.tags(headers);
-    let route = now.names.resolve(&received.outline.model, tags).await?;
-    let choices = choices::count(received.outline.n, now.config.chat.most_choices)?;
-    let links = std::mem::take(&mut received.outline.links);
-    let fetched = Arc::new(worker.shared.fetcher.fetch(links, &now.config.media).await?);
-    let (wanted, options) = (RequestedGuardrail::of(headers)?, RequestOptions::of(headers)?);
-    let home = home(&route, reasoning, &received.outline).await;
-    let terms = terms(id, &received.outline, home);
-    let dispatch = Dispatch::begin(&now.names, route, terms)?;
+    let route =
+        admitted.resolve(&request.outline.model, request.outline.tags(admitted.options())).await?;
+    let config = &admitted.now().config;
+    let choices = choices::count(request.outline.n, config.chat.most_choices)?;
+    let links = std::mem::take(&mut request.outline.links);
+    let fetched = admitted.fetch_media(links).await?;
+    let home = home(&route, admitted.reasoning(), &request.outline).await;
+    let spec = spec(admitted, id, &request.outline, home);
+    let is_dry = admitted.options().mode == CallMode::DryRun;
     let mut around = TranslateContext {
-        operation,
-        wanted,
-        options,
-        betas: betas::of(headers)?,
+        operation: request.outline.operation,
+        options: Arc::clone(admitted.options()),
         fetched,
-        reasoning: reasoning.clone(),
+        reasoning: admitted.reasoning().clone(),
         withheld: Vec::new(),
-        thoughts: PastReasoning::Sent,
+        thoughts: if is_dry { PastReasoning::Veiled } else { PastReasoning::Sent },
         added: Vec::new(),
     };
-    let repeats = may_repeat(now, received.outline.format, operation);
-    let may_be_refused = received.outline.format == FormatKind::JsonSchema
+    if is_dry {
+        // With `n` above 1 there would be as many calls, all identical to this one.
+        let target = Dispatch::preview(&route, spec)?;
+        let shown = show(admitted, &target, (request, &around), context).await?;
+        return Ok(Prepared::DryRun(shown));
+    }
+    let dispatch = Dispatch::begin(&admitted.now().names, route, spec)?;
+    let format = request.outline.format;
+    let repeats = may_repeat(admitted.now(), format, request.outline.operation);
+    let may_be_refused = format == FormatKind::JsonSchema
         && dispatch.target().model.profile.structured_output == StructuredOutput::Native;
-    let translated =
-        received.translate(&around, &*dispatch.target().settled().await, offload).await;
-    // What a guardrail cannot mask, and thoughts that a model refuses, are translated again without it, and what
-    // a model takes no grammar for.
+    let translated = request.translate(&around, &*dispatch.target().settled().await, offload).await;
+    // A new translation leaves out reasoning that a guardrail cannot mask or a model refuses, and a
+    // grammar that a model refuses.
     let again = repeats
         || may_be_refused
-        || translated
-            .as_ref()
-            .is_ok_and(|translated| translated.guard.is_some() || translated.thinks_back);
+        || translated.as_ref().is_ok_and(|one| one.guard.is_some() || one.thinks_back);
     let (translated, kept) = match (dispatch.may_differ(), again) {
         (true, _) => (translated, Some(body)),
         (false, true) => (Ok(translated?), Some(body)),
@@ -325,23 +314,44 @@ async fn prepare<'n>(
             (Ok(translated?), None)
         }
     };
-    Ok((dispatch, PendingCall { around, choices, translated, kept, repeats }))
+    let call = Box::new(PendingCall { around, choices, translated, kept, repeats });
+    Ok(Prepared::Call { admitted, dispatch: Box::new(dispatch), call })
 }
 
-fn terms<'r>(id: &'r str, outline: &RequestOutline, home: Option<Origin>) -> CallSpec<'r> {
-    let (kind, tokens, key) = (outline.operation.kind(), outline.tokens, outline.key);
+/// Answers a dry run.
+async fn show(
+    admitted: &Admitted,
+    target: &Target,
+    (request, around): (ParsedRequest<'_>, &TranslateContext),
+    context: &mut RequestContext,
+) -> Result<HttpResponse, GatewayError> {
+    let offload = admitted.offload();
+    let translated = request.translate(around, &*target.settled().await, offload).await?;
+    let operation = translated.operation(around.operation);
+    let Translated { body, report, .. } = translated;
+    let shown = vec![outline(target, operation, body)?];
+    dry_run::tell(AttemptLog::to(target), shown, &report, context, offload).await
+}
+
+fn spec<'r>(
+    admitted: &'r Admitted,
+    id: &'r str,
+    outline: &RequestOutline,
+    home: Option<Origin>,
+) -> CallSpec<'r> {
     CallSpec {
+        admission: admitted.admission(),
         id,
-        kind,
+        kind: outline.operation.kind(),
         purpose: CallPurpose::Model,
-        tokens,
-        key,
+        tokens: outline.tokens,
+        key: outline.key,
         home,
         fallback_scope: FallbackScope::All,
     }
 }
 
-/// Where the conversation's last thoughts were made, if the name's targets do not all take them back.
+/// The origin of the conversation's last reasoning, if not all of the name's targets accept it back.
 async fn home(
     route: &Route,
     reasoning: &ReasoningStore,
@@ -353,8 +363,8 @@ async fn home(
     reasoning.origin(&outline.calls).await.or(outline.origin)
 }
 
-/// An answer has begun with its head, a stream with its first event: until then another target may be
-/// asked.
+/// A unary answer has begun with its head, a stream with its first event; until then another target may
+/// be tried.
 async fn begin(
     answer: UpstreamResponse,
     wanted: Kind,
@@ -370,39 +380,34 @@ async fn begin(
     }
 }
 
-/// Nothing is sent before the answer is there, so a refusal still has its status.
+/// Waits for the complete answer before anything is sent, so that a refusal keeps its status.
 async fn replayed(
     told: UpstreamAnswer,
-    chat: ChatStream,
-    reasoning: &ReasoningStore,
-    validator: Option<StreamValidator>,
-    report: &Report,
+    (chat, validator, report): (ChatStream, Option<StreamValidator>, &Report),
+    admitted: &Admitted,
     context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
     let (body, request_id) = told.read(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
-    stream::replayed(converse, chat, reasoning, validator, report, context, request_id.as_deref())
-        .await
+    let sinks = StreamSinks { chat, reasoning: admitted.reasoning().clone(), validator };
+    stream::replayed(converse, sinks, (report, request_id.as_deref()), context).await
 }
 
 async fn whole(
     told: UpstreamAnswer,
-    reply: &Reply,
-    report: &Report,
-    second: Option<&RepairCall>,
-    around: (&Worker, &Snapshot, &ReasoningStore),
+    (reply, report, second): (&Reply, &Report, Option<&RepairCall>),
+    admitted: &Admitted,
     context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
     let (body, request_id) = told.read(ANSWER_LIMIT).await?;
     let converse: ConverseResponse<'_> =
         serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
-    let (worker, now, reasoning) = around;
     if let Some(kept) = translate::chat::kept(&converse, reply) {
-        reasoning.keep(&kept).await;
+        admitted.reasoning().keep(&kept).await;
     }
     let RepairOutcome { completion, spent, word } =
-        repair::settle(&converse, reply, second, (worker, now), context).await?;
+        repair::settle(&converse, reply, second, admitted, context).await?;
     context.settle(spent.usage());
     let routed =
         completion.choices.first().and_then(|choice| choice.outcrop.invoked_model_id.as_deref());

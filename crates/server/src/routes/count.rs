@@ -1,5 +1,5 @@
-//! `POST /v1/chat/completions/input_tokens`: how many tokens a chat request would put in, without
-//! asking the model anything.
+//! `POST /v1/chat/completions/input_tokens`: the number of input tokens of a chat request, without
+//! calling the model.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use super::body_writer::written;
 use super::chat::request::{ParsedRequest, Untranslated};
 use super::json::parse;
 use super::json_response::{JsonResponse, respond};
-use crate::app::Worker;
-use crate::body;
 use crate::error::GatewayError;
 use crate::media::Fetched;
+use crate::pipeline::Incoming;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::RequestContext;
-use crate::request::options::RequestOptions;
+use crate::request::options::RouteOptions;
+use crate::state::Worker;
 use bedrock::Kind;
 use routing::{
     CallPurpose, CallSpec, Count, Dispatch, DispatchError, Dispatched, FallbackScope, Target,
     Tokens, count,
 };
 
-/// Answers with a count, or an estimate that says so.
+/// Responds with a count, or with an estimate that is marked as one.
 pub(crate) async fn input_tokens(
     worker: Data<Worker>,
     http: HttpRequest,
@@ -40,42 +40,38 @@ pub(crate) async fn input_tokens(
 }
 
 async fn counted(
-    worker: &Worker,
+    worker: &Data<Worker>,
     http: &HttpRequest,
     payload: Payload,
     context: &mut RequestContext,
 ) -> Result<JsonResponse<InputTokens>, GatewayError> {
-    let now = worker.now();
-    let body = body::read(http.headers(), payload, now.config.body).await?;
-    RequestOptions::only_send(http.headers())?;
+    let incoming = Incoming::identify(worker, http, RouteOptions::None)?;
+    let body = incoming.read(payload).await?;
     let offload = &worker.shared.offload;
     let ParsedRequest { outline, .. } =
-        ParsedRequest::read(&body, &now.config.media, offload).await?;
-    context.names_model(&outline.model);
-    let tags = outline.tags(http.headers());
-    let route = now.names.resolve(&outline.model, tags).await?;
-    let fetched = Arc::new(worker.shared.fetcher.fetch(outline.links, &now.config.media).await?);
+        ParsedRequest::read(&body, &incoming.now().config.media, offload).await?;
+    let admitted = incoming.admit(Some(&outline.model), context)?;
+    let route = admitted.resolve(&outline.model, outline.tags(admitted.options())).await?;
+    let fetched = admitted.fetch_media(outline.links).await?;
     let id = context.id().to_owned();
-    let terms = CallSpec {
+    let spec = CallSpec {
+        admission: admitted.admission(),
         id: &id,
         kind: Kind::Unary,
         purpose: CallPurpose::Count,
         tokens: Tokens::default(),
         key: None,
         home: None,
-        // Another model counts otherwise.
+        // Another model would count differently.
         fallback_scope: FallbackScope::SameName,
     };
-    let reasoning = ReasoningStore::new(&worker.shared, &now, http.headers());
     let mut told = Report::default();
-    let sent = Dispatch::begin(&now.names, route, terms)?.run(async |target: &Target| {
+    let sent = Dispatch::begin(&admitted.now().names, route, spec)?.run(async |target: &Target| {
         let target = target.settled().await;
-        let asked = asked(&body, &fetched, &reasoning, &target);
+        let asked = asked(&body, &fetched, admitted.reasoning(), &target);
         let (sent, report) = offload.run(body.len(), asked).await??;
         told = report;
-        let counted =
-            count(&worker.transport(&target.account).by(target.deadline), &target, sent).await;
-        counted.map_err(GatewayError::from)
+        count(&admitted.transport(&target), &target, sent).await.map_err(GatewayError::from)
     });
     let (input_tokens, model, request_id) = match sent.await {
         Ok(Dispatched { answer, in_flight, attempt_log }) => {
@@ -95,7 +91,8 @@ async fn counted(
     Ok(JsonResponse { answer, report: told, request_id, by: None })
 }
 
-/// The question whose tokens are counted, as the model would be asked: thoughts that are put back count.
+/// Translates the request whose tokens are counted, as it would be sent to the model, so that restored
+/// reasoning is counted too.
 fn asked(
     body: &Bytes,
     fetched: &Arc<Fetched>,

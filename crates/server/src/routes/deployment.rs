@@ -4,30 +4,26 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use actix_web::web::Payload;
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::paths::Deployment;
-use crate::body::{self, BodyLimits};
+use super::paths::AzureDeployment;
 use crate::error::GatewayError;
 use crate::offload::Offload;
 
-/// Reads the body of a request, with the model that its path names.
-pub(crate) async fn read(
+/// The body of a request, with the model that its path names.
+pub(crate) async fn applied(
     http: &HttpRequest,
-    payload: Payload,
-    limits: BodyLimits,
+    body: Bytes,
     offload: &Offload,
 ) -> Result<Bytes, GatewayError> {
-    let body = body::read(http.headers(), payload, limits).await?;
-    let deployment = http.extensions().get::<Deployment>().cloned();
+    let deployment = http.extensions().get::<AzureDeployment>().cloned();
     match deployment {
         None => Ok(body),
-        Some(Deployment(name)) => {
+        Some(AzureDeployment(name)) => {
             Ok(offload.run(body.len(), async move { named(body, &name) }).await?)
         }
     }

@@ -1,5 +1,5 @@
-//! Dry runs: a caller is told the request that would go to Bedrock, and none goes. What would authorise
-//! it is not told.
+//! Dry runs: the caller receives the request that would go to Bedrock, and no call is made. Credentials
+//! and signatures are left out.
 
 use std::collections::BTreeMap;
 
@@ -17,23 +17,23 @@ use crate::offload::Offload;
 use crate::request::context::{RequestContext, describe};
 use routing::AttemptLog;
 
-/// An answer to a dry run.
+/// The response to a dry run.
 #[derive(Debug, Serialize)]
 struct DryRun<'d> {
     object: &'static str,
     #[serde(flatten)]
     calls: Calls<'d>,
-    /// As in `x-outcrop-target`; calls that name no model have none.
+    /// The value of `x-outcrop-target`; absent for calls that name no model.
     #[serde(skip_serializing_if = "str::is_empty")]
     target: &'d str,
     region: &'d str,
-    /// As the caller named it.
+    /// The model name from the request.
     model: &'d str,
-    /// As in `x-outcrop-ignored`.
+    /// The value of `x-outcrop-ignored`.
     ignored: &'d [String],
 }
 
-/// What would be sent.
+/// The calls that would be sent.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Calls<'d> {
@@ -41,17 +41,17 @@ enum Calls<'d> {
     Many { calls: Vec<Shown<'d>> },
 }
 
-/// One request.
+/// One request that would be sent.
 #[derive(Debug, Serialize)]
 struct Shown<'d> {
     method: &'d str,
     url: String,
     headers: BTreeMap<&'d str, &'d str>,
-    /// Member by member as it would be sent; null where nothing is.
+    /// The body as it would be sent; null if there is none.
     body: Option<&'d RawValue>,
 }
 
-/// Tells what would go out, and where to.
+/// Responds with the calls and their addresses.
 pub(super) async fn tell(
     attempt_log: AttemptLog,
     requests: Vec<Request<Bytes>>,

@@ -1,5 +1,7 @@
-//! `POST /v1/embeddings`: parse, resolve, translate the question into one call or many, send them a
-//! few at a time, put the answers together in order.
+//! `POST /v1/embeddings`: parses the request, resolves the model, translates the request into one or
+//! more calls, sends them a few at a time and joins the answers in order.
+
+use std::sync::Arc;
 
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Payload};
@@ -19,25 +21,25 @@ use super::chat::request::Untranslated;
 use super::deployment;
 use super::dry_run;
 use super::json::{Mistake, parse};
-use crate::app::Worker;
 use crate::error::GatewayError;
-use crate::offload::Offload;
+use crate::pipeline::{Admitted, Incoming};
 use crate::request::context::{RequestContext, describe};
-use crate::request::options::{self, CallMode, RequestOptions};
+use crate::request::options::{CallMode, RouteOptions};
+use crate::state::Worker;
 use crate::{token_estimate, token_ids};
 use bedrock::Kind;
 use routing::catalogue::{Catalogue, ResolvedModel};
 use routing::{
     self, AttemptLog, CallPurpose, CallSpec, Classify, Dispatch, DispatchError, Dispatched,
-    FallbackScope, Operation, Resolver, Route, Tags, Target, Timestamp, Tokens,
+    FallbackScope, Operation, Route, Tags, Target, Timestamp, Tokens,
 };
 
-/// The longest answer of one call accepted, in bytes. The largest known has 96 vectors of 1536.
+/// Largest response accepted for one call, in bytes. The largest known has 96 vectors of 1536.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 
 const TOKEN_COUNT: &str = "x-amzn-bedrock-input-token-count";
 
-/// Answers an embeddings request.
+/// Responds to an embeddings request.
 pub(crate) async fn embeddings(
     worker: Data<Worker>,
     http: HttpRequest,
@@ -49,24 +51,24 @@ pub(crate) async fn embeddings(
 }
 
 async fn embed(
-    worker: &Worker,
+    worker: &Data<Worker>,
     http: &HttpRequest,
     payload: Payload,
     context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
-    let now = worker.now();
+    let incoming = Incoming::identify(worker, http, RouteOptions::DryRun)?;
     let offload = &worker.shared.offload;
-    let body = deployment::read(http, payload, now.config.body, offload).await?;
-    let options = RequestOptions::of(http.headers())?;
+    let body = deployment::applied(http, incoming.read(payload).await?, offload).await?;
     let named = offload.run(body.len(), named(body.clone())).await??;
-    context.names_model(&named.model);
-    // Vectors of another model lie in another space: one answer is of one model.
-    let tags = options::tags(http.headers()).and(&named.tags);
-    let route = now.names.resolve(&named.model, tags).await?.of_one_model();
+    let admitted = incoming.admit(Some(&named.model), context)?;
+    let now = Arc::clone(admitted.now());
+    // Vectors of different models are not comparable, so one answer uses one model.
+    let tags = admitted.options().tags.clone().and(&named.tags);
+    let route = admitted.resolve(&named.model, tags).await?.of_one_model();
     let first = route
         .first()
         .ok_or_else(|| GatewayError::NotListed { name: named.model.clone(), near: Vec::new() })?;
-    let policy = options.policy(first.unsupported);
+    let policy = admitted.options().policy(first.unsupported);
     let shape = shape(&first.settled().await.model, now.names.catalogue())?;
     let id = context.id().to_owned();
     if named.holds_tokens {
@@ -79,18 +81,12 @@ async fn embed(
         report.ignore(field);
     }
     let report = report.under(policy)?;
-    if options.mode == CallMode::DryRun {
-        return show(&route, &calls, &report, context, offload).await;
+    if admitted.options().mode == CallMode::DryRun {
+        return show(&admitted, &route, &calls, &report, context).await;
     }
-    let way = Way {
-        worker,
-        names: &now.names,
-        route,
-        id: &id,
-        at_once: now.config.embeddings.concurrency,
-    };
-    let sent = send(&way, &calls, &mut answers, context).await;
-    // What was answered before a failure has cost its tokens too.
+    let calling = Calling { admitted: &admitted, route, id: &id };
+    let sent = send(&calling, &calls, &mut answers, context).await;
+    // Calls that were answered before a failure have cost tokens too.
     context.settle(Some(TokenUsage {
         input_tokens: answers.tokens(),
         total_tokens: answers.tokens(),
@@ -107,14 +103,14 @@ async fn embed(
     Ok(response.content_type(ContentType::json()).body(told))
 }
 
-/// What the way of a request to its model needs to know of it.
+/// The parts of a request that selecting a model needs.
 struct Named {
     model: String,
     holds_tokens: bool,
     tags: Tags,
 }
 
-/// Parses a body for the first time; nothing parsed is kept while the model is looked for.
+/// Parses a body for the first time; the parsed form is dropped while the model is resolved.
 async fn named(body: Bytes) -> Result<Named, Mistake> {
     let request: EmbeddingsRequest<'_> = parse(&body)?;
     let holds_tokens = matches!(request.input, Input::Tokens(_) | Input::TokenLists(_));
@@ -122,7 +118,7 @@ async fn named(body: Bytes) -> Result<Named, Mistake> {
     Ok(Named { model: request.model.to_string(), holds_tokens, tags })
 }
 
-/// A question as it is sent: the bodies of its calls, and what awaits their answers.
+/// A translated request: the bodies of its calls, and the state that reads their answers.
 struct Asked {
     calls: Vec<Bytes>,
     answers: Answers,
@@ -144,24 +140,25 @@ async fn asked(
 
 /// Answers a dry run.
 async fn show(
+    admitted: &Admitted,
     route: &Route,
     calls: &[Bytes],
     report: &Report,
     context: &mut RequestContext,
-    offload: &Offload,
 ) -> Result<HttpResponse, GatewayError> {
-    let target = Dispatch::preview(route, terms(context.id(), &[]))?;
+    let target = Dispatch::preview(route, spec(admitted, context.id(), &[]))?;
     let mut requests = Vec::with_capacity(calls.len());
     for call in calls {
         requests.push(routing::outline(&target, Operation::Invoke, call.clone())?);
     }
-    dry_run::tell(AttemptLog::to(&target), requests, report, context, offload).await
+    dry_run::tell(AttemptLog::to(&target), requests, report, context, admitted.offload()).await
 }
 
-fn terms<'r>(id: &'r str, body: &[u8]) -> CallSpec<'r> {
+fn spec<'r>(admitted: &'r Admitted, id: &'r str, body: &[u8]) -> CallSpec<'r> {
     let tokens = Tokens::read(token_estimate::estimate(body.len()));
     let (kind, purpose) = (Kind::Unary, CallPurpose::Model);
     CallSpec {
+        admission: admitted.admission(),
         id,
         kind,
         purpose,
@@ -183,27 +180,25 @@ fn shape(target: &ResolvedModel, catalogue: &Catalogue) -> Result<EmbeddingShape
     })
 }
 
-/// How the calls of one request go out.
-struct Way<'r> {
-    worker: &'r Worker,
-    names: &'r Resolver,
+/// The calls of one request in flight.
+struct Calling<'r> {
+    admitted: &'r Admitted,
     route: Route,
-    /// The request's.
+    /// The request's id.
     id: &'r str,
-    /// Most calls in flight.
-    at_once: usize,
 }
 
-/// Sends all calls, a few at a time. The first failure is the whole's, and ends the others.
+/// Sends all calls, a few at a time. The first failure fails the request and ends the other calls.
 async fn send(
-    way: &Way<'_>,
+    calling: &Calling<'_>,
     calls: &[Bytes],
     answers: &mut Answers,
     context: &mut RequestContext,
 ) -> Result<Option<String>, GatewayError> {
     let mut request_id = None;
-    let sent = calls.iter().enumerate().map(|(at, body)| call(way, at, body));
-    let mut answered = stream::iter(sent).buffer_unordered(way.at_once);
+    let sent = calls.iter().enumerate().map(|(at, body)| call(calling, at, body));
+    let mut answered =
+        stream::iter(sent).buffer_unordered(calling.admitted.now().config.embeddings.concurrency);
     while let Some(one) = answered.next().await {
         let one = one.map_err(|unsent| {
             context.went(unsent.attempt_log);
@@ -218,7 +213,7 @@ async fn send(
     Ok(request_id)
 }
 
-/// What one call brought.
+/// The result of one call.
 struct Answered {
     at: usize,
     body: Bytes,
@@ -228,16 +223,21 @@ struct Answered {
 }
 
 async fn call(
-    way: &Way<'_>,
+    calling: &Calling<'_>,
     at: usize,
     body: &Bytes,
 ) -> Result<Answered, Box<DispatchError<GatewayError>>> {
+    let admitted = calling.admitted;
     let lost =
         |error: GatewayError| Box::new(DispatchError { error, attempt_log: AttemptLog::default() });
-    let dispatch = Dispatch::begin(way.names, way.route.clone(), terms(way.id, body));
+    let dispatch = Dispatch::begin(
+        &admitted.now().names,
+        calling.route.clone(),
+        spec(admitted, calling.id, body),
+    );
     let dispatch = dispatch.map_err(|error| lost(error.into()))?;
     let sent = dispatch.run(async |target: &Target| {
-        let transport = way.worker.transport(&target.account).by(target.deadline);
+        let transport = admitted.transport(target);
         let sent = routing::send(&transport, target, Operation::Invoke, body.clone()).await;
         sent.map_err(GatewayError::from)
     });

@@ -1,20 +1,21 @@
-//! Requests that no route takes.
+//! Requests that match no route.
 
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::doors::Asked;
 use super::{address, native, refusal};
-use crate::app::Worker;
 use crate::body;
 use crate::error::GatewayError;
+use crate::missing_api::RequestedUrl;
 use crate::request::context::RequestContext;
+use crate::state::Worker;
 
-/// The longest stretch of a path that is quoted back.
+/// The longest part of a path that is quoted back.
 const QUOTED: usize = 200;
 
-/// An operation of Bedrock's where its API hangs at the root too; else 404 with what to call in its place.
+/// Handles an operation of Bedrock if its API is also served at the root; otherwise responds with 404
+/// in OpenAI's format.
 pub(crate) async fn unknown_route(
     worker: Data<Worker>,
     http: HttpRequest,
@@ -41,7 +42,7 @@ pub(crate) async fn wrong_method(
     response
 }
 
-/// 415 in OpenAI's shape.
+/// 415 in OpenAI's format.
 pub(crate) async fn wrong_type(http: HttpRequest, mut payload: Payload) -> HttpResponse {
     body::skim(&mut payload).await;
     let found = http.headers().get(CONTENT_TYPE);
@@ -49,7 +50,8 @@ pub(crate) async fn wrong_type(http: HttpRequest, mut payload: Payload) -> HttpR
     refuse(&http, "content_type", &GatewayError::MediaType(found))
 }
 
-/// Whether a body is declared as JSON, and as nothing beside it. Parameters say nothing: JSON is UTF-8.
+/// Whether a body is declared as JSON and as no other type. Parameters are ignored, because JSON is
+/// always UTF-8.
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let is_json = |value: &HeaderValue| {
         let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
@@ -65,8 +67,8 @@ fn refuse(http: &HttpRequest, route: &'static str, error: &GatewayError) -> Http
     context.refuse(error)
 }
 
-fn asked(http: &HttpRequest) -> Asked {
+fn asked(http: &HttpRequest) -> RequestedUrl {
     let take = |text: &str| text.chars().take(QUOTED).collect();
     let (method, path) = (take(http.method().as_str()), take(http.path()));
-    Asked { method, path, base: address::of(http) }
+    RequestedUrl { method, path, base: address::of(http) }
 }

@@ -1,19 +1,20 @@
-//! Probes. Alive means that this process answers; ready also means that it wants traffic. Neither
-//! asks AWS: an outage there must not restart or unplug the gateway.
+//! Probes. Liveness means that this process responds; readiness also means that it wants traffic.
+//! Neither calls AWS, because an AWS outage must not restart the gateway or remove it from the load
+//! balancer.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
-use crate::app::Worker;
 use crate::panic_guard;
 use crate::readiness::Credentials;
+use crate::state::Worker;
 
-/// The process answers.
+/// Responds while the process runs.
 pub(crate) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
 }
 
-/// The gateway is configured and bound, has found credentials, and is not draining.
+/// Reports whether the gateway is configured, bound and not draining.
 pub(crate) async fn ready(worker: Data<Worker>) -> HttpResponse {
     let obstacle = match worker.shared.readiness.credentials() {
         _ if worker.shared.is_draining() => Some("draining"),

@@ -1,5 +1,5 @@
-//! JSON bodies into typed requests. The way to a wrong field is only looked for when there is one:
-//! a good request is parsed once, without bookkeeping.
+//! Parses JSON bodies into typed requests. The path of a wrong field is determined only after a
+//! failure: a valid request is parsed once, without tracking.
 
 use std::borrow::Cow;
 
@@ -8,10 +8,10 @@ use serde_json::error::Category;
 
 use crate::error::GatewayError;
 
-/// The longest stretch of a mistake that is told, in bytes.
+/// Longest part of a parse error that is quoted, in bytes.
 const QUOTED: usize = 300;
 
-/// A body that is not the request it should be: where, and what kind of mistake it is.
+/// A body that is not a valid request: the field and the kind of the mistake.
 #[derive(Debug)]
 pub(super) struct Mistake {
     message: String,
@@ -49,9 +49,9 @@ fn explain<'a, T: Deserialize<'a>>(body: &'a [u8], error: &serde_json::Error) ->
 }
 
 fn mistake(text: &str, path: Option<String>) -> Mistake {
-    // serde_json ends its messages with the position, which a JSON client has no use for.
+    // serde_json ends its messages with the position, which a JSON client cannot use.
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
-    // It may quote a value whole, and the value may be a book.
+    // The text may quote a value in full, and the value may be very long.
     let text = &text[..text.floor_char_boundary(QUOTED)];
     let quoted = |prefix| text.strip_prefix(prefix)?.strip_suffix('`');
     let below = |field: &str| match &path {
@@ -73,7 +73,7 @@ fn mistake(text: &str, path: Option<String>) -> Mistake {
     Mistake { message, param, code: Some(code) }
 }
 
-/// What serde says of types, in words that callers of other languages have for them.
+/// Rewrites serde's type names in JSON's terms, for callers of other languages.
 fn in_words_of_json(text: &str) -> Cow<'_, str> {
     let told = text.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected "));
     let Some((found, expected)) = told else { return Cow::Borrowed(text) };
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mistakes_are_named_where_they_are() {
+    fn a_mistake_names_its_field() {
         for (body, param, code) in [
             ("{", None, None),
             ("", None, None),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn types_are_told_in_words_of_json() {
+    fn types_are_named_in_json_terms() {
         for (body, told) in [
             (r#"{"model":"m","messages":{}}"#, "invalid type: object, expected an array"),
             (r#"{"model":"m","messages":[],"top_p":"x"}"#, r#"string "x", expected a number"#),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_a_path_may_still_hold_raw_json() {
+    fn tracked_fields_may_hold_raw_json() {
         let body = r#"{"model":"m","messages":[],"tools":[{"type":"function","function":{"name":"f","parameters":{"b":1,"a":2}}}],"seed":"x"}"#;
         match parse::<ChatRequest<'_>>(body.as_bytes()) {
             Err(Mistake { param, .. }) => assert_eq!(param.as_deref(), Some("seed")),

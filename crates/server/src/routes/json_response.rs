@@ -1,4 +1,4 @@
-//! What routes have in common whose answer is one JSON object from beginning to end.
+//! Code shared by routes whose answer is one complete JSON object.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderValue;
@@ -8,17 +8,17 @@ use translate::Report;
 use crate::error::GatewayError;
 use crate::request::context::{MODEL, RequestContext, describe};
 
-/// An answer, and what its headers tell.
+/// An answer and the values of its headers.
 pub(super) struct JsonResponse<T> {
     pub(super) answer: T,
     pub(super) report: Report,
     /// AWS's id of the call, or of the first of several.
     pub(super) request_id: Option<String>,
-    /// Who answered, where no call to a target tells it.
+    /// The model that answered, if no call to a target determines it.
     pub(super) by: Option<String>,
 }
 
-/// Responds with what `answer` brings, or why it brings nothing.
+/// Responds with the answer, or with its error.
 pub(super) async fn respond<T: Serialize>(
     mut context: RequestContext,
     answer: impl AsyncFnOnce(&mut RequestContext) -> Result<JsonResponse<T>, GatewayError>,

@@ -1,38 +1,45 @@
-//! `GET /v1/models` and `/v1/models/{id}`: what may be written into `model`.
+//! `GET /v1/models` and `/v1/models/{id}`: the names that `model` accepts.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use schema::openai::models::{Model, ModelList};
 
-use crate::app::Worker;
 use crate::error::GatewayError;
+use crate::pipeline::{Admitted, Incoming};
 use crate::request::context::RequestContext;
+use crate::state::Worker;
 use routing::catalogue::Named;
 use routing::{Tags, Target};
 
-/// The longest stretch of an id that is quoted back.
+/// The longest part of an id that is quoted back.
 const QUOTED: usize = 200;
 
-/// Every model worth naming.
+/// Lists the models.
 pub(crate) async fn list(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "models");
-    let now = worker.now();
-    let names = &now.names;
-    let transport = worker.transport(names.home());
+    let admitted = match Incoming::list(&worker, &http).admit(None, &mut context) {
+        Ok(admitted) => admitted,
+        Err(error) => return context.refuse(&error),
+    };
+    let names = &admitted.now().names;
+    let transport = admitted.account_transport(names.home());
     let mut data = names.catalogue().models(&transport, &names.listed()).await;
     data.retain(|model| names.admits(&model.id));
     context.complete();
     HttpResponse::Ok().json(ModelList { object: "list", data })
 }
 
-/// One of them. Ids come as they are or percent-encoded, slashes and colons included.
+/// Returns one model. Ids may be percent-encoded, including slashes and colons.
 pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "models");
     let path = http.path();
     let raw = path.split_once("/models/").map_or(path, |(_, id)| id);
     let id = decoded(raw);
-    context.names_model(&id);
-    match find(&worker, &id).await {
+    let admitted = match Incoming::list(&worker, &http).admit(Some(&id), &mut context) {
+        Ok(admitted) => admitted,
+        Err(error) => return context.refuse(&error),
+    };
+    match find(&admitted, &id).await {
         Some(model) => {
             context.complete();
             HttpResponse::Ok().json(model)
@@ -45,18 +52,17 @@ pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse
     }
 }
 
-async fn find(worker: &Worker, id: &str) -> Option<Model> {
-    let now = worker.now();
-    let names = &now.names;
-    // A region that cannot be called, and a name that is not served, lead to no model.
-    let first = names.resolve(id, Tags::default()).await.ok()?.first()?;
+async fn find(admitted: &Admitted, id: &str) -> Option<Model> {
+    let names = &admitted.now().names;
+    // A region that cannot be called and a name that is not served resolve to no model.
+    let first = admitted.resolve(id, Tags::default()).await.ok()?.first()?;
     let Target { model, account, .. } = first.settled().await.into_owned();
     let named = Named { name: id, target: model, standing: names.standing(id) };
-    named.model(&worker.transport(&account)).await
+    named.model(&admitted.account_transport(&account)).await
 }
 
-/// Percent-decoded once. A `%` that begins no escape stays, and what is no UTF-8 is replaced: such an
-/// id is merely unknown.
+/// Percent-decodes once. A `%` without an escape stays, and invalid UTF-8 is replaced: such an id is
+/// simply unknown.
 pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

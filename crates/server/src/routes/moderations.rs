@@ -1,5 +1,5 @@
-//! `POST /v1/moderations`: parse, ask Bedrock about each input, a few at a time, and put its verdicts
-//! into OpenAI's categories.
+//! `POST /v1/moderations`: parses the request, has Bedrock check the inputs, a few at a time, and maps
+//! its results to OpenAI's categories.
 
 use std::sync::Arc;
 
@@ -8,25 +8,26 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use schema::openai::moderations::{Moderation, ModerationRequest, ModerationResult};
-use translate::guardrail::verdict::{GuardrailVerdict, Side};
+use translate::guardrail::verdict::{GuardrailVerdict, Side, Units};
 use translate::moderations::{Judge, Moderated, ModerationInputs, question, result};
 use translate::{Invalid, Report};
 
 use super::chat::request::Untranslated;
 use super::json::parse;
 use super::json_response::{JsonResponse, respond};
-use crate::app::{Snapshot, Worker};
-use crate::body;
 use crate::config;
 use crate::error::GatewayError;
+use crate::guardrail_api::{GuardrailName, apply_guardrail, guardrail_checks};
+use crate::pipeline::Incoming;
 use crate::request::context::RequestContext;
-use crate::request::options::RequestOptions;
-use bedrock::{Failure, GuardrailName, Sdk};
+use crate::request::options::RouteOptions;
+use crate::state::{Snapshot, Worker};
+use bedrock::{Failure, Sdk};
 
-/// Who judges where no guardrail does.
+/// The model name in responses if no guardrail is configured.
 const CHECKS: &str = "guardrail-checks";
 
-/// Answers a moderation request.
+/// Responds to a moderation request.
 pub(crate) async fn moderations(
     worker: Data<Worker>,
     http: HttpRequest,
@@ -37,22 +38,23 @@ pub(crate) async fn moderations(
 }
 
 async fn moderate(
-    worker: &Worker,
+    worker: &Data<Worker>,
     http: &HttpRequest,
     payload: Payload,
     context: &mut RequestContext,
 ) -> Result<JsonResponse<Moderation>, GatewayError> {
-    let now = worker.now();
-    let body = body::read(http.headers(), payload, now.config.body).await?;
-    RequestOptions::only_send(http.headers())?;
+    let incoming = Incoming::identify(worker, http, RouteOptions::None)?;
+    let body = incoming.read(payload).await?;
     let length = body.len();
-    let named = named(Arc::clone(&now), body.clone());
+    let named = named(Arc::clone(incoming.now()), body.clone());
     let model = worker.shared.offload.run(length, named).await??;
-    context.names_model(&model);
-    // AWS's SDK writes and hashes what is judged: that, too, takes time in proportion to its length.
-    let judged = judged(Arc::clone(&now), worker.sdk(&now.moderator), body);
-    let Judged { results, report, request_id } =
+    let admitted = incoming.admit(Some(&model), context)?;
+    let now = Arc::clone(admitted.now());
+    // AWS's SDK serialises and hashes the input, which takes time in proportion to its length.
+    let judged = judged(Arc::clone(&now), admitted.sdk(&now.moderator), body);
+    let Judged { results, report, request_id, units } =
         worker.shared.moderation.run(length, judged).await??;
+    units.into_iter().for_each(|units| admitted.settlement().guardrail(units));
     let answer = Moderation { id: context.id().replacen("req_", "modr-", 1), model, results };
     let by = match &now.config.moderation.guardrail {
         Some(guardrail) => format!("{}:{}", guardrail.id, guardrail.version),
@@ -61,20 +63,22 @@ async fn moderate(
     Ok(JsonResponse { answer, report, request_id, by: Some(by) })
 }
 
-/// Reads the name that a request asks by.
+/// Reads the model name of a request.
 async fn named(now: Arc<Snapshot>, body: Bytes) -> Result<String, Untranslated> {
     let request: ModerationRequest<'_> = parse(&body)?;
     Ok(model(&request, &now.config.moderation)?)
 }
 
-/// What Bedrock says of all inputs.
+/// Bedrock's results for all inputs.
 struct Judged {
     results: Vec<ModerationResult>,
     report: Report,
     request_id: Option<String>,
+    /// Text units of each input.
+    units: Vec<Units>,
 }
 
-/// Why there is no verdict.
+/// The reason why there is no result.
 enum Unjudged {
     Request(Untranslated),
     Upstream(Failure, Judge),
@@ -109,11 +113,12 @@ async fn judged(now: Arc<Snapshot>, sdk: Sdk, body: Bytes) -> Result<Judged, Unj
         .map_err(|failure| Unjudged::Upstream(failure, judge))?;
     let told = verdicts.iter().zip(&inputs);
     let results = told.map(|(verdict, input)| result(verdict, input, &settings.topics)).collect();
+    let units = verdicts.iter().map(|verdict| verdict.units).collect();
     let request_id = verdicts.into_iter().find_map(|verdict| verdict.request_id);
-    Ok(Judged { results, report, request_id })
+    Ok(Judged { results, report, request_id, units })
 }
 
-/// The name the request asks by. Models of other kinds do not moderate, whatever they are called.
+/// The model name of a request. Models of other kinds do not moderate, even if their name suggests it.
 fn model(
     request: &ModerationRequest<'_>,
     settings: &config::Moderation,
@@ -132,8 +137,8 @@ fn model(
     }
 }
 
-/// One verdict an input, in their order. The first failure is the whole's: what nobody has judged is
-/// not called harmless.
+/// Checks every input and returns the results in input order. The first failure fails the request,
+/// because an unchecked input must not be reported as harmless.
 async fn verdicts(
     sdk: &Sdk,
     now: &Snapshot,
@@ -141,7 +146,7 @@ async fn verdicts(
 ) -> Result<Vec<GuardrailVerdict>, Failure> {
     let settings = &now.config.moderation;
     let mut asked = Vec::with_capacity(inputs.len());
-    // Not by a closure: the compiler cannot see that one is `Send` for every lifetime.
+    // A loop, because with a closure the compiler cannot prove `Send` for every lifetime.
     for input in inputs {
         asked.push(judge(sdk, settings, input));
     }
@@ -158,13 +163,13 @@ async fn judge(
             let name = GuardrailName { id: &guardrail.id, version: &guardrail.version };
             let mut whole = GuardrailVerdict::default();
             for portion in input.portions() {
-                whole = whole.and(sdk.apply_guardrail(name, Side::Input, &portion).await?);
+                whole = whole.and(apply_guardrail(sdk, name, Side::Input, &portion).await?);
             }
             Ok(whole)
         }
         None => {
             let threshold = f64::from(settings.threshold.0) / 1000.0;
-            sdk.guardrail_checks(&input.texts, settings.scope, threshold).await
+            guardrail_checks(sdk, &input.texts, settings.scope, threshold).await
         }
     }
 }

@@ -1,10 +1,11 @@
-//! `/bedrock/...`: Bedrock's own API with Bedrock's own bytes. The path is judged and rebuilt, the
-//! model's name resolved, the call signed with the gateway's credentials; bodies pass untouched, and
-//! what goes wrong is told in AWS's shape, so that SDKs raise the exceptions they know.
+//! `/bedrock/...`: Bedrock's own API, byte for byte. The path is checked and rebuilt, the model's name
+//! resolved, and the call signed with the gateway's credentials. Bodies pass unchanged; errors have
+//! AWS's format, so that SDKs raise the exceptions they know.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_TYPE, HeaderName};
+use actix_web::http::header::HeaderName;
 use actix_web::http::{StatusCode, Uri, header};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
@@ -12,98 +13,148 @@ use async_stream::stream;
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
+use translate::Report;
 
-use crate::app::{Snapshot, Worker};
-use crate::body;
-use crate::error::{GatewayError, NO_CREDENTIALS};
+use crate::error::GatewayError;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
-use crate::native::mask::masked;
 use crate::native::path::{Matched, PathError, find};
-use crate::native::s3::{self, NativeS3, S3Error};
-use crate::native::settings::{NativeErrors, OtherModels};
+use crate::native::s3::{self, NativeS3};
+use crate::native::settings::OtherModels;
 use crate::native::start::{Begun, Start, look};
 use crate::native::{headers, tap::Tap};
 use crate::offload::Offload;
-use crate::request::context::{RequestContext, RequestId, SHOULD_RETRY};
-use crate::request::options::{self, CallMode, RequestOptions};
+use crate::pipeline::{Admitted, Incoming};
+use crate::request::context::RequestContext;
+use crate::request::options::{CallMode, RouteOptions};
+use crate::routes::dry_run;
+use crate::state::{Snapshot, Worker};
 use crate::token_estimate;
 use crate::write_timeout::WriteTimeoutBody;
-use bedrock::{Call, Failure, Kind, Service, ServiceError, exception};
+use bedrock::{Call, Failure, Service, exception, unsigned};
 use routing::{
-    CallPurpose, CallSpec, Classify, Dispatch, DispatchError, Dispatched, FailureClass,
-    FallbackScope, Route, Target, Tokens, of_service,
+    AttemptLog, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched, FallbackScope, Route,
+    Target, Tokens,
 };
 
-mod dry_run;
+mod error;
 
-/// Where SDKs look for the id of a call; errors of our own have one too.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+pub(crate) use error::{panicked, refused, stopping};
+
+use error::{NativeError, refuse};
+
 const STOPPING: &str = "The gateway is being stopped and could not finish this answer.";
-/// SDKs do not have it: it needs HTTP/2 and signed frames in both directions.
+/// Refused, because it needs HTTP/2 and signed frames in both directions; SDKs do not have it.
 const BIDIRECTIONAL: &str = "InvokeModelWithBidirectionalStream";
 
-/// Passes one call through.
+/// Relays one call.
 pub(crate) async fn relay(
     worker: Data<Worker>,
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "native");
-    let now = worker.now();
-    let errors = now.config.native_errors;
-    match RequestOptions::of(http.headers()).map(|options| options.mode) {
-        Ok(CallMode::Send) => {}
-        Ok(CallMode::DryRun) => {
-            let shown = dry_run::rehearse(&worker, &now, &http, payload, &mut context).await;
-            return shown.unwrap_or_else(|error| refuse(&error, errors, &mut context));
-        }
-        Err(error) => {
-            return refuse(&GatewayError::from(error).into(), errors, &mut context);
-        }
-    }
-    match send(&worker, &now, &http, payload, &mut context).await {
-        Ok(begun) => respond(begun, now.config.write_stall, context),
-        // An exception that came first passes on as it came, frame and all.
+    let errors = worker.now().config.native_errors;
+    match answer(&worker, &http, payload, &mut context).await {
+        Ok(Answered::DryRun(response)) => response,
+        Ok(Answered::Upstream(begun, stall)) => respond(begun, stall, context),
+        // An exception in the first frame is relayed unchanged, with its frame.
         Err(NativeError::AtStart { begun, error: _ }) => {
-            respond(*begun, now.config.write_stall, context)
+            let stall = worker.now().config.write_stall;
+            respond(*begun, stall, context)
         }
         Err(error) => refuse(&error, errors, &mut context),
     }
 }
 
-async fn send(
-    worker: &Worker,
-    now: &Snapshot,
+/// The result of a native request that was not refused.
+enum Answered {
+    DryRun(HttpResponse),
+    /// The upstream response, and the longest time that the client may leave a write pending.
+    Upstream(Begun, Duration),
+}
+
+async fn answer(
+    worker: &Data<Worker>,
     http: &HttpRequest,
     payload: Payload,
     context: &mut RequestContext,
-) -> Result<Begun, NativeError> {
+) -> Result<Answered, NativeError> {
+    let incoming = Incoming::identify(worker, http, RouteOptions::DryRun)?;
+    let now = Arc::clone(incoming.now());
     let matched = operation(http, &now.config.native_services)?;
     if matched.row.operation == BIDIRECTIONAL {
         return Err(NativeError::Bidirectional);
     }
-    let body = body::read(http.headers(), payload, now.config.body).await;
-    let body = body.map_err(GatewayError::from)?;
-    let offload = &worker.shared.offload;
-    objects(now, &matched, &body, offload).await?;
-    guarded(now, &matched)?;
-    let Some(name) = matched.model() else {
-        let call = call(http, &matched, body, None, offload).await?;
-        let answer = worker.transport(now.names.home()).send(call).await?;
-        return Ok(Begun { answer, service: matched.row.service, pieces: Vec::new() });
+    let body = incoming.read(payload).await?;
+    objects(&now, &matched, &body, &worker.shared.offload).await?;
+    guarded(&now, &matched)?;
+    let admitted = incoming.admit(matched.model(), context)?;
+    let request = NativeRequest { http, matched, body };
+    let begun = match request.matched.model() {
+        None => of_account(&admitted, request, context).await?,
+        Some(name) => of_model(&admitted, &request, name, context).await?,
     };
-    context.names_model(name);
-    let tags = options::tags(http.headers());
-    let route = now.names.resolve(name, tags).await.map_err(GatewayError::from)?;
+    Ok(match begun {
+        Outcome::DryRun(response) => Answered::DryRun(response),
+        Outcome::Begun(begun) => Answered::Upstream(begun, now.config.write_stall),
+    })
+}
+
+/// A native request with its body.
+struct NativeRequest<'r> {
+    http: &'r HttpRequest,
+    matched: Matched,
+    body: Bytes,
+}
+
+/// The result of a native call: a dry run, or the upstream response.
+enum Outcome {
+    DryRun(HttpResponse),
+    Begun(Begun),
+}
+
+/// Calls an operation that names no model, in the gateway's own account.
+async fn of_account(
+    admitted: &Admitted,
+    request: NativeRequest<'_>,
+    context: &mut RequestContext,
+) -> Result<Outcome, NativeError> {
+    let home = admitted.now().names.home();
+    let log = AttemptLog { region: home.region().to_owned(), ..AttemptLog::default() };
+    let call = call(&request, request.body.clone(), None, admitted.offload()).await?;
+    if admitted.options().mode == CallMode::DryRun {
+        return show(admitted, log, unsigned(home, &call)?, context).await;
+    }
+    context.went(AttemptLog { attempts: 1, ..log });
+    let service = request.matched.row.service;
+    let answer = admitted.account_transport(home).send(call).await?;
+    Ok(Outcome::Begun(Begun { answer, service, pieces: Vec::new() }))
+}
+
+/// Calls an operation of a model, on one of the name's targets.
+async fn of_model(
+    admitted: &Admitted,
+    request: &NativeRequest<'_>,
+    name: &str,
+    context: &mut RequestContext,
+) -> Result<Outcome, NativeError> {
+    let route = admitted.resolve(name, admitted.options().tags.clone()).await?;
     let id = context.id().to_owned();
-    let terms = terms(&matched, &route, &body, &id, offload).await?;
-    let dispatch = Dispatch::begin(&now.names, route, terms);
+    let spec = spec(admitted, request, &route, &id).await?;
+    if admitted.options().mode == CallMode::DryRun {
+        let target = Dispatch::preview(&route, spec).map_err(GatewayError::from)?;
+        let body = request.body.clone();
+        let call = call(request, body, Some(&target), admitted.offload()).await?;
+        let shown = unsigned(&target.account, &call)?;
+        return show(admitted, AttemptLog::to(&target), shown, context).await;
+    }
+    let dispatch = Dispatch::begin(&admitted.now().names, route, spec);
     let sent = dispatch.map_err(GatewayError::from)?.run(async |target: &Target| {
-        let call = call(http, &matched, body.clone(), Some(target), offload).await?;
-        let answer = worker.transport(&target.account).by(target.deadline).send(call).await?;
-        match look(answer, matched.row).await? {
+        let body = request.body.clone();
+        let call = call(request, body, Some(target), admitted.offload()).await?;
+        let answer = admitted.transport(target).send(call).await?;
+        match look(answer, request.matched.row).await? {
             Start::Good(begun) => Ok(begun),
             Start::Exception(begun, error) => {
                 Err(NativeError::AtStart { begun: Box::new(begun), error })
@@ -113,7 +164,7 @@ async fn send(
     match sent.await {
         Ok(Dispatched { answer, in_flight, attempt_log }) => {
             context.is_answered(attempt_log, in_flight);
-            Ok(answer)
+            Ok(Outcome::Begun(answer))
         }
         Err(DispatchError { error, attempt_log }) => {
             context.went(attempt_log);
@@ -122,7 +173,19 @@ async fn send(
     }
 }
 
-/// Judges what of S3 a body names.
+/// Answers a dry run.
+async fn show(
+    admitted: &Admitted,
+    log: AttemptLog,
+    request: http::Request<Bytes>,
+    context: &mut RequestContext,
+) -> Result<Outcome, NativeError> {
+    let (report, offload) = (Report::default(), admitted.offload());
+    let shown = dry_run::tell(log, vec![request], &report, context, offload).await?;
+    Ok(Outcome::DryRun(shown))
+}
+
+/// Checks the S3 locations in a body.
 async fn objects(
     now: &Snapshot,
     matched: &Matched,
@@ -138,7 +201,7 @@ async fn objects(
     Ok(judged.await??)
 }
 
-/// Refuses operations that would go around a mandatory guardrail.
+/// Refuses operations that would bypass a mandatory guardrail.
 fn guarded(now: &Snapshot, matched: &Matched) -> Result<(), GuardrailError> {
     let is_around = guardrail::runs_others(matched.row.operation)
         && now.config.other_models == OtherModels::Guarded
@@ -146,17 +209,17 @@ fn guarded(now: &Snapshot, matched: &Matched) -> Result<(), GuardrailError> {
     if is_around { Err(GuardrailError::Around) } else { Ok(()) }
 }
 
-async fn terms<'r>(
-    matched: &Matched,
+async fn spec<'r>(
+    admitted: &'r Admitted,
+    request: &NativeRequest<'_>,
     route: &Route,
-    body: &Bytes,
     id: &'r str,
-    offload: &Offload,
 ) -> Result<CallSpec<'r>, NativeError> {
+    let NativeRequest { http: _, matched, body } = request;
     let operation = matched.row.operation;
     let purpose = if operation == "CountTokens" { CallPurpose::Count } else { CallPurpose::Model };
     let (length, body) = (body.len(), body.clone());
-    // Looking into a body takes time, and is in vain where there is no choice.
+    // Inspecting a body takes time and has no use if the route has only one target.
     let (counts, keeps) = (route.counts_tokens(), route.keeps_to_targets());
     let looked = async move {
         let tokens = match counts {
@@ -166,45 +229,47 @@ async fn terms<'r>(
         (tokens, if keeps { affinity(&body) } else { None })
     };
     let (tokens, key) = match purpose {
-        // It is not the model that reads them.
+        // The model does not process these tokens.
         CallPurpose::Count => (Tokens::default(), None),
-        CallPurpose::Model if counts || keeps => offload.run(length, looked).await?,
+        CallPurpose::Model if counts || keeps => admitted.offload().run(length, looked).await?,
         CallPurpose::Model => looked.await,
     };
     let fallback_scope = match operation {
-        // Every model that converses reads the same body; elsewhere each has its own.
+        // All models of Converse accept the same body; for other operations each model has its own
+        // format.
         "Converse" | "ConverseStream" => FallbackScope::All,
         _ => FallbackScope::SameName,
     };
-    Ok(CallSpec { id, kind: matched.row.kind, purpose, tokens, key, home: None, fallback_scope })
+    let (admission, kind) = (admitted.admission(), matched.row.kind);
+    Ok(CallSpec { admission, id, kind, purpose, tokens, key, home: None, fallback_scope })
 }
 
-/// The operation a request names, below the mount or at the root.
+/// The operation of a request, below the mount or at the root.
 pub(crate) fn operation(http: &HttpRequest, added: &[Service]) -> Result<Matched, PathError> {
     matched(http.method().as_str(), http.uri(), added)
 }
 
-/// The same, for a request that has no route yet.
+/// The operation of a request that has no route yet.
 pub(crate) fn matched(method: &str, uri: &Uri, added: &[Service]) -> Result<Matched, PathError> {
     let raw = uri.path();
     let below = raw.strip_prefix(MOUNT).filter(|below| below.starts_with('/')).unwrap_or(raw);
     find(method, below, added)
 }
 
-/// Where the native API hangs.
+/// Path prefix of the native API.
 pub(crate) const MOUNT: &str = "/bedrock";
 
 async fn call(
-    http: &HttpRequest,
-    matched: &Matched,
+    request: &NativeRequest<'_>,
     mut body: Bytes,
     target: Option<&Target>,
     offload: &Offload,
 ) -> Result<Call, NativeError> {
+    let NativeRequest { http, matched, body: _ } = request;
     let mut sent = HeaderMap::with_capacity(4);
     for (name, value) in http.headers() {
         if headers::goes_up(name.as_str(), value.as_bytes()) {
-            // actix speaks an older `http` than the rest of us.
+            // actix uses an older version of `http`.
             let name = http::HeaderName::from_bytes(name.as_str().as_bytes());
             let value = HeaderValue::from_bytes(value.as_bytes());
             if let (Ok(name), Ok(value)) = (name, value) {
@@ -232,7 +297,7 @@ async fn call(
     })
 }
 
-/// How a stream says that the process ends: an exception that every operation of its service knows.
+/// The exception that ends a stream when the process ends; every operation of the service has it.
 fn last_words(service: Service) -> &'static str {
     match service {
         Service::Runtime => "serviceUnavailableException",
@@ -245,11 +310,11 @@ fn respond(begun: Begun, write_stall: Duration, context: RequestContext) -> Http
     for header in context.attempt_log() {
         response.insert_header(header);
     }
-    // Pieces need not end where events do: an answer that a panic ends is broken off.
+    // Pieces need not end where events do, so after a panic the answer is cut off.
     response.streaming(WriteTimeoutBody::of(bytes(begun, context), write_stall))
 }
 
-/// Status and headers of Bedrock's, as they came.
+/// Status and headers of Bedrock's response.
 fn builder(status: u16, upstream: &HeaderMap) -> HttpResponseBuilder {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     let mut response = HttpResponseBuilder::new(status);
@@ -262,8 +327,9 @@ fn builder(status: u16, upstream: &HeaderMap) -> HttpResponseBuilder {
     response
 }
 
-/// The body, piece by piece as it comes. A piece is looked at for what the call cost and whether it failed,
-/// never changed or held back; a body that breaks off is broken off, so that no SDK takes it for a whole one.
+/// Relays the body piece by piece. Each piece is inspected for usage and failures, but never changed or
+/// delayed. If the upstream body breaks off, the client's does too, so that no SDK takes it for a
+/// complete one.
 fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result<Bytes, Failure>> {
     let Begun { mut answer, service, pieces } = begun;
     let mut tap = Tap::of(&answer.headers);
@@ -293,7 +359,7 @@ fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result
             match piece {
                 Ok(Some(piece)) => {
                     tap.see(&piece);
-                    // At once: SDKs hang up on an exception.
+                    // Recorded at once, because SDKs close the connection on an exception.
                     if let Some(failure) = tap.failure() {
                         has_failed = true;
                         context.break_off(&failure.into());
@@ -326,163 +392,8 @@ fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result
     }
 }
 
-/// Why a call has no answer of Bedrock's to pass on.
-#[derive(Debug, thiserror::Error)]
-enum NativeError {
-    #[error(transparent)]
-    Path(#[from] PathError),
-    #[error("bidirectional streams do not pass through: they need HTTP/2 on both sides")]
-    Bidirectional,
-    #[error(transparent)]
-    S3(#[from] S3Error),
-    #[error(transparent)]
-    Guardrail(#[from] GuardrailError),
-    #[error(transparent)]
-    Gateway(#[from] GatewayError),
-    #[error(transparent)]
-    Upstream(#[from] Failure),
-    #[error("the stream began with an exception: {error}")]
-    AtStart { begun: Box<Begun>, error: Box<ServiceError> },
-}
-
-impl Classify for NativeError {
-    fn verdict(&self, kind: Kind) -> FailureClass {
-        match self {
-            Self::Upstream(failure) => failure.verdict(kind),
-            Self::AtStart { begun: _, error } => of_service(error, kind),
-            Self::Gateway(error) => error.verdict(kind),
-            Self::Path(_) | Self::Bidirectional | Self::S3(_) | Self::Guardrail(_) => {
-                FailureClass::FINAL
-            }
-        }
-    }
-
-    fn is_answer(&self) -> bool {
-        match self {
-            Self::Upstream(failure) => failure.is_answer(),
-            Self::AtStart { .. } => true,
-            Self::Gateway(error) => error.is_answer(),
-            Self::Path(_) | Self::Bidirectional | Self::S3(_) | Self::Guardrail(_) => false,
-        }
-    }
-}
-
-/// The answer to a request that was refused before it came here.
-pub(crate) fn refused(error: GatewayError, context: &mut RequestContext) -> HttpResponse {
-    refuse(&error.into(), NativeErrors::default(), context)
-}
-
-/// The answer to a request that a panic has ended.
-pub(crate) fn panicked(error: &GatewayError, request_id: &str) -> HttpResponse {
-    let mut response = ours(500, "InternalServerException", &error.render().message);
-    if let Ok(id) = header::HeaderValue::from_str(request_id) {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    response
-}
-
-fn refuse(error: &NativeError, errors: NativeErrors, context: &mut RequestContext) -> HttpResponse {
-    let mut response = match error {
-        NativeError::Upstream(Failure::Service(error)) => passed_on(error, errors),
-        NativeError::AtStart { begun: _, error } => passed_on(error, errors),
-        NativeError::Upstream(failure @ Failure::Credentials(_)) => {
-            let (status, exception) = exception_of(failure);
-            let mut response = ours(status, exception, NO_CREDENTIALS);
-            // For Anthropic's SDKs: the operator must act first.
-            response.headers_mut().insert(SHOULD_RETRY, header::HeaderValue::from_static("false"));
-            response
-        }
-        NativeError::Upstream(failure) => {
-            let (status, exception) = exception_of(failure);
-            ours(status, exception, "The gateway could not get an answer from Bedrock.")
-        }
-        NativeError::Path(PathError::Unknown) => {
-            ours(404, "UnknownOperationException", &error.to_string())
-        }
-        NativeError::Path(PathError::Malformed) => {
-            ours(400, "ValidationException", &error.to_string())
-        }
-        NativeError::Bidirectional => ours(501, "UnknownOperationException", &error.to_string()),
-        NativeError::S3(S3Error::NotListed)
-        | NativeError::Guardrail(
-            GuardrailError::Other | GuardrailError::Weakened(_) | GuardrailError::Around,
-        ) => ours(403, "AccessDeniedException", &error.to_string()),
-        NativeError::S3(S3Error::Unreadable)
-        | NativeError::Guardrail(GuardrailError::Unreadable) => {
-            ours(400, "ValidationException", &error.to_string())
-        }
-        NativeError::Gateway(error) => {
-            let rendered = error.render();
-            let exception = match (error, rendered.status) {
-                (GatewayError::NotListed { .. }, _) => "ResourceNotFoundException",
-                (_, 401) => "UnrecognizedClientException",
-                (_, 403) => "AccessDeniedException",
-                (_, 500) => "InternalServerException",
-                _ => "ValidationException",
-            };
-            let response = ours(rendered.status, exception, &rendered.message);
-            match error {
-                GatewayError::Body(unread) => unread.close_after(response),
-                _ => response,
-            }
-        }
-    };
-    if response.status().is_server_error() {
-        log::warn!("{} native: {error}", context.id());
-    }
-    if !response.headers().contains_key(REQUEST_ID)
-        && let Ok(id) = header::HeaderValue::from_str(context.id())
-    {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    context.mark_refusal(response.headers_mut());
-    context.refused_with(response.status().as_u16());
-    response
-}
-
-/// What is answered where the process ends before there is an answer.
-pub(crate) fn stopping(id: &RequestId) -> HttpResponse {
-    let mut response = ours(503, "ServiceUnavailableException", STOPPING);
-    response.headers_mut().insert(REQUEST_ID, id.0.clone());
-    response
-}
-
-/// Whether a path is of the native API, as far as it tells by itself.
+/// Whether a path belongs to the native API, judged by the path alone.
 pub(crate) fn is_below(path: &str) -> bool {
     let rest = path.strip_prefix(MOUNT);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || path.starts_with("/model/")
-}
-
-/// An error of AWS's, as much of it as callers are to see.
-fn passed_on(error: &ServiceError, errors: NativeErrors) -> HttpResponse {
-    let body = match errors {
-        NativeErrors::Masked => masked(&error.body),
-        NativeErrors::Raw => error.body.clone(),
-    };
-    builder(error.status, &error.headers).body(body)
-}
-
-/// An error of the gateway's, in AWS's shape.
-fn ours(status: u16, exception: &'static str, message: &str) -> HttpResponse {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    HttpResponseBuilder::new(status)
-        .insert_header((ERROR_TYPE, exception))
-        .insert_header((CONTENT_TYPE, "application/json"))
-        .body(serde_json::json!({ "message": message }).to_string())
-}
-
-/// The exception that SDKs know for a failure on the way.
-fn exception_of(failure: &Failure) -> (u16, &'static str) {
-    match failure {
-        Failure::Timeout(_) => (408, "ModelTimeoutException"),
-        Failure::Service(_)
-        | Failure::Connect(_)
-        | Failure::Tls(_)
-        | Failure::Closed(_)
-        | Failure::Truncated(_)
-        | Failure::Frame(_)
-        | Failure::Credentials(_)
-        | Failure::Protocol(_) => (503, "ServiceUnavailableException"),
-        Failure::Request(_) => (400, "ValidationException"),
-    }
 }

@@ -9,8 +9,8 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::address;
-use crate::app::{Snapshot, Worker};
 use crate::request::context::RequestContext;
+use crate::state::{Snapshot, Worker};
 
 /// Nothing but the page's own style and its empty icon. A test computes the hash.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-FfzBqEYpJ2WL2DECPEE3iSsQ3+7kMuaR6rbNzoMBsGk='; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

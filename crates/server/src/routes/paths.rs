@@ -24,7 +24,7 @@ const KNOWN: &[&str] = &[
 
 /// The model that an Azure path names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Deployment(pub(crate) String);
+pub(crate) struct AzureDeployment(pub(crate) String);
 
 /// Gives a request the path that its route has.
 pub(crate) fn settle(request: &mut ServiceRequest) {
@@ -47,11 +47,11 @@ pub(crate) fn settle(request: &mut ServiceRequest) {
 }
 
 /// The path in the table, if it is another one, and the model that it names.
-fn settled(path: &str) -> Option<(String, Option<Deployment>)> {
+fn settled(path: &str) -> Option<(String, Option<AzureDeployment>)> {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let (base, rest, deployment) = match segments.as_slice() {
         ["openai", "deployments", name, rest @ ..] if !rest.is_empty() => {
-            ("/v1", rest, Some(Deployment(decoded(name))))
+            ("/v1", rest, Some(AzureDeployment(decoded(name))))
         }
         ["openai", "v1", rest @ ..] | ["openai", rest @ ..] => ("/v1", rest, None),
         ["v1", rest @ ..] => ("/v1", rest, None),
@@ -114,7 +114,7 @@ mod tests {
             ("/openai/deployments/gpt-4o/chat/completions", "/v1/chat/completions", "gpt-4o"),
             ("/openai/deployments/a%2Fb%3A0/embeddings/", "/v1/embeddings", "a/b:0"),
         ] {
-            let deployment = Some(Deployment(name.to_owned()));
+            let deployment = Some(AzureDeployment(name.to_owned()));
             assert_eq!(settled(path), Some((expected.to_owned(), deployment)), "{path}");
         }
     }

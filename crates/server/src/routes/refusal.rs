@@ -1,12 +1,13 @@
-//! Refusals that are made before a route is chosen, in the shape of the API that the path belongs to.
+//! Refusals before a route is chosen, in the error format of the path's API.
 
 use actix_web::http::Uri;
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{doors, native};
+use super::native;
 use crate::config::Config;
 use crate::error::{ErrorDialect, GatewayError};
+use crate::missing_api;
 use crate::request::context::RequestContext;
 
 /// Sent by every client of Anthropic's API.
@@ -31,14 +32,14 @@ impl RequestApi {
 
 /// The shape of errors at a path that is not native.
 pub(crate) fn dialect(path: &str, headers: &HeaderMap) -> ErrorDialect {
-    if doors::is_anthropics(path) || headers.contains_key(ANTHROPIC_VERSION) {
+    if missing_api::is_anthropics(path) || headers.contains_key(ANTHROPIC_VERSION) {
         ErrorDialect::Anthropic
     } else {
         ErrorDialect::OpenAi
     }
 }
 
-/// The answer to a refused request, and its line in the access log.
+/// The response to a refused request, with its line in the access log.
 pub(crate) fn respond(
     http: &HttpRequest,
     config: &Config,
@@ -56,7 +57,7 @@ pub(crate) fn respond(
     }
 }
 
-/// The answer to a request that a panic has ended.
+/// The response to a request that a panic has ended.
 pub(crate) fn panicked(shape: RequestApi, request_id: &str) -> HttpResponse {
     let error = GatewayError::Panicked;
     match shape {

@@ -1,6 +1,6 @@
-//! Several answers in one stream (`n` above 1), each chunk marked with the number of its answer. All upstream
-//! calls are polled by the one future that writes to the client: while the client does not read, none of them
-//! is read; when it leaves, or one of them fails, all are dropped.
+//! Several answers in one stream (`n` above 1); each chunk carries the index of its answer. All
+//! upstream calls are polled by the one future that writes to the client: while the client does not
+//! read, no call is read; when it disconnects or a call fails, all are dropped.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -14,10 +14,10 @@ use futures_util::stream::{LocalBoxStream, Stream, StreamExt};
 use schema::openai::chunk::Chunk;
 use tokio::time::{Instant, timeout_at};
 use translate::chat::{ChatStream, Spent, replay};
-use translate::{Report, sse};
+use translate::sse;
 
 use super::stream::{
-    PARTING, ROOM, StartedStream, head, panicked, settle, show, step, write_error,
+    Described, PARTING, ROOM, StartedStream, head, panicked, settle, show, step, write_error,
 };
 use crate::config::Config;
 use crate::error::GatewayError;
@@ -29,49 +29,45 @@ use crate::write_timeout::WriteTimeoutBody;
 use bedrock::{Failure, Frame, Kind};
 use routing::{Classify, InFlight, Timestamp};
 
-/// One of several answers, before anything of it was translated.
+/// One of several answers, before any of it is translated.
 pub(crate) struct Choice {
     pub(crate) source: AnswerSource,
     pub(crate) chat: ChatStream,
-    /// The call, for its target's books.
+    /// The call, for its target's health and usage.
     pub(crate) in_flight: InFlight,
 }
 
-/// Where an answer comes from.
+/// The source of an answer.
 pub(crate) enum AnswerSource {
-    /// Events, from the first.
+    /// Events, beginning with the first.
     Live(Box<StartedStream>),
-    /// The body of a whole answer.
+    /// The body of a complete answer.
     Told(Bytes),
 }
 
 /// The response that carries several answers.
 pub(crate) fn respond(
-    choices: Vec<Choice>,
-    reasoning: &ReasoningStore,
-    validator: Option<StreamValidator>,
-    report: &Report,
-    aws_request_id: Option<&str>,
+    choices: Choices,
+    described: Described<'_>,
     config: &Config,
     context: RequestContext,
 ) -> HttpResponse {
-    let mut response = head(report, &context, aws_request_id);
-    let events =
-        events(Choices::new(choices, validator), reasoning.clone(), config.keep_alive, context);
+    let mut response = head(described, &context);
+    let events = events(choices, config.keep_alive, context);
     response
         .streaming(WriteTimeoutBody::of(panic_guard::told(events, panicked()), config.write_stall))
 }
 
 fn events(
     mut choices: Choices,
-    reasoning: ReasoningStore,
     keep_alive: Duration,
     mut context: RequestContext,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
         let mut cut = context.cut();
         let mut out = BytesMut::with_capacity(ROOM);
-        // Towards the client: what comes from the model and does not go out breaks no silence.
+        // Only bytes sent to the client count: upstream events that produce no output do not end the
+        // silence.
         let mut last_sent = Instant::now();
         let ended = loop {
             if last_sent.elapsed() >= keep_alive {
@@ -87,11 +83,11 @@ fn events(
             let (at, piece) = match (next, whole) {
                 (Ok(Some(next)), _) => next,
                 (Ok(None), _) => break Ok(()),
-                // The answer is whole; that its connection lingers is nothing to the client.
+                // The answer is complete; a connection that stays open does not concern the client.
                 (Err(_), Some(at)) => (at, None),
                 (Err(_), None) => continue,
             };
-            if let Err(error) = choices.take(at, piece, &reasoning, &mut out).await {
+            if let Err(error) = choices.take(at, piece, &mut out).await {
                 break Err(error);
             }
             if !out.is_empty() {
@@ -110,31 +106,32 @@ fn events(
                 write_error(&error, &mut out);
             }
         }
-        // The client may take its time with the last piece; Bedrock need not wait for that.
+        // The client may take long to read the last piece, and Bedrock need not wait for it.
         drop(choices);
         yield Ok(out.freeze());
     }
 }
 
-/// The answers under way.
-struct Choices {
+/// The answers in progress.
+pub(crate) struct Choices {
     lines: Vec<Line>,
-    /// Who judges them, if they were asked to be JSON.
+    /// The validator, if JSON was requested.
     validator: Option<StreamValidator>,
-    /// Whose turn it is to be asked first, so that a fast answer does not hold up the others.
+    /// Index of the answer that is polled first, so that a fast answer does not delay the others.
     turn: usize,
-    /// What the answers that have ended cost.
+    /// Usage of the answers that have ended.
     spent: Spent,
+    reasoning: ReasoningStore,
 }
 
-/// One of them.
+/// One answer in progress.
 struct Line {
     pieces: LocalBoxStream<'static, Result<Piece, Failure>>,
     chat: ChatStream,
     in_flight: InFlight,
 }
 
-/// What comes of an answer at a time.
+/// A part of an answer.
 enum Piece {
     Frame(Frame),
     Whole(Bytes),
@@ -143,7 +140,7 @@ enum Piece {
 /// A piece of an answer; `None` is its end.
 type Next = Option<Result<Piece, Failure>>;
 
-/// Whether there is more to come of an answer.
+/// State of an answer after a piece: more is to come, or it is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heard {
     More,
@@ -151,21 +148,25 @@ enum Heard {
 }
 
 impl Choices {
-    fn new(choices: Vec<Choice>, validator: Option<StreamValidator>) -> Self {
+    pub(crate) fn new(
+        choices: Vec<Choice>,
+        validator: Option<StreamValidator>,
+        reasoning: ReasoningStore,
+    ) -> Self {
         let lines = choices.into_iter().map(|Choice { source, chat, in_flight }| Line {
             pieces: pieces(source),
             chat,
             in_flight,
         });
-        Self { lines: lines.collect(), validator, turn: 0, spent: Spent::default() }
+        Self { lines: lines.collect(), validator, turn: 0, spent: Spent::default(), reasoning }
     }
 
-    /// The next piece of any answer, and whose it is.
+    /// The next piece of any answer, with the answer's index.
     async fn next(&mut self) -> Option<(usize, Next)> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// An answer of which all has come, but for the end of its connection.
+    /// An answer that is complete except for the end of its connection.
     fn whole(&self) -> Option<usize> {
         self.lines.iter().position(|line| line.chat.is_complete())
     }
@@ -190,11 +191,10 @@ impl Choices {
         &mut self,
         at: usize,
         piece: Next,
-        reasoning: &ReasoningStore,
         out: &mut BytesMut,
     ) -> Result<(), GatewayError> {
         let mut shown = |chunk: &Chunk<'_>| show(&mut self.validator, out, chunk);
-        let heard = self.lines[at].hear(piece, reasoning, &mut shown).await;
+        let heard = self.lines[at].hear(piece, &self.reasoning, &mut shown).await;
         settle(&mut self.validator, out).await;
         match heard {
             Ok(Heard::More) => {}
@@ -211,7 +211,7 @@ impl Choices {
         Ok(())
     }
 
-    /// Ends one answer; the last tells what all of them cost.
+    /// Ends one answer; the last one adds the usage of all.
     fn end(&mut self, at: usize, out: &mut BytesMut) -> Result<(), GatewayError> {
         let Line { pieces: _, chat, mut in_flight } = self.lines.remove(at);
         if let Some(usage) = chat.usage() {
@@ -232,7 +232,7 @@ impl Choices {
         }
     }
 
-    /// What all of them have cost so far.
+    /// The usage of all answers so far.
     fn spent(&self) -> Spent {
         self.lines.iter().fold(self.spent, |spent, line| spent.and(line.chat.spent()))
     }
@@ -247,14 +247,14 @@ impl Line {
     ) -> Result<Heard, GatewayError> {
         match piece {
             None => return Ok(Heard::All),
-            // All has come that was to come; how the connection ends is no part of the answer.
+            // The answer is complete, and the end of the connection is not part of it.
             Some(Err(_)) if self.chat.is_complete() => return Ok(Heard::All),
             Some(Err(failure)) => return Err(failure.into()),
             Some(Ok(Piece::Frame(frame))) => {
                 let was_complete = self.chat.is_complete();
                 match step(&frame, &mut self.chat, out) {
                     Ok(()) => {}
-                    // Nothing was to come any more.
+                    // No further event was expected.
                     Err(_) if was_complete => return Ok(Heard::All),
                     Err(error) => return Err(error),
                 }
@@ -264,7 +264,7 @@ impl Line {
                 replay(answer, &mut self.chat, out)?;
             }
         }
-        // Before the client learns of the calls.
+        // Saved before the client sees the tool calls, which it may answer at once.
         if let Some(kept) = self.chat.take_kept() {
             reasoning.keep(&kept).await;
         }
@@ -272,13 +272,13 @@ impl Line {
     }
 }
 
-/// Lays an error at the door of the target that made it.
+/// Records an error in the health of the target that caused it.
 fn blamed(in_flight: &mut InFlight, error: GatewayError) -> GatewayError {
     in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
     error
 }
 
-/// One future for the whole answer: its idle limit counts on while others are heard.
+/// One stream for the whole answer, so that its idle limit keeps counting while others are read.
 fn pieces(source: AnswerSource) -> LocalBoxStream<'static, Result<Piece, Failure>> {
     stream! {
         match source {

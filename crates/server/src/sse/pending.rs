@@ -1,13 +1,11 @@
-//! Streams that are slow to begin. A proxy between here and the client ends a connection on which nothing
-//! comes, so where a stream was asked for and no answer has begun in time, its head goes out ahead of it and
-//! comments follow. Work on the answer goes on as before: attempts and fallbacks too, for nothing of an
-//! answer was seen. What fails from then on has no status any more, and is an event.
+//! Streams that are slow to begin. A proxy on the way to the client closes a connection without
+//! traffic. If a stream was requested and no answer has begun in time, its headers are therefore sent
+//! early, followed by comments. The dispatch continues, attempts and fallbacks included, because no
+//! part of an answer was sent. An error from then on has no status any more and becomes an event.
 
-use std::cell::Cell;
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -19,52 +17,14 @@ use futures_util::Stream;
 use tokio::time::{Instant, timeout, timeout_at};
 use translate::sse;
 
+use crate::cutoff::Cut;
 use crate::error::GatewayError;
 use crate::panic_guard;
-use crate::shutdown::Cut;
+use crate::request::PendingResponse;
 use crate::sse::stream::{EVENT_STREAM, event_stream, panicked, write_error};
 
-/// What is known of the head of a response by those who wait for it and those who make it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct PendingResponse(Rc<Cell<State>>);
-
-#[derive(Debug, Clone, Copy, Default)]
-enum State {
-    /// Nobody knows yet what is asked for, or it is no stream.
-    #[default]
-    Open,
-    /// A stream is asked for, since then.
-    Stream(Instant),
-    /// It has gone out ahead of the answer.
-    Sent,
-}
-
-impl PendingResponse {
-    /// Notes that a stream is asked for.
-    pub(crate) fn is_of_stream(&self) {
-        self.0.set(State::Stream(Instant::now()));
-    }
-
-    /// Whether it has gone out ahead of the answer.
-    pub(crate) fn is_sent(&self) -> bool {
-        matches!(self.0.get(), State::Sent)
-    }
-
-    /// Notes that it goes out ahead of the answer.
-    pub(crate) fn goes_out(&self) {
-        self.0.set(State::Sent);
-    }
-
-    fn asked(&self) -> Option<Instant> {
-        match self.0.get() {
-            State::Stream(since) => Some(since),
-            State::Open | State::Sent => None,
-        }
-    }
-}
-
-/// The response that `answer` makes, or the head of a stream that it will be in. Dropping either drops
-/// `answer`, and with it all calls that it waits for.
+/// Returns the response of `answer`, or the early headers of a stream. Dropping either drops `answer`,
+/// and with it all calls that it waits for.
 pub(crate) async fn respond<A>(
     mut answer: Pin<Box<A>>,
     head: PendingResponse,
@@ -74,7 +34,7 @@ pub(crate) async fn respond<A>(
 where
     A: Future<Output = HttpResponse> + 'static,
 {
-    // Never nothing: who waits must let others work.
+    // Never zero: a waiting request must let others run.
     let silence = silence.max(Duration::from_millis(1));
     let mut until = Instant::now() + silence;
     loop {
@@ -91,7 +51,7 @@ where
     event_stream().streaming(panic_guard::told(body(answer, silence, cut), panicked()))
 }
 
-/// Comments until there is an answer, then its events.
+/// Sends comments until there is an answer, then its events.
 fn body<A>(
     mut answer: Pin<Box<A>>,
     silence: Duration,
@@ -127,11 +87,11 @@ where
     }
 }
 
-/// A refusal as the last event of a stream; there is no `[DONE]` behind it.
+/// A refusal as the last event of a stream, without `[DONE]`.
 async fn refusal(response: HttpResponse) -> Bytes {
     let mut out = BytesMut::new();
     match to_bytes(response.into_body()).await {
-        // One line, as all JSON that is written here.
+        // The JSON is a single line, like all JSON that is written here.
         Ok(told) => {
             out.put_slice(b"data: ");
             out.put_slice(&told);

@@ -1,6 +1,6 @@
-//! Streams: frames in, server-sent events out, one write per Bedrock event. Nothing is queued between
-//! them but the one event under way: the next frame is read when the client has taken it, and when the
-//! client leaves, dropping this drops the upstream call.
+//! Streams: reads frames and writes server-sent events, one write per Bedrock event. Only the current
+//! event is held: the next frame is read when the client has taken it, and when the client disconnects,
+//! dropping the stream drops the upstream call.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -28,13 +28,13 @@ use crate::request::context::{RequestContext, describe};
 use crate::write_timeout::WriteTimeoutBody;
 use bedrock::{EventStream, Failure, Frame, FrameKind, ServiceError};
 
-/// How the content of a stream is called.
+/// Content type of a stream.
 pub(crate) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
-/// Tells nginx and its kin not to hold a stream back.
+/// Tells nginx and compatible proxies not to buffer a stream.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
-/// How long the end of a whole answer's connection is waited for, so that it can be used again.
+/// Longest wait for the end of a complete answer's connection, so that it can be reused.
 pub(super) const PARTING: Duration = Duration::from_millis(250);
-/// Room for a few events.
+/// Initial buffer size, enough for a few events.
 pub(super) const ROOM: usize = 4 * 1024;
 
 /// A stream whose first frame has arrived: from here on the status is 200.
@@ -59,35 +59,42 @@ impl StartedStream {
     }
 }
 
+/// The consumers of one answer's events: the translator, the reasoning store, and the validator of answers that
+/// are to be JSON.
+pub(crate) struct StreamSinks {
+    pub(crate) chat: ChatStream,
+    pub(crate) reasoning: ReasoningStore,
+    pub(crate) validator: Option<StreamValidator>,
+}
+
+/// The facts that a response's headers state: ignored fields, and AWS's id of the call.
+pub(crate) type Described<'r> = (&'r Report, Option<&'r str>);
+
 /// The response that carries a stream.
 pub(crate) fn respond(
     begun: StartedStream,
-    chat: ChatStream,
-    reasoning: ReasoningStore,
-    validator: Option<StreamValidator>,
+    sinks: StreamSinks,
     report: &Report,
     config: &Config,
     context: RequestContext,
 ) -> HttpResponse {
-    let mut response = head(report, &context, begun.rest.request_id());
-    let events = events(begun, chat, reasoning, validator, config.keep_alive, context);
+    let mut response = head((report, begun.rest.request_id()), &context);
+    let events = events(begun, sinks, config.keep_alive, context);
     response
         .streaming(WriteTimeoutBody::of(panic_guard::told(events, panicked()), config.write_stall))
 }
 
-/// The response that carries a whole answer as the events it would have come in.
+/// The response that carries a complete answer as the events of a stream.
 ///
 /// # Errors
-/// The answer cannot be told.
+/// The answer cannot be translated.
 pub(crate) async fn replayed(
     answer: ConverseResponse<'_>,
-    mut chat: ChatStream,
-    reasoning: &ReasoningStore,
-    mut validator: Option<StreamValidator>,
-    report: &Report,
+    sinks: StreamSinks,
+    described: Described<'_>,
     context: &mut RequestContext,
-    aws_request_id: Option<&str>,
 ) -> Result<HttpResponse, GatewayError> {
+    let StreamSinks { mut chat, reasoning, mut validator } = sinks;
     let mut out = BytesMut::with_capacity(ROOM);
     replay(answer, &mut chat, &mut |chunk| show(&mut validator, &mut out, chunk))?;
     settle(&mut validator, &mut out).await;
@@ -97,20 +104,19 @@ pub(crate) async fn replayed(
     context.settle(chat.usage());
     conclude(chat, &mut validator, &mut out).await?;
     context.complete();
-    Ok(head(report, context, aws_request_id).body(out.freeze()))
+    Ok(head(described, context).body(out.freeze()))
 }
 
 pub(super) fn head(
-    report: &Report,
+    (report, aws_request_id): Described<'_>,
     context: &RequestContext,
-    aws_request_id: Option<&str>,
 ) -> HttpResponseBuilder {
     let mut response = event_stream();
     describe(&mut response, context, report, aws_request_id);
     response
 }
 
-/// What the head of every stream says.
+/// The headers of every stream.
 pub(crate) fn event_stream() -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response.insert_header((CONTENT_TYPE, EVENT_STREAM));
@@ -121,18 +127,18 @@ pub(crate) fn event_stream() -> HttpResponseBuilder {
 
 fn events(
     begun: StartedStream,
-    mut chat: ChatStream,
-    reasoning: ReasoningStore,
-    mut validator: Option<StreamValidator>,
+    sinks: StreamSinks,
     keep_alive: Duration,
     mut context: RequestContext,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     stream! {
+        let StreamSinks { mut chat, reasoning, mut validator } = sinks;
         let mut cut = context.cut();
         let StartedStream { first, mut rest } = begun;
         let mut out = BytesMut::with_capacity(ROOM);
         let mut frame = Some(first);
-        // Towards the client: what comes from the model and does not go out breaks no silence.
+        // Only bytes sent to the client count: upstream events that produce no output do not end the
+        // silence.
         let mut last_sent = Instant::now();
         let ended = loop {
             match frame {
@@ -143,7 +149,7 @@ fn events(
                     settle(&mut validator, &mut out).await;
                     match stepped {
                         Ok(()) => {}
-                        // Nothing was to come any more.
+                        // No further event was expected.
                         Err(_) if was_complete => break Ok(()),
                         Err(error) => break Err(error),
                     }
@@ -160,11 +166,11 @@ fn events(
                 yield Ok(Bytes::from_static(sse::KEEP_ALIVE));
                 last_sent = Instant::now();
             }
-            // One future across the comments: its own idle limit keeps counting.
+            // One future across all comments, so that its own idle limit keeps counting.
             let mut next = pin!(rest.next());
             let next = loop {
                 if chat.is_complete() {
-                    // The answer is whole; that its connection lingers is nothing to the client.
+                    // The answer is complete; a connection that stays open does not concern the client.
                     let parting = timeout(PARTING, next.as_mut()).await.unwrap_or(Ok(None));
                     break parting.map_err(GatewayError::from);
                 }
@@ -178,7 +184,7 @@ fn events(
             };
             match next {
                 Ok(next) => frame = next,
-                // All has come that was to come; how the connection ends is no part of the answer.
+                // The answer is complete, and the end of the connection is not part of it.
                 Err(GatewayError::Upstream(Failure::Truncated(_) | Failure::Closed(_)))
                     if chat.is_complete() => break Ok(()),
                 Err(error) => break Err(error),
@@ -221,7 +227,7 @@ pub(super) fn step(
     let FrameKind::Event(name) = &frame.kind else { return Ok(()) };
     let event = match StreamEvent::parse(name, &frame.payload) {
         Ok(event) => event,
-        // Without its text or its calls an answer is wrong; without anything else it is poorer.
+        // An answer without some of its text or calls would be wrong; other parts may be missing.
         Err(error) if name == "contentBlockDelta" || is_of_call(name, &frame.payload) => {
             return Err(GatewayError::Unreadable(error));
         }
@@ -233,13 +239,13 @@ pub(super) fn step(
     chat.push(&event, out)
 }
 
-/// Whether an event that cannot be read begins a call, for all that can be told.
+/// Whether an unreadable event may begin a call.
 fn is_of_call(name: &str, payload: &[u8]) -> bool {
     let read = || serde_json::from_slice::<Value>(payload);
     name == "contentBlockStart" && read().map_or(true, |read| !read["start"]["toolUse"].is_null())
 }
 
-/// Ends a stream that has come to its end.
+/// Ends a stream whose events have all been read.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn finish(chat: ChatStream, out: &mut BytesMut) -> Result<(), GatewayError> {
     chat.finish(&mut |chunk| write(out, chunk))?;
@@ -262,14 +268,14 @@ async fn conclude(
     Ok(())
 }
 
-/// Writes what was held until an answer is judged.
+/// Writes the events that were held until the answer is validated.
 pub(super) async fn settle(validator: &mut Option<StreamValidator>, out: &mut BytesMut) {
     if let Some(validator) = validator {
         validator.settle(out).await;
     }
 }
 
-/// Writes a chunk as the watch on the stream wants it to go out.
+/// Writes a chunk to the place that the stream validator selects.
 pub(super) fn show(
     validator: &mut Option<StreamValidator>,
     out: &mut BytesMut,
@@ -286,7 +292,7 @@ pub(super) fn show(
     }
 }
 
-/// The chunk that ends an answer, for each finding.
+/// The last chunk of an answer, for each validation result.
 fn ending(chunk: &Chunk<'_>) -> Result<End, GatewayError> {
     let (mut valid, mut mismatch, mut unchecked) =
         (BytesMut::new(), BytesMut::new(), BytesMut::new());
@@ -296,7 +302,7 @@ fn ending(chunk: &Chunk<'_>) -> Result<End, GatewayError> {
     Ok(End { valid: valid.freeze(), mismatch: mismatch.freeze(), unchecked: unchecked.freeze() })
 }
 
-/// Writes the chunk that ends an answer, with a word on it.
+/// Writes the last chunk of an answer with a validation result.
 fn write_with(
     word: &'static str,
     out: &mut BytesMut,

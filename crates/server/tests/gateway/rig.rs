@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use bedrock::{AccountKeys, AccountSecret, Setup};
+use bedrock::{AccountKeys, AccountSecret, Settings};
 use bytes::Bytes;
 use emulator::{Call, Running};
 use http::{HeaderMap, Method, Request};
@@ -129,7 +129,7 @@ impl Rig {
         let sources =
             Sources { file: Some(file), directory: directory.clone(), ..Sources::default() };
         let config = Config::load(&sources).unwrap();
-        let setup = Setup {
+        let setup = Settings {
             region: Some(region.to_owned()),
             endpoint: Some(url),
             keys: Some(AccountKeys::Static {
@@ -137,7 +137,7 @@ impl Rig {
                 secret_access_key: AccountSecret::new("test"),
                 session_token: None,
             }),
-            ..Setup::default()
+            ..Settings::default()
         };
         let serving = serve(config, setup).await.unwrap();
         let reloader = serving.reloader(sources);

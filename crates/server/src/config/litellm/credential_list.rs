@@ -1,5 +1,5 @@
-//! `credential_list`: credentials that are written down once and named by entries with
-//! `litellm_credential_name`. An entry's own values come first.
+//! `credential_list`: shared credentials that entries name with `litellm_credential_name`. An entry's
+//! own values take precedence.
 
 use std::collections::BTreeMap;
 
@@ -40,8 +40,8 @@ impl CredentialList {
         list
     }
 
-    /// Adds to the parameters of an entry what the credential it names says and it does not say itself.
-    /// `None`: it names one that is not there, and without it another account would be called.
+    /// Adds to an entry's parameters the values of the credential it names, unless the entry sets them
+    /// itself. `None` if the credential does not exist; without it another account would be called.
     pub(super) fn fill(
         &self,
         section: &mut Section<'_>,

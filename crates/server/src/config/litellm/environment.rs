@@ -1,6 +1,6 @@
-//! The gateway's own account as LiteLLM's environment describes it: by `environment_variables`, which
-//! come before the process's environment, and by the variables that LiteLLM reads where an entry says
-//! nothing. Variables that AWS's SDKs read from the process's environment are left to them.
+//! The gateway's own account according to LiteLLM's environment: `environment_variables`, which come
+//! before the process's environment, and the variables that LiteLLM uses for values an entry leaves
+//! out. Variables that AWS's SDKs read from the process's environment are left to the SDKs.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use routing::catalogue::is_region;
 
 const SECTION: &str = "environment_variables";
 
-/// Variables that decide which account is called and where, the first of a kind first.
+/// Variables that select the account and its region; within each list, the first one set is used.
 const REGIONS: [&str; 3] = ["AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"];
 const ENDPOINTS: [&str; 3] =
     ["AWS_BEDROCK_RUNTIME_ENDPOINT", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AWS_ENDPOINT_URL"];
@@ -30,13 +30,13 @@ const EXTERNAL_ID: &str = "AWS_EXTERNAL_ID";
 const STS_ENDPOINT: &str = "AWS_STS_ENDPOINT";
 const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN";
 
-/// Variables of the file, and with them those of the process.
+/// Variables of the file and of the process.
 struct Variables<'r> {
     file: BTreeMap<String, (String, u64)>,
     reading: &'r mut ConfigReader,
 }
 
-/// Reads the variables of all files, and makes of them what the gateway's own account is.
+/// Builds the gateway's own account from the variables of all files.
 pub(super) fn account(
     files: &mut Files,
     reading: &mut ConfigReader,
@@ -83,12 +83,12 @@ fn is_known(name: &str) -> bool {
 }
 
 impl Variables<'_> {
-    /// As the file says it. What the process's environment says under these names is AWS's SDKs' to read.
+    /// The value in the file. The AWS SDKs read these names from the process's environment themselves.
     fn of_file(&self, name: &str) -> Option<String> {
         self.file.get(name).map(|(value, _)| value.clone())
     }
 
-    /// As the file says it, or the process's environment.
+    /// The value in the file, or else in the process's environment.
     fn either(&self, name: &str) -> Option<String> {
         self.of_file(name).or_else(|| self.reading.variable(name).map(ToOwned::to_owned))
     }
@@ -160,7 +160,7 @@ impl Variables<'_> {
     }
 }
 
-/// Adds to an entry without a role of its own the one that the environment names for all entries.
+/// Gives an entry without a role the role that the environment sets for all entries.
 pub(super) fn role_for(entry: AccountSpec, account: &AccountSpec) -> AccountSpec {
     let is_keyed = matches!(entry.login, Some(Login::Keys { .. } | Login::Profile(_)));
     if is_keyed && entry.role.is_none() {

@@ -1,5 +1,5 @@
-//! The files of one LiteLLM configuration: the one that was named, and those that its `include` names.
-//! Every value keeps the file and the line it stands at.
+//! The files of one LiteLLM configuration: the named file and those it includes with `include`. Every
+//! value keeps its file and line.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use super::super::yaml_tree::{self, Key, Node, Value};
 
 const INCLUDE: &str = "include";
 
-/// Most files of one configuration; it also ends a circle of files that include each other.
+/// Most files of one configuration; the limit also ends a cycle of includes.
 const MOST: usize = 64;
 
-/// What is left to be read of each file.
+/// The parts of each file that are still to be read.
 pub(super) struct Files(Vec<File>);
 
 struct File {
@@ -22,8 +22,8 @@ struct File {
 }
 
 impl Files {
-    /// Reads the files that `root` includes, and those that they include. Lists of one key are all read;
-    /// of other values of one key the last counts, which is how LiteLLM merges files.
+    /// Reads `root` and all files it includes, directly or indirectly. Lists under one key are
+    /// concatenated; of other values under one key the last is used, which is how LiteLLM merges files.
     pub(super) fn with_included(root: Vec<(Key, Node)>, reading: &mut ConfigReader) -> Self {
         let mut files = Self(vec![File { path: reading.file.clone(), root }]);
         let mut at = 0;
@@ -70,7 +70,7 @@ impl Files {
         }
     }
 
-    /// Reads from each file in turn; what `read` leaves stays for later.
+    /// Reads from each file in turn; entries that `read` leaves remain for later.
     pub(super) fn each(
         &mut self,
         reading: &mut ConfigReader,
@@ -85,7 +85,7 @@ impl Files {
         }
     }
 
-    /// The items of a list at the root, of all files: `read` gets each with its place over all of them.
+    /// Passes the items of a root list, from all files, to `read`, each with its index over all files.
     pub(super) fn items(
         &mut self,
         reading: &mut ConfigReader,

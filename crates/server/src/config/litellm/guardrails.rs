@@ -1,6 +1,6 @@
-//! Guardrails of a LiteLLM file: `guardrails` with `default_on`, which hold for every name, and those of
-//! single entries, by `guardrailConfig` or by `extra_headers`. One that cannot be kept stops what it was
-//! to protect: a note is no protection.
+//! Guardrails of a LiteLLM file: `guardrails` with `default_on`, which apply to every name, and those
+//! of single entries, by `guardrailConfig` or by `extra_headers`. If a guardrail cannot be applied, the
+//! entries it protects are not served; a note alone would leave them unprotected.
 
 use super::super::parsers;
 use super::super::reader::ConfigReader;
@@ -14,14 +14,14 @@ const LIST: &str = "guardrails";
 const DRAFT: &str = "DRAFT";
 const BEDROCK: &str = "bedrock";
 
-/// What an entry says of its guardrail.
+/// The guardrail of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum EntryGuardrail {
-    /// It names none.
+    /// No guardrail.
     None,
-    /// Its calls carry this one.
+    /// The guardrail that its calls carry.
     On(Guardrail),
-    /// It names one that cannot be told: the entry must not be served.
+    /// A guardrail that cannot be identified: the entry must not be served.
     Unknown,
 }
 
@@ -115,7 +115,7 @@ fn read(
     section.read_node(path, node?, read).map(|(value, _)| value)
 }
 
-/// A guardrail whose version is not told is the working draft, as Bedrock has it.
+/// Adds the version; without one the working draft is used, as in Bedrock.
 fn with_version(
     section: &mut Section<'_>,
     name: &'static str,
@@ -132,7 +132,7 @@ fn with_version(
 }
 
 fn draft(section: &mut Section<'_>, path: &str, id: String) -> Guardrail {
-    section.reading.notes.push(format!("{path} is not told: {DRAFT} is used"));
+    section.reading.notes.push(format!("{path} is not set: {DRAFT} is used"));
     default(id, DRAFT.to_owned())
 }
 

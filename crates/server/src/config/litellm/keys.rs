@@ -1,7 +1,7 @@
-//! LiteLLM's keys that are recognised and have no effect here (yet), and our own, which do not belong
-//! into its file. Source: litellm 1.106.2.
+//! LiteLLM's keys that are recognised and have no effect here (yet), and Outcrop's root keys, which do
+//! not belong in LiteLLM's file. Source: litellm 1.106.2.
 
-/// At the root.
+/// Keys at the root.
 pub(super) const ROOT: &[&str] = &[
     "assistant_settings",
     "cache_params",
@@ -14,10 +14,10 @@ pub(super) const ROOT: &[&str] = &[
     "vector_store_registry",
 ];
 
-/// Beside `model_name`.
+/// Keys beside `model_name`.
 pub(super) const ENTRY: &[&str] = &["model_info", "access_groups"];
 
-/// In `litellm_params`.
+/// Keys in `litellm_params`.
 pub(super) const PARAMS: &[&str] = &[
     "additional_drop_params",
     "allowed_openai_params",
@@ -46,7 +46,7 @@ pub(super) const PARAMS: &[&str] = &[
     "use_in_pass_through",
 ];
 
-/// In `model_info`.
+/// Keys in `model_info`.
 pub(super) const INFORMATION: &[&str] = &[
     "access_groups",
     "created_at",
@@ -67,7 +67,7 @@ pub(super) const INFORMATION: &[&str] = &[
     "version",
 ];
 
-/// In `router_settings`, by why they have no effect.
+/// Keys in `router_settings`, by the reason why they have no effect.
 pub(super) const ROUTER: &[(&str, &[&str])] = &[
     (
         "each process routes by what it sees itself",
@@ -126,7 +126,7 @@ pub(super) const ROUTER: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// In `litellm_params`, about routing, by why they have no effect.
+/// Keys in `litellm_params` that concern routing, by the reason why they have no effect.
 pub(super) const SPREADING: &[(&str, &[&str])] = &[
     (
         "retries and cooldowns are the same for all names, from router_settings or by default",
@@ -135,7 +135,7 @@ pub(super) const SPREADING: &[(&str, &[&str])] = &[
     ("rpm and tpm are what counts", &["itpm", "max_parallel_requests", "otpm"]),
 ];
 
-/// In `litellm_settings`.
+/// Keys in `litellm_settings`.
 pub(super) const LITELLM: &[&str] = &[
     "cache",
     "cache_params",
@@ -161,7 +161,7 @@ pub(super) const LITELLM: &[&str] = &[
     "upperbound_key_generate_params",
 ];
 
-/// In `general_settings`.
+/// Keys in `general_settings`.
 pub(super) const GENERAL: &[&str] = &[
     "alerting",
     "alerting_threshold",
@@ -204,7 +204,7 @@ pub(super) const GENERAL: &[&str] = &[
     "use_x_forwarded_for",
 ];
 
-/// Root keys of our own shape.
+/// Root keys of Outcrop's format.
 pub(super) const OURS: &[&str] = &[
     "allowed_hosts",
     "cors",

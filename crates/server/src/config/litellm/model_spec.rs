@@ -1,5 +1,5 @@
-//! The `model` of an entry, taken apart: `bedrock/`, a region, the route LiteLLM takes, the family of an
-//! imported model, and the id.
+//! Parses the `model` of an entry: `bedrock/`, a region, LiteLLM's route, the family of an imported
+//! model, and the id.
 
 use routing::catalogue::{is_region, model_of_family};
 
@@ -8,21 +8,21 @@ const PROVIDERS: [&str; 2] = ["bedrock/", "bedrock_converse/"];
 /// Routes whose calls Converse and InvokeModel answer alike.
 const ROUTES: [&str; 3] = ["converse", "invoke", "converse_like"];
 
-/// Surfaces of AWS that are not served here: their ids mean nothing to Converse.
+/// AWS services that are not served here; Converse does not accept their ids.
 const OTHER_SURFACES: [&str; 6] =
     ["agent", "agentcore", "async_invoke", "chat_completions", "claude_platform", "mantle"];
 
-/// What an entry's `model` means.
+/// The meaning of an entry's `model`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Spec {
     /// A model that can be called.
     Model {
         /// Id, ARN or pattern as the catalogue reads names, with `bedrock/` and the region in front.
         name: String,
-        /// The model whose behaviour to expect, where a family is named.
+        /// The model whose behaviour is expected, if a family is named.
         base_model: Option<String>,
     },
-    /// A surface of AWS that is not served.
+    /// An AWS service that is not served.
     Elsewhere(String),
 }
 

@@ -14,13 +14,13 @@ use bedrock::{AccountSecret, AccountSpec, FirstByte, Login, Role, WebToken};
 use routing::TargetSettings;
 use routing::catalogue::region_of;
 
-/// What an entry describes.
+/// The result of reading an entry.
 pub(super) enum Deployment {
-    /// A target, and the guardrail its calls carry.
+    /// A target, and the guardrail of its calls.
     Target(Box<TargetSettings>, EntryGuardrail),
-    /// A surface of AWS that is not served.
+    /// An AWS service that is not served.
     Elsewhere(String),
-    /// No model.
+    /// The entry names no model.
     NoModel,
 }
 
@@ -44,7 +44,8 @@ pub(super) fn read(
                 return;
             }
         };
-        // An inference profile or provisioned throughput: `model` then says whose behaviour to expect.
+        // `model_id` is an inference profile or provisioned throughput; `model` then names the model
+        // whose behaviour is expected.
         let called = section.optional("model_id", parsers::text);
         let called = called.map(|id| format!("bedrock/{id}"));
         let base_model = family.or_else(|| called.is_some().then(|| name.clone()));
@@ -127,7 +128,7 @@ fn place(section: &mut Section<'_>, model: &str) -> AccountSpec {
     AccountSpec { region, endpoint, login, role, first_byte }
 }
 
-/// In LiteLLM's order: a profile before keys.
+/// Selects credentials in LiteLLM's order: a profile before keys.
 fn login(section: &mut Section<'_>) -> Option<Login> {
     let profile = section.optional("aws_profile_name", parsers::text);
     let id = section.optional("aws_access_key_id", parsers::text);

@@ -1,5 +1,5 @@
-//! `router_settings`, and the keys of `litellm_settings` that mean the same: how LiteLLM spreads calls,
-//! tries again and falls back, in the terms of `routing`. Where it counts otherwise, the note says so.
+//! `router_settings`, and the keys of `litellm_settings` with the same meaning: LiteLLM's balancing,
+//! retries and fallbacks, mapped to `routing`. A note states each difference.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,10 +19,10 @@ mod chains;
 
 use chains::Chains;
 
-/// The order of a target that tells none, where others of its name tell theirs: after all of them.
+/// The order of a target without one, if other targets of its name have one: after all of them.
 pub(super) const NO_ORDER: u32 = u32::MAX;
 
-/// What one section says. `None`: nothing.
+/// The values of one section; `None` for a key that is not set.
 #[derive(Debug, Default)]
 pub(super) struct Router {
     strategy: Option<Told<Strategy>>,
@@ -41,7 +41,7 @@ pub(super) struct Router {
     content_policy: Chains,
 }
 
-/// A value, the key that tells it, and where.
+/// A value with its key and line.
 #[derive(Debug)]
 struct Told<T> {
     value: T,
@@ -49,7 +49,7 @@ struct Told<T> {
     origin: ValueOrigin,
 }
 
-/// Reads what of a section is about routing; the rest is left in it.
+/// Reads the keys of a section that concern routing; the others remain in it.
 pub(super) fn read(section: &mut Section<'_>) -> Router {
     let strategy = strategy(section);
     Router {
@@ -70,7 +70,7 @@ pub(super) fn read(section: &mut Section<'_>) -> Router {
     }
 }
 
-/// Reads what LiteLLM also takes in `litellm_settings`.
+/// Reads the routing keys that LiteLLM also accepts in `litellm_settings`.
 pub(super) fn read_module(section: &mut Section<'_>) -> Router {
     Router {
         retries: told(section, "num_retries", parsers::order),
@@ -85,7 +85,7 @@ pub(super) fn read_module(section: &mut Section<'_>) -> Router {
 }
 
 impl Router {
-    /// What is said nowhere else is said by `module`.
+    /// Fills in from `module` the values that are not set.
     pub(super) fn or(self, module: Self) -> Self {
         Self {
             strategy: self.strategy.or(module.strategy),
@@ -105,8 +105,7 @@ impl Router {
         }
     }
 
-    /// Makes it count for every name. `aliases` are further names and those they stand for, `filters` names whose
-    /// entries say whether tags choose among them.
+    /// Applies the settings to every name. `aliases` are further names and those they stand for.
     pub(super) fn apply(
         self,
         reading: &mut ConfigReader,
@@ -202,14 +201,14 @@ impl Router {
 }
 
 impl<T> Told<T> {
-    /// Notes what it means in our terms.
+    /// Notes the value in Outcrop's terms.
     fn counts(&self, reading: &mut ConfigReader, key: &str, value: &impl Show) {
         reading.provenance.tell(key, value.show(), self.origin.clone());
     }
 }
 
 impl Told<u32> {
-    /// As retries: more than we make are held to what we make.
+    /// The number of retries, limited to the most that the gateway makes.
     fn held(&self, reading: &mut ConfigReader) -> u8 {
         let most = Retries::MOST;
         if let Some(retries) = u8::try_from(self.value).ok().filter(|retries| *retries <= most) {
@@ -222,7 +221,7 @@ impl Told<u32> {
     }
 }
 
-/// What holds for all holds for a group, except that targets with an order are asked in it.
+/// Applies the settings of all names to a group; targets with an order are still tried in that order.
 fn spread(group: &mut GroupSettings, all: Balance, tags: Option<bool>) {
     // What the entries of a name say of tags counts before what holds for all.
     let tag_filter = tags.map_or(all.tag_filter, |is_on| match (is_on, all.tag_filter) {

@@ -1,4 +1,4 @@
-//! `routing:` and what one name says instead; every mistake with its line.
+//! Tests of `routing:` and its overrides for one name; every mistake has its line.
 
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -7,7 +7,7 @@ use super::Directory;
 use routing::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, TagFilter, Thousandths};
 
 #[test]
-fn a_name_says_what_is_different_about_it() {
+fn a_name_overrides_routing() {
     let directory = Directory::new("routing");
     let yaml = r#"
 routing:
@@ -90,7 +90,7 @@ models:
 }
 
 #[test]
-fn every_mistake_about_routing_is_told_with_its_line() {
+fn every_problem_of_routing_has_its_line() {
     let directory = Directory::new("routing-mistakes");
     let yaml = "routing:
   strategy: fastest
@@ -136,7 +136,7 @@ models:
 }
 
 #[test]
-fn where_only_listed_names_are_served_a_fallback_must_be_one() {
+fn with_models_only_a_fallback_must_be_listed() {
     let directory = Directory::new("routing-listed");
     let with = |only| {
         format!(

@@ -1,4 +1,5 @@
-//! Rows of an operator's own: right ones reach the catalogue, wrong ones are told with their lines.
+//! Tests of operator rows: valid rows reach the catalogue, and wrong rows are reported with their
+//! lines.
 
 use super::super::*;
 use super::Directory;
@@ -20,7 +21,7 @@ catalogue:
 "#;
 
 #[test]
-fn rows_change_what_names_mean() {
+fn operator_rows_change_models() {
     use translate::profile::{BesideToolResult, NoTool, ToolChoices};
     let directory = Directory::new("rows");
     let mut sources = directory.sources(ROWS);
@@ -41,7 +42,7 @@ fn rows_change_what_names_mean() {
 }
 
 #[test]
-fn rows_are_shown_by_who_told_them() {
+fn rows_are_shown_with_their_source() {
     let directory = Directory::new("rows-shown");
     let mut sources = directory.sources(ROWS);
     sources.environment.insert("LEAST".to_owned(), "7".to_owned());
@@ -59,7 +60,7 @@ fn rows_are_shown_by_who_told_them() {
 }
 
 #[test]
-fn the_same_rows_are_the_same_settings() {
+fn equal_rows_give_equal_settings() {
     let directory = Directory::new("rows-same");
     let load = |yaml: &str| Config::load(&directory.sources(yaml)).unwrap().models.naming;
     let one = "catalogue: { a.b: { context: 1 } }\n";
@@ -69,7 +70,7 @@ fn the_same_rows_are_the_same_settings() {
 }
 
 #[test]
-fn every_mistake_in_a_row_is_told_with_its_line() {
+fn every_problem_of_a_row_has_its_line() {
     let directory = Directory::new("row-mistakes");
     let yaml = r#"catalogue:
   "": {}

@@ -1,4 +1,5 @@
-//! LiteLLM's file: what becomes targets, what is passed over and said, what is a mistake.
+//! Tests of LiteLLM's file: entries that become targets, entries that are skipped with a note, and
+//! mistakes.
 
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -18,7 +19,7 @@ fn place<'c>(config: &'c Config, name: &str) -> &'c AccountSpec {
 }
 
 #[test]
-fn the_example_is_read_without_a_mistake() {
+fn the_example_has_no_problems() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/litellm.example.yaml");
     let directory = Directory::new("litellm-example");
     let sources =
@@ -113,7 +114,7 @@ general_settings: { master_key: sk-1234 }
 }
 
 #[test]
-fn what_cannot_be_honoured_is_a_mistake_with_its_line() {
+fn values_that_cannot_be_honoured_are_problems_with_a_line() {
     let directory = Directory::new("litellm-mistakes");
     let yaml = "model_list:\n- litellm_params: { model: bedrock/a.b }\n- model_name: b\n  litellm_params: { model: bedrock/a.b, aws_region_name: nowhere }\n- model_name: c\n  litellm_params: { model: bedrock/a.b, aws_role_name: admin }\n- model_name: d\n  litellm_params: { model: bedrock/a.b, aws_role_name: 'arn:aws:iam::1:role/r', aws_web_identity_token: oidc/google/x }\n- model_name: e\n  litellm_params: { custom_llm_provider: bedrock }\n- just text\nmodels: {}\nlisten: 127.0.0.1:1\n";
     let problems = Config::load(&directory.sources(yaml)).unwrap_err();
@@ -134,7 +135,7 @@ fn what_cannot_be_honoured_is_a_mistake_with_its_line() {
 }
 
 #[test]
-fn the_same_names_in_our_shape_are_what_they_are_in_litellms() {
+fn both_formats_give_the_same_names() {
     let directory = Directory::new("litellm-same");
     let theirs = load(
         &directory,
@@ -155,7 +156,7 @@ const LIST: &str = "model_list:
 ";
 
 #[test]
-fn router_settings_are_routing_in_other_words() {
+fn router_settings_map_to_routing() {
     let directory = Directory::new("litellm-router");
     let yaml = format!(
         "{LIST}router_settings:
@@ -234,7 +235,7 @@ litellm_settings:
 }
 
 #[test]
-fn litellm_settings_say_what_router_settings_do_not() {
+fn litellm_settings_fill_in_router_settings() {
     let directory = Directory::new("litellm-module");
     let yaml = format!(
         "{LIST}litellm_settings: {{ num_retries: 0, allowed_fails: 9, fallbacks: [{{ a: [b] }}], request_timeout: 5 }}
@@ -252,7 +253,7 @@ router_settings: {{ routing_strategy: cost-based-routing, disable_cooldowns: tru
     assert!(notes.contains(expected), "{notes}");
 }
 
-/// Every key of LiteLLM's router is known here, one way or the other.
+/// Every key of LiteLLM's router is either applied or listed as having no effect.
 #[test]
 fn every_key_of_litellms_router_is_known() {
     let directory = Directory::new("litellm-all");

@@ -1,4 +1,5 @@
-//! LiteLLM's file: entries, credentials, guardrails, included files and values as LiteLLM reads them.
+//! Tests of LiteLLM's file: entries, credentials, guardrails, included files and values as LiteLLM
+//! reads them.
 
 use super::super::*;
 use super::Directory;
@@ -40,7 +41,7 @@ fn entry(params: &str) -> String {
 }
 
 #[test]
-fn model_id_is_called_and_model_says_whose_behaviour_to_expect() {
+fn model_id_is_called_and_model_sets_the_behaviour() {
     const ARN: &str = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/abc";
     let directory = Directory::new("litellm-model-id");
     let config = load(&directory, &entry(&format!("model_id: \"{ARN}\"")));
@@ -56,7 +57,7 @@ fn model_id_is_called_and_model_says_whose_behaviour_to_expect() {
 }
 
 #[test]
-fn imported_models_have_the_behaviour_of_their_family() {
+fn imported_models_behave_like_their_family() {
     const ARN: &str = "arn:aws:bedrock:us-east-1:1:imported-model/abc";
     let directory = Directory::new("litellm-family");
     let yaml = format!(
@@ -81,7 +82,7 @@ fn other_surfaces_are_skipped_and_named() {
 }
 
 #[test]
-fn credentials_are_named_and_an_entrys_own_values_come_first() {
+fn an_entrys_own_values_override_its_credential() {
     let directory = Directory::new("litellm-credentials");
     let list = format!(
         "credential_list:\n- credential_name: c\n  credential_values: {{ aws_access_key_id: A, aws_secret_access_key: s, aws_region_name: us-west-2 }}\n- credential_name: r\n  credential_values: {{ aws_role_name: '{ROLE}', aws_session_name: gw }}\n  credential_info: {{ description: d }}\n"
@@ -102,7 +103,7 @@ fn credentials_are_named_and_an_entrys_own_values_come_first() {
 }
 
 #[test]
-fn guardrails_of_entries_are_kept_or_stop_the_entry() {
+fn an_entry_with_an_unknown_guardrail_is_not_served() {
     let directory = Directory::new("litellm-guardrails");
     let on = |id: &str, version: &str| Guardrail {
         id: id.to_owned(),
@@ -130,7 +131,7 @@ fn guardrails_of_entries_are_kept_or_stop_the_entry() {
 }
 
 #[test]
-fn guardrails_on_by_default_hold_for_every_name() {
+fn default_guardrails_apply_to_every_name() {
     let directory = Directory::new("litellm-default-guardrails");
     let list = |params: &str| {
         format!("{}guardrails:\n- guardrail_name: g\n  litellm_params: {{ {params} }}\n", entry(""))
@@ -168,7 +169,7 @@ fn only_listed_names_are_served_unless_the_file_says_otherwise() {
 }
 
 #[test]
-fn files_are_included_and_lists_joined() {
+fn included_files_are_merged_and_lists_joined() {
     let directory = Directory::new("litellm-include");
     let other = "model_list:\n- model_name: other\n  litellm_params: { model: bedrock/a.b }\nlitellm_settings: { num_retries: 0 }\n";
     let path = directory.write("other.yaml", other);
@@ -187,7 +188,7 @@ fn files_are_included_and_lists_joined() {
 }
 
 #[test]
-fn a_file_without_models_is_litellms_all_the_same() {
+fn a_litellm_file_is_recognised_without_a_model_list() {
     let directory = Directory::new("litellm-empty");
     let config = load(&directory, "general_settings: { store_model_in_db: true }\n");
     assert!(config.notes.join("\n").contains("no model of Bedrock's is listed"));
@@ -195,7 +196,7 @@ fn a_file_without_models_is_litellms_all_the_same() {
 }
 
 #[test]
-fn variables_of_the_file_make_the_gateways_own_account() {
+fn environment_variables_set_the_gateways_account() {
     let directory = Directory::new("litellm-environment");
     let variables = "environment_variables: { AWS_ACCESS_KEY_ID: A, AWS_SECRET_ACCESS_KEY: os.environ/S, AWS_REGION_NAME: us-west-2, OTHER: 1 }\n";
     let yaml = format!("{}{variables}", entry(""));
@@ -206,7 +207,7 @@ fn variables_of_the_file_make_the_gateways_own_account() {
 }
 
 #[test]
-fn litellms_own_variables_count_where_an_entry_says_nothing() {
+fn litellms_variables_fill_in_missing_values() {
     let directory = Directory::new("litellm-variables");
     let role = [("AWS_ROLE_NAME", ROLE), ("AWS_SESSION_NAME", "gw"), ("AWS_EXTERNAL_ID", "e")];
     let config = load_with(&directory, &entry(""), &role);
@@ -221,7 +222,7 @@ fn litellms_own_variables_count_where_an_entry_says_nothing() {
 }
 
 #[test]
-fn values_are_read_as_python_would() {
+fn litellm_values_are_read_as_in_python() {
     let directory = Directory::new("litellm-values");
     let yaml = format!(
         "{}router_settings: {{ num_retries: \"2\", timeout: \"600\", retry_after: \"5\", cooldown_time: 0 }}\nlitellm_settings: {{ drop_params: \"True\", request_timeout: 999999 }}\n",
@@ -259,7 +260,7 @@ fn blank_variables_count_as_unset() {
 }
 
 #[test]
-fn the_later_of_two_values_counts_and_two_stars_of_others_do_not_matter() {
+fn the_later_duplicate_is_used_and_other_providers_names_are_unchecked() {
     let directory = Directory::new("litellm-twice");
     let yaml = format!(
         "model_list:\n- model_name: m\n  litellm_params:\n    model: {NOVA}\n    aws_region_name: us-east-1\n    aws_region_name: us-west-2\n- model_name: 'x/*/y-*'\n  litellm_params: {{ model: 'openai/*' }}\n"

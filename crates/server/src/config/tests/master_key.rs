@@ -1,4 +1,5 @@
-//! The places of a master key, and those that lock the gateway instead of opening it.
+//! Tests of where a master key is read from, and of errors, which refuse all callers instead of
+//! admitting them.
 
 use super::super::*;
 use super::Directory;
@@ -51,7 +52,7 @@ fn a_key_comes_from_the_files_or_from_the_environment() {
 }
 
 #[test]
-fn a_key_that_cannot_be_kept_is_a_mistake_and_is_not_shown() {
+fn an_unusable_key_is_a_problem_and_is_not_shown() {
     for (yaml, expected) in [
         ("master_key: os.environ/UNSET\n", "UNSET, which is not set"),
         ("master_key: 123456\n", "master_key"),

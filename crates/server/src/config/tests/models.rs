@@ -1,4 +1,4 @@
-//! Names, targets and credentials, right and wrong, each mistake with its line.
+//! Tests of names, targets and credentials, valid and wrong; each mistake has its line.
 
 use translate::profile::PromptCache;
 
@@ -17,7 +17,7 @@ fn targets<'c>(config: &'c Config, name: &str) -> &'c [TargetSettings] {
 }
 
 #[test]
-fn a_name_stands_for_an_id_a_mapping_or_a_list() {
+fn a_name_has_an_id_a_mapping_or_a_list() {
     let directory = Directory::new("shapes");
     let yaml = r#"
 cross_region: never
@@ -65,7 +65,7 @@ models:
 }
 
 #[test]
-fn the_prompt_cache_is_wished_for_at_the_root_and_per_target() {
+fn the_prompt_cache_is_set_at_the_root_and_per_target() {
     let directory = Directory::new("prompt-cache");
     let yaml = "prompt_cache: off\nmodels:\n  a: { model: b.c, prompt_cache: marks }\n  d: b.c\n";
     let config = load(&directory, yaml);
@@ -79,7 +79,7 @@ fn the_prompt_cache_is_wished_for_at_the_root_and_per_target() {
 }
 
 #[test]
-fn every_mistake_about_models_is_told_with_its_line() {
+fn every_problem_of_models_has_its_line() {
     let directory = Directory::new("model-mistakes");
     let yaml = r#"cross_region: maybe
 models:
@@ -188,7 +188,7 @@ fn values_come_from_the_environment_and_from_files() {
 }
 
 #[test]
-fn a_role_is_told_whole() {
+fn a_role_is_read_with_all_its_keys() {
     let directory = Directory::new("role");
     let yaml = "models:\n  a:\n    model: x.y\n    role_arn: arn:aws:iam::123456789012:role/r\n    \
                 external_id: e\n    session_name: s\n    session_tags: { team: search, cost: '12' }\n";
@@ -201,7 +201,7 @@ fn a_role_is_told_whole() {
 }
 
 #[test]
-fn the_demo_calls_nobody_else() {
+fn the_demo_drops_endpoints_and_credentials() {
     let directory = Directory::new("demo");
     let yaml = "models:\n  a: { model: x.y, region: eu-west-1, endpoint_url: 'https://h', bearer_key: k }\n";
     let sources = Sources { demo: true, ..directory.sources(yaml) };
@@ -210,7 +210,7 @@ fn the_demo_calls_nobody_else() {
 }
 
 #[test]
-fn an_arn_is_called_in_its_own_region_where_none_is_told() {
+fn an_arn_without_a_region_is_called_in_its_own() {
     const ARN: &str = "arn:aws:bedrock:eu-central-1:1:application-inference-profile/abc";
     let directory = Directory::new("models-arn");
     let yaml = format!(

@@ -1,4 +1,5 @@
-//! Where thoughts are remembered: a store needs an address and a secret, and neither is ever shown.
+//! Tests of the reasoning store's settings: a Redis store needs an address and a secret, and neither is
+//! ever shown.
 
 use super::super::*;
 use super::Directory;
@@ -21,7 +22,7 @@ fn a_store_has_an_address_and_a_secret() {
 }
 
 #[test]
-fn what_is_wrong_with_a_store_is_told() {
+fn wrong_store_settings_are_reported() {
     let directory = Directory::new("store-problems");
     for (section, told) in [
         ("store: 'redis://h'", "thinking_memory.store needs a secret"),

@@ -1,5 +1,5 @@
-//! The schema knows the keys that the reader knows: each section is given a key that nobody knows, and
-//! the complaint lists the others.
+//! The JSON schema and the reader accept the same keys: each section is given an unknown key, and the
+//! complaint lists the known ones.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::Directory;
 
 const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 
-/// A section's place in the schema, and a file with a stranger in it.
+/// A section's pointer in the schema, and a file with an unknown key in that section.
 #[rustfmt::skip]
 const SECTIONS: [(&str, &str); 23] = [
     ("", "zzzzzzzzzzzz: 1\n"),
@@ -39,7 +39,7 @@ const SECTIONS: [(&str, &str); 23] = [
 ];
 
 #[test]
-fn the_schema_has_the_readers_keys() {
+fn schema_and_reader_have_the_same_keys() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let directory = Directory::new("schema");
     for (place, yaml) in SECTIONS {
@@ -55,7 +55,7 @@ fn the_schema_has_the_readers_keys() {
     }
 }
 
-/// Rows are the catalogue's to read, and its complaints are serde's.
+/// The catalogue reads the rows; its complaints are serde's.
 #[test]
 fn the_schema_has_the_keys_of_rows_and_prices() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
@@ -77,7 +77,7 @@ fn the_schema_has_the_keys_of_rows_and_prices() {
 }
 
 #[test]
-fn the_keys_of_our_shape_are_refused_in_litellms() {
+fn outcrops_root_keys_are_refused_in_a_litellm_file() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let directory = Directory::new("shapes-apart");
     for key in schema["properties"].as_object().unwrap().keys() {

@@ -1,6 +1,6 @@
-//! `n` above 1: Bedrock gives one answer to a call, so the question is asked several times at once. Each call
-//! finds its own way, attempts included; the first that fails for good ends them all, and so does a client
-//! that leaves, for all of them are one future.
+//! `n` above 1: Bedrock gives one answer per call, so several calls are made at once. Each call is
+//! dispatched independently, with its own attempts. The first final failure ends them all, and so does
+//! a client that disconnects, because all calls are one future.
 
 use actix_web::HttpResponse;
 use futures_util::future::try_join_all;
@@ -13,22 +13,21 @@ use super::repair::{self, RepairCall, RepairOutcome};
 use super::{
     ANSWER_LIMIT, PendingCall, STRUCTURED_OUTPUT, StartedAnswer, Translated, call_target, validator,
 };
-use crate::app::{Snapshot, Worker};
 use crate::error::GatewayError;
-use crate::reasoning_store::ReasoningStore;
+use crate::pipeline::Admitted;
 use crate::request::context::{RequestContext, describe, of_quota};
 use crate::sse::choices;
-use crate::sse::choices::{AnswerSource, Choice};
+use crate::sse::choices::{AnswerSource, Choice, Choices};
 use bedrock::Kind;
 use routing::{AttemptLog, Classify, Dispatch, DispatchError, Dispatched, InFlight, Timestamp};
 
-/// Shorter requests are not worth waiting for: no model needs more than 4,096 tokens to cache a beginning.
+/// Minimum length for sending one call first: no model needs more than 4,096 tokens to cache a prefix.
 const WORTH: usize = 16 * 1024;
 
-/// How many answers are wanted.
+/// The number of answers requested.
 ///
 /// # Errors
-/// More than may be. Fewer than one is for the translation to refuse.
+/// More than the limit. The translation refuses values below one.
 pub(super) fn count(n: Option<i64>, most: u32) -> Result<u32, Invalid> {
     match u32::try_from(n.unwrap_or(1)) {
         Ok(count) if count <= most => Ok(count),
@@ -41,23 +40,21 @@ pub(super) fn count(n: Option<i64>, most: u32) -> Result<u32, Invalid> {
     }
 }
 
-/// Whether it pays to ask once first, so that the other calls find the beginning cached: they would all
-/// write it otherwise, and writing costs more than not caching at all.
+/// Whether to send one call first, so that the others find the prefix cached. Otherwise every call
+/// would write the cache, which costs more than no caching.
 pub(super) fn warms(question: &Question<'_>, n: Option<i64>, length: usize) -> bool {
     n > Some(1) && length >= WORTH && question.is_cached()
 }
 
-/// Answers a request for several answers.
+/// Responds to a request for several answers.
 pub(super) async fn complete(
-    worker: &Worker,
-    now: &Snapshot,
+    admitted: &Admitted,
     dispatch: Dispatch<'_>,
     call: PendingCall,
-    reasoning: &ReasoningStore,
     mut context: RequestContext,
 ) -> HttpResponse {
     let kind = call.around.operation.kind();
-    let all = match ask(worker, dispatch, call, &mut context).await {
+    let all = match ask(admitted, dispatch, call, &mut context).await {
         Ok(all) => all,
         Err(error) => return context.refuse(&error),
     };
@@ -66,7 +63,7 @@ pub(super) async fn complete(
         Kind::Stream => {
             let stamp = context.stamp();
             let validator = match all.first() {
-                Some(first) => validator(worker, now, &first.reply).await,
+                Some(first) => validator(admitted, &first.reply).await,
                 None => None,
             };
             let choices = (0..).zip(all).map(|(index, one)| Choice {
@@ -75,9 +72,10 @@ pub(super) async fn complete(
                 in_flight: one.in_flight,
             });
             let (id, choices) = (about.request_id.as_deref(), choices.collect());
-            choices::respond(choices, reasoning, validator, &about.report, id, &now.config, context)
+            let choices = Choices::new(choices, validator, admitted.reasoning().clone());
+            choices::respond(choices, (&about.report, id), &admitted.now().config, context)
         }
-        Kind::Unary => match whole(all, (worker, now, reasoning), &mut context).await {
+        Kind::Unary => match whole(all, admitted, &mut context).await {
             Ok((completion, word)) => {
                 let first = completion.choices.first();
                 context
@@ -102,13 +100,13 @@ struct One {
     request_id: Option<String>,
     reply: Reply,
     report: Report,
-    /// How it is asked again, if it may be.
+    /// The repair call, if one may be made.
     second: Option<RepairCall>,
     in_flight: InFlight,
     attempt_log: AttemptLog,
 }
 
-/// What the headers tell of several answers: ids of the first, and what had no effect in any.
+/// Headers for several answers: the ids of the first, and fields without effect in any of them.
 struct About {
     report: Report,
     request_id: Option<String>,
@@ -124,9 +122,9 @@ impl About {
     }
 }
 
-/// Asks as often as is wanted, until every answer has begun: until then a failure has a status.
+/// Makes the calls and waits until every answer has begun; until then a failure still has a status.
 async fn ask(
-    worker: &Worker,
+    admitted: &Admitted,
     dispatch: Dispatch<'_>,
     call: PendingCall,
     context: &mut RequestContext,
@@ -134,9 +132,9 @@ async fn ask(
     let warms = call.translated.as_ref().is_ok_and(|translated| translated.warms);
     let mut others = Vec::new();
     for _ in 1..call.choices {
-        others.push(one(worker, dispatch.twin()?, call.twin()));
+        others.push(one(admitted, dispatch.twin()?, call.twin()));
     }
-    let first = one(worker, dispatch, call);
+    let first = one(admitted, dispatch, call);
     let answered = if warms {
         ahead(first, others).await
     } else {
@@ -157,7 +155,7 @@ async fn ask(
     }
 }
 
-/// The first alone, until it has begun, then the others.
+/// Makes the first call alone until its answer has begun, then the others.
 async fn ahead<T, E>(
     first: impl Future<Output = Result<T, E>>,
     others: Vec<impl Future<Output = Result<T, E>>>,
@@ -167,14 +165,14 @@ async fn ahead<T, E>(
     Ok(all)
 }
 
-/// One of the calls, until its answer has begun; an answer that comes whole has come then.
+/// Makes one call and waits until its answer has begun; a unary answer is complete by then.
 async fn one(
-    worker: &Worker,
+    admitted: &Admitted,
     dispatch: Dispatch<'_>,
     mut call: PendingCall,
 ) -> Result<One, Box<DispatchError<GatewayError>>> {
     let (Dispatched { answer, mut in_flight, attempt_log }, target) =
-        call_target(worker, dispatch, &mut call).await?;
+        call_target(admitted, dispatch, &mut call).await?;
     let (source, request_id) = match answer {
         StartedAnswer::Stream(begun) => {
             let id = begun.request_id().map(ToOwned::to_owned);
@@ -199,20 +197,17 @@ async fn one(
     }
 }
 
-/// Where answers are judged, asked for again and remembered.
-type Around<'a> = (&'a Worker, &'a Snapshot, &'a ReasoningStore);
-
-/// Translates answers that have come whole, and says what was found of those that were asked to be JSON. What
-/// each cost counts even if another cannot go out.
+/// Translates complete answers and validates those that were requested as JSON. Each answer's usage
+/// counts even if another answer cannot be sent.
 async fn whole(
     all: Vec<One>,
-    around: Around<'_>,
+    admitted: &Admitted,
     context: &mut RequestContext,
 ) -> Result<(ChatCompletion, Option<&'static str>), GatewayError> {
     let (mut spent, mut answers, mut failed) = (Spent::default(), Vec::new(), None);
     let mut word = None;
     for one in all {
-        match translated(one, around, &mut spent, context).await {
+        match translated(one, admitted, &mut spent, context).await {
             Ok(RepairOutcome { completion, spent: _, word: found }) => {
                 answers.push(completion);
                 word = worse(word, found);
@@ -230,7 +225,7 @@ async fn whole(
 
 async fn translated(
     mut one: One,
-    around: Around<'_>,
+    admitted: &Admitted,
     spent: &mut Spent,
     context: &mut RequestContext,
 ) -> Result<RepairOutcome, GatewayError> {
@@ -246,20 +241,18 @@ async fn translated(
         }
     };
     one.in_flight.settle(of_quota(converse.usage));
-    let (worker, now, reasoning) = around;
     if let Some(kept) = kept(&converse, &one.reply) {
-        reasoning.keep(&kept).await;
+        admitted.reasoning().keep(&kept).await;
     }
     let (before, own) = (*spent, Spent::of(&converse));
     *spent = before.and(own);
     let second = one.second.as_ref();
-    let around = (worker, now);
-    let settled = repair::settle(&converse, &one.reply, second, around, context).await?;
+    let settled = repair::settle(&converse, &one.reply, second, admitted, context).await?;
     *spent = before.and(settled.spent);
     Ok(settled)
 }
 
-/// Of what was found of two answers, what a caller must know first.
+/// The result of two that matters more to the caller.
 fn worse(one: Option<&'static str>, other: Option<&'static str>) -> Option<&'static str> {
     let weight = |word: &Option<&str>| match *word {
         None => 0,

@@ -1,5 +1,8 @@
-//! A guardrail around a call: the question is judged before the model is asked, the answer before the
-//! client sees any of it. A judge that cannot be asked ends the request: nothing goes by unjudged.
+//! A guardrail around a call: the input is checked before the model is called, and the answer before
+//! the client sees any of it. If the guardrail cannot be called, the request fails, so that unchecked
+//! text never passes.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use schema::converse::request::{ConverseRequest, GuardrailConfig, GuardrailTrace};
@@ -12,13 +15,16 @@ use translate::moderations::{Moderated, Picture};
 
 use super::PendingCall;
 use crate::error::GatewayError;
+use crate::guardrail_api::{GuardrailName, apply_guardrail};
 use crate::offload::Offload;
-use bedrock::{Failure, GuardrailName, Sdk, UpstreamResponse};
+use crate::pipeline::Admitted;
+use crate::request::context::Settlement;
+use bedrock::{Account, Failure, Sdk, UpstreamResponse};
 use routing::Target;
 
 const LATE: &str = "guardrail_config.stream_processing_mode";
 
-/// The guardrail that judges.
+/// The guardrail that is applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Guard {
     id: String,
@@ -27,7 +33,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// The one that a call would have carried.
+    /// The guardrail that the call would have carried.
     pub(super) fn of(config: GuardrailConfig<'_>) -> Self {
         let GuardrailConfig {
             guardrail_identifier,
@@ -39,7 +45,7 @@ impl Guard {
     }
 }
 
-/// Notes what cannot be had around a call: a stream that does not wait for its guardrail.
+/// Notes the setting that has no effect around a call: a stream that does not wait for its guardrail.
 pub(super) fn without_effect(body: &ConverseRequest<'_>, report: &mut Report) {
     let asked = body.guardrail_config.as_ref().and_then(|said| said.stream_processing_mode);
     if asked.is_some() {
@@ -47,20 +53,20 @@ pub(super) fn without_effect(body: &ConverseRequest<'_>, report: &mut Report) {
     }
 }
 
-/// What becomes of a question.
+/// The result of checking the input.
 #[derive(Debug)]
 pub(super) enum GuardedInput {
-    /// It may be asked, like this.
+    /// The body may be sent in this form.
     Send(Bytes),
-    /// It may, but not with these thoughts, which are signed and so cannot be masked.
+    /// The body may be sent without this reasoning, which is signed and cannot be masked.
     Without(Vec<String>),
-    /// It may not; this Converse answer stands in for the model's.
+    /// The body is stopped; this Converse answer replaces the model's.
     Answered(Bytes),
 }
 
 impl PendingCall {
-    /// Has a question judged. Thoughts that cannot be masked are lost to it: it is translated again, and judged
-    /// as it is asked then.
+    /// Checks the input. If reasoning must be masked, the request is translated again without it and
+    /// checked again.
     pub(super) async fn admitted(
         &mut self,
         check: &mut GuardrailCall,
@@ -80,7 +86,7 @@ impl PendingCall {
     }
 }
 
-/// A whole Converse answer: as it comes, to be judged, or in place of one.
+/// A complete Converse answer: unchecked, to be checked, or in place of the model's.
 #[derive(Debug)]
 pub(super) enum UpstreamAnswer {
     Coming(UpstreamResponse),
@@ -89,10 +95,10 @@ pub(super) enum UpstreamAnswer {
 }
 
 impl UpstreamAnswer {
-    /// The body of what the client may see, and AWS's id of the model's call.
+    /// The body that the client may see, and AWS's id of the model's call.
     ///
     /// # Errors
-    /// The answer did not come, or nobody could judge it.
+    /// The answer did not arrive, or the guardrail could not be called.
     pub(super) async fn read(self, limit: usize) -> Result<(Bytes, Option<String>), GatewayError> {
         match self {
             Self::Coming(answer) => {
@@ -109,34 +115,37 @@ impl UpstreamAnswer {
     }
 }
 
-/// A guardrail and the way to it, for one call.
+/// A guardrail with its client, for one call.
 #[derive(Debug, Clone)]
 pub(super) struct GuardrailCall {
     guard: Guard,
     sdk: Sdk,
     offload: Offload,
-    /// What it found in the question.
+    settlement: Arc<Settlement>,
+    /// The result for the input.
     input: GuardrailReport,
 }
 
-/// What became of all texts of a subject.
+/// The result for all texts of one side.
 enum GuardrailOutcome {
-    /// They may pass like this.
+    /// The texts may pass in this form.
     Passed(Vec<String>),
-    /// They may not; this is said instead.
+    /// The texts are stopped; this message replaces them.
     Stopped(String),
 }
 
 impl GuardrailCall {
-    /// A judge in the account that the model is called in.
-    pub(super) fn new(guard: Guard, sdk: Sdk, offload: Offload) -> Self {
-        Self { guard, sdk, offload, input: GuardrailReport::default() }
+    /// A guardrail check in the account in which the model is called.
+    pub(super) fn new(guard: Guard, admitted: &Admitted, account: &Account) -> Self {
+        let (sdk, offload) = (admitted.sdk(account), admitted.offload().clone());
+        let settlement = Arc::clone(admitted.settlement());
+        Self { guard, sdk, offload, settlement, input: GuardrailReport::default() }
     }
 
-    /// Judges a question.
+    /// Checks the input.
     ///
     /// # Errors
-    /// It holds what no guardrail reads, or the guardrail cannot be asked.
+    /// It holds content that no guardrail can read, or the guardrail cannot be called.
     pub(super) async fn admit(&mut self, body: Bytes) -> Result<GuardedInput, GatewayError> {
         let read = body.clone();
         let subject = self.offload.run(body.len(), async move { texts::question(&read) });
@@ -164,7 +173,7 @@ impl GuardrailCall {
         Ok(GuardedInput::Answered(self.traced(answer, None)?.into()))
     }
 
-    /// Judges an answer and gives what of it may be seen.
+    /// Checks an answer and returns the part that may be seen.
     async fn release(self, body: &[u8]) -> Result<Bytes, GatewayError> {
         let subject = texts::answer(body).map_err(GatewayError::Unreadable)?;
         let (judgement, report) = self.check(Side::Output, &subject).await?;
@@ -178,7 +187,7 @@ impl GuardrailCall {
         Ok(self.traced(answer, Some(&report))?.into())
     }
 
-    /// Portion after portion, so that a first that is stopped spares the others their price.
+    /// Checks one portion after another, so that after a stop the remaining portions cost nothing.
     async fn check(
         &self,
         side: Side,
@@ -209,8 +218,8 @@ impl GuardrailCall {
         Ok((GuardrailOutcome::Passed(texts), report))
     }
 
-    /// Judges stretches together. Where the guardrail masks some and does not say which, each is judged
-    /// again by itself.
+    /// Checks several stretches in one call. If the guardrail masks some and does not tell which, each
+    /// is checked again alone.
     async fn portion(
         &self,
         side: Side,
@@ -249,7 +258,7 @@ impl GuardrailCall {
         Ok(GuardrailOutcome::Passed(all))
     }
 
-    /// `None`: there is nothing to judge.
+    /// Calls the guardrail; `None` if there is no content to check.
     async fn ask(
         &self,
         side: Side,
@@ -262,10 +271,12 @@ impl GuardrailCall {
         }
         let name = GuardrailName { id: &self.guard.id, version: &self.guard.version };
         let content = Moderated { texts, images };
-        self.sdk.apply_guardrail(name, side, &content).await.map(Some)
+        let verdict = apply_guardrail(&self.sdk, name, side, &content).await?;
+        self.settlement.guardrail(verdict.units);
+        Ok(Some(verdict))
     }
 
-    /// What a guardrail found is told where its trace was asked for.
+    /// Adds the guardrail's result if its trace was requested.
     fn traced(
         &self,
         answer: Vec<u8>,
@@ -286,7 +297,7 @@ impl GuardrailCall {
     }
 }
 
-/// Said where masking leaves nothing that can be said.
+/// The message used if masking leaves no text that can be sent.
 fn speechless() -> String {
     texts::message(&GuardrailVerdict::default()).into_owned()
 }
@@ -303,7 +314,7 @@ fn stopped(verdict: &GuardrailVerdict) -> GuardrailOutcome {
     GuardrailOutcome::Stopped(texts::message(verdict).into_owned())
 }
 
-/// The texts as the guardrail has written those that it read.
+/// The texts as the guardrail returned them, for those that it read.
 fn written(texts: &[&str], outputs: Vec<String>) -> GuardrailOutcome {
     let mut outputs = outputs.into_iter();
     let all = texts.iter().map(|text| match is_blank(text) {

@@ -1,5 +1,5 @@
-//! A question on its way to one target after another: translated for the first, and again where another
-//! model, guardrail or policy makes it another question.
+//! A chat request during dispatch: translated for the first target, and again if another model,
+//! guardrail or policy requires a different body.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use translate::profile::{GuardrailPlace, StructuredOutput};
 use translate::reasoning::Origin;
 use translate::{Profile, Reply, Report, Unsupported};
 
-use super::guardrail::RequestedGuardrail;
+use super::choices;
 use super::guardrail_around::{self, Guard};
 use super::request::{Untranslated, weight};
-use super::{betas, choices};
 use crate::error::GatewayError;
 use crate::media::Fetched;
 use crate::offload::Offload;
 use crate::reasoning_store::ReasoningStore;
+use crate::request::betas;
 use crate::request::options::RequestOptions;
 use crate::routes::body_writer::written;
 use crate::routes::json::parse;
@@ -26,63 +26,59 @@ use bedrock::{Failure, Kind};
 use routing::catalogue::ResolvedModel;
 use routing::{Guardrail, Operation, Target};
 
-/// What happens to no question.
-pub(super) const UNASKED: &str = "a question was never translated";
+/// Text of an internal error that must not occur.
+pub(super) const UNASKED: &str = "a request was never translated";
 
-/// What a translation needs to know beside the request and its target: owned, so that it can go to another
-/// thread.
+/// Data that a translation needs besides the request and its target: owned, so that it can move to
+/// another thread.
 #[derive(Debug, Clone)]
 pub(super) struct TranslateContext {
     pub(super) operation: Operation,
-    /// What the caller's headers say of guardrails.
-    pub(super) wanted: RequestedGuardrail,
-    pub(super) options: RequestOptions,
-    /// Betas that the caller's headers ask for.
-    pub(super) betas: Vec<String>,
+    pub(super) options: Arc<RequestOptions>,
     pub(super) fetched: Arc<Fetched>,
     pub(super) reasoning: ReasoningStore,
-    /// Thoughts that must not go along: a guardrail masks them.
+    /// Reasoning that must not be sent, because a guardrail masks it.
     pub(super) withheld: Vec<String>,
     pub(super) thoughts: PastReasoning,
-    /// Messages that follow the caller's, as JSON.
+    /// Messages appended to the caller's, as JSON.
     pub(super) added: Vec<String>,
 }
 
-/// What becomes of past thoughts.
+/// The treatment of past reasoning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PastReasoning {
-    /// They go along.
+    /// It is sent.
     Sent,
-    /// They stay away: the model has refused them.
+    /// It is left out, because the model has refused it.
     Forgotten,
-    /// They are shown to the caller, those that are remembered by a placeholder.
+    /// It is shown to the caller; reasoning from the reasoning store appears as a placeholder.
     Veiled,
 }
 
-/// A question, as it is asked of one target after another.
+/// A request that is sent to one target after another.
 pub(super) struct PendingCall {
     pub(super) around: TranslateContext,
-    /// How many answers the caller wants.
+    /// Number of answers that the caller requested.
     pub(super) choices: u32,
     pub(super) translated: Result<Translated, GatewayError>,
-    /// The client's own bytes, where a target may need them translated anew.
+    /// The client's own bytes, if another target may need a new translation.
     pub(super) kept: Option<Bytes>,
-    /// Whether it may have to be asked a second time.
+    /// Whether a repair call may be needed.
     pub(super) repeats: bool,
 }
 
-/// A question translated.
+/// A translated request.
 #[derive(Clone)]
 pub(super) struct Translated {
     pub(super) body: Bytes,
-    /// Whether calls with the same beginning profit from one that has begun to be answered.
+    /// Whether calls with the same prefix benefit from waiting until the first answer begins.
     pub(super) warms: bool,
     pub(super) delivery: Delivery,
     pub(super) reply: Reply,
     pub(super) report: Report,
-    /// What judges it, where the call itself takes no guardrail.
+    /// The guardrail around the call, if the call itself does not accept one.
     pub(super) guard: Option<Guard>,
-    /// What it was translated for.
+    /// The profile it was translated for.
     pub(super) profile: Profile,
     pub(super) policy: Unsupported,
     pub(super) guardrail: Option<Arc<Guardrail>>,
@@ -90,12 +86,12 @@ pub(super) struct Translated {
     pub(super) params: Option<Arc<Defaults>>,
     /// Where it goes, if thoughts depend on it.
     pub(super) origin: Option<Origin>,
-    /// Whether past thoughts go along.
+    /// Whether past reasoning is sent.
     pub(super) thinks_back: bool,
 }
 
 impl TranslateContext {
-    /// Translates a body for a target, away from the worker if it is large.
+    /// Translates a body for a target, off the worker thread if it is large.
     pub(super) async fn translate(
         &self,
         body: &Bytes,
@@ -118,18 +114,18 @@ impl TranslateContext {
 }
 
 impl PendingCall {
-    /// The same question, to be asked again.
+    /// A copy of the call, to be made again.
     pub(super) fn twin(&self) -> Self {
         let translated = match &self.translated {
             Ok(translated) => Ok(translated.clone()),
-            // It is translated anew for the target that is asked, and refused with its own words.
+            // The copy is translated for its own target, whose error it then reports.
             Err(_) => Err(GatewayError::Internal(UNASKED.to_owned())),
         };
         let (around, kept) = (self.around.clone(), self.kept.clone());
         Self { around, translated, kept, ..*self }
     }
 
-    /// The operation that fetches the answer to the question as it was translated last.
+    /// The operation for the last translation.
     pub(super) fn at_last(&self) -> Operation {
         match &self.translated {
             Ok(translated) => translated.operation(self.around.operation),
@@ -137,7 +133,7 @@ impl PendingCall {
         }
     }
 
-    /// Whether the target refuses past thoughts that went along: then none goes any more, to any target.
+    /// Whether the target refuses past reasoning that was sent. If so, no target receives it any more.
     pub(super) fn forgets_thoughts(&mut self, error: &GatewayError) -> bool {
         let thinks_back = self.translated.as_ref().is_ok_and(|translated| translated.thinks_back);
         let is_refused = self.kept.is_some() && thinks_back && error.is_about_thoughts();
@@ -147,12 +143,12 @@ impl PendingCall {
         is_refused
     }
 
-    /// What judges the question as it was translated last.
+    /// The guardrail check of the last translation.
     pub(super) fn guard(&self) -> Option<Guard> {
         self.translated.as_ref().ok().and_then(|translated| translated.guard.clone())
     }
 
-    /// The body for a target: translated again only where the last was not for such a one.
+    /// The body for a target; translated again only if the last translation does not fit it.
     pub(super) async fn for_target(
         &mut self,
         target: &Target,
@@ -166,7 +162,7 @@ impl PendingCall {
         self.body()
     }
 
-    /// The target to ask again, where it refused the grammar that the answer was to follow.
+    /// The target without a grammar, if it refused the grammar of the answer.
     pub(super) fn without_grammar(
         &self,
         target: &Target,
@@ -196,7 +192,7 @@ impl PendingCall {
         Ok(())
     }
 
-    /// The question as it was translated last.
+    /// The body of the last translation.
     pub(super) fn body(&self) -> Result<Bytes, GatewayError> {
         match &self.translated {
             Ok(translated) => Ok(translated.body.clone()),
@@ -214,7 +210,7 @@ impl Translated {
             && self.origin.is_none_or(|origin| origin == target.origin())
     }
 
-    /// The operation that fetches the answer, where the caller asks for one.
+    /// The operation to call for the operation that the caller requested.
     pub(super) fn operation(&self, asked: Operation) -> Operation {
         match self.delivery {
             Delivery::Whole => Operation::Converse,
@@ -253,15 +249,20 @@ pub(super) async fn translated<'r>(
     if let Some(field) = target.model.unheeded() {
         report.ignore(field);
     }
-    betas::apply(&around.betas, &mut converse, profile, &mut report);
-    around.wanted.apply(&mut converse, target.guardrail.as_deref(), kind, &mut report)?;
+    betas::apply(&around.options.betas, &mut converse, profile, &mut report);
+    around.options.guardrail.apply(
+        &mut converse,
+        target.guardrail.as_deref(),
+        kind,
+        &mut report,
+    )?;
     let policy = around.options.policy(target.unsupported);
     let report = report.under(policy)?;
     let guard = match profile.guardrail {
         GuardrailPlace::OnCall => None,
         GuardrailPlace::Around => converse.guardrail_config.take().map(Guard::of),
     };
-    // What is not whole cannot be judged.
+    // A guardrail can check only a complete answer.
     let delivery = if guard.is_some() { Delivery::Whole } else { delivery };
     let body = written(&converse, length)?;
     let origin = profile.keeps_thoughts().then(|| target.origin());

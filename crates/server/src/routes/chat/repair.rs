@@ -1,6 +1,6 @@
-//! Whole answers that were asked to be JSON: judged, and where the operator allows it a model whose answer
-//! is not what was asked for is told so, once. The second call goes to the target that answered, whose cache
-//! is warm; if it fails, the first answer is still there.
+//! Checks complete answers that were requested as JSON. If the operator allows it, a model whose answer
+//! does not match is told so, once. The second call goes to the target that answered, whose cache is
+//! warm; if it fails, the first answer is used.
 
 use bytes::Bytes;
 use schema::converse::response::ConverseResponse;
@@ -12,14 +12,15 @@ use translate::chat::Spent;
 
 use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
 use super::{ANSWER_LIMIT, PendingCall, TranslateContext, Translated, UNASKED};
-use crate::app::{Snapshot, Worker};
 use crate::error::GatewayError;
 use crate::json_schema::{OnMismatch, Reasons, Repair, ValidationResult, Validators, judgeable};
+use crate::pipeline::Admitted;
 use crate::request::context::{RequestContext, of_quota};
+use crate::state::Snapshot;
 use bedrock::Kind;
 use routing::{self, Classify, InFlight, InFlightTemplate, Operation, Target, Timestamp};
 
-/// What a second call needs.
+/// Everything that a repair call needs.
 pub(super) struct RepairCall {
     body: Bytes,
     around: TranslateContext,
@@ -27,17 +28,17 @@ pub(super) struct RepairCall {
     path: InFlightTemplate,
 }
 
-/// An answer that may go out.
+/// An answer that may be sent to the client.
 pub(super) struct RepairOutcome {
     pub(super) completion: ChatCompletion,
-    /// On both calls, if there were two.
+    /// Usage of both calls, if there were two.
     pub(super) spent: Spent,
-    /// What is said of an answer that could be judged.
+    /// The value of `x-outcrop-structured-output`; `None` if the answer could not be checked.
     pub(super) word: Option<&'static str>,
 }
 
-/// Whether an answer to this may have to be asked for again. Where only words hold the model to JSON, that is
-/// what makes them more than a wish.
+/// Whether an answer may need a repair call. If the format is only requested in the prompt, the repair
+/// call makes it reliable.
 pub(super) fn may_repeat(now: &Snapshot, kind: FormatKind, operation: Operation) -> bool {
     let repairs = match now.config.structured.repair {
         Repair::Off => false,
@@ -48,7 +49,7 @@ pub(super) fn may_repeat(now: &Snapshot, kind: FormatKind, operation: Operation)
 }
 
 impl RepairCall {
-    /// The call that was answered by `target`, to be made again. `None` where that cannot be.
+    /// A repair call to the `target` that answered. `None` if it cannot be made.
     pub(super) fn of(
         call: &mut PendingCall,
         target: Option<Target>,
@@ -58,11 +59,12 @@ impl RepairCall {
         Some(Self { body, around, target: target?, path: in_flight.path() })
     }
 
-    /// Asks again, with what the model said and what is wrong with it at the end. The call goes into the books
-    /// of its target as any other; what is held back on its way there is no call.
+    /// Asks again, with the model's answer and the reasons why it does not match appended. The call
+    /// counts in its target's health and usage as any other; if the guardrail stops the input, no call
+    /// is made.
     async fn ask(
         &self,
-        worker: &Worker,
+        admitted: &Admitted,
         (said, reasons): (&str, &[String]),
         context: &mut RequestContext,
     ) -> Result<RepairAnswer, GatewayError> {
@@ -74,11 +76,10 @@ impl RepairCall {
         let complaint = json!({ "role": "user", "content": complaint }).to_string();
         let (operation, added) = (Operation::Converse, vec![said, complaint]);
         let around = TranslateContext { operation, added, ..self.around.clone() };
-        let offload = &worker.shared.offload;
         let Translated { body, reply, guard, .. } =
-            around.translate(&self.body, &self.target, offload).await?;
-        let sdk = worker.sdk(&self.target.account);
-        let check = guard.map(|guard| GuardrailCall::new(guard, sdk, offload.clone()));
+            around.translate(&self.body, &self.target, admitted.offload()).await?;
+        let account = &self.target.account;
+        let check = guard.map(|guard| GuardrailCall::new(guard, admitted, account));
         let (body, check) = match check {
             None => (body, None),
             Some(mut check) => match check.admit(body).await? {
@@ -89,7 +90,7 @@ impl RepairCall {
                 }
             },
         };
-        let transport = worker.transport(&self.target.account);
+        let transport = admitted.account_transport(account);
         context.asked_again();
         let mut in_flight = self.path.again(Timestamp::now());
         let read = async {
@@ -111,18 +112,19 @@ impl RepairCall {
     }
 }
 
-/// Judges an answer, has it repaired if it must and may be, and refuses it if the operator wants that.
+/// Checks an answer, has it repaired if that is needed and allowed, and refuses it if the operator
+/// requires that.
 pub(super) async fn settle(
     first: &ConverseResponse<'_>,
     reply: &Reply,
     second: Option<&RepairCall>,
-    (worker, now): (&Worker, &Snapshot),
+    admitted: &Admitted,
     context: &mut RequestContext,
 ) -> Result<RepairOutcome, GatewayError> {
     let completion = translate::chat::answer(first, reply, context.stamp());
-    let validators = &worker.shared.validators;
+    let validators = &admitted.worker().shared.validators;
     let spent = Spent::of(first);
-    // A second attempt is told what is wrong with the first.
+    // A repair call includes the reasons why the first answer does not match.
     let reasons = if second.is_some() { Reasons::Read } else { Reasons::Unread };
     let Some(finding) = found(&completion, reply, validators, reasons).await else {
         return Ok(RepairOutcome { completion, spent, word: None });
@@ -130,14 +132,14 @@ pub(super) async fn settle(
     let mut settled = RepairOutcome { completion, spent, word: Some(finding.word()) };
     if let (ValidationResult::Mismatch(reasons), Some(second)) = (&finding, second) {
         let said = settled.completion.choices.iter().find_map(judgeable).unwrap_or_default();
-        match second.ask(worker, (said, reasons), context).await {
+        match second.ask(admitted, (said, reasons), context).await {
             Ok(again) => settled = again.better(settled, validators, context).await,
-            Err(error) => log::warn!("{} no second answer: {error}", context.id()),
+            Err(error) => log::warn!("{} the repair call gave no answer: {error}", context.id()),
         }
     }
     if settled.word == Some("mismatch") {
         log::warn!("{} the answer does not match its schema", context.id());
-        if now.config.structured.on_mismatch == OnMismatch::Refuse {
+        if admitted.now().config.structured.on_mismatch == OnMismatch::Refuse {
             context.settle(settled.spent.usage());
             return Err(GatewayError::Mismatch);
         }
@@ -145,16 +147,17 @@ pub(super) async fn settle(
     Ok(settled)
 }
 
-/// What a second call brought.
+/// The answer of a repair call.
 struct RepairAnswer {
     body: Bytes,
     reply: Reply,
-    /// None where the model was not asked.
+    /// `None` if the model was not called.
     in_flight: Option<InFlight>,
 }
 
 impl RepairAnswer {
-    /// The better of two answers, with the costs of both. One that cannot be read leaves the first as it was.
+    /// The better of two answers, with the costs of both. If the second cannot be read, the first is
+    /// kept unchanged.
     async fn better(
         self,
         first: RepairOutcome,
@@ -166,7 +169,7 @@ impl RepairAnswer {
             Ok(again) => again,
             Err(error) => {
                 let error = GatewayError::Unreadable(error);
-                log::warn!("{} no second answer: {error}", context.id());
+                log::warn!("{} the repair call gave no answer: {error}", context.id());
                 if let Some(mut in_flight) = in_flight {
                     in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
                 }
@@ -190,7 +193,7 @@ impl RepairAnswer {
     }
 }
 
-/// What is found of all choices that can be judged: the worst.
+/// The worst validation result of all choices that can be checked.
 async fn found(
     completion: &ChatCompletion,
     reply: &Reply,

@@ -1,8 +1,7 @@
-//! A chat request as it was received: its bytes, and what the way to a target needs to know of it. A small one
-//! is parsed once; a large one away from the worker, and again when it is translated, so that nothing parsed
-//! has to cross threads or to be kept while the request waits.
+//! A chat request as received: its bytes, and an outline for routing. A small request is parsed once. A
+//! large one is parsed off the worker thread and again during translation, so that parsed data need not
+//! cross threads or be kept while the request waits.
 
-use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use memchr::memmem;
 use schema::openai::chat::ChatRequest;
@@ -15,22 +14,22 @@ use super::pending_call::{TranslateContext, Translated, translated};
 use crate::error::GatewayError;
 use crate::media::{Links, MediaSettings};
 use crate::offload::{LARGE, Offload};
-use crate::request::options;
+use crate::request::options::RequestOptions;
 use crate::routes::json::{Mistake, parse};
 use crate::token_estimate;
 use routing::{Operation, Tags, Target, Tokens};
 
-/// How many times as long a body with references is worked on, about.
+/// Approximate factor by which a body with references grows during processing.
 const WRITTEN_OUT: usize = 8;
-/// Turns that are looked at to find out where the last thoughts were made: some are made without.
+/// Turns searched for the origin of the last reasoning, because some turns have none.
 const TURNS: usize = 4;
 
-/// What a request asks for, as far as its way to a target depends on it.
+/// The parts of a request that routing depends on.
 #[derive(Debug)]
 pub(in crate::routes) struct RequestOutline {
     pub(in crate::routes) model: String,
     pub(super) operation: Operation,
-    /// How many answers are wanted.
+    /// Number of answers requested.
     pub(super) n: Option<i64>,
     pub(super) format: FormatKind,
     /// Tokens that the call may use.
@@ -39,11 +38,11 @@ pub(in crate::routes) struct RequestOutline {
     tags: Tags,
     /// Of the beginning that it shares with others.
     pub(super) key: Option<u64>,
-    /// The calls of the last turns, the last first.
+    /// Ids of the tool calls of the last turns, the last first.
     pub(super) calls: Vec<String>,
-    /// Where the last thoughts were made, as far as the client tells.
+    /// Origin of the last reasoning, if the client states it.
     pub(super) origin: Option<Origin>,
-    /// Media that stand elsewhere.
+    /// Media that the request only links to.
     pub(in crate::routes) links: Links,
 }
 
@@ -51,11 +50,11 @@ pub(in crate::routes) struct RequestOutline {
 pub(in crate::routes) struct ParsedRequest<'b> {
     pub(in crate::routes) outline: RequestOutline,
     body: &'b Bytes,
-    /// Of a small one.
+    /// The parsed form of a small request.
     parsed: Option<ChatRequest<'b>>,
 }
 
-/// Why a request could not be translated.
+/// The reason why a request could not be translated.
 #[derive(Debug)]
 pub(in crate::routes) enum Untranslated {
     Json(Mistake),
@@ -113,8 +112,8 @@ impl RequestOutline {
 
 impl RequestOutline {
     /// The tags of the request, those of its headers included.
-    pub(in crate::routes) fn tags(&self, headers: &HeaderMap) -> Tags {
-        options::tags(headers).and(&self.tags)
+    pub(in crate::routes) fn tags(&self, options: &RequestOptions) -> Tags {
+        options.tags.clone().and(&self.tags)
     }
 }
 
@@ -124,7 +123,7 @@ pub(super) fn weight(body: &[u8]) -> usize {
     body.len().saturating_mul(growth)
 }
 
-/// The ids of the calls of the last few turns, the last first.
+/// The ids of the tool calls of the last few turns, the last first.
 fn last_calls(request: &ChatRequest<'_>) -> Vec<String> {
     let turns = request.messages.iter().rev().filter_map(|message| message.tool_calls.as_ref());
     let calls = turns.take(TURNS).flatten();
@@ -135,7 +134,7 @@ impl<'b> ParsedRequest<'b> {
     /// Parses a body.
     ///
     /// # Errors
-    /// It is no chat request.
+    /// It is not a chat request.
     pub(in crate::routes) async fn read(
         body: &'b Bytes,
         media: &MediaSettings,
@@ -154,10 +153,10 @@ impl<'b> ParsedRequest<'b> {
         Ok(Self { outline: read.await??, body, parsed: None })
     }
 
-    /// Translates the request for a target; nothing parsed is left of it afterwards.
+    /// Translates the request for a target and drops the parsed form.
     ///
     /// # Errors
-    /// It asks for what cannot be expressed.
+    /// It requests a feature that cannot be expressed.
     pub(super) async fn translate(
         self,
         around: &TranslateContext,

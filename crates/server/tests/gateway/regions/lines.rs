@@ -38,7 +38,7 @@ impl std::fmt::Debug for Lines {
 
 impl Log for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("outcrop::routing")
+        metadata.target().starts_with("routing")
     }
 
     fn log(&self, record: &Record<'_>) {

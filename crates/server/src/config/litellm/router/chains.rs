@@ -1,5 +1,5 @@
-//! LiteLLM's fallbacks of one class: a list of `name: [names]`, where `*` stands for every name that has
-//! no chain of its own.
+//! LiteLLM's fallbacks of one class: a list of `name: [names]`, where `*` stands for every name without
+//! a chain of its own.
 
 use super::super::super::balance::Known;
 use super::super::super::parsers;
@@ -9,10 +9,10 @@ use super::super::super::yaml_tree::{Key, Node, Value};
 
 const ALL: &str = "*";
 
-/// The chains of one class. The first of a name counts.
+/// The chains of one class. The first chain of a name is used.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
-    /// The key that tells them.
+    /// The key that holds them.
     key: String,
     chains: Vec<(String, Vec<String>)>,
 }
@@ -36,7 +36,7 @@ impl Chains {
         chains
     }
 
-    /// Further names for all that have none of their own.
+    /// Adds further names, which apply to all names without a chain of their own.
     pub(super) fn and_for_all(mut self, section: &mut Section<'_>, name: &'static str) -> Self {
         let Some((_, node)) = section.take(name) else { return self };
         let names = self.names(section, node);
@@ -48,7 +48,7 @@ impl Chains {
         if self.chains.is_empty() { other } else { self }
     }
 
-    /// Takes out what leads nowhere here, and says so.
+    /// Removes unknown names, with a note.
     pub(super) fn keep(&mut self, reading: &mut ConfigReader, known: Known<'_>, most: usize) {
         let key = &self.key;
         for (name, chain) in &mut self.chains {
@@ -68,7 +68,7 @@ impl Chains {
         }
     }
 
-    /// The chain of a name, of the name it stands for, or of all.
+    /// The chain of a name, of the name it stands for, or of all names.
     pub(super) fn of(&self, name: &str, base: Option<&String>) -> Vec<String> {
         let own = self.find(name).or_else(|| self.find(base?));
         own.map_or_else(|| self.of_all(), <[String]>::to_vec)
@@ -93,7 +93,7 @@ impl Chains {
         }
     }
 
-    /// Names, or mappings with a `model` among what LiteLLM would change about the request.
+    /// Reads names, or mappings that contain a `model` among other changes to the request.
     fn names(&self, section: &mut Section<'_>, node: Node) -> Vec<String> {
         let items = match node.value {
             Value::Text(_) => vec![node],

@@ -59,7 +59,7 @@ const MISSING: &[(&[&str], &str, &str)] = &[
 
 /// The address that was asked for, as far as errors repeat it.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct RequestedUrl {
     pub(crate) method: String,
     pub(crate) path: String,
     /// The gateway's own address, as the caller writes it.
@@ -68,7 +68,7 @@ pub(crate) struct Asked {
 
 /// A request that no route accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
+enum UrlKind {
     /// Served, below another base URL: the path that is right.
     Elsewhere(&'static str),
     /// An API that is not served, and its replacement.
@@ -76,7 +76,7 @@ enum Door {
     Unknown,
 }
 
-impl Door {
+impl UrlKind {
     fn of(path: &str) -> Self {
         let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let ends = || (0..segments.len()).filter_map(|start| segments.get(start..));
@@ -95,22 +95,22 @@ impl Door {
 }
 
 /// The API whose paths begin like these segments.
-fn missing(segments: &[&str]) -> Option<Door> {
+fn missing(segments: &[&str]) -> Option<UrlKind> {
     let begins = |beginning: &str| {
         let mut rest = segments.iter();
         beginning.split('/').all(|part| rest.next().is_some_and(|s| s.eq_ignore_ascii_case(part)))
     };
     let row = MISSING.iter().find(|(paths, ..)| paths.iter().any(|path| begins(path)));
-    row.map(|(_, api, instead)| Door::Missing(api, instead))
+    row.map(|(_, api, instead)| UrlKind::Missing(api, instead))
 }
 
 /// Whether a path belongs to Anthropic's API, by whatever base URL.
 pub(crate) fn is_anthropics(path: &str) -> bool {
-    matches!(Door::of(path), Door::Missing(_, instead) if instead == MESSAGES)
+    matches!(UrlKind::of(path), UrlKind::Missing(_, instead) if instead == MESSAGES)
 }
 
 /// The message of the error.
-impl fmt::Display for Asked {
+impl fmt::Display for RequestedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { method, path, base } = self;
         write!(f, "Unknown request URL: {method} {path}. ")?;
@@ -118,15 +118,15 @@ impl fmt::Display for Asked {
         if is_doubled {
             f.write_str("The path has /v1 twice, because the client adds it to a base URL that ends in it. ")?;
         }
-        match Door::of(path) {
-            Door::Elsewhere(served) => write!(
+        match UrlKind::of(path) {
+            UrlKind::Elsewhere(served) => write!(
                 f,
                 "This gateway serves /v1/{served}: set the client's base URL to {base}/v1, or to {base} if the client adds /v1 itself."
             ),
-            Door::Missing(api, instead) => {
+            UrlKind::Missing(api, instead) => {
                 write!(f, "{api} is not served here. {}", instead.replace("{base}", base))
             }
-            Door::Unknown => write!(
+            UrlKind::Unknown => write!(
                 f,
                 "This gateway serves POST /v1/chat/completions, /v1/embeddings and /v1/moderations, GET /v1/models, and Bedrock's own API below /bedrock: set the client's base URL to {base}/v1, or for AWS's SDKs to {base}/bedrock."
             ),
@@ -140,7 +140,7 @@ mod tests {
 
     fn told(path: &str) -> String {
         let (method, base) = ("POST".to_owned(), "http://h:1".to_owned());
-        Asked { method, path: path.to_owned(), base }.to_string()
+        RequestedUrl { method, path: path.to_owned(), base }.to_string()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Betas that a caller asks for by header, as clients of Anthropic's API do.
+//! Betas that a caller requests by header, as clients of Anthropic's API do.
 
 use actix_web::http::header::HeaderMap;
 use schema::converse::request::ConverseRequest;
@@ -6,11 +6,11 @@ use translate::{Invalid, Profile, Report, add_betas};
 
 const HEADER: &str = "anthropic-beta";
 
-/// Reads the names in all headers of that name, which may each hold several.
+/// Reads the names in all headers of that name, each of which may hold several.
 ///
 /// # Errors
-/// One that is no text.
-pub(super) fn of(headers: &HeaderMap) -> Result<Vec<String>, Invalid> {
+/// A header that is not text.
+pub(crate) fn of(headers: &HeaderMap) -> Result<Vec<String>, Invalid> {
     let mut names = Vec::new();
     for value in headers.get_all(HEADER) {
         let text = value.to_str().map_err(|_| {
@@ -23,8 +23,8 @@ pub(super) fn of(headers: &HeaderMap) -> Result<Vec<String>, Invalid> {
     Ok(names)
 }
 
-/// Puts those that the model takes into a body; the others are reported.
-pub(super) fn apply(
+/// Adds the betas that the model supports to a body; the others are reported.
+pub(crate) fn apply(
     names: &[String],
     body: &mut ConverseRequest<'_>,
     profile: &Profile,

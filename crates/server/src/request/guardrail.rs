@@ -1,5 +1,5 @@
-//! Which guardrail a chat request carries: the caller's, said by the headers InvokeModel has for it or
-//! by `guardrail_config`, or the operator's. Where the operator's is mandatory it is that or nothing.
+//! Selects the guardrail of a chat request: the caller's, from InvokeModel's headers or from
+//! `guardrail_config`, or the operator's. A mandatory guardrail of the operator cannot be replaced.
 
 use actix_web::http::header::HeaderMap;
 use schema::converse::request::{
@@ -18,9 +18,9 @@ const TRACE: &str = "x-amzn-bedrock-trace";
 const FIELD: &str = "guardrail_config";
 const MODEL_FIELDS: &str = "additional_model_request_fields";
 
-/// What a caller's headers say of guardrails.
+/// The guardrail settings in a caller's headers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct RequestedGuardrail {
+pub(crate) struct RequestedGuardrail {
     /// Id and version.
     named: Option<(String, String)>,
     trace: Option<GuardrailTrace>,
@@ -30,8 +30,8 @@ impl RequestedGuardrail {
     /// Reads the three headers.
     ///
     /// # Errors
-    /// One that cannot be read, or an id without a version, or a version without an id.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Invalid> {
+    /// A header that cannot be read, an id without a version, or a version without an id.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Invalid> {
         let named = match (text(headers, ID)?, text(headers, VERSION)?) {
             (None, None) => None,
             (Some(id), Some(version)) => Some((id.to_owned(), version.to_owned())),
@@ -42,11 +42,12 @@ impl RequestedGuardrail {
         Ok(Self { named, trace })
     }
 
-    /// Puts the guardrail that counts into a body.
+    /// Adds the selected guardrail to a body.
     ///
     /// # Errors
-    /// The operator's is mandatory, and the caller asks for another, or for it to be applied too late.
-    pub(super) fn apply(
+    /// The operator's guardrail is mandatory, and the caller requests another, or one that is applied
+    /// too late.
+    pub(crate) fn apply(
         &self,
         body: &mut ConverseRequest<'_>,
         own: Option<&Guardrail>,
@@ -59,7 +60,7 @@ impl RequestedGuardrail {
         let said = said.map(|said| {
             (said.guardrail_identifier.to_string(), said.guardrail_version.to_string())
         });
-        // Headers are set by whoever stands before the gateway: they count more than the body.
+        // Headers are set by a proxy in front of the gateway, so they take precedence over the body.
         if said.is_some() && self.named.is_some() && said != self.named {
             report.ignore(FIELD);
         }
@@ -83,7 +84,7 @@ impl RequestedGuardrail {
     }
 }
 
-/// Refuses fields of the model's own that would have the guardrail judge less than the whole call.
+/// Refuses model-specific fields that would let the guardrail check less than the whole call.
 fn refuse_evasion(fields: &Map<String, Value>) -> Result<(), Invalid> {
     let found = evasion::search(fields, Part::Model);
     let member = match found {
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_come_whole_or_not_at_all() {
+    fn an_incomplete_set_of_headers_is_refused() {
         assert_eq!(RequestedGuardrail::of(&headers(&[])), Ok(RequestedGuardrail::default()));
         let trace = RequestedGuardrail::of(&headers(&[(TRACE, "enabled_full")])).unwrap();
         assert_eq!(trace.trace, Some(GuardrailTrace::EnabledFull));
@@ -156,7 +157,7 @@ mod tests {
         }
     }
 
-    /// The guardrail that is sent, or the code of the refusal, and what is ignored.
+    /// Returns the guardrail that is sent, or the code of the refusal, and the ignored fields.
     fn sent(
         wanted: &RequestedGuardrail,
         body: Option<(&'static str, Option<StreamProcessing>)>,
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_callers_own_counts_against_a_default_and_never_against_a_mandatory_one() {
+    fn a_callers_guardrail_replaces_a_default_but_not_a_mandatory_one() {
         use GuardrailMode::{Default, Mandatory};
         let none = RequestedGuardrail::default();
         let named = |id: &str| RequestedGuardrail {

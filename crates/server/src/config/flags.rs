@@ -48,7 +48,7 @@ impl ServeArgs {
     }
 
     /// The only argument, where it may be a misspelled command.
-    pub(super) fn word(&self) -> Option<&str> {
+    pub(crate) fn word(&self) -> Option<&str> {
         self.file.as_deref().filter(|path| !path.exists())?.to_str()
     }
 }

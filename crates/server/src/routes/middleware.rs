@@ -1,0 +1,151 @@
+//! Work on every request, before and after its route: request id, panics, the end of the process, web
+//! pages, and calls that another gateway forwarded.
+
+use actix_web::HttpMessage as _;
+use actix_web::HttpResponse;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::error::InternalError;
+use actix_web::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::middleware::Next;
+use actix_web::web::{Data, Payload};
+
+use super::refusal::{self, RequestApi};
+use super::{native, paths};
+use crate::body;
+use crate::browser::cors;
+use crate::error::{ErrorDialect, GatewayError};
+use crate::master_key;
+use crate::panic_guard::{self, Panicked};
+use crate::request::context::{RequestId, cut_of};
+use crate::state::Worker;
+use bedrock::HOP;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Gives every request an id and returns it to the client in every response. A panic is answered as
+/// well; otherwise the connection would be closed.
+pub(crate) async fn identify(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    paths::settle(&mut request);
+    let id = RequestId::new();
+    request.extensions_mut().insert(id.clone());
+    let worker = request.app_data::<Data<Worker>>();
+    let shape = worker.map_or(RequestApi::Front(ErrorDialect::OpenAi), |worker| {
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+        RequestApi::of(method.as_str(), uri, headers, &worker.now().config)
+    });
+    match panic_guard::caught(id.as_str(), next.call(request)).await {
+        Ok(answered) => {
+            let mut response = answered?;
+            response.headers_mut().insert(REQUEST_ID, id.0);
+            Ok(response)
+        }
+        Err(Panicked) => {
+            let mut response = refusal::panicked(shape, id.as_str());
+            response.headers_mut().insert(REQUEST_ID, id.0);
+            // The request went with the panic, and a response needs one.
+            Err(InternalError::from_response("panic", response).into())
+        }
+    }
+}
+
+/// Responds to requests that the end of the process cuts off before they have an answer.
+pub(crate) async fn answer_before_the_end(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let mut cut = cut_of(request.app_data::<Data<Worker>>());
+    let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
+    let is_native = native::is_below(request.path());
+    match cut.or(next.call(request)).await {
+        Some(answered) => answered,
+        None => {
+            let mut response = stopping(&id, is_native);
+            // An error response skips the layer that adds the id.
+            response.headers_mut().insert(REQUEST_ID, id.0);
+            Err(InternalError::from_response("the process ends", response).into())
+        }
+    }
+}
+
+fn stopping(id: &RequestId, is_native: bool) -> HttpResponse {
+    if is_native {
+        native::stopping(id)
+    } else {
+        GatewayError::Stopping.respond(ErrorDialect::OpenAi, id.as_str())
+    }
+}
+
+/// Refuses calls that a gateway forwarded: an endpoint that is a gateway is a mistake, and one that
+/// leads back here would call itself for ever.
+pub(super) async fn refuse_loops(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let worker = request.app_data::<Data<Worker>>();
+    match worker.filter(|_| request.headers().contains_key(HOP.as_str())) {
+        None => next.call(request).await,
+        Some(worker) => {
+            let now = worker.now();
+            let response =
+                refusal::respond(request.request(), &now.config, "loop", GatewayError::Loop);
+            Ok(request.into_response(response))
+        }
+    }
+}
+
+/// Refuses requests of web pages that are not allowed, responds to preflights, and lets allowed pages
+/// read responses.
+pub(super) async fn guard_browsers(
+    mut request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let Some(worker) = request.app_data::<Data<Worker>>() else { return next.call(request).await };
+    let now = worker.now();
+    let settings = &now.config.browser;
+    let allowed = match settings.judge(&request, worker.shared.address) {
+        Ok(allowed) => allowed,
+        Err(refusal) => {
+            if let Ok(mut payload) = request.extract::<Payload>().await {
+                body::skim(&mut payload).await;
+            }
+            let error = GatewayError::Browser(refusal);
+            let response = refusal::respond(request.request(), &now.config, "browser", error);
+            return Ok(request.into_response(response));
+        }
+    };
+    let Some(origin) = allowed else { return next.call(request).await };
+    if cors::is_preflight(request.method(), request.headers()) {
+        let response = settings.cors.preflight(&origin, request.headers());
+        return Ok(request.into_response(response));
+    }
+    let mut response = next.call(request).await?;
+    settings.cors.describe(&origin, response.headers_mut());
+    Ok(response)
+}
+
+/// Refuses requests that do not carry the configured key.
+pub(super) async fn guard_keys(
+    mut request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let Some(worker) = request.app_data::<Data<Worker>>() else { return next.call(request).await };
+    let now = worker.now();
+    let judged = match &now.config.master_key {
+        Some(key) if !master_key::is_open(request.method(), request.path()) => {
+            key.judge(request.headers())
+        }
+        Some(_) | None => Ok(()),
+    };
+    let Err(refusal) = judged else { return next.call(request).await };
+    if let Ok(mut payload) = request.extract::<Payload>().await {
+        body::skim(&mut payload).await;
+    }
+    let error = GatewayError::Key(refusal);
+    let mut response = refusal::respond(request.request(), &now.config, "key", error);
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    Ok(request.into_response(response))
+}

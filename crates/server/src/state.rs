@@ -1,0 +1,185 @@
+//! State of the process: the part that all workers share, the part that a reload replaces, and each
+//! worker's own.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use access::Admission;
+use arc_swap::ArcSwap;
+
+use crate::config::Config;
+use crate::cutoff::Cutoff;
+use crate::json_schema::Validators;
+use crate::media::Fetcher;
+use crate::offload::Offload;
+use crate::readiness::Readiness;
+use crate::reasoning_store::{LocalStore, RedisStore};
+use bedrock::{Account, Sdk, Settings, Transport, TransportPool};
+use routing::{OpenError, Resolver};
+
+/// Most moderations of large inputs at a time; each holds a thread while Bedrock works.
+const MODERATIONS: usize = 8;
+
+/// State shared by all workers.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    current: ArcSwap<Snapshot>,
+    draining: AtomicBool,
+    /// The address listened on.
+    pub(crate) address: SocketAddr,
+    /// Whether credentials were found.
+    pub(crate) readiness: Readiness,
+    /// Cuts off open requests when the process must end.
+    pub(crate) cutoff: Cutoff,
+    /// Fetches media that requests link to.
+    pub(crate) fetcher: Fetcher,
+    /// The local reasoning store; it survives reloads.
+    pub(crate) memory: Arc<LocalStore>,
+    /// Validators of answers that were requested as JSON.
+    pub(crate) validators: Validators,
+    /// Threads for long computations.
+    pub(crate) offload: Offload,
+    /// Threads for moderations of large inputs, which wait for Bedrock as well.
+    pub(crate) moderation: Offload,
+}
+
+/// State that a reload replaces as one: a request uses one snapshot from beginning to end.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) config: Config,
+    pub(crate) names: Resolver,
+    /// The account for moderations.
+    pub(crate) moderator: Account,
+    /// The Redis store that replicas share.
+    pub(crate) store: Option<Arc<RedisStore>>,
+    /// Number of snapshots before this one.
+    generation: u64,
+}
+
+/// Most notes that are logged; `outcrop check` prints all.
+const NOTES: usize = 4;
+
+impl Snapshot {
+    /// Opens the accounts that a configuration needs; `setup` supplies the settings it leaves open.
+    /// Accounts of `before` are kept if their settings have not changed.
+    pub(crate) async fn open(
+        mut config: Config,
+        setup: &Settings,
+        before: Option<&Self>,
+    ) -> Result<Self, OpenError> {
+        let setup = Settings {
+            region: setup.region.clone().or_else(|| config.region.clone()),
+            last_region: config.last_region.clone(),
+            profile: setup.profile.clone().or_else(|| config.profile.clone()),
+            timeouts: config.timeouts,
+            ..setup.clone()
+        };
+        let names =
+            Resolver::open(&config.models, setup, before.map(|before| &before.names)).await?;
+        config.notes.extend(names.doubts());
+        let place = &config.moderation.place;
+        let moderator = names
+            .account_at(place, before.map(|before| &before.names))
+            .await
+            .map_err(OpenError::Moderation)?;
+        let generation = before.map_or(0, |before| before.generation + 1);
+        let store = config.thinking_store.as_ref();
+        let store = RedisStore::open(store, before.and_then(|before| before.store.as_ref()));
+        Ok(Self { config, names, moderator, store, generation })
+    }
+
+    /// Defects of the accounts' trust roots and profiles, as far as files show them.
+    pub(crate) async fn flaws(&self) -> Vec<String> {
+        let mut flaws = Vec::new();
+        for account in self.names.accounts() {
+            flaws.extend(account.flaws().await);
+        }
+        flaws.sort();
+        flaws.dedup();
+        flaws
+    }
+
+    /// Logs the notes on the configuration.
+    pub(crate) fn warn(&self) {
+        for note in self.config.notes.iter().take(NOTES) {
+            log::warn!("{note}");
+        }
+        let more = self.config.notes.len().saturating_sub(NOTES);
+        if more > 0 {
+            log::warn!("{more} more notes on the configuration: outcrop check lists them");
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(snapshot: Snapshot, address: SocketAddr) -> Self {
+        let offload = Offload::default();
+        Self {
+            current: ArcSwap::from_pointee(snapshot),
+            draining: AtomicBool::new(false),
+            address,
+            readiness: Readiness::default(),
+            cutoff: Cutoff::default(),
+            fetcher: Fetcher::default(),
+            memory: Arc::default(),
+            validators: Validators::new(offload.clone()),
+            offload,
+            moderation: Offload::with_permits(MODERATIONS),
+        }
+    }
+
+    /// The snapshot in force.
+    pub(crate) fn now(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Puts another snapshot in force. Requests that have begun keep theirs.
+    pub(crate) fn replace(&self, next: Snapshot) {
+        self.current.store(Arc::new(next));
+    }
+
+    /// Marks the gateway as not ready, because it is about to stop.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// State of one worker: the shared part, and connections of its own.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    transports: TransportPool,
+    /// The generation of the snapshot for which the transports were last tidied.
+    tidied: Cell<u64>,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, transports: TransportPool::default(), tidied: Cell::new(0) }
+    }
+
+    /// The snapshot in force.
+    pub(crate) fn now(&self) -> Arc<Snapshot> {
+        let now = self.shared.now();
+        if self.tidied.replace(now.generation) != now.generation {
+            self.transports.keep(|account| now.names.holds(account));
+        }
+        now
+    }
+
+    /// A connection to an account, for an admitted request.
+    pub(crate) fn transport(&self, _admission: &Admission, account: &Account) -> Transport {
+        self.transports.to(account)
+    }
+
+    /// The SDK's client for an account, for an admitted request.
+    pub(crate) fn sdk(&self, _admission: &Admission, account: &Account) -> Sdk {
+        self.transports.sdk(account)
+    }
+}
