@@ -14,29 +14,38 @@ from pathlib import Path
 
 import code_map
 from cases import cases_have_tests
+from modules import no_module_cycle, one_public_definition
+from prose import plain_prose, short_papers
 from tree import Finding, Tree
 
 MAX_FILE = 500
 MAX_FUNCTION = 100
+MAX_PARAMETERS = 5
 # Data in the clothes of code may be long.
 TABLES = re.compile(r"(^|/)(fixtures|tables?|snapshots)(/|\.rs$)")
 COUNTED = (".rs", ".py", ".mjs")
 
-WORKSPACE_CRATES = {"schema", "translate", "emulator", "outcrop"}
+WORKSPACE_CRATES = {"schema", "translate", "access", "bedrock", "routing", "emulator", "outcrop"}
 MAY_DEPEND_ON = {
     "schema": set(),
     "translate": {"schema"},
+    "access": set(),
+    "bedrock": set(),
+    "routing": {"schema", "translate", "access", "bedrock"},
     "emulator": set(),
-    "server": {"schema", "translate", "emulator"},
+    "server": {"schema", "translate", "access", "bedrock", "routing", "emulator"},
 }
+# What judges a crate in its tests may be what it must not be built with.
+MAY_TEST_WITH = {"bedrock": {"emulator"}}
 PURE_DEPENDENCIES = {
     "schema": {"serde", "serde_json", "bytes"},
     "translate": {"schema", "serde", "serde_json", "thiserror"},
 }
 EMULATOR_REFUSES = re.compile(r"^(aws-|hyper)")
 
-AWS_HOMES = ("crates/server/src/bedrock.rs", "crates/server/src/bedrock/")
-ACTIX_FREE = ("routing", "limits", "usage", "catalogue", "bedrock")
+SOURCES = tuple(f"crates/{crate}/src/" for crate in MAY_DEPEND_ON)
+AWS_HOME = "crates/bedrock/src/"
+ACTIX_FREE = ("access", "bedrock", "routing")
 EMULATOR_HOMES = ("crates/server/src/main.rs", "crates/server/src/cli.rs", "crates/server/src/cli/")
 IMPURE = re.compile(r"\b(actix\w*|tokio|hyper\w*|aws_\w+|log|rand|reqwest|getrandom|uuid)\s*::")
 IMPURE_STD = ("time", "env", "fs", "net", "process", "thread")
@@ -55,6 +64,7 @@ REFUSED_CRATES = {
 }
 # Spelled in pieces, or this file would find itself.
 MACHINE_PATHS = re.compile("|".join(["/wo" + "rk/", "/tmp/out" + "crop", "/ro" + r"ot/(?!\.cargo)", "/ho" + r"me/[a-z]"]))
+MAP = "ARCHITECTURE.md"
 README_COMMANDS = ("cargo run --release -- --demo", "./tests/run")
 
 
@@ -69,9 +79,9 @@ def dependency_tables(tree: Tree) -> Iterator[Finding]:
         tables = [manifest, *manifest.get("target", {}).values()]
         normal = {d for t in tables for d in [*t.get("dependencies", {}), *t.get("build-dependencies", {})]}
         test_only = {d for t in tables for d in t.get("dev-dependencies", {})}
-        for found in sorted((normal | test_only) & WORKSPACE_CRATES - allowed):
+        for found in sorted(normal & WORKSPACE_CRATES - allowed | test_only & WORKSPACE_CRATES - allowed - MAY_TEST_WITH.get(crate, set())):
             line = tree.line_of(name, found)
-            yield Finding(name, line, f"{crate} depends on {found}", "keep the boundary: see the code map in README.md")
+            yield Finding(name, line, f"{crate} depends on {found}", "keep the boundary: see ARCHITECTURE.md")
         if crate in PURE_DEPENDENCIES:
             for found in sorted(normal - PURE_DEPENDENCIES[crate] - WORKSPACE_CRATES):
                 line = tree.line_of(name, found)
@@ -84,15 +94,15 @@ def dependency_tables(tree: Tree) -> Iterator[Finding]:
 
 def aws_at_home(tree: Tree) -> Iterator[Finding]:
     """The AWS crates are named only by the transport."""
-    for name in tree.rust("crates/schema/src/", "crates/translate/src/", "crates/emulator/src/", "crates/server/src/"):
-        if not name.startswith(AWS_HOMES):
-            yield from grep_code(tree, name, re.compile(r"\b(aws_(?!lc_rs)[a-z0-9_]+)\s*::|\buse\s+(aws_(?!lc_rs)\w+)"), "names an AWS crate", "go through server::bedrock")
+    for name in tree.rust(*SOURCES):
+        if not name.startswith(AWS_HOME):
+            yield from grep_code(tree, name, re.compile(r"\b(aws_(?!lc_rs)[a-z0-9_]+)\s*::|\buse\s+(aws_(?!lc_rs)\w+)"), "names an AWS crate", "go through the crate bedrock")
 
 
 def actix_in_front(tree: Tree) -> Iterator[Finding]:
     """The HTTP front is unknown to the parts behind it."""
     for part in ACTIX_FREE:
-        for name in tree.rust(f"crates/server/src/{part}.rs", f"crates/server/src/{part}/"):
+        for name in tree.rust(f"crates/{part}/src/"):
             yield from grep_code(tree, name, re.compile(r"\b(actix_\w+)\b"), "names actix", "return a typed value; routes and error.rs speak HTTP")
 
 
@@ -143,6 +153,14 @@ def sizes(tree: Tree) -> Iterator[Finding]:
             for function in tree.source(name).functions():
                 if function.lines > MAX_FUNCTION:
                     yield Finding(name, function.first, f"fn {function.name} has {function.lines} lines", f"split it: {MAX_FUNCTION} is the ceiling")
+
+
+def parameters(tree: Tree) -> Iterator[Finding]:
+    """At most five parameters, the receiver aside: a context is a type."""
+    for name in tree.rust(*SOURCES):
+        for function in tree.source(name).functions():
+            if function.parameters > MAX_PARAMETERS:
+                yield Finding(name, function.first, f"fn {function.name} has {function.parameters} parameters", f"give the context a type: {MAX_PARAMETERS} is the ceiling")
 
 
 def module_names(tree: Tree) -> Iterator[Finding]:
@@ -209,14 +227,14 @@ def commands(tree: Tree) -> Iterator[Finding]:
 
 
 def map_is_true(tree: Tree) -> Iterator[Finding]:
-    """What the code map in README.md names exists."""
-    entries = code_map.entries(tree.text("README.md") or "")
+    """What the map in ARCHITECTURE.md names exists."""
+    entries = code_map.entries(tree.text(MAP) or "")
     if not entries:
-        yield Finding("README.md", 1, "no code map", "add a heading `Code map` with a fenced tree below it")
+        yield Finding(MAP, 1, "no map", "add a heading `The map` with a fenced tree below it")
     for entry in entries:
         paths = [tree.root / entry.path, tree.root / f"{entry.path}.rs"]
         if "*" not in entry.path and not any(path.exists() for path in paths):
-            yield Finding("README.md", entry.line, f"{entry.path} does not exist", "correct the code map")
+            yield Finding(MAP, entry.line, f"{entry.path} does not exist", "correct the map")
 
 
 def grep_code(tree: Tree, name: str, pattern: re.Pattern[str], what: str, remedy: str) -> Iterator[Finding]:
@@ -230,7 +248,8 @@ def grep_code(tree: Tree, name: str, pattern: re.Pattern[str], what: str, remedy
 CHECKS: list[Callable[[Tree], Iterator[Finding]]] = [
     dependency_tables, aws_at_home, actix_in_front, emulator_in_the_cli, translate_is_pure,
     translate_names_no_model, sizes, module_names, module_docs, nothing_unfinished, refused_crates,
-    no_machine_paths, commands, map_is_true, cases_have_tests,
+    no_machine_paths, commands, map_is_true, cases_have_tests, no_module_cycle, one_public_definition,
+    parameters, plain_prose, short_papers,
 ]
 
 

@@ -1,26 +1,26 @@
-"""Reads the code map of README.md: a fenced tree, one entry a line, indented by what holds it."""
+"""Reads the map of ARCHITECTURE.md: a fenced tree, one entry a line, indented by what holds it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-HEADING = re.compile(r"^#+\s.*\b(code map|map of the code)\b", re.IGNORECASE)
+HEADING = re.compile(r"^#+\s.*\b(the map|code map|map of the code)\b", re.IGNORECASE)
 DRAWING = re.compile(r"[│├└─┬|`]")
 NAME = re.compile(r"[\w.{},/*-]*[\w}*/]")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One path the map claims to exist, and the README line that says so."""
+    """One path the map claims to exist, and the line that says so."""
 
     path: str
     line: int
 
 
-def entries(readme: str) -> list[Entry]:
+def entries(text: str) -> list[Entry]:
     """All paths of the fenced block below the map's heading."""
-    lines = readme.splitlines()
+    lines = text.splitlines()
     start = next((n for n, line in enumerate(lines) if HEADING.match(line)), None)
     if start is None:
         return []

@@ -34,11 +34,12 @@ class Literal:
 
 @dataclass(frozen=True)
 class Function:
-    """A function with a body: its name and its first and last line."""
+    """A function with a body: its name, its first and last line, its parameters without the receiver."""
 
     name: str
     first: int
     last: int
+    parameters: int = 0
 
     @property
     def lines(self) -> int:
@@ -82,8 +83,35 @@ class RustSource:
             brace = body_start(self.code, match.end())
             if brace is not None:
                 last = self.line(closing(self.code, brace))
-                found.append(Function(match[1], self.line(match.start()), last))
+                found.append(Function(match[1], self.line(match.start()), last, parameter_count(self.code, match.end())))
         return found
+
+
+def parameter_count(code: str, start: int) -> int:
+    """How many parameters the function has whose name ends at `start`, `self` aside."""
+    position, depth = start, 0
+    # Past the generics: an arrow within them is no bracket.
+    while position < len(code) and not (code[position] == "(" and depth == 0):
+        if code[position] == "<":
+            depth += 1
+        elif code[position] == ">" and code[position - 1] != "-":
+            depth -= 1
+        position += 1
+    parts, depth = [""], 0
+    for index in range(position + 1, len(code)):
+        char = code[index]
+        if char == ")" and depth == 0:
+            break
+        if char in "([{<":
+            depth += 1
+        elif char in ")]}" or char == ">" and code[index - 1] not in "-=":
+            depth -= 1
+        if char == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += char
+    written = [part.strip() for part in parts if part.strip()]
+    return sum(not re.fullmatch(r"(&\s*('\w+\s+)?)?(mut\s+)?self(\s*:.*)?", part, re.DOTALL) for part in written)
 
 
 def split(text: str) -> tuple[str, list[Literal]]:
