@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { requestFor, seeded } from './invented.mjs';
 import { CLAUDE, LIMIT, NOVA, suite } from './suite.mjs';
 
-// `openai(id)` would speak the Responses API: `.chat()` is the way to other servers.
+// `openai(id)` would use the Responses API; other servers need `.chat()`.
 const PROVIDERS = {
   '@ai-sdk/openai': (baseURL) => {
     const provider = createOpenAI({ baseURL, apiKey: 'any' });
@@ -32,7 +32,7 @@ const PROVIDERS = {
 const Sample = z.object({ name: z.string(), weight: z.number().int() });
 const PROTOCOL = { maxRetries: 0 };
 
-/** Invented tools as the SDK takes them; each notes its call and answers with its result. */
+/** Invented tools in the SDK's form; each records its call and returns its result. */
 function runnable(wanted, results, received) {
   const entries = wanted.map((one, n) => [
     one.name,

@@ -1,5 +1,5 @@
-// What the suites around the AWS SDK share: an environment without the developer's own AWS set-up, keys
-// that open nothing, and a request handler that remembers what was sent.
+// Helpers for the suites around the AWS SDK: an environment without the developer's own AWS settings,
+// invalid keys, and a request handler that records the requests sent.
 
 import { NodeHttpHandler } from '@smithy/node-http-handler';
 
@@ -23,7 +23,7 @@ export class Remembering extends NodeHttpHandler {
   }
 }
 
-/** Runs `body` with more environment variables, and takes them away again. */
+/** Runs `body` with additional environment variables, which are removed afterwards. */
 export async function withEnvironment(variables, body) {
   Object.assign(process.env, variables);
   try {

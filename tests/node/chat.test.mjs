@@ -1,4 +1,4 @@
-// The official Node client against the demo gateway: what its users do.
+// The official Node client against the demo gateway: its usual calls.
 
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
@@ -147,7 +147,7 @@ suite('openai-node: chat', (url) => {
     assert.equal(next.choices[0].message.content, 'still here');
   });
 
-  test('many at once keep apart', LIMIT, async () => {
+  test('concurrent requests do not mix', LIMIT, async () => {
     const answers = await Promise.all(
       Array.from({ length: 12 }, (_, n) =>
         client.chat.completions.create({ model: ECHO, messages: user(`number ${n}`) }),

@@ -14,8 +14,8 @@ const LISTENING = /listening on (https?:\/\/[0-9.:]+)/g;
 
 /**
  * A running gateway: `url`, `log()`, `alive()`, `stop()`. `args` are its command line, `files` (name to
- * text) lie in its working directory, `environment` is added to an otherwise clean one, and `ca` is whom to
- * trust if it speaks https.
+ * text) are in its working directory, `environment` is added to an otherwise clean one, and `ca` is the certificate
+ * to trust if it serves https.
  */
 export async function start(args, { files = {}, environment = {}, ca } = {}) {
   const binary = process.env.OUTCROP_BINARY;
@@ -35,7 +35,7 @@ export async function start(args, { files = {}, environment = {}, ca } = {}) {
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const log = () => readFileSync(logPath, 'utf8');
   const alive = () => child.exitCode === null && child.signalCode === null;
-  // A run that is told to end takes the process with it.
+  // A run that is terminated ends the process too.
   const abandoned = () => {
     child.kill('SIGKILL');
     process.exit(143);

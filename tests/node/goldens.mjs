@@ -1,5 +1,5 @@
-// The golden streams of the translator, and a Bedrock that answers with them: as they are, and folded to
-// a whole answer by the few lines here, which know nothing of the translator.
+// The golden streams of the translator, and a Bedrock that answers with them: as streams, or folded into
+// complete answers by the code here, independently of the translator.
 
 import { readFileSync, readdirSync } from 'node:fs';
 import http from 'node:http';
@@ -9,12 +9,12 @@ import { crc32 } from 'node:zlib';
 const FOLDER = new URL('../../crates/translate/tests/fixtures/stream/', import.meta.url);
 const NO_USAGE = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
 
-/** Every golden stream: its name, the model it is asked for by, the request, the events in both forms. */
+/** Every golden stream: its name, the model id, the request, and the events in both forms. */
 export function goldens() {
   return readdirSync(fileURLToPath(FOLDER)).sort().filter((file) => file.endsWith('.jsonl')).map((file) => {
     const lines = readFileSync(new URL(file, FOLDER), 'utf8').split('\n').filter((line) => line.trim());
     const [head, ...told] = lines.map((line) => JSON.parse(line));
-    // Where several answers are asked for, all are told what belongs to the first.
+    // If several answers are requested, all get the events of the first.
     const events = told.filter(({ choice = 0 }) => choice === 0);
     const { request = head, profile } = head.request ? head : {};
     const name = file.replace(/\.jsonl$/, '');
@@ -24,7 +24,7 @@ export function goldens() {
   });
 }
 
-/** The answer with its input counted net, where a stream's holds the cached tokens too. */
+/** The answer with its input counted net, for streams whose input tokens include the cached ones. */
 function counted(answer, profile) {
   if (!answer || profile?.stream_counts !== 'gross') return answer;
   const { usage } = answer;
@@ -33,7 +33,7 @@ function counted(answer, profile) {
   return { ...answer, usage: { ...usage, inputTokens: usage.inputTokens - cached } };
 }
 
-/** One message of an event stream, byte by byte as the format is published. */
+/** One message of an event stream, byte by byte from the published format. */
 function frame(name, body) {
   const headers = Buffer.concat(
     [[':event-type', name], [':content-type', 'application/json'], [':message-type', 'event']].map(([key, value]) =>
@@ -52,7 +52,7 @@ function number(value) {
   return bytes;
 }
 
-/** What the events come to; nothing where a call's input never became JSON. */
+/** The complete answer; undefined if a call's input never became JSON. */
 function whole(events) {
   const blocks = new Map();
   const answer = { stopReason: 'end_turn', usage: NO_USAGE, metrics: { latencyMs: 1 } };
@@ -77,7 +77,7 @@ function whole(events) {
 
 const pick = (from, names) => Object.fromEntries(names.filter((name) => name in from).map((name) => [name, from[name]]));
 
-/** Adds what a delta brings to its block. */
+/** Adds a delta to its block. */
 function grow(block, delta) {
   if (typeof delta.text === 'string') block.text = (block.text ?? '') + delta.text;
   if (delta.toolUse && block.toolUse) block.toolUse.input += delta.toolUse.input ?? '';
@@ -85,7 +85,7 @@ function grow(block, delta) {
   const thought = delta.reasoningContent;
   if (!thought) return;
   if ('redactedContent' in thought) {
-    // Pieces of bytes, each in text of its own.
+    // Pieces of bytes, each encoded separately.
     const pieces = [block.reasoningContent?.redactedContent ?? '', thought.redactedContent];
     const bytes = Buffer.concat(pieces.map((piece) => Buffer.from(piece, 'base64')));
     block.reasoningContent = { redactedContent: bytes.toString('base64') };
@@ -96,7 +96,7 @@ function grow(block, delta) {
   }
 }
 
-/** A block that is over: its input is JSON, its citations stand around its text. */
+/** A finished block: its input is parsed, and its citations surround its text. */
 function settled({ toolUse, citations, text, ...rest }) {
   if (toolUse) return { ...rest, toolUse: { ...toolUse, input: toolUse.input ? JSON.parse(toolUse.input) : {} } };
   if (citations) return { ...rest, citationsContent: { content: [{ text: text ?? '' }], citations } };

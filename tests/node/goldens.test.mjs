@@ -1,5 +1,5 @@
-// Every golden stream through the gateway, as openai-node understands it: what its accumulator makes of the
-// stream is what it gets whole, and `parse` makes the same of both.
+// Every golden stream through the gateway, as openai-node reads it: the accumulated stream equals the complete
+// answer, and `parse` gives the same result for both.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -20,7 +20,7 @@ async function prepare() {
   );
   return {
     args: ['--config', 'outcrop.yaml'],
-    // A whole answer is the first, as a stream is. JSON is YAML.
+    // A complete answer uses the first, as a stream does. JSON is valid YAML.
     files: { 'outcrop.yaml': JSON.stringify({ structured_output: { repair: 'off' }, ...(Object.keys(models).length > 0 && { models }) }) },
     environment: {
       AWS_ENDPOINT_URL_BEDROCK_RUNTIME: bedrock.url,
@@ -31,7 +31,7 @@ async function prepare() {
   };
 }
 
-/** JSON by what it says: Bedrock writes it anew in a whole answer. */
+/** JSON by its value: Bedrock serialises it again in a complete answer. */
 function meant(text) {
   try {
     return JSON.parse(text);
@@ -40,12 +40,12 @@ function meant(text) {
   }
 }
 
-/** What an answer says, however it came: without what differs from call to call, and null as absent. */
+/** The content of an answer, complete or streamed: without values that differ between calls, null as absent. */
 function comparable({ id, created, object, service_tier, ...completion }) {
   const told = JSON.parse(JSON.stringify(completion, (_, value) => value ?? undefined));
   for (const choice of told.choices) {
     const { message } = choice;
-    // Known with the last chunk only; the accumulator keeps members it knows.
+    // Sent with the last chunk only; the accumulator keeps members that it supports.
     delete choice.outcrop;
     delete choice.logprobs;
     delete message.parsed;
@@ -55,7 +55,7 @@ function comparable({ id, created, object, service_tier, ...completion }) {
     delete message.reasoning_details;
     for (const call of message.tool_calls) {
       delete call.index;
-      // Calls that the model wrote as words are named after the answer.
+      // Ids of calls that the model wrote as text contain the answer's id.
       call.id = call.id?.replace(id.replace('chatcmpl-', ''), 'ANSWER');
     }
     for (const called of [...message.tool_calls.map((call) => call.function), message.function_call]) {
@@ -67,19 +67,19 @@ function comparable({ id, created, object, service_tier, ...completion }) {
   return told;
 }
 
-/** The request with tools that `parse` takes: strict ones. */
+/** The request with strict tools, the only ones that `parse` accepts. */
 function strict({ tools, ...request }) {
   const made = tools?.map((tool) => (tool.function ? { ...tool, function: { ...tool.function, strict: true } } : tool));
   return { ...request, ...(made && { tools: made }) };
 }
 
-/** Whether text is JSON where JSON was asked for. */
+/** Whether text is JSON if JSON was requested. */
 function isSound({ request }, { message: { content, refusal } }) {
   if (request.response_format?.type !== 'json_schema' || !content || refusal) return true;
   return typeof meant(content) === 'object';
 }
 
-/** What the client makes of an answer, or that it makes nothing of it. */
+/** The client's parsed answer, or the error that it throws. */
 async function parsed(call) {
   try {
     const [{ message }] = (await call()).choices;
@@ -92,7 +92,7 @@ async function parsed(call) {
   }
 }
 
-/** Thoughts as chunks tell them; the accumulator keeps only the last piece of members it does not know. */
+/** Reasoning from the chunks; the accumulator keeps only the last piece of members that it does not support. */
 function thoughts(chunks) {
   const told = { text: '', details: [] };
   for (const delta of chunks.flatMap(({ choices }) => choices.map((choice) => choice.delta))) {
@@ -107,7 +107,7 @@ function thoughts(chunks) {
   return told;
 }
 
-/** The same of a whole answer. */
+/** The same from a complete answer. */
 function thoughtsOf({ choices: [{ message }] }) {
   return thoughts([{ choices: [{ delta: message }] }]);
 }
@@ -126,13 +126,13 @@ suite(
     const asked = ({ model, request: { stream, stream_options, ...request } }) => ({ ...request, model });
 
     for (const golden of KNOWN.filter(({ complete, whole }) => complete && whole)) {
-      test(`the sum of the stream is the whole answer: ${golden.name}`, LIMIT, async () => {
+      test(`the accumulated stream equals the complete answer: ${golden.name}`, LIMIT, async () => {
         const whole = await client.chat.completions.create(asked(golden));
         const runner = client.chat.completions.stream({ ...asked(golden), stream_options: { include_usage: true } });
         const chunks = [];
         runner.on('chunk', (chunk) => chunks.push(chunk));
         const final = await runner.finalChatCompletion().catch((error) => {
-          // What was not finished, the client may refuse to parse.
+          // The client may refuse to parse an unfinished answer.
           const unfinished = UNFINISHED.includes(whole.choices[0].finish_reason) && golden.request.response_format;
           if (unfinished && error instanceof OpenAI.OpenAIError) return undefined;
           throw error;
@@ -149,11 +149,11 @@ suite(
     }
 
     for (const golden of KNOWN.filter(({ complete, whole }) => complete && whole)) {
-      test(`parse makes of the answer what it makes of the stream: ${golden.name}`, LIMIT, async () => {
+      test(`parse gives the same for answer and stream: ${golden.name}`, LIMIT, async () => {
         const body = strict(asked(golden));
         const [created] = (await client.chat.completions.create(body)).choices;
         const whole = await parsed(() => client.chat.completions.parse(body));
-        // What was not finished, the client parses neither way, or as far as it came.
+        // The client parses an unfinished answer either not at all or as far as it arrived.
         assert.equal(whole.refused ?? false, UNFINISHED.includes(created.finish_reason) || !isSound(golden, created));
         if (whole.refused) return;
         assert.deepEqual(whole.content, meant(created.message.content ?? ''));

@@ -1,11 +1,11 @@
-// Tools that nobody has seen before: names, arguments and values are new in every run, so that an
-// answer can only come from the request. The seed is printed, and OUTCROP_TEST_SEED repeats a run.
+// Invented tools: names, arguments and values are new in every run, so that an answer can only come from
+// the request. The seed is printed, and OUTCROP_TEST_SEED repeats a run.
 
 import { createHash, randomInt } from 'node:crypto';
 
 export const SEED = process.env.OUTCROP_TEST_SEED || String(randomInt(2 ** 32));
 
-/** A generator of its own for each test: `word()`, `words(n)`, `number()`, `tools(n)`. */
+/** A separate generator for each test: `word()`, `words(n)`, `number()`, `tools(n)`. */
 export function seeded(name) {
   let drawn = 0;
   const below = (limit) =>
@@ -25,13 +25,13 @@ export function seeded(name) {
   };
   const words = (count) => Array.from({ length: count }, word);
   const number = () => 100 + below(9_900);
-  // Where no gateway renames them, Nova takes no hyphen among the joints of their names.
+  // If no gateway renames them, Nova accepts no hyphen among the joints of their names.
   const tools = (count = 2, joints = '_-') =>
     Array.from({ length: count }, () => inventedTool(word() + letter(joints) + word(), { [word()]: word(), [word()]: number() }));
   return { word, words, number, tools };
 }
 
-/** A function called `name` and the arguments that the user's text gives for it. */
+/** A function called `name`, and the arguments that the user's text gives for it. */
 function inventedTool(name, args) {
   const properties = Object.fromEntries(
     Object.entries(args).map(([key, value]) => [key, { type: typeof value === 'number' ? 'integer' : 'string' }]),
@@ -47,7 +47,7 @@ function inventedTool(name, args) {
   };
 }
 
-/** A user's sentence that asks for every one of these calls. */
+/** A user's sentence that requests all of these calls. */
 export function requestFor(wanted) {
   const text = wanted.map((tool) => tool.asked).join(', and ');
   return `${text[0].toUpperCase()}${text.slice(1)}.`;

@@ -1,5 +1,4 @@
-// The AWS SDK for JavaScript on Bedrock's own API: what its users call, which exceptions they catch, and
-// how they may identify themselves.
+// The AWS SDK for JavaScript on Bedrock's own API: usual calls, exceptions, and ways to authenticate.
 
 import assert from 'node:assert/strict';
 import { Agent } from 'node:https';
@@ -57,7 +56,7 @@ suite('AWS SDK for JavaScript: calls', (_, root) => {
 
   const arn = `arn:aws:bedrock:us-east-1:123456789012:inference-profile/${NOVA}`;
   for (const model of ['nova-lite', NOVA, `bedrock/${NOVA}`, arn, CLAUDE]) {
-    test(`Converse and ConverseStream say the same: ${model}`, LIMIT, async (t) => {
+    test(`Converse and ConverseStream give the same answer: ${model}`, LIMIT, async (t) => {
       const [name, second] = seeded(t.name).words(2);
       const request = { modelId: model, messages: user(`Tell me of ${name} and ${second}.`), inferenceConfig: { maxTokens: 200 } };
       const whole = await client.send(new ConverseCommand(request));
@@ -116,7 +115,7 @@ suite('AWS SDK for JavaScript: calls', (_, root) => {
     assert.notDeepEqual((await embed(other)).embedding, first.embedding);
   });
 
-  test('InvokeModelWithResponseStream: Claude in its own words', LIMIT, async (t) => {
+  test("InvokeModelWithResponseStream: Claude's own format", LIMIT, async (t) => {
     const [name] = seeded(t.name).words(1);
     const body = JSON.stringify({
       anthropic_version: 'bedrock-2023-05-31',
@@ -211,7 +210,7 @@ function put(events) {
   return { content, stopReason: events.find((event) => event.messageStop).messageStop.stopReason };
 }
 
-/** Sends one call; gives the authorization header it left with. */
+/** Sends one call; returns its authorization header. */
 async function authorization(root, config) {
   const client = made(root, config);
   try {
@@ -222,12 +221,12 @@ async function authorization(root, config) {
   }
 }
 
-/** The ways to identify oneself that the SDK has, the same over http and https. */
+/** The SDK's ways to authenticate, the same over http and https. */
 function identities(root, ca) {
   const reach = () => ({ requestHandler: new Remembering(ca() && { httpsAgent: new Agent({ ca: ca() }) }) });
   const preferred = { authSchemePreference: ['httpBearerAuth'] };
 
-  test('keys that name nobody', LIMIT, async () => {
+  test('invalid keys', LIMIT, async () => {
     assert.match(await authorization(root(), { ...reach(), credentials: KEYS }), /^AWS4-HMAC-SHA256 Credential=AKIDDUMMY\//);
   });
 

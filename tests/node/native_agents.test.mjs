@@ -1,5 +1,5 @@
-// The AWS SDK for JavaScript on bedrock-agent-runtime: through the gateway to a server of the test's own,
-// which says what reached it.
+// The AWS SDK for JavaScript on bedrock-agent-runtime: through the gateway to a test server, which records
+// the requests.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
@@ -19,7 +19,7 @@ import { LIMIT, suite } from './suite.mjs';
 
 const OWN = { accessKeyId: 'AKIDGATEWAY', secretAccessKey: 'gateway-secret' };
 
-/** Bedrock's stand-in: `answer` is what it says next, `seen` what it was asked. */
+/** A fake Bedrock: `answer` is its next answer, `seen` the requests it received. */
 const upstream = { seen: [], answer: undefined, server: undefined };
 
 upstream.server = createServer((request, response) => {
@@ -58,7 +58,7 @@ function prepare() {
         AWS_ACCESS_KEY_ID: OWN.accessKeyId,
         AWS_SECRET_ACCESS_KEY: OWN.secretAccessKey,
         AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME: url,
-        // Nothing is asked of these; what is would fail.
+        // These must not be called; a call would fail.
         AWS_ENDPOINT_URL: 'http://127.0.0.1:9',
       };
       resolve({ args: [], environment });
@@ -87,7 +87,7 @@ suite(
       await new Promise((resolve) => upstream.server.close(resolve));
     });
 
-    /** What reached the server: one call, signed by the gateway and not by the client. */
+    /** The request at the server: one call, signed by the gateway and not by the client. */
     function only() {
       const [seen, ...more] = upstream.seen.splice(0);
       assert.equal(more.length, 0);

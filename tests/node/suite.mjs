@@ -1,5 +1,4 @@
-// What every suite of this folder needs around its tests: a gateway of its own, and proof that the
-// suite did not kill it.
+// Setup for every suite of this folder: a separate gateway, and a check that the suite did not crash it.
 
 import assert from 'node:assert/strict';
 import { after, before, describe } from 'node:test';
@@ -12,9 +11,9 @@ export const CLAUDE = 'us.anthropic.claude-sonnet-4-5-20250929-v1:0';
 export const LIMIT = { timeout: 30_000 };
 
 /**
- * Declares a suite; `tests(url, root)` declares its tests. While they run, `url()` is where the gateway
- * speaks OpenAI's API and `root()` its address. `prepare()` may say how it is started: `args` instead of
- * the demo's, and what `start` takes.
+ * Declares a suite; `tests(url, root)` declares its tests. While they run, `url()` is the base URL of
+ * OpenAI's API and `root()` the gateway's address. `prepare()` may return settings for the start: `args` instead
+ * of the demo's, and other options of `start`.
  */
 export function suite(name, tests, prepare = () => ({})) {
   describe(name, { timeout: 180_000 }, () => {

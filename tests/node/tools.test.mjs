@@ -21,7 +21,7 @@ suite('openai-node: tools and JSON', (url) => {
     client = new OpenAI({ baseURL: url(), apiKey: 'any', maxRetries: 0, timeout: 20_000 });
   });
 
-  /** The first choice of an answer, whole or put together from a stream by the SDK. */
+  /** The first choice of an answer, complete or accumulated from a stream by the SDK. */
   async function said(stream, request) {
     if (!stream) return (await client.chat.completions.create(request)).choices[0];
     const runner = client.chat.completions.stream(request);
@@ -132,7 +132,7 @@ suite('openai-node: tools and JSON', (url) => {
       assert.deepEqual(streamed.parsed, whole.parsed);
     });
 
-    test(`parse with a zod schema that no grammar takes as it is: ${model}`, LIMIT, async (t) => {
+    test(`parse with a zod schema that no grammar accepts unchanged: ${model}`, LIMIT, async (t) => {
       const { word, number } = seeded(t.name);
       const [name, weight] = [word(), number()];
       const Core = z.object({

@@ -1,4 +1,4 @@
-"""A certificate authority of the test's own, and a gateway that speaks https with what it issued."""
+"""A test certificate authority, and a gateway that serves https with its certificates."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONFIG = "tls: {{ certificate: {folder}/server.pem, key: {folder}/server.key }}\
 
 
 class Authority:
-    """A certificate authority of the test's own, with files for a server."""
+    """A test certificate authority, with files for a server."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

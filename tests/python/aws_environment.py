@@ -1,4 +1,5 @@
-"""The environment variables of AWS's clients in Python: out of the way, or the only thing there is."""
+"""Environments for AWS's Python clients: without the developer's AWS settings, or with the environment
+as the only source."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ DUMMY_KEYS = {"AWS_ACCESS_KEY_ID": "AKIDDUMMY", "AWS_SECRET_ACCESS_KEY": "dummy"
 
 
 def without_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Takes away everything of the developer's own AWS set-up."""
+    """Removes all of the developer's own AWS settings."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent/config")
@@ -20,7 +21,7 @@ def without_aws(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pointed_at(gateway: str) -> dict[str, str]:
-    """The variables that send bedrock-runtime's clients to a gateway, without a word about who asks."""
+    """The variables that point bedrock-runtime's clients at a gateway, without credentials."""
     return {
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": f"{gateway}/bedrock",
         "AWS_DEFAULT_REGION": REGION,

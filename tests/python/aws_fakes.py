@@ -1,8 +1,8 @@
-"""Sources of AWS credentials on loopback, and a Bedrock that knows what they handed out.
+"""Fake sources of AWS credentials on loopback, and a Bedrock that accepts the credentials they issued.
 
-A mint invents every key and secret and remembers it. The fakes beside it answer as a container
-endpoint and an instance's metadata service do; the judge checks each request with the credentials
-that the request names. Any secret of the mint that turns up in a log is a leak.
+A mint invents every key and secret and remembers it. The fakes answer as a container endpoint and an
+instance's metadata service do; the judge checks each request against the credentials that it names. Any
+secret of the mint in a log is a leak.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Issued:
 
     @property
     def expiration(self) -> str:
-        """The end in the form AWS writes it."""
+        """The expiry in AWS's format."""
         end = datetime.datetime.fromtimestamp(self.expires, datetime.timezone.utc)
         return end.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -69,7 +69,7 @@ class Mint:
         return made
 
     def lasting(self) -> Issued:
-        """An access key that never ends and has no session token."""
+        """An access key without expiry and session token."""
         return self.remember(Issued(Credentials(f"AKIA{uuid.uuid4().hex[:16].upper()}", self.secret("key"))))
 
     def session(self, lifetime: float = 3600.0) -> Issued:
@@ -82,7 +82,7 @@ class Mint:
         return made
 
     def leaks(self, text: str) -> list[str]:
-        """Which secrets, or access key ids, the text holds."""
+        """The secrets, or access key ids, that the text contains."""
         return [secret for secret in [*self.secrets, *self.issued] if secret in text]
 
 
@@ -102,7 +102,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a fake says."""
+    """The response of a fake."""
 
     body: str
     status: int = 200
@@ -117,10 +117,10 @@ class Fake(Loopback):
         super().__init__(handler_for(self))
         self.calls: list[Call] = []
         self.problems: list[str] = []
-        # While set, everything is answered with 500; or with this text instead of credentials.
+        # While set, every request is answered with 500, or with this text instead of credentials.
         self.broken = False
         self.garbled: str | None = None
-        # Cleared, it holds every answer back.
+        # While cleared, every answer is delayed.
         self.open = threading.Event()
         self.open.set()
         self.most_at_once = 0
@@ -132,7 +132,7 @@ class Fake(Loopback):
         super().__exit__()
 
     def answer(self, call: Call) -> Answer:
-        """What to say; subclasses note what they object to in `problems`."""
+        """The response; subclasses record objections in `problems`."""
         raise NotImplementedError
 
     def refuse(self, problem: str, status: int = 401) -> Answer:
@@ -163,7 +163,7 @@ def handler_for(fake: Fake) -> type[BaseHTTPRequestHandler]:
         timeout = 20
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Does not log."""
 
         def serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
@@ -205,7 +205,7 @@ class Container(Fake):
         super().__init__()
         self.mint = mint
         self.token = token
-        # Seconds that what it hands out next is good for.
+        # Lifetime of the credentials issued next, in seconds.
         self.lifetime = 3600.0
         self.handed_out: list[Issued] = []
 
@@ -219,7 +219,7 @@ class Container(Fake):
 
 
 class Metadata(Fake):
-    """The metadata service of an instance, second version only."""
+    """The metadata service of an instance, version 2 only."""
 
     ROLE = "gateway-role"
     FOLDER = "/latest/meta-data/iam/security-credentials/"
@@ -251,7 +251,7 @@ class Metadata(Fake):
 
 @dataclass(frozen=True)
 class Refusal:
-    """A request that Bedrock did not accept the keys of."""
+    """A request whose keys Bedrock refused."""
 
     access_key: str
     reason: str
@@ -263,7 +263,7 @@ class Judge(Upstream):
     def __init__(self, mint: Mint, region: str = "us-east-1") -> None:
         self.mint = mint
         self.region = region
-        # Access keys that are refused, and the exception it is done with.
+        # Access keys that are refused, with the exception for each.
         self.refused: dict[str, str] = {}
         self.refusals: list[Refusal] = []
         # Seconds past their end for which credentials are still accepted.
@@ -276,7 +276,7 @@ class Judge(Upstream):
 
     @property
     def expectation(self) -> Expectation:
-        """What the request at hand must be authenticated with."""
+        """The credentials that the current request must be signed with."""
         return getattr(self.here, "expectation", self.otherwise)
 
     @expectation.setter
@@ -284,7 +284,7 @@ class Judge(Upstream):
         self.otherwise = otherwise
 
     def examine(self, authorization: str) -> Refusal | None:
-        """Sets the expectation of this thread's request; says whether its keys are refused."""
+        """Sets the expectation of this thread's request; returns whether its keys are refused."""
         access_key = named_key(authorization)
         issued = self.mint.issued.get(access_key)
         stranger = Credentials("unknown", "unknown")
@@ -302,7 +302,7 @@ class Judge(Upstream):
 
     @property
     def problems(self) -> list[str]:
-        """Everything the judge objects to in any request."""
+        """All objections of the judge, over all requests."""
         return [problem for received in self.received for problem in received.problems]
 
 

@@ -1,4 +1,4 @@
-"""STS and SSO on loopback: services that give temporary credentials for another proof of identity."""
+"""STS and SSO on loopback: services that exchange another proof of identity for temporary credentials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/gateway"
 
 @dataclass
 class Trust:
-    """Who may assume a role, and what must be said for it."""
+    """A role's trust policy: who may assume it, and with which parameters."""
 
     signed_by: Credentials | None = None
     web_token: str | None = None
@@ -41,7 +41,7 @@ class Sts(Fake):
         self.region = region
         self.lifetime = 3600.0
         self.handed_out: list[Issued] = []
-        # Called before a request is judged, for trust that only arises on the way.
+        # Called before a request is checked, for trust that is set up only then.
         self.prepare: Callable[[], None] = lambda: None
 
     def answer(self, call: Call) -> Answer:
@@ -117,7 +117,7 @@ def signature_problems(call: Call, keys: Credentials, region: str, port: int) ->
 
 
 class Portal(Fake):
-    """SSO's portal, which gives role credentials for a token, and the service that renews tokens."""
+    """SSO's portal, which exchanges a token for role credentials, and the service that renews tokens."""
 
     ROLE_NAME = "GatewayRole"
 
@@ -163,7 +163,7 @@ class Portal(Fake):
         return Answer(json.dumps({"accessToken": self.token, "expiresIn": 28800, "tokenType": "Bearer"}))
 
     def sign_in(self, home: Path, cached_as: str, *, lifetime: float = 3600.0, renewable: bool = False) -> None:
-        """Leaves a token in the cache, as `aws sso login` does."""
+        """Writes a token to the cache, as `aws sso login` does."""
         token = {"accessToken": self.token, "expiresAt": in_seconds(lifetime), "region": "us-east-1"}
         if renewable:
             token |= {
@@ -179,5 +179,5 @@ class Portal(Fake):
 
 
 def in_seconds(seconds: float) -> str:
-    """A time from now as the token cache writes it."""
+    """A time from now in the token cache's format."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))

@@ -32,12 +32,12 @@ def client(gateway: Outcrop) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture()
 def mint() -> Mint:
-    """Credentials that nobody has had before, and every secret to look for in the log."""
+    """Unique credentials, with all secrets to search the log for."""
     return Mint()
 
 
 @pytest.fixture()
 def judge(mint: Mint) -> Iterator[Judge]:
-    """A Bedrock that takes only what the mint has made."""
+    """A Bedrock that accepts only the mint's credentials."""
     with Judge(mint) as server:
         yield server

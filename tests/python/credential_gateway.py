@@ -1,4 +1,4 @@
-"""Starts a gateway that finds its credentials by itself, and proves which it signs with."""
+"""Starts a gateway that finds its own credentials, and checks which ones it signs with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHAT = {"model": NOVA, "messages": [{"role": "user", "content": "Hi."}]}
 TEXT = "Hello from upstream."
 # The code of the error a client sees when there are no credentials.
 HOLDS_NOTHING = "credentials_unavailable"
-# All that the AWS crates would say about credentials and signatures, if they were let.
+# Log targets of the AWS crates for credentials and signatures, at their most verbose.
 LOUD = "trace,aws_config=trace,aws_runtime=trace,aws_sigv4=trace,aws_smithy_runtime=trace,hyper_util=trace"
 
 
@@ -74,7 +74,8 @@ def ask(running: Outcrop) -> tuple[int, dict[str, str], dict[str, Any]]:
 
 
 def prove(running: Outcrop, judge: Judge, issued: Issued) -> None:
-    """A plain and a streamed chat are answered, and all there was so far is signed with `issued`."""
+    """Checks that a plain and a streamed chat are answered, and that all requests so far are signed
+    with `issued`."""
     status, _, answer = ask(running)
     assert status == 200, f"{answer}\n{running.log()}"
     assert answer["choices"][0]["message"]["content"] == TEXT

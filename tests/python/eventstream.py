@@ -1,4 +1,4 @@
-"""Writes `application/vnd.amazon.eventstream` messages, byte by byte as the format is published."""
+"""Writes `application/vnd.amazon.eventstream` messages byte by byte, from the published format."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def event(name: str, body: dict[str, Any], padding: int = 9) -> bytes:
 
 
 def exception(name: str, text: str) -> bytes:
-    """A modelled failure in the middle of a stream."""
+    """A modelled exception in the middle of a stream."""
     return message(
         {
             ":exception-type": name,

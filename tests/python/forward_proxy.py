@@ -18,7 +18,7 @@ IDLE = 20.0
 
 
 class ForwardProxy(Loopback):
-    """Tunnels CONNECT and forwards plain requests, to the loopback ports that `names` tells."""
+    """Tunnels CONNECT and forwards plain requests, to the loopback ports given by `names`."""
 
     def __init__(self, names: dict[str, int], login: str | None = None) -> None:
         self.names = names
@@ -33,7 +33,7 @@ class ForwardProxy(Loopback):
         return given == "Basic " + base64.b64encode(self.login.encode()).decode()
 
     def environment(self, variable: str = "HTTPS_PROXY") -> dict[str, str]:
-        """What sends a program's calls through it."""
+        """The variables that route a program's calls through the proxy."""
         address = self.url.removeprefix("http://")
         login = f"{self.login}@" if self.login else ""
         return {variable: f"http://{login}{address}"}
@@ -47,7 +47,7 @@ def handler_for(proxy: ForwardProxy) -> type[BaseHTTPRequestHandler]:
         timeout = IDLE
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Does not log."""
 
         def refuses(self, host: str) -> bool:
             proxy.seen.append(f"{self.command} {self.path}")

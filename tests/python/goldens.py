@@ -1,8 +1,8 @@
 """The golden fixtures of the translator, and a Bedrock that answers with them.
 
-`stream/*.jsonl` hold a request and the events that answer it; folded by the few lines here, which know
-nothing of the translator, the events are also a whole answer. `answer/*.json` hold a request and the
-whole answer. The recorded replies of the real service are read in the same form where they are there.
+`stream/*.jsonl` hold a request and the events that answer it. The code here folds the events into a
+complete answer, independently of the translator. `answer/*.json` hold a request and the complete
+answer. The recorded replies of the real service are read in the same form if they are present.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ USAGE = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
 
 @dataclass
 class Golden:
-    """A request and what Bedrock answers, in both forms as far as there are both."""
+    """A request and Bedrock's answer, as a stream, complete, or both."""
 
     name: str
     request: dict[str, Any]
@@ -42,7 +42,7 @@ class Golden:
 
     @property
     def model(self) -> str:
-        """The id by which the gateway is asked, and Bedrock asked by it."""
+        """The model id in requests to the gateway and to Bedrock."""
         return f"golden.{self.name}"
 
 
@@ -52,10 +52,10 @@ def streams() -> list[Golden]:
 
 
 def golden_stream(path: Path) -> Golden:
-    """A stream, and the whole answer that its events come to."""
+    """A stream, and the complete answer that its events fold into."""
     head, *lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     case = head if "request" in head else {"request": head}
-    # Where several answers are asked for, all are told what belongs to the first.
+    # If several answers are requested, all get the events of the first.
     events = [(line["event"], line["payload"]) for line in lines if line.get("choice", 0) == 0]
     wire = b"".join(eventstream.event(name, payload) for name, payload in events)
     complete = any(name == "messageStop" for name, _ in events)
@@ -67,7 +67,7 @@ def golden_stream(path: Path) -> Golden:
 
 
 def net(usage: dict[str, Any]) -> dict[str, Any]:
-    """What a whole answer counts where a stream's input holds the cached tokens too."""
+    """Usage of a complete answer, for streams whose input tokens include the cached ones."""
     cached = usage.get("cacheReadInputTokens", 0) + usage.get("cacheWriteInputTokens", 0)
     return {**usage, "inputTokens": usage["inputTokens"] - cached if usage["inputTokens"] >= cached else usage["inputTokens"]}
 
@@ -95,7 +95,7 @@ def recorded() -> list[Golden]:
 
 
 def golden_record(name: str, operation: str, record: dict[str, Any]) -> Golden:
-    """A recorded exchange; what was asked does not matter here, what was answered does."""
+    """A recorded exchange; only its answer is used here, not its request."""
     request: dict[str, Any] = {"messages": [{"role": "user", "content": "x"}]}
     golden = Golden(name, request, status=record["status"])
     kind = {key.lower(): value for key, value in (record.get("response_headers") or {}).items()}
@@ -115,7 +115,7 @@ def golden_record(name: str, operation: str, record: dict[str, Any]) -> Golden:
 
 
 def whole(events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any] | None:
-    """What the events come to; nothing where a call's input never became JSON."""
+    """The complete answer; `None` if a call's input never became JSON."""
     try:
         return folded(events)
     except json.JSONDecodeError:
@@ -123,7 +123,7 @@ def whole(events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any] | None:
 
 
 def folded(events: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    """The Converse answer that a stream's events come to."""
+    """The Converse answer that a stream's events fold into."""
     blocks: dict[int, dict[str, Any]] = {}
     answer: dict[str, Any] = {"stopReason": "end_turn", "usage": USAGE, "metrics": {"latencyMs": 1}}
     for name, payload in events:
@@ -146,7 +146,7 @@ def folded(events: Iterable[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
 
 
 def grow(block: dict[str, Any], delta: dict[str, Any]) -> None:
-    """Adds what a delta brings to its block."""
+    """Adds a delta to its block."""
     if isinstance(delta.get("text"), str):
         block["text"] = block.get("text", "") + delta["text"]
     if isinstance(call := delta.get("toolUse"), dict) and "toolUse" in block:
@@ -167,7 +167,7 @@ def grow(block: dict[str, Any], delta: dict[str, Any]) -> None:
 
 
 def settled(block: dict[str, Any]) -> dict[str, Any]:
-    """A block that is over: its input is JSON, its citations stand around its text."""
+    """A finished block: its input is parsed, and its citations surround its text."""
     if "toolUse" in block:
         text = block["toolUse"]["input"]
         block["toolUse"]["input"] = json.loads(text) if text else {}
@@ -178,7 +178,7 @@ def settled(block: dict[str, Any]) -> dict[str, Any]:
 
 
 class Scripted(Loopback):
-    """A Bedrock that answers each model with its golden."""
+    """A Bedrock that answers each model with its golden fixture."""
 
     def __init__(self, goldens: Iterable[Golden]) -> None:
         known = {golden.model: golden for golden in goldens}
@@ -190,7 +190,7 @@ class Scripted(Loopback):
             timeout = 20
 
             def log_message(self, *_: object) -> None:
-                """Quiet."""
+                """Does not log."""
 
             def do_POST(self) -> None:
                 received.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
@@ -212,7 +212,7 @@ class Scripted(Loopback):
 
 
 def cut(data: bytes) -> Iterable[bytes]:
-    """The bytes in pieces of any size, as networks deliver them; repeated by OUTCROP_TEST_SEED."""
+    """The bytes split at random places, as by a network; reproducible with OUTCROP_TEST_SEED."""
     rng = seeded(f"cut {len(data)}")
     most = max(len(data) // 3, 64)
     start = 0
@@ -223,11 +223,11 @@ def cut(data: bytes) -> Iterable[bytes]:
 
 
 def configuration(goldens: Iterable[Golden]) -> str:
-    """The names of those goldens whose model takes other things than an unknown one."""
+    """A configuration for the goldens whose model differs from an unknown one."""
     models = {
         golden.model: {"model": golden.model, "accepts": golden.profile}
         for golden in goldens
         if golden.profile
     }
-    # A whole answer is the first, as a stream is. JSON is YAML.
+    # A complete answer uses the first, as a stream does. JSON is valid YAML.
     return json.dumps({"structured_output": {"repair": "off"}, **({"models": models} if models else {})})

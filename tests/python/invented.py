@@ -1,7 +1,7 @@
-"""Tools that nobody has seen before: names, arguments and values are new in every run.
+"""Invented tools: names, arguments and values are new in every run.
 
-A gateway or an emulator that knows the test's words passes by heart; one that reads the request does
-not care what they are. The seed is printed, and OUTCROP_TEST_SEED repeats a run.
+A gateway or an emulator that special-cases the test's words would pass fixed ones; with invented ones
+it must read the request. The seed is printed, and OUTCROP_TEST_SEED repeats a run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ JSON_NAMES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 @dataclass(frozen=True)
 class InventedTool:
-    """A function and the arguments that the user's text gives for it."""
+    """A function, and the arguments that the user's text gives for it."""
 
     name: str
     arguments: dict[str, Any]
@@ -37,7 +37,7 @@ class InventedTool:
 
     @property
     def definition(self) -> Any:
-        """The tool as a request offers it; its description says nothing."""
+        """The tool as a request declares it; its description is uninformative."""
         return {
             "type": "function",
             "function": {"name": self.name, "description": "A tool.", "parameters": self.schema},
@@ -45,7 +45,7 @@ class InventedTool:
 
     @property
     def asked(self) -> str:
-        """The words that ask for this call."""
+        """The text that requests this call."""
         return f"call {self.name} with " + " and ".join(
             f'{name} "{value}"' if isinstance(value, str) else f"{name} {value}"
             for name, value in self.arguments.items()
@@ -53,12 +53,12 @@ class InventedTool:
 
 
 def seeded(name: str) -> random.Random:
-    """A generator of its own for each test, so that a failing one can be repeated alone."""
+    """A separate generator for each test, so that a failing test can be repeated alone."""
     return random.Random(f"{SEED} {name}")
 
 
 def word(rng: random.Random, syllables: int = 3) -> str:
-    """A word of no language, with a digit at its end."""
+    """An invented word with a digit at its end."""
     spoken = "".join(rng.choice(CONSONANTS) + rng.choice(VOWELS) for _ in range(syllables))
     return f"{spoken}{rng.randrange(10)}"
 
@@ -72,7 +72,7 @@ def words(rng: random.Random, count: int) -> list[str]:
 
 
 def tools(rng: random.Random, count: int = 2, joints: str = "_-") -> list[InventedTool]:
-    """Tools that share neither name nor argument nor value. Where no gateway renames them, Nova takes no
+    """Tools without common names, arguments or values. If no gateway renames them, Nova accepts no
     hyphen among the `joints` of their names."""
     unused = iter(words(rng, count * 5))
     numbers = iter(rng.sample(range(100, 10_000), count))
@@ -86,6 +86,6 @@ def tools(rng: random.Random, count: int = 2, joints: str = "_-") -> list[Invent
 
 
 def request_for(wanted: list[InventedTool]) -> str:
-    """A user's sentence that asks for every one of these calls."""
+    """A user's sentence that requests all of these calls."""
     text = ", and ".join(tool.asked for tool in wanted)
     return f"{text[0].upper()}{text[1:]}."

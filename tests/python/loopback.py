@@ -1,4 +1,4 @@
-"""An HTTP server of a test's own: on a free loopback port, in a thread that ends with its block."""
+"""A test HTTP server on a free loopback port, in a thread that ends with its block."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Loopback:
 
     @property
     def url(self) -> str:
-        """Where it listens, with the prefix if it has one."""
+        """The URL of the server, with its path prefix."""
         return f"http://127.0.0.1:{self.server.server_port}{self.prefix}"
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
-"""The malformed requests, as data: what a broken or hostile client may send.
+"""Malformed requests as data: input from broken or hostile clients.
 
-`strict_cases` are requests whose HTTP is sound and whose content is not: each must get an error
-object. `protocol_cases` are not even sound HTTP: there the connection may simply be closed.
+`strict_cases` have valid HTTP and invalid content: each must get an error object. `protocol_cases` are
+invalid HTTP as well, where the connection may simply be closed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OVERSIZE = 120 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Case:
-    """One request, and the statuses that are right for it (empty: any 4xx)."""
+    """One request, and the statuses allowed for it (empty: any 4xx)."""
 
     name: str
     body: bytes = b""
@@ -30,7 +30,7 @@ class Case:
 
 
 def good(**changes: Any) -> dict[str, Any]:
-    """A sound request with fields changed."""
+    """A valid request with some fields changed."""
     return {"model": ECHO, "messages": [{"role": "user", "content": "hi"}], **changes}
 
 
@@ -39,7 +39,7 @@ def encoded(value: Any) -> bytes:
 
 
 def strict_cases() -> list[Case]:
-    """Every case with sound HTTP."""
+    """Every case with valid HTTP."""
     return [
         *bad_json(),
         *nesting(),
@@ -53,7 +53,7 @@ def strict_cases() -> list[Case]:
 
 
 def bad_json() -> list[Case]:
-    """Bodies that are no JSON, or not JSON that can be one request."""
+    """Bodies that are invalid JSON, or JSON that cannot be a request."""
     whole = encoded(good())
     bodies: dict[str, bytes] = {
         "empty body": b"",
@@ -131,7 +131,7 @@ def nesting() -> list[Case]:
 
 
 def wrong_roots() -> list[Case]:
-    """JSON that is no request at all."""
+    """JSON of the wrong type at its root."""
     values: dict[str, Any] = {
         "null": None,
         "true": True,
@@ -148,7 +148,7 @@ def wrong_roots() -> list[Case]:
 
 
 def wrong_fields() -> list[Case]:
-    """Known fields of the root with values they cannot take."""
+    """Known root fields with invalid values."""
     wrong: dict[str, list[Any]] = {
         "model": [None, 1, True, [], {}, "", " "],
         "messages": [None, "hi", 1, True, {}, [], [None], [1], ["hi"], [[]], [{}], {"0": {"role": "user"}}],
@@ -161,7 +161,7 @@ def wrong_fields() -> list[Case]:
         "stop": [1, True, {}, [1], [None], [["a"]], [{"a": 1}], ["a", 2]],
     }
     return [
-        # A blank model is as well called unknown as invalid.
+        # A blank model may count as unknown or as invalid.
         Case(
             f"{name}: {json.dumps(value)[:40]}",
             encoded(good(**{name: value})),
@@ -173,7 +173,7 @@ def wrong_fields() -> list[Case]:
 
 
 def wrong_messages() -> list[Case]:
-    """Messages that cannot be understood."""
+    """Invalid messages."""
     wrong: dict[str, list[dict[str, Any]]] = {
         "no role": [{"content": "x"}],
         "null role": [{"role": None, "content": "x"}],
@@ -204,7 +204,7 @@ def wrong_messages() -> list[Case]:
 
 
 def wrong_parts() -> list[Case]:
-    """Content parts that cannot be understood, and images that are none."""
+    """Invalid content parts and images."""
 
     def image(url: Any) -> dict[str, Any]:
         return {"type": "image_url", "image_url": {"url": url}}
@@ -251,7 +251,7 @@ def wrong_parts() -> list[Case]:
 
 
 def wrong_routes() -> list[Case]:
-    """Paths nobody serves, and methods the paths do not take."""
+    """Unknown paths, and methods that paths do not support."""
     whole = encoded(good())
     paths = ["/", "/v1", "/v1/", "/v1/chat", "/v2/chat/completions", "/v1/chat/completions/x/y", "/admin",
              "/%2e%2e/etc/passwd", "/v1/chat/completions%00", "/v1/no-such", "/.env"]
@@ -265,7 +265,7 @@ def wrong_routes() -> list[Case]:
 
 
 def wrong_content_types() -> list[Case]:
-    """Bodies that are not what their headers say."""
+    """Bodies that contradict their headers."""
     whole = encoded(good())
     broken = whole[:-1]
     cases = [
@@ -281,7 +281,7 @@ def wrong_content_types() -> list[Case]:
 
 
 def protocol_cases() -> dict[str, bytes]:
-    """Bytes that are not sound HTTP."""
+    """Bytes that are not valid HTTP."""
     whole = encoded(good())
     head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n".encode()
     chunked = head + b"transfer-encoding: chunked\r\n\r\n"

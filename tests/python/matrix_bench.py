@@ -1,4 +1,4 @@
-"""The bench of the request matrix: a gateway before an emulator whose journal tells what arrived there."""
+"""The bench of the request matrix: a gateway with an emulator whose journal shows the calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "AKIDMATRIX", "AWS_SECRET_ACCESS_KEY": "none", "AWS
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one request: the answer's status and body, and the calls that Bedrock got."""
+    """The result of one request: the response's status and body, and the calls that reached Bedrock."""
 
     status: int
     body: bytes
@@ -24,7 +24,7 @@ class Outcome:
 
     @property
     def param(self) -> str:
-        """The field that an error names."""
+        """The field that an error names, if any."""
         return str(json.loads(self.body)["error"]["param"])
 
     @property
@@ -45,7 +45,7 @@ class Bench:
         self.journal.close()
 
     def send(self, path: str, request: dict[str, Any]) -> Outcome:
-        """One request, and what it led to."""
+        """One request and its result."""
         data = json.dumps(request)
         self.gateway.request("POST", path, data, {"content-type": "application/json"})
         answer = self.gateway.getresponse()

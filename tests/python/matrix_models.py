@@ -1,5 +1,5 @@
-"""The models of the catalogue for the request matrix: ids that can be called from us-east-1, and the knobs
-by which they fall into families, read from the reviewed list of resolved profiles."""
+"""The models of the request matrix: ids of the catalogue that can be called from us-east-1, and the
+profile fields that group them into families, read from the reviewed list of resolved profiles."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-RESOLVED = Path(__file__).parents[2] / "crates/server/tests/snapshots/resolved_profiles.snap"
-# What inference profiles of these places serve us-east-1.
+RESOLVED = Path(__file__).parents[2] / "crates/routing/tests/snapshots/resolved_profiles.snap"
+# Prefixes of inference profiles that can be called from us-east-1.
 HERE = ("us", "global")
 UNKNOWN = "nobody.knows-this-v1:0"
-# Knobs of models that do not chat, the first of those that embed.
+# Profile fields of models that do not chat; the first is that of embedding models.
 EMBEDS, NO_CONVERSE = "embedding =", "converse = false"
-# Knobs that are a figure of each model's own: they make no family.
+# Profile fields with a value of each model's own, which do not define a family.
 FIGURES = ("most_max_tokens",)
 
 
 @dataclass(frozen=True)
 class Model:
-    """One model and how it is called."""
+    """One model and the id to call it by."""
 
     name: str
     called: str
@@ -31,7 +31,7 @@ class Model:
 
 
 def paragraphs() -> Iterator[tuple[str, str, list[str]]]:
-    """Name, facts and knobs of each row."""
+    """Name, facts and profile fields of each row."""
     text = RESOLVED.read_text().split("---\n", 2)[2]
     for paragraph in re.split(r"\n(?=\S)", text.strip("\n")):
         name, facts, *knobs = [line.strip() for line in paragraph.splitlines()]
@@ -39,7 +39,7 @@ def paragraphs() -> Iterator[tuple[str, str, list[str]]]:
 
 
 def callable_id(name: str, facts: str) -> str | None:
-    """The id to call it by from us-east-1; `None` where it is not offered there."""
+    """The id to call from us-east-1; `None` if the model is not offered there."""
     if name.endswith("*"):
         return f"{name[:-1]}.of-tomorrow-v1:0".replace("..", ".")
     only = re.match(r"only ([^;]*)", facts)
@@ -50,7 +50,7 @@ def callable_id(name: str, facts: str) -> str | None:
 
 
 def models() -> list[Model]:
-    """Every model that can be called, families of models of tomorrow, and one that nobody knows."""
+    """All models that can be called, names for future models of each family, and one unknown name."""
     found = [
         model(name, called, knobs, "retired" in facts)
         for name, facts, knobs in paragraphs()
@@ -60,14 +60,14 @@ def models() -> list[Model]:
 
 
 def model(name: str, called: str, knobs: list[str], ended: bool) -> Model:
-    """A model by its knobs."""
+    """A model by its profile fields."""
     embeds = any(knob.startswith(EMBEDS) for knob in knobs)
     shared = frozenset(knob for knob in knobs if not knob.startswith(FIGURES))
     return Model(name, called, shared, embeds, not embeds and NO_CONVERSE not in knobs, ended)
 
 
 def one_of_each(among: list[Model]) -> list[Model]:
-    """One model per set of knobs, one that still lives where there is one."""
+    """One model per set of profile fields, preferably one that is not past its end of life."""
     families: dict[frozenset[str], Model] = {}
     for model in sorted(among, key=lambda model: model.ended, reverse=True):
         families[model.knobs] = model
@@ -75,7 +75,7 @@ def one_of_each(among: list[Model]) -> list[Model]:
 
 
 def alive_and_one_of_each(among: list[Model]) -> list[Model]:
-    """Every model that still lives, and of those that do not one per set of knobs."""
+    """All models that are not past their end of life, and one per set of profile fields of the others."""
     alive = {model.knobs for model in among if not model.ended}
     ended = one_of_each([model for model in among if model.knobs not in alive])
     return [model for model in among if not model.ended] + ended

@@ -1,5 +1,6 @@
-"""Rules of single makers that neither the service model nor the emulator knows, as their documentation and
-the code of other clients tell them. Each reads a Converse body and the model's name, and yields what is wrong."""
+"""Rules of single makers that are missing in the service model and the emulator, from their
+documentation and from other clients' code. Each reads a Converse body and the model's name, and yields
+the violations."""
 
 from __future__ import annotations
 
@@ -72,7 +73,7 @@ def little_stands_beside_results(model: str, body: dict[str, Any]) -> Iterator[s
 def thoughts_then_text_then_calls(_: str, body: dict[str, Any]) -> Iterator[str]:
     for message in body["messages"]:
         kinds = [kind for block in message["content"] for kind in block if kind in ORDER]
-        # A turn merged of several may speak again after it has called.
+        # In a turn merged from several, text may follow a call.
         if message["role"] == "assistant" and "reasoningContent" in kinds[1:] and kinds[0] != "reasoningContent":
             yield f"thoughts behind {kinds[0]}"
 
@@ -118,5 +119,5 @@ RULES: list[Rule] = [
 
 
 def rule_problems(model: str, body: dict[str, Any]) -> list[str]:
-    """What the rules hold against a body for this model, by its id without region prefix."""
+    """The violations in a body for this model, by its id without region prefix."""
     return [problem for rule in RULES for problem in rule(model, body)]

@@ -1,7 +1,7 @@
-"""OpenAI's own schemas of its answers (openai_schemas.json, MIT), as a judge of ours.
+"""Checks answers against OpenAI's own schemas (openai_schemas.json, MIT).
 
-They are read strictly: a member that neither they nor `EXTENSIONS` know is a problem too, so that
-nothing is added to an answer without being written down here.
+The schemas are applied strictly: a member that is in neither them nor `EXTENSIONS` is a problem, so
+that every addition to an answer is listed here.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ THOUGHTS = {
     "reasoning_content": STRING,
     "reasoning_details": {"type": "array", "items": DETAIL},
 }
-# `outcrop` of a choice or a result: Bedrock's own words where OpenAI has none.
+# `outcrop` of a choice or a result: Bedrock's own values for which OpenAI has no field.
 OURS = {"outcrop": {"type": "object"}}
-# What is added to an answer, by the place it is added to.
+# Additions to an answer, by their location.
 EXTENSIONS: dict[str, dict[str, Any]] = {
     "ChatCompletionResponseMessage": THOUGHTS,
     "ChatCompletionStreamResponseDelta": {
@@ -52,7 +52,7 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
     },
     "CreateChatCompletionResponse.choices": OURS,
     "CreateChatCompletionStreamResponse.choices": OURS,
-    # What the guardrail or the checks said in their own words.
+    # The results of the guardrail or the checks, in Bedrock's terms.
     "CreateModerationResponse.results": OURS,
     "CompletionUsage.prompt_tokens_details": {
         "cache_creation_token_details": {
@@ -70,7 +70,7 @@ EXTENSIONS: dict[str, dict[str, Any]] = {
         "stands_for": STRING,
     },
 }
-# A schema that says less than its examples: the call of a custom tool, in pieces.
+# A schema that allows less than its examples: the streamed call of a custom tool.
 PIECES = {
     "ChatCompletionMessageToolCallChunk": {
         "type": {"type": "string", "enum": ["function", "custom"]},
@@ -84,7 +84,7 @@ PIECES = {
 
 
 def problems(schema: str, value: Any) -> list[str]:
-    """What is wrong with an answer, each with its place; empty for a sound one."""
+    """The problems of an answer with their locations; empty for a valid one."""
     found = validator(schema).iter_errors(value)
     return [f"{error.json_path}: {error.message[:200]}" for error in found]
 
@@ -111,7 +111,7 @@ def document() -> dict[str, Any]:
 
 
 def strict(schema: Any) -> Any:
-    """Without unknown members, and with OpenAPI's older spelling of null in the newer one."""
+    """Forbids unknown members, and converts OpenAPI's older notation of null."""
     if isinstance(schema, list):
         return [strict(item) for item in schema]
     if not isinstance(schema, dict):

@@ -1,5 +1,5 @@
-"""What every Python suite needs, as a pytest plugin: a demo gateway for a whole run, a seed for what
-tests invent, and the gateway's log beside every failure."""
+"""Fixtures for every Python suite, as a pytest plugin: a demo gateway for a whole run, a seed for
+invented values, and the gateway's log in every failure report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOG_TAIL = 4000
 
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[Outcrop]:
-    """The gateway with its embedded emulator, shared by the tests that do not hurt it."""
+    """The gateway with its embedded emulator, shared by tests that do not damage it."""
     with Outcrop(["--demo", "--listen", "127.0.0.1:0"]) as running:
         yield running
         assert running.alive(), f"the gateway died during the suite:\n{running.log()}"
@@ -25,23 +25,23 @@ def gateway() -> Iterator[Outcrop]:
 
 @pytest.fixture()
 def rng(request: pytest.FixtureRequest) -> random.Random:
-    """Randomness that the run's seed and the test's name repeat."""
+    """Randomness that is reproducible from the run's seed and the test's name."""
     return seeded(request.node.nodeid)
 
 
 def pytest_configure() -> None:
-    """A run that is told to end ends like one interrupted: the fixtures stop their processes."""
+    """Makes SIGTERM end a run like an interrupt, so that the fixtures stop their processes."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """How to repeat what this run invented."""
+    """Prints the seed that repeats the run's invented values."""
     terminalreporter.write_line(f"names and values invented with OUTCROP_TEST_SEED={SEED}")
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Adds the tail of every involved process's log to a failed test's report."""
+    """Adds the end of every involved process's log to a failed test's report."""
     outcome = yield
     report = outcome.get_result()
     if not report.failed:

@@ -1,7 +1,7 @@
 """Starts and stops the `outcrop` binary for the suites.
 
-One object owns one process: it is started on a free port, waited for by polling with a deadline,
-ended by its process id, and its log is at hand when something fails.
+One object owns one process: it is started on a free port, polled until ready within a deadline, and
+ended by its process id. Its log is available after a failure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STOP_DEADLINE = 15.0
 
 
 def clean_environment(home: str, extra: dict[str, str] | None = None) -> dict[str, str]:
-    """An environment that holds nothing of the developer's own AWS set-up."""
+    """An environment without the developer's own AWS settings."""
     environment = {
         "PATH": os.environ.get("PATH", ""),
         "HOME": home,
@@ -82,7 +82,7 @@ class Outcrop:
         return parts.hostname, parts.port
 
     def log(self) -> str:
-        """Everything it wrote so far, to both outputs."""
+        """Its output so far, from both streams."""
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def launch(self) -> None:
@@ -104,7 +104,8 @@ class Outcrop:
             assert self.process is not None
             if self.process.poll() is not None:
                 raise AssertionError(f"ended with {self.process.returncode} at start:\n{self.log()}")
-            # The demo announces its emulator as well: the gateway is the one that says it is ready.
+            # The demo's emulator logs its address as well; the gateway's line is the one that says
+            # "ready".
             for url in reversed(LISTENING.findall(self.log())):
                 if self.ready_path is None or answers(url, self.ready_path):
                     self.url = url
@@ -117,7 +118,7 @@ class Outcrop:
         return self.process is not None and self.process.poll() is None
 
     def terminate(self) -> None:
-        """Asks it to end and returns at once."""
+        """Sends SIGTERM and returns at once."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
 
@@ -130,7 +131,7 @@ class Outcrop:
             raise AssertionError(f"still running after {seconds} s:\n{self.log()}") from None
 
     def stop(self) -> None:
-        """Ends the process whatever it does, and removes its folder."""
+        """Kills the process and removes its folder."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -160,7 +161,7 @@ def run_to_end(
     files: dict[str, str] | None = None,
     seconds: float = STOP_DEADLINE,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `outcrop` where it is expected to end by itself; fails if it does not."""
+    """Runs `outcrop` with arguments that make it exit; fails if it does not."""
     with tempfile.TemporaryDirectory(prefix="outcrop-test-") as folder:
         for name, text in (files or {}).items():
             Path(folder, name).write_text(text)

@@ -1,4 +1,4 @@
-"""Finds the examples of README.md that are to be run as printed.
+"""Finds the examples of README.md and docs/ that are to be run as printed.
 
 An example is a fenced block right below the comment `<!-- run: NAME -->`.
 """
@@ -9,8 +9,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-CLIENTS_PAGE = README.parent / "docs" / "clients.md"
+ROOT = Path(__file__).resolve().parents[2]
+README = ROOT / "README.md"
+# The blocks of this page start programs of their own and have a suite of their own.
+CLIENTS_PAGE = ROOT / "docs" / "clients.md"
 MARK = re.compile(r"^\s*<!--\s*run:\s*(?P<name>[\w.-]+)\s*-->\s*$")
 FENCE = re.compile(r"^\s*```(?P<language>\w+)\s*$")
 
@@ -23,6 +25,11 @@ class Block:
     language: str
     text: str
     line: int
+
+
+def pages() -> list[Path]:
+    """README.md and every page of docs/, in a fixed order."""
+    return [README, *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(text: str) -> list[Block]:

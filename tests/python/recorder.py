@@ -1,4 +1,4 @@
-"""Four Bedrock endpoints that remember what reached them and answer by botocore's models."""
+"""Four Bedrock endpoints that record requests and answer from botocore's models."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
         timeout = 20
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Does not log."""
 
         def handle_any(self) -> None:
-            """Remembers and answers."""
+            """Records the request and answers it."""
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
             headers = {name.lower(): value for name, value in self.headers.items()}
             endpoint.seen.append(

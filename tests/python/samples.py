@@ -1,4 +1,4 @@
-"""What several suites ask with: models of the demo and a small picture."""
+"""Inputs shared by several suites: the demo's models and a small image."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A Bedrock-shaped server whose answers a test writes, byte by byte where it wants to.
+"""A Bedrock-shaped server whose answers a test writes, byte by byte if needed.
 
-Unlike `upstream.Upstream` it judges nothing: it is for tests of what becomes of an answer, and of requests
-whose shape the test itself looks at.
+Unlike `upstream.Upstream` it checks nothing: it is for tests of how answers are treated, and of
+requests whose form the test checks itself.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Asked:
 
 @dataclass
 class Answer:
-    """An answer: whole, or as pieces of a stream."""
+    """An answer: complete, or as pieces of a stream."""
 
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
@@ -62,28 +62,28 @@ class Answer:
 
     @classmethod
     def json(cls, value: Any, status: int = 200, **headers: str) -> "Answer":
-        """A whole answer."""
+        """A complete JSON answer."""
         named = {name.replace("_", "-"): text for name, text in headers.items()}
         return cls(status, {"content-type": "application/json", **named}, json.dumps(value).encode())
 
     @classmethod
     def frames(cls, *frames: bytes) -> "Answer":
-        """A stream of frames that are all there."""
+        """A stream of complete frames."""
         return cls(200, {"content-type": EVENT_STREAM}, b"".join(frames))
 
 
 class Handler(BaseHTTPRequestHandler):
-    """A request under way; `write` and `silence` are for answers that are no `Answer`."""
+    """A request in progress; `write` and `silence` serve answers that are not an `Answer`."""
 
     protocol_version = "HTTP/1.1"
     timeout = 30
     scripted: "Scripted"
 
     def log_message(self, *_: object) -> None:
-        """Quiet."""
+        """Does not log."""
 
     def do_POST(self) -> None:
-        """Remembers, answers."""
+        """Records the request and answers it."""
         raw = self.rfile.read(int(self.headers.get("content-length", "0")))
         asked = Asked(self.path, {name.lower(): value for name, value in self.headers.items()}, raw)
         with self.scripted.lock:
@@ -95,25 +95,25 @@ class Handler(BaseHTTPRequestHandler):
             if answer is not None:
                 self.send(answer)
         except (BrokenPipeError, ConnectionResetError):
-            # The gateway has hung up: that is its right.
+            # The gateway may close the connection at any time.
             self.close_connection = True
 
     do_GET = do_POST
 
     def send(self, answer: Answer) -> None:
-        """Sends a whole answer."""
+        """Sends a complete answer."""
         self.head(answer.status, {"content-length": str(len(answer.body)), **answer.headers})
         self.wfile.write(answer.body)
 
     def head(self, status: int, headers: dict[str, str]) -> None:
-        """Sends the head alone."""
+        """Sends only the status and headers."""
         self.send_response(status)
         for name, value in {"x-amzn-requestid": f"scripted-{self.scripted.count}", **headers}.items():
             self.send_header(name, value)
         self.end_headers()
 
     def begin(self) -> None:
-        """Sends the head of an event stream that ends with its connection."""
+        """Starts an event stream that ends with its connection."""
         self.close_connection = True
         self.head(200, {"content-type": EVENT_STREAM, "connection": "close"})
 
@@ -123,12 +123,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def silence(self, seconds: float) -> None:
-        """Says nothing for so long, or until the server ends."""
+        """Sends no data for so long, or until the server ends."""
         self.scripted.ended.wait(seconds)
 
 
 class Scripted(Loopback):
-    """The server; `answer` says what becomes of each request."""
+    """The server; `answer` determines the response to each request."""
 
     def __init__(self, answer: Callable[[Handler, Asked], Answer | None], *, remembers: bool = True) -> None:
         handler = type("BoundHandler", (Handler,), {"scripted": self})
@@ -147,7 +147,7 @@ class Scripted(Loopback):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What makes a gateway call this server."""
+        """The variables that make a gateway call this server."""
         return {**KEYS, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": self.url}
 
 
@@ -182,7 +182,7 @@ def text_frames(pieces: list[str], stop: str = "end_turn") -> list[bytes]:
 
 
 def kept_open(handler: Handler, pieces: list[str], pause: float, count: int) -> None:
-    """A stream that begins with these pieces and then goes on slowly."""
+    """A stream that begins with these pieces and then continues slowly."""
     frames = text_frames(pieces)
     handler.begin()
     for frame in frames[: 1 + len(pieces)]:

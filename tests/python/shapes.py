@@ -1,4 +1,4 @@
-"""Makes minimal values for botocore's shapes, and HTTP answers of them, for whole services at once."""
+"""Minimal values for botocore's shapes, and HTTP answers made of them, for whole services."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def answer(operation: OperationModel) -> tuple[str, bytes]:
         for name, member in shape.members.items()
         if member.serialization.get("location") is None
     }
-    # Spaces and an unknown member: only bytes that pass untouched keep them.
+    # Spaces and an unknown member survive only if the bytes are not changed.
     body = {**{name: wire(shape.members[name], value) for name, value in members.items()}, "futureMember": {"z": 1}}
     return "application/json", json.dumps(body, indent=1).encode()
 

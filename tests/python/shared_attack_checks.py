@@ -1,5 +1,8 @@
-"""How each finding of the attack is judged, by its number. Statuses, configurations, requests and limits are the
-case's own; what a case only describes in words is done here as it says."""
+"""Checks for each finding of the attack, by its number.
+
+Statuses, configurations, requests and limits come from the case; steps that a case only describes in
+prose are implemented here.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from shared_cases import Case, Told, encoded, events_of, send
 from test_limits import resident
 
 CHAT = "/v1/chat/completions"
-# A debug build and a busy machine take more than the figures of a case allow.
+# A debug build and a busy machine need more time and memory than a case allows.
 SLACK_SECONDS, SLACK_BYTES = 1.0, 16 << 20
 
 
@@ -75,7 +78,7 @@ def raw_request(running: Outcrop, told: dict[str, Any], without: tuple[str, ...]
 
 
 def refused(case: Case) -> None:
-    """A request that is refused without a call."""
+    """Checks that a request is refused without a call."""
     with both(config=case.get("config", "")) as (running, upstream):
         told = raw_request(running, case["http"])
         assert told.status in statuses(case["expect"]["status"]), f"{told.status} {told.raw[:300]!r}"
@@ -108,7 +111,7 @@ def clock(case: Case) -> None:
     def answer(handler: Handler, asked: Asked) -> Answer:
         if left:
             told = left.pop()
-            # http.server writes a date of its own.
+            # http.server adds a date itself.
             handler.date_time_string = lambda *_: told["headers"]["date"]  # type: ignore[method-assign]
             return Answer.json(told["json"], told["status"], x_amzn_errortype=told["headers"]["x-amzn-errortype"])
         handler.date_time_string = type(handler).date_time_string.__get__(handler)  # type: ignore[method-assign]
@@ -123,7 +126,7 @@ def clock(case: Case) -> None:
         assert send(running, f"/bedrock/model/{case['request']['model']}/converse", native).status == 200
         time.sleep(3)
         assert send(running, CHAT, case["request"]).status == 200
-        # An offset of decades is not believed.
+        # A clock offset of decades is ignored.
         signed = [asked.headers["x-amz-date"][:4] for asked in upstream.asked]
         assert all(abs(int(year) - time.gmtime().tm_year) <= 1 for year in signed), signed
 
@@ -163,7 +166,7 @@ def hidden_thoughts(_: Case) -> None:
 
 
 class Beside:
-    """Asks for the probe while something else goes on, and notes the longest wait and the most memory."""
+    """Polls the probe during other work, and records the longest wait and the most memory."""
 
     def __init__(self, running: Outcrop) -> None:
         self.running = running
@@ -196,7 +199,7 @@ class Beside:
 
 
 def judged(case: Case) -> None:
-    """An answer that is dear to judge."""
+    """An answer that is expensive to validate."""
     upstream_text = case.get("upstream_text")
     reply = {"content": [{"text": upstream_text}]} if upstream_text else case["upstream"]["output"]["message"]
 
@@ -248,7 +251,7 @@ def long_name(_: Case) -> None:
 
 
 def regions(_: Case) -> None:
-    test_limits.test_regions_that_do_not_exist_lock_nobody_out()
+    test_limits.test_unknown_regions_do_not_block_known_ones()
 
 
 def second_signal(_: Case) -> None:
@@ -273,7 +276,7 @@ def error_body(case: Case) -> None:
 
 def blocked_file(_: Case) -> None:
     with Scripted(test_shutdown.slow) as upstream:
-        test_shutdown.test_a_pipe_in_place_of_a_file_holds_up_nothing(upstream, "outcrop.yaml")
+        test_shutdown.test_a_pipe_instead_of_a_file_does_not_block(upstream, "outcrop.yaml")
 
 
 def seconds(case: Case) -> None:

@@ -1,8 +1,8 @@
-"""Inputs that others collected, where their folder is there, and how one of them is played.
+"""Inputs collected by others, if their folder is present, and the code that plays them.
 
-A case is a JSON file: `request`, or `steps` of requests and of replies for the next call; `reply` is a message
-of Converse, `reply_frames` the events of a stream. The upstream answers with them in turn, and with `ok` after
-the last.
+A case is a JSON file: `request`, or `steps` of requests and of replies for the next call; `reply` is a
+Converse message, `reply_frames` the events of a stream. The upstream answers with them in turn, and
+with `ok` after the last.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Case = dict[str, Any]
 
 
 def folder(kind: str) -> Path | None:
-    """Where cases of a kind are: as `OUTCROP_CASES` says, else beside the clone."""
+    """The folder of a kind of cases: as `OUTCROP_CASES` says, or next to the clone."""
     beside = Path(__file__).resolve().parents[3] / "shared" / "cases"
     found = Path(os.environ.get("OUTCROP_CASES") or beside) / kind
     return found if found.is_dir() else None
 
 
 def cases(kind: str) -> list[Any]:
-    """Every case of a kind as a parameter; without the folder one that is skipped, or fails in CI."""
+    """Every case of a kind as a parameter; without the folder, one that is skipped, or fails in CI."""
     found = folder(kind)
     if found is None:
         return [pytest.param(None, id="no-cases")]
@@ -41,7 +41,7 @@ def cases(kind: str) -> list[Any]:
 
 
 def needed(case: Case | None) -> Case:
-    """The case, if there is any."""
+    """The case, if there is one."""
     if case is None:
         told = "no cases: OUTCROP_CASES names no folder and ../shared/cases is not there"
         assert os.environ.get("CI") != "true", told
@@ -51,7 +51,7 @@ def needed(case: Case | None) -> Case:
 
 @dataclass
 class Told:
-    """An answer of the gateway's."""
+    """An answer of the gateway."""
 
     status: int
     headers: dict[str, str]
@@ -72,7 +72,7 @@ class Told:
         return self.headers.get("x-outcrop-ignored", "")
 
     def message(self) -> dict[str, Any]:
-        """The message, put together where it came in pieces; `finish` and `usage` beside it."""
+        """The message, assembled if it was streamed; with `finish` and `usage`."""
         if not self.headers.get("content-type", "").startswith("text/event-stream"):
             choice = self.json["choices"][0]
             return {**choice["message"], "finish": choice["finish_reason"], "usage": self.json["usage"]}
@@ -98,7 +98,7 @@ class Told:
 
 @dataclass
 class Turn:
-    """One request of a case: what was asked, sent on, and answered."""
+    """One request of a case: the request, the calls made, and the answer."""
 
     request: dict[str, Any]
     sent: list[Asked]
@@ -107,7 +107,7 @@ class Turn:
 
     @property
     def body(self) -> dict[str, Any]:
-        """What was sent on last."""
+        """The last body that was sent upstream."""
         assert self.sent, f"nothing was sent on: {self.told.status} {self.told.raw[:400]!r}"
         return self.sent[-1].body
 
@@ -118,7 +118,7 @@ class Turn:
 
 @dataclass
 class Play:
-    """The other side of a case, and the gateway between."""
+    """The upstream of a case, with the gateway in front."""
 
     gateway: Outcrop
     upstream: Scripted
@@ -127,7 +127,7 @@ class Play:
     caller: str = "any"
 
     def turns(self, case: Case) -> list[Turn]:
-        """Plays a case; the n-th reply is for the n-th call."""
+        """Plays a case; the n-th reply answers the n-th call."""
         turns = []
         steps = case.get("steps") or [case]
         for step in steps:
@@ -144,7 +144,7 @@ class Play:
         return Turn(request, self.upstream.asked[before:], told, self.used)
 
     def answer(self, _: Handler, asked: Asked) -> Answer:
-        """What the other side says."""
+        """The upstream's answer."""
         if asked.operation not in ("converse", "converse-stream"):
             return Answer.json({"message": "not here"}, 404, x_amzn_errortype="ResourceNotFoundException")
         reply = self.replies.pop(0) if self.replies else {"content": [{"text": "ok"}], "stopReason": "end_turn"}
@@ -158,7 +158,7 @@ class Play:
 
 
 def renamed(blocks: list[Any], body: dict[str, Any]) -> list[Any]:
-    """Calls under the names that the tools were declared by: a model knows no others."""
+    """Calls with the names under which the tools were declared, the only ones a model uses."""
     declared = [tool["toolSpec"]["name"] for tool in body.get("toolConfig", {}).get("tools", []) if "toolSpec" in tool]
     blocks = copy.deepcopy(blocks)
     for block in blocks:
@@ -186,7 +186,7 @@ def encoded(events: list[dict[str, Any]]) -> list[bytes]:
 
 
 def events_of(reply: dict[str, Any]) -> list[dict[str, Any]]:
-    """A whole message as the events of a stream."""
+    """A complete message as the events of a stream."""
     events: list[dict[str, Any]] = [{"messageStart": {"role": "assistant"}}]
     for index, block in enumerate(reply["content"]):
         at = {"contentBlockIndex": index}

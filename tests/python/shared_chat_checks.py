@@ -1,5 +1,8 @@
-"""How each kind of chat case is judged. What is expected is derived from the case itself, so that a case with
-other words, names or orders is judged as well."""
+"""Checks for each kind of chat case.
+
+Expectations are derived from the case itself, so that a case with other words, names or orders is
+checked too.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ def kind_of(block: Block) -> str:
 
 
 def mark(block: Block) -> str:
-    """A block, so that two of them can be compared."""
+    """A block in a comparable form."""
     if "reasoningContent" in block:
         thought = block["reasoningContent"]
         return "R:" + (thought.get("reasoningText", {}).get("text") or thought.get("redactedContent") or "?")
@@ -57,7 +60,7 @@ def answered(turn: Turn) -> list[str]:
 
 
 def interleaved_thoughts(_: Case, turns: list[Turn]) -> None:
-    """The order of the reply, or no thoughts; where there was no reply the order is not known."""
+    """The order of the reply, or no reasoning; without a reply the order is unknown."""
     sent = assistants(turns[-1].ok().body)
     thoughts = [block for block in sent if block.startswith("R:")]
     if not thoughts:
@@ -75,7 +78,7 @@ def sealed_thoughts(_: Case, turns: list[Turn]) -> None:
 
 
 def gross_usage(case: Case, turns: list[Turn]) -> None:
-    """What Bedrock counted holds the cached tokens already."""
+    """Bedrock's counts include the cached tokens already."""
     counted, usage = case["reply"]["usage"], turns[0].ok().told.message()["usage"]
     assert usage["prompt_tokens"] == counted["inputTokens"], usage
     assert usage["total_tokens"] == counted["inputTokens"] + counted["outputTokens"], usage
@@ -84,7 +87,7 @@ def gross_usage(case: Case, turns: list[Turn]) -> None:
 
 
 def call_tokens(case: Case, turns: list[Turn]) -> None:
-    """The tokens of a call are a call."""
+    """A call that the model wrote as tokens becomes a call."""
     written = json.dumps(case.get("reply") or case["reply_frames"]).encode().decode("unicode_escape")
     calls = [(name, json.loads(arguments.replace("\\", ""))) for name, arguments in CALL_TOKENS.findall(written)]
     assert calls, "the case holds no call"
@@ -108,7 +111,7 @@ def text_beside_call(_: Case, turns: list[Turn]) -> None:
 
 
 def hyphen_names(_: Case, turns: list[Turn]) -> None:
-    """One name without a hyphen for each tool, everywhere; the client's own in the answer."""
+    """Each tool has one name without a hyphen everywhere; the client sees its own name."""
     for turn in turns:
         body = turn.ok().body
         declared = [tool["toolSpec"]["name"] for tool in body["toolConfig"]["tools"] if "toolSpec" in tool]
@@ -135,7 +138,7 @@ def nova_cache_point(case: Case, turns: list[Turn]) -> None:
 
 
 def foreign_parts(case: Case, turns: list[Turn]) -> None:
-    """What is of a user arrives; what is of an assistant arrives, or is named."""
+    """User content arrives; assistant content arrives or is named as ignored."""
     turn = turns[-1].ok()
     sent = json.dumps(turn.body, ensure_ascii=False)
     for message in case["request"]["messages"]:

@@ -1,7 +1,8 @@
-"""The kinds of requests of the soak, each with the answer that is expected of it.
+"""The kinds of requests of the soak, each with the answer that is expected.
 
-A kind is a function of a client; it returns nothing where the answer was as expected, else a word on what it
-was. `upstream` is the other side: one function that knows by the text of a request what to answer.
+A kind is a function of a client; it returns `None` if the answer was as expected, else a short
+description of the answer. `upstream` is the other side: one function that selects the answer by the
+text of a request.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ TOOL = {
         "parameters": {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]},
     },
 }
-# Words that were throttled once.
+# Texts that were throttled once.
 SEEN: set[str] = set()
 RESET = struct.pack("ii", 1, 0)
 
@@ -61,7 +62,7 @@ def upstream(handler: Handler, asked: Asked) -> Answer | None:
 
 
 def words(body: Any) -> str:
-    """The first text of the last message of a user that has one."""
+    """The first text of the last user message that has one."""
     for message in reversed(body["messages"]):
         for block in message["content"]:
             if message["role"] == "user" and "text" in block:
@@ -70,7 +71,7 @@ def words(body: Any) -> str:
 
 
 def thoughts(body: Any, call_id: str) -> Answer:
-    """A signed thought and a call; asked again, whether the thought came back with it."""
+    """Signed reasoning and a call; in the second request, whether the reasoning came back."""
     turns = [message for message in body["messages"] if message["role"] == "assistant"]
     if not turns:
         thought = {"reasoningText": {"text": f"thinking of {call_id}", "signature": "c2ln" * 8}}
@@ -166,7 +167,7 @@ FAULTS: dict[str, Callable[..., Answer | None]] = {
 
 
 class Client:
-    """One connection to the gateway, made anew where an answer ended it."""
+    """One connection to the gateway, reopened if an answer closed it."""
 
     def __init__(self, address: tuple[str, int], rng: random.Random) -> None:
         self.address = address
@@ -189,7 +190,7 @@ class Client:
         return self.send("/v1/chat/completions", body)
 
     def leave(self, text: str, streamed: bool) -> None:
-        """Asks on a connection of its own, and goes before the end: politely or not."""
+        """Sends a request on a new connection and disconnects before the end, cleanly or not."""
         body = json.dumps({"model": NOVA, "stream": streamed, "messages": [{"role": "user", "content": text}]}).encode()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         with socket.create_connection(self.address, 10) as client:
@@ -236,7 +237,7 @@ def streamed_text(answer: tuple[int, dict[str, str], bytes], wanted: str, index:
 
 
 def breaks_off(answer: tuple[int, dict[str, str], bytes]) -> Problem:
-    """A stream that ends in an error, and not as if it were whole."""
+    """A stream that ends in an error, and not like a complete one."""
     last = list(events(answer))[-1:] if answer[0] == 200 else []
     is_error = bool(last) and "error" in last[0] and b"[DONE]" not in answer[2]
     return None if is_error else told(answer)
@@ -293,7 +294,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def kind_schema(client: Client) -> Problem:
-    """A schema that has not been seen before."""
+    """A schema that was not used before."""
     word = fresh()
     answer = client.chat(f"schema {word}", response_format=schema(word))
     return None if answer[0] == 200 and answer[1].get("x-outcrop-structured-output") == "valid" else told(answer)
@@ -402,7 +403,7 @@ def kind_throttled(client: Client) -> Problem:
 
 
 def kind_first_throttled(client: Client) -> Problem:
-    """Tried again, unless the budget for that is used up."""
+    """Retried, unless the retry budget is used up."""
     return status(client.chat(f"first-throttled {fresh()}", "vendor.first"), 200, 429)
 
 

@@ -1,6 +1,6 @@
-"""Reads a streamed answer off a plain socket, noting when each event came.
+"""Reads a streamed answer from a plain socket, with the time of each event.
 
-The official clients hide the framing; here nothing stands between the test and the bytes.
+The official clients hide the framing; here the test sees the bytes directly.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Stream:
 
 
 class Exchange:
-    """One streamed request; events are read one at a time, so a test can leave in the middle."""
+    """One streamed request; events are read one at a time, so that a test can disconnect in the middle."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Exchange:
         self.raw = bytearray()
 
     def events(self) -> Iterator[Event]:
-        """Events as they arrive; refuses lines an OpenAI stream must not hold."""
+        """Events as they arrive; rejects lines that an OpenAI stream must not contain."""
         data: list[str] = []
         while line := self.response.readline():
             self.raw += line
@@ -100,7 +100,7 @@ class Exchange:
         assert not data, f"the last event lacks its blank line: {data}"
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the connection."""
         self.response.close()
         self.connection.close()
 

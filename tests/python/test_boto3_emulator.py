@@ -1,4 +1,4 @@
-"""boto3 against `outcrop emulate`: AWS's own client must not be able to tell the difference."""
+"""boto3 against `outcrop emulate`: AWS's own client must not see a difference."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HI: list[dict[str, Any]] = [{"role": "user", "content": [{"text": "Hello there, 
 
 
 def made(emulator: Outcrop, service: str, **config: Any) -> Any:
-    """A boto3 client on the emulator: no retries, short timeouts, keys that name nobody."""
+    """A boto3 client on the emulator: no retries, short timeouts, invalid keys."""
     return boto3.client(
         service,
         endpoint_url=emulator.url,
@@ -59,7 +59,7 @@ def test_converse(runtime: Any) -> None:
     assert meta["HTTPHeaders"]["content-type"] == "application/json"
 
 
-def test_converse_stream_says_the_same(runtime: Any) -> None:
+def test_converse_stream_matches_converse(runtime: Any) -> None:
     plain = runtime.converse(modelId=CLAUDE, messages=HI)
     answer = runtime.converse_stream(modelId=CLAUDE, messages=HI)
     kind = answer["ResponseMetadata"]["HTTPHeaders"]["content-type"]
@@ -173,7 +173,7 @@ def test_exception_in_mid_stream(runtime: Any, model: str, code: str) -> None:
     assert len(events) == int(model.rsplit("-", 1)[1])
 
 
-def test_cut_stream_lacks_its_end(runtime: Any) -> None:
+def test_cut_stream_has_no_end(runtime: Any) -> None:
     events = list(runtime.converse_stream(modelId="emulator.cut-3", messages=HI)["stream"])
     assert len(events) == 3
     assert not any("messageStop" in event or "metadata" in event for event in events)
@@ -206,7 +206,7 @@ REFUSED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_bedrock_refuses(runtime: Any, name: str) -> None:
+def test_requests_that_bedrock_refuses(runtime: Any, name: str) -> None:
     with pytest.raises(runtime.exceptions.ValidationException) as caught:
         runtime.converse(**REFUSED[name])
     assert caught.value.response["Error"]["Message"]
@@ -237,7 +237,7 @@ def asks(model: str, question: str, **more: Any) -> dict[str, Any]:
 
 
 def folded(stream: Any) -> list[dict[str, Any]]:
-    """The content of a streamed answer, as a client puts it together."""
+    """The content of a streamed answer, as a client assembles it."""
     blocks: dict[int, dict[str, Any]] = {}
     for event in stream:
         if start := event.get("contentBlockStart"):
@@ -278,7 +278,7 @@ def refusal(runtime: Any, request: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("model", ["us.anthropic.claude-opus-4-8", "us.anthropic.claude-opus-5-5"])
-def test_thoughts_between_calls_keep_their_places(runtime: Any, model: str) -> None:
+def test_reasoning_between_calls_keeps_its_position(runtime: Any, model: str) -> None:
     request = asks(
         model, "What is the weather in Paris and London?", additionalModelRequestFields=THINK
     )
@@ -296,7 +296,7 @@ def test_thoughts_between_calls_keep_their_places(runtime: Any, model: str) -> N
     assert "cannot be modified" in refusal(runtime, continued(request, whole[:2] + whole[3:]))
 
 
-def test_a_thought_is_bound_to_what_came_before_it(runtime: Any) -> None:
+def test_reasoning_is_bound_to_the_preceding_content(runtime: Any) -> None:
     model = "us.anthropic.claude-sonnet-5-5"
     request = asks(
         model, "What is the weather in Rome?", additionalModelRequestFields=THINK,
@@ -313,7 +313,7 @@ def test_a_thought_is_bound_to_what_came_before_it(runtime: Any) -> None:
 
 
 @pytest.mark.parametrize("model", ["us.openai.gpt-5.6-sol", "us.xai.grok-4.7"])
-def test_encrypted_thoughts(runtime: Any, model: str) -> None:
+def test_encrypted_reasoning(runtime: Any, model: str) -> None:
     effort = {"reasoning": {"effort": "medium"}}
     request = asks(model, "What is the weather in Rome?", additionalModelRequestFields=effort)
     whole = runtime.converse(**request)["output"]["message"]["content"]
@@ -351,7 +351,7 @@ def test_hyphens_in_tool_names_of_nova(runtime: Any) -> None:
 @pytest.mark.parametrize(
     "model", ["us.meta.llama4-scout-17b-instruct-v1:0", "mistral.mistral-large-2402-v1:0"]
 )
-def test_words_beside_a_call(runtime: Any, model: str) -> None:
+def test_text_beside_a_call(runtime: Any, model: str) -> None:
     request = asks(model, "What is the weather in Rome?")
     content = runtime.converse(**request)["output"]["message"]["content"]
     assert [next(iter(block)) for block in content] == ["toolUse"]

@@ -1,5 +1,5 @@
-"""What is known about models, through the real binary: prices in the list, rows of an operator's own, and
-ARNs that do not tell their model."""
+"""Model data through the real binary: prices in the model list, an operator's rows, and ARNs that do
+not contain their model."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_application_profile_is_treated_as_its_model(gateway: Outcrop) -> Non
     assert ignored(gateway, PROFILE) == "top_p"
 
 
-def test_the_list_tells_context_lifecycle_and_prices(client: openai.OpenAI) -> None:
+def test_the_list_has_context_lifecycle_and_prices(client: openai.OpenAI) -> None:
     models = {model.id: model.model_dump() for model in client.models.list()}
     here, everywhere = (models[f"{prefix}.{HAIKU}"] for prefix in ("us", "global"))
     assert (here["context_length"], here["max_output_tokens"]) == (200_000, 64_000)
@@ -83,7 +83,7 @@ def test_the_list_tells_context_lifecycle_and_prices(client: openai.OpenAI) -> N
     assert nova["prices"]["flex"] == {"input": 0.4, "output": 1.6}
 
 
-def test_rows_of_an_operator_count_and_are_read_again() -> None:
+def test_operator_rows_apply_and_are_reloaded() -> None:
     with before_the_demo(ROW % "both") as running:
         assert ignored(running, "nova-lite") is None
         with openai.OpenAI(base_url=f"{running.url}/v1", api_key="any", max_retries=0) as client:

@@ -1,5 +1,5 @@
-"""The configuration through the real binary: LiteLLM's file as it is, targets with credentials of their
-own, `outcrop check` and `outcrop schema`, and files that change under a running gateway."""
+"""The configuration through the real binary: unchanged LiteLLM files, targets with credentials of their
+own, `outcrop check` and `outcrop schema`, and files that change while a gateway runs."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def signed_for(headers: dict[str, str]) -> str:
 # --- LiteLLM's file ---------------------------------------------------------------------------
 
 
-def test_litellms_file_runs_unchanged_before_the_demo() -> None:
-    """Its models have meanwhile ended, which is for Bedrock to say, and the emulator says it."""
+def test_litellms_file_runs_unchanged_on_the_demo() -> None:
+    """Its models are past their end of life, which the emulator reports as Bedrock does."""
     arguments = ["--demo", "--listen", "127.0.0.1:0", "--config", "config.yaml"]
     with Outcrop(arguments, files={"config.yaml": LITELLM}) as running:
         listed = request(running.address, "GET", "/v1/models")[1]["data"]
@@ -108,7 +108,7 @@ def test_litellms_group_is_called_in_its_regions() -> None:
     assert not any(received.problems for received in upstream.received if signed_for(received.headers) == "us-east-1")
 
 
-def test_the_examples_run_before_the_demo() -> None:
+def test_the_examples_run_on_the_demo() -> None:
     for name in ["litellm.example.yaml", "outcrop.example.yaml"]:
         arguments = ["--demo", "--listen", "127.0.0.1:0", "--config", str(CONFIG / name)]
         with Outcrop(arguments) as running:
@@ -122,7 +122,7 @@ def test_the_examples_run_before_the_demo() -> None:
 
 
 def test_every_target_signs_with_its_own_credentials(mint: Mint, judge: Judge, tmp_path: Path) -> None:
-    """The gateway's own, another access key, a profile, and roles taken on in three ways."""
+    """The gateway's own credentials, another access key, a profile, and roles assumed in three ways."""
     own, other, work = mint.lasting(), mint.session(), mint.lasting()
     write_profiles(tmp_path, credentials=f"[work]\n{work.ini}")
     secret = tmp_path / "secret"
@@ -196,7 +196,7 @@ models:
 """
 
 
-def test_check_tells_each_value_and_its_source() -> None:
+def test_check_shows_each_value_and_its_source() -> None:
     environment = {**SECRETS, "WHERE": "127.0.0.1:7", "AWS_REGION": "us-east-2"}
     files = {"outcrop.yaml": OURS, "secret.txt": "canary-secret-8a2\n"}
     result = run_to_end(["check", "--all", "outcrop.yaml"], environment=environment, files=files)
@@ -320,7 +320,7 @@ def test_check_names_what_is_ignored() -> None:
         assert "canary" not in result.stdout + result.stderr
 
 
-def test_check_refuses_what_cannot_be_used() -> None:
+def test_check_refuses_unusable_files() -> None:
     result = run_to_end(["check", "c.yaml"], files={"c.yaml": "lisen: 1\nmodels:\n  a: { region: x }\n"})
     assert result.returncode == 2 and result.stdout == ""
     for wanted in ["c.yaml:1: lisen is not a key; did you mean listen?", "c.yaml:3: models.a.model is missing"]:
@@ -377,20 +377,34 @@ def test_the_schema_agrees_with_the_gateway() -> None:
             assert (result.returncode == 0) is valid, (text, result.stderr)
 
 
-def test_the_readmes_configuration_is_one() -> None:
-    text = (CONFIG.parent / "README.md").read_text()
-    block = text.split("```yaml\n", 1)[1].split("```", 1)[0]
-    # Its profile is nobody's here, and only a start would look for it.
+def yaml_blocks() -> list[tuple[str, str]]:
+    """Every configuration printed in docs/, with its page."""
+    pages = sorted((CONFIG.parent / "docs").rglob("*.md"))
+    return [
+        (page.name, rest.split("```", 1)[0])
+        for page in pages
+        for rest in page.read_text().split("```yaml\n")[1:]
+    ]
+
+
+@pytest.mark.parametrize(("page", "block"), yaml_blocks())
+def test_a_printed_configuration_is_valid(page: str, block: str) -> None:
+    environment = {"PARTNER_ID": "p", "OUTCROP_SECRET": "sixteen bytes or more"}
+    result = run_to_end(["check", "--file-only", "c.yaml"], environment=environment, files={"c.yaml": block})
+    assert result.returncode == 0, (page, result.stderr)
+
+
+def test_check_shows_the_mandatory_guardrail_of_the_docs() -> None:
+    [block] = [block for page, block in yaml_blocks() if page == "configuration.md"]
     result = run_to_end(["check", "--file-only", "c.yaml"], environment={"PARTNER_ID": "p"}, files={"c.yaml": block})
-    assert result.returncode == 0, result.stderr
-    assert "models.partner.guardrail.mode: mandatory" in result.stdout
+    assert "models.partner.guardrail.mode: mandatory" in result.stdout, result.stderr
 
 
 # --- reload -----------------------------------------------------------------------------------
 
 
 def changing(text: str) -> Outcrop:
-    """A gateway before the demo, whose file a test writes again."""
+    """A gateway with the demo, whose file a test rewrites."""
     arguments = ["--demo", "--listen", "127.0.0.1:0", "--config", "outcrop.yaml"]
     return Outcrop(arguments, files={"outcrop.yaml": text})
 
@@ -399,7 +413,7 @@ def rewrite(running: Outcrop, text: str) -> None:
     Path(running.folder.name, "outcrop.yaml").write_text(text)
 
 
-def test_a_changed_file_is_read_again() -> None:
+def test_a_changed_file_is_reloaded() -> None:
     with changing("models_only: true\nmodels: { first: nova-lite }\n") as running:
         assert chat(running.address, asking("first"))[0] == 200
         rewrite(running, "models_only: true\nmodels: { second: nova-lite }\n")
@@ -413,7 +427,7 @@ def test_a_changed_file_is_read_again() -> None:
         assert chat(running.address, asking("second"))[0] == 200
 
 
-def test_sighup_reads_at_once_and_names_what_needs_a_restart() -> None:
+def test_sighup_reloads_at_once_and_names_settings_that_need_a_restart() -> None:
     with changing("models: { first: nova-lite }\n") as running:
         rewrite(running, "workers: 7\nbody: { max_mib: 1 }\nmodels_only: true\nmodels: { second: nova-lite }\n")
         assert running.process is not None

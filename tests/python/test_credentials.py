@@ -1,7 +1,7 @@
-"""Every place AWS credentials come from, proved from a chat to a signature Bedrock would accept.
+"""Every source of AWS credentials, checked from a chat to a valid signature.
 
-Each test starts the gateway with nothing but the settings of one source, and a Bedrock that knows
-which credentials that source handed out. What the gateway logs meanwhile must hold no secret.
+Each test starts the gateway with the settings of one source only, and a Bedrock that knows which
+credentials this source issued. The gateway's log must contain no secret.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def test_shared_files_elsewhere(mint: Mint, judge: Judge, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("where", ["AWS_PROFILE", "bedrock.json", "outcrop.yaml"])
 def test_named_profile_with_its_region(mint: Mint, tmp_path: Path, where: str) -> None:
-    """The profile decides keys and region, whoever names it."""
+    """The profile determines keys and region, in whichever variable it is named."""
     issued, other = mint.session(), mint.lasting()
     write_profiles(
         tmp_path,
@@ -110,7 +110,7 @@ def test_credential_process(mint: Mint, judge: Judge, tmp_path: Path) -> None:
 
 
 def assumed_by(sts: Sts) -> Issued:
-    """What STS handed out; once, and to a request without fault."""
+    """The credentials that STS issued: once, for a valid request."""
     assert sts.problems == []
     assert len(sts.handed_out) == 1, f"{len(sts.handed_out)} roles assumed"
     return sts.handed_out[0]
@@ -180,8 +180,8 @@ def test_assume_role_from_a_credential_source(mint: Mint, judge: Judge, tmp_path
 
 
 def test_keys_in_the_environment_come_before_a_role(mint: Mint, judge: Judge, tmp_path: Path) -> None:
-    """The order of the AWS SDKs: with keys in the environment `credential_source = Environment` has
-    nothing left to decide, because the keys themselves are used."""
+    """The order of the AWS SDKs: keys in the environment are used themselves, so `credential_source =
+    Environment` has no effect."""
     issued = mint.session()
     write_profiles(tmp_path, config=f"[profile work]\nrole_arn = {ROLE}\ncredential_source = Environment\n")
     with Sts(mint, {ROLE: Trust(issued.keys)}) as sts:
@@ -242,7 +242,7 @@ def test_container_endpoint(mint: Mint, judge: Judge, tmp_path: Path, token: str
 
 
 def test_container_endpoint_by_relative_uri(mint: Mint, judge: Judge, tmp_path: Path) -> None:
-    """The address of ECS is fixed and not ours to listen on; a proxy is never asked in its place."""
+    """The address of ECS is fixed and the test cannot listen on it; a proxy is never used for it."""
     mint.lasting()
     with Container(mint) as container:
         environment = {
@@ -315,7 +315,7 @@ def test_sso_token_is_renewed_and_saved(mint: Mint, judge: Judge, tmp_path: Path
 
 
 def test_sso_after_signing_in_again(mint: Mint, judge: Judge, tmp_path: Path) -> None:
-    """Without a valid token the answer is 503; `aws sso login` cures it while the gateway runs."""
+    """Without a valid token the answer is 503; `aws sso login` fixes that while the gateway runs."""
     with Portal(mint) as portal:
         portal.sign_in(tmp_path, "corp", lifetime=-60)
         with signed_in_gateway(judge, tmp_path, portal, "session") as running:

@@ -1,7 +1,7 @@
-"""Credentials that end, are refused, or cannot be had: what clients see, and what the source sees.
+"""Credentials that expire, are refused, or are unavailable: effects on clients and on the source.
 
-The source is a container endpoint that says how long its credentials are good for; it counts how
-often it is asked, and how many ask at once.
+The source is a container endpoint that sets the lifetime of its credentials; it counts the requests to
+it, and how many are made at once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def uses(container: Container) -> dict[str, str]:
 
 @contextmanager
 def load(running: Outcrop) -> Iterator[Counter[int]]:
-    """Fifty clients that ask without a pause; yields their answers by status."""
+    """Fifty clients that send requests continuously; yields their answers by status."""
     statuses: Counter[int] = Counter()
     stop = threading.Event()
 
@@ -64,7 +64,7 @@ def load(running: Outcrop) -> Iterator[Counter[int]]:
 
 
 def at_once(running: Outcrop, count: int) -> list[tuple[int, dict[str, str], dict[str, Any]]]:
-    """So many chats at the same time."""
+    """So many concurrent chats."""
     answers: list[Any] = []
     threads = [
         threading.Thread(target=lambda: answers.append(ask(running))) for _ in range(count)
@@ -83,7 +83,7 @@ def at_once(running: Outcrop, count: int) -> list[tuple[int, dict[str, str], dic
 def test_refresh_ahead_of_expiry_under_load(
     mint: Mint, judge: Judge, container: Container, tmp_path: Path
 ) -> None:
-    """While the one refresh is on its way everybody is served with the old keys, then with the new."""
+    """During the one refresh all requests are served with the old keys, afterwards with the new."""
     container.lifetime = 8.0
     with gateway(judge, tmp_path, uses(container)) as running:
         assert ask(running)[0] == 200
@@ -102,7 +102,7 @@ def test_refresh_ahead_of_expiry_under_load(
     assert judge.refusals == [], "a request was signed with expired keys"
     assert judge.problems == [] and container.problems == []
     assert (len(container.calls), container.most_at_once) == (2, 1)
-    # Old keys, then new ones, and from the change on never the old ones again.
+    # Old keys, then new ones; after the change the old ones are never used again.
     in_order = [key for key, _ in itertools.groupby(judge.keys_seen)]
     assert in_order[0] == container.handed_out[0].keys.access_key and in_order[-1] == new
     assert set(in_order) == {issued.keys.access_key for issued in container.handed_out}
@@ -124,7 +124,7 @@ def test_first_fetch_is_shared(judge: Judge, container: Container, tmp_path: Pat
 
 
 def rotations(running: Outcrop, handed_out: list[Issued], count: int, rotate: Any) -> None:
-    """Keeps asking until the source was asked so often; `rotate` changes its proof in between."""
+    """Sends requests until the source was called so often; `rotate` changes its proof in between."""
     for number in range(1, count + 1):
         def asked() -> bool:
             assert ask(running)[0] == 200
@@ -137,7 +137,7 @@ def rotations(running: Outcrop, handed_out: list[Issued], count: int, rotate: An
 def test_pod_identity_token_is_read_again(
     mint: Mint, judge: Judge, tmp_path: Path
 ) -> None:
-    """EKS replaces the token file; each fetch sends what is in it then."""
+    """EKS replaces the token file; each fetch sends its current content."""
     token_file = tmp_path / "pod-token"
     with Container(mint, mint.secret("pod")) as container:
         container.lifetime = 2.0
@@ -155,7 +155,7 @@ def test_pod_identity_token_is_read_again(
 
 
 def test_web_identity_token_is_read_again(mint: Mint, judge: Judge, tmp_path: Path) -> None:
-    """The kubelet replaces the projected token; each exchange sends what is in the file then."""
+    """The kubelet replaces the projected token; each exchange sends the file's current content."""
     token_file = tmp_path / "token"
     trust = Trust(web_token=mint.secret("jwt"))
     token_file.write_text(trust.web_token or "")
@@ -183,7 +183,7 @@ def test_web_identity_token_is_read_again(mint: Mint, judge: Judge, tmp_path: Pa
 def test_a_failing_source_does_not_stop_the_service(
     judge: Judge, container: Container, tmp_path: Path
 ) -> None:
-    """The keys that were good stay in use, past their end as well: only AWS can refuse them."""
+    """The last valid keys stay in use, even past their end: only AWS can refuse them."""
     container.lifetime = 2.0
     judge.grace = math.inf
     with gateway(judge, tmp_path, uses(container)) as running:
@@ -203,10 +203,10 @@ def test_a_failing_source_does_not_stop_the_service(
         prove(running, judge, issued)
 
 
-def test_a_source_that_hands_out_expired_keys_is_left_alone(
+def test_a_source_of_expired_keys_is_not_polled(
     judge: Judge, container: Container, tmp_path: Path
 ) -> None:
-    """An instance's metadata service in trouble does this, and AWS may still accept the keys."""
+    """An instance's metadata service in trouble behaves like this, and AWS may still accept the keys."""
     container.lifetime = -60.0
     judge.grace = math.inf
     with gateway(judge, tmp_path, uses(container)) as running:
@@ -216,10 +216,10 @@ def test_a_source_that_hands_out_expired_keys_is_left_alone(
     assert len(container.calls) == 1, "not one fetch for every request"
 
 
-def test_a_missing_profile_does_not_spoil_the_refresh(
+def test_a_missing_profile_does_not_break_the_refresh(
     judge: Judge, container: Container, tmp_path: Path
 ) -> None:
-    """A profile that a developer named and a container does not have is passed over every time."""
+    """A named profile that does not exist in the container is skipped every time."""
     write_profiles(tmp_path, config="[profile other]\nregion = eu-west-1\n")
     container.lifetime = 2.0
     with gateway(judge, tmp_path, {**uses(container), "AWS_PROFILE": "developer"}) as running:
@@ -260,7 +260,7 @@ def test_no_credentials(mint: Mint, judge: Judge, tmp_path: Path, case: str) -> 
 
 
 def test_recovery_of_the_source(judge: Judge, container: Container, tmp_path: Path) -> None:
-    """503 while there are no keys; soon after the source is back everybody is served."""
+    """503 while there are no keys; soon after the source recovers, all requests succeed."""
     container.broken = True
     with gateway(judge, tmp_path, uses(container)) as running:
         answers = at_once(running, 20)
@@ -269,7 +269,7 @@ def test_recovery_of_the_source(judge: Judge, container: Container, tmp_path: Pa
         assert {headers["retry-after"] for _, headers, _ in answers} == {"5"}
         assert "container (task role or Pod Identity)" in running.log()
         assert container.most_at_once == 1
-        # The fetch of the start and one for the requests, with the attempts the SDK makes for each.
+        # One fetch, with the SDK's attempts for it.
         assert len(container.calls) <= 6, "every request asked the source"
         container.broken = False
         until("it recovers", lambda: ask(running)[0] == 200, 5)
@@ -281,7 +281,7 @@ GARBLED = ["container", "STS", "process", "SSO"]
 
 @pytest.mark.parametrize("source", GARBLED)
 def test_a_garbled_answer_is_not_quoted(mint: Mint, judge: Judge, tmp_path: Path, source: str) -> None:
-    """Half of an answer holds a secret too; the log must not show what could not be read."""
+    """Part of an answer may contain a secret, so the log must not quote an unreadable answer."""
     issued = mint.session()
     secrets = f"{issued.keys.secret_key} {issued.keys.token}"
     token = mint.secret("jwt")
@@ -319,10 +319,10 @@ def test_a_garbled_answer_is_not_quoted(mint: Mint, judge: Judge, tmp_path: Path
 
 @pytest.mark.parametrize("reason", ["ExpiredTokenException", "UnrecognizedClientException"])
 @pytest.mark.parametrize("kind", ["plain", "streamed"])
-def test_refused_keys_are_replaced_behind_the_clients_back(
+def test_refused_keys_are_replaced_unseen_by_the_client(
     judge: Judge, container: Container, tmp_path: Path, reason: str, kind: str
 ) -> None:
-    """Revoked before their end: one refresh, one resend, and the client sees its answer."""
+    """Keys revoked before their end: one refresh, one resend, and the client gets its answer."""
     with gateway(judge, tmp_path, uses(container)) as running:
         assert ask(running)[0] == 200
         old = container.handed_out[0].keys.access_key
@@ -351,7 +351,7 @@ def test_fifty_refusals_are_one_refresh(judge: Judge, container: Container, tmp_
 
 
 def test_refused_keys_without_successor(mint: Mint, judge: Judge, tmp_path: Path) -> None:
-    """The gateway's trouble, not the client's: never 401 or 403."""
+    """A fault of the gateway, not of the client: never 401 or 403."""
     issued = mint.session()
     judge.refused[issued.keys.access_key] = "ExpiredTokenException"
     with gateway(judge, tmp_path, issued.environment) as running:
@@ -363,7 +363,7 @@ def test_refused_keys_without_successor(mint: Mint, judge: Judge, tmp_path: Path
 
 
 def test_a_rewritten_credentials_file_is_read(mint: Mint, judge: Judge, tmp_path: Path) -> None:
-    """Tools that sign people in leave new session keys in the file, and no word about their end."""
+    """Login tools write new session keys to the file, without their expiry."""
     old, new = mint.session(), mint.session()
     write_profiles(tmp_path, credentials=f"[default]\n{old.ini}")
     with gateway(judge, tmp_path) as running:

@@ -67,7 +67,7 @@ def test_without_credentials_it_is_alive_and_not_ready(tmp_path: Path) -> None:
         wait_for(running, "no_credentials")
         assert httpx.head(f"{running.url}/readyz").status_code == 503
         log = running.log()
-        warned = [line for line in log.splitlines() if "outcrop::readiness" in line]
+        warned = [line for line in log.splitlines() if "outcrop::credential_search" in line]
         assert len(warned) == 1 and "no usable AWS credentials" in warned[0] and "AWS_PROFILE" in warned[0], log
         body = {"model": "nova-lite", "messages": asking("granite")}
         refused = httpx.post(f"{running.url}/v1/chat/completions", json=body, timeout=40)

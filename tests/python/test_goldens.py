@@ -1,7 +1,7 @@
-"""Every golden and every recorded reply through the gateway, as the official client understands it.
+"""Every golden fixture and every recorded reply through the gateway, as the official client reads it.
 
-What the client puts together from a stream is what it gets whole, and every answer, chunk and error
-keeps to OpenAI's own schemas.
+The client's accumulated stream equals the complete answer, and every answer, chunk and error matches
+OpenAI's own schemas.
 """
 
 from __future__ import annotations
@@ -58,32 +58,33 @@ def golden_client(golden_gateway: Outcrop) -> Iterator[openai.OpenAI]:
 
 
 def asked(golden: Golden, *, streamed: bool) -> dict[str, Any]:
-    """The golden's request, whole or with everything a stream can tell."""
+    """The golden's request, complete or streamed with all stream options."""
     left_out = ("stream", "stream_options", "model")
     plain = {key: value for key, value in golden.request.items() if key not in left_out}
     return {"model": golden.model, **plain, **({"stream": True, **USAGE} if streamed else {})}
 
 
 def in_client_words(body: dict[str, Any]) -> dict[str, Any]:
-    """The same for the client, which takes only what it knows as keywords."""
+    """The same for the client, which accepts only fields it supports as keywords."""
     known = {"model", "messages", "stream", "stream_options"}
     extra = {key: value for key, value in body.items() if key not in known}
     return {**{key: body[key] for key in known if key in body}, "extra_body": extra}
 
 
 def comparable(completion: Any) -> dict[str, Any]:
-    """What an answer says, however it came: without what differs from call to call, and null as absent."""
+    """The content of an answer, complete or streamed: without values that differ between calls, and
+    with null as absent."""
     told: dict[str, Any] = completion.model_dump(exclude_none=True, warnings=False)
-    # Calls that the model wrote as words are named after the answer.
+    # Ids of calls that the model wrote as text contain the answer's id.
     own = str(told["id"]).removeprefix("chatcmpl-")
     for name in ("id", "created", "object"):
         told.pop(name, None)
     for choice in told["choices"]:
         message = choice["message"]
         message.pop("parsed", None)
-        # The client keeps what the first chunk says of a choice; this comes with the last.
+        # The client keeps a choice's members from the first chunk; this one comes with the last.
         choice.pop("outcrop", None)
-        # Nothing said is the empty text in a stream, which begins before anybody knows.
+        # An empty answer is the empty text in a stream, which begins before that is known.
         message["content"] = meant(message.get("content") or "")
         message.setdefault("tool_calls", [])
         for place, call in enumerate(message["tool_calls"]):
@@ -93,13 +94,13 @@ def comparable(completion: Any) -> dict[str, Any]:
         for function in [*functions, *([message["function_call"]] if "function_call" in message else [])]:
             function.pop("parsed_arguments", None)
             function["arguments"] = meant(function["arguments"])
-        # Where a detail stands in the list is told by its index.
+        # The index gives a detail's position in the list.
         message.setdefault("reasoning_details", [])
     return told
 
 
 def meant(text: str) -> Any:
-    """JSON by what it says: Bedrock writes it anew in a whole answer."""
+    """JSON by its value: Bedrock serialises it again in a complete answer."""
     try:
         return json.loads(text)
     except ValueError:
@@ -107,7 +108,7 @@ def meant(text: str) -> Any:
 
 
 @pytest.mark.parametrize("golden", WHOLE, ids=lambda golden: golden.name)
-def test_the_clients_sum_of_a_stream_is_the_whole_answer(
+def test_an_accumulated_stream_equals_the_complete_answer(
     golden_client: openai.OpenAI, golden: Golden
 ) -> None:
     state = ChatCompletionStreamState()
@@ -120,7 +121,7 @@ def test_the_clients_sum_of_a_stream_is_the_whole_answer(
     whole = comparable(
         golden_client.chat.completions.create(**in_client_words(asked(golden, streamed=False)))
     )
-    # The client keeps what the first chunk says of the tier; Bedrock tells it at the end.
+    # The client keeps the tier of the first chunk; Bedrock reports it at the end.
     assert chunk.service_tier == whole.pop("service_tier", None)
     accumulated.pop("service_tier", None)
     if "usage" not in accumulated:
@@ -129,7 +130,7 @@ def test_the_clients_sum_of_a_stream_is_the_whole_answer(
 
 
 @pytest.mark.parametrize("golden", WHOLE, ids=lambda golden: golden.name)
-def test_parse_takes_every_golden_answer(golden_client: openai.OpenAI, golden: Golden) -> None:
+def test_parse_accepts_every_golden_answer(golden_client: openai.OpenAI, golden: Golden) -> None:
     plain = in_client_words(asked(golden, streamed=False))
     created = golden_client.chat.completions.create(**plain)
     unfinished = {"length": openai.LengthFinishReasonError, "content_filter": openai.ContentFilterFinishReasonError}
@@ -139,7 +140,7 @@ def test_parse_takes_every_golden_answer(golden_client: openai.OpenAI, golden: G
         return
     expected = comparable(created)
     for choice in expected["choices"]:
-        # What is no function's call, the client leaves out with a warning.
+        # The client skips calls that are not function calls, with a warning.
         choice["message"]["tool_calls"] = [
             call for call in choice["message"]["tool_calls"] if call["type"] == "function"
         ]
@@ -147,7 +148,7 @@ def test_parse_takes_every_golden_answer(golden_client: openai.OpenAI, golden: G
 
 
 def shape_of(schema: dict[str, Any]) -> type[pydantic.BaseModel]:
-    """The type that a caller would have written for a golden's schema."""
+    """The type that a caller would write for a golden's schema."""
     types = {"string": str, "integer": int}
     members: dict[str, Any] = {
         name: (types[member["type"]], ... if name in schema.get("required", []) else None)
@@ -157,7 +158,7 @@ def shape_of(schema: dict[str, Any]) -> type[pydantic.BaseModel]:
 
 
 def parsed(call: Callable[[], Any]) -> Any:
-    """What the client makes of an answer, or why it makes nothing of it."""
+    """The client's parsed answer, or the error it raises."""
     try:
         message = call().choices[0].message
     except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError, pydantic.ValidationError) as error:
@@ -169,7 +170,7 @@ def parsed(call: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize("golden", SHAPED, ids=lambda golden: golden.name)
 def test_a_golden_stream_is_parsed_into_its_type(golden_client: openai.OpenAI, golden: Golden) -> None:
     shape = shape_of(golden.request["response_format"]["json_schema"]["schema"])
-    # On the wire the golden's own schema goes; the type is what the client reads the answer by.
+    # The golden's own schema is sent; the type only determines how the client parses the answer.
     words = in_client_words(asked(golden, streamed=False))
 
     def streamed() -> Any:
@@ -199,7 +200,7 @@ def test_a_cut_golden_raises(golden_client: openai.OpenAI, golden: Golden) -> No
 
 
 def stream_problems(through: Outcrop, golden: Golden) -> list[str]:
-    """What OpenAI's schemas do not know in a streamed answer, whose end must be what it should be."""
+    """Members of a streamed answer that OpenAI's schemas lack; also checks its end."""
     answer = stream(through.address, asked(golden, streamed=True))
     if answer.status != 200:
         return [f"status {answer.status}: {answer.raw[:300]!r}"]
@@ -214,24 +215,24 @@ def stream_problems(through: Outcrop, golden: Golden) -> list[str]:
 
 
 def answer_problems(through: Outcrop, golden: Golden) -> list[str]:
-    """The same of a whole answer or of a refusal."""
+    """The same for a complete answer or a refusal."""
     status, _, answer = chat(through.address, asked(golden, streamed=bool(golden.stream)))
     assert (status == 200) is (golden.status == 200), f"{golden.name}: {status} {answer}"
     return schemas.problems(schemas.COMPLETION if status == 200 else schemas.ERROR, answer)
 
 
 @pytest.mark.parametrize("golden", STREAMS, ids=lambda golden: golden.name)
-def test_golden_chunks_keep_to_the_schema(golden_gateway: Outcrop, golden: Golden) -> None:
+def test_golden_chunks_match_the_schema(golden_gateway: Outcrop, golden: Golden) -> None:
     assert stream_problems(golden_gateway, golden) == []
 
 
 @pytest.mark.parametrize("golden", [*ANSWERS, *WHOLE], ids=lambda golden: golden.name)
-def test_golden_answers_keep_to_the_schema(golden_gateway: Outcrop, golden: Golden) -> None:
+def test_golden_answers_match_the_schema(golden_gateway: Outcrop, golden: Golden) -> None:
     whole = Golden(golden.name, golden.request, golden.profile, golden.whole)
     assert answer_problems(golden_gateway, whole) == []
 
 
-def test_recorded_replies_keep_to_the_schema() -> None:
+def test_recorded_replies_match_the_schema() -> None:
     goldens = recorded()
     found: dict[str, list[str]] = {}
     with Scripted(goldens) as bedrock, gateway_before(bedrock, goldens) as through:
@@ -257,7 +258,7 @@ def test_recorded_replies_keep_to_the_schema() -> None:
         ("POST", "/v1/embeddings", {"model": "m", "input": []}, schemas.ERROR),
     ],
 )
-def test_everything_else_keeps_to_the_schema(
+def test_other_responses_match_the_schema(
     gateway: Outcrop, method: str, path: str, body: Any, schema: str
 ) -> None:
     status, answer = request(gateway.address, method, path, body)
@@ -269,12 +270,12 @@ def test_everything_else_keeps_to_the_schema(
 @pytest.mark.parametrize(
     "model", ["amazon.titan-embed-text-v2:0", "cohere.embed-v4:0", "amazon.nova-2-multimodal-embeddings-v1:0"]
 )
-def test_embeddings_keep_to_the_schema(gateway: Outcrop, model: str, encoding: str) -> None:
+def test_embeddings_match_the_schema(gateway: Outcrop, model: str, encoding: str) -> None:
     body = {"model": model, "input": ["slate", "chalk"], "encoding_format": encoding}
     status, answer = request(gateway.address, "POST", "/v1/embeddings", body)
     assert status == 200, answer
     if encoding == "base64":
-        # The schema knows lists of numbers only; the clients ask for base64 all the same.
+        # The schema has only lists of numbers, but the clients request base64.
         assert all(isinstance(one["embedding"], str) for one in answer["data"])
         for one in answer["data"]:
             one["embedding"] = [0.0]
@@ -290,7 +291,7 @@ def test_embeddings_keep_to_the_schema(gateway: Outcrop, model: str, encoding: s
     ],
     ids=["text", "list", "parts"],
 )
-def test_moderations_keep_to_the_schema(gateway: Outcrop, content: Any) -> None:
+def test_moderations_match_the_schema(gateway: Outcrop, content: Any) -> None:
     status, answer = request(gateway.address, "POST", "/v1/moderations", {"input": content})
     assert status == 200 and any(result["flagged"] for result in answer["results"]), answer
     assert schemas.problems(schemas.MODERATION, answer) == []
@@ -298,7 +299,7 @@ def test_moderations_keep_to_the_schema(gateway: Outcrop, content: Any) -> None:
     assert schemas.problems(schemas.MODERATION, answer), "the judge reads every category"
 
 
-def test_the_judge_sees_what_is_wrong() -> None:
+def test_the_schema_check_finds_errors() -> None:
     sound: dict[str, Any] = {
         "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m",
         "choices": [{"index": 0, "delta": {"content": "x"}, "finish_reason": None, "logprobs": None}],

@@ -1,5 +1,5 @@
-"""Limits that hold whoever pushes: made-up regions, errors that never end, readers that stall, durations
-without end, clients that say nothing."""
+"""Limits against hostile or broken peers: made-up regions, endless errors, stalled readers, unlimited
+durations, silent clients."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def made_up() -> list[str]:
     return [f"{a}{b}-{word}-1" for word in ("fake", "north") for a in letters[:6] for b in letters[:6]]
 
 
-def test_regions_that_do_not_exist_lock_nobody_out() -> None:
+def test_unknown_regions_do_not_block_known_ones() -> None:
     text = "workers: 2\nmodels: { ours: { model: nova-lite, region: xx-new-7 } }\n"
     with Scripted(well) as upstream, configured(upstream, text) as gateway:
         for region in made_up():
             status, _, answer = chat(gateway.address, asking("x", f"bedrock/{region}/{NOVA}"), DRY)
             assert (status, answer["error"]["code"]) == (400, "region_not_served"), (region, answer)
-        # Listing one model asks about its region too.
+        # Listing one model calls its region too.
         connection = http.client.HTTPConnection(*gateway.address, timeout=10)
         for region in made_up():
             connection.request("GET", f"/v1/models/bedrock%2F{region}%2Fnova-lite")
@@ -64,7 +64,7 @@ def test_regions_that_do_not_exist_lock_nobody_out() -> None:
             answer.read()
             assert answer.status in (400, 404), region
         connection.close()
-        # Those of AWS, and the operator's own, as before; also after a reload.
+        # AWS's regions and the operator's own still work, also after a reload.
         for _ in range(2):
             for region in ("eu-west-1", "ap-southeast-7", "xx-new-7"):
                 status, _, answer = chat(gateway.address, asking("x", f"bedrock/{region}/{NOVA}"), DRY)
@@ -82,7 +82,7 @@ def test_regions_that_do_not_exist_lock_nobody_out() -> None:
 
 
 def stalls(handler: Handler, asked: Asked) -> None:
-    """An error whose body does not come, or comes a byte at a time."""
+    """An error whose body does not arrive, or arrives one byte at a time."""
     handler.head(503, {"content-type": "application/json", "content-length": "100"})
     handler.write(b"{")
     if "drip" in asked.raw.decode():
@@ -111,7 +111,7 @@ def test_the_body_of_an_error_is_not_waited_for(path: str, how: str) -> None:
 
 
 def test_attempts_have_one_time_limit_together() -> None:
-    """Each attempt is refused at once and asks for a pause; three pauses would be too long."""
+    """Each attempt is refused at once with a requested delay; three delays would exceed the limit."""
 
     def refuses(_: Handler, __: Asked) -> Answer:
         return Answer.json({"message": "busy"}, 503, retry_after="1", x_amzn_errortype="ServiceUnavailableException")
@@ -151,7 +151,8 @@ def resident(gateway: Outcrop) -> int:
 
 
 def test_a_reader_that_stalls_holds_little() -> None:
-    """Beside what sockets hold: one buffer that was read, one that is read into, one that is written."""
+    """Besides socket buffers, at most three buffers are held: one read, one being read, one being
+    written."""
     count, each = 60, 220 * 1024
     piece = b"".join(text_frames(["granite " * 128])[1:2]) * 40
 
@@ -227,17 +228,17 @@ def written(paths: list[str], value: str) -> str:
 
 
 @pytest.mark.parametrize("value", ["9223372036854775807", "1.0e+18", "2592001", "-1", "soon", "1.0e-12"])
-def test_durations_without_end_are_refused(value: str) -> None:
+def test_unlimited_durations_are_refused(value: str) -> None:
     told_of(SECONDS, value)
 
 
 @pytest.mark.parametrize("value", ["9223372036854775807", "1000000", "0", "-1", "2.5"])
-def test_counts_without_end_are_refused(value: str) -> None:
+def test_unlimited_counts_are_refused(value: str) -> None:
     told_of(COUNTS, value)
 
 
 def told_of(paths: list[str], value: str) -> None:
-    """Asserts that every key is refused, with its line, at once."""
+    """Asserts that every key is refused, with its line, in one run."""
     text = written(paths, value)
     ended = run_to_end(["check", "outcrop.yaml"], files={"outcrop.yaml": text})
     said = ended.stdout + ended.stderr
@@ -248,7 +249,7 @@ def told_of(paths: list[str], value: str) -> None:
     assert said.count("outcrop.yaml:") >= len(paths), said
 
 
-def test_the_longest_that_is_taken_works_and_zero_is_no_limit() -> None:
+def test_the_longest_duration_works_and_zero_is_no_limit() -> None:
     names = ["first_byte", "first_byte_stream", "idle", "total", "keep_alive", "write_stall"]
     for value in ("86400", "0"):
         timeouts = ", ".join(f"{name}: {value}" for name in names)
@@ -270,7 +271,7 @@ def test_the_longest_that_is_taken_works_and_zero_is_no_limit() -> None:
 # --- clients that say nothing -------------------------------------------------------------------
 
 
-def test_silent_tls_connections_hold_up_nobody(tmp_path: Any) -> None:
+def test_silent_tls_connections_block_no_other_client(tmp_path: Any) -> None:
     with https_gateway(Authority(tmp_path)) as (gateway, _):
         silent = [socket.create_connection(gateway.address, 10) for _ in range(700)]
         try:
@@ -290,7 +291,7 @@ def test_silent_tls_connections_hold_up_nobody(tmp_path: Any) -> None:
 # --- the rest -----------------------------------------------------------------------------------
 
 
-def test_the_emulator_asks_before_it_listens_to_others() -> None:
+def test_the_emulator_listens_beyond_loopback_only_if_allowed() -> None:
     ended = run_to_end(["emulate", "--listen", "0.0.0.0:0"])
     assert ended.returncode == 2 and "--allow-anonymous" in ended.stderr
     arguments = ["emulate", "--listen", "0.0.0.0:0", "--allow-anonymous"]
@@ -299,7 +300,7 @@ def test_the_emulator_asks_before_it_listens_to_others() -> None:
 
 
 def test_a_native_answer_keeps_its_encoding() -> None:
-    """No encoding is asked for; bytes that come with one mean nothing without its name."""
+    """The gateway requests no encoding; encoded bytes need the header that names it."""
 
     def packed(_: Handler, __: Asked) -> Answer:
         return Answer(200, {"content-type": "application/json", "content-encoding": "gzip"}, b"\x1f\x8b packed")
@@ -314,8 +315,8 @@ def test_a_native_answer_keeps_its_encoding() -> None:
         connection.close()
 
 
-def test_bodies_that_are_announced_take_no_memory() -> None:
-    """A process whose address space is bounded survives many announcements of the largest body."""
+def test_announced_bodies_use_no_memory() -> None:
+    """A process with a bounded address space survives many announcements of the largest body."""
     with Scripted(well) as upstream, configured(upstream, "workers: 2\nbody: { max_mib: 4096 }\n") as gateway:
         assert gateway.process is not None
         size = (4096 << 20) - 1

@@ -178,7 +178,7 @@ def test_guardrails_that_entries_and_settings_name_are_kept_or_end_the_start(mod
         config["guardrails"][0]["litellm_params"]["guardrail"] = "lakera"
         with gateway(config) as (running, upstream):
             assert chat(running, {}).status == 404 and not upstream.asked
-            assert "not served, because the guardrail it names is not told: m" in running.log()
+            assert "not served, because the guardrail it names is not defined: m" in running.log()
         return
     safety = {"guardrails": [{"prompt_injection": {"callbacks": ["lakera_prompt_injection"], "default_on": True}}]}
     config["litellm_settings"] = safety if mode == "older form" else {"callbacks": ["prometheus", "presidio"]}

@@ -1,4 +1,4 @@
-"""Endpoints that are gateways: a call that would come back for ever is refused, whoever sent it on."""
+"""Endpoints that are gateways: a call that would loop is refused, whichever gateway forwarded it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def gateway(mint: Mint, listen: str, endpoint: str, *more: str) -> Outcrop:
     return Outcrop(["--listen", listen, *more], environment=environment)
 
 
-def test_two_gateways_in_a_circle_end_the_call() -> None:
+def test_two_gateways_in_a_loop_end_the_call() -> None:
     mint = Mint()
     one, other = closed_port(), closed_port()
     with ExitStack() as stack:
@@ -72,7 +72,7 @@ def test_an_endpoint_that_is_the_gateway_is_refused_at_start(name: str) -> None:
         assert result.returncode == 2 and "gateway's own address" in result.stderr, result.stderr
 
 
-def test_the_refusal_has_the_shape_of_each_api() -> None:
+def test_the_refusal_has_each_apis_format() -> None:
     hop = {"x-outcrop-hop": "1"}
     with Outcrop(["--demo", "--listen", "127.0.0.1:0"]) as running:
         status, _, body = chat(running.address, REQUEST, hop)

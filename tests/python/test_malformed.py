@@ -23,13 +23,13 @@ AT_LEAST = 200
 
 @pytest.fixture(scope="module")
 def target() -> Iterator[Outcrop]:
-    """A gateway of their own: what these requests break must not fail other suites."""
+    """A separate gateway, so that a failure here does not affect other suites."""
     with Outcrop(["--demo", "--listen", "127.0.0.1:0"]) as running:
         yield running
 
 
 def complaint(target: Outcrop, case: Case) -> str | None:
-    """Sends one case; what is wrong with the answer, if anything."""
+    """Sends one case; returns the problem of the answer, if any."""
     started = time.monotonic()
     connection = http.client.HTTPConnection(*target.address, timeout=DEADLINE)
     try:
@@ -51,7 +51,7 @@ def complaint(target: Outcrop, case: Case) -> str | None:
 
 
 def envelope_complaint(content_type: str | None, text: bytes) -> str | None:
-    """What is wrong with an error body."""
+    """The problem of an error body, if any."""
     if content_type != "application/json":
         return f"content type {content_type}"
     try:
@@ -72,7 +72,7 @@ def envelope_complaint(content_type: str | None, text: bytes) -> str | None:
 
 
 def assert_working(target: Outcrop) -> None:
-    """The process lives and serves."""
+    """Asserts that the process runs and serves requests."""
     assert target.alive(), target.log()[-2000:]
     assert answers(target.url, "/livez")
     request = {"model": ECHO, "messages": [{"role": "user", "content": "still here"}]}
@@ -80,8 +80,8 @@ def assert_working(target: Outcrop) -> None:
     assert status == 200 and answer["choices"][0]["message"]["content"] == "still here"
 
 
-def test_a_deep_unknown_field_is_passed_over_and_named(target: Outcrop) -> None:
-    """Its value is not read, so its depth costs nothing."""
+def test_a_deep_unknown_field_is_skipped_and_named(target: Outcrop) -> None:
+    """The value is not read, so its depth costs no time."""
     depth = 100_000
     request = {"model": ECHO, "messages": [{"role": "user", "content": "hi"}]}
     body = json.dumps(request)[:-1] + ',"x":' + '{"a":' * depth + "1" + "}" * (depth + 1)
@@ -96,8 +96,8 @@ def test_a_deep_unknown_field_is_passed_over_and_named(target: Outcrop) -> None:
     assert_working(target)
 
 
-def test_a_file_that_nothing_recognises_goes_out_as_declared(target: Outcrop) -> None:
-    """Bedrock decides: an encrypted spreadsheet looks like nothing either."""
+def test_an_unrecognised_file_is_sent_as_declared(target: Outcrop) -> None:
+    """Bedrock decides, because an encrypted spreadsheet is not recognisable either."""
     data = "data:application/vnd.ms-excel;base64,aGk="
     part = {"type": "file", "file": {"filename": "sheet.xls", "file_data": data}}
     told = {"type": "text", "text": "hi"}
@@ -122,7 +122,7 @@ def test_malformed_requests(target: Outcrop, capsys: pytest.CaptureFixture[str])
 
 
 def test_malformed_requests_asking_for_a_stream(target: Outcrop) -> None:
-    """Asking for a stream does not change what a bad request gets."""
+    """A bad request for a stream gets the same error."""
     failures = []
     for case in strict_cases():
         if case.path != CHAT or not case.body.startswith(b'{"model"') or not case.body.endswith(b"}"):
@@ -137,7 +137,7 @@ def test_malformed_requests_asking_for_a_stream(target: Outcrop) -> None:
 
 
 def test_oversize_body(target: Outcrop) -> None:
-    """Refused with 413 without reading it all; the client may see the connection close meanwhile."""
+    """Refused with 413 before it was read completely; the connection may be closed meanwhile."""
     connection = http.client.HTTPConnection(*target.address, timeout=DEADLINE)
     try:
         connection.putrequest("POST", CHAT)
@@ -153,7 +153,7 @@ def test_oversize_body(target: Outcrop) -> None:
 
 
 def test_oversize_body_in_chunks(target: Outcrop) -> None:
-    """The same without a length in front: after the limit the connection is ended, not drained."""
+    """The same without a length: after the limit the connection is closed, not drained."""
     block = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
     answer, ended = b"", False
@@ -175,7 +175,7 @@ def test_oversize_body_in_chunks(target: Outcrop) -> None:
 
 
 def test_broken_http(target: Outcrop, capsys: pytest.CaptureFixture[str]) -> None:
-    """Not even HTTP: a 4xx or a closed connection, within the deadline."""
+    """Invalid HTTP gets a 4xx or a closed connection, within the deadline."""
     seen: Counter[str] = Counter()
     failures = []
     for name, raw in protocol_cases().items():
@@ -192,7 +192,7 @@ def test_broken_http(target: Outcrop, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def status_of(target: Outcrop, raw: bytes) -> str:
-    """Sends bytes, closes our half, and says what came: a status, `closed` or `timeout`."""
+    """Sends bytes, closes the sending half, and returns the result: a status, `closed` or `timeout`."""
     with socket.create_connection(target.address, DEADLINE) as connection:
         connection.settimeout(DEADLINE)
         try:
@@ -208,8 +208,8 @@ def status_of(target: Outcrop, raw: bytes) -> str:
     return answer.split(b" ", 2)[1].decode(errors="replace")
 
 
-def test_a_body_that_never_ends_arriving() -> None:
-    """A client that stops in the middle of its body is answered, not waited for."""
+def test_a_body_that_stalls() -> None:
+    """A client that stops in the middle of its body gets an answer."""
     files = {"outcrop.yaml": "body:\n  idle: 1\n  total: 3\n"}
     arguments = ["--demo", "--listen", "127.0.0.1:0", "--config", "outcrop.yaml"]
     head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
@@ -224,7 +224,7 @@ def test_a_body_that_never_ends_arriving() -> None:
 
 
 def test_many_at_once(target: Outcrop) -> None:
-    """Clients that connect and say nothing do not keep others out."""
+    """Silent connections do not block other clients."""
     idle = [socket.create_connection(target.address, DEADLINE) for _ in range(100)]
     try:
         assert_working(target)

@@ -1,10 +1,10 @@
-"""Every kind of chat request against every model: what goes out is what Bedrock takes.
+"""Every kind of chat request with every model: the bodies sent must be ones that Bedrock accepts.
 
-The requests are the files in `matrix/`, the models those of the catalogue. Each body that leaves the
-gateway is held against botocore's model of Converse, patterns and limits included, and against the
-emulator's rules for that model. A request that the gateway refuses itself is in `matrix_refused.json`, with
-the field it names and the models: nothing hides behind a refusal. After a change that is meant, write that
-file anew with OUTCROP_WRITE=1 and read the difference.
+The requests are the files in `matrix/`, the models those of the catalogue. Each body is checked against
+botocore's model of Converse, patterns and limits included, and against the emulator's rules for that
+model. Requests that the gateway itself refuses are listed in `matrix_refused.json` with the named field
+and the models, so that no failure is hidden by a refusal. After an intended change, rewrite that file
+with OUTCROP_WRITE=1 and review the difference.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ REQUESTS: dict[str, Any] = {
 REFUSED = HERE / "matrix_refused.json"
 CHAT = alive_and_one_of_each([model for model in models() if model.chats])
 STREAMED = [model for model in one_of_each(CHAT) if not model.ended]
-# What the emulator says of models that it does not have, or has no longer. What was sent to them is still
-# held against botocore's model.
+# The emulator's errors for models that it does not have, or has no longer. The bodies sent to them are
+# still checked against botocore's model.
 NOT_SERVED = (
     "has reached the end of its life",
     "The provided model identifier is invalid",
 )
 FEWEST = {"requests": 40, "served": 60, "families": 40}
-# What a streamed request says besides: that arguments may come as they are made.
+# The extra field of a streamed request: arguments may be streamed as they are generated.
 STREAM_BETA = "fine-grained-tool-streaming"
 
 
@@ -48,7 +48,7 @@ def bench() -> Iterator[Bench]:
 
 @pytest.fixture(scope="module")
 def judged() -> dict[str, list[str]]:
-    """Problems of the bodies seen so far: most models get the same."""
+    """Problems of the bodies seen so far, cached because most models get the same body."""
     return {}
 
 
@@ -58,7 +58,7 @@ def ask(bench: Bench, model: Model, name: str, **more: Any) -> Outcome:
 
 
 def problems(model: Model, outcome: Outcome, judged: dict[str, list[str]]) -> list[str]:
-    """What Bedrock holds against what it got, and what went wrong after it had taken it."""
+    """Bedrock's objections to the bodies, and failures after it had accepted them."""
     found = [problem for call in outcome.calls for problem in rule_problems(model.name, call["body"])]
     for call in outcome.calls:
         key = json.dumps([call["operation"], call["body"]])
@@ -71,7 +71,7 @@ def problems(model: Model, outcome: Outcome, judged: dict[str, list[str]]) -> li
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_each_model_gets_what_it_takes(
+def test_each_model_gets_a_body_it_accepts(
     bench: Bench, judged: dict[str, list[str]], name: str
 ) -> None:
     outcomes: dict[str, Outcome] = {}
@@ -94,7 +94,7 @@ def test_each_model_gets_what_it_takes(
 
 
 def written(listed: dict[str, dict[str, list[str]]]) -> str:
-    """The list of refusals: a request to a paragraph, a field to a line, a model to a word."""
+    """The list of refusals: a paragraph per request, a line per field, a word per model."""
     paragraphs = []
     for name, fields in listed.items():
         lines = [f"  {json.dumps(field)}: {json.dumps(names)}" for field, names in fields.items()]
@@ -104,7 +104,7 @@ def written(listed: dict[str, dict[str, list[str]]]) -> str:
 
 
 def unstreamed(body: dict[str, Any]) -> dict[str, Any]:
-    """The body of a streamed request, without what only streams say."""
+    """The body of a streamed request, without stream-only members."""
     fields = dict(body.get("additionalModelRequestFields", {}))
     betas = [beta for beta in fields.pop("anthropic_beta", []) if not beta.startswith(STREAM_BETA)]
     fields |= {"anthropic_beta": betas} if betas else {}
@@ -113,10 +113,10 @@ def unstreamed(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_a_stream_asks_for_the_same(
+def test_a_stream_sends_the_same_body(
     bench: Bench, judged: dict[str, list[str]], name: str
 ) -> None:
-    """The same body goes to ConverseStream, or to Converse where the model does not stream its calls."""
+    """The same body goes to ConverseStream, or to Converse if the model does not stream its calls."""
     for model in STREAMED:
         whole, streamed = ask(bench, model, name), ask(bench, model, name, stream=True)
         assert problems(model, streamed, judged) == [], model.name
@@ -125,7 +125,8 @@ def test_a_stream_asks_for_the_same(
             assert streamed.param == whole.param, model.name
             continue
         assert b"[DONE]" in streamed.body or streamed.status != 200, model.name
-        # Of several calls for one question, the first that is refused ends those that have not gone out.
+        # Of several calls for one request, the first refused call prevents those that were not sent
+        # yet.
         assert streamed.calls, model.name
         if whole.status == 200:
             assert len(whole.calls) == len(streamed.calls), model.name
@@ -133,8 +134,8 @@ def test_a_stream_asks_for_the_same(
             assert unstreamed(other["body"]) == one["body"], model.name
 
 
-def test_nothing_is_left_out_of_the_matrix() -> None:
-    """The matrix is as large as it claims, and what is listed as refused exists."""
+def test_the_matrix_is_complete() -> None:
+    """The matrix has the claimed size, and every listed refusal exists."""
     assert len(REQUESTS) >= FEWEST["requests"]
     assert len([model for model in CHAT if not model.ended]) >= FEWEST["served"]
     assert len(STREAMED) >= FEWEST["families"]
@@ -160,6 +161,6 @@ def test_nothing_is_left_out_of_the_matrix() -> None:
         ("any", {"messages": [], "additionalModelRequestFields": {"anthropic_beta": ["a", "a"]}}, "twice"),
     ],
 )
-def test_each_rule_sees_what_breaks_it(model: str, body: dict[str, Any], part: str) -> None:
+def test_each_rule_finds_a_violation(model: str, body: dict[str, Any], part: str) -> None:
     [problem] = rule_problems(model, body)
     assert part in problem

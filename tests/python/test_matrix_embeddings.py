@@ -1,5 +1,5 @@
-"""Every kind of embeddings request against every embedding model: the bodies for InvokeModel are what the
-makers document, which no service model of AWS's describes; and the emulator takes them."""
+"""Every kind of embeddings request with every embedding model: the bodies for InvokeModel follow the
+makers' documentation, since AWS's service models do not describe them, and the emulator accepts them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def among(*allowed: Any) -> Check:
     return lambda value: value in allowed
 
 
-# A maker's documented body: where a member may stand, and what it may be; `!` marks those that must be there.
+# A maker's documented body: allowed members and their values; `!` marks required ones.
 SHAPES: dict[str, dict[str, Check]] = {
     r"amazon\.titan-embed-text-v1": {"!inputText": is_text},
     r"amazon\.titan-embed-text-v2": {
@@ -76,7 +76,7 @@ SHAPES: dict[str, dict[str, Check]] = {
 
 
 def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of a body that holds no other, and where it stands."""
+    """Every leaf value of a body, with its path."""
     if isinstance(value, dict):
         for name, member in value.items():
             yield from leaves(member, f"{place}.{name}" if place else name)
@@ -88,13 +88,13 @@ def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def shape_of(model: Model) -> dict[str, Check]:
-    """What the model's maker documents."""
+    """The documented body of the model's maker."""
     [shape] = [shape for pattern, shape in SHAPES.items() if re.match(pattern, model.name)]
     return shape
 
 
 def problems(model: Model, body: Any) -> list[str]:
-    """What the maker's documentation does not know of the body."""
+    """Members of the body that the maker's documentation lacks."""
     shape = {name.lstrip("!"): check for name, check in shape_of(model).items()}
     needed = {name.lstrip("!") for name in shape_of(model) if name.startswith("!")}
     there = list(leaves(body))
@@ -132,7 +132,7 @@ def test_each_model_gets_the_body_its_maker_documents(bench: Bench, model: Model
     assert sent > len(REQUESTS) / 2
 
 
-def test_a_body_that_does_not_fit_is_seen() -> None:
+def test_a_wrong_body_is_found() -> None:
     [model] = [model for model in EMBEDDING if model.name.startswith("amazon.titan-embed-text-v2")]
     assert problems(model, {"inputText": "a", "dimensions": 512}) == []
     assert problems(model, {"inputText": " "}) == ["inputText is ' '"]

@@ -1,4 +1,4 @@
-"""Bedrock's own API through the gateway: boto3 directly and through it must be told the same."""
+"""Bedrock's own API through the gateway: boto3 must get the same results directly and through it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MODEL_ID = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 
 
 class Native:
-    """Four recording endpoints and a gateway before them."""
+    """Four recording endpoints, and a gateway in front of them."""
 
     def __init__(self, gateway: Outcrop, endpoints: dict[str, Endpoint], seen: list[Seen]) -> None:
         self.gateway = gateway
@@ -38,7 +38,7 @@ class Native:
         self.seen = seen
 
     def through(self, service: str) -> Any:
-        """A boto3 client of the gateway, with keys that AWS has never seen."""
+        """A boto3 client of the gateway, with keys that AWS does not know."""
         return client(service, f"{self.gateway.url}/bedrock", "AKIDDUMMY")
 
     def direct(self, service: str) -> Any:
@@ -47,20 +47,20 @@ class Native:
 
 
 ADDED = "native: { services: [bedrock, bedrock-agent], s3: allow }\n"
-# It writes what it makes to S3, so its smallest request names a place there.
+# The operation writes its output to S3, so its smallest request names a location there.
 WRITES = "StartAsyncInvoke"
 
 
 @pytest.fixture(scope="module")
 def native() -> Iterator[Native]:
-    """A gateway as it is without a file."""
+    """A gateway without a configuration file."""
     with started([], {}) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def everything() -> Iterator[Native]:
-    """A gateway that also passes the rest of bedrock and all of bedrock-agent."""
+    """A gateway that also relays the rest of bedrock and all of bedrock-agent."""
     with started(["--config", "outcrop.yaml"], {"outcrop.yaml": ADDED}) as made:
         yield made
 
@@ -87,7 +87,7 @@ def started(arguments: list[str], files: dict[str, str]) -> Iterator[Native]:
 
 
 def client(service: str, url: str, key: str) -> Any:
-    """A boto3 client without retries and without anything of the machine's own set-up."""
+    """A boto3 client without retries and without the machine's own settings."""
     session = botocore.session.Session()
     session.set_config_variable("region", "us-east-1")
     return session.create_client(
@@ -110,7 +110,7 @@ def call(made: Any, name: str) -> Any:
     model = made.meta.service_model.operation_model(name)
     method = next(py for py, op in made.meta.method_to_api_mapping.items() if op == name)
     arguments = shapes.minimal(model.input_shape) if model.input_shape else {}
-    # boto3 would fill these with something new each time.
+    # boto3 would fill these with a new value each time.
     arguments.update({token: "a" * 40 for token in model.idempotent_members})
     if "modelId" in arguments:
         arguments["modelId"] = MODEL_ID
@@ -156,7 +156,7 @@ def test_every_operation_passes_untouched(
     assert "AKIDDUMMY" not in json.dumps(relayed.headers)
 
 
-def test_the_reads_of_the_control_plane_reach_it(native: Native) -> None:
+def test_reads_of_the_control_plane_are_relayed(native: Native) -> None:
     native.seen.clear()
     made = native.through("bedrock")
     made.list_foundation_models(byOutputModality="TEXT")
@@ -172,7 +172,7 @@ PROJECT = "arn:aws:bedrock:us-east-1:123456789012:project/abcdefghij"
 
 
 @pytest.mark.parametrize("method", ["invoke_model", "invoke_model_with_response_stream"])
-def test_a_call_is_billed_to_the_project_it_names(native: Native, method: str) -> None:
+def test_a_call_carries_the_project_it_names(native: Native, method: str) -> None:
     for made, model in [(native.direct("bedrock-runtime"), MODEL_ID), (native.through("bedrock-runtime"), "nova-lite")]:
         native.seen.clear()
         getattr(made, method)(modelId=model, body=b"{}", projectIdentifier=PROJECT)
@@ -180,7 +180,7 @@ def test_a_call_is_billed_to_the_project_it_names(native: Native, method: str) -
         assert seen.headers["x-amzn-bedrock-projectidentifier"] == PROJECT
 
 
-def test_lists_are_those_of_the_project_they_name(native: Native) -> None:
+def test_lists_carry_the_project_they_name(native: Native) -> None:
     asked = {
         "list_foundation_models": {},
         "list_inference_profiles": {"maxResults": 5},
@@ -195,7 +195,7 @@ def test_lists_are_those_of_the_project_they_name(native: Native) -> None:
         assert relayed.path == direct.path and f"projectIdentifier={quote(PROJECT, safe='')}" in direct.path
 
 
-def test_headers_of_bedrocks_family_pass_both_ways(native: Native) -> None:
+def test_bedrock_headers_pass_both_ways(native: Native) -> None:
     native.seen.clear()
     endpoint = native.endpoints["bedrock-runtime"]
     endpoint.override = (
@@ -317,7 +317,7 @@ def corpus() -> list[tuple[str, str]]:
     return found
 
 
-def test_the_traversal_corpus_reaches_nothing(native: Native) -> None:
+def test_no_path_of_the_traversal_corpus_is_relayed(native: Native) -> None:
     native.seen.clear()
     cases = corpus()
     for method, path in cases:
@@ -336,8 +336,8 @@ def test_the_traversal_corpus_reaches_nothing(native: Native) -> None:
     assert len(cases) >= 200 and not native.seen, [seen.path for seen in native.seen]
 
 
-def test_the_table_is_botocores(native: Native) -> None:
-    """An operation that botocore gains must be decided about: the two runtimes pass in full."""
+def test_the_table_matches_botocore(native: Native) -> None:
+    """An operation added to botocore must be decided on: the two runtimes are relayed in full."""
     session = botocore.session.get_session()
     for service in RUNTIMES:
         model = session.get_service_model(service)
@@ -355,8 +355,8 @@ def test_the_table_is_botocores(native: Native) -> None:
 
 
 @pytest.mark.parametrize("service", ["bedrock", "bedrock-agent"])
-def test_services_can_be_added_whole(native: Native, everything: Native, service: str) -> None:
-    """Every operation of a service that is added reaches its endpoint, and none before."""
+def test_whole_services_can_be_added(native: Native, everything: Native, service: str) -> None:
+    """Every operation of an added service reaches its endpoint; before, none does."""
     model = botocore.session.get_session().get_service_model(service)
     for name in model.operation_names:
         operation = model.operation_model(name)
@@ -368,7 +368,7 @@ def test_services_can_be_added_whole(native: Native, everything: Native, service
         answer = httpx.request(operation.http["method"], f"{everything.gateway.url}/bedrock{path}", content=b"{}")
         assert answer.status_code == 200, f"{name}: {operation.http}"
         (seen,) = everything.seen
-        # Tags are also the agent runtime's, which comes first.
+        # The agent runtime has tag operations too, and comes first.
         assert seen.service == service or path.startswith("/tags/"), name
     refused = httpx.delete(f"{native.gateway.url}/bedrock/guardrails/abcdefghij")
     assert refused.status_code == 404 and refused.headers["x-amzn-errortype"] == "UnknownOperationException"

@@ -1,4 +1,4 @@
-"""curl on Bedrock's own API: each way to identify oneself, on each of the four operations."""
+"""curl on Bedrock's own API: each way to authenticate, on each of the four operations."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CLAUDES_OWN = {
 
 @pytest.fixture(scope="module")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The URL of a gateway that speaks https, and whom to trust."""
+    """The URL of a gateway that serves https, and the certificate to trust."""
     authority = Authority(tmp_path_factory.mktemp("tls"))
     with https_gateway(authority) as (_, url):
         yield url, authority.root
 
 
 def curl(url: str, body: dict[str, object], *arguments: str) -> bytes:
-    """The body of an answer, which has to be a 200."""
+    """The body of an answer, which must be a 200."""
     program = shutil.which("curl")
     assert program, "curl is not installed"
     result = subprocess.run(
@@ -57,7 +57,7 @@ def events(stream: bytes) -> list[tuple[str, Any]]:
 
 
 def check_all_four(base: str, *arguments: str) -> None:
-    """The operations a user types, by alias and by id."""
+    """The four operations, by alias and by id."""
     whole = json.loads(curl(f"{base}/model/nova-lite/converse", CONVERSE, *arguments))
     text = whole["output"]["message"]["content"][0]["text"]
     assert "What is an outcrop?" in text
@@ -81,7 +81,7 @@ def test_a_bearer_key_over_http(gateway: Outcrop) -> None:
     check_all_four(f"{gateway.url}/bedrock", *BEARER)
 
 
-def test_nothing_at_all_over_http(gateway: Outcrop) -> None:
+def test_no_credentials_over_http(gateway: Outcrop) -> None:
     check_all_four(f"{gateway.url}/bedrock")
 
 

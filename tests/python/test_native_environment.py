@@ -1,4 +1,4 @@
-"""boto3 that is told of the gateway by its environment alone, as programs are that nobody may change."""
+"""boto3 configured by its environment alone, for programs that cannot be changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from aws_environment import DUMMY_KEYS, pointed_at, without_aws
 from outcrop_process import Outcrop, clean_environment
 from samples import ECHO
 
-# A program of someone who has never heard of a gateway: it names no endpoint, region or keys.
+# A program that does not know about a gateway: it names no endpoint, region or keys.
 PROGRAM = """
 import json
 import boto3
@@ -42,7 +42,7 @@ print(json.dumps({
 
 
 def ran(environment: dict[str, str], folder: Path) -> dict[str, object]:
-    """What the program prints in an environment that holds nothing else of AWS."""
+    """The program's output in an environment with no other AWS variables."""
     result = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env=clean_environment(str(folder), environment),
@@ -89,7 +89,7 @@ def test_a_bearer_key_over_https(tmp_path: Path) -> None:
 def test_a_bearer_key_over_http_is_refused_by_boto3(
     gateway: Outcrop, monkeypatch: pytest.MonkeyPatch, keys: dict[str, str]
 ) -> None:
-    """Before anything is sent, and even where keys would do: README.md says so."""
+    """Refused before a request is sent, even if keys would suffice, as docs/native-api.md says."""
     without_aws(monkeypatch)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for name, value in {**pointed_at(gateway.url), **keys, "AWS_BEARER_TOKEN_BEDROCK": "any-key"}.items():

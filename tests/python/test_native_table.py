@@ -1,5 +1,8 @@
-"""The table of Bedrock's operations against the service models of the pinned botocore. Each difference is
-named: an operation, path, query parameter or header that is missing, and one that no longer exists."""
+"""The table of Bedrock's operations against the service models of the pinned botocore.
+
+Each difference is named: a missing operation, path, query parameter or header, and one that no longer
+exists.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ SERVICES = {
     "bedrock": "Control",
     "bedrock-agent": "Agent",
 }
-# Services of the same family that do not pass through: their hosts are not called.
+# Services of the same family that are not relayed: their hosts are not called.
 ELSEWHERE = {
     "bedrock-agentcore",
     "bedrock-agentcore-control",
@@ -26,12 +29,12 @@ ELSEWHERE = {
     "bedrock-data-automation-runtime",
 }
 ROW = re.compile(r'^    row\("(\w+)", "(\w+)", "([^"]+)", (\w+), (\w+)\),$', re.MULTILINE)
-# Services that are whole without being added; of the others the table holds some operations.
+# Services that are relayed in full by default; of the others the table has some operations.
 ALWAYS = ("bedrock-runtime", "bedrock-agent-runtime")
 
 
 class Operation(NamedTuple):
-    """A row of the table, or what a row should be."""
+    """A row of the table, or an expected row."""
 
     name: str
     method: str
@@ -45,7 +48,7 @@ def source(name: str) -> str:
 
 
 def written() -> list[Operation]:
-    """Every row; a model id has a segment of its own only for the gateway."""
+    """Every row; a model id has a path segment of its own only in the gateway."""
     found = ROW.findall(source("table.rs")) + ROW.findall(source("table/more.rs"))
     return [Operation(*row)._replace(template=row[2].replace("{model}", "{}")) for row in found]
 
@@ -55,7 +58,7 @@ def model(service: str) -> ServiceModel:
 
 
 def modelled(service: str) -> list[Operation]:
-    """The rows that a service model asks for."""
+    """The rows required by a service model."""
     found = []
     described = model(service)
     for name in described.operation_names:
@@ -67,7 +70,7 @@ def modelled(service: str) -> list[Operation]:
 
 
 def located(service: str, place: str) -> dict[str, set[str]]:
-    """Names that request members have in a place of the request, and the operations they belong to."""
+    """Names of request members in one part of the request, with their operations."""
     found: dict[str, set[str]] = {}
     described = model(service)
     for name in described.operation_names:
@@ -78,7 +81,7 @@ def located(service: str, place: str) -> dict[str, set[str]]:
     return found
 
 
-def test_the_table_was_read_whole() -> None:
+def test_the_whole_table_was_read() -> None:
     assert len(written()) == source("table.rs").count("    row(") + source("table/more.rs").count("    row(")
     names = [(row.service, row.name) for row in written()]
     assert sorted(set(names)) == sorted(names), "an operation stands in the table twice"
@@ -93,7 +96,7 @@ def test_no_operation_is_missing_and_none_is_invented(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", ALWAYS)
-def test_the_runtimes_pass_without_being_added(service: str) -> None:
+def test_the_runtimes_are_relayed_by_default(service: str) -> None:
     always = {row[0] for row in ROW.findall(source("table.rs")) if row[3] == SERVICES[service]}
     assert not set(model(service).operation_names) - always
 
@@ -126,6 +129,6 @@ def test_no_service_of_the_family_is_unknown() -> None:
     assert offered == {*SERVICES, *ELSEWHERE}, "a service is neither passed through nor known to be left out"
 
 
-def test_the_source_that_is_named_is_the_pinned_one() -> None:
+def test_the_named_source_is_the_pinned_one() -> None:
     for name in ("table.rs", "table/more.rs"):
         assert f"Source: botocore {botocore.__version__}." in source(name), name

@@ -17,7 +17,7 @@ MARK = {"type": "ephemeral"}
 
 
 def long_text(rng: random.Random) -> str:
-    """More than any model's minimum, and never the same twice."""
+    """A text longer than any model's minimum, and unique."""
     return " ".join(words(rng, 4)) + " stone" * 4_000
 
 
@@ -59,7 +59,7 @@ def nothing_but_length(text: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "request_of", [marked_part, marked_system, breakpoint_of_openai, top_level, nothing_but_length]
 )
-def test_the_second_request_reads_what_the_first_wrote(
+def test_the_second_request_reads_the_firsts_cache(
     client: openai.OpenAI, rng: random.Random, model: str, request_of: Any
 ) -> None:
     request: dict[str, Any] = {"model": model, **request_of(long_text(rng))}
@@ -70,7 +70,7 @@ def test_the_second_request_reads_what_the_first_wrote(
     assert cached(chunks[-1].usage) == (written, 0)
 
 
-def test_a_request_may_keep_the_cache_to_its_own_marks(client: openai.OpenAI, rng: random.Random) -> None:
+def test_a_request_may_limit_the_cache_to_its_own_marks(client: openai.OpenAI, rng: random.Random) -> None:
     request = nothing_but_length(long_text(rng))
     options = {"prompt_cache_options": {"mode": "explicit"}}
     for _ in range(2):
@@ -78,7 +78,7 @@ def test_a_request_may_keep_the_cache_to_its_own_marks(client: openai.OpenAI, rn
         assert cached(answer.usage) == (0, 0)
 
 
-def test_what_a_mark_cannot_have_is_named(client: openai.OpenAI, rng: random.Random) -> None:
+def test_ignored_fields_of_a_mark_are_named(client: openai.OpenAI, rng: random.Random) -> None:
     hour = {"type": "text", "text": " ".join(words(rng, 3)), "cache_control": {"type": "ephemeral", "ttl": "1h"}}
     messages: Any = [{"role": "user", "content": [hour]}]
     ignored = {}

@@ -14,7 +14,7 @@ COUNT = 3
 
 
 def test_whole_answers(client: openai.OpenAI) -> None:
-    """As many choices as were asked for, and a usage that counts all of them."""
+    """As many choices as requested, and usage summed over them."""
     messages = [{"role": "user", "content": "What is an outcrop?"}]
     one = client.chat.completions.create(model=NOVA, messages=messages)
     raw = client.chat.completions.with_raw_response.create(model=NOVA, messages=messages, n=COUNT)
@@ -28,7 +28,7 @@ def test_whole_answers(client: openai.OpenAI) -> None:
 
 
 def test_streamed_answers_through_the_accumulator(client: openai.OpenAI) -> None:
-    """The SDK's own helper puts the choices together from one stream."""
+    """The SDK's own helper assembles the choices from one stream."""
     with client.chat.completions.stream(
         model=ECHO,
         messages=[{"role": "user", "content": "granite, chalk and slate"}],

@@ -1,5 +1,5 @@
-"""Headers of the gateway's own with the official Python client: `extra_headers` say what becomes of fields that
-cannot be honoured, and ask for the request instead of its answer."""
+"""The gateway's own headers with the official Python client: `extra_headers` set the policy for fields
+that cannot be honoured, and request a dry run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def user(text: str) -> list[Any]:
     return [{"role": "user", "content": text}]
 
 
-def test_a_caller_refuses_what_would_be_ignored(client: openai.OpenAI) -> None:
+def test_a_caller_may_have_ignored_fields_refused(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(
             model=NOVA, messages=user("Hi."), seed=7, logprobs=True, extra_headers={POLICY: "reject"}

@@ -31,7 +31,7 @@ LONG_LIST = 250
 
 
 def floats(client: openai.OpenAI, model: str, texts: Any, **more: Any) -> list[list[float]]:
-    """The vectors, asked for as floats so that nothing is rounded on the way."""
+    """The vectors, requested as floats to avoid rounding."""
     answer = client.embeddings.create(model=model, input=texts, encoding_format="float", **more)
     assert answer.object == "list"
     assert [item.index for item in answer.data] == list(range(len(answer.data)))
@@ -60,7 +60,7 @@ def test_every_family(client: openai.OpenAI, rng: random.Random, model: str) -> 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_base64_equals_float(client: openai.OpenAI, rng: random.Random, model: str) -> None:
-    """The SDK asks for base64 when nobody says otherwise, and unpacks it itself."""
+    """The SDK requests base64 by default, and decodes it itself."""
     texts = words(rng, 4)
     raw = client.embeddings.with_raw_response.create(model=model, input=texts)
     assert '"embedding":"' in raw.text.replace(" ", ""), "the SDK's default was not base64"
@@ -72,7 +72,7 @@ def test_base64_equals_float(client: openai.OpenAI, rng: random.Random, model: s
 def test_a_long_list_keeps_its_order(
     client: openai.OpenAI, rng: random.Random, model: str
 ) -> None:
-    """More texts than any of the services takes at once: split, sent apart, put together again."""
+    """More texts than a service accepts per call: split, sent separately, and joined."""
     texts = words(rng, LONG_LIST)
     vectors = floats(client, model, texts)
     assert len(vectors) == LONG_LIST
@@ -82,7 +82,7 @@ def test_a_long_list_keeps_its_order(
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_token_ids_are_the_text_they_stand_for(client: openai.OpenAI, model: str) -> None:
+def test_token_ids_are_decoded_to_text(client: openai.OpenAI, model: str) -> None:
     """cl100k: 15339 is `hello`, 1917 is ` world`."""
     both = floats(client, model, [[15339, 1917], [15339]])
     plain = floats(client, model, ["hello world", "hello"])
@@ -98,7 +98,7 @@ def test_dimensions(client: openai.OpenAI, rng: random.Random) -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_empty_input_is_refused_with_its_place(client: openai.OpenAI, model: str) -> None:
+def test_empty_input_is_refused_with_its_position(client: openai.OpenAI, model: str) -> None:
     for given, param in ((["a", "", "b"], "input[1]"), ([], "input"), ("", "input")):
         with pytest.raises(openai.BadRequestError) as caught:
             client.embeddings.create(model=model, input=given)

@@ -1,4 +1,4 @@
-"""Answers in JSON with the official Python client: any object, or one that fits a schema."""
+"""JSON answers with the official Python client: any object, or one that matches a schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODELS = [NOVA, CLAUDE]
 
 
 class Sample(BaseModel):
-    """A rock in a collection; nesting, enums and lists are what schemas are made of in practice."""
+    """A rock in a collection; nesting, enums and lists are common in real schemas."""
 
     class Place(BaseModel):
         country: str
@@ -88,7 +88,7 @@ def test_parse_streamed(client: openai.OpenAI, rng: random.Random, model: str) -
 
 @pytest.mark.parametrize("model", MODELS)
 def test_schema_beside_tools(client: openai.OpenAI, rng: random.Random, model: str) -> None:
-    """A tool may be called first; what is said in the end fits the schema."""
+    """A tool may be called first; the final answer matches the schema."""
     text, name, weight = described(rng)
     [tool] = words(rng, 1)
     answer = client.chat.completions.parse(
@@ -115,8 +115,8 @@ def test_schema_beside_tools(client: openai.OpenAI, rng: random.Random, model: s
     assert parsed is not None and (parsed.name, parsed.weight) == (name, weight)
 
 
-def test_a_schema_that_is_no_object_is_refused_or_answered(client: openai.OpenAI) -> None:
-    """Never a 5xx for what a client got wrong."""
+def test_a_schema_without_an_object_is_refused_or_answered(client: openai.OpenAI) -> None:
+    """A client's mistake never causes a 5xx."""
     try:
         answer = client.chat.completions.create(
             model=CLAUDE,

@@ -1,4 +1,4 @@
-"""Pictures, files and sound through the official client, and an https URL that the gateway fetches."""
+"""Images, files and audio through the official client, and an https URL that the gateway fetches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VOXTRAL = "mistral.voxtral-small-24b-2507"
 
 
 def pdf(rng: random.Random) -> bytes:
-    """Enough of a PDF, never the same twice."""
+    """A minimal, unique PDF."""
     return b"%PDF-1.4\n%" + rng.randbytes(64).replace(b"\n", b" ") + b"\n%%EOF\n"
 
 
@@ -43,7 +43,7 @@ def file(name: str, content: bytes, mime: str = "application/pdf") -> dict[str, 
 
 
 @pytest.mark.parametrize("model", [NOVA, CLAUDE])
-def test_pictures_and_files(client: openai.OpenAI, rng: random.Random, model: str) -> None:
+def test_images_and_files(client: openai.OpenAI, rng: random.Random, model: str) -> None:
     picture = {"type": "image_url", "image_url": {"url": PNG_URL}}
     ask(client, model, picture)
     ask(client, model, file("John's  report #1.pdf", pdf(rng)))
@@ -51,7 +51,7 @@ def test_pictures_and_files(client: openai.OpenAI, rng: random.Random, model: st
     ask(client, model, {"type": "text", "text": "Compare them."}, picture, *same)
 
 
-def test_sound(client: openai.OpenAI, rng: random.Random) -> None:
+def test_audio(client: openai.OpenAI, rng: random.Random) -> None:
     wav = b"RIFF\x24\x00\x00\x00WAVEfmt " + rng.randbytes(64)
     encoded = base64.b64encode(wav).decode()
     sound = {"type": "input_audio", "input_audio": {"data": encoded, "format": "wav"}}
@@ -70,7 +70,7 @@ def test_too_many_and_too_large_files(client: openai.OpenAI, rng: random.Random)
 
 @contextmanager
 def https_origin(authority: Authority) -> Iterator[int]:
-    """Serves a picture over https and redirects everything else to it."""
+    """Serves an image over https and redirects all other paths to it."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -1,4 +1,4 @@
-"""Moderation with the official Python client, and the operations behind it with boto3."""
+"""Moderation with the official Python client, and the underlying operations with boto3."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from outcrop_process import Outcrop
 HIT = "I will kill you"
 
 
-def test_texts_are_judged_one_by_one(client: openai.OpenAI) -> None:
+def test_texts_are_moderated_one_by_one(client: openai.OpenAI) -> None:
     raw = client.moderations.with_raw_response.create(
         model="omni-moderation-latest", input=["Granite is a rock.", HIT, "[misconduct:low]"]
     )
@@ -89,7 +89,7 @@ def test_boto3_sees_strengths_and_scopes(runtime: Any) -> None:
         answer = applied(runtime, f"[hate:{level}]", guardrail, outputScope="FULL")
         assert answer["action"] == action
         assert len(answer["assessments"][0]["contentPolicy"]["filters"]) == 6
-    # Attacks come with the input only.
+    # Only inputs can contain attacks.
     answer = applied(runtime, "[prompt_attack]", source="OUTPUT")
     assert answer["action"] == "NONE"
 

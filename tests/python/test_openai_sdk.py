@@ -1,4 +1,4 @@
-"""The official Python client against the demo gateway: what its users do, synchronously and not."""
+"""The official Python client against the demo gateway: its usual calls, synchronous and asynchronous."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def text_of(chunks: list[ChatCompletionChunk]) -> str:
 
 
 def assert_whole(answer: ChatCompletion) -> None:
-    """What every finished answer must hold."""
+    """Properties of every finished answer."""
     assert answer.id.startswith("chatcmpl-")
     assert answer.object == "chat.completion"
     assert answer.created > 1_700_000_000
@@ -173,14 +173,14 @@ def test_stop_sequence_is_not_returned(client: openai.OpenAI, stop: Any) -> None
     assert answer.choices[0].finish_reason == "stop"
 
 
-def test_sampling_parameters_are_taken(client: openai.OpenAI) -> None:
+def test_sampling_parameters_are_accepted(client: openai.OpenAI) -> None:
     answer = client.chat.completions.create(
         model=NOVA, messages=user("Hi."), temperature=0.2, top_p=0.9
     )
     assert_whole(answer)
 
 
-def test_what_is_not_honoured_is_named(client: openai.OpenAI) -> None:
+def test_ignored_fields_are_named(client: openai.OpenAI) -> None:
     raw = client.chat.completions.with_raw_response.create(
         model=NOVA,
         messages=user("Hi."),
@@ -197,7 +197,8 @@ def test_what_is_not_honoured_is_named(client: openai.OpenAI) -> None:
 
 
 def test_reasoning_content(client: openai.OpenAI) -> None:
-    """A model that always reasons: the thought comes beside the answer, and before it in a stream."""
+    """A model that always reasons: the reasoning is returned beside the answer, and before it in a
+    stream."""
     model, messages = "openai.gpt-oss-20b-1:0", user("Think about granite.")
     answer = client.chat.completions.create(model=model, messages=messages)
     thought = getattr(answer.choices[0].message, "reasoning_content", None)

@@ -1,4 +1,4 @@
-"""Answers held to schemas that no grammar takes as they are, with the official Python client."""
+"""Answers for schemas that no grammar accepts unchanged, with the official Python client."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORD = "x-outcrop-structured-output"
 
 
 class Layer(BaseModel):
-    """Contains itself: a grammar has no end for it."""
+    """A recursive type, which a grammar cannot express."""
 
     name: str
     below: Optional[Layer] = None
@@ -47,7 +47,7 @@ def ask(text: str) -> list[Any]:
 
 
 def schema_of(model: type[BaseModel]) -> dict[str, Any]:
-    """The schema as instructor and others send it: not strict, straight from pydantic."""
+    """The schema as instructor and others send it: not strict, directly from pydantic."""
     return {
         "type": "json_schema",
         "json_schema": {"name": model.__name__, "schema": model.model_json_schema()},
@@ -56,10 +56,10 @@ def schema_of(model: type[BaseModel]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", [Core, Layer])
-def test_what_is_called_valid_is_valid(
+def test_the_validity_header_agrees_with_pydantic(
     client: openai.OpenAI, rng: random.Random, model: str, kind: type[BaseModel]
 ) -> None:
-    """The header says of an answer what pydantic says of it."""
+    """The header agrees with pydantic about an answer."""
     [name] = words(rng, 1)
     text = f'Describe the core: name "{name}", weight {rng.randrange(1, 1000)}, symbol "Au".'
     raw = client.chat.completions.with_raw_response.create(
@@ -76,7 +76,7 @@ def test_what_is_called_valid_is_valid(
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_parse_of_what_contains_itself(
+def test_parse_of_a_recursive_type(
     client: openai.OpenAI, rng: random.Random, model: str
 ) -> None:
     [name] = words(rng, 1)
@@ -88,8 +88,9 @@ def test_parse_of_what_contains_itself(
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_an_answer_that_was_cut_is_told_by_the_client(client: openai.OpenAI, model: str) -> None:
-    """The gateway does not judge half an answer, and `.parse()` raises what it does with OpenAI."""
+def test_the_client_raises_on_a_cut_answer(client: openai.OpenAI, model: str) -> None:
+    """The gateway does not validate a partial answer, and `.parse()` raises the same error as with
+    OpenAI."""
     request: dict[str, Any] = {
         "model": model,
         "messages": ask("Describe a core in many words."),

@@ -1,6 +1,6 @@
-"""Thinking with tools through the official Python client, which sends back OpenAI's own fields only.
+"""Reasoning with tools through the official Python client, which sends back OpenAI's own fields only.
 
-The emulator behind the gateway refuses a tool turn whose signed thoughts are missing or altered.
+The emulator behind the gateway refuses a tool turn whose signed reasoning is missing or altered.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ BOUND = "us.anthropic.claude-opus-5-5"
 
 
 def asked(client: openai.OpenAI, *, stream: bool, **request: Any) -> tuple[Any, str | None]:
-    """The message, whole or accumulated by the SDK, and what the gateway says of thinking."""
+    """The message, complete or accumulated by the SDK, and the gateway's reasoning header."""
     if stream:
         with client.chat.completions.stream(**request) as events:
             said = events._response.headers.get("x-outcrop-thinking")
@@ -30,7 +30,7 @@ def asked(client: openai.OpenAI, *, stream: bool, **request: Any) -> tuple[Any, 
 
 
 def plain(message: Any) -> dict[str, Any]:
-    """The message with nothing but OpenAI's own fields."""
+    """The message with OpenAI's own fields only."""
     calls = [
         {
             "id": call.id,
@@ -53,10 +53,10 @@ def request(model: str, known: list[InventedTool], messages: list[Any]) -> dict[
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("model", [CLAUDE, ADAPTIVE])
-def test_plain_clients_think_through_tool_turns(
+def test_plain_clients_keep_reasoning_over_tool_turns(
     client: openai.OpenAI, rng: random.Random, model: str, stream: bool
 ) -> None:
-    """Three rounds of parallel calls: every answer is thought through, and nothing is lost."""
+    """Three rounds of parallel calls: every answer has its reasoning, and none is lost."""
     known = tools(rng, 6)
     messages: list[Any] = []
     for wanted in (known[:2], known[2:4], known[4:]):
@@ -75,10 +75,10 @@ def test_plain_clients_think_through_tool_turns(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_one_callers_thoughts_are_not_anothers(
+def test_reasoning_is_not_shared_between_callers(
     gateway: Outcrop, rng: random.Random, stream: bool
 ) -> None:
-    """Another key with the same conversation finds nothing, and is told so."""
+    """Another key with the same conversation finds no saved reasoning, and the header says so."""
     known = tools(rng)
     messages: list[Any] = [{"role": "user", "content": request_for(known)}]
     keys = ("ann", "bob", "ann")
@@ -99,10 +99,10 @@ def test_one_callers_thoughts_are_not_anothers(
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("model", [CLAUDE, BOUND])
-def test_details_that_the_sdk_has_folded_need_no_memory(
+def test_reasoning_details_need_no_reasoning_store(
     gateway: Outcrop, rng: random.Random, model: str, stream: bool
 ) -> None:
-    """Another key, which nothing is remembered for, sends the thoughts back: their places come along."""
+    """Another key, for which no reasoning is saved, sends it back with its positions."""
     known = tools(rng)
     messages: list[Any] = [{"role": "user", "content": request_for(known)}]
     with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="ann", max_retries=0) as ann:
@@ -116,10 +116,11 @@ def test_details_that_the_sdk_has_folded_need_no_memory(
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_a_changed_system_prompt_costs_the_thoughts_and_not_the_conversation(
+def test_after_a_changed_system_prompt_the_conversation_continues_without_reasoning(
     client: openai.OpenAI, rng: random.Random, stream: bool
 ) -> None:
-    """The newest models refuse a thought behind another system prompt; the gateway asks again without it."""
+    """The newest models refuse reasoning from before a changed system prompt; the gateway retries
+    without it."""
     known = tools(rng)
     messages: list[Any] = [{"role": "system", "content": "Be brief."}]
     messages.append({"role": "user", "content": request_for(known)})

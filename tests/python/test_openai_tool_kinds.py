@@ -1,6 +1,6 @@
 """Custom tools, strict tools and the `.stream()` helper of the official Python client.
 
-Every name and value is invented anew, so the calls can only come from the user's own words.
+Every name and value is invented anew, so that the calls can only come from the user's own text.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def user(text: str) -> list[Any]:
 
 
 def custom(name: str) -> dict[str, Any]:
-    """A tool that takes free text."""
+    """A tool that accepts free text."""
     return {"type": "custom", "custom": {"name": name, "description": "Runs a command line."}}
 
 
@@ -61,7 +61,7 @@ def test_a_custom_tool_is_called_with_text_and_answered(
 
 
 def summed(client: openai.OpenAI, request: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """The one call of a stream, put together piece by piece, and how the stream ended."""
+    """The one call of a stream, assembled from its pieces, and the stream's finish reason."""
     call: dict[str, Any] = {"custom": {"name": "", "input": ""}}
     finish = None
     with client.chat.completions.create(**request, stream=True) as chunks:
@@ -128,7 +128,7 @@ def test_strict_tools_are_called_as_others(
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_stream_helper_tells_its_events_in_order(
+def test_the_stream_helper_emits_its_events_in_order(
     client: openai.OpenAI, rng: random.Random, model: str
 ) -> None:
     [word] = words(rng, 1)

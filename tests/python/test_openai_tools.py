@@ -1,6 +1,6 @@
-"""Tool calls with the official Python client: asked for, streamed, answered, forced and forbidden.
+"""Tool calls with the official Python client: requested, streamed, answered, forced and forbidden.
 
-Every name and value is invented anew, so the calls can only come from the user's own words.
+Every name and value is invented anew, so that the calls can only come from the user's own text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def ask(text: str) -> list[Any]:
 def streamed(
     client: openai.OpenAI, **request: Any
 ) -> tuple[ChatCompletionMessage, str | None, list[ChatCompletionChunk]]:
-    """The message that the SDK's own accumulator makes of a stream, and the chunks it was made of."""
+    """The message that the SDK's own accumulator makes of a stream, with its chunks."""
     chunks = []
     with client.chat.completions.stream(**request) as stream:
         for event in stream:
@@ -39,7 +39,7 @@ def streamed(
 
 
 def said(client: openai.OpenAI, *, stream: bool, **request: Any) -> tuple[ChatCompletionMessage, str | None]:
-    """The answer, whole or accumulated from a stream."""
+    """The answer, complete or accumulated from a stream."""
     if stream:
         message, finish, chunks = streamed(client, **request)
         assert_one_identity_per_call(chunks)
@@ -82,7 +82,7 @@ def results_for(message: ChatCompletionMessage, results: list[str]) -> list[Any]
 def test_two_calls_and_back(
     client: openai.OpenAI, rng: random.Random, model: str, stream: bool
 ) -> None:
-    """The whole round: two calls at once, results out of order, an answer that holds both."""
+    """A complete round: two calls at once, results out of order, and an answer with both."""
     wanted, results = tools(rng), words(rng, 2)
     request: dict[str, Any] = {"model": model, "tools": [tool.definition for tool in wanted]}
     messages = ask(request_for(wanted))
@@ -117,7 +117,7 @@ def test_one_tool_twice(client: openai.OpenAI, rng: random.Random, stream: bool)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("model", MODELS)
 def test_forced_tool(client: openai.OpenAI, rng: random.Random, model: str, stream: bool) -> None:
-    """The named tool is called although the text asks for the other one."""
+    """The named tool is called although the text requests the other one."""
     other, forced = tools(rng)
     value = next(iter(forced.arguments.values()))
     message, finish = said(
@@ -157,7 +157,7 @@ def test_required_and_none(client: openai.OpenAI, rng: random.Random, model: str
 def test_history_with_calls_but_no_tools(
     client: openai.OpenAI, rng: random.Random, model: str
 ) -> None:
-    """Bedrock wants the tools of past calls declared; OpenAI's clients drop them when done."""
+    """Bedrock requires the tools of past calls to be declared; OpenAI's clients drop them after use."""
     [tool], [result] = tools(rng, 1), words(rng, 1)
     call = {
         "id": "call_of_some_other_vendor:0/" + "x" * 60,
@@ -199,7 +199,7 @@ def test_no_arguments(client: openai.OpenAI, rng: random.Random, model: str, str
 
 
 def test_one_call_at_a_time(client: openai.OpenAI, rng: random.Random) -> None:
-    """Kept to, or named as what could not be honoured; never silently neither."""
+    """Honoured, or named as ignored."""
     wanted = tools(rng)
     raw = client.chat.completions.with_raw_response.create(
         model=CLAUDE,
@@ -215,7 +215,7 @@ def test_one_call_at_a_time(client: openai.OpenAI, rng: random.Random) -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_names_that_bedrock_refuses(client: openai.OpenAI, rng: random.Random, stream: bool) -> None:
-    """The client sees the name it gave, in answers and in the round after."""
+    """The client sees its own name, in answers and in the next round."""
     [base], [result] = tools(rng, 1), words(rng, 1)
     tool = InventedTool(f"{base.name}.with/odd:signs-{'x' * 70}", base.arguments)
     value = next(iter(tool.arguments.values()))
@@ -235,7 +235,7 @@ def test_names_that_bedrock_refuses(client: openai.OpenAI, rng: random.Random, s
 
 
 def test_parsed_tool_arguments(client: openai.OpenAI, rng: random.Random) -> None:
-    """The SDK's helper for strict tools hands back a pydantic object."""
+    """The SDK's helper for strict tools returns a pydantic object."""
 
     class BookTable(BaseModel):
         restaurant: str

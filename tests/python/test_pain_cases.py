@@ -1,4 +1,4 @@
-"""Cases of tests/cases.toml that no other suite has: what hurt the users of other gateways."""
+"""Cases of tests/cases.toml that no other suite covers: problems of other gateways' users."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from test_goldens import gateway_before
 HI: list[Any] = [{"role": "user", "content": "Hi."}]
 PATIENCE = 20.0
 DELTAS = 100_000
-# What the allocator keeps of one stream; the stream itself has more than twice that.
+# Memory that the allocator keeps for one stream; the stream itself has more than twice that.
 GROWTH = 8 << 20
 
 
 class Patient(Loopback):
-    """A Bedrock that says how a stream begins, and nothing more until it is told to go on."""
+    """A Bedrock that begins a stream and waits until it is told to continue."""
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
@@ -36,7 +36,7 @@ class Patient(Loopback):
             protocol_version = "HTTP/1.1"
 
             def log_message(self, *_: object) -> None:
-                """Quiet."""
+                """Does not log."""
 
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers.get("content-length", "0")))
@@ -54,8 +54,8 @@ class Patient(Loopback):
         super().__init__(Handler)
 
 
-def test_the_first_frame_is_told_at_once() -> None:
-    """Case 7: nothing is held back until the model has thought."""
+def test_the_first_frame_is_sent_at_once() -> None:
+    """Case 7: the first frame is sent before the model has finished its reasoning."""
     with Patient() as bedrock, gateway_before(bedrock, []) as through:
         exchange = Exchange(through.address, {"model": "m", "messages": HI, "stream": True})
         events: Iterator[Any] = exchange.events()
@@ -68,8 +68,8 @@ def test_the_first_frame_is_told_at_once() -> None:
     assert rest[-1].data == "[DONE]"
 
 
-def test_a_long_stream_is_neither_slow_nor_kept() -> None:
-    """Cases 8 and 40: an event costs what an event costs, and no memory once it is gone."""
+def test_a_long_stream_is_neither_slow_nor_buffered() -> None:
+    """Cases 8 and 40: the cost of an event is constant, and its memory is freed."""
     golden = Golden("long", {"messages": HI}, stream=eventstream.answer(["x"] * DELTAS))
     body = {"model": golden.model, "messages": HI}
     with Scripted([golden]) as bedrock, gateway_before(bedrock, []) as through:
@@ -85,15 +85,15 @@ def test_a_long_stream_is_neither_slow_nor_kept() -> None:
 
 
 def resident(through: Outcrop) -> int:
-    """Bytes of memory that the gateway holds."""
+    """Bytes of memory that the gateway uses."""
     status = Path(f"/proc/{through.process.pid}/status").read_text()
     found = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
     assert found, status
     return int(found[1]) << 10
 
 
-def test_a_model_that_nobody_knows_keeps_its_tools() -> None:
-    """Case 33: what is not in a table is not left out."""
+def test_an_unknown_model_keeps_its_tools() -> None:
+    """Case 33: a model outside the catalogue still gets the tools."""
     tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
     text = {"output": {"message": {"role": "assistant", "content": [{"text": "x"}]}}}
     golden = Golden("unheard-of-v7", {}, whole={**text, "stopReason": "end_turn", "usage": {}})
@@ -107,7 +107,7 @@ def test_a_model_that_nobody_knows_keeps_its_tools() -> None:
 
 
 def test_a_failure_with_status_200_is_a_failure() -> None:
-    """Case 35: what AWS's front answers to a path it does not know has status 200."""
+    """Case 35: AWS's front end answers an unknown path with status 200."""
     unknown = {"Output": {"__type": "com.amazon.coral.service#UnknownOperationException"}, "Version": "1.0"}
     golden = Golden("unknown-operation", {}, whole=unknown, stream=json.dumps(unknown).encode())
     with Scripted([golden]) as bedrock, gateway_before(bedrock, []) as through:
@@ -120,7 +120,7 @@ def test_a_failure_with_status_200_is_a_failure() -> None:
 
 
 def test_counts_are_never_negative_and_always_add_up() -> None:
-    """Case 44: whatever Bedrock counts, the sums are sums."""
+    """Case 44: totals equal their parts for all counts of Bedrock."""
     told = {"inputTokens": -4, "outputTokens": 7, "totalTokens": 1, "cacheReadInputTokens": 20}
     text = {"output": {"message": {"role": "assistant", "content": [{"text": "x"}]}}}
     golden = Golden("odd-counts", {}, whole={**text, "stopReason": "end_turn", "usage": told})

@@ -1,4 +1,4 @@
-"""The process around the gateway: starting, refusing to start, health, ending, what it logs."""
+"""The gateway's process: start, refusal to start, health, shutdown, and the log."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HEALTH = ["/livez", "/readyz", "/health/liveliness", "/health/readiness"]
 
 @pytest.fixture()
 def demo() -> Iterator[Outcrop]:
-    """A gateway a test may hurt."""
+    """A gateway that a test may damage."""
     with Outcrop(DEMO) as running:
         yield running
 
@@ -63,7 +63,7 @@ def test_sigterm_finishes_an_open_stream(demo: Outcrop) -> None:
 
 
 def test_draining_is_not_ready(demo: Outcrop) -> None:
-    """Once it was asked to end it takes no new work, while the open request goes on."""
+    """After SIGTERM it accepts no new work, while the open request continues."""
     exchange = Exchange(demo.address, {**asking(WORDS), "stream": True})
     try:
         events = exchange.events()
@@ -206,7 +206,7 @@ def test_two_mistakes_are_reported_together() -> None:
 
 
 @pytest.mark.parametrize("text", ["listen: [", "- a\n- b\n", "just words"])
-def test_a_file_that_is_no_configuration(text: str) -> None:
+def test_a_file_that_is_not_a_configuration(text: str) -> None:
     result = run_to_end(["--config", "outcrop.yaml"], files={"outcrop.yaml": text})
     said = result.stdout + result.stderr
     assert result.returncode == 2, said
@@ -233,7 +233,7 @@ def test_other_addresses_need_keys_or_permission() -> None:
         assert answers(running.url, "/readyz")
 
 
-def test_a_taken_port_is_said() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = run_to_end(["--demo", "--listen", f"127.0.0.1:{port}"])
@@ -262,7 +262,7 @@ PROMPT = "canary-prompt-c0ffee"
 
 @pytest.mark.parametrize("level", ["info", "trace"])
 def test_no_secret_in_the_log(level: str) -> None:
-    """Whatever is asked and whatever fails, at any level, secrets stay out of the log."""
+    """No secret is logged for any request or failure, at any level."""
     credentials = Credentials(*CANARIES.values())
     with Upstream(Expectation(credentials=credentials)) as upstream:
         environment = {
@@ -311,7 +311,7 @@ def test_region_by_any_of_its_names(name: str) -> None:
     assert upstream.received[0].problems == []
 
 
-def test_bedrock_json_fills_what_is_open() -> None:
+def test_bedrock_json_fills_in_missing_values() -> None:
     credentials = Credentials(*CANARIES.values())
     with Upstream(Expectation(credentials=credentials, region="ap-south-1")) as upstream:
         environment = {**CANARIES, "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": upstream.url}

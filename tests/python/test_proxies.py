@@ -1,6 +1,6 @@
-"""Company networks: a forward proxy as the only way out, and TLS that only a private root vouches for.
+"""Company networks: a forward proxy as the only way out, and TLS with a private root.
 
-The endpoints have names that nothing but the proxy resolves, so a call that is answered went through it.
+Only the proxy resolves the endpoints' names, so a call that is answered went through it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def test_chat_streams_and_native_calls_go_through_the_proxy(
     assert [received.problems for received in judge.received] == [[], [], []]
 
 
-def test_a_proxy_that_asks_for_credentials_is_told(mint: Mint, judge: Judge, tmp_path: Path) -> None:
+def test_a_proxy_that_requires_credentials_gets_them(mint: Mint, judge: Judge, tmp_path: Path) -> None:
     root = CorporateRoot(tmp_path)
     port = root.behind_tls(judge, RUNTIME)
     with ForwardProxy({RUNTIME: port}, "user:secret") as proxy:
@@ -76,7 +76,7 @@ def test_a_proxy_that_asks_for_credentials_is_told(mint: Mint, judge: Judge, tmp
     assert judge.received == []
 
 
-def test_a_dead_proxy_is_never_passed_over(mint: Mint, judge: Judge, tmp_path: Path) -> None:
+def test_a_dead_proxy_is_never_bypassed(mint: Mint, judge: Judge, tmp_path: Path) -> None:
     root = CorporateRoot(tmp_path)
     port = root.behind_tls(judge, "127.0.0.1")
     environment = {
@@ -115,7 +115,7 @@ def test_a_variable_that_names_no_proxy_is_an_error_at_start() -> None:
 
 
 @pytest.mark.parametrize("way", ["profile", "target", "web identity"])
-def test_roles_are_assumed_through_the_proxy_and_behind_the_private_root(
+def test_roles_are_assumed_through_the_proxy_with_the_private_root(
     mint: Mint, judge: Judge, tmp_path: Path, way: str
 ) -> None:
     base = mint.lasting()
@@ -207,7 +207,7 @@ def test_the_bundle_of_a_profile_is_trusted(mint: Mint, judge: Judge, tmp_path: 
     ],
     ids=lambda variables: ",".join(variables),
 )
-def test_odd_and_blank_variables_do_not_keep_it_from_starting(
+def test_odd_and_blank_variables_do_not_prevent_the_start(
     mint: Mint, judge: Judge, tmp_path: Path, variables: dict[str, str]
 ) -> None:
     with gateway(judge, tmp_path, {**mint.lasting().environment, **variables}) as running:

@@ -1,4 +1,4 @@
-"""The README's examples, executed exactly as printed; only the port differs."""
+"""The examples of README.md and docs/, executed exactly as printed; only the port differs."""
 
 from __future__ import annotations
 
@@ -12,25 +12,55 @@ from pathlib import Path
 import pytest
 
 from outcrop_process import Outcrop, clean_environment
-from readme_blocks import README, Block, blocks
+from readme_blocks import CLIENTS_PAGE, README, ROOT, Block, blocks, pages
 
 PRINTED_ADDRESS = "127.0.0.1:4000"
 AT_LEAST = 3
 SECONDS = 60
-BLOCKS = blocks(README.read_text()) if README.exists() else []
+EXAMPLES = [(page, block) for page in pages() if page != CLIENTS_PAGE for block in blocks(page.read_text())]
+LINK = re.compile(r"\[[^\]]*\]\((?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+\s+(?P<title>.+?)\s*$", re.MULTILINE)
 
 
-def test_the_readme_shows_every_kind_of_client() -> None:
-    assert len(BLOCKS) >= AT_LEAST, "README.md needs runnable curl, Python and JavaScript examples"
-    assert len({block.name for block in BLOCKS}) == len(BLOCKS), "two examples share a name"
-    kinds = {block.language for block in BLOCKS}
+def test_the_readme_has_every_kind_of_client() -> None:
+    own = blocks(README.read_text())
+    assert len(own) >= AT_LEAST, "README.md needs runnable curl, OpenAI and boto3 examples"
+    texts = "\n".join(block.text for block in own)
+    assert "curl" in texts and "from openai" in texts and "import boto3" in texts
+    kinds = {block.language for _, block in EXAMPLES}
     assert kinds >= {"bash", "python", "javascript"}, kinds
-    texts = "\n".join(block.text for block in BLOCKS)
-    assert "curl" in texts and "from openai" in texts
+    names = [block.name for _, block in EXAMPLES]
+    assert len(set(names)) == len(names), "two examples share a name"
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
-def test_example_runs_as_printed(gateway: Outcrop, block: Block) -> None:
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    """Files exist, and headings that links name are in them."""
+    for link in LINK.finditer(FENCED.sub("", page.read_text())):
+        if "://" in link["path"]:
+            continue
+        target = (page.parent / link["path"]).resolve() if link["path"] else page
+        assert target.exists(), f"{page}: no file {link['path']}"
+        if link["anchor"]:
+            anchors = {anchor(title) for title in HEADING.findall(FENCED.sub("", target.read_text()))}
+            assert link["anchor"] in anchors, f"{page}: no heading #{link['anchor']} in {target.name}"
+
+
+def test_the_summary_lists_every_page() -> None:
+    summary = ROOT / "docs" / "SUMMARY.md"
+    listed = {(summary.parent / link["path"]).resolve() for link in LINK.finditer(summary.read_text())}
+    missing = set((ROOT / "docs").rglob("*.md")) - listed - {summary}
+    assert not missing, f"docs/SUMMARY.md does not list {sorted(page.name for page in missing)}"
+
+
+def anchor(title: str) -> str:
+    """The fragment that forges make of a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize(("page", "block"), EXAMPLES, ids=[block.name for _, block in EXAMPLES])
+def test_example_runs_as_printed(gateway: Outcrop, page: Path, block: Block) -> None:
     host, port = gateway.address
     text = block.text.replace(PRINTED_ADDRESS, f"{host}:{port}")
     with tempfile.TemporaryDirectory(prefix="outcrop-readme-") as folder:
@@ -43,14 +73,14 @@ def test_example_runs_as_printed(gateway: Outcrop, block: Block) -> None:
             env=clean_environment(folder),
             check=False,
         )
-    report = f"README.md:{block.line}\n{result.stdout}\n{result.stderr}"
+    report = f"{page.relative_to(ROOT)}:{block.line}\n{result.stdout}\n{result.stderr}"
     assert result.returncode == 0, report
     assert len(re.findall(r"\w+", result.stdout)) >= 3, f"says hardly anything: {report}"
     assert '"error"' not in result.stdout and "Traceback" not in result.stderr, report
 
 
 def command(language: str, text: str, folder: Path) -> list[str]:
-    """Writes the example to a file and says how to run it."""
+    """Writes the example to a file; returns the command that runs it."""
     if language == "bash":
         script = folder / "example.sh"
         script.write_text(text)

@@ -1,5 +1,5 @@
-"""A name with three targets, one of which is not well: what the official clients see of it, and LiteLLM's
-`router_settings` from its file to the calls."""
+"""A name with three targets, one of them unhealthy, as the official clients see it, and LiteLLM's
+`router_settings` from the file to the calls."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def refusal(status: int, exception: str, **headers: str) -> Reply:
 
 @dataclass
 class Site:
-    """A gateway and the three regions behind it."""
+    """A gateway with three regions."""
 
     running: Outcrop
     regions: list[Upstream]
@@ -40,7 +40,7 @@ class Site:
         return openai.OpenAI(base_url=f"{self.running.url}/v1", api_key="any", max_retries=retries, timeout=30)
 
     def boto3(self) -> Any:
-        """AWS's own client, which would try again by itself."""
+        """AWS's own client, whose retries are off."""
         return boto3.client(
             "bedrock-runtime",
             region_name="us-east-1",
@@ -80,7 +80,7 @@ def gateway(regions: list[Upstream], text: str) -> Iterator[Site]:
 
 @pytest.fixture()
 def site() -> Iterator[Site]:
-    """Three targets of the name `all`, asked by weight."""
+    """Three targets of the name `all`, selected by weight."""
     with three() as regions:
         targets = "".join(f"    - {target(region)}\n" for region in regions)
         with gateway(regions, f"models:\n  all:\n{targets}") as made:
@@ -90,7 +90,7 @@ def site() -> Iterator[Site]:
 @pytest.mark.parametrize(
     "ill", [refusal(429, "ThrottlingException"), refusal(500, "InternalServerException")], ids=["throttles", "fails"]
 )
-def test_the_official_clients_feel_nothing_of_a_bad_target(site: Site, ill: Reply) -> None:
+def test_the_official_clients_do_not_notice_an_unhealthy_target(site: Site, ill: Reply) -> None:
     site.regions[0].reply = ill
     attempts = []
     with site.openai() as client:
@@ -114,7 +114,7 @@ def test_the_official_clients_feel_nothing_of_a_bad_target(site: Site, ill: Repl
     assert 1 <= site.counts()[0] <= 10, site.counts()
 
 
-def test_when_all_are_bad_the_client_is_told_not_to_try_again(site: Site) -> None:
+def test_if_all_targets_fail_the_client_is_told_not_to_retry(site: Site) -> None:
     for region in site.regions:
         region.reply = refusal(500, "InternalServerException")
     with site.openai(retries=2) as client, pytest.raises(openai.InternalServerError) as caught:
@@ -124,7 +124,7 @@ def test_when_all_are_bad_the_client_is_told_not_to_try_again(site: Site) -> Non
     assert sum(site.counts()) == 3, "three attempts of ours, and none of the client's on top"
 
 
-def test_a_question_that_is_at_fault_is_asked_once(site: Site) -> None:
+def test_an_invalid_request_is_not_retried(site: Site) -> None:
     for region in site.regions:
         region.reply = refusal(400, "ValidationException")
     with site.openai(retries=2) as client, pytest.raises(openai.BadRequestError):
@@ -151,7 +151,7 @@ router_settings:
 
 
 def litellm(regions: list[Upstream], strategy: str = "simple-shuffle") -> str:
-    """`first` stands for two regions, `second` for the third."""
+    """`first` has two regions, `second` the third."""
     entries = "".join(
         f"- model_name: {name}\n"
         f"  litellm_params: {{ model: bedrock/{NOVA}, aws_region_name: {region.expectation.region}, "
@@ -162,7 +162,7 @@ def litellm(regions: list[Upstream], strategy: str = "simple-shuffle") -> str:
     return LITELLM.format(entries=entries, strategy=strategy)
 
 
-def test_litellms_router_settings_count() -> None:
+def test_litellms_router_settings_apply() -> None:
     with three() as regions, gateway(regions, litellm(regions)) as site, site.openai() as client:
 
         def ask(name: str) -> dict[str, str]:
@@ -179,7 +179,7 @@ def test_litellms_router_settings_count() -> None:
         assert (last["x-outcrop-region"], last["x-outcrop-fallback"]) == (REGIONS[2], "second")
 
 
-def test_check_tells_what_of_router_settings_counts() -> None:
+def test_check_shows_which_router_settings_apply() -> None:
     with three() as regions:
         text = litellm(regions, "cost-based-routing")
     done = run_to_end(["check", "config.yaml"], files={"config.yaml": text})

@@ -1,4 +1,4 @@
-"""Inputs after public reports and after an attack, played against the binary where their folder is there."""
+"""Inputs from public reports and from an attack, played against the binary if their folder is present."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from shared_chat_checks import CHECKS
 
 @pytest.fixture(scope="module")
 def play() -> Iterator[Play]:
-    """One gateway for all chat cases. What it remembers is by call id and caller: each case has its own key."""
+    """One gateway for all chat cases. The reasoning store is keyed by call id and caller, so each case
+    has its own key."""
     upstream = Scripted(lambda handler, asked: playing[0].answer(handler, asked) if playing else Answer(500))
     playing: list[Play] = []
     with upstream, Outcrop(["--listen", "127.0.0.1:0"], environment=upstream.environment) as gateway:

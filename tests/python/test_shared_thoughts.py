@@ -1,5 +1,8 @@
-"""Two gateways that share what models thought, in a real Redis: a conversation that one begins the other goes on
-with, through the official client and OpenAI's own fields. When the store dies, the service goes on."""
+"""Two gateways that share the reasoning store, in a real Redis.
+
+One gateway continues a conversation that the other began, through the official client and OpenAI's own
+fields. If the store fails, the service continues.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ START_DEADLINE = 10.0
 
 
 class Store:
-    """A Redis server of a test's own, ended by its process id."""
+    """A test Redis server, ended by its process id."""
 
     def __init__(self) -> None:
         with socket.socket() as free:
@@ -97,7 +100,8 @@ def clients(*gateways: Outcrop, key: str = "ann") -> Iterator[list[openai.OpenAI
 
 
 def rounds(rng: random.Random, turns: list[openai.OpenAI], *, stream: bool) -> list[str | None]:
-    """A conversation whose every turn is another gateway's; what is said of thinking where results go back."""
+    """A conversation that alternates between gateways; returns the reasoning headers of the turns with
+    results."""
     told = []
     messages: list[Any] = []
     for begins, goes_on in zip(turns[::2], turns[1::2], strict=True):
@@ -114,10 +118,10 @@ def rounds(rng: random.Random, turns: list[openai.OpenAI], *, stream: bool) -> l
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_a_conversation_goes_on_at_another_replica(
+def test_a_conversation_continues_on_another_replica(
     emulator: Outcrop, store: Store, rng: random.Random, stream: bool
 ) -> None:
-    """Nothing is lost between them, and what lies in the store tells nobody anything."""
+    """No reasoning is lost between them, and the store's content is unreadable."""
     with replica(emulator, store) as one, replica(emulator, store) as two, clients(one, two) as (a, b):
         assert rounds(rng, [a, b, b, a, a, a], stream=stream) == [None, None, None]
         names = store.client.keys()
@@ -129,8 +133,8 @@ def test_a_conversation_goes_on_at_another_replica(
             assert PASSWORD not in running.log() and SECRET not in running.log()
 
 
-def test_another_secret_or_caller_finds_nothing(emulator: Outcrop, store: Store, rng: random.Random) -> None:
-    """What one replica kept is not for those who do not know its secret, nor for another caller."""
+def test_another_secret_or_caller_finds_no_reasoning(emulator: Outcrop, store: Store, rng: random.Random) -> None:
+    """Reasoning saved by one replica is unavailable without its secret, and to another caller."""
     with (
         replica(emulator, store) as one,
         replica(emulator, store, "secret-of-other-replicas") as other,
@@ -142,8 +146,9 @@ def test_another_secret_or_caller_finds_nothing(emulator: Outcrop, store: Store,
             assert rounds(rng, [a, bob], stream=False) == ["dropped"]
 
 
-def test_the_service_goes_on_without_the_store(emulator: Outcrop, store: Store, rng: random.Random) -> None:
-    """Each gateway remembers for itself then, soon, says so once, and shares again when the store is back."""
+def test_the_service_continues_without_the_store(emulator: Outcrop, store: Store, rng: random.Random) -> None:
+    """Each gateway then soon uses its local store, logs that once, and shares again when the store is
+    back."""
     with replica(emulator, store) as one, replica(emulator, store) as two, clients(one, two) as (a, b):
         assert rounds(rng, [a, b], stream=True) == [None]
         store.stop()

@@ -1,4 +1,4 @@
-"""The end of the process: a second signal, the time limit, files that block; and what survives a fault."""
+"""The end of the process: a second signal, the time limit, files that block; and recovery from faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scripted import Answer, Asked, Handler, Scripted, kept_open, text_answer
 from sse import Exchange, chat
 
 SOON = 1.0
-# A machine under load starts and ends processes later than one that is idle.
+# A machine under load starts and ends processes later than an idle one.
 SLACK = 1.0
 
 
@@ -30,7 +30,7 @@ def asking(text: str, **more: Any) -> dict[str, Any]:
 
 
 def slow(handler: Handler, asked: Asked) -> Answer | None:
-    """Streams that go on for a minute, answers that take as long."""
+    """Streams that last a minute, and complete answers that take as long."""
     if asked.operation == "converse-stream" and "late" not in asked.text:
         kept_open(handler, ["one ", "two "], 0.2, 300)
     elif "soon" in asked.text:
@@ -88,8 +88,8 @@ def test_a_second_signal_ends_the_process(upstream: Scripted, second: signal.Sig
         assert running.log().count("outcome=shutdown") == 10, running.log()
 
 
-def test_what_is_open_at_the_time_limit_is_told_so(upstream: Scripted) -> None:
-    """Chat streams with one and two answers, one whose head went out ahead, a whole answer, a native one."""
+def test_open_requests_get_an_error_at_the_time_limit(upstream: Scripted) -> None:
+    """Chat streams with one and two answers, one with early headers, a complete answer, a native one."""
     text = "shutdown: { timeout: 1 }\ntimeouts: { keep_alive: 0.2 }\n"
     with gateway(upstream, text) as running:
         streams = opened(running, 3) + opened(running, 2, n=2)
@@ -135,7 +135,7 @@ def test_what_is_open_at_the_time_limit_is_told_so(upstream: Scripted) -> None:
 
 
 def replace(running: Outcrop, name: str, make: Any) -> None:
-    """Puts something else in place of a file of the gateway's folder, as one step."""
+    """Atomically replaces a file in the gateway's folder by something else."""
     path = f"{running.folder.name}/{name}"
     make(f"{path}.new")
     os.replace(f"{path}.new", path)
@@ -149,7 +149,7 @@ def until(running: Outcrop, wanted: str, seconds: float = 20) -> None:
 
 
 @pytest.mark.parametrize("what", ["outcrop.yaml", "bedrock.json"])
-def test_a_pipe_in_place_of_a_file_holds_up_nothing(upstream: Scripted, what: str) -> None:
+def test_a_pipe_instead_of_a_file_does_not_block(upstream: Scripted, what: str) -> None:
     with gateway(upstream) as running:
         replace(running, what, os.mkfifo)
         until(running, "it is not a regular file")
@@ -160,7 +160,7 @@ def test_a_pipe_in_place_of_a_file_holds_up_nothing(upstream: Scripted, what: st
         assert time.monotonic() - sent < 2 + SLACK
 
 
-def test_a_pipe_in_place_of_a_secret_holds_up_nothing(upstream: Scripted) -> None:
+def test_a_pipe_instead_of_a_secret_does_not_block(upstream: Scripted) -> None:
     model = "{ model: nova-lite, bearer_key_file: key }"
     running = Outcrop(
         ["--listen", "127.0.0.1:0", "--config", "outcrop.yaml"],
@@ -174,7 +174,7 @@ def test_a_pipe_in_place_of_a_secret_holds_up_nothing(upstream: Scripted) -> Non
         assert running.wait(2 + SLACK) == 0
 
 
-def test_a_change_that_keeps_length_and_time_is_seen(upstream: Scripted) -> None:
+def test_a_change_of_equal_length_and_time_is_noticed(upstream: Scripted) -> None:
     text = "workers: 2\nmodels_only: {}\nmodels: {{ mine: nova-lite }}\n"
     with gateway(upstream) as running:
         path = f"{running.folder.name}/outcrop.yaml"
@@ -207,15 +207,15 @@ def test_probes_answer_head(upstream: Scripted) -> None:
             connection.request("HEAD", path)
             answer = connection.getresponse()
             assert (answer.status, answer.read()) == (200, b""), path
-            # The connection is as good as before.
+            # The connection is still usable.
             connection.request("GET", path)
             assert json.loads(connection.getresponse().read())["status"]
             connection.close()
         assert answers(running.url, "/readyz")
 
 
-def test_settings_of_a_profile_that_the_sdk_refuses_do_not_end_reloading(upstream: Scripted) -> None:
-    """AWS's SDK panics at such settings when it reads them; they have no effect, and files are read as ever."""
+def test_profile_settings_that_the_sdk_refuses_do_not_stop_reloads(upstream: Scripted) -> None:
+    """AWS's SDK panics when it reads such settings; they have no effect, and files are still reloaded."""
     profiles = "[profile odd]\nregion = us-east-1\nretry_mode = upside-down\nmax_attempts = none\n"
     running = Outcrop(
         ["--listen", "127.0.0.1:0", "--config", "outcrop.yaml"],

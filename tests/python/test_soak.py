@@ -1,7 +1,7 @@
-"""A mixed load of all kinds of requests, faults and leavers at once: every answer is as expected, and memory and
-descriptors stay where they were once it has warmed up.
+"""A mixed load of all kinds of requests, faults and disconnects at once.
 
-A few seconds by default; `OUTCROP_SOAK=60` (seconds) makes it the soak that a release takes.
+Every answer is as expected, and memory and descriptors stay constant after the warm-up. A few seconds
+by default; `OUTCROP_SOAK=60` (seconds) makes it the soak that a release requires.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from soak_kinds import KINDS, Client, upstream
 SECONDS = float(os.environ.get("OUTCROP_SOAK", "6"))
 CLIENTS = 10
 MIB = 1024 * 1024
-# What the gateway may grow after it has warmed up: a short run ends before everything has had its turn.
+# Allowed growth of the gateway after the warm-up: a short run ends before every kind has run.
 GROWTH = 8 * MIB if SECONDS >= 30 else 24 * MIB
-# Connections to the other side are kept for a while, on each worker.
+# Upstream connections are kept for a while, on each worker.
 DESCRIPTORS = 4 * CLIENTS
 TEXT = """
 workers: 2
@@ -49,7 +49,7 @@ class Load:
         rng = random.Random(f"{SEED}-{number}")
         client = Client(self.address, rng)
         while not self.ends.is_set():
-            # Every kind in each round, in another order.
+            # Every kind in each round, in random order.
             for name in rng.sample(sorted(KINDS), len(KINDS)):
                 if self.ends.is_set():
                     break
@@ -64,7 +64,7 @@ class Load:
         client.connection.close()
 
     def run(self, seconds: float) -> None:
-        """Waits, or until something is wrong often."""
+        """Waits until the time is over, or until there are many problems."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and len(self.problems) < 50:
             time.sleep(0.1)
@@ -82,7 +82,7 @@ def descriptors(pid: int) -> int:
 
 
 @pytest.mark.timeout(SECONDS + 120)
-def test_a_mixed_load_is_answered_as_expected_and_leaves_nothing_behind() -> None:
+def test_a_mixed_load_is_answered_as_expected_and_leaks_no_resources() -> None:
     with Scripted(upstream, remembers=False) as server:
         gateway = Outcrop(
             ["--listen", "127.0.0.1:0", "--config", "outcrop.yaml"],
@@ -104,7 +104,7 @@ def test_a_mixed_load_is_answered_as_expected_and_leaves_nothing_behind() -> Non
                 load.ends.set()
                 for thread in load.threads:
                     thread.join(60)
-            # What clients left behind is over soon after them.
+            # Requests of disconnected clients end soon after them.
             deadline = time.monotonic() + 10
             while descriptors(pid) > before + DESCRIPTORS and time.monotonic() < deadline:
                 time.sleep(0.2)

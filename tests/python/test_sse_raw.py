@@ -1,4 +1,4 @@
-"""The streamed bytes themselves: order, framing, pace, broken streams, clients that leave."""
+"""The streamed bytes: order, framing, timing, broken streams, clients that disconnect."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_framing(gateway: Outcrop) -> None:
 
 
 def test_deltas_arrive_as_they_come(gateway: Outcrop) -> None:
-    """The upstream's pace must show: a gateway that collects would deliver all at once at the end."""
+    """Deltas follow the upstream's timing: a gateway that buffers would deliver all at the end."""
     answer = stream(gateway.address, body(text="Tell me a story of many different words, please."))
     times = [
         event.at
@@ -78,7 +78,7 @@ def test_deltas_arrive_as_they_come(gateway: Outcrop) -> None:
     assert times == sorted(times)
     spread = answer.ended - times[0]
     assert spread > 0.045, f"first delta {spread:.3f} s before the end: the stream was collected"
-    # Not all in one packet at the start or at the end either.
+    # Nor do they all arrive in one packet at the start or at the end.
     assert len({round(at, 2) for at in times}) >= 4, times
 
 
@@ -103,7 +103,7 @@ def test_broken_upstream_ends_in_an_error(gateway: Outcrop, model: str) -> None:
     assert isinstance(last["error"]["message"], str) and last["error"]["message"]
 
 
-# What the upstream answers with -> the status the client gets.
+# Failure of the upstream -> status for the client.
 FAILURES = {
     "throttle": 429, "not-ready": 503, "proxy-502": 502, "error-400": 400, "error-403": 403, "error-404": 404,
     "error-408": 504, "error-424": 502, "error-429": 429, "error-500": 500, "error-503": 503,
@@ -129,7 +129,7 @@ def test_failure_before_the_first_byte_has_a_status(
 
 
 @pytest.mark.parametrize("name", ["cut-0", "reset-0"])
-def test_a_broken_plain_answer_is_no_answer(gateway: Outcrop, name: str) -> None:
+def test_a_broken_plain_answer_is_an_error(gateway: Outcrop, name: str) -> None:
     status, _, answer = chat(gateway.address, body(f"emulator.{name}"))
     assert status >= 500 and set(answer) == {"error"}
 
@@ -167,7 +167,7 @@ def through(emulator: Outcrop) -> Iterator[Outcrop]:
         yield running
 
 
-def test_leaving_in_mid_stream_cancels_the_upstream(emulator: Outcrop, through: Outcrop) -> None:
+def test_disconnecting_in_mid_stream_cancels_the_upstream(emulator: Outcrop, through: Outcrop) -> None:
     marker = f"leaving-{time.monotonic_ns()}"
     exchange = Exchange(through.address, {**body("emulator.stall-2", marker), "stream": True})
     assert next(exchange.events()).json["choices"]
@@ -177,7 +177,7 @@ def test_leaving_in_mid_stream_cancels_the_upstream(emulator: Outcrop, through: 
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_leaving_before_the_first_byte_cancels_the_upstream(
+def test_disconnecting_before_the_first_byte_cancels_the_upstream(
     emulator: Outcrop, through: Outcrop, streamed: bool
 ) -> None:
     marker = f"leaving-{time.monotonic_ns()}"

@@ -1,4 +1,5 @@
-"""TLS in both directions: boto3's bearer keys need it towards the gateway, AWS speaks nothing else."""
+"""TLS in both directions: boto3's bearer keys require it towards the gateway, and AWS accepts only
+https."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ def test_boto3_sends_its_bearer_key_over_https(authority: Authority, monkeypatch
         assert any("messageStop" in event for event in stream)
 
 
-def test_a_renewed_certificate_is_shown_without_a_restart(authority: Authority) -> None:
+def test_a_renewed_certificate_is_used_without_a_restart(authority: Authority) -> None:
     with https_gateway(authority) as (gateway, url):
         first = shown(gateway)
         renewed = authority.issue()
@@ -49,7 +50,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(authority: Authority) 
             assert time.monotonic() < deadline, gateway.log()
             time.sleep(0.1)
         assert shown(gateway).split() == renewed.split()
-        # A broken file leaves the good one in force.
+        # After a broken file the valid one stays in force.
         (authority.folder / "server.key").write_text("not a key")
         while "TLS certificate unchanged" not in gateway.log():
             assert time.monotonic() < deadline, gateway.log()
@@ -58,7 +59,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(authority: Authority) 
 
 
 def shown(gateway: Outcrop) -> str:
-    """The certificate the gateway shows, as PEM."""
+    """The certificate that the gateway sends, as PEM."""
     return ssl.get_server_certificate(gateway.address, timeout=5)
 
 
@@ -70,7 +71,7 @@ def test_unusable_files_are_a_configuration_error(authority: Authority) -> None:
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-def test_bedrock_is_reached_over_tls_that_is_verified(authority: Authority, trusted: bool) -> None:
+def test_bedrock_is_called_over_verified_tls(authority: Authority, trusted: bool) -> None:
     with Upstream(Expectation(bearer="key")) as upstream:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(authority.folder / "server.pem", authority.folder / "server.key")

@@ -1,4 +1,4 @@
-"""The judging upstream judged: boto3 passes it, and each kind of wrong request does not."""
+"""Tests of the judging upstream: boto3 passes its checks, and each kind of wrong request does not."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def test_boto3_has_no_problems(upstream: Upstream) -> None:
     assert upstream.received[-1].model_id == MODEL
 
 
-def test_a_sound_request_has_no_problems(upstream: Upstream) -> None:
+def test_a_valid_request_has_no_problems(upstream: Upstream) -> None:
     assert send(upstream, BODY).problems == []
 
 
-def test_wrong_signatures_are_seen(upstream: Upstream) -> None:
+def test_wrong_signatures_are_found(upstream: Upstream) -> None:
     other = Credentials(KEYS.access_key, "another secret", KEYS.token)
     stranger = Credentials("AKIDSTRANGER", KEYS.secret_key, KEYS.token)
     other_token = Credentials(KEYS.access_key, KEYS.secret_key, "another-token")
@@ -113,7 +113,7 @@ def test_wrong_signatures_are_seen(upstream: Upstream) -> None:
         ({**BODY, "toolConfig": {"tools": [{"toolSpec": {"name": "a" * 65, "inputSchema": {"json": {}}}}]}}, "most"),
     ],
 )
-def test_wrong_bodies_are_seen(upstream: Upstream, body: dict[str, Any], part: str) -> None:
+def test_wrong_bodies_are_found(upstream: Upstream, body: dict[str, Any], part: str) -> None:
     assert part in " ".join(send(upstream, body).problems)
 
 

@@ -1,4 +1,5 @@
-"""What leaves the gateway: signature, path and body, judged by botocore, for many kinds of chat."""
+"""The gateway's upstream requests: signature, path and body, checked by botocore, for many kinds of
+chat."""
 
 from __future__ import annotations
 
@@ -155,7 +156,7 @@ def gateway_for(upstream: Upstream, credentials: Credentials | None) -> Outcrop:
 
 
 def only(upstream: Upstream, before: int) -> Received:
-    """The single request received since; it must have pleased the judge."""
+    """The single request received since; the judge must have found no problem in it."""
     new = upstream.received[before:]
     assert len(new) == 1, f"{len(new)} requests arrived"
     assert not new[0].problems, "\n".join(new[0].problems) + "\n" + json.dumps(new[0].body)[:1500]
@@ -163,7 +164,7 @@ def only(upstream: Upstream, before: int) -> Received:
 
 
 def assert_accepted(through: Outcrop, upstream: Upstream, request: dict[str, Any]) -> Received:
-    """Sends it plain and streamed; both must be well signed, alike, and answered."""
+    """Sends it plain and streamed; both must be well signed, equal, and answered."""
     before = len(upstream.received)
     status, headers, answer = chat(through.address, request)
     assert status == 200, answer
@@ -196,7 +197,7 @@ def test_every_chat_is_accepted(through: Outcrop, upstream: Upstream, name: str)
         assert all(block.get("text", "x").strip() for block in message["content"]), "blank text"
 
 
-def test_text_arrives_whole(through: Outcrop, upstream: Upstream) -> None:
+def test_text_arrives_unchanged(through: Outcrop, upstream: Upstream) -> None:
     for name in ("unicode", "escapes", "long text"):
         received = assert_accepted(through, upstream, {"model": NOVA, **CHATS[name]})
         assert received.body["messages"][0]["content"][0]["text"] == CHATS[name]["messages"][0]["content"]
@@ -223,7 +224,7 @@ def test_parameters_arrive(through: Outcrop, upstream: Upstream) -> None:
 
 
 def test_twenty_identical_requests_are_the_same_bytes(through: Outcrop, upstream: Upstream) -> None:
-    """A prompt cache compares bytes: the order of a schema's keys is the caller's, every time."""
+    """A prompt cache compares bytes, so the order of a schema's keys is always the caller's."""
     keys = ["zeta", "alpha", "mid", "beta", "omega", "a1"]
     schema = {"type": "object", "properties": {key: {"type": "string"} for key in keys}}
     tool = {"type": "function", "function": {"name": "find.it", "parameters": schema}}
@@ -258,7 +259,7 @@ def test_model_ids(through: Outcrop, upstream: Upstream, model: str) -> None:
     assert ":" not in label and "/" not in label, f"the label is not encoded: {label}"
 
 
-def test_no_client_secret_travels_on(through: Outcrop, upstream: Upstream) -> None:
+def test_no_client_secret_is_forwarded(through: Outcrop, upstream: Upstream) -> None:
     before = len(upstream.received)
     chat(
         through.address,
@@ -289,7 +290,7 @@ def test_endpoint_with_a_path() -> None:
             assert received.path.startswith("/prefix/of/proxy/model/arn%3Aaws%3A")
 
 
-# status of AWS, its error type -> status and code a client sees.
+# AWS's status and error type -> status and code that a client sees.
 FAILURES = [
     (400, "ValidationException", "The provided model identifier is invalid.", 404, "model_not_found"),
     (400, "ValidationException", "Input is too long for requested model.", 400, "context_length_exceeded"),
@@ -322,7 +323,7 @@ def test_failures_become_openai_errors(
         upstream.reply = Reply()
 
 
-def test_an_error_page_is_no_answer(through: Outcrop, upstream: Upstream) -> None:
+def test_an_error_page_is_an_error(through: Outcrop, upstream: Upstream) -> None:
     for status in (200, 502):
         upstream.reply = Reply(status=status, body=b"<html>Bad Gateway</html>")
         try:

@@ -1,4 +1,5 @@
-"""The official clients on loopback, and what a browser's page gets instead; what the log keeps to itself."""
+"""The official clients on loopback, responses to a browser's page, and contents that the log must not
+have."""
 
 from __future__ import annotations
 
@@ -23,14 +24,14 @@ SECRET = "granite-and-basalt-4711"
 
 @pytest.fixture(scope="module")
 def open_to_a_page() -> Iterator[Outcrop]:
-    """A gateway that one page may call, and that a proxy calls by a name."""
+    """A gateway that one page may call, and that a proxy calls by a host name."""
     environment = {"OUTCROP_CORS_ORIGINS": f"{PAGE}, http://localhost:3000", "OUTCROP_ALLOWED_HOSTS": "gateway.example"}
     with Outcrop(DEMO, environment=environment) as running:
         yield running
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_the_official_clients_need_nothing(gateway: Outcrop, name: str) -> None:
+def test_the_official_clients_need_no_settings(gateway: Outcrop, name: str) -> None:
     base = f"http://{name}:{gateway.address[1]}"
     client = openai.OpenAI(base_url=f"{base}/v1", api_key="unused", max_retries=0)
     messages = [{"role": "user", "content": SECRET}]
@@ -66,7 +67,7 @@ def ask(running: Outcrop, method: str, path: str, headers: dict[str, str], body:
         connection.close()
 
 
-def test_a_page_may_call_once_it_is_listed(gateway: Outcrop, open_to_a_page: Outcrop) -> None:
+def test_a_listed_page_may_call(gateway: Outcrop, open_to_a_page: Outcrop) -> None:
     body = json.dumps({"model": ECHO, "messages": [{"role": "user", "content": "x"}]}).encode()
     page = {"origin": PAGE, "sec-fetch-site": "cross-site", "content-type": "application/json"}
     preflight = {"origin": PAGE, "access-control-request-method": "POST", "access-control-request-headers": "authorization"}
@@ -87,7 +88,7 @@ def test_curl_without_a_type_is_told_what_to_add(gateway: Outcrop) -> None:
     assert ask(gateway, "POST", "/v1/chat/completions", form, b"{}")[0] == 415
 
 
-def test_names_make_no_lines_of_their_own_in_the_log() -> None:
+def test_names_cannot_add_lines_to_the_log() -> None:
     with Outcrop(DEMO, environment={"RUST_LOG": "debug"}) as running:
         forged = "x\n[2026-01-01T00:00:00Z INFO  outcrop] forged\u2028\u202e"
         arn = "arn:aws:bedrock:us-east-1:000000000000:application-inference-profile/a\nforged"
@@ -101,7 +102,7 @@ def test_names_make_no_lines_of_their_own_in_the_log() -> None:
 
 
 @pytest.mark.parametrize(("level", "told"), [("trace", False), ("info,outcrop::upstream_messages=debug", True)])
-def test_what_aws_says_is_logged_where_it_is_asked_for(level: str, told: bool) -> None:
+def test_awss_messages_are_logged_on_request(level: str, told: bool) -> None:
     """AWS's messages may quote the prompt."""
     with Outcrop(DEMO, environment={"RUST_LOG": level}) as running:
         answer = chat(running.address, {"model": NOVA, "messages": [{"role": "user", "content": SECRET}], "max_tokens": 99_999_999})

@@ -1,8 +1,8 @@
-"""A Bedrock-shaped server that judges what it is sent with botocore.
+"""A Bedrock-shaped server that checks its requests with botocore.
 
-It stands where `AWS_ENDPOINT_URL_BEDROCK_RUNTIME` points. Every request's signature is computed
-again from the received bytes, every body is held against botocore's own model of the operation;
-what does not fit is remembered as a problem for the test to report.
+`AWS_ENDPOINT_URL_BEDROCK_RUNTIME` points to it. Every request's signature is recomputed from the
+received bytes, and every body is checked against botocore's own model of the operation; mismatches are
+recorded as problems for the test to report.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Received:
 
 @dataclass
 class Expectation:
-    """What the requests must be authenticated with."""
+    """The credentials that requests must be authenticated with."""
 
     credentials: Credentials | None = None
     bearer: str | None = None
@@ -61,7 +61,7 @@ class Expectation:
 
 @dataclass
 class Reply:
-    """What the server answers: an error status with a message, or text."""
+    """The server's answer: an error status with a message, or text."""
 
     pieces: list[str] = field(default_factory=lambda: ["Hello", " from", " upstream."])
     status: int = 200
@@ -88,10 +88,10 @@ def handler_for(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
         timeout = 20
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """Does not log."""
 
         def do_POST(self) -> None:
-            """Judges, remembers, answers."""
+            """Checks, records and answers a request."""
             raw = self.rfile.read(int(self.headers.get("content-length", "0")))
             headers = {name.lower(): value for name, value in self.headers.items()}
             operation = self.path.rsplit("/", 1)[-1]
@@ -152,7 +152,7 @@ def unary(text: str, stop: str) -> bytes:
 def authentication_problems(
     expected: Expectation, method: str, port: int, path: str, headers: dict[str, str], raw: bytes
 ) -> list[str]:
-    """What is wrong with the request's bearer key or signature."""
+    """Problems of the request's bearer key or signature."""
     given = headers.get("authorization", "")
     if expected.bearer is not None:
         problems = [] if given == f"Bearer {expected.bearer}" else ["wrong bearer key"]
@@ -195,7 +195,7 @@ def authentication_problems(
 
 
 def body_problems(operation: str, path: str, body: Any) -> list[str]:
-    """What botocore's model of the operation does not accept in the body."""
+    """Problems that botocore's model of the operation finds in the body."""
     shape = MODEL.operation_model(operation).input_shape
     if not isinstance(body, dict):
         return ["the body is not an object"]
@@ -251,7 +251,8 @@ def convert(value: Any, shape: Shape, where: str, problems: list[str]) -> Any:
 
 
 def bound(size: float, shape: Shape, where: str, problems: list[str]) -> None:
-    """Lengths, counts and values have limits; botocore itself leaves the upper ones to the service."""
+    """Checks the limits on lengths, counts and values; botocore itself leaves the upper ones to the
+    service."""
     least, most = shape.metadata.get("min"), shape.metadata.get("max")
     if least is not None and size < least:
         problems.append(f"{where}: {size} is below the least of {shape.name}, {least}")

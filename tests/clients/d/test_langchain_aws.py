@@ -113,7 +113,7 @@ def test_alias(native_url: str, rng: random.Random) -> None:
     [name] = words(rng, 1)
     plain = chat(native_url, "nova-lite")
     assert name in plain.invoke(name).text
-    assert streamed(plain, name)[1] == 1, "`provider` has become needless: see README.md"
+    assert streamed(plain, name)[1] == 1, "`provider` has become needless: see docs/native-api.md"
     named = chat(native_url, "nova-lite", provider="amazon")
     assert streamed(named, name)[1] > 3
 
@@ -182,7 +182,7 @@ def test_a_bearer_key_over_https(
 
 
 def test_a_bearer_key_over_http_is_refused_by_boto3(native_url: str) -> None:
-    """Before anything is sent: README.md says so."""
+    """Before anything is sent: docs/native-api.md says so."""
     model = ChatBedrockConverse(model=NOVA, region_name=REGION, endpoint_url=native_url, api_key="any-key")
     with pytest.raises(InvalidEndpointConfigurationError, match="requires an HTTPS endpoint"):
         model.invoke("x")
