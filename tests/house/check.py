@@ -39,7 +39,7 @@ MAY_DEPEND_ON = {
 MAY_TEST_WITH = {"bedrock": {"emulator"}}
 PURE_DEPENDENCIES = {
     "schema": {"serde", "serde_json", "bytes"},
-    "translate": {"schema", "serde", "serde_json", "thiserror"},
+    "translate": {"schema", "bytes", "serde", "serde_json", "thiserror"},
 }
 EMULATOR_REFUSES = re.compile(r"^(aws-|hyper)")
 

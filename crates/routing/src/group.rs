@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use schema::openai::chat::ChatRequest;
 use tokio::time::Instant;
 use translate::Unsupported;
 use translate::chat::Defaults;
@@ -373,18 +372,6 @@ impl Group {
 }
 
 impl Target {
-    /// Gives a chat request the parameters that it does not give itself. Tags that have chosen the target have
-    /// had their effect.
-    ///
-    /// # Errors
-    /// None: the parameters were read when the configuration was.
-    pub fn complete<'a>(&'a self, request: &mut ChatRequest<'a>) -> Result<(), serde_json::Error> {
-        if self.heeds_tags {
-            tags::take(request);
-        }
-        self.params.as_ref().map_or(Ok(()), |params| params.fill(request))
-    }
-
     /// Origin of its answers: reasoning of other origins is not sent to models that verify it.
     pub fn origin(&self) -> Origin {
         Origin { model: self.model.identity(), account: self.owner }

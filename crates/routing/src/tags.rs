@@ -4,9 +4,9 @@
 
 use std::fmt;
 
-use schema::openai::chat::ChatRequest;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use translate::dialect::TagFields;
 
 use super::settings::TagFilter;
 
@@ -44,10 +44,10 @@ impl Tags {
         tags
     }
 
-    /// Those of a chat request's body.
-    pub fn of_chat(request: &ChatRequest<'_>) -> Self {
-        let mut tags = Self::of_member(request.tags);
-        let metadata = request.metadata.as_ref().and_then(|metadata| metadata.get(MEMBER));
+    /// Those of a request's body.
+    pub fn of_body(fields: TagFields<'_>) -> Self {
+        let mut tags = Self::of_member(fields.tags);
+        let metadata = fields.metadata.and_then(|metadata| metadata.get(MEMBER));
         if let Some(Value::Array(listed)) = metadata {
             tags.add(listed.iter().filter_map(Value::as_str));
             tags.of_body |= !listed.is_empty();
@@ -104,16 +104,6 @@ impl Tags {
 impl fmt::Display for Tags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.listed.join(", "))
-    }
-}
-
-/// Takes the tags out of a request, that have chosen its target.
-pub(super) fn take(request: &mut ChatRequest<'_>) {
-    request.tags = None;
-    if let Some(metadata) = &mut request.metadata
-        && metadata.get(MEMBER).is_some_and(Value::is_array)
-    {
-        metadata.remove(MEMBER);
     }
 }
 

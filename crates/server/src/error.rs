@@ -11,7 +11,7 @@ use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use schema::openai::error::{Envelope, ErrorBody};
 use translate::Invalid;
-use translate::chat::Truncated;
+use translate::answer_stream::{StreamError, Truncated, Unwritable};
 use translate::errors::{
     ApiError, Notes, did_you_mean, explain, from_exception, is_about_thoughts,
 };
@@ -29,7 +29,6 @@ use routing::{Classify, FailureClass, RouteError, of_service};
 mod dialect;
 mod entry;
 
-pub(crate) use dialect::ErrorDialect;
 pub(crate) use entry::NO_CREDENTIALS;
 
 const INVALID: &str = "invalid_request_error";
@@ -73,6 +72,8 @@ pub(crate) enum GatewayError {
     Unreadable(serde_json::Error),
     #[error(transparent)]
     Truncated(#[from] Truncated),
+    #[error(transparent)]
+    Unwritable(#[from] Unwritable),
     #[error("the answer does not match response_format")]
     Mismatch,
     #[error("unknown route")]
@@ -93,6 +94,15 @@ pub(crate) enum GatewayError {
     Internal(String),
     #[error("the request ended in a panic")]
     Panicked,
+}
+
+impl From<StreamError> for GatewayError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Truncated(truncated) => truncated.into(),
+            StreamError::Unwritable(unwritable) => unwritable.into(),
+        }
+    }
 }
 
 /// Position of a parse error, without the text there, which may be part of an answer.
@@ -231,6 +241,7 @@ impl Classify for GatewayError {
             | Self::Key(_)
             | Self::Loop
             | Self::MediaType(_)
+            | Self::Unwritable(_)
             | Self::Internal(_)
             | Self::Panicked => FailureClass::FINAL,
         }
@@ -308,7 +319,7 @@ impl GatewayError {
             Self::Key(refusal) => entry::key(*refusal),
             Self::Loop => entry::looped(),
             Self::MediaType(found) => entry::media_type(found.as_deref()),
-            Self::Internal(_) | Self::Panicked => Rendered::new(
+            Self::Internal(_) | Self::Unwritable(_) | Self::Panicked => Rendered::new(
                 500,
                 SERVER,
                 Some("internal_error"),

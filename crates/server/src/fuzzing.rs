@@ -6,11 +6,12 @@ use std::sync::OnceLock;
 use bytes::{Bytes, BytesMut};
 use schema::openai::chat::ChatRequest;
 use serde_json::Value;
+use translate::answer_stream::{AnswerStream, Progress};
 use translate::chat::{ChatStream, question};
 use translate::{Profile, Reply, Stamp, sse};
 
 use crate::native::path::find;
-use crate::sse::stream;
+use crate::sse::frames::step;
 use bedrock::{Frame, FrameDecoder, FrameError};
 use routing::catalogue::{Catalogue, ModelOverrides, Naming};
 
@@ -166,16 +167,22 @@ fn translated(wire: &[u8], size: usize, reply: Reply) -> Vec<u8> {
     let mut chat = ChatStream::new(reply, stamp);
     let mut out = BytesMut::new();
     let (frames, _) = decode(wire, size);
+    let goes_on = |chat: &mut ChatStream, progress: Progress, out: &mut BytesMut| {
+        progress.answer.map_or(Ok(()), |_| chat.judged(None, out))
+    };
     for frame in frames {
         let was_complete = chat.is_complete();
-        match stream::translate(&frame, &mut chat, &mut out) {
-            Ok(()) => {}
+        match step(&frame, &mut chat, &mut out) {
+            Ok(progress) => assert!(goes_on(&mut chat, progress, &mut out).is_ok()),
             Err(_) if was_complete => break,
             Err(_) => return out.to_vec(),
         }
     }
     // A stream that was cut has no end; only its output is compared.
-    let _cut = stream::finish(chat, &mut out);
+    if let Ok(progress) = chat.close(&mut out) {
+        assert!(goes_on(&mut chat, progress, &mut out).is_ok());
+        assert!(chat.finish(chat.spent(), &mut out).is_ok());
+    }
     out.to_vec()
 }
 

@@ -10,10 +10,8 @@ mod validation_cost;
 mod validators;
 
 pub(crate) use judge::{Criterion, Reasons};
-pub(crate) use stream::{End, Shown, StreamValidator};
+pub(crate) use stream::StreamValidator;
 pub(crate) use validators::Validators;
-
-use schema::openai::chat::{Choice, FinishReason};
 
 /// The operator's settings for answers that were requested as JSON.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,15 +64,4 @@ impl ValidationResult {
             Self::Unchecked => "unchecked",
         }
     }
-}
-
-/// The text to validate: none if the model was stopped, refused, or called a tool. The finish reason then
-/// describes the answer.
-pub(crate) fn judgeable(choice: &Choice) -> Option<&str> {
-    let message = &choice.message;
-    let is_whole = choice.finish_reason == FinishReason::Stop
-        && message.tool_calls.is_empty()
-        && message.function_call.is_none()
-        && message.refusal.is_none();
-    message.content.as_deref().filter(|_| is_whole)
 }

@@ -11,9 +11,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rustls::ClientConfig;
-use schema::openai::chat::ChatRequest;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::time::Instant;
+use translate::dialect::Dialect;
 use translate::profile::Medium;
 use translate::{Invalid, S3Access};
 
@@ -22,7 +22,6 @@ mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
 mod guard;
 mod link;
-mod walk;
 
 pub(crate) use address::{AddressPolicy, Range};
 use fetch::{FetchError, Lookup, get};
@@ -87,9 +86,9 @@ pub(crate) struct Fetched {
 
 impl Fetched {
     /// Writes the fetched content into a request, in place of its URLs.
-    pub(crate) fn fill<'a>(&'a self, request: &mut ChatRequest<'a>) {
+    pub(crate) fn fill<'a, D: Dialect>(&'a self, request: &mut D::Request<'a>) {
         if !self.content.is_empty() {
-            walk::fill(request, |url| self.content.get(url).map(String::as_str));
+            D::fill_links(request, &|url| self.content.get(url).map(String::as_str));
         }
     }
 }
@@ -100,8 +99,8 @@ pub(crate) struct Links(Vec<(String, String)>);
 
 impl Links {
     /// The URLs of a request; empty if fetching is off.
-    pub(crate) fn of(request: &ChatRequest<'_>, settings: &MediaSettings) -> Self {
-        Self(if settings.fetch { walk::links(request, settings.urls) } else { Vec::new() })
+    pub(crate) fn of<D: Dialect>(request: &D::Request<'_>, settings: &MediaSettings) -> Self {
+        Self(if settings.fetch { D::links(request, settings.urls) } else { Vec::new() })
     }
 }
 

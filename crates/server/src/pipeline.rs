@@ -1,20 +1,250 @@
 //! A request in eight steps, in this order for every route:
 //!
 //! 1. **identify** ([`Incoming::identify`]): the principal and all option headers, before a byte of the body;
-//! 2. **read** ([`Incoming::read`]): the body's bytes, under limits; the route makes them a typed request;
+//! 2. **read** ([`Incoming::read`]): the body's bytes, under limits, and from them a typed request;
 //! 3. **admit and resolve** ([`Incoming::admit`], [`Admitted::resolve`]): permission, then the targets behind
 //!    the name;
 //! 4. **media** ([`Admitted::fetch_media`]): content that the request refers to by URL;
-//! 5. **translate**: the request in Bedrock's terms, for the target at hand; a dry run ends here;
-//! 6. **dispatch** ([`Admitted::transport`]): sign, send, retry and fall back until an answer begins;
-//! 7. **respond**: the answer as one body or as server-sent events;
+//! 5. **translate** ([`pending_call`]): the request in Bedrock's terms, for the target at hand; a dry run ends
+//!    here;
+//! 6. **dispatch** ([`dispatch`]): sign, send, retry and fall back until an answer begins;
+//! 7. **respond** ([`respond`]): the answer as one body or as server-sent events;
 //! 8. **settle** (`Drop for RequestContext`): usage, the calls made, the access line.
 //!
-//! [`Admitted`] is the only way to a transport or to the SDK, and [`Incoming::admit`] is the only source of
-//! one: a route without the steps before it does not compile.
+//! [`serve`] takes them for every front door of models, whatever its [`Dialect`]. [`Admitted`] is the only
+//! way to a transport or to the SDK, and [`Incoming::admit`] is the only source of one: a route without the
+//! steps before it does not compile.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use schema::openai::format::FormatKind;
+use translate::dialect::{Dialect, Questions, RequestHead};
+use translate::profile::StructuredOutput;
+use translate::reasoning::Origin;
+use translate::{Invalid, Report};
+
+use crate::error::GatewayError;
+use crate::reasoning_store::ReasoningStore;
+use crate::request::PendingResponse;
+use crate::request::context::RequestContext;
+use crate::request::options::{CallMode, RouteOptions};
+use crate::sse::pending;
+use crate::state::Worker;
+use routing::{AttemptLog, CallPurpose, CallSpec, Dispatch, FallbackScope, Route, Target, outline};
 
 mod admit;
+pub(crate) mod body_writer;
+pub(crate) mod deployment;
+mod dispatch;
+pub(crate) mod dry_run;
+mod guardrail_around;
 mod identify;
+pub(crate) mod json;
+pub(crate) mod json_response;
+pub(crate) mod parsed_request;
+pub(crate) mod pending_call;
+mod repair;
+mod respond;
 
 pub(crate) use admit::Admitted;
 pub(crate) use identify::Incoming;
+
+use parsed_request::{ParsedRequest, RequestOutline};
+use pending_call::{PastReasoning, PendingCall, TranslateContext};
+use repair::may_repeat;
+
+/// Responds to a request for a model. The work is boxed because it outlives this function if the head of a
+/// slow stream is sent first.
+pub(crate) async fn serve<D: Dialect>(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let head = PendingResponse::default();
+    let (silence, cut) = (worker.now().config.keep_alive, worker.shared.cutoff.watch());
+    let answer = Box::pin(answered::<D>(worker, http, payload, head.clone()));
+    pending::respond(answer, head, silence, cut).await
+}
+
+async fn answered<D: Dialect>(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+    head: PendingResponse,
+) -> HttpResponse {
+    let mut context = RequestContext::begin(&http, D::NAME).behind(head);
+    context.speaks(D::ERRORS);
+    let (id, slot) = (context.id().to_owned(), OnceCell::new());
+    match prepared::<D>(&worker, &http, payload, (&id, &slot), &mut context).await {
+        Ok(Prepared::Call { admitted, dispatch, call }) => {
+            let kind = call.context.operation.kind();
+            match dispatch::start(admitted, *dispatch, *call, &mut context).await {
+                Ok(started) => respond::respond::<D>(started, kind, admitted, context).await,
+                Err(error) => context.refuse(&error),
+            }
+        }
+        Ok(Prepared::DryRun(shown)) => shown,
+        Err(error) => context.refuse(&error),
+    }
+}
+
+/// A request that was translated.
+enum Prepared<'n, D: Dialect> {
+    /// The request goes to a target.
+    Call { admitted: &'n Admitted, dispatch: Box<Dispatch<'n>>, call: Box<PendingCall<D>> },
+    /// The caller requested a dry run.
+    DryRun(HttpResponse),
+}
+
+/// Steps 1 to 5: from the client's bytes to Bedrock's. The client's bytes are kept only if they may be
+/// translated again, and nothing else of the request: a call may wait for minutes and should not hold
+/// its images twice.
+async fn prepared<'n, D: Dialect>(
+    worker: &Data<Worker>,
+    http: &HttpRequest,
+    payload: Payload,
+    (id, slot): (&'n str, &'n OnceCell<Admitted>),
+    context: &mut RequestContext,
+) -> Result<Prepared<'n, D>, GatewayError> {
+    let incoming = Incoming::identify(worker, http, RouteOptions::Model)?;
+    let offload = &worker.shared.offload;
+    let body = deployment::applied(http, incoming.read(payload).await?, offload).await?;
+    let media = &incoming.now().config.media;
+    let mut request = ParsedRequest::<D>::read(&body, media, offload).await?;
+    let admitted = incoming.admit(Some(&request.outline.head.model), context)?;
+    let admitted = slot.get_or_init(|| admitted);
+    if request.outline.head.stream {
+        context.is_of_stream();
+    }
+    let tags = request.outline.tags(admitted.options());
+    let route = admitted.resolve(&request.outline.head.model, tags).await?;
+    let choices = choices(&request.outline.head, admitted.now().config.chat.most_choices)?;
+    let fetched = admitted.fetch_media(std::mem::take(&mut request.outline.links)).await?;
+    let home = home(&route, admitted.reasoning(), &request.outline.head).await;
+    let spec = spec(admitted, id, &request.outline, home);
+    let is_dry = admitted.options().mode == CallMode::DryRun;
+    let translate = TranslateContext {
+        operation: request.outline.operation(),
+        options: Arc::clone(admitted.options()),
+        fetched,
+        reasoning: admitted.reasoning().clone(),
+        withheld: Vec::new(),
+        thoughts: if is_dry { PastReasoning::Veiled } else { PastReasoning::Sent },
+        correction: None,
+        choices,
+        question: 0,
+    };
+    if is_dry {
+        let target = Dispatch::preview(&route, spec)?;
+        let questions = request.outline.head.questions.count;
+        let shown = show::<D>(admitted, &target, (translate, questions), &body, context).await?;
+        return Ok(Prepared::DryRun(shown));
+    }
+    let dispatch = Dispatch::begin(&admitted.now().names, route, spec)?;
+    let call = translated(admitted, &dispatch, request, translate).await?;
+    Ok(Prepared::Call { admitted, dispatch: Box::new(dispatch), call: Box::new(call) })
+}
+
+/// Step 5 for the first target.
+async fn translated<D: Dialect>(
+    admitted: &Admitted,
+    dispatch: &Dispatch<'_>,
+    request: ParsedRequest<'_, D>,
+    mut context: TranslateContext,
+) -> Result<PendingCall<D>, GatewayError> {
+    let RequestHead { format, questions, .. } = request.outline.head;
+    let body = request.body;
+    let repeats = may_repeat(admitted.now(), format, context.operation);
+    let may_be_refused = format == FormatKind::JsonSchema
+        && dispatch.target().model.profile.structured_output == StructuredOutput::Native;
+    let target = dispatch.target().settled().await;
+    let translated = request.translate(&context, &target, admitted.offload()).await;
+    // A new translation leaves out reasoning that a guardrail cannot mask or a model refuses, and a
+    // grammar that a model refuses.
+    let again = repeats
+        || may_be_refused
+        || questions.count > 1
+        || translated.as_ref().is_ok_and(|one| one.guard.is_some() || one.thinks_back);
+    let (translated, kept) = match (dispatch.may_differ(), again) {
+        (true, _) => (translated, Some(body.clone())),
+        (false, true) => (Ok(translated?), Some(body.clone())),
+        (false, false) => {
+            context.fetched = Arc::default();
+            (Ok(translated?), None)
+        }
+    };
+    Ok(PendingCall { context, questions: questions.count, translated, kept, repeats })
+}
+
+/// Answers a dry run with the call of every question. With `n` above 1 there would be as many calls,
+/// identical to these.
+async fn show<D: Dialect>(
+    admitted: &Admitted,
+    target: &Target,
+    (translate, questions): (TranslateContext, usize),
+    body: &Bytes,
+    context: &mut RequestContext,
+) -> Result<HttpResponse, GatewayError> {
+    let (offload, target) = (admitted.offload(), target.settled().await);
+    let (mut calls, mut report) = (Vec::new(), Report::default());
+    for question in 0..questions {
+        let translate = TranslateContext { question, ..translate.clone() };
+        let translated = translate.translate::<D>(body, &target, offload).await?;
+        let operation = translated.operation(translate.operation);
+        report.join(&translated.report);
+        calls.push(outline(&target, operation, translated.body)?);
+    }
+    dry_run::tell(AttemptLog::to(&target), calls, &report, context, offload).await
+}
+
+/// The number of answers requested to each question.
+///
+/// # Errors
+/// More answers than the limit. The translation refuses values below one.
+fn choices(head: &RequestHead, most: u32) -> Result<u32, Invalid> {
+    let RequestHead { n, questions: Questions { count, param }, .. } = *head;
+    let asked = u32::try_from(n.unwrap_or(1).max(1)).unwrap_or(u32::MAX);
+    let all = asked.saturating_mul(u32::try_from(count).unwrap_or(u32::MAX));
+    if all <= most {
+        return Ok(asked);
+    }
+    let (param, message) = match (count, asked) {
+        (1, _) => ("n", format!("n may be {most} at most here, and is {asked}.")),
+        (_, 1) => (param, format!("{param} may hold {most} at most here, and holds {count}.")),
+        _ => (
+            "n",
+            format!("n times the number in {param} may be {most} at most here, and is {all}."),
+        ),
+    };
+    Err(Invalid::value(param, message).with_code("integer_above_max_value"))
+}
+
+fn spec<'r>(
+    admitted: &'r Admitted,
+    id: &'r str,
+    outline: &RequestOutline,
+    home: Option<Origin>,
+) -> CallSpec<'r> {
+    CallSpec {
+        admission: admitted.admission(),
+        id,
+        kind: outline.operation().kind(),
+        purpose: CallPurpose::Model,
+        tokens: outline.tokens,
+        key: outline.head.prefix,
+        home,
+        fallback_scope: FallbackScope::All,
+    }
+}
+
+/// The origin of the conversation's last reasoning, if not all of the name's targets accept it back.
+async fn home(route: &Route, reasoning: &ReasoningStore, head: &RequestHead) -> Option<Origin> {
+    if !route.keeps_thoughts() {
+        return None;
+    }
+    reasoning.origin(&head.last_calls).await.or(head.origin)
+}

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use schema::openai::chat::ChatRequest;
 use translate::Profile;
+use translate::dialect::Dialect;
 use translate::reasoning::{Origin, RestoredReasoning, SavedTurn, Turn};
 
 use routing::Target;
@@ -152,8 +152,12 @@ impl ReasoningStore {
     }
 
     /// The reasoning saved for the tool calls of a conversation, if the model accepts past reasoning.
-    pub(crate) async fn of(&self, request: &ChatRequest<'_>, target: &Target) -> RestoredReasoning {
-        let mut restored = self.remembered(request, &target.model.profile).await;
+    pub(crate) async fn of<D: Dialect>(
+        &self,
+        request: &D::Request<'_>,
+        target: &Target,
+    ) -> RestoredReasoning {
+        let mut restored = self.remembered::<D>(request, &target.model.profile).await;
         restored.is_for(target.origin());
         restored
     }
@@ -171,15 +175,18 @@ impl ReasoningStore {
         ids().find_map(|call| restored.origin(call))
     }
 
-    async fn remembered(&self, request: &ChatRequest<'_>, profile: &Profile) -> RestoredReasoning {
+    async fn remembered<D: Dialect>(
+        &self,
+        request: &D::Request<'_>,
+        profile: &Profile,
+    ) -> RestoredReasoning {
         if self.limits.bytes == 0 || !profile.keeps_thoughts() {
             return RestoredReasoning::default();
         }
-        let calls = request.messages.iter().flat_map(|message| message.tool_calls.iter().flatten());
-        let ids = calls.filter_map(|call| call.id.as_deref());
-        let mut restored = self.local.find(self.caller, ids.clone(), self.limits);
+        let ids = D::call_ids(request);
+        let mut restored = self.local.find(self.caller, ids.iter().copied(), self.limits);
         if let Some(store) = &self.store {
-            let latest: Vec<&str> = ids.filter(|id| !restored.knows(id)).collect();
+            let latest: Vec<&str> = ids.into_iter().filter(|id| !restored.knows(id)).collect();
             let latest = latest.into_iter().rev();
             let more = store.restore(self.caller, latest, self.limits).await;
             for (call, turn) in more.calls() {

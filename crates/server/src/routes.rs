@@ -10,16 +10,11 @@ use actix_web::{App, FromRequest, Handler, Responder, guard, web};
 use crate::state::{Shared, Worker};
 
 pub(crate) mod address;
-mod body_writer;
 pub(crate) mod chat;
 pub(crate) mod count;
-mod deployment;
-mod dry_run;
 pub(crate) mod embeddings;
 pub(crate) mod fallback;
 pub(crate) mod health;
-mod json;
-mod json_response;
 pub(crate) mod middleware;
 pub(crate) mod models;
 pub(crate) mod moderations;

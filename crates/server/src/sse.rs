@@ -1,6 +1,7 @@
-//! Server-sent events towards the client: early headers while an answer is pending, one stream of
-//! Bedrock's events, and several streams merged into one.
+//! Server-sent events towards the client: early headers while an answer is pending, and one stream of the
+//! events of one or several answers.
 
 pub(crate) mod choices;
+pub(crate) mod frames;
 pub(crate) mod pending;
 pub(crate) mod stream;

@@ -3,9 +3,8 @@
 //! write.
 
 use bytes::Bytes;
-use schema::openai::chat::ChatRequest;
-use schema::openai::content::{Content, Part};
 use serde::Deserialize;
+use translate::dialect::RequestHead;
 
 use routing::{Tokens, Written};
 
@@ -14,21 +13,11 @@ const UNSAID: u64 = 4096;
 /// Tokens of an image or of one or two pages. The size in bytes says little about them.
 const MEDIUM: u64 = 1500;
 
-/// Approximate tokens of a chat request of `length` bytes: four bytes each, plus the answer's limit.
-pub(crate) fn of_chat(request: &ChatRequest<'_>, length: usize) -> Tokens {
-    let written = request.max_completion_tokens.or(request.max_tokens);
-    let written = written.and_then(|most| u64::try_from(most).ok());
-    let parts = request.messages.iter().flat_map(|message| match &message.content {
-        Some(Content::Parts(parts)) => parts.as_slice(),
-        Some(Content::Text(_)) | None => &[],
-    });
-    let (mut media, mut bytes) = (0_u64, 0);
-    for medium in parts.filter_map(medium) {
-        media += MEDIUM;
-        bytes += medium;
-    }
-    let read = estimate(length.saturating_sub(bytes)).saturating_add(media);
-    Tokens { read, written: written.map_or(Written::Otherwise(UNSAID), Written::UpTo) }
+/// Approximate tokens of a request of `length` bytes: four bytes each, plus the answer's limit.
+pub(crate) fn of_request(head: &RequestHead, length: usize) -> Tokens {
+    let media = head.media.count.saturating_mul(MEDIUM);
+    let read = estimate(length.saturating_sub(head.media.bytes)).saturating_add(media);
+    Tokens { read, written: head.max_tokens.map_or(Written::Otherwise(UNSAID), Written::UpTo) }
 }
 
 /// Tokens of a native call. Used only if the target counts tokens, because reading the body takes time.
@@ -58,31 +47,15 @@ struct Inference {
     max_tokens: Option<u64>,
 }
 
-/// Bytes of a part that is not text.
-fn medium(part: &Part<'_>) -> Option<usize> {
-    match part {
-        Part::Text { .. }
-        | Part::Refusal { .. }
-        | Part::SearchResult { .. }
-        | Part::Thought(_)
-        | Part::Call(_)
-        | Part::Result(_)
-        | Part::Moved
-        | Part::Foreign(_) => None,
-        Part::ImageUrl { image: medium, .. } | Part::VideoUrl { video: medium, .. } => {
-            Some(medium.url.len())
-        }
-        Part::InputAudio { audio, .. } => Some(audio.data.len()),
-        Part::File { file, .. } => Some(file.file_data.as_ref().map_or(0, |data| data.len())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use translate::chat::Chat;
+    use translate::dialect::Dialect;
+
     use super::*;
 
     fn chat(json: &str) -> u64 {
-        used(of_chat(&serde_json::from_str(json).unwrap(), json.len()))
+        used(of_request(&Chat::head(&serde_json::from_str(json).unwrap()), json.len()))
     }
 
     fn used(Tokens { read, written }: Tokens) -> u64 {

@@ -3,15 +3,17 @@
 
 use std::hint::black_box;
 
+use bytes::BytesMut;
 use criterion::{Criterion, criterion_group, criterion_main};
 use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use serde_json::{Value, json};
 
+use translate::answer_stream::AnswerStream;
 use translate::chat::{ChatStream, answer, question};
 use translate::profile::CachePoints;
-use translate::{Profile, Reply, Stamp, sse};
+use translate::{Profile, Reply, Stamp};
 
 fn ten_messages() -> String {
     let paragraph = "The outcrop is where bedrock meets the surface. ".repeat(8);
@@ -120,12 +122,12 @@ fn benches(c: &mut Criterion) {
     let payload =
         br#"{"contentBlockIndex":0,"delta":{"text":" igneous"},"p":"abcdefghijklmnopqrstu"}"#;
     let mut chat = ChatStream::new(reply.clone(), stamp());
-    let mut out = Vec::with_capacity(4096);
+    let mut out = BytesMut::with_capacity(4096);
     c.bench_function("one stream event, payload to SSE", |b| {
         b.iter(|| {
             out.clear();
             let event = StreamEvent::parse("contentBlockDelta", black_box(payload)).unwrap();
-            chat.push(&event, &mut |chunk| sse::write(&mut out, chunk)).unwrap();
+            chat.push(&event, &mut out).unwrap();
             out.len()
         });
     });

@@ -1,7 +1,6 @@
 //! `POST /v1/chat/completions` as a Converse call: this file translates the request; messages, the
 //! complete response and the streamed response have files of their own.
 
-use schema::converse::message::ContentBlock;
 use schema::converse::request::ConverseRequest;
 use schema::openai::chat::{ChatRequest, StreamOptions};
 use schema::openai::tool::ToolChoice;
@@ -32,51 +31,25 @@ mod affinity;
 mod choices;
 mod citations;
 mod defaults;
+mod dialect;
 mod limits;
+mod media_links;
 mod messages;
-mod replay;
 mod response;
 mod stream;
 mod thinking;
 
+pub use crate::dialect::Question;
 pub use affinity::{Digest, affinity};
-pub use choices::{Spent, gather};
+pub use choices::gather;
 pub use defaults::Defaults;
-pub use replay::replay;
-pub use response::{answer, kept};
-pub use stream::{ChatStream, Truncated};
+pub use dialect::Chat;
+pub use response::answer;
+pub use stream::ChatStream;
 pub use tools::Delivery;
-
-/// A translated request: the body to send, the state that the answer half needs, and the fields
-/// without effect.
-#[derive(Debug)]
-pub struct Question<'a> {
-    /// The body for Converse or ConverseStream.
-    pub body: ConverseRequest<'a>,
-    /// The call by which the answer is fetched.
-    pub delivery: Delivery,
-    /// State that the answer half needs.
-    pub reply: Reply,
-    /// The fields that could not be honoured.
-    pub report: Report,
-}
 
 /// Instruction for a model that cannot be forbidden to call tools.
 const NO_CALLS: &str = "Call no tools in this turn: answer in text.";
-
-impl Question<'_> {
-    /// Returns whether the body holds past reasoning.
-    pub fn thinks_back(&self) -> bool {
-        let blocks = self.body.messages.iter().flat_map(|turn| &turn.content);
-        blocks.into_iter().any(|block| matches!(block, ContentBlock::ReasoningContent(_)))
-    }
-
-    /// Returns whether the service caches a prefix of the body for later calls with the same
-    /// prefix.
-    pub fn is_cached(&self) -> bool {
-        cache::any(&self.body)
-    }
-}
 
 /// Translates a chat request for a model of this profile, without S3 access and without restored
 /// reasoning.

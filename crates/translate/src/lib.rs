@@ -3,7 +3,9 @@
 //! out beside the result. The two halves meet only in a [`Reply`]: without having asked the
 //! question, an answer cannot be translated.
 
+pub mod answer_stream;
 pub mod chat;
+pub mod dialect;
 pub mod embeddings;
 pub mod error;
 pub mod errors;
@@ -17,6 +19,7 @@ pub mod reply;
 pub mod report;
 pub mod requested_format;
 pub mod s3_access;
+pub mod spent;
 pub mod sse;
 
 pub use error::Invalid;

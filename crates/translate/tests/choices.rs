@@ -3,13 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 use proptest::prelude::*;
-use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
-use schema::openai::chunk::Chunk;
 use serde_json::{Value, json};
-use translate::chat::{ChatStream, Spent, Truncated, answer, gather, question};
+use translate::answer_stream::Truncated;
+use translate::chat::{ChatStream, answer, gather, question};
+use translate::spent::Spent;
 use translate::{Profile, Reply, Stamp};
+use wire::Wire;
+
+#[path = "support/wire.rs"]
+mod wire;
 
 fn stamp() -> Stamp {
     Stamp { id: "chatcmpl-1".into(), created: 1, model: "m".into() }
@@ -61,15 +65,9 @@ fn events((texts, calls, counts): &Said) -> Vec<(&'static str, String)> {
 }
 
 /// Chunks as JSON.
-#[derive(Default)]
 struct Seen(Vec<Value>);
 
 impl Seen {
-    fn add(&mut self, chunk: &Chunk<'_>) -> Result<(), Truncated> {
-        self.0.push(serde_json::to_value(chunk).unwrap());
-        Ok(())
-    }
-
     fn of_choice(&self, index: usize) -> Vec<Value> {
         let is_its = |chunk: &&Value| chunk["choices"][0]["index"] == index;
         self.0.iter().filter(is_its).cloned().collect()
@@ -77,19 +75,17 @@ impl Seen {
 }
 
 fn alone(said: &Said) -> Seen {
-    let mut seen = Seen::default();
-    let mut chat = ChatStream::new(reply(), stamp());
+    let (mut wire, mut chat) = (Wire::default(), ChatStream::new(reply(), stamp()));
     for (name, payload) in events(said) {
-        let event = StreamEvent::parse(name, payload.as_bytes()).unwrap();
-        chat.push(&event, &mut |chunk| seen.add(chunk)).unwrap();
+        wire.push(&mut chat, name, &payload);
     }
-    chat.finish(&mut |chunk| seen.add(chunk)).unwrap();
-    seen
+    wire.finish(&mut chat, Spent::default()).unwrap();
+    Seen(wire.chunks())
 }
 
 /// All answers in one stream; `order` selects the answer of each next event.
 fn together(all: &[Said], order: &[prop::sample::Index]) -> Seen {
-    let mut seen = Seen::default();
+    let mut wire = Wire::default();
     let line = |(index, said)| {
         (events(said).into_iter(), Some(ChatStream::new(reply(), stamp()).of_choice(index)))
     };
@@ -102,19 +98,18 @@ fn together(all: &[Said], order: &[prop::sample::Index]) -> Seen {
         }
         let (events, chat) = &mut lines[at];
         if let Some((name, payload)) = events.next() {
-            let event = StreamEvent::parse(name, payload.as_bytes()).unwrap();
-            chat.as_mut().unwrap().push(&event, &mut |chunk| seen.add(chunk)).unwrap();
+            wire.push(chat.as_mut().unwrap(), name, &payload);
             continue;
         }
         open -= 1;
-        let chat = chat.take().unwrap();
+        let mut chat = chat.take().unwrap();
         if open == 0 {
-            chat.finish_after(spent, &mut |chunk| seen.add(chunk)).unwrap();
+            wire.finish(&mut chat, spent).unwrap();
             break;
         }
-        spent = spent.and(chat.conclude(&mut |chunk| seen.add(chunk)).unwrap());
+        spent = spent.and(wire.close(&mut chat).unwrap());
     }
-    seen
+    Seen(wire.chunks())
 }
 
 fn whole((texts, calls, counts): &Said) -> String {
@@ -186,6 +181,6 @@ fn no_answers_gather_to_none() {
 
 #[test]
 fn an_answer_that_broke_off_is_no_choice() {
-    let chat = ChatStream::new(reply(), stamp()).of_choice(1);
-    assert_eq!(chat.conclude(&mut |_| Ok(())), Err(Truncated));
+    let mut chat = ChatStream::new(reply(), stamp()).of_choice(1);
+    assert_eq!(Wire::default().close(&mut chat), Err(Truncated));
 }

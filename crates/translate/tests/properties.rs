@@ -3,15 +3,21 @@
 
 #[path = "support/fold.rs"]
 mod fold;
+#[path = "support/wire.rs"]
+mod wire;
 
+use bytes::BytesMut;
 use fold::Folded;
 use proptest::prelude::*;
 use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use serde_json::{Value, json};
-use translate::chat::{answer, question};
+use translate::answer_stream::AnswerStream;
+use translate::chat::{Chat, answer, question};
+use translate::dialect::Dialect;
 use translate::{Profile, Reply, Stamp};
+use wire::Wire;
 
 fn stamp() -> Stamp {
     Stamp { id: "chatcmpl-1".into(), created: 1, model: "m".into() }
@@ -219,18 +225,18 @@ proptest! {
         let reply = question(&request, &profile).unwrap().reply;
         let whole = whole(&blocks, "end_turn");
         let response: ConverseResponse<'_> = serde_json::from_str(&whole).unwrap();
-        let kept = translate::chat::kept(&response, &reply);
+        let kept = Chat::answer(&response, &reply, stamp()).saved;
         let mut chat = translate::chat::ChatStream::new(reply, stamp());
         let (mut calls, mut last) = (Vec::new(), None);
         for (name, payload) in streamed(&blocks, "end_turn") {
-            let event = StreamEvent::parse(name, payload.as_bytes()).unwrap();
+            let mut wire = Wire::default();
+            let kept = wire.push(&mut chat, name, &payload);
             let mut ids = Vec::new();
-            chat.push(&event, &mut |chunk| {
-                let deltas = chunk.choices.iter().flat_map(|choice| choice.delta.tool_calls.iter().flatten());
-                ids.extend(deltas.filter_map(|call| call.id.map(ToOwned::to_owned)));
-                Ok::<(), ()>(())
-            }).unwrap();
-            let kept = chat.take_kept();
+            for chunk in wire.chunks() {
+                let calls = chunk["choices"][0]["delta"]["tool_calls"].as_array().cloned();
+                let calls = calls.unwrap_or_default();
+                ids.extend(calls.iter().filter_map(|call| call["id"].as_str().map(ToOwned::to_owned)));
+            }
             let new = kept.as_ref().map(|kept| kept.calls.clone()).unwrap_or_default();
             if name == "messageStop" {
                 prop_assert!(new.is_empty() || calls.ends_with(&new), "the end belongs to the last call");
@@ -268,7 +274,7 @@ proptest! {
         for name in ["messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata", "x"] {
             if let Ok(event) = StreamEvent::parse(name, payload.as_bytes()) {
                 let mut chat = translate::chat::ChatStream::new(reply(), stamp());
-                chat.push(&event, &mut |_| Ok::<(), ()>(())).unwrap();
+                chat.push(&event, &mut BytesMut::new()).unwrap();
             }
         }
         let _ = serde_json::from_str::<ConverseResponse<'_>>(&payload);

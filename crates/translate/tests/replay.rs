@@ -4,6 +4,8 @@
 
 #[path = "support/turn.rs"]
 mod turn;
+#[path = "support/wire.rs"]
+mod wire;
 
 use std::sync::Arc;
 

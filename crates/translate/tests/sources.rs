@@ -4,6 +4,8 @@
 
 #[path = "support/fold.rs"]
 mod fold;
+#[path = "support/wire.rs"]
+mod wire;
 
 use fold::Folded;
 use proptest::prelude::*;
@@ -242,13 +244,19 @@ fn points_at_words(answered: &Folded) -> Result<(), TestCaseError> {
 }
 
 fn adds_up(answered: &Folded) -> Result<(), TestCaseError> {
-    let usage = answered.usage.unwrap();
-    prop_assert_eq!(usage.total_tokens, usage.prompt_tokens + usage.completion_tokens);
-    if let Some(details) = usage.prompt_tokens_details {
-        prop_assert!(details.cached_tokens + details.cache_write_tokens <= usage.prompt_tokens);
-        if let Some(parts) = details.cache_creation_token_details {
-            let sum = parts.ephemeral_5m_input_tokens + parts.ephemeral_1h_input_tokens;
-            prop_assert!(sum <= details.cache_write_tokens);
+    let usage = &answered.usage;
+    let count = |path: &str| usage.pointer(path).and_then(Value::as_u64);
+    let of = |path: &str| count(path).unwrap();
+    let (prompt, completion) = (of("/prompt_tokens"), of("/completion_tokens"));
+    prop_assert_eq!(of("/total_tokens"), prompt + completion);
+    if usage["prompt_tokens_details"].is_object() {
+        let written = of("/prompt_tokens_details/cache_write_tokens");
+        prop_assert!(of("/prompt_tokens_details/cached_tokens") + written <= prompt);
+        let parts = "/prompt_tokens_details/cache_creation_token_details";
+        if usage.pointer(parts).is_some_and(Value::is_object) {
+            let sum = of(&format!("{parts}/ephemeral_5m_input_tokens"))
+                + of(&format!("{parts}/ephemeral_1h_input_tokens"));
+            prop_assert!(sum <= written);
         }
     }
     Ok(())

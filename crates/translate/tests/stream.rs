@@ -9,13 +9,16 @@
     missing_docs
 )]
 
-use schema::converse::event::StreamEvent;
 use schema::openai::chat::ChatRequest;
-use schema::openai::chunk::Chunk;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use translate::chat::{ChatStream, Spent, Truncated, question};
-use translate::{Profile, Stamp, sse};
+use translate::chat::{ChatStream, question};
+use translate::spent::Spent;
+use translate::{Profile, Stamp};
+use wire::Wire;
+
+#[path = "support/wire.rs"]
+mod wire;
 
 #[derive(Deserialize)]
 struct Line<'a> {
@@ -34,14 +37,9 @@ struct Head<'a> {
     request: Option<&'a RawValue>,
 }
 
+/// The stream broke off.
 #[derive(Debug)]
 struct Cut;
-
-impl From<Truncated> for Cut {
-    fn from(_: Truncated) -> Self {
-        Self
-    }
-}
 
 #[test]
 fn streams() {
@@ -57,23 +55,22 @@ fn streams() {
         let count = u32::try_from(request.n.unwrap_or(1)).unwrap();
         let of_choice = |index| ChatStream::new(reply.clone(), stamp.clone()).of_choice(index);
         let mut chats: Vec<_> = (0..count).map(of_choice).collect();
-        let mut wire = Vec::new();
+        let mut wire = Wire::default();
         for line in lines {
             let line: Line<'_> = serde_json::from_str(line).unwrap();
-            let event = StreamEvent::parse(line.event, line.payload.get().as_bytes()).unwrap();
-            chats[line.choice].push(&event, &mut |chunk| sse::write(&mut wire, chunk)).unwrap();
+            wire.push(&mut chats[line.choice], line.event, line.payload.get());
         }
-        let mut out = |chunk: &Chunk<'_>| {
-            sse::write(&mut wire, chunk).unwrap();
-            Ok::<(), Cut>(())
-        };
-        let last = chats.pop().unwrap();
+        let mut last = chats.pop().unwrap();
         let others = chats
-            .into_iter()
-            .try_fold(Spent::default(), |spent, chat| Ok(spent.and(chat.conclude(&mut out)?)));
-        let ended = others.and_then(|spent| last.finish_after(spent, &mut out));
-        let ended = ended.map(Spent::usage);
-        let shown = format!("{}\nended: {ended:?}", String::from_utf8(wire).unwrap());
+            .iter_mut()
+            .try_fold(Spent::default(), |spent, chat| Ok(spent.and(wire.close(chat)?)));
+        let ended = others.and_then(|spent| wire.finish(&mut last, spent));
+        let ended = ended.map(Spent::usage).map_err(|_| Cut);
+        // The end of every complete stream.
+        let written = std::str::from_utf8(&wire.0).unwrap();
+        let events = written.strip_suffix("data: [DONE]\n\n");
+        assert_eq!(events.is_some(), ended.is_ok());
+        let shown = format!("{}\nended: {ended:?}", events.unwrap_or(written));
         insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!(shown);
         });

@@ -4,6 +4,8 @@
 
 #[path = "support/fold.rs"]
 mod fold;
+#[path = "support/wire.rs"]
+mod wire;
 
 use fold::Folded;
 use proptest::prelude::*;

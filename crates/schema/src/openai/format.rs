@@ -15,9 +15,10 @@ pub struct ResponseFormat<'a> {
 }
 
 /// The `type` of a response format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FormatKind {
+    #[default]
     Text,
     JsonObject,
     JsonSchema,

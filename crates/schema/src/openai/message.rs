@@ -76,6 +76,30 @@ pub(super) fn conversation<'de: 'a, 'a, D: Deserializer<'de>>(
 
 struct Conversation;
 
+impl<'a> Message<'a> {
+    /// A message of text alone.
+    pub fn text(role: Role, text: &'a str) -> Self {
+        Self {
+            role,
+            content: Some(Content::Text(text.into())),
+            name: None,
+            tool_calls: None,
+            tool_call_id: None,
+            function_call: None,
+            refusal: None,
+            audio: None,
+            reasoning_content: None,
+            reasoning_signature: None,
+            reasoning: None,
+            reasoning_details: None,
+            thinking_blocks: None,
+            cache_control: None,
+            at: 0,
+            left_out: Vec::new(),
+        }
+    }
+}
+
 impl<'de> Visitor<'de> for Conversation {
     type Value = Vec<Message<'de>>;
 

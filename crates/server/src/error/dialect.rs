@@ -2,16 +2,9 @@
 
 use actix_web::HttpResponse;
 use schema::anthropic::error::{Envelope, ErrorBody, kind_of};
+use translate::dialect::ErrorDialect;
 
 use super::{GatewayError, Rendered};
-
-/// A shape of errors.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum ErrorDialect {
-    #[default]
-    OpenAi,
-    Anthropic,
-}
 
 impl GatewayError {
     /// The HTTP answer; an error that is not the caller's fault is also logged, under the request's id.

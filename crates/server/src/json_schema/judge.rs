@@ -13,7 +13,7 @@ use super::{ValidationResult, patterns, schema_cost};
 use crate::offload::Offload;
 
 /// Longest answer validated, in bytes.
-pub(super) const ANSWER_LIMIT: usize = 1024 * 1024;
+pub(super) const ANSWER_LIMIT: usize = translate::answer_stream::CHECKED_LIMIT;
 /// Longest answer validated on the worker, in bytes.
 const SHORT: usize = 32 * 1024;
 /// Most steps taken on the worker: a millisecond or two.

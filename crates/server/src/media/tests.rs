@@ -9,6 +9,9 @@ use std::sync::atomic::Ordering;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use schema::openai::chat::ChatRequest;
+use translate::chat::Chat;
+
 use super::*;
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n1234";
@@ -227,8 +230,10 @@ async fn reading_ends_at_the_limit_and_at_the_deadline() {
     let body = asking(&[silent.url("a.png")]);
     let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
     let started = std::time::Instant::now();
-    let invalid =
-        Fetcher::default().fetch(Links::of(&request, &settings), &settings).await.unwrap_err();
+    let invalid = Fetcher::default()
+        .fetch(Links::of::<Chat>(&request, &settings), &settings)
+        .await
+        .unwrap_err();
     assert!(started.elapsed() >= settings.timeout, "{:?}", started.elapsed());
     assert_eq!(invalid.param.as_deref(), Some("messages[0].content[0].image_url.url"));
 }
@@ -241,9 +246,9 @@ async fn content_is_filled_in_and_the_same_url_fetched_once() {
     let body = asking(&[a.clone(), b, a]);
     let mut request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
     let fetcher = Fetcher::default();
-    let fetched = fetcher.fetch(Links::of(&request, &settings), &settings).await.unwrap();
+    let fetched = fetcher.fetch(Links::of::<Chat>(&request, &settings), &settings).await.unwrap();
     let mut filled = request.clone();
-    fetched.fill(&mut filled);
+    fetched.fill::<Chat>(&mut filled);
     assert_eq!(origin.accepted(), 2);
     let profile = translate::Profile::default();
     let question = translate::chat::question(&filled, &profile).unwrap();
@@ -255,8 +260,8 @@ async fn content_is_filled_in_and_the_same_url_fetched_once() {
     }
     // With fetching off, no URL is fetched and no content filled in.
     let off = MediaSettings { fetch: false, ..settings };
-    let nothing = fetcher.fetch(Links::of(&request, &off), &off).await.unwrap();
-    nothing.fill(&mut request);
+    let nothing = fetcher.fetch(Links::of::<Chat>(&request, &off), &off).await.unwrap();
+    nothing.fill::<Chat>(&mut request);
     assert!(translate::chat::question(&request, &profile).is_err());
     assert_eq!(origin.accepted(), 2);
 }
@@ -289,7 +294,10 @@ async fn callers_do_not_learn_the_reason() {
         let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
         let started = std::time::Instant::now();
         told.push(
-            Fetcher::default().fetch(Links::of(&request, &settings), &settings).await.unwrap_err(),
+            Fetcher::default()
+                .fetch(Links::of::<Chat>(&request, &settings), &settings)
+                .await
+                .unwrap_err(),
         );
         assert!(started.elapsed() >= FLOOR, "{:?}", started.elapsed());
     }
@@ -304,7 +312,7 @@ async fn the_number_of_urls_is_limited() {
     let body = asking(&urls);
     let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
     let invalid = Fetcher::default()
-        .fetch(Links::of(&request, &origin.settings()), &origin.settings())
+        .fetch(Links::of::<Chat>(&request, &origin.settings()), &origin.settings())
         .await
         .unwrap_err();
     assert_eq!(invalid.param.as_deref(), Some("messages[0].content[10].image_url.url"));
@@ -325,13 +333,14 @@ async fn hanging_fetches_do_not_delay_other_requests() {
     let hanging = fetcher.further.acquire_many(u32::try_from(FURTHER).unwrap()).await.unwrap();
     let body = asking(&[origin.url("a.png"), origin.url("b.png"), origin.url("c.png")]);
     let request = serde_json::from_str(&body).unwrap();
-    let fetched = fetcher.fetch(Links::of(&request, &settings), &settings).await.unwrap();
+    let fetched = fetcher.fetch(Links::of::<Chat>(&request, &settings), &settings).await.unwrap();
     assert_eq!((fetched.content.len(), origin.accepted()), (3, 3));
     drop(hanging);
     // More requests than may fetch at a time: refused in time, without a connection.
     let all = fetcher.requests.acquire_many(u32::try_from(REQUESTS).unwrap()).await.unwrap();
     let settings = MediaSettings { timeout: Duration::from_millis(100), ..settings };
-    let refused = fetcher.fetch(Links::of(&request, &settings), &settings).await.unwrap_err();
+    let refused =
+        fetcher.fetch(Links::of::<Chat>(&request, &settings), &settings).await.unwrap_err();
     assert_eq!(
         (refused.param.as_deref(), origin.accepted()),
         (Some("messages[0].content[0].image_url.url"), 3)

@@ -10,6 +10,7 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use schema::converse::response::TokenUsage;
+use translate::dialect::ErrorDialect;
 use translate::guardrail::verdict::Units;
 use translate::report::LostReasoning;
 use translate::{Report, Stamp};
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use super::PendingResponse;
 use crate::cutoff::Cut;
-use crate::error::{ErrorDialect, GatewayError};
+use crate::error::GatewayError;
 use crate::state::Worker;
 use bedrock::Kind;
 use routing::{AttemptLog, Classify, InFlight, Timestamp};
@@ -91,8 +92,6 @@ pub(crate) struct RequestContext {
     invoked: Option<String>,
     /// The in-flight call, for its target's health and usage.
     in_flight: Option<InFlight>,
-    /// Quota tokens that were already settled by another call.
-    apart: u64,
     /// State of the response headers, if they may be sent before the answer.
     head: Option<PendingResponse>,
     /// Calls besides the attempts.
@@ -143,7 +142,6 @@ impl RequestContext {
             attempt_log: None,
             invoked: None,
             in_flight: None,
-            apart: 0,
             head: None,
             settlement: Arc::default(),
             cut: cut_of(http.app_data::<Data<Worker>>()),
@@ -194,14 +192,9 @@ impl RequestContext {
         }
     }
 
-    /// Records the usage of a repair call, which its own in-flight guard has settled.
-    pub(crate) fn settled_apart(&mut self, usage: TokenUsage) {
-        self.apart = self.apart.saturating_add(of_quota(usage));
-    }
-
     /// Records the model that a prompt router chose.
-    pub(crate) fn was_routed_to(&mut self, model: Option<&str>) {
-        self.invoked = model.map(ToOwned::to_owned);
+    pub(crate) fn was_routed_to(&mut self, model: Option<String>) {
+        self.invoked = model;
     }
 
     /// The attempts, as headers.
@@ -252,13 +245,18 @@ impl RequestContext {
         }
     }
 
-    /// Ids and timestamp for an answer to this request.
-    pub(crate) fn stamp(&self) -> Stamp {
+    /// The model that the caller named.
+    pub(crate) fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Id and timestamp for an answer to this request; the id begins with `prefix`.
+    pub(crate) fn stamp(&self, prefix: &str) -> Stamp {
         let seconds = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
         Stamp {
-            id: self.id.as_str().replacen("req_", "chatcmpl-", 1),
+            id: self.id.as_str().replacen("req_", prefix, 1),
             created: u32::try_from(seconds).unwrap_or(u32::MAX),
             model: self.model.clone(),
         }
@@ -268,7 +266,7 @@ impl RequestContext {
     pub(crate) fn settle(&mut self, usage: Option<TokenUsage>) {
         self.usage = usage;
         if let (Some(usage), Some(in_flight)) = (usage, &mut self.in_flight) {
-            in_flight.settle(of_quota(usage).saturating_sub(self.apart));
+            in_flight.settle(of_quota(usage));
         }
     }
 

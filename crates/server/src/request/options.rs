@@ -42,7 +42,7 @@ pub(crate) enum RouteOptions {
     /// Dry runs.
     DryRun,
     /// Dry runs, guardrails and betas: requests to a model of Converse.
-    Chat,
+    Model,
 }
 
 impl RequestOptions {
@@ -60,7 +60,7 @@ impl RequestOptions {
         })?;
         let mode = mode.unwrap_or_default();
         let (guardrail, betas) = match route {
-            RouteOptions::Chat => (RequestedGuardrail::of(headers)?, betas::of(headers)?),
+            RouteOptions::Model => (RequestedGuardrail::of(headers)?, betas::of(headers)?),
             RouteOptions::DryRun => Default::default(),
             RouteOptions::None if mode == CallMode::DryRun => {
                 return Err(Invalid::value(

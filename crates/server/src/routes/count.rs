@@ -10,15 +10,16 @@ use schema::converse::count::CountTokensRequest;
 use schema::openai::chat::ChatRequest;
 use schema::openai::count::{CountedBy, INPUT_TOKENS_OBJECT, InputTokens};
 use translate::Report;
-use translate::chat::{Question, question_with};
+use translate::chat::{Chat, Question, question_with};
 
-use super::body_writer::written;
-use super::chat::request::{ParsedRequest, Untranslated};
-use super::json::parse;
-use super::json_response::{JsonResponse, respond};
 use crate::error::GatewayError;
 use crate::media::Fetched;
 use crate::pipeline::Incoming;
+use crate::pipeline::body_writer::written;
+use crate::pipeline::json::parse;
+use crate::pipeline::json_response::{JsonResponse, respond};
+use crate::pipeline::parsed_request::{ParsedRequest, Untranslated};
+use crate::pipeline::pending_call;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::RequestContext;
 use crate::request::options::RouteOptions;
@@ -49,9 +50,9 @@ async fn counted(
     let body = incoming.read(payload).await?;
     let offload = &worker.shared.offload;
     let ParsedRequest { outline, .. } =
-        ParsedRequest::read(&body, &incoming.now().config.media, offload).await?;
-    let admitted = incoming.admit(Some(&outline.model), context)?;
-    let route = admitted.resolve(&outline.model, outline.tags(admitted.options())).await?;
+        ParsedRequest::<Chat>::read(&body, &incoming.now().config.media, offload).await?;
+    let admitted = incoming.admit(Some(&outline.head.model), context)?;
+    let route = admitted.resolve(&outline.head.model, outline.tags(admitted.options())).await?;
     let fetched = admitted.fetch_media(outline.links).await?;
     let id = context.id().to_owned();
     let spec = CallSpec {
@@ -103,9 +104,9 @@ fn asked(
     let (reasoning, target) = (reasoning.clone(), target.clone());
     async move {
         let mut request: ChatRequest<'_> = parse(&body)?;
-        fetched.fill(&mut request);
-        target.complete(&mut request)?;
-        let restored = reasoning.of(&request, &target).await;
+        fetched.fill::<Chat>(&mut request);
+        pending_call::complete::<Chat>(&mut request, &target)?;
+        let restored = reasoning.of::<Chat>(&request, &target).await;
         let profile = &target.model.profile;
         let Question { body: converse, report, .. } =
             question_with(&request, profile, &fetched.stores, Some(&restored))?;

@@ -17,12 +17,10 @@ use translate::embeddings::{Answers, Codec, EmbeddingPlan, question};
 use translate::profile::EmbeddingShape;
 use translate::{Invalid, Report};
 
-use super::chat::request::Untranslated;
-use super::deployment;
-use super::dry_run;
-use super::json::{Mistake, parse};
 use crate::error::GatewayError;
-use crate::pipeline::{Admitted, Incoming};
+use crate::pipeline::json::{Mistake, parse};
+use crate::pipeline::parsed_request::Untranslated;
+use crate::pipeline::{Admitted, Incoming, deployment, dry_run};
 use crate::request::context::{RequestContext, describe};
 use crate::request::options::{CallMode, RouteOptions};
 use crate::state::Worker;

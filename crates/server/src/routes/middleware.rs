@@ -9,12 +9,13 @@ use actix_web::error::InternalError;
 use actix_web::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::middleware::Next;
 use actix_web::web::{Data, Payload};
+use translate::dialect::ErrorDialect;
 
 use super::refusal::{self, RequestApi};
 use super::{native, paths};
 use crate::body;
 use crate::browser::cors;
-use crate::error::{ErrorDialect, GatewayError};
+use crate::error::GatewayError;
 use crate::master_key;
 use crate::panic_guard::{self, Panicked};
 use crate::request::context::{RequestId, cut_of};

@@ -12,13 +12,13 @@ use translate::guardrail::verdict::{GuardrailVerdict, Side, Units};
 use translate::moderations::{Judge, Moderated, ModerationInputs, question, result};
 use translate::{Invalid, Report};
 
-use super::chat::request::Untranslated;
-use super::json::parse;
-use super::json_response::{JsonResponse, respond};
 use crate::config;
 use crate::error::GatewayError;
 use crate::guardrail_api::{GuardrailName, apply_guardrail, guardrail_checks};
 use crate::pipeline::Incoming;
+use crate::pipeline::json::parse;
+use crate::pipeline::json_response::{JsonResponse, respond};
+use crate::pipeline::parsed_request::Untranslated;
 use crate::request::context::RequestContext;
 use crate::request::options::RouteOptions;
 use crate::state::{Snapshot, Worker};

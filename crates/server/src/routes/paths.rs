@@ -6,6 +6,7 @@ use actix_web::dev::ServiceRequest;
 use actix_web::http::uri::PathAndQuery;
 
 use super::models::decoded;
+use crate::pipeline::deployment::AzureDeployment;
 
 /// What is reachable by other spellings, below the base URL; `/*` stands for anything below.
 const KNOWN: &[&str] = &[
@@ -21,10 +22,6 @@ const KNOWN: &[&str] = &[
     "health",
     "healthz",
 ];
-
-/// The model that an Azure path names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AzureDeployment(pub(crate) String);
 
 /// Gives a request the path that its route has.
 pub(crate) fn settle(request: &mut ServiceRequest) {

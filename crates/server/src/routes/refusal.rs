@@ -4,9 +4,11 @@ use actix_web::http::Uri;
 use actix_web::http::header::{HeaderMap, HeaderName};
 use actix_web::{HttpRequest, HttpResponse};
 
+use translate::dialect::ErrorDialect;
+
 use super::native;
 use crate::config::Config;
-use crate::error::{ErrorDialect, GatewayError};
+use crate::error::GatewayError;
 use crate::missing_api;
 use crate::request::context::RequestContext;
 

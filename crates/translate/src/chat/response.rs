@@ -12,20 +12,30 @@ use serde_json::value::RawValue;
 
 use super::citations::{CitedSources, on_one_line};
 use super::thinking::ReasoningStream;
+use crate::dialect::Answered;
 use crate::parts::format::AnswerText;
 use crate::parts::stop::{finish_reason, untold};
 use crate::parts::tags::{Tagged, Voice};
 use crate::parts::tools::{Form, unwrapped};
 use crate::parts::usage;
 use crate::parts::written::{self, Reader, WrittenCall};
-use crate::reasoning::SavedTurn;
 use crate::reply::CallShape;
 use crate::{Reply, Stamp};
 
 /// Translates the response to the request that made `reply`. Every text block counts: citations
 /// divide one answer into many blocks.
 pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> ChatCompletion {
+    answered(response, reply, stamp).answer
+}
+
+/// Translates the response, and returns the turn to save with it.
+pub(super) fn answered(
+    response: &ConverseResponse<'_>,
+    reply: &Reply,
+    stamp: Stamp,
+) -> Answered<ChatCompletion> {
     let (mut said, by_tool) = Said::of(response, reply, &stamp.id);
+    let saved = if reply.keeps_turns() { said.mind.take_kept(reply) } else { None };
     let (annotations, citations) = said.sources.finish();
     let finish_reason = finish_reason(&response.stop_reason, said.calls.len(), reply.calls);
     let has_calls = !said.calls.is_empty();
@@ -57,7 +67,8 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
     trace(response.trace, &mut outcrop);
     outcrop.additional_model_response_fields =
         fields(response.additional_model_response_fields, reply);
-    ChatCompletion {
+    let invoked_model = outcrop.invoked_model_id.clone();
+    let answer = ChatCompletion {
         id: stamp.id,
         object: COMPLETION_OBJECT,
         created: stamp.created,
@@ -68,16 +79,8 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
             response.usage,
             usage::thought(response.additional_model_response_fields),
         ),
-    }
-}
-
-/// The turn of an answer with calls, to be saved before the client sees it.
-pub fn kept(response: &ConverseResponse<'_>, reply: &Reply) -> Option<SavedTurn> {
-    if !reply.keeps_turns() {
-        return None;
-    }
-    let (mut said, _) = Said::of(response, reply, "");
-    said.mind.take_kept(reply)
+    };
+    Answered { answer, saved, invoked_model }
 }
 
 /// Stop reason of an answer given through the gateway's own tool, which the client does not know.
@@ -278,7 +281,7 @@ impl Said {
         if self.calls.is_empty() || reply.calls == CallShape::Tools {
             self.mind.call(call.id, reply);
         }
-        self.calls.push(answered(call, reply));
+        self.calls.push(answered_call(call, reply));
     }
 
     /// Adds text, without the calls written in it.
@@ -371,7 +374,7 @@ impl<'c> Called<'c> {
     }
 }
 
-fn answered(call: &Called<'_>, reply: &Reply) -> AnsweredCall {
+fn answered_call(call: &Called<'_>, reply: &Reply) -> AnsweredCall {
     let name = reply.names.original(call.name).to_owned();
     let form = reply.names.form(call.name);
     let input = unwrapped(call.input, form).into_owned();

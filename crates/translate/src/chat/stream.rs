@@ -2,6 +2,7 @@
 //! reads no clock and no socket, so any split of the same bytes gives the same chunks, and the
 //! chunks combined give the complete response.
 
+use bytes::BytesMut;
 use schema::converse::event::{BlockDelta, BlockStart, MessageStop, StreamEvent};
 use schema::converse::response::TokenUsage;
 use schema::openai::annotation::Outcrop;
@@ -11,29 +12,26 @@ use schema::openai::chunk::{
 };
 use schema::openai::tool::CallKind;
 
-use super::choices::Spent;
 use super::citations::CitedSources;
 use super::response;
 use super::thinking::ReasoningStream;
+use crate::answer_stream::{
+    AnswerStream, CHECKED_LIMIT, Progress, StreamError, Truncated, Unwritable,
+};
 use crate::parts::format::AnswerText;
 use crate::parts::tags::Tagged;
 use crate::parts::tools::{Form, Unwrap};
 use crate::parts::usage;
 use crate::parts::written::Reader;
 use crate::profile::StreamCounts;
-use crate::reasoning::SavedTurn;
 use crate::reply::CallShape;
-use crate::{Reply, Stamp};
+use crate::spent::Spent;
+use crate::{Reply, Stamp, sse};
 
 mod ending;
 mod places;
 mod text;
 mod written;
-
-/// The stream ended before the model's stop event. The sent chunks are a fragment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the model's answer broke off before it was complete")]
-pub struct Truncated;
 
 /// The translator of one streamed answer.
 #[derive(Debug)]
@@ -53,6 +51,8 @@ pub struct ChatStream {
     answer: Option<Answer>,
     /// Holds text back until its role is known.
     spoken: AnswerText,
+    /// The text sent so far, where the caller requested a format: it is validated at the end.
+    checked: Option<String>,
     mind: ReasoningStream,
     sources: CitedSources,
     /// Separates reasoning between tags from the text, where configured.
@@ -98,6 +98,7 @@ impl ChatStream {
         let tagged = reply.splits_tags.then(Tagged::default);
         let spoken = reply.spoken();
         let reader = reply.reader();
+        let checked = reply.wanted.is_some().then(String::new);
         Self {
             reply,
             index: 0,
@@ -108,6 +109,7 @@ impl ChatStream {
             cites: None,
             answer: None,
             spoken,
+            checked,
             mind: ReasoningStream::default(),
             sources: CitedSources::default(),
             tagged,
@@ -129,15 +131,7 @@ impl ChatStream {
         self
     }
 
-    /// Translates one event; `out` gets each resulting chunk, in order.
-    ///
-    /// # Errors
-    /// Only what `out` returns.
-    pub fn push<E>(
-        &mut self,
-        event: &StreamEvent<'_>,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn event(&mut self, event: &StreamEvent<'_>, out: &mut BytesMut) -> Result<(), Unwritable> {
         match event {
             StreamEvent::MessageStart => self.start(out),
             StreamEvent::ContentBlockStart(start) => self.block_start(start, out),
@@ -153,86 +147,14 @@ impl ChatStream {
                     StreamCounts::Gross => usage::net(metadata.usage),
                 });
                 response::trace(metadata.trace, &mut self.outcrop);
-                self.metadata(metadata.service_tier.as_ref(), out)
+                self.tier = response::tier(metadata.service_tier.as_ref(), &self.reply);
+                Ok(())
             }
             StreamEvent::Unknown => Ok(()),
         }
     }
 
-    /// Returns whether all parts of a complete answer have arrived. Only the connection can still
-    /// fail.
-    pub fn is_complete(&self) -> bool {
-        self.stopped && self.usage.is_some()
-    }
-
-    /// The token counts, once they have arrived.
-    pub fn usage(&self) -> Option<TokenUsage> {
-        self.usage
-    }
-
-    /// The turn so far, if it has new calls since the last time. It must be saved before the chunks
-    /// are sent: the client may answer a call at once.
-    pub fn take_kept(&mut self) -> Option<SavedTurn> {
-        self.mind.take_kept(&self.reply)
-    }
-
-    /// Ends the answer: emits the usage chunk where it was requested, and returns the token counts.
-    ///
-    /// # Errors
-    /// [`Truncated`] when the model's stop event is missing; then the stream must end in an error,
-    /// because half an answer that looks whole is the worst failure of all.
-    pub fn finish<E: From<Truncated>>(
-        self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<Option<TokenUsage>, E> {
-        self.finish_after(Spent::default(), out).map(Spent::usage)
-    }
-
-    /// Ends the last of several answers: its usage chunk includes the usage of the others.
-    ///
-    /// # Errors
-    /// As [`Self::finish`].
-    pub fn finish_after<E: From<Truncated>>(
-        mut self,
-        others: Spent,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<Spent, E> {
-        self.close(out)?;
-        let spent = others.and(self.spent());
-        if self.reply.include_usage {
-            // Clients wait for this chunk and treat it as the last, so it is sent even without
-            // token counts.
-            let usage = spent.told().unwrap_or_else(|| usage::openai(TokenUsage::default(), None));
-            out(&Chunk { usage: Some(Some(usage)), ..self.chunk(&[]) })?;
-        }
-        Ok(spent)
-    }
-
-    /// Ends one of several answers, and leaves the usage chunk to the last.
-    ///
-    /// # Errors
-    /// As [`Self::finish`].
-    pub fn conclude<E: From<Truncated>>(
-        mut self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<Spent, E> {
-        self.close(out)?;
-        Ok(self.spent())
-    }
-
-    /// The usage known so far.
-    pub fn spent(&self) -> Spent {
-        Spent::new(self.usage, self.thought)
-    }
-
-    fn close<E: From<Truncated>>(
-        &mut self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        if self.stopped { self.end(out) } else { Err(Truncated.into()) }
-    }
-
-    fn start<E>(&mut self, out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>) -> Result<(), E> {
+    fn start(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
         if self.started {
             return Ok(());
         }
@@ -251,11 +173,11 @@ impl ChatStream {
         !self.reply.drops_calls && (many || self.calls.is_empty())
     }
 
-    fn block_start<E>(
+    fn block_start(
         &mut self,
         event: &BlockStart<'_>,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable> {
         let names = &self.reply.names;
         let tool = event.start.tool_use.as_ref();
         let Some(tool) = tool.filter(|tool| !tool.is_server_side() && !names.is_hosted(&tool.name))
@@ -292,11 +214,11 @@ impl ChatStream {
         self.emit(self.call_delta(index, Some((&tool.tool_use_id, name)), ""), None, out)
     }
 
-    fn block_delta<E>(
+    fn block_delta(
         &mut self,
         event: &BlockDelta<'_>,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable> {
         let delta = &event.delta;
         let block = event.content_block_index;
         if self.mind.is_elsewhere(block) || self.reasons_elsewhere(block) {
@@ -342,11 +264,7 @@ impl ChatStream {
 
     /// Ends a block. A call without arguments gets `{}`, because clients parse it and cannot parse
     /// the empty text. Input still held by a wrapping is sent now.
-    fn block_stop<E>(
-        &mut self,
-        block: u32,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn block_stop(&mut self, block: u32, out: &mut BytesMut) -> Result<(), Unwritable> {
         let thinks = self.mind.is_thinking() && !self.mind.is_elsewhere(block);
         if thinks || self.reasons_in(block) {
             return self.close_thought(out);
@@ -365,35 +283,31 @@ impl ChatStream {
         self.emit_input(index, rest, out)
     }
 
-    fn emit_answer<E>(
-        &mut self,
-        text: &str,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn emit_answer(&mut self, text: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
         if text.is_empty() {
             return Ok(());
         }
         self.mind.say(self.block, text);
+        if let Some(checked) = &mut self.checked
+            && checked.len() <= CHECKED_LIMIT
+        {
+            checked.push_str(text);
+        }
         self.emit(Delta { content: Some(text), ..Delta::default() }, None, out)
     }
 
-    fn emit_input<E>(
-        &self,
-        index: usize,
-        input: &str,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn emit_input(&self, index: usize, input: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
         if input.is_empty() {
             return Ok(());
         }
         self.emit(self.call_delta(index, None, input), None, out)
     }
 
-    fn message_stop<E>(
+    fn message_stop(
         &mut self,
         stop: &MessageStop<'_>,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable> {
         if self.stopped {
             return Ok(());
         }
@@ -419,8 +333,7 @@ impl ChatStream {
             self.emit_answer(&held, out)?;
         }
         self.show_places(out)?;
-        self.settle(&stop.stop_reason, out)?;
-        if self.usage.is_none() { Ok(()) } else { self.end(out) }
+        self.settle(&stop.stop_reason, out)
     }
 
     fn open_call(&self, block: u32) -> Option<usize> {
@@ -452,12 +365,12 @@ impl ChatStream {
         Delta { tool_calls: Some([call]), ..Delta::default() }
     }
 
-    fn emit<E>(
+    fn emit(
         &self,
         delta: Delta<'_>,
         finish_reason: Option<FinishReason>,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable> {
         let choices = [ChunkChoice {
             index: self.index,
             delta,
@@ -465,7 +378,7 @@ impl ChatStream {
             logprobs: None,
             outcrop: None,
         }];
-        out(&self.chunk(&choices))
+        sse::write(out, &self.chunk(&choices))
     }
 
     fn chunk<'c>(&'c self, choices: &'c [ChunkChoice<'c>]) -> Chunk<'c> {
@@ -478,6 +391,54 @@ impl ChatStream {
             service_tier: self.tier.as_deref(),
             usage: self.reply.include_usage.then_some(None),
         }
+    }
+}
+
+impl AnswerStream for ChatStream {
+    fn push(
+        &mut self,
+        event: &StreamEvent<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Progress, Unwritable> {
+        self.event(event, out)?;
+        let reasoning = self.mind.take_kept(&self.reply);
+        let answer = if self.is_complete() { self.end(out)? } else { None };
+        Ok(Progress { reasoning, answer })
+    }
+
+    fn is_complete(&self) -> bool {
+        self.stopped && self.usage.is_some()
+    }
+
+    fn spent(&self) -> Spent {
+        Spent::new(self.usage, self.thought)
+    }
+
+    fn close(&mut self, out: &mut BytesMut) -> Result<Progress, StreamError> {
+        if !self.stopped {
+            return Err(Truncated.into());
+        }
+        Ok(Progress { reasoning: None, answer: self.end(out)? })
+    }
+
+    fn judged(&mut self, word: Option<&'static str>, out: &mut BytesMut) -> Result<(), Unwritable> {
+        self.outcrop.structured_output = word;
+        self.last_chunk(out)
+    }
+
+    fn finish(&mut self, total: Spent, out: &mut BytesMut) -> Result<(), Unwritable> {
+        if self.reply.include_usage {
+            // Clients wait for this chunk and treat it as the last, so it is sent even without
+            // token counts.
+            let usage = total.told().unwrap_or_else(|| usage::openai(TokenUsage::default(), None));
+            sse::write(out, &Chunk { usage: Some(Some(usage)), ..self.chunk(&[]) })?;
+        }
+        out.extend_from_slice(sse::DONE);
+        Ok(())
+    }
+
+    fn counts_as_whole(&mut self) {
+        self.reply.stream_counts = StreamCounts::Net;
     }
 }
 

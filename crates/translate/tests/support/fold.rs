@@ -1,13 +1,15 @@
 //! Combines chunks as OpenAI's SDKs do, so that a stream can be compared with a complete response.
 
-use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
-use schema::openai::chat::{ChatCompletion, FinishReason};
-use schema::openai::chunk::Chunk;
+use schema::openai::chat::ChatCompletion;
 use schema::openai::tool::CallBody;
-use schema::openai::usage::Usage;
-use translate::chat::{ChatStream, Truncated, replay};
+use serde_json::Value;
+use translate::answer_stream::Truncated;
+use translate::chat::ChatStream;
+use translate::spent::Spent;
 use translate::{Reply, Stamp};
+
+use crate::wire::Wire;
 
 /// The content of an answer, complete or streamed.
 #[derive(Debug, Default, PartialEq)]
@@ -15,15 +17,17 @@ pub(crate) struct Folded {
     pub(crate) content: String,
     pub(crate) reasoning: String,
     /// As JSON.
-    pub(crate) details: Vec<serde_json::Value>,
+    pub(crate) details: Vec<Value>,
     /// Id, name, arguments.
     pub(crate) calls: Vec<(String, String, String)>,
-    pub(crate) finish_reason: Option<FinishReason>,
-    pub(crate) usage: Option<Usage>,
     /// As JSON.
-    pub(crate) annotations: Vec<serde_json::Value>,
+    pub(crate) finish_reason: Value,
     /// As JSON.
-    pub(crate) outcrop: serde_json::Value,
+    pub(crate) usage: Value,
+    /// As JSON.
+    pub(crate) annotations: Vec<Value>,
+    /// As JSON.
+    pub(crate) outcrop: Value,
 }
 
 impl Folded {
@@ -48,11 +52,11 @@ impl Folded {
                     (call.id.clone(), name.clone(), input.clone())
                 })
                 .collect(),
-            finish_reason: Some(choice.finish_reason),
-            usage: Some(answer.usage),
+            finish_reason: serde_json::to_value(choice.finish_reason).unwrap(),
+            usage: serde_json::to_value(answer.usage).unwrap(),
             annotations: values(&choice.message.annotations),
             outcrop: match choice.outcrop.is_empty() {
-                true => serde_json::Value::Null,
+                true => Value::Null,
                 false => serde_json::to_value(&choice.outcrop).unwrap(),
             },
         }
@@ -64,24 +68,20 @@ impl Folded {
         stamp: Stamp,
         events: &[(&str, String)],
     ) -> Result<Self, Truncated> {
-        let mut chat = ChatStream::new(reply, stamp);
-        let mut folded = Self::default();
+        let (mut chat, mut wire) = (ChatStream::new(reply, stamp), Wire::default());
         for (name, payload) in events {
-            let event = StreamEvent::parse(name, payload.as_bytes()).unwrap();
-            chat.push(&event, &mut |chunk| {
-                folded.add(chunk);
-                Ok::<(), Truncated>(())
-            })?;
+            wire.push(&mut chat, name, payload);
         }
-        folded.settle(chat)
+        Self::settle(chat, wire)
     }
 
-    fn settle(mut self, chat: ChatStream) -> Result<Self, Truncated> {
-        chat.finish(&mut |chunk| {
-            self.add(chunk);
-            Ok::<(), Truncated>(())
-        })?;
-        Ok(self)
+    fn settle(mut chat: ChatStream, mut wire: Wire) -> Result<Self, Truncated> {
+        wire.finish(&mut chat, Spent::default())?;
+        let mut folded = Self::default();
+        for chunk in wire.chunks() {
+            folded.add(&chunk);
+        }
+        Ok(folded)
     }
 
     /// Combines a complete response that is replayed as a stream.
@@ -90,59 +90,62 @@ impl Folded {
         stamp: Stamp,
         response: ConverseResponse<'_>,
     ) -> Result<Self, Truncated> {
-        let mut chat = ChatStream::new(reply, stamp);
-        let mut folded = Self::default();
-        replay(response, &mut chat, &mut |chunk| {
-            folded.add(chunk);
-            Ok::<(), Truncated>(())
-        })?;
-        folded.settle(chat)
+        let (mut chat, mut wire) = (ChatStream::new(reply, stamp), Wire::default());
+        wire.replay(&mut chat, response);
+        Self::settle(chat, wire)
     }
 
-    fn add(&mut self, chunk: &Chunk<'_>) {
-        if let Some(Some(usage)) = chunk.usage {
-            assert!(self.usage.replace(usage).is_none(), "usage is told once");
+    fn add(&mut self, chunk: &Value) {
+        if chunk["usage"].is_object() {
+            assert!(self.usage.is_null(), "usage is told once");
+            self.usage = chunk["usage"].clone();
         }
-        for choice in chunk.choices {
-            let delta = &choice.delta;
-            if !delta.annotations.is_empty() {
+        for choice in list(&chunk["choices"]) {
+            let delta = &choice["delta"];
+            if delta["annotations"].is_array() {
                 assert!(self.annotations.is_empty(), "annotations come together");
-                self.annotations = values(delta.annotations);
+                self.annotations = list(&delta["annotations"]).to_vec();
             }
-            if let Some(outcrop) = choice.outcrop {
-                assert!(choice.finish_reason.is_some());
-                self.outcrop = serde_json::to_value(outcrop).unwrap();
+            if choice["outcrop"].is_object() {
+                assert!(choice["finish_reason"].is_string());
+                self.outcrop = choice["outcrop"].clone();
             }
-            self.content.push_str(delta.content.unwrap_or_default());
-            self.reasoning.push_str(delta.reasoning_content.unwrap_or_default());
-            for detail in delta.reasoning_details.iter().flatten() {
-                assert_eq!(detail.index as usize, self.details.len(), "thoughts are counted");
-                self.details.push(serde_json::to_value(detail).unwrap());
+            self.content.push_str(text(&delta["content"]));
+            self.reasoning.push_str(text(&delta["reasoning_content"]));
+            for detail in list(&delta["reasoning_details"]) {
+                assert_eq!(detail["index"], self.details.len(), "thoughts are counted");
+                self.details.push(detail.clone());
             }
-            for call in delta.tool_calls.iter().flatten() {
-                let index = call.index as usize;
+            for call in list(&delta["tool_calls"]) {
+                let index = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
                 assert!(index <= self.calls.len(), "calls are counted without gaps");
                 if index == self.calls.len() {
                     self.calls.push((String::new(), String::new(), String::new()));
                 }
                 let known = &mut self.calls[index];
-                known.0.push_str(call.id.unwrap_or_default());
-                if let Some(function) = &call.function {
-                    known.1.push_str(function.name.unwrap_or_default());
-                    known.2.push_str(function.arguments);
-                }
-                if let Some(custom) = &call.custom {
-                    known.1.push_str(custom.name.unwrap_or_default());
-                    known.2.push_str(custom.input);
+                known.0.push_str(text(&call["id"]));
+                for body in [&call["function"], &call["custom"]] {
+                    known.1.push_str(text(&body["name"]));
+                    known.2.push_str(text(&body["arguments"]));
+                    known.2.push_str(text(&body["input"]));
                 }
             }
-            if let Some(reason) = choice.finish_reason {
-                assert!(self.finish_reason.replace(reason).is_none(), "one finish reason");
+            if choice["finish_reason"].is_string() {
+                assert!(self.finish_reason.is_null(), "one finish reason");
+                self.finish_reason = choice["finish_reason"].clone();
             }
         }
     }
 }
 
-fn values(all: &[impl serde::Serialize]) -> Vec<serde_json::Value> {
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn values(all: &[impl serde::Serialize]) -> Vec<Value> {
     all.iter().map(|one| serde_json::to_value(one).unwrap()).collect()
 }

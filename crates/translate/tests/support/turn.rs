@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
 use serde_json::{Value, json};
-use translate::chat::{ChatStream, answer, kept, question_with};
+use translate::chat::{Chat, ChatStream, question_with};
+use translate::dialect::Dialect;
 use translate::reasoning::{Origin, RestoredReasoning, Turn};
 use translate::report::LostReasoning;
 use translate::{Profile, Reply, S3Access};
 
 use super::{HERE, stamp};
+use crate::wire::Wire;
 
 pub(crate) fn response(content: &[Value]) -> String {
     json!({
@@ -40,30 +41,25 @@ pub(crate) fn answered(
     let whole: ConverseResponse<'_> = serde_json::from_str(&text).unwrap();
     let mut memory = Vec::new();
     if !streamed {
-        if let Some(kept) = kept(&whole, &reply) {
+        let answered = Chat::answer(&whole, &reply, stamp());
+        if let Some(kept) = answered.saved {
             memory.extend(kept.calls.into_iter().map(|call| (call, Arc::clone(&kept.turn))));
         }
-        let completion = serde_json::to_value(answer(&whole, &reply, stamp())).unwrap();
+        let completion = serde_json::to_value(answered.answer).unwrap();
         return (completion["choices"][0]["message"].clone(), memory);
     }
     let mut chat = ChatStream::new(reply, stamp());
     let mut message =
         json!({ "role": "assistant", "content": "", "tool_calls": [], "reasoning_details": [] });
+    let mut wire = Wire::default();
     for (name, payload) in events(content) {
-        let event = StreamEvent::parse(name, payload.to_string().as_bytes())
-            .map(|_| payload.to_string())
-            .unwrap();
-        let event = StreamEvent::parse(name, event.as_bytes()).unwrap();
-        chat.push(&event, &mut |chunk| {
-            for choice in chunk.choices {
-                let delta = serde_json::to_value(&choice.delta).unwrap();
-                fold(&mut message, &delta);
-            }
-            Ok::<(), ()>(())
-        })
-        .unwrap();
-        if let Some(kept) = chat.take_kept() {
+        if let Some(kept) = wire.push(&mut chat, name, &payload.to_string()) {
             memory.extend(kept.calls.into_iter().map(|call| (call, Arc::clone(&kept.turn))));
+        }
+    }
+    for chunk in wire.chunks() {
+        for choice in chunk["choices"].as_array().unwrap() {
+            fold(&mut message, &choice["delta"]);
         }
     }
     (message, memory)

@@ -1,20 +1,23 @@
 //! The end of a choice: its finish reason waits for the metadata event, which follows directly.
 
-use schema::converse::response::{ServedTier, StopReason};
-use schema::openai::chunk::{Chunk, ChunkChoice, Delta};
+use bytes::BytesMut;
+use schema::converse::response::StopReason;
+use schema::openai::chat::FinishReason;
+use schema::openai::chunk::{ChunkChoice, Delta};
 
 use super::ChatStream;
-use crate::chat::response::{self, OWN_TOOL, hides_calls};
+use crate::answer_stream::Unwritable;
+use crate::chat::response::{OWN_TOOL, hides_calls};
 use crate::parts::stop::{finish_reason, untold};
-use crate::profile::StreamCounts;
+use crate::sse;
 
 impl ChatStream {
     /// Emits the citations, and stores the finish reason.
-    pub(super) fn settle<E>(
+    pub(super) fn settle(
         &mut self,
         told: &StopReason,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable> {
         let (annotations, citations) = self.sources.finish();
         if !annotations.is_empty() {
             self.emit(Delta { annotations: &annotations, ..Delta::default() }, None, out)?;
@@ -28,30 +31,24 @@ impl ChatStream {
         Ok(())
     }
 
-    pub(super) fn metadata<E>(
-        &mut self,
-        tier: Option<&ServedTier<'_>>,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.tier = response::tier(tier, &self.reply);
-        self.end(out)
+    /// Writes the last chunk of the choice, if it is due and was not written. A complete answer in a
+    /// requested format is returned instead: its last chunk tells whether it matches.
+    pub(super) fn end(&mut self, out: &mut BytesMut) -> Result<Option<String>, Unwritable> {
+        if self.last == Some(FinishReason::Stop)
+            && let Some(answer) = self.checked.take()
+        {
+            return Ok(Some(answer));
+        }
+        self.last_chunk(out)?;
+        Ok(None)
     }
 
-    /// Reads token counts as a complete response gives them, because the replayed events come from
-    /// one.
-    pub(in crate::chat) fn counts_as_whole(&mut self) {
-        self.reply.stream_counts = StreamCounts::Net;
-    }
-
-    /// Emits the last chunk of the choice, if it is due and has not been sent.
-    pub(super) fn end<E>(
-        &mut self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn last_chunk(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
         let Some(reason) = self.last.take() else { return Ok(()) };
         let outcrop = (!self.outcrop.is_empty()).then_some(&self.outcrop);
         let (delta, finish_reason) = (Delta::default(), Some(reason));
         let index = self.index;
-        out(&self.chunk(&[ChunkChoice { index, delta, finish_reason, logprobs: None, outcrop }]))
+        let choices = [ChunkChoice { index, delta, finish_reason, logprobs: None, outcrop }];
+        sse::write(out, &self.chunk(&choices))
     }
 }

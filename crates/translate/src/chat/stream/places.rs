@@ -1,15 +1,14 @@
 //! Emits reasoning blocks, each complete and with its position in the turn.
 
-use schema::openai::chunk::{Chunk, Delta};
+use bytes::BytesMut;
+use schema::openai::chunk::Delta;
 
 use super::ChatStream;
+use crate::answer_stream::Unwritable;
 
 impl ChatStream {
     /// Emits the current reasoning block, which is now complete.
-    pub(super) fn close_thought<E>(
-        &mut self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn close_thought(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
         self.end_reasoning(out)?;
         if !self.mind.close() {
             return Ok(());
@@ -26,10 +25,7 @@ impl ChatStream {
     }
 
     /// Emits the positions after the last reasoning block, where they are not the usual ones.
-    pub(super) fn show_places<E>(
-        &mut self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn show_places(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
         self.mind.end(&self.reply);
         let rest = self.mind.rest_detail(&self.reply).filter(|_| !self.reply.thoughts.hidden);
         let Some(rest) = rest else { return Ok(()) };

@@ -1,29 +1,27 @@
 //! Emits text: separated from reasoning between tags, counted for the positions of citations, held
 //! back while a tool may still give the answer.
 
-use schema::openai::chunk::{Chunk, Delta};
+use bytes::BytesMut;
+use schema::openai::chunk::Delta;
 
 use super::ChatStream;
+use crate::answer_stream::Unwritable;
 use crate::parts::tags::Voice;
 
 impl ChatStream {
-    pub(super) fn text<E>(
-        &mut self,
-        text: &str,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn text(&mut self, text: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
         let Some(mut tagged) = self.tagged.take() else { return self.say(text, out) };
         tagged.push(text, &mut |voice, piece| self.voice(voice, piece, out))?;
         self.tagged = Some(tagged);
         Ok(())
     }
 
-    pub(super) fn voice<E>(
+    pub(super) fn voice(
         &mut self,
         voice: Voice,
         text: &str,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable> {
         match voice {
             Voice::Said => self.say(text, out),
             Voice::Reasoning if self.reply.thoughts.hidden => Ok(()),
@@ -33,11 +31,7 @@ impl ChatStream {
         }
     }
 
-    fn say<E>(
-        &mut self,
-        text: &str,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn say(&mut self, text: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
         let text = self.spoken.push(text);
         let aside = self.spoken.take_aside();
         self.think_aloud(&aside, out)?;
@@ -46,10 +40,7 @@ impl ChatStream {
     }
 
     /// Sends held text before the call: it is not the answer.
-    pub(super) fn yield_to_call<E>(
-        &mut self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn yield_to_call(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
         if self.answer.is_some() {
             return Ok(());
         }
@@ -63,11 +54,7 @@ impl ChatStream {
     }
 
     /// Sends held text that was not the answer, as reasoning.
-    pub(super) fn think_aloud<E>(
-        &self,
-        text: &str,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn think_aloud(&self, text: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
         if self.reply.thoughts.hidden || text.is_empty() {
             return Ok(());
         }

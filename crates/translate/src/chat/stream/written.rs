@@ -1,12 +1,14 @@
 //! Emits text and reasoning without the calls that the model writes into them. Those calls are sent
 //! at the end, like calls in blocks.
 
+use bytes::BytesMut;
 use schema::converse::event::{
     BlockDelta, BlockStart, Delta, ReasoningDelta, Start, ToolUseDelta, ToolUseStart,
 };
-use schema::openai::chunk::{Chunk, Delta as Shown};
+use schema::openai::chunk::Delta as Shown;
 
 use super::ChatStream;
+use crate::answer_stream::Unwritable;
 use crate::parts::tags::Voice;
 use crate::parts::written::{self, WrittenCall};
 
@@ -15,11 +17,7 @@ const BLOCKS: u32 = 1 << 31;
 
 impl ChatStream {
     /// A piece of text.
-    pub(super) fn read<E>(
-        &mut self,
-        text: &str,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn read(&mut self, text: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
         let Some(mut reader) = self.reader.take() else { return self.text(text, out) };
         reader.push(Voice::Said, text, &mut |voice, words| self.heard(voice, words, out))?;
         self.reader = Some(reader);
@@ -27,12 +25,12 @@ impl ChatStream {
     }
 
     /// A piece of reasoning.
-    pub(super) fn reason<E>(
+    pub(super) fn reason(
         &mut self,
         block: u32,
         piece: &ReasoningDelta<'_>,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable> {
         let text = piece.text.as_deref().filter(|text| !text.is_empty());
         if text.is_some() || piece.signature.is_some() || piece.redacted_content.is_some() {
             self.end_words(out)?;
@@ -65,10 +63,7 @@ impl ChatStream {
     }
 
     /// Ends the current reasoning.
-    pub(super) fn end_reasoning<E>(
-        &mut self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn end_reasoning(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
         let Some(block) = self.reasoning.take() else { return Ok(()) };
         let Some(mut reader) = self.reader.take() else { return Ok(()) };
         reader.end(&mut |voice, words: &str| self.thought(block, voice, words, out))?;
@@ -77,10 +72,7 @@ impl ChatStream {
     }
 
     /// Ends the current text.
-    pub(super) fn end_words<E>(
-        &mut self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn end_words(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
         if self.reasoning.is_some() {
             return Ok(());
         }
@@ -91,10 +83,7 @@ impl ChatStream {
     }
 
     /// Emits the written calls. The reader is dropped, since no text follows.
-    pub(super) fn call_written<E>(
-        &mut self,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(super) fn call_written(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
         let Some(mut reader) = self.reader.take() else { return Ok(()) };
         for (at, WrittenCall { name, input }) in (0..).zip(reader.take_calls()) {
             let block = BLOCKS.saturating_add(at);
@@ -110,25 +99,20 @@ impl ChatStream {
         Ok(())
     }
 
-    fn heard<E>(
-        &mut self,
-        voice: Voice,
-        words: &str,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn heard(&mut self, voice: Voice, words: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
         match voice {
             Voice::Said => self.text(words, out),
             Voice::Reasoning => self.think_aloud(words, out),
         }
     }
 
-    fn thought<E>(
+    fn thought(
         &mut self,
         block: u32,
         voice: Voice,
         words: &str,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable> {
         if voice == Voice::Said {
             return self.text(words, out);
         }
@@ -137,11 +121,7 @@ impl ChatStream {
         self.show_thought(words, out)
     }
 
-    fn show_thought<E>(
-        &mut self,
-        text: &str,
-        out: &mut impl FnMut(&Chunk<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    fn show_thought(&mut self, text: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
         if text.is_empty() || self.reply.thoughts.hidden {
             return Ok(());
         }

@@ -10,9 +10,12 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::paths::AzureDeployment;
 use crate::error::GatewayError;
 use crate::offload::Offload;
+
+/// The model that an Azure path names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AzureDeployment(pub(crate) String);
 
 /// The body of a request, with the model that its path names.
 pub(crate) async fn applied(

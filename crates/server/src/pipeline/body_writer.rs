@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use translate::{BODY_LIMIT, Invalid};
 
-use super::chat::request::Untranslated;
+use super::parsed_request::Untranslated;
 
 /// Bytes a body may need beyond the length of its source.
 const ROOM: usize = 1024;
@@ -16,7 +16,7 @@ const ROOM: usize = 1024;
 ///
 /// # Errors
 /// The body is too large.
-pub(super) fn written(body: &impl Serialize, length: usize) -> Result<Bytes, Untranslated> {
+pub(crate) fn written(body: &impl Serialize, length: usize) -> Result<Bytes, Untranslated> {
     let mut writer = Writer(Vec::with_capacity(length.min(BODY_LIMIT) + ROOM));
     match serde_json::to_writer(&mut writer, body) {
         Ok(()) => Ok(writer.0.into()),

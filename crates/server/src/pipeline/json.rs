@@ -13,7 +13,7 @@ const QUOTED: usize = 300;
 
 /// A body that is not a valid request: the field and the kind of the mistake.
 #[derive(Debug)]
-pub(super) struct Mistake {
+pub(crate) struct Mistake {
     message: String,
     param: Option<String>,
     code: Option<&'static str>,
@@ -26,7 +26,7 @@ impl From<Mistake> for GatewayError {
 }
 
 /// Parses a body; an error names the field (`param`) and the kind of mistake (`code`).
-pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Mistake> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Mistake> {
     serde_json::from_slice(body).map_err(|error| explain::<T>(body, &error))
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use translate::{Invalid, Report};
 
-use super::chat::request::Untranslated;
+use super::parsed_request::Untranslated;
 use crate::error::GatewayError;
 use crate::offload::Offload;
 use crate::request::context::{RequestContext, describe};
@@ -52,14 +52,14 @@ struct Shown<'d> {
 }
 
 /// Responds with the calls and their addresses.
-pub(super) async fn tell(
+pub(crate) async fn tell(
     attempt_log: AttemptLog,
     requests: Vec<Request<Bytes>>,
     report: &Report,
     context: &mut RequestContext,
     offload: &Offload,
 ) -> Result<HttpResponse, GatewayError> {
-    let (model, ignored) = (context.stamp().model, report.ignored().to_vec());
+    let (model, ignored) = (context.model().to_owned(), report.ignored().to_vec());
     let length = requests.iter().map(|request| request.body().len()).sum();
     let told = offload
         .run(length, async move { written(&attempt_log, &requests, &model, &ignored) })

@@ -2,19 +2,20 @@
 //! does not match is told so, once. The second call goes to the target that answered, whose cache is
 //! warm; if it fails, the first answer is used.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use schema::converse::response::ConverseResponse;
-use schema::openai::chat::ChatCompletion;
 use schema::openai::format::FormatKind;
-use serde_json::json;
-use translate::Reply;
-use translate::chat::Spent;
+use translate::dialect::{Answered, Dialect};
+use translate::spent::Spent;
 
+use super::Admitted;
+use super::dispatch::ANSWER_LIMIT;
 use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
-use super::{ANSWER_LIMIT, PendingCall, TranslateContext, Translated, UNASKED};
+use super::pending_call::{PendingCall, RejectedAnswer, TranslateContext, Translated, UNASKED};
 use crate::error::GatewayError;
-use crate::json_schema::{OnMismatch, Reasons, Repair, ValidationResult, Validators, judgeable};
-use crate::pipeline::Admitted;
+use crate::json_schema::{Reasons, Repair, ValidationResult, Validators};
 use crate::request::context::{RequestContext, of_quota};
 use crate::state::Snapshot;
 use bedrock::Kind;
@@ -23,14 +24,14 @@ use routing::{self, Classify, InFlight, InFlightTemplate, Operation, Target, Tim
 /// Everything that a repair call needs.
 pub(super) struct RepairCall {
     body: Bytes,
-    around: TranslateContext,
+    context: TranslateContext,
     target: Target,
     path: InFlightTemplate,
 }
 
-/// An answer that may be sent to the client.
-pub(super) struct RepairOutcome {
-    pub(super) completion: ChatCompletion,
+/// An answer that was validated, if it was requested as JSON.
+pub(super) struct Checked<A> {
+    pub(super) answered: Answered<A>,
     /// Usage of both calls, if there were two.
     pub(super) spent: Spent,
     /// The value of `x-outcrop-structured-output`; `None` if the answer could not be checked.
@@ -39,45 +40,44 @@ pub(super) struct RepairOutcome {
 
 /// Whether an answer may need a repair call. If the format is only requested in the prompt, the repair
 /// call makes it reliable.
-pub(super) fn may_repeat(now: &Snapshot, kind: FormatKind, operation: Operation) -> bool {
+pub(super) fn may_repeat(now: &Snapshot, format: FormatKind, operation: Operation) -> bool {
     let repairs = match now.config.structured.repair {
         Repair::Off => false,
-        Repair::Objects => kind == FormatKind::JsonObject,
-        Repair::Once => kind != FormatKind::Text,
+        Repair::Objects => format == FormatKind::JsonObject,
+        Repair::Once => format != FormatKind::Text,
     };
     repairs && operation.kind() == Kind::Unary
 }
 
 impl RepairCall {
     /// A repair call to the `target` that answered. `None` if it cannot be made.
-    pub(super) fn of(
-        call: &mut PendingCall,
+    pub(super) fn of<D: Dialect>(
+        call: &mut PendingCall<D>,
         target: Option<Target>,
         in_flight: &InFlight,
     ) -> Option<Self> {
-        let (body, around) = (call.kept.take()?, call.around.clone());
-        Some(Self { body, around, target: target?, path: in_flight.path() })
+        let (body, context) = (call.kept.take()?, call.context.clone());
+        Some(Self { body, context, target: target?, path: in_flight.path() })
     }
 
     /// Asks again, with the model's answer and the reasons why it does not match appended. The call
     /// counts in its target's health and usage as any other; if the guardrail stops the input, no call
     /// is made.
-    async fn ask(
+    async fn ask<D: Dialect>(
         &self,
         admitted: &Admitted,
-        (said, reasons): (&str, &[String]),
+        (answer, reasons): (&str, &[String]),
         context: &mut RequestContext,
-    ) -> Result<RepairAnswer, GatewayError> {
+    ) -> Result<RepairAnswer<D::Reply>, GatewayError> {
         let complaint = format!(
             "This answer is not what was asked for:\n- {}\nAnswer again: the whole of the corrected JSON and nothing else.",
             reasons.join("\n- ")
         );
-        let said = json!({ "role": "assistant", "content": said }).to_string();
-        let complaint = json!({ "role": "user", "content": complaint }).to_string();
-        let (operation, added) = (Operation::Converse, vec![said, complaint]);
-        let around = TranslateContext { operation, added, ..self.around.clone() };
+        let correction = Some(Arc::new(RejectedAnswer { answer: answer.to_owned(), complaint }));
+        let operation = Operation::Converse;
+        let translate = TranslateContext { operation, correction, ..self.context.clone() };
         let Translated { body, reply, guard, .. } =
-            around.translate(&self.body, &self.target, admitted.offload()).await?;
+            translate.translate::<D>(&self.body, &self.target, admitted.offload()).await?;
         let account = &self.target.account;
         let check = guard.map(|guard| GuardrailCall::new(guard, admitted, account));
         let (body, check) = match check {
@@ -94,13 +94,13 @@ impl RepairCall {
         context.asked_again();
         let mut in_flight = self.path.again(Timestamp::now());
         let read = async {
-            let answer = routing::send(&transport, &self.target, Operation::Converse, body).await?;
+            let answer = routing::send(&transport, &self.target, operation, body).await?;
             in_flight.answered(Timestamp::now());
-            let told = match check {
+            let answer = match check {
                 None => UpstreamAnswer::Coming(answer),
                 Some(check) => UpstreamAnswer::Checked { answer, check },
             };
-            told.read(ANSWER_LIMIT).await
+            answer.read(ANSWER_LIMIT).await
         };
         match read.await {
             Ok((body, _)) => Ok(RepairAnswer { body, reply, in_flight: Some(in_flight) }),
@@ -112,96 +112,88 @@ impl RepairCall {
     }
 }
 
-/// Checks an answer, has it repaired if that is needed and allowed, and refuses it if the operator
-/// requires that.
-pub(super) async fn settle(
-    first: &ConverseResponse<'_>,
-    reply: &Reply,
-    second: Option<&RepairCall>,
+/// Validates an answer, and has it repaired if that is needed and allowed.
+pub(super) async fn checked<D: Dialect>(
+    first: Checked<D::Answer>,
+    (reply, repair): (&D::Reply, Option<&RepairCall>),
     admitted: &Admitted,
     context: &mut RequestContext,
-) -> Result<RepairOutcome, GatewayError> {
-    let completion = translate::chat::answer(first, reply, context.stamp());
+) -> Checked<D::Answer> {
     let validators = &admitted.worker().shared.validators;
-    let spent = Spent::of(first);
     // A repair call includes the reasons why the first answer does not match.
-    let reasons = if second.is_some() { Reasons::Read } else { Reasons::Unread };
-    let Some(finding) = found(&completion, reply, validators, reasons).await else {
-        return Ok(RepairOutcome { completion, spent, word: None });
+    let reasons = if repair.is_some() { Reasons::Read } else { Reasons::Unread };
+    let Some(found) = found::<D>(&first.answered.answer, reply, validators, reasons).await else {
+        return first;
     };
-    let mut settled = RepairOutcome { completion, spent, word: Some(finding.word()) };
-    if let (ValidationResult::Mismatch(reasons), Some(second)) = (&finding, second) {
-        let said = settled.completion.choices.iter().find_map(judgeable).unwrap_or_default();
-        match second.ask(admitted, (said, reasons), context).await {
-            Ok(again) => settled = again.better(settled, validators, context).await,
+    let mut checked = Checked { word: Some(found.word()), ..first };
+    if let (ValidationResult::Mismatch(reasons), Some(repair)) = (&found, repair) {
+        let texts = D::checked_texts(&checked.answered.answer);
+        let answer = texts.first().copied().unwrap_or_default();
+        match repair.ask::<D>(admitted, (answer, reasons), context).await {
+            Ok(again) => checked = again.better::<D>(checked, validators, context).await,
             Err(error) => log::warn!("{} the repair call gave no answer: {error}", context.id()),
         }
     }
-    if settled.word == Some("mismatch") {
+    if checked.word == Some("mismatch") {
         log::warn!("{} the answer does not match its schema", context.id());
-        if admitted.now().config.structured.on_mismatch == OnMismatch::Refuse {
-            context.settle(settled.spent.usage());
-            return Err(GatewayError::Mismatch);
-        }
     }
-    Ok(settled)
+    checked
 }
 
 /// The answer of a repair call.
-struct RepairAnswer {
+struct RepairAnswer<R> {
     body: Bytes,
-    reply: Reply,
+    reply: R,
     /// `None` if the model was not called.
     in_flight: Option<InFlight>,
 }
 
-impl RepairAnswer {
+impl<R> RepairAnswer<R> {
     /// The better of two answers, with the costs of both. If the second cannot be read, the first is
     /// kept unchanged.
-    async fn better(
+    async fn better<D: Dialect<Reply = R>>(
         self,
-        first: RepairOutcome,
+        first: Checked<D::Answer>,
         validators: &Validators,
-        context: &mut RequestContext,
-    ) -> RepairOutcome {
-        let Self { body, reply, in_flight } = self;
+        context: &RequestContext,
+    ) -> Checked<D::Answer> {
+        let Self { body, reply, mut in_flight } = self;
         let again: ConverseResponse<'_> = match serde_json::from_slice(&body) {
             Ok(again) => again,
             Err(error) => {
                 let error = GatewayError::Unreadable(error);
                 log::warn!("{} the repair call gave no answer: {error}", context.id());
-                if let Some(mut in_flight) = in_flight {
+                if let Some(in_flight) = &mut in_flight {
                     in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
                 }
                 return first;
             }
         };
-        if let Some(mut in_flight) = in_flight {
+        if let Some(in_flight) = &mut in_flight {
             in_flight.settle(of_quota(again.usage));
-            context.settled_apart(again.usage);
         }
-        let answer = translate::chat::answer(&again, &reply, context.stamp());
-        let (mut completion, word) = match found(&answer, &reply, validators, Reasons::Unread).await
-        {
-            Some(ValidationResult::Valid) => (answer, Some("repaired")),
-            Some(other) => (answer, Some(other.word())),
-            None => (first.completion, first.word),
-        };
         let spent = first.spent.and(Spent::of(&again));
-        spent.tell(&mut completion);
-        RepairOutcome { completion, spent, word }
+        let second = D::answer(&again, &reply, context.stamp(D::ID_PREFIX));
+        let found = found::<D>(&second.answer, &reply, validators, Reasons::Unread).await;
+        match found {
+            Some(ValidationResult::Valid) => {
+                Checked { answered: second, spent, word: Some("repaired") }
+            }
+            Some(other) => Checked { answered: second, spent, word: Some(other.word()) },
+            None => Checked { spent, ..first },
+        }
     }
 }
 
-/// The worst validation result of all choices that can be checked.
-async fn found(
-    completion: &ChatCompletion,
-    reply: &Reply,
+/// The worst validation result of all texts that can be checked.
+async fn found<D: Dialect>(
+    answer: &D::Answer,
+    reply: &D::Reply,
     validators: &Validators,
     reasons: Reasons,
 ) -> Option<ValidationResult> {
-    let wanted = reply.wanted()?;
-    let texts: Vec<&str> = completion.choices.iter().filter_map(judgeable).collect();
+    let wanted = D::wanted(reply)?;
+    let texts = D::checked_texts(answer);
     if texts.is_empty() {
         return None;
     }

@@ -9,17 +9,17 @@ use crate::error::GatewayError;
 use crate::request::context::{MODEL, RequestContext, describe};
 
 /// An answer and the values of its headers.
-pub(super) struct JsonResponse<T> {
-    pub(super) answer: T,
-    pub(super) report: Report,
+pub(crate) struct JsonResponse<T> {
+    pub(crate) answer: T,
+    pub(crate) report: Report,
     /// AWS's id of the call, or of the first of several.
-    pub(super) request_id: Option<String>,
+    pub(crate) request_id: Option<String>,
     /// The model that answered, if no call to a target determines it.
-    pub(super) by: Option<String>,
+    pub(crate) by: Option<String>,
 }
 
 /// Responds with the answer, or with its error.
-pub(super) async fn respond<T: Serialize>(
+pub(crate) async fn respond<T: Serialize>(
     mut context: RequestContext,
     answer: impl AsyncFnOnce(&mut RequestContext) -> Result<JsonResponse<T>, GatewayError>,
 ) -> HttpResponse {

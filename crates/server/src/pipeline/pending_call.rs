@@ -1,30 +1,32 @@
-//! A chat request during dispatch: translated for the first target, and again if another model,
+//! A request during dispatch: translated for the first target, and again if another model,
 //! guardrail or policy requires a different body.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use schema::openai::chat::ChatRequest;
-use translate::chat::{Defaults, Delivery, Question, question_with};
+use translate::chat::{Defaults, Delivery};
+use translate::dialect::{Dialect, Question, QuestionInput};
 use translate::errors::refuses_grammar;
 use translate::profile::{GuardrailPlace, StructuredOutput};
-use translate::reasoning::Origin;
-use translate::{Profile, Reply, Report, Unsupported};
+use translate::reasoning::{Origin, RestoredReasoning};
+use translate::{Profile, Report, Unsupported};
 
-use super::choices;
+use super::body_writer::written;
 use super::guardrail_around::{self, Guard};
-use super::request::{Untranslated, weight};
+use super::json::parse;
+use super::parsed_request::{Untranslated, weight};
 use crate::error::GatewayError;
 use crate::media::Fetched;
 use crate::offload::Offload;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::betas;
 use crate::request::options::RequestOptions;
-use crate::routes::body_writer::written;
-use crate::routes::json::parse;
 use bedrock::{Failure, Kind};
 use routing::catalogue::ResolvedModel;
 use routing::{Guardrail, Operation, Target};
+
+/// Minimum length for sending one call first: no model needs more than 4,096 tokens to cache a prefix.
+const WORTH: usize = 16 * 1024;
 
 /// Text of an internal error that must not occur.
 pub(super) const UNASKED: &str = "a request was never translated";
@@ -40,8 +42,19 @@ pub(super) struct TranslateContext {
     /// Reasoning that must not be sent, because a guardrail masks it.
     pub(super) withheld: Vec<String>,
     pub(super) thoughts: PastReasoning,
-    /// Messages appended to the caller's, as JSON.
-    pub(super) added: Vec<String>,
+    /// An answer that does not match, and the request to correct it, appended to the caller's messages.
+    pub(super) correction: Option<Arc<RejectedAnswer>>,
+    /// Calls that the request makes with the same question.
+    pub(super) choices: u32,
+    /// Index of the question.
+    pub(super) question: usize,
+}
+
+/// An answer that does not match the requested format, and the request to correct it.
+#[derive(Debug)]
+pub(super) struct RejectedAnswer {
+    pub(super) answer: String,
+    pub(super) complaint: String,
 }
 
 /// The treatment of past reasoning.
@@ -56,11 +69,11 @@ pub(super) enum PastReasoning {
 }
 
 /// A request that is sent to one target after another.
-pub(super) struct PendingCall {
-    pub(super) around: TranslateContext,
-    /// Number of answers that the caller requested.
-    pub(super) choices: u32,
-    pub(super) translated: Result<Translated, GatewayError>,
+pub(super) struct PendingCall<D: Dialect> {
+    pub(super) context: TranslateContext,
+    /// Number of questions in the request.
+    pub(super) questions: usize,
+    pub(super) translated: Result<Translated<D::Reply>, GatewayError>,
     /// The client's own bytes, if another target may need a new translation.
     pub(super) kept: Option<Bytes>,
     /// Whether a repair call may be needed.
@@ -69,12 +82,12 @@ pub(super) struct PendingCall {
 
 /// A translated request.
 #[derive(Clone)]
-pub(super) struct Translated {
+pub(super) struct Translated<R> {
     pub(super) body: Bytes,
     /// Whether calls with the same prefix benefit from waiting until the first answer begins.
     pub(super) warms: bool,
     pub(super) delivery: Delivery,
-    pub(super) reply: Reply,
+    pub(super) reply: R,
     pub(super) report: Report,
     /// The guardrail around the call, if the call itself does not accept one.
     pub(super) guard: Option<Guard>,
@@ -92,44 +105,69 @@ pub(super) struct Translated {
 
 impl TranslateContext {
     /// Translates a body for a target, off the worker thread if it is large.
-    pub(super) async fn translate(
+    pub(super) async fn translate<D: Dialect>(
         &self,
         body: &Bytes,
         target: &Target,
         offload: &Offload,
-    ) -> Result<Translated, GatewayError> {
-        let (around, body, target) = (self.clone(), body.clone(), target.clone());
-        let length = body.len() + around.added.iter().map(String::len).sum::<usize>();
+    ) -> Result<Translated<D::Reply>, GatewayError> {
+        let (context, body, target) = (self.clone(), body.clone(), target.clone());
+        let added =
+            context.correction.as_ref().map(|added| added.answer.len() + added.complaint.len());
+        let length = body.len() + added.unwrap_or_default();
         let weight = weight(&body).max(length);
         let translated = offload.run(weight, async move {
-            let mut request: ChatRequest<'_> = parse(&body)?;
-            around.fetched.fill(&mut request);
-            for message in &around.added {
-                request.messages.push(serde_json::from_str(message)?);
+            let mut request: D::Request<'_> = parse(&body)?;
+            context.fetched.fill::<D>(&mut request);
+            if let Some(RejectedAnswer { answer, complaint }) = context.correction.as_deref() {
+                D::ask_again(&mut request, answer, complaint);
             }
-            translated(&mut request, length, &around, &target).await
+            translated::<D>(&mut request, length, &context, &target).await
         });
         Ok(translated.await??)
     }
+
+    /// The saved reasoning of a conversation, for a target that accepts it.
+    async fn restored<D: Dialect>(
+        &self,
+        request: &D::Request<'_>,
+        target: &Target,
+    ) -> RestoredReasoning {
+        let mut restored = self.reasoning.of::<D>(request, target).await;
+        restored.withhold(&self.withheld);
+        match self.thoughts {
+            PastReasoning::Sent => {}
+            PastReasoning::Forgotten => restored.forget(),
+            PastReasoning::Veiled => restored.veil(),
+        }
+        restored
+    }
+
+    /// Whether to send one call first, so that the others find the prefix cached. Otherwise every call
+    /// would write the cache, which costs more than no caching.
+    fn warms<R>(&self, question: &Question<'_, R>, length: usize) -> bool {
+        self.choices > 1 && length >= WORTH && question.is_cached()
+    }
 }
 
-impl PendingCall {
-    /// A copy of the call, to be made again.
-    pub(super) fn twin(&self) -> Self {
+impl<D: Dialect> PendingCall<D> {
+    /// A copy of the call, to be made again or with another question of the request.
+    pub(super) fn twin(&self, question: usize) -> Self {
         let translated = match &self.translated {
-            Ok(translated) => Ok(translated.clone()),
+            Ok(translated) if question == self.context.question => Ok(translated.clone()),
             // The copy is translated for its own target, whose error it then reports.
-            Err(_) => Err(GatewayError::Internal(UNASKED.to_owned())),
+            Ok(_) | Err(_) => Err(GatewayError::Internal(UNASKED.to_owned())),
         };
-        let (around, kept) = (self.around.clone(), self.kept.clone());
-        Self { around, translated, kept, ..*self }
+        let (context, kept) = (self.context.clone(), self.kept.clone());
+        let context = TranslateContext { question, ..context };
+        Self { context, translated, kept, ..*self }
     }
 
     /// The operation for the last translation.
     pub(super) fn at_last(&self) -> Operation {
         match &self.translated {
-            Ok(translated) => translated.operation(self.around.operation),
-            Err(_) => self.around.operation,
+            Ok(translated) => translated.operation(self.context.operation),
+            Err(_) => self.context.operation,
         }
     }
 
@@ -138,7 +176,7 @@ impl PendingCall {
         let thinks_back = self.translated.as_ref().is_ok_and(|translated| translated.thinks_back);
         let is_refused = self.kept.is_some() && thinks_back && error.is_about_thoughts();
         if is_refused {
-            self.around.thoughts = PastReasoning::Forgotten;
+            self.context.thoughts = PastReasoning::Forgotten;
         }
         is_refused
     }
@@ -154,7 +192,7 @@ impl PendingCall {
         target: &Target,
         offload: &Offload,
     ) -> Result<Bytes, GatewayError> {
-        let policy = self.around.options.policy(target.unsupported);
+        let policy = self.context.options.policy(target.unsupported);
         let fits = self.translated.as_ref().is_ok_and(|translated| translated.fits(target, policy));
         if self.kept.is_some() && !fits {
             self.translate(target, offload).await?;
@@ -188,7 +226,7 @@ impl PendingCall {
         offload: &Offload,
     ) -> Result<(), GatewayError> {
         let Some(kept) = &self.kept else { return Err(GatewayError::Internal(UNASKED.to_owned())) };
-        self.translated = Ok(self.around.translate(kept, target, offload).await?);
+        self.translated = Ok(self.context.translate::<D>(kept, target, offload).await?);
         Ok(())
     }
 
@@ -201,7 +239,7 @@ impl PendingCall {
     }
 }
 
-impl Translated {
+impl<R> Translated<R> {
     pub(super) fn fits(&self, target: &Target, policy: Unsupported) -> bool {
         self.profile == target.model.profile
             && self.guardrail == target.guardrail
@@ -219,29 +257,43 @@ impl Translated {
     }
 }
 
-pub(super) async fn translated<'r>(
-    request: &mut ChatRequest<'r>,
-    length: usize,
-    around: &TranslateContext,
+/// Adds the target's parameters where a request gives none. Tags that have selected the target have had
+/// their effect.
+///
+/// # Errors
+/// None: the parameters were read with the configuration.
+pub(crate) fn complete<'r, D: Dialect>(
+    request: &mut D::Request<'r>,
     target: &'r Target,
-) -> Result<Translated, Untranslated> {
-    target.complete(request)?;
+) -> Result<(), serde_json::Error> {
+    if target.heeds_tags {
+        D::remove_tags(request);
+    }
+    match &target.params {
+        Some(params) => D::complete(request, params),
+        None => Ok(()),
+    }
+}
+
+pub(super) async fn translated<'r, D: Dialect>(
+    request: &mut D::Request<'r>,
+    length: usize,
+    context: &TranslateContext,
+    target: &'r Target,
+) -> Result<Translated<D::Reply>, Untranslated> {
+    complete::<D>(request, target)?;
     let request = &*request;
     let profile = &target.model.profile;
-    let mut restored = around.reasoning.of(request, target).await;
-    restored.withhold(&around.withheld);
-    match around.thoughts {
-        PastReasoning::Sent => {}
-        PastReasoning::Forgotten => restored.forget(),
-        PastReasoning::Veiled => restored.veil(),
-    }
-    let question = question_with(request, profile, &around.fetched.stores, Some(&restored))?;
+    let restored = context.restored::<D>(request, target).await;
+    let (stores, index) = (&context.fetched.stores, context.question);
+    let input = QuestionInput { stores, restored: Some(&restored), index };
+    let question = D::question(request, profile, &input)?;
     let thinks_back = question.thinks_back();
-    let warms = choices::warms(&question, request.n, length);
+    let warms = context.warms(&question, length);
     let Question { body: mut converse, delivery, reply, mut report } = question;
     let kind = match delivery {
         Delivery::Whole => Kind::Unary,
-        Delivery::AsAsked => around.operation.kind(),
+        Delivery::AsAsked => context.operation.kind(),
     };
     if profile.guardrail == GuardrailPlace::Around {
         guardrail_around::without_effect(&converse, &mut report);
@@ -249,14 +301,14 @@ pub(super) async fn translated<'r>(
     if let Some(field) = target.model.unheeded() {
         report.ignore(field);
     }
-    betas::apply(&around.options.betas, &mut converse, profile, &mut report);
-    around.options.guardrail.apply(
+    betas::apply(&context.options.betas, &mut converse, profile, &mut report);
+    context.options.guardrail.apply(
         &mut converse,
         target.guardrail.as_deref(),
         kind,
         &mut report,
     )?;
-    let policy = around.options.policy(target.unsupported);
+    let policy = context.options.policy(target.unsupported);
     let report = report.under(policy)?;
     let guard = match profile.guardrail {
         GuardrailPlace::OnCall => None,

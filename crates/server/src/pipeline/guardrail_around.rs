@@ -8,16 +8,17 @@ use bytes::Bytes;
 use schema::converse::request::{ConverseRequest, GuardrailConfig, GuardrailTrace};
 use schema::openai::moderations::GuardrailReport;
 use translate::Report;
+use translate::dialect::Dialect;
 use translate::guardrail::content as texts;
 use translate::guardrail::content::{Stretch, Subject};
 use translate::guardrail::verdict::{Action, GuardrailVerdict, Side};
 use translate::moderations::{Moderated, Picture};
 
-use super::PendingCall;
+use super::Admitted;
+use super::pending_call::PendingCall;
 use crate::error::GatewayError;
 use crate::guardrail_api::{GuardrailName, apply_guardrail};
 use crate::offload::Offload;
-use crate::pipeline::Admitted;
 use crate::request::context::Settlement;
 use bedrock::{Account, Failure, Sdk, UpstreamResponse};
 use routing::Target;
@@ -64,7 +65,7 @@ pub(super) enum GuardedInput {
     Answered(Bytes),
 }
 
-impl PendingCall {
+impl<D: Dialect> PendingCall<D> {
     /// Checks the input. If reasoning must be masked, the request is translated again without it and
     /// checked again.
     pub(super) async fn admitted(
@@ -76,7 +77,7 @@ impl PendingCall {
         loop {
             match check.admit(body).await? {
                 GuardedInput::Without(thoughts) => {
-                    self.around.withheld.extend(thoughts);
+                    self.context.withheld.extend(thoughts);
                     self.translate(target, &check.offload).await?;
                     body = self.body()?;
                 }

@@ -32,7 +32,7 @@ pub(super) fn links(request: &ChatRequest<'_>, most: usize) -> Vec<(String, Stri
 }
 
 /// Replaces every URL with known content.
-pub(super) fn fill<'a>(request: &mut ChatRequest<'a>, content: impl Fn(&str) -> Option<&'a str>) {
+pub(super) fn fill<'a>(request: &mut ChatRequest<'a>, content: &dyn Fn(&str) -> Option<&'a str>) {
     for message in &mut request.messages {
         let Some(Content::Parts(parts)) = &mut message.content else { continue };
         for part in parts {
@@ -146,7 +146,7 @@ mod tests {
             ]
         );
         assert_eq!(links(&request, 2), found[..3]);
-        fill(&mut request, |url| is_link(url).then_some("data:;base64,AAAA"));
+        fill(&mut request, &|url| is_link(url).then_some("data:;base64,AAAA"));
         assert_eq!(links(&request, 10), []);
         let Some(Content::Parts(parts)) = &request.messages[1].content else { panic!() };
         let Part::File { file, .. } = &parts[5] else { panic!() };

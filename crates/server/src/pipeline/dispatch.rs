@@ -1,0 +1,218 @@
+//! Step 6: the calls of a request, each tried at one target after another until its answer begins. Bedrock
+//! gives one answer per call, so several are made at once where the request asks for several answers or
+//! holds several questions. Each call is dispatched independently, with its own attempts. The first final
+//! failure ends them all, and so does a client that disconnects, because all calls are one future.
+
+use futures_util::future::try_join_all;
+use translate::Report;
+use translate::dialect::Dialect;
+
+use super::Admitted;
+use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
+use super::pending_call::{PendingCall, Translated, UNASKED};
+use super::repair::RepairCall;
+use crate::error::GatewayError;
+use crate::request::context::RequestContext;
+use crate::sse::choices::AnswerSource;
+use crate::sse::frames::StartedStream;
+use bedrock::{Kind, UpstreamResponse};
+use routing::{
+    self, AttemptLog, AttemptOutcome, Classify, Dispatch, DispatchError, Dispatched, InFlight,
+    Target, Timestamp,
+};
+
+/// The longest complete answer accepted, in bytes.
+pub(super) const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+
+/// A call whose answer has begun.
+pub(super) struct StartedCall<R> {
+    pub(super) source: AnswerSource,
+    /// AWS's id of the call.
+    pub(super) request_id: Option<String>,
+    pub(super) reply: R,
+    pub(super) report: Report,
+    /// The repair call, if one may be made.
+    pub(super) repair: Option<RepairCall>,
+    pub(super) in_flight: InFlight,
+    attempt_log: AttemptLog,
+}
+
+/// Makes the calls of a request and waits until every answer has begun; until then a failure still has a
+/// status.
+pub(super) async fn start<D: Dialect>(
+    admitted: &Admitted,
+    dispatch: Dispatch<'_>,
+    call: PendingCall<D>,
+    context: &mut RequestContext,
+) -> Result<Vec<StartedCall<D::Reply>>, GatewayError> {
+    let mut others = Vec::new();
+    for question in 0..call.questions {
+        let made = u32::from(question == 0);
+        for _ in made..call.context.choices {
+            others.push((dispatch.twin()?, call.twin(question)));
+        }
+    }
+    let started = if others.is_empty() {
+        one(admitted, dispatch, call).await.map(|started| vec![started])
+    } else {
+        // Boxed, because a state that few requests need must not enlarge every request's future.
+        Box::pin(several(admitted, (dispatch, call), others)).await
+    };
+    match started {
+        Ok(all) => {
+            let attempts = all.iter().map(|one| one.attempt_log.attempts).sum();
+            if let Some(first) = all.first() {
+                context.went(AttemptLog { attempts, ..first.attempt_log.clone() });
+            }
+            Ok(all)
+        }
+        Err(unsent) => {
+            context.went(unsent.attempt_log);
+            Err(unsent.error)
+        }
+    }
+}
+
+/// Makes several calls, ordered by question, and waits until all have begun.
+async fn several<'n, D: Dialect>(
+    admitted: &Admitted,
+    (dispatch, call): (Dispatch<'n>, PendingCall<D>),
+    others: Vec<(Dispatch<'n>, PendingCall<D>)>,
+) -> Result<Vec<StartedCall<D::Reply>>, Box<DispatchError<GatewayError>>> {
+    let warms = call.translated.as_ref().is_ok_and(|translated| translated.warms);
+    let first = one(admitted, dispatch, call);
+    let others = others.into_iter().map(|(dispatch, call)| one(admitted, dispatch, call));
+    if warms {
+        let mut all = vec![first.await?];
+        all.extend(try_join_all(others).await?);
+        Ok(all)
+    } else {
+        try_join_all(std::iter::once(first).chain(others)).await
+    }
+}
+
+/// Makes one call and waits until its answer has begun; a unary answer is complete by then.
+async fn one<D: Dialect>(
+    admitted: &Admitted,
+    dispatch: Dispatch<'_>,
+    mut call: PendingCall<D>,
+) -> Result<StartedCall<D::Reply>, Box<DispatchError<GatewayError>>> {
+    let (Dispatched { answer, mut in_flight, attempt_log }, target) =
+        call_target(admitted, dispatch, &mut call).await?;
+    let (source, request_id) = match answer {
+        StartedAnswer::Stream(begun) => {
+            let id = begun.request_id().map(ToOwned::to_owned);
+            (AnswerSource::Live(begun), id)
+        }
+        StartedAnswer::Unary(answer) => match answer.read(ANSWER_LIMIT).await {
+            Ok((body, id)) => (AnswerSource::Whole(body), id),
+            Err(error) => {
+                in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+                return Err(Box::new(DispatchError { error, attempt_log }));
+            }
+        },
+    };
+    let repair = if call.repeats { RepairCall::of(&mut call, target, &in_flight) } else { None };
+    match call.translated {
+        Ok(Translated { reply, report, .. }) => {
+            Ok(StartedCall { source, request_id, reply, report, repair, in_flight, attempt_log })
+        }
+        Err(error) => Err(Box::new(DispatchError { error, attempt_log })),
+    }
+}
+
+/// The beginning of an answer.
+enum StartedAnswer {
+    /// The head of a unary answer.
+    Unary(Box<UpstreamAnswer>),
+    /// The first event of a stream.
+    Stream(Box<StartedStream>),
+}
+
+impl AttemptOutcome for StartedAnswer {
+    fn is_of_target(&self) -> bool {
+        match self {
+            Self::Unary(answer) => !matches!(**answer, UpstreamAnswer::Withheld(_)),
+            Self::Stream(_) => true,
+        }
+    }
+}
+
+/// Tries one target after another until an answer begins. The target that answered is kept if a repair
+/// call may be needed.
+async fn call_target<D: Dialect>(
+    admitted: &Admitted,
+    dispatch: Dispatch<'_>,
+    call: &mut PendingCall<D>,
+) -> Result<(Dispatched<StartedAnswer>, Option<Target>), Box<DispatchError<GatewayError>>> {
+    let (mut last, mut more) = (None, 0);
+    let sent = dispatch.run(async |target: &Target| {
+        let mut target = target.settled().await;
+        let mut begun = attempt(admitted, call, &target).await;
+        if let Err(error) = &begun
+            && let Some(model) = call.without_grammar(&target, error)
+        {
+            target.to_mut().model = model;
+            begun = attempt(admitted, call, &target).await;
+        }
+        if let Err(error) = &begun
+            && call.forgets_thoughts(error)
+        {
+            log::info!("past reasoning is refused, trying again without it: {error}");
+            more += 1;
+            call.translate(&target, admitted.offload()).await?;
+            begun = attempt(admitted, call, &target).await;
+        }
+        last = call.repeats.then(|| target.into_owned());
+        begun
+    });
+    match sent.await {
+        Ok(mut sent) => {
+            sent.attempt_log.attempts += more;
+            Ok((sent, last))
+        }
+        Err(mut unsent) => {
+            unsent.attempt_log.attempts += more;
+            Err(Box::new(unsent))
+        }
+    }
+}
+
+/// Calls one target and waits until its answer begins: a unary answer with its head, a stream with its
+/// first event. Until then another target may be tried.
+async fn attempt<D: Dialect>(
+    admitted: &Admitted,
+    call: &mut PendingCall<D>,
+    target: &Target,
+) -> Result<StartedAnswer, GatewayError> {
+    let body = call.for_target(target, admitted.offload()).await?;
+    let check = call.guard().map(|guard| GuardrailCall::new(guard, admitted, &target.account));
+    let (body, check) = match check {
+        None => (body, None),
+        Some(mut check) => match call.admitted(&mut check, body, target).await? {
+            GuardedInput::Send(body) => (body, Some(check)),
+            GuardedInput::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
+            GuardedInput::Answered(body) => {
+                return Ok(StartedAnswer::Unary(Box::new(UpstreamAnswer::Withheld(body))));
+            }
+        },
+    };
+    let transport = admitted.transport(target);
+    let operation = call.at_last();
+    let answer = routing::send(&transport, target, operation, body).await?;
+    match check {
+        None => begin(answer, operation.kind()).await,
+        Some(check) => {
+            Ok(StartedAnswer::Unary(Box::new(UpstreamAnswer::Checked { answer, check })))
+        }
+    }
+}
+
+async fn begin(answer: UpstreamResponse, kind: Kind) -> Result<StartedAnswer, GatewayError> {
+    match kind {
+        Kind::Unary => Ok(StartedAnswer::Unary(Box::new(UpstreamAnswer::Coming(answer)))),
+        Kind::Stream => {
+            Ok(StartedAnswer::Stream(Box::new(StartedStream::wait(answer.events()?).await?)))
+        }
+    }
+}

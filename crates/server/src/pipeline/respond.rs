@@ -1,0 +1,179 @@
+//! Step 7: the answers of all calls as one response, in one body or as a stream of events.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::HeaderName;
+use schema::converse::response::ConverseResponse;
+use serde::Serialize;
+use translate::Report;
+use translate::dialect::Dialect;
+use translate::spent::Spent;
+
+use super::Admitted;
+use super::dispatch::StartedCall;
+use super::repair::{self, Checked};
+use crate::error::GatewayError;
+use crate::json_schema::{OnMismatch, StreamValidator};
+use crate::request::context::{RequestContext, describe, of_quota};
+use crate::sse::choices::{AnswerSource, Choice, Choices};
+use crate::sse::stream::{self, event_stream};
+use bedrock::Kind;
+use routing::{Classify, Timestamp};
+
+/// Header with the validation result of an answer that was requested as JSON.
+const STRUCTURED_OUTPUT: HeaderName = HeaderName::from_static("x-outcrop-structured-output");
+
+/// Responds with the answers, in the form that the caller requested.
+pub(super) async fn respond<D: Dialect>(
+    all: Vec<StartedCall<D::Reply>>,
+    kind: Kind,
+    admitted: &Admitted,
+    mut context: RequestContext,
+) -> HttpResponse {
+    let about = About::of(&all);
+    let responded = match kind {
+        Kind::Unary => unary::<D>(all, about, admitted, &mut context).await,
+        Kind::Stream => {
+            let is_whole = all.iter().all(|one| matches!(one.source, AnswerSource::Whole(_)));
+            let choices = choices::<D>(all, admitted, &context).await;
+            let mut response = event_stream();
+            describe(&mut response, &context, &about.report, about.request_id.as_deref());
+            if !is_whole {
+                return stream::respond(response, choices, &admitted.now().config, context);
+            }
+            // An error still has its status, because all answers are known before the head is sent.
+            let replayed = stream::replayed(choices, &mut context).await;
+            replayed.map(|events| response.body(events))
+        }
+    };
+    responded.unwrap_or_else(|error| context.refuse(&error))
+}
+
+/// Headers for several answers: the id of the first, and fields without effect in any of them.
+struct About {
+    report: Report,
+    request_id: Option<String>,
+}
+
+impl About {
+    fn of<R>(all: &[StartedCall<R>]) -> Self {
+        let mut report = Report::default();
+        for one in all {
+            report.join(&one.report);
+        }
+        Self { report, request_id: all.first().and_then(|one| one.request_id.clone()) }
+    }
+}
+
+/// The translators of all answers.
+async fn choices<D: Dialect>(
+    all: Vec<StartedCall<D::Reply>>,
+    admitted: &Admitted,
+    context: &RequestContext,
+) -> Choices<D::Stream> {
+    let stamp = context.stamp(D::ID_PREFIX);
+    let validator = validator::<D>(all.first().map(|first| &first.reply), admitted).await;
+    let choices = (0..).zip(all).map(|(index, one)| Choice {
+        source: one.source,
+        translator: D::stream(one.reply, stamp.clone(), index),
+        in_flight: one.in_flight,
+    });
+    Choices::new(choices.collect(), validator, admitted.reasoning().clone())
+}
+
+/// The validator of a stream, if its answer was requested as JSON.
+async fn validator<D: Dialect>(
+    reply: Option<&D::Reply>,
+    admitted: &Admitted,
+) -> Option<StreamValidator> {
+    let criterion = admitted.worker().shared.validators.criterion(D::wanted(reply?)?).await;
+    Some(StreamValidator::new(criterion, admitted.now().config.structured.on_mismatch))
+}
+
+/// Translates complete answers and validates those that were requested as JSON. Each answer's usage counts
+/// even if another answer cannot be sent.
+async fn unary<D: Dialect>(
+    all: Vec<StartedCall<D::Reply>>,
+    about: About,
+    admitted: &Admitted,
+    context: &mut RequestContext,
+) -> Result<HttpResponse, GatewayError> {
+    let (mut spent, mut answers, mut failed) = (Spent::default(), Vec::new(), None);
+    let (mut word, mut routed) = (None, None);
+    for one in all {
+        match translated::<D>(one, admitted, context).await {
+            Ok(Checked { answered, spent: own, word: found }) => {
+                spent = spent.and(own);
+                word = worse(word, found);
+                routed = routed.or(answered.invoked_model);
+                answers.push(answered.answer);
+            }
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    context.settle(spent.usage());
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    if word == Some("mismatch")
+        && admitted.now().config.structured.on_mismatch == OnMismatch::Refuse
+    {
+        return Err(GatewayError::Mismatch);
+    }
+    let none = || GatewayError::Internal("no answer was asked for".to_owned());
+    let answer = D::gather(answers, spent).ok_or_else(none)?;
+    context.was_routed_to(routed);
+    context.complete();
+    Ok(json(&answer, &about, word, context))
+}
+
+fn json(
+    answer: &impl Serialize,
+    about: &About,
+    word: Option<&'static str>,
+    context: &RequestContext,
+) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    describe(&mut response, context, &about.report, about.request_id.as_deref());
+    if let Some(word) = word {
+        response.insert_header((STRUCTURED_OUTPUT, word));
+    }
+    response.json(answer)
+}
+
+/// Translates one complete answer; its reasoning is saved before the client sees its tool calls.
+async fn translated<D: Dialect>(
+    mut one: StartedCall<D::Reply>,
+    admitted: &Admitted,
+    context: &mut RequestContext,
+) -> Result<Checked<D::Answer>, GatewayError> {
+    let AnswerSource::Whole(body) = one.source else {
+        return Err(GatewayError::Internal("a whole answer came as a stream".to_owned()));
+    };
+    let converse: ConverseResponse<'_> = match serde_json::from_slice(&body) {
+        Ok(converse) => converse,
+        Err(error) => {
+            let error = GatewayError::Unreadable(error);
+            one.in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+            return Err(error);
+        }
+    };
+    one.in_flight.settle(of_quota(converse.usage));
+    let mut answered = D::answer(&converse, &one.reply, context.stamp(D::ID_PREFIX));
+    if let Some(saved) = answered.saved.take() {
+        admitted.reasoning().keep(&saved).await;
+    }
+    let first = Checked { answered, spent: Spent::of(&converse), word: None };
+    Ok(repair::checked::<D>(first, (&one.reply, one.repair.as_ref()), admitted, context).await)
+}
+
+/// The result of two that matters more to the caller.
+fn worse(one: Option<&'static str>, other: Option<&'static str>) -> Option<&'static str> {
+    let weight = |word: &Option<&str>| match *word {
+        None => 0,
+        Some("valid") => 1,
+        Some("repaired") => 2,
+        Some("unchecked") => 3,
+        Some(_) => 4,
+    };
+    if weight(&other) > weight(&one) { other } else { one }
+}

@@ -1,0 +1,224 @@
+//! A front door's API. The gateway serves every model call by the same steps and is generic over this
+//! trait; an implementation knows one API's requests, answers and streams, and translates them straight
+//! to and from Converse.
+
+use std::fmt::Debug;
+
+use schema::converse::message::ContentBlock;
+use schema::converse::request::ConverseRequest;
+use schema::converse::response::ConverseResponse;
+use schema::openai::format::FormatKind;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::answer_stream::AnswerStream;
+use crate::chat::Defaults;
+use crate::parts::cache;
+use crate::parts::tools::Delivery;
+use crate::reasoning::{Origin, RestoredReasoning, SavedTurn};
+use crate::requested_format::Wanted;
+use crate::spent::Spent;
+use crate::{Invalid, Profile, Reply, Report, S3Access, Stamp};
+
+/// One API.
+pub trait Dialect: Debug + Clone + 'static {
+    /// The name in the access log.
+    const NAME: &'static str;
+    /// Beginning of the ids of answers.
+    const ID_PREFIX: &'static str;
+    /// The shape of errors, as bodies and as events.
+    const ERRORS: ErrorDialect;
+
+    /// A request, which borrows from its body.
+    type Request<'a>: Deserialize<'a> + Send + Sync;
+    /// State made by the question and consumed by the answer.
+    type Reply: Debug + Clone + Send + Sync + 'static;
+    /// A complete answer.
+    type Answer: Serialize;
+    /// The translator of a streamed answer.
+    type Stream: AnswerStream + 'static;
+
+    /// The same request with a shorter borrow, which the compiler does not see in a generic type.
+    fn shorten<'s, 'l: 's>(request: Self::Request<'l>) -> Self::Request<'s>;
+
+    /// The properties of a request that do not depend on its target.
+    fn head(request: &Self::Request<'_>) -> RequestHead;
+
+    /// The members that may select targets by tags.
+    fn tags<'r>(request: &'r Self::Request<'_>) -> TagFields<'r>;
+
+    /// Removes tags that have selected the target.
+    fn remove_tags(request: &mut Self::Request<'_>);
+
+    /// The distinct values that may be URLs of media, each with the path of its first field; at most one
+    /// URL more than `most`.
+    fn links(request: &Self::Request<'_>, most: usize) -> Vec<(String, String)>;
+
+    /// Replaces every URL of media for which there is content.
+    fn fill_links<'a>(request: &mut Self::Request<'a>, content: &dyn Fn(&str) -> Option<&'a str>);
+
+    /// Adds an operator's parameters where the request gives none.
+    ///
+    /// # Errors
+    /// None: the parameters were read with the configuration.
+    fn complete<'a>(
+        request: &mut Self::Request<'a>,
+        defaults: &'a Defaults,
+    ) -> Result<(), serde_json::Error>;
+
+    /// The ids of the tool calls of the conversation, for reasoning saved with them.
+    fn call_ids<'r>(request: &'r Self::Request<'_>) -> Vec<&'r str>;
+
+    /// Appends an answer that does not match the requested format, and the request to correct it.
+    fn ask_again<'a>(request: &mut Self::Request<'a>, answer: &'a str, complaint: &'a str);
+
+    /// Translates the question for a model of this profile.
+    ///
+    /// # Errors
+    /// The request cannot be expressed for this model; the error names the field.
+    fn question<'q>(
+        request: &'q Self::Request<'_>,
+        profile: &Profile,
+        input: &QuestionInput<'q>,
+    ) -> Result<Question<'q, Self::Reply>, Invalid>;
+
+    /// The format that the answer is validated against.
+    fn wanted(reply: &Self::Reply) -> Option<&Wanted>;
+
+    /// Translates a complete answer.
+    fn answer(
+        response: &ConverseResponse<'_>,
+        reply: &Self::Reply,
+        stamp: Stamp,
+    ) -> Answered<Self::Answer>;
+
+    /// The texts of an answer that are validated: none of an answer that was stopped or calls tools.
+    fn checked_texts(answer: &Self::Answer) -> Vec<&str>;
+
+    /// Combines the answers to one request, in order, with the usage of all. `None` without answers.
+    fn gather(answers: Vec<Self::Answer>, total: Spent) -> Option<Self::Answer>;
+
+    /// The translator of the answer with this index among several; the first is 0.
+    fn stream(reply: Self::Reply, stamp: Stamp, index: u32) -> Self::Stream;
+}
+
+/// A shape of errors.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorDialect {
+    /// `{"error": {...}}`.
+    #[default]
+    OpenAi,
+    /// `{"type": "error", "error": {...}}`.
+    Anthropic,
+}
+
+/// Properties of a request that do not depend on its target. Owned, because the request is dropped
+/// before the call.
+#[derive(Debug, Default)]
+pub struct RequestHead {
+    /// The model as the caller named it.
+    pub model: String,
+    /// The answer is requested as events.
+    pub stream: bool,
+    /// Number of answers requested to each question.
+    pub n: Option<i64>,
+    /// The questions of the request, each of which is one call.
+    pub questions: Questions,
+    /// The requested format of the answer.
+    pub format: FormatKind,
+    /// Most tokens of an answer, if the request limits them.
+    pub max_tokens: Option<u64>,
+    /// The media that the body holds.
+    pub media: MediaSize,
+    /// Key of the prefix that the request shares with others, if a prompt cache would help.
+    pub prefix: Option<u64>,
+    /// Ids of the tool calls of the last turns, the last first.
+    pub last_calls: Vec<String>,
+    /// Origin of the last reasoning, if the client states it.
+    pub origin: Option<Origin>,
+}
+
+/// Number of questions in one request, and the field that holds them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Questions {
+    /// At least 1.
+    pub count: usize,
+    /// The field.
+    pub param: &'static str,
+}
+
+impl Default for Questions {
+    fn default() -> Self {
+        Self { count: 1, param: "messages" }
+    }
+}
+
+/// Media within a body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MediaSize {
+    /// Number of images, documents and the like.
+    pub count: u64,
+    /// Their size in the body, in bytes.
+    pub bytes: usize,
+}
+
+/// Members that may hold tags.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TagFields<'r> {
+    /// `tags`.
+    pub tags: Option<&'r RawValue>,
+    /// `metadata`, whose member `tags` may hold some.
+    pub metadata: Option<&'r Map<String, Value>>,
+}
+
+/// Values that a question needs besides the request and the profile.
+#[derive(Debug, Clone, Copy)]
+pub struct QuestionInput<'q> {
+    /// The S3 objects that the service may be told to read.
+    pub stores: &'q S3Access,
+    /// Reasoning that is put back where the client did not send it.
+    pub restored: Option<&'q RestoredReasoning>,
+    /// Index of the question, below [`RequestHead::questions`].
+    pub index: usize,
+}
+
+/// A translated request: the body to send, the state that the answer half needs, and the fields
+/// without effect.
+#[derive(Debug)]
+pub struct Question<'a, R = Reply> {
+    /// The body for Converse or ConverseStream.
+    pub body: ConverseRequest<'a>,
+    /// The call by which the answer is fetched.
+    pub delivery: Delivery,
+    /// State that the answer half needs.
+    pub reply: R,
+    /// The fields that could not be honoured.
+    pub report: Report,
+}
+
+impl<R> Question<'_, R> {
+    /// Returns whether the body holds past reasoning.
+    pub fn thinks_back(&self) -> bool {
+        let blocks = self.body.messages.iter().flat_map(|turn| &turn.content);
+        blocks.into_iter().any(|block| matches!(block, ContentBlock::ReasoningContent(_)))
+    }
+
+    /// Returns whether the service caches a prefix of the body for later calls with the same
+    /// prefix.
+    pub fn is_cached(&self) -> bool {
+        cache::any(&self.body)
+    }
+}
+
+/// A complete answer, and what the gateway keeps of it.
+#[derive(Debug)]
+pub struct Answered<A> {
+    /// The answer in the dialect's form.
+    pub answer: A,
+    /// The turn, if it has tool calls whose reasoning the model requires back: to be saved before the
+    /// client sees the answer.
+    pub saved: Option<SavedTurn>,
+    /// The model that a prompt router chose.
+    pub invoked_model: Option<String>,
+}
