@@ -159,10 +159,10 @@ pub fn question_with<'a>(
         inference_config,
         tool_config: tooling.config,
         output_config,
-        guardrail_config: request.guardrail_config.as_ref().map(service::guardrail),
+        guardrail_config: request.guardrail_config.as_ref().map(Into::into),
         additional_model_request_fields: fields,
         additional_model_response_field_paths: response_fields(request, count_path),
-        performance_config: request.performance_config.as_ref().map(service::performance),
+        performance_config: request.performance_config.as_ref().map(Into::into),
         service_tier,
         request_metadata: request_metadata(&said(request), &mut report),
     };
@@ -350,7 +350,7 @@ fn sampling<'a>(request: &'a ChatRequest<'a>) -> Sampling<'a> {
         max_tokens: limit.or(request.max_tokens.map(|limit| ("max_tokens", limit))),
         temperature: request.temperature,
         top_p: request.top_p,
-        stop: request.stop.as_ref(),
+        stop: request.stop.as_ref().map(|stop| ("stop", stop.sequences())),
     }
 }
 

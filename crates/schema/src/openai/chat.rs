@@ -160,6 +160,16 @@ pub enum Stop<'a> {
     Many(Vec<Str<'a>>),
 }
 
+impl<'a> Stop<'a> {
+    /// The sequences, in either form.
+    pub fn sequences(&self) -> &[Str<'a>] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
 /// The reason for the end of an answer. Clients accept only these five values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
