@@ -32,12 +32,14 @@ mod affinity;
 mod choices;
 mod citations;
 mod defaults;
+mod finish;
 mod limits;
 mod messages;
 mod replay;
 mod response;
 mod stream;
 mod thinking;
+mod usage;
 
 pub use affinity::{Digest, affinity};
 pub use choices::{Spent, gather};

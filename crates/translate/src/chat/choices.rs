@@ -6,6 +6,7 @@ use schema::converse::response::{ConverseResponse, TokenUsage};
 use schema::openai::chat::ChatCompletion;
 use schema::openai::usage::Usage;
 
+use super::usage::openai;
 use crate::parts::usage;
 
 /// Usage of one or more answers, as Bedrock counts it.
@@ -49,7 +50,7 @@ impl Spent {
 
     /// The usage in OpenAI's form.
     pub(super) fn told(self) -> Option<Usage> {
-        self.usage.map(|usage| usage::openai(usage, self.thought))
+        self.usage.map(|usage| openai(usage, self.thought))
     }
 }
 

@@ -11,9 +11,11 @@ use schema::openai::tool::{AnsweredCall, AnsweredCustom, AnsweredFunction, CallB
 use serde_json::value::RawValue;
 
 use super::citations::{CitedSources, on_one_line};
+use super::finish::finish_reason;
 use super::thinking::ReasoningStream;
+use super::usage::openai;
 use crate::parts::format::AnswerText;
-use crate::parts::stop::{finish_reason, untold};
+use crate::parts::stop::untold;
 use crate::parts::tags::{Tagged, Voice};
 use crate::parts::tools::{Form, unwrapped};
 use crate::parts::usage;
@@ -27,8 +29,10 @@ use crate::{Reply, Stamp};
 pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> ChatCompletion {
     let (mut said, by_tool) = Said::of(response, reply, &stamp.id);
     let (annotations, citations) = said.sources.finish();
-    let finish_reason = finish_reason(&response.stop_reason, said.calls.len(), reply.calls);
-    let has_calls = !said.calls.is_empty();
+    let calls = said.calls.len();
+    let finish_reason = finish_reason(&response.stop_reason, calls, reply.calls);
+    let thought = usage::thought(response.additional_model_response_fields);
+    let has_calls = calls > 0;
     let content = if said.text.is_empty() && has_calls { None } else { Some(said.text) };
     let (tool_calls, function_call) = match reply.calls {
         CallShape::Tools => (said.calls, None),
@@ -49,7 +53,7 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
         function_call,
     };
     let mut outcrop = Outcrop {
-        stop_reason: untold(&response.stop_reason, finish_reason)
+        stop_reason: untold(&response.stop_reason, calls)
             .filter(|word| !hides_calls(by_tool, reply) || word != OWN_TOOL),
         citations,
         ..Outcrop::default()
@@ -64,10 +68,7 @@ pub fn answer(response: &ConverseResponse<'_>, reply: &Reply, stamp: Stamp) -> C
         model: stamp.model,
         choices: vec![Choice { index: 0, message, finish_reason, logprobs: None, outcrop }],
         service_tier: tier(response.service_tier.as_ref(), reply),
-        usage: usage::openai(
-            response.usage,
-            usage::thought(response.additional_model_response_fields),
-        ),
+        usage: openai(response.usage, thought),
     }
 }
 

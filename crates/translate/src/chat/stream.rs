@@ -15,6 +15,7 @@ use super::choices::Spent;
 use super::citations::CitedSources;
 use super::response;
 use super::thinking::ReasoningStream;
+use super::usage::openai;
 use crate::parts::format::AnswerText;
 use crate::parts::tags::Tagged;
 use crate::parts::tools::{Form, Unwrap};
@@ -202,7 +203,7 @@ impl ChatStream {
         if self.reply.include_usage {
             // Clients wait for this chunk and treat it as the last, so it is sent even without
             // token counts.
-            let usage = spent.told().unwrap_or_else(|| usage::openai(TokenUsage::default(), None));
+            let usage = spent.told().unwrap_or_else(|| openai(TokenUsage::default(), None));
             out(&Chunk { usage: Some(Some(usage)), ..self.chunk(&[]) })?;
         }
         Ok(spent)
