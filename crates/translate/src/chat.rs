@@ -34,6 +34,7 @@ mod citations;
 mod defaults;
 mod finish;
 mod limits;
+mod media;
 mod messages;
 mod replay;
 mod response;
