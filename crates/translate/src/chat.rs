@@ -8,8 +8,8 @@ use schema::openai::tool::ToolChoice;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::parts;
 use crate::parts::betas;
-use crate::parts::cache;
 use crate::parts::format::{FormatPlan, format};
 use crate::parts::model_fields::{self, Chosen, Extras};
 use crate::parts::params::{self, Sampling, inference_config};
@@ -29,6 +29,7 @@ use crate::{Invalid, Profile, Reply, Report, S3Access};
 use messages::Around;
 
 mod affinity;
+mod cache;
 mod choices;
 mod citations;
 mod defaults;
@@ -77,7 +78,7 @@ impl Question<'_> {
     /// Returns whether the service caches a prefix of the body for later calls with the same
     /// prefix.
     pub fn is_cached(&self) -> bool {
-        cache::any(&self.body)
+        parts::cache::any(&self.body)
     }
 }
 
@@ -169,7 +170,7 @@ pub fn question_with<'a>(
         service_tier,
         request_metadata: request_metadata(&said(request), &mut report),
     };
-    cache::settle(&mut body, cached, profile, &mut report);
+    parts::cache::settle(&mut body, cached, profile, &mut report);
     let written = Syntax::of(profile, body.tool_config.as_ref());
     let is_forgotten = recalled.is_some_and(RestoredReasoning::is_forgotten);
     is_forgotten.then(|| report.lose_thoughts(LostReasoning::Dropped));

@@ -7,7 +7,7 @@ use schema::openai::content::{File, ImageUrl, InputAudio};
 use schema::openai::sources::SearchResult;
 
 use crate::Invalid;
-use crate::parts::media::{Citing, MediaPart};
+use crate::parts::media::{CitationOptions, MediaPart};
 use crate::profile::Medium;
 
 /// An `image_url` or `video_url` part; `param` is the path of the part, for errors.
@@ -44,7 +44,7 @@ pub(super) fn audio<'a>(audio: &'a InputAudio<'_>, param: &str) -> MediaPart<'a>
 pub(super) fn file<'a>(
     file: &'a File<'_>,
     param: &str,
-) -> Result<(MediaPart<'a>, Citing<'a>), Invalid> {
+) -> Result<(MediaPart<'a>, CitationOptions<'a>), Invalid> {
     let File { file_data, file_id, file_url, filename, format, citations, context } = file;
     let places = [("file_data", file_data), ("file_url", file_url), ("file_id", file_id)];
     let given = places.into_iter().find_map(|(field, text)| Some((field, text.as_deref()?)));
@@ -64,7 +64,7 @@ pub(super) fn file<'a>(
     let cites = citations.is_some_and(|citing| citing.0);
     let context = context.as_deref().filter(|text| !text.trim().is_empty());
     let part = MediaPart { text, medium: Medium::Document, format, filename, param };
-    Ok((part, Citing { cites, context }))
+    Ok((part, CitationOptions { cites, context }))
 }
 
 /// A `search_result` part.

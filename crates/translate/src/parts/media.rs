@@ -20,7 +20,7 @@ mod formats;
 mod names;
 
 pub(crate) use beside::Beside;
-pub(crate) use cited::{Citing, search_result};
+pub(crate) use cited::{CitationOptions, search_result};
 pub(crate) use counts::within_limits;
 use formats::{Claims, MediaFormat};
 use names::DocumentNames;
@@ -47,7 +47,7 @@ impl<'p> Attachments<'p> {
     pub(crate) fn document<'a>(
         &mut self,
         part: &MediaPart<'a>,
-        citing: Citing<'a>,
+        citing: CitationOptions<'a>,
         report: &mut Report,
     ) -> Result<ContentBlock<'a>, Invalid> {
         let block = self.attach(part)?;

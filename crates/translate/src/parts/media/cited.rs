@@ -15,7 +15,7 @@ const CITED: CitationsConfig = CitationsConfig { enabled: true };
 
 /// Citation options of a document.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Citing<'a> {
+pub(crate) struct CitationOptions<'a> {
     /// The answer should cite the document.
     pub(crate) cites: bool,
     /// Text about the document that is not cited.
@@ -27,7 +27,7 @@ pub(crate) struct Citing<'a> {
 /// are enabled", boto/boto3#4726, 2026-02-24; text as the source, strands-agents/harness-sdk#3582.)
 pub(super) fn document<'a>(
     block: ContentBlock<'a>,
-    Citing { cites, context }: Citing<'a>,
+    CitationOptions { cites, context }: CitationOptions<'a>,
     profile: &Profile,
     report: &mut Report,
 ) -> ContentBlock<'a> {
