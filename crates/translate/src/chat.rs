@@ -4,7 +4,6 @@
 use schema::converse::message::ContentBlock;
 use schema::converse::request::ConverseRequest;
 use schema::openai::chat::{ChatRequest, StreamOptions};
-use schema::openai::tool::ToolChoice;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -18,9 +17,7 @@ use crate::parts::service;
 use crate::parts::tags;
 use crate::parts::thinking::replay as thinking_replay;
 use crate::parts::thinking::{Given, Plan, ReasoningRequest};
-use crate::parts::tools::{
-    self, Calls, Declared, Tooling, declared_functions, declared_tools, tooling,
-};
+use crate::parts::tools::{Calls, Tooling, delivery, tooling};
 use crate::parts::written::Syntax;
 use crate::reasoning::{Origin, RestoredReasoning};
 use crate::reply::{CallShape, ReasoningShown};
@@ -41,15 +38,16 @@ mod replay;
 mod response;
 mod stream;
 mod thinking;
+mod tools;
 mod usage;
 
+pub use crate::parts::tools::Delivery;
 pub use affinity::{Digest, affinity};
 pub use choices::{Spent, gather};
 pub use defaults::Defaults;
 pub use replay::replay;
 pub use response::{answer, kept};
 pub use stream::{ChatStream, Truncated};
-pub use tools::Delivery;
 
 /// A translated request: the body to send, the state that the answer half needs, and the fields
 /// without effect.
@@ -110,8 +108,8 @@ pub fn question_with<'a>(
     limits::within_limits(request)?;
     let mut report = Report::default();
     without_effect(request, &mut report);
-    let (tools_field, choice_field, calls) = tool_fields(request);
-    let (declared, choice) = declared(request, calls, profile, &mut report)?;
+    let (tools_field, choice_field, calls) = tools::tool_fields(request);
+    let (declared, choice) = tools::declared(request, calls, profile, &mut report)?;
     let own_words = own_words(request, profile)?;
     let names = &declared.names;
     let around = Around { names, recalled, profile, stores, own_words: own_words.as_deref() };
@@ -174,7 +172,7 @@ pub fn question_with<'a>(
     let written = Syntax::of(profile, body.tool_config.as_ref());
     let is_forgotten = recalled.is_some_and(RestoredReasoning::is_forgotten);
     is_forgotten.then(|| report.lose_thoughts(LostReasoning::Dropped));
-    let delivery = tools::delivery(&mut body, (request.stream == Some(true)).then_some(profile));
+    let delivery = delivery(&mut body, (request.stream == Some(true)).then_some(profile));
     Ok(Question {
         body,
         delivery,
@@ -215,38 +213,6 @@ fn own_words(request: &ChatRequest<'_>, profile: &Profile) -> Result<Option<Stri
         FormatPlan::Words(words) => Some(words),
         FormatPlan::Free | FormatPlan::Native(_) | FormatPlan::Tool(..) => None,
     })
-}
-
-/// The fields that declare tools and choose among them, and the shape in which calls are written
-/// back.
-fn tool_fields(request: &ChatRequest<'_>) -> (&'static str, &'static str, CallShape) {
-    if request.functions.is_some() && !has_tools(request) {
-        ("functions", "function_call", CallShape::Function)
-    } else {
-        ("tools", "tool_choice", CallShape::Tools)
-    }
-}
-
-/// The declared tools and the choice among them, from the fields that are set.
-fn declared<'a>(
-    request: &'a ChatRequest<'a>,
-    calls: CallShape,
-    profile: &Profile,
-    report: &mut Report,
-) -> Result<(Declared<'a>, Option<&'a ToolChoice<'a>>), Invalid> {
-    let (mut declared, choice) = match calls {
-        CallShape::Function => {
-            let functions = request.functions.as_deref().unwrap_or_default();
-            (declared_functions(functions, profile, report)?, request.function_call.as_ref())
-        }
-        CallShape::Tools => {
-            let tools = request.tools.as_deref().unwrap_or_default();
-            let choice = request.tool_choice.as_ref().map(|field| &field.choice);
-            (declared_tools(tools, profile, report)?, choice)
-        }
-    };
-    declared.search(request.web_search_options, profile, report);
-    Ok((declared, choice))
 }
 
 /// Refuses a model that Converse does not serve.
@@ -360,10 +326,6 @@ fn sampling<'a>(request: &'a ChatRequest<'a>) -> Sampling<'a> {
 
 fn stream_options(request: &ChatRequest<'_>) -> StreamOptions {
     request.stream_options.unwrap_or_default()
-}
-
-fn has_tools(request: &ChatRequest<'_>) -> bool {
-    request.tools.as_ref().is_some_and(|tools| !tools.is_empty())
 }
 
 /// Returns whether at most one call is requested, by OpenAI's field or by Anthropic's.
