@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::parts;
 use crate::parts::betas;
-use crate::parts::format::{FormatPlan, format};
+use crate::parts::format::FormatPlan;
 use crate::parts::model_fields::{self, Chosen, Extras};
 use crate::parts::params::{self, Sampling, inference_config};
 use crate::parts::request_metadata::{MetadataFields, request_metadata};
@@ -23,6 +23,7 @@ use crate::reasoning::{Origin, RestoredReasoning};
 use crate::reply::{CallShape, ReasoningShown};
 use crate::report::LostReasoning;
 use crate::{Invalid, Profile, Reply, Report, S3Access};
+use format::format;
 use messages::Around;
 
 mod affinity;
@@ -31,6 +32,7 @@ mod choices;
 mod citations;
 mod defaults;
 mod finish;
+mod format;
 mod limits;
 mod media;
 mod messages;
@@ -172,6 +174,7 @@ pub fn question_with<'a>(
     let written = Syntax::of(profile, body.tool_config.as_ref());
     let is_forgotten = recalled.is_some_and(RestoredReasoning::is_forgotten);
     is_forgotten.then(|| report.lose_thoughts(LostReasoning::Dropped));
+    let tags_wanted = request.reasoning_format.map(format::tags_wanted);
     let delivery = delivery(&mut body, (request.stream == Some(true)).then_some(profile));
     Ok(Question {
         body,
@@ -191,7 +194,7 @@ pub fn question_with<'a>(
             written,
             origin: recalled.and_then(RestoredReasoning::target),
             preface,
-            splits_tags: tags::are_split(request.reasoning_format, profile, &mut report),
+            splits_tags: tags::are_split(tags_wanted, profile, &mut report),
         },
         report,
     })
