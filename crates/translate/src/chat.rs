@@ -15,7 +15,6 @@ use crate::parts::params::{self, Sampling, inference_config};
 use crate::parts::request_metadata::{MetadataFields, request_metadata};
 use crate::parts::service;
 use crate::parts::tags;
-use crate::parts::thinking::replay as thinking_replay;
 use crate::parts::thinking::{Given, Plan};
 use crate::parts::tools::{Calls, Tooling, delivery, tooling};
 use crate::parts::written::Syntax;
@@ -204,7 +203,7 @@ pub fn question_with<'a>(
 /// The target that made the last reasoning of a conversation, as far as the client and the
 /// reasoning store tell. The next call should prefer it.
 pub fn origin(request: &ChatRequest<'_>, recalled: Option<&RestoredReasoning>) -> Option<Origin> {
-    thinking_replay::origin(&request.messages, recalled)
+    reasoning::received::origin(&request.messages, recalled)
 }
 
 /// The text added by the gateway at the end of the user's last turn, for models whose reasoning is

@@ -9,6 +9,7 @@ use schema::openai::cache::Mark;
 use schema::openai::message::{Message as ChatMessage, Role as ChatRole};
 
 use crate::chat::cache::mark as cache_mark;
+use crate::chat::reasoning::received::memory;
 use crate::parts::cache;
 use crate::parts::media::{Attachments, Beside, within_limits};
 use crate::parts::thinking::Past;
@@ -112,7 +113,7 @@ pub(super) fn conversation<'a>(
         attachments: Attachments::new(profile, stores),
         beside: Beside::default(),
         ids: SentIds::new(profile.call_ids),
-        past: Memory::new(recalled, messages),
+        past: memory(recalled, messages),
         own_words,
         lost: HashSet::new(),
         has_thoughts: false,

@@ -8,6 +8,8 @@ use schema::openai::reasoning::{ReasoningField, ReasoningFormat, ThinkingField};
 use crate::Invalid;
 use crate::parts::thinking::{Amount, ReasoningRequest, Says, Switch};
 
+pub(super) mod received;
+
 /// The mode that reasons only as far as tool calls need it.
 const BETWEEN_TOOLS: &str = "between_tools";
 

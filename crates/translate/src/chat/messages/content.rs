@@ -10,8 +10,8 @@ use schema::openai::message::Message as ChatMessage;
 use super::Building;
 use crate::Invalid;
 use crate::chat::media;
+use crate::chat::reasoning::received::of_part;
 use crate::parts::media::search_result;
-use crate::parts::thinking::received::of_part;
 use crate::profile::Medium;
 
 /// A block of a message's content, and its cache mark.
