@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 use crate::parts;
 use crate::parts::betas;
 use crate::parts::format::FormatPlan;
-use crate::parts::model_fields::{self, Chosen, Extras};
-use crate::parts::params::{self, Sampling, inference_config};
-use crate::parts::request_metadata::{MetadataFields, request_metadata};
+use crate::parts::model_fields::{self, Chosen};
+use crate::parts::params::{choose, inference_config};
+use crate::parts::request_metadata::request_metadata;
 use crate::parts::service;
 use crate::parts::tags;
 use crate::parts::thinking::{Given, Plan};
@@ -35,6 +35,7 @@ mod format;
 mod limits;
 mod media;
 mod messages;
+mod params;
 mod reasoning;
 mod replay;
 mod response;
@@ -116,7 +117,7 @@ pub fn question_with<'a>(
     let names = &declared.names;
     let around = Around { names, recalled, profile, stores, own_words: own_words.as_deref() };
     let mut conversation = messages::conversation(&request.messages, around, &mut report)?;
-    let sampling = sampling(request);
+    let sampling = params::sampling(request);
     let limit_field = sampling.max_tokens.map(|(field, _)| field);
     let mut inference_config = inference_config(&sampling, profile, &mut report)?;
     let wish = reasoning::reasoning_request(request)?;
@@ -156,7 +157,7 @@ pub fn question_with<'a>(
     let mut fields = additional(request, &tooling, profile, &mut report)?;
     let service_tier = service::service_tier(request.service_tier.as_deref(), profile, &mut report);
     thinking.apply(profile, limit_field, &mut inference_config, &mut fields, &mut report);
-    params::choose(&mut inference_config, profile, &mut report);
+    choose(&mut inference_config, profile, &mut report);
     let mut body = ConverseRequest {
         messages: conversation.messages,
         system: conversation.system,
@@ -168,7 +169,7 @@ pub fn question_with<'a>(
         additional_model_response_field_paths: response_fields(request, count_path),
         performance_config: request.performance_config.as_ref().map(Into::into),
         service_tier,
-        request_metadata: request_metadata(&said(request), &mut report),
+        request_metadata: request_metadata(&params::metadata(request), &mut report),
     };
     parts::cache::settle(&mut body, cached, profile, &mut report);
     let written = Syntax::of(profile, body.tool_config.as_ref());
@@ -317,16 +318,6 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
     }
 }
 
-fn sampling<'a>(request: &'a ChatRequest<'a>) -> Sampling<'a> {
-    let limit = request.max_completion_tokens.map(|limit| ("max_completion_tokens", limit));
-    Sampling {
-        max_tokens: limit.or(request.max_tokens.map(|limit| ("max_tokens", limit))),
-        temperature: request.temperature,
-        top_p: request.top_p,
-        stop: request.stop.as_ref().map(|stop| ("stop", stop.sequences())),
-    }
-}
-
 fn stream_options(request: &ChatRequest<'_>) -> StreamOptions {
     request.stream_options.unwrap_or_default()
 }
@@ -379,14 +370,8 @@ fn additional(
             }
         }
     }
-    let extras = Extras {
-        top_k: request.top_k,
-        frequency_penalty: request.frequency_penalty,
-        presence_penalty: request.presence_penalty,
-        seed: request.seed,
-    };
     betas::of_body(request.anthropic_beta, &mut fields, profile, report)?;
-    model_fields::sampling(&extras, &mut fields, profile, report)?;
+    model_fields::sampling(&params::extras(request), &mut fields, profile, report)?;
     model_fields::verbosity(request.verbosity.as_deref(), &mut fields, profile, report)?;
     Ok(fields)
 }
@@ -402,13 +387,4 @@ fn response_fields<'a>(request: &'a ChatRequest<'a>, own: Option<&'a str>) -> Ve
     let mut paths: Vec<&str> = paths.map(schema::Str::as_str).collect();
     paths.extend(own.filter(|own| !paths.contains(own)));
     paths
-}
-
-fn said<'a>(request: &'a ChatRequest<'a>) -> MetadataFields<'a> {
-    MetadataFields {
-        user: request.user.as_deref(),
-        safety_identifier: request.safety_identifier.as_deref(),
-        metadata: request.metadata.as_ref(),
-        request_metadata: request.request_metadata.as_ref(),
-    }
 }
