@@ -4,6 +4,7 @@
 pub(crate) mod betas;
 pub(crate) mod cache;
 pub(crate) mod format;
+mod json_strings;
 pub(crate) mod media;
 pub(crate) mod model_fields;
 pub(crate) mod params;
