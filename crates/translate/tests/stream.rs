@@ -17,6 +17,10 @@ use serde_json::value::RawValue;
 use translate::chat::{ChatStream, Spent, Truncated, question};
 use translate::{Profile, Stamp, sse};
 
+#[macro_use]
+#[path = "support/snapshots.rs"]
+mod snapshots;
+
 #[derive(Deserialize)]
 struct Line<'a> {
     event: &'a str,
@@ -45,8 +49,7 @@ impl From<Truncated> for Cut {
 
 #[test]
 fn streams() {
-    insta::glob!("fixtures/stream/*.jsonl", |path| {
-        let text = std::fs::read_to_string(path).unwrap();
+    assert_fixtures!("fixtures/stream/*.jsonl", |text: &str| {
         let mut lines = text.lines();
         let first = lines.next().unwrap();
         let Head { profile, request } = serde_json::from_str(first).unwrap();
@@ -73,9 +76,6 @@ fn streams() {
             .try_fold(Spent::default(), |spent, chat| Ok(spent.and(chat.conclude(&mut out)?)));
         let ended = others.and_then(|spent| last.finish_after(spent, &mut out));
         let ended = ended.map(Spent::usage);
-        let shown = format!("{}\nended: {ended:?}", String::from_utf8(wire).unwrap());
-        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-            insta::assert_snapshot!(shown);
-        });
+        format!("{}\nended: {ended:?}", String::from_utf8(wire).unwrap())
     });
 }
