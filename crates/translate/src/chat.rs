@@ -42,7 +42,7 @@ mod response;
 mod stream;
 mod thinking;
 mod tools;
-mod usage;
+pub(crate) mod usage;
 
 pub use crate::parts::tools::Delivery;
 pub use affinity::{Digest, affinity};
