@@ -48,6 +48,8 @@ AWS_HOME = "crates/bedrock/src/"
 ACTIX_FREE = ("access", "bedrock", "routing")
 EMULATOR_HOMES = ("crates/server/src/main.rs", "crates/server/src/cli.rs", "crates/server/src/cli/")
 IMPURE = re.compile(r"\b(actix\w*|tokio|hyper\w*|aws_\w+|log|rand|reqwest|getrandom|uuid)\s*::")
+DIALECT_FREE = ("crates/translate/src/parts.rs", "crates/translate/src/parts/")
+DIALECT = re.compile(r"\bschema\s*::\s*(?:\{[^;]*?\b)?(openai|anthropic)\b")
 IMPURE_STD = ("time", "env", "fs", "net", "process", "thread")
 STD_PATH = re.compile(r"\b(?:std|core)\s*::\s*(?:(\w+)|\{([^;]*?)\}\s*;)")
 MODEL_NAMES = re.compile(
@@ -126,6 +128,12 @@ def translate_is_pure(tree: Tree) -> Iterator[Finding]:
                 words = {part.strip().split("::")[0].strip() for part in match[2].split(",")}
             for word in sorted(words & set(IMPURE_STD)):
                 yield Finding(name, source.line(match.start()), f"std::{word} is impure", remedy)
+
+
+def parts_know_no_dialect(tree: Tree) -> Iterator[Finding]:
+    """The parts that dialects share take neutral inputs."""
+    for name in tree.rust(*DIALECT_FREE):
+        yield from grep_code(tree, name, DIALECT, "is a dialect's", "take a neutral input; the dialect's own folder makes it")
 
 
 def translate_names_no_model(tree: Tree) -> Iterator[Finding]:
@@ -247,7 +255,7 @@ def grep_code(tree: Tree, name: str, pattern: re.Pattern[str], what: str, remedy
 
 CHECKS: list[Callable[[Tree], Iterator[Finding]]] = [
     dependency_tables, aws_at_home, actix_in_front, emulator_in_the_cli, translate_is_pure,
-    translate_names_no_model, sizes, module_names, module_docs, nothing_unfinished, refused_crates,
+    parts_know_no_dialect, translate_names_no_model, sizes, module_names, module_docs, nothing_unfinished, refused_crates,
     no_machine_paths, commands, map_is_true, cases_have_tests, no_module_cycle, one_public_definition,
     parameters, plain_prose, short_papers,
 ]

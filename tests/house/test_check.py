@@ -46,6 +46,8 @@ SOUND = {
     "crates/translate/src/lib.rs": DOC
     + "use std::{borrow::Cow, fmt};\n// tokio::spawn, std::fs and \"claude\" in a comment\nconst A: &str = \"std::fs::read\";\n"
     + "#[cfg(test)]\nmod tests {\n    const M: &str = \"anthropic.claude\";\n}\n",
+    "crates/translate/src/parts/a.rs": DOC + "use schema::{Str, converse::tool};\n// schema::openai in a comment\n",
+    "crates/translate/src/chat.rs": DOC + "use schema::openai::chat::Stop;\n",
     "crates/emulator/src/lib.rs": DOC + "const NOTE: &str = \"aws_config::load\";\n",
     "crates/server/src/main.rs": DOC + "fn main() { emulator::start(); }\n",
     "crates/bedrock/src/sign.rs": DOC + "use aws_sigv4::http_request;\n",
@@ -91,6 +93,9 @@ VIOLATIONS: list[tuple[str, dict[str, str | None], str]] = [
     ("translate_is_pure", {"crates/translate/src/a.rs": DOC + "fn f() { log::info!(\"\"); }\n"}, "crates/translate/src/a.rs"),
     ("translate_is_pure", {"crates/translate/src/a.rs": DOC + "use std::time::Instant;\n"}, "crates/translate/src/a.rs"),
     ("translate_is_pure", {"crates/translate/src/a.rs": DOC + "use std::{fmt, env};\n"}, "crates/translate/src/a.rs"),
+    ("parts_know_no_dialect", {"crates/translate/src/parts/a.rs": DOC + "use schema::openai::chat::Stop;\n"}, "crates/translate/src/parts/a.rs"),
+    ("parts_know_no_dialect", {"crates/translate/src/parts/a.rs": DOC + "use schema::{Str, anthropic::error};\n"}, "crates/translate/src/parts/a.rs"),
+    ("parts_know_no_dialect", {"crates/translate/src/parts/a.rs": DOC + "#[cfg(test)]\nmod tests { fn f(_: schema::openai::chat::Stop) {} }\n"}, "crates/translate/src/parts/a.rs"),
     ("translate_names_no_model", {"crates/translate/src/a.rs": DOC + 'const A: &str = "anthropic.claude-x";\n'}, "crates/translate/src/a.rs"),
     ("translate_names_no_model", {"crates/translate/src/a.rs": DOC + 'const A: &str = r#"say "nova""#;\n'}, "crates/translate/src/a.rs"),
     ("sizes", {"crates/server/src/big.rs": DOC * 501}, "crates/server/src/big.rs"),

@@ -5,6 +5,7 @@ mod control;
 mod converse;
 mod guardrails;
 mod invoke;
+mod scripted;
 
 use std::os::fd::OwnedFd;
 

@@ -15,6 +15,11 @@ use translate::chat::{ChatStream, answer, question};
 use translate::profile::CachePoints;
 use translate::{Profile, Reply, Stamp};
 
+#[path = "../tests/support/picture.rs"]
+mod picture;
+
+use picture::picture;
+
 fn ten_messages() -> String {
     let paragraph = "The outcrop is where bedrock meets the surface. ".repeat(8);
     let mut messages = vec![json!({ "role": "system", "content": "Answer briefly." })];
@@ -46,16 +51,6 @@ fn long_conversation() -> String {
         messages.push(json!({ "role": "tool", "tool_call_id": id, "content": result }));
     }
     request.to_string()
-}
-
-/// A question about an image of a million bytes.
-fn picture() -> String {
-    let data = format!("data:image/png;base64,iVBORw0KGgoA{}", "AAAA".repeat(333_333));
-    json!({ "model": "m", "messages": [{ "role": "user", "content": [
-        { "type": "text", "text": "What is this?" },
-        { "type": "image_url", "image_url": { "url": data } },
-    ] }] })
-    .to_string()
 }
 
 fn stamp() -> Stamp {

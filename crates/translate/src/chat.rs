@@ -3,50 +3,54 @@
 
 use schema::converse::request::ConverseRequest;
 use schema::openai::chat::{ChatRequest, StreamOptions};
-use schema::openai::tool::ToolChoice;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use crate::parts;
 use crate::parts::betas;
-use crate::parts::cache;
-use crate::parts::format::{FormatPlan, format};
-use crate::parts::model_fields::{self, Chosen, Extras};
-use crate::parts::params::{self, Sampling, inference_config};
-use crate::parts::request_metadata::{MetadataFields, request_metadata};
+use crate::parts::format::FormatPlan;
+use crate::parts::model_fields::{self, Chosen};
+use crate::parts::params::{choose, inference_config};
+use crate::parts::request_metadata::request_metadata;
 use crate::parts::service;
 use crate::parts::tags;
-use crate::parts::thinking::replay as thinking_replay;
-use crate::parts::thinking::{Given, Plan, ReasoningRequest};
-use crate::parts::tools::{
-    self, Calls, Declared, Tooling, declared_functions, declared_tools, tooling,
-};
+use crate::parts::thinking::{Given, Plan};
+use crate::parts::tools::{Calls, Tooling, delivery, tooling};
 use crate::parts::written::Syntax;
 use crate::reasoning::{Origin, RestoredReasoning};
-use crate::reply::{CallShape, ReasoningShown};
+use crate::reply::ReasoningShown;
 use crate::report::LostReasoning;
 use crate::{Invalid, Profile, Reply, Report, S3Access};
+use format::format;
 use messages::Around;
 
 mod affinity;
+mod cache;
 mod choices;
 mod citations;
 mod defaults;
 mod dialect;
+mod finish;
+mod format;
 mod limits;
-mod media_links;
+mod media;
 mod messages;
+mod params;
+mod reasoning;
 mod response;
 mod stream;
 mod thinking;
+mod tools;
+pub(crate) mod usage;
 
 pub use crate::dialect::Question;
+pub use crate::parts::tools::Delivery;
 pub use affinity::{Digest, affinity};
 pub use choices::gather;
 pub use defaults::Defaults;
 pub use dialect::Chat;
 pub use response::answer;
 pub use stream::ChatStream;
-pub use tools::Delivery;
 
 /// Instruction for a model that cannot be forbidden to call tools.
 const NO_CALLS: &str = "Call no tools in this turn: answer in text.";
@@ -79,16 +83,16 @@ pub fn question_with<'a>(
     limits::within_limits(request)?;
     let mut report = Report::default();
     without_effect(request, &mut report);
-    let (tools_field, choice_field, calls) = tool_fields(request);
-    let (declared, choice) = declared(request, calls, profile, &mut report)?;
+    let (tools_field, choice_field, calls) = tools::tool_fields(request);
+    let (declared, choice) = tools::declared(request, calls, profile, &mut report)?;
     let own_words = own_words(request, profile)?;
     let names = &declared.names;
     let around = Around { names, recalled, profile, stores, own_words: own_words.as_deref() };
     let mut conversation = messages::conversation(&request.messages, around, &mut report)?;
-    let sampling = sampling(request);
+    let sampling = params::sampling(request);
     let limit_field = sampling.max_tokens.map(|(field, _)| field);
     let mut inference_config = inference_config(&sampling, profile, &mut report)?;
-    let wish = ReasoningRequest::of(request)?;
+    let wish = reasoning::reasoning_request(request)?;
     let raw = request.additional_model_request_fields.as_ref();
     let limit = limit_field.and(inference_config.max_tokens);
     let given = Given { raw, limit, past: conversation.past };
@@ -125,25 +129,26 @@ pub fn question_with<'a>(
     let mut fields = additional(request, &tooling, profile, &mut report)?;
     let service_tier = service::service_tier(request.service_tier.as_deref(), profile, &mut report);
     thinking.apply(profile, limit_field, &mut inference_config, &mut fields, &mut report);
-    params::choose(&mut inference_config, profile, &mut report);
+    choose(&mut inference_config, profile, &mut report);
     let mut body = ConverseRequest {
         messages: conversation.messages,
         system: conversation.system,
         inference_config,
         tool_config: tooling.config,
         output_config,
-        guardrail_config: request.guardrail_config.as_ref().map(service::guardrail),
+        guardrail_config: request.guardrail_config.as_ref().map(Into::into),
         additional_model_request_fields: fields,
         additional_model_response_field_paths: response_fields(request, count_path),
-        performance_config: request.performance_config.as_ref().map(service::performance),
+        performance_config: request.performance_config.as_ref().map(Into::into),
         service_tier,
-        request_metadata: request_metadata(&said(request), &mut report),
+        request_metadata: request_metadata(&params::metadata(request), &mut report),
     };
-    cache::settle(&mut body, cached, profile, &mut report);
+    parts::cache::settle(&mut body, cached, profile, &mut report);
     let written = Syntax::of(profile, body.tool_config.as_ref());
     let is_forgotten = recalled.is_some_and(RestoredReasoning::is_forgotten);
     is_forgotten.then(|| report.lose_thoughts(LostReasoning::Dropped));
-    let delivery = tools::delivery(&mut body, (request.stream == Some(true)).then_some(profile));
+    let tags_wanted = request.reasoning_format.map(format::tags_wanted);
+    let delivery = delivery(&mut body, (request.stream == Some(true)).then_some(profile));
     Ok(Question {
         body,
         delivery,
@@ -162,7 +167,7 @@ pub fn question_with<'a>(
             written,
             origin: recalled.and_then(RestoredReasoning::target),
             preface,
-            splits_tags: tags::are_split(request.reasoning_format, profile, &mut report),
+            splits_tags: tags::are_split(tags_wanted, profile, &mut report),
         },
         report,
     })
@@ -171,7 +176,7 @@ pub fn question_with<'a>(
 /// The target that made the last reasoning of a conversation, as far as the client and the
 /// reasoning store tell. The next call should prefer it.
 pub fn origin(request: &ChatRequest<'_>, recalled: Option<&RestoredReasoning>) -> Option<Origin> {
-    thinking_replay::origin(&request.messages, recalled)
+    reasoning::received::origin(&request.messages, recalled)
 }
 
 /// The text added by the gateway at the end of the user's last turn, for models whose reasoning is
@@ -184,38 +189,6 @@ fn own_words(request: &ChatRequest<'_>, profile: &Profile) -> Result<Option<Stri
         FormatPlan::Words(words) => Some(words),
         FormatPlan::Free | FormatPlan::Native(_) | FormatPlan::Tool(..) => None,
     })
-}
-
-/// The fields that declare tools and choose among them, and the shape in which calls are written
-/// back.
-fn tool_fields(request: &ChatRequest<'_>) -> (&'static str, &'static str, CallShape) {
-    if request.functions.is_some() && !has_tools(request) {
-        ("functions", "function_call", CallShape::Function)
-    } else {
-        ("tools", "tool_choice", CallShape::Tools)
-    }
-}
-
-/// The declared tools and the choice among them, from the fields that are set.
-fn declared<'a>(
-    request: &'a ChatRequest<'a>,
-    calls: CallShape,
-    profile: &Profile,
-    report: &mut Report,
-) -> Result<(Declared<'a>, Option<&'a ToolChoice<'a>>), Invalid> {
-    let (mut declared, choice) = match calls {
-        CallShape::Function => {
-            let functions = request.functions.as_deref().unwrap_or_default();
-            (declared_functions(functions, profile, report)?, request.function_call.as_ref())
-        }
-        CallShape::Tools => {
-            let tools = request.tools.as_deref().unwrap_or_default();
-            let choice = request.tool_choice.as_ref().map(|field| &field.choice);
-            (declared_tools(tools, profile, report)?, choice)
-        }
-    };
-    declared.search(request.web_search_options, profile, report);
-    Ok((declared, choice))
 }
 
 /// Refuses a model that Converse does not serve.
@@ -317,22 +290,8 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
     }
 }
 
-fn sampling<'a>(request: &'a ChatRequest<'a>) -> Sampling<'a> {
-    let limit = request.max_completion_tokens.map(|limit| ("max_completion_tokens", limit));
-    Sampling {
-        max_tokens: limit.or(request.max_tokens.map(|limit| ("max_tokens", limit))),
-        temperature: request.temperature,
-        top_p: request.top_p,
-        stop: request.stop.as_ref(),
-    }
-}
-
 fn stream_options(request: &ChatRequest<'_>) -> StreamOptions {
     request.stream_options.unwrap_or_default()
-}
-
-fn has_tools(request: &ChatRequest<'_>) -> bool {
-    request.tools.as_ref().is_some_and(|tools| !tools.is_empty())
 }
 
 /// Returns whether at most one call is requested, by OpenAI's field or by Anthropic's.
@@ -383,14 +342,8 @@ fn additional(
             }
         }
     }
-    let extras = Extras {
-        top_k: request.top_k,
-        frequency_penalty: request.frequency_penalty,
-        presence_penalty: request.presence_penalty,
-        seed: request.seed,
-    };
     betas::of_body(request.anthropic_beta, &mut fields, profile, report)?;
-    model_fields::sampling(&extras, &mut fields, profile, report)?;
+    model_fields::sampling(&params::extras(request), &mut fields, profile, report)?;
     model_fields::verbosity(request.verbosity.as_deref(), &mut fields, profile, report)?;
     Ok(fields)
 }
@@ -406,13 +359,4 @@ fn response_fields<'a>(request: &'a ChatRequest<'a>, own: Option<&'a str>) -> Ve
     let mut paths: Vec<&str> = paths.map(schema::Str::as_str).collect();
     paths.extend(own.filter(|own| !paths.contains(own)));
     paths
-}
-
-fn said<'a>(request: &'a ChatRequest<'a>) -> MetadataFields<'a> {
-    MetadataFields {
-        user: request.user.as_deref(),
-        safety_identifier: request.safety_identifier.as_deref(),
-        metadata: request.metadata.as_ref(),
-        request_metadata: request.request_metadata.as_ref(),
-    }
 }

@@ -14,7 +14,7 @@ use schema::openai::moderations::{
 
 use crate::guardrail::content;
 use crate::guardrail::verdict::{Action, GuardrailVerdict};
-use crate::parts::media::Attachments;
+use crate::parts::media::{Attachments, MediaPart};
 use crate::profile::{Media, Medium};
 use crate::{Invalid, Profile, Report, S3Access};
 
@@ -247,8 +247,14 @@ fn picture<'a>(image: &'a ImageUrl<'_>, judge: Judge, param: &str) -> Result<Pic
     }
     let reads = Profile { media: Media::of(&[Medium::Image]), ..Profile::default() };
     let stores = S3Access::default();
-    let mut attachments = Attachments::new(&reads, &stores);
-    let format = match attachments.link(image, Medium::Image, param)? {
+    let part = MediaPart {
+        text: image.url.as_str(),
+        medium: Medium::Image,
+        format: None,
+        filename: None,
+        param: format!("{param}.image_url.url"),
+    };
+    let format = match Attachments::new(&reads, &stores).attach(&part)? {
         ContentBlock::Image(ImageBlock { format: "png", source: Source::Bytes(data) }) => {
             (PictureFormat::Png, data)
         }
@@ -257,8 +263,7 @@ fn picture<'a>(image: &'a ImageUrl<'_>, judge: Judge, param: &str) -> Result<Pic
         }
         _ => {
             let message = "Guardrails read PNG and JPEG only.";
-            let param = format!("{param}.image_url.url");
-            return Err(Invalid::value(param, message).with_code("unsupported_value"));
+            return Err(Invalid::value(part.param, message).with_code("unsupported_value"));
         }
     };
     let (format, data) = format;

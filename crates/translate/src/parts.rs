@@ -1,9 +1,11 @@
 //! Parts shared by the dialects: media, tools, parameters, turns, stop reasons, usage. They are
-//! parts, not an intermediate language: each works on Bedrock's own shapes.
+//! parts, not an intermediate language: each works on Bedrock's own shapes, and takes the few values
+//! that it needs from a request, never a dialect's type.
 
 pub(crate) mod betas;
 pub(crate) mod cache;
 pub(crate) mod format;
+mod json_strings;
 pub(crate) mod media;
 pub(crate) mod model_fields;
 pub(crate) mod params;

@@ -22,7 +22,7 @@ const MOST_STOP_SEQUENCES: usize = 2500;
 const MOST_MAX_TOKENS: u32 = i32::MAX.unsigned_abs();
 
 /// Bounds that the service's grammars refuse. (As seen live by pydantic-ai and LiteLLM, 2026.)
-const UNBOUNDED: [&str; 8] = [
+pub(crate) const REFUSED_BOUNDS: [&str; 8] = [
     "minimum",
     "maximum",
     "exclusiveMinimum",
@@ -426,7 +426,7 @@ impl Default for Profile {
             most_max_tokens: MOST_MAX_TOKENS,
             default_max_tokens: 0,
             structured_output: StructuredOutput::ForcedTool,
-            refused_keywords: UNBOUNDED.map(str::to_owned).to_vec(),
+            refused_keywords: REFUSED_BOUNDS.map(str::to_owned).to_vec(),
             cache_points: CachePoints::AsMarked,
             cache_point_after: CachePointAfter::AnyBlock,
             cache_ttl: CacheTtls::OneHour,

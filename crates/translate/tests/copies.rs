@@ -4,24 +4,18 @@
 
 use allocation_counter::measure;
 use schema::openai::chat::ChatRequest;
-use serde_json::json;
 use translate::Profile;
 use translate::chat::question;
+
+#[path = "support/picture.rs"]
+mod picture;
+
+use picture::picture;
 
 /// Allowance for everything but the image: text, names, the parts themselves.
 const REST: u64 = 64 * 1024;
 /// Allowed growth of a body in translation, in bytes.
 const ROOM: usize = 1024;
-
-/// A question about an image of a million bytes.
-fn picture() -> String {
-    let data = format!("data:image/png;base64,iVBORw0KGgoA{}", "AAAA".repeat(333_333));
-    json!({ "model": "m", "messages": [{ "role": "user", "content": [
-        { "type": "text", "text": "What is this?" },
-        { "type": "image_url", "image_url": { "url": data } },
-    ] }] })
-    .to_string()
-}
 
 #[test]
 fn an_image_is_copied_only_into_the_sent_body() {

@@ -20,6 +20,10 @@ use translate::Profile;
 use translate::embeddings::{Codec, EmbeddingPlan, UnknownToken, question};
 use translate::profile::EmbeddingShape;
 
+#[macro_use]
+#[path = "support/snapshots.rs"]
+mod snapshots;
+
 /// A tokenizer with a vocabulary of a thousand words.
 const CODEC: Codec = Codec {
     text_of: |tokens| match tokens.iter().position(|token| *token >= 1000) {
@@ -47,12 +51,8 @@ struct CallAnswer<'a> {
 
 #[test]
 fn embeddings() {
-    insta::glob!("fixtures/embeddings/*.json", |path| {
-        let text = std::fs::read_to_string(path).unwrap();
-        let case: Case<'_> = serde_json::from_str(&text).unwrap();
-        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-            insta::assert_snapshot!(shown(&case));
-        });
+    assert_fixtures!("fixtures/embeddings/*.json", |text: &str| {
+        shown(&serde_json::from_str(text).unwrap())
     });
 }
 

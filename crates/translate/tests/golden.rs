@@ -16,6 +16,10 @@ use serde_json::value::RawValue;
 use translate::chat::{answer, question};
 use translate::{Profile, Stamp};
 
+#[macro_use]
+#[path = "support/snapshots.rs"]
+mod snapshots;
+
 #[derive(Deserialize)]
 struct Case<'a> {
     #[serde(default)]
@@ -28,11 +32,10 @@ struct Case<'a> {
 
 #[test]
 fn requests() {
-    insta::glob!("fixtures/chat/*.json", |path| {
-        let text = std::fs::read_to_string(path).unwrap();
-        let case: Case<'_> = serde_json::from_str(&text).unwrap();
+    assert_fixtures!("fixtures/chat/*.json", |text: &str| {
+        let case: Case<'_> = serde_json::from_str(text).unwrap();
         let request: ChatRequest<'_> = serde_json::from_str(case.request.get()).unwrap();
-        let shown = match question(&request, &case.profile) {
+        match question(&request, &case.profile) {
             Ok(question) => format!(
                 "ignored: {:?}{}\n{}",
                 question.report.ignored(),
@@ -44,26 +47,19 @@ fn requests() {
                 serde_json::to_string_pretty(&question.body).unwrap()
             ),
             Err(invalid) => format!("{invalid:#?}"),
-        };
-        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-            insta::assert_snapshot!(shown);
-        });
+        }
     });
 }
 
 #[test]
 fn answers() {
-    insta::glob!("fixtures/answer/*.json", |path| {
-        let text = std::fs::read_to_string(path).unwrap();
-        let case: Case<'_> = serde_json::from_str(&text).unwrap();
+    assert_fixtures!("fixtures/answer/*.json", |text: &str| {
+        let case: Case<'_> = serde_json::from_str(text).unwrap();
         let request: ChatRequest<'_> = serde_json::from_str(case.request.get()).unwrap();
         let reply = question(&request, &case.profile).unwrap().reply;
         let response: ConverseResponse<'_> =
             serde_json::from_str(case.response.unwrap().get()).unwrap();
         let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: request.model.to_string() };
-        let shown = serde_json::to_string_pretty(&answer(&response, &reply, stamp)).unwrap();
-        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-            insta::assert_snapshot!(shown);
-        });
+        serde_json::to_string_pretty(&answer(&response, &reply, stamp)).unwrap()
     });
 }

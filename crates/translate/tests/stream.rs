@@ -20,6 +20,10 @@ use wire::Wire;
 #[path = "support/wire.rs"]
 mod wire;
 
+#[macro_use]
+#[path = "support/snapshots.rs"]
+mod snapshots;
+
 #[derive(Deserialize)]
 struct Line<'a> {
     event: &'a str,
@@ -43,8 +47,7 @@ struct Cut;
 
 #[test]
 fn streams() {
-    insta::glob!("fixtures/stream/*.jsonl", |path| {
-        let text = std::fs::read_to_string(path).unwrap();
+    assert_fixtures!("fixtures/stream/*.jsonl", |text: &str| {
         let mut lines = text.lines();
         let first = lines.next().unwrap();
         let Head { profile, request } = serde_json::from_str(first).unwrap();
@@ -70,9 +73,6 @@ fn streams() {
         let written = std::str::from_utf8(&wire.0).unwrap();
         let events = written.strip_suffix("data: [DONE]\n\n");
         assert_eq!(events.is_some(), ended.is_ok());
-        let shown = format!("{}\nended: {ended:?}", events.unwrap_or(written));
-        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
-            insta::assert_snapshot!(shown);
-        });
+        format!("{}\nended: {ended:?}", events.unwrap_or(written))
     });
 }

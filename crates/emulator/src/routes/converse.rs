@@ -5,7 +5,10 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{Request, State, invoke};
+use super::{
+    Request, State, invoke,
+    scripted::{Scripted, scripted},
+};
 use crate::{
     delivery::{Act, Reply},
     error::Refusal,
@@ -31,30 +34,23 @@ pub(super) fn answer(
 ) -> Result<Reply, Refusal> {
     let target = state.models.resolve(id, request.caller.region.as_deref());
     let base = target.as_ref().ok().map(|target| target.model.id.as_str());
-    let step = match state.script.take(id, base) {
-        Some(Step::Error { status, kind, message, headers }) => {
-            let mut refusal = Refusal::new(status, kind, message);
-            refusal.headers.extend(headers);
-            return Err(refusal);
-        }
-        Some(Step::Fault(fault)) => Some(fault),
-        Some(Step::Answer(answer)) => {
+    let fault = match scripted(state, id, base)? {
+        Scripted::Usual(fault) => fault,
+        Scripted::Bytes(reply) | Scripted::Text(reply) => return Ok(reply),
+        Scripted::Answer(answer) => {
             let content = answer.pointer("/output/message/content").and_then(Value::as_array);
             if let (Ok(target), Some(content)) = (&target, content) {
                 remember(state, request, target, content);
             }
-            return Ok(scripted(state, &answer, mode));
+            return Ok(given(state, &answer, mode));
         }
-        Some(Step::Events(events)) => {
+        Scripted::Events(events) => {
             let events: Vec<Event> = events.iter().filter_map(Event::parse).collect();
             if let Ok(target) = &target {
                 remember(state, request, target, &model::folded(&events));
             }
             return Ok(stream(&events, state.options.pace));
         }
-        Some(Step::Bytes(bytes)) => return Ok(Reply::stream(vec![Act::Send(bytes.into())])),
-        Some(Step::Text { body, headers }) => return Ok(Reply::text(body, headers)),
-        None => None,
     };
     let target = target?;
     let body = request.json()?;
@@ -63,7 +59,7 @@ pub(super) fn answer(
         Some(Directive::Instead(reply)) => (**reply).clone(),
         _ => modelled(state, &target, &body, (mode, request.account())),
     };
-    Ok(with_faults(reply, &target, step.as_ref()).without(dropped))
+    Ok(with_faults(reply, &target, fault.as_ref()).without(dropped))
 }
 
 /// The request as the model reads it, and a description of the reasoning blocks that it does not read.
@@ -92,11 +88,7 @@ pub(super) fn count_tokens(
     request: &Request<'_>,
     id: &str,
 ) -> Result<Reply, Refusal> {
-    if let Some(Step::Error { status, kind, message, headers }) = state.script.take(id, None) {
-        let mut refusal = Refusal::new(status, kind, message);
-        refusal.headers.extend(headers);
-        return Err(refusal);
-    }
+    scripted(state, id, None)?;
     let model = state.models.base(id)?;
     let body = request.json()?;
     validate::count_tokens(&model, &body)?;
@@ -157,7 +149,7 @@ fn modelled(state: &State, target: &Target, body: &Value, (mode, account): (Mode
     model::failure(&prompt).iter().fold(reply, |reply, fault| faults::apply(fault, reply))
 }
 
-fn scripted(state: &State, answer: &Value, mode: Mode) -> Reply {
+fn given(state: &State, answer: &Value, mode: Mode) -> Reply {
     match mode {
         Mode::Unary => Reply::json(200, answer),
         Mode::Stream => stream(&events::of_response(answer), state.options.pace),

@@ -4,13 +4,15 @@
 
 use serde_json::{Value, json};
 
-use super::{Request, State};
+use super::{
+    Request, State,
+    scripted::{Scripted, scripted},
+};
 use crate::{
     delivery::Reply,
     error::Refusal,
     json::{items, text},
     model::guardrail::{Confidence, Hit, Kind, hits},
-    script::Step,
     validate::guardrails,
 };
 
@@ -25,7 +27,7 @@ pub(super) fn apply(
     id: &str,
     version: &str,
 ) -> Result<Reply, Refusal> {
-    if let Some(reply) = scripted(state, id)? {
+    if let Some(reply) = given(state, id)? {
         return Ok(reply);
     }
     let body = request.json()?;
@@ -93,7 +95,7 @@ pub(super) fn apply(
 
 /// Answers an InvokeGuardrailChecks request.
 pub(super) fn checks(state: &State, request: &Request<'_>) -> Result<Reply, Refusal> {
-    if let Some(reply) = scripted(state, "guardrail-checks")? {
+    if let Some(reply) = given(state, "guardrail-checks")? {
         return Ok(reply);
     }
     let body = request.json()?;
@@ -135,17 +137,12 @@ pub(super) fn checks(state: &State, request: &Request<'_>) -> Result<Reply, Refu
 }
 
 /// The scripted answer for calls with a guardrail's id.
-fn scripted(state: &State, id: &str) -> Result<Option<Reply>, Refusal> {
-    match state.script.take(id, None) {
-        Some(Step::Error { status, kind, message, headers }) => {
-            let mut refusal = Refusal::new(status, kind, message);
-            refusal.headers.extend(headers);
-            Err(refusal)
-        }
-        Some(Step::Answer(answer)) => Ok(Some(Reply::json(200, &answer))),
-        Some(Step::Text { body, headers }) => Ok(Some(Reply::text(body, headers))),
-        Some(Step::Fault(_) | Step::Events(_) | Step::Bytes(_)) | None => Ok(None),
-    }
+fn given(state: &State, id: &str) -> Result<Option<Reply>, Refusal> {
+    Ok(match scripted(state, id, None)? {
+        Scripted::Answer(answer) => Some(Reply::json(200, &answer)),
+        Scripted::Text(reply) => Some(reply),
+        Scripted::Usual(_) | Scripted::Events(_) | Scripted::Bytes(_) => None,
+    })
 }
 
 fn personal(message: usize, block: usize, text: &str, wanted: &[&str]) -> Vec<Value> {

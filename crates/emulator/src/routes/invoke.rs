@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::{
     Request, State,
     converse::{valid, with_faults},
+    scripted::{Scripted, scripted},
 };
 use crate::{
     delivery::{Act, Reply},
@@ -21,7 +22,6 @@ use crate::{
     frames,
     model::{self, Answer, Prompt},
     models::{Family, Target},
-    script::Step,
     validate::Mode,
 };
 
@@ -37,23 +37,16 @@ pub(super) fn answer(
 ) -> Result<Reply, Refusal> {
     let target = state.models.resolve(id, request.caller.region.as_deref());
     let base = target.as_ref().ok().map(|target| target.model.id.as_str());
-    let fault = match state.script.take(id, base) {
-        Some(Step::Error { status, kind, message, headers }) => {
-            let mut refusal = Refusal::new(status, kind, message);
-            refusal.headers.extend(headers);
-            return Err(refusal);
-        }
-        Some(Step::Fault(fault)) => Some(fault),
-        Some(Step::Answer(answer)) => {
+    let fault = match scripted(state, id, base)? {
+        Scripted::Usual(fault) => fault,
+        Scripted::Bytes(reply) | Scripted::Text(reply) => return Ok(reply),
+        Scripted::Answer(answer) => {
             if let (Ok(target), Some(content)) = (&target, answer.get("content")) {
                 claude::remember(state, request, target, content);
             }
-            return Ok(scripted(&[answer], mode, state.options.pace));
+            return Ok(given(&[answer], mode, state.options.pace));
         }
-        Some(Step::Events(events)) => return Ok(scripted(&events, mode, state.options.pace)),
-        Some(Step::Bytes(bytes)) => return Ok(Reply::stream(vec![Act::Send(bytes.into())])),
-        Some(Step::Text { body, headers }) => return Ok(Reply::text(body, headers)),
-        None => None,
+        Scripted::Events(events) => return Ok(given(&events, mode, state.options.pace)),
     };
     let target = target?;
     if request.body.len() > LIMIT {
@@ -154,7 +147,7 @@ fn metrics(answer: &Answer) -> Value {
     })
 }
 
-fn scripted(values: &[Value], mode: Mode, pace: Duration) -> Reply {
+fn given(values: &[Value], mode: Mode, pace: Duration) -> Reply {
     match mode {
         Mode::Unary => {
             let body = values.first().unwrap_or(&Value::Null).to_string();

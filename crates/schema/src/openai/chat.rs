@@ -1,8 +1,6 @@
 //! `POST /v1/chat/completions`: the request and the complete response.
 
-use std::fmt;
-
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserializer, SeqAccess};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -11,6 +9,7 @@ use super::annotation::{Annotation, Outcrop};
 use super::cache::{CacheControl, CacheOptions};
 use super::extensions::{GuardrailFields, PerformanceFields};
 use super::format::ResponseFormat;
+use super::list::{TextOrList, text_or_list};
 use super::message::{self, Message};
 use super::reasoning::{Detail, ReasoningField, ReasoningFormat, ThinkingField};
 use super::tool::{
@@ -160,6 +159,16 @@ pub enum Stop<'a> {
     Many(Vec<Str<'a>>),
 }
 
+impl<'a> Stop<'a> {
+    /// The sequences, in either form.
+    pub fn sequences(&self) -> &[Str<'a>] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+}
+
 /// The reason for the end of an answer. Clients accept only these five values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -220,28 +229,18 @@ pub struct AnsweredMessage {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Stop<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StopVisitor)
+        text_or_list(deserializer)
     }
 }
 
-struct StopVisitor;
+impl<'de> TextOrList<'de> for Stop<'de> {
+    const EXPECTED: &'static str = "a string or an array of strings";
 
-impl<'de> Visitor<'de> for StopVisitor {
-    type Value = Stop<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string or an array of strings")
+    fn of_text(text: Str<'de>) -> Self {
+        Self::One(text)
     }
 
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Stop::One(text.into()))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Stop::One(text.to_owned().into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+    fn of_list<A: SeqAccess<'de>>(mut seq: A) -> Result<Self, A::Error> {
         let mut all = Vec::new();
         while let Some(one) = seq.next_element()? {
             all.push(one);

@@ -8,6 +8,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor, value::MapAc
 use serde_json::value::RawValue;
 
 use super::cache::{Breakpoint, CacheControl, Mark};
+use super::list::{TextOrList, text_or_list};
 use super::reasoning::SentBlock;
 use super::sources::{Citing, Passages, SearchFields, SearchResult};
 use super::tool::ToolCall;
@@ -132,28 +133,18 @@ pub struct File<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ContentVisitor)
+        text_or_list(deserializer)
     }
 }
 
-struct ContentVisitor;
+impl<'de> TextOrList<'de> for Content<'de> {
+    const EXPECTED: &'static str = "a string or an array of content parts";
 
-impl<'de> Visitor<'de> for ContentVisitor {
-    type Value = Content<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string or an array of content parts")
+    fn of_text(text: Str<'de>) -> Self {
+        Self::Text(text)
     }
 
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Content::Text(text.into()))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Content::Text(text.to_owned().into()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+    fn of_list<A: SeqAccess<'de>>(mut seq: A) -> Result<Self, A::Error> {
         let mut parts = Vec::with_capacity(seq.size_hint().unwrap_or(1).min(64));
         while let Some(part) = seq.next_element()? {
             parts.push(part);

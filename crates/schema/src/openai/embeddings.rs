@@ -6,7 +6,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::list::rest;
+use super::list::{TextOrList, rest, text_or_list};
 use super::unknown::{Collector, Unknown};
 use crate::Str;
 
@@ -135,30 +135,20 @@ pub struct EmbeddingsUsage {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Input<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(InputVisitor)
+        text_or_list(deserializer)
     }
 }
 
-struct InputVisitor;
+impl<'de> TextOrList<'de> for Input<'de> {
+    const EXPECTED: &'static str = "a string, an array of strings, or arrays of tokens";
 
-impl<'de> Visitor<'de> for InputVisitor {
-    type Value = Input<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string, an array of strings, or arrays of tokens")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Input::Text(text.into()))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Input::Text(text.to_owned().into()))
+    fn of_text(text: Str<'de>) -> Self {
+        Self::Text(text)
     }
 
     /// The first element decides the type of the others: a mixed array fails at the first other
     /// element.
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+    fn of_list<A: SeqAccess<'de>>(mut seq: A) -> Result<Self, A::Error> {
         Ok(match seq.next_element()? {
             None => Input::Texts(Vec::new()),
             Some(Element::Text(first)) => Input::Texts(rest(first, seq)?),

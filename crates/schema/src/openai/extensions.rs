@@ -4,7 +4,9 @@
 use serde::Deserialize;
 
 use crate::Str;
-use crate::converse::request::{GuardrailTrace, StreamProcessing};
+use crate::converse::request::{
+    GuardrailConfig, GuardrailTrace, PerformanceConfig, StreamProcessing,
+};
 
 /// `guardrail_config`: the guardrail that checks the request and the answer.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,4 +32,27 @@ pub struct PerformanceFields<'a> {
     /// `standard` or `optimized`.
     #[serde(borrow)]
     pub latency: Str<'a>,
+}
+
+impl<'a> From<&'a GuardrailFields<'a>> for GuardrailConfig<'a> {
+    fn from(fields: &'a GuardrailFields<'a>) -> Self {
+        let GuardrailFields {
+            guardrail_identifier,
+            guardrail_version,
+            trace,
+            stream_processing_mode,
+        } = fields;
+        Self {
+            guardrail_identifier: guardrail_identifier.as_str().into(),
+            guardrail_version: guardrail_version.as_str().into(),
+            trace: *trace,
+            stream_processing_mode: *stream_processing_mode,
+        }
+    }
+}
+
+impl<'a> From<&'a PerformanceFields<'a>> for PerformanceConfig<'a> {
+    fn from(PerformanceFields { latency }: &'a PerformanceFields<'a>) -> Self {
+        Self { latency }
+    }
 }

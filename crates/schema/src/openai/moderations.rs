@@ -7,7 +7,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor, value::MapAc
 use serde::{Deserialize, Serialize};
 
 use super::content::Part;
-use super::list::rest;
+use super::list::{TextOrList, rest, text_or_list};
 use super::unknown::{Collector, Unknown};
 use crate::Str;
 
@@ -213,30 +213,20 @@ pub enum Policy {
 
 impl<'de: 'a, 'a> Deserialize<'de> for ModerationInput<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(InputVisitor)
+        text_or_list(deserializer)
     }
 }
 
-struct InputVisitor;
+impl<'de> TextOrList<'de> for ModerationInput<'de> {
+    const EXPECTED: &'static str = "a string, an array of strings, or an array of content parts";
 
-impl<'de> Visitor<'de> for InputVisitor {
-    type Value = ModerationInput<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string, an array of strings, or an array of content parts")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(ModerationInput::Text(text.into()))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(ModerationInput::Text(text.to_owned().into()))
+    fn of_text(text: Str<'de>) -> Self {
+        Self::Text(text)
     }
 
     /// The first element decides the type of the others: a mixed array fails at the first other
     /// element.
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+    fn of_list<A: SeqAccess<'de>>(mut seq: A) -> Result<Self, A::Error> {
         Ok(match seq.next_element()? {
             None => ModerationInput::Texts(Vec::new()),
             Some(Element::Text(first)) => ModerationInput::Texts(rest(first, seq)?),

@@ -4,7 +4,7 @@
 use schema::openai::chat::ChatCompletion;
 use schema::openai::usage::Usage;
 
-use crate::parts::usage;
+use super::usage::openai;
 use crate::spent::Spent;
 
 impl Spent {
@@ -17,7 +17,7 @@ impl Spent {
 
     /// The usage in OpenAI's form.
     pub(crate) fn told(self) -> Option<Usage> {
-        self.usage.map(|usage| usage::openai(usage, self.thought))
+        self.usage.map(|usage| openai(usage, self.thought))
     }
 }
 

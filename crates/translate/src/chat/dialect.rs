@@ -7,7 +7,8 @@ use schema::openai::format::FormatKind;
 use schema::openai::message::{Message, Role};
 use serde_json::Value;
 
-use super::{ChatStream, Defaults, affinity, gather, media_links, origin, question_with, response};
+use super::media::links;
+use super::{ChatStream, Defaults, affinity, gather, origin, question_with, response};
 use crate::dialect::{
     Answered, Dialect, ErrorDialect, MediaSize, Question, QuestionInput, Questions, RequestHead,
     TagFields,
@@ -69,11 +70,11 @@ impl Dialect for Chat {
     }
 
     fn links(request: &ChatRequest<'_>, most: usize) -> Vec<(String, String)> {
-        media_links::links(request, most)
+        links::links(request, most)
     }
 
     fn fill_links<'a>(request: &mut ChatRequest<'a>, content: &dyn Fn(&str) -> Option<&'a str>) {
-        media_links::fill(request, content);
+        links::fill(request, content);
     }
 
     fn complete<'a>(

@@ -8,6 +8,8 @@ use schema::converse::message::{ContentBlock, Message, Role, SystemBlock};
 use schema::openai::cache::Mark;
 use schema::openai::message::{Message as ChatMessage, Role as ChatRole};
 
+use crate::chat::cache::mark as cache_mark;
+use crate::chat::reasoning::received::memory;
 use crate::parts::cache;
 use crate::parts::media::{Attachments, Beside, within_limits};
 use crate::parts::thinking::Past;
@@ -111,7 +113,7 @@ pub(super) fn conversation<'a>(
         attachments: Attachments::new(profile, stores),
         beside: Beside::default(),
         ids: SentIds::new(profile.call_ids),
-        past: Memory::new(recalled, messages),
+        past: memory(recalled, messages),
         own_words,
         lost: HashSet::new(),
         has_thoughts: false,
@@ -220,7 +222,8 @@ impl<'a> Building<'a, '_> {
     /// Sets a cache point after the last content: in the system prompt while only system messages
     /// have been read.
     fn mark(&mut self, mark: Option<Mark>, place: &str) {
-        let Some(point) = cache::point(mark, place, self.profile, self.report) else { return };
+        let asked = mark.map(cache_mark);
+        let Some(point) = cache::point(asked, place, self.profile, self.report) else { return };
         if self.turns.mark(point) {
             return;
         }

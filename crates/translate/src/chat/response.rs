@@ -11,10 +11,12 @@ use schema::openai::tool::{AnsweredCall, AnsweredCustom, AnsweredFunction, CallB
 use serde_json::value::RawValue;
 
 use super::citations::{CitedSources, on_one_line};
+use super::finish::finish_reason;
 use super::thinking::ReasoningStream;
+use super::usage::openai;
 use crate::dialect::Answered;
 use crate::parts::format::AnswerText;
-use crate::parts::stop::{finish_reason, untold};
+use crate::parts::stop::untold;
 use crate::parts::tags::{Tagged, Voice};
 use crate::parts::tools::{Form, unwrapped};
 use crate::parts::usage;
@@ -37,8 +39,10 @@ pub(super) fn answered(
     let (mut said, by_tool) = Said::of(response, reply, &stamp.id);
     let saved = if reply.keeps_turns() { said.mind.take_kept(reply) } else { None };
     let (annotations, citations) = said.sources.finish();
-    let finish_reason = finish_reason(&response.stop_reason, said.calls.len(), reply.calls);
-    let has_calls = !said.calls.is_empty();
+    let calls = said.calls.len();
+    let finish_reason = finish_reason(&response.stop_reason, calls, reply.calls);
+    let thought = usage::thought(response.additional_model_response_fields);
+    let has_calls = calls > 0;
     let content = if said.text.is_empty() && has_calls { None } else { Some(said.text) };
     let (tool_calls, function_call) = match reply.calls {
         CallShape::Tools => (said.calls, None),
@@ -59,7 +63,7 @@ pub(super) fn answered(
         function_call,
     };
     let mut outcrop = Outcrop {
-        stop_reason: untold(&response.stop_reason, finish_reason)
+        stop_reason: untold(&response.stop_reason, calls)
             .filter(|word| !hides_calls(by_tool, reply) || word != OWN_TOOL),
         citations,
         ..Outcrop::default()
@@ -75,10 +79,7 @@ pub(super) fn answered(
         model: stamp.model,
         choices: vec![Choice { index: 0, message, finish_reason, logprobs: None, outcrop }],
         service_tier: tier(response.service_tier.as_ref(), reply),
-        usage: usage::openai(
-            response.usage,
-            usage::thought(response.additional_model_response_fields),
-        ),
+        usage: openai(response.usage, thought),
     };
     Answered { answer, saved, invoked_model }
 }

@@ -15,6 +15,7 @@ use schema::openai::tool::CallKind;
 use super::citations::CitedSources;
 use super::response;
 use super::thinking::ReasoningStream;
+use super::usage::openai;
 use crate::answer_stream::{
     AnswerStream, CHECKED_LIMIT, Progress, StreamError, Truncated, Unwritable,
 };
@@ -430,7 +431,7 @@ impl AnswerStream for ChatStream {
         if self.reply.include_usage {
             // Clients wait for this chunk and treat it as the last, so it is sent even without
             // token counts.
-            let usage = total.told().unwrap_or_else(|| usage::openai(TokenUsage::default(), None));
+            let usage = total.told().unwrap_or_else(|| openai(TokenUsage::default(), None));
             sse::write(out, &Chunk { usage: Some(Some(usage)), ..self.chunk(&[]) })?;
         }
         out.extend_from_slice(sse::DONE);

@@ -6,8 +6,6 @@ use std::borrow::Cow;
 
 use schema::converse::message::{CacheKind, CachePoint, CacheTtl};
 use schema::converse::request::ConverseRequest;
-use schema::openai::cache::{CacheMode, Lifetime, Mark};
-use schema::openai::chat::ChatRequest;
 
 use super::tools::sent_name;
 use crate::Report;
@@ -27,16 +25,27 @@ const HOUR: u32 = 60;
 /// The short and default lifetime of a cache point, in minutes.
 const SHORT: u32 = 5;
 
+/// A request to cache the content before a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CacheMark {
+    /// The field of the request.
+    pub(crate) field: &'static str,
+    /// The requested lifetime, in minutes.
+    pub(crate) ttl: Option<u32>,
+}
+
 /// The caching options of a request besides the marks in its messages.
 pub(crate) struct Asked<'a> {
-    /// Marked tools, by the names that are sent.
-    tools: Vec<(Cow<'a, str>, CachePoint)>,
-    automatic: Automatic,
+    pub(crate) tools: MarkedTools<'a>,
+    pub(crate) automatic: Automatic,
 }
+
+/// Marked tools, by the names that are sent.
+pub(crate) struct MarkedTools<'a>(Vec<(Cow<'a, str>, CachePoint)>);
 
 /// Condition for the gateway's own cache points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Automatic {
+pub(crate) enum Automatic {
     Never,
     /// Set if the caller has set none.
     Unmarked,
@@ -44,15 +53,33 @@ enum Automatic {
     Wanted(Option<CacheTtl>),
 }
 
+impl Automatic {
+    /// The gateway's points where the caller states no wish.
+    pub(crate) fn unasked(profile: &Profile) -> Self {
+        let chosen_by_us = profile.prompt_cache == PromptCache::Auto
+            && profile.cache_points != CachePoints::AsMarked;
+        if are_taken(profile) && chosen_by_us { Self::Unmarked } else { Self::Never }
+    }
+
+    /// The gateway's points because the caller marks the whole request.
+    pub(crate) fn asked(mark: CacheMark, profile: &Profile, report: &mut Report) -> Self {
+        if !are_taken(profile) {
+            report.ignore(mark.field);
+            return Self::Never;
+        }
+        Self::Wanted(ttl(mark.ttl, &|| mark.field.to_owned(), profile, report))
+    }
+}
+
 /// The cache point for a mark, if this model accepts any. `place` is the path of the marked item.
 pub(crate) fn point(
-    mark: Option<Mark>,
+    mark: Option<CacheMark>,
     place: &str,
     profile: &Profile,
     report: &mut Report,
 ) -> Option<CachePoint> {
     let mark = mark?;
-    let field = || format!("{place}{}", mark.spelling.name());
+    let field = || format!("{place}{}", mark.field);
     if !are_taken(profile) {
         report.ignore(&field());
         return None;
@@ -60,36 +87,25 @@ pub(crate) fn point(
     Some(CachePoint { kind: CacheKind::Default, ttl: ttl(mark.ttl, &field, profile, report) })
 }
 
-/// Reads the caching options of a request, and the marks on its tools.
-pub(crate) fn asked<'a>(
-    request: &'a ChatRequest<'a>,
+/// The cache points of marked tools. A tool without a name is not a function: only functions can
+/// carry a cache point.
+pub(crate) fn marked_tools<'a>(
+    marks: impl Iterator<Item = (Option<&'a str>, CacheMark)>,
     profile: &Profile,
     report: &mut Report,
-) -> Asked<'a> {
+) -> MarkedTools<'a> {
     let mut tools = Vec::new();
-    let functions = request.functions.iter().flatten();
-    let marked = functions.map(|function| (Some(&*function.name), function.cache_control));
-    let declared = request.tools.iter().flatten().map(|tool| {
-        let function = tool.function.as_ref();
-        let inside = function.and_then(|function| function.cache_control);
-        let name = function.map(|function| &*function.name);
-        let name = name.or(tool.custom.as_ref().map(|custom| &*custom.name));
-        (name, tool.cache_control.or(inside))
-    });
-    for (name, mark) in declared.chain(marked) {
-        let Some(mark) = mark.map(Mark::from) else { continue };
-        let Some(name) = name else {
-            // Not a function: only functions can carry a cache point.
+    for (name, mark) in marks {
+        let Some(name) = name.filter(|_| profile.cache_points != CachePoints::SystemAndMessages)
+        else {
             report.ignore("tools.cache_control");
             continue;
         };
-        if profile.cache_points == CachePoints::SystemAndMessages {
-            report.ignore("tools.cache_control");
-        } else if let Some(point) = point(Some(mark), "tools.", profile, report) {
+        if let Some(point) = point(Some(mark), "tools.", profile, report) {
             tools.push((sent_name(name, profile.tool_names), point));
         }
     }
-    Asked { tools, automatic: automatic_for(request, profile, report) }
+    MarkedTools(tools)
 }
 
 /// Adds the gateway's points to a finished body, and moves all points to places that Bedrock
@@ -100,7 +116,7 @@ pub(crate) fn settle(
     profile: &Profile,
     report: &mut Report,
 ) {
-    places::mark_tools(body, asked.tools, report);
+    places::mark_tools(body, asked.tools.0, report);
     let marked = any(body);
     match (asked.automatic, marked) {
         (Automatic::Wanted(ttl), true) => automatic::set_last(body, ttl, profile.cache_point_after),
@@ -119,52 +135,20 @@ pub(crate) fn settle(
     places::shorten_later(body, report);
 }
 
-fn are_taken(profile: &Profile) -> bool {
+/// Returns whether a model of this profile accepts cache points.
+pub(crate) fn are_taken(profile: &Profile) -> bool {
     profile.cache_points != CachePoints::Refused && profile.prompt_cache != PromptCache::Off
-}
-
-fn automatic_for(request: &ChatRequest<'_>, profile: &Profile, report: &mut Report) -> Automatic {
-    let options = request.prompt_cache_options;
-    let mode = options.and_then(|options| options.mode);
-    let lifetime = options.and_then(|options| options.ttl);
-    let whole = request.cache_control.map(|control| control.ttl);
-    if !are_taken(profile) {
-        if whole.is_some() {
-            report.ignore("cache_control");
-        }
-        if mode == Some(CacheMode::Implicit) || lifetime.is_some() {
-            report.ignore("prompt_cache_options");
-        }
-        return Automatic::Never;
-    }
-    let chosen_by_us =
-        profile.prompt_cache == PromptCache::Auto && profile.cache_points != CachePoints::AsMarked;
-    match (whole, mode) {
-        (Some(lifetime), _) => {
-            Automatic::Wanted(ttl(lifetime, &|| "cache_control".to_owned(), profile, report))
-        }
-        (None, Some(CacheMode::Implicit)) => {
-            let field = || "prompt_cache_options".to_owned();
-            Automatic::Wanted(ttl(lifetime, &field, profile, report))
-        }
-        (None, mode) => {
-            if lifetime.is_some() {
-                report.ignore("prompt_cache_options.ttl");
-            }
-            if mode.is_none() && chosen_by_us { Automatic::Unmarked } else { Automatic::Never }
-        }
-    }
 }
 
 /// The lifetime of a point for the requested one: never shorter if the model supports it. A
 /// difference is reported.
 fn ttl(
-    asked: Option<Lifetime>,
+    asked: Option<u32>,
     field: &dyn Fn() -> String,
     profile: &Profile,
     report: &mut Report,
 ) -> Option<CacheTtl> {
-    let Lifetime(minutes) = asked.filter(|asked| asked.0 > SHORT)?;
+    let minutes = asked.filter(|minutes| *minutes > SHORT)?;
     let given = match profile.cache_ttl {
         CacheTtls::FiveMinutes => None,
         CacheTtls::OneHour => Some(CacheTtl::OneHour),

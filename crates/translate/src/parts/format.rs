@@ -7,7 +7,6 @@ use std::borrow::Cow;
 
 use schema::converse::request::{JsonSchema, OutputConfig, Structure, TextFormat};
 use schema::converse::tool::{InputSchema, Tool, ToolChoice, ToolConfig, ToolSpec};
-use schema::openai::format::{self as openai, FormatKind, ResponseFormat};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -23,7 +22,17 @@ mod embedded;
 pub(crate) use answer_text::{AnswerText, By};
 
 const TOOL: &str = "structured_answer";
-const SCHEMA_PARAM: &str = "response_format.json_schema.schema";
+
+/// JSON required of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JsonAnswer<'a> {
+    /// Its schema; without one, any object.
+    pub(crate) schema: Option<&'a RawValue>,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) description: Option<&'a str>,
+    /// The field of the schema, for errors.
+    pub(crate) param: &'static str,
+}
 
 /// The method that brings an answer into the requested format.
 #[derive(Debug)]
@@ -45,32 +54,26 @@ pub(crate) struct Format<'a> {
     pub(crate) wanted: Option<Wanted>,
 }
 
-/// Selects the method for `format` on a model of this profile.
+/// Selects the method for an answer on a model of this profile. `None`: free text.
 pub(crate) fn format<'a>(
-    format: Option<&'a ResponseFormat<'a>>,
+    answer: Option<JsonAnswer<'a>>,
     profile: &Profile,
 ) -> Result<Format<'a>, Invalid> {
-    let Some(format) = format.filter(|format| format.kind != FormatKind::Text) else {
+    let Some(answer) = answer else {
         return Ok(Format { shape: FormatPlan::Free, wanted: None });
     };
-    let schema = format.json_schema.as_ref();
-    if format.kind == FormatKind::JsonSchema && schema.is_none() {
-        let message = "A response format of type json_schema needs json_schema.";
-        return Err(Invalid::value("response_format.json_schema", message)
-            .with_code("missing_required_parameter"));
-    }
-    let raw = schema.and_then(|schema| schema.schema).filter(|raw| raw.get() != "null");
-    let parsed = raw.map(checked).transpose()?;
+    let raw = answer.schema.filter(|raw| raw.get() != "null");
+    let parsed = raw.map(|raw| checked(raw, answer.param)).transpose()?;
     // Without a schema the format cannot be enforced: a tool that accepts any object is called with
     // an empty one, and a grammar accepts no open objects.
-    let (Some(schema), Some(raw), Some(parsed)) = (schema, raw, &parsed) else {
+    let (Some(raw), Some(parsed)) = (raw, &parsed) else {
         return Ok(Format { shape: FormatPlan::Words(words(None)), wanted: Some(Wanted::Object) });
     };
-    let shape = match by_service(schema, raw, parsed, profile) {
+    let shape = match by_service(answer, raw, parsed, profile) {
         Some(config) => FormatPlan::Native(config),
         // A tool added by the gateway would change the prefix that the reasoning is bound to.
         None if profile.tool_choice > ToolChoices::Auto && !profile.thoughts_bound => {
-            by_tool(schema, raw, profile)?
+            by_tool(answer, raw, profile)?
         }
         None => FormatPlan::Words(words(Some(raw))),
     };
@@ -79,7 +82,7 @@ pub(crate) fn format<'a>(
 
 /// The schema for the service's own grammar, in the caller's bytes if it needs no change.
 fn by_service<'a>(
-    schema: &'a openai::JsonSchema<'a>,
+    answer: JsonAnswer<'a>,
     raw: &'a RawValue,
     parsed: &Value,
     profile: &Profile,
@@ -91,22 +94,22 @@ fn by_service<'a>(
     let sent = if sent == *parsed { raw.get().into() } else { sent.to_string().into() };
     let json_schema = JsonSchema {
         schema: sent,
-        name: schema.name.clone(),
-        description: schema.description.clone(),
+        name: answer.name.map(Into::into),
+        description: answer.description.map(Into::into),
     };
     let text_format = TextFormat { kind: "json_schema", structure: Structure { json_schema } };
     Some(OutputConfig { text_format })
 }
 
 fn by_tool<'a>(
-    schema: &'a openai::JsonSchema<'a>,
+    answer: JsonAnswer<'a>,
     raw: &'a RawValue,
     profile: &Profile,
 ) -> Result<FormatPlan<'a>, Invalid> {
-    let said = schema.description.as_deref().filter(|text| !text.trim().is_empty());
+    let said = answer.description.filter(|text| !text.trim().is_empty());
     let said = said
         .unwrap_or("Gives the final answer. The input of this tool is the answer itself, as JSON.");
-    let schema = tool_schema(Some(raw), SCHEMA_PARAM, profile)?;
+    let schema = tool_schema(Some(raw), answer.param, profile)?;
     let spec = ToolSpec {
         name: Cow::Borrowed(TOOL),
         description: schema.describe(said),
@@ -158,8 +161,8 @@ impl<'a> Tooling<'a> {
     }
 }
 
-fn checked(raw: &RawValue) -> Result<Value, Invalid> {
-    let complain = |message: &'static str| Err(Invalid::value(SCHEMA_PARAM, message));
+fn checked(raw: &RawValue, param: &'static str) -> Result<Value, Invalid> {
+    let complain = |message: &'static str| Err(Invalid::value(param, message));
     if too_deep(raw.get()) {
         return complain("The schema is nested too deeply; 128 levels are the limit.");
     }

@@ -8,7 +8,6 @@ use schema::converse::media::{
     AudioBlock, DocumentBlock, ImageBlock, S3Location, Source, VideoBlock,
 };
 use schema::converse::message::ContentBlock;
-use schema::openai::content::{File, ImageUrl, InputAudio};
 
 use crate::profile::{Media, Medium, Profile};
 use crate::{Invalid, Report, S3Access};
@@ -21,7 +20,7 @@ mod formats;
 mod names;
 
 pub(crate) use beside::Beside;
-pub(crate) use cited::search_result;
+pub(crate) use cited::{CitationOptions, search_result};
 pub(crate) use counts::within_limits;
 use formats::{Claims, MediaFormat};
 use names::DocumentNames;
@@ -44,79 +43,22 @@ impl<'p> Attachments<'p> {
         self.profile.tool_result_media
     }
 
-    /// The block of an `image_url` or `video_url` part; `param` is the path of the part, for
-    /// errors.
-    pub(crate) fn link<'a>(
+    /// The block of a document, or of other media sent as a file.
+    pub(crate) fn document<'a>(
         &mut self,
-        link: &'a ImageUrl<'_>,
-        medium: Medium,
-        param: &str,
-    ) -> Result<ContentBlock<'a>, Invalid> {
-        let given = Given {
-            text: link.url.as_str(),
-            claims: Claims { medium: Some(medium), ..Claims::default() },
-            medium,
-            filename: None,
-            param: match medium {
-                Medium::Image => format!("{param}.image_url.url"),
-                Medium::Video | Medium::Audio | Medium::Document => {
-                    format!("{param}.{}_url.url", medium.name())
-                }
-            },
-        };
-        self.attach(&given)
-    }
-
-    /// The block of an `input_audio` part.
-    pub(crate) fn audio<'a>(
-        &mut self,
-        audio: &'a InputAudio<'_>,
-        param: &str,
-    ) -> Result<ContentBlock<'a>, Invalid> {
-        let medium = Medium::Audio;
-        let format = audio.format.as_deref();
-        self.attach(&Given {
-            text: audio.data.as_str(),
-            claims: Claims { medium: Some(medium), format, ..Claims::default() },
-            medium,
-            filename: None,
-            param: format!("{param}.input_audio.data"),
-        })
-    }
-
-    /// The block of a `file` part.
-    pub(crate) fn file<'a>(
-        &mut self,
-        file: &'a File<'_>,
-        param: &str,
+        part: &MediaPart<'a>,
+        citing: CitationOptions<'a>,
         report: &mut Report,
     ) -> Result<ContentBlock<'a>, Invalid> {
-        let File { file_data, file_id, file_url, filename, format, citations, context } = file;
-        let places = [("file_data", file_data), ("file_url", file_url), ("file_id", file_id)];
-        let given = places.into_iter().find_map(|(field, text)| Some((field, text.as_deref()?)));
-        let Some((field, text)) = given else {
-            let message =
-                "A file needs its content: file_data with data:application/pdf;base64,...";
-            return Err(Invalid::value(format!("{param}.file.file_data"), message)
-                .with_code("missing_required_parameter"));
-        };
-        let param = format!("{param}.file.{field}");
-        // Some clients put URLs there; a real id names a file in a file store.
-        if field == "file_id" && !text.contains(':') {
-            let message = "There is no store of files here: send the file itself in file_data (data:application/pdf;base64,...).";
-            return Err(Invalid::value(param, message).with_code("unsupported_value"));
-        }
-        let filename = filename.as_deref().filter(|name| !name.trim().is_empty());
-        let (format, name) = (format.as_deref(), filename);
-        let claims = Claims { format, name, ..Claims::default() };
-        let block =
-            self.attach(&Given { text, claims, medium: Medium::Document, filename, param })?;
-        let cites = citations.is_some_and(|citing| citing.0);
-        let context = context.as_deref().filter(|text| !text.trim().is_empty());
-        Ok(cited::document(block, cites, context, self.profile, report))
+        let block = self.attach(part)?;
+        Ok(cited::document(block, citing, self.profile, report))
     }
 
-    fn attach<'a>(&mut self, given: &Given<'a>) -> Result<ContentBlock<'a>, Invalid> {
+    /// The block of a part.
+    pub(crate) fn attach<'a>(
+        &mut self,
+        given: &MediaPart<'a>,
+    ) -> Result<ContentBlock<'a>, Invalid> {
         match given.place()? {
             Place::Data { mime, data } => self.inline(given, mime, data),
             Place::Stored(uri) => self.stored(given, uri),
@@ -125,14 +67,14 @@ impl<'p> Attachments<'p> {
 
     fn inline<'a>(
         &mut self,
-        given: &Given<'a>,
+        given: &MediaPart<'a>,
         mime: Option<&'a str>,
         data: &'a str,
     ) -> Result<ContentBlock<'a>, Invalid> {
         if !base64::is_valid(data) {
             return Err(given.broken("is not valid base64"));
         }
-        let claims = Claims { mime, ..given.claims };
+        let claims = Claims { mime, ..given.claims() };
         let format = formats::of_data(data, claims).ok_or_else(|| given.unknown_format())?;
         if !self.profile.media.has(format.medium) {
             let text = format.medium == Medium::Document && formats::is_text(format.name);
@@ -146,12 +88,16 @@ impl<'p> Attachments<'p> {
         Ok(self.block(given, format, Source::Bytes(data)))
     }
 
-    fn stored<'a>(&mut self, given: &Given<'a>, uri: &'a str) -> Result<ContentBlock<'a>, Invalid> {
+    fn stored<'a>(
+        &mut self,
+        given: &MediaPart<'a>,
+        uri: &'a str,
+    ) -> Result<ContentBlock<'a>, Invalid> {
         let Some(store) = self.stores.of(uri) else {
             let message = "Objects in S3 are read only where the gateway's operator allows it (media.s3_prefixes); send the content itself.";
             return Err(given.invalid(message, "unsupported_value"));
         };
-        let claims = Claims { name: given.claims.name.or(Some(uri)), ..given.claims };
+        let claims = Claims { name: given.filename.or(Some(uri)), ..given.claims() };
         let format = formats::of_claims(claims).ok_or_else(|| given.unknown_format())?;
         if !self.profile.media.has(format.medium) {
             return Err(given.unread(format));
@@ -163,13 +109,13 @@ impl<'p> Attachments<'p> {
         }
         let bucket_owner = store.bucket_owner.clone().map(Cow::Owned);
         let location = S3Location { uri: Cow::Borrowed(uri), bucket_owner };
-        let named = Given { filename: given.filename.or(Some(uri)), ..given.clone() };
+        let named = MediaPart { filename: given.filename.or(Some(uri)), ..given.clone() };
         Ok(self.block(&named, format, Source::S3Location(location)))
     }
 
     fn block<'a>(
         &mut self,
-        given: &Given<'a>,
+        given: &MediaPart<'a>,
         MediaFormat { medium, name: format }: MediaFormat,
         source: Source<'a>,
     ) -> ContentBlock<'a> {
@@ -198,7 +144,7 @@ impl<'p> Attachments<'p> {
     /// A text file for a model that accepts no documents: as plain text, under its name.
     fn as_text<'a>(
         &mut self,
-        given: &Given<'a>,
+        given: &MediaPart<'a>,
         format: MediaFormat,
         data: &str,
     ) -> Result<ContentBlock<'a>, Invalid> {
@@ -208,7 +154,12 @@ impl<'p> Attachments<'p> {
         Ok(ContentBlock::Text(Cow::Owned(text)))
     }
 
-    fn measure(&self, given: &Given<'_>, format: MediaFormat, data: &str) -> Result<(), Invalid> {
+    fn measure(
+        &self,
+        given: &MediaPart<'_>,
+        format: MediaFormat,
+        data: &str,
+    ) -> Result<(), Invalid> {
         let (most, code) = match format.medium {
             Medium::Image => (self.profile.image_bytes, "image_too_large"),
             Medium::Document => (self.profile.document_bytes, "file_too_large"),
@@ -225,17 +176,18 @@ impl<'p> Attachments<'p> {
     }
 }
 
-/// The content of a part, and its claims about it.
+/// A part with media, as any dialect sends it.
 #[derive(Debug, Clone)]
-struct Given<'a> {
+pub(crate) struct MediaPart<'a> {
     /// A URL, or bare base64.
-    text: &'a str,
-    claims: Claims<'a>,
-    /// The medium that the part's type is meant for.
-    medium: Medium,
-    filename: Option<&'a str>,
-    /// The path of the field.
-    param: String,
+    pub(crate) text: &'a str,
+    /// The medium that the part's type is meant for; a part for documents may hold any.
+    pub(crate) medium: Medium,
+    /// A format by its name or media type.
+    pub(crate) format: Option<&'a str>,
+    pub(crate) filename: Option<&'a str>,
+    /// The path of the field, for errors.
+    pub(crate) param: String,
 }
 
 /// The place of the content.
@@ -244,7 +196,16 @@ enum Place<'a> {
     Stored(&'a str),
 }
 
-impl<'a> Given<'a> {
+impl<'a> MediaPart<'a> {
+    fn claims(&self) -> Claims<'a> {
+        Claims {
+            medium: Some(self.medium).filter(|medium| *medium != Medium::Document),
+            mime: None,
+            name: self.filename,
+            format: self.format,
+        }
+    }
+
     fn place(&self) -> Result<Place<'a>, Invalid> {
         let text = self.text;
         if let Some(rest) = after_scheme(text, "data:") {
@@ -358,6 +319,3 @@ fn after_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
     url.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme))?;
     url.get(scheme.len()..)
 }
-
-#[cfg(test)]
-mod tests;

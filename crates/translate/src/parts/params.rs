@@ -1,7 +1,7 @@
 //! Limits and sampling: values are checked against OpenAI's ranges and mapped to Bedrock's.
 
+use schema::Str;
 use schema::converse::request::InferenceConfig;
-use schema::openai::chat::Stop;
 
 use crate::profile::{self, Profile, StopSequences};
 use crate::{Invalid, Report};
@@ -12,7 +12,8 @@ pub(crate) struct Sampling<'a> {
     pub(crate) max_tokens: Option<(&'static str, i64)>,
     pub(crate) temperature: Option<f64>,
     pub(crate) top_p: Option<f64>,
-    pub(crate) stop: Option<&'a Stop<'a>>,
+    /// Name of the field that carried the stop sequences, and the sequences.
+    pub(crate) stop: Option<(&'static str, &'a [Str<'a>])>,
 }
 
 /// Checks the parameters against OpenAI's ranges and maps them to Bedrock's. The choice between
@@ -112,21 +113,21 @@ fn within(field: &'static str, value: f64, max: f64) -> Result<f64, Invalid> {
 
 /// The stop sequences that the model accepts. Empty ones are dropped, because Bedrock refuses them
 /// and they have no effect; others that the model refuses are dropped and reported.
-fn stop_sequences<'a>(stop: &'a Stop<'a>, profile: &Profile, report: &mut Report) -> Vec<&'a str> {
-    let all = match stop {
-        Stop::One(one) => std::slice::from_ref(one),
-        Stop::Many(many) => many,
-    };
+fn stop_sequences<'a>(
+    (field, all): (&'static str, &'a [Str<'a>]),
+    profile: &Profile,
+    report: &mut Report,
+) -> Vec<&'a str> {
     let taken = |stop: &&str| match profile.stop_sequences {
         StopSequences::Any => true,
         StopSequences::NotBlank => !stop.trim().is_empty(),
         StopSequences::Refused => false,
     };
-    let given = all.iter().map(schema::Str::as_str).filter(|stop| !stop.is_empty());
+    let given = all.iter().map(Str::as_str).filter(|stop| !stop.is_empty());
     let kept = given.clone().filter(taken).take(profile.most_stop_sequences);
     let kept: Vec<_> = kept.collect();
     if kept.len() < given.count() {
-        report.ignore("stop");
+        report.ignore(field);
     }
     kept
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::Invalid;
+use crate::parts::json_strings::JsonStrings;
 use crate::parts::tools::Form;
 use crate::profile::{Profile, SchemaPatterns, SchemaReferences, SchemaRoot};
 
@@ -175,12 +176,9 @@ pub(super) fn owned<'a>(text: String) -> Result<Raw<'a>, serde_json::Error> {
 /// Returns whether JSON exceeds the depth limit. Raw JSON has no limit of its own, and its next
 /// reader may recurse.
 pub(super) fn too_deep(json: &str) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    let (mut depth, mut strings) = (0_usize, JsonStrings::default());
     json.bytes().any(|byte| {
-        match (in_string, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
+        match (strings.read(byte), byte) {
             (false, b'{' | b'[') => depth += 1,
             (false, b'}' | b']') => depth = depth.saturating_sub(1),
             _ => {}

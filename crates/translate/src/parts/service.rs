@@ -1,7 +1,6 @@
-//! Service options of a call: tier, latency, guardrail. Converse has a member for each.
+//! The service tier of a call.
 
-use schema::converse::request::{GuardrailConfig, PerformanceConfig, ServiceTier, Tier};
-use schema::openai::extensions::{GuardrailFields, PerformanceFields};
+use schema::converse::request::{ServiceTier, Tier};
 
 use crate::Report;
 use crate::profile::{self, Profile};
@@ -26,19 +25,4 @@ pub(crate) fn service_tier(
         return None;
     };
     Some(ServiceTier { kind })
-}
-
-/// The caller's own guardrail.
-pub(crate) fn guardrail<'a>(asked: &'a GuardrailFields<'a>) -> GuardrailConfig<'a> {
-    GuardrailConfig {
-        guardrail_identifier: asked.guardrail_identifier.as_str().into(),
-        guardrail_version: asked.guardrail_version.as_str().into(),
-        trace: asked.trace,
-        stream_processing_mode: asked.stream_processing_mode,
-    }
-}
-
-/// The requested latency option.
-pub(crate) fn performance<'a>(asked: &'a PerformanceFields<'a>) -> PerformanceConfig<'a> {
-    PerformanceConfig { latency: asked.latency.as_str() }
 }

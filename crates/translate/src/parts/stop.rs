@@ -1,17 +1,27 @@
-//! The reason for the end of an answer, as one of OpenAI's five finish reasons.
+//! The reason for the end of an answer.
 
 use schema::converse::response::StopReason;
-use schema::openai::chat::FinishReason;
 
-use crate::reply::CallShape;
+/// The end of an answer, as far as clients act on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// The answer is complete.
+    Complete,
+    /// The client's tools are called.
+    Calls,
+    /// A token limit was reached.
+    Limit,
+    /// A guardrail, a filter or the model itself refused.
+    Filtered,
+}
 
-/// The finish reason. `calls` is the number of tool calls shown to the client: if there are any, a
-/// plain stop is `tool_calls`, because clients decide by this value whether to run them.
-pub(crate) fn finish_reason(reason: &StopReason, calls: usize, shape: CallShape) -> FinishReason {
+/// The end of an answer. `calls` is the number of tool calls shown to the client: if there are any,
+/// a plain stop is [`Finish::Calls`], because clients decide by this value whether to run them.
+pub(crate) fn finish(reason: &StopReason, calls: usize) -> Finish {
     match reason {
-        StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => FinishReason::Length,
+        StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => Finish::Limit,
         StopReason::GuardrailIntervened | StopReason::ContentFiltered | StopReason::Refusal => {
-            FinishReason::ContentFilter
+            Finish::Filtered
         }
         StopReason::EndTurn
         | StopReason::ToolUse
@@ -19,20 +29,19 @@ pub(crate) fn finish_reason(reason: &StopReason, calls: usize, shape: CallShape)
         | StopReason::MalformedModelOutput
         | StopReason::MalformedToolUse
         | StopReason::PauseTurn
-        | StopReason::Unknown(_) => match (calls, shape) {
-            (0, _) => FinishReason::Stop,
-            (_, CallShape::Tools) => FinishReason::ToolCalls,
-            (_, CallShape::Function) => FinishReason::FunctionCall,
+        | StopReason::Unknown(_) => match calls {
+            0 => Finish::Complete,
+            _ => Finish::Calls,
         },
     }
 }
 
-/// Bedrock's own stop reason, where the finish reason does not convey it.
-pub(crate) fn untold(reason: &StopReason, finish: FinishReason) -> Option<String> {
-    let word = match (reason, finish) {
-        (StopReason::EndTurn, FinishReason::Stop)
-        | (StopReason::ToolUse, FinishReason::ToolCalls | FinishReason::FunctionCall)
-        | (StopReason::MaxTokens, FinishReason::Length) => return None,
+/// Bedrock's own stop reason, where [`finish`] does not convey it.
+pub(crate) fn untold(reason: &StopReason, calls: usize) -> Option<String> {
+    let word = match (reason, finish(reason, calls)) {
+        (StopReason::EndTurn, Finish::Complete)
+        | (StopReason::ToolUse, Finish::Calls)
+        | (StopReason::MaxTokens, Finish::Limit) => return None,
         (StopReason::EndTurn, _) => "end_turn",
         (StopReason::ToolUse, _) => "tool_use",
         (StopReason::MaxTokens, _) => "max_tokens",

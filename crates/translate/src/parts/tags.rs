@@ -1,8 +1,6 @@
 //! Separates reasoning between tags from an answer's text. Only tags at the head of the answer
 //! count: later ones are ordinary text.
 
-use schema::openai::reasoning::ReasoningFormat;
-
 use crate::Report;
 use crate::profile::{Profile, Thinking, ThinkingTags};
 
@@ -12,24 +10,32 @@ const CLOSE: &str = "</thinking>";
 /// White space before a tag beyond which the answer has begun, in bytes.
 const MARGIN: usize = 64;
 
+/// The caller's wish for reasoning that a model writes between tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TagsWanted {
+    /// Apart from the text.
+    Split,
+    /// In the text, as the model writes it.
+    Kept,
+}
+
 /// Returns whether a request asks for the separation. A model whose reasoning comes apart from the
 /// text cannot be made to write it into the text.
 pub(crate) fn are_split(
-    format: Option<ReasoningFormat>,
+    wanted: Option<TagsWanted>,
     profile: &Profile,
     report: &mut Report,
 ) -> bool {
-    use ReasoningFormat::{Hidden, Parsed, Raw};
-    match (profile.thinking_tags, format) {
-        (ThinkingTags::None, Some(Raw)) if profile.thinking != Thinking::None => {
+    match (profile.thinking_tags, wanted) {
+        (ThinkingTags::None, Some(TagsWanted::Kept)) if profile.thinking != Thinking::None => {
             report.ignore("reasoning_format");
             false
         }
-        (ThinkingTags::Kept, Some(Parsed | Hidden))
-        | (ThinkingTags::Split, None | Some(Parsed | Hidden)) => true,
+        (ThinkingTags::Kept, Some(TagsWanted::Split))
+        | (ThinkingTags::Split, None | Some(TagsWanted::Split)) => true,
         (ThinkingTags::None, _)
-        | (ThinkingTags::Kept, None | Some(Raw))
-        | (ThinkingTags::Split, Some(Raw)) => false,
+        | (ThinkingTags::Kept, None | Some(TagsWanted::Kept))
+        | (ThinkingTags::Split, Some(TagsWanted::Kept)) => false,
     }
 }
 

@@ -1,6 +1,5 @@
-//! Requests reasoning from a model. Clients use three vocabularies for it and model families eight;
-//! here the first become one reasoning request, which becomes the family's fields. Of contradicting
-//! fields, `thinking` overrides `reasoning`, and `reasoning` overrides `reasoning_effort`.
+//! Requests reasoning from a model. Clients use three vocabularies for it, which their dialects read
+//! into one reasoning request, and model families eight: the request becomes the family's fields.
 
 use std::borrow::Cow;
 
@@ -17,8 +16,7 @@ pub(crate) mod received;
 pub(crate) mod replay;
 mod request;
 
-pub(crate) use request::ReasoningRequest;
-use request::{Amount, Switch};
+pub(crate) use request::{Amount, ReasoningRequest, Says, Switch};
 
 /// The smallest possible budget, in tokens.
 const LEAST_BUDGET: u32 = 1024;

@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
+use schema::Str;
 use schema::converse::tool::{InputSchema, Tool, ToolChoice, ToolConfig, ToolSpec};
-use schema::openai::tool as openai;
 
 use super::schemas::tool_schema;
 use crate::Invalid;
@@ -18,7 +18,7 @@ mod hosted;
 mod names;
 
 pub(crate) use call_ids::{SentIds, sent_id};
-pub(crate) use declared::{Declared, declared_functions, declared_tools};
+pub(crate) use declared::{Declared, DeclaredTool, Declaring, ToolGrammar, ToolInput};
 pub use delivery::Delivery;
 pub(crate) use delivery::delivery;
 pub(crate) use form::{CalledWith, Form, Unwrap, input, unwrapped};
@@ -33,6 +33,27 @@ pub(crate) struct Tooling<'a> {
     pub(crate) calls: Calls,
     /// The choice could not be honoured in full.
     pub(crate) choice_ignored: bool,
+}
+
+/// The caller's choice among the declared tools.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ChoiceRequest<'a> {
+    pub(crate) rule: CallRule<'a>,
+    /// The only tools that may be called.
+    pub(crate) allowed: Option<&'a [Str<'a>]>,
+}
+
+/// The calls that the caller requires of an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum CallRule<'a> {
+    /// Any or none, as the model decides.
+    #[default]
+    Free,
+    NoCalls,
+    /// At least one.
+    Call,
+    /// A call of this tool.
+    CallOf(&'a str),
 }
 
 /// Permission to call the declared tools.
@@ -54,7 +75,7 @@ pub(crate) enum Calls {
 pub(crate) fn tooling<'a>(
     declared: Declared<'a>,
     declared_by: &'static str,
-    choice: Option<&'a openai::ToolChoice<'a>>,
+    choice: ChoiceRequest<'a>,
     history: &[&'a str],
     profile: &Profile,
 ) -> Result<Tooling<'a>, Invalid> {
@@ -67,14 +88,16 @@ pub(crate) fn tooling<'a>(
     let tool_choice = if tools.is_empty() {
         tools = remember(history, profile)?;
         tooling.discourage(profile);
-        let asked = choice.is_some_and(|choice| *choice != openai::ToolChoice::Auto);
-        let said_none = choice == Some(&openai::ToolChoice::None);
-        tooling.choice_ignored = asked && !said_none;
+        tooling.choice_ignored = match choice.rule {
+            CallRule::Free => choice.allowed.is_some(),
+            CallRule::NoCalls => false,
+            CallRule::Call | CallRule::CallOf(_) => true,
+        };
         None
     } else {
         tooling.choose(choice, &mut tools, history, profile)?
     };
-    if choice == Some(&openai::ToolChoice::None) {
+    if choice.rule == CallRule::NoCalls {
         hosted.clear();
     }
     if profile.tool_choice == ToolChoices::NoTools && !tools.is_empty() {
@@ -102,14 +125,17 @@ impl<'a> Tooling<'a> {
 
     fn choose(
         &mut self,
-        choice: Option<&'a openai::ToolChoice<'a>>,
+        ChoiceRequest { rule, allowed }: ChoiceRequest<'a>,
         tools: &mut Vec<ToolSpec<'a>>,
         history: &[&'a str],
         profile: &Profile,
     ) -> Result<Option<ToolChoice<'a>>, Invalid> {
-        let chosen = match choice {
-            None | Some(openai::ToolChoice::Auto) => return Ok(None),
-            Some(openai::ToolChoice::None) => {
+        if let Some(names) = allowed {
+            allow(names, tools, profile)?;
+        }
+        let chosen = match rule {
+            CallRule::Free => return Ok(None),
+            CallRule::NoCalls => {
                 if history.is_empty() {
                     tools.clear();
                 } else {
@@ -117,16 +143,8 @@ impl<'a> Tooling<'a> {
                 }
                 return Ok(None);
             }
-            Some(openai::ToolChoice::Allowed { required: false, names }) => {
-                allow(names, tools, profile)?;
-                return Ok(None);
-            }
-            Some(openai::ToolChoice::Allowed { required: true, names }) => {
-                allow(names, tools, profile)?;
-                any(profile)
-            }
-            Some(openai::ToolChoice::Required) => any(profile),
-            Some(openai::ToolChoice::Named(name)) => named(name, tools, profile)?,
+            CallRule::Call => any(profile),
+            CallRule::CallOf(name) => named(name, tools, profile)?,
         };
         self.choice_ignored = chosen.is_none();
         Ok(chosen)
@@ -186,7 +204,7 @@ fn named<'a>(
 }
 
 fn allow(
-    names: &[schema::Str<'_>],
+    names: &[Str<'_>],
     tools: &mut Vec<ToolSpec<'_>>,
     profile: &Profile,
 ) -> Result<(), Invalid> {

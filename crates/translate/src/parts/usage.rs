@@ -1,32 +1,9 @@
-//! Bedrock counts cached tokens beside the input, OpenAI inside the prompt.
+//! Token counts of answers, of streams and of several calls, as Bedrock's complete responses give
+//! them: cached tokens beside the input.
 
 use schema::converse::response::{CacheWrites, TokenUsage};
-use schema::openai::usage::{CacheCreation, CompletionDetails, PromptDetails, Usage};
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-/// The counts in OpenAI's form; the total is always the sum of its parts. `thought` are the
-/// reasoning tokens among the output, if known.
-pub(crate) fn openai(usage: TokenUsage, thought: Option<u64>) -> Usage {
-    let cached_tokens = usage.cache_read_input_tokens;
-    let (cache_write_tokens, creation) = written(usage);
-    let prompt_tokens =
-        usage.input_tokens.saturating_add(cached_tokens).saturating_add(cache_write_tokens);
-    Usage {
-        prompt_tokens,
-        completion_tokens: usage.output_tokens,
-        total_tokens: prompt_tokens.saturating_add(usage.output_tokens),
-        prompt_tokens_details: (cached_tokens.max(cache_write_tokens) > 0).then_some(
-            PromptDetails {
-                cached_tokens,
-                cache_write_tokens,
-                cache_creation_token_details: creation,
-            },
-        ),
-        completion_tokens_details: thought
-            .map(|tokens| CompletionDetails { reasoning_tokens: tokens.min(usage.output_tokens) }),
-    }
-}
 
 /// Converts the counts of a stream whose input includes the tokens read from the cache and written
 /// to it to the form of complete responses. An input smaller than both does not include them, and
@@ -46,7 +23,7 @@ pub(crate) fn net(usage: TokenUsage) -> TokenUsage {
 
 /// Tokens written to the cache, and their lifetimes if reported. If the two disagree, the parts are
 /// reduced to the sum; a missing sum is that of its parts.
-fn written(usage: TokenUsage) -> (u64, Option<CacheCreation>) {
+pub(crate) fn written(usage: TokenUsage) -> (u64, Option<CacheWrites>) {
     let CacheWrites { five_minutes, one_hour } = usage.cache_details;
     let parts = five_minutes.saturating_add(one_hour);
     let sum = match usage.cache_write_input_tokens {
@@ -54,11 +31,8 @@ fn written(usage: TokenUsage) -> (u64, Option<CacheCreation>) {
         told => told,
     };
     let one_hour = one_hour.min(sum);
-    let creation = CacheCreation {
-        ephemeral_5m_input_tokens: five_minutes.min(sum - one_hour),
-        ephemeral_1h_input_tokens: one_hour,
-    };
-    (sum, (parts > 0).then_some(creation))
+    let writes = CacheWrites { five_minutes: five_minutes.min(sum - one_hour), one_hour };
+    (sum, (parts > 0).then_some(writes))
 }
 
 /// The sum of two usages.

@@ -16,8 +16,9 @@ use super::order::{Put, ahead, arranged};
 use super::results::{NO_RESULT, no_output};
 use crate::Invalid;
 use crate::chat::Digest;
+use crate::chat::reasoning::received::{ids as call_ids, replayed};
 use crate::parts::thinking::Past;
-use crate::parts::thinking::replay::{Preface, ReplayStep, Replayed, replay};
+use crate::parts::thinking::replay::{Preface, ReplayStep, Replayed};
 use crate::parts::tools::{CalledWith, input, sent_name};
 
 impl<'a> Building<'a, '_> {
@@ -28,11 +29,11 @@ impl<'a> Building<'a, '_> {
         at: usize,
         message: &'a ChatMessage<'a>,
     ) -> Result<(), Invalid> {
-        let replayed = replay(at, message, &self.past, self.profile, self.report);
+        let replayed = replayed(at, message, &self.past, self.profile, self.report);
         let thinks = replayed.steps.iter().any(|step| matches!(step, ReplayStep::Reasoning(_)));
         // Reasoning among the parts stays in place, unless its original place is known from
         // elsewhere.
-        self.has_thoughts = thinks || self.past.decides(at, message);
+        self.has_thoughts = thinks || self.past.decides(at, call_ids(message));
         let said = self.said(at, message, Role::Assistant)?;
         let (calls, results) = self.calls(at, message)?;
         let ids: Vec<&str> = message_ids(message, calls.len());

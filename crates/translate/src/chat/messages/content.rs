@@ -9,8 +9,9 @@ use schema::openai::message::Message as ChatMessage;
 
 use super::Building;
 use crate::Invalid;
+use crate::chat::media;
+use crate::chat::reasoning::received::of_part;
 use crate::parts::media::search_result;
-use crate::parts::thinking::received::of_part;
 use crate::profile::Medium;
 
 /// A block of a message's content, and its cache mark.
@@ -100,14 +101,22 @@ impl<'a> Building<'a, '_> {
                 if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
                     self.report.ignore("messages.content.image_url.detail");
                 }
-                self.attachments.link(image, Medium::Image, param)?
+                self.attachments.attach(&media::link(image, Medium::Image, param))?
             }
-            Part::InputAudio { audio, .. } => self.attachments.audio(audio, param)?,
-            Part::File { file, .. } => self.attachments.file(file, param, self.report)?,
+            Part::InputAudio { audio, .. } => {
+                self.attachments.attach(&media::audio(audio, param))?
+            }
+            Part::File { file, .. } => {
+                let (part, citing) = media::file(file, param)?;
+                self.attachments.document(&part, citing, self.report)?
+            }
             Part::SearchResult { result, .. } => {
-                search_result(result, param, self.profile, self.report)?
+                let block = media::search_result(result);
+                search_result(block, param, self.profile, self.report)?
             }
-            Part::VideoUrl { video, .. } => self.attachments.link(video, Medium::Video, param)?,
+            Part::VideoUrl { video, .. } => {
+                self.attachments.attach(&media::link(video, Medium::Video, param))?
+            }
             Part::Moved => return Ok(None),
             Part::Thought(_) if role == Role::Assistant && self.has_thoughts => return Ok(None),
             Part::Thought(thought) if role == Role::Assistant => {

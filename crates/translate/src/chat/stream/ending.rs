@@ -7,8 +7,9 @@ use schema::openai::chunk::{ChunkChoice, Delta};
 
 use super::ChatStream;
 use crate::answer_stream::Unwritable;
+use crate::chat::finish::finish_reason;
 use crate::chat::response::{OWN_TOOL, hides_calls};
-use crate::parts::stop::{finish_reason, untold};
+use crate::parts::stop::untold;
 use crate::sse;
 
 impl ChatStream {
@@ -25,7 +26,8 @@ impl ChatStream {
         let reason = finish_reason(told, self.calls.len(), self.reply.calls);
         let by_tool = self.answer.is_some();
         let hides = hides_calls(by_tool, &self.reply);
-        self.outcrop.stop_reason = untold(told, reason).filter(|word| !hides || word != OWN_TOOL);
+        self.outcrop.stop_reason =
+            untold(told, self.calls.len()).filter(|word| !hides || word != OWN_TOOL);
         self.outcrop.citations = citations;
         self.last = Some(reason);
         Ok(())

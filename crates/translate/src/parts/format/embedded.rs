@@ -3,6 +3,8 @@
 //! sent as it arrives; the words around it are beside the answer. A text without an object is the
 //! answer as it is.
 
+use crate::parts::json_strings::JsonStrings;
+
 /// The longest language tag after a fence, in bytes.
 const TAG: usize = 16;
 
@@ -29,8 +31,7 @@ enum State {
 #[derive(Debug, Clone, Copy, Default)]
 struct Nesting {
     depth: usize,
-    quoted: bool,
-    escaped: bool,
+    strings: JsonStrings,
 }
 
 /// The start of an object in a text.
@@ -118,13 +119,9 @@ impl Nesting {
     /// The end of the object in a further piece of it.
     fn end(&mut self, piece: &str) -> Option<usize> {
         for (at, byte) in piece.bytes().enumerate() {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' if self.quoted => self.escaped = true,
-                b'"' => self.quoted = !self.quoted,
-                _ if self.quoted => {}
-                b'{' => self.depth += 1,
-                b'}' => {
+            match (self.strings.read(byte), byte) {
+                (false, b'{') => self.depth += 1,
+                (false, b'}') => {
                     self.depth = self.depth.saturating_sub(1);
                     if self.depth == 0 {
                         return Some(at + 1);

@@ -4,9 +4,8 @@
 
 use std::borrow::Cow;
 
-use schema::converse::media::{CitationsConfig, DocumentBlock, Passage, SearchResultBlock, Source};
+use schema::converse::media::{CitationsConfig, DocumentBlock, SearchResultBlock, Source};
 use schema::converse::message::ContentBlock;
-use schema::openai::sources::SearchResult;
 
 use super::{base64, formats};
 use crate::profile::{Citations, Profile, SearchResults};
@@ -14,13 +13,21 @@ use crate::{Invalid, Report};
 
 const CITED: CitationsConfig = CitationsConfig { enabled: true };
 
+/// Citation options of a document.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CitationOptions<'a> {
+    /// The answer should cite the document.
+    pub(crate) cites: bool,
+    /// Text about the document that is not cited.
+    pub(crate) context: Option<&'a str>,
+}
+
 /// Applies a part's citation options to its block. Bedrock cites only PDF and text, text only where
 /// it is sent as text, and no source in S3. ("Only txt and pdf formats are supported when citations
 /// are enabled", boto/boto3#4726, 2026-02-24; text as the source, strands-agents/harness-sdk#3582.)
 pub(super) fn document<'a>(
     block: ContentBlock<'a>,
-    cites: bool,
-    context: Option<&'a str>,
+    CitationOptions { cites, context }: CitationOptions<'a>,
     profile: &Profile,
     report: &mut Report,
 ) -> ContentBlock<'a> {
@@ -63,35 +70,30 @@ fn citable(document: DocumentBlock<'_>) -> Result<DocumentBlock<'_>, DocumentBlo
     }
 }
 
-/// A search result as a block of its own, or as text that names its source.
+/// A search result as a block of its own, or as text that names its source. Blank passages are left
+/// out.
 pub(crate) fn search_result<'a>(
-    result: &'a SearchResult<'_>,
+    mut result: SearchResultBlock<'a>,
     param: &str,
     profile: &Profile,
     report: &mut Report,
 ) -> Result<ContentBlock<'a>, Invalid> {
-    let SearchResult { source, title, content, cites } = result;
-    let passages: Vec<&str> =
-        content.iter().map(schema::Str::as_str).filter(|text| !text.trim().is_empty()).collect();
-    if passages.is_empty() {
+    result.content.retain(|passage| !passage.text.trim().is_empty());
+    if result.content.is_empty() {
         let message = "A search result needs content: text parts that are not blank.";
         return Err(Invalid::value(format!("{param}.content"), message)
             .with_code("missing_required_parameter"));
     }
     if profile.search_results == SearchResults::Native {
-        let passage = |text| Passage { text: Cow::Borrowed(text) };
-        return Ok(ContentBlock::SearchResult(SearchResultBlock {
-            source: Cow::Borrowed(source),
-            title: Cow::Borrowed(title),
-            content: passages.into_iter().map(passage).collect(),
-            citations: cites.then_some(CITED),
-        }));
+        return Ok(ContentBlock::SearchResult(result));
     }
-    if *cites {
+    let SearchResultBlock { source, title, content, citations } = result;
+    if citations.is_some_and(|citations| citations.enabled) {
         report.ignore("messages.content.search_result.citations");
     }
     let quoted = |text: &str| text.replace('"', "'");
-    let (source, title) = (quoted(source), quoted(title));
+    let (source, title) = (quoted(&source), quoted(&title));
+    let passages: Vec<&str> = content.iter().map(|passage| &*passage.text).collect();
     let text = passages.join("\n\n");
     Ok(ContentBlock::Text(Cow::Owned(format!(
         "<search_result source=\"{source}\" title=\"{title}\">\n{text}\n</search_result>"

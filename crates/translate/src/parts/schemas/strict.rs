@@ -7,18 +7,7 @@ use serde_json::{Map, Value};
 
 use super::repair::{into_words, is_beyond_grammars, pattern_into_words};
 use super::walk::each_schema;
-
-/// Keywords that grammars do not enforce. (Refused keywords as seen live by pydantic-ai and LiteLLM, 2026.)
-const REFUSED: [&str; 8] = [
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
-    "multipleOf",
-    "minItems",
-    "maxItems",
-    "contains",
-];
+use crate::profile::REFUSED_BOUNDS;
 
 /// Longest chain of references, and the deepest nesting through references. Schemas of real clients
 /// are far below both; without a limit, a chain of 100,000 definitions would overflow the stack and
@@ -108,7 +97,7 @@ fn loosen(members: &mut Map<String, Value>, told: &mut Vec<&'static str>) {
             told.push(keyword);
         }
     };
-    for keyword in REFUSED {
+    for keyword in REFUSED_BOUNDS {
         if members.contains_key(keyword) {
             into_words(members, keyword);
             note(keyword);
@@ -122,8 +111,7 @@ fn loosen(members: &mut Map<String, Value>, told: &mut Vec<&'static str>) {
 }
 
 /// Returns whether a schema uses only what grammars can enforce: closed objects, no numeric or size
-/// bounds, no look-around, no recursive or external references. (Refused keywords as seen live by
-/// pydantic-ai and LiteLLM, 2026.)
+/// bounds, no look-around, no recursive or external references.
 fn is_strict(schema: &Value) -> bool {
     is_enforceable(schema) && !refers_badly(schema)
 }
@@ -137,7 +125,7 @@ fn is_enforceable(schema: &Value) -> bool {
             let pattern = members.get("pattern").and_then(Value::as_str);
             let closed = members.get("additionalProperties") == Some(&Value::Bool(false));
             (!may_be_object(members.get("type")) || closed)
-                && !REFUSED.iter().any(bound)
+                && !REFUSED_BOUNDS.iter().any(bound)
                 && !pattern.is_some_and(is_beyond_grammars)
                 && members.values().all(is_enforceable)
         }

@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use schema::converse::message::{ContentBlock, Message, ReasoningBlock, ReasoningText, Role};
-use schema::openai::message::Message as ChatMessage;
 
 use super::Past;
 use super::place::Between;
-use super::received::{DETAILS, ReceivedReasoning, Sent};
+use super::received::{ReceivedReasoning, Sent};
 use crate::Report;
 use crate::profile::{Profile, Replay};
 use crate::reasoning::{self, Origin, Passage, ReasoningItem, RestoredReasoning, Turn};
@@ -26,6 +25,16 @@ pub(crate) struct Replayed<'a> {
     pub(crate) field: Option<&'static str>,
     /// Text added by the gateway at the end of the user's turn before it.
     pub(crate) preface: Option<Preface<'a>>,
+}
+
+/// An assistant message of the history, as far as its reasoning goes. `sent` reads the client's
+/// version, where it is needed.
+pub(crate) struct PastAnswer<'a, S> {
+    /// Its turn, if restored.
+    pub(crate) turn: Option<&'a Turn>,
+    /// The field in which the client sends the positions of its reasoning, if it does.
+    pub(crate) placed_by: Option<&'static str>,
+    pub(crate) sent: S,
 }
 
 /// A block of a turn.
@@ -73,29 +82,28 @@ impl Replayed<'_> {
 }
 
 impl<'a> Memory<'a> {
-    /// The restored turns of these messages.
+    /// The restored turns of a conversation, by the ids of its calls. Each id comes with the index
+    /// of its message, in the order of the conversation.
     pub(crate) fn new(
         recalled: Option<&'a RestoredReasoning>,
-        messages: &'a [ChatMessage<'a>],
+        calls: impl Iterator<Item = (usize, &'a str)>,
     ) -> Self {
         let mut last = HashMap::new();
         if recalled.is_some_and(|recalled| !recalled.is_empty()) {
-            for (at, message) in messages.iter().enumerate() {
-                last.extend(ids(message).map(|id| (id, at)));
-            }
+            last.extend(calls.map(|(at, id)| (id, at)));
         }
         Self { recalled, last }
     }
 
-    /// The turn of a message, if restored.
-    fn turn(&self, at: usize, message: &'a ChatMessage<'a>) -> Option<&'a Turn> {
-        let ids = ids(message).filter(|id| self.last.get(id) == Some(&at));
+    /// The turn of a message with these calls, if restored.
+    pub(crate) fn turn(&self, at: usize, calls: impl Iterator<Item = &'a str>) -> Option<&'a Turn> {
+        let ids = calls.filter(|id| self.last.get(id) == Some(&at));
         self.recalled?.turn(ids)
     }
 
     /// Returns whether the restored turn of a message replaces the reasoning among its parts.
-    pub(crate) fn decides(&self, at: usize, message: &'a ChatMessage<'a>) -> bool {
-        self.is_forgotten() || self.turn(at, message).is_some()
+    pub(crate) fn decides(&self, at: usize, calls: impl Iterator<Item = &'a str>) -> bool {
+        self.is_forgotten() || self.turn(at, calls).is_some()
     }
 
     fn is_forgotten(&self) -> bool {
@@ -115,16 +123,11 @@ impl<'a> Memory<'a> {
     }
 }
 
-fn ids<'a>(message: &'a ChatMessage<'a>) -> impl Iterator<Item = &'a str> {
-    message.tool_calls.iter().flatten().filter_map(|call| call.id.as_deref())
-}
-
 /// The reasoning of an assistant message in the form that the model accepts. The restored turn of
 /// its calls is preferred to the client's version, which may have lost parts; reasoning without its
 /// signature is dropped where one is required.
 pub(crate) fn replay<'a>(
-    at: usize,
-    message: &'a ChatMessage<'a>,
+    answer: PastAnswer<'a, impl FnOnce(&mut Report) -> Sent<'a>>,
     past: &Memory<'a>,
     profile: &Profile,
     report: &mut Report,
@@ -134,21 +137,22 @@ pub(crate) fn replay<'a>(
         Replay::Redacted => true,
         Replay::Never | Replay::Plain => false,
     };
-    let remembered = past.turn(at, message).filter(is_complete);
+    let PastAnswer { turn, placed_by, sent } = answer;
+    let remembered = turn.filter(is_complete);
     let has_thoughts = remembered.is_some_and(|turn| turn.thoughts().next().is_some());
     if past.is_forgotten() && (has_thoughts || remembered.is_none()) {
         return Replayed::lost();
     }
     let replayed = match remembered {
         Some(turn) if has_thoughts && !past.is_readable(turn.origin, profile) => {
-            if message.reasoning_details.is_some() {
-                report.ignore(DETAILS);
+            if let Some(field) = placed_by {
+                report.ignore(field);
             }
             report.forget_thoughts();
             return Replayed::lost();
         }
         Some(turn) => known(turn, profile),
-        None => sent(message, past, profile, report),
+        None => returned(sent(report), past, profile, report),
     };
     let is_withheld = |step: &ReplayStep<'_>| match step {
         ReplayStep::Reasoning(ReasoningBlock::ReasoningText(said)) => {
@@ -184,13 +188,12 @@ fn known<'a>(turn: &'a Turn, profile: &Profile) -> Replayed<'a> {
 }
 
 /// The reasoning that the client sends.
-fn sent<'a>(
-    message: &'a ChatMessage<'a>,
+fn returned<'a>(
+    Sent { field, entries }: Sent<'a>,
     past: &Memory<'a>,
     profile: &Profile,
     report: &mut Report,
 ) -> Replayed<'a> {
-    let Sent { field, entries } = Sent::of(message, report);
     let mut has_sent = false;
     let mut is_placed = true;
     let (mut steps, mut preface, mut count) = (Vec::new(), None, 0);
@@ -246,26 +249,6 @@ fn is_foreign(format: Option<&str>, profile: &Profile) -> bool {
         && format.is_some_and(|format| format != UNKNOWN && format != profile.thoughts_format)
 }
 
-/// The origin of the last reasoning of a conversation, as far as the store and the client tell.
-pub(crate) fn origin<'a>(
-    messages: &'a [ChatMessage<'a>],
-    recalled: Option<&'a RestoredReasoning>,
-) -> Option<Origin> {
-    let past = Memory::new(recalled, messages);
-    for (at, message) in messages.iter().enumerate().rev() {
-        match past.turn(at, message) {
-            Some(turn) if turn.thoughts().next().is_some() => return turn.origin,
-            Some(_) => continue,
-            None => {}
-        }
-        let entries = Sent::details(message, &mut Report::default());
-        if !entries.is_empty() {
-            return entries.into_iter().find_map(|entry| entry.place?.origin);
-        }
-    }
-    None
-}
-
 /// Presence of the reasoning that the turns being answered need. `lost` are the calls, by their
 /// sent ids, of turns whose reasoning is unknown.
 pub(crate) fn past(turns: &[Message<'_>], lost: &HashSet<Cow<'_, str>>, profile: &Profile) -> Past {
@@ -311,55 +294,5 @@ fn block(thought: &ReasoningItem) -> ReasoningBlock<'_> {
             signature: signature.as_deref().map(Cow::Borrowed),
         }),
         ReasoningItem::Redacted(data) => ReasoningBlock::RedactedContent(Cow::Borrowed(data)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use schema::openai::chat::ChatRequest;
-    use serde_json::{Value, json};
-
-    use super::*;
-    use crate::S3Access;
-    use crate::chat::question_with;
-    use crate::profile::Thinking;
-    use crate::report::LostReasoning;
-
-    /// The reasoning fields sent in a tool turn that is known to have begun without reasoning.
-    #[track_caller]
-    fn asked(thinking: Thinking, wish: (&str, Value)) -> (Value, Option<LostReasoning>) {
-        let profile = Profile { thinking, replay: Replay::Signed, ..Profile::default() };
-        let mut body = json!({ "model": "m", "messages": [
-            { "role": "user", "content": "Look." },
-            { "role": "assistant", "tool_calls": [
-                { "id": "c1", "type": "function", "function": { "name": "look", "arguments": "{}" } },
-            ] },
-            { "role": "tool", "tool_call_id": "c1", "content": "Gneiss." },
-        ] });
-        body[wish.0] = wish.1;
-        let body = body.to_string();
-        let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
-        let mut recalled = RestoredReasoning::default();
-        recalled.add("c1", Arc::default());
-        let question =
-            question_with(&request, &profile, &S3Access::default(), Some(&recalled)).unwrap();
-        let fields = question.body.additional_model_request_fields;
-        (fields.get("thinking").cloned().unwrap_or_default(), question.report.lost_thoughts())
-    }
-
-    #[test]
-    fn only_a_budget_needs_reasoning_before_the_first_call() {
-        let budget = || ("thinking", json!({ "type": "enabled", "budget_tokens": 2000 }));
-        let level = || ("reasoning_effort", json!("low"));
-        let dropped = (Value::Null, Some(LostReasoning::Dropped));
-        let adaptive = (json!({ "type": "adaptive" }), None);
-        assert_eq!(asked(Thinking::Budget, level()), dropped);
-        assert_eq!(asked(Thinking::Adaptive, level()), adaptive);
-        assert_eq!(asked(Thinking::AdaptiveOrBudget, level()), adaptive);
-        assert_eq!(asked(Thinking::AdaptiveOrBudget, budget()), dropped);
-        let fields = ("additional_model_request_fields", json!({ budget().0: budget().1 }));
-        assert_eq!(asked(Thinking::AdaptiveOrBudget, fields), dropped);
     }
 }

@@ -1,28 +1,25 @@
-//! The reasoning request of a call, from any of the three fields.
-
-use schema::openai::chat::ChatRequest;
-use schema::openai::reasoning::{ReasoningField, ReasoningFormat, ThinkingField};
+//! The reasoning request of a call, from one field or several that state it.
 
 use crate::Invalid;
 use crate::profile::Effort;
 
-/// The three fields combined.
+/// The fields of a request combined, the strongest first.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ReasoningRequest<'a> {
     /// Reasoning on or off; `None` if not stated.
-    pub(super) switch: Option<Switch>,
-    pub(super) amount: Amount,
+    pub(crate) switch: Option<Switch>,
+    pub(crate) amount: Amount,
     /// The field that states the amount.
-    pub(super) amount_field: Vec<&'static str>,
+    pub(crate) amount_field: Vec<&'static str>,
     /// Display of reasoning, as a value of the models that support several kinds.
-    pub(super) display: Option<&'a str>,
-    pub(super) display_field: Vec<&'static str>,
+    pub(crate) display: Option<&'a str>,
+    pub(crate) display_field: Vec<&'static str>,
     /// The fields that contribute.
-    pub(super) fields: Vec<&'static str>,
+    pub(crate) fields: Vec<&'static str>,
     /// The fields that a stronger one contradicts.
-    pub(super) overruled: Vec<&'static str>,
+    pub(crate) overruled: Vec<&'static str>,
     /// Whether "off" still allows reasoning between tool calls.
-    pub(super) between_tools: bool,
+    pub(crate) between_tools: bool,
     /// Whether the client asks for reasoning to be hidden.
     pub(crate) hidden: bool,
 }
@@ -44,9 +41,6 @@ pub(crate) enum Amount {
     Budget(u32),
 }
 
-/// The mode that reasons only as far as tool calls need it.
-const BETWEEN_TOOLS: &str = "between_tools";
-
 /// Budget for each level, in tokens: the usual figures of other gateways, the last two low enough
 /// for every model with a budget.
 const BUDGETS: [(Effort, u32); 6] = [
@@ -59,6 +53,22 @@ const BUDGETS: [(Effort, u32); 6] = [
 ];
 
 impl Amount {
+    /// The amount of a budget in tokens.
+    ///
+    /// # Errors
+    /// The number is out of range.
+    pub(crate) fn tokens(param: &'static str, tokens: Option<i64>) -> Result<Self, Invalid> {
+        let Some(tokens) = tokens else { return Ok(Self::Unsaid) };
+        match u32::try_from(tokens) {
+            Ok(tokens) if tokens > 0 => Ok(Self::Budget(tokens)),
+            _ => {
+                let message =
+                    format!("{param} must be a positive number of tokens, and is {tokens}.");
+                Err(Invalid::value(param, message).with_code("integer_below_min_value"))
+            }
+        }
+    }
+
     /// The amount as a level: the lowest whose budget suffices.
     pub(super) fn effort(self) -> Option<Effort> {
         match self {
@@ -84,46 +94,14 @@ impl Amount {
 
 /// The statement of one field.
 #[derive(Clone, Copy, Default)]
-struct Says {
-    switch: Option<Switch>,
-    amount: Amount,
+pub(crate) struct Says {
+    pub(crate) switch: Option<Switch>,
+    pub(crate) amount: Amount,
 }
 
-impl<'a> ReasoningRequest<'a> {
-    /// Reads the fields.
-    ///
-    /// # Errors
-    /// An unknown value, or a number out of range.
-    pub(crate) fn of(request: &'a ChatRequest<'a>) -> Result<Self, Invalid> {
-        let mut wish = Self::default();
-        if let Some(field) = &request.thinking {
-            wish.hear("thinking", of_thinking(field)?);
-            wish.between_tools = &*field.kind == BETWEEN_TOOLS;
-            wish.display = field.display.as_deref();
-            wish.display_field.extend(field.display.is_some().then_some("thinking.display"));
-        }
-        if let Some(field) = &request.reasoning {
-            wish.hear("reasoning", of_reasoning(field)?);
-            wish.hidden = field.exclude == Some(true);
-            if field.summary.as_deref().is_some_and(|summary| summary != "none")
-                && wish.display.is_none()
-            {
-                wish.display = Some("summarized");
-                wish.display_field.push("reasoning.summary");
-            }
-        }
-        wish.hidden |= request.reasoning_format == Some(ReasoningFormat::Hidden);
-        if let Some(effort) = request.reasoning_effort.as_deref() {
-            wish.hear("reasoning_effort", of_effort("reasoning_effort", effort)?);
-        }
-        if wish.display.is_some() && wish.switch.is_none() {
-            wish.overruled.append(&mut wish.display_field);
-        }
-        Ok(wish)
-    }
-
+impl ReasoningRequest<'_> {
     /// Adds the statement of a field, unless a stronger one contradicts it.
-    fn hear(&mut self, field: &'static str, says: Says) {
+    pub(crate) fn hear(&mut self, field: &'static str, says: Says) {
         let Some(switch) = says.switch else { return };
         match self.switch {
             None => self.switch = Some(switch),
@@ -143,95 +121,28 @@ impl<'a> ReasoningRequest<'a> {
     }
 }
 
-fn of_thinking(field: &ThinkingField<'_>) -> Result<Says, Invalid> {
-    let switch = match &*field.kind {
-        "enabled" | "adaptive" => Switch::On,
-        "disabled" | BETWEEN_TOOLS => Switch::Off,
-        other => {
+impl Says {
+    /// The statement of an effort, by its word.
+    ///
+    /// # Errors
+    /// The word names no effort.
+    pub(crate) fn effort(param: &'static str, word: &str) -> Result<Self, Invalid> {
+        if word == "none" {
+            return Ok(Self { switch: Some(Switch::Off), amount: Amount::Unsaid });
+        }
+        let Some(effort) = Effort::named(word) else {
             let message = format!(
-                "thinking.type is enabled, adaptive, disabled or between_tools, and not {other:?}."
+                "{param} is none, minimal, low, medium, high, xhigh or max, and not {word:?}."
             );
-            return Err(Invalid::value("thinking.type", message));
-        }
-    };
-    let amount = budget("thinking.budget_tokens", field.budget_tokens)?;
-    Ok(Says { switch: Some(switch), amount })
-}
-
-fn of_reasoning(field: &ReasoningField<'_>) -> Result<Says, Invalid> {
-    let level = match field.effort.as_deref() {
-        Some(effort) => of_effort("reasoning.effort", effort)?,
-        None => Says::default(),
-    };
-    let budget = budget("reasoning.max_tokens", field.max_tokens)?;
-    let amount = if budget == Amount::Unsaid { level.amount } else { budget };
-    let switch = match field.enabled {
-        Some(false) => Some(Switch::Off),
-        Some(true) => level.switch.or(Some(Switch::On)),
-        None => level.switch.or((amount != Amount::Unsaid).then_some(Switch::On)),
-    };
-    Ok(Says { switch, amount })
-}
-
-fn of_effort(param: &'static str, word: &str) -> Result<Says, Invalid> {
-    if word == "none" {
-        return Ok(Says { switch: Some(Switch::Off), amount: Amount::Unsaid });
-    }
-    let Some(effort) = Effort::named(word) else {
-        let message =
-            format!("{param} is none, minimal, low, medium, high, xhigh or max, and not {word:?}.");
-        return Err(Invalid::value(param, message));
-    };
-    Ok(Says { switch: Some(Switch::On), amount: Amount::Level(effort) })
-}
-
-fn budget(param: &'static str, tokens: Option<i64>) -> Result<Amount, Invalid> {
-    let Some(tokens) = tokens else { return Ok(Amount::Unsaid) };
-    match u32::try_from(tokens) {
-        Ok(tokens) if tokens > 0 => Ok(Amount::Budget(tokens)),
-        _ => {
-            let message = format!("{param} must be a positive number of tokens, and is {tokens}.");
-            Err(Invalid::value(param, message).with_code("integer_below_min_value"))
-        }
+            return Err(Invalid::value(param, message));
+        };
+        Ok(Self { switch: Some(Switch::On), amount: Amount::Level(effort) })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
-
-    #[track_caller]
-    fn wish(fields: &serde_json::Value, check: impl FnOnce(ReasoningRequest<'_>)) {
-        let mut body = json!({ "model": "m", "messages": [] });
-        body.as_object_mut().unwrap().append(&mut fields.as_object().unwrap().clone());
-        let body = body.to_string();
-        let request: ChatRequest<'_> = serde_json::from_str(&body).unwrap();
-        check(ReasoningRequest::of(&request).unwrap());
-    }
-
-    #[test]
-    fn a_request_without_fields_requests_no_reasoning() {
-        wish(&json!({}), |wish| assert_eq!(wish, ReasoningRequest::default()));
-        wish(&json!({ "reasoning": {} }), |wish| assert_eq!(wish.switch, None));
-    }
-
-    #[test]
-    fn the_stronger_field_wins_and_the_weaker_is_reported() {
-        wish(&json!({ "thinking": { "type": "disabled" }, "reasoning_effort": "high" }), |wish| {
-            assert_eq!(wish.switch, Some(Switch::Off));
-            assert_eq!(wish.overruled, ["reasoning_effort"]);
-        });
-        wish(&json!({ "reasoning": { "effort": "low" }, "reasoning_effort": "high" }), |wish| {
-            assert_eq!(wish.amount, Amount::Level(Effort::Low));
-            assert_eq!(wish.overruled, ["reasoning_effort"]);
-        });
-        wish(&json!({ "thinking": { "type": "adaptive" }, "reasoning_effort": "max" }), |wish| {
-            assert_eq!((wish.switch, wish.amount), (Some(Switch::On), Amount::Level(Effort::Max)));
-            assert!(wish.overruled.is_empty(), "one says whether, the other how much");
-        });
-    }
 
     #[test]
     fn levels_and_budgets_are_convertible() {
@@ -241,13 +152,5 @@ mod tests {
         }
         assert_eq!(Amount::Budget(2049).effort(), Some(Effort::Medium));
         assert_eq!(Amount::Budget(1_000_000).effort(), Some(Effort::Max));
-    }
-
-    #[test]
-    fn hiding_reasoning_does_not_request_it() {
-        wish(&json!({ "reasoning": { "exclude": true } }), |wish| {
-            assert!(wish.hidden);
-            assert_eq!(wish.switch, None);
-        });
     }
 }

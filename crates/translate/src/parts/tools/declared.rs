@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use schema::converse::tool::{InputSchema, SystemTool, ToolSpec};
-use schema::openai::tool::{CustomDefinition, FunctionDefinition, Grammar, Tool};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -58,59 +57,25 @@ impl<'a> Declared<'a> {
     }
 }
 
-/// Declares the deprecated `functions`.
-///
-/// # Errors
-/// A function has no name, a duplicate name, or an invalid schema.
-pub(crate) fn declared_functions<'a>(
-    functions: &'a [FunctionDefinition<'a>],
-    profile: &Profile,
-    report: &mut Report,
-) -> Result<Declared<'a>, Invalid> {
-    let mut declaring = Declaring::new(profile, report);
-    for (at, definition) in functions.iter().enumerate() {
-        declaring.function(definition, &format!("functions[{at}]"))?;
-    }
-    Ok(declaring.declared)
+/// A tool as the caller declares it.
+pub(crate) struct DeclaredTool<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) description: Option<&'a str>,
+    pub(crate) input: ToolInput<'a>,
 }
 
-/// Declares `tools`. Tools that OpenAI runs are not available here, and are reported.
-///
-/// # Errors
-/// A tool has no name, a duplicate name, or an invalid schema.
-pub(crate) fn declared_tools<'a>(
-    tools: &'a [Tool<'a>],
-    profile: &Profile,
-    report: &mut Report,
-) -> Result<Declared<'a>, Invalid> {
-    let mut declaring = Declaring::new(profile, report);
-    for (at, tool) in tools.iter().enumerate() {
-        let Tool { kind, function, custom, cache_control: _, is_flat } = tool;
-        let within = |member: &str| match is_flat {
-            true => format!("tools[{at}]"),
-            false => format!("tools[{at}].{member}"),
-        };
-        let missing = |member: &str| {
-            let message = format!("A {member} tool needs a {member} with a name.");
-            Invalid::value(format!("tools[{at}].{member}"), message)
-                .with_code("missing_required_parameter")
-        };
-        match kind.as_str() {
-            "function" => {
-                let definition = function.as_ref().ok_or_else(|| missing("function"))?;
-                declaring.function(definition, &within("function"))?;
-            }
-            "custom" => {
-                let definition = custom.as_ref().ok_or_else(|| missing("custom"))?;
-                declaring.custom(definition, &within("custom"))?;
-            }
-            other => match hosted(other, profile) {
-                Some(tool) => declaring.declared.host(tool),
-                None => declaring.report.ignore(&format!("tools.{other}")),
-            },
-        }
-    }
-    Ok(declaring.declared)
+/// The input that a tool takes.
+pub(crate) enum ToolInput<'a> {
+    /// A JSON object, by its schema if there is one. Where `strict`, the service is to enforce it.
+    Json { schema: Option<&'a RawValue>, strict: bool },
+    /// Free text, of a grammar if there is one.
+    Text { grammar: Option<ToolGrammar<'a>> },
+}
+
+/// The grammar of a free-form input, and the notation it is written in.
+pub(crate) struct ToolGrammar<'a> {
+    pub(crate) definition: &'a str,
+    pub(crate) syntax: &'a str,
 }
 
 /// The error for schemas that exceed the limit because the model's family needs references copied.
@@ -121,7 +86,8 @@ fn too_large() -> Invalid {
     Invalid::value("tools", message).with_code("string_above_max_length")
 }
 
-struct Declaring<'a, 'p> {
+/// The declarations of a request, translated one by one.
+pub(crate) struct Declaring<'a, 'p> {
     declared: Declared<'a>,
     taken: HashMap<Cow<'a, str>, &'a str>,
     strict: usize,
@@ -133,7 +99,7 @@ struct Declaring<'a, 'p> {
 }
 
 impl<'a, 'p> Declaring<'a, 'p> {
-    fn new(profile: &'p Profile, report: &'p mut Report) -> Self {
+    pub(crate) fn new(profile: &'p Profile, report: &'p mut Report) -> Self {
         Self {
             declared: Declared::default(),
             taken: HashMap::new(),
@@ -145,63 +111,68 @@ impl<'a, 'p> Declaring<'a, 'p> {
         }
     }
 
-    fn function(
-        &mut self,
-        definition: &'a FunctionDefinition<'a>,
-        param: &str,
-    ) -> Result<(), Invalid> {
-        let FunctionDefinition { name, description, parameters, strict, cache_control: _ } =
-            definition;
+    /// The declared tools.
+    pub(crate) fn finish(self) -> Declared<'a> {
+        self.declared
+    }
+
+    /// Declares a tool; `param` is the path of its definition.
+    ///
+    /// # Errors
+    /// The tool has no name, a duplicate name, or an invalid schema.
+    pub(crate) fn tool(&mut self, tool: DeclaredTool<'a>, param: &str) -> Result<(), Invalid> {
+        let DeclaredTool { name, description, input } = tool;
         let sent = self.name(name, param)?;
-        let mut schema = tool_schema(*parameters, &format!("{param}.parameters"), self.profile)?;
-        let written = schema.json.get().len();
-        self.room = self.room.checked_sub(written).ok_or_else(too_large)?;
-        let strict = *strict == Some(true) && self.enforce(&mut schema.json);
-        let said = description.as_deref().filter(|text| !text.trim().is_empty());
-        self.declared.names.note_form(&sent, schema.form);
-        self.declared.tools.push(ToolSpec {
-            name: sent,
-            description: schema.describe(said.unwrap_or(name)),
-            input_schema: InputSchema { json: schema.json },
-            strict: strict.then_some(true),
-        });
+        let said = description.filter(|text| !text.trim().is_empty()).unwrap_or(name);
+        let spec = match input {
+            ToolInput::Json { schema, strict } => {
+                let mut schema = tool_schema(schema, &format!("{param}.parameters"), self.profile)?;
+                let written = schema.json.get().len();
+                self.room = self.room.checked_sub(written).ok_or_else(too_large)?;
+                let strict = strict && self.enforce(&mut schema.json);
+                self.declared.names.note_form(&sent, schema.form);
+                ToolSpec {
+                    name: sent,
+                    description: schema.describe(said),
+                    input_schema: InputSchema { json: schema.json },
+                    strict: strict.then_some(true),
+                }
+            }
+            ToolInput::Text { grammar } => {
+                let description = self.text_description(said, grammar.as_ref());
+                let json = text_schema()
+                    .map_err(|_| Invalid::value(param, "The tool cannot be declared."))?;
+                self.declared.names.note_form(&sent, Form::Text);
+                let input_schema = InputSchema { json };
+                ToolSpec { name: sent, description, input_schema, strict: None }
+            }
+        };
+        self.declared.tools.push(spec);
         Ok(())
     }
 
-    fn custom(&mut self, definition: &'a CustomDefinition<'a>, param: &str) -> Result<(), Invalid> {
-        let CustomDefinition { name, description, format } = definition;
-        let sent = self.name(name, param)?;
-        let said = description.as_deref().filter(|text| !text.trim().is_empty());
-        let said = said.unwrap_or(name);
-        let grammar = format.as_ref().and_then(|format| format.grammar.as_ref());
-        let description = match grammar {
+    /// Declares a tool that the service runs, by its type. Tools that only other services run are
+    /// not available here, and are reported.
+    pub(crate) fn hosted(&mut self, kind: &str) {
+        match hosted(kind, self.profile) {
+            Some(tool) => self.declared.host(tool),
+            None => self.report.ignore(&format!("tools.{kind}")),
+        }
+    }
+
+    fn text_description(
+        &mut self,
+        said: &'a str,
+        grammar: Option<&ToolGrammar<'_>>,
+    ) -> Cow<'a, str> {
+        match grammar {
             None => Cow::Borrowed(said),
             Some(grammar) => {
                 // The grammar goes into the prompt, where it is not enforced.
                 self.report.ignore("tools.custom.format");
                 Cow::Owned(format!("{said}\n\n{}", in_words(grammar)))
             }
-        };
-        let member = Form::Text.member();
-        let json = owned(
-            json!({
-                "type": "object",
-                "properties": {
-                    member: { "type": "string", "description": "The whole input of the tool, as plain text." },
-                },
-                "required": [member],
-            })
-            .to_string(),
-        )
-        .map_err(|_| Invalid::value(param, "The tool cannot be declared."))?;
-        self.declared.names.note_form(&sent, Form::Text);
-        self.declared.tools.push(ToolSpec {
-            name: sent,
-            description,
-            input_schema: InputSchema { json },
-            strict: None,
-        });
-        Ok(())
+        }
     }
 
     /// The name that is sent for a tool.
@@ -248,6 +219,21 @@ impl<'a, 'p> Declaring<'a, 'p> {
     }
 }
 
+/// The schema of a tool that takes text: an object with one text member.
+fn text_schema<'a>() -> Result<schema::Raw<'a>, serde_json::Error> {
+    let member = Form::Text.member();
+    owned(
+        json!({
+            "type": "object",
+            "properties": {
+                member: { "type": "string", "description": "The whole input of the tool, as plain text." },
+            },
+            "required": [member],
+        })
+        .to_string(),
+    )
+}
+
 /// Makes a raw schema enforceable, if it fits beside the schemas already enforced; it is rewritten
 /// only if it had to change.
 fn held(json: &mut schema::Raw<'_>, others: &mut Looseness) -> Held {
@@ -266,9 +252,9 @@ fn held(json: &mut schema::Raw<'_>, others: &mut Looseness) -> Held {
     held
 }
 
-fn in_words(grammar: &Grammar<'_>) -> String {
-    let Grammar { definition, syntax } = grammar;
-    let notation = match syntax.as_str() {
+fn in_words(grammar: &ToolGrammar<'_>) -> String {
+    let ToolGrammar { definition, syntax } = grammar;
+    let notation = match *syntax {
         "regex" => "match this regular expression",
         "lark" => "be a text of this Lark grammar",
         _ => "be a text of this grammar",

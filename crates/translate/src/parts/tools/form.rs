@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use schema::Raw;
 use serde_json::value::RawValue;
 
+use crate::parts::json_strings::JsonStrings;
 use crate::parts::schemas::{owned, too_deep};
 
 /// The form in which the input of a tool is sent.
@@ -76,8 +77,8 @@ enum State {
     Head(String),
     /// Inside the text.
     Text(Escape),
-    /// Inside a value: the depth, whether in a string, whether the next character is escaped.
-    Value { depth: usize, string: bool, escaped: bool },
+    /// Inside a value.
+    Value { depth: usize, strings: JsonStrings },
     /// After the input; the rest of the wrapping is dropped.
     Tail,
     /// The input has no wrapping.
@@ -121,7 +122,7 @@ impl Unwrap {
                     let (state, at) = if quoted {
                         (State::Text(Escape::default()), at + 1)
                     } else {
-                        (State::Value { depth: 0, string: false, escaped: false }, at)
+                        (State::Value { depth: 0, strings: JsonStrings::default() }, at)
                     };
                     self.state = state;
                     self.body(&held[at..], out);
@@ -149,8 +150,8 @@ impl Unwrap {
                     self.state = State::Tail;
                 }
             }
-            State::Value { depth, string, escaped } => {
-                let end = value_end(piece, depth, string, escaped);
+            State::Value { depth, strings } => {
+                let end = value_end(piece, depth, strings);
                 out.push_str(&piece[..end.unwrap_or(piece.len())]);
                 if end.is_some() {
                     self.state = State::Tail;
@@ -208,24 +209,11 @@ fn head(text: &str, form: Form) -> Head {
 }
 
 /// The end of a JSON value, if it is in this piece.
-fn value_end(
-    piece: &str,
-    depth: &mut usize,
-    string: &mut bool,
-    escaped: &mut bool,
-) -> Option<usize> {
+fn value_end(piece: &str, depth: &mut usize, strings: &mut JsonStrings) -> Option<usize> {
     for (at, byte) in piece.bytes().enumerate() {
-        match (*string, byte) {
-            (true, _) if *escaped => *escaped = false,
-            (true, b'\\') => *escaped = true,
-            (true, b'"') => {
-                *string = false;
-                if *depth == 0 {
-                    return Some(at + 1);
-                }
-            }
+        match (strings.read(byte), byte) {
+            (true, _) if !strings.is_open() && *depth == 0 => return Some(at + 1),
             (true, _) => {}
-            (false, b'"') => *string = true,
             (false, b'{' | b'[') => *depth += 1,
             (false, b'}' | b']' | b',') if *depth == 0 => return Some(at),
             (false, b'}' | b']') => {

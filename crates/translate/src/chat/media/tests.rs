@@ -1,13 +1,16 @@
 //! Image links in all their malformed variants.
 
-use schema::openai::content::ImageUrl;
+use schema::converse::media::{ImageBlock, Source};
+use schema::converse::message::ContentBlock;
 
 use super::*;
+use crate::parts::media::Attachments;
+use crate::{Profile, S3Access};
 
 fn translated(url: &'static str) -> Result<(&'static str, String), (String, &'static str)> {
     let image = ImageUrl { url: url.into(), detail: None };
     let (profile, stores) = (Profile::default(), S3Access::default());
-    match Attachments::new(&profile, &stores).link(&image, Medium::Image, "p") {
+    match Attachments::new(&profile, &stores).attach(&link(&image, Medium::Image, "p")) {
         Ok(ContentBlock::Image(ImageBlock { format, source: Source::Bytes(data) })) => {
             Ok((format, data.to_owned()))
         }

@@ -9,7 +9,7 @@ use schema::openai::message::Role;
 
 /// The distinct URLs to fetch, each with the path of its first field. Holds at most one URL beyond `most`:
 /// that one is refused, regardless of any after it.
-pub(super) fn links(request: &ChatRequest<'_>, most: usize) -> Vec<(String, String)> {
+pub(in crate::chat) fn links(request: &ChatRequest<'_>, most: usize) -> Vec<(String, String)> {
     let mut links: Vec<(String, String)> = Vec::new();
     let mut known: HashSet<&str> = HashSet::new();
     // Media in assistant turns are not sent.
@@ -32,7 +32,10 @@ pub(super) fn links(request: &ChatRequest<'_>, most: usize) -> Vec<(String, Stri
 }
 
 /// Replaces every URL with known content.
-pub(super) fn fill<'a>(request: &mut ChatRequest<'a>, content: &dyn Fn(&str) -> Option<&'a str>) {
+pub(in crate::chat) fn fill<'a>(
+    request: &mut ChatRequest<'a>,
+    content: &dyn Fn(&str) -> Option<&'a str>,
+) {
     for message in &mut request.messages {
         let Some(Content::Parts(parts)) = &mut message.content else { continue };
         for part in parts {
