@@ -1,6 +1,6 @@
 //! Streams against their snapshots: `fixtures/stream/*.jsonl` holds the request on its first line
-//! (or, where needed, request and profile) and then one event a line, with the index of the choice
-//! where several are requested. Snapshots show the bytes on the wire.
+//! (and, where needed, a profile) and then one event a line, with the index of the choice where
+//! several are requested. Snapshots show the bytes on the wire.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,7 +31,7 @@ struct Head<'a> {
     #[serde(default)]
     profile: Profile,
     #[serde(borrow)]
-    request: Option<&'a RawValue>,
+    request: &'a RawValue,
 }
 
 #[derive(Debug)]
@@ -48,10 +48,8 @@ fn streams() {
     insta::glob!("fixtures/stream/*.jsonl", |path| {
         let text = std::fs::read_to_string(path).unwrap();
         let mut lines = text.lines();
-        let first = lines.next().unwrap();
-        let Head { profile, request } = serde_json::from_str(first).unwrap();
-        let request: ChatRequest<'_> =
-            serde_json::from_str(request.map_or(first, RawValue::get)).unwrap();
+        let Head { profile, request } = serde_json::from_str(lines.next().unwrap()).unwrap();
+        let request: ChatRequest<'_> = serde_json::from_str(request.get()).unwrap();
         let reply = question(&request, &profile).unwrap().reply;
         let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: "m".into() };
         let count = u32::try_from(request.n.unwrap_or(1)).unwrap();
