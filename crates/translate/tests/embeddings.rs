@@ -20,6 +20,9 @@ use translate::Profile;
 use translate::embeddings::{Codec, EmbeddingPlan, UnknownToken, question};
 use translate::profile::EmbeddingShape;
 
+#[path = "support/case.rs"]
+mod case;
+
 /// A tokenizer with a vocabulary of a thousand words.
 const CODEC: Codec = Codec {
     text_of: |tokens| match tokens.iter().position(|token| *token >= 1000) {
@@ -50,7 +53,11 @@ fn embeddings() {
     insta::glob!("fixtures/embeddings/*.json", |path| {
         let text = std::fs::read_to_string(path).unwrap();
         let case: Case<'_> = serde_json::from_str(&text).unwrap();
-        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::with_settings!({
+            description => case::sentence(path, &text),
+            omit_expression => true,
+            prepend_module_to_snapshot => false,
+        }, {
             insta::assert_snapshot!(shown(&case));
         });
     });

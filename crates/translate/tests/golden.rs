@@ -16,6 +16,9 @@ use serde_json::value::RawValue;
 use translate::chat::{answer, question};
 use translate::{Profile, Stamp};
 
+#[path = "support/case.rs"]
+mod case;
+
 #[derive(Deserialize)]
 struct Case<'a> {
     #[serde(default)]
@@ -45,7 +48,11 @@ fn requests() {
             ),
             Err(invalid) => format!("{invalid:#?}"),
         };
-        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::with_settings!({
+            description => case::sentence(path, &text),
+            omit_expression => true,
+            prepend_module_to_snapshot => false,
+        }, {
             insta::assert_snapshot!(shown);
         });
     });
@@ -62,7 +69,11 @@ fn answers() {
             serde_json::from_str(case.response.unwrap().get()).unwrap();
         let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: request.model.to_string() };
         let shown = serde_json::to_string_pretty(&answer(&response, &reply, stamp)).unwrap();
-        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::with_settings!({
+            description => case::sentence(path, &text),
+            omit_expression => true,
+            prepend_module_to_snapshot => false,
+        }, {
             insta::assert_snapshot!(shown);
         });
     });

@@ -17,6 +17,9 @@ use serde_json::value::RawValue;
 use translate::chat::{ChatStream, Spent, Truncated, question};
 use translate::{Profile, Stamp, sse};
 
+#[path = "support/case.rs"]
+mod case;
+
 #[derive(Deserialize)]
 struct Line<'a> {
     event: &'a str,
@@ -72,7 +75,11 @@ fn streams() {
         let ended = others.and_then(|spent| last.finish_after(spent, &mut out));
         let ended = ended.map(Spent::usage);
         let shown = format!("{}\nended: {ended:?}", String::from_utf8(wire).unwrap());
-        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::with_settings!({
+            description => case::sentence(path, &text),
+            omit_expression => true,
+            prepend_module_to_snapshot => false,
+        }, {
             insta::assert_snapshot!(shown);
         });
     });
