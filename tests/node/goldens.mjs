@@ -13,10 +13,9 @@ const NO_USAGE = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
 export function goldens() {
   return readdirSync(fileURLToPath(FOLDER)).sort().filter((file) => file.endsWith('.jsonl')).map((file) => {
     const lines = readFileSync(new URL(file, FOLDER), 'utf8').split('\n').filter((line) => line.trim());
-    const [head, ...told] = lines.map((line) => JSON.parse(line));
+    const [{ request, profile }, ...told] = lines.map((line) => JSON.parse(line));
     // If several answers are requested, all get the events of the first.
     const events = told.filter(({ choice = 0 }) => choice === 0);
-    const { request = head, profile } = head.request ? head : {};
     const name = file.replace(/\.jsonl$/, '');
     const complete = events.some(({ event }) => event === 'messageStop');
     const stream = Buffer.concat(events.map(({ event, payload }) => frame(event, payload)));

@@ -53,8 +53,7 @@ def streams() -> list[Golden]:
 
 def golden_stream(path: Path) -> Golden:
     """A stream, and the complete answer that its events fold into."""
-    head, *lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    case = head if "request" in head else {"request": head}
+    case, *lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     # If several answers are requested, all get the events of the first.
     events = [(line["event"], line["payload"]) for line in lines if line.get("choice", 0) == 0]
     wire = b"".join(eventstream.event(name, payload) for name, payload in events)

@@ -20,6 +20,8 @@ use translate::Profile;
 use translate::embeddings::{Codec, EmbeddingPlan, UnknownToken, question};
 use translate::profile::EmbeddingShape;
 
+#[path = "support/case.rs"]
+mod case;
 #[macro_use]
 #[path = "support/snapshots.rs"]
 mod snapshots;

@@ -16,6 +16,8 @@ use serde_json::value::RawValue;
 use translate::chat::{answer, question};
 use translate::{Profile, Stamp};
 
+#[path = "support/case.rs"]
+mod case;
 #[macro_use]
 #[path = "support/snapshots.rs"]
 mod snapshots;

@@ -1,6 +1,6 @@
 //! Streams against their snapshots: `fixtures/stream/*.jsonl` holds the request on its first line
-//! (or, where needed, request and profile) and then one event a line, with the index of the choice
-//! where several are requested. Snapshots show the bytes on the wire.
+//! (and, where needed, a profile) and then one event a line, with the index of the choice where
+//! several are requested. Snapshots show the bytes on the wire.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,6 +24,9 @@ mod wire;
 #[path = "support/snapshots.rs"]
 mod snapshots;
 
+#[path = "support/case.rs"]
+mod case;
+
 #[derive(Deserialize)]
 struct Line<'a> {
     event: &'a str,
@@ -38,7 +41,7 @@ struct Head<'a> {
     #[serde(default)]
     profile: Profile,
     #[serde(borrow)]
-    request: Option<&'a RawValue>,
+    request: &'a RawValue,
 }
 
 /// The stream broke off.
@@ -49,10 +52,8 @@ struct Cut;
 fn streams() {
     assert_fixtures!("fixtures/stream/*.jsonl", |text: &str| {
         let mut lines = text.lines();
-        let first = lines.next().unwrap();
-        let Head { profile, request } = serde_json::from_str(first).unwrap();
-        let request: ChatRequest<'_> =
-            serde_json::from_str(request.map_or(first, RawValue::get)).unwrap();
+        let Head { profile, request } = serde_json::from_str(lines.next().unwrap()).unwrap();
+        let request: ChatRequest<'_> = serde_json::from_str(request.get()).unwrap();
         let reply = question(&request, &profile).unwrap().reply;
         let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: "m".into() };
         let count = u32::try_from(request.n.unwrap_or(1)).unwrap();
