@@ -3,10 +3,6 @@
 
 use std::fmt;
 
-/// Paths that are served, below `/v1`.
-const SERVED: &[&str] =
-    &["chat/completions", "chat/completions/input_tokens", "embeddings", "models", "moderations"];
-
 const CHAT: &str = "Use chat completions, POST {base}/v1/chat/completions.";
 const BATCHES: &str = "Send the requests one by one, or use Bedrock's batch jobs through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens them).";
 const CUSTOMISE: &str = "Customise a model with Bedrock's CreateModelCustomizationJob through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens it), and name its ARN as the model.";
@@ -64,6 +60,8 @@ pub(crate) struct RequestedUrl {
     pub(crate) path: String,
     /// The gateway's own address, as the caller writes it.
     pub(crate) base: String,
+    /// Paths that are served, below `/v1`.
+    pub(crate) served: &'static [&'static str],
 }
 
 /// A request that no route accepts.
@@ -77,7 +75,7 @@ enum UrlKind {
 }
 
 impl UrlKind {
-    fn of(path: &str) -> Self {
+    fn of(path: &str, served: &'static [&'static str]) -> Self {
         let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let ends = || (0..segments.len()).filter_map(|start| segments.get(start..));
         if segments.first() == Some(&"anthropic") {
@@ -85,7 +83,7 @@ impl UrlKind {
         }
         let served = ends().find_map(|end| {
             let end = end.join("/");
-            SERVED.iter().find(|served| **served == end)
+            served.iter().find(|path| **path == end)
         });
         if let Some(served) = served {
             return Self::Elsewhere(served);
@@ -105,20 +103,20 @@ fn missing(segments: &[&str]) -> Option<UrlKind> {
 }
 
 /// Whether a path belongs to Anthropic's API, by whatever base URL.
-pub(crate) fn is_anthropics(path: &str) -> bool {
-    matches!(UrlKind::of(path), UrlKind::Missing(_, instead) if instead == MESSAGES)
+pub(crate) fn is_anthropics(path: &str, served: &'static [&'static str]) -> bool {
+    matches!(UrlKind::of(path, served), UrlKind::Missing(_, instead) if instead == MESSAGES)
 }
 
 /// The message of the error.
 impl fmt::Display for RequestedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, path, base } = self;
+        let Self { method, path, base, served } = self;
         write!(f, "Unknown request URL: {method} {path}. ")?;
         let is_doubled = path.contains("/v1/v1/") || path.ends_with("/v1/v1");
         if is_doubled {
             f.write_str("The path has /v1 twice, because the client adds it to a base URL that ends in it. ")?;
         }
-        match UrlKind::of(path) {
+        match UrlKind::of(path, served) {
             UrlKind::Elsewhere(served) => write!(
                 f,
                 "This gateway serves /v1/{served}: set the client's base URL to {base}/v1, or to {base} if the client adds /v1 itself."
@@ -140,7 +138,8 @@ mod tests {
 
     fn told(path: &str) -> String {
         let (method, base) = ("POST".to_owned(), "http://h:1".to_owned());
-        RequestedUrl { method, path: path.to_owned(), base }.to_string()
+        let served = &["chat/completions", "models"];
+        RequestedUrl { method, path: path.to_owned(), base, served }.to_string()
     }
 
     #[test]
@@ -209,7 +208,7 @@ mod tests {
             ("/v1/responses", false),
             ("/anthropics", false),
         ] {
-            assert_eq!(is_anthropics(path), is, "{path}");
+            assert_eq!(is_anthropics(path, &[]), is, "{path}");
         }
     }
 }

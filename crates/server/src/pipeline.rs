@@ -34,6 +34,7 @@ use crate::request::context::RequestContext;
 use crate::request::options::{CallMode, RouteOptions};
 use crate::sse::pending;
 use crate::state::Worker;
+use crate::token_ids;
 use routing::{AttemptLog, CallPurpose, CallSpec, Dispatch, FallbackScope, Route, Target, outline};
 
 mod admit;
@@ -119,6 +120,9 @@ async fn prepared<'n, D: Dialect>(
     let admitted = slot.get_or_init(|| admitted);
     if request.outline.head.stream {
         context.is_of_stream();
+    }
+    if request.outline.head.token_ids {
+        token_ids::load().await?;
     }
     let tags = request.outline.tags(admitted.options());
     let route = admitted.resolve(&request.outline.head.model, tags).await?;

@@ -23,6 +23,10 @@ pub(crate) mod page;
 pub(crate) mod paths;
 pub(crate) mod refusal;
 
+/// Paths of the front API, below the base URL.
+pub(crate) const SERVED: &[&str] =
+    &["chat/completions", "chat/completions/input_tokens", "embeddings", "models", "moderations"];
+
 /// The application of one worker, for every protocol that clients speak.
 pub(crate) fn application(
     shared: Arc<Shared>,

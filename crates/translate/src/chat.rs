@@ -10,7 +10,7 @@ use crate::parts;
 use crate::parts::betas;
 use crate::parts::format::FormatPlan;
 use crate::parts::model_fields::{self, Chosen};
-use crate::parts::params::{choose, inference_config};
+use crate::parts::params::{choices, choose, inference_config};
 use crate::parts::request_metadata::request_metadata;
 use crate::parts::service;
 use crate::parts::tags;
@@ -79,7 +79,7 @@ pub fn question_with<'a>(
     stores: &S3Access,
     recalled: Option<&'a RestoredReasoning>,
 ) -> Result<Question<'a>, Invalid> {
-    by_converse(profile)?;
+    service::served(profile)?;
     limits::within_limits(request)?;
     let mut report = Report::default();
     without_effect(request, &mut report);
@@ -104,7 +104,7 @@ pub fn question_with<'a>(
     let mut tooling = tooling(declared, tools_field, choice, called, profile)?;
 
     choices(request.n)?;
-    guardrails(request.guardrails)?;
+    service::named_guardrails(request.guardrails)?;
     let format = format(request.response_format.as_ref(), profile)?;
     let mut preface = None;
     let (output_config, answering_tool) = match format.shape {
@@ -189,19 +189,6 @@ fn own_words(request: &ChatRequest<'_>, profile: &Profile) -> Result<Option<Stri
         FormatPlan::Words(words) => Some(words),
         FormatPlan::Free | FormatPlan::Native(_) | FormatPlan::Tool(..) => None,
     })
-}
-
-/// Refuses a model that Converse does not serve.
-fn by_converse(profile: &Profile) -> Result<(), Invalid> {
-    if profile.embedding.is_some() {
-        let message = "This is an embedding model and does not chat: send its texts to POST /v1/embeddings, or name a model that chats (GET /v1/models, capabilities.chat).";
-        return Err(Invalid::value("model", message).with_code("model_not_supported"));
-    }
-    if profile.converse {
-        return Ok(());
-    }
-    let message = "This model is not served by Converse, and its own body is not known here: call it by InvokeModel, POST /bedrock/model/{modelId}/invoke.";
-    Err(Invalid::value("model", message).with_code("model_not_supported"))
 }
 
 /// Reports the fields that ask for something other than the default and that cannot be honoured
@@ -298,27 +285,6 @@ fn stream_options(request: &ChatRequest<'_>) -> StreamOptions {
 fn wants_one_call(request: &ChatRequest<'_>) -> bool {
     let by_choice = request.tool_choice.as_ref().is_some_and(|field| field.one_call);
     request.parallel_tool_calls == Some(false) || by_choice
-}
-
-fn choices(n: Option<i64>) -> Result<(), Invalid> {
-    match n {
-        Some(n) if n < 1 => Err(Invalid::value("n", format!("n must be at least 1, and is {n}."))
-            .with_code("integer_below_min_value")),
-        _ => Ok(()),
-    }
-}
-
-/// Refuses guardrails requested by another gateway's body field: the named guardrails are not
-/// applied here, and a caller who requests them must not get an answer without them.
-fn guardrails(named: Option<&RawValue>) -> Result<(), Invalid> {
-    match named.map(RawValue::get) {
-        None | Some("[]" | "{}" | "false") => Ok(()),
-        Some(_) => Err(Invalid::value(
-            "guardrails",
-            "Guardrails cannot be chosen by this field. Name one of Bedrock's in guardrail_config, or \
-             have the gateway's configuration apply it.",
-        )),
-    }
 }
 
 /// The caller's raw fields, and those that the translation adds as fields of the model's own.

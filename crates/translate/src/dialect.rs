@@ -19,6 +19,7 @@ use crate::parts::tools::Delivery;
 use crate::reasoning::{Origin, RestoredReasoning, SavedTurn};
 use crate::requested_format::Wanted;
 use crate::spent::Spent;
+use crate::token_arrays::TextOf;
 use crate::{Invalid, Profile, Reply, Report, S3Access, Stamp};
 
 /// One API.
@@ -125,6 +126,8 @@ pub struct RequestHead {
     pub n: Option<i64>,
     /// The questions of the request, each of which is one call.
     pub questions: Questions,
+    /// The questions are arrays of token ids.
+    pub token_ids: bool,
     /// The requested format of the answer.
     pub format: FormatKind,
     /// Most tokens of an answer, if the request limits them.
@@ -181,6 +184,8 @@ pub struct QuestionInput<'q> {
     pub restored: Option<&'q RestoredReasoning>,
     /// Index of the question, below [`RequestHead::questions`].
     pub index: usize,
+    /// Reads arrays of token ids, where [`RequestHead::token_ids`] says that there are some.
+    pub text_of: TextOf,
 }
 
 /// A translated request: the body to send, the state that the answer half needs, and the fields

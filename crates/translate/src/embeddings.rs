@@ -20,22 +20,17 @@ mod nova;
 mod titan;
 mod vector;
 
+use crate::token_arrays::TextOf;
+pub use crate::token_arrays::UnknownToken;
 use vector::Encoder;
 
 /// Functions that translation is given because their tables and alphabets live outside this crate.
 #[derive(Debug, Clone, Copy)]
 pub struct Codec {
-    /// The text of token ids. Invalid UTF-8 has been replaced.
-    pub text_of: fn(&[u32]) -> Result<String, UnknownToken>,
+    /// The text of token ids.
+    pub text_of: TextOf,
     /// Base64 in the standard alphabet, with padding.
     pub base64: fn(&[u8]) -> String,
-}
-
-/// A token id that the vocabulary does not hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownToken {
-    /// Position of the id in the input, from 0.
-    pub at: usize,
 }
 
 /// A translated request: one or more bodies to send, and the state that collects their answers.

@@ -21,6 +21,7 @@ pub mod requested_format;
 pub mod s3_access;
 pub mod spent;
 pub mod sse;
+pub mod token_arrays;
 
 pub use error::Invalid;
 pub use parts::BODY_LIMIT;

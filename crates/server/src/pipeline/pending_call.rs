@@ -21,6 +21,7 @@ use crate::offload::Offload;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::betas;
 use crate::request::options::RequestOptions;
+use crate::token_ids;
 use bedrock::{Failure, Kind};
 use routing::catalogue::ResolvedModel;
 use routing::{Guardrail, Operation, Target};
@@ -286,7 +287,8 @@ pub(super) async fn translated<'r, D: Dialect>(
     let profile = &target.model.profile;
     let restored = context.restored::<D>(request, target).await;
     let (stores, index) = (&context.fetched.stores, context.question);
-    let input = QuestionInput { stores, restored: Some(&restored), index };
+    let text_of = token_ids::text_of;
+    let input = QuestionInput { stores, restored: Some(&restored), index, text_of };
     let question = D::question(request, profile, &input)?;
     let thinks_back = question.thinks_back();
     let warms = context.warms(&question, length);

@@ -4,7 +4,7 @@ use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{address, native, refusal};
+use super::{SERVED, address, native, refusal};
 use crate::body;
 use crate::error::GatewayError;
 use crate::missing_api::RequestedUrl;
@@ -70,5 +70,5 @@ fn refuse(http: &HttpRequest, route: &'static str, error: &GatewayError) -> Http
 fn asked(http: &HttpRequest) -> RequestedUrl {
     let take = |text: &str| text.chars().take(QUOTED).collect();
     let (method, path) = (take(http.method().as_str()), take(http.path()));
-    RequestedUrl { method, path, base: address::of(http) }
+    RequestedUrl { method, path, base: address::of(http), served: SERVED }
 }

@@ -5,23 +5,13 @@ use actix_web::HttpMessage;
 use actix_web::dev::ServiceRequest;
 use actix_web::http::uri::PathAndQuery;
 
+use super::SERVED;
 use super::models::decoded;
 use crate::pipeline::deployment::AzureDeployment;
 
-/// What is reachable by other spellings, below the base URL; `/*` stands for anything below.
-const KNOWN: &[&str] = &[
-    "",
-    "chat/completions",
-    "chat/completions/input_tokens",
-    "embeddings",
-    "models",
-    "models/*",
-    "moderations",
-    "livez",
-    "readyz",
-    "health",
-    "healthz",
-];
+/// What is reachable by other spellings besides the served paths, below the base URL; `/*` stands for
+/// anything below.
+const KNOWN: &[&str] = &["", "models/*", "livez", "readyz", "health", "healthz"];
 
 /// Gives a request the path that its route has.
 pub(crate) fn settle(request: &mut ServiceRequest) {
@@ -55,7 +45,7 @@ fn settled(path: &str) -> Option<(String, Option<AzureDeployment>)> {
         rest => ("", rest, None),
     };
     let rest = rest.join("/");
-    let is_known = KNOWN.iter().any(|known| match known.strip_suffix('*') {
+    let is_known = KNOWN.iter().chain(SERVED).any(|known| match known.strip_suffix('*') {
         Some(above) => rest.len() > above.len() && rest.starts_with(above),
         None => rest == *known,
     });

@@ -47,6 +47,7 @@ impl Dialect for Chat {
             stream: request.stream == Some(true),
             n: request.n,
             questions: Questions::default(),
+            token_ids: false,
             format: request.response_format.as_ref().map_or(FormatKind::Text, |format| format.kind),
             max_tokens: max_tokens.and_then(|most| u64::try_from(most).ok()),
             media: media(request),

@@ -4,8 +4,8 @@
 use schema::Str;
 use schema::openai::embeddings::Input;
 
-use super::{Codec, UnknownToken};
-use crate::Invalid;
+use super::Codec;
+use crate::{Invalid, token_arrays};
 
 /// Most texts in one request, as in OpenAI's API.
 const MOST: usize = 2048;
@@ -58,14 +58,5 @@ fn said<'a>(text: Str<'a>, param: &str) -> Result<Str<'a>, Invalid> {
 }
 
 fn decoded(tokens: &[u32], param: &str, codec: Codec) -> Result<Str<'static>, Invalid> {
-    match (codec.text_of)(tokens) {
-        Ok(text) => said(text.into(), param),
-        Err(UnknownToken { at }) => {
-            let token = tokens.get(at).copied().unwrap_or_default();
-            let message = format!(
-                "{token} is no token of cl100k_base, the encoding that arrays of tokens are read with. Send text instead."
-            );
-            Err(Invalid::value(format!("{param}[{at}]"), message))
-        }
-    }
+    said(token_arrays::decoded(tokens, param, codec.text_of)?.into(), param)
 }

@@ -67,6 +67,15 @@ pub(crate) fn leave_out(field: &'static str, value: &mut Option<f64>, report: &m
     }
 }
 
+/// Checks the number of answers to one question; its upper limit is the operator's.
+pub(crate) fn choices(n: Option<i64>) -> Result<(), Invalid> {
+    match n {
+        Some(n) if n < 1 => Err(Invalid::value("n", format!("n must be at least 1, and is {n}."))
+            .with_code("integer_below_min_value")),
+        _ => Ok(()),
+    }
+}
+
 fn max_tokens(
     (field, value): (&'static str, i64),
     profile: &Profile,
