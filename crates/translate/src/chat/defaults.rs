@@ -59,6 +59,11 @@ impl Defaults {
         Ok(Self { body, most })
     }
 
+    /// The members, in a chat request that holds nothing else.
+    pub(crate) fn body(&self) -> &str {
+        &self.body
+    }
+
     /// Most tokens that an answer may have, where a request does not say.
     pub fn most(&self) -> Option<u64> {
         self.most

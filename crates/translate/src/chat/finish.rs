@@ -7,7 +7,7 @@ use crate::parts::stop::{Finish, finish};
 use crate::reply::CallShape;
 
 /// The finish reason. `calls` is the number of tool calls shown to the client.
-pub(super) fn finish_reason(reason: &StopReason, calls: usize, shape: CallShape) -> FinishReason {
+pub(crate) fn finish_reason(reason: &StopReason, calls: usize, shape: CallShape) -> FinishReason {
     match (finish(reason, calls), shape) {
         (Finish::Complete, _) => FinishReason::Stop,
         (Finish::Calls, CallShape::Tools) => FinishReason::ToolCalls,

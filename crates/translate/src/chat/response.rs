@@ -94,7 +94,7 @@ pub(super) fn hides_calls(by_tool: bool, reply: &Reply) -> bool {
 }
 
 /// Copies the fields of a trace; a trace that cannot be read is ignored.
-pub(super) fn trace(trace: Option<&RawValue>, outcrop: &mut Outcrop) {
+pub(crate) fn trace(trace: Option<&RawValue>, outcrop: &mut Outcrop) {
     let Some(trace) = trace else { return };
     let Trace { guardrail, prompt_router } = serde_json::from_str(trace.get()).unwrap_or_default();
     outcrop.guardrail = guardrail.and_then(on_one_line);
