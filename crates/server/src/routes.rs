@@ -11,6 +11,7 @@ use crate::state::{Shared, Worker};
 
 pub(crate) mod address;
 pub(crate) mod chat;
+pub(crate) mod completions;
 pub(crate) mod count;
 pub(crate) mod embeddings;
 pub(crate) mod fallback;
@@ -24,8 +25,14 @@ pub(crate) mod paths;
 pub(crate) mod refusal;
 
 /// Paths of the front API, below the base URL.
-pub(crate) const SERVED: &[&str] =
-    &["chat/completions", "chat/completions/input_tokens", "embeddings", "models", "moderations"];
+pub(crate) const SERVED: &[&str] = &[
+    "chat/completions",
+    "chat/completions/input_tokens",
+    "completions",
+    "embeddings",
+    "models",
+    "moderations",
+];
 
 /// The application of one worker, for every protocol that clients speak.
 pub(crate) fn application(
@@ -69,6 +76,9 @@ fn guarded(app: &mut web::ServiceConfig) {
     }
     for path in ["/v1/chat/completions/input_tokens", "/chat/completions/input_tokens"] {
         app.service(json(path, count::input_tokens));
+    }
+    for path in ["/v1/completions", "/completions"] {
+        app.service(json(path, completions::completions));
     }
     for path in ["/v1/embeddings", "/embeddings"] {
         app.service(json(path, embeddings::embeddings));

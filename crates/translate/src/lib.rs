@@ -5,6 +5,7 @@
 
 pub mod answer_stream;
 pub mod chat;
+pub mod completions;
 pub mod dialect;
 pub mod embeddings;
 pub mod error;

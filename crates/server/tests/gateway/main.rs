@@ -15,6 +15,7 @@ mod cache;
 mod chat;
 mod choices;
 mod clock;
+mod completions;
 mod count;
 mod directions;
 mod doors;

@@ -1,0 +1,171 @@
+//! Translates a streamed Converse answer to completion chunks.
+
+use bytes::BytesMut;
+use schema::converse::event::StreamEvent;
+use schema::converse::response::{StopReason, TokenUsage};
+use schema::openai::annotation::Outcrop;
+use schema::openai::chat::FinishReason;
+use schema::openai::completions::{CompletionChunk, CompletionDelta, TEXT_COMPLETION_OBJECT};
+
+use super::CompletionReply;
+use super::response::{TextReader, finish_reason};
+use crate::answer_stream::{AnswerStream, Progress, StreamError, Truncated, Unwritable};
+use crate::chat::{response, usage};
+use crate::parts::stop::untold;
+use crate::parts::usage::{net, thought};
+use crate::profile::StreamCounts;
+use crate::spent::Spent;
+use crate::{Stamp, sse};
+
+/// The translator of one streamed answer.
+#[derive(Debug)]
+pub struct CompletionStream {
+    reply: CompletionReply,
+    stamp: Stamp,
+    /// Index of the answer among several to the same request.
+    index: u32,
+    reader: TextReader,
+    /// The text of the current event.
+    text: String,
+    stopped: bool,
+    /// The finish reason, until its chunk is written: it waits for the metadata event.
+    last: Option<FinishReason>,
+    outcrop: Outcrop,
+    usage: Option<TokenUsage>,
+    /// Reasoning tokens, where the model reports them.
+    thought: Option<u64>,
+}
+
+impl CompletionStream {
+    pub(super) fn new(mut reply: CompletionReply, stamp: Stamp, index: u32) -> Self {
+        let reader = TextReader::new(&reply);
+        let text = reply.echo.take().unwrap_or_default();
+        Self {
+            reply,
+            stamp,
+            index,
+            reader,
+            text,
+            stopped: false,
+            last: None,
+            outcrop: Outcrop::default(),
+            usage: None,
+            thought: None,
+        }
+    }
+
+    fn stop(&mut self, reason: &StopReason) {
+        if self.stopped {
+            return;
+        }
+        self.stopped = true;
+        self.reader.finish(&mut self.text);
+        self.last = Some(finish_reason(reason));
+        self.outcrop.stop_reason = untold(reason, 0);
+    }
+
+    /// Writes the text of the event, if there is any.
+    fn show(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
+        if self.text.is_empty() {
+            return Ok(());
+        }
+        let (text, index) = (self.text.as_str(), self.index);
+        let delta =
+            CompletionDelta { text, index, logprobs: None, finish_reason: None, outcrop: None };
+        sse::write(out, &self.chunk(&[delta]))?;
+        self.text.clear();
+        Ok(())
+    }
+
+    /// Writes the last chunk of the answer, if it is due and was not written.
+    fn end(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
+        let Some(reason) = self.last.take() else { return Ok(()) };
+        let outcrop = (!self.outcrop.is_empty()).then_some(&self.outcrop);
+        let (finish_reason, index) = (Some(reason), self.index);
+        let delta = CompletionDelta { text: "", index, logprobs: None, finish_reason, outcrop };
+        sse::write(out, &self.chunk(&[delta]))
+    }
+
+    fn chunk<'c>(&'c self, choices: &'c [CompletionDelta<'c>]) -> CompletionChunk<'c> {
+        CompletionChunk {
+            id: &self.stamp.id,
+            object: TEXT_COMPLETION_OBJECT,
+            created: self.stamp.created,
+            model: &self.stamp.model,
+            choices,
+            usage: self.reply.include_usage.then_some(None),
+        }
+    }
+}
+
+impl AnswerStream for CompletionStream {
+    fn push(
+        &mut self,
+        event: &StreamEvent<'_>,
+        out: &mut BytesMut,
+    ) -> Result<Progress, Unwritable> {
+        match event {
+            StreamEvent::ContentBlockDelta(delta) => {
+                if let Some(piece) = delta.delta.text.as_deref() {
+                    self.reader.push(piece, &mut self.text);
+                }
+            }
+            StreamEvent::MessageStop(stop) => {
+                self.thought = thought(stop.additional_model_response_fields);
+                self.stop(&stop.stop_reason);
+            }
+            StreamEvent::Metadata(metadata) => {
+                self.usage = Some(match self.reply.stream_counts {
+                    StreamCounts::Net => metadata.usage,
+                    StreamCounts::Gross => net(metadata.usage),
+                });
+                response::trace(metadata.trace, &mut self.outcrop);
+            }
+            // The prompt, where it is echoed, goes out with the first event.
+            StreamEvent::MessageStart
+            | StreamEvent::ContentBlockStart(_)
+            | StreamEvent::ContentBlockStop(_)
+            | StreamEvent::Unknown => {}
+        }
+        self.show(out)?;
+        if self.is_complete() {
+            self.end(out)?;
+        }
+        Ok(Progress::default())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.stopped && self.usage.is_some()
+    }
+
+    fn spent(&self) -> Spent {
+        Spent::new(self.usage, self.thought)
+    }
+
+    fn close(&mut self, out: &mut BytesMut) -> Result<Progress, StreamError> {
+        if !self.stopped {
+            return Err(Truncated.into());
+        }
+        self.end(out)?;
+        Ok(Progress::default())
+    }
+
+    /// No format can be requested, so that no answer is validated.
+    fn judged(&mut self, _: Option<&'static str>, _: &mut BytesMut) -> Result<(), Unwritable> {
+        Ok(())
+    }
+
+    fn finish(&mut self, total: Spent, out: &mut BytesMut) -> Result<(), Unwritable> {
+        if self.reply.include_usage {
+            let usage = total.told();
+            let usage = usage.unwrap_or_else(|| usage::openai(TokenUsage::default(), None));
+            sse::write(out, &CompletionChunk { usage: Some(Some(usage)), ..self.chunk(&[]) })?;
+        }
+        out.extend_from_slice(sse::DONE);
+        Ok(())
+    }
+
+    fn counts_as_whole(&mut self) {
+        self.reply.stream_counts = StreamCounts::Net;
+    }
+}
