@@ -16,8 +16,8 @@ const MISSING: &[(&[&str], &str, &str)] = &[
     (&["responses", "conversations"], "OpenAI's Responses API",
      "Use chat completions: OpenAI Agents SDK set_default_openai_api(\"chat_completions\") (JavaScript: setOpenAIAPI(\"chat_completions\")), AI SDK openai.chat(\"NAME\"), pydantic-ai \"openai-chat:NAME\", LangChain use_responses_api=False, or POST {base}/v1/chat/completions."),
     (&["messages", "complete"], "Anthropic's Messages API", MESSAGES),
-    (&["completions", "engines", "edits"], "OpenAI's legacy text completions API",
-     "Use chat completions: LlamaIndex OpenAILike(is_chat_model=True), LangChain ChatOpenAI in place of OpenAI, AI SDK openai.chat(\"NAME\"), or POST {base}/v1/chat/completions."),
+    (&["engines", "edits"], "OpenAI's engines API",
+     "Use POST {base}/v1/completions with the model's name in \"model\", or chat completions, POST {base}/v1/chat/completions."),
     (&["images"], "OpenAI's image API",
      "Call an image model with InvokeModel through AWS's SDKs at {base}/bedrock. Chat models read images as data URLs in image_url parts."),
     (&["videos"], "OpenAI's video API",
@@ -126,7 +126,7 @@ impl fmt::Display for RequestedUrl {
             }
             UrlKind::Unknown => write!(
                 f,
-                "This gateway serves POST /v1/chat/completions, /v1/embeddings and /v1/moderations, GET /v1/models, and Bedrock's own API below /bedrock: set the client's base URL to {base}/v1, or for AWS's SDKs to {base}/bedrock."
+                "This gateway serves POST /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/moderations, GET /v1/models, and Bedrock's own API below /bedrock: set the client's base URL to {base}/v1, or for AWS's SDKs to {base}/bedrock."
             ),
         }
     }
@@ -150,8 +150,8 @@ mod tests {
             ("/v1/v1/responses", "Responses API"),
             ("/v1/messages/count_tokens", "Messages API"),
             ("/anthropic/v1/messages", "Anthropic's API"),
-            ("/v1/completions", "text completions API"),
-            ("/v1/engines/davinci/completions", "text completions API"),
+            ("/v1/engines/davinci", "engines API"),
+            ("/v1/edits", "engines API"),
             ("/v1/images/generations", "image API"),
             ("/v1/audio/speech", "audio API"),
             ("/v1/realtime", "Realtime API"),

@@ -88,7 +88,7 @@ mod tests {
             "/bedrock/model/a//converse",
             "/model/a/converse/",
             "/openai/responses",
-            "/openai/deployments/a/completions",
+            "/openai/deployments/a/responses",
             "/openai/deployments/embeddings",
         ] {
             assert_eq!(settled(path), None, "{path}");
@@ -99,6 +99,7 @@ mod tests {
     fn azures_paths_name_a_model() {
         for (path, expected, name) in [
             ("/openai/deployments/gpt-4o/chat/completions", "/v1/chat/completions", "gpt-4o"),
+            ("/openai/deployments/a/completions", "/v1/completions", "a"),
             ("/openai/deployments/a%2Fb%3A0/embeddings/", "/v1/embeddings", "a/b:0"),
         ] {
             let deployment = Some(AzureDeployment(name.to_owned()));

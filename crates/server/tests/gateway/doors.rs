@@ -25,8 +25,8 @@ async fn an_api_that_is_not_served_is_named_with_its_replacement() {
     for (path, told) in [
         ("/v1/responses", "set_default_openai_api(\"chat_completions\")".to_owned()),
         ("/v1/responses?stream=true", "openai-chat:".to_owned()),
-        ("/v1/completions", "is_chat_model=True".to_owned()),
-        ("/openai/deployments/a/completions", "is_chat_model=True".to_owned()),
+        ("/v1/edits", format!("{base}/v1/completions")),
+        ("/v1/engines/a/completions", "serves /v1/completions".to_owned()),
         ("/v1/images/generations", format!("{base}/bedrock")),
         ("/v1/v1/chat/completions", format!("base URL to {base}/v1")),
         ("/v1/v1/responses", "/v1 twice".to_owned()),
