@@ -158,4 +158,20 @@ suite('openai-node: chat', (url) => {
       Array.from({ length: 12 }, (_, n) => `number ${n}`),
     );
   });
+
+  test('text completions, whole and streamed', LIMIT, async () => {
+    const request = { model: ECHO, prompt: ['Grüße', '世界 🌍'], max_tokens: 50, echo: true };
+    const whole = await client.completions.create(request);
+    assert.deepEqual(
+      whole.choices.map((choice) => choice.text),
+      ['GrüßeGrüße', '世界 🌍世界 🌍'],
+    );
+    const chunks = await collect(
+      await client.completions.create({ ...request, stream: true, stream_options: { include_usage: true } }),
+    );
+    const texts = ['', ''];
+    for (const { choices } of chunks) for (const choice of choices) texts[choice.index] += choice.text;
+    assert.deepEqual(texts, whole.choices.map((choice) => choice.text));
+    assert.deepEqual(chunks.at(-1).usage, whole.usage);
+  });
 });

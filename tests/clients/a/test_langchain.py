@@ -9,10 +9,10 @@ import httpx
 import pytest
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
-from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
 from langchain_tests.integration_tests import ChatModelIntegrationTests, EmbeddingsIntegrationTests
 
-from samples import CLAUDE, NOVA, png
+from samples import CLAUDE, ECHO, NOVA, png
 
 
 # What stands for the files that the suite fetches from the internet; any will do.
@@ -128,3 +128,13 @@ class TestTitan(EmbeddingSuite):
 
 class TestCohere(EmbeddingSuite):
     MODEL = "cohere.embed-multilingual-v3"
+
+
+def test_text_completions(base_url: str) -> None:
+    """The class for text completions, whole, several at once, and streamed."""
+    llm = OpenAI(model=ECHO, base_url=base_url, api_key="any", max_retries=0, max_tokens=50)
+    assert llm.invoke("granite and chalk") == "granite and chalk"
+    found = llm.generate(["granite", "chalk"])
+    assert [[one.text for one in several] for several in found.generations] == [["granite"], ["chalk"]]
+    assert found.llm_output and found.llm_output["token_usage"]["total_tokens"] > 0
+    assert "".join(llm.stream("granite and chalk")) == "granite and chalk"

@@ -68,6 +68,17 @@ def test_stream(llm: OpenAILike, rng: random.Random) -> None:
     assert asyncio.run(later()) == text
 
 
+def test_text_completions(base_url: str, rng: random.Random) -> None:
+    """The default of this client, without `is_chat_model`."""
+    llm = OpenAILike(
+        model=NOVA, api_base=base_url, api_key="any", max_retries=0, context_window=100_000, max_tokens=200
+    )
+    [name] = words(rng, 1)
+    assert name in llm.complete(f"Who is {name}?").text
+    pieces = list(llm.stream_complete(f"Tell me of {name}."))
+    assert len(pieces) > 3 and name in pieces[-1].text
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_two_tools(llm: OpenAILike, rng: random.Random, stream: bool) -> None:
     wanted, results = tools(rng), words(rng, 2)

@@ -202,6 +202,26 @@ async fn a_dry_run_shows_a_call_per_prompt() {
 }
 
 #[actix_rt::test]
+async fn guardrails_of_the_call_and_of_the_name_are_kept() {
+    let yaml = "models:\n  watched:\n    model: us.amazon.nova-lite-v1:0\n    guardrail: { id: ownownownown, version: 1, mode: mandatory }\n";
+    let rig = Rig::start(yaml).await;
+    let asked = |model| json!({ "model": model, "prompt": "a" }).to_string();
+    let header =
+        [("x-amzn-bedrock-guardrailidentifier", "asked"), ("x-amzn-bedrock-guardrailversion", "2")];
+    let answer = rig.send_with(&header, Method::POST, "/v1/completions", asked(NOVA).into()).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(rig.bodies()[0]["guardrailConfig"]["guardrailIdentifier"], "asked");
+    let refused =
+        rig.send_with(&header, Method::POST, "/v1/completions", asked("watched").into()).await;
+    assert_eq!(refused.status, 400, "{}", refused.json());
+    assert_eq!(rig.emulator.journal().calls().len(), 1);
+    let answer = rig.complete(&json!({ "model": "watched", "prompt": "a" })).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(rig.bodies()[1]["guardrailConfig"]["guardrailIdentifier"], "ownownownown");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_client_that_leaves_ends_the_calls_of_all_prompts() {
     let rig = Rig::start("").await;
     let prompts = vec!["word ".repeat(2000); 3];
