@@ -3,13 +3,24 @@
 //! Bedrock without a principal and a policy.
 
 mod admission;
+mod duration;
 mod invalid;
 mod key;
+mod money;
 mod principal;
+mod record;
 mod time;
 
 pub use admission::{Admission, Denied, admit};
+pub use duration::{BudgetWindow, BudgetZone, SpanUnit, WrittenSpan};
 pub use invalid::InvalidField;
 pub use key::{AwsKeyPair, KeyDigest, KeyToken, NoRandomness, Pepper, SecretKey, public_id_of};
+pub use money::Nanodollars;
 pub use principal::Principal;
+pub use record::{
+    BudgetInput, BudgetLimitInput, BudgetRecord, BudgetRule, CustomerInput, CustomerRecord,
+    DEFAULT_USER, GeographyRule, KeyInput, KeyRecord, KeyType, LimitInput, LimitType, Limits,
+    Links, MemberInput, MemberRecord, ModelBudgetInput, Record, RecordKind, Set, Stamp, TagInput,
+    TagRecord, TeamInput, TeamMember, TeamRecord, TeamRole, UserInput, UserRecord, UserRole,
+};
 pub use time::{Clock, UtcTime};
