@@ -6,9 +6,11 @@ mod admission;
 mod duration;
 mod invalid;
 mod key;
+pub mod ledger;
 mod money;
 mod principal;
 mod record;
+pub mod store;
 mod time;
 
 pub use admission::{Admission, Denied, admit};
