@@ -7,6 +7,8 @@
     clippy::print_stderr
 )]
 
+mod calls;
+mod keys;
 mod ledger;
 mod postgres;
 mod records;
@@ -45,6 +47,19 @@ topics![
     ledger::dead_calls_become_estimated_rows,
     ledger::reports_are_sums_of_the_rows,
     ledger::rows_go_and_sums_stay,
+    keys::a_key_works_until_it_is_deleted_on_any_replica,
+    keys::a_replaced_secret_has_its_grace,
+    keys::a_chosen_key_is_taken_over_once,
+    keys::keys_die_with_their_team,
+    keys::a_budget_in_use_stays,
+    keys::the_store_holds_no_secret,
+    keys::another_pepper_is_refused,
+    calls::ten_of_two_hundred_calls_pass_on_two_replicas,
+    calls::a_dropped_call_is_voided_or_estimated,
+    calls::every_scope_refuses_by_its_name,
+    calls::windows_end_without_a_job,
+    calls::a_window_set_on_a_key_with_history_starts_at_zero,
+    calls::a_call_without_a_price_needs_no_budget,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
