@@ -13,6 +13,7 @@ mod money;
 pub mod policy;
 mod principal;
 mod record;
+pub mod sigv4;
 pub mod store;
 mod time;
 

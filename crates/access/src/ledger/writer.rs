@@ -5,6 +5,7 @@
 //! committed. So settlements always find room, and a store that stands still holds back new calls, not memory.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ pub struct LedgerWriter {
     room: Arc<Semaphore>,
     options: LedgerOptions,
     live: Arc<Mutex<HashMap<String, UtcTime>>>,
+    /// Whether the last access to the store failed: calls that pass without it need not wait for it then.
+    away: Arc<AtomicBool>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -108,10 +111,12 @@ impl LedgerWriter {
         let (queue, entries) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(options.most_calls.clamp(1, Semaphore::MAX_PERMITS)));
         let live = Arc::new(Mutex::new(HashMap::new()));
-        let writer = tokio::spawn(write(Arc::clone(&store), entries, options.batch.max(1)));
+        let away = Arc::new(AtomicBool::new(false));
+        let writer = Writer { store: Arc::clone(&store), away: Arc::clone(&away) };
+        let writer = tokio::spawn(writer.run(entries, options.batch.max(1)));
         let reaper = Reaper { store, clock, options: options.clone(), live: Arc::clone(&live) };
         let reaper = tokio::spawn(reaper.run());
-        Self { queue, room, options, live, tasks: Mutex::new(vec![writer, reaper]) }
+        Self { queue, room, options, live, away, tasks: Mutex::new(vec![writer, reaper]) }
     }
 
     /// Writes a call's row and reserves its estimate; returns when both are durable.
@@ -134,6 +139,9 @@ impl LedgerWriter {
             live: Arc::clone(&self.live),
             permit: Some(permit),
         };
+        if self.options.fail_mode == FailMode::Open && self.away.load(Ordering::Acquire) {
+            return Ok(opened);
+        }
         let (answer, answered) = oneshot::channel();
         let sent = self.queue.send(Entry::Open(Box::new((*opened.call).clone()), answer));
         let told = match sent {
@@ -150,7 +158,10 @@ impl LedgerWriter {
                 Err(OpenRefusal::Budget { charge, state })
             }
             // The row may come to be all the same: settling it later is right in both cases.
-            (_, FailMode::Open) => Ok(opened),
+            (_, FailMode::Open) => {
+                self.away.store(true, Ordering::Release);
+                Ok(opened)
+            }
             (Ok(Ok(Err(error))), FailMode::Closed) => Err(opened.forget(&error.to_string())),
             // It may still be granted: dropping `opened` voids it then.
             (_, FailMode::Closed) => {
@@ -244,32 +255,58 @@ impl Drop for OpenedCall {
     }
 }
 
-async fn write(store: Arc<dyn Store>, mut entries: mpsc::UnboundedReceiver<Entry>, batch: usize) {
-    let mut taken = Vec::with_capacity(batch);
-    while entries.recv_many(&mut taken, batch).await > 0 {
-        let (mut opens, mut answers) = (Vec::new(), Vec::new());
-        let (mut closings, mut permits, mut flushes) = (Vec::new(), Vec::new(), Vec::new());
-        for entry in taken.drain(..) {
-            match entry {
-                Entry::Open(call, answer) => {
-                    opens.push(*call);
-                    answers.push(answer);
+struct Writer {
+    store: Arc<dyn Store>,
+    away: Arc<AtomicBool>,
+}
+
+impl Writer {
+    async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, batch: usize) {
+        let mut taken = Vec::with_capacity(batch);
+        while entries.recv_many(&mut taken, batch).await > 0 {
+            let (mut opens, mut answers) = (Vec::new(), Vec::new());
+            let (mut closings, mut permits, mut flushes) = (Vec::new(), Vec::new(), Vec::new());
+            for entry in taken.drain(..) {
+                match entry {
+                    Entry::Open(call, answer) => {
+                        opens.push(*call);
+                        answers.push(answer);
+                    }
+                    Entry::Close(closing, permit) => {
+                        closings.push(*closing);
+                        permits.push(permit);
+                    }
+                    Entry::Flush(done) => flushes.push(done),
                 }
-                Entry::Close(closing, permit) => {
-                    closings.push(*closing);
-                    permits.push(permit);
-                }
-                Entry::Flush(done) => flushes.push(done),
+            }
+            if !opens.is_empty() {
+                let outcomes = self.store.open(opens).await;
+                self.away.store(outcomes.is_err(), Ordering::Release);
+                answer_all(outcomes, answers);
+            }
+            self.settle(closings).await;
+            drop(permits);
+            for done in flushes {
+                // The one that waited may have left.
+                let _ = done.send(());
             }
         }
-        if !opens.is_empty() {
-            answer_all(store.open(opens).await, answers);
-        }
-        settle(&*store, closings).await;
-        drop(permits);
-        for done in flushes {
-            // The one that waited may have left.
-            let _ = done.send(());
+    }
+
+    /// Settles until it is done: rows are never dropped. New calls wait for permits meanwhile.
+    async fn settle(&self, closings: Vec<Closing>) {
+        let mut wait = Duration::from_millis(50);
+        while !closings.is_empty() {
+            let closed = self.store.close(closings.clone()).await;
+            self.away.store(closed.is_err(), Ordering::Release);
+            match closed {
+                Ok(_) => return,
+                Err(error) => {
+                    log::warn!("{} settlements wait for the store: {error}", closings.len());
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(Duration::from_secs(2));
         }
     }
 }
@@ -291,19 +328,6 @@ fn answer_all(
                 let _ = answer.send(Err(error.clone()));
             }
         }
-    }
-}
-
-/// Settles until it is done: rows are never dropped. New calls wait for permits meanwhile.
-async fn settle(store: &dyn Store, closings: Vec<Closing>) {
-    let mut wait = Duration::from_millis(50);
-    while !closings.is_empty() {
-        match store.close(closings.clone()).await {
-            Ok(_) => return,
-            Err(error) => log::warn!("{} settlements wait for the store: {error}", closings.len()),
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(Duration::from_secs(2));
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use access::accounts::{CallAsk, KeyRef, Refused};
-use access::ledger::{CallFilter, CallOutcome, CallState, ScopeKind};
+use access::accounts::{AccountSettings, AuthError, CallAsk, KeyRef, Refused};
+use access::ledger::{CallFilter, CallOutcome, CallState, FailMode, LedgerOptions, ScopeKind};
 use access::limit::RateKind;
 use access::{
     Accounts, Caller, CustomerInput, CustomerRecord, KeyInput, Limits, Nanodollars, SecretKey,
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::Opener;
 use crate::keys::{input, noon, replica};
+use crate::postgres::Server;
 
 const CENT: i64 = 10_000_000;
 
@@ -288,4 +289,49 @@ pub(crate) async fn a_call_without_a_price_needs_no_budget(open: Opener) {
         }
     }
     assert!(!Limits::default().has_budget());
+}
+
+/// Calls before, during and after an outage: all are served in one mode, with rows afterwards; in the other those
+/// during it are refused, as what they are.
+pub(crate) async fn the_store_goes_away(open: Opener, fail_mode: FailMode, server: &Server) {
+    let ledger = LedgerOptions {
+        fail_mode,
+        patience: Duration::from_millis(300),
+        ..LedgerOptions::default()
+    };
+    let accounts =
+        Accounts::open(open().await, AccountSettings { ledger, ..AccountSettings::default() })
+            .await
+            .unwrap();
+    let made = accounts.create_key(input(json!({"max_budget": 1})), None, "ana").await.unwrap();
+    let known = caller(&accounts, &made.secret).await;
+    let one = async |id: String| {
+        let mut reserved = accounts.reserve(&admit(known.clone()).unwrap(), ask(&id, CENT)).await?;
+        reserved.is_sent();
+        reserved.settle(used(CENT), 50);
+        Ok::<_, Refused>(())
+    };
+    one("before".into()).await.unwrap();
+    accounts.flush().await;
+    server.halt();
+    let stranger = SecretKey::generate().unwrap();
+    assert!(matches!(accounts.authenticate(&stranger).await, Err(AuthError::Unavailable(_))));
+    for n in 0..20 {
+        match (one(format!("during {n}")).await, fail_mode) {
+            (Ok(()), FailMode::Open) | (Err(Refused::Unavailable(_)), FailMode::Closed) => {}
+            (other, mode) => panic!("{mode:?} {other:?}"),
+        }
+    }
+    server.go();
+    accounts.flush().await;
+    one("after".into()).await.unwrap();
+    accounts.flush().await;
+    let served = if fail_mode == FailMode::Open { 22 } else { 2 };
+    let all = CallFilter { succeeded: Some(true), limit: 1, ..CallFilter::default() };
+    assert_eq!(accounts.store().calls(all).await.unwrap().total, served);
+    let spend =
+        accounts.spend_of(ScopeKind::Key, &made.record.id, &made.record.limits).await.unwrap();
+    let served = i64::try_from(served).unwrap();
+    assert_eq!((spend.spend.nano(), spend.reserved), (served * CENT, Nanodollars::ZERO));
+    accounts.close().await;
 }

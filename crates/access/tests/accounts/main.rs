@@ -19,6 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use access::ledger::FailMode;
 use access::store::{MemoryStore, SqlOptions, SqlStore, Store};
 
 /// Opens a store. Called again it opens the same data, as a replica does; memory has one replica only.
@@ -90,6 +91,14 @@ async fn postgresql_keeps_accounts() {
     for (name, topic) in TOPICS {
         println!("{name}");
         topic(opener(server.database(name))).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_pass_or_are_refused_while_postgresql_is_away() {
+    let Some(server) = postgres::Server::start() else { return };
+    for (name, mode) in [("away_open", FailMode::Open), ("away_closed", FailMode::Closed)] {
+        calls::the_store_goes_away(opener(server.database(name)), mode, &server).await;
     }
 }
 

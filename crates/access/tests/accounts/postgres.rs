@@ -34,6 +34,13 @@ impl Server {
         let encoding =
             ["--auth=trust", "--username=outcrop", "--encoding=UTF8", "--locale=C", "--no-sync"];
         run(server.command("initdb").arg("-D").arg(&data).args(encoding));
+        server.go();
+        Some(server)
+    }
+
+    /// Starts the server, again after [`Server::halt`].
+    pub(crate) fn go(&self) {
+        let (server, port, data) = (self, self.port, self.folder.0.join("data"));
         let options = format!(
             "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={} -c fsync=off",
             server.folder.0.display()
@@ -46,7 +53,12 @@ impl Server {
             .arg("-l")
             .arg(log)
             .args(["-w", "-o", &options, "start"]));
-        Some(server)
+    }
+
+    /// Stops the server at once.
+    pub(crate) fn halt(&self) {
+        let data = self.folder.0.join("data");
+        run(self.command("pg_ctl").arg("-D").arg(data).args(["-m", "immediate", "-w", "stop"]));
     }
 
     /// Makes a database and returns its URL.
