@@ -174,6 +174,11 @@ impl fmt::Debug for KeyDigest {
 }
 
 impl KeyToken {
+    /// The token of a key of which only SHA-256 is known.
+    pub fn of_hash(hash: &[u8; 32]) -> Self {
+        Self(hex(hash))
+    }
+
     /// Reads 64 hex digits, in lower case.
     pub fn parse(text: &str) -> Option<Self> {
         let hex = text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));

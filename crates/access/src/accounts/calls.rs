@@ -133,7 +133,11 @@ impl Accounts {
     ) -> Result<Reservation, Refused> {
         let now = self.clock.now();
         let caller = admission.caller();
-        let scopes = scopes(caller, now);
+        let mut scopes = scopes(caller, now);
+        if self.gateway != Limits::default() {
+            let (kind, shown) = (ScopeKind::Gateway, ScopeKind::Gateway.as_str().to_owned());
+            scopes.push(Scope { kind, id: String::new(), shown, limits: self.gateway.clone() });
+        }
         if ask.cost.is_none()
             && let Some(scope) = scopes.iter().find(|scope| scope.limits.has_budget())
         {

@@ -3,7 +3,7 @@
 use super::{Accounts, AdminError};
 use crate::record::{KeyInput, KeyRecord, Record, RecordKind, Stamp, UserRecord};
 use crate::store::{Change, Document, Page, RecordQuery, SecretBy, StoreError, StoredSecret};
-use crate::{AwsKeyPair, InvalidField, KeyToken, SecretKey, UtcTime, WrittenSpan};
+use crate::{AwsKeyPair, InvalidField, KeyDigest, KeyToken, SecretKey, WrittenSpan};
 
 /// A key as admin calls name it.
 #[derive(Debug, Clone)]
@@ -75,6 +75,38 @@ impl Accounts {
         }
         self.write_key(changes, &record).await?;
         Ok(self.shown_once(secret, &stored, record))
+    }
+
+    /// Takes over a key of another gateway, of which only SHA-256 is known; that hash stays its token. It has no AWS
+    /// key pair until it is regenerated. Absent where the key is here already, so that an import may be repeated.
+    ///
+    /// # Errors
+    /// The alias is taken, a record it refers to does not exist, or the store fails.
+    pub async fn import_key(
+        &self,
+        mut record: KeyRecord,
+        hash: &[u8; 32],
+        actor: &str,
+    ) -> Result<Option<KeyRecord>, AdminError> {
+        let digest = KeyDigest::of_hash(hash, &self.pepper);
+        if self.store.secret(SecretBy::Digest(digest.clone())).await?.is_some() {
+            return Ok(None);
+        }
+        record.id = uuid::Uuid::now_v7().to_string();
+        record.stamp = Stamp::new(self.clock.now(), actor);
+        self.check_links(&record).await?;
+        let token = KeyToken::of_hash(hash);
+        let public_id = crate::key::new_public_id()?;
+        (record.token, record.public_id) = (token.as_str().to_owned(), public_id.clone());
+        record.has_aws_pair = false;
+        let key_id = record.id.clone();
+        let stored = StoredSecret { digest, token, public_id, key_id, valid_until: None };
+        let document = Document::of(&record, 0)?;
+        let audit = self.audit("import", actor, None, Some(&document));
+        let changes =
+            vec![Change::Insert(document), Change::AddSecret(stored), Change::Audit(audit)];
+        self.write_key(changes, &record).await?;
+        Ok(Some(record))
     }
 
     /// Finds a key that was not deleted.
@@ -228,15 +260,11 @@ impl Accounts {
         Ok(Some(Document::of(&user, 0)?))
     }
 
-    async fn write_key(
-        &self,
-        changes: Vec<Change>,
-        record: &KeyRecord,
-    ) -> Result<UtcTime, AdminError> {
+    async fn write_key(&self, changes: Vec<Change>, record: &KeyRecord) -> Result<(), AdminError> {
         match self.store.write(changes).await {
             Ok(version) => {
                 self.changed(version);
-                Ok(self.clock.now())
+                Ok(())
             }
             Err(StoreError::AliasTaken) => Err(self.taken(record).await?),
             Err(error) => Err(error.into()),

@@ -37,6 +37,8 @@ pub struct AccountSettings {
     pub ledger: LedgerOptions,
     /// Limits of end users that have no record.
     pub unknown_customers: Limits,
+    /// Limits of all calls together.
+    pub gateway: Limits,
 }
 
 /// Failures to open the accounts.
@@ -83,6 +85,7 @@ pub struct Accounts {
     pub(super) zone: BudgetZone,
     pub(super) ledger: LedgerWriter,
     pub(super) rates: Arc<RateLimiter>,
+    pub(super) gateway: Limits,
     fail_mode: FailMode,
     unknown_customers: Limits,
     known_version: Arc<AtomicU64>,
@@ -108,7 +111,7 @@ impl Accounts {
         store: Arc<dyn Store>,
         settings: AccountSettings,
     ) -> Result<Arc<Self>, OpenError> {
-        let AccountSettings { pepper, clock, zone, ledger, unknown_customers } = settings;
+        let AccountSettings { pepper, clock, zone, ledger, unknown_customers, gateway } = settings;
         let pepper = match pepper {
             Some(pepper) => pepper,
             None => kept_pepper(&*store).await?,
@@ -128,6 +131,7 @@ impl Accounts {
             zone,
             rates: Arc::new(RateLimiter::default()),
             unknown_customers,
+            gateway,
             known_version,
             holders: RecordCache::new(ENTRIES),
             customers: RecordCache::new(ENTRIES),

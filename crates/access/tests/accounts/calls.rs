@@ -322,6 +322,9 @@ pub(crate) async fn the_store_goes_away(open: Opener, fail_mode: FailMode, serve
             (other, mode) => panic!("{mode:?} {other:?}"),
         }
     }
+    // The longest time an entry is used without asking.
+    tokio::time::sleep(Duration::from_millis(5100)).await;
+    assert_eq!(accounts.authenticate(&made.secret).await.is_ok(), fail_mode == FailMode::Open);
     server.go();
     accounts.flush().await;
     one("after".into()).await.unwrap();
@@ -334,4 +337,30 @@ pub(crate) async fn the_store_goes_away(open: Opener, fail_mode: FailMode, serve
     let served = i64::try_from(served).unwrap();
     assert_eq!((spend.spend.nano(), spend.reserved), (served * CENT, Nanodollars::ZERO));
     accounts.close().await;
+}
+
+pub(crate) async fn unknown_customers_and_the_gateway_have_limits(open: Opener) {
+    let limits = |cents: i64| Limits {
+        max_budget: Some(Nanodollars::new(cents * CENT)),
+        ..Limits::default()
+    };
+    let (unknown_customers, gateway) = (limits(2), limits(5));
+    let settings = AccountSettings { unknown_customers, gateway, ..AccountSettings::default() };
+    let accounts = Accounts::open(open().await, settings).await.unwrap();
+    let made = accounts.create_key(KeyInput::default(), None, "ana").await.unwrap();
+    let mut refusals = Vec::new();
+    for id in ["a", "b", "c"] {
+        let mut caller = caller(&accounts, &made.secret).await;
+        caller.customer = Some(accounts.customer(id).await.unwrap());
+        let calls = (0..4).map(|n| (caller.clone(), format!("{id} {n}")));
+        for (caller, id) in calls {
+            match call(&accounts, &caller, &id).await {
+                Ok(()) => {}
+                Err(Refused::Budget(budget)) => refusals.push(budget.kind),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    use ScopeKind::{Customer, Gateway};
+    assert_eq!(refusals, [Customer, Customer, Customer, Customer, Gateway, Gateway, Gateway]);
 }

@@ -9,6 +9,7 @@ use access::{
     Accounts, BudgetRecord, Clock, Denied, KeyInput, KeyRecord, Pepper, Principal, RecordKind,
     SecretKey, TeamInput, TeamRecord, UserRecord, UtcTime, WrittenSpan, admit,
 };
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::Opener;
@@ -197,4 +198,29 @@ pub(crate) async fn another_pepper_is_refused(open: Opener) {
         Accounts::open(open().await, AccountSettings { pepper, ..AccountSettings::default() })
             .await;
     assert_eq!(other.err(), Some(OpenError::WrongPepper));
+}
+
+pub(crate) async fn an_imported_key_works_on(open: Opener) {
+    let (accounts, _) = replica(&open).await;
+    let raw = "sk-of-another-gateway";
+    let hash: [u8; 32] = digest(&SHA256, raw.as_bytes()).as_ref().try_into().unwrap();
+    let record = KeyRecord {
+        key_alias: Some("a".into()),
+        key_name: "sk-...eway".into(),
+        ..KeyRecord::default()
+    };
+    let kept = accounts.import_key(record.clone(), &hash, "ana").await.unwrap().unwrap();
+    assert_eq!(accounts.import_key(record, &hash, "ana").await.unwrap(), None);
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(kept.token, hex);
+    let secret = SecretKey::presented(raw).unwrap();
+    let Principal::Key(holder) = accounts.authenticate(&secret).await.unwrap() else { panic!() };
+    assert_eq!(holder.key, kept);
+    // Its AWS secret was never shown, so there is none.
+    let signer = accounts.signer(&format!("OC{}", kept.public_id)).await;
+    assert_eq!(signer.err(), Some(AuthError::Unknown));
+    let by = KeyRef::parse(&hex).unwrap();
+    let again =
+        accounts.regenerate_key(&by, (KeyInput::default(), None), None, "ana").await.unwrap();
+    assert!(accounts.signer(again.aws.id()).await.is_ok());
 }

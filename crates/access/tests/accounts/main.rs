@@ -55,12 +55,14 @@ topics![
     keys::a_budget_in_use_stays,
     keys::the_store_holds_no_secret,
     keys::another_pepper_is_refused,
+    keys::an_imported_key_works_on,
     calls::ten_of_two_hundred_calls_pass_on_two_replicas,
     calls::a_dropped_call_is_voided_or_estimated,
     calls::every_scope_refuses_by_its_name,
     calls::windows_end_without_a_job,
     calls::a_window_set_on_a_key_with_history_starts_at_zero,
     calls::a_call_without_a_price_needs_no_budget,
+    calls::unknown_customers_and_the_gateway_have_limits,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
