@@ -27,7 +27,8 @@ use crate::parts::written::Reader;
 use crate::profile::StreamCounts;
 use crate::reply::CallShape;
 use crate::spent::Spent;
-use crate::{Reply, Stamp, sse};
+use crate::sse::{self, TextEvent};
+use crate::{Reply, Stamp};
 
 mod ending;
 mod places;
@@ -56,6 +57,8 @@ pub struct ChatStream {
     checked: Option<String>,
     mind: ReasoningStream,
     sources: CitedSources,
+    /// The chunk of a piece of text, from the first one on.
+    text_event: Option<TextEvent>,
     /// Separates reasoning between tags from the text, where configured.
     tagged: Option<Tagged>,
     /// Extracts calls from text and reasoning, where the model may write them there.
@@ -113,6 +116,7 @@ impl ChatStream {
             checked,
             mind: ReasoningStream::default(),
             sources: CitedSources::default(),
+            text_event: None,
             tagged,
             reader,
             reasoning: None,
@@ -294,7 +298,20 @@ impl ChatStream {
         {
             checked.push_str(text);
         }
-        self.emit(Delta { content: Some(text), ..Delta::default() }, None, out)
+        self.emit_text(text, out)
+    }
+
+    /// Writes the chunk of a piece of text. The tier, which arrives with the last event, would change the
+    /// rest of the chunk.
+    fn emit_text(&mut self, text: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
+        if self.text_event.is_none() && self.tier.is_none() {
+            let delta = Delta { content: Some(TextEvent::MARK), ..Delta::default() };
+            self.text_event = TextEvent::new(&self.chunk(&[self.choice(delta, None)]))?;
+        }
+        match &self.text_event {
+            Some(event) if self.tier.is_none() => event.write(out, text),
+            _ => self.emit(Delta { content: Some(text), ..Delta::default() }, None, out),
+        }
     }
 
     fn emit_input(&self, index: usize, input: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
@@ -372,14 +389,11 @@ impl ChatStream {
         finish_reason: Option<FinishReason>,
         out: &mut BytesMut,
     ) -> Result<(), Unwritable> {
-        let choices = [ChunkChoice {
-            index: self.index,
-            delta,
-            finish_reason,
-            logprobs: None,
-            outcrop: None,
-        }];
-        sse::write(out, &self.chunk(&choices))
+        sse::write(out, &self.chunk(&[self.choice(delta, finish_reason)]))
+    }
+
+    fn choice<'d>(&self, delta: Delta<'d>, finish_reason: Option<FinishReason>) -> ChunkChoice<'d> {
+        ChunkChoice { index: self.index, delta, finish_reason, logprobs: None, outcrop: None }
     }
 
     fn chunk<'c>(&'c self, choices: &'c [ChunkChoice<'c>]) -> Chunk<'c> {
