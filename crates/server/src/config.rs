@@ -11,11 +11,11 @@ use crate::files;
 use crate::json_schema::StructuredSettings;
 use crate::master_key::MasterKey;
 use crate::media::MediaSettings;
-use crate::native::s3::NativeS3;
-use crate::native::settings::{NativeErrors, OtherModels};
+use crate::native::settings::NativeSettings;
 use crate::reasoning_store::{StoreLimits, StoreSettings};
+use crate::shutdown::Drain;
 use crate::tls::TlsFiles;
-use bedrock::{Login, Service, Timeouts};
+use bedrock::Login;
 use routing::{ModelSettings, Unlisted};
 
 mod balance;
@@ -40,6 +40,7 @@ mod reader;
 mod reasoning_store;
 mod section;
 mod sources;
+mod timeouts;
 mod yaml_tree;
 
 pub(crate) use moderation::Moderation;
@@ -50,6 +51,7 @@ use reader::ConfigReader;
 use section::Section;
 pub(crate) use sources::FileOrigin;
 pub use sources::Sources;
+pub(crate) use timeouts::Timeouts;
 use yaml_tree::{Key, Node, Repeated};
 
 const MIB: usize = 1024 * 1024;
@@ -90,27 +92,11 @@ pub struct Config {
     /// The Redis store that replicas share.
     pub(crate) thinking_store: Option<StoreSettings>,
     pub(crate) moderation: Moderation,
-    pub(crate) structured: StructuredSettings,
+    pub(crate) structured_output: StructuredSettings,
     pub(crate) models: ModelSettings,
-    /// Whether Bedrock's own API is served at the root as well.
-    pub(crate) native_root: bool,
-    /// Services of which every operation is allowed, beyond the default ones.
-    pub(crate) native_services: Vec<Service>,
-    /// S3 locations that callers of the native API may name.
-    pub(crate) native_s3: NativeS3,
-    /// The part of AWS's own errors that callers of the native API see.
-    pub(crate) native_errors: NativeErrors,
-    /// Whether callers of the native API may run models that no configured name leads to, past a
-    /// mandatory guardrail.
-    pub(crate) other_models: OtherModels,
-    /// Longest time a client may leave a piece of its answer unread.
-    pub(crate) write_stall: Duration,
-    /// Silence after which a stream sends a comment.
-    pub(crate) keep_alive: Duration,
-    /// Time from SIGTERM to the closing of the listener; zero on loopback.
-    pub(crate) drain_delay: Duration,
-    /// Longest wait for open requests after `drain_delay`.
-    pub(crate) drain_timeout: Duration,
+    pub(crate) native: NativeSettings,
+    /// Time limits of a shutdown; no delay on loopback.
+    pub(crate) shutdown: Drain,
     /// Remarks on the file that are not errors.
     pub(crate) notes: Vec<String>,
     /// Files that values were read from, besides the configuration itself.
@@ -155,7 +141,7 @@ impl Config {
         }
         config.media.own_port = Some(config.listen.port());
         if config.listen.ip().is_loopback() {
-            config.drain_delay = Duration::ZERO;
+            config.shutdown.delay = Duration::ZERO;
         }
         if sources.demo {
             config.models.stay_home();
@@ -184,8 +170,13 @@ impl Config {
         keep(&mut self.workers, &before.workers, "workers", &mut differed);
         keep(&mut self.tls, &before.tls, "tls", &mut differed);
         keep(&mut self.allow_anonymous, &before.allow_anonymous, "allow_anonymous", &mut differed);
-        keep(&mut self.drain_delay, &before.drain_delay, "shutdown.delay", &mut differed);
-        keep(&mut self.drain_timeout, &before.drain_timeout, "shutdown.timeout", &mut differed);
+        keep(&mut self.shutdown.delay, &before.shutdown.delay, "shutdown.delay", &mut differed);
+        keep(
+            &mut self.shutdown.timeout,
+            &before.shutdown.timeout,
+            "shutdown.timeout",
+            &mut differed,
+        );
         differed
     }
 
@@ -212,17 +203,10 @@ impl Config {
             thinking_memory: StoreLimits { bytes: 64 * MIB, ttl: Duration::from_secs(3600) },
             thinking_store: None,
             moderation: Moderation::default(),
-            structured: StructuredSettings::default(),
+            structured_output: StructuredSettings::default(),
             models: ModelSettings::default(),
-            native_root: false,
-            native_services: Vec::new(),
-            native_s3: NativeS3::default(),
-            native_errors: NativeErrors::default(),
-            other_models: OtherModels::default(),
-            write_stall: Duration::from_secs(30),
-            keep_alive: Duration::from_secs(15),
-            drain_delay: Duration::from_secs(5),
-            drain_timeout: Duration::from_secs(300),
+            native: NativeSettings::default(),
+            shutdown: Drain { delay: Duration::from_secs(5), timeout: Duration::from_secs(300) },
             notes: Vec::new(),
             files: Vec::new(),
             provenance: Provenance::default(),

@@ -73,7 +73,7 @@ impl Snapshot {
             region: setup.region.clone().or_else(|| config.region.clone()),
             last_region: config.last_region.clone(),
             profile: setup.profile.clone().or_else(|| config.profile.clone()),
-            timeouts: config.timeouts,
+            timeouts: config.timeouts.of_calls(),
             ..setup.clone()
         };
         let names =

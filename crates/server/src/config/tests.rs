@@ -148,7 +148,7 @@ fn listening_beyond_loopback_needs_permission_or_a_key() {
     let mut sources = directory.sources("listen: 0.0.0.0:4000\n");
     assert!(Config::load(&sources).unwrap_err().to_string().contains("--allow-anonymous"));
     sources.allow_anonymous = true;
-    assert_eq!(Config::load(&sources).unwrap().drain_delay, Duration::from_secs(5));
+    assert_eq!(Config::load(&sources).unwrap().shutdown.delay, Duration::from_secs(5));
 }
 
 #[test]

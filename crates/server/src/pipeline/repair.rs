@@ -41,7 +41,7 @@ pub(super) struct Checked<A> {
 /// Whether an answer may need a repair call. If the format is only requested in the prompt, the repair
 /// call makes it reliable.
 pub(super) fn may_repeat(now: &Snapshot, format: FormatKind, operation: Operation) -> bool {
-    let repairs = match now.config.structured.repair {
+    let repairs = match now.config.structured_output.repair {
         Repair::Off => false,
         Repair::Objects => format == FormatKind::JsonObject,
         Repair::Once => format != FormatKind::Text,

@@ -86,7 +86,7 @@ async fn validator<D: Dialect>(
     admitted: &Admitted,
 ) -> Option<StreamValidator> {
     let criterion = admitted.worker().shared.validators.criterion(D::wanted(reply?)?).await;
-    Some(StreamValidator::new(criterion, admitted.now().config.structured.on_mismatch))
+    Some(StreamValidator::new(criterion, admitted.now().config.structured_output.on_mismatch))
 }
 
 /// Translates complete answers and validates those that were requested as JSON. Each answer's usage counts
@@ -115,7 +115,7 @@ async fn unary<D: Dialect>(
         return Err(error);
     }
     if word == Some("mismatch")
-        && admitted.now().config.structured.on_mismatch == OnMismatch::Refuse
+        && admitted.now().config.structured_output.on_mismatch == OnMismatch::Refuse
     {
         return Err(GatewayError::Mismatch);
     }

@@ -11,8 +11,8 @@ use super::super::parsers::{self, Expected};
 use super::super::provenance::{Show, ValueOrigin};
 use super::super::reader::ConfigReader;
 use super::super::section::Section;
+use super::super::timeouts::Timeouts;
 use super::super::yaml_tree::{Node, Value};
-use bedrock::Timeouts;
 use routing::{Balance, Cooldown, GroupSettings, ModelSettings, Retries, Strategy, TagFilter};
 
 mod chains;
@@ -144,7 +144,7 @@ impl Router {
     fn time(&self, reading: &mut ConfigReader, timeouts: &mut Timeouts) {
         let unary = self.timeout.as_ref();
         if let Some((told, limit)) = unary.and_then(|told| Some((told, told.value?))) {
-            timeouts.first_byte_unary = limit;
+            timeouts.first_byte = limit;
             told.counts(reading, "timeouts.first_byte", &limit);
         }
         let stream = self.stream_timeout.as_ref().or(unary);

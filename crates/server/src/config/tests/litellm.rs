@@ -210,7 +210,7 @@ litellm_settings:
     assert_eq!(group("c").fallbacks.content_policy, ["b"]);
     assert_eq!(config.models.fallbacks.general, ["c"]);
     let timeouts = config.timeouts;
-    assert_eq!(timeouts.first_byte_unary, seconds(40));
+    assert_eq!(timeouts.first_byte, seconds(40));
     assert_eq!(timeouts.first_byte_stream, Duration::from_millis(7500));
     let notes = config.notes.join("\n");
     for expected in [

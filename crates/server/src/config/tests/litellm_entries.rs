@@ -162,7 +162,7 @@ fn only_listed_names_are_served_unless_the_file_says_otherwise() {
     let own = "outcrop:\n  models_only: false\n  native: { root: true }\n  listen: 127.0.0.1:1\n";
     let config = load(&directory, &format!("{}{own}", entry("")));
     assert_eq!(config.models.unlisted, Unlisted::Served);
-    assert!(config.native_root);
+    assert!(config.native.root);
     assert_eq!(config.listen.port(), 1);
     let text = refused(&directory, &format!("{}outcrop: {{ lisen: 1 }}\n", entry("")));
     assert!(text.contains("lisen is not a key; did you mean listen?"), "{text}");
@@ -236,7 +236,7 @@ fn litellm_values_are_read_as_in_python() {
     assert_eq!(target.place.first_byte, FirstByte { unary, stream });
     assert_eq!(config.models.balance.cooldown, None);
     assert_eq!(config.models.balance.retries.more, 2);
-    assert_eq!(config.timeouts.first_byte_unary, Duration::from_secs(600));
+    assert_eq!(config.timeouts.first_byte, Duration::from_secs(600));
     assert_eq!(config.models.unsupported, translate::Unsupported::Drop);
     let config = load(&directory, &format!("{}router_settings: {{ timeout: 0 }}\n", entry("")));
     assert_eq!(config.timeouts, Timeouts::default());
