@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use crate::body::BodyLimits;
 use crate::browser::BrowserSettings;
+use crate::byte_size::Mib;
 use crate::files;
 use crate::json_schema::StructuredSettings;
 use crate::master_key::MasterKey;
 use crate::media::MediaSettings;
 use crate::native::settings::NativeSettings;
-use crate::reasoning_store::{StoreLimits, StoreSettings};
 use crate::shutdown::Drain;
 use crate::tls::TlsFiles;
 use bedrock::Login;
@@ -48,13 +48,12 @@ pub use problems::{Problem, Problems};
 use provenance::Show as _;
 pub(crate) use provenance::{Provenance, ValueOrigin};
 use reader::ConfigReader;
+use reasoning_store::ThinkingMemory;
 use section::Section;
 pub(crate) use sources::FileOrigin;
 pub use sources::Sources;
 pub(crate) use timeouts::Timeouts;
 use yaml_tree::{Key, Node, Repeated};
-
-const MIB: usize = 1024 * 1024;
 
 /// Variables in which AWS's SDKs find an access key.
 const KEY_VARIABLES: [&str; 1] = ["AWS_ACCESS_KEY_ID"];
@@ -87,10 +86,8 @@ pub struct Config {
     pub(crate) chat: ChatCalls,
     pub(crate) embeddings: EmbeddingCalls,
     pub(crate) media: MediaSettings,
-    /// Limits of the local reasoning store, for clients that do not send reasoning back.
-    pub(crate) thinking_memory: StoreLimits,
-    /// The Redis store that replicas share.
-    pub(crate) thinking_store: Option<StoreSettings>,
+    /// The reasoning store, for clients that do not send reasoning back.
+    pub(crate) thinking_memory: ThinkingMemory,
     pub(crate) moderation: Moderation,
     pub(crate) structured_output: StructuredSettings,
     pub(crate) models: ModelSettings,
@@ -146,7 +143,7 @@ impl Config {
         if sources.demo {
             config.models.stay_home();
             config.moderation.stay_home();
-            config.thinking_store = None;
+            config.thinking_memory.stay_home();
         }
         problems.or(config)
     }
@@ -192,7 +189,7 @@ impl Config {
             last_region: None,
             timeouts: Timeouts::default(),
             body: BodyLimits {
-                size: 26 * MIB,
+                max_mib: Mib::new(26),
                 idle: Duration::from_secs(15),
                 total: Duration::from_secs(120),
             },
@@ -200,8 +197,7 @@ impl Config {
             chat: ChatCalls { most_choices: 8 },
             embeddings: EmbeddingCalls { concurrency: 8 },
             media: MediaSettings::default(),
-            thinking_memory: StoreLimits { bytes: 64 * MIB, ttl: Duration::from_secs(3600) },
-            thinking_store: None,
+            thinking_memory: ThinkingMemory::default(),
             moderation: Moderation::default(),
             structured_output: StructuredSettings::default(),
             models: ModelSettings::default(),

@@ -85,8 +85,9 @@ impl Snapshot {
             .await
             .map_err(OpenError::Moderation)?;
         let generation = before.map_or(0, |before| before.generation + 1);
-        let store = config.thinking_store.as_ref();
-        let store = RedisStore::open(store, before.and_then(|before| before.store.as_ref()));
+        let store = config.thinking_memory.shared();
+        let store =
+            RedisStore::open(store.as_ref(), before.and_then(|before| before.store.as_ref()));
         Ok(Self { config, names, moderator, store, generation })
     }
 

@@ -2,7 +2,7 @@
 
 use super::section::Section;
 use super::{
-    Config, MIB, browser, catalogue, json_schema, master_key, media, models, moderation, parsers,
+    Config, browser, catalogue, json_schema, master_key, media, models, moderation, parsers,
     reasoning_store, timeouts,
 };
 use crate::tls::TlsFiles;
@@ -18,9 +18,7 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
     root.set("profile", &mut config.profile, |node| parsers::text(node).map(Some));
     timeouts::read(&mut root, &mut config.timeouts);
     root.section("body", |section| {
-        let mut mib = config.body.size / MIB;
-        section.set("max_mib", &mut mib, parsers::mib);
-        config.body.size = mib.saturating_mul(MIB);
+        section.set("max_mib", &mut config.body.max_mib, parsers::mib);
         section.set("idle", &mut config.body.idle, parsers::limit);
         section.set("total", &mut config.body.total, parsers::limit);
     });
@@ -34,7 +32,7 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
     });
     browser::read(&mut root, &mut config.browser);
     media::read(&mut root, &mut config.media);
-    reasoning_store::read(&mut root, config);
+    reasoning_store::read(&mut root, &mut config.thinking_memory);
     moderation::read(&mut root, &mut config.moderation);
     json_schema::read(&mut root, &mut config.structured_output);
     models::read(&mut root, &mut config.models);

@@ -195,7 +195,7 @@ async fn objects(
     if now.config.native.s3 == NativeS3::Allow {
         return Ok(());
     }
-    let (operation, stores) = (matched.row.operation, now.config.media.stores.clone());
+    let (operation, stores) = (matched.row.operation, now.config.media.s3_prefixes.clone());
     let (length, body) = (body.len(), body.clone());
     let judged = offload.run(length, async move { s3::judge(operation, &body, &stores) });
     Ok(judged.await??)
