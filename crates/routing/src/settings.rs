@@ -145,18 +145,6 @@ impl Guardrail {
     }
 }
 
-impl ModelSettings {
-    /// Keeps names, models and regions, and removes endpoints and credentials: all remaining targets use
-    /// the gateway's own endpoint.
-    pub fn stay_home(&mut self) {
-        self.account = AccountSpec::default();
-        for target in self.groups.values_mut().flat_map(|group| &mut group.targets) {
-            let region = target.place.region.take();
-            target.place = AccountSpec { region, ..AccountSpec::default() };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,22 +1,28 @@
 //! The configuration: flags first, then the environment, then the file, then defaults. It is read and
 //! checked completely before a port is bound, and all problems are reported together.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use translate::Unsupported;
+use translate::profile::PromptCache;
+
 use crate::body::BodyLimits;
 use crate::browser::BrowserSettings;
+use crate::browser::cors::Cors;
+use crate::browser::host::AllowedHosts;
 use crate::byte_size::Mib;
 use crate::files;
 use crate::json_schema::StructuredSettings;
 use crate::master_key::MasterKey;
 use crate::media::MediaSettings;
 use crate::native::settings::NativeSettings;
-use crate::shutdown::Drain;
 use crate::tls::TlsFiles;
-use bedrock::Login;
-use routing::{ModelSettings, Unlisted};
+use bedrock::{AccountSpec, Login};
+use routing::catalogue::{CrossRegion, EolAliases, Naming, OperatorRows};
+use routing::{GroupSettings, ModelSettings, Unlisted};
 
 mod balance;
 mod bedrock_json;
@@ -43,6 +49,7 @@ mod sources;
 mod timeouts;
 mod yaml_tree;
 
+use balance::Routing;
 pub(crate) use moderation::Moderation;
 pub use problems::{Problem, Problems};
 use provenance::Show as _;
@@ -52,7 +59,7 @@ use reasoning_store::ThinkingMemory;
 use section::Section;
 pub(crate) use sources::FileOrigin;
 pub use sources::Sources;
-pub(crate) use timeouts::Timeouts;
+use timeouts::TimeLimits;
 use yaml_tree::{Key, Node, Repeated};
 
 /// Variables in which AWS's SDKs find an access key.
@@ -79,10 +86,12 @@ pub struct Config {
     pub(crate) profile: Option<String>,
     /// Region where nothing else names one.
     pub(crate) last_region: Option<String>,
-    pub(crate) timeouts: Timeouts,
+    pub(crate) timeouts: TimeLimits,
     pub(crate) body: BodyLimits,
-    /// Host names the gateway accepts, and web pages that may call it.
-    pub(crate) browser: BrowserSettings,
+    /// Host names the gateway accepts.
+    pub(crate) allowed_hosts: AllowedHosts,
+    /// Web pages that may call it.
+    pub(crate) cors: Cors,
     pub(crate) chat: ChatCalls,
     pub(crate) embeddings: EmbeddingCalls,
     pub(crate) media: MediaSettings,
@@ -90,7 +99,28 @@ pub struct Config {
     pub(crate) thinking_memory: ThinkingMemory,
     pub(crate) moderation: Moderation,
     pub(crate) structured_output: StructuredSettings,
-    pub(crate) models: ModelSettings,
+    /// Use of inference profiles.
+    pub(crate) cross_region: CrossRegion,
+    /// Short names of retired models.
+    pub(crate) eol_aliases: EolAliases,
+    /// Default for targets.
+    pub(crate) prompt_cache: PromptCache,
+    /// Treatment of parameters that cannot be honoured; a default likewise.
+    pub(crate) unsupported_params: Unsupported,
+    /// Treatment of names that are not listed.
+    pub(crate) models_only: Unlisted,
+    /// Region and credentials that targets have where they give none.
+    pub(crate) defaults: AccountSpec,
+    /// Balancing, retries and fallbacks of all names.
+    pub(crate) routing: Routing,
+    /// The operator's own names. Each may contain one `*`.
+    pub(crate) models: BTreeMap<String, GroupSettings>,
+    /// Rows laid over the compiled-in catalogue.
+    pub(crate) catalogue: OperatorRows,
+    /// The gateway's own account, as far as LiteLLM's keys or `bedrock.json` describe it.
+    pub(crate) account: AccountSpec,
+    /// Whether tags in the bodies of requests are refused, rather than heeded.
+    pub(crate) refuses_body_tags: bool,
     pub(crate) native: NativeSettings,
     /// Time limits of a shutdown; no delay on loopback.
     pub(crate) shutdown: Drain,
@@ -100,6 +130,15 @@ pub struct Config {
     pub(crate) files: Vec<PathBuf>,
     /// Every value, and where it comes from.
     pub(crate) provenance: Provenance,
+}
+
+/// Time limits of a shutdown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Drain {
+    /// Time until the port is closed.
+    pub(crate) delay: Duration,
+    /// Time after that for open requests.
+    pub(crate) timeout: Duration,
 }
 
 /// Limits for chat requests that become several calls.
@@ -141,9 +180,7 @@ impl Config {
             config.shutdown.delay = Duration::ZERO;
         }
         if sources.demo {
-            config.models.stay_home();
-            config.moderation.stay_home();
-            config.thinking_memory.stay_home();
+            config.stay_home();
         }
         problems.or(config)
     }
@@ -177,6 +214,43 @@ impl Config {
         differed
     }
 
+    /// The settings that protect against web pages.
+    pub(crate) fn browser(&self) -> BrowserSettings<'_> {
+        BrowserSettings { hosts: &self.allowed_hosts, cors: &self.cors }
+    }
+
+    /// The settings of names and targets in the router's terms.
+    pub(crate) fn names(&self) -> ModelSettings {
+        ModelSettings {
+            naming: Naming {
+                cross_region: self.cross_region,
+                eol_aliases: self.eol_aliases,
+                rows: self.catalogue.clone(),
+                prompt_cache: self.prompt_cache,
+            },
+            account: self.account.clone(),
+            unlisted: self.models_only,
+            balance: self.routing.balance(),
+            fallbacks: self.routing.fallbacks.clone(),
+            unsupported: self.unsupported_params,
+            refuses_body_tags: self.refuses_body_tags,
+            groups: self.models.clone(),
+        }
+    }
+
+    /// Keeps names, models and regions, and removes endpoints, credentials and the shared store: all calls
+    /// go to the gateway's own endpoint.
+    fn stay_home(&mut self) {
+        self.account = AccountSpec::default();
+        let targets = self.models.values_mut().flat_map(|group| &mut group.targets);
+        let places = targets.map(|target| &mut target.place);
+        for place in places.chain([&mut self.defaults, &mut self.moderation.place]) {
+            let region = place.region.take();
+            *place = AccountSpec { region, ..AccountSpec::default() };
+        }
+        self.thinking_memory.stay_home();
+    }
+
     fn defaults() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4000)),
@@ -187,20 +261,31 @@ impl Config {
             region: None,
             profile: None,
             last_region: None,
-            timeouts: Timeouts::default(),
+            timeouts: TimeLimits::default(),
             body: BodyLimits {
                 max_mib: Mib::new(26),
                 idle: Duration::from_secs(15),
                 total: Duration::from_secs(120),
             },
-            browser: BrowserSettings::default(),
+            allowed_hosts: AllowedHosts::default(),
+            cors: Cors::default(),
             chat: ChatCalls { most_choices: 8 },
             embeddings: EmbeddingCalls { concurrency: 8 },
             media: MediaSettings::default(),
             thinking_memory: ThinkingMemory::default(),
             moderation: Moderation::default(),
             structured_output: StructuredSettings::default(),
-            models: ModelSettings::default(),
+            cross_region: CrossRegion::default(),
+            eol_aliases: EolAliases::default(),
+            prompt_cache: PromptCache::default(),
+            unsupported_params: Unsupported::default(),
+            models_only: Unlisted::default(),
+            defaults: AccountSpec::default(),
+            routing: Routing::default(),
+            models: BTreeMap::new(),
+            catalogue: OperatorRows::default(),
+            account: AccountSpec::default(),
+            refuses_body_tags: false,
             native: NativeSettings::default(),
             shutdown: Drain { delay: Duration::from_secs(5), timeout: Duration::from_secs(300) },
             notes: Vec::new(),
@@ -232,7 +317,7 @@ impl Config {
         }
         let line = root.iter().find(|(key, _)| key.name == MODELS_ONLY).map(|(key, _)| key.line);
         outcrop_format::read(Section::of_root(root, reading), self);
-        if self.models.unlisted == Unlisted::Refused && self.models.groups.is_empty() {
+        if self.models_only == Unlisted::Refused && self.models.is_empty() {
             let message = format!("{MODELS_ONLY} is true, and no models are listed");
             reading.complain(line.unwrap_or(1), message, "list them under models");
         }
@@ -245,7 +330,7 @@ impl Config {
         };
         let path = sources.directory.join("bedrock.json");
         let origin = ValueOrigin::line(&path, 1);
-        let is_told = self.profile.is_some() || self.models.account.login.is_some();
+        let is_told = self.profile.is_some() || self.account.login.is_some();
         let by_environment = sources.first_set(&KEY_VARIABLES).map(|(name, _)| name);
         match (local.keys, by_environment) {
             (Some(_), _) if is_told || local.profile.is_some() => {}
@@ -253,7 +338,7 @@ impl Config {
                 let note = format!("{}: {name} is set, and comes before its keys", path.display());
                 reading.notes.push(note);
             }
-            (keys, _) => self.models.account.login = self.models.account.login.take().or(keys),
+            (keys, _) => self.account.login = self.account.login.take().or(keys),
         }
         let places = [
             ("region", &mut self.region, local.region),
@@ -274,10 +359,10 @@ impl Config {
     /// A configured profile takes precedence over access keys in the environment, like a profile that a
     /// program passes to boto3. The SDK's own order is the other way round.
     fn prefer_profile(&mut self, sources: &Sources, reading: &mut ConfigReader) {
-        let (Some(profile), None) = (&self.profile, &self.models.account.login) else { return };
+        let (Some(profile), None) = (&self.profile, &self.account.login) else { return };
         if let Some((name, _)) = sources.first_set(&KEY_VARIABLES) {
             reading.notes.push(format!("profile {profile} is configured, and comes before {name}"));
-            self.models.account.login = Some(Login::Profile(profile.clone()));
+            self.account.login = Some(Login::Profile(profile.clone()));
         }
     }
 
@@ -297,7 +382,7 @@ impl Config {
             reading.provenance.tell("allow_anonymous", true.show(), origin);
         }
         master_key::apply(self, sources, reading);
-        browser::apply(&mut self.browser, sources, reading);
+        browser::apply(self, sources, reading);
         // aws-config reads the values of these variables itself.
         let regions = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"].as_slice();
         for (key, place, names) in [

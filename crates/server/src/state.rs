@@ -77,7 +77,7 @@ impl Snapshot {
             ..setup.clone()
         };
         let names =
-            Resolver::open(&config.models, setup, before.map(|before| &before.names)).await?;
+            Resolver::open(&config.names(), setup, before.map(|before| &before.names)).await?;
         config.notes.extend(names.doubts());
         let place = &config.moderation.place;
         let moderator = names

@@ -32,7 +32,7 @@ pub(crate) struct Moderation {
     /// The score from which a category is flagged.
     pub(crate) threshold: Thousandths,
     /// The kinds of content that checks look for.
-    pub(crate) scope: CheckScope,
+    pub(crate) prompt_attacks: CheckScope,
     /// The categories that denied topics are mapped to.
     pub(crate) topics: Topics,
     /// Most calls in flight for one request.
@@ -56,19 +56,11 @@ impl Default for Moderation {
             models: NAMES.map(ToOwned::to_owned).to_vec(),
             guardrail: None,
             threshold: Thousandths(500),
-            scope: CheckScope::default(),
+            prompt_attacks: CheckScope::default(),
             topics: Topics::new(),
             concurrency: 8,
             place: AccountSpec::default(),
         }
-    }
-}
-
-impl Moderation {
-    /// Removes endpoint and credentials, so that only the gateway's own endpoint is called.
-    pub(crate) fn stay_home(&mut self) {
-        let region = self.place.region.take();
-        self.place = AccountSpec { region, ..AccountSpec::default() };
     }
 }
 
@@ -83,7 +75,7 @@ pub(super) fn read(root: &mut Section<'_>, moderation: &mut Moderation) {
         });
         moderation.guardrail = guardrail(section);
         section.set("threshold", &mut moderation.threshold, parsers::part);
-        section.set("prompt_attacks", &mut moderation.scope, |value| {
+        section.set("prompt_attacks", &mut moderation.prompt_attacks, |value| {
             let scope =
                 |attacks| if attacks { CheckScope::ContentAndAttacks } else { CheckScope::Content };
             parsers::boolean(value).map(scope)

@@ -30,13 +30,13 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
     root.section("embeddings", |section| {
         section.set("concurrency", &mut config.embeddings.concurrency, parsers::count);
     });
-    browser::read(&mut root, &mut config.browser);
+    browser::read(&mut root, config);
     media::read(&mut root, &mut config.media);
     reasoning_store::read(&mut root, &mut config.thinking_memory);
     moderation::read(&mut root, &mut config.moderation);
     json_schema::read(&mut root, &mut config.structured_output);
-    models::read(&mut root, &mut config.models);
-    catalogue::read(&mut root, &mut config.models.naming.rows);
+    models::read(&mut root, config);
+    catalogue::read(&mut root, &mut config.catalogue);
     root.section("native", |section| {
         section.set("root", &mut config.native.root, parsers::boolean);
         section.set("services", &mut config.native.services, parsers::services);

@@ -7,7 +7,7 @@ use super::section::Section;
 
 /// Every time limit of the section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Timeouts {
+pub(crate) struct TimeLimits {
     /// TCP and TLS set-up.
     pub(crate) connect: Duration,
     /// Response headers of a streaming call.
@@ -24,7 +24,7 @@ pub(crate) struct Timeouts {
     pub(crate) write_stall: Duration,
 }
 
-impl Default for Timeouts {
+impl Default for TimeLimits {
     fn default() -> Self {
         let bedrock::Timeouts { connect, first_byte_stream, first_byte_unary, idle, total, .. } =
             bedrock::Timeouts::default();
@@ -40,7 +40,7 @@ impl Default for Timeouts {
     }
 }
 
-impl Timeouts {
+impl TimeLimits {
     /// The limits of the transport.
     pub(crate) fn of_calls(self) -> bedrock::Timeouts {
         let Self { connect, first_byte_stream, first_byte, idle, total, .. } = self;
@@ -56,7 +56,7 @@ impl Timeouts {
 }
 
 /// Reads every key of the section.
-pub(super) fn read(root: &mut Section<'_>, timeouts: &mut Timeouts) {
+pub(super) fn read(root: &mut Section<'_>, timeouts: &mut TimeLimits) {
     root.section("timeouts", |section| {
         section.set("connect", &mut timeouts.connect, parsers::span);
         section.set("first_byte_stream", &mut timeouts.first_byte_stream, parsers::limit);
