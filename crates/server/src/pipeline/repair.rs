@@ -19,7 +19,7 @@ use crate::json_schema::{Reasons, Repair, ValidationResult, Validators};
 use crate::request::context::{RequestContext, of_quota};
 use crate::state::Snapshot;
 use bedrock::Kind;
-use routing::{self, Classify, InFlight, InFlightTemplate, Operation, Target, Timestamp};
+use routing::{self, InFlight, InFlightTemplate, Operation, Target, Timestamp};
 
 /// Everything that a repair call needs.
 pub(super) struct RepairCall {
@@ -105,7 +105,7 @@ impl RepairCall {
         match read.await {
             Ok((body, _)) => Ok(RepairAnswer { body, reply, in_flight: Some(in_flight) }),
             Err(error) => {
-                in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+                in_flight.broke_off(&error);
                 Err(error)
             }
         }
@@ -164,7 +164,7 @@ impl<R> RepairAnswer<R> {
                 let error = GatewayError::Unreadable(error);
                 log::warn!("{} the repair call gave no answer: {error}", context.id());
                 if let Some(in_flight) = &mut in_flight {
-                    in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+                    in_flight.broke_off(&error);
                 }
                 return first;
             }

@@ -17,7 +17,6 @@ use crate::request::context::{RequestContext, describe, of_quota};
 use crate::sse::choices::{AnswerSource, Choice, Choices};
 use crate::sse::stream::{self, event_stream};
 use bedrock::Kind;
-use routing::{Classify, Timestamp};
 
 /// Header with the validation result of an answer that was requested as JSON.
 const STRUCTURED_OUTPUT: HeaderName = HeaderName::from_static("x-outcrop-structured-output");
@@ -153,7 +152,7 @@ async fn translated<D: Dialect>(
         Ok(converse) => converse,
         Err(error) => {
             let error = GatewayError::Unreadable(error);
-            one.in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+            one.in_flight.broke_off(&error);
             return Err(error);
         }
     };

@@ -20,8 +20,7 @@ use super::PendingResponse;
 use crate::cutoff::Cut;
 use crate::error::GatewayError;
 use crate::state::Worker;
-use bedrock::Kind;
-use routing::{AttemptLog, Classify, InFlight, Timestamp};
+use routing::{AttemptLog, InFlight};
 
 const IGNORED: HeaderName = HeaderName::from_static("x-outcrop-ignored");
 const THINKING: HeaderName = HeaderName::from_static("x-outcrop-thinking");
@@ -229,7 +228,7 @@ impl RequestContext {
     /// Records a failure of an answer that had begun.
     fn fault(&mut self, error: &GatewayError) {
         if let Some(in_flight) = &mut self.in_flight {
-            in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+            in_flight.broke_off(error);
         }
     }
 

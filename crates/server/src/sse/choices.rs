@@ -17,8 +17,8 @@ use crate::error::GatewayError;
 use crate::json_schema::StreamValidator;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::of_quota;
-use bedrock::{Failure, Frame, Kind};
-use routing::{Classify, InFlight, Timestamp};
+use bedrock::{Failure, Frame};
+use routing::InFlight;
 
 /// One answer, before any of it is translated.
 pub(crate) struct Choice<S> {
@@ -215,7 +215,7 @@ async fn judged(
 
 /// Records an error in the health of the target that caused it.
 fn blamed(in_flight: &mut InFlight, error: GatewayError) -> GatewayError {
-    in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+    in_flight.broke_off(&error);
     error
 }
 
