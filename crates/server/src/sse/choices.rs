@@ -14,7 +14,7 @@ use translate::spent::Spent;
 
 use super::frames::{StartedStream, step};
 use crate::error::GatewayError;
-use crate::json_schema::StreamValidator;
+use crate::json_schema::{Conformity, StreamValidator};
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::of_quota;
 use bedrock::{Failure, Frame};
@@ -204,11 +204,11 @@ async fn judged(
     out: &mut BytesMut,
 ) -> Result<Option<SavedTurn>, GatewayError> {
     if let Some(answer) = answer {
-        let word = match validator {
+        let conformity = match validator {
             Some(validator) => validator.judge(&answer).await?,
             None => None,
         };
-        translator.judged(word, out)?;
+        translator.judged(conformity.map(Conformity::word), out)?;
     }
     Ok(reasoning)
 }
