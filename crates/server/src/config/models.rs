@@ -246,25 +246,13 @@ fn knobs(section: &mut Section<'_>) -> ProfileOverrides {
 }
 
 fn guardrail(section: &mut Section<'_>) -> Option<Guardrail> {
-    let line = section.line("guardrail").unwrap_or_default();
-    let path = section.path("guardrail");
-    let entries = section.map("guardrail")?;
-    let (mut id, mut version, mut mode) = (None, None, GuardrailMode::default());
-    section.child(format!("{path}."), entries, |section| {
-        id = section.optional("id", parsers::guardrail_id);
-        version = section.optional("version", parsers::guardrail_version);
+    let mut mode = GuardrailMode::default();
+    let named = section.guardrail("name a guardrail of the target's account", |section| {
         section.set("mode", &mut mode, |value| match value {
             Value::Text(text) if text == "default" => Ok(GuardrailMode::Default),
             Value::Text(text) if text == "mandatory" => Ok(GuardrailMode::Mandatory),
             _ => Err("default or mandatory"),
         });
     });
-    match (id, version) {
-        (Some(id), Some(version)) => Some(Guardrail { id, version, mode }),
-        _ => {
-            let message = format!("{path} needs an id and a version");
-            section.reading.complain(line, message, "name a guardrail of the target's account");
-            None
-        }
-    }
+    named.map(|(id, version)| Guardrail { id, version, mode })
 }

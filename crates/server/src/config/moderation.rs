@@ -73,7 +73,8 @@ pub(super) fn read(root: &mut Section<'_>, moderation: &mut Moderation) {
                 .filter(|names| !names.is_empty())
                 .ok_or("a list of at least one name")
         });
-        moderation.guardrail = guardrail(section);
+        let named = section.guardrail("name a guardrail of that account", |_| {});
+        moderation.guardrail = named.map(|(id, version)| ModerationGuardrail { id, version });
         section.set("threshold", &mut moderation.threshold, parsers::part);
         section.set("prompt_attacks", &mut moderation.prompt_attacks, |value| {
             let scope =
@@ -84,25 +85,6 @@ pub(super) fn read(root: &mut Section<'_>, moderation: &mut Moderation) {
         section.set("concurrency", &mut moderation.concurrency, parsers::count);
         moderation.place = credentials::place(section);
     });
-}
-
-fn guardrail(section: &mut Section<'_>) -> Option<ModerationGuardrail> {
-    let line = section.line("guardrail").unwrap_or_default();
-    let path = section.path("guardrail");
-    let entries = section.map("guardrail")?;
-    let (mut id, mut version) = (None, None);
-    section.child(format!("{path}."), entries, |section| {
-        id = section.optional("id", parsers::guardrail_id);
-        version = section.optional("version", parsers::guardrail_version);
-    });
-    match (id, version) {
-        (Some(id), Some(version)) => Some(ModerationGuardrail { id, version }),
-        _ => {
-            let message = format!("{path} needs an id and a version");
-            section.reading.complain(line, message, "name a guardrail of that account");
-            None
-        }
-    }
 }
 
 fn topics(section: &mut Section<'_>) -> Topics {
