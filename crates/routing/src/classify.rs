@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use translate::errors::{Condition, is_about_content};
 
-use super::health::Fault;
+use super::clock::Timestamp;
+use super::health::{Fault, InFlight};
 use bedrock::{Exception, Failure, Kind, Phase, ProtocolError, ServiceError};
 
 /// Failure class.
@@ -54,6 +55,14 @@ pub trait Classify {
 
     /// Whether the target itself sent the error: then the target is alive.
     fn is_answer(&self) -> bool;
+}
+
+impl InFlight {
+    /// Records the failure of an answer that had begun. The form of response decides only about retries,
+    /// and there are none any more.
+    pub fn broke_off(&mut self, error: &impl Classify) {
+        self.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+    }
 }
 
 impl FailureClass {

@@ -45,9 +45,9 @@ pub use health::{InFlight, InFlightTemplate};
 pub use resolver::OpenError;
 pub use resolver::{Resolver, Route};
 pub use settings::{
-    Affinity, Balance, Cooldown, Fallbacks, GUARDRAIL_ID, GUARDRAIL_VERSION, GroupSettings,
-    Guardrail, GuardrailMode, ModelSettings, Retries, Strategy, TagFilter, TargetSettings,
-    Thousandths, Unlisted, Weight,
+    Affinity, AskedGuardrail, Balance, Cooldown, Fallbacks, GUARDRAIL_ID, GUARDRAIL_VERSION,
+    GroupSettings, Guardrail, GuardrailChoice, GuardrailMode, ModelSettings, Retries, Strategy,
+    TagFilter, TargetSettings, Thousandths, Unlisted, Weight,
 };
 pub use tags::Tags;
 

@@ -38,7 +38,7 @@ const UNAVAILABLE: &str = "service_unavailable_error";
 const CREDENTIALS: &str = "credentials_unavailable";
 
 /// Tells OpenAI's SDKs whether a retry can help, if the status alone would mislead them.
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Any error that ends a request early.
 #[derive(Debug, thiserror::Error)]

@@ -4,6 +4,7 @@
 mod announce;
 mod body;
 mod browser;
+mod byte_size;
 mod cli;
 mod config;
 mod connection;

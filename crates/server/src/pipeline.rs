@@ -66,7 +66,7 @@ pub(crate) async fn serve<D: Dialect>(
     payload: Payload,
 ) -> HttpResponse {
     let head = PendingResponse::default();
-    let (silence, cut) = (worker.now().config.keep_alive, worker.shared.cutoff.watch());
+    let (silence, cut) = (worker.now().config.timeouts.keep_alive, worker.shared.cutoff.watch());
     let answer = Box::pin(answered::<D>(worker, http, payload, head.clone()));
     pending::respond(answer, head, silence, cut).await
 }

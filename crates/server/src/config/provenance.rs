@@ -12,6 +12,7 @@ use translate::Unsupported;
 use translate::profile::PromptCache;
 
 use super::parsers::UNLIMITED;
+use crate::byte_size::Mib;
 use crate::guardrail_api::CheckScope;
 use crate::native::s3::NativeS3;
 use crate::native::settings::{NativeErrors, OtherModels};
@@ -184,6 +185,12 @@ impl Show for OtherModels {
 impl Show for bool {
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Show for Mib {
+    fn show(&self) -> String {
+        self.count().to_string()
     }
 }
 

@@ -17,8 +17,7 @@ use crate::sse::choices::AnswerSource;
 use crate::sse::frames::StartedStream;
 use bedrock::{Kind, UpstreamResponse};
 use routing::{
-    self, AttemptLog, AttemptOutcome, Classify, Dispatch, DispatchError, Dispatched, InFlight,
-    Target, Timestamp,
+    self, AttemptLog, AttemptOutcome, Dispatch, DispatchError, Dispatched, InFlight, Target,
 };
 
 /// The longest complete answer accepted, in bytes.
@@ -107,7 +106,7 @@ async fn one<D: Dialect>(
         StartedAnswer::Unary(answer) => match answer.read(ANSWER_LIMIT).await {
             Ok((body, id)) => (AnswerSource::Whole(body), id),
             Err(error) => {
-                in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+                in_flight.broke_off(&error);
                 return Err(Box::new(DispatchError { error, attempt_log }));
             }
         },

@@ -15,11 +15,11 @@ use super::dispatch::ANSWER_LIMIT;
 use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
 use super::pending_call::{PendingCall, RejectedAnswer, TranslateContext, Translated, UNASKED};
 use crate::error::GatewayError;
-use crate::json_schema::{Reasons, Repair, ValidationResult, Validators};
+use crate::json_schema::{Conformity, Reasons, Repair, ValidationResult, Validators};
 use crate::request::context::{RequestContext, of_quota};
 use crate::state::Snapshot;
 use bedrock::Kind;
-use routing::{self, Classify, InFlight, InFlightTemplate, Operation, Target, Timestamp};
+use routing::{self, InFlight, InFlightTemplate, Operation, Target, Timestamp};
 
 /// Everything that a repair call needs.
 pub(super) struct RepairCall {
@@ -34,14 +34,14 @@ pub(super) struct Checked<A> {
     pub(super) answered: Answered<A>,
     /// Usage of both calls, if there were two.
     pub(super) spent: Spent,
-    /// The value of `x-outcrop-structured-output`; `None` if the answer could not be checked.
-    pub(super) word: Option<&'static str>,
+    /// `None` if there was nothing to check.
+    pub(super) conformity: Option<Conformity>,
 }
 
 /// Whether an answer may need a repair call. If the format is only requested in the prompt, the repair
 /// call makes it reliable.
 pub(super) fn may_repeat(now: &Snapshot, format: FormatKind, operation: Operation) -> bool {
-    let repairs = match now.config.structured.repair {
+    let repairs = match now.config.structured_output.repair {
         Repair::Off => false,
         Repair::Objects => format == FormatKind::JsonObject,
         Repair::Once => format != FormatKind::Text,
@@ -105,7 +105,7 @@ impl RepairCall {
         match read.await {
             Ok((body, _)) => Ok(RepairAnswer { body, reply, in_flight: Some(in_flight) }),
             Err(error) => {
-                in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+                in_flight.broke_off(&error);
                 Err(error)
             }
         }
@@ -125,7 +125,7 @@ pub(super) async fn checked<D: Dialect>(
     let Some(found) = found::<D>(&first.answered.answer, reply, validators, reasons).await else {
         return first;
     };
-    let mut checked = Checked { word: Some(found.word()), ..first };
+    let mut checked = Checked { conformity: Some(found.conformity()), ..first };
     if let (ValidationResult::Mismatch(reasons), Some(repair)) = (&found, repair) {
         let texts = D::checked_texts(&checked.answered.answer);
         let answer = texts.first().copied().unwrap_or_default();
@@ -134,7 +134,7 @@ pub(super) async fn checked<D: Dialect>(
             Err(error) => log::warn!("{} the repair call gave no answer: {error}", context.id()),
         }
     }
-    if checked.word == Some("mismatch") {
+    if checked.conformity == Some(Conformity::Mismatch) {
         log::warn!("{} the answer does not match its schema", context.id());
     }
     checked
@@ -164,7 +164,7 @@ impl<R> RepairAnswer<R> {
                 let error = GatewayError::Unreadable(error);
                 log::warn!("{} the repair call gave no answer: {error}", context.id());
                 if let Some(in_flight) = &mut in_flight {
-                    in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+                    in_flight.broke_off(&error);
                 }
                 return first;
             }
@@ -176,10 +176,13 @@ impl<R> RepairAnswer<R> {
         let second = D::answer(&again, &reply, context.stamp(D::ID_PREFIX));
         let found = found::<D>(&second.answer, &reply, validators, Reasons::Unread).await;
         match found {
-            Some(ValidationResult::Valid) => {
-                Checked { answered: second, spent, word: Some("repaired") }
+            Some(found) => {
+                let conformity = match found.conformity() {
+                    Conformity::Valid => Conformity::Repaired,
+                    other => other,
+                };
+                Checked { answered: second, spent, conformity: Some(conformity) }
             }
-            Some(other) => Checked { answered: second, spent, word: Some(other.word()) },
             None => Checked { spent, ..first },
         }
     }
@@ -200,14 +203,10 @@ async fn found<D: Dialect>(
     let criterion = validators.criterion(wanted).await;
     let mut worst = ValidationResult::Valid;
     for text in texts {
-        worst = match (worst, criterion.judge(text, reasons).await) {
-            (worst @ ValidationResult::Mismatch(_), _)
-            | (_, worst @ ValidationResult::Mismatch(_)) => worst,
-            (ValidationResult::Unchecked, _) | (_, ValidationResult::Unchecked) => {
-                ValidationResult::Unchecked
-            }
-            (ValidationResult::Valid, ValidationResult::Valid) => ValidationResult::Valid,
-        };
+        let next = criterion.judge(text, reasons).await;
+        if next.conformity() > worst.conformity() {
+            worst = next;
+        }
     }
     Some(worst)
 }

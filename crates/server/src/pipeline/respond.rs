@@ -12,12 +12,11 @@ use super::Admitted;
 use super::dispatch::StartedCall;
 use super::repair::{self, Checked};
 use crate::error::GatewayError;
-use crate::json_schema::{OnMismatch, StreamValidator};
+use crate::json_schema::{Conformity, OnMismatch, StreamValidator};
 use crate::request::context::{RequestContext, describe, of_quota};
 use crate::sse::choices::{AnswerSource, Choice, Choices};
 use crate::sse::stream::{self, event_stream};
 use bedrock::Kind;
-use routing::{Classify, Timestamp};
 
 /// Header with the validation result of an answer that was requested as JSON.
 const STRUCTURED_OUTPUT: HeaderName = HeaderName::from_static("x-outcrop-structured-output");
@@ -86,7 +85,7 @@ async fn validator<D: Dialect>(
     admitted: &Admitted,
 ) -> Option<StreamValidator> {
     let criterion = admitted.worker().shared.validators.criterion(D::wanted(reply?)?).await;
-    Some(StreamValidator::new(criterion, admitted.now().config.structured.on_mismatch))
+    Some(StreamValidator::new(criterion, admitted.now().config.structured_output.on_mismatch))
 }
 
 /// Translates complete answers and validates those that were requested as JSON. Each answer's usage counts
@@ -98,12 +97,12 @@ async fn unary<D: Dialect>(
     context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
     let (mut spent, mut answers, mut failed) = (Spent::default(), Vec::new(), None);
-    let (mut word, mut routed) = (None, None);
+    let (mut conformity, mut routed) = (None, None);
     for one in all {
         match translated::<D>(one, admitted, context).await {
-            Ok(Checked { answered, spent: own, word: found }) => {
+            Ok(Checked { answered, spent: own, conformity: found }) => {
                 spent = spent.and(own);
-                word = worse(word, found);
+                conformity = conformity.max(found);
                 routed = routed.or(answered.invoked_model);
                 answers.push(answered.answer);
             }
@@ -114,8 +113,8 @@ async fn unary<D: Dialect>(
     if let Some(error) = failed {
         return Err(error);
     }
-    if word == Some("mismatch")
-        && admitted.now().config.structured.on_mismatch == OnMismatch::Refuse
+    if conformity == Some(Conformity::Mismatch)
+        && admitted.now().config.structured_output.on_mismatch == OnMismatch::Refuse
     {
         return Err(GatewayError::Mismatch);
     }
@@ -123,19 +122,19 @@ async fn unary<D: Dialect>(
     let answer = D::gather(answers, spent).ok_or_else(none)?;
     context.was_routed_to(routed);
     context.complete();
-    Ok(json(&answer, &about, word, context))
+    Ok(json(&answer, &about, conformity, context))
 }
 
 fn json(
     answer: &impl Serialize,
     about: &About,
-    word: Option<&'static str>,
+    conformity: Option<Conformity>,
     context: &RequestContext,
 ) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     describe(&mut response, context, &about.report, about.request_id.as_deref());
-    if let Some(word) = word {
-        response.insert_header((STRUCTURED_OUTPUT, word));
+    if let Some(conformity) = conformity {
+        response.insert_header((STRUCTURED_OUTPUT, conformity.word()));
     }
     response.json(answer)
 }
@@ -153,7 +152,7 @@ async fn translated<D: Dialect>(
         Ok(converse) => converse,
         Err(error) => {
             let error = GatewayError::Unreadable(error);
-            one.in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+            one.in_flight.broke_off(&error);
             return Err(error);
         }
     };
@@ -162,18 +161,6 @@ async fn translated<D: Dialect>(
     if let Some(saved) = answered.saved.take() {
         admitted.reasoning().keep(&saved).await;
     }
-    let first = Checked { answered, spent: Spent::of(&converse), word: None };
+    let first = Checked { answered, spent: Spent::of(&converse), conformity: None };
     Ok(repair::checked::<D>(first, (&one.reply, one.repair.as_ref()), admitted, context).await)
-}
-
-/// The result of two that matters more to the caller.
-fn worse(one: Option<&'static str>, other: Option<&'static str>) -> Option<&'static str> {
-    let weight = |word: &Option<&str>| match *word {
-        None => 0,
-        Some("valid") => 1,
-        Some("repaired") => 2,
-        Some("unchecked") => 3,
-        Some(_) => 4,
-    };
-    if weight(&other) > weight(&one) { other } else { one }
 }

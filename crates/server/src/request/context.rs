@@ -18,21 +18,18 @@ use uuid::Uuid;
 
 use super::PendingResponse;
 use crate::cutoff::Cut;
-use crate::error::GatewayError;
+use crate::error::{GatewayError, SHOULD_RETRY};
 use crate::state::Worker;
-use bedrock::Kind;
-use routing::{AttemptLog, Classify, InFlight, Timestamp};
+use routing::{AttemptLog, InFlight};
 
 const IGNORED: HeaderName = HeaderName::from_static("x-outcrop-ignored");
 const THINKING: HeaderName = HeaderName::from_static("x-outcrop-thinking");
-const AWS_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+pub(crate) const AWS_REQUEST_ID: HeaderName = HeaderName::from_static(bedrock::AWS_REQUEST_ID);
 const TARGET: HeaderName = HeaderName::from_static("x-outcrop-target");
 pub(crate) const MODEL: HeaderName = HeaderName::from_static("x-outcrop-model");
 const REGION: HeaderName = HeaderName::from_static("x-outcrop-region");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-outcrop-attempts");
 const FALLBACK: HeaderName = HeaderName::from_static("x-outcrop-fallback");
-/// Tells OpenAI's SDKs that a retry is useless, because the gateway has made its own.
-pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Longest header of ignored fields; further names are left out.
 const IGNORED_LIMIT: usize = 1024;
 
@@ -229,7 +226,7 @@ impl RequestContext {
     /// Records a failure of an answer that had begun.
     fn fault(&mut self, error: &GatewayError) {
         if let Some(in_flight) = &mut self.in_flight {
-            in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+            in_flight.broke_off(error);
         }
     }
 

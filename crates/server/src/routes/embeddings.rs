@@ -28,8 +28,8 @@ use crate::{token_estimate, token_ids};
 use bedrock::Kind;
 use routing::catalogue::{Catalogue, ResolvedModel};
 use routing::{
-    self, AttemptLog, CallPurpose, CallSpec, Classify, Dispatch, DispatchError, Dispatched,
-    FallbackScope, Operation, Route, Tags, Target, Timestamp, Tokens,
+    self, AttemptLog, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched, FallbackScope,
+    Operation, Route, Tags, Target, Tokens,
 };
 
 /// Largest response accepted for one call, in bytes. The largest known has 96 vectors of 1536.
@@ -249,7 +249,7 @@ async fn call(
             Ok(Answered { at, body, counted, request_id, attempt_log })
         }
         Err(failure) => {
-            in_flight.failed(Timestamp::now(), failure.verdict(Kind::Unary).fault);
+            in_flight.broke_off(&failure);
             Err(Box::new(DispatchError { error: failure.into(), attempt_log }))
         }
     }

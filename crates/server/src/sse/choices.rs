@@ -14,11 +14,11 @@ use translate::spent::Spent;
 
 use super::frames::{StartedStream, step};
 use crate::error::GatewayError;
-use crate::json_schema::StreamValidator;
+use crate::json_schema::{Conformity, StreamValidator};
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::of_quota;
-use bedrock::{Failure, Frame, Kind};
-use routing::{Classify, InFlight, Timestamp};
+use bedrock::{Failure, Frame};
+use routing::InFlight;
 
 /// One answer, before any of it is translated.
 pub(crate) struct Choice<S> {
@@ -204,18 +204,18 @@ async fn judged(
     out: &mut BytesMut,
 ) -> Result<Option<SavedTurn>, GatewayError> {
     if let Some(answer) = answer {
-        let word = match validator {
+        let conformity = match validator {
             Some(validator) => validator.judge(&answer).await?,
             None => None,
         };
-        translator.judged(word, out)?;
+        translator.judged(conformity.map(Conformity::word), out)?;
     }
     Ok(reasoning)
 }
 
 /// Records an error in the health of the target that caused it.
 fn blamed(in_flight: &mut InFlight, error: GatewayError) -> GatewayError {
-    in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+    in_flight.broke_off(&error);
     error
 }
 

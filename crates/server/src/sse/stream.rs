@@ -37,9 +37,11 @@ pub(crate) fn respond<S: AnswerStream + 'static>(
     config: &Config,
     context: RequestContext,
 ) -> HttpResponse {
-    let events = events(choices, config.keep_alive, context);
-    response
-        .streaming(WriteTimeoutBody::of(panic_guard::told(events, panicked()), config.write_stall))
+    let events = events(choices, config.timeouts.keep_alive, context);
+    response.streaming(WriteTimeoutBody::of(
+        panic_guard::told(events, panicked()),
+        config.timeouts.write_stall,
+    ))
 }
 
 /// The events of answers that are complete already. An error still has its status.
