@@ -111,7 +111,7 @@ async fn held(rig: &Rig, asked: Asked) -> (Received, Duration, Duration) {
 
 #[actix_rt::test]
 async fn the_largest_requests_do_not_block_a_worker() {
-    let rig = Rig::before_url(&format!("http://{}", upstream())).await;
+    let rig = Rig::before_url(&format!("http://{}", upstream()), "").await;
     let text = SHAPES.iter().find(|shape| shape.name == "text parts").unwrap();
     let tokens = vec!["15339"; BYTES / 6].join(",");
     let name = "-b".repeat(BYTES / 2);

@@ -40,6 +40,7 @@ mod recorded_embeddings;
 mod recorder;
 mod recordings;
 mod regions;
+mod relay;
 mod reload;
 mod rig;
 mod routing;
