@@ -16,6 +16,7 @@ mod chat;
 mod choices;
 mod clock;
 mod count;
+mod cpu_time;
 mod directions;
 mod doors;
 mod embeddings;
