@@ -238,9 +238,9 @@ impl RouteError {
 }
 
 impl Classify for RouteError {
-    fn verdict(&self, kind: Kind) -> FailureClass {
+    fn class(&self, kind: Kind) -> FailureClass {
         match self {
-            Self::Upstream(failure) => failure.verdict(kind),
+            Self::Upstream(failure) => failure.class(kind),
             Self::Refused { error, notes: _ } => of_service(error, kind),
             Self::Model(_)
             | Self::Elsewhere { .. }

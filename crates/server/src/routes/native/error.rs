@@ -45,11 +45,11 @@ impl From<Panicked> for NativeError {
 }
 
 impl Classify for NativeError {
-    fn verdict(&self, kind: Kind) -> FailureClass {
+    fn class(&self, kind: Kind) -> FailureClass {
         match self {
-            Self::Upstream(failure) => failure.verdict(kind),
+            Self::Upstream(failure) => failure.class(kind),
             Self::AtStart { begun: _, error } => of_service(error, kind),
-            Self::Gateway(error) => error.verdict(kind),
+            Self::Gateway(error) => error.class(kind),
             Self::Path(_) | Self::Bidirectional | Self::S3(_) | Self::Guardrail(_) => {
                 FailureClass::FINAL
             }
