@@ -146,7 +146,7 @@ async fn call_target<D: Dialect>(
 ) -> Result<(Dispatched<StartedAnswer>, Option<Target>), Box<DispatchError<GatewayError>>> {
     let (mut last, mut more) = (None, 0);
     let sent = dispatch.run(async |target: &Target| {
-        let mut target = target.settled().await;
+        let mut target = target.looked_up().await;
         let mut begun = attempt(admitted, call, &target).await;
         if let Err(error) = &begun
             && let Some(model) = call.without_grammar(&target, error)

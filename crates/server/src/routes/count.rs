@@ -68,7 +68,7 @@ async fn counted(
     };
     let mut told = Report::default();
     let sent = Dispatch::begin(&admitted.now().names, route, spec)?.run(async |target: &Target| {
-        let target = target.settled().await;
+        let target = target.looked_up().await;
         let asked = asked(&body, &fetched, admitted.reasoning(), &target);
         let (sent, report) = offload.run(body.len(), asked).await??;
         told = report;

@@ -67,7 +67,7 @@ async fn embed(
         .first()
         .ok_or_else(|| GatewayError::NotListed { name: named.model.clone(), near: Vec::new() })?;
     let policy = admitted.options().policy(first.unsupported);
-    let shape = shape(&first.settled().await.model, now.names.catalogue())?;
+    let shape = shape(&first.looked_up().await.model, now.names.catalogue())?;
     let id = context.id().to_owned();
     if named.holds_tokens {
         token_ids::load().await?;

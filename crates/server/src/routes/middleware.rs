@@ -30,7 +30,7 @@ pub(crate) async fn identify(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    paths::settle(&mut request);
+    paths::normalise(&mut request);
     let id = RequestId::new();
     request.extensions_mut().insert(id.clone());
     let worker = request.app_data::<Data<Worker>>();

@@ -52,10 +52,10 @@ pub struct ChatStream {
     /// The block in which the answering tool gives the answer.
     answer: Option<Answer>,
     /// Holds text back until its role is known.
-    spoken: AnswerText,
+    answer_text: AnswerText,
     /// The text sent so far, where the caller requested a format: it is validated at the end.
     checked: Option<String>,
-    mind: ReasoningStream,
+    turn_reasoning: ReasoningStream,
     sources: CitedSources,
     /// The chunk of a piece of text, from the first one on.
     text_event: Option<TextEvent>,
@@ -100,7 +100,7 @@ impl ChatStream {
     /// A translator for the answer to the request that made `reply`.
     pub fn new(reply: Reply, stamp: Stamp) -> Self {
         let tagged = reply.splits_tags.then(Tagged::default);
-        let spoken = reply.spoken();
+        let answer_text = reply.answer_text();
         let reader = reply.reader();
         let checked = reply.wanted.is_some().then(String::new);
         Self {
@@ -112,9 +112,9 @@ impl ChatStream {
             block: 0,
             cites: None,
             answer: None,
-            spoken,
+            answer_text,
             checked,
-            mind: ReasoningStream::default(),
+            turn_reasoning: ReasoningStream::default(),
             sources: CitedSources::default(),
             text_event: None,
             tagged,
@@ -197,20 +197,20 @@ impl ChatStream {
             reader.made(block, &tool.name);
         }
         if self.reply.is_answer(&tool.name) {
-            if self.answer.is_some() || self.spoken.is_answer() {
+            if self.answer.is_some() || self.answer_text.is_answer() {
                 // A second answer is a repetition by the model; the tool is not exposed as a call.
                 return Ok(());
             }
             let wrapped = unwrap_for(self.reply.names.form(&tool.name));
             self.answer = Some(Answer { block, is_empty: true, wrapped });
-            let aside = self.spoken.yields_to_tool();
+            let aside = self.answer_text.yields_to_tool();
             return self.think_aloud(&aside, out);
         }
         if !self.has_room() {
             return Ok(());
         }
         self.yield_to_call(out)?;
-        self.mind.call(&tool.tool_use_id, &self.reply);
+        self.turn_reasoning.call(&tool.tool_use_id, &self.reply);
         let index = self.calls.len();
         let form = self.reply.names.form(&tool.name);
         let wrapped = unwrap_for(form);
@@ -226,7 +226,7 @@ impl ChatStream {
     ) -> Result<(), Unwritable> {
         let delta = &event.delta;
         let block = event.content_block_index;
-        if self.mind.is_elsewhere(block) || self.reasons_elsewhere(block) {
+        if self.turn_reasoning.is_elsewhere(block) || self.reasons_elsewhere(block) {
             self.close_thought(out)?;
         }
         if let Some(text) = delta.text.as_deref().filter(|text| !text.is_empty()) {
@@ -234,13 +234,13 @@ impl ChatStream {
             self.block = block;
             self.read(text, out)?;
             if self.cites == Some(block) {
-                self.mind.cite(block);
+                self.turn_reasoning.cite(block);
             }
         }
         if let Some(citation) = delta.citation {
             self.sources.cite(citation);
             self.cites = Some(block);
-            self.mind.cite(block);
+            self.turn_reasoning.cite(block);
         }
         if let Some(piece) = &delta.reasoning_content {
             self.reason(block, piece, out)?;
@@ -270,7 +270,7 @@ impl ChatStream {
     /// Ends a block. A call without arguments gets `{}`, because clients parse it and cannot parse
     /// the empty text. Input still held by a wrapping is sent now.
     fn block_stop(&mut self, block: u32, out: &mut BytesMut) -> Result<(), Unwritable> {
-        let thinks = self.mind.is_thinking() && !self.mind.is_elsewhere(block);
+        let thinks = self.turn_reasoning.is_thinking() && !self.turn_reasoning.is_elsewhere(block);
         if thinks || self.reasons_in(block) {
             return self.close_thought(out);
         }
@@ -292,7 +292,7 @@ impl ChatStream {
         if text.is_empty() {
             return Ok(());
         }
-        self.mind.say(self.block, text);
+        self.turn_reasoning.say(self.block, text);
         if let Some(checked) = &mut self.checked
             && checked.len() <= CHECKED_LIMIT
         {
@@ -340,8 +340,8 @@ impl ChatStream {
         let told = stop.additional_model_response_fields;
         self.thought = usage::thought(told);
         self.outcrop.additional_model_response_fields = response::fields(told, &self.reply);
-        let held = self.spoken.finish();
-        let aside = self.spoken.take_aside();
+        let held = self.answer_text.finish();
+        let aside = self.answer_text.take_aside();
         self.think_aloud(&aside, out)?;
         if self.answer.is_some() {
             self.sources.unsay();
@@ -351,7 +351,7 @@ impl ChatStream {
             self.emit_answer(&held, out)?;
         }
         self.show_places(out)?;
-        self.settle(&stop.stop_reason, out)
+        self.store_finish(&stop.stop_reason, out)
     }
 
     fn open_call(&self, block: u32) -> Option<usize> {
@@ -416,7 +416,7 @@ impl AnswerStream for ChatStream {
         out: &mut BytesMut,
     ) -> Result<Progress, Unwritable> {
         self.event(event, out)?;
-        let reasoning = self.mind.take_kept(&self.reply);
+        let reasoning = self.turn_reasoning.take_kept(&self.reply);
         let answer = if self.is_complete() { self.end(out)? } else { None };
         Ok(Progress { reasoning, answer })
     }
