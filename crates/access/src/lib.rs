@@ -9,6 +9,7 @@ mod key;
 mod money;
 mod principal;
 mod record;
+mod signature;
 mod time;
 
 pub use admission::{Admission, Denied, admit};
@@ -23,4 +24,5 @@ pub use record::{
     Links, MemberInput, MemberRecord, ModelBudgetInput, Record, RecordKind, Set, Stamp, TagInput,
     TagRecord, TeamInput, TeamMember, TeamRecord, TeamRole, UserInput, UserRecord, UserRole,
 };
+pub use signature::{SignatureClaim, SignatureError, SignedRequest};
 pub use time::{Clock, UtcTime};
