@@ -12,6 +12,7 @@ use super::*;
 
 mod findings;
 mod golden;
+mod sources;
 
 /// The day on which the price list was last compared.
 const TODAY: &str = "2026-11-28";
