@@ -78,9 +78,13 @@ def test_the_list_has_context_lifecycle_and_prices(client: openai.OpenAI) -> Non
     assert here["capabilities"]["input_modalities"] == ["text", "image", "document"]
     assert (everywhere["prices"]["input"], everywhere["prices"]["output"]) == (1.0, 5.0)
     assert (here["prices"]["input"], here["prices"]["cache_write_1h"]) == (1.1, 2.2)
-    assert (here["prices"]["currency"], here["prices"]["dated"]) == ("USD", "2026-11-21")
+    assert (here["prices"]["currency"], here["prices"]["dated"]) == ("USD", "2026-11-28")
+    assert (here["prices"]["row"], here["prices"]["source"]) == (f"{HAIKU}/geo/standard", "listed")
+    assert here["prices"]["batch"] == {"input": 0.55, "output": 2.75}, "a tenth more, as the standard tier"
+    sol = models["us.openai.gpt-6-sol"]["prices"]["long"]
+    assert (sol["above"], sol["input"], sol["output"]) == (272_000, 4.4, 16.5)
     nova = client.models.retrieve("nova-pro").model_dump()
-    assert nova["prices"]["flex"] == {"input": 0.4, "output": 1.6}
+    assert nova["prices"]["flex"] == {"input": 0.4, "output": 1.6, "cache_read": 0.1, "cache_write": 0}
 
 
 def test_operator_rows_apply_and_are_reloaded() -> None:

@@ -1,6 +1,8 @@
-//! Accounts of the gateway's callers: keys, records, policies, limits, budgets and the ledger. [`admit`] is the
+//! Accounts of the gateway's callers: keys, records, signatures and the arithmetic of costs ([`spend`]). [`admit`] is the
 //! only source of an [`Admission`], and an admission is the only way to a transport, so that no request reaches
 //! Bedrock without a principal and a policy.
+//!
+//! Limits and the ledger are not built yet: every caller is anonymous and every request is granted.
 
 mod admission;
 mod duration;
@@ -10,6 +12,7 @@ mod money;
 mod principal;
 mod record;
 mod signature;
+pub mod spend;
 mod time;
 
 pub use admission::{Admission, Denied, admit};

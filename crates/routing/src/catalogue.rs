@@ -28,11 +28,12 @@ mod spelling;
 
 use account::Listing;
 use arn_lookup::ArnLookup;
-use date::Day;
+pub use date::Day;
 pub use id::is_region;
 use id::{Id, Name};
 pub use operator_rows::OperatorRows;
 pub use overrides::ProfileOverrides;
+pub use prices::{Charged, PriceSource, Quote, Tier, Unquoted};
 use profile_fallbacks::{ProfileFallbacks, Without};
 pub use regions::is_known_region;
 pub use registry::BadRow;
