@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use translate::Unsupported;
 use translate::profile::PromptCache;
+use translate::spent::Spent;
 
 use crate::body::BodyLimits;
 use crate::browser::BrowserSettings;
@@ -146,6 +147,27 @@ pub(crate) struct Drain {
 pub(crate) struct ChatCalls {
     /// The largest `n`.
     pub(crate) most_choices: u32,
+    pub(crate) usage_cost: UsageCost,
+}
+
+/// Whether the usage that a caller sees states its cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum UsageCost {
+    /// No: the usage has OpenAI's members only.
+    #[default]
+    Hidden,
+    /// In `usage.cost`.
+    Shown,
+}
+
+impl UsageCost {
+    /// The usage as a caller sees it.
+    pub(crate) fn shown(self, spent: Spent) -> Spent {
+        match self {
+            Self::Hidden => spent.at(None),
+            Self::Shown => spent,
+        }
+    }
 }
 
 /// Limits for embeddings requests that become several calls.
@@ -269,7 +291,7 @@ impl Config {
             },
             allowed_hosts: AllowedHosts::default(),
             cors: Cors::default(),
-            chat: ChatCalls { most_choices: 8 },
+            chat: ChatCalls { most_choices: 8, usage_cost: UsageCost::default() },
             embeddings: EmbeddingCalls { concurrency: 8 },
             media: MediaSettings::default(),
             thinking_memory: ThinkingMemory::default(),

@@ -5,6 +5,7 @@ mod announce;
 mod body;
 mod browser;
 mod byte_size;
+mod call_price;
 mod cli;
 mod config;
 mod connection;

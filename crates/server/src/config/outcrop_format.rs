@@ -2,8 +2,8 @@
 
 use super::section::Section;
 use super::{
-    Config, browser, catalogue, json_schema, master_key, media, models, moderation, parsers,
-    reasoning_store, timeouts,
+    Config, UsageCost, browser, catalogue, json_schema, master_key, media, models, moderation,
+    parsers, reasoning_store, timeouts,
 };
 use crate::tls::TlsFiles;
 
@@ -25,6 +25,9 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
     root.section("chat", |section| {
         section.set("most_choices", &mut config.chat.most_choices, |value| {
             parsers::whole(value, 1..=128, "a whole number from 1 to 128")
+        });
+        section.set("usage_cost", &mut config.chat.usage_cost, |value| {
+            parsers::boolean(value).map(|is| if is { UsageCost::Shown } else { UsageCost::Hidden })
         });
     });
     root.section("embeddings", |section| {

@@ -11,6 +11,7 @@ use schema::openai::moderations::Category;
 use translate::Unsupported;
 use translate::profile::PromptCache;
 
+use super::UsageCost;
 use super::parsers::UNLIMITED;
 use crate::byte_size::Mib;
 use crate::guardrail_api::CheckScope;
@@ -328,6 +329,16 @@ impl Show for EolAliases {
         match self {
             Self::Send => "send",
             Self::Remap => "remap",
+        }
+        .to_owned()
+    }
+}
+
+impl Show for UsageCost {
+    fn show(&self) -> String {
+        match self {
+            Self::Hidden => "false",
+            Self::Shown => "true",
         }
         .to_owned()
     }

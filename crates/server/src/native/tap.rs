@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use schema::converse::response::{CacheWrites, TokenUsage};
+use translate::spent::{BilledTier, Spent};
 
 use bedrock::{Failure, Frame, FrameDecoder, FrameKind, ServiceError};
 
@@ -15,16 +16,18 @@ mod counts;
 const WHOLE_LIMIT: usize = 4 * 1024 * 1024;
 /// Bytes of a large response's end that are read: the usage stands behind the answer.
 const TAIL: usize = 64 * 1024;
+/// Header with the tier that served a call of InvokeModel.
+const SERVICE_TIER: &str = "x-amzn-bedrock-service-tier";
 
 /// Observes one response.
 pub(crate) enum Tap {
     /// The headers have stated the usage.
-    Known(TokenUsage),
+    Known(TokenUsage, BilledTier),
     /// Frames of an event stream; the last event states the usage.
     Frames(Box<Frames>),
     /// A unary response, which states the usage, or only cache writes by lifetime if the headers have
     /// stated the rest.
-    Unary { stated: Option<TokenUsage>, kept: Kept },
+    Unary { stated: Option<(TokenUsage, BilledTier)>, kept: Kept },
     /// No usage available.
     Blind,
 }
@@ -65,9 +68,11 @@ impl Tap {
                     .unwrap_or(0),
                 ..TokenUsage::default()
             };
+            let tier = headers.get(SERVICE_TIER).map(|tier| tier.to_str().unwrap_or_default());
+            let tier = tier.map_or(BilledTier::Standard, BilledTier::named);
             return match stated.cache_write_input_tokens {
-                0 => Self::Known(stated),
-                _ => Self::Unary { stated: Some(stated), kept: Kept::default() },
+                0 => Self::Known(stated, tier),
+                _ => Self::Unary { stated: Some((stated, tier)), kept: Kept::default() },
             };
         }
         match headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes) {
@@ -80,7 +85,7 @@ impl Tap {
     /// Reads a chunk.
     pub(crate) fn see(&mut self, piece: &Bytes) {
         match self {
-            Self::Known(_) | Self::Blind => {}
+            Self::Known(..) | Self::Blind => {}
             Self::Unary { stated: _, kept } => kept.see(piece),
             Self::Frames(frames) => frames.see(piece),
         }
@@ -90,7 +95,7 @@ impl Tap {
     pub(crate) fn failure(&mut self) -> Option<Failure> {
         match self {
             Self::Frames(frames) => frames.failure.take(),
-            Self::Known(_) | Self::Unary { .. } | Self::Blind => None,
+            Self::Known(..) | Self::Unary { .. } | Self::Blind => None,
         }
     }
 
@@ -99,7 +104,7 @@ impl Tap {
     pub(crate) fn is_between_frames(&self) -> bool {
         match self {
             Self::Frames(frames) => !frames.is_over && frames.decoder.buffered() == 0,
-            Self::Known(_) | Self::Unary { .. } | Self::Blind => false,
+            Self::Known(..) | Self::Unary { .. } | Self::Blind => false,
         }
     }
 
@@ -107,27 +112,24 @@ impl Tap {
     pub(crate) fn failure_at_end(&mut self) -> Option<Failure> {
         match self {
             Self::Frames(frames) => frames.failure_at_end(),
-            Self::Known(_) | Self::Unary { .. } | Self::Blind => None,
+            Self::Known(..) | Self::Unary { .. } | Self::Blind => None,
         }
     }
 
-    /// The usage found.
-    pub(crate) fn finish(self) -> Option<TokenUsage> {
-        match self {
-            Self::Known(usage) => Some(usage),
+    /// The usage found, and the tier that served the call.
+    pub(crate) fn finish(self) -> Spent {
+        let found = match self {
+            Self::Known(usage, tier) => Some((usage, tier)),
             Self::Frames(frames) => frames.usage(),
-            Self::Unary { stated, kept } => {
-                let found = kept.usage();
-                match stated {
-                    Some(stated) => {
-                        let writes = found.unwrap_or_default().cache_details;
-                        Some(with_writes(stated, writes))
-                    }
-                    None => found,
-                }
+            Self::Unary { stated: None, kept } => kept.usage(),
+            Self::Unary { stated: Some((stated, tier)), kept } => {
+                let (found, _) = kept.usage().unwrap_or_default();
+                Some((with_writes(stated, found.cache_details), tier))
             }
             Self::Blind => None,
-        }
+        };
+        let (usage, tier) = found.unzip();
+        Spent::counted(usage, tier.unwrap_or_default())
     }
 }
 
@@ -161,13 +163,14 @@ impl Kept {
         }
     }
 
-    fn usage(self) -> Option<TokenUsage> {
+    fn usage(self) -> Option<(TokenUsage, BilledTier)> {
         match self {
             Self::Whole { pieces, .. } => match &pieces[..] {
                 [piece] => counts::in_body(piece),
                 pieces => counts::in_body(&pieces.concat()),
             },
-            Self::End(end) => counts::in_tail(&end),
+            // The tier stands before the answer or behind it, by the order of the service.
+            Self::End(end) => Some((counts::in_tail(&end)?, BilledTier::Unknown)),
         }
     }
 }
@@ -215,13 +218,14 @@ impl Frames {
         self.last = Some(frame);
     }
 
-    fn usage(&self) -> Option<TokenUsage> {
+    fn usage(&self) -> Option<(TokenUsage, BilledTier)> {
         let last = self.last.as_ref()?;
         match &last.kind {
             FrameKind::Event(name) if name == "metadata" => counts::in_body(&last.payload),
             FrameKind::Event(name) if name == "chunk" => {
                 let usage = counts::in_last_chunk(&last.payload)?;
-                Some(with_writes(usage, self.writes.unwrap_or_default()))
+                let writes = self.writes.unwrap_or_default();
+                Some((with_writes(usage, writes), BilledTier::Standard))
             }
             FrameKind::Event(_)
             | FrameKind::Exception(_)
@@ -266,7 +270,7 @@ mod tests {
         for piece in pieces {
             tap.see(&Bytes::copy_from_slice(piece));
         }
-        tap.finish().map(|usage| (usage.input_tokens, usage.output_tokens))
+        tap.finish().usage().map(|usage| (usage.input_tokens, usage.output_tokens))
     }
 
     #[test]
@@ -291,7 +295,7 @@ mod tests {
         for piece in pieces {
             tap.see(&Bytes::copy_from_slice(piece));
         }
-        let usage = tap.finish().unwrap();
+        let usage = tap.finish().usage().unwrap();
         let CacheWrites { five_minutes, one_hour } = usage.cache_details;
         [usage.cache_write_input_tokens, five_minutes, one_hour]
     }

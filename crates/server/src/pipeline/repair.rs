@@ -14,6 +14,7 @@ use super::Admitted;
 use super::dispatch::ANSWER_LIMIT;
 use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
 use super::pending_call::{PendingCall, RejectedAnswer, TranslateContext, Translated, UNASKED};
+use crate::call_price::CallPrice;
 use crate::error::GatewayError;
 use crate::json_schema::{Conformity, Reasons, Repair, ValidationResult, Validators};
 use crate::request::context::{RequestContext, of_quota};
@@ -86,7 +87,8 @@ impl RepairCall {
                 GuardedInput::Send(body) => (body, Some(check)),
                 GuardedInput::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
                 GuardedInput::Answered(body) => {
-                    return Ok(RepairAnswer { body, reply, in_flight: None });
+                    let price = CallPrice::of(&self.target.model);
+                    return Ok(RepairAnswer { body, reply, price, in_flight: None });
                 }
             },
         };
@@ -103,7 +105,10 @@ impl RepairCall {
             answer.read(ANSWER_LIMIT).await
         };
         match read.await {
-            Ok((body, _)) => Ok(RepairAnswer { body, reply, in_flight: Some(in_flight) }),
+            Ok((body, _)) => {
+                let price = CallPrice::of(&self.target.model);
+                Ok(RepairAnswer { body, reply, price, in_flight: Some(in_flight) })
+            }
             Err(error) => {
                 in_flight.broke_off(&error);
                 Err(error)
@@ -144,6 +149,7 @@ pub(super) async fn checked<D: Dialect>(
 struct RepairAnswer<R> {
     body: Bytes,
     reply: R,
+    price: CallPrice,
     /// `None` if the model was not called.
     in_flight: Option<InFlight>,
 }
@@ -157,7 +163,7 @@ impl<R> RepairAnswer<R> {
         validators: &Validators,
         context: &RequestContext,
     ) -> Checked<D::Answer> {
-        let Self { body, reply, mut in_flight } = self;
+        let Self { body, reply, price, mut in_flight } = self;
         let again: ConverseResponse<'_> = match serde_json::from_slice(&body) {
             Ok(again) => again,
             Err(error) => {
@@ -172,7 +178,7 @@ impl<R> RepairAnswer<R> {
         if let Some(in_flight) = &mut in_flight {
             in_flight.settle(of_quota(again.usage));
         }
-        let spent = first.spent.and(Spent::of(&again));
+        let spent = first.spent.and(price.priced(Spent::of(&again)));
         let second = D::answer(&again, &reply, context.stamp(D::ID_PREFIX));
         let found = found::<D>(&second.answer, &reply, validators, Reasons::Unread).await;
         match found {

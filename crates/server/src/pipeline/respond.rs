@@ -11,6 +11,7 @@ use translate::spent::Spent;
 use super::Admitted;
 use super::dispatch::StartedCall;
 use super::repair::{self, Checked};
+use crate::call_price::priced;
 use crate::error::GatewayError;
 use crate::json_schema::{Conformity, OnMismatch, StreamValidator};
 use crate::request::context::{RequestContext, describe, of_quota};
@@ -75,8 +76,10 @@ async fn choices<D: Dialect>(
         source: one.source,
         translator: D::stream(one.reply, stamp.clone(), index),
         in_flight: one.in_flight,
+        price: one.price,
     });
-    Choices::new(choices.collect(), validator, admitted.reasoning().clone())
+    let cost = admitted.now().config.chat.usage_cost;
+    Choices::new(choices.collect(), validator, admitted.reasoning().clone(), cost)
 }
 
 /// The validator of a stream, if its answer was requested as JSON.
@@ -109,7 +112,7 @@ async fn unary<D: Dialect>(
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    context.settle(spent.usage());
+    context.settle(spent);
     if let Some(error) = failed {
         return Err(error);
     }
@@ -119,7 +122,8 @@ async fn unary<D: Dialect>(
         return Err(GatewayError::Mismatch);
     }
     let none = || GatewayError::Internal("no answer was asked for".to_owned());
-    let answer = D::gather(answers, spent).ok_or_else(none)?;
+    let shown = admitted.now().config.chat.usage_cost.shown(spent);
+    let answer = D::gather(answers, shown).ok_or_else(none)?;
     context.was_routed_to(routed);
     context.complete();
     Ok(json(&answer, &about, conformity, context))
@@ -133,6 +137,9 @@ fn json(
 ) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     describe(&mut response, context, &about.report, about.request_id.as_deref());
+    for header in context.cost_headers() {
+        response.insert_header(header);
+    }
     if let Some(conformity) = conformity {
         response.insert_header((STRUCTURED_OUTPUT, conformity.word()));
     }
@@ -161,6 +168,7 @@ async fn translated<D: Dialect>(
     if let Some(saved) = answered.saved.take() {
         admitted.reasoning().keep(&saved).await;
     }
-    let first = Checked { answered, spent: Spent::of(&converse), conformity: None };
+    let spent = priced(one.price.as_ref(), Spent::of(&converse));
+    let first = Checked { answered, spent, conformity: None };
     Ok(repair::checked::<D>(first, (&one.reply, one.repair.as_ref()), admitted, context).await)
 }

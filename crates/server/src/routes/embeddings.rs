@@ -15,8 +15,10 @@ use schema::converse::response::TokenUsage;
 use schema::openai::embeddings::{EmbeddingsRequest, Input};
 use translate::embeddings::{Answers, Codec, EmbeddingPlan, question};
 use translate::profile::EmbeddingShape;
+use translate::spent::{BilledTier, Spent};
 use translate::{Invalid, Report};
 
+use crate::call_price::CallPrice;
 use crate::error::GatewayError;
 use crate::pipeline::json::{Mistake, parse};
 use crate::pipeline::parsed_request::Untranslated;
@@ -67,7 +69,8 @@ async fn embed(
         .first()
         .ok_or_else(|| GatewayError::NotListed { name: named.model.clone(), near: Vec::new() })?;
     let policy = admitted.options().policy(first.unsupported);
-    let shape = shape(&first.looked_up().await.model, now.names.catalogue())?;
+    let model = first.looked_up().await.into_owned().model;
+    let (shape, price) = (shape(&model, now.names.catalogue())?, CallPrice::of(&model));
     let id = context.id().to_owned();
     if named.holds_tokens {
         token_ids::load().await?;
@@ -85,16 +88,18 @@ async fn embed(
     let calling = Calling { admitted: &admitted, route, id: &id };
     let sent = send(&calling, &calls, &mut answers, context).await;
     // Calls that were answered before a failure have cost tokens too.
-    context.settle(Some(TokenUsage {
-        input_tokens: answers.tokens(),
-        total_tokens: answers.tokens(),
-        ..TokenUsage::default()
-    }));
+    let tokens = answers.tokens();
+    let usage = TokenUsage { input_tokens: tokens, total_tokens: tokens, ..TokenUsage::default() };
+    let spent = Spent::counted(Some(usage), BilledTier::Standard);
+    context.settle(price.priced(spent));
     // AWS's id of the call that holds the first text.
     let request_id = sent?;
     context.complete();
     let mut response = HttpResponse::Ok();
     describe(&mut response, context, &report, request_id.as_deref());
+    for header in context.cost_headers() {
+        response.insert_header(header);
+    }
     let length = answers.length();
     let told = offload.run(length, async move { serde_json::to_vec(&answers.finish(named.model)) });
     let told = told.await?.map_err(|error| GatewayError::Internal(error.to_string()))?;

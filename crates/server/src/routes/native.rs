@@ -15,6 +15,7 @@ use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
 use translate::Report;
 
+use crate::call_price::CallPrice;
 use crate::error::GatewayError;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
@@ -150,8 +151,10 @@ async fn of_model(
         return show(admitted, AttemptLog::to(&target), shown, context).await;
     }
     let dispatch = Dispatch::begin(&admitted.now().names, route, spec);
+    let mut price = None;
     let sent = dispatch.map_err(GatewayError::from)?.run(async |target: &Target| {
         let body = request.body.clone();
+        price = Some(CallPrice::of(&target.looked_up().await.model));
         let call = call(request, body, Some(target), admitted.offload()).await?;
         let answer = admitted.transport(target).send(call).await?;
         match look(answer, request.matched.row).await? {
@@ -163,7 +166,7 @@ async fn of_model(
     });
     match sent.await {
         Ok(Dispatched { answer, in_flight, attempt_log }) => {
-            context.is_answered(attempt_log, in_flight);
+            context.is_answered(attempt_log, in_flight, price);
             Ok(Outcome::Begun(answer))
         }
         Err(DispatchError { error, attempt_log }) => {

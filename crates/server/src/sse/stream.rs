@@ -54,7 +54,7 @@ pub(crate) async fn replayed<S: AnswerStream>(
 ) -> Result<Bytes, GatewayError> {
     let mut out = BytesMut::with_capacity(ROOM);
     let taken = choices.take_all(&mut out).await;
-    context.settle(choices.spent().usage());
+    context.settle(choices.spent());
     taken?;
     context.complete();
     Ok(out.freeze())
@@ -106,7 +106,7 @@ fn events<S: AnswerStream>(
                 last_sent = Instant::now();
             }
         };
-        context.settle(choices.spent().usage());
+        context.settle(choices.spent());
         match ended {
             Ok(()) => context.complete(),
             Err(error) => {

@@ -16,6 +16,7 @@ mod chat;
 mod choices;
 mod clock;
 mod completions;
+mod costs;
 mod count;
 mod cpu_time;
 mod directions;

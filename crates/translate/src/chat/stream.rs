@@ -26,7 +26,7 @@ use crate::parts::usage;
 use crate::parts::written::Reader;
 use crate::profile::StreamCounts;
 use crate::reply::CallShape;
-use crate::spent::Spent;
+use crate::spent::{BilledTier, Spent};
 use crate::sse::{self, TextEvent};
 use crate::{Reply, Stamp};
 
@@ -71,6 +71,8 @@ pub struct ChatStream {
     outcrop: Outcrop,
     tier: Option<String>,
     usage: Option<TokenUsage>,
+    /// The tier that served the answer.
+    billed: BilledTier,
     /// Reasoning tokens, where the model reports them.
     thought: Option<u64>,
 }
@@ -125,6 +127,7 @@ impl ChatStream {
             outcrop: Outcrop::default(),
             tier: None,
             usage: None,
+            billed: BilledTier::default(),
             thought: None,
         }
     }
@@ -152,6 +155,7 @@ impl ChatStream {
                     StreamCounts::Gross => usage::net(metadata.usage),
                 });
                 response::trace(metadata.trace, &mut self.outcrop);
+                self.billed = BilledTier::of(metadata.service_tier.as_ref());
                 self.tier = response::tier(metadata.service_tier.as_ref(), &self.reply);
                 Ok(())
             }
@@ -426,7 +430,7 @@ impl AnswerStream for ChatStream {
     }
 
     fn spent(&self) -> Spent {
-        Spent::new(self.usage, self.thought)
+        Spent::new(self.usage, self.thought, self.billed)
     }
 
     fn close(&mut self, out: &mut BytesMut) -> Result<Progress, StreamError> {

@@ -15,7 +15,7 @@ use crate::chat::{response, usage};
 use crate::parts::stop::untold;
 use crate::parts::usage::{net, thought};
 use crate::profile::StreamCounts;
-use crate::spent::Spent;
+use crate::spent::{BilledTier, Spent};
 use crate::sse::{self, TextEvent};
 
 /// The translator of one streamed answer.
@@ -35,6 +35,8 @@ pub struct CompletionStream {
     last: Option<FinishReason>,
     outcrop: Outcrop,
     usage: Option<TokenUsage>,
+    /// The tier that served the answer.
+    billed: BilledTier,
     /// Reasoning tokens, where the model reports them.
     thought: Option<u64>,
 }
@@ -54,6 +56,7 @@ impl CompletionStream {
             last: None,
             outcrop: Outcrop::default(),
             usage: None,
+            billed: BilledTier::default(),
             thought: None,
         }
     }
@@ -132,6 +135,7 @@ impl AnswerStream for CompletionStream {
                     StreamCounts::Net => metadata.usage,
                     StreamCounts::Gross => net(metadata.usage),
                 });
+                self.billed = BilledTier::of(metadata.service_tier.as_ref());
                 response::trace(metadata.trace, &mut self.outcrop);
             }
             // The prompt, where it is echoed, goes out with the first event.
@@ -152,7 +156,7 @@ impl AnswerStream for CompletionStream {
     }
 
     fn spent(&self) -> Spent {
-        Spent::new(self.usage, self.thought)
+        Spent::new(self.usage, self.thought, self.billed)
     }
 
     fn close(&mut self, out: &mut BytesMut) -> Result<Progress, StreamError> {

@@ -5,9 +5,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
-use schema::converse::response::{CacheWrites, TokenUsage};
+use schema::converse::response::{CacheWrites, ServedTier, TokenUsage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use translate::spent::BilledTier;
 
 /// The member, up to its value.
 const USAGE: &[u8] = b"\"usage\":";
@@ -19,6 +20,9 @@ struct Body<'a> {
     /// The event `message_start` of a stream of Anthropic's.
     #[serde(borrow)]
     message: Option<Message<'a>>,
+    /// The tier that served a call of Converse.
+    #[serde(borrow, rename = "serviceTier")]
+    service_tier: Option<ServedTier<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -82,10 +86,11 @@ struct Chunk<'a> {
     bytes: schema::Str<'a>,
 }
 
-/// The counts of a complete body, or of an event's payload.
-pub(super) fn in_body(body: &[u8]) -> Option<TokenUsage> {
-    let Body { usage, message } = serde_json::from_slice(body).ok()?;
-    in_member(usage.or_else(|| message?.usage)?)
+/// The counts of a complete body, or of an event's payload, and the tier that served the call.
+pub(super) fn in_body(body: &[u8]) -> Option<(TokenUsage, BilledTier)> {
+    let Body { usage, message, service_tier } = serde_json::from_slice(body).ok()?;
+    let tier = service_tier.map_or(BilledTier::Standard, |tier| BilledTier::named(&tier.kind));
+    Some((in_member(usage.or_else(|| message?.usage)?)?, tier))
 }
 
 /// The counts in the end of a body whose beginning is gone. Within a string the quotes of the member's name
@@ -111,7 +116,7 @@ pub(super) fn in_last_chunk(payload: &[u8]) -> Option<TokenUsage> {
 
 /// Cache writes by lifetime in the first chunk of such a stream.
 pub(super) fn writes_in_first_chunk(payload: &[u8]) -> Option<CacheWrites> {
-    Some(in_body(&chunk(payload)?)?.cache_details)
+    Some(in_body(&chunk(payload)?)?.0.cache_details)
 }
 
 fn chunk(payload: &[u8]) -> Option<Vec<u8>> {
@@ -211,8 +216,20 @@ mod tests {
             ("{}", None),
             ("not JSON", None),
         ] {
-            assert_eq!(in_body(body.as_bytes()).map(counts), expected, "{body}");
+            let found = in_body(body.as_bytes()).map(|(usage, _)| counts(usage));
+            assert_eq!(found, expected, "{body}");
         }
+    }
+
+    #[test]
+    fn the_tier_that_served_is_read() {
+        let tier = |member: &str| {
+            let body = format!(r#"{{"usage":{{"inputTokens":1}}{member}}}"#);
+            in_body(body.as_bytes()).unwrap().1
+        };
+        assert_eq!(tier(""), BilledTier::Standard);
+        assert_eq!(tier(r#","serviceTier":{"type":"flex"}"#), BilledTier::Flex);
+        assert_eq!(tier(r#","serviceTier":{"type":"warp"}"#), BilledTier::Unknown);
     }
 
     #[test]
