@@ -87,6 +87,11 @@ def test_the_list_has_context_lifecycle_and_prices(client: openai.OpenAI) -> Non
     assert nova["prices"]["flex"] == {"input": 0.4, "output": 1.6, "cache_read": 0.1, "cache_write": 0}
 
 
+def test_an_application_profile_costs_what_it_copies(client: openai.OpenAI) -> None:
+    prices = client.models.retrieve(PROFILE).model_dump()["prices"]
+    assert (prices["input"], prices["row"], prices["source"]) == (1.1, f"{HAIKU}/geo/standard", "listed")
+
+
 def test_operator_rows_apply_and_are_reloaded() -> None:
     with before_the_demo(ROW % "both") as running:
         assert ignored(running, "nova-lite") is None
