@@ -161,7 +161,7 @@ def handler_for(fake: Fake) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 20
+        timeout = PATIENCE
 
         def log_message(self, *_: object) -> None:
             """Does not log."""
