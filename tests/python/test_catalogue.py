@@ -13,7 +13,7 @@ import openai
 import pytest
 from botocore.exceptions import ClientError
 
-from outcrop_process import Outcrop, run_to_end
+from outcrop_process import PATIENCE, Outcrop, run_to_end
 from sse import chat
 
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"
@@ -43,7 +43,7 @@ def ignored(running: Outcrop, model: str) -> str | None:
     return headers.get("x-outcrop-ignored")
 
 
-def until(what: str, holds: Callable[[], bool], seconds: float = 15.0) -> None:
+def until(what: str, holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"not in time: {what}"
