@@ -1,12 +1,14 @@
 //! The permission to call Bedrock on behalf of a principal.
 
-use crate::Principal;
+use crate::ledger::ScopeKind;
+use crate::policy::{CallRoute, ModelFacts, grants};
+use crate::{Caller, Principal, UtcTime};
 
 /// Proof that a request was admitted. It has no public constructor: code that needs one must be handed one
 /// that came from [`admit`].
 ///
 /// ```compile_fail
-/// let forged = access::Admission { principal: access::Principal::Anonymous };
+/// let forged = access::Admission { caller: access::Principal::Anonymous.into() };
 /// ```
 ///
 /// ```
@@ -15,41 +17,140 @@ use crate::Principal;
 /// ```
 #[derive(Debug)]
 pub struct Admission {
-    principal: Principal,
+    caller: Caller,
 }
 
 /// The reason a request is not admitted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The principal may not call the model.
-    #[error("the model {model:?} is not granted to this caller")]
+    #[error("the {} is not granted the model {model:?}", level.as_str())]
     Model {
         /// The model's name as it was asked for.
         model: String,
+        /// The level that refuses.
+        level: ScopeKind,
+    },
+    /// The principal may not call the route.
+    #[error("the key is not granted the route {route:?}")]
+    Route {
+        /// The route's name.
+        route: String,
+    },
+    /// The principal may not call the native operation.
+    #[error("the {} is not granted the operation {operation:?}", level.as_str())]
+    Operation {
+        /// The operation.
+        operation: String,
+        /// The level that refuses.
+        level: ScopeKind,
+    },
+    /// The data may not go to the geography.
+    #[error("the {} may not call the geography {geography:?}", level.as_str())]
+    Geography {
+        /// The geography of the target.
+        geography: String,
+        /// The level that refuses.
+        level: ScopeKind,
+    },
+    /// A level is blocked.
+    #[error("the {} is blocked", level.as_str())]
+    Blocked {
+        /// The level.
+        level: ScopeKind,
+    },
+    /// The key has expired.
+    #[error("the key expired at {at}")]
+    Expired {
+        /// The time it expired.
+        at: UtcTime,
+        /// The time of the refusal.
+        now: UtcTime,
     },
 }
 
-/// Admits a request of a principal.
+/// Admits a request of a caller. Expiry was judged when the key was authenticated; models, routes, operations and
+/// geographies are judged as they become known.
 ///
 /// # Errors
-/// [`Denied`] once policies exist; today every request is admitted.
-pub fn admit(principal: Principal) -> Result<Admission, Denied> {
-    match principal {
-        Principal::Anonymous => Ok(Admission { principal }),
+/// A level of the caller is blocked.
+pub fn admit(caller: impl Into<Caller>) -> Result<Admission, Denied> {
+    let caller = caller.into();
+    if let Some(level) = caller.levels().iter().find(|level| level.blocked) {
+        return Err(Denied::Blocked { level: level.kind });
     }
+    Ok(Admission { caller })
 }
 
 impl Admission {
     /// The principal that was admitted.
-    pub fn principal(&self) -> Principal {
-        self.principal
+    pub fn principal(&self) -> &Principal {
+        &self.caller.principal
     }
 
-    /// Whether the principal may call a model by this name. It is asked for the name in the request and for
-    /// the name of every fallback.
-    pub fn permits(&self, _model: &str) -> bool {
-        match self.principal {
-            Principal::Anonymous => true,
+    /// The caller that was admitted.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Whether the principal may call a model by this name alone. It is asked for the name in the request and for
+    /// the name of every fallback, before the target is known; [`Admission::check_model`] is asked afterwards.
+    pub fn permits(&self, model: &str) -> bool {
+        self.caller.levels().iter().all(|level| grants(level, &self.caller, &[model]))
+    }
+
+    /// Checks a resolved model: its names, and the geography its data goes to.
+    ///
+    /// # Errors
+    /// The first level that does not grant it, the key first.
+    pub fn check_model(&self, model: &ModelFacts<'_>) -> Result<(), Denied> {
+        for level in self.caller.levels() {
+            if !grants(&level, &self.caller, model.names) {
+                let model = model.asked.to_owned();
+                return Err(Denied::Model { model, level: level.kind });
+            }
+            let stays = level.geographies.is_none_or(|list| list.contains(&model.geography));
+            if !stays {
+                let geography = model.geography.to_owned();
+                return Err(Denied::Geography { geography, level: level.kind });
+            }
         }
+        Ok(())
+    }
+
+    /// Checks a native operation, such as `Converse` or `StartAsyncInvoke`.
+    ///
+    /// # Errors
+    /// The first level that does not grant it.
+    pub fn check_operation(&self, operation: &str) -> Result<(), Denied> {
+        for level in self.caller.levels() {
+            let granted =
+                level.operations.is_none_or(|list| list.iter().any(|one| one == operation));
+            if !granted {
+                let operation = operation.to_owned();
+                return Err(Denied::Operation { operation, level: level.kind });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a route.
+    ///
+    /// # Errors
+    /// The key's type or its list of routes does not grant it.
+    pub fn check_route(&self, route: CallRoute<'_>) -> Result<(), Denied> {
+        match &self.caller.principal {
+            Principal::Key(holder) if !route.granted_to(&holder.key) => {
+                Err(Denied::Route { route: route.name.to_owned() })
+            }
+            Principal::Key(_) | Principal::Master | Principal::Anonymous => Ok(()),
+        }
+    }
+
+    /// The name that the key, or its team, gives another one. It is resolved before the check of the model.
+    pub fn alias(&self, model: &str) -> Option<&str> {
+        let Principal::Key(holder) = &self.caller.principal else { return None };
+        let of_team = || holder.team.as_ref().and_then(|team| team.model_aliases.get(model));
+        holder.key.aliases.get(model).or_else(of_team).map(String::as_str)
     }
 }

@@ -161,6 +161,10 @@ impl KeyDigest {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub(crate) fn stored(text: String) -> Self {
+        Self(text)
+    }
 }
 
 impl fmt::Debug for KeyDigest {

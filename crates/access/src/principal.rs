@@ -1,8 +1,159 @@
-//! The identity behind a request.
+//! The identity behind a request, with the records above it.
+
+use std::sync::Arc;
+
+use crate::ledger::ScopeKind;
+use crate::record::{
+    CustomerRecord, KeyRecord, Limits, MemberRecord, TagRecord, TeamRecord, UserRecord,
+};
 
 /// The party that a request is admitted for and accounted to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Principal {
     /// A caller without a key of the gateway's.
     Anonymous,
+    /// The holder of the master key.
+    Master,
+    /// The holder of a key.
+    Key(Arc<Holder>),
+}
+
+/// A key with the team and user above it, as they were at one time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Holder {
+    /// The key.
+    pub key: KeyRecord,
+    /// Its team.
+    pub team: Option<TeamRecord>,
+    /// The membership of its user in its team.
+    pub member: Option<MemberRecord>,
+    /// Its user.
+    pub user: Option<UserRecord>,
+    /// Limits of the key's budget row.
+    pub key_budget: Limits,
+    /// Limits of the team, with those of its budget row.
+    pub team_limits: Limits,
+    /// Limits of the user, with those of the budget row.
+    pub user_limits: Limits,
+}
+
+/// The end user of a call.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Customer {
+    /// The id.
+    pub id: String,
+    /// The record, where there is one.
+    pub record: Option<CustomerRecord>,
+    /// The record's limits with those of its budget row, or the default ones.
+    pub limits: Limits,
+}
+
+/// A tag of a call.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CallTag {
+    /// The name.
+    pub name: String,
+    /// The record, where there is one.
+    pub record: Option<TagRecord>,
+    /// The record's limits with those of its budget row.
+    pub limits: Limits,
+}
+
+/// The caller of one request: the principal with the end user and the tags of the call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Caller {
+    /// The principal.
+    pub principal: Principal,
+    /// The end user.
+    pub customer: Option<Arc<Customer>>,
+    /// The tags of the call and of the key and team.
+    pub tags: Vec<Arc<CallTag>>,
+}
+
+impl From<Principal> for Caller {
+    fn from(principal: Principal) -> Self {
+        Self { principal, customer: None, tags: Vec::new() }
+    }
+}
+
+/// A level of policy, with what it says.
+pub(crate) struct Level<'c> {
+    pub(crate) kind: ScopeKind,
+    /// Models that may be called; absent says no word on it.
+    pub(crate) models: Option<&'c [String]>,
+    pub(crate) geographies: Option<Vec<&'c str>>,
+    pub(crate) operations: Option<&'c [String]>,
+    pub(crate) blocked: bool,
+}
+
+impl Caller {
+    /// The levels of policy, the key first.
+    pub(crate) fn levels(&self) -> Vec<Level<'_>> {
+        let mut levels = Vec::new();
+        if let Principal::Key(holder) = &self.principal {
+            holder.levels(&mut levels);
+        }
+        if let Some(record) = self.customer.as_ref().and_then(|customer| customer.record.as_ref()) {
+            levels.push(Level {
+                kind: ScopeKind::Customer,
+                models: Some(&record.models),
+                geographies: record.allowed_model_region.map(|rule| vec![rule.prefix()]),
+                operations: None,
+                blocked: record.blocked,
+            });
+        }
+        for record in self.tags.iter().filter_map(|tag| tag.record.as_ref()) {
+            levels.push(Level {
+                kind: ScopeKind::Tag,
+                models: Some(&record.models),
+                geographies: None,
+                operations: None,
+                blocked: false,
+            });
+        }
+        levels
+    }
+}
+
+impl Holder {
+    fn levels<'h>(&'h self, levels: &mut Vec<Level<'h>>) {
+        let texts = |list: &'h Option<Vec<String>>| {
+            list.as_ref().map(|list| list.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let Self { key, team, member, user, .. } = self;
+        levels.push(Level {
+            kind: ScopeKind::Key,
+            models: Some(&key.models),
+            geographies: texts(&key.allowed_geographies),
+            operations: key.allowed_operations.as_deref(),
+            blocked: key.blocked == Some(true),
+        });
+        if let Some(team) = team {
+            levels.push(Level {
+                kind: ScopeKind::Team,
+                models: Some(&team.models),
+                geographies: texts(&team.allowed_geographies),
+                operations: team.allowed_operations.as_deref(),
+                blocked: team.blocked,
+            });
+        }
+        if let Some(member) = member {
+            levels.push(Level {
+                kind: ScopeKind::Member,
+                models: member.allowed_models.as_deref(),
+                geographies: None,
+                operations: None,
+                blocked: false,
+            });
+        }
+        if let Some(user) = user {
+            levels.push(Level {
+                kind: ScopeKind::User,
+                models: Some(&user.models),
+                geographies: texts(&user.allowed_geographies),
+                operations: user.allowed_operations.as_deref(),
+                blocked: user.blocked == Some(true),
+            });
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Resolves a caller's name to the targets of one call. Order: the operator's exact names, the operator's
 //! names with a `*`, names that contain a region, Bedrock's own ids.
 
+use access::ledger::ScopeKind;
 use access::{Admission, Denied};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -211,7 +212,8 @@ impl Resolver {
         tags: Tags,
     ) -> Result<Route, RouteError> {
         if !admission.permits(name) {
-            return Err(Denied::Model { model: name.to_owned() }.into());
+            let (model, level) = (name.to_owned(), ScopeKind::Key);
+            return Err(Denied::Model { model, level }.into());
         }
         if self.refuses_body_tags && tags.are_of_body() {
             return Err(RouteError::TagsRefused);

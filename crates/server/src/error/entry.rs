@@ -32,11 +32,22 @@ pub(super) fn method(asked: &RequestedUrl, allowed: &str) -> Rendered {
 }
 
 pub(super) fn denied(denied: &Denied) -> Rendered {
-    let Denied::Model { model } = denied;
-    let message = format!(
-        "The model {model:?} is not granted to this key; GET /v1/models lists the granted ones."
-    );
-    Rendered::new(403, INVALID, Some("model_not_allowed"), message).about_model()
+    let (code, message) = match denied {
+        Denied::Model { model, level: _ } => {
+            let message = format!(
+                "The model {model:?} is not granted to this key; GET /v1/models lists the granted ones."
+            );
+            return Rendered::new(403, INVALID, Some("model_not_allowed"), message).about_model();
+        }
+        Denied::Expired { at: _, now: _ } => {
+            return Rendered::new(401, INVALID, Some("expired_key"), format!("Refused: {denied}."));
+        }
+        Denied::Route { route: _ } => ("route_not_allowed", denied),
+        Denied::Operation { operation: _, level: _ } => ("operation_not_allowed", denied),
+        Denied::Geography { geography: _, level: _ } => ("geography_not_allowed", denied),
+        Denied::Blocked { level: _ } => ("key_blocked", denied),
+    };
+    Rendered::new(403, INVALID, Some(code), format!("Refused: {message}."))
 }
 
 pub(super) fn looped() -> Rendered {

@@ -15,7 +15,7 @@ fn ask(model: &str) -> Value {
     json!({ "model": model, "messages": [{ "role": "user", "content": "Hi" }] })
 }
 
-fn said(usage: Value) -> Step {
+fn said(usage: &Value) -> Step {
     Step::Answer(json!({
         "output": { "message": { "role": "assistant", "content": [{ "text": "Hello" }] } },
         "stopReason": "end_turn",
@@ -25,7 +25,7 @@ fn said(usage: Value) -> Step {
 }
 
 fn thousand() -> Step {
-    said(json!({ "inputTokens": 1000, "outputTokens": 500, "totalTokens": 1500 }))
+    said(&json!({ "inputTokens": 1000, "outputTokens": 500, "totalTokens": 1500 }))
 }
 
 #[actix_rt::test]
@@ -75,7 +75,7 @@ async fn the_usage_states_the_cost_of_all_calls_where_it_is_configured() {
 async fn cached_tokens_have_prices_of_their_own() {
     let rig = Rig::start("").await;
     // Golden vector: global Sonnet 4.5, with cache writes of both lifetimes.
-    rig.emulator.script().push(said(json!({
+    rig.emulator.script().push(said(&json!({
         "inputTokens": 1000, "outputTokens": 500, "totalTokens": 14500,
         "cacheReadInputTokens": 10000, "cacheWriteInputTokens": 3000,
         "cacheDetails": [{ "ttl": "5m", "inputTokens": 2000 }, { "ttl": "1h", "inputTokens": 1000 }],

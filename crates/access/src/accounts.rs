@@ -1,0 +1,13 @@
+//! Accounts as the gateway uses them: callers are authenticated from a cache that a revocation overtakes, calls are
+//! reserved and settled, and records are changed.
+
+mod admin;
+mod cache;
+mod calls;
+mod keys;
+mod open;
+
+pub use admin::AdminError;
+pub use calls::{BudgetExceeded, CallAsk, Refused, Reservation, ScopeSpend};
+pub use keys::{KeyRef, NewKey};
+pub use open::{AccountSettings, Accounts, AuthError, OpenError};

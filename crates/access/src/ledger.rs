@@ -1,0 +1,13 @@
+//! The ledger: one row for each call, written before the call is made and settled after it. Counters and aggregates
+//! change in the transaction that settles, so that they are sums of the rows and no second truth.
+
+mod report;
+mod row;
+mod writer;
+
+pub use report::{CallFilter, CallRow, CallSort, SpendColumn, SpendQuery, SpendRow, SpendSums};
+pub use row::{
+    Attribution, CallOutcome, CallState, Charge, Closing, CounterKey, CounterState, OpenOutcome,
+    Opening, ScopeKind,
+};
+pub use writer::{FailMode, LedgerOptions, LedgerWriter, OpenRefusal, OpenedCall};

@@ -1,0 +1,210 @@
+//! Questions to the ledger and its aggregates.
+
+use super::{CallState, Closing};
+use crate::UtcTime;
+
+/// A selection of rows. Both ends of the times are inclusive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallFilter {
+    /// Rows that began at this time or later.
+    pub from: Option<UtcTime>,
+    /// Rows that began at this time or before.
+    pub until: Option<UtcTime>,
+    /// The request's id.
+    pub id: Option<String>,
+    /// The key's row.
+    pub key_id: Option<String>,
+    /// The key's handle.
+    pub token: Option<String>,
+    /// The team.
+    pub team: Option<String>,
+    /// The user.
+    pub user: Option<String>,
+    /// The end user.
+    pub customer: Option<String>,
+    /// The session.
+    pub session_id: Option<String>,
+    /// The model that served.
+    pub model: Option<String>,
+    /// The operator's name.
+    pub model_group: Option<String>,
+    /// The code of the error.
+    pub error_code: Option<String>,
+    /// Successful or failed calls only.
+    pub succeeded: Option<bool>,
+    /// Least cost in nanodollars.
+    pub min_cost: Option<i64>,
+    /// Most cost in nanodollars.
+    pub max_cost: Option<i64>,
+    /// The order; ties by time and id.
+    pub sort: CallSort,
+    /// The other way round: smallest first.
+    pub ascending: bool,
+    /// Rows left out.
+    pub offset: u64,
+    /// Most rows returned.
+    pub limit: u64,
+}
+
+/// The orders of rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CallSort {
+    /// By the time they began.
+    #[default]
+    Start,
+    /// By the time they ended.
+    End,
+    /// By cost.
+    Spend,
+    /// By the sum of tokens.
+    Tokens,
+    /// By duration.
+    Duration,
+    /// By time to the first byte.
+    FirstByte,
+    /// By model.
+    Model,
+}
+
+/// A row as it is read. Calls under way have no end and no outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallRow {
+    /// The call and, of one under way, an outcome of zeros.
+    pub closing: Closing,
+    /// Whether it is still under way.
+    pub under_way: bool,
+}
+
+/// Columns of the aggregates, to group by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpendColumn {
+    /// The day, shifted by the query's offset; as milliseconds since 1970 of the shifted midnight.
+    Day,
+    /// The key's row.
+    Key,
+    /// The team.
+    Team,
+    /// The user.
+    User,
+    /// The end user.
+    Customer,
+    /// The model that served.
+    Model,
+    /// The region.
+    Region,
+    /// A tag. Calls with several tags count for each, so that sums overlap; other columns than the day are empty.
+    Tag,
+}
+
+/// A question to the aggregates. Both ends are hours, inclusive and exclusive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SpendQuery {
+    /// The first hour.
+    pub from: UtcTime,
+    /// The end of the last hour.
+    pub until: UtcTime,
+    /// Minutes that local time is ahead of UTC, for days.
+    pub offset_minutes: i32,
+    /// The columns to group by, in the order of the answer.
+    pub by: Vec<SpendColumn>,
+    /// Only this key's row.
+    pub key_id: Option<String>,
+    /// Only this team.
+    pub team: Option<String>,
+    /// Only this user.
+    pub user: Option<String>,
+    /// Only this end user.
+    pub customer: Option<String>,
+    /// Only this model.
+    pub model: Option<String>,
+}
+
+/// A group of the aggregates.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SpendRow {
+    /// The values of the columns; the empty text where a call had none.
+    pub group: Vec<String>,
+    /// The sums.
+    pub sums: SpendSums,
+}
+
+/// Sums of calls.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SpendSums {
+    /// Successful calls.
+    pub succeeded: i64,
+    /// Failed calls.
+    pub failed: i64,
+    /// Input tokens.
+    pub input: i64,
+    /// Output tokens.
+    pub output: i64,
+    /// Tokens read from the prompt cache.
+    pub cache_read: i64,
+    /// Tokens written to the prompt cache.
+    pub cache_write: i64,
+    /// Cost in nanodollars.
+    pub cost: i64,
+    /// Calls without a price.
+    pub unpriced: i64,
+    /// Calls whose usage is an estimate.
+    pub estimated: i64,
+}
+
+impl SpendSums {
+    /// The sums of one call.
+    pub(crate) fn of(closing: &Closing) -> Self {
+        let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let outcome = &closing.outcome;
+        let ok = closing.succeeded();
+        Self {
+            succeeded: i64::from(ok),
+            failed: i64::from(!ok),
+            input: count(outcome.input),
+            output: count(outcome.output),
+            cache_read: count(outcome.cache_read),
+            cache_write: count(outcome.cache_write_5m.saturating_add(outcome.cache_write_1h)),
+            cost: closing.charged().nano(),
+            unpriced: i64::from(closing.state != CallState::Voided && outcome.cost.is_none()),
+            estimated: i64::from(closing.state == CallState::Estimated),
+        }
+    }
+
+    /// Adds other sums.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, more) in self.columns_mut().into_iter().zip(other.columns()) {
+            *sum = sum.saturating_add(more);
+        }
+    }
+
+    /// The sums in the order of the store's columns.
+    pub(crate) fn columns(&self) -> [i64; 9] {
+        let Self {
+            succeeded,
+            failed,
+            input,
+            output,
+            cache_read,
+            cache_write,
+            cost,
+            unpriced,
+            estimated,
+        } = *self;
+        [succeeded, failed, input, output, cache_read, cache_write, cost, unpriced, estimated]
+    }
+
+    pub(crate) fn columns_mut(&mut self) -> [&mut i64; 9] {
+        let Self {
+            succeeded,
+            failed,
+            input,
+            output,
+            cache_read,
+            cache_write,
+            cost,
+            unpriced,
+            estimated,
+        } = self;
+        [succeeded, failed, input, output, cache_read, cache_write, cost, unpriced, estimated]
+    }
+}

@@ -1,0 +1,495 @@
+//! The ledger's writing side in a database. Counters are locked in one fixed order, in the transaction that writes
+//! the rows, so that no call passes a budget by concurrency and no two transactions wait for each other.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::memory_ledger::{HourKey, refusing};
+use super::sql::{Engine, Session, SqlStore, Statement, Value, Work, rows_of};
+use super::{Store, StoreError, StoreFuture};
+use crate::ledger::{
+    CallFilter, CallOutcome, CallRow, Charge, Closing, CounterKey, CounterState, OpenOutcome,
+    Opening, ScopeKind, SpendQuery, SpendRow, SpendSums,
+};
+use crate::record::RecordKind;
+use crate::store::{AuditEntry, Change, Document, Page, RecordQuery, SecretBy, StoredSecret};
+use crate::{Nanodollars, UtcTime};
+
+/// Most rows of one statement: placeholders are limited, to 32,766 in SQLite.
+const CHUNK: usize = 400;
+const OPEN_COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, charges, opened, state";
+const CLOSE_COLUMNS: &str = "ended_at, model, model_group, region, reach, tier, input, output, cache_read, cache_write_5m, cache_write_1h, units, cost, price_id, price_source, status, error_code, ttft_ms, total_ms, attempts";
+const SUM_COLUMNS: &str =
+    "succeeded, failed, input, output, cache_read, cache_write, cost, unpriced, estimated";
+
+type Counters = BTreeMap<CounterKey, CounterState>;
+
+/// Calls to open together.
+struct OpenBatch(Vec<Opening>);
+
+/// Calls to settle together.
+struct CloseBatch(Vec<Closing>);
+
+impl Work for OpenBatch {
+    type Answer = Vec<OpenOutcome>;
+
+    async fn run(&self, session: &mut Session) -> Result<Self::Answer, StoreError> {
+        let Self(calls) = self;
+        let known = known_ids(session, calls).await?;
+        let keys = calls.iter().flat_map(|call| call.charges.iter().map(|c| c.counter.clone()));
+        let mut counters = locked(session, keys.collect()).await?;
+        let mut added = Counters::new();
+        let (mut outcomes, mut granted) = (Vec::with_capacity(calls.len()), Vec::new());
+        for call in calls {
+            let state =
+                |charge: &Charge| counters.get(&charge.counter).copied().unwrap_or_default();
+            let mut states: Vec<_> = call.charges.iter().map(state).collect();
+            if known.contains(&call.id) {
+                outcomes.push(OpenOutcome::Granted(states));
+                continue;
+            }
+            if let Some(charge) = refusing(call, &states) {
+                outcomes.push(OpenOutcome::Refused { charge, state: states[charge] });
+                continue;
+            }
+            for (charge, state) in call.charges.iter().zip(&mut states) {
+                state.reserved = state.reserved.plus(call.estimate);
+                counters.insert(charge.counter.clone(), *state);
+                let sum = added.entry(charge.counter.clone()).or_default();
+                sum.reserved = sum.reserved.plus(call.estimate);
+            }
+            granted.push(call);
+            outcomes.push(OpenOutcome::Granted(states));
+        }
+        for rows in granted.chunks(CHUNK) {
+            let sql =
+                format!("INSERT INTO ledger ({OPEN_COLUMNS}) VALUES {}", rows_of(rows.len(), 19));
+            let mut values = Vec::with_capacity(rows.len() * 19);
+            for call in rows {
+                values.extend(open_values(call, 1, "reserved")?);
+            }
+            session.run(sql, values).await?;
+        }
+        add_to_counters(session, added).await?;
+        Ok(outcomes)
+    }
+}
+
+impl Work for CloseBatch {
+    type Answer = Vec<bool>;
+
+    async fn run(&self, session: &mut Session) -> Result<Self::Answer, StoreError> {
+        let Self(calls) = self;
+        let mut seen = HashSet::new();
+        let once: Vec<_> =
+            calls.iter().filter(|closing| seen.insert(closing.call.id.as_str())).collect();
+        // The id of each call that this settles, with whether its reservation was written.
+        let mut settled = BTreeMap::new();
+        for rows in once.chunks(CHUNK) {
+            settled.extend(settle_rows(session, rows).await?);
+        }
+        let mut counters = Counters::new();
+        let mut hours: BTreeMap<HourKey, SpendSums> = BTreeMap::new();
+        let mut tags: BTreeMap<(UtcTime, String), SpendSums> = BTreeMap::new();
+        for closing in &once {
+            let Some(opened) = settled.get(&closing.call.id) else { continue };
+            let released = if *opened { closing.call.estimate } else { Nanodollars::ZERO };
+            for charge in &closing.call.charges {
+                let sum = counters.entry(charge.counter.clone()).or_default();
+                sum.spent = sum.spent.plus(closing.charged());
+                sum.reserved = sum.reserved.minus(released);
+                sum.requests += 1;
+            }
+            let sums = SpendSums::of(closing);
+            hours.entry(HourKey::of(closing)).or_default().add(&sums);
+            for tag in closing.call.who.tags.iter().collect::<BTreeSet<_>>() {
+                tags.entry((closing.call.at.hour(), tag.clone())).or_default().add(&sums);
+            }
+        }
+        add_to_counters(session, counters).await?;
+        add_hours(session, hours).await?;
+        add_tags(session, tags).await?;
+        let mut told = HashSet::new();
+        let first = |closing: &Closing| {
+            settled.contains_key(&closing.call.id) && told.insert(closing.call.id.clone())
+        };
+        Ok(calls.iter().map(first).collect())
+    }
+}
+
+impl SqlStore {
+    async fn renew_leases(&self, ids: Vec<String>, until: UtcTime) -> Result<(), StoreError> {
+        for ids in ids.chunks(CHUNK) {
+            let mut values = vec![Value::from(until.millis())];
+            values.extend(ids.iter().map(|id| Value::from(id.as_str())));
+            let list = (2..=values.len()).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
+            let sql = format!(
+                "UPDATE ledger SET lease_until = $1 WHERE state = 'reserved' AND id IN ({list})"
+            );
+            self.repeated(&Statement { sql, values }).await?;
+        }
+        Ok(())
+    }
+
+    async fn prune_rows(&self, before: UtcTime, limit: u64) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM ledger WHERE id IN
+            (SELECT id FROM ledger WHERE began_at < $1 AND state <> 'reserved' ORDER BY began_at LIMIT $2)";
+        let values = vec![before.millis().into(), limit.into()];
+        self.repeated(&Statement { sql: sql.to_owned(), values }).await
+    }
+
+    async fn set_counter(&self, key: CounterKey, nano: i64) -> Result<(), StoreError> {
+        let sql =
+            "INSERT INTO counters (kind, scope_id, span, starts_at, spent, reserved, requests)
+            VALUES ($1, $2, $3, $4, $5, 0, 0)
+            ON CONFLICT (kind, scope_id, span, starts_at) DO UPDATE SET spent = excluded.spent";
+        let mut values = Vec::from(key_values(&key));
+        values.push(nano.into());
+        self.repeated(&Statement { sql: sql.to_owned(), values }).await.map(drop)
+    }
+}
+
+/// Ids that have a row already: the calls of a batch whose confirmation was lost.
+async fn known_ids(
+    session: &mut Session,
+    calls: &[Opening],
+) -> Result<HashSet<String>, StoreError> {
+    let mut known = HashSet::new();
+    for calls in calls.chunks(CHUNK) {
+        let list = (1..=calls.len()).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
+        let values = calls.iter().map(|call| Value::from(call.id.as_str())).collect();
+        for row in
+            session.rows(format!("SELECT id FROM ledger WHERE id IN ({list})"), values).await?
+        {
+            known.insert(row.text(0)?);
+        }
+    }
+    Ok(known)
+}
+
+/// Makes rows for counters that have none, then reads all of them, locked until the end of the transaction.
+async fn locked(session: &mut Session, keys: BTreeSet<CounterKey>) -> Result<Counters, StoreError> {
+    let keys: Vec<_> = keys.into_iter().collect();
+    let lock = match session.engine() {
+        Engine::Sqlite => "",
+        Engine::Postgres => " FOR UPDATE",
+    };
+    let mut counters = Counters::new();
+    for keys in keys.chunks(CHUNK) {
+        let place =
+            |at: usize| format!("(${}, ${}, ${}, ${}, 0, 0, 0)", at + 1, at + 2, at + 3, at + 4);
+        let places = (0..keys.len()).map(|row| place(4 * row)).collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "INSERT INTO counters (kind, scope_id, span, starts_at, spent, reserved, requests) VALUES {places} ON CONFLICT DO NOTHING"
+        );
+        session.run(sql, keys.iter().flat_map(key_values).collect()).await?;
+        read_counters(session, keys, lock, &mut counters).await?;
+    }
+    Ok(counters)
+}
+
+async fn read_counters(
+    session: &mut Session,
+    keys: &[CounterKey],
+    lock: &str,
+    into: &mut Counters,
+) -> Result<(), StoreError> {
+    let sql = counters_sql(keys.len(), lock);
+    let values = keys.iter().flat_map(key_values).collect();
+    for row in session.rows(sql, values).await? {
+        let (kind, id, window) = (row.text(0)?, row.text(1)?, row.text(2)?);
+        let Some(kind) = scope_kind(&kind) else { continue };
+        let key = CounterKey { kind, id, window, start: UtcTime::from_millis(row.int(3)?) };
+        into.insert(key, counter_state([row.int(4)?, row.int(5)?, row.int(6)?]));
+    }
+    Ok(())
+}
+
+/// Selects counters, in the one order in which they are locked.
+pub(super) fn counters_sql(keys: usize, lock: &str) -> String {
+    format!(
+        "SELECT kind, scope_id, span, starts_at, spent, reserved, requests FROM counters
+        WHERE (kind, scope_id, span, starts_at) IN (VALUES {})
+        ORDER BY kind, scope_id, span, starts_at{lock}",
+        rows_of(keys, 4)
+    )
+}
+
+pub(super) fn counter_state([spent, reserved, requests]: [i64; 3]) -> CounterState {
+    CounterState {
+        spent: Nanodollars::new(spent),
+        reserved: Nanodollars::new(reserved),
+        requests: u64::try_from(requests).unwrap_or(0),
+    }
+}
+
+pub(super) fn scope_kind(text: &str) -> Option<ScopeKind> {
+    use ScopeKind::{Customer, Gateway, Key, Member, Model, Tag, Team, User};
+    [Key, Team, Member, User, Customer, Tag, Model, Gateway]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
+}
+
+pub(super) fn key_values(key: &CounterKey) -> [Value; 4] {
+    [
+        key.kind.as_str().into(),
+        key.id.as_str().into(),
+        key.window.as_str().into(),
+        key.start.millis().into(),
+    ]
+}
+
+async fn add_to_counters(session: &mut Session, sums: Counters) -> Result<(), StoreError> {
+    // In the order of the text that the database sorts by, as `locked` does.
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by(|(a, _), (b, _)| {
+        (a.kind.as_str(), &a.id, &a.window, a.start).cmp(&(
+            b.kind.as_str(),
+            &b.id,
+            &b.window,
+            b.start,
+        ))
+    });
+    for sums in sums.chunks(CHUNK) {
+        let sql = format!(
+            "INSERT INTO counters (kind, scope_id, span, starts_at, spent, reserved, requests) VALUES {}
+            ON CONFLICT (kind, scope_id, span, starts_at) DO UPDATE SET spent = counters.spent + excluded.spent,
+            reserved = counters.reserved + excluded.reserved, requests = counters.requests + excluded.requests",
+            rows_of(sums.len(), 7)
+        );
+        let mut values = Vec::with_capacity(sums.len() * 7);
+        for (key, sum) in sums {
+            values.extend(key_values(key));
+            values.extend([
+                sum.spent.nano().into(),
+                sum.reserved.nano().into(),
+                sum.requests.into(),
+            ]);
+        }
+        session.run(sql, values).await?;
+    }
+    Ok(())
+}
+
+/// Writes the ends of calls, and returns the ids of those that had none yet.
+async fn settle_rows(
+    session: &mut Session,
+    calls: &[&Closing],
+) -> Result<Vec<(String, bool)>, StoreError> {
+    let set = CLOSE_COLUMNS.split(", ").map(|column| format!("{column} = excluded.{column}"));
+    let set = set.collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "INSERT INTO ledger ({OPEN_COLUMNS}, {CLOSE_COLUMNS}) VALUES {}
+        ON CONFLICT (id) DO UPDATE SET state = excluded.state, {set} WHERE ledger.state = 'reserved'
+        RETURNING id, opened",
+        rows_of(calls.len(), 39)
+    );
+    let mut values = Vec::with_capacity(calls.len() * 39);
+    for closing in calls {
+        values.extend(open_values(&closing.call, 0, closing.state.as_str())?);
+        values.extend(close_values(closing));
+    }
+    let rows = session.rows(sql, values).await?;
+    rows.iter().map(|row| Ok((row.text(0)?, row.int(1)? != 0))).collect()
+}
+
+async fn add_hours(
+    session: &mut Session,
+    hours: BTreeMap<HourKey, SpendSums>,
+) -> Result<(), StoreError> {
+    let hours: Vec<_> = hours.into_iter().collect();
+    for hours in hours.chunks(CHUNK) {
+        let sql = format!(
+            "INSERT INTO hourly (hour, key_id, team_id, user_id, customer, model, region, {SUM_COLUMNS}) VALUES {}
+            ON CONFLICT (hour, key_id, team_id, user_id, customer, model, region) DO UPDATE SET {}",
+            rows_of(hours.len(), 16),
+            added_columns("hourly")
+        );
+        let mut values = Vec::with_capacity(hours.len() * 16);
+        for (at, sums) in hours {
+            values.push(at.hour.millis().into());
+            let texts = [&at.key_id, &at.team, &at.user, &at.customer, &at.model, &at.region];
+            values.extend(texts.map(|text| Value::from(text.as_str())));
+            values.extend(sums.columns().map(Value::from));
+        }
+        session.run(sql, values).await?;
+    }
+    Ok(())
+}
+
+async fn add_tags(
+    session: &mut Session,
+    tags: BTreeMap<(UtcTime, String), SpendSums>,
+) -> Result<(), StoreError> {
+    let tags: Vec<_> = tags.into_iter().collect();
+    for tags in tags.chunks(CHUNK) {
+        let sql = format!(
+            "INSERT INTO hourly_tags (hour, tag, {SUM_COLUMNS}) VALUES {} ON CONFLICT (hour, tag) DO UPDATE SET {}",
+            rows_of(tags.len(), 11),
+            added_columns("hourly_tags")
+        );
+        let mut values = Vec::with_capacity(tags.len() * 11);
+        for ((hour, tag), sums) in tags {
+            values.extend([hour.millis().into(), tag.as_str().into()]);
+            values.extend(sums.columns().map(Value::from));
+        }
+        session.run(sql, values).await?;
+    }
+    Ok(())
+}
+
+fn added_columns(table: &str) -> String {
+    let add = |column| format!("{column} = {table}.{column} + excluded.{column}");
+    SUM_COLUMNS.split(", ").map(add).collect::<Vec<_>>().join(", ")
+}
+
+fn open_values(call: &Opening, opened: i64, state: &str) -> Result<Vec<Value>, StoreError> {
+    let json =
+        |text: serde_json::Result<String>| text.map_err(|e| StoreError::Unreadable(e.to_string()));
+    let Opening {
+        id,
+        at,
+        lease_until,
+        who,
+        call_type,
+        model_asked,
+        session_id,
+        ip,
+        meta,
+        estimate,
+        charges,
+    } = call;
+    Ok(vec![
+        id.as_str().into(),
+        at.millis().into(),
+        lease_until.millis().into(),
+        who.key_id.as_str().into(),
+        who.token.as_str().into(),
+        who.team.clone().into(),
+        who.user.clone().into(),
+        who.organization.clone().into(),
+        who.customer.clone().into(),
+        json(serde_json::to_string(&who.tags))?.into(),
+        call_type.as_str().into(),
+        model_asked.as_str().into(),
+        session_id.clone().into(),
+        ip.clone().into(),
+        meta.clone().into(),
+        estimate.nano().into(),
+        json(serde_json::to_string(charges))?.into(),
+        opened.into(),
+        state.into(),
+    ])
+}
+
+fn close_values(closing: &Closing) -> Vec<Value> {
+    let CallOutcome {
+        model,
+        model_group,
+        region,
+        reach,
+        tier,
+        input,
+        output,
+        cache_read,
+        cache_write_5m,
+        cache_write_1h,
+        units,
+        cost,
+        price_id,
+        price_source,
+        status,
+        error_code,
+        ttft_ms,
+        total_ms,
+        attempts,
+    } = closing.outcome.clone();
+    let count = |n: u64| Value::from(n);
+    vec![
+        closing.at.millis().into(),
+        model.into(),
+        model_group.into(),
+        region.into(),
+        reach.into(),
+        tier.into(),
+        count(input),
+        count(output),
+        count(cache_read),
+        count(cache_write_5m),
+        count(cache_write_1h),
+        units.into(),
+        cost.map(Nanodollars::nano).into(),
+        price_id.into(),
+        price_source.into(),
+        i64::from(status).into(),
+        error_code.into(),
+        ttft_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)).into(),
+        count(total_ms),
+        i64::from(attempts).into(),
+    ]
+}
+
+impl Store for SqlStore {
+    fn version(&self) -> StoreFuture<'_, u64> {
+        Box::pin(self.read_version())
+    }
+
+    fn keep(&self, name: &'static str, value: String) -> StoreFuture<'_, String> {
+        Box::pin(self.keep_value(name, value))
+    }
+
+    fn secret(&self, by: SecretBy) -> StoreFuture<'_, Option<StoredSecret>> {
+        Box::pin(self.find_secret(by))
+    }
+
+    fn document(&self, kind: RecordKind, id: String) -> StoreFuture<'_, Option<Document>> {
+        Box::pin(self.find_document(kind, id))
+    }
+
+    fn documents(&self, query: RecordQuery) -> StoreFuture<'_, Page<Document>> {
+        Box::pin(self.find_documents(query))
+    }
+
+    fn write(&self, changes: Vec<Change>) -> StoreFuture<'_, u64> {
+        Box::pin(self.write_changes(changes))
+    }
+
+    fn audit(&self, limit: u64) -> StoreFuture<'_, Vec<AuditEntry>> {
+        Box::pin(self.read_audit(limit))
+    }
+
+    fn open(&self, calls: Vec<Opening>) -> StoreFuture<'_, Vec<OpenOutcome>> {
+        Box::pin(async move { self.repeated(&OpenBatch(calls)).await })
+    }
+
+    fn close(&self, calls: Vec<Closing>) -> StoreFuture<'_, Vec<bool>> {
+        Box::pin(async move { self.repeated(&CloseBatch(calls)).await })
+    }
+
+    fn renew(&self, ids: Vec<String>, until: UtcTime) -> StoreFuture<'_, ()> {
+        Box::pin(self.renew_leases(ids, until))
+    }
+
+    fn overdue(&self, now: UtcTime, limit: u64) -> StoreFuture<'_, Vec<Opening>> {
+        Box::pin(self.overdue_calls(now, limit))
+    }
+
+    fn prune(&self, before: UtcTime, limit: u64) -> StoreFuture<'_, u64> {
+        Box::pin(self.prune_rows(before, limit))
+    }
+
+    fn counters(&self, keys: Vec<CounterKey>) -> StoreFuture<'_, Vec<CounterState>> {
+        Box::pin(self.counter_states(keys))
+    }
+
+    fn set_spent(&self, key: CounterKey, nano: i64) -> StoreFuture<'_, ()> {
+        Box::pin(self.set_counter(key, nano))
+    }
+
+    fn calls(&self, filter: CallFilter) -> StoreFuture<'_, Page<CallRow>> {
+        Box::pin(self.find_calls(filter))
+    }
+
+    fn spend(&self, query: SpendQuery) -> StoreFuture<'_, Vec<SpendRow>> {
+        Box::pin(self.sum_spend(query))
+    }
+}

@@ -1,0 +1,267 @@
+//! The ledger's reading side in a database.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::sql::{SqlRow, SqlStore, Value};
+use super::sql_ledger::{counter_state, counters_sql, key_values, scope_kind};
+use super::{Page, StoreError};
+use crate::ledger::{
+    Attribution, CallFilter, CallOutcome, CallRow, CallSort, CallState, Closing, CounterKey,
+    CounterState, Opening, SpendColumn, SpendQuery, SpendRow, SpendSums,
+};
+use crate::{Nanodollars, UtcTime};
+
+const COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, charges, state, ended_at, model, model_group, region, reach, tier, input, output, cache_read, cache_write_5m, cache_write_1h, units, cost, price_id, price_source, status, error_code, ttft_ms, total_ms, attempts";
+const CHUNK: usize = 400;
+const MINUTE: i64 = 60_000;
+
+/// A condition that grows.
+#[derive(Default)]
+struct Conditions {
+    text: String,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn and(&mut self, column: &str, operator: &str, value: Option<Value>) {
+        if let Some(value) = value {
+            self.values.push(value);
+            let join = if self.text.is_empty() { "" } else { " AND " };
+            self.text.push_str(&format!("{join}{column} {operator} ${}", self.values.len()));
+        }
+    }
+
+    fn plain(&mut self, text: &str) {
+        let join = if self.text.is_empty() { "" } else { " AND " };
+        self.text.push_str(&format!("{join}{text}"));
+    }
+
+    fn clause(&self) -> String {
+        if self.text.is_empty() { String::new() } else { format!(" WHERE {}", self.text) }
+    }
+}
+
+impl SqlStore {
+    pub(super) async fn overdue_calls(
+        &self,
+        now: UtcTime,
+        limit: u64,
+    ) -> Result<Vec<Opening>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM ledger WHERE state = 'reserved' AND lease_until < $1 ORDER BY lease_until LIMIT $2"
+        );
+        let rows = self.read(sql, vec![now.millis().into(), limit.into()]).await?;
+        rows.iter().map(opening).collect()
+    }
+
+    pub(super) async fn counter_states(
+        &self,
+        keys: Vec<CounterKey>,
+    ) -> Result<Vec<CounterState>, StoreError> {
+        let mut found = HashMap::new();
+        for keys in keys.chunks(CHUNK) {
+            let values = keys.iter().flat_map(key_values).collect();
+            for row in self.read(counters_sql(keys.len(), ""), values).await? {
+                let Some(kind) = scope_kind(&row.text(0)?) else { continue };
+                let start = UtcTime::from_millis(row.int(3)?);
+                let key = CounterKey { kind, id: row.text(1)?, window: row.text(2)?, start };
+                found.insert(key, counter_state([row.int(4)?, row.int(5)?, row.int(6)?]));
+            }
+        }
+        Ok(keys.iter().map(|key| found.get(key).copied().unwrap_or_default()).collect())
+    }
+
+    pub(super) async fn find_calls(&self, filter: CallFilter) -> Result<Page<CallRow>, StoreError> {
+        let mut conditions = of_filter(&filter);
+        let clause = conditions.clause();
+        let counted = self
+            .read(format!("SELECT COUNT(*) FROM ledger{clause}"), conditions.values.clone())
+            .await?;
+        let total = counted.first().map_or(Ok(0), |row| row.int(0))?;
+        let order = match filter.sort {
+            CallSort::Start => "began_at",
+            CallSort::End => "ended_at",
+            CallSort::Spend => "COALESCE(cost, -1)",
+            CallSort::Tokens => {
+                "COALESCE(input + output + cache_read + cache_write_5m + cache_write_1h, 0)"
+            }
+            CallSort::Duration => "COALESCE(total_ms, 0)",
+            CallSort::FirstByte => "COALESCE(ttft_ms, -1)",
+            CallSort::Model => "COALESCE(model, '')",
+        };
+        let way = if filter.ascending { "ASC" } else { "DESC" };
+        let bounds = conditions.values.len();
+        conditions.values.extend([filter.limit.into(), filter.offset.into()]);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM ledger{clause} ORDER BY {order} {way}, id {way} LIMIT ${} OFFSET ${}",
+            bounds + 1,
+            bounds + 2
+        );
+        let rows = self.read(sql, conditions.values).await?;
+        Ok(Page {
+            rows: rows.iter().map(call_row).collect::<Result<_, _>>()?,
+            total: total.unsigned_abs(),
+        })
+    }
+
+    pub(super) async fn sum_spend(&self, query: SpendQuery) -> Result<Vec<SpendRow>, StoreError> {
+        let mut conditions = Conditions::default();
+        conditions.and("hour", ">=", Some(query.from.millis().into()));
+        conditions.and("hour", "<", Some(query.until.millis().into()));
+        let by_tag = query.by.contains(&SpendColumn::Tag);
+        if !by_tag {
+            let exact = [
+                ("key_id", &query.key_id),
+                ("team_id", &query.team),
+                ("user_id", &query.user),
+                ("customer", &query.customer),
+                ("model", &query.model),
+            ];
+            for (column, wanted) in exact {
+                conditions.and(column, "=", wanted.clone().map(Value::from));
+            }
+        }
+        let shift = i64::from(query.offset_minutes) * MINUTE;
+        let day = format!("CAST(((hour + {shift}) / 86400000) * 86400000 AS TEXT)");
+        let columns: Vec<_> =
+            query.by.iter().map(|column| column_sql(*column, by_tag, &day)).collect();
+        let sums =
+            "succeeded, failed, input, output, cache_read, cache_write, cost, unpriced, estimated";
+        let sums = sums
+            .split(", ")
+            .map(|column| format!("CAST(SUM({column}) AS BIGINT)"))
+            .collect::<Vec<_>>();
+        let table = if by_tag { "hourly_tags" } else { "hourly" };
+        let mut sql = format!(
+            "SELECT {} FROM {table}{}",
+            columns.iter().cloned().chain(sums).collect::<Vec<_>>().join(", "),
+            conditions.clause()
+        );
+        if !columns.is_empty() {
+            let group = (1..=columns.len()).map(|at| at.to_string()).collect::<Vec<_>>().join(", ");
+            sql.push_str(&format!(" GROUP BY {group}"));
+        }
+        let rows = self.read(sql, conditions.values).await?;
+        let mut found =
+            rows.iter().map(|row| spend_row(row, columns.len())).collect::<Result<Vec<_>, _>>()?;
+        // Without groups there is a row of nulls even where no call was.
+        found.retain(|row| row.sums.succeeded + row.sums.failed > 0);
+        found.sort_by(|a, b| a.group.cmp(&b.group));
+        Ok(found)
+    }
+}
+
+fn column_sql(column: SpendColumn, by_tag: bool, day: &str) -> String {
+    let name = match column {
+        SpendColumn::Day => day,
+        SpendColumn::Tag => "tag",
+        _ if by_tag => "''",
+        SpendColumn::Key => "key_id",
+        SpendColumn::Team => "team_id",
+        SpendColumn::User => "user_id",
+        SpendColumn::Customer => "customer",
+        SpendColumn::Model => "model",
+        SpendColumn::Region => "region",
+    };
+    name.to_owned()
+}
+
+fn spend_row(row: &SqlRow, columns: usize) -> Result<SpendRow, StoreError> {
+    let group = (0..columns).map(|at| row.text(at)).collect::<Result<_, _>>()?;
+    let mut sums = SpendSums::default();
+    for (at, sum) in sums.columns_mut().into_iter().enumerate() {
+        *sum = row.int(columns + at)?;
+    }
+    Ok(SpendRow { group, sums })
+}
+
+fn of_filter(filter: &CallFilter) -> Conditions {
+    let mut all = Conditions::default();
+    all.and("began_at", ">=", filter.from.map(|at| at.millis().into()));
+    all.and("began_at", "<=", filter.until.map(|at| at.millis().into()));
+    let exact = [
+        ("id", &filter.id),
+        ("key_id", &filter.key_id),
+        ("token", &filter.token),
+        ("team_id", &filter.team),
+        ("user_id", &filter.user),
+        ("customer", &filter.customer),
+        ("session_id", &filter.session_id),
+        ("model", &filter.model),
+        ("model_group", &filter.model_group),
+        ("error_code", &filter.error_code),
+    ];
+    for (column, wanted) in exact {
+        all.and(column, "=", wanted.clone().map(Value::from));
+    }
+    match filter.succeeded {
+        None => {}
+        Some(true) => all.plain("state IN ('settled', 'estimated') AND error_code IS NULL"),
+        Some(false) => {
+            all.plain("(state = 'voided' OR (state <> 'reserved' AND error_code IS NOT NULL))");
+        }
+    }
+    all.and("cost", ">=", filter.min_cost.map(Value::from));
+    all.and("cost", "<=", filter.max_cost.map(Value::from));
+    all
+}
+
+fn opening(row: &SqlRow) -> Result<Opening, StoreError> {
+    let json = |e: serde_json::Error| StoreError::Unreadable(format!("a ledger row: {e}"));
+    Ok(Opening {
+        id: row.text(0)?,
+        at: UtcTime::from_millis(row.int(1)?),
+        lease_until: UtcTime::from_millis(row.int(2)?),
+        who: Attribution {
+            key_id: row.text(3)?,
+            token: row.text(4)?,
+            team: row.maybe_text(5)?,
+            user: row.maybe_text(6)?,
+            organization: row.maybe_text(7)?,
+            customer: row.maybe_text(8)?,
+            tags: serde_json::from_str(&row.text(9)?).map_err(json)?,
+        },
+        call_type: row.text(10)?,
+        model_asked: row.text(11)?,
+        session_id: row.maybe_text(12)?,
+        ip: row.maybe_text(13)?,
+        meta: row.maybe_text(14)?,
+        estimate: Nanodollars::new(row.int(15)?),
+        charges: serde_json::from_str(&row.text(16)?).map_err(json)?,
+    })
+}
+
+fn call_row(row: &SqlRow) -> Result<CallRow, StoreError> {
+    let call = opening(row)?;
+    let state = match row.text(17)?.as_str() {
+        "reserved" => return Ok(CallRow::begun(call)),
+        "voided" => CallState::Voided,
+        "estimated" => CallState::Estimated,
+        _ => CallState::Settled,
+    };
+    let count = |at| Ok::<_, StoreError>(u64::try_from(row.int(at)?).unwrap_or(0));
+    let outcome = CallOutcome {
+        model: row.text(19)?,
+        model_group: row.maybe_text(20)?,
+        region: row.maybe_text(21)?,
+        reach: row.maybe_text(22)?,
+        tier: row.maybe_text(23)?,
+        input: count(24)?,
+        output: count(25)?,
+        cache_read: count(26)?,
+        cache_write_5m: count(27)?,
+        cache_write_1h: count(28)?,
+        units: row.maybe_text(29)?,
+        cost: row.maybe_int(30)?.map(Nanodollars::new),
+        price_id: row.maybe_text(31)?,
+        price_source: row.maybe_text(32)?,
+        status: u16::try_from(row.int(33)?).unwrap_or(0),
+        error_code: row.maybe_text(34)?,
+        ttft_ms: row.maybe_int(35)?.map(|ms| u64::try_from(ms).unwrap_or(0)),
+        total_ms: count(36)?,
+        attempts: u32::try_from(row.int(37)?).unwrap_or(0),
+    };
+    let at = UtcTime::from_millis(row.int(18)?);
+    Ok(CallRow { closing: Closing { call: Arc::new(call), at, state, outcome }, under_way: false })
+}

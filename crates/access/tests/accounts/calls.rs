@@ -1,0 +1,291 @@
+//! Calls through the accounts: reservations of all scopes, and their ends.
+
+use std::time::Duration;
+
+use access::accounts::{CallAsk, KeyRef, Refused};
+use access::ledger::{CallFilter, CallOutcome, CallState, ScopeKind};
+use access::limit::RateKind;
+use access::{
+    Accounts, Caller, CustomerInput, CustomerRecord, KeyInput, Limits, Nanodollars, SecretKey,
+    TagInput, TagRecord, TeamInput, TeamRecord, UserInput, UserRecord, UtcTime, admit,
+};
+use serde_json::{Value, json};
+
+use crate::Opener;
+use crate::keys::{input, noon, replica};
+
+const CENT: i64 = 10_000_000;
+
+fn ask(id: &str, cost: i64) -> CallAsk {
+    CallAsk {
+        id: id.into(),
+        call_type: "acompletion".into(),
+        model_asked: "sonnet".into(),
+        model_names: vec!["sonnet".into(), "a-model".into()],
+        tokens: 100,
+        cost: Some(Nanodollars::new(cost)),
+        ..CallAsk::default()
+    }
+}
+
+fn used(cost: i64) -> CallOutcome {
+    CallOutcome {
+        model: "a-model".into(),
+        cost: Some(Nanodollars::new(cost)),
+        status: 200,
+        ..CallOutcome::default()
+    }
+}
+
+async fn caller(accounts: &Accounts, key: &SecretKey) -> Caller {
+    accounts.authenticate(key).await.unwrap().into()
+}
+
+/// Makes a call that costs a cent.
+async fn call(accounts: &Accounts, caller: &Caller, id: &str) -> Result<(), Refused> {
+    let mut reserved = accounts.reserve(&admit(caller.clone()).unwrap(), ask(id, CENT)).await?;
+    reserved.is_sent();
+    reserved.settle(used(CENT), 50);
+    accounts.flush().await;
+    Ok(())
+}
+
+async fn state(accounts: &Accounts, id: &str) -> (CallState, Option<i64>, Option<String>) {
+    accounts.flush().await;
+    let filter = CallFilter { id: Some(id.into()), limit: 1, ..CallFilter::default() };
+    let row = accounts.store().calls(filter).await.unwrap().rows.remove(0);
+    assert!(!row.under_way);
+    let outcome = row.closing.outcome;
+    (row.closing.state, outcome.cost.map(Nanodollars::nano), outcome.error_code)
+}
+
+pub(crate) async fn ten_of_two_hundred_calls_pass_on_two_replicas(open: Opener) {
+    let ((here, _), (there, _)) = (replica(&open).await, replica(&open).await);
+    let made = here
+        .create_key(input(json!({"max_budget": 0.1, "budget_duration": "1d"})), None, "ana")
+        .await
+        .unwrap();
+    let mut tasks = Vec::new();
+    for n in 0..200 {
+        let accounts = if n % 2 == 0 { here.clone() } else { there.clone() };
+        let caller = caller(&accounts, &made.secret).await;
+        tasks.push(tokio::spawn(async move {
+            let admission = admit(caller).unwrap();
+            let reserved = accounts.reserve(&admission, ask(&format!("c{n}"), CENT)).await;
+            let mut reserved = match reserved {
+                Ok(reserved) => reserved,
+                Err(Refused::Budget(budget)) => {
+                    assert_eq!((budget.kind, budget.max.nano()), (ScopeKind::Key, 10 * CENT));
+                    assert_eq!(budget.retry_after_seconds(), Some(12 * 3600));
+                    return 0;
+                }
+                Err(other) => panic!("{other}"),
+            };
+            reserved.is_sent();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            reserved.settle(used(CENT), 50);
+            1
+        }));
+    }
+    let mut passed = 0;
+    for task in tasks {
+        passed += task.await.unwrap();
+    }
+    assert_eq!(passed, 10);
+    here.flush().await;
+    there.flush().await;
+    let spend = here.spend_of(ScopeKind::Key, &made.record.id, &made.record.limits).await.unwrap();
+    let found = [spend.spend, spend.reserved, spend.total_spend].map(Nanodollars::nano);
+    assert_eq!(found, [10 * CENT, 0, 10 * CENT]);
+    assert_eq!((here.calls_under_way(), there.calls_under_way()), (0, 0));
+}
+
+pub(crate) async fn a_dropped_call_is_voided_or_estimated(open: Opener) {
+    let (accounts, _) = replica(&open).await;
+    let made = accounts
+        .create_key(input(json!({"max_parallel_requests": 1, "rpm_limit": 3})), None, "ana")
+        .await
+        .unwrap();
+    let admission = admit(caller(&accounts, &made.secret).await).unwrap();
+    let first = accounts.reserve(&admission, ask("not sent", CENT)).await.unwrap();
+    let second = accounts.reserve(&admission, ask("second", CENT)).await;
+    assert!(matches!(second, Err(Refused::Rate(rate)) if rate.rate == RateKind::Parallel));
+    drop(first);
+    assert_eq!(
+        state(&accounts, "not sent").await,
+        (CallState::Voided, None, Some("not_made".into()))
+    );
+    let mut sent = accounts.reserve(&admission, ask("sent", CENT)).await.unwrap();
+    sent.is_sent();
+    drop(sent);
+    assert_eq!(
+        state(&accounts, "sent").await,
+        (CallState::Estimated, Some(CENT), Some("cut_off".into()))
+    );
+    let void = accounts.reserve(&admission, ask("refused", CENT)).await.unwrap();
+    void.void(CallOutcome {
+        error_code: Some("throttled".into()),
+        status: 429,
+        ..CallOutcome::default()
+    });
+    assert_eq!(
+        state(&accounts, "refused").await,
+        (CallState::Voided, None, Some("throttled".into()))
+    );
+    // Of three requests a minute only the one that was sent is gone.
+    for n in 0..2 {
+        call(&accounts, admission.caller(), &format!("more {n}")).await.unwrap();
+    }
+    let over = accounts.reserve(&admission, ask("over", CENT)).await;
+    assert!(matches!(over, Err(Refused::Rate(rate)) if rate.retry_after_seconds() == Some(20)));
+    let spend =
+        accounts.spend_of(ScopeKind::Key, &made.record.id, &made.record.limits).await.unwrap();
+    assert_eq!((spend.spend.nano(), spend.reserved), (3 * CENT, Nanodollars::ZERO));
+}
+
+pub(crate) async fn every_scope_refuses_by_its_name(open: Opener) {
+    let (accounts, _) = replica(&open).await;
+    let of = |fields: Value| serde_json::from_value(fields).unwrap();
+    let cents = |n: u32| json!({"max_budget": f64::from(n) / 100.0});
+    let make = async |key: Value, team: Value, user: Value, customer: Value, tag: Value| {
+        let id = uuid(&key, &team, &user, &customer, &tag);
+        let mut record = TeamRecord::new(&id).unwrap();
+        record.apply(serde_json::from_value::<TeamInput>(team).unwrap(), noon()).unwrap();
+        accounts.create(record, "ana").await.unwrap();
+        let mut record = UserRecord::new(&id).unwrap();
+        record.apply(serde_json::from_value::<UserInput>(user).unwrap(), noon()).unwrap();
+        accounts.create(record, "ana").await.unwrap();
+        let mut record = CustomerRecord::new(&id).unwrap();
+        record.apply(serde_json::from_value::<CustomerInput>(customer).unwrap(), noon()).unwrap();
+        accounts.create(record, "ana").await.unwrap();
+        let mut record = TagRecord::new(&id).unwrap();
+        record.apply(serde_json::from_value::<TagInput>(tag).unwrap(), noon()).unwrap();
+        accounts.create(record, "ana").await.unwrap();
+        let mut fields: KeyInput = of(key);
+        fields.team_id = access::Set::To(id.clone());
+        fields.user_id = access::Set::To(id.clone());
+        let made = accounts.create_key(fields, None, "ana").await.unwrap();
+        let mut caller = caller(&accounts, &made.secret).await;
+        caller.customer = Some(accounts.customer(&id).await.unwrap());
+        caller.tags =
+            vec![accounts.tag(&id).await.unwrap(), accounts.tag("unknown").await.unwrap()];
+        (id, caller)
+    };
+    let none = || json!({});
+    for (scopes, kind) in [
+        ([cents(2), none(), none(), none(), none()], ScopeKind::Key),
+        ([none(), cents(2), none(), none(), none()], ScopeKind::Team),
+        ([none(), none(), cents(2), none(), none()], ScopeKind::User),
+        ([none(), none(), none(), cents(2), none()], ScopeKind::Customer),
+        ([none(), none(), none(), none(), cents(2)], ScopeKind::Tag),
+        (
+            [
+                json!({"model_max_budget": {"sonnet": {"budget_limit": 0.02, "time_period": "1d"}}}),
+                none(),
+                none(),
+                none(),
+                none(),
+            ],
+            ScopeKind::Key,
+        ),
+        (
+            [
+                json!({"budget_limits": [{"budget_duration": "1h", "max_budget": 0.02}]}),
+                cents(9),
+                none(),
+                none(),
+                none(),
+            ],
+            ScopeKind::Key,
+        ),
+    ] {
+        let [key, team, user, customer, tag] = scopes;
+        let (id, caller) = make(key, team, user, customer, tag).await;
+        for n in 0..2 {
+            call(&accounts, &caller, &format!("{id} {n}")).await.unwrap();
+        }
+        let refusal = call(&accounts, &caller, &format!("{id} over")).await.unwrap_err();
+        let Refused::Budget(budget) = refusal else { panic!("{refusal}") };
+        assert_eq!(
+            (budget.kind, budget.spent.nano(), budget.max.nano()),
+            (kind, 2 * CENT, 2 * CENT)
+        );
+    }
+}
+
+/// An id of the place of the one scope that has a limit.
+fn uuid(key: &Value, team: &Value, user: &Value, customer: &Value, tag: &Value) -> String {
+    let text = format!("{key}{team}{user}{customer}{tag}");
+    text.chars().filter(char::is_ascii_alphanumeric).collect::<String>()
+        + &text.find("budget").unwrap_or(0).to_string()
+}
+
+pub(crate) async fn windows_end_without_a_job(open: Opener) {
+    let (accounts, clock) = replica(&open).await;
+    let fields = json!({"max_budget": 0.01, "budget_duration": "1d"});
+    let made = accounts.create_key(input(fields), None, "ana").await.unwrap();
+    let caller = caller(&accounts, &made.secret).await;
+    for day in 0..3 {
+        clock.go_to(noon().plus(Duration::from_hours(24 * day)));
+        call(&accounts, &caller, &format!("day {day}")).await.unwrap();
+        assert!(matches!(call(&accounts, &caller, "over").await, Err(Refused::Budget(_))));
+    }
+    // A call that began before midnight counts there, whenever it ends.
+    let admission = admit(caller.clone()).unwrap();
+    clock.go_to(UtcTime::parse("2026-12-01T23:59:59Z").unwrap());
+    let late = accounts.reserve(&admission, ask("late", CENT)).await.unwrap();
+    clock.go_to(UtcTime::parse("2026-12-02T00:00:01Z").unwrap());
+    late.settle(used(CENT), 1);
+    call(&accounts, &caller, "new day").await.unwrap();
+    let spend =
+        accounts.spend_of(ScopeKind::Key, &made.record.id, &made.record.limits).await.unwrap();
+    assert_eq!((spend.spend.nano(), spend.total_spend.nano()), (CENT, 5 * CENT));
+    assert_eq!(spend.reset_at, UtcTime::parse("2026-12-03T00:00:00Z"));
+    // A reset for the hand.
+    let (id, limits) = (&made.record.id, &made.record.limits);
+    accounts.set_spend(ScopeKind::Key, id, limits, Nanodollars::ZERO).await.unwrap();
+    call(&accounts, &caller, "after the reset").await.unwrap();
+}
+
+pub(crate) async fn a_window_set_on_a_key_with_history_starts_at_zero(open: Opener) {
+    let (accounts, _) = replica(&open).await;
+    let made = accounts.create_key(KeyInput::default(), None, "ana").await.unwrap();
+    let before = caller(&accounts, &made.secret).await;
+    for n in 0..3 {
+        call(&accounts, &before, &format!("before {n}")).await.unwrap();
+    }
+    let by = KeyRef::Secret(made.secret.clone());
+    let fields = json!({"max_budget": 0.02, "budget_duration": "30d"});
+    let record = accounts.update_key(&by, input(fields), "ana").await.unwrap();
+    let after = caller(&accounts, &made.secret).await;
+    for n in 0..2 {
+        call(&accounts, &after, &format!("after {n}")).await.unwrap();
+    }
+    assert!(matches!(call(&accounts, &after, "over").await, Err(Refused::Budget(_))));
+    let spend = accounts.spend_of(ScopeKind::Key, &record.id, &record.limits).await.unwrap();
+    assert_eq!((spend.spend.nano(), spend.total_spend.nano()), (2 * CENT, 5 * CENT));
+}
+
+pub(crate) async fn a_call_without_a_price_needs_no_budget(open: Opener) {
+    let (accounts, _) = replica(&open).await;
+    let unpriced = |id: &str| CallAsk { cost: None, ..ask(id, 0) };
+    for (fields, passes) in [(json!({}), true), (json!({"max_budget": 5}), false)] {
+        let made = accounts.create_key(input(fields), None, "ana").await.unwrap();
+        let admission = admit(caller(&accounts, &made.secret).await).unwrap();
+        match accounts.reserve(&admission, unpriced(&made.record.id)).await {
+            Ok(reserved) => {
+                reserved.settle(CallOutcome { cost: None, ..used(0) }, 1);
+                assert!(passes);
+                assert_eq!(
+                    state(&accounts, &made.record.id).await,
+                    (CallState::Settled, None, None)
+                );
+            }
+            Err(refusal) => {
+                assert!(!passes);
+                assert!(matches!(refusal, Refused::Unpriced { level: ScopeKind::Key }));
+            }
+        }
+    }
+    assert!(!Limits::default().has_budget());
+}

@@ -1,0 +1,265 @@
+//! Reservations, settlements, leases and sums.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::ledger::{
+    Attribution, CallFilter, CallOutcome, CallSort, CallState, Charge, Closing, CounterKey,
+    LedgerOptions, LedgerWriter, OpenOutcome, OpenRefusal, Opening, ScopeKind, SpendColumn,
+    SpendQuery,
+};
+use access::{Clock, Nanodollars, UtcTime};
+
+use crate::Opener;
+
+const MORNING: i64 = 1_796_000_400_000;
+
+fn at(millis: i64) -> UtcTime {
+    UtcTime::from_millis(MORNING + millis)
+}
+
+fn counter(kind: ScopeKind, id: &str) -> CounterKey {
+    CounterKey { kind, id: id.into(), window: "total".into(), start: UtcTime::default() }
+}
+
+fn call(id: &str, estimate: i64, max: Option<i64>) -> Opening {
+    let charge = |kind, id| Charge { counter: counter(kind, id), max: None };
+    let limited = Charge { max: max.map(Nanodollars::new), ..charge(ScopeKind::Key, "k1") };
+    Opening {
+        id: id.into(),
+        at: at(0),
+        lease_until: at(60_000),
+        who: Attribution {
+            key_id: "k1".into(),
+            team: Some("t1".into()),
+            tags: vec!["batch".into(), "eu".into()],
+            ..Attribution::default()
+        },
+        call_type: "acompletion".into(),
+        model_asked: "sonnet".into(),
+        estimate: Nanodollars::new(estimate),
+        charges: vec![limited, charge(ScopeKind::Team, "t1")],
+        ..Opening::default()
+    }
+}
+
+fn ending(call: &Opening, cost: i64) -> Closing {
+    let outcome = CallOutcome {
+        model: "a-model".into(),
+        region: Some("eu-west-1".into()),
+        input: 100,
+        output: 10,
+        cache_read: 5,
+        cache_write_5m: 3,
+        cache_write_1h: 2,
+        cost: Some(Nanodollars::new(cost)),
+        status: 200,
+        ttft_ms: Some(7),
+        total_ms: 70,
+        attempts: 1,
+        ..CallOutcome::default()
+    };
+    Closing { call: Arc::new(call.clone()), at: at(70), state: CallState::Settled, outcome }
+}
+
+/// Spent, reserved and requests.
+async fn state(store: &dyn access::store::Store, key: CounterKey) -> (i64, i64, u64) {
+    let state = store.counters(vec![key]).await.unwrap()[0];
+    (state.spent.nano(), state.reserved.nano(), state.requests)
+}
+
+pub(crate) async fn a_budget_has_room_for_ten_of_two_hundred(open: Opener) {
+    let clock = Clock::standing_at(at(0));
+    let mut replicas = Vec::new();
+    for _ in 0..3 {
+        let store = open().await;
+        replicas.push(Arc::new(LedgerWriter::start(
+            store,
+            clock.clone(),
+            LedgerOptions::default(),
+        )));
+    }
+    let calls = (0..200).map(|n| {
+        let (replica, clock) = (Arc::clone(&replicas[n % 3]), clock.clone());
+        tokio::spawn(async move {
+            let opened = match replica
+                .open(call(&format!("c{n:03}"), 100, Some(1000)), &clock)
+                .await
+            {
+                Ok(opened) => opened,
+                Err(OpenRefusal::Budget { charge, state }) => {
+                    assert_eq!(charge, 0);
+                    assert!(state.spent.nano() + state.reserved.nano() + 100 > 1000, "{state:?}");
+                    return 0;
+                }
+                Err(error) => panic!("{error}"),
+            };
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let outcome = ending(opened.call(), 100).outcome;
+            opened.close(CallState::Settled, outcome);
+            1
+        })
+    });
+    let mut served = 0;
+    for task in calls.collect::<Vec<_>>() {
+        served += task.await.unwrap();
+    }
+    assert_eq!(served, 10);
+    for replica in &replicas {
+        replica.flush().await;
+        assert_eq!(replica.calls_under_way(), 0);
+    }
+    let store = open().await;
+    assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (1000, 0, 10));
+    assert_eq!(state(&*store, counter(ScopeKind::Team, "t1")).await, (1000, 0, 10));
+    assert_eq!(
+        store.calls(CallFilter { limit: 100, ..CallFilter::default() }).await.unwrap().total,
+        10
+    );
+}
+
+pub(crate) async fn a_settlement_counts_once(open: Opener) {
+    let store = open().await;
+    let first = call("c1", 100, Some(1000));
+    store.open(vec![first.clone()]).await.unwrap();
+    assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (0, 100, 0));
+    let ends = vec![ending(&first, 40), ending(&first, 40)];
+    assert_eq!(store.close(ends).await.unwrap(), [true, false]);
+    assert_eq!(store.close(vec![ending(&first, 40)]).await.unwrap(), [false]);
+    assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (40, 0, 1));
+    // A call that passed while the store was away has its first row at its end.
+    assert_eq!(store.close(vec![ending(&call("c2", 100, None), 60)]).await.unwrap(), [true]);
+    assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (100, 0, 2));
+    // One that failed costs no money.
+    let third = call("c3", 100, None);
+    store.open(vec![third.clone()]).await.unwrap();
+    let void = Closing { state: CallState::Voided, ..ending(&third, 70) };
+    store.close(vec![void]).await.unwrap();
+    assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (100, 0, 3));
+}
+
+pub(crate) async fn an_opened_call_is_reserved_once(open: Opener) {
+    let store = open().await;
+    let opened = store.open(vec![call("c1", 600, Some(1000))]).await.unwrap();
+    assert!(matches!(&opened[0], OpenOutcome::Granted(states) if states[0].reserved.nano() == 600));
+    let again =
+        store.open(vec![call("c1", 600, Some(1000)), call("c2", 600, Some(1000))]).await.unwrap();
+    assert!(matches!(again[0], OpenOutcome::Granted(_)));
+    assert!(
+        matches!(again[1], OpenOutcome::Refused { charge: 0, state } if state.reserved.nano() == 600)
+    );
+    assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (0, 600, 0));
+    // No other scope was charged for the refused one; a limit of zero lets none pass, even a free call.
+    assert_eq!(state(&*store, counter(ScopeKind::Team, "t1")).await, (0, 600, 0));
+    let none = store.open(vec![call("c3", 0, Some(0))]).await.unwrap();
+    assert!(matches!(none[0], OpenOutcome::Refused { charge: 0, .. }));
+    store.set_spent(counter(ScopeKind::Key, "k1"), 77).await.unwrap();
+    assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (77, 600, 0));
+}
+
+pub(crate) async fn dead_calls_become_estimated_rows(open: Opener) {
+    let store = open().await;
+    store.open(vec![call("dead", 100, None), call("alive", 100, None)]).await.unwrap();
+    store.renew(vec!["alive".into(), "unknown".into()], at(600_000)).await.unwrap();
+    assert_eq!(store.overdue(at(59_000), 9).await.unwrap(), []);
+    let clock = Clock::standing_at(at(61_000));
+    let options =
+        LedgerOptions { reap_every: Duration::from_millis(10), ..LedgerOptions::default() };
+    let writer = LedgerWriter::start(open().await, clock, options);
+    let dead = CallFilter { id: Some("dead".into()), limit: 1, ..CallFilter::default() };
+    for _ in 0..500 {
+        if !store.calls(dead.clone()).await.unwrap().rows[0].under_way {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    writer.stop().await;
+    let row = store.calls(dead).await.unwrap().rows.remove(0);
+    assert_eq!((row.under_way, row.closing.state), (false, CallState::Estimated));
+    assert_eq!(row.closing.outcome.cost, Some(Nanodollars::new(100)));
+    assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (100, 100, 1));
+}
+
+pub(crate) async fn reports_are_sums_of_the_rows(open: Opener) {
+    let store = open().await;
+    let mut ends = Vec::new();
+    for n in 0..6 {
+        let mut one = call(&format!("c{n}"), 10, None);
+        one.at = at(n * 3_600_000);
+        one.who.customer = (n == 5).then(|| "tenant".to_owned());
+        let mut end = ending(&one, 10 * n);
+        if n == 3 {
+            (end.outcome.error_code, end.outcome.status) = (Some("throttled".into()), 429);
+            end.state = CallState::Voided;
+        }
+        if n == 4 {
+            end.outcome.cost = None;
+        }
+        ends.push(end);
+    }
+    store.close(ends.clone()).await.unwrap();
+    let all = SpendQuery { from: at(0).hour(), until: at(86_400_000), ..SpendQuery::default() };
+    let total = store.spend(all.clone()).await.unwrap().remove(0).sums;
+    assert_eq!((total.succeeded, total.failed, total.cost, total.unpriced), (5, 1, 80, 1));
+    assert_eq!((total.input, total.output, total.cache_read, total.cache_write), (600, 60, 30, 30));
+    let by = |by: Vec<SpendColumn>| SpendQuery { by, ..all.clone() };
+    let rows = store.spend(by(vec![SpendColumn::Key, SpendColumn::Customer])).await.unwrap();
+    let groups: Vec<_> = rows.iter().map(|row| (row.group.join("/"), row.sums.cost)).collect();
+    assert_eq!(groups, [("k1/".into(), 30), ("k1/tenant".into(), 50)]);
+    let tags = store.spend(by(vec![SpendColumn::Tag])).await.unwrap();
+    assert_eq!(tags.iter().map(|row| row.sums.cost).collect::<Vec<_>>(), [80, 80]);
+    // The same calls over a day's end of any zone have one sum.
+    for offset_minutes in [-720, -60, 0, 330, 840] {
+        let query = SpendQuery { offset_minutes, ..by(vec![SpendColumn::Day]) };
+        let days = store.spend(query).await.unwrap();
+        assert_eq!(days.iter().map(|row| row.sums.cost).sum::<i64>(), 80, "{offset_minutes}");
+    }
+    let of_customer = SpendQuery { customer: Some("tenant".into()), ..all.clone() };
+    assert_eq!(store.spend(of_customer).await.unwrap()[0].sums.cost, 50);
+    assert_eq!(store.spend(SpendQuery { team: Some("none".into()), ..all }).await.unwrap(), []);
+
+    let ids = async |filter: CallFilter| {
+        let page = store.calls(CallFilter { limit: 3, ..filter }).await.unwrap();
+        let ids = page.rows.iter().map(|row| row.closing.call.id.as_str()).collect::<Vec<_>>();
+        (ids.join(" "), page.total)
+    };
+    assert_eq!(ids(CallFilter::default()).await, ("c5 c4 c3".into(), 6));
+    assert_eq!(
+        ids(CallFilter { sort: CallSort::Spend, ..CallFilter::default() }).await.0,
+        "c5 c3 c2"
+    );
+    let failed = CallFilter { succeeded: Some(false), ..CallFilter::default() };
+    assert_eq!(ids(failed).await, ("c3".into(), 1));
+    let between = CallFilter {
+        from: Some(at(3_600_000)),
+        until: Some(at(7_200_000)),
+        ..CallFilter::default()
+    };
+    assert_eq!(ids(between).await, ("c2 c1".into(), 2));
+    let dear = CallFilter {
+        min_cost: Some(20),
+        max_cost: Some(20),
+        ascending: true,
+        ..CallFilter::default()
+    };
+    assert_eq!(ids(dear).await.0, "c2");
+    let read =
+        store.calls(CallFilter { id: Some("c5".into()), limit: 1, ..CallFilter::default() }).await;
+    assert_eq!(read.unwrap().rows.remove(0).closing, ends.remove(5));
+}
+
+pub(crate) async fn rows_go_and_sums_stay(open: Opener) {
+    let store = open().await;
+    let ends: Vec<_> = (0..5).map(|n| ending(&call(&format!("c{n}"), 10, None), 10)).collect();
+    store.close(ends).await.unwrap();
+    store.open(vec![call("under way", 10, None)]).await.unwrap();
+    assert_eq!(store.prune(at(0), 9).await.unwrap(), 0);
+    assert_eq!(store.prune(at(1), 2).await.unwrap(), 2);
+    assert_eq!(store.prune(at(1), 9).await.unwrap(), 3);
+    assert_eq!(
+        store.calls(CallFilter { limit: 9, ..CallFilter::default() }).await.unwrap().total,
+        1
+    );
+    let all = SpendQuery { from: at(0).hour(), until: at(86_400_000), ..SpendQuery::default() };
+    assert_eq!(store.spend(all).await.unwrap()[0].sums.cost, 50);
+}
