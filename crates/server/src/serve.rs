@@ -111,14 +111,16 @@ pub(crate) async fn until_stopped(
     let reloader = Rc::new(serving.reloader(sources));
     let Serving { address, server, handle, shared, certificate, setup: _ } = serving;
     announce::bedrock(&shared.now(), is_demo).await;
+    // Before the gateway calls itself ready: changes from then on are noticed.
+    let seen = reloader.stamps().await;
     announce::ready(&shared.now().config, address, started);
     if let Some(greet) = greet {
         greet(address);
     }
     let mut tasks =
         vec![supervise::keep("the task that reads the configuration again", move || {
-            let reloader = Rc::clone(&reloader);
-            async move { reloader.keep_current().await }
+            let (reloader, seen) = (Rc::clone(&reloader), seen.clone());
+            async move { reloader.keep_current(seen).await }
         })];
     tasks.extend(certificate.map(|certificate| {
         supervise::keep("the task that reads the certificate again", move || {
