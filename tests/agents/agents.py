@@ -20,7 +20,7 @@ from readme_blocks import CLIENTS_PAGE, blocks
 MODULES = Path(os.environ.get("OUTCROP_AGENTS_MODULES", ""))
 NODE = os.environ.get("OUTCROP_NODE", "node")
 PRINTED_ADDRESS = "127.0.0.1:4000"
-SECONDS = 80
+SECONDS = 600
 # Turns off updates, statistics and downloads of model lists.
 QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",

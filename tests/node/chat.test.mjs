@@ -24,7 +24,7 @@ suite('openai-node: chat', (url) => {
   let client;
 
   before(() => {
-    client = new OpenAI({ baseURL: url(), apiKey: 'any', maxRetries: 0, timeout: 20_000 });
+    client = new OpenAI({ baseURL: url(), apiKey: 'any', maxRetries: 0, timeout: 300_000 });
   });
 
   test('chat', LIMIT, async () => {

@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 
-const START_DEADLINE_MS = 30_000;
-const STOP_DEADLINE_MS = 15_000;
+const START_DEADLINE_MS = 300_000;
+const STOP_DEADLINE_MS = 300_000;
 const LISTENING = /listening on (https?:\/\/[0-9.:]+)/g;
 
 /**
@@ -79,7 +79,7 @@ async function ready(log, alive, ca) {
 function answers(url, ca) {
   const { get } = url.startsWith('https:') ? https : http;
   return new Promise((resolve) => {
-    const request = get(url, { ca, agent: false, timeout: 2_000 }, (answer) => {
+    const request = get(url, { ca, agent: false, timeout: 300_000 }, (answer) => {
       answer.resume();
       resolve(answer.statusCode === 200);
     });

@@ -118,7 +118,7 @@ suite(
     let client;
 
     before(() => {
-      client = new OpenAI({ baseURL: url(), apiKey: 'any', maxRetries: 0, timeout: 20_000 });
+      client = new OpenAI({ baseURL: url(), apiKey: 'any', maxRetries: 0, timeout: 300_000 });
     });
 
     after(() => bedrock.stop());

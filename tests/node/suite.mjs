@@ -8,7 +8,7 @@ import { SEED } from './invented.mjs';
 
 export const NOVA = 'us.amazon.nova-lite-v1:0';
 export const CLAUDE = 'us.anthropic.claude-sonnet-4-5-20250929-v1:0';
-export const LIMIT = { timeout: 30_000 };
+export const LIMIT = { timeout: 600_000 };
 
 /**
  * Declares a suite; `tests(url, root)` declares its tests. While they run, `url()` is the base URL of
@@ -16,7 +16,7 @@ export const LIMIT = { timeout: 30_000 };
  * of the demo's, and other options of `start`.
  */
 export function suite(name, tests, prepare = () => ({})) {
-  describe(name, { timeout: 180_000 }, () => {
+  describe(name, { timeout: 3_600_000 }, () => {
     let gateway;
 
     before(async () => {

@@ -18,7 +18,7 @@ suite('openai-node: tools and JSON', (url) => {
   let client;
 
   before(() => {
-    client = new OpenAI({ baseURL: url(), apiKey: 'any', maxRetries: 0, timeout: 20_000 });
+    client = new OpenAI({ baseURL: url(), apiKey: 'any', maxRetries: 0, timeout: 300_000 });
   });
 
   /** The first choice of an answer, complete or accumulated from a stream by the SDK. */

@@ -12,7 +12,7 @@ suite('openai-node: embeddings and models', (url) => {
   let client;
 
   before(() => {
-    client = new OpenAI({ baseURL: url(), apiKey: 'any', maxRetries: 0, timeout: 20_000 });
+    client = new OpenAI({ baseURL: url(), apiKey: 'any', maxRetries: 0, timeout: 300_000 });
   });
 
   for (const model of ['amazon.titan-embed-text-v2:0', 'cohere.embed-multilingual-v3']) {

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from botocore.credentials import Credentials
 
 from loopback import Loopback
+from outcrop_process import PATIENCE
 from upstream import Expectation, Upstream
 
 BACKLOG = 128
@@ -146,7 +147,7 @@ class Fake(Loopback):
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
         try:
-            self.open.wait(20)
+            self.open.wait(PATIENCE)
             if self.broken:
                 return Answer('{"message": "broken"}', 500)
             return self.answer(call) if self.garbled is None else Answer(self.garbled)
@@ -160,7 +161,7 @@ def handler_for(fake: Fake) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 20
+        timeout = PATIENCE
 
         def log_message(self, *_: object) -> None:
             """Does not log."""

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from aws_fakes import Judge, Mint
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 
 pytest_plugins = ["outcrop_fixtures"]
 
@@ -25,7 +25,7 @@ def emulator() -> Iterator[Outcrop]:
 def client(gateway: Outcrop) -> Iterator[openai.OpenAI]:
     """The official client without retries, so that a test sees the first answer."""
     with openai.OpenAI(
-        base_url=f"{gateway.url}/v1", api_key="any", max_retries=0, timeout=30
+        base_url=f"{gateway.url}/v1", api_key="any", max_retries=0, timeout=PATIENCE
     ) as made:
         yield made
 

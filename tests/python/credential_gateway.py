@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aws_fakes import Issued, Judge, Mint
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from samples import NOVA
 from sse import chat, stream
 from upstream import Upstream
@@ -86,7 +86,11 @@ def prove(running: Outcrop, judge: Judge, issued: Issued) -> None:
     assert {received.headers.get("x-amz-security-token") for received in judge.received} == {issued.keys.token}
 
 
-def until(what: str, condition: Callable[[], bool], seconds: float = 10.0) -> None:
+# Seconds; less than the pause after a refresh that failed.
+RECOVERY = 25.0
+
+
+def until(what: str, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Polls, with a deadline."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -7,6 +7,8 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from outcrop_process import PATIENCE
+
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, CONTINUATION = 0, 1, 3, 4, 6, 7, 9
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
@@ -64,7 +66,7 @@ class Connection:
 
     def __init__(self, address: tuple[str, int], context: ssl.SSLContext | None = None) -> None:
         self.authority = f"{address[0]}:{address[1]}"
-        self.socket = socket.create_connection(address, 20)
+        self.socket = socket.create_connection(address, PATIENCE)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.scheme = "http"
         if context is not None:

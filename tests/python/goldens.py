@@ -22,6 +22,7 @@ import pytest
 import eventstream
 from invented import seeded
 from loopback import Loopback
+from outcrop_process import PATIENCE
 
 FIXTURES = Path(__file__).resolve().parents[2] / "crates" / "translate" / "tests" / "fixtures"
 USAGE = {"inputTokens": 0, "outputTokens": 0, "totalTokens": 0}
@@ -186,7 +187,7 @@ class Scripted(Loopback):
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            timeout = 20
+            timeout = PATIENCE
 
             def log_message(self, *_: object) -> None:
                 """Does not log."""

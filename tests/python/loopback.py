@@ -6,6 +6,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 
+from outcrop_process import PATIENCE
+
 
 class Loopback:
     """The server; a context manager that ends its threads and socket."""
@@ -27,5 +29,5 @@ class Loopback:
 
     def __exit__(self, *_: object) -> None:
         self.server.shutdown()
-        self.thread.join(10)
+        self.thread.join(PATIENCE)
         self.server.server_close()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDMATRIX", "AWS_SECRET_ACCESS_KEY": "none", "AWS_REGION": "us-east-1"}
 
@@ -37,8 +37,8 @@ class Bench:
     """Connections to both."""
 
     def __init__(self, gateway: Outcrop, emulator: Outcrop) -> None:
-        self.gateway = http.client.HTTPConnection(*gateway.address, timeout=30)
-        self.journal = http.client.HTTPConnection(*emulator.address, timeout=30)
+        self.gateway = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
+        self.journal = http.client.HTTPConnection(*emulator.address, timeout=PATIENCE)
 
     def close(self) -> None:
         self.gateway.close()

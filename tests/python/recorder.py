@@ -11,6 +11,7 @@ from botocore.model import OperationModel, ServiceModel
 
 import shapes
 from loopback import Loopback
+from outcrop_process import PATIENCE
 
 SERVICES = ["bedrock-runtime", "bedrock-agent-runtime", "bedrock", "bedrock-agent"]
 
@@ -60,7 +61,7 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 20
+        timeout = PATIENCE
 
         def log_message(self, *_: object) -> None:
             """Does not log."""

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 import eventstream
 from loopback import Loopback
+from outcrop_process import PATIENCE
 
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 USAGE = {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7}
@@ -76,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
     """A request in progress; `write` and `silence` serve answers that are not an `Answer`."""
 
     protocol_version = "HTTP/1.1"
-    timeout = 30
+    timeout = PATIENCE
     scripted: "Scripted"
 
     def log_message(self, *_: object) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import eventstream
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from scripted import USAGE, Answer, Asked, Handler, Scripted, message_answer
 
 Case = dict[str, Any]
@@ -171,7 +171,7 @@ def renamed(blocks: list[Any], body: dict[str, Any]) -> list[Any]:
 def send(gateway: Outcrop, path: str, body: Any, method: str = "POST", **headers: str) -> Told:
     """One request."""
     named = {"content-type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
-    connection = http.client.HTTPConnection(*gateway.address, timeout=60)
+    connection = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
     try:
         connection.request(method, path, json.dumps(body).encode(), named)
         answer = connection.getresponse()

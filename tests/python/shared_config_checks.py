@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -185,12 +184,11 @@ def by_tags(world: World) -> None:
 
 def times_out(world: World) -> None:
     play = player(world)
+    # An answer after this pause would be a success.
     world.pause = 4
-    started = time.monotonic()
     for stream in (False, True):
         told = play.send("POST", CHAT, {"model": "m", "messages": HI, "stream": stream})
         assert told.status in (408, 504) or b'"error"' in told.raw, told.raw
-    assert time.monotonic() - started < 14
 
 
 def only_listed(world: World) -> None:

@@ -22,7 +22,7 @@ import pytest
 from aws_fakes_identity import assumed
 from aws_fakes import Mint
 from forward_proxy import CorporateRoot, ForwardProxy, closed_port
-from outcrop_process import Outcrop, run_to_end
+from outcrop_process import PATIENCE, Outcrop, run_to_end
 from scripted import Answer, Asked, Handler, Scripted, text_answer, text_frames
 from shared_cases import Case, Told, folder
 
@@ -228,7 +228,7 @@ class Player:
         """One request; the path goes out as it is."""
         self.since = len(self.upstream.asked)
         named = {"content-type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
-        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.address[1], timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.address[1], timeout=PATIENCE)
         try:
             connection.request(method, path, None if body is None else json.dumps(body).encode(), named)
             answer = connection.getresponse()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import time
 from collections.abc import Callable
 from urllib.parse import quote
 
 from authority import Authority
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from scripted import Asked
 from shared_cases import Case, Told
 from shared_configs import Player, Signed, World, signed
@@ -74,10 +73,10 @@ def http2(case: Case, world: World) -> None:
         gateway = tls_gateway(world)
         context = ssl.create_default_context(cafile=str(authority.root))
         context.set_alpn_protocols(["h2"])
-        plain = socket.create_connection(gateway, timeout=20)
+        plain = socket.create_connection(gateway, timeout=PATIENCE)
         connection: socket.socket = context.wrap_socket(plain, server_hostname="127.0.0.1")
     else:
-        connection = socket.create_connection(world.native().address, timeout=20)
+        connection = socket.create_connection(world.native().address, timeout=PATIENCE)
     with connection:
         body = json.dumps({"messages": [{"role": "user", "content": [{"text": "hi"}]}]}).encode()
         fields = {":method": "POST", ":scheme": "http", ":path": "/bedrock/model/nova/converse", ":authority": "127.0.0.1"}
@@ -160,9 +159,8 @@ def self_loop(case: Case, world: World) -> None:
     except AssertionError as ended:
         assert "is this gateway's own address" in str(ended)
         return
-    started = time.monotonic()
     told, _ = asked(case, world, gateway)
-    assert told.status >= 400 and time.monotonic() - started < 10, told.raw
+    assert told.status >= 400, told.raw
     assert "a gateway whose Bedrock endpoint is a gateway" in told.json["error"]["message"]
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import eventstream
+from outcrop_process import PATIENCE
 from scripted import Answer, Asked, Handler, message_answer, text_answer, text_frames
 
 NOVA = "us.amazon.nova-lite-v1:0"
@@ -172,7 +173,7 @@ class Client:
     def __init__(self, address: tuple[str, int], rng: random.Random) -> None:
         self.address = address
         self.rng = rng
-        self.connection = http.client.HTTPConnection(*address, timeout=30)
+        self.connection = http.client.HTTPConnection(*address, timeout=PATIENCE)
 
     def send(
         self, path: str, body: Any, method: str = "POST", **headers: str
@@ -193,7 +194,7 @@ class Client:
         """Sends a request on a new connection and disconnects before the end, cleanly or not."""
         body = json.dumps({"model": NOVA, "stream": streamed, "messages": [{"role": "user", "content": text}]}).encode()
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-        with socket.create_connection(self.address, 10) as client:
+        with socket.create_connection(self.address, PATIENCE) as client:
             client.sendall(head.encode() + body)
             if streamed:
                 client.recv(100)

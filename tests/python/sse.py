@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from outcrop_process import PATIENCE
+
 
 @dataclass(frozen=True)
 class Event:
@@ -67,7 +69,7 @@ class Exchange:
         body: dict[str, Any],
         *,
         headers: dict[str, str] | None = None,
-        timeout: float = 20.0,
+        timeout: float = PATIENCE,
     ) -> None:
         self.connection = http.client.HTTPConnection(*address, timeout=timeout)
         self.started = time.monotonic()
@@ -124,7 +126,7 @@ def chat(
     address: tuple[str, int], body: dict[str, Any], headers: dict[str, str] | None = None
 ) -> tuple[int, dict[str, str], dict[str, Any]]:
     """Sends `body` as a plain chat: status, headers in lower case, answer."""
-    connection = http.client.HTTPConnection(*address, timeout=20)
+    connection = http.client.HTTPConnection(*address, timeout=PATIENCE)
     try:
         connection.request(
             "POST",
@@ -143,7 +145,7 @@ def request(
     address: tuple[str, int], method: str, path: str, body: Any = None
 ) -> tuple[int, Any]:
     """One JSON request of any kind: status and decoded answer."""
-    connection = http.client.HTTPConnection(*address, timeout=10)
+    connection = http.client.HTTPConnection(*address, timeout=PATIENCE)
     try:
         data = None if body is None else json.dumps(body).encode()
         connection.request(method, path, body=data, headers={"content-type": "application/json"})

@@ -15,7 +15,7 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError, EventStreamError
 
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from samples import CLAUDE, ECHO, NOVA, png
 from sse import request
 
@@ -31,7 +31,7 @@ def made(emulator: Outcrop, service: str, **config: Any) -> Any:
         aws_access_key_id="AKIDEXAMPLE",
         aws_secret_access_key="secret-for-tests",
         config=Config(
-            connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 1}, **config
+            connect_timeout=PATIENCE, read_timeout=PATIENCE, retries={"total_max_attempts": 1}, **config
         ),
     )
 
@@ -381,7 +381,7 @@ def test_unsigned_requests_are_refused(emulator: Outcrop) -> None:
 def test_bearer_key(emulator: Outcrop) -> None:
     """boto3 sends bearer keys over HTTPS only, so this one request is made by hand."""
     for key, expected in (("Bearer bedrock-api-key-EXAMPLE", 200), ("Bearer ", 403), ("Basic eDp5", 403)):
-        connection = http.client.HTTPConnection(*emulator.address, timeout=10)
+        connection = http.client.HTTPConnection(*emulator.address, timeout=PATIENCE)
         try:
             connection.request(
                 "POST",

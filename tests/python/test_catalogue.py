@@ -13,7 +13,7 @@ import openai
 import pytest
 from botocore.exceptions import ClientError
 
-from outcrop_process import Outcrop, run_to_end
+from outcrop_process import PATIENCE, Outcrop, run_to_end
 from sse import chat
 
 PROFILE = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2c3d4e5f6"
@@ -43,7 +43,7 @@ def ignored(running: Outcrop, model: str) -> str | None:
     return headers.get("x-outcrop-ignored")
 
 
-def until(what: str, holds: Callable[[], bool], seconds: float = 15.0) -> None:
+def until(what: str, holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"not in time: {what}"
@@ -78,9 +78,18 @@ def test_the_list_has_context_lifecycle_and_prices(client: openai.OpenAI) -> Non
     assert here["capabilities"]["input_modalities"] == ["text", "image", "document"]
     assert (everywhere["prices"]["input"], everywhere["prices"]["output"]) == (1.0, 5.0)
     assert (here["prices"]["input"], here["prices"]["cache_write_1h"]) == (1.1, 2.2)
-    assert (here["prices"]["currency"], here["prices"]["dated"]) == ("USD", "2026-11-21")
+    assert (here["prices"]["currency"], here["prices"]["dated"]) == ("USD", "2026-11-28")
+    assert (here["prices"]["row"], here["prices"]["source"]) == (f"{HAIKU}/geo/standard", "listed")
+    assert here["prices"]["batch"] == {"input": 0.55, "output": 2.75}, "a tenth more, as the standard tier"
+    sol = models["us.openai.gpt-6-sol"]["prices"]["long"]
+    assert (sol["above"], sol["input"], sol["output"]) == (272_000, 4.4, 16.5)
     nova = client.models.retrieve("nova-pro").model_dump()
-    assert nova["prices"]["flex"] == {"input": 0.4, "output": 1.6}
+    assert nova["prices"]["flex"] == {"input": 0.4, "output": 1.6, "cache_read": 0.1, "cache_write": 0}
+
+
+def test_an_application_profile_costs_what_it_copies(client: openai.OpenAI) -> None:
+    prices = client.models.retrieve(PROFILE).model_dump()["prices"]
+    assert (prices["input"], prices["row"], prices["source"]) == (1.1, f"{HAIKU}/geo/standard", "listed")
 
 
 def test_operator_rows_apply_and_are_reloaded() -> None:

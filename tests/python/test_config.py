@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 from aws_fakes import Judge, Mint
 from aws_fakes_identity import ROLE, Sts, Trust
 from credential_gateway import gateway, write_profiles
-from outcrop_process import Outcrop, run_to_end
+from outcrop_process import PATIENCE, Outcrop, run_to_end
 from samples import NOVA
 from sse import chat, request
 from upstream import Expectation, Upstream
@@ -49,7 +49,7 @@ def asking(model: str) -> dict[str, Any]:
     return {"model": model, "messages": [{"role": "user", "content": "Hi."}]}
 
 
-def until(what: str, holds: Callable[[], bool], seconds: float = 15.0) -> None:
+def until(what: str, holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"not in time: {what}"

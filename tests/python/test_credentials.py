@@ -16,7 +16,7 @@ import pytest
 
 from aws_fakes import Container, Issued, Judge, Metadata, Mint
 from aws_fakes_identity import ACCOUNT, ROLE, Portal, Sts, Trust
-from credential_gateway import HOLDS_NOTHING, ask, gateway, prove, until, write_profiles
+from credential_gateway import HOLDS_NOTHING, RECOVERY, ask, gateway, prove, until, write_profiles
 from outcrop_process import Outcrop
 from upstream import Expectation, Upstream
 
@@ -324,5 +324,5 @@ def test_sso_after_signing_in_again(mint: Mint, judge: Judge, tmp_path: Path) ->
             assert int(headers["retry-after"]) >= 1
             assert "profile sso" in running.log() and "SSO token has expired" in running.log()
             portal.sign_in(tmp_path, "corp")
-            until("the new token is found", lambda: ask(running)[0] == 200, 5)
+            until("the new token is found", lambda: ask(running)[0] == 200, RECOVERY)
             prove(running, judge, portal.handed_out[0])

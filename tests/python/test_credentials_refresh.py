@@ -20,8 +20,8 @@ import pytest
 
 from aws_fakes import Container, Issued, Judge, Mint
 from aws_fakes_identity import ACCOUNT, ROLE, Portal, Sts, Trust
-from credential_gateway import CHAT, HOLDS_NOTHING, TEXT, ask, gateway, prove, until, write_profiles
-from outcrop_process import Outcrop
+from credential_gateway import CHAT, HOLDS_NOTHING, RECOVERY, TEXT, ask, gateway, prove, until, write_profiles
+from outcrop_process import PATIENCE, Outcrop
 from sse import chat, stream
 
 AT_ONCE = 50
@@ -60,7 +60,7 @@ def load(running: Outcrop) -> Iterator[Counter[int]]:
     finally:
         stop.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(PATIENCE)
 
 
 def at_once(running: Outcrop, count: int) -> list[tuple[int, dict[str, str], dict[str, Any]]]:
@@ -72,7 +72,7 @@ def at_once(running: Outcrop, count: int) -> list[tuple[int, dict[str, str], dic
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert len(answers) == count
     return answers
 
@@ -90,7 +90,7 @@ def test_refresh_ahead_of_expiry_under_load(
         container.open.clear()
         container.lifetime = 3600.0
         with load(running) as statuses:
-            until("the refresh is asked for", lambda: len(container.calls) == 2, 9)
+            until("the refresh is asked for", lambda: len(container.calls) == 2)
             before = len(judge.received)
             until("fifty are served meanwhile", lambda: len(judge.received) >= before + AT_ONCE)
             assert len(container.calls) == 2 and len(container.handed_out) == 1
@@ -117,7 +117,7 @@ def test_first_fetch_is_shared(judge: Judge, container: Container, tmp_path: Pat
         )
         release.start()
         answers = at_once(running, AT_ONCE)
-        release.join(10)
+        release.join(PATIENCE)
     assert {status for status, _, _ in answers} == {200}
     assert judge.problems == [] and len(judge.received) == AT_ONCE
     assert (len(container.calls), container.most_at_once) == (1, 1)
@@ -130,7 +130,7 @@ def rotations(running: Outcrop, handed_out: list[Issued], count: int, rotate: An
             assert ask(running)[0] == 200
             return len(handed_out) >= number
 
-        until(f"fetch {number}", asked, 15)
+        until(f"fetch {number}", asked)
         rotate()
 
 
@@ -195,7 +195,7 @@ def test_a_failing_source_does_not_stop_the_service(
             assert ask(running)[0] == 200, running.log()
             return "the last good credentials stay in use" in running.log()
 
-        until("the refresh has failed", kept, 20)
+        until("the refresh has failed", kept)
         calls = len(container.calls)
         assert {status for status, _, _ in at_once(running, AT_ONCE)} == {200}
         assert len(container.calls) == calls, "the source is left alone for a while"
@@ -272,7 +272,7 @@ def test_recovery_of_the_source(judge: Judge, container: Container, tmp_path: Pa
         # One fetch, with the SDK's attempts for it.
         assert len(container.calls) <= 6, "every request asked the source"
         container.broken = False
-        until("it recovers", lambda: ask(running)[0] == 200, 5)
+        until("it recovers", lambda: ask(running)[0] == 200, RECOVERY)
         prove(running, judge, container.handed_out[0])
 
 
@@ -371,7 +371,7 @@ def test_a_rewritten_credentials_file_is_read(mint: Mint, judge: Judge, tmp_path
         judge.refused[old.keys.access_key] = "ExpiredTokenException"
         assert ask(running)[0] == 503
         write_profiles(tmp_path, credentials=f"[default]\n{new.ini}")
-        until("the new keys are found", lambda: ask(running)[0] == 200, 5)
+        until("the new keys are found", lambda: ask(running)[0] == 200, RECOVERY)
         judge.received.clear()
         judge.refusals.clear()
         prove(running, judge, new)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from openai import AzureOpenAI, NotFoundError
 
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from samples import ECHO
 
 VERSION = "2024-10-21"
@@ -70,10 +70,10 @@ def test_without_credentials_it_is_alive_and_not_ready(tmp_path: Path) -> None:
         warned = [line for line in log.splitlines() if "outcrop::credential_search" in line]
         assert len(warned) == 1 and "no usable AWS credentials" in warned[0] and "AWS_PROFILE" in warned[0], log
         body = {"model": "nova-lite", "messages": asking("granite")}
-        refused = httpx.post(f"{running.url}/v1/chat/completions", json=body, timeout=40)
+        refused = httpx.post(f"{running.url}/v1/chat/completions", json=body, timeout=PATIENCE)
         assert refused.status_code == 503 and refused.headers["x-should-retry"] == "false"
         assert refused.json()["error"]["code"] == "credentials_unavailable"
-        native = httpx.post(f"{running.url}/bedrock/model/nova-lite/converse", json={}, timeout=40)
+        native = httpx.post(f"{running.url}/bedrock/model/nova-lite/converse", json={}, timeout=PATIENCE)
         assert native.status_code == 503 and "AWS_BEARER_TOKEN_BEDROCK" in native.json()["message"]
         keys = "[default]\naws_access_key_id = AKIDTEST\naws_secret_access_key = test\n"
         (tmp_path / "credentials").write_text(keys)
@@ -91,7 +91,7 @@ def test_one_target_with_keys_of_its_own_is_enough() -> None:
 
 
 def wait_for(running: Outcrop, status: str) -> None:
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + PATIENCE
     while (found := httpx.get(f"{running.url}/readyz").json()["status"]) != status:
         assert time.monotonic() < deadline, f"{found}, not {status}"
         time.sleep(0.05)

@@ -18,7 +18,7 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 import openai_schemas as schemas
 from goldens import Golden, Scripted, answers, configuration, recorded, streams
 from loopback import Loopback
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from sse import chat, request, stream
 
 STREAMS = streams()
@@ -52,7 +52,7 @@ def golden_gateway() -> Iterator[Outcrop]:
 @pytest.fixture(scope="module")
 def golden_client(golden_gateway: Outcrop) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(
-        base_url=f"{golden_gateway.url}/v1", api_key="any", max_retries=0, timeout=30
+        base_url=f"{golden_gateway.url}/v1", api_key="any", max_retries=0, timeout=PATIENCE
     ) as made:
         yield made
 

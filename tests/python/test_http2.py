@@ -16,7 +16,7 @@ import pytest
 
 from authority import Authority, https_gateway
 from frames import CANCEL, DATA, ENHANCE_YOUR_CALM, GOAWAY, PING, PREFACE, RST_STREAM, STATUS_200, Connection, frame
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from samples import NOVA
 from scripted import Asked, Handler, Scripted, kept_open
 
@@ -36,7 +36,7 @@ def gateway() -> Iterator[Outcrop]:
 
 def is_well(gateway: Outcrop) -> None:
     """Asserts that both protocols are served."""
-    connection = http.client.HTTPConnection(*gateway.address, timeout=10)
+    connection = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
     connection.request("GET", "/livez")
     assert connection.getresponse().status == 200
     connection.close()
@@ -59,7 +59,7 @@ def test_tls_names_the_protocol(tmp_path: Path, offered: list[str], spoken: str 
         context = ssl.create_default_context(cafile=authority.root)
         if offered:
             context.set_alpn_protocols(offered)
-        with socket.create_connection(running.address, 10) as tcp, context.wrap_socket(tcp, server_hostname="127.0.0.1") as tls:
+        with socket.create_connection(running.address, PATIENCE) as tcp, context.wrap_socket(tcp, server_hostname="127.0.0.1") as tls:
             assert tls.selected_alpn_protocol() == spoken
         if spoken == "h2":
             with Connection(running.address, context) as http2:
@@ -67,14 +67,14 @@ def test_tls_names_the_protocol(tmp_path: Path, offered: list[str], spoken: str 
                 status, body = http2.answer(number)
                 assert status == STATUS_200 and b"sealed" in body and body.endswith(b"data: [DONE]\n\n")
         else:
-            connection = http.client.HTTPSConnection(*running.address, timeout=10, context=context)
+            connection = http.client.HTTPSConnection(*running.address, timeout=PATIENCE, context=context)
             connection.request("GET", "/livez")
             assert connection.getresponse().status == 200
             connection.close()
 
 
 def test_a_preface_may_come_in_pieces(gateway: Outcrop) -> None:
-    with socket.create_connection(gateway.address, 20) as client:
+    with socket.create_connection(gateway.address, PATIENCE) as client:
         for at in range(len(PREFACE)):
             client.sendall(PREFACE[at : at + 1])
             time.sleep(0.01)
@@ -84,17 +84,17 @@ def test_a_preface_may_come_in_pieces(gateway: Outcrop) -> None:
 
 @pytest.mark.parametrize("begun", [b"", b"P", PREFACE[:20]])
 def test_a_client_that_does_not_go_on_is_sent_away(gateway: Outcrop, begun: bytes) -> None:
-    with socket.create_connection(gateway.address, 20) as client:
+    with socket.create_connection(gateway.address, PATIENCE) as client:
         client.sendall(begun)
         started = time.monotonic()
         said = client.recv(1024)
         assert said.startswith(b"HTTP/1.1 408 ")
-        assert 4 < time.monotonic() - started < 9
+        assert 4 < time.monotonic() - started < PATIENCE / 2
         assert client.recv(1024) == b""
 
 
 def test_what_is_no_http2_after_its_preface_is_sent_away(gateway: Outcrop) -> None:
-    with socket.create_connection(gateway.address, 20) as client:
+    with socket.create_connection(gateway.address, PATIENCE) as client:
         client.sendall(PREFACE + b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n" * 1000)
         while client.recv(65536):
             pass
@@ -162,7 +162,7 @@ def test_resets_in_waves_are_bounded() -> None:
                         break
             assert ended and 400 < opened < 1500, opened
             assert "resets too many streams" in running.log(), running.log()
-            connection = http.client.HTTPConnection(*running.address, timeout=10)
+            connection = http.client.HTTPConnection(*running.address, timeout=PATIENCE)
             connection.request("GET", "/livez")
             assert connection.getresponse().status == 200
 
@@ -194,7 +194,7 @@ def test_open_streams_are_told_of_the_end() -> None:
         running = Outcrop(
             ["--listen", "127.0.0.1:0", "--config", "outcrop.yaml"],
             environment=upstream.environment,
-            files={"outcrop.yaml": "workers: 1\nshutdown: { timeout: 1 }\n"},
+            files={"outcrop.yaml": "workers: 1\nshutdown: { timeout: 6 }\n"},
         )
         with running, Connection(running.address) as http2, Connection(running.address) as idle:
             assert idle.answer(idle.open("GET", "/livez"))[0] == STATUS_200
@@ -206,7 +206,7 @@ def test_open_streams_are_told_of_the_end() -> None:
             running.terminate()
             sent = time.monotonic()
             assert last_words(idle) == 0
-            assert time.monotonic() - sent < 1, "an idle connection does not wait"
+            assert time.monotonic() - sent < 6, "an idle connection does not wait"
             body, goaway = b"", False
             for found in frames:
                 assert found.kind != RST_STREAM
@@ -215,4 +215,4 @@ def test_open_streams_are_told_of_the_end() -> None:
                     body += found.payload
             assert goaway and b"shutting_down" in body and b"[DONE]" not in body, body
             assert running.wait() == 0
-            assert 0.9 < time.monotonic() - sent < 4, running.log()
+            assert 5.9 < time.monotonic() - sent < 40, running.log()

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from authority import Authority, https_gateway
-from outcrop_process import Outcrop, answers, run_to_end
+from outcrop_process import PATIENCE, Outcrop, answers, run_to_end
 from samples import NOVA
 from scripted import Answer, Asked, Handler, Scripted, text_answer, text_frames
 from sse import chat
 
-SLACK = 1.5
+SLACK = 4.0
 DRY = {"x-outcrop-dry-run": "true"}
 
 
@@ -57,7 +57,7 @@ def test_unknown_regions_do_not_block_known_ones() -> None:
             status, _, answer = chat(gateway.address, asking("x", f"bedrock/{region}/{NOVA}"), DRY)
             assert (status, answer["error"]["code"]) == (400, "region_not_served"), (region, answer)
         # Listing one model calls its region too.
-        connection = http.client.HTTPConnection(*gateway.address, timeout=10)
+        connection = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
         for region in made_up():
             connection.request("GET", f"/v1/models/bedrock%2F{region}%2Fnova-lite")
             answer = connection.getresponse()
@@ -71,7 +71,7 @@ def test_unknown_regions_do_not_block_known_ones() -> None:
                 assert status == 200, (region, answer)
             assert gateway.process is not None
             gateway.process.send_signal(signal.SIGHUP)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE
             while "configuration read again" not in gateway.log():
                 assert time.monotonic() < deadline, gateway.log()
                 time.sleep(0.05)
@@ -87,10 +87,10 @@ def stalls(handler: Handler, asked: Asked) -> None:
     handler.write(b"{")
     if "drip" in asked.raw.decode():
         for _ in range(90):
-            handler.silence(0.2)
+            handler.silence(2)
             handler.write(b" ")
     else:
-        handler.silence(60)
+        handler.silence(PATIENCE)
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", f"/bedrock/model/{NOVA}/converse"])
@@ -101,12 +101,12 @@ def test_the_body_of_an_error_is_not_waited_for(path: str, how: str) -> None:
         body = {"messages": [{"role": "user", "content": [{"text": how}]}]}
     with Scripted(stalls) as upstream, configured(upstream, "workers: 2\n") as gateway:
         started = time.monotonic()
-        connection = http.client.HTTPConnection(*gateway.address, timeout=20)
+        connection = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
         connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
         answer = connection.getresponse()
         answer.read()
         assert answer.status == 503
-        assert time.monotonic() - started < 5, "all attempts included"
+        assert time.monotonic() - started < PATIENCE / 2, "all attempts included"
         assert len(upstream.asked) == 3
 
 
@@ -114,27 +114,27 @@ def test_attempts_have_one_time_limit_together() -> None:
     """Each attempt is refused at once with a requested delay; three delays would exceed the limit."""
 
     def refuses(_: Handler, __: Asked) -> Answer:
-        return Answer.json({"message": "busy"}, 503, retry_after="1", x_amzn_errortype="ServiceUnavailableException")
+        return Answer.json({"message": "busy"}, 503, retry_after="4", x_amzn_errortype="ServiceUnavailableException")
 
-    with Scripted(refuses) as upstream, configured(upstream, "timeouts: { total: 1.5 }\n") as gateway:
+    with Scripted(refuses) as upstream, configured(upstream, "timeouts: { total: 6 }\n") as gateway:
         started = time.monotonic()
         assert chat(gateway.address, asking("x"))[0] == 503
-        assert time.monotonic() - started < 1.5 + SLACK
+        assert time.monotonic() - started < 6 + SLACK
         assert len(upstream.asked) == 2, "there is time for one pause"
 
     def never(handler: Handler, _: Asked) -> Answer | None:
         if len(handler.scripted.asked) == 1:
-            handler.silence(1)
+            handler.silence(4)
             return refuses(handler, _)
         handler.silence(60)
         return None
 
-    text = "timeouts: { total: 3 }\n"
+    text = "timeouts: { total: 9 }\n"
     with Scripted(never) as upstream, configured(upstream, text) as gateway:
         started = time.monotonic()
         status, _, answer = chat(gateway.address, asking("x"))
         assert (status, answer["error"]["code"]) == (504, "upstream_timeout")
-        assert time.monotonic() - started < 3 + SLACK, "not three seconds for each attempt"
+        assert time.monotonic() - started < 9 + SLACK, "not nine seconds for each attempt"
         assert len(upstream.asked) == 2
 
 
@@ -172,7 +172,7 @@ def test_a_reader_that_stalls_holds_little() -> None:
         for _ in range(count):
             client = socket.socket()
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            client.settimeout(20)
+            client.settimeout(PATIENCE)
             client.connect(gateway.address)
             client.sendall(head + b"content-length: %d\r\n\r\n" % len(body) + body)
             assert client.recv(12) == b"HTTP/1.1 200"
@@ -259,7 +259,7 @@ def test_the_longest_duration_works_and_zero_is_no_limit() -> None:
             assert chat(gateway.address, asking("x"))[0] == 200
             status, _, _ = chat(gateway.address, asking("x"), {"content-type": "application/json"})
             assert status == 200
-            connection = http.client.HTTPConnection(*gateway.address, timeout=10)
+            connection = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
             body = json.dumps(asking("x", stream=True))
             connection.request("POST", "/v1/chat/completions", body, {"content-type": "application/json"})
             streamed = connection.getresponse().read().decode()
@@ -273,20 +273,28 @@ def test_the_longest_duration_works_and_zero_is_no_limit() -> None:
 
 
 def test_silent_tls_connections_block_no_other_client(tmp_path: Any) -> None:
+    """Another client does not wait until the silent ones are sent away, two seconds after they came. On a
+    busy machine that takes several attempts."""
     with https_gateway(Authority(tmp_path)) as (gateway, _):
-        silent = [socket.create_connection(gateway.address, 10) for _ in range(700)]
-        try:
-            started = time.monotonic()
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            connection = http.client.HTTPSConnection(*gateway.address, timeout=20, context=context)
-            connection.request("GET", "/livez")
-            assert connection.getresponse().status == 200
-            assert time.monotonic() - started < 0.5 + SLACK
-            connection.close()
-        finally:
-            for one in silent:
-                one.close()
+        assert any(answered_beside_silent_ones(gateway) < 2 for _ in range(10))
+
+
+def answered_beside_silent_ones(gateway: Outcrop) -> float:
+    """Seconds until a client is served that comes after many silent ones."""
+    silent = [socket.create_connection(gateway.address, PATIENCE) for _ in range(700)]
+    try:
+        started = time.monotonic()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(*gateway.address, timeout=PATIENCE, context=context)
+        connection.request("GET", "/livez")
+        assert connection.getresponse().status == 200
+        took = time.monotonic() - started
+        connection.close()
+        return took
+    finally:
+        for one in silent:
+            one.close()
 
 
 # --- the rest -----------------------------------------------------------------------------------
@@ -307,7 +315,7 @@ def test_a_native_answer_keeps_its_encoding() -> None:
         return Answer(200, {"content-type": "application/json", "content-encoding": "gzip"}, b"\x1f\x8b packed")
 
     with Scripted(packed) as upstream, configured(upstream, "workers: 2\n") as gateway:
-        connection = http.client.HTTPConnection(*gateway.address, timeout=10)
+        connection = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
         body = json.dumps({"messages": [{"role": "user", "content": [{"text": "x"}]}]})
         connection.request("POST", f"/bedrock/model/{NOVA}/converse", body, {"content-type": "application/json"})
         answer = connection.getresponse()
@@ -322,7 +330,7 @@ def test_announced_bodies_use_no_memory() -> None:
         assert gateway.process is not None
         size = (4096 << 20) - 1
         head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {size}\r\n\r\n{{"
-        clients = [socket.create_connection(gateway.address, 10) for _ in range(40)]
+        clients = [socket.create_connection(gateway.address, PATIENCE) for _ in range(40)]
         before = virtual(gateway)
         for client in clients:
             client.sendall(head.encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from contextlib import ExitStack
 
 import boto3
@@ -17,7 +16,6 @@ from outcrop_process import Outcrop, run_to_end
 from samples import NOVA
 from sse import chat
 
-QUICK = 10.0
 REQUEST = {"model": NOVA, "messages": [{"role": "user", "content": "Hi."}]}
 
 
@@ -38,9 +36,8 @@ def test_two_gateways_in_a_loop_end_the_call() -> None:
             stack.enter_context(gateway(mint, f"127.0.0.1:{port}", f"http://127.0.0.1:{next_port}/bedrock"))
             for port, next_port in [(one, other), (other, one)]
         ]
-        started = time.monotonic()
         status, _, body = chat(gateways[0].address, REQUEST)
-        assert status >= 400 and time.monotonic() - started < QUICK, body
+        assert status >= 400, body
         assert "a gateway whose Bedrock endpoint is a gateway" in body["error"]["message"]
         log = gateways[1].log()
         assert "a gateway sent this call on" in log and log.count(" status=508 ") == 1, log

@@ -13,11 +13,10 @@ from dataclasses import replace
 import pytest
 
 from malformed_cases import CHAT, OVERSIZE, Case, protocol_cases, strict_cases
-from outcrop_process import Outcrop, answers
+from outcrop_process import PATIENCE, Outcrop, answers
 from samples import ECHO
 from sse import chat
 
-DEADLINE = 10.0
 AT_LEAST = 200
 
 
@@ -31,7 +30,7 @@ def target() -> Iterator[Outcrop]:
 def complaint(target: Outcrop, case: Case) -> str | None:
     """Sends one case; returns the problem of the answer, if any."""
     started = time.monotonic()
-    connection = http.client.HTTPConnection(*target.address, timeout=DEADLINE)
+    connection = http.client.HTTPConnection(*target.address, timeout=PATIENCE)
     try:
         connection.request(case.method, case.path, case.body, case.headers)
         response = connection.getresponse()
@@ -41,7 +40,7 @@ def complaint(target: Outcrop, case: Case) -> str | None:
     finally:
         connection.close()
     took = time.monotonic() - started
-    if took > DEADLINE:
+    if took > PATIENCE:
         return f"took {took:.1f} s"
     if not 400 <= response.status < 500:
         return f"status {response.status}: {text[:200]!r}"
@@ -85,7 +84,7 @@ def test_a_deep_unknown_field_is_skipped_and_named(target: Outcrop) -> None:
     depth = 100_000
     request = {"model": ECHO, "messages": [{"role": "user", "content": "hi"}]}
     body = json.dumps(request)[:-1] + ',"x":' + '{"a":' * depth + "1" + "}" * (depth + 1)
-    connection = http.client.HTTPConnection(*target.address, timeout=DEADLINE)
+    connection = http.client.HTTPConnection(*target.address, timeout=PATIENCE)
     try:
         connection.request("POST", CHAT, body, {"content-type": "application/json"})
         response = connection.getresponse()
@@ -138,7 +137,7 @@ def test_malformed_requests_asking_for_a_stream(target: Outcrop) -> None:
 
 def test_oversize_body(target: Outcrop) -> None:
     """Refused with 413 before it was read completely; the connection may be closed meanwhile."""
-    connection = http.client.HTTPConnection(*target.address, timeout=DEADLINE)
+    connection = http.client.HTTPConnection(*target.address, timeout=PATIENCE)
     try:
         connection.putrequest("POST", CHAT)
         connection.putheader("content-type", "application/json")
@@ -157,8 +156,8 @@ def test_oversize_body_in_chunks(target: Outcrop) -> None:
     block = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
     answer, ended = b"", False
-    deadline = time.monotonic() + DEADLINE
-    with socket.create_connection(target.address, DEADLINE) as connection:
+    deadline = time.monotonic() + PATIENCE
+    with socket.create_connection(target.address, PATIENCE) as connection:
         try:
             connection.sendall(head.encode())
             while time.monotonic() < deadline:
@@ -193,8 +192,8 @@ def test_broken_http(target: Outcrop, capsys: pytest.CaptureFixture[str]) -> Non
 
 def status_of(target: Outcrop, raw: bytes) -> str:
     """Sends bytes, closes the sending half, and returns the result: a status, `closed` or `timeout`."""
-    with socket.create_connection(target.address, DEADLINE) as connection:
-        connection.settimeout(DEADLINE)
+    with socket.create_connection(target.address, PATIENCE) as connection:
+        connection.settimeout(PATIENCE)
         try:
             connection.sendall(raw)
             connection.shutdown(socket.SHUT_WR)
@@ -214,7 +213,7 @@ def test_a_body_that_stalls() -> None:
     arguments = ["--demo", "--listen", "127.0.0.1:0", "--config", "outcrop.yaml"]
     head = f"POST {CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n"
     with Outcrop(arguments, files=files) as running:
-        with socket.create_connection(running.address, DEADLINE) as connection:
+        with socket.create_connection(running.address, PATIENCE) as connection:
             connection.sendall(head.encode() + b'{"model": ')
             response = http.client.HTTPResponse(connection)
             response.begin()
@@ -225,7 +224,7 @@ def test_a_body_that_stalls() -> None:
 
 def test_many_at_once(target: Outcrop) -> None:
     """Silent connections do not block other clients."""
-    idle = [socket.create_connection(target.address, DEADLINE) for _ in range(100)]
+    idle = [socket.create_connection(target.address, PATIENCE) for _ in range(100)]
     try:
         assert_working(target)
     finally:

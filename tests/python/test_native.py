@@ -19,7 +19,7 @@ from botocore.credentials import Credentials
 
 import eventstream
 import shapes
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from recorder import SERVICES, Endpoint, Seen
 from upstream import Expectation, authentication_problems
 
@@ -95,7 +95,7 @@ def client(service: str, url: str, key: str) -> Any:
         endpoint_url=url,
         aws_access_key_id=key,
         aws_secret_access_key="dummy",
-        config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=20, parameter_validation=True),
+        config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=PATIENCE, parameter_validation=True),
     )
 
 
@@ -321,7 +321,7 @@ def test_no_path_of_the_traversal_corpus_is_relayed(native: Native) -> None:
     native.seen.clear()
     cases = corpus()
     for method, path in cases:
-        connection = http.client.HTTPConnection(*native.gateway.address, timeout=10)
+        connection = http.client.HTTPConnection(*native.gateway.address, timeout=PATIENCE)
         try:
             connection.putrequest(method, f"/bedrock{path}", skip_accept_encoding=True)
             connection.putheader("content-length", "2")

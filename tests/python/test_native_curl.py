@@ -13,7 +13,7 @@ import pytest
 from botocore.eventstream import EventStreamBuffer
 
 from authority import Authority, https_gateway
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from samples import CLAUDE
 
 DUMMY_KEYS = ["--aws-sigv4", "aws:amz:us-east-1:bedrock", "--user", "AKIDDUMMY:dummy"]
@@ -42,7 +42,7 @@ def curl(url: str, body: dict[str, object], *arguments: str) -> bytes:
         [program, "--disable", "--silent", "--show-error", "--fail-with-body", "--max-time", "20", *arguments,
          "--header", "content-type: application/json", "--data", json.dumps(body), url],
         capture_output=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
     )
     assert result.returncode == 0, (result.stdout, result.stderr)

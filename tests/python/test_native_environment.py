@@ -13,7 +13,7 @@ from botocore.exceptions import InvalidEndpointConfigurationError
 
 from authority import Authority, https_gateway
 from aws_environment import DUMMY_KEYS, pointed_at, without_aws
-from outcrop_process import Outcrop, clean_environment
+from outcrop_process import PATIENCE, Outcrop, clean_environment
 from samples import ECHO
 
 # A program that does not know about a gateway: it names no endpoint, region or keys.
@@ -49,7 +49,7 @@ def ran(environment: dict[str, str], folder: Path) -> dict[str, object]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=45,
+        timeout=PATIENCE,
         check=False,
     )
     assert result.returncode == 0, result.stderr

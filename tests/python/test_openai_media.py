@@ -16,7 +16,7 @@ import openai
 import pytest
 
 from authority import Authority
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from samples import CLAUDE, NOVA, PNG_URL, png
 
 VOXTRAL = "mistral.voxtral-small-24b-2507"
@@ -111,7 +111,7 @@ def test_an_https_url_is_fetched_where_allowed(tmp_path: Path) -> None:
             environment={"SSL_CERT_FILE": str(authority.root)},
         )
         with gateway, openai.OpenAI(
-            base_url=f"{gateway.url}/v1", api_key="any", max_retries=0, timeout=30
+            base_url=f"{gateway.url}/v1", api_key="any", max_retries=0, timeout=PATIENCE
         ) as client:
 
             def link(url: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from openai.types import ModerationCreateResponse
 
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 
 HIT = "I will kill you"
 
@@ -56,7 +56,7 @@ def runtime(emulator: Outcrop) -> Any:
         region_name="us-east-1",
         aws_access_key_id="AKIDEXAMPLE",
         aws_secret_access_key="secret-for-tests",
-        config=Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 1}),
+        config=Config(connect_timeout=PATIENCE, read_timeout=PATIENCE, retries={"total_max_attempts": 1}),
     )
 
 

@@ -9,7 +9,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from samples import CLAUDE, ECHO, NOVA, PNG_URL
 
 
@@ -269,7 +269,7 @@ def test_failure_in_mid_stream_raises(client: openai.OpenAI, model: str) -> None
 def test_asynchronous_client(gateway: Outcrop) -> None:
     async def talk() -> None:
         async with openai.AsyncOpenAI(
-            base_url=f"{gateway.url}/v1", api_key="any", max_retries=0, timeout=30
+            base_url=f"{gateway.url}/v1", api_key="any", max_retries=0, timeout=PATIENCE
         ) as client:
             answers = await asyncio.gather(
                 *(

@@ -13,12 +13,11 @@ from typing import Any
 import eventstream
 from goldens import Golden, Scripted
 from loopback import Loopback
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from sse import Exchange, chat, stream
 from test_goldens import gateway_before
 
 HI: list[Any] = [{"role": "user", "content": "Hi."}]
-PATIENCE = 20.0
 DELTAS = 100_000
 # Memory that the allocator keeps for one stream; the stream itself has more than twice that.
 GROWTH = 8 << 20

@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config as BotoConfig
 from botocore.credentials import Credentials
 
-from outcrop_process import Outcrop, run_to_end
+from outcrop_process import PATIENCE, Outcrop, run_to_end
 from samples import NOVA
 from upstream import Expectation, Reply, Upstream
 
@@ -37,7 +37,7 @@ class Site:
 
     def openai(self, retries: int = 0) -> openai.OpenAI:
         """The official client."""
-        return openai.OpenAI(base_url=f"{self.running.url}/v1", api_key="any", max_retries=retries, timeout=30)
+        return openai.OpenAI(base_url=f"{self.running.url}/v1", api_key="any", max_retries=retries, timeout=PATIENCE)
 
     def boto3(self) -> Any:
         """AWS's own client, whose retries are off."""

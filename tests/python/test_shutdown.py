@@ -15,14 +15,14 @@ import botocore.config
 import pytest
 from botocore.exceptions import EventStreamError
 
-from outcrop_process import Outcrop, answers
+from outcrop_process import PATIENCE, Outcrop, answers
 from samples import NOVA
 from scripted import Answer, Asked, Handler, Scripted, kept_open, text_answer
 from sse import Exchange, chat
 
 SOON = 1.0
 # A machine under load starts and ends processes later than an idle one.
-SLACK = 1.0
+SLACK = 20.0
 
 
 def asking(text: str, **more: Any) -> dict[str, Any]:
@@ -95,9 +95,9 @@ def test_open_requests_get_an_error_at_the_time_limit(upstream: Scripted) -> Non
         streams = opened(running, 3) + opened(running, 2, n=2)
         late = Exchange(running.address, asking("late", stream=True))
         assert late.status == 200
-        whole = http.client.HTTPConnection(*running.address, timeout=20)
+        whole = http.client.HTTPConnection(*running.address, timeout=PATIENCE)
         whole.request("POST", "/v1/chat/completions", json.dumps(asking("whole")), {"content-type": "application/json"})
-        native = http.client.HTTPConnection(*running.address, timeout=20)
+        native = http.client.HTTPConnection(*running.address, timeout=PATIENCE)
         body = json.dumps({"messages": [{"role": "user", "content": [{"text": "whole"}]}]})
         native.request("POST", f"/bedrock/model/{NOVA}/converse", body, {"content-type": "application/json"})
         client = boto3.client(
@@ -106,12 +106,12 @@ def test_open_requests_get_an_error_at_the_time_limit(upstream: Scripted) -> Non
             region_name="us-east-1",
             aws_access_key_id="any",
             aws_secret_access_key="any",
-            config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=20),
+            config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=PATIENCE),
         )
         messages = [{"role": "user", "content": [{"text": "x"}]}]
         events = iter(client.converse_stream(modelId=NOVA, messages=messages)["stream"])
         next(events)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while len(upstream.asked) < 11:
             assert time.monotonic() < deadline, len(upstream.asked)
             time.sleep(0.02)
@@ -141,7 +141,7 @@ def replace(running: Outcrop, name: str, make: Any) -> None:
     os.replace(f"{path}.new", path)
 
 
-def until(running: Outcrop, wanted: str, seconds: float = 20) -> None:
+def until(running: Outcrop, wanted: str, seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while wanted not in running.log():
         assert time.monotonic() < deadline, f"{wanted!r} is not in the log:\n{running.log()}"
@@ -194,7 +194,7 @@ def test_a_change_of_equal_length_and_time_is_noticed(upstream: Scripted) -> Non
         replace(running, "outcrop.yaml", written("true "))
         again = os.stat(path)
         assert (again.st_size, again.st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while chat(running.address, asking("soon"))[0] != 404:
             assert time.monotonic() < deadline, running.log()
             time.sleep(0.1)
@@ -203,7 +203,7 @@ def test_a_change_of_equal_length_and_time_is_noticed(upstream: Scripted) -> Non
 def test_probes_answer_head(upstream: Scripted) -> None:
     with gateway(upstream) as running:
         for path in ("/livez", "/readyz", "/health/liveliness", "/health/readiness"):
-            connection = http.client.HTTPConnection(*running.address, timeout=10)
+            connection = http.client.HTTPConnection(*running.address, timeout=PATIENCE)
             connection.request("HEAD", path)
             answer = connection.getresponse()
             assert (answer.status, answer.read()) == (200, b""), path
@@ -234,20 +234,20 @@ def test_profile_settings_that_the_sdk_refuses_do_not_stop_reloads(upstream: Scr
     with running:
         for round in range(2):
             replace(running, "outcrop.yaml", holding(f"workers: 2\nmodels: {{ mine{round}: {{ model: nova-lite, profile: odd }} }}\n"))
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE
             while running.log().count("configuration read again") <= round:
                 assert time.monotonic() < deadline, running.log()
                 time.sleep(0.05)
         assert "panicked" not in running.log(), running.log()
         replace(running, "outcrop.yaml", holding("workers: 2\nmodels: { mine: nova-lite }\n"))
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while running.log().count("configuration read again") < 3:
             assert time.monotonic() < deadline, running.log()
             time.sleep(0.05)
         assert chat(running.address, asking("soon", model="mine"))[0] == 200
         assert running.process is not None
         running.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while running.log().count("configuration read again") < 4:
             assert time.monotonic() < deadline, running.log()
             time.sleep(0.05)

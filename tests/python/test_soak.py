@@ -16,7 +16,7 @@ from collections import Counter
 import pytest
 
 from invented import SEED
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from scripted import Scripted
 from soak_kinds import KINDS, Client, upstream
 
@@ -103,9 +103,9 @@ def test_a_mixed_load_is_answered_as_expected_and_leaks_no_resources() -> None:
             finally:
                 load.ends.set()
                 for thread in load.threads:
-                    thread.join(60)
+                    thread.join(PATIENCE)
             # Requests of disconnected clients end soon after them.
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + PATIENCE
             while descriptors(pid) > before + DESCRIPTORS and time.monotonic() < deadline:
                 time.sleep(0.2)
             after, open_now = resident(pid), descriptors(pid)

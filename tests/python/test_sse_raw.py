@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from samples import CLAUDE, NOVA
 from sse import Exchange, chat, request, stream
 
-LEAVING_DEADLINE = 10.0
 
 
 def body(model: str = NOVA, text: str = "Tell me about limestone.", **more: Any) -> dict[str, Any]:
@@ -135,7 +134,7 @@ def test_a_broken_plain_answer_is_an_error(gateway: Outcrop, name: str) -> None:
 
 
 def test_connection_is_reused_after_a_stream(gateway: Outcrop) -> None:
-    connection = http.client.HTTPConnection(*gateway.address, timeout=20)
+    connection = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
     try:
         sockets = set()
         for streamed in (True, False, True, False):
@@ -182,7 +181,7 @@ def test_disconnecting_before_the_first_byte_cancels_the_upstream(
 ) -> None:
     marker = f"leaving-{time.monotonic_ns()}"
     text = json.dumps({**body("emulator.silent", marker), "stream": streamed})
-    connection = http.client.HTTPConnection(*through.address, timeout=10)
+    connection = http.client.HTTPConnection(*through.address, timeout=PATIENCE)
     connection.request("POST", "/v1/chat/completions", text, {"content-type": "application/json"})
     wait_for(lambda: journal(emulator, marker), "the call never reached the upstream")
     assert journal_entry(emulator, marker)["delivery"] == "open"
@@ -199,7 +198,7 @@ def wait_until_cancelled(emulator: Outcrop, marker: str) -> None:
 
 def wait_for(condition: Callable[[], object], failure: str) -> None:
     """Polls until the condition holds."""
-    deadline = time.monotonic() + LEAVING_DEADLINE
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, failure
         time.sleep(0.05)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from authority import CONFIG, Authority, https_gateway
-from outcrop_process import Outcrop, run_to_end
+from outcrop_process import PATIENCE, Outcrop, run_to_end
 from upstream import Expectation, Upstream
 
 MODEL_ID = "us.amazon.nova-lite-v1:0"
@@ -33,7 +33,7 @@ def test_boto3_sends_its_bearer_key_over_https(authority: Authority, monkeypatch
             "bedrock-runtime",
             endpoint_url=f"{url}/bedrock",
             region_name="us-east-1",
-            config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=20),
+            config=botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=PATIENCE),
         )
         answer = client.converse(modelId=MODEL_ID, messages=MESSAGES)
         assert "Hello" in answer["output"]["message"]["content"][0]["text"]
@@ -45,7 +45,7 @@ def test_a_renewed_certificate_is_used_without_a_restart(authority: Authority) -
     with https_gateway(authority) as (gateway, url):
         first = shown(gateway)
         renewed = authority.issue()
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while shown(gateway) == first:
             assert time.monotonic() < deadline, gateway.log()
             time.sleep(0.1)
@@ -60,7 +60,7 @@ def test_a_renewed_certificate_is_used_without_a_restart(authority: Authority) -
 
 def shown(gateway: Outcrop) -> str:
     """The certificate that the gateway sends, as PEM."""
-    return ssl.get_server_certificate(gateway.address, timeout=5)
+    return ssl.get_server_certificate(gateway.address, timeout=PATIENCE)
 
 
 def test_unusable_files_are_a_configuration_error(authority: Authority) -> None:
@@ -87,7 +87,7 @@ def test_bedrock_is_called_over_verified_tls(authority: Authority, trusted: bool
             answer = httpx.post(
                 f"{gateway.url}/v1/chat/completions",
                 json={"model": MODEL_ID, "messages": [{"role": "user", "content": "Hello"}]},
-                timeout=20,
+                timeout=PATIENCE,
             )
         if trusted:
             assert answer.status_code == 200, answer.text

@@ -14,6 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
+from outcrop_process import PATIENCE
 from upstream import Expectation, Received, Upstream
 
 KEYS = Credentials("AKIDEXAMPLE", "secret-for-tests", "token-for-tests")
@@ -43,7 +44,7 @@ def send(
     request = AWSRequest("POST", f"{upstream.url}{path}", data=data)
     request.headers["content-type"] = "application/json"
     SigV4Auth(keys, service, "us-east-1").add_auth(request)
-    connection = http.client.HTTPConnection("127.0.0.1", upstream.server.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", upstream.server.server_port, timeout=PATIENCE)
     try:
         headers = {**dict(request.headers.items()), **(sent or {})}
         connection.request("POST", path, tampered or data, headers)
@@ -61,7 +62,7 @@ def test_boto3_has_no_problems(upstream: Upstream) -> None:
         aws_access_key_id=KEYS.access_key,
         aws_secret_access_key=KEYS.secret_key,
         aws_session_token=KEYS.token,
-        config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10),
+        config=Config(retries={"total_max_attempts": 1}, connect_timeout=PATIENCE, read_timeout=PATIENCE),
     )
     message = {"role": "user", "content": [{"text": "Grüße"}, {"image": {"format": "png", "source": {"bytes": b"x"}}}]}
     answer = client.converse(modelId=MODEL, messages=[message], inferenceConfig={"maxTokens": 5})

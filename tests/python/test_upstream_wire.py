@@ -11,7 +11,7 @@ import httpx
 import pytest
 from botocore.credentials import Credentials
 
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from samples import CLAUDE, NOVA, PNG_BASE64, PNG_URL
 from sse import chat, stream
 from upstream import Expectation, Received, Reply, Upstream
@@ -235,7 +235,7 @@ def test_twenty_identical_requests_are_the_same_bytes(through: Outcrop, upstream
         answer = httpx.post(
             f"{through.url}/v1/chat/completions",
             json={"model": NOVA, "messages": messages, "tools": [tool]},
-            timeout=20,
+            timeout=PATIENCE,
         )
         assert answer.status_code == 200, answer.text
     bodies = {one.raw for one in upstream.received}

@@ -13,7 +13,7 @@ import botocore.config
 import openai
 import pytest
 
-from outcrop_process import Outcrop, answers
+from outcrop_process import PATIENCE, Outcrop, answers
 from samples import ECHO, NOVA
 from sse import chat
 
@@ -54,7 +54,7 @@ def test_the_official_clients_need_no_settings(gateway: Outcrop, name: str) -> N
 
 
 def ask(running: Outcrop, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> tuple[int, dict[str, str]]:
-    connection = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=20)
+    connection = http.client.HTTPConnection(urlsplit(running.url).netloc, timeout=PATIENCE)
     try:
         connection.putrequest(method, path, skip_host="host" in headers)
         for name, value in {"content-length": str(len(body)), **headers}.items():

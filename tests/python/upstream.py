@@ -26,6 +26,7 @@ from botocore.validate import ParamValidator
 
 import eventstream
 from loopback import Loopback
+from outcrop_process import PATIENCE
 
 OPERATIONS = {"converse": "Converse", "converse-stream": "ConverseStream"}
 REQUIRED_SIGNED = {"host", "x-amz-date"}
@@ -85,7 +86,7 @@ def handler_for(upstream: Upstream) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 20
+        timeout = PATIENCE
 
         def log_message(self, *_: object) -> None:
             """Does not log."""

@@ -1,6 +1,8 @@
-//! Accounts of the gateway's callers: keys, records, policies, limits, budgets and the ledger. [`admit`] is the
-//! only source of an [`Admission`], and an admission is the only way to a transport, so that no request reaches
-//! Bedrock without a principal and a policy.
+//! Accounts of the gateway's callers: keys, records, policy, limits, the ledger and the arithmetic of costs
+//! ([`spend`]). [`admit`] is the only source of an [`Admission`], and an admission is the only way to a
+//! transport, so that no request reaches Bedrock without a principal and a policy.
+//!
+//! The server does not open any accounts yet: every caller of it is anonymous.
 
 pub mod accounts;
 mod admission;
@@ -13,7 +15,8 @@ mod money;
 pub mod policy;
 mod principal;
 mod record;
-pub mod sigv4;
+mod signature;
+pub mod spend;
 pub mod store;
 mod time;
 
@@ -30,4 +33,5 @@ pub use record::{
     Links, MemberInput, MemberRecord, ModelBudgetInput, Record, RecordKind, Set, Stamp, TagInput,
     TagRecord, TeamInput, TeamMember, TeamRecord, TeamRole, UserInput, UserRecord, UserRole,
 };
+pub use signature::{SignatureClaim, SignatureError, SignedRequest};
 pub use time::{Clock, UtcTime};

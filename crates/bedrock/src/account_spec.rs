@@ -12,7 +12,7 @@ pub struct AccountSpec {
     /// The region to call and sign for.
     pub region: Option<String>,
     /// One endpoint for all services.
-    pub endpoint: Option<String>,
+    pub endpoint_url: Option<String>,
     /// Credentials; `None` for the gateway's own.
     pub login: Option<Login>,
     /// A role to assume with them.
@@ -67,7 +67,7 @@ impl AccountSpec {
         let other = other.clone();
         Self {
             region: self.region.or(other.region),
-            endpoint: self.endpoint.or(other.endpoint),
+            endpoint_url: self.endpoint_url.or(other.endpoint_url),
             login: if own { self.login } else { other.login },
             role: if own { self.role } else { other.role },
             first_byte: FirstByte {
@@ -83,7 +83,7 @@ impl AccountSpec {
         if let Some(region) = &self.region {
             setup.region = Some(region.clone());
         }
-        if let Some(endpoint) = &self.endpoint {
+        if let Some(endpoint) = &self.endpoint_url {
             setup.endpoint = Some(endpoint.clone());
         }
         if let Some(login) = &self.login {
@@ -140,7 +140,7 @@ mod tests {
     fn credentials_and_role_are_inherited_together() {
         let defaults = AccountSpec {
             region: Some("eu-west-1".to_owned()),
-            endpoint: None,
+            endpoint_url: None,
             login: Some(keys("D")),
             role: Some(role("d")),
             first_byte: FirstByte::default(),

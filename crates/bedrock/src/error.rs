@@ -12,6 +12,9 @@ use super::clock::{ClockError, date, read_date};
 use super::credentials::CredentialsError;
 use super::frames::{Frame, FrameError, FrameKind};
 
+/// Header with AWS's id of a call.
+pub const AWS_REQUEST_ID: &str = "x-amzn-requestid";
+
 /// Characters kept for the log of a body that is not Bedrock's.
 const EXCERPT: usize = 200;
 /// Target of log lines with texts from upstream: these may quote a prompt, so they are logged only if the
@@ -118,7 +121,7 @@ pub struct ServiceError {
     pub exception: Exception,
     /// AWS's text, as sent; it may quote account ids, role ARNs and prompts.
     pub message: String,
-    /// `x-amzn-requestid`.
+    /// AWS's id of the call.
     pub request_id: Option<String>,
     /// Wait time that AWS asks for.
     pub retry_after: Option<Duration>,
@@ -179,7 +182,7 @@ impl ServiceError {
             status,
             exception: Exception::from_name(&name),
             message: parsed.message.or(parsed.capital_message).unwrap_or_default(),
-            request_id: header_text(&headers, "x-amzn-requestid"),
+            request_id: header_text(&headers, AWS_REQUEST_ID),
             retry_after,
             original_status: parsed.original_status,
             headers,

@@ -34,7 +34,7 @@ pub use account::Account;
 pub use account_spec::{AccountSpec, FirstByte, Login};
 pub use credentials::CredentialsError;
 pub use endpoint::{Endpoint, InvalidModelId, Service, encode_segment, model_path};
-pub use error::MESSAGES;
+pub use error::{AWS_REQUEST_ID, MESSAGES};
 pub use error::{Exception, Failure, Phase, ProtocolError, ServiceError};
 pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME, exception};
 pub use proxy::BadProxy;

@@ -12,7 +12,7 @@ use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
 use super::connect::chain;
-use super::error::{Failure, Phase, ProtocolError, header_text};
+use super::error::{AWS_REQUEST_ID, Failure, Phase, ProtocolError, header_text};
 use super::frames::{Frame, FrameDecoder};
 
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
@@ -24,7 +24,7 @@ pub struct UpstreamResponse {
     pub status: StatusCode,
     /// Response headers as received.
     pub headers: HeaderMap,
-    /// `x-amzn-requestid`.
+    /// AWS's id of the call.
     pub request_id: Option<String>,
     body: Incoming,
     idle: Duration,
@@ -38,7 +38,7 @@ impl UpstreamResponse {
         deadline: Instant,
     ) -> Self {
         let (head, body) = response.into_parts();
-        let request_id = header_text(&head.headers, "x-amzn-requestid");
+        let request_id = header_text(&head.headers, AWS_REQUEST_ID);
         Self { status: head.status, headers: head.headers, request_id, body, idle, deadline }
     }
 
@@ -166,7 +166,7 @@ impl EventStream {
         }
     }
 
-    /// `x-amzn-requestid`.
+    /// AWS's id of the call.
     pub fn request_id(&self) -> Option<&str> {
         self.answer.request_id.as_deref()
     }

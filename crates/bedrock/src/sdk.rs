@@ -24,7 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::connect::chain;
 use super::endpoint::Service;
-use super::error::{Failure, ProtocolError};
+use super::error::{AWS_REQUEST_ID, Failure, ProtocolError};
 use super::send::{Call, Kind, Transport};
 
 /// Longest response accepted, in bytes.
@@ -111,7 +111,7 @@ async fn carry(transport: &Transport, call: Call) -> Result<HttpResponse, Failur
     let body = answer.bytes(ANSWER_LIMIT).await?;
     let mut response = HttpResponse::new(status, SdkBody::from(body));
     if let Some(id) = request_id {
-        let _ = response.headers_mut().try_insert("x-amzn-requestid", id);
+        let _ = response.headers_mut().try_insert(AWS_REQUEST_ID, id);
     }
     Ok(response)
 }

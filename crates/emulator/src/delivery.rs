@@ -158,12 +158,12 @@ fn play(
                 Act::Wait(delay) => tokio::time::sleep(delay).await,
                 Act::Stall => std::future::pending::<()>().await,
                 Act::Cut => {
-                    settle(&mut ticket, Delivery::Broken);
+                    finish(&mut ticket, Delivery::Broken);
                     return;
                 }
                 broken @ (Act::Reset | Act::Close) => {
                     tokio::time::sleep(FLUSH).await;
-                    settle(&mut ticket, Delivery::Broken);
+                    finish(&mut ticket, Delivery::Broken);
                     if let (Act::Reset, Some(socket)) = (broken, &connection) {
                         // Closing without lingering sends a reset instead of an end.
                         let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
@@ -173,12 +173,12 @@ fn play(
                 }
             }
         }
-        settle(&mut ticket, Delivery::Complete);
+        finish(&mut ticket, Delivery::Complete);
     }
 }
 
-fn settle(ticket: &mut Option<Ticket>, delivery: Delivery) {
+fn finish(ticket: &mut Option<Ticket>, delivery: Delivery) {
     if let Some(ticket) = ticket.take() {
-        ticket.settle(delivery);
+        ticket.finish(delivery);
     }
 }

@@ -73,7 +73,7 @@ struct Inner {
 pub(crate) struct Ticket {
     journal: Journal,
     number: u64,
-    settled: bool,
+    finished: bool,
 }
 
 impl Journal {
@@ -101,7 +101,7 @@ impl Journal {
             inner.calls.pop_front();
         }
         inner.calls.push_back(call);
-        Ticket { journal: self.clone(), number, settled: false }
+        Ticket { journal: self.clone(), number, finished: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -144,8 +144,8 @@ impl Ticket {
         self.journal.change(self.number, |call| call.dropped_thoughts = thoughts);
     }
 
-    pub(crate) fn settle(mut self, delivery: Delivery) {
-        self.settled = true;
+    pub(crate) fn finish(mut self, delivery: Delivery) {
+        self.finished = true;
         self.end(delivery);
     }
 
@@ -159,7 +159,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if !self.settled {
+        if !self.finished {
             self.end(Delivery::ClientGone);
         }
     }
@@ -181,7 +181,7 @@ mod tests {
         for path in ["/a", "/b", "/c"] {
             let ticket = journal.open(Call::arrived("POST", path));
             if path == "/b" {
-                ticket.settle(Delivery::Complete);
+                ticket.finish(Delivery::Complete);
             }
         }
         let calls = journal.calls();

@@ -28,11 +28,12 @@ mod spelling;
 
 use account::Listing;
 use arn_lookup::ArnLookup;
-use date::Day;
+pub use date::Day;
 pub use id::is_region;
 use id::{Id, Name};
 pub use operator_rows::OperatorRows;
 pub use overrides::ProfileOverrides;
+pub use prices::{Charged, PriceSource, Quote, Tier, Unquoted};
 use profile_fallbacks::{ProfileFallbacks, Without};
 pub use regions::is_known_region;
 pub use registry::BadRow;
@@ -113,7 +114,7 @@ pub struct ResolvedModel {
     /// Whether Bedrock may answer that the model can be called only through a profile.
     on_demand: bool,
     /// The operator's overrides, for an id whose model the control plane can look up.
-    unsettled: Option<ProfileOverrides>,
+    not_looked_up: Option<ProfileOverrides>,
     catalogue: Catalogue,
 }
 
@@ -249,7 +250,7 @@ impl Catalogue {
             profile,
             base: base.map(ToOwned::to_owned),
             unheeded: variant.map(|variant| format!("model.{variant}")),
-            unsettled: (can_be_asked && base.is_none()).then(|| overrides.accepts.clone()),
+            not_looked_up: (can_be_asked && base.is_none()).then(|| overrides.accepts.clone()),
             catalogue: self.clone(),
         }
     }
@@ -344,14 +345,14 @@ impl ResolvedModel {
     }
 
     /// Whether the model is resolved, so that the control plane need not be asked.
-    pub fn is_settled(&self) -> bool {
-        self.unsettled.is_none()
+    pub fn is_looked_up(&self) -> bool {
+        self.not_looked_up.is_none()
     }
 
     /// Looks up the model of an id that does not name it, if the account may ask. Must run before the
     /// profile is used; free of cost if the model is resolved.
-    pub async fn settle(&mut self, account: &Account) {
-        let Some(accepts) = self.unsettled.take() else { return };
+    pub async fn look_up(&mut self, account: &Account) {
+        let Some(accepts) = self.not_looked_up.take() else { return };
         let inner = &self.catalogue.0;
         if let Some(base) = inner.arn_lookup.ask(&self.model_id, account).await {
             self.profile =

@@ -1,11 +1,12 @@
 //! Classifies a failure for the calls that follow: whose fault it was, whether the same request may be sent
-//! retry_scope, and which kind of fallback could help.
+//! again, and which kind of fallback could help.
 
 use std::time::Duration;
 
 use translate::errors::{Condition, is_about_content};
 
-use super::health::Fault;
+use super::clock::Timestamp;
+use super::health::{Fault, InFlight};
 use bedrock::{Exception, Failure, Kind, Phase, ProtocolError, ServiceError};
 
 /// Failure class.
@@ -50,10 +51,18 @@ pub enum FallbackReason {
 /// An error of a call to one target.
 pub trait Classify {
     /// The failure class, for a call with this form of response.
-    fn verdict(&self, kind: Kind) -> FailureClass;
+    fn class(&self, kind: Kind) -> FailureClass;
 
     /// Whether the target itself sent the error: then the target is alive.
     fn is_answer(&self) -> bool;
+}
+
+impl InFlight {
+    /// Records the failure of an answer that had begun. The form of response decides only about retries,
+    /// and there are none any more.
+    pub fn broke_off(&mut self, error: &impl Classify) {
+        self.failed(Timestamp::now(), error.class(Kind::Unary).fault);
+    }
 }
 
 impl FailureClass {
@@ -106,7 +115,7 @@ impl FailureClass {
 }
 
 impl Classify for Failure {
-    fn verdict(&self, kind: Kind) -> FailureClass {
+    fn class(&self, kind: Kind) -> FailureClass {
         match self {
             Self::Service(error) => of_service(error, kind),
             // No byte of an answer was received: a retry is safe enough, and the only option.
@@ -155,7 +164,7 @@ fn at_start(kind: Kind) -> RetryScope {
 /// The failure class of an error sent by Bedrock.
 pub fn of_service(error: &ServiceError, kind: Kind) -> FailureClass {
     use Exception as E;
-    let told = |verdict| FailureClass { retry_after: error.retry_after, ..verdict };
+    let told = |class| FailureClass { retry_after: error.retry_after, ..class };
     match (&error.exception, error.status) {
         (E::ModelNotReady | E::Throttling, _) => FailureClass::throttled(error.retry_after),
         // A pause does not refill this quota; another account or region has its own.

@@ -255,9 +255,9 @@ impl<'n> Dispatch<'n> {
                 }
                 Err(error) => error,
             };
-            let verdict = error.verdict(self.terms.kind);
-            self.note(&error, verdict);
-            if verdict == FailureClass::UNFIT {
+            let class = error.class(self.terms.kind);
+            self.note(&error, class);
+            if class == FailureClass::UNFIT {
                 // The request was not sent.
                 self.in_flight.unsent();
                 self.attempts -= 1;
@@ -267,14 +267,14 @@ impl<'n> Dispatch<'n> {
                 // A fallback that cannot accept the request says less than the first target's refusal; if
                 // no target is set up, the first error is as good as any.
                 Some(first)
-                    if verdict == FailureClass::UNFIT
-                        || verdict.fallback_reason == FallbackReason::Setup =>
+                    if class == FailureClass::UNFIT
+                        || class.fallback_reason == FallbackReason::Setup =>
                 {
                     first
                 }
                 _ => error,
             };
-            match self.next(verdict).await {
+            match self.next(class).await {
                 Next::Stop => return Err(DispatchError { error, attempt_log: self.attempt_log }),
                 Next::Turned => kept = Some(error),
                 Next::Retry { pick, pause } => {
@@ -291,17 +291,17 @@ impl<'n> Dispatch<'n> {
     }
 
     /// Records a failure in the target's health and in the log.
-    fn note(&mut self, error: &(impl Classify + std::fmt::Display), verdict: FailureClass) {
+    fn note(&mut self, error: &(impl Classify + std::fmt::Display), class: FailureClass) {
         let (id, label) = (self.terms.id, &self.target.label);
         let now = Timestamp::now();
-        if verdict.fault == Fault::Nobody && error.is_answer() {
+        if class.fault == Fault::Nobody && error.is_answer() {
             self.in_flight.refused(now);
-        } else if self.in_flight.failed(now, verdict.fault) {
+        } else if self.in_flight.failed(now, class.fault) {
             log::warn!(
                 "{label:?} gets no calls during its cooldown: it fails too often, last with {error}"
             );
         }
-        if verdict.fallback_reason == FallbackReason::Setup
+        if class.fallback_reason == FallbackReason::Setup
             && self.group.len() + self.group.fallbacks.general.len() > 1
         {
             log::warn!("{id} {label:?} is not set up to be called: {error}");
@@ -311,16 +311,16 @@ impl<'n> Dispatch<'n> {
     }
 
     /// Decides how to continue after a failure.
-    async fn next(&mut self, verdict: FailureClass) -> Next {
+    async fn next(&mut self, class: FailureClass) -> Next {
         self.tried.add(self.at);
         if self.is_overdue_in(Duration::ZERO) {
             return Next::Stop;
         }
-        if let Some(next) = self.next_attempt(verdict) {
+        if let Some(next) = self.next_attempt(class) {
             return next;
         }
         if self.terms.fallback_scope == FallbackScope::All
-            && self.fall_back(verdict.fallback_reason).await
+            && self.fall_back(class.fallback_reason).await
         {
             return Next::Turned;
         }
@@ -329,27 +329,27 @@ impl<'n> Dispatch<'n> {
 
     /// Selects another target of the same name, or the same one again. `None`: no target is left, or no
     /// further attempt is allowed.
-    fn next_attempt(&mut self, verdict: FailureClass) -> Option<Next> {
+    fn next_attempt(&mut self, class: FailureClass) -> Option<Next> {
         let retries = self.group.balance.retries;
         let now = Timestamp::now();
-        let unfit = verdict == FailureClass::UNFIT;
+        let unfit = class == FailureClass::UNFIT;
         let used_up = self.attempts > retries.more;
-        let throttled = matches!(verdict.fault, Fault::Throttled(_));
+        let throttled = matches!(class.fault, Fault::Throttled(_));
         if used_up && !unfit {
             // A client's retries are useful if the operator has disabled those of the gateway, or if a
             // target throttles: clients wait longer before they retry.
             let in_vain = !throttled || !self.group.budget.has_more(now, &retries);
             self.attempt_log.spent = retries.more > 0 && in_vain;
         }
-        if verdict.retry_scope == RetryScope::Never {
+        if class.retry_scope == RetryScope::Never {
             return None;
         }
         let pick = self.group.select(wanted(&self.group, self.terms, self.tried, now))?;
         let elsewhere = !self.tried.holds(pick.at);
-        if !elsewhere && (unfit || verdict.retry_scope == RetryScope::Elsewhere) {
+        if !elsewhere && (unfit || class.retry_scope == RetryScope::Elsewhere) {
             return None;
         }
-        let pause = match (elsewhere, verdict.retry_after) {
+        let pause = match (elsewhere, class.retry_after) {
             (true, _) => None,
             (false, Some(asked)) if asked > retries.retry_after_limit => return None,
             (false, asked) => {
@@ -371,7 +371,7 @@ impl<'n> Dispatch<'n> {
         }
         // A refusal for missing setup caused no work upstream, so it costs no retry budget.
         let is_free =
-            verdict.fallback_reason == FallbackReason::Setup && verdict.fault == Fault::Nobody;
+            class.fallback_reason == FallbackReason::Setup && class.fault == Fault::Nobody;
         if !is_free && !self.group.budget.spend(now, &retries) {
             self.attempt_log.spent = true;
             return None;

@@ -115,7 +115,7 @@ impl Group {
             let member = Member::of(target, site, settings.unsupported);
             group.add(member, |seat| Candidate { weight, order, quota, ..seat });
         }
-        group.settle();
+        group.compare_members();
         Ok(group)
     }
 
@@ -345,10 +345,12 @@ impl Group {
     }
 
     /// Compares whether all members accept the same request.
-    fn settle(&mut self) {
+    fn compare_members(&mut self) {
         let targets: Vec<ResolvedModel> = self.members.iter().map(Member::resolved).collect();
         let alike = targets.windows(2).all(|pair| match pair {
-            [one, other] => one.profile == other.profile && one.is_settled() && other.is_settled(),
+            [one, other] => {
+                one.profile == other.profile && one.is_looked_up() && other.is_looked_up()
+            }
             _ => true,
         });
         // Reasoning of one model or account is not sent to another.
@@ -383,12 +385,12 @@ impl Target {
     }
 
     /// The same target with its model resolved as far as AWS describes it.
-    pub async fn settled(&self) -> Cow<'_, Self> {
-        if self.model.is_settled() {
+    pub async fn looked_up(&self) -> Cow<'_, Self> {
+        if self.model.is_looked_up() {
             return Cow::Borrowed(self);
         }
         let mut target = self.clone();
-        target.model.settle(&target.account).await;
+        target.model.look_up(&target.account).await;
         Cow::Owned(target)
     }
 }

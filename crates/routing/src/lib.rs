@@ -45,9 +45,9 @@ pub use health::{InFlight, InFlightTemplate};
 pub use resolver::OpenError;
 pub use resolver::{Resolver, Route};
 pub use settings::{
-    Affinity, Balance, Cooldown, Fallbacks, GUARDRAIL_ID, GUARDRAIL_VERSION, GroupSettings,
-    Guardrail, GuardrailMode, ModelSettings, Retries, Strategy, TagFilter, TargetSettings,
-    Thousandths, Unlisted, Weight,
+    Affinity, AskedGuardrail, Balance, Cooldown, Fallbacks, GUARDRAIL_ID, GUARDRAIL_VERSION,
+    GroupSettings, Guardrail, GuardrailChoice, GuardrailMode, ModelSettings, Retries, Strategy,
+    TagFilter, TargetSettings, Thousandths, Unlisted, Weight,
 };
 pub use tags::Tags;
 
@@ -238,9 +238,9 @@ impl RouteError {
 }
 
 impl Classify for RouteError {
-    fn verdict(&self, kind: Kind) -> FailureClass {
+    fn class(&self, kind: Kind) -> FailureClass {
         match self {
-            Self::Upstream(failure) => failure.verdict(kind),
+            Self::Upstream(failure) => failure.class(kind),
             Self::Refused { error, notes: _ } => of_service(error, kind),
             Self::Model(_)
             | Self::Elsewhere { .. }

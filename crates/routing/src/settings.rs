@@ -132,6 +132,26 @@ pub enum GuardrailMode {
     Mandatory,
 }
 
+/// The guardrail that a caller asks for; one part of its name may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AskedGuardrail<'a> {
+    /// Id or ARN.
+    pub id: Option<&'a str>,
+    /// A number, or `DRAFT`.
+    pub version: Option<&'a str>,
+}
+
+/// The guardrail that a call carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuardrailChoice {
+    /// The operator's.
+    Own,
+    /// The caller's, with the caller's settings.
+    Asked,
+    /// None: the caller asks for another than the mandatory one.
+    Refused,
+}
+
 /// Headers that name the guardrail of InvokeModel.
 pub const GUARDRAIL_ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-guardrailidentifier");
 /// InvokeModel's header for the guardrail's version.
@@ -139,27 +159,40 @@ pub const GUARDRAIL_VERSION: HeaderName =
     HeaderName::from_static("x-amzn-bedrock-guardrailversion");
 
 impl Guardrail {
+    /// Decides between this guardrail and the one that a caller asks for.
+    pub fn decide(&self, asked: Option<AskedGuardrail<'_>>) -> GuardrailChoice {
+        let Some(AskedGuardrail { id, version }) = asked else { return GuardrailChoice::Own };
+        let is_same = id == Some(self.id.as_str()) && version == Some(self.version.as_str());
+        match self.mode {
+            GuardrailMode::Mandatory if !is_same => GuardrailChoice::Refused,
+            GuardrailMode::Mandatory | GuardrailMode::Default => GuardrailChoice::Asked,
+        }
+    }
+
     /// The headers of InvokeModel.
     pub fn headers(&self) -> [(HeaderName, &str); 2] {
         [(GUARDRAIL_ID, &self.id), (GUARDRAIL_VERSION, &self.version)]
     }
 }
 
-impl ModelSettings {
-    /// Keeps names, models and regions, and removes endpoints and credentials: all remaining targets use
-    /// the gateway's own endpoint.
-    pub fn stay_home(&mut self) {
-        self.account = AccountSpec::default();
-        for target in self.groups.values_mut().flat_map(|group| &mut group.targets) {
-            let region = target.place.region.take();
-            target.place = AccountSpec { region, ..AccountSpec::default() };
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mandatory_guardrail_refuses_others() {
+        use GuardrailChoice::{Asked, Own, Refused};
+        let same = Some(AskedGuardrail { id: Some("g"), version: Some("1") });
+        let other = Some(AskedGuardrail { id: Some("x"), version: Some("1") });
+        let half = Some(AskedGuardrail { id: Some("g"), version: None });
+        for (mode, choices) in [
+            (GuardrailMode::Default, [Own, Asked, Asked, Asked]),
+            (GuardrailMode::Mandatory, [Own, Asked, Refused, Refused]),
+        ] {
+            let own = Guardrail { id: "g".to_owned(), version: "1".to_owned(), mode };
+            assert_eq!([None, same, other, half].map(|asked| own.decide(asked)), choices);
+        }
+    }
 
     #[test]
     fn weights_are_thousandths() {

@@ -54,12 +54,12 @@ fn file(sources: &Sources) -> String {
 }
 
 fn names(config: &Config) -> String {
-    let own = match config.models.groups.len() {
+    let own = match config.models.len() {
         0 => "no names of its own".to_owned(),
         1 => "1 name".to_owned(),
         count => format!("{count} names"),
     };
-    match config.models.unlisted {
+    match config.models_only {
         Unlisted::Served => format!("{own}, and all of Bedrock's"),
         Unlisted::Refused => format!("{own}, and no others"),
     }

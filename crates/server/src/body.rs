@@ -16,6 +16,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::byte_size::Mib;
+
 /// Longest unwanted body that is read, in bytes, and the time for it.
 const SHORT: usize = 64 * 1024;
 const SOON: Duration = Duration::from_millis(500);
@@ -23,8 +25,8 @@ const SOON: Duration = Duration::from_millis(500);
 /// Limits on the size and duration of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BodyLimits {
-    /// Largest size, in bytes.
-    pub(crate) size: usize,
+    /// Largest size.
+    pub(crate) max_mib: Mib,
     /// Longest silence between two pieces.
     pub(crate) idle: Duration,
     /// Time from the request's headers to the last byte.
@@ -135,8 +137,8 @@ async fn read_all(
         return Err(BodyError::Encoded(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
     }
     let announced = announced_length(headers);
-    if announced.is_some_and(|length| length > limits.size) {
-        return Err(BodyError::TooLarge(limits.size));
+    if announced.is_some_and(|length| length > limits.max_mib.bytes()) {
+        return Err(BodyError::TooLarge(limits.max_mib.bytes()));
     }
     let deadline = Instant::now() + limits.total;
     let mut next = async || {
@@ -146,14 +148,14 @@ async fn read_all(
     let Some(first) = next().await? else { return Ok(Bytes::new()) };
     let first = first.map_err(|error| broken(&error))?;
     if announced == Some(first.len()) {
-        return within(first, limits.size);
+        return within(first, limits.max_mib.bytes());
     }
     let mut body = Vec::new();
-    grow(&mut body, within(first, limits.size)?.as_ref(), announced);
+    grow(&mut body, within(first, limits.max_mib.bytes())?.as_ref(), announced);
     while let Some(piece) = next().await? {
         let piece = piece.map_err(|error| broken(&error))?;
-        if body.len() + piece.len() > limits.size {
-            return Err(BodyError::TooLarge(limits.size));
+        if body.len() + piece.len() > limits.max_mib.bytes() {
+            return Err(BodyError::TooLarge(limits.max_mib.bytes()));
         }
         grow(&mut body, &piece, announced);
     }

@@ -21,12 +21,12 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const QUOTED: usize = 200;
 
 /// Settings for requests of browsers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct BrowserSettings {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BrowserSettings<'c> {
     /// Names of the gateway, besides loopback.
-    pub(crate) hosts: AllowedHosts,
+    pub(crate) hosts: &'c AllowedHosts,
     /// Pages that may call it.
-    pub(crate) cors: Cors,
+    pub(crate) cors: &'c Cors,
 }
 
 /// The reason why a request may come from a web page.
@@ -49,7 +49,7 @@ pub(crate) enum Refusal {
     Site(String),
 }
 
-impl BrowserSettings {
+impl BrowserSettings<'_> {
     /// The origin to name in CORS headers, if a listed one sent the request.
     pub(crate) fn judge(
         &self,

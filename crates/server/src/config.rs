@@ -1,22 +1,29 @@
 //! The configuration: flags first, then the environment, then the file, then defaults. It is read and
 //! checked completely before a port is bound, and all problems are reported together.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use translate::Unsupported;
+use translate::profile::PromptCache;
+use translate::spent::Spent;
+
 use crate::body::BodyLimits;
 use crate::browser::BrowserSettings;
+use crate::browser::cors::Cors;
+use crate::browser::host::AllowedHosts;
+use crate::byte_size::Mib;
 use crate::files;
 use crate::json_schema::StructuredSettings;
 use crate::master_key::MasterKey;
 use crate::media::MediaSettings;
-use crate::native::s3::NativeS3;
-use crate::native::settings::{NativeErrors, OtherModels};
-use crate::reasoning_store::{StoreLimits, StoreSettings};
+use crate::native::settings::NativeSettings;
 use crate::tls::TlsFiles;
-use bedrock::{Login, Service, Timeouts};
-use routing::{ModelSettings, Unlisted};
+use bedrock::{AccountSpec, Login};
+use routing::catalogue::{CrossRegion, EolAliases, Naming, OperatorRows};
+use routing::{GroupSettings, ModelSettings, Unlisted};
 
 mod balance;
 mod bedrock_json;
@@ -40,19 +47,21 @@ mod reader;
 mod reasoning_store;
 mod section;
 mod sources;
+mod timeouts;
 mod yaml_tree;
 
+use balance::Routing;
 pub(crate) use moderation::Moderation;
 pub use problems::{Problem, Problems};
 use provenance::Show as _;
 pub(crate) use provenance::{Provenance, ValueOrigin};
 use reader::ConfigReader;
+use reasoning_store::ThinkingMemory;
 use section::Section;
 pub(crate) use sources::FileOrigin;
 pub use sources::Sources;
+use timeouts::TimeLimits;
 use yaml_tree::{Key, Node, Repeated};
-
-const MIB: usize = 1024 * 1024;
 
 /// Variables in which AWS's SDKs find an access key.
 const KEY_VARIABLES: [&str; 1] = ["AWS_ACCESS_KEY_ID"];
@@ -78,39 +87,44 @@ pub struct Config {
     pub(crate) profile: Option<String>,
     /// Region where nothing else names one.
     pub(crate) last_region: Option<String>,
-    pub(crate) timeouts: Timeouts,
+    pub(crate) timeouts: TimeLimits,
     pub(crate) body: BodyLimits,
-    /// Host names the gateway accepts, and web pages that may call it.
-    pub(crate) browser: BrowserSettings,
+    /// Host names the gateway accepts.
+    pub(crate) allowed_hosts: AllowedHosts,
+    /// Web pages that may call it.
+    pub(crate) cors: Cors,
     pub(crate) chat: ChatCalls,
     pub(crate) embeddings: EmbeddingCalls,
     pub(crate) media: MediaSettings,
-    /// Limits of the local reasoning store, for clients that do not send reasoning back.
-    pub(crate) thinking_memory: StoreLimits,
-    /// The Redis store that replicas share.
-    pub(crate) thinking_store: Option<StoreSettings>,
+    /// The reasoning store, for clients that do not send reasoning back.
+    pub(crate) thinking_memory: ThinkingMemory,
     pub(crate) moderation: Moderation,
-    pub(crate) structured: StructuredSettings,
-    pub(crate) models: ModelSettings,
-    /// Whether Bedrock's own API is served at the root as well.
-    pub(crate) native_root: bool,
-    /// Services of which every operation is allowed, beyond the default ones.
-    pub(crate) native_services: Vec<Service>,
-    /// S3 locations that callers of the native API may name.
-    pub(crate) native_s3: NativeS3,
-    /// The part of AWS's own errors that callers of the native API see.
-    pub(crate) native_errors: NativeErrors,
-    /// Whether callers of the native API may run models that no configured name leads to, past a
-    /// mandatory guardrail.
-    pub(crate) other_models: OtherModels,
-    /// Longest time a client may leave a piece of its answer unread.
-    pub(crate) write_stall: Duration,
-    /// Silence after which a stream sends a comment.
-    pub(crate) keep_alive: Duration,
-    /// Time from SIGTERM to the closing of the listener; zero on loopback.
-    pub(crate) drain_delay: Duration,
-    /// Longest wait for open requests after `drain_delay`.
-    pub(crate) drain_timeout: Duration,
+    pub(crate) structured_output: StructuredSettings,
+    /// Use of inference profiles.
+    pub(crate) cross_region: CrossRegion,
+    /// Short names of retired models.
+    pub(crate) eol_aliases: EolAliases,
+    /// Default for targets.
+    pub(crate) prompt_cache: PromptCache,
+    /// Treatment of parameters that cannot be honoured; a default likewise.
+    pub(crate) unsupported_params: Unsupported,
+    /// Treatment of names that are not listed.
+    pub(crate) models_only: Unlisted,
+    /// Region and credentials that targets have where they give none.
+    pub(crate) defaults: AccountSpec,
+    /// Balancing, retries and fallbacks of all names.
+    pub(crate) routing: Routing,
+    /// The operator's own names. Each may contain one `*`.
+    pub(crate) models: BTreeMap<String, GroupSettings>,
+    /// Rows laid over the compiled-in catalogue.
+    pub(crate) catalogue: OperatorRows,
+    /// The gateway's own account, as far as LiteLLM's keys or `bedrock.json` describe it.
+    pub(crate) account: AccountSpec,
+    /// Whether tags in the bodies of requests are refused, rather than heeded.
+    pub(crate) refuses_body_tags: bool,
+    pub(crate) native: NativeSettings,
+    /// Time limits of a shutdown; no delay on loopback.
+    pub(crate) shutdown: Drain,
     /// Remarks on the file that are not errors.
     pub(crate) notes: Vec<String>,
     /// Files that values were read from, besides the configuration itself.
@@ -119,11 +133,41 @@ pub struct Config {
     pub(crate) provenance: Provenance,
 }
 
+/// Time limits of a shutdown.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Drain {
+    /// Time until the port is closed.
+    pub(crate) delay: Duration,
+    /// Time after that for open requests.
+    pub(crate) timeout: Duration,
+}
+
 /// Limits for chat requests that become several calls.
 #[derive(Debug, Clone)]
 pub(crate) struct ChatCalls {
     /// The largest `n`.
     pub(crate) most_choices: u32,
+    pub(crate) usage_cost: UsageCost,
+}
+
+/// Whether the usage that a caller sees states its cost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum UsageCost {
+    /// No: the usage has OpenAI's members only.
+    #[default]
+    Hidden,
+    /// In `usage.cost`.
+    Shown,
+}
+
+impl UsageCost {
+    /// The usage as a caller sees it.
+    pub(crate) fn shown(self, spent: Spent) -> Spent {
+        match self {
+            Self::Hidden => spent.at(None),
+            Self::Shown => spent,
+        }
+    }
 }
 
 /// Limits for embeddings requests that become several calls.
@@ -155,12 +199,10 @@ impl Config {
         }
         config.media.own_port = Some(config.listen.port());
         if config.listen.ip().is_loopback() {
-            config.drain_delay = Duration::ZERO;
+            config.shutdown.delay = Duration::ZERO;
         }
         if sources.demo {
-            config.models.stay_home();
-            config.moderation.stay_home();
-            config.thinking_store = None;
+            config.stay_home();
         }
         problems.or(config)
     }
@@ -184,9 +226,51 @@ impl Config {
         keep(&mut self.workers, &before.workers, "workers", &mut differed);
         keep(&mut self.tls, &before.tls, "tls", &mut differed);
         keep(&mut self.allow_anonymous, &before.allow_anonymous, "allow_anonymous", &mut differed);
-        keep(&mut self.drain_delay, &before.drain_delay, "shutdown.delay", &mut differed);
-        keep(&mut self.drain_timeout, &before.drain_timeout, "shutdown.timeout", &mut differed);
+        keep(&mut self.shutdown.delay, &before.shutdown.delay, "shutdown.delay", &mut differed);
+        keep(
+            &mut self.shutdown.timeout,
+            &before.shutdown.timeout,
+            "shutdown.timeout",
+            &mut differed,
+        );
         differed
+    }
+
+    /// The settings that protect against web pages.
+    pub(crate) fn browser(&self) -> BrowserSettings<'_> {
+        BrowserSettings { hosts: &self.allowed_hosts, cors: &self.cors }
+    }
+
+    /// The settings of names and targets in the router's terms.
+    pub(crate) fn names(&self) -> ModelSettings {
+        ModelSettings {
+            naming: Naming {
+                cross_region: self.cross_region,
+                eol_aliases: self.eol_aliases,
+                rows: self.catalogue.clone(),
+                prompt_cache: self.prompt_cache,
+            },
+            account: self.account.clone(),
+            unlisted: self.models_only,
+            balance: self.routing.balance(),
+            fallbacks: self.routing.fallbacks.clone(),
+            unsupported: self.unsupported_params,
+            refuses_body_tags: self.refuses_body_tags,
+            groups: self.models.clone(),
+        }
+    }
+
+    /// Keeps names, models and regions, and removes endpoints, credentials and the shared store: all calls
+    /// go to the gateway's own endpoint.
+    fn stay_home(&mut self) {
+        self.account = AccountSpec::default();
+        let targets = self.models.values_mut().flat_map(|group| &mut group.targets);
+        let places = targets.map(|target| &mut target.place);
+        for place in places.chain([&mut self.defaults, &mut self.moderation.place]) {
+            let region = place.region.take();
+            *place = AccountSpec { region, ..AccountSpec::default() };
+        }
+        self.thinking_memory.stay_home();
     }
 
     fn defaults() -> Self {
@@ -199,30 +283,33 @@ impl Config {
             region: None,
             profile: None,
             last_region: None,
-            timeouts: Timeouts::default(),
+            timeouts: TimeLimits::default(),
             body: BodyLimits {
-                size: 26 * MIB,
+                max_mib: Mib::new(26),
                 idle: Duration::from_secs(15),
                 total: Duration::from_secs(120),
             },
-            browser: BrowserSettings::default(),
-            chat: ChatCalls { most_choices: 8 },
+            allowed_hosts: AllowedHosts::default(),
+            cors: Cors::default(),
+            chat: ChatCalls { most_choices: 8, usage_cost: UsageCost::default() },
             embeddings: EmbeddingCalls { concurrency: 8 },
             media: MediaSettings::default(),
-            thinking_memory: StoreLimits { bytes: 64 * MIB, ttl: Duration::from_secs(3600) },
-            thinking_store: None,
+            thinking_memory: ThinkingMemory::default(),
             moderation: Moderation::default(),
-            structured: StructuredSettings::default(),
-            models: ModelSettings::default(),
-            native_root: false,
-            native_services: Vec::new(),
-            native_s3: NativeS3::default(),
-            native_errors: NativeErrors::default(),
-            other_models: OtherModels::default(),
-            write_stall: Duration::from_secs(30),
-            keep_alive: Duration::from_secs(15),
-            drain_delay: Duration::from_secs(5),
-            drain_timeout: Duration::from_secs(300),
+            structured_output: StructuredSettings::default(),
+            cross_region: CrossRegion::default(),
+            eol_aliases: EolAliases::default(),
+            prompt_cache: PromptCache::default(),
+            unsupported_params: Unsupported::default(),
+            models_only: Unlisted::default(),
+            defaults: AccountSpec::default(),
+            routing: Routing::default(),
+            models: BTreeMap::new(),
+            catalogue: OperatorRows::default(),
+            account: AccountSpec::default(),
+            refuses_body_tags: false,
+            native: NativeSettings::default(),
+            shutdown: Drain { delay: Duration::from_secs(5), timeout: Duration::from_secs(300) },
             notes: Vec::new(),
             files: Vec::new(),
             provenance: Provenance::default(),
@@ -252,7 +339,7 @@ impl Config {
         }
         let line = root.iter().find(|(key, _)| key.name == MODELS_ONLY).map(|(key, _)| key.line);
         outcrop_format::read(Section::of_root(root, reading), self);
-        if self.models.unlisted == Unlisted::Refused && self.models.groups.is_empty() {
+        if self.models_only == Unlisted::Refused && self.models.is_empty() {
             let message = format!("{MODELS_ONLY} is true, and no models are listed");
             reading.complain(line.unwrap_or(1), message, "list them under models");
         }
@@ -265,7 +352,7 @@ impl Config {
         };
         let path = sources.directory.join("bedrock.json");
         let origin = ValueOrigin::line(&path, 1);
-        let is_told = self.profile.is_some() || self.models.account.login.is_some();
+        let is_told = self.profile.is_some() || self.account.login.is_some();
         let by_environment = sources.first_set(&KEY_VARIABLES).map(|(name, _)| name);
         match (local.keys, by_environment) {
             (Some(_), _) if is_told || local.profile.is_some() => {}
@@ -273,7 +360,7 @@ impl Config {
                 let note = format!("{}: {name} is set, and comes before its keys", path.display());
                 reading.notes.push(note);
             }
-            (keys, _) => self.models.account.login = self.models.account.login.take().or(keys),
+            (keys, _) => self.account.login = self.account.login.take().or(keys),
         }
         let places = [
             ("region", &mut self.region, local.region),
@@ -294,10 +381,10 @@ impl Config {
     /// A configured profile takes precedence over access keys in the environment, like a profile that a
     /// program passes to boto3. The SDK's own order is the other way round.
     fn prefer_profile(&mut self, sources: &Sources, reading: &mut ConfigReader) {
-        let (Some(profile), None) = (&self.profile, &self.models.account.login) else { return };
+        let (Some(profile), None) = (&self.profile, &self.account.login) else { return };
         if let Some((name, _)) = sources.first_set(&KEY_VARIABLES) {
             reading.notes.push(format!("profile {profile} is configured, and comes before {name}"));
-            self.models.account.login = Some(Login::Profile(profile.clone()));
+            self.account.login = Some(Login::Profile(profile.clone()));
         }
     }
 
@@ -317,7 +404,7 @@ impl Config {
             reading.provenance.tell("allow_anonymous", true.show(), origin);
         }
         master_key::apply(self, sources, reading);
-        browser::apply(&mut self.browser, sources, reading);
+        browser::apply(self, sources, reading);
         // aws-config reads the values of these variables itself.
         let regions = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"].as_slice();
         for (key, place, names) in [

@@ -38,7 +38,7 @@ const UNAVAILABLE: &str = "service_unavailable_error";
 const CREDENTIALS: &str = "credentials_unavailable";
 
 /// Tells OpenAI's SDKs whether a retry can help, if the status alone would mislead them.
-const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Any error that ends a request early.
 #[derive(Debug, thiserror::Error)]
@@ -214,16 +214,16 @@ impl GatewayError {
 }
 
 impl Classify for GatewayError {
-    fn verdict(&self, kind: Kind) -> FailureClass {
+    fn class(&self, kind: Kind) -> FailureClass {
         match self {
-            Self::Upstream(failure) | Self::Moderation { failure, .. } => failure.verdict(kind),
+            Self::Upstream(failure) | Self::Moderation { failure, .. } => failure.class(kind),
             Self::Refused { error, notes: _ } => of_service(error, kind),
             // The guardrail failed; the model is not at fault.
             Self::Unjudged(failure) => {
-                FailureClass { fault: FailureClass::FINAL.fault, ..failure.verdict(Kind::Unary) }
+                FailureClass { fault: FailureClass::FINAL.fault, ..failure.class(Kind::Unary) }
             }
             // The connection ended like that of a complete response, but no answer arrived.
-            Self::Truncated(_) => Failure::Truncated(String::new()).verdict(kind),
+            Self::Truncated(_) => Failure::Truncated(String::new()).class(kind),
             // Another model may accept a request that one model cannot.
             Self::Invalid(_) => FailureClass::UNFIT,
             Self::Unreadable(_) => FailureClass::UNREADABLE,

@@ -191,7 +191,7 @@ where
             (true, Phase::Open) => KEEP_ALIVE,
             (true, Phase::Closing) => LINGER,
             // The client has yet to take what was answered.
-            (true, Phase::Last) => terms.shared.now().config.write_stall,
+            (true, Phase::Last) => terms.shared.now().config.timeouts.write_stall,
         }
     }
 

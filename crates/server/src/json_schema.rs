@@ -56,12 +56,55 @@ pub(crate) enum ValidationResult {
 }
 
 impl ValidationResult {
+    pub(crate) fn conformity(&self) -> Conformity {
+        match self {
+            Self::Valid => Conformity::Valid,
+            Self::Mismatch(_) => Conformity::Mismatch,
+            Self::Unchecked => Conformity::Unchecked,
+        }
+    }
+}
+
+/// Conformity of an answer to its format, for the caller. A later one matters more: it counts for several
+/// answers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Conformity {
+    /// The answer matches the request.
+    Valid,
+    /// The answer of the repair call matches it.
+    Repaired,
+    /// The answer cannot be validated.
+    Unchecked,
+    /// The answer does not match the request.
+    Mismatch,
+}
+
+impl Conformity {
     /// The value in headers and chunks.
-    pub(crate) fn word(&self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Valid => "valid",
-            Self::Mismatch(_) => "mismatch",
+            Self::Repaired => "repaired",
             Self::Unchecked => "unchecked",
+            Self::Mismatch => "mismatch",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Conformity::{Mismatch, Repaired, Unchecked, Valid};
+
+    #[test]
+    fn the_answer_that_matters_most_counts() {
+        for (one, other, counts) in [
+            (None, Some(Valid), Some(Valid)),
+            (Some(Repaired), Some(Valid), Some(Repaired)),
+            (Some(Repaired), Some(Unchecked), Some(Unchecked)),
+            (Some(Mismatch), Some(Unchecked), Some(Mismatch)),
+            (Some(Mismatch), None, Some(Mismatch)),
+        ] {
+            assert_eq!(one.max(other), counts);
         }
     }
 }

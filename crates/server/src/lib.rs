@@ -4,6 +4,8 @@
 mod announce;
 mod body;
 mod browser;
+mod byte_size;
+mod call_price;
 mod cli;
 mod config;
 mod connection;

@@ -3,6 +3,7 @@
 //! internet is reachable, within limits, and the caller learns only that a fetch failed, not why.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -17,13 +18,16 @@ use translate::dialect::Dialect;
 use translate::profile::Medium;
 use translate::{Invalid, S3Access};
 
+use crate::byte_size::Mib;
+
 mod address;
 mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
 mod guard;
 mod link;
 
-pub(crate) use address::{AddressPolicy, Range};
+pub(crate) use address::Range;
+use address::is_public;
 use fetch::{FetchError, Lookup, get};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use guard::{Way, loose, way};
@@ -43,35 +47,47 @@ const FLOOR: Duration = Duration::from_millis(200);
 pub(crate) struct MediaSettings {
     pub(crate) fetch: bool,
     /// Allows URLs without TLS.
-    pub(crate) http: bool,
+    pub(crate) allow_http: bool,
     /// Ports allowed besides the default ones.
     pub(crate) ports: Vec<u16>,
-    pub(crate) reach: AddressPolicy,
+    /// Addresses allowed although they are not public.
+    pub(crate) allow_private: Vec<Range>,
+    /// Addresses refused although they are public.
+    pub(crate) deny: Vec<Range>,
     /// The gateway's own port, which no URL may reach.
     pub(crate) own_port: Option<u16>,
-    /// Bytes of all URLs of a request together.
-    pub(crate) size: usize,
+    /// Size of all URLs of a request together.
+    pub(crate) max_mib: Mib,
     /// URLs per request.
-    pub(crate) urls: usize,
+    pub(crate) max_urls: usize,
     /// Time from the first lookup to the last byte.
     pub(crate) timeout: Duration,
     /// The S3 objects that may be read.
-    pub(crate) stores: S3Access,
+    pub(crate) s3_prefixes: S3Access,
 }
 
 impl Default for MediaSettings {
     fn default() -> Self {
         Self {
             fetch: false,
-            http: false,
+            allow_http: false,
             ports: Vec::new(),
-            reach: AddressPolicy::default(),
+            allow_private: Vec::new(),
+            deny: Vec::new(),
             own_port: None,
-            size: 20 * 1024 * 1024,
-            urls: 10,
+            max_mib: Mib::new(20),
+            max_urls: 10,
             timeout: Duration::from_secs(10),
-            stores: S3Access::default(),
+            s3_prefixes: S3Access::default(),
         }
+    }
+}
+
+impl MediaSettings {
+    /// Whether an address may be connected to.
+    pub(crate) fn admits(&self, address: IpAddr) -> bool {
+        let within = |ranges: &[Range]| ranges.iter().any(|range| range.holds(address));
+        !within(&self.deny) && (within(&self.allow_private) || is_public(address))
     }
 }
 
@@ -100,7 +116,7 @@ pub(crate) struct Links(Vec<(String, String)>);
 impl Links {
     /// The URLs of a request; empty if fetching is off.
     pub(crate) fn of<D: Dialect>(request: &D::Request<'_>, settings: &MediaSettings) -> Self {
-        Self(if settings.fetch { D::links(request, settings.urls) } else { Vec::new() })
+        Self(if settings.fetch { D::links(request, settings.max_urls) } else { Vec::new() })
     }
 }
 
@@ -146,17 +162,17 @@ impl Fetcher {
         links: Links,
         settings: &MediaSettings,
     ) -> Result<Fetched, Invalid> {
-        let stores = settings.stores.clone();
+        let stores = settings.s3_prefixes.clone();
         let Links(links) = links;
         if links.is_empty() {
             return Ok(Fetched { content: HashMap::new(), stores });
         }
-        if let Some((_, param)) = links.get(settings.urls) {
-            let message = format!("Up to {} URLs are fetched for a request.", settings.urls);
+        if let Some((_, param)) = links.get(settings.max_urls) {
+            let message = format!("Up to {} URLs are fetched for a request.", settings.max_urls);
             return Err(Invalid::value(param.clone(), message).with_code("array_above_max_length"));
         }
         let started = Instant::now();
-        let left = AtomicUsize::new(settings.size);
+        let left = AtomicUsize::new(settings.max_mib.bytes());
         let own = Semaphore::new(1);
         let request = Budget { settings, left: &left, own: &own, started };
         let turn = tokio::time::timeout_at(started + settings.timeout, self.requests.acquire());

@@ -66,7 +66,7 @@ pub(crate) async fn serve<D: Dialect>(
     payload: Payload,
 ) -> HttpResponse {
     let head = PendingResponse::default();
-    let (silence, cut) = (worker.now().config.keep_alive, worker.shared.cutoff.watch());
+    let (silence, cut) = (worker.now().config.timeouts.keep_alive, worker.shared.cutoff.watch());
     let answer = Box::pin(answered::<D>(worker, http, payload, head.clone()));
     pending::respond(answer, head, silence, cut).await
 }
@@ -165,7 +165,7 @@ async fn translated<D: Dialect>(
     let repeats = may_repeat(admitted.now(), format, context.operation);
     let may_be_refused = format == FormatKind::JsonSchema
         && dispatch.target().model.profile.structured_output == StructuredOutput::Native;
-    let target = dispatch.target().settled().await;
+    let target = dispatch.target().looked_up().await;
     let translated = request.translate(&context, &target, admitted.offload()).await;
     // A new translation leaves out reasoning that a guardrail cannot mask or a model refuses, and a
     // grammar that a model refuses.
@@ -193,7 +193,7 @@ async fn show<D: Dialect>(
     body: &Bytes,
     context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
-    let (offload, target) = (admitted.offload(), target.settled().await);
+    let (offload, target) = (admitted.offload(), target.looked_up().await);
     let (mut calls, mut report) = (Vec::new(), Report::default());
     for question in 0..questions {
         let translate = TranslateContext { question, ..translate.clone() };

@@ -79,7 +79,18 @@ fn summary(changes: &[String]) -> String {
 }
 
 /// Files with their stamps.
-type Stamps = Vec<(PathBuf, Option<FileStamp>)>;
+pub(crate) type Stamps = Vec<(PathBuf, Option<FileStamp>)>;
+
+/// The stamps `after` a configuration was read; a file keeps its stamp from `before` it was read, so that a
+/// change meanwhile is noticed. The new configuration may name other files.
+fn unchanged(before: &Stamps, mut after: Stamps) -> Stamps {
+    for (path, stamp) in &mut after {
+        if let Some((_, earlier)) = before.iter().find(|(known, _)| known == path) {
+            *stamp = *earlier;
+        }
+    }
+    after
+}
 
 impl Reloader {
     pub(crate) fn new(
@@ -127,8 +138,8 @@ impl Reloader {
         Ok(changes)
     }
 
-    /// Reloads on request and when the files change; runs until dropped.
-    pub(crate) async fn keep_current(&self) {
+    /// Reloads on request and when the files differ from `seen`; runs until dropped.
+    pub(crate) async fn keep_current(&self, mut seen: Stamps) {
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
             Err(error) => {
@@ -136,7 +147,6 @@ impl Reloader {
                 return;
             }
         };
-        let mut seen = self.stamps().await;
         loop {
             let told = tokio::select! {
                 _ = hangup.recv() => Told::Signal,
@@ -149,8 +159,7 @@ impl Reloader {
             match self.reload().await {
                 Ok(changes) => {
                     log::info!("configuration read again: {}", summary(&changes));
-                    // The new configuration may name other files.
-                    seen = self.stamps().await;
+                    seen = unchanged(&stamps, self.stamps().await);
                 }
                 Err(error) => {
                     log::error!("configuration unchanged: {}", error.in_one_line());
@@ -161,7 +170,7 @@ impl Reloader {
     }
 
     /// The stamps of the files; `None` for a file whose state is unknown.
-    async fn stamps(&self) -> Stamps {
+    pub(crate) async fn stamps(&self) -> Stamps {
         let now = self.shared.now();
         let local = self.sources.directory.join("bedrock.json");
         let named = self.sources.file.iter().chain([&local]).chain(&now.config.files);
@@ -185,6 +194,25 @@ enum Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_change_while_files_are_read_is_noticed() {
+        let folder = std::env::temp_dir().join(format!("outcrop-reload-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let [known, new] = ["known", "new"].map(|name| folder.join(name));
+        let look = |paths: &[&PathBuf]| -> Stamps {
+            paths.iter().map(|path| ((*path).clone(), FileStamp::of(path))).collect()
+        };
+        std::fs::write(&known, "first").unwrap();
+        let before = look(&[&known]);
+        std::fs::write(&known, "a second, which was not read").unwrap();
+        std::fs::write(&new, "first").unwrap();
+        let seen = unchanged(&before, look(&[&known, &new]));
+        let now = look(&[&known, &new]);
+        assert_ne!(seen[0], now[0], "the change is still to be read");
+        assert_eq!(seen[1], now[1]);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 
     #[test]
     fn changes_are_told_in_one_line() {

@@ -14,7 +14,7 @@ use crate::credential_search;
 use crate::listen;
 use crate::reload::Reloader;
 use crate::routes;
-use crate::shutdown::{self, Drain};
+use crate::shutdown;
 use crate::startup::{ServeError, refuse_loops};
 use crate::state::{Shared, Snapshot};
 use crate::supervise;
@@ -59,7 +59,7 @@ pub(crate) struct Demo {
 /// [`ServeError`]; no port stays bound.
 pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeError> {
     let certificate = config.tls.clone().map(Certificate::load).transpose()?;
-    let (workers, drain_timeout) = (config.workers, config.drain_timeout);
+    let (workers, drain_timeout) = (config.workers, config.shutdown.timeout);
     let listen = config.listen;
     let snapshot = Snapshot::open(config, &setup, None).await?;
     let listener = TcpListener::bind(listen).map_err(|error| ServeError::Bind(listen, error))?;
@@ -105,20 +105,22 @@ pub(crate) async fn until_stopped(
         Some(demo) => (demo.setup, Some(demo.greet)),
         None => (Settings::default(), None),
     };
-    let drain = Drain { delay: config.drain_delay, timeout: config.drain_timeout };
+    let drain = config.shutdown;
     let serving = serve(config, setup).await?;
     announce::configuration(&sources, &serving.shared.now().config, serving.address);
     let reloader = Rc::new(serving.reloader(sources));
     let Serving { address, server, handle, shared, certificate, setup: _ } = serving;
     announce::bedrock(&shared.now(), is_demo).await;
+    // Before the gateway calls itself ready: changes from then on are noticed.
+    let seen = reloader.stamps().await;
     announce::ready(&shared.now().config, address, started);
     if let Some(greet) = greet {
         greet(address);
     }
     let mut tasks =
         vec![supervise::keep("the task that reads the configuration again", move || {
-            let reloader = Rc::clone(&reloader);
-            async move { reloader.keep_current().await }
+            let (reloader, seen) = (Rc::clone(&reloader), seen.clone());
+            async move { reloader.keep_current(seen).await }
         })];
     tasks.extend(certificate.map(|certificate| {
         supervise::keep("the task that reads the certificate again", move || {

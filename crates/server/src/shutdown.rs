@@ -3,12 +3,12 @@
 //! that are still open end with an error in the format of their API, and the process ends in any case.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal as listen};
 use tokio::time::{sleep, timeout};
 
+use crate::config::Drain;
 use crate::state::Shared;
 
 /// Waits for SIGTERM or SIGINT.
@@ -22,15 +22,6 @@ pub(crate) async fn signal() {
             std::future::pending::<()>().await;
         }
     }
-}
-
-/// Time limits of a shutdown.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Drain {
-    /// Time until the port is closed.
-    pub(crate) delay: Duration,
-    /// Time after that for open requests.
-    pub(crate) timeout: Duration,
 }
 
 /// Drains and stops the server on a signal. Returns when the process must end although the server has

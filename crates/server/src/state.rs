@@ -73,11 +73,11 @@ impl Snapshot {
             region: setup.region.clone().or_else(|| config.region.clone()),
             last_region: config.last_region.clone(),
             profile: setup.profile.clone().or_else(|| config.profile.clone()),
-            timeouts: config.timeouts,
+            timeouts: config.timeouts.of_calls(),
             ..setup.clone()
         };
         let names =
-            Resolver::open(&config.models, setup, before.map(|before| &before.names)).await?;
+            Resolver::open(&config.names(), setup, before.map(|before| &before.names)).await?;
         config.notes.extend(names.doubts());
         let place = &config.moderation.place;
         let moderator = names
@@ -85,8 +85,9 @@ impl Snapshot {
             .await
             .map_err(OpenError::Moderation)?;
         let generation = before.map_or(0, |before| before.generation + 1);
-        let store = config.thinking_store.as_ref();
-        let store = RedisStore::open(store, before.and_then(|before| before.store.as_ref()));
+        let store = config.thinking_memory.shared();
+        let store =
+            RedisStore::open(store.as_ref(), before.and_then(|before| before.store.as_ref()));
         Ok(Self { config, names, moderator, store, generation })
     }
 

@@ -51,14 +51,17 @@ pub enum TlsError {
 #[derive(Debug)]
 pub(crate) struct Certificate {
     files: TlsFiles,
+    /// The stamps before the first reading: a change from then on is noticed.
+    loaded: Stamps,
     current: ArcSwap<CertifiedKey>,
 }
 
 impl Certificate {
     /// Reads the files.
     pub(crate) fn load(files: TlsFiles) -> Result<Arc<Self>, TlsError> {
+        let loaded = stamps(&files);
         let current = ArcSwap::from_pointee(read(&files)?);
-        Ok(Arc::new(Self { files, current }))
+        Ok(Arc::new(Self { files, loaded, current }))
     }
 
     /// A server configuration that uses the certificate in force. TLS 1.2 and 1.3, HTTP/1.1.
@@ -74,14 +77,14 @@ impl Certificate {
     /// Reloads the files whenever they change; runs until dropped. If they cannot be used, the old
     /// certificate stays in force.
     pub(crate) async fn keep_current(self: Arc<Self>) {
-        let mut seen = None;
+        let mut seen = self.loaded;
         loop {
             let looking = Arc::clone(&self);
             let before = seen;
             let found = files::apart("reading the TLS files", move || looking.look(before)).await;
             match found {
                 Ok((stamp, fresh)) => {
-                    seen = Some(stamp);
+                    seen = stamp;
                     match fresh {
                         None => {}
                         Some(Ok(fresh)) => {
@@ -98,15 +101,18 @@ impl Certificate {
     }
 
     /// The present stamps of the files, and their content if the stamps have changed.
-    fn look(&self, before: Option<Stamps>) -> (Stamps, Option<Result<CertifiedKey, TlsError>>) {
-        let stamps = [&self.files.certificate, &self.files.key].map(|path| FileStamp::of(path));
-        let is_new = before.is_some_and(|before| before != stamps);
-        (stamps, is_new.then(|| read(&self.files)))
+    fn look(&self, before: Stamps) -> (Stamps, Option<Result<CertifiedKey, TlsError>>) {
+        let now = stamps(&self.files);
+        (now, (now != before).then(|| read(&self.files)))
     }
 }
 
 /// Stamps of certificate and key.
 type Stamps = [Option<FileStamp>; 2];
+
+fn stamps(files: &TlsFiles) -> Stamps {
+    [&files.certificate, &files.key].map(|path| FileStamp::of(path))
+}
 
 impl ResolvesServerCert for Certificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {

@@ -143,7 +143,7 @@ pub fn question_with<'a>(
         service_tier,
         request_metadata: request_metadata(&params::metadata(request), &mut report),
     };
-    parts::cache::settle(&mut body, cached, profile, &mut report);
+    parts::cache::place_points(&mut body, cached, profile, &mut report);
     let written = Syntax::of(profile, body.tool_config.as_ref());
     let is_forgotten = recalled.is_some_and(RestoredReasoning::is_forgotten);
     is_forgotten.then(|| report.lose_thoughts(LostReasoning::Dropped));

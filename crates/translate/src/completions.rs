@@ -218,7 +218,7 @@ fn question<'q>(
     };
     let tools = cache::marked_tools(std::iter::empty(), profile, &mut report);
     let asked = Asked { tools, automatic: Automatic::unasked(profile) };
-    cache::settle(&mut body, asked, profile, &mut report);
+    cache::place_points(&mut body, asked, profile, &mut report);
     let delivery = delivery(&mut body, (request.stream == Some(true)).then_some(profile));
     let reply = CompletionReply {
         echo,

@@ -50,7 +50,7 @@ impl Reply {
     }
 
     /// The reader for text of the answer.
-    pub(crate) fn spoken(&self) -> AnswerText {
+    pub(crate) fn answer_text(&self) -> AnswerText {
         match (&self.wanted, &self.answering_tool) {
             (None, _) => AnswerText::default(),
             (Some(Wanted::Object), None) => AnswerText::held(By::Object),

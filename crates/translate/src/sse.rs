@@ -22,3 +22,67 @@ pub fn write(out: &mut BytesMut, value: &impl Serialize) -> Result<(), Unwritabl
     out.extend_from_slice(b"\n\n");
     Ok(())
 }
+
+/// An event whose like is sent for every token: it differs from the others of its stream in one text
+/// only, so that everything around the text is serialised once.
+#[derive(Debug, Clone)]
+pub(crate) struct TextEvent {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+}
+
+impl TextEvent {
+    /// Stands for the text in the value that [`Self::new`] takes.
+    pub(crate) const MARK: &'static str = "\u{1}\u{2}";
+    const WRITTEN: &'static [u8] = br#""\u0001\u0002""#;
+
+    /// The event of a value that holds [`Self::MARK`], the last time it occurs, in place of the text.
+    /// `None` if the value does not hold it.
+    pub(crate) fn new(marked: &impl Serialize) -> Result<Option<Self>, Unwritable> {
+        let mut event = BytesMut::new();
+        write(&mut event, marked)?;
+        let mark = Self::WRITTEN;
+        let at = event.windows(mark.len()).rposition(|window| window == mark);
+        Ok(at
+            .map(|at| Self { head: event[..at].to_vec(), tail: event[at + mark.len()..].to_vec() }))
+    }
+
+    /// Appends the event with this text.
+    pub(crate) fn write(&self, out: &mut BytesMut, text: &str) -> Result<(), Unwritable> {
+        out.reserve(self.head.len() + text.len() + self.tail.len() + QUOTES);
+        out.extend_from_slice(&self.head);
+        serde_json::to_writer((&mut *out).writer(), text)?;
+        out.extend_from_slice(&self.tail);
+        Ok(())
+    }
+}
+
+/// Bytes of the quotes around a text.
+const QUOTES: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Event<'a> {
+        model: &'a str,
+        text: &'a str,
+        after: Option<&'a str>,
+    }
+
+    #[test]
+    fn an_event_with_a_text_has_the_bytes_of_the_whole_event() {
+        for (model, after) in [("m", None), (TextEvent::MARK, Some("\u{e9}\n"))] {
+            let mark = TextEvent::MARK;
+            let event = TextEvent::new(&Event { model, text: mark, after }).unwrap().unwrap();
+            for text in ["", "a", "\"quoted\" \\ \n\u{1}\u{2}", "Gr\u{fc}\u{df}e \u{1f30d}"] {
+                let (mut whole, mut out) = (BytesMut::new(), BytesMut::new());
+                write(&mut whole, &Event { model, text, after }).unwrap();
+                event.write(&mut out, text).unwrap();
+                assert_eq!(out, whole, "{text:?}");
+            }
+        }
+        assert!(TextEvent::new(&Event { model: "m", text: "", after: None }).unwrap().is_none());
+    }
+}

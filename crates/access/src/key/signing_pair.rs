@@ -35,18 +35,6 @@ impl AwsKeyPair {
         Self { id, secret: SecretString::from(URL_SAFE_NO_PAD.encode(mac)) }
     }
 
-    /// The same pair once more.
-    #[cfg(test)]
-    pub(crate) fn derive_again(pair: &Self) -> Self {
-        Self { id: pair.id.clone(), secret: pair.secret.clone() }
-    }
-
-    /// The secret of a pair under another id.
-    #[cfg(test)]
-    pub(crate) fn renamed(pair: &Self, id: &str) -> Self {
-        Self { id: id.to_owned(), secret: pair.secret.clone() }
-    }
-
     /// The access key id.
     pub fn id(&self) -> &str {
         &self.id

@@ -98,7 +98,7 @@ fn expire(cache: &CredentialCache) {
 }
 
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_secs(600);
     while !condition() {
         assert!(Instant::now() < deadline, "{what}");
         tokio::task::yield_now().await;

@@ -31,7 +31,7 @@ fn arguments_are_valid_for_random_schemas() {
 fn calls_follow_the_text_with_random_names() {
     let models = Models::load();
     let mut dice = Dice(0xca11);
-    for round in 0..300 {
+    for round in 0..60 {
         let (tool, other) = (dice.word("_"), dice.word("-"));
         let (text, count) = (dice.word("_"), dice.word(""));
         let (value, second, number) = (dice.word(""), dice.word(""), dice.roll(5_000));

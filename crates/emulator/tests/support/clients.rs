@@ -104,7 +104,7 @@ pub fn open(
     body: &[u8],
 ) -> TcpStream {
     let mut socket = TcpStream::connect(addr).expect("a connection");
-    socket.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout");
+    socket.set_read_timeout(Some(Duration::from_secs(600))).expect("a timeout");
     let mut head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\nContent-Length: {}\r\n",
         body.len()
@@ -119,7 +119,7 @@ pub fn open(
 
 /// Polls the journal until `wanted` finds its call.
 pub async fn journalled(emulator: &Running, wanted: impl Fn(&Call) -> bool) -> Call {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_secs(600);
     loop {
         if let Some(call) = emulator.journal().calls().into_iter().find(|call| wanted(call)) {
             return call;

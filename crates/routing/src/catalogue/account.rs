@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Inner;
 use super::id::{Id, Name};
+use super::prices::CallReach;
 use bedrock::Transport;
 
 mod fetch;
@@ -172,6 +173,12 @@ impl AccountModels {
         })
     }
 
+    /// The reach of an application inference profile.
+    pub(super) fn reach(&self, arn: &str) -> Option<CallReach> {
+        let profile = self.profiles.iter().flatten().find(|profile| profile.arn == arn)?;
+        CallReach::of_models(profile.models.iter().map(|model| model.arn.as_str()))
+    }
+
     /// Whether the listing is empty.
     pub(super) fn is_empty(&self) -> bool {
         self.models.is_none() && self.profiles.is_none()
@@ -222,5 +229,7 @@ mod tests {
         let account = AccountModels::new(None, Some(profile(&listed)), None);
         assert_eq!(account.arn_lookup(arn), Some("a.b-v1:0"));
         assert_eq!(account.arn_lookup("other"), None);
+        assert_eq!(account.reach(arn), Some(CallReach::Region("us-east-1".to_owned())));
+        assert_eq!(account.reach("other"), None);
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::account::{Missing, ProfiledModel, encoded, page};
 use super::id::{Arn, ArnKind, Id, Name};
+use super::prices::CallReach;
 use bedrock::{Account, Transport};
 
 /// Longest wait of a call for the lookup.
@@ -33,16 +34,32 @@ struct Slot(OnceCell<Found>);
 #[derive(Debug)]
 enum Found {
     /// Id of the model. The model of an ARN never changes.
-    Model(String),
+    Model(FoundModel),
     /// The lookup failed; the next one may be made at this time.
     NotUntil(Instant),
 }
 
+/// The model behind an ARN.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FoundModel {
+    id: String,
+    /// The reach of the profile that an application inference profile copies.
+    reach: Option<CallReach>,
+}
+
 impl ArnLookup {
+    /// The known reach of an application inference profile; makes no call.
+    pub(super) fn reach(&self, arn: &str) -> Option<CallReach> {
+        match self.0.load().get(arn)?.0.get()? {
+            Found::Model(model) => model.reach.clone(),
+            Found::NotUntil(_) => None,
+        }
+    }
+
     /// The known result; makes no call.
     pub(super) fn find(&self, arn: &str) -> Option<String> {
         match self.0.load().get(arn)?.0.get()? {
-            Found::Model(id) => Some(id.clone()),
+            Found::Model(model) => Some(model.id.clone()),
             Found::NotUntil(_) => None,
         }
     }
@@ -54,14 +71,14 @@ impl ArnLookup {
         let found = slot.0.get_or_init(|| async {
             let asked = timeout(PATIENCE, answer(path, account)).await;
             match asked {
-                Ok(Ok(Some(id))) => Found::Model(id),
+                Ok(Ok(Some(model))) => Found::Model(model),
                 Ok(Ok(None)) => missing(arn, "the answer names none"),
                 Ok(Err(error)) => missing(arn, &error.to_string()),
                 Err(_) => missing(arn, "no answer in time"),
             }
         });
         match found.await {
-            Found::Model(id) => Some(id.clone()),
+            Found::Model(model) => Some(model.id.clone()),
             Found::NotUntil(_) => None,
         }
     }
@@ -134,15 +151,22 @@ struct Described {
 }
 
 impl Described {
-    fn model(&self) -> Option<String> {
+    fn model(&self) -> Option<FoundModel> {
         let own = self.foundation_model_arn.iter().chain(&self.model_arn);
         let listed = self.models.iter().chain([&self.fallback_model]).map(|model| &model.arn);
         let mut arns = own.chain(listed).filter(|arn| arn.starts_with("arn:"));
-        arns.find_map(|arn| Name::parse(arn).id.base().map(ToOwned::to_owned))
+        let id = arns.find_map(|arn| Name::parse(arn).id.base().map(ToOwned::to_owned))?;
+        Some(FoundModel { id, reach: self.reach() })
+    }
+
+    /// The reach of a profile. A router lists models too, and names the one to fall back to.
+    fn reach(&self) -> Option<CallReach> {
+        let arns = self.models.iter().map(|model| model.arn.as_str());
+        if self.fallback_model.arn.is_empty() { CallReach::of_models(arns) } else { None }
     }
 }
 
-async fn answer(path: String, account: &Account) -> Result<Option<String>, Missing> {
+async fn answer(path: String, account: &Account) -> Result<Option<FoundModel>, Missing> {
     // One call per ARN: a connection of its own costs less than a shared pool.
     let described: Described = page(&Transport::new(account), &path, None).await?;
     Ok(described.model())
@@ -190,8 +214,34 @@ mod tests {
             ("{}".to_owned(), None),
         ] {
             let described: Described = serde_json::from_str(&answer).unwrap();
-            assert_eq!(described.model().as_deref(), expected, "{answer}");
+            let found = described.model().map(|model| model.id);
+            assert_eq!(found.as_deref(), expected, "{answer}");
         }
+    }
+
+    #[test]
+    fn a_profile_reaches_as_far_as_the_one_it_copies() {
+        let arn = |region: &str| format!("arn:aws:bedrock:{region}::foundation-model/a.b-v1:0");
+        let geo = |prefix: &str| Some(CallReach::Geo(prefix.to_owned()));
+        for (regions, expected) in [
+            (&["us-east-1"] as &[&str], Some(CallReach::Region("us-east-1".to_owned()))),
+            (&["us-east-1", "us-west-2"], geo("us")),
+            (&["eu-west-1", "eu-central-1", "eu-west-1"], geo("eu")),
+            (&["ap-northeast-1", "ap-northeast-3"], geo("jp")),
+            (&["ap-northeast-1", "ap-southeast-2"], geo("apac")),
+            (&["us-gov-east-1", "us-gov-west-1"], geo("us-gov")),
+            (&["us-east-1", ""], Some(CallReach::Global)),
+            (&["us-east-1", "eu-west-1"], Some(CallReach::Global)),
+            (&[], None),
+        ] {
+            let models = regions.iter().map(|region| ProfiledModel { arn: arn(region) }).collect();
+            let described = Described { models, ..Described::default() };
+            assert_eq!(described.reach(), expected, "{regions:?}");
+        }
+        let models = vec![ProfiledModel { arn: arn("us-east-1") }];
+        let fallback_model = ProfiledModel { arn: arn("us-east-1") };
+        let router = Described { models, fallback_model, ..Described::default() };
+        assert_eq!(router.reach(), None, "a router chooses the model by itself");
     }
 
     #[test]
@@ -209,12 +259,13 @@ mod tests {
             }
         }
         let slot = arn_lookup.slot("known").unwrap();
-        slot.0.set(Found::Model("a.b".to_owned())).unwrap();
+        let model = || FoundModel { id: "a.b".to_owned(), reach: None };
+        slot.0.set(Found::Model(model())).unwrap();
         assert!(arn_lookup.0.load().len() < LIMIT);
         assert_eq!(arn_lookup.find("known").as_deref(), Some("a.b"));
         for number in 0..LIMIT * 2 {
             if let Some(slot) = arn_lookup.slot(&format!("m{number}")) {
-                slot.0.set(Found::Model("a.b".to_owned())).unwrap();
+                slot.0.set(Found::Model(model())).unwrap();
             }
         }
         assert_eq!(arn_lookup.0.load().len(), LIMIT);

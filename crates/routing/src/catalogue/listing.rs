@@ -2,14 +2,13 @@
 //! before the account's models; for an account that cannot be listed, the compiled-in models not past their end of
 //! life.
 
-use schema::openai::models::{Capabilities, Lifecycle, Model, Prices, Stage};
+use schema::openai::models::{Capabilities, Lifecycle, Model, Stage};
 use translate::profile::Medium;
 
 use super::account::{AccountModels, FoundationModel};
 use super::date::Day;
 use super::id::{Id, Name};
-use super::prices::Reach;
-use super::registry::{Registry, Row};
+use super::registry::Row;
 use super::{Catalogue, ModelOverrides, NameOwner, Named, ResolvedModel, profiles};
 
 /// Owner of models whose id does not name it.
@@ -28,7 +27,8 @@ pub(super) fn all(catalogue: &Catalogue, account: &AccountModels, own: &[Named<'
             can_be_called.then(|| named(account, &one))
         },
     ));
-    let rest = if account.is_empty() { compiled_in(registry) } else { offered(registry, account) };
+    let rest =
+        if account.is_empty() { compiled_in(catalogue) } else { offered(catalogue, account) };
     models.extend(rest.into_iter().filter(|one| !own.iter().any(|own| own.name == one.id)));
     // Pickers of clients show the list as it comes, and offer its first entry.
     models[own.len()..].sort_by_key(|model| !chats(model));
@@ -59,8 +59,8 @@ fn named(account: &AccountModels, one: &Named<'_>) -> Model {
     let stands_for = (model_id != one.name).then(|| model_id.clone());
     Model {
         stands_for,
-        prices: priced(one.target.registry(), model_id, base),
-        ..entry(one.target.registry(), (one.name, base), None, account)
+        prices: one.target.catalogue.listed_prices(model_id, base),
+        ..entry(&one.target.catalogue, (one.name, base), None, account)
     }
 }
 
@@ -80,22 +80,22 @@ fn resolves(account: &AccountModels, target: &ResolvedModel) -> bool {
     }
 }
 
-fn offered(registry: &Registry, account: &AccountModels) -> Vec<Model> {
+fn offered(catalogue: &Catalogue, account: &AccountModels) -> Vec<Model> {
     let models = account.models.iter().flatten().filter(|model| model.is_on_demand());
     let models = models
-        .map(|model| entry(registry, (&model.model_id, Some(&model.model_id)), None, account));
+        .map(|model| entry(catalogue, (&model.model_id, Some(&model.model_id)), None, account));
     let profiles = account.profiles.iter().flatten().filter(|profile| profile.is_active());
     let profiles = profiles.map(|profile| {
         let id = if profile.is_application() { &profile.arn } else { &profile.id };
         let base = Name::parse(id).id.base().or_else(|| account.arn_lookup(&profile.arn));
-        entry(registry, (id, base), profile.created.as_deref(), account)
+        entry(catalogue, (id, base), profile.created.as_deref(), account)
     });
     models.chain(profiles).collect()
 }
 
-fn compiled_in(registry: &Registry) -> Vec<Model> {
+fn compiled_in(catalogue: &Catalogue) -> Vec<Model> {
     let (today, nothing) = (Day::today(), AccountModels::default());
-    let alive = registry.models().into_iter().filter(|(_, row)| !row.has_ended(today));
+    let alive = catalogue.0.registry.models().into_iter().filter(|(_, row)| !row.has_ended(today));
     alive
         .flat_map(|(id, row)| {
             let mut ids = profiles(row, id);
@@ -104,17 +104,18 @@ fn compiled_in(registry: &Registry) -> Vec<Model> {
             }
             ids.into_iter().map(move |name| (name, id))
         })
-        .map(|(name, base)| entry(registry, (&name, Some(base)), None, &nothing))
+        .map(|(name, base)| entry(catalogue, (&name, Some(base)), None, &nothing))
         .collect()
 }
 
 /// The facts about `id` and its model; the account's own data takes precedence over the catalogue.
 fn entry(
-    registry: &Registry,
+    catalogue: &Catalogue,
     (id, base): (&str, Option<&str>),
     created: Option<&str>,
     account: &AccountModels,
 ) -> Model {
+    let registry = &catalogue.0.registry;
     let row = base.and_then(|base| registry.listed(base));
     let live = base.and_then(|base| account.model(base));
     let started = created.or_else(|| live.and_then(FoundationModel::started));
@@ -133,15 +134,9 @@ fn entry(
         context_length: row.and_then(|row| row.context),
         max_output_tokens: row.and_then(|row| row.max_output),
         lifecycle,
-        prices: priced(registry, id, base),
+        prices: catalogue.listed_prices(id, base),
         stands_for: None,
     }
-}
-
-/// Prices of calls by the id that is sent.
-fn priced(registry: &Registry, sent: &str, base: Option<&str>) -> Option<Prices> {
-    let prices = registry.listed(base?)?.prices.as_ref()?;
-    Some(prices.listed(Reach::of(&Name::parse(sent).id)))
 }
 
 /// The maker: the first word of a foundation model's id.

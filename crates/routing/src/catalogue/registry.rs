@@ -13,7 +13,7 @@ use translate::profile::Medium;
 use super::date::Day;
 use super::geography::PREFIXES;
 use super::overrides::read;
-use super::prices::Prices;
+use super::prices::{PriceBook, Prices, Tier};
 use super::spelling::{Irregular, Spelled, Spellings};
 
 /// Limit of chained `like` keys, against loops.
@@ -37,12 +37,10 @@ const MAX_OUTPUT: &str = "max_output";
 const MOST_MAX_TOKENS: &str = "most_max_tokens";
 const TOOLS: &str = "tools";
 const TOOL_CHOICE: &str = "tool_choice";
-const PRICED: &str = "prices";
-const DATED: &str = "dated";
 const EMBEDDING: &str = "embedding";
 const TIERS: &str = "tiers";
-/// Tiers that have prices of their own.
-const PRICED_TIERS: [&str; 2] = ["flex", "priority"];
+/// Tiers that requests may name.
+const CALLABLE_TIERS: [Tier; 2] = [Tier::Flex, Tier::Priority];
 
 /// All rows.
 #[derive(Debug, Default)]
@@ -58,6 +56,7 @@ pub(super) struct Registry {
     /// Models by LiteLLM's word for the family of an imported one.
     imported: BTreeMap<String, String>,
     written: Written,
+    book: Arc<PriceBook>,
 }
 
 /// A row that cannot be read.
@@ -95,7 +94,11 @@ pub(super) struct Row {
     pub(super) retired: bool,
     /// The model to use instead, without region prefix.
     pub(super) successor: Option<String>,
+    /// Prices of the operator's.
     pub(super) prices: Option<Prices>,
+    /// The model whose compiled-in prices hold, if the operator states none.
+    #[serde(skip)]
+    pub(super) priced_like: Option<String>,
 }
 
 impl Default for Row {
@@ -114,6 +117,7 @@ impl Default for Row {
             retired: false,
             successor: None,
             prices: None,
+            priced_like: None,
         }
     }
 }
@@ -168,13 +172,6 @@ struct File {
     rows: Written,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PriceFile {
-    dated: String,
-    prices: Written,
-}
-
 impl Registry {
     /// The compiled-in registry.
     pub(super) fn open() -> &'static Arc<Self> {
@@ -206,7 +203,7 @@ impl Registry {
             }
             written.insert(name.clone(), row);
         }
-        let mut registry = Self::of(written)?;
+        let mut registry = Self::of(written, &self.book)?;
         // Names of the compiled-in rows keep their meaning, also when an operator adds models.
         registry.spellings.clone_from(&self.spellings);
         registry.spellings.add(
@@ -229,6 +226,19 @@ impl Registry {
     /// The model's own row.
     pub(super) fn listed(&self, id: &str) -> Option<&Row> {
         self.exact.get(id).or_else(|| self.exact.get(without_variant(id)?))
+    }
+
+    /// The prices of a model: the operator's, or else those compiled in, which families do not have.
+    pub(super) fn prices(&self, id: &str) -> Option<&Prices> {
+        let own = self.find(id).and_then(|row| row.prices.as_ref());
+        let like = || self.book.of(self.listed(id)?.priced_like.as_deref()?);
+        own.or_else(like).or_else(|| self.book.of(id))
+    }
+
+    /// Every model with compiled-in prices.
+    #[cfg(test)]
+    pub(super) fn priced(&self) -> Vec<&str> {
+        self.book.models()
     }
 
     /// The model that a name other than an id means.
@@ -271,7 +281,7 @@ impl Registry {
     fn parse(models: &str, prices: &str) -> Result<Self, String> {
         let models: File = toml::from_str(models).map_err(|error| error.to_string())?;
         let File { dated, aliases, spellings, makers, imported, mut rows } = models;
-        let prices: PriceFile = toml::from_str(prices).map_err(|error| error.to_string())?;
+        let book = Arc::new(PriceBook::parse(prices)?);
         for (_, row) in rows.iter_mut().filter(|(name, _)| !name.ends_with('*')) {
             let family =
                 row.get(LIKE).and_then(Value::as_str).is_none_or(|like| like.ends_with('*'));
@@ -280,14 +290,13 @@ impl Registry {
                 row.entry(INPUT).or_insert_with(|| Value::Array(Vec::new()));
             }
         }
-        for (id, mut priced) in prices.prices {
-            let row = rows.get_mut(&id).ok_or_else(|| format!("{id} is priced and not known"))?;
-            known_tiers(row, &priced);
-            priced.insert(DATED.to_owned(), prices.dated.clone().into());
-            row.insert(PRICED.to_owned(), priced.into());
+        for (id, row) in &mut rows {
+            if let Some(prices) = book.of(id) {
+                known_tiers(row, prices);
+            }
         }
         let mut registry =
-            Self::of(rows).map_err(|BadRow { row, error }| format!("row {row}: {error}"))?;
+            Self::of(rows, &book).map_err(|BadRow { row, error }| format!("row {row}: {error}"))?;
         registry.irregular = Irregular { aliases, spellings, makers };
         let called = registry.exact.iter().filter(|(_, row)| row.is_called());
         registry.spellings = Spellings::of(&registry.irregular, called.map(|(id, _)| id.as_str()));
@@ -296,12 +305,13 @@ impl Registry {
         Ok(registry)
     }
 
-    fn of(written: Written) -> Result<Self, BadRow> {
-        let mut registry = Self::default();
+    fn of(written: Written, book: &Arc<PriceBook>) -> Result<Self, BadRow> {
+        let mut registry = Self { book: Arc::clone(book), ..Self::default() };
         for name in written.keys() {
-            let row = whole(&written, name, 0)
+            let mut row = whole(&written, name, 0)
                 .and_then(Row::read)
                 .map_err(|error| BadRow { row: name.clone(), error })?;
+            row.priced_like = priced_like(&written, book, name).map(ToOwned::to_owned);
             match name.strip_suffix('*') {
                 Some(beginning) => registry.families.push((beginning.to_owned(), row)),
                 None => {
@@ -342,13 +352,25 @@ fn known_to_translation(row: &mut Table, fact: &str, knob: &str) {
 
 /// Derives a model's tiers from its prices. This holds for the compiled-in prices, which are complete; an
 /// operator's prices may leave out unused tiers.
-fn known_tiers(row: &mut Table, priced: &Table) {
+fn known_tiers(row: &mut Table, prices: &Prices) {
     let profile = row.entry(PROFILE).or_insert_with(|| Value::Table(Table::new()));
     if let Some(profile) = profile.as_table_mut().filter(|it| !it.contains_key(EMBEDDING)) {
-        let tiers = PRICED_TIERS.iter().filter(|tier| priced.contains_key(**tier));
-        let tiers = tiers.map(|tier| Value::String((*tier).to_owned())).collect();
+        let tiers = prices.tiers().filter(|tier| CALLABLE_TIERS.contains(tier));
+        let tiers = tiers.map(|tier| Value::String(tier.name().to_owned())).collect();
         profile.entry(TIERS).or_insert(Value::Array(tiers));
     }
+}
+
+/// The model with compiled-in prices that a row is, or is like.
+fn priced_like<'w>(rows: &'w Written, book: &PriceBook, name: &'w str) -> Option<&'w str> {
+    let mut name = name;
+    for _ in 0..=LIKE_DEPTH {
+        if book.of(name).is_some() {
+            return Some(name);
+        }
+        name = rows.get(name)?.get(LIKE)?.as_str()?;
+    }
+    None
 }
 
 /// Removes tool choice from a model without tools, even if its family supports it.

@@ -47,8 +47,8 @@ fn failures_map_to_their_retry_scope() {
         (page(502), Never, Never),
         (page(503), Anywhere, Anywhere),
     ] {
-        assert_eq!(failure.verdict(Kind::Unary).retry_scope, unary, "{failure}");
-        assert_eq!(failure.verdict(Kind::Stream).retry_scope, stream, "{failure}");
+        assert_eq!(failure.class(Kind::Unary).retry_scope, unary, "{failure}");
+        assert_eq!(failure.class(Kind::Stream).retry_scope, stream, "{failure}");
     }
 }
 
@@ -61,7 +61,7 @@ fn a_429_throttles_and_a_400_is_the_requests_fault() {
         (service("AccessDeniedException", ""), Fault::Nobody),
         (Failure::Connect(String::new()), Fault::Target),
     ] {
-        assert_eq!(failure.verdict(Kind::Unary).fault, fault, "{failure}");
+        assert_eq!(failure.class(Kind::Unary).fault, fault, "{failure}");
     }
 }
 
@@ -87,6 +87,6 @@ fn the_fallback_depends_on_the_failure() {
             FallbackReason::Setup,
         ),
     ] {
-        assert_eq!(failure.verdict(Kind::Unary).fallback_reason, fallback_reason, "{failure}");
+        assert_eq!(failure.class(Kind::Unary).fallback_reason, fallback_reason, "{failure}");
     }
 }

@@ -1,6 +1,8 @@
 //! `GET /v1/models`, with the extra fields that other gateways send beside OpenAI's four.
 
-use serde::Serialize;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 /// A list of models.
 #[derive(Debug, Clone, Serialize)]
@@ -87,13 +89,17 @@ pub struct Lifecycle {
 }
 
 /// Prices of calls.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Prices {
     /// Always `USD`.
     pub currency: &'static str,
     /// Day of the price list, as `2026-11-21`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dated: Option<String>,
+    /// Name of the row: model, reach, tier, and the day from which it holds.
+    pub row: String,
+    /// Origin: `listed`, `operator`, or `assumed` where the places of the calls are not known.
+    pub source: &'static str,
     /// Standard prices.
     #[serde(flatten)]
     pub rates: Rates,
@@ -102,56 +108,98 @@ pub struct Prices {
     pub long: Option<LongRates>,
     /// In the service tier `flex`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub flex: Option<Rates>,
+    pub flex: Option<TierRates>,
     /// In the service tier `priority`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub priority: Option<Rates>,
+    pub priority: Option<TierRates>,
+    /// In the service tier `ultrafast`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ultrafast: Option<TierRates>,
     /// In batches.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub batch: Option<Rates>,
+    pub batch: Option<TierRates>,
 }
 
-/// Prices by unit: a million tokens for the first six, a single unit for the others.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+/// Prices in one service tier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TierRates {
+    /// The prices.
+    #[serde(flatten)]
+    pub rates: Rates,
+    /// For long prompts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub long: Option<LongRates>,
+}
+
+/// Prices by unit: a million tokens for the first seven, a single unit for the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Rates {
     /// A million prompt tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub input: Option<f64>,
+    pub input: Option<Dollars>,
     /// A million output tokens.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<f64>,
+    pub output: Option<Dollars>,
     /// A million prompt tokens read from the cache.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_read: Option<f64>,
+    pub cache_read: Option<Dollars>,
     /// A million tokens written to the cache for five minutes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_write: Option<f64>,
+    pub cache_write: Option<Dollars>,
     /// A million tokens written to the cache for an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_write_1h: Option<f64>,
+    pub cache_write_1h: Option<Dollars>,
     /// A million audio tokens in the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub input_audio: Option<f64>,
+    pub input_audio: Option<Dollars>,
+    /// A million audio tokens in the output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_audio: Option<Dollars>,
     /// An image in the prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub image: Option<f64>,
+    pub image: Option<Dollars>,
+    /// An image that is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_image: Option<Dollars>,
     /// A request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<f64>,
+    pub request: Option<Dollars>,
+    /// A query of a reranker: a hundred documents begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rerank_query: Option<Dollars>,
     /// A second of video.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub video_second: Option<f64>,
+    pub video_second: Option<Dollars>,
     /// A second of audio.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub audio_second: Option<f64>,
+    pub audio_second: Option<Dollars>,
+    /// A search of the web.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub web_search: Option<Dollars>,
 }
 
 /// Prices of prompts above a length.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LongRates {
     /// Length in tokens above which they apply.
     pub above: u64,
     /// The prices.
     #[serde(flatten)]
     pub rates: Rates,
+}
+
+/// An amount of dollars as decimal text. It is written as a number, digit for digit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dollars(String);
+
+impl From<String> for Dollars {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl Serialize for Dollars {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.0.clone()).map_err(S::Error::custom)?.serialize(serializer)
+    }
 }

@@ -125,7 +125,7 @@ fn refusal(subject: &str, problems: &[String]) -> String {
 
 /// The verdict, the notes, and then one key a line, with its origin behind it.
 fn written(config: &Config, verdict: &str, all: bool) -> String {
-    let names = counted(config.models.groups.len(), "name");
+    let names = counted(config.models.len(), "name");
     let notes = counted(config.notes.len(), "note");
     let mut text = format!("# {verdict}: {names}, {notes}\n");
     for note in &config.notes {

@@ -8,6 +8,41 @@ use routing::catalogue::is_understood;
 use routing::suggestions::nearest;
 use routing::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, TagFilter, Unlisted};
 
+/// Balancing, retries and fallbacks, with the names of their keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Routing {
+    pub(crate) strategy: Strategy,
+    pub(crate) affinity: Affinity,
+    pub(crate) tag_filter: TagFilter,
+    pub(crate) retries: Retries,
+    pub(crate) cooldown: Option<Cooldown>,
+    pub(crate) fallbacks: Fallbacks,
+}
+
+impl Default for Routing {
+    fn default() -> Self {
+        Self::of(Balance::default(), Fallbacks::default())
+    }
+}
+
+impl Routing {
+    pub(super) fn of(balance: Balance, fallbacks: Fallbacks) -> Self {
+        let Balance { strategy, affinity, tag_filter, retries, cooldown } = balance;
+        Self { strategy, affinity, tag_filter, retries, cooldown, fallbacks }
+    }
+
+    /// The part that concerns the targets of one name.
+    pub(super) fn balance(&self) -> Balance {
+        let Self { strategy, affinity, tag_filter, retries, cooldown, fallbacks: _ } = *self;
+        Balance { strategy, affinity, tag_filter, retries, cooldown }
+    }
+
+    /// The router's two parts.
+    pub(super) fn split(self) -> (Balance, Fallbacks) {
+        (self.balance(), self.fallbacks)
+    }
+}
+
 /// The names that a setting applies to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scope {
@@ -29,18 +64,18 @@ pub(super) fn read(
     section: &mut Section<'_>,
     scope: Scope,
     known: Known<'_>,
-    balance: &mut Balance,
-    fallbacks: &mut Fallbacks,
+    routing: &mut Routing,
 ) {
-    scope.put(section, "strategy", &mut balance.strategy, strategy);
-    scope.put(section, "affinity", &mut balance.affinity, |value| {
+    scope.put(section, "strategy", &mut routing.strategy, strategy);
+    scope.put(section, "affinity", &mut routing.affinity, |value| {
         parsers::switch(value).map(|on| if on { Affinity::On } else { Affinity::Off })
     });
-    scope.put(section, "tag_filter", &mut balance.tag_filter, tag_filter);
+    scope.put(section, "tag_filter", &mut routing.tag_filter, tag_filter);
     let line = section.line("retries").unwrap_or(1);
     scope
-        .section(section, "retries", |section| retries(section, scope, line, &mut balance.retries));
-    cooldown(section, scope, &mut balance.cooldown);
+        .section(section, "retries", |section| retries(section, scope, line, &mut routing.retries));
+    cooldown(section, scope, &mut routing.cooldown);
+    let fallbacks = &mut routing.fallbacks;
     scope.section(section, "fallbacks", |section| {
         for (class, names) in [
             ("general", &mut fallbacks.general),

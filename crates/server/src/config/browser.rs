@@ -1,13 +1,12 @@
 //! `allowed_hosts` and `cors`: the host names the gateway accepts, and the web pages that may call it.
 
-use super::Sources;
 use super::parsers::{self, Expected};
 use super::problems::Problem;
 use super::provenance::{Show, ValueOrigin};
 use super::reader::ConfigReader;
 use super::section::Section;
 use super::yaml_tree::{Node, Value};
-use crate::browser::BrowserSettings;
+use super::{Config, Sources};
 use crate::browser::cors::{self, Origins};
 use crate::browser::host::{AllowedHosts, HostPattern};
 
@@ -15,28 +14,34 @@ const HOSTS: Expected = "a list of names or addresses without a port, such as [g
 const ORIGINS: Expected = "a list of origins as browsers write them, such as [https://chat.example.com, http://localhost:3000], or [\"*\"] for every page there is (null is no origin: any page can have it)";
 
 /// Reads both sections.
-pub(super) fn read(root: &mut Section<'_>, settings: &mut BrowserSettings) {
-    root.set("allowed_hosts", &mut settings.hosts, hosts);
+pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
+    root.set("allowed_hosts", &mut config.allowed_hosts, hosts);
     let line = root.line("cors").unwrap_or(1);
     root.section("cors", |section| {
-        section.set("origins", &mut settings.cors.origins, origins);
-        section.set("credentials", &mut settings.cors.credentials, parsers::boolean);
+        section.set("origins", &mut config.cors.origins, origins);
+        section.set("credentials", &mut config.cors.credentials, parsers::boolean);
     });
-    if settings.cors.credentials && settings.cors.origins == Origins::Any {
+    if config.cors.credentials && config.cors.origins == Origins::Any {
         let message = "cors.credentials cannot go with every origin".to_owned();
         root.reading.complain(line, message, "list the origins, or leave credentials false");
-        settings.cors.credentials = false;
+        config.cors.credentials = false;
     }
-    if settings.cors.origins == Origins::Any {
+    if config.cors.origins == Origins::Any {
         let note = "cors.origins is *: any web page that somebody opens in this network can call Bedrock through this gateway";
         root.reading.notes.push(note.to_owned());
     }
 }
 
 /// Reads both from the environment, as lists separated by commas.
-pub(super) fn apply(settings: &mut BrowserSettings, sources: &Sources, reading: &mut ConfigReader) {
-    told(("OUTCROP_ALLOWED_HOSTS", "allowed_hosts"), &mut settings.hosts, hosts, sources, reading);
-    let origins_of = &mut settings.cors.origins;
+pub(super) fn apply(config: &mut Config, sources: &Sources, reading: &mut ConfigReader) {
+    told(
+        ("OUTCROP_ALLOWED_HOSTS", "allowed_hosts"),
+        &mut config.allowed_hosts,
+        hosts,
+        sources,
+        reading,
+    );
+    let origins_of = &mut config.cors.origins;
     told(("OUTCROP_CORS_ORIGINS", "cors.origins"), origins_of, origins, sources, reading);
 }
 

@@ -10,7 +10,7 @@ use bedrock::{AccountSpec, Login, Role};
 /// Reads the keys of an account out of a section that may hold others.
 pub(super) fn place(section: &mut Section<'_>) -> AccountSpec {
     let region = section.optional("region", parsers::region);
-    let endpoint = section.optional("endpoint_url", parsers::endpoint);
+    let endpoint_url = section.optional("endpoint_url", parsers::endpoint);
     let line = first_line(section);
     let role = role(section);
     let login = login(section, line);
@@ -18,7 +18,7 @@ pub(super) fn place(section: &mut Section<'_>) -> AccountSpec {
         let message = format!("{} with {}", section.path("role_arn"), section.path("bearer_key"));
         section.reading.complain(line, message, "a bearer key is used as it is: leave one out");
     }
-    AccountSpec { region, endpoint, login, role, ..AccountSpec::default() }
+    AccountSpec { region, endpoint_url, login, role, ..AccountSpec::default() }
 }
 
 const WAYS: [&str; 10] = [

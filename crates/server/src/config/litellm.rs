@@ -9,8 +9,9 @@ use super::reader::{ConfigReader, FileFormat};
 use super::section::Section;
 use super::yaml_tree::{self, Key, Node, Repeated, Value};
 use super::{Config, MODELS_ONLY, master_key, outcrop_format, parsers};
+use bedrock::AccountSpec;
 use routing::catalogue::is_bedrocks;
-use routing::{GuardrailMode, ModelSettings, Unlisted};
+use routing::{GroupSettings, GuardrailMode, Unlisted};
 
 mod credential_list;
 mod defaults;
@@ -81,14 +82,14 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut ConfigReader, config: &
     own_keys(&mut files, reading, config);
     let mut passed = Passed::default();
     config.last_region = Some(LAST_REGION.to_owned());
-    config.models.account = environment::account(&mut files, reading, &mut passed);
+    config.account = environment::account(&mut files, reading, &mut passed);
     let guardrails = Listed::read(&mut files, reading, &mut passed);
     let credentials = CredentialList::read(&mut files, reading, &mut passed);
-    let models = &mut config.models;
     let mut list = ModelList {
         credentials,
         guardrails: &guardrails,
-        models,
+        account: &config.account,
+        models: &mut config.models,
         filters: BTreeMap::new(),
         passed: &mut passed,
     };
@@ -100,7 +101,7 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut ConfigReader, config: &
         root.open("general_settings", |section| {
             master_key::read_litellms(section, config);
             let refuses = section.optional("reject_clientside_metadata_tags", parsers::boolean);
-            config.models.refuses_body_tags = refuses.unwrap_or_default();
+            config.refuses_body_tags = refuses.unwrap_or_default();
             passed.rest("general_settings", section, keys::GENERAL);
         });
         for (key, _) in root.rest() {
@@ -112,7 +113,7 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut ConfigReader, config: &
             }
         }
     });
-    if config.models.groups.is_empty() {
+    if config.models.is_empty() {
         reading.notes.push("no model of Bedrock's is listed: no name is served".to_owned());
     }
     passed.tell(&mut reading.notes);
@@ -132,9 +133,9 @@ fn own_keys(files: &mut Files, reading: &mut ConfigReader, config: &mut Config) 
     let told = own.iter().any(|(key, _)| key.name == MODELS_ONLY);
     outcrop_format::read(Section::of_root(own, reading), config);
     if !told {
-        config.models.unlisted = Unlisted::Refused;
+        config.models_only = Unlisted::Refused;
         let origin = ValueOrigin::line(&reading.file, line);
-        reading.provenance.tell(MODELS_ONLY, config.models.unlisted.show(), origin);
+        reading.provenance.tell(MODELS_ONLY, config.models_only.show(), origin);
     }
     reading.read_as(FileFormat::LiteLlm);
 }
@@ -161,16 +162,17 @@ fn routing(
             passed.rest("litellm_settings", section, keys::LITELLM);
         });
     });
-    let Config { models, timeouts, .. } = config;
-    let aliases = group_aliases(reading, aliases, models);
-    router.or(module).apply(reading, models, &aliases, filters, timeouts);
+    let aliases = group_aliases(reading, aliases, &mut config.models);
+    router.or(module).apply(reading, config, &aliases, filters);
 }
 
 /// Reads the entries of `model_list`.
 struct ModelList<'l> {
     credentials: CredentialList,
     guardrails: &'l Listed,
-    models: &'l mut ModelSettings,
+    /// The gateway's own account.
+    account: &'l AccountSpec,
+    models: &'l mut BTreeMap<String, GroupSettings>,
     /// What entries say of tags, by their name.
     filters: BTreeMap<String, bool>,
     passed: &'l mut Passed,
@@ -240,7 +242,7 @@ impl ModelList<'_> {
             }
         };
         target.overrides.base_model = target.overrides.base_model.take().or(base);
-        target.place = environment::role_for(target.place, &self.models.account);
+        target.place = environment::role_for(target.place, self.account);
         let guardrail = match guardrail {
             EntryGuardrail::None => None,
             EntryGuardrail::On(guardrail) => Some(guardrail),
@@ -249,7 +251,7 @@ impl ModelList<'_> {
                 return;
             }
         };
-        let group = self.models.groups.entry(name.to_owned()).or_default();
+        let group = self.models.entry(name.to_owned()).or_default();
         group.targets.push(target);
         match (&mut group.guardrail, guardrail) {
             (_, None) => {}
@@ -301,7 +303,7 @@ fn provider(params: &[(Key, Node)]) -> Provider {
 fn group_aliases(
     reading: &mut ConfigReader,
     aliases: Vec<(Key, Node)>,
-    models: &mut ModelSettings,
+    models: &mut BTreeMap<String, GroupSettings>,
 ) -> BTreeMap<String, String> {
     let mut bases = BTreeMap::new();
     for (key, node) in aliases {
@@ -317,10 +319,10 @@ fn group_aliases(
         let line = node.line;
         let mut root = Section::of_root(Vec::new(), reading);
         let Some((base, _)) = root.read_node(&path, node, parsers::text) else { continue };
-        match models.groups.get(&base) {
+        match models.get(&base) {
             Some(group) => {
                 let group = group.clone();
-                models.groups.insert(key.name.clone(), group);
+                models.insert(key.name.clone(), group);
                 bases.insert(key.name, base);
             }
             None => {

@@ -3,7 +3,6 @@
 use translate::S3Access;
 use translate::s3_access::S3Prefix;
 
-use super::MIB;
 use super::parsers::{self, Expected};
 use super::provenance::Show;
 use super::section::Section;
@@ -14,16 +13,14 @@ use crate::media::{MediaSettings, Range};
 pub(super) fn read(root: &mut Section<'_>, media: &mut MediaSettings) {
     root.section("media", |section| {
         section.set("fetch", &mut media.fetch, parsers::boolean);
-        section.set("allow_http", &mut media.http, parsers::boolean);
+        section.set("allow_http", &mut media.allow_http, parsers::boolean);
         section.set("ports", &mut media.ports, ports);
-        section.set("allow_private", &mut media.reach.allowed, ranges);
-        section.set("deny", &mut media.reach.denied, ranges);
-        let mut mib = media.size / MIB;
-        section.set("max_mib", &mut mib, parsers::mib);
-        media.size = mib.saturating_mul(MIB);
-        section.set("max_urls", &mut media.urls, parsers::count);
+        section.set("allow_private", &mut media.allow_private, ranges);
+        section.set("deny", &mut media.deny, ranges);
+        section.set("max_mib", &mut media.max_mib, parsers::mib);
+        section.set("max_urls", &mut media.max_urls, parsers::count);
         section.set("timeout", &mut media.timeout, parsers::span);
-        section.set("s3_prefixes", &mut media.stores, stores);
+        section.set("s3_prefixes", &mut media.s3_prefixes, stores);
     });
 }
 

@@ -2,62 +2,60 @@
 //! is a model of Bedrock's, never another configured name, so that every name can be resolved in one
 //! step.
 
-use super::balance::{self, Known, Scope};
+use super::balance::{self, Known, Routing, Scope};
 use super::credentials;
 use super::model_overrides;
 use super::parameters;
 use super::provenance::Show as _;
 use super::section::Section;
 use super::yaml_tree::{Key, Node, Value};
-use super::{MODELS_ONLY, parsers};
+use super::{Config, MODELS_ONLY, parsers};
 use bedrock::AccountSpec;
-use routing::catalogue::{CrossRegion, EolAliases, Naming, ProfileOverrides, region_of};
-use routing::{GroupSettings, Guardrail, GuardrailMode, ModelSettings, TargetSettings, Unlisted};
+use routing::catalogue::{CrossRegion, EolAliases, ProfileOverrides, region_of};
+use routing::{GroupSettings, Guardrail, GuardrailMode, TargetSettings, Unlisted};
 
 /// Longest id that Bedrock accepts, in characters.
 const LONGEST: usize = 2048;
 
 /// Reads all keys of the root that concern models.
-pub(super) fn read(root: &mut Section<'_>, models: &mut ModelSettings) {
-    naming(root, &mut models.naming);
-    root.set(MODELS_ONLY, &mut models.unlisted, |value| {
+pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
+    naming(root, config);
+    root.set(MODELS_ONLY, &mut config.models_only, |value| {
         parsers::boolean(value).map(|only| if only { Unlisted::Refused } else { Unlisted::Served })
     });
-    root.set("unsupported_params", &mut models.unsupported, parsers::unsupported);
-    let mut defaults = AccountSpec::default();
-    root.section("defaults", |section| defaults = credentials::place(section));
+    root.set("unsupported_params", &mut config.unsupported_params, parsers::unsupported);
+    root.section("defaults", |section| config.defaults = credentials::place(section));
     let entries = root.map("models").unwrap_or_default();
     let names: Vec<String> = entries.iter().map(|(key, _)| key.name.clone()).collect();
-    let known = Known { names: &names, unlisted: models.unlisted };
+    let known = Known { names: &names, unlisted: config.models_only };
     root.section("routing", |section| {
-        let ModelSettings { balance, fallbacks, .. } = models;
-        balance::read(section, Scope::AllNames, known, balance, fallbacks);
+        balance::read(section, Scope::AllNames, known, &mut config.routing);
     });
-    let (balance, fallbacks) = (models.balance, models.fallbacks.clone());
-    let unsupported = models.unsupported;
+    let (balance, fallbacks) = config.routing.clone().split();
+    let unsupported = config.unsupported_params;
     let base = GroupSettings { balance, fallbacks, unsupported, ..GroupSettings::default() };
     for (key, node) in entries {
         let name = key.name.clone();
         let mut reader = Reader { root: &mut *root, known, base: &base, name };
-        if let Some(group) = reader.group(&key, node, &defaults) {
-            models.groups.insert(key.name, group);
+        if let Some(group) = reader.group(&key, node, &config.defaults) {
+            config.models.insert(key.name, group);
         }
     }
 }
 
-fn naming(root: &mut Section<'_>, naming: &mut Naming) {
-    root.set("cross_region", &mut naming.cross_region, |value| match value {
+fn naming(root: &mut Section<'_>, config: &mut Config) {
+    root.set("cross_region", &mut config.cross_region, |value| match value {
         Value::Text(text) if text == "always" => Ok(CrossRegion::Always),
         Value::Text(text) if text == "auto" => Ok(CrossRegion::Auto),
         Value::Text(text) if text == "never" => Ok(CrossRegion::Never),
         _ => Err("always, auto or never"),
     });
-    root.set("eol_aliases", &mut naming.eol_aliases, |value| match value {
+    root.set("eol_aliases", &mut config.eol_aliases, |value| match value {
         Value::Text(text) if text == "send" => Ok(EolAliases::Send),
         Value::Text(text) if text == "remap" => Ok(EolAliases::Remap),
         _ => Err("send or remap"),
     });
-    root.set("prompt_cache", &mut naming.prompt_cache, parsers::prompt_cache);
+    root.set("prompt_cache", &mut config.prompt_cache, parsers::prompt_cache);
 }
 
 /// Reads the value of one name.
@@ -199,8 +197,9 @@ impl Reader<'_, '_> {
 /// Reads the settings that apply to all targets of a name.
 fn about_all(section: &mut Section<'_>, known: Known<'_>, group: &mut GroupSettings) {
     group.guardrail = guardrail(section);
-    let GroupSettings { balance, fallbacks, .. } = group;
-    balance::read(section, Scope::OneName, known, balance, fallbacks);
+    let mut routing = Routing::of(group.balance, std::mem::take(&mut group.fallbacks));
+    balance::read(section, Scope::OneName, known, &mut routing);
+    (group.balance, group.fallbacks) = routing.split();
 }
 
 fn settings(section: &mut Section<'_>) -> TargetSettings {
@@ -247,25 +246,13 @@ fn knobs(section: &mut Section<'_>) -> ProfileOverrides {
 }
 
 fn guardrail(section: &mut Section<'_>) -> Option<Guardrail> {
-    let line = section.line("guardrail").unwrap_or_default();
-    let path = section.path("guardrail");
-    let entries = section.map("guardrail")?;
-    let (mut id, mut version, mut mode) = (None, None, GuardrailMode::default());
-    section.child(format!("{path}."), entries, |section| {
-        id = section.optional("id", parsers::guardrail_id);
-        version = section.optional("version", parsers::guardrail_version);
+    let mut mode = GuardrailMode::default();
+    let named = section.guardrail("name a guardrail of the target's account", |section| {
         section.set("mode", &mut mode, |value| match value {
             Value::Text(text) if text == "default" => Ok(GuardrailMode::Default),
             Value::Text(text) if text == "mandatory" => Ok(GuardrailMode::Mandatory),
             _ => Err("default or mandatory"),
         });
     });
-    match (id, version) {
-        (Some(id), Some(version)) => Some(Guardrail { id, version, mode }),
-        _ => {
-            let message = format!("{path} needs an id and a version");
-            section.reading.complain(line, message, "name a guardrail of the target's account");
-            None
-        }
-    }
+    named.map(|(id, version)| Guardrail { id, version, mode })
 }

@@ -32,7 +32,7 @@ pub(crate) struct Moderation {
     /// The score from which a category is flagged.
     pub(crate) threshold: Thousandths,
     /// The kinds of content that checks look for.
-    pub(crate) scope: CheckScope,
+    pub(crate) prompt_attacks: CheckScope,
     /// The categories that denied topics are mapped to.
     pub(crate) topics: Topics,
     /// Most calls in flight for one request.
@@ -56,19 +56,11 @@ impl Default for Moderation {
             models: NAMES.map(ToOwned::to_owned).to_vec(),
             guardrail: None,
             threshold: Thousandths(500),
-            scope: CheckScope::default(),
+            prompt_attacks: CheckScope::default(),
             topics: Topics::new(),
             concurrency: 8,
             place: AccountSpec::default(),
         }
-    }
-}
-
-impl Moderation {
-    /// Removes endpoint and credentials, so that only the gateway's own endpoint is called.
-    pub(crate) fn stay_home(&mut self) {
-        let region = self.place.region.take();
-        self.place = AccountSpec { region, ..AccountSpec::default() };
     }
 }
 
@@ -81,9 +73,10 @@ pub(super) fn read(root: &mut Section<'_>, moderation: &mut Moderation) {
                 .filter(|names| !names.is_empty())
                 .ok_or("a list of at least one name")
         });
-        moderation.guardrail = guardrail(section);
+        let named = section.guardrail("name a guardrail of that account", |_| {});
+        moderation.guardrail = named.map(|(id, version)| ModerationGuardrail { id, version });
         section.set("threshold", &mut moderation.threshold, parsers::part);
-        section.set("prompt_attacks", &mut moderation.scope, |value| {
+        section.set("prompt_attacks", &mut moderation.prompt_attacks, |value| {
             let scope =
                 |attacks| if attacks { CheckScope::ContentAndAttacks } else { CheckScope::Content };
             parsers::boolean(value).map(scope)
@@ -92,25 +85,6 @@ pub(super) fn read(root: &mut Section<'_>, moderation: &mut Moderation) {
         section.set("concurrency", &mut moderation.concurrency, parsers::count);
         moderation.place = credentials::place(section);
     });
-}
-
-fn guardrail(section: &mut Section<'_>) -> Option<ModerationGuardrail> {
-    let line = section.line("guardrail").unwrap_or_default();
-    let path = section.path("guardrail");
-    let entries = section.map("guardrail")?;
-    let (mut id, mut version) = (None, None);
-    section.child(format!("{path}."), entries, |section| {
-        id = section.optional("id", parsers::guardrail_id);
-        version = section.optional("version", parsers::guardrail_version);
-    });
-    match (id, version) {
-        (Some(id), Some(version)) => Some(ModerationGuardrail { id, version }),
-        _ => {
-            let message = format!("{path} needs an id and a version");
-            section.reading.complain(line, message, "name a guardrail of that account");
-            None
-        }
-    }
 }
 
 fn topics(section: &mut Section<'_>) -> Topics {

@@ -2,8 +2,8 @@
 
 use super::section::Section;
 use super::{
-    Config, MIB, browser, catalogue, json_schema, master_key, media, models, moderation, parsers,
-    reasoning_store,
+    Config, UsageCost, browser, catalogue, json_schema, master_key, media, models, moderation,
+    parsers, reasoning_store, timeouts,
 };
 use crate::tls::TlsFiles;
 
@@ -16,19 +16,9 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
     tls(&mut root, config);
     root.set("region", &mut config.region, |node| parsers::region(node).map(Some));
     root.set("profile", &mut config.profile, |node| parsers::text(node).map(Some));
-    root.section("timeouts", |section| {
-        section.set("connect", &mut config.timeouts.connect, parsers::span);
-        section.set("first_byte_stream", &mut config.timeouts.first_byte_stream, parsers::limit);
-        section.set("first_byte", &mut config.timeouts.first_byte_unary, parsers::limit);
-        section.set("idle", &mut config.timeouts.idle, parsers::limit);
-        section.set("total", &mut config.timeouts.total, parsers::limit);
-        section.set("keep_alive", &mut config.keep_alive, parsers::limit);
-        section.set("write_stall", &mut config.write_stall, parsers::limit);
-    });
+    timeouts::read(&mut root, &mut config.timeouts);
     root.section("body", |section| {
-        let mut mib = config.body.size / MIB;
-        section.set("max_mib", &mut mib, parsers::mib);
-        config.body.size = mib.saturating_mul(MIB);
+        section.set("max_mib", &mut config.body.max_mib, parsers::mib);
         section.set("idle", &mut config.body.idle, parsers::limit);
         section.set("total", &mut config.body.total, parsers::limit);
     });
@@ -36,27 +26,30 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
         section.set("most_choices", &mut config.chat.most_choices, |value| {
             parsers::whole(value, 1..=128, "a whole number from 1 to 128")
         });
+        section.set("usage_cost", &mut config.chat.usage_cost, |value| {
+            parsers::boolean(value).map(|is| if is { UsageCost::Shown } else { UsageCost::Hidden })
+        });
     });
     root.section("embeddings", |section| {
         section.set("concurrency", &mut config.embeddings.concurrency, parsers::count);
     });
-    browser::read(&mut root, &mut config.browser);
+    browser::read(&mut root, config);
     media::read(&mut root, &mut config.media);
-    reasoning_store::read(&mut root, config);
+    reasoning_store::read(&mut root, &mut config.thinking_memory);
     moderation::read(&mut root, &mut config.moderation);
-    json_schema::read(&mut root, &mut config.structured);
-    models::read(&mut root, &mut config.models);
-    catalogue::read(&mut root, &mut config.models.naming.rows);
+    json_schema::read(&mut root, &mut config.structured_output);
+    models::read(&mut root, config);
+    catalogue::read(&mut root, &mut config.catalogue);
     root.section("native", |section| {
-        section.set("root", &mut config.native_root, parsers::boolean);
-        section.set("services", &mut config.native_services, parsers::services);
-        section.set("s3", &mut config.native_s3, parsers::native_s3);
-        section.set("errors", &mut config.native_errors, parsers::native_errors);
-        section.set("other_models", &mut config.other_models, parsers::other_models);
+        section.set("root", &mut config.native.root, parsers::boolean);
+        section.set("services", &mut config.native.services, parsers::services);
+        section.set("s3", &mut config.native.s3, parsers::native_s3);
+        section.set("errors", &mut config.native.errors, parsers::native_errors);
+        section.set("other_models", &mut config.native.other_models, parsers::other_models);
     });
     root.section("shutdown", |section| {
-        section.set("delay", &mut config.drain_delay, parsers::seconds);
-        section.set("timeout", &mut config.drain_timeout, parsers::seconds);
+        section.set("delay", &mut config.shutdown.delay, parsers::seconds);
+        section.set("timeout", &mut config.shutdown.timeout, parsers::seconds);
     });
     root.finish();
 }

@@ -10,6 +10,7 @@ use translate::Unsupported;
 use translate::profile::PromptCache;
 
 use super::yaml_tree::Value;
+use crate::byte_size::Mib;
 use crate::native::s3::NativeS3;
 use crate::native::settings::{NativeErrors, OtherModels};
 use bedrock::{AccountSecret, Endpoint, Service};
@@ -140,8 +141,8 @@ pub(super) fn count(value: &Value) -> Result<usize, Expected> {
 }
 
 /// MiB, from 1 to 4096.
-pub(super) fn mib(value: &Value) -> Result<usize, Expected> {
-    whole(value, 1..=4096, "a whole number from 1 to 4096")
+pub(super) fn mib(value: &Value) -> Result<Mib, Expected> {
+    whole(value, 1..=4096, "a whole number from 1 to 4096").map(Mib::new)
 }
 
 /// A whole number within a range.

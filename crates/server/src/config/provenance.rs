@@ -11,7 +11,9 @@ use schema::openai::moderations::Category;
 use translate::Unsupported;
 use translate::profile::PromptCache;
 
+use super::UsageCost;
 use super::parsers::UNLIMITED;
+use crate::byte_size::Mib;
 use crate::guardrail_api::CheckScope;
 use crate::native::s3::NativeS3;
 use crate::native::settings::{NativeErrors, OtherModels};
@@ -187,6 +189,12 @@ impl Show for bool {
     }
 }
 
+impl Show for Mib {
+    fn show(&self) -> String {
+        self.count().to_string()
+    }
+}
+
 impl Show for usize {
     fn show(&self) -> String {
         self.to_string()
@@ -321,6 +329,16 @@ impl Show for EolAliases {
         match self {
             Self::Send => "send",
             Self::Remap => "remap",
+        }
+        .to_owned()
+    }
+}
+
+impl Show for UsageCost {
+    fn show(&self) -> String {
+        match self {
+            Self::Hidden => "false",
+            Self::Shown => "true",
         }
         .to_owned()
     }

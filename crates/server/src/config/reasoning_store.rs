@@ -1,26 +1,67 @@
 //! The section on the reasoning store.
 
+use std::time::Duration;
+
+use super::parsers;
 use super::section::Section;
-use super::{Config, MIB, parsers};
-use crate::reasoning_store::StoreSettings;
+use crate::byte_size::Mib;
+use crate::reasoning_store::{StoreLimits, StoreSettings};
+use bedrock::AccountSecret;
+
+/// Settings of the reasoning store.
+#[derive(Debug, Clone)]
+pub(crate) struct ThinkingMemory {
+    /// Size of the local store.
+    pub(crate) max_mib: Mib,
+    /// Longest time that reasoning is kept.
+    pub(crate) ttl: Duration,
+    /// Address of the Redis store that replicas share; it comes with a secret.
+    pub(crate) store: Option<AccountSecret>,
+    /// The secret for names and sealing.
+    pub(crate) secret: Option<AccountSecret>,
+}
+
+impl Default for ThinkingMemory {
+    fn default() -> Self {
+        let (max_mib, ttl) = (Mib::new(64), Duration::from_secs(3600));
+        Self { max_mib, ttl, store: None, secret: None }
+    }
+}
+
+impl ThinkingMemory {
+    /// Limits of the local store.
+    pub(crate) fn limits(&self) -> StoreLimits {
+        StoreLimits { bytes: self.max_mib.bytes(), ttl: self.ttl }
+    }
+
+    /// The store that replicas share.
+    pub(crate) fn shared(&self) -> Option<StoreSettings> {
+        let (url, secret) = (self.store.clone()?, self.secret.clone()?);
+        Some(StoreSettings { url, secret })
+    }
+
+    /// Removes the shared store.
+    pub(super) fn stay_home(&mut self) {
+        (self.store, self.secret) = (None, None);
+    }
+}
 
 /// Reads every key of the section.
-pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
+pub(super) fn read(root: &mut Section<'_>, memory: &mut ThinkingMemory) {
     let line = root.line("thinking_memory").unwrap_or(1);
     root.section("thinking_memory", |section| {
-        let mut mib = config.thinking_memory.bytes / MIB;
-        section.set("max_mib", &mut mib, |value| {
-            parsers::whole(value, 0..=65_536, "a whole number from 0 to 65536")
+        section.set("max_mib", &mut memory.max_mib, |value| {
+            parsers::whole(value, 0..=65_536, "a whole number from 0 to 65536").map(Mib::new)
         });
-        config.thinking_memory.bytes = mib.saturating_mul(MIB);
-        section.set("ttl", &mut config.thinking_memory.ttl, parsers::age);
-        config.thinking_store = store(section, line);
+        section.set("ttl", &mut memory.ttl, parsers::age);
+        let (store, secret) = shared(section, line).unzip();
+        (memory.store, memory.secret) = (store, secret);
     });
 }
 
 /// Reads the Redis store's settings. It needs a secret: without one, replicas could not agree on names,
 /// and anyone with access to the store could read the reasoning.
-fn store(section: &mut Section<'_>, line: u64) -> Option<StoreSettings> {
+fn shared(section: &mut Section<'_>, line: u64) -> Option<(AccountSecret, AccountSecret)> {
     let line = ["store", "store_file"].iter().find_map(|key| section.line(key)).unwrap_or(line);
     let url = section.secret("store", "store_file");
     let secret = section.secret("secret", "secret_file");
@@ -30,7 +71,7 @@ fn store(section: &mut Section<'_>, line: u64) -> Option<StoreSettings> {
             let is_short = secret.reveal().len() < StoreSettings::SHORTEST_SECRET;
             let settings = StoreSettings { url, secret };
             match (settings.has_address(), is_short) {
-                (true, false) => return Some(settings),
+                (true, false) => return Some((settings.url, settings.secret)),
                 (false, _) => (
                     "thinking_memory.store is no address of a store",
                     "write redis://HOST:6379, or rediss:// for TLS; user, password and number of the database \

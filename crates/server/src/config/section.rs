@@ -77,6 +77,28 @@ impl<'r> Section<'r> {
         self.reading.content(&key, line, &path).map(AccountSecret::new)
     }
 
+    /// Reads the id and version of a guardrail, and its other keys with `read`.
+    pub(super) fn guardrail(
+        &mut self,
+        remedy: &'static str,
+        read: impl FnOnce(&mut Section<'_>),
+    ) -> Option<(String, String)> {
+        let line = self.line("guardrail").unwrap_or_default();
+        let path = self.path("guardrail");
+        let entries = self.map("guardrail")?;
+        let (mut id, mut version) = (None, None);
+        self.child(format!("{path}."), entries, |section| {
+            id = section.optional("id", parsers::guardrail_id);
+            version = section.optional("version", parsers::guardrail_version);
+            read(section);
+        });
+        let both = id.zip(version);
+        if both.is_none() {
+            self.reading.complain(line, format!("{path} needs an id and a version"), remedy);
+        }
+        both
+    }
+
     /// Reads a section of keys, even if it is missing.
     pub(super) fn section(&mut self, name: &'static str, read: impl FnOnce(&mut Section<'_>)) {
         // The defaults of a missing section are noted as well.

@@ -10,6 +10,7 @@ mod litellm;
 mod litellm_entries;
 mod master_key;
 mod models;
+mod paths;
 mod reasoning_store;
 mod schema;
 
@@ -114,10 +115,10 @@ fn ignored_keys_of_bedrock_json_are_listed() {
         "{:?}",
         config.notes
     );
-    assert_eq!(config.models.account.login, None, "the SDK looks into the profile");
+    assert_eq!(config.account.login, None, "the SDK looks into the profile");
     sources.environment.insert("AWS_ACCESS_KEY_ID".to_owned(), "AKID".to_owned());
     let config = Config::load(&sources).unwrap();
-    assert_eq!(config.models.account.login, Some(Login::Profile("p".to_owned())));
+    assert_eq!(config.account.login, Some(Login::Profile("p".to_owned())));
     assert!(
         config.notes.join("\n").contains("comes before AWS_ACCESS_KEY_ID"),
         "{:?}",
@@ -134,11 +135,11 @@ fn keys_of_bedrock_json_yield_to_the_environments() {
     let text = r#"{"region": "us-west-2", "aws_access_key_id": "A", "aws_secret_access_key": "S"}"#;
     directory.write("bedrock.json", text);
     let mut sources = directory.sources("");
-    let account = Config::load(&sources).unwrap().models.account;
+    let account = Config::load(&sources).unwrap().account;
     assert!(matches!(account.login, Some(Login::Keys { .. })), "{account:?}");
     sources.environment.insert("AWS_ACCESS_KEY_ID".to_owned(), "AKID".to_owned());
     let config = Config::load(&sources).unwrap();
-    assert_eq!(config.models.account.login, None);
+    assert_eq!(config.account.login, None);
     assert!(config.notes.join("\n").contains("comes before its keys"), "{:?}", config.notes);
 }
 
@@ -148,7 +149,7 @@ fn listening_beyond_loopback_needs_permission_or_a_key() {
     let mut sources = directory.sources("listen: 0.0.0.0:4000\n");
     assert!(Config::load(&sources).unwrap_err().to_string().contains("--allow-anonymous"));
     sources.allow_anonymous = true;
-    assert_eq!(Config::load(&sources).unwrap().drain_delay, Duration::from_secs(5));
+    assert_eq!(Config::load(&sources).unwrap().shutdown.delay, Duration::from_secs(5));
 }
 
 #[test]

@@ -67,7 +67,7 @@ where
         Ok(_) if is_whole => Ending::Answered,
         Ok(stream) => {
             // Of the time the answer began: a reload does not change it.
-            let stall = shared.now().config.write_stall;
+            let stall = shared.now().config.timeouts.write_stall;
             drop(shared);
             UpstreamResponse { stream, stall, left: message::length(size) }.send(body).await
         }

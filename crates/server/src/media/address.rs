@@ -5,23 +5,6 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Addresses that fetches may reach.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct AddressPolicy {
-    /// Allowed although they are not public.
-    pub(crate) allowed: Vec<Range>,
-    /// Refused although they are public.
-    pub(crate) denied: Vec<Range>,
-}
-
-impl AddressPolicy {
-    /// Whether an address may be connected to.
-    pub(crate) fn admits(&self, address: IpAddr) -> bool {
-        let within = |ranges: &[Range]| ranges.iter().any(|range| range.holds(address));
-        !within(&self.denied) && (within(&self.allowed) || is_public(address))
-    }
-}
-
 /// Addresses of one prefix, as in `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Range {
@@ -38,7 +21,7 @@ impl Range {
         Self { network: IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0)), bits }
     }
 
-    fn holds(&self, address: IpAddr) -> bool {
+    pub(super) fn holds(&self, address: IpAddr) -> bool {
         match (self.network, address) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
                 let shift = 32 - u32::from(self.bits);
@@ -103,7 +86,7 @@ const PRIVATE_V6: [Range; 4] = [
     Range::v6(0x3fff, 0, 20),
 ];
 
-fn is_public(address: IpAddr) -> bool {
+pub(super) fn is_public(address: IpAddr) -> bool {
     let within = |ranges: &[Range]| ranges.iter().any(|range| range.holds(address));
     match address {
         IpAddr::V4(_) => !within(&PRIVATE_V4),
@@ -113,6 +96,7 @@ fn is_public(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MediaSettings;
     use super::*;
 
     #[test]
@@ -135,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_limits_of_public_ranges() {
-        let reach = AddressPolicy::default();
+        let settings = MediaSettings::default();
         for public in [
             "1.1.1.1",
             "9.255.255.255",
@@ -159,20 +143,21 @@ mod tests {
             "2001:4860::8888",
             "2001:200::1",
         ] {
-            assert!(reach.admits(public.parse().unwrap()), "{public}");
+            assert!(settings.admits(public.parse().unwrap()), "{public}");
         }
     }
 
     #[test]
     fn the_operator_widens_and_narrows() {
-        let reach = AddressPolicy {
-            allowed: vec!["10.1.0.0/16".parse().unwrap()],
-            denied: vec!["10.1.2.0/24".parse().unwrap(), "52.0.0.0/8".parse().unwrap()],
+        let settings = MediaSettings {
+            allow_private: vec!["10.1.0.0/16".parse().unwrap()],
+            deny: vec!["10.1.2.0/24".parse().unwrap(), "52.0.0.0/8".parse().unwrap()],
+            ..MediaSettings::default()
         };
         for (address, admitted) in
             [("10.1.1.1", true), ("10.1.2.1", false), ("10.2.0.1", false), ("52.1.1.1", false)]
         {
-            assert_eq!(reach.admits(address.parse().unwrap()), admitted, "{address}");
+            assert_eq!(settings.admits(address.parse().unwrap()), admitted, "{address}");
         }
     }
 }

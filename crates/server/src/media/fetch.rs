@@ -105,7 +105,7 @@ pub(super) async fn get(
         LinkPlace::Name(name) => lookup.addresses(name, link.port).await?,
     };
     // A single forbidden address among allowed ones indicates an attack.
-    if addresses.is_empty() || !addresses.iter().all(|one| settings.reach.admits(one.ip())) {
+    if addresses.is_empty() || !addresses.iter().all(|one| settings.admits(one.ip())) {
         return Err(FetchError::Address);
     }
     let config = match link.uri.scheme_str() {

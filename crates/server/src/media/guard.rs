@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::MediaSettings;
 use super::link::{Link, LinkPlace};
-use super::{AddressPolicy, MediaSettings};
 
 /// Destination of a connection, and the data sent there.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(crate) fn way(url: &str, settings: &MediaSettings) -> Option<Way> {
         LinkPlace::Name(name) => (Some(name), None),
         LinkPlace::Address(address) => (None, Some(address)),
     };
-    if address.is_some_and(|address| !settings.reach.admits(address)) {
+    if address.is_some_and(|address| !settings.admits(address)) {
         return None;
     }
     Some(Way { uri, authority, port, name, address })
@@ -34,12 +34,11 @@ pub(crate) fn way(url: &str, settings: &MediaSettings) -> Option<Way> {
 
 /// Settings of an operator who allows more than the default: no TLS, another port, one private network.
 pub(crate) fn loose() -> MediaSettings {
-    let allowed = "10.1.0.0/16".parse().into_iter().collect();
     MediaSettings {
         fetch: true,
-        http: true,
+        allow_http: true,
         ports: vec![8080],
-        reach: AddressPolicy { allowed, denied: Vec::new() },
+        allow_private: "10.1.0.0/16".parse().into_iter().collect(),
         ..MediaSettings::default()
     }
 }

@@ -40,7 +40,7 @@ impl Link {
         url.set_fragment(None);
         let allowed = match url.scheme() {
             "https" => true,
-            "http" => settings.http,
+            "http" => settings.allow_http,
             _ => false,
         };
         if !allowed {
@@ -50,7 +50,7 @@ impl Link {
             return Err("the URL holds a user");
         }
         let port = url.port_or_known_default().ok_or("no port")?;
-        let usual = port == 443 || (port == 80 && settings.http);
+        let usual = port == 443 || (port == 80 && settings.allow_http);
         if !usual && !settings.ports.contains(&port) {
             return Err("the port is not allowed");
         }
@@ -74,7 +74,7 @@ fn public_name<'n>(name: &'n str, settings: &MediaSettings) -> Result<&'n str, &
     if name.ends_with('.') {
         return Err("the name ends in a dot");
     }
-    if !name.contains('.') && settings.reach.allowed.is_empty() {
+    if !name.contains('.') && settings.allow_private.is_empty() {
         return Err("the name has a single label");
     }
     Ok(name)

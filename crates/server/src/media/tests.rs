@@ -63,13 +63,10 @@ impl Origin {
     fn settings(&self) -> MediaSettings {
         MediaSettings {
             fetch: true,
-            http: true,
+            allow_http: true,
             ports: vec![self.address.port()],
-            reach: AddressPolicy {
-                allowed: vec!["127.0.0.1".parse().unwrap()],
-                denied: Vec::new(),
-            },
-            size: 64 * 1024,
+            allow_private: vec!["127.0.0.1".parse().unwrap()],
+            max_mib: Mib::of_bytes(64 * 1024),
             timeout: Duration::from_secs(60),
             ..MediaSettings::default()
         }
@@ -108,7 +105,7 @@ async fn serve(
 }
 
 async fn got(url: &str, settings: &MediaSettings, lookup: &Lookup) -> Result<Vec<u8>, FetchError> {
-    get(url, settings, lookup, &OnceCell::new(), &AtomicUsize::new(settings.size)).await
+    get(url, settings, lookup, &OnceCell::new(), &AtomicUsize::new(settings.max_mib.bytes())).await
 }
 
 fn asking(urls: &[String]) -> String {
@@ -125,7 +122,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n\x89PNG\r\n\x1a
 #[actix_rt::test]
 async fn no_spelling_of_a_private_address_is_connected_to() {
     let origin = Origin::start(Answer::Bytes(OK)).await;
-    let settings = MediaSettings { reach: AddressPolicy::default(), ..origin.settings() };
+    let settings = MediaSettings { allow_private: Vec::new(), ..origin.settings() };
     let port = origin.address.port();
     let hosts = include_str!("refused_hosts.txt");
     let hosts: Vec<_> = hosts

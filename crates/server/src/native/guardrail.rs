@@ -3,10 +3,12 @@
 //! a default.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Deserializer};
 
-use routing::{GUARDRAIL_ID, GUARDRAIL_VERSION, Guardrail, GuardrailMode};
+use routing::{
+    AskedGuardrail, GUARDRAIL_ID, GUARDRAIL_VERSION, Guardrail, GuardrailChoice, GuardrailMode,
+};
 
 pub(crate) mod evasion;
 
@@ -86,17 +88,17 @@ pub(crate) fn apply(
 
 fn in_headers(guardrail: &Guardrail, headers: &mut HeaderMap) -> Result<(), GuardrailError> {
     let asked = headers.contains_key(GUARDRAIL_ID) || headers.contains_key(GUARDRAIL_VERSION);
-    let same = guardrail.headers().into_iter().all(|(name, own)| {
-        let mut values = headers.get_all(&name).iter();
-        values.next().is_some_and(|value| value.as_bytes() == own.as_bytes())
-            && values.next().is_none()
+    let asked = asked.then(|| AskedGuardrail {
+        id: only(headers, &GUARDRAIL_ID),
+        version: only(headers, &GUARDRAIL_VERSION),
     });
-    match guardrail.mode {
-        GuardrailMode::Default if asked => Ok(()),
-        GuardrailMode::Mandatory if asked && !same || has_others(headers) => {
-            Err(GuardrailError::Other)
-        }
-        GuardrailMode::Default | GuardrailMode::Mandatory => {
+    if guardrail.mode == GuardrailMode::Mandatory && has_others(headers) {
+        return Err(GuardrailError::Other);
+    }
+    match guardrail.decide(asked) {
+        GuardrailChoice::Asked => Ok(()),
+        GuardrailChoice::Refused => Err(GuardrailError::Other),
+        GuardrailChoice::Own => {
             for (name, own) in guardrail.headers() {
                 let own = HeaderValue::from_str(own).map_err(|_| GuardrailError::Unreadable)?;
                 headers.insert(name, own);
@@ -104,6 +106,13 @@ fn in_headers(guardrail: &Guardrail, headers: &mut HeaderMap) -> Result<(), Guar
             Ok(())
         }
     }
+}
+
+/// The value of a header that is there once.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = std::str::from_utf8(values.next()?.as_bytes()).ok()?;
+    values.next().is_none().then_some(value)
 }
 
 /// Whether headers contain guardrail settings other than id and version.
@@ -137,16 +146,16 @@ pub(crate) fn runs_others(operation: &str) -> bool {
 
 fn in_body(guardrail: &Guardrail, body: &mut Bytes) -> Result<(), GuardrailError> {
     let read: Guarded<'_> = serde_json::from_slice(body).map_err(|_| GuardrailError::Unreadable)?;
-    match (read.guardrail_config, guardrail.mode) {
-        (None, _) => {
+    let asked = read.guardrail_config.as_ref().map(|config| AskedGuardrail {
+        id: config.guardrail_identifier.as_deref(),
+        version: config.guardrail_version.as_deref(),
+    });
+    match guardrail.decide(asked) {
+        GuardrailChoice::Asked => Ok(()),
+        GuardrailChoice::Refused => Err(GuardrailError::Other),
+        GuardrailChoice::Own => {
             *body = with_config(guardrail, body)?;
             Ok(())
-        }
-        (Some(_), GuardrailMode::Default) => Ok(()),
-        (Some(asked), GuardrailMode::Mandatory) => {
-            let same = asked.guardrail_identifier.as_deref() == Some(guardrail.id.as_str())
-                && asked.guardrail_version.as_deref() == Some(guardrail.version.as_str());
-            if same { Ok(()) } else { Err(GuardrailError::Other) }
         }
     }
 }

@@ -2,29 +2,42 @@
 //! metadata event or the last chunk of a stream, from the end of a unary response. Also detects the failure
 //! of a stream: the client sees it in the stream, the target's health does not.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use schema::converse::response::TokenUsage;
-use serde::Deserialize;
+use schema::converse::response::{CacheWrites, TokenUsage};
+use translate::spent::{BilledTier, Spent};
 
 use bedrock::{Failure, Frame, FrameDecoder, FrameKind, ServiceError};
 
-/// Longest unary response that is parsed; a larger one passes unread.
+mod counts;
+
+/// Longest unary response that is parsed; of a larger one the end is read.
 const WHOLE_LIMIT: usize = 4 * 1024 * 1024;
+/// Bytes of a large response's end that are read: the usage stands behind the answer.
+const TAIL: usize = 64 * 1024;
+/// Header with the tier that served a call of InvokeModel.
+const SERVICE_TIER: &str = "x-amzn-bedrock-service-tier";
 
 /// Observes one response.
 pub(crate) enum Tap {
     /// The headers have stated the usage.
-    Known(TokenUsage),
+    Known(TokenUsage, BilledTier),
     /// Frames of an event stream; the last event states the usage.
     Frames(Box<Frames>),
-    /// Chunks of a unary response.
-    Whole { pieces: Vec<Bytes>, length: usize },
+    /// A unary response, which states the usage, or only cache writes by lifetime if the headers have
+    /// stated the rest.
+    Unary { stated: Option<(TokenUsage, BilledTier)>, kept: Kept },
     /// No usage available.
     Blind,
+}
+
+/// The part of a unary response that is kept.
+pub(crate) enum Kept {
+    /// All of it, as it came.
+    Whole { pieces: Vec<Bytes>, length: usize },
+    /// The end, of at least [`TAIL`] bytes.
+    End(Vec<u8>),
 }
 
 /// State of a stream of frames.
@@ -32,6 +45,8 @@ pub(crate) enum Tap {
 pub(crate) struct Frames {
     decoder: FrameDecoder,
     last: Option<Frame>,
+    /// Cache writes by lifetime, which the first chunk of InvokeModelWithResponseStream states.
+    writes: Option<CacheWrites>,
     /// Whether a message has begun and not stopped.
     is_open: bool,
     failure: Option<Failure>,
@@ -44,7 +59,7 @@ impl Tap {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let count = |name| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
         if let Some(input_tokens) = count("x-amzn-bedrock-input-token-count") {
-            return Self::Known(TokenUsage {
+            let stated = TokenUsage {
                 input_tokens,
                 output_tokens: count("x-amzn-bedrock-output-token-count").unwrap_or(0),
                 cache_read_input_tokens: count("x-amzn-bedrock-cache-read-input-token-count")
@@ -52,11 +67,17 @@ impl Tap {
                 cache_write_input_tokens: count("x-amzn-bedrock-cache-write-input-token-count")
                     .unwrap_or(0),
                 ..TokenUsage::default()
-            });
+            };
+            let tier = headers.get(SERVICE_TIER).map(|tier| tier.to_str().unwrap_or_default());
+            let tier = tier.map_or(BilledTier::Standard, BilledTier::named);
+            return match stated.cache_write_input_tokens {
+                0 => Self::Known(stated, tier),
+                _ => Self::Unary { stated: Some((stated, tier)), kept: Kept::default() },
+            };
         }
         match headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes) {
             Some(b"application/vnd.amazon.eventstream") => Self::Frames(Box::default()),
-            Some(b"application/json") => Self::Whole { pieces: Vec::new(), length: 0 },
+            Some(b"application/json") => Self::Unary { stated: None, kept: Kept::default() },
             _ => Self::Blind,
         }
     }
@@ -64,15 +85,8 @@ impl Tap {
     /// Reads a chunk.
     pub(crate) fn see(&mut self, piece: &Bytes) {
         match self {
-            Self::Known(_) | Self::Blind => {}
-            Self::Whole { pieces, length } => {
-                *length += piece.len();
-                if *length > WHOLE_LIMIT {
-                    *self = Self::Blind;
-                } else {
-                    pieces.push(piece.clone());
-                }
-            }
+            Self::Known(..) | Self::Blind => {}
+            Self::Unary { stated: _, kept } => kept.see(piece),
             Self::Frames(frames) => frames.see(piece),
         }
     }
@@ -81,7 +95,7 @@ impl Tap {
     pub(crate) fn failure(&mut self) -> Option<Failure> {
         match self {
             Self::Frames(frames) => frames.failure.take(),
-            Self::Known(_) | Self::Whole { .. } | Self::Blind => None,
+            Self::Known(..) | Self::Unary { .. } | Self::Blind => None,
         }
     }
 
@@ -90,7 +104,7 @@ impl Tap {
     pub(crate) fn is_between_frames(&self) -> bool {
         match self {
             Self::Frames(frames) => !frames.is_over && frames.decoder.buffered() == 0,
-            Self::Known(_) | Self::Whole { .. } | Self::Blind => false,
+            Self::Known(..) | Self::Unary { .. } | Self::Blind => false,
         }
     }
 
@@ -98,21 +112,76 @@ impl Tap {
     pub(crate) fn failure_at_end(&mut self) -> Option<Failure> {
         match self {
             Self::Frames(frames) => frames.failure_at_end(),
-            Self::Known(_) | Self::Whole { .. } | Self::Blind => None,
+            Self::Known(..) | Self::Unary { .. } | Self::Blind => None,
         }
     }
 
-    /// The usage found.
-    pub(crate) fn finish(self) -> Option<TokenUsage> {
-        match self {
-            Self::Known(usage) => Some(usage),
-            Self::Frames(frames) => in_event(&frames.last?),
-            Self::Whole { pieces, .. } => {
-                serde_json::from_slice::<Metadata>(&pieces.concat()).ok()?.usage
+    /// The usage found, and the tier that served the call.
+    pub(crate) fn finish(self) -> Spent {
+        let found = match self {
+            Self::Known(usage, tier) => Some((usage, tier)),
+            Self::Frames(frames) => frames.usage(),
+            Self::Unary { stated: None, kept } => kept.usage(),
+            Self::Unary { stated: Some((stated, tier)), kept } => {
+                let (found, _) = kept.usage().unwrap_or_default();
+                Some((with_writes(stated, found.cache_details), tier))
             }
             Self::Blind => None,
+        };
+        let (usage, tier) = found.unzip();
+        Spent::counted(usage, tier.unwrap_or_default())
+    }
+}
+
+/// The usage with its cache writes by lifetime, unless they are unknown.
+fn with_writes(usage: TokenUsage, writes: CacheWrites) -> TokenUsage {
+    match usage.cache_details == CacheWrites::default() {
+        true => TokenUsage { cache_details: writes, ..usage },
+        false => usage,
+    }
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self::Whole { pieces: Vec::new(), length: 0 }
+    }
+}
+
+impl Kept {
+    fn see(&mut self, piece: &Bytes) {
+        match self {
+            Self::Whole { pieces, length } => {
+                *length += piece.len();
+                pieces.push(piece.clone());
+                if *length > WHOLE_LIMIT {
+                    let mut end = Vec::with_capacity(2 * TAIL);
+                    pieces.iter().for_each(|piece| keep_end(&mut end, piece));
+                    *self = Self::End(end);
+                }
+            }
+            Self::End(end) => keep_end(end, piece),
         }
     }
+
+    fn usage(self) -> Option<(TokenUsage, BilledTier)> {
+        match self {
+            Self::Whole { pieces, .. } => match &pieces[..] {
+                [piece] => counts::in_body(piece),
+                pieces => counts::in_body(&pieces.concat()),
+            },
+            // The tier stands before the answer or behind it, by the order of the service.
+            Self::End(end) => Some((counts::in_tail(&end)?, BilledTier::Unknown)),
+        }
+    }
+}
+
+/// Appends a piece, and removes what is further from the end than is kept.
+fn keep_end(end: &mut Vec<u8>, piece: &[u8]) {
+    let piece = &piece[piece.len().saturating_sub(TAIL)..];
+    if end.len() + piece.len() > 2 * TAIL {
+        end.drain(..end.len() - TAIL);
+    }
+    end.extend_from_slice(piece);
 }
 
 impl Frames {
@@ -140,7 +209,29 @@ impl Frames {
         if let Some(error) = ServiceError::of_frame(&frame) {
             self.fail(error.into());
         }
+        if self.last.is_none()
+            && let FrameKind::Event(name) = &frame.kind
+            && name == "chunk"
+        {
+            self.writes = counts::writes_in_first_chunk(&frame.payload);
+        }
         self.last = Some(frame);
+    }
+
+    fn usage(&self) -> Option<(TokenUsage, BilledTier)> {
+        let last = self.last.as_ref()?;
+        match &last.kind {
+            FrameKind::Event(name) if name == "metadata" => counts::in_body(&last.payload),
+            FrameKind::Event(name) if name == "chunk" => {
+                let usage = counts::in_last_chunk(&last.payload)?;
+                let writes = self.writes.unwrap_or_default();
+                Some((with_writes(usage, writes), BilledTier::Standard))
+            }
+            FrameKind::Event(_)
+            | FrameKind::Exception(_)
+            | FrameKind::Error { .. }
+            | FrameKind::Unknown(_) => None,
+        }
     }
 
     fn fail(&mut self, failure: Failure) {
@@ -163,61 +254,11 @@ impl Frames {
     }
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    usage: Option<TokenUsage>,
-}
-
-#[derive(Deserialize)]
-struct Metrics {
-    #[serde(rename = "amazon-bedrock-invocationMetrics")]
-    metrics: Option<InvocationMetrics>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct InvocationMetrics {
-    input_token_count: u64,
-    output_token_count: u64,
-    cache_read_input_token_count: u64,
-    cache_write_input_token_count: u64,
-}
-
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow)]
-    bytes: schema::Str<'a>,
-}
-
-fn in_event(frame: &Frame) -> Option<TokenUsage> {
-    match &frame.kind {
-        FrameKind::Event(name) if name == "metadata" => {
-            serde_json::from_slice::<Metadata>(&frame.payload).ok()?.usage
-        }
-        FrameKind::Event(name) if name == "chunk" => in_chunk(&frame.payload),
-        FrameKind::Event(_)
-        | FrameKind::Exception(_)
-        | FrameKind::Error { .. }
-        | FrameKind::Unknown(_) => None,
-    }
-}
-
-/// The last chunk of InvokeModelWithResponseStream carries metrics beside the model's own text.
-fn in_chunk(payload: &Bytes) -> Option<TokenUsage> {
-    let chunk: Chunk<'_> = serde_json::from_slice(payload).ok()?;
-    let json = STANDARD.decode(chunk.bytes.as_bytes()).ok()?;
-    let metrics = serde_json::from_slice::<Metrics>(&json).ok()?.metrics?;
-    Some(TokenUsage {
-        input_tokens: metrics.input_token_count,
-        output_tokens: metrics.output_token_count,
-        cache_read_input_tokens: metrics.cache_read_input_token_count,
-        cache_write_input_tokens: metrics.cache_write_input_token_count,
-        ..TokenUsage::default()
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn read(headers: &[(&'static str, &'static str)], pieces: &[&[u8]]) -> Option<(u64, u64)> {
@@ -229,7 +270,7 @@ mod tests {
         for piece in pieces {
             tap.see(&Bytes::copy_from_slice(piece));
         }
-        tap.finish().map(|usage| (usage.input_tokens, usage.output_tokens))
+        tap.finish().usage().map(|usage| (usage.input_tokens, usage.output_tokens))
     }
 
     #[test]
@@ -243,6 +284,56 @@ mod tests {
         assert_eq!(read(&json, &halves), Some((5, 6)));
         assert_eq!(read(&json, &[b"{}"]), None);
         assert_eq!(read(&[("content-type", "text/html")], &[b"{}"]), None);
+    }
+
+    fn writes(headers: &[(&'static str, &'static str)], pieces: &[&[u8]]) -> [u64; 3] {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        let mut tap = Tap::of(&headers);
+        for piece in pieces {
+            tap.see(&Bytes::copy_from_slice(piece));
+        }
+        let usage = tap.finish().usage().unwrap();
+        let CacheWrites { five_minutes, one_hour } = usage.cache_details;
+        [usage.cache_write_input_tokens, five_minutes, one_hour]
+    }
+
+    #[test]
+    fn cache_writes_are_told_apart_by_the_body() {
+        let headers = [
+            ("x-amzn-bedrock-input-token-count", "3"),
+            ("x-amzn-bedrock-output-token-count", "4"),
+            ("x-amzn-bedrock-cache-write-input-token-count", "9"),
+        ];
+        let body = br#"{"usage":{"input_tokens":3,"output_tokens":4,"cache_creation_input_tokens":9,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":7}}}"#;
+        assert_eq!(writes(&headers, &[&body[..20], &body[20..]]), [9, 2, 7]);
+        assert_eq!(writes(&headers, &[b"{}"]), [9, 0, 0], "the headers stand without the body");
+
+        let stream = [("content-type", "application/vnd.amazon.eventstream")];
+        let chunk = |text: &[u8]| {
+            let payload = format!(r#"{{"bytes":"{}"}}"#, STANDARD.encode(text));
+            frame(":event-type", "chunk", payload.as_bytes())
+        };
+        let first = chunk(br#"{"type":"message_start","message":{"usage":{"input_tokens":3,"output_tokens":1,"cache_creation":{"ephemeral_5m_input_tokens":2,"ephemeral_1h_input_tokens":7}}}}"#);
+        let last = chunk(br#"{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":3,"outputTokenCount":4,"cacheWriteInputTokenCount":9}}"#);
+        assert_eq!(writes(&stream, &[&first, &last]), [9, 2, 7]);
+        assert_eq!(writes(&stream, &[&last]), [9, 0, 0]);
+    }
+
+    #[test]
+    fn a_large_response_is_read_at_its_end() {
+        let json = [("content-type", "application/json")];
+        let text = "x".repeat(WHOLE_LIMIT);
+        let head = format!(r#"{{"output":{{"message":"{text}"#);
+        let end = br#""},"usage":{"inputTokens":5,"outputTokens":6}}"#;
+        for size in [1000, TAIL - 1, 3 * TAIL, head.len()] {
+            let pieces: Vec<&[u8]> = head.as_bytes().chunks(size).chain([&end[..]]).collect();
+            assert_eq!(read(&json, &pieces), Some((5, 6)), "pieces of {size}");
+            let pieces: Vec<&[u8]> = head.as_bytes().chunks(size).chain(end.chunks(7)).collect();
+            assert_eq!(read(&json, &pieces), Some((5, 6)), "pieces of {size}, an end in pieces");
+        }
     }
 
     /// A frame with the two headers for its type.

@@ -18,7 +18,7 @@ use crate::sse::stream;
 use crate::write_timeout::{BrokenOff, WriteTimeoutBody};
 
 /// Longer than anything takes here, however busy the machine is.
-const STALL: Duration = Duration::from_secs(120);
+const STALL: Duration = Duration::from_secs(600);
 
 fn fault() -> Bytes {
     let text = String::from("what a caller sent");

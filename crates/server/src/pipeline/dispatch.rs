@@ -11,14 +11,14 @@ use super::Admitted;
 use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
 use super::pending_call::{PendingCall, Translated, UNASKED};
 use super::repair::RepairCall;
+use crate::call_price::CallPrice;
 use crate::error::GatewayError;
 use crate::request::context::RequestContext;
 use crate::sse::choices::AnswerSource;
 use crate::sse::frames::StartedStream;
 use bedrock::{Kind, UpstreamResponse};
 use routing::{
-    self, AttemptLog, AttemptOutcome, Classify, Dispatch, DispatchError, Dispatched, InFlight,
-    Target, Timestamp,
+    self, AttemptLog, AttemptOutcome, Dispatch, DispatchError, Dispatched, InFlight, Target,
 };
 
 /// The longest complete answer accepted, in bytes.
@@ -34,6 +34,7 @@ pub(super) struct StartedCall<R> {
     /// The repair call, if one may be made.
     pub(super) repair: Option<RepairCall>,
     pub(super) in_flight: InFlight,
+    pub(super) price: Option<CallPrice>,
     attempt_log: AttemptLog,
 }
 
@@ -97,7 +98,7 @@ async fn one<D: Dialect>(
     dispatch: Dispatch<'_>,
     mut call: PendingCall<D>,
 ) -> Result<StartedCall<D::Reply>, Box<DispatchError<GatewayError>>> {
-    let (Dispatched { answer, mut in_flight, attempt_log }, target) =
+    let (Dispatched { answer, mut in_flight, attempt_log }, Answering { target, price }) =
         call_target(admitted, dispatch, &mut call).await?;
     let (source, request_id) = match answer {
         StartedAnswer::Stream(begun) => {
@@ -107,16 +108,23 @@ async fn one<D: Dialect>(
         StartedAnswer::Unary(answer) => match answer.read(ANSWER_LIMIT).await {
             Ok((body, id)) => (AnswerSource::Whole(body), id),
             Err(error) => {
-                in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+                in_flight.broke_off(&error);
                 return Err(Box::new(DispatchError { error, attempt_log }));
             }
         },
     };
     let repair = if call.repeats { RepairCall::of(&mut call, target, &in_flight) } else { None };
     match call.translated {
-        Ok(Translated { reply, report, .. }) => {
-            Ok(StartedCall { source, request_id, reply, report, repair, in_flight, attempt_log })
-        }
+        Ok(Translated { reply, report, .. }) => Ok(StartedCall {
+            source,
+            request_id,
+            reply,
+            report,
+            repair,
+            in_flight,
+            price,
+            attempt_log,
+        }),
         Err(error) => Err(Box::new(DispatchError { error, attempt_log })),
     }
 }
@@ -138,16 +146,23 @@ impl AttemptOutcome for StartedAnswer {
     }
 }
 
-/// Tries one target after another until an answer begins. The target that answered is kept if a repair
-/// call may be needed.
+/// The target that answered.
+#[derive(Default)]
+struct Answering {
+    /// It, if a repair call may be needed.
+    target: Option<Target>,
+    price: Option<CallPrice>,
+}
+
+/// Tries one target after another until an answer begins.
 async fn call_target<D: Dialect>(
     admitted: &Admitted,
     dispatch: Dispatch<'_>,
     call: &mut PendingCall<D>,
-) -> Result<(Dispatched<StartedAnswer>, Option<Target>), Box<DispatchError<GatewayError>>> {
-    let (mut last, mut more) = (None, 0);
+) -> Result<(Dispatched<StartedAnswer>, Answering), Box<DispatchError<GatewayError>>> {
+    let (mut last, mut more) = (Answering::default(), 0);
     let sent = dispatch.run(async |target: &Target| {
-        let mut target = target.settled().await;
+        let mut target = target.looked_up().await;
         let mut begun = attempt(admitted, call, &target).await;
         if let Err(error) = &begun
             && let Some(model) = call.without_grammar(&target, error)
@@ -163,7 +178,8 @@ async fn call_target<D: Dialect>(
             call.translate(&target, admitted.offload()).await?;
             begun = attempt(admitted, call, &target).await;
         }
-        last = call.repeats.then(|| target.into_owned());
+        last.price = Some(CallPrice::of(&target.model));
+        last.target = call.repeats.then(|| target.into_owned());
         begun
     });
     match sent.await {

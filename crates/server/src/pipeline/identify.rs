@@ -75,7 +75,7 @@ impl<'r> Incoming<'r> {
         let reasoning = ReasoningStore::new(
             &worker.shared.memory,
             now.store.as_ref(),
-            now.config.thinking_memory,
+            now.config.thinking_memory.limits(),
             http.headers(),
         );
         Admitted::new((worker.clone(), now), principal, (options, reasoning), context)

@@ -14,12 +14,13 @@ use super::Admitted;
 use super::dispatch::ANSWER_LIMIT;
 use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
 use super::pending_call::{PendingCall, RejectedAnswer, TranslateContext, Translated, UNASKED};
+use crate::call_price::CallPrice;
 use crate::error::GatewayError;
-use crate::json_schema::{Reasons, Repair, ValidationResult, Validators};
+use crate::json_schema::{Conformity, Reasons, Repair, ValidationResult, Validators};
 use crate::request::context::{RequestContext, of_quota};
 use crate::state::Snapshot;
 use bedrock::Kind;
-use routing::{self, Classify, InFlight, InFlightTemplate, Operation, Target, Timestamp};
+use routing::{self, InFlight, InFlightTemplate, Operation, Target, Timestamp};
 
 /// Everything that a repair call needs.
 pub(super) struct RepairCall {
@@ -34,14 +35,14 @@ pub(super) struct Checked<A> {
     pub(super) answered: Answered<A>,
     /// Usage of both calls, if there were two.
     pub(super) spent: Spent,
-    /// The value of `x-outcrop-structured-output`; `None` if the answer could not be checked.
-    pub(super) word: Option<&'static str>,
+    /// `None` if there was nothing to check.
+    pub(super) conformity: Option<Conformity>,
 }
 
 /// Whether an answer may need a repair call. If the format is only requested in the prompt, the repair
 /// call makes it reliable.
 pub(super) fn may_repeat(now: &Snapshot, format: FormatKind, operation: Operation) -> bool {
-    let repairs = match now.config.structured.repair {
+    let repairs = match now.config.structured_output.repair {
         Repair::Off => false,
         Repair::Objects => format == FormatKind::JsonObject,
         Repair::Once => format != FormatKind::Text,
@@ -86,7 +87,8 @@ impl RepairCall {
                 GuardedInput::Send(body) => (body, Some(check)),
                 GuardedInput::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
                 GuardedInput::Answered(body) => {
-                    return Ok(RepairAnswer { body, reply, in_flight: None });
+                    let price = CallPrice::of(&self.target.model);
+                    return Ok(RepairAnswer { body, reply, price, in_flight: None });
                 }
             },
         };
@@ -103,9 +105,12 @@ impl RepairCall {
             answer.read(ANSWER_LIMIT).await
         };
         match read.await {
-            Ok((body, _)) => Ok(RepairAnswer { body, reply, in_flight: Some(in_flight) }),
+            Ok((body, _)) => {
+                let price = CallPrice::of(&self.target.model);
+                Ok(RepairAnswer { body, reply, price, in_flight: Some(in_flight) })
+            }
             Err(error) => {
-                in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+                in_flight.broke_off(&error);
                 Err(error)
             }
         }
@@ -125,7 +130,7 @@ pub(super) async fn checked<D: Dialect>(
     let Some(found) = found::<D>(&first.answered.answer, reply, validators, reasons).await else {
         return first;
     };
-    let mut checked = Checked { word: Some(found.word()), ..first };
+    let mut checked = Checked { conformity: Some(found.conformity()), ..first };
     if let (ValidationResult::Mismatch(reasons), Some(repair)) = (&found, repair) {
         let texts = D::checked_texts(&checked.answered.answer);
         let answer = texts.first().copied().unwrap_or_default();
@@ -134,7 +139,7 @@ pub(super) async fn checked<D: Dialect>(
             Err(error) => log::warn!("{} the repair call gave no answer: {error}", context.id()),
         }
     }
-    if checked.word == Some("mismatch") {
+    if checked.conformity == Some(Conformity::Mismatch) {
         log::warn!("{} the answer does not match its schema", context.id());
     }
     checked
@@ -144,6 +149,7 @@ pub(super) async fn checked<D: Dialect>(
 struct RepairAnswer<R> {
     body: Bytes,
     reply: R,
+    price: CallPrice,
     /// `None` if the model was not called.
     in_flight: Option<InFlight>,
 }
@@ -157,14 +163,14 @@ impl<R> RepairAnswer<R> {
         validators: &Validators,
         context: &RequestContext,
     ) -> Checked<D::Answer> {
-        let Self { body, reply, mut in_flight } = self;
+        let Self { body, reply, price, mut in_flight } = self;
         let again: ConverseResponse<'_> = match serde_json::from_slice(&body) {
             Ok(again) => again,
             Err(error) => {
                 let error = GatewayError::Unreadable(error);
                 log::warn!("{} the repair call gave no answer: {error}", context.id());
                 if let Some(in_flight) = &mut in_flight {
-                    in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+                    in_flight.broke_off(&error);
                 }
                 return first;
             }
@@ -172,14 +178,17 @@ impl<R> RepairAnswer<R> {
         if let Some(in_flight) = &mut in_flight {
             in_flight.settle(of_quota(again.usage));
         }
-        let spent = first.spent.and(Spent::of(&again));
+        let spent = first.spent.and(price.priced(Spent::of(&again)));
         let second = D::answer(&again, &reply, context.stamp(D::ID_PREFIX));
         let found = found::<D>(&second.answer, &reply, validators, Reasons::Unread).await;
         match found {
-            Some(ValidationResult::Valid) => {
-                Checked { answered: second, spent, word: Some("repaired") }
+            Some(found) => {
+                let conformity = match found.conformity() {
+                    Conformity::Valid => Conformity::Repaired,
+                    other => other,
+                };
+                Checked { answered: second, spent, conformity: Some(conformity) }
             }
-            Some(other) => Checked { answered: second, spent, word: Some(other.word()) },
             None => Checked { spent, ..first },
         }
     }
@@ -200,14 +209,10 @@ async fn found<D: Dialect>(
     let criterion = validators.criterion(wanted).await;
     let mut worst = ValidationResult::Valid;
     for text in texts {
-        worst = match (worst, criterion.judge(text, reasons).await) {
-            (worst @ ValidationResult::Mismatch(_), _)
-            | (_, worst @ ValidationResult::Mismatch(_)) => worst,
-            (ValidationResult::Unchecked, _) | (_, ValidationResult::Unchecked) => {
-                ValidationResult::Unchecked
-            }
-            (ValidationResult::Valid, ValidationResult::Valid) => ValidationResult::Valid,
-        };
+        let next = criterion.judge(text, reasons).await;
+        if next.conformity() > worst.conformity() {
+            worst = next;
+        }
     }
     Some(worst)
 }

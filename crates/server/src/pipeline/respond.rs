@@ -11,13 +11,13 @@ use translate::spent::Spent;
 use super::Admitted;
 use super::dispatch::StartedCall;
 use super::repair::{self, Checked};
+use crate::call_price::priced;
 use crate::error::GatewayError;
-use crate::json_schema::{OnMismatch, StreamValidator};
+use crate::json_schema::{Conformity, OnMismatch, StreamValidator};
 use crate::request::context::{RequestContext, describe, of_quota};
 use crate::sse::choices::{AnswerSource, Choice, Choices};
 use crate::sse::stream::{self, event_stream};
 use bedrock::Kind;
-use routing::{Classify, Timestamp};
 
 /// Header with the validation result of an answer that was requested as JSON.
 const STRUCTURED_OUTPUT: HeaderName = HeaderName::from_static("x-outcrop-structured-output");
@@ -76,8 +76,10 @@ async fn choices<D: Dialect>(
         source: one.source,
         translator: D::stream(one.reply, stamp.clone(), index),
         in_flight: one.in_flight,
+        price: one.price,
     });
-    Choices::new(choices.collect(), validator, admitted.reasoning().clone())
+    let cost = admitted.now().config.chat.usage_cost;
+    Choices::new(choices.collect(), validator, admitted.reasoning().clone(), cost)
 }
 
 /// The validator of a stream, if its answer was requested as JSON.
@@ -86,7 +88,7 @@ async fn validator<D: Dialect>(
     admitted: &Admitted,
 ) -> Option<StreamValidator> {
     let criterion = admitted.worker().shared.validators.criterion(D::wanted(reply?)?).await;
-    Some(StreamValidator::new(criterion, admitted.now().config.structured.on_mismatch))
+    Some(StreamValidator::new(criterion, admitted.now().config.structured_output.on_mismatch))
 }
 
 /// Translates complete answers and validates those that were requested as JSON. Each answer's usage counts
@@ -98,44 +100,48 @@ async fn unary<D: Dialect>(
     context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
     let (mut spent, mut answers, mut failed) = (Spent::default(), Vec::new(), None);
-    let (mut word, mut routed) = (None, None);
+    let (mut conformity, mut routed) = (None, None);
     for one in all {
         match translated::<D>(one, admitted, context).await {
-            Ok(Checked { answered, spent: own, word: found }) => {
+            Ok(Checked { answered, spent: own, conformity: found }) => {
                 spent = spent.and(own);
-                word = worse(word, found);
+                conformity = conformity.max(found);
                 routed = routed.or(answered.invoked_model);
                 answers.push(answered.answer);
             }
             Err(error) => failed = failed.or(Some(error)),
         }
     }
-    context.settle(spent.usage());
+    context.settle(spent);
     if let Some(error) = failed {
         return Err(error);
     }
-    if word == Some("mismatch")
-        && admitted.now().config.structured.on_mismatch == OnMismatch::Refuse
+    if conformity == Some(Conformity::Mismatch)
+        && admitted.now().config.structured_output.on_mismatch == OnMismatch::Refuse
     {
         return Err(GatewayError::Mismatch);
     }
     let none = || GatewayError::Internal("no answer was asked for".to_owned());
-    let answer = D::gather(answers, spent).ok_or_else(none)?;
+    let shown = admitted.now().config.chat.usage_cost.shown(spent);
+    let answer = D::gather(answers, shown).ok_or_else(none)?;
     context.was_routed_to(routed);
     context.complete();
-    Ok(json(&answer, &about, word, context))
+    Ok(json(&answer, &about, conformity, context))
 }
 
 fn json(
     answer: &impl Serialize,
     about: &About,
-    word: Option<&'static str>,
+    conformity: Option<Conformity>,
     context: &RequestContext,
 ) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     describe(&mut response, context, &about.report, about.request_id.as_deref());
-    if let Some(word) = word {
-        response.insert_header((STRUCTURED_OUTPUT, word));
+    for header in context.cost_headers() {
+        response.insert_header(header);
+    }
+    if let Some(conformity) = conformity {
+        response.insert_header((STRUCTURED_OUTPUT, conformity.word()));
     }
     response.json(answer)
 }
@@ -153,7 +159,7 @@ async fn translated<D: Dialect>(
         Ok(converse) => converse,
         Err(error) => {
             let error = GatewayError::Unreadable(error);
-            one.in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+            one.in_flight.broke_off(&error);
             return Err(error);
         }
     };
@@ -162,18 +168,7 @@ async fn translated<D: Dialect>(
     if let Some(saved) = answered.saved.take() {
         admitted.reasoning().keep(&saved).await;
     }
-    let first = Checked { answered, spent: Spent::of(&converse), word: None };
+    let spent = priced(one.price.as_ref(), Spent::of(&converse));
+    let first = Checked { answered, spent, conformity: None };
     Ok(repair::checked::<D>(first, (&one.reply, one.repair.as_ref()), admitted, context).await)
-}
-
-/// The result of two that matters more to the caller.
-fn worse(one: Option<&'static str>, other: Option<&'static str>) -> Option<&'static str> {
-    let weight = |word: &Option<&str>| match *word {
-        None => 0,
-        Some("valid") => 1,
-        Some("repaired") => 2,
-        Some("unchecked") => 3,
-        Some(_) => 4,
-    };
-    if weight(&other) > weight(&one) { other } else { one }
 }

@@ -10,29 +10,31 @@ use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use schema::converse::response::TokenUsage;
+use schema::openai::usage::CostUsd;
 use translate::dialect::ErrorDialect;
 use translate::guardrail::verdict::Units;
 use translate::report::LostReasoning;
+use translate::spent::Spent;
 use translate::{Report, Stamp};
 use uuid::Uuid;
 
 use super::PendingResponse;
+use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
-use crate::error::GatewayError;
+use crate::error::{GatewayError, SHOULD_RETRY};
 use crate::state::Worker;
-use bedrock::Kind;
-use routing::{AttemptLog, Classify, InFlight, Timestamp};
+use routing::{AttemptLog, InFlight};
 
 const IGNORED: HeaderName = HeaderName::from_static("x-outcrop-ignored");
 const THINKING: HeaderName = HeaderName::from_static("x-outcrop-thinking");
-const AWS_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+pub(crate) const AWS_REQUEST_ID: HeaderName = HeaderName::from_static(bedrock::AWS_REQUEST_ID);
 const TARGET: HeaderName = HeaderName::from_static("x-outcrop-target");
 pub(crate) const MODEL: HeaderName = HeaderName::from_static("x-outcrop-model");
 const REGION: HeaderName = HeaderName::from_static("x-outcrop-region");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-outcrop-attempts");
+const COST: HeaderName = HeaderName::from_static("x-outcrop-cost-usd");
+const LITELLM_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 const FALLBACK: HeaderName = HeaderName::from_static("x-outcrop-fallback");
-/// Tells OpenAI's SDKs that a retry is useless, because the gateway has made its own.
-pub(crate) const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// Longest header of ignored fields; further names are left out.
 const IGNORED_LIMIT: usize = 1024;
 
@@ -86,12 +88,14 @@ pub(crate) struct RequestContext {
     model: String,
     status: u16,
     outcome: Outcome,
-    usage: Option<TokenUsage>,
+    spent: Spent,
     attempt_log: Option<AttemptLog>,
     /// The model that a prompt router chose.
     invoked: Option<String>,
     /// The in-flight call, for its target's health and usage.
     in_flight: Option<InFlight>,
+    /// The price of that call.
+    price: Option<CallPrice>,
     /// State of the response headers, if they may be sent before the answer.
     head: Option<PendingResponse>,
     /// Calls besides the attempts.
@@ -138,10 +142,11 @@ impl RequestContext {
             model: String::new(),
             status: 499,
             outcome: Outcome::ClientClosed,
-            usage: None,
+            spent: Spent::default(),
             attempt_log: None,
             invoked: None,
             in_flight: None,
+            price: None,
             head: None,
             settlement: Arc::default(),
             cut: cut_of(http.app_data::<Data<Worker>>()),
@@ -175,9 +180,15 @@ impl RequestContext {
     }
 
     /// Records the attempts of a call whose answer is still to come.
-    pub(crate) fn is_answered(&mut self, attempt_log: AttemptLog, in_flight: InFlight) {
+    pub(crate) fn is_answered(
+        &mut self,
+        attempt_log: AttemptLog,
+        in_flight: InFlight,
+        price: Option<CallPrice>,
+    ) {
         self.attempt_log = Some(attempt_log);
         self.in_flight = Some(in_flight);
+        self.price = price;
     }
 
     /// Records the attempts of a call.
@@ -195,6 +206,13 @@ impl RequestContext {
     /// Records the model that a prompt router chose.
     pub(crate) fn was_routed_to(&mut self, model: Option<String>) {
         self.invoked = model;
+    }
+
+    /// The cost of a unary answer as headers: the gateway's own name, and LiteLLM's.
+    pub(crate) fn cost_headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let cost = self.spent.cost().and_then(|cost| header(&cost.to_string()));
+        let names = [COST, LITELLM_COST].into_iter();
+        names.filter_map(move |name| cost.clone().map(|cost| (name, cost)))
     }
 
     /// The attempts, as headers.
@@ -229,7 +247,7 @@ impl RequestContext {
     /// Records a failure of an answer that had begun.
     fn fault(&mut self, error: &GatewayError) {
         if let Some(in_flight) = &mut self.in_flight {
-            in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+            in_flight.broke_off(error);
         }
     }
 
@@ -262,10 +280,13 @@ impl RequestContext {
         }
     }
 
-    /// Records the usage of the answer.
-    pub(crate) fn settle(&mut self, usage: Option<TokenUsage>) {
-        self.usage = usage;
-        if let (Some(usage), Some(in_flight)) = (usage, &mut self.in_flight) {
+    /// Records the usage of all answers, with its cost where it is known.
+    pub(crate) fn settle(&mut self, spent: Spent) {
+        self.spent = match &self.price {
+            Some(price) => price.priced(spent),
+            None => spent,
+        };
+        if let (Some(usage), Some(in_flight)) = (spent.usage(), &mut self.in_flight) {
             in_flight.settle(of_quota(usage));
         }
     }
@@ -319,7 +340,7 @@ impl RequestContext {
 
 impl Drop for RequestContext {
     fn drop(&mut self) {
-        let usage = self.usage.unwrap_or_default();
+        let usage = self.spent.usage().unwrap_or_default();
         let guardrails = self.settlement.guardrails();
         if std::thread::panicking() {
             (self.status, self.outcome) = (500, Outcome::Panicked);
@@ -328,7 +349,7 @@ impl Drop for RequestContext {
         }
         log::info!(
             target: "outcrop::access",
-            "{} {}{} model={:?} status={} outcome={} in={} out={} ms={} attempts={} guardrail_calls={} guardrail_units={}",
+            "{} {}{} model={:?} status={} outcome={} in={} out={} ms={} attempts={} guardrail_calls={} guardrail_units={} cost_usd={}",
             self.id.as_str(),
             self.route,
             Place(self.at.as_ref()),
@@ -348,7 +369,20 @@ impl Drop for RequestContext {
             self.attempt_log.as_ref().map_or(0, |log| log.attempts),
             guardrails.calls,
             guardrails.units.total(),
+            CostField(self.spent.cost()),
         );
+    }
+}
+
+/// The cost in the access log: a dash where it is unknown, because 0 would be a claim.
+struct CostField(Option<CostUsd>);
+
+impl fmt::Display for CostField {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(cost) => write!(f, "{cost}"),
+            None => f.write_str("-"),
+        }
     }
 }
 

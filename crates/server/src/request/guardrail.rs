@@ -10,7 +10,7 @@ use translate::{Invalid, Report};
 
 use crate::native::guardrail::evasion::{self, Part};
 use bedrock::Kind;
-use routing::{Guardrail, GuardrailMode};
+use routing::{AskedGuardrail, Guardrail, GuardrailChoice, GuardrailMode};
 
 const ID: &str = "x-amzn-bedrock-guardrailidentifier";
 const VERSION: &str = "x-amzn-bedrock-guardrailversion";
@@ -65,15 +65,20 @@ impl RequestedGuardrail {
             report.ignore(FIELD);
         }
         let asked = self.named.clone().or(said);
-        let ours = own.map(|own| (own.id.clone(), own.version.clone()));
+        let named = asked.as_ref().map(|(id, version)| AskedGuardrail {
+            id: Some(id.as_str()),
+            version: Some(version.as_str()),
+        });
+        let choice = own.map(|own| own.decide(named));
         if own.is_some_and(|own| own.mode == GuardrailMode::Mandatory) {
-            let late = processing == Some(StreamProcessing::Async);
-            if asked.as_ref().is_some_and(|_| asked != ours || late) {
+            let late = asked.is_some() && processing == Some(StreamProcessing::Async);
+            if late || choice == Some(GuardrailChoice::Refused) {
                 let message = "This model is called with the gateway's own guardrail and no other.";
                 return Err(Invalid::value(FIELD, message).with_code("guardrail_not_allowed"));
             }
             refuse_evasion(&body.additional_model_request_fields)?;
         }
+        let ours = own.map(|own| (own.id.clone(), own.version.clone()));
         body.guardrail_config = asked.or(ours).map(|(id, version)| GuardrailConfig {
             guardrail_identifier: id.into(),
             guardrail_version: version.into(),

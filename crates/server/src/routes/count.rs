@@ -68,7 +68,7 @@ async fn counted(
     };
     let mut told = Report::default();
     let sent = Dispatch::begin(&admitted.now().names, route, spec)?.run(async |target: &Target| {
-        let target = target.settled().await;
+        let target = target.looked_up().await;
         let asked = asked(&body, &fetched, admitted.reasoning(), &target);
         let (sent, report) = offload.run(body.len(), asked).await??;
         told = report;
@@ -76,7 +76,8 @@ async fn counted(
     });
     let (input_tokens, model, request_id) = match sent.await {
         Ok(Dispatched { answer, in_flight, attempt_log }) => {
-            context.is_answered(attempt_log, in_flight);
+            // Counting tokens is free.
+            context.is_answered(attempt_log, in_flight, None);
             match answer {
                 Count::Counted { tokens, model, request_id } => (tokens, Some(model), request_id),
                 Count::Estimated(tokens) => (tokens, None, None),

@@ -15,8 +15,10 @@ use schema::converse::response::TokenUsage;
 use schema::openai::embeddings::{EmbeddingsRequest, Input};
 use translate::embeddings::{Answers, Codec, EmbeddingPlan, question};
 use translate::profile::EmbeddingShape;
+use translate::spent::{BilledTier, Spent};
 use translate::{Invalid, Report};
 
+use crate::call_price::CallPrice;
 use crate::error::GatewayError;
 use crate::pipeline::json::{Mistake, parse};
 use crate::pipeline::parsed_request::Untranslated;
@@ -28,8 +30,8 @@ use crate::{token_estimate, token_ids};
 use bedrock::Kind;
 use routing::catalogue::{Catalogue, ResolvedModel};
 use routing::{
-    self, AttemptLog, CallPurpose, CallSpec, Classify, Dispatch, DispatchError, Dispatched,
-    FallbackScope, Operation, Route, Tags, Target, Timestamp, Tokens,
+    self, AttemptLog, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched, FallbackScope,
+    Operation, Route, Tags, Target, Tokens,
 };
 
 /// Largest response accepted for one call, in bytes. The largest known has 96 vectors of 1536.
@@ -67,7 +69,8 @@ async fn embed(
         .first()
         .ok_or_else(|| GatewayError::NotListed { name: named.model.clone(), near: Vec::new() })?;
     let policy = admitted.options().policy(first.unsupported);
-    let shape = shape(&first.settled().await.model, now.names.catalogue())?;
+    let model = first.looked_up().await.into_owned().model;
+    let (shape, price) = (shape(&model, now.names.catalogue())?, CallPrice::of(&model));
     let id = context.id().to_owned();
     if named.holds_tokens {
         token_ids::load().await?;
@@ -85,16 +88,18 @@ async fn embed(
     let calling = Calling { admitted: &admitted, route, id: &id };
     let sent = send(&calling, &calls, &mut answers, context).await;
     // Calls that were answered before a failure have cost tokens too.
-    context.settle(Some(TokenUsage {
-        input_tokens: answers.tokens(),
-        total_tokens: answers.tokens(),
-        ..TokenUsage::default()
-    }));
+    let tokens = answers.tokens();
+    let usage = TokenUsage { input_tokens: tokens, total_tokens: tokens, ..TokenUsage::default() };
+    let spent = Spent::counted(Some(usage), BilledTier::Standard);
+    context.settle(price.priced(spent));
     // AWS's id of the call that holds the first text.
     let request_id = sent?;
     context.complete();
     let mut response = HttpResponse::Ok();
     describe(&mut response, context, &report, request_id.as_deref());
+    for header in context.cost_headers() {
+        response.insert_header(header);
+    }
     let length = answers.length();
     let told = offload.run(length, async move { serde_json::to_vec(&answers.finish(named.model)) });
     let told = told.await?.map_err(|error| GatewayError::Internal(error.to_string()))?;
@@ -249,7 +254,7 @@ async fn call(
             Ok(Answered { at, body, counted, request_id, attempt_log })
         }
         Err(failure) => {
-            in_flight.failed(Timestamp::now(), failure.verdict(Kind::Unary).fault);
+            in_flight.broke_off(&failure);
             Err(Box::new(DispatchError { error: failure.into(), attempt_log }))
         }
     }

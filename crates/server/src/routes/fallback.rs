@@ -22,7 +22,7 @@ pub(crate) async fn unknown_route(
     mut payload: Payload,
 ) -> HttpResponse {
     let config = &worker.now().config;
-    if config.native_root && native::operation(&http, &config.native_services).is_ok() {
+    if config.native.root && native::operation(&http, &config.native.services).is_ok() {
         return native::relay(worker, http, payload).await;
     }
     body::skim(&mut payload).await;

@@ -30,7 +30,7 @@ pub(crate) async fn identify(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    paths::settle(&mut request);
+    paths::normalise(&mut request);
     let id = RequestId::new();
     request.extensions_mut().insert(id.clone());
     let worker = request.app_data::<Data<Worker>>();
@@ -106,7 +106,7 @@ pub(super) async fn guard_browsers(
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let Some(worker) = request.app_data::<Data<Worker>>() else { return next.call(request).await };
     let now = worker.now();
-    let settings = &now.config.browser;
+    let settings = now.config.browser();
     let allowed = match settings.judge(&request, worker.shared.address) {
         Ok(allowed) => allowed,
         Err(refusal) => {

@@ -56,7 +56,7 @@ async fn find(admitted: &Admitted, id: &str) -> Option<Model> {
     let names = &admitted.now().names;
     // A region that cannot be called and a name that is not served resolve to no model.
     let first = admitted.resolve(id, Tags::default()).await.ok()?.first()?;
-    let Target { model, account, .. } = first.settled().await.into_owned();
+    let Target { model, account, .. } = first.looked_up().await.into_owned();
     let named = Named { name: id, target: model, standing: names.standing(id) };
     named.model(&admitted.account_transport(&account)).await
 }

@@ -169,7 +169,7 @@ async fn judge(
         }
         None => {
             let threshold = f64::from(settings.threshold.0) / 1000.0;
-            guardrail_checks(sdk, &input.texts, settings.scope, threshold).await
+            guardrail_checks(sdk, &input.texts, settings.prompt_attacks, threshold).await
         }
     }
 }

@@ -15,6 +15,7 @@ use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
 use translate::Report;
 
+use crate::call_price::CallPrice;
 use crate::error::GatewayError;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
@@ -54,13 +55,13 @@ pub(crate) async fn relay(
     payload: Payload,
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "native");
-    let errors = worker.now().config.native_errors;
+    let errors = worker.now().config.native.errors;
     match answer(&worker, &http, payload, &mut context).await {
         Ok(Answered::DryRun(response)) => response,
         Ok(Answered::Upstream(begun, stall)) => respond(begun, stall, context),
         // An exception in the first frame is relayed unchanged, with its frame.
         Err(NativeError::AtStart { begun, error: _ }) => {
-            let stall = worker.now().config.write_stall;
+            let stall = worker.now().config.timeouts.write_stall;
             respond(*begun, stall, context)
         }
         Err(error) => refuse(&error, errors, &mut context),
@@ -82,7 +83,7 @@ async fn answer(
 ) -> Result<Answered, NativeError> {
     let incoming = Incoming::identify(worker, http, RouteOptions::DryRun)?;
     let now = Arc::clone(incoming.now());
-    let matched = operation(http, &now.config.native_services)?;
+    let matched = operation(http, &now.config.native.services)?;
     if matched.row.operation == BIDIRECTIONAL {
         return Err(NativeError::Bidirectional);
     }
@@ -97,7 +98,7 @@ async fn answer(
     };
     Ok(match begun {
         Outcome::DryRun(response) => Answered::DryRun(response),
-        Outcome::Begun(begun) => Answered::Upstream(begun, now.config.write_stall),
+        Outcome::Begun(begun) => Answered::Upstream(begun, now.config.timeouts.write_stall),
     })
 }
 
@@ -150,8 +151,10 @@ async fn of_model(
         return show(admitted, AttemptLog::to(&target), shown, context).await;
     }
     let dispatch = Dispatch::begin(&admitted.now().names, route, spec);
+    let mut price = None;
     let sent = dispatch.map_err(GatewayError::from)?.run(async |target: &Target| {
         let body = request.body.clone();
+        price = Some(CallPrice::of(&target.looked_up().await.model));
         let call = call(request, body, Some(target), admitted.offload()).await?;
         let answer = admitted.transport(target).send(call).await?;
         match look(answer, request.matched.row).await? {
@@ -163,7 +166,7 @@ async fn of_model(
     });
     match sent.await {
         Ok(Dispatched { answer, in_flight, attempt_log }) => {
-            context.is_answered(attempt_log, in_flight);
+            context.is_answered(attempt_log, in_flight, price);
             Ok(Outcome::Begun(answer))
         }
         Err(DispatchError { error, attempt_log }) => {
@@ -192,10 +195,10 @@ async fn objects(
     body: &Bytes,
     offload: &Offload,
 ) -> Result<(), NativeError> {
-    if now.config.native_s3 == NativeS3::Allow {
+    if now.config.native.s3 == NativeS3::Allow {
         return Ok(());
     }
-    let (operation, stores) = (matched.row.operation, now.config.media.stores.clone());
+    let (operation, stores) = (matched.row.operation, now.config.media.s3_prefixes.clone());
     let (length, body) = (body.len(), body.clone());
     let judged = offload.run(length, async move { s3::judge(operation, &body, &stores) });
     Ok(judged.await??)
@@ -204,7 +207,7 @@ async fn objects(
 /// Refuses operations that would bypass a mandatory guardrail.
 fn guarded(now: &Snapshot, matched: &Matched) -> Result<(), GuardrailError> {
     let is_around = guardrail::runs_others(matched.row.operation)
-        && now.config.other_models == OtherModels::Guarded
+        && now.config.native.other_models == OtherModels::Guarded
         && now.names.must_be_guarded();
     if is_around { Err(GuardrailError::Around) } else { Ok(()) }
 }

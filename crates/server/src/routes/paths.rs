@@ -14,8 +14,8 @@ use crate::pipeline::deployment::AzureDeployment;
 const KNOWN: &[&str] = &["", "models/*", "livez", "readyz", "health", "healthz"];
 
 /// Gives a request the path that its route has.
-pub(crate) fn settle(request: &mut ServiceRequest) {
-    let Some((path, deployment)) = settled(request.path()) else { return };
+pub(crate) fn normalise(request: &mut ServiceRequest) {
+    let Some((path, deployment)) = normalised(request.path()) else { return };
     let uri = request.uri();
     let path = match uri.query() {
         Some(query) => format!("{path}?{query}"),
@@ -34,7 +34,7 @@ pub(crate) fn settle(request: &mut ServiceRequest) {
 }
 
 /// The path in the table, if it is another one, and the model that it names.
-fn settled(path: &str) -> Option<(String, Option<AzureDeployment>)> {
+fn normalised(path: &str) -> Option<(String, Option<AzureDeployment>)> {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let (base, rest, deployment) = match segments.as_slice() {
         ["openai", "deployments", name, rest @ ..] if !rest.is_empty() => {
@@ -49,12 +49,12 @@ fn settled(path: &str) -> Option<(String, Option<AzureDeployment>)> {
         Some(above) => rest.len() > above.len() && rest.starts_with(above),
         None => rest == *known,
     });
-    let settled = match (base, rest.as_str()) {
+    let normalised = match (base, rest.as_str()) {
         ("", "") => "/".to_owned(),
         (base, "") => base.to_owned(),
         (base, rest) => format!("{base}/{rest}"),
     };
-    (is_known && settled != path).then_some((settled, deployment))
+    (is_known && normalised != path).then_some((normalised, deployment))
 }
 
 #[cfg(test)]
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_served_paths_are_settled() {
+    fn spellings_of_served_paths_are_normalised() {
         for (path, expected) in [
             ("/v1/chat/completions/", "/v1/chat/completions"),
             ("//v1/chat/completions", "/v1/chat/completions"),
@@ -76,7 +76,7 @@ mod tests {
             ("/openai/v1/embeddings", "/v1/embeddings"),
             ("/openai/models", "/v1/models"),
         ] {
-            assert_eq!(settled(path), Some((expected.to_owned(), None)), "{path}");
+            assert_eq!(normalised(path), Some((expected.to_owned(), None)), "{path}");
         }
         for path in [
             "/",
@@ -91,7 +91,7 @@ mod tests {
             "/openai/deployments/a/responses",
             "/openai/deployments/embeddings",
         ] {
-            assert_eq!(settled(path), None, "{path}");
+            assert_eq!(normalised(path), None, "{path}");
         }
     }
 
@@ -103,7 +103,7 @@ mod tests {
             ("/openai/deployments/a%2Fb%3A0/embeddings/", "/v1/embeddings", "a/b:0"),
         ] {
             let deployment = Some(AzureDeployment(name.to_owned()));
-            assert_eq!(settled(path), Some((expected.to_owned(), deployment)), "{path}");
+            assert_eq!(normalised(path), Some((expected.to_owned(), deployment)), "{path}");
         }
     }
 }

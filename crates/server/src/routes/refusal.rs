@@ -27,7 +27,7 @@ impl RequestApi {
     pub(crate) fn of(method: &str, uri: &Uri, headers: &HeaderMap, config: &Config) -> Self {
         let below = uri.path().strip_prefix(native::MOUNT);
         let is_native = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            || config.native_root && native::matched(method, uri, &config.native_services).is_ok();
+            || config.native.root && native::matched(method, uri, &config.native.services).is_ok();
         if is_native { Self::Aws } else { Self::Front(dialect(uri.path(), headers)) }
     }
 }

@@ -13,12 +13,14 @@ use translate::reasoning::SavedTurn;
 use translate::spent::Spent;
 
 use super::frames::{StartedStream, step};
+use crate::call_price::{CallPrice, priced};
+use crate::config::UsageCost;
 use crate::error::GatewayError;
-use crate::json_schema::StreamValidator;
+use crate::json_schema::{Conformity, StreamValidator};
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::of_quota;
-use bedrock::{Failure, Frame, Kind};
-use routing::{Classify, InFlight, Timestamp};
+use bedrock::{Failure, Frame};
+use routing::InFlight;
 
 /// One answer, before any of it is translated.
 pub(crate) struct Choice<S> {
@@ -26,6 +28,7 @@ pub(crate) struct Choice<S> {
     pub(crate) translator: S,
     /// The call, for its target's health and usage.
     pub(crate) in_flight: InFlight,
+    pub(crate) price: Option<CallPrice>,
 }
 
 /// The source of an answer.
@@ -46,6 +49,7 @@ pub(crate) struct Choices<S> {
     /// Usage of the answers that have ended.
     spent: Spent,
     reasoning: ReasoningStore,
+    cost: UsageCost,
 }
 
 /// One answer in progress.
@@ -53,6 +57,7 @@ struct Answer<S> {
     pieces: LocalBoxStream<'static, Result<Piece, Failure>>,
     translator: S,
     in_flight: InFlight,
+    price: Option<CallPrice>,
 }
 
 /// A part of an answer.
@@ -76,14 +81,14 @@ impl<S: AnswerStream> Choices<S> {
         choices: Vec<Choice<S>>,
         validator: Option<StreamValidator>,
         reasoning: ReasoningStore,
+        cost: UsageCost,
     ) -> Self {
-        let answers = choices.into_iter().map(|Choice { source, translator, in_flight }| Answer {
-            pieces: pieces(source),
-            translator,
-            in_flight,
-        });
-        let (answers, spent) = (answers.collect(), Spent::default());
-        Self { answers, validator, turn: 0, spent, reasoning }
+        let answer = |Choice { source, translator, in_flight, price }| {
+            let pieces = pieces(source);
+            Answer { pieces, translator, in_flight, price }
+        };
+        let answers = choices.into_iter().map(answer).collect();
+        Self { answers, validator, turn: 0, spent: Spent::default(), reasoning, cost }
     }
 
     /// The next piece of any answer, with the answer's index; `None` when all answers have ended.
@@ -103,7 +108,7 @@ impl<S: AnswerStream> Choices<S> {
 
     /// The usage of all answers so far.
     pub(super) fn spent(&self) -> Spent {
-        self.answers.iter().fold(self.spent, |spent, answer| spent.and(answer.translator.spent()))
+        self.answers.iter().fold(self.spent, |spent, answer| spent.and(answer.spent()))
     }
 
     /// Translates a piece into `out`; the end of the last answer ends the stream.
@@ -146,9 +151,11 @@ impl<S: AnswerStream> Choices<S> {
 
     /// Ends one answer; the last one ends the stream with the usage of all.
     async fn end(&mut self, at: usize, out: &mut BytesMut) -> Result<(), GatewayError> {
-        let Answer { pieces: _, mut translator, mut in_flight } = self.answers.remove(at);
-        let spent = self.spent.and(translator.spent());
-        if let Some(usage) = translator.spent().usage() {
+        let answer = self.answers.remove(at);
+        let own = answer.spent();
+        let Answer { mut translator, mut in_flight, .. } = answer;
+        let spent = self.spent.and(own);
+        if let Some(usage) = own.usage() {
             in_flight.settle(of_quota(usage));
         }
         let closed = match translator.close(out) {
@@ -157,7 +164,7 @@ impl<S: AnswerStream> Choices<S> {
         };
         self.spent = spent;
         match closed {
-            Ok(_) if self.answers.is_empty() => Ok(translator.finish(spent, out)?),
+            Ok(_) if self.answers.is_empty() => Ok(translator.finish(self.cost.shown(spent), out)?),
             Ok(_) => Ok(()),
             Err(error) => Err(blamed(&mut in_flight, error)),
         }
@@ -165,6 +172,11 @@ impl<S: AnswerStream> Choices<S> {
 }
 
 impl<S: AnswerStream> Answer<S> {
+    /// The usage so far, with its cost.
+    fn spent(&self) -> Spent {
+        priced(self.price.as_ref(), self.translator.spent())
+    }
+
     async fn take(
         &mut self,
         piece: Next,
@@ -204,18 +216,18 @@ async fn judged(
     out: &mut BytesMut,
 ) -> Result<Option<SavedTurn>, GatewayError> {
     if let Some(answer) = answer {
-        let word = match validator {
+        let conformity = match validator {
             Some(validator) => validator.judge(&answer).await?,
             None => None,
         };
-        translator.judged(word, out)?;
+        translator.judged(conformity.map(Conformity::word), out)?;
     }
     Ok(reasoning)
 }
 
 /// Records an error in the health of the target that caused it.
 fn blamed(in_flight: &mut InFlight, error: GatewayError) -> GatewayError {
-    in_flight.failed(Timestamp::now(), error.verdict(Kind::Unary).fault);
+    in_flight.broke_off(&error);
     error
 }
 

@@ -37,9 +37,11 @@ pub(crate) fn respond<S: AnswerStream + 'static>(
     config: &Config,
     context: RequestContext,
 ) -> HttpResponse {
-    let events = events(choices, config.keep_alive, context);
-    response
-        .streaming(WriteTimeoutBody::of(panic_guard::told(events, panicked()), config.write_stall))
+    let events = events(choices, config.timeouts.keep_alive, context);
+    response.streaming(WriteTimeoutBody::of(
+        panic_guard::told(events, panicked()),
+        config.timeouts.write_stall,
+    ))
 }
 
 /// The events of answers that are complete already. An error still has its status.
@@ -52,7 +54,7 @@ pub(crate) async fn replayed<S: AnswerStream>(
 ) -> Result<Bytes, GatewayError> {
     let mut out = BytesMut::with_capacity(ROOM);
     let taken = choices.take_all(&mut out).await;
-    context.settle(choices.spent().usage());
+    context.settle(choices.spent());
     taken?;
     context.complete();
     Ok(out.freeze())
@@ -104,7 +106,7 @@ fn events<S: AnswerStream>(
                 last_sent = Instant::now();
             }
         };
-        context.settle(choices.spent().usage());
+        context.settle(choices.spent());
         match ended {
             Ok(()) => context.complete(),
             Err(error) => {

@@ -279,7 +279,7 @@ async fn a_dry_run_neither_advances_selection_nor_uses_quota() {
 #[actix_rt::test]
 async fn a_dry_run_needs_no_upstream() {
     // Port 9 is the discard service, normally without a listener.
-    let rig = Rig::before_url("http://127.0.0.1:9").await;
+    let rig = Rig::before_url("http://127.0.0.1:9", "").await;
     let dry = rig.chat_with(&[DRY], &ask(NOVA, &json!({}))).await;
     assert_eq!(dry.status, 200);
     assert_eq!(dry.json()["body"]["messages"][0]["content"], json!([{ "text": "Hi" }]));

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::rig::{PATIENCE, Rig};
+use super::rig::{PATIENCE, Rig, flood};
 
 /// One connection.
 struct Client {
@@ -199,10 +199,7 @@ async fn a_client_that_leaves_cancels_all_its_calls() {
 async fn a_stream_that_is_not_read_is_given_up_alone() {
     let rig = Rig::start("timeouts: { write_stall: 0.3 }\n").await;
     let client = Client::of(&rig).await;
-    let delta = json!({ "contentBlockDelta": { "contentBlockIndex": 0, "delta": { "text": "granite ".repeat(4 * 1024) } } });
-    let mut events = vec![json!({ "messageStart": { "role": "assistant" } })];
-    events.extend(std::iter::repeat_n(delta, 2000));
-    rig.emulator.script().push(Step::Events(events));
+    rig.emulator.script().push(flood());
     let stalled = client.chat(&ask("emulator.echo", "x", true)).await.unwrap();
     rig.until(|calls| calls.first().is_some_and(|call| call.delivery == Delivery::ClientGone))
         .await;

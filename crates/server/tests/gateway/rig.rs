@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bedrock::{AccountKeys, AccountSecret, Settings};
 use bytes::Bytes;
-use emulator::{Call, Running};
+use emulator::{Call, Running, Step, frames};
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -15,10 +15,11 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use outcrop::{Config, ReloadError, Reloader, Sources, serve};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-/// Longer than any step of a working gateway here, shorter than a hung test.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than any step of a working gateway here, on a machine a hundred times as slow, and shorter than the
+/// limit of `tests/nextest.toml`.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 pub(crate) struct Rig {
     pub(crate) address: SocketAddr,
@@ -51,6 +52,16 @@ impl Received {
     pub(crate) fn events(&self) -> (Vec<Value>, bool) {
         events(std::str::from_utf8(&self.body).unwrap())
     }
+}
+
+/// An answer of far more bytes than the buffers of two pairs of sockets hold. One frame is repeated, so that
+/// writing the answer costs little.
+pub(crate) fn flood() -> Step {
+    let text = "granite ".repeat(4 * 1024);
+    let delta = json!({ "contentBlockIndex": 0, "delta": { "text": text } }).to_string();
+    let start = frames::event("messageStart", br#"{"role":"assistant"}"#);
+    let delta = frames::event("contentBlockDelta", delta.as_bytes());
+    Step::Bytes([start.to_vec(), delta.repeat(2000)].concat())
 }
 
 /// Splits a stream into its events; comments are skipped.
@@ -105,9 +116,14 @@ impl Rig {
     }
 
     /// A gateway that calls another server than the emulator.
-    pub(crate) async fn before_url(url: &str) -> Self {
+    pub(crate) async fn before_url(url: &str, yaml: &str) -> Self {
         let emulator = emulator::start(emulator::Options::default()).await.unwrap();
-        Self::assemble(emulator, url.to_owned(), "us-east-1", 1, "").await
+        Self::between(emulator, url, yaml).await
+    }
+
+    /// A gateway that calls a server between it and this emulator.
+    pub(crate) async fn between(emulator: Running, url: &str, yaml: &str) -> Self {
+        Self::assemble(emulator, url.to_owned(), "us-east-1", 1, yaml).await
     }
 
     async fn before_in(emulator: Running, region: &str, yaml: &str) -> Self {

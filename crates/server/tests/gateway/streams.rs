@@ -27,7 +27,7 @@ fn delta(text: &str) -> Vec<u8> {
     event("contentBlockDelta", payload.to_string().as_bytes()).to_vec()
 }
 
-fn start() -> Vec<u8> {
+pub(crate) fn start() -> Vec<u8> {
     event("messageStart", br#"{"role":"assistant"}"#).to_vec()
 }
 
@@ -41,15 +41,15 @@ fn end() -> Vec<u8> {
     .concat()
 }
 
-/// An upstream that waits for its call.
-async fn listen() -> (TcpListener, Rig) {
+/// An upstream that waits for its call, and a gateway in front of it.
+pub(crate) async fn listen(yaml: &str) -> (TcpListener, Rig) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let rig = Rig::before_url(&format!("http://{}", listener.local_addr().unwrap())).await;
+    let rig = Rig::before_url(&format!("http://{}", listener.local_addr().unwrap()), yaml).await;
     (listener, rig)
 }
 
 /// Accepts the call, reads all of it, and begins to answer.
-async fn take(listener: &TcpListener) -> TcpStream {
+pub(crate) async fn take(listener: &TcpListener) -> TcpStream {
     let (mut socket, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
     socket.set_nodelay(true).unwrap();
     let (mut seen, mut piece) = (Vec::new(), [0; 4096]);
@@ -71,7 +71,7 @@ async fn take(listener: &TcpListener) -> TcpStream {
     socket
 }
 
-async fn more(body: &mut Incoming) -> String {
+pub(crate) async fn more(body: &mut Incoming) -> String {
     let frame = timeout(PATIENCE, body.frame()).await.expect("a frame in time");
     let data = frame.expect("more of the stream").unwrap().into_data().unwrap();
     String::from_utf8(data.to_vec()).unwrap()
@@ -79,7 +79,7 @@ async fn more(body: &mut Incoming) -> String {
 
 #[actix_rt::test]
 async fn each_delta_is_with_the_client_before_the_next_is_sent() {
-    let (listener, rig) = listen().await;
+    let (listener, rig) = listen("").await;
     let asked = request();
     let (mut upstream, (status, headers, mut body)) = tokio::join!(
         async {
@@ -111,7 +111,7 @@ async fn each_delta_is_with_the_client_before_the_next_is_sent() {
 
 #[actix_rt::test]
 async fn several_choices_end_although_their_connections_linger() {
-    let (listener, rig) = listen().await;
+    let (listener, rig) = listen("").await;
     let mut asked = request();
     asked["n"] = json!(2);
     let (mut upstreams, (status, _, mut body)) = tokio::join!(
@@ -147,7 +147,7 @@ const SOCKETS: u64 = 24 * 1024 * 1024;
 #[actix_rt::test]
 async fn the_upstream_is_not_read_ahead_of_the_client() {
     const DELTAS: u64 = 1000;
-    let (listener, rig) = listen().await;
+    let (listener, rig) = listen("").await;
     let word = "granite ".repeat(8 * 1024);
     let frame = delta(&word);
     let length = frame.len() as u64;
@@ -214,7 +214,7 @@ async fn a_hundred_thousand_deltas_leave_memory_flat() {
     const DELTAS: usize = 100_000;
     /// Baseline of the measurement, when all buffers have reached their size.
     const WARM: usize = 10_000;
-    let (listener, rig) = listen().await;
+    let (listener, rig) = listen("").await;
     let upstream = actix_rt::spawn(async move {
         let mut socket = take(&listener).await;
         socket.write_all(&start()).await.unwrap();

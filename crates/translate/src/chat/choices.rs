@@ -17,7 +17,7 @@ impl Spent {
 
     /// The usage in OpenAI's form.
     pub(crate) fn told(self) -> Option<Usage> {
-        self.usage.map(|usage| openai(usage, self.thought))
+        self.usage.map(|usage| Usage { cost: self.cost, ..openai(usage, self.thought) })
     }
 }
 

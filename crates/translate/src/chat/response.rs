@@ -37,7 +37,7 @@ pub(super) fn answered(
     stamp: Stamp,
 ) -> Answered<ChatCompletion> {
     let (mut said, by_tool) = Said::of(response, reply, &stamp.id);
-    let saved = if reply.keeps_turns() { said.mind.take_kept(reply) } else { None };
+    let saved = if reply.keeps_turns() { said.turn_reasoning.take_kept(reply) } else { None };
     let (annotations, citations) = said.sources.finish();
     let calls = said.calls.len();
     let finish_reason = finish_reason(&response.stop_reason, calls, reply.calls);
@@ -50,7 +50,7 @@ pub(super) fn answered(
     };
     let (reasoning, reasoning_details) = match reply.thoughts.hidden {
         true => (String::new(), Vec::new()),
-        false => (said.reasoning, said.mind.details(reply)),
+        false => (said.reasoning, said.turn_reasoning.details(reply)),
     };
     let message = AnsweredMessage {
         role: "assistant",
@@ -118,14 +118,14 @@ pub(super) fn fields(told: Option<&RawValue>, reply: &Reply) -> Option<Box<RawVa
 #[derive(Default)]
 struct Said {
     text: String,
-    spoken: AnswerText,
+    answer_text: AnswerText,
     sources: CitedSources,
     /// Separates reasoning between tags from the text, where configured.
     tagged: Option<Tagged>,
     /// Extracts calls from text and reasoning, where the model may write them there.
     reader: Option<Reader>,
     reasoning: String,
-    mind: ReasoningStream,
+    turn_reasoning: ReasoningStream,
     /// Index of the current block.
     at: u32,
     calls: Vec<AnsweredCall>,
@@ -140,7 +140,7 @@ impl Said {
     fn new(reply: &Reply) -> Self {
         let tagged = reply.splits_tags.then(Tagged::default);
         let reader = reply.reader();
-        Self { spoken: reply.spoken(), tagged, reader, ..Self::default() }
+        Self { answer_text: reply.answer_text(), tagged, reader, ..Self::default() }
     }
 
     /// Ends the last block.
@@ -163,17 +163,17 @@ impl Said {
         }
         said.end(reply, id);
         let by_tool = said.answer.is_some();
-        said.settle();
+        said.set_aside();
         (said, by_tool)
     }
 
     /// Turns text beside an answer by tool into reasoning.
-    fn settle(&mut self) {
+    fn set_aside(&mut self) {
         if self.answer.is_some() {
             self.sources.unsay();
         }
-        let held = self.spoken.finish();
-        self.reasoning.push_str(&self.spoken.take_aside());
+        let held = self.answer_text.finish();
+        self.reasoning.push_str(&self.answer_text.take_aside());
         match self.answer.take() {
             Some(answer) => {
                 self.reasoning.push_str(&held);
@@ -181,7 +181,7 @@ impl Said {
             }
             None => {
                 self.sources.say(&held);
-                self.mind.say(self.at, &held);
+                self.turn_reasoning.say(self.at, &held);
                 self.text.push_str(&held);
             }
         }
@@ -190,11 +190,11 @@ impl Said {
     /// Stores the input of the answering tool. A second answer is a repetition by the model and is
     /// dropped; the tool is not exposed as a call.
     fn answer_by(&mut self, call: &Called<'_>, reply: &Reply) {
-        if self.answer.is_none() && !self.spoken.is_answer() {
-            self.reasoning.push_str(&self.spoken.yields_to_tool());
+        if self.answer.is_none() && !self.answer_text.is_answer() {
+            self.reasoning.push_str(&self.answer_text.yields_to_tool());
             let form = reply.names.form(call.name);
             let answer = unwrapped(call.input, form).into_owned();
-            self.mind.say(self.at, &answer);
+            self.turn_reasoning.say(self.at, &answer);
             self.answer = Some(answer);
         }
     }
@@ -203,27 +203,36 @@ impl Said {
         if self.tagged.is_some() {
             self.tell(|tagged, out| tagged.push(text, out));
         } else {
-            let text = self.spoken.push(text);
-            self.reasoning.push_str(&self.spoken.take_aside());
+            let text = self.answer_text.push(text);
+            self.reasoning.push_str(&self.answer_text.take_aside());
             self.sources.say(&text);
-            self.mind.say(self.at, &text);
+            self.turn_reasoning.say(self.at, &text);
             self.text.push_str(&text);
         }
     }
 
     /// Processes the pieces that the tag parser yields.
     fn tell(&mut self, with: impl FnOnce(&mut Tagged, &mut Heard<'_>) -> Result<(), Infallible>) {
-        let Self { text, spoken, sources, reasoning, mind, at, tagged: Some(tagged), .. } = self
+        let Self {
+            text,
+            answer_text,
+            sources,
+            reasoning,
+            turn_reasoning,
+            at,
+            tagged: Some(tagged),
+            ..
+        } = self
         else {
             return;
         };
         let Ok(()) = with(tagged, &mut |voice, piece| {
             match voice {
                 Voice::Said => {
-                    let piece = spoken.push(piece);
-                    reasoning.push_str(&spoken.take_aside());
+                    let piece = answer_text.push(piece);
+                    reasoning.push_str(&answer_text.take_aside());
                     sources.say(&piece);
-                    mind.say(*at, &piece);
+                    turn_reasoning.say(*at, &piece);
                     text.push_str(&piece);
                 }
                 Voice::Reasoning => reasoning.push_str(piece),
@@ -247,7 +256,7 @@ impl Said {
         if let Some(citations) = block.citations_content.as_ref().and_then(|cited| cited.citations)
         {
             self.sources.cite_all(citations);
-            self.mind.cite(self.at);
+            self.turn_reasoning.cite(self.at);
         }
         self.sources.end_block();
         if let Some(content) = &block.reasoning_content {
@@ -280,7 +289,7 @@ impl Said {
             self.yield_to_call();
         }
         if self.calls.is_empty() || reply.calls == CallShape::Tools {
-            self.mind.call(call.id, reply);
+            self.turn_reasoning.call(call.id, reply);
         }
         self.calls.push(answered_call(call, reply));
     }
@@ -343,18 +352,18 @@ impl Said {
     }
 
     fn think(&mut self, content: &ReasoningContent<'_>) {
-        if self.mind.add(content) && self.spoken.may_hold() {
-            self.mind.displace();
+        if self.turn_reasoning.add(content) && self.answer_text.may_hold() {
+            self.turn_reasoning.displace();
         }
     }
 
     /// Releases held text: it is not the answer, and stands before the call.
     fn yield_to_call(&mut self) {
-        match self.spoken.yields_to_call() {
+        match self.answer_text.yields_to_call() {
             (Voice::Reasoning, held) => self.reasoning.push_str(&held),
             (Voice::Said, held) => {
                 self.sources.say(&held);
-                self.mind.say(self.at, &held);
+                self.turn_reasoning.say(self.at, &held);
                 self.text.push_str(&held);
             }
         }

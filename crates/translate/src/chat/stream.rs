@@ -26,8 +26,9 @@ use crate::parts::usage;
 use crate::parts::written::Reader;
 use crate::profile::StreamCounts;
 use crate::reply::CallShape;
-use crate::spent::Spent;
-use crate::{Reply, Stamp, sse};
+use crate::spent::{BilledTier, Spent};
+use crate::sse::{self, TextEvent};
+use crate::{Reply, Stamp};
 
 mod ending;
 mod places;
@@ -51,11 +52,13 @@ pub struct ChatStream {
     /// The block in which the answering tool gives the answer.
     answer: Option<Answer>,
     /// Holds text back until its role is known.
-    spoken: AnswerText,
+    answer_text: AnswerText,
     /// The text sent so far, where the caller requested a format: it is validated at the end.
     checked: Option<String>,
-    mind: ReasoningStream,
+    turn_reasoning: ReasoningStream,
     sources: CitedSources,
+    /// The chunk of a piece of text, from the first one on.
+    text_event: Option<TextEvent>,
     /// Separates reasoning between tags from the text, where configured.
     tagged: Option<Tagged>,
     /// Extracts calls from text and reasoning, where the model may write them there.
@@ -68,6 +71,8 @@ pub struct ChatStream {
     outcrop: Outcrop,
     tier: Option<String>,
     usage: Option<TokenUsage>,
+    /// The tier that served the answer.
+    billed: BilledTier,
     /// Reasoning tokens, where the model reports them.
     thought: Option<u64>,
 }
@@ -97,7 +102,7 @@ impl ChatStream {
     /// A translator for the answer to the request that made `reply`.
     pub fn new(reply: Reply, stamp: Stamp) -> Self {
         let tagged = reply.splits_tags.then(Tagged::default);
-        let spoken = reply.spoken();
+        let answer_text = reply.answer_text();
         let reader = reply.reader();
         let checked = reply.wanted.is_some().then(String::new);
         Self {
@@ -109,10 +114,11 @@ impl ChatStream {
             block: 0,
             cites: None,
             answer: None,
-            spoken,
+            answer_text,
             checked,
-            mind: ReasoningStream::default(),
+            turn_reasoning: ReasoningStream::default(),
             sources: CitedSources::default(),
+            text_event: None,
             tagged,
             reader,
             reasoning: None,
@@ -121,6 +127,7 @@ impl ChatStream {
             outcrop: Outcrop::default(),
             tier: None,
             usage: None,
+            billed: BilledTier::default(),
             thought: None,
         }
     }
@@ -148,6 +155,7 @@ impl ChatStream {
                     StreamCounts::Gross => usage::net(metadata.usage),
                 });
                 response::trace(metadata.trace, &mut self.outcrop);
+                self.billed = BilledTier::of(metadata.service_tier.as_ref());
                 self.tier = response::tier(metadata.service_tier.as_ref(), &self.reply);
                 Ok(())
             }
@@ -193,20 +201,20 @@ impl ChatStream {
             reader.made(block, &tool.name);
         }
         if self.reply.is_answer(&tool.name) {
-            if self.answer.is_some() || self.spoken.is_answer() {
+            if self.answer.is_some() || self.answer_text.is_answer() {
                 // A second answer is a repetition by the model; the tool is not exposed as a call.
                 return Ok(());
             }
             let wrapped = unwrap_for(self.reply.names.form(&tool.name));
             self.answer = Some(Answer { block, is_empty: true, wrapped });
-            let aside = self.spoken.yields_to_tool();
+            let aside = self.answer_text.yields_to_tool();
             return self.think_aloud(&aside, out);
         }
         if !self.has_room() {
             return Ok(());
         }
         self.yield_to_call(out)?;
-        self.mind.call(&tool.tool_use_id, &self.reply);
+        self.turn_reasoning.call(&tool.tool_use_id, &self.reply);
         let index = self.calls.len();
         let form = self.reply.names.form(&tool.name);
         let wrapped = unwrap_for(form);
@@ -222,7 +230,7 @@ impl ChatStream {
     ) -> Result<(), Unwritable> {
         let delta = &event.delta;
         let block = event.content_block_index;
-        if self.mind.is_elsewhere(block) || self.reasons_elsewhere(block) {
+        if self.turn_reasoning.is_elsewhere(block) || self.reasons_elsewhere(block) {
             self.close_thought(out)?;
         }
         if let Some(text) = delta.text.as_deref().filter(|text| !text.is_empty()) {
@@ -230,13 +238,13 @@ impl ChatStream {
             self.block = block;
             self.read(text, out)?;
             if self.cites == Some(block) {
-                self.mind.cite(block);
+                self.turn_reasoning.cite(block);
             }
         }
         if let Some(citation) = delta.citation {
             self.sources.cite(citation);
             self.cites = Some(block);
-            self.mind.cite(block);
+            self.turn_reasoning.cite(block);
         }
         if let Some(piece) = &delta.reasoning_content {
             self.reason(block, piece, out)?;
@@ -266,7 +274,7 @@ impl ChatStream {
     /// Ends a block. A call without arguments gets `{}`, because clients parse it and cannot parse
     /// the empty text. Input still held by a wrapping is sent now.
     fn block_stop(&mut self, block: u32, out: &mut BytesMut) -> Result<(), Unwritable> {
-        let thinks = self.mind.is_thinking() && !self.mind.is_elsewhere(block);
+        let thinks = self.turn_reasoning.is_thinking() && !self.turn_reasoning.is_elsewhere(block);
         if thinks || self.reasons_in(block) {
             return self.close_thought(out);
         }
@@ -288,13 +296,26 @@ impl ChatStream {
         if text.is_empty() {
             return Ok(());
         }
-        self.mind.say(self.block, text);
+        self.turn_reasoning.say(self.block, text);
         if let Some(checked) = &mut self.checked
             && checked.len() <= CHECKED_LIMIT
         {
             checked.push_str(text);
         }
-        self.emit(Delta { content: Some(text), ..Delta::default() }, None, out)
+        self.emit_text(text, out)
+    }
+
+    /// Writes the chunk of a piece of text. The tier, which arrives with the last event, would change the
+    /// rest of the chunk.
+    fn emit_text(&mut self, text: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
+        if self.text_event.is_none() && self.tier.is_none() {
+            let delta = Delta { content: Some(TextEvent::MARK), ..Delta::default() };
+            self.text_event = TextEvent::new(&self.chunk(&[self.choice(delta, None)]))?;
+        }
+        match &self.text_event {
+            Some(event) if self.tier.is_none() => event.write(out, text),
+            _ => self.emit(Delta { content: Some(text), ..Delta::default() }, None, out),
+        }
     }
 
     fn emit_input(&self, index: usize, input: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
@@ -323,8 +344,8 @@ impl ChatStream {
         let told = stop.additional_model_response_fields;
         self.thought = usage::thought(told);
         self.outcrop.additional_model_response_fields = response::fields(told, &self.reply);
-        let held = self.spoken.finish();
-        let aside = self.spoken.take_aside();
+        let held = self.answer_text.finish();
+        let aside = self.answer_text.take_aside();
         self.think_aloud(&aside, out)?;
         if self.answer.is_some() {
             self.sources.unsay();
@@ -334,7 +355,7 @@ impl ChatStream {
             self.emit_answer(&held, out)?;
         }
         self.show_places(out)?;
-        self.settle(&stop.stop_reason, out)
+        self.store_finish(&stop.stop_reason, out)
     }
 
     fn open_call(&self, block: u32) -> Option<usize> {
@@ -372,14 +393,11 @@ impl ChatStream {
         finish_reason: Option<FinishReason>,
         out: &mut BytesMut,
     ) -> Result<(), Unwritable> {
-        let choices = [ChunkChoice {
-            index: self.index,
-            delta,
-            finish_reason,
-            logprobs: None,
-            outcrop: None,
-        }];
-        sse::write(out, &self.chunk(&choices))
+        sse::write(out, &self.chunk(&[self.choice(delta, finish_reason)]))
+    }
+
+    fn choice<'d>(&self, delta: Delta<'d>, finish_reason: Option<FinishReason>) -> ChunkChoice<'d> {
+        ChunkChoice { index: self.index, delta, finish_reason, logprobs: None, outcrop: None }
     }
 
     fn chunk<'c>(&'c self, choices: &'c [ChunkChoice<'c>]) -> Chunk<'c> {
@@ -402,7 +420,7 @@ impl AnswerStream for ChatStream {
         out: &mut BytesMut,
     ) -> Result<Progress, Unwritable> {
         self.event(event, out)?;
-        let reasoning = self.mind.take_kept(&self.reply);
+        let reasoning = self.turn_reasoning.take_kept(&self.reply);
         let answer = if self.is_complete() { self.end(out)? } else { None };
         Ok(Progress { reasoning, answer })
     }
@@ -412,7 +430,7 @@ impl AnswerStream for ChatStream {
     }
 
     fn spent(&self) -> Spent {
-        Spent::new(self.usage, self.thought)
+        Spent::new(self.usage, self.thought, self.billed)
     }
 
     fn close(&mut self, out: &mut BytesMut) -> Result<Progress, StreamError> {

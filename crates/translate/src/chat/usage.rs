@@ -26,6 +26,7 @@ pub(crate) fn openai(usage: TokenUsage, thought: Option<u64>) -> Usage {
         ),
         completion_tokens_details: thought
             .map(|tokens| CompletionDetails { reasoning_tokens: tokens.min(usage.output_tokens) }),
+        cost: None,
     }
 }
 

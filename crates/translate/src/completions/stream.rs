@@ -9,13 +9,14 @@ use schema::openai::completions::{CompletionChunk, CompletionDelta, TEXT_COMPLET
 
 use super::CompletionReply;
 use super::response::{TextReader, finish_reason};
+use crate::Stamp;
 use crate::answer_stream::{AnswerStream, Progress, StreamError, Truncated, Unwritable};
 use crate::chat::{response, usage};
 use crate::parts::stop::untold;
 use crate::parts::usage::{net, thought};
 use crate::profile::StreamCounts;
-use crate::spent::Spent;
-use crate::{Stamp, sse};
+use crate::spent::{BilledTier, Spent};
+use crate::sse::{self, TextEvent};
 
 /// The translator of one streamed answer.
 #[derive(Debug)]
@@ -27,11 +28,15 @@ pub struct CompletionStream {
     reader: TextReader,
     /// The text of the current event.
     text: String,
+    /// The chunk of a piece of text, from the first one on.
+    text_event: Option<TextEvent>,
     stopped: bool,
     /// The finish reason, until its chunk is written: it waits for the metadata event.
     last: Option<FinishReason>,
     outcrop: Outcrop,
     usage: Option<TokenUsage>,
+    /// The tier that served the answer.
+    billed: BilledTier,
     /// Reasoning tokens, where the model reports them.
     thought: Option<u64>,
 }
@@ -46,10 +51,12 @@ impl CompletionStream {
             index,
             reader,
             text,
+            text_event: None,
             stopped: false,
             last: None,
             outcrop: Outcrop::default(),
             usage: None,
+            billed: BilledTier::default(),
             thought: None,
         }
     }
@@ -69,10 +76,14 @@ impl CompletionStream {
         if self.text.is_empty() {
             return Ok(());
         }
-        let (text, index) = (self.text.as_str(), self.index);
-        let delta =
-            CompletionDelta { text, index, logprobs: None, finish_reason: None, outcrop: None };
-        sse::write(out, &self.chunk(&[delta]))?;
+        if self.text_event.is_none() {
+            let delta = self.delta(TextEvent::MARK);
+            self.text_event = TextEvent::new(&self.chunk(&[delta]))?;
+        }
+        match &self.text_event {
+            Some(event) => event.write(out, &self.text)?,
+            None => sse::write(out, &self.chunk(&[self.delta(&self.text)]))?,
+        }
         self.text.clear();
         Ok(())
     }
@@ -81,9 +92,14 @@ impl CompletionStream {
     fn end(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
         let Some(reason) = self.last.take() else { return Ok(()) };
         let outcrop = (!self.outcrop.is_empty()).then_some(&self.outcrop);
-        let (finish_reason, index) = (Some(reason), self.index);
-        let delta = CompletionDelta { text: "", index, logprobs: None, finish_reason, outcrop };
+        let finish_reason = Some(reason);
+        let delta = CompletionDelta { finish_reason, outcrop, ..self.delta("") };
         sse::write(out, &self.chunk(&[delta]))
+    }
+
+    fn delta<'d>(&self, text: &'d str) -> CompletionDelta<'d> {
+        let index = self.index;
+        CompletionDelta { text, index, logprobs: None, finish_reason: None, outcrop: None }
     }
 
     fn chunk<'c>(&'c self, choices: &'c [CompletionDelta<'c>]) -> CompletionChunk<'c> {
@@ -119,6 +135,7 @@ impl AnswerStream for CompletionStream {
                     StreamCounts::Net => metadata.usage,
                     StreamCounts::Gross => net(metadata.usage),
                 });
+                self.billed = BilledTier::of(metadata.service_tier.as_ref());
                 response::trace(metadata.trace, &mut self.outcrop);
             }
             // The prompt, where it is echoed, goes out with the first event.
@@ -139,7 +156,7 @@ impl AnswerStream for CompletionStream {
     }
 
     fn spent(&self) -> Spent {
-        Spent::new(self.usage, self.thought)
+        Spent::new(self.usage, self.thought, self.billed)
     }
 
     fn close(&mut self, out: &mut BytesMut) -> Result<Progress, StreamError> {

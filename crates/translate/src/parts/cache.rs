@@ -110,7 +110,7 @@ pub(crate) fn marked_tools<'a>(
 
 /// Adds the gateway's points to a finished body, and moves all points to places that Bedrock
 /// accepts.
-pub(crate) fn settle(
+pub(crate) fn place_points(
     body: &mut ConverseRequest<'_>,
     asked: Asked<'_>,
     profile: &Profile,

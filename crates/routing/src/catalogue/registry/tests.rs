@@ -1,12 +1,11 @@
 //! The data itself: rows can be parsed, lead to models, and name their evidence.
 
-use super::super::prices::Rates;
 use super::*;
 
 mod resolved;
 mod support;
 
-const NO_PRICES: &str = "dated = \"2026-11-21\"\n[prices]\n";
+const NO_PRICES: &str = "[sources]\n[prices]\n";
 
 fn file() -> File {
     toml::from_str(TEXT).unwrap()
@@ -162,41 +161,4 @@ fn embedding_shapes_are_spelled_as_translate_reads_them() {
         "TitanV2",
     ];
     assert_eq!(shapes, all);
-}
-
-#[test]
-fn every_price_is_plausible() {
-    let registry = Registry::parse(TEXT, PRICES).unwrap();
-    for (id, row) in registry.models() {
-        let embeds = row.profile.embedding.is_some();
-        let Some(prices) = &row.prices else {
-            assert!(row.has_ended(Day::parse("2026-11-21").unwrap()), "{id} has no price");
-            continue;
-        };
-        assert!(prices.dated.is_some_and(|day| day >= Day::parse("2026-11-21").unwrap()), "{id}");
-        plausible(id, &prices.base);
-        assert!(prices.base.input.or(prices.base.request).is_some(), "{id}");
-        assert_eq!(prices.base.output.is_none(), embeds, "{id}");
-        let Some(base) = prices.base.input else { continue };
-        for rates in prices.geo.iter().chain(prices.long.as_ref().map(|long| &long.rates)) {
-            plausible(id, rates);
-            assert!(rates.input >= Some(base), "{id}");
-        }
-        for cheaper in prices.flex.iter().chain(&prices.batch) {
-            plausible(id, cheaper);
-            assert!(cheaper.input <= Some(base), "{id}");
-        }
-        assert!(prices.priority.is_none_or(|rates| rates.input >= Some(base)), "{id}");
-        assert!(prices.long.is_none_or(|long| long.above >= 1_000), "{id}");
-    }
-}
-
-fn plausible(id: &str, rates: &Rates) {
-    let Some(input) = rates.input else { return };
-    assert!(input > 0.0, "{id}");
-    assert!(rates.output.is_none_or(|output| output >= input), "{id}");
-    assert!(rates.cache_read.is_none_or(|read| read <= input), "{id}");
-    let written = rates.cache_write.unwrap_or(input);
-    assert!(written >= input, "{id}");
-    assert!(rates.cache_write_1h.is_none_or(|hour| hour >= written), "{id}");
 }

@@ -60,7 +60,7 @@ pub(super) fn account(
     let mut variables = Variables { file, reading };
     AccountSpec {
         region: variables.region(),
-        endpoint: variables.endpoint(),
+        endpoint_url: variables.endpoint(),
         login: variables.login(),
         role: variables.role(),
         ..AccountSpec::default()

@@ -2,13 +2,15 @@
 //! of single entries, by `guardrailConfig` or by `extra_headers`. If a guardrail cannot be applied, the
 //! entries it protects are not served; a note alone would leave them unprotected.
 
+use std::collections::BTreeMap;
+
 use super::super::parsers;
 use super::super::reader::ConfigReader;
 use super::super::section::Section;
 use super::super::yaml_tree::{Key, Node, Value};
 use super::Passed;
 use super::files::Files;
-use routing::{GUARDRAIL_ID, GUARDRAIL_VERSION, Guardrail, GuardrailMode, ModelSettings};
+use routing::{GUARDRAIL_ID, GUARDRAIL_VERSION, GroupSettings, Guardrail, GuardrailMode};
 
 const LIST: &str = "guardrails";
 const DRAFT: &str = "DRAFT";
@@ -183,7 +185,11 @@ impl Listed {
     }
 
     /// Applies those that are on by default to every name.
-    pub(super) fn apply_defaults(&self, reading: &mut ConfigReader, models: &mut ModelSettings) {
+    pub(super) fn apply_defaults(
+        &self,
+        reading: &mut ConfigReader,
+        models: &mut BTreeMap<String, GroupSettings>,
+    ) {
         let on = self.0.iter().filter(|item| item.is_on);
         let mut on = on.filter_map(|item| Some((item.guardrail.as_ref()?, item.line)));
         let Some((guardrail, line)) = on.next() else { return };
@@ -191,7 +197,7 @@ impl Listed {
             let message = format!("{LIST}: more than one guardrail is on by default");
             reading.complain(line, message, "a call carries one guardrail: keep one default_on");
         }
-        for (name, group) in &mut models.groups {
+        for (name, group) in models {
             let same = |own: &Guardrail| own.id == guardrail.id && own.version == guardrail.version;
             if group.guardrail.as_ref().is_some_and(|own| !same(own)) {
                 let id = &guardrail.id;

@@ -125,7 +125,7 @@ fn place(section: &mut Section<'_>, model: &str) -> AccountSpec {
     let timeout = section.optional("timeout", parsers::lenient_limit).flatten();
     let stream = section.optional("stream_timeout", parsers::lenient_limit).flatten();
     let first_byte = FirstByte { unary: timeout, stream: stream.or(timeout) };
-    AccountSpec { region, endpoint, login, role, first_byte }
+    AccountSpec { region, endpoint_url: endpoint, login, role, first_byte }
 }
 
 /// Selects credentials in LiteLLM's order: a profile before keys.

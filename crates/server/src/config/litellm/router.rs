@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use translate::Unsupported;
 
-use super::super::balance::Known;
+use super::super::Config;
+use super::super::balance::{Known, Routing};
 use super::super::parsers::{self, Expected};
 use super::super::provenance::{Show, ValueOrigin};
 use super::super::reader::ConfigReader;
 use super::super::section::Section;
+use super::super::timeouts::TimeLimits;
 use super::super::yaml_tree::{Node, Value};
-use bedrock::Timeouts;
-use routing::{Balance, Cooldown, GroupSettings, ModelSettings, Retries, Strategy, TagFilter};
+use routing::{Balance, Cooldown, GroupSettings, Retries, Strategy, TagFilter};
 
 mod chains;
 
@@ -109,42 +110,42 @@ impl Router {
     pub(super) fn apply(
         self,
         reading: &mut ConfigReader,
-        models: &mut ModelSettings,
+        config: &mut Config,
         aliases: &BTreeMap<String, String>,
         filters: &BTreeMap<String, bool>,
-        timeouts: &mut Timeouts,
     ) {
-        self.time(reading, timeouts);
-        self.balance(reading, models);
+        self.time(reading, &mut config.timeouts);
+        self.balance(reading, &mut config.routing);
         if let Some(told) = self.drop_params.as_ref().filter(|told| told.value) {
-            models.unsupported = Unsupported::Drop;
-            told.counts(reading, "unsupported_params", &models.unsupported);
+            config.unsupported_params = Unsupported::Drop;
+            told.counts(reading, "unsupported_params", &config.unsupported_params);
         }
-        let names: Vec<String> = models.groups.keys().cloned().collect();
-        let known = Known { names: &names, unlisted: models.unlisted };
+        let names: Vec<String> = config.models.keys().cloned().collect();
+        let known = Known { names: &names, unlisted: config.models_only };
         let most = self.max_fallbacks.map_or(usize::MAX, |told| told.value);
         let mut chains = [self.general, self.context_window, self.content_policy];
         for chain in &mut chains {
             chain.keep(reading, known, most);
         }
         let [general, context_window, content_policy] = &chains;
-        models.fallbacks.general = general.of_all();
-        models.fallbacks.context_window = context_window.of_all();
-        models.fallbacks.content_policy = content_policy.of_all();
-        for (name, group) in &mut models.groups {
+        config.routing.fallbacks.general = general.of_all();
+        config.routing.fallbacks.context_window = context_window.of_all();
+        config.routing.fallbacks.content_policy = content_policy.of_all();
+        let balance = config.routing.balance();
+        for (name, group) in &mut config.models {
             let base = aliases.get(name);
-            spread(group, models.balance, filters.get(base.unwrap_or(name)).copied());
-            group.unsupported = models.unsupported;
+            spread(group, balance, filters.get(base.unwrap_or(name)).copied());
+            group.unsupported = config.unsupported_params;
             group.fallbacks.general = general.of(name, base);
             group.fallbacks.context_window = context_window.of(name, base);
             group.fallbacks.content_policy = content_policy.of(name, base);
         }
     }
 
-    fn time(&self, reading: &mut ConfigReader, timeouts: &mut Timeouts) {
+    fn time(&self, reading: &mut ConfigReader, timeouts: &mut TimeLimits) {
         let unary = self.timeout.as_ref();
         if let Some((told, limit)) = unary.and_then(|told| Some((told, told.value?))) {
-            timeouts.first_byte_unary = limit;
+            timeouts.first_byte = limit;
             told.counts(reading, "timeouts.first_byte", &limit);
         }
         let stream = self.stream_timeout.as_ref().or(unary);
@@ -154,8 +155,7 @@ impl Router {
         }
     }
 
-    fn balance(&self, reading: &mut ConfigReader, models: &mut ModelSettings) {
-        let balance = &mut models.balance;
+    fn balance(&self, reading: &mut ConfigReader, balance: &mut Routing) {
         if let Some(told) = &self.strategy {
             balance.strategy = told.value;
             told.counts(reading, "routing.strategy", &told.value);

@@ -51,8 +51,8 @@ models:
         context_window: names(&["nova-pro"]),
         content_policy: Vec::new(),
     };
-    assert_eq!((config.models.balance, &config.models.fallbacks), (general, &fallbacks));
-    let group = |name: &str| &config.models.groups[name];
+    assert_eq!((config.routing.balance(), &config.routing.fallbacks), (general, &fallbacks));
+    let group = |name: &str| &config.models[name];
     assert_eq!((group("plain").balance, &group("plain").fallbacks), (general, &fallbacks));
     let own = Balance {
         strategy: Strategy::Order,

@@ -27,7 +27,7 @@ fn operator_rows_change_models() {
     let mut sources = directory.sources(ROWS);
     sources.environment.insert("LEAST".to_owned(), "7".to_owned());
     let config = Config::load(&sources).unwrap();
-    let catalogue = Catalogue::new(config.models.naming, "us-east-1");
+    let catalogue = Catalogue::new(config.names().naming, "us-east-1");
     let profile = |name: &str| catalogue.resolve(name, &ModelOverrides::default()).profile;
     let tomorrow = profile("who.knows-1");
     assert_eq!((tomorrow.tool_choice, tomorrow.least_max_tokens), (ToolChoices::Auto, 7));
@@ -62,7 +62,7 @@ fn rows_are_shown_with_their_source() {
 #[test]
 fn equal_rows_give_equal_settings() {
     let directory = Directory::new("rows-same");
-    let load = |yaml: &str| Config::load(&directory.sources(yaml)).unwrap().models.naming;
+    let load = |yaml: &str| Config::load(&directory.sources(yaml)).unwrap().names().naming;
     let one = "catalogue: { a.b: { context: 1 } }\n";
     assert_eq!(load(one), load("catalogue:\n  a.b:\n    context: 1\n"));
     assert_ne!(load(one), load("catalogue: { a.b: { context: 2 } }\n"));

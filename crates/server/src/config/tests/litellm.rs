@@ -15,7 +15,7 @@ fn load(directory: &Directory, yaml: &str) -> Config {
 }
 
 fn place<'c>(config: &'c Config, name: &str) -> &'c AccountSpec {
-    &config.models.groups[name].targets[0].place
+    &config.models[name].targets[0].place
 }
 
 #[test]
@@ -25,11 +25,11 @@ fn the_example_has_no_problems() {
     let sources =
         Sources { file: Some(example), directory: directory.0.clone(), ..Sources::default() };
     let config = Config::load(&sources).unwrap_or_else(|problems| panic!("{problems}"));
-    let group = &config.models.groups["my-claude-model"];
+    let group = &config.models["my-claude-model"];
     let regions: Vec<_> =
         group.targets.iter().map(|target| target.place.region.as_deref()).collect();
     assert_eq!(regions, [Some("us-west-2"), Some("us-east-1")]);
-    assert!(!config.models.groups.contains_key("gpt-4o"));
+    assert!(!config.models.contains_key("gpt-4o"));
     assert!(config.notes.iter().any(|note| note.contains("gpt-4o (openai)")), "{:?}", config.notes);
 }
 
@@ -68,11 +68,11 @@ general_settings: { master_key: sk-1234 }
     let mut sources = directory.sources(yaml);
     sources.environment.insert("SECRET".to_owned(), "shh".to_owned());
     let config = Config::load(&sources).unwrap_or_else(|problems| panic!("{problems}"));
-    let keys = &config.models.groups["keys"].targets;
+    let keys = &config.models["keys"].targets;
     assert_eq!((keys.len(), keys[0].weight, keys[1].weight), (2, Weight(300), Weight(1000)));
     assert_eq!((keys[1].rpm, keys[1].tpm), (NonZeroU32::new(5), NonZeroU64::new(6)));
     assert_eq!((keys[0].order, keys[1].order), (u32::MAX, 1), "those without come last");
-    let strategy = |name: &str| config.models.groups[name].balance.strategy;
+    let strategy = |name: &str| config.models[name].balance.strategy;
     assert_eq!((strategy("keys"), strategy("role")), (Strategy::Order, Strategy::Weighted));
     let login = Login::Keys {
         access_key_id: "AKID".to_owned(),
@@ -84,22 +84,22 @@ general_settings: { master_key: sk-1234 }
     let role = place(&config, "role").role.clone().unwrap();
     assert_eq!((role.external_id.as_deref(), role.session_name.as_deref()), (Some("e"), Some("s")));
     assert_eq!(role.sts_endpoint.as_deref(), Some("https://sts.local"));
-    let base = &config.models.groups["role"].targets[0].overrides.base_model;
+    let base = &config.models["role"].targets[0].overrides.base_model;
     assert_eq!(base.as_deref(), Some("nova-lite"));
     let web = place(&config, "web").role.clone().unwrap();
     assert_eq!(web.token, Some(WebToken::File("/var/token".into())));
     let profile = place(&config, "profile");
     assert_eq!(profile.login, Some(Login::Profile("p".to_owned())));
-    assert_eq!(profile.endpoint.as_deref(), Some("https://vpce.local/x"));
+    assert_eq!(profile.endpoint_url.as_deref(), Some("https://vpce.local/x"));
     assert_eq!(place(&config, "bearer").login, Some(Login::Bearer(AccountSecret::new("k"))));
     let guardrail = Guardrail { id: "g".into(), version: "1".into(), mode: GuardrailMode::Default };
-    assert_eq!(config.models.groups["bearer"].guardrail, Some(guardrail));
+    assert_eq!(config.models["bearer"].guardrail, Some(guardrail));
     assert_eq!(place(&config, "unset"), &AccountSpec::default());
-    assert_eq!(config.models.groups["*"].targets[0].model, "*");
-    assert_eq!(config.models.groups["other"], config.models.groups["bearer"]);
-    assert_eq!(config.models.groups["hidden"].targets.len(), 2);
-    assert_eq!(config.models.unsupported, Unsupported::Drop);
-    assert!(config.models.groups.values().all(|group| group.unsupported == Unsupported::Drop));
+    assert_eq!(config.models["*"].targets[0].model, "*");
+    assert_eq!(config.models["other"], config.models["bearer"]);
+    assert_eq!(config.models["hidden"].targets.len(), 2);
+    assert_eq!(config.unsupported_params, Unsupported::Drop);
+    assert!(config.models.values().all(|group| group.unsupported == Unsupported::Drop));
     let notes = config.notes.join("\n");
     for expected in [
         "skipped, because only Bedrock is called here: gpt-3.5-turbo (no provider that is known here), claude-direct (anthropic)",
@@ -199,8 +199,8 @@ litellm_settings:
         }),
         ..Balance::default()
     };
-    assert_eq!(config.models.balance, balance);
-    let group = |name: &str| &config.models.groups[name];
+    assert_eq!(config.routing.balance(), balance);
+    let group = |name: &str| &config.models[name];
     assert_eq!(group("b").balance, balance);
     assert_eq!(group("a").fallbacks.general, ["b", "c"], "two at most, and none that is not here");
     assert_eq!(group("other").fallbacks, group("a").fallbacks);
@@ -208,9 +208,9 @@ litellm_settings:
     assert_eq!(group("b").fallbacks.context_window, ["a"]);
     assert!(group("a").fallbacks.context_window.is_empty());
     assert_eq!(group("c").fallbacks.content_policy, ["b"]);
-    assert_eq!(config.models.fallbacks.general, ["c"]);
+    assert_eq!(config.routing.fallbacks.general, ["c"]);
     let timeouts = config.timeouts;
-    assert_eq!(timeouts.first_byte_unary, seconds(40));
+    assert_eq!(timeouts.first_byte, seconds(40));
     assert_eq!(timeouts.first_byte_stream, Duration::from_millis(7500));
     let notes = config.notes.join("\n");
     for expected in [
@@ -245,8 +245,8 @@ router_settings: {{ routing_strategy: cost-based-routing, disable_cooldowns: tru
     let config = load(&directory, &yaml);
     let retries = Retries { more: 0, ..Retries::default() };
     let balance = Balance { retries, cooldown: None, ..Balance::default() };
-    assert_eq!(config.models.groups["a"].balance, balance);
-    assert_eq!(config.models.groups["a"].fallbacks.general, ["b"]);
+    assert_eq!(config.models["a"].balance, balance);
+    assert_eq!(config.models["a"].fallbacks.general, ["b"]);
     assert_eq!(config.timeouts.first_byte_stream, Duration::from_secs(5));
     let notes = config.notes.join("\n");
     let expected = "router_settings.routing_strategy: cost-based-routing is ignored, because";

@@ -25,7 +25,7 @@ fn refused(directory: &Directory, yaml: &str) -> String {
 }
 
 fn target<'c>(config: &'c Config, name: &str) -> &'c TargetSettings {
-    &config.models.groups[name].targets[0]
+    &config.models[name].targets[0]
 }
 
 fn keys(id: &str) -> Login {
@@ -77,7 +77,7 @@ fn other_surfaces_are_skipped_and_named() {
         "model_list:\n- {{ model_name: a, litellm_params: {{ model: bedrock/mantle/x.y }} }}\n- {{ model_name: b, litellm_params: {{ model: \"{NOVA}\" }} }}\n"
     );
     let config = load(&directory, &yaml);
-    assert_eq!(config.models.groups.keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(config.models.keys().collect::<Vec<_>>(), ["b"]);
     assert!(config.notes.join("\n").contains("not served: a (mantle)"), "{:?}", config.notes);
 }
 
@@ -112,7 +112,7 @@ fn an_entry_with_an_unknown_guardrail_is_not_served() {
     };
     let guardrail = |params: &str, environment: &[(&str, &str)]| {
         let config = load_with(&directory, &entry(params), environment);
-        config.models.groups.get("m").map(|group| group.guardrail.clone())
+        config.models.get("m").map(|group| group.guardrail.clone())
     };
     let headers = "extra_headers: { X-Amzn-Bedrock-GuardrailIdentifier: os.environ/G, x-amzn-bedrock-guardrailversion: 2, X-Team: a }";
     assert_eq!(guardrail(headers, &[("G", "abc")]), Some(Some(on("abc", "2"))));
@@ -140,10 +140,10 @@ fn default_guardrails_apply_to_every_name() {
     let config = load(&directory, &list(bedrock));
     let on =
         Guardrail { id: "abc".into(), version: "DRAFT".into(), mode: GuardrailMode::Mandatory };
-    assert_eq!(config.models.groups["m"].guardrail, Some(on));
+    assert_eq!(config.models["m"].guardrail, Some(on));
     let off = bedrock.replace("default_on: true", "default_on: false");
     let config = load(&directory, &list(&off));
-    assert_eq!(config.models.groups["m"].guardrail, None);
+    assert_eq!(config.models["m"].guardrail, None);
     for params in [
         bedrock.replace("guardrail: bedrock", "guardrail: lakera"),
         bedrock.replace("guardrailIdentifier: abc, ", ""),
@@ -158,11 +158,11 @@ fn default_guardrails_apply_to_every_name() {
 fn only_listed_names_are_served_unless_the_file_says_otherwise() {
     let directory = Directory::new("litellm-only");
     let config = load(&directory, &entry(""));
-    assert_eq!(config.models.unlisted, Unlisted::Refused);
+    assert_eq!(config.models_only, Unlisted::Refused);
     let own = "outcrop:\n  models_only: false\n  native: { root: true }\n  listen: 127.0.0.1:1\n";
     let config = load(&directory, &format!("{}{own}", entry("")));
-    assert_eq!(config.models.unlisted, Unlisted::Served);
-    assert!(config.native_root);
+    assert_eq!(config.models_only, Unlisted::Served);
+    assert!(config.native.root);
     assert_eq!(config.listen.port(), 1);
     let text = refused(&directory, &format!("{}outcrop: {{ lisen: 1 }}\n", entry("")));
     assert!(text.contains("lisen is not a key; did you mean listen?"), "{text}");
@@ -175,11 +175,11 @@ fn included_files_are_merged_and_lists_joined() {
     let path = directory.write("other.yaml", other);
     let main = "include:\n- other.yaml\nlitellm_settings: { num_retries: 2 }\n";
     let config = load(&directory, main);
-    assert_eq!(config.models.groups.keys().collect::<Vec<_>>(), ["other"]);
-    assert_eq!(config.models.balance.retries.more, 0, "the included file comes later");
+    assert_eq!(config.models.keys().collect::<Vec<_>>(), ["other"]);
+    assert_eq!(config.routing.retries.more, 0, "the included file comes later");
     assert!(config.files.contains(&path), "a change of it is a reason to read again");
     let config = load(&directory, &format!("{}include: [other.yaml]\n", entry("")));
-    assert_eq!(config.models.groups.keys().collect::<Vec<_>>(), ["m", "other"]);
+    assert_eq!(config.models.keys().collect::<Vec<_>>(), ["m", "other"]);
     directory.write("other.yaml", "include: [outcrop.yaml]\nmodel_list:\n- just text\n");
     let text = refused(&directory, main);
     assert!(text.contains("other.yaml:3: model_list[0]"), "{text}");
@@ -192,7 +192,7 @@ fn a_litellm_file_is_recognised_without_a_model_list() {
     let directory = Directory::new("litellm-empty");
     let config = load(&directory, "general_settings: { store_model_in_db: true }\n");
     assert!(config.notes.join("\n").contains("no model of Bedrock's is listed"));
-    assert_eq!(config.models.unlisted, Unlisted::Refused);
+    assert_eq!(config.models_only, Unlisted::Refused);
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn environment_variables_set_the_gateways_account() {
     let yaml = format!("{}{variables}", entry(""));
     let config = load_with(&directory, &yaml, &[("S", "s"), ("AWS_ACCESS_KEY_ID", "outer")]);
     let expected = AccountSpec { login: Some(keys("A")), ..AccountSpec::in_region("us-west-2") };
-    assert_eq!(config.models.account, expected);
+    assert_eq!(config.account, expected);
     assert!(config.notes.join("\n").contains("environment_variables.OTHER"), "{:?}", config.notes);
 }
 
@@ -211,14 +211,14 @@ fn litellms_variables_fill_in_missing_values() {
     let directory = Directory::new("litellm-variables");
     let role = [("AWS_ROLE_NAME", ROLE), ("AWS_SESSION_NAME", "gw"), ("AWS_EXTERNAL_ID", "e")];
     let config = load_with(&directory, &entry(""), &role);
-    let own = config.models.account.role.as_ref().unwrap();
+    let own = config.account.role.as_ref().unwrap();
     assert_eq!((own.arn.as_str(), own.session_name.as_deref()), (ROLE, Some("gw")));
     assert_eq!(own.external_id.as_deref(), Some("e"));
     let params = "aws_access_key_id: A, aws_secret_access_key: s";
     let config = load_with(&directory, &entry(params), &role);
     assert!(target(&config, "m").place.role.is_some(), "taken on with the entry's keys");
     let config = load_with(&directory, &entry(""), &[("AWS_PROFILE_NAME", "team")]);
-    assert_eq!(config.models.account.login, Some(Login::Profile("team".to_owned())));
+    assert_eq!(config.account.login, Some(Login::Profile("team".to_owned())));
 }
 
 #[test]
@@ -234,12 +234,12 @@ fn litellm_values_are_read_as_in_python() {
     assert_eq!((target.tpm, target.order, &target.place.login), (None, 1, &None));
     let (unary, stream) = (Some(Duration::from_secs(1)), Some(Duration::from_millis(500)));
     assert_eq!(target.place.first_byte, FirstByte { unary, stream });
-    assert_eq!(config.models.balance.cooldown, None);
-    assert_eq!(config.models.balance.retries.more, 2);
-    assert_eq!(config.timeouts.first_byte_unary, Duration::from_secs(600));
-    assert_eq!(config.models.unsupported, translate::Unsupported::Drop);
+    assert_eq!(config.routing.cooldown, None);
+    assert_eq!(config.routing.retries.more, 2);
+    assert_eq!(config.timeouts.first_byte, Duration::from_secs(600));
+    assert_eq!(config.unsupported_params, Unsupported::Drop);
     let config = load(&directory, &format!("{}router_settings: {{ timeout: 0 }}\n", entry("")));
-    assert_eq!(config.timeouts, Timeouts::default());
+    assert_eq!(config.timeouts, TimeLimits::default());
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn load(directory: &Directory, yaml: &str) -> Config {
 }
 
 fn targets<'c>(config: &'c Config, name: &str) -> &'c [TargetSettings] {
-    &config.models.groups[name].targets
+    &config.models[name].targets
 }
 
 #[test]
@@ -37,9 +37,9 @@ models:
   "*": "*"
 "#;
     let config = load(&directory, yaml);
-    let naming = &config.models.naming;
+    let naming = config.names().naming;
     assert_eq!((naming.cross_region, naming.eol_aliases), (CrossRegion::Never, EolAliases::Remap));
-    assert_eq!(config.models.unlisted, Unlisted::Refused);
+    assert_eq!(config.models_only, Unlisted::Refused);
     let work = Some(Login::Profile("work".to_owned()));
     let fast = &targets(&config, "fast")[0];
     assert_eq!((fast.model.as_str(), fast.weight), ("nova-lite", Weight(1000)));
@@ -58,10 +58,10 @@ models:
     assert_eq!((many[0].place.login.clone(), many[1].place.login.clone()), (work, Some(keys)));
     let guardrail =
         |version: &str, mode| Guardrail { id: "g".into(), version: version.into(), mode };
-    let of = |name: &str| config.models.groups[name].guardrail.clone();
+    let of = |name: &str| config.models[name].guardrail.clone();
     assert_eq!(of("one"), Some(guardrail("1", GuardrailMode::Default)));
     assert_eq!(of("guarded"), Some(guardrail("DRAFT", GuardrailMode::Mandatory)));
-    assert_eq!((of("many"), config.models.groups.len()), (None, 6));
+    assert_eq!((of("many"), config.models.len()), (None, 6));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn the_prompt_cache_is_set_at_the_root_and_per_target() {
     let directory = Directory::new("prompt-cache");
     let yaml = "prompt_cache: off\nmodels:\n  a: { model: b.c, prompt_cache: marks }\n  d: b.c\n";
     let config = load(&directory, yaml);
-    assert_eq!(config.models.naming.prompt_cache, PromptCache::Off);
+    assert_eq!(config.prompt_cache, PromptCache::Off);
     let wished = |name: &str| targets(&config, name)[0].overrides.accepts.clone();
     let mut marks = ProfileOverrides::default();
     marks.want(PromptCache::Marks);
@@ -217,6 +217,6 @@ fn an_arn_without_a_region_is_called_in_its_own() {
         "defaults: {{ region: us-east-1 }}\nmodels:\n  own: \"{ARN}\"\n  told: {{ model: \"{ARN}\", region: us-west-2 }}\n"
     );
     let config = Config::load(&directory.sources(&yaml)).unwrap();
-    let region = |name: &str| config.models.groups[name].targets[0].place.region.as_deref();
+    let region = |name: &str| config.models[name].targets[0].place.region.as_deref();
     assert_eq!((region("own"), region("told")), (Some("eu-central-1"), Some("us-west-2")));
 }

@@ -8,13 +8,13 @@ use super::Directory;
 fn a_store_has_an_address_and_a_secret() {
     let directory = Directory::new("store");
     let load = |yaml: &str| Config::load(&directory.sources(yaml));
-    assert!(load("thinking_memory: { ttl: 60 }\n").unwrap().thinking_store.is_none());
+    assert!(load("thinking_memory: { ttl: 60 }\n").unwrap().thinking_memory.shared().is_none());
     for url in ["redis://h", "rediss://user:password@h:6380/2"] {
         let yaml =
             format!("thinking_memory: {{ store: '{url}', secret: sixteen-bytes-at-least }}\n");
         let config = Config::load(&directory.sources(&yaml)).unwrap();
         let provenance = &config.provenance;
-        let store = config.thinking_store.unwrap();
+        let store = config.thinking_memory.shared().unwrap();
         assert_eq!((store.url.reveal(), store.secret.reveal()), (url, "sixteen-bytes-at-least"));
         let shown = format!("{store:?} {provenance:?}");
         assert!(!shown.contains("sixteen") && !shown.contains("password"), "{shown}");

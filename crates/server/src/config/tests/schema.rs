@@ -60,11 +60,20 @@ fn schema_and_reader_have_the_same_keys() {
 fn the_schema_has_the_keys_of_rows_and_prices() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let directory = Directory::new("schema-rows");
-    let aside =
-        BTreeSet::from(["like", "evidence", "dated", "geo", "long", "flex", "priority", "batch"]);
+    let aside = BTreeSet::from([
+        "like",
+        "evidence",
+        "dated",
+        "geo",
+        "long",
+        "flex",
+        "priority",
+        "ultrafast",
+        "batch",
+    ]);
     for (place, yaml) in [
         ("/$defs/row", "catalogue: { a.b: { zzzzzzzzzzzz: 1 } }\n"),
-        ("/$defs/prices", "catalogue: { a.b: { prices: { zzzzzzzzzzzz: 1 } } }\n"),
+        ("/$defs/price_table", "catalogue: { a.b: { prices: { zzzzzzzzzzzz: 1 } } }\n"),
     ] {
         let problems = Config::load(&directory.sources(yaml)).unwrap_err().to_string();
         let known: BTreeSet<&str> = problems.split('`').skip(3).step_by(2).collect();

@@ -5,7 +5,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use super::STOPPING;
-use crate::error::{GatewayError, NO_CREDENTIALS};
+use crate::error::{GatewayError, NO_CREDENTIALS, SHOULD_RETRY};
 use crate::native::guardrail::GuardrailError;
 use crate::native::mask::masked;
 use crate::native::path::PathError;
@@ -13,12 +13,10 @@ use crate::native::s3::S3Error;
 use crate::native::settings::NativeErrors;
 use crate::native::start::Begun;
 use crate::panic_guard::Panicked;
-use crate::request::context::{RequestContext, RequestId, SHOULD_RETRY};
+use crate::request::context::{AWS_REQUEST_ID, RequestContext, RequestId};
 use bedrock::{Failure, Kind, ServiceError};
 use routing::{Classify, FailureClass, of_service};
 
-/// Header in which SDKs look for the id of a call; the gateway's errors have one too.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// The reason why there is no response of Bedrock's to relay.
@@ -47,11 +45,11 @@ impl From<Panicked> for NativeError {
 }
 
 impl Classify for NativeError {
-    fn verdict(&self, kind: Kind) -> FailureClass {
+    fn class(&self, kind: Kind) -> FailureClass {
         match self {
-            Self::Upstream(failure) => failure.verdict(kind),
+            Self::Upstream(failure) => failure.class(kind),
             Self::AtStart { begun: _, error } => of_service(error, kind),
-            Self::Gateway(error) => error.verdict(kind),
+            Self::Gateway(error) => error.class(kind),
             Self::Path(_) | Self::Bidirectional | Self::S3(_) | Self::Guardrail(_) => {
                 FailureClass::FINAL
             }
@@ -77,7 +75,7 @@ pub(crate) fn refused(error: GatewayError, context: &mut RequestContext) -> Http
 pub(crate) fn panicked(error: &GatewayError, request_id: &str) -> HttpResponse {
     let mut response = ours(500, "InternalServerException", &error.render().message);
     if let Ok(id) = header::HeaderValue::from_str(request_id) {
-        response.headers_mut().insert(REQUEST_ID, id);
+        response.headers_mut().insert(AWS_REQUEST_ID, id);
     }
     response
 }
@@ -135,10 +133,10 @@ pub(super) fn refuse(
     if response.status().is_server_error() {
         log::warn!("{} native: {error}", context.id());
     }
-    if !response.headers().contains_key(REQUEST_ID)
+    if !response.headers().contains_key(AWS_REQUEST_ID)
         && let Ok(id) = header::HeaderValue::from_str(context.id())
     {
-        response.headers_mut().insert(REQUEST_ID, id);
+        response.headers_mut().insert(AWS_REQUEST_ID, id);
     }
     context.mark_refusal(response.headers_mut());
     context.refused_with(response.status().as_u16());
@@ -148,7 +146,7 @@ pub(super) fn refuse(
 /// The response if the process ends before there is an answer.
 pub(crate) fn stopping(id: &RequestId) -> HttpResponse {
     let mut response = ours(503, "ServiceUnavailableException", STOPPING);
-    response.headers_mut().insert(REQUEST_ID, id.0.clone());
+    response.headers_mut().insert(AWS_REQUEST_ID, id.0.clone());
     response
 }
 

@@ -88,7 +88,7 @@ async fn a_refused_lookup_does_not_stop_the_call() {
     let server = server.run();
     let handle = server.handle();
     actix_rt::spawn(server);
-    let rig = Rig::before_url(&url).await;
+    let rig = Rig::before_url(&url, "").await;
     for _ in 0..3 {
         let answer = rig.chat(&ask(PROFILE)).await;
         assert_eq!((answer.status, answer.header("x-outcrop-ignored")), (200, None));

@@ -43,7 +43,7 @@ async fn all_pages_are_read() {
     let control = control.run();
     let handle = control.handle();
     actix_rt::spawn(control);
-    let rig = Rig::before_url(&url).await;
+    let rig = Rig::before_url(&url, "").await;
     let (status, list) = get(&rig, "/v1/models").await;
     assert_eq!(status, 200);
     assert_eq!(ids(&list), ["maker.one", "us.maker.one", "us.maker.two", "us.maker.three"]);
@@ -62,7 +62,7 @@ async fn all_pages_are_read() {
 async fn an_unavailable_control_plane_is_no_error() {
     // A port that was free a moment ago, without a listener.
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let rig = Rig::before_url(&format!("http://{gone}")).await;
+    let rig = Rig::before_url(&format!("http://{gone}"), "").await;
     for _ in 0..2 {
         let (status, list) = get(&rig, "/v1/models").await;
         assert_eq!(status, 200);

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::{StreamExt as _, stream};
 use http_body_util::BodyExt as _;
 
 use super::region::{
@@ -206,9 +207,17 @@ async fn a_connection_that_was_just_closed_is_no_failure() {
         let rig = before(&[east.target()], "cooldown: { in_a_row: 1, open: 60 }").await;
         // A resent call gets a connection of its own, so every second call finds one to reuse.
         let count = 2200;
-        let answers = ask_many(&rig, "all", count, at_once).await;
-        assert_eq!(statuses(&answers), [(200, count)].into(), "{at_once} at once");
-        assert!(answers.iter().all(|answer| attempts(answer) == 1), "no attempt of the router's");
+        let calls = stream::iter(0..count).map(async |number| {
+            let start = Instant::now();
+            (rig.chat(&question("all", number)).await, start.elapsed())
+        });
+        let answers: Vec<(Received, Duration)> = calls.buffer_unordered(at_once).collect().await;
+        for (answer, took) in answers {
+            assert_eq!(answer.status, 200, "{at_once} at once");
+            // A call that failed after a second may have been read, so the router sends it again.
+            let is_slow = took >= Duration::from_secs(1);
+            assert!(attempts(&answer) == 1 || is_slow, "an attempt of the router's, {took:?}");
+        }
         assert_eq!(east.take(), count, "a connection that is closed unread was asked nothing");
         let reused = east.closed_unread();
         println!("{reused} closed connections were used again, {at_once} at once");

@@ -14,7 +14,7 @@ use crate::sse;
 
 impl ChatStream {
     /// Emits the citations, and stores the finish reason.
-    pub(super) fn settle(
+    pub(super) fn store_finish(
         &mut self,
         told: &StopReason,
         out: &mut BytesMut,

@@ -10,24 +10,25 @@ impl ChatStream {
     /// Emits the current reasoning block, which is now complete.
     pub(super) fn close_thought(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
         self.end_reasoning(out)?;
-        if !self.mind.close() {
+        if !self.turn_reasoning.close() {
             return Ok(());
         }
-        if self.spoken.may_hold() {
-            self.mind.displace();
+        if self.answer_text.may_hold() {
+            self.turn_reasoning.displace();
         }
         if self.reply.thoughts.hidden {
             return Ok(());
         }
         self.start(out)?;
-        let details = self.mind.last_detail(&self.reply).map(|detail| [detail]);
+        let details = self.turn_reasoning.last_detail(&self.reply).map(|detail| [detail]);
         self.emit(Delta { reasoning_details: details, ..Delta::default() }, None, out)
     }
 
     /// Emits the positions after the last reasoning block, where they are not the usual ones.
     pub(super) fn show_places(&mut self, out: &mut BytesMut) -> Result<(), Unwritable> {
-        self.mind.end(&self.reply);
-        let rest = self.mind.rest_detail(&self.reply).filter(|_| !self.reply.thoughts.hidden);
+        self.turn_reasoning.end(&self.reply);
+        let rest =
+            self.turn_reasoning.rest_detail(&self.reply).filter(|_| !self.reply.thoughts.hidden);
         let Some(rest) = rest else { return Ok(()) };
         self.emit(Delta { reasoning_details: Some([rest]), ..Delta::default() }, None, out)
     }

@@ -32,8 +32,8 @@ impl ChatStream {
     }
 
     fn say(&mut self, text: &str, out: &mut BytesMut) -> Result<(), Unwritable> {
-        let text = self.spoken.push(text);
-        let aside = self.spoken.take_aside();
+        let text = self.answer_text.push(text);
+        let aside = self.answer_text.take_aside();
         self.think_aloud(&aside, out)?;
         self.sources.say(&text);
         self.emit_answer(&text, out)
@@ -44,7 +44,7 @@ impl ChatStream {
         if self.answer.is_some() {
             return Ok(());
         }
-        match self.spoken.yields_to_call() {
+        match self.answer_text.yields_to_call() {
             (Voice::Reasoning, held) => self.think_aloud(&held, out),
             (Voice::Said, held) => {
                 self.sources.say(&held);

@@ -36,7 +36,7 @@ impl ChatStream {
             self.end_words(out)?;
         }
         let Some(mut reader) = self.reader.take() else {
-            self.mind.hear(block, piece);
+            self.turn_reasoning.hear(block, piece);
             return self.show_thought(text.unwrap_or_default(), out);
         };
         if let Some(text) = text {
@@ -47,7 +47,8 @@ impl ChatStream {
         self.reader = Some(reader);
         let ReasoningDelta { text: _, signature, redacted_content } = piece.clone();
         if signature.is_some() || redacted_content.is_some() {
-            self.mind.hear(block, &ReasoningDelta { text: None, signature, redacted_content });
+            self.turn_reasoning
+                .hear(block, &ReasoningDelta { text: None, signature, redacted_content });
         }
         Ok(())
     }
@@ -117,7 +118,7 @@ impl ChatStream {
             return self.text(words, out);
         }
         let text = Some(words.to_owned().into());
-        self.mind.hear(block, &ReasoningDelta { text, ..ReasoningDelta::default() });
+        self.turn_reasoning.hear(block, &ReasoningDelta { text, ..ReasoningDelta::default() });
         self.show_thought(words, out)
     }
 

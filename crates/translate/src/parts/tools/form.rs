@@ -240,7 +240,7 @@ impl Escape {
             } else if c == '\\' {
                 self.open = true;
             } else {
-                self.settle(out);
+                self.replace_lone_surrogate(out);
                 if c == '"' {
                     return true;
                 }
@@ -255,7 +255,7 @@ impl Escape {
             (self.digits, self.code) = (4, 0);
             return;
         }
-        self.settle(out);
+        self.replace_lone_surrogate(out);
         out.push(match c {
             'n' => '\n',
             't' => '\t',
@@ -290,7 +290,7 @@ impl Escape {
     }
 
     /// Replaces a surrogate without its second half.
-    fn settle(&mut self, out: &mut String) {
+    fn replace_lone_surrogate(&mut self, out: &mut String) {
         if self.high.take().is_some() {
             out.push(char::REPLACEMENT_CHARACTER);
         }

@@ -55,6 +55,7 @@ fn facts(row: &Row) -> String {
         successor,
         // Prices are read as written.
         prices: _,
+        priced_like: _,
     } = row;
     let mut facts = vec![match (profile_only, prefixes.as_slice()) {
         (_, []) => "bare id".to_owned(),

@@ -1,0 +1,106 @@
+//! Cost of calls, at the price of the target that answered, in the tier that served.
+
+use access::spend::{Amount, Usage};
+use routing::catalogue::{Day, ResolvedModel, Tier};
+use schema::converse::response::{CacheWrites, TokenUsage};
+use schema::openai::usage::CostUsd;
+use translate::spent::{BilledTier, Spent};
+
+/// Attodollars in a picodollar.
+const PICODOLLAR: u128 = 1_000_000;
+
+/// The model of a call, for its price.
+#[derive(Debug, Clone)]
+pub(crate) struct CallPrice(ResolvedModel);
+
+impl CallPrice {
+    /// The price of calls of this model.
+    pub(crate) fn of(model: &ResolvedModel) -> Self {
+        Self(model.clone())
+    }
+
+    /// The usage with its cost. Without a price for every part, there is no cost.
+    pub(crate) fn priced(&self, spent: Spent) -> Spent {
+        spent.at(spent.usage().and_then(|usage| self.cost(usage, spent.tier())))
+    }
+
+    /// The cost of this usage.
+    pub(crate) fn cost(&self, usage: TokenUsage, tier: BilledTier) -> Option<CostUsd> {
+        let tier = match tier {
+            BilledTier::Standard => Tier::Standard,
+            BilledTier::Flex => Tier::Flex,
+            BilledTier::Priority => Tier::Priority,
+            BilledTier::Reserved => Tier::Reserved,
+            BilledTier::Unknown => return None,
+        };
+        let quote = match self.0.quote(tier, Day::today()) {
+            Ok(quote) => quote,
+            Err(unquoted) => {
+                log::debug!("a call has no cost: {unquoted}");
+                return None;
+            }
+        };
+        match quote.cost(&counted(usage)) {
+            Ok(charged) => rounded(charged.cost.total),
+            Err(unpriced) => {
+                log::debug!("a call has no cost: {unpriced}");
+                None
+            }
+        }
+    }
+}
+
+/// The usage with its cost, if the price is known.
+pub(crate) fn priced(price: Option<&CallPrice>, spent: Spent) -> Spent {
+    price.map_or(spent, |price| price.priced(spent))
+}
+
+/// The counts that have prices. Cache writes of unknown lifetime are those of five minutes, the default.
+fn counted(usage: TokenUsage) -> Usage {
+    let CacheWrites { five_minutes, one_hour } = usage.cache_details;
+    let written = usage.cache_write_input_tokens.max(five_minutes.saturating_add(one_hour));
+    Usage {
+        input: usage.input_tokens,
+        output: usage.output_tokens,
+        cache_read: usage.cache_read_input_tokens,
+        cache_write: written.saturating_sub(one_hour),
+        cache_write_1h: one_hour,
+        ..Usage::default()
+    }
+}
+
+/// The amount in picodollars, halves rounded up.
+fn rounded(amount: Amount) -> Option<CostUsd> {
+    let picodollars = amount.attodollars().checked_add(PICODOLLAR / 2)? / PICODOLLAR;
+    u64::try_from(picodollars).ok().map(CostUsd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cache_writes_count_once_by_their_lifetime() {
+        for (total, five_minutes, one_hour, expected) in
+            [(9, 0, 0, (9, 0)), (9, 4, 5, (4, 5)), (9, 0, 5, (4, 5)), (0, 4, 5, (4, 5))]
+        {
+            let usage = TokenUsage {
+                cache_write_input_tokens: total,
+                cache_details: CacheWrites { five_minutes, one_hour },
+                ..TokenUsage::default()
+            };
+            let counted = counted(usage);
+            assert_eq!((counted.cache_write, counted.cache_write_1h), expected);
+        }
+    }
+
+    #[test]
+    fn costs_are_rounded_to_picodollars() {
+        for (dollars, expected) in
+            [("0.000000000000499999", 0), ("0.0000000000005", 1), ("0.027", 27_000_000_000)]
+        {
+            let amount = Amount::parse(&dollars[..dollars.len().min(17)]).unwrap();
+            assert_eq!(rounded(amount), Some(CostUsd(expected)), "{dollars}");
+        }
+    }
+}
