@@ -1,6 +1,8 @@
 //! State of one request, independent of its API: its identity and end (`context`), and the options that
-//! its headers set (`options`).
+//! its headers set (`options`); the headers of its answer (`answer_headers`).
 
+mod access_line;
+pub(crate) mod answer_headers;
 pub(crate) mod betas;
 pub(crate) mod context;
 pub(crate) mod guardrail;

@@ -14,7 +14,8 @@ use translate::{Invalid, Report};
 use super::parsed_request::Untranslated;
 use crate::error::GatewayError;
 use crate::offload::Offload;
-use crate::request::context::{RequestContext, describe};
+use crate::request::answer_headers::describe;
+use crate::request::context::RequestContext;
 use routing::AttemptLog;
 
 /// The response to a dry run.

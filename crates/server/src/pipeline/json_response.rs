@@ -6,7 +6,8 @@ use serde::Serialize;
 use translate::Report;
 
 use crate::error::GatewayError;
-use crate::request::context::{MODEL, RequestContext, describe};
+use crate::request::answer_headers::describe;
+use crate::request::context::{MODEL, RequestContext};
 
 /// An answer and the values of its headers.
 pub(crate) struct JsonResponse<T> {

@@ -2,31 +2,27 @@
 //! refused, broken off, or the client gone), and dropping it writes the request's one line in the
 //! access log.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Data;
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use schema::converse::response::TokenUsage;
-use schema::openai::usage::CostUsd;
+use translate::Stamp;
 use translate::dialect::ErrorDialect;
 use translate::guardrail::verdict::Units;
-use translate::report::LostReasoning;
 use translate::spent::Spent;
-use translate::{Report, Stamp};
 use uuid::Uuid;
 
 use super::PendingResponse;
+use super::access_line::{CostField, Place, bounded};
 use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
 use crate::error::{GatewayError, SHOULD_RETRY};
 use crate::state::Worker;
 use routing::{AttemptLog, InFlight};
 
-const IGNORED: HeaderName = HeaderName::from_static("x-outcrop-ignored");
-const THINKING: HeaderName = HeaderName::from_static("x-outcrop-thinking");
 pub(crate) const AWS_REQUEST_ID: HeaderName = HeaderName::from_static(bedrock::AWS_REQUEST_ID);
 const TARGET: HeaderName = HeaderName::from_static("x-outcrop-target");
 pub(crate) const MODEL: HeaderName = HeaderName::from_static("x-outcrop-model");
@@ -35,8 +31,6 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-outcrop-attempts");
 const COST: HeaderName = HeaderName::from_static("x-outcrop-cost-usd");
 const LITELLM_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 const FALLBACK: HeaderName = HeaderName::from_static("x-outcrop-fallback");
-/// Longest header of ignored fields; further names are left out.
-const IGNORED_LIMIT: usize = 1024;
 
 /// The id of a request in responses and in the log.
 #[derive(Debug, Clone)]
@@ -374,37 +368,6 @@ impl Drop for RequestContext {
     }
 }
 
-/// The cost in the access log: a dash where it is unknown, because 0 would be a claim.
-struct CostField(Option<CostUsd>);
-
-impl fmt::Display for CostField {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(cost) => write!(f, "{cost}"),
-            None => f.write_str("-"),
-        }
-    }
-}
-
-/// Method and path in the access log, escaped and bounded: both are a caller's own text.
-struct Place<'e>(Option<&'e (String, String)>);
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some((method, path)) => {
-                write!(f, " method={:?} path={:?}", bounded(method, 32), bounded(path, 256))
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-/// At most the first `bytes` of a text.
-fn bounded(text: &str, bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes)]
-}
-
 /// A header's value; absent if the text is empty.
 fn header(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok().filter(|_| !text.is_empty())
@@ -414,52 +377,6 @@ fn header(text: &str) -> Option<HeaderValue> {
 pub(crate) fn of_quota(usage: TokenUsage) -> u64 {
     let tokens = [usage.input_tokens, usage.cache_write_input_tokens, usage.output_tokens];
     tokens.into_iter().fold(0, u64::saturating_add)
-}
-
-/// Sets the headers of every translated answer: the attempts, ignored fields, the treatment of lost
-/// reasoning, and AWS's request id.
-pub(crate) fn describe(
-    response: &mut HttpResponseBuilder,
-    context: &RequestContext,
-    report: &Report,
-    aws_request_id: Option<&str>,
-) {
-    for header in context.attempt_log() {
-        response.insert_header(header);
-    }
-    if let Some(value) = ignored(report) {
-        response.insert_header((IGNORED, value));
-    }
-    if let Some(led_to) = report.lost_thoughts() {
-        let value = match led_to {
-            LostReasoning::Dropped => "dropped",
-            LostReasoning::Forgotten => "forgotten",
-        };
-        response.insert_header((THINKING, value));
-    }
-    if let Some(value) = aws_request_id.and_then(|id| HeaderValue::from_str(id).ok()) {
-        response.insert_header((AWS_REQUEST_ID, value));
-    }
-}
-
-/// Joins field names into one header value. They are the caller's own text, so every character that is
-/// not usual in names is replaced.
-fn ignored(report: &Report) -> Option<HeaderValue> {
-    let mut list = String::new();
-    for name in report.ignored() {
-        if list.len() + name.len() > IGNORED_LIMIT {
-            list.push_str(", ...");
-            break;
-        }
-        if !list.is_empty() {
-            list.push_str(", ");
-        }
-        list.extend(name.chars().map(|c| match c {
-            'a'..='z' | 'A'..='Z' | '0'..='9' | '_' | '-' | '.' | '[' | ']' => c,
-            _ => '?',
-        }));
-    }
-    if list.is_empty() { None } else { HeaderValue::try_from(list).ok() }
 }
 
 #[cfg(test)]
@@ -478,20 +395,5 @@ mod tests {
         head.goes_out();
         context.refuse(&error);
         assert_eq!((context.status, context.outcome), (200, Outcome::Broken));
-    }
-
-    #[test]
-    fn names_cannot_break_the_ignored_header() {
-        let mut report = Report::default();
-        assert_eq!(ignored(&report), None);
-        report.ignore("seed");
-        report.ignore("x\r\nset-cookie: a");
-        for at in 0..20 {
-            report.ignore(&format!("{at:0>100}"));
-        }
-        let told = ignored(&report).unwrap();
-        let told = told.to_str().unwrap();
-        assert!(told.starts_with("seed, x??set-cookie??a, 000"), "{told}");
-        assert!(told.ends_with(", ...") && told.len() < IGNORED_LIMIT + 200, "{told}");
     }
 }
