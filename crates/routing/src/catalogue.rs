@@ -33,7 +33,7 @@ pub use id::is_region;
 use id::{Id, Name};
 pub use operator_rows::OperatorRows;
 pub use overrides::ProfileOverrides;
-pub use prices::{Charged, PriceSource, Quote, Tier, Unquoted};
+pub use prices::{Charged, PriceSource, PricedModel, Quote, Tier, Unquoted};
 use profile_fallbacks::{ProfileFallbacks, Without};
 pub use regions::is_known_region;
 pub use registry::BadRow;

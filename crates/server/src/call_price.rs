@@ -1,7 +1,7 @@
 //! Cost of calls, at the price of the target that answered, in the tier that served.
 
 use access::spend::{Amount, Usage};
-use routing::catalogue::{Day, ResolvedModel, Tier};
+use routing::catalogue::{Day, PricedModel, ResolvedModel, Tier};
 use schema::converse::response::{CacheWrites, TokenUsage};
 use schema::openai::usage::CostUsd;
 use translate::spent::{BilledTier, Spent};
@@ -11,12 +11,12 @@ const PICODOLLAR: u128 = 1_000_000;
 
 /// The model of a call, for its price.
 #[derive(Debug, Clone)]
-pub(crate) struct CallPrice(ResolvedModel);
+pub(crate) struct CallPrice(PricedModel);
 
 impl CallPrice {
     /// The price of calls of this model.
     pub(crate) fn of(model: &ResolvedModel) -> Self {
-        Self(model.clone())
+        Self(model.priced())
     }
 
     /// The usage with its cost. Without a price for every part, there is no cost.

@@ -16,7 +16,7 @@ mod reach;
 mod read;
 
 pub(super) use book::PriceBook;
-pub use quote::{Charged, PriceSource, Quote, Unquoted};
+pub use quote::{Charged, PriceSource, PricedModel, Quote, Unquoted};
 pub(super) use reach::CallReach;
 use reach::RowReach;
 

@@ -146,7 +146,33 @@ impl Catalogue {
     }
 }
 
+/// The part of a resolved model that decides the price of its calls. Cheap to clone, unlike the model with
+/// its profile.
+#[derive(Debug, Clone)]
+pub struct PricedModel {
+    /// The id that is sent.
+    model_id: String,
+    base: Option<String>,
+    catalogue: Catalogue,
+}
+
 impl ResolvedModel {
+    /// The part that decides the price.
+    pub fn priced(&self) -> PricedModel {
+        let Self { model_id, base, catalogue, .. } = self;
+        PricedModel { model_id: model_id.clone(), base: base.clone(), catalogue: catalogue.clone() }
+    }
+
+    /// The price of a call of this model, as [`PricedModel::quote`] finds it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn quote(&self, tier: Tier, on: Day) -> Result<Quote, Unquoted> {
+        self.priced().quote(tier, on)
+    }
+}
+
+impl PricedModel {
     /// The price of a call of this model, through the id that is sent, in the tier that **served** it, on a
     /// day.
     ///
