@@ -18,7 +18,7 @@ use translate::profile::EmbeddingShape;
 use translate::spent::{BilledTier, Spent};
 use translate::{Invalid, Report};
 
-use crate::call_price::CallPrice;
+use crate::call_price::{CallPrice, priced};
 use crate::error::GatewayError;
 use crate::pipeline::json::{Mistake, parse};
 use crate::pipeline::parsed_request::Untranslated;
@@ -70,8 +70,7 @@ async fn embed(
         .first()
         .ok_or_else(|| GatewayError::NotListed { name: named.model.clone(), near: Vec::new() })?;
     let policy = admitted.options().policy(first.unsupported);
-    let model = first.looked_up().await.into_owned().model;
-    let (shape, price) = (shape(&model, now.names.catalogue())?, CallPrice::of(&model));
+    let shape = shape(&first.looked_up().await.model, now.names.catalogue())?;
     let id = context.id().to_owned();
     if named.holds_tokens {
         token_ids::load().await?;
@@ -87,12 +86,10 @@ async fn embed(
         return show(&admitted, &route, &calls, &report, context).await;
     }
     let calling = Calling { admitted: &admitted, route, id: &id };
-    let sent = send(&calling, &calls, &mut answers, context).await;
+    let mut spent = Spent::default();
+    let sent = send(&calling, &calls, (&mut answers, &mut spent), context).await;
     // Calls that were answered before a failure have cost tokens too.
-    let tokens = answers.tokens();
-    let usage = TokenUsage { input_tokens: tokens, total_tokens: tokens, ..TokenUsage::default() };
-    let spent = Spent::counted(Some(usage), BilledTier::Standard);
-    context.settle(price.priced(spent));
+    context.settle(spent);
     // AWS's id of the call that holds the first text.
     let request_id = sent?;
     context.complete();
@@ -196,7 +193,7 @@ struct Calling<'r> {
 async fn send(
     calling: &Calling<'_>,
     calls: &[Bytes],
-    answers: &mut Answers,
+    (answers, spent): (&mut Answers, &mut Spent),
     context: &mut RequestContext,
 ) -> Result<Option<String>, GatewayError> {
     let mut request_id = None;
@@ -208,7 +205,9 @@ async fn send(
             context.went(unsent.attempt_log);
             unsent.error
         })?;
+        let before = answers.tokens();
         answers.take(one.at, &one.body, one.counted).map_err(GatewayError::Unreadable)?;
+        *spent = spent.and(one.spent(answers.tokens().saturating_sub(before)));
         if one.at == 0 {
             request_id = one.request_id;
             context.went(one.attempt_log);
@@ -224,6 +223,17 @@ struct Answered {
     counted: Option<u64>,
     request_id: Option<String>,
     attempt_log: AttemptLog,
+    /// The price at the target that answered.
+    price: Option<CallPrice>,
+}
+
+impl Answered {
+    /// The usage of a call that read so many tokens, with its cost.
+    fn spent(&self, tokens: u64) -> Spent {
+        let usage =
+            TokenUsage { input_tokens: tokens, total_tokens: tokens, ..TokenUsage::default() };
+        priced(self.price.as_ref(), Spent::counted(Some(usage), BilledTier::Standard))
+    }
 }
 
 async fn call(
@@ -240,7 +250,9 @@ async fn call(
         spec(admitted, calling.id, body),
     );
     let dispatch = dispatch.map_err(|error| lost(error.into()))?;
+    let mut price = None;
     let sent = dispatch.run(async |target: &Target| {
+        price = Some(CallPrice::of(&target.looked_up().await.model));
         let transport = admitted.transport(target);
         let sent = routing::send(&transport, target, Operation::Invoke, body.clone()).await;
         sent.map_err(GatewayError::from)
@@ -252,7 +264,7 @@ async fn call(
             if let Some(counted) = counted {
                 in_flight.settle(counted);
             }
-            Ok(Answered { at, body, counted, request_id, attempt_log })
+            Ok(Answered { at, body, counted, request_id, attempt_log, price })
         }
         Err(failure) => {
             in_flight.broke_off(&failure);
