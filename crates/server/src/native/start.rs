@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use super::table::OperationRow;
+use crate::call_price::CallPrice;
 use bedrock::{Failure, FrameDecoder, Kind, Service, ServiceError, UpstreamResponse};
 use routing::AttemptOutcome;
 
@@ -15,6 +16,8 @@ pub(crate) struct Begun {
     /// The service that responds.
     pub(crate) service: Service,
     pub(crate) pieces: Vec<Bytes>,
+    /// The price of the call, if it names a model.
+    pub(crate) price: Option<CallPrice>,
 }
 
 impl AttemptOutcome for Begun {}
@@ -38,12 +41,12 @@ pub(crate) async fn look(
 ) -> Result<Start, Failure> {
     let (service, mut pieces) = (row.service, Vec::new());
     if row.kind == Kind::Unary {
-        return Ok(Start::Good(Begun { answer, service, pieces }));
+        return Ok(Start::Good(Begun { answer, service, pieces, price: None }));
     }
     let mut decoder = FrameDecoder::new();
     loop {
         if let Some(frame) = decoder.next()? {
-            let begun = Begun { answer, service, pieces };
+            let begun = Begun { answer, service, pieces, price: None };
             return Ok(match ServiceError::of_frame(&frame) {
                 Some(error) => Start::Exception(begun, Box::new(error)),
                 None => Start::Good(begun),

@@ -17,7 +17,6 @@ use uuid::Uuid;
 
 use super::PendingResponse;
 use super::access_line::{CostField, Place, bounded};
-use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
 use crate::error::{GatewayError, SHOULD_RETRY};
 use crate::state::Worker;
@@ -88,8 +87,6 @@ pub(crate) struct RequestContext {
     invoked: Option<String>,
     /// The in-flight call, for its target's health and usage.
     in_flight: Option<InFlight>,
-    /// The price of that call.
-    price: Option<CallPrice>,
     /// State of the response headers, if they may be sent before the answer.
     head: Option<PendingResponse>,
     /// Calls besides the attempts.
@@ -140,7 +137,6 @@ impl RequestContext {
             attempt_log: None,
             invoked: None,
             in_flight: None,
-            price: None,
             head: None,
             settlement: Arc::default(),
             cut: cut_of(http.app_data::<Data<Worker>>()),
@@ -174,15 +170,9 @@ impl RequestContext {
     }
 
     /// Records the attempts of a call whose answer is still to come.
-    pub(crate) fn is_answered(
-        &mut self,
-        attempt_log: AttemptLog,
-        in_flight: InFlight,
-        price: Option<CallPrice>,
-    ) {
+    pub(crate) fn is_answered(&mut self, attempt_log: AttemptLog, in_flight: InFlight) {
         self.attempt_log = Some(attempt_log);
         self.in_flight = Some(in_flight);
-        self.price = price;
     }
 
     /// Records the attempts of a call.
@@ -276,10 +266,7 @@ impl RequestContext {
 
     /// Records the usage of all answers, with its cost where it is known.
     pub(crate) fn settle(&mut self, spent: Spent) {
-        self.spent = match &self.price {
-            Some(price) => price.priced(spent),
-            None => spent,
-        };
+        self.spent = spent;
         if let (Some(usage), Some(in_flight)) = (spent.usage(), &mut self.in_flight) {
             in_flight.settle(of_quota(usage));
         }

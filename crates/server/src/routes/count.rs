@@ -76,8 +76,7 @@ async fn counted(
     });
     let (input_tokens, model, request_id) = match sent.await {
         Ok(Dispatched { answer, in_flight, attempt_log }) => {
-            // Counting tokens is free.
-            context.is_answered(attempt_log, in_flight, None);
+            context.is_answered(attempt_log, in_flight);
             match answer {
                 Count::Counted { tokens, model, request_id } => (tokens, Some(model), request_id),
                 Count::Estimated(tokens) => (tokens, None, None),

@@ -15,7 +15,7 @@ use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
 use translate::Report;
 
-use crate::call_price::CallPrice;
+use crate::call_price::{CallPrice, priced};
 use crate::error::GatewayError;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
@@ -130,7 +130,7 @@ async fn of_account(
     context.went(AttemptLog { attempts: 1, ..log });
     let service = request.matched.row.service;
     let answer = admitted.account_transport(home).send(call).await?;
-    Ok(Outcome::Begun(Begun { answer, service, pieces: Vec::new() }))
+    Ok(Outcome::Begun(Begun { answer, service, pieces: Vec::new(), price: None }))
 }
 
 /// Calls an operation of a model, on one of the name's targets.
@@ -151,14 +151,13 @@ async fn of_model(
         return show(admitted, AttemptLog::to(&target), shown, context).await;
     }
     let dispatch = Dispatch::begin(&admitted.now().names, route, spec);
-    let mut price = None;
     let sent = dispatch.map_err(GatewayError::from)?.run(async |target: &Target| {
         let body = request.body.clone();
-        price = Some(CallPrice::of(&target.looked_up().await.model));
         let call = call(request, body, Some(target), admitted.offload()).await?;
         let answer = admitted.transport(target).send(call).await?;
         match look(answer, request.matched.row).await? {
-            Start::Good(begun) => Ok(begun),
+            // A model that is not looked up yet has no price: a lookup would hold up the call.
+            Start::Good(begun) => Ok(Begun { price: Some(CallPrice::of(&target.model)), ..begun }),
             Start::Exception(begun, error) => {
                 Err(NativeError::AtStart { begun: Box::new(begun), error })
             }
@@ -166,7 +165,7 @@ async fn of_model(
     });
     match sent.await {
         Ok(Dispatched { answer, in_flight, attempt_log }) => {
-            context.is_answered(attempt_log, in_flight, price);
+            context.is_answered(attempt_log, in_flight);
             Ok(Outcome::Begun(answer))
         }
         Err(DispatchError { error, attempt_log }) => {
@@ -334,7 +333,7 @@ fn builder(status: u16, upstream: &HeaderMap) -> HttpResponseBuilder {
 /// delayed. If the upstream body breaks off, the client's does too, so that no SDK takes it for a
 /// complete one.
 fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result<Bytes, Failure>> {
-    let Begun { mut answer, service, pieces } = begun;
+    let Begun { mut answer, service, pieces, price } = begun;
     let mut tap = Tap::of(&answer.headers);
     let mut cut = context.cut();
     stream! {
@@ -347,7 +346,7 @@ fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result
                     Some(piece) => piece,
                     None => {
                         let is_between = tap.is_between_frames();
-                        context.settle(tap.finish());
+                        context.settle(priced(price.as_ref(), tap.finish()));
                         if !has_failed {
                             context.break_off(&GatewayError::Stopping);
                         }
@@ -371,7 +370,7 @@ fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result
                 }
                 Ok(None) => {
                     let failure = tap.failure_at_end();
-                    context.settle(tap.finish());
+                    context.settle(priced(price.as_ref(), tap.finish()));
                     match failure {
                         Some(failure) => context.break_off(&failure.into()),
                         None if has_failed => {}
@@ -380,7 +379,7 @@ fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result
                     break;
                 }
                 Err(failure) => {
-                    context.settle(tap.finish());
+                    context.settle(priced(price.as_ref(), tap.finish()));
                     let error = GatewayError::Upstream(failure);
                     if !has_failed {
                         context.break_off(&error);
