@@ -11,13 +11,12 @@ use schema::openai::chat::StreamOptions;
 use schema::openai::completions::{Completion, CompletionRequest};
 use schema::openai::embeddings::Input;
 use schema::openai::format::FormatKind;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::chat::{Defaults, Digest};
 use crate::dialect::{
     Answered, Dialect, ErrorDialect, MediaSize, Question, QuestionInput, Questions, RequestHead,
-    TagFields,
+    TagFields, remove_listed_tags,
 };
 use crate::parts::cache::{self, Asked, Automatic};
 use crate::parts::model_fields::{self, Extras};
@@ -43,8 +42,6 @@ pub use stream::CompletionStream;
 
 /// Most tokens of an answer, where the request does not say: OpenAI's default.
 const MAX_TOKENS: u32 = 16;
-/// Member of `metadata` that lists tags.
-const TAGS: &str = "tags";
 
 /// `POST /v1/completions`.
 #[derive(Debug, Clone, Copy)]
@@ -99,11 +96,7 @@ impl Dialect for Completions {
 
     fn remove_tags(request: &mut CompletionRequest<'_>) {
         request.tags = None;
-        if let Some(metadata) = &mut request.metadata
-            && metadata.get(TAGS).is_some_and(Value::is_array)
-        {
-            metadata.remove(TAGS);
-        }
+        remove_listed_tags(request.metadata.as_mut());
     }
 
     fn links(_: &CompletionRequest<'_>, _: usize) -> Vec<(String, String)> {

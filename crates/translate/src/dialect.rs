@@ -175,6 +175,16 @@ pub struct TagFields<'r> {
     pub metadata: Option<&'r Map<String, Value>>,
 }
 
+/// Removes a list of tags from metadata, which may hold it beside the caller's own members.
+pub(crate) fn remove_listed_tags(metadata: Option<&mut Map<String, Value>>) {
+    const TAGS: &str = "tags";
+    if let Some(metadata) = metadata
+        && metadata.get(TAGS).is_some_and(Value::is_array)
+    {
+        metadata.remove(TAGS);
+    }
+}
+
 /// Values that a question needs besides the request and the profile.
 #[derive(Debug, Clone, Copy)]
 pub struct QuestionInput<'q> {

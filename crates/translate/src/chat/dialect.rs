@@ -5,13 +5,12 @@ use schema::openai::chat::{ChatCompletion, ChatRequest, FinishReason};
 use schema::openai::content::{Content, Part};
 use schema::openai::format::FormatKind;
 use schema::openai::message::{Message, Role};
-use serde_json::Value;
 
 use super::media::links;
 use super::{ChatStream, Defaults, affinity, gather, origin, question_with, response};
 use crate::dialect::{
     Answered, Dialect, ErrorDialect, MediaSize, Question, QuestionInput, Questions, RequestHead,
-    TagFields,
+    TagFields, remove_listed_tags,
 };
 use crate::requested_format::Wanted;
 use crate::spent::Spent;
@@ -21,8 +20,6 @@ use crate::{Invalid, Profile, Reply, Stamp};
 #[derive(Debug, Clone, Copy)]
 pub struct Chat;
 
-/// Member of `metadata` that lists tags.
-const TAGS: &str = "tags";
 /// Turns searched for the origin of the last reasoning, because some turns have none.
 const TURNS: usize = 4;
 
@@ -63,11 +60,7 @@ impl Dialect for Chat {
 
     fn remove_tags(request: &mut ChatRequest<'_>) {
         request.tags = None;
-        if let Some(metadata) = &mut request.metadata
-            && metadata.get(TAGS).is_some_and(Value::is_array)
-        {
-            metadata.remove(TAGS);
-        }
+        remove_listed_tags(request.metadata.as_mut());
     }
 
     fn links(request: &ChatRequest<'_>, most: usize) -> Vec<(String, String)> {
