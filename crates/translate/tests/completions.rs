@@ -11,11 +11,10 @@
 
 use bytes::BytesMut;
 use proptest::prelude::*;
+use request_case::Case;
 use schema::converse::event::StreamEvent;
 use schema::converse::response::ConverseResponse;
 use schema::openai::completions::CompletionRequest;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use translate::answer_stream::{AnswerStream, StreamError, Truncated, replay};
 use translate::completions::{CompletionReply, Completions};
@@ -25,19 +24,11 @@ use translate::{Profile, S3Access, Stamp};
 
 #[path = "support/case.rs"]
 mod case;
+#[path = "support/request_case.rs"]
+mod request_case;
 #[macro_use]
 #[path = "support/snapshots.rs"]
 mod snapshots;
-
-#[derive(Deserialize)]
-struct Case<'a> {
-    #[serde(default)]
-    profile: Profile,
-    #[serde(borrow)]
-    request: &'a RawValue,
-    #[serde(borrow)]
-    response: Option<&'a RawValue>,
-}
 
 fn stamp() -> Stamp {
     Stamp { id: "cmpl-1".into(), created: 1, model: "m".into() }

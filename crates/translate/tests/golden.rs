@@ -9,28 +9,19 @@
     missing_docs
 )]
 
+use request_case::Case;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
-use serde::Deserialize;
-use serde_json::value::RawValue;
+use translate::Stamp;
 use translate::chat::{answer, question};
-use translate::{Profile, Stamp};
 
 #[path = "support/case.rs"]
 mod case;
+#[path = "support/request_case.rs"]
+mod request_case;
 #[macro_use]
 #[path = "support/snapshots.rs"]
 mod snapshots;
-
-#[derive(Deserialize)]
-struct Case<'a> {
-    #[serde(default)]
-    profile: Profile,
-    #[serde(borrow)]
-    request: &'a RawValue,
-    #[serde(borrow)]
-    response: Option<&'a RawValue>,
-}
 
 #[test]
 fn requests() {

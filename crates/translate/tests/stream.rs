@@ -9,12 +9,13 @@
     missing_docs
 )]
 
+use request_case::Case;
 use schema::openai::chat::ChatRequest;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use translate::Stamp;
 use translate::chat::{ChatStream, question};
 use translate::spent::Spent;
-use translate::{Profile, Stamp};
 use wire::Wire;
 
 #[path = "support/wire.rs"]
@@ -26,6 +27,8 @@ mod snapshots;
 
 #[path = "support/case.rs"]
 mod case;
+#[path = "support/request_case.rs"]
+mod request_case;
 
 #[derive(Deserialize)]
 struct Line<'a> {
@@ -36,14 +39,6 @@ struct Line<'a> {
     payload: &'a RawValue,
 }
 
-#[derive(Deserialize)]
-struct Head<'a> {
-    #[serde(default)]
-    profile: Profile,
-    #[serde(borrow)]
-    request: &'a RawValue,
-}
-
 /// The stream broke off.
 #[derive(Debug)]
 struct Cut;
@@ -52,7 +47,7 @@ struct Cut;
 fn streams() {
     assert_fixtures!("fixtures/stream/*.jsonl", |text: &str| {
         let mut lines = text.lines();
-        let Head { profile, request } = serde_json::from_str(lines.next().unwrap()).unwrap();
+        let Case { profile, request, .. } = serde_json::from_str(lines.next().unwrap()).unwrap();
         let request: ChatRequest<'_> = serde_json::from_str(request.get()).unwrap();
         let reply = question(&request, &profile).unwrap().reply;
         let stamp = Stamp { id: "chatcmpl-1".into(), created: 1, model: "m".into() };
