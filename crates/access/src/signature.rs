@@ -3,6 +3,7 @@
 //! query, signed headers and body are those it sent. Session tokens mean nothing here and are ignored.
 
 use aws_lc_rs::hmac;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use subtle::ConstantTimeEq;
 
 use crate::UtcTime;
@@ -19,6 +20,10 @@ const SERVICES: [&str; 2] = ["bedrock", "bedrock-mantle"];
 const COVERED: [&str; 2] = ["host", "x-amz-date"];
 /// Header with the hash of the body, if the caller sends one.
 const BODY_HASH: &str = "x-amz-content-sha256";
+/// Characters that a canonical query encodes: all but the unreserved ones.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// Characters that a canonical path encodes.
+const RESERVED_IN_PATH: &AsciiSet = &RESERVED.remove(b'/');
 /// Most signed headers.
 const MOST_HEADERS: usize = 64;
 
@@ -165,7 +170,7 @@ impl SignatureClaim {
         let mut text = format!(
             "{}\n{}\n{}\n",
             request.method,
-            encoded(without_dots(request.path), true),
+            percent_encode(without_dots(request.path).as_bytes(), RESERVED_IN_PATH),
             canonical_query(request.query)
         );
         for name in &self.signed {
@@ -209,44 +214,17 @@ fn without_dots(path: &str) -> String {
 /// The pairs of a query, encoded in one way and sorted.
 fn canonical_query(query: &str) -> String {
     let pairs = query.split('&').filter(|pair| !pair.is_empty());
+    let encoded = |text: &str| {
+        let decoded: Vec<u8> = percent_decode_str(text).collect();
+        percent_encode(&decoded, RESERVED).to_string()
+    };
     let mut pairs: Vec<(String, String)> = pairs
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(name, value)| (encoded(decoded(name), false), encoded(decoded(value), false)))
+        .map(|(name, value)| (encoded(name), encoded(value)))
         .collect();
     pairs.sort_unstable();
     let pairs = pairs.into_iter().map(|(name, value)| format!("{name}={value}"));
     pairs.collect::<Vec<_>>().join("&")
-}
-
-/// Percent-encodes all but unreserved characters, and slashes where `slashes` keeps them.
-fn encoded(text: impl AsRef<[u8]>, slashes: bool) -> String {
-    let mut out = String::new();
-    for byte in text.as_ref() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                out.push(char::from(*byte));
-            }
-            b'/' if slashes => out.push('/'),
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
-fn decoded(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let digits = (*byte == b'%').then(|| after.split_at_checked(2)).flatten();
-        let escape = digits.and_then(|(digits, after)| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            Some((u8::from_str_radix(digits, 16).ok()?, after))
-        });
-        let (byte, after) = escape.unwrap_or((*byte, after));
-        out.push(byte);
-        rest = after;
-    }
-    out
 }
 
 /// Reads `20261129T120000Z`.
