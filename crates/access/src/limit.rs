@@ -85,7 +85,7 @@ pub struct RateLimiter {
     buckets: Mutex<HashMap<BucketKey, Bucket>>,
 }
 
-/// What a call took from the buckets. Dropping it ends the call: its place among the parallel ones is free again.
+/// Tokens and a place that a call took from the buckets. Dropping it ends the call: its place among the parallel ones is free again.
 #[derive(Debug)]
 pub struct RateHold {
     limiter: Arc<RateLimiter>,

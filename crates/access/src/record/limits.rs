@@ -116,7 +116,7 @@ impl Limits {
     ///
     /// # Errors
     /// A number is negative, not whole or too large, a span is none, or the soft budget is not below the hard one.
-    /// What was merged before stays: the record is to be dropped.
+    /// Fields merged before it stay: the record is to be dropped.
     pub fn apply(&mut self, input: LimitInput, now: UtcTime) -> Result<(), InvalidField> {
         let LimitInput {
             max_budget,

@@ -2,7 +2,7 @@
 
 use super::part::Part;
 
-/// What one call used, each thing counted once: cached tokens are no part of `input`.
+/// Counts of the parts that one call used, each counted once: cached tokens are no part of `input`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Usage {
     /// Prompt tokens that are neither read from a cache nor written to one.
