@@ -99,6 +99,14 @@ impl Admission {
         self.caller.levels().iter().all(|level| grants(level, &self.caller, &[model]))
     }
 
+    /// Whether the caller's levels restrict models or geographies at all.
+    pub fn restricts_models(&self) -> bool {
+        let levels = self.caller.levels();
+        levels.iter().any(|level| {
+            level.geographies.is_some() || level.models.is_some_and(|list| !list.is_empty())
+        })
+    }
+
     /// Checks a resolved model: its names, and the geography its data goes to.
     ///
     /// # Errors
@@ -109,9 +117,9 @@ impl Admission {
                 let model = model.asked.to_owned();
                 return Err(Denied::Model { model, level: level.kind });
             }
-            let stays = level.geographies.is_none_or(|list| list.contains(&model.geography));
-            if !stays {
-                let geography = model.geography.to_owned();
+            let granted = |list: &Vec<&str>| model.geographies.iter().any(|one| list.contains(one));
+            if !level.geographies.as_ref().is_none_or(granted) {
+                let geography = model.geographies.first().copied().unwrap_or("unknown").to_owned();
                 return Err(Denied::Geography { geography, level: level.kind });
             }
         }

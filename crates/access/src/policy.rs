@@ -16,8 +16,9 @@ pub struct ModelFacts<'m> {
     /// Names that a list may grant it by: the operator's name if it is one, the id of the target, and the id without
     /// the prefix of a profile.
     pub names: &'m [&'m str],
-    /// The geography that serves: `global`, the prefix of a profile, or that of the region.
-    pub geography: &'m str,
+    /// The geographies that hold every place where the call may run: `global`, the prefix of a profile, or those of
+    /// the region. One of them must be granted.
+    pub geographies: &'m [&'m str],
 }
 
 /// The group of a route, as lists of routes name it.

@@ -118,6 +118,27 @@ pub struct ResolvedModel {
     catalogue: Catalogue,
 }
 
+impl ResolvedModel {
+    /// For each id that a call may be sent to, the profile that the model may turn out to need included, the
+    /// geographies that hold every place where it may run; none where that is not known.
+    pub(crate) fn geographies(&self) -> Vec<Vec<String>> {
+        let region = &self.catalogue.0.region;
+        let ids = [Some(self.model_id.clone()), self.detour()];
+        let ids = ids.into_iter().flatten();
+        ids.map(|id| self.catalogue.reach(&id).geographies(region)).collect()
+    }
+
+    /// Names by which lists may grant the model: the id that is sent, the foundation model, and its short names.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let mut names = vec![self.model_id.as_str()];
+        let Some(base) = self.base.as_deref() else { return names };
+        names.push(base);
+        let short = self.catalogue.0.registry.aliases();
+        names.extend(short.filter(|(_, id)| *id == base).map(|(name, _)| name));
+        names
+    }
+}
+
 /// A name and its target.
 #[derive(Debug)]
 pub struct Named<'n> {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use access::policy::ModelFacts;
+use access::{Admission, Denied};
 use tokio::time::Instant;
 use translate::Unsupported;
 use translate::chat::Defaults;
@@ -243,6 +245,48 @@ impl Group {
         if left.iter().all(|is_left| *is_left) {
             return Ok(None);
         }
+        let group = self.narrowed(&left);
+        if group.members.is_empty() {
+            let (name, tags) = (self.name.clone(), asked.to_string());
+            return Err(RouteError::NotTagged { name, tags });
+        }
+        Ok(Some(group))
+    }
+
+    /// Narrows the group to the members that a caller may call by this name. `None`: it may call all.
+    ///
+    /// # Errors
+    /// It may call none of them.
+    pub(super) fn admitted(
+        &self,
+        admission: &Admission,
+        asked: &str,
+    ) -> Result<Option<Self>, Denied> {
+        if !admission.restricts_models() {
+            return Ok(None);
+        }
+        let (mut left, mut denied) = (Vec::new(), None);
+        for member in &self.members {
+            let model = member.resolved();
+            let mut names = vec![asked, self.name.as_str()];
+            names.extend(model.names());
+            let checked = model.geographies().iter().try_for_each(|places| {
+                let geographies: Vec<&str> = places.iter().map(String::as_str).collect();
+                let facts = ModelFacts { asked, names: &names, geographies: &geographies };
+                admission.check_model(&facts)
+            });
+            left.push(checked.is_ok());
+            denied = denied.or(checked.err());
+        }
+        match denied {
+            None => Ok(None),
+            Some(denied) if left.iter().all(|is_left| !is_left) => Err(denied),
+            Some(_) => Ok(Some(self.narrowed(&left))),
+        }
+    }
+
+    /// The members that are left.
+    fn narrowed(&self, left: &[bool]) -> Self {
         let mut group = Self::empty(&self.name, self.balance, self.turns());
         for (is_left, (member, seat)) in left.iter().zip(self.members.iter().zip(&self.seats)) {
             if *is_left {
@@ -250,15 +294,11 @@ impl Group {
                 group.seats.push(seat.clone());
             }
         }
-        if group.members.is_empty() {
-            let (name, tags) = (self.name.clone(), asked.to_string());
-            return Err(RouteError::NotTagged { name, tags });
-        }
         group.guardrail.clone_from(&self.guardrail);
         group.fallbacks = Arc::clone(&self.fallbacks);
         group.own = Arc::clone(&self.own);
         group.alike = self.alike;
-        Ok(Some(group))
+        group
     }
 
     /// Whether there are several targets, and one of them accepts past reasoning.

@@ -1,7 +1,7 @@
 //! Resolves a caller's name to the targets of one call. Order: the operator's exact names, the operator's
 //! names with a `*`, names that contain a region, Bedrock's own ids.
 
-use access::ledger::ScopeKind;
+use access::policy::ModelFacts;
 use access::{Admission, Denied};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -211,14 +211,15 @@ impl Resolver {
         name: &str,
         tags: Tags,
     ) -> Result<Route, RouteError> {
-        if !admission.permits(name) {
-            let (model, level) = (name.to_owned(), ScopeKind::Key);
-            return Err(Denied::Model { model, level }.into());
-        }
         if self.refuses_body_tags && tags.are_of_body() {
             return Err(RouteError::TagsRefused);
         }
-        let group = self.named(name).await?;
+        let group = match self.named(name).await {
+            Ok(group) => group,
+            // A caller with a list learns of no name outside it, not even that it is unknown.
+            Err(error) => return Err(denied(admission, name).map_or(error, RouteError::Denied)),
+        };
+        let group = group.admitted(admission, name)?.map_or(group, Arc::new);
         let group = group.tagged(&tags)?.map_or(group, Arc::new);
         Ok(Route { group, tags })
     }
@@ -309,6 +310,11 @@ impl Resolver {
             None => Err(refused("AWS has no region of that name".to_owned())),
         }
     }
+}
+
+/// The refusal of a name that is no model's, if the caller's lists grant it no such name.
+fn denied(admission: &Admission, name: &str) -> Option<Denied> {
+    admission.check_model(&ModelFacts { asked: name, names: &[name], geographies: &[] }).err()
 }
 
 /// Each region, numbered from its second occurrence on.

@@ -21,10 +21,11 @@ use crate::master_key::MasterKey;
 use crate::media::MediaSettings;
 use crate::native::settings::NativeSettings;
 use crate::tls::TlsFiles;
-use bedrock::{AccountSpec, Login};
+use bedrock::{AccountSecret, AccountSpec, Login};
 use routing::catalogue::{CrossRegion, EolAliases, Naming, OperatorRows};
 use routing::{GroupSettings, ModelSettings, Unlisted};
 
+mod accounts;
 mod balance;
 mod bedrock_json;
 mod browser;
@@ -50,6 +51,7 @@ mod sources;
 mod timeouts;
 mod yaml_tree;
 
+use accounts::{AccessSettings, AdminSettings, KeySettings};
 use balance::Routing;
 pub(crate) use moderation::Moderation;
 pub use problems::{Problem, Problems};
@@ -82,6 +84,15 @@ pub struct Config {
     pub(crate) allow_anonymous: bool,
     /// The key that callers must send; `None` if no key is required.
     pub(crate) master_key: Option<MasterKey>,
+    /// Folder of the store of accounts, if one is named.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Folder of the user's state, where no folder is named.
+    pub(crate) state_folder: Option<PathBuf>,
+    /// Address of the store of accounts, if it is another than a file in the folder.
+    pub(crate) database_url: Option<AccountSecret>,
+    pub(crate) keys: KeySettings,
+    pub(crate) access: AccessSettings,
+    pub(crate) admin: AdminSettings,
     /// Region and profile used if the environment names none.
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
@@ -194,7 +205,7 @@ impl Config {
         config.files = std::mem::take(&mut reading.files);
         config.provenance = std::mem::take(&mut reading.provenance);
         let ConfigReader { mut problems, .. } = reading;
-        if let Some(problem) = config.exposure() {
+        for problem in [config.exposure(), config.weak_key()].into_iter().flatten() {
             problems.add(problem);
         }
         config.media.own_port = Some(config.listen.port());
@@ -218,6 +229,25 @@ impl Config {
         })
     }
 
+    /// The problem of a master key that can be guessed where strangers can reach the gateway. On loopback it is noted.
+    fn weak_key(&mut self) -> Option<Problem> {
+        if !self.master_key.as_ref().is_some_and(MasterKey::is_weak) {
+            return None;
+        }
+        if self.listen.ip().is_loopback() {
+            let note = "the master key has less than 32 characters, and would be refused where strangers can reach the gateway";
+            self.notes.push(note.to_owned());
+            return None;
+        }
+        Some(Problem::general(
+            format!(
+                "the master key has less than 32 characters, and {} can be reached from outside",
+                self.listen
+            ),
+            "take a random one: echo sk-$(openssl rand -hex 32)",
+        ))
+    }
+
     /// Copies from `before` the values that only a restart can change, and returns the keys that
     /// differed.
     pub(crate) fn keep_fixed(&mut self, before: &Self) -> Vec<&'static str> {
@@ -225,6 +255,11 @@ impl Config {
         keep(&mut self.listen, &before.listen, "listen", &mut differed);
         keep(&mut self.workers, &before.workers, "workers", &mut differed);
         keep(&mut self.tls, &before.tls, "tls", &mut differed);
+        keep(&mut self.data_dir, &before.data_dir, "data_dir", &mut differed);
+        keep(&mut self.database_url, &before.database_url, "database_url", &mut differed);
+        keep(&mut self.keys, &before.keys, "keys", &mut differed);
+        keep(&mut self.access, &before.access, "access", &mut differed);
+        keep(&mut self.admin, &before.admin, "admin", &mut differed);
         keep(&mut self.allow_anonymous, &before.allow_anonymous, "allow_anonymous", &mut differed);
         keep(&mut self.shutdown.delay, &before.shutdown.delay, "shutdown.delay", &mut differed);
         keep(
@@ -280,6 +315,12 @@ impl Config {
             tls: None,
             allow_anonymous: false,
             master_key: None,
+            data_dir: None,
+            state_folder: None,
+            database_url: None,
+            keys: KeySettings::default(),
+            access: AccessSettings::default(),
+            admin: AdminSettings::default(),
             region: None,
             profile: None,
             last_region: None,
@@ -404,6 +445,7 @@ impl Config {
             reading.provenance.tell("allow_anonymous", true.show(), origin);
         }
         master_key::apply(self, sources, reading);
+        accounts::apply(self, sources, reading);
         browser::apply(self, sources, reading);
         // aws-config reads the values of these variables itself.
         let regions = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"].as_slice();

@@ -5,11 +5,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use access::Denied;
-use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue, RETRY_AFTER};
-use actix_web::{HttpResponse, HttpResponseBuilder};
-use schema::openai::error::{Envelope, ErrorBody};
+use ::access::Denied;
+use actix_web::http::header::HeaderName;
 use translate::Invalid;
 use translate::answer_stream::{StreamError, Truncated, Unwritable};
 use translate::errors::{
@@ -19,17 +16,21 @@ use translate::moderations::Judge;
 
 use crate::body::{BodyError, Unread};
 use crate::browser::Refusal;
-use crate::master_key::KeyRefusal;
+use crate::credential::AuthRefusal;
 use crate::missing_api::RequestedUrl;
 use crate::panic_guard::Panicked;
 use crate::quoting;
 use bedrock::{Failure, InvalidModelId, Kind, Phase, ProtocolError, ServiceError};
 use routing::{Classify, FailureClass, RouteError, of_service};
 
+mod access;
 mod dialect;
 mod entry;
+mod rendered;
 
+pub(crate) use access::LimitRefusal;
 pub(crate) use entry::NO_CREDENTIALS;
+pub(crate) use rendered::Rendered;
 
 const INVALID: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
@@ -85,7 +86,9 @@ pub(crate) enum GatewayError {
     #[error(transparent)]
     Browser(#[from] Refusal),
     #[error(transparent)]
-    Key(#[from] KeyRefusal),
+    Auth(#[from] AuthRefusal),
+    #[error(transparent)]
+    Limit(#[from] Box<LimitRefusal>),
     #[error("a gateway sent this call on, and it may come back for ever")]
     Loop,
     #[error("the body is not declared as JSON but as {0:?}")]
@@ -112,73 +115,6 @@ impl fmt::Display for Position<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, line, column) = (self.0.classify(), self.0.line(), self.0.column());
         write!(f, "{kind:?} error at line {line} column {column}")
-    }
-}
-
-/// An error ready to be written, as a response or as the last event of a stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rendered {
-    pub(crate) status: u16,
-    pub(crate) kind: &'static str,
-    pub(crate) code: Option<&'static str>,
-    pub(crate) param: Option<Cow<'static, str>>,
-    pub(crate) message: Cow<'static, str>,
-    /// Time the client should wait before a retry.
-    pub(crate) retry_after: Option<Duration>,
-    /// Whether a retry is known to fail although the status suggests it.
-    pub(crate) in_vain: bool,
-}
-
-impl Rendered {
-    fn new(
-        status: u16,
-        kind: &'static str,
-        code: Option<&'static str>,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
-        let message = quoting::message(message.into());
-        Self { status, kind, code, param: None, message, retry_after: None, in_vain: false }
-    }
-
-    fn about_model(mut self) -> Self {
-        self.param = Some(Cow::Borrowed("model"));
-        self
-    }
-
-    fn after(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(Duration::from_secs(seconds));
-        self
-    }
-
-    pub(crate) fn envelope(&self) -> Envelope<'_> {
-        Envelope {
-            error: ErrorBody {
-                message: &self.message,
-                kind: self.kind,
-                param: self.param.as_deref(),
-                code: self.code,
-            },
-        }
-    }
-
-    /// The whole HTTP answer, in OpenAI's shape.
-    fn response(&self) -> HttpResponse {
-        self.head().json(self.envelope())
-    }
-
-    /// Status and headers of the HTTP answer.
-    fn head(&self) -> HttpResponseBuilder {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
-        let mut response = HttpResponseBuilder::new(status);
-        if let Some(wait) = self.retry_after {
-            // Rounded up, because a retry that is too early is refused again.
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            response.insert_header((RETRY_AFTER, seconds));
-        }
-        if self.in_vain {
-            response.insert_header((SHOULD_RETRY, HeaderValue::from_static("false")));
-        }
-        response
     }
 }
 
@@ -238,7 +174,8 @@ impl Classify for GatewayError {
             | Self::UnknownRoute(_)
             | Self::Method { .. }
             | Self::Browser(_)
-            | Self::Key(_)
+            | Self::Auth(_)
+            | Self::Limit(_)
             | Self::Loop
             | Self::MediaType(_)
             | Self::Unwritable(_)
@@ -293,7 +230,7 @@ impl GatewayError {
                 ),
             )
             .about_model(),
-            Self::Denied(denied) => entry::denied(denied),
+            Self::Denied(denied) => access::denied(denied),
             Self::UnknownModel { id, near } => Rendered::new(
                 404,
                 INVALID,
@@ -316,7 +253,8 @@ impl GatewayError {
             Self::Method { asked, allowed } => entry::method(asked, allowed),
             Self::Stopping => stopping(),
             Self::Browser(refusal) => entry::browser(refusal),
-            Self::Key(refusal) => entry::key(*refusal),
+            Self::Auth(refusal) => access::credential(refusal),
+            Self::Limit(refused) => access::limit(refused),
             Self::Loop => entry::looped(),
             Self::MediaType(found) => entry::media_type(found.as_deref()),
             Self::Internal(_) | Self::Unwritable(_) | Self::Panicked => Rendered::new(

@@ -1,6 +1,7 @@
 //! Outcrop: an OpenAI-compatible gateway on AWS Bedrock. actix-web serves clients, one signed transport
 //! calls Bedrock, and translation between them is pure. `pipeline` describes the order of a request.
 
+mod accounts;
 mod announce;
 mod body;
 mod browser;
@@ -11,6 +12,7 @@ mod config;
 mod connection;
 #[cfg(test)]
 mod cpu_time;
+mod credential;
 mod credential_search;
 mod cutoff;
 mod error;

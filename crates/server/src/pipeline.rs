@@ -111,12 +111,12 @@ async fn prepared<'n, D: Dialect>(
     (id, slot): (&'n str, &'n OnceCell<Admitted>),
     context: &mut RequestContext,
 ) -> Result<Prepared<'n, D>, GatewayError> {
-    let incoming = Incoming::identify(worker, http, RouteOptions::Model)?;
+    let mut incoming = Incoming::identify(worker, http, RouteOptions::Model)?;
     let offload = &worker.shared.offload;
     let body = deployment::applied(http, incoming.read(payload).await?, offload).await?;
     let media = &incoming.now().config.media;
     let mut request = ParsedRequest::<D>::read(&body, media, offload).await?;
-    let admitted = incoming.admit(Some(&request.outline.head.model), context)?;
+    let admitted = incoming.admit(Some(&request.outline.head.model), context).await?;
     let admitted = slot.get_or_init(|| admitted);
     if request.outline.head.stream {
         context.is_of_stream();

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, FromRequest, Handler, Responder, guard, web};
 
-use crate::state::{Shared, Worker};
+use crate::state::{AdminPlace, Shared, Worker};
 
 pub(crate) mod address;
+pub(crate) mod admin;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod count;
@@ -46,15 +47,49 @@ pub(crate) fn application(
         InitError = (),
     >,
 > {
+    let admin = shared.admin;
     App::new()
         .app_data(web::Data::new(Worker::new(shared)))
         .wrap(from_fn(middleware::answer_before_the_end))
         .wrap(from_fn(middleware::identify))
-        .configure(table)
+        .configure(probes)
+        .configure(move |app| {
+            app.service(guards().configure(|app| {
+                if admin != AdminPlace::Alone {
+                    admin::table(app);
+                }
+                guarded(app);
+            }));
+        })
 }
 
-/// Every route there is.
-fn table(app: &mut web::ServiceConfig) {
+/// The application of the listener that serves the admin API alone.
+pub(crate) fn admin_application(
+    shared: Arc<Shared>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(web::Data::new(Worker::new(shared)))
+        .wrap(from_fn(middleware::answer_before_the_end))
+        .wrap(from_fn(middleware::identify))
+        .configure(probes)
+        .configure(|app| {
+            app.service(guards().configure(|app| {
+                admin::table(app);
+                app.default_service(web::to(fallback::unknown_route));
+            }));
+        })
+}
+
+/// The probes, which want no key.
+fn probes(app: &mut web::ServiceConfig) {
     // Probes come by any name, and tell nothing.
     for path in ["/livez", "/health/liveliness", "/health/liveness", "/health/live"] {
         app.service(read(path, health::live));
@@ -62,11 +97,22 @@ fn table(app: &mut web::ServiceConfig) {
     for path in ["/readyz", "/health", "/healthz", "/health/readiness", "/health/ready"] {
         app.service(read(path, health::ready));
     }
-    let guards = web::scope("")
-        .wrap(from_fn(middleware::guard_keys))
+}
+
+/// The checks before every other route.
+fn guards() -> actix_web::Scope<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    >,
+> {
+    web::scope("")
+        .wrap(from_fn(middleware::authenticate))
         .wrap(from_fn(middleware::guard_browsers))
-        .wrap(from_fn(middleware::refuse_loops));
-    app.service(guards.configure(guarded));
+        .wrap(from_fn(middleware::refuse_loops))
 }
 
 /// The routes that web pages may not call.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::{Server, ServerHandle};
 
+use crate::accounts;
 use crate::announce;
 use crate::config::{Config, Sources};
 use crate::connection::ConnectionTerms;
@@ -16,7 +17,7 @@ use crate::reload::Reloader;
 use crate::routes;
 use crate::shutdown;
 use crate::startup::{ServeError, refuse_loops};
-use crate::state::{Shared, Snapshot};
+use crate::state::{AdminPlace, Shared, Snapshot};
 use crate::supervise;
 use crate::tls::Certificate;
 use bedrock::Settings;
@@ -31,6 +32,8 @@ const TLS_HANDSHAKES: usize = 4096;
 pub struct Serving {
     /// The address bound, with its real port.
     pub address: SocketAddr,
+    /// The address of the admin API, where it has one of its own.
+    pub admin: Option<SocketAddr>,
     /// Runs until stopped.
     pub server: Server,
     /// Stops it.
@@ -60,12 +63,13 @@ pub(crate) struct Demo {
 pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeError> {
     let certificate = config.tls.clone().map(Certificate::load).transpose()?;
     let (workers, drain_timeout) = (config.workers, config.shutdown.timeout);
-    let listen = config.listen;
+    let (listen, admin) = (config.listen, config.admin.listen);
+    let accounts = accounts::open(&config).await?;
     let snapshot = Snapshot::open(config, &setup, None).await?;
     let listener = TcpListener::bind(listen).map_err(|error| ServeError::Bind(listen, error))?;
     let address = listener.local_addr()?;
     refuse_loops(&snapshot, address).await?;
-    let shared = Arc::new(Shared::new(snapshot, address));
+    let shared = Arc::new(Shared::new(snapshot, accounts, address));
     credential_search::watch(&shared);
     actix_tls::accept::max_concurrent_tls_connect(TLS_HANDSHAKES);
     let mut server = Server::build()
@@ -76,7 +80,19 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
     }
     let terms =
         ConnectionTerms { shared: Arc::clone(&shared), drain: server.graceful_shutdown_signal() };
-    let app = routes::application;
+    let (app, admin_app) = (routes::application, routes::admin_application);
+    let admin = match shared.admin {
+        AdminPlace::Nowhere | AdminPlace::BesideModels => None,
+        AdminPlace::Alone => {
+            let listener =
+                TcpListener::bind(admin).map_err(|error| ServeError::Bind(admin, error))?;
+            let (address, terms) = (listener.local_addr()?, terms.clone());
+            server = server.listen("admin", listener, move || {
+                listen::cleartext(admin_app(Arc::clone(&terms.shared)), terms.clone())
+            })?;
+            Some(address)
+        }
+    };
     let server = match &certificate {
         Some(certificate) => {
             let tls = certificate.server()?;
@@ -90,7 +106,7 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
     };
     let server = server.run();
     let handle = server.handle();
-    Ok(Serving { address, server, handle, shared, certificate, setup })
+    Ok(Serving { address, admin, server, handle, shared, certificate, setup })
 }
 
 /// Serves until a signal stops it.
@@ -109,11 +125,15 @@ pub(crate) async fn until_stopped(
     let serving = serve(config, setup).await?;
     announce::configuration(&sources, &serving.shared.now().config, serving.address);
     let reloader = Rc::new(serving.reloader(sources));
-    let Serving { address, server, handle, shared, certificate, setup: _ } = serving;
+    let Serving { address, admin, server, handle, shared, certificate, setup: _ } = serving;
     announce::bedrock(&shared.now(), is_demo).await;
     // Before the gateway calls itself ready: changes from then on are noticed.
     let seen = reloader.stamps().await;
     announce::ready(&shared.now().config, address, started);
+    if let Some(admin) = admin {
+        log::info!("the admin API listens on http://{admin}");
+    }
+    let accounts = shared.accounts.clone();
     if let Some(greet) = greet {
         greet(address);
     }
@@ -131,6 +151,9 @@ pub(crate) async fn until_stopped(
         result = server => result?,
         // Dropping the server ends the remaining connections.
         () = shutdown::on_signal(shared, handle, drain) => {}
+    }
+    if let Some(accounts) = accounts {
+        accounts.close().await;
     }
     log::info!("stopped");
     Ok(())

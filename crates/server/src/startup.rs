@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use crate::accounts::AccountsError;
 use crate::config::Config;
 use crate::own_address;
 use crate::state::Snapshot;
@@ -27,6 +28,9 @@ pub enum ServeError {
     /// Certificate or key cannot be used.
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
+    /// The accounts cannot be opened.
+    #[error(transparent)]
+    Accounts(#[from] AccountsError),
     /// The server failed.
     #[error("the server failed: {0}")]
     Server(#[from] io::Error),
@@ -36,7 +40,7 @@ impl ServeError {
     /// Whether the operator must change the configuration.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Account(_) | Self::Loop(_) | Self::Tls(_) => true,
+            Self::Account(_) | Self::Loop(_) | Self::Tls(_) | Self::Accounts(_) => true,
             Self::Bind(..) | Self::Server(_) => false,
         }
     }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use access::Admission;
+use access::{Accounts, Admission};
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
@@ -27,6 +27,10 @@ const MODERATIONS: usize = 8;
 pub(crate) struct Shared {
     current: ArcSwap<Snapshot>,
     draining: AtomicBool,
+    /// Keys, limits and the ledger; `None` without a master key.
+    pub(crate) accounts: Option<Arc<Accounts>>,
+    /// Where the admin API is served.
+    pub(crate) admin: AdminPlace,
     /// The address listened on.
     pub(crate) address: SocketAddr,
     /// Whether credentials were found.
@@ -43,6 +47,17 @@ pub(crate) struct Shared {
     pub(crate) offload: Offload,
     /// Threads for moderations of large inputs, which wait for Bedrock as well.
     pub(crate) moderation: Offload,
+}
+
+/// Place of the admin API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AdminPlace {
+    /// There are no accounts.
+    Nowhere,
+    /// On the address of the models.
+    BesideModels,
+    /// On an address of its own.
+    Alone,
 }
 
 /// State that a reload replaces as one: a request uses one snapshot from beginning to end.
@@ -115,9 +130,20 @@ impl Snapshot {
 }
 
 impl Shared {
-    pub(crate) fn new(snapshot: Snapshot, address: SocketAddr) -> Self {
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        accounts: Option<Arc<Accounts>>,
+        address: SocketAddr,
+    ) -> Self {
         let offload = Offload::default();
+        let admin = match (&accounts, snapshot.config.serves_admin_beside_models()) {
+            (None, _) => AdminPlace::Nowhere,
+            (Some(_), true) => AdminPlace::BesideModels,
+            (Some(_), false) => AdminPlace::Alone,
+        };
         Self {
+            accounts,
+            admin,
             current: ArcSwap::from_pointee(snapshot),
             draining: AtomicBool::new(false),
             address,

@@ -16,6 +16,7 @@ use super::{KeyDigest, Pepper};
 const PREFIX: &str = "OC";
 
 /// Access key id and secret access key.
+#[derive(Clone)]
 pub struct AwsKeyPair {
     id: String,
     secret: SecretString,

@@ -21,8 +21,8 @@ fn admitted(holder: Holder) -> Admission {
     admit(Principal::Key(Arc::new(holder))).unwrap()
 }
 
-fn facts<'m>(names: &'m [&'m str], geography: &'m str) -> ModelFacts<'m> {
-    ModelFacts { asked: names[0], names, geography }
+fn facts<'m>(names: &'m [&'m str], geographies: &'m [&'m str]) -> ModelFacts<'m> {
+    ModelFacts { asked: names[0], names, geographies }
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_model_needs_the_grant_of_every_level() {
         (json!({"models": ["no-default-models"]}), None, &["sonnet"], Some(ScopeKind::Key)),
     ] {
         let admission = admitted(holder(key.clone(), team));
-        let found = admission.check_model(&facts(names, "eu")).err();
+        let found = admission.check_model(&facts(names, &["eu"])).err();
         let expected = refusing.map(|level| Denied::Model { model: names[0].to_owned(), level });
         assert_eq!(found, expected, "{key} {team:?} {names:?}");
     }
@@ -78,8 +78,8 @@ fn a_model_needs_the_grant_of_every_level() {
 fn geographies_operations_and_blocks_are_refused_by_level() {
     let limited = json!({"allowed_geographies": ["eu"], "allowed_operations": ["Converse"]});
     let admission = admitted(holder(limited, None));
-    assert_eq!(admission.check_model(&facts(&["sonnet"], "eu")), Ok(()));
-    let elsewhere = admission.check_model(&facts(&["sonnet"], "global"));
+    assert_eq!(admission.check_model(&facts(&["sonnet"], &["eu"])), Ok(()));
+    let elsewhere = admission.check_model(&facts(&["sonnet"], &["global"]));
     let level = ScopeKind::Key;
     assert_eq!(elsewhere, Err(Denied::Geography { geography: "global".into(), level }));
     assert_eq!(admission.check_operation("Converse"), Ok(()));

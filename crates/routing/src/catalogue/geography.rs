@@ -31,6 +31,17 @@ pub(super) fn prefixes(region: &str) -> &'static [&'static str] {
     row.map_or(&["global"], |(_, prefixes)| prefixes)
 }
 
+/// A geography, and those that it lies in.
+pub(super) fn within(prefix: &str) -> Vec<String> {
+    let mut all = vec![prefix.to_owned()];
+    let wider = match prefix {
+        "jp" | "au" | "in" => Some("apac"),
+        _ => None,
+    };
+    all.extend(wider.map(ToOwned::to_owned));
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,8 +2,8 @@
 
 use super::section::Section;
 use super::{
-    Config, UsageCost, browser, catalogue, json_schema, master_key, media, models, moderation,
-    parsers, reasoning_store, timeouts,
+    Config, UsageCost, accounts, browser, catalogue, json_schema, master_key, media, models,
+    moderation, parsers, reasoning_store, timeouts,
 };
 use crate::tls::TlsFiles;
 
@@ -12,6 +12,7 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
     root.set("listen", &mut config.listen, parsers::address);
     root.set("allow_anonymous", &mut config.allow_anonymous, parsers::boolean);
     master_key::read(&mut root, config);
+    accounts::read(&mut root, config);
     root.set("workers", &mut config.workers, |node| parsers::count(node).map(Some));
     tls(&mut root, config);
     root.set("region", &mut config.region, |node| parsers::region(node).map(Some));

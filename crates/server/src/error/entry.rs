@@ -1,13 +1,10 @@
-//! Refusals before a route is chosen: of callers without the key, of web pages, of calls that another
+//! Refusals before a route is chosen: of web pages, of calls that another
 //! gateway forwarded, and of bodies that are not declared as JSON.
-
-use access::Denied;
 
 use translate::Invalid;
 
 use super::{CREDENTIALS, INVALID, Rendered, SERVER, UNAVAILABLE};
 use crate::browser::Refusal;
-use crate::master_key::KeyRefusal;
 use crate::missing_api::RequestedUrl;
 
 const LOOP: &str = "This call comes from a gateway whose Bedrock endpoint is a gateway: set its AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME to Bedrock's own, or unset them.";
@@ -31,25 +28,6 @@ pub(super) fn method(asked: &RequestedUrl, allowed: &str) -> Rendered {
     Rendered::new(405, INVALID, Some("method_not_supported"), message)
 }
 
-pub(super) fn denied(denied: &Denied) -> Rendered {
-    let (code, message) = match denied {
-        Denied::Model { model, level: _ } => {
-            let message = format!(
-                "The model {model:?} is not granted to this key; GET /v1/models lists the granted ones."
-            );
-            return Rendered::new(403, INVALID, Some("model_not_allowed"), message).about_model();
-        }
-        Denied::Expired { at: _, now: _ } => {
-            return Rendered::new(401, INVALID, Some("expired_key"), format!("Refused: {denied}."));
-        }
-        Denied::Route { route: _ } => ("route_not_allowed", denied),
-        Denied::Operation { operation: _, level: _ } => ("operation_not_allowed", denied),
-        Denied::Geography { geography: _, level: _ } => ("geography_not_allowed", denied),
-        Denied::Blocked { level: _ } => ("key_blocked", denied),
-    };
-    Rendered::new(403, INVALID, Some(code), format!("Refused: {message}."))
-}
-
 pub(super) fn looped() -> Rendered {
     Rendered::new(508, SERVER, Some("loop_detected"), LOOP)
 }
@@ -60,19 +38,6 @@ pub(super) fn browser(refusal: &Refusal) -> Rendered {
         Refusal::Origin(_) | Refusal::Site(_) => "origin_not_allowed",
     };
     Rendered::new(403, INVALID, Some(code), format!("Refused: {refusal}."))
-}
-
-pub(super) fn key(refusal: KeyRefusal) -> Rendered {
-    const WAYS: &str = "send the gateway's master key in the header \"authorization: Bearer KEY\" (the api_key of OpenAI's SDKs, OPENAI_API_KEY), x-api-key or api-key";
-    let message = match refusal {
-        KeyRefusal::NoKey => format!("No API key was sent: {WAYS}."),
-        KeyRefusal::Wrong(header) => {
-            format!("Incorrect API key provided in the header {header}: {WAYS}.")
-        }
-        KeyRefusal::Signed => "The access key of this request's signature is not known to the gateway: send its master key as the access key id (AWS_ACCESS_KEY_ID, with any secret access key), or as a bearer key (AWS_BEARER_TOKEN_BEDROCK).".to_owned(),
-        KeyRefusal::NotConfigured => "The gateway is configured to check a master key but has none, so it refuses every call; its operator sets the variable that master_key names.".to_owned(),
-    };
-    Rendered::new(401, INVALID, Some("invalid_api_key"), message)
 }
 
 /// No target of a name has the tags of a request.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use access::Principal;
-use actix_web::HttpRequest;
+use access::{Clock, Principal};
 use actix_web::web::{Data, Payload};
+use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 
 use super::Admitted;
 use crate::body;
+use crate::credential::{AuthRefusal, Identity, SignedParts};
 use crate::error::GatewayError;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::RequestContext;
@@ -20,7 +21,7 @@ pub(crate) struct Incoming<'r> {
     http: &'r HttpRequest,
     worker: &'r Data<Worker>,
     now: Arc<Snapshot>,
-    principal: Principal,
+    identity: Identity,
     options: RequestOptions,
 }
 
@@ -36,14 +37,22 @@ impl<'r> Incoming<'r> {
         route: RouteOptions,
     ) -> Result<Self, GatewayError> {
         let options = RequestOptions::read(http.headers(), route)?;
-        let principal = Principal::Anonymous;
-        Ok(Self { http, worker, now: worker.now(), principal, options })
+        Ok(Self { http, worker, now: worker.now(), identity: identity(http), options })
     }
 
-    /// A request for a list, to which no option header applies.
-    pub(crate) fn list(worker: &'r Data<Worker>, http: &'r HttpRequest) -> Self {
-        let (principal, options) = (Principal::Anonymous, RequestOptions::default());
-        Self { http, worker, now: worker.now(), principal, options }
+    /// A request for a list, to which no option header applies and which has no body.
+    ///
+    /// # Errors
+    /// Its signature is not the signer's.
+    pub(crate) async fn list(
+        worker: &'r Data<Worker>,
+        http: &'r HttpRequest,
+    ) -> Result<Self, GatewayError> {
+        let options = RequestOptions::default();
+        let mut incoming =
+            Self { http, worker, now: worker.now(), identity: identity(http), options };
+        incoming.verify(&Bytes::new()).await?;
+        Ok(incoming)
     }
 
     /// The configuration of this request.
@@ -51,19 +60,21 @@ impl<'r> Incoming<'r> {
         &self.now
     }
 
-    /// Reads the body.
+    /// Reads the body, and verifies the signature of a signed request.
     ///
     /// # Errors
-    /// It is too long, too slow, or broken off.
-    pub(crate) async fn read(&self, payload: Payload) -> Result<Bytes, GatewayError> {
-        Ok(body::read(self.http.headers(), payload, self.now.config.body).await?)
+    /// It is too long, too slow, or broken off; or the signature is not the signer's.
+    pub(crate) async fn read(&mut self, payload: Payload) -> Result<Bytes, GatewayError> {
+        let body = body::read(self.http.headers(), payload, self.now.config.body).await?;
+        self.verify(&body).await?;
+        Ok(body)
     }
 
     /// Admits the request for a model, or for an operation that names none. The access line names it.
     ///
     /// # Errors
     /// The principal may not call it.
-    pub(crate) fn admit(
+    pub(crate) async fn admit(
         self,
         model: Option<&str>,
         context: &mut RequestContext,
@@ -71,7 +82,13 @@ impl<'r> Incoming<'r> {
         if let Some(model) = model {
             context.names_model(model);
         }
-        let Self { http, worker, now, principal, options } = self;
+        let Self { http, worker, now, identity, options } = self;
+        let Identity::Proven(principal) = identity else {
+            return Err(GatewayError::Internal("a signature was not verified".to_owned()));
+        };
+        if matches!(principal, Principal::Master) && !now.config.admin.master_calls {
+            return Err(AuthRefusal::MasterCalls.into());
+        }
         let reasoning = ReasoningStore::new(
             &worker.shared.memory,
             now.store.as_ref(),
@@ -80,4 +97,21 @@ impl<'r> Incoming<'r> {
         );
         Admitted::new((worker.clone(), now), principal, (options, reasoning), context)
     }
+
+    async fn verify(&mut self, body: &Bytes) -> Result<(), GatewayError> {
+        let Identity::Signed(signed) = &self.identity else { return Ok(()) };
+        let (signed, body, parts) = (signed.clone(), body.clone(), SignedParts::of(self.http));
+        let now = Clock::default().now();
+        let length = body.len();
+        let verified = async move { signed.proven(&parts, &body, now) };
+        let principal = self.worker.shared.offload.run(length, verified).await??;
+        self.identity = Identity::Proven(principal);
+        Ok(())
+    }
+}
+
+/// The caller that was found for a request; anonymous where no keys are configured.
+fn identity(http: &HttpRequest) -> Identity {
+    let found = http.extensions().get::<Identity>().cloned();
+    found.unwrap_or(Identity::Proven(Principal::Anonymous))
 }

@@ -46,12 +46,12 @@ async fn counted(
     payload: Payload,
     context: &mut RequestContext,
 ) -> Result<JsonResponse<InputTokens>, GatewayError> {
-    let incoming = Incoming::identify(worker, http, RouteOptions::None)?;
+    let mut incoming = Incoming::identify(worker, http, RouteOptions::None)?;
     let body = incoming.read(payload).await?;
     let offload = &worker.shared.offload;
     let ParsedRequest { outline, .. } =
         ParsedRequest::<Chat>::read(&body, &incoming.now().config.media, offload).await?;
-    let admitted = incoming.admit(Some(&outline.head.model), context)?;
+    let admitted = incoming.admit(Some(&outline.head.model), context).await?;
     let route = admitted.resolve(&outline.head.model, outline.tags(admitted.options())).await?;
     let fetched = admitted.fetch_media(outline.links).await?;
     let id = context.id().to_owned();

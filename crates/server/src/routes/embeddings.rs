@@ -57,11 +57,11 @@ async fn embed(
     payload: Payload,
     context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
-    let incoming = Incoming::identify(worker, http, RouteOptions::DryRun)?;
+    let mut incoming = Incoming::identify(worker, http, RouteOptions::DryRun)?;
     let offload = &worker.shared.offload;
     let body = deployment::applied(http, incoming.read(payload).await?, offload).await?;
     let named = offload.run(body.len(), named(body.clone())).await??;
-    let admitted = incoming.admit(Some(&named.model), context)?;
+    let admitted = incoming.admit(Some(&named.model), context).await?;
     let now = Arc::clone(admitted.now());
     // Vectors of different models are not comparable, so one answer uses one model.
     let tags = admitted.options().tags.clone().and(&named.tags);

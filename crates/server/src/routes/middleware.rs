@@ -6,6 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::middleware::Next;
 use actix_web::web::{Data, Payload};
@@ -15,8 +16,8 @@ use super::refusal::{self, RequestApi};
 use super::{native, paths};
 use crate::body;
 use crate::browser::cors;
+use crate::credential;
 use crate::error::GatewayError;
-use crate::master_key;
 use crate::panic_guard::{self, Panicked};
 use crate::request::context::{RequestId, cut_of};
 use crate::state::Worker;
@@ -128,25 +129,34 @@ pub(super) async fn guard_browsers(
     Ok(response)
 }
 
-/// Refuses requests that do not carry the configured key.
-pub(super) async fn guard_keys(
+/// Finds the caller, and refuses requests without a credential that is known.
+pub(super) async fn authenticate(
     mut request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
-    let Some(worker) = request.app_data::<Data<Worker>>() else { return next.call(request).await };
-    let now = worker.now();
-    let judged = match &now.config.master_key {
-        Some(key) if !master_key::is_open(request.method(), request.path()) => {
-            key.judge(request.headers())
-        }
-        Some(_) | None => Ok(()),
+    let Some(worker) = request.app_data::<Data<Worker>>().cloned() else {
+        return next.call(request).await;
     };
-    let Err(refusal) = judged else { return next.call(request).await };
+    let now = worker.now();
+    let Some(master) = &now.config.master_key else { return next.call(request).await };
+    if credential::is_open(request.method(), request.path()) {
+        return next.call(request).await;
+    }
+    let accounts = worker.shared.accounts.as_deref();
+    let refusal = match credential::authenticate(master, accounts, request.headers()).await {
+        Ok(identity) => {
+            request.extensions_mut().insert(identity);
+            return next.call(request).await;
+        }
+        Err(refusal) => refusal,
+    };
     if let Ok(mut payload) = request.extract::<Payload>().await {
         body::skim(&mut payload).await;
     }
-    let error = GatewayError::Key(refusal);
+    let error = GatewayError::Auth(refusal);
     let mut response = refusal::respond(request.request(), &now.config, "key", error);
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     Ok(request.into_response(response))
 }

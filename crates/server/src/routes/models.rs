@@ -17,7 +17,7 @@ const QUOTED: usize = 200;
 /// Lists the models.
 pub(crate) async fn list(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "models");
-    let admitted = match Incoming::list(&worker, &http).admit(None, &mut context) {
+    let admitted = match admitted(&worker, &http, None, &mut context).await {
         Ok(admitted) => admitted,
         Err(error) => return context.refuse(&error),
     };
@@ -35,7 +35,7 @@ pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse
     let path = http.path();
     let raw = path.split_once("/models/").map_or(path, |(_, id)| id);
     let id = decoded(raw);
-    let admitted = match Incoming::list(&worker, &http).admit(Some(&id), &mut context) {
+    let admitted = match admitted(&worker, &http, Some(&id), &mut context).await {
         Ok(admitted) => admitted,
         Err(error) => return context.refuse(&error),
     };
@@ -50,6 +50,15 @@ pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse
             context.refuse(&GatewayError::UnknownModel { id, near })
         }
     }
+}
+
+async fn admitted(
+    worker: &Data<Worker>,
+    http: &HttpRequest,
+    id: Option<&str>,
+    context: &mut RequestContext,
+) -> Result<Admitted, GatewayError> {
+    Incoming::list(worker, http).await?.admit(id, context).await
 }
 
 async fn find(admitted: &Admitted, id: &str) -> Option<Model> {

@@ -43,12 +43,12 @@ async fn moderate(
     payload: Payload,
     context: &mut RequestContext,
 ) -> Result<JsonResponse<Moderation>, GatewayError> {
-    let incoming = Incoming::identify(worker, http, RouteOptions::None)?;
+    let mut incoming = Incoming::identify(worker, http, RouteOptions::None)?;
     let body = incoming.read(payload).await?;
     let length = body.len();
     let named = named(Arc::clone(incoming.now()), body.clone());
     let model = worker.shared.offload.run(length, named).await??;
-    let admitted = incoming.admit(Some(&model), context)?;
+    let admitted = incoming.admit(Some(&model), context).await?;
     let now = Arc::clone(admitted.now());
     // AWS's SDK serialises and hashes the input, which takes time in proportion to its length.
     let judged = judged(Arc::clone(&now), admitted.sdk(&now.moderator), body);

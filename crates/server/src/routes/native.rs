@@ -81,7 +81,7 @@ async fn answer(
     payload: Payload,
     context: &mut RequestContext,
 ) -> Result<Answered, NativeError> {
-    let incoming = Incoming::identify(worker, http, RouteOptions::DryRun)?;
+    let mut incoming = Incoming::identify(worker, http, RouteOptions::DryRun)?;
     let now = Arc::clone(incoming.now());
     let matched = operation(http, &now.config.native.services)?;
     if matched.row.operation == BIDIRECTIONAL {
@@ -90,7 +90,7 @@ async fn answer(
     let body = incoming.read(payload).await?;
     objects(&now, &matched, &body, &worker.shared.offload).await?;
     guarded(&now, &matched)?;
-    let admitted = incoming.admit(matched.model(), context)?;
+    let admitted = incoming.admit(matched.model(), context).await?;
     let request = NativeRequest { http, matched, body };
     let begun = match request.matched.model() {
         None => of_account(&admitted, request, context).await?,

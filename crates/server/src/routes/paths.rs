@@ -7,6 +7,7 @@ use actix_web::http::uri::PathAndQuery;
 
 use super::SERVED;
 use super::models::decoded;
+use crate::credential::SentTarget;
 use crate::pipeline::deployment::AzureDeployment;
 
 /// What is reachable by other spellings besides the served paths, below the base URL; `/*` stands for
@@ -17,6 +18,7 @@ const KNOWN: &[&str] = &["", "models/*", "livez", "readyz", "health", "healthz"]
 pub(crate) fn normalise(request: &mut ServiceRequest) {
     let Some((path, deployment)) = normalised(request.path()) else { return };
     let uri = request.uri();
+    let sent = SentTarget(uri.path().to_owned(), uri.query().map(ToOwned::to_owned));
     let path = match uri.query() {
         Some(query) => format!("{path}?{query}"),
         None => path,
@@ -28,6 +30,7 @@ pub(crate) fn normalise(request: &mut ServiceRequest) {
     let Ok(uri) = actix_web::http::Uri::from_parts(parts) else { return };
     request.match_info_mut().get_mut().update(&uri);
     request.head_mut().uri = uri;
+    request.extensions_mut().insert(sent);
     if let Some(deployment) = deployment {
         request.extensions_mut().insert(deployment);
     }

@@ -185,11 +185,21 @@ impl PricedModel {
         let call = PricedCall { model, region: &inner.region, tier, on };
         call.quote(inner.registry.prices(model), &reach)
     }
+
+    /// The id that is sent.
+    pub fn model_id(&self) -> &str {
+        &self.model_id
+    }
+
+    /// The name of its reach in rows of calls: `global`, the prefix of a geography, `in-region`, or `unknown`.
+    pub fn reach_name(&self) -> String {
+        self.catalogue.reach(&self.model_id).name().to_owned()
+    }
 }
 
 impl Catalogue {
     /// The reach of an id, as far as it is known without asking.
-    pub(super) fn reach(&self, id: &str) -> CallReach {
+    pub(in crate::catalogue) fn reach(&self, id: &str) -> CallReach {
         let reach = CallReach::of(&Name::parse(id).id, &self.0.region);
         if reach != CallReach::Unknown {
             return reach;

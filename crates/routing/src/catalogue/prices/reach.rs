@@ -156,6 +156,36 @@ impl CallReach {
         }
     }
 
+    /// The geographies that hold every place where such a call may run; none where that is not known.
+    pub(in crate::catalogue) fn geographies(&self, region: &str) -> Vec<String> {
+        let within = |region: &str| {
+            let prefixes = geography::prefixes(region).iter();
+            prefixes
+                .filter(|prefix| **prefix != GLOBAL)
+                .map(|prefix| (*prefix).to_owned())
+                .collect()
+        };
+        match self {
+            Self::Global => vec![GLOBAL.to_owned()],
+            // A geography within another, as Japan is in Asia, is granted by either.
+            Self::Geo(prefix) => geography::within(prefix),
+            Self::Region(region) => within(region),
+            Self::ByTime => within(region),
+            Self::Unknown => Vec::new(),
+        }
+    }
+
+    /// The name in rows of calls: `global`, the prefix of a geography, or `in-region`.
+    pub(in crate::catalogue) fn name(&self) -> &str {
+        match self {
+            Self::Global => GLOBAL,
+            Self::Geo(prefix) => prefix,
+            Self::Region(_) => "in-region",
+            Self::ByTime => "provisioned",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// The rows that may hold for it, the first that exists first.
     pub(super) fn candidates(&self) -> Vec<PossibleRow> {
         let (rows, may_be_derived) = match self {

@@ -1,11 +1,13 @@
 //! Tests of where a master key is read from, and of errors, which refuse all callers instead of
 //! admitting them.
 
+const LONG: &str = "sk-0123456789abcdef0123456789abcdef";
+
 use super::super::*;
 use super::Directory;
 
 fn key(text: &str) -> Option<MasterKey> {
-    Some(MasterKey::Key(bedrock::AccountSecret::new(text)))
+    Some(MasterKey::Key(AccountSecret::new(text)))
 }
 
 fn missing() -> Option<MasterKey> {
@@ -75,9 +77,11 @@ fn an_unusable_key_is_a_problem_and_is_not_shown() {
 fn a_key_lets_the_gateway_listen_beyond_loopback() {
     let text = load("listen: 0.0.0.0:1\n", &[]).unwrap_err().to_string();
     assert!(text.contains("can be reached from outside") && text.contains("master_key"), "{text}");
-    load("listen: 0.0.0.0:1\nmaster_key: sk-1\n", &[]).unwrap();
+    let weak = load("listen: 0.0.0.0:1\nmaster_key: sk-1\n", &[]).unwrap_err().to_string();
+    assert!(weak.contains("less than 32 characters"), "{weak}");
+    load(&format!("listen: 0.0.0.0:1\nmaster_key: {LONG}\n"), &[]).unwrap();
     let mut config = load("listen: 127.0.0.1:1\n", &[]).unwrap();
-    let before = load("listen: 0.0.0.0:1\n", &[("LITELLM_MASTER_KEY", "sk-1")]).unwrap();
+    let before = load("listen: 0.0.0.0:1\n", &[("LITELLM_MASTER_KEY", LONG)]).unwrap();
     config.keep_fixed(&before);
     assert!(config.exposure().is_some(), "the address stays and the key is gone");
 }

@@ -116,14 +116,15 @@ pub(super) fn refuse(
         }
         NativeError::Gateway(error) => {
             let rendered = error.render();
-            let exception = match (error, rendered.status) {
-                (GatewayError::NotListed { .. }, _) => "ResourceNotFoundException",
-                (_, 401) => "UnrecognizedClientException",
-                (_, 403) => "AccessDeniedException",
-                (_, 500) => "InternalServerException",
-                _ => "ValidationException",
-            };
-            let response = ours(rendered.status, exception, &rendered.message);
+            let status = rendered.status;
+            let (status, exception) = error.exception().unwrap_or(match (error, status) {
+                (GatewayError::NotListed { .. }, _) => (status, "ResourceNotFoundException"),
+                (_, 403) => (status, "AccessDeniedException"),
+                (_, 500) => (status, "InternalServerException"),
+                _ => (status, "ValidationException"),
+            });
+            let mut response = ours(status, exception, &rendered.message);
+            rendered.mark(response.headers_mut());
             match error {
                 GatewayError::Body(unread) => unread.close_after(response),
                 _ => response,

@@ -1,0 +1,107 @@
+//! Opens the accounts of the gateway's callers: keys, limits, budgets and the ledger, in the store that the
+//! configuration names. Without a master key there are none, because no caller could make a key.
+
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use access::accounts::AccountSettings;
+use access::ledger::LedgerOptions;
+use access::store::{MemoryStore, SqlOptions, SqlStore, Store, StoreError};
+use access::{Accounts, Clock, InvalidField, Pepper};
+
+use crate::config::Config;
+use crate::master_key::MasterKey;
+
+/// File of the embedded store.
+const FILE: &str = "outcrop.db";
+
+/// Failures to open the accounts.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountsError {
+    /// The folder of the store cannot be made.
+    #[error(
+        "data_dir: {0}: {1}; name a folder that can be written, in data_dir or OUTCROP_DATA_DIR"
+    )]
+    Folder(PathBuf, std::io::Error),
+    /// The store cannot be opened.
+    #[error(
+        "the store of accounts cannot be opened: {0}; check database_url (DATABASE_URL) and data_dir"
+    )]
+    Store(#[from] StoreError),
+    /// The accounts cannot be opened.
+    #[error(
+        "accounts: {0}; give the store the pepper it was made with (keys.pepper, OUTCROP_KEY_PEPPER)"
+    )]
+    Accounts(#[from] access::accounts::OpenError),
+    /// The pepper cannot be used.
+    #[error("keys.pepper: {0}")]
+    Pepper(#[from] InvalidField),
+}
+
+/// Opens the accounts on the present runtime, which must outlive them; `None` without a master key.
+///
+/// # Errors
+/// The store that is named cannot be opened, or was made with another pepper.
+pub(crate) async fn open(config: &Config) -> Result<Option<Arc<Accounts>>, AccountsError> {
+    let Some(MasterKey::Key(_)) = config.master_key else { return Ok(None) };
+    let store = store(config).await?;
+    let pepper = config.keys.pepper.as_ref().map(|pepper| Pepper::given(pepper.reveal()));
+    let access = &config.access;
+    let ledger = LedgerOptions {
+        fail_mode: access.fail_mode,
+        retention: access.retention,
+        ..LedgerOptions::default()
+    };
+    let settings = AccountSettings {
+        pepper: pepper.transpose()?,
+        clock: Clock::default(),
+        zone: config.admin.zone(),
+        ledger,
+        ..AccountSettings::default()
+    };
+    Ok(Some(Accounts::open(store, settings).await?))
+}
+
+async fn store(config: &Config) -> Result<Arc<dyn Store>, AccountsError> {
+    if let Some(url) = &config.database_url {
+        return Ok(Arc::new(SqlStore::connect(url.reveal(), &SqlOptions::default()).await?));
+    }
+    if let Some(folder) = &config.data_dir {
+        touch(folder).map_err(|error| AccountsError::Folder(folder.clone(), error))?;
+        return file(folder).await;
+    }
+    let folders = [config.state_folder.clone(), Some(PathBuf::from("."))];
+    for folder in folders.into_iter().flatten() {
+        match touch(&folder) {
+            Ok(()) => return file(&folder).await,
+            Err(error) => {
+                log::debug!("{} cannot hold the store of accounts: {error}", folder.display());
+            }
+        }
+    }
+    log::warn!(
+        "no folder can be written: keys and spend are kept in memory and lost at the end; set OUTCROP_DATA_DIR or DATABASE_URL"
+    );
+    Ok(Arc::new(MemoryStore::new()))
+}
+
+/// Makes the folder and the file, for this user alone: the file holds what authenticates keys.
+fn touch(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(folder.join(FILE)).map(drop)
+}
+
+async fn file(folder: &Path) -> Result<Arc<dyn Store>, AccountsError> {
+    let path = folder.join(FILE);
+    log::info!("keys and spend are kept in {}", path.display());
+    let Some(path) = path.to_str() else {
+        return Err(StoreError::Unavailable("the path is not valid UTF-8".to_owned()).into());
+    };
+    let path = path.replace('%', "%25").replace('?', "%3F");
+    Ok(Arc::new(SqlStore::connect(&format!("sqlite:{path}"), &SqlOptions::default()).await?))
+}

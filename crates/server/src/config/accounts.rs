@@ -1,0 +1,257 @@
+//! The settings of accounts: the store, keys, the treatment of its outages, and the admin API.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use access::ledger::FailMode;
+use access::{BudgetZone, Pepper};
+
+use super::provenance::{Show, ValueOrigin};
+use super::reader::ConfigReader;
+use super::section::Section;
+use super::yaml_tree::Value;
+use super::{Config, Problem, Sources, parsers};
+use crate::files;
+use bedrock::AccountSecret;
+
+/// Remedy for a pepper that is too short.
+const LONGER: &str = "take a random one: openssl rand -hex 32";
+/// The time of day at which budget windows begin by default.
+const MIDNIGHT: &str = "00:00";
+/// Folder of the gateway's state below that of the user.
+const FOLDER: &str = "outcrop";
+
+/// Settings of keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct KeySettings {
+    /// The secret that a stolen store lacks; absent keeps one in the store.
+    pub(crate) pepper: Option<AccountSecret>,
+}
+
+/// Settings of the ledger and of limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AccessSettings {
+    /// The treatment of calls while the store cannot be reached.
+    pub(crate) fail_mode: FailMode,
+    /// The age at which rows of calls are removed; absent keeps them.
+    pub(crate) retention: Option<Duration>,
+    /// The status of refusals for a budget.
+    pub(crate) budget_exceeded_status: BudgetStatus,
+    /// The member of `requestMetadata` that names the end user of native calls.
+    pub(crate) end_user_metadata: Option<String>,
+}
+
+/// The status of refusals for a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BudgetStatus(pub(crate) u16);
+
+/// Settings of the admin API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AdminSettings {
+    /// Whether it is served beside the models even where strangers can reach them.
+    pub(crate) on_data_port: bool,
+    /// The address it has otherwise.
+    pub(crate) listen: SocketAddr,
+    /// Whether the master key calls models.
+    pub(crate) master_calls: bool,
+    /// The time zone in which the windows of budgets begin.
+    pub(crate) budget_timezone: String,
+    /// The time of day at which they begin.
+    pub(crate) budget_reset_time: String,
+}
+
+impl Default for AccessSettings {
+    fn default() -> Self {
+        Self {
+            fail_mode: FailMode::Closed,
+            retention: Some(Duration::from_hours(90 * 24)),
+            budget_exceeded_status: BudgetStatus(429),
+            end_user_metadata: None,
+        }
+    }
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 4001));
+        Self {
+            on_data_port: false,
+            listen,
+            master_calls: true,
+            budget_timezone: "UTC".to_owned(),
+            budget_reset_time: MIDNIGHT.to_owned(),
+        }
+    }
+}
+
+impl Show for FailMode {
+    fn show(&self) -> String {
+        match self {
+            Self::Open => "open".to_owned(),
+            Self::Closed => "closed".to_owned(),
+        }
+    }
+}
+
+impl Show for BudgetStatus {
+    fn show(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl AdminSettings {
+    /// The zone in which the windows of budgets begin.
+    pub(crate) fn zone(&self) -> BudgetZone {
+        // Both were read with the configuration.
+        BudgetZone::named(&self.budget_timezone, &self.budget_reset_time).unwrap_or_default()
+    }
+}
+
+impl Config {
+    /// Whether the admin API is served beside the models.
+    pub(crate) fn serves_admin_beside_models(&self) -> bool {
+        self.admin.on_data_port || self.listen.ip().is_loopback()
+    }
+}
+
+/// Reads Outcrop's keys.
+pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
+    config.data_dir = root.optional("data_dir", parsers::path);
+    if let Some(url) = root.secret("database_url", "database_url_file") {
+        config.database_url = Some(url);
+    }
+    root.section("keys", |section| {
+        let line = section.line("pepper").or_else(|| section.line("pepper_file"));
+        let Some(pepper) = section.secret("pepper", "pepper_file") else { return };
+        if Pepper::given(pepper.reveal()).is_err() {
+            let message = "keys.pepper is shorter than 16 bytes".to_owned();
+            section.reading.complain(line.unwrap_or(1), message, LONGER);
+        }
+        config.keys.pepper = Some(pepper);
+    });
+    root.section("access", |section| {
+        let access = &mut config.access;
+        section.set("fail_mode", &mut access.fail_mode, fail_mode);
+        section.set("retention", &mut access.retention, retention);
+        section.set("budget_exceeded_status", &mut access.budget_exceeded_status, status);
+        section.set("end_user_metadata", &mut access.end_user_metadata, |value| {
+            parsers::text(value).map(Some)
+        });
+    });
+    root.section("admin", |section| {
+        section.set("on_data_port", &mut config.admin.on_data_port, parsers::boolean);
+        section.set("listen", &mut config.admin.listen, parsers::address);
+        section.set("master_calls", &mut config.admin.master_calls, parsers::boolean);
+        section.set("budget_timezone", &mut config.admin.budget_timezone, timezone);
+        section.set("budget_reset_time", &mut config.admin.budget_reset_time, reset_time);
+    });
+}
+
+/// Applies the environment, and finds the folder of the store.
+pub(super) fn apply(config: &mut Config, sources: &Sources, reading: &mut ConfigReader) {
+    if let Some((name, value)) = sources.first_set(&["DATABASE_URL"]) {
+        let url = AccountSecret::new(value.trim());
+        let origin = ValueOrigin::Environment(name.to_owned());
+        reading.provenance.tell("database_url", url.show(), origin);
+        config.database_url = Some(url);
+    }
+    if let Some((pepper, name)) = pepper(sources, reading) {
+        if Pepper::given(pepper.reveal()).is_err() {
+            let message = format!("{name} is shorter than 16 bytes");
+            reading.problems.add(Problem::general(message, LONGER));
+        }
+        reading.provenance.tell("keys.pepper", pepper.show(), ValueOrigin::Environment(name));
+        config.keys.pepper = Some(pepper);
+    }
+    if let Some((name, value)) = sources.first_set(&["OUTCROP_ADMIN_LISTEN"]) {
+        match value.trim().parse::<SocketAddr>() {
+            Ok(listen) => {
+                let origin = ValueOrigin::Environment(name.to_owned());
+                reading.provenance.tell("admin.listen", listen.show(), origin);
+                config.admin.listen = listen;
+            }
+            Err(_) => reading.problems.add(Problem::general(
+                format!("{name} is not an address"),
+                "write an address and a port, such as 127.0.0.1:4001",
+            )),
+        }
+    }
+    if let Some((name, value)) = sources.first_set(&["OUTCROP_DATA_DIR"]) {
+        let folder = PathBuf::from(value);
+        reading.provenance.tell(
+            "data_dir",
+            folder.show(),
+            ValueOrigin::Environment(name.to_owned()),
+        );
+        config.data_dir = Some(folder);
+    }
+    config.state_folder = Some(state_folder(sources));
+}
+
+/// The folder of the store where none is named.
+fn state_folder(sources: &Sources) -> PathBuf {
+    let variable = |name| sources.first_set(&[name]).map(|(_, path)| PathBuf::from(path));
+    let home = || variable("HOME").map(|home| home.join(".local/state"));
+    let user = variable("XDG_STATE_HOME").or_else(home).map(|folder| folder.join(FOLDER));
+    user.unwrap_or_else(|| sources.directory.clone())
+}
+
+fn pepper(sources: &Sources, reading: &mut ConfigReader) -> Option<(AccountSecret, String)> {
+    if let Some((name, value)) = sources.first_set(&["OUTCROP_KEY_PEPPER"]) {
+        return Some((AccountSecret::new(value.trim()), name.to_owned()));
+    }
+    let (name, path) = sources.first_set(&["OUTCROP_KEY_PEPPER_FILE"])?;
+    match files::read_text(path.as_ref()) {
+        Ok(text) => Some((AccountSecret::new(text.trim()), name.to_owned())),
+        Err(error) => {
+            let message = format!("{name}: {path}: {error}");
+            reading.problems.add(Problem::general(message, "name a readable file"));
+            None
+        }
+    }
+}
+
+fn fail_mode(value: &Value) -> Result<FailMode, parsers::Expected> {
+    match value {
+        Value::Text(text) if text == "open" => Ok(FailMode::Open),
+        Value::Text(text) if text == "closed" => Ok(FailMode::Closed),
+        _ => Err("open or closed"),
+    }
+}
+
+fn retention(value: &Value) -> Result<Option<Duration>, parsers::Expected> {
+    match value {
+        Value::Text(text) if text == "forever" => Ok(None),
+        Value::Text(text) => {
+            let days = text.strip_suffix('d').and_then(|days| days.parse::<u64>().ok());
+            days.filter(|days| (1..=36_500).contains(days))
+                .map(|days| Some(Duration::from_hours(days * 24)))
+                .ok_or("a number of days such as 90d, or forever")
+        }
+        _ => Err("a number of days such as 90d, or forever"),
+    }
+}
+
+fn timezone(value: &Value) -> Result<String, parsers::Expected> {
+    parsers::text(value)
+        .ok()
+        .filter(|name| BudgetZone::named(name, MIDNIGHT).is_ok())
+        .ok_or("a time zone such as UTC or Europe/Berlin")
+}
+
+fn reset_time(value: &Value) -> Result<String, parsers::Expected> {
+    parsers::text(value)
+        .ok()
+        .filter(|time| BudgetZone::named("UTC", time).is_ok())
+        .ok_or("a time of day such as \"00:00\"")
+}
+
+fn status(value: &Value) -> Result<BudgetStatus, parsers::Expected> {
+    match value {
+        Value::Integer(429) => Ok(BudgetStatus(429)),
+        Value::Integer(422) => Ok(BudgetStatus(422)),
+        Value::Integer(400) => Ok(BudgetStatus(400)),
+        _ => Err("429, 422 or 400"),
+    }
+}
