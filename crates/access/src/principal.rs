@@ -149,7 +149,8 @@ impl Holder {
         if let Some(user) = user {
             levels.push(Level {
                 kind: ScopeKind::User,
-                models: Some(&user.models),
+                // They are those of personal keys: `no-default-models` leaves a user the models of teams.
+                models: team.is_none().then_some(user.models.as_slice()),
                 geographies: texts(&user.allowed_geographies),
                 operations: user.allowed_operations.as_deref(),
                 blocked: user.blocked == Some(true),

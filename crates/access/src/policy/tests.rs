@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::record::{KeyInput, TeamRecord};
+use crate::record::{KeyInput, TeamRecord, UserRecord};
 use crate::{Admission, Denied, UtcTime, admit};
 
 fn holder(key: serde_json::Value, team: Option<&[&str]>) -> Holder {
@@ -40,6 +40,15 @@ fn patterns_match_whole_names() {
         ("", "", true),
     ] {
         assert_eq!(matches(pattern, name), expected, "{pattern} {name}");
+    }
+}
+
+#[test]
+fn a_users_models_are_those_of_keys_without_a_team() {
+    let none = UserRecord { models: vec!["no-default-models".to_owned()], ..UserRecord::default() };
+    for (team, expected) in [(None, false), (Some(&["sonnet"][..]), true)] {
+        let holder = Holder { user: Some(none.clone()), ..holder(json!({}), team) };
+        assert_eq!(admitted(holder).permits("sonnet"), expected);
     }
 }
 
