@@ -118,6 +118,22 @@ impl WrittenSpan {
         }
     }
 
+    /// The point exactly this long before `at`.
+    pub(crate) fn before(&self, at: UtcTime) -> UtcTime {
+        match self.fixed() {
+            Some(span) => {
+                let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+                UtcTime::from_millis(at.millis().saturating_sub(millis))
+            }
+            None => {
+                let zoned = at.to_jiff().to_zoned(TimeZone::UTC);
+                let earlier = zoned.checked_sub(i64::from(self.count).months());
+                earlier
+                    .map_or(UtcTime::from_millis(i64::MIN), |at| UtcTime::from_jiff(at.timestamp()))
+            }
+        }
+    }
+
     /// The length, of units that have one.
     fn fixed(&self) -> Option<Duration> {
         let seconds = match self.unit {

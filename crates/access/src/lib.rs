@@ -7,6 +7,7 @@
 pub mod accounts;
 mod admission;
 mod duration;
+pub mod import;
 mod invalid;
 mod key;
 pub mod ledger;

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use budget::{BudgetInput, BudgetRecord};
 pub use customer::{CustomerInput, CustomerRecord, GeographyRule};
 pub use key::{KeyInput, KeyRecord, KeyType, LimitType};
+pub(crate) use limits::whole;
 pub use limits::{BudgetLimitInput, BudgetRule, LimitInput, Limits, ModelBudgetInput};
 pub use set::Set;
 pub use tag::{TagInput, TagRecord};

@@ -214,7 +214,8 @@ impl Accounts {
         self.ledger.calls_under_way()
     }
 
-    fn counter(
+    /// The counter of a rule, and the end of its window; the model is empty for all.
+    pub(crate) fn counter(
         &self,
         kind: ScopeKind,
         id: &str,

@@ -3,7 +3,7 @@
 use super::{Accounts, AdminError};
 use crate::record::{KeyInput, KeyRecord, Record, RecordKind, Stamp, UserRecord};
 use crate::store::{Change, Document, Page, RecordQuery, SecretBy, StoreError, StoredSecret};
-use crate::{AwsKeyPair, InvalidField, KeyDigest, KeyToken, SecretKey, WrittenSpan};
+use crate::{AwsKeyPair, InvalidField, KeyDigest, KeyToken, SecretKey, UtcTime, WrittenSpan};
 
 /// A key as admin calls name it.
 #[derive(Debug, Clone)]
@@ -78,7 +78,8 @@ impl Accounts {
     }
 
     /// Takes over a key of another gateway, of which only SHA-256 is known; that hash stays its token. It has no AWS
-    /// key pair until it is regenerated. Absent where the key is here already, so that an import may be repeated.
+    /// key pair until it is regenerated. Absent where the key is here already, so that an import may be repeated. The
+    /// record keeps its id and the time it was made, where it has them.
     ///
     /// # Errors
     /// The alias is taken, a record it refers to does not exist, or the store fails.
@@ -89,11 +90,16 @@ impl Accounts {
         actor: &str,
     ) -> Result<Option<KeyRecord>, AdminError> {
         let digest = KeyDigest::of_hash(hash, &self.pepper);
-        if self.store.secret(SecretBy::Digest(digest.clone())).await?.is_some() {
+        if self.knows(hash).await? {
             return Ok(None);
         }
-        record.id = uuid::Uuid::now_v7().to_string();
-        record.stamp = Stamp::new(self.clock.now(), actor);
+        if record.id.is_empty() {
+            record.id = uuid::Uuid::now_v7().to_string();
+        }
+        let made = std::mem::replace(&mut record.stamp, Stamp::new(self.clock.now(), actor));
+        if made.created_at != UtcTime::default() {
+            (record.stamp.created_at, record.stamp.created_by) = (made.created_at, made.created_by);
+        }
         self.check_links(&record).await?;
         let token = KeyToken::of_hash(hash);
         let public_id = crate::key::new_public_id()?;
@@ -107,6 +113,38 @@ impl Accounts {
             vec![Change::Insert(document), Change::AddSecret(stored), Change::Audit(audit)];
         self.write_key(changes, &record).await?;
         Ok(Some(record))
+    }
+
+    /// Adds an earlier secret of an imported key, of which only SHA-256 is known; it ends at `until`.
+    ///
+    /// # Errors
+    /// The secret is here already, or the store fails.
+    pub async fn import_secret(
+        &self,
+        key_id: &str,
+        hash: &[u8; 32],
+        until: UtcTime,
+        actor: &str,
+    ) -> Result<(), AdminError> {
+        let found = self.store.document(RecordKind::Key, key_id.to_owned()).await?;
+        let not_found = || AdminError::NotFound { kind: RecordKind::Key, id: key_id.to_owned() };
+        let document = found.ok_or_else(not_found)?;
+        let stored = StoredSecret {
+            digest: KeyDigest::of_hash(hash, &self.pepper),
+            token: KeyToken::of_hash(hash),
+            public_id: crate::key::new_public_id()?,
+            key_id: key_id.to_owned(),
+            valid_until: Some(until),
+        };
+        let audit = self.audit("import_secret", actor, None, Some(&document));
+        let changes = vec![Change::AddSecret(stored), Change::Audit(audit)];
+        self.write_key(changes, &document.read()?).await
+    }
+
+    /// Whether a key of which only SHA-256 is known authenticates here.
+    pub(crate) async fn knows(&self, hash: &[u8; 32]) -> Result<bool, StoreError> {
+        let by = SecretBy::Digest(KeyDigest::of_hash(hash, &self.pepper));
+        Ok(self.store.secret(by).await?.is_some())
     }
 
     /// Finds a key that was not deleted.

@@ -164,6 +164,11 @@ impl Accounts {
         &self.zone
     }
 
+    /// The limits of all calls together.
+    pub fn gateway_limits(&self) -> &Limits {
+        &self.gateway
+    }
+
     /// Authenticates a key. Blocks are judged by [`crate::admit`].
     ///
     /// # Errors
@@ -257,7 +262,7 @@ impl Accounts {
     }
 
     /// Limits, filled from a budget row.
-    pub(super) async fn with_row(
+    pub(crate) async fn with_row(
         &self,
         own: &Limits,
         row: Option<&str>,

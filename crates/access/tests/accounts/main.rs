@@ -8,6 +8,7 @@
 )]
 
 mod calls;
+mod import;
 mod keys;
 mod ledger;
 mod postgres;
