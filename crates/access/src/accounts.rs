@@ -5,9 +5,11 @@ mod admin;
 mod cache;
 mod calls;
 mod keys;
+mod names;
 mod open;
 
 pub use admin::AdminError;
 pub use calls::{BudgetExceeded, CallAsk, Refused, Reservation, ScopeSpend};
 pub use keys::{KeyRef, NewKey};
+pub use names::PastRecord;
 pub use open::{AccountSettings, Accounts, AuthError, OpenError};

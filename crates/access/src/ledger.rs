@@ -5,7 +5,10 @@ mod report;
 mod row;
 mod writer;
 
-pub use report::{CallFilter, CallRow, CallSort, SpendColumn, SpendQuery, SpendRow, SpendSums};
+pub use report::{
+    CallFilter, CallRow, CallSort, MOST_NAMES, OTHER, PartyFilter, SpendColumn, SpendQuery,
+    SpendRow, SpendSums, VisibleCalls,
+};
 pub use row::{
     Attribution, CallOutcome, CallState, Charge, Closing, CounterKey, CounterState, OpenOutcome,
     Opening, ScopeKind,

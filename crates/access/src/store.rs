@@ -1,10 +1,12 @@
 //! The stores of accounts: memory, SQLite and PostgreSQL behind one trait. A store knows documents, secrets and
 //! counters; the meaning of a document belongs to `record`, that of a ledger row to `ledger`.
 
+mod hour_key;
 mod memory;
 mod memory_ledger;
 mod schema;
 mod sql;
+mod sql_hourly;
 mod sql_ledger;
 mod sql_records;
 mod sql_reports;
@@ -208,6 +210,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads a record that was not deleted.
     fn document(&self, kind: RecordKind, id: String) -> StoreFuture<'_, Option<Document>>;
+
+    /// Reads records by their ids, deleted ones too; those that never existed are left out.
+    fn documents_by_id(&self, kind: RecordKind, ids: Vec<String>)
+    -> StoreFuture<'_, Vec<Document>>;
+
+    /// The row of the key that a token is or was of, also after the key was deleted or its secret replaced.
+    fn key_of_token(&self, token: KeyToken) -> StoreFuture<'_, Option<String>>;
 
     /// Reads a page of records.
     fn documents(&self, query: RecordQuery) -> StoreFuture<'_, Page<Document>>;

@@ -39,7 +39,7 @@ impl KeyRef {
     }
 
     /// The name that messages may show.
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         match self {
             Self::Secret(secret) => secret.name(),
             Self::Token(token) => token.to_string(),

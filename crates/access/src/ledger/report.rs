@@ -3,6 +3,38 @@
 use super::{CallState, Closing};
 use crate::UtcTime;
 
+/// Stands for the end users and tags of an hour beyond the first ones, by default [`MOST_NAMES`]. Its control character is in no id.
+pub const OTHER: &str = "\u{1}other";
+/// Most end users, and most tags, of an hour that have aggregates of their own, unless a store is told otherwise: both
+/// are named by callers, who could fill it with them.
+pub const MOST_NAMES: u64 = 10_000;
+
+/// A selection by the parties of calls. An absent list selects all, an empty one none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartyFilter {
+    /// Rows of keys.
+    pub keys: Option<Vec<String>>,
+    /// Teams.
+    pub teams: Option<Vec<String>>,
+    /// Users.
+    pub users: Option<Vec<String>>,
+    /// End users.
+    pub customers: Option<Vec<String>>,
+    /// The calls that the asking party may see at all.
+    pub visible: Option<VisibleCalls>,
+}
+
+/// The calls that a party may see: those of any of these.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VisibleCalls {
+    /// Rows of keys.
+    pub keys: Vec<String>,
+    /// Teams.
+    pub teams: Vec<String>,
+    /// Users.
+    pub users: Vec<String>,
+}
+
 /// A selection of rows. Both ends of the times are inclusive.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CallFilter {
@@ -12,16 +44,10 @@ pub struct CallFilter {
     pub until: Option<UtcTime>,
     /// The request's id.
     pub id: Option<String>,
-    /// The key's row.
-    pub key_id: Option<String>,
-    /// The key's handle.
-    pub token: Option<String>,
-    /// The team.
-    pub team: Option<String>,
-    /// The user.
-    pub user: Option<String>,
-    /// The end user.
-    pub customer: Option<String>,
+    /// The parties.
+    pub who: PartyFilter,
+    /// Whether calls under way are left out.
+    pub ended: bool,
     /// The session.
     pub session_id: Option<String>,
     /// The model that served.
@@ -80,6 +106,8 @@ pub struct CallRow {
 pub enum SpendColumn {
     /// The day, shifted by the query's offset; as milliseconds since 1970 of the shifted midnight.
     Day,
+    /// The hour in UTC; as milliseconds since 1970.
+    Hour,
     /// The key's row.
     Key,
     /// The team.
@@ -92,7 +120,9 @@ pub enum SpendColumn {
     Model,
     /// The region.
     Region,
-    /// A tag. Calls with several tags count for each, so that sums overlap; other columns than the day are empty.
+    /// `success` or `failure`.
+    Status,
+    /// A tag. Calls with several tags count for each, so that sums overlap; calls without any are left out.
     Tag,
 }
 
@@ -107,16 +137,12 @@ pub struct SpendQuery {
     pub offset_minutes: i32,
     /// The columns to group by, in the order of the answer.
     pub by: Vec<SpendColumn>,
-    /// Only this key's row.
-    pub key_id: Option<String>,
-    /// Only this team.
-    pub team: Option<String>,
-    /// Only this user.
-    pub user: Option<String>,
-    /// Only this end user.
-    pub customer: Option<String>,
-    /// Only this model.
-    pub model: Option<String>,
+    /// The parties.
+    pub who: PartyFilter,
+    /// The models that served; absent for all.
+    pub models: Option<Vec<String>>,
+    /// Only calls with one of these tags; those with several of them count for each.
+    pub tags: Option<Vec<String>>,
 }
 
 /// A group of the aggregates.
@@ -151,7 +177,19 @@ pub struct SpendSums {
     pub estimated: i64,
 }
 
+impl SpendQuery {
+    /// Whether it is answered from the sums by tag.
+    pub(crate) fn is_by_tag(&self) -> bool {
+        self.tags.is_some() || self.by.contains(&SpendColumn::Tag)
+    }
+}
+
 impl SpendSums {
+    /// Calls.
+    pub const fn requests(&self) -> i64 {
+        self.succeeded.saturating_add(self.failed)
+    }
+
     /// The sums of one call.
     pub(crate) fn of(closing: &Closing) -> Self {
         let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);

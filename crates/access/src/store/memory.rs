@@ -8,15 +8,15 @@ use super::{
     AuditEntry, Change, Document, Page, RecordQuery, RecordState, SecretBy, Store, StoreError,
     StoreFuture, StoredSecret,
 };
-use crate::UtcTime;
 use crate::ledger::{
-    CallFilter, CallRow, Closing, CounterKey, CounterState, OpenOutcome, Opening, SpendQuery,
-    SpendRow,
+    CallFilter, CallRow, Closing, CounterKey, CounterState, MOST_NAMES, OpenOutcome, Opening,
+    SpendQuery, SpendRow,
 };
 use crate::record::RecordKind;
+use crate::{KeyToken, UtcTime};
 
 /// A store in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MemoryStore {
     state: Mutex<State>,
     ledger: Mutex<LedgerState>,
@@ -29,13 +29,20 @@ struct State {
     /// By kind and id, each with the number of its insertion.
     documents: BTreeMap<(RecordKind, String), (u64, Document)>,
     secrets: Vec<StoredSecret>,
+    /// The keys that tokens are or were of.
+    tokens: HashMap<String, String>,
     audit: Vec<AuditEntry>,
 }
 
 impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
-        Self::default()
+        Self::with_names_an_hour(MOST_NAMES)
+    }
+
+    /// An empty store, in which at most so many end users and tags of an hour have sums of their own.
+    pub fn with_names_an_hour(most: u64) -> Self {
+        Self { state: Mutex::default(), ledger: Mutex::new(LedgerState::new(most)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -44,6 +51,12 @@ impl MemoryStore {
 
     fn ledger(&self) -> MutexGuard<'_, LedgerState> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -88,6 +101,7 @@ impl State {
                 if self.secrets.iter().any(same) {
                     return Err(StoreError::AliasTaken);
                 }
+                self.tokens.insert(secret.token.as_str().to_owned(), secret.key_id.clone());
                 self.secrets.push(secret);
             }
             Change::EndSecrets { key_id, until: None } => {
@@ -178,6 +192,21 @@ impl Store for MemoryStore {
         let state = self.state();
         let found = state.documents.get(&(kind, id)).map(|(_, document)| document);
         ready(Ok(found.filter(|document| document.deleted.is_none()).cloned()))
+    }
+
+    fn documents_by_id(
+        &self,
+        kind: RecordKind,
+        ids: Vec<String>,
+    ) -> StoreFuture<'_, Vec<Document>> {
+        let state = self.state();
+        let ids = ids.into_iter().collect::<std::collections::BTreeSet<_>>();
+        let found = ids.into_iter().filter_map(|id| state.documents.get(&(kind, id)));
+        ready(Ok(found.map(|(_, document)| document.clone()).collect()))
+    }
+
+    fn key_of_token(&self, token: KeyToken) -> StoreFuture<'_, Option<String>> {
+        ready(Ok(self.state().tokens.get(token.as_str()).cloned()))
     }
 
     fn documents(&self, query: RecordQuery) -> StoreFuture<'_, Page<Document>> {

@@ -1,10 +1,11 @@
 //! The ledger in memory: rows up to a bound, counters and hourly sums.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Page;
+use super::hour_key::{Dimension, HourKey, HourName, HourSums, Party};
 use super::memory::paged;
 use crate::ledger::{
     CallFilter, CallOutcome, CallRow, CallSort, CallState, Closing, CounterKey, CounterState,
@@ -14,46 +15,21 @@ use crate::{Nanodollars, UtcTime};
 
 /// Most rows kept; the oldest settled ones go first.
 const MOST_ROWS: usize = 100_000;
-const MINUTE: i64 = 60_000;
-const DAY: i64 = 86_400_000;
-
-/// The dimensions of an aggregate, the tag alone in its own.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct HourKey {
-    pub(super) hour: UtcTime,
-    pub(super) key_id: String,
-    pub(super) team: String,
-    pub(super) user: String,
-    pub(super) customer: String,
-    pub(super) model: String,
-    pub(super) region: String,
-}
 
 #[derive(Debug, Default)]
 pub(super) struct LedgerState {
     rows: BTreeMap<String, CallRow>,
     counters: HashMap<CounterKey, CounterState>,
-    hourly: BTreeMap<HourKey, SpendSums>,
-    by_tag: BTreeMap<(UtcTime, String), SpendSums>,
-}
-
-impl HourKey {
-    pub(super) fn of(closing: &Closing) -> Self {
-        let Opening { at, who, .. } = &*closing.call;
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        Self {
-            hour: at.hour(),
-            key_id: who.key_id.clone(),
-            team: text(&who.team),
-            user: text(&who.user),
-            customer: text(&who.customer),
-            model: closing.outcome.model.clone(),
-            region: text(&closing.outcome.region),
-        }
-    }
+    names_an_hour: u64,
+    hours: HourSums,
+    names: HashMap<(UtcTime, Dimension), HashSet<String>>,
 }
 
 impl LedgerState {
+    pub(super) fn new(names_an_hour: u64) -> Self {
+        Self { names_an_hour, ..Self::default() }
+    }
+
     pub(super) fn open(&mut self, call: Opening) -> OpenOutcome {
         let mut states: Vec<_> =
             call.charges.iter().map(|charge| self.counter(&charge.counter)).collect();
@@ -86,11 +62,17 @@ impl LedgerState {
             counter.spent = counter.spent.plus(closing.charged());
             counter.requests += 1;
         }
-        let sums = SpendSums::of(&closing);
-        self.hourly.entry(HourKey::of(&closing)).or_default().add(&sums);
-        for tag in &closing.call.who.tags {
-            self.by_tag.entry((closing.call.at.hour(), tag.clone())).or_default().add(&sums);
+        for HourName { hour, dimension, name } in HourName::of(&closing) {
+            let names = self.names.entry((hour, dimension)).or_default();
+            if (names.len() as u64) < self.names_an_hour {
+                names.insert(name);
+            }
         }
+        let names = &self.names;
+        self.hours.add(&closing, |value| {
+            let known = names.get(&(value.hour, value.dimension));
+            known.is_some_and(|known| known.contains(&value.name))
+        });
         self.rows.insert(closing.call.id.clone(), CallRow { closing, under_way: false });
         true
     }
@@ -139,24 +121,17 @@ impl LedgerState {
     }
 
     pub(super) fn spend(&self, query: &SpendQuery) -> Vec<SpendRow> {
-        let within = |hour: UtcTime| query.from <= hour && hour < query.until;
         let mut groups: BTreeMap<Vec<String>, SpendSums> = BTreeMap::new();
-        if query.by.contains(&SpendColumn::Tag) {
-            for ((hour, tag), sums) in self.by_tag.iter().filter(|((hour, _), _)| within(*hour)) {
-                let group = query.by.iter().map(|column| match column {
-                    SpendColumn::Tag => tag.clone(),
-                    SpendColumn::Day => day(*hour, query.offset_minutes),
-                    _ => String::new(),
-                });
-                groups.entry(group.collect()).or_default().add(sums);
+        let mut add = |at: &HourKey, tag: &str, sums: &SpendSums| {
+            let column = |column: &SpendColumn| at.column(*column, tag, query.offset_minutes);
+            if query.takes(at, tag) {
+                groups.entry(query.by.iter().map(column).collect()).or_default().add(sums);
             }
+        };
+        if query.is_by_tag() {
+            self.hours.by_tag.iter().for_each(|((at, tag), sums)| add(at, tag, sums));
         } else {
-            for (at, sums) in
-                self.hourly.iter().filter(|(at, _)| within(at.hour) && query.takes(at))
-            {
-                let group = query.by.iter().map(|column| at.column(*column, query.offset_minutes));
-                groups.entry(group.collect()).or_default().add(sums);
-            }
+            self.hours.all.iter().for_each(|(at, sums)| add(at, "", sums));
         }
         groups.into_iter().map(|(group, sums)| SpendRow { group, sums }).collect()
     }
@@ -170,40 +145,6 @@ pub(super) fn refusing(call: &Opening, states: &[CounterState]) -> Option<usize>
         let full = |max: Nanodollars| asked > max || state.spent.plus(state.reserved) >= max;
         charge.max.is_some_and(full)
     })
-}
-
-fn day(hour: UtcTime, offset_minutes: i32) -> String {
-    (hour.millis() + i64::from(offset_minutes) * MINUTE)
-        .div_euclid(DAY)
-        .saturating_mul(DAY)
-        .to_string()
-}
-
-impl HourKey {
-    fn column(&self, column: SpendColumn, offset_minutes: i32) -> String {
-        match column {
-            SpendColumn::Day => day(self.hour, offset_minutes),
-            SpendColumn::Key => self.key_id.clone(),
-            SpendColumn::Team => self.team.clone(),
-            SpendColumn::User => self.user.clone(),
-            SpendColumn::Customer => self.customer.clone(),
-            SpendColumn::Model => self.model.clone(),
-            SpendColumn::Region => self.region.clone(),
-            SpendColumn::Tag => String::new(),
-        }
-    }
-}
-
-impl SpendQuery {
-    fn takes(&self, at: &HourKey) -> bool {
-        let is =
-            |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|w| w == found);
-        is(&self.key_id, &at.key_id)
-            && is(&self.team, &at.team)
-            && is(&self.user, &at.user)
-            && is(&self.customer, &at.customer)
-            && is(&self.model, &at.model)
-    }
 }
 
 impl CallRow {
@@ -226,14 +167,17 @@ impl CallFilter {
             wanted.as_deref().is_none_or(|w| found == Some(w))
         };
         let cost = outcome.cost.map(Nanodollars::nano);
+        let party = Party {
+            key: &call.who.key_id,
+            team: call.who.team.as_deref().unwrap_or_default(),
+            user: call.who.user.as_deref().unwrap_or_default(),
+            customer: call.who.customer.as_deref().unwrap_or_default(),
+        };
         self.from.is_none_or(|from| from <= call.at)
             && self.until.is_none_or(|until| call.at <= until)
             && is(&self.id, Some(&call.id))
-            && is(&self.key_id, Some(&call.who.key_id))
-            && is(&self.token, Some(&call.who.token))
-            && is(&self.team, call.who.team.as_deref())
-            && is(&self.user, call.who.user.as_deref())
-            && is(&self.customer, call.who.customer.as_deref())
+            && self.who.takes(&party)
+            && !(self.ended && row.under_way)
             && is(&self.session_id, call.session_id.as_deref())
             && is(&self.model, Some(&outcome.model))
             && is(&self.model_group, outcome.model_group.as_deref())

@@ -25,6 +25,8 @@ const STEPS: &[&[&str]] = &[&[
         digest TEXT PRIMARY KEY, token TEXT NOT NULL UNIQUE, public_id TEXT NOT NULL UNIQUE, key_id TEXT NOT NULL,
         valid_until BIGINT)",
     "CREATE INDEX secrets_key ON secrets (key_id)",
+    // The keys that tokens were of, deleted and replaced ones too: rows of the ledger keep a name.
+    "CREATE TABLE tokens (token TEXT PRIMARY KEY, key_id TEXT NOT NULL)",
     "CREATE TABLE audit (
         id TEXT PRIMARY KEY, happened_at BIGINT NOT NULL, actor TEXT NOT NULL, action TEXT NOT NULL,
         object TEXT NOT NULL, body_before TEXT, body_after TEXT)",
@@ -46,15 +48,20 @@ const STEPS: &[&[&str]] = &[&[
     "CREATE INDEX ledger_leases ON ledger (lease_until) WHERE state = 'reserved'",
     "CREATE TABLE hourly (
         hour BIGINT NOT NULL, key_id TEXT NOT NULL, team_id TEXT NOT NULL, user_id TEXT NOT NULL,
-        customer TEXT NOT NULL, model TEXT NOT NULL, region TEXT NOT NULL,
+        customer TEXT NOT NULL, model TEXT NOT NULL, region TEXT NOT NULL, status TEXT NOT NULL,
         succeeded BIGINT NOT NULL, failed BIGINT NOT NULL, input BIGINT NOT NULL, output BIGINT NOT NULL,
         cache_read BIGINT NOT NULL, cache_write BIGINT NOT NULL, cost BIGINT NOT NULL, unpriced BIGINT NOT NULL,
-        estimated BIGINT NOT NULL, PRIMARY KEY (hour, key_id, team_id, user_id, customer, model, region))",
+        estimated BIGINT NOT NULL, PRIMARY KEY (hour, key_id, team_id, user_id, customer, model, region, status))",
+    "CREATE INDEX hourly_customers ON hourly (hour, customer)",
     "CREATE TABLE hourly_tags (
-        hour BIGINT NOT NULL, tag TEXT NOT NULL,
+        hour BIGINT NOT NULL, tag TEXT NOT NULL, key_id TEXT NOT NULL, team_id TEXT NOT NULL, user_id TEXT NOT NULL,
+        customer TEXT NOT NULL, model TEXT NOT NULL, region TEXT NOT NULL, status TEXT NOT NULL,
         succeeded BIGINT NOT NULL, failed BIGINT NOT NULL, input BIGINT NOT NULL, output BIGINT NOT NULL,
         cache_read BIGINT NOT NULL, cache_write BIGINT NOT NULL, cost BIGINT NOT NULL, unpriced BIGINT NOT NULL,
-        estimated BIGINT NOT NULL, PRIMARY KEY (hour, tag))",
+        estimated BIGINT NOT NULL,
+        PRIMARY KEY (hour, tag, key_id, team_id, user_id, customer, model, region, status))",
+    "CREATE TABLE hourly_names (
+        hour BIGINT NOT NULL, dimension TEXT NOT NULL, taken BIGINT NOT NULL, PRIMARY KEY (hour, dimension))",
 ]];
 
 /// Brings the tables to this version. Replicas that start at once wait for one another.

@@ -13,6 +13,7 @@ use sqlx::sqlite::{
 use sqlx::{AssertSqlSafe, Postgres, Row as _, Sqlite, Transaction};
 
 use super::{StoreError, schema};
+use crate::ledger::MOST_NAMES;
 
 /// Longest wait for a lock or a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,11 +32,18 @@ pub struct SqlOptions {
     /// Whether SQLite waits for the disk at each commit. Without it a power cut may lose the last calls; the death
     /// of the process loses none.
     pub sync_each_commit: bool,
+    /// Most end users, and most tags, of an hour that have sums of their own.
+    pub names_an_hour: u64,
 }
 
 impl Default for SqlOptions {
     fn default() -> Self {
-        Self { connections: CONNECTIONS, connect_timeout: PATIENCE, sync_each_commit: false }
+        Self {
+            connections: CONNECTIONS,
+            connect_timeout: PATIENCE,
+            sync_each_commit: false,
+            names_an_hour: MOST_NAMES,
+        }
     }
 }
 
@@ -43,6 +51,7 @@ impl Default for SqlOptions {
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     pool: SqlPool,
+    pub(super) names_an_hour: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -140,7 +149,7 @@ impl SqlStore {
             let text = "a database's URL begins with sqlite: or postgres://".to_owned();
             return Err(StoreError::Unavailable(text));
         };
-        let store = Self { pool };
+        let store = Self { pool, names_an_hour: options.names_an_hour };
         store.repeated(&schema::Migration).await?;
         Ok(store)
     }

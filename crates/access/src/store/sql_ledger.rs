@@ -3,23 +3,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use super::memory_ledger::{HourKey, refusing};
+use super::memory_ledger::refusing;
 use super::sql::{Engine, Session, SqlStore, Statement, Value, Work, rows_of};
-use super::{Store, StoreError, StoreFuture};
+use super::{Store, StoreError, StoreFuture, sql_hourly};
 use crate::ledger::{
     CallFilter, CallOutcome, CallRow, Charge, Closing, CounterKey, CounterState, OpenOutcome,
-    Opening, ScopeKind, SpendQuery, SpendRow, SpendSums,
+    Opening, ScopeKind, SpendQuery, SpendRow,
 };
 use crate::record::RecordKind;
 use crate::store::{AuditEntry, Change, Document, Page, RecordQuery, SecretBy, StoredSecret};
-use crate::{Nanodollars, UtcTime};
+use crate::{KeyToken, Nanodollars, UtcTime};
 
 /// Most rows of one statement: placeholders are limited, to 32,766 in SQLite.
-const CHUNK: usize = 400;
+pub(super) const CHUNK: usize = 400;
 const OPEN_COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, charges, opened, state";
 const CLOSE_COLUMNS: &str = "ended_at, model, model_group, region, reach, tier, input, output, cache_read, cache_write_5m, cache_write_1h, units, cost, price_id, price_source, status, error_code, ttft_ms, total_ms, attempts";
-const SUM_COLUMNS: &str =
-    "succeeded, failed, input, output, cache_read, cache_write, cost, unpriced, estimated";
 
 type Counters = BTreeMap<CounterKey, CounterState>;
 
@@ -27,7 +25,10 @@ type Counters = BTreeMap<CounterKey, CounterState>;
 struct OpenBatch(Vec<Opening>);
 
 /// Calls to settle together.
-struct CloseBatch(Vec<Closing>);
+struct CloseBatch {
+    calls: Vec<Closing>,
+    names_an_hour: u64,
+}
 
 impl Work for OpenBatch {
     type Answer = Vec<OpenOutcome>;
@@ -78,7 +79,7 @@ impl Work for CloseBatch {
     type Answer = Vec<bool>;
 
     async fn run(&self, session: &mut Session) -> Result<Self::Answer, StoreError> {
-        let Self(calls) = self;
+        let Self { calls, names_an_hour } = self;
         let mut seen = HashSet::new();
         let once: Vec<_> =
             calls.iter().filter(|closing| seen.insert(closing.call.id.as_str())).collect();
@@ -87,9 +88,7 @@ impl Work for CloseBatch {
         for rows in once.chunks(CHUNK) {
             settled.extend(settle_rows(session, rows).await?);
         }
-        let mut counters = Counters::new();
-        let mut hours: BTreeMap<HourKey, SpendSums> = BTreeMap::new();
-        let mut tags: BTreeMap<(UtcTime, String), SpendSums> = BTreeMap::new();
+        let (mut counters, mut counted) = (Counters::new(), Vec::with_capacity(once.len()));
         for closing in &once {
             let Some(opened) = settled.get(&closing.call.id) else { continue };
             let released = if *opened { closing.call.estimate } else { Nanodollars::ZERO };
@@ -99,15 +98,10 @@ impl Work for CloseBatch {
                 sum.reserved = sum.reserved.minus(released);
                 sum.requests += 1;
             }
-            let sums = SpendSums::of(closing);
-            hours.entry(HourKey::of(closing)).or_default().add(&sums);
-            for tag in closing.call.who.tags.iter().collect::<BTreeSet<_>>() {
-                tags.entry((closing.call.at.hour(), tag.clone())).or_default().add(&sums);
-            }
+            counted.push(*closing);
         }
         add_to_counters(session, counters).await?;
-        add_hours(session, hours).await?;
-        add_tags(session, tags).await?;
+        sql_hourly::add(session, &counted, *names_an_hour).await?;
         let mut told = HashSet::new();
         let first = |closing: &Closing| {
             settled.contains_key(&closing.call.id) && told.insert(closing.call.id.clone())
@@ -294,56 +288,6 @@ async fn settle_rows(
     rows.iter().map(|row| Ok((row.text(0)?, row.int(1)? != 0))).collect()
 }
 
-async fn add_hours(
-    session: &mut Session,
-    hours: BTreeMap<HourKey, SpendSums>,
-) -> Result<(), StoreError> {
-    let hours: Vec<_> = hours.into_iter().collect();
-    for hours in hours.chunks(CHUNK) {
-        let sql = format!(
-            "INSERT INTO hourly (hour, key_id, team_id, user_id, customer, model, region, {SUM_COLUMNS}) VALUES {}
-            ON CONFLICT (hour, key_id, team_id, user_id, customer, model, region) DO UPDATE SET {}",
-            rows_of(hours.len(), 16),
-            added_columns("hourly")
-        );
-        let mut values = Vec::with_capacity(hours.len() * 16);
-        for (at, sums) in hours {
-            values.push(at.hour.millis().into());
-            let texts = [&at.key_id, &at.team, &at.user, &at.customer, &at.model, &at.region];
-            values.extend(texts.map(|text| Value::from(text.as_str())));
-            values.extend(sums.columns().map(Value::from));
-        }
-        session.run(sql, values).await?;
-    }
-    Ok(())
-}
-
-async fn add_tags(
-    session: &mut Session,
-    tags: BTreeMap<(UtcTime, String), SpendSums>,
-) -> Result<(), StoreError> {
-    let tags: Vec<_> = tags.into_iter().collect();
-    for tags in tags.chunks(CHUNK) {
-        let sql = format!(
-            "INSERT INTO hourly_tags (hour, tag, {SUM_COLUMNS}) VALUES {} ON CONFLICT (hour, tag) DO UPDATE SET {}",
-            rows_of(tags.len(), 11),
-            added_columns("hourly_tags")
-        );
-        let mut values = Vec::with_capacity(tags.len() * 11);
-        for ((hour, tag), sums) in tags {
-            values.extend([hour.millis().into(), tag.as_str().into()]);
-            values.extend(sums.columns().map(Value::from));
-        }
-        session.run(sql, values).await?;
-    }
-    Ok(())
-}
-
-fn added_columns(table: &str) -> String {
-    let add = |column| format!("{column} = {table}.{column} + excluded.{column}");
-    SUM_COLUMNS.split(", ").map(add).collect::<Vec<_>>().join(", ")
-}
-
 fn open_values(call: &Opening, opened: i64, state: &str) -> Result<Vec<Value>, StoreError> {
     let json =
         |text: serde_json::Result<String>| text.map_err(|e| StoreError::Unreadable(e.to_string()));
@@ -447,6 +391,18 @@ impl Store for SqlStore {
         Box::pin(self.find_document(kind, id))
     }
 
+    fn documents_by_id(
+        &self,
+        kind: RecordKind,
+        ids: Vec<String>,
+    ) -> StoreFuture<'_, Vec<Document>> {
+        Box::pin(self.find_documents_by_id(kind, ids))
+    }
+
+    fn key_of_token(&self, token: KeyToken) -> StoreFuture<'_, Option<String>> {
+        Box::pin(self.find_key_of_token(token))
+    }
+
     fn documents(&self, query: RecordQuery) -> StoreFuture<'_, Page<Document>> {
         Box::pin(self.find_documents(query))
     }
@@ -464,7 +420,8 @@ impl Store for SqlStore {
     }
 
     fn close(&self, calls: Vec<Closing>) -> StoreFuture<'_, Vec<bool>> {
-        Box::pin(async move { self.repeated(&CloseBatch(calls)).await })
+        let names_an_hour = self.names_an_hour;
+        Box::pin(async move { self.repeated(&CloseBatch { calls, names_an_hour }).await })
     }
 
     fn renew(&self, ids: Vec<String>, until: UtcTime) -> StoreFuture<'_, ()> {

@@ -1,6 +1,9 @@
 //! Records, secrets and the audit log in a database.
 
+use std::collections::BTreeSet;
+
 use super::sql::{Session, SqlRow, SqlStore, Value, Work};
+use super::sql_ledger::CHUNK;
 use super::{
     AuditEntry, Change, Document, Page, RecordQuery, RecordState, SecretBy, StoreError,
     StoredSecret,
@@ -70,6 +73,37 @@ impl SqlStore {
         );
         let rows = self.read(sql, vec![kind.as_str().into(), id.into()]).await?;
         rows.first().map(document).transpose()
+    }
+
+    pub(super) async fn find_documents_by_id(
+        &self,
+        kind: RecordKind,
+        ids: Vec<String>,
+    ) -> Result<Vec<Document>, StoreError> {
+        let mut found = Vec::new();
+        let ids: Vec<_> = ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
+        for ids in ids.chunks(CHUNK) {
+            let list = (2..=ids.len() + 1).map(|at| format!("${at}")).collect::<Vec<_>>();
+            let sql = format!(
+                "SELECT {COLUMNS} FROM records WHERE kind = $1 AND id IN ({})",
+                list.join(", ")
+            );
+            let mut values = vec![Value::from(kind.as_str())];
+            values.extend(ids.iter().map(|id| Value::from(id.as_str())));
+            for row in self.read(sql, values).await? {
+                found.push(document(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn find_key_of_token(
+        &self,
+        token: KeyToken,
+    ) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT key_id FROM tokens WHERE token = $1".to_owned();
+        let rows = self.read(sql, vec![token.as_str().into()]).await?;
+        rows.first().map(|row| row.text(0)).transpose()
     }
 
     pub(super) async fn find_documents(
@@ -191,6 +225,11 @@ async fn apply(session: &mut Session, change: &Change, version: u64) -> Result<(
                 secret.key_id.as_str().into(),
                 secret.valid_until.map(UtcTime::millis).into(),
             ];
+            session.run(sql.to_owned(), values).await?;
+            // A key that was deleted and is taken over again is another row.
+            let sql = "INSERT INTO tokens (token, key_id) VALUES ($1, $2)
+                ON CONFLICT (token) DO UPDATE SET key_id = excluded.key_id";
+            let values = vec![secret.token.as_str().into(), secret.key_id.as_str().into()];
             session.run(sql.to_owned(), values).await.map(drop)
         }
         Change::EndSecrets { key_id, until: None } => {

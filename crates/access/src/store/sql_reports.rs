@@ -8,7 +8,7 @@ use super::sql_ledger::{counter_state, counters_sql, key_values, scope_kind};
 use super::{Page, StoreError};
 use crate::ledger::{
     Attribution, CallFilter, CallOutcome, CallRow, CallSort, CallState, Closing, CounterKey,
-    CounterState, Opening, SpendColumn, SpendQuery, SpendRow, SpendSums,
+    CounterState, Opening, PartyFilter, SpendColumn, SpendQuery, SpendRow, SpendSums, VisibleCalls,
 };
 use crate::{Nanodollars, UtcTime};
 
@@ -29,6 +29,37 @@ impl Conditions {
             self.values.push(value);
             let join = if self.text.is_empty() { "" } else { " AND " };
             self.text.push_str(&format!("{join}{column} {operator} ${}", self.values.len()));
+        }
+    }
+
+    /// One of a list; an absent list is no condition.
+    fn one_of(&mut self, column: &str, list: Option<&[String]>) {
+        if let Some(list) = list {
+            let text = self.membership(column, list);
+            self.plain(&text);
+        }
+    }
+
+    fn membership(&mut self, column: &str, list: &[String]) -> String {
+        if list.is_empty() {
+            return "1 = 0".to_owned();
+        }
+        let first = self.values.len() + 1;
+        self.values.extend(list.iter().map(|one| Value::from(one.as_str())));
+        let places = (first..=self.values.len()).map(|at| format!("${at}")).collect::<Vec<_>>();
+        format!("{column} IN ({})", places.join(", "))
+    }
+
+    fn parties(&mut self, who: &PartyFilter) {
+        let PartyFilter { keys, teams, users, customers, visible } = who;
+        self.one_of("key_id", keys.as_deref());
+        self.one_of("team_id", teams.as_deref());
+        self.one_of("user_id", users.as_deref());
+        self.one_of("customer", customers.as_deref());
+        if let Some(VisibleCalls { keys, teams, users }) = visible {
+            let any = [("key_id", keys), ("team_id", teams), ("user_id", users)]
+                .map(|(column, list)| self.membership(column, list));
+            self.plain(&format!("({})", any.join(" OR ")));
         }
     }
 
@@ -81,7 +112,7 @@ impl SqlStore {
         let total = counted.first().map_or(Ok(0), |row| row.int(0))?;
         let order = match filter.sort {
             CallSort::Start => "began_at",
-            CallSort::End => "ended_at",
+            CallSort::End => "COALESCE(ended_at, began_at)",
             CallSort::Spend => "COALESCE(cost, -1)",
             CallSort::Tokens => {
                 "COALESCE(input + output + cache_read + cache_write_5m + cache_write_1h, 0)"
@@ -109,30 +140,19 @@ impl SqlStore {
         let mut conditions = Conditions::default();
         conditions.and("hour", ">=", Some(query.from.millis().into()));
         conditions.and("hour", "<", Some(query.until.millis().into()));
-        let by_tag = query.by.contains(&SpendColumn::Tag);
-        if !by_tag {
-            let exact = [
-                ("key_id", &query.key_id),
-                ("team_id", &query.team),
-                ("user_id", &query.user),
-                ("customer", &query.customer),
-                ("model", &query.model),
-            ];
-            for (column, wanted) in exact {
-                conditions.and(column, "=", wanted.clone().map(Value::from));
-            }
-        }
+        conditions.parties(&query.who);
+        conditions.one_of("model", query.models.as_deref());
+        conditions.one_of("tag", query.tags.as_deref());
         let shift = i64::from(query.offset_minutes) * MINUTE;
         let day = format!("CAST(((hour + {shift}) / 86400000) * 86400000 AS TEXT)");
-        let columns: Vec<_> =
-            query.by.iter().map(|column| column_sql(*column, by_tag, &day)).collect();
+        let columns: Vec<_> = query.by.iter().map(|column| column_sql(*column, &day)).collect();
         let sums =
             "succeeded, failed, input, output, cache_read, cache_write, cost, unpriced, estimated";
         let sums = sums
             .split(", ")
             .map(|column| format!("CAST(SUM({column}) AS BIGINT)"))
             .collect::<Vec<_>>();
-        let table = if by_tag { "hourly_tags" } else { "hourly" };
+        let table = if query.is_by_tag() { "hourly_tags" } else { "hourly" };
         let mut sql = format!(
             "SELECT {} FROM {table}{}",
             columns.iter().cloned().chain(sums).collect::<Vec<_>>().join(", "),
@@ -152,17 +172,18 @@ impl SqlStore {
     }
 }
 
-fn column_sql(column: SpendColumn, by_tag: bool, day: &str) -> String {
+fn column_sql(column: SpendColumn, day: &str) -> String {
     let name = match column {
         SpendColumn::Day => day,
+        SpendColumn::Hour => "CAST(hour AS TEXT)",
         SpendColumn::Tag => "tag",
-        _ if by_tag => "''",
         SpendColumn::Key => "key_id",
         SpendColumn::Team => "team_id",
         SpendColumn::User => "user_id",
         SpendColumn::Customer => "customer",
         SpendColumn::Model => "model",
         SpendColumn::Region => "region",
+        SpendColumn::Status => "status",
     };
     name.to_owned()
 }
@@ -182,11 +203,6 @@ fn of_filter(filter: &CallFilter) -> Conditions {
     all.and("began_at", "<=", filter.until.map(|at| at.millis().into()));
     let exact = [
         ("id", &filter.id),
-        ("key_id", &filter.key_id),
-        ("token", &filter.token),
-        ("team_id", &filter.team),
-        ("user_id", &filter.user),
-        ("customer", &filter.customer),
         ("session_id", &filter.session_id),
         ("model", &filter.model),
         ("model_group", &filter.model_group),
@@ -194,6 +210,10 @@ fn of_filter(filter: &CallFilter) -> Conditions {
     ];
     for (column, wanted) in exact {
         all.and(column, "=", wanted.clone().map(Value::from));
+    }
+    all.parties(&filter.who);
+    if filter.ended {
+        all.plain("state <> 'reserved'");
     }
     match filter.succeeded {
         None => {}

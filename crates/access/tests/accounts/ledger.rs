@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use access::ledger::{
-    Attribution, CallFilter, CallOutcome, CallSort, CallState, Charge, Closing, CounterKey,
-    LedgerOptions, LedgerWriter, OpenOutcome, OpenRefusal, Opening, ScopeKind, SpendColumn,
-    SpendQuery,
+    Attribution, CallFilter, CallOutcome, CallState, Charge, Closing, CounterKey, LedgerOptions,
+    LedgerWriter, OpenOutcome, OpenRefusal, Opening, ScopeKind, SpendQuery,
 };
 use access::{Clock, Nanodollars, UtcTime};
 
@@ -14,7 +13,7 @@ use crate::Opener;
 
 const MORNING: i64 = 1_796_000_400_000;
 
-fn at(millis: i64) -> UtcTime {
+pub(crate) fn at(millis: i64) -> UtcTime {
     UtcTime::from_millis(MORNING + millis)
 }
 
@@ -22,7 +21,7 @@ fn counter(kind: ScopeKind, id: &str) -> CounterKey {
     CounterKey { kind, id: id.into(), window: "total".into(), start: UtcTime::default() }
 }
 
-fn call(id: &str, estimate: i64, max: Option<i64>) -> Opening {
+pub(crate) fn call(id: &str, estimate: i64, max: Option<i64>) -> Opening {
     let charge = |kind, id| Charge { counter: counter(kind, id), max: None };
     let limited = Charge { max: max.map(Nanodollars::new), ..charge(ScopeKind::Key, "k1") };
     Opening {
@@ -43,7 +42,7 @@ fn call(id: &str, estimate: i64, max: Option<i64>) -> Opening {
     }
 }
 
-fn ending(call: &Opening, cost: i64) -> Closing {
+pub(crate) fn ending(call: &Opening, cost: i64) -> Closing {
     let outcome = CallOutcome {
         model: "a-model".into(),
         region: Some("eu-west-1".into()),
@@ -178,74 +177,6 @@ pub(crate) async fn dead_calls_become_estimated_rows(open: Opener) {
     assert_eq!((row.under_way, row.closing.state), (false, CallState::Estimated));
     assert_eq!(row.closing.outcome.cost, Some(Nanodollars::new(100)));
     assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (100, 100, 1));
-}
-
-pub(crate) async fn reports_are_sums_of_the_rows(open: Opener) {
-    let store = open().await;
-    let mut ends = Vec::new();
-    for n in 0..6 {
-        let mut one = call(&format!("c{n}"), 10, None);
-        one.at = at(n * 3_600_000);
-        one.who.customer = (n == 5).then(|| "tenant".to_owned());
-        let mut end = ending(&one, 10 * n);
-        if n == 3 {
-            (end.outcome.error_code, end.outcome.status) = (Some("throttled".into()), 429);
-            end.state = CallState::Voided;
-        }
-        if n == 4 {
-            end.outcome.cost = None;
-        }
-        ends.push(end);
-    }
-    store.close(ends.clone()).await.unwrap();
-    let all = SpendQuery { from: at(0).hour(), until: at(86_400_000), ..SpendQuery::default() };
-    let total = store.spend(all.clone()).await.unwrap().remove(0).sums;
-    assert_eq!((total.succeeded, total.failed, total.cost, total.unpriced), (5, 1, 80, 1));
-    assert_eq!((total.input, total.output, total.cache_read, total.cache_write), (600, 60, 30, 30));
-    let by = |by: Vec<SpendColumn>| SpendQuery { by, ..all.clone() };
-    let rows = store.spend(by(vec![SpendColumn::Key, SpendColumn::Customer])).await.unwrap();
-    let groups: Vec<_> = rows.iter().map(|row| (row.group.join("/"), row.sums.cost)).collect();
-    assert_eq!(groups, [("k1/".into(), 30), ("k1/tenant".into(), 50)]);
-    let tags = store.spend(by(vec![SpendColumn::Tag])).await.unwrap();
-    assert_eq!(tags.iter().map(|row| row.sums.cost).collect::<Vec<_>>(), [80, 80]);
-    // The same calls over a day's end of any zone have one sum.
-    for offset_minutes in [-720, -60, 0, 330, 840] {
-        let query = SpendQuery { offset_minutes, ..by(vec![SpendColumn::Day]) };
-        let days = store.spend(query).await.unwrap();
-        assert_eq!(days.iter().map(|row| row.sums.cost).sum::<i64>(), 80, "{offset_minutes}");
-    }
-    let of_customer = SpendQuery { customer: Some("tenant".into()), ..all.clone() };
-    assert_eq!(store.spend(of_customer).await.unwrap()[0].sums.cost, 50);
-    assert_eq!(store.spend(SpendQuery { team: Some("none".into()), ..all }).await.unwrap(), []);
-
-    let ids = async |filter: CallFilter| {
-        let page = store.calls(CallFilter { limit: 3, ..filter }).await.unwrap();
-        let ids = page.rows.iter().map(|row| row.closing.call.id.as_str()).collect::<Vec<_>>();
-        (ids.join(" "), page.total)
-    };
-    assert_eq!(ids(CallFilter::default()).await, ("c5 c4 c3".into(), 6));
-    assert_eq!(
-        ids(CallFilter { sort: CallSort::Spend, ..CallFilter::default() }).await.0,
-        "c5 c3 c2"
-    );
-    let failed = CallFilter { succeeded: Some(false), ..CallFilter::default() };
-    assert_eq!(ids(failed).await, ("c3".into(), 1));
-    let between = CallFilter {
-        from: Some(at(3_600_000)),
-        until: Some(at(7_200_000)),
-        ..CallFilter::default()
-    };
-    assert_eq!(ids(between).await, ("c2 c1".into(), 2));
-    let dear = CallFilter {
-        min_cost: Some(20),
-        max_cost: Some(20),
-        ascending: true,
-        ..CallFilter::default()
-    };
-    assert_eq!(ids(dear).await.0, "c2");
-    let read =
-        store.calls(CallFilter { id: Some("c5".into()), limit: 1, ..CallFilter::default() }).await;
-    assert_eq!(read.unwrap().rows.remove(0).closing, ends.remove(5));
 }
 
 pub(crate) async fn rows_go_and_sums_stay(open: Opener) {

@@ -13,6 +13,7 @@ mod keys;
 mod ledger;
 mod postgres;
 mod records;
+mod reports;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use access::ledger::FailMode;
 use access::store::{MemoryStore, SqlOptions, SqlStore, Store};
+
+/// End users and tags of an hour that have sums of their own.
+pub(crate) const NAMES_AN_HOUR: u64 = 100;
 
 /// Opens a store. Called again it opens the same data, as a replica does; memory has one replica only.
 pub(crate) type Opener =
@@ -47,8 +51,13 @@ topics![
     ledger::a_settlement_counts_once,
     ledger::an_opened_call_is_reserved_once,
     ledger::dead_calls_become_estimated_rows,
-    ledger::reports_are_sums_of_the_rows,
     ledger::rows_go_and_sums_stay,
+    reports::reports_are_sums_of_the_rows,
+    reports::parties_see_their_own_calls,
+    reports::sums_are_grouped_by_any_columns,
+    reports::callers_cannot_fill_the_sums,
+    reports::rows_have_one_order_everywhere,
+    reports::names_outlive_their_records,
     keys::a_key_works_until_it_is_deleted_on_any_replica,
     keys::a_replaced_secret_has_its_grace,
     keys::a_chosen_key_is_taken_over_once,
@@ -70,7 +79,7 @@ topics![
 async fn memory_keeps_accounts() {
     for (name, topic) in TOPICS {
         println!("{name}");
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::with_names_an_hour(NAMES_AN_HOUR));
         topic(Box::new(move || {
             let store = Arc::clone(&store);
             Box::pin(async move { store })
@@ -109,7 +118,8 @@ fn opener(url: String) -> Opener {
     Box::new(move || {
         let url = url.clone();
         Box::pin(async move {
-            let store = SqlStore::connect(&url, &SqlOptions::default()).await.unwrap();
+            let options = SqlOptions { names_an_hour: NAMES_AN_HOUR, ..SqlOptions::default() };
+            let store = SqlStore::connect(&url, &options).await.unwrap();
             Arc::new(store) as Arc<dyn Store>
         })
     })
