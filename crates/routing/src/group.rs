@@ -22,7 +22,7 @@ use super::settings::{
 };
 use super::tags::{self, Tags};
 use super::weighted::WeightedChoice;
-use crate::catalogue::{Catalogue, ModelOverrides, ResolvedModel};
+use crate::catalogue::{Catalogue, ModelOverrides, PricedModel, ResolvedModel};
 use bedrock::{Account, SetupError};
 
 /// The targets of a name.
@@ -177,6 +177,11 @@ impl Group {
             deadline: None,
             own: Arc::clone(&self.own),
         })
+    }
+
+    /// The models of its members, for their prices.
+    pub(super) fn priced(&self) -> Vec<PricedModel> {
+        self.members.iter().map(|member| member.resolved().priced()).collect()
     }
 
     /// A note for each model that the catalogue does not know.

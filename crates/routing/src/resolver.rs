@@ -1,10 +1,11 @@
 //! Resolves a caller's name to the targets of one call. Order: the operator's exact names, the operator's
 //! names with a `*`, names that contain a region, Bedrock's own ids.
 
-use access::policy::ModelFacts;
-use access::{Admission, Denied};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use access::policy::ModelFacts;
+use access::{Admission, Denied};
 
 use translate::Unsupported;
 
@@ -17,7 +18,7 @@ use super::health::Gauges;
 use super::pattern::Pattern;
 use super::settings::{Balance, Fallbacks, GuardrailMode, ModelSettings, Unlisted};
 use super::tags::Tags;
-use crate::catalogue::{Catalogue, NameOwner, Named, region_of};
+use crate::catalogue::{Catalogue, NameOwner, Named, PricedModel, region_of};
 use crate::suggestions::near;
 use bedrock::{Account, AccountSpec, InvalidModelId, Settings, SetupError};
 
@@ -246,6 +247,16 @@ impl Resolver {
         group.fallbacks = Arc::clone(&self.fallbacks);
         group.own = Arc::clone(&self.own);
         Ok(Arc::new(group))
+    }
+
+    /// The models that a call may go to, for their prices: those of the route's targets, and of its fallbacks as far as
+    /// the operator has listed them.
+    pub fn priced(&self, route: &Route) -> Vec<PricedModel> {
+        let Fallbacks { general, context_window, content_policy } = &*route.group.fallbacks;
+        let names = general.iter().chain(context_window).chain(content_policy);
+        let fallbacks = names.filter_map(|name| self.find(name)).map(|(group, _)| &**group);
+        let groups = std::iter::once(&*route.group).chain(fallbacks);
+        groups.flat_map(Group::priced).collect()
     }
 
     /// The operator's exact names, each with its first target.

@@ -55,6 +55,11 @@ impl Tags {
         tags
     }
 
+    /// Each tag, without the sign that says how it selects targets.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.listed.iter().map(|tag| tag.trim_start_matches(['&', '!']))
+    }
+
     /// These, and those that stand elsewhere in the request.
     pub fn and(mut self, other: &Self) -> Self {
         self.add(other.listed.iter().map(String::as_str));

@@ -1,7 +1,7 @@
 //! Cost of calls, at the price of the target that answered, in the tier that served.
 
 use access::spend::{Amount, Usage};
-use routing::catalogue::{Day, PricedModel, ResolvedModel, Tier};
+use routing::catalogue::{Charged, Day, PricedModel, ResolvedModel, Tier};
 use schema::converse::response::{CacheWrites, TokenUsage};
 use schema::openai::usage::CostUsd;
 use translate::spent::{BilledTier, Spent};
@@ -19,6 +19,22 @@ impl CallPrice {
         Self(model.priced())
     }
 
+    /// The price of calls of a model whose profile is of no interest.
+    pub(crate) fn of_priced(model: PricedModel) -> Self {
+        Self(model)
+    }
+
+    /// The name of the reach of its calls.
+    pub(crate) fn reach(&self) -> String {
+        self.0.reach_name()
+    }
+
+    /// The price row of this usage, and the source of its price.
+    pub(crate) fn row(&self, usage: TokenUsage, tier: BilledTier) -> Option<(String, String)> {
+        let charged = self.charged(usage, tier)?;
+        Some((charged.row, charged.source.name().to_owned()))
+    }
+
     /// The usage with its cost. Without a price for every part, there is no cost.
     pub(crate) fn priced(&self, spent: Spent) -> Spent {
         spent.at(spent.usage().and_then(|usage| self.cost(usage, spent.tier())))
@@ -26,6 +42,10 @@ impl CallPrice {
 
     /// The cost of this usage.
     pub(crate) fn cost(&self, usage: TokenUsage, tier: BilledTier) -> Option<CostUsd> {
+        rounded(self.charged(usage, tier)?.cost.total)
+    }
+
+    fn charged(&self, usage: TokenUsage, tier: BilledTier) -> Option<Charged> {
         let tier = match tier {
             BilledTier::Standard => Tier::Standard,
             BilledTier::Flex => Tier::Flex,
@@ -41,7 +61,7 @@ impl CallPrice {
             }
         };
         match quote.cost(&counted(usage)) {
-            Ok(charged) => rounded(charged.cost.total),
+            Ok(charged) => Some(charged),
             Err(unpriced) => {
                 log::debug!("a call has no cost: {unpriced}");
                 None

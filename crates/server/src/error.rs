@@ -266,6 +266,31 @@ impl GatewayError {
         }
     }
 
+    /// The code of the error in rows of calls.
+    pub(crate) fn code(&self) -> &'static str {
+        let rendered = self.render();
+        rendered.code.unwrap_or(rendered.kind)
+    }
+
+    /// Whether Bedrock may bill a call that failed so: it had accepted it, and no answer arrived.
+    pub(crate) fn may_be_billed(&self) -> bool {
+        match self {
+            Self::Upstream(failure) => match failure {
+                Failure::Timeout(phase) => *phase != Phase::Connect,
+                Failure::Truncated(_) | Failure::Frame(_) => true,
+                Failure::Service(_)
+                | Failure::Connect(_)
+                | Failure::Tls(_)
+                | Failure::Closed(_)
+                | Failure::Credentials(_)
+                | Failure::Protocol(_)
+                | Failure::Request(_) => false,
+            },
+            Self::Truncated(_) | Self::Unreadable(_) | Self::Mismatch | Self::Stopping => true,
+            _ => false,
+        }
+    }
+
     pub(crate) fn aws_request_id(&self) -> Option<&str> {
         let error = match self {
             Self::Upstream(Failure::Service(error)) | Self::Unjudged(Failure::Service(error)) => {

@@ -2,6 +2,7 @@
 //! are forwarded. Bodies are not interpreted here, except for the S3 objects that they name.
 
 pub(crate) mod affinity;
+pub(crate) mod end_user;
 pub(crate) mod guardrail;
 pub(crate) mod headers;
 pub(crate) mod mask;

@@ -49,6 +49,7 @@ pub(crate) mod json_response;
 pub(crate) mod parsed_request;
 pub(crate) mod pending_call;
 mod repair;
+pub(crate) mod reserve;
 mod respond;
 
 pub(crate) use admit::Admitted;
@@ -57,6 +58,7 @@ pub(crate) use identify::Incoming;
 use parsed_request::{ParsedRequest, RequestOutline};
 use pending_call::{PastReasoning, PendingCall, TranslateContext};
 use repair::may_repeat;
+use reserve::{CallEstimate, EstimatedCost};
 
 /// Responds to a request for a model. The work is boxed because it outlives this function if the head of a
 /// slow stream is sent first.
@@ -116,6 +118,8 @@ async fn prepared<'n, D: Dialect>(
     let body = deployment::applied(http, incoming.read(payload).await?, offload).await?;
     let media = &incoming.now().config.media;
     let mut request = ParsedRequest::<D>::read(&body, media, offload).await?;
+    let tags = request.outline.tags(incoming.options());
+    incoming.acts_for(request.outline.head.end_user.take(), &tags)?;
     let admitted = incoming.admit(Some(&request.outline.head.model), context).await?;
     let admitted = slot.get_or_init(|| admitted);
     if request.outline.head.stream {
@@ -124,7 +128,6 @@ async fn prepared<'n, D: Dialect>(
     if request.outline.head.token_ids {
         token_ids::load().await?;
     }
-    let tags = request.outline.tags(admitted.options());
     let route = admitted.resolve(&request.outline.head.model, tags).await?;
     let choices = choices(&request.outline.head, admitted.now().config.chat.most_choices)?;
     let fetched = admitted.fetch_media(std::mem::take(&mut request.outline.links)).await?;
@@ -148,6 +151,10 @@ async fn prepared<'n, D: Dialect>(
         let shown = show::<D>(admitted, &target, (translate, questions), &body, context).await?;
         return Ok(Prepared::DryRun(shown));
     }
+    let calls = u32::try_from(request.outline.head.questions.count).unwrap_or(u32::MAX);
+    let calls = calls.saturating_mul(choices);
+    let cost = EstimatedCost::Model { route: &route, tokens: spec.tokens, calls };
+    admitted.reserve(CallEstimate { call_type: D::CALL_TYPE, cost }, context).await?;
     let dispatch = Dispatch::begin(&admitted.now().names, route, spec)?;
     let call = translated(admitted, &dispatch, request, translate).await?;
     Ok(Prepared::Call { admitted, dispatch: Box::new(dispatch), call: Box::new(call) })

@@ -1,5 +1,6 @@
 //! State of one request, independent of its API: its identity and end (`context`), and the options that
-//! its headers set (`options`); the headers of its answer (`answer_headers`).
+//! its headers set (`options`); the parties it is accounted to (`parties`) and what it cost (`settlement`); the
+//! headers of its answer (`answer_headers`).
 
 mod access_line;
 pub(crate) mod answer_headers;
@@ -7,6 +8,8 @@ pub(crate) mod betas;
 pub(crate) mod context;
 pub(crate) mod guardrail;
 pub(crate) mod options;
+pub(crate) mod parties;
 mod pending;
+pub(crate) mod settlement;
 
 pub(crate) use pending::PendingResponse;

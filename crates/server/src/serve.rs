@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use access::Accounts;
 use actix_web::dev::{Server, ServerHandle};
 
 use crate::accounts;
@@ -44,6 +45,11 @@ pub struct Serving {
 }
 
 impl Serving {
+    /// Keys, limits and the ledger, if there are any.
+    pub fn accounts(&self) -> Option<Arc<Accounts>> {
+        self.shared.accounts.clone()
+    }
+
     /// A reloader for this gateway's configuration.
     pub fn reloader(&self, sources: Sources) -> Reloader {
         Reloader::new(sources, self.setup.clone(), self.address, Arc::clone(&self.shared))

@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use crate::chat::{Defaults, Digest};
 use crate::dialect::{
     Answered, Dialect, ErrorDialect, MediaSize, Question, QuestionInput, Questions, RequestHead,
-    TagFields, remove_listed_tags,
+    TagFields, end_user, remove_listed_tags,
 };
 use crate::parts::cache::{self, Asked, Automatic};
 use crate::parts::model_fields::{self, Extras};
@@ -61,6 +61,7 @@ pub struct CompletionReply {
 
 impl Dialect for Completions {
     const NAME: &'static str = "completions";
+    const CALL_TYPE: &'static str = "atext_completion";
     const ID_PREFIX: &'static str = "cmpl-";
     const ERRORS: ErrorDialect = ErrorDialect::OpenAi;
 
@@ -87,6 +88,11 @@ impl Dialect for Completions {
             prefix: prefix(request),
             last_calls: Vec::new(),
             origin: None,
+            end_user: end_user(
+                request.user.as_deref(),
+                request.metadata.as_ref(),
+                request.safety_identifier.as_deref(),
+            ),
         }
     }
 

@@ -26,6 +26,8 @@ use crate::{Invalid, Profile, Reply, Report, S3Access, Stamp};
 pub trait Dialect: Debug + Clone + 'static {
     /// The name in the access log.
     const NAME: &'static str;
+    /// The kind of call in rows of calls, by LiteLLM's name.
+    const CALL_TYPE: &'static str;
     /// Beginning of the ids of answers.
     const ID_PREFIX: &'static str;
     /// The shape of errors, as bodies and as events.
@@ -140,6 +142,19 @@ pub struct RequestHead {
     pub last_calls: Vec<String>,
     /// Origin of the last reasoning, if the client states it.
     pub origin: Option<Origin>,
+    /// The end user on whose behalf the caller acts, if it says.
+    pub end_user: Option<String>,
+}
+
+/// The end user of a request: the first of its members that is not empty.
+pub fn end_user(
+    user: Option<&str>,
+    metadata: Option<&Map<String, Value>>,
+    safety_identifier: Option<&str>,
+) -> Option<String> {
+    let of_metadata = metadata.and_then(|metadata| metadata.get("user_id")?.as_str());
+    let all = [user, of_metadata, safety_identifier].into_iter().flatten();
+    all.map(str::trim).find(|id| !id.is_empty()).map(ToOwned::to_owned)
 }
 
 /// Number of questions in one request, and the field that holds them.

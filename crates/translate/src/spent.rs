@@ -37,6 +37,17 @@ impl BilledTier {
         served.map_or(Self::Standard, |served| Self::named(&served.kind))
     }
 
+    /// The name in rows of calls.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Flex => "flex",
+            Self::Priority => "priority",
+            Self::Reserved => "reserved",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// The tier by Bedrock's name.
     pub fn named(name: &str) -> Self {
         match name {

@@ -224,6 +224,11 @@ impl KeyRecord {
         self.key_alias.as_deref().unwrap_or(&self.key_name)
     }
 
+    /// The end user that all its calls are for, if `metadata.end_user` names one.
+    pub fn end_user(&self) -> Option<&str> {
+        self.metadata.get("end_user")?.as_str().filter(|id| !id.is_empty())
+    }
+
     /// The state, as `/key/list` filters by it.
     pub fn status(&self, now: UtcTime) -> &'static str {
         if self.blocked == Some(true) {

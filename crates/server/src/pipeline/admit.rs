@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use access::{Admission, Principal};
+use access::policy::{CallRoute, RouteGroup};
+use access::{Accounts, Admission, Caller, Principal};
 use actix_web::web::Data;
 use bedrock::{Account, Sdk, Transport};
 use routing::{Route, Tags, Target};
@@ -11,9 +12,15 @@ use crate::error::GatewayError;
 use crate::media::{Fetched, Links};
 use crate::offload::Offload;
 use crate::reasoning_store::ReasoningStore;
-use crate::request::context::{RequestContext, Settlement};
+use crate::request::context::RequestContext;
 use crate::request::options::RequestOptions;
+use crate::request::parties::Parties;
+use crate::request::settlement::Settlement;
+use crate::routes::native;
 use crate::state::{Snapshot, Worker};
+
+/// Beginning of the paths of the front API.
+const BASE: &str = "/v1";
 
 /// A request that may call Bedrock. Cheap to clone: calls of one request share the admission.
 #[derive(Clone)]
@@ -22,20 +29,81 @@ pub(crate) struct Admitted {
     now: Arc<Snapshot>,
     admission: Arc<Admission>,
     options: Arc<RequestOptions>,
+    sender: Arc<Sender>,
     reasoning: ReasoningStore,
     settlement: Arc<Settlement>,
+}
+
+/// The sender of a request, as far as its row tells.
+#[derive(Debug, Default)]
+pub(super) struct Sender {
+    pub(super) parties: Parties,
+    pub(super) ip: Option<String>,
 }
 
 impl Admitted {
     pub(super) fn new(
         (worker, now): (Data<Worker>, Arc<Snapshot>),
-        principal: Principal,
+        (caller, sender): (Caller, Sender),
         (options, reasoning): (RequestOptions, ReasoningStore),
         context: &RequestContext,
     ) -> Result<Self, GatewayError> {
-        let admission = Arc::new(access::admit(principal)?);
-        let settlement = context.settlement();
-        Ok(Self { worker, now, admission, options: Arc::new(options), reasoning, settlement })
+        let admission = Arc::new(access::admit(caller)?);
+        let (settlement, options) = (context.settlement(), Arc::new(options));
+        let sender = Arc::new(sender);
+        Ok(Self { worker, now, admission, options, sender, reasoning, settlement })
+    }
+
+    /// Keys, limits and the ledger, if there are any.
+    pub(super) fn accounts(&self) -> Option<&Accounts> {
+        self.worker.shared.accounts.as_deref()
+    }
+
+    /// Whether its calls are reserved and written down.
+    pub(crate) fn is_accounted(&self) -> bool {
+        self.worker.shared.accounts.is_some()
+    }
+
+    /// The end user and the tags of the call.
+    pub(super) fn parties(&self) -> &Parties {
+        &self.sender.parties
+    }
+
+    /// The address of the sender.
+    pub(super) fn ip(&self) -> Option<&str> {
+        self.sender.ip.as_deref()
+    }
+
+    /// Tokens that an answer of unlimited length is taken to have, if the key says.
+    pub(super) fn usual_output(&self) -> Option<u64> {
+        match self.admission.principal() {
+            Principal::Key(holder) => holder.key.default_estimated_output_tokens,
+            Principal::Master | Principal::Anonymous => None,
+        }
+    }
+
+    /// Checks the route of a model call, by its path with and without `/v1`.
+    ///
+    /// # Errors
+    /// The key does not grant it.
+    pub(super) fn check_route(&self, path: &str) -> Result<(), GatewayError> {
+        let group = RouteGroup::Models;
+        let check = |name: &str| self.admission.check_route(CallRoute { name, group });
+        let other = match path.strip_prefix(BASE) {
+            _ if native::is_below(path) => native::MOUNT.to_owned(),
+            Some(rest) => rest.to_owned(),
+            None => format!("{BASE}{path}"),
+        };
+        check(path).or_else(|denied| check(&other).map_err(|_| denied))?;
+        Ok(())
+    }
+
+    /// Checks a native operation.
+    ///
+    /// # Errors
+    /// The principal may not call it.
+    pub(crate) fn check_operation(&self, operation: &str) -> Result<(), GatewayError> {
+        Ok(self.admission.check_operation(operation)?)
     }
 
     /// The configuration of this request.
@@ -78,6 +146,7 @@ impl Admitted {
     /// # Errors
     /// It may not be called, is not listed, or its region cannot be called.
     pub(crate) async fn resolve(&self, name: &str, tags: Tags) -> Result<Route, GatewayError> {
+        let name = self.admission.alias(name).unwrap_or(name);
         Ok(self.now.names.resolve(&self.admission, name, tags).await?)
     }
 
@@ -92,16 +161,19 @@ impl Admitted {
 
     /// A connection for an attempt at a target, until the deadline of all attempts.
     pub(crate) fn transport(&self, target: &Target) -> Transport {
+        self.settlement.sends();
         self.worker.transport(&self.admission, &target.account).by(target.deadline)
     }
 
     /// A connection to an account, for operations that name no model.
     pub(crate) fn account_transport(&self, account: &Account) -> Transport {
+        self.settlement.sends();
         self.worker.transport(&self.admission, account)
     }
 
     /// The SDK's client for an account.
     pub(crate) fn sdk(&self, account: &Account) -> Sdk {
+        self.settlement.sends();
         self.worker.sdk(&self.admission, account)
     }
 }

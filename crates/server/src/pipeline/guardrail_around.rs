@@ -19,7 +19,7 @@ use super::pending_call::PendingCall;
 use crate::error::GatewayError;
 use crate::guardrail_api::{GuardrailName, apply_guardrail};
 use crate::offload::Offload;
-use crate::request::context::Settlement;
+use crate::request::settlement::Settlement;
 use bedrock::{Account, Failure, Sdk, UpstreamResponse};
 use routing::Target;
 

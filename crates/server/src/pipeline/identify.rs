@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use access::{Clock, Principal};
+use access::store::StoreError;
+use access::{Accounts, Caller, Clock, Principal};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 
 use super::Admitted;
+use super::admit::Sender;
 use crate::body;
 use crate::credential::{AuthRefusal, Identity, SignedParts};
 use crate::error::GatewayError;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::RequestContext;
 use crate::request::options::{RequestOptions, RouteOptions};
+use crate::request::parties::Parties;
 use crate::state::{Snapshot, Worker};
+use routing::Tags;
 
 /// A request whose headers were read.
 pub(crate) struct Incoming<'r> {
@@ -23,6 +27,18 @@ pub(crate) struct Incoming<'r> {
     now: Arc<Snapshot>,
     identity: Identity,
     options: RequestOptions,
+    parties: Parties,
+    purpose: Purpose,
+}
+
+/// The purpose of a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Purpose {
+    /// It calls a model, or another operation of Bedrock's.
+    Call,
+    /// It reads a list.
+    #[default]
+    List,
 }
 
 impl<'r> Incoming<'r> {
@@ -37,7 +53,9 @@ impl<'r> Incoming<'r> {
         route: RouteOptions,
     ) -> Result<Self, GatewayError> {
         let options = RequestOptions::read(http.headers(), route)?;
-        Ok(Self { http, worker, now: worker.now(), identity: identity(http), options })
+        let (parties, purpose) = (Parties::of(http.headers())?, Purpose::Call);
+        let (now, identity) = (worker.now(), identity(http));
+        Ok(Self { http, worker, now, identity, options, parties, purpose })
     }
 
     /// A request for a list, to which no option header applies and which has no body.
@@ -48,9 +66,9 @@ impl<'r> Incoming<'r> {
         worker: &'r Data<Worker>,
         http: &'r HttpRequest,
     ) -> Result<Self, GatewayError> {
-        let options = RequestOptions::default();
-        let mut incoming =
-            Self { http, worker, now: worker.now(), identity: identity(http), options };
+        let (options, parties, purpose) = Default::default();
+        let (now, identity) = (worker.now(), identity(http));
+        let mut incoming = Self { http, worker, now, identity, options, parties, purpose };
         incoming.verify(&Bytes::new()).await?;
         Ok(incoming)
     }
@@ -58,6 +76,11 @@ impl<'r> Incoming<'r> {
     /// The configuration of this request.
     pub(crate) fn now(&self) -> &Arc<Snapshot> {
         &self.now
+    }
+
+    /// The option headers.
+    pub(crate) fn options(&self) -> &RequestOptions {
+        &self.options
     }
 
     /// Reads the body, and verifies the signature of a signed request.
@@ -68,6 +91,19 @@ impl<'r> Incoming<'r> {
         let body = body::read(self.http.headers(), payload, self.now.config.body).await?;
         self.verify(&body).await?;
         Ok(body)
+    }
+
+    /// Adds the end user and the tags that the body names.
+    ///
+    /// # Errors
+    /// The id of the end user is too long, or has control characters.
+    pub(crate) fn acts_for(
+        &mut self,
+        end_user: Option<String>,
+        tags: &Tags,
+    ) -> Result<(), GatewayError> {
+        self.parties.add_tags(tags.iter());
+        Ok(self.parties.acts_for(end_user, "user")?)
     }
 
     /// Admits the request for a model, or for an operation that names none. The access line names it.
@@ -82,20 +118,37 @@ impl<'r> Incoming<'r> {
         if let Some(model) = model {
             context.names_model(model);
         }
-        let Self { http, worker, now, identity, options } = self;
+        let Self { http, worker, now, identity, options, mut parties, purpose } = self;
         let Identity::Proven(principal) = identity else {
             return Err(GatewayError::Internal("a signature was not verified".to_owned()));
         };
-        if matches!(principal, Principal::Master) && !now.config.admin.master_calls {
+        if purpose == Purpose::Call
+            && matches!(principal, Principal::Master)
+            && !now.config.admin.master_calls
+        {
             return Err(AuthRefusal::MasterCalls.into());
         }
+        parties.add_tags(options.tags.iter());
+        let caller = match worker.shared.accounts.as_deref() {
+            Some(accounts) if purpose == Purpose::Call => {
+                caller(accounts, principal, &mut parties).await?
+            }
+            Some(_) | None => Caller::from(principal),
+        };
         let reasoning = ReasoningStore::new(
             &worker.shared.memory,
             now.store.as_ref(),
             now.config.thinking_memory.limits(),
             http.headers(),
         );
-        Admitted::new((worker.clone(), now), principal, (options, reasoning), context)
+        let ip = http.peer_addr().map(|address| address.ip().to_string());
+        let sender = Sender { parties, ip };
+        let call = (worker.clone(), now);
+        let admitted = Admitted::new(call, (caller, sender), (options, reasoning), context)?;
+        if purpose == Purpose::Call {
+            admitted.check_route(http.path())?;
+        }
+        Ok(admitted)
     }
 
     async fn verify(&mut self, body: &Bytes) -> Result<(), GatewayError> {
@@ -108,6 +161,34 @@ impl<'r> Incoming<'r> {
         self.identity = Identity::Proven(principal);
         Ok(())
     }
+}
+
+/// The caller of a call: its principal with the end user and the tags, and what limits them.
+async fn caller(
+    accounts: &Accounts,
+    principal: Principal,
+    parties: &mut Parties,
+) -> Result<Caller, GatewayError> {
+    let mut caller = Caller::from(principal);
+    if let Principal::Key(holder) = &caller.principal {
+        // A key may be for one end user alone.
+        if let Some(pinned) = holder.key.end_user() {
+            parties.end_user = Some(pinned.to_owned());
+        }
+        // Those of the key come first: the caller's own must not crowd them out.
+        let own = std::mem::take(&mut parties.tags);
+        let of_team = holder.team.iter().flat_map(|team| &team.tags).flatten();
+        let of_key = holder.key.tags.iter().flatten();
+        parties.add_tags(of_key.chain(of_team).chain(&own).map(String::as_str));
+    }
+    let away = |error: StoreError| AuthRefusal::Unavailable(error.to_string());
+    if let Some(id) = &parties.end_user {
+        caller.customer = Some(accounts.customer(id).await.map_err(away)?);
+    }
+    for name in &parties.tags {
+        caller.tags.push(accounts.tag(name).await.map_err(away)?);
+    }
+    Ok(caller)
 }
 
 /// The caller that was found for a request; anonymous where no keys are configured.

@@ -1,5 +1,7 @@
 //! Step 7: the answers of all calls as one response, in one body or as a stream of events.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderName;
 use schema::converse::response::ConverseResponse;
@@ -31,6 +33,9 @@ pub(super) async fn respond<D: Dialect>(
     mut context: RequestContext,
 ) -> HttpResponse {
     let about = About::of(&all);
+    if let Some(price) = all.iter().find_map(|one| one.price.as_ref()) {
+        context.is_priced_by(price);
+    }
     let responded = match kind {
         Kind::Unary => unary::<D>(all, about, admitted, &mut context).await,
         Kind::Stream => {
@@ -80,7 +85,8 @@ async fn choices<D: Dialect>(
         price: one.price,
     });
     let cost = admitted.now().config.chat.usage_cost;
-    Choices::new(choices.collect(), validator, admitted.reasoning().clone(), cost)
+    let kept = (admitted.reasoning().clone(), Arc::clone(admitted.settlement()));
+    Choices::new(choices.collect(), validator, kept, cost)
 }
 
 /// The validator of a stream, if its answer was requested as JSON.

@@ -2,8 +2,8 @@
 //! refused, broken off, or the client gone), and dropping it writes the request's one line in the
 //! access log.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Data;
@@ -11,12 +11,13 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use schema::converse::response::TokenUsage;
 use translate::Stamp;
 use translate::dialect::ErrorDialect;
-use translate::guardrail::verdict::Units;
 use translate::spent::Spent;
 use uuid::Uuid;
 
 use super::PendingResponse;
 use super::access_line::{CostField, Place, bounded};
+use super::settlement::{CallEnd, EndedCall, ReservedCall, Settlement};
+use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
 use crate::error::{GatewayError, SHOULD_RETRY};
 use crate::state::Worker;
@@ -91,33 +92,16 @@ pub(crate) struct RequestContext {
     head: Option<PendingResponse>,
     /// Calls besides the attempts.
     settlement: Arc<Settlement>,
+    /// The reservation, where there are accounts.
+    reserved: Option<ReservedCall>,
+    /// The code of the error it was refused with.
+    error_code: Option<&'static str>,
+    /// Whether Bedrock may bill a call that failed.
+    may_be_billed: bool,
+    /// The time to the beginning of the answer.
+    ttft: Option<Duration>,
     /// Triggers when the process ends.
     cut: Cut,
-}
-
-/// Calls of a request besides those in its attempt log. Shared with work that outlives a borrow of the
-/// context.
-#[derive(Debug, Default)]
-pub(crate) struct Settlement(Mutex<GuardrailUse>);
-
-/// Guardrails that were called separately from the model.
-#[derive(Debug, Clone, Copy, Default)]
-struct GuardrailUse {
-    calls: u64,
-    units: Units,
-}
-
-impl Settlement {
-    /// Adds the usage of a guardrail call.
-    pub(crate) fn guardrail(&self, units: Units) {
-        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        used.calls += 1;
-        used.units += units;
-    }
-
-    fn guardrails(&self) -> GuardrailUse {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl RequestContext {
@@ -139,6 +123,10 @@ impl RequestContext {
             in_flight: None,
             head: None,
             settlement: Arc::default(),
+            reserved: None,
+            error_code: None,
+            may_be_billed: false,
+            ttft: None,
             cut: cut_of(http.app_data::<Data<Worker>>()),
         }
     }
@@ -173,6 +161,19 @@ impl RequestContext {
     pub(crate) fn is_answered(&mut self, attempt_log: AttemptLog, in_flight: InFlight) {
         self.attempt_log = Some(attempt_log);
         self.in_flight = Some(in_flight);
+        self.ttft = Some(self.started.elapsed());
+    }
+
+    /// Records the reservation of its call.
+    pub(crate) fn is_reserved(&mut self, reserved: ReservedCall) {
+        self.reserved = Some(reserved);
+    }
+
+    /// Records the price of the target that answers.
+    pub(crate) fn is_priced_by(&mut self, price: &CallPrice) {
+        if let Some(reserved) = &mut self.reserved {
+            reserved.price = Some(price.clone());
+        }
     }
 
     /// Records the attempts of a call.
@@ -228,8 +229,10 @@ impl RequestContext {
         }
     }
 
-    /// Records a failure of an answer that had begun.
-    fn fault(&mut self, error: &GatewayError) {
+    /// Records a failure, for the target's health and the row of the call.
+    pub(crate) fn fails_with(&mut self, error: &GatewayError) {
+        let (code, is_uncertain) = (error.code(), error.may_be_billed());
+        (self.error_code, self.may_be_billed) = (Some(code), is_uncertain);
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.broke_off(error);
         }
@@ -291,7 +294,7 @@ impl RequestContext {
 
     /// Ends with an error before any byte was sent.
     pub(crate) fn refuse(&mut self, error: &GatewayError) -> HttpResponse {
-        self.fault(error);
+        self.fails_with(error);
         let mut response = error.respond(self.dialect, self.id.as_str());
         if let Some(id) = error.aws_request_id().and_then(|id| HeaderValue::from_str(id).ok()) {
             response.headers_mut().insert(AWS_REQUEST_ID, id);
@@ -310,12 +313,55 @@ impl RequestContext {
     /// Ends a stream with an error.
     pub(crate) fn break_off(&mut self, error: &GatewayError) {
         log::warn!("{} stream broken off: {error}", self.id.as_str());
-        self.fault(error);
+        self.fails_with(error);
         self.status = 200;
         self.outcome = match error {
             GatewayError::Stopping => Outcome::Shutdown,
             _ => Outcome::Broken,
         };
+    }
+}
+
+impl Outcome {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::Complete => "complete",
+            Self::Refused => "refused",
+            Self::Broken => "broken",
+            Self::Shutdown => "shutdown",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+impl RequestContext {
+    /// Ends the reservation of the call.
+    fn account(&mut self) {
+        let Some(reserved) = self.reserved.take() else { return };
+        let end = match self.outcome {
+            Outcome::Complete => CallEnd::Complete,
+            Outcome::Refused if !self.may_be_billed => CallEnd::Refused,
+            Outcome::Refused
+            | Outcome::ClientClosed
+            | Outcome::Broken
+            | Outcome::Shutdown
+            | Outcome::Panicked => CallEnd::CutOff,
+        };
+        let error_code = (end != CallEnd::Complete)
+            .then(|| self.error_code.unwrap_or_else(|| self.outcome.name()));
+        let ended = EndedCall {
+            end,
+            status: self.status,
+            error_code,
+            model: &self.model,
+            attempt_log: self.attempt_log.as_ref(),
+            spent: self.spent,
+            guardrails: self.settlement.guardrails(),
+            ttft: self.ttft,
+            total: self.started.elapsed(),
+        };
+        reserved.end(&self.settlement, &ended);
     }
 }
 
@@ -328,6 +374,7 @@ impl Drop for RequestContext {
         } else if self.outcome == Outcome::ClientClosed && self.cut.has_come() {
             (self.status, self.outcome) = (503, Outcome::Shutdown);
         }
+        self.account();
         log::info!(
             target: "outcrop::access",
             "{} {}{} model={:?} status={} outcome={} in={} out={} ms={} attempts={} guardrail_calls={} guardrail_units={} cost_usd={}",
@@ -336,14 +383,7 @@ impl Drop for RequestContext {
             Place(self.at.as_ref()),
             bounded(&self.model, 256),
             self.status,
-            match self.outcome {
-                Outcome::ClientClosed => "client_closed",
-                Outcome::Complete => "complete",
-                Outcome::Refused => "refused",
-                Outcome::Broken => "broken",
-                Outcome::Shutdown => "shutdown",
-                Outcome::Panicked => "panicked",
-            },
+            self.outcome.name(),
             usage.input_tokens + usage.cache_read_input_tokens + usage.cache_write_input_tokens,
             usage.output_tokens,
             self.started.elapsed().as_millis(),

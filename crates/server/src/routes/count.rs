@@ -20,6 +20,7 @@ use crate::pipeline::json::parse;
 use crate::pipeline::json_response::{JsonResponse, respond};
 use crate::pipeline::parsed_request::{ParsedRequest, Untranslated};
 use crate::pipeline::pending_call;
+use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::RequestContext;
 use crate::request::options::RouteOptions;
@@ -54,6 +55,8 @@ async fn counted(
     let admitted = incoming.admit(Some(&outline.head.model), context).await?;
     let route = admitted.resolve(&outline.head.model, outline.tags(admitted.options())).await?;
     let fetched = admitted.fetch_media(outline.links).await?;
+    let estimate = CallEstimate { call_type: "acount_tokens", cost: EstimatedCost::Nothing };
+    admitted.reserve(estimate, context).await?;
     let id = context.id().to_owned();
     let spec = CallSpec {
         admission: admitted.admission(),

@@ -13,6 +13,7 @@ use futures_util::stream::{self, StreamExt};
 use http::HeaderMap;
 use schema::converse::response::TokenUsage;
 use schema::openai::embeddings::{EmbeddingsRequest, Input};
+use translate::dialect::end_user;
 use translate::embeddings::{Answers, Codec, EmbeddingPlan, question};
 use translate::profile::EmbeddingShape;
 use translate::spent::{BilledTier, Spent};
@@ -22,6 +23,7 @@ use crate::call_price::{CallPrice, priced};
 use crate::error::GatewayError;
 use crate::pipeline::json::{Mistake, parse};
 use crate::pipeline::parsed_request::Untranslated;
+use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
 use crate::pipeline::{Admitted, Incoming, deployment, dry_run};
 use crate::request::answer_headers::describe;
 use crate::request::context::RequestContext;
@@ -61,6 +63,7 @@ async fn embed(
     let offload = &worker.shared.offload;
     let body = deployment::applied(http, incoming.read(payload).await?, offload).await?;
     let named = offload.run(body.len(), named(body.clone())).await??;
+    incoming.acts_for(named.end_user, &named.tags)?;
     let admitted = incoming.admit(Some(&named.model), context).await?;
     let now = Arc::clone(admitted.now());
     // Vectors of different models are not comparable, so one answer uses one model.
@@ -85,6 +88,10 @@ async fn embed(
     if admitted.options().mode == CallMode::DryRun {
         return show(&admitted, &route, &calls, &report, context).await;
     }
+    let bytes = calls.iter().map(Bytes::len).sum();
+    let tokens = Tokens::read(token_estimate::estimate(bytes));
+    let cost = EstimatedCost::Model { route: &route, tokens, calls: 1 };
+    admitted.reserve(CallEstimate { call_type: "aembedding", cost }, context).await?;
     let calling = Calling { admitted: &admitted, route, id: &id };
     let mut spent = Spent::default();
     let sent = send(&calling, &calls, (&mut answers, &mut spent), context).await;
@@ -109,6 +116,7 @@ struct Named {
     model: String,
     holds_tokens: bool,
     tags: Tags,
+    end_user: Option<String>,
 }
 
 /// Parses a body for the first time; the parsed form is dropped while the model is resolved.
@@ -116,7 +124,8 @@ async fn named(body: Bytes) -> Result<Named, Mistake> {
     let request: EmbeddingsRequest<'_> = parse(&body)?;
     let holds_tokens = matches!(request.input, Input::Tokens(_) | Input::TokenLists(_));
     let tags = Tags::of_member(request.tags);
-    Ok(Named { model: request.model.to_string(), holds_tokens, tags })
+    let end_user = end_user(request.user.as_deref(), None, None);
+    Ok(Named { model: request.model.to_string(), holds_tokens, tags, end_user })
 }
 
 /// A translated request: the bodies of its calls, and the state that reads their answers.
@@ -208,6 +217,9 @@ async fn send(
         let before = answers.tokens();
         answers.take(one.at, &one.body, one.counted).map_err(GatewayError::Unreadable)?;
         *spent = spent.and(one.spent(answers.tokens().saturating_sub(before)));
+        if let Some(price) = &one.price {
+            context.is_priced_by(price);
+        }
         if one.at == 0 {
             request_id = one.request_id;
             context.went(one.attempt_log);

@@ -25,6 +25,15 @@ pub(crate) async fn list(worker: Data<Worker>, http: HttpRequest) -> HttpRespons
     let transport = admitted.account_transport(names.home());
     let mut data = names.catalogue().models(&transport, &names.listed()).await;
     data.retain(|model| names.admits(&model.id));
+    if admitted.admission().restricts_models() {
+        let mut granted = Vec::with_capacity(data.len());
+        for model in data {
+            if admitted.resolve(&model.id, Tags::default()).await.is_ok() {
+                granted.push(model);
+            }
+        }
+        data = granted;
+    }
     context.complete();
     HttpResponse::Ok().json(ModelList { object: "list", data })
 }

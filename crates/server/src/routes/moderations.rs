@@ -19,6 +19,7 @@ use crate::pipeline::Incoming;
 use crate::pipeline::json::parse;
 use crate::pipeline::json_response::{JsonResponse, respond};
 use crate::pipeline::parsed_request::Untranslated;
+use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
 use crate::request::context::RequestContext;
 use crate::request::options::RouteOptions;
 use crate::state::{Snapshot, Worker};
@@ -49,6 +50,9 @@ async fn moderate(
     let named = named(Arc::clone(incoming.now()), body.clone());
     let model = worker.shared.offload.run(length, named).await??;
     let admitted = incoming.admit(Some(&model), context).await?;
+    let estimate =
+        CallEstimate { call_type: "amoderation", cost: EstimatedCost::Guardrail { bytes: length } };
+    admitted.reserve(estimate, context).await?;
     let now = Arc::clone(admitted.now());
     // AWS's SDK serialises and hashes the input, which takes time in proportion to its length.
     let judged = judged(Arc::clone(&now), admitted.sdk(&now.moderator), body);

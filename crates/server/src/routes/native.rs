@@ -23,9 +23,10 @@ use crate::native::path::{Matched, PathError, find};
 use crate::native::s3::{self, NativeS3};
 use crate::native::settings::OtherModels;
 use crate::native::start::{Begun, Start, look};
-use crate::native::{headers, tap::Tap};
+use crate::native::{end_user, headers, tap::Tap};
 use crate::offload::Offload;
 use crate::pipeline::dry_run;
+use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
 use crate::pipeline::{Admitted, Incoming};
 use crate::request::context::RequestContext;
 use crate::request::options::{CallMode, RouteOptions};
@@ -35,7 +36,7 @@ use crate::write_timeout::WriteTimeoutBody;
 use bedrock::{Call, Failure, Service, exception, unsigned};
 use routing::{
     AttemptLog, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched, FallbackScope, Route,
-    Target, Tokens,
+    Tags, Target, Tokens,
 };
 
 mod error;
@@ -47,6 +48,12 @@ use error::{NativeError, refuse};
 const STOPPING: &str = "The gateway is being stopped and could not finish this answer.";
 /// Refused, because it needs HTTP/2 and signed frames in both directions; SDKs do not have it.
 const BIDIRECTIONAL: &str = "InvokeModelWithBidirectionalStream";
+
+/// The kind of call in rows of calls, by LiteLLM's name.
+const CALL_TYPE: &str = "pass_through_endpoint";
+/// Bytes that one byte of text takes in an answer, frames and padding included: for the estimates of answers that are
+/// cut off.
+const FRAMING: usize = 10;
 
 /// Relays one call.
 pub(crate) async fn relay(
@@ -64,7 +71,12 @@ pub(crate) async fn relay(
             let stall = worker.now().config.timeouts.write_stall;
             respond(*begun, stall, context)
         }
-        Err(error) => refuse(&error, errors, &mut context),
+        Err(error) => {
+            if let NativeError::Gateway(error) = &error {
+                context.fails_with(error);
+            }
+            refuse(&error, errors, &mut context)
+        }
     }
 }
 
@@ -90,7 +102,11 @@ async fn answer(
     let body = incoming.read(payload).await?;
     objects(&now, &matched, &body, &worker.shared.offload).await?;
     guarded(&now, &matched)?;
+    let member = now.config.access.end_user_metadata.as_deref();
+    let end_user = end_user::of(member, &body, &worker.shared.offload).await?;
+    incoming.acts_for(end_user, &Tags::default())?;
     let admitted = incoming.admit(matched.model(), context).await?;
+    admitted.check_operation(matched.row.operation)?;
     let request = NativeRequest { http, matched, body };
     let begun = match request.matched.model() {
         None => of_account(&admitted, request, context).await?,
@@ -127,6 +143,12 @@ async fn of_account(
     if admitted.options().mode == CallMode::DryRun {
         return show(admitted, log, unsigned(home, &call)?, context).await;
     }
+    let cost = match request.matched.row.service {
+        // Lists and settings.
+        Service::Control | Service::Agent => EstimatedCost::Nothing,
+        Service::Runtime | Service::AgentRuntime => EstimatedCost::Unpriced,
+    };
+    admitted.reserve(CallEstimate { call_type: CALL_TYPE, cost }, context).await?;
     context.went(AttemptLog { attempts: 1, ..log });
     let service = request.matched.row.service;
     let answer = admitted.account_transport(home).send(call).await?;
@@ -150,6 +172,11 @@ async fn of_model(
         let shown = unsigned(&target.account, &call)?;
         return show(admitted, AttemptLog::to(&target), shown, context).await;
     }
+    let cost = match spec.purpose {
+        CallPurpose::Count => EstimatedCost::Nothing,
+        CallPurpose::Model => EstimatedCost::Model { route: &route, tokens: spec.tokens, calls: 1 },
+    };
+    admitted.reserve(CallEstimate { call_type: CALL_TYPE, cost }, context).await?;
     let dispatch = Dispatch::begin(&admitted.now().names, route, spec);
     let sent = dispatch.map_err(GatewayError::from)?.run(async |target: &Target| {
         let body = request.body.clone();
@@ -222,7 +249,8 @@ async fn spec<'r>(
     let purpose = if operation == "CountTokens" { CallPurpose::Count } else { CallPurpose::Model };
     let (length, body) = (body.len(), body.clone());
     // Inspecting a body takes time and has no use if the route has only one target.
-    let (counts, keeps) = (route.counts_tokens(), route.keeps_to_targets());
+    let counts = route.counts_tokens() || admitted.is_accounted();
+    let keeps = route.keeps_to_targets();
     let looked = async move {
         let tokens = match counts {
             true => token_estimate::of_native(&body),
@@ -334,6 +362,10 @@ fn builder(status: u16, upstream: &HeaderMap) -> HttpResponseBuilder {
 /// complete one.
 fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result<Bytes, Failure>> {
     let Begun { mut answer, service, pieces, price } = begun;
+    if let Some(price) = &price {
+        context.is_priced_by(price);
+    }
+    let settlement = context.settlement();
     let mut tap = Tap::of(&answer.headers);
     let mut cut = context.cut();
     stream! {
@@ -361,6 +393,7 @@ fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result
             match piece {
                 Ok(Some(piece)) => {
                     tap.see(&piece);
+                    settlement.wrote(piece.len() / FRAMING);
                     // Recorded at once, because SDKs close the connection on an exception.
                     if let Some(failure) = tap.failure() {
                         has_failed = true;

@@ -3,6 +3,7 @@
 //! read, no call is read; when it disconnects or a call fails, all are dropped.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use async_stream::stream;
@@ -19,8 +20,12 @@ use crate::error::GatewayError;
 use crate::json_schema::{Conformity, StreamValidator};
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::of_quota;
-use bedrock::{Failure, Frame};
+use crate::request::settlement::Settlement;
+use bedrock::{Failure, Frame, FrameKind};
 use routing::InFlight;
+
+/// Bytes of an event of text besides the text: its JSON and Bedrock's padding.
+const WRAPPING: usize = 70;
 
 /// One answer, before any of it is translated.
 pub(crate) struct Choice<S> {
@@ -49,6 +54,7 @@ pub(crate) struct Choices<S> {
     /// Usage of the answers that have ended.
     spent: Spent,
     reasoning: ReasoningStore,
+    settlement: Arc<Settlement>,
     cost: UsageCost,
 }
 
@@ -80,7 +86,7 @@ impl<S: AnswerStream> Choices<S> {
     pub(crate) fn new(
         choices: Vec<Choice<S>>,
         validator: Option<StreamValidator>,
-        reasoning: ReasoningStore,
+        (reasoning, settlement): (ReasoningStore, Arc<Settlement>),
         cost: UsageCost,
     ) -> Self {
         let answer = |Choice { source, translator, in_flight, price }| {
@@ -88,7 +94,8 @@ impl<S: AnswerStream> Choices<S> {
             Answer { pieces, translator, in_flight, price }
         };
         let answers = choices.into_iter().map(answer).collect();
-        Self { answers, validator, turn: 0, spent: Spent::default(), reasoning, cost }
+        let spent = Spent::default();
+        Self { answers, validator, turn: 0, spent, reasoning, settlement, cost }
     }
 
     /// The next piece of any answer, with the answer's index; `None` when all answers have ended.
@@ -118,7 +125,12 @@ impl<S: AnswerStream> Choices<S> {
         piece: Next,
         out: &mut BytesMut,
     ) -> Result<(), GatewayError> {
-        let Self { answers, validator, reasoning, .. } = self;
+        let Self { answers, validator, reasoning, settlement, .. } = self;
+        if let Some(Ok(Piece::Frame(Frame { kind: FrameKind::Event(name), payload }))) = &piece
+            && name == "contentBlockDelta"
+        {
+            settlement.wrote(payload.len().saturating_sub(WRAPPING));
+        }
         match answers[at].take(piece, (validator.as_ref(), reasoning), out).await {
             Ok(State::More) => Ok(()),
             Ok(State::Complete) => self.end(at, out).await,

@@ -26,6 +26,8 @@ mod faults;
 mod guarded;
 mod held;
 mod http2;
+mod keys;
+mod ledger;
 mod limits;
 mod master_key;
 mod media;

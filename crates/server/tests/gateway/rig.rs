@@ -3,8 +3,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use access::Accounts;
 use bedrock::{AccountKeys, AccountSecret, Settings};
 use bytes::Bytes;
 use emulator::{Call, Running, Step, frames};
@@ -24,6 +26,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 pub(crate) struct Rig {
     pub(crate) address: SocketAddr,
     pub(crate) emulator: Running,
+    /// Keys, limits and the ledger, with a master key.
+    pub(crate) accounts: Option<Arc<Accounts>>,
     handle: actix_web::dev::ServerHandle,
     reloader: Reloader,
     directory: PathBuf,
@@ -157,11 +161,13 @@ impl Rig {
         };
         let serving = serve(config, setup).await.unwrap();
         let reloader = serving.reloader(sources);
+        let accounts = serving.accounts();
         actix_rt::spawn(serving.server);
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self {
             address: serving.address,
             emulator,
+            accounts,
             handle: serving.handle,
             reloader,
             directory,
@@ -222,19 +228,10 @@ impl Rig {
         path: &str,
         body: Bytes,
     ) -> Received {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("http://{}{path}", self.address))
-            .header("content-type", "application/json");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = self.client.request(request.body(Full::new(body)).unwrap());
-        let response = tokio::time::timeout(PATIENCE, request).await.unwrap().unwrap();
-        let (head, body) = response.into_parts();
+        let (status, headers, body) = self.open_with(headers, method, path, body).await;
         let body =
             tokio::time::timeout(PATIENCE, body.collect()).await.unwrap().unwrap().to_bytes();
-        Received { status: head.status.as_u16(), headers: head.headers, body }
+        Received { status, headers, body }
     }
 
     /// A chat request whose response the caller reads.
@@ -248,13 +245,26 @@ impl Rig {
         path: &str,
         body: Bytes,
     ) -> (u16, HeaderMap, Incoming) {
-        let request = Request::builder()
+        self.open_with(&[], method, path, body).await
+    }
+
+    /// A request with the caller's headers whose response the caller reads.
+    pub(crate) async fn open_with(
+        &self,
+        headers: &[(&str, &str)],
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> (u16, HeaderMap, Incoming) {
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("http://{}{path}", self.address))
-            .header("content-type", "application/json")
-            .body(Full::new(body))
-            .unwrap();
-        let response = tokio::time::timeout(PATIENCE, self.client.request(request)).await;
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = self.client.request(request.body(Full::new(body)).unwrap());
+        let response = tokio::time::timeout(PATIENCE, request).await;
         let (head, body) = response.unwrap().unwrap().into_parts();
         (head.status.as_u16(), head.headers, body)
     }

@@ -10,7 +10,7 @@ use super::media::links;
 use super::{ChatStream, Defaults, affinity, gather, origin, question_with, response};
 use crate::dialect::{
     Answered, Dialect, ErrorDialect, MediaSize, Question, QuestionInput, Questions, RequestHead,
-    TagFields, remove_listed_tags,
+    TagFields, end_user, remove_listed_tags,
 };
 use crate::requested_format::Wanted;
 use crate::spent::Spent;
@@ -25,6 +25,7 @@ const TURNS: usize = 4;
 
 impl Dialect for Chat {
     const NAME: &'static str = "chat";
+    const CALL_TYPE: &'static str = "acompletion";
     const ID_PREFIX: &'static str = "chatcmpl-";
     const ERRORS: ErrorDialect = ErrorDialect::OpenAi;
 
@@ -51,6 +52,11 @@ impl Dialect for Chat {
             prefix: affinity(request),
             last_calls: last_calls(request),
             origin: origin(request, None),
+            end_user: end_user(
+                request.user.as_deref(),
+                request.metadata.as_ref(),
+                request.safety_identifier.as_deref(),
+            ),
         }
     }
 

@@ -1,0 +1,121 @@
+//! The reservation of a call, between its admission and its dispatch: limits and budgets take it, and its row is
+//! written, before a byte goes upstream.
+
+use access::Nanodollars;
+use access::accounts::CallAsk;
+use access::spend::Usage;
+use routing::catalogue::{Day, PricedModel, Tier};
+use routing::{Route, Tokens, Written};
+
+use super::Admitted;
+use crate::call_price::CallPrice;
+use crate::error::{GatewayError, LimitRefusal};
+use crate::request::context::RequestContext;
+use crate::request::settlement::ReservedCall;
+
+/// A call to reserve.
+pub(crate) struct CallEstimate<'r> {
+    /// The kind of call, by LiteLLM's name.
+    pub(crate) call_type: &'static str,
+    pub(crate) cost: EstimatedCost<'r>,
+}
+
+/// What a call may cost.
+pub(crate) enum EstimatedCost<'r> {
+    /// Calls of a model: so many, each of so many tokens.
+    Model { route: &'r Route, tokens: Tokens, calls: u32 },
+    /// Nothing: reading lists and settings, counting tokens.
+    Nothing,
+    /// Checks of so many bytes by a guardrail.
+    Guardrail { bytes: usize },
+    /// Bedrock bills it, by units that have no price here.
+    Unpriced,
+}
+
+impl Admitted {
+    /// Reserves a call, so that `context` settles it at its end. Without accounts it does nothing.
+    ///
+    /// # Errors
+    /// A rate limit or a budget has no room, or the ledger cannot be written.
+    pub(crate) async fn reserve(
+        &self,
+        estimate: CallEstimate<'_>,
+        context: &mut RequestContext,
+    ) -> Result<(), GatewayError> {
+        let Some(accounts) = self.accounts() else { return Ok(()) };
+        let CallEstimate { call_type, cost } = estimate;
+        let mut ask = CallAsk {
+            id: context.id().to_owned(),
+            call_type: call_type.to_owned(),
+            model_asked: context.model().to_owned(),
+            model_names: vec![context.model().to_owned()],
+            session_id: self.parties().session.clone(),
+            ip: self.ip().map(ToOwned::to_owned),
+            meta: self.parties().metadata.clone(),
+            ..CallAsk::default()
+        };
+        let (mut read, mut price) = (0, None);
+        let is_free = matches!(cost, EstimatedCost::Nothing);
+        match cost {
+            EstimatedCost::Nothing => ask.cost = Some(Nanodollars::ZERO),
+            EstimatedCost::Unpriced => {}
+            EstimatedCost::Guardrail { bytes } => ask.cost = self.guardrail_cost(bytes),
+            EstimatedCost::Model { route, tokens, calls } => {
+                let calls = u64::from(calls.max(1));
+                read = tokens.read.saturating_mul(calls);
+                let written = self.written(tokens).saturating_mul(calls);
+                ask.tokens = read.saturating_add(written);
+                let models = self.now().names.priced(route);
+                ask.model_names.extend(models.iter().map(|model| model.model_id().to_owned()));
+                let usage = Usage { input: read, output: written, ..Usage::default() };
+                ask.cost = dearest(&models, &usage);
+                price = models.into_iter().next().map(CallPrice::of_priced);
+            }
+        }
+        match accounts.reserve(self.admission(), ask).await {
+            Ok(reservation) => {
+                let catalogue = self.now().names.catalogue().clone();
+                context.is_reserved(ReservedCall { reservation, read, price, is_free, catalogue });
+                Ok(())
+            }
+            Err(refused) => {
+                let budget_status = self.now().config.access.budget_exceeded_status.0;
+                Err(Box::new(LimitRefusal { refused, budget_status }).into())
+            }
+        }
+    }
+
+    /// The most that checks of so many bytes cost: each policy charges by the thousand characters.
+    fn guardrail_cost(&self, bytes: usize) -> Option<Nanodollars> {
+        let units = Usage::guardrail_units(u64::try_from(bytes).unwrap_or(u64::MAX));
+        let usage = Usage {
+            guardrail_content: units,
+            guardrail_topic: units,
+            guardrail_word: units,
+            guardrail_pii: units,
+            ..Usage::default()
+        };
+        let quote = self.now().names.catalogue().guardrail_quote(Day::today()).ok()?;
+        quote.cost(&usage).ok()?.cost.total.nanodollars().map(Nanodollars::new)
+    }
+
+    /// Tokens that one call may write.
+    fn written(&self, tokens: Tokens) -> u64 {
+        match tokens.written {
+            Written::UpTo(most) => most,
+            Written::Otherwise(usual) => self.usual_output().unwrap_or(usual),
+            Written::Nothing => 0,
+        }
+    }
+}
+
+/// The cost at the dearest target; none unless each has a price.
+fn dearest(models: &[PricedModel], usage: &Usage) -> Option<Nanodollars> {
+    let mut dearest = Nanodollars::ZERO;
+    for model in models {
+        let quote = model.quote(Tier::Standard, Day::today()).ok()?;
+        let charged = quote.cost(usage).ok()?;
+        dearest = dearest.max(Nanodollars::new(charged.cost.total.nanodollars()?));
+    }
+    (!models.is_empty()).then_some(dearest)
+}

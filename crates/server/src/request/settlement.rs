@@ -1,0 +1,211 @@
+//! The accounts of one request: its reservation, the calls made besides its attempts, and the row that its end writes.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use access::Nanodollars;
+use access::accounts::Reservation;
+use access::ledger::CallOutcome;
+use access::spend::Usage;
+use routing::AttemptLog;
+use routing::catalogue::{Catalogue, Day};
+use schema::converse::response::{CacheWrites, TokenUsage};
+use schema::openai::usage::CostUsd;
+use translate::guardrail::verdict::Units;
+use translate::spent::{BilledTier, Spent};
+
+use super::context::of_quota;
+use crate::call_price::CallPrice;
+
+/// Bytes of text in a token, for estimates.
+const TOKEN: u64 = 4;
+
+/// Calls of a request besides those in its attempt log. Shared with work that outlives a borrow of the context.
+#[derive(Debug, Default)]
+pub(crate) struct Settlement {
+    guardrails: Mutex<GuardrailUse>,
+    /// Whether bytes may have gone upstream.
+    sent: AtomicBool,
+    /// Bytes of text that the answer has had so far.
+    written: AtomicU64,
+}
+
+/// Guardrails that were called separately from the model.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct GuardrailUse {
+    pub(crate) calls: u64,
+    pub(crate) units: Units,
+}
+
+/// A call that was reserved.
+#[derive(Debug)]
+pub(crate) struct ReservedCall {
+    pub(crate) reservation: Reservation,
+    /// Tokens that the model reads, estimated.
+    pub(crate) read: u64,
+    /// The price of the first target.
+    pub(crate) price: Option<CallPrice>,
+    /// Whether such calls cost nothing.
+    pub(crate) is_free: bool,
+    /// The prices of guardrails.
+    pub(crate) catalogue: Catalogue,
+}
+
+/// The end of a request, as far as its row tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallEnd {
+    /// Answered in full.
+    Complete,
+    /// Refused before it was billed.
+    Refused,
+    /// Cut off at some point, by the client, the upstream or the gateway.
+    CutOff,
+}
+
+/// What a request knows of its call at its end.
+pub(crate) struct EndedCall<'e> {
+    pub(crate) end: CallEnd,
+    pub(crate) status: u16,
+    /// The code of the error, or the kind of end.
+    pub(crate) error_code: Option<&'e str>,
+    pub(crate) model: &'e str,
+    pub(crate) attempt_log: Option<&'e AttemptLog>,
+    pub(crate) spent: Spent,
+    pub(crate) guardrails: GuardrailUse,
+    pub(crate) ttft: Option<Duration>,
+    pub(crate) total: Duration,
+}
+
+impl Settlement {
+    /// Adds the usage of a guardrail call.
+    pub(crate) fn guardrail(&self, units: Units) {
+        let mut used = self.guardrails.lock().unwrap_or_else(PoisonError::into_inner);
+        used.calls += 1;
+        used.units += units;
+    }
+
+    /// Notes that a call may be made from now on.
+    pub(crate) fn sends(&self) {
+        self.sent.store(true, Ordering::Relaxed);
+    }
+
+    /// Adds text of the answer, in bytes.
+    pub(crate) fn wrote(&self, bytes: usize) {
+        self.written.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn guardrails(&self) -> GuardrailUse {
+        *self.guardrails.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ReservedCall {
+    /// Ends the call: settled by its usage, estimated where it was cut off, void where it cost nothing.
+    pub(crate) fn end(mut self, settlement: &Settlement, ended: &EndedCall<'_>) {
+        if !settlement.sent.load(Ordering::Relaxed) {
+            let outcome = self.outcome(ended, TokenUsage::default(), None);
+            self.reservation.void(outcome);
+            return;
+        }
+        match (ended.end, ended.spent.usage()) {
+            (CallEnd::Refused, None) => {
+                let outcome = self.outcome(ended, TokenUsage::default(), None);
+                self.reservation.void(outcome);
+            }
+            (CallEnd::Complete, None) => {
+                // Without counts the call cost nothing but its guardrails, or what it cost is not known.
+                let is_known = self.is_free || settlement.guardrails().calls > 0;
+                let cost = is_known.then_some(CostUsd(0));
+                let outcome = self.outcome(ended, TokenUsage::default(), cost);
+                self.reservation.settle(outcome, 0);
+            }
+            (_, Some(usage)) => {
+                let outcome = self.outcome(ended, usage, ended.spent.cost());
+                self.reservation.settle(outcome, of_quota(usage));
+            }
+            (CallEnd::CutOff, None) => {
+                let seen = settlement.written.load(Ordering::Relaxed);
+                let usage = TokenUsage {
+                    input_tokens: self.read,
+                    output_tokens: seen.div_ceil(TOKEN),
+                    ..TokenUsage::default()
+                };
+                let price = self.price.as_ref();
+                match price.and_then(|price| price.cost(usage, BilledTier::Standard)) {
+                    Some(cost) => {
+                        let outcome = self.outcome(ended, usage, Some(cost));
+                        self.reservation.settle_estimated(outcome, of_quota(usage));
+                    }
+                    // Everything that was reserved is taken for spent.
+                    None => self.reservation.is_sent(),
+                }
+            }
+        }
+    }
+
+    /// The cost with that of guardrails called beside the model; none without a price for each.
+    fn with_guardrails(&self, cost: CostUsd, used: GuardrailUse) -> Option<Nanodollars> {
+        let cost = Nanodollars::from_picodollars(i128::from(cost.0));
+        if used.calls == 0 {
+            return Some(cost);
+        }
+        let quote = self.catalogue.guardrail_quote(Day::today()).ok()?;
+        let charged = quote.cost(&counted(used.units)).ok()?;
+        Some(cost.plus(Nanodollars::new(charged.cost.total.nanodollars()?)))
+    }
+
+    fn outcome(
+        &self,
+        ended: &EndedCall<'_>,
+        usage: TokenUsage,
+        cost: Option<CostUsd>,
+    ) -> CallOutcome {
+        let CacheWrites { five_minutes, one_hour } = usage.cache_details;
+        let written = usage.cache_write_input_tokens.max(five_minutes.saturating_add(one_hour));
+        let target = ended.attempt_log.map(|log| &*log.target).unwrap_or_default();
+        let served = target.rsplit_once('@').map_or(ended.model, |(model, _)| model);
+        let priced = cost.and(self.price.as_ref());
+        let row = priced.and_then(|price| price.row(usage, ended.spent.tier()));
+        let (price_id, price_source) = row.unzip();
+        CallOutcome {
+            model: served.to_owned(),
+            model_group: (served != ended.model).then(|| ended.model.to_owned()),
+            region: ended.attempt_log.map(|log| log.region.clone()).filter(|it| !it.is_empty()),
+            reach: priced.map(CallPrice::reach),
+            tier: Some(ended.spent.tier().name().to_owned()),
+            input: usage.input_tokens,
+            output: usage.output_tokens,
+            cache_read: usage.cache_read_input_tokens,
+            cache_write_5m: written.saturating_sub(one_hour),
+            cache_write_1h: one_hour,
+            units: None,
+            cost: cost.and_then(|cost| self.with_guardrails(cost, ended.guardrails)),
+            price_id,
+            price_source,
+            status: ended.status,
+            error_code: ended.error_code.map(ToOwned::to_owned),
+            ttft_ms: ended.ttft.map(millis),
+            total_ms: millis(ended.total),
+            attempts: ended.attempt_log.map_or(0, |log| log.attempts),
+        }
+    }
+}
+
+/// The units in the terms of prices.
+fn counted(units: Units) -> Usage {
+    let Units { content, topic, word, sensitive_information, contextual_grounding, images } = units;
+    Usage {
+        guardrail_content: content,
+        guardrail_topic: topic,
+        guardrail_word: word,
+        guardrail_pii: sensitive_information,
+        guardrail_grounding: contextual_grounding,
+        guardrail_images: images,
+        ..Usage::default()
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,271 @@
+//! Keys of the gateway: which calls they may make, by any header and any name of a model, and how they are refused.
+
+use std::sync::Arc;
+
+use access::{Accounts, KeyInput};
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::models::ask;
+use super::rig::{Received, Rig};
+
+pub(super) const MASTER: &str = "master_key: sk-master\n";
+const NOVA: &str = "us.amazon.nova-lite-v1:0";
+
+/// Makes a key with these fields of the admin API, and returns it.
+pub(super) async fn key(rig: &Rig, fields: Value) -> String {
+    made(rig.accounts.as_ref().unwrap(), fields).await.secret.reveal().to_owned()
+}
+
+pub(super) async fn made(accounts: &Arc<Accounts>, fields: Value) -> access::accounts::NewKey {
+    let input: KeyInput = serde_json::from_value(fields).unwrap();
+    accounts.create_key(input, None, "test").await.unwrap()
+}
+
+/// A chat request with a key.
+pub(super) async fn chat(rig: &Rig, key: &str, model: &str) -> Received {
+    let header = format!("Bearer {key}");
+    rig.chat_with(&[("authorization", &header)], &ask(model)).await
+}
+
+/// A native request with a key.
+async fn converse(rig: &Rig, key: &str, model: &str, operation: &str) -> Received {
+    let header = format!("Bearer {key}");
+    let path = format!("/bedrock/model/{}/{operation}", model.replace('/', "%2F"));
+    let body = match operation {
+        "converse" | "converse-stream" => {
+            json!({ "messages": [{ "role": "user", "content": [{ "text": "Hi" }] }] })
+        }
+        // The model in the body is a decoy: the path names the one that is called.
+        _ => json!({
+            "model": "amazon.nova-lite-v1:0", "modelId": "amazon.nova-lite-v1:0",
+            "messages": [{ "role": "user", "content": [{ "text": "Hi" }] }],
+        }),
+    };
+    let headers = [("authorization", header.as_str())];
+    rig.send_with(&headers, Method::POST, &path, body.to_string().into()).await
+}
+
+#[actix_rt::test]
+async fn a_key_works_in_each_header_and_a_different_one_beside_it_does_not() {
+    let rig = Rig::start(MASTER).await;
+    let (key, other) = (key(&rig, json!({})).await, key(&rig, json!({})).await);
+    let (bearer, signed) = (
+        format!("Bearer {key}"),
+        format!(
+            "AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0"
+        ),
+    );
+    for (name, value) in [
+        ("authorization", bearer.as_str()),
+        ("authorization", &signed),
+        ("x-api-key", &key),
+        ("api-key", &key),
+        ("x-litellm-api-key", &bearer),
+        ("ocp-apim-subscription-key", &key),
+        ("x-goog-api-key", &key),
+    ] {
+        let alone = rig.chat_with(&[(name, value)], &ask(NOVA)).await;
+        assert_eq!(alone.status, 200, "{name}");
+        let twice = rig.chat_with(&[(name, value), ("x-api-key", &key)], &ask(NOVA)).await;
+        assert_eq!(twice.status, 200, "{name}");
+        let two = rig.chat_with(&[(name, value), ("x-litellm-api-key", &other)], &ask(NOVA)).await;
+        assert_eq!(two.status, 400, "{name}");
+        assert_eq!(two.json()["error"]["type"], "bad_request_error");
+    }
+    assert_eq!(rig.emulator.journal().calls().len(), 14, "a refused call goes nowhere");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_key_for_one_model_calls_no_other_by_any_name() {
+    let rig = Rig::start(
+        "master_key: sk-master\n\
+         models:\n\
+         \x20 mine: amazon.nova-lite-v1:0\n\
+         \x20 other: { targets: [{ model: amazon.nova-pro-v1:0 }] }\n\
+         \x20 falls: { targets: [{ model: amazon.nova-lite-v1:0 }], fallbacks: { general: [other] } }\n",
+    )
+    .await;
+    let key = key(
+        &rig,
+        json!({ "models": ["mine", "falls", "nova-lite"], "aliases": { "sneaky": "other" } }),
+    )
+    .await;
+    for model in [
+        "other",
+        "sneaky",
+        "nova-pro",
+        "amazon.nova-pro-v1:0",
+        "us.amazon.nova-pro-v1:0",
+        "bedrock/us.amazon.nova-pro-v1:0",
+        "bedrock/converse/amazon.nova-pro-v1:0",
+        "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0",
+        "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-pro-v1:0",
+        "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc123",
+        "no.such.model",
+        "mine*",
+    ] {
+        let answer = chat(&rig, &key, model).await;
+        assert_eq!(answer.status, 403, "{model}");
+        let error = answer.json()["error"].clone();
+        assert_eq!(error["type"], "key_model_access_denied", "{model}");
+        assert_eq!((&error["param"], &error["code"]), (&json!("model"), &json!("403")));
+        let text = error["message"].as_str().unwrap();
+        assert!(text.starts_with("key not allowed to access model."), "{text}");
+        assert!(!text.contains("falls"), "no other name is told: {text}");
+        for operation in ["converse", "converse-stream", "invoke"] {
+            if model == "bedrock/converse/amazon.nova-pro-v1:0" {
+                continue;
+            }
+            let answer = converse(&rig, &key, model, operation).await;
+            assert_eq!(answer.status, 403, "{model} {operation}");
+            assert_eq!(answer.header("x-amzn-errortype"), Some("AccessDeniedException"));
+        }
+        let body = json!({ "model": model, "input": "a", "prompt": "a" }).to_string();
+        let bearer = format!("Bearer {key}");
+        for path in ["/v1/embeddings", "/v1/completions"] {
+            let headers = [("authorization", bearer.as_str())];
+            let answer =
+                rig.send_with(&headers, Method::POST, path, Bytes::from(body.clone())).await;
+            assert_eq!(answer.status, 403, "{path} {model}");
+        }
+    }
+    assert!(rig.emulator.journal().calls().is_empty(), "no call came through");
+    for model in ["mine", "nova-lite", "amazon.nova-lite-v1:0", "us.amazon.nova-lite-v1:0"] {
+        assert_eq!(chat(&rig, &key, model).await.status, 200, "{model}");
+        assert_eq!(converse(&rig, &key, model, "converse").await.status, 200, "{model}");
+    }
+    // The fallback is not granted, so the failure of the first stands.
+    rig.emulator.journal().clear();
+    for _ in 0..8 {
+        rig.emulator.script().push(emulator::Step::Error {
+            status: 500,
+            kind: "InternalServerException".to_owned(),
+            message: "no".to_owned(),
+            headers: Default::default(),
+        });
+    }
+    let failed = chat(&rig, &key, "falls").await;
+    assert!(failed.status >= 500, "{}", failed.status);
+    let calls = rig.emulator.journal().calls();
+    assert!(calls.iter().all(|call| !call.path.contains("nova-pro")), "{calls:#?}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_key_may_forbid_geographies() {
+    let rig = Rig::start(
+        "master_key: sk-master\n\
+         models:\n\
+         \x20 mixed:\n\
+         \x20   targets:\n\
+         \x20   - { model: global.anthropic.claude-sonnet-4-5-20250929-v1:0 }\n\
+         \x20   - { model: us.anthropic.claude-sonnet-4-5-20250929-v1:0 }\n",
+    )
+    .await;
+    let key = key(&rig, json!({ "allowed_geographies": ["us"] })).await;
+    let global = chat(&rig, &key, "global.anthropic.claude-sonnet-4-5-20250929-v1:0").await;
+    assert_eq!(global.status, 403);
+    for _ in 0..6 {
+        let answer = chat(&rig, &key, "mixed").await;
+        assert_eq!(answer.status, 200);
+        let target = answer.header("x-outcrop-target").unwrap();
+        assert!(target.starts_with("us.anthropic."), "{target}");
+    }
+    let calls = rig.emulator.journal().calls();
+    assert!(calls.iter().all(|call| !call.path.contains("global.")), "{calls:#?}");
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn blocked_and_expired_keys_are_told_apart() {
+    let rig = Rig::start(MASTER).await;
+    let accounts = rig.accounts.clone().unwrap();
+    let blocked = made(&accounts, json!({ "blocked": true })).await;
+    let expired = made(&accounts, json!({ "duration": "0s" })).await;
+    for (secret, status, kind, begins, native) in [
+        (
+            &blocked.secret,
+            401,
+            "auth_error",
+            "Authentication Error, Key is blocked.",
+            "AccessDeniedException",
+        ),
+        (
+            &expired.secret,
+            401,
+            "expired_key",
+            "Authentication Error - Expired Key.",
+            "ExpiredTokenException",
+        ),
+    ] {
+        let answer = chat(&rig, secret.reveal(), NOVA).await;
+        let error = answer.json()["error"].clone();
+        assert_eq!((answer.status, &error["type"]), (status, &json!(kind)));
+        assert!(error["message"].as_str().unwrap().starts_with(begins), "{error}");
+        assert!(!error.to_string().contains(secret.reveal()), "{error}");
+        let answer = converse(&rig, secret.reveal(), NOVA, "converse").await;
+        assert_eq!((answer.status, answer.header("x-amzn-errortype")), (403, Some(native)));
+    }
+    assert!(rig.emulator.journal().calls().is_empty());
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn routes_and_operations_are_granted_by_the_key() {
+    let rig = Rig::start(MASTER).await;
+    let chats = key(&rig, json!({ "allowed_routes": ["/chat/completions"] })).await;
+    let reads = key(&rig, json!({ "key_type": "read_only" })).await;
+    let counts = key(&rig, json!({ "allowed_operations": ["CountTokens"] })).await;
+    assert_eq!(chat(&rig, &chats, NOVA).await.status, 200);
+    rig.emulator.journal().clear();
+    for (key, status) in [(&chats, 403), (&reads, 403), (&counts, 403)] {
+        let answer = converse(&rig, key, NOVA, "converse").await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("x-amzn-errortype"), Some("AccessDeniedException"));
+    }
+    let refused = chat(&rig, &reads, NOVA).await;
+    assert_eq!(refused.status, 403);
+    assert_eq!(
+        refused.json()["error"]["message"],
+        "Virtual key is not allowed to call this route."
+    );
+    assert!(rig.emulator.journal().calls().is_empty());
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_master_key_calls_models_unless_it_may_not() {
+    let rig = Rig::start(MASTER).await;
+    assert_eq!(chat(&rig, "sk-master", NOVA).await.status, 200);
+    rig.stop().await;
+    let rig = Rig::start("master_key: sk-master\nadmin: { master_calls: false }\n").await;
+    assert_eq!(chat(&rig, "sk-master", NOVA).await.status, 403);
+    let list = [("authorization", "Bearer sk-master")];
+    let list = rig.send_with(&list, Method::GET, "/v1/models", Bytes::new()).await;
+    assert_eq!(list.status, 200);
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn the_model_list_shows_what_a_key_may_call() {
+    let rig = Rig::start("master_key: sk-master\nmodels: { mine: amazon.nova-lite-v1:0, other: amazon.nova-pro-v1:0 }\n").await;
+    let key = key(&rig, json!({ "models": ["mine", "titan*"] })).await;
+    let bearer = format!("Bearer {key}");
+    let list = [("authorization", bearer.as_str())];
+    let list = rig.send_with(&list, Method::GET, "/v1/models", Bytes::new()).await.json();
+    let ids: Vec<&str> = list["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| model["id"].as_str().unwrap())
+        .collect();
+    assert!(ids.contains(&"mine") && !ids.contains(&"other"), "{ids:?}");
+    assert!(
+        ids.iter().all(|id| *id == "mine" || id.contains("titan") || id.contains("nova-lite")),
+        "{ids:?}"
+    );
+    rig.stop().await;
+}
