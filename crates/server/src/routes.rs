@@ -7,6 +7,7 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, FromRequest, Handler, Responder, guard, web};
 
+use crate::native::path::MOUNT;
 use crate::state::{AdminPlace, Shared, Worker};
 
 pub(crate) mod address;
@@ -140,7 +141,7 @@ fn guarded(app: &mut web::ServiceConfig) {
     for path in ["/", "/v1"] {
         app.service(read(path, page::page));
     }
-    app.service(web::scope(native::MOUNT).default_service(web::to(native::relay)));
+    app.service(web::scope(MOUNT).default_service(web::to(native::relay)));
     app.default_service(web::to(fallback::unknown_route));
 }
 

@@ -4,6 +4,9 @@
 use super::table::{OperationRow, rows};
 use bedrock::{Service, encode_segment};
 
+/// Path prefix of the native API.
+pub(crate) const MOUNT: &str = "/bedrock";
+
 /// Longest path or query accepted, in bytes.
 const LONGEST: usize = 8 * 1024;
 
@@ -151,6 +154,12 @@ fn decode(raw: &str) -> Result<String, PathError> {
     let odd = |c: char| c.is_control() || matches!(c, '%' | '\\' | '?' | '#' | ';');
     let dots = text.split('/').any(|part| matches!(part, "." | ".." | ""));
     if dots || text.chars().any(odd) { Err(PathError::Malformed) } else { Ok(text) }
+}
+
+/// Whether a path belongs to the native API, judged by the path alone.
+pub(crate) fn is_below(path: &str) -> bool {
+    let rest = path.strip_prefix(MOUNT);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || path.starts_with("/model/")
 }
 
 #[cfg(test)]

@@ -10,13 +10,13 @@ use routing::{Route, Tags, Target};
 
 use crate::error::GatewayError;
 use crate::media::{Fetched, Links};
+use crate::native::path::{MOUNT, is_below};
 use crate::offload::Offload;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::RequestContext;
 use crate::request::options::RequestOptions;
 use crate::request::parties::Parties;
 use crate::request::settlement::Settlement;
-use crate::routes::native;
 use crate::state::{Snapshot, Worker};
 
 /// Beginning of the paths of the front API.
@@ -90,7 +90,7 @@ impl Admitted {
         let group = RouteGroup::Models;
         let check = |name: &str| self.admission.check_route(CallRoute { name, group });
         let other = match path.strip_prefix(BASE) {
-            _ if native::is_below(path) => native::MOUNT.to_owned(),
+            _ if is_below(path) => MOUNT.to_owned(),
             Some(rest) => rest.to_owned(),
             None => format!("{BASE}{path}"),
         };

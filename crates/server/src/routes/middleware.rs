@@ -18,6 +18,7 @@ use crate::body;
 use crate::browser::cors;
 use crate::credential;
 use crate::error::GatewayError;
+use crate::native::path::is_below;
 use crate::panic_guard::{self, Panicked};
 use crate::request::context::{RequestId, cut_of};
 use crate::state::Worker;
@@ -61,7 +62,7 @@ pub(crate) async fn answer_before_the_end(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let mut cut = cut_of(request.app_data::<Data<Worker>>());
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
-    let is_native = native::is_below(request.path());
+    let is_native = is_below(request.path());
     match cut.or(next.call(request)).await {
         Some(answered) => answered,
         None => {

@@ -19,7 +19,7 @@ use crate::call_price::{CallPrice, priced};
 use crate::error::GatewayError;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
-use crate::native::path::{Matched, PathError, find};
+use crate::native::path::{MOUNT, Matched, PathError, find};
 use crate::native::s3::{self, NativeS3};
 use crate::native::settings::OtherModels;
 use crate::native::start::{Begun, Start, look};
@@ -286,9 +286,6 @@ pub(crate) fn matched(method: &str, uri: &Uri, added: &[Service]) -> Result<Matc
     find(method, below, added)
 }
 
-/// Path prefix of the native API.
-pub(crate) const MOUNT: &str = "/bedrock";
-
 async fn call(
     request: &NativeRequest<'_>,
     mut body: Bytes,
@@ -425,10 +422,4 @@ fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result
             }
         }
     }
-}
-
-/// Whether a path belongs to the native API, judged by the path alone.
-pub(crate) fn is_below(path: &str) -> bool {
-    let rest = path.strip_prefix(MOUNT);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) || path.starts_with("/model/")
 }

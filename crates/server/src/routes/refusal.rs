@@ -10,6 +10,7 @@ use super::{SERVED, native};
 use crate::config::Config;
 use crate::error::GatewayError;
 use crate::missing_api;
+use crate::native::path::MOUNT;
 use crate::request::context::RequestContext;
 
 /// Sent by every client of Anthropic's API.
@@ -25,7 +26,7 @@ pub(crate) enum RequestApi {
 impl RequestApi {
     /// The API that a request is for.
     pub(crate) fn of(method: &str, uri: &Uri, headers: &HeaderMap, config: &Config) -> Self {
-        let below = uri.path().strip_prefix(native::MOUNT);
+        let below = uri.path().strip_prefix(MOUNT);
         let is_native = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             || config.native.root && native::matched(method, uri, &config.native.services).is_ok();
         if is_native { Self::Aws } else { Self::Front(dialect(uri.path(), headers)) }
