@@ -6,6 +6,7 @@
 
 pub mod accounts;
 mod admission;
+mod calendar;
 mod duration;
 pub mod import;
 mod invalid;
@@ -23,6 +24,7 @@ mod time;
 
 pub use accounts::Accounts;
 pub use admission::{Admission, Denied, admit};
+pub use calendar::{CalendarDay, CalendarZone, ZoneHours};
 pub use duration::{BudgetWindow, BudgetZone, SpanUnit, WrittenSpan};
 pub use invalid::InvalidField;
 pub use key::{AwsKeyPair, KeyDigest, KeyToken, NoRandomness, Pepper, SecretKey, public_id_of};
