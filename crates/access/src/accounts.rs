@@ -7,9 +7,11 @@ mod calls;
 mod keys;
 mod names;
 mod open;
+mod spending;
 
 pub use admin::AdminError;
 pub use calls::{BudgetExceeded, CallAsk, Refused, Reservation, ScopeSpend};
 pub use keys::{KeyRef, NewKey};
 pub use names::PastRecord;
 pub use open::{AccountSettings, Accounts, AuthError, OpenError};
+pub use spending::{RecordSpend, SpendAsk};

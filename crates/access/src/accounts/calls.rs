@@ -386,7 +386,7 @@ fn whole_seconds(span: Duration) -> u64 {
 }
 
 /// The sum of all time, which limits no call.
-fn lifetime() -> BudgetRule {
+pub(super) fn lifetime() -> BudgetRule {
     BudgetRule { max: None, duration: None, since: UtcTime::default() }
 }
 

@@ -262,11 +262,10 @@ impl Accounts {
     }
 
     /// Limits, filled from a budget row.
-    pub(crate) async fn with_row(
-        &self,
-        own: &Limits,
-        row: Option<&str>,
-    ) -> Result<Limits, StoreError> {
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn with_row(&self, own: &Limits, row: Option<&str>) -> Result<Limits, StoreError> {
         let Some(id) = row else { return Ok(own.clone()) };
         let row = self.read::<BudgetRecord>(id).await?;
         Ok(row.map_or_else(|| own.clone(), |row| own.or(&row.limits)))
