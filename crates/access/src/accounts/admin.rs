@@ -214,23 +214,22 @@ impl Accounts {
         }
     }
 
-    /// Checks that the team and the budget row that a record refers to exist.
+    /// Checks that the team and the budget row that a record refers to exist. The refusal does not say "not found":
+    /// clients take those words for the end of the record itself.
     pub(super) async fn check_links<R: Record>(&self, record: &R) -> Result<(), AdminError> {
         let links = record.links();
         if let Some(team) = links.team
             && self.read::<TeamRecord>(team).await?.is_none()
         {
-            let message = format!("Team not found, passed team id: {team}.");
+            let message = format!("Unknown team_id '{team}': make the team with /team/new first.");
             return Err(InvalidField::new("team_id", message).into());
         }
         if let Some(budget) = links.budget
             && self.read::<BudgetRecord>(budget).await?.is_none()
         {
-            return Err(InvalidField::new(
-                "budget_id",
-                format!("Budget not found, passed budget_id: {budget}."),
-            )
-            .into());
+            let message =
+                format!("Unknown budget_id '{budget}': make the budget with /budget/new first.");
+            return Err(InvalidField::new("budget_id", message).into());
         }
         Ok(())
     }
