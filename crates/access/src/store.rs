@@ -254,6 +254,9 @@ pub trait Store: Send + Sync + 'static {
     /// Reads a page of ledger rows.
     fn calls(&self, filter: CallFilter) -> StoreFuture<'_, Page<CallRow>>;
 
+    /// The times of the latest calls of keys' rows, in the order of the question; absent where no row is left.
+    fn last_calls(&self, key_ids: Vec<String>) -> StoreFuture<'_, Vec<Option<UtcTime>>>;
+
     /// Sums the aggregates.
     fn spend(&self, query: SpendQuery) -> StoreFuture<'_, Vec<SpendRow>>;
 }

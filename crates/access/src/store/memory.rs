@@ -272,6 +272,11 @@ impl Store for MemoryStore {
         ready(Ok(self.ledger().calls(&filter)))
     }
 
+    fn last_calls(&self, key_ids: Vec<String>) -> StoreFuture<'_, Vec<Option<UtcTime>>> {
+        let ledger = self.ledger();
+        ready(Ok(key_ids.iter().map(|id| ledger.last_call(id)).collect()))
+    }
+
     fn spend(&self, query: SpendQuery) -> StoreFuture<'_, Vec<SpendRow>> {
         ready(Ok(self.ledger().spend(&query)))
     }

@@ -120,6 +120,11 @@ impl LedgerState {
         paged(rows, filter.offset, filter.limit)
     }
 
+    pub(super) fn last_call(&self, key_id: &str) -> Option<UtcTime> {
+        let of_key = self.rows.values().filter(|row| row.closing.call.who.key_id == key_id);
+        of_key.map(|row| row.closing.call.at).max()
+    }
+
     pub(super) fn spend(&self, query: &SpendQuery) -> Vec<SpendRow> {
         let mut groups: BTreeMap<Vec<String>, SpendSums> = BTreeMap::new();
         let mut add = |at: &HourKey, tag: &str, sums: &SpendSums| {

@@ -448,6 +448,10 @@ impl Store for SqlStore {
         Box::pin(self.find_calls(filter))
     }
 
+    fn last_calls(&self, key_ids: Vec<String>) -> StoreFuture<'_, Vec<Option<UtcTime>>> {
+        Box::pin(self.latest_calls(key_ids))
+    }
+
     fn spend(&self, query: SpendQuery) -> StoreFuture<'_, Vec<SpendRow>> {
         Box::pin(self.sum_spend(query))
     }

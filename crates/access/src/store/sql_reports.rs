@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::sql::{SqlRow, SqlStore, Value};
+use super::sql::{SqlRow, SqlStore, Value, rows_of};
 use super::sql_ledger::{counter_state, counters_sql, key_values, scope_kind};
 use super::{Page, StoreError};
 use crate::ledger::{
@@ -84,6 +84,25 @@ impl SqlStore {
         );
         let rows = self.read(sql, vec![now.millis().into(), limit.into()]).await?;
         rows.iter().map(opening).collect()
+    }
+
+    /// One look into the index a key, however many calls it made.
+    pub(super) async fn latest_calls(
+        &self,
+        key_ids: Vec<String>,
+    ) -> Result<Vec<Option<UtcTime>>, StoreError> {
+        let mut found = HashMap::new();
+        for ids in key_ids.chunks(CHUNK) {
+            let sql = format!(
+                "SELECT column1, (SELECT MAX(began_at) FROM ledger WHERE key_id = column1) FROM (VALUES {}) AS ids",
+                rows_of(ids.len(), 1)
+            );
+            let values = ids.iter().map(|id| Value::from(id.as_str())).collect();
+            for row in self.read(sql, values).await? {
+                found.insert(row.text(0)?, row.maybe_int(1)?.map(UtcTime::from_millis));
+            }
+        }
+        Ok(key_ids.iter().map(|id| found.get(id).copied().flatten()).collect())
     }
 
     pub(super) async fn counter_states(

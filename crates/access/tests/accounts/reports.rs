@@ -59,6 +59,9 @@ pub(crate) async fn reports_are_sums_of_the_rows(open: Opener) {
         assert_eq!(store.spend(SpendQuery { who, ..all.clone() }).await.unwrap(), []);
     }
 
+    let latest = store.last_calls(vec!["none".into(), "k1".into()]).await.unwrap();
+    assert_eq!(latest, [None, Some(at(5 * 3_600_000))]);
+
     let ids = async |filter: CallFilter| {
         let page = store.calls(CallFilter { limit: 3, ..filter }).await.unwrap();
         let ids = page.rows.iter().map(|row| row.closing.call.id.as_str()).collect::<Vec<_>>();
