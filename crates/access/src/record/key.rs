@@ -49,6 +49,7 @@ pub struct KeyInput {
     pub team_id: Set<String>,
     pub organization_id: Set<String>,
     pub project_id: Set<String>,
+    pub agent_id: Set<String>,
     pub budget_id: Set<String>,
     pub metadata: Set<Map<String, Value>>,
     pub tags: Set<Vec<String>>,
@@ -103,6 +104,7 @@ pub struct KeyRecord {
     pub team_id: Option<String>,
     pub organization_id: Option<String>,
     pub project_id: Option<String>,
+    pub agent_id: Option<String>,
     pub budget_id: Option<String>,
     pub metadata: Map<String, Value>,
     pub tags: Option<Vec<String>>,
@@ -146,6 +148,7 @@ impl KeyRecord {
             team_id,
             organization_id,
             project_id,
+            agent_id,
             budget_id,
             metadata,
             tags,
@@ -182,6 +185,7 @@ impl KeyRecord {
         text::reference(team_id, "team_id")?.merge(&mut self.team_id);
         text::reference(organization_id, "organization_id")?.merge(&mut self.organization_id);
         text::reference(project_id, "project_id")?.merge(&mut self.project_id);
+        text::reference(agent_id, "agent_id")?.merge(&mut self.agent_id);
         text::reference(budget_id, "budget_id")?.merge(&mut self.budget_id);
         text::metadata(metadata)?.merge_or_default(&mut self.metadata);
         text::list(tags, "tags")?.merge(&mut self.tags);
