@@ -1,12 +1,16 @@
 //! Rules of what a caller may do: models, routes, and what a key may hand on to another.
 
+use std::collections::BTreeMap;
+
 use crate::ledger::ScopeKind;
 use crate::principal::Level;
 use crate::record::{KeyRecord, KeyType, Limits};
-use crate::{Caller, Holder, InvalidField, Nanodollars, Principal};
+use crate::{Caller, Holder, InvalidField, Principal};
 
 const ALL_TEAM: &str = "all-team-models";
 const ALL: &str = "all-proxy-models";
+/// Grants no model.
+const NO_MODELS: &str = "no-default-models";
 
 /// A model after it was resolved.
 #[derive(Debug, Clone, Copy)]
@@ -106,71 +110,121 @@ fn matches(pattern: &str, name: &str) -> bool {
     true
 }
 
-/// Checks that a key grants no more than its creator has: models, routes, geographies, operations, limits, budget and
-/// expiry. It is asked at creation, update and regeneration.
+/// Checks that a key grants no more than its creator has: models, routes, geographies, operations, limits, budget,
+/// expiry, and what the creator must put up with, such as guardrails. It is asked at creation, update and
+/// regeneration.
 ///
 /// # Errors
 /// The first field that grants more.
 pub fn within(child: &KeyRecord, creator: &Holder) -> Result<(), InvalidField> {
     let parent = &creator.key;
-    let refuse =
-        |param| Err(InvalidField::new(param, format!("{param} exceeds what the creating key has")));
-    if !subset(&child.models, &parent.models) {
-        return refuse("models");
-    }
     let routes_of_type =
         parent.key_type.is_none_or(|kind| kind == KeyType::Default || kind == KeyType::Management);
-    if !routes_of_type || !subset(&child.allowed_routes, &parent.allowed_routes) {
-        return refuse("allowed_routes");
-    }
-    if !narrower(child.allowed_geographies.as_deref(), parent.allowed_geographies.as_deref()) {
-        return refuse("allowed_geographies");
-    }
-    if !narrower(child.allowed_operations.as_deref(), parent.allowed_operations.as_deref()) {
-        return refuse("allowed_operations");
-    }
-    if parent.team_id.is_some() && child.team_id != parent.team_id {
-        return refuse("team_id");
-    }
     let later = match (child.expires, parent.expires) {
         (_, None) => false,
         (None, Some(_)) => true,
         (Some(child), Some(parent)) => child > parent,
     };
-    if later {
-        return refuse("duration");
-    }
-    limits_within(&child.limits, &parent.limits.or(&creator.key_budget))
+    let end_user = |key: &KeyRecord| key.metadata.get("end_user").cloned();
+    let checks = [
+        ("models", subset(&child.models, &parent.models)),
+        ("allowed_routes", routes_of_type && subset(&child.allowed_routes, &parent.allowed_routes)),
+        (
+            "allowed_geographies",
+            narrower(child.allowed_geographies.as_deref(), parent.allowed_geographies.as_deref()),
+        ),
+        (
+            "allowed_operations",
+            narrower(child.allowed_operations.as_deref(), parent.allowed_operations.as_deref()),
+        ),
+        (
+            "allowed_passthrough_routes",
+            narrower(
+                child.allowed_passthrough_routes.as_deref(),
+                parent.allowed_passthrough_routes.as_deref(),
+            ),
+        ),
+        (
+            "denied_passthrough_routes",
+            keeps(
+                child.denied_passthrough_routes.as_deref(),
+                parent.denied_passthrough_routes.as_deref(),
+            ),
+        ),
+        ("guardrails", keeps(child.guardrails.as_deref(), parent.guardrails.as_deref())),
+        ("tags", keeps(child.tags.as_deref(), parent.tags.as_deref())),
+        ("team_id", parent.team_id.is_none() || child.team_id == parent.team_id),
+        ("duration", !later),
+        ("metadata", end_user(parent).is_none() || end_user(child) == end_user(parent)),
+    ];
+    first_failed(&checks)?;
+    let limits = parent.limits.or(&creator.key_budget);
+    limits_within(&child.limits, &limits)?;
+    let budgeted = limits.max_budget.is_some();
+    first_failed(&[(
+        "temp_budget_increase",
+        !budgeted || child.temp_budget_increase <= parent.temp_budget_increase,
+    )])
 }
 
 /// Checks that limits are as narrow as others, field by field.
 fn limits_within(child: &Limits, parent: &Limits) -> Result<(), InvalidField> {
-    let number = |child: Option<u64>, parent: Option<u64>| match (child, parent) {
-        (_, None) => true,
-        (None, Some(_)) => false,
-        (Some(child), Some(parent)) => child <= parent,
-    };
-    let money = |amount: Option<Nanodollars>| amount.map(|amount| amount.nano().unsigned_abs());
     let renewed = parent.max_budget.is_some()
         && child.budget_duration.is_some()
         && child.budget_duration != parent.budget_duration;
-    let checks = [
-        ("max_budget", number(money(child.max_budget), money(parent.max_budget))),
+    let windows = |limits: &Limits| limits.budget_limits.clone().unwrap_or_default();
+    let (own_windows, own_models) = (windows(child), child.model_max_budget.clone());
+    let in_windows = windows(parent).iter().all(|rule| {
+        own_windows.iter().any(|own| own.duration == rule.duration && lower(own.max, rule.max))
+    });
+    let by_model = parent.model_max_budget.iter().flatten().all(|(model, rule)| {
+        let own = own_models.as_ref().and_then(|models| models.get(model));
+        own.is_some_and(|own| own.duration == rule.duration && lower(own.max, rule.max))
+    });
+    first_failed(&[
+        ("max_budget", lower(child.max_budget, parent.max_budget)),
         ("budget_duration", !renewed),
-        ("tpm_limit", number(child.tpm_limit, parent.tpm_limit)),
-        ("rpm_limit", number(child.rpm_limit, parent.rpm_limit)),
-        ("tpd_limit", number(child.tpd_limit, parent.tpd_limit)),
-        (
-            "max_parallel_requests",
-            number(child.max_parallel_requests, parent.max_parallel_requests),
-        ),
-    ];
-    match checks.into_iter().find(|(_, within)| !within) {
+        ("budget_limits", in_windows),
+        ("model_max_budget", by_model),
+        ("strict_budget", parent.strict_budget != Some(true) || child.strict_budget == Some(true)),
+        ("tpm_limit", lower(child.tpm_limit, parent.tpm_limit)),
+        ("rpm_limit", lower(child.rpm_limit, parent.rpm_limit)),
+        ("tpd_limit", lower(child.tpd_limit, parent.tpd_limit)),
+        ("max_parallel_requests", lower(child.max_parallel_requests, parent.max_parallel_requests)),
+        ("model_tpm_limit", rates_within(&child.model_tpm_limit, &parent.model_tpm_limit)),
+        ("model_rpm_limit", rates_within(&child.model_rpm_limit, &parent.model_rpm_limit)),
+    ])
+}
+
+fn first_failed(checks: &[(&'static str, bool)]) -> Result<(), InvalidField> {
+    match checks.iter().find(|(_, within)| !within) {
         Some((param, _)) => {
             Err(InvalidField::new(param, format!("{param} exceeds what the creating key has")))
         }
         None => Ok(()),
     }
+}
+
+/// Whether a limit is at most another. A missing one is no limit.
+fn lower<T: PartialOrd>(child: Option<T>, parent: Option<T>) -> bool {
+    match (child, parent) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(child), Some(parent)) => child <= parent,
+    }
+}
+
+type RatesByModel = Option<BTreeMap<String, u64>>;
+
+fn rates_within(child: &RatesByModel, parent: &RatesByModel) -> bool {
+    let own = |model| child.as_ref().and_then(|models| models.get(model)).copied();
+    parent.iter().flatten().all(|(model, limit)| lower(own(model), Some(*limit)))
+}
+
+/// Whether a list has all entries of another.
+fn keeps(child: Option<&[String]>, parent: Option<&[String]>) -> bool {
+    let own = child.unwrap_or_default();
+    parent.unwrap_or_default().iter().all(|entry| own.contains(entry))
 }
 
 /// Whether each entry is granted by a list. An empty list is everything.
@@ -179,7 +233,7 @@ fn subset(child: &[String], parent: &[String]) -> bool {
         |list: &[String]| list.is_empty() || list.iter().any(|entry| entry == ALL || entry == "*");
     let granted =
         |entry: &String| parent.iter().any(|pattern| pattern == entry || matches(pattern, entry));
-    all(parent) || (!all(child) && child.iter().all(granted))
+    all(parent) || (!all(child) && child.iter().all(|entry| entry == NO_MODELS || granted(entry)))
 }
 
 /// Whether a list is within another. A missing list is everything.

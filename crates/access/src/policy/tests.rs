@@ -134,9 +134,15 @@ fn aliases_are_the_keys_before_the_teams() {
 #[test]
 fn a_key_hands_on_no_more_than_it_has() {
     let creator = json!({"models": ["nova-*", "sonnet"], "max_budget": 10, "rpm_limit": 60, "duration": "30d",
-        "allowed_geographies": ["eu"], "team_id": "t"});
-    let fine = json!({"models": ["nova-lite"], "max_budget": 10, "rpm_limit": 60, "duration": "30d",
-        "allowed_geographies": ["eu"], "team_id": "t"});
+        "allowed_geographies": ["eu"], "team_id": "t", "guardrails": ["pii"], "tags": ["batch"],
+        "denied_passthrough_routes": ["/a"], "allowed_passthrough_routes": ["/a", "/b"], "strict_budget": true,
+        "model_rpm_limit": {"sonnet": 5}, "budget_limits": [{"budget_duration": "1d", "max_budget": 2}],
+        "model_max_budget": {"sonnet": {"budget_limit": 3, "time_period": "1d"}}, "metadata": {"end_user": "e"}});
+    let fine = json!({"models": ["nova-lite", "no-default-models"], "max_budget": 10, "rpm_limit": 60, "duration": "30d",
+        "allowed_geographies": ["eu"], "team_id": "t", "guardrails": ["pii", "more"], "tags": ["batch"],
+        "denied_passthrough_routes": ["/a"], "allowed_passthrough_routes": ["/b"], "strict_budget": true,
+        "model_rpm_limit": {"sonnet": 4}, "budget_limits": [{"budget_duration": "1d", "max_budget": 2}],
+        "model_max_budget": {"sonnet": {"budget_limit": 3, "time_period": "1d"}}, "metadata": {"end_user": "e"}});
     let creator = holder(creator, None);
     let judged = |change: serde_json::Value| {
         let mut fields = fine.clone();
@@ -157,6 +163,25 @@ fn a_key_hands_on_no_more_than_it_has() {
         (json!({"allowed_geographies": ["eu", "us"]}), "allowed_geographies"),
         (json!({"allowed_geographies": null}), "allowed_geographies"),
         (json!({"team_id": "other"}), "team_id"),
+        (json!({"guardrails": ["more"]}), "guardrails"),
+        (json!({"tags": null}), "tags"),
+        (json!({"denied_passthrough_routes": []}), "denied_passthrough_routes"),
+        (json!({"allowed_passthrough_routes": null}), "allowed_passthrough_routes"),
+        (json!({"allowed_passthrough_routes": ["/c"]}), "allowed_passthrough_routes"),
+        (json!({"strict_budget": null}), "strict_budget"),
+        (json!({"model_rpm_limit": null}), "model_rpm_limit"),
+        (json!({"model_rpm_limit": {"sonnet": 6}}), "model_rpm_limit"),
+        (json!({"budget_limits": null}), "budget_limits"),
+        (json!({"budget_limits": [{"budget_duration": "1h", "max_budget": 2}]}), "budget_limits"),
+        (
+            json!({"model_max_budget": {"sonnet": {"budget_limit": 4, "time_period": "1d"}}}),
+            "model_max_budget",
+        ),
+        (json!({"metadata": {}}), "metadata"),
+        (
+            json!({"temp_budget_increase": 1, "temp_budget_expiry": "2026-12-01T00:00:00Z"}),
+            "temp_budget_increase",
+        ),
     ] {
         assert_eq!(judged(change.clone()), Err(param), "{change}");
     }
