@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 pub use pepper::Pepper;
-pub use signing_pair::{AwsKeyPair, public_id_of};
+pub use signing_pair::{AwsKeyPair, access_key_id, public_id_of};
 
 use crate::InvalidField;
 

@@ -27,7 +27,9 @@ pub use admission::{Admission, Denied, admit};
 pub use calendar::{CalendarDay, CalendarZone, ZoneHours};
 pub use duration::{BudgetWindow, BudgetZone, SpanUnit, WrittenSpan};
 pub use invalid::InvalidField;
-pub use key::{AwsKeyPair, KeyDigest, KeyToken, NoRandomness, Pepper, SecretKey, public_id_of};
+pub use key::{
+    AwsKeyPair, KeyDigest, KeyToken, NoRandomness, Pepper, SecretKey, access_key_id, public_id_of,
+};
 pub use money::Nanodollars;
 pub use principal::{CallTag, Caller, Customer, Holder, Principal};
 pub use record::{

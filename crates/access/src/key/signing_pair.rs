@@ -28,10 +28,15 @@ pub fn public_id_of(access_key_id: &str) -> Option<&str> {
     (id.len() == super::PUBLIC_ID && id.bytes().all(|b| b.is_ascii_alphanumeric())).then_some(id)
 }
 
+/// The access key id of a public id.
+pub fn access_key_id(public_id: &str) -> String {
+    format!("{PREFIX}{public_id}")
+}
+
 impl AwsKeyPair {
     /// Computes the pair of a key.
     pub fn derive(public_id: &str, digest: &KeyDigest, pepper: &Pepper) -> Self {
-        let id = format!("{PREFIX}{public_id}");
+        let id = access_key_id(public_id);
         let mac = pepper.mac(&[b"aws|", id.as_bytes(), b"|", digest.as_str().as_bytes()]);
         Self { id, secret: SecretString::from(URL_SAFE_NO_PAD.encode(mac)) }
     }
