@@ -29,6 +29,16 @@ pub(crate) fn path(text: &str) -> String {
     beginning(text).map_or_else(|| text.to_owned(), |(beginning, _)| format!("{beginning}…"))
 }
 
+/// A path in which no segment is a key: those of the admin API may hold one.
+pub(crate) fn path_without_keys(path: &str) -> String {
+    let shown = |segment| if is_key(segment) { "sk-..." } else { segment };
+    path.split('/').map(shown).collect::<Vec<_>>().join("/")
+}
+
+fn is_key(segment: &str) -> bool {
+    segment.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("sk-"))
+}
+
 /// Splits a long text into its first characters and the rest; `None` if it is short enough to quote.
 fn beginning(text: &str) -> Option<(&str, &str)> {
     let (end, _) = text.char_indices().nth(QUOTED)?;
@@ -79,6 +89,19 @@ mod tests {
 
     fn told(text: &str) -> String {
         message(Cow::Owned(text.to_owned())).into_owned()
+    }
+
+    #[test]
+    fn keys_in_paths_are_not_shown() {
+        for (path, shown) in [
+            ("/key/sk-canary/regenerate", "/key/sk-.../regenerate"),
+            ("/key/SK-canary", "/key/sk-..."),
+            ("/key/info", "/key/info"),
+            ("/task-1/sk", "/task-1/sk"),
+            ("", ""),
+        ] {
+            assert_eq!(path_without_keys(path), shown);
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::settlement::{CallEnd, EndedCall, ReservedCall, Settlement};
 use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
 use crate::error::{GatewayError, SHOULD_RETRY};
+use crate::quoting;
 use crate::state::Worker;
 use routing::{AttemptLog, InFlight};
 
@@ -137,9 +138,9 @@ impl RequestContext {
         self
     }
 
-    /// Has the access log name method and path, without the query string: keys stand there at times.
+    /// Has the access log name method and path, without the query string: keys stand there at times, and in paths.
     pub(crate) fn is_at(&mut self, http: &HttpRequest) {
-        self.at = Some((http.method().to_string(), http.path().to_owned()));
+        self.at = Some((http.method().to_string(), quoting::path_without_keys(http.path())));
     }
 
     /// Sets the shape of errors.

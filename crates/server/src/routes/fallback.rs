@@ -8,6 +8,7 @@ use super::{SERVED, address, native, refusal};
 use crate::body;
 use crate::error::GatewayError;
 use crate::missing_api::RequestedUrl;
+use crate::quoting;
 use crate::request::context::RequestContext;
 use crate::state::Worker;
 
@@ -69,6 +70,7 @@ fn refuse(http: &HttpRequest, route: &'static str, error: &GatewayError) -> Http
 
 fn asked(http: &HttpRequest) -> RequestedUrl {
     let take = |text: &str| text.chars().take(QUOTED).collect();
-    let (method, path) = (take(http.method().as_str()), take(http.path()));
+    let path = quoting::path_without_keys(http.path());
+    let (method, path) = (take(http.method().as_str()), take(&path));
     RequestedUrl { method, path, base: address::of(http), served: SERVED }
 }
