@@ -9,6 +9,7 @@
     missing_docs
 )]
 
+mod admin;
 mod answers;
 mod browsers;
 mod cache;
