@@ -1,8 +1,10 @@
 //! The permission to call Bedrock on behalf of a principal.
 
+use std::sync::Arc;
+
 use crate::ledger::ScopeKind;
 use crate::policy::{CallRoute, ModelFacts, grants};
-use crate::{Caller, Principal, UtcTime};
+use crate::{Caller, Holder, Principal, UtcTime};
 
 /// Proof that a request was admitted. It has no public constructor: code that needs one must be handed one
 /// that came from [`admit`].
@@ -86,6 +88,14 @@ impl Admission {
     /// The principal that was admitted.
     pub fn principal(&self) -> &Principal {
         &self.caller.principal
+    }
+
+    /// The holder of the key that was admitted; none for other principals.
+    pub fn holder(&self) -> Option<&Arc<Holder>> {
+        match &self.caller.principal {
+            Principal::Key(holder) => Some(holder),
+            Principal::Master | Principal::Anonymous => None,
+        }
     }
 
     /// The caller that was admitted.

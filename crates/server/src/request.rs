@@ -3,6 +3,7 @@
 //! headers of its answer (`answer_headers`).
 
 mod access_line;
+pub(crate) mod account_headers;
 pub(crate) mod answer_headers;
 pub(crate) mod betas;
 pub(crate) mod context;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use access::policy::{CallRoute, RouteGroup};
-use access::{Accounts, Admission, Caller, Principal};
+use access::{Accounts, Admission, Caller};
 use actix_web::web::Data;
 use bedrock::{Account, Sdk, Transport};
 use routing::{Route, Tags, Target};
@@ -76,10 +76,7 @@ impl Admitted {
 
     /// Tokens that an answer of unlimited length is taken to have, if the key says.
     pub(super) fn usual_output(&self) -> Option<u64> {
-        match self.admission.principal() {
-            Principal::Key(holder) => holder.key.default_estimated_output_tokens,
-            Principal::Master | Principal::Anonymous => None,
-        }
+        self.admission.holder().and_then(|holder| holder.key.default_estimated_output_tokens)
     }
 
     /// Checks the route of a model call, by its path with and without `/v1`.

@@ -75,7 +75,10 @@ impl Admitted {
         match accounts.reserve(self.admission(), ask).await {
             Ok(reservation) => {
                 let catalogue = self.now().names.catalogue().clone();
-                context.is_reserved(ReservedCall { reservation, read, price, is_free, catalogue });
+                let holder = self.admission().holder().cloned();
+                let reserved =
+                    ReservedCall { reservation, read, price, is_free, holder, catalogue };
+                context.is_reserved(reserved);
                 Ok(())
             }
             Err(refused) => {

@@ -20,7 +20,7 @@ pub(crate) fn describe(
     report: &Report,
     aws_request_id: Option<&str>,
 ) {
-    for header in context.attempt_log() {
+    for header in context.attempt_log().chain(context.account_headers()) {
         response.insert_header(header);
     }
     if let Some(value) = ignored(report) {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use access::{Clock, Nanodollars};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use super::PendingResponse;
 use super::access_line::{CostField, Place, bounded};
+use super::account_headers::AccountHeaders;
 use super::settlement::{CallEnd, EndedCall, ReservedCall, Settlement};
 use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
@@ -199,6 +201,18 @@ impl RequestContext {
         let cost = self.spent.cost().and_then(|cost| header(&cost.to_string()));
         let names = [COST, LITELLM_COST].into_iter();
         names.filter_map(move |name| cost.clone().map(|cost| (name, cost)))
+    }
+
+    /// The call, its limits and the key's spend, as headers; none without accounts.
+    pub(crate) fn account_headers(&self) -> AccountHeaders {
+        let mut headers = AccountHeaders::default();
+        let Some(reserved) = &self.reserved else { return headers };
+        let so_far = self.started.elapsed();
+        headers.call(self.id(), &self.model, self.attempt_log.as_ref(), so_far);
+        let cost = self.spent.cost().map_or(0, |cost| i128::from(cost.0));
+        let cost = Nanodollars::from_picodollars(cost);
+        headers.limits(reserved, cost, Clock::default().now());
+        headers
     }
 
     /// The attempts, as headers.

@@ -1,13 +1,13 @@
 //! The accounts of one request: its reservation, the calls made besides its attempts, and the row that its end writes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use access::Nanodollars;
 use access::accounts::Reservation;
 use access::ledger::CallOutcome;
 use access::spend::Usage;
+use access::{Holder, Nanodollars};
 use routing::AttemptLog;
 use routing::catalogue::{Catalogue, Day};
 use schema::converse::response::{CacheWrites, TokenUsage};
@@ -48,6 +48,8 @@ pub(crate) struct ReservedCall {
     pub(crate) price: Option<CallPrice>,
     /// Whether such calls cost nothing.
     pub(crate) is_free: bool,
+    /// The holder of the key.
+    pub(crate) holder: Option<Arc<Holder>>,
     /// The prices of guardrails.
     pub(crate) catalogue: Catalogue,
 }

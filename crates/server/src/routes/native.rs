@@ -334,7 +334,7 @@ fn last_words(service: Service) -> &'static str {
 
 fn respond(begun: Begun, write_stall: Duration, context: RequestContext) -> HttpResponse {
     let mut response = builder(begun.answer.status.as_u16(), &begun.answer.headers);
-    for header in context.attempt_log() {
+    for header in context.attempt_log().chain(context.account_headers()) {
         response.insert_header(header);
     }
     // Pieces need not end where events do, so after a panic the answer is cut off.

@@ -46,7 +46,7 @@ async fn every_call_has_one_row_with_its_cost_and_parties() {
     let rig = Rig::start(MASTER).await;
     let made = made(
         rig.accounts.as_ref().unwrap(),
-        json!({ "key_alias": "billing", "team_id": null, "user_id": "u-1", "tags": ["batch"] }),
+        json!({ "key_alias": "billing", "team_id": null, "user_id": "u-1", "tags": ["batch"], "max_budget": 5, "rpm_limit": 60 }),
     )
     .await;
     rig.emulator.script().push(said(1000, 500));
@@ -61,6 +61,21 @@ async fn every_call_has_one_row_with_its_cost_and_parties() {
     });
     let answer = rig.chat_with(&headers, &request).await;
     assert_eq!(answer.status, 200);
+    for (name, value) in [
+        ("x-litellm-call-id", answer.header("x-request-id").unwrap()),
+        ("x-litellm-model-id", answer.header("x-outcrop-target").unwrap()),
+        ("x-litellm-model-group", NOVA),
+        ("x-litellm-attempted-retries", "0"),
+        ("x-litellm-key-spend", "0.00018"),
+        ("x-litellm-key-max-budget", "5.0"),
+        ("x-litellm-key-rpm-limit", "60"),
+        ("x-ratelimit-limit-requests", "60"),
+        ("x-ratelimit-remaining-requests", "59"),
+        ("x-ratelimit-reset-requests", "1s"),
+    ] {
+        assert_eq!(answer.header(name), Some(value), "{name}");
+    }
+    assert_eq!(answer.header("x-litellm-key-tpm-limit"), None, "what is not set has no header");
     let row = rows(&rig, 1).await.remove(0).closing;
     assert_eq!(row.state, CallState::Settled);
     assert_eq!(Some(row.call.id.as_str()), answer.header("x-request-id"));

@@ -1,0 +1,110 @@
+//! Headers that tell a caller of its limits, its spend and its call, by OpenAI's and LiteLLM's names. A limit that is
+//! not set has no header.
+
+use std::time::Duration;
+
+use access::limit::RateState;
+use access::{Holder, Nanodollars, UtcTime};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use routing::AttemptLog;
+
+use super::settlement::ReservedCall;
+
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+const VERSION: HeaderName = HeaderName::from_static("x-litellm-version");
+const MODEL_ID: HeaderName = HeaderName::from_static("x-litellm-model-id");
+const MODEL_GROUP: HeaderName = HeaderName::from_static("x-litellm-model-group");
+const MODEL_REGION: HeaderName = HeaderName::from_static("x-litellm-model-region");
+const RETRIES: HeaderName = HeaderName::from_static("x-litellm-attempted-retries");
+const FALLBACKS: HeaderName = HeaderName::from_static("x-litellm-attempted-fallbacks");
+const DURATION: HeaderName = HeaderName::from_static("x-litellm-response-duration-ms");
+const KEY_SPEND: HeaderName = HeaderName::from_static("x-litellm-key-spend");
+const KEY_MAX_BUDGET: HeaderName = HeaderName::from_static("x-litellm-key-max-budget");
+const KEY_TPM: HeaderName = HeaderName::from_static("x-litellm-key-tpm-limit");
+const KEY_RPM: HeaderName = HeaderName::from_static("x-litellm-key-rpm-limit");
+const REQUESTS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+const TOKENS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
+
+/// Headers in the making.
+#[derive(Debug, Default)]
+pub(crate) struct AccountHeaders(Vec<(HeaderName, HeaderValue)>);
+
+impl AccountHeaders {
+    /// The call by LiteLLM's names, whose clients and dashboards read them.
+    pub(super) fn call(
+        &mut self,
+        id: &str,
+        model: &str,
+        log: Option<&AttemptLog>,
+        so_far: Duration,
+    ) {
+        self.add(CALL_ID, id);
+        self.add(VERSION, env!("CARGO_PKG_VERSION"));
+        self.add(MODEL_GROUP, model);
+        self.add(DURATION, &so_far.as_millis().to_string());
+        let Some(log) = log.filter(|log| log.attempts > 0) else { return };
+        self.add(MODEL_ID, &log.target);
+        self.add(MODEL_REGION, &log.region);
+        self.add(RETRIES, &(log.attempts - 1).to_string());
+        self.add(FALLBACKS, if log.fallback.is_some() { "1" } else { "0" });
+    }
+
+    /// The limits that the call was reserved under, and the key's spend with the cost of this call.
+    pub(super) fn limits(&mut self, reserved: &ReservedCall, cost: Nanodollars, now: UtcTime) {
+        let rates = reserved.reservation.rates();
+        self.rate(rates.requests(), REQUESTS);
+        self.rate(rates.tokens(), TOKENS);
+        if let Some(spend) = reserved.reservation.key_spend() {
+            self.add(KEY_SPEND, &spend.plus(cost).to_string());
+        }
+        let Some(holder) = reserved.holder.as_deref() else { return };
+        let Holder { key, key_budget, .. } = holder;
+        let limits = key.limits_at(now).or(key_budget);
+        self.optional(KEY_MAX_BUDGET, limits.max_budget);
+        self.optional(KEY_TPM, limits.tpm_limit);
+        self.optional(KEY_RPM, limits.rpm_limit);
+    }
+
+    fn rate(&mut self, state: Option<RateState>, [limit, remaining, reset]: [HeaderName; 3]) {
+        let Some(state) = state else { return };
+        self.add(limit, &state.limit.to_string());
+        self.add(remaining, &state.remaining.to_string());
+        let millis = state.reset_after.as_millis();
+        let span = match millis {
+            0..1000 => format!("{millis}ms"),
+            _ => format!("{}s", millis.div_ceil(1000)),
+        };
+        self.add(reset, &span);
+    }
+
+    fn optional<T: ToString>(&mut self, name: HeaderName, value: Option<T>) {
+        if let Some(value) = value {
+            self.add(name, &value.to_string());
+        }
+    }
+
+    fn add(&mut self, name: HeaderName, value: &str) {
+        if let Ok(value) = HeaderValue::from_str(value)
+            && !value.is_empty()
+        {
+            self.0.push((name, value));
+        }
+    }
+}
+
+impl IntoIterator for AccountHeaders {
+    type Item = (HeaderName, HeaderValue);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
