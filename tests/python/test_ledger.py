@@ -1,0 +1,140 @@
+"""The ledger under faults: a process that is killed or stopped under load, and a store that is away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sqlite3
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ledger_load import Load, reserved, rows, run, served
+from outcrop_process import PATIENCE, Outcrop
+
+KEY = "sk-a-master-key-of-the-tests-0123456789"
+# More rounds show more; these few are for every run.
+KILLS = int(os.environ.get("OUTCROP_TEST_KILLS", "4"))
+STOPS = int(os.environ.get("OUTCROP_TEST_STOPS", "3"))
+
+
+@pytest.fixture()
+def store() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="outcrop-ledger-") as folder:
+        yield Path(folder, "ledger.db")
+
+
+@contextmanager
+def gateway(emulator: Outcrop, store: Path, more: str = "") -> Iterator[Outcrop]:
+    """A gateway on the emulator, with this store."""
+    text = f"listen: 127.0.0.1:0\nworkers: 2\nmaster_key: {KEY}\ndatabase_url: sqlite:{store}\n{more}"
+    environment = {
+        "AWS_ENDPOINT_URL": emulator.url,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "AKIDTEST",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+    with Outcrop(
+        ["--config", "outcrop.yaml"], environment=environment, files={"outcrop.yaml": text}
+    ) as running:
+        yield running
+
+
+def settled(store: Path, count: int) -> list[dict]:
+    """The rows, once no more than `count` of them are open."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        found = rows(store)
+        if sum(row["state"] == "reserved" for row in found) <= count:
+            return found
+        assert time.monotonic() < deadline, Counter(row["state"] for row in found)
+        time.sleep(0.05)
+
+
+def test_a_killed_process_leaves_one_row_for_every_call_served(
+    emulator: Outcrop, store: Path, rng: random.Random
+) -> None:
+    served(emulator)
+    calls: Counter[str] = Counter()
+    answered = 0
+    for at in range(KILLS):
+        load = Load(f"kill{at}")
+        with gateway(emulator, store) as running:
+            moment = rng.uniform(0.2, 1.2)
+            killer = threading.Timer(moment, running.process.send_signal, [signal.SIGKILL])
+            killer.start()
+            asyncio.run(run(load, emulator, running.address, KEY, 3 * moment))
+            killer.join()
+            running.wait()
+        answered += len(load.answered)
+        assert set(load.statuses()) <= {200}, load.statuses()
+        calls += load.served + served(emulator)
+    assert answered > 0
+    # The next process finds what the killed ones left: its rows are all there, each once.
+    with gateway(emulator, store) as running:
+        found = Counter(row["customer"] for row in rows(store))
+    assert all(count == 1 for count in calls.values()), "the gateway made a call twice"
+    missing = set(calls) - set(found)
+    assert not missing, f"{len(missing)} of {len(calls)} calls have no row: {sorted(missing)[:5]}"
+    twice = [user for user, count in found.items() if count > 1]
+    assert not twice, twice[:5]
+
+
+def test_a_stopped_process_settles_every_call(emulator: Outcrop, store: Path, rng: random.Random) -> None:
+    served(emulator)
+    calls: Counter[str] = Counter()
+    for at in range(STOPS):
+        load = Load(f"stop{at}")
+        with gateway(emulator, store) as running:
+            moment = rng.uniform(0.2, 1.0)
+            stopper = threading.Timer(moment, running.terminate)
+            stopper.start()
+            asyncio.run(run(load, emulator, running.address, KEY, 2 * moment))
+            stopper.join()
+            assert running.wait() == 0
+        calls += load.served + served(emulator)
+        assert set(load.statuses()) <= {200}, load.statuses()
+    found = rows(store)
+    states = Counter(row["state"] for row in found)
+    assert set(states) <= {"settled", "voided"}, states
+    paid = Counter(row["customer"] for row in found if row["state"] == "settled")
+    assert paid == calls
+    assert reserved(store) == 0
+
+
+def test_calls_pass_while_the_store_is_away_and_are_written_afterwards(emulator: Outcrop, store: Path) -> None:
+    served(emulator)
+    load = Load("away")
+    with gateway(emulator, store, "access: { fail_mode: open }\n") as running:
+        lock = sqlite3.connect(store, timeout=PATIENCE, isolation_level=None)
+
+        def away() -> None:
+            time.sleep(0.5)
+            lock.execute("BEGIN EXCLUSIVE")
+            time.sleep(5)
+            lock.execute("ROLLBACK")
+
+        # The lock's connection belongs to this thread.
+        lock.close()
+        lock = sqlite3.connect(store, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        holder = threading.Thread(target=away)
+        holder.start()
+        asyncio.run(run(load, emulator, running.address, KEY, 7))
+        holder.join()
+        lock.close()
+        assert load.statuses() == {200: len(load.sent)}, load.statuses()
+        deadline = time.monotonic() + PATIENCE
+        while len(rows(store)) < len(load.sent):
+            assert time.monotonic() < deadline, (len(rows(store)), len(load.sent))
+            time.sleep(0.1)
+    found = rows(store)
+    assert Counter(row["customer"] for row in found) == load.served + served(emulator)
+    assert {row["state"] for row in found} == {"settled"}
