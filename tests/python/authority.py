@@ -35,10 +35,12 @@ class Authority:
 
 
 @contextmanager
-def https_gateway(authority: Authority) -> Iterator[tuple[Outcrop, str]]:
+def https_gateway(
+    authority: Authority, environment: dict[str, str] | None = None
+) -> Iterator[tuple[Outcrop, str]]:
     """A demo gateway that speaks https, and its URL."""
     arguments = ["--demo", "--listen", "127.0.0.1:0", "--config", "outcrop.yaml"]
     files = {"outcrop.yaml": CONFIG.format(folder=authority.folder)}
-    gateway = Outcrop(arguments, files=files, ready_path=None)
+    gateway = Outcrop(arguments, files=files, environment=environment, ready_path=None)
     with gateway:
         yield gateway, gateway.url

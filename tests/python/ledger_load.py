@@ -27,7 +27,6 @@ class Load:
     sent: list[str] = field(default_factory=list)
     answered: dict[str, int] = field(default_factory=dict)
     waits: list[float] = field(default_factory=list)
-    served: Counter[str] = field(default_factory=Counter)
 
     def statuses(self) -> Counter[int]:
         return Counter(self.answered.values())
@@ -89,29 +88,39 @@ async def client(load: Load, address: tuple[str, int], key: str, name: str, unti
         writer.close()
 
 
-async def run(load: Load, emulator: Outcrop, address: tuple[str, int], key: str, seconds: float) -> None:
-    """Keeps all connections busy for so long, and collects the calls that the emulator serves meanwhile: it remembers
-    a thousand."""
+async def run(load: Load, journal: Journal, address: tuple[str, int], key: str, seconds: float) -> None:
+    """Keeps all connections busy for so long, and reads the journal meanwhile."""
     until = time.monotonic() + seconds
     clients = asyncio.gather(
         *(client(load, address, key, str(at), until) for at in range(CONNECTIONS))
     )
     while not clients.done():
         await asyncio.wait([clients], timeout=0.3)
-        load.served += await asyncio.to_thread(served, emulator)
+        await asyncio.to_thread(journal.read)
     await clients
 
 
-def served(emulator: Outcrop) -> Counter[str]:
-    """The end users whose calls reached the upstream since the last question, with the number of their calls."""
-    connection = http.client.HTTPConnection(*emulator.address, timeout=PATIENCE)
-    connection.request("GET", "/_emulator/calls")
-    calls: list[dict[str, Any]] = json.loads(connection.getresponse().read())
-    connection.request("DELETE", "/_emulator/calls")
-    connection.getresponse().read()
-    connection.close()
-    texts = [call["body"]["messages"][0]["content"][0]["text"] for call in calls if call["model_id"]]
-    return Counter(text.removeprefix("I am ") for text in texts)
+class Journal:
+    """The calls that reached an emulator, by their numbers: it remembers the last thousand."""
+
+    def __init__(self, emulator: Outcrop) -> None:
+        self.emulator = emulator
+        self.last = 0
+        self.served: Counter[str] = Counter()
+        self.read()
+        self.served.clear()
+
+    def read(self) -> Counter[str]:
+        """The end users whose calls were served so far, with the number of their calls."""
+        connection = http.client.HTTPConnection(*self.emulator.address, timeout=PATIENCE)
+        connection.request("GET", "/_emulator/calls")
+        calls: list[dict[str, Any]] = json.loads(connection.getresponse().read())
+        connection.close()
+        new = [call for call in calls if call["number"] > self.last and call["model_id"]]
+        self.last = max((call["number"] for call in calls), default=self.last)
+        texts = [call["body"]["messages"][0]["content"][0]["text"] for call in new]
+        self.served += Counter(text.removeprefix("I am ") for text in texts)
+        return self.served
 
 
 def rows(store: Path) -> list[dict[str, Any]]:

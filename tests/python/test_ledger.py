@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger_load import Load, reserved, rows, run, served
+from ledger_load import Journal, Load, reserved, rows, run
 from outcrop_process import PATIENCE, Outcrop
 
 KEY = "sk-a-master-key-of-the-tests-0123456789"
@@ -62,22 +62,21 @@ def settled(store: Path, count: int) -> list[dict]:
 def test_a_killed_process_leaves_one_row_for_every_call_served(
     emulator: Outcrop, store: Path, rng: random.Random
 ) -> None:
-    served(emulator)
-    calls: Counter[str] = Counter()
-    answered = 0
+    journal = Journal(emulator)
+    answered, calls = 0, Counter()
     for at in range(KILLS):
         load = Load(f"kill{at}")
         with gateway(emulator, store) as running:
             moment = rng.uniform(0.2, 1.2)
             killer = threading.Timer(moment, running.process.send_signal, [signal.SIGKILL])
             killer.start()
-            asyncio.run(run(load, emulator, running.address, KEY, 3 * moment))
+            asyncio.run(run(load, journal, running.address, KEY, 3 * moment))
             killer.join()
             running.wait()
         answered += len(load.answered)
         assert set(load.statuses()) <= {200}, load.statuses()
-        calls += load.served + served(emulator)
-    assert answered > 0
+        calls = journal.read()
+    assert answered > 0 and calls
     # The next process finds what the killed ones left: its rows are all there, each once.
     with gateway(emulator, store) as running:
         found = Counter(row["customer"] for row in rows(store))
@@ -89,18 +88,17 @@ def test_a_killed_process_leaves_one_row_for_every_call_served(
 
 
 def test_a_stopped_process_settles_every_call(emulator: Outcrop, store: Path, rng: random.Random) -> None:
-    served(emulator)
-    calls: Counter[str] = Counter()
+    journal, calls = Journal(emulator), Counter()
     for at in range(STOPS):
         load = Load(f"stop{at}")
         with gateway(emulator, store) as running:
             moment = rng.uniform(0.2, 1.0)
             stopper = threading.Timer(moment, running.terminate)
             stopper.start()
-            asyncio.run(run(load, emulator, running.address, KEY, 2 * moment))
+            asyncio.run(run(load, journal, running.address, KEY, 2 * moment))
             stopper.join()
             assert running.wait() == 0
-        calls += load.served + served(emulator)
+        calls = journal.read()
         assert set(load.statuses()) <= {200}, load.statuses()
     found = rows(store)
     states = Counter(row["state"] for row in found)
@@ -111,7 +109,7 @@ def test_a_stopped_process_settles_every_call(emulator: Outcrop, store: Path, rn
 
 
 def test_calls_pass_while_the_store_is_away_and_are_written_afterwards(emulator: Outcrop, store: Path) -> None:
-    served(emulator)
+    journal = Journal(emulator)
     load = Load("away")
     with gateway(emulator, store, "access: { fail_mode: open }\n") as running:
         lock = sqlite3.connect(store, timeout=PATIENCE, isolation_level=None)
@@ -127,7 +125,7 @@ def test_calls_pass_while_the_store_is_away_and_are_written_afterwards(emulator:
         lock = sqlite3.connect(store, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         holder = threading.Thread(target=away)
         holder.start()
-        asyncio.run(run(load, emulator, running.address, KEY, 7))
+        asyncio.run(run(load, journal, running.address, KEY, 7))
         holder.join()
         lock.close()
         assert load.statuses() == {200: len(load.sent)}, load.statuses()
@@ -136,5 +134,5 @@ def test_calls_pass_while_the_store_is_away_and_are_written_afterwards(emulator:
             assert time.monotonic() < deadline, (len(rows(store)), len(load.sent))
             time.sleep(0.1)
     found = rows(store)
-    assert Counter(row["customer"] for row in found) == load.served + served(emulator)
+    assert Counter(row["customer"] for row in found) == journal.read()
     assert {row["state"] for row in found} == {"settled"}

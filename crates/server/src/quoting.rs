@@ -35,7 +35,8 @@ pub(crate) fn path_without_keys(path: &str) -> String {
     path.split('/').map(shown).collect::<Vec<_>>().join("/")
 }
 
-fn is_key(segment: &str) -> bool {
+/// Whether a text begins like a key.
+pub(crate) fn is_key(segment: &str) -> bool {
     segment.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("sk-"))
 }
 

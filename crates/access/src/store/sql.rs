@@ -10,7 +10,7 @@ use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteRow, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Postgres, Row as _, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Postgres, Row as _, Sqlite, Transaction};
 
 use super::{StoreError, schema};
 use crate::ledger::MOST_NAMES;
@@ -140,6 +140,7 @@ impl SqlStore {
             sqlite(url, options).await?
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
             let connect = PgConnectOptions::from_str(url).map_err(|e| failure(&e))?;
+            let connect = connect.disable_statement_logging();
             let pool = PgPoolOptions::new()
                 .max_connections(options.connections.max(2))
                 .acquire_timeout(options.connect_timeout)
@@ -227,7 +228,8 @@ async fn sqlite(url: &str, options: &SqlOptions) -> Result<SqlPool, StoreError> 
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
-        .busy_timeout(PATIENCE);
+        .busy_timeout(PATIENCE)
+        .disable_statement_logging();
     let writer =
         SqlitePoolOptions::new().max_connections(1).acquire_timeout(options.connect_timeout);
     let writer = writer.connect_with(connect.clone()).await.map_err(|e| failure(&e))?;

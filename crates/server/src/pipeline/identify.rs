@@ -7,12 +7,14 @@ use access::{Accounts, Caller, Clock, Principal};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
+use translate::Invalid;
 
 use super::Admitted;
 use super::admit::Sender;
 use crate::body;
 use crate::credential::{AuthRefusal, Identity, SignedParts};
 use crate::error::GatewayError;
+use crate::quoting;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::RequestContext;
 use crate::request::options::{RequestOptions, RouteOptions};
@@ -117,6 +119,10 @@ impl<'r> Incoming<'r> {
     ) -> Result<Admitted, GatewayError> {
         if let Some(model) = model {
             context.names_model(model);
+            if quoting::is_key(model) {
+                let message = "The model is a key: send keys in the header authorization, and name a model here.";
+                return Err(Invalid::value("model", message).into());
+            }
         }
         let Self { http, worker, now, identity, options, mut parties, purpose } = self;
         let Identity::Proven(principal) = identity else {

@@ -253,9 +253,9 @@ impl RequestContext {
         }
     }
 
-    /// Records the model that the caller named.
+    /// Records the model that the caller named, unless it is a key in the wrong place.
     pub(crate) fn names_model(&mut self, model: &str) {
-        model.clone_into(&mut self.model);
+        self.model = quoting::path_without_keys(model);
     }
 
     /// Records that the caller requested a stream.
