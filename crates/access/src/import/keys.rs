@@ -48,6 +48,7 @@ pub(super) fn key(
     let mut metadata = row.object("metadata");
     let limits = reading.limits(row, &mut metadata);
     notes(lookup, row, reading);
+    reading.unenforced(row, &metadata);
     let mut spend = reading.spend(row, lookup.window_of(row, &limits));
     lookup.add_windows(reading, &limits, ("key", "virtual_key_spend", &token), &mut spend);
     let record = record(lookup, row, (metadata, limits), reading);
@@ -119,7 +120,6 @@ fn record(
         },
         ..KeyRecord::default()
     };
-    reading.unenforced(row, &metadata);
     record.metadata = metadata;
     record
 }

@@ -18,6 +18,9 @@ use crate::record::{
 const LONGEST_ID: usize = 128;
 /// Members of `metadata` that limit calls in LiteLLM and not here.
 const UNENFORCED: &[&str] = &[
+    "guardrails",
+    "allowed_passthrough_routes",
+    "denied_passthrough_routes",
     "model_itpm_limit",
     "model_otpm_limit",
     "tag_rpm_limit",
@@ -118,7 +121,9 @@ pub(super) fn user(
 ) -> Result<Candidate<UserRecord>, Unfit> {
     let user_id = id(row, "user_id")?;
     if user_id == GATEWAY_USER {
-        let reason = "it is LiteLLM's row for the spend of the whole gateway".to_owned();
+        let reason =
+            "it is LiteLLM's row for the spend of the whole gateway, which is carried over"
+                .to_owned();
         return Err(Unfit { id: user_id, reason });
     }
     let mut metadata = row.object("metadata");
@@ -255,8 +260,8 @@ impl Reading<'_> {
             self.not_enforced("policies", row.list("policies").join(", "));
         }
         for name in UNENFORCED {
-            if metadata.get(*name).is_some_and(is_set) {
-                self.not_enforced(name, "in metadata");
+            if let Some(value) = metadata.get(*name).filter(|value| is_set(value)) {
+                self.not_enforced(name, value.to_string());
             }
         }
         if metadata.get("throttle_on_budget_exceeded").is_some_and(is_set) {
