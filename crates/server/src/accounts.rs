@@ -37,6 +37,22 @@ pub enum AccountsError {
     /// The pepper cannot be used.
     #[error("keys.pepper: {0}")]
     Pepper(#[from] InvalidField),
+    /// No store outlives the process.
+    #[error(
+        "no folder can be written to keep accounts in: name one in data_dir or OUTCROP_DATA_DIR, or a database in DATABASE_URL"
+    )]
+    NoFolder,
+    /// The configuration has no accounts.
+    #[error(
+        "no accounts are configured: set master_key (LITELLM_MASTER_KEY) as for the gateway, and DATABASE_URL or OUTCROP_DATA_DIR where it keeps them"
+    )]
+    NotConfigured,
+}
+
+/// A store, and its place for messages.
+struct Kept {
+    store: Arc<dyn Store>,
+    place: String,
 }
 
 /// Opens the accounts on the present runtime, which must outlive them; `None` without a master key.
@@ -45,7 +61,33 @@ pub enum AccountsError {
 /// The store that is named cannot be opened, or was made with another pepper.
 pub(crate) async fn open(config: &Config) -> Result<Option<Arc<Accounts>>, AccountsError> {
     let Some(MasterKey::Key(_)) = config.master_key else { return Ok(None) };
-    let store = store(config).await?;
+    let store = match kept(config).await {
+        Ok(kept) => kept.store,
+        Err(AccountsError::NoFolder) => {
+            log::warn!(
+                "no folder can be written: keys and spend are kept in memory and lost at the end; set OUTCROP_DATA_DIR or DATABASE_URL"
+            );
+            Arc::new(MemoryStore::new())
+        }
+        Err(error) => return Err(error),
+    };
+    opened(config, store).await.map(Some)
+}
+
+/// Opens the accounts of a gateway for a command beside it, and returns the place of their store.
+///
+/// # Errors
+/// As for [`open`]; and if there are none, or no store would outlive the command.
+pub(crate) async fn open_beside(config: &Config) -> Result<(Arc<Accounts>, String), AccountsError> {
+    let has_key = matches!(config.master_key, Some(MasterKey::Key(_)));
+    if !has_key && config.database_url.is_none() && config.data_dir.is_none() {
+        return Err(AccountsError::NotConfigured);
+    }
+    let Kept { store, place } = kept(config).await?;
+    Ok((opened(config, store).await?, place))
+}
+
+async fn opened(config: &Config, store: Arc<dyn Store>) -> Result<Arc<Accounts>, AccountsError> {
     let pepper = config.keys.pepper.as_ref().map(|pepper| Pepper::given(pepper.reveal()));
     let access = &config.access;
     let ledger = LedgerOptions {
@@ -60,12 +102,13 @@ pub(crate) async fn open(config: &Config) -> Result<Option<Arc<Accounts>>, Accou
         ledger,
         ..AccountSettings::default()
     };
-    Ok(Some(Accounts::open(store, settings).await?))
+    Ok(Accounts::open(store, settings).await?)
 }
 
-async fn store(config: &Config) -> Result<Arc<dyn Store>, AccountsError> {
+async fn kept(config: &Config) -> Result<Kept, AccountsError> {
     if let Some(url) = &config.database_url {
-        return Ok(Arc::new(SqlStore::connect(url.reveal(), &SqlOptions::default()).await?));
+        let store = Arc::new(SqlStore::connect(url.reveal(), &SqlOptions::default()).await?);
+        return Ok(Kept { store, place: "the database of database_url (DATABASE_URL)".to_owned() });
     }
     if let Some(folder) = &config.data_dir {
         touch(folder).map_err(|error| AccountsError::Folder(folder.clone(), error))?;
@@ -80,10 +123,7 @@ async fn store(config: &Config) -> Result<Arc<dyn Store>, AccountsError> {
             }
         }
     }
-    log::warn!(
-        "no folder can be written: keys and spend are kept in memory and lost at the end; set OUTCROP_DATA_DIR or DATABASE_URL"
-    );
-    Ok(Arc::new(MemoryStore::new()))
+    Err(AccountsError::NoFolder)
 }
 
 /// Makes the folder and the file, for this user alone: the file holds what authenticates keys.
@@ -96,12 +136,13 @@ fn touch(folder: &Path) -> std::io::Result<()> {
     options.open(folder.join(FILE)).map(drop)
 }
 
-async fn file(folder: &Path) -> Result<Arc<dyn Store>, AccountsError> {
+async fn file(folder: &Path) -> Result<Kept, AccountsError> {
     let path = folder.join(FILE);
     log::info!("keys and spend are kept in {}", path.display());
     let Some(path) = path.to_str() else {
         return Err(StoreError::Unavailable("the path is not valid UTF-8".to_owned()).into());
     };
-    let path = path.replace('%', "%25").replace('?', "%3F");
-    Ok(Arc::new(SqlStore::connect(&format!("sqlite:{path}"), &SqlOptions::default()).await?))
+    let url = format!("sqlite:{}", path.replace('%', "%25").replace('?', "%3F"));
+    let store = Arc::new(SqlStore::connect(&url, &SqlOptions::default()).await?);
+    Ok(Kept { store, place: path.to_owned() })
 }

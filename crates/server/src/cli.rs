@@ -12,10 +12,16 @@ use crate::config::{self, Config};
 use crate::{log, serve, startup};
 use routing::suggestions::nearest;
 
+mod accounts;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
 mod environment;
+mod import_litellm;
+mod keys;
+mod progress;
+mod spend;
+mod table;
 
 use crate::config::flags::ServeArgs;
 pub use environment::drop_blank_variables;
@@ -41,6 +47,8 @@ const EXAMPLES: &str = "Examples:
   AWS_REGION=us-east-1 outcrop            serve every model the role may call
   outcrop outcrop.yaml --port 8080        names of your own; LiteLLM's config.yaml too
   outcrop check outcrop.yaml              what it means, and where each value comes from
+  outcrop keys create --alias ana         a key, limited and counted: outcrop keys create --help
+  outcrop spend --by team                 the spend of this month
   outcrop emulate --listen 127.0.0.1:4566 an offline Bedrock for your own tests";
 
 #[derive(Debug, Subcommand)]
@@ -53,6 +61,13 @@ enum Command {
     /// Shows the effective configuration, the source of each value, and ignored keys; exits 0, or 2 if
     /// it cannot be used.
     Check(check::CheckArgs),
+    /// Makes, lists, blocks and revokes keys, beside a gateway that may run.
+    Keys(keys::KeysArgs),
+    /// Shows requests, tokens and spend by key, team, user, customer, tag, model or day.
+    Spend(spend::SpendArgs),
+    /// Takes over keys, teams, users, customers, tags and budgets of a LiteLLM database, with their spend. Keys work
+    /// on, and a repetition changes nothing that is here.
+    ImportLitellm(import_litellm::ImportArgs),
     /// Writes the JSON Schema of the configuration file.
     Schema,
     /// Asks a running gateway whether it is ready; exits 0 if so, 1 if not.
@@ -78,6 +93,9 @@ pub fn run(cli: Cli) -> ExitCode {
         None => run_gateway(&cli.serve),
         Some(Command::Serve(args)) => run_gateway(&args),
         Some(Command::Check(args)) => check::check(&args),
+        Some(Command::Keys(args)) => keys::keys(&args),
+        Some(Command::Spend(args)) => spend::spend(&args),
+        Some(Command::ImportLitellm(args)) => import_litellm::import(&args),
         Some(Command::Schema) => check::schema(),
         Some(Command::Healthcheck(args)) => healthcheck(args.listen),
         #[cfg(feature = "demo")]

@@ -89,6 +89,7 @@ fn record(
         team_id: row.text("team_id"),
         organization_id: row.text("organization_id"),
         project_id: row.text("project_id"),
+        agent_id: row.text("agent_id"),
         budget_id: row.text("budget_id"),
         tags: taken(&mut metadata, "tags"),
         guardrails: taken(&mut metadata, "guardrails"),
