@@ -17,6 +17,13 @@ mod limit_columns;
 mod metadata;
 mod query;
 mod request;
+mod team_access;
+mod team_change;
+mod team_fields;
+mod team_members;
+mod team_people;
+mod team_read;
+mod team_row;
 mod unenforced;
 
 use access::policy::RouteGroup::{self, Information, Management};
@@ -30,6 +37,7 @@ use self::request::{AdminRequest, AdminRoute, serve};
 /// The routes of the admin API.
 pub(crate) fn table(app: &mut web::ServiceConfig) {
     keys(app);
+    teams(app);
     absent::table(app);
 }
 
@@ -49,6 +57,25 @@ fn keys(app: &mut web::ServiceConfig) {
         .service(get("/key/list", Information, key_list::list))
         .service(get("/key/aliases", Information, key_list::aliases))
         .service(post("/key/health", Information, key_read::health));
+}
+
+fn teams(app: &mut web::ServiceConfig) {
+    app.service(post("/team/new", Management, team_change::new))
+        .service(post("/team/update", Management, team_change::update))
+        .service(post("/team/delete", Management, team_change::delete))
+        .service(post("/team/block", Management, team_change::block))
+        .service(post("/team/unblock", Management, team_change::unblock))
+        .service(post("/team/model/add", Management, team_change::add_models))
+        .service(post("/team/model/delete", Management, team_change::delete_models))
+        .service(post("/team/permissions_update", Management, team_change::permissions_update))
+        .service(get("/team/permissions_list", Information, team_change::permissions_list))
+        .service(post("/team/member_add", Management, team_members::add))
+        .service(post("/team/member_update", Management, team_members::update))
+        .service(post("/team/member_delete", Management, team_members::delete))
+        .service(get("/team/info", Information, team_read::info))
+        .service(get("/team/list", Information, team_read::list))
+        .service(get("/v2/team/list", Information, team_read::page))
+        .service(get("/team/available", Information, team_read::available));
 }
 
 /// A route that is read.

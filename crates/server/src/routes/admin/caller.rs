@@ -148,17 +148,28 @@ impl AdminCaller {
         manages || self.role_in(team) == Some(TeamRole::Admin)
     }
 
+    /// Whether the caller belongs to a team: by its user, or by its key.
+    pub(super) fn belongs_to(&self, team: &TeamRecord) -> bool {
+        let of_key = self.holder().and_then(|holder| holder.key.team_id.as_deref());
+        of_key == Some(&team.team_id) || self.role_in(team).is_some()
+    }
+
     /// Whether a team lets its members use a route for its keys, and the caller's user is one.
     pub(super) fn is_granted(&self, team: &TeamRecord, route: &str) -> bool {
-        let listed = match &team.team_member_permissions {
-            Some(list) => list.iter().any(|granted| granted == route),
-            None => MEMBER_ROUTES.contains(&route),
-        };
+        let listed = permissions(team).contains(&route);
         listed && self.role_in(team).is_some()
     }
 
     fn role_in(&self, team: &TeamRecord) -> Option<TeamRole> {
         self.person().and_then(|user| team.role_of(user))
+    }
+}
+
+/// Routes that members of a team may use for its keys.
+pub(super) fn permissions(team: &TeamRecord) -> Vec<&str> {
+    match &team.team_member_permissions {
+        Some(list) => list.iter().map(String::as_str).collect(),
+        None => MEMBER_ROUTES.to_vec(),
     }
 }
 

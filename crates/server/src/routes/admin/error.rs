@@ -250,6 +250,10 @@ impl From<AdminError> for AdminRefusal {
                 let detail = json!({ "error": message });
                 Self::bad(message).param("budget_id").detail(detail)
             }
+            AdminError::Taken { param: "team_id", value } => Self::bad(format!(
+                "Team id = {value} already exists. Please use a different team id."
+            ))
+            .param("team_id"),
             AdminError::Taken { param, value } => {
                 Self::bad(format!("{param} = {value} already exists. Use a different {param}."))
                     .param(param)

@@ -30,7 +30,7 @@ impl KeyFields {
     /// # Errors
     /// A member has the wrong type, or limits something without effect, or the caller may not set it.
     pub(super) fn read(mut body: AdminBody, caller: &AdminCaller) -> Result<Self, AdminRefusal> {
-        metadata::move_out(&mut body);
+        metadata::move_out(&mut body, metadata::OF_KEYS);
         let spend = body.option::<Number>("spend")?;
         let spend = spend.map(|spend| money(&spend, "spend")).transpose()?;
         if spend.is_some() && !caller.is_admin() {

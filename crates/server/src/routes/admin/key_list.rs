@@ -100,7 +100,7 @@ pub(super) async fn list(request: AdminRequest) -> Result<AdminAnswer, AdminRefu
     let query = &request.query;
     let page = query.page("size", SIZES)?;
     let sort = KeySort::of(query)?;
-    let (is_full, ascending) = (query.flag("return_full_object")?, is_ascending(query)?);
+    let (is_full, ascending) = (query.flag("return_full_object")?, query.is_ascending()?);
     let selection = KeySelection::of(query)?;
     let mut keys = selection.keys(&request).await?;
     let total_count = keys.len() as u64;
@@ -273,17 +273,6 @@ impl<'q> KeySelection<'q> {
                 || self.with_made && key.stamp.created_by == user
         });
         is(self.token, &key.token) && named && searched && of_user
-    }
-}
-
-fn is_ascending(query: &AdminQuery) -> Result<bool, AdminRefusal> {
-    match query.text("sort_order") {
-        None | Some("desc") => Ok(false),
-        Some("asc") => Ok(true),
-        Some(other) => {
-            let message = format!("Invalid sort order '{other}'. Use asc or desc.");
-            Err(AdminRefusal::bad(message).param("sort_order"))
-        }
     }
 }
 

@@ -11,8 +11,11 @@ use super::body::AdminBody;
 /// The member of a body.
 const METADATA: &str = "metadata";
 
-/// Fields that reads show inside `metadata`.
-pub(super) const INSIDE: &[&str] = &[
+/// Fields of teams that reads show inside `metadata`.
+pub(super) const OF_TEAMS: &[&str] =
+    &["model_tpm_limit", "model_rpm_limit", "tags", "guardrails", "policies", "prompts"];
+/// Fields of keys that reads show inside `metadata`.
+pub(super) const OF_KEYS: &[&str] = &[
     "model_tpm_limit",
     "model_rpm_limit",
     "tpm_limit_type",
@@ -31,10 +34,10 @@ pub(super) const INSIDE: &[&str] = &[
 
 /// Moves fields out of the metadata of a body to its root, where they are read. A field that stands at the root too
 /// is taken from there.
-pub(super) fn move_out(body: &mut AdminBody) {
+pub(super) fn move_out(body: &mut AdminBody, fields: &[&'static str]) {
     let Some(metadata) = body.object_mut(METADATA) else { return };
     let moved: Vec<_> =
-        INSIDE.iter().filter_map(|name| Some((*name, metadata.shift_remove(*name)?))).collect();
+        fields.iter().filter_map(|name| Some((*name, metadata.shift_remove(*name)?))).collect();
     for (name, value) in moved {
         body.fill(name, value);
     }
@@ -88,7 +91,7 @@ mod tests {
     fn fields_move_out_and_back() {
         let sent = json!({"metadata": {"owner": "ana", "tags": ["a"], "model_rpm_limit": {"m": 1}}, "tags": ["b"]});
         let mut body = AdminBody::of(sent).unwrap();
-        move_out(&mut body);
+        move_out(&mut body, OF_KEYS);
         let expected =
             json!({"metadata": {"owner": "ana"}, "tags": ["b"], "model_rpm_limit": {"m": 1}});
         assert_eq!(body, AdminBody::of(expected).unwrap());

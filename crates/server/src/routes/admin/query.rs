@@ -30,6 +30,15 @@ impl AdminQuery {
         (!value.is_empty()).then_some(value)
     }
 
+    /// The value of a parameter that must be there.
+    ///
+    /// # Errors
+    /// It is missing.
+    pub(super) fn require(&self, name: &str) -> Result<&str, AdminRefusal> {
+        let missing = || AdminRefusal::unprocessable(&[FieldFault::missing("query", name)]);
+        self.text(name).ok_or_else(missing)
+    }
+
     /// A parameter that is true or false.
     ///
     /// # Errors
@@ -68,6 +77,21 @@ impl AdminQuery {
             return Err(wrong(name, "less_than_equal", &msg));
         }
         Ok(Some(number))
+    }
+
+    /// Whether `sort_order` asks for the smallest first.
+    ///
+    /// # Errors
+    /// It is no order.
+    pub(super) fn is_ascending(&self) -> Result<bool, AdminRefusal> {
+        match self.text("sort_order") {
+            None | Some("desc") => Ok(false),
+            Some("asc") => Ok(true),
+            Some(other) => {
+                let message = format!("Invalid sort order '{other}'. Use asc or desc.");
+                Err(AdminRefusal::bad(message).param("sort_order"))
+            }
+        }
     }
 
     /// The page that is asked for; `size` names the parameter of its size, which is at most `most`.
