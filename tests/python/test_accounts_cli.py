@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import re
 import subprocess
 import time
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 
 from outcrop_process import PATIENCE, Outcrop, run_to_end
-from postgres_server import PostgresServer, binaries
+from postgres import Postgres, installed
 from samples import NOVA
 
 MASTER = "sk-master-of-the-tests-0123456789abcdef"
@@ -47,12 +46,8 @@ def desk(tmp_path: Path) -> Desk:
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    programs = binaries()
-    if programs is None:
-        assert os.environ.get("CI") != "true", "PostgreSQL is not installed"
-        pytest.skip("PostgreSQL is not installed")
-    with PostgresServer(programs) as server:
+def postgres() -> Iterator[Postgres]:
+    with Postgres(installed()) as server:
         yield server
 
 
@@ -203,9 +198,17 @@ def test_spend_is_summed_by_each_column(desk: Desk) -> None:
     assert desk.json("spend")["rows"][0]["key_alias"] == "batch"
 
 
-def test_litellms_keys_work_on(desk: Desk, postgres: PostgresServer) -> None:
-    scripts = [FIXTURES / "litellm-schema.sql", FIXTURES / "litellm-accounts.sql"]
-    url = postgres.database("litellm", *scripts)
+def litellm(postgres: Postgres, name: str) -> str:
+    """The URL of a LiteLLM database with the accounts of the fixture."""
+    url = postgres.database(name)
+    place = ["-h", "127.0.0.1", "-p", str(postgres.port), "-U", "outcrop", "-v", "ON_ERROR_STOP=1"]
+    for script in ("litellm-schema.sql", "litellm-accounts.sql"):
+        postgres.run("psql", *place, "-c", (FIXTURES / script).read_text(), name)
+    return url
+
+
+def test_litellms_keys_work_on(desk: Desk, postgres: Postgres) -> None:
+    url = litellm(postgres, "litellm")
     counts = {
         "budgets": {"new": 4, "present": 0, "skipped": 0},
         "teams": {"new": 2, "present": 0, "skipped": 0},
@@ -220,7 +223,7 @@ def test_litellms_keys_work_on(desk: Desk, postgres: PostgresServer) -> None:
     assert desk.json("keys", "list") == []
     arguments = ["--demo", "--listen", "127.0.0.1:0"]
     with Outcrop(arguments, environment=desk.environment) as gateway:
-        text = desk.text("import-litellm", f"{url}?schema=public&connection_limit=5")
+        text = desk.text("import-litellm", f"{url}&schema=public&connection_limit=5")
         assert re.search(r"^keys +23 +0 +3$", text, re.MULTILINE)
         for told in ("NOT TAKEN OVER", "NOT ENFORCED HERE", "key bound", "enforced_params", "no SHA-256"):
             assert told in text
@@ -236,3 +239,13 @@ def test_litellms_keys_work_on(desk: Desk, postgres: PostgresServer) -> None:
     keys = {key["key_alias"]: key for key in desk.json("keys", "list")}
     assert (keys["spent"]["spend"], keys["overdue"]["total_spend"]) == (2.0, 7.0)
     assert desk.run("import-litellm", postgres.database("empty")).returncode == 1
+
+
+def test_the_database_may_stay_that_of_litellm(desk: Desk, postgres: Postgres) -> None:
+    url = litellm(postgres, "shared")
+    desk.environment["DATABASE_URL"] = url
+    desk.text("keys", "create", "--alias", "ours")
+    assert desk.json("import-litellm", url)["counts"]["keys"] == {"new": 23, "present": 0, "skipped": 3}
+    assert len(desk.json("keys", "list")) == 24
+    assert not (desk.folder / "outcrop.db").exists()
+    assert desk.text("spend").startswith("no calls from ")
