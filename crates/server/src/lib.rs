@@ -15,6 +15,7 @@ mod cpu_time;
 mod credential;
 mod credential_search;
 mod cutoff;
+mod drain;
 mod error;
 mod files;
 #[cfg(any(test, feature = "fuzzing"))]

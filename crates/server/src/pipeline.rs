@@ -27,6 +27,7 @@ use translate::profile::StructuredOutput;
 use translate::reasoning::Origin;
 use translate::{Invalid, Report};
 
+use crate::drain::{AnswerForm, Drained};
 use crate::error::GatewayError;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::PendingResponse;
@@ -69,7 +70,8 @@ pub(crate) async fn serve<D: Dialect>(
 ) -> HttpResponse {
     let head = PendingResponse::default();
     let (silence, cut) = (worker.now().config.timeouts.keep_alive, worker.shared.cutoff.watch());
-    let answer = Box::pin(answered::<D>(worker, http, payload, head.clone()));
+    let answer = answered::<D>(worker, http, payload, head.clone());
+    let answer = Box::pin(Drained::new(answer, head.clone()));
     pending::respond(answer, head, silence, cut).await
 }
 
@@ -155,6 +157,9 @@ async fn prepared<'n, D: Dialect>(
     let calls = calls.saturating_mul(choices);
     let cost = EstimatedCost::Model { route: &route, tokens: spec.tokens, calls };
     admitted.reserve(CallEstimate { call_type: D::CALL_TYPE, cost }, context).await?;
+    if !request.outline.head.stream {
+        context.may_drain(admitted.now().config.access.on_disconnect, AnswerForm::Whole);
+    }
     let dispatch = Dispatch::begin(&admitted.now().names, route, spec)?;
     let call = translated(admitted, &dispatch, request, translate).await?;
     Ok(Prepared::Call { admitted, dispatch: Box::new(dispatch), call: Box::new(call) })

@@ -12,7 +12,9 @@ use actix_rt::task::JoinHandle;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
+use crate::drain;
 use crate::panic_guard;
 
 /// The answer was not sent completely, so the connection must not be closed normally.
@@ -25,6 +27,16 @@ pub(crate) struct WriteTimeoutBody {
     pieces: mpsc::Receiver<Bytes>,
     whole: Rc<Cell<bool>>,
     task: JoinHandle<()>,
+    left: AfterClient,
+}
+
+/// The fate of an answer whose client has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AfterClient {
+    /// It ends, and with it the upstream call.
+    End,
+    /// It is read on for a while.
+    Drain,
 }
 
 impl WriteTimeoutBody {
@@ -33,6 +45,7 @@ impl WriteTimeoutBody {
     pub(crate) fn of<E: 'static>(
         pieces: impl Stream<Item = Result<Bytes, E>> + 'static,
         stall: Duration,
+        left: AfterClient,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(1);
         let whole = Rc::new(Cell::new(false));
@@ -41,14 +54,19 @@ impl WriteTimeoutBody {
             let mut pieces = pin!(pieces);
             while let Some(piece) = pieces.next().await {
                 let Ok(piece) = piece else { return };
-                match sender.send_timeout(piece, stall).await {
-                    Ok(()) => {}
-                    Err(_) => return,
+                if sender.send_timeout(piece, stall).await.is_ok() {
+                    continue;
                 }
+                if left == AfterClient::Drain {
+                    let rest = async { while pieces.next().await.is_some() {} };
+                    // Dropping the pieces ends the call, whose row is then an estimate.
+                    let _ = timeout(drain::LONGEST, rest).await;
+                }
+                return;
             }
             done.set(true);
         }));
-        Self { pieces: receiver, whole, task }
+        Self { pieces: receiver, whole, task, left }
     }
 }
 
@@ -66,6 +84,10 @@ impl Stream for WriteTimeoutBody {
 
 impl Drop for WriteTimeoutBody {
     fn drop(&mut self) {
+        if self.left == AfterClient::Drain {
+            // The task notices with the next piece that the client has left.
+            return;
+        }
         self.task.abort();
     }
 }

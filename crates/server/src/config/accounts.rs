@@ -12,6 +12,7 @@ use super::reader::ConfigReader;
 use super::section::Section;
 use super::yaml_tree::Value;
 use super::{Config, Problem, Sources, parsers};
+use crate::drain::OnDisconnect;
 use crate::files;
 use bedrock::AccountSecret;
 
@@ -38,6 +39,8 @@ pub(crate) struct AccessSettings {
     pub(crate) retention: Option<Duration>,
     /// The status of refusals for a budget.
     pub(crate) budget_exceeded_status: BudgetStatus,
+    /// The treatment of answers whose client has left.
+    pub(crate) on_disconnect: OnDisconnect,
     /// The member of `requestMetadata` that names the end user of native calls.
     pub(crate) end_user_metadata: Option<String>,
 }
@@ -67,6 +70,7 @@ impl Default for AccessSettings {
             fail_mode: FailMode::Closed,
             retention: Some(Duration::from_hours(90 * 24)),
             budget_exceeded_status: BudgetStatus(429),
+            on_disconnect: OnDisconnect::default(),
             end_user_metadata: None,
         }
     }
@@ -91,6 +95,17 @@ impl Show for FailMode {
             Self::Open => "open".to_owned(),
             Self::Closed => "closed".to_owned(),
         }
+    }
+}
+
+impl Show for OnDisconnect {
+    fn show(&self) -> String {
+        match self {
+            Self::Auto => "auto",
+            Self::Cancel => "cancel",
+            Self::Drain => "drain",
+        }
+        .to_owned()
     }
 }
 
@@ -135,6 +150,7 @@ pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
         section.set("fail_mode", &mut access.fail_mode, fail_mode);
         section.set("retention", &mut access.retention, retention);
         section.set("budget_exceeded_status", &mut access.budget_exceeded_status, status);
+        section.set("on_disconnect", &mut access.on_disconnect, on_disconnect);
         section.set("end_user_metadata", &mut access.end_user_metadata, |value| {
             parsers::text(value).map(Some)
         });
@@ -217,6 +233,15 @@ fn fail_mode(value: &Value) -> Result<FailMode, parsers::Expected> {
         Value::Text(text) if text == "open" => Ok(FailMode::Open),
         Value::Text(text) if text == "closed" => Ok(FailMode::Closed),
         _ => Err("open or closed"),
+    }
+}
+
+fn on_disconnect(value: &Value) -> Result<OnDisconnect, parsers::Expected> {
+    match value {
+        Value::Text(text) if text == "auto" => Ok(OnDisconnect::Auto),
+        Value::Text(text) if text == "cancel" => Ok(OnDisconnect::Cancel),
+        Value::Text(text) if text == "drain" => Ok(OnDisconnect::Drain),
+        _ => Err("auto, cancel or drain"),
     }
 }
 

@@ -45,11 +45,11 @@ async fn later() -> HttpResponse {
 
 async fn in_a_stream() -> HttpResponse {
     let pieces = told(pieces(), stream::panicked());
-    stream::event_stream().streaming(WriteTimeoutBody::of(pieces, STALL))
+    stream::event_stream().streaming(WriteTimeoutBody::of(pieces, STALL, AfterClient::End))
 }
 
 async fn in_bytes() -> HttpResponse {
-    HttpResponse::Ok().streaming(WriteTimeoutBody::of(pieces(), STALL))
+    HttpResponse::Ok().streaming(WriteTimeoutBody::of(pieces(), STALL, AfterClient::End))
 }
 
 async fn behind_a_head() -> HttpResponse {

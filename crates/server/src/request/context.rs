@@ -21,9 +21,11 @@ use super::account_headers::AccountHeaders;
 use super::settlement::{CallEnd, EndedCall, ReservedCall, Settlement};
 use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
+use crate::drain::{AnswerForm, OnDisconnect};
 use crate::error::{GatewayError, SHOULD_RETRY};
 use crate::quoting;
 use crate::state::Worker;
+use crate::write_timeout::AfterClient;
 use routing::{AttemptLog, InFlight};
 
 pub(crate) const AWS_REQUEST_ID: HeaderName = HeaderName::from_static(bedrock::AWS_REQUEST_ID);
@@ -170,6 +172,16 @@ impl RequestContext {
     /// Records the reservation of its call.
     pub(crate) fn is_reserved(&mut self, reserved: ReservedCall) {
         self.reserved = Some(reserved);
+    }
+
+    /// Whether the answer is read on if the client leaves, by the operator's setting; without accounts there is no row
+    /// to make exact.
+    pub(crate) fn may_drain(&self, setting: OnDisconnect, form: AnswerForm) -> AfterClient {
+        let drains = self.reserved.is_some() && setting.drains(form);
+        if drains && let Some(head) = &self.head {
+            head.drains();
+        }
+        if drains { AfterClient::Drain } else { AfterClient::End }
     }
 
     /// Records the price of the target that answers.

@@ -3,7 +3,6 @@
 //! AWS's format, so that SDKs raise the exceptions they know.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::header::HeaderName;
 use actix_web::http::{StatusCode, Uri, header};
@@ -16,6 +15,8 @@ use http::{HeaderMap, HeaderValue, Method};
 use translate::Report;
 
 use crate::call_price::{CallPrice, priced};
+use crate::config::Config;
+use crate::drain::{AnswerForm, Drained};
 use crate::error::GatewayError;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
@@ -28,12 +29,13 @@ use crate::offload::Offload;
 use crate::pipeline::dry_run;
 use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
 use crate::pipeline::{Admitted, Incoming};
+use crate::request::PendingResponse;
 use crate::request::context::RequestContext;
 use crate::request::options::{CallMode, RouteOptions};
 use crate::state::{Snapshot, Worker};
 use crate::token_estimate;
 use crate::write_timeout::WriteTimeoutBody;
-use bedrock::{Call, Failure, Service, exception, unsigned};
+use bedrock::{Call, Failure, Kind, Service, exception, unsigned};
 use routing::{
     AttemptLog, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched, FallbackScope, Route,
     Tags, Target, Tokens,
@@ -61,15 +63,24 @@ pub(crate) async fn relay(
     http: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let mut context = RequestContext::begin(&http, "native");
+    let head = PendingResponse::default();
+    Drained::new(relayed(worker, http, payload, head.clone()), head).await
+}
+
+async fn relayed(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+    head: PendingResponse,
+) -> HttpResponse {
+    let mut context = RequestContext::begin(&http, "native").behind(head);
     let errors = worker.now().config.native.errors;
     match answer(&worker, &http, payload, &mut context).await {
         Ok(Answered::DryRun(response)) => response,
-        Ok(Answered::Upstream(begun, stall)) => respond(begun, stall, context),
+        Ok(Answered::Upstream(begun, kind)) => respond(begun, kind, &worker.now().config, context),
         // An exception in the first frame is relayed unchanged, with its frame.
         Err(NativeError::AtStart { begun, error: _ }) => {
-            let stall = worker.now().config.timeouts.write_stall;
-            respond(*begun, stall, context)
+            respond(*begun, Kind::Stream, &worker.now().config, context)
         }
         Err(error) => {
             if let NativeError::Gateway(error) = &error {
@@ -83,8 +94,8 @@ pub(crate) async fn relay(
 /// The result of a native request that was not refused.
 enum Answered {
     DryRun(HttpResponse),
-    /// The upstream response, and the longest time that the client may leave a write pending.
-    Upstream(Begun, Duration),
+    /// The upstream response, and its kind.
+    Upstream(Begun, Kind),
 }
 
 async fn answer(
@@ -109,12 +120,12 @@ async fn answer(
     admitted.check_operation(matched.row.operation)?;
     let request = NativeRequest { http, matched, body };
     let begun = match request.matched.model() {
-        None => of_account(&admitted, request, context).await?,
+        None => of_account(&admitted, &request, context).await?,
         Some(name) => of_model(&admitted, &request, name, context).await?,
     };
     Ok(match begun {
         Outcome::DryRun(response) => Answered::DryRun(response),
-        Outcome::Begun(begun) => Answered::Upstream(begun, now.config.timeouts.write_stall),
+        Outcome::Begun(begun) => Answered::Upstream(begun, request.matched.row.kind),
     })
 }
 
@@ -134,12 +145,12 @@ enum Outcome {
 /// Calls an operation that names no model, in the gateway's own account.
 async fn of_account(
     admitted: &Admitted,
-    request: NativeRequest<'_>,
+    request: &NativeRequest<'_>,
     context: &mut RequestContext,
 ) -> Result<Outcome, NativeError> {
     let home = admitted.now().names.home();
     let log = AttemptLog { region: home.region().to_owned(), ..AttemptLog::default() };
-    let call = call(&request, request.body.clone(), None, admitted.offload()).await?;
+    let call = call(request, request.body.clone(), None, admitted.offload()).await?;
     if admitted.options().mode == CallMode::DryRun {
         return show(admitted, log, unsigned(home, &call)?, context).await;
     }
@@ -149,6 +160,7 @@ async fn of_account(
         Service::Runtime | Service::AgentRuntime => EstimatedCost::Unpriced,
     };
     admitted.reserve(CallEstimate { call_type: CALL_TYPE, cost }, context).await?;
+    may_drain(admitted, request, context);
     context.went(AttemptLog { attempts: 1, ..log });
     let service = request.matched.row.service;
     let answer = admitted.account_transport(home).send(call).await?;
@@ -177,6 +189,7 @@ async fn of_model(
         CallPurpose::Model => EstimatedCost::Model { route: &route, tokens: spec.tokens, calls: 1 },
     };
     admitted.reserve(CallEstimate { call_type: CALL_TYPE, cost }, context).await?;
+    may_drain(admitted, request, context);
     let dispatch = Dispatch::begin(&admitted.now().names, route, spec);
     let sent = dispatch.map_err(GatewayError::from)?.run(async |target: &Target| {
         let body = request.body.clone();
@@ -199,6 +212,13 @@ async fn of_model(
             context.went(attempt_log);
             Err(error)
         }
+    }
+}
+
+/// Has a whole answer read on if the client leaves before it begins.
+fn may_drain(admitted: &Admitted, request: &NativeRequest<'_>, context: &RequestContext) {
+    if request.matched.row.kind == Kind::Unary {
+        context.may_drain(admitted.now().config.access.on_disconnect, AnswerForm::Whole);
     }
 }
 
@@ -332,13 +352,19 @@ fn last_words(service: Service) -> &'static str {
     }
 }
 
-fn respond(begun: Begun, write_stall: Duration, context: RequestContext) -> HttpResponse {
+fn respond(begun: Begun, kind: Kind, config: &Config, context: RequestContext) -> HttpResponse {
+    let form = match kind {
+        Kind::Unary => AnswerForm::Whole,
+        Kind::Stream => AnswerForm::Stream,
+    };
+    let left = context.may_drain(config.access.on_disconnect, form);
     let mut response = builder(begun.answer.status.as_u16(), &begun.answer.headers);
     for header in context.attempt_log().chain(context.account_headers()) {
         response.insert_header(header);
     }
     // Pieces need not end where events do, so after a panic the answer is cut off.
-    response.streaming(WriteTimeoutBody::of(bytes(begun, context), write_stall))
+    let stall = config.timeouts.write_stall;
+    response.streaming(WriteTimeoutBody::of(bytes(begun, context), stall, left))
 }
 
 /// Status and headers of Bedrock's response.

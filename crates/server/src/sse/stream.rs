@@ -16,6 +16,7 @@ use translate::sse;
 
 use super::choices::Choices;
 use crate::config::Config;
+use crate::drain::AnswerForm;
 use crate::error::GatewayError;
 use crate::panic_guard;
 use crate::request::context::RequestContext;
@@ -37,11 +38,10 @@ pub(crate) fn respond<S: AnswerStream + 'static>(
     config: &Config,
     context: RequestContext,
 ) -> HttpResponse {
+    let left = context.may_drain(config.access.on_disconnect, AnswerForm::Stream);
     let events = events(choices, config.timeouts.keep_alive, context);
-    response.streaming(WriteTimeoutBody::of(
-        panic_guard::told(events, panicked()),
-        config.timeouts.write_stall,
-    ))
+    let events = panic_guard::told(events, panicked());
+    response.streaming(WriteTimeoutBody::of(events, config.timeouts.write_stall, left))
 }
 
 /// The events of answers that are complete already. An error still has its status.

@@ -155,6 +155,74 @@ async fn a_client_that_leaves_is_charged_for_what_it_saw() {
     rig.stop().await;
 }
 
+/// Sends a request and leaves once the upstream has it.
+async fn leave_early(rig: &Rig, key: &str, path: &str, request: &Value) {
+    let bearer = format!("Bearer {key}");
+    let headers = [("authorization", bearer.as_str())];
+    let sent = rig.open_with(&headers, Method::POST, path, request.to_string().into());
+    tokio::select! {
+        _ = sent => panic!("answered before the upstream was"),
+        _ = rig.until(|calls| !calls.is_empty()) => {}
+    }
+    rig.emulator.journal().clear();
+}
+
+#[actix_rt::test]
+async fn a_whole_answer_is_awaited_after_its_client_has_left() {
+    let rig = Rig::start(MASTER).await;
+    let key = key(&rig, json!({})).await;
+    let native = json!({ "messages": [{ "role": "user", "content": [{ "text": "Hi" }] }] });
+    let native_path = format!("/bedrock/model/{NOVA}/converse");
+    for (path, request) in
+        [("/v1/chat/completions", super::models::ask(NOVA)), (&native_path, native)]
+    {
+        rig.emulator.script().push(Step::Fault(Fault::Slow(400)));
+        leave_early(&rig, &key, path, &request).await;
+    }
+    for row in rows(&rig, 2).await {
+        let outcome = &row.closing.outcome;
+        assert_eq!(row.closing.state, CallState::Settled, "{outcome:#?}");
+        assert!(outcome.output > 0 && outcome.status == 200, "{outcome:#?}");
+    }
+    // A gateway that stops does not wait for it.
+    rig.emulator.script().push(Step::Fault(Fault::Silent));
+    leave_early(&rig, &key, "/v1/chat/completions", &super::models::ask(NOVA)).await;
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_client_that_leaves_ends_the_call_or_has_it_read_on_as_configured() {
+    for (setting, state) in [("cancel", CallState::Estimated), ("drain", CallState::Settled)] {
+        let rig = Rig::start(&format!("{MASTER}access: {{ on_disconnect: {setting} }}\n")).await;
+        let key = key(&rig, json!({})).await;
+        rig.emulator.script().push(Step::Fault(Fault::Slow(400)));
+        leave_early(&rig, &key, "/v1/chat/completions", &super::models::ask(NOVA)).await;
+        let row = rows(&rig, 1).await.remove(0).closing;
+        assert_eq!(row.state, state, "{setting} of a whole answer");
+        let text = "word ".repeat(2_000);
+        rig.emulator.script().push(Step::Answer(json!({
+            "output": { "message": { "role": "assistant", "content": [{ "text": text }] } },
+            "stopReason": "end_turn",
+            "usage": { "inputTokens": 5, "outputTokens": 2_000, "totalTokens": 2_005 },
+            "metrics": { "latencyMs": 1 },
+        })));
+        let mut request = super::models::ask(NOVA);
+        request["stream"] = true.into();
+        let bearer = format!("Bearer {key}");
+        let path = "/v1/chat/completions";
+        let headers = [("authorization", bearer.as_str())];
+        let (_, _, mut body) =
+            rig.open_with(&headers, Method::POST, path, request.to_string().into()).await;
+        tokio::time::timeout(PATIENCE, body.frame()).await.unwrap().unwrap().unwrap();
+        drop(body);
+        let rows = rows(&rig, 2).await;
+        let row = rows.iter().map(|row| &row.closing).max_by_key(|row| row.call.at).unwrap();
+        assert_eq!(row.state, state, "{setting} of a stream");
+        assert_eq!(row.outcome.output == 2_000, setting == "drain", "{:#?}", row.outcome);
+        rig.stop().await;
+    }
+}
+
 #[actix_rt::test]
 async fn a_budget_for_ten_calls_passes_ten_of_two_hundred() {
     let rig = Rig::start_with(2, MASTER).await;
