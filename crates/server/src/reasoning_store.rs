@@ -21,6 +21,8 @@ mod shard;
 pub(crate) use redis::{RedisStore, StoreSettings};
 use shard::Shard;
 
+/// Marks callers that are known by the id of their key.
+const KEY: &[u8] = b"key of the gateway";
 /// Number of locks, high enough that workers seldom wait for one.
 const SHARDS: usize = 16;
 
@@ -136,14 +138,19 @@ pub(crate) struct ReasoningStore {
 }
 
 impl ReasoningStore {
+    /// The part of the caller: of the key with this id, or of the credential in the headers. A signature is another one
+    /// for each request, and a key may come in several headers.
     pub(crate) fn new(
         local: &Arc<LocalStore>,
         store: Option<&Arc<RedisStore>>,
         limits: StoreLimits,
-        headers: &HeaderMap,
+        (headers, key): (&HeaderMap, Option<&str>),
     ) -> Self {
-        let told = [AUTHORIZATION.as_str(), "x-api-key", "api-key"]
-            .map(|name| headers.get(name).map(HeaderValue::as_bytes));
+        let told = match key {
+            Some(id) => [Some(KEY), Some(id.as_bytes()), None],
+            None => [AUTHORIZATION.as_str(), "x-api-key", "api-key"]
+                .map(|name| headers.get(name).map(HeaderValue::as_bytes)),
+        };
         let caller = match store {
             None => Caller(local.hash(told)),
             Some(store) => store.caller(told.into_iter()),

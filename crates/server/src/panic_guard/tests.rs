@@ -15,6 +15,7 @@ use crate::request::PendingResponse;
 use crate::routes::middleware;
 use crate::sse::pending;
 use crate::sse::stream;
+use crate::write_timeout::AfterClient;
 use crate::write_timeout::{BrokenOff, WriteTimeoutBody};
 
 /// Longer than anything takes here, however busy the machine is.

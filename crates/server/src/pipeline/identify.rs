@@ -141,11 +141,15 @@ impl<'r> Incoming<'r> {
             }
             Some(_) | None => Caller::from(principal),
         };
+        let key = match &caller.principal {
+            Principal::Key(holder) => Some(holder.key.id.as_str()),
+            Principal::Master | Principal::Anonymous => None,
+        };
         let reasoning = ReasoningStore::new(
             &worker.shared.memory,
             now.store.as_ref(),
             now.config.thinking_memory.limits(),
-            http.headers(),
+            (http.headers(), key),
         );
         let ip = http.peer_addr().map(|address| address.ip().to_string());
         let sender = Sender { parties, ip };
