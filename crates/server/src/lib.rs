@@ -15,6 +15,7 @@ mod cpu_time;
 mod credential;
 mod credential_search;
 mod cutoff;
+mod disconnect;
 mod drain;
 mod error;
 mod files;

@@ -27,7 +27,8 @@ use translate::profile::StructuredOutput;
 use translate::reasoning::Origin;
 use translate::{Invalid, Report};
 
-use crate::drain::{AnswerForm, Drained};
+use crate::disconnect::AnswerForm;
+use crate::drain::Drained;
 use crate::error::GatewayError;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::PendingResponse;

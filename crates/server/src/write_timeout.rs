@@ -14,7 +14,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::drain;
+use crate::disconnect;
 use crate::panic_guard;
 
 /// The answer was not sent completely, so the connection must not be closed normally.
@@ -60,7 +60,7 @@ impl WriteTimeoutBody {
                 if left == AfterClient::Drain {
                     let rest = async { while pieces.next().await.is_some() {} };
                     // Dropping the pieces ends the call, whose row is then an estimate.
-                    let _ = timeout(drain::LONGEST, rest).await;
+                    let _ = timeout(disconnect::LONGEST, rest).await;
                 }
                 return;
             }

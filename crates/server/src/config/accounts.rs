@@ -12,7 +12,7 @@ use super::reader::ConfigReader;
 use super::section::Section;
 use super::yaml_tree::Value;
 use super::{Config, Problem, Sources, parsers};
-use crate::drain::OnDisconnect;
+use crate::disconnect::OnDisconnect;
 use crate::files;
 use bedrock::AccountSecret;
 

@@ -21,7 +21,7 @@ use super::account_headers::AccountHeaders;
 use super::settlement::{CallEnd, EndedCall, ReservedCall, Settlement};
 use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
-use crate::drain::{AnswerForm, OnDisconnect};
+use crate::disconnect::{AnswerForm, OnDisconnect};
 use crate::error::{GatewayError, SHOULD_RETRY};
 use crate::quoting;
 use crate::state::Worker;

@@ -16,7 +16,8 @@ use translate::Report;
 
 use crate::call_price::{CallPrice, priced};
 use crate::config::Config;
-use crate::drain::{AnswerForm, Drained};
+use crate::disconnect::AnswerForm;
+use crate::drain::Drained;
 use crate::error::GatewayError;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};

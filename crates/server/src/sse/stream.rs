@@ -16,7 +16,7 @@ use translate::sse;
 
 use super::choices::Choices;
 use crate::config::Config;
-use crate::drain::AnswerForm;
+use crate::disconnect::AnswerForm;
 use crate::error::GatewayError;
 use crate::panic_guard;
 use crate::request::context::RequestContext;
