@@ -1,4 +1,5 @@
-//! The caller of an admin route, and the rights that its key, user and teams give it.
+//! The caller of an admin route, and the rights that its key, user and teams give it. A key of a team acts within that
+//! team, whatever its user may do elsewhere: those who lead the team can make such keys for its members.
 
 use std::sync::Arc;
 
@@ -116,7 +117,8 @@ impl AdminCaller {
     pub(super) fn owns(&self, key: &KeyRecord) -> bool {
         let Some(holder) = self.holder() else { return false };
         let same_user = self.person().is_some() && key.user_id.as_deref() == self.person();
-        key.id == holder.key.id || same_user || self.made(key)
+        let in_reach = holder.key.team_id.is_none() || key.team_id == holder.key.team_id;
+        key.id == holder.key.id || in_reach && (same_user || self.made(key))
     }
 
     /// Whether the caller made a key.
@@ -135,7 +137,7 @@ impl AdminCaller {
             (Some(UserRole::InternalUserViewer | UserRole::ProxyAdminViewer), _) => false,
             (_, Some(KeyType::Management)) => true,
             (Some(UserRole::InternalUser), _) => self.person().is_some(),
-            (Some(UserRole::ProxyAdmin), _) => true,
+            (Some(UserRole::ProxyAdmin), _) => self.is_admin(),
             (None, _) => false,
         }
     }
@@ -161,7 +163,9 @@ impl AdminCaller {
     }
 
     fn role_in(&self, team: &TeamRecord) -> Option<TeamRole> {
-        self.person().and_then(|user| team.role_of(user))
+        let of_key = self.holder().and_then(|holder| holder.key.team_id.as_deref());
+        let in_reach = of_key.is_none_or(|id| id == team.team_id);
+        self.person().filter(|_| in_reach).and_then(|user| team.role_of(user))
     }
 }
 
@@ -174,10 +178,11 @@ pub(super) fn permissions(team: &TeamRecord) -> Vec<&str> {
 }
 
 fn rights(holder: &Holder) -> Rights {
-    match (person(holder), holder.user.as_ref().and_then(|user| user.user_role)) {
-        (Some(_), Some(UserRole::ProxyAdmin)) => Rights::All,
-        (Some(_), Some(UserRole::ProxyAdminViewer)) => Rights::ReadsAll,
-        (_, Some(_)) | (_, None) => Rights::Own,
+    let is_personal = person(holder).is_some() && holder.key.team_id.is_none();
+    match holder.user.as_ref().and_then(|user| user.user_role) {
+        Some(UserRole::ProxyAdmin) if is_personal => Rights::All,
+        Some(UserRole::ProxyAdminViewer) if is_personal => Rights::ReadsAll,
+        Some(_) | None => Rights::Own,
     }
 }
 

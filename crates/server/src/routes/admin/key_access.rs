@@ -106,20 +106,24 @@ pub(super) async fn check(request: &AdminRequest, grant: KeyGrant<'_>) -> Result
     check_owner(request, holder, (grant, team.as_ref()))?;
     check_revoked(request, grant, team.as_ref())?;
     let KeyGrant { after, before, .. } = grant;
+    let limits = request.accounts.with_row(&after.limits, after.budget_id.as_deref()).await?;
+    let child = KeyRecord { limits, ..after.clone() };
     let exceeds =
         |refusal: InvalidField| AdminRefusal::forbidden(refusal.message).param(refusal.param);
-    if let Err(refusal) = within(after, holder) {
+    if let Err(refusal) = within(&child, holder) {
         // A key that had more from an administrator keeps it.
-        let was = before.map(|before| Holder { key: before.clone(), ..Holder::default() });
-        match was {
-            Some(was) if within(after, &was).is_ok() => {}
-            Some(_) | None => return Err(exceeds(refusal)),
+        let was = match before {
+            Some(before) => Some(request.accounts.holder(before.clone()).await?),
+            None => None,
+        };
+        if was.is_none_or(|was| within(&child, &was).is_err()) {
+            return Err(exceeds(refusal));
         }
     }
     if let Some(team) = &team {
         check_team(grant, team, request.accounts.now()).map_err(exceeds)?;
     }
-    check_remainder(request, holder, grant).await
+    check_remainder(request, holder, KeyGrant { after: &child, ..grant }).await
 }
 
 /// The owner of a key is the caller's user, or a member of a team that the caller leads.
@@ -130,12 +134,12 @@ fn check_owner(
 ) -> Result<(), AdminRefusal> {
     let caller = &request.caller;
     let KeyGrant { after, before, route } = grant;
-    let stays = before.is_some_and(|before| before.team_id == after.team_id);
     let leads = team.is_some_and(|team| caller.leads(team));
-    let in_team = team.is_some_and(|team| leads || caller.is_granted(team, route));
-    let may_place = match &after.team_id {
-        Some(_) => stays || in_team,
-        None => stays || caller.manages_own(),
+    let may_place = match (before, &after.team_id) {
+        // Out of its team a key would be free of the team's limits.
+        (Some(before), team) => before.team_id == *team,
+        (None, Some(_)) => leads || team.is_some_and(|team| caller.is_granted(team, route)),
+        (None, None) => caller.manages_own(),
     };
     if !may_place {
         return Err(AdminRefusal::only_admins());

@@ -10,7 +10,7 @@ use super::answer::AdminAnswer;
 use super::body::AdminBody;
 use super::error::{AdminRefusal, FieldFault};
 use super::key_access::{self, KeyGrant, KeyUse};
-use super::key_fields::{KeyFields, money, named, shown};
+use super::key_fields::{KeyFields, carry_over, money, named, shown};
 use super::key_row::{KeyRow, KeyView};
 use super::request::AdminRequest;
 
@@ -230,9 +230,7 @@ async fn change(request: &AdminRequest, mut body: AdminBody) -> Result<Change, A
     let (row, actor) = (KeyRef::Id(before.id), request.caller.actor());
     let record = request.accounts.update_key(&row, fields.input, actor).await?;
     if let Some(spend) = fields.spend {
-        let accounts = &request.accounts;
-        let limits = accounts.with_row(&record.limits, record.budget_id.as_deref()).await?;
-        accounts.set_spend(ScopeKind::Key, &record.id, &limits, spend).await?;
+        carry_over(&request.accounts, &record, spend).await?;
     }
     let view = KeyView::of(&request.accounts, record).await?;
     let key = shown(sent.as_deref().unwrap_or_default(), &view.record).to_owned();

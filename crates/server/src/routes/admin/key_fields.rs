@@ -1,7 +1,8 @@
 //! Fields of keys in requests.
 
 use access::accounts::KeyRef;
-use access::{KeyInput, KeyRecord, Nanodollars, SecretKey, Set};
+use access::ledger::ScopeKind;
+use access::{Accounts, KeyInput, KeyRecord, Limits, Nanodollars, SecretKey, Set};
 use serde_json::{Number, Value};
 
 use super::body::AdminBody;
@@ -82,6 +83,25 @@ impl KeyFields {
         }
         self.input.user_id = Set::Clear;
     }
+}
+
+/// Sets the spend of a key's present window, as imports state it. The lifetime has spent no less.
+///
+/// # Errors
+/// The store fails.
+pub(super) async fn carry_over(
+    accounts: &Accounts,
+    record: &KeyRecord,
+    spend: Nanodollars,
+) -> Result<(), AdminRefusal> {
+    let (kind, id) = (ScopeKind::Key, record.id.as_str());
+    let limits = accounts.with_row(&record.limits, record.budget_id.as_deref()).await?;
+    accounts.set_spend(kind, id, &limits, spend).await?;
+    let total = accounts.spend_of(kind, id, &limits).await?.total_spend;
+    if total < spend {
+        accounts.set_spend(kind, id, &Limits::default(), spend).await?;
+    }
+    Ok(())
 }
 
 /// Reads a key that the caller chose.

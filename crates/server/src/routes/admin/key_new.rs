@@ -1,13 +1,12 @@
 //! Routes that make keys and replace their secrets. Their answers are the only ones that show a key.
 
 use access::accounts::{KeyRef, NewKey};
-use access::ledger::ScopeKind;
-use access::{KeyRecord, Limits, Set, WrittenSpan};
+use access::{KeyRecord, Set, WrittenSpan};
 
 use super::answer::AdminAnswer;
 use super::error::{AdminRefusal, FieldFault};
 use super::key_access::{self, KeyGrant, KeyUse};
-use super::key_fields::{KeyFields, chosen, named};
+use super::key_fields::{KeyFields, carry_over, chosen, named};
 use super::key_row::KeyView;
 use super::request::AdminRequest;
 
@@ -93,12 +92,7 @@ async fn create(
     let actor = request.caller.actor();
     let made = request.accounts.create_key(fields.input, secret, actor).await?;
     if let Some(spend) = fields.spend {
-        let NewKey { record, .. } = &made;
-        let (accounts, kind, id) = (&request.accounts, ScopeKind::Key, record.id.as_str());
-        let limits = accounts.with_row(&record.limits, record.budget_id.as_deref()).await?;
-        // The lifetime has spent no less than its present window.
-        accounts.set_spend(kind, id, &Limits::default(), spend).await?;
-        accounts.set_spend(kind, id, &limits, spend).await?;
+        carry_over(&request.accounts, &made.record, spend).await?;
     }
     shown_once(request, made, &fields.ignored).await
 }

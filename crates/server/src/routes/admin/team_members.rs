@@ -62,9 +62,13 @@ pub(super) async fn add(mut request: AdminRequest) -> Result<AdminAnswer, AdminR
     });
     let view = TeamView::of(&request.accounts, team.await?).await?;
     let rows = MembershipRow::of_all(&request.accounts, &view.record, &memberships).await?;
+    let columns = |user| match request.caller.is_admin() {
+        true => PersonColumns::of(user),
+        false => PersonColumns::within(user, &id),
+    };
     let answer = AdminAnswer::of(&JoinedTeam {
         team: view.row(&request.accounts),
-        updated_users: users.iter().map(PersonColumns::of).collect(),
+        updated_users: users.iter().map(columns).collect(),
         updated_team_memberships: rows,
     })?;
     Ok(answer.ignoring(ignored.iter().map(String::as_str)))

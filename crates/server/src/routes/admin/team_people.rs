@@ -21,7 +21,7 @@ pub(super) struct PersonColumns<'u> {
     user_email: Option<&'u str>,
     user_alias: Option<&'u str>,
     user_role: Option<access::UserRole>,
-    teams: &'u [String],
+    teams: Vec<&'u str>,
     models: &'u [String],
 }
 
@@ -33,9 +33,15 @@ impl<'u> PersonColumns<'u> {
             user_email: user.user_email.as_deref(),
             user_alias: user.user_alias.as_deref(),
             user_role: user.user_role,
-            teams: &user.teams,
+            teams: user.teams.iter().map(String::as_str).collect(),
             models: &user.models,
         }
+    }
+
+    /// The columns of a user for those who lead one of its teams: without what it is elsewhere.
+    pub(super) fn within(user: &'u UserRecord, team_id: &'u str) -> Self {
+        let teams = vec![team_id];
+        Self { user_role: None, user_alias: None, models: &[], teams, ..Self::of(user) }
     }
 }
 
