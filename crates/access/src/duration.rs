@@ -104,6 +104,15 @@ impl WrittenSpan {
         &self.text
     }
 
+    /// Whether it is longer than another, a month being thirty days.
+    pub fn exceeds(&self, other: &Self) -> bool {
+        let length = |span: &Self| match span.fixed() {
+            Some(length) => length,
+            None => Duration::from_hours(24 * 30 * u64::from(span.count)),
+        };
+        length(self) > length(other)
+    }
+
     /// The point exactly this long after `now`. Months are those of the calendar in UTC; the 31st becomes the last
     /// day of a shorter month.
     pub fn after(&self, now: UtcTime) -> UtcTime {

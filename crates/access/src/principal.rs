@@ -55,7 +55,7 @@ pub struct CallTag {
     pub name: String,
     /// The record, where there is one.
     pub record: Option<TagRecord>,
-    /// The record's limits with those of its budget row.
+    /// The record's limits with those of its budget row, or the configured ones.
     pub limits: Limits,
 }
 

@@ -142,17 +142,17 @@ impl Accounts {
         Ok(record)
     }
 
-    /// Deletes a budget row to which no record refers.
+    /// Deletes a budget row to which no record refers, nor the configuration.
     ///
     /// # Errors
-    /// Records refer to it, there is none, or the store fails.
+    /// Something refers to it, there is none, or the store fails.
     pub async fn delete_unused_budget(
         &self,
         id: &str,
         actor: &str,
     ) -> Result<BudgetRecord, AdminError> {
         let now = self.clock.now();
-        let mut count = 0;
+        let mut count = u64::from(self.configured.unknown_customers_row.as_deref() == Some(id));
         for kind in [
             RecordKind::Key,
             RecordKind::Team,

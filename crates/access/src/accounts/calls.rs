@@ -11,7 +11,7 @@ use crate::ledger::{
 use crate::limit::{RateExceeded, RateHold, ScopeRates};
 use crate::record::{BudgetRule, Limits};
 use crate::store::StoreError;
-use crate::{Admission, Caller, Nanodollars, Principal, UtcTime};
+use crate::{Admission, CallTag, Caller, Nanodollars, Principal, UtcTime};
 
 /// The key's id in rows of the master key.
 const MASTER: &str = "master";
@@ -133,10 +133,11 @@ impl Accounts {
     ) -> Result<Reservation, Refused> {
         let now = self.clock.now();
         let caller = admission.caller();
-        let mut scopes = scopes(caller, now);
-        if self.gateway != Limits::default() {
+        let mut scopes = scopes(caller, &self.configured.every_key, now);
+        let gateway = &self.configured.gateway;
+        if *gateway != Limits::default() {
             let (kind, shown) = (ScopeKind::Gateway, ScopeKind::Gateway.as_str().to_owned());
-            scopes.push(Scope { kind, id: String::new(), shown, limits: self.gateway.clone() });
+            scopes.push(Scope { kind, id: String::new(), shown, limits: gateway.clone() });
         }
         if ask.cost.is_none()
             && let Some(scope) = scopes.iter().find(|scope| scope.limits.has_budget())
@@ -413,14 +414,15 @@ fn refused(refusal: OpenRefusal, scopes: &[Scope], told: &[Told], now: UtcTime) 
     }))
 }
 
-fn scopes(caller: &Caller, now: UtcTime) -> Vec<Scope> {
+fn scopes(caller: &Caller, every_key: &Limits, now: UtcTime) -> Vec<Scope> {
     let mut all = Vec::new();
     let mut add = |kind, id: &str, shown: &str, limits: Limits| {
         all.push(Scope { kind, id: id.to_owned(), shown: shown.to_owned(), limits });
     };
     if let Principal::Key(holder) = &caller.principal {
         let key = &holder.key;
-        add(ScopeKind::Key, &key.id, key.shown(), key.limits_at(now).or(&holder.key_budget));
+        let limits = key.limits_at(now).or(&holder.key_budget).or_by_model(every_key);
+        add(ScopeKind::Key, &key.id, key.shown(), limits);
         if let Some(team) = &holder.team {
             let shown = team.team_alias.as_deref().unwrap_or(&team.team_id);
             add(ScopeKind::Team, &team.team_id, shown, holder.team_limits.clone());
@@ -439,7 +441,8 @@ fn scopes(caller: &Caller, now: UtcTime) -> Vec<Scope> {
     if let Some(customer) = &caller.customer {
         add(ScopeKind::Customer, &customer.id, &customer.id, customer.limits.clone());
     }
-    for tag in caller.tags.iter().filter(|tag| tag.record.is_some()) {
+    let is_limited = |tag: &&Arc<CallTag>| tag.record.is_some() || tag.limits != Limits::default();
+    for tag in caller.tags.iter().filter(is_limited) {
         add(ScopeKind::Tag, &tag.name, &tag.name, tag.limits.clone());
     }
     all

@@ -1,5 +1,6 @@
 //! Opening the accounts, and authenticating callers.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -35,10 +36,26 @@ pub struct AccountSettings {
     pub zone: BudgetZone,
     /// Settings of the ledger.
     pub ledger: LedgerOptions,
-    /// Limits of end users that have no record.
+    /// Limits of end users that have no record, or one without limits.
     pub unknown_customers: Limits,
+    /// The id of a budget row that fills them. While there is no such row, their calls are refused.
+    pub unknown_customers_row: Option<String>,
+    /// Rate limits that hold for every key where its own are null.
+    pub every_key: Limits,
+    /// Limits of tags, by their names, that have no record, or one without limits.
+    pub tags: BTreeMap<String, Limits>,
     /// Limits of all calls together.
     pub gateway: Limits,
+}
+
+/// Limits that the operator configured, rather than a record.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ConfiguredLimits {
+    unknown_customers: Limits,
+    pub(super) unknown_customers_row: Option<String>,
+    pub(super) every_key: Limits,
+    tags: BTreeMap<String, Limits>,
+    pub(super) gateway: Limits,
 }
 
 /// Failures to open the accounts.
@@ -85,9 +102,8 @@ pub struct Accounts {
     pub(super) zone: BudgetZone,
     pub(super) ledger: LedgerWriter,
     pub(super) rates: Arc<RateLimiter>,
-    pub(super) gateway: Limits,
+    pub(super) configured: ConfiguredLimits,
     fail_mode: FailMode,
-    unknown_customers: Limits,
     known_version: Arc<AtomicU64>,
     holders: RecordCache<SecretBy, Known>,
     customers: RecordCache<String, Arc<Customer>>,
@@ -111,7 +127,19 @@ impl Accounts {
         store: Arc<dyn Store>,
         settings: AccountSettings,
     ) -> Result<Arc<Self>, OpenError> {
-        let AccountSettings { pepper, clock, zone, ledger, unknown_customers, gateway } = settings;
+        let AccountSettings {
+            pepper,
+            clock,
+            zone,
+            ledger,
+            unknown_customers,
+            unknown_customers_row,
+            every_key,
+            tags,
+            gateway,
+        } = settings;
+        let configured =
+            ConfiguredLimits { unknown_customers, unknown_customers_row, every_key, tags, gateway };
         let pepper = match pepper {
             Some(pepper) => pepper,
             None => kept_pepper(&*store).await?,
@@ -130,8 +158,7 @@ impl Accounts {
             clock,
             zone,
             rates: Arc::new(RateLimiter::default()),
-            unknown_customers,
-            gateway,
+            configured,
             known_version,
             holders: RecordCache::new(ENTRIES),
             customers: RecordCache::new(ENTRIES),
@@ -166,7 +193,7 @@ impl Accounts {
 
     /// The limits of all calls together.
     pub fn gateway_limits(&self) -> &Limits {
-        &self.gateway
+        &self.configured.gateway
     }
 
     /// Authenticates a key. Blocks are judged by [`crate::admit`].
@@ -215,8 +242,10 @@ impl Accounts {
             let version = self.store.version().await?;
             let record = self.read::<CustomerRecord>(id).await?;
             let limits = match &record {
-                Some(record) => self.with_row(&record.limits, record.budget_id.as_deref()).await?,
-                None => self.unknown_customers.clone(),
+                Some(record) if has_limits(&record.limits, record.budget_id.as_deref()) => {
+                    self.with_row(&record.limits, record.budget_id.as_deref()).await?
+                }
+                Some(_) | None => self.limits_of_unknown_customers().await?,
             };
             let customer = Arc::new(Customer { id: id.to_owned(), record, limits });
             self.customers.keep(id.to_owned(), Some(Arc::clone(&customer)), version);
@@ -240,8 +269,10 @@ impl Accounts {
             let version = self.store.version().await?;
             let record = self.read::<TagRecord>(name).await?;
             let limits = match &record {
-                Some(record) => self.with_row(&record.limits, record.budget_id.as_deref()).await?,
-                None => Limits::default(),
+                Some(record) if has_limits(&record.limits, record.budget_id.as_deref()) => {
+                    self.with_row(&record.limits, record.budget_id.as_deref()).await?
+                }
+                Some(_) | None => self.configured.tags.get(name).cloned().unwrap_or_default(),
             };
             let tag = Arc::new(CallTag { name: name.to_owned(), record, limits });
             self.tags.keep(name.to_owned(), Some(Arc::clone(&tag)), version);
@@ -269,6 +300,19 @@ impl Accounts {
         let Some(id) = row else { return Ok(own.clone()) };
         let row = self.read::<BudgetRecord>(id).await?;
         Ok(row.map_or_else(|| own.clone(), |row| own.or(&row.limits)))
+    }
+
+    /// The configured limits of end users. A row that is missing limits nothing, so that no call may pass by it.
+    async fn limits_of_unknown_customers(&self) -> Result<Limits, StoreError> {
+        let ConfiguredLimits { unknown_customers: own, unknown_customers_row: row, .. } =
+            &self.configured;
+        let Some(id) = row else { return Ok(own.clone()) };
+        match self.read::<BudgetRecord>(id).await? {
+            Some(row) => Ok(own.or(&row.limits)),
+            None => Err(StoreError::Unreadable(format!(
+                "it has no budget {id:?}, which is configured for end users: make it with /budget/new"
+            ))),
+        }
     }
 
     fn in_time(&self, holder: Arc<Holder>, ends: Option<UtcTime>) -> Result<Principal, AuthError> {
@@ -365,6 +409,11 @@ impl Drop for Accounts {
             poller.abort();
         }
     }
+}
+
+/// Whether a record has limits, of its own or of a budget row.
+fn has_limits(own: &Limits, row: Option<&str>) -> bool {
+    *own != Limits::default() || row.is_some()
 }
 
 /// The kinds whose changes matter to authentication are all of them: a version is one number for the whole store.

@@ -16,6 +16,18 @@ fn window(zone: &str, span: &str, now: &str) -> (String, String) {
 }
 
 #[test]
+fn spans_are_compared_by_length() {
+    let span = |text| WrittenSpan::parse(text).unwrap();
+    for (longer, shorter) in [("31d", "1mo"), ("1d", "23h"), ("weekly", "6d"), ("2mo", "59d")] {
+        assert!(span(longer).exceeds(&span(shorter)), "{longer}");
+        assert!(!span(shorter).exceeds(&span(longer)), "{longer}");
+    }
+    for (one, other) in [("1mo", "30d"), ("monthly", "1mo"), ("24h", "daily")] {
+        assert!(!span(one).exceeds(&span(other)) && !span(other).exceeds(&span(one)), "{one}");
+    }
+}
+
+#[test]
 fn windows_snap_to_the_calendar() {
     for (zone, span, now, start, end) in [
         ("UTC", "1d", "2026-11-28T10:00:00Z", "2026-11-28T00:00:00Z", "2026-11-29T00:00:00Z"),

@@ -204,6 +204,16 @@ impl Limits {
         }
     }
 
+    /// As [`Limits::or`], except that rates of models are filled model by model.
+    #[must_use]
+    pub fn or_by_model(&self, all: &Self) -> Self {
+        Self {
+            model_tpm_limit: each_model(&self.model_tpm_limit, &all.model_tpm_limit),
+            model_rpm_limit: each_model(&self.model_rpm_limit, &all.model_rpm_limit),
+            ..self.or(all)
+        }
+    }
+
     /// Whether any budget limits money, so that calls without a price are refused.
     pub fn has_budget(&self) -> bool {
         let listed = self.budget_limits.as_ref().is_some_and(|list| !list.is_empty());
@@ -292,6 +302,17 @@ fn rates(
 ) -> Result<BTreeMap<String, u64>, InvalidField> {
     few(map.len(), param)?;
     map.into_iter().map(|(model, number)| Ok((model, whole(&number, param)?))).collect()
+}
+
+fn each_model(
+    own: &Option<BTreeMap<String, u64>>,
+    all: &Option<BTreeMap<String, u64>>,
+) -> Option<BTreeMap<String, u64>> {
+    let mut rates = all.clone();
+    if let Some(own) = own {
+        rates.get_or_insert_default().extend(own.clone());
+    }
+    rates
 }
 
 fn few(count: usize, param: &'static str) -> Result<(), InvalidField> {

@@ -1,13 +1,14 @@
 //! Calls through the accounts: reservations of all scopes, and their ends.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use access::accounts::{AccountSettings, AuthError, CallAsk, KeyRef, Refused};
+use access::accounts::{AccountSettings, AdminError, AuthError, CallAsk, KeyRef, Refused};
 use access::ledger::{CallFilter, CallOutcome, CallState, FailMode, LedgerOptions, ScopeKind};
 use access::limit::RateKind;
 use access::{
-    Accounts, Caller, CustomerInput, CustomerRecord, KeyInput, Limits, Nanodollars, SecretKey,
-    TagInput, TagRecord, TeamInput, TeamRecord, UserInput, UserRecord, UtcTime, admit,
+    Accounts, BudgetRecord, Caller, CustomerInput, CustomerRecord, KeyInput, Limits, Nanodollars,
+    SecretKey, TagInput, TagRecord, TeamInput, TeamRecord, UserInput, UserRecord, UtcTime, admit,
 };
 use serde_json::{Value, json};
 
@@ -363,4 +364,55 @@ pub(crate) async fn unknown_customers_and_the_gateway_have_limits(open: Opener) 
     }
     use ScopeKind::{Customer, Gateway};
     assert_eq!(refusals, [Customer, Customer, Customer, Customer, Gateway, Gateway, Gateway]);
+}
+
+/// Tags and end users without limits of their own have those of the configuration, and every key its rates.
+pub(crate) async fn configured_limits_hold_where_records_have_none(open: Opener) {
+    let rpm = |limit| Limits { rpm_limit: Some(limit), ..Limits::default() };
+    let settings = AccountSettings {
+        unknown_customers: Limits { max_parallel_requests: Some(9), ..Limits::default() },
+        unknown_customers_row: Some("small".to_owned()),
+        every_key: Limits { model_rpm_limit: Some([("sonnet".to_owned(), 5)].into()), ..rpm(7) },
+        tags: [("batch".to_owned(), rpm(3))].into(),
+        ..AccountSettings::default()
+    };
+    let accounts = Accounts::open(open().await, settings).await.unwrap();
+    let error = accounts.customer("a").await.unwrap_err();
+    assert!(error.to_string().contains("no budget \"small\""), "{error}");
+    let mut row = BudgetRecord::new("small").unwrap();
+    row.limits = rpm(2);
+    accounts.create(row, "ana").await.unwrap();
+    let mut known = CustomerRecord::new("known").unwrap();
+    accounts.create(known.clone(), "ana").await.unwrap();
+    known.user_id = "limited".to_owned();
+    known.limits = rpm(4);
+    accounts.create(known, "ana").await.unwrap();
+    for (id, expected) in [("a", Some(2)), ("known", Some(2)), ("limited", Some(4))] {
+        let customer = accounts.customer(id).await.unwrap();
+        assert_eq!(customer.limits.rpm_limit, expected, "{id}");
+    }
+    assert_eq!(accounts.customer("a").await.unwrap().limits.max_parallel_requests, Some(9));
+    let in_use = accounts.delete_unused_budget("small", "ana").await.unwrap_err();
+    assert_eq!(in_use, AdminError::InUse { count: 1 });
+    // One key is limited by the model's rate, the other by that of all its calls.
+    let mut refusals = Vec::new();
+    for (fields, calls) in [
+        (json!({"model_rpm_limit": {"other": 9}}), 7),
+        (json!({"model_rpm_limit": {"sonnet": 9}}), 10),
+    ] {
+        let made = accounts.create_key(input(fields), None, "ana").await.unwrap();
+        let mut caller = caller(&accounts, &made.secret).await;
+        let tag = accounts.tag("batch").await.unwrap();
+        for at in 0..calls {
+            caller.tags = if at < 2 { vec![Arc::clone(&tag)] } else { Vec::new() };
+            match call(&accounts, &caller, &format!("{calls} {at}")).await {
+                Ok(()) => {}
+                Err(Refused::Rate(rate)) => refusals.push((rate.kind, rate.limit)),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    use ScopeKind::{Key, Tag};
+    assert_eq!(refusals, [(Key, 5), (Key, 5), (Tag, 3), (Key, 7), (Key, 7)]);
+    accounts.close().await;
 }

@@ -73,6 +73,7 @@ topics![
     calls::a_window_set_on_a_key_with_history_starts_at_zero,
     calls::a_call_without_a_price_needs_no_budget,
     calls::unknown_customers_and_the_gateway_have_limits,
+    calls::configured_limits_hold_where_records_have_none,
 ];
 
 #[tokio::test(flavor = "multi_thread")]
