@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::calls::lifetime;
-use super::{Accounts, ScopeSpend};
+use super::{Accounts, AdminError, ScopeSpend};
 use crate::Nanodollars;
 use crate::ledger::{CounterState, ScopeKind};
-use crate::record::Limits;
-use crate::store::StoreError;
+use crate::record::{KeyRecord, Limits, RecordKind, TeamRecord};
+use crate::store::{AuditEntry, Change, Document, RecordQuery, StoreError};
+
+/// Records read at once.
+const PAGE: u64 = 500;
 
 /// A record whose spend is read.
 #[derive(Debug, Clone, Copy)]
@@ -58,5 +61,58 @@ impl Accounts {
             RecordSpend { spend, models }
         };
         Ok(asks.iter().zip(resets).map(spend_of).collect())
+    }
+
+    /// Spend of the present window of the gateway's own budget, and the most of it; absent without one.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn gateway_spend(&self) -> Result<Option<(Nanodollars, Nanodollars)>, StoreError> {
+        let Some(max) = self.gateway.max_budget else { return Ok(None) };
+        let spend = self.spend_of(ScopeKind::Gateway, "", &self.gateway).await?;
+        Ok(Some((spend.spend, max)))
+    }
+
+    /// Sets the spend of the present windows of all keys and teams to zero, with an entry in the audit log. The
+    /// ledger and its aggregates stay. Returns the number of records.
+    ///
+    /// # Errors
+    /// The store fails; records before the failure are reset.
+    pub async fn reset_spend(&self, actor: &str) -> Result<u64, AdminError> {
+        let mut count = 0;
+        for kind in [RecordKind::Key, RecordKind::Team] {
+            let all = RecordQuery::all(kind, self.clock.now());
+            let mut query = RecordQuery { limit: PAGE, ..all };
+            loop {
+                let page = self.store.documents(query.clone()).await?;
+                if page.rows.is_empty() {
+                    break;
+                }
+                query.offset += page.rows.len() as u64;
+                for document in &page.rows {
+                    self.reset_one(document).await?;
+                    count += 1;
+                }
+            }
+        }
+        let entry = AuditEntry {
+            at: self.clock.now(),
+            actor: actor.to_owned(),
+            action: "spend.reset".to_owned(),
+            object: "keys and teams".to_owned(),
+            before: None,
+            after: None,
+        };
+        self.changed(self.store.write(vec![Change::Audit(entry)]).await?);
+        Ok(count)
+    }
+
+    async fn reset_one(&self, document: &Document) -> Result<(), StoreError> {
+        let (kind, limits) = match document.kind {
+            RecordKind::Team => (ScopeKind::Team, document.read::<TeamRecord>()?.limits),
+            _ => (ScopeKind::Key, document.read::<KeyRecord>()?.limits),
+        };
+        let limits = self.with_row(&limits, document.budget.as_deref()).await?;
+        self.set_spend(kind, &document.id, &limits, Nanodollars::ZERO).await
     }
 }

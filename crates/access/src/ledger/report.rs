@@ -143,6 +143,8 @@ pub struct SpendQuery {
     pub models: Option<Vec<String>>,
     /// Only calls with one of these tags; those with several of them count for each.
     pub tags: Option<Vec<String>>,
+    /// Most groups returned, whichever; absent returns all.
+    pub most: Option<u64>,
 }
 
 /// A group of the aggregates.

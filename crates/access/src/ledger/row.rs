@@ -206,14 +206,19 @@ pub struct Closing {
 impl Closing {
     /// The amount that counters are charged.
     pub(crate) fn charged(&self) -> Nanodollars {
+        self.cost().unwrap_or_default()
+    }
+
+    /// The cost as rows show it: zero where it cost no money, absent without a price.
+    pub fn cost(&self) -> Option<Nanodollars> {
         match self.state {
-            CallState::Voided => Nanodollars::ZERO,
-            CallState::Settled | CallState::Estimated => self.outcome.cost.unwrap_or_default(),
+            CallState::Voided => Some(Nanodollars::ZERO),
+            CallState::Settled | CallState::Estimated => self.outcome.cost,
         }
     }
 
     /// Whether the call counts as successful.
-    pub(crate) fn succeeded(&self) -> bool {
+    pub fn succeeded(&self) -> bool {
         self.state != CallState::Voided && self.outcome.error_code.is_none()
     }
 

@@ -138,7 +138,9 @@ impl LedgerState {
         } else {
             self.hours.all.iter().for_each(|(at, sums)| add(at, "", sums));
         }
-        groups.into_iter().map(|(group, sums)| SpendRow { group, sums }).collect()
+        let most =
+            query.most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        groups.into_iter().take(most).map(|(group, sums)| SpendRow { group, sums }).collect()
     }
 }
 
@@ -163,6 +165,10 @@ impl CallRow {
         };
         Self { closing, under_way: true }
     }
+
+    fn cost(&self) -> Option<i64> {
+        self.closing.cost().filter(|_| !self.under_way).map(Nanodollars::nano)
+    }
 }
 
 impl CallFilter {
@@ -171,7 +177,7 @@ impl CallFilter {
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|w| found == Some(w))
         };
-        let cost = outcome.cost.map(Nanodollars::nano);
+        let cost = row.cost();
         let party = Party {
             key: &call.who.key_id,
             team: call.who.team.as_deref().unwrap_or_default(),
@@ -195,6 +201,7 @@ impl CallFilter {
 
 impl CallSort {
     fn compare(self, a: &CallRow, b: &CallRow) -> Ordering {
+        let costs = (a.cost(), b.cost());
         let (a, b) = (&a.closing, &b.closing);
         let tokens = |c: &Closing| {
             let o = &c.outcome;
@@ -205,7 +212,7 @@ impl CallSort {
         match self {
             Self::Start => a.call.at.cmp(&b.call.at),
             Self::End => a.at.cmp(&b.at),
-            Self::Spend => a.outcome.cost.cmp(&b.outcome.cost),
+            Self::Spend => costs.0.cmp(&costs.1),
             Self::Tokens => tokens(a).cmp(&tokens(b)),
             Self::Duration => a.outcome.total_ms.cmp(&b.outcome.total_ms),
             Self::FirstByte => a.outcome.ttft_ms.cmp(&b.outcome.ttft_ms),

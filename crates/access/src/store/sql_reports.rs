@@ -132,7 +132,9 @@ impl SqlStore {
         let order = match filter.sort {
             CallSort::Start => "began_at",
             CallSort::End => "COALESCE(ended_at, began_at)",
-            CallSort::Spend => "COALESCE(cost, -1)",
+            CallSort::Spend => {
+                "CASE state WHEN 'voided' THEN 0 WHEN 'reserved' THEN -1 ELSE COALESCE(cost, -1) END"
+            }
             CallSort::Tokens => {
                 "COALESCE(input + output + cache_read + cache_write_5m + cache_write_1h, 0)"
             }
@@ -180,6 +182,10 @@ impl SqlStore {
         if !columns.is_empty() {
             let group = (1..=columns.len()).map(|at| at.to_string()).collect::<Vec<_>>().join(", ");
             sql.push_str(&format!(" GROUP BY {group}"));
+        }
+        if let Some(most) = query.most {
+            conditions.values.push(most.into());
+            sql.push_str(&format!(" LIMIT ${}", conditions.values.len()));
         }
         let rows = self.read(sql, conditions.values).await?;
         let mut found =
@@ -241,8 +247,9 @@ fn of_filter(filter: &CallFilter) -> Conditions {
             all.plain("(state = 'voided' OR (state <> 'reserved' AND error_code IS NOT NULL))");
         }
     }
-    all.and("cost", ">=", filter.min_cost.map(Value::from));
-    all.and("cost", "<=", filter.max_cost.map(Value::from));
+    let cost = "CASE state WHEN 'voided' THEN 0 ELSE cost END";
+    all.and(cost, ">=", filter.min_cost.map(Value::from));
+    all.and(cost, "<=", filter.max_cost.map(Value::from));
     all
 }
 

@@ -5,7 +5,9 @@ mod absent;
 mod answer;
 mod body;
 mod caller;
+mod daily_activity;
 mod error;
+mod global_spend;
 mod key_access;
 mod key_change;
 mod key_fields;
@@ -16,7 +18,17 @@ mod key_row;
 mod limit_columns;
 mod metadata;
 mod query;
+mod report_csv;
+mod report_names;
+mod report_range;
+mod report_scope;
+mod report_sums;
 mod request;
+mod spend_calculate;
+mod spend_lists;
+mod spend_logs;
+mod spend_report;
+mod spend_row;
 mod team_access;
 mod team_change;
 mod team_fields;
@@ -26,7 +38,7 @@ mod team_read;
 mod team_row;
 mod unenforced;
 
-use access::policy::RouteGroup::{self, Information, Management};
+use access::policy::RouteGroup::{self, Information, Management, Spend};
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, guard, web};
 
@@ -38,6 +50,8 @@ use self::request::{AdminRequest, AdminRoute, serve};
 pub(crate) fn table(app: &mut web::ServiceConfig) {
     keys(app);
     teams(app);
+    spend(app);
+    global(app);
     absent::table(app);
 }
 
@@ -76,6 +90,38 @@ fn teams(app: &mut web::ServiceConfig) {
         .service(get("/team/list", Information, team_read::list))
         .service(get("/v2/team/list", Information, team_read::page))
         .service(get("/team/available", Information, team_read::available));
+}
+
+fn spend(app: &mut web::ServiceConfig) {
+    app.service(get("/spend/logs", Spend, spend_logs::logs))
+        .service(get("/spend/logs/v2", Spend, spend_logs::page))
+        .service(get("/spend/keys", Spend, spend_lists::keys))
+        .service(get("/spend/tags", Spend, spend_lists::tags))
+        .service(post("/spend/calculate", Spend, spend_calculate::calculate))
+        .service(get("/key/spend/report", Spend, spend_report::of_key))
+        .service(get("/team/spend/report", Spend, spend_report::of_team))
+        .service(get("/user/spend/report", Spend, spend_report::of_user))
+        .service(get("/user/daily/activity", Spend, daily_activity::of_users))
+        .service(get("/user/daily/activity/aggregated", Spend, daily_activity::of_users_at_once))
+        .service(get("/team/daily/activity", Spend, daily_activity::of_teams))
+        .service(get("/tag/daily/activity", Spend, daily_activity::of_tags))
+        .service(get("/customer/daily/activity", Spend, daily_activity::of_customers))
+        .service(get("/end_user/daily/activity", Spend, daily_activity::of_customers));
+}
+
+/// Spend of the whole gateway.
+fn global(app: &mut web::ServiceConfig) {
+    app.service(get("/global/spend", Spend, global_spend::spend))
+        .service(get("/global/spend/report", Spend, spend_report::report))
+        .service(get("/global/spend/keys", Spend, global_spend::keys))
+        .service(get("/global/spend/models", Spend, global_spend::models))
+        .service(get("/global/spend/teams", Spend, global_spend::teams))
+        .service(get("/global/spend/tags", Spend, global_spend::tags))
+        .service(get("/global/spend/provider", Spend, global_spend::provider))
+        .service(get("/global/spend/logs", Spend, global_spend::logs))
+        .service(post("/global/spend/reset", Management, global_spend::reset))
+        .service(get("/global/activity", Spend, global_spend::activity))
+        .service(get("/global/activity/model", Spend, global_spend::activity_of_models));
 }
 
 /// A route that is read.

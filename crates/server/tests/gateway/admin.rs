@@ -5,6 +5,9 @@ mod golden;
 mod keys;
 mod programs;
 mod scopes;
+mod spend;
+mod spend_reports;
+mod spend_scope;
 
 use std::path::PathBuf;
 use std::pin::Pin;

@@ -15,6 +15,8 @@ use crate::request::context::RequestContext;
 #[derive(Debug)]
 pub(in crate::routes) struct AdminAnswer {
     body: Vec<u8>,
+    kind: &'static str,
+    headers: Vec<(&'static str, &'static str)>,
     report: Report,
     secrecy: Secrecy,
 }
@@ -46,7 +48,24 @@ impl AdminAnswer {
     /// It cannot be written as JSON.
     pub(super) fn of(body: &impl Serialize) -> Result<Self, AdminRefusal> {
         let body = serde_json::to_vec(body).map_err(|error| AdminRefusal::internal(&error))?;
-        Ok(Self { body, report: Report::default(), secrecy: Secrecy::Plain })
+        Ok(Self::new(body, "application/json"))
+    }
+
+    /// An answer of comma-separated values.
+    pub(super) fn csv(text: String) -> Self {
+        Self::new(text.into_bytes(), "text/csv; charset=utf-8")
+    }
+
+    fn new(body: Vec<u8>, kind: &'static str) -> Self {
+        let (headers, report) = (Vec::new(), Report::default());
+        Self { body, kind, headers, report, secrecy: Secrecy::Plain }
+    }
+
+    /// Sets a header.
+    #[must_use]
+    pub(super) fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.push((name, value));
+        self
     }
 
     /// Names fields of the request that had no effect.
@@ -72,8 +91,11 @@ impl AdminAnswer {
         if self.secrecy == Secrecy::ShowsKey {
             response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
         }
+        for header in self.headers {
+            response.insert_header(header);
+        }
         context.complete();
-        response.content_type("application/json").body(self.body)
+        response.content_type(self.kind).body(self.body)
     }
 }
 

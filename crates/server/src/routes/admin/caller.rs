@@ -69,6 +69,11 @@ impl AdminCaller {
         Ok(())
     }
 
+    /// The permission of the caller, for reading what it may call.
+    pub(super) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
     /// The text that records keep of who changed them.
     pub(super) fn actor(&self) -> &str {
         &self.actor
@@ -90,6 +95,14 @@ impl AdminCaller {
     /// The caller is none.
     pub(super) fn require_admin(&self) -> Result<(), AdminRefusal> {
         if self.is_admin() { Ok(()) } else { Err(AdminRefusal::only_admins()) }
+    }
+
+    /// Refuses all but those who may read anything.
+    ///
+    /// # Errors
+    /// The caller may not.
+    pub(super) fn require_reader(&self, route: &str) -> Result<(), AdminRefusal> {
+        if self.reads_all() { Ok(()) } else { Err(AdminRefusal::only_master(route)) }
     }
 
     /// The calling key with the records above it; absent for the master key.

@@ -107,6 +107,13 @@ impl AdminRefusal {
         )
     }
 
+    /// 403: the route is for administrators.
+    pub(super) fn only_master(route: &str) -> Self {
+        Self::forbidden(format!(
+            "Authentication Error, Tried to access route={route}, which is only for MASTER KEY"
+        ))
+    }
+
     /// 401: no credential was sent.
     pub(super) fn no_key() -> Self {
         let message = "Authentication Error, No api key passed in.";

@@ -110,6 +110,11 @@ impl AdminQuery {
 }
 
 impl PageAsk {
+    /// Rows before the page.
+    pub(super) fn offset(self) -> u64 {
+        (self.page - 1).saturating_mul(self.size)
+    }
+
     /// The number of pages that so many rows fill.
     pub(super) fn pages(self, total: u64) -> u64 {
         total.div_ceil(self.size)
@@ -118,10 +123,7 @@ impl PageAsk {
     /// The rows of the page, out of all of them.
     pub(super) fn cut<T>(self, rows: Vec<T>) -> Vec<T> {
         let bound = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        rows.into_iter()
-            .skip(bound((self.page - 1).saturating_mul(self.size)))
-            .take(bound(self.size))
-            .collect()
+        rows.into_iter().skip(bound(self.offset())).take(bound(self.size)).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use access::Accounts;
 use access::policy::CallRoute;
+use actix_web::http::header::HeaderMap;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -35,6 +36,7 @@ pub(in crate::routes) struct AdminRequest {
     pub(super) query: AdminQuery,
     /// The members of the body that were not read yet.
     pub(super) body: AdminBody,
+    worker: Data<Worker>,
     http: HttpRequest,
 }
 
@@ -51,23 +53,33 @@ impl AdminRequest {
                 Err(refusal)
             }
         };
-        let (accounts, caller, limits) = refused?;
+        let (worker, accounts, caller) = refused?;
+        let limits = BodyLimits { max_mib: LARGEST, ..worker.now().config.body };
         let bytes = body::read(http.headers(), payload, limits).await?;
         let (query, body) = (AdminQuery::parse(http.query_string()), AdminBody::parse(&bytes)?);
-        Ok(Self { accounts, caller, query, body, http: http.clone() })
+        Ok(Self { accounts, caller, query, body, worker, http: http.clone() })
     }
 
     fn identified(
         http: &HttpRequest,
         route: AdminRoute,
-    ) -> Result<(Arc<Accounts>, AdminCaller, BodyLimits), AdminRefusal> {
+    ) -> Result<(Data<Worker>, Arc<Accounts>, AdminCaller), AdminRefusal> {
         let worker = http.app_data::<Data<Worker>>().ok_or_else(AdminRefusal::no_accounts)?;
         let accounts = worker.shared.accounts.clone().ok_or_else(AdminRefusal::no_accounts)?;
         let principal = credential::principal(http).ok_or_else(AdminRefusal::no_key)?;
         let caller = AdminCaller::new(principal, http.headers())?;
         caller.check_route(route)?;
-        let limits = BodyLimits { max_mib: LARGEST, ..worker.now().config.body };
-        Ok((accounts, caller, limits))
+        Ok((worker.clone(), accounts, caller))
+    }
+
+    /// The worker that serves the request.
+    pub(super) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// The headers.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        self.http.headers()
     }
 
     /// A variable part of the path, decoded.

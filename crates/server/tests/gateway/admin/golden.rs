@@ -72,6 +72,14 @@ async fn replay(admin: &Admin, exchange: Exchange, names: &mut Names) {
     }
 }
 
+/// Checks that an answer has all that is expected, with holes.
+#[track_caller]
+pub(crate) fn expect(expected: &Value, found: &Value) {
+    if let Err(reason) = fits(expected, found, &mut Names::new()) {
+        panic!("{reason} in {found:#}");
+    }
+}
+
 fn filled(text: &str, names: &Names) -> String {
     let mut text = text.to_owned();
     for (name, value) in names.iter().rev() {
