@@ -68,8 +68,8 @@ impl Accounts {
     /// # Errors
     /// The store fails.
     pub async fn gateway_spend(&self) -> Result<Option<(Nanodollars, Nanodollars)>, StoreError> {
-        let Some(max) = self.gateway.max_budget else { return Ok(None) };
-        let spend = self.spend_of(ScopeKind::Gateway, "", &self.gateway).await?;
+        let Some(max) = self.configured.gateway.max_budget else { return Ok(None) };
+        let spend = self.spend_of(ScopeKind::Gateway, "", &self.configured.gateway).await?;
         Ok(Some((spend.spend, max)))
     }
 
