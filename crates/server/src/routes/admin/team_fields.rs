@@ -50,7 +50,7 @@ impl TeamFields {
             ..LimitInput::default()
         };
         let mut ignored: Vec<_> =
-            unenforced::stored(body.members()).into_iter().map(str::to_owned).collect();
+            unenforced::stored(body.members())?.into_iter().map(str::to_owned).collect();
         let (mut input, other) = body.fields::<TeamInput>()?;
         ignored.extend(unenforced::unknown(&other)?);
         input.member_limits = member_limits;

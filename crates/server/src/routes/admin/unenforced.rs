@@ -17,7 +17,11 @@ const STORED: &[&str] = &[
     "access_group_ids",
     "project_id",
     "agent_id",
+    "soft_budget",
 ];
+/// Known fields that would limit something, and are not enforced.
+const REFUSED: &[&str] =
+    &["guardrails", "allowed_passthrough_routes", "denied_passthrough_routes", "strict_budget"];
 /// Fields that limit something, by their whole names.
 const LIMITING: &[&str] = &[
     "max_parallel_requests",
@@ -33,10 +37,16 @@ const LIMITING: &[&str] = &[
 /// Beginnings of fields that belong to features the gateway does not have at all.
 const FOREIGN: &[&str] = &["mcp_", "agent_", "vector_store", "cache_"];
 
-/// Names of the stored fields of a body that have a value and no effect.
-pub(super) fn stored(members: &Map<String, Value>) -> Vec<&'static str> {
+/// Names of the known fields of a body that are stored and have no effect.
+///
+/// # Errors
+/// A known field has a value that would limit something without effect.
+pub(super) fn stored(members: &Map<String, Value>) -> Result<Vec<&'static str>, AdminRefusal> {
     let sent = |name: &&&str| members.get(**name).is_some_and(|value| !is_empty(value));
-    STORED.iter().filter(sent).copied().collect()
+    match REFUSED.iter().find(sent) {
+        Some(name) => Err(refuse(name)),
+        None => Ok(STORED.iter().filter(sent).copied().collect()),
+    }
 }
 
 /// Names of unknown fields that have a value.
@@ -117,6 +127,10 @@ mod tests {
     fn stored_fields_without_effect_are_named() {
         let sent =
             json!({"prompts": ["p"], "config": {}, "permissions": {"a": true}, "models": ["m"]});
-        assert_eq!(stored(&members(&sent)), ["permissions", "prompts"]);
+        assert_eq!(stored(&members(&sent)).unwrap(), ["permissions", "prompts"]);
+        for limiting in [json!({"guardrails": ["g"]}), json!({"strict_budget": true})] {
+            assert!(stored(&members(&limiting)).is_err(), "{limiting}");
+        }
+        assert!(stored(&members(&json!({"guardrails": [], "strict_budget": false}))).is_ok());
     }
 }

@@ -33,7 +33,6 @@ fn columns() -> Vec<Field> {
         Field("rpm_limit", json!(60), json!(0), null()),
         Field("tpd_limit", json!(1000), json!(0), null()),
         Field("max_parallel_requests", json!(4), json!(0), null()),
-        Field("strict_budget", json!(true), json!(false), null()),
         Field("blocked", json!(true), json!(false), null()),
         Field("metadata", json!({"owner": "ana"}), json!({"cost": [1, 2.5]}), json!({})),
         Field("permissions", json!({"a": true}), json!({"b": false}), json!({})),
@@ -54,14 +53,11 @@ fn inside() -> Vec<Field> {
     let null = || Value::Null;
     vec![
         Field("tags", json!(["a"]), json!([]), null()),
-        Field("guardrails", json!(["pii"]), json!([]), null()),
         Field("prompts", json!(["p"]), json!([]), null()),
         Field("model_tpm_limit", json!({"a": 5}), json!({}), null()),
         Field("model_rpm_limit", json!({"a": 5}), json!({"b": 0}), null()),
         Field("tpm_limit_type", json!("guaranteed_throughput"), json!("dynamic"), null()),
         Field("rpm_limit_type", json!("best_effort_throughput"), json!("dynamic"), null()),
-        Field("allowed_passthrough_routes", json!(["/bedrock/a"]), json!([]), null()),
-        Field("denied_passthrough_routes", json!(["/bedrock/b"]), json!([]), null()),
         Field("default_estimated_output_tokens", json!(512), json!(0), null()),
     ]
 }
@@ -156,8 +152,6 @@ async fn each_field_of_a_team_reads_back() {
         "blocked",
         "tpm_limit_type",
         "rpm_limit_type",
-        "allowed_passthrough_routes",
-        "denied_passthrough_routes",
         "default_estimated_output_tokens",
     ];
     let shared = |field: &Field| !of_keys.contains(&field.0);
