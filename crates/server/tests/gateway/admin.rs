@@ -3,6 +3,9 @@
 mod fields;
 mod golden;
 mod keys;
+#[path = "../../../access/tests/accounts/postgres.rs"]
+#[allow(dead_code)]
+mod postgres;
 mod programs;
 mod scopes;
 mod spend;
@@ -28,7 +31,25 @@ pub(crate) const MASTER: &str = "sk-master-of-the-admin-tests-0123456789";
 /// A gateway with accounts in a folder of its own.
 pub(crate) struct Admin {
     pub(crate) rig: Rig,
-    folder: PathBuf,
+    folder: Folder,
+}
+
+/// A folder that goes with its test.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("outcrop-admin-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A leftover in the system's own temporary folder does no harm.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// An answer of the admin API.
@@ -44,10 +65,15 @@ impl Admin {
         Self::with("").await
     }
 
+    /// A gateway whose accounts are in a database.
+    pub(crate) async fn on(database: &str) -> Self {
+        Self::with(&format!("database_url: '{database}'\n")).await
+    }
+
     /// The same, with more YAML.
     pub(crate) async fn with(yaml: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("outcrop-admin-{}", uuid::Uuid::now_v7()));
-        let yaml = format!("master_key: {MASTER}\ndata_dir: {}\n{yaml}", folder.display());
+        let folder = Folder::new();
+        let yaml = format!("master_key: {MASTER}\ndata_dir: {}\n{yaml}", folder.0.display());
         let rig: Pin<Box<dyn Future<Output = Rig>>> =
             Box::pin(async move { Rig::start(&yaml).await });
         Self { rig: rig.await, folder }
@@ -55,8 +81,6 @@ impl Admin {
 
     pub(crate) async fn stop(self) {
         self.rig.stop().await;
-        // A leftover in the system's own temporary folder does no harm.
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 
     /// A request with the master key.
@@ -83,7 +107,7 @@ impl Admin {
 
     /// The accounts of the gateway, opened a second time, for what the admin API does not do.
     pub(crate) async fn accounts(&self) -> Arc<Accounts> {
-        let url = format!("sqlite:{}", self.folder.join("outcrop.db").display());
+        let url = format!("sqlite:{}", self.folder.0.join("outcrop.db").display());
         let store = Arc::new(SqlStore::connect(&url, &SqlOptions::default()).await.unwrap());
         Accounts::open(store, AccountSettings::default()).await.unwrap()
     }

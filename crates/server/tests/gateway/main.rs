@@ -59,3 +59,5 @@ mod targets;
 mod thinking;
 mod tool_families;
 mod tools;
+
+use admin::Folder;

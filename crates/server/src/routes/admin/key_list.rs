@@ -8,6 +8,7 @@ use access::{KeyRecord, RecordKind, TeamRecord, UserRecord, UtcTime};
 use serde::Serialize;
 
 use super::answer::AdminAnswer;
+use super::caller::AdminCaller;
 use super::error::AdminRefusal;
 use super::key_access;
 use super::key_row::{KeyRow, KeyView, found};
@@ -102,15 +103,25 @@ pub(super) async fn list(request: AdminRequest) -> Result<AdminAnswer, AdminRefu
     let sort = KeySort::of(query)?;
     let (is_full, ascending) = (query.flag("return_full_object")?, query.is_ascending()?);
     let selection = KeySelection::of(query)?;
-    let mut keys = selection.keys(&request).await?;
-    let total_count = keys.len() as u64;
-    let views = if sort.is_of_record() {
-        keys.sort_by(|(a, _), (b, _)| directed(sort.compare(a, b), ascending));
-        views(&request, page.cut(keys)).await?
-    } else {
-        let mut views = views(&request, keys).await?;
-        views.sort_by(|a, b| directed(a.spend().cmp(&b.spend()), ascending));
-        page.cut(views)
+    let (views, total_count) = match selection.query(&request) {
+        Some(query) if sort == KeySort::Created && !ascending => {
+            let rows = request.accounts.store().documents(page.of(query)).await?;
+            let keys = rows.rows.iter().map(key_access::read).collect::<Result<_, _>>()?;
+            (views(&request, keys).await?, rows.total)
+        }
+        Some(_) | None => {
+            let mut keys = selection.keys(&request).await?;
+            let total = keys.len() as u64;
+            let views = if sort.is_of_record() {
+                keys.sort_by(|(a, _), (b, _)| directed(sort.compare(a, b), ascending));
+                views(&request, page.cut(keys)).await?
+            } else {
+                let mut views = views(&request, keys).await?;
+                views.sort_by(|a, b| directed(a.spend().cmp(&b.spend()), ascending));
+                page.cut(views)
+            };
+            (views, total)
+        }
     };
     let owners = match query.text("expand") {
         Some("user") if is_full => owners(&request, &views).await?,
@@ -213,6 +224,22 @@ impl<'q> KeySelection<'q> {
         })
     }
 
+    /// The selection as a question to the store, newest first; absent where the store does not know all it needs.
+    fn query(&self, request: &AdminRequest) -> Option<RecordQuery> {
+        let Self { user, team, organization, token, alias, search, state, matching, .. } = self;
+        let is_exact = alias.is_none() || *matching == Matching::Exact;
+        let is_joined = self.with_teams || self.with_made || !request.caller.reads_all();
+        let is_known = is_exact && !is_joined && token.is_none() && search.is_none();
+        is_known.then(|| RecordQuery {
+            user: user.map(str::to_owned),
+            team: team.map(str::to_owned),
+            organization: organization.map(str::to_owned),
+            alias: alias.map(str::to_owned),
+            state: *state,
+            ..RecordQuery::all(RecordKind::Key, request.accounts.now())
+        })
+    }
+
     /// The selected keys that the caller may read.
     async fn keys(
         &self,
@@ -220,20 +247,45 @@ impl<'q> KeySelection<'q> {
     ) -> Result<Vec<(KeyRecord, Option<UtcTime>)>, AdminRefusal> {
         let caller = &request.caller;
         let led = self.led_teams(request).await?;
-        let mut query = RecordQuery::all(RecordKind::Key, request.accounts.now());
-        query.state = self.state;
-        query.team = self.team.map(str::to_owned);
-        query.organization = self.organization.map(str::to_owned);
-        let is_joined = self.with_teams || self.with_made || !caller.reads_all();
-        if !is_joined {
-            query.user = self.user.map(str::to_owned);
-        }
         let of_led =
             |key: &KeyRecord| led.iter().any(|team| key.team_id.as_deref() == Some(&team.team_id));
         let may_read = |key: &KeyRecord| caller.reads_all() || caller.owns(key) || of_led(key);
-        let mut keys = key_access::every(request, query).await?;
+        let mut keys = Vec::new();
+        for query in self.questions(request, &led) {
+            keys.extend(key_access::every(request, query).await?);
+        }
+        if let Some(holder) = caller.holder().filter(|_| !owns_others(caller))
+            && matches!(self.state, None | Some(RecordState::Active))
+        {
+            keys.push((holder.key.clone(), None));
+        }
         keys.retain(|(key, _)| may_read(key) && self.takes(key, of_led(key)));
+        // A key of the caller's user in a team that it leads answers two questions.
+        keys.sort_by(|(a, _), (b, _)| b.id.cmp(&a.id));
+        keys.dedup_by(|(a, _), (b, _)| a.id == b.id);
         Ok(keys)
+    }
+
+    /// Questions to the store whose answers hold all keys that the caller may read.
+    fn questions(&self, request: &AdminRequest, led: &[TeamRecord]) -> Vec<RecordQuery> {
+        let all = RecordQuery {
+            state: self.state,
+            organization: self.organization.map(str::to_owned),
+            ..RecordQuery::all(RecordKind::Key, request.accounts.now())
+        };
+        let caller = &request.caller;
+        let Some(holder) = caller.holder().filter(|_| !caller.reads_all()) else {
+            return vec![RecordQuery { team: self.team.map(str::to_owned), ..all }];
+        };
+        let of_teams = led.iter().map(|team| {
+            let team = Some(team.team_id.clone());
+            RecordQuery { team, ..all.clone() }
+        });
+        let own = owns_others(caller).then(|| {
+            let (user, team) = (holder.key.user_id.clone(), holder.key.team_id.clone());
+            RecordQuery { user, team, ..all.clone() }
+        });
+        own.into_iter().chain(of_teams).collect()
     }
 
     /// The teams whose keys are listed: those that the caller leads, or, for a caller who reads all, those that the
@@ -241,7 +293,7 @@ impl<'q> KeySelection<'q> {
     async fn led_teams(&self, request: &AdminRequest) -> Result<Vec<TeamRecord>, AdminRefusal> {
         let caller = &request.caller;
         let reads_all = caller.reads_all();
-        if reads_all && !self.with_teams {
+        if reads_all && !self.with_teams || !owns_others(caller) {
             return Ok(Vec::new());
         }
         let mut query = RecordQuery::all(RecordKind::Team, request.accounts.now());
@@ -257,6 +309,8 @@ impl<'q> KeySelection<'q> {
     fn takes(&self, key: &KeyRecord, of_led_team: bool) -> bool {
         let is = |wanted: Option<&str>, found: &str| wanted.is_none_or(|wanted| wanted == found);
         let alias = key.key_alias.as_deref().unwrap_or_default();
+        let of_team = is(self.team, key.team_id.as_deref().unwrap_or_default())
+            && is(self.organization, key.organization_id.as_deref().unwrap_or_default());
         let named = match (self.alias, self.matching) {
             (None, _) => true,
             (Some(wanted), Matching::Exact) => alias == wanted,
@@ -272,8 +326,13 @@ impl<'q> KeySelection<'q> {
                 || self.with_teams && of_led_team
                 || self.with_made && key.stamp.created_by == user
         });
-        is(self.token, &key.token) && named && searched && of_user
+        is(self.token, &key.token) && of_team && named && searched && of_user
     }
+}
+
+/// Whether the caller may own other keys than itself: those of its user, or those that it made.
+fn owns_others(caller: &AdminCaller) -> bool {
+    caller.reads_all() || caller.person().is_some() || caller.manages_own()
 }
 
 fn directed(order: Ordering, ascending: bool) -> Ordering {

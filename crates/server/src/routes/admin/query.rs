@@ -1,5 +1,6 @@
 //! Query strings of admin requests. Unknown parameters are ignored; keys in them are not logged.
 
+use access::store::RecordQuery;
 use serde_json::json;
 use url::form_urlencoded;
 
@@ -118,6 +119,12 @@ impl PageAsk {
     /// The number of pages that so many rows fill.
     pub(super) fn pages(self, total: u64) -> u64 {
         total.div_ceil(self.size)
+    }
+
+    /// The page of a question to the store.
+    pub(super) fn of(self, query: RecordQuery) -> RecordQuery {
+        let offset = (self.page - 1).saturating_mul(self.size);
+        RecordQuery { offset, limit: self.size, ..query }
     }
 
     /// The rows of the page, out of all of them.

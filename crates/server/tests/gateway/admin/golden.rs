@@ -3,11 +3,12 @@
 //! requests and answers.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::Admin;
+use super::postgres::Server;
 
 /// One request of a file and its answer.
 struct Exchange {
@@ -20,22 +21,43 @@ struct Exchange {
 type Names = BTreeMap<String, String>;
 
 #[actix_rt::test]
-async fn golden_answers_are_given() {
+async fn golden_answers_are_given_on_sqlite() {
+    for (_, exchanges) in files() {
+        let admin = Admin::start().await;
+        replay_all(&admin, &exchanges).await;
+        admin.stop().await;
+    }
+}
+
+#[actix_rt::test]
+async fn golden_answers_are_given_on_postgresql() {
+    let Some(server) = Server::start() else { return };
+    for (name, exchanges) in files() {
+        let admin = Admin::on(&server.database(&name)).await;
+        replay_all(&admin, &exchanges).await;
+        admin.stop().await;
+    }
+}
+
+/// The names and the text of the files.
+fn files() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gateway/admin/golden");
     let mut files: Vec<_> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty());
-    for file in files {
+    let read = |file: PathBuf| {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.starts_with("# "), "{}: say in a sentence what it shows", file.display());
-        println!("{}", file.display());
-        let admin = Admin::start().await;
-        let mut names = Names::new();
-        for exchange in text.split("\n\n").map(read) {
-            replay(&admin, exchange, &mut names).await;
-        }
-        admin.stop().await;
+        (file.file_stem().unwrap().to_str().unwrap().to_owned(), text)
+    };
+    files.into_iter().map(read).collect()
+}
+
+async fn replay_all(admin: &Admin, text: &str) {
+    let mut names = Names::new();
+    for exchange in text.split("\n\n").map(read) {
+        replay(admin, exchange, &mut names).await;
     }
 }
 
