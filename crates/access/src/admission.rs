@@ -55,6 +55,12 @@ pub enum Denied {
         /// The level that refuses.
         level: ScopeKind,
     },
+    /// A guardrail that the key or its team demands cannot be applied.
+    #[error("the guardrail {guardrail:?} that the key demands cannot be applied")]
+    Guardrail {
+        /// The guardrail as the record names it.
+        guardrail: String,
+    },
     /// A level is blocked.
     #[error("the {} is blocked", level.as_str())]
     Blocked {
@@ -163,6 +169,14 @@ impl Admission {
             }
             Principal::Key(_) | Principal::Master | Principal::Anonymous => Ok(()),
         }
+    }
+
+    /// The guardrails that the key and its team demand of every call.
+    pub fn guardrails(&self) -> impl Iterator<Item = &str> {
+        let holder = self.holder();
+        let of_key = holder.and_then(|holder| holder.key.guardrails.as_deref());
+        let of_team = holder.and_then(|holder| holder.team.as_ref()?.guardrails.as_deref());
+        of_key.into_iter().chain(of_team).flatten().map(String::as_str)
     }
 
     /// The name that the key, or its team, gives another one. It is resolved before the check of the model.

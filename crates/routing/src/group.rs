@@ -290,6 +290,12 @@ impl Group {
         }
     }
 
+    /// The same group with another guardrail.
+    pub(super) fn guarded_by(&self, guardrail: Guardrail) -> Self {
+        let all = vec![true; self.members.len()];
+        Self { guardrail: Some(Arc::new(guardrail)), ..self.narrowed(&all) }
+    }
+
     /// The members that are left.
     fn narrowed(&self, left: &[bool]) -> Self {
         let mut group = Self::empty(&self.name, self.balance, self.turns());

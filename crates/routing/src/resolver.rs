@@ -16,7 +16,7 @@ use super::clock::Timestamp;
 use super::group::{Group, GroupState, Target};
 use super::health::Gauges;
 use super::pattern::Pattern;
-use super::settings::{Balance, Fallbacks, GuardrailMode, ModelSettings, Unlisted};
+use super::settings::{Balance, Fallbacks, Guardrail, GuardrailMode, ModelSettings, Unlisted};
 use super::tags::Tags;
 use crate::catalogue::{Catalogue, NameOwner, Named, PricedModel, region_of};
 use crate::suggestions::near;
@@ -222,7 +222,47 @@ impl Resolver {
         };
         let group = group.admitted(admission, name)?.map_or(group, Arc::new);
         let group = group.tagged(&tags)?.map_or(group, Arc::new);
+        let group = self.guarded(admission, group)?;
         Ok(Route { group, tags })
+    }
+
+    /// The group with the guardrail that the caller's key demands.
+    fn guarded(&self, admission: &Admission, group: Arc<Group>) -> Result<Arc<Group>, Denied> {
+        let mut wanted: Option<Guardrail> = None;
+        for name in admission.guardrails() {
+            let refused = || Denied::Guardrail { guardrail: name.to_owned() };
+            let found = self.guardrail(name).ok_or_else(refused)?;
+            // A call carries one guardrail.
+            let own = group.guardrail.as_deref().filter(|own| own.mode == GuardrailMode::Mandatory);
+            let others = [own, wanted.as_ref()].into_iter().flatten();
+            if others.into_iter().any(|other| !other.is_same(&found)) {
+                return Err(refused());
+            }
+            wanted = Some(found);
+        }
+        Ok(match wanted {
+            None => group,
+            Some(guardrail) => Arc::new(group.guarded_by(guardrail)),
+        })
+    }
+
+    /// A guardrail by the id of a configured one, or as `ID:VERSION`; callers may not leave it out.
+    fn guardrail(&self, name: &str) -> Option<Guardrail> {
+        let mode = GuardrailMode::Mandatory;
+        let patterns = self.patterns.iter().map(|(_, group)| group);
+        let groups = self.exact.values().chain(patterns);
+        let configured = groups.filter_map(|group| group.guardrail.as_deref());
+        if let Some(found) = configured.into_iter().find(|guardrail| guardrail.id == name) {
+            return Some(Guardrail { mode, ..found.clone() });
+        }
+        let (id, version) = name.rsplit_once(':')?;
+        let is_version = version == "DRAFT"
+            || (1..=8).contains(&version.len()) && version.bytes().all(|b| b.is_ascii_digit());
+        (is_version && !id.is_empty()).then(|| Guardrail {
+            id: id.to_owned(),
+            version: version.to_owned(),
+            mode,
+        })
     }
 
     async fn named(&self, name: &str) -> Result<Arc<Group>, RouteError> {

@@ -122,6 +122,13 @@ pub struct Guardrail {
     pub mode: GuardrailMode,
 }
 
+impl Guardrail {
+    /// Whether both are the same guardrail, whoever may leave it out.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id && self.version == other.version
+    }
+}
+
 /// Precedence between this guardrail and one that the caller sends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum GuardrailMode {

@@ -18,7 +18,6 @@ use crate::record::{
 const LONGEST_ID: usize = 128;
 /// Members of `metadata` that limit calls in LiteLLM and not here.
 const UNENFORCED: &[&str] = &[
-    "guardrails",
     "allowed_passthrough_routes",
     "denied_passthrough_routes",
     "model_itpm_limit",

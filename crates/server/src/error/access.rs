@@ -128,6 +128,12 @@ pub(super) fn denied(denied: &Denied) -> Rendered {
             );
             Rendered::new(403, AUTH, Some("403"), message)
         }
+        Denied::Guardrail { guardrail } => {
+            let message = format!(
+                "Virtual key is not allowed to call this route. Its guardrail {guardrail:?} cannot be applied here: name one as ID:VERSION, or by the id of a configured one, and only where no other is mandatory."
+            );
+            Rendered::new(403, AUTH, Some("403"), message)
+        }
         Denied::Blocked { level: ScopeKind::Key } => Rendered::new(
             401,
             AUTH,

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use access::Admission;
 use actix_web::http::header::HeaderName;
 use actix_web::http::{StatusCode, Uri, header};
 use actix_web::web::{Data, Payload};
@@ -113,12 +114,12 @@ async fn answer(
     }
     let body = incoming.read(payload).await?;
     objects(&now, &matched, &body, &worker.shared.offload).await?;
-    guarded(&now, &matched)?;
     let member = now.config.access.end_user_metadata.as_deref();
     let end_user = end_user::of(member, &body, &worker.shared.offload).await?;
     incoming.acts_for(end_user, &Tags::default())?;
     let admitted = incoming.admit(matched.model(), context).await?;
     admitted.check_operation(matched.row.operation)?;
+    guarded(&now, &matched, admitted.admission())?;
     let request = NativeRequest { http, matched, body };
     let begun = match request.matched.model() {
         None => of_account(&admitted, &request, context).await?,
@@ -252,10 +253,10 @@ async fn objects(
 }
 
 /// Refuses operations that would bypass a mandatory guardrail.
-fn guarded(now: &Snapshot, matched: &Matched) -> Result<(), GuardrailError> {
+fn guarded(now: &Snapshot, matched: &Matched, admission: &Admission) -> Result<(), GuardrailError> {
     let is_around = guardrail::runs_others(matched.row.operation)
         && now.config.native.other_models == OtherModels::Guarded
-        && now.names.must_be_guarded();
+        && (now.names.must_be_guarded() || admission.guardrails().next().is_some());
     if is_around { Err(GuardrailError::Around) } else { Ok(()) }
 }
 

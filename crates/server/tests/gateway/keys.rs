@@ -269,3 +269,39 @@ async fn the_model_list_shows_what_a_key_may_call() {
     );
     rig.stop().await;
 }
+
+#[actix_rt::test]
+async fn the_guardrail_of_a_key_is_on_every_call_and_cannot_be_replaced() {
+    let rig = Rig::start(
+        "master_key: sk-master\n\
+         models:\n\
+         \x20 guarded: { targets: [{ model: amazon.nova-lite-v1:0 }], guardrail: { id: gr1configured, version: 2, mode: mandatory } }\n",
+    )
+    .await;
+    let by_version = key(&rig, json!({ "guardrails": ["gr2ofthekey:7"] })).await;
+    assert_eq!(chat(&rig, &by_version, NOVA).await.status, 200);
+    assert_eq!(converse(&rig, &by_version, NOVA, "converse").await.status, 200);
+    for call in rig.emulator.journal().calls() {
+        let config = &call.body["guardrailConfig"];
+        assert_eq!(config["guardrailIdentifier"], "gr2ofthekey", "{call:#?}");
+        assert_eq!(config["guardrailVersion"], "7");
+    }
+    rig.emulator.journal().clear();
+    let bearer = format!("Bearer {by_version}");
+    let other = [
+        ("authorization", bearer.as_str()),
+        ("x-amzn-bedrock-guardrailidentifier", "gr3other"),
+        ("x-amzn-bedrock-guardrailversion", "1"),
+    ];
+    assert_eq!(rig.chat_with(&other, &ask(NOVA)).await.status, 400);
+    // Of two guardrails a call can carry one: neither is left out.
+    assert_eq!(chat(&rig, &by_version, "guarded").await.status, 403);
+    let unknown = key(&rig, json!({ "guardrails": ["no-such-name"] })).await;
+    assert_eq!(chat(&rig, &unknown, NOVA).await.status, 403);
+    assert!(rig.emulator.journal().calls().is_empty());
+    let by_id = key(&rig, json!({ "guardrails": ["gr1configured"] })).await;
+    assert_eq!(chat(&rig, &by_id, NOVA).await.status, 200);
+    let call = rig.emulator.journal().calls().remove(0);
+    assert_eq!(call.body["guardrailConfig"]["guardrailVersion"], "2");
+    rig.stop().await;
+}

@@ -344,7 +344,10 @@ impl From<Denied> for AdminRefusal {
             Denied::Route { route: _ } => {
                 Self::forbidden("Virtual key is not allowed to call this route.")
             }
-            Denied::Model { .. } | Denied::Operation { .. } | Denied::Geography { .. } => {
+            Denied::Model { .. }
+            | Denied::Operation { .. }
+            | Denied::Geography { .. }
+            | Denied::Guardrail { .. } => {
                 Self::forbidden(format!("Authentication Error, {denied}."))
             }
         }
