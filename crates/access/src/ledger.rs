@@ -1,6 +1,8 @@
 //! The ledger: one row for each call, written before the call is made and settled after it. Counters and aggregates
 //! change in the transaction that settles, so that they are sums of the rows and no second truth.
 
+mod intents;
+mod reaper;
 mod report;
 mod row;
 mod writer;

@@ -35,6 +35,8 @@ pub struct Resolver {
     own: Arc<[String]>,
     unlisted: Unlisted,
     refuses_body_tags: bool,
+    /// Guardrails by the operator's names.
+    guardrails: BTreeMap<String, Guardrail>,
     /// Default for unlisted names.
     balance: Balance,
     fallbacks: Arc<Fallbacks>,
@@ -137,6 +139,7 @@ impl Resolver {
             own,
             unlisted,
             refuses_body_tags: settings.refuses_body_tags,
+            guardrails: settings.guardrails.clone(),
             balance,
             fallbacks,
             unsupported,
@@ -246,13 +249,14 @@ impl Resolver {
         })
     }
 
-    /// A guardrail by the id of a configured one, or as `ID:VERSION`; callers may not leave it out.
+    /// A guardrail by its name, by the id of a configured one, or as `ID:VERSION`; callers may not leave it out.
     fn guardrail(&self, name: &str) -> Option<Guardrail> {
         let mode = GuardrailMode::Mandatory;
         let patterns = self.patterns.iter().map(|(_, group)| group);
         let groups = self.exact.values().chain(patterns);
         let configured = groups.filter_map(|group| group.guardrail.as_deref());
-        if let Some(found) = configured.into_iter().find(|guardrail| guardrail.id == name) {
+        let by_id = configured.into_iter().find(|guardrail| guardrail.id == name);
+        if let Some(found) = self.guardrails.get(name).or(by_id) {
             return Some(Guardrail { mode, ..found.clone() });
         }
         let (id, version) = name.rsplit_once(':')?;

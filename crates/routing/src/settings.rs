@@ -37,6 +37,8 @@ pub struct ModelSettings {
     pub refuses_body_tags: bool,
     /// The operator's own names. Each may contain one `*`.
     pub groups: BTreeMap<String, GroupSettings>,
+    /// Guardrails by names of the operator's, which keys and teams may demand.
+    pub guardrails: BTreeMap<String, Guardrail>,
 }
 
 /// Treatment of names that the operator has not listed.

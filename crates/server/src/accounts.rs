@@ -53,6 +53,8 @@ pub enum AccountsError {
 struct Kept {
     store: Arc<dyn Store>,
     place: String,
+    /// Folder for intents beside a file; processes on other hosts would not find them.
+    intents: Option<PathBuf>,
 }
 
 /// Opens the accounts on the present runtime, which must outlive them; `None` without a master key.
@@ -61,17 +63,17 @@ struct Kept {
 /// The store that is named cannot be opened, or was made with another pepper.
 pub(crate) async fn open(config: &Config) -> Result<Option<Arc<Accounts>>, AccountsError> {
     let Some(MasterKey::Key(_)) = config.master_key else { return Ok(None) };
-    let store = match kept(config).await {
-        Ok(kept) => kept.store,
+    let (store, intents) = match kept(config).await {
+        Ok(kept) => (kept.store, kept.intents),
         Err(AccountsError::NoFolder) => {
             log::warn!(
                 "no folder can be written: keys and spend are kept in memory and lost at the end; set OUTCROP_DATA_DIR or DATABASE_URL"
             );
-            Arc::new(MemoryStore::new())
+            (Arc::new(MemoryStore::new()) as Arc<dyn Store>, None)
         }
         Err(error) => return Err(error),
     };
-    opened(config, store).await.map(Some)
+    opened(config, store, intents).await.map(Some)
 }
 
 /// Opens the accounts of a gateway for a command beside it, and returns the place of their store.
@@ -83,16 +85,22 @@ pub(crate) async fn open_beside(config: &Config) -> Result<(Arc<Accounts>, Strin
     if !has_key && config.database_url.is_none() && config.data_dir.is_none() {
         return Err(AccountsError::NotConfigured);
     }
-    let Kept { store, place } = kept(config).await?;
-    Ok((opened(config, store).await?, place))
+    // A command makes no calls.
+    let Kept { store, place, intents: _ } = kept(config).await?;
+    Ok((opened(config, store, None).await?, place))
 }
 
-async fn opened(config: &Config, store: Arc<dyn Store>) -> Result<Arc<Accounts>, AccountsError> {
+async fn opened(
+    config: &Config,
+    store: Arc<dyn Store>,
+    intents: Option<PathBuf>,
+) -> Result<Arc<Accounts>, AccountsError> {
     let pepper = config.keys.pepper.as_ref().map(|pepper| Pepper::given(pepper.reveal()));
     let access = &config.access;
     let ledger = LedgerOptions {
         fail_mode: access.fail_mode,
         retention: access.retention,
+        intents,
         ..LedgerOptions::default()
     };
     let settings = AccountSettings {
@@ -108,7 +116,10 @@ async fn opened(config: &Config, store: Arc<dyn Store>) -> Result<Arc<Accounts>,
 async fn kept(config: &Config) -> Result<Kept, AccountsError> {
     if let Some(url) = &config.database_url {
         let store = Arc::new(SqlStore::connect(url.reveal(), &SqlOptions::default()).await?);
-        return Ok(Kept { store, place: "the database of database_url (DATABASE_URL)".to_owned() });
+        let place = "the database of database_url (DATABASE_URL)".to_owned();
+        let file = url.reveal().strip_prefix("sqlite:");
+        let file = file.map(|path| path.split('?').next().unwrap_or(path).trim_start_matches("//"));
+        return Ok(Kept { store, place, intents: file.map(|path| intents_of(Path::new(path))) });
     }
     if let Some(folder) = &config.data_dir {
         touch(folder).map_err(|error| AccountsError::Folder(folder.clone(), error))?;
@@ -144,5 +155,13 @@ async fn file(folder: &Path) -> Result<Kept, AccountsError> {
     };
     let url = format!("sqlite:{}", path.replace('%', "%25").replace('?', "%3F"));
     let store = Arc::new(SqlStore::connect(&url, &SqlOptions::default()).await?);
-    Ok(Kept { store, place: path.to_owned() })
+    let intents = Some(intents_of(Path::new(path)));
+    Ok(Kept { store, place: path.to_owned(), intents })
+}
+
+/// The folder of intents beside a database file.
+fn intents_of(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-intents");
+    name.into()
 }

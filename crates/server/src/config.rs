@@ -23,7 +23,7 @@ use crate::native::settings::NativeSettings;
 use crate::tls::TlsFiles;
 use bedrock::{AccountSecret, AccountSpec, Login};
 use routing::catalogue::{CrossRegion, EolAliases, Naming, OperatorRows};
-use routing::{GroupSettings, ModelSettings, Unlisted};
+use routing::{GroupSettings, Guardrail, ModelSettings, Unlisted};
 
 mod accounts;
 mod balance;
@@ -127,6 +127,8 @@ pub struct Config {
     pub(crate) routing: Routing,
     /// The operator's own names. Each may contain one `*`.
     pub(crate) models: BTreeMap<String, GroupSettings>,
+    /// Guardrails that LiteLLM's file names, for keys and teams.
+    pub(crate) guardrails: BTreeMap<String, Guardrail>,
     /// Rows laid over the compiled-in catalogue.
     pub(crate) catalogue: OperatorRows,
     /// The gateway's own account, as far as LiteLLM's keys or `bedrock.json` describe it.
@@ -292,6 +294,7 @@ impl Config {
             unsupported: self.unsupported_params,
             refuses_body_tags: self.refuses_body_tags,
             groups: self.models.clone(),
+            guardrails: self.guardrails.clone(),
         }
     }
 
@@ -346,6 +349,7 @@ impl Config {
             defaults: AccountSpec::default(),
             routing: Routing::default(),
             models: BTreeMap::new(),
+            guardrails: BTreeMap::new(),
             catalogue: OperatorRows::default(),
             account: AccountSpec::default(),
             refuses_body_tags: false,

@@ -98,7 +98,8 @@ pub struct Attribution {
 }
 
 /// A call before it is made.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Opening {
     /// The request's id, a UUIDv7: unique, and never the caller's.
     pub id: String,

@@ -5,13 +5,17 @@
 //! committed. So settlements always find room, and a store that stands still holds back new calls, not memory.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use super::intents::{IntentLog, Segment};
+use super::reaper::Reaper;
 use super::{CallOutcome, CallState, Closing, CounterState, OpenOutcome, Opening};
 use crate::store::{Store, StoreError};
 use crate::{Clock, UtcTime};
@@ -43,6 +47,11 @@ pub struct LedgerOptions {
     pub reap_every: Duration,
     /// The age at which rows are removed; absent keeps them. Aggregates stay.
     pub retention: Option<Duration>,
+    /// The longest time that settlements wait for others.
+    pub settle_after: Duration,
+    /// Folder for intents: calls under no budget are written there before they are made, instead of to the store.
+    /// Absent writes all to the store, as replicas on several hosts must.
+    pub intents: Option<PathBuf>,
 }
 
 impl Default for LedgerOptions {
@@ -55,6 +64,8 @@ impl Default for LedgerOptions {
             lease: Duration::from_secs(60),
             reap_every: Duration::from_secs(5),
             retention: Some(Duration::from_hours(90 * 24)),
+            settle_after: Duration::from_millis(50),
+            intents: None,
         }
     }
 }
@@ -77,9 +88,16 @@ pub enum OpenRefusal {
 
 enum Entry {
     Open(Box<Opening>, oneshot::Sender<Result<OpenOutcome, StoreError>>),
-    Close(Box<Closing>, OwnedSemaphorePermit),
+    Close(Box<Closing>, Held),
     /// Answers when all entries before it are committed.
     Flush(oneshot::Sender<()>),
+}
+
+/// Kept until a settlement is committed.
+#[derive(Debug)]
+struct Held {
+    _permit: OwnedSemaphorePermit,
+    _intent: Option<Arc<Segment>>,
 }
 
 /// The handle of the writer. When the last one is dropped the queue is written and the tasks end.
@@ -88,6 +106,7 @@ pub struct LedgerWriter {
     queue: mpsc::UnboundedSender<Entry>,
     room: Arc<Semaphore>,
     options: LedgerOptions,
+    intents: Option<Arc<IntentLog>>,
     live: Arc<Mutex<HashMap<String, UtcTime>>>,
     /// Whether the last access to the store failed: calls that pass without it need not wait for it then.
     away: Arc<AtomicBool>,
@@ -103,6 +122,7 @@ pub struct OpenedCall {
     queue: mpsc::UnboundedSender<Entry>,
     live: Arc<Mutex<HashMap<String, UtcTime>>>,
     permit: Option<OwnedSemaphorePermit>,
+    intent: Option<Arc<Segment>>,
 }
 
 impl LedgerWriter {
@@ -112,11 +132,28 @@ impl LedgerWriter {
         let room = Arc::new(Semaphore::new(options.most_calls.clamp(1, Semaphore::MAX_PERMITS)));
         let live = Arc::new(Mutex::new(HashMap::new()));
         let away = Arc::new(AtomicBool::new(false));
-        let writer = Writer { store: Arc::clone(&store), away: Arc::clone(&away) };
-        let writer = tokio::spawn(writer.run(entries, options.batch.max(1)));
-        let reaper = Reaper { store, clock, options: options.clone(), live: Arc::clone(&live) };
+        let writer = Writer {
+            store: Arc::clone(&store),
+            away: Arc::clone(&away),
+            batch: options.batch.max(1),
+            settle_after: options.settle_after,
+        };
+        let writer = tokio::spawn(writer.run(entries));
+        let intents = options.intents.clone().and_then(|folder| {
+            let started = IntentLog::start(folder.clone());
+            let warn =
+                |error| log::warn!("no intents are written in {}: {error}", folder.display());
+            started.map_err(warn).ok().map(Arc::new)
+        });
+        let reaper = Reaper {
+            store,
+            clock,
+            options: options.clone(),
+            live: Arc::clone(&live),
+            intents: intents.clone(),
+        };
         let reaper = tokio::spawn(reaper.run());
-        Self { queue, room, options, live, away, tasks: Mutex::new(vec![writer, reaper]) }
+        Self { queue, room, options, intents, live, away, tasks: Mutex::new(vec![writer, reaper]) }
     }
 
     /// Writes a call's row and reserves its estimate; returns when both are durable.
@@ -130,6 +167,17 @@ impl LedgerWriter {
             return Err(OpenRefusal::Unavailable("too many calls wait for the store".to_owned()));
         };
         call.lease_until = clock.now().plus(self.options.lease);
+        if let Some(intent) = self.intent(&call) {
+            return Ok(OpenedCall {
+                call: Arc::new(call),
+                states: Vec::new(),
+                clock: clock.clone(),
+                queue: self.queue.clone(),
+                live: Arc::clone(&self.live),
+                permit: Some(permit),
+                intent: Some(intent),
+            });
+        }
         self.live().insert(call.id.clone(), call.lease_until);
         let mut opened = OpenedCall {
             call: Arc::new(call),
@@ -138,6 +186,7 @@ impl LedgerWriter {
             queue: self.queue.clone(),
             live: Arc::clone(&self.live),
             permit: Some(permit),
+            intent: None,
         };
         if self.options.fail_mode == FailMode::Open && self.away.load(Ordering::Acquire) {
             return Ok(opened);
@@ -168,6 +217,16 @@ impl LedgerWriter {
                 Err(OpenRefusal::Unavailable("the store did not answer in time".to_owned()))
             }
         }
+    }
+
+    /// Writes a call as an intent, if no budget has to be asked for it.
+    fn intent(&self, call: &Opening) -> Option<Arc<Segment>> {
+        let intents = self.intents.as_ref()?;
+        if call.charges.iter().any(|charge| charge.max.is_some()) {
+            return None;
+        }
+        let warn = |error| log::warn!("an intent is not written, and the store is asked: {error}");
+        intents.write(call).map_err(warn).ok()
     }
 
     /// Waits until all settlements so far are committed.
@@ -227,10 +286,11 @@ impl OpenedCall {
 
     fn send(&mut self, state: CallState, outcome: CallOutcome) {
         let Some(permit) = self.permit.take() else { return };
+        let held = Held { _permit: permit, _intent: self.intent.take() };
         self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.call.id);
         let closing =
             Closing { call: Arc::clone(&self.call), at: self.clock.now(), state, outcome };
-        if self.queue.send(Entry::Close(Box::new(closing), permit)).is_err() {
+        if self.queue.send(Entry::Close(Box::new(closing), held)).is_err() {
             log::error!("the ledger has stopped: the call {} stays for its reaper", self.call.id);
         }
     }
@@ -258,34 +318,67 @@ impl Drop for OpenedCall {
 struct Writer {
     store: Arc<dyn Store>,
     away: Arc<AtomicBool>,
+    /// Most rows of a transaction.
+    batch: usize,
+    settle_after: Duration,
+}
+
+/// Settlements that wait for others, so that they share a transaction.
+#[derive(Default)]
+struct Waiting {
+    closings: Vec<Closing>,
+    held: Vec<Held>,
+    /// The time at which they are written.
+    due: Option<Instant>,
 }
 
 impl Writer {
-    async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, batch: usize) {
-        let mut taken = Vec::with_capacity(batch);
-        while entries.recv_many(&mut taken, batch).await > 0 {
-            let (mut opens, mut answers) = (Vec::new(), Vec::new());
-            let (mut closings, mut permits, mut flushes) = (Vec::new(), Vec::new(), Vec::new());
+    async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>) {
+        let mut taken = Vec::with_capacity(self.batch);
+        let mut waiting = Waiting::default();
+        loop {
+            let received = entries.recv_many(&mut taken, self.batch);
+            let count = match waiting.due {
+                None => received.await,
+                Some(due) => match tokio::time::timeout_at(due, received).await {
+                    Ok(count) => count,
+                    Err(_) => {
+                        self.settle(std::mem::take(&mut waiting)).await;
+                        continue;
+                    }
+                },
+            };
+            let (mut opens, mut answers, mut flushes) = (Vec::new(), Vec::new(), Vec::new());
             for entry in taken.drain(..) {
                 match entry {
                     Entry::Open(call, answer) => {
                         opens.push(*call);
                         answers.push(answer);
                     }
-                    Entry::Close(closing, permit) => {
-                        closings.push(*closing);
-                        permits.push(permit);
+                    Entry::Close(closing, held) => {
+                        waiting.due.get_or_insert_with(|| Instant::now() + self.settle_after);
+                        waiting.closings.push(*closing);
+                        waiting.held.push(held);
                     }
                     Entry::Flush(done) => flushes.push(done),
                 }
+            }
+            // What was settled gives its reservation back before others ask for one.
+            let are_due = count == 0
+                || !opens.is_empty()
+                || !flushes.is_empty()
+                || waiting.closings.len() >= self.batch;
+            if are_due {
+                self.settle(std::mem::take(&mut waiting)).await;
+            }
+            if count == 0 {
+                return;
             }
             if !opens.is_empty() {
                 let outcomes = self.store.open(opens).await;
                 self.away.store(outcomes.is_err(), Ordering::Release);
                 answer_all(outcomes, answers);
             }
-            self.settle(closings).await;
-            drop(permits);
             for done in flushes {
                 // The one that waited may have left.
                 let _ = done.send(());
@@ -294,7 +387,8 @@ impl Writer {
     }
 
     /// Settles until it is done: rows are never dropped. New calls wait for permits meanwhile.
-    async fn settle(&self, closings: Vec<Closing>) {
+    async fn settle(&self, waiting: Waiting) {
+        let Waiting { closings, held: _held, due: _ } = waiting;
         let mut wait = Duration::from_millis(50);
         while !closings.is_empty() {
             let closed = self.store.close(closings.clone()).await;
@@ -328,57 +422,5 @@ fn answer_all(
                 let _ = answer.send(Err(error.clone()));
             }
         }
-    }
-}
-
-struct Reaper {
-    store: Arc<dyn Store>,
-    clock: Clock,
-    options: LedgerOptions,
-    live: Arc<Mutex<HashMap<String, UtcTime>>>,
-}
-
-impl Reaper {
-    async fn run(self) {
-        let mut ticks =
-            tokio::time::interval(self.options.reap_every.max(Duration::from_millis(10)));
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            if let Err(error) = self.round().await {
-                log::warn!("leases were not renewed or reaped: {error}");
-            }
-        }
-    }
-
-    async fn round(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let soon = now.plus(self.options.lease / 2);
-        let until = now.plus(self.options.lease);
-        let ids: Vec<String> = {
-            let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-            let due = live.iter_mut().filter(|(_, lease)| **lease < soon);
-            due.map(|(id, lease)| {
-                *lease = until;
-                id.clone()
-            })
-            .collect()
-        };
-        if !ids.is_empty() {
-            self.store.renew(ids, until).await?;
-        }
-        let dead = self.store.overdue(now, 200).await?;
-        if !dead.is_empty() {
-            log::warn!("{} calls of dead processes are settled by their estimates", dead.len());
-            self.store
-                .close(dead.into_iter().map(|call| Closing::of_dead(call, now)).collect())
-                .await?;
-        }
-        if let Some(age) = self.options.retention {
-            let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-            let before = UtcTime::from_millis(now.millis().saturating_sub(age));
-            self.store.prune(before, 2000).await?;
-        }
-        Ok(())
     }
 }

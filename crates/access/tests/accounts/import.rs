@@ -173,7 +173,6 @@ fn the_report_names_what_is_not_kept(report: &ImportReport) {
         "key bound !agent_id",
         "key bound !auto_rotate",
         "key bound !enforced_params",
-        "key bound !guardrails",
         "key bound !organization_id",
         "key bound !policies",
         "key bound !tag_rpm_limit",

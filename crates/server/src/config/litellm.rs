@@ -84,6 +84,7 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut ConfigReader, config: &
     config.last_region = Some(LAST_REGION.to_owned());
     config.account = environment::account(&mut files, reading, &mut passed);
     let guardrails = Listed::read(&mut files, reading, &mut passed);
+    config.guardrails = guardrails.by_name();
     let credentials = CredentialList::read(&mut files, reading, &mut passed);
     let mut list = ModelList {
         credentials,

@@ -130,7 +130,7 @@ pub(super) fn denied(denied: &Denied) -> Rendered {
         }
         Denied::Guardrail { guardrail } => {
             let message = format!(
-                "Virtual key is not allowed to call this route. Its guardrail {guardrail:?} cannot be applied here: name one as ID:VERSION, or by the id of a configured one, and only where no other is mandatory."
+                "Virtual key is not allowed to call this route. Its guardrail {guardrail:?} cannot be applied here: name one as ID:VERSION, or by the name or id of a configured one, and only where no other is mandatory."
             );
             Rendered::new(403, AUTH, Some("403"), message)
         }

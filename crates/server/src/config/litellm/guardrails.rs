@@ -169,6 +169,12 @@ impl Listed {
         listed
     }
 
+    /// All that can be applied, by name: keys and teams may demand them.
+    pub(super) fn by_name(&self) -> BTreeMap<String, Guardrail> {
+        let named = |item: &Item| Some((item.name.clone(), item.guardrail.clone()?));
+        self.0.iter().filter_map(named).collect()
+    }
+
     /// The guardrail of an entry that names some of the list. They hold whatever a caller says.
     fn named(&self, section: &mut Section<'_>) -> EntryGuardrail {
         let line = section.line(LIST).unwrap_or_default();
