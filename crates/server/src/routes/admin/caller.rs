@@ -121,15 +121,20 @@ impl AdminCaller {
         }
     }
 
-    /// The caller's user, unless it is the one that all keys of the master key share.
+    /// The user of the calling key, unless it is the one that all keys of the master key share.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.holder().and_then(|holder| user_of(holder))
+    }
+
+    /// The user as whom the calling key acts everywhere; a key of a team does not.
     pub(super) fn person(&self) -> Option<&str> {
-        self.holder().and_then(|holder| person(holder))
+        self.user().filter(|_| self.team_id().is_none())
     }
 
     /// Whether a key is the caller's own: itself, of the same user, or made by it.
     pub(super) fn owns(&self, key: &KeyRecord) -> bool {
         let Some(holder) = self.holder() else { return false };
-        let same_user = self.person().is_some() && key.user_id.as_deref() == self.person();
+        let same_user = self.user().is_some() && key.user_id.as_deref() == self.user();
         let in_reach = holder.key.team_id.is_none() || key.team_id == holder.key.team_id;
         key.id == holder.key.id || in_reach && (same_user || self.made(key))
     }
@@ -149,7 +154,7 @@ impl AdminCaller {
         match (role, holder.key.key_type) {
             (Some(UserRole::InternalUserViewer | UserRole::ProxyAdminViewer), _) => false,
             (_, Some(KeyType::Management)) => true,
-            (Some(UserRole::InternalUser), _) => self.person().is_some(),
+            (Some(UserRole::InternalUser), _) => self.user().is_some(),
             (Some(UserRole::ProxyAdmin), _) => self.is_admin(),
             (None, _) => false,
         }
@@ -165,8 +170,7 @@ impl AdminCaller {
 
     /// Whether the caller belongs to a team: by its user, or by its key.
     pub(super) fn belongs_to(&self, team: &TeamRecord) -> bool {
-        let of_key = self.holder().and_then(|holder| holder.key.team_id.as_deref());
-        of_key == Some(&team.team_id) || self.role_in(team).is_some()
+        self.team_id() == Some(&team.team_id) || self.role_in(team).is_some()
     }
 
     /// Whether a team lets its members use a route for its keys, and the caller's user is one.
@@ -176,9 +180,13 @@ impl AdminCaller {
     }
 
     fn role_in(&self, team: &TeamRecord) -> Option<TeamRole> {
-        let of_key = self.holder().and_then(|holder| holder.key.team_id.as_deref());
-        let in_reach = of_key.is_none_or(|id| id == team.team_id);
-        self.person().filter(|_| in_reach).and_then(|user| team.role_of(user))
+        let in_reach = self.team_id().is_none_or(|id| id == team.team_id);
+        self.user().filter(|_| in_reach).and_then(|user| team.role_of(user))
+    }
+
+    /// The team of the calling key.
+    fn team_id(&self) -> Option<&str> {
+        self.holder().and_then(|holder| holder.key.team_id.as_deref())
     }
 }
 
@@ -191,7 +199,7 @@ pub(super) fn permissions(team: &TeamRecord) -> Vec<&str> {
 }
 
 fn rights(holder: &Holder) -> Rights {
-    let is_personal = person(holder).is_some() && holder.key.team_id.is_none();
+    let is_personal = user_of(holder).is_some() && holder.key.team_id.is_none();
     match holder.user.as_ref().and_then(|user| user.user_role) {
         Some(UserRole::ProxyAdmin) if is_personal => Rights::All,
         Some(UserRole::ProxyAdminViewer) if is_personal => Rights::ReadsAll,
@@ -201,13 +209,13 @@ fn rights(holder: &Holder) -> Rights {
 
 /// The user of a key. The one that all keys of the master key share is no person: a key of it has no right to the
 /// others.
-fn person(holder: &Holder) -> Option<&str> {
+fn user_of(holder: &Holder) -> Option<&str> {
     holder.key.user_id.as_deref().filter(|user| *user != DEFAULT_USER)
 }
 
 /// The id that records keep of a key that changed them.
 fn identity(holder: &Holder) -> &str {
-    person(holder).unwrap_or(&holder.key.id)
+    user_of(holder).unwrap_or(&holder.key.id)
 }
 
 /// The name in the header, bounded and in visible characters.

@@ -332,7 +332,7 @@ impl<'q> KeySelection<'q> {
 
 /// Whether the caller may own other keys than itself: those of its user, or those that it made.
 fn owns_others(caller: &AdminCaller) -> bool {
-    caller.reads_all() || caller.person().is_some() || caller.manages_own()
+    caller.reads_all() || caller.user().is_some() || caller.manages_own()
 }
 
 fn directed(order: Ordering, ascending: bool) -> Ordering {

@@ -57,7 +57,7 @@ pub(super) async fn info(request: AdminRequest) -> Result<AdminAnswer, AdminRefu
     let keys = KeyView::of_all(&request.accounts, keys).await?;
     let mut members = memberships(&request, id).await?;
     if !request.caller.reads_all() && !request.caller.leads(&team) {
-        members.retain(|member| Some(member.user_id.as_str()) == request.caller.person());
+        members.retain(|member| Some(member.user_id.as_str()) == request.caller.user());
     }
     let team_memberships = MembershipRow::of_all(&request.accounts, &team, &members).await?;
     let view = TeamView::of(&request.accounts, team).await?;
