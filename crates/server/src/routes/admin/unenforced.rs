@@ -21,7 +21,7 @@ const STORED: &[&str] = &[
 ];
 /// Known fields that would limit something, and are not enforced.
 const REFUSED: &[&str] =
-    &["guardrails", "allowed_passthrough_routes", "denied_passthrough_routes", "strict_budget"];
+    &["allowed_passthrough_routes", "denied_passthrough_routes", "strict_budget"];
 /// Fields that limit something, by their whole names.
 const LIMITING: &[&str] = &[
     "max_parallel_requests",
@@ -128,9 +128,11 @@ mod tests {
         let sent =
             json!({"prompts": ["p"], "config": {}, "permissions": {"a": true}, "models": ["m"]});
         assert_eq!(stored(&members(&sent)).unwrap(), ["permissions", "prompts"]);
-        for limiting in [json!({"guardrails": ["g"]}), json!({"strict_budget": true})] {
+        for limiting in
+            [json!({"denied_passthrough_routes": ["/a"]}), json!({"strict_budget": true})]
+        {
             assert!(stored(&members(&limiting)).is_err(), "{limiting}");
         }
-        assert!(stored(&members(&json!({"guardrails": [], "strict_budget": false}))).is_ok());
+        assert!(stored(&members(&json!({"guardrails": ["g"], "strict_budget": false}))).is_ok());
     }
 }

@@ -53,6 +53,7 @@ fn inside() -> Vec<Field> {
     let null = || Value::Null;
     vec![
         Field("tags", json!(["a"]), json!([]), null()),
+        Field("guardrails", json!(["pii:1"]), json!([]), null()),
         Field("prompts", json!(["p"]), json!([]), null()),
         Field("model_tpm_limit", json!({"a": 5}), json!({}), null()),
         Field("model_rpm_limit", json!({"a": 5}), json!({"b": 0}), null()),

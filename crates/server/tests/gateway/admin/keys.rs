@@ -48,8 +48,6 @@ async fn unknown_fields_are_named_and_unenforced_limits_are_refused() {
         (json!({"policies": ["p"]}), "policies"),
         (json!({"enforced_params": ["user"]}), "enforced_params"),
         (json!({"auto_rotate": true}), "auto_rotate"),
-        (json!({"guardrails": ["pii"]}), "guardrails"),
-        (json!({"metadata": {"guardrails": ["pii"]}}), "guardrails"),
         (json!({"allowed_passthrough_routes": ["/a"]}), "allowed_passthrough_routes"),
         (json!({"denied_passthrough_routes": ["/a"]}), "denied_passthrough_routes"),
         (json!({"strict_budget": true}), "strict_budget"),

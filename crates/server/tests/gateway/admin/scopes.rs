@@ -320,10 +320,10 @@ async fn no_key_grants_more_than_its_creator_has() {
         "team_member_key_duration": "30d"})).await.fine();
     let manager = admin
         .key(json!({"team_id": "t", "key_type": "management", "models": ["nova-*"], "max_budget": 10, "rpm_limit": 20,
-            "duration": "10d", "tags": ["audited"]}))
+            "duration": "10d", "tags": ["audited"], "guardrails": ["pii:1"]}))
         .await;
     let manager = text(&manager, "key");
-    let fine = json!({"models": ["nova-lite"], "max_budget": 4, "rpm_limit": 20, "duration": "5d", "tags": ["audited"]});
+    let fine = json!({"models": ["nova-lite"], "max_budget": 4, "rpm_limit": 20, "duration": "5d", "tags": ["audited"], "guardrails": ["pii:1"]});
     let with = |change: Value| {
         let mut fields = fine.clone();
         fields.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
@@ -341,6 +341,7 @@ async fn no_key_grants_more_than_its_creator_has() {
         (json!({"duration": "11d"}), "duration"),
         (json!({"duration": null}), "duration"),
         (json!({"tags": null}), "tags"),
+        (json!({"guardrails": []}), "guardrails"),
         (json!({"budget_duration": "1d"}), "budget_duration"),
     ] {
         for line in ["POST /key/generate", "POST /key/update", "POST /key/regenerate"] {
