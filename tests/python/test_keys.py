@@ -225,7 +225,7 @@ def test_no_key_is_in_any_log(emulator: Outcrop, tmp_path: Path) -> None:
             with pytest.raises(botocore.exceptions.ClientError):
                 client.converse(modelId=NOVA, messages=ASKED)
         log = running.log()
-        stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        stored = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     for canary in canaries | {secret}:
         at = log.find(canary)
         assert at < 0, log[max(0, at - 300) : at + 20]

@@ -78,8 +78,13 @@ def test_a_killed_process_leaves_one_row_for_every_call_served(
         calls = journal.read()
     assert answered > 0 and calls
     # The next process finds what the killed ones left: its rows are all there, each once.
-    with gateway(emulator, store) as running:
-        found = Counter(row["customer"] for row in rows(store))
+    with gateway(emulator, store):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = Counter(row["customer"] for row in rows(store))
+            if not set(calls) - set(found) or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
     assert all(count == 1 for count in calls.values()), "the gateway made a call twice"
     missing = set(calls) - set(found)
     assert not missing, f"{len(missing)} of {len(calls)} calls have no row: {sorted(missing)[:5]}"
