@@ -55,6 +55,18 @@ class Postgres:
         self.run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "outcrop", name)
         return f"postgres://outcrop@127.0.0.1:{self.port}/{name}?sslmode=disable"
 
+    def stop(self) -> None:
+        """Stops the server at once, as a crash does."""
+        self.run("pg_ctl", "-D", f"{self.folder.name}/data", "-m", "immediate", "-w", "stop")
+
+    def rows(self, database: str, query: str) -> list[list[str]]:
+        """The rows of a query, as texts."""
+        wanted = ["-h", "127.0.0.1", "-p", str(self.port), "-U", "outcrop", "-d", database, "-At", "-c", query]
+        shown = subprocess.run(
+            [str(self.programs / "psql"), *wanted], check=True, capture_output=True, text=True
+        )
+        return [line.split("|") for line in shown.stdout.splitlines()]
+
     def run(self, name: str, *arguments: str, check: bool = True) -> None:
         own = ["runuser", "-u", ACCOUNT, "--"] if os.geteuid() == 0 else []
         subprocess.run(

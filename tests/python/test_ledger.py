@@ -19,6 +19,7 @@ import pytest
 
 from ledger_load import Journal, Load, reserved, rows, run
 from outcrop_process import PATIENCE, Outcrop
+from postgres import Postgres, installed
 
 KEY = "sk-a-master-key-of-the-tests-0123456789"
 # More rounds show more; these few are for every run.
@@ -33,9 +34,10 @@ def store() -> Iterator[Path]:
 
 
 @contextmanager
-def gateway(emulator: Outcrop, store: Path, more: str = "") -> Iterator[Outcrop]:
-    """A gateway on the emulator, with this store."""
-    text = f"listen: 127.0.0.1:0\nworkers: 2\nmaster_key: {KEY}\ndatabase_url: sqlite:{store}\n{more}"
+def gateway(emulator: Outcrop, store: Path | str, more: str = "") -> Iterator[Outcrop]:
+    """A gateway on the emulator, with this store: a file, or a database's URL."""
+    url = store if isinstance(store, str) else f"sqlite:{store}"
+    text = f"listen: 127.0.0.1:0\nworkers: 2\nmaster_key: {KEY}\ndatabase_url: {url}\n{more}"
     environment = {
         "AWS_ENDPOINT_URL": emulator.url,
         "AWS_REGION": "us-east-1",
@@ -141,3 +143,47 @@ def test_calls_pass_while_the_store_is_away_and_are_written_afterwards(emulator:
     found = rows(store)
     assert Counter(row["customer"] for row in found) == journal.read()
     assert {row["state"] for row in found} == {"settled"}
+
+
+def test_calls_pass_while_postgresql_is_down_and_are_written_afterwards(emulator: Outcrop) -> None:
+    journal, load = Journal(emulator), Load("down")
+    query = "SELECT customer, state FROM ledger"
+    with Postgres(installed()) as database:
+        url = database.database("ledger")
+        with gateway(emulator, url, "access: { fail_mode: open }\n") as running:
+
+            def down() -> None:
+                time.sleep(0.5)
+                database.stop()
+                time.sleep(5)
+                database.start()
+
+            holder = threading.Thread(target=down)
+            holder.start()
+            asyncio.run(run(load, journal, running.address, KEY, 7))
+            holder.join()
+            assert load.statuses() == {200: len(load.sent)}, load.statuses()
+            deadline = time.monotonic() + PATIENCE
+            while len(found := database.rows("ledger", query)) < len(load.sent) or any(
+                state == "reserved" for _, state in found
+            ):
+                assert time.monotonic() < deadline, (len(found), len(load.sent))
+                time.sleep(0.1)
+    assert Counter(customer for customer, _ in found) == journal.read()
+    assert {state for _, state in found} == {"settled"}
+
+
+def test_a_killed_process_leaves_its_rows_in_postgresql(emulator: Outcrop, rng: random.Random) -> None:
+    journal, load = Journal(emulator), Load("killed")
+    with Postgres(installed()) as database:
+        url = database.database("ledger")
+        with gateway(emulator, url) as running:
+            killer = threading.Timer(rng.uniform(0.3, 1.0), running.process.send_signal, [signal.SIGKILL])
+            killer.start()
+            asyncio.run(run(load, journal, running.address, KEY, 3))
+            killer.join()
+            running.wait()
+        found = Counter(customer for [customer] in database.rows("ledger", "SELECT customer FROM ledger"))
+    calls = journal.read()
+    assert calls and not set(calls) - set(found)
+    assert max(found.values()) == 1

@@ -251,7 +251,12 @@ impl Accounts {
             self.customers.keep(id.to_owned(), Some(Arc::clone(&customer)), version);
             Ok(customer)
         };
-        self.or_earlier(read.await, earlier)
+        // While the store is away, an end user who is not remembered counts as one without a record.
+        let unknown = || {
+            let limits = self.configured.unknown_customers.clone();
+            Arc::new(Customer { id: id.to_owned(), record: None, limits })
+        };
+        self.or_earlier(read, earlier.or_else(|| Some(unknown()))).await
     }
 
     /// A tag of a call, with its limits.
@@ -278,7 +283,8 @@ impl Accounts {
             self.tags.keep(name.to_owned(), Some(Arc::clone(&tag)), version);
             Ok(tag)
         };
-        self.or_earlier(read.await, earlier)
+        let unknown = || Arc::new(CallTag { name: name.to_owned(), ..CallTag::default() });
+        self.or_earlier(read, earlier.or_else(|| Some(unknown()))).await
     }
 
     /// Notes a version of the store: records read before it are read again.
@@ -339,7 +345,7 @@ impl Accounts {
             self.holders.keep(by, found.clone(), version);
             Ok(found)
         };
-        let found = self.or_earlier(read.await, earlier.map(Some))?;
+        let found = self.or_earlier(read, earlier.map(Some)).await?;
         found.ok_or(AuthError::Unknown)
     }
 
@@ -388,17 +394,24 @@ impl Accounts {
     }
 
     /// While the store is away an earlier answer serves, if calls are to pass then.
-    fn or_earlier<T>(
+    async fn or_earlier<T>(
         &self,
-        read: Result<T, StoreError>,
+        read: impl Future<Output = Result<T, StoreError>>,
         earlier: Option<T>,
     ) -> Result<T, StoreError> {
-        match (read, self.fail_mode, earlier) {
-            (Err(StoreError::Unavailable(cause)), FailMode::Open, Some(earlier)) => {
+        let Some(earlier) = earlier.filter(|_| self.fail_mode == FailMode::Open) else {
+            return read.await;
+        };
+        // A store that is known to be away is not waited for.
+        if self.ledger.is_away() {
+            return Ok(earlier);
+        }
+        match read.await {
+            Err(StoreError::Unavailable(cause)) => {
                 log::warn!("an earlier answer serves while the store of accounts is away: {cause}");
                 Ok(earlier)
             }
-            (read, _, _) => read,
+            read => read,
         }
     }
 }

@@ -238,6 +238,11 @@ impl LedgerWriter {
         }
     }
 
+    /// Whether the last access to the store failed.
+    pub(crate) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Acquire)
+    }
+
     /// Calls between their reservation and their committed settlement.
     pub fn calls_under_way(&self) -> usize {
         self.options.most_calls.saturating_sub(self.room.available_permits())
