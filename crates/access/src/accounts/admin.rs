@@ -1,7 +1,9 @@
 //! Changes of records, with their audit entries.
 
 use super::Accounts;
-use crate::record::{BudgetRecord, Record, RecordKind, TeamRecord};
+use crate::record::{
+    BudgetRecord, CustomerRecord, KeyRecord, Record, RecordKind, TagRecord, TeamRecord, UserRecord,
+};
 use crate::store::{AuditEntry, Change, Document, Page, RecordQuery, StoreError};
 use crate::{InvalidField, NoRandomness, UtcTime};
 
@@ -167,6 +169,51 @@ impl Accounts {
         match count {
             0 => self.delete(id, actor).await,
             count => Err(AdminError::InUse { count }),
+        }
+    }
+
+    /// Deletes a budget row, and the references of records to it: they keep the limits of their own.
+    ///
+    /// # Errors
+    /// There is none, or the store fails.
+    pub async fn delete_budget_and_links(
+        &self,
+        id: &str,
+        actor: &str,
+    ) -> Result<BudgetRecord, AdminError> {
+        let row = self.record::<BudgetRecord>(id).await?;
+        self.unlink::<KeyRecord>(id, actor, |key| &mut key.budget_id).await?;
+        self.unlink::<TeamRecord>(id, actor, |team| &mut team.budget_id).await?;
+        self.unlink::<UserRecord>(id, actor, |user| &mut user.budget_id).await?;
+        self.unlink::<CustomerRecord>(id, actor, |customer| &mut customer.budget_id).await?;
+        self.unlink::<TagRecord>(id, actor, |tag| &mut tag.budget_id).await?;
+        self.delete::<BudgetRecord>(&row.budget_id, actor).await
+    }
+
+    async fn unlink<R: Record>(
+        &self,
+        budget: &str,
+        actor: &str,
+        link: fn(&mut R) -> &mut Option<String>,
+    ) -> Result<(), AdminError> {
+        let all = RecordQuery::all(R::KIND, self.clock.now());
+        let query = RecordQuery { budget: Some(budget.to_owned()), limit: PAGE, ..all };
+        loop {
+            // Each round finds those that are left.
+            let page = self.store.documents(query.clone()).await?;
+            if page.rows.is_empty() {
+                return Ok(());
+            }
+            for document in page.rows {
+                let clear = |record: &mut R, _| {
+                    *link(record) = None;
+                    Ok(())
+                };
+                match self.update(&document.id, actor, clear).await {
+                    Ok(_) | Err(AdminError::NotFound { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
         }
     }
 

@@ -221,11 +221,13 @@ impl Limits {
         self.max_budget.is_some() || listed || by_model
     }
 
-    /// Sets the window. The same span again is no new window.
+    /// Sets the window. The same span again is no new window; without one there is no time that it was set.
     fn set_window(&mut self, span: Set<WrittenSpan>, now: UtcTime) {
         let before = self.budget_duration.clone();
         span.merge(&mut self.budget_duration);
-        if self.budget_duration != before {
+        if self.budget_duration.is_none() {
+            self.budget_since = UtcTime::default();
+        } else if self.budget_duration != before {
             self.budget_since = now;
         }
     }

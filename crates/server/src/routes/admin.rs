@@ -4,7 +4,9 @@
 mod absent;
 mod answer;
 mod body;
+mod budgets;
 mod caller;
+mod customers;
 mod daily_activity;
 mod error;
 mod global_spend;
@@ -18,6 +20,7 @@ mod key_row;
 mod limit_columns;
 mod metadata;
 mod query;
+mod record_spend;
 mod report_csv;
 mod report_names;
 mod report_range;
@@ -29,6 +32,7 @@ mod spend_lists;
 mod spend_logs;
 mod spend_report;
 mod spend_row;
+mod tags;
 mod team_access;
 mod team_change;
 mod team_fields;
@@ -37,6 +41,9 @@ mod team_people;
 mod team_read;
 mod team_row;
 mod unenforced;
+mod user_change;
+mod user_read;
+mod user_row;
 
 use access::policy::RouteGroup::{self, Information, Management, Spend};
 use actix_web::web::Payload;
@@ -50,6 +57,9 @@ use self::request::{AdminRequest, AdminRoute, serve};
 pub(crate) fn table(app: &mut web::ServiceConfig) {
     keys(app);
     teams(app);
+    users(app);
+    customers(app);
+    budgets(app);
     spend(app);
     global(app);
     absent::table(app);
@@ -92,10 +102,52 @@ fn teams(app: &mut web::ServiceConfig) {
         .service(get("/team/available", Information, team_read::available));
 }
 
+fn users(app: &mut web::ServiceConfig) {
+    app.service(post("/user/new", Management, user_change::new))
+        .service(post("/user/update", Management, user_change::update))
+        .service(post("/user/delete", Management, user_change::delete))
+        .service(get("/user/info", Information, user_read::info))
+        .service(get("/v2/user/info", Information, user_read::alone))
+        .service(get("/user/list", Information, user_read::list));
+}
+
+fn customers(app: &mut web::ServiceConfig) {
+    app.service(post("/customer/new", Management, customers::new))
+        .service(post("/customer/update", Management, customers::update))
+        .service(post("/customer/delete", Management, customers::delete))
+        .service(post("/customer/block", Management, customers::block))
+        .service(post("/customer/unblock", Management, customers::unblock))
+        .service(get("/customer/info", Information, customers::info))
+        .service(get("/customer/list", Information, customers::list))
+        .service(post("/end_user/new", Management, customers::new))
+        .service(post("/end_user/update", Management, customers::update))
+        .service(post("/end_user/delete", Management, customers::delete))
+        .service(post("/end_user/block", Management, customers::block))
+        .service(post("/end_user/unblock", Management, customers::unblock))
+        .service(get("/end_user/info", Information, customers::info))
+        .service(get("/end_user/list", Information, customers::list));
+}
+
+/// Budget rows, and tags.
+fn budgets(app: &mut web::ServiceConfig) {
+    app.service(post("/budget/new", Management, budgets::new))
+        .service(post("/budget/update", Management, budgets::update))
+        .service(post("/budget/delete", Management, budgets::delete))
+        .service(post("/budget/info", Information, budgets::info))
+        .service(get("/budget/list", Information, budgets::list))
+        .service(get("/budget/settings", Information, budgets::settings))
+        .service(post("/tag/new", Management, tags::new))
+        .service(post("/tag/update", Management, tags::update))
+        .service(post("/tag/delete", Management, tags::delete))
+        .service(post("/tag/info", Information, tags::info))
+        .service(get("/tag/list", Information, tags::list));
+}
+
 fn spend(app: &mut web::ServiceConfig) {
     app.service(get("/spend/logs", Spend, spend_logs::logs))
         .service(get("/spend/logs/v2", Spend, spend_logs::page))
         .service(get("/spend/keys", Spend, spend_lists::keys))
+        .service(get("/spend/users", Spend, user_read::by_spend))
         .service(get("/spend/tags", Spend, spend_lists::tags))
         .service(post("/spend/calculate", Spend, spend_calculate::calculate))
         .service(get("/key/spend/report", Spend, spend_report::of_key))

@@ -3,6 +3,7 @@
 mod fields;
 mod golden;
 mod keys;
+mod people;
 #[path = "../../../access/tests/accounts/postgres.rs"]
 #[allow(dead_code)]
 mod postgres;

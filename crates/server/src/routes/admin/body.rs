@@ -126,6 +126,11 @@ impl AdminBody {
         self.0.entry(name).or_insert(value);
     }
 
+    /// Takes a member as it is.
+    pub(super) fn remove(&mut self, name: &str) -> Option<Value> {
+        self.0.shift_remove(name)
+    }
+
     /// The value of a member that is an object.
     pub(super) fn object_mut(&mut self, name: &str) -> Option<&mut Map<String, Value>> {
         self.0.get_mut(name)?.as_object_mut()

@@ -289,11 +289,14 @@ fn missing(kind: RecordKind, id: &str) -> AdminRefusal {
             let detail = json!(message);
             AdminRefusal::not_found(message).param("user_id").detail(detail)
         }
-        RecordKind::Customer => AdminRefusal::not_found(format!(
-            "End User Id={id} does not exist in db: customer not found"
-        ))
-        .kind("not_found")
-        .param("end_user_id"),
+        RecordKind::Customer => {
+            // The message is LiteLLM's; the detail has the words by which clients know a 404.
+            let detail = json!({ "error": format!("End user {id} not found") });
+            AdminRefusal::not_found(format!("End User Id={id} does not exist in db"))
+                .kind("not_found")
+                .param("end_user_id")
+                .detail(detail)
+        }
         RecordKind::Member => AdminRefusal::not_found("Team member not found").param("user_id"),
         RecordKind::Tag => AdminRefusal::not_found(format!("Tag {id} not found")).param("name"),
         RecordKind::Budget => {

@@ -14,6 +14,8 @@ const METADATA: &str = "metadata";
 /// Fields of teams that reads show inside `metadata`.
 pub(super) const OF_TEAMS: &[&str] =
     &["model_tpm_limit", "model_rpm_limit", "tags", "guardrails", "policies", "prompts"];
+/// Fields of users that reads show inside `metadata`.
+pub(super) const OF_USERS: &[&str] = &["model_tpm_limit", "model_rpm_limit"];
 /// Fields of keys that reads show inside `metadata`.
 pub(super) const OF_KEYS: &[&str] = &[
     "model_tpm_limit",

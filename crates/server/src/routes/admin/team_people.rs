@@ -40,7 +40,11 @@ impl<'u> PersonColumns<'u> {
 
     /// The columns of a user for those who lead one of its teams: without what it is elsewhere.
     pub(super) fn within(user: &'u UserRecord, team_id: &'u str) -> Self {
-        let teams = vec![team_id];
+        Self::in_teams(user, vec![team_id])
+    }
+
+    /// The same for those who lead some of its teams.
+    pub(super) fn in_teams(user: &'u UserRecord, teams: Vec<&'u str>) -> Self {
         Self { user_role: None, user_alias: None, models: &[], teams, ..Self::of(user) }
     }
 }

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use super::{Admin, MASTER, text};
 
 /// A gateway with a caller of each kind, and objects that are theirs or not.
-struct Cast {
-    admin: Admin,
+pub(crate) struct Cast {
+    pub(crate) admin: Admin,
     keys: Vec<(&'static str, String)>,
     tokens: Vec<(&'static str, String)>,
 }
 
 impl Cast {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let admin = Admin::start().await;
         let accounts = admin.accounts().await;
         for (id, role) in [
@@ -57,15 +57,15 @@ impl Cast {
         Self { admin, keys, tokens }
     }
 
-    fn key(&self, name: &str) -> &str {
+    pub(crate) fn key(&self, name: &str) -> &str {
         &self.keys.iter().find(|(known, _)| *known == name).unwrap().1
     }
 
-    fn token(&self, name: &str) -> &str {
+    pub(crate) fn token(&self, name: &str) -> &str {
         &self.tokens.iter().find(|(known, _)| *known == name).unwrap().1
     }
 
-    async fn status(&self, caller: &str, line: &str, body: Value) -> u16 {
+    pub(crate) async fn status(&self, caller: &str, line: &str, body: Value) -> u16 {
         let line = self.filled(line);
         let body = serde_json::from_str(&self.filled(&body.to_string())).unwrap();
         let told = self.admin.ask_as(self.key(caller), &line, body).await;
