@@ -56,10 +56,11 @@ pub(crate) fn application(
         .configure(probes)
         .configure(move |app| {
             app.service(guards().configure(|app| {
+                // The routes of models come first: paths are compared one after another.
+                guarded(app);
                 if admin != AdminPlace::Alone {
                     admin::table(app);
                 }
-                guarded(app);
             }));
         })
 }

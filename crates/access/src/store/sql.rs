@@ -184,7 +184,7 @@ impl SqlStore {
     ) -> Result<Vec<SqlRow>, StoreError> {
         match &self.pool {
             SqlPool::Sqlite { readers, .. } => {
-                let rows = bound!(Sqlite, sql, values).fetch_all(readers).await;
+                let rows = bound!(Sqlite, unnamed(sql), values).fetch_all(readers).await;
                 rows.map(|rows| rows.into_iter().map(SqlRow::Sqlite).collect())
             }
             SqlPool::Postgres(pool) => {
@@ -252,7 +252,7 @@ impl Session {
     pub(super) async fn run(&mut self, sql: String, values: Vec<Value>) -> Result<u64, StoreError> {
         match self {
             Self::Sqlite(inner) => {
-                let done = bound!(Sqlite, sql, values).execute(&mut **inner).await;
+                let done = bound!(Sqlite, unnamed(sql), values).execute(&mut **inner).await;
                 done.map(|done| done.rows_affected())
             }
             Self::Postgres(inner) => {
@@ -271,7 +271,7 @@ impl Session {
     ) -> Result<Vec<SqlRow>, StoreError> {
         match self {
             Self::Sqlite(inner) => {
-                let rows = bound!(Sqlite, sql, values).fetch_all(&mut **inner).await;
+                let rows = bound!(Sqlite, unnamed(sql), values).fetch_all(&mut **inner).await;
                 rows.map(|rows| rows.into_iter().map(SqlRow::Sqlite).collect())
             }
             Self::Postgres(inner) => {
@@ -371,6 +371,24 @@ pub(super) fn rows_of(rows: usize, columns: usize) -> String {
     text
 }
 
+/// The same statement with `?` for its placeholders, if each is used once and in order: SQLite takes `$1` for a name, which
+/// it looks for among all others.
+fn unnamed(sql: String) -> String {
+    let mut text = String::with_capacity(sql.len());
+    let mut pieces = sql.split('$');
+    text.push_str(pieces.next().unwrap_or_default());
+    for (at, piece) in (1_usize..).zip(pieces) {
+        let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = piece.split_at(digits);
+        if number.parse() != Ok(at) {
+            return sql;
+        }
+        text.push('?');
+        text.push_str(rest);
+    }
+    text
+}
+
 /// Begins the cause of failures for which a transaction is worth repeating.
 const BROKEN_UP: &str = "broken up";
 
@@ -392,5 +410,25 @@ fn failure(error: &sqlx::Error) -> StoreError {
         // Deadlock, serialization, and SQLite's busy and busy snapshot.
         "40P01" | "40001" | "5" | "517" => StoreError::Unavailable(format!("{BROKEN_UP}: {code}")),
         _ => StoreError::Unavailable(format!("{} ({code})", told.message())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_lose_their_names_where_they_stand_in_order() {
+        for (sql, expected) in [
+            ("VALUES ($1, $2), ($3, $4)", "VALUES (?, ?), (?, ?)"),
+            ("a = $1 AND b IN ($2)", "a = ? AND b IN (?)"),
+            ("a = $1 OR b = $1", "a = $1 OR b = $1"),
+            ("a = $2 OR b = $1", "a = $2 OR b = $1"),
+            ("SELECT 1", "SELECT 1"),
+        ] {
+            assert_eq!(unnamed(sql.to_owned()), expected);
+        }
+        let many = rows_of(3, 5);
+        assert_eq!(unnamed(many), "(?, ?, ?, ?, ?), (?, ?, ?, ?, ?), (?, ?, ?, ?, ?)");
     }
 }
