@@ -116,3 +116,15 @@ async fn a_raw_key_is_in_no_other_answer() {
     }
     admin.stop().await;
 }
+
+#[actix_rt::test]
+async fn without_a_master_key_no_accounts_are_kept() {
+    let rig = super::super::rig::Rig::start("").await;
+    for (method, path) in [("POST", "/key/generate"), ("GET", "/key/list"), ("POST", "/team/new")] {
+        let answer = rig.send(method.parse().unwrap(), path, "{}".into()).await;
+        let error = answer.json()["error"].clone();
+        assert_eq!((answer.status, text(&error, "type")), (503, "no_db_connection"), "{path}");
+        assert!(text(&error, "message").contains("LITELLM_MASTER_KEY"));
+    }
+    rig.stop().await;
+}
