@@ -10,7 +10,7 @@ use crate::{InvalidField, NoRandomness, UtcTime};
 /// Rows read at once where all of a selection are needed.
 const PAGE: u64 = 500;
 /// Attempts at a change that meets others.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 
 /// Refusals of changes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

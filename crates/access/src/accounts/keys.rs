@@ -1,5 +1,6 @@
 //! Keys: made, replaced and deleted. A secret is shown by the answer that made it, and never again.
 
+use super::admin::ATTEMPTS;
 use super::{Accounts, AdminError};
 use crate::record::{KeyInput, KeyRecord, Record, RecordKind, Stamp, UserRecord};
 use crate::store::{Change, Document, Page, RecordQuery, SecretBy, StoreError, StoredSecret};
@@ -68,13 +69,21 @@ impl Accounts {
         wears(&mut record, &secret, &stored);
         let document = Document::of(&record, 0)?;
         let audit = self.audit("new", actor, None, Some(&document));
-        let mut changes =
-            vec![Change::Insert(document), Change::AddSecret(stored.clone()), Change::Audit(audit)];
-        if let Some(user) = self.missing_user(&record, actor).await? {
-            changes.push(Change::Insert(user));
+        let changes =
+            [Change::Insert(document), Change::AddSecret(stored.clone()), Change::Audit(audit)];
+        let mut attempt = 1;
+        loop {
+            let mut changes = changes.to_vec();
+            changes.extend(self.missing_user(&record, actor).await?.map(Change::Insert));
+            match self.write_key(changes, &record).await {
+                // Another key of the same new user was faster.
+                Err(AdminError::Store(StoreError::IdTaken)) if attempt < ATTEMPTS => attempt += 1,
+                written => {
+                    written?;
+                    return Ok(self.shown_once(secret, &stored, record));
+                }
+            }
         }
-        self.write_key(changes, &record).await?;
-        Ok(self.shown_once(secret, &stored, record))
     }
 
     /// Takes over a key of another gateway, of which only SHA-256 is known; that hash stays its token. It has no AWS
