@@ -1,6 +1,8 @@
 //! Bodies of admin requests: JSON objects, read member by member, so that absent and null differ, every member of
 //! the wrong type is named, and unknown ones are left over.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::str::FromStr;
 
 use access::{BudgetInput, CustomerInput, KeyInput, Set, TagInput, TeamInput, UserInput};
@@ -8,13 +10,21 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::error::{AdminRefusal, FieldFault};
+use super::unenforced;
 
 /// The root of paths to fields of a body.
 const BODY: &str = "body";
 
 /// The members of a body that were not read yet.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(in crate::routes) struct AdminBody(Map<String, Value>);
+#[derive(Debug, Default)]
+pub(in crate::routes) struct AdminBody {
+    members: Map<String, Value>,
+    unread: UnreadMembers,
+}
+
+/// Names of the members of a body that no handler has read; it outlives the body, so that answers can tell them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UnreadMembers(Rc<RefCell<Vec<String>>>);
 
 /// Fields of a record in a request, with those that are unknown.
 pub(super) trait RecordFields: DeserializeOwned {
@@ -70,7 +80,11 @@ impl AdminBody {
     /// It is no object.
     pub(super) fn of(value: Value) -> Result<Self, ()> {
         match value {
-            Value::Object(members) => Ok(Self(members)),
+            Value::Object(members) => {
+                let valued = members.iter().filter(|(_, value)| !unenforced::is_empty(value));
+                let names = valued.map(|(name, _)| name.clone()).collect();
+                Ok(Self { members, unread: UnreadMembers(Rc::new(RefCell::new(names))) })
+            }
             Value::Null
             | Value::Bool(_)
             | Value::Number(_)
@@ -84,7 +98,8 @@ impl AdminBody {
     /// # Errors
     /// It has the wrong type.
     pub(super) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Set<T>, AdminRefusal> {
-        match self.0.remove(name) {
+        self.unread.0.borrow_mut().retain(|unread| unread != name);
+        match self.members.remove(name) {
             None => Ok(Set::Keep),
             Some(value) => read_member(name, &value),
         }
@@ -123,7 +138,7 @@ impl AdminBody {
 
     /// Puts a member in, unless there is one of that name.
     pub(super) fn fill(&mut self, name: &str, value: Value) {
-        self.0.entry(name).or_insert(value);
+        self.members.entry(name).or_insert(value);
     }
 
     /// Takes a member as it is.
@@ -133,7 +148,7 @@ impl AdminBody {
 
     /// The value of a member that is an object.
     pub(super) fn object_mut(&mut self, name: &str) -> Option<&mut Map<String, Value>> {
-        self.0.get_mut(name)?.as_object_mut()
+        self.members.get_mut(name)?.as_object_mut()
     }
 
     /// Reads the remaining members as the fields of a record, and returns the unknown ones too.
@@ -141,7 +156,8 @@ impl AdminBody {
     /// # Errors
     /// Members have the wrong type: all of them are named.
     pub(super) fn fields<I: RecordFields>(self) -> Result<(I, Map<String, Value>), AdminRefusal> {
-        let Self(members) = self;
+        let Self { members, unread } = self;
+        unread.0.borrow_mut().clear();
         match serde_json::from_value::<I>(Value::Object(members.clone())) {
             Ok(mut input) => {
                 let other = input.take_other();
@@ -153,7 +169,19 @@ impl AdminBody {
 
     /// The members that were not read yet.
     pub(super) fn members(&self) -> &Map<String, Value> {
-        &self.0
+        &self.members
+    }
+
+    /// The names of the members that are not read, now and later.
+    pub(super) fn unread(&self) -> UnreadMembers {
+        self.unread.clone()
+    }
+}
+
+impl UnreadMembers {
+    /// Takes the names.
+    pub(super) fn take(&self) -> Vec<String> {
+        self.0.take()
     }
 }
 
@@ -252,7 +280,7 @@ mod tests {
     #[test]
     fn a_body_is_an_object_or_empty() {
         for bytes in ["", " \n", "{}"] {
-            assert_eq!(AdminBody::parse(bytes.as_bytes()).unwrap(), AdminBody::default());
+            assert!(AdminBody::parse(bytes.as_bytes()).unwrap().members.is_empty());
         }
         for bytes in ["[]", "1", "null", "{", "{\"a\":}"] {
             let refusal = AdminBody::parse(bytes.as_bytes()).unwrap_err();

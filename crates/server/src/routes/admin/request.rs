@@ -101,7 +101,11 @@ where
     let mut context = RequestContext::begin(&http, "admin");
     context.is_at(&http);
     let answer = match AdminRequest::read(&http, payload, route).await {
-        Ok(request) => handler(request).await,
+        Ok(request) => {
+            let unread = request.body.unread();
+            let answer = handler(request).await;
+            answer.map(|answer| answer.ignoring(unread.take().iter().map(String::as_str)))
+        }
         Err(refusal) => Err(refusal),
     };
     match answer {

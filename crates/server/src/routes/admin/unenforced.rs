@@ -83,7 +83,7 @@ fn limits(name: &str) -> bool {
 }
 
 /// Whether a value says no more than an absent field does.
-fn is_empty(value: &Value) -> bool {
+pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Array(list) => list.is_empty(),

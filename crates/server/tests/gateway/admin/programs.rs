@@ -314,3 +314,67 @@ async fn changes_name_the_key_and_the_person_behind_it() {
     );
     admin.stop().await;
 }
+
+#[actix_rt::test]
+async fn fields_of_later_versions_are_named_by_every_route() {
+    let admin = Admin::start().await;
+    admin.ask("POST /team/new", json!({"team_id": "t"})).await.fine();
+    let key = admin.key(json!({"key_alias": "a", "team_id": "t"})).await;
+    let token = text(&key, "token");
+    for (line, body) in [
+        ("POST /key/generate", json!({})),
+        ("POST /key/service-account/generate", json!({"team_id": "t"})),
+        ("POST /key/update", json!({"key": token})),
+        ("POST /key/bulk_update", json!({"keys": [{"key": token}]})),
+        ("POST /key/block", json!({"key": token})),
+        ("POST /key/unblock", json!({"key": token})),
+        ("POST /v2/key/info", json!({"keys": [token]})),
+        ("POST /key/health", json!({})),
+        (&format!("POST /key/{token}/reset_spend"), json!({"reset_to": 0})),
+        ("POST /key/regenerate", json!({"key": token, "grace_period": "1h"})),
+        ("POST /key/delete", json!({"key_aliases": ["a"]})),
+        ("POST /team/new", json!({})),
+        ("POST /team/update", json!({"team_id": "t"})),
+        (
+            "POST /team/member_add",
+            json!({"team_id": "t", "member": {"role": "user", "user_id": "u"}}),
+        ),
+        ("POST /team/member_update", json!({"team_id": "t", "user_id": "u"})),
+        ("POST /team/member_delete", json!({"team_id": "t", "user_id": "u"})),
+        ("POST /team/permissions_update", json!({"team_id": "t", "team_member_permissions": []})),
+        ("POST /team/model/add", json!({"team_id": "t", "models": ["a"]})),
+        ("POST /team/model/delete", json!({"team_id": "t", "models": ["a"]})),
+        ("POST /team/block", json!({"team_id": "t"})),
+        ("POST /team/unblock", json!({"team_id": "t"})),
+        ("POST /team/delete", json!({"team_ids": ["t"]})),
+    ] {
+        let mut body = body;
+        (body["new_field"], body["none"]) = (json!({"a": 1}), Value::Null);
+        let told = admin.ask(line, body).await;
+        assert_eq!(told.received.header("x-outcrop-ignored"), Some("new_field"), "{line}");
+        told.fine();
+    }
+    admin.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_creation_that_is_sent_twice_makes_one_key() {
+    let admin = Admin::start().await;
+    let made = (0..8)
+        .map(|_| admin.ask("POST /key/generate", json!({"key_alias": "once", "user_id": "new"})));
+    let made = futures_util::future::join_all(made).await;
+    let statuses: Vec<_> = made.iter().map(|told| told.status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 400)), "{statuses:?}");
+    // Keys of one new user do not refuse each other.
+    let made = (0..8).map(|_| admin.ask("POST /key/generate", json!({"user_id": "another"})));
+    for told in futures_util::future::join_all(made).await {
+        told.fine();
+    }
+    let teams = (0..8).map(|_| admin.ask("POST /team/new", json!({"team_id": "once"})));
+    let teams = futures_util::future::join_all(teams).await;
+    let statuses: Vec<_> = teams.iter().map(|told| told.status).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| matches!(status, 200 | 400)), "{statuses:?}");
+    admin.stop().await;
+}
