@@ -48,7 +48,7 @@ impl Admitted {
             id: context.id().to_owned(),
             call_type: call_type.to_owned(),
             model_asked: context.model().to_owned(),
-            model_names: vec![context.model().to_owned()],
+            model_names: self.asked_names(context.model()),
             session_id: self.parties().session.clone(),
             ip: self.ip().map(ToOwned::to_owned),
             meta: self.parties().metadata.clone(),
@@ -86,6 +86,13 @@ impl Admitted {
                 Err(Box::new(LimitRefusal { refused, budget_status }).into())
             }
         }
+    }
+
+    /// The names of a request's model for limits of models: as it was asked for, and the one that a key's or team's alias
+    /// stands for.
+    fn asked_names(&self, asked: &str) -> Vec<String> {
+        let behind = self.admission().alias(asked);
+        [asked].into_iter().chain(behind).map(ToOwned::to_owned).collect()
     }
 
     /// The most that checks of so many bytes cost: each policy charges by the thousand characters.
