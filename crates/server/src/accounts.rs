@@ -108,14 +108,18 @@ async fn opened(
         clock: Clock::default(),
         zone: config.admin.zone(),
         ledger,
-        ..AccountSettings::default()
+        unknown_customers: access.unknown_end_users.own(),
+        unknown_customers_row: access.unknown_end_users.budget_id.clone(),
+        every_key: access.every_key.clone(),
+        tags: access.tags.clone(),
+        gateway: access.gateway.clone(),
     };
     Ok(Accounts::open(store, settings).await?)
 }
 
 async fn kept(config: &Config) -> Result<Kept, AccountsError> {
     if let Some(url) = &config.database_url {
-        let store = Arc::new(SqlStore::connect(url.reveal(), &SqlOptions::default()).await?);
+        let store = Arc::new(SqlStore::connect(url.reveal(), &sql_options(config)).await?);
         let place = "the database of database_url (DATABASE_URL)".to_owned();
         let file = url.reveal().strip_prefix("sqlite:");
         let file = file.map(|path| path.split('?').next().unwrap_or(path).trim_start_matches("//"));
@@ -123,18 +127,27 @@ async fn kept(config: &Config) -> Result<Kept, AccountsError> {
     }
     if let Some(folder) = &config.data_dir {
         touch(folder).map_err(|error| AccountsError::Folder(folder.clone(), error))?;
-        return file(folder).await;
+        return file(folder, config).await;
     }
     let folders = [config.state_folder.clone(), Some(PathBuf::from("."))];
     for folder in folders.into_iter().flatten() {
         match touch(&folder) {
-            Ok(()) => return file(&folder).await,
+            Ok(()) => return file(&folder, config).await,
             Err(error) => {
                 log::debug!("{} cannot hold the store of accounts: {error}", folder.display());
             }
         }
     }
     Err(AccountsError::NoFolder)
+}
+
+fn sql_options(config: &Config) -> SqlOptions {
+    let database = config.access.database;
+    SqlOptions {
+        connections: database.connections,
+        connect_timeout: database.timeout,
+        ..SqlOptions::default()
+    }
 }
 
 /// Makes the folder and the file, for this user alone: the file holds what authenticates keys.
@@ -147,14 +160,14 @@ fn touch(folder: &Path) -> std::io::Result<()> {
     options.open(folder.join(FILE)).map(drop)
 }
 
-async fn file(folder: &Path) -> Result<Kept, AccountsError> {
+async fn file(folder: &Path, config: &Config) -> Result<Kept, AccountsError> {
     let path = folder.join(FILE);
     log::info!("keys and spend are kept in {}", path.display());
     let Some(path) = path.to_str() else {
         return Err(StoreError::Unavailable("the path is not valid UTF-8".to_owned()).into());
     };
     let url = format!("sqlite:{}", path.replace('%', "%25").replace('?', "%3F"));
-    let store = Arc::new(SqlStore::connect(&url, &SqlOptions::default()).await?);
+    let store = Arc::new(SqlStore::connect(&url, &sql_options(config)).await?);
     let intents = Some(intents_of(Path::new(path)));
     Ok(Kept { store, place: path.to_owned(), intents })
 }

@@ -25,6 +25,7 @@ use bedrock::{AccountSecret, AccountSpec, Login};
 use routing::catalogue::{CrossRegion, EolAliases, Naming, OperatorRows};
 use routing::{GroupSettings, Guardrail, ModelSettings, Unlisted};
 
+mod account_limits;
 mod accounts;
 mod balance;
 mod bedrock_json;
@@ -33,6 +34,7 @@ mod catalogue;
 mod credentials;
 pub(crate) mod flags;
 mod json_schema;
+mod key_rules;
 mod litellm;
 mod master_key;
 mod media;
@@ -51,8 +53,10 @@ mod sources;
 mod timeouts;
 mod yaml_tree;
 
-use accounts::{AccessSettings, AdminSettings, KeySettings};
+pub(crate) use accounts::AdminSettings;
+use accounts::{AccessSettings, KeySettings};
 use balance::Routing;
+pub(crate) use key_rules::{KeyBounds, RecordDefaults};
 pub(crate) use moderation::Moderation;
 pub use problems::{Problem, Problems};
 use provenance::Show as _;
@@ -207,7 +211,8 @@ impl Config {
         config.files = std::mem::take(&mut reading.files);
         config.provenance = std::mem::take(&mut reading.provenance);
         let ConfigReader { mut problems, .. } = reading;
-        for problem in [config.exposure(), config.weak_key()].into_iter().flatten() {
+        let found = [config.exposure(), config.weak_key(), config.uncounted_limits()];
+        for problem in found.into_iter().flatten() {
             problems.add(problem);
         }
         config.media.own_port = Some(config.listen.port());

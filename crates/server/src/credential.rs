@@ -12,6 +12,9 @@ use crate::master_key::MasterKey;
 /// Headers that carry a key as it is: Azure's, Anthropic's, LiteLLM's, Azure API Management's and Google's.
 const KEY_HEADERS: [&str; 5] =
     ["api-key", "x-api-key", "x-litellm-api-key", "ocp-apim-subscription-key", "x-goog-api-key"];
+/// Further headers with secrets: the bearer key, and what AWS's SDKs and browsers send.
+const SECRET_HEADERS: [&str; 4] =
+    ["authorization", "proxy-authorization", "cookie", "x-amz-security-token"];
 const BEARER: &str = "Bearer ";
 /// Scheme of requests that AWS's SDKs sign.
 const SIGNED: &str = "AWS4-HMAC-SHA256 ";
@@ -76,6 +79,11 @@ enum Credential {
 /// The page at the root names the gateway and calls no model.
 pub(crate) fn is_open(method: &Method, path: &str) -> bool {
     path == "/" && (method == Method::GET || method == Method::HEAD)
+}
+
+/// Whether a header, by its name in small letters, may hold a key.
+pub(crate) fn is_key_header(name: &str) -> bool {
+    KEY_HEADERS.contains(&name) || SECRET_HEADERS.contains(&name)
 }
 
 /// The proven caller of a request; anonymous where no keys are configured.

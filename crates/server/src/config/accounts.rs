@@ -1,17 +1,22 @@
 //! The settings of accounts: the store, keys, the treatment of its outages, and the admin API.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use access::ledger::FailMode;
-use access::{BudgetZone, Pepper};
+use access::{BudgetZone, Limits, Pepper};
+use actix_web::http::header::HeaderName;
 
+use super::account_limits::{self, EndUserLimits};
+use super::key_rules::{self, KeyBounds, RecordDefaults};
 use super::provenance::{Show, ValueOrigin};
 use super::reader::ConfigReader;
 use super::section::Section;
 use super::yaml_tree::Value;
 use super::{Config, Problem, Sources, parsers};
+use crate::credential;
 use crate::disconnect::OnDisconnect;
 use crate::files;
 use bedrock::AccountSecret;
@@ -43,6 +48,29 @@ pub(crate) struct AccessSettings {
     pub(crate) on_disconnect: OnDisconnect,
     /// The member of `requestMetadata` that names the end user of native calls.
     pub(crate) end_user_metadata: Option<String>,
+    /// Headers that name the end user, after those that always do.
+    pub(crate) end_user_headers: Vec<String>,
+    /// Whether calls that name no end user are refused.
+    pub(crate) require_end_user: bool,
+    /// Connections to the database.
+    pub(crate) database: DatabaseSettings,
+    /// Limits of all calls together.
+    pub(crate) gateway: Limits,
+    /// Rate limits that hold for every key where its own are null.
+    pub(crate) every_key: Limits,
+    /// Limits of end users without any of their own.
+    pub(crate) unknown_end_users: EndUserLimits,
+    /// Limits of tags without any of their own.
+    pub(crate) tags: BTreeMap<String, Limits>,
+}
+
+/// Connections to the database of accounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DatabaseSettings {
+    /// Most of them at the same time.
+    pub(crate) connections: u32,
+    /// Longest wait for one.
+    pub(crate) timeout: Duration,
 }
 
 /// The status of refusals for a budget.
@@ -62,6 +90,14 @@ pub(crate) struct AdminSettings {
     pub(crate) budget_timezone: String,
     /// The time of day at which they begin.
     pub(crate) budget_reset_time: String,
+    /// Fields of new keys that requests leave out.
+    pub(crate) key_defaults: RecordDefaults,
+    /// Most that a key is given.
+    pub(crate) key_bounds: KeyBounds,
+    /// Fields of new teams that requests leave out.
+    pub(crate) team_defaults: RecordDefaults,
+    /// Fields of new users, other than administrators, that requests leave out.
+    pub(crate) user_defaults: RecordDefaults,
 }
 
 impl Default for AccessSettings {
@@ -72,6 +108,13 @@ impl Default for AccessSettings {
             budget_exceeded_status: BudgetStatus(429),
             on_disconnect: OnDisconnect::default(),
             end_user_metadata: None,
+            end_user_headers: Vec::new(),
+            require_end_user: false,
+            database: DatabaseSettings { connections: 10, timeout: Duration::from_secs(5) },
+            gateway: Limits::default(),
+            every_key: Limits::default(),
+            unknown_end_users: EndUserLimits::default(),
+            tags: BTreeMap::new(),
         }
     }
 }
@@ -85,6 +128,10 @@ impl Default for AdminSettings {
             master_calls: true,
             budget_timezone: "UTC".to_owned(),
             budget_reset_time: MIDNIGHT.to_owned(),
+            key_defaults: RecordDefaults::default(),
+            key_bounds: KeyBounds::default(),
+            team_defaults: RecordDefaults::default(),
+            user_defaults: RecordDefaults::default(),
         }
     }
 }
@@ -154,6 +201,13 @@ pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
         section.set("end_user_metadata", &mut access.end_user_metadata, |value| {
             parsers::text(value).map(Some)
         });
+        section.set("end_user_headers", &mut access.end_user_headers, header_names);
+        section.set("require_end_user", &mut access.require_end_user, parsers::boolean);
+        section.section("database", |section| {
+            section.set("connections", &mut access.database.connections, connections);
+            section.set("timeout", &mut access.database.timeout, parsers::span);
+        });
+        account_limits::read(section, access);
     });
     root.section("admin", |section| {
         section.set("on_data_port", &mut config.admin.on_data_port, parsers::boolean);
@@ -161,6 +215,7 @@ pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
         section.set("master_calls", &mut config.admin.master_calls, parsers::boolean);
         section.set("budget_timezone", &mut config.admin.budget_timezone, timezone);
         section.set("budget_reset_time", &mut config.admin.budget_reset_time, reset_time);
+        key_rules::read(section, &mut config.admin);
     });
 }
 
@@ -228,6 +283,21 @@ fn pepper(sources: &Sources, reading: &mut ConfigReader) -> Option<(AccountSecre
     }
 }
 
+/// Names of headers for end users. Those that hold keys would put keys into the ledger.
+pub(super) fn header_names(value: &Value) -> Result<Vec<String>, parsers::Expected> {
+    let names = parsers::names(value)?.into_iter().map(|name| name.to_ascii_lowercase());
+    let names: Vec<_> = names.collect();
+    let is_usable = |name: &String| {
+        HeaderName::from_bytes(name.as_bytes()).is_ok() && !credential::is_key_header(name)
+    };
+    if names.iter().all(is_usable) { Ok(names) } else { Err("names of headers that hold no key") }
+}
+
+/// Connections to a database: at least two, because one task writes the ledger.
+pub(super) fn connections(value: &Value) -> Result<u32, parsers::Expected> {
+    parsers::whole(value, 2..=1024, "a whole number from 2 to 1024")
+}
+
 fn fail_mode(value: &Value) -> Result<FailMode, parsers::Expected> {
     match value {
         Value::Text(text) if text == "open" => Ok(FailMode::Open),
@@ -258,7 +328,7 @@ fn retention(value: &Value) -> Result<Option<Duration>, parsers::Expected> {
     }
 }
 
-fn timezone(value: &Value) -> Result<String, parsers::Expected> {
+pub(super) fn timezone(value: &Value) -> Result<String, parsers::Expected> {
     parsers::text(value)
         .ok()
         .filter(|name| BudgetZone::named(name, MIDNIGHT).is_ok())
@@ -272,7 +342,7 @@ fn reset_time(value: &Value) -> Result<String, parsers::Expected> {
         .ok_or("a time of day such as \"00:00\"")
 }
 
-fn status(value: &Value) -> Result<BudgetStatus, parsers::Expected> {
+pub(super) fn status(value: &Value) -> Result<BudgetStatus, parsers::Expected> {
     match value {
         Value::Integer(429) => Ok(BudgetStatus(429)),
         Value::Integer(422) => Ok(BudgetStatus(422)),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::*;
 
+mod accounts;
 mod balance;
 mod catalogue;
 mod litellm;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use access::store::StoreError;
 use access::{Accounts, Caller, Clock, Principal};
+use actix_web::http::Method;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
@@ -55,8 +56,8 @@ impl<'r> Incoming<'r> {
         route: RouteOptions,
     ) -> Result<Self, GatewayError> {
         let options = RequestOptions::read(http.headers(), route)?;
-        let (parties, purpose) = (Parties::of(http.headers())?, Purpose::Call);
-        let (now, identity) = (worker.now(), identity(http));
+        let (now, identity, purpose) = (worker.now(), identity(http), Purpose::Call);
+        let parties = Parties::of(http.headers(), &now.config.access.end_user_headers)?;
         Ok(Self { http, worker, now, identity, options, parties, purpose })
     }
 
@@ -141,6 +142,11 @@ impl<'r> Incoming<'r> {
             }
             Some(_) | None => Caller::from(principal),
         };
+        // Other methods read and change settings.
+        let is_call = purpose == Purpose::Call && http.method() == Method::POST;
+        if is_call && now.config.access.require_end_user {
+            parties.require_end_user()?;
+        }
         let key = match &caller.principal {
             Principal::Key(holder) => Some(holder.key.id.as_str()),
             Principal::Master | Principal::Anonymous => None,

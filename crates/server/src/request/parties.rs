@@ -31,11 +31,11 @@ pub(crate) struct Parties {
 }
 
 impl Parties {
-    /// Those of the headers.
+    /// Those of the headers. `end_user` names the operator's own headers for end users.
     ///
     /// # Errors
     /// The id of the end user is too long, or has control characters.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Invalid> {
+    pub(crate) fn of(headers: &HeaderMap, end_user: &[String]) -> Result<Self, Invalid> {
         let text = |name: &str| {
             let value = headers.get(name)?.to_str().ok()?.trim();
             (!value.is_empty()).then(|| value.to_owned())
@@ -47,6 +47,10 @@ impl Parties {
         };
         for name in END_USER {
             parties.acts_for(text(name), name)?;
+        }
+        for name in end_user {
+            // The parameter of a refusal is a name known at compile time.
+            parties.acts_for(text(name), "user")?;
         }
         Ok(parties)
     }
@@ -68,6 +72,18 @@ impl Parties {
         }
         self.end_user = Some(id);
         Ok(())
+    }
+
+    /// Requires an end user.
+    ///
+    /// # Errors
+    /// None is known.
+    pub(crate) fn require_end_user(&self) -> Result<(), Invalid> {
+        if self.end_user.is_some() {
+            return Ok(());
+        }
+        let message = "This gateway counts calls by end user: name one in user, metadata.user_id or the header x-litellm-end-user-id.";
+        Err(Invalid::value("user", message))
     }
 
     /// Adds tags; those beyond twenty, and those of more than 64 bytes, are left out.
@@ -95,7 +111,7 @@ mod tests {
         let pair = |(name, value): &(&'static str, &str)| {
             (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         };
-        Parties::of(&pairs.iter().map(pair).collect())
+        Parties::of(&pairs.iter().map(pair).collect(), &["x-tenant".to_owned()])
     }
 
     #[test]
@@ -115,6 +131,14 @@ mod tests {
         assert!(Parties::default().acts_for(Some(long), "user").is_err());
         assert!(Parties::default().acts_for(Some("a\nb".to_owned()), "user").is_err());
         assert_eq!(of(&[("x-litellm-spend-logs-metadata", "[1]")]).unwrap(), Parties::default());
+    }
+
+    #[test]
+    fn headers_of_the_operator_come_after_those_that_always_count() {
+        let of = |pairs| of(pairs).unwrap().end_user;
+        assert_eq!(of(&[("x-tenant", "t-1")]).as_deref(), Some("t-1"));
+        let both = [("x-tenant", "t-1"), ("x-litellm-customer-id", "c-1")];
+        assert_eq!(of(&both).as_deref(), Some("c-1"));
     }
 
     #[test]

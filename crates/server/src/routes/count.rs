@@ -50,10 +50,12 @@ async fn counted(
     let mut incoming = Incoming::identify(worker, http, RouteOptions::None)?;
     let body = incoming.read(payload).await?;
     let offload = &worker.shared.offload;
-    let ParsedRequest { outline, .. } =
+    let ParsedRequest { mut outline, .. } =
         ParsedRequest::<Chat>::read(&body, &incoming.now().config.media, offload).await?;
+    let tags = outline.tags(incoming.options());
+    incoming.acts_for(outline.head.end_user.take(), &tags)?;
     let admitted = incoming.admit(Some(&outline.head.model), context).await?;
-    let route = admitted.resolve(&outline.head.model, outline.tags(admitted.options())).await?;
+    let route = admitted.resolve(&outline.head.model, tags).await?;
     let fetched = admitted.fetch_media(outline.links).await?;
     let estimate = CallEstimate { call_type: "acount_tokens", cost: EstimatedCost::Nothing };
     admitted.reserve(estimate, context).await?;

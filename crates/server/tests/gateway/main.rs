@@ -17,6 +17,7 @@ mod chat;
 mod choices;
 mod clock;
 mod completions;
+mod configured;
 mod costs;
 mod count;
 mod cpu_time;

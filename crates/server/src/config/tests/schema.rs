@@ -12,8 +12,16 @@ const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 
 /// A section's pointer in the schema, and a file with an unknown key in that section.
 #[rustfmt::skip]
-const SECTIONS: [(&str, &str); 23] = [
+const SECTIONS: [(&str, &str); 31] = [
     ("", "zzzzzzzzzzzz: 1\n"),
+    ("/properties/access", "access: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/access/properties/database", "access: { database: { zzzzzzzzzzzz: 1 } }\n"),
+    ("/properties/access/properties/gateway", "access: { gateway: { zzzzzzzzzzzz: 1 } }\n"),
+    ("/properties/access/properties/every_key", "access: { every_key: { zzzzzzzzzzzz: 1 } }\n"),
+    ("/properties/access/properties/unknown_end_users", "access: { unknown_end_users: { zzzzzzzzzzzz: 1 } }\n"),
+    ("/properties/access/properties/tags/additionalProperties", "access: { tags: { a: { zzzzzzzzzzzz: 1 } } }\n"),
+    ("/properties/admin", "admin: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/admin/properties/key_bounds", "admin: { key_bounds: { zzzzzzzzzzzz: 1 } }\n"),
     ("/properties/tls", "tls: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/timeouts", "timeouts: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/body", "body: { zzzzzzzzzzzz: 1 }\n"),

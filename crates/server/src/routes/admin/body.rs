@@ -146,6 +146,21 @@ impl AdminBody {
         self.0.shift_remove(name)
     }
 
+    /// Puts a member in where there is none of that name, or one that is null or empty. A window of a budget that is null
+    /// stays so: it asks for the lifetime.
+    pub(super) fn fill_empty(&mut self, name: &str, value: &Value) {
+        let is_empty = match self.0.get(name) {
+            None => true,
+            Some(Value::Null) => !name.ends_with("budget_duration"),
+            Some(Value::Array(list)) => list.is_empty(),
+            Some(Value::Object(members)) => members.is_empty(),
+            Some(Value::Bool(_) | Value::Number(_) | Value::String(_)) => false,
+        };
+        if is_empty {
+            self.0.insert(name.to_owned(), value.clone());
+        }
+    }
+
     /// The value of a member that is an object.
     pub(super) fn object_mut(&mut self, name: &str) -> Option<&mut Map<String, Value>> {
         self.members.get_mut(name)?.as_object_mut()
@@ -274,6 +289,25 @@ mod tests {
                  "msg": "Input should be 'default', 'llm_api', 'management', 'read_only'"},
                 {"type": "float_type", "loc": ["body", "rpm_limit"], "msg": "Input should be a valid number"},
             ])
+        );
+    }
+
+    #[test]
+    fn empty_members_are_filled_but_the_lifetime_of_a_budget_stays() {
+        let mut sent =
+            body(json!({"models": [], "metadata": {}, "tpm_limit": null, "blocked": false,
+            "budget_duration": null, "rpm_limit": 0}));
+        for name in
+            ["models", "metadata", "tpm_limit", "blocked", "budget_duration", "rpm_limit", "new"]
+        {
+            sent.fill_empty(name, &json!("filled"));
+        }
+        assert_eq!(
+            sent,
+            body(
+                json!({"models": "filled", "metadata": "filled", "tpm_limit": "filled", "blocked": false,
+                "budget_duration": null, "rpm_limit": 0, "new": "filled"})
+            )
         );
     }
 

@@ -10,6 +10,7 @@ use super::answer::AdminAnswer;
 use super::body::AdminBody;
 use super::error::{AdminRefusal, FieldFault};
 use super::key_access::{self, KeyGrant, KeyUse};
+use super::key_bounds;
 use super::key_fields::{KeyFields, carry_over, money, named, shown};
 use super::key_row::{KeyRow, KeyView};
 use super::request::AdminRequest;
@@ -227,6 +228,7 @@ async fn change(request: &AdminRequest, mut body: AdminBody) -> Result<Change, A
     after.apply(fields.input.clone(), request.accounts.now())?;
     let grant = KeyGrant { after: &after, before: Some(&before), route: UPDATE };
     key_access::check(request, grant).await?;
+    key_bounds::hold(request, grant, &mut fields.input).await?;
     let (row, actor) = (KeyRef::Id(before.id), request.caller.actor());
     let record = request.accounts.update_key(&row, fields.input, actor).await?;
     if let Some(spend) = fields.spend {

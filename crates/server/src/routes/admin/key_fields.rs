@@ -9,7 +9,9 @@ use super::body::AdminBody;
 use super::caller::AdminCaller;
 use super::error::AdminRefusal;
 use super::metadata;
+use super::record_defaults;
 use super::unenforced;
+use crate::config::RecordDefaults;
 
 /// The entry of the metadata that makes a key a service account's.
 pub(super) const SERVICE_ACCOUNT: &str = "service_account_id";
@@ -26,6 +28,21 @@ pub(super) struct KeyFields {
 }
 
 impl KeyFields {
+    /// Reads the fields of a new key. Those that are left out are the configured ones, the owner only where the caller may
+    /// make keys for anyone.
+    ///
+    /// # Errors
+    /// As for [`KeyFields::read`].
+    pub(super) fn of_new(
+        mut body: AdminBody,
+        (caller, defaults): (&AdminCaller, &RecordDefaults),
+    ) -> Result<Self, AdminRefusal> {
+        metadata::move_out(&mut body, metadata::OF_KEYS);
+        let names_owner = |name: &str| matches!(name, "user_id" | "team_id");
+        record_defaults::fill(&mut body, defaults, |name| !caller.is_admin() && names_owner(name));
+        Self::read(body, caller)
+    }
+
     /// Reads the members of a body that were not read yet.
     ///
     /// # Errors

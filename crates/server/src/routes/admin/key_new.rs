@@ -6,6 +6,7 @@ use access::{KeyRecord, Set, WrittenSpan};
 use super::answer::AdminAnswer;
 use super::error::{AdminRefusal, FieldFault};
 use super::key_access::{self, KeyGrant, KeyUse};
+use super::key_bounds;
 use super::key_fields::{KeyFields, carry_over, chosen, named};
 use super::key_row::KeyView;
 use super::request::AdminRequest;
@@ -18,7 +19,8 @@ const REGENERATE: &str = "/key/regenerate";
 pub(super) async fn generate(mut request: AdminRequest) -> Result<AdminAnswer, AdminRefusal> {
     let secret = chosen(&mut request.body, "key")?;
     let body = std::mem::take(&mut request.body);
-    let mut fields = KeyFields::read(body, &request.caller)?;
+    let defaults = &request.settings().key_defaults;
+    let mut fields = KeyFields::of_new(body, (&request.caller, defaults))?;
     let unset = |sent: &Set<String>| sent.value().is_none_or(String::is_empty);
     if unset(&fields.input.user_id) {
         fields.input.user_id =
@@ -38,7 +40,8 @@ pub(super) async fn service_account(
 ) -> Result<AdminAnswer, AdminRefusal> {
     let secret = chosen(&mut request.body, "key")?;
     let body = std::mem::take(&mut request.body);
-    let mut fields = KeyFields::read(body, &request.caller)?;
+    let defaults = &request.settings().key_defaults;
+    let mut fields = KeyFields::of_new(body, (&request.caller, defaults))?;
     if fields.input.team_id.value().is_none_or(String::is_empty) {
         let message = "team_id is required for service account keys. Please specify `team_id`.";
         return Err(AdminRefusal::bad(message).param("team_id"));
@@ -88,7 +91,9 @@ async fn create(
     }
     let mut preview = KeyRecord::default();
     preview.apply(fields.input.clone(), request.accounts.now())?;
-    key_access::check(request, KeyGrant { after: &preview, before: None, route }).await?;
+    let grant = KeyGrant { after: &preview, before: None, route };
+    key_access::check(request, grant).await?;
+    key_bounds::hold(request, grant, &mut fields.input).await?;
     let actor = request.caller.actor();
     let made = request.accounts.create_key(fields.input, secret, actor).await?;
     if let Some(spend) = fields.spend {
@@ -115,6 +120,7 @@ async fn replace(mut request: AdminRequest, key: KeyRef) -> Result<AdminAnswer, 
         may_change(&request, &before).await?;
         let grant = KeyGrant { after: &after, before: Some(&before), route: REGENERATE };
         key_access::check(&request, grant).await?;
+        key_bounds::hold(&request, grant, &mut fields.input).await?;
     }
     let (accounts, actor) = (&request.accounts, request.caller.actor());
     let row = KeyRef::Id(before.id);

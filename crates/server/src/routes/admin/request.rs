@@ -15,9 +15,10 @@ use super::error::AdminRefusal;
 use super::query::AdminQuery;
 use crate::body::{self, BodyLimits};
 use crate::byte_size::Mib;
+use crate::config::AdminSettings;
 use crate::credential;
 use crate::request::context::RequestContext;
-use crate::state::Worker;
+use crate::state::{Snapshot, Worker};
 
 /// Largest body: a thousand keys to delete, or 64 KiB of metadata, are far below it.
 const LARGEST: Mib = Mib::new(1);
@@ -37,6 +38,7 @@ pub(in crate::routes) struct AdminRequest {
     /// The members of the body that were not read yet.
     pub(super) body: AdminBody,
     worker: Data<Worker>,
+    now: Arc<Snapshot>,
     http: HttpRequest,
 }
 
@@ -54,10 +56,11 @@ impl AdminRequest {
             }
         };
         let (worker, accounts, caller) = refused?;
-        let limits = BodyLimits { max_mib: LARGEST, ..worker.now().config.body };
+        let now = worker.now();
+        let limits = BodyLimits { max_mib: LARGEST, ..now.config.body };
         let bytes = body::read(http.headers(), payload, limits).await?;
         let (query, body) = (AdminQuery::parse(http.query_string()), AdminBody::parse(&bytes)?);
-        Ok(Self { accounts, caller, query, body, worker, http: http.clone() })
+        Ok(Self { accounts, caller, query, body, worker, now, http: http.clone() })
     }
 
     fn identified(
@@ -75,6 +78,11 @@ impl AdminRequest {
     /// The worker that serves the request.
     pub(super) fn worker(&self) -> &Worker {
         &self.worker
+    }
+
+    /// The settings of the admin API.
+    pub(super) fn settings(&self) -> &AdminSettings {
+        &self.now.config.admin
     }
 
     /// The headers.

@@ -39,7 +39,8 @@ pub(super) async fn new(mut request: AdminRequest) -> Result<AdminAnswer, AdminR
     request.caller.require_admin()?;
     let id = request.body.text("team_id")?;
     let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-    let fields = TeamFields::read(std::mem::take(&mut request.body))?;
+    let body = std::mem::take(&mut request.body);
+    let fields = TeamFields::of_new(body, &request.settings().team_defaults)?;
     let mut team = TeamRecord::new(&id)?;
     team.apply(fields.input, request.accounts.now())?;
     if found(request.accounts.record::<TeamRecord>(&id).await)?.is_some() {

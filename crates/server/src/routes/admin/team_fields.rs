@@ -7,7 +7,9 @@ use serde_json::{Number, Value};
 use super::body::AdminBody;
 use super::error::{AdminRefusal, FieldFault};
 use super::metadata;
+use super::record_defaults;
 use super::unenforced;
+use crate::config::RecordDefaults;
 
 /// Routes for keys that a team may open to its members.
 pub(super) const PERMISSIONS: &[&str] = &[
@@ -35,6 +37,19 @@ pub(super) struct TeamFields {
 }
 
 impl TeamFields {
+    /// Reads the fields of a new team. Those that are left out are the configured ones.
+    ///
+    /// # Errors
+    /// As for [`TeamFields::read`].
+    pub(super) fn of_new(
+        mut body: AdminBody,
+        defaults: &RecordDefaults,
+    ) -> Result<Self, AdminRefusal> {
+        metadata::move_out(&mut body, metadata::OF_TEAMS);
+        record_defaults::fill(&mut body, defaults, |_| false);
+        Self::read(body)
+    }
+
     /// Reads the members of a body that were not read yet.
     ///
     /// # Errors

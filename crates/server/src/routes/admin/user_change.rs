@@ -3,23 +3,31 @@
 use access::accounts::NewKey;
 use access::ledger::ScopeKind;
 use access::{
-    DEFAULT_USER, KeyInput, MemberInput, Nanodollars, Set, TeamMember, TeamRecord, TeamRole,
-    UserInput, UserRecord, UtcTime,
+    DEFAULT_USER, KeyInput, KeyRecord, MemberInput, Nanodollars, Set, TeamMember, TeamRecord,
+    TeamRole, UserInput, UserRecord, UtcTime,
 };
 use serde::Serialize;
-use serde_json::{Map, Number};
+use serde_json::{Map, Number, Value};
 
 use super::answer::AdminAnswer;
 use super::body::AdminBody;
 use super::error::{AdminRefusal, FieldFault};
+use super::key_access::KeyGrant;
+use super::key_bounds;
 use super::key_fields::money;
 use super::key_row::found;
 use super::metadata;
+use super::record_defaults;
 use super::record_spend;
 use super::request::AdminRequest;
 use super::team_people;
 use super::unenforced;
 use super::user_row::{UserRow, UserView, budgeted};
+use crate::config::RecordDefaults;
+
+const NEW: &str = "/user/new";
+/// The role of users that have no configured fields: administrators.
+const ADMIN: &str = "proxy_admin";
 
 /// Fields of `/user/new` that belong to the key which is made with the user.
 const OF_THE_KEY: &[&str] = &[
@@ -72,7 +80,17 @@ pub(super) async fn new(mut request: AdminRequest) -> Result<AdminAnswer, AdminR
     let id = id.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let makes_key = request.body.option("auto_create_key")?.unwrap_or(true);
     let mut body = std::mem::take(&mut request.body);
-    let (key, mut stored) = key_fields(&mut body)?;
+    metadata::move_out(&mut body, metadata::OF_USERS);
+    if body.members().get("user_role").and_then(Value::as_str) != Some(ADMIN) {
+        record_defaults::fill(&mut body, &request.settings().user_defaults, |_| false);
+    }
+    let (mut key, mut stored) = key_fields(&mut body, &request.settings().key_defaults)?;
+    if makes_key {
+        let mut preview = KeyRecord::default();
+        preview.apply(key.clone(), request.accounts.now())?;
+        let grant = KeyGrant { after: &preview, before: None, route: NEW };
+        key_bounds::hold(&request, grant, &mut key).await?;
+    }
     let mut fields = UserFields::read(body)?;
     let teams = match std::mem::take(&mut fields.input.teams) {
         Set::To(teams) => teams,
@@ -188,8 +206,12 @@ impl UserFields {
     }
 }
 
-/// Takes the fields of the key out of a body, and names those that have no effect.
-fn key_fields(body: &mut AdminBody) -> Result<(KeyInput, Vec<String>), AdminRefusal> {
+/// Takes the fields of the key out of a body, and names those that have no effect. Those that are left out are the
+/// configured ones.
+fn key_fields(
+    body: &mut AdminBody,
+    defaults: &RecordDefaults,
+) -> Result<(KeyInput, Vec<String>), AdminRefusal> {
     let mut members = Map::new();
     for name in OF_THE_KEY {
         if let Some(value) = body.remove(name) {
@@ -197,7 +219,8 @@ fn key_fields(body: &mut AdminBody) -> Result<(KeyInput, Vec<String>), AdminRefu
         }
     }
     let ignored = unenforced::stored(&members)?.into_iter().map(str::to_owned).collect();
-    let key = AdminBody::of(serde_json::Value::Object(members)).unwrap_or_default();
+    let mut key = AdminBody::of(Value::Object(members)).unwrap_or_default();
+    record_defaults::fill(&mut key, defaults, |name| name == "user_id");
     let (input, _) = key.fields::<KeyInput>()?;
     Ok((input, ignored))
 }
