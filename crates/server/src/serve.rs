@@ -10,7 +10,7 @@ use actix_web::dev::{Server, ServerHandle};
 
 use crate::accounts;
 use crate::announce;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Sources, ValueOrigin};
 use crate::connection::ConnectionTerms;
 use crate::credential_search;
 use crate::listen;
@@ -70,6 +70,8 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
     let certificate = config.tls.clone().map(Certificate::load).transpose()?;
     let (workers, drain_timeout) = (config.workers, config.shutdown.timeout);
     let (listen, admin) = (config.listen, config.admin.listen);
+    let told = config.provenance.origin("admin.listen");
+    let is_admin_told = told.is_some_and(|origin| *origin != ValueOrigin::Default);
     let accounts = accounts::open(&config).await?;
     let snapshot = Snapshot::open(config, &setup, None).await?;
     let listener = TcpListener::bind(listen).map_err(|error| ServeError::Bind(listen, error))?;
@@ -89,15 +91,23 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
     let (app, admin_app) = (routes::application, routes::admin_application);
     let admin = match shared.admin {
         AdminPlace::Nowhere | AdminPlace::BesideModels => None,
-        AdminPlace::Alone => {
-            let listener =
-                TcpListener::bind(admin).map_err(|error| ServeError::Bind(admin, error))?;
-            let (address, terms) = (listener.local_addr()?, terms.clone());
-            server = server.listen("admin", listener, move || {
-                listen::cleartext(admin_app(Arc::clone(&terms.shared)), terms.clone())
-            })?;
-            Some(address)
-        }
+        AdminPlace::Alone => match TcpListener::bind(admin) {
+            Ok(listener) => {
+                let (address, terms) = (listener.local_addr()?, terms.clone());
+                server = server.listen("admin", listener, move || {
+                    listen::cleartext(admin_app(Arc::clone(&terms.shared)), terms.clone())
+                })?;
+                Some(address)
+            }
+            // Several gateways of one machine cannot all have the default address.
+            Err(error) if !is_admin_told => {
+                log::warn!(
+                    "the admin API is not served, because {admin} cannot be listened on: {error}; name another address in admin.listen (OUTCROP_ADMIN_LISTEN)"
+                );
+                None
+            }
+            Err(error) => return Err(ServeError::Bind(admin, error)),
+        },
     };
     let server = match &certificate {
         Some(certificate) => {
