@@ -355,7 +355,11 @@ impl Scope {
             tpd: limits.tpd_limit,
             ..of("")
         }];
-        for model in models {
+        for (at, model) in models.iter().enumerate() {
+            // Targets of a name may be one model, which the call takes once.
+            if models[..at].contains(model) {
+                continue;
+            }
             let limit = |map: &Option<std::collections::BTreeMap<String, u64>>| {
                 map.as_ref().and_then(|map| map.get(model)).copied()
             };

@@ -292,6 +292,20 @@ pub(crate) async fn a_call_without_a_price_needs_no_budget(open: Opener) {
     assert!(!Limits::default().has_budget());
 }
 
+pub(crate) async fn a_model_with_two_targets_is_counted_once(open: Opener) {
+    let (accounts, _) = replica(&open).await;
+    let fields = json!({"model_rpm_limit": {"a-model": 2}});
+    let made = accounts.create_key(input(fields), None, "ana").await.unwrap();
+    let admission = admit(caller(&accounts, &made.secret).await).unwrap();
+    let names = ["a-model", "a-model", "sonnet"].map(ToOwned::to_owned);
+    for (id, passes) in [("t1", true), ("t2", true), ("t3", false)] {
+        let ask = CallAsk { model_names: names.to_vec(), ..ask(id, 0) };
+        let reserved = accounts.reserve(&admission, ask).await;
+        assert_eq!(reserved.is_ok(), passes, "{id}");
+        reserved.into_iter().for_each(|reserved| reserved.settle(used(0), 1));
+    }
+}
+
 /// Calls before, during and after an outage: all are served in one mode, with rows afterwards; in the other those
 /// during it are refused, as what they are.
 pub(crate) async fn the_store_goes_away(open: Opener, fail_mode: FailMode, server: &Server) {

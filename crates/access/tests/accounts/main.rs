@@ -72,6 +72,7 @@ topics![
     calls::windows_end_without_a_job,
     calls::a_window_set_on_a_key_with_history_starts_at_zero,
     calls::a_call_without_a_price_needs_no_budget,
+    calls::a_model_with_two_targets_is_counted_once,
     calls::unknown_customers_and_the_gateway_have_limits,
     calls::configured_limits_hold_where_records_have_none,
 ];
