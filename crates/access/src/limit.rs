@@ -1,12 +1,18 @@
-//! Requests and tokens by time, and calls at once, of one process. Rates are GCRA: a bucket that refills evenly and
-//! holds a minute's worth, so that a refusal knows when the call would fit, and an unused part is given back.
+//! Requests and tokens by time, and calls at once. Rates are GCRA: a bucket that refills evenly and holds a minute's
+//! worth, so that a refusal knows when the call would fit, and an unused part is given back. The buckets are those of
+//! this process, or in a Redis that replicas share.
+
+mod redis;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::UtcTime;
 use crate::ledger::ScopeKind;
+use crate::{Pepper, UtcTime};
+
+use self::redis::SharedHold;
+pub use self::redis::{RedisLimiter, RedisOptions};
 
 const MINUTE: i128 = 60_000_000_000;
 const DAY: i128 = 86_400_000_000_000;
@@ -79,7 +85,14 @@ pub struct RateState {
     pub reset_after: Duration,
 }
 
-/// Buckets of all scopes.
+/// Rates of the accounts: in Redis where there is one and it answers, else in this process.
+#[derive(Debug)]
+pub struct RateLimits {
+    shared: Option<RedisLimiter>,
+    own: Arc<RateLimiter>,
+}
+
+/// Buckets of all scopes in this process.
 #[derive(Debug, Default)]
 pub struct RateLimiter {
     buckets: Mutex<HashMap<BucketKey, Bucket>>,
@@ -88,8 +101,19 @@ pub struct RateLimiter {
 /// Tokens and a place that a call took from the buckets. Dropping it ends the call: its place among the parallel ones is free again.
 #[derive(Debug)]
 pub struct RateHold {
-    limiter: Arc<RateLimiter>,
-    taken: Vec<Taken>,
+    held: Held,
+    tightest: Tightest,
+}
+
+#[derive(Debug)]
+enum Held {
+    Own { limiter: Arc<RateLimiter>, taken: Vec<Taken> },
+    Shared(SharedHold),
+}
+
+/// The tightest limits of a call.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tightest {
     requests: Option<RateState>,
     tokens: Option<RateState>,
 }
@@ -106,6 +130,7 @@ struct BucketKey {
 #[derive(Debug, Clone, Copy, Default)]
 struct Bucket(i128);
 
+/// A part of a bucket: taken, or to be taken.
 #[derive(Debug, Clone)]
 struct Taken {
     key: BucketKey,
@@ -132,6 +157,44 @@ impl RateKind {
     }
 }
 
+impl RateLimits {
+    /// Rates, shared through a Redis where one is named. The tasks of that run on the present tokio runtime, which
+    /// must outlive them. Buckets of gateways with another pepper are not touched.
+    pub async fn open(redis: Option<RedisOptions>, pepper: &Pepper) -> Self {
+        let shared = match redis {
+            Some(options) => Some(RedisLimiter::start(options, pepper).await),
+            None => None,
+        };
+        Self { shared, own: Arc::default() }
+    }
+
+    /// Takes a call from all scopes or from none. The id is the call's own; in Redis a call is taken once.
+    ///
+    /// # Errors
+    /// The first limit without room: parallel calls, then requests, then tokens.
+    pub async fn take(
+        &self,
+        id: &str,
+        scopes: &[ScopeRates],
+        tokens: u64,
+        now: UtcTime,
+    ) -> Result<RateHold, Box<RateExceeded>> {
+        if let Some(shared) = &self.shared
+            && let Some(told) = shared.take(id, scopes, tokens).await
+        {
+            return told;
+        }
+        self.own.take(scopes, tokens, now)
+    }
+
+    /// Ends the tasks, once the calls that have ended are settled or a second has passed.
+    pub async fn close(&self) {
+        if let Some(shared) = &self.shared {
+            shared.close().await;
+        }
+    }
+}
+
 impl RateLimiter {
     /// Takes a call from all scopes or from none. An estimate above a whole limit takes the full bucket, because it
     /// would never fit otherwise; the rest is charged when the call is settled.
@@ -147,28 +210,11 @@ impl RateLimiter {
         let now = i128::from(now.millis()) * MILLI;
         let mut buckets = self.buckets();
         let mut taken = Vec::new();
-        for rate in
-            [RateKind::Parallel, RateKind::Requests, RateKind::Tokens, RateKind::DailyTokens]
-        {
-            for scope in scopes {
-                let Some((limit, amount)) = scope.limit(rate, tokens) else { continue };
-                let ScopeRates { kind, id, model, .. } = scope.clone();
-                let key = BucketKey { kind, id, model, rate };
-                let bucket = buckets.get(&key).copied().unwrap_or_default();
-                let Err(retry_after) = bucket.fits(rate, limit, amount, now) else {
-                    taken.push(Taken { key, limit, amount });
-                    continue;
-                };
-                let ScopeRates { kind, id, model, shown, .. } = scope.clone();
-                return Err(Box::new(RateExceeded {
-                    kind,
-                    id,
-                    model,
-                    shown,
-                    rate,
-                    limit,
-                    retry_after,
-                }));
+        for (scope, one) in wanted(scopes, tokens) {
+            let bucket = buckets.get(&one.key).copied().unwrap_or_default();
+            match bucket.fits(one.key.rate, one.limit, one.amount, now) {
+                Ok(()) => taken.push(one),
+                Err(retry_after) => return Err(scope.exceeded(&one, retry_after)),
             }
         }
         if buckets.len() > SWEEP {
@@ -177,21 +223,14 @@ impl RateLimiter {
                 RateKind::Requests | RateKind::Tokens | RateKind::DailyTokens => bucket.0 > now,
             });
         }
-        let (mut requests, mut all_tokens) = (None, None);
+        let mut tightest = Tightest::default();
         for one in &taken {
             let bucket = buckets.entry(one.key.clone()).or_default();
             bucket.add(one.key.rate, one.limit, i128::from(one.amount), now);
-            let state = bucket.state(one.key.rate, one.limit, now);
-            let tightest = match one.key.rate {
-                RateKind::Requests => &mut requests,
-                RateKind::Tokens => &mut all_tokens,
-                RateKind::Parallel | RateKind::DailyTokens => continue,
-            };
-            if tightest.is_none_or(|old: RateState| state.remaining < old.remaining) {
-                *tightest = Some(state);
-            }
+            tightest.note(one, bucket.0 - now);
         }
-        Ok(RateHold { limiter: Arc::clone(self), taken, requests, tokens: all_tokens })
+        let held = Held::Own { limiter: Arc::clone(self), taken };
+        Ok(RateHold { held, tightest })
     }
 
     fn buckets(&self) -> MutexGuard<'_, HashMap<BucketKey, Bucket>> {
@@ -202,54 +241,109 @@ impl RateLimiter {
 impl RateHold {
     /// The tightest limit of requests after this call.
     pub fn requests(&self) -> Option<RateState> {
-        self.requests
+        self.tightest.requests
     }
 
     /// The tightest limit of tokens after this call's estimate.
     pub fn tokens(&self) -> Option<RateState> {
-        self.tokens
+        self.tightest.tokens
     }
 
     /// Charges the tokens that were used instead of the estimate.
     pub fn settle(&mut self, tokens: u64) {
-        self.correct(|one| match one.key.rate {
-            RateKind::Tokens | RateKind::DailyTokens => i128::from(tokens) - i128::from(one.amount),
-            RateKind::Requests | RateKind::Parallel => 0,
-        });
+        self.correct(|one| one.when_used(tokens));
     }
 
     /// Gives back what the call took: it was not made.
     pub fn refund(&mut self) {
-        self.correct(|one| match one.key.rate {
-            RateKind::Parallel => 0,
-            RateKind::Requests | RateKind::Tokens | RateKind::DailyTokens => {
-                -i128::from(one.amount)
-            }
-        });
+        self.correct(Taken::when_not_made);
     }
 
     /// Corrects each bucket once: only the places among the parallel calls remain.
     fn correct(&mut self, more: impl Fn(&Taken) -> i128) {
-        let mut buckets = self.limiter.buckets();
-        for one in &self.taken {
-            if let Some(bucket) = buckets.get_mut(&one.key) {
-                bucket.0 += units(one.key.rate, one.limit, more(one));
+        match &mut self.held {
+            Held::Shared(hold) => hold.correct(more),
+            Held::Own { limiter, taken } => {
+                let mut buckets = limiter.buckets();
+                for one in &*taken {
+                    if let Some(bucket) = buckets.get_mut(&one.key) {
+                        bucket.0 += units(one.key.rate, one.limit, more(one));
+                    }
+                }
+                drop(buckets);
+                taken.retain(|one| one.key.rate == RateKind::Parallel);
             }
         }
-        drop(buckets);
-        self.taken.retain(|one| one.key.rate == RateKind::Parallel);
     }
 }
 
 impl Drop for RateHold {
     fn drop(&mut self) {
-        let mut buckets = self.limiter.buckets();
-        for one in self.taken.iter().filter(|one| one.key.rate == RateKind::Parallel) {
+        // A shared hold ends by its own drop.
+        let Held::Own { limiter, taken } = &self.held else { return };
+        let mut buckets = limiter.buckets();
+        for one in taken.iter().filter(|one| one.key.rate == RateKind::Parallel) {
             if let Some(bucket) = buckets.get_mut(&one.key) {
                 bucket.0 = (bucket.0 - 1).max(0);
             }
         }
     }
+}
+
+impl Tightest {
+    /// Notes the state of a bucket that a call took a part of; `used` is the time after which it is full again.
+    fn note(&mut self, one: &Taken, used: i128) {
+        let tightest = match one.key.rate {
+            RateKind::Requests => &mut self.requests,
+            RateKind::Tokens => &mut self.tokens,
+            RateKind::Parallel | RateKind::DailyTokens => return,
+        };
+        let (period, used) = (one.key.rate.period(), used.max(0));
+        let left = (period - used).max(0) * i128::from(one.limit) / period;
+        let state = RateState {
+            limit: one.limit,
+            remaining: u64::try_from(left).unwrap_or(0),
+            reset_after: Duration::from_nanos(u64::try_from(used).unwrap_or(u64::MAX)),
+        };
+        if tightest.is_none_or(|old: RateState| state.remaining < old.remaining) {
+            *tightest = Some(state);
+        }
+    }
+}
+
+impl Taken {
+    /// Tokens to charge besides the estimate when so many were used.
+    fn when_used(&self, tokens: u64) -> i128 {
+        match self.key.rate {
+            RateKind::Tokens | RateKind::DailyTokens => {
+                i128::from(tokens) - i128::from(self.amount)
+            }
+            RateKind::Requests | RateKind::Parallel => 0,
+        }
+    }
+
+    /// Amount to charge when the call was not made.
+    fn when_not_made(&self) -> i128 {
+        match self.key.rate {
+            RateKind::Parallel => 0,
+            RateKind::Requests | RateKind::Tokens | RateKind::DailyTokens => {
+                -i128::from(self.amount)
+            }
+        }
+    }
+}
+
+/// The parts of buckets that a call takes, in the order in which limits refuse.
+fn wanted(scopes: &[ScopeRates], tokens: u64) -> impl Iterator<Item = (&ScopeRates, Taken)> {
+    use RateKind::{DailyTokens, Parallel, Requests, Tokens};
+    [Parallel, Requests, Tokens, DailyTokens].into_iter().flat_map(move |rate| {
+        scopes.iter().filter_map(move |scope| {
+            let (limit, amount) = scope.limit(rate, tokens)?;
+            let ScopeRates { kind, id, model, .. } = scope;
+            let key = BucketKey { kind: *kind, id: id.clone(), model: model.clone(), rate };
+            Some((scope, Taken { key, limit, amount }))
+        })
+    })
 }
 
 impl ScopeRates {
@@ -262,6 +356,25 @@ impl ScopeRates {
             RateKind::DailyTokens => self.tpd.map(|limit| (limit, tokens.clamp(1, limit.max(1)))),
         }
     }
+
+    /// The refusal by a limit of this scope.
+    fn exceeded(&self, one: &Taken, retry_after: Option<Duration>) -> Box<RateExceeded> {
+        Box::new(RateExceeded {
+            kind: self.kind,
+            id: self.id.clone(),
+            model: self.model.clone(),
+            shown: self.shown.clone(),
+            rate: one.key.rate,
+            limit: one.limit,
+            retry_after,
+        })
+    }
+}
+
+/// The time until a call fits that is over a limit: the next whole millisecond, because time comes in those.
+fn wait(over: i128) -> Duration {
+    let millis = (over + MILLI - 1) / MILLI;
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
 /// The time that an amount stands for.
@@ -288,9 +401,7 @@ impl Bucket {
         if over <= 0 {
             return Ok(());
         }
-        // The next whole millisecond: time comes in those.
-        let millis = (over + MILLI - 1) / MILLI;
-        Err(Some(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))))
+        Err(Some(wait(over)))
     }
 
     fn add(&mut self, rate: RateKind, limit: u64, amount: i128, now: i128) {
@@ -299,16 +410,6 @@ impl Bucket {
             RateKind::Requests | RateKind::Tokens | RateKind::DailyTokens => {
                 self.0 = self.0.max(now) + units(rate, limit, amount);
             }
-        }
-    }
-
-    fn state(self, rate: RateKind, limit: u64, now: i128) -> RateState {
-        let used = (self.0 - now).max(0);
-        let left = (rate.period() - used).max(0) * i128::from(limit) / rate.period();
-        RateState {
-            limit,
-            remaining: u64::try_from(left).unwrap_or(0),
-            reset_after: Duration::from_nanos(u64::try_from(used).unwrap_or(u64::MAX)),
         }
     }
 }

@@ -145,7 +145,8 @@ impl Accounts {
             return Err(Refused::Unpriced { level: scope.kind });
         }
         let rates: Vec<_> = scopes.iter().flat_map(|scope| scope.rates(&ask.model_names)).collect();
-        let mut rates = self.rates.take(&rates, ask.tokens, now).map_err(Refused::Rate)?;
+        let rates = self.rates.take(&ask.id, &rates, ask.tokens, now).await;
+        let mut rates = rates.map_err(Refused::Rate)?;
         let told = self.charges(&scopes, &ask.model_names, now);
         let CallAsk { id, call_type, model_asked, cost, session_id, ip, meta, .. } = ask;
         let call = Opening {

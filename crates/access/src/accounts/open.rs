@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::cache::{Cached, RecordCache};
 use crate::ledger::{FailMode, LedgerOptions, LedgerWriter};
-use crate::limit::RateLimiter;
+use crate::limit::{RateLimits, RedisOptions};
 use crate::record::{
     BudgetRecord, CustomerRecord, KeyRecord, Limits, MemberRecord, Record, TagRecord, TeamRecord,
     UserRecord,
@@ -46,6 +46,8 @@ pub struct AccountSettings {
     pub tags: BTreeMap<String, Limits>,
     /// Limits of all calls together.
     pub gateway: Limits,
+    /// The Redis in which replicas share rate limits; absent counts them in this process.
+    pub redis: Option<RedisOptions>,
 }
 
 /// Limits that the operator configured, rather than a record.
@@ -101,7 +103,7 @@ pub struct Accounts {
     pub(super) clock: Clock,
     pub(super) zone: BudgetZone,
     pub(super) ledger: LedgerWriter,
-    pub(super) rates: Arc<RateLimiter>,
+    pub(super) rates: RateLimits,
     pub(super) configured: ConfiguredLimits,
     fail_mode: FailMode,
     known_version: Arc<AtomicU64>,
@@ -137,6 +139,7 @@ impl Accounts {
             every_key,
             tags,
             gateway,
+            redis,
         } = settings;
         let configured =
             ConfiguredLimits { unknown_customers, unknown_customers_row, every_key, tags, gateway };
@@ -149,6 +152,7 @@ impl Accounts {
             return Err(OpenError::WrongPepper);
         }
         let known_version = Arc::new(AtomicU64::new(store.version().await?));
+        let rates = RateLimits::open(redis, &pepper).await;
         let poller = tokio::spawn(poll(Arc::clone(&store), Arc::clone(&known_version)));
         Ok(Arc::new(Self {
             fail_mode: ledger.fail_mode,
@@ -157,7 +161,7 @@ impl Accounts {
             pepper,
             clock,
             zone,
-            rates: Arc::new(RateLimiter::default()),
+            rates,
             configured,
             known_version,
             holders: RecordCache::new(ENTRIES),
@@ -170,6 +174,7 @@ impl Accounts {
     /// Writes what is queued and stops the tasks.
     pub async fn close(&self) {
         self.ledger.stop().await;
+        self.rates.close().await;
         let poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(poller) = poller {
             poller.abort();

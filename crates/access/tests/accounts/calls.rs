@@ -18,7 +18,7 @@ use crate::postgres::Server;
 
 const CENT: i64 = 10_000_000;
 
-fn ask(id: &str, cost: i64) -> CallAsk {
+pub(crate) fn ask(id: &str, cost: i64) -> CallAsk {
     CallAsk {
         id: id.into(),
         call_type: "acompletion".into(),
@@ -30,7 +30,7 @@ fn ask(id: &str, cost: i64) -> CallAsk {
     }
 }
 
-fn used(cost: i64) -> CallOutcome {
+pub(crate) fn used(cost: i64) -> CallOutcome {
     CallOutcome {
         model: "a-model".into(),
         cost: Some(Nanodollars::new(cost)),
@@ -39,7 +39,7 @@ fn used(cost: i64) -> CallOutcome {
     }
 }
 
-async fn caller(accounts: &Accounts, key: &SecretKey) -> Caller {
+pub(crate) async fn caller(accounts: &Accounts, key: &SecretKey) -> Caller {
     accounts.authenticate(key).await.unwrap().into()
 }
 

@@ -12,7 +12,10 @@ mod import;
 mod keys;
 mod ledger;
 mod postgres;
+mod rates;
 mod records;
+#[path = "../support/redis_server.rs"]
+mod redis_server;
 mod reports;
 
 use std::future::Future;
