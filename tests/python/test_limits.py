@@ -191,6 +191,7 @@ def test_a_reader_that_stalls_holds_little() -> None:
 # --- durations and counts -----------------------------------------------------------------------
 
 SECONDS = [
+    "access.redis_timeout",
     "timeouts.connect",
     "timeouts.first_byte",
     "timeouts.first_byte_stream",

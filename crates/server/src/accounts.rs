@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use access::accounts::AccountSettings;
 use access::ledger::LedgerOptions;
+use access::limit::RedisOptions;
 use access::store::{MemoryStore, SqlOptions, SqlStore, Store, StoreError};
 use access::{Accounts, Clock, InvalidField, Pepper};
 
@@ -37,6 +38,9 @@ pub enum AccountsError {
     /// The pepper cannot be used.
     #[error("keys.pepper: {0}")]
     Pepper(#[from] InvalidField),
+    /// The address of the Redis cannot be used.
+    #[error("access.redis_url (REDIS_URL): {0}")]
+    Redis(InvalidField),
     /// No store outlives the process.
     #[error(
         "no folder can be written to keep accounts in: name one in data_dir or OUTCROP_DATA_DIR, or a database in DATABASE_URL"
@@ -73,7 +77,10 @@ pub(crate) async fn open(config: &Config) -> Result<Option<Arc<Accounts>>, Accou
         }
         Err(error) => return Err(error),
     };
-    opened(config, store, intents).await.map(Some)
+    let mut settings = settings(config)?;
+    settings.ledger.intents = intents;
+    settings.redis = redis(config)?;
+    Ok(Some(Accounts::open(store, settings).await?))
 }
 
 /// Opens the accounts of a gateway for a command beside it, and returns the place of their store.
@@ -85,25 +92,38 @@ pub(crate) async fn open_beside(config: &Config) -> Result<(Arc<Accounts>, Strin
     if !has_key && config.database_url.is_none() && config.data_dir.is_none() {
         return Err(AccountsError::NotConfigured);
     }
-    // A command makes no calls.
+    // A command makes no calls: it needs neither intents nor rates.
     let Kept { store, place, intents: _ } = kept(config).await?;
-    Ok((opened(config, store, None).await?, place))
+    Ok((Accounts::open(store, settings(config)?).await?, place))
 }
 
-async fn opened(
-    config: &Config,
-    store: Arc<dyn Store>,
-    intents: Option<PathBuf>,
-) -> Result<Arc<Accounts>, AccountsError> {
+/// The Redis in which replicas share rate limits.
+fn redis(config: &Config) -> Result<Option<RedisOptions>, AccountsError> {
+    let access = &config.access;
+    let Some(url) = &access.redis_url else {
+        let database = config.database_url.as_ref().map_or("", |url| url.reveal());
+        // Only such a store has replicas on other machines.
+        if database.starts_with("postgres") {
+            log::warn!(
+                "rate limits count in each process: set REDIS_URL (access.redis_url) where there are several replicas"
+            );
+        }
+        return Ok(None);
+    };
+    let mut redis = RedisOptions::at(url.reveal()).map_err(AccountsError::Redis)?;
+    redis.patience = access.redis_timeout;
+    Ok(Some(redis))
+}
+
+fn settings(config: &Config) -> Result<AccountSettings, AccountsError> {
     let pepper = config.keys.pepper.as_ref().map(|pepper| Pepper::given(pepper.reveal()));
     let access = &config.access;
     let ledger = LedgerOptions {
         fail_mode: access.fail_mode,
         retention: access.retention,
-        intents,
         ..LedgerOptions::default()
     };
-    let settings = AccountSettings {
+    Ok(AccountSettings {
         pepper: pepper.transpose()?,
         clock: Clock::default(),
         zone: config.admin.zone(),
@@ -113,8 +133,8 @@ async fn opened(
         every_key: access.every_key.clone(),
         tags: access.tags.clone(),
         gateway: access.gateway.clone(),
-    };
-    Ok(Accounts::open(store, settings).await?)
+        redis: None,
+    })
 }
 
 async fn kept(config: &Config) -> Result<Kept, AccountsError> {

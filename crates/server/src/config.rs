@@ -48,6 +48,7 @@ mod problems;
 mod provenance;
 mod reader;
 mod reasoning_store;
+mod redis;
 mod section;
 mod sources;
 mod timeouts;
@@ -314,6 +315,7 @@ impl Config {
             *place = AccountSpec { region, ..AccountSpec::default() };
         }
         self.thinking_memory.stay_home();
+        self.access.redis_url = None;
     }
 
     fn defaults() -> Self {

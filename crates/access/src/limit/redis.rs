@@ -26,8 +26,6 @@ use crate::{InvalidField, Pepper};
 
 pub(super) use self::calls::SharedHold;
 
-/// Longest wait of a call for Redis.
-const PATIENCE: Duration = Duration::from_millis(100);
 /// Pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The lease of a place, renewed three times as often.
@@ -66,6 +64,9 @@ struct Names {
 }
 
 impl RedisOptions {
+    /// Longest wait of a call where none is given.
+    pub const PATIENCE: Duration = Duration::from_millis(100);
+
     /// The server at a `redis://` or `rediss://` address, which may contain user, password and the number of the
     /// database.
     ///
@@ -75,7 +76,7 @@ impl RedisOptions {
         // The error would repeat the address.
         let client = Client::open(url)
             .map_err(|_| InvalidField::new("redis_url", "it is no address of a Redis"))?;
-        Ok(Self { client, patience: PATIENCE, pause: PAUSE, lease: LEASE })
+        Ok(Self { client, patience: Self::PATIENCE, pause: PAUSE, lease: LEASE })
     }
 }
 

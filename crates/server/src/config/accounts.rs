@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use access::ledger::FailMode;
+use access::limit::RedisOptions;
 use access::{BudgetZone, Limits, Pepper};
 use actix_web::http::header::HeaderName;
 
@@ -15,7 +16,7 @@ use super::provenance::{Show, ValueOrigin};
 use super::reader::ConfigReader;
 use super::section::Section;
 use super::yaml_tree::Value;
-use super::{Config, Problem, Sources, parsers};
+use super::{Config, Problem, Sources, parsers, redis};
 use crate::credential;
 use crate::disconnect::OnDisconnect;
 use crate::files;
@@ -62,6 +63,10 @@ pub(crate) struct AccessSettings {
     pub(crate) unknown_end_users: EndUserLimits,
     /// Limits of tags without any of their own.
     pub(crate) tags: BTreeMap<String, Limits>,
+    /// Address of the Redis in which replicas share rate limits; absent counts them in each process.
+    pub(crate) redis_url: Option<AccountSecret>,
+    /// The longest time that a call waits for it.
+    pub(crate) redis_timeout: Duration,
 }
 
 /// Connections to the database of accounts.
@@ -115,6 +120,8 @@ impl Default for AccessSettings {
             every_key: Limits::default(),
             unknown_end_users: EndUserLimits::default(),
             tags: BTreeMap::new(),
+            redis_url: None,
+            redis_timeout: RedisOptions::PATIENCE,
         }
     }
 }
@@ -208,6 +215,7 @@ pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
             section.set("timeout", &mut access.database.timeout, parsers::span);
         });
         account_limits::read(section, access);
+        redis::read(section, access);
     });
     root.section("admin", |section| {
         section.set("on_data_port", &mut config.admin.on_data_port, parsers::boolean);
@@ -227,6 +235,7 @@ pub(super) fn apply(config: &mut Config, sources: &Sources, reading: &mut Config
         reading.provenance.tell("database_url", url.show(), origin);
         config.database_url = Some(url);
     }
+    redis::apply(config, sources, reading);
     if let Some((pepper, name)) = pepper(sources, reading) {
         if Pepper::given(pepper.reveal()).is_err() {
             let message = format!("{name} is shorter than 16 bytes");

@@ -8,7 +8,7 @@ use super::provenance::{Show as _, ValueOrigin};
 use super::reader::{ConfigReader, FileFormat};
 use super::section::Section;
 use super::yaml_tree::{self, Key, Node, Repeated, Value};
-use super::{Config, MODELS_ONLY, master_key, outcrop_format, parsers};
+use super::{Config, MODELS_ONLY, master_key, outcrop_format, parsers, redis};
 use bedrock::AccountSpec;
 use routing::catalogue::is_bedrocks;
 use routing::{GroupSettings, GuardrailMode, Unlisted};
@@ -154,6 +154,7 @@ fn routing(
         root.open("router_settings", |section| {
             aliases = section.map("model_group_alias").unwrap_or_default();
             router = router::read(section);
+            redis::read_litellms(section, config);
             passed.pointless("router_settings", section, keys::ROUTER);
             passed.rest("router_settings", section, &[]);
         });

@@ -13,6 +13,7 @@ mod master_key;
 mod models;
 mod paths;
 mod reasoning_store;
+mod redis;
 mod schema;
 
 struct Directory(PathBuf);

@@ -46,6 +46,8 @@ mod recorded_embeddings;
 #[allow(dead_code)]
 mod recorder;
 mod recordings;
+#[path = "../../../access/tests/support/redis_server.rs"]
+mod redis_server;
 mod regions;
 mod relay;
 mod reload;
@@ -53,6 +55,7 @@ mod rig;
 mod routing;
 #[path = "../../../translate/tests/support/shapes.rs"]
 mod shapes;
+mod shared_rates;
 mod silence;
 mod streams;
 mod structured;

@@ -233,11 +233,17 @@ impl Link {
     }
 
     fn is_open(&self, open: OpenLink) {
+        let number = open.number;
         self.state.send_replace(LinkState::Open(open));
-        if let Some(Outage { calls }) = self.outage().take() {
-            log::info!(
+        match self.outage().take() {
+            Some(Outage { calls }) => log::info!(
                 "the Redis of the rate limits is back: this process counted {calls} calls by itself"
-            );
+            ),
+            None if number == 1 => {
+                let address = self.client.get_connection_info().addr();
+                log::info!("rate limits are shared through the Redis at {address}");
+            }
+            None => {}
         }
     }
 

@@ -69,10 +69,7 @@ pub(super) const INFORMATION: &[&str] = &[
 
 /// Keys in `router_settings`, by the reason why they have no effect.
 pub(super) const ROUTER: &[(&str, &[&str])] = &[
-    (
-        "each process routes by what it sees itself",
-        &["redis_db", "redis_host", "redis_password", "redis_port", "redis_url", "client_ttl"],
-    ),
+    ("connections are kept for as long as they are used", &["client_ttl"]),
     ("answers are not kept here", &["cache_kwargs", "cache_responses", "caching_groups"]),
     ("rpm and tpm count anyway, and Bedrock judges what is too long", &["enable_pre_call_checks"]),
     (

@@ -173,6 +173,7 @@ fn router_settings_map_to_routing() {
   default_fallbacks: [c]
   context_window_fallbacks: [{{ b: [nova-pro, a] }}]
   redis_host: r
+  client_ttl: 3600
   retry_policy: {{ DefaultRetries: 1 }}
   colour: red
 litellm_settings:
@@ -219,7 +220,7 @@ litellm_settings:
         "router_settings.context_window_fallbacks.b names nova-pro, which is not here: left out",
         "router_settings.fallbacks.nobody: no such model_name here: left out",
         "router_settings.fallbacks: temperature of a fallback is ignored",
-        "ignored, because each process routes by what it sees itself: router_settings.redis_host",
+        "ignored, because connections are kept for as long as they are used: router_settings.client_ttl",
         "ignored, because the kind of a failure decides what is tried again",
         "ignored, because nothing is known of it: router_settings.colour",
     ] {
