@@ -98,8 +98,7 @@ impl AdminBody {
     /// # Errors
     /// It has the wrong type.
     pub(super) fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Set<T>, AdminRefusal> {
-        self.unread.0.borrow_mut().retain(|unread| unread != name);
-        match self.members.remove(name) {
+        match self.remove(name) {
             None => Ok(Set::Keep),
             Some(value) => read_member(name, &value),
         }
