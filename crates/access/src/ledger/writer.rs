@@ -88,9 +88,19 @@ pub enum OpenRefusal {
 
 enum Entry {
     Open(Box<Opening>, oneshot::Sender<Result<OpenOutcome, StoreError>>),
-    Close(Box<Closing>, Held),
+    /// Settlements wait, and the first of them begins their time.
+    Settlements,
+    /// As many wait as a transaction takes.
+    Full,
     /// Answers when all entries before it are committed.
     Flush(oneshot::Sender<()>),
+}
+
+/// Settlements that wait for others, so that they share a transaction and the writer wakes once for all.
+#[derive(Debug, Default)]
+struct Waiting {
+    closings: Vec<Closing>,
+    held: Vec<Held>,
 }
 
 /// Kept until a settlement is committed.
@@ -104,6 +114,7 @@ struct Held {
 #[derive(Debug)]
 pub struct LedgerWriter {
     queue: mpsc::UnboundedSender<Entry>,
+    waiting: Arc<Mutex<Waiting>>,
     room: Arc<Semaphore>,
     options: LedgerOptions,
     intents: Option<Arc<IntentLog>>,
@@ -120,6 +131,8 @@ pub struct OpenedCall {
     states: Vec<CounterState>,
     clock: Clock,
     queue: mpsc::UnboundedSender<Entry>,
+    waiting: Arc<Mutex<Waiting>>,
+    batch: usize,
     live: Arc<Mutex<HashMap<String, UtcTime>>>,
     permit: Option<OwnedSemaphorePermit>,
     intent: Option<Arc<Segment>>,
@@ -132,9 +145,11 @@ impl LedgerWriter {
         let room = Arc::new(Semaphore::new(options.most_calls.clamp(1, Semaphore::MAX_PERMITS)));
         let live = Arc::new(Mutex::new(HashMap::new()));
         let away = Arc::new(AtomicBool::new(false));
+        let waiting = Arc::<Mutex<Waiting>>::default();
         let writer = Writer {
             store: Arc::clone(&store),
             away: Arc::clone(&away),
+            waiting: Arc::clone(&waiting),
             batch: options.batch.max(1),
             settle_after: options.settle_after,
         };
@@ -153,7 +168,8 @@ impl LedgerWriter {
             intents: intents.clone(),
         };
         let reaper = tokio::spawn(reaper.run());
-        Self { queue, room, options, intents, live, away, tasks: Mutex::new(vec![writer, reaper]) }
+        let tasks = Mutex::new(vec![writer, reaper]);
+        Self { queue, waiting, room, options, intents, live, away, tasks }
     }
 
     /// Writes a call's row and reserves its estimate; returns when both are durable.
@@ -173,6 +189,8 @@ impl LedgerWriter {
                 states: Vec::new(),
                 clock: clock.clone(),
                 queue: self.queue.clone(),
+                waiting: Arc::clone(&self.waiting),
+                batch: self.options.batch.max(1),
                 live: Arc::clone(&self.live),
                 permit: Some(permit),
                 intent: Some(intent),
@@ -184,6 +202,8 @@ impl LedgerWriter {
             states: Vec::new(),
             clock: clock.clone(),
             queue: self.queue.clone(),
+            waiting: Arc::clone(&self.waiting),
+            batch: self.options.batch.max(1),
             live: Arc::clone(&self.live),
             permit: Some(permit),
             intent: None,
@@ -295,7 +315,18 @@ impl OpenedCall {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.call.id);
         let closing =
             Closing { call: Arc::clone(&self.call), at: self.clock.now(), state, outcome };
-        if self.queue.send(Entry::Close(Box::new(closing), held)).is_err() {
+        let count = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.closings.push(closing);
+            waiting.held.push(held);
+            waiting.closings.len()
+        };
+        let sent = match count {
+            1 => self.queue.send(Entry::Settlements),
+            count if count == self.batch => self.queue.send(Entry::Full),
+            _ => Ok(()),
+        };
+        if sent.is_err() {
             log::error!("the ledger has stopped: the call {} stays for its reaper", self.call.id);
         }
     }
@@ -323,66 +354,55 @@ impl Drop for OpenedCall {
 struct Writer {
     store: Arc<dyn Store>,
     away: Arc<AtomicBool>,
+    waiting: Arc<Mutex<Waiting>>,
     /// Most rows of a transaction.
     batch: usize,
     settle_after: Duration,
 }
 
-/// Settlements that wait for others, so that they share a transaction.
-#[derive(Default)]
-struct Waiting {
-    closings: Vec<Closing>,
-    held: Vec<Held>,
-    /// The time at which they are written.
-    due: Option<Instant>,
-}
-
 impl Writer {
     async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>) {
         let mut taken = Vec::with_capacity(self.batch);
-        let mut waiting = Waiting::default();
+        // The time at which the settlements that wait are written.
+        let mut due: Option<Instant> = None;
         loop {
             let received = entries.recv_many(&mut taken, self.batch);
-            let count = match waiting.due {
+            let count = match due {
                 None => received.await,
-                Some(due) => match tokio::time::timeout_at(due, received).await {
+                Some(at) => match tokio::time::timeout_at(at, received).await {
                     Ok(count) => count,
                     Err(_) => {
-                        self.settle(std::mem::take(&mut waiting)).await;
+                        due = None;
+                        self.settle().await;
                         continue;
                     }
                 },
             };
             let (mut opens, mut answers, mut flushes) = (Vec::new(), Vec::new(), Vec::new());
+            let mut are_due = count == 0;
             for entry in taken.drain(..) {
                 match entry {
                     Entry::Open(call, answer) => {
                         opens.push(*call);
                         answers.push(answer);
                     }
-                    Entry::Close(closing, held) => {
-                        waiting.due.get_or_insert_with(|| Instant::now() + self.settle_after);
-                        waiting.closings.push(*closing);
-                        waiting.held.push(held);
+                    Entry::Settlements => due = Some(Instant::now() + self.settle_after),
+                    Entry::Full => are_due = true,
+                    Entry::Flush(done) => {
+                        are_due = true;
+                        flushes.push(done);
                     }
-                    Entry::Flush(done) => flushes.push(done),
                 }
             }
-            // What was settled gives its reservation back before others ask for one.
-            let are_due = count == 0
-                || !opens.is_empty()
-                || !flushes.is_empty()
-                || waiting.closings.len() >= self.batch;
             if are_due {
-                self.settle(std::mem::take(&mut waiting)).await;
+                due = None;
+                self.settle().await;
             }
             if count == 0 {
                 return;
             }
             if !opens.is_empty() {
-                let outcomes = self.store.open(opens).await;
-                self.away.store(outcomes.is_err(), Ordering::Release);
-                answer_all(outcomes, answers);
+                self.open(opens, answers).await;
             }
             for done in flushes {
                 // The one that waited may have left.
@@ -391,9 +411,42 @@ impl Writer {
         }
     }
 
+    /// Opens calls. Those that a budget refuses are tried again after the settlements that wait, which give back what
+    /// they had reserved.
+    async fn open(
+        &self,
+        opens: Vec<Opening>,
+        answers: Vec<oneshot::Sender<Result<OpenOutcome, StoreError>>>,
+    ) {
+        let mut outcomes = self.store.open(opens.clone()).await;
+        let refused = |outcome: &OpenOutcome| matches!(outcome, OpenOutcome::Refused { .. });
+        if let Ok(first) = &mut outcomes
+            && first.iter().any(refused)
+            && !self.waiting().closings.is_empty()
+        {
+            self.settle().await;
+            let (places, again): (Vec<_>, Vec<_>) = opens
+                .into_iter()
+                .enumerate()
+                .filter(|(at, _)| first.get(*at).is_some_and(refused))
+                .unzip();
+            if let Ok(second) = self.store.open(again).await {
+                for (at, outcome) in places.into_iter().zip(second) {
+                    first[at] = outcome;
+                }
+            }
+        }
+        self.away.store(outcomes.is_err(), Ordering::Release);
+        answer_all(outcomes, answers);
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Settles until it is done: rows are never dropped. New calls wait for permits meanwhile.
-    async fn settle(&self, waiting: Waiting) {
-        let Waiting { closings, held: _held, due: _ } = waiting;
+    async fn settle(&self) {
+        let Waiting { closings, held: _held } = std::mem::take(&mut *self.waiting());
         let mut wait = Duration::from_millis(50);
         while !closings.is_empty() {
             let closed = self.store.close(closings.clone()).await;
