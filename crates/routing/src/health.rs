@@ -76,16 +76,20 @@ pub enum CallRole {
 /// Requests and tokens that a target accepts per minute.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Quota {
+    /// Requests.
     pub rpm: Option<NonZeroU32>,
+    /// Tokens.
     pub tpm: Option<NonZeroU64>,
 }
 
 /// A snapshot of a target's health, for display.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gauges {
+    /// Calls in flight.
     pub in_flight: u32,
     /// Smoothed time to the first byte.
     pub latency: Duration,
+    /// Its state.
     pub standing: HealthState,
     /// Consecutive throttled calls, approximately.
     pub throttle_level: u64,

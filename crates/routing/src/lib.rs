@@ -41,7 +41,7 @@ pub use dispatch::{
     FallbackScope,
 };
 pub use group::Target;
-pub use health::{InFlight, InFlightTemplate};
+pub use health::{Gauges, HealthState, InFlight, InFlightTemplate, Quota};
 pub use resolver::OpenError;
 pub use resolver::{Resolver, Route};
 pub use settings::{

@@ -14,7 +14,7 @@ use super::accounts::{RegionalAccount, RegionalAccounts};
 use super::balance::SelectionInput;
 use super::clock::Timestamp;
 use super::group::{Group, GroupState, Target};
-use super::health::Gauges;
+use super::health::{Gauges, Quota};
 use super::pattern::Pattern;
 use super::settings::{Balance, Fallbacks, Guardrail, GuardrailMode, ModelSettings, Unlisted};
 use super::tags::Tags;
@@ -63,6 +63,12 @@ impl Route {
     /// The first of its targets, for requests about the name that call no target.
     pub fn first(&self) -> Option<Target> {
         self.group.target(0)
+    }
+
+    /// Its targets in their order, each with the quota that the operator gave it.
+    pub fn targets(&self) -> Vec<(Target, Quota)> {
+        let one = |at| Some((self.group.target(at)?, self.group.seat(at)?.quota));
+        (0..self.group.len()).filter_map(one).collect()
     }
 
     /// Whether routing needs a token estimate of the call.

@@ -55,6 +55,12 @@ pub(crate) fn application(
         .wrap(from_fn(middleware::identify))
         .configure(probes)
         .configure(move |app| {
+            let probe = read("/health", health::ready);
+            app.service(match admin {
+                AdminPlace::Alone | AdminPlace::Nowhere => probe,
+                // With a key it is a route of the admin API.
+                AdminPlace::BesideModels => probe.guard(guard::fn_guard(health::is_probe)),
+            });
             app.service(guards().configure(|app| {
                 // The routes of models come first: paths are compared one after another.
                 guarded(app);
@@ -83,6 +89,8 @@ pub(crate) fn admin_application(
         .wrap(from_fn(middleware::identify))
         .configure(probes)
         .configure(|app| {
+            let probe = read("/health", health::ready);
+            app.service(probe.guard(guard::fn_guard(health::is_probe)));
             app.service(guards().configure(|app| {
                 admin::table(app);
                 app.default_service(web::to(fallback::unknown_route));
@@ -93,12 +101,16 @@ pub(crate) fn admin_application(
 /// The probes, which want no key.
 fn probes(app: &mut web::ServiceConfig) {
     // Probes come by any name, and tell nothing.
-    for path in ["/livez", "/health/liveliness", "/health/liveness", "/health/live"] {
+    for path in ["/livez", "/health/live"] {
         app.service(read(path, health::live));
     }
-    for path in ["/readyz", "/health", "/healthz", "/health/readiness", "/health/ready"] {
+    for path in ["/health/liveliness", "/health/liveness"] {
+        app.service(read(path, health::alive));
+    }
+    for path in ["/readyz", "/healthz", "/health/ready"] {
         app.service(read(path, health::ready));
     }
+    app.service(read("/health/readiness", health::ready_with_store));
 }
 
 /// The checks before every other route.

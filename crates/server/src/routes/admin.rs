@@ -6,8 +6,11 @@ mod answer;
 mod body;
 mod budgets;
 mod caller;
+mod console_activity;
 mod customers;
 mod daily_activity;
+
+mod endpoint_health;
 mod error;
 mod global_spend;
 mod key_access;
@@ -20,6 +23,8 @@ mod key_read;
 mod key_row;
 mod limit_columns;
 mod metadata;
+mod model_info;
+mod named_targets;
 mod query;
 mod record_defaults;
 mod record_spend;
@@ -64,6 +69,7 @@ pub(crate) fn table(app: &mut web::ServiceConfig) {
     budgets(app);
     spend(app);
     global(app);
+    models(app);
     absent::table(app);
 }
 
@@ -160,7 +166,8 @@ fn spend(app: &mut web::ServiceConfig) {
         .service(get("/team/daily/activity", Spend, daily_activity::of_teams))
         .service(get("/tag/daily/activity", Spend, daily_activity::of_tags))
         .service(get("/customer/daily/activity", Spend, daily_activity::of_customers))
-        .service(get("/end_user/daily/activity", Spend, daily_activity::of_customers));
+        .service(get("/end_user/daily/activity", Spend, daily_activity::of_customers))
+        .service(get("/outcrop/activity", Spend, console_activity::activity));
 }
 
 /// Spend of the whole gateway.
@@ -176,6 +183,14 @@ fn global(app: &mut web::ServiceConfig) {
         .service(post("/global/spend/reset", Management, global_spend::reset))
         .service(get("/global/activity", Spend, global_spend::activity))
         .service(get("/global/activity/model", Spend, global_spend::activity_of_models));
+}
+
+fn models(app: &mut web::ServiceConfig) {
+    app.service(get("/model/info", Information, model_info::list))
+        .service(get("/v1/model/info", Information, model_info::list))
+        .service(get("/v2/model/info", Information, model_info::page))
+        .service(get("/model_group/info", Information, model_info::groups))
+        .service(get("/health", Information, endpoint_health::health));
 }
 
 /// A route that is read.

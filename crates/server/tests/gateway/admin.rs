@@ -1,8 +1,10 @@
 //! The admin API as clients call it: golden answers, fields, scopes, and the habits of programs that use it.
 
+mod console;
 mod fields;
 mod golden;
 mod keys;
+mod models;
 mod people;
 #[path = "../../../access/tests/accounts/postgres.rs"]
 #[allow(dead_code)]

@@ -27,6 +27,22 @@ const ABSENT: &[(&[&str], &str)] = &[
         &["/vector_store"],
         "Knowledge bases are Bedrock's own: Retrieve and RetrieveAndGenerate through AWS's SDKs below /bedrock.",
     ),
+    (
+        &["/model/new", "/model/update", "/model/delete", "/model/{id}/update"],
+        "Models are configured in the file: change \"models\" there, and reload it with SIGHUP. /model/info shows them.",
+    ),
+    (
+        &["/organization", "/v2/organization"],
+        "This gateway has no organizations: a team holds the budget and the models of its keys (/team/new).",
+    ),
+    (
+        &["/access_group", "/v1/access_group"],
+        "This gateway has no access groups: list models, also as \"family/*\", on keys and teams.",
+    ),
+    (
+        &["/health/services"],
+        "This gateway calls no other services for its log: /health/readiness tells its state.",
+    ),
     (&["/sso"], "People do not sign in here: give them keys with /key/generate."),
     (&["/config"], "The configuration is a file; SIGHUP reads it again."),
     (

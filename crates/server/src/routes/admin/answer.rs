@@ -15,6 +15,7 @@ use crate::request::context::RequestContext;
 #[derive(Debug)]
 pub(in crate::routes) struct AdminAnswer {
     body: Vec<u8>,
+    status: StatusCode,
     kind: &'static str,
     headers: Vec<(&'static str, &'static str)>,
     report: Report,
@@ -58,7 +59,15 @@ impl AdminAnswer {
 
     fn new(body: Vec<u8>, kind: &'static str) -> Self {
         let (headers, report) = (Vec::new(), Report::default());
-        Self { body, kind, headers, report, secrecy: Secrecy::Plain }
+        let (status, secrecy) = (StatusCode::OK, Secrecy::Plain);
+        Self { body, status, kind, headers, report, secrecy }
+    }
+
+    /// Sets another status than 200.
+    #[must_use]
+    pub(super) fn status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
     }
 
     /// Sets a header.
@@ -86,7 +95,7 @@ impl AdminAnswer {
 
     /// The HTTP answer, which ends the request.
     pub(super) fn respond(self, context: &mut RequestContext) -> HttpResponse {
-        let mut response = HttpResponseBuilder::new(StatusCode::OK);
+        let mut response = HttpResponseBuilder::new(self.status);
         describe(&mut response, context, &self.report, None);
         if self.secrecy == Secrecy::ShowsKey {
             response.insert_header((CACHE_CONTROL, HeaderValue::from_static("no-store")));
@@ -94,7 +103,11 @@ impl AdminAnswer {
         for header in self.headers {
             response.insert_header(header);
         }
-        context.complete();
+        if self.status.is_success() {
+            context.complete();
+        } else {
+            context.refused_with(self.status.as_u16());
+        }
         response.content_type(self.kind).body(self.body)
     }
 }

@@ -1,0 +1,450 @@
+//! `GET /outcrop/activity`: spend, calls and tokens over time, by one dimension, for an operator's page. Money is text
+//! of nanodollars, because browsers have no exact numbers; one answer has all that a screen shows.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use access::ledger::{SpendColumn, SpendQuery, SpendSums};
+use access::{CalendarDay, CalendarZone, UtcTime, ZoneHours};
+use serde::Serialize;
+
+use super::answer::AdminAnswer;
+use super::error::AdminRefusal;
+use super::query::AdminQuery;
+use super::report_names::{KeyNames, ModelNames, TeamNames, shown};
+use super::report_range::within;
+use super::report_scope::{AskedParties, selected};
+use super::report_sums::{SumRow, counted, total_tokens};
+use super::request::AdminRequest;
+
+/// Most buckets of an answer.
+const MOST_BUCKETS: usize = 1100;
+/// Series told apart, where the request says no number, and at most.
+const TOP: u64 = 8;
+const MOST_SERIES: u64 = 100;
+/// Days of an answer to a request that names no time.
+const USUAL: Duration = Duration::from_hours(24 * 7);
+
+/// The answer.
+#[derive(Debug, Serialize)]
+struct ConsoleActivity {
+    /// The starts of the buckets.
+    buckets: Vec<UtcTime>,
+    /// The largest series by cost.
+    series: Vec<Series>,
+    /// All others together.
+    other: Curve,
+    total: Totals,
+    /// The totals of the time before, of the same length.
+    previous: Totals,
+    /// Whether more was spent than is known: some calls have no price.
+    floor: bool,
+    unpriced: i64,
+    estimated: i64,
+    as_of: UtcTime,
+    from: UtcTime,
+    to: UtcTime,
+    zone: String,
+    group: &'static str,
+    /// Whether an hour across midnight counts to one day.
+    approximate: bool,
+    /// Whether a call counts in several series.
+    overlapping: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Series {
+    id: String,
+    label: String,
+    #[serde(flatten)]
+    curve: Curve,
+}
+
+/// Values by bucket.
+#[derive(Debug, Default, Serialize)]
+struct Curve {
+    spend_nano: Vec<String>,
+    requests: Vec<i64>,
+    tokens: Vec<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Totals {
+    spend_nano: String,
+    requests: i64,
+    failed: i64,
+    tokens: i64,
+    input_tokens: i64,
+    output_tokens: i64,
+    cache_read_tokens: i64,
+    cache_write_tokens: i64,
+}
+
+/// A dimension that series are of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GroupBy {
+    Model,
+    Key,
+    Team,
+    User,
+    EndUser,
+    Tag,
+    Region,
+    Status,
+}
+
+/// The width of buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BucketWidth {
+    Hour,
+    Day,
+}
+
+/// What a request asks for.
+struct Ask {
+    zone: CalendarZone,
+    zone_name: String,
+    width: BucketWidth,
+    from: UtcTime,
+    to: UtcTime,
+    buckets: Vec<UtcTime>,
+}
+
+/// `GET /outcrop/activity`.
+pub(super) async fn activity(request: AdminRequest) -> Result<AdminAnswer, AdminRefusal> {
+    let query = &request.query;
+    let (by, ask) = (GroupBy::asked(query)?, Ask::read(query, request.accounts.now())?);
+    let top = query.number("top", (1, MOST_SERIES))?.unwrap_or(TOP);
+    let parties = AskedParties {
+        key: query.text("key"),
+        teams: query.text("team"),
+        users: query.text("user"),
+        customers: query.text("end_user"),
+    };
+    let length = ask.to.since(ask.from);
+    let earlier = earlier(ask.from, length);
+    let who = selected(&request, parties).await?;
+    let mut question = SpendQuery { who, ..SpendQuery::default() };
+    if let Some(model) = query.text("model") {
+        question.models = Some(served(&request, &question, (earlier, ask.to), model).await?);
+    }
+    let total = whole(&request, &question, (ask.from, ask.to)).await?;
+    let previous = whole(&request, &question, (earlier, ask.from)).await?;
+    let rows = rows(&request, &ask, (by, &question)).await?;
+    let (series, other) = series(&request, &ask, (by, rows), top).await?;
+    let parts = ask.zone.cut(ask.from, ask.to);
+    AdminAnswer::of(&ConsoleActivity {
+        series,
+        other,
+        total: Totals::of(&total),
+        previous: Totals::of(&previous),
+        floor: total.unpriced > 0,
+        unpriced: total.unpriced,
+        estimated: total.estimated,
+        as_of: request.accounts.now(),
+        from: ask.from,
+        to: ask.to,
+        zone: ask.zone_name,
+        group: by.name(),
+        approximate: ask.width == BucketWidth::Day && !parts.iter().all(ZoneHours::are_whole),
+        overlapping: by == GroupBy::Tag,
+        buckets: ask.buckets,
+    })
+    .map(|answer| answer.header("cache-control", "no-store"))
+}
+
+/// The sums of all calls between two points.
+async fn whole(
+    request: &AdminRequest,
+    question: &SpendQuery,
+    (from, until): (UtcTime, UtcTime),
+) -> Result<SpendSums, AdminRefusal> {
+    let query = SpendQuery { from, until, ..question.clone() };
+    let mut total = SpendSums::default();
+    counted(request, query).await?.iter().for_each(|row| total.add(row.sums()));
+    Ok(total)
+}
+
+/// The ids under which a model was called.
+async fn served(
+    request: &AdminRequest,
+    question: &SpendQuery,
+    (from, until): (UtcTime, UtcTime),
+    model: &str,
+) -> Result<Vec<String>, AdminRefusal> {
+    let by = vec![SpendColumn::Model];
+    let query = SpendQuery { from, until, by, ..question.clone() };
+    let now = request.worker().now();
+    let mut names = ModelNames::of(now.names.catalogue());
+    let mut ids: Vec<_> =
+        counted(request, query).await?.iter().map(|row| row.at(0).to_owned()).collect();
+    ids.retain(|id| names.is_named(id, model));
+    Ok(ids)
+}
+
+/// Sums by bucket and group, each with the position of its bucket.
+async fn rows(
+    request: &AdminRequest,
+    ask: &Ask,
+    (by, question): (GroupBy, &SpendQuery),
+) -> Result<Vec<(usize, SumRow)>, AdminRefusal> {
+    let first = match ask.width {
+        BucketWidth::Hour => SpendColumn::Hour,
+        BucketWidth::Day => SpendColumn::Day,
+    };
+    let mut rows = Vec::new();
+    for hours in ask.zone.cut(ask.from, ask.to) {
+        let query = SpendQuery { by: vec![first, by.column()], ..question.clone() };
+        for row in counted(request, within(hours, query)).await? {
+            let start = match ask.width {
+                BucketWidth::Hour => row.at(0).parse().ok().map(UtcTime::from_millis),
+                BucketWidth::Day => {
+                    row.day().map(|day| ceiling(ask.zone.start_of(day)).max(ask.from))
+                }
+            };
+            if let Some(at) = start.and_then(|start| ask.position(start)) {
+                rows.push((at, row));
+            }
+        }
+    }
+    Ok(rows)
+}
+
+async fn series(
+    request: &AdminRequest,
+    ask: &Ask,
+    (by, rows): (GroupBy, Vec<(usize, SumRow)>),
+    top: u64,
+) -> Result<(Vec<Series>, Curve), AdminRefusal> {
+    let labels = Labels::read(request, by, &rows).await?;
+    let now = request.worker().now();
+    let mut models = ModelNames::of(now.names.catalogue());
+    let mut groups: BTreeMap<String, Vec<SpendSums>> = BTreeMap::new();
+    for (at, row) in &rows {
+        let id = if by == GroupBy::Model { models.base(row.at(1)) } else { row.at(1).to_owned() };
+        let curve =
+            groups.entry(id).or_insert_with(|| vec![SpendSums::default(); ask.buckets.len()]);
+        if let Some(sums) = curve.get_mut(*at) {
+            sums.add(row.sums());
+        }
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    // The dearest first; of equal ones those with more calls.
+    let rank = |curve: &[SpendSums]| {
+        let of = |value: fn(&SpendSums) -> i64| curve.iter().map(value).sum::<i64>();
+        (of(|sums| sums.cost), of(SpendSums::requests))
+    };
+    groups.sort_by_key(|(_, curve)| std::cmp::Reverse(rank(curve)));
+    let rest = groups.split_off(groups.len().min(usize::try_from(top).unwrap_or(usize::MAX)));
+    let mut others = vec![SpendSums::default(); ask.buckets.len()];
+    for (_, curve) in &rest {
+        others.iter_mut().zip(curve).for_each(|(sum, more)| sum.add(more));
+    }
+    let series = groups.into_iter().map(|(id, curve)| Series {
+        label: labels.of(&id),
+        id: labels.id(id),
+        curve: Curve::of(&curve),
+    });
+    Ok((series.collect(), Curve::of(&others)))
+}
+
+/// Names of groups for people.
+struct Labels {
+    by: GroupBy,
+    keys: KeyNames,
+    teams: TeamNames,
+}
+
+impl Labels {
+    async fn read(
+        request: &AdminRequest,
+        by: GroupBy,
+        rows: &[(usize, SumRow)],
+    ) -> Result<Self, AdminRefusal> {
+        let ids = |wanted| rows.iter().filter(move |_| by == wanted).map(|(_, row)| row.at(1));
+        let keys = KeyNames::read(&request.accounts, ids(GroupBy::Key)).await?;
+        let teams = TeamNames::read(&request.accounts, ids(GroupBy::Team)).await?;
+        Ok(Self { by, keys, teams })
+    }
+
+    /// The id in answers: of keys the token.
+    fn id(&self, id: String) -> String {
+        match self.by {
+            GroupBy::Key => self.keys.token(&id).to_owned(),
+            GroupBy::EndUser | GroupBy::Tag => shown(&id).to_owned(),
+            GroupBy::Model | GroupBy::Team | GroupBy::User | GroupBy::Region | GroupBy::Status => {
+                id
+            }
+        }
+    }
+
+    fn of(&self, id: &str) -> String {
+        match self.by {
+            GroupBy::Key => match (self.keys.alias(id), self.keys.record(id)) {
+                (Some(alias), _) => alias.to_owned(),
+                (None, Some(key)) => key.key_name.clone(),
+                (None, None) => id.to_owned(),
+            },
+            GroupBy::Team => self.teams.shown(id).to_owned(),
+            GroupBy::EndUser | GroupBy::Tag => shown(id).to_owned(),
+            GroupBy::Model | GroupBy::User | GroupBy::Region | GroupBy::Status => id.to_owned(),
+        }
+    }
+}
+
+impl Ask {
+    fn read(query: &AdminQuery, now: UtcTime) -> Result<Self, AdminRefusal> {
+        let zone_name = query.text("tz").unwrap_or("UTC").to_owned();
+        let zone = CalendarZone::named(&zone_name).ok_or_else(|| {
+            let message =
+                format!("Unknown time zone '{zone_name}'. Use a name such as Europe/Paris.");
+            AdminRefusal::bad(message).param("tz")
+        })?;
+        let width = match query.text("bucket") {
+            None | Some("day") => BucketWidth::Day,
+            Some("hour") => BucketWidth::Hour,
+            Some(other) => {
+                let message = format!("Invalid bucket '{other}'. Use hour or day.");
+                return Err(AdminRefusal::bad(message).param("bucket"));
+            }
+        };
+        let from = match query.text("from") {
+            Some(text) => point(text, &zone, "from")?.0,
+            None => earlier(now, USUAL),
+        };
+        let to = match query.text("to") {
+            Some(text) => point(text, &zone, "to")?.1,
+            None => now,
+        };
+        // Hours are the smallest part of time here.
+        let (from, to) = (from.hour(), ceiling(to));
+        let mut ask = Self { zone, zone_name, width, from, to, buckets: Vec::new() };
+        ask.buckets = ask.starts()?;
+        Ok(ask)
+    }
+
+    /// The starts of the buckets; the first is cut where the time begins within it.
+    fn starts(&self) -> Result<Vec<UtcTime>, AdminRefusal> {
+        let mut starts = Vec::new();
+        let mut at = self.from;
+        while at < self.to {
+            if starts.len() == MOST_BUCKETS {
+                let message = format!(
+                    "The time has more than {MOST_BUCKETS} buckets: ask for less of it, or for days."
+                );
+                return Err(AdminRefusal::bad(message).param("from"));
+            }
+            starts.push(at);
+            at = match self.width {
+                BucketWidth::Hour => at.plus(Duration::from_hours(1)),
+                BucketWidth::Day => ceiling(self.zone.start_of(self.zone.day_of(at).next())),
+            };
+        }
+        Ok(starts)
+    }
+
+    /// The position of the bucket that a point lies in.
+    fn position(&self, at: UtcTime) -> Option<usize> {
+        self.buckets.partition_point(|start| *start <= at).checked_sub(1)
+    }
+}
+
+impl GroupBy {
+    const ALL: [Self; 8] = [
+        Self::Model,
+        Self::Key,
+        Self::Team,
+        Self::User,
+        Self::EndUser,
+        Self::Tag,
+        Self::Region,
+        Self::Status,
+    ];
+
+    fn asked(query: &AdminQuery) -> Result<Self, AdminRefusal> {
+        let Some(name) = query.text("group") else { return Ok(Self::Model) };
+        Self::ALL.into_iter().find(|group| group.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            AdminRefusal::bad(format!("Invalid group '{name}'. Use one of: {names}."))
+                .param("group")
+        })
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Key => "key",
+            Self::Team => "team",
+            Self::User => "user",
+            Self::EndUser => "end_user",
+            Self::Tag => "tag",
+            Self::Region => "region",
+            Self::Status => "status",
+        }
+    }
+
+    const fn column(self) -> SpendColumn {
+        match self {
+            Self::Model => SpendColumn::Model,
+            Self::Key => SpendColumn::Key,
+            Self::Team => SpendColumn::Team,
+            Self::User => SpendColumn::User,
+            Self::EndUser => SpendColumn::Customer,
+            Self::Tag => SpendColumn::Tag,
+            Self::Region => SpendColumn::Region,
+            Self::Status => SpendColumn::Status,
+        }
+    }
+}
+
+impl Curve {
+    fn of(sums: &[SpendSums]) -> Self {
+        Self {
+            spend_nano: sums.iter().map(|sums| sums.cost.to_string()).collect(),
+            requests: sums.iter().map(SpendSums::requests).collect(),
+            tokens: sums.iter().map(total_tokens).collect(),
+        }
+    }
+}
+
+impl Totals {
+    fn of(sums: &SpendSums) -> Self {
+        Self {
+            spend_nano: sums.cost.to_string(),
+            requests: sums.requests(),
+            failed: sums.failed,
+            tokens: total_tokens(sums),
+            input_tokens: sums.input,
+            output_tokens: sums.output,
+            cache_read_tokens: sums.cache_read,
+            cache_write_tokens: sums.cache_write,
+        }
+    }
+}
+
+/// A point in time, or the first and the end of a day in a zone.
+fn point(
+    text: &str,
+    zone: &CalendarZone,
+    param: &'static str,
+) -> Result<(UtcTime, UtcTime), AdminRefusal> {
+    if let Some(day) = CalendarDay::parse(text) {
+        // An hour across midnight belongs to the day it begins in.
+        return Ok((ceiling(zone.start_of(day)), ceiling(zone.start_of(day.next()))));
+    }
+    let at = UtcTime::parse(text).ok_or_else(|| {
+        let message = format!("Invalid time '{text}'. Use 2026-11-27 or 2026-11-27T09:00:00Z.");
+        AdminRefusal::bad(message).param(param)
+    })?;
+    Ok((at, at))
+}
+
+fn earlier(at: UtcTime, span: Duration) -> UtcTime {
+    let millis = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    UtcTime::from_millis(at.millis().saturating_sub(millis))
+}
+
+/// The first whole hour that is not earlier.
+fn ceiling(at: UtcTime) -> UtcTime {
+    if at.hour() == at { at } else { at.hour().plus(Duration::from_hours(1)) }
+}
