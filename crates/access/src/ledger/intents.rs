@@ -130,7 +130,7 @@ impl Orphan {
     }
 
     /// Removes the file.
-    pub(super) fn is_settled(self) {
+    pub(super) fn settled(self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
             log::warn!("{} is not removed: {error}", self.path.display());
         }
@@ -194,7 +194,7 @@ mod tests {
         let ids: Vec<&str> = orphan.calls.iter().map(|call| call.id.as_str()).collect();
         assert_eq!((ids, orphans.len()), (vec!["a", "b"], 0));
         assert!(log.orphans().unwrap().is_empty(), "another process has it");
-        orphan.is_settled();
+        orphan.settled();
         assert_eq!(files(&folder), 1);
         drop(log);
         std::fs::remove_dir_all(folder).unwrap();

@@ -80,7 +80,7 @@ impl Reaper {
             if missing > 0 {
                 log::warn!("{missing} calls of a dead process are settled by their estimates");
             }
-            orphan.is_settled();
+            orphan.settled();
         }
         Ok(())
     }
