@@ -74,7 +74,6 @@ impl Config {
         let none = Limits::default();
         let limited = [
             ("access.gateway", access.gateway != none),
-            ("access.every_key", access.every_key != none),
             ("access.unknown_end_users", access.unknown_end_users != EndUserLimits::default()),
             ("access.tags", !access.tags.is_empty()),
         ];
@@ -120,8 +119,18 @@ pub(super) fn read(section: &mut Section<'_>, access: &mut AccessSettings) {
     }
 }
 
+/// Reads a budget, by LiteLLM's further names too, and rates.
+pub(super) fn budget_of(section: &mut Section<'_>, limits: &mut Limits) {
+    let most = section.optional("budget_limit", dollars);
+    let span = section.optional("time_period", window);
+    budget(section, limits);
+    limits.max_budget = limits.max_budget.or(most);
+    limits.budget_duration = limits.budget_duration.take().or(span);
+    rates(section, limits);
+}
+
 /// Reads a budget and its window.
-pub(super) fn budget(section: &mut Section<'_>, limits: &mut Limits) {
+fn budget(section: &mut Section<'_>, limits: &mut Limits) {
     section.set("max_budget", &mut limits.max_budget, |value| dollars(value).map(Some));
     section.set("budget_duration", &mut limits.budget_duration, |value| window(value).map(Some));
 }

@@ -17,6 +17,10 @@ use super::reader::FileFormat;
 use super::section::Section;
 use super::yaml_tree::{Node, Value};
 
+/// Fields of keys that would limit calls, and that requests are refused for.
+const NOT_ENFORCED: [&str; 3] =
+    ["allowed_passthrough_routes", "denied_passthrough_routes", "strict_budget"];
+
 /// Fields of records by their names in the admin API.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct RecordDefaults(Map<String, Json>);
@@ -39,12 +43,22 @@ pub(crate) struct KeyBounds {
 }
 
 /// Reads one field of a record by itself; the error says why it cannot be stored.
-type Judge = fn(&str, &Json) -> Result<(), String>;
+pub(super) type Judge = fn(&str, &Json) -> Result<(), String>;
 
 impl RecordDefaults {
     /// The fields and their values.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Adds a field unless it is there.
+    pub(super) fn or_insert(&mut self, name: &str, value: Json) {
+        self.0.entry(name).or_insert(value);
+    }
+
+    /// Takes a field out.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.0.shift_remove(name);
     }
 }
 
@@ -64,7 +78,7 @@ pub(super) fn read(section: &mut Section<'_>, admin: &mut AdminSettings) {
 }
 
 /// Reads the most that keys are given.
-pub(super) fn bounds(section: &mut Section<'_>, bounds: &mut KeyBounds) {
+fn bounds(section: &mut Section<'_>, bounds: &mut KeyBounds) {
     section.set("max_budget", &mut bounds.max_budget, |value| dollars(value).map(Some));
     section.set("budget_duration", &mut bounds.budget_duration, |value| window(value).map(Some));
     section.set("duration", &mut bounds.duration, |value| lifetime(value).map(Some));
@@ -116,6 +130,9 @@ pub(super) fn defaults(
 pub(super) fn of_key(name: &str, value: &Json) -> Result<(), String> {
     if matches!(name, "key_alias" | "temp_budget_increase" | "temp_budget_expiry") {
         return Err("a field of one key alone".to_owned());
+    }
+    if NOT_ENFORCED.contains(&name) {
+        return Err("this gateway does not enforce it".to_owned());
     }
     let input: KeyInput = alone(name, value)?;
     known(&input.other)?;

@@ -13,6 +13,7 @@ use bedrock::AccountSpec;
 use routing::catalogue::is_bedrocks;
 use routing::{GroupSettings, GuardrailMode, Unlisted};
 
+mod accounts;
 mod credential_list;
 mod defaults;
 mod environment;
@@ -23,6 +24,7 @@ mod model_spec;
 mod params;
 mod router;
 
+use accounts::RatesOnNames;
 use credential_list::CredentialList;
 use files::Files;
 use guardrails::{EntryGuardrail, Listed};
@@ -82,7 +84,8 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut ConfigReader, config: &
     own_keys(&mut files, reading, config);
     let mut passed = Passed::default();
     config.last_region = Some(LAST_REGION.to_owned());
-    config.account = environment::account(&mut files, reading, &mut passed);
+    let variables;
+    (config.account, variables) = environment::account(&mut files, reading, &mut passed);
     let guardrails = Listed::read(&mut files, reading, &mut passed);
     config.guardrails = guardrails.by_name();
     let credentials = CredentialList::read(&mut files, reading, &mut passed);
@@ -92,17 +95,20 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut ConfigReader, config: &
         account: &config.account,
         models: &mut config.models,
         filters: BTreeMap::new(),
+        rates: RatesOnNames::default(),
         passed: &mut passed,
     };
     files.items(reading, LIST, |root, at, entry| list.read_entry(root, at, entry));
-    let filters = list.filters;
+    let ModelList { filters, rates, .. } = list;
     guardrails.apply_defaults(reading, &mut config.models);
-    routing(&mut files, reading, config, &filters, &mut passed);
+    routing(&mut files, reading, config, (&filters, rates), &mut passed);
     files.each(reading, |root| {
         root.open("general_settings", |section| {
             master_key::read_litellms(section, config);
+            accounts::general(section, config);
             let refuses = section.optional("reject_clientside_metadata_tags", parsers::boolean);
             config.refuses_body_tags = refuses.unwrap_or_default();
+            passed.pointless("general_settings", section, keys::GENERAL_WITH_REASON);
             passed.rest("general_settings", section, keys::GENERAL);
         });
         for (key, _) in root.rest() {
@@ -114,6 +120,7 @@ pub(super) fn read(root: Vec<(Key, Node)>, reading: &mut ConfigReader, config: &
             }
         }
     });
+    variables.apply(&mut Section::of_root(Vec::new(), reading), config);
     if config.models.is_empty() {
         reading.notes.push("no model of Bedrock's is listed: no name is served".to_owned());
     }
@@ -146,7 +153,7 @@ fn routing(
     files: &mut Files,
     reading: &mut ConfigReader,
     config: &mut Config,
-    filters: &BTreeMap<String, bool>,
+    (filters, rates): (&BTreeMap<String, bool>, RatesOnNames),
     passed: &mut Passed,
 ) {
     let (mut aliases, mut router, mut module) = (Vec::new(), Router::default(), Router::default());
@@ -161,10 +168,13 @@ fn routing(
         root.open("litellm_settings", |section| {
             module = router::read_module(section);
             guardrails::of_settings(section, passed);
+            accounts::module(section, config, passed);
+            passed.pointless("litellm_settings", section, keys::LITELLM_WITH_REASON);
             passed.rest("litellm_settings", section, keys::LITELLM);
         });
     });
     let aliases = group_aliases(reading, aliases, &mut config.models);
+    rates.apply(config, &aliases);
     router.or(module).apply(reading, config, &aliases, filters);
 }
 
@@ -177,6 +187,7 @@ struct ModelList<'l> {
     models: &'l mut BTreeMap<String, GroupSettings>,
     /// What entries say of tags, by their name.
     filters: BTreeMap<String, bool>,
+    rates: RatesOnNames,
     passed: &'l mut Passed,
 }
 
@@ -225,7 +236,8 @@ impl ModelList<'_> {
             return;
         }
         let information = std::mem::take(&mut entry.information);
-        let read = params::read(section, entry, self.guardrails, self.passed);
+        let noted = (&mut self.rates, &mut *self.passed);
+        let read = params::read(section, entry, self.guardrails, noted);
         let Information { base_model: base, filters } =
             params::information(section, path, information, self.passed);
         if let Some(is_on) = filters {

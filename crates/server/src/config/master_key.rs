@@ -11,7 +11,8 @@ use crate::master_key::MasterKey;
 use bedrock::AccountSecret;
 
 const NAME: &str = "master_key";
-const VARIABLE: &str = "LITELLM_MASTER_KEY";
+/// LiteLLM's variable.
+pub(super) const VARIABLE: &str = "LITELLM_MASTER_KEY";
 /// Remedy for a key that cannot be sent in a header.
 const PLAIN: &str = "give one of visible ASCII characters without spaces";
 
@@ -62,6 +63,23 @@ pub(super) fn read_litellms(section: &mut Section<'_>, config: &mut Config) {
             config.master_key = Some(MasterKey::Missing(note));
         }
     }
+}
+
+/// Applies LiteLLM's variable of a file's own, if no key of the file gives a key.
+pub(super) fn or_variable(
+    reading: &mut ConfigReader,
+    config: &mut Config,
+    (key, origin): (AccountSecret, ValueOrigin),
+) {
+    if matches!(config.master_key, Some(MasterKey::Key(_))) {
+        return;
+    }
+    if !is_sendable(&key) {
+        let message = format!("environment_variables.{VARIABLE} cannot be sent in a header");
+        reading.problems.add(Problem::general(message, PLAIN));
+    }
+    reading.provenance.tell(NAME, key.show(), origin);
+    config.master_key = Some(MasterKey::Key(key));
 }
 
 /// Applies LiteLLM's variable if no file gives a key.

@@ -8,6 +8,7 @@ mod accounts;
 mod balance;
 mod catalogue;
 mod litellm;
+mod litellm_accounts;
 mod litellm_entries;
 mod master_key;
 mod models;

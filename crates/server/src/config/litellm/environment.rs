@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::super::credentials::is_role;
 use super::super::parsers;
 use super::super::reader::ConfigReader;
+use super::accounts::AccountVariables;
 use super::files::Files;
 use super::{Passed, params};
 use bedrock::{AccountSecret, AccountSpec, Login, Role};
@@ -30,19 +31,24 @@ const EXTERNAL_ID: &str = "AWS_EXTERNAL_ID";
 const STS_ENDPOINT: &str = "AWS_STS_ENDPOINT";
 const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN";
 
+/// The variable with which LiteLLM encrypts what it stores.
+const SALT: &str = "LITELLM_SALT_KEY";
+const NO_SALT: &str = "keys are stored under a pepper of Outcrop's own (OUTCROP_KEY_PEPPER)";
+
 /// Variables of the file and of the process.
 struct Variables<'r> {
     file: BTreeMap<String, (String, u64)>,
     reading: &'r mut ConfigReader,
 }
 
-/// Builds the gateway's own account from the variables of all files.
+/// Builds the gateway's own account from the variables of all files, and returns those that concern accounts of
+/// callers.
 pub(super) fn account(
     files: &mut Files,
     reading: &mut ConfigReader,
     passed: &mut Passed,
-) -> AccountSpec {
-    let mut file = BTreeMap::new();
+) -> (AccountSpec, AccountVariables) {
+    let (mut file, mut callers) = (BTreeMap::new(), AccountVariables::default());
     files.each(reading, |root| {
         root.open(SECTION, |section| {
             for (key, node) in section.rest() {
@@ -51,20 +57,28 @@ pub(super) fn account(
                 let Some((value, _)) = read else { continue };
                 if is_known(&key.name) {
                     file.insert(key.name, (value, key.line));
+                } else if AccountVariables::NAMES.contains(&key.name.as_str()) {
+                    callers.told.insert(key.name, (value, key.line));
+                } else if key.name == SALT {
+                    passed.pointless.entry(NO_SALT).or_default().insert(path);
                 } else {
                     passed.note(path, &[]);
                 }
             }
         });
     });
+    if reading.variable(SALT).is_some() {
+        passed.pointless.entry(NO_SALT).or_default().insert(SALT.to_owned());
+    }
     let mut variables = Variables { file, reading };
-    AccountSpec {
+    let account = AccountSpec {
         region: variables.region(),
         endpoint_url: variables.endpoint(),
         login: variables.login(),
         role: variables.role(),
         ..AccountSpec::default()
-    }
+    };
+    (account, callers)
 }
 
 fn is_known(name: &str) -> bool {

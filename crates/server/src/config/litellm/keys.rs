@@ -1,6 +1,9 @@
 //! LiteLLM's keys that are recognised and have no effect here (yet), and Outcrop's root keys, which do
 //! not belong in LiteLLM's file. Source: litellm 1.106.2.
 
+/// The reason of keys that would limit something.
+const UNENFORCED: &str = "this version does not enforce it: the limit is open";
+
 /// Keys at the root.
 pub(super) const ROOT: &[&str] = &[
     "assistant_settings",
@@ -21,16 +24,12 @@ pub(super) const ENTRY: &[&str] = &["model_info", "access_groups"];
 pub(super) const PARAMS: &[&str] = &[
     "additional_drop_params",
     "allowed_openai_params",
-    "budget_duration",
     "cache_control_injection_points",
     "cache_creation_input_token_cost",
     "cache_read_input_token_cost",
     "configurable_clientside_auth_params",
-    "default_api_key_rpm_limit",
-    "default_api_key_tpm_limit",
     "input_cost_per_second",
     "input_cost_per_token",
-    "max_budget",
     "merge_reasoning_content_in_choices",
     "mock_response",
     "modify_params",
@@ -130,6 +129,7 @@ pub(super) const SPREADING: &[(&str, &[&str])] = &[
         &["cooldown_time", "max_retries", "num_retries"],
     ),
     ("rpm and tpm are what counts", &["itpm", "max_parallel_requests", "otpm"]),
+    (UNENFORCED, &["budget_duration", "max_budget"]),
 ];
 
 /// Keys in `litellm_settings`.
@@ -137,60 +137,68 @@ pub(super) const LITELLM: &[&str] = &[
     "cache",
     "cache_params",
     "callbacks",
-    "default_internal_user_params",
-    "default_team_settings",
     "failure_callback",
     "force_ipv4",
     "forward_traceparent_to_llm_provider",
     "json_logs",
     "langfuse_default_tags",
-    "max_budget",
-    "max_internal_user_budget",
     "modify_params",
     "num_retries_per_request",
-    "redact_user_api_key_info",
     "service_callback",
     "set_verbose",
     "ssl_verify",
     "success_callback",
     "telemetry",
     "turn_off_message_logging",
-    "upperbound_key_generate_params",
 ];
+
+/// Keys in `general_settings`, by the reason why they have no effect.
+pub(super) const GENERAL_WITH_REASON: &[(&str, &[&str])] = &[
+    (
+        "there is no such job here: budgets begin anew by the clock, and each call writes its row and counters",
+        &[
+            "proxy_batch_write_at",
+            "proxy_budget_rescheduler_max_time",
+            "proxy_budget_rescheduler_min_time",
+            "scheduled_job_stagger",
+            "use_redis_transaction_buffer",
+            "use_spend_logs_ledger",
+        ],
+    ),
+    ("rows of calls are what budgets are counted from", &["disable_spend_logs"]),
+    (
+        "while Redis is away, each process counts rate limits for itself",
+        &["fail_closed_rate_limit_enforcement"],
+    ),
+    (
+        UNENFORCED,
+        &["allowed_routes", "enforced_params", "max_request_size_mb", "max_response_size_mb"],
+    ),
+];
+
+/// Keys in `litellm_settings`, by the reason why they have no effect.
+pub(super) const LITELLM_WITH_REASON: &[(&str, &[&str])] = &[(
+    "no callbacks are told of calls, and the log names keys by their ids",
+    &["redact_user_api_key_info"],
+)];
 
 /// Keys in `general_settings`.
 pub(super) const GENERAL: &[&str] = &[
     "alerting",
     "alerting_threshold",
-    "allow_requests_on_db_unavailable",
-    "allowed_routes",
     "background_health_checks",
     "completion_model",
-    "custom_auth",
-    "database_connection_pool_limit",
-    "database_connection_timeout",
-    "database_url",
     "disable_master_key_return",
     "disable_retry_on_max_parallel_request_limit_error",
-    "disable_spend_logs",
     "drain_endpoint_token",
     "enable_drain_endpoint",
     "enable_jwt_auth",
-    "enforce_user_param",
-    "enforced_params",
-    "global_max_parallel_requests",
     "health_check_details",
     "health_check_interval",
     "infer_model_from_keys",
     "key_management_settings",
     "key_management_system",
-    "max_parallel_requests",
-    "max_request_size_mb",
-    "max_response_size_mb",
     "pass_through_endpoints",
-    "proxy_batch_write_at",
-    "proxy_budget_rescheduler_max_time",
-    "proxy_budget_rescheduler_min_time",
     "public_routes",
     "store_model_in_db",
     "store_prompts_in_spend_logs",

@@ -7,6 +7,7 @@ use super::super::parsers::{self, Expected};
 use super::super::reader::ConfigReader;
 use super::super::section::Section;
 use super::super::yaml_tree::{Key, Node, Value};
+use super::accounts::RatesOnNames;
 use super::guardrails::{self, EntryGuardrail, Listed};
 use super::model_spec::Spec;
 use super::{Entry, Passed, defaults, keys, router};
@@ -29,7 +30,7 @@ pub(super) fn read(
     section: &mut Section<'_>,
     entry: Entry<'_>,
     listed: &Listed,
-    passed: &mut Passed,
+    (rates, passed): (&mut RatesOnNames, &mut Passed),
 ) -> Deployment {
     let Entry { path, name: model_name, params, .. } = entry;
     let mut read = Deployment::NoModel;
@@ -66,6 +67,7 @@ pub(super) fn read(
         // What is false there has no say: either place can drop.
         let drops = section.optional("drop_params", parsers::boolean).filter(|drops| *drops);
         target.unsupported = drops.map(|_| Unsupported::Drop);
+        rates.read(section, model_name);
         passed.pointless("litellm_params", section, keys::SPREADING);
         passed.rest("litellm_params", section, keys::PARAMS);
         read = Deployment::Target(Box::new(target), guardrail);

@@ -109,7 +109,6 @@ admin:
 fn limits_that_no_accounts_would_count_are_a_problem() {
     for limits in [
         "gateway: { max_budget: 1 }",
-        "every_key: { rpm_limit: 1 }",
         "unknown_end_users: { budget_id: small }",
         "tags: { a: { rpm_limit: 1 } }",
     ] {
