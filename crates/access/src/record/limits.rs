@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Number;
+use serde_json::{Map, Number, Value};
 
 use super::Set;
 use crate::{BudgetWindow, BudgetZone, InvalidField, Nanodollars, UtcTime, WrittenSpan};
@@ -48,6 +48,9 @@ pub struct BudgetLimitInput {
     pub budget_duration: String,
     /// Dollars a window.
     pub max_budget: Number,
+    /// Further members. Those that have a value are refused, because they would limit something.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// A value of `model_max_budget`.
@@ -59,6 +62,9 @@ pub struct ModelBudgetInput {
     /// The window; null is the lifetime.
     #[serde(default, alias = "budget_duration")]
     pub time_period: Option<String>,
+    /// Further members, such as rates, which have fields of their own. Those that have a value are refused.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 /// A sum of money for each window of time.
@@ -272,7 +278,8 @@ fn windows(
 ) -> Result<Vec<BudgetRule>, InvalidField> {
     const PARAM: &str = "budget_limits";
     few(list.len(), PARAM)?;
-    let rule = |BudgetLimitInput { budget_duration, max_budget }| {
+    let rule = |BudgetLimitInput { budget_duration, max_budget, other }| {
+        none_else(&other, PARAM)?;
         let max = Some(money(&max_budget, PARAM)?);
         let duration = Some(WrittenSpan::of_budget(&budget_duration, PARAM)?);
         let same = before.iter().find(|rule| rule.duration == duration);
@@ -288,7 +295,8 @@ fn by_model(
 ) -> Result<BTreeMap<String, BudgetRule>, InvalidField> {
     const PARAM: &str = "model_max_budget";
     few(map.len(), PARAM)?;
-    let rule = |(model, ModelBudgetInput { budget_limit, time_period })| {
+    let rule = |(model, ModelBudgetInput { budget_limit, time_period, other })| {
+        none_else(&other, PARAM)?;
         let max = Some(money(&budget_limit, PARAM)?);
         let duration = time_period.map(|span| WrittenSpan::of_budget(&span, PARAM)).transpose()?;
         let same = before.get(&model).filter(|rule| rule.duration == duration);
@@ -315,6 +323,18 @@ fn each_model(
         rates.get_or_insert_default().extend(own.clone());
     }
     rates
+}
+
+/// Refuses members that have a value, but for the end of a window, which reads show.
+fn none_else(other: &Map<String, Value>, param: &'static str) -> Result<(), InvalidField> {
+    let unknown = other.iter().find(|(name, value)| *name != "reset_at" && !value.is_null());
+    match unknown {
+        Some((name, _)) => {
+            let message = format!("{param} may not hold {name:?}, which is not enforced there");
+            Err(InvalidField::new(param, message))
+        }
+        None => Ok(()),
+    }
 }
 
 fn few(count: usize, param: &'static str) -> Result<(), InvalidField> {

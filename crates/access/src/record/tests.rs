@@ -66,6 +66,16 @@ fn wrong_values_name_their_field() {
         (json!({"max_budget": 1, "soft_budget": 1}), "soft_budget", "lower than max_budget"),
         (json!({"budget_duration": "soon"}), "budget_duration", "Invalid budget_duration 'soon'"),
         (json!({"duration": "soon"}), "duration", "Invalid duration"),
+        (
+            json!({"model_max_budget": {"m": {"budget_limit": 1, "tpm_limit": 5}}}),
+            "model_max_budget",
+            "tpm_limit",
+        ),
+        (
+            json!({"budget_limits": [{"budget_duration": "1d", "max_budget": 1, "soft": 1}]}),
+            "budget_limits",
+            "soft",
+        ),
         (json!({"team_id": "a b"}), "team_id", "characters"),
         (json!({"key_alias": "a".repeat(256)}), "key_alias", "at most 255"),
         (json!({"allowed_routes": ["/v1/*"]}), "allowed_routes", "wildcards"),
