@@ -1,7 +1,6 @@
 //! Fields of teams and of memberships in requests.
 
 use access::{LimitInput, MemberInput, Set, TeamInput, TeamMember, TeamRole, WrittenSpan};
-use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 
 use super::body::AdminBody;
@@ -16,12 +15,15 @@ pub(super) const PERMISSIONS: &[&str] = &[
     "/key/generate",
     "/key/service-account/generate",
     "/key/update",
+    "/key/bulk_update",
     "/key/delete",
     "/key/regenerate",
+    "/key/{key_id}/regenerate",
     "/key/block",
     "/key/unblock",
     "/key/info",
     "/key/list",
+    "/key/aliases",
     "/key/health",
 ];
 
@@ -56,7 +58,7 @@ impl TeamFields {
     /// A member has the wrong type, or limits something without effect.
     pub(super) fn read(mut body: AdminBody) -> Result<Self, AdminRefusal> {
         metadata::move_out(&mut body, metadata::OF_TEAMS);
-        let members = members(&mut body)?;
+        let SentMembers { members, ignored: of_members } = SentMembers::of_team(&mut body)?;
         let member_limits = LimitInput {
             max_budget: body.take("team_member_budget")?,
             budget_duration: body.take("team_member_budget_duration")?,
@@ -68,6 +70,7 @@ impl TeamFields {
             unenforced::stored(body.members())?.into_iter().map(str::to_owned).collect();
         let (mut input, other) = body.fields::<TeamInput>()?;
         ignored.extend(unenforced::unknown(&other)?);
+        ignored.extend(of_members);
         input.member_limits = member_limits;
         if let Some(duration) = input.team_member_key_duration.value().filter(|d| !d.is_empty()) {
             WrittenSpan::of_budget(duration, "team_member_key_duration")?;
@@ -94,38 +97,66 @@ pub(super) fn check_permissions(routes: &[String]) -> Result<(), AdminRefusal> {
     }
 }
 
-/// The members in a request: with their roles, or as the older lists of ids.
-fn members(body: &mut AdminBody) -> Result<Vec<TeamMember>, AdminRefusal> {
-    let mut members: Vec<TeamMember> = body.option("members_with_roles")?.unwrap_or_default();
-    for (name, role) in [("admins", TeamRole::Admin), ("members", TeamRole::User)] {
-        let ids: Vec<String> = body.option(name)?.unwrap_or_default();
-        let member = |id| TeamMember { role, user_id: Some(id), user_email: None };
-        members.extend(ids.into_iter().map(member));
-    }
-    Ok(members)
+/// Members in a request, with the names of fields of theirs that have no effect.
+#[derive(Debug, Default)]
+pub(super) struct SentMembers {
+    /// The members.
+    pub(super) members: Vec<TeamMember>,
+    /// Names of fields that have no effect.
+    pub(super) ignored: Vec<String>,
 }
 
-/// The members of `/team/member_add`: one, or a list.
-///
-/// # Errors
-/// There is none, or it has the wrong type.
-pub(super) fn added(body: &mut AdminBody) -> Result<Vec<TeamMember>, AdminRefusal> {
-    let value: Value = body.require("member")?;
-    let wrong = |_| {
-        let msg = "Input should be a member: {\"role\", \"user_id\" or \"user_email\"}";
-        AdminRefusal::unprocessable(&[FieldFault::wrong("body", "member", "dict_type", msg)])
-    };
-    fn read<T: DeserializeOwned>(value: Value) -> serde_json::Result<T> {
-        serde_json::from_value(value)
+impl SentMembers {
+    /// Reads `members_with_roles`, and the older lists of ids.
+    fn of_team(body: &mut AdminBody) -> Result<Self, AdminRefusal> {
+        let mut sent = Self::default();
+        for value in body.option::<Vec<Value>>("members_with_roles")?.unwrap_or_default() {
+            sent.add("members_with_roles", value)?;
+        }
+        for (name, role) in [("admins", TeamRole::Admin), ("members", TeamRole::User)] {
+            let ids: Vec<String> = body.option(name)?.unwrap_or_default();
+            let member = |id| TeamMember { role, user_id: Some(id), user_email: None };
+            sent.members.extend(ids.into_iter().map(member));
+        }
+        Ok(sent)
     }
-    let members: Vec<TeamMember> = match value {
-        Value::Array(_) => read(value).map_err(wrong)?,
-        one => vec![read(one).map_err(wrong)?],
-    };
-    if members.is_empty() {
-        return Err(AdminRefusal::unprocessable(&[FieldFault::missing("body", "member")]));
+
+    /// Reads the members of `/team/member_add`: one, or a list.
+    ///
+    /// # Errors
+    /// There is none, or it has the wrong type.
+    pub(super) fn added(body: &mut AdminBody) -> Result<Self, AdminRefusal> {
+        let values = match body.require("member")? {
+            Value::Array(list) => list,
+            one => vec![one],
+        };
+        let mut sent = Self::default();
+        for value in values {
+            sent.add("member", value)?;
+        }
+        if sent.members.is_empty() {
+            return Err(AdminRefusal::unprocessable(&[FieldFault::missing("body", "member")]));
+        }
+        Ok(sent)
     }
-    Ok(members)
+
+    fn add(&mut self, field: &str, mut value: Value) -> Result<(), AdminRefusal> {
+        if let Some(members) = value.as_object_mut() {
+            let mut other = std::mem::take(members);
+            members.extend(
+                ["role", "user_id", "user_email"]
+                    .into_iter()
+                    .filter_map(|name| Some((name.to_owned(), other.shift_remove(name)?))),
+            );
+            self.ignored.extend(unenforced::unknown(&other)?);
+        }
+        let wrong = |_| {
+            let msg = "Input should be a member: {\"role\", \"user_id\" or \"user_email\"}";
+            AdminRefusal::unprocessable(&[FieldFault::wrong("body", field, "dict_type", msg)])
+        };
+        self.members.push(serde_json::from_value(value).map_err(wrong)?);
+        Ok(())
+    }
 }
 
 /// The limits of a membership.

@@ -7,7 +7,7 @@ use super::answer::{AdminAnswer, Dollars};
 use super::error::{AdminRefusal, FieldFault};
 use super::request::AdminRequest;
 use super::team_access::{self, TeamUse};
-use super::team_fields::{added, membership};
+use super::team_fields::{SentMembers, membership};
 use super::team_people::{self, PersonColumns};
 use super::team_row::{MembershipRow, TeamRow, TeamView};
 use super::unenforced;
@@ -39,9 +39,9 @@ struct ChangedMember<'t> {
 pub(super) async fn add(mut request: AdminRequest) -> Result<AdminAnswer, AdminRefusal> {
     let id: String = request.body.require("team_id")?;
     let team = team_access::find(&request, &id, TeamUse::Lead).await?;
-    let members = added(&mut request.body)?;
+    let SentMembers { members, ignored: mut of_members } = SentMembers::added(&mut request.body)?;
     let input = membership(&mut request.body)?;
-    let ignored = unenforced::unknown(request.body.members())?;
+    of_members.extend(unenforced::unknown(request.body.members())?);
     // Limits that cannot be stored are refused before a user is made.
     MemberRecord::default().apply(input.clone(), request.accounts.now())?;
     for member in &members {
@@ -71,7 +71,7 @@ pub(super) async fn add(mut request: AdminRequest) -> Result<AdminAnswer, AdminR
         updated_users: users.iter().map(columns).collect(),
         updated_team_memberships: rows,
     })?;
-    Ok(answer.ignoring(ignored.iter().map(String::as_str)))
+    Ok(answer.ignoring(of_members.iter().map(String::as_str)))
 }
 
 /// `POST /team/member_update`: changes the role and the limits of a member.

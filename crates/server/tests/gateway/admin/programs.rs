@@ -358,6 +358,46 @@ async fn fields_of_later_versions_are_named_by_every_route() {
 }
 
 #[actix_rt::test]
+async fn limits_inside_of_members_and_budgets_are_not_swallowed() {
+    let admin = Admin::start().await;
+    let member = |more: Value| {
+        let mut member = json!({"role": "user", "user_id": "u"});
+        member.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        member
+    };
+    let limited = member(json!({"tpm_limit": 5}));
+    let team = json!({"team_id": "t", "members_with_roles": [limited]});
+    assert_eq!(text(&admin.ask("POST /team/new", team).await.refused(400), "param"), "tpm_limit");
+    let team = json!({"team_id": "t", "members_with_roles": [member(json!({"colour": "red"}))]});
+    let told = admin.ask("POST /team/new", team).await;
+    assert_eq!(told.received.header("x-outcrop-ignored"), Some("colour"));
+    told.fine();
+    for (member, status) in [
+        (json!({"user_id": "v"}), 422),
+        (json!("v"), 422),
+        (json!([]), 422),
+        (json!({"role": "user"}), 400),
+    ] {
+        let body = json!({"team_id": "t", "member": member});
+        admin.ask("POST /team/member_add", body).await.refused(status);
+    }
+    let windows = json!([{"budget_duration": "1d", "max_budget": 1, "rpm_limit": 5}]);
+    for fields in [
+        json!({"budget_limits": windows}),
+        json!({"model_max_budget": {"m": {"budget_limit": 1, "rpm_limit": 5}}}),
+    ] {
+        admin.ask("POST /key/generate", fields).await.refused(400);
+    }
+    // What reads show may be sent back.
+    let key =
+        admin.key(json!({"budget_limits": [{"budget_duration": "1d", "max_budget": 1}]})).await;
+    let update = json!({"key": key["token"], "budget_limits": key["budget_limits"]});
+    let updated = admin.ask("POST /key/update", update).await.fine();
+    assert_eq!(updated["budget_limits"], key["budget_limits"]);
+    admin.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_creation_that_is_sent_twice_makes_one_key() {
     let admin = Admin::start().await;
     let made = (0..8)
