@@ -164,13 +164,16 @@ impl RedisLimiter {
     /// Ends the task, once the calls that have ended are settled or a second has passed.
     pub(super) async fn close(&self) {
         self.calls.flush(CLOSE).await;
-        self.stop();
+        if let Some(task) = self.stop() {
+            // It was cancelled.
+            let _ = task.await;
+        }
     }
 
-    fn stop(&self) {
-        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
-        }
+    fn stop(&self) -> Option<JoinHandle<()>> {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        task.abort();
+        Some(task)
     }
 }
 

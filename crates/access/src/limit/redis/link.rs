@@ -36,6 +36,9 @@ pub(super) struct Link {
     outage: Mutex<Option<Outage>>,
 }
 
+/// The server is away once no task looks after the connection any more.
+struct Kept<'l>(&'l Link);
+
 /// A time without Redis.
 #[derive(Debug, Default)]
 struct Outage {
@@ -153,6 +156,7 @@ impl Link {
 
     /// Keeps a connection open, without end.
     pub(super) async fn keep(&self) {
+        let _kept = Kept(self);
         let mut number = 0;
         loop {
             // Before the first one a slow start is no outage.
@@ -288,6 +292,12 @@ impl Link {
 
     fn outage(&self) -> std::sync::MutexGuard<'_, Option<Outage>> {
         self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        self.0.state.send_replace(LinkState::Away);
     }
 }
 

@@ -350,6 +350,27 @@ async fn a_redis_that_is_not_there_at_start_is_found_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_redis_without_tls_is_away_where_the_address_asks_for_it() {
+    let Some(server) = RedisServer::start() else { return };
+    let url = server.url().replace("redis://", "rediss://:password@");
+    let rates = RateLimits::open(RedisOptions::at(&url).ok(), &pepper()).await;
+    assert!(!is_shared(&take(&rates, &scope(Some(1), None, None), 0).await.unwrap()));
+    let shared = rates.shared.as_ref().unwrap();
+    assert!(!shared.task.lock().unwrap().as_ref().unwrap().is_finished());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closed_rates_count_in_the_process() {
+    let Some(server) = RedisServer::start() else { return };
+    let rates = replica(&options(&server)).await;
+    until_shared(&rates).await;
+    rates.close().await;
+    let start = Instant::now();
+    assert!(!is_shared(&take(&rates, &scope(Some(1), None, None), 0).await.unwrap()));
+    assert!(start.elapsed() < LONG / 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_refuses_to_write_is_away() {
     let Some(server) = RedisServer::start() else { return };
     let options = RedisOptions { pause: Duration::from_millis(50), ..options(&server) };
