@@ -1,6 +1,8 @@
 //! Tests of the address of the Redis for rate limits: its sources and their precedence, its parts, and that it is
 //! never shown.
 
+use bedrock::AccountSecret;
+
 use super::super::*;
 use super::Directory;
 
@@ -58,7 +60,7 @@ fn the_address_comes_from_the_environment_or_from_the_files() {
         ),
     ] {
         let config = load(yaml, variables).unwrap_or_else(|problems| panic!("{yaml}: {problems}"));
-        let found = config.access.redis_url.as_ref().map(|url| url.reveal());
+        let found = config.access.redis_url.as_ref().map(AccountSecret::reveal);
         assert_eq!(found, expected, "{yaml} {variables:?}");
         let told = config.provenance.iter().find(|told| told.key == "access.redis_url");
         assert_eq!(told.is_some(), expected.is_some());
