@@ -151,6 +151,8 @@ class World:
             arguments = [*arguments, "--config", "config.yaml"]
         for path in Path(self.case.get("beside", "/nonexistent")).glob("model_*.yaml"):
             files[path.name] = path.read_text()
+        # The databases that files name are not here.
+        environment = {**(environment or {}), "DATABASE_URL": "sqlite:outcrop.db"}
         running = Outcrop(arguments, environment=environment, files=files)
         for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
             running.environment.pop(name)

@@ -165,18 +165,18 @@ def test_a_misspelled_command_is_no_file() -> None:
 def test_a_master_key_opens_other_addresses_and_is_asked_for() -> None:
     text = "model_list: [{ model_name: m, litellm_params: { model: bedrock/nova-lite } }]\ngeneral_settings: { master_key: os.environ/MK }\n"
     arguments = ["--demo", "--config", "c.yaml", "--host", "0.0.0.0", "--port", "0"]
-    with Outcrop(arguments, environment={"MK": "sk-canary"}, files={"c.yaml": text}) as running:
+    with Outcrop(arguments, environment={"MK": "sk-canary-0123456789abcdef0123456789ab"}, files={"c.yaml": text}) as running:
         address = ("127.0.0.1", running.address[1])
         assert chat(address, asking("Hi.", "m"))[0] == 401
         assert chat(address, asking("Hi.", "m"), {"authorization": "Bearer sk-other"})[0] == 401
-        assert chat(address, asking("Hi.", "m"), {"authorization": "Bearer sk-canary"})[0] == 200
+        assert chat(address, asking("Hi.", "m"), {"authorization": "Bearer sk-canary-0123456789abcdef0123456789ab"})[0] == 200
         assert "may call: callers that send the master key (general_settings.master_key, environment MK)" in running.log()
-        assert "sk-canary" not in running.log()
+        assert "sk-canary-0123456789abcdef0123456789ab" not in running.log()
         client = boto3.client(
             "bedrock-runtime",
             region_name="us-east-1",
             endpoint_url=f"http://127.0.0.1:{address[1]}/bedrock",
-            aws_access_key_id="sk-canary",
+            aws_access_key_id="sk-canary-0123456789abcdef0123456789ab",
             aws_secret_access_key="any",
         )
         message = {"role": "user", "content": [{"text": "Hi."}]}
@@ -186,7 +186,7 @@ def test_a_master_key_opens_other_addresses_and_is_asked_for() -> None:
             region_name="us-east-1",
             endpoint_url=f"http://127.0.0.1:{address[1]}/bedrock",
             aws_access_key_id="AKIDOTHER",
-            aws_secret_access_key="sk-canary",
+            aws_secret_access_key="sk-canary-0123456789abcdef0123456789ab",
         )
         with pytest.raises(ClientError) as raised:
             client.converse(modelId="m", messages=[message])
