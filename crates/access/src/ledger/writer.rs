@@ -183,20 +183,8 @@ impl LedgerWriter {
             return Err(OpenRefusal::Unavailable("too many calls wait for the store".to_owned()));
         };
         call.lease_until = clock.now().plus(self.options.lease);
-        if let Some(intent) = self.intent(&call) {
-            return Ok(OpenedCall {
-                call: Arc::new(call),
-                states: Vec::new(),
-                clock: clock.clone(),
-                queue: self.queue.clone(),
-                waiting: Arc::clone(&self.waiting),
-                batch: self.options.batch.max(1),
-                live: Arc::clone(&self.live),
-                permit: Some(permit),
-                intent: Some(intent),
-            });
-        }
-        self.live().insert(call.id.clone(), call.lease_until);
+        let intent = self.intent(&call);
+        let is_written = intent.is_some();
         let mut opened = OpenedCall {
             call: Arc::new(call),
             states: Vec::new(),
@@ -206,8 +194,12 @@ impl LedgerWriter {
             batch: self.options.batch.max(1),
             live: Arc::clone(&self.live),
             permit: Some(permit),
-            intent: None,
+            intent,
         };
+        if is_written {
+            return Ok(opened);
+        }
+        self.live().insert(opened.call.id.clone(), opened.call.lease_until);
         if self.options.fail_mode == FailMode::Open && self.away.load(Ordering::Acquire) {
             return Ok(opened);
         }
