@@ -36,9 +36,19 @@ pub(crate) const SERVED: &[&str] = &[
     "moderations",
 ];
 
+/// A listener, by what it serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// The models, and the admin API where that has no listener of its own.
+    Models,
+    /// The admin API alone.
+    Admin,
+}
+
 /// The application of one worker, for every protocol that clients speak.
 pub(crate) fn application(
     shared: Arc<Shared>,
+    listener: Listener,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -48,54 +58,38 @@ pub(crate) fn application(
         InitError = (),
     >,
 > {
-    let admin = shared.admin;
+    let place = shared.admin;
     App::new()
         .app_data(web::Data::new(Worker::new(shared)))
         .wrap(from_fn(middleware::answer_before_the_end))
         .wrap(from_fn(middleware::identify))
         .configure(probes)
-        .configure(move |app| {
-            let probe = read("/health", health::ready);
-            app.service(match admin {
-                AdminPlace::Alone | AdminPlace::Nowhere => probe,
-                // With a key it is a route of the admin API.
-                AdminPlace::BesideModels => probe.guard(guard::fn_guard(health::is_probe)),
-            });
-            app.service(guards().configure(|app| {
-                // The routes of models come first: paths are compared one after another.
-                guarded(app);
-                if admin != AdminPlace::Alone {
-                    admin::table(app);
-                }
-            }));
-        })
+        .configure(move |app| table(app, listener, place))
 }
 
-/// The application of the listener that serves the admin API alone.
-pub(crate) fn admin_application(
-    shared: Arc<Shared>,
-) -> App<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<impl MessageBody>,
-        Error = actix_web::Error,
-        InitError = (),
-    >,
-> {
-    App::new()
-        .app_data(web::Data::new(Worker::new(shared)))
-        .wrap(from_fn(middleware::answer_before_the_end))
-        .wrap(from_fn(middleware::identify))
-        .configure(probes)
-        .configure(|app| {
-            let probe = read("/health", health::ready);
-            app.service(probe.guard(guard::fn_guard(health::is_probe)));
-            app.service(guards().configure(|app| {
+/// Every route of a listener besides the probes that it always has.
+fn table(app: &mut web::ServiceConfig, listener: Listener, place: AdminPlace) {
+    let probe = read("/health", health::ready);
+    app.service(match (listener, place) {
+        (Listener::Models, AdminPlace::Alone | AdminPlace::Nowhere) => probe,
+        // With a key it is a route of the admin API.
+        (Listener::Models, AdminPlace::BesideModels) | (Listener::Admin, _) => {
+            probe.guard(guard::fn_guard(health::is_probe))
+        }
+    });
+    app.service(guards().configure(|app| match listener {
+        Listener::Models => {
+            // The routes of models come first: paths are compared one after another.
+            guarded(app);
+            if place != AdminPlace::Alone {
                 admin::table(app);
-                app.default_service(web::to(fallback::unknown_route));
-            }));
-        })
+            }
+        }
+        Listener::Admin => {
+            admin::table(app);
+            app.default_service(web::to(fallback::unknown_route));
+        }
+    }));
 }
 
 /// The probes, which want no key.

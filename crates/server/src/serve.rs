@@ -15,7 +15,7 @@ use crate::connection::ConnectionTerms;
 use crate::credential_search;
 use crate::listen;
 use crate::reload::Reloader;
-use crate::routes;
+use crate::routes::{self, Listener};
 use crate::shutdown;
 use crate::startup::{ServeError, refuse_loops};
 use crate::state::{AdminPlace, Shared, Snapshot};
@@ -88,14 +88,15 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
     }
     let terms =
         ConnectionTerms { shared: Arc::clone(&shared), drain: server.graceful_shutdown_signal() };
-    let (app, admin_app) = (routes::application, routes::admin_application);
+    let app = routes::application;
     let admin = match shared.admin {
         AdminPlace::Nowhere | AdminPlace::BesideModels => None,
         AdminPlace::Alone => match TcpListener::bind(admin) {
             Ok(listener) => {
                 let (address, terms) = (listener.local_addr()?, terms.clone());
                 server = server.listen("admin", listener, move || {
-                    listen::cleartext(admin_app(Arc::clone(&terms.shared)), terms.clone())
+                    let shared = Arc::clone(&terms.shared);
+                    listen::cleartext(app(shared, Listener::Admin), terms.clone())
                 })?;
                 Some(address)
             }
@@ -113,11 +114,13 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
         Some(certificate) => {
             let tls = certificate.server()?;
             server.listen("https", listener, move || {
-                listen::encrypted(app(Arc::clone(&terms.shared)), terms.clone(), tls.clone())
+                let shared = Arc::clone(&terms.shared);
+                listen::encrypted(app(shared, Listener::Models), terms.clone(), tls.clone())
             })?
         }
         None => server.listen("http", listener, move || {
-            listen::cleartext(app(Arc::clone(&terms.shared)), terms.clone())
+            let shared = Arc::clone(&terms.shared);
+            listen::cleartext(app(shared, Listener::Models), terms.clone())
         })?,
     };
     let server = server.run();
