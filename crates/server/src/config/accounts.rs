@@ -19,7 +19,6 @@ use super::yaml_tree::Value;
 use super::{Config, Problem, Sources, parsers, redis};
 use crate::credential;
 use crate::disconnect::OnDisconnect;
-use crate::files;
 use bedrock::AccountSecret;
 
 /// Remedy for a pepper that is too short.
@@ -236,7 +235,7 @@ pub(super) fn apply(config: &mut Config, sources: &Sources, reading: &mut Config
         config.database_url = Some(url);
     }
     redis::apply(config, sources, reading);
-    if let Some((pepper, name)) = pepper(sources, reading) {
+    if let Some((pepper, name)) = reading.secret_variable("OUTCROP_KEY_PEPPER") {
         if Pepper::given(pepper.reveal()).is_err() {
             let message = format!("{name} is shorter than 16 bytes");
             reading.problems.add(Problem::general(message, LONGER));
@@ -275,21 +274,6 @@ fn state_folder(sources: &Sources) -> PathBuf {
     let home = || variable("HOME").map(|home| home.join(".local/state"));
     let user = variable("XDG_STATE_HOME").or_else(home).map(|folder| folder.join(FOLDER));
     user.unwrap_or_else(|| sources.directory.clone())
-}
-
-fn pepper(sources: &Sources, reading: &mut ConfigReader) -> Option<(AccountSecret, String)> {
-    if let Some((name, value)) = sources.first_set(&["OUTCROP_KEY_PEPPER"]) {
-        return Some((AccountSecret::new(value.trim()), name.to_owned()));
-    }
-    let (name, path) = sources.first_set(&["OUTCROP_KEY_PEPPER_FILE"])?;
-    match files::read_text(path.as_ref()) {
-        Ok(text) => Some((AccountSecret::new(text.trim()), name.to_owned())),
-        Err(error) => {
-            let message = format!("{name}: {path}: {error}");
-            reading.problems.add(Problem::general(message, "name a readable file"));
-            None
-        }
-    }
 }
 
 /// Names of headers for end users. Those that hold keys would put keys into the ledger.

@@ -8,6 +8,7 @@ use super::problems::{Problem, Problems};
 use super::provenance::{Provenance, ValueOrigin};
 use super::yaml_tree::{Node, Value};
 use crate::files;
+use bedrock::AccountSecret;
 
 /// Prefix of a value that names a variable.
 const MARK: &str = "os.environ/";
@@ -64,6 +65,23 @@ impl ConfigReader {
     pub(super) fn variable(&self, name: &str) -> Option<&str> {
         let value = self.environment.get(name).map(String::as_str);
         value.filter(|value| !value.trim().is_empty())
+    }
+
+    /// A secret of the environment, with the name of its variable: `NAME`, or the file that `NAME_FILE` names.
+    pub(super) fn secret_variable(&mut self, name: &str) -> Option<(AccountSecret, String)> {
+        if let Some(value) = self.variable(name) {
+            return Some((AccountSecret::new(value.trim()), name.to_owned()));
+        }
+        let by_file = format!("{name}_FILE");
+        let path = self.variable(&by_file)?;
+        match files::read_text(path.as_ref()) {
+            Ok(text) => Some((AccountSecret::new(text.trim()), by_file)),
+            Err(error) => {
+                let message = format!("{by_file}: {path}: {error}");
+                self.problems.add(Problem::general(message, "name a readable file"));
+                None
+            }
+        }
     }
 
     /// Reads `part` of the configuration as if it were in `file`.

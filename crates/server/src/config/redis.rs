@@ -11,7 +11,6 @@ use super::reader::ConfigReader;
 use super::section::Section;
 use super::yaml_tree::Value;
 use super::{Config, Problem, Sources, parsers};
-use crate::files;
 use bedrock::AccountSecret;
 
 /// The key's path.
@@ -101,7 +100,7 @@ pub(super) fn read_litellms(section: &mut Section<'_>, config: &mut Config) {
 
 /// Applies the environment.
 pub(super) fn apply(config: &mut Config, sources: &Sources, reading: &mut ConfigReader) {
-    let told = of_url(sources, reading).or_else(|| of_parts(sources));
+    let told = reading.secret_variable("REDIS_URL").or_else(|| of_parts(sources));
     let Some((url, name)) = told else { return };
     // Without accounts the variable is that of another program.
     if !is_address(&url) && config.master_key.is_some() {
@@ -110,21 +109,6 @@ pub(super) fn apply(config: &mut Config, sources: &Sources, reading: &mut Config
     }
     reading.provenance.tell(PATH, url.show(), ValueOrigin::Environment(name));
     config.access.redis_url = Some(url);
-}
-
-fn of_url(sources: &Sources, reading: &mut ConfigReader) -> Option<(AccountSecret, String)> {
-    if let Some((name, url)) = sources.first_set(&["REDIS_URL"]) {
-        return Some((AccountSecret::new(url.trim()), name.to_owned()));
-    }
-    let (name, path) = sources.first_set(&["REDIS_URL_FILE"])?;
-    match files::read_text(path.as_ref()) {
-        Ok(text) => Some((AccountSecret::new(text.trim()), name.to_owned())),
-        Err(error) => {
-            let message = format!("{name}: {path}: {error}");
-            reading.problems.add(Problem::general(message, "name a readable file"));
-            None
-        }
-    }
 }
 
 /// LiteLLM's variables.
