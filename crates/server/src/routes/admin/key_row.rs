@@ -1,12 +1,11 @@
 //! Rows of keys as the admin API shows them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use access::accounts::{AdminError, RecordSpend, SpendAsk};
+use access::accounts::AdminError;
 use access::ledger::ScopeKind;
 use access::{
-    Accounts, AwsKeyPair, BudgetRecord, KeyRecord, KeyType, Limits, Nanodollars, SecretKey,
-    UtcTime, access_key_id,
+    Accounts, AwsKeyPair, KeyRecord, KeyType, Nanodollars, SecretKey, UtcTime, access_key_id,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -15,14 +14,14 @@ use super::answer::Dollars;
 use super::error::AdminRefusal;
 use super::limit_columns::{BudgetColumns, LimitColumns};
 use super::metadata::MetadataColumn;
+use super::record_spend::SpentRecord;
 
 /// A key with all that its row shows.
 #[derive(Debug)]
 pub(super) struct KeyView {
     /// The record.
     pub(super) record: KeyRecord,
-    budget: Option<BudgetRecord>,
-    spend: RecordSpend,
+    spent: SpentRecord,
     last_active: Option<UtcTime>,
     /// When it was deleted.
     pub(super) deleted: Option<UtcTime>,
@@ -110,34 +109,18 @@ impl KeyView {
         records: Vec<KeyRecord>,
     ) -> Result<Vec<Self>, AdminRefusal> {
         let now = accounts.now();
-        let mut budgets: HashMap<String, Option<BudgetRecord>> = HashMap::new();
-        for id in records.iter().filter_map(|record| record.budget_id.as_ref()) {
-            if !budgets.contains_key(id) {
-                budgets.insert(id.clone(), found(accounts.record(id).await)?);
-            }
-        }
-        let budget =
-            |record: &KeyRecord| budgets.get(record.budget_id.as_ref()?).cloned().flatten();
-        let limits = records.iter().map(|record| {
-            let own = record.limits_at(now);
-            budget(record).map_or_else(|| own.clone(), |row| own.or(&row.limits))
-        });
-        let limits: Vec<Limits> = limits.collect();
-        let asks = records.iter().zip(&limits);
-        let asks: Vec<_> = asks
-            .map(|(record, limits)| SpendAsk { kind: ScopeKind::Key, id: &record.id, limits })
+        // A temporary increase is part of the limits while it lasts.
+        let limits: Vec<_> = records.iter().map(|record| record.limits_at(now)).collect();
+        let asked = records.iter().zip(&limits);
+        let asked: Vec<_> = asked
+            .map(|(record, own)| (record.id.as_str(), own, record.budget_id.as_deref()))
             .collect();
-        let spends = accounts.spends_of(&asks).await?;
+        let spent = SpentRecord::of_all(accounts, ScopeKind::Key, &asked).await?;
         let ids = records.iter().map(|record| record.id.clone()).collect();
         let latest = accounts.store().last_calls(ids).await?;
-        let views = records.into_iter().zip(spends).zip(latest);
-        let view = |((record, spend), last_active)| Self {
-            budget: budget(&record),
-            record,
-            spend,
-            last_active,
-            deleted: None,
-        };
+        let views = records.into_iter().zip(spent).zip(latest);
+        let view =
+            |((record, spent), last_active)| Self { record, spent, last_active, deleted: None };
         Ok(views.map(view).collect())
     }
 
@@ -152,7 +135,7 @@ impl KeyView {
 
     /// Spend of the present window.
     pub(super) fn spend(&self) -> Nanodollars {
-        self.spend.spend.spend
+        self.spent.spend.spend.spend
     }
 
     /// The row with the token.
@@ -162,7 +145,8 @@ impl KeyView {
 
     /// The row without the token.
     pub(super) fn row(&self, accounts: &Accounts) -> KeyRow<'_> {
-        let Self { record, budget, spend, last_active, deleted } = self;
+        let Self { record, spent, last_active, deleted } = self;
+        let SpentRecord { budget, spend } = spent;
         let status = if deleted.is_some() { "deleted" } else { record.status(accounts.now()) };
         let models = spend.models.iter();
         KeyRow {

@@ -5,25 +5,23 @@ use std::collections::BTreeMap;
 use access::accounts::{RecordSpend, SpendAsk};
 use access::ledger::ScopeKind;
 use access::{
-    Accounts, BudgetRecord, Limits, MemberRecord, TeamMember, TeamRecord, TeamRole, UtcTime,
-    WrittenSpan,
+    Accounts, Limits, MemberRecord, TeamMember, TeamRecord, TeamRole, UtcTime, WrittenSpan,
 };
 use serde::Serialize;
 use serde_json::Value;
 
 use super::answer::Dollars;
 use super::error::AdminRefusal;
-use super::key_row::found;
 use super::limit_columns::{BudgetColumns, LimitColumns};
 use super::metadata::MetadataColumn;
+use super::record_spend::{Budgeted, SpentRecord};
 
 /// A team with all that its row shows.
 #[derive(Debug)]
 pub(super) struct TeamView {
     /// The record.
     pub(super) record: TeamRecord,
-    budget: Option<BudgetRecord>,
-    spend: RecordSpend,
+    spent: SpentRecord,
 }
 
 /// A row of a team.
@@ -100,26 +98,9 @@ impl TeamView {
         accounts: &Accounts,
         records: Vec<TeamRecord>,
     ) -> Result<Vec<Self>, AdminRefusal> {
-        let mut budgets = Vec::with_capacity(records.len());
-        for record in &records {
-            budgets.push(match &record.budget_id {
-                Some(id) => found(accounts.record::<BudgetRecord>(id).await)?,
-                None => None,
-            });
-        }
-        let limits = records.iter().zip(&budgets).map(|(record, budget)| {
-            budget
-                .as_ref()
-                .map_or_else(|| record.limits.clone(), |row| record.limits.or(&row.limits))
-        });
-        let limits: Vec<Limits> = limits.collect();
-        let asks = records.iter().zip(&limits);
-        let asks: Vec<_> = asks
-            .map(|(record, limits)| SpendAsk { kind: ScopeKind::Team, id: &record.team_id, limits })
-            .collect();
-        let spends = accounts.spends_of(&asks).await?;
-        let views = records.into_iter().zip(budgets).zip(spends);
-        Ok(views.map(|((record, budget), spend)| Self { record, budget, spend }).collect())
+        let asked: Vec<_> = records.iter().map(budgeted).collect();
+        let spent = SpentRecord::of_all(accounts, ScopeKind::Team, &asked).await?;
+        Ok(records.into_iter().zip(spent).map(|(record, spent)| Self { record, spent }).collect())
     }
 
     /// The same for one team.
@@ -133,12 +114,13 @@ impl TeamView {
 
     /// Spend of the present window.
     pub(super) fn spend(&self) -> access::Nanodollars {
-        self.spend.spend.spend
+        self.spent.spend.spend.spend
     }
 
     /// The row.
     pub(super) fn row(&self, accounts: &Accounts) -> TeamRow<'_> {
-        let Self { record, budget, spend } = self;
+        let Self { record, spent } = self;
+        let SpentRecord { budget, spend } = spent;
         let of_role = |role| {
             let members = record.members_with_roles.iter().filter(move |m| m.role == role);
             members.filter_map(|member| member.user_id.as_deref()).collect()
@@ -225,6 +207,11 @@ impl<'m> MembershipRow<'m> {
         });
         Ok(rows.collect())
     }
+}
+
+/// A team, as its spend depends on it.
+fn budgeted(team: &TeamRecord) -> Budgeted<'_> {
+    (&team.team_id, &team.limits, team.budget_id.as_deref())
 }
 
 fn metadata(record: &TeamRecord) -> MetadataColumn<'_> {
