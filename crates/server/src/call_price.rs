@@ -1,7 +1,8 @@
 //! Cost of calls, at the price of the target that answered, in the tier that served.
 
+use access::Nanodollars;
 use access::spend::{Amount, Usage};
-use routing::catalogue::{Charged, Day, PricedModel, ResolvedModel, Tier};
+use routing::catalogue::{Catalogue, Charged, Day, PricedModel, ResolvedModel, Tier};
 use schema::converse::response::{CacheWrites, TokenUsage};
 use schema::openai::usage::CostUsd;
 use translate::spent::{BilledTier, Spent};
@@ -70,13 +71,19 @@ impl CallPrice {
     }
 }
 
+/// The cost of a guardrail's units.
+pub(crate) fn guardrail_cost(catalogue: &Catalogue, units: &Usage) -> Option<Nanodollars> {
+    let quote = catalogue.guardrail_quote(Day::today()).ok()?;
+    quote.cost(units).ok()?.cost.total.nanodollars().map(Nanodollars::new)
+}
+
 /// The usage with its cost, if the price is known.
 pub(crate) fn priced(price: Option<&CallPrice>, spent: Spent) -> Spent {
     price.map_or(spent, |price| price.priced(spent))
 }
 
 /// The counts that have prices. Cache writes of unknown lifetime are those of five minutes, the default.
-fn counted(usage: TokenUsage) -> Usage {
+pub(crate) fn counted(usage: TokenUsage) -> Usage {
     let CacheWrites { five_minutes, one_hour } = usage.cache_details;
     let written = usage.cache_write_input_tokens.max(five_minutes.saturating_add(one_hour));
     Usage {

@@ -8,7 +8,7 @@ use routing::catalogue::{Day, PricedModel, Tier};
 use routing::{Route, Tokens, Written};
 
 use super::Admitted;
-use crate::call_price::CallPrice;
+use crate::call_price::{CallPrice, guardrail_cost};
 use crate::error::{GatewayError, LimitRefusal};
 use crate::request::context::RequestContext;
 use crate::request::settlement::ReservedCall;
@@ -20,7 +20,7 @@ pub(crate) struct CallEstimate<'r> {
     pub(crate) cost: EstimatedCost<'r>,
 }
 
-/// What a call may cost.
+/// The cost of a call, as far as it can be told before.
 pub(crate) enum EstimatedCost<'r> {
     /// Calls of a model: so many, each of so many tokens.
     Model { route: &'r Route, tokens: Tokens, calls: u32 },
@@ -105,8 +105,7 @@ impl Admitted {
             guardrail_pii: units,
             ..Usage::default()
         };
-        let quote = self.now().names.catalogue().guardrail_quote(Day::today()).ok()?;
-        quote.cost(&usage).ok()?.cost.total.nanodollars().map(Nanodollars::new)
+        guardrail_cost(self.now().names.catalogue(), &usage)
     }
 
     /// Tokens that one call may write.

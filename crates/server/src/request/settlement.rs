@@ -9,14 +9,14 @@ use access::ledger::CallOutcome;
 use access::spend::Usage;
 use access::{Holder, Nanodollars};
 use routing::AttemptLog;
-use routing::catalogue::{Catalogue, Day};
-use schema::converse::response::{CacheWrites, TokenUsage};
+use routing::catalogue::Catalogue;
+use schema::converse::response::TokenUsage;
 use schema::openai::usage::CostUsd;
 use translate::guardrail::verdict::Units;
 use translate::spent::{BilledTier, Spent};
 
 use super::context::of_quota;
-use crate::call_price::CallPrice;
+use crate::call_price::{CallPrice, counted, guardrail_cost};
 
 /// Bytes of text in a token, for estimates.
 const TOKEN: u64 = 4;
@@ -65,7 +65,7 @@ pub(crate) enum CallEnd {
     CutOff,
 }
 
-/// What a request knows of its call at its end.
+/// Facts of a call at the end of its request.
 pub(crate) struct EndedCall<'e> {
     pub(crate) end: CallEnd,
     pub(crate) status: u16,
@@ -152,9 +152,7 @@ impl ReservedCall {
         if used.calls == 0 {
             return Some(cost);
         }
-        let quote = self.catalogue.guardrail_quote(Day::today()).ok()?;
-        let charged = quote.cost(&counted(used.units)).ok()?;
-        Some(cost.plus(Nanodollars::new(charged.cost.total.nanodollars()?)))
+        Some(cost.plus(guardrail_cost(&self.catalogue, &priced_units(used.units))?))
     }
 
     fn outcome(
@@ -163,8 +161,7 @@ impl ReservedCall {
         usage: TokenUsage,
         cost: Option<CostUsd>,
     ) -> CallOutcome {
-        let CacheWrites { five_minutes, one_hour } = usage.cache_details;
-        let written = usage.cache_write_input_tokens.max(five_minutes.saturating_add(one_hour));
+        let Usage { input, output, cache_read, cache_write, cache_write_1h, .. } = counted(usage);
         let target = ended.attempt_log.map(|log| &*log.target).unwrap_or_default();
         let served = target.rsplit_once('@').map_or(ended.model, |(model, _)| model);
         let priced = cost.and(self.price.as_ref());
@@ -176,11 +173,11 @@ impl ReservedCall {
             region: ended.attempt_log.map(|log| log.region.clone()).filter(|it| !it.is_empty()),
             reach: priced.map(CallPrice::reach),
             tier: Some(ended.spent.tier().name().to_owned()),
-            input: usage.input_tokens,
-            output: usage.output_tokens,
-            cache_read: usage.cache_read_input_tokens,
-            cache_write_5m: written.saturating_sub(one_hour),
-            cache_write_1h: one_hour,
+            input,
+            output,
+            cache_read,
+            cache_write_5m: cache_write,
+            cache_write_1h,
             units: None,
             cost: cost.and_then(|cost| self.with_guardrails(cost, ended.guardrails)),
             price_id,
@@ -195,7 +192,7 @@ impl ReservedCall {
 }
 
 /// The units in the terms of prices.
-fn counted(units: Units) -> Usage {
+fn priced_units(units: Units) -> Usage {
     let Units { content, topic, word, sensitive_information, contextual_grounding, images } = units;
     Usage {
         guardrail_content: content,
