@@ -149,6 +149,16 @@ impl Import<'_> {
         table: Table,
         convert: Convert<R>,
     ) -> Result<(), ImportError> {
+        self.rows(table, R::KIND, async |import, row| import.row(row, convert).await).await
+    }
+
+    /// Takes over the rows of a table, page by page.
+    async fn rows(
+        &mut self,
+        table: Table,
+        kind: RecordKind,
+        mut take_over: impl AsyncFnMut(&mut Self, &Fields) -> Result<ImportedRecord, ImportError>,
+    ) -> Result<(), ImportError> {
         if !self.source.open(table).await? {
             return Ok(());
         }
@@ -159,10 +169,10 @@ impl Import<'_> {
             }
             let rows = page.len();
             for row in page {
-                let record = self.row(&row, convert).await?;
+                let record = take_over(self, &row).await?;
                 self.report.add(record);
             }
-            self.tell(R::KIND, rows);
+            self.tell(kind, rows);
         }
     }
 
@@ -254,21 +264,7 @@ impl Import<'_> {
     }
 
     async fn keys(&mut self) -> Result<(), ImportError> {
-        if !self.source.open(Table::Keys).await? {
-            return Ok(());
-        }
-        loop {
-            let page = self.source.page().await?;
-            if page.is_empty() {
-                return Ok(());
-            }
-            let rows = page.len();
-            for row in page {
-                let record = self.key(&row).await?;
-                self.report.add(record);
-            }
-            self.tell(RecordKind::Key, rows);
-        }
+        self.rows(Table::Keys, RecordKind::Key, async |import, row| import.key(row).await).await
     }
 
     async fn key(&mut self, row: &Fields) -> Result<ImportedRecord, ImportError> {
