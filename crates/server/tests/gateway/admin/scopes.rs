@@ -106,6 +106,9 @@ const ALL_BUT_MODELS: &[&str] = &[
     "in-team",
 ];
 
+/// Those who may read a team: its keys too, and all who read everything.
+const IN_TEAM: &[&str] =
+    &["master", "admin", "viewer", "lead", "member", "of-team", "manager", "read-only", "in-team"];
 const ADMINS: &[&str] = &["master", "admin"];
 const READERS: &[&str] = &["master", "admin", "viewer"];
 
@@ -164,21 +167,7 @@ fn rules_of_keys() -> Vec<Rule> {
         ),
         ("POST /key/$member;/reset_spend", json!({"reset_to": 0}), ADMINS),
         ("GET /key/info?key=$foreign;", Value::Null, READERS),
-        (
-            "GET /key/info?key=$of-team;",
-            Value::Null,
-            &[
-                "master",
-                "admin",
-                "viewer",
-                "lead",
-                "member",
-                "of-team",
-                "manager",
-                "read-only",
-                "in-team",
-            ],
-        ),
+        ("GET /key/info?key=$of-team;", Value::Null, IN_TEAM),
         (
             "GET /key/info?key=$member;",
             Value::Null,
@@ -212,37 +201,9 @@ fn rules_of_teams() -> Vec<Rule> {
             ADMINS,
         ),
         ("POST /team/member_delete", json!({"team_id": "t-foreign", "user_id": "u-lead"}), ADMINS),
-        (
-            "GET /team/info?team_id=t-own",
-            Value::Null,
-            &[
-                "master",
-                "admin",
-                "viewer",
-                "lead",
-                "member",
-                "of-team",
-                "manager",
-                "read-only",
-                "in-team",
-            ],
-        ),
+        ("GET /team/info?team_id=t-own", Value::Null, IN_TEAM),
         ("GET /team/info?team_id=t-foreign", Value::Null, READERS),
-        (
-            "GET /team/permissions_list?team_id=t-own",
-            Value::Null,
-            &[
-                "master",
-                "admin",
-                "viewer",
-                "lead",
-                "member",
-                "of-team",
-                "manager",
-                "read-only",
-                "in-team",
-            ],
-        ),
+        ("GET /team/permissions_list?team_id=t-own", Value::Null, IN_TEAM),
         (
             "POST /team/permissions_update",
             json!({"team_id": "t-foreign", "team_member_permissions": ["/key/info"]}),
