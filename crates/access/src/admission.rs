@@ -15,7 +15,7 @@ use crate::{Caller, Holder, Principal, UtcTime};
 ///
 /// ```
 /// let admission = access::admit(access::Principal::Anonymous).unwrap();
-/// assert!(admission.permits("nova-lite"));
+/// assert!(!admission.restricts_models());
 /// ```
 #[derive(Debug)]
 pub struct Admission {
@@ -98,21 +98,12 @@ impl Admission {
 
     /// The holder of the key that was admitted; none for other principals.
     pub fn holder(&self) -> Option<&Arc<Holder>> {
-        match &self.caller.principal {
-            Principal::Key(holder) => Some(holder),
-            Principal::Master | Principal::Anonymous => None,
-        }
+        self.caller.principal.holder()
     }
 
     /// The caller that was admitted.
     pub fn caller(&self) -> &Caller {
         &self.caller
-    }
-
-    /// Whether the principal may call a model by this name alone. It is asked for the name in the request and for
-    /// the name of every fallback, before the target is known; [`Admission::check_model`] is asked afterwards.
-    pub fn permits(&self, model: &str) -> bool {
-        self.caller.levels().iter().all(|level| grants(level, &self.caller, &[model]))
     }
 
     /// Whether the caller's levels restrict models or geographies at all.
@@ -181,7 +172,7 @@ impl Admission {
 
     /// The name that the key, or its team, gives another one. It is resolved before the check of the model.
     pub fn alias(&self, model: &str) -> Option<&str> {
-        let Principal::Key(holder) = &self.caller.principal else { return None };
+        let holder = self.holder()?;
         let of_team = || holder.team.as_ref().and_then(|team| team.model_aliases.get(model));
         holder.key.aliases.get(model).or_else(of_team).map(String::as_str)
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::ledger::ScopeKind;
 use crate::principal::Level;
 use crate::record::{KeyRecord, KeyType, Limits};
-use crate::{Caller, Holder, InvalidField, Principal};
+use crate::{Caller, Holder, InvalidField};
 
 const ALL_TEAM: &str = "all-team-models";
 const ALL: &str = "all-proxy-models";
@@ -85,10 +85,7 @@ pub(crate) fn grants(level: &Level<'_>, caller: &Caller, names: &[&str]) -> bool
 }
 
 fn has_team(caller: &Caller) -> bool {
-    match &caller.principal {
-        Principal::Key(holder) => holder.team.is_some(),
-        Principal::Master | Principal::Anonymous => false,
-    }
+    caller.principal.holder().is_some_and(|holder| holder.team.is_some())
 }
 
 /// Whether a pattern, in which `*` stands for any characters, matches a whole name.

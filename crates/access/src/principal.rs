@@ -18,6 +18,16 @@ pub enum Principal {
     Key(Arc<Holder>),
 }
 
+impl Principal {
+    /// The holder of its key; none for other principals.
+    pub fn holder(&self) -> Option<&Arc<Holder>> {
+        match self {
+            Self::Key(holder) => Some(holder),
+            Self::Master | Self::Anonymous => None,
+        }
+    }
+}
+
 /// A key with the team and user above it, as they were at one time.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Holder {
@@ -90,7 +100,7 @@ impl Caller {
     /// The levels of policy, the key first.
     pub(crate) fn levels(&self) -> Vec<Level<'_>> {
         let mut levels = Vec::new();
-        if let Principal::Key(holder) = &self.principal {
+        if let Some(holder) = self.principal.holder() {
             holder.levels(&mut levels);
         }
         if let Some(record) = self.customer.as_ref().and_then(|customer| customer.record.as_ref()) {

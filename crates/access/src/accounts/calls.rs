@@ -424,7 +424,7 @@ fn scopes(caller: &Caller, every_key: &Limits, now: UtcTime) -> Vec<Scope> {
     let mut add = |kind, id: &str, shown: &str, limits: Limits| {
         all.push(Scope { kind, id: id.to_owned(), shown: shown.to_owned(), limits });
     };
-    if let Principal::Key(holder) = &caller.principal {
+    if let Some(holder) = caller.principal.holder() {
         let key = &holder.key;
         let limits = key.limits_at(now).or(&holder.key_budget).or_by_model(every_key);
         add(ScopeKind::Key, &key.id, key.shown(), limits);

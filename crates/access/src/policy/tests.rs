@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::record::{KeyInput, TeamRecord, UserRecord};
-use crate::{Admission, Denied, UtcTime, admit};
+use crate::{Admission, Denied, Principal, UtcTime, admit};
 
 fn holder(key: serde_json::Value, team: Option<&[&str]>) -> Holder {
     let mut record = KeyRecord::default();
@@ -48,7 +48,8 @@ fn a_users_models_are_those_of_keys_without_a_team() {
     let none = UserRecord { models: vec!["no-default-models".to_owned()], ..UserRecord::default() };
     for (team, expected) in [(None, false), (Some(&["sonnet"][..]), true)] {
         let holder = Holder { user: Some(none.clone()), ..holder(json!({}), team) };
-        assert_eq!(admitted(holder).permits("sonnet"), expected);
+        let granted = admitted(holder).check_model(&facts(&["sonnet"], &["eu"])).is_ok();
+        assert_eq!(granted, expected);
     }
 }
 

@@ -8,6 +8,7 @@ use access::import::{
     import_litellm,
 };
 use access::ledger::ScopeKind;
+use access::policy::ModelFacts;
 use access::store::{MemoryStore, RecordQuery, Store};
 use access::{
     Accounts, Caller, CustomerRecord, KeyInput, KeyRecord, KeyType, Limits, MemberRecord,
@@ -200,7 +201,8 @@ async fn answer(accounts: &Accounts, key: &str, model: &str) -> String {
         Ok(admission) => admission,
         Err(denied) => return denied.to_string(),
     };
-    if !admission.permits(model) {
+    let facts = ModelFacts { asked: model, names: &[model], geographies: &[] };
+    if admission.check_model(&facts).is_err() {
         return format!("no {model}");
     }
     let ask = CallAsk {

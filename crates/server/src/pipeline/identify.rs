@@ -151,10 +151,7 @@ impl<'r> Incoming<'r> {
         if is_call && now.config.access.require_end_user {
             parties.require_end_user()?;
         }
-        let key = match &caller.principal {
-            Principal::Key(holder) => Some(holder.key.id.as_str()),
-            Principal::Master | Principal::Anonymous => None,
-        };
+        let key = caller.principal.holder().map(|holder| holder.key.id.as_str());
         let reasoning = ReasoningStore::new(
             &worker.shared.memory,
             now.store.as_ref(),
@@ -190,7 +187,7 @@ async fn caller(
     parties: &mut Parties,
 ) -> Result<Caller, GatewayError> {
     let mut caller = Caller::from(principal);
-    if let Principal::Key(holder) = &caller.principal {
+    if let Some(holder) = caller.principal.holder() {
         // A key may be for one end user alone.
         if let Some(pinned) = holder.key.end_user() {
             parties.end_user = Some(pinned.to_owned());

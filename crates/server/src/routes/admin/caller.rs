@@ -107,10 +107,7 @@ impl AdminCaller {
 
     /// The calling key with the records above it; absent for the master key.
     pub(super) fn holder(&self) -> Option<&Arc<Holder>> {
-        match self.admission.principal() {
-            Principal::Key(holder) => Some(holder),
-            Principal::Master | Principal::Anonymous => None,
-        }
+        self.admission.holder()
     }
 
     /// The user that keys made by this caller belong to, unless the request names one.
