@@ -69,7 +69,7 @@ pub(crate) struct SignedIdentity {
 #[derive(Debug, Clone)]
 pub(crate) struct SentTarget(pub(crate) String, pub(crate) Option<String>);
 
-/// What the headers of a request hold.
+/// The one credential in the headers of a request.
 #[derive(Debug)]
 enum Credential {
     Key(SecretKey, &'static str),

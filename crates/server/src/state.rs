@@ -29,7 +29,7 @@ pub(crate) struct Shared {
     draining: AtomicBool,
     /// Keys, limits and the ledger; `None` without a master key.
     pub(crate) accounts: Option<Arc<Accounts>>,
-    /// Where the admin API is served.
+    /// Place of the admin API.
     pub(crate) admin: AdminPlace,
     /// The address listened on.
     pub(crate) address: SocketAddr,

@@ -2,7 +2,7 @@
 
 use crate::RecordKind;
 
-/// What became of a record.
+/// The outcome for a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImportOutcome {
     /// It was taken over; in a dry run it would be.
@@ -42,7 +42,7 @@ pub struct ImportedRecord {
     pub id: String,
     /// The alias, where it has one.
     pub alias: Option<String>,
-    /// What became of it.
+    /// The outcome.
     pub outcome: ImportOutcome,
     /// Fields that do not work here as they did.
     pub notes: Vec<ImportNote>,

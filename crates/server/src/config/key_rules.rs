@@ -1,4 +1,4 @@
-//! What new keys, teams and users are given where a request leaves fields out, and the most that keys are given.
+//! Defaults of new keys, teams and users for fields that a request leaves out, and the bounds of keys.
 
 use std::fmt;
 

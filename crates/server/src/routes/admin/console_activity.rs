@@ -100,7 +100,7 @@ enum BucketWidth {
     Day,
 }
 
-/// What a request asks for.
+/// The parameters of a request.
 struct Ask {
     zone: CalendarZone,
     zone_name: String,

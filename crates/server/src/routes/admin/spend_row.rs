@@ -16,7 +16,7 @@ use super::report_names::{KeyNames, TeamNames};
 /// The provider of every call.
 pub(super) const PROVIDER: &str = "bedrock";
 
-/// What rows are shown with: names, and prices for the parts of their costs.
+/// Names that rows are shown with, and prices for the parts of their costs.
 #[derive(Debug)]
 pub(super) struct RowContext<'c> {
     /// Names of keys.

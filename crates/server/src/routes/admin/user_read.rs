@@ -64,7 +64,7 @@ struct ListedUser<'u> {
 enum Sight {
     /// All of it.
     Whole,
-    /// What it is in teams that the caller leads.
+    /// Its part in teams that the caller leads.
     InTeams(Vec<TeamRecord>),
 }
 
