@@ -78,7 +78,8 @@ def command(gateway: Outcrop, *arguments: str) -> str:
     program = Path(sys.executable).with_name("litellm-proxy")
     environment = {**os.environ, "LITELLM_PROXY_URL": gateway.url, "LITELLM_PROXY_API_KEY": MASTER}
     ended = subprocess.run(
-        [program, *arguments],
+        # By the interpreter: the script's first line names the folder the environment was built in.
+        [sys.executable, program, *arguments],
         env=environment,
         capture_output=True,
         text=True,
