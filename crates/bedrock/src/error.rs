@@ -56,6 +56,23 @@ pub enum Failure {
     Request(String),
 }
 
+impl Failure {
+    /// Whether Bedrock may bill a call that failed so: it had accepted it, and no whole answer arrived.
+    pub fn may_be_billed(&self) -> bool {
+        match self {
+            Self::Timeout(phase) => *phase != Phase::Connect,
+            Self::Truncated(_) | Self::Frame(_) => true,
+            Self::Service(_)
+            | Self::Connect(_)
+            | Self::Tls(_)
+            | Self::Closed(_)
+            | Self::Credentials(_)
+            | Self::Protocol(_)
+            | Self::Request(_) => false,
+        }
+    }
+}
+
 /// The time limit that ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {

@@ -268,24 +268,13 @@ impl GatewayError {
 
     /// The code of the error in rows of calls.
     pub(crate) fn code(&self) -> &'static str {
-        let rendered = self.render();
-        rendered.code.unwrap_or(rendered.kind)
+        code_of(&self.render())
     }
 
     /// Whether Bedrock may bill a call that failed so: it had accepted it, and no answer arrived.
     pub(crate) fn may_be_billed(&self) -> bool {
         match self {
-            Self::Upstream(failure) => match failure {
-                Failure::Timeout(phase) => *phase != Phase::Connect,
-                Failure::Truncated(_) | Failure::Frame(_) => true,
-                Failure::Service(_)
-                | Failure::Connect(_)
-                | Failure::Tls(_)
-                | Failure::Closed(_)
-                | Failure::Credentials(_)
-                | Failure::Protocol(_)
-                | Failure::Request(_) => false,
-            },
+            Self::Upstream(failure) => failure.may_be_billed(),
             Self::Truncated(_) | Self::Unreadable(_) | Self::Mismatch | Self::Stopping => true,
             _ => false,
         }
@@ -301,6 +290,15 @@ impl GatewayError {
         };
         error.request_id.as_deref()
     }
+}
+
+/// The code of a failed call in its row.
+pub(crate) fn code_of_failure(failure: &Failure) -> &'static str {
+    code_of(&upstream(failure))
+}
+
+fn code_of(rendered: &Rendered) -> &'static str {
+    rendered.code.unwrap_or(rendered.kind)
 }
 
 fn body(error: &BodyError) -> Rendered {

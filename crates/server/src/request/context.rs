@@ -258,11 +258,15 @@ impl RequestContext {
 
     /// Records a failure, for the target's health and the row of the call.
     pub(crate) fn fails_with(&mut self, error: &GatewayError) {
-        let (code, is_uncertain) = (error.code(), error.may_be_billed());
-        (self.error_code, self.may_be_billed) = (Some(code), is_uncertain);
+        self.failed(error.code(), error.may_be_billed());
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.broke_off(error);
         }
+    }
+
+    /// Records a failure for the row of the call: its code, and whether Bedrock may bill it.
+    pub(crate) fn failed(&mut self, code: &'static str, may_be_billed: bool) {
+        (self.error_code, self.may_be_billed) = (Some(code), may_be_billed);
     }
 
     /// Records the model that the caller named, unless it is a key in the wrong place.

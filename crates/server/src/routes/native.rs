@@ -85,9 +85,7 @@ async fn relayed(
             respond(*begun, Kind::Stream, &worker.now().config, context)
         }
         Err(error) => {
-            if let NativeError::Gateway(error) = &error {
-                context.fails_with(error);
-            }
+            error.record(&mut context);
             refuse(&error, errors, &mut context)
         }
     }

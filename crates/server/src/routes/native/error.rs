@@ -5,7 +5,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use super::STOPPING;
-use crate::error::{GatewayError, NO_CREDENTIALS, SHOULD_RETRY};
+use crate::error::{GatewayError, NO_CREDENTIALS, SHOULD_RETRY, code_of_failure};
 use crate::native::guardrail::GuardrailError;
 use crate::native::mask::masked;
 use crate::native::path::PathError;
@@ -36,6 +36,24 @@ pub(super) enum NativeError {
     Upstream(#[from] Failure),
     #[error("the stream began with an exception: {error}")]
     AtStart { begun: Box<Begun>, error: Box<ServiceError> },
+}
+
+impl NativeError {
+    /// Records the failure for the row of the call.
+    pub(super) fn record(&self, context: &mut RequestContext) {
+        match self {
+            Self::Gateway(error) => context.fails_with(error),
+            Self::Upstream(failure) => {
+                context.failed(code_of_failure(failure), failure.may_be_billed());
+            }
+            // No call was made, or its answer is relayed and judged there.
+            Self::Path(_)
+            | Self::Bidirectional
+            | Self::S3(_)
+            | Self::Guardrail(_)
+            | Self::AtStart { .. } => {}
+        }
+    }
 }
 
 impl From<Panicked> for NativeError {
