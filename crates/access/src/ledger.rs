@@ -5,6 +5,7 @@ mod intents;
 mod reaper;
 mod report;
 mod row;
+mod slices;
 mod writer;
 
 pub use report::{
@@ -15,4 +16,5 @@ pub use row::{
     Attribution, CallOutcome, CallState, Charge, Closing, CounterKey, CounterState, OpenOutcome,
     Opening, ScopeKind,
 };
+pub use slices::{Slice, SliceAmounts};
 pub use writer::{FailMode, LedgerOptions, LedgerWriter, OpenRefusal, OpenedCall};

@@ -6,10 +6,12 @@ mod memory;
 mod memory_ledger;
 mod schema;
 mod sql;
+mod sql_counters;
 mod sql_hourly;
 mod sql_ledger;
 mod sql_records;
 mod sql_reports;
+mod sql_slices;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,8 +20,8 @@ pub use memory::MemoryStore;
 pub use sql::{SqlOptions, SqlStore};
 
 use crate::ledger::{
-    CallFilter, CallRow, Closing, CounterKey, CounterState, OpenOutcome, Opening, SpendQuery,
-    SpendRow,
+    CallFilter, CallRow, Closing, CounterKey, CounterState, OpenOutcome, Opening, Slice,
+    SliceAmounts, SpendQuery, SpendRow,
 };
 use crate::record::{Record, RecordKind};
 use crate::{KeyDigest, KeyToken, UtcTime};
@@ -231,7 +233,7 @@ pub trait Store: Send + Sync + 'static {
     /// for itself; an id that has a row is granted without a second reservation.
     fn open(&self, calls: Vec<Opening>) -> StoreFuture<'_, Vec<OpenOutcome>>;
 
-    /// Settles calls in one transaction: rows, counters and aggregates. Returns for each whether it was the first
+    /// Settles calls in one transaction: rows, counters, slices and aggregates. Returns for each whether it was the first
     /// settlement of its id; later ones change no sum.
     fn close(&self, calls: Vec<Closing>) -> StoreFuture<'_, Vec<bool>>;
 
@@ -240,6 +242,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads calls whose lease ran out.
     fn overdue(&self, now: UtcTime, limit: u64) -> StoreFuture<'_, Vec<Opening>>;
+
+    /// Reserves slices of budgets in one transaction, and returns the states of their counters with them; absent for
+    /// each that its counter does not lend.
+    fn lend(&self, slices: Vec<Slice>) -> StoreFuture<'_, Vec<Option<CounterState>>>;
+
+    /// Gives back room of slices that no call has taken.
+    fn give_back(&self, amounts: SliceAmounts) -> StoreFuture<'_, ()>;
+
+    /// Renews the leases of slices.
+    fn renew_slices(&self, ids: Vec<String>, until: UtcTime) -> StoreFuture<'_, ()>;
+
+    /// Gives back slices whose lease ran out, and returns their number.
+    fn reap_slices(&self, now: UtcTime) -> StoreFuture<'_, u64>;
 
     /// Removes settled rows that began before a time, at most `limit` of them, and returns their number.
     /// Aggregates stay.

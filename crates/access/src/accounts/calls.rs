@@ -159,7 +159,7 @@ impl Accounts {
             session_id,
             ip,
             meta,
-            estimate: cost.unwrap_or_default(),
+            estimate: cost,
             charges: told.iter().map(|told| told.charge.clone()).collect(),
         };
         match self.ledger.open(call, &self.clock).await {
@@ -185,7 +185,7 @@ impl Accounts {
         let budget = limits.budget();
         let (present, reset_at) = self.counter(kind, id, "", &budget, now);
         let (total, _) = self.counter(kind, id, "", &lifetime(), now);
-        let states = self.store.counters(vec![present, total]).await?;
+        let states = self.counter_states(vec![present, total]).await?;
         let state = |at: usize| states.get(at).copied().unwrap_or_default();
         let CounterState { spent: spend, reserved, .. } = state(0);
         Ok(ScopeSpend { spend, reserved, total_spend: state(1).spent, reset_at })
@@ -214,6 +214,20 @@ impl Accounts {
     /// Calls between their reservation and their committed settlement.
     pub fn calls_under_way(&self) -> usize {
         self.ledger.calls_under_way()
+    }
+
+    /// The states of counters, with what calls under way hold of them: room that this process only holds in advance is
+    /// free.
+    pub(super) async fn counter_states(
+        &self,
+        counters: Vec<CounterKey>,
+    ) -> Result<Vec<CounterState>, StoreError> {
+        let held: Vec<_> = counters.iter().map(|counter| self.ledger.held(counter)).collect();
+        let mut states = self.store.counters(counters).await?;
+        for (state, held) in states.iter_mut().zip(held) {
+            state.reserved = state.reserved.minus(held).max(Nanodollars::ZERO);
+        }
+        Ok(states)
     }
 
     /// The counter of a rule, and the end of its window; the model is empty for all.
@@ -245,7 +259,7 @@ impl Accounts {
                         told.charge.max = both.min();
                     }
                     None => all.push(Told {
-                        charge: Charge { counter, max: rule.max },
+                        charge: Charge { counter, max: rule.max, slice: None },
                         scope: at,
                         reset_at,
                     }),
@@ -280,9 +294,9 @@ impl Reservation {
     /// Spend of the key's window before this call; absent without a key, or where the store was away.
     pub fn key_spend(&self) -> Option<Nanodollars> {
         let opened = self.opened.as_ref()?;
-        let is_key = |(charge, _): &(&Charge, &CounterState)| charge.counter.kind == ScopeKind::Key;
         let mut pairs = opened.call().charges.iter().zip(opened.states());
-        pairs.find(is_key).map(|(_, state)| state.spent)
+        let (_, state) = pairs.find(|(charge, _)| charge.counter.kind == ScopeKind::Key)?;
+        state.map(|state| state.spent)
     }
 
     /// Notes that bytes go upstream: from now on the call may cost money, whatever becomes of it.
@@ -327,7 +341,7 @@ impl Drop for Reservation {
         let call = Arc::clone(opened.call());
         let outcome = CallOutcome {
             model: call.model_asked.clone(),
-            cost: Some(call.estimate),
+            cost: call.estimate,
             error_code: Some("cut_off".to_owned()),
             ..CallOutcome::default()
         };

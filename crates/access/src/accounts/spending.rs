@@ -50,7 +50,7 @@ impl Accounts {
             }
             resets.push(reset_at);
         }
-        let mut states = self.store.counters(counters).await?.into_iter();
+        let mut states = self.counter_states(counters).await?.into_iter();
         let mut next = || states.next().unwrap_or_default();
         let spend_of = |(ask, reset_at): (&SpendAsk<'_>, _)| {
             let CounterState { spent: spend, reserved, .. } = next();

@@ -1,14 +1,21 @@
 //! Calls of dead processes: those whose lease ran out, and those that only an intent tells of. They may have cost money, so
-//! that their rows take the estimate for spent.
+//! that their rows take the estimate for spent. Slices of budgets go back where no call uses them, or where their process
+//! is dead.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::intents::IntentLog;
+use super::slices::{self, Slices};
 use super::{Closing, LedgerOptions};
 use crate::store::{Store, StoreError};
 use crate::{Clock, UtcTime};
+
+/// The time after which a slice that no call uses is given back.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Renews the leases of calls that go on, and ends those whose process is dead.
 pub(super) struct Reaper {
@@ -16,16 +23,28 @@ pub(super) struct Reaper {
     pub(super) clock: Clock,
     pub(super) options: LedgerOptions,
     pub(super) live: Arc<Mutex<HashMap<String, UtcTime>>>,
+    pub(super) slices: Arc<Slices>,
     pub(super) intents: Option<Arc<IntentLog>>,
 }
 
 impl Reaper {
     pub(super) async fn run(self) {
-        let mut ticks =
-            tokio::time::interval(self.options.reap_every.max(Duration::from_millis(10)));
+        let every = self.options.reap_every.max(Duration::from_millis(10));
+        let mut ticks = tokio::time::interval(every.min(IDLE));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut next = Instant::now();
         loop {
             ticks.tick().await;
+            let idle = self.slices.idle(self.clock.now());
+            if !idle.is_empty()
+                && let Err(error) = self.store.give_back(idle).await
+            {
+                log::warn!("slices of budgets are not given back: {error}");
+            }
+            if Instant::now() < next {
+                continue;
+            }
+            next = Instant::now() + every;
             if let Err(error) = self.round().await {
                 log::warn!("leases were not renewed or reaped: {error}");
             }
@@ -56,6 +75,14 @@ impl Reaper {
                 .await?;
         }
         self.take_over(now).await?;
+        let held = self.slices.renew(now.plus(slices::LEASE));
+        if !held.is_empty() {
+            self.store.renew_slices(held, now.plus(slices::LEASE)).await?;
+        }
+        let count = self.store.reap_slices(now).await?;
+        if count > 0 {
+            log::warn!("{count} slices of budgets of dead processes are given back");
+        }
         if let Some(age) = self.options.retention {
             let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
             let before = UtcTime::from_millis(now.millis().saturating_sub(age));

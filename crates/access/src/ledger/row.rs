@@ -75,6 +75,9 @@ pub struct Charge {
     pub counter: CounterKey,
     /// Most that may be spent and reserved together; null limits nothing.
     pub max: Option<Nanodollars>,
+    /// The slice that the estimate was taken from, of calls that were not reserved in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<String>,
 }
 
 /// The parties that a call is attributed to.
@@ -119,10 +122,17 @@ pub struct Opening {
     pub ip: Option<String>,
     /// Metadata of the caller, as a JSON object.
     pub meta: Option<String>,
-    /// The estimate that is reserved.
-    pub estimate: Nanodollars,
+    /// The estimate that is reserved; null where the call has no price.
+    pub estimate: Option<Nanodollars>,
     /// The counters, each once.
     pub charges: Vec<Charge>,
+}
+
+impl Opening {
+    /// The amount that counters hold while the call is under way.
+    pub fn reserved(&self) -> Nanodollars {
+        self.estimate.unwrap_or_default()
+    }
 }
 
 /// The end of a call.
@@ -227,7 +237,7 @@ impl Closing {
     pub fn of_dead(call: Opening, now: UtcTime) -> Self {
         let outcome = CallOutcome {
             model: call.model_asked.clone(),
-            cost: Some(call.estimate),
+            cost: call.estimate,
             error_code: Some("lease_expired".to_owned()),
             total_ms: u64::try_from(now.since(call.at).as_millis()).unwrap_or(u64::MAX),
             ..CallOutcome::default()

@@ -16,9 +16,10 @@ use tokio::time::Instant;
 
 use super::intents::{IntentLog, Segment};
 use super::reaper::Reaper;
-use super::{CallOutcome, CallState, Closing, CounterState, OpenOutcome, Opening};
+use super::slices::{Slice, SliceAmounts, Slices, Taken};
+use super::{CallOutcome, CallState, Closing, CounterKey, CounterState, OpenOutcome, Opening};
 use crate::store::{Store, StoreError};
-use crate::{Clock, UtcTime};
+use crate::{Clock, Nanodollars, UtcTime};
 
 /// The treatment of calls while the store cannot be reached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,8 +50,8 @@ pub struct LedgerOptions {
     pub retention: Option<Duration>,
     /// The longest time that settlements wait for others.
     pub settle_after: Duration,
-    /// Folder for intents: calls under no budget are written there before they are made, instead of to the store.
-    /// Absent writes all to the store, as replicas on several hosts must.
+    /// Folder for intents: calls under no budget, or in slices of budgets, are written there before they are made, instead
+    /// of to the store. Absent writes all to the store, as replicas on several hosts must.
     pub intents: Option<PathBuf>,
 }
 
@@ -92,6 +93,10 @@ enum Entry {
     Settlements,
     /// As many wait as a transaction takes.
     Full,
+    /// Slices to borrow for the calls to come.
+    Lend(Vec<Slice>),
+    /// Room of slices that no call will take.
+    GiveBack(SliceAmounts),
     /// Answers when all entries before it are committed.
     Flush(oneshot::Sender<()>),
 }
@@ -118,6 +123,7 @@ pub struct LedgerWriter {
     room: Arc<Semaphore>,
     options: LedgerOptions,
     intents: Option<Arc<IntentLog>>,
+    slices: Arc<Slices>,
     live: Arc<Mutex<HashMap<String, UtcTime>>>,
     /// Whether the last access to the store failed: calls that pass without it need not wait for it then.
     away: Arc<AtomicBool>,
@@ -128,11 +134,12 @@ pub struct LedgerWriter {
 #[derive(Debug)]
 pub struct OpenedCall {
     call: Arc<Opening>,
-    states: Vec<CounterState>,
+    states: Vec<Option<CounterState>>,
     clock: Clock,
     queue: mpsc::UnboundedSender<Entry>,
     waiting: Arc<Mutex<Waiting>>,
     batch: usize,
+    slices: Arc<Slices>,
     live: Arc<Mutex<HashMap<String, UtcTime>>>,
     permit: Option<OwnedSemaphorePermit>,
     intent: Option<Arc<Segment>>,
@@ -146,10 +153,12 @@ impl LedgerWriter {
         let live = Arc::new(Mutex::new(HashMap::new()));
         let away = Arc::new(AtomicBool::new(false));
         let waiting = Arc::<Mutex<Waiting>>::default();
+        let slices = Arc::<Slices>::default();
         let writer = Writer {
             store: Arc::clone(&store),
             away: Arc::clone(&away),
             waiting: Arc::clone(&waiting),
+            slices: Arc::clone(&slices),
             batch: options.batch.max(1),
             settle_after: options.settle_after,
         };
@@ -165,11 +174,12 @@ impl LedgerWriter {
             clock,
             options: options.clone(),
             live: Arc::clone(&live),
+            slices: Arc::clone(&slices),
             intents: intents.clone(),
         };
         let reaper = tokio::spawn(reaper.run());
         let tasks = Mutex::new(vec![writer, reaper]);
-        Self { queue, waiting, room, options, intents, live, away, tasks }
+        Self { queue, waiting, room, options, intents, slices, live, away, tasks }
     }
 
     /// Writes a call's row and reserves its estimate; returns when both are durable.
@@ -182,16 +192,18 @@ impl LedgerWriter {
         let Ok(Ok(permit)) = permit else {
             return Err(OpenRefusal::Unavailable("too many calls wait for the store".to_owned()));
         };
-        call.lease_until = clock.now().plus(self.options.lease);
-        let intent = self.intent(&call);
+        let now = clock.now();
+        call.lease_until = now.plus(self.options.lease);
+        let (intent, states) = self.intent(&mut call, now).unzip();
         let is_written = intent.is_some();
         let mut opened = OpenedCall {
             call: Arc::new(call),
-            states: Vec::new(),
+            states: states.unwrap_or_default(),
             clock: clock.clone(),
             queue: self.queue.clone(),
             waiting: Arc::clone(&self.waiting),
             batch: self.options.batch.max(1),
+            slices: Arc::clone(&self.slices),
             live: Arc::clone(&self.live),
             permit: Some(permit),
             intent,
@@ -211,7 +223,7 @@ impl LedgerWriter {
         };
         match (told, self.options.fail_mode) {
             (Ok(Ok(Ok(OpenOutcome::Granted(states)))), _) => {
-                opened.states = states;
+                opened.states = states.into_iter().map(Some).collect();
                 Ok(opened)
             }
             (Ok(Ok(Ok(OpenOutcome::Refused { charge, state }))), _) => {
@@ -231,14 +243,32 @@ impl LedgerWriter {
         }
     }
 
-    /// Writes a call as an intent, if no budget has to be asked for it.
-    fn intent(&self, call: &Opening) -> Option<Arc<Segment>> {
+    /// Writes a call as an intent, if the store need not be asked for it: all its budgets have room in slices, or it has
+    /// none. The known states of its counters come with it.
+    fn intent(
+        &self,
+        call: &mut Opening,
+        now: UtcTime,
+    ) -> Option<(Arc<Segment>, Vec<Option<CounterState>>)> {
         let intents = self.intents.as_ref()?;
-        if call.charges.iter().any(|charge| charge.max.is_some()) {
-            return None;
+        let states = match self.slices.take(call, now) {
+            Taken::All(states) => states,
+            Taken::None(wanted) => {
+                if !wanted.is_empty() {
+                    // Without a writer the call is refused right after this.
+                    let _ = self.queue.send(Entry::Lend(wanted));
+                }
+                return None;
+            }
+        };
+        match intents.write(call) {
+            Ok(segment) => Some((segment, states)),
+            Err(error) => {
+                log::warn!("an intent is not written, and the store is asked: {error}");
+                self.slices.put_back(call);
+                None
+            }
         }
-        let warn = |error| log::warn!("an intent is not written, and the store is asked: {error}");
-        intents.write(call).map_err(warn).ok()
     }
 
     /// Waits until all settlements so far are committed.
@@ -248,6 +278,11 @@ impl LedgerWriter {
             // The writer ended where this fails; it had written all.
             let _ = all_done.await;
         }
+    }
+
+    /// Room of a counter that this process holds and no call has taken.
+    pub(crate) fn held(&self, counter: &CounterKey) -> Nanodollars {
+        self.slices.left(counter)
     }
 
     /// Whether the last access to the store failed.
@@ -262,6 +297,8 @@ impl LedgerWriter {
 
     /// Writes the queue and stops the tasks.
     pub async fn stop(&self) {
+        // The writer ended where this fails; the leases of slices run out then.
+        let _ = self.queue.send(Entry::GiveBack(self.slices.all()));
         self.flush().await;
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         for task in tasks {
@@ -290,9 +327,9 @@ impl OpenedCall {
         &self.call
     }
 
-    /// The states of its counters with this reservation, in the order of its charges. Empty where it passed without
-    /// one.
-    pub fn states(&self) -> &[CounterState] {
+    /// The states of its counters with this reservation, in the order of its charges, where they are known. Empty where it
+    /// passed without one.
+    pub fn states(&self) -> &[Option<CounterState>] {
         &self.states
     }
 
@@ -305,6 +342,7 @@ impl OpenedCall {
         let Some(permit) = self.permit.take() else { return };
         let held = Held { _permit: permit, _intent: self.intent.take() };
         self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.call.id);
+        self.slices.call_ends(&self.call);
         let closing =
             Closing { call: Arc::clone(&self.call), at: self.clock.now(), state, outcome };
         let count = {
@@ -347,6 +385,7 @@ struct Writer {
     store: Arc<dyn Store>,
     away: Arc<AtomicBool>,
     waiting: Arc<Mutex<Waiting>>,
+    slices: Arc<Slices>,
     /// Most rows of a transaction.
     batch: usize,
     settle_after: Duration,
@@ -371,6 +410,7 @@ impl Writer {
                 },
             };
             let (mut opens, mut answers, mut flushes) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut wanted, mut returned) = (Vec::new(), Vec::new());
             let mut are_due = count == 0;
             for entry in taken.drain(..) {
                 match entry {
@@ -380,6 +420,8 @@ impl Writer {
                     }
                     Entry::Settlements => due = Some(Instant::now() + self.settle_after),
                     Entry::Full => are_due = true,
+                    Entry::Lend(slices) => wanted.extend(slices),
+                    Entry::GiveBack(amounts) => returned.extend(amounts),
                     Entry::Flush(done) => {
                         are_due = true;
                         flushes.push(done);
@@ -396,6 +438,7 @@ impl Writer {
             if !opens.is_empty() {
                 self.open(opens, answers).await;
             }
+            self.lend(wanted, returned).await;
             for done in flushes {
                 // The one that waited may have left.
                 let _ = done.send(());
@@ -403,8 +446,8 @@ impl Writer {
         }
     }
 
-    /// Opens calls. Those that a budget refuses are tried again after the settlements that wait, which give back what
-    /// they had reserved.
+    /// Opens calls. Those that a budget refuses are tried again after the settlements that wait and the slices held here,
+    /// which give back what they had reserved.
     async fn open(
         &self,
         opens: Vec<Opening>,
@@ -414,15 +457,15 @@ impl Writer {
         let refused = |outcome: &OpenOutcome| matches!(outcome, OpenOutcome::Refused { .. });
         if let Ok(first) = &mut outcomes
             && first.iter().any(refused)
-            && !self.waiting().closings.is_empty()
         {
-            self.settle().await;
             let (places, again): (Vec<_>, Vec<_>) = opens
                 .into_iter()
                 .enumerate()
                 .filter(|(at, _)| first.get(*at).is_some_and(refused))
                 .unzip();
-            if let Ok(second) = self.store.open(again).await {
+            if self.makes_room(&again).await
+                && let Ok(second) = self.store.open(again).await
+            {
                 for (at, outcome) in places.into_iter().zip(second) {
                     first[at] = outcome;
                 }
@@ -430,6 +473,38 @@ impl Writer {
         }
         self.away.store(outcomes.is_err(), Ordering::Release);
         answer_all(outcomes, answers);
+    }
+
+    /// Settles and gives back what this process holds of the budgets of calls; false if it holds nothing.
+    async fn makes_room(&self, calls: &[Opening]) -> bool {
+        let settles = !self.waiting().closings.is_empty();
+        if settles {
+            self.settle().await;
+        }
+        let charges = calls.iter().flat_map(|call| &call.charges);
+        let amounts = self.slices.withdraw(charges.map(|charge| &charge.counter));
+        let holds = !amounts.is_empty();
+        self.lend(Vec::new(), amounts).await;
+        settles || holds
+    }
+
+    /// Borrows slices, and gives back room of others. What fails here ends with the leases of slices.
+    async fn lend(&self, wanted: Vec<Slice>, mut returned: SliceAmounts) {
+        if !wanted.is_empty() {
+            match self.store.lend(wanted.clone()).await {
+                Ok(states) => {
+                    let lent = wanted.into_iter().zip(states);
+                    let lent = lent.filter_map(|(slice, state)| state.map(|state| (slice, state)));
+                    returned.extend(self.slices.add(lent.collect()));
+                }
+                Err(error) => log::warn!("no slices of budgets are lent: {error}"),
+            }
+        }
+        if !returned.is_empty()
+            && let Err(error) = self.store.give_back(returned).await
+        {
+            log::warn!("slices of budgets are not given back: {error}");
+        }
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
@@ -444,7 +519,10 @@ impl Writer {
             let closed = self.store.close(closings.clone()).await;
             self.away.store(closed.is_err(), Ordering::Release);
             match closed {
-                Ok(_) => return,
+                Ok(_) => {
+                    self.slices.settled(&closings);
+                    return;
+                }
                 Err(error) => {
                     log::warn!("{} settlements wait for the store: {error}", closings.len());
                 }

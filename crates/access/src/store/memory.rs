@@ -10,7 +10,7 @@ use super::{
 };
 use crate::ledger::{
     CallFilter, CallRow, Closing, CounterKey, CounterState, MOST_NAMES, OpenOutcome, Opening,
-    SpendQuery, SpendRow,
+    Slice, SliceAmounts, SpendQuery, SpendRow,
 };
 use crate::record::RecordKind;
 use crate::{KeyToken, UtcTime};
@@ -252,6 +252,26 @@ impl Store for MemoryStore {
 
     fn overdue(&self, now: UtcTime, limit: u64) -> StoreFuture<'_, Vec<Opening>> {
         ready(Ok(self.ledger().overdue(now, limit)))
+    }
+
+    fn lend(&self, slices: Vec<Slice>) -> StoreFuture<'_, Vec<Option<CounterState>>> {
+        let mut ledger = self.ledger();
+        ready(Ok(slices.into_iter().map(|slice| ledger.lend(slice)).collect()))
+    }
+
+    fn give_back(&self, amounts: SliceAmounts) -> StoreFuture<'_, ()> {
+        let mut ledger = self.ledger();
+        amounts.iter().for_each(|(id, amount)| ledger.reduce(id, *amount));
+        ready(Ok(()))
+    }
+
+    fn renew_slices(&self, ids: Vec<String>, until: UtcTime) -> StoreFuture<'_, ()> {
+        self.ledger().renew_slices(&ids, until);
+        ready(Ok(()))
+    }
+
+    fn reap_slices(&self, now: UtcTime) -> StoreFuture<'_, u64> {
+        ready(Ok(self.ledger().reap_slices(now)))
     }
 
     fn prune(&self, before: UtcTime, limit: u64) -> StoreFuture<'_, u64> {

@@ -9,7 +9,7 @@ use super::hour_key::{Dimension, HourKey, HourName, HourSums, Party};
 use super::memory::paged;
 use crate::ledger::{
     CallFilter, CallOutcome, CallRow, CallSort, CallState, Closing, CounterKey, CounterState,
-    OpenOutcome, Opening, SpendColumn, SpendQuery, SpendRow, SpendSums,
+    OpenOutcome, Opening, Slice, SpendColumn, SpendQuery, SpendRow, SpendSums,
 };
 use crate::{Nanodollars, UtcTime};
 
@@ -20,6 +20,7 @@ const MOST_ROWS: usize = 100_000;
 pub(super) struct LedgerState {
     rows: BTreeMap<String, CallRow>,
     counters: HashMap<CounterKey, CounterState>,
+    slices: HashMap<String, Slice>,
     names_an_hour: u64,
     hours: HourSums,
     names: HashMap<(UtcTime, Dimension), HashSet<String>>,
@@ -40,7 +41,7 @@ impl LedgerState {
             return OpenOutcome::Refused { charge, state: states[charge] };
         }
         for (charge, state) in call.charges.iter().zip(&mut states) {
-            state.reserved = state.reserved.plus(call.estimate);
+            state.reserved = state.reserved.plus(call.reserved());
             self.counters.insert(charge.counter.clone(), *state);
         }
         if self.rows.len() >= MOST_ROWS {
@@ -53,8 +54,14 @@ impl LedgerState {
     pub(super) fn close(&mut self, closing: Closing) -> bool {
         let opened = match self.rows.get(&closing.call.id) {
             Some(row) if !row.under_way => return false,
-            Some(row) => row.closing.call.estimate,
-            None => Nanodollars::ZERO,
+            Some(row) => row.closing.call.reserved(),
+            None => {
+                for slice in closing.call.charges.iter().filter_map(|charge| charge.slice.as_ref())
+                {
+                    self.reduce(slice, closing.call.reserved());
+                }
+                Nanodollars::ZERO
+            }
         };
         for charge in &closing.call.charges {
             let counter = self.counters.entry(charge.counter.clone()).or_default();
@@ -89,6 +96,47 @@ impl LedgerState {
         let dead = |row: &&CallRow| row.under_way && row.closing.call.lease_until < now;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         self.rows.values().filter(dead).take(limit).map(|row| (*row.closing.call).clone()).collect()
+    }
+
+    pub(super) fn lend(&mut self, slice: Slice) -> Option<CounterState> {
+        let state = self.counters.entry(slice.counter.clone()).or_default();
+        if !slice.fits(*state) {
+            return None;
+        }
+        state.reserved = state.reserved.plus(slice.amount);
+        let state = *state;
+        self.slices.insert(slice.id.clone(), slice);
+        Some(state)
+    }
+
+    /// Takes an amount from a slice, and from what its counter holds as reserved.
+    pub(super) fn reduce(&mut self, id: &str, amount: Nanodollars) {
+        let Some(slice) = self.slices.get_mut(id).filter(|slice| slice.amount >= amount) else {
+            return;
+        };
+        slice.amount = slice.amount.minus(amount);
+        let counter = self.counters.entry(slice.counter.clone()).or_default();
+        counter.reserved = counter.reserved.minus(amount);
+    }
+
+    pub(super) fn renew_slices(&mut self, ids: &[String], until: UtcTime) {
+        for id in ids {
+            if let Some(slice) = self.slices.get_mut(id) {
+                slice.lease_until = until;
+            }
+        }
+    }
+
+    pub(super) fn reap_slices(&mut self, now: UtcTime) -> u64 {
+        let is_over = |slice: &Slice| slice.lease_until < now || slice.amount <= Nanodollars::ZERO;
+        let over: Vec<_> = self.slices.extract_if(|_, slice| is_over(slice)).collect();
+        let mut count = 0;
+        for (_, slice) in over {
+            count += u64::from(slice.amount > Nanodollars::ZERO);
+            let counter = self.counters.entry(slice.counter).or_default();
+            counter.reserved = counter.reserved.minus(slice.amount);
+        }
+        count
     }
 
     pub(super) fn prune(&mut self, before: UtcTime, limit: u64) -> u64 {
@@ -147,7 +195,7 @@ impl LedgerState {
 /// The first charge without room for the estimate.
 pub(super) fn refusing(call: &Opening, states: &[CounterState]) -> Option<usize> {
     call.charges.iter().zip(states).position(|(charge, state)| {
-        let asked = state.spent.plus(state.reserved).plus(call.estimate);
+        let asked = state.spent.plus(state.reserved).plus(call.reserved());
         // A call that costs no money needs room all the same: a spent budget lets none pass.
         let full = |max: Nanodollars| asked > max || state.spent.plus(state.reserved) >= max;
         charge.max.is_some_and(full)

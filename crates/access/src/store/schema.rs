@@ -62,6 +62,11 @@ const STEPS: &[&[&str]] = &[&[
         PRIMARY KEY (hour, tag, key_id, team_id, user_id, customer, model, region, status))",
     "CREATE TABLE hourly_names (
         hour BIGINT NOT NULL, dimension TEXT NOT NULL, taken BIGINT NOT NULL, PRIMARY KEY (hour, dimension))",
+], &[
+    "ALTER TABLE ledger ADD COLUMN priced BIGINT NOT NULL DEFAULT 1",
+    "CREATE TABLE slices (
+        id TEXT PRIMARY KEY, kind TEXT NOT NULL, scope_id TEXT NOT NULL, span TEXT NOT NULL, starts_at BIGINT NOT NULL,
+        amount BIGINT NOT NULL, lease_until BIGINT NOT NULL)",
 ]];
 
 /// Brings the tables to this version. Replicas that start at once wait for one another.

@@ -1,14 +1,16 @@
 //! The ledger's writing side in a database. Counters are locked in one fixed order, in the transaction that writes
 //! the rows, so that no call passes a budget by concurrency and no two transactions wait for each other.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use super::memory_ledger::refusing;
-use super::sql::{Engine, Session, SqlStore, Statement, Value, Work, rows_of};
+use super::sql::{Session, SqlStore, Statement, Value, Work, rows_of};
+use super::sql_counters::{Counters, add_to_counters, locked};
+use super::sql_slices::{self, GiveBack, LendBatch, ReapSlices};
 use super::{Store, StoreError, StoreFuture, sql_hourly};
 use crate::ledger::{
     CallFilter, CallOutcome, CallRow, Charge, Closing, CounterKey, CounterState, OpenOutcome,
-    Opening, ScopeKind, SpendQuery, SpendRow,
+    Opening, Slice, SliceAmounts, SpendQuery, SpendRow,
 };
 use crate::record::RecordKind;
 use crate::store::{AuditEntry, Change, Document, Page, RecordQuery, SecretBy, StoredSecret};
@@ -16,10 +18,11 @@ use crate::{KeyToken, Nanodollars, UtcTime};
 
 /// Most rows of one statement: placeholders are limited, to 32,766 in SQLite.
 pub(super) const CHUNK: usize = 400;
-const OPEN_COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, charges, opened, state";
+const OPEN_COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, priced, charges, opened, state";
 const CLOSE_COLUMNS: &str = "ended_at, model, model_group, region, reach, tier, input, output, cache_read, cache_write_5m, cache_write_1h, units, cost, price_id, price_source, status, error_code, ttft_ms, total_ms, attempts";
-
-type Counters = BTreeMap<CounterKey, CounterState>;
+/// Columns of the two lists.
+const OPEN_COUNT: usize = 20;
+const CLOSE_COUNT: usize = 20;
 
 /// Calls to open together.
 struct OpenBatch(Vec<Opening>);
@@ -53,18 +56,20 @@ impl Work for OpenBatch {
                 continue;
             }
             for (charge, state) in call.charges.iter().zip(&mut states) {
-                state.reserved = state.reserved.plus(call.estimate);
+                state.reserved = state.reserved.plus(call.reserved());
                 counters.insert(charge.counter.clone(), *state);
                 let sum = added.entry(charge.counter.clone()).or_default();
-                sum.reserved = sum.reserved.plus(call.estimate);
+                sum.reserved = sum.reserved.plus(call.reserved());
             }
             granted.push(call);
             outcomes.push(OpenOutcome::Granted(states));
         }
         for rows in granted.chunks(CHUNK) {
-            let sql =
-                format!("INSERT INTO ledger ({OPEN_COLUMNS}) VALUES {}", rows_of(rows.len(), 19));
-            let mut values = Vec::with_capacity(rows.len() * 19);
+            let sql = format!(
+                "INSERT INTO ledger ({OPEN_COLUMNS}) VALUES {}",
+                rows_of(rows.len(), OPEN_COUNT)
+            );
+            let mut values = Vec::with_capacity(rows.len() * OPEN_COUNT);
             for call in rows {
                 values.extend(open_values(call, 1, "reserved")?);
             }
@@ -89,10 +94,16 @@ impl Work for CloseBatch {
             settled.extend(settle_rows(session, rows).await?);
         }
         let (mut counters, mut counted) = (Counters::new(), Vec::with_capacity(once.len()));
+        let mut taken = BTreeMap::<String, Nanodollars>::new();
         for closing in &once {
             let Some(opened) = settled.get(&closing.call.id) else { continue };
-            let released = if *opened { closing.call.estimate } else { Nanodollars::ZERO };
+            let estimate = closing.call.reserved();
+            let released = if *opened { estimate } else { Nanodollars::ZERO };
             for charge in &closing.call.charges {
+                if let Some(slice) = charge.slice.as_ref().filter(|_| !*opened) {
+                    let sum = taken.entry(slice.clone()).or_default();
+                    *sum = sum.plus(estimate);
+                }
                 let sum = counters.entry(charge.counter.clone()).or_default();
                 sum.spent = sum.spent.plus(closing.charged());
                 sum.reserved = sum.reserved.minus(released);
@@ -100,6 +111,7 @@ impl Work for CloseBatch {
             }
             counted.push(*closing);
         }
+        sql_slices::reduce(session, taken, &mut counters).await?;
         add_to_counters(session, counters).await?;
         sql_hourly::add(session, &counted, *names_an_hour).await?;
         let mut told = HashSet::new();
@@ -111,14 +123,20 @@ impl Work for CloseBatch {
 }
 
 impl SqlStore {
-    async fn renew_leases(&self, ids: Vec<String>, until: UtcTime) -> Result<(), StoreError> {
+    /// Renews leases in a table, of rows in some state.
+    pub(super) async fn renew_in(
+        &self,
+        table: &str,
+        state: &str,
+        ids: Vec<String>,
+        until: UtcTime,
+    ) -> Result<(), StoreError> {
         for ids in ids.chunks(CHUNK) {
             let mut values = vec![Value::from(until.millis())];
             values.extend(ids.iter().map(|id| Value::from(id.as_str())));
             let list = (2..=values.len()).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
-            let sql = format!(
-                "UPDATE ledger SET lease_until = $1 WHERE state = 'reserved' AND id IN ({list})"
-            );
+            let sql =
+                format!("UPDATE {table} SET lease_until = $1 WHERE {state} AND id IN ({list})");
             self.repeated(&Statement { sql, values }).await?;
         }
         Ok(())
@@ -129,16 +147,6 @@ impl SqlStore {
             (SELECT id FROM ledger WHERE began_at < $1 AND state <> 'reserved' ORDER BY began_at LIMIT $2)";
         let values = vec![before.millis().into(), limit.into()];
         self.repeated(&Statement { sql: sql.to_owned(), values }).await
-    }
-
-    async fn set_counter(&self, key: CounterKey, nano: i64) -> Result<(), StoreError> {
-        let sql =
-            "INSERT INTO counters (kind, scope_id, span, starts_at, spent, reserved, requests)
-            VALUES ($1, $2, $3, $4, $5, 0, 0)
-            ON CONFLICT (kind, scope_id, span, starts_at) DO UPDATE SET spent = excluded.spent";
-        let mut values = Vec::from(key_values(&key));
-        values.push(nano.into());
-        self.repeated(&Statement { sql: sql.to_owned(), values }).await.map(drop)
     }
 }
 
@@ -160,119 +168,6 @@ async fn known_ids(
     Ok(known)
 }
 
-/// Makes rows for counters that have none, then reads all of them, locked until the end of the transaction.
-async fn locked(session: &mut Session, keys: BTreeSet<CounterKey>) -> Result<Counters, StoreError> {
-    let keys: Vec<_> = keys.into_iter().collect();
-    let lock = match session.engine() {
-        Engine::Sqlite => "",
-        Engine::Postgres => " FOR UPDATE OF c",
-    };
-    let mut counters = Counters::new();
-    for keys in keys.chunks(CHUNK) {
-        // SQLite has one writer, whose transaction is the lock.
-        if session.engine() == Engine::Postgres {
-            make_counters(session, keys).await?;
-        }
-        read_counters(session, keys, lock, &mut counters).await?;
-    }
-    Ok(counters)
-}
-
-async fn make_counters(session: &mut Session, keys: &[CounterKey]) -> Result<(), StoreError> {
-    let place =
-        |at: usize| format!("(${}, ${}, ${}, ${}, 0, 0, 0)", at + 1, at + 2, at + 3, at + 4);
-    let places = (0..keys.len()).map(|row| place(4 * row)).collect::<Vec<_>>().join(", ");
-    let sql = format!(
-        "INSERT INTO counters (kind, scope_id, span, starts_at, spent, reserved, requests) VALUES {places} ON CONFLICT DO NOTHING"
-    );
-    session.run(sql, keys.iter().flat_map(key_values).collect()).await.map(drop)
-}
-
-async fn read_counters(
-    session: &mut Session,
-    keys: &[CounterKey],
-    lock: &str,
-    into: &mut Counters,
-) -> Result<(), StoreError> {
-    let sql = counters_sql(keys.len(), lock);
-    let values = keys.iter().flat_map(key_values).collect();
-    for row in session.rows(sql, values).await? {
-        let (kind, id, window) = (row.text(0)?, row.text(1)?, row.text(2)?);
-        let Some(kind) = scope_kind(&kind) else { continue };
-        let key = CounterKey { kind, id, window, start: UtcTime::from_millis(row.int(3)?) };
-        into.insert(key, counter_state([row.int(4)?, row.int(5)?, row.int(6)?]));
-    }
-    Ok(())
-}
-
-/// Selects counters, in the one order in which they are locked. A join, because SQLite reads the whole table to answer
-/// `IN` for several columns.
-pub(super) fn counters_sql(keys: usize, lock: &str) -> String {
-    format!(
-        "SELECT c.kind, c.scope_id, c.span, c.starts_at, c.spent, c.reserved, c.requests
-        FROM (VALUES {}) AS wanted JOIN counters AS c ON c.kind = column1 AND c.scope_id = column2
-        AND c.span = column3 AND c.starts_at = column4
-        ORDER BY c.kind, c.scope_id, c.span, c.starts_at{lock}",
-        rows_of(keys, 4)
-    )
-}
-
-pub(super) fn counter_state([spent, reserved, requests]: [i64; 3]) -> CounterState {
-    CounterState {
-        spent: Nanodollars::new(spent),
-        reserved: Nanodollars::new(reserved),
-        requests: u64::try_from(requests).unwrap_or(0),
-    }
-}
-
-pub(super) fn scope_kind(text: &str) -> Option<ScopeKind> {
-    use ScopeKind::{Customer, Gateway, Key, Member, Model, Tag, Team, User};
-    [Key, Team, Member, User, Customer, Tag, Model, Gateway]
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
-}
-
-pub(super) fn key_values(key: &CounterKey) -> [Value; 4] {
-    [
-        key.kind.as_str().into(),
-        key.id.as_str().into(),
-        key.window.as_str().into(),
-        key.start.millis().into(),
-    ]
-}
-
-async fn add_to_counters(session: &mut Session, sums: Counters) -> Result<(), StoreError> {
-    // In the order of the text that the database sorts by, as `locked` does.
-    let mut sums: Vec<_> = sums.into_iter().collect();
-    sums.sort_by(|(a, _), (b, _)| {
-        (a.kind.as_str(), &a.id, &a.window, a.start).cmp(&(
-            b.kind.as_str(),
-            &b.id,
-            &b.window,
-            b.start,
-        ))
-    });
-    for sums in sums.chunks(CHUNK) {
-        let sql = format!(
-            "INSERT INTO counters (kind, scope_id, span, starts_at, spent, reserved, requests) VALUES {}
-            ON CONFLICT (kind, scope_id, span, starts_at) DO UPDATE SET spent = counters.spent + excluded.spent,
-            reserved = counters.reserved + excluded.reserved, requests = counters.requests + excluded.requests",
-            rows_of(sums.len(), 7)
-        );
-        let mut values = Vec::with_capacity(sums.len() * 7);
-        for (key, sum) in sums {
-            values.extend(key_values(key));
-            values.extend([
-                sum.spent.nano().into(),
-                sum.reserved.nano().into(),
-                sum.requests.into(),
-            ]);
-        }
-        session.run(sql, values).await?;
-    }
-    Ok(())
-}
-
 /// Writes the ends of calls, and returns the ids of those that had none yet.
 async fn settle_rows(
     session: &mut Session,
@@ -284,9 +179,9 @@ async fn settle_rows(
         "INSERT INTO ledger ({OPEN_COLUMNS}, {CLOSE_COLUMNS}) VALUES {}
         ON CONFLICT (id) DO UPDATE SET state = excluded.state, {set} WHERE ledger.state = 'reserved'
         RETURNING id, opened",
-        rows_of(calls.len(), 39)
+        rows_of(calls.len(), OPEN_COUNT + CLOSE_COUNT)
     );
-    let mut values = Vec::with_capacity(calls.len() * 39);
+    let mut values = Vec::with_capacity(calls.len() * (OPEN_COUNT + CLOSE_COUNT));
     for closing in calls {
         values.extend(open_values(&closing.call, 0, closing.state.as_str())?);
         values.extend(close_values(closing));
@@ -327,7 +222,8 @@ fn open_values(call: &Opening, opened: i64, state: &str) -> Result<Vec<Value>, S
         session_id.clone().into(),
         ip.clone().into(),
         meta.clone().into(),
-        estimate.nano().into(),
+        estimate.unwrap_or_default().nano().into(),
+        i64::from(estimate.is_some()).into(),
         json(serde_json::to_string(charges))?.into(),
         opened.into(),
         state.into(),
@@ -432,11 +328,27 @@ impl Store for SqlStore {
     }
 
     fn renew(&self, ids: Vec<String>, until: UtcTime) -> StoreFuture<'_, ()> {
-        Box::pin(self.renew_leases(ids, until))
+        Box::pin(self.renew_in("ledger", "state = 'reserved'", ids, until))
     }
 
     fn overdue(&self, now: UtcTime, limit: u64) -> StoreFuture<'_, Vec<Opening>> {
         Box::pin(self.overdue_calls(now, limit))
+    }
+
+    fn lend(&self, slices: Vec<Slice>) -> StoreFuture<'_, Vec<Option<CounterState>>> {
+        Box::pin(async move { self.repeated(&LendBatch(slices)).await })
+    }
+
+    fn give_back(&self, amounts: SliceAmounts) -> StoreFuture<'_, ()> {
+        Box::pin(async move { self.repeated(&GiveBack(amounts)).await })
+    }
+
+    fn renew_slices(&self, ids: Vec<String>, until: UtcTime) -> StoreFuture<'_, ()> {
+        Box::pin(self.renew_in("slices", "amount > 0", ids, until))
+    }
+
+    fn reap_slices(&self, now: UtcTime) -> StoreFuture<'_, u64> {
+        Box::pin(async move { self.repeated(&ReapSlices { now }).await })
     }
 
     fn prune(&self, before: UtcTime, limit: u64) -> StoreFuture<'_, u64> {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::sql::{SqlRow, SqlStore, Value, rows_of};
-use super::sql_ledger::{counter_state, counters_sql, key_values, scope_kind};
+use super::sql_counters::{counter_state, counters_sql, key_values, scope_kind};
 use super::{Page, StoreError};
 use crate::ledger::{
     Attribution, CallFilter, CallOutcome, CallRow, CallSort, CallState, Closing, CounterKey,
@@ -12,7 +12,7 @@ use crate::ledger::{
 };
 use crate::{Nanodollars, UtcTime};
 
-const COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, charges, state, ended_at, model, model_group, region, reach, tier, input, output, cache_read, cache_write_5m, cache_write_1h, units, cost, price_id, price_source, status, error_code, ttft_ms, total_ms, attempts";
+const COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, priced, charges, state, ended_at, model, model_group, region, reach, tier, input, output, cache_read, cache_write_5m, cache_write_1h, units, cost, price_id, price_source, status, error_code, ttft_ms, total_ms, attempts";
 const CHUNK: usize = 400;
 const MINUTE: i64 = 60_000;
 
@@ -273,14 +273,14 @@ fn opening(row: &SqlRow) -> Result<Opening, StoreError> {
         session_id: row.maybe_text(12)?,
         ip: row.maybe_text(13)?,
         meta: row.maybe_text(14)?,
-        estimate: Nanodollars::new(row.int(15)?),
-        charges: serde_json::from_str(&row.text(16)?).map_err(json)?,
+        estimate: if row.int(16)? != 0 { Some(Nanodollars::new(row.int(15)?)) } else { None },
+        charges: serde_json::from_str(&row.text(17)?).map_err(json)?,
     })
 }
 
 fn call_row(row: &SqlRow) -> Result<CallRow, StoreError> {
     let call = opening(row)?;
-    let state = match row.text(17)?.as_str() {
+    let state = match row.text(18)?.as_str() {
         "reserved" => return Ok(CallRow::begun(call)),
         "voided" => CallState::Voided,
         "estimated" => CallState::Estimated,
@@ -288,26 +288,26 @@ fn call_row(row: &SqlRow) -> Result<CallRow, StoreError> {
     };
     let count = |at| Ok::<_, StoreError>(u64::try_from(row.int(at)?).unwrap_or(0));
     let outcome = CallOutcome {
-        model: row.text(19)?,
-        model_group: row.maybe_text(20)?,
-        region: row.maybe_text(21)?,
-        reach: row.maybe_text(22)?,
-        tier: row.maybe_text(23)?,
-        input: count(24)?,
-        output: count(25)?,
-        cache_read: count(26)?,
-        cache_write_5m: count(27)?,
-        cache_write_1h: count(28)?,
-        units: row.maybe_text(29)?,
-        cost: row.maybe_int(30)?.map(Nanodollars::new),
-        price_id: row.maybe_text(31)?,
-        price_source: row.maybe_text(32)?,
-        status: u16::try_from(row.int(33)?).unwrap_or(0),
-        error_code: row.maybe_text(34)?,
-        ttft_ms: row.maybe_int(35)?.map(|ms| u64::try_from(ms).unwrap_or(0)),
-        total_ms: count(36)?,
-        attempts: u32::try_from(row.int(37)?).unwrap_or(0),
+        model: row.text(20)?,
+        model_group: row.maybe_text(21)?,
+        region: row.maybe_text(22)?,
+        reach: row.maybe_text(23)?,
+        tier: row.maybe_text(24)?,
+        input: count(25)?,
+        output: count(26)?,
+        cache_read: count(27)?,
+        cache_write_5m: count(28)?,
+        cache_write_1h: count(29)?,
+        units: row.maybe_text(30)?,
+        cost: row.maybe_int(31)?.map(Nanodollars::new),
+        price_id: row.maybe_text(32)?,
+        price_source: row.maybe_text(33)?,
+        status: u16::try_from(row.int(34)?).unwrap_or(0),
+        error_code: row.maybe_text(35)?,
+        ttft_ms: row.maybe_int(36)?.map(|ms| u64::try_from(ms).unwrap_or(0)),
+        total_ms: count(37)?,
+        attempts: u32::try_from(row.int(38)?).unwrap_or(0),
     };
-    let at = UtcTime::from_millis(row.int(18)?);
+    let at = UtcTime::from_millis(row.int(19)?);
     Ok(CallRow { closing: Closing { call: Arc::new(call), at, state, outcome }, under_way: false })
 }

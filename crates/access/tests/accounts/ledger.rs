@@ -17,12 +17,12 @@ pub(crate) fn at(millis: i64) -> UtcTime {
     UtcTime::from_millis(MORNING + millis)
 }
 
-fn counter(kind: ScopeKind, id: &str) -> CounterKey {
+pub(crate) fn counter(kind: ScopeKind, id: &str) -> CounterKey {
     CounterKey { kind, id: id.into(), window: "total".into(), start: UtcTime::default() }
 }
 
 pub(crate) fn call(id: &str, estimate: i64, max: Option<i64>) -> Opening {
-    let charge = |kind, id| Charge { counter: counter(kind, id), max: None };
+    let charge = |kind, id| Charge { counter: counter(kind, id), max: None, slice: None };
     let limited = Charge { max: max.map(Nanodollars::new), ..charge(ScopeKind::Key, "k1") };
     Opening {
         id: id.into(),
@@ -36,7 +36,7 @@ pub(crate) fn call(id: &str, estimate: i64, max: Option<i64>) -> Opening {
         },
         call_type: "acompletion".into(),
         model_asked: "sonnet".into(),
-        estimate: Nanodollars::new(estimate),
+        estimate: Some(Nanodollars::new(estimate)),
         charges: vec![limited, charge(ScopeKind::Team, "t1")],
         ..Opening::default()
     }
@@ -62,7 +62,7 @@ pub(crate) fn ending(call: &Opening, cost: i64) -> Closing {
 }
 
 /// Spent, reserved and requests.
-async fn state(store: &dyn access::store::Store, key: CounterKey) -> (i64, i64, u64) {
+pub(crate) async fn state(store: &dyn access::store::Store, key: CounterKey) -> (i64, i64, u64) {
     let state = store.counters(vec![key]).await.unwrap()[0];
     (state.spent.nano(), state.reserved.nano(), state.requests)
 }

@@ -17,6 +17,7 @@ mod records;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod reports;
+mod slices;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -55,6 +56,9 @@ topics![
     ledger::an_opened_call_is_reserved_once,
     ledger::dead_calls_become_estimated_rows,
     ledger::rows_go_and_sums_stay,
+    slices::a_slice_is_reserved_until_it_is_used_or_given_back,
+    slices::replicas_with_slices_spend_a_budget_to_its_end,
+    slices::a_stopped_process_gives_its_slices_back,
     reports::reports_are_sums_of_the_rows,
     reports::parties_see_their_own_calls,
     reports::sums_are_grouped_by_any_columns,

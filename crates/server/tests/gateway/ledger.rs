@@ -128,6 +128,65 @@ async fn refused_calls_are_void_and_broken_ones_estimated() {
     rig.stop().await;
 }
 
+/// A router, whose models are not known before it answers.
+const UNPRICED: &str = "arn:aws:bedrock:us-east-1:123456789012:prompt-router/a1b2c3";
+
+#[actix_rt::test]
+async fn calls_without_a_whole_answer_are_estimated_on_every_door() {
+    let rig = Rig::start(&format!(
+        "{MASTER}routing: {{ retries: {{ more: 0 }} }}\ntimeouts: {{ first_byte: 0.3, first_byte_stream: 0.3, idle: 0.3 }}\n"
+    ))
+    .await;
+    let key = key(&rig, json!({})).await;
+    let bearer = format!("Bearer {key}");
+    let headers = [("authorization", bearer.as_str())];
+    let mut expected = 0;
+    for model in [NOVA, UNPRICED] {
+        let native = json!({ "messages": [{ "role": "user", "content": [{ "text": "Hi" }] }] });
+        let chat = super::models::ask(model);
+        let mut stream = chat.clone();
+        stream["stream"] = true.into();
+        let path = format!("/bedrock/model/{}", model.replace(':', "%3A").replace('/', "%2F"));
+        let mut doors = vec![
+            ("/v1/chat/completions".to_owned(), chat),
+            ("/v1/chat/completions".to_owned(), stream),
+            (format!("{path}/converse"), native.clone()),
+            (format!("{path}/converse-stream"), native.clone()),
+        ];
+        // InvokeModel takes no routers.
+        if model == NOVA {
+            doors.push((format!("{path}/invoke"), native));
+        }
+        for (path, request) in doors {
+            for fault in [Fault::Silent, Fault::Cut(3)] {
+                // InvokeModel tells its usage in headers.
+                let state = match fault {
+                    Fault::Cut(_) if path.ends_with("/invoke") => CallState::Settled,
+                    _ => CallState::Estimated,
+                };
+                rig.emulator.script().push(Step::Fault(fault));
+                let body = request.to_string().into();
+                let (_, _, body) = rig.open_with(&headers, Method::POST, &path, body).await;
+                // It ends in an error, or is cut off.
+                let _ = tokio::time::timeout(PATIENCE, body.collect()).await.unwrap();
+                expected += 1;
+                let row = rows(&rig, expected).await.remove(0).closing;
+                let told = format!("{path} {:?}", row.outcome);
+                assert_eq!(row.state, state, "{told}");
+                assert!(row.outcome.error_code.is_some(), "{told}");
+                let cost = row.outcome.cost;
+                assert_eq!(
+                    cost.is_some_and(|cost| cost > Nanodollars::ZERO),
+                    model == NOVA,
+                    "{told}"
+                );
+                assert_eq!(cost.is_none(), model == UNPRICED, "{told}");
+            }
+        }
+    }
+    rig.stop().await;
+}
+
 #[actix_rt::test]
 async fn a_client_that_leaves_is_charged_for_what_it_saw() {
     let rig = Rig::start(MASTER).await;

@@ -204,7 +204,7 @@ impl<'r> SpendMetadata<'r> {
                 price_date: price.and_then(|row| Some(row.rsplit_once('@')?.1)),
                 price_source: outcome.price_source.as_deref(),
                 estimated: *state == CallState::Estimated,
-                reserved: Dollars(call.estimate),
+                reserved: Dollars(call.reserved()),
                 attempts: outcome.attempts,
                 units: raw(outcome.units.as_deref()),
             },

@@ -142,7 +142,7 @@ async fn customers_that_only_made_calls_are_known() {
         id: "0193".to_owned(),
         at: accounts.now(),
         who: Attribution { customer: Some("walk-in".to_owned()), ..Attribution::default() },
-        charges: vec![Charge { counter, max: None }],
+        charges: vec![Charge { counter, max: None, slice: None }],
         ..Opening::default()
     };
     let outcome = CallOutcome { cost: Nanodollars::parse("0.25"), ..CallOutcome::default() };

@@ -49,7 +49,7 @@ fn call(id: &str, key: &NewKey, (at, model, cost): (&str, &str, Option<&str>)) -
         },
         call_type: "acompletion".to_owned(),
         model_asked: "sonnet".to_owned(),
-        estimate: Nanodollars::parse("0.01").unwrap(),
+        estimate: Some(Nanodollars::parse("0.01").unwrap()),
         ..Opening::default()
     };
     let outcome = CallOutcome {

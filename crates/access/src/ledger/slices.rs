@@ -1,0 +1,375 @@
+//! Slices of budgets: room that a process reserves in the store ahead of its calls. A call that finds room in the slices of
+//! all its budgets is admitted without a transaction, as one under no budget is; its intent names the slices.
+//!
+//! A slice is a hundredth of its budget at most, and none is lent in the last tenth of a budget: there each call is
+//! reserved in the store, so that replicas together pass no budget and refuse no call that has room.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Charge, Closing, CounterKey, CounterState, Opening};
+use crate::{Nanodollars, UtcTime};
+
+/// Calls whose estimates a slice holds, at most.
+const CALLS: i64 = 32;
+/// Calls below which a slice does not pay.
+const LEAST_CALLS: i64 = 4;
+/// The part of a budget that a slice is at most.
+const PART: i64 = 100;
+/// The part of a budget at its end in which no slice is lent.
+const END: i64 = 10;
+/// The time after which a store is asked again for a slice that it did not lend.
+const PAUSE: Duration = Duration::from_secs(5);
+/// The lease of a slice, renewed while its process lives.
+pub(super) const LEASE: Duration = Duration::from_secs(15);
+
+/// Room of one budget, reserved for one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slice {
+    /// Its id, a UUIDv7.
+    pub id: String,
+    /// The counter that holds it as reserved.
+    pub counter: CounterKey,
+    /// Most that may be spent and reserved together.
+    pub max: Nanodollars,
+    /// The room, and that of its calls under way.
+    pub amount: Nanodollars,
+    /// The end of its lease, after which any process gives it back.
+    pub lease_until: UtcTime,
+}
+
+impl Slice {
+    /// Whether a counter lends it.
+    pub(crate) fn fits(&self, state: CounterState) -> bool {
+        let end = Nanodollars::new(self.max.nano() / END);
+        state.spent.plus(state.reserved).plus(self.amount) <= self.max.minus(end)
+    }
+}
+
+/// Amounts of slices, by their ids.
+pub type SliceAmounts = Vec<(String, Nanodollars)>;
+
+/// The slices of this process.
+#[derive(Debug, Default)]
+pub(super) struct Slices(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    held: HashMap<CounterKey, Held>,
+    /// Counters that are not asked again before a time.
+    pauses: HashMap<CounterKey, UtcTime>,
+    /// Calls under way, by slice: slices that are used up keep their lease until these end.
+    calls: HashMap<String, usize>,
+}
+
+/// A slice with room.
+#[derive(Debug)]
+struct Held {
+    id: String,
+    max: Nanodollars,
+    left: Nanodollars,
+    /// The counter as it is known here.
+    state: CounterState,
+    lease_until: UtcTime,
+    /// Whether a call took room since the last look.
+    used: bool,
+}
+
+/// What slices say to a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// All its budgets have room here. The known states of its counters, in the order of its charges.
+    All(Vec<Option<CounterState>>),
+    /// The store must reserve it; and these slices are to be asked for, for the next calls.
+    None(Vec<Slice>),
+}
+
+impl Slices {
+    /// Takes the estimate from the slices of all budgets of a call, or from none.
+    pub(super) fn take(&self, call: &mut Opening, now: UtcTime) -> Taken {
+        let estimate = call.reserved();
+        let mut state = self.state();
+        let has_room = |charge: &Charge| {
+            let Some(max) = charge.max else { return true };
+            let held = state.held.get(&charge.counter);
+            held.is_some_and(|held| {
+                held.max == max && held.left >= estimate && held.lease_until > now
+            })
+        };
+        if !call.charges.iter().all(has_room) {
+            return Taken::None(state.wanted(call, now));
+        }
+        let mut states = Vec::with_capacity(call.charges.len());
+        let State { held, calls, .. } = &mut *state;
+        for charge in &mut call.charges {
+            let slice = charge.max.and_then(|_| held.get_mut(&charge.counter));
+            states.push(slice.map(|slice| {
+                slice.left = slice.left.minus(estimate);
+                slice.used = true;
+                *calls.entry(slice.id.clone()).or_default() += 1;
+                charge.slice = Some(slice.id.clone());
+                slice.state
+            }));
+        }
+        Taken::All(states)
+    }
+
+    /// Undoes a taking.
+    pub(super) fn put_back(&self, call: &mut Opening) {
+        self.call_ends(call);
+        let estimate = call.reserved();
+        let mut state = self.state();
+        for charge in &mut call.charges {
+            let Some(id) = charge.slice.take() else { continue };
+            let held = state.held.get_mut(&charge.counter);
+            if let Some(held) = held.filter(|held| held.id == id) {
+                held.left = held.left.plus(estimate);
+            }
+        }
+    }
+
+    /// Ends a call's hold on its slices. The store gives its estimate back when it settles it.
+    pub(super) fn call_ends(&self, call: &Opening) {
+        let mut state = self.state();
+        for id in call.charges.iter().filter_map(|charge| charge.slice.as_ref()) {
+            if let Some(count) = state.calls.get_mut(id) {
+                *count -= 1;
+                if *count == 0 {
+                    state.calls.remove(id);
+                }
+            }
+        }
+    }
+
+    /// Adds slices that the store has lent, and returns the room of those they replace.
+    pub(super) fn add(&self, lent: Vec<(Slice, CounterState)>) -> SliceAmounts {
+        let mut state = self.state();
+        let mut replaced = Vec::new();
+        for (slice, counter) in lent {
+            let Slice { id, counter: key, max, amount, lease_until } = slice;
+            state.pauses.remove(&key);
+            let held = Held { id, max, left: amount, state: counter, lease_until, used: true };
+            replaced.extend(state.held.insert(key, held).and_then(Held::rest));
+        }
+        replaced
+    }
+
+    /// Counts settled calls in the states that answers show.
+    pub(super) fn settled(&self, closings: &[Closing]) {
+        let mut state = self.state();
+        if state.held.is_empty() {
+            return;
+        }
+        for closing in closings {
+            for charge in &closing.call.charges {
+                if let Some(held) = state.held.get_mut(&charge.counter) {
+                    held.state.spent = held.state.spent.plus(closing.charged());
+                    held.state.requests += 1;
+                }
+            }
+        }
+    }
+
+    /// The room of a counter that no call has taken.
+    pub(super) fn left(&self, counter: &CounterKey) -> Nanodollars {
+        self.state().held.get(counter).map_or(Nanodollars::ZERO, |held| held.left)
+    }
+
+    /// Takes away the slices of counters, and returns their room.
+    pub(super) fn withdraw<'c>(
+        &self,
+        counters: impl Iterator<Item = &'c CounterKey>,
+    ) -> SliceAmounts {
+        let mut state = self.state();
+        counters.filter_map(|counter| state.held.remove(counter)).filter_map(Held::rest).collect()
+    }
+
+    /// Takes away slices that no call has used since the last time, or all, and returns their room.
+    pub(super) fn idle(&self, now: UtcTime) -> SliceAmounts {
+        let mut state = self.state();
+        state.pauses.retain(|_, until| *until > now);
+        let idle = state.held.extract_if(|_, held| !std::mem::take(&mut held.used));
+        idle.filter_map(|(_, held)| held.rest()).collect()
+    }
+
+    /// Takes away all slices, and returns their room.
+    pub(super) fn all(&self) -> SliceAmounts {
+        self.state().held.drain().filter_map(|(_, held)| held.rest()).collect()
+    }
+
+    /// Extends the leases of slices with room or calls, and returns their ids.
+    pub(super) fn renew(&self, until: UtcTime) -> Vec<String> {
+        let mut state = self.state();
+        let State { held, calls, .. } = &mut *state;
+        let mut ids: Vec<String> = calls.keys().cloned().collect();
+        for held in held.values_mut() {
+            held.lease_until = until;
+            if !calls.contains_key(&held.id) {
+                ids.push(held.id.clone());
+            }
+        }
+        ids
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The slices to ask for, so that calls like this one need no transaction; none unless all its budgets are large
+    /// enough.
+    fn wanted(&mut self, call: &Opening, now: UtcTime) -> Vec<Slice> {
+        let estimate = call.reserved().nano();
+        let amount = |max: Nanodollars| (max.nano() / PART).min(estimate.saturating_mul(CALLS));
+        let pays = |charge: &Charge| {
+            charge.max.is_none_or(|max| {
+                estimate > 0 && amount(max) >= estimate.saturating_mul(LEAST_CALLS)
+            })
+        };
+        if !call.charges.iter().all(pays) {
+            return Vec::new();
+        }
+        let mut wanted = Vec::new();
+        for Charge { counter, max, slice: _ } in &call.charges {
+            let Some(max) = *max else { continue };
+            let held = self.held.get(counter);
+            let is_held = held.is_some_and(|held| {
+                held.max == max && held.left.nano() >= estimate && held.lease_until > now
+            });
+            if is_held || self.pauses.get(counter).is_some_and(|until| *until > now) {
+                continue;
+            }
+            self.pauses.insert(counter.clone(), now.plus(PAUSE));
+            wanted.push(Slice {
+                id: uuid::Uuid::now_v7().to_string(),
+                counter: counter.clone(),
+                max,
+                amount: Nanodollars::new(amount(max)),
+                lease_until: now.plus(LEASE),
+            });
+        }
+        wanted
+    }
+}
+
+impl Held {
+    /// The room that no call has taken; absent if there is none.
+    fn rest(self) -> Option<(String, Nanodollars)> {
+        (self.left > Nanodollars::ZERO).then_some((self.id, self.left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::ScopeKind;
+
+    fn at(seconds: i64) -> UtcTime {
+        UtcTime::from_millis(seconds * 1000)
+    }
+
+    fn counter(id: &str) -> CounterKey {
+        CounterKey {
+            kind: ScopeKind::Key,
+            id: id.to_owned(),
+            window: "total".to_owned(),
+            start: UtcTime::default(),
+        }
+    }
+
+    fn call(estimate: i64, budgets: &[(&str, Option<i64>)]) -> Opening {
+        let charge = |(id, max): &(&str, Option<i64>)| Charge {
+            counter: counter(id),
+            max: max.map(Nanodollars::new),
+            slice: None,
+        };
+        Opening {
+            estimate: Some(Nanodollars::new(estimate)),
+            charges: budgets.iter().map(charge).collect(),
+            ..Opening::default()
+        }
+    }
+
+    fn asked(slices: &Slices, call: &mut Opening, now: UtcTime) -> Vec<Slice> {
+        match slices.take(call, now) {
+            Taken::None(asked) => asked,
+            Taken::All(_) => panic!("it had room"),
+        }
+    }
+
+    fn lend(slices: &Slices, asked: Vec<Slice>) -> SliceAmounts {
+        slices.add(asked.into_iter().map(|slice| (slice, CounterState::default())).collect())
+    }
+
+    #[test]
+    fn calls_take_from_the_slices_of_all_budgets_or_of_none() {
+        let slices = Slices::default();
+        let of = || call(10, &[("key", Some(100_000)), ("free", None), ("team", Some(8000))]);
+        let wanted = asked(&slices, &mut of(), at(0));
+        let amounts: Vec<_> = wanted.iter().map(|slice| slice.amount.nano()).collect();
+        assert_eq!(amounts, [320, 80], "32 calls, and a hundredth");
+        assert!(asked(&slices, &mut of(), at(4)).is_empty(), "they are asked for once");
+        let (key, team) = (wanted[0].clone(), wanted[1].clone());
+        lend(&slices, vec![key.clone()]);
+        assert!(asked(&slices, &mut of(), at(4)).is_empty(), "the team has none");
+        lend(&slices, vec![team.clone()]);
+        for _ in 0..8 {
+            let mut call = of();
+            assert!(
+                matches!(slices.take(&mut call, at(5)), Taken::All(states) if states[1].is_none())
+            );
+            let ids: Vec<_> = call.charges.iter().map(|charge| charge.slice.as_deref()).collect();
+            assert_eq!(ids, [Some(&*key.id), None, Some(&*team.id)]);
+        }
+        let again = asked(&slices, &mut of(), at(6));
+        assert_eq!((again.len(), &again[0].counter), (1, &team.counter));
+        assert_eq!(slices.all(), [(key.id, Nanodollars::new(240))]);
+    }
+
+    #[test]
+    fn small_and_changed_budgets_are_not_sliced() {
+        let slices = Slices::default();
+        assert!(asked(&slices, &mut call(10, &[("key", Some(3999))]), at(0)).is_empty());
+        assert!(asked(&slices, &mut call(0, &[("key", Some(4000))]), at(0)).is_empty());
+        let wanted = asked(&slices, &mut call(10, &[("key", Some(4000))]), at(0));
+        assert_eq!(wanted[0].amount.nano(), 40);
+        lend(&slices, wanted);
+        let lowered = asked(&slices, &mut call(10, &[("key", Some(5000))]), at(0));
+        let given_back = lend(&slices, lowered);
+        assert_eq!(given_back.len(), 1, "the slice of the former maximum");
+        assert!(matches!(
+            slices.take(&mut call(10, &[("key", Some(5000))]), at(14)),
+            Taken::All(_)
+        ));
+        let late = slices.take(&mut call(10, &[("key", Some(5000))]), at(16));
+        assert!(matches!(late, Taken::None(_)), "its lease is over");
+    }
+
+    #[test]
+    fn slices_are_kept_while_calls_use_them() {
+        let slices = Slices::default();
+        let wanted = asked(&slices, &mut call(10, &[("key", Some(4000))]), at(0));
+        let id = wanted[0].id.clone();
+        lend(&slices, wanted);
+        let mut first = call(10, &[("key", Some(4000))]);
+        assert!(matches!(slices.take(&mut first, at(0)), Taken::All(_)));
+        assert_eq!(slices.idle(at(1)), []);
+        assert_eq!(slices.renew(at(60)), [id.clone()]);
+        assert_eq!(slices.idle(at(2)), [(id.clone(), Nanodollars::new(30))]);
+        assert_eq!(slices.renew(at(60)), [id], "a call is under way");
+        slices.call_ends(&first);
+        assert!(slices.renew(at(60)).is_empty());
+    }
+
+    #[test]
+    fn the_last_tenth_of_a_budget_is_not_lent() {
+        let slices = Slices::default();
+        let slice = asked(&slices, &mut call(10, &[("key", Some(4000))]), at(0)).remove(0);
+        let spent =
+            |nano| CounterState { spent: Nanodollars::new(nano), ..CounterState::default() };
+        assert!(slice.fits(spent(3560)));
+        assert!(!slice.fits(spent(3561)));
+    }
+}
