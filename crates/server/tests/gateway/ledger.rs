@@ -26,7 +26,7 @@ fn said(input: u64, output: u64) -> Step {
 }
 
 /// Waits for so many rows whose calls have ended, and returns all.
-async fn rows(rig: &Rig, count: usize) -> Vec<CallRow> {
+pub(crate) async fn rows(rig: &Rig, count: usize) -> Vec<CallRow> {
     let accounts = rig.accounts.as_ref().unwrap();
     let deadline = Instant::now() + PATIENCE;
     loop {

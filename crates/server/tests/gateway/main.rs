@@ -41,6 +41,7 @@ mod native_limits;
 mod parameters;
 mod places;
 mod quirks;
+mod recorded_costs;
 mod recorded_embeddings;
 #[path = "../support/recorder.rs"]
 #[allow(dead_code)]

@@ -57,7 +57,7 @@ pub(crate) fn folder() -> Option<PathBuf> {
     folder
 }
 
-fn records(folder: &std::path::Path, file: &str) -> Vec<Value> {
+pub(crate) fn records(folder: &std::path::Path, file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(folder.join(file)).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
