@@ -15,6 +15,8 @@ use crate::{Admission, CallTag, Caller, Nanodollars, Principal, UtcTime};
 
 /// The key's id in rows of the master key.
 const MASTER: &str = "master";
+/// The longest wait for settlements before a read.
+const CATCH_UP: Duration = Duration::from_secs(1);
 /// The span of a counter without a window.
 const TOTAL: &str = "total";
 
@@ -209,6 +211,15 @@ impl Accounts {
     /// Waits until all settlements so far are in the store.
     pub async fn flush(&self) {
         self.ledger.flush().await;
+    }
+
+    /// Waits for the settlements of this process, so that what is read next has them; not for long, and not for a store
+    /// that is away.
+    pub async fn catch_up(&self) {
+        if !self.ledger.is_away() {
+            // Reads of a store that is slow show it as it is.
+            let _ = tokio::time::timeout(CATCH_UP, self.ledger.flush()).await;
+        }
     }
 
     /// Calls between their reservation and their committed settlement.

@@ -50,7 +50,8 @@ pub struct LedgerOptions {
     pub reap_every: Duration,
     /// The age at which rows are removed; absent keeps them. Aggregates stay.
     pub retention: Option<Duration>,
-    /// The longest time that settlements wait for others.
+    /// The longest time that settlements wait for others; a fifth of it where a reservation in the store ends with them,
+    /// which other processes may need.
     pub settle_after: Duration,
     /// Folder for intents: calls under no budget, or in slices of budgets, are written there before they are made, instead
     /// of to the store. Absent writes all to the store, as replicas on several hosts must.
@@ -67,7 +68,7 @@ impl Default for LedgerOptions {
             lease: Duration::from_secs(60),
             reap_every: Duration::from_secs(5),
             retention: Some(Duration::from_hours(90 * 24)),
-            settle_after: Duration::from_millis(50),
+            settle_after: Duration::from_millis(250),
             intents: None,
         }
     }
@@ -113,6 +114,7 @@ pub struct OpenedCall {
     queue: mpsc::UnboundedSender<Entry>,
     waiting: Arc<Mutex<Waiting>>,
     batch: usize,
+    settle_after: Duration,
     slices: Arc<Slices>,
     live: Arc<Mutex<HashMap<String, UtcTime>>>,
     permit: Option<OwnedSemaphorePermit>,
@@ -134,7 +136,6 @@ impl LedgerWriter {
             waiting: Arc::clone(&waiting),
             slices: Arc::clone(&slices),
             batch: options.batch.max(1),
-            settle_after: options.settle_after,
         };
         let writer = tokio::spawn(writer.run(entries));
         let intents = options.intents.clone().and_then(|folder| {
@@ -177,6 +178,7 @@ impl LedgerWriter {
             queue: self.queue.clone(),
             waiting: Arc::clone(&self.waiting),
             batch: self.options.batch.max(1),
+            settle_after: self.options.settle_after / if is_written { 1 } else { 5 },
             slices: Arc::clone(&self.slices),
             live: Arc::clone(&self.live),
             permit: Some(permit),
@@ -319,17 +321,21 @@ impl OpenedCall {
         self.slices.call_ends(&self.call);
         let closing =
             Closing { call: Arc::clone(&self.call), at: self.clock.now(), state, outcome };
-        let count = {
+        let entry = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.closings.push(closing);
             waiting.held.push(held);
-            waiting.closings.len()
+            let is_sooner = waiting.after.is_none_or(|after| self.settle_after < after);
+            if waiting.closings.len() == self.batch {
+                Some(Entry::Full)
+            } else if is_sooner {
+                waiting.after = Some(self.settle_after);
+                Some(Entry::Settlements(self.settle_after))
+            } else {
+                None
+            }
         };
-        let sent = match count {
-            1 => self.queue.send(Entry::Settlements),
-            count if count == self.batch => self.queue.send(Entry::Full),
-            _ => Ok(()),
-        };
+        let sent = entry.map_or(Ok(()), |entry| self.queue.send(entry));
         if sent.is_err() {
             log::error!("the ledger has stopped: the call {} stays for its reaper", self.call.id);
         }

@@ -1,4 +1,4 @@
-//! One store for SQLite and PostgreSQL: the statements are the same, with numbered placeholders, TEXT and BIGINT
+//! One store for SQLite and PostgreSQL: the statements are the same, with placeholders of either, TEXT and BIGINT
 //! only. This file adapts the two drivers; the statements are in the files beside it.
 
 use std::fmt::Write as _;
@@ -188,7 +188,7 @@ impl SqlStore {
                 rows.map(|rows| rows.into_iter().map(SqlRow::Sqlite).collect())
             }
             SqlPool::Postgres(pool) => {
-                let rows = bound!(Postgres, sql, values).fetch_all(pool).await;
+                let rows = bound!(Postgres, numbered(sql), values).fetch_all(pool).await;
                 rows.map(|rows| rows.into_iter().map(SqlRow::Postgres).collect())
             }
         }
@@ -256,7 +256,7 @@ impl Session {
                 done.map(|done| done.rows_affected())
             }
             Self::Postgres(inner) => {
-                let done = bound!(Postgres, sql, values).execute(&mut **inner).await;
+                let done = bound!(Postgres, numbered(sql), values).execute(&mut **inner).await;
                 done.map(|done| done.rows_affected())
             }
         }
@@ -275,7 +275,7 @@ impl Session {
                 rows.map(|rows| rows.into_iter().map(SqlRow::Sqlite).collect())
             }
             Self::Postgres(inner) => {
-                let rows = bound!(Postgres, sql, values).fetch_all(&mut **inner).await;
+                let rows = bound!(Postgres, numbered(sql), values).fetch_all(&mut **inner).await;
                 rows.map(|rows| rows.into_iter().map(SqlRow::Postgres).collect())
             }
         }
@@ -353,27 +353,36 @@ impl From<u64> for Value {
     }
 }
 
-/// Placeholders of rows of values: `($1, $2), ($3, $4)`.
+/// Most values of a list in a statement: placeholders are limited, to 32,766 in SQLite.
+pub(super) const CHUNK: usize = 400;
+/// Numbers of rows that statements of many rows have: few, so that each is prepared once and found again.
+const BATCHES: [usize; 5] = [256, 64, 16, 4, 1];
+
+/// Splits rows into pieces of [`BATCHES`].
+pub(super) fn batches<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let size = BATCHES.into_iter().find(|size| *size <= rows.len())?;
+        let (batch, rest) = rows.split_at(size);
+        rows = rest;
+        Some(batch)
+    })
+}
+
+/// Placeholders of rows of values: `(?, ?), (?, ?)`.
 pub(super) fn rows_of(rows: usize, columns: usize) -> String {
-    let mut text = String::new();
-    for row in 0..rows {
-        for column in 0..columns {
-            let open = match (row, column) {
-                (0, 0) => "(",
-                (_, 0) => "), (",
-                _ => ", ",
-            };
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{open}${}", row * columns + column + 1);
-        }
-    }
-    text.push(')');
+    let row = format!("({}", "?, ".repeat(columns));
+    let row = format!("{}), ", row.trim_end_matches(", "));
+    let mut text = row.repeat(rows);
+    text.truncate(text.len().saturating_sub(2));
     text
 }
 
-/// The same statement with `?` for its placeholders, if each is used once and in order: SQLite takes `$1` for a name, which
-/// it looks for among all others.
+/// The statement as SQLite reads it fastest: `$1` is a name to it, which it looks for among all others, so that placeholders
+/// that are used once and in order become `?`.
 fn unnamed(sql: String) -> String {
+    if !sql.contains('$') {
+        return sql;
+    }
     let mut text = String::with_capacity(sql.len());
     let mut pieces = sql.split('$');
     text.push_str(pieces.next().unwrap_or_default());
@@ -385,6 +394,22 @@ fn unnamed(sql: String) -> String {
         }
         text.push('?');
         text.push_str(rest);
+    }
+    text
+}
+
+/// The statement as PostgreSQL reads it: `?` becomes `$1` and so on.
+fn numbered(sql: String) -> String {
+    if !sql.contains('?') {
+        return sql;
+    }
+    let mut text = String::with_capacity(2 * sql.len());
+    for (at, piece) in sql.split('?').enumerate() {
+        if at > 0 {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "${at}");
+        }
+        text.push_str(piece);
     }
     text
 }
@@ -428,7 +453,16 @@ mod tests {
         ] {
             assert_eq!(unnamed(sql.to_owned()), expected);
         }
-        let many = rows_of(3, 5);
-        assert_eq!(unnamed(many), "(?, ?, ?, ?, ?), (?, ?, ?, ?, ?), (?, ?, ?, ?, ?)");
+    }
+
+    #[test]
+    fn statements_of_many_rows_have_few_sizes() {
+        assert_eq!(rows_of(2, 3), "(?, ?, ?), (?, ?, ?)");
+        assert_eq!(numbered(format!("VALUES {}", rows_of(2, 1))), "VALUES ($1), ($2)");
+        assert_eq!(numbered("a = $1".to_owned()), "a = $1");
+        let rows: Vec<usize> = (0..343).collect();
+        let sizes: Vec<usize> = batches(&rows).map(<[_]>::len).collect();
+        assert_eq!(sizes, [256, 64, 16, 4, 1, 1, 1]);
+        assert_eq!(batches(&rows).flatten().count(), 343);
     }
 }

@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::StoreError;
-use super::sql::{Engine, Session, SqlStore, Statement, Value, rows_of};
-use super::sql_ledger::CHUNK;
+use super::sql::{Engine, Session, SqlStore, Statement, Value, batches, rows_of};
 use crate::ledger::{CounterKey, CounterState, ScopeKind};
 use crate::{Nanodollars, UtcTime};
 
@@ -35,7 +34,7 @@ pub(super) async fn locked(
         Engine::Postgres => " FOR UPDATE OF c",
     };
     let mut counters = Counters::new();
-    for keys in keys.chunks(CHUNK) {
+    for keys in batches(&keys) {
         // SQLite has one writer, whose transaction is the lock.
         if session.engine() == Engine::Postgres {
             make_counters(session, keys).await?;
@@ -122,7 +121,7 @@ pub(super) async fn add_to_counters(
             b.start,
         ))
     });
-    for sums in sums.chunks(CHUNK) {
+    for sums in batches(&sums) {
         let sql = format!(
             "INSERT INTO counters (kind, scope_id, span, starts_at, spent, reserved, requests) VALUES {}
             ON CONFLICT (kind, scope_id, span, starts_at) DO UPDATE SET spent = counters.spent + excluded.spent,

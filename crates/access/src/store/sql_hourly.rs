@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::StoreError;
 use super::hour_key::{Dimension, HourKey, HourName, HourSums};
-use super::sql::{Session, Value, rows_of};
-use super::sql_ledger::CHUNK;
+use super::sql::{Session, Value, batches, rows_of};
 use crate::UtcTime;
 use crate::ledger::{Closing, SpendSums};
 
@@ -55,7 +54,7 @@ async fn add_rows(
         if by_tag { (format!("{DIMENSIONS}, tag"), 9) } else { (DIMENSIONS.to_owned(), 8) };
     let add = |column: &&str| format!("{column} = {table}.{column} + excluded.{column}");
     let added = SUMS.iter().map(add).collect::<Vec<_>>().join(", ");
-    for rows in rows.chunks(CHUNK) {
+    for rows in batches(rows) {
         let sql = format!(
             "INSERT INTO {table} ({dimensions}, {}) VALUES {} ON CONFLICT ({dimensions}) DO UPDATE SET {added}",
             SUMS.join(", "),
@@ -126,7 +125,7 @@ async fn known_names(
             Dimension::Customer => ("hourly", "customer"),
             Dimension::Tag => ("hourly_tags", "tag"),
         };
-        for names in names.chunks(CHUNK) {
+        for names in batches(&names) {
             let places = (2..=names.len() + 1).map(|at| format!("${at}")).collect::<Vec<_>>();
             let sql = format!(
                 "SELECT DISTINCT {column} FROM {table} WHERE hour = $1 AND {column} IN ({})",
@@ -148,7 +147,7 @@ async fn write_taken(
     taken: Vec<((UtcTime, Dimension), u64)>,
 ) -> Result<Vec<((UtcTime, Dimension), u64)>, StoreError> {
     let mut now = Vec::with_capacity(taken.len());
-    for taken in taken.chunks(CHUNK) {
+    for taken in batches(&taken) {
         let sql = format!(
             "INSERT INTO hourly_names (hour, dimension, taken) VALUES {}
             ON CONFLICT (hour, dimension) DO UPDATE SET taken = hourly_names.taken + excluded.taken

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::memory_ledger::refusing;
-use super::sql::{Session, SqlStore, Statement, Value, Work, rows_of};
+use super::sql::{Session, SqlStore, Statement, Value, Work, batches, rows_of};
 use super::sql_counters::{Counters, add_to_counters, locked};
 use super::sql_slices::{self, GiveBack, LendBatch, ReapSlices};
 use super::{Store, StoreError, StoreFuture, sql_hourly};
@@ -16,8 +16,6 @@ use crate::record::RecordKind;
 use crate::store::{AuditEntry, Change, Document, Page, RecordQuery, SecretBy, StoredSecret};
 use crate::{KeyToken, Nanodollars, UtcTime};
 
-/// Most rows of one statement: placeholders are limited, to 32,766 in SQLite.
-pub(super) const CHUNK: usize = 400;
 const OPEN_COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, priced, charges, opened, state";
 const CLOSE_COLUMNS: &str = "ended_at, model, model_group, region, reach, tier, input, output, cache_read, cache_write_5m, cache_write_1h, units, cost, price_id, price_source, status, error_code, ttft_ms, total_ms, attempts";
 /// Columns of the two lists.
@@ -64,7 +62,7 @@ impl Work for OpenBatch {
             granted.push(call);
             outcomes.push(OpenOutcome::Granted(states));
         }
-        for rows in granted.chunks(CHUNK) {
+        for rows in batches(&granted) {
             let sql = format!(
                 "INSERT INTO ledger ({OPEN_COLUMNS}) VALUES {}",
                 rows_of(rows.len(), OPEN_COUNT)
@@ -90,7 +88,7 @@ impl Work for CloseBatch {
             calls.iter().filter(|closing| seen.insert(closing.call.id.as_str())).collect();
         // The id of each call that this settles, with whether its reservation was written.
         let mut settled = BTreeMap::new();
-        for rows in once.chunks(CHUNK) {
+        for rows in batches(&once) {
             settled.extend(settle_rows(session, rows).await?);
         }
         let (mut counters, mut counted) = (Counters::new(), Vec::with_capacity(once.len()));
@@ -131,7 +129,7 @@ impl SqlStore {
         ids: Vec<String>,
         until: UtcTime,
     ) -> Result<(), StoreError> {
-        for ids in ids.chunks(CHUNK) {
+        for ids in batches(&ids) {
             let mut values = vec![Value::from(until.millis())];
             values.extend(ids.iter().map(|id| Value::from(id.as_str())));
             let list = (2..=values.len()).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
@@ -156,7 +154,7 @@ async fn known_ids(
     calls: &[Opening],
 ) -> Result<HashSet<String>, StoreError> {
     let mut known = HashSet::new();
-    for calls in calls.chunks(CHUNK) {
+    for calls in batches(calls) {
         let list = (1..=calls.len()).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
         let values = calls.iter().map(|call| Value::from(call.id.as_str())).collect();
         for row in

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::sql::{Session, SqlRow, SqlStore, Value, Work};
-use super::sql_ledger::CHUNK;
+use super::sql::{CHUNK, Session, SqlRow, SqlStore, Value, Work};
 use super::{
     AuditEntry, Change, Document, Page, RecordQuery, RecordState, SecretBy, StoreError,
     StoredSecret,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::sql::{SqlRow, SqlStore, Value, rows_of};
+use super::sql::{CHUNK, SqlRow, SqlStore, Value, rows_of};
 use super::sql_counters::{counter_state, counters_sql, key_values, scope_kind};
 use super::{Page, StoreError};
 use crate::ledger::{
@@ -13,7 +13,6 @@ use crate::ledger::{
 use crate::{Nanodollars, UtcTime};
 
 const COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, priced, charges, state, ended_at, model, model_group, region, reach, tier, input, output, cache_read, cache_write_5m, cache_write_1h, units, cost, price_id, price_source, status, error_code, ttft_ms, total_ms, attempts";
-const CHUNK: usize = 400;
 const MINUTE: i64 = 60_000;
 
 /// A condition that grows.

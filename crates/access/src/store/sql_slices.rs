@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::StoreError;
-use super::sql::{Session, SqlRow, Value, Work, rows_of};
+use super::sql::{Session, SqlRow, Value, Work, batches, rows_of};
 use super::sql_counters::{Counters, add_to_counters, key_values, locked, scope_kind};
-use super::sql_ledger::CHUNK;
 use crate::ledger::{CounterKey, CounterState, Slice, SliceAmounts};
 use crate::{Nanodollars, UtcTime};
 
@@ -40,7 +39,7 @@ impl Work for LendBatch {
             }
             answers.push(fits.then_some(*state));
         }
-        for lent in lent.chunks(CHUNK) {
+        for lent in batches(&lent) {
             let sql = format!(
                 "INSERT INTO slices (id, kind, scope_id, span, starts_at, amount, lease_until) VALUES {}",
                 rows_of(lent.len(), 7)

@@ -33,11 +33,19 @@ const TOKENS: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-reset-tokens"),
 ];
 
+/// Headers that a call under all limits has.
+const MOST: usize = 18;
+
 /// Headers in the making.
 #[derive(Debug, Default)]
 pub(crate) struct AccountHeaders(Vec<(HeaderName, HeaderValue)>);
 
 impl AccountHeaders {
+    /// No headers, with room for all.
+    pub(super) fn with_room() -> Self {
+        Self(Vec::with_capacity(MOST))
+    }
+
     /// The call by LiteLLM's names, whose clients and dashboards read them.
     pub(super) fn call(
         &mut self,
@@ -47,14 +55,14 @@ impl AccountHeaders {
         so_far: Duration,
     ) {
         self.add(CALL_ID, id);
-        self.add(VERSION, env!("CARGO_PKG_VERSION"));
+        self.0.push((VERSION, HeaderValue::from_static(env!("CARGO_PKG_VERSION"))));
         self.add(MODEL_GROUP, model);
-        self.add(DURATION, &so_far.as_millis().to_string());
+        self.count(DURATION, u64::try_from(so_far.as_millis()).unwrap_or(u64::MAX));
         let Some(log) = log.filter(|log| log.attempts > 0) else { return };
         self.add(MODEL_ID, &log.target);
         self.add(MODEL_REGION, &log.region);
-        self.add(RETRIES, &(log.attempts - 1).to_string());
-        self.add(FALLBACKS, if log.fallback.is_some() { "1" } else { "0" });
+        self.count(RETRIES, (log.attempts - 1).into());
+        self.count(FALLBACKS, log.fallback.is_some().into());
     }
 
     /// The limits that the call was reserved under, and the key's spend with the cost of this call.
@@ -68,15 +76,20 @@ impl AccountHeaders {
         let Some(holder) = reserved.holder.as_deref() else { return };
         let Holder { key, key_budget, .. } = holder;
         let limits = key.limits_at(now).or(key_budget);
-        self.optional(KEY_MAX_BUDGET, limits.max_budget);
-        self.optional(KEY_TPM, limits.tpm_limit);
-        self.optional(KEY_RPM, limits.rpm_limit);
+        if let Some(most) = limits.max_budget {
+            self.add(KEY_MAX_BUDGET, &most.to_string());
+        }
+        for (name, limit) in [(KEY_TPM, limits.tpm_limit), (KEY_RPM, limits.rpm_limit)] {
+            if let Some(limit) = limit {
+                self.count(name, limit);
+            }
+        }
     }
 
     fn rate(&mut self, state: Option<RateState>, [limit, remaining, reset]: [HeaderName; 3]) {
         let Some(state) = state else { return };
-        self.add(limit, &state.limit.to_string());
-        self.add(remaining, &state.remaining.to_string());
+        self.count(limit, state.limit);
+        self.count(remaining, state.remaining);
         let millis = state.reset_after.as_millis();
         let span = match millis {
             0..1000 => format!("{millis}ms"),
@@ -85,10 +98,8 @@ impl AccountHeaders {
         self.add(reset, &span);
     }
 
-    fn optional<T: ToString>(&mut self, name: HeaderName, value: Option<T>) {
-        if let Some(value) = value {
-            self.add(name, &value.to_string());
-        }
+    fn count(&mut self, name: HeaderName, count: u64) {
+        self.0.push((name, HeaderValue::from(count)));
     }
 
     fn add(&mut self, name: HeaderName, value: &str) {

@@ -217,8 +217,8 @@ impl RequestContext {
 
     /// The call, its limits and the key's spend, as headers; none without accounts.
     pub(crate) fn account_headers(&self) -> AccountHeaders {
-        let mut headers = AccountHeaders::default();
-        let Some(reserved) = &self.reserved else { return headers };
+        let Some(reserved) = &self.reserved else { return AccountHeaders::default() };
+        let mut headers = AccountHeaders::with_room();
         let so_far = self.started.elapsed();
         headers.call(self.id(), &self.model, self.attempt_log.as_ref(), so_far);
         let cost = self.spent.cost().map_or(0, |cost| i128::from(cost.0));

@@ -15,8 +15,8 @@ use crate::store::{Store, StoreError};
 /// What the writer is asked for.
 pub(super) enum Entry {
     Open(Box<Opening>, oneshot::Sender<Result<OpenOutcome, StoreError>>),
-    /// Settlements wait, and the first of them begins their time.
-    Settlements,
+    /// Settlements wait, for this long at most.
+    Settlements(Duration),
     /// As many wait as a transaction takes.
     Full,
     /// Slices to borrow for the calls to come.
@@ -32,6 +32,8 @@ pub(super) enum Entry {
 pub(super) struct Waiting {
     pub(super) closings: Vec<Closing>,
     pub(super) held: Vec<Held>,
+    /// The shortest time that the writer was told.
+    pub(super) after: Option<Duration>,
 }
 
 /// Kept until a settlement is committed.
@@ -49,7 +51,6 @@ pub(super) struct Writer {
     pub(super) slices: Arc<Slices>,
     /// Most rows of a transaction.
     pub(super) batch: usize,
-    pub(super) settle_after: Duration,
 }
 
 impl Writer {
@@ -79,7 +80,10 @@ impl Writer {
                         opens.push(*call);
                         answers.push(answer);
                     }
-                    Entry::Settlements => due = Some(Instant::now() + self.settle_after),
+                    Entry::Settlements(after) => {
+                        let at = Instant::now() + after;
+                        due = Some(due.map_or(at, |due| due.min(at)));
+                    }
                     Entry::Full => are_due = true,
                     Entry::Lend(slices) => wanted.extend(slices),
                     Entry::GiveBack(amounts) => returned.extend(amounts),
@@ -174,7 +178,7 @@ impl Writer {
 
     /// Settles until it is done: rows are never dropped. New calls wait for permits meanwhile.
     async fn settle(&self) {
-        let Waiting { closings, held: _held } = std::mem::take(&mut *self.waiting());
+        let Waiting { closings, held: _held, after: _ } = std::mem::take(&mut *self.waiting());
         let mut wait = Duration::from_millis(50);
         while !closings.is_empty() {
             let closed = self.store.close(closings.clone()).await;

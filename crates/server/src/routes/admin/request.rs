@@ -56,6 +56,7 @@ impl AdminRequest {
             }
         };
         let (worker, accounts, caller) = refused?;
+        accounts.catch_up().await;
         let now = worker.now();
         let limits = BodyLimits { max_mib: LARGEST, ..now.config.body };
         let bytes = body::read(http.headers(), payload, limits).await?;
