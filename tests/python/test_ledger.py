@@ -25,6 +25,10 @@ KEY = "sk-a-master-key-of-the-tests-0123456789"
 # More rounds show more; these few are for every run.
 KILLS = int(os.environ.get("OUTCROP_TEST_KILLS", "4"))
 STOPS = int(os.environ.get("OUTCROP_TEST_STOPS", "3"))
+# Under no budget a call's intent is written; under a large one it takes room that the process reserved in advance.
+BUDGETS = pytest.mark.parametrize(
+    "more", ["", "access: { gateway: { max_budget: 1000 } }\n"], ids=["no budget", "a budget"]
+)
 
 
 @pytest.fixture()
@@ -61,14 +65,15 @@ def settled(store: Path, count: int) -> list[dict]:
         time.sleep(0.05)
 
 
+@BUDGETS
 def test_a_killed_process_leaves_one_row_for_every_call_served(
-    emulator: Outcrop, store: Path, rng: random.Random
+    emulator: Outcrop, store: Path, rng: random.Random, more: str
 ) -> None:
     journal = Journal(emulator)
     answered, calls = 0, Counter()
     for at in range(KILLS):
         load = Load(f"kill{at}")
-        with gateway(emulator, store) as running:
+        with gateway(emulator, store, more) as running:
             moment = rng.uniform(0.2, 1.2)
             killer = threading.Timer(moment, running.process.send_signal, [signal.SIGKILL])
             killer.start()
@@ -80,13 +85,15 @@ def test_a_killed_process_leaves_one_row_for_every_call_served(
         calls = journal.read()
     assert answered > 0 and calls
     # The next process finds what the killed ones left: its rows are all there, each once.
-    with gateway(emulator, store):
+    with gateway(emulator, store, more):
         deadline = time.monotonic() + PATIENCE
         while True:
             found = Counter(row["customer"] for row in rows(store))
-            if not set(calls) - set(found) or time.monotonic() > deadline:
+            is_done = not set(calls) - set(found) and reserved(store) == 0
+            if is_done or time.monotonic() > deadline:
                 break
             time.sleep(0.05)
+        assert reserved(store) == 0
     assert all(count == 1 for count in calls.values()), "the gateway made a call twice"
     missing = set(calls) - set(found)
     assert not missing, f"{len(missing)} of {len(calls)} calls have no row: {sorted(missing)[:5]}"
@@ -94,11 +101,14 @@ def test_a_killed_process_leaves_one_row_for_every_call_served(
     assert not twice, twice[:5]
 
 
-def test_a_stopped_process_settles_every_call(emulator: Outcrop, store: Path, rng: random.Random) -> None:
+@BUDGETS
+def test_a_stopped_process_settles_every_call(
+    emulator: Outcrop, store: Path, rng: random.Random, more: str
+) -> None:
     journal, calls = Journal(emulator), Counter()
     for at in range(STOPS):
         load = Load(f"stop{at}")
-        with gateway(emulator, store) as running:
+        with gateway(emulator, store, more) as running:
             moment = rng.uniform(0.2, 1.0)
             stopper = threading.Timer(moment, running.terminate)
             stopper.start()

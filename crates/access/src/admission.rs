@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::ledger::ScopeKind;
 use crate::policy::{CallRoute, ModelFacts, grants};
+use crate::record::UnsupportedParams;
 use crate::{Caller, Holder, Principal, UtcTime};
 
 /// Proof that a request was admitted. It has no public constructor: code that needs one must be handed one
@@ -104,6 +105,21 @@ impl Admission {
     /// The caller that was admitted.
     pub fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// Prefixes below which the key's calls may name objects in S3; none restricts nothing.
+    pub fn s3_prefixes(&self) -> Option<&[String]> {
+        self.holder().and_then(|holder| holder.key.allowed_s3_prefixes.as_deref())
+    }
+
+    /// Whether media by URL may be fetched for the key.
+    pub fn may_fetch_media(&self) -> bool {
+        self.holder().is_none_or(|holder| holder.key.allow_media_fetch != Some(false))
+    }
+
+    /// The treatment of unsupported parameters that the key sets for its calls.
+    pub fn unsupported_params(&self) -> Option<UnsupportedParams> {
+        self.holder().and_then(|holder| holder.key.unsupported_params)
     }
 
     /// Whether the caller's levels restrict models or geographies at all.

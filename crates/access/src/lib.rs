@@ -36,7 +36,8 @@ pub use record::{
     BudgetInput, BudgetLimitInput, BudgetRecord, BudgetRule, CustomerInput, CustomerRecord,
     DEFAULT_USER, GeographyRule, KeyInput, KeyRecord, KeyType, LimitInput, LimitType, Limits,
     Links, MemberInput, MemberRecord, ModelBudgetInput, Record, RecordKind, Set, Stamp, TagInput,
-    TagRecord, TeamInput, TeamMember, TeamRecord, TeamRole, UserInput, UserRecord, UserRole,
+    TagRecord, TeamInput, TeamMember, TeamRecord, TeamRole, UnsupportedParams, UserInput,
+    UserRecord, UserRole,
 };
 pub use signature::{SignatureClaim, SignatureError, SignedRequest};
 pub use time::{Clock, UtcTime};

@@ -148,6 +148,19 @@ pub fn within(child: &KeyRecord, creator: &Holder) -> Result<(), InvalidField> {
                 parent.denied_passthrough_routes.as_deref(),
             ),
         ),
+        (
+            "allowed_s3_prefixes",
+            below(child.allowed_s3_prefixes.as_deref(), parent.allowed_s3_prefixes.as_deref()),
+        ),
+        (
+            "allow_media_fetch",
+            parent.allow_media_fetch != Some(false) || child.allow_media_fetch == Some(false),
+        ),
+        (
+            "unsupported_params",
+            parent.unsupported_params.is_none()
+                || child.unsupported_params == parent.unsupported_params,
+        ),
         ("guardrails", keeps(child.guardrails.as_deref(), parent.guardrails.as_deref())),
         ("tags", keeps(child.tags.as_deref(), parent.tags.as_deref())),
         ("team_id", parent.team_id.is_none() || child.team_id == parent.team_id),
@@ -231,6 +244,19 @@ fn subset(child: &[String], parent: &[String]) -> bool {
     let granted =
         |entry: &String| parent.iter().any(|pattern| pattern == entry || matches(pattern, entry));
     all(parent) || (!all(child) && child.iter().all(|entry| entry == NO_MODELS || granted(entry)))
+}
+
+/// Whether each prefix is below one of a list. A missing list is everything.
+fn below(child: Option<&[String]>, parent: Option<&[String]>) -> bool {
+    let (Some(parent), child) = (parent, child) else { return true };
+    let is_below = |prefix: &String| {
+        let under = |of: &String| {
+            let rest = prefix.strip_prefix(of.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || of.ends_with('/') || rest.starts_with('/'))
+        };
+        parent.iter().any(under)
+    };
+    child.is_some_and(|child| child.iter().all(is_below))
 }
 
 /// Whether a list is within another. A missing list is everything.

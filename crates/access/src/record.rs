@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use budget::{BudgetInput, BudgetRecord};
 pub use customer::{CustomerInput, CustomerRecord, GeographyRule};
-pub use key::{KeyInput, KeyRecord, KeyType, LimitType};
+pub use key::{KeyInput, KeyRecord, KeyType, LimitType, UnsupportedParams};
 pub(crate) use limits::whole;
 pub use limits::{BudgetLimitInput, BudgetRule, LimitInput, Limits, ModelBudgetInput};
 pub use set::Set;

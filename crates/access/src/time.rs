@@ -81,6 +81,34 @@ impl<'de> Deserialize<'de> for UtcTime {
     }
 }
 
+/// Times as milliseconds, for records that are written with every call.
+pub(crate) mod millis {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::UtcTime;
+
+    /// Either form: RFC 3339 is that of rows of earlier versions.
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Millis(i64),
+        Text(UtcTime),
+    }
+
+    pub(crate) fn serialize<S: Serializer>(at: &UtcTime, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(at.0)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<UtcTime, D::Error> {
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Millis(millis) => UtcTime(millis),
+            Written::Text(at) => at,
+        })
+    }
+}
+
 /// The source of the present time.
 #[derive(Debug, Clone, Default)]
 pub enum Clock {
@@ -141,6 +169,20 @@ mod tests {
         let at = UtcTime::parse("1969-12-31T23:59:59.999Z").unwrap();
         assert_eq!(at.hour().to_string(), "1969-12-31T23:00:00Z");
         assert_eq!(at.hour().since(at), Duration::ZERO);
+    }
+
+    #[test]
+    fn times_are_read_as_numbers_and_as_text() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct Row {
+            #[serde(with = "millis")]
+            at: UtcTime,
+        }
+        let row = Row { at: UtcTime::from_millis(1500) };
+        assert_eq!(serde_json::to_string(&row).unwrap(), r#"{"at":1500}"#);
+        for text in [r#"{"at":1500}"#, r#"{"at":"1970-01-01T00:00:01.5Z"}"#] {
+            assert_eq!(serde_json::from_str::<Row>(text).unwrap(), row);
+        }
     }
 
     #[test]

@@ -31,13 +31,38 @@ impl S3Access {
         self.of(uri).is_some()
     }
 
+    /// The places that are in this list and below one of these prefixes.
+    #[must_use]
+    pub fn within(&self, prefixes: &[String]) -> Self {
+        let keyed = Self::of_prefixes(prefixes);
+        let own = self.0.iter().filter(|store| keyed.covers(&store.prefix)).cloned();
+        let narrower = keyed.0.iter().filter_map(|S3Prefix { prefix, .. }| {
+            let store = self.0.iter().find(|store| is_below(prefix, &store.prefix))?;
+            Some(S3Prefix { prefix: prefix.clone(), bucket_owner: store.bucket_owner.clone() })
+        });
+        Self(own.chain(narrower).collect())
+    }
+
+    /// The list of these prefixes.
+    pub fn of_prefixes(prefixes: &[String]) -> Self {
+        let store = |prefix: &String| S3Prefix { prefix: prefix.clone(), bucket_owner: None };
+        Self(prefixes.iter().map(store).collect())
+    }
+
+    fn covers(&self, prefix: &str) -> bool {
+        self.0.iter().any(|store| is_below(prefix, &store.prefix))
+    }
+
     /// The store that a URI belongs to.
     pub(crate) fn of(&self, uri: &str) -> Option<&S3Prefix> {
-        self.0.iter().find(|store| {
-            let rest = uri.strip_prefix(store.prefix.as_str());
-            rest.is_some_and(|rest| store.prefix.ends_with('/') || rest.starts_with('/'))
-        })
+        self.0.iter().find(|store| uri != store.prefix && is_below(uri, &store.prefix))
     }
+}
+
+/// Whether a URI is a prefix or below it. Names that merely begin with the last part of a prefix are not.
+fn is_below(uri: &str, prefix: &str) -> bool {
+    let rest = uri.strip_prefix(prefix);
+    rest.is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -59,5 +84,26 @@ mod tests {
             assert_eq!(stores.of(uri).is_some(), admitted, "{uri}");
         }
         assert!(S3Access::default().of("s3://a/x.png").is_none());
+    }
+
+    #[test]
+    fn both_lists_must_admit_an_object() {
+        let store = |prefix: &str, owner: Option<&str>| S3Prefix {
+            prefix: prefix.to_owned(),
+            bucket_owner: owner.map(str::to_owned),
+        };
+        let stores = S3Access::new(vec![store("s3://a/in/", Some("1")), store("s3://b", None)]);
+        let keyed = stores.within(&["s3://a".into(), "s3://b/x/".into(), "s3://c/".into()]);
+        for (uri, owner) in [
+            ("s3://a/in/1.png", Some(Some("1"))),
+            ("s3://a/out/1.png", None),
+            ("s3://b/x/1.png", Some(None)),
+            ("s3://b/1.png", None),
+            ("s3://c/1.png", None),
+        ] {
+            let found = keyed.of(uri).map(|store| store.bucket_owner.as_deref());
+            assert_eq!(found, owner, "{uri}");
+        }
+        assert!(!stores.within(&[]).admits("s3://b/1.png"));
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::millis;
 use crate::{Nanodollars, UtcTime};
 
 /// The kind of a scope that calls are counted for.
@@ -54,6 +55,7 @@ pub struct CounterKey {
     /// The window's span, `total` for the lifetime, after a model's name and a colon where it counts one model.
     pub window: String,
     /// The window's start.
+    #[serde(with = "millis")]
     pub start: UtcTime,
 }
 
@@ -107,8 +109,10 @@ pub struct Opening {
     /// The request's id, a UUIDv7: unique, and never the caller's.
     pub id: String,
     /// The time it began: the windows it counts in are those of this time.
+    #[serde(with = "millis")]
     pub at: UtcTime,
     /// The end of its lease, after which it is taken for dead.
+    #[serde(with = "millis")]
     pub lease_until: UtcTime,
     /// The parties.
     pub who: Attribution,

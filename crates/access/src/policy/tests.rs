@@ -136,11 +136,13 @@ fn aliases_are_the_keys_before_the_teams() {
 fn a_key_hands_on_no_more_than_it_has() {
     let creator = json!({"models": ["nova-*", "sonnet"], "max_budget": 10, "rpm_limit": 60, "duration": "30d",
         "allowed_geographies": ["eu"], "team_id": "t", "guardrails": ["pii"], "tags": ["batch"],
+        "allowed_s3_prefixes": ["s3://a/in"], "allow_media_fetch": false, "unsupported_params": "reject",
         "denied_passthrough_routes": ["/a"], "allowed_passthrough_routes": ["/a", "/b"], "strict_budget": true,
         "model_rpm_limit": {"sonnet": 5}, "budget_limits": [{"budget_duration": "1d", "max_budget": 2}],
         "model_max_budget": {"sonnet": {"budget_limit": 3, "time_period": "1d"}}, "metadata": {"end_user": "e"}});
     let fine = json!({"models": ["nova-lite", "no-default-models"], "max_budget": 10, "rpm_limit": 60, "duration": "30d",
         "allowed_geographies": ["eu"], "team_id": "t", "guardrails": ["pii", "more"], "tags": ["batch"],
+        "allowed_s3_prefixes": ["s3://a/in/ana/"], "allow_media_fetch": false, "unsupported_params": "reject",
         "denied_passthrough_routes": ["/a"], "allowed_passthrough_routes": ["/b"], "strict_budget": true,
         "model_rpm_limit": {"sonnet": 4}, "budget_limits": [{"budget_duration": "1d", "max_budget": 2}],
         "model_max_budget": {"sonnet": {"budget_limit": 3, "time_period": "1d"}}, "metadata": {"end_user": "e"}});
@@ -163,6 +165,10 @@ fn a_key_hands_on_no_more_than_it_has() {
         (json!({"duration": "31d"}), "duration"),
         (json!({"allowed_geographies": ["eu", "us"]}), "allowed_geographies"),
         (json!({"allowed_geographies": null}), "allowed_geographies"),
+        (json!({"allowed_s3_prefixes": ["s3://a/inner/"]}), "allowed_s3_prefixes"),
+        (json!({"allowed_s3_prefixes": null}), "allowed_s3_prefixes"),
+        (json!({"allow_media_fetch": null}), "allow_media_fetch"),
+        (json!({"unsupported_params": "warn"}), "unsupported_params"),
         (json!({"team_id": "other"}), "team_id"),
         (json!({"guardrails": ["more"]}), "guardrails"),
         (json!({"tags": null}), "tags"),

@@ -23,6 +23,18 @@ pub enum KeyType {
     ReadOnly,
 }
 
+/// The treatment of parameters that a model does not support.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnsupportedParams {
+    /// They are left out, and answers name them.
+    Warn,
+    /// They are left out.
+    Drop,
+    /// The request is refused.
+    Reject,
+}
+
 /// The meaning of a rate limit among the keys of a team.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -75,6 +87,12 @@ pub struct KeyInput {
     pub allowed_geographies: Set<Vec<String>>,
     /// Native operations the key may call; null is all. Ours.
     pub allowed_operations: Set<Vec<String>>,
+    /// Prefixes below which the objects in S3 that its calls name must be; null is what the configuration admits. Ours.
+    pub allowed_s3_prefixes: Set<Vec<String>>,
+    /// Whether media by URL are fetched for it, where the configuration fetches them; null is yes. Ours.
+    pub allow_media_fetch: Set<bool>,
+    /// The treatment of parameters that a model does not support, for all its calls. Ours.
+    pub unsupported_params: Set<UnsupportedParams>,
     #[serde(flatten)]
     pub limits: LimitInput,
     #[serde(flatten)]
@@ -128,6 +146,9 @@ pub struct KeyRecord {
     pub temp_budget_expiry: Option<UtcTime>,
     pub allowed_geographies: Option<Vec<String>>,
     pub allowed_operations: Option<Vec<String>>,
+    pub allowed_s3_prefixes: Option<Vec<String>>,
+    pub allow_media_fetch: Option<bool>,
+    pub unsupported_params: Option<UnsupportedParams>,
     pub limits: Limits,
     pub stamp: Stamp,
 }
@@ -172,6 +193,9 @@ impl KeyRecord {
             temp_budget_expiry,
             allowed_geographies,
             allowed_operations,
+            allowed_s3_prefixes,
+            allow_media_fetch,
+            unsupported_params,
             limits,
             other: _,
         } = input;
@@ -220,6 +244,9 @@ impl KeyRecord {
         text::list(allowed_geographies, "allowed_geographies")?
             .merge(&mut self.allowed_geographies);
         text::list(allowed_operations, "allowed_operations")?.merge(&mut self.allowed_operations);
+        prefixes(allowed_s3_prefixes)?.merge(&mut self.allowed_s3_prefixes);
+        allow_media_fetch.merge(&mut self.allow_media_fetch);
+        unsupported_params.merge(&mut self.unsupported_params);
         self.limits.apply(limits, now)
     }
 
@@ -254,6 +281,20 @@ impl KeyRecord {
         }
         limits
     }
+}
+
+/// Prefixes name a bucket at least.
+fn prefixes(list: Set<Vec<String>>) -> Result<Set<Vec<String>>, InvalidField> {
+    const FIELD: &str = "allowed_s3_prefixes";
+    let list = text::list(list, FIELD)?;
+    let names_bucket = |prefix: &String| {
+        prefix.strip_prefix("s3://").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+    };
+    if list.value().is_some_and(|list| !list.iter().all(names_bucket)) {
+        let message = "allowed_s3_prefixes holds prefixes such as s3://bucket/folder/";
+        return Err(InvalidField::new(FIELD, message));
+    }
+    Ok(list)
 }
 
 /// Routes are named one by one: a wildcard grants what is added later.

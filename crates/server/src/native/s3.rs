@@ -61,7 +61,7 @@ impl NativeS3 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum S3Error {
     #[error(
-        "the body names an object in S3 that the gateway's operator has not listed: send the bytes themselves, or ask for its prefix in media.s3_prefixes (native.s3: allow opens all)"
+        "the body names an object in S3 that the gateway's operator has not listed: send the bytes themselves, or ask for its prefix in media.s3_prefixes (native.s3: allow opens all), and in allowed_s3_prefixes of the key"
     )]
     NotListed,
     #[error("the body cannot be read as JSON, so nobody can tell which objects in S3 it names")]

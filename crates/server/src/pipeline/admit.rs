@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use access::policy::{CallRoute, RouteGroup};
-use access::{Accounts, Admission, Caller};
+use access::{Accounts, Admission, Caller, UnsupportedParams};
 use actix_web::web::Data;
 use bedrock::{Account, Sdk, Transport};
 use routing::{Route, Tags, Target};
+use translate::{S3Access, Unsupported};
 
 use crate::error::GatewayError;
 use crate::media::{Fetched, Links};
 use crate::native::path::{MOUNT, is_below};
+use crate::native::s3::NativeS3;
 use crate::offload::Offload;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::RequestContext;
@@ -45,10 +47,17 @@ impl Admitted {
     pub(super) fn new(
         (worker, now): (Data<Worker>, Arc<Snapshot>),
         (caller, sender): (Caller, Sender),
-        (options, reasoning): (RequestOptions, ReasoningStore),
+        (mut options, reasoning): (RequestOptions, ReasoningStore),
         context: &RequestContext,
     ) -> Result<Self, GatewayError> {
         let admission = Arc::new(access::admit(caller)?);
+        if let Some(policy) = admission.unsupported_params() {
+            options.keep_to(match policy {
+                UnsupportedParams::Warn => Unsupported::Warn,
+                UnsupportedParams::Drop => Unsupported::Drop,
+                UnsupportedParams::Reject => Unsupported::Reject,
+            });
+        }
         let (settlement, options) = (context.settlement(), Arc::new(options));
         let sender = Arc::new(sender);
         Ok(Self { worker, now, admission, options, sender, reasoning, settlement })
@@ -153,7 +162,27 @@ impl Admitted {
     /// The first URL that did not become content.
     pub(crate) async fn fetch_media(&self, links: Links) -> Result<Arc<Fetched>, GatewayError> {
         let fetcher = &self.worker.shared.fetcher;
-        Ok(Arc::new(fetcher.fetch(links, &self.now.config.media).await?))
+        // As where the operator fetches none: the URLs stay, and are refused by the fields they stand in.
+        let links = if self.admission.may_fetch_media() { links } else { Links::default() };
+        let mut fetched = fetcher.fetch(links, &self.now.config.media).await?;
+        if let Some(prefixes) = self.admission.s3_prefixes() {
+            fetched.stores = fetched.stores.within(prefixes);
+        }
+        Ok(Arc::new(fetched))
+    }
+
+    /// The objects in S3 that native bodies may name; none restricts nothing.
+    pub(crate) fn native_s3(&self) -> Option<S3Access> {
+        let config = &self.now.config;
+        let listed = match config.native.s3 {
+            NativeS3::Allow => None,
+            NativeS3::Listed => Some(&config.media.s3_prefixes),
+        };
+        match (listed, self.admission.s3_prefixes()) {
+            (listed, None) => listed.cloned(),
+            (None, Some(prefixes)) => Some(S3Access::of_prefixes(prefixes)),
+            (Some(listed), Some(prefixes)) => Some(listed.within(prefixes)),
+        }
     }
 
     /// A connection for an attempt at a target, until the deadline of all attempts.

@@ -74,6 +74,11 @@ impl RequestOptions {
         Ok(Self { unsupported, mode, guardrail, betas, tags })
     }
 
+    /// Replaces the caller's policy for fields that cannot be honoured.
+    pub(crate) fn keep_to(&mut self, policy: Unsupported) {
+        self.unsupported = Some(policy);
+    }
+
     /// The policy for fields that cannot be honoured; `own` is the operator's setting.
     pub(crate) fn policy(&self, own: Unsupported) -> Unsupported {
         self.unsupported.unwrap_or(own)

@@ -23,7 +23,7 @@ use crate::error::GatewayError;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
 use crate::native::path::{MOUNT, Matched, PathError, find};
-use crate::native::s3::{self, NativeS3};
+use crate::native::s3;
 use crate::native::settings::OtherModels;
 use crate::native::start::{Begun, Start, look};
 use crate::native::{end_user, headers, tap::Tap};
@@ -111,12 +111,12 @@ async fn answer(
         return Err(NativeError::Bidirectional);
     }
     let body = incoming.read(payload).await?;
-    objects(&now, &matched, &body, &worker.shared.offload).await?;
     let member = now.config.access.end_user_metadata.as_deref();
     let end_user = end_user::of(member, &body, &worker.shared.offload).await?;
     incoming.acts_for(end_user, &Tags::default())?;
     let admitted = incoming.admit(matched.model(), context).await?;
     admitted.check_operation(matched.row.operation)?;
+    objects(&admitted, &matched, &body).await?;
     guarded(&now, &matched, admitted.admission())?;
     let request = NativeRequest { http, matched, body };
     let begun = match request.matched.model() {
@@ -235,18 +235,11 @@ async fn show(
 }
 
 /// Checks the S3 locations in a body.
-async fn objects(
-    now: &Snapshot,
-    matched: &Matched,
-    body: &Bytes,
-    offload: &Offload,
-) -> Result<(), NativeError> {
-    if now.config.native.s3 == NativeS3::Allow {
-        return Ok(());
-    }
-    let (operation, stores) = (matched.row.operation, now.config.media.s3_prefixes.clone());
-    let (length, body) = (body.len(), body.clone());
-    let judged = offload.run(length, async move { s3::judge(operation, &body, &stores) });
+async fn objects(admitted: &Admitted, matched: &Matched, body: &Bytes) -> Result<(), NativeError> {
+    let Some(stores) = admitted.native_s3() else { return Ok(()) };
+    let (operation, length, body) = (matched.row.operation, body.len(), body.clone());
+    let judge = async move { s3::judge(operation, &body, &stores) };
+    let judged = admitted.offload().run(length, judge);
     Ok(judged.await??)
 }
 

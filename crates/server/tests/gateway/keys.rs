@@ -236,6 +236,87 @@ async fn routes_and_operations_are_granted_by_the_key() {
     rig.stop().await;
 }
 
+/// A chat request about an image, with a key.
+async fn about(rig: &Rig, key: &str, image: &str) -> Received {
+    let header = format!("Bearer {key}");
+    let image = json!({ "type": "image_url", "image_url": { "url": image } });
+    let request = json!({ "model": NOVA, "messages": [{ "role": "user", "content": [image] }] });
+    rig.chat_with(&[("authorization", &header)], &request).await
+}
+
+/// A native request about an image in S3, with a key.
+async fn about_object(rig: &Rig, key: &str, uri: &str) -> Received {
+    let header = format!("Bearer {key}");
+    let image = json!({ "format": "png", "source": { "s3Location": { "uri": uri } } });
+    let request = json!({ "messages": [{ "role": "user", "content": [{ "image": image }] }] });
+    let path = format!("/bedrock/model/{NOVA}/converse");
+    let headers = [("authorization", header.as_str())];
+    rig.send_with(&headers, Method::POST, &path, request.to_string().into()).await
+}
+
+#[actix_rt::test]
+async fn a_key_names_objects_below_its_own_places_only() {
+    for (yaml, listed, elsewhere) in [
+        ("media: { s3_prefixes: ['s3://pictures/'] }\n", 200, 403),
+        ("native: { s3: allow }\nmedia: { s3_prefixes: ['s3://pictures/'] }\n", 200, 200),
+    ] {
+        let rig = Rig::start(&format!("{MASTER}{yaml}")).await;
+        let all = key(&rig, json!({})).await;
+        let ana = key(&rig, json!({ "allowed_s3_prefixes": ["s3://pictures/ana/"] })).await;
+        let none = key(&rig, json!({ "allowed_s3_prefixes": [] })).await;
+        let eve = key(&rig, json!({ "allowed_s3_prefixes": ["s3://elsewhere/"] })).await;
+        for (key, uri, chat, native) in [
+            (&all, "s3://pictures/bob/1.png", 200, listed),
+            (&ana, "s3://pictures/ana/1.png", 200, listed),
+            (&ana, "s3://pictures/bob/1.png", 400, 403),
+            (&ana, "s3://pictures/ana", 400, 403),
+            (&none, "s3://pictures/ana/1.png", 400, 403),
+            // A key opens no place that the operator has not opened.
+            (&eve, "s3://elsewhere/1.png", 400, elsewhere),
+        ] {
+            rig.emulator.journal().clear();
+            let answers = (about(&rig, key, uri).await, about_object(&rig, key, uri).await);
+            assert_eq!((answers.0.status, answers.1.status), (chat, native), "{yaml} {uri}");
+            let calls = usize::from(chat == 200) + usize::from(native == 200);
+            assert_eq!(rig.emulator.journal().calls().len(), calls, "{yaml} {uri}");
+        }
+        rig.stop().await;
+    }
+}
+
+#[actix_rt::test]
+async fn a_key_may_forbid_fetches_and_set_the_treatment_of_parameters() {
+    let rig = Rig::start(&format!("{MASTER}media: {{ fetch: true, timeout: 1 }}\n")).await;
+    let free = key(&rig, json!({})).await;
+    let offline = key(&rig, json!({ "allow_media_fetch": false })).await;
+    // Loopback is fetched for nobody: the one refusal comes from the fetch, the other instead of it.
+    let url = "https://127.0.0.1:1/a.png";
+    let (fetched, refused) = (about(&rig, &free, url).await, about(&rig, &offline, url).await);
+    assert_eq!((fetched.status, refused.status), (400, 400));
+    let message = |answer: &Received| answer.json()["error"]["message"].to_string();
+    assert_ne!(message(&fetched), message(&refused));
+
+    let strict = key(&rig, json!({ "unsupported_params": "reject" })).await;
+    let tolerant = key(&rig, json!({ "unsupported_params": "drop" })).await;
+    let mut request = ask(NOVA);
+    request["logit_bias"] = json!({ "50256": -100 });
+    for (key, policy, status, ignored) in [
+        (&free, None, 200, Some("logit_bias")),
+        (&free, Some("reject"), 400, None),
+        (&strict, None, 400, None),
+        (&strict, Some("drop"), 400, None),
+        (&tolerant, Some("reject"), 200, None),
+    ] {
+        let bearer = format!("Bearer {key}");
+        let mut headers = vec![("authorization", bearer.as_str())];
+        headers.extend(policy.map(|policy| ("x-outcrop-unsupported-params", policy)));
+        let answer = rig.chat_with(&headers, &request).await;
+        assert_eq!(answer.status, status, "{policy:?} {}", answer.json());
+        assert_eq!(answer.header("x-outcrop-ignored"), ignored, "{policy:?}");
+    }
+    rig.stop().await;
+}
+
 #[actix_rt::test]
 async fn the_master_key_calls_models_unless_it_may_not() {
     let rig = Rig::start(MASTER).await;

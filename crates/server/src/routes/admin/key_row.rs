@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use access::accounts::AdminError;
 use access::ledger::ScopeKind;
 use access::{
-    Accounts, AwsKeyPair, KeyRecord, KeyType, Nanodollars, SecretKey, UtcTime, access_key_id,
+    Accounts, AwsKeyPair, KeyRecord, KeyType, Nanodollars, SecretKey, UnsupportedParams, UtcTime,
+    access_key_id,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -61,6 +62,9 @@ pub(super) struct KeyRow<'k> {
     key_type: Option<KeyType>,
     allowed_geographies: Option<&'k [String]>,
     allowed_operations: Option<&'k [String]>,
+    allowed_s3_prefixes: Option<&'k [String]>,
+    allow_media_fetch: Option<bool>,
+    unsupported_params: Option<UnsupportedParams>,
     access_group_ids: Option<&'k [String]>,
     object_permission: Option<&'k Value>,
     auto_rotate: bool,
@@ -179,6 +183,9 @@ impl KeyView {
             key_type: record.key_type,
             allowed_geographies: record.allowed_geographies.as_deref(),
             allowed_operations: record.allowed_operations.as_deref(),
+            allowed_s3_prefixes: record.allowed_s3_prefixes.as_deref(),
+            allow_media_fetch: record.allow_media_fetch,
+            unsupported_params: record.unsupported_params,
             access_group_ids: record.access_group_ids.as_deref(),
             object_permission: record.object_permission.as_ref(),
             auto_rotate: false,

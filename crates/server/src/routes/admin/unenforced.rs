@@ -34,6 +34,8 @@ const LIMITING: &[&str] = &[
     "auto_rotate",
     "rotation_interval",
 ];
+/// Fields that keys alone have. Each of their values limits something, an empty list too.
+const OF_KEYS: &[&str] = &["allowed_s3_prefixes", "allow_media_fetch", "unsupported_params"];
 /// Beginnings of fields that belong to features the gateway does not have at all.
 const FOREIGN: &[&str] = &["mcp_", "agent_", "vector_store", "cache_"];
 
@@ -54,6 +56,10 @@ pub(super) fn stored(members: &Map<String, Value>) -> Result<Vec<&'static str>, 
 /// # Errors
 /// One of them would limit something.
 pub(super) fn unknown(members: &Map<String, Value>) -> Result<Vec<String>, AdminRefusal> {
+    let is_set = |name: &&&str| members.get(**name).is_some_and(|value| !value.is_null());
+    if let Some(name) = OF_KEYS.iter().find(is_set) {
+        return Err(refuse(name));
+    }
     let mut names = Vec::new();
     for (name, _) in members.iter().filter(|(_, value)| !is_empty(value)) {
         if limits(name) {
@@ -117,6 +123,8 @@ mod tests {
             json!({"auto_rotate": true}),
             json!({"rotation_interval": "30d"}),
             json!({"some_passthrough_routes": ["/a"]}),
+            json!({"allowed_s3_prefixes": []}),
+            json!({"allow_media_fetch": false}),
         ] {
             let refusal = unknown(&members(&limiting)).unwrap_err();
             assert!(refusal.message().contains("does not enforce"), "{limiting}");

@@ -45,6 +45,9 @@ fn columns() -> Vec<Field> {
         Field("access_group_ids", json!(["g"]), json!([]), null()),
         Field("allowed_geographies", json!(["eu"]), json!([]), null()),
         Field("allowed_operations", json!(["Converse"]), json!([]), null()),
+        Field("allowed_s3_prefixes", json!(["s3://a/in/"]), json!([]), null()),
+        Field("allow_media_fetch", json!(false), json!(true), null()),
+        Field("unsupported_params", json!("reject"), json!("warn"), null()),
     ]
 }
 
@@ -154,6 +157,9 @@ async fn each_field_of_a_team_reads_back() {
         "tpm_limit_type",
         "rpm_limit_type",
         "default_estimated_output_tokens",
+        "allowed_s3_prefixes",
+        "allow_media_fetch",
+        "unsupported_params",
     ];
     let shared = |field: &Field| !of_keys.contains(&field.0);
     let columns = columns().into_iter().filter(shared).chain(own);

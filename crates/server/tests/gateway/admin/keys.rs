@@ -12,7 +12,8 @@ const EMPTY: &str = r#"{"key_name": "", "key_alias": null, "spend": 0.0, "total_
     "budget_limits": null, "model_max_budget": {}, "tpm_limit": null, "rpm_limit": null, "tpd_limit": null,
     "max_parallel_requests": null, "strict_budget": null, "model_spend": {}, "budget_reset_at": null,
     "budget_id": null, "litellm_budget_table": null, "allowed_cache_controls": [], "allowed_routes": [],
-    "key_type": null, "allowed_geographies": null, "allowed_operations": null, "access_group_ids": null,
+    "key_type": null, "allowed_geographies": null, "allowed_operations": null, "allowed_s3_prefixes": null,
+    "allow_media_fetch": null, "unsupported_params": null, "access_group_ids": null,
     "object_permission": null, "auto_rotate": false, "rotation_interval": null, "created_at": "",
     "created_by": "default_user_id", "updated_at": "", "updated_by": "default_user_id", "last_active": null,
     "outcrop": ""}"#;
