@@ -57,6 +57,8 @@ MODEL_NAMES = re.compile(
     r"|jamba|ai21|palmyra|gemma|kimi|moonshot|minimax|nemotron|gpt-\w+|grok|glm)\b",
     re.IGNORECASE,
 )
+# In two parts, so that this file has none.
+CONFLICT = ("<" * 7, ">" * 7)
 REFUSED_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "managers"}
 UNFINISHED = re.compile(r"\b(todo|unimplemented)\s*!")
 IGNORED = re.compile(r"#\s*\[\s*(cfg_attr\([^\]]*)?\bignore\b")
@@ -213,6 +215,14 @@ def refused_crates(tree: Tree) -> Iterator[Finding]:
             yield Finding("Cargo.lock", line, f"{name} {version} is refused", f"cargo tree -i {name}@{version} shows who asks for it; drop the feature")
 
 
+def no_conflict_markers(tree: Tree) -> Iterator[Finding]:
+    """No change is half merged."""
+    for name in tree.files:
+        for number, line in enumerate((tree.text(name) or "").splitlines(), 1):
+            if line.startswith(CONFLICT):
+                yield Finding(name, number, "a conflict marker", "keep one side")
+
+
 def no_machine_paths(tree: Tree) -> Iterator[Finding]:
     """Nothing of the machine it was written on."""
     for name in tree.files:
@@ -256,7 +266,7 @@ def grep_code(tree: Tree, name: str, pattern: re.Pattern[str], what: str, remedy
 CHECKS: list[Callable[[Tree], Iterator[Finding]]] = [
     dependency_tables, aws_at_home, actix_in_front, emulator_in_the_cli, translate_is_pure,
     parts_know_no_dialect, translate_names_no_model, sizes, module_names, module_docs, nothing_unfinished, refused_crates,
-    no_machine_paths, commands, map_is_true, cases_have_tests, no_module_cycle, one_public_definition,
+    no_conflict_markers, no_machine_paths, commands, map_is_true, cases_have_tests, no_module_cycle, one_public_definition,
     parameters, plain_prose, short_papers,
 ]
 

@@ -117,6 +117,7 @@ VIOLATIONS: list[tuple[str, dict[str, str | None], str]] = [
     ("refused_crates", {"Cargo.lock": None}, "Cargo.lock"),
     ("no_machine_paths", {"docs/x.md": "see /wo" + "rk/main\n"}, "docs/x.md"),
     ("no_machine_paths", {"deploy/x.yaml": "path: /ho" + "me/me/x\n"}, "deploy/x.yaml"),
+    ("no_conflict_markers", {"docs/x.md": "<" * 7 + " HEAD\n"}, "docs/x.md"),
     ("commands", {".ci/run": "#!/bin/sh\ncargo test\n"}, ".ci/run"),
     ("commands", {"tests/run": None}, "tests/run"),
     ("commands", {"README.md": README.replace("cargo run", "cargo walk")}, "README.md"),
