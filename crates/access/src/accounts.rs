@@ -10,8 +10,8 @@ mod open;
 mod spending;
 
 pub use admin::AdminError;
-pub use calls::{BudgetExceeded, CallAsk, Refused, Reservation, ScopeSpend};
+pub use calls::{BudgetExceeded, CallAsk, Refused, Reservation};
 pub use keys::{KeyRef, NewKey};
 pub use names::PastRecord;
 pub use open::{AccountSettings, Accounts, AuthError, OpenError};
-pub use spending::{RecordSpend, SpendAsk};
+pub use spending::{RecordSpend, ScopeSpend, SpendAsk};

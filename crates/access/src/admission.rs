@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ledger::ScopeKind;
-use crate::policy::{CallRoute, ModelFacts, grants};
+use crate::policy::{CallRoute, ModelFacts, grants, passes_through};
 use crate::record::UnsupportedParams;
 use crate::{Caller, Holder, Principal, UtcTime};
 
@@ -175,6 +175,19 @@ impl Admission {
                 Err(Denied::Route { route: route.name.to_owned() })
             }
             Principal::Key(_) | Principal::Master | Principal::Anonymous => Ok(()),
+        }
+    }
+
+    /// Checks a path of Bedrock's own API.
+    ///
+    /// # Errors
+    /// The key's lists of passthrough routes do not grant it.
+    pub fn check_passthrough(&self, path: &str) -> Result<(), Denied> {
+        match self.holder() {
+            Some(holder) if !passes_through(&holder.key, path) => {
+                Err(Denied::Route { route: path.to_owned() })
+            }
+            _ => Ok(()),
         }
     }
 

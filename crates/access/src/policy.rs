@@ -72,6 +72,19 @@ impl CallRoute<'_> {
     }
 }
 
+/// Whether a key's lists of passthrough routes grant a path of Bedrock's own API. An entry stands for itself and all below
+/// it.
+pub(crate) fn passes_through(key: &KeyRecord, path: &str) -> bool {
+    let named = |entry: &String| {
+        let entry = entry.trim_end_matches('*').trim_end_matches('/');
+        let rest = path.strip_prefix(entry);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let lists = |list: &Option<Vec<String>>| list.as_deref().unwrap_or_default().iter().any(named);
+    let allows_all = key.allowed_passthrough_routes.as_ref().is_none_or(Vec::is_empty);
+    (allows_all || lists(&key.allowed_passthrough_routes)) && !lists(&key.denied_passthrough_routes)
+}
+
 /// Whether a level grants a model that has these names. An empty list grants all.
 pub(crate) fn grants(level: &Level<'_>, caller: &Caller, names: &[&str]) -> bool {
     let Some(list) = level.models else { return true };
@@ -136,7 +149,7 @@ pub fn within(child: &KeyRecord, creator: &Holder) -> Result<(), InvalidField> {
         ),
         (
             "allowed_passthrough_routes",
-            narrower(
+            routes_within(
                 child.allowed_passthrough_routes.as_deref(),
                 parent.allowed_passthrough_routes.as_deref(),
             ),
@@ -244,6 +257,12 @@ fn subset(child: &[String], parent: &[String]) -> bool {
     let granted =
         |entry: &String| parent.iter().any(|pattern| pattern == entry || matches(pattern, entry));
     all(parent) || (!all(child) && child.iter().all(|entry| entry == NO_MODELS || granted(entry)))
+}
+
+/// Whether routes are within others. An empty or missing list is everything.
+fn routes_within(child: Option<&[String]>, parent: Option<&[String]>) -> bool {
+    let parent = parent.filter(|list| !list.is_empty());
+    narrower(child.filter(|list| !list.is_empty()), parent)
 }
 
 /// Whether each prefix is below one of a list. A missing list is everything.

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use super::Accounts;
 use crate::ledger::{
-    Attribution, CallOutcome, CallState, Charge, CounterKey, CounterState, OpenRefusal, OpenedCall,
-    Opening, ScopeKind,
+    Attribution, CallOutcome, CallState, Charge, CounterKey, OpenRefusal, OpenedCall, Opening,
+    ScopeKind,
 };
 use crate::limit::{RateExceeded, RateHold, ScopeRates};
 use crate::record::{BudgetRule, Limits};
-use crate::store::StoreError;
 use crate::{Admission, CallTag, Caller, Nanodollars, Principal, UtcTime};
 
 /// The key's id in rows of the master key.
@@ -83,19 +82,6 @@ pub struct BudgetExceeded {
     pub reset_at: Option<UtcTime>,
     /// The time of the refusal.
     pub now: UtcTime,
-}
-
-/// Spend of a scope, as reads show it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ScopeSpend {
-    /// Spend of the present window.
-    pub spend: Nanodollars,
-    /// Estimates of calls under way, in the present window.
-    pub reserved: Nanodollars,
-    /// Spend of the lifetime.
-    pub total_spend: Nanodollars,
-    /// The end of the present window.
-    pub reset_at: Option<UtcTime>,
 }
 
 /// A reserved call. It ends exactly once: settled, voided, or when it is dropped: then as estimated if it was sent, as
@@ -173,39 +159,11 @@ impl Accounts {
         }
     }
 
-    /// Spend of a scope, from the same counters that refuse calls.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn spend_of(
-        &self,
-        kind: ScopeKind,
-        id: &str,
-        limits: &Limits,
-    ) -> Result<ScopeSpend, StoreError> {
-        let now = self.clock.now();
-        let budget = limits.budget();
-        let (present, reset_at) = self.counter(kind, id, "", &budget, now);
-        let (total, _) = self.counter(kind, id, "", &lifetime(), now);
-        let states = self.counter_states(vec![present, total]).await?;
-        let state = |at: usize| states.get(at).copied().unwrap_or_default();
-        let CounterState { spent: spend, reserved, .. } = state(0);
-        Ok(ScopeSpend { spend, reserved, total_spend: state(1).spent, reset_at })
-    }
-
-    /// Sets the spend of a scope's present window: for imports, and to reset it.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub async fn set_spend(
-        &self,
-        kind: ScopeKind,
-        id: &str,
-        limits: &Limits,
-        spend: Nanodollars,
-    ) -> Result<(), StoreError> {
-        let (counter, _) = self.counter(kind, id, "", &limits.budget(), self.clock.now());
-        self.store.set_spent(counter, spend.nano()).await
+    /// Whether a call counts in a strict budget: one that reserves all that the model may write.
+    pub fn is_strict(&self, admission: &Admission) -> bool {
+        let scopes = scopes(admission.caller(), &self.configured.every_key, self.clock.now());
+        let strict = |limits: &Limits| limits.strict_budget == Some(true) && limits.has_budget();
+        scopes.iter().any(|scope| strict(&scope.limits)) || strict(&self.configured.gateway)
     }
 
     /// Waits until all settlements so far are in the store.
@@ -225,20 +183,6 @@ impl Accounts {
     /// Calls between their reservation and their committed settlement.
     pub fn calls_under_way(&self) -> usize {
         self.ledger.calls_under_way()
-    }
-
-    /// The states of counters, with what calls under way hold of them: room that this process only holds in advance is
-    /// free.
-    pub(super) async fn counter_states(
-        &self,
-        counters: Vec<CounterKey>,
-    ) -> Result<Vec<CounterState>, StoreError> {
-        let held: Vec<_> = counters.iter().map(|counter| self.ledger.held(counter)).collect();
-        let mut states = self.store.counters(counters).await?;
-        for (state, held) in states.iter_mut().zip(held) {
-            state.reserved = state.reserved.minus(held).max(Nanodollars::ZERO);
-        }
-        Ok(states)
     }
 
     /// The counter of a rule, and the end of its window; the model is empty for all.

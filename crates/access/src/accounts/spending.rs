@@ -3,14 +3,27 @@
 use std::collections::BTreeMap;
 
 use super::calls::lifetime;
-use super::{Accounts, AdminError, ScopeSpend};
-use crate::Nanodollars;
-use crate::ledger::{CounterState, ScopeKind};
+use super::{Accounts, AdminError};
+use crate::ledger::{CounterKey, CounterState, ScopeKind};
 use crate::record::{KeyRecord, Limits, RecordKind, TeamRecord};
 use crate::store::{AuditEntry, Change, Document, RecordQuery, StoreError};
+use crate::{Nanodollars, UtcTime};
 
 /// Records read at once.
 const PAGE: u64 = 500;
+
+/// Spend of a scope, as reads show it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScopeSpend {
+    /// Spend of the present window.
+    pub spend: Nanodollars,
+    /// Estimates of calls under way, in the present window.
+    pub reserved: Nanodollars,
+    /// Spend of the lifetime.
+    pub total_spend: Nanodollars,
+    /// The end of the present window.
+    pub reset_at: Option<UtcTime>,
+}
 
 /// A record whose spend is read.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +46,55 @@ pub struct RecordSpend {
 }
 
 impl Accounts {
+    /// Spend of a scope, from the same counters that refuse calls.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn spend_of(
+        &self,
+        kind: ScopeKind,
+        id: &str,
+        limits: &Limits,
+    ) -> Result<ScopeSpend, StoreError> {
+        let now = self.clock.now();
+        let budget = limits.budget();
+        let (present, reset_at) = self.counter(kind, id, "", &budget, now);
+        let (total, _) = self.counter(kind, id, "", &lifetime(), now);
+        let states = self.counter_states(vec![present, total]).await?;
+        let state = |at: usize| states.get(at).copied().unwrap_or_default();
+        let CounterState { spent: spend, reserved, .. } = state(0);
+        Ok(ScopeSpend { spend, reserved, total_spend: state(1).spent, reset_at })
+    }
+
+    /// Sets the spend of a scope's present window: for imports, and to reset it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub async fn set_spend(
+        &self,
+        kind: ScopeKind,
+        id: &str,
+        limits: &Limits,
+        spend: Nanodollars,
+    ) -> Result<(), StoreError> {
+        let (counter, _) = self.counter(kind, id, "", &limits.budget(), self.clock.now());
+        self.store.set_spent(counter, spend.nano()).await
+    }
+
+    /// The states of counters, with what calls under way hold of them: room that this process only holds in advance is
+    /// free.
+    async fn counter_states(
+        &self,
+        counters: Vec<CounterKey>,
+    ) -> Result<Vec<CounterState>, StoreError> {
+        let held: Vec<_> = counters.iter().map(|counter| self.ledger.held(counter)).collect();
+        let mut states = self.store.counters(counters).await?;
+        for (state, held) in states.iter_mut().zip(held) {
+            state.reserved = state.reserved.minus(held).max(Nanodollars::ZERO);
+        }
+        Ok(states)
+    }
+
     /// Spend of records, from the same counters that refuse calls; in the order of the question.
     ///
     /// # Errors

@@ -133,6 +133,26 @@ fn aliases_are_the_keys_before_the_teams() {
 }
 
 #[test]
+fn passthrough_routes_stand_for_what_is_below_them() {
+    for (allowed, denied, path, expected) in [
+        (json!(null), json!(null), "/bedrock/model/m/converse", true),
+        (json!([]), json!(null), "/bedrock/model/m/converse", true),
+        (json!(["/bedrock"]), json!(null), "/bedrock/model/m/converse", true),
+        (json!(["/bedrock/model/*"]), json!(null), "/bedrock/model/m/converse", true),
+        (json!(["/bedrock/model/*"]), json!(null), "/bedrock/models", false),
+        (json!(["/vertex"]), json!(null), "/bedrock/model/m/converse", false),
+        (json!(null), json!(["/bedrock/guardrail"]), "/bedrock/guardrail/g/version/1/apply", false),
+        (json!(["/bedrock"]), json!(["/bedrock/model"]), "/bedrock/model/m/converse", false),
+        (json!(["*"]), json!(null), "/bedrock/model/m/converse", true),
+    ] {
+        let fields =
+            json!({"allowed_passthrough_routes": allowed, "denied_passthrough_routes": denied});
+        let admission = admitted(holder(fields.clone(), None));
+        assert_eq!(admission.check_passthrough(path).is_ok(), expected, "{fields} {path}");
+    }
+}
+
+#[test]
 fn a_key_hands_on_no_more_than_it_has() {
     let creator = json!({"models": ["nova-*", "sonnet"], "max_budget": 10, "rpm_limit": 60, "duration": "30d",
         "allowed_geographies": ["eu"], "team_id": "t", "guardrails": ["pii"], "tags": ["batch"],

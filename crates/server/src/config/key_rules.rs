@@ -17,10 +17,6 @@ use super::reader::FileFormat;
 use super::section::Section;
 use super::yaml_tree::{Node, Value};
 
-/// Fields of keys that would limit calls, and that requests are refused for.
-const NOT_ENFORCED: [&str; 3] =
-    ["allowed_passthrough_routes", "denied_passthrough_routes", "strict_budget"];
-
 /// Fields of records by their names in the admin API.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct RecordDefaults(Map<String, Json>);
@@ -130,9 +126,6 @@ pub(super) fn defaults(
 pub(super) fn of_key(name: &str, value: &Json) -> Result<(), String> {
     if matches!(name, "key_alias" | "temp_budget_increase" | "temp_budget_expiry") {
         return Err("a field of one key alone".to_owned());
-    }
-    if NOT_ENFORCED.contains(&name) {
-        return Err("this gateway does not enforce it".to_owned());
     }
     let input: KeyInput = alone(name, value)?;
     known(&input.other)?;

@@ -112,6 +112,15 @@ impl Admitted {
         Ok(self.admission.check_operation(operation)?)
     }
 
+    /// Checks a path of Bedrock's own API, which stands below the mount in lists of routes.
+    ///
+    /// # Errors
+    /// The key's lists of passthrough routes do not grant it.
+    pub(crate) fn check_passthrough(&self, path: &str) -> Result<(), GatewayError> {
+        let below = path.strip_prefix(MOUNT).filter(|below| below.starts_with('/')).unwrap_or(path);
+        Ok(self.admission.check_passthrough(&format!("{MOUNT}{below}"))?)
+    }
+
     /// The configuration of this request.
     pub(crate) fn now(&self) -> &Arc<Snapshot> {
         &self.now

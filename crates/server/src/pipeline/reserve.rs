@@ -1,9 +1,9 @@
 //! The reservation of a call, between its admission and its dispatch: limits and budgets take it, and its row is
 //! written, before a byte goes upstream.
 
-use access::Nanodollars;
 use access::accounts::CallAsk;
 use access::spend::Usage;
+use access::{Accounts, Nanodollars};
 use routing::catalogue::{Day, PricedModel, Tier};
 use routing::{Route, Tokens, Written};
 
@@ -12,6 +12,9 @@ use crate::call_price::{CallPrice, guardrail_cost};
 use crate::error::{GatewayError, LimitRefusal};
 use crate::request::context::RequestContext;
 use crate::request::settlement::ReservedCall;
+
+/// Tokens of the longest answer of a model of which none is known.
+const LONGEST: u64 = 131_072;
 
 /// A call to reserve.
 pub(crate) struct CallEstimate<'r> {
@@ -62,10 +65,10 @@ impl Admitted {
             EstimatedCost::Guardrail { bytes } => ask.cost = self.guardrail_cost(bytes),
             EstimatedCost::Model { route, tokens, calls } => {
                 let calls = u64::from(calls.max(1));
-                read = tokens.read.saturating_mul(calls);
-                let written = self.written(tokens).saturating_mul(calls);
-                ask.tokens = read.saturating_add(written);
                 let models = self.now().names.priced(route);
+                read = tokens.read.saturating_mul(calls);
+                let written = self.written(tokens, &models, accounts).saturating_mul(calls);
+                ask.tokens = read.saturating_add(written);
                 ask.model_names.extend(models.iter().map(|model| model.model_id().to_owned()));
                 let usage = Usage { input: read, output: written, ..Usage::default() };
                 ask.cost = dearest(&models, &usage);
@@ -109,9 +112,13 @@ impl Admitted {
     }
 
     /// Tokens that one call may write.
-    fn written(&self, tokens: Tokens) -> u64 {
+    fn written(&self, tokens: Tokens, models: &[PricedModel], accounts: &Accounts) -> u64 {
         match tokens.written {
             Written::UpTo(most) => most,
+            Written::Otherwise(_) if accounts.is_strict(self.admission()) => {
+                let most = models.iter().map(|model| model.max_output().unwrap_or(LONGEST));
+                most.max().unwrap_or(LONGEST)
+            }
             Written::Otherwise(usual) => self.usual_output().unwrap_or(usual),
             Written::Nothing => 0,
         }

@@ -116,6 +116,7 @@ async fn answer(
     incoming.acts_for(end_user, &Tags::default())?;
     let admitted = incoming.admit(matched.model(), context).await?;
     admitted.check_operation(matched.row.operation)?;
+    admitted.check_passthrough(http.path())?;
     objects(&admitted, &matched, &body).await?;
     guarded(&now, &matched, admitted.admission())?;
     let request = NativeRequest { http, matched, body };

@@ -219,9 +219,10 @@ async fn routes_and_operations_are_granted_by_the_key() {
     let chats = key(&rig, json!({ "allowed_routes": ["/chat/completions"] })).await;
     let reads = key(&rig, json!({ "key_type": "read_only" })).await;
     let counts = key(&rig, json!({ "allowed_operations": ["CountTokens"] })).await;
+    let denied = key(&rig, json!({ "denied_passthrough_routes": ["/bedrock/model/*"] })).await;
     assert_eq!(chat(&rig, &chats, NOVA).await.status, 200);
     rig.emulator.journal().clear();
-    for (key, status) in [(&chats, 403), (&reads, 403), (&counts, 403)] {
+    for (key, status) in [(&chats, 403), (&reads, 403), (&counts, 403), (&denied, 403)] {
         let answer = converse(&rig, key, NOVA, "converse").await;
         assert_eq!(answer.status, status);
         assert_eq!(answer.header("x-amzn-errortype"), Some("AccessDeniedException"));

@@ -283,6 +283,22 @@ async fn a_client_that_leaves_ends_the_call_or_has_it_read_on_as_configured() {
 }
 
 #[actix_rt::test]
+async fn a_strict_budget_reserves_all_that_a_model_may_write() {
+    let rig = Rig::start(MASTER).await;
+    // 4096 tokens cost 0.00098304 dollars, and the most that the model writes, 10000, cost 0.0024.
+    for (fields, status) in [
+        (json!({ "max_budget": 0.002 }), 200),
+        (json!({ "max_budget": 0.002, "strict_budget": true }), 429),
+        (json!({ "max_budget": 0.003, "strict_budget": true }), 200),
+        (json!({ "strict_budget": true }), 200),
+    ] {
+        let key = key(&rig, fields.clone()).await;
+        assert_eq!(chat(&rig, &key, NOVA).await.status, status, "{fields}");
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_budget_for_ten_calls_passes_ten_of_two_hundred() {
     let rig = Rig::start_with(2, MASTER).await;
     ten_of_two_hundred(&[&rig]).await;

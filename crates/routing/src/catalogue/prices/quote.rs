@@ -186,6 +186,12 @@ impl PricedModel {
         call.quote(inner.registry.prices(model), &reach)
     }
 
+    /// Most tokens that the model writes in an answer, if that is known.
+    pub fn max_output(&self) -> Option<u64> {
+        let base = self.catalogue.0.registry.listed(self.base.as_deref()?)?;
+        base.max_output
+    }
+
     /// The id that is sent.
     pub fn model_id(&self) -> &str {
         &self.model_id

@@ -161,7 +161,7 @@ impl CustomerFields {
         let spend = body.option::<Number>("spend")?;
         let spend = spend.map(|spend| money(&spend, "spend")).transpose()?;
         let mut ignored: Vec<_> =
-            unenforced::stored(body.members())?.into_iter().map(str::to_owned).collect();
+            unenforced::stored(body.members()).into_iter().map(str::to_owned).collect();
         let (input, other) = body.fields::<CustomerInput>()?;
         if input.default_model.value().is_some_and(|model| !model.is_empty()) {
             ignored.push("default_model".to_owned());

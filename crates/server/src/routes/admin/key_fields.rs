@@ -55,7 +55,7 @@ impl KeyFields {
             return Err(AdminRefusal::only_admins().param("spend"));
         }
         let mut ignored: Vec<_> =
-            unenforced::stored(body.members())?.into_iter().map(str::to_owned).collect();
+            unenforced::stored(body.members()).into_iter().map(str::to_owned).collect();
         let (input, other) = body.fields::<KeyInput>()?;
         ignored.extend(unenforced::unknown(&other)?);
         Ok(Self { input, spend, ignored })

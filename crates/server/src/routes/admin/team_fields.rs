@@ -67,7 +67,7 @@ impl TeamFields {
             ..LimitInput::default()
         };
         let mut ignored: Vec<_> =
-            unenforced::stored(body.members())?.into_iter().map(str::to_owned).collect();
+            unenforced::stored(body.members()).into_iter().map(str::to_owned).collect();
         let (mut input, other) = body.fields::<TeamInput>()?;
         ignored.extend(unenforced::unknown(&other)?);
         ignored.extend(of_members);

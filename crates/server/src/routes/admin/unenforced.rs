@@ -19,9 +19,6 @@ const STORED: &[&str] = &[
     "agent_id",
     "soft_budget",
 ];
-/// Known fields that would limit something, and are not enforced.
-const REFUSED: &[&str] =
-    &["allowed_passthrough_routes", "denied_passthrough_routes", "strict_budget"];
 /// Fields that limit something, by their whole names.
 const LIMITING: &[&str] = &[
     "max_parallel_requests",
@@ -40,15 +37,9 @@ const OF_KEYS: &[&str] = &["allowed_s3_prefixes", "allow_media_fetch", "unsuppor
 const FOREIGN: &[&str] = &["mcp_", "agent_", "vector_store", "cache_"];
 
 /// Names of the known fields of a body that are stored and have no effect.
-///
-/// # Errors
-/// A known field has a value that would limit something without effect.
-pub(super) fn stored(members: &Map<String, Value>) -> Result<Vec<&'static str>, AdminRefusal> {
+pub(super) fn stored(members: &Map<String, Value>) -> Vec<&'static str> {
     let sent = |name: &&&str| members.get(**name).is_some_and(|value| !is_empty(value));
-    match REFUSED.iter().find(sent) {
-        Some(name) => Err(refuse(name)),
-        None => Ok(STORED.iter().filter(sent).copied().collect()),
-    }
+    STORED.iter().filter(sent).copied().collect()
 }
 
 /// Names of unknown fields that have a value.
@@ -135,12 +126,6 @@ mod tests {
     fn stored_fields_without_effect_are_named() {
         let sent =
             json!({"prompts": ["p"], "config": {}, "permissions": {"a": true}, "models": ["m"]});
-        assert_eq!(stored(&members(&sent)).unwrap(), ["permissions", "prompts"]);
-        for limiting in
-            [json!({"denied_passthrough_routes": ["/a"]}), json!({"strict_budget": true})]
-        {
-            assert!(stored(&members(&limiting)).is_err(), "{limiting}");
-        }
-        assert!(stored(&members(&json!({"guardrails": ["g"], "strict_budget": false}))).is_ok());
+        assert_eq!(stored(&members(&sent)), ["permissions", "prompts"]);
     }
 }

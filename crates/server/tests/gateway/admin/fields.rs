@@ -45,6 +45,7 @@ fn columns() -> Vec<Field> {
         Field("access_group_ids", json!(["g"]), json!([]), null()),
         Field("allowed_geographies", json!(["eu"]), json!([]), null()),
         Field("allowed_operations", json!(["Converse"]), json!([]), null()),
+        Field("strict_budget", json!(true), json!(false), null()),
         Field("allowed_s3_prefixes", json!(["s3://a/in/"]), json!([]), null()),
         Field("allow_media_fetch", json!(false), json!(true), null()),
         Field("unsupported_params", json!("reject"), json!("warn"), null()),
@@ -63,6 +64,8 @@ fn inside() -> Vec<Field> {
         Field("tpm_limit_type", json!("guaranteed_throughput"), json!("dynamic"), null()),
         Field("rpm_limit_type", json!("best_effort_throughput"), json!("dynamic"), null()),
         Field("default_estimated_output_tokens", json!(512), json!(0), null()),
+        Field("allowed_passthrough_routes", json!(["/bedrock/model"]), json!([]), null()),
+        Field("denied_passthrough_routes", json!(["/bedrock/agents"]), json!([]), null()),
     ]
 }
 
@@ -157,6 +160,8 @@ async fn each_field_of_a_team_reads_back() {
         "tpm_limit_type",
         "rpm_limit_type",
         "default_estimated_output_tokens",
+        "allowed_passthrough_routes",
+        "denied_passthrough_routes",
         "allowed_s3_prefixes",
         "allow_media_fetch",
         "unsupported_params",
