@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::ledger::ScopeKind;
 use crate::policy::{CallRoute, ModelFacts, grants, passes_through};
+use crate::principal::Level;
 use crate::record::UnsupportedParams;
 use crate::{Caller, Holder, Principal, UtcTime};
 
@@ -124,10 +125,7 @@ impl Admission {
 
     /// Whether the caller's levels restrict models or geographies at all.
     pub fn restricts_models(&self) -> bool {
-        let levels = self.caller.levels();
-        levels.iter().any(|level| {
-            level.geographies.is_some() || level.models.is_some_and(|list| !list.is_empty())
-        })
+        self.caller.levels().iter().any(Level::restricts_models)
     }
 
     /// Checks a resolved model: its names, and the geography its data goes to.
@@ -175,6 +173,23 @@ impl Admission {
                 Err(Denied::Route { route: route.name.to_owned() })
             }
             Principal::Key(_) | Principal::Master | Principal::Anonymous => Ok(()),
+        }
+    }
+
+    /// Checks an operation that runs models which no other check sees: named in its body, or chosen by an agent, a flow or
+    /// a job.
+    ///
+    /// # Errors
+    /// The first level that restricts models or geographies and does not list the operation.
+    pub fn check_unseen_models(&self, operation: &str) -> Result<(), Denied> {
+        let lists = |level: &Level<'_>| {
+            level.operations.is_some_and(|list| list.iter().any(|one| one == operation))
+        };
+        match self.caller.levels().iter().find(|level| !level.grants_all() && !lists(level)) {
+            Some(level) => {
+                Err(Denied::Operation { operation: operation.to_owned(), level: level.kind })
+            }
+            None => Ok(()),
         }
     }
 

@@ -97,6 +97,11 @@ pub(crate) fn grants(level: &Level<'_>, caller: &Caller, names: &[&str]) -> bool
         })
 }
 
+/// Whether a list grants every model; of the team's models, the team's own level judges.
+pub(crate) fn grants_all_models(list: &[String]) -> bool {
+    list.iter().any(|entry| entry == ALL || entry == ALL_TEAM || entry == "*")
+}
+
 fn has_team(caller: &Caller) -> bool {
     caller.principal.holder().is_some_and(|holder| holder.team.is_some())
 }

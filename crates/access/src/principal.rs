@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::ledger::ScopeKind;
+use crate::policy::grants_all_models;
 use crate::record::{
     CustomerRecord, KeyRecord, Limits, MemberRecord, TagRecord, TeamRecord, UserRecord,
 };
@@ -94,6 +95,19 @@ pub(crate) struct Level<'c> {
     pub(crate) geographies: Option<Vec<&'c str>>,
     pub(crate) operations: Option<&'c [String]>,
     pub(crate) blocked: bool,
+}
+
+impl Level<'_> {
+    /// Whether it restricts models or geographies at all.
+    pub(crate) fn restricts_models(&self) -> bool {
+        self.geographies.is_some() || self.models.is_some_and(|list| !list.is_empty())
+    }
+
+    /// Whether it grants every model in every geography, as far as it has a say.
+    pub(crate) fn grants_all(&self) -> bool {
+        !self.restricts_models()
+            || (self.geographies.is_none() && self.models.is_some_and(grants_all_models))
+    }
 }
 
 impl Caller {

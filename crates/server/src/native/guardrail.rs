@@ -139,9 +139,22 @@ const RUN_OTHERS: [&str; 13] = [
     "StartFlowExecution",
 ];
 
+/// The member by which a retrieval names a reranker.
+const RERANKS: &[u8] = b"rerankingConfiguration";
+
 /// Whether an operation can run models without a configured name.
 pub(crate) fn runs_others(operation: &str) -> bool {
     RUN_OTHERS.contains(&operation)
+}
+
+/// Whether this call can run models that its path does not name, rerankers among them: guardrails have no say in those.
+pub(crate) fn runs_unseen(operation: &str, body: &[u8]) -> bool {
+    let reranks = || memchr::memmem::find(body, RERANKS).is_some();
+    match operation {
+        "Rerank" => true,
+        "Retrieve" => reranks(),
+        _ => runs_others(operation),
+    }
 }
 
 fn in_body(guardrail: &Guardrail, body: &mut Bytes) -> Result<(), GuardrailError> {

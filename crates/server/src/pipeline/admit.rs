@@ -112,6 +112,14 @@ impl Admitted {
         Ok(self.admission.check_operation(operation)?)
     }
 
+    /// Checks an operation that runs models which the path does not name.
+    ///
+    /// # Errors
+    /// The principal may not call every model, and is not granted the operation by name.
+    pub(crate) fn check_unseen_models(&self, operation: &str) -> Result<(), GatewayError> {
+        Ok(self.admission.check_unseen_models(operation)?)
+    }
+
     /// Checks a path of Bedrock's own API, which stands below the mount in lists of routes.
     ///
     /// # Errors

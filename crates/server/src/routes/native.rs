@@ -117,6 +117,9 @@ async fn answer(
     let admitted = incoming.admit(matched.model(), context).await?;
     admitted.check_operation(matched.row.operation)?;
     admitted.check_passthrough(http.path())?;
+    if guardrail::runs_unseen(matched.row.operation, &body) {
+        admitted.check_unseen_models(matched.row.operation)?;
+    }
     objects(&admitted, &matched, &body).await?;
     guarded(&now, &matched, admitted.admission())?;
     let request = NativeRequest { http, matched, body };

@@ -237,6 +237,50 @@ async fn routes_and_operations_are_granted_by_the_key() {
     rig.stop().await;
 }
 
+#[actix_rt::test]
+async fn a_restricted_key_runs_no_model_that_only_a_body_names() {
+    let rig = Rig::start(MASTER).await;
+    let reranker = "arn:aws:bedrock:us-east-1::foundation-model/cohere.rerank-v3-5:0";
+    let rerank = json!({ "rerankingConfiguration": { "type": "BEDROCK_RERANKING_MODEL",
+        "bedrockRerankingConfiguration": { "modelConfiguration": { "modelArn": reranker } } } });
+    let calls = [
+        ("/rerank", rerank.clone()),
+        ("/knowledgebases/KB12345678/retrieve", rerank),
+        ("/knowledgebases/KB12345678/retrieve", json!({ "retrievalQuery": { "text": "x" } })),
+        ("/retrieveAndGenerate", json!({ "input": { "text": "x" } })),
+        ("/async-invoke", json!({ "modelId": "amazon.nova-reel-v1:1", "modelInput": {} })),
+        ("/optimize-prompt", json!({ "targetModelId": "amazon.nova-pro-v1:0" })),
+        ("/agents/A123456789/agentAliases/B123456789/sessions/s/text", json!({})),
+    ];
+    let plain_retrieval = 2;
+    for (fields, refused) in [
+        (json!({ "models": ["nova-lite"] }), true),
+        (json!({ "allowed_geographies": ["eu"] }), true),
+        (json!({ "models": ["*"] }), false),
+        (json!({}), false),
+    ] {
+        let key = key(&rig, fields.clone()).await;
+        let header = format!("Bearer {key}");
+        for (at, (path, body)) in calls.iter().enumerate() {
+            let path = format!("/bedrock{path}");
+            let headers = [("authorization", header.as_str())];
+            let answer =
+                rig.send_with(&headers, Method::POST, &path, body.to_string().into()).await;
+            let is_refused = answer.header("x-amzn-errortype") == Some("AccessDeniedException");
+            assert_eq!(is_refused, refused && at != plain_retrieval, "{fields} {path}");
+        }
+    }
+    // A record that restricts models may grant the operation by name.
+    let granted =
+        key(&rig, json!({ "models": ["nova-lite"], "allowed_operations": ["Rerank"] })).await;
+    let header = format!("Bearer {granted}");
+    let headers = [("authorization", header.as_str())];
+    let body = calls[0].1.to_string().into();
+    let answer = rig.send_with(&headers, Method::POST, "/bedrock/rerank", body).await;
+    assert_ne!(answer.header("x-amzn-errortype"), Some("AccessDeniedException"));
+    rig.stop().await;
+}
+
 /// A chat request about an image, with a key.
 async fn about(rig: &Rig, key: &str, image: &str) -> Received {
     let header = format!("Bearer {key}");
