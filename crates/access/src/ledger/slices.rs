@@ -4,7 +4,7 @@
 //! A slice is a hundredth of its budget at most, and none is lent in the last tenth of a budget: there each call is
 //! reserved in the store, so that replicas together pass no budget and refuse no call that has room.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +12,15 @@ use super::{Charge, Closing, CounterKey, CounterState, Opening};
 use crate::{Nanodollars, UtcTime};
 
 /// Calls whose estimates a slice holds, at most.
-const CALLS: i64 = 32;
+const CALLS: i64 = 128;
 /// Calls below which a slice does not pay.
 const LEAST_CALLS: i64 = 4;
 /// The part of a budget that a slice is at most.
 const PART: i64 = 100;
 /// The part of a budget at its end in which no slice is lent.
 const END: i64 = 10;
+/// Most slices of one counter: one in use, and one to follow.
+const MOST_SLICES: usize = 2;
 /// The time after which a store is asked again for a slice that it did not lend.
 const PAUSE: Duration = Duration::from_secs(5);
 /// The lease of a slice, renewed while its process lives.
@@ -63,24 +65,31 @@ struct State {
     calls: HashMap<String, usize>,
 }
 
-/// A slice with room.
-#[derive(Debug)]
+/// The slices of one counter, the oldest first.
+#[derive(Debug, Default)]
 struct Held {
-    id: String,
     max: Nanodollars,
-    left: Nanodollars,
+    slices: VecDeque<Room>,
     /// The counter as it is known here.
     state: CounterState,
-    lease_until: UtcTime,
     /// Whether a call took room since the last look.
     used: bool,
+}
+
+/// A slice with room.
+#[derive(Debug)]
+struct Room {
+    id: String,
+    left: Nanodollars,
+    lease_until: UtcTime,
 }
 
 /// What slices say to a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// All its budgets have room here. The known states of its counters, in the order of its charges.
-    All(Vec<Option<CounterState>>),
+    /// All its budgets have room here. The known states of its counters, in the order of its charges; and slices to ask
+    /// for, before the present ones are used up.
+    All(Vec<Option<CounterState>>, Vec<Slice>),
     /// The store must reserve it; and these slices are to be asked for, for the next calls.
     None(Vec<Slice>),
 }
@@ -92,27 +101,33 @@ impl Slices {
         let mut state = self.state();
         let has_room = |charge: &Charge| {
             let Some(max) = charge.max else { return true };
-            let held = state.held.get(&charge.counter);
-            held.is_some_and(|held| {
-                held.max == max && held.left >= estimate && held.lease_until > now
-            })
+            let held = state.held.get(&charge.counter).filter(|held| held.max == max);
+            held.is_some_and(|held| held.slices.iter().any(|room| room.takes(estimate, now)))
         };
         if !call.charges.iter().all(has_room) {
             return Taken::None(state.wanted(call, now));
         }
         let mut states = Vec::with_capacity(call.charges.len());
         let State { held, calls, .. } = &mut *state;
+        let mut is_low = false;
         for charge in &mut call.charges {
-            let slice = charge.max.and_then(|_| held.get_mut(&charge.counter));
-            states.push(slice.map(|slice| {
-                slice.left = slice.left.minus(estimate);
-                slice.used = true;
-                *calls.entry(slice.id.clone()).or_default() += 1;
-                charge.slice = Some(slice.id.clone());
-                slice.state
+            let held = charge.max.and_then(|_| held.get_mut(&charge.counter));
+            let room = held.and_then(|held| {
+                held.used = true;
+                let room = held.slices.iter_mut().find(|room| room.takes(estimate, now))?;
+                Some((room, held.state))
+            });
+            states.push(room.map(|(room, state)| {
+                room.left = room.left.minus(estimate);
+                *calls.entry(room.id.clone()).or_default() += 1;
+                charge.slice = Some(room.id.clone());
+                is_low |= room.left.nano() < estimate.nano().saturating_mul(CALLS / 2);
+                state
             }));
         }
-        Taken::All(states)
+        // Most calls have enough behind them, and look no further.
+        let wanted = if is_low { state.wanted(call, now) } else { Vec::new() };
+        Taken::All(states, wanted)
     }
 
     /// Undoes a taking.
@@ -122,9 +137,9 @@ impl Slices {
         let mut state = self.state();
         for charge in &mut call.charges {
             let Some(id) = charge.slice.take() else { continue };
-            let held = state.held.get_mut(&charge.counter);
-            if let Some(held) = held.filter(|held| held.id == id) {
-                held.left = held.left.plus(estimate);
+            let slices = state.held.get_mut(&charge.counter).map(|held| &mut held.slices);
+            if let Some(room) = slices.into_iter().flatten().find(|room| room.id == id) {
+                room.left = room.left.plus(estimate);
             }
         }
     }
@@ -149,8 +164,16 @@ impl Slices {
         for (slice, counter) in lent {
             let Slice { id, counter: key, max, amount, lease_until } = slice;
             state.pauses.remove(&key);
-            let held = Held { id, max, left: amount, state: counter, lease_until, used: true };
-            replaced.extend(state.held.insert(key, held).and_then(Held::rest));
+            let held = state.held.entry(key).or_default();
+            if held.max != max {
+                replaced.extend(held.slices.drain(..).filter_map(Room::rest));
+                held.max = max;
+            }
+            if held.slices.len() == MOST_SLICES {
+                replaced.extend(held.slices.pop_front().and_then(Room::rest));
+            }
+            held.slices.push_back(Room { id, left: amount, lease_until });
+            (held.state, held.used) = (counter, true);
         }
         replaced
     }
@@ -173,7 +196,7 @@ impl Slices {
 
     /// The room of a counter that no call has taken.
     pub(super) fn left(&self, counter: &CounterKey) -> Nanodollars {
-        self.state().held.get(counter).map_or(Nanodollars::ZERO, |held| held.left)
+        self.state().held.get(counter).map_or(Nanodollars::ZERO, Held::left)
     }
 
     /// Takes away the slices of counters, and returns their room.
@@ -182,7 +205,7 @@ impl Slices {
         counters: impl Iterator<Item = &'c CounterKey>,
     ) -> SliceAmounts {
         let mut state = self.state();
-        counters.filter_map(|counter| state.held.remove(counter)).filter_map(Held::rest).collect()
+        counters.filter_map(|counter| state.held.remove(counter)).flat_map(Held::rests).collect()
     }
 
     /// Takes away slices that no call has used since the last time, or all, and returns their room.
@@ -190,12 +213,12 @@ impl Slices {
         let mut state = self.state();
         state.pauses.retain(|_, until| *until > now);
         let idle = state.held.extract_if(|_, held| !std::mem::take(&mut held.used));
-        idle.filter_map(|(_, held)| held.rest()).collect()
+        idle.flat_map(|(_, held)| held.rests()).collect()
     }
 
     /// Takes away all slices, and returns their room.
     pub(super) fn all(&self) -> SliceAmounts {
-        self.state().held.drain().filter_map(|(_, held)| held.rest()).collect()
+        self.state().held.drain().flat_map(|(_, held)| held.rests()).collect()
     }
 
     /// Extends the leases of slices with room or calls, and returns their ids.
@@ -203,10 +226,10 @@ impl Slices {
         let mut state = self.state();
         let State { held, calls, .. } = &mut *state;
         let mut ids: Vec<String> = calls.keys().cloned().collect();
-        for held in held.values_mut() {
-            held.lease_until = until;
-            if !calls.contains_key(&held.id) {
-                ids.push(held.id.clone());
+        for room in held.values_mut().flat_map(|held| &mut held.slices) {
+            room.lease_until = until;
+            if !calls.contains_key(&room.id) {
+                ids.push(room.id.clone());
             }
         }
         ids
@@ -218,8 +241,8 @@ impl Slices {
 }
 
 impl State {
-    /// The slices to ask for, so that calls like this one need no transaction; none unless all its budgets are large
-    /// enough.
+    /// The slices to ask for, so that calls like this one need no transaction: where less than half of one is left; none
+    /// unless all budgets are large enough.
     fn wanted(&mut self, call: &Opening, now: UtcTime) -> Vec<Slice> {
         let estimate = call.reserved().nano();
         let amount = |max: Nanodollars| (max.nano() / PART).min(estimate.saturating_mul(CALLS));
@@ -234,11 +257,9 @@ impl State {
         let mut wanted = Vec::new();
         for Charge { counter, max, slice: _ } in &call.charges {
             let Some(max) = *max else { continue };
-            let held = self.held.get(counter);
-            let is_held = held.is_some_and(|held| {
-                held.max == max && held.left.nano() >= estimate && held.lease_until > now
-            });
-            if is_held || self.pauses.get(counter).is_some_and(|until| *until > now) {
+            let held = self.held.get(counter).filter(|held| held.max == max);
+            let is_enough = held.is_some_and(|held| held.left().nano() > amount(max) / 2);
+            if is_enough || self.pauses.get(counter).is_some_and(|until| *until > now) {
                 continue;
             }
             self.pauses.insert(counter.clone(), now.plus(PAUSE));
@@ -255,6 +276,21 @@ impl State {
 }
 
 impl Held {
+    /// The room that no call has taken.
+    fn left(&self) -> Nanodollars {
+        self.slices.iter().fold(Nanodollars::ZERO, |sum, room| sum.plus(room.left))
+    }
+
+    fn rests(self) -> impl Iterator<Item = (String, Nanodollars)> {
+        self.slices.into_iter().filter_map(Room::rest)
+    }
+}
+
+impl Room {
+    fn takes(&self, estimate: Nanodollars, now: UtcTime) -> bool {
+        self.left >= estimate && self.lease_until > now
+    }
+
     /// The room that no call has taken; absent if there is none.
     fn rest(self) -> Option<(String, Nanodollars)> {
         (self.left > Nanodollars::ZERO).then_some((self.id, self.left))
@@ -295,7 +331,7 @@ mod tests {
     fn asked(slices: &Slices, call: &mut Opening, now: UtcTime) -> Vec<Slice> {
         match slices.take(call, now) {
             Taken::None(asked) => asked,
-            Taken::All(_) => panic!("it had room"),
+            Taken::All(..) => panic!("it had room"),
         }
     }
 
@@ -306,26 +342,35 @@ mod tests {
     #[test]
     fn calls_take_from_the_slices_of_all_budgets_or_of_none() {
         let slices = Slices::default();
-        let of = || call(10, &[("key", Some(100_000)), ("free", None), ("team", Some(8000))]);
+        let of = || call(10, &[("key", Some(1_000_000)), ("free", None), ("team", Some(8000))]);
         let wanted = asked(&slices, &mut of(), at(0));
         let amounts: Vec<_> = wanted.iter().map(|slice| slice.amount.nano()).collect();
-        assert_eq!(amounts, [320, 80], "32 calls, and a hundredth");
+        assert_eq!(amounts, [1280, 80], "128 calls, and a hundredth");
         assert!(asked(&slices, &mut of(), at(4)).is_empty(), "they are asked for once");
         let (key, team) = (wanted[0].clone(), wanted[1].clone());
         lend(&slices, vec![key.clone()]);
         assert!(asked(&slices, &mut of(), at(4)).is_empty(), "the team has none");
         lend(&slices, vec![team.clone()]);
-        for _ in 0..8 {
+        let mut refill = Vec::new();
+        for count in 1..=8 {
             let mut call = of();
-            assert!(
-                matches!(slices.take(&mut call, at(5)), Taken::All(states) if states[1].is_none())
-            );
+            let Taken::All(states, wanted) = slices.take(&mut call, at(5)) else { panic!() };
+            assert!(states[1].is_none() && states[2].is_some());
             let ids: Vec<_> = call.charges.iter().map(|charge| charge.slice.as_deref()).collect();
             assert_eq!(ids, [Some(&*key.id), None, Some(&*team.id)]);
+            assert_eq!(wanted.len(), usize::from(count == 4), "half is left");
+            refill.extend(wanted);
         }
-        let again = asked(&slices, &mut of(), at(6));
-        assert_eq!((again.len(), &again[0].counter), (1, &team.counter));
-        assert_eq!(slices.all(), [(key.id, Nanodollars::new(240))]);
+        assert!(
+            asked(&slices, &mut of(), at(6)).is_empty(),
+            "the team's is used up, and asked for"
+        );
+        assert_eq!(refill[0].counter, team.counter);
+        lend(&slices, refill);
+        assert!(matches!(slices.take(&mut of(), at(6)), Taken::All(..)));
+        let mut left: Vec<_> = slices.all().into_iter().map(|(_, left)| left.nano()).collect();
+        left.sort_unstable();
+        assert_eq!(left, [70, 1190]);
     }
 
     #[test]
@@ -341,7 +386,7 @@ mod tests {
         assert_eq!(given_back.len(), 1, "the slice of the former maximum");
         assert!(matches!(
             slices.take(&mut call(10, &[("key", Some(5000))]), at(14)),
-            Taken::All(_)
+            Taken::All(..)
         ));
         let late = slices.take(&mut call(10, &[("key", Some(5000))]), at(16));
         assert!(matches!(late, Taken::None(_)), "its lease is over");
@@ -354,7 +399,7 @@ mod tests {
         let id = wanted[0].id.clone();
         lend(&slices, wanted);
         let mut first = call(10, &[("key", Some(4000))]);
-        assert!(matches!(slices.take(&mut first, at(0)), Taken::All(_)));
+        assert!(matches!(slices.take(&mut first, at(0)), Taken::All(..)));
         assert_eq!(slices.idle(at(1)), []);
         assert_eq!(slices.renew(at(60)), [id.clone()]);
         assert_eq!(slices.idle(at(2)), [(id.clone(), Nanodollars::new(30))]);

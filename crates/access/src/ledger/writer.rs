@@ -227,16 +227,15 @@ impl LedgerWriter {
         now: UtcTime,
     ) -> Option<(Arc<Segment>, Vec<Option<CounterState>>)> {
         let intents = self.intents.as_ref()?;
-        let states = match self.slices.take(call, now) {
-            Taken::All(states) => states,
-            Taken::None(wanted) => {
-                if !wanted.is_empty() {
-                    // Without a writer the call is refused right after this.
-                    let _ = self.queue.send(Entry::Lend(wanted));
-                }
-                return None;
-            }
+        let (states, wanted) = match self.slices.take(call, now) {
+            Taken::All(states, wanted) => (Some(states), wanted),
+            Taken::None(wanted) => (None, wanted),
         };
+        if !wanted.is_empty() {
+            // Without a writer no call is settled either, and the next one that asks it is refused.
+            let _ = self.queue.send(Entry::Lend(wanted));
+        }
+        let states = states?;
         match intents.write(call) {
             Ok(segment) => Some((segment, states)),
             Err(error) => {

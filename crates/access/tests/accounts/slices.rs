@@ -127,7 +127,7 @@ pub(crate) async fn a_stopped_process_gives_its_slices_back(open: Opener) {
     }
     let store = open().await;
     let key = counter(ScopeKind::Key, "k1");
-    assert_eq!(state(&*store, key.clone()).await, (21, 300, 3), "32 calls, less two");
+    assert_eq!(state(&*store, key.clone()).await, (21, 1260, 3), "128 calls, less two");
     replica.stop().await;
     assert_eq!(state(&*store, key).await, (21, 0, 3));
 }
