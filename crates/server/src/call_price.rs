@@ -1,33 +1,73 @@
 //! Cost of calls, at the price of the target that answered, in the tier that served.
 
 use access::Nanodollars;
-use access::spend::{Amount, Usage};
-use routing::catalogue::{Catalogue, Charged, Day, PricedModel, ResolvedModel, Tier};
+use access::spend::{Amount, Part, Usage};
+use routing::catalogue::{Catalogue, Charged, Day, PricedModel, Quote, ResolvedModel, Tier};
 use schema::converse::response::{CacheWrites, TokenUsage};
 use schema::openai::usage::CostUsd;
 use translate::spent::{BilledTier, Spent};
 
+use crate::pieces::{BILLED, Pieces};
+
 /// Attodollars in a picodollar.
 const PICODOLLAR: u128 = 1_000_000;
 
-/// The model of a call, for its price.
+/// The model of a call, for its price, and the pieces that the call is billed for besides tokens.
 #[derive(Debug, Clone)]
-pub(crate) struct CallPrice(PricedModel);
+pub(crate) struct CallPrice {
+    model: PricedModel,
+    pieces: Pieces,
+}
 
 impl CallPrice {
     /// The price of calls of this model.
     pub(crate) fn of(model: &ResolvedModel) -> Self {
-        Self(model.priced())
+        Self::of_priced(model.priced())
     }
 
     /// The price of calls of a model whose profile is of no interest.
     pub(crate) fn of_priced(model: PricedModel) -> Self {
-        Self(model)
+        Self { model, pieces: Pieces::default() }
+    }
+
+    /// The same with the pieces of a call, as far as its price has rates for them.
+    pub(crate) fn with(self, pieces: Pieces) -> Self {
+        let quote = self.quote(Tier::Standard);
+        let pieces = pieces.billed(|part| quote.as_ref().is_some_and(|quote| quote.has(part)));
+        Self { pieces, ..self }
+    }
+
+    /// Whether calls are billed by pieces at all.
+    pub(crate) fn bills_pieces(&self) -> bool {
+        let quote = self.quote(Tier::Standard);
+        quote.is_some_and(|quote| BILLED.into_iter().any(|part| quote.has(part)))
+    }
+
+    /// Whether the call is billed for images that it makes.
+    pub(crate) fn makes_images(&self) -> bool {
+        self.pieces.output_images > 0
+    }
+
+    /// Sets the number of images that the answer has.
+    pub(crate) fn made(&mut self, images: u64) {
+        self.pieces.output_images = images;
+    }
+
+    /// The pieces of the call.
+    pub(crate) fn pieces(&self) -> Pieces {
+        self.pieces
+    }
+
+    /// The usage with its cost, where an answer may state no tokens because it is billed by pieces.
+    pub(crate) fn priced_answer(&self, spent: Spent) -> Spent {
+        let is_by_pieces = spent.usage().is_none() && self.bills_pieces();
+        let none = || Spent::counted(Some(TokenUsage::default()), spent.tier());
+        self.priced(if is_by_pieces { none() } else { spent })
     }
 
     /// The name of the reach of its calls.
     pub(crate) fn reach(&self) -> String {
-        self.0.reach_name()
+        self.model.reach_name()
     }
 
     /// The price row of this usage, and the source of its price.
@@ -46,6 +86,14 @@ impl CallPrice {
         rounded(self.charged(usage, tier)?.cost.total)
     }
 
+    /// The cost of what a call may use. Models without a price for output, such as those of embeddings, write none.
+    pub(crate) fn estimated(&self, mut usage: TokenUsage) -> Option<CostUsd> {
+        if !self.quote(Tier::Standard)?.has(Part::Output) {
+            usage.output_tokens = 0;
+        }
+        self.cost(usage, BilledTier::Standard)
+    }
+
     fn charged(&self, usage: TokenUsage, tier: BilledTier) -> Option<Charged> {
         let tier = match tier {
             BilledTier::Standard => Tier::Standard,
@@ -54,20 +102,26 @@ impl CallPrice {
             BilledTier::Reserved => Tier::Reserved,
             BilledTier::Unknown => return None,
         };
-        let quote = match self.0.quote(tier, Day::today()) {
-            Ok(quote) => quote,
-            Err(unquoted) => {
-                log::debug!("a call has no cost: {unquoted}");
-                return None;
-            }
-        };
-        match quote.cost(&counted(usage)) {
+        let quote = self.quote(tier)?;
+        let mut usage = counted(usage);
+        if self.pieces != Pieces::default() && !quote.has(Part::Input) {
+            // Headers count tokens of models that are billed by pieces alone.
+            usage = Usage::default();
+        }
+        match quote.cost(&self.pieces.add_to(usage)) {
             Ok(charged) => Some(charged),
             Err(unpriced) => {
                 log::debug!("a call has no cost: {unpriced}");
                 None
             }
         }
+    }
+}
+
+impl CallPrice {
+    fn quote(&self, tier: Tier) -> Option<Quote> {
+        let unquoted = |unquoted| log::debug!("a call has no cost: {unquoted}");
+        self.model.quote(tier, Day::today()).map_err(unquoted).ok()
     }
 }
 

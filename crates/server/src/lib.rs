@@ -33,6 +33,7 @@ mod native;
 mod offload;
 mod own_address;
 mod panic_guard;
+mod pieces;
 mod pipeline;
 mod quoting;
 mod readiness;

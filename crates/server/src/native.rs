@@ -5,6 +5,7 @@ pub(crate) mod affinity;
 pub(crate) mod end_user;
 pub(crate) mod guardrail;
 pub(crate) mod headers;
+pub(crate) mod image_count;
 pub(crate) mod mask;
 pub(crate) mod path;
 pub(crate) mod s3;

@@ -30,6 +30,7 @@ use translate::{Invalid, Report};
 use crate::disconnect::AnswerForm;
 use crate::drain::Drained;
 use crate::error::GatewayError;
+use crate::pieces::Pieces;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::PendingResponse;
 use crate::request::context::RequestContext;
@@ -156,7 +157,12 @@ async fn prepared<'n, D: Dialect>(
     }
     let calls = u32::try_from(request.outline.head.questions.count).unwrap_or(u32::MAX);
     let calls = calls.saturating_mul(choices);
-    let cost = EstimatedCost::Model { route: &route, tokens: spec.tokens, calls };
+    let cost = EstimatedCost::Model {
+        route: &route,
+        tokens: spec.tokens,
+        pieces: Pieces::default(),
+        calls,
+    };
     admitted.reserve(CallEstimate { call_type: D::CALL_TYPE, cost }, context).await?;
     if !request.outline.head.stream {
         context.may_drain(admitted.now().config.access.on_disconnect, AnswerForm::Whole);

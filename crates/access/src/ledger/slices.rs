@@ -401,7 +401,7 @@ mod tests {
         let mut first = call(10, &[("key", Some(4000))]);
         assert!(matches!(slices.take(&mut first, at(0)), Taken::All(..)));
         assert_eq!(slices.idle(at(1)), []);
-        assert_eq!(slices.renew(at(60)), [id.clone()]);
+        assert_eq!(slices.renew(at(60)), vec![id.clone()]);
         assert_eq!(slices.idle(at(2)), [(id.clone(), Nanodollars::new(30))]);
         assert_eq!(slices.renew(at(60)), [id], "a call is under way");
         slices.call_ends(&first);

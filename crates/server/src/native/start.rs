@@ -6,15 +6,15 @@ use bytes::Bytes;
 
 use super::table::OperationRow;
 use crate::call_price::CallPrice;
-use bedrock::{Failure, FrameDecoder, Kind, Service, ServiceError, UpstreamResponse};
+use bedrock::{Failure, FrameDecoder, Kind, ServiceError, UpstreamResponse};
 use routing::AttemptOutcome;
 
 /// A response with its headers and the chunks of its body read so far.
 #[derive(Debug)]
 pub(crate) struct Begun {
     pub(crate) answer: UpstreamResponse,
-    /// The service that responds.
-    pub(crate) service: Service,
+    /// The operation that responds.
+    pub(crate) row: &'static OperationRow,
     pub(crate) pieces: Vec<Bytes>,
     /// The price of the call, if it names a model.
     pub(crate) price: Option<CallPrice>,
@@ -37,16 +37,16 @@ pub(crate) enum Start {
 /// one had arrived.
 pub(crate) async fn look(
     mut answer: UpstreamResponse,
-    row: &OperationRow,
+    row: &'static OperationRow,
 ) -> Result<Start, Failure> {
-    let (service, mut pieces) = (row.service, Vec::new());
+    let mut pieces = Vec::new();
     if row.kind == Kind::Unary {
-        return Ok(Start::Good(Begun { answer, service, pieces, price: None }));
+        return Ok(Start::Good(Begun { answer, row, pieces, price: None }));
     }
     let mut decoder = FrameDecoder::new();
     loop {
         if let Some(frame) = decoder.next()? {
-            let begun = Begun { answer, service, pieces, price: None };
+            let begun = Begun { answer, row, pieces, price: None };
             return Ok(match ServiceError::of_frame(&frame) {
                 Some(error) => Start::Exception(begun, Box::new(error)),
                 None => Start::Good(begun),

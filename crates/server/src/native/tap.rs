@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use schema::converse::response::{CacheWrites, TokenUsage};
+use translate::guardrail::verdict::Units;
 use translate::spent::{BilledTier, Spent};
 
 use bedrock::{Failure, Frame, FrameDecoder, FrameKind, ServiceError};
@@ -113,6 +114,16 @@ impl Tap {
         match self {
             Self::Frames(frames) => frames.failure_at_end(),
             Self::Known(..) | Self::Unary { .. } | Self::Blind => None,
+        }
+    }
+
+    /// The units that a guardrail states in its answer.
+    pub(crate) fn guardrail_units(&self) -> Option<Units> {
+        match self {
+            Self::Unary { stated: None, kept: Kept::Whole { pieces, .. } } => {
+                counts::guardrail_units(&pieces.concat())
+            }
+            Self::Known(..) | Self::Frames(_) | Self::Unary { .. } | Self::Blind => None,
         }
     }
 

@@ -4,12 +4,14 @@
 use access::accounts::CallAsk;
 use access::spend::Usage;
 use access::{Accounts, Nanodollars};
-use routing::catalogue::{Day, PricedModel, Tier};
+use routing::catalogue::PricedModel;
 use routing::{Route, Tokens, Written};
+use schema::converse::response::TokenUsage;
 
 use super::Admitted;
 use crate::call_price::{CallPrice, guardrail_cost};
 use crate::error::{GatewayError, LimitRefusal};
+use crate::pieces::Pieces;
 use crate::request::context::RequestContext;
 use crate::request::settlement::ReservedCall;
 
@@ -25,8 +27,10 @@ pub(crate) struct CallEstimate<'r> {
 
 /// The cost of a call, as far as it can be told before.
 pub(crate) enum EstimatedCost<'r> {
-    /// Calls of a model: so many, each of so many tokens.
-    Model { route: &'r Route, tokens: Tokens, calls: u32 },
+    /// Calls of a model: so many, each of so many tokens and pieces.
+    Model { route: &'r Route, tokens: Tokens, pieces: Pieces, calls: u32 },
+    /// A call at a known price, without tokens.
+    Priced(&'r CallPrice),
     /// Nothing: reading lists and settings, counting tokens.
     Nothing,
     /// Checks of so many bytes by a guardrail.
@@ -63,16 +67,29 @@ impl Admitted {
             EstimatedCost::Nothing => ask.cost = Some(Nanodollars::ZERO),
             EstimatedCost::Unpriced => {}
             EstimatedCost::Guardrail { bytes } => ask.cost = self.guardrail_cost(bytes),
-            EstimatedCost::Model { route, tokens, calls } => {
+            EstimatedCost::Priced(known) => {
+                ask.cost = dearest(std::slice::from_ref(known), TokenUsage::default());
+                price = Some(known.clone());
+            }
+            EstimatedCost::Model { route, tokens, pieces, calls } => {
                 let calls = u64::from(calls.max(1));
                 let models = self.now().names.priced(route);
                 read = tokens.read.saturating_mul(calls);
                 let written = self.written(tokens, &models, accounts).saturating_mul(calls);
                 ask.tokens = read.saturating_add(written);
                 ask.model_names.extend(models.iter().map(|model| model.model_id().to_owned()));
-                let usage = Usage { input: read, output: written, ..Usage::default() };
-                ask.cost = dearest(&models, &usage);
-                price = models.into_iter().next().map(CallPrice::of_priced);
+                let usage = TokenUsage {
+                    input_tokens: read,
+                    output_tokens: written,
+                    ..TokenUsage::default()
+                };
+                let by_pieces = pieces != Pieces::default();
+                let prices = models.into_iter().map(CallPrice::of_priced);
+                let prices: Vec<_> = prices
+                    .map(|price| if by_pieces { price.with(pieces) } else { price })
+                    .collect();
+                ask.cost = dearest(&prices, usage);
+                price = prices.into_iter().next();
             }
         }
         match accounts.reserve(self.admission(), ask).await {
@@ -126,12 +143,11 @@ impl Admitted {
 }
 
 /// The cost at the dearest target; none unless each has a price.
-fn dearest(models: &[PricedModel], usage: &Usage) -> Option<Nanodollars> {
+fn dearest(prices: &[CallPrice], usage: TokenUsage) -> Option<Nanodollars> {
     let mut dearest = Nanodollars::ZERO;
-    for model in models {
-        let quote = model.quote(Tier::Standard, Day::today()).ok()?;
-        let charged = quote.cost(usage).ok()?;
-        dearest = dearest.max(Nanodollars::new(charged.cost.total.nanodollars()?));
+    for price in prices {
+        let cost = price.estimated(usage)?;
+        dearest = dearest.max(Nanodollars::from_picodollars(i128::from(cost.0)));
     }
-    (!models.is_empty()).then_some(dearest)
+    (!prices.is_empty()).then_some(dearest)
 }

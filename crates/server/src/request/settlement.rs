@@ -178,7 +178,7 @@ impl ReservedCall {
             cache_read,
             cache_write_5m: cache_write,
             cache_write_1h,
-            units: None,
+            units: priced.and_then(|price| price.pieces().column()),
             cost: cost.and_then(|cost| self.with_guardrails(cost, ended.guardrails)),
             price_id,
             price_source,

@@ -21,6 +21,7 @@ use translate::{Invalid, Report};
 
 use crate::call_price::{CallPrice, priced};
 use crate::error::GatewayError;
+use crate::pieces::Pieces;
 use crate::pipeline::json::{Mistake, parse};
 use crate::pipeline::parsed_request::Untranslated;
 use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
@@ -90,7 +91,7 @@ async fn embed(
     }
     let bytes = calls.iter().map(Bytes::len).sum();
     let tokens = Tokens::read(token_estimate::estimate(bytes));
-    let cost = EstimatedCost::Model { route: &route, tokens, calls: 1 };
+    let cost = EstimatedCost::Model { route: &route, tokens, pieces: Pieces::default(), calls: 1 };
     admitted.reserve(CallEstimate { call_type: "aembedding", cost }, context).await?;
     let calling = Calling { admitted: &admitted, route, id: &id };
     let mut spent = Spent::default();

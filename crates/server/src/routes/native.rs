@@ -15,7 +15,7 @@ use futures_util::Stream;
 use http::{HeaderMap, HeaderValue, Method};
 use translate::Report;
 
-use crate::call_price::{CallPrice, priced};
+use crate::call_price::CallPrice;
 use crate::config::Config;
 use crate::disconnect::AnswerForm;
 use crate::drain::Drained;
@@ -26,8 +26,9 @@ use crate::native::path::{MOUNT, Matched, PathError, find};
 use crate::native::s3;
 use crate::native::settings::OtherModels;
 use crate::native::start::{Begun, Start, look};
-use crate::native::{end_user, headers, tap::Tap};
+use crate::native::{end_user, headers};
 use crate::offload::Offload;
+use crate::pieces::Pieces;
 use crate::pipeline::dry_run;
 use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
 use crate::pipeline::{Admitted, Incoming};
@@ -44,10 +45,12 @@ use routing::{
 };
 
 mod error;
+mod meter;
 
 pub(crate) use error::{panicked, refused, stopping};
 
 use error::{NativeError, refuse};
+use meter::Meter;
 
 const STOPPING: &str = "The gateway is being stopped and could not finish this answer.";
 /// Refused, because it needs HTTP/2 and signed frames in both directions; SDKs do not have it.
@@ -158,17 +161,41 @@ async fn of_account(
     if admitted.options().mode == CallMode::DryRun {
         return show(admitted, log, unsigned(home, &call)?, context).await;
     }
-    let cost = match request.matched.row.service {
+    let row = request.matched.row;
+    let price = match row.operation {
+        "Rerank" => meter::reranker(admitted.now().names.catalogue(), &request.body),
+        _ => None,
+    };
+    let cost = match (row.service, &price) {
+        (_, Some(price)) => EstimatedCost::Priced(price),
+        _ if row.operation == meter::APPLIES_GUARDRAIL => {
+            EstimatedCost::Guardrail { bytes: request.body.len() }
+        }
         // Lists and settings.
-        Service::Control | Service::Agent => EstimatedCost::Nothing,
-        Service::Runtime | Service::AgentRuntime => EstimatedCost::Unpriced,
+        (Service::Control | Service::Agent, None) => EstimatedCost::Nothing,
+        (Service::Runtime | Service::AgentRuntime, None) => EstimatedCost::Unpriced,
     };
     admitted.reserve(CallEstimate { call_type: CALL_TYPE, cost }, context).await?;
     may_drain(admitted, request, context);
     context.went(AttemptLog { attempts: 1, ..log });
-    let service = request.matched.row.service;
     let answer = admitted.account_transport(home).send(call).await?;
-    Ok(Outcome::Begun(Begun { answer, service, pieces: Vec::new(), price: None }))
+    Ok(Outcome::Begun(Begun { answer, row, pieces: Vec::new(), price }))
+}
+
+/// The pieces that a call is billed for, where a target of its name has prices for them.
+async fn pieces(
+    admitted: &Admitted,
+    request: &NativeRequest<'_>,
+    route: &Route,
+) -> Result<Pieces, NativeError> {
+    let mut prices = admitted.now().names.priced(route).into_iter().map(CallPrice::of_priced);
+    if request.matched.row.operation != meter::INVOKES || !prices.any(|price| price.bills_pieces())
+    {
+        return Ok(Pieces::default());
+    }
+    let body = request.body.clone();
+    let counted = admitted.offload().run(body.len(), async move { Pieces::of_invoke(&body) });
+    Ok(counted.await?)
 }
 
 /// Calls an operation of a model, on one of the name's targets.
@@ -188,9 +215,12 @@ async fn of_model(
         let shown = unsigned(&target.account, &call)?;
         return show(admitted, AttemptLog::to(&target), shown, context).await;
     }
+    let pieces = pieces(admitted, request, &route).await?;
     let cost = match spec.purpose {
         CallPurpose::Count => EstimatedCost::Nothing,
-        CallPurpose::Model => EstimatedCost::Model { route: &route, tokens: spec.tokens, calls: 1 },
+        CallPurpose::Model => {
+            EstimatedCost::Model { route: &route, tokens: spec.tokens, pieces, calls: 1 }
+        }
     };
     admitted.reserve(CallEstimate { call_type: CALL_TYPE, cost }, context).await?;
     may_drain(admitted, request, context);
@@ -201,7 +231,12 @@ async fn of_model(
         let answer = admitted.transport(target).send(call).await?;
         match look(answer, request.matched.row).await? {
             // A model that is not looked up yet has no price: a lookup would hold up the call.
-            Start::Good(begun) => Ok(Begun { price: Some(CallPrice::of(&target.model)), ..begun }),
+            Start::Good(begun) => {
+                let price = CallPrice::of(&target.model);
+                let has_pieces = pieces != Pieces::default();
+                let price = if has_pieces { price.with(pieces) } else { price };
+                Ok(Begun { price: Some(price), ..begun })
+            }
             Start::Exception(begun, error) => {
                 Err(NativeError::AtStart { begun: Box::new(begun), error })
             }
@@ -381,12 +416,12 @@ fn builder(status: u16, upstream: &HeaderMap) -> HttpResponseBuilder {
 /// delayed. If the upstream body breaks off, the client's does too, so that no SDK takes it for a
 /// complete one.
 fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result<Bytes, Failure>> {
-    let Begun { mut answer, service, pieces, price } = begun;
+    let Begun { mut answer, row, pieces, price } = begun;
     if let Some(price) = &price {
         context.is_priced_by(price);
     }
     let settlement = context.settlement();
-    let mut tap = Tap::of(&answer.headers);
+    let mut meter = Meter::of(&answer.headers, row.operation, price);
     let mut cut = context.cut();
     stream! {
         let mut pieces = pieces.into_iter();
@@ -397,13 +432,13 @@ fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result
                 None => match cut.or(answer.chunk()).await {
                     Some(piece) => piece,
                     None => {
-                        let is_between = tap.is_between_frames();
-                        context.settle(priced(price.as_ref(), tap.finish()));
+                        let is_between = meter.tap.is_between_frames();
+                        meter.settle(&mut context);
                         if !has_failed {
                             context.break_off(&GatewayError::Stopping);
                         }
                         match is_between && !has_failed {
-                            true => yield Ok(exception(last_words(service), STOPPING)),
+                            true => yield Ok(exception(last_words(row.service), STOPPING)),
                             false => yield Err(Failure::Closed(STOPPING.to_owned())),
                         }
                         break;
@@ -412,18 +447,18 @@ fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result
             };
             match piece {
                 Ok(Some(piece)) => {
-                    tap.see(&piece);
+                    meter.see(&piece);
                     settlement.wrote(piece.len() / FRAMING);
                     // Recorded at once, because SDKs close the connection on an exception.
-                    if let Some(failure) = tap.failure() {
+                    if let Some(failure) = meter.tap.failure() {
                         has_failed = true;
                         context.break_off(&failure.into());
                     }
                     yield Ok(piece);
                 }
                 Ok(None) => {
-                    let failure = tap.failure_at_end();
-                    context.settle(priced(price.as_ref(), tap.finish()));
+                    let failure = meter.tap.failure_at_end();
+                    meter.settle(&mut context);
                     match failure {
                         Some(failure) => context.break_off(&failure.into()),
                         None if has_failed => {}
@@ -432,7 +467,7 @@ fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result
                     break;
                 }
                 Err(failure) => {
-                    context.settle(priced(price.as_ref(), tap.finish()));
+                    meter.settle(&mut context);
                     let error = GatewayError::Upstream(failure);
                     if !has_failed {
                         context.break_off(&error);

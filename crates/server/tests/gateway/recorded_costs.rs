@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use access::Nanodollars;
 use access::ledger::CallRow;
+use actix_web::dev::ServerHandle;
 use actix_web::{HttpResponse, HttpServer, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::keys::{MASTER, key};
 use super::ledger::rows;
@@ -50,9 +51,8 @@ async fn answer(replay: web::Data<Arc<Replay>>) -> HttpResponse {
     }
 }
 
-#[actix_rt::test]
-async fn recorded_calls_cost_what_another_list_says() {
-    let Some(folder) = folder() else { return };
+/// Starts an upstream that answers with the recording at hand; its URL and handle come with it.
+fn upstream() -> (Arc<Replay>, String, ServerHandle) {
     let replay = Arc::<Replay>::default();
     let shared = Arc::clone(&replay);
     let upstream = HttpServer::new(move || {
@@ -64,9 +64,16 @@ async fn recorded_calls_cost_what_another_list_says() {
     let upstream = upstream.run();
     let handle = upstream.handle();
     actix_rt::spawn(upstream);
+    (replay, url, handle)
+}
+
+#[actix_rt::test]
+async fn recorded_calls_cost_what_another_list_says() {
+    let Some(folder) = folder() else { return };
+    let (replay, url, handle) = upstream();
 
     let rig = Rig::before_url(&url, &format!("{MASTER}native: {{ s3: allow }}\n")).await;
-    let key = key(&rig, serde_json::json!({})).await;
+    let key = key(&rig, json!({})).await;
     let bearer = format!("Bearer {key}");
     let prices = Prices::read();
     let (mut compared, mut unpriced, mut wrong) = (0, 0, Vec::new());
@@ -117,6 +124,71 @@ async fn recorded_calls_cost_what_another_list_says() {
     println!("recorded usages: {compared} compared, {unpriced} of models in no list");
     assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(compared > 150 && unpriced * 4 < compared, "the recordings are not all there");
+    rig.stop().await;
+    handle.stop(false).await;
+}
+
+#[actix_rt::test]
+async fn pieces_have_prices_of_their_own() {
+    let (replay, url, handle) = upstream();
+    let rig = Rig::before_url(&url, MASTER).await;
+    let key = key(&rig, json!({ "max_budget": 1 })).await;
+    let bearer = format!("Bearer {key}");
+    let documents = vec!["d"; 350];
+    let reranker = "arn:aws:bedrock:us-east-1::foundation-model/cohere.rerank-v3-5:0";
+    let rerank = json!({ "queries": [{}], "sources": documents, "rerankingConfiguration": {
+        "bedrockRerankingConfiguration": { "modelConfiguration": { "modelArn": reranker } } } });
+    let checked = json!({ "usage": { "contentPolicyUnits": 3, "topicPolicyUnits": 3,
+        "sensitiveInformationPolicyUnits": 3, "sensitiveInformationPolicyFreeUnits": 3 }, "action": "NONE" });
+    let tokens = json!({ "x-amzn-bedrock-input-token-count": "10" });
+    for (path, request, headers, response, cost, units) in [
+        (
+            "model/amazon.titan-embed-image-v1/invoke",
+            json!({ "inputText": "ore ".repeat(10), "inputImage": "AAAA" }),
+            &tokens,
+            json!({ "embedding": [0.5] }),
+            "0.000068",
+            Some("images"),
+        ),
+        (
+            "model/amazon.nova-canvas-v1%3A0/invoke",
+            json!({ "taskType": "TEXT_IMAGE", "imageGenerationConfig": { "numberOfImages": 3 } }),
+            &tokens,
+            // One of the three was filtered.
+            json!({ "images": ["AAAA", "BBBB"], "error": null }),
+            "0.12",
+            Some("output_images"),
+        ),
+        (
+            "model/cohere.rerank-v3-5%3A0/invoke",
+            json!({ "query": "q", "documents": documents }),
+            &json!({}),
+            json!({ "results": [] }),
+            "0.008",
+            Some("rerank_queries"),
+        ),
+        ("rerank", rerank, &json!({}), json!({ "results": [] }), "0.008", Some("rerank_queries")),
+        (
+            "guardrail/g1/version/1/apply",
+            json!({ "source": "INPUT", "content": [{ "text": { "text": "x".repeat(2300) } }] }),
+            &json!({}),
+            checked,
+            "0.0012",
+            None,
+        ),
+    ] {
+        let record = json!({ "response_headers": headers, "response": response });
+        *replay.0.lock().unwrap() = Some(record);
+        let headers = [("authorization", bearer.as_str())];
+        let path = format!("/bedrock/{path}");
+        let answer = rig.send_with(&headers, Method::POST, &path, request.to_string().into()).await;
+        assert_eq!(answer.status, 200, "{path} {:?}", answer.body);
+        let row = row_of(&rig, answer.header("x-litellm-call-id").unwrap()).await.closing;
+        assert_eq!(row.outcome.cost, Nanodollars::parse(cost), "{path} {:?}", row.outcome);
+        assert!(row.call.estimate.unwrap() >= row.outcome.cost.unwrap(), "{path} {row:?}");
+        let column = row.outcome.units.unwrap_or_default();
+        assert!(units.is_none_or(|name| column.contains(name)), "{path} {column}");
+    }
     rig.stop().await;
     handle.stop(false).await;
 }

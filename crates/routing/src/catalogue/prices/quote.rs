@@ -1,6 +1,6 @@
 //! Quotes: the price that holds for a call, and the row that it comes from.
 
-use access::spend::{Cost, Price, Unpriced, Usage, cost};
+use access::spend::{Cost, Part, Price, Unpriced, Usage, cost};
 
 use super::super::date::Day;
 use super::super::id::Name;
@@ -98,6 +98,11 @@ impl Quote {
     /// Origin of the price.
     pub fn source(&self) -> PriceSource {
         self.source
+    }
+
+    /// Whether every row that may hold has a rate for a part.
+    pub fn has(&self, part: Part) -> bool {
+        self.rows.iter().all(|row| row.price.rates.of(part).is_some())
     }
 
     /// The cost of this usage: at the dearest row, where several may hold.

@@ -8,6 +8,7 @@ use memchr::memmem;
 use schema::converse::response::{CacheWrites, ServedTier, TokenUsage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use translate::guardrail::verdict::Units;
 use translate::spent::BilledTier;
 
 /// The member, up to its value.
@@ -65,6 +66,24 @@ struct PromptDetails {
     cache_write_tokens: Option<u64>,
 }
 
+/// Units of a guardrail's policies; those that are free are not among them.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GuardrailCounts {
+    #[serde(rename = "contentPolicyUnits")]
+    content: u64,
+    #[serde(rename = "topicPolicyUnits")]
+    topic: u64,
+    #[serde(rename = "wordPolicyUnits")]
+    word: u64,
+    #[serde(rename = "sensitiveInformationPolicyUnits")]
+    pii: u64,
+    #[serde(rename = "contextualGroundingPolicyUnits")]
+    grounding: u64,
+    #[serde(rename = "contentPolicyImageUnits")]
+    images: u64,
+}
+
 #[derive(Deserialize)]
 struct Metrics {
     #[serde(rename = "amazon-bedrock-invocationMetrics")]
@@ -91,6 +110,21 @@ pub(super) fn in_body(body: &[u8]) -> Option<(TokenUsage, BilledTier)> {
     let Body { usage, message, service_tier } = serde_json::from_slice(body).ok()?;
     let tier = service_tier.map_or(BilledTier::Standard, |tier| BilledTier::named(&tier.kind));
     Some((in_member(usage.or_else(|| message?.usage)?)?, tier))
+}
+
+/// The units in an answer of ApplyGuardrail.
+pub(super) fn guardrail_units(body: &[u8]) -> Option<Units> {
+    let Body { usage, .. } = serde_json::from_slice(body).ok()?;
+    let GuardrailCounts { content, topic, word, pii, grounding, images } =
+        serde_json::from_str(usage?.get()).ok()?;
+    Some(Units {
+        content,
+        topic,
+        word,
+        sensitive_information: pii,
+        contextual_grounding: grounding,
+        images,
+    })
 }
 
 /// The counts in the end of a body whose beginning is gone. Within a string the quotes of the member's name
