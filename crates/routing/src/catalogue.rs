@@ -1,6 +1,7 @@
 //! Model catalogue: the meaning of a model's name for one account, and the features that the model
 //! supports. Unlisted names are passed to Bedrock to accept or reject. The data is in `config/models.toml`.
 
+use access::spend::Price;
 use std::sync::Arc;
 
 use schema::openai::models::Model;
@@ -75,6 +76,8 @@ pub struct ModelOverrides {
     pub base_model: Option<String>,
     /// Profile fields that replace the catalogue's.
     pub accepts: ProfileOverrides,
+    /// The price of its calls, instead of the catalogue's: for every reach, tier and day.
+    pub price: Option<Arc<Price>>,
 }
 
 /// Conditions for calling a name through an inference profile, which may run it in other regions of the
@@ -113,6 +116,8 @@ pub struct ResolvedModel {
     unheeded: Option<String>,
     /// Whether Bedrock may answer that the model can be called only through a profile.
     on_demand: bool,
+    /// The operator's price of its calls.
+    price: Option<Arc<Price>>,
     /// The operator's overrides, for an id whose model the control plane can look up.
     not_looked_up: Option<ProfileOverrides>,
     catalogue: Catalogue,
@@ -271,6 +276,7 @@ impl Catalogue {
             profile,
             base: base.map(ToOwned::to_owned),
             unheeded: variant.map(|variant| format!("model.{variant}")),
+            price: overrides.price.clone(),
             not_looked_up: (can_be_asked && base.is_none()).then(|| overrides.accepts.clone()),
             catalogue: self.clone(),
         }

@@ -88,10 +88,11 @@ impl CallPrice {
 
     /// The cost of what a call may use. Models without a price for output, such as those of embeddings, write none.
     pub(crate) fn estimated(&self, mut usage: TokenUsage) -> Option<CostUsd> {
-        if !self.quote(Tier::Standard)?.has(Part::Output) {
+        let quote = self.quote(Tier::Standard)?;
+        if !quote.has(Part::Output) {
             usage.output_tokens = 0;
         }
-        self.cost(usage, BilledTier::Standard)
+        rounded(self.charged_at(&quote, usage)?.cost.total)
     }
 
     fn charged(&self, usage: TokenUsage, tier: BilledTier) -> Option<Charged> {
@@ -102,23 +103,19 @@ impl CallPrice {
             BilledTier::Reserved => Tier::Reserved,
             BilledTier::Unknown => return None,
         };
-        let quote = self.quote(tier)?;
+        self.charged_at(&self.quote(tier)?, usage)
+    }
+
+    fn charged_at(&self, quote: &Quote, usage: TokenUsage) -> Option<Charged> {
         let mut usage = counted(usage);
         if self.pieces != Pieces::default() && !quote.has(Part::Input) {
             // Headers count tokens of models that are billed by pieces alone.
             usage = Usage::default();
         }
-        match quote.cost(&self.pieces.add_to(usage)) {
-            Ok(charged) => Some(charged),
-            Err(unpriced) => {
-                log::debug!("a call has no cost: {unpriced}");
-                None
-            }
-        }
+        let unpriced = |unpriced| log::debug!("a call has no cost: {unpriced}");
+        quote.cost(&self.pieces.add_to(usage)).map_err(unpriced).ok()
     }
-}
 
-impl CallPrice {
     fn quote(&self, tier: Tier) -> Option<Quote> {
         let unquoted = |unquoted| log::debug!("a call has no cost: {unquoted}");
         self.model.quote(tier, Day::today()).map_err(unquoted).ok()

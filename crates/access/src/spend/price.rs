@@ -50,6 +50,15 @@ impl Rate {
         rate.and_a_tenth().map(|_| rate).ok_or_else(bad)
     }
 
+    /// Reads the price of one unit in dollars: of a token, an image, a query.
+    ///
+    /// # Errors
+    /// The text is no plain decimal number, or the price cannot be kept exactly.
+    pub fn of_unit(text: &str) -> Result<Self, BadAmount> {
+        let rate = Self(Amount::parse(text)?);
+        rate.and_a_tenth().map(|_| rate).ok_or_else(|| BadAmount { text: text.to_owned() })
+    }
+
     /// The price of one unit.
     pub fn per_unit(self) -> Amount {
         self.0

@@ -59,7 +59,7 @@ fn named(account: &AccountModels, one: &Named<'_>) -> Model {
     let stands_for = (model_id != one.name).then(|| model_id.clone());
     Model {
         stands_for,
-        prices: one.target.catalogue.listed_prices(model_id, base),
+        prices: one.target.listed_prices(base),
         ..entry(&one.target.catalogue, (one.name, base), None, account)
     }
 }

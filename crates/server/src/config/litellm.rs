@@ -22,6 +22,7 @@ mod guardrails;
 mod keys;
 mod model_spec;
 mod params;
+mod prices;
 mod router;
 
 use accounts::RatesOnNames;
@@ -238,7 +239,7 @@ impl ModelList<'_> {
         let information = std::mem::take(&mut entry.information);
         let noted = (&mut self.rates, &mut *self.passed);
         let read = params::read(section, entry, self.guardrails, noted);
-        let Information { base_model: base, filters } =
+        let Information { base_model: base, filters, price } =
             params::information(section, path, information, self.passed);
         if let Some(is_on) = filters {
             self.filters.entry(name.to_owned()).or_insert(is_on);
@@ -256,6 +257,7 @@ impl ModelList<'_> {
             }
         };
         target.overrides.base_model = target.overrides.base_model.take().or(base);
+        target.overrides.price = target.overrides.price.take().or(price);
         target.place = environment::role_for(target.place, self.account);
         let guardrail = match guardrail {
             EntryGuardrail::None => None,

@@ -3,9 +3,9 @@
 use access::spend::{Part, Price, Rates};
 use schema::openai::models;
 
-use super::super::Catalogue;
 use super::super::date::Day;
-use super::quote::{PricedCall, QuotedRow};
+use super::super::{Catalogue, ResolvedModel};
+use super::quote::{PricedCall, Quote, QuotedRow};
 use super::{CallReach, Tier};
 
 impl Catalogue {
@@ -25,22 +25,41 @@ impl Catalogue {
             call.quote(Some(prices), &reach).ok()
         };
         let tier = |tier| quote(tier)?.shown().map(|row| stepped(&row.price));
-        let standard = quote(Tier::Standard)?;
-        let QuotedRow { name, price, dated, .. } = standard.shown()?;
-        let models::TierRates { rates, long } = stepped(price);
         Some(models::Prices {
-            currency: "USD",
-            dated: dated.map(|day| day.to_string()),
-            row: name.clone(),
-            source: standard.source().name(),
-            rates,
-            long,
             flex: tier(Tier::Flex),
             priority: tier(Tier::Priority),
             ultrafast: tier(Tier::Ultrafast),
             batch: tier(Tier::Batch),
+            ..standard(&quote(Tier::Standard)?)?
         })
     }
+}
+
+impl ResolvedModel {
+    /// The prices of its calls, today: the operator's, which hold for all tiers, or those of its foundation model.
+    pub(in crate::catalogue) fn listed_prices(&self, base: Option<&str>) -> Option<models::Prices> {
+        match &self.price {
+            Some(_) => standard(&self.quote(Tier::Standard, Day::today()).ok()?),
+            None => self.catalogue.listed_prices(&self.model_id, base),
+        }
+    }
+}
+
+fn standard(quote: &Quote) -> Option<models::Prices> {
+    let QuotedRow { name, price, dated, .. } = quote.shown()?;
+    let models::TierRates { rates, long } = stepped(price);
+    Some(models::Prices {
+        currency: "USD",
+        dated: dated.map(|day| day.to_string()),
+        row: name.clone(),
+        source: quote.source().name(),
+        rates,
+        long,
+        flex: None,
+        priority: None,
+        ultrafast: None,
+        batch: None,
+    })
 }
 
 fn stepped(price: &Price) -> models::TierRates {

@@ -1,5 +1,7 @@
 //! Quotes: the price that holds for a call, and the row that it comes from.
 
+use std::sync::Arc;
+
 use access::spend::{Cost, Part, Price, Unpriced, Usage, cost};
 
 use super::super::date::Day;
@@ -127,6 +129,14 @@ impl Quote {
         self.rows.iter().max_by_key(first)
     }
 
+    /// The operator's price of a target.
+    fn stated(model: &str, price: &Price) -> Self {
+        let source = PriceSource::Operator;
+        let name = format!("{model}/{}", source.name());
+        let row = QuotedRow { name, price: price.clone(), dated: None, is_derived: false };
+        Self { rows: vec![row], source }
+    }
+
     fn by_time(model: &str) -> Self {
         let row = QuotedRow {
             name: format!("{model}/{}", PriceSource::Provisioned.name()),
@@ -158,14 +168,20 @@ pub struct PricedModel {
     /// The id that is sent.
     model_id: String,
     base: Option<String>,
+    price: Option<Arc<Price>>,
     catalogue: Catalogue,
 }
 
 impl ResolvedModel {
     /// The part that decides the price.
     pub fn priced(&self) -> PricedModel {
-        let Self { model_id, base, catalogue, .. } = self;
-        PricedModel { model_id: model_id.clone(), base: base.clone(), catalogue: catalogue.clone() }
+        let Self { model_id, base, price, catalogue, .. } = self;
+        PricedModel {
+            model_id: model_id.clone(),
+            base: base.clone(),
+            price: price.clone(),
+            catalogue: catalogue.clone(),
+        }
     }
 
     /// The price of a call of this model, as [`PricedModel::quote`] finds it.
@@ -185,8 +201,11 @@ impl PricedModel {
     /// The model, its reach or its tier has no price. It is never taken to be 0, nor that of another tier.
     pub fn quote(&self, tier: Tier, on: Day) -> Result<Quote, Unquoted> {
         let inner = &self.catalogue.0;
-        let reach = self.catalogue.reach(&self.model_id);
         let model = self.base.as_deref().unwrap_or(&self.model_id);
+        if let Some(price) = &self.price {
+            return Ok(Quote::stated(model, price));
+        }
+        let reach = self.catalogue.reach(&self.model_id);
         let call = PricedCall { model, region: &inner.region, tier, on };
         call.quote(inner.registry.prices(model), &reach)
     }

@@ -268,3 +268,21 @@ fn tiers_are_named_as_bedrock_and_the_list_name_them() {
     assert_eq!(Tier::named("default"), Some(Tier::Standard));
     assert_eq!(Tier::named("overnight"), None, "not taken for the standard tier");
 }
+
+#[test]
+fn the_price_of_a_target_replaces_that_of_its_model() {
+    let mut price = Price::default();
+    price.rates.set(Part::Input, access::spend::Rate::of_unit("0.000007").unwrap());
+    let overrides =
+        ModelOverrides { price: Some(std::sync::Arc::new(price)), ..ModelOverrides::default() };
+    let catalogue = Catalogue::new(Naming::default(), "us-east-1");
+    for id in ["us.amazon.nova-lite-v1:0", "global.amazon.nova-2-lite-v1:0", "unheard.of-v1:0"] {
+        for tier in [Tier::Standard, Tier::Flex] {
+            let quote = catalogue.resolve(id, &overrides).quote(tier, day(TODAY)).unwrap();
+            assert_eq!(quote.source(), PriceSource::Operator, "{id}");
+            assert_eq!(rate(&quote, Part::Input).unwrap(), "7", "{id}");
+            let usage = Usage { output: 1, ..Usage::default() };
+            assert!(quote.cost(&usage).is_err(), "what has no price has no cost");
+        }
+    }
+}

@@ -1,5 +1,8 @@
 //! `litellm_params` of one entry for Bedrock, as a target.
 
+use std::sync::Arc;
+
+use access::spend::Price;
 use translate::Unsupported;
 
 use super::super::credentials::is_role;
@@ -10,7 +13,7 @@ use super::super::yaml_tree::{Key, Node, Value};
 use super::accounts::RatesOnNames;
 use super::guardrails::{self, EntryGuardrail, Listed};
 use super::model_spec::Spec;
-use super::{Entry, Passed, defaults, keys, router};
+use super::{Entry, Passed, defaults, keys, prices, router};
 use bedrock::{AccountSecret, AccountSpec, FirstByte, Login, Role, WebToken};
 use routing::TargetSettings;
 use routing::catalogue::region_of;
@@ -67,6 +70,7 @@ pub(super) fn read(
         // What is false there has no say: either place can drop.
         let drops = section.optional("drop_params", parsers::boolean).filter(|drops| *drops);
         target.unsupported = drops.map(|_| Unsupported::Drop);
+        target.overrides.price = prices::read(section);
         rates.read(section, model_name);
         passed.pointless("litellm_params", section, keys::SPREADING);
         passed.rest("litellm_params", section, keys::PARAMS);
@@ -93,6 +97,8 @@ pub(super) struct Information {
     pub(super) base_model: Option<String>,
     /// Whether tags of requests choose among the entries of the name.
     pub(super) filters: Option<bool>,
+    /// The price of its calls.
+    pub(super) price: Option<Arc<Price>>,
 }
 
 /// Reads `model_info` of an entry.
@@ -106,6 +112,7 @@ pub(super) fn information(
     section.child(format!("{path}.model_info."), information, |section| {
         read.base_model = section.optional("base_model", parsers::text);
         read.filters = section.optional("enable_tag_filtering", parsers::boolean);
+        read.price = prices::read(section);
         passed.rest("model_info", section, keys::INFORMATION);
     });
     read

@@ -270,3 +270,48 @@ fn the_later_duplicate_is_used_and_other_providers_names_are_unchecked() {
     let notes = config.notes.join("\n");
     assert!(notes.contains("line 6: aws_region_name stands on line 5 too"), "{notes}");
 }
+
+#[test]
+fn prices_of_an_entry_replace_those_of_the_catalogue() {
+    use access::spend::{Part, Price};
+
+    let directory = Directory::new("prices-of-an-entry");
+    let yaml = |params: &str, information: &str| {
+        format!("{}  model_info: {{ {information} }}\n", entry(params))
+    };
+    let price = |params: &str, information: &str| {
+        let config = load(&directory, &yaml(params, information));
+        target(&config, "m").overrides.price.clone()
+    };
+    let per_million = |price: &Price, tokens: u64, part| {
+        let (_, rates) = price.step(tokens);
+        rates.of(part).map(|rate| rate.listed(part).unwrap().to_string())
+    };
+    assert_eq!(price("", "mode: chat"), None);
+    let stated = price(
+        "input_cost_per_token: 0.000003, output_cost_per_token: 1.5e-05, cache_read_input_token_cost: \"3e-07\", input_cost_per_token_above_200k_tokens: 0.000006",
+        "input_cost_per_token: 9",
+    );
+    let stated = stated.unwrap();
+    for (tokens, part, expected) in [
+        (1, Part::Input, Some("3")),
+        (1, Part::Output, Some("15")),
+        (1, Part::CacheRead, Some("0.3")),
+        // Not stated: what other tokens of the prompt cost.
+        (1, Part::CacheWrite, Some("3")),
+        (1, Part::CacheWrite1h, Some("3")),
+        (1, Part::Image, None),
+        (200_000, Part::Input, Some("3")),
+        (200_001, Part::Input, Some("6")),
+        (200_001, Part::Output, Some("15")),
+    ] {
+        let found = per_million(&stated, tokens, part);
+        assert_eq!(found.as_deref(), expected, "{part:?} of {tokens}");
+    }
+    let informed = price("", "output_cost_per_image: 0.04").unwrap();
+    assert_eq!(per_million(&informed, 1, Part::OutputImage).as_deref(), Some("0.04"));
+    for wrong in ["input_cost_per_token: -1", "input_cost_per_token: cheap"] {
+        let refusal = refused(&directory, &yaml(wrong, ""));
+        assert!(refusal.contains("input_cost_per_token"), "{refusal}");
+    }
+}
