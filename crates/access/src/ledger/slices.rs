@@ -288,7 +288,8 @@ impl Held {
 
 impl Room {
     fn takes(&self, estimate: Nanodollars, now: UtcTime) -> bool {
-        self.left >= estimate && self.lease_until > now
+        // A call that costs no money needs room all the same.
+        self.left >= estimate && self.left > Nanodollars::ZERO && self.lease_until > now
     }
 
     /// The room that no call has taken; absent if there is none.
