@@ -17,14 +17,23 @@ from litellm.proxy.client.exceptions import UnauthorizedError
 from litellm.proxy.client.users import UsersManagementClient
 
 from outcrop_process import PATIENCE, Outcrop
+from postgres import Postgres, installed
 
 MASTER = "sk-1234"
 
 
 @pytest.fixture(scope="module")
-def keyed() -> Iterator[Outcrop]:
-    """A demo gateway with LiteLLM's variable."""
+def database() -> Iterator[Postgres]:
+    with Postgres(installed()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def keyed(request: pytest.FixtureRequest) -> Iterator[Outcrop]:
+    """A demo gateway with LiteLLM's variables, on each store."""
     environment = {"LITELLM_MASTER_KEY": MASTER}
+    if request.param == "postgres":
+        environment["DATABASE_URL"] = request.getfixturevalue("database").database("admin")
     with Outcrop(["--demo", "--listen", "127.0.0.1:0"], environment=environment) as running:
         yield running
         assert running.alive(), running.log()
