@@ -166,14 +166,14 @@ impl Admission {
     /// Checks a route.
     ///
     /// # Errors
-    /// The key's type or its list of routes does not grant it.
+    /// The key's type or its list of routes does not grant it, or the caller only reads.
     pub fn check_route(&self, route: CallRoute<'_>) -> Result<(), Denied> {
-        match &self.caller.principal {
-            Principal::Key(holder) if !route.granted_to(&holder.key) => {
-                Err(Denied::Route { route: route.name.to_owned() })
-            }
-            Principal::Key(_) | Principal::Master | Principal::Anonymous => Ok(()),
-        }
+        let is_granted = match &self.caller.principal {
+            Principal::Key(holder) => route.granted_to(&holder.key),
+            Principal::Viewer => route.reads(),
+            Principal::Master | Principal::Anonymous => true,
+        };
+        if is_granted { Ok(()) } else { Err(Denied::Route { route: route.name.to_owned() }) }
     }
 
     /// Checks an operation that runs models which no other check sees: named in its body, or chosen by an agent, a flow or

@@ -59,8 +59,13 @@ impl RouteGroup {
 }
 
 impl CallRoute<'_> {
+    /// Whether it changes no record and calls no model.
+    pub(crate) fn reads(&self) -> bool {
+        matches!(self.group, RouteGroup::Information | RouteGroup::Spend)
+    }
+
     pub(crate) fn granted_to(&self, key: &KeyRecord) -> bool {
-        let reads = matches!(self.group, RouteGroup::Information | RouteGroup::Spend);
+        let reads = self.reads();
         let of_type = match key.key_type.unwrap_or(KeyType::Default) {
             KeyType::Default => true,
             KeyType::LlmApi => self.group == RouteGroup::Models,

@@ -15,6 +15,8 @@ pub enum Principal {
     Anonymous,
     /// The holder of the master key.
     Master,
+    /// The holder of the read-only key: it reads all records, and calls no model.
+    Viewer,
     /// The holder of a key.
     Key(Arc<Holder>),
 }
@@ -24,7 +26,7 @@ impl Principal {
     pub fn holder(&self) -> Option<&Arc<Holder>> {
         match self {
             Self::Key(holder) => Some(holder),
-            Self::Master | Self::Anonymous => None,
+            Self::Master | Self::Viewer | Self::Anonymous => None,
         }
     }
 }

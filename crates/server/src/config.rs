@@ -17,7 +17,7 @@ use crate::browser::host::AllowedHosts;
 use crate::byte_size::Mib;
 use crate::files;
 use crate::json_schema::StructuredSettings;
-use crate::master_key::MasterKey;
+use crate::master_key::{MasterKey, is_short};
 use crate::media::MediaSettings;
 use crate::native::settings::NativeSettings;
 use crate::tls::TlsFiles;
@@ -239,19 +239,19 @@ impl Config {
 
     /// The problem of a master key that can be guessed where strangers can reach the gateway. On loopback it is noted.
     fn weak_key(&mut self) -> Option<Problem> {
-        if !self.master_key.as_ref().is_some_and(MasterKey::is_weak) {
-            return None;
-        }
+        let key = match &self.admin.read_only_key {
+            _ if self.master_key.as_ref().is_some_and(MasterKey::is_weak) => "the master key",
+            Some(key) if is_short(key) => "admin.read_only_key",
+            Some(_) | None => return None,
+        };
+        let is_short = format!("{key} has less than 32 characters");
         if self.listen.ip().is_loopback() {
-            let note = "the master key has less than 32 characters, and would be refused where strangers can reach the gateway";
-            self.notes.push(note.to_owned());
+            let note = "and would be refused where strangers can reach the gateway";
+            self.notes.push(format!("{is_short}, {note}"));
             return None;
         }
         Some(Problem::general(
-            format!(
-                "the master key has less than 32 characters, and {} can be reached from outside",
-                self.listen
-            ),
+            format!("{is_short}, and {} can be reached from outside", self.listen),
             "take a random one: echo sk-$(openssl rand -hex 32)",
         ))
     }

@@ -7,7 +7,8 @@ use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
 
-use crate::master_key::MasterKey;
+use crate::master_key::{MasterKey, is_same};
+use bedrock::AccountSecret;
 
 /// Headers that carry a key as it is: Azure's, Anthropic's, LiteLLM's, Azure API Management's and Google's.
 const KEY_HEADERS: [&str; 5] =
@@ -65,6 +66,14 @@ pub(crate) struct SignedIdentity {
     claim: SignatureClaim,
 }
 
+/// The keys of the operator.
+#[derive(Clone, Copy)]
+pub(crate) struct OperatorKeys<'k> {
+    pub(crate) master: &'k MasterKey,
+    /// Reads all records, and changes none.
+    pub(crate) read_only: Option<&'k AccountSecret>,
+}
+
 /// The path and query of a request as they were sent, where the routes know it by others.
 #[derive(Debug, Clone)]
 pub(crate) struct SentTarget(pub(crate) String, pub(crate) Option<String>);
@@ -99,7 +108,7 @@ pub(crate) fn principal(http: &HttpRequest) -> Option<Principal> {
 /// # Errors
 /// There is no credential, it is not known, or there are several.
 pub(crate) async fn authenticate(
-    master: &MasterKey,
+    OperatorKeys { master, read_only }: OperatorKeys<'_>,
     accounts: Option<&Accounts>,
     headers: &HeaderMap,
 ) -> Result<Identity, AuthRefusal> {
@@ -107,6 +116,11 @@ pub(crate) async fn authenticate(
     match Credential::of(headers, master)?.ok_or(AuthRefusal::NoKey)? {
         Credential::Key(key, _) if master.is(key.reveal().as_bytes()) => {
             Ok(Identity::Proven(Principal::Master))
+        }
+        Credential::Key(key, _)
+            if read_only.is_some_and(|own| is_same(own, key.reveal().as_bytes())) =>
+        {
+            Ok(Identity::Proven(Principal::Viewer))
         }
         Credential::Key(key, header) => {
             let Some(accounts) = accounts else { return Err(AuthRefusal::Unknown(header)) };
@@ -343,8 +357,12 @@ mod tests {
 
     #[actix_rt::test]
     async fn a_missing_master_key_refuses_all_callers() {
-        let refused =
-            authenticate(&MasterKey::Missing(String::new()), None, &HeaderMap::new()).await;
+        let refused = authenticate(
+            OperatorKeys { master: &MasterKey::Missing(String::new()), read_only: None },
+            None,
+            &HeaderMap::new(),
+        )
+        .await;
         assert_eq!(refused.unwrap_err(), AuthRefusal::NotConfigured);
     }
 

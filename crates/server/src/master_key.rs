@@ -22,13 +22,22 @@ impl MasterKey {
     /// Whether a credential is the key. Hashes are compared, in a time that reveals neither how far two keys agree
     /// nor how long they are.
     pub(crate) fn is(&self, sent: &[u8]) -> bool {
-        let Self::Key(secret) = self else { return false };
-        let (wanted, sent) = (digest(&SHA256, secret.reveal().as_bytes()), digest(&SHA256, sent));
-        verify_slices_are_equal(wanted.as_ref(), sent.as_ref()).is_ok()
+        matches!(self, Self::Key(secret) if is_same(secret, sent))
     }
 
     /// Whether it is too short to withstand guesses, as the keys of public examples are.
     pub(crate) fn is_weak(&self) -> bool {
-        matches!(self, Self::Key(secret) if secret.reveal().len() < SHORTEST)
+        matches!(self, Self::Key(secret) if is_short(secret))
     }
+}
+
+/// Whether a secret is too short to withstand guesses.
+pub(crate) fn is_short(secret: &AccountSecret) -> bool {
+    secret.reveal().len() < SHORTEST
+}
+
+/// Whether a credential is a secret, by their hashes.
+pub(crate) fn is_same(secret: &AccountSecret, sent: &[u8]) -> bool {
+    let (wanted, sent) = (digest(&SHA256, secret.reveal().as_bytes()), digest(&SHA256, sent));
+    verify_slices_are_equal(wanted.as_ref(), sent.as_ref()).is_ok()
 }

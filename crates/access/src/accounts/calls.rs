@@ -429,7 +429,7 @@ fn attribution(caller: &Caller) -> Attribution {
         ..Attribution::default()
     };
     match &caller.principal {
-        Principal::Anonymous => {}
+        Principal::Anonymous | Principal::Viewer => {}
         Principal::Master => (who.key_id, who.token) = (MASTER.to_owned(), MASTER.to_owned()),
         Principal::Key(holder) => {
             who.key_id.clone_from(&holder.key.id);

@@ -90,6 +90,8 @@ pub(crate) struct AdminSettings {
     pub(crate) listen: SocketAddr,
     /// Whether the master key calls models.
     pub(crate) master_calls: bool,
+    /// A key that reads what the master key reads, changes nothing and calls no model.
+    pub(crate) read_only_key: Option<AccountSecret>,
     /// The time zone in which the windows of budgets begin.
     pub(crate) budget_timezone: String,
     /// The time of day at which they begin.
@@ -132,6 +134,7 @@ impl Default for AdminSettings {
             on_data_port: false,
             listen,
             master_calls: true,
+            read_only_key: None,
             budget_timezone: "UTC".to_owned(),
             budget_reset_time: MIDNIGHT.to_owned(),
             key_defaults: RecordDefaults::default(),
@@ -222,6 +225,9 @@ pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
         section.set("master_calls", &mut config.admin.master_calls, parsers::boolean);
         section.set("budget_timezone", &mut config.admin.budget_timezone, timezone);
         section.set("budget_reset_time", &mut config.admin.budget_reset_time, reset_time);
+        if let Some(key) = section.secret("read_only_key", "read_only_key_file") {
+            config.admin.read_only_key = Some(key);
+        }
         key_rules::read(section, &mut config.admin);
     });
 }
@@ -242,6 +248,10 @@ pub(super) fn apply(config: &mut Config, sources: &Sources, reading: &mut Config
         }
         reading.provenance.tell("keys.pepper", pepper.show(), ValueOrigin::Environment(name));
         config.keys.pepper = Some(pepper);
+    }
+    if let Some((key, name)) = reading.secret_variable("OUTCROP_READ_ONLY_KEY") {
+        reading.provenance.tell("admin.read_only_key", key.show(), ValueOrigin::Environment(name));
+        config.admin.read_only_key = Some(key);
     }
     if let Some((name, value)) = sources.first_set(&["OUTCROP_ADMIN_LISTEN"]) {
         match value.trim().parse::<SocketAddr>() {

@@ -3,6 +3,7 @@
 
 mod absent;
 mod answer;
+mod audit;
 mod body;
 mod budgets;
 mod caller;
@@ -152,7 +153,8 @@ fn budgets(app: &mut web::ServiceConfig) {
 }
 
 fn spend(app: &mut web::ServiceConfig) {
-    app.service(get("/spend/logs", Spend, spend_logs::logs))
+    app.service(get("/audit", Information, audit::list))
+        .service(get("/spend/logs", Spend, spend_logs::logs))
         .service(get("/spend/logs/v2", Spend, spend_logs::page))
         .service(get("/spend/keys", Spend, spend_lists::keys))
         .service(get("/spend/users", Spend, user_read::by_spend))

@@ -144,7 +144,9 @@ pub(super) async fn authenticate(
         return next.call(request).await;
     }
     let accounts = worker.shared.accounts.as_deref();
-    let refusal = match credential::authenticate(master, accounts, request.headers()).await {
+    let keys =
+        credential::OperatorKeys { master, read_only: now.config.admin.read_only_key.as_ref() };
+    let refusal = match credential::authenticate(keys, accounts, request.headers()).await {
         Ok(identity) => {
             request.extensions_mut().insert(identity);
             return next.call(request).await;

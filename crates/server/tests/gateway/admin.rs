@@ -14,6 +14,7 @@ mod scopes;
 mod spend;
 mod spend_reports;
 mod spend_scope;
+mod viewers;
 
 use std::path::PathBuf;
 use std::pin::Pin;

@@ -33,7 +33,7 @@ pub(in crate::routes) struct AdminCaller {
 enum Rights {
     /// All: the master key, and keys of users with the role `proxy_admin`.
     All,
-    /// Reads all: keys of users with the role `proxy_admin_viewer`.
+    /// Reads all: the read-only key, and keys of users with the role `proxy_admin_viewer`.
     ReadsAll,
     /// Those of its own, and of the teams it leads.
     Own,
@@ -48,6 +48,7 @@ impl AdminCaller {
         let (rights, id) = match &principal {
             Principal::Anonymous => return Err(AdminRefusal::no_key()),
             Principal::Master => (Rights::All, DEFAULT_USER.to_owned()),
+            Principal::Viewer => (Rights::ReadsAll, DEFAULT_USER.to_owned()),
             Principal::Key(holder) => (rights(holder), identity(holder).to_owned()),
         };
         let actor = match named(headers) {
