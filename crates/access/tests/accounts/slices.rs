@@ -127,7 +127,10 @@ pub(crate) async fn a_stopped_process_gives_its_slices_back(open: Opener) {
     }
     let store = open().await;
     let key = counter(ScopeKind::Key, "k1");
-    assert_eq!(state(&*store, key.clone()).await, (21, 1260, 3), "128 calls, less two");
+    let (spent, reserved, calls) = state(&*store, key.clone()).await;
+    assert_eq!((spent, calls), (21, 3));
+    // 128 calls, less two; nothing if the machine stood still for as long as a slice may be idle.
+    assert!([1260, 0].contains(&reserved), "{reserved}");
     replica.stop().await;
     assert_eq!(state(&*store, key).await, (21, 0, 3));
 }
