@@ -14,6 +14,8 @@ pub(crate) mod evasion;
 
 use evasion::Part;
 
+use super::s3;
+
 /// Prefix of guardrail headers.
 const HEADERS: &str = "x-amzn-bedrock-guardrail";
 
@@ -140,7 +142,7 @@ const RUN_OTHERS: [&str; 13] = [
 ];
 
 /// The member by which a retrieval names a reranker.
-const RERANKS: &[u8] = b"rerankingConfiguration";
+const RERANKS: &str = "rerankingConfiguration";
 
 /// Whether an operation can run models without a configured name.
 pub(crate) fn runs_others(operation: &str) -> bool {
@@ -149,10 +151,9 @@ pub(crate) fn runs_others(operation: &str) -> bool {
 
 /// Whether this call can run models that its path does not name, rerankers among them: guardrails have no say in those.
 pub(crate) fn runs_unseen(operation: &str, body: &[u8]) -> bool {
-    let reranks = || memchr::memmem::find(body, RERANKS).is_some();
     match operation {
         "Rerank" => true,
-        "Retrieve" => reranks(),
+        "Retrieve" => s3::may_mention(body, &[RERANKS]),
         _ => runs_others(operation),
     }
 }

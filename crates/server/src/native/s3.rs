@@ -82,6 +82,14 @@ pub(crate) fn judge(operation: &str, body: &[u8], stores: &S3Access) -> Result<(
     if admitted { Ok(()) } else { Err(S3Error::NotListed) }
 }
 
+/// Whether JSON may hold one of these words. Escaped ASCII letters, which are rare, may spell it; words here have no
+/// accented letters, which are often escaped.
+pub(super) fn may_mention(body: &[u8], words: &[&str]) -> bool {
+    let is_plain = |at: usize| matches!(body.get(at + ESCAPE.len()), Some(b'3'..=b'7'));
+    words.iter().any(|word| memmem::find(body, word.as_bytes()).is_some())
+        || memmem::find_iter(body, ESCAPE).any(is_plain)
+}
+
 /// Rule by which bodies of an operation name objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
@@ -104,16 +112,13 @@ impl Rule {
         }
     }
 
-    /// Whether the body may name an object. Escaped ASCII letters, which are rare, lead to a full parse;
-    /// none of the words contains accented letters, which are often escaped.
+    /// Whether the body may name an object; then it is parsed in full.
     fn may_name(self, body: &[u8]) -> bool {
         let words = match self {
             Self::Model => LOCATIONS.as_slice(),
             Self::Any | Self::Flow => WORDS.as_slice(),
         };
-        let is_plain = |at: usize| matches!(body.get(at + ESCAPE.len()), Some(b'3'..=b'7'));
-        words.iter().any(|word| memmem::find(body, word.as_bytes()).is_some())
-            || memmem::find_iter(body, ESCAPE).any(is_plain)
+        may_mention(body, words)
     }
 
     /// Whether the value of a member describes an S3 location. In AWS's own bodies, this includes all

@@ -270,6 +270,13 @@ async fn a_restricted_key_runs_no_model_that_only_a_body_names() {
             assert_eq!(is_refused, refused && at != plain_retrieval, "{fields} {path}");
         }
     }
+    // Escapes spell the same member.
+    let escaped = calls[1].1.to_string().replace("rerankingC", "\\u0072erankingC");
+    let restricted = format!("Bearer {}", key(&rig, json!({ "models": ["nova-lite"] })).await);
+    let headers = [("authorization", restricted.as_str())];
+    let path = "/bedrock/knowledgebases/KB12345678/retrieve";
+    let answer = rig.send_with(&headers, Method::POST, path, escaped.into()).await;
+    assert_eq!(answer.header("x-amzn-errortype"), Some("AccessDeniedException"));
     // A record that restricts models may grant the operation by name.
     let granted =
         key(&rig, json!({ "models": ["nova-lite"], "allowed_operations": ["Rerank"] })).await;
