@@ -153,9 +153,7 @@ impl Admission {
     /// The first level that does not grant it.
     pub fn check_operation(&self, operation: &str) -> Result<(), Denied> {
         for level in self.caller.levels() {
-            let granted =
-                level.operations.is_none_or(|list| list.iter().any(|one| one == operation));
-            if !granted {
+            if level.lists(operation) == Some(false) {
                 let operation = operation.to_owned();
                 return Err(Denied::Operation { operation, level: level.kind });
             }
@@ -182,10 +180,9 @@ impl Admission {
     /// # Errors
     /// The first level that restricts models or geographies and does not list the operation.
     pub fn check_unseen_models(&self, operation: &str) -> Result<(), Denied> {
-        let lists = |level: &Level<'_>| {
-            level.operations.is_some_and(|list| list.iter().any(|one| one == operation))
-        };
-        match self.caller.levels().iter().find(|level| !level.grants_all() && !lists(level)) {
+        let refuses =
+            |level: &&Level<'_>| !level.grants_all() && level.lists(operation) != Some(true);
+        match self.caller.levels().iter().find(refuses) {
             Some(level) => {
                 Err(Denied::Operation { operation: operation.to_owned(), level: level.kind })
             }

@@ -80,11 +80,8 @@ impl CallRoute<'_> {
 /// Whether a key's lists of passthrough routes grant a path of Bedrock's own API. An entry stands for itself and all below
 /// it.
 pub(crate) fn passes_through(key: &KeyRecord, path: &str) -> bool {
-    let named = |entry: &String| {
-        let entry = entry.trim_end_matches('*').trim_end_matches('/');
-        let rest = path.strip_prefix(entry);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
+    let named =
+        |entry: &String| stands_below(path, entry.trim_end_matches('*').trim_end_matches('/'));
     let lists = |list: &Option<Vec<String>>| list.as_deref().unwrap_or_default().iter().any(named);
     let allows_all = key.allowed_passthrough_routes.as_ref().is_none_or(Vec::is_empty);
     (allows_all || lists(&key.allowed_passthrough_routes)) && !lists(&key.denied_passthrough_routes)
@@ -278,14 +275,14 @@ fn routes_within(child: Option<&[String]>, parent: Option<&[String]>) -> bool {
 /// Whether each prefix is below one of a list. A missing list is everything.
 fn below(child: Option<&[String]>, parent: Option<&[String]>) -> bool {
     let (Some(parent), child) = (parent, child) else { return true };
-    let is_below = |prefix: &String| {
-        let under = |of: &String| {
-            let rest = prefix.strip_prefix(of.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || of.ends_with('/') || rest.starts_with('/'))
-        };
-        parent.iter().any(under)
-    };
+    let is_below = |prefix: &String| parent.iter().any(|of| stands_below(prefix, of));
     child.is_some_and(|child| child.iter().all(is_below))
+}
+
+/// Whether a path is a prefix or below it. Names that merely begin with the last part of a prefix are not.
+fn stands_below(path: &str, prefix: &str) -> bool {
+    let rest = path.strip_prefix(prefix);
+    rest.is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
 }
 
 /// Whether a list is within another. A missing list is everything.

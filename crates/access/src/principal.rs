@@ -105,6 +105,11 @@ impl Level<'_> {
         self.geographies.is_some() || self.models.is_some_and(|list| !list.is_empty())
     }
 
+    /// Whether its list of native operations names one; absent without a list.
+    pub(crate) fn lists(&self, operation: &str) -> Option<bool> {
+        self.operations.map(|list| list.iter().any(|one| one == operation))
+    }
+
     /// Whether it grants every model in every geography, as far as it has a say.
     pub(crate) fn grants_all(&self) -> bool {
         !self.restricts_models()

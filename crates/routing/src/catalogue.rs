@@ -1,9 +1,9 @@
 //! Model catalogue: the meaning of a model's name for one account, and the features that the model
 //! supports. Unlisted names are passed to Bedrock to accept or reject. The data is in `config/models.toml`.
 
-use access::spend::Price;
 use std::sync::Arc;
 
+use access::spend::Price;
 use schema::openai::models::Model;
 use translate::Profile;
 use translate::chat::Digest;

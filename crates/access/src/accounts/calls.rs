@@ -121,12 +121,7 @@ impl Accounts {
     ) -> Result<Reservation, Refused> {
         let now = self.clock.now();
         let caller = admission.caller();
-        let mut scopes = scopes(caller, &self.configured.every_key, now);
-        let gateway = &self.configured.gateway;
-        if *gateway != Limits::default() {
-            let (kind, shown) = (ScopeKind::Gateway, ScopeKind::Gateway.as_str().to_owned());
-            scopes.push(Scope { kind, id: String::new(), shown, limits: gateway.clone() });
-        }
+        let scopes = self.scopes(caller, now);
         if ask.cost.is_none()
             && let Some(scope) = scopes.iter().find(|scope| scope.limits.has_budget())
         {
@@ -161,9 +156,9 @@ impl Accounts {
 
     /// Whether a call counts in a strict budget: one that reserves all that the model may write.
     pub fn is_strict(&self, admission: &Admission) -> bool {
-        let scopes = scopes(admission.caller(), &self.configured.every_key, self.clock.now());
         let strict = |limits: &Limits| limits.strict_budget == Some(true) && limits.has_budget();
-        scopes.iter().any(|scope| strict(&scope.limits)) || strict(&self.configured.gateway)
+        let scopes = self.scopes(admission.caller(), self.clock.now());
+        scopes.iter().any(|scope| strict(&scope.limits))
     }
 
     /// Waits until all settlements so far are in the store.
@@ -200,6 +195,17 @@ impl Accounts {
         let start = window.map(|window| window.start).unwrap_or_default();
         let key = CounterKey { kind, id: id.to_owned(), window: span, start };
         (key, window.map(|window| window.end))
+    }
+
+    /// The scopes of a call: those of its caller, and the gateway if it has limits.
+    fn scopes(&self, caller: &Caller, now: UtcTime) -> Vec<Scope> {
+        let mut all = scopes(caller, &self.configured.every_key, now);
+        let gateway = &self.configured.gateway;
+        if *gateway != Limits::default() {
+            let (kind, shown) = (ScopeKind::Gateway, ScopeKind::Gateway.as_str().to_owned());
+            all.push(Scope { kind, id: String::new(), shown, limits: gateway.clone() });
+        }
+        all
     }
 
     /// The counters of a call, each once. Every scope has its lifetime's.

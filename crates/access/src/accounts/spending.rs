@@ -56,14 +56,8 @@ impl Accounts {
         id: &str,
         limits: &Limits,
     ) -> Result<ScopeSpend, StoreError> {
-        let now = self.clock.now();
-        let budget = limits.budget();
-        let (present, reset_at) = self.counter(kind, id, "", &budget, now);
-        let (total, _) = self.counter(kind, id, "", &lifetime(), now);
-        let states = self.counter_states(vec![present, total]).await?;
-        let state = |at: usize| states.get(at).copied().unwrap_or_default();
-        let CounterState { spent: spend, reserved, .. } = state(0);
-        Ok(ScopeSpend { spend, reserved, total_spend: state(1).spent, reset_at })
+        let spends = self.spends_of(&[SpendAsk { kind, id, limits }]).await?;
+        Ok(spends.into_iter().next().unwrap_or_default().spend)
     }
 
     /// Sets the spend of a scope's present window: for imports, and to reset it.

@@ -35,12 +35,7 @@ impl Reaper {
         let mut next = Instant::now();
         loop {
             ticks.tick().await;
-            let idle = self.slices.idle(self.clock.now());
-            if !idle.is_empty()
-                && let Err(error) = self.store.give_back(idle).await
-            {
-                log::warn!("slices of budgets are not given back: {error}");
-            }
+            slices::give_back(&*self.store, self.slices.idle(self.clock.now())).await;
             if Instant::now() < next {
                 continue;
             }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::{Charge, Closing, CounterKey, CounterState, Opening};
+use crate::store::Store;
 use crate::{Nanodollars, UtcTime};
 
 /// Calls whose estimates a slice holds, at most.
@@ -52,6 +53,15 @@ impl Slice {
 /// Amounts of slices, by their ids.
 pub type SliceAmounts = Vec<(String, Nanodollars)>;
 
+/// Gives room back to the store. What fails here ends with the leases of the slices.
+pub(super) async fn give_back(store: &dyn Store, amounts: SliceAmounts) {
+    if !amounts.is_empty()
+        && let Err(error) = store.give_back(amounts).await
+    {
+        log::warn!("slices of budgets are not given back: {error}");
+    }
+}
+
 /// The slices of this process.
 #[derive(Debug, Default)]
 pub(super) struct Slices(Mutex<State>);
@@ -84,14 +94,14 @@ struct Room {
     lease_until: UtcTime,
 }
 
-/// What slices say to a call.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Taken {
-    /// All its budgets have room here. The known states of its counters, in the order of its charges; and slices to ask
-    /// for, before the present ones are used up.
-    All(Vec<Option<CounterState>>, Vec<Slice>),
-    /// The store must reserve it; and these slices are to be asked for, for the next calls.
-    None(Vec<Slice>),
+/// The result of a taking.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// The known states of the call's counters, in the order of its charges, if all its budgets have room here; absent if
+    /// the store must reserve it.
+    pub(super) states: Option<Vec<Option<CounterState>>>,
+    /// Slices to ask for, for the next calls.
+    pub(super) wanted: Vec<Slice>,
 }
 
 impl Slices {
@@ -105,11 +115,10 @@ impl Slices {
             held.is_some_and(|held| held.slices.iter().any(|room| room.takes(estimate, now)))
         };
         if !call.charges.iter().all(has_room) {
-            return Taken::None(state.wanted(call, now));
+            return Taken { states: None, wanted: state.wanted(call, now) };
         }
         let mut states = Vec::with_capacity(call.charges.len());
         let State { held, calls, .. } = &mut *state;
-        let mut is_low = false;
         for charge in &mut call.charges {
             let held = charge.max.and_then(|_| held.get_mut(&charge.counter));
             let room = held.and_then(|held| {
@@ -121,13 +130,10 @@ impl Slices {
                 room.left = room.left.minus(estimate);
                 *calls.entry(room.id.clone()).or_default() += 1;
                 charge.slice = Some(room.id.clone());
-                is_low |= room.left.nano() < estimate.nano().saturating_mul(CALLS / 2);
                 state
             }));
         }
-        // Most calls have enough behind them, and look no further.
-        let wanted = if is_low { state.wanted(call, now) } else { Vec::new() };
-        Taken::All(states, wanted)
+        Taken { states: Some(states), wanted: state.wanted(call, now) }
     }
 
     /// Undoes a taking.
@@ -330,10 +336,9 @@ mod tests {
     }
 
     fn asked(slices: &Slices, call: &mut Opening, now: UtcTime) -> Vec<Slice> {
-        match slices.take(call, now) {
-            Taken::None(asked) => asked,
-            Taken::All(..) => panic!("it had room"),
-        }
+        let Taken { states, wanted } = slices.take(call, now);
+        assert!(states.is_none(), "it had room");
+        wanted
     }
 
     fn lend(slices: &Slices, asked: Vec<Slice>) -> SliceAmounts {
@@ -355,7 +360,8 @@ mod tests {
         let mut refill = Vec::new();
         for count in 1..=8 {
             let mut call = of();
-            let Taken::All(states, wanted) = slices.take(&mut call, at(5)) else { panic!() };
+            let Taken { states, wanted } = slices.take(&mut call, at(5));
+            let states = states.unwrap();
             assert!(states[1].is_none() && states[2].is_some());
             let ids: Vec<_> = call.charges.iter().map(|charge| charge.slice.as_deref()).collect();
             assert_eq!(ids, [Some(&*key.id), None, Some(&*team.id)]);
@@ -368,7 +374,7 @@ mod tests {
         );
         assert_eq!(refill[0].counter, team.counter);
         lend(&slices, refill);
-        assert!(matches!(slices.take(&mut of(), at(6)), Taken::All(..)));
+        assert!(slices.take(&mut of(), at(6)).states.is_some());
         let mut left: Vec<_> = slices.all().into_iter().map(|(_, left)| left.nano()).collect();
         left.sort_unstable();
         assert_eq!(left, [70, 1190]);
@@ -385,12 +391,9 @@ mod tests {
         let lowered = asked(&slices, &mut call(10, &[("key", Some(5000))]), at(0));
         let given_back = lend(&slices, lowered);
         assert_eq!(given_back.len(), 1, "the slice of the former maximum");
-        assert!(matches!(
-            slices.take(&mut call(10, &[("key", Some(5000))]), at(14)),
-            Taken::All(..)
-        ));
+        assert!(slices.take(&mut call(10, &[("key", Some(5000))]), at(14)).states.is_some());
         let late = slices.take(&mut call(10, &[("key", Some(5000))]), at(16));
-        assert!(matches!(late, Taken::None(_)), "its lease is over");
+        assert!(late.states.is_none(), "its lease is over");
     }
 
     #[test]
@@ -400,7 +403,7 @@ mod tests {
         let id = wanted[0].id.clone();
         lend(&slices, wanted);
         let mut first = call(10, &[("key", Some(4000))]);
-        assert!(matches!(slices.take(&mut first, at(0)), Taken::All(..)));
+        assert!(slices.take(&mut first, at(0)).states.is_some());
         assert_eq!(slices.idle(at(1)), []);
         assert_eq!(slices.renew(at(60)), vec![id.clone()]);
         assert_eq!(slices.idle(at(2)), [(id.clone(), Nanodollars::new(30))]);

@@ -227,10 +227,7 @@ impl LedgerWriter {
         now: UtcTime,
     ) -> Option<(Arc<Segment>, Vec<Option<CounterState>>)> {
         let intents = self.intents.as_ref()?;
-        let (states, wanted) = match self.slices.take(call, now) {
-            Taken::All(states, wanted) => (Some(states), wanted),
-            Taken::None(wanted) => (None, wanted),
-        };
+        let Taken { states, wanted } = self.slices.take(call, now);
         if !wanted.is_empty() {
             // Without a writer no call is settled either, and the next one that asks it is refused.
             let _ = self.queue.send(Entry::Lend(wanted));

@@ -8,11 +8,11 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::ledger::intents::Segment;
-use crate::ledger::slices::{Slice, SliceAmounts, Slices};
+use crate::ledger::slices::{self, Slice, SliceAmounts, Slices};
 use crate::ledger::{Closing, OpenOutcome, Opening};
 use crate::store::{Store, StoreError};
 
-/// What the writer is asked for.
+/// A request to the writer.
 pub(super) enum Entry {
     Open(Box<Opening>, oneshot::Sender<Result<OpenOutcome, StoreError>>),
     /// Settlements wait, for this long at most.
@@ -165,11 +165,7 @@ impl Writer {
                 Err(error) => log::warn!("no slices of budgets are lent: {error}"),
             }
         }
-        if !returned.is_empty()
-            && let Err(error) = self.store.give_back(returned).await
-        {
-            log::warn!("slices of budgets are not given back: {error}");
-        }
+        slices::give_back(&*self.store, returned).await;
     }
 
     fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
