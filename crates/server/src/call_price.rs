@@ -32,6 +32,9 @@ impl CallPrice {
 
     /// The same with the pieces of a call, as far as its price has rates for them.
     pub(crate) fn with(self, pieces: Pieces) -> Self {
+        if pieces == Pieces::default() {
+            return self;
+        }
         let quote = self.quote(Tier::Standard);
         let pieces = pieces.billed(|part| quote.as_ref().is_some_and(|quote| quote.has(part)));
         Self { pieces, ..self }

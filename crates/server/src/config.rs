@@ -239,11 +239,10 @@ impl Config {
 
     /// The problem of a master key that can be guessed where strangers can reach the gateway. On loopback it is noted.
     fn weak_key(&mut self) -> Option<Problem> {
-        let key = match &self.admin.read_only_key {
-            _ if self.master_key.as_ref().is_some_and(MasterKey::is_weak) => "the master key",
-            Some(key) if is_short(key) => "admin.read_only_key",
-            Some(_) | None => return None,
-        };
+        let master = self.master_key.as_ref().filter(|key| key.is_weak());
+        let read_only = self.admin.read_only_key.as_ref().filter(|key| is_short(key));
+        let read_only = read_only.map(|_| "admin.read_only_key");
+        let key = master.map(|_| "the master key").or(read_only)?;
         let is_short = format!("{key} has less than 32 characters");
         if self.listen.ip().is_loopback() {
             let note = "and would be refused where strangers can reach the gateway";

@@ -6,9 +6,9 @@ use access::{Accounts, AwsKeyPair, Principal, SecretKey, SignatureClaim, Signatu
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
+use bedrock::AccountSecret;
 
 use crate::master_key::{MasterKey, is_same};
-use bedrock::AccountSecret;
 
 /// Headers that carry a key as it is: Azure's, Anthropic's, LiteLLM's, Azure API Management's and Google's.
 const KEY_HEADERS: [&str; 5] =

@@ -156,6 +156,11 @@ fn decode(raw: &str) -> Result<String, PathError> {
     if dots || text.chars().any(odd) { Err(PathError::Malformed) } else { Ok(text) }
 }
 
+/// The path of an operation, without the mount.
+pub(crate) fn below_mount(path: &str) -> &str {
+    path.strip_prefix(MOUNT).filter(|below| below.starts_with('/')).unwrap_or(path)
+}
+
 /// Whether a path belongs to the native API, judged by the path alone.
 pub(crate) fn is_below(path: &str) -> bool {
     let rest = path.strip_prefix(MOUNT);

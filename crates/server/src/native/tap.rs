@@ -2,6 +2,8 @@
 //! metadata event or the last chunk of a stream, from the end of a unary response. Also detects the failure
 //! of a stream: the client sees it in the stream, the target's health does not.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -120,10 +122,8 @@ impl Tap {
     /// The units that a guardrail states in its answer.
     pub(crate) fn guardrail_units(&self) -> Option<Units> {
         match self {
-            Self::Unary { stated: None, kept: Kept::Whole { pieces, .. } } => {
-                counts::guardrail_units(&pieces.concat())
-            }
-            Self::Known(..) | Self::Frames(_) | Self::Unary { .. } | Self::Blind => None,
+            Self::Unary { stated: _, kept } => counts::guardrail_units(&kept.whole()?),
+            Self::Known(..) | Self::Frames(_) | Self::Blind => None,
         }
     }
 
@@ -174,14 +174,20 @@ impl Kept {
         }
     }
 
+    /// The response, unless only its end is kept.
+    fn whole(&self) -> Option<Cow<'_, [u8]>> {
+        let Self::Whole { pieces, .. } = self else { return None };
+        Some(match &pieces[..] {
+            [piece] => Cow::Borrowed(piece),
+            pieces => Cow::Owned(pieces.concat()),
+        })
+    }
+
     fn usage(self) -> Option<(TokenUsage, BilledTier)> {
-        match self {
-            Self::Whole { pieces, .. } => match &pieces[..] {
-                [piece] => counts::in_body(piece),
-                pieces => counts::in_body(&pieces.concat()),
-            },
+        match &self {
+            Self::Whole { .. } => counts::in_body(&self.whole()?),
             // The tier stands before the answer or behind it, by the order of the service.
-            Self::End(end) => Some((counts::in_tail(&end)?, BilledTier::Unknown)),
+            Self::End(end) => Some((counts::in_tail(end)?, BilledTier::Unknown)),
         }
     }
 }

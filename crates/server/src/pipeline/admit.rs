@@ -11,7 +11,7 @@ use translate::{S3Access, Unsupported};
 
 use crate::error::GatewayError;
 use crate::media::{Fetched, Links};
-use crate::native::path::{MOUNT, is_below};
+use crate::native::path::{MOUNT, below_mount, is_below};
 use crate::native::s3::NativeS3;
 use crate::offload::Offload;
 use crate::reasoning_store::ReasoningStore;
@@ -125,8 +125,10 @@ impl Admitted {
     /// # Errors
     /// The key's lists of passthrough routes do not grant it.
     pub(crate) fn check_passthrough(&self, path: &str) -> Result<(), GatewayError> {
-        let below = path.strip_prefix(MOUNT).filter(|below| below.starts_with('/')).unwrap_or(path);
-        Ok(self.admission.check_passthrough(&format!("{MOUNT}{below}"))?)
+        if self.admission.holder().is_none() {
+            return Ok(());
+        }
+        Ok(self.admission.check_passthrough(&format!("{MOUNT}{}", below_mount(path)))?)
     }
 
     /// The configuration of this request.

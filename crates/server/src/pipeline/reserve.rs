@@ -83,11 +83,8 @@ impl Admitted {
                     output_tokens: written,
                     ..TokenUsage::default()
                 };
-                let by_pieces = pieces != Pieces::default();
                 let prices = models.into_iter().map(CallPrice::of_priced);
-                let prices: Vec<_> = prices
-                    .map(|price| if by_pieces { price.with(pieces) } else { price })
-                    .collect();
+                let prices: Vec<_> = prices.map(|price| price.with(pieces)).collect();
                 ask.cost = dearest(&prices, usage);
                 price = prices.into_iter().next();
             }

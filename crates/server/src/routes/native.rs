@@ -22,7 +22,7 @@ use crate::drain::Drained;
 use crate::error::GatewayError;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
-use crate::native::path::{MOUNT, Matched, PathError, find};
+use crate::native::path::{Matched, PathError, below_mount, find};
 use crate::native::s3;
 use crate::native::settings::OtherModels;
 use crate::native::start::{Begun, Start, look};
@@ -232,9 +232,7 @@ async fn of_model(
         match look(answer, request.matched.row).await? {
             // A model that is not looked up yet has no price: a lookup would hold up the call.
             Start::Good(begun) => {
-                let price = CallPrice::of(&target.model);
-                let has_pieces = pieces != Pieces::default();
-                let price = if has_pieces { price.with(pieces) } else { price };
+                let price = CallPrice::of(&target.model).with(pieces);
                 Ok(Begun { price: Some(price), ..begun })
             }
             Start::Exception(begun, error) => {
@@ -333,9 +331,7 @@ pub(crate) fn operation(http: &HttpRequest, added: &[Service]) -> Result<Matched
 
 /// The operation of a request that has no route yet.
 pub(crate) fn matched(method: &str, uri: &Uri, added: &[Service]) -> Result<Matched, PathError> {
-    let raw = uri.path();
-    let below = raw.strip_prefix(MOUNT).filter(|below| below.starts_with('/')).unwrap_or(raw);
-    find(method, below, added)
+    find(method, below_mount(uri.path()), added)
 }
 
 async fn call(

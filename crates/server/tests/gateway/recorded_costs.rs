@@ -29,6 +29,12 @@ const EXTENDED: &str = "anthropic.claude-3-5-sonnet-20240620-v1:0";
 /// Tokens, by the names of rates.
 type Counts = BTreeMap<&'static str, u64>;
 
+/// The counts that are not zero: input, output, tokens read from the cache, and written to it for both lifetimes.
+fn counts(tokens: [u64; 5]) -> Counts {
+    let names = ["input", "output", "cache_read", "cache_write", "cache_write_1h"];
+    names.into_iter().zip(tokens).filter(|(_, count)| *count > 0).collect()
+}
+
 /// Answers every call with the recording at hand.
 #[derive(Default)]
 struct Replay(Mutex<Option<Value>>);
@@ -84,9 +90,8 @@ async fn recorded_calls_cost_what_another_list_says() {
         ("invoke_model_stream", "invoke-with-response-stream"),
     ] {
         for record in records(&folder, &format!("{file}.jsonl")) {
-            let counts = counted(&record);
-            let (Some(model), Some(counts), 200) =
-                (record["model_id"].as_str(), counts, record["status"].as_u64().unwrap())
+            let (Some(model), Some(recorded), 200) =
+                (record["model_id"].as_str(), counted(&record), record["status"].as_u64().unwrap())
             else {
                 continue;
             };
@@ -99,22 +104,21 @@ async fn recorded_calls_cost_what_another_list_says() {
             assert_eq!(answer.status, 200, "{} {:?}", record["id"], answer.body);
             let row = row_of(&rig, answer.header("x-litellm-call-id").unwrap()).await;
             let outcome = &row.closing.outcome;
-            let told = Counts::from([
-                ("input", outcome.input),
-                ("output", outcome.output),
-                ("cache_read", outcome.cache_read),
-                ("cache_write", outcome.cache_write_5m),
-                ("cache_write_1h", outcome.cache_write_1h),
+            let told = counts([
+                outcome.input,
+                outcome.output,
+                outcome.cache_read,
+                outcome.cache_write_5m,
+                outcome.cache_write_1h,
             ]);
-            let told: Counts = told.into_iter().filter(|(_, count)| *count > 0).collect();
-            let expected = prices.cost(model, &counts);
+            let expected = prices.cost(model, &recorded);
             if expected.is_none() {
                 unpriced += 1;
             }
             let same = expected.is_none() || expected == outcome.cost;
-            if told != counts || !same {
+            if told != recorded || !same {
                 wrong.push(format!(
-                    "{} {model}: {told:?} {:?}, recorded {counts:?} {expected:?}",
+                    "{} {model}: {told:?} {:?}, recorded {recorded:?} {expected:?}",
                     record["id"], outcome.cost
                 ));
             }
@@ -201,7 +205,7 @@ async fn row_of(rig: &Rig, id: &str) -> CallRow {
 fn counted(record: &Value) -> Option<Counts> {
     let events = record["events"].as_array().cloned().unwrap_or_default();
     let operation = record["operation"].as_str().unwrap();
-    let mut counts = match operation {
+    let found = match operation {
         "Converse" => of_converse(&record["response"]["usage"]),
         "ConverseStream" => {
             let last = events.iter().find(|event| event["type"] == "metadata")?;
@@ -217,12 +221,12 @@ fn counted(record: &Value) -> Option<Counts> {
             let split = &record["response"]["usage"]["cache_creation"];
             let hour = split["ephemeral_1h_input_tokens"].as_u64().unwrap_or(0);
             let written = count("cache-write-input").unwrap_or(0);
-            Counts::from([
-                ("input", count("input")?),
-                ("output", count("output").unwrap_or(0)),
-                ("cache_read", count("cache-read-input").unwrap_or(0)),
-                ("cache_write", written - hour),
-                ("cache_write_1h", hour),
+            counts([
+                count("input")?,
+                count("output").unwrap_or(0),
+                count("cache-read-input").unwrap_or(0),
+                written - hour,
+                hour,
             ])
         }
         _ => {
@@ -240,17 +244,16 @@ fn counted(record: &Value) -> Option<Counts> {
             }
             let count = |name: &str| metrics[name].as_u64();
             let written = count("cacheWriteInputTokenCount").unwrap_or(0);
-            Counts::from([
-                ("input", count("inputTokenCount")?),
-                ("output", count("outputTokenCount").unwrap_or(0)),
-                ("cache_read", count("cacheReadInputTokenCount").unwrap_or(0)),
-                ("cache_write", written - hour),
-                ("cache_write_1h", hour),
+            counts([
+                count("inputTokenCount")?,
+                count("outputTokenCount").unwrap_or(0),
+                count("cacheReadInputTokenCount").unwrap_or(0),
+                written - hour,
+                hour,
             ])
         }
     };
-    counts.retain(|_, count| *count > 0);
-    (!counts.is_empty()).then_some(counts)
+    (!found.is_empty()).then_some(found)
 }
 
 fn of_converse(usage: &Value) -> Counts {
@@ -260,12 +263,12 @@ fn of_converse(usage: &Value) -> Counts {
         .filter(|detail| detail["ttl"] == "1h")
         .map(|detail| detail["inputTokens"].as_u64().unwrap())
         .sum();
-    Counts::from([
-        ("input", count("inputTokens")),
-        ("output", count("outputTokens")),
-        ("cache_read", count("cacheReadInputTokens")),
-        ("cache_write", count("cacheWriteInputTokens") - hour),
-        ("cache_write_1h", hour),
+    counts([
+        count("inputTokens"),
+        count("outputTokens"),
+        count("cacheReadInputTokens"),
+        count("cacheWriteInputTokens") - hour,
+        hour,
     ])
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use access::spend::{LongPrompt, Part, Price, Rate, Rates};
 
 use super::super::parsers::Expected;
+use super::super::provenance::Show;
 use super::super::section::Section;
 use super::super::yaml_tree::Value;
 
@@ -36,6 +37,12 @@ const OF_LONG: &[(&str, Part)] = &[
     ("cache_creation_input_token_cost_above_200k_tokens", Part::CacheWrite),
 ];
 
+impl Show for Rate {
+    fn show(&self) -> String {
+        self.per_unit().to_string()
+    }
+}
+
 /// Reads the prices of a section; absent where it states none.
 pub(super) fn read(section: &mut Section<'_>) -> Option<Arc<Price>> {
     let usual = rates(section, USUAL);
@@ -55,12 +62,9 @@ pub(super) fn read(section: &mut Section<'_>) -> Option<Arc<Price>> {
 fn rates(section: &mut Section<'_>, keys: &[(&'static str, Part)]) -> Rates {
     let mut rates = Rates::default();
     for (key, part) in keys {
-        let text = section.optional(key, |value| {
-            let text = decimal(value)?;
-            Rate::of_unit(&text).map_err(|_| EXPECTED)?;
-            Ok(text)
-        });
-        if let Some(rate) = text.and_then(|text| Rate::of_unit(&text).ok()) {
+        let rate =
+            section.optional(key, |value| Rate::of_unit(&decimal(value)?).map_err(|_| EXPECTED));
+        if let Some(rate) = rate {
             rates.set(*part, rate);
         }
     }

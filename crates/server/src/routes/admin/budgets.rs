@@ -127,7 +127,7 @@ fn fields(mut body: AdminBody) -> Result<(BudgetInput, Vec<String>), AdminRefusa
     if body.remove(RESET).is_some_and(|value| !value.is_null()) {
         ignored.push(RESET.to_owned());
     }
-    ignored.extend(unenforced::stored(body.members()).into_iter().map(str::to_owned));
+    ignored.extend(unenforced::stored(body.members()));
     let (input, other) = body.fields::<BudgetInput>()?;
     ignored.extend(unenforced::unknown(&other)?);
     Ok((input, ignored))

@@ -160,8 +160,7 @@ impl CustomerFields {
     fn read(mut body: AdminBody) -> Result<Self, AdminRefusal> {
         let spend = body.option::<Number>("spend")?;
         let spend = spend.map(|spend| money(&spend, "spend")).transpose()?;
-        let mut ignored: Vec<_> =
-            unenforced::stored(body.members()).into_iter().map(str::to_owned).collect();
+        let mut ignored = unenforced::stored(body.members());
         let (input, other) = body.fields::<CustomerInput>()?;
         if input.default_model.value().is_some_and(|model| !model.is_empty()) {
             ignored.push("default_model".to_owned());

@@ -54,8 +54,7 @@ impl KeyFields {
         if spend.is_some() && !caller.is_admin() {
             return Err(AdminRefusal::only_admins().param("spend"));
         }
-        let mut ignored: Vec<_> =
-            unenforced::stored(body.members()).into_iter().map(str::to_owned).collect();
+        let mut ignored = unenforced::stored(body.members());
         let (input, other) = body.fields::<KeyInput>()?;
         ignored.extend(unenforced::unknown(&other)?);
         Ok(Self { input, spend, ignored })

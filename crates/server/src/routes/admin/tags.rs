@@ -107,8 +107,7 @@ pub(super) async fn list(request: AdminRequest) -> Result<AdminAnswer, AdminRefu
 }
 
 fn fields(body: AdminBody) -> Result<(TagInput, Vec<String>), AdminRefusal> {
-    let stored = unenforced::stored(body.members()).into_iter().map(str::to_owned);
-    let mut ignored: Vec<_> = stored.collect();
+    let mut ignored = unenforced::stored(body.members());
     let (input, other) = body.fields::<TagInput>()?;
     ignored.extend(unenforced::unknown(&other)?);
     Ok((input, ignored))

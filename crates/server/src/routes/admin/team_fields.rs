@@ -66,8 +66,7 @@ impl TeamFields {
             tpm_limit: body.take("team_member_tpm_limit")?,
             ..LimitInput::default()
         };
-        let mut ignored: Vec<_> =
-            unenforced::stored(body.members()).into_iter().map(str::to_owned).collect();
+        let mut ignored = unenforced::stored(body.members());
         let (mut input, other) = body.fields::<TeamInput>()?;
         ignored.extend(unenforced::unknown(&other)?);
         ignored.extend(of_members);

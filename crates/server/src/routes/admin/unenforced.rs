@@ -37,9 +37,9 @@ const OF_KEYS: &[&str] = &["allowed_s3_prefixes", "allow_media_fetch", "unsuppor
 const FOREIGN: &[&str] = &["mcp_", "agent_", "vector_store", "cache_"];
 
 /// Names of the known fields of a body that are stored and have no effect.
-pub(super) fn stored(members: &Map<String, Value>) -> Vec<&'static str> {
+pub(super) fn stored(members: &Map<String, Value>) -> Vec<String> {
     let sent = |name: &&&str| members.get(**name).is_some_and(|value| !is_empty(value));
-    STORED.iter().filter(sent).copied().collect()
+    STORED.iter().filter(sent).map(|name| (*name).to_owned()).collect()
 }
 
 /// Names of unknown fields that have a value.

@@ -198,8 +198,7 @@ impl UserFields {
         metadata::move_out(&mut body, metadata::OF_USERS);
         let spend = body.option::<Number>("spend")?;
         let spend = spend.map(|spend| money(&spend, "spend")).transpose()?;
-        let mut ignored: Vec<_> =
-            unenforced::stored(body.members()).into_iter().map(str::to_owned).collect();
+        let mut ignored = unenforced::stored(body.members());
         let (input, other) = body.fields::<UserInput>()?;
         ignored.extend(unenforced::unknown(&other)?);
         Ok(Self { input, spend, ignored })
@@ -218,7 +217,7 @@ fn key_fields(
             members.insert((*name).to_owned(), value);
         }
     }
-    let ignored = unenforced::stored(&members).into_iter().map(str::to_owned).collect();
+    let ignored = unenforced::stored(&members);
     let mut key = AdminBody::of(Value::Object(members)).unwrap_or_default();
     record_defaults::fill(&mut key, defaults, |name| name == "user_id");
     let (input, _) = key.fields::<KeyInput>()?;

@@ -1,4 +1,4 @@
-//! What a native call is billed for: the usage that its answer states, the pieces of its request, the images that were made,
+//! Billing of a native call: the usage that its answer states, the pieces of its request, the images that were made,
 //! and the units of a guardrail.
 
 use bytes::Bytes;
