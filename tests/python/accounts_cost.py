@@ -9,8 +9,6 @@ Requests are small chats at an even rate from 16 connections. CPU is that of all
 from __future__ import annotations
 
 import asyncio
-import http.client
-import json
 import statistics
 import sys
 import tempfile
@@ -19,11 +17,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from admin_calls import generated
 from ledger_load import CONNECTIONS, answer, request
-from outcrop_process import PATIENCE, Outcrop
+from outcrop_process import Outcrop
+from scripted import KEYS
 
 MASTER = "sk-a-master-key-of-the-measurement-0123456789"
-AWS = {"AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "AKIDTEST", "AWS_SECRET_ACCESS_KEY": "test"}
 RATES = {"rpm_limit": 100_000_000, "tpm_limit": 100_000_000_000}
 KINDS = {"without accounts": None, "key, rates, ledger": RATES, "a budget besides": {**RATES, "max_budget": 1000}}
 SECONDS = 4.0
@@ -43,15 +42,6 @@ def cpu(gateway: Outcrop) -> float:
     assert gateway.process is not None
     tasks = Path(f"/proc/{gateway.process.pid}/task").glob("*/schedstat")
     return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
-
-
-def made(gateway: Outcrop, fields: dict[str, int]) -> str:
-    connection = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
-    headers = {"authorization": f"Bearer {MASTER}", "content-type": "application/json"}
-    connection.request("POST", "/key/generate", json.dumps(fields), headers)
-    received = connection.getresponse()
-    assert received.status == 200, received.read()
-    return str(json.loads(received.read())["key"])
 
 
 async def client(one: Measured, moments: list[float]) -> None:
@@ -87,11 +77,12 @@ def main(rate: float, rounds: int) -> None:
             gateway = stack.enter_context(
                 Outcrop(
                     ["--config", "outcrop.yaml"],
-                    environment={**AWS, "AWS_ENDPOINT_URL": url},
+                    environment={**KEYS, "AWS_ENDPOINT_URL": url},
                     files={"outcrop.yaml": yaml},
                 )
             )
-            every[kind] = Measured(gateway, made(gateway, fields) if fields else "any")
+            key = generated(gateway, MASTER, fields)["key"] if fields else "any"
+            every[kind] = Measured(gateway, key)
         for at in range(rounds + 1):
             for one in every.values():
                 before = cpu(one.gateway)

@@ -18,6 +18,7 @@ import openai
 import pytest
 from botocore.config import Config
 
+from admin_calls import call, generated
 from authority import Authority, https_gateway
 from outcrop_process import PATIENCE, Outcrop
 from postgres import Postgres, installed
@@ -48,19 +49,11 @@ def keyed(request: pytest.FixtureRequest) -> Iterator[Outcrop]:
 
 def admin(gateway: Outcrop, method: str, path: str, body: Any = None, key: str = MASTER) -> tuple[int, Any]:
     """One call of the admin API."""
-    connection = http.client.HTTPConnection(*gateway.address, timeout=PATIENCE)
-    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-    connection.request(method, path, None if body is None else json.dumps(body), headers)
-    answer = connection.getresponse()
-    text = answer.read()
-    connection.close()
-    return answer.status, json.loads(text)
+    return call(gateway, method, path, body, key=key)
 
 
 def made(gateway: Outcrop, **fields: Any) -> dict[str, Any]:
-    status, key = admin(gateway, "POST", "/key/generate", fields)
-    assert status == 200, key
-    return key
+    return generated(gateway, MASTER, fields)
 
 
 @contextmanager

@@ -14,7 +14,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from admin_calls import call
 from outcrop_process import PATIENCE, Outcrop
+from scripted import KEYS as AWS_KEYS
 
 MASTER = "sk-a-master-key-of-the-tests-0123456789"
 NOVA = "us.amazon.nova-lite-v1:0"
@@ -112,9 +114,9 @@ class Gateway:
         return received
 
     def admin(self, path: str, body: Any) -> dict[str, Any]:
-        status, _, text = self.send(path, body, {"authorization": f"Bearer {MASTER}"})
-        assert status == 200, text
-        return json.loads(text)
+        status, told = call(self.running, "POST", path, body, key=MASTER)
+        assert status == 200, told
+        return told
 
     def calls(self) -> int:
         connection = http.client.HTTPConnection(*self.upstream.address, timeout=PATIENCE)
@@ -127,13 +129,7 @@ class Gateway:
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[Gateway]:
     with Outcrop(["emulate", "--listen", "127.0.0.1:0"], ready_path=None) as upstream:
-        environment = {
-            "LITELLM_MASTER_KEY": MASTER,
-            "AWS_ENDPOINT_URL": upstream.url,
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "AKIDTEST",
-            "AWS_SECRET_ACCESS_KEY": "test",
-        }
+        environment = {"LITELLM_MASTER_KEY": MASTER, "AWS_ENDPOINT_URL": upstream.url, **AWS_KEYS}
         text = "listen: 127.0.0.1:0\n"
         with Outcrop(
             ["--config", "outcrop.yaml"], environment=environment, files={"outcrop.yaml": text}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import time
 from collections import Counter
@@ -13,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from admin_calls import call, generated
 from ledger_load import MODEL, answer, request
 from outcrop_process import PATIENCE, Outcrop
 from postgres import Postgres, installed
+from scripted import KEYS
 
 MASTER = "sk-a-master-key-of-the-tests-0123456789"
 REPLICAS = 3
@@ -32,13 +33,7 @@ def upstream() -> Iterator[Outcrop]:
 
 @pytest.fixture(scope="module")
 def replicas(upstream: Outcrop) -> Iterator[list[Outcrop]]:
-    environment = {
-        "LITELLM_MASTER_KEY": MASTER,
-        "AWS_ENDPOINT_URL": upstream.url,
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "AKIDTEST",
-        "AWS_SECRET_ACCESS_KEY": "test",
-    }
+    environment = {"LITELLM_MASTER_KEY": MASTER, "AWS_ENDPOINT_URL": upstream.url, **KEYS}
     text = "listen: 127.0.0.1:0\nworkers: 1\n"
     with Postgres(installed()) as database, ExitStack() as running:
         environment["DATABASE_URL"] = database.database("replicas")
@@ -52,20 +47,8 @@ def replicas(upstream: Outcrop) -> Iterator[list[Outcrop]]:
         ]
 
 
-def call(process: Outcrop, method: str, path: str, body: Any = None, key: str = MASTER) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(*process.address, timeout=PATIENCE)
-    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-    connection.request(method, path, None if body is None else json.dumps(body), headers)
-    received = connection.getresponse()
-    text = received.read()
-    connection.close()
-    return received.status, json.loads(text) if text else None
-
-
 def made(process: Outcrop, **fields: Any) -> dict[str, Any]:
-    status, key = call(process, "POST", "/key/generate", fields)
-    assert status == 200, key
-    return key
+    return generated(process, MASTER, fields)
 
 
 def spoken(read: int) -> dict[str, Any]:
@@ -88,9 +71,9 @@ def reserved_for_a_call(process: Outcrop) -> float:
     """What a request of the load reserves, from the row of one."""
     key = made(process)
     body = json.loads(request("probe", key["key"], stream=False).partition(b"\r\n\r\n")[2])
-    status, told = call(process, "POST", "/v1/chat/completions", body, key["key"])
+    status, told = call(process, "POST", "/v1/chat/completions", body, key=key["key"])
     assert status == 200, told
-    status, logs = call(process, "GET", f"/spend/logs?api_key={key['token']}")
+    status, logs = call(process, "GET", f"/spend/logs?api_key={key['token']}", key=MASTER)
     assert status == 200 and len(logs) == 1, logs
     return float(logs[0]["metadata"]["outcrop"]["reserved"])
 
@@ -111,7 +94,7 @@ def test_a_budget_for_ten_calls_passes_ten_of_two_hundred(
     reserved = reserved_for_a_call(replicas[0])
     read = round((reserved - MOST_WRITTEN * WRITTEN) / READ)
     assert read > 0
-    status, _ = call(upstream, "POST", "/_emulator/script", [spoken(read)] * 20)
+    status, _ = call(upstream, "POST", "/_emulator/script", [spoken(read)] * 20, key=MASTER)
     assert 200 <= status < 300
     key = made(replicas[1], max_budget=round(10 * reserved, 9))
 
@@ -124,7 +107,7 @@ def test_a_budget_for_ten_calls_passes_ten_of_two_hundred(
     for process in replicas:
         deadline = time.monotonic() + PATIENCE
         while True:
-            status, told = call(process, "GET", f"/key/info?key={key['token']}")
+            status, told = call(process, "GET", f"/key/info?key={key['token']}", key=MASTER)
             info = told["info"]
             if info["outcrop"]["reserved"] == 0 or time.monotonic() > deadline:
                 break
@@ -137,14 +120,14 @@ def test_a_deleted_key_ends_on_every_replica(replicas: list[Outcrop]) -> None:
     key = made(replicas[0])
     chat = {"model": MODEL, "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
     for process in replicas:
-        status, told = call(process, "POST", "/v1/chat/completions", chat, key["key"])
+        status, told = call(process, "POST", "/v1/chat/completions", chat, key=key["key"])
         assert status == 200, told
-    status, told = call(replicas[0], "POST", "/key/delete", {"keys": [key["token"]]})
+    status, told = call(replicas[0], "POST", "/key/delete", {"keys": [key["token"]]}, key=MASTER)
     assert status == 200, told
     deadline = time.monotonic() + 5
     for process in replicas:
         while True:
-            status, _ = call(process, "POST", "/v1/chat/completions", chat, key["key"])
+            status, _ = call(process, "POST", "/v1/chat/completions", chat, key=key["key"])
             if status == 401:
                 break
             assert time.monotonic() < deadline, "accepted five seconds after it was deleted"
