@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt};
+use translate::answer_stream::Received;
 
 /// Panics caught since the process began.
 static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -47,16 +48,22 @@ pub(crate) async fn noted(work: &'static str, future: impl Future<Output = ()>) 
     let _ = caught(work, future).await;
 }
 
-/// Yields the pieces of a body up to its end or to a panic, after which `last` follows.
-pub(crate) fn told<S, E>(pieces: S, last: Bytes) -> impl Stream<Item = Result<Bytes, E>>
+/// Yields the pieces of a body up to its end or to a panic, after which the piece of `last` follows.
+pub(crate) fn told<S, E>(
+    pieces: S,
+    last: impl Fn(Received) -> Bytes,
+) -> impl Stream<Item = Result<Bytes, E>>
 where
     S: Stream<Item = Result<Bytes, E>>,
 {
+    let mut received = Received::Head;
     AssertUnwindSafe(pieces).catch_unwind().map(move |piece| {
-        piece.unwrap_or_else(|_| {
+        let piece = piece.unwrap_or_else(|_| {
             note("the body of an answer");
-            Ok(last.clone())
-        })
+            Ok(last(received))
+        });
+        received = Received::Events;
+        piece
     })
 }
 

@@ -127,7 +127,7 @@ async fn prepared<'n, D: Dialect>(
     let admitted = incoming.admit(Some(&request.outline.head.model), context).await?;
     let admitted = slot.get_or_init(|| admitted);
     if request.outline.head.stream {
-        context.is_of_stream();
+        context.is_of_stream::<D::Stream>(D::ID_PREFIX);
     }
     if request.outline.head.token_ids {
         token_ids::load().await?;

@@ -1,6 +1,6 @@
 //! State of one request, independent of its API: its identity and end (`context`), and the options that
 //! its headers set (`options`); the parties it is accounted to (`parties`) and what it cost (`settlement`); the
-//! headers of its answer (`answer_headers`).
+//! headers of its answer (`answer_headers`), and the end of a stream that fails (`stream_end`).
 
 mod access_line;
 pub(crate) mod account_headers;
@@ -12,5 +12,6 @@ pub(crate) mod options;
 pub(crate) mod parties;
 mod pending;
 pub(crate) mod settlement;
+pub(crate) mod stream_end;
 
 pub(crate) use pending::PendingResponse;

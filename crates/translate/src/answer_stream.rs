@@ -10,6 +10,7 @@ use schema::converse::event::{
 use schema::converse::response::{ConverseResponse, OutputBlock, ReasoningContent, ToolUse};
 use serde_json::value::RawValue;
 
+use crate::Stamp;
 use crate::reasoning::SavedTurn;
 use crate::spent::Spent;
 
@@ -49,8 +50,54 @@ pub struct Progress {
     pub answer: Option<String>,
 }
 
+/// A failure of a stream whose head was sent, so that it has no HTTP status of its own.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamFailure<'e> {
+    /// The status that it would have had as a response.
+    pub status: u16,
+    /// OpenAI's type of error, such as `server_error`.
+    pub kind: &'e str,
+    /// OpenAI's code, such as `rate_limit_exceeded`.
+    pub code: Option<&'e str>,
+    /// The field of the request that caused it.
+    pub param: Option<&'e str>,
+    /// Human-readable.
+    pub message: &'e str,
+    /// Milliseconds that the client should wait before a retry.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// What a client has received of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// The head, and comments.
+    Head,
+    /// Events.
+    Events,
+}
+
 /// Translator of one streamed answer.
 pub trait AnswerStream {
+    /// Ends a stream without a translator: of a request that failed before its answer began, or whose
+    /// translator is lost.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    fn fail_without(
+        stamp: &Stamp,
+        received: Received,
+        failure: &StreamFailure<'_>,
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable>
+    where
+        Self: Sized;
+
+    /// Ends a stream that failed, in place of [`Self::close`] and [`Self::finish`].
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    fn fail(&mut self, failure: &StreamFailure<'_>, out: &mut BytesMut) -> Result<(), Unwritable>;
+
     /// Translates one event and appends the result to `out`, which may be nothing.
     ///
     /// # Errors

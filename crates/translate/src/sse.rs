@@ -2,9 +2,10 @@
 //! or `retry:`. Each event is written whole, so it can be flushed whole.
 
 use bytes::{BufMut, BytesMut};
+use schema::openai::error::{Envelope, ErrorBody};
 use serde::Serialize;
 
-use crate::answer_stream::Unwritable;
+use crate::answer_stream::{StreamFailure, Unwritable};
 
 /// The end of a stream that is complete.
 pub const DONE: &[u8] = b"data: [DONE]\n\n";
@@ -21,6 +22,15 @@ pub fn write(out: &mut BytesMut, value: &impl Serialize) -> Result<(), Unwritabl
     serde_json::to_writer((&mut *out).writer(), value)?;
     out.extend_from_slice(b"\n\n");
     Ok(())
+}
+
+/// Appends a failure as the last event of a stream in which OpenAI's SDKs look for an `error` member.
+pub(crate) fn write_failure(
+    out: &mut BytesMut,
+    failure: &StreamFailure<'_>,
+) -> Result<(), Unwritable> {
+    let StreamFailure { status: _, kind, code, param, message, retry_after_ms: _ } = *failure;
+    write(out, &Envelope { error: ErrorBody { message, kind, param, code } })
 }
 
 /// An event whose like is sent for every token: it differs from the others of its stream in one text

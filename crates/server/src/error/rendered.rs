@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 use schema::openai::error::{Envelope, ErrorBody};
+use translate::answer_stream::StreamFailure;
 
 use super::SHOULD_RETRY;
 use crate::quoting;
@@ -77,6 +78,20 @@ impl Rendered {
                 param: self.param.as_deref(),
                 code: self.code,
             },
+        }
+    }
+
+    /// The failure of a stream whose head was sent.
+    pub(crate) fn failure(&self) -> StreamFailure<'_> {
+        StreamFailure {
+            status: self.status,
+            kind: self.kind,
+            code: self.code,
+            param: self.param.as_deref(),
+            message: &self.message,
+            retry_after_ms: self
+                .retry_after
+                .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 

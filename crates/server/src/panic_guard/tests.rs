@@ -8,10 +8,13 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use async_stream::stream;
 use bytes::Bytes;
+use translate::Stamp;
+use translate::chat::ChatStream;
 
 use super::*;
 use crate::cutoff::Cut;
 use crate::request::PendingResponse;
+use crate::request::stream_end::StreamEnd;
 use crate::routes::middleware;
 use crate::sse::pending;
 use crate::sse::stream;
@@ -35,6 +38,13 @@ fn pieces() -> impl Stream<Item = Result<Bytes, BrokenOff>> {
     }
 }
 
+fn head() -> PendingResponse {
+    let head = PendingResponse::default();
+    let stamp = Stamp { id: "chatcmpl-1".to_owned(), created: 1, model: "m".to_owned() };
+    head.is_of_stream(StreamEnd::of::<ChatStream>(stamp));
+    head
+}
+
 async fn at_once() -> HttpResponse {
     HttpResponse::Ok().body(fault())
 }
@@ -45,7 +55,7 @@ async fn later() -> HttpResponse {
 }
 
 async fn in_a_stream() -> HttpResponse {
-    let pieces = told(pieces(), stream::panicked());
+    let pieces = told(pieces(), stream::panicked(Some(head())));
     stream::event_stream().streaming(WriteTimeoutBody::of(pieces, STALL, AfterClient::End))
 }
 
@@ -54,8 +64,7 @@ async fn in_bytes() -> HttpResponse {
 }
 
 async fn behind_a_head() -> HttpResponse {
-    let head = PendingResponse::default();
-    head.is_of_stream();
+    let head = head();
     let answer = Box::pin(async {
         tokio::time::sleep(Duration::from_millis(60)).await;
         later().await

@@ -11,6 +11,7 @@ use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use schema::converse::response::TokenUsage;
 use translate::Stamp;
+use translate::answer_stream::AnswerStream;
 use translate::dialect::ErrorDialect;
 use translate::spent::Spent;
 use uuid::Uuid;
@@ -19,6 +20,7 @@ use super::PendingResponse;
 use super::access_line::{CostField, Place, bounded};
 use super::account_headers::AccountHeaders;
 use super::settlement::{CallEnd, EndedCall, ReservedCall, Settlement};
+use super::stream_end::StreamEnd;
 use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
 use crate::disconnect::{AnswerForm, OnDisconnect};
@@ -274,11 +276,16 @@ impl RequestContext {
         self.model = quoting::path_without_keys(model);
     }
 
-    /// Records that the caller requested a stream.
-    pub(crate) fn is_of_stream(&self) {
+    /// Records that the caller requested a stream of this dialect; ids of its answers begin with `prefix`.
+    pub(crate) fn is_of_stream<S: AnswerStream>(&self, prefix: &str) {
         if let Some(head) = &self.head {
-            head.is_of_stream();
+            head.is_of_stream(StreamEnd::of::<S>(self.stamp(prefix)));
         }
+    }
+
+    /// The state of the response, if its headers may be sent before the answer.
+    pub(crate) fn head(&self) -> Option<PendingResponse> {
+        self.head.clone()
     }
 
     /// The model that the caller named.
@@ -331,7 +338,8 @@ impl RequestContext {
             response.headers_mut().insert(AWS_REQUEST_ID, id);
         }
         self.mark_refusal(response.headers_mut());
-        if self.head.as_ref().is_some_and(PendingResponse::is_sent) {
+        if let Some(head) = self.head.as_ref().filter(|head| head.is_sent()) {
+            head.refuses(error);
             log::warn!("{} refused after early headers: {error}", self.id.as_str());
             self.status = 200;
             self.outcome = Outcome::Broken;
@@ -439,6 +447,8 @@ pub(crate) fn of_quota(usage: TokenUsage) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use translate::chat::ChatStream;
+
     use super::*;
 
     #[test]
@@ -446,7 +456,7 @@ mod tests {
         let http = actix_web::test::TestRequest::default().to_http_request();
         let head = PendingResponse::default();
         let mut context = RequestContext::begin(&http, "chat").behind(head.clone());
-        context.is_of_stream();
+        context.is_of_stream::<ChatStream>("chatcmpl-");
         let error = GatewayError::UnknownModel { id: "x".to_owned(), near: Vec::new() };
         assert_eq!(context.refuse(&error).status(), 404);
         assert_eq!((context.status, context.outcome), (404, Outcome::Refused));

@@ -1,10 +1,15 @@
 //! The state of a response in the making: headers that may be sent before the answer, and what becomes of the answer if
 //! the client leaves.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
+use bytes::Bytes;
 use tokio::time::Instant;
+use translate::answer_stream::Received;
+
+use super::stream_end::StreamEnd;
+use crate::error::GatewayError;
 
 /// State of the response, shared by the waiting code and the code that makes the answer.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +17,10 @@ pub(crate) struct PendingResponse {
     headers: Rc<Cell<State>>,
     /// Whether the answer is read on if the client leaves.
     drained: Rc<Cell<bool>>,
+    /// The end of the stream, if it fails; present once a stream was requested.
+    end: Rc<OnceCell<StreamEnd>>,
+    /// The last events of a request that was refused after its headers were sent.
+    refusal: Rc<RefCell<Option<Bytes>>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,9 +35,25 @@ enum State {
 }
 
 impl PendingResponse {
-    /// Records that a stream was requested.
-    pub(crate) fn is_of_stream(&self) {
+    /// Records that a stream was requested, which ends so if it fails.
+    pub(crate) fn is_of_stream(&self, end: StreamEnd) {
+        self.end.get_or_init(|| end);
         self.headers.set(State::Stream(Instant::now()));
+    }
+
+    /// The last events of a stream that fails; none before one was requested.
+    pub(crate) fn failed(&self, error: &GatewayError, received: Received) -> Bytes {
+        self.end.get().map(|end| end.failed(error, received)).unwrap_or_default()
+    }
+
+    /// Records a refusal after the headers were sent.
+    pub(crate) fn refuses(&self, error: &GatewayError) {
+        *self.refusal.borrow_mut() = Some(self.failed(error, Received::Head));
+    }
+
+    /// The last events of a request that was refused after the headers were sent.
+    pub(crate) fn take_refusal(&self) -> Option<Bytes> {
+        self.refusal.borrow_mut().take()
     }
 
     /// Records that the answer is read on if the client leaves.

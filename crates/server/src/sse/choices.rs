@@ -21,6 +21,7 @@ use crate::json_schema::{Conformity, StreamValidator};
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::of_quota;
 use crate::request::settlement::Settlement;
+use crate::request::stream_end::logged;
 use bedrock::{Failure, Frame, FrameKind};
 use routing::InFlight;
 
@@ -138,6 +139,14 @@ impl<S: AnswerStream> Choices<S> {
         }
     }
 
+    /// Ends the stream with an error, in the words of its dialect.
+    pub(super) fn fail(&mut self, error: &GatewayError, out: &mut BytesMut) {
+        // An answer that has ended leaves the error to one that has not.
+        if let Some(answer) = self.answers.first_mut() {
+            logged(answer.translator.fail(&error.render().failure(), out));
+        }
+    }
+
     /// Translates all answers into `out`, if they are all complete already.
     pub(super) async fn take_all(&mut self, out: &mut BytesMut) -> Result<(), GatewayError> {
         while let Some((at, piece)) = self.next().await {
@@ -163,23 +172,27 @@ impl<S: AnswerStream> Choices<S> {
 
     /// Ends one answer; the last one ends the stream with the usage of all.
     async fn end(&mut self, at: usize, out: &mut BytesMut) -> Result<(), GatewayError> {
-        let answer = self.answers.remove(at);
+        let answer = &mut self.answers[at];
         let own = answer.spent();
-        let Answer { mut translator, mut in_flight, .. } = answer;
-        let spent = self.spent.and(own);
         if let Some(usage) = own.usage() {
-            in_flight.settle(of_quota(usage));
+            answer.in_flight.settle(of_quota(usage));
         }
+        let translator = &mut answer.translator;
         let closed = match translator.close(out) {
-            Ok(progress) => judged(&mut translator, progress, self.validator.as_ref(), out).await,
+            Ok(progress) => judged(translator, progress, self.validator.as_ref(), out).await,
             Err(error) => Err(error.into()),
         };
-        self.spent = spent;
-        match closed {
-            Ok(_) if self.answers.is_empty() => Ok(translator.finish(self.cost.shown(spent), out)?),
-            Ok(_) => Ok(()),
-            Err(error) => Err(blamed(&mut in_flight, error)),
+        if let Err(error) = closed {
+            return Err(blamed(&mut answer.in_flight, error));
         }
+        let is_last = self.answers.len() == 1;
+        if is_last {
+            let total = self.cost.shown(self.spent.and(own));
+            self.answers[at].translator.finish(total, out)?;
+        }
+        self.answers.remove(at);
+        self.spent = self.spent.and(own);
+        Ok(())
     }
 }
 

@@ -12,16 +12,17 @@ use actix_web::HttpResponse;
 use actix_web::body::{MessageBody, to_bytes};
 use actix_web::http::header::CONTENT_TYPE;
 use async_stream::stream;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Instant, timeout, timeout_at};
+use translate::answer_stream::Received;
 use translate::sse;
 
 use crate::cutoff::Cut;
 use crate::error::GatewayError;
 use crate::panic_guard;
 use crate::request::PendingResponse;
-use crate::sse::stream::{EVENT_STREAM, event_stream, panicked, write_error};
+use crate::sse::stream::{EVENT_STREAM, event_stream, panicked};
 
 /// Returns the response of `answer`, or the early headers of a stream. Dropping either drops `answer`,
 /// and with it all calls that it waits for.
@@ -48,12 +49,16 @@ where
         }
     }
     head.goes_out();
-    event_stream().streaming(panic_guard::told(body(answer, silence, cut), panicked()))
+    let last = panicked(Some(head.clone()));
+    // The client has received comments at most: events have a guard of their own.
+    let last = move |_| last(Received::Head);
+    event_stream().streaming(panic_guard::told(body(answer, head, silence, cut), last))
 }
 
 /// Sends comments until there is an answer, then its events.
 fn body<A>(
     mut answer: Pin<Box<A>>,
+    head: PendingResponse,
     silence: Duration,
     mut cut: Cut,
 ) -> impl Stream<Item = Result<Bytes, Box<dyn Error>>>
@@ -68,16 +73,18 @@ where
                 Some(Err(_)) => {}
                 None => {
                     drop(answer);
-                    let mut out = BytesMut::new();
-                    write_error(&GatewayError::Stopping, &mut out);
-                    yield Ok(out.freeze());
+                    yield Ok(head.failed(&GatewayError::Stopping, Received::Head));
                     return;
                 }
             }
         };
         drop(answer);
+        if let Some(refusal) = head.take_refusal() {
+            yield Ok(refusal);
+            return;
+        }
         if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != EVENT_STREAM) {
-            yield Ok(refusal(response).await);
+            yield Ok(one_event(response, &head).await);
             return;
         }
         let mut body = pin!(response.into_body());
@@ -87,21 +94,15 @@ where
     }
 }
 
-/// A refusal as the last event of a stream, without `[DONE]`.
-async fn refusal(response: HttpResponse) -> Bytes {
-    let mut out = BytesMut::new();
+/// A response that is not a stream as the only event of one.
+async fn one_event(response: HttpResponse, head: &PendingResponse) -> Bytes {
     match to_bytes(response.into_body()).await {
         // The JSON is a single line, like all JSON that is written here.
-        Ok(told) => {
-            out.put_slice(b"data: ");
-            out.put_slice(&told);
-            out.put_slice(b"\n\n");
-        }
+        Ok(told) => [b"data: ", &*told, b"\n\n"].concat().into(),
         Err(error) => {
-            log::error!("a refusal could not be read: {error}");
-            let error = GatewayError::Internal("a refusal could not be read".to_owned());
-            write_error(&error, &mut out);
+            log::error!("a response could not be read: {error}");
+            let error = GatewayError::Internal("a response could not be read".to_owned());
+            head.failed(&error, Received::Head)
         }
     }
-    out.freeze()
 }

@@ -11,7 +11,7 @@ use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use tokio::time::{Instant, timeout, timeout_at};
-use translate::answer_stream::AnswerStream;
+use translate::answer_stream::{AnswerStream, Received};
 use translate::sse;
 
 use super::choices::Choices;
@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::disconnect::AnswerForm;
 use crate::error::GatewayError;
 use crate::panic_guard;
+use crate::request::PendingResponse;
 use crate::request::context::RequestContext;
 use crate::write_timeout::WriteTimeoutBody;
 
@@ -38,9 +39,10 @@ pub(crate) fn respond<S: AnswerStream + 'static>(
     config: &Config,
     context: RequestContext,
 ) -> HttpResponse {
+    let head = context.head();
     let left = context.may_drain(config.access.on_disconnect, AnswerForm::Stream);
     let events = events(choices, config.timeouts.keep_alive, context);
-    let events = panic_guard::told(events, panicked());
+    let events = panic_guard::told(events, panicked(head));
     response.streaming(WriteTimeoutBody::of(events, config.timeouts.write_stall, left))
 }
 
@@ -111,7 +113,7 @@ fn events<S: AnswerStream>(
             Ok(()) => context.complete(),
             Err(error) => {
                 context.break_off(&error);
-                write_error(&error, &mut out);
+                choices.fail(&error, &mut out);
             }
         }
         // The client may take long to read the last piece, and Bedrock need not wait for it.
@@ -122,15 +124,10 @@ fn events<S: AnswerStream>(
     }
 }
 
-/// The last event of a stream that ended in a panic.
-pub(crate) fn panicked() -> Bytes {
-    let mut out = BytesMut::new();
-    write_error(&GatewayError::Panicked, &mut out);
-    out.freeze()
-}
-
-pub(crate) fn write_error(error: &GatewayError, out: &mut BytesMut) {
-    if let Err(error) = sse::write(out, &error.render().envelope()) {
-        log::error!("an error event could not be written: {error}");
+/// The last events of a stream that ended in a panic.
+pub(crate) fn panicked(head: Option<PendingResponse>) -> impl Fn(Received) -> Bytes {
+    move |received| match &head {
+        Some(head) => head.failed(&GatewayError::Panicked, received),
+        None => Bytes::new(),
     }
 }

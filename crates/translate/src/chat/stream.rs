@@ -17,7 +17,8 @@ use super::response;
 use super::thinking::ReasoningStream;
 use super::usage::openai;
 use crate::answer_stream::{
-    AnswerStream, CHECKED_LIMIT, Progress, StreamError, Truncated, Unwritable,
+    AnswerStream, CHECKED_LIMIT, Progress, Received, StreamError, StreamFailure, Truncated,
+    Unwritable,
 };
 use crate::parts::format::AnswerText;
 use crate::parts::tags::Tagged;
@@ -414,6 +415,19 @@ impl ChatStream {
 }
 
 impl AnswerStream for ChatStream {
+    fn fail_without(
+        _: &Stamp,
+        _: Received,
+        failure: &StreamFailure<'_>,
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable> {
+        sse::write_failure(out, failure)
+    }
+
+    fn fail(&mut self, failure: &StreamFailure<'_>, out: &mut BytesMut) -> Result<(), Unwritable> {
+        sse::write_failure(out, failure)
+    }
+
     fn push(
         &mut self,
         event: &StreamEvent<'_>,

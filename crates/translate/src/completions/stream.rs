@@ -10,7 +10,9 @@ use schema::openai::completions::{CompletionChunk, CompletionDelta, TEXT_COMPLET
 use super::CompletionReply;
 use super::response::{TextReader, finish_reason};
 use crate::Stamp;
-use crate::answer_stream::{AnswerStream, Progress, StreamError, Truncated, Unwritable};
+use crate::answer_stream::{
+    AnswerStream, Progress, Received, StreamError, StreamFailure, Truncated, Unwritable,
+};
 use crate::chat::{response, usage};
 use crate::parts::stop::untold;
 use crate::parts::usage::{net, thought};
@@ -115,6 +117,19 @@ impl CompletionStream {
 }
 
 impl AnswerStream for CompletionStream {
+    fn fail_without(
+        _: &Stamp,
+        _: Received,
+        failure: &StreamFailure<'_>,
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable> {
+        sse::write_failure(out, failure)
+    }
+
+    fn fail(&mut self, failure: &StreamFailure<'_>, out: &mut BytesMut) -> Result<(), Unwritable> {
+        sse::write_failure(out, failure)
+    }
+
     fn push(
         &mut self,
         event: &StreamEvent<'_>,
