@@ -76,6 +76,15 @@ pub enum Received {
     Events,
 }
 
+/// A part of an answer that the gateway keeps, because the client may refer to it by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptItem {
+    /// The id that the client sees.
+    pub id: String,
+    /// The part in the form in which a request would repeat it, as JSON.
+    pub json: String,
+}
+
 /// Translator of one streamed answer.
 pub trait AnswerStream {
     /// Ends a stream without a translator: of a request that failed before its answer began, or whose
@@ -130,6 +139,12 @@ pub trait AnswerStream {
     /// # Errors
     /// As [`Self::push`].
     fn finish(&mut self, total: Spent, out: &mut BytesMut) -> Result<(), Unwritable>;
+
+    /// The parts of the answer to keep that are new: to be kept before the output is sent, because the
+    /// client may refer to them at once.
+    fn take_items(&mut self) -> Vec<KeptItem> {
+        Vec::new()
+    }
 
     /// Reads token counts as a complete response gives them, because the events come from one.
     fn counts_as_whole(&mut self);

@@ -27,8 +27,8 @@ use messages::Around;
 mod affinity;
 mod cache;
 mod choices;
-mod citations;
 mod defaults;
+mod details;
 mod dialect;
 pub(crate) mod finish;
 mod format;
@@ -39,7 +39,6 @@ mod params;
 mod reasoning;
 pub(crate) mod response;
 mod stream;
-mod thinking;
 mod tools;
 pub(crate) mod usage;
 

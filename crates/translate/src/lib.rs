@@ -3,6 +3,7 @@
 //! out beside the result. The two halves meet only in a [`Reply`]: without having asked the
 //! question, an answer cannot be translated.
 
+mod answer;
 pub mod answer_stream;
 pub mod chat;
 pub mod completions;

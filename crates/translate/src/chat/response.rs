@@ -10,13 +10,15 @@ use schema::openai::chat::{AnsweredMessage, COMPLETION_OBJECT, ChatCompletion, C
 use schema::openai::tool::{AnsweredCall, AnsweredCustom, AnsweredFunction, CallBody};
 use serde_json::value::RawValue;
 
-use super::citations::{CitedSources, on_one_line};
+use super::details::details;
 use super::finish::finish_reason;
-use super::thinking::ReasoningStream;
 use super::usage::openai;
+use crate::answer::reader::{OWN_TOOL, hides_calls};
+use crate::answer::sources::{CitedSources, on_one_line};
+use crate::answer::turn::AnswerTurn;
 use crate::dialect::Answered;
 use crate::parts::format::AnswerText;
-use crate::parts::stop::untold;
+use crate::parts::stop::{finish, untold};
 use crate::parts::tags::{Tagged, Voice};
 use crate::parts::tools::{Form, unwrapped};
 use crate::parts::usage;
@@ -40,7 +42,7 @@ pub(super) fn answered(
     let saved = if reply.keeps_turns() { said.turn_reasoning.take_kept(reply) } else { None };
     let (annotations, citations) = said.sources.finish();
     let calls = said.calls.len();
-    let finish_reason = finish_reason(&response.stop_reason, calls, reply.calls);
+    let finish_reason = finish_reason(finish(&response.stop_reason, calls), reply.calls);
     let thought = usage::thought(response.additional_model_response_fields);
     let has_calls = calls > 0;
     let content = if said.text.is_empty() && has_calls { None } else { Some(said.text) };
@@ -50,7 +52,7 @@ pub(super) fn answered(
     };
     let (reasoning, reasoning_details) = match reply.thoughts.hidden {
         true => (String::new(), Vec::new()),
-        false => (said.reasoning, said.turn_reasoning.details(reply)),
+        false => (said.reasoning, details(&said.turn_reasoning, reply)),
     };
     let message = AnsweredMessage {
         role: "assistant",
@@ -82,15 +84,6 @@ pub(super) fn answered(
         usage: openai(response.usage, thought),
     };
     Answered { answer, saved, invoked_model }
-}
-
-/// Stop reason of an answer given through the gateway's own tool, which the client does not know.
-pub(super) const OWN_TOOL: &str = "tool_use";
-
-/// Returns whether the answer may have calls that the client does not see: of the answering tool,
-/// or forbidden ones.
-pub(super) fn hides_calls(by_tool: bool, reply: &Reply) -> bool {
-    by_tool || reply.drops_calls
 }
 
 /// Copies the fields of a trace; a trace that cannot be read is ignored.
@@ -125,7 +118,7 @@ struct Said {
     /// Extracts calls from text and reasoning, where the model may write them there.
     reader: Option<Reader>,
     reasoning: String,
-    turn_reasoning: ReasoningStream,
+    turn_reasoning: AnswerTurn,
     /// Index of the current block.
     at: u32,
     calls: Vec<AnsweredCall>,

@@ -69,7 +69,7 @@ pub(super) fn gather(answers: Vec<Completion>, total: Spent) -> Option<Completio
 
 /// A call of a tool cannot occur, because none are declared.
 pub(super) fn finish_reason(reason: &StopReason) -> FinishReason {
-    finish::finish_reason(reason, 0, CallShape::Tools)
+    finish::finish_reason(finish(reason, 0), CallShape::Tools)
 }
 
 /// Reads the text of one answer: without reasoning between tags, and under the rules of its request.

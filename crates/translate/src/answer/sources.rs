@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 /// The citations of one answer so far.
 #[derive(Debug, Default)]
-pub(super) struct CitedSources {
+pub(crate) struct CitedSources {
     /// Characters of content so far.
     length: u64,
     /// Start of the open block.
@@ -22,37 +22,39 @@ pub(super) struct CitedSources {
 
 impl CitedSources {
     /// Counts more content.
-    pub(super) fn say(&mut self, text: &str) {
+    pub(crate) fn say(&mut self, text: &str) {
         self.length += text.chars().count() as u64;
     }
 
     /// Adds a citation of the open block.
-    pub(super) fn cite(&mut self, citation: &RawValue) {
+    pub(crate) fn cite(&mut self, citation: &RawValue) {
         self.open.extend(on_one_line(citation));
     }
 
     /// Adds all citations of the open block; a value that is not a list is ignored.
-    pub(super) fn cite_all(&mut self, citations: &RawValue) {
+    pub(crate) fn cite_all(&mut self, citations: &RawValue) {
         let citations: Vec<&RawValue> = serde_json::from_str(citations.get()).unwrap_or_default();
         for citation in citations {
             self.cite(citation);
         }
     }
 
-    /// Ends the open block.
-    pub(super) fn end_block(&mut self) {
+    /// Ends the open block. Returns its citations.
+    pub(crate) fn end_block(&mut self) -> &[Cited] {
         if self.length > self.begun {
             self.last = (self.begun, self.length);
         }
         self.begun = self.length;
         let (start_index, end_index) = self.last;
         let cited = |citation| Cited { start_index, end_index, citation };
+        let known = self.done.len();
         self.done.extend(self.open.drain(..).map(cited));
+        self.done.get(known..).unwrap_or_default()
     }
 
     /// Discards the counted content, which turned out not to be the answer; the citations keep no
     /// positions.
-    pub(super) fn unsay(&mut self) {
+    pub(crate) fn unsay(&mut self) {
         (self.length, self.begun, self.last) = (0, 0, (0, 0));
         for cited in &mut self.done {
             (cited.start_index, cited.end_index) = (0, 0);
@@ -60,23 +62,25 @@ impl CitedSources {
     }
 
     /// The citations: web pages as `annotations`, and all of them as received.
-    pub(super) fn finish(&mut self) -> (Vec<Annotation>, Vec<Cited>) {
+    pub(crate) fn finish(&mut self) -> (Vec<Annotation>, Vec<Cited>) {
         self.end_block();
         let done = std::mem::take(&mut self.done);
-        (done.iter().filter_map(annotation).collect(), done)
+        let annotation = |url_citation| Annotation::UrlCitation { url_citation };
+        (done.iter().filter_map(web_page).map(annotation).collect(), done)
     }
 }
 
 /// JSON as received, except for line breaks between its members: they would end a line of the event
 /// stream.
-pub(super) fn on_one_line(json: &RawValue) -> Option<Box<RawValue>> {
+pub(crate) fn on_one_line(json: &RawValue) -> Option<Box<RawValue>> {
     if !json.get().contains(['\n', '\r']) {
         return Some(json.to_owned());
     }
     RawValue::from_string(json.get().replace(['\n', '\r'], " ")).ok()
 }
 
-fn annotation(cited: &Cited) -> Option<Annotation> {
+/// The web page of a citation, if it has one and covers text.
+pub(crate) fn web_page(cited: &Cited) -> Option<UrlCitation> {
     if cited.start_index == cited.end_index {
         return None;
     }
@@ -88,13 +92,11 @@ fn annotation(cited: &Cited) -> Option<Annotation> {
         None => (source?, None),
     };
     let title = citation.title.or(domain).unwrap_or_else(|| url.clone());
-    Some(Annotation::UrlCitation {
-        url_citation: UrlCitation {
-            start_index: cited.start_index,
-            end_index: cited.end_index,
-            url: url.to_string(),
-            title: title.to_string(),
-        },
+    Some(UrlCitation {
+        start_index: cited.start_index,
+        end_index: cited.end_index,
+        url: url.to_string(),
+        title: title.to_string(),
     })
 }
 
