@@ -6,7 +6,6 @@ use std::fmt::Debug;
 
 use bytes::BytesMut;
 use schema::converse::event::Metadata;
-use schema::converse::response::StopReason;
 use schema::openai::annotation::Cited;
 use serde_json::value::RawValue;
 
@@ -22,7 +21,7 @@ pub(crate) mod reader;
 pub(crate) mod sources;
 pub(crate) mod turn;
 
-pub use reader::AnswerReader;
+pub(crate) use reader::{AnswerReader, Reads};
 
 /// The result of writing to a stream.
 pub(crate) type Written = Result<(), Unwritable>;
@@ -102,7 +101,6 @@ pub(crate) struct BegunCall<'c> {
 /// The end of an answer.
 pub(crate) struct StoppedAnswer<'s> {
     pub(crate) finish: Finish,
-    pub(crate) reason: &'s StopReason,
     /// Bedrock's stop reason, where `finish` does not convey it.
     pub(crate) untold: Option<String>,
     /// Fields of the model's own response.

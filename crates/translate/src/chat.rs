@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::parts;
 use crate::parts::betas;
+use crate::parts::conversation::Around;
 use crate::parts::format::FormatPlan;
 use crate::parts::model_fields::{self, Chosen};
 use crate::parts::params::{choices, choose, inference_config};
@@ -22,7 +23,6 @@ use crate::reply::ReasoningShown;
 use crate::report::LostReasoning;
 use crate::{Invalid, Profile, Reply, Report, S3Access};
 use format::format;
-use messages::Around;
 
 mod affinity;
 mod cache;
@@ -43,8 +43,9 @@ mod tools;
 pub(crate) mod usage;
 
 pub use crate::dialect::Question;
+pub use crate::parts::digest::Digest;
 pub use crate::parts::tools::Delivery;
-pub use affinity::{Digest, affinity};
+pub use affinity::affinity;
 pub use choices::gather;
 pub use defaults::Defaults;
 pub use dialect::Chat;
@@ -86,7 +87,8 @@ pub fn question_with<'a>(
     let (declared, choice) = tools::declared(request, calls, profile, &mut report)?;
     let own_words = own_words(request, profile)?;
     let names = &declared.names;
-    let around = Around { names, recalled, profile, stores, own_words: own_words.as_deref() };
+    let (own_words, field) = (own_words.as_deref(), "messages.");
+    let around = Around { names, recalled, profile, stores, own_words, field };
     let mut conversation = messages::conversation(&request.messages, around, &mut report)?;
     let sampling = params::sampling(request);
     let limit_field = sampling.max_tokens.map(|(field, _)| field);

@@ -4,6 +4,8 @@
 
 pub(crate) mod betas;
 pub(crate) mod cache;
+pub(crate) mod conversation;
+pub(crate) mod digest;
 pub(crate) mod format;
 mod json_strings;
 pub(crate) mod media;

@@ -32,7 +32,7 @@ pub(crate) const OWN_TOOL: &str = "tool_use";
 
 /// The translator of one streamed answer, which a dialect's writer writes.
 #[derive(Debug)]
-pub struct AnswerReader<W> {
+pub(crate) struct AnswerReader<W> {
     reply: Reply,
     writer: W,
     /// The id of the answer, from which ids of written calls are made.
@@ -201,8 +201,12 @@ impl<W: AnswerWriter> AnswerReader<W> {
         let hides = hides_calls(self.answer.is_some(), &self.reply);
         let untold = untold(reason, calls).filter(|word| !hides || word != OWN_TOOL);
         let (turn, sources, reply) = (&self.turn, &mut self.sources, &self.reply);
-        let stop = StoppedAnswer { finish, reason, untold, fields, turn, sources, reply };
+        let stop = StoppedAnswer { finish, untold, fields, turn, sources, reply };
         self.writer.stopped(stop, out)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.finish.is_some() && self.usage.is_some()
     }
 
     /// Ends the answer, as far as it has not ended. A complete answer in a requested format is returned
@@ -224,18 +228,30 @@ pub(crate) fn hides_calls(by_tool: bool, reply: &Reply) -> bool {
     by_tool || reply.drops_calls
 }
 
-impl<W: AnswerWriter> AnswerStream for AnswerReader<W> {
+/// A dialect's stream: a reader with the dialect's writer.
+pub(crate) trait Reads {
+    /// The writer.
+    type Writer: AnswerWriter;
+
+    /// The reader.
+    fn reader(&self) -> &AnswerReader<Self::Writer>;
+
+    /// The reader, to push events into.
+    fn reader_mut(&mut self) -> &mut AnswerReader<Self::Writer>;
+}
+
+impl<S: Reads> AnswerStream for S {
     fn fail_without(
         stamp: &Stamp,
         received: Received,
         failure: &StreamFailure<'_>,
         out: &mut BytesMut,
     ) -> Written {
-        W::fail_without(stamp, received, failure, out)
+        S::Writer::fail_without(stamp, received, failure, out)
     }
 
     fn fail(&mut self, failure: &StreamFailure<'_>, out: &mut BytesMut) -> Written {
-        self.writer.fail(failure, out)
+        self.reader_mut().writer.fail(failure, out)
     }
 
     fn push(
@@ -243,41 +259,45 @@ impl<W: AnswerWriter> AnswerStream for AnswerReader<W> {
         event: &StreamEvent<'_>,
         out: &mut BytesMut,
     ) -> Result<Progress, Unwritable> {
-        self.event(event, out)?;
-        let reasoning = self.turn.take_kept(&self.reply);
-        let answer = if self.is_complete() { self.end(out)? } else { None };
+        let reader = self.reader_mut();
+        reader.event(event, out)?;
+        let reasoning = reader.turn.take_kept(&reader.reply);
+        let answer = if reader.is_complete() { reader.end(out)? } else { None };
         Ok(Progress { reasoning, answer })
     }
 
     fn is_complete(&self) -> bool {
-        self.finish.is_some() && self.usage.is_some()
+        self.reader().is_complete()
     }
 
     fn spent(&self) -> Spent {
-        Spent::new(self.usage, self.thought, self.billed)
+        let AnswerReader { usage, thought, billed, .. } = self.reader();
+        Spent::new(*usage, *thought, *billed)
     }
 
     fn close(&mut self, out: &mut BytesMut) -> Result<Progress, StreamError> {
-        if self.finish.is_none() {
+        let reader = self.reader_mut();
+        if reader.finish.is_none() {
             return Err(Truncated.into());
         }
-        Ok(Progress { reasoning: None, answer: self.end(out)? })
+        Ok(Progress { reasoning: None, answer: reader.end(out)? })
     }
 
     fn judged(&mut self, word: Option<&'static str>, out: &mut BytesMut) -> Written {
-        self.writer.judged(word);
-        self.writer.last(out)
+        let writer = self.reader_mut().writer_mut();
+        writer.judged(word);
+        writer.last(out)
     }
 
     fn finish(&mut self, total: Spent, out: &mut BytesMut) -> Written {
-        self.writer.finish(total, out)
+        self.reader_mut().writer.finish(total, out)
     }
 
     fn counts_as_whole(&mut self) {
-        self.reply.stream_counts = StreamCounts::Net;
+        self.reader_mut().reply.stream_counts = StreamCounts::Net;
     }
 
     fn take_items(&mut self) -> Vec<KeptItem> {
-        self.writer.take_items()
+        self.reader_mut().writer.take_items()
     }
 }

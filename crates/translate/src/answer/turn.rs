@@ -28,13 +28,13 @@ pub(crate) struct AnswerTurn {
 #[derive(Debug)]
 pub(crate) enum Block {
     Reasoning(ReasoningItem),
-    Text(Said),
+    Text(SaidText),
     Call(String),
 }
 
 /// A text block, as far as it was sent to the client.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Said {
+pub(crate) struct SaidText {
     block: u32,
     pub(crate) passage: Passage,
     pub(crate) is_cited: bool,
@@ -116,7 +116,7 @@ impl AnswerTurn {
             Some(Block::Text(said)) if said.block == block => {
                 said.passage = said.passage.and(passage);
             }
-            _ => self.blocks.push(Block::Text(Said { block, passage, is_cited: false })),
+            _ => self.blocks.push(Block::Text(SaidText { block, passage, is_cited: false })),
         }
     }
 

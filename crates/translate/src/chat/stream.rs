@@ -15,7 +15,7 @@ use super::finish::finish_reason;
 use super::response;
 use super::usage::openai;
 use crate::answer::turn::AnswerTurn;
-use crate::answer::{AnswerReader, AnswerWriter, BegunCall, StoppedAnswer, Written};
+use crate::answer::{AnswerReader, AnswerWriter, BegunCall, Reads, StoppedAnswer, Written};
 use crate::answer_stream::{Received, StreamFailure};
 use crate::parts::tools::Form;
 use crate::reply::CallShape;
@@ -24,11 +24,12 @@ use crate::sse::{self, TextEvent};
 use crate::{Reply, Stamp};
 
 /// The translator of one streamed answer.
-pub type ChatStream = AnswerReader<ChunkWriter>;
+#[derive(Debug)]
+pub struct ChatStream(AnswerReader<ChunkWriter>);
 
 /// Writes the chunks of one answer.
 #[derive(Debug)]
-pub struct ChunkWriter {
+pub(crate) struct ChunkWriter {
     /// Index of the answer among several to the same request.
     index: u32,
     stamp: Stamp,
@@ -60,14 +61,26 @@ impl ChatStream {
             outcrop: Outcrop::default(),
             tier: None,
         };
-        Self::writing(writer, reply, id)
+        Self(AnswerReader::writing(writer, reply, id))
     }
 
     /// Sets the index of the answer, where a request is sent several times; the first is 0.
     #[must_use]
     pub fn of_choice(mut self, index: u32) -> Self {
-        self.writer_mut().index = index;
+        self.0.writer_mut().index = index;
         self
+    }
+}
+
+impl Reads for ChatStream {
+    type Writer = ChunkWriter;
+
+    fn reader(&self) -> &AnswerReader<ChunkWriter> {
+        &self.0
+    }
+
+    fn reader_mut(&mut self) -> &mut AnswerReader<ChunkWriter> {
+        &mut self.0
     }
 }
 
@@ -171,7 +184,7 @@ impl AnswerWriter for ChunkWriter {
     /// Writes the positions after the last reasoning block, where they are not the usual ones, and the
     /// citations.
     fn stopped(&mut self, stop: StoppedAnswer<'_>, out: &mut BytesMut) -> Written {
-        let StoppedAnswer { finish, reason: _, untold, fields, turn, sources, reply } = stop;
+        let StoppedAnswer { finish, untold, fields, turn, sources, reply } = stop;
         let rest = rest_detail(turn, reply).filter(|_| !reply.thoughts.hidden);
         if let Some(rest) = rest {
             self.emit(Delta { reasoning_details: Some([rest]), ..Delta::default() }, out)?;

@@ -12,7 +12,7 @@ use super::text::AnswerShaper;
 use crate::Stamp;
 use crate::chat::{finish, response, usage};
 use crate::dialect::Answered;
-use crate::parts::stop::untold;
+use crate::parts::stop::{self, untold};
 use crate::parts::tags::{Tagged, Voice};
 use crate::parts::usage::thought;
 use crate::reply::CallShape;
@@ -69,7 +69,7 @@ pub(super) fn gather(answers: Vec<Completion>, total: Spent) -> Option<Completio
 
 /// A call of a tool cannot occur, because none are declared.
 pub(super) fn finish_reason(reason: &StopReason) -> FinishReason {
-    finish::finish_reason(finish(reason, 0), CallShape::Tools)
+    finish::finish_reason(stop::finish(reason, 0), CallShape::Tools)
 }
 
 /// Reads the text of one answer: without reasoning between tags, and under the rules of its request.

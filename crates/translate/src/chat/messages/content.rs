@@ -9,22 +9,12 @@ use schema::openai::message::Message as ChatMessage;
 
 use super::Building;
 use crate::Invalid;
+use crate::chat::cache::mark as cache_mark;
 use crate::chat::media;
 use crate::chat::reasoning::received::of_part;
+use crate::parts::conversation::Said;
 use crate::parts::media::search_result;
 use crate::profile::Medium;
-
-/// A block of a message's content, and its cache mark.
-pub(super) struct Said<'a> {
-    pub(super) block: ContentBlock<'a>,
-    pub(super) mark: Option<Mark>,
-}
-
-impl Said<'_> {
-    pub(super) fn is_thought(&self) -> bool {
-        matches!(self.block, ContentBlock::ReasoningContent(_))
-    }
-}
 
 impl<'a> Building<'a, '_> {
     pub(super) fn speak(
@@ -34,15 +24,8 @@ impl<'a> Building<'a, '_> {
         role: Role,
     ) -> Result<(), Invalid> {
         let said = self.said(at, message, role)?;
-        self.say(said, role);
+        self.builder.say(said, role);
         Ok(())
-    }
-
-    pub(super) fn say(&mut self, said: Vec<Said<'a>>, role: Role) {
-        for Said { block, mark } in said {
-            self.turns.push(role, block);
-            self.mark(mark, "messages.content.");
-        }
     }
 
     /// The content of a message, block by block.
@@ -52,16 +35,15 @@ impl<'a> Building<'a, '_> {
         message: &'a ChatMessage<'a>,
         role: Role,
     ) -> Result<Vec<Said<'a>>, Invalid> {
-        let text = |text: &'a str| Said { block: ContentBlock::Text(text.into()), mark: None };
         let mut said = Vec::new();
         match &message.content {
             None => {}
-            Some(Content::Text(content)) => said.push(text(content)),
+            Some(Content::Text(content)) => said.push(Said::text(content.as_str())),
             Some(Content::Parts(parts)) => {
                 for (index, part) in parts.iter().enumerate() {
                     let param = format!("messages[{at}].content[{index}]");
                     if let Some(block) = self.part(part, &param, role)? {
-                        said.push(Said { block, mark: part.cache() });
+                        said.push(Said { block, mark: part.cache().map(cache_mark) });
                     }
                 }
             }
@@ -73,7 +55,7 @@ impl<'a> Building<'a, '_> {
             && role == Role::Assistant
             && !in_parts
         {
-            said.push(text(refusal));
+            said.push(Said::text(refusal));
         }
         Ok(said)
     }
@@ -99,28 +81,28 @@ impl<'a> Building<'a, '_> {
             }
             Part::ImageUrl { image, .. } => {
                 if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
-                    self.report.ignore("messages.content.image_url.detail");
+                    self.builder.report.ignore("messages.content.image_url.detail");
                 }
-                self.attachments.attach(&media::link(image, Medium::Image, param))?
+                self.builder.attachments.attach(&media::link(image, Medium::Image, param))?
             }
             Part::InputAudio { audio, .. } => {
-                self.attachments.attach(&media::audio(audio, param))?
+                self.builder.attachments.attach(&media::audio(audio, param))?
             }
             Part::File { file, .. } => {
                 let (part, citing) = media::file(file, param)?;
-                self.attachments.document(&part, citing, self.report)?
+                self.builder.attachments.document(&part, citing, self.builder.report)?
             }
             Part::SearchResult { result, .. } => {
                 let block = media::search_result(result);
-                search_result(block, param, self.profile, self.report)?
+                search_result(block, param, self.builder.profile, self.builder.report)?
             }
             Part::VideoUrl { video, .. } => {
-                self.attachments.attach(&media::link(video, Medium::Video, param))?
+                self.builder.attachments.attach(&media::link(video, Medium::Video, param))?
             }
             Part::Moved => return Ok(None),
             Part::Thought(_) if role == Role::Assistant && self.has_thoughts => return Ok(None),
             Part::Thought(thought) if role == Role::Assistant => {
-                match of_part(thought, self.profile) {
+                match of_part(thought, self.builder.profile) {
                     Some(block) => ContentBlock::ReasoningContent(block),
                     None => return self.leave_out("thinking"),
                 }
@@ -135,7 +117,7 @@ impl<'a> Building<'a, '_> {
 
     /// Leaves out a part of an assistant message, and reports it.
     fn leave_out(&mut self, kind: &str) -> Result<Option<ContentBlock<'a>>, Invalid> {
-        self.report.ignore(&format!("messages.content.{kind}"));
+        self.builder.report.ignore(&format!("messages.content.{kind}"));
         Ok(None)
     }
 }

@@ -1,5 +1,5 @@
-//! The order of blocks in an assistant's turn. A chat completions message separates text, calls and
-//! reasoning; the saved turn tells the original place of each reasoning block.
+//! The order of blocks in an assistant's turn. A history that separates text, calls and reasoning loses
+//! it; the saved turn tells the original place of each reasoning block.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::reasoning::Passage;
 
 /// A block of the turn under construction.
 #[derive(Debug)]
-pub(super) enum Put<'a> {
+pub(crate) enum Put<'a> {
     Reasoning(ReasoningBlock<'a>),
     /// A range of the message's text, in bytes.
     Text(Range<usize>),
@@ -21,7 +21,7 @@ pub(super) enum Put<'a> {
 /// The blocks of a turn in order: `steps` as far as they are known, then the rest of the text and
 /// the calls. `None` where the place of a reasoning block is unknown and the model would refuse it
 /// elsewhere.
-pub(super) fn arranged<'a>(
+pub(crate) fn arranged<'a>(
     steps: Vec<ReplayStep<'a>>,
     order: Order,
     text: &str,
@@ -46,7 +46,7 @@ pub(super) fn arranged<'a>(
 }
 
 /// Reasoning first, then text, then calls.
-pub(super) fn ahead<'a>(steps: Vec<ReplayStep<'a>>, text: &str, calls: &[&str]) -> Vec<Put<'a>> {
+pub(crate) fn ahead<'a>(steps: Vec<ReplayStep<'a>>, text: &str, calls: &[&str]) -> Vec<Put<'a>> {
     let mut all: Vec<Put<'a>> = Vec::with_capacity(steps.len() + calls.len() + 1);
     all.extend(steps.into_iter().filter_map(|step| match step {
         ReplayStep::Reasoning(block) => Some(Put::Reasoning(block)),
