@@ -12,8 +12,8 @@ FILE = "tests/cases.toml"
 MEMBERS = {"number", "threads", "what", "tests", "later"}
 # What is not built yet; a part that is built is taken out here, and its cases need tests.
 LATER = {
-    "Responses API", "Messages API", "Responses API and Messages API", "keys, budgets and spend",
-    "hours under load", "agents as models",
+    "other surfaces of Bedrock", "Messages API", "keys, budgets and spend", "hours under load",
+    "agents as models",
 }
 
 

@@ -18,6 +18,7 @@ pub mod message;
 pub mod models;
 pub mod moderations;
 pub mod reasoning;
+pub mod responses;
 pub mod sources;
 pub mod tool;
 pub mod unknown;

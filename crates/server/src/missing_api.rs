@@ -13,8 +13,8 @@ const RETRIEVE: &str = "Use a knowledge base of Bedrock's: Retrieve and Retrieve
 /// first row that fits counts.
 #[rustfmt::skip]
 const MISSING: &[(&[&str], &str, &str)] = &[
-    (&["responses", "conversations"], "OpenAI's Responses API",
-     "Use chat completions: OpenAI Agents SDK set_default_openai_api(\"chat_completions\") (JavaScript: setOpenAIAPI(\"chat_completions\")), AI SDK openai.chat(\"NAME\"), pydantic-ai \"openai-chat:NAME\", LangChain use_responses_api=False, or POST {base}/v1/chat/completions."),
+    (&["responses", "conversations"], "This part of OpenAI's Responses API",
+     "Responses are not stored: send the items of the conversation in input, POST {base}/v1/responses."),
     (&["messages", "complete"], "Anthropic's Messages API", MESSAGES),
     (&["engines", "edits"], "OpenAI's engines API",
      "Use POST {base}/v1/completions with the model's name in \"model\", or chat completions, POST {base}/v1/chat/completions."),
@@ -126,7 +126,7 @@ impl fmt::Display for RequestedUrl {
             }
             UrlKind::Unknown => write!(
                 f,
-                "This gateway serves POST /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/moderations, GET /v1/models, and Bedrock's own API below /bedrock: set the client's base URL to {base}/v1, or for AWS's SDKs to {base}/bedrock."
+                "This gateway serves POST /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings and /v1/moderations, GET /v1/models, and Bedrock's own API below /bedrock: set the client's base URL to {base}/v1, or for AWS's SDKs to {base}/bedrock."
             ),
         }
     }
@@ -145,9 +145,9 @@ mod tests {
     #[test]
     fn missing_apis_are_named_by_any_base_url() {
         for (path, api) in [
-            ("/v1/responses", "Responses API"),
+            ("/v1/conversations", "Responses API"),
             ("/responses/resp_1/input_items", "Responses API"),
-            ("/v1/v1/responses", "Responses API"),
+            ("/v1/v1/responses/compact", "Responses API"),
             ("/v1/messages/count_tokens", "Messages API"),
             ("/anthropic/v1/messages", "Anthropic's API"),
             ("/v1/engines/davinci", "engines API"),

@@ -142,6 +142,7 @@ async fn prepared<'n, D: Dialect>(
         operation: request.outline.operation(),
         options: Arc::clone(admitted.options()),
         fetched,
+        items: Arc::new(admitted.reasoning().items().find(&request.outline.item_ids)),
         reasoning: admitted.reasoning().clone(),
         withheld: Vec::new(),
         thoughts: if is_dry { PastReasoning::Veiled } else { PastReasoning::Sent },

@@ -14,10 +14,15 @@ use translate::reasoning::{Origin, RestoredReasoning, SavedTurn, Turn};
 
 use routing::Target;
 
+mod capsules;
+mod items;
 mod redis;
 mod sealing;
 mod shard;
 
+use capsules::{CallerCapsules, CapsuleKey};
+use items::StoredItems;
+pub(crate) use items::{ItemMemory, KnownItems};
 pub(crate) use redis::{RedisStore, StoreSettings};
 use shard::Shard;
 
@@ -56,6 +61,10 @@ pub(crate) struct LocalStore {
     shards: [Mutex<Shard>; SHARDS],
     /// Random keys of this process, so that callers cannot produce colliding keys.
     hashers: [RandomState; 2],
+    /// Items of responses.
+    items: StoredItems,
+    /// Seals reasoning for clients, where no secret is shared by replicas.
+    capsules: Option<Arc<CapsuleKey>>,
 }
 
 /// Identifies the caller by headers: the reasoning of one caller's conversation is not for another. Stores
@@ -68,6 +77,8 @@ impl Default for LocalStore {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
             hashers: [RandomState::new(), RandomState::new()],
+            items: StoredItems::default(),
+            capsules: CapsuleKey::random().map(Arc::new),
         }
     }
 }
@@ -166,7 +177,19 @@ impl ReasoningStore {
     ) -> RestoredReasoning {
         let mut restored = self.remembered::<D>(request, &target.model.profile).await;
         restored.is_for(target.origin());
+        let key = match &self.store {
+            Some(store) => store.capsules(),
+            None => self.local.capsules.as_ref(),
+        };
+        if let Some(key) = key {
+            restored.seals_with(Arc::new(CallerCapsules::new(key, self.caller)));
+        }
         restored
+    }
+
+    /// The caller's items of responses.
+    pub(crate) fn items(&self) -> ItemMemory<'_> {
+        self.local.items.of(self.caller)
     }
 
     /// Origin of the latest saved reasoning among these calls, the last call first.

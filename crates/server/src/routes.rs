@@ -25,6 +25,7 @@ pub(crate) mod native;
 pub(crate) mod page;
 pub(crate) mod paths;
 pub(crate) mod refusal;
+pub(crate) mod responses;
 
 /// Paths of the front API, below the base URL.
 pub(crate) const SERVED: &[&str] = &[
@@ -34,6 +35,8 @@ pub(crate) const SERVED: &[&str] = &[
     "embeddings",
     "models",
     "moderations",
+    "responses",
+    "responses/input_tokens",
 ];
 
 /// A listener, by what it serves.
@@ -133,6 +136,12 @@ fn guarded(app: &mut web::ServiceConfig) {
     }
     for path in ["/v1/completions", "/completions"] {
         app.service(json(path, completions::completions));
+    }
+    for path in ["/v1/responses", "/responses"] {
+        app.service(json(path, responses::create));
+    }
+    for path in ["/v1/responses/input_tokens", "/responses/input_tokens"] {
+        app.service(json(path, responses::input_tokens));
     }
     for path in ["/v1/embeddings", "/embeddings"] {
         app.service(json(path, embeddings::embeddings));

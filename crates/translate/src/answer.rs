@@ -6,6 +6,7 @@ use std::fmt::Debug;
 
 use bytes::BytesMut;
 use schema::converse::event::Metadata;
+use schema::converse::response::StopReason;
 use schema::openai::annotation::Cited;
 use serde_json::value::RawValue;
 
@@ -81,6 +82,9 @@ pub(crate) trait AnswerWriter: Debug {
     where
         Self: Sized;
 
+    /// Sets the time of the answer's end, in Unix seconds.
+    fn ends_at(&mut self, _seconds: u32) {}
+
     /// The parts of the answer to keep that are new.
     fn take_items(&mut self) -> Vec<KeptItem> {
         Vec::new()
@@ -101,6 +105,7 @@ pub(crate) struct BegunCall<'c> {
 /// The end of an answer.
 pub(crate) struct StoppedAnswer<'s> {
     pub(crate) finish: Finish,
+    pub(crate) reason: &'s StopReason,
     /// Bedrock's stop reason, where `finish` does not convey it.
     pub(crate) untold: Option<String>,
     /// Fields of the model's own response.

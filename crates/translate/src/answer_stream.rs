@@ -140,6 +140,9 @@ pub trait AnswerStream {
     /// As [`Self::push`].
     fn finish(&mut self, total: Spent, out: &mut BytesMut) -> Result<(), Unwritable>;
 
+    /// Sets the time of the answer's end, in Unix seconds, before [`Self::finish`].
+    fn ends_at(&mut self, _seconds: u32) {}
+
     /// The parts of the answer to keep that are new: to be kept before the output is sent, because the
     /// client may refer to them at once.
     fn take_items(&mut self) -> Vec<KeptItem> {

@@ -4,19 +4,19 @@
 use schema::converse::request::ConverseRequest;
 use schema::openai::chat::{ChatRequest, StreamOptions};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::parts;
 use crate::parts::betas;
 use crate::parts::conversation::Around;
 use crate::parts::format::FormatPlan;
-use crate::parts::model_fields::{self, Chosen};
+use crate::parts::model_fields;
 use crate::parts::params::{choices, choose, inference_config};
 use crate::parts::request_metadata::request_metadata;
 use crate::parts::service;
 use crate::parts::tags;
 use crate::parts::thinking::{Given, Plan};
-use crate::parts::tools::{Calls, Tooling, delivery, tooling};
+use crate::parts::tools::{Tooling, delivery, tooling};
 use crate::parts::written::Syntax;
 use crate::reasoning::{Origin, RestoredReasoning};
 use crate::reply::ReasoningShown;
@@ -25,18 +25,18 @@ use crate::{Invalid, Profile, Reply, Report, S3Access};
 use format::format;
 
 mod affinity;
-mod cache;
+pub(crate) mod cache;
 mod choices;
 mod defaults;
 mod details;
 mod dialect;
 pub(crate) mod finish;
 mod format;
-mod limits;
-mod media;
-mod messages;
+pub(crate) mod limits;
+pub(crate) mod media;
+pub(crate) mod messages;
 mod params;
-mod reasoning;
+pub(crate) mod reasoning;
 pub(crate) mod response;
 mod stream;
 mod tools;
@@ -49,11 +49,12 @@ pub use affinity::affinity;
 pub use choices::gather;
 pub use defaults::Defaults;
 pub use dialect::Chat;
+pub(crate) use dialect::media_of;
 pub use response::answer;
 pub use stream::ChatStream;
 
 /// Instruction for a model that cannot be forbidden to call tools.
-const NO_CALLS: &str = "Call no tools in this turn: answer in text.";
+pub(crate) const NO_CALLS: &str = "Call no tools in this turn: answer in text.";
 
 /// Translates a chat request for a model of this profile, without S3 access and without restored
 /// reasoning.
@@ -296,19 +297,7 @@ fn additional(
     report: &mut Report,
 ) -> Result<Map<String, Value>, Invalid> {
     let mut fields = request.additional_model_request_fields.clone().unwrap_or_default();
-    let chosen = tooling.config.as_ref().map(|config| config.tool_choice.is_some());
-    match (tooling.calls, chosen) {
-        (Calls::Forbidden, Some(_)) => {
-            fields.entry("tool_choice").or_insert_with(|| json!({ "type": "none" }));
-        }
-        (_, None) | (Calls::Unwelcome, Some(_)) => {}
-        (Calls::Welcome, Some(is_chosen)) => {
-            if wants_one_call(request) {
-                let by = if is_chosen { Chosen::ByMember } else { Chosen::ByNobody };
-                model_fields::one_call(by, &mut fields, profile);
-            }
-        }
-    }
+    model_fields::of_calls(tooling, wants_one_call(request), &mut fields, profile);
     betas::of_body(request.anthropic_beta, &mut fields, profile, report)?;
     model_fields::sampling(&params::extras(request), &mut fields, profile, report)?;
     model_fields::verbosity(request.verbosity.as_deref(), &mut fields, profile, report)?;

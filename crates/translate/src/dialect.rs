@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::answer_stream::AnswerStream;
+use crate::answer_stream::{AnswerStream, KeptItem};
 use crate::chat::Defaults;
 use crate::parts::cache;
 use crate::parts::tools::Delivery;
@@ -61,6 +61,14 @@ pub trait Dialect: Debug + Clone + 'static {
     /// Replaces every URL of media for which there is content.
     fn fill_links<'a>(request: &mut Self::Request<'a>, content: &dyn Fn(&str) -> Option<&'a str>);
 
+    /// The ids of items that the request refers to instead of repeating them.
+    fn item_ids<'r>(_request: &'r Self::Request<'_>) -> Vec<&'r str> {
+        Vec::new()
+    }
+
+    /// Puts items where the request refers to them, as JSON in the form of a request's item.
+    fn fill_items<'a>(_request: &mut Self::Request<'a>, _json: &dyn Fn(&str) -> Option<&'a str>) {}
+
     /// Adds an operator's parameters where the request gives none.
     ///
     /// # Errors
@@ -95,6 +103,11 @@ pub trait Dialect: Debug + Clone + 'static {
         reply: &Self::Reply,
         stamp: Stamp,
     ) -> Answered<Self::Answer>;
+
+    /// The parts of an answer that are kept, because later requests may refer to them by their ids.
+    fn kept_items(_answer: &mut Self::Answer) -> Vec<KeptItem> {
+        Vec::new()
+    }
 
     /// The texts of an answer that are validated: none of an answer that was stopped or calls tools.
     fn checked_texts(answer: &Self::Answer) -> Vec<&str>;

@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod answer_stream;
+pub mod capsule;
 pub mod chat;
 pub mod completions;
 pub mod dialect;
@@ -20,6 +21,7 @@ pub mod reasoning;
 pub mod reply;
 pub mod report;
 pub mod requested_format;
+pub mod responses;
 pub mod s3_access;
 pub mod spent;
 pub mod sse;

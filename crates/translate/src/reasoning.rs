@@ -5,6 +5,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use crate::capsule::Capsules;
+
 /// Placeholder for restored reasoning and for text added by the gateway, in a dry run.
 const VEIL: &str = "(remembered by the gateway, not shown in a dry run)";
 
@@ -88,6 +90,8 @@ pub struct RestoredReasoning {
     target: Option<Origin>,
     /// No reasoning is sent.
     is_forgotten: bool,
+    /// Seals reasoning for the client to keep, and opens what it sends back.
+    capsules: Option<Arc<dyn Capsules>>,
 }
 
 impl ReasoningItem {
@@ -228,6 +232,15 @@ impl RestoredReasoning {
     /// model that checks it.
     pub fn is_for(&mut self, target: Origin) {
         self.target = Some(target);
+    }
+
+    /// Sets the seal of reasoning that the client keeps.
+    pub fn seals_with(&mut self, capsules: Arc<dyn Capsules>) {
+        self.capsules = Some(capsules);
+    }
+
+    pub(crate) fn capsules(&self) -> Option<&Arc<dyn Capsules>> {
+        self.capsules.as_ref()
     }
 
     /// Excludes all reasoning from the request, the client's own included.

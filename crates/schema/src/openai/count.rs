@@ -15,6 +15,9 @@ pub struct InputTokens {
 /// The `object` of the response.
 pub const INPUT_TOKENS_OBJECT: &str = "chat.completion.input_tokens";
 
+/// The `object` of the count for a response.
+pub const RESPONSE_INPUT_TOKENS_OBJECT: &str = "response.input_tokens";
+
 /// The source of the count.
 #[derive(Debug, Clone, Serialize)]
 pub struct CountedBy {

@@ -29,6 +29,8 @@ pub(crate) struct RequestOutline {
     tags: Tags,
     /// Media that the request only links to.
     pub(crate) links: Links,
+    /// Items that the request only refers to.
+    pub(crate) item_ids: Vec<String>,
 }
 
 /// A request and its outline.
@@ -83,6 +85,7 @@ impl RequestOutline {
             tokens,
             tags: Tags::of_body(D::tags(request)),
             links: Links::of::<D>(request, media),
+            item_ids: D::item_ids(request).into_iter().map(ToOwned::to_owned).collect(),
             head,
         }
     }
@@ -142,6 +145,7 @@ impl<'b, D: Dialect> ParsedRequest<'b, D> {
         };
         let mut request = D::shorten(request);
         context.fetched.fill::<D>(&mut request);
+        context.items.fill::<D>(&mut request);
         Ok(translated::<D>(&mut request, self.body.len(), context, target).await?)
     }
 }

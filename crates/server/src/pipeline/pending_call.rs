@@ -18,7 +18,7 @@ use super::parsed_request::{Untranslated, weight};
 use crate::error::GatewayError;
 use crate::media::Fetched;
 use crate::offload::Offload;
-use crate::reasoning_store::ReasoningStore;
+use crate::reasoning_store::{KnownItems, ReasoningStore};
 use crate::request::betas;
 use crate::request::options::RequestOptions;
 use crate::token_ids;
@@ -39,6 +39,8 @@ pub(super) struct TranslateContext {
     pub(super) operation: Operation,
     pub(super) options: Arc<RequestOptions>,
     pub(super) fetched: Arc<Fetched>,
+    /// Items that the request only refers to.
+    pub(super) items: Arc<KnownItems>,
     pub(super) reasoning: ReasoningStore,
     /// Reasoning that must not be sent, because a guardrail masks it.
     pub(super) withheld: Vec<String>,
@@ -120,6 +122,7 @@ impl TranslateContext {
         let translated = offload.run(weight, async move {
             let mut request: D::Request<'_> = parse(&body)?;
             context.fetched.fill::<D>(&mut request);
+            context.items.fill::<D>(&mut request);
             if let Some(RejectedAnswer { answer, complaint }) = context.correction.as_deref() {
                 D::ask_again(&mut request, answer, complaint);
             }

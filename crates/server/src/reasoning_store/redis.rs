@@ -13,7 +13,8 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use translate::reasoning::{RestoredReasoning, SavedTurn};
 
-use super::sealing::Sealing;
+use super::capsules::CapsuleKey;
+use super::sealing::{self, Sealing};
 use super::{Caller, StoreBackend, StoreLimits};
 use bedrock::AccountSecret;
 
@@ -50,6 +51,8 @@ pub(crate) struct RedisStore {
     settings: StoreSettings,
     client: Client,
     seal: Sealing,
+    /// Seals reasoning for clients; the same in all replicas.
+    capsules: Option<Arc<CapsuleKey>>,
     /// Longest wait of a request.
     patience: Duration,
     /// Opened by the first request that needs it, and again after a failure.
@@ -72,6 +75,7 @@ impl RedisStore {
         Some(Self {
             client: Client::open(settings.url.reveal()).ok()?,
             seal: Sealing::new(settings.secret.reveal()).ok()?,
+            capsules: sealing::capsule_key(settings.secret.reveal()).ok().map(Arc::new),
             settings: settings.clone(),
             patience: PATIENCE,
             connection: Mutex::new(None),
@@ -91,6 +95,11 @@ impl RedisStore {
             Some(before) => Some(Arc::clone(before)),
             None => Self::new(settings).map(Arc::new),
         }
+    }
+
+    /// The key of capsules.
+    pub(super) fn capsules(&self) -> Option<&Arc<CapsuleKey>> {
+        self.capsules.as_ref()
     }
 
     pub(super) fn caller<'h>(&self, told: impl Iterator<Item = Option<&'h [u8]>>) -> Caller {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use translate::reasoning::{Origin, Passage, ReasoningItem, Step, Turn};
 
 use super::Caller;
+use super::capsules::CapsuleKey;
 
 /// Prefix of every name, which shows an operator the owner of the entries. Its version covers names and
 /// sealing; a sealed value states its own format, so that replicas of two versions read what they can.
@@ -59,6 +60,15 @@ enum WrittenStep<'t> {
     Passage(usize, usize, usize),
     #[serde(rename = "c")]
     Call(Cow<'t, str>),
+}
+
+/// The key of capsules that replicas with the same secret agree on.
+///
+/// # Errors
+/// The cryptography library refuses its own key.
+pub(super) fn capsule_key(secret: &str) -> Result<CapsuleKey, Unspecified> {
+    let secret = hmac::Key::new(HMAC_SHA256, secret.as_bytes());
+    CapsuleKey::of(hmac::sign(&secret, b"capsules").as_ref())
 }
 
 impl Sealing {

@@ -1,4 +1,4 @@
-//! One shard of the local store: bounded in bytes; entries expire after their last use.
+//! One shard of a local store: bounded in bytes; entries expire after their last use.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,35 +8,59 @@ use translate::reasoning::Turn;
 
 use super::StoreLimits;
 
-/// Approximate cost of an entry besides its turn, in bytes. It also bounds the number of entries.
+/// Approximate cost of an entry besides its value, in bytes. It also bounds the number of entries.
 const OVERHEAD: usize = 256;
 
-/// Turns by key, and their order of eviction.
-#[derive(Debug, Default)]
-pub(super) struct Shard {
-    entries: HashMap<u128, Entry>,
+/// A value of a shard.
+pub(super) trait Weighed {
+    /// Its size, in bytes.
+    fn weight(&self) -> usize;
+}
+
+impl Weighed for Turn {
+    fn weight(&self) -> usize {
+        self.size()
+    }
+}
+
+impl Weighed for str {
+    fn weight(&self) -> usize {
+        self.len()
+    }
+}
+
+/// Values by key, and their order of eviction.
+#[derive(Debug)]
+pub(super) struct Shard<V: ?Sized = Turn> {
+    entries: HashMap<u128, Entry<V>>,
     /// Keys with the time they were queued; earlier entries of the same key are ignored.
     line: VecDeque<(u128, Instant)>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Entry {
-    turn: Arc<Turn>,
+struct Entry<V: ?Sized> {
+    value: Arc<V>,
     bytes: usize,
     lined_up: Instant,
     used: Instant,
 }
 
-impl Shard {
-    /// Stores a turn under a key, and evicts entries that no longer fit. Parallel calls share their turn;
+impl<V: ?Sized> Default for Shard<V> {
+    fn default() -> Self {
+        Self { entries: HashMap::new(), line: VecDeque::new(), bytes: 0 }
+    }
+}
+
+impl<V: Weighed + ?Sized> Shard<V> {
+    /// Stores a value under a key, and evicts entries that no longer fit. Parallel calls share their turn;
     /// each is charged in full.
-    pub(super) fn put(&mut self, key: u128, turn: Arc<Turn>, limits: StoreLimits, now: Instant) {
-        let bytes = OVERHEAD + turn.size();
+    pub(super) fn put(&mut self, key: u128, value: Arc<V>, limits: StoreLimits, now: Instant) {
+        let bytes = OVERHEAD + value.weight();
         self.remove(key);
         if bytes <= limits.bytes {
             self.bytes += bytes;
-            self.entries.insert(key, Entry { turn, bytes, lined_up: now, used: now });
+            self.entries.insert(key, Entry { value, bytes, lined_up: now, used: now });
             self.line.push_back((key, now));
         }
         if self.line.len() > 2 * self.entries.len() + 64 {
@@ -46,15 +70,15 @@ impl Shard {
         self.tidy(limits, now);
     }
 
-    /// The turn under a key, unless it has expired.
-    pub(super) fn find(&mut self, key: u128, ttl: Duration, now: Instant) -> Option<Arc<Turn>> {
+    /// The value under a key, unless it has expired.
+    pub(super) fn find(&mut self, key: u128, ttl: Duration, now: Instant) -> Option<Arc<V>> {
         let entry = self.entries.get_mut(&key)?;
         if now.duration_since(entry.used) > ttl {
             self.remove(key);
             return None;
         }
         entry.used = now;
-        Some(Arc::clone(&entry.turn))
+        Some(Arc::clone(&entry.value))
     }
 
     fn remove(&mut self, key: u128) {

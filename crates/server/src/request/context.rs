@@ -295,12 +295,9 @@ impl RequestContext {
 
     /// Id and timestamp for an answer to this request; the id begins with `prefix`.
     pub(crate) fn stamp(&self, prefix: &str) -> Stamp {
-        let seconds = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
         Stamp {
             id: self.id.as_str().replacen("req_", prefix, 1),
-            created: u32::try_from(seconds).unwrap_or(u32::MAX),
+            created: unix_seconds(),
             model: self.model.clone(),
         }
     }
@@ -432,6 +429,12 @@ impl Drop for RequestContext {
             CostField(self.spent.cost()),
         );
     }
+}
+
+/// The time in Unix seconds.
+pub(crate) fn unix_seconds() -> u32 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u32::try_from(since.map_or(0, |since| since.as_secs())).unwrap_or(u32::MAX)
 }
 
 /// A header's value; absent if the text is empty.

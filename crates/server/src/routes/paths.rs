@@ -86,12 +86,12 @@ mod tests {
             "/v1",
             "/v1/chat/completions",
             "/v1/models/a/b",
-            "/v1/responses/",
+            "/v1/conversations/",
             "/v1/v1/chat/completions",
             "/bedrock/model/a//converse",
             "/model/a/converse/",
-            "/openai/responses",
-            "/openai/deployments/a/responses",
+            "/openai/conversations",
+            "/openai/deployments/a/conversations",
             "/openai/deployments/embeddings",
         ] {
             assert_eq!(normalised(path), None, "{path}");

@@ -19,7 +19,7 @@ use crate::config::UsageCost;
 use crate::error::GatewayError;
 use crate::json_schema::{Conformity, StreamValidator};
 use crate::reasoning_store::ReasoningStore;
-use crate::request::context::of_quota;
+use crate::request::context::{of_quota, unix_seconds};
 use crate::request::settlement::Settlement;
 use crate::request::stream_end::logged;
 use bedrock::{Failure, Frame, FrameKind};
@@ -188,7 +188,9 @@ impl<S: AnswerStream> Choices<S> {
         let is_last = self.answers.len() == 1;
         if is_last {
             let total = self.cost.shown(self.spent.and(own));
-            self.answers[at].translator.finish(total, out)?;
+            let translator = &mut self.answers[at].translator;
+            translator.ends_at(unix_seconds());
+            translator.finish(total, out)?;
         }
         self.answers.remove(at);
         self.spent = self.spent.and(own);
@@ -229,6 +231,7 @@ impl<S: AnswerStream> Answer<S> {
         if let Some(saved) = judged(&mut self.translator, progress, validator, out).await? {
             store.keep(&saved).await;
         }
+        store.items().keep(self.translator.take_items());
         Ok(State::More)
     }
 }

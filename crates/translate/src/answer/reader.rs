@@ -117,6 +117,10 @@ impl<W> AnswerReader<W> {
     pub(crate) fn writer_mut(&mut self) -> &mut W {
         &mut self.writer
     }
+
+    pub(crate) fn into_writer(self) -> W {
+        self.writer
+    }
 }
 
 impl<W: AnswerWriter> AnswerReader<W> {
@@ -201,7 +205,7 @@ impl<W: AnswerWriter> AnswerReader<W> {
         let hides = hides_calls(self.answer.is_some(), &self.reply);
         let untold = untold(reason, calls).filter(|word| !hides || word != OWN_TOOL);
         let (turn, sources, reply) = (&self.turn, &mut self.sources, &self.reply);
-        let stop = StoppedAnswer { finish, untold, fields, turn, sources, reply };
+        let stop = StoppedAnswer { finish, reason, untold, fields, turn, sources, reply };
         self.writer.stopped(stop, out)
     }
 
@@ -295,6 +299,10 @@ impl<S: Reads> AnswerStream for S {
 
     fn counts_as_whole(&mut self) {
         self.reader_mut().reply.stream_counts = StreamCounts::Net;
+    }
+
+    fn ends_at(&mut self, seconds: u32) {
+        self.reader_mut().writer.ends_at(seconds);
     }
 
     fn take_items(&mut self) -> Vec<KeptItem> {

@@ -1,6 +1,6 @@
 //! The cache fields of a chat request, as the inputs that prompt caching takes.
 
-use schema::openai::cache::{CacheMode, Lifetime, Mark};
+use schema::openai::cache::{CacheControl, CacheMode, CacheOptions, Lifetime, Mark};
 use schema::openai::chat::ChatRequest;
 
 use crate::parts::cache::{self, Asked, Automatic, CacheMark};
@@ -25,12 +25,12 @@ pub(super) fn asked<'a>(
     let marks = tools.filter_map(|(name, control)| Some((name, mark(control?))));
     Asked {
         tools: cache::marked_tools(marks, profile, report),
-        automatic: automatic(request, profile, report),
+        automatic: automatic(request.cache_control, request.prompt_cache_options, profile, report),
     }
 }
 
 /// A mark, whatever its spelling.
-pub(super) fn mark(mark: impl Into<Mark>) -> CacheMark {
+pub(crate) fn mark(mark: impl Into<Mark>) -> CacheMark {
     let Mark { spelling, ttl } = mark.into();
     CacheMark { field: spelling.name(), ttl: ttl.map(minutes) }
 }
@@ -40,13 +40,17 @@ fn minutes(Lifetime(minutes): Lifetime) -> u32 {
 }
 
 /// The condition for the gateway's own points: a mark on the whole request, or OpenAI's options.
-fn automatic(request: &ChatRequest<'_>, profile: &Profile, report: &mut Report) -> Automatic {
+pub(crate) fn automatic(
+    whole: Option<CacheControl>,
+    options: Option<CacheOptions>,
+    profile: &Profile,
+    report: &mut Report,
+) -> Automatic {
     const OPTIONS: &str = "prompt_cache_options";
-    let options = request.prompt_cache_options;
     let mode = options.and_then(|options| options.mode);
     let ttl = options.and_then(|options| options.ttl).map(minutes);
     let is_implicit = mode == Some(CacheMode::Implicit);
-    if let Some(whole) = request.cache_control {
+    if let Some(whole) = whole {
         let automatic = Automatic::asked(mark(whole), profile, report);
         if !cache::are_taken(profile) && (is_implicit || ttl.is_some()) {
             report.ignore(OPTIONS);

@@ -134,9 +134,14 @@ impl Dialect for Chat {
 }
 
 fn media(request: &ChatRequest<'_>) -> MediaSize {
-    let parts = request.messages.iter().flat_map(|message| match &message.content {
-        Some(Content::Parts(parts)) => parts.as_slice(),
-        Some(Content::Text(_)) | None => &[],
+    media_of(request.messages.iter().filter_map(|message| message.content.as_ref()))
+}
+
+/// The media in these contents.
+pub(crate) fn media_of<'c>(contents: impl Iterator<Item = &'c Content<'c>>) -> MediaSize {
+    let parts = contents.flat_map(|content| match content {
+        Content::Parts(parts) => parts.as_slice(),
+        Content::Text(_) => &[],
     });
     let sizes = parts.filter_map(size);
     sizes.fold(MediaSize::default(), |MediaSize { count, bytes }, size| MediaSize {

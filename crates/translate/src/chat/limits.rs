@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::Invalid;
 
-const MESSAGES: usize = 10_000;
-const TOOLS: usize = 1_024;
+pub(crate) const MESSAGES: usize = 10_000;
+pub(crate) const TOOLS: usize = 1_024;
 /// Largest JSON Schema, in bytes.
 const SCHEMA: usize = 256 * 1024;
 
@@ -22,10 +22,7 @@ pub(super) fn within_limits(request: &ChatRequest<'_>) -> Result<(), Invalid> {
         ("functions", functions.len(), TOOLS),
     ];
     for (field, count, most) in counts {
-        if count > most {
-            let message = format!("{field} has {count} entries; up to {most} are taken.");
-            return Err(Invalid::value(field, message).with_code("array_above_max_length"));
-        }
+        entries(field, count, most)?;
     }
     for (at, tool) in tools.iter().enumerate() {
         let function = tool.function.as_ref();
@@ -41,7 +38,17 @@ pub(super) fn within_limits(request: &ChatRequest<'_>) -> Result<(), Invalid> {
     schema(format.and_then(|format| format.schema), field)
 }
 
-fn schema(schema: Option<&RawValue>, field: impl Fn() -> String) -> Result<(), Invalid> {
+/// Refuses a list with too many entries.
+pub(crate) fn entries(field: &str, count: usize, most: usize) -> Result<(), Invalid> {
+    if count <= most {
+        return Ok(());
+    }
+    let message = format!("{field} has {count} entries; up to {most} are taken.");
+    Err(Invalid::value(field, message).with_code("array_above_max_length"))
+}
+
+/// Refuses a schema that is too large.
+pub(crate) fn schema(schema: Option<&RawValue>, field: impl Fn() -> String) -> Result<(), Invalid> {
     let size = schema.map_or(0, |schema| schema.get().len());
     if size <= SCHEMA {
         return Ok(());

@@ -10,7 +10,7 @@ use crate::Invalid;
 use crate::parts::media::{CitationOptions, MediaPart};
 use crate::profile::Medium;
 
-pub(super) mod links;
+pub(crate) mod links;
 
 /// An `image_url` or `video_url` part; `param` is the path of the part, for errors.
 pub(super) fn link<'a>(link: &'a ImageUrl<'_>, medium: Medium, param: &str) -> MediaPart<'a> {

@@ -14,7 +14,7 @@ use crate::{Invalid, Report};
 use assistant::calls_of;
 
 mod assistant;
-mod content;
+pub(crate) mod content;
 mod results;
 
 use content::texts;

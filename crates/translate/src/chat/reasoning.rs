@@ -62,7 +62,7 @@ fn of_thinking(field: &ThinkingField<'_>) -> Result<Says, Invalid> {
     Ok(Says { switch: Some(switch), amount })
 }
 
-fn of_reasoning(field: &ReasoningField<'_>) -> Result<Says, Invalid> {
+pub(crate) fn of_reasoning(field: &ReasoningField<'_>) -> Result<Says, Invalid> {
     let level = match field.effort.as_deref() {
         Some(effort) => Says::effort("reasoning.effort", effort)?,
         None => Says::default(),

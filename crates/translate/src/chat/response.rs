@@ -97,14 +97,14 @@ pub(crate) fn trace(trace: Option<&RawValue>, outcrop: &mut Outcrop) {
 
 /// The tier that served the call, where the caller asked for one and clients know its name: their
 /// list is closed.
-pub(super) fn tier(told: Option<&ServedTier<'_>>, reply: &Reply) -> Option<String> {
+pub(crate) fn tier(told: Option<&ServedTier<'_>>, reply: &Reply) -> Option<String> {
     const KNOWN: [&str; 5] = ["auto", "default", "flex", "scale", "priority"];
     let told = told.filter(|_| reply.echoes_tier)?.kind.to_string();
     KNOWN.contains(&told.as_str()).then_some(told)
 }
 
 /// The fields of the model's own response that the caller asked for.
-pub(super) fn fields(told: Option<&RawValue>, reply: &Reply) -> Option<Box<RawValue>> {
+pub(crate) fn fields(told: Option<&RawValue>, reply: &Reply) -> Option<Box<RawValue>> {
     told.filter(|_| reply.shows_fields).and_then(on_one_line)
 }
 

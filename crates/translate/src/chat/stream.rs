@@ -184,7 +184,7 @@ impl AnswerWriter for ChunkWriter {
     /// Writes the positions after the last reasoning block, where they are not the usual ones, and the
     /// citations.
     fn stopped(&mut self, stop: StoppedAnswer<'_>, out: &mut BytesMut) -> Written {
-        let StoppedAnswer { finish, untold, fields, turn, sources, reply } = stop;
+        let StoppedAnswer { finish, reason: _, untold, fields, turn, sources, reply } = stop;
         let rest = rest_detail(turn, reply).filter(|_| !reply.thoughts.hidden);
         if let Some(rest) = rest {
             self.emit(Delta { reasoning_details: Some([rest]), ..Delta::default() }, out)?;

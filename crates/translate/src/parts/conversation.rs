@@ -129,6 +129,11 @@ impl<'a, 'r> ConversationBuilder<'a, 'r> {
         self.mark_content(mark);
     }
 
+    /// Reports a part of a message that has no effect.
+    pub(crate) fn ignore_content(&mut self, kind: &str) {
+        self.report.ignore(&format!("{}content.{kind}", self.field));
+    }
+
     /// Ends the head: what follows are turns.
     pub(crate) fn leave_head(&mut self) {
         self.at_head = false;

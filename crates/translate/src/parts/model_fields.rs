@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::tools::{Calls, Tooling};
 use crate::profile::{OneCall, Penalties, Profile, SamplingSupport, TopK, Verbosity};
 use crate::{Invalid, Report};
 
@@ -15,6 +16,28 @@ pub(crate) struct Extras {
     pub(crate) frequency_penalty: Option<f64>,
     pub(crate) presence_penalty: Option<f64>,
     pub(crate) seed: Option<i64>,
+}
+
+/// Adds the fields that forbid calls, or all but one, where the model has such fields.
+pub(crate) fn of_calls(
+    tooling: &Tooling<'_>,
+    one_call: bool,
+    fields: &mut Map<String, Value>,
+    profile: &Profile,
+) {
+    let chosen = tooling.config.as_ref().map(|config| config.tool_choice.is_some());
+    match (tooling.calls, chosen) {
+        (Calls::Forbidden, Some(_)) => {
+            fields.entry("tool_choice").or_insert_with(|| json!({ "type": "none" }));
+        }
+        (_, None) | (Calls::Unwelcome, Some(_)) => {}
+        (Calls::Welcome, Some(is_chosen)) => {
+            if one_call {
+                let by = if is_chosen { Chosen::ByMember } else { Chosen::ByNobody };
+                self::one_call(by, fields, profile);
+            }
+        }
+    }
 }
 
 /// Adds the parameters that the model supports to `fields`, and reports the rest.

@@ -7,28 +7,50 @@ use schema::openai::chat::ChatRequest;
 use schema::openai::content::{Content, File, Part};
 use schema::openai::message::Role;
 
-/// The distinct URLs to fetch, each with the path of its first field. Holds at most one URL beyond `most`:
-/// that one is refused, regardless of any after it.
+/// URLs to fetch, each with the path of its first field. Holds at most one URL beyond the limit: that one
+/// is refused, regardless of any after it.
+#[derive(Debug)]
+pub(crate) struct LinksFound<'p> {
+    links: Vec<(String, String)>,
+    known: HashSet<&'p str>,
+    most: usize,
+}
+
+impl<'p> LinksFound<'p> {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { links: Vec::new(), known: HashSet::new(), most }
+    }
+
+    /// Adds the URLs of a message's content; `path` is that of the content.
+    pub(crate) fn add(&mut self, content: Option<&'p Content<'_>>, path: &impl Fn() -> String) {
+        let Some(Content::Parts(parts)) = content else { return };
+        for (index, part) in parts.iter().enumerate() {
+            let Some((field, url)) = place(part) else { continue };
+            if self.links.len() > self.most {
+                return;
+            }
+            if is_link(url) && self.known.insert(url) {
+                let param = format!("{}[{index}].{field}", path());
+                self.links.push((url.as_str().to_owned(), param));
+            }
+        }
+    }
+
+    pub(crate) fn finish(self) -> Vec<(String, String)> {
+        self.links
+    }
+}
+
+/// The distinct URLs to fetch in a request.
 pub(in crate::chat) fn links(request: &ChatRequest<'_>, most: usize) -> Vec<(String, String)> {
-    let mut links: Vec<(String, String)> = Vec::new();
-    let mut known: HashSet<&str> = HashSet::new();
+    let mut found = LinksFound::new(most);
     // Media in assistant turns are not sent.
     let messages = request.messages.iter().filter(|message| message.role != Role::Assistant);
     for message in messages {
         let at = message.at;
-        let Some(Content::Parts(parts)) = &message.content else { continue };
-        for (index, part) in parts.iter().enumerate() {
-            let Some((field, url)) = place(part) else { continue };
-            if links.len() > most {
-                return links;
-            }
-            if is_link(url) && known.insert(url) {
-                let param = format!("messages[{at}].content[{index}].{field}");
-                links.push((url.as_str().to_owned(), param));
-            }
-        }
+        found.add(message.content.as_ref(), &|| format!("messages[{at}].content"));
     }
-    links
+    found.finish()
 }
 
 /// Replaces every URL with known content.
@@ -37,29 +59,39 @@ pub(in crate::chat) fn fill<'a>(
     content: &dyn Fn(&str) -> Option<&'a str>,
 ) {
     for message in &mut request.messages {
-        let Some(Content::Parts(parts)) = &mut message.content else { continue };
-        for part in parts {
-            let Some((_, url)) = place(part) else { continue };
-            let Some(content) = content(url) else { continue };
-            let name = name(url);
-            match part {
-                Part::ImageUrl { image: link, .. } | Part::VideoUrl { video: link, .. } => {
-                    link.url = content.into();
-                }
-                Part::InputAudio { audio, .. } => audio.data = content.into(),
-                Part::File { file, .. } => {
-                    file.filename = file.filename.take().or(name);
-                    file.file_data = Some(content.into());
-                }
-                Part::Text { .. }
-                | Part::Refusal { .. }
-                | Part::SearchResult { .. }
-                | Part::Thought(_)
-                | Part::Call(_)
-                | Part::Result(_)
-                | Part::Moved
-                | Part::Foreign(_) => {}
+        if let Some(within) = &mut message.content {
+            fill_content(within, content);
+        }
+    }
+}
+
+/// Replaces the URLs in the content of a message with known content.
+pub(crate) fn fill_content<'a>(
+    within: &mut Content<'a>,
+    content: &dyn Fn(&str) -> Option<&'a str>,
+) {
+    let Content::Parts(parts) = within else { return };
+    for part in parts {
+        let Some((_, url)) = place(part) else { continue };
+        let Some(content) = content(url) else { continue };
+        let name = name(url);
+        match part {
+            Part::ImageUrl { image: link, .. } | Part::VideoUrl { video: link, .. } => {
+                link.url = content.into();
             }
+            Part::InputAudio { audio, .. } => audio.data = content.into(),
+            Part::File { file, .. } => {
+                file.filename = file.filename.take().or(name);
+                file.file_data = Some(content.into());
+            }
+            Part::Text { .. }
+            | Part::Refusal { .. }
+            | Part::SearchResult { .. }
+            | Part::Thought(_)
+            | Part::Call(_)
+            | Part::Result(_)
+            | Part::Moved
+            | Part::Foreign(_) => {}
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::Invalid;
 use crate::chat::cache::mark as cache_mark;
 use crate::chat::media;
 use crate::chat::reasoning::received::of_part;
-use crate::parts::conversation::Said;
+use crate::parts::conversation::{ConversationBuilder, Said};
 use crate::parts::media::search_result;
 use crate::profile::Medium;
 
@@ -66,60 +66,83 @@ impl<'a> Building<'a, '_> {
         param: &str,
         role: Role,
     ) -> Result<Option<ContentBlock<'a>>, Invalid> {
-        Ok(Some(match part {
-            Part::Text { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
-            Part::Refusal { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
-            // No model accepts its own images and files back.
-            Part::ImageUrl { .. } if role == Role::Assistant => return self.leave_out("image_url"),
-            Part::InputAudio { .. } if role == Role::Assistant => {
-                return self.leave_out("input_audio");
-            }
-            Part::File { .. } if role == Role::Assistant => return self.leave_out("file"),
-            Part::VideoUrl { .. } if role == Role::Assistant => return self.leave_out("video_url"),
-            Part::SearchResult { .. } if role == Role::Assistant => {
-                return self.leave_out("search_result");
-            }
-            Part::ImageUrl { image, .. } => {
-                if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
-                    self.builder.report.ignore("messages.content.image_url.detail");
-                }
-                self.builder.attachments.attach(&media::link(image, Medium::Image, param))?
-            }
-            Part::InputAudio { audio, .. } => {
-                self.builder.attachments.attach(&media::audio(audio, param))?
-            }
-            Part::File { file, .. } => {
-                let (part, citing) = media::file(file, param)?;
-                self.builder.attachments.document(&part, citing, self.builder.report)?
-            }
-            Part::SearchResult { result, .. } => {
-                let block = media::search_result(result);
-                search_result(block, param, self.builder.profile, self.builder.report)?
-            }
-            Part::VideoUrl { video, .. } => {
-                self.builder.attachments.attach(&media::link(video, Medium::Video, param))?
-            }
-            Part::Moved => return Ok(None),
-            Part::Thought(_) if role == Role::Assistant && self.has_thoughts => return Ok(None),
-            Part::Thought(thought) if role == Role::Assistant => {
-                match of_part(thought, self.builder.profile) {
-                    Some(block) => ContentBlock::ReasoningContent(block),
-                    None => return self.leave_out("thinking"),
-                }
-            }
-            Part::Foreign(kind) if role == Role::Assistant => return self.leave_out(kind),
-            Part::Foreign(kind) => return Err(unknown(kind, param)),
-            Part::Thought(_) => return Err(unknown("thinking", param)),
-            Part::Call(_) => return Err(unknown("tool_use", param)),
-            Part::Result(_) => return Err(unknown("tool_result", param)),
-        }))
+        let thoughts = if self.has_thoughts { PartThoughts::Known } else { PartThoughts::Read };
+        block_of(part, param, (role, thoughts), &mut self.builder)
     }
+}
 
-    /// Leaves out a part of an assistant message, and reports it.
-    fn leave_out(&mut self, kind: &str) -> Result<Option<ContentBlock<'a>>, Invalid> {
-        self.builder.report.ignore(&format!("messages.content.{kind}"));
+/// Reasoning among the parts of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PartThoughts {
+    /// It becomes a block.
+    Read,
+    /// It is known from elsewhere, and left out.
+    Known,
+}
+
+/// The block of a part; `None` for a part that is left out.
+///
+/// # Errors
+/// The part cannot be sent in a message of this role.
+pub(crate) fn block_of<'a>(
+    part: &'a Part<'a>,
+    param: &str,
+    (role, thoughts): (Role, PartThoughts),
+    builder: &mut ConversationBuilder<'a, '_>,
+) -> Result<Option<ContentBlock<'a>>, Invalid> {
+    let left_out = |kind: &str, builder: &mut ConversationBuilder<'a, '_>| {
+        builder.ignore_content(kind);
         Ok(None)
-    }
+    };
+    Ok(Some(match part {
+        Part::Text { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
+        Part::Refusal { text, .. } => ContentBlock::Text(Cow::Borrowed(text)),
+        // No model accepts its own images and files back.
+        Part::ImageUrl { .. } if role == Role::Assistant => return left_out("image_url", builder),
+        Part::InputAudio { .. } if role == Role::Assistant => {
+            return left_out("input_audio", builder);
+        }
+        Part::File { .. } if role == Role::Assistant => return left_out("file", builder),
+        Part::VideoUrl { .. } if role == Role::Assistant => return left_out("video_url", builder),
+        Part::SearchResult { .. } if role == Role::Assistant => {
+            return left_out("search_result", builder);
+        }
+        Part::ImageUrl { image, .. } => {
+            if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
+                builder.ignore_content("image_url.detail");
+            }
+            builder.attachments.attach(&media::link(image, Medium::Image, param))?
+        }
+        Part::InputAudio { audio, .. } => {
+            builder.attachments.attach(&media::audio(audio, param))?
+        }
+        Part::File { file, .. } => {
+            let (part, citing) = media::file(file, param)?;
+            builder.attachments.document(&part, citing, builder.report)?
+        }
+        Part::SearchResult { result, .. } => {
+            let block = media::search_result(result);
+            search_result(block, param, builder.profile, builder.report)?
+        }
+        Part::VideoUrl { video, .. } => {
+            builder.attachments.attach(&media::link(video, Medium::Video, param))?
+        }
+        Part::Moved => return Ok(None),
+        Part::Thought(_) if role == Role::Assistant && thoughts == PartThoughts::Known => {
+            return Ok(None);
+        }
+        Part::Thought(thought) if role == Role::Assistant => {
+            match of_part(thought, builder.profile) {
+                Some(block) => ContentBlock::ReasoningContent(block),
+                None => return left_out("thinking", builder),
+            }
+        }
+        Part::Foreign(kind) if role == Role::Assistant => return left_out(kind, builder),
+        Part::Foreign(kind) => return Err(unknown(kind, param)),
+        Part::Thought(_) => return Err(unknown("thinking", param)),
+        Part::Call(_) => return Err(unknown("tool_use", param)),
+        Part::Result(_) => return Err(unknown("tool_result", param)),
+    }))
 }
 
 /// The texts of a message that can hold only text, and their marks.

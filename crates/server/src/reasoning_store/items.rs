@@ -1,0 +1,113 @@
+//! Items of responses, kept for clients that later refer to them by their ids: the AI SDK sends no more
+//! than the ids of past text and reasoning. Bounded, in this process, and apart for every caller.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use translate::answer_stream::KeptItem;
+use translate::dialect::Dialect;
+
+use super::shard::Shard;
+use super::{Caller, SHARDS, StoreLimits};
+
+/// Size of the store, and lifetime of an item since its last use.
+const LIMITS: StoreLimits =
+    StoreLimits { bytes: 64 * 1024 * 1024 / SHARDS, ttl: Duration::from_secs(3600) };
+
+/// The items of all callers.
+#[derive(Debug)]
+pub(super) struct StoredItems {
+    shards: [Mutex<Shard<str>>; SHARDS],
+    /// Random keys of this process, so that callers cannot produce colliding keys.
+    hashers: [RandomState; 2],
+}
+
+/// The items of one caller.
+#[derive(Debug, Clone)]
+pub(crate) struct ItemMemory<'s> {
+    stored: &'s StoredItems,
+    caller: Caller,
+}
+
+/// The items that a request refers to, as JSON, by their ids.
+#[derive(Debug, Default)]
+pub(crate) struct KnownItems(HashMap<String, Arc<str>>);
+
+impl Default for StoredItems {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hashers: [RandomState::new(), RandomState::new()],
+        }
+    }
+}
+
+impl StoredItems {
+    pub(super) fn of(&self, caller: Caller) -> ItemMemory<'_> {
+        ItemMemory { stored: self, caller }
+    }
+
+    fn shard(&self, key: u128) -> MutexGuard<'_, Shard<str>> {
+        let at = usize::try_from(key % SHARDS as u128).unwrap_or_default();
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ItemMemory<'_> {
+    /// Keeps items. Must be done before the client sees their ids.
+    pub(crate) fn keep(&self, items: Vec<KeptItem>) {
+        let now = Instant::now();
+        for KeptItem { id, json } in items {
+            let key = self.key(&id);
+            self.stored.shard(key).put(key, json.into(), LIMITS, now);
+        }
+    }
+
+    /// The items with these ids, as far as they are known.
+    pub(crate) fn find(&self, ids: &[String]) -> KnownItems {
+        let now = Instant::now();
+        let known = ids.iter().filter_map(|id| {
+            let key = self.key(id);
+            let json = self.stored.shard(key).find(key, LIMITS.ttl, now)?;
+            Some((id.clone(), json))
+        });
+        KnownItems(known.collect())
+    }
+
+    fn key(&self, id: &str) -> u128 {
+        let hash = |hasher: &RandomState| u128::from(hasher.hash_one((self.caller, id)));
+        let [high, low] = self.stored.hashers.each_ref().map(hash);
+        (high << 64) | low
+    }
+}
+
+impl KnownItems {
+    /// Puts the items where a request refers to them.
+    pub(crate) fn fill<'a, D: Dialect>(&'a self, request: &mut D::Request<'a>) {
+        if !self.0.is_empty() {
+            D::fill_items(request, &|id| self.0.get(id).map(|json| &**json));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_the_callers_own() {
+        let stored = StoredItems::default();
+        let (ann, bob) = (stored.of(Caller(1)), stored.of(Caller(2)));
+        let item = |id: &str| KeptItem { id: id.to_owned(), json: format!("{{\"id\":\"{id}\"}}") };
+        ann.keep(vec![item("msg_1"), item("rs_2")]);
+        let ids = ["msg_1", "rs_2", "msg_3"].map(ToOwned::to_owned);
+        let known = ann.find(&ids);
+        assert_eq!(known.0.len(), 2);
+        assert_eq!(&*known.0["rs_2"], r#"{"id":"rs_2"}"#);
+        assert!(bob.find(&ids).0.is_empty());
+        ann.keep(vec![KeptItem { id: "msg_1".to_owned(), json: "x".repeat(LIMITS.bytes) }]);
+        assert_eq!(ann.find(&ids).0.len(), 1, "an item larger than its share is not kept");
+    }
+}

@@ -1,0 +1,28 @@
+//! `POST /v1/responses`, and the count of its input.
+
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use schema::openai::count::RESPONSE_INPUT_TOKENS_OBJECT;
+use translate::responses::Responses;
+
+use super::count;
+use crate::pipeline;
+use crate::state::Worker;
+
+/// Responds to a request for a response.
+pub(crate) async fn create(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    pipeline::serve::<Responses>(worker, http, payload).await
+}
+
+/// Responds with the number of input tokens of a request for a response.
+pub(crate) async fn input_tokens(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    count::respond_with::<Responses>(worker, http, payload, RESPONSE_INPUT_TOKENS_OBJECT).await
+}

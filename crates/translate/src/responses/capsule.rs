@@ -1,0 +1,85 @@
+//! Reasoning in the form that a capsule holds: the block itself, and whose it is.
+
+use std::borrow::Cow;
+
+use schema::openai::responses::item::ReasoningItem as SentItem;
+use serde::{Deserialize, Serialize};
+
+use crate::Reply;
+use crate::capsule::{CapsulePurpose, Capsules};
+use crate::parts::digest::Digest;
+use crate::parts::thinking::place::{Between, ReasoningPlace};
+use crate::parts::thinking::received::{ReceivedReasoning, SentThought};
+use crate::reasoning::{Origin, ReasoningItem};
+
+/// Largest capsule, in bytes; longer reasoning is kept by the ids of the calls that follow it.
+const LARGEST: usize = 1024 * 1024;
+
+/// The content of a capsule, in its stored form.
+#[derive(Serialize, Deserialize)]
+struct Sealed<'s> {
+    /// Text and signature.
+    #[serde(borrow, rename = "t", default, skip_serializing_if = "Option::is_none")]
+    text: Option<(Cow<'s, str>, Option<Cow<'s, str>>)>,
+    #[serde(borrow, rename = "r", default, skip_serializing_if = "Option::is_none")]
+    redacted: Option<Cow<'s, str>>,
+    /// Name of the family's format.
+    #[serde(borrow, rename = "f")]
+    format: Cow<'s, str>,
+    /// Model and account.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    origin: Option<(u64, u64)>,
+    /// Hash of the text added by the gateway before the turn.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    preface: Option<u64>,
+}
+
+/// The capsule of a reasoning block.
+pub(super) fn sealed(
+    thought: &ReasoningItem,
+    reply: &Reply,
+    capsules: &dyn Capsules,
+) -> Option<String> {
+    let (text, redacted) = match thought {
+        ReasoningItem::Text { text, signature } => {
+            (Some((text.into(), signature.as_deref().map(Cow::Borrowed))), None)
+        }
+        ReasoningItem::Redacted(data) => (None, Some(data.into())),
+    };
+    let sealed = Sealed {
+        text,
+        redacted,
+        format: Cow::Borrowed(&reply.thoughts.format),
+        origin: reply.origin.map(|origin| (origin.model, origin.account)),
+        preface: reply.preface.as_deref().map(|words| Digest::of(words.as_bytes())),
+    };
+    let text = serde_json::to_vec(&sealed).ok().filter(|text| text.len() <= LARGEST)?;
+    capsules.seal(CapsulePurpose::Reasoning, &text)
+}
+
+/// The reasoning of an item, with the blocks since the last reasoning. `None` for a capsule that does not
+/// open.
+pub(super) fn opened<'a>(
+    item: &SentItem<'_>,
+    between: Vec<Between>,
+    capsules: &dyn Capsules,
+) -> Option<ReceivedReasoning<'a>> {
+    let capsule = item.encrypted_content.as_deref()?;
+    let text = capsules.open(CapsulePurpose::Reasoning, capsule)?;
+    let Sealed { text, redacted, format, origin, preface } = serde_json::from_slice(&text).ok()?;
+    let own = |text: Cow<'_, str>| -> Cow<'a, str> { Cow::Owned(text.into_owned()) };
+    let thought = match (text, redacted) {
+        (Some((text, signature)), _) => {
+            SentThought::Text { text: own(text), signature: signature.map(own) }
+        }
+        (None, Some(data)) => SentThought::Redacted(own(data)),
+        (None, None) => return None,
+    };
+    let origin = origin.map(|(model, account)| Origin { model, account });
+    let place = ReasoningPlace { between: Some(between), origin, preface };
+    Some(ReceivedReasoning {
+        thought: Some(thought),
+        place: Some(place),
+        format: Some(own(format)),
+    })
+}

@@ -1,0 +1,188 @@
+//! The fields of a request besides its conversation, tools and settings.
+
+use schema::openai::responses::item::Item;
+use schema::openai::responses::request::ResponsesRequest;
+use serde_json::value::RawValue;
+
+use crate::chat::limits::{MESSAGES, TOOLS, entries, schema};
+use crate::parts::model_fields::Extras;
+use crate::parts::request_metadata::MetadataFields;
+use crate::{Invalid, Report};
+
+/// The member of `include` that asks for capsules of reasoning.
+const CAPSULES: &str = "reasoning.encrypted_content";
+
+/// Refuses requests over the limits.
+pub(super) fn within_limits(request: &ResponsesRequest<'_>) -> Result<(), Invalid> {
+    let tools = request.tools.as_deref().unwrap_or_default();
+    entries(super::INPUT, request.items().len(), MESSAGES)?;
+    entries("tools", tools.len(), TOOLS)?;
+    for (at, tool) in tools.iter().enumerate() {
+        schema(tool.fields.parameters, || format!("tools[{at}].parameters"))?;
+    }
+    let format = request.text.as_ref().and_then(|text| text.format.as_ref());
+    schema(format.and_then(|format| format.schema), || "text.format.schema".to_owned())
+}
+
+/// Refuses what needs a store of responses: an answer without it would lack the conversation.
+pub(super) fn supported(request: &ResponsesRequest<'_>) -> Result<(), Invalid> {
+    let refused = |param: &'static str, message: &str| {
+        Err(Invalid::value(param, message.to_owned()).with_code("unsupported_parameter"))
+    };
+    let previous = request.previous_response_id.as_deref();
+    if previous.is_some() && is_set(request.conversation) {
+        let message = "previous_response_id and conversation are mutually exclusive.";
+        return Err(Invalid::value("previous_response_id", message));
+    }
+    if let Some(id) = previous {
+        let message = format!("Previous response with id {} not found.", quoted(id));
+        return Err(Invalid::value("previous_response_id", message)
+            .with_code("previous_response_not_found"));
+    }
+    if is_set(request.conversation) {
+        return refused(
+            "conversation",
+            "The conversation parameter is not supported: send the items of the conversation in input.",
+        );
+    }
+    if request.background == Some(true) {
+        return refused("background", "The background parameter is not supported.");
+    }
+    if is_set(request.prompt) {
+        return refused(
+            "prompt",
+            "The prompt parameter is not supported: send the prompt's text in instructions or input.",
+        );
+    }
+    Ok(())
+}
+
+/// An id in quotes, cut to a length that an error can hold.
+fn quoted(id: &str) -> String {
+    format!("'{}'", &id[..id.floor_char_boundary(100)])
+}
+
+fn is_set(raw: Option<&RawValue>) -> bool {
+    raw.is_some_and(|raw| !matches!(raw.get(), "null" | "{}" | "[]" | "\"\""))
+}
+
+/// Reports the fields that ask for something other than the default and that cannot be honoured
+/// here. Destructured without `..`: a new field does not compile until it is decided whether it is
+/// honoured (`_` here) or reported.
+pub(super) fn without_effect(request: &ResponsesRequest<'_>, report: &mut Report) {
+    let ResponsesRequest {
+        model: _,
+        input: _,
+        instructions: _,
+        stream: _,
+        stream_options: _,
+        tools: _,
+        tool_choice: _,
+        parallel_tool_calls: _,
+        // Only OpenAI's own tools are counted.
+        max_tool_calls: _,
+        max_output_tokens: _,
+        temperature: _,
+        top_p: _,
+        stop: _,
+        top_logprobs,
+        reasoning,
+        text: _,
+        include,
+        truncation,
+        store,
+        previous_response_id: _,
+        conversation: _,
+        background: _,
+        context_management,
+        prompt: _,
+        metadata: _,
+        service_tier: _,
+        safety_identifier: _,
+        user: _,
+        prompt_cache_key: _,
+        prompt_cache_options: _,
+        prompt_cache_retention,
+        moderation,
+        image,
+        access_programs,
+        // Agents always send it, and it asks for nothing.
+        client_metadata: _,
+        top_k: _,
+        seed: _,
+        frequency_penalty: _,
+        presence_penalty: _,
+        cache_control: _,
+        additional_model_request_fields: _,
+        additional_model_response_field_paths: _,
+        guardrail_config: _,
+        guardrails: _,
+        performance_config: _,
+        request_metadata: _,
+        anthropic_beta: _,
+        tags,
+        extra,
+    } = request;
+    let includes = |name: &str| include.iter().flatten().any(|included| included == name);
+    let mode = reasoning.as_ref().and_then(|reasoning| reasoning.mode.as_deref());
+    let fields = [
+        ("top_logprobs", top_logprobs.is_some_and(|count| count > 0)),
+        ("include.message.output_text.logprobs", includes("message.output_text.logprobs")),
+        ("reasoning.mode", mode.is_some_and(|mode| mode != "standard")),
+        ("truncation", truncation.as_deref().is_some_and(|kind| kind != "disabled")),
+        ("store", *store == Some(true)),
+        ("context_management", is_set(*context_management)),
+        (
+            "prompt_cache_retention",
+            prompt_cache_retention.as_deref().is_some_and(|kept| kept != "in_memory"),
+        ),
+        ("moderation", is_set(*moderation)),
+        ("image", is_set(*image)),
+        ("access_programs", is_set(*access_programs)),
+        ("tags", tags.is_some()),
+    ];
+    let extra = extra.names().map(|field| (field, true));
+    for (field, _) in fields.into_iter().chain(extra).filter(|(_, present)| *present) {
+        report.ignore(field);
+    }
+    for item in request.items() {
+        match item {
+            Item::Unknown(kind) => report.ignore(&format!("input.{kind}")),
+            Item::Compaction(compaction) => report.ignore(&format!("input.{}", compaction.kind)),
+            _ => {}
+        }
+    }
+}
+
+/// Returns whether the client asks for capsules of reasoning.
+pub(super) fn includes_capsules(request: &ResponsesRequest<'_>) -> bool {
+    request.include.iter().flatten().any(|included| included == CAPSULES)
+}
+
+/// The requested tier; OpenAI has a name more for the fastest.
+pub(super) fn tier<'a>(request: &'a ResponsesRequest<'_>) -> Option<&'a str> {
+    match request.service_tier.as_deref() {
+        Some("ultrafast") => Some("priority"),
+        tier => tier,
+    }
+}
+
+/// The sampling parameters that only some models support.
+pub(super) fn extras(request: &ResponsesRequest<'_>) -> Extras {
+    Extras {
+        top_k: request.top_k,
+        frequency_penalty: request.frequency_penalty,
+        presence_penalty: request.presence_penalty,
+        seed: request.seed,
+    }
+}
+
+/// The metadata fields.
+pub(super) fn metadata<'a>(request: &'a ResponsesRequest<'_>) -> MetadataFields<'a> {
+    MetadataFields {
+        user: request.user.as_deref(),
+        safety_identifier: request.safety_identifier.as_deref(),
+        metadata: request.metadata.as_ref(),
+        request_metadata: request.request_metadata.as_ref(),
+    }
+}

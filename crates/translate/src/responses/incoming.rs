@@ -1,0 +1,49 @@
+//! A request with what is computed of it once: its tools, which stand in three places.
+
+use std::sync::OnceLock;
+
+use schema::openai::responses::request::ResponsesRequest;
+use serde::{Deserialize, Deserializer};
+
+use super::tools::ToolTable;
+
+/// A request for a response.
+#[derive(Debug)]
+pub struct IncomingRequest<'a> {
+    request: ResponsesRequest<'a>,
+    tools: OnceLock<ToolTable<'a>>,
+}
+
+impl<'a> IncomingRequest<'a> {
+    /// The same request with a shorter borrow; its tools are computed again.
+    pub(super) fn shortened<'s>(self) -> IncomingRequest<'s>
+    where
+        'a: 's,
+    {
+        IncomingRequest { request: self.request, tools: OnceLock::new() }
+    }
+
+    /// The request as it was sent.
+    pub(super) fn request(&self) -> &ResponsesRequest<'a> {
+        &self.request
+    }
+
+    /// The request, to be changed before it is translated.
+    pub(super) fn request_mut(&mut self) -> &mut ResponsesRequest<'a> {
+        self.tools = OnceLock::new();
+        &mut self.request
+    }
+
+    /// Every tool that the request declares.
+    pub(super) fn tools(&self) -> &ToolTable<'a> {
+        self.tools.get_or_init(|| ToolTable::of(&self.request))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for IncomingRequest<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The trait's, which collects unknown members.
+        let request = <ResponsesRequest<'a> as Deserialize<'de>>::deserialize(deserializer)?;
+        Ok(Self { request, tools: OnceLock::new() })
+    }
+}

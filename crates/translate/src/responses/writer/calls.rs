@@ -1,0 +1,167 @@
+//! Calls, in the form of the client's tool. Functions and free-form tools are written as they come;
+//! calls of other tools are JSON and are written when they are complete.
+
+use bytes::BytesMut;
+use schema::openai::responses::event::EventBody;
+use schema::openai::responses::item::CallItemKind;
+use schema::openai::responses::object::{OutputItem, Status};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::EventWriter;
+use super::events::{DeltaEvent, Events};
+use super::open::{OpenItem, added};
+use crate::answer::{BegunCall, Written};
+use crate::answer_stream::Unwritable;
+use crate::parts::tools::Form;
+use crate::responses::tools::ClientTool;
+
+/// A call being written.
+#[derive(Debug)]
+pub(super) struct OpenCall {
+    index: usize,
+    id: String,
+    call_id: String,
+    tool: ClientTool,
+    input: String,
+    /// The event of a piece of input; `None` for calls that are written when complete.
+    delta: Option<DeltaEvent>,
+}
+
+impl EventWriter {
+    pub(super) fn begin_call(&mut self, call: &BegunCall<'_>, out: &mut BytesMut) -> Written {
+        let BegunCall { index, id, name, form } = *call;
+        self.start(out)?;
+        self.close(Status::Completed, out)?;
+        let tool = self.reply.tools.get(name).cloned().unwrap_or_else(|| {
+            let kind =
+                if form == Form::Text { CallItemKind::Custom } else { CallItemKind::Function };
+            ClientTool { kind, name: name.to_owned(), namespace: None }
+        });
+        let output_index = self.items.len();
+        let item_id = self.next_id(prefix(tool.kind));
+        let delta = match tool.kind {
+            CallItemKind::Function => Some(DeltaEvent::of_arguments(&item_id, output_index)),
+            CallItemKind::Custom => Some(DeltaEvent::of_input(&item_id, output_index)),
+            _ => None,
+        };
+        let (call_id, input) = (id.to_owned(), String::new());
+        let open = OpenCall { index, id: item_id, call_id, tool, input, delta };
+        if open.delta.is_some()
+            && let Some(item) = open.item(Status::InProgress)
+        {
+            added(&item, output_index, &mut self.events, out)?;
+        }
+        self.open = Some(OpenItem::Call(open));
+        Ok(())
+    }
+
+    /// Adds input. A call that is not the open one has ended, and its input is complete.
+    pub(super) fn call_input(&mut self, index: usize, piece: &str, out: &mut BytesMut) -> Written {
+        let Some(OpenItem::Call(call)) = &mut self.open else { return Ok(()) };
+        if call.index != index {
+            return Ok(());
+        }
+        call.input.push_str(piece);
+        match &call.delta {
+            Some(delta) => self.events.piece(delta, piece, out),
+            None => Ok(()),
+        }
+    }
+}
+
+impl OpenCall {
+    /// Ends the call, but for its last event.
+    pub(super) fn finish(
+        self,
+        output_index: usize,
+        status: Status,
+        events: &mut Events,
+        out: &mut BytesMut,
+    ) -> Result<Option<OutputItem>, Unwritable> {
+        let Some(item) = self.item(status) else { return Ok(None) };
+        let (item_id, input) = (&*self.id, &*self.input);
+        match self.tool.kind {
+            CallItemKind::Function => {
+                let (name, arguments) = (&*self.tool.name, input);
+                let body = EventBody::Arguments { item_id, output_index, name, arguments };
+                events.write("response.function_call_arguments.done", body, out)?;
+            }
+            CallItemKind::Custom => {
+                let body = EventBody::Input { item_id, output_index, input };
+                events.write("response.custom_tool_call_input.done", body, out)?;
+            }
+            _ => added(&item, output_index, events, out)?,
+        }
+        Ok(Some(item))
+    }
+
+    /// The item as it stands.
+    fn item(&self, status: Status) -> Option<OutputItem> {
+        let Self { index: _, id, call_id, tool, input, delta: _ } = self;
+        let ClientTool { kind, name, namespace } = tool;
+        let (id, call_id, name) = (id.clone(), call_id.clone(), name.clone());
+        let (namespace, input) = (namespace.clone(), input.clone());
+        Some(match kind {
+            CallItemKind::Function => {
+                OutputItem::FunctionCall { id, status, call_id, name, namespace, arguments: input }
+            }
+            CallItemKind::Custom => {
+                // A client of these calls knows no other status of a finished one.
+                let status = match status {
+                    Status::InProgress => Status::InProgress,
+                    _ => Status::Completed,
+                };
+                OutputItem::CustomToolCall { id, status, call_id, name, namespace, input }
+            }
+            CallItemKind::LocalShell => {
+                let defaults =
+                    [("type", json!("exec")), ("command", json!([])), ("env", json!({}))];
+                OutputItem::LocalShellCall { id, status, call_id, action: object(&input, defaults) }
+            }
+            CallItemKind::Shell => {
+                let defaults = [
+                    ("commands", json!([])),
+                    ("timeout_ms", Value::Null),
+                    ("max_output_length", Value::Null),
+                ];
+                let (action, environment) = (object(&input, defaults), None);
+                OutputItem::ShellCall { id, status, call_id, action, environment }
+            }
+            CallItemKind::ApplyPatch => {
+                let defaults = [("type", json!("update_file")), ("path", json!(""))];
+                // OpenAI knows no incomplete patch.
+                let (status, operation) = (Status::Completed, object(&input, defaults));
+                OutputItem::ApplyPatchCall { id, status, call_id, operation }
+            }
+            CallItemKind::ToolSearch => {
+                let (execution, arguments) = ("client", object(&input, []));
+                OutputItem::ToolSearchCall { id, status, call_id, execution, arguments }
+            }
+            CallItemKind::Computer => return None,
+        })
+    }
+}
+
+/// The beginning of an item's id.
+fn prefix(kind: CallItemKind) -> &'static str {
+    match kind {
+        CallItemKind::Function => "fc_",
+        CallItemKind::Custom => "ctc_",
+        CallItemKind::LocalShell => "lsh_",
+        CallItemKind::Shell => "sh_",
+        CallItemKind::ApplyPatch => "apc_",
+        CallItemKind::ToolSearch => "tsc_",
+        CallItemKind::Computer => "cu_",
+    }
+}
+
+/// An input as an object with these members at least. An input that is no object, as a call that was cut
+/// off may have, has none of its own.
+fn object<const N: usize>(input: &str, defaults: [(&str, Value); N]) -> Box<RawValue> {
+    let mut members: Map<String, Value> = serde_json::from_str(input).unwrap_or_default();
+    for (name, value) in defaults {
+        members.entry(name).or_insert(value);
+    }
+    RawValue::from_string(Value::Object(members).to_string()).unwrap_or_default()
+}
