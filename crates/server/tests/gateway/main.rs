@@ -52,6 +52,7 @@ mod redis_server;
 mod regions;
 mod relay;
 mod reload;
+mod responses;
 mod rig;
 mod routing;
 #[path = "../../../translate/tests/support/shapes.rs"]
