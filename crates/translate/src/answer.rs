@@ -82,6 +82,11 @@ pub(crate) trait AnswerWriter: Debug {
     where
         Self: Sized;
 
+    /// Tells that the answer is still being made, where the dialect has an event for that.
+    fn still_works(&mut self, _out: &mut BytesMut) -> Written {
+        Ok(())
+    }
+
     /// Sets the time of the answer's end, in Unix seconds.
     fn ends_at(&mut self, _seconds: u32) {}
 

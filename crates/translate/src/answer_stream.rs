@@ -140,6 +140,15 @@ pub trait AnswerStream {
     /// As [`Self::push`].
     fn finish(&mut self, total: Spent, out: &mut BytesMut) -> Result<(), Unwritable>;
 
+    /// Tells a client that counts only events that the answer is still being made, where the dialect has
+    /// an event for that.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    fn still_works(&mut self, _out: &mut BytesMut) -> Result<(), Unwritable> {
+        Ok(())
+    }
+
     /// Sets the time of the answer's end, in Unix seconds, before [`Self::finish`].
     fn ends_at(&mut self, _seconds: u32) {}
 

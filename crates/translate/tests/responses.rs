@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::disallowed_methods,
     missing_docs
 )]
@@ -31,6 +32,8 @@ mod request_case;
 mod response_asked;
 #[path = "support/response_events.rs"]
 mod response_events;
+#[path = "responses/transcripts.rs"]
+mod transcripts;
 #[macro_use]
 #[path = "support/snapshots.rs"]
 mod snapshots;
@@ -252,4 +255,67 @@ fn a_stream_that_fails_ends_in_a_failed_response() {
         ResponseStream::fail_without(&stamp(), Received::Events, &failure, &mut out).unwrap();
         assert_eq!(read(&out).len(), 1, "the client has the first two");
     }
+}
+
+#[test]
+fn calls_that_overlap_are_written_one_after_the_other() {
+    let block = |at: u32, id: &str| {
+        (
+            "contentBlockStart",
+            json!({ "contentBlockIndex": at, "start": { "toolUse": { "toolUseId": id, "name": "look" } } }),
+        )
+    };
+    let input = |at: u32, text: &str| {
+        (
+            "contentBlockDelta",
+            json!({ "contentBlockIndex": at, "delta": { "toolUse": { "input": text } } }),
+        )
+    };
+    let stop = |at: u32| ("contentBlockStop", json!({ "contentBlockIndex": at }));
+    let end = [
+        ("messageStop", json!({ "stopReason": "tool_use" })),
+        ("metadata", json!({ "usage": { "inputTokens": 1, "outputTokens": 2, "totalTokens": 3 } })),
+    ];
+    let overlapping = [
+        block(0, "a"),
+        input(0, "{\"n\":"),
+        block(1, "b"),
+        input(1, "{\"n\":2"),
+        block(2, "c"),
+        input(0, "1}"),
+        stop(1),
+        stop(0),
+        input(2, "{\"n\":3}"),
+        stop(2),
+    ];
+    let events = overlapping.into_iter().chain(end);
+    let events: Vec<_> = events.map(|(name, data)| (name, data.to_string())).collect();
+    let tools = json!([{ "type": "function", "name": "look" }]);
+    let stream = pushed(&events, &reply(&json!({ "model": "m", "input": "x", "tools": tools })));
+    stream.check();
+    let output = stream.response()["output"].as_array().unwrap();
+    let calls: Vec<_> =
+        output.iter().map(|item| (item["call_id"].clone(), item["arguments"].clone())).collect();
+    let expected = [("a", "{\"n\":1}"), ("b", "{\"n\":2"), ("c", "{\"n\":3}")];
+    assert_eq!(calls, expected.map(|(id, input)| (json!(id), json!(input))));
+}
+
+#[test]
+fn an_answer_in_the_making_may_say_so_again() {
+    let mut stream = Responses::stream(reply(&json!({ "model": "m", "input": "x" })), stamp(), 0);
+    let mut out = BytesMut::new();
+    for _ in 0..2 {
+        stream.still_works(&mut out).unwrap();
+    }
+    out.extend_from_slice(b"data: [DONE]\n\n");
+    let names: Vec<String> = read(&out).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        names,
+        [
+            "response.created",
+            "response.in_progress",
+            "response.in_progress",
+            "response.in_progress"
+        ]
+    );
 }

@@ -139,6 +139,13 @@ impl<S: AnswerStream> Choices<S> {
         }
     }
 
+    /// Tells a client that counts only events that the answers are still being made.
+    pub(super) fn still_work(&mut self, out: &mut BytesMut) {
+        if let Some(answer) = self.answers.first_mut() {
+            logged(answer.translator.still_works(out));
+        }
+    }
+
     /// Ends the stream with an error, in the words of its dialect.
     pub(super) fn fail(&mut self, error: &GatewayError, out: &mut BytesMut) {
         // An answer that has ended leaves the error to one that has not.

@@ -29,6 +29,9 @@ pub(crate) const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Longest wait for the end of a complete answer's connection, so that it can be reused.
 const PARTING: Duration = Duration::from_millis(250);
+/// Comments of one silence after which an event is sent instead, for clients that give up without events
+/// and do not see comments.
+const EVENT_AFTER: u32 = 4;
 /// Initial buffer size, enough for a few events.
 const ROOM: usize = 4 * 1024;
 
@@ -82,9 +85,17 @@ fn events<S: AnswerStream>(
         // Only bytes sent to the client count: upstream events that produce no output do not end the
         // silence.
         let mut last_sent = Instant::now();
+        let mut comments = 0_u32;
         let ended = loop {
             if last_sent.elapsed() >= keep_alive {
-                yield Ok(Bytes::from_static(sse::KEEP_ALIVE));
+                comments += 1;
+                if comments.is_multiple_of(EVENT_AFTER) {
+                    choices.still_work(&mut out);
+                }
+                yield Ok(match out.is_empty() {
+                    true => Bytes::from_static(sse::KEEP_ALIVE),
+                    false => out.split().freeze(),
+                });
                 last_sent = Instant::now();
             }
             let next = match choices.complete() {
@@ -106,6 +117,7 @@ fn events<S: AnswerStream>(
             if !out.is_empty() {
                 yield Ok(out.split().freeze());
                 last_sent = Instant::now();
+                comments = 0;
             }
         };
         context.settle(choices.spent());

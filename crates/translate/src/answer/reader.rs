@@ -301,6 +301,10 @@ impl<S: Reads> AnswerStream for S {
         self.reader_mut().reply.stream_counts = StreamCounts::Net;
     }
 
+    fn still_works(&mut self, out: &mut BytesMut) -> Written {
+        self.reader_mut().writer.still_works(out)
+    }
+
     fn ends_at(&mut self, seconds: u32) {
         self.reader_mut().writer.ends_at(seconds);
     }

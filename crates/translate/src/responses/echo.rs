@@ -67,13 +67,18 @@ fn text(request: &ResponsesRequest<'_>) -> Box<RawValue> {
             let schema = format.schema.or(inner.and_then(|inner| inner.schema));
             let name = format.name.as_deref().or(inner.and_then(|inner| inner.name.as_deref()));
             match schema {
-                Some(schema) => json!({
-                    "type": "json_schema",
-                    "name": name.unwrap_or("response"),
-                    "description": format.description.as_deref(),
-                    "schema": schema,
-                    "strict": format.strict.or(inner.and_then(|inner| inner.strict)),
-                }),
+                Some(schema) => {
+                    let mut shown = json!({
+                        "type": "json_schema",
+                        "name": name.unwrap_or("response"),
+                        "schema": schema,
+                        "strict": format.strict.or(inner.and_then(|inner| inner.strict)),
+                    });
+                    if let Some(description) = format.description.as_deref() {
+                        shown["description"] = description.into();
+                    }
+                    shown
+                }
                 None => json!({ "type": word(format.kind) }),
             }
         }

@@ -1,5 +1,7 @@
 //! Writes an answer as the events of a response: one item is closed before the next opens.
 
+use std::collections::VecDeque;
+
 use bytes::BytesMut;
 use schema::converse::event::Metadata;
 use schema::converse::response::StopReason;
@@ -21,6 +23,7 @@ use crate::chat::response::{fields, tier, trace};
 use crate::parts::stop::Finish;
 use crate::spent::Spent;
 use crate::sse;
+use calls::WaitingCall;
 use events::Events;
 use open::OpenItem;
 
@@ -46,6 +49,8 @@ pub(crate) struct EventWriter {
     items: Vec<OutputItem>,
     /// The item being written.
     open: Option<OpenItem>,
+    /// Calls that began before the open one ended.
+    waiting: VecDeque<WaitingCall>,
     /// Characters of text so far.
     said: u64,
     status: Status,
@@ -70,6 +75,7 @@ impl EventWriter {
             begun: false,
             items: Vec::new(),
             open: None,
+            waiting: VecDeque::new(),
             said: 0,
             status: Status::InProgress,
             incomplete: None,
@@ -186,6 +192,7 @@ impl AnswerWriter for EventWriter {
     fn text(&mut self, text: &str, out: &mut BytesMut) -> Written {
         self.start(out)?;
         if !matches!(self.open, Some(OpenItem::Message(_))) {
+            self.write_waiting(out)?;
             self.close(Status::Completed, out)?;
             let (id, said) = (self.next_id("msg_"), self.said);
             self.open = Some(open::message(id, said, self.items.len(), &mut self.events, out)?);
@@ -213,10 +220,8 @@ impl AnswerWriter for EventWriter {
         self.call_input(index, piece, out)
     }
 
-    /// The item stays open until the next begins: only the end of the answer tells whether the call was
-    /// cut off.
-    fn call_ended(&mut self, _: usize, _: &mut BytesMut) -> Written {
-        Ok(())
+    fn call_ended(&mut self, index: usize, out: &mut BytesMut) -> Written {
+        self.end_call(index, out)
     }
 
     fn cited(&mut self, cited: &[Cited], out: &mut BytesMut) -> Written {
@@ -246,6 +251,7 @@ impl AnswerWriter for EventWriter {
             Status::Incomplete => Status::Incomplete,
             Status::InProgress | Status::Completed | Status::Failed => Status::Completed,
         };
+        self.write_waiting(out)?;
         self.close(cut, out)
     }
 
@@ -297,6 +303,12 @@ impl AnswerWriter for EventWriter {
 
     fn take_items(&mut self) -> Vec<KeptItem> {
         self.take_kept()
+    }
+
+    /// Clients accept the event again at any time before the last.
+    fn still_works(&mut self, out: &mut BytesMut) -> Written {
+        self.start(out)?;
+        self.tell("response.in_progress", out)
     }
 
     fn ends_at(&mut self, seconds: u32) {

@@ -26,12 +26,36 @@ pub(super) struct OpenCall {
     input: String,
     /// The event of a piece of input; `None` for calls that are written when complete.
     delta: Option<DeltaEvent>,
+    has_ended: bool,
+}
+
+/// A call that began before the open one ended. Bedrock sends one after another; clients rely on it.
+#[derive(Debug)]
+pub(super) struct WaitingCall {
+    index: usize,
+    id: String,
+    name: String,
+    form: Form,
+    input: String,
+    has_ended: bool,
 }
 
 impl EventWriter {
     pub(super) fn begin_call(&mut self, call: &BegunCall<'_>, out: &mut BytesMut) -> Written {
         let BegunCall { index, id, name, form } = *call;
         self.start(out)?;
+        if matches!(&self.open, Some(OpenItem::Call(open)) if !open.has_ended) {
+            let (id, name) = (id.to_owned(), name.to_owned());
+            let (input, has_ended) = (String::new(), false);
+            self.waiting.push_back(WaitingCall { index, id, name, form, input, has_ended });
+            return Ok(());
+        }
+        self.open_call(call, out)
+    }
+
+    /// Closes the open item and opens a call.
+    fn open_call(&mut self, call: &BegunCall<'_>, out: &mut BytesMut) -> Written {
+        let BegunCall { index, id, name, form } = *call;
         self.close(Status::Completed, out)?;
         let tool = self.reply.tools.get(name).cloned().unwrap_or_else(|| {
             let kind =
@@ -46,7 +70,8 @@ impl EventWriter {
             _ => None,
         };
         let (call_id, input) = (id.to_owned(), String::new());
-        let open = OpenCall { index, id: item_id, call_id, tool, input, delta };
+        let has_ended = false;
+        let open = OpenCall { index, id: item_id, call_id, tool, input, delta, has_ended };
         if open.delta.is_some()
             && let Some(item) = open.item(Status::InProgress)
         {
@@ -56,8 +81,12 @@ impl EventWriter {
         Ok(())
     }
 
-    /// Adds input. A call that is not the open one has ended, and its input is complete.
+    /// Adds input to a call.
     pub(super) fn call_input(&mut self, index: usize, piece: &str, out: &mut BytesMut) -> Written {
+        if let Some(waiting) = self.waiting.iter_mut().find(|call| call.index == index) {
+            waiting.input.push_str(piece);
+            return Ok(());
+        }
         let Some(OpenItem::Call(call)) = &mut self.open else { return Ok(()) };
         if call.index != index {
             return Ok(());
@@ -67,6 +96,45 @@ impl EventWriter {
             Some(delta) => self.events.piece(delta, piece, out),
             None => Ok(()),
         }
+    }
+
+    /// Ends a call. Its item stays open until the next begins: only the end of the answer tells whether it
+    /// was cut off.
+    pub(super) fn end_call(&mut self, index: usize, out: &mut BytesMut) -> Written {
+        if let Some(waiting) = self.waiting.iter_mut().find(|call| call.index == index) {
+            waiting.has_ended = true;
+            return Ok(());
+        }
+        if let Some(OpenItem::Call(open)) = &mut self.open
+            && open.index == index
+        {
+            open.has_ended = true;
+        }
+        while matches!(&self.open, Some(OpenItem::Call(open)) if open.has_ended) {
+            let Some(next) = self.waiting.pop_front() else { return Ok(()) };
+            self.write_call(next, out)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the calls that wait, with the input that they have.
+    pub(super) fn write_waiting(&mut self, out: &mut BytesMut) -> Written {
+        while let Some(next) = self.waiting.pop_front() {
+            self.write_call(next, out)?;
+        }
+        Ok(())
+    }
+
+    fn write_call(&mut self, call: WaitingCall, out: &mut BytesMut) -> Written {
+        let WaitingCall { index, id, name, form, input, has_ended } = call;
+        self.open_call(&BegunCall { index, id: &id, name: &name, form }, out)?;
+        if !input.is_empty() {
+            self.call_input(index, &input, out)?;
+        }
+        if let Some(OpenItem::Call(open)) = &mut self.open {
+            open.has_ended = has_ended;
+        }
+        Ok(())
     }
 }
 
@@ -98,7 +166,7 @@ impl OpenCall {
 
     /// The item as it stands.
     fn item(&self, status: Status) -> Option<OutputItem> {
-        let Self { index: _, id, call_id, tool, input, delta: _ } = self;
+        let Self { index: _, id, call_id, tool, input, delta: _, has_ended: _ } = self;
         let ClientTool { kind, name, namespace } = tool;
         let (id, call_id, name) = (id.clone(), call_id.clone(), name.clone());
         let (namespace, input) = (namespace.clone(), input.clone());

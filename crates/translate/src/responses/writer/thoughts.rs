@@ -52,6 +52,7 @@ impl EventWriter {
 
     fn open_thought(&mut self, out: &mut BytesMut) -> Written {
         if !matches!(self.open, Some(OpenItem::Thought(_))) {
+            self.write_waiting(out)?;
             self.close(Status::Completed, out)?;
             let id = self.next_id("rs_");
             self.open = Some(open::thought(id, self.items.len(), &mut self.events, out)?);
