@@ -26,6 +26,8 @@ use translate::responses::{ResponseReply, ResponseStream, Responses};
 mod case;
 #[path = "responses/items.rs"]
 mod items;
+#[path = "responses/properties.rs"]
+mod properties;
 #[path = "support/request_case.rs"]
 mod request_case;
 #[path = "support/response_asked.rs"]

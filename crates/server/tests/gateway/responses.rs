@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::recordings::{folder, records};
 use super::rig::{Received, Rig};
 
+mod compliance;
 mod sessions;
 
 const NOVA: &str = "us.amazon.nova-lite-v1:0";
