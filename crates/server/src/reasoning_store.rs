@@ -189,7 +189,7 @@ impl ReasoningStore {
 
     /// The caller's items of responses.
     pub(crate) fn items(&self) -> ItemMemory<'_> {
-        self.local.items.of(self.caller)
+        self.local.items.of(self.caller, self.limits)
     }
 
     /// Origin of the latest saved reasoning among these calls, the last call first.

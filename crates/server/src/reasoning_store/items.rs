@@ -29,6 +29,8 @@ pub(super) struct StoredItems {
 pub(crate) struct ItemMemory<'s> {
     stored: &'s StoredItems,
     caller: Caller,
+    /// Limits of the store; of no size where the operator keeps nothing in memory.
+    limits: StoreLimits,
 }
 
 /// The items that a request refers to, as JSON, by their ids.
@@ -45,8 +47,10 @@ impl Default for StoredItems {
 }
 
 impl StoredItems {
-    pub(super) fn of(&self, caller: Caller) -> ItemMemory<'_> {
-        ItemMemory { stored: self, caller }
+    /// The part of a caller; `memory` are the operator's limits of what is kept in memory.
+    pub(super) fn of(&self, caller: Caller, memory: StoreLimits) -> ItemMemory<'_> {
+        let limits = if memory.bytes == 0 { memory } else { LIMITS };
+        ItemMemory { stored: self, caller, limits }
     }
 
     fn shard(&self, key: u128) -> MutexGuard<'_, Shard<str>> {
@@ -61,7 +65,7 @@ impl ItemMemory<'_> {
         let now = Instant::now();
         for KeptItem { id, json } in items {
             let key = self.key(&id);
-            self.stored.shard(key).put(key, json.into(), LIMITS, now);
+            self.stored.shard(key).put(key, json.into(), self.limits, now);
         }
     }
 
@@ -70,7 +74,7 @@ impl ItemMemory<'_> {
         let now = Instant::now();
         let known = ids.iter().filter_map(|id| {
             let key = self.key(id);
-            let json = self.stored.shard(key).find(key, LIMITS.ttl, now)?;
+            let json = self.stored.shard(key).find(key, self.limits.ttl, now)?;
             Some((id.clone(), json))
         });
         KnownItems(known.collect())
@@ -99,7 +103,7 @@ mod tests {
     #[test]
     fn items_are_the_callers_own() {
         let stored = StoredItems::default();
-        let (ann, bob) = (stored.of(Caller(1)), stored.of(Caller(2)));
+        let (ann, bob) = (stored.of(Caller(1), LIMITS), stored.of(Caller(2), LIMITS));
         let item = |id: &str| KeptItem { id: id.to_owned(), json: format!("{{\"id\":\"{id}\"}}") };
         ann.keep(vec![item("msg_1"), item("rs_2")]);
         let ids = ["msg_1", "rs_2", "msg_3"].map(ToOwned::to_owned);
@@ -109,5 +113,8 @@ mod tests {
         assert!(bob.find(&ids).0.is_empty());
         ann.keep(vec![KeptItem { id: "msg_1".to_owned(), json: "x".repeat(LIMITS.bytes) }]);
         assert_eq!(ann.find(&ids).0.len(), 1, "an item larger than its share is not kept");
+        let off = stored.of(Caller(3), StoreLimits { bytes: 0, ..LIMITS });
+        off.keep(vec![item("msg_1")]);
+        assert!(off.find(&ids).0.is_empty());
     }
 }
