@@ -10,8 +10,13 @@ use crate::{
     models::Model,
 };
 
-/// Tags around text that a client program, and not its user, adds.
-const REMINDER: (&str, &str) = ("<system-reminder>", "</system-reminder>");
+/// Tags around text that a program, and not its user, adds: Claude Code's and opencode's, Codex's, and that of
+/// gateways which fold a later system message into a user turn.
+const REMINDERS: [(&str, &str); 3] = [
+    ("<system-reminder>", "</system-reminder>"),
+    ("<environment_context>", "</environment_context>"),
+    ("<system>", "</system>"),
+];
 
 /// The request from the model's point of view.
 #[derive(Debug)]
@@ -152,11 +157,13 @@ pub(crate) fn plain_text(blocks: &[Value]) -> String {
 /// The texts of content blocks without the parts that client programs mark as their own.
 fn own_text(blocks: &[Value]) -> String {
     let mut own = plain_text(blocks);
-    while let Some(start) = own.find(REMINDER.0) {
-        let rest = own.get(start..).unwrap_or_default();
-        let end = rest.find(REMINDER.1).map_or(own.len(), |at| start + at + REMINDER.1.len());
-        own.replace_range(start..end, "");
-        own = own.trim().to_owned();
+    for (opens, closes) in REMINDERS {
+        while let Some(start) = own.find(opens) {
+            let rest = own.get(start..).unwrap_or_default();
+            let end = rest.find(closes).map_or(own.len(), |at| start + at + closes.len());
+            own.replace_range(start..end, "");
+            own = own.trim().to_owned();
+        }
     }
     // opencode sends the argument of a command line as a JSON string.
     serde_json::from_str(&own).unwrap_or(own)
@@ -262,6 +269,12 @@ mod tests {
         assert_eq!(asked(&json!([{"text": reminder}, {"text": "Say hello"}])), "Say hello");
         assert_eq!(asked(&json!([{"text": format!("a {reminder} b {reminder}")}])), "a  b");
         assert_eq!(asked(&json!([{"text": "a <system-reminder> never closed"}])), "a");
+        let place = "<environment_context>\n<shell>bash</shell>\n</environment_context>";
+        let system = "<system>\nUse Bash.\n</system>";
+        assert_eq!(
+            asked(&json!([{"text": place}, {"text": system}, {"text": "Say hello"}])),
+            "Say hello"
+        );
         assert_eq!(asked(&json!([{"text": " as it is "}])), " as it is ");
         assert_eq!(asked(&json!([{"text": "\"say \\\"hi\\\"\""}])), "say \"hi\"");
     }
