@@ -1,4 +1,4 @@
-"""Starts coding agents as docs/clients.md says, each in a home folder of its own.
+"""Starts coding agents as docs/clients/ says, each in a home folder of its own.
 
 The block of an agent ends in its bare command. A script of the same name, first in PATH, runs the pinned
 program with that command's arguments and those that make it answer one question and end.
@@ -15,12 +15,11 @@ from pathlib import Path
 
 from forward_proxy import ForwardProxy
 from outcrop_process import Outcrop, clean_environment
-from readme_blocks import CLIENTS_PAGE, blocks
+from readme_blocks import client_block
 
 MODULES = Path(os.environ.get("OUTCROP_AGENTS_MODULES", ""))
 NODE = os.environ.get("OUTCROP_NODE", "node")
-PRINTED_ADDRESS = "127.0.0.1:4000"
-SECONDS = 600
+SECONDS = 120
 # Turns off updates, statistics and downloads of model lists.
 QUIET = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -35,9 +34,9 @@ QUIET = {
 
 @dataclass(frozen=True)
 class Agent:
-    """A program of docs/clients.md, and how it is made to answer once."""
+    """A program of docs/clients/, and how it is made to answer once."""
 
-    # Its block on the page, which is also its command.
+    # Its block on the page.
     name: str
     command: str
     # Paths below node_modules, one for each platform; the first that is there is run.
@@ -58,42 +57,72 @@ class Agent:
         return next((MODULES / path for path in self.programs if (MODULES / path).exists()), None)
 
 
+PLATFORMS = ("linux-x64", "linux-arm64", "darwin-arm64")
+CODEX_PLATFORMS = ("x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl", "aarch64-apple-darwin")
+CODEX = ("exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox")
+
+
+def claude_code(name: str) -> Agent:
+    """Claude Code by one of its blocks."""
+    return Agent(
+        name=name,
+        command="claude",
+        programs=tuple(f"@anthropic-ai/claude-code-{platform}/claude" for platform in PLATFORMS),
+        shell="Bash",
+        once=("-p", "--allowedTools", "Bash", "--"),
+        resumed=("-c", "-p", "--allowedTools", "Bash", "--"),
+    )
+
+
+def opencode(name: str) -> Agent:
+    """opencode by one of its blocks; it asks for a title of the session too."""
+    return Agent(
+        name=name,
+        command="opencode",
+        programs=tuple(
+            f"opencode-{platform}/bin/opencode" for platform in ("linux-x64-baseline", "linux-arm64", "darwin-arm64")
+        ),
+        shell="bash",
+        once=("run",),
+        resumed=("run", "-c"),
+        most_calls=3,
+        asks_for=("registry.npmjs.org",),
+    )
+
+
+def pi(name: str) -> Agent:
+    """pi by one of its blocks."""
+    return Agent(
+        name=name,
+        command="pi",
+        programs=(".bin/pi",),
+        shell="bash",
+        once=("-p",),
+        resumed=("-c", "-p"),
+        interpreted=True,
+    )
+
+
 AGENTS = {
     agent.name: agent
     for agent in [
+        claude_code("claude-code-bedrock"),
         Agent(
-            name="claude-code",
-            command="claude",
+            name="codex",
+            command="codex",
             programs=tuple(
-                f"@anthropic-ai/claude-code-{platform}/claude"
-                for platform in ("linux-x64", "linux-arm64", "darwin-arm64")
+                f"@openai/codex-{platform}/vendor/{target}/bin/codex"
+                for platform, target in zip(PLATFORMS, CODEX_PLATFORMS, strict=True)
             ),
-            shell="Bash",
-            once=("-p", "--allowedTools", "Bash", "--"),
-            resumed=("-c", "-p", "--allowedTools", "Bash", "--"),
+            shell="exec_command",
+            once=CODEX,
+            resumed=(*CODEX, "resume", "--last"),
+            asks_for=("ab.chatgpt.com", "api.github.com", "chatgpt.com", "github.com"),
         ),
-        Agent(
-            name="opencode",
-            command="opencode",
-            programs=tuple(
-                f"opencode-{platform}/bin/opencode"
-                for platform in ("linux-x64-baseline", "linux-arm64", "darwin-arm64")
-            ),
-            shell="bash",
-            once=("run",),
-            resumed=("run", "-c"),
-            most_calls=3,
-            asks_for=("registry.npmjs.org",),
-        ),
-        Agent(
-            name="pi",
-            command="pi",
-            programs=(".bin/pi",),
-            shell="bash",
-            once=("-p",),
-            resumed=("-c", "-p"),
-            interpreted=True,
-        ),
+        opencode("opencode"),
+        opencode("opencode-responses"),
+        pi("pi"),
+        pi("pi-responses"),
         Agent(
             name="continue",
             command="cn",
@@ -124,9 +153,8 @@ class Session:
         for name in ("home", "work", "bin"):
             (self.folder / name).mkdir(exist_ok=True)
         self.write_shim((*flags, question))
-        [block] = [block for block in blocks(CLIENTS_PAGE.read_text()) if block.name == self.agent.name]
         host, port = self.gateway.address
-        script = block.text.replace(PRINTED_ADDRESS, f"{host}:{port}")
+        script = client_block(self.agent.name, f"{host}:{port}").text
         assert self.without in script, f"{self.without} is not on the page"
         script = script.replace(self.without, "")
         return run(script, self.folder / "work", self.variables())

@@ -1,4 +1,4 @@
-"""Sets clients up by their blocks of docs/clients.md, for the gateway of the test."""
+"""Sets clients up by their blocks of docs/clients/, for the gateway of the test."""
 
 from __future__ import annotations
 
@@ -9,24 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from outcrop_process import clean_environment
-from readme_blocks import CLIENTS_PAGE, Block, blocks
+from readme_blocks import client_block
 
-PRINTED_ADDRESS = "127.0.0.1:4000"
 SECONDS = 60
 
 
-def block(name: str, url: str) -> Block:
-    """The block of this name, with the address of the gateway at `url`."""
-    [found] = [block for block in blocks(CLIENTS_PAGE.read_text()) if block.name == name]
-    text = found.text.replace(PRINTED_ADDRESS, url.removeprefix("http://"))
-    return Block(found.name, found.language, text, found.line)
-
-
 def set_up(name: str, url: str) -> dict[str, Any]:
-    """Runs a Python block; returns the names that it defines."""
-    found = block(name, url)
+    """Runs a Python block for the gateway at `url`; returns the names that it defines."""
+    block = client_block(name, url.removeprefix("http://"))
     defined: dict[str, Any] = {}
-    exec(compile(found.text, f"docs/clients.md:{found.line} ({name})", "exec"), defined)
+    exec(compile(block.text, block.name, "exec"), defined)
     return defined
 
 
@@ -42,7 +34,7 @@ def shell(name: str, url: str, folder: Path, module: str, more: str = "") -> str
     command.chmod(0o755)
     environment = clean_environment(str(folder), {"PATH": f"{commands}:{os.environ['PATH']}"})
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block(name, url).text + more],
+        ["bash", "-euo", "pipefail", "-c", client_block(name, url.removeprefix("http://")).text + more],
         capture_output=True,
         text=True,
         timeout=SECONDS,

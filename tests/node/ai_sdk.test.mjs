@@ -1,31 +1,27 @@
-// Vercel's AI SDK through both of its OpenAI providers: text, streams, tools, objects, embeddings.
+// Vercel's AI SDK through its OpenAI providers: text, streams, tools over turns, objects, embeddings.
 
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { before, test } from 'node:test';
 
-import { createOpenAI } from '@ai-sdk/openai';
-import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
 import { Output, embedMany, generateObject, generateText, isStepCount, jsonSchema, streamText, tool } from 'ai';
 import { z } from 'zod';
 
 import { requestFor, seeded } from './invented.mjs';
+import { setUp } from './page.mjs';
 import { CLAUDE, LIMIT, NOVA, suite } from './suite.mjs';
 
-// `openai(id)` would use the Responses API; other servers need `.chat()`.
 const PROVIDERS = {
-  '@ai-sdk/openai': (baseURL) => {
-    const provider = createOpenAI({ baseURL, apiKey: 'any' });
-    return { chat: (id) => provider.chat(id), embedding: (id) => provider.embedding(id) };
+  '@ai-sdk/openai, Responses': async (root) => {
+    const { openai } = await setUp('ai-sdk', root, ['openai']);
+    return { chat: (id) => openai(id), embedding: (id) => openai.embedding(id) };
   },
-  '@ai-sdk/openai-compatible': (baseURL) => {
-    const provider = createOpenAICompatible({
-      name: 'outcrop',
-      baseURL,
-      apiKey: 'any',
-      includeUsage: true,
-      supportsStructuredOutputs: true,
-    });
-    return { chat: (id) => provider.chatModel(id), embedding: (id) => provider.embeddingModel(id) };
+  '@ai-sdk/openai, chat': async (root) => {
+    const { openai } = await setUp('ai-sdk', root, ['openai']);
+    return { chat: (id) => openai.chat(id) };
+  },
+  '@ai-sdk/openai-compatible': async (root) => {
+    const { outcrop } = await setUp('ai-sdk-compatible', root, ['outcrop']);
+    return { chat: (id) => outcrop.chatModel(id), embedding: (id) => outcrop.embeddingModel(id) };
   },
 };
 
@@ -49,12 +45,18 @@ function runnable(wanted, results, received) {
 }
 
 for (const [name, provide] of Object.entries(PROVIDERS)) {
-  suite(name, (url) => {
+  suite(name, (_, root) => {
+    let provider;
+
+    before(async () => {
+      provider = await provide(root());
+    });
+
     for (const model of [NOVA, CLAUDE]) {
       test(`text: ${model}`, LIMIT, async (t) => {
         const word = seeded(t.name).word();
         const answer = await generateText({
-          model: provide(url()).chat(model),
+          model: provider.chat(model),
           instructions: 'Be brief.',
           prompt: `Who is ${word}?`,
           ...PROTOCOL,
@@ -66,7 +68,7 @@ for (const [name, provide] of Object.entries(PROVIDERS)) {
 
       test(`stream: ${model}`, LIMIT, async (t) => {
         const word = seeded(t.name).word();
-        const answer = streamText({ model: provide(url()).chat(model), prompt: `Tell me of ${word}.`, ...PROTOCOL });
+        const answer = streamText({ model: provider.chat(model), prompt: `Tell me of ${word}.`, ...PROTOCOL });
         const pieces = [];
         for await (const piece of answer.textStream) pieces.push(piece);
         assert.ok(pieces.length > 3 && pieces.join('').includes(word), pieces.join(''));
@@ -78,7 +80,7 @@ for (const [name, provide] of Object.entries(PROVIDERS)) {
         const { tools, words } = seeded(t.name);
         const [wanted, results, received] = [tools(), words(2), []];
         const answer = await generateText({
-          model: provide(url()).chat(model),
+          model: provider.chat(model),
           prompt: requestFor(wanted),
           tools: runnable(wanted, results, received),
           stopWhen: isStepCount(4),
@@ -93,7 +95,7 @@ for (const [name, provide] of Object.entries(PROVIDERS)) {
         const { tools, words } = seeded(t.name);
         const [wanted, results, received] = [tools(), words(2), []];
         const answer = streamText({
-          model: provide(url()).chat(model),
+          model: provider.chat(model),
           prompt: requestFor(wanted),
           tools: runnable(wanted, results, received),
           stopWhen: isStepCount(4),
@@ -104,11 +106,40 @@ for (const [name, provide] of Object.entries(PROVIDERS)) {
         for (const result of results) assert.ok(text.includes(result), text);
       });
 
+      for (const streamed of [false, true]) {
+        test(`another turn${streamed ? ', streamed' : ''}: ${model}`, LIMIT, async (t) => {
+          const { tools, word, words } = seeded(t.name);
+          const [wanted, results, received] = [tools(), words(2), []];
+          const messages = [];
+          const ask = async (content) => {
+            messages.push({ role: 'user', content });
+            const request = {
+              model: provider.chat(model),
+              messages,
+              tools: runnable(wanted, results, received),
+              stopWhen: isStepCount(4),
+              ...PROTOCOL,
+            };
+            const answer = streamed ? streamText(request) : await generateText(request);
+            const [text, { messages: more }] = [await answer.text, await answer.response];
+            messages.push(...more);
+            return text;
+          };
+          const name = word();
+          assert.ok((await ask(`Who is ${name}?`)).includes(name));
+          for (let turn = 1; turn <= 2; turn++) {
+            const text = await ask(requestFor(wanted));
+            for (const result of results) assert.ok(text.includes(result), text);
+            assert.equal(received.length, turn * wanted.length);
+          }
+        });
+      }
+
       test(`objects: ${model}`, LIMIT, async (t) => {
         const { word, number } = seeded(t.name);
         const wanted = { name: word(), weight: number() };
         const prompt = `Describe the sample: name "${wanted.name}", weight ${wanted.weight}.`;
-        const chat = provide(url()).chat(model);
+        const chat = provider.chat(model);
         const generated = await generateObject({ model: chat, schema: Sample, prompt, ...PROTOCOL });
         assert.deepEqual(generated.object, wanted);
         const whole = await generateText({ model: chat, output: Output.object({ schema: Sample }), prompt, ...PROTOCOL });
@@ -118,10 +149,11 @@ for (const [name, provide] of Object.entries(PROVIDERS)) {
       });
     }
 
-    for (const model of ['amazon.titan-embed-text-v2:0', 'cohere.embed-english-v3']) {
+    const embedders = /chat|anthropic/.test(name) ? [] : ['amazon.titan-embed-text-v2:0', 'cohere.embed-english-v3'];
+    for (const model of embedders) {
       test(`embeddings: ${model}`, LIMIT, async (t) => {
         const values = seeded(t.name).words(12);
-        const embedder = provide(url()).embedding(model);
+        const embedder = provider.embedding(model);
         const all = await embedMany({ model: embedder, values, ...PROTOCOL });
         assert.equal(all.embeddings.length, values.length);
         const one = await embedMany({ model: embedder, values: [values[7]], ...PROTOCOL });

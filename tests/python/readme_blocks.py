@@ -11,8 +11,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-# The blocks of this page start programs of their own and have a suite of their own.
-CLIENTS_PAGE = ROOT / "docs" / "clients.md"
+# The blocks of these pages set clients up, and are run by the suites that have those clients.
+CLIENTS = ROOT / "docs" / "clients"
+PRINTED_ADDRESS = "127.0.0.1:4000"
 MARK = re.compile(r"^\s*<!--\s*run:\s*(?P<name>[\w.-]+)\s*-->\s*$")
 FENCE = re.compile(r"^\s*```(?P<language>\w+)\s*$")
 
@@ -54,3 +55,20 @@ def blocks(text: str) -> list[Block]:
             raise AssertionError(f"line {start + 1}: the block never ends")
         found.append(Block(mark["name"], fence["language"], "\n".join(body) + "\n", number + 1))
     return found
+
+
+def client_blocks() -> dict[str, tuple[Path, Block]]:
+    """The examples of the clients' pages by name, each with its page."""
+    found: dict[str, tuple[Path, Block]] = {}
+    for page in sorted(CLIENTS.glob("*.md")):
+        for block in blocks(page.read_text()):
+            assert block.name not in found, f"{page}: there are two examples called {block.name}"
+            found[block.name] = (page, block)
+    return found
+
+
+def client_block(name: str, address: str) -> Block:
+    """The example of this name, with `address`, host and port, in place of the printed one."""
+    page, block = client_blocks()[name]
+    text = block.text.replace(PRINTED_ADDRESS, address)
+    return Block(f"{page.relative_to(ROOT)}:{block.line} ({name})", block.language, text, block.line)

@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from outcrop_process import Outcrop, clean_environment
-from readme_blocks import CLIENTS_PAGE, README, ROOT, Block, blocks, pages
+from readme_blocks import CLIENTS, PRINTED_ADDRESS, README, ROOT, Block, blocks, client_blocks, pages
 
-PRINTED_ADDRESS = "127.0.0.1:4000"
 AT_LEAST = 3
 SECONDS = 60
-EXAMPLES = [(page, block) for page in pages() if page != CLIENTS_PAGE for block in blocks(page.read_text())]
+EXAMPLES = [(page, block) for page in pages() if page.parent != CLIENTS for block in blocks(page.read_text())]
 LINK = re.compile(r"\[[^\]]*\]\((?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+\s+(?P<title>.+?)\s*$", re.MULTILINE)
@@ -52,6 +51,15 @@ def test_the_summary_lists_every_page() -> None:
     listed = {(summary.parent / link["path"]).resolve() for link in LINK.finditer(summary.read_text())}
     missing = set((ROOT / "docs").rglob("*.md")) - listed - {summary}
     assert not missing, f"docs/SUMMARY.md does not list {sorted(page.name for page in missing)}"
+
+
+def test_every_example_of_a_client_is_run() -> None:
+    """A suite names the example of each client; it runs it as printed."""
+    suites = [*(ROOT / "tests" / "clients").rglob("*.py"), *(ROOT / "tests" / "agents").glob("*.py")]
+    suites += (ROOT / "tests" / "node").glob("*.mjs")
+    text = "\n".join(suite.read_text() for suite in suites)
+    unused = [name for name in client_blocks() if not re.search(rf"""["']{re.escape(name)}["']""", text)]
+    assert not unused, f"no suite runs {unused}"
 
 
 def anchor(title: str) -> str:

@@ -1,4 +1,4 @@
-"""Haystack components: a chat generator with tools and JSON, and the two embedders."""
+"""Haystack components: the generators of chat completions and of Responses with tools and JSON, and the two embedders."""
 
 from __future__ import annotations
 
@@ -9,30 +9,44 @@ import pytest
 from haystack import Document
 from haystack.components.agents import Agent
 from haystack.components.embedders import OpenAIDocumentEmbedder, OpenAITextEmbedder
-from haystack.components.generators.chat import OpenAIChatGenerator
+from haystack.components.generators.chat import OpenAIChatGenerator, OpenAIResponsesChatGenerator
 from haystack.dataclasses import ChatMessage, StreamingChunk
 from haystack.tools import Tool
 from haystack.utils import Secret
 from pydantic import BaseModel
 
 from invented import InventedTool, request_for, tools, words
+from outcrop_process import Outcrop
+from page import set_up
 from samples import CLAUDE, NOVA
 
 KEY = Secret.from_token("any")
 
 
-@pytest.fixture(params=[NOVA, CLAUDE])
-def generator(request: pytest.FixtureRequest, base_url: str) -> OpenAIChatGenerator:
-    return OpenAIChatGenerator(
-        api_key=KEY, model=request.param, api_base_url=base_url, max_retries=0
-    )
+CLASSES = {"haystack": OpenAIChatGenerator, "haystack-responses": OpenAIResponsesChatGenerator}
+Generator = OpenAIChatGenerator | OpenAIResponsesChatGenerator
+
+
+@pytest.fixture(params=[(block, model) for block in CLASSES for model in (NOVA, CLAUDE)], ids=" ".join)
+def generator(request: pytest.FixtureRequest, base_url: str) -> Generator:
+    """A generator of the class that a block of the page has."""
+    block, model = request.param
+    return CLASSES[block](api_key=KEY, model=model, api_base_url=base_url, max_retries=0)
+
+
+@pytest.mark.parametrize("block", CLASSES)
+def test_the_generator_of_the_page(gateway: Outcrop, rng: random.Random, block: str) -> None:
+    [name] = words(rng, 1)
+    generator = set_up(block, gateway.url)["generator"]
+    [reply] = generator.run([ChatMessage.from_user(f"Who is {name}?")])["replies"]
+    assert name in (reply.text or "") and isinstance(generator, CLASSES[block])
 
 
 def offered(tool: InventedTool, result: str) -> Tool:
     return Tool(tool.name, "A tool.", tool.schema, lambda **_: result)
 
 
-def test_text(generator: OpenAIChatGenerator, rng: random.Random) -> None:
+def test_text(generator: Generator, rng: random.Random) -> None:
     [name] = words(rng, 1)
     [reply] = generator.run([ChatMessage.from_system("Be brief."), ChatMessage.from_user(name)])[
         "replies"
@@ -41,7 +55,7 @@ def test_text(generator: OpenAIChatGenerator, rng: random.Random) -> None:
     assert reply.meta["finish_reason"] == "stop" and reply.meta["usage"]["total_tokens"] > 0
 
 
-def test_stream(generator: OpenAIChatGenerator, rng: random.Random) -> None:
+def test_stream(generator: Generator, rng: random.Random) -> None:
     [name] = words(rng, 1)
     chunks: list[StreamingChunk] = []
     [reply] = generator.run(
@@ -53,7 +67,7 @@ def test_stream(generator: OpenAIChatGenerator, rng: random.Random) -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 def test_agent_with_two_tools(
-    generator: OpenAIChatGenerator, rng: random.Random, stream: bool
+    generator: Generator, rng: random.Random, stream: bool
 ) -> None:
     wanted, results = tools(rng), words(rng, 2)
     agent = Agent(
@@ -70,7 +84,7 @@ def test_agent_with_two_tools(
     assert all(result in final for result in results), final
 
 
-def test_typed_result(generator: OpenAIChatGenerator, rng: random.Random) -> None:
+def test_typed_result(generator: Generator, rng: random.Random) -> None:
     class Sample(BaseModel):
         name: str
         weight: int
@@ -78,7 +92,7 @@ def test_typed_result(generator: OpenAIChatGenerator, rng: random.Random) -> Non
     [name], weight = words(rng, 1), rng.randrange(100, 10_000)
     [reply] = generator.run(
         [ChatMessage.from_user(f'Describe the sample: name "{name}", weight {weight}.')],
-        generation_kwargs={"response_format": Sample},
+        generation_kwargs={("response_format" if isinstance(generator, OpenAIChatGenerator) else "text_format"): Sample},
     )["replies"]
     assert json.loads(reply.text or "") == {"name": name, "weight": weight}
 

@@ -99,6 +99,22 @@ class TestNova(ChatSuite):
     MODEL = NOVA
 
 
+class ResponsesSuite(ChatSuite):
+    """The same on the Responses API."""
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        return {**super().chat_model_params, "use_responses_api": True}
+
+
+class TestResponsesClaude(ResponsesSuite):
+    MODEL = CLAUDE
+
+
+class TestResponsesNova(ResponsesSuite):
+    MODEL = NOVA
+
+
 class EmbeddingSuite(EmbeddingsIntegrationTests):
     """LangChain sends lists of token ids and asks for base64."""
 

@@ -1,4 +1,5 @@
-"""pydantic-ai agents: text, tools, typed results in its three ways, streams, embeddings."""
+"""pydantic-ai agents on Responses and chat completions: text, tools, typed results in its three ways,
+streams, embeddings."""
 
 from __future__ import annotations
 
@@ -9,12 +10,20 @@ import pytest
 from pydantic import BaseModel
 from pydantic_ai import Agent, Embedder, NativeOutput, PromptedOutput, Tool, ToolOutput
 from pydantic_ai.embeddings.openai import OpenAIEmbeddingModel
-from pydantic_ai.messages import ModelMessage, ToolCallPart
-from pydantic_ai.models.openai import OpenAIChatModel
+from pydantic_ai.messages import ModelMessage, ThinkingPart, ToolCallPart
+from pydantic_ai.models import Model
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel, OpenAIResponsesModelSettings
 from pydantic_ai.providers.openai import OpenAIProvider
 
 from invented import InventedTool, request_for, tools, words
+from outcrop_process import Outcrop
+from page import set_up
 from samples import CLAUDE, NOVA
+
+CLASSES = {
+    "pydantic-ai": OpenAIResponsesModel,
+    "pydantic-ai-chat": OpenAIChatModel,
+}
 
 
 class Sample(BaseModel):
@@ -29,9 +38,17 @@ def provider(base_url: str) -> OpenAIProvider:
     return OpenAIProvider(base_url=base_url, api_key="any")
 
 
-@pytest.fixture(params=[NOVA, CLAUDE])
-def model(request: pytest.FixtureRequest, provider: OpenAIProvider) -> OpenAIChatModel:
-    return OpenAIChatModel(request.param, provider=provider)
+@pytest.fixture(params=[(block, model) for block in CLASSES for model in (NOVA, CLAUDE)], ids=" ".join)
+def model(request: pytest.FixtureRequest, gateway: Outcrop) -> Model:
+    """The model of each block of the page, by another name."""
+    block, name = request.param
+    return CLASSES[block](name, provider=set_up(block, gateway.url)["provider"])
+
+
+@pytest.mark.parametrize("block", CLASSES)
+async def test_the_agent_of_the_page(gateway: Outcrop, rng: random.Random, block: str) -> None:
+    [name] = words(rng, 1)
+    assert name in (await set_up(block, gateway.url)["agent"].run(f"Who is {name}?")).output
 
 
 def offered(tool: InventedTool, result: str) -> Tool[None]:
@@ -48,14 +65,14 @@ def calls_in(messages: list[ModelMessage]) -> list[tuple[str, object]]:
     return [(p.tool_name, p.args_as_dict()) for p in parts if isinstance(p, ToolCallPart)]
 
 
-async def test_text(model: OpenAIChatModel, rng: random.Random) -> None:
+async def test_text(model: Model, rng: random.Random) -> None:
     [name] = words(rng, 1)
     run = await Agent(model, instructions="Be brief.").run(f"Who is {name}?")
     assert name in run.output
     assert run.usage.input_tokens > 0 and run.usage.output_tokens > 0
 
 
-async def test_stream(model: OpenAIChatModel, rng: random.Random) -> None:
+async def test_stream(model: Model, rng: random.Random) -> None:
     [name] = words(rng, 1)
     async with Agent(model).run_stream(f"Tell me of {name}.") as run:
         pieces = [piece async for piece in run.stream_text(delta=True, debounce_by=None)]
@@ -63,7 +80,7 @@ async def test_stream(model: OpenAIChatModel, rng: random.Random) -> None:
     assert run.usage.output_tokens > 0, "the usage chunk did not arrive"
 
 
-async def test_two_tools(model: OpenAIChatModel, rng: random.Random) -> None:
+async def test_two_tools(model: Model, rng: random.Random) -> None:
     wanted, results = tools(rng), words(rng, 2)
     agent = Agent(model, tools=[offered(*pair) for pair in zip(wanted, results, strict=True)])
     run = await agent.run(request_for(wanted))
@@ -71,7 +88,30 @@ async def test_two_tools(model: OpenAIChatModel, rng: random.Random) -> None:
     assert all(result in run.output for result in results), run.output
 
 
-async def test_two_tools_streamed(model: OpenAIChatModel, rng: random.Random) -> None:
+async def test_another_turn(model: Model, rng: random.Random) -> None:
+    wanted, results = tools(rng), words(rng, 2)
+    agent = Agent(model, tools=[offered(*pair) for pair in zip(wanted, results, strict=True)])
+    first = await agent.run(request_for(wanted))
+    second = await agent.run(request_for(wanted), message_history=first.all_messages())
+    assert calls_in(second.new_messages()) == [(tool.name, tool.arguments) for tool in wanted]
+    assert all(result in second.output for result in results), second.output
+
+
+async def test_reasoning_goes_with_its_calls(gateway: Outcrop, rng: random.Random) -> None:
+    wanted, results = tools(rng), words(rng, 2)
+    settings = OpenAIResponsesModelSettings(openai_reasoning_effort="low", openai_reasoning_summary="auto")
+    agent = Agent(
+        OpenAIResponsesModel(CLAUDE, provider=set_up("pydantic-ai", gateway.url)["provider"]),
+        tools=[offered(*pair) for pair in zip(wanted, results, strict=True)],
+        model_settings=settings,
+    )
+    run = await agent.run(request_for(wanted))
+    assert all(result in run.output for result in results), run.output
+    thoughts = [part for message in run.all_messages() for part in message.parts if isinstance(part, ThinkingPart)]
+    assert thoughts and thoughts[0].content
+
+
+async def test_two_tools_streamed(model: Model, rng: random.Random) -> None:
     wanted, results = tools(rng), words(rng, 2)
     agent = Agent(model, tools=[offered(*pair) for pair in zip(wanted, results, strict=True)])
     events = 0
@@ -89,7 +129,7 @@ async def test_two_tools_streamed(model: OpenAIChatModel, rng: random.Random) ->
 
 
 @pytest.mark.parametrize("way", [ToolOutput, NativeOutput, PromptedOutput])
-async def test_typed_result(model: OpenAIChatModel, rng: random.Random, way: type) -> None:
+async def test_typed_result(model: Model, rng: random.Random, way: type) -> None:
     [name], weight = words(rng, 1), rng.randrange(100, 10_000)
     agent = Agent(model, output_type=way(Sample))
     run = await agent.run(f'Describe the sample: name "{name}", weight {weight}.')
@@ -98,7 +138,7 @@ async def test_typed_result(model: OpenAIChatModel, rng: random.Random, way: typ
 
 @pytest.mark.parametrize("way", [ToolOutput, NativeOutput])
 async def test_typed_result_streamed(
-    model: OpenAIChatModel, rng: random.Random, way: type
+    model: Model, rng: random.Random, way: type
 ) -> None:
     [name], weight = words(rng, 1), rng.randrange(100, 10_000)
     agent = Agent(model, output_type=way(Sample))
@@ -107,7 +147,7 @@ async def test_typed_result_streamed(
         assert await run.get_output() == Sample(name=name, weight=weight)
 
 
-async def test_typed_result_after_a_tool(model: OpenAIChatModel, rng: random.Random) -> None:
+async def test_typed_result_after_a_tool(model: Model, rng: random.Random) -> None:
     """The agent's own answering tool stands beside the user's."""
     [tool], [result] = tools(rng, 1), words(rng, 1)
 

@@ -14,6 +14,8 @@ from llama_index.llms.openai_like import OpenAILike
 from pydantic import BaseModel, create_model
 
 from invented import InventedTool, request_for, tools, words
+from outcrop_process import Outcrop
+from page import set_up
 from samples import CLAUDE, NOVA
 
 
@@ -35,6 +37,11 @@ def llm(request: pytest.FixtureRequest, base_url: str) -> OpenAILike:
         max_retries=0,
         context_window=100_000,
     )
+
+
+def test_the_model_of_the_page(gateway: Outcrop, rng: random.Random) -> None:
+    [name] = words(rng, 1)
+    assert name in set_up("llamaindex", gateway.url)["llm"].complete(f"Who is {name}?").text
 
 
 def offered(tool: InventedTool, run: Callable[..., str]) -> FunctionTool:

@@ -12,6 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from invented import words
+from outcrop_process import Outcrop
+from page import set_up
 from samples import CLAUDE, NOVA
 
 MODES = [
@@ -76,6 +78,42 @@ def test_partial_results(
     )
     assert states[-1].model_dump() == sample.model_dump()
     assert len(states) > 2, "the object came in one piece"
+
+
+@pytest.mark.parametrize("block", ["instructor", "instructor-responses"])
+def test_the_clients_of_the_page(gateway: Outcrop, rng: random.Random, model: str, block: str) -> None:
+    """Chat completions, and the Responses API."""
+    made = set_up(block, gateway.url)["client"]
+    sample, messages = described(rng)
+    found = made.create(model=model, messages=messages, response_model=Sample, max_retries=0)
+    assert isinstance(found, Sample) and found.model_dump() == sample.model_dump()
+    # The next question goes with the first answer.
+    more, asked = described(rng)
+    history = [*messages, {"role": "assistant", "content": found.model_dump_json()}, *asked]
+    found = made.create(model=model, messages=history, response_model=Sample, max_retries=0)
+    assert found.model_dump() == more.model_dump()
+
+
+def test_partial_results_of_responses(gateway: Outcrop, rng: random.Random, model: str) -> None:
+    made = set_up("instructor-responses", gateway.url)["client"]
+    sample, messages = described(rng, " ".join(words(rng, 4)))
+    states = list(made.create_partial(model=model, messages=messages, response_model=Sample, max_retries=0))
+    assert states[-1].model_dump() == sample.model_dump() and len(states) > 2
+
+
+def test_a_validator_asks_again_of_responses(gateway: Outcrop, rng: random.Random, model: str) -> None:
+    made = set_up("instructor-responses", gateway.url)["client"]
+    sample, messages = described(rng)
+    seen: list[str] = []
+
+    class Checked(Sample):
+        def model_post_init(self, _: object) -> None:
+            seen.append(self.name)
+            if len(seen) == 1:
+                raise ValueError(f'once more: name "{sample.name}", weight {sample.weight}')
+
+    found = made.create(model=model, messages=messages, response_model=Checked, max_retries=2)
+    assert len(seen) == 2 and found.weight == sample.weight
 
 
 def test_with_completion_and_usage(base_url: str, rng: random.Random, model: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from admin_calls import generated
 from aws_environment import without_aws
+from outcrop_process import Outcrop
 
 pytest_plugins = ["outcrop_fixtures"]
 
@@ -27,3 +30,20 @@ def no_aws_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Takes the developer's AWS variables and files away."""
     without_aws(monkeypatch)
     yield
+
+
+MASTER = "sk-1234"
+
+
+@pytest.fixture(scope="session")
+def keyed() -> Iterator[Outcrop]:
+    """A demo gateway that wants keys."""
+    with Outcrop(["--demo", "--listen", "127.0.0.1:0"], environment={"LITELLM_MASTER_KEY": MASTER}) as running:
+        yield running
+        assert running.alive(), running.log()
+
+
+@pytest.fixture()
+def key(keyed: Outcrop) -> dict[str, Any]:
+    """A new key of that gateway, with its AWS key pair."""
+    return generated(keyed, MASTER, {})

@@ -1,4 +1,4 @@
-"""AWS CLI and llm, started as docs/clients.md says."""
+"""AWS CLI and llm, started as docs/clients/ says."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def test_aws_cli_lists_models(gateway: Outcrop, tmp_path: Path) -> None:
 TOOL = "def find_rock(place: str) -> str:\n    \"Finds a rock.\"\n    return '%s in ' + place\n"
 
 
-@pytest.mark.parametrize("flags", ["", "--no-stream"], ids=["streamed", "whole"])
-def test_llm(gateway: Outcrop, tmp_path: Path, rng: random.Random, flags: str) -> None:
+@pytest.mark.parametrize(("block", "flags"), [("llm", ""), ("llm", "--no-stream"), ("llm-responses", "")])
+def test_llm(gateway: Outcrop, tmp_path: Path, rng: random.Random, block: str, flags: str) -> None:
     name, place, result = words(rng, 3)
     (tmp_path / "tools.py").write_text(TOOL % result)
     more = (
@@ -37,6 +37,6 @@ def test_llm(gateway: Outcrop, tmp_path: Path, rng: random.Random, flags: str) -
         f"llm -m outcrop {flags} --functions tools.py 'Call find_rock with place {place}.'\n"
         f"llm -m outcrop {flags} --schema 'title str, weight int' 'title \"{name}\", weight 417'\n"
     )
-    output = shell("llm", gateway.url, tmp_path, "llm", more)
+    output = shell(block, gateway.url, tmp_path, "llm", more)
     assert name in output and f"{result} in {place}" in output
     assert json.loads(output.strip().splitlines()[-1]) == {"title": name, "weight": 417}

@@ -1,17 +1,21 @@
-"""openai-agents in chat mode: text, streams, tools over turns, typed answers, handoffs."""
+"""openai-agents on Responses and in chat mode: text, streams, tools over turns, typed answers, handoffs, reasoning."""
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from agents import Agent, Runner, function_tool
+from agents import Agent, ModelSettings, Runner, SQLiteSession, function_tool, set_default_openai_api
+from openai.types.shared import Reasoning
 from pydantic import BaseModel
 
 from invented import words
 from outcrop_process import Outcrop
 from page import set_up
+from samples import CLAUDE
 
 
 class Rock(BaseModel):
@@ -21,11 +25,12 @@ class Rock(BaseModel):
     weight: int
 
 
-@pytest.fixture()
-def made(gateway: Outcrop) -> Agent:
+@pytest.fixture(params=["openai-agents", "openai-agents-chat"])
+def made(request: pytest.FixtureRequest, gateway: Outcrop) -> Iterator[Agent]:
     """The agent of the page, after whose lines all agents of the process use the gateway."""
-    agent: Agent = set_up("openai-agents", gateway.url)["agent"]
-    return agent
+    agent: Agent = set_up(request.param, gateway.url)["agent"]
+    yield agent
+    set_default_openai_api("responses")
 
 
 def like(made: Agent, **more: Any) -> Agent:
@@ -44,8 +49,6 @@ async def streamed(agent: Agent, asked: str) -> tuple[int, str]:
 
 
 def test_stream(made: Agent, rng: random.Random) -> None:
-    import asyncio
-
     [name] = words(rng, 1)
     count, text = asyncio.run(streamed(made, f"Who is {name}?"))
     assert name in text and count > 3
@@ -80,3 +83,44 @@ def test_handoff(made: Agent, rng: random.Random) -> None:
     billing = Agent(name="Billing", model=made.model)
     run = Runner.run_sync(like(made, handoffs=[billing]), f"Use transfer_to_billing for {name}.")
     assert run.last_agent.name == "Billing" and run.final_output
+
+
+@pytest.fixture()
+def responses(gateway: Outcrop) -> Agent:
+    """The agent of the page that uses the Responses API."""
+    agent: Agent = set_up("openai-agents", gateway.url)["agent"]
+    return agent
+
+
+def test_turns_of_a_session(responses: Agent, rng: random.Random) -> None:
+    first, second, result = words(rng, 3)
+
+    @function_tool
+    def find_rock(place: str) -> str:
+        """Finds a rock."""
+        return f"{result} in {place}"
+
+    agent = like(responses, tools=[find_rock])
+    session = SQLiteSession(first)
+    for place in (first, second):
+        run = Runner.run_sync(agent, f'Call find_rock with place "{place}".', session=session)
+        assert f"{result} in {place}" in run.final_output
+
+
+def test_reasoning_goes_with_its_calls(responses: Agent, rng: random.Random) -> None:
+    place, result = words(rng, 2)
+
+    @function_tool
+    def find_rock(place: str) -> str:
+        """Finds a rock."""
+        return result
+
+    settings = ModelSettings(
+        reasoning=Reasoning(effort="low", summary="auto"),
+        response_include=["reasoning.encrypted_content"],
+        store=False,
+    )
+    agent = Agent(name="assistant", model=CLAUDE, tools=[find_rock], model_settings=settings)
+    run = Runner.run_sync(agent, f'Call find_rock with place "{place}".')
+    assert result in run.final_output
+    assert any(item.type == "reasoning_item" for item in run.new_items)

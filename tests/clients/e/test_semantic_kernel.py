@@ -1,4 +1,5 @@
-"""Semantic Kernel: text, streams, and a plugin over the turns of a thread."""
+"""Semantic Kernel, its agents of chat completions and of Responses: text, streams, and a plugin over the turns of a
+thread."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import asyncio
 import random
 from typing import Any
 
-from semantic_kernel.agents import ChatCompletionAgent
+import pytest
+from semantic_kernel.agents import ChatCompletionAgent, OpenAIResponsesAgent
 from semantic_kernel.functions import kernel_function
 
 from invented import words
@@ -27,13 +29,23 @@ class Rocks:
         return self.result
 
 
-def service(gateway: Outcrop) -> Any:
-    return set_up("semantic-kernel", gateway.url)["service"]
+def made(kind: str, url: str, **more: Any) -> Any:
+    """An agent by the lines of its block."""
+    block = set_up(kind, url)
+    if kind == "semantic-kernel":
+        return ChatCompletionAgent(service=block["service"], **more)
+    agent = block["agent"]
+    same = {"ai_model_id": agent.ai_model_id, "client": agent.client, "name": agent.name}
+    return OpenAIResponsesAgent(**same, store_enabled=agent.store_enabled, **more)
 
 
-def test_text_and_stream(gateway: Outcrop, rng: random.Random) -> None:
+KINDS = pytest.mark.parametrize("kind", ["semantic-kernel", "semantic-kernel-responses"])
+
+
+@KINDS
+def test_text_and_stream(gateway: Outcrop, rng: random.Random, kind: str) -> None:
     [name] = words(rng, 1)
-    agent = ChatCompletionAgent(service=service(gateway), instructions="Be brief.")
+    agent = made(kind, gateway.url, instructions="Be brief.")
 
     async def both() -> tuple[str, list[str]]:
         whole = await agent.get_response(f"Who is {name}?")
@@ -43,10 +55,11 @@ def test_text_and_stream(gateway: Outcrop, rng: random.Random) -> None:
     assert name in whole and name in "".join(parts) and len(parts) > 3
 
 
-def test_plugin_over_turns(gateway: Outcrop, rng: random.Random) -> None:
+@KINDS
+def test_plugin_over_turns(gateway: Outcrop, rng: random.Random, kind: str) -> None:
     first, second, result = words(rng, 3)
     rocks = Rocks(result)
-    agent = ChatCompletionAgent(service=service(gateway), plugins=[rocks])
+    agent = made(kind, gateway.url, plugins=[rocks])
 
     async def turns() -> list[str]:
         one = await agent.get_response(f'Call Rocks-find_rock with place "{first}".')
