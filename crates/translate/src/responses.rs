@@ -62,8 +62,8 @@ pub struct ResponseReply {
     /// The client's tools by their names for the model, where a call of them is not a plain function
     /// call.
     tools: Arc<HashMap<String, ClientTool>>,
-    /// Capsules of reasoning are shown to the client.
-    shows_capsules: bool,
+    /// The client asks for capsules of reasoning that it is not shown.
+    wants_capsules: bool,
     /// Items are kept, because the client may refer to them by their ids.
     keeps_items: bool,
     capsules: Option<Arc<dyn Capsules>>,
@@ -163,7 +163,7 @@ fn question<'q>(
         reply: ResponseReply {
             echo: Arc::new(echo::of(request)),
             tools: Arc::new(table.client_tools()),
-            shows_capsules: fields::includes_capsules(request),
+            wants_capsules: fields::includes_capsules(request),
             keeps_items: request.store != Some(false),
             capsules: recalled.and_then(RestoredReasoning::capsules).cloned(),
             reply,

@@ -157,7 +157,7 @@ fn reasoning_is_shown_as_far_as_it_is_asked_for() {
         (json!(null), json!(null), 1, false),
         (json!({ "effort": "low" }), json!([]), 1, false),
         (json!({ "effort": "low" }), capsule.clone(), 2, true),
-        (json!({ "summary": "auto" }), json!(null), 2, false),
+        (json!({ "summary": "auto" }), json!(null), 2, true),
         (json!({ "summary": "auto" }), capsule.clone(), 2, true),
         (json!({ "summary": "auto", "exclude": true }), json!(null), 1, false),
     ] {

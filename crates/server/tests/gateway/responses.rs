@@ -96,7 +96,7 @@ async fn a_text_is_answered_whole_and_streamed() {
 enum Client {
     /// Items in full, with capsules.
     Full,
-    /// Items in full, as it sees them without capsules.
+    /// Items in full, without their capsules.
     Plain,
     /// Calls alone.
     Calls,
@@ -107,7 +107,12 @@ enum Client {
 fn brought_back(output: &Value, client: Client) -> Vec<Value> {
     let items = output.as_array().unwrap().iter();
     let items = items.filter_map(|item| match (client, item["type"].as_str().unwrap()) {
-        (Client::Full | Client::Plain, _) => Some(item.clone()),
+        (Client::Full, _) => Some(item.clone()),
+        (Client::Plain, _) => {
+            let mut item = item.clone();
+            item.as_object_mut().unwrap().remove("encrypted_content");
+            Some(item)
+        }
         (_, "function_call") => Some(json!({ "type": "function_call", "call_id": item["call_id"],
             "name": item["name"], "arguments": item["arguments"] })),
         (Client::Calls, _) => None,
@@ -129,7 +134,7 @@ async fn reasoning_survives_tool_turns_however_it_comes_back() {
             let first = response(&rig.respond(&asking(&json!(input), &more)).await);
             let output = &first["output"];
             assert_eq!(output[0]["type"], "reasoning", "{output}");
-            assert_eq!(output[0]["encrypted_content"].is_string(), matches!(client, Client::Full));
+            assert!(output[0]["encrypted_content"].as_str().unwrap().starts_with("oc1."));
             input.extend(brought_back(output, client));
             for call in
                 output.as_array().unwrap().iter().filter(|item| item["type"] == "function_call")

@@ -163,10 +163,9 @@ impl EventWriter {
         format!("{prefix}{own}{:04x}", self.items.len())
     }
 
-    /// Adds a complete item. It is kept with its capsule, whether or not the client sees that.
+    /// Adds a complete item.
     fn add(&mut self, item: OutputItem, out: &mut BytesMut) -> Written {
         self.keep(&item);
-        let item = self.shown(item);
         let body = EventBody::Item { output_index: self.items.len(), item: &item };
         self.events.write("response.output_item.done", body, out)?;
         self.items.push(item);

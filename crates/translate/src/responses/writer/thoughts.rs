@@ -22,8 +22,8 @@ impl EventWriter {
         Ok(())
     }
 
-    /// Ends a reasoning block. One that is not shown becomes an item only if the client asked for its
-    /// capsule.
+    /// Ends a reasoning block, whose item brings its capsule. One that is not shown becomes an item only if
+    /// the client asked for capsules.
     pub(super) fn end_thought(
         &mut self,
         turn: &AnswerTurn,
@@ -38,7 +38,7 @@ impl EventWriter {
         let capsule = last.zip(capsules).filter(|_| reply.thoughts.placed);
         let capsule = capsule.and_then(|(thought, capsules)| sealed(thought, reply, capsules));
         let is_shown = matches!(self.open, Some(OpenItem::Thought(_)));
-        let is_wanted = self.reply.shows_capsules && capsule.is_some();
+        let is_wanted = self.reply.wants_capsules && capsule.is_some();
         if !is_shown && !is_wanted && reply.thoughts.hidden {
             return Ok(());
         }
@@ -74,16 +74,6 @@ impl EventWriter {
         };
         if let Ok(json) = json {
             self.kept.push(KeptItem { id: item.id().to_owned(), json });
-        }
-    }
-
-    /// The item as the client sees it: the capsule only if it asked for one.
-    pub(super) fn shown(&self, item: OutputItem) -> OutputItem {
-        match item {
-            OutputItem::Reasoning { id, summary, .. } if !self.reply.shows_capsules => {
-                OutputItem::Reasoning { id, summary, encrypted_content: None }
-            }
-            other => other,
         }
     }
 }
