@@ -90,6 +90,8 @@ pub struct RestoredReasoning {
     target: Option<Origin>,
     /// No reasoning is sent.
     is_forgotten: bool,
+    /// What the caller has not sent in the clear is replaced by a placeholder.
+    is_veiled: bool,
     /// Seals reasoning for the client to keep, and opens what it sends back.
     capsules: Option<Arc<dyn Capsules>>,
 }
@@ -234,6 +236,11 @@ impl RestoredReasoning {
         self.target = Some(target);
     }
 
+    /// Reasoning out of a capsule, as this request may show it.
+    pub(crate) fn shown(&self, thought: ReasoningItem) -> ReasoningItem {
+        if self.is_veiled { thought.veiled() } else { thought }
+    }
+
     /// Sets the seal of reasoning that the client keeps.
     pub fn seals_with(&mut self, capsules: Arc<dyn Capsules>) {
         self.capsules = Some(capsules);
@@ -250,6 +257,7 @@ impl RestoredReasoning {
 
     /// Replaces everything restored that the caller has not sent by a placeholder.
     pub fn veil(&mut self) {
+        self.is_veiled = true;
         for turn in self.by_call.values_mut() {
             *turn = Arc::new(turn.veiled());
         }

@@ -10,7 +10,7 @@ use crate::capsule::{CapsulePurpose, Capsules};
 use crate::parts::digest::Digest;
 use crate::parts::thinking::place::{Between, ReasoningPlace};
 use crate::parts::thinking::received::{ReceivedReasoning, SentThought};
-use crate::reasoning::{Origin, ReasoningItem};
+use crate::reasoning::{Origin, ReasoningItem, RestoredReasoning};
 
 /// Largest capsule, in bytes; longer reasoning is kept by the ids of the calls that follow it.
 const LARGEST: usize = 1024 * 1024;
@@ -62,24 +62,27 @@ pub(super) fn sealed(
 pub(super) fn opened<'a>(
     item: &SentItem<'_>,
     between: Vec<Between>,
-    capsules: &dyn Capsules,
+    recalled: &RestoredReasoning,
 ) -> Option<ReceivedReasoning<'a>> {
     let capsule = item.encrypted_content.as_deref()?;
-    let text = capsules.open(CapsulePurpose::Reasoning, capsule)?;
+    let text = recalled.capsules()?.open(CapsulePurpose::Reasoning, capsule)?;
     let Sealed { text, redacted, format, origin, preface } = serde_json::from_slice(&text).ok()?;
-    let own = |text: Cow<'_, str>| -> Cow<'a, str> { Cow::Owned(text.into_owned()) };
     let thought = match (text, redacted) {
-        (Some((text, signature)), _) => {
-            SentThought::Text { text: own(text), signature: signature.map(own) }
-        }
-        (None, Some(data)) => SentThought::Redacted(own(data)),
+        (Some((text, signature)), _) => ReasoningItem::Text {
+            text: text.into_owned(),
+            signature: signature.map(Cow::into_owned),
+        },
+        (None, Some(data)) => ReasoningItem::Redacted(data.into_owned()),
         (None, None) => return None,
+    };
+    let thought = match recalled.shown(thought) {
+        ReasoningItem::Text { text, signature } => {
+            SentThought::Text { text: text.into(), signature: signature.map(Cow::Owned) }
+        }
+        ReasoningItem::Redacted(data) => SentThought::Redacted(data.into()),
     };
     let origin = origin.map(|(model, account)| Origin { model, account });
     let place = ReasoningPlace { between: Some(between), origin, preface };
-    Some(ReceivedReasoning {
-        thought: Some(thought),
-        place: Some(place),
-        format: Some(own(format)),
-    })
+    let format = Some(Cow::Owned(format.into_owned()));
+    Some(ReceivedReasoning { thought: Some(thought), place: Some(place), format })
 }

@@ -4,7 +4,7 @@ use schema::openai::responses::item::Item;
 use schema::openai::responses::request::ResponsesRequest;
 use serde_json::value::RawValue;
 
-use crate::chat::limits::{MESSAGES, TOOLS, entries, schema};
+use crate::chat::limits::{MESSAGES, entries, schema};
 use crate::parts::model_fields::Extras;
 use crate::parts::request_metadata::MetadataFields;
 use crate::{Invalid, Report};
@@ -14,12 +14,7 @@ const CAPSULES: &str = "reasoning.encrypted_content";
 
 /// Refuses requests over the limits.
 pub(super) fn within_limits(request: &ResponsesRequest<'_>) -> Result<(), Invalid> {
-    let tools = request.tools.as_deref().unwrap_or_default();
     entries(super::INPUT, request.items().len(), MESSAGES)?;
-    entries("tools", tools.len(), TOOLS)?;
-    for (at, tool) in tools.iter().enumerate() {
-        schema(tool.fields.parameters, || format!("tools[{at}].parameters"))?;
-    }
     let format = request.text.as_ref().and_then(|text| text.format.as_ref());
     schema(format.and_then(|format| format.schema), || "text.format.schema".to_owned())
 }

@@ -18,6 +18,7 @@ use crate::parts::conversation::{
     Around, CallKey, Conversation, ConversationBuilder, Results, Said,
 };
 use crate::parts::thinking::replay::Memory;
+use crate::reasoning::RestoredReasoning;
 use crate::{Invalid, Report};
 use run::Run;
 
@@ -187,7 +188,7 @@ struct Building<'a, 'r> {
     builder: ConversationBuilder<'a, 'r>,
     results: Results<'a>,
     table: &'a ToolTable<'a>,
-    recalled: Option<&'a crate::reasoning::RestoredReasoning>,
+    recalled: Option<&'a RestoredReasoning>,
     items: &'a [Item<'a>],
 }
 

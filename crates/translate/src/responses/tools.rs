@@ -12,6 +12,7 @@ use schema::openai::tool::CustomFormat;
 use serde_json::value::RawValue;
 
 use crate::chat::cache::mark;
+use crate::chat::limits::{TOOLS, entries, schema};
 use crate::parts::cache::CacheMark;
 use crate::parts::tools::{
     CallRule, ChoiceRequest, Declared, DeclaredTool, Declaring, ToolGrammar, ToolInput,
@@ -103,17 +104,21 @@ impl<'a> ToolTable<'a> {
     /// Declares the tools for a model of this profile.
     ///
     /// # Errors
-    /// A tool has no name, or an invalid schema.
+    /// There are too many, or one has no name or an invalid schema.
     pub(super) fn declared<'q>(
         &'q self,
         profile: &Profile,
         report: &mut Report,
     ) -> Result<Declared<'q>, Invalid> {
+        entries("tools", self.tools.len(), TOOLS)?;
         for field in &self.left_out {
             report.ignore(field);
         }
         let mut declaring = Declaring::new(profile, report);
         for tool in &self.tools {
+            if let ToolKind::Function { schema: own, .. } = &tool.kind {
+                schema(*own, || format!("{}.parameters", tool.param))?;
+            }
             declaring.tool(tool.declared(), &tool.param)?;
         }
         for kind in &self.hosted {

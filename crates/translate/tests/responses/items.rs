@@ -313,3 +313,41 @@ fn items_are_put_where_a_request_refers_to_them() {
         json!({ "reasoningContent": { "reasoningText": { "text": "Hm.", "signature": "c2ln" } } });
     assert_eq!(sent["messages"][1]["content"], json!([thought, { "text": "One." }, thought]));
 }
+
+#[test]
+fn limits_hold_for_tools_from_every_place() {
+    let many: Vec<Value> =
+        (0..1_025).map(|at| json!({ "type": "function", "name": format!("f{at}") })).collect();
+    let large = json!({ "type": "function", "name": "f", "parameters": { "description": "x".repeat(300_000) } });
+    let with = |tools: Value| {
+        json!({ "model": "m", "input": [
+        { "type": "additional_tools", "tools": tools }, { "role": "user", "content": "x" },
+    ] })
+    };
+    assert_eq!(refused(&with(json!(many))).param.as_deref(), Some("tools"));
+    let within = json!([{ "type": "namespace", "name": "n", "tools": [large] }]);
+    assert_eq!(
+        refused(&with(within)).param.as_deref(),
+        Some("input[0].tools[0].tools[0].parameters")
+    );
+}
+
+/// A dry run shows the call, and not what only the model may read.
+#[test]
+fn reasoning_out_of_a_capsule_is_veiled_in_a_dry_run() {
+    let sealed = "glass:reasoning:{\"t\":[\"secret\",\"c2ln\"],\"f\":\"unknown\"}";
+    let request = json!({ "model": "m", "input": [
+        { "role": "user", "content": "x" },
+        { "type": "reasoning", "summary": [], "encrypted_content": sealed },
+        { "role": "assistant", "content": "y" }, { "role": "user", "content": "z" },
+    ] })
+    .to_string();
+    let incoming: IncomingRequest<'_> = serde_json::from_str(&request).unwrap();
+    let (stores, mut recalled, profile) = (S3Access::default(), recalled(), thinking());
+    recalled.veil();
+    let input =
+        QuestionInput { stores: &stores, restored: Some(&recalled), index: 0, text_of: no_tokens };
+    let question = Responses::question(&incoming, &profile, &input).unwrap();
+    let sent = serde_json::to_string(&question.body).unwrap();
+    assert!(sent.contains("reasoningContent") && !sent.contains("secret"), "{sent}");
+}

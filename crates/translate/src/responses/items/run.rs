@@ -14,7 +14,7 @@ use crate::parts::thinking::place::{Between, ReasoningPlace};
 use crate::parts::thinking::received::{ReceivedReasoning, Sent};
 use crate::parts::thinking::replay::{Order, PastAnswer, ReplayStep, replay};
 use crate::parts::tools::CalledWith;
-use crate::reasoning::{Passage, RestoredReasoning};
+use crate::reasoning::Passage;
 use crate::responses::capsule::opened;
 
 /// The field of past reasoning.
@@ -101,9 +101,9 @@ impl<'a> Building<'a, '_> {
                 answer.calls.push(past_call(at, call, wire));
             }
             Some(Item::Reasoning(reasoning)) => {
-                let capsules = self.recalled.and_then(RestoredReasoning::capsules);
                 let between = answer.between.clone();
-                let opened = capsules.and_then(|capsules| opened(reasoning, between, &**capsules));
+                let opened =
+                    self.recalled.and_then(|recalled| opened(reasoning, between, recalled));
                 if let Some(entry) = opened {
                     answer.between.clear();
                     answer.entries.push(entry);
