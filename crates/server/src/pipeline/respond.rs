@@ -175,8 +175,11 @@ async fn translated<D: Dialect>(
     if let Some(saved) = answered.saved.take() {
         admitted.reasoning().keep(&saved).await;
     }
-    admitted.reasoning().items().keep(D::kept_items(&mut answered.answer));
     let spent = priced(one.price.as_ref(), Spent::of(&converse));
     let first = Checked { answered, spent, conformity: None };
-    Ok(repair::checked::<D>(first, (&one.reply, one.repair.as_ref()), admitted, context).await)
+    let reply = (&one.reply, one.repair.as_ref());
+    let mut checked = repair::checked::<D>(first, reply, admitted, context).await;
+    // Of an answer that was repaired, the client sees the second.
+    admitted.reasoning().items().keep(D::kept_items(&mut checked.answered.answer));
+    Ok(checked)
 }

@@ -267,6 +267,15 @@ async fn a_structured_answer_is_checked_and_repaired() {
     let repaired = response(&repaired);
     assert_eq!(text_of(&repaired).replace(char::is_whitespace, ""), r#"{"name":"gneiss"}"#);
     assert_eq!(repaired["usage"]["total_tokens"], 4);
+    // What is kept of it is what the client saw.
+    let id = &repaired["output"][0]["id"];
+    let referring = json!({ "model": NOVA, "input": [{ "role": "user", "content": "x" }, { "id": id }, { "role": "user", "content": "y" }] });
+    response(&rig.respond(&referring).await);
+    let sent = rig.emulator.journal().calls().last().unwrap().body.clone();
+    assert!(
+        sent["messages"][1]["content"][0]["text"].as_str().unwrap().contains("gneiss"),
+        "{sent}"
+    );
     rig.emulator.script().push(answer(json!({ "title": "x" })));
     let mut streamed = request;
     streamed["stream"] = json!(true);
