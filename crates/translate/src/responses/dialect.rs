@@ -8,6 +8,7 @@ use schema::openai::responses::item::{Item, ItemMessage};
 use schema::openai::responses::request::{Input, ResponsesRequest};
 use serde_json::{Map, Value};
 
+use super::items::own_path;
 use super::settings::InForce;
 use super::{INPUT, IncomingRequest, ResponseReply, ResponseStream, WholeResponse, question};
 use crate::answer_stream::KeptItem;
@@ -92,7 +93,8 @@ impl Dialect for Responses {
                 _ => {}
             }
         }
-        found.finish()
+        let links = found.finish().into_iter();
+        links.map(|(url, path)| (url, own_path(&path))).collect()
     }
 
     fn fill_links<'a>(

@@ -178,10 +178,13 @@ fn not_found(id: &str, at: usize) -> Invalid {
 
 /// The error with the path in the words of this API: media stand in their parts.
 fn as_sent(mut invalid: Invalid) -> Invalid {
-    if let Some(param) = &mut invalid.param {
-        *param = param.replace(".image_url.url", ".image_url").replace(".file.file_", ".file_");
-    }
+    invalid.param = invalid.param.map(|param| own_path(&param));
     invalid
+}
+
+/// A path of a medium in the words of this API.
+pub(super) fn own_path(path: &str) -> String {
+    path.replace(".image_url.url", ".image_url").replace(".file.file_", ".file_")
 }
 
 struct Building<'a, 'r> {

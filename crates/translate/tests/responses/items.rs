@@ -351,3 +351,31 @@ fn reasoning_out_of_a_capsule_is_veiled_in_a_dry_run() {
     let sent = serde_json::to_string(&question.body).unwrap();
     assert!(sent.contains("reasoningContent") && !sent.contains("secret"), "{sent}");
 }
+
+#[test]
+fn links_are_found_in_messages_and_outputs_and_filled() {
+    let request = json!({ "model": "m", "input": [
+        { "role": "user", "content": [
+            { "type": "input_image", "image_url": "https://example.com/a.png" },
+            { "type": "input_file", "file_url": "https://example.com/b.pdf" },
+        ] },
+        { "type": "function_call", "call_id": "c", "name": "f", "arguments": "{}" },
+        { "type": "function_call_output", "call_id": "c", "output": [
+            { "type": "input_image", "image_url": "https://example.com/c.png" },
+        ] },
+    ] })
+    .to_string();
+    let mut incoming: IncomingRequest<'_> = serde_json::from_str(&request).unwrap();
+    let paths: Vec<String> =
+        Responses::links(&incoming, 9).into_iter().map(|(_, path)| path).collect();
+    assert_eq!(
+        paths,
+        [
+            "input[0].content[0].image_url",
+            "input[0].content[1].file_url",
+            "input[2].output[0].image_url",
+        ]
+    );
+    Responses::fill_links(&mut incoming, &|_| Some("data:;base64,AAAA"));
+    assert!(Responses::links(&incoming, 9).is_empty());
+}
