@@ -189,6 +189,7 @@ impl Model {
                 "cite",
                 "count",
                 "lead",
+                "system-turns",
                 "thoughts",
                 "flex",
                 "priority",

@@ -23,6 +23,7 @@ mod operator_rows;
 mod overrides;
 mod prices;
 mod profile_fallbacks;
+mod refused_betas;
 mod regions;
 mod registry;
 mod spelling;
@@ -36,6 +37,7 @@ pub use operator_rows::OperatorRows;
 pub use overrides::ProfileOverrides;
 pub use prices::{Charged, PriceSource, PricedModel, Quote, Tier, Unquoted};
 use profile_fallbacks::{ProfileFallbacks, Without};
+use refused_betas::{RefusedBetas, forget_betas};
 pub use regions::is_known_region;
 pub use registry::BadRow;
 use registry::{Registry, Row};
@@ -52,6 +54,8 @@ struct Inner {
     learned: ProfileFallbacks,
     /// Models that refused a grammar for structured answers.
     without_grammar: Without,
+    /// Models that refused the betas of their rows.
+    refused_betas: RefusedBetas,
     arn_lookup: ArnLookup,
     listing: Listing,
 }
@@ -214,6 +218,7 @@ impl Catalogue {
             naming,
             learned: ProfileFallbacks::default(),
             without_grammar: Without::default(),
+            refused_betas: RefusedBetas::default(),
             arn_lookup: ArnLookup::default(),
             listing: Listing::default(),
         }))
@@ -268,6 +273,9 @@ impl Catalogue {
         let mut profile = overrides.accepts.over(row, geography, inner.naming.prompt_cache);
         if inner.without_grammar.holds(&model_id) {
             profile.structured_output = StructuredOutput::ForcedTool;
+        }
+        if inner.refused_betas.holds(&model_id) {
+            forget_betas(&mut profile);
         }
         ResolvedModel {
             // The profile's name of a model that only the operator describes cannot be guessed.

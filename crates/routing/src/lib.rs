@@ -60,6 +60,27 @@ pub enum Operation {
     ConverseStream,
     /// A complete response in the provider's own body format.
     Invoke,
+    /// A streamed response in the provider's own body format.
+    InvokeStream,
+}
+
+/// A call to make, the same for every id that a target may be called by.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The operation.
+    pub operation: Operation,
+    /// Headers besides those of every call. Those of InvokeModel for a guardrail take precedence over the
+    /// target's.
+    pub headers: HeaderMap,
+    /// The JSON body.
+    pub body: Bytes,
+}
+
+impl Outgoing {
+    /// A call without headers of its own.
+    pub fn new(operation: Operation, body: Bytes) -> Self {
+        Self { operation, headers: HeaderMap::new(), body }
+    }
 }
 
 impl Operation {
@@ -68,6 +89,7 @@ impl Operation {
             Self::Converse => "converse",
             Self::ConverseStream => "converse-stream",
             Self::Invoke => "invoke",
+            Self::InvokeStream => "invoke-with-response-stream",
         }
     }
 
@@ -75,7 +97,7 @@ impl Operation {
     pub fn kind(self) -> Kind {
         match self {
             Self::Converse | Self::Invoke => Kind::Unary,
-            Self::ConverseStream => Kind::Stream,
+            Self::ConverseStream | Self::InvokeStream => Kind::Stream,
         }
     }
 
@@ -136,16 +158,16 @@ pub enum RouteError {
     TagsRefused,
 }
 
-/// Sends a JSON body to an operation of one target and waits for the response headers. Converse carries its
-/// guardrail in the body; InvokeModel carries it in headers, which are set here.
+/// Sends a call to one target and waits for the response headers. Converse carries its guardrail in the body;
+/// InvokeModel carries it in headers, which are set here.
 pub async fn send(
     transport: &Transport,
     target: &Target,
-    operation: Operation,
-    body: Bytes,
+    outgoing: Outgoing,
 ) -> Result<UpstreamResponse, RouteError> {
     let model = &target.model;
-    let headers = headers(operation, target.guardrail.as_deref())?;
+    let headers = headers(&outgoing, target.guardrail.as_deref())?;
+    let Outgoing { operation, headers: _, body } = outgoing;
     let attempt = |id: String, body| attempt(transport, id, operation, headers.clone(), body);
     let refusal = match attempt(model.model_id.clone(), body.clone()).await {
         Err(RouteError::Upstream(Failure::Service(error))) => error,
@@ -176,23 +198,25 @@ pub async fn send(
 }
 
 /// Builds the first request that `send` would make, without credentials.
-pub fn outline(
-    target: &Target,
-    operation: Operation,
-    body: Bytes,
-) -> Result<Request<Bytes>, RouteError> {
-    let headers = headers(operation, target.guardrail.as_deref())?;
+pub fn outline(target: &Target, outgoing: Outgoing) -> Result<Request<Bytes>, RouteError> {
+    let headers = headers(&outgoing, target.guardrail.as_deref())?;
+    let Outgoing { operation, headers: _, body } = outgoing;
     let call = call(&target.model.model_id, operation, headers, body)?;
     Ok(unsigned(&target.account, &call)?)
 }
 
-fn headers(operation: Operation, guardrail: Option<&Guardrail>) -> Result<HeaderMap, RouteError> {
-    let mut headers = HeaderMap::with_capacity(4);
+fn headers(
+    Outgoing { operation, headers, body: _ }: &Outgoing,
+    guardrail: Option<&Guardrail>,
+) -> Result<HeaderMap, RouteError> {
+    let mut headers = headers.clone();
+    let has_guardrail = headers.contains_key(GUARDRAIL_ID);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, operation.accept());
-    match (operation, guardrail) {
-        (Operation::Converse | Operation::ConverseStream, _) | (Operation::Invoke, None) => {}
-        (Operation::Invoke, Some(guardrail)) => {
+    match (operation, guardrail.filter(|_| !has_guardrail)) {
+        (Operation::Converse | Operation::ConverseStream, _)
+        | (Operation::Invoke | Operation::InvokeStream, None) => {}
+        (Operation::Invoke | Operation::InvokeStream, Some(guardrail)) => {
             for (name, value) in guardrail.headers() {
                 let value = HeaderValue::from_str(value)
                     .map_err(|error| Failure::Request(error.to_string()))?;

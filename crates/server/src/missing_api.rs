@@ -6,7 +6,7 @@ use std::fmt;
 const CHAT: &str = "Use chat completions, POST {base}/v1/chat/completions.";
 const BATCHES: &str = "Send the requests one by one, or use Bedrock's batch jobs through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens them).";
 const CUSTOMISE: &str = "Customise a model with Bedrock's CreateModelCustomizationJob through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens it), and name its ARN as the model.";
-const MESSAGES: &str = "Use Bedrock's API: Claude Code with CLAUDE_CODE_USE_BEDROCK=1 CLAUDE_CODE_SKIP_BEDROCK_AUTH=1 AWS_REGION=us-east-1 ANTHROPIC_BEDROCK_BASE_URL={base}/bedrock, Anthropic's SDKs with AnthropicBedrock(base_url=\"{base}/bedrock\"); or POST {base}/v1/chat/completions.";
+const MESSAGES: &str = "This gateway serves POST {base}/v1/messages and {base}/v1/messages/count_tokens: set ANTHROPIC_BASE_URL={base}, or base_url=\"{base}\" in Anthropic's SDKs, and send requests one by one.";
 const RETRIEVE: &str = "Use a knowledge base of Bedrock's: Retrieve and RetrieveAndGenerate through AWS's SDKs at {base}/bedrock.";
 
 /// Beginnings of paths, the API that they belong to, and its replacement. `{base}` is the gateway's address. The
@@ -15,7 +15,7 @@ const RETRIEVE: &str = "Use a knowledge base of Bedrock's: Retrieve and Retrieve
 const MISSING: &[(&[&str], &str, &str)] = &[
     (&["responses", "conversations"], "This part of OpenAI's Responses API",
      "Responses are not stored: send the items of the conversation in input, POST {base}/v1/responses."),
-    (&["messages", "complete"], "Anthropic's Messages API", MESSAGES),
+    (&["messages", "complete"], "This part of Anthropic's API", MESSAGES),
     (&["engines", "edits"], "OpenAI's engines API",
      "Use POST {base}/v1/completions with the model's name in \"model\", or chat completions, POST {base}/v1/chat/completions."),
     (&["images"], "OpenAI's image API",
@@ -102,9 +102,9 @@ fn missing(segments: &[&str]) -> Option<UrlKind> {
     row.map(|(_, api, instead)| UrlKind::Missing(api, instead))
 }
 
-/// Whether a path belongs to Anthropic's API, by whatever base URL.
-pub(crate) fn is_anthropics(path: &str, served: &'static [&'static str]) -> bool {
-    matches!(UrlKind::of(path, served), UrlKind::Missing(_, instead) if instead == MESSAGES)
+/// Whether a path belongs to Anthropic's API, served or not, by whatever base URL.
+pub(crate) fn is_anthropics(path: &str) -> bool {
+    matches!(UrlKind::of(path, &[]), UrlKind::Missing(_, instead) if instead == MESSAGES)
 }
 
 /// The message of the error.
@@ -126,7 +126,7 @@ impl fmt::Display for RequestedUrl {
             }
             UrlKind::Unknown => write!(
                 f,
-                "This gateway serves POST /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings and /v1/moderations, GET /v1/models, and Bedrock's own API below /bedrock: set the client's base URL to {base}/v1, or for AWS's SDKs to {base}/bedrock."
+                "This gateway serves POST /v1/chat/completions, /v1/responses, /v1/completions, /v1/messages, /v1/embeddings and /v1/moderations, GET /v1/models, and Bedrock's own API below /bedrock: set the client's base URL to {base}/v1, or for AWS's SDKs to {base}/bedrock."
             ),
         }
     }
@@ -148,8 +148,9 @@ mod tests {
             ("/v1/conversations", "Responses API"),
             ("/responses/resp_1/input_items", "Responses API"),
             ("/v1/v1/responses/compact", "Responses API"),
-            ("/v1/messages/count_tokens", "Messages API"),
-            ("/anthropic/v1/messages", "Anthropic's API"),
+            ("/v1/messages/batches", "part of Anthropic's API"),
+            ("/v1/complete", "part of Anthropic's API"),
+            ("/anthropic/v1/files", "Anthropic's API"),
             ("/v1/engines/davinci", "engines API"),
             ("/v1/edits", "engines API"),
             ("/v1/images/generations", "image API"),
@@ -208,7 +209,7 @@ mod tests {
             ("/v1/responses", false),
             ("/anthropics", false),
         ] {
-            assert_eq!(is_anthropics(path, &[]), is, "{path}");
+            assert_eq!(is_anthropics(path), is, "{path}");
         }
     }
 }

@@ -38,7 +38,9 @@ use crate::request::options::{CallMode, RouteOptions};
 use crate::sse::pending;
 use crate::state::Worker;
 use crate::token_ids;
-use routing::{AttemptLog, CallPurpose, CallSpec, Dispatch, FallbackScope, Route, Target, outline};
+use routing::{
+    AttemptLog, CallPurpose, CallSpec, Dispatch, FallbackScope, Outgoing, Route, Target, outline,
+};
 
 mod admit;
 pub(crate) mod body_writer;
@@ -49,6 +51,7 @@ mod guardrail_around;
 mod identify;
 pub(crate) mod json;
 pub(crate) mod json_response;
+mod native_call;
 pub(crate) mod parsed_request;
 pub(crate) mod pending_call;
 mod repair;
@@ -192,7 +195,9 @@ async fn translated<D: Dialect>(
     let again = repeats
         || may_be_refused
         || questions.count > 1
-        || translated.as_ref().is_ok_and(|one| one.guard.is_some() || one.thinks_back);
+        || translated
+            .as_ref()
+            .is_ok_and(|one| one.guard.is_some() || one.thinks_back || one.has_betas);
     let (translated, kept) = match (dispatch.may_differ(), again) {
         (true, _) => (translated, Some(body.clone())),
         (false, true) => (Ok(translated?), Some(body.clone())),
@@ -220,7 +225,8 @@ async fn show<D: Dialect>(
         let translated = translate.translate::<D>(body, &target, offload).await?;
         let operation = translated.operation(translate.operation);
         report.join(&translated.report);
-        calls.push(outline(&target, operation, translated.body)?);
+        let headers = translated.headers;
+        calls.push(outline(&target, Outgoing { operation, headers, body: translated.body })?);
     }
     dry_run::tell(AttemptLog::to(&target), calls, &report, context, offload).await
 }

@@ -18,8 +18,10 @@ pub(crate) mod count;
 pub(crate) mod embeddings;
 pub(crate) mod fallback;
 pub(crate) mod health;
+pub(crate) mod messages;
 pub(crate) mod middleware;
 pub(crate) mod models;
+mod models_page;
 pub(crate) mod moderations;
 pub(crate) mod native;
 pub(crate) mod page;
@@ -33,6 +35,8 @@ pub(crate) const SERVED: &[&str] = &[
     "chat/completions/input_tokens",
     "completions",
     "embeddings",
+    "messages",
+    "messages/count_tokens",
     "models",
     "moderations",
     "responses",
@@ -145,6 +149,12 @@ fn guarded(app: &mut web::ServiceConfig) {
     }
     for path in ["/v1/embeddings", "/embeddings"] {
         app.service(json(path, embeddings::embeddings));
+    }
+    for path in ["/v1/messages", "/messages"] {
+        app.service(json(path, messages::messages));
+    }
+    for path in ["/v1/messages/count_tokens", "/messages/count_tokens"] {
+        app.service(json(path, messages::count_tokens));
     }
     for path in ["/v1/moderations", "/moderations"] {
         app.service(json(path, moderations::moderations));

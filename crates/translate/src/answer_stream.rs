@@ -85,6 +85,25 @@ pub struct KeptItem {
     pub json: String,
 }
 
+/// Failures of an event in the model's own form.
+#[derive(Debug, thiserror::Error)]
+pub enum NativeEventError {
+    /// The model ended its answer with an error.
+    #[error("{exception}: {message}")]
+    Failed {
+        /// Bedrock's exception that means the same.
+        exception: &'static str,
+        /// The model's message.
+        message: String,
+    },
+    /// The event cannot be read, and must not be left out.
+    #[error("an event cannot be read: {0}")]
+    Unreadable(serde_json::Error),
+    /// An event could not be written.
+    #[error(transparent)]
+    Unwritable(#[from] Unwritable),
+}
+
 /// Translator of one streamed answer.
 pub trait AnswerStream {
     /// Ends a stream without a translator: of a request that failed before its answer began, or whose
@@ -113,6 +132,14 @@ pub trait AnswerStream {
     /// The output cannot be JSON.
     fn push(&mut self, event: &StreamEvent<'_>, out: &mut BytesMut)
     -> Result<Progress, Unwritable>;
+
+    /// Translates one event of an answer in the model's own form, as [`Self::push`].
+    ///
+    /// # Errors
+    /// The event is an error, or cannot be read or written.
+    fn push_native(&mut self, _: &[u8], _: &mut BytesMut) -> Result<Progress, NativeEventError> {
+        Ok(Progress::default())
+    }
 
     /// Returns whether all parts of a complete answer have arrived. Only the connection can still
     /// fail.
@@ -183,7 +210,7 @@ pub fn replay(
     };
     let blocks = response.output.message.map(|message| message.content).unwrap_or_default();
     for (at, block) in (0_u32..).zip(blocks) {
-        for event in events(at, block) {
+        for event in block_events(at, block) {
             push(event)?;
         }
     }
@@ -199,8 +226,8 @@ pub fn replay(
     Ok(all)
 }
 
-/// The events of one block.
-fn events(at: u32, block: OutputBlock<'_>) -> Vec<StreamEvent<'_>> {
+/// The events of one block of a complete response.
+pub(crate) fn block_events(at: u32, block: OutputBlock<'_>) -> Vec<StreamEvent<'_>> {
     let OutputBlock { text, tool_use, reasoning_content, citations_content } = block;
     let mut events = Vec::with_capacity(3);
     let mut delta = |delta| {

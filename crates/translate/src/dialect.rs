@@ -5,7 +5,7 @@
 use std::fmt::Debug;
 
 use schema::converse::message::ContentBlock;
-use schema::converse::request::ConverseRequest;
+use schema::converse::request::{ConverseRequest, GuardrailConfig};
 use schema::converse::response::ConverseResponse;
 use schema::openai::format::FormatKind;
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,9 @@ pub trait Dialect: Debug + Clone + 'static {
         defaults: &'a Defaults,
     ) -> Result<(), serde_json::Error>;
 
+    /// Prepares a request whose tokens are only counted.
+    fn counts_only(_: &mut Self::Request<'_>) {}
+
     /// The ids of the tool calls of the conversation, for reasoning saved with them.
     fn call_ids<'r>(request: &'r Self::Request<'_>) -> Vec<&'r str>;
 
@@ -94,6 +97,19 @@ pub trait Dialect: Debug + Clone + 'static {
         input: &QuestionInput<'q>,
     ) -> Result<Question<'q, Self::Reply>, Invalid>;
 
+    /// Translates the question into the model's own body, if its row says that requests of this API are
+    /// sent so and nothing in the request needs Converse.
+    ///
+    /// # Errors
+    /// As [`Self::question`].
+    fn native_question<'q>(
+        _: &'q Self::Request<'_>,
+        _: &Profile,
+        _: &QuestionInput<'q>,
+    ) -> Result<Option<NativeQuestion<'q, Self::Reply>>, Invalid> {
+        Ok(None)
+    }
+
     /// The format that the answer is validated against.
     fn wanted(reply: &Self::Reply) -> Option<&Wanted>;
 
@@ -107,6 +123,18 @@ pub trait Dialect: Debug + Clone + 'static {
     /// The parts of an answer that are kept, because later requests may refer to them by their ids.
     fn kept_items(_answer: &mut Self::Answer) -> Vec<KeptItem> {
         Vec::new()
+    }
+
+    /// Translates a complete answer to a question in the model's own body.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn native_answer(
+        _: &[u8],
+        _: &Self::Reply,
+        _: Stamp,
+    ) -> Result<NativeAnswered<Self::Answer>, serde_json::Error> {
+        Err(serde::de::Error::custom("this API asks no model in its own body"))
     }
 
     /// The texts of an answer that are validated: none of an answer that was stopped or calls tools.
@@ -222,6 +250,8 @@ pub struct QuestionInput<'q> {
     pub restored: Option<&'q RestoredReasoning>,
     /// Index of the question, below [`RequestHead::questions`].
     pub index: usize,
+    /// Betas that the caller requests by header.
+    pub betas: &'q [String],
     /// Reads arrays of token ids, where [`RequestHead::token_ids`] says that there are some.
     pub text_of: TextOf,
 }
@@ -238,6 +268,34 @@ pub struct Question<'a, R = Reply> {
     pub reply: R,
     /// The fields that could not be honoured.
     pub report: Report,
+}
+
+/// A request in the model's own body.
+#[derive(Debug)]
+pub struct NativeQuestion<'a, R> {
+    /// The body for InvokeModel or InvokeModelWithResponseStream.
+    pub body: Vec<u8>,
+    /// Headers of the call besides those of a guardrail.
+    pub headers: Vec<(&'static str, String)>,
+    /// The guardrail that the caller names in the body.
+    pub guardrail: Option<GuardrailConfig<'a>>,
+    /// Whether the body holds past reasoning.
+    pub thinks_back: bool,
+    /// Whether the body names betas, or members that need some.
+    pub has_betas: bool,
+    /// State that the answer half needs.
+    pub reply: R,
+    /// The fields that could not be honoured.
+    pub report: Report,
+}
+
+/// A complete answer in the model's own form, and its usage.
+#[derive(Debug)]
+pub struct NativeAnswered<A> {
+    /// The answer, and what the gateway keeps of it.
+    pub answered: Answered<A>,
+    /// Its usage.
+    pub spent: Spent,
 }
 
 impl<R> Question<'_, R> {

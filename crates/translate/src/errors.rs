@@ -8,7 +8,7 @@ mod conditions;
 
 pub use conditions::{
     Condition, GrammarRefusal, Notes, did_you_mean, is_about_content, is_about_thoughts,
-    refuses_grammar,
+    refuses_betas, refuses_grammar,
 };
 use conditions::{advise, is_about_converse, is_about_the_limit};
 

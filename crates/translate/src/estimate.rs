@@ -9,7 +9,7 @@ const TURN: u64 = 4;
 const MEDIA_BYTES: usize = 750;
 const LEAST_MEDIA: u64 = 85;
 
-/// Tokens of a CountTokens body, or of any part of one.
+/// Tokens of a CountTokens body, of a request in Anthropic's form, or of any part of one.
 pub fn tokens(value: &Value) -> u64 {
     match value {
         Value::Null => 0,
@@ -21,6 +21,11 @@ pub fn tokens(value: &Value) -> u64 {
             .iter()
             .map(|(name, value)| match (name.as_str(), value) {
                 ("bytes", Value::String(data)) => of_media(data),
+                // The base64 of an image in Anthropic's form.
+                ("data", Value::String(data)) if members.contains_key("media_type") => {
+                    of_media(data)
+                }
+                ("anthropic_version" | "max_tokens", _) => 0,
                 ("role", _) => TURN,
                 ("text", value) => tokens(value),
                 ("cachePoint" | "input" | "converse" | "messages" | "content", value) => {
@@ -57,5 +62,11 @@ mod tests {
         let small = tokens(&body(image(4)));
         assert!(small > LEAST_MEDIA && small < 2 * LEAST_MEDIA);
         assert!(tokens(&body(image(4_000_000))) > 3_900);
+    }
+
+    #[test]
+    fn a_request_in_a_models_own_form_counts_as_the_same_request() {
+        let native = json!({ "anthropic_version": "bedrock-2023-05-31", "max_tokens": 1, "messages": [{ "role": "user", "content": "abcdefgh" }] });
+        assert_eq!(tokens(&native), TURN + 2);
     }
 }

@@ -1,4 +1,4 @@
-//! Pure conversion between OpenAI's dialects and Bedrock Converse. This crate reads no clock, no
+//! Pure conversion between the dialects of OpenAI and Anthropic and Bedrock's. This crate reads no clock, no
 //! environment and no socket: what varies comes in as values, and what could not be honoured comes
 //! out beside the result. The two halves meet only in a [`Reply`]: without having asked the
 //! question, an answer cannot be translated.
@@ -14,6 +14,7 @@ pub mod error;
 pub mod errors;
 pub mod estimate;
 pub mod guardrail;
+pub mod messages;
 pub mod moderations;
 mod parts;
 pub mod profile;

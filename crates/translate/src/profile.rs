@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 mod cached;
 mod media;
+mod native;
 mod thinking;
 mod tools;
 
 pub use cached::{CachePointAfter, StreamCounts};
 pub use media::{Citations, Media, Medium, SearchResults};
+pub use native::{MessagesOperation, NativeBeta};
 pub use thinking::{Effort, Replay, Thinking, ThinkingOff, ThinkingTags};
 pub use tools::{
     BesideToolCall, CallIds, CallSyntax, SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools,
@@ -134,6 +136,16 @@ pub struct Profile {
     pub search_results: SearchResults,
     /// Betas that the model accepts, among those that a caller may request by name.
     pub betas: Vec<String>,
+    /// Operation by which requests of Anthropic's API reach the model.
+    pub messages: MessagesOperation,
+    /// Betas that the model accepts in its own body.
+    pub native_betas: Vec<NativeBeta>,
+    /// Further betas of the same kind, of this model alone.
+    pub native_own_betas: Vec<String>,
+    /// Features that the model accepts in its own body without a beta.
+    pub native_features: Vec<String>,
+    /// Features of the betas that the model refuses.
+    pub native_without: Vec<String>,
     /// Field that requests reasoning.
     pub thinking: Thinking,
     /// Field that turns reasoning off.
@@ -443,6 +455,11 @@ impl Default for Profile {
             citations: Citations::Unserved,
             search_results: SearchResults::Text,
             betas: Vec::new(),
+            messages: MessagesOperation::Converse,
+            native_betas: Vec::new(),
+            native_own_betas: Vec::new(),
+            native_features: Vec::new(),
+            native_without: Vec::new(),
             thinking: Thinking::None,
             thinking_off: ThinkingOff::Unsaid,
             efforts: Vec::new(),

@@ -1,5 +1,5 @@
-//! Server-sent events, as OpenAI's SDKs parse them: one `data:` line, one blank line, never `id:`
-//! or `retry:`. Each event is written whole, so it can be flushed whole.
+//! Server-sent events, as OpenAI's and Anthropic's SDKs parse them: perhaps a name, one `data:` line,
+//! one blank line, never `id:` or `retry:`. Each event is written whole, so it can be flushed whole.
 
 use bytes::{BufMut, BytesMut};
 use schema::openai::error::{Envelope, ErrorBody};
@@ -33,6 +33,26 @@ pub(crate) fn write_failure(
     write(out, &Envelope { error: ErrorBody { message, kind, param, code } })
 }
 
+/// Appends `value` as one event with a name.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_named(
+    out: &mut BytesMut,
+    name: &str,
+    value: &impl Serialize,
+) -> Result<(), Unwritable> {
+    name_event(out, name);
+    write(out, value)
+}
+
+/// Appends the name of the event that follows.
+pub(crate) fn name_event(out: &mut BytesMut, name: &str) {
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\n");
+}
+
 /// An event whose like is sent for every token: it differs from the others of its stream in one text
 /// only, so that everything around the text is serialised once.
 #[derive(Debug, Clone)]
@@ -51,10 +71,20 @@ impl TextEvent {
     pub(crate) fn new(marked: &impl Serialize) -> Result<Option<Self>, Unwritable> {
         let mut event = BytesMut::new();
         write(&mut event, marked)?;
+        Ok(Self::of(&event))
+    }
+
+    /// As [`Self::new`], of an event with a name.
+    pub(crate) fn named(name: &str, marked: &impl Serialize) -> Result<Option<Self>, Unwritable> {
+        let mut event = BytesMut::new();
+        write_named(&mut event, name, marked)?;
+        Ok(Self::of(&event))
+    }
+
+    fn of(event: &[u8]) -> Option<Self> {
         let mark = Self::WRITTEN;
         let at = event.windows(mark.len()).rposition(|window| window == mark);
-        Ok(at
-            .map(|at| Self { head: event[..at].to_vec(), tail: event[at + mark.len()..].to_vec() }))
+        at.map(|at| Self { head: event[..at].to_vec(), tail: event[at + mark.len()..].to_vec() })
     }
 
     /// Appends the event with this text.

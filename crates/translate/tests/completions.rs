@@ -55,7 +55,7 @@ fn completions() {
 
 fn shown(request: &CompletionRequest<'_>, case: &Case<'_>, index: usize) -> String {
     let stores = S3Access::default();
-    let input = QuestionInput { stores: &stores, restored: None, index, text_of };
+    let input = QuestionInput { stores: &stores, restored: None, index, betas: &[], text_of };
     let question = match Completions::question(request, &case.profile, &input) {
         Ok(question) => question,
         Err(invalid) => return format!("{invalid:#?}"),
@@ -87,7 +87,7 @@ fn reply(request: &Value) -> CompletionReply {
     let text = request.to_string();
     let request: CompletionRequest<'_> = serde_json::from_str(&text).unwrap();
     let stores = S3Access::default();
-    let input = QuestionInput { stores: &stores, restored: None, index: 0, text_of };
+    let input = QuestionInput { stores: &stores, restored: None, index: 0, betas: &[], text_of };
     Completions::question(&request, &Profile::default(), &input).unwrap().reply
 }
 

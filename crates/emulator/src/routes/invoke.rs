@@ -1,6 +1,7 @@
 //! InvokeModel and InvokeModelWithResponseStream: the providers' own body formats.
 
 pub(super) mod claude;
+mod claude_checks;
 mod embeddings;
 mod nova;
 
@@ -81,6 +82,7 @@ fn text(
         body.get("anthropic_version").is_some() || target.model.family == Family::Claude;
     let nova = target.model.family == Family::Nova || body.get("schemaVersion").is_some();
     let converse = if anthropic {
+        claude_checks::roles(&target.model, body)?;
         claude::question(body)?
     } else if nova {
         nova::question(body)

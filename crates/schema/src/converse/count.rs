@@ -33,6 +33,32 @@ pub struct Counted<'r, 'a> {
     pub additional_model_request_fields: &'r Map<String, Value>,
 }
 
+/// The body of CountTokens for a model's own body.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct CountNativeRequest<'r> {
+    pub input: CountNativeInput<'r>,
+}
+
+/// The content to count.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CountNativeInput<'r> {
+    pub invoke_model: NativeBody<'r>,
+}
+
+/// A body of InvokeModel, in base64.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct NativeBody<'r> {
+    pub body: &'r str,
+}
+
+impl<'r> CountNativeRequest<'r> {
+    /// The request for this body, in base64.
+    pub fn of(body: &'r str) -> Self {
+        Self { input: CountNativeInput { invoke_model: NativeBody { body } } }
+    }
+}
+
 /// The response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -24,13 +24,13 @@ impl Unknown<'_> {
 }
 
 /// A deserializer that hides members without a field from a structure, and collects their names.
-pub(super) struct Collector<'c, 'de, D> {
+pub(crate) struct Collector<'c, 'de, D> {
     inner: D,
     unknown: &'c mut Unknown<'de>,
 }
 
 impl<'c, 'de, D> Collector<'c, 'de, D> {
-    pub(super) fn new(inner: D, unknown: &'c mut Unknown<'de>) -> Self {
+    pub(crate) fn new(inner: D, unknown: &'c mut Unknown<'de>) -> Self {
         Self { inner, unknown }
     }
 }

@@ -1,8 +1,8 @@
 //! Errors in the shape of the API that a request is for. Bedrock's own is in `routes::native`.
 
 use actix_web::HttpResponse;
-use schema::anthropic::error::{Envelope, ErrorBody, kind_of};
 use translate::dialect::ErrorDialect;
+use translate::messages::MessagesError;
 
 use super::{GatewayError, Rendered};
 
@@ -27,7 +27,8 @@ impl GatewayError {
 impl Rendered {
     /// The whole HTTP answer, in Anthropic's shape.
     fn anthropic(&self, request_id: &str) -> HttpResponse {
-        let error = ErrorBody { kind: kind_of(self.status), message: &self.message };
-        self.head().json(Envelope { kind: "error", error, request_id })
+        let failure = self.failure();
+        let error = MessagesError::of(&failure);
+        self.head_with(error.status).json(error.envelope(Some(request_id)))
     }
 }

@@ -102,7 +102,12 @@ impl Rendered {
 
     /// Status and headers of the HTTP answer.
     pub(super) fn head(&self) -> HttpResponseBuilder {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        self.head_with(self.status)
+    }
+
+    /// The same with a status of another API.
+    pub(super) fn head_with(&self, status: u16) -> HttpResponseBuilder {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
         let mut response = HttpResponseBuilder::new(status);
         for header in self.extra_headers() {
             response.insert_header(header);

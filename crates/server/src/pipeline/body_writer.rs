@@ -25,7 +25,8 @@ pub(crate) fn written(body: &impl Serialize, length: usize) -> Result<Bytes, Unt
     }
 }
 
-fn too_large() -> Invalid {
+/// The refusal of a body that is too large to be sent.
+pub(super) fn too_large() -> Invalid {
     let message = format!(
         "The request has more than {BODY_LIMIT} bytes as it is sent to the model, and no more can be sent. Send fewer or smaller messages, media and tools."
     );

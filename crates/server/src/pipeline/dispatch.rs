@@ -9,6 +9,7 @@ use translate::dialect::Dialect;
 
 use super::Admitted;
 use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
+use super::native_call::BodyForm;
 use super::pending_call::{PendingCall, Translated, UNASKED};
 use super::repair::RepairCall;
 use crate::call_price::CallPrice;
@@ -30,6 +31,8 @@ pub(super) struct StartedCall<R> {
     /// AWS's id of the call.
     pub(super) request_id: Option<String>,
     pub(super) reply: R,
+    /// The form of a complete answer.
+    pub(super) form: BodyForm,
     pub(super) report: Report,
     /// The repair call, if one may be made.
     pub(super) repair: Option<RepairCall>,
@@ -115,10 +118,11 @@ async fn one<D: Dialect>(
     };
     let repair = if call.repeats { RepairCall::of(&mut call, target, &in_flight) } else { None };
     match call.translated {
-        Ok(Translated { reply, report, .. }) => Ok(StartedCall {
+        Ok(Translated { reply, report, form, .. }) => Ok(StartedCall {
             source,
             request_id,
             reply,
+            form,
             report,
             repair,
             in_flight,
@@ -165,7 +169,7 @@ async fn call_target<D: Dialect>(
         let mut target = target.looked_up().await;
         let mut begun = attempt(admitted, call, &target).await;
         if let Err(error) = &begun
-            && let Some(model) = call.without_grammar(&target, error)
+            && let Some(model) = call.without_refused(&target, error)
         {
             target.to_mut().model = model;
             begun = attempt(admitted, call, &target).await;
@@ -214,10 +218,11 @@ async fn attempt<D: Dialect>(
         },
     };
     let transport = admitted.transport(target);
-    let operation = call.at_last();
-    let answer = routing::send(&transport, target, operation, body).await?;
+    let outgoing = call.outgoing(body);
+    let kind = outgoing.operation.kind();
+    let answer = routing::send(&transport, target, outgoing).await?;
     match check {
-        None => begin(answer, operation.kind()).await,
+        None => begin(answer, kind).await,
         Some(check) => {
             Ok(StartedAnswer::Unary(Box::new(UpstreamAnswer::Checked { answer, check })))
         }

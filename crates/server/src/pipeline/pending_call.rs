@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use translate::chat::{Defaults, Delivery};
 use translate::dialect::{Dialect, Question, QuestionInput};
-use translate::errors::refuses_grammar;
+use translate::errors::{refuses_betas, refuses_grammar};
 use translate::profile::{GuardrailPlace, StructuredOutput};
 use translate::reasoning::{Origin, RestoredReasoning};
 use translate::{Profile, Report, Unsupported};
@@ -14,6 +15,7 @@ use translate::{Profile, Report, Unsupported};
 use super::body_writer::written;
 use super::guardrail_around::{self, Guard};
 use super::json::parse;
+use super::native_call::{self, BodyForm};
 use super::parsed_request::{Untranslated, weight};
 use crate::error::GatewayError;
 use crate::media::Fetched;
@@ -22,9 +24,9 @@ use crate::reasoning_store::{KnownItems, ReasoningStore};
 use crate::request::betas;
 use crate::request::options::RequestOptions;
 use crate::token_ids;
-use bedrock::{Failure, Kind};
+use bedrock::{Failure, Kind, ServiceError};
 use routing::catalogue::ResolvedModel;
-use routing::{Guardrail, Operation, Target};
+use routing::{Guardrail, Operation, Outgoing, Target};
 
 /// Minimum length for sending one call first: no model needs more than 4,096 tokens to cache a prefix.
 const WORTH: usize = 16 * 1024;
@@ -104,6 +106,12 @@ pub(super) struct Translated<R> {
     pub(super) origin: Option<Origin>,
     /// Whether past reasoning is sent.
     pub(super) thinks_back: bool,
+    /// The form of the body and of its answer.
+    pub(super) form: BodyForm,
+    /// Headers of the call.
+    pub(super) headers: HeaderMap,
+    /// Whether the model's own body names betas, or members that need some.
+    pub(super) has_betas: bool,
 }
 
 impl TranslateContext {
@@ -175,6 +183,12 @@ impl<D: Dialect> PendingCall<D> {
         }
     }
 
+    /// The call for the last translation.
+    pub(super) fn outgoing(&self, body: Bytes) -> Outgoing {
+        let headers = self.translated.as_ref().map(|translated| translated.headers.clone());
+        Outgoing { operation: self.at_last(), headers: headers.unwrap_or_default(), body }
+    }
+
     /// Whether the target refuses past reasoning that was sent. If so, no target receives it any more.
     pub(super) fn forgets_thoughts(&mut self, error: &GatewayError) -> bool {
         let thinks_back = self.translated.as_ref().is_ok_and(|translated| translated.thinks_back);
@@ -204,8 +218,9 @@ impl<D: Dialect> PendingCall<D> {
         self.body()
     }
 
-    /// The target without a grammar, if it refused the grammar of the answer.
-    pub(super) fn without_grammar(
+    /// The target without what it refused, if the request can be translated without that: the grammar of the
+    /// answer, or betas.
+    pub(super) fn without_refused(
         &self,
         target: &Target,
         error: &GatewayError,
@@ -215,6 +230,14 @@ impl<D: Dialect> PendingCall<D> {
         else {
             return None;
         };
+        self.without_grammar(target, refused).or_else(|| {
+            let has_betas = self.translated.as_ref().is_ok_and(|translated| translated.has_betas);
+            let is_refused = refuses_betas(refused.status, &refused.message);
+            (self.kept.is_some() && has_betas && is_refused).then(|| target.model.without_betas())
+        })
+    }
+
+    fn without_grammar(&self, target: &Target, refused: &ServiceError) -> Option<ResolvedModel> {
         let is_native = target.model.profile.structured_output == StructuredOutput::Native;
         if self.kept.is_none() || !is_native {
             return None;
@@ -254,9 +277,15 @@ impl<R> Translated<R> {
 
     /// The operation to call for the operation that the caller requested.
     pub(super) fn operation(&self, asked: Operation) -> Operation {
-        match self.delivery {
-            Delivery::Whole => Operation::Converse,
-            Delivery::AsAsked => asked,
+        let kind = match self.delivery {
+            Delivery::Whole => Kind::Unary,
+            Delivery::AsAsked => asked.kind(),
+        };
+        match (self.form, kind) {
+            (BodyForm::Converse, Kind::Unary) => Operation::Converse,
+            (BodyForm::Converse, Kind::Stream) => Operation::ConverseStream,
+            (BodyForm::Native, Kind::Unary) => Operation::Invoke,
+            (BodyForm::Native, Kind::Stream) => Operation::InvokeStream,
         }
     }
 }
@@ -291,7 +320,13 @@ pub(super) async fn translated<'r, D: Dialect>(
     let restored = context.restored::<D>(request, target).await;
     let (stores, index) = (&context.fetched.stores, context.question);
     let text_of = token_ids::text_of;
-    let input = QuestionInput { stores, restored: Some(&restored), index, text_of };
+    let betas = &context.options.betas;
+    let input = QuestionInput { stores, restored: Some(&restored), index, betas, text_of };
+    if native_call::is_possible(context, target)
+        && let Some(question) = D::native_question(request, profile, &input)?
+    {
+        return native_call::translated(question, context, target);
+    }
     let question = D::question(request, profile, &input)?;
     let thinks_back = question.thinks_back();
     let warms = context.warms(&question, length);
@@ -338,5 +373,8 @@ pub(super) async fn translated<'r, D: Dialect>(
         params,
         origin,
         thinks_back,
+        form: BodyForm::Converse,
+        headers: HeaderMap::new(),
+        has_betas: false,
     })
 }

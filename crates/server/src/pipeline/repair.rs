@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use schema::converse::response::ConverseResponse;
 use schema::openai::format::FormatKind;
 use translate::dialect::{Answered, Dialect};
 use translate::spent::Spent;
@@ -13,6 +12,7 @@ use translate::spent::Spent;
 use super::Admitted;
 use super::dispatch::ANSWER_LIMIT;
 use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
+use super::native_call::{BodyForm, read_answer};
 use super::pending_call::{PendingCall, RejectedAnswer, TranslateContext, Translated, UNASKED};
 use crate::call_price::CallPrice;
 use crate::error::GatewayError;
@@ -20,7 +20,7 @@ use crate::json_schema::{Conformity, Reasons, Repair, ValidationResult, Validato
 use crate::request::context::{RequestContext, of_quota};
 use crate::state::Snapshot;
 use bedrock::Kind;
-use routing::{self, InFlight, InFlightTemplate, Operation, Target, Timestamp};
+use routing::{self, InFlight, InFlightTemplate, Operation, Outgoing, Target, Timestamp};
 
 /// Everything that a repair call needs.
 pub(super) struct RepairCall {
@@ -77,8 +77,10 @@ impl RepairCall {
         let correction = Some(Arc::new(RejectedAnswer { answer: answer.to_owned(), complaint }));
         let operation = Operation::Converse;
         let translate = TranslateContext { operation, correction, ..self.context.clone() };
-        let Translated { body, reply, guard, .. } =
+        let translated =
             translate.translate::<D>(&self.body, &self.target, admitted.offload()).await?;
+        let operation = translated.operation(operation);
+        let Translated { body, reply, guard, form, headers, .. } = translated;
         let account = &self.target.account;
         let check = guard.map(|guard| GuardrailCall::new(guard, admitted, account));
         let (body, check) = match check {
@@ -88,7 +90,7 @@ impl RepairCall {
                 GuardedInput::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
                 GuardedInput::Answered(body) => {
                     let price = CallPrice::of(&self.target.model);
-                    return Ok(RepairAnswer { body, reply, price, in_flight: None });
+                    return Ok(RepairAnswer { body, reply, form, price, in_flight: None });
                 }
             },
         };
@@ -96,7 +98,8 @@ impl RepairCall {
         context.asked_again();
         let mut in_flight = self.path.again(Timestamp::now());
         let read = async {
-            let answer = routing::send(&transport, &self.target, operation, body).await?;
+            let outgoing = Outgoing { operation, headers, body };
+            let answer = routing::send(&transport, &self.target, outgoing).await?;
             in_flight.answered(Timestamp::now());
             let answer = match check {
                 None => UpstreamAnswer::Coming(answer),
@@ -107,7 +110,7 @@ impl RepairCall {
         match read.await {
             Ok((body, _)) => {
                 let price = CallPrice::of(&self.target.model);
-                Ok(RepairAnswer { body, reply, price, in_flight: Some(in_flight) })
+                Ok(RepairAnswer { body, reply, form, price, in_flight: Some(in_flight) })
             }
             Err(error) => {
                 in_flight.broke_off(&error);
@@ -149,6 +152,7 @@ pub(super) async fn checked<D: Dialect>(
 struct RepairAnswer<R> {
     body: Bytes,
     reply: R,
+    form: BodyForm,
     price: CallPrice,
     /// `None` if the model was not called.
     in_flight: Option<InFlight>,
@@ -163,11 +167,11 @@ impl<R> RepairAnswer<R> {
         validators: &Validators,
         context: &RequestContext,
     ) -> Checked<D::Answer> {
-        let Self { body, reply, price, mut in_flight } = self;
-        let again: ConverseResponse<'_> = match serde_json::from_slice(&body) {
+        let Self { body, reply, form, price, mut in_flight } = self;
+        let with = (&reply, context.stamp(D::ID_PREFIX));
+        let (second, again) = match read_answer::<D>(&body, form, with) {
             Ok(again) => again,
             Err(error) => {
-                let error = GatewayError::Unreadable(error);
                 log::warn!("{} the repair call gave no answer: {error}", context.id());
                 if let Some(in_flight) = &mut in_flight {
                     in_flight.broke_off(&error);
@@ -175,11 +179,10 @@ impl<R> RepairAnswer<R> {
                 return first;
             }
         };
-        if let Some(in_flight) = &mut in_flight {
-            in_flight.settle(of_quota(again.usage));
+        if let (Some(in_flight), Some(usage)) = (&mut in_flight, again.usage()) {
+            in_flight.settle(of_quota(usage));
         }
-        let spent = first.spent.and(price.priced(Spent::of(&again)));
-        let second = D::answer(&again, &reply, context.stamp(D::ID_PREFIX));
+        let spent = first.spent.and(price.priced(again));
         let found = found::<D>(&second.answer, &reply, validators, Reasons::Unread).await;
         match found {
             Some(found) => {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderName;
-use schema::converse::response::ConverseResponse;
 use serde::Serialize;
 use translate::Report;
 use translate::dialect::Dialect;
@@ -12,6 +11,7 @@ use translate::spent::Spent;
 
 use super::Admitted;
 use super::dispatch::StartedCall;
+use super::native_call::read_answer;
 use super::repair::{self, Checked};
 use crate::call_price::priced;
 use crate::error::GatewayError;
@@ -162,20 +162,21 @@ async fn translated<D: Dialect>(
     let AnswerSource::Whole(body) = one.source else {
         return Err(GatewayError::Internal("a whole answer came as a stream".to_owned()));
     };
-    let converse: ConverseResponse<'_> = match serde_json::from_slice(&body) {
-        Ok(converse) => converse,
+    let with = (&one.reply, context.stamp(D::ID_PREFIX));
+    let (mut answered, spent) = match read_answer::<D>(&body, one.form, with) {
+        Ok(read) => read,
         Err(error) => {
-            let error = GatewayError::Unreadable(error);
             one.in_flight.broke_off(&error);
             return Err(error);
         }
     };
-    one.in_flight.settle(of_quota(converse.usage));
-    let mut answered = D::answer(&converse, &one.reply, context.stamp(D::ID_PREFIX));
+    if let Some(usage) = spent.usage() {
+        one.in_flight.settle(of_quota(usage));
+    }
     if let Some(saved) = answered.saved.take() {
         admitted.reasoning().keep(&saved).await;
     }
-    let spent = priced(one.price.as_ref(), Spent::of(&converse));
+    let spent = priced(one.price.as_ref(), spent);
     let first = Checked { answered, spent, conformity: None };
     let reply = (&one.reply, one.repair.as_ref());
     let mut checked = repair::checked::<D>(first, reply, admitted, context).await;

@@ -42,6 +42,11 @@ impl RequestedGuardrail {
         Ok(Self { named, trace })
     }
 
+    /// Whether the caller names a guardrail.
+    pub(crate) fn is_named(&self) -> bool {
+        self.named.is_some()
+    }
+
     /// Adds the selected guardrail to a body.
     ///
     /// # Errors

@@ -39,6 +39,8 @@ pub(crate) enum CallMode {
 pub(crate) enum RouteOptions {
     /// None, not even dry runs.
     None,
+    /// Betas, which decide what is counted.
+    Count,
     /// Dry runs.
     DryRun,
     /// Dry runs, guardrails and betas: requests to a model of Converse.
@@ -62,13 +64,14 @@ impl RequestOptions {
         let (guardrail, betas) = match route {
             RouteOptions::Model => (RequestedGuardrail::of(headers)?, betas::of(headers)?),
             RouteOptions::DryRun => Default::default(),
-            RouteOptions::None if mode == CallMode::DryRun => {
+            RouteOptions::None | RouteOptions::Count if mode == CallMode::DryRun => {
                 return Err(Invalid::value(
                     DRY_RUN,
                     "There are dry runs of chats, embeddings and Bedrock's own API, not of this.",
                 ));
             }
             RouteOptions::None => Default::default(),
+            RouteOptions::Count => (RequestedGuardrail::default(), betas::of(headers)?),
         };
         let tags = Tags::of_headers(|name| headers.get(name)?.to_str().ok());
         Ok(Self { unsupported, mode, guardrail, betas, tags })

@@ -35,7 +35,7 @@ use bedrock::Kind;
 use routing::catalogue::{Catalogue, ResolvedModel};
 use routing::{
     self, AttemptLog, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched, FallbackScope,
-    Operation, Route, Tags, Target, Tokens,
+    Operation, Outgoing, Route, Tags, Target, Tokens,
 };
 
 /// Largest response accepted for one call, in bytes. The largest known has 96 vectors of 1536.
@@ -160,7 +160,7 @@ async fn show(
     let target = Dispatch::preview(route, spec(admitted, context.id(), &[]))?;
     let mut requests = Vec::with_capacity(calls.len());
     for call in calls {
-        requests.push(routing::outline(&target, Operation::Invoke, call.clone())?);
+        requests.push(routing::outline(&target, Outgoing::new(Operation::Invoke, call.clone()))?);
     }
     dry_run::tell(AttemptLog::to(&target), requests, report, context, admitted.offload()).await
 }
@@ -267,7 +267,8 @@ async fn call(
     let sent = dispatch.run(async |target: &Target| {
         price = Some(CallPrice::of(&target.looked_up().await.model));
         let transport = admitted.transport(target);
-        let sent = routing::send(&transport, target, Operation::Invoke, body.clone()).await;
+        let sent =
+            routing::send(&transport, target, Outgoing::new(Operation::Invoke, body.clone())).await;
         sent.map_err(GatewayError::from)
     });
     let Dispatched { answer, mut in_flight, attempt_log } = sent.await.map_err(Box::new)?;

@@ -7,7 +7,7 @@ use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::middleware::Next;
 use actix_web::web::{Data, Payload};
 use translate::dialect::ErrorDialect;
@@ -25,6 +25,8 @@ use crate::state::Worker;
 use bedrock::HOP;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The same by Anthropic's name, which its clients show with errors.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 
 /// Gives every request an id and returns it to the client in every response. A panic is answered as
 /// well; otherwise the connection would be closed.
@@ -43,16 +45,24 @@ pub(crate) async fn identify(
     match panic_guard::caught(id.as_str(), next.call(request)).await {
         Ok(answered) => {
             let mut response = answered?;
-            response.headers_mut().insert(REQUEST_ID, id.0);
+            name_request(response.headers_mut(), shape, id);
             Ok(response)
         }
         Err(Panicked) => {
             let mut response = refusal::panicked(shape, id.as_str());
-            response.headers_mut().insert(REQUEST_ID, id.0);
+            name_request(response.headers_mut(), shape, id);
             // The request went with the panic, and a response needs one.
             Err(InternalError::from_response("panic", response).into())
         }
     }
+}
+
+/// Returns the id of a request in the headers that clients of its API read.
+fn name_request(headers: &mut HeaderMap, shape: RequestApi, id: RequestId) {
+    if shape == RequestApi::Front(ErrorDialect::Anthropic) {
+        headers.insert(ANTHROPIC_REQUEST_ID, id.0.clone());
+    }
+    headers.insert(REQUEST_ID, id.0);
 }
 
 /// Responds to requests that the end of the process cuts off before they have an answer.
@@ -62,23 +72,25 @@ pub(crate) async fn answer_before_the_end(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let mut cut = cut_of(request.app_data::<Data<Worker>>());
     let id = request.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
-    let is_native = is_below(request.path());
+    let shape = match is_below(request.path()) {
+        true => RequestApi::Aws,
+        false => RequestApi::Front(refusal::dialect(request.path(), request.headers())),
+    };
     match cut.or(next.call(request)).await {
         Some(answered) => answered,
         None => {
-            let mut response = stopping(&id, is_native);
+            let mut response = stopping(&id, shape);
             // An error response skips the layer that adds the id.
-            response.headers_mut().insert(REQUEST_ID, id.0);
+            name_request(response.headers_mut(), shape, id);
             Err(InternalError::from_response("the process ends", response).into())
         }
     }
 }
 
-fn stopping(id: &RequestId, is_native: bool) -> HttpResponse {
-    if is_native {
-        native::stopping(id)
-    } else {
-        GatewayError::Stopping.respond(ErrorDialect::OpenAi, id.as_str())
+fn stopping(id: &RequestId, shape: RequestApi) -> HttpResponse {
+    match shape {
+        RequestApi::Aws => native::stopping(id),
+        RequestApi::Front(dialect) => GatewayError::Stopping.respond(dialect, id.as_str()),
     }
 }
 

@@ -3,7 +3,10 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use schema::openai::models::{Model, ModelList};
+use translate::dialect::ErrorDialect;
 
+use super::models_page::{Page, info};
+use super::refusal;
 use crate::error::GatewayError;
 use crate::pipeline::{Admitted, Incoming};
 use crate::request::context::RequestContext;
@@ -17,6 +20,7 @@ const QUOTED: usize = 200;
 /// Lists the models.
 pub(crate) async fn list(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "models");
+    context.speaks(refusal::dialect(http.path(), http.headers()));
     let admitted = match admitted(&worker, &http, None, &mut context).await {
         Ok(admitted) => admitted,
         Err(error) => return context.refuse(&error),
@@ -35,12 +39,16 @@ pub(crate) async fn list(worker: Data<Worker>, http: HttpRequest) -> HttpRespons
         data = granted;
     }
     context.complete();
+    if is_for_anthropic(&http) {
+        return HttpResponse::Ok().json(Page::of(&http).cut(data));
+    }
     HttpResponse::Ok().json(ModelList { object: "list", data })
 }
 
 /// Returns one model. Ids may be percent-encoded, including slashes and colons.
 pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "models");
+    context.speaks(refusal::dialect(http.path(), http.headers()));
     let path = http.path();
     let raw = path.split_once("/models/").map_or(path, |(_, id)| id);
     let id = decoded(raw);
@@ -49,6 +57,10 @@ pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse
         Err(error) => return context.refuse(&error),
     };
     match find(&admitted, &id).await {
+        Some(model) if is_for_anthropic(&http) => {
+            context.complete();
+            HttpResponse::Ok().json(info(model.id, model.created))
+        }
         Some(model) => {
             context.complete();
             HttpResponse::Ok().json(model)
@@ -59,6 +71,11 @@ pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse
             context.refuse(&GatewayError::UnknownModel { id, near })
         }
     }
+}
+
+/// Whether the client expects Anthropic's shape.
+fn is_for_anthropic(http: &HttpRequest) -> bool {
+    refusal::dialect(http.path(), http.headers()) == ErrorDialect::Anthropic
 }
 
 async fn admitted(

@@ -44,6 +44,10 @@ fn normalised(path: &str) -> Option<(String, Option<AzureDeployment>)> {
             ("/v1", rest, Some(AzureDeployment(decoded(name))))
         }
         ["openai", "v1", rest @ ..] | ["openai", rest @ ..] => ("/v1", rest, None),
+        // Anthropic's clients for AWS add their version below a base of that name.
+        ["anthropic", "v1", rest @ ..] if matches!(rest, ["messages" | "models", ..]) => {
+            ("/v1", rest, None)
+        }
         ["v1", rest @ ..] => ("/v1", rest, None),
         rest => ("", rest, None),
     };
@@ -78,6 +82,9 @@ mod tests {
             ("/readyz/", "/readyz"),
             ("/openai/v1/embeddings", "/v1/embeddings"),
             ("/openai/models", "/v1/models"),
+            ("/anthropic/v1/messages", "/v1/messages"),
+            ("/anthropic/v1/messages/count_tokens", "/v1/messages/count_tokens"),
+            ("/anthropic/v1/models/a", "/v1/models/a"),
         ] {
             assert_eq!(normalised(path), Some((expected.to_owned(), None)), "{path}");
         }
@@ -93,6 +100,8 @@ mod tests {
             "/openai/conversations",
             "/openai/deployments/a/conversations",
             "/openai/deployments/embeddings",
+            "/anthropic/v1/files",
+            "/anthropic/v1/messages/batches",
         ] {
             assert_eq!(normalised(path), None, "{path}");
         }

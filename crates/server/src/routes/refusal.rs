@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use translate::dialect::ErrorDialect;
 
-use super::{SERVED, native};
+use super::native;
 use crate::config::Config;
 use crate::error::GatewayError;
 use crate::missing_api;
@@ -35,7 +35,7 @@ impl RequestApi {
 
 /// The shape of errors at a path that is not native.
 pub(crate) fn dialect(path: &str, headers: &HeaderMap) -> ErrorDialect {
-    if missing_api::is_anthropics(path, SERVED) || headers.contains_key(ANTHROPIC_VERSION) {
+    if missing_api::is_anthropics(path) || headers.contains_key(ANTHROPIC_VERSION) {
         ErrorDialect::Anthropic
     } else {
         ErrorDialect::OpenAi

@@ -13,7 +13,7 @@ use translate::answer_stream::{AnswerStream, Progress, replay};
 use translate::reasoning::SavedTurn;
 use translate::spent::Spent;
 
-use super::frames::{StartedStream, step};
+use super::frames::{CHUNK, StartedStream, step};
 use crate::call_price::{CallPrice, priced};
 use crate::config::UsageCost;
 use crate::error::GatewayError;
@@ -27,6 +27,8 @@ use routing::InFlight;
 
 /// Bytes of an event of text besides the text: its JSON and Bedrock's padding.
 const WRAPPING: usize = 70;
+/// The same of an event in a model's own form, besides a quarter of it for base64.
+const NATIVE_WRAPPING: usize = 130;
 
 /// One answer, before any of it is translated.
 pub(crate) struct Choice<S> {
@@ -127,10 +129,13 @@ impl<S: AnswerStream> Choices<S> {
         out: &mut BytesMut,
     ) -> Result<(), GatewayError> {
         let Self { answers, validator, reasoning, settlement, .. } = self;
-        if let Some(Ok(Piece::Frame(Frame { kind: FrameKind::Event(name), payload }))) = &piece
-            && name == "contentBlockDelta"
-        {
-            settlement.wrote(payload.len().saturating_sub(WRAPPING));
+        if let Some(Ok(Piece::Frame(Frame { kind: FrameKind::Event(name), payload }))) = &piece {
+            let wrapping = match &**name {
+                "contentBlockDelta" => Some(WRAPPING),
+                CHUNK => Some(payload.len() / 4 + NATIVE_WRAPPING),
+                _ => None,
+            };
+            settlement.wrote(wrapping.map_or(0, |wrapping| payload.len().saturating_sub(wrapping)));
         }
         match answers[at].take(piece, (validator.as_ref(), reasoning), out).await {
             Ok(State::More) => Ok(()),

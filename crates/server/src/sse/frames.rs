@@ -1,13 +1,20 @@
 //! The frames of one answer: its first frame decides whether the answer begins, and each is pushed through
 //! the translator.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use schema::converse::event::StreamEvent;
-use serde_json::Value;
-use translate::answer_stream::{AnswerStream, Progress, Truncated};
+use serde::Deserialize;
+use serde::de::Error as _;
+use serde_json::{Value, json};
+use translate::answer_stream::{AnswerStream, NativeEventError, Progress, Truncated};
 
 use crate::error::{GatewayError, Position};
 use bedrock::{EventStream, Failure, Frame, FrameKind, ServiceError};
+
+/// Event of a stream in the model's own form.
+pub(super) const CHUNK: &str = "chunk";
 
 /// A stream whose first frame has arrived: from here on the status is 200.
 pub(crate) struct StartedStream {
@@ -44,6 +51,9 @@ pub(crate) fn step(
         return Err(Failure::from(error).into());
     }
     let FrameKind::Event(name) = &frame.kind else { return Ok(Progress::default()) };
+    if name == CHUNK {
+        return native(&frame.payload, translator, out);
+    }
     let event = match StreamEvent::parse(name, &frame.payload) {
         Ok(event) => event,
         // An answer without some of its text or calls would be wrong; other parts may be missing.
@@ -56,6 +66,34 @@ pub(crate) fn step(
         }
     };
     Ok(translator.push(&event, out)?)
+}
+
+/// Pushes an event in the model's own form, which a chunk holds.
+fn native(
+    payload: &[u8],
+    translator: &mut impl AnswerStream,
+    out: &mut BytesMut,
+) -> Result<Progress, GatewayError> {
+    let chunk: Chunk<'_> = serde_json::from_slice(payload).map_err(GatewayError::Unreadable)?;
+    let event = STANDARD
+        .decode(chunk.bytes.as_bytes())
+        .map_err(|error| GatewayError::Unreadable(serde_json::Error::custom(error)))?;
+    translator.push_native(&event, out).map_err(|error| match error {
+        NativeEventError::Failed { exception, message } => {
+            let payload = json!({ "message": message }).to_string();
+            Failure::from(ServiceError::from_event(exception, &payload.into())).into()
+        }
+        NativeEventError::Unreadable(error) => GatewayError::Unreadable(error),
+        NativeEventError::Unwritable(error) => error.into(),
+    })
+}
+
+/// The payload of a chunk.
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    /// Base64.
+    #[serde(borrow)]
+    bytes: schema::Str<'a>,
 }
 
 /// Whether an unreadable event may begin a call.

@@ -47,14 +47,15 @@ async fn an_api_that_is_not_served_is_named_with_its_replacement() {
 #[actix_rt::test]
 async fn anthropics_paths_are_refused_in_anthropics_shape() {
     let rig = Rig::start("").await;
-    for path in ["/v1/messages?beta=true", "/v1/messages/count_tokens", "/anthropic/v1/messages"] {
+    for path in ["/v1/messages/batches?beta=true", "/v1/complete", "/anthropic/v1/messages/batches"]
+    {
         let lost = post(&rig, path, &json!({})).await;
         let answer = lost.json();
         assert_eq!((lost.status, &answer["type"]), (404, &json!("error")), "{path}");
         assert_eq!(answer["error"]["type"], "not_found_error");
         assert_eq!(lost.header("x-request-id"), answer["request_id"].as_str());
         let message = answer["error"]["message"].as_str().unwrap();
-        assert!(message.contains("ANTHROPIC_BEDROCK_BASE_URL=http://"), "{message}");
+        assert!(message.contains("ANTHROPIC_BASE_URL=http://"), "{message}");
     }
     let foreign = [("origin", "https://shop.example")];
     let refused = rig.send_with(&foreign, Method::POST, "/v1/messages", Bytes::new()).await;

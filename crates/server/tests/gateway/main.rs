@@ -33,6 +33,7 @@ mod ledger;
 mod limits;
 mod master_key;
 mod media;
+mod messages;
 mod models;
 mod moderations;
 mod native;

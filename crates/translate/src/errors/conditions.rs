@@ -197,6 +197,16 @@ pub fn refuses_grammar(status: u16, message: &str) -> Option<GrammarRefusal> {
     found.map(|(refusal, _)| *refusal)
 }
 
+/// Refusals of betas in a model's own body, and of members that need one. Sources: issues of open clients,
+/// 2026-04 to 2026-11.
+const NO_BETA: &[&str] = &["invalid beta flag", "extra inputs are not permitted"];
+
+/// Returns whether a refusal is about a beta, or a member that the model does not have.
+pub fn refuses_betas(status: u16, message: &str) -> bool {
+    let text = message.to_ascii_lowercase();
+    status == 400 && NO_BETA.iter().any(|wording| text.contains(wording))
+}
+
 /// Returns whether a refusal is about past reasoning: it belongs to another conversation, or stands
 /// in another place than originally. (Sources: platform documentation "Preserved thinking" and
 /// issues of open clients, 2026-06 to 2026-11.)

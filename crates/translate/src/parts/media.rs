@@ -54,6 +54,36 @@ impl<'p> Attachments<'p> {
         Ok(cited::document(block, citing, self.profile, report))
     }
 
+    /// The block of a document that is given as text: a document where it can be cited, else text under
+    /// its title.
+    pub(crate) fn text_document<'a>(
+        &mut self,
+        (text, title): (Cow<'a, str>, Option<&'a str>),
+        citing: CitationOptions<'a>,
+        report: &mut Report,
+    ) -> ContentBlock<'a> {
+        let name = self.names.claim(title, "txt", &text);
+        let block = match citing.cites {
+            true => ContentBlock::Document(DocumentBlock {
+                format: "txt",
+                name: Cow::Owned(name),
+                source: Source::Text(text),
+                context: None,
+                citations: None,
+            }),
+            false => ContentBlock::Text(Cow::Owned(as_document(&name, &text))),
+        };
+        match cited::document(block, citing, self.profile, report) {
+            ContentBlock::Document(DocumentBlock {
+                citations: None,
+                name,
+                source: Source::Text(text),
+                ..
+            }) => ContentBlock::Text(Cow::Owned(as_document(&name, &text))),
+            block => block,
+        }
+    }
+
     /// The block of a part.
     pub(crate) fn attach<'a>(
         &mut self,
@@ -150,8 +180,7 @@ impl<'p> Attachments<'p> {
     ) -> Result<ContentBlock<'a>, Invalid> {
         let text = formats::decoded(base64::whole(data));
         let name = self.names.claim(given.filename, format.name, data);
-        let text = format!("<document name=\"{name}\">\n{}\n</document>", text.trim_end());
-        Ok(ContentBlock::Text(Cow::Owned(text)))
+        Ok(ContentBlock::Text(Cow::Owned(as_document(&name, &text))))
     }
 
     fn measure(
@@ -221,7 +250,8 @@ impl<'a> MediaPart<'a> {
         if text.starts_with("s3://") {
             return Ok(Place::Stored(text));
         }
-        let bare = matches!(self.medium, Medium::Audio | Medium::Document);
+        // An image by its bare content has its format beside it.
+        let bare = matches!(self.medium, Medium::Audio | Medium::Document) || self.format.is_some();
         if bare && !text.contains(':') {
             return Ok(Place::Data { mime: None, data: text });
         }
@@ -300,6 +330,11 @@ impl<'a> MediaPart<'a> {
     fn invalid(&self, message: impl Into<Cow<'static, str>>, code: &'static str) -> Invalid {
         Invalid::value(self.param.clone(), message).with_code(code)
     }
+}
+
+/// A text file as text, under its name.
+fn as_document(name: &str, text: &str) -> String {
+    format!("<document name=\"{name}\">\n{}\n</document>", text.trim_end())
 }
 
 /// Returns whether fetched bytes match the part: an image, video or recording in a format that

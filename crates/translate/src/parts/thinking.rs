@@ -349,6 +349,12 @@ fn nearest(effort: Effort, known: &[Effort]) -> Option<Effort> {
     below.or_else(|| known.iter().copied().min())
 }
 
+/// The nearest level by its name: the same, else the next lower, else the lowest. `None` for a word that
+/// is no level, and for a model without levels.
+pub(crate) fn nearest_effort(word: &str, known: &[Effort]) -> Option<&'static str> {
+    nearest(Effort::named(word)?, known).map(Effort::name)
+}
+
 /// A budget within the limit, or within the model's maximum output `most`. Of the caller's limit, a
 /// level leaves half to the answer; an explicit budget may use all but one token.
 fn fitting(amount: Amount, limit: Option<u32>, most: u32) -> Option<u32> {

@@ -304,8 +304,13 @@ fn items_are_put_where_a_request_refers_to_them() {
         _ => None,
     });
     let (stores, recalled) = (S3Access::default(), recalled());
-    let input =
-        QuestionInput { stores: &stores, restored: Some(&recalled), index: 0, text_of: no_tokens };
+    let input = QuestionInput {
+        stores: &stores,
+        restored: Some(&recalled),
+        index: 0,
+        betas: &[],
+        text_of: no_tokens,
+    };
     let profile = thinking();
     let question = Responses::question(&incoming, &profile, &input).unwrap();
     let sent = serde_json::to_value(&question.body).unwrap();
@@ -345,8 +350,13 @@ fn reasoning_out_of_a_capsule_is_veiled_in_a_dry_run() {
     let incoming: IncomingRequest<'_> = serde_json::from_str(&request).unwrap();
     let (stores, mut recalled, profile) = (S3Access::default(), recalled(), thinking());
     recalled.veil();
-    let input =
-        QuestionInput { stores: &stores, restored: Some(&recalled), index: 0, text_of: no_tokens };
+    let input = QuestionInput {
+        stores: &stores,
+        restored: Some(&recalled),
+        index: 0,
+        betas: &[],
+        text_of: no_tokens,
+    };
     let question = Responses::question(&incoming, &profile, &input).unwrap();
     let sent = serde_json::to_string(&question.body).unwrap();
     assert!(sent.contains("reasoningContent") && !sent.contains("secret"), "{sent}");

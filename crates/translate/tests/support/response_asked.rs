@@ -47,8 +47,13 @@ pub(crate) fn asked<T>(
 ) -> T {
     let incoming: IncomingRequest<'_> = serde_json::from_str(request).unwrap();
     let (stores, recalled) = (S3Access::default(), recalled());
-    let input =
-        QuestionInput { stores: &stores, restored: Some(&recalled), index: 0, text_of: no_tokens };
+    let input = QuestionInput {
+        stores: &stores,
+        restored: Some(&recalled),
+        index: 0,
+        betas: &[],
+        text_of: no_tokens,
+    };
     use_it(Responses::question(&incoming, profile, &input))
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Request, State, metrics};
+use super::{Request, State, claude_checks, metrics};
 use crate::{
     error::Refusal,
     json::{items, text},
@@ -23,12 +23,17 @@ pub(in crate::routes) fn question(body: &Value) -> Result<Value, Refusal> {
             return Err(Refusal::validation(format!("{required}: Field required")));
         }
     }
-    let messages: Vec<Value> = items(body, "messages")
-        .iter()
-        .map(|message| {
-            json!({ "role": message.get("role"), "content": blocks(message.get("content")) })
-        })
-        .collect();
+    claude_checks::check(body)?;
+    let mut messages: Vec<Value> = Vec::new();
+    for message in items(body, "messages") {
+        let content = blocks(message.get("content"));
+        let before = messages.last_mut().and_then(|before| before["content"].as_array_mut());
+        match (text(message, "role"), before) {
+            // Instructions within the conversation are read with the turn that they follow.
+            ("system", Some(before)) => before.extend(content),
+            _ => messages.push(json!({ "role": message.get("role"), "content": content })),
+        }
+    }
     let mut config = Map::new();
     for (native, name) in [
         ("max_tokens", "maxTokens"),

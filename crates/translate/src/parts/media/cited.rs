@@ -66,7 +66,8 @@ fn citable(document: DocumentBlock<'_>) -> Result<DocumentBlock<'_>, DocumentBlo
             let source = Source::Text(Cow::Owned(text));
             Ok(DocumentBlock { format: "txt", source, citations, ..document })
         }
-        Source::Bytes(_) | Source::Text(_) | Source::S3Location(_) => Err(document),
+        Source::Text(_) => Ok(DocumentBlock { citations, ..document }),
+        Source::Bytes(_) | Source::S3Location(_) => Err(document),
     }
 }
 

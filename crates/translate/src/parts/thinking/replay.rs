@@ -106,8 +106,14 @@ impl<'a> Memory<'a> {
         self.is_forgotten() || self.turn(at, calls).is_some()
     }
 
-    fn is_forgotten(&self) -> bool {
+    /// Returns whether no reasoning is sent.
+    pub(crate) fn is_forgotten(&self) -> bool {
         self.recalled.is_some_and(RestoredReasoning::is_forgotten)
+    }
+
+    /// Returns whether this reasoning must not be sent.
+    pub(crate) fn is_withheld(&self, thought: &str) -> bool {
+        self.recalled.is_some_and(|recalled| recalled.is_withheld(thought))
     }
 
     /// Returns whether a model of this profile, at the request's target, accepts reasoning of this

@@ -1,0 +1,133 @@
+//! Calls in the model's own body: the translation for InvokeModel, and the answers in the model's own form.
+//! Everything else of a request is as with Converse.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use schema::converse::request::{ConverseRequest, GuardrailConfig, GuardrailTrace};
+use schema::converse::response::ConverseResponse;
+use translate::chat::Delivery;
+use translate::dialect::{Answered, Dialect, NativeAnswered, NativeQuestion};
+use translate::profile::GuardrailPlace;
+use translate::spent::Spent;
+use translate::{BODY_LIMIT, Stamp};
+
+use super::body_writer::too_large;
+use super::parsed_request::Untranslated;
+use super::pending_call::{TranslateContext, Translated};
+use crate::error::GatewayError;
+use routing::{GUARDRAIL_ID, GUARDRAIL_VERSION, Target};
+
+const TRACE: HeaderName = HeaderName::from_static("x-amzn-bedrock-trace");
+
+/// Form of a body and of its answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum BodyForm {
+    /// Converse's.
+    #[default]
+    Converse,
+    /// The model's own.
+    Native,
+}
+
+/// Whether the call may take the model's own body: a guardrail around it reads Converse's.
+pub(super) fn is_possible(context: &TranslateContext, target: &Target) -> bool {
+    target.model.profile.guardrail == GuardrailPlace::OnCall
+        || (target.guardrail.is_none() && !context.options.guardrail.is_named())
+}
+
+/// Adds to a question what the gateway adds to every call.
+///
+/// # Errors
+/// The guardrail is not allowed, or the body is too large.
+pub(super) fn translated<R>(
+    question: NativeQuestion<'_, R>,
+    context: &TranslateContext,
+    target: &Target,
+) -> Result<Translated<R>, Untranslated> {
+    let NativeQuestion { body, headers, guardrail, thinks_back, has_betas, reply, mut report } =
+        question;
+    if body.len() > BODY_LIMIT {
+        return Err(too_large().into());
+    }
+    if let Some(field) = target.model.unheeded() {
+        report.ignore(field);
+    }
+    // The rules of guardrails are those of Converse, whose body carries them in a member.
+    let mut carrier = ConverseRequest { guardrail_config: guardrail, ..ConverseRequest::default() };
+    context.options.guardrail.apply(
+        &mut carrier,
+        target.guardrail.as_deref(),
+        context.operation.kind(),
+        &mut report,
+    )?;
+    let mut all = HeaderMap::with_capacity(headers.len() + 3);
+    for (name, value) in &headers {
+        all.insert(*name, value_of(value)?);
+    }
+    if let Some(config) = carrier.guardrail_config {
+        add_guardrail(&config, &mut all)?;
+    }
+    let policy = context.options.policy(target.unsupported);
+    let report = report.under(policy)?;
+    let profile = &target.model.profile;
+    Ok(Translated {
+        body: body.into(),
+        warms: false,
+        delivery: Delivery::AsAsked,
+        reply,
+        report,
+        guard: None,
+        profile: profile.clone(),
+        policy,
+        guardrail: target.guardrail.clone(),
+        params: target.params.clone(),
+        origin: profile.keeps_thoughts().then(|| target.origin()),
+        thinks_back,
+        form: BodyForm::Native,
+        headers: all,
+        has_betas,
+    })
+}
+
+fn value_of(text: &str) -> Result<HeaderValue, Untranslated> {
+    HeaderValue::from_str(text).map_err(|error| Untranslated::Internal(error.to_string()))
+}
+
+fn add_guardrail(
+    config: &GuardrailConfig<'_>,
+    headers: &mut HeaderMap,
+) -> Result<(), Untranslated> {
+    headers.insert(GUARDRAIL_ID, value_of(&config.guardrail_identifier)?);
+    headers.insert(GUARDRAIL_VERSION, value_of(&config.guardrail_version)?);
+    let trace = config.trace.map(|trace| match trace {
+        GuardrailTrace::Enabled => "ENABLED",
+        GuardrailTrace::Disabled => "DISABLED",
+        GuardrailTrace::EnabledFull => "ENABLED_FULL",
+    });
+    if let Some(trace) = trace {
+        headers.insert(TRACE, HeaderValue::from_static(trace));
+    }
+    Ok(())
+}
+
+/// A complete answer in the dialect's form, and its usage.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) fn read_answer<D: Dialect>(
+    body: &[u8],
+    form: BodyForm,
+    (reply, stamp): (&D::Reply, Stamp),
+) -> Result<(Answered<D::Answer>, Spent), GatewayError> {
+    match form {
+        BodyForm::Converse => {
+            let converse: ConverseResponse<'_> =
+                serde_json::from_slice(body).map_err(GatewayError::Unreadable)?;
+            Ok((D::answer(&converse, reply, stamp), Spent::of(&converse)))
+        }
+        BodyForm::Native => {
+            let NativeAnswered { answered, spent } =
+                D::native_answer(body, reply, stamp).map_err(GatewayError::Unreadable)?;
+            Ok((answered, spent))
+        }
+    }
+}
