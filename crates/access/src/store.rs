@@ -15,6 +15,7 @@ mod sql_slices;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 pub use memory::MemoryStore;
 pub use sql::{SqlOptions, SqlStore};
@@ -235,7 +236,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Settles calls in one transaction: rows, counters, slices and aggregates. Returns for each whether it was the first
     /// settlement of its id; later ones change no sum.
-    fn close(&self, calls: Vec<Closing>) -> StoreFuture<'_, Vec<bool>>;
+    fn close(&self, calls: Arc<[Closing]>) -> StoreFuture<'_, Vec<bool>>;
 
     /// Renews the leases of calls that go on.
     fn renew(&self, ids: Vec<String>, until: UtcTime) -> StoreFuture<'_, ()>;

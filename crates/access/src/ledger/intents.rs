@@ -17,6 +17,8 @@ use super::Opening;
 const ENDING: &str = "intents";
 /// Bytes after which another segment begins.
 const FULL: u64 = 4 * 1024 * 1024;
+/// Bytes in which most calls fit.
+const LINE: usize = 1024;
 
 /// The files of one process.
 #[derive(Debug)]
@@ -53,7 +55,8 @@ impl IntentLog {
 
     /// Writes a call. The segment is to be held until its row is committed.
     pub(super) fn write(&self, call: &Opening) -> io::Result<Arc<Segment>> {
-        let mut line = serde_json::to_vec(call)?;
+        let mut line = Vec::with_capacity(LINE);
+        serde_json::to_writer(&mut line, call)?;
         line.push(b'\n');
         let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
         let segment = {

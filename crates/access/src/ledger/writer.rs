@@ -50,8 +50,8 @@ pub struct LedgerOptions {
     pub reap_every: Duration,
     /// The age at which rows are removed; absent keeps them. Aggregates stay.
     pub retention: Option<Duration>,
-    /// The longest time that settlements wait for others; a fifth of it where a reservation in the store ends with them,
-    /// which other processes may need.
+    /// The longest time that settlements wait for others; a twentieth of it where a reservation in the store ends with
+    /// them, which other processes may need.
     pub settle_after: Duration,
     /// Folder for intents: calls under no budget, or in slices of budgets, are written there before they are made, instead
     /// of to the store. Absent writes all to the store, as replicas on several hosts must.
@@ -68,7 +68,7 @@ impl Default for LedgerOptions {
             lease: Duration::from_secs(60),
             reap_every: Duration::from_secs(5),
             retention: Some(Duration::from_hours(90 * 24)),
-            settle_after: Duration::from_millis(250),
+            settle_after: Duration::from_secs(1),
             intents: None,
         }
     }
@@ -178,7 +178,7 @@ impl LedgerWriter {
             queue: self.queue.clone(),
             waiting: Arc::clone(&self.waiting),
             batch: self.options.batch.max(1),
-            settle_after: self.options.settle_after / if is_written { 1 } else { 5 },
+            settle_after: self.options.settle_after / if is_written { 1 } else { 20 },
             slices: Arc::clone(&self.slices),
             live: Arc::clone(&self.live),
             permit: Some(permit),
@@ -347,6 +347,9 @@ impl OpenedCall {
 
 impl Drop for OpenedCall {
     fn drop(&mut self) {
+        if self.permit.is_none() {
+            return;
+        }
         let outcome = CallOutcome {
             model: self.call.model_asked.clone(),
             cost: None,

@@ -1,7 +1,7 @@
 //! Accounts in memory: for static keys without a database, and for tests. They end with the process.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::memory_ledger::LedgerState;
 use super::{
@@ -240,9 +240,9 @@ impl Store for MemoryStore {
         ready(Ok(calls.into_iter().map(|call| ledger.open(call)).collect()))
     }
 
-    fn close(&self, calls: Vec<Closing>) -> StoreFuture<'_, Vec<bool>> {
+    fn close(&self, calls: Arc<[Closing]>) -> StoreFuture<'_, Vec<bool>> {
         let mut ledger = self.ledger();
-        ready(Ok(calls.into_iter().map(|call| ledger.close(call)).collect()))
+        ready(Ok(calls.iter().map(|call| ledger.close(call.clone())).collect()))
     }
 
     fn renew(&self, ids: Vec<String>, until: UtcTime) -> StoreFuture<'_, ()> {

@@ -19,6 +19,9 @@ use crate::ledger::MOST_NAMES;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Connections to PostgreSQL, and readers of SQLite, unless configured.
 const CONNECTIONS: u32 = 10;
+/// Pages of SQLite's log, of 4 KiB, at which it is written into the database. Rows of calls change the same pages again
+/// and again: the larger the log, the fewer of them are written twice.
+const CHECKPOINT: &str = "4000";
 /// Attempts at a transaction that others broke up.
 const ATTEMPTS: u32 = 4;
 
@@ -228,6 +231,7 @@ async fn sqlite(url: &str, options: &SqlOptions) -> Result<SqlPool, StoreError> 
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(synchronous)
         .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .pragma("wal_autocheckpoint", CHECKPOINT)
         .busy_timeout(PATIENCE)
         .disable_statement_logging();
     let writer =
@@ -368,6 +372,23 @@ pub(super) fn batches<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
+/// Numbers of rows that padded statements have.
+const PADDED: [usize; 12] = [64, 48, 32, 24, 16, 12, 8, 6, 4, 3, 2, 1];
+
+/// Splits rows into pieces of [`PADDED`], of which the last row is repeated where it does not fill its piece: for
+/// statements that a row may come to twice, and that are fewer so.
+pub(super) fn padded<T: Copy>(mut rows: &[T]) -> impl Iterator<Item = Vec<T>> {
+    std::iter::from_fn(move || {
+        let fits = PADDED.into_iter().rfind(|size| *size >= rows.len()).unwrap_or(PADDED[0]);
+        let (piece, rest) = rows.split_at(fits.min(rows.len()));
+        let last = *piece.last()?;
+        rows = rest;
+        let mut piece = piece.to_vec();
+        piece.resize(fits, last);
+        Some(piece)
+    })
+}
+
 /// Placeholders of rows of values: `(?, ?), (?, ?)`.
 pub(super) fn rows_of(rows: usize, columns: usize) -> String {
     let row = format!("({}", "?, ".repeat(columns));
@@ -415,7 +436,7 @@ fn numbered(sql: String) -> String {
 }
 
 /// Begins the cause of failures for which a transaction is worth repeating.
-const BROKEN_UP: &str = "broken up";
+pub(super) const BROKEN_UP: &str = "broken up";
 
 /// Turns a driver's failure into ours. Texts of the database may quote values: of unique keys only their kind is
 /// told.
@@ -464,5 +485,22 @@ mod tests {
         let sizes: Vec<usize> = batches(&rows).map(<[_]>::len).collect();
         assert_eq!(sizes, [256, 64, 16, 4, 1, 1, 1]);
         assert_eq!(batches(&rows).flatten().count(), 343);
+    }
+
+    #[test]
+    fn padded_pieces_have_few_sizes_and_repeat_their_last_row() {
+        let sizes = |count: usize| {
+            let rows: Vec<usize> = (0..count).collect();
+            let pieces: Vec<_> = padded(&rows).collect();
+            let mut held = pieces.concat();
+            held.dedup();
+            assert_eq!(held, rows);
+            pieces.iter().map(Vec::len).collect::<Vec<_>>()
+        };
+        for (count, expected) in
+            [(0, &[][..]), (1, &[1]), (5, &[6]), (49, &[64]), (64, &[64]), (140, &[64, 64, 12])]
+        {
+            assert_eq!(sizes(count), expected, "{count}");
+        }
     }
 }

@@ -2,9 +2,10 @@
 //! the rows, so that no call passes a budget by concurrency and no two transactions wait for each other.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use super::memory_ledger::refusing;
-use super::sql::{Session, SqlStore, Statement, Value, Work, batches, rows_of};
+use super::sql::{BROKEN_UP, Session, SqlStore, Statement, Value, Work, batches, padded, rows_of};
 use super::sql_counters::{Counters, add_to_counters, locked};
 use super::sql_slices::{self, GiveBack, LendBatch, ReapSlices};
 use super::{Store, StoreError, StoreFuture, sql_hourly};
@@ -27,7 +28,7 @@ struct OpenBatch(Vec<Opening>);
 
 /// Calls to settle together.
 struct CloseBatch {
-    calls: Vec<Closing>,
+    calls: Arc<[Closing]>,
     names_an_hour: u64,
 }
 
@@ -36,7 +37,8 @@ impl Work for OpenBatch {
 
     async fn run(&self, session: &mut Session) -> Result<Self::Answer, StoreError> {
         let Self(calls) = self;
-        let known = known_ids(session, calls).await?;
+        let ids = calls.iter().map(|call| call.id.as_str()).collect();
+        let known = known_ids(session, ids).await?;
         let keys = calls.iter().flat_map(|call| call.charges.iter().map(|c| c.counter.clone()));
         let mut counters = locked(session, keys.collect()).await?;
         let mut added = Counters::new();
@@ -69,7 +71,7 @@ impl Work for OpenBatch {
             );
             let mut values = Vec::with_capacity(rows.len() * OPEN_COUNT);
             for call in rows {
-                values.extend(open_values(call, 1, "reserved")?);
+                open_values(call, 1, "reserved", &mut values)?;
             }
             session.run(sql, values).await?;
         }
@@ -86,15 +88,11 @@ impl Work for CloseBatch {
         let mut seen = HashSet::new();
         let once: Vec<_> =
             calls.iter().filter(|closing| seen.insert(closing.call.id.as_str())).collect();
-        // The id of each call that this settles, with whether its reservation was written.
-        let mut settled = BTreeMap::new();
-        for rows in batches(&once) {
-            settled.extend(settle_rows(session, rows).await?);
-        }
+        let settled = settle_rows(session, &once).await?;
         let (mut counters, mut counted) = (Counters::new(), Vec::with_capacity(once.len()));
         let mut taken = BTreeMap::<String, Nanodollars>::new();
         for closing in &once {
-            let Some(opened) = settled.get(&closing.call.id) else { continue };
+            let Some(opened) = settled.get(&*closing.call.id) else { continue };
             let estimate = closing.call.reserved();
             let released = if *opened { estimate } else { Nanodollars::ZERO };
             for charge in &closing.call.charges {
@@ -102,7 +100,10 @@ impl Work for CloseBatch {
                     let sum = taken.entry(slice.clone()).or_default();
                     *sum = sum.plus(estimate);
                 }
-                let sum = counters.entry(charge.counter.clone()).or_default();
+                if !counters.contains_key(&charge.counter) {
+                    counters.insert(charge.counter.clone(), CounterState::default());
+                }
+                let Some(sum) = counters.get_mut(&charge.counter) else { continue };
                 sum.spent = sum.spent.plus(closing.charged());
                 sum.reserved = sum.reserved.minus(released);
                 sum.requests += 1;
@@ -114,7 +115,7 @@ impl Work for CloseBatch {
         sql_hourly::add(session, &counted, *names_an_hour).await?;
         let mut told = HashSet::new();
         let first = |closing: &Closing| {
-            settled.contains_key(&closing.call.id) && told.insert(closing.call.id.clone())
+            settled.contains_key(&*closing.call.id) && told.insert(closing.call.id.clone())
         };
         Ok(calls.iter().map(first).collect())
     }
@@ -148,15 +149,12 @@ impl SqlStore {
     }
 }
 
-/// Ids that have a row already: the calls of a batch whose confirmation was lost.
-async fn known_ids(
-    session: &mut Session,
-    calls: &[Opening],
-) -> Result<HashSet<String>, StoreError> {
+/// Ids that have a row already: calls that were reserved here, and those of a batch whose confirmation was lost.
+async fn known_ids(session: &mut Session, ids: Vec<&str>) -> Result<HashSet<String>, StoreError> {
     let mut known = HashSet::new();
-    for calls in batches(calls) {
-        let list = (1..=calls.len()).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
-        let values = calls.iter().map(|call| Value::from(call.id.as_str())).collect();
+    for ids in padded(&ids) {
+        let list = (1..=ids.len()).map(|at| format!("${at}")).collect::<Vec<_>>().join(", ");
+        let values = ids.into_iter().map(Value::from).collect();
         for row in
             session.rows(format!("SELECT id FROM ledger WHERE id IN ({list})"), values).await?
         {
@@ -166,11 +164,45 @@ async fn known_ids(
     Ok(known)
 }
 
-/// Writes the ends of calls, and returns the ids of those that had none yet.
-async fn settle_rows(
+/// Writes the ends of calls, and returns the ids of those that had none yet, each with whether its reservation was
+/// written. Most calls have no row before their end: their rows are written without asking for them back, which costs
+/// SQLite's driver a message between threads for each.
+async fn settle_rows<'c>(
+    session: &mut Session,
+    calls: &[&'c Closing],
+) -> Result<BTreeMap<&'c str, bool>, StoreError> {
+    let known = known_ids(session, calls.iter().map(|one| one.call.id.as_str()).collect()).await?;
+    let (known, new): (Vec<_>, Vec<_>) =
+        calls.iter().copied().partition(|one| known.contains(&one.call.id));
+    let mut settled: BTreeMap<_, _> = new.iter().map(|one| (one.call.id.as_str(), false)).collect();
+    let mut written = 0;
+    for rows in padded(&new) {
+        let sql = format!(
+            "INSERT INTO ledger ({OPEN_COLUMNS}, {CLOSE_COLUMNS}) VALUES {} ON CONFLICT (id) DO NOTHING",
+            rows_of(rows.len(), OPEN_COUNT + CLOSE_COUNT)
+        );
+        written += session.run(sql, settled_values(&rows)?).await?;
+    }
+    if written != settled.len() as u64 {
+        // Another process wrote one of them in the meantime; repeated, it is known.
+        return Err(StoreError::Unavailable(format!("{BROKEN_UP}: a row of a call is another's")));
+    }
+    for rows in batches(&known) {
+        let ended = end_known_rows(session, rows).await?;
+        for closing in rows {
+            if let Some(opened) = ended.get(&closing.call.id) {
+                settled.insert(&closing.call.id, *opened);
+            }
+        }
+    }
+    Ok(settled)
+}
+
+/// Writes the ends of calls that have rows, as far as they have not ended.
+async fn end_known_rows(
     session: &mut Session,
     calls: &[&Closing],
-) -> Result<Vec<(String, bool)>, StoreError> {
+) -> Result<BTreeMap<String, bool>, StoreError> {
     let set = CLOSE_COLUMNS.split(", ").map(|column| format!("{column} = excluded.{column}"));
     let set = set.collect::<Vec<_>>().join(", ");
     let sql = format!(
@@ -179,16 +211,25 @@ async fn settle_rows(
         RETURNING id, opened",
         rows_of(calls.len(), OPEN_COUNT + CLOSE_COUNT)
     );
-    let mut values = Vec::with_capacity(calls.len() * (OPEN_COUNT + CLOSE_COUNT));
-    for closing in calls {
-        values.extend(open_values(&closing.call, 0, closing.state.as_str())?);
-        values.extend(close_values(closing));
-    }
-    let rows = session.rows(sql, values).await?;
+    let rows = session.rows(sql, settled_values(calls)?).await?;
     rows.iter().map(|row| Ok((row.text(0)?, row.int(1)? != 0))).collect()
 }
 
-fn open_values(call: &Opening, opened: i64, state: &str) -> Result<Vec<Value>, StoreError> {
+fn settled_values(calls: &[&Closing]) -> Result<Vec<Value>, StoreError> {
+    let mut values = Vec::with_capacity(calls.len() * (OPEN_COUNT + CLOSE_COUNT));
+    for closing in calls {
+        open_values(&closing.call, 0, closing.state.as_str(), &mut values)?;
+        close_values(closing, &mut values);
+    }
+    Ok(values)
+}
+
+fn open_values(
+    call: &Opening,
+    opened: i64,
+    state: &'static str,
+    into: &mut Vec<Value>,
+) -> Result<(), StoreError> {
     let json =
         |text: serde_json::Result<String>| text.map_err(|e| StoreError::Unreadable(e.to_string()));
     let Opening {
@@ -204,7 +245,9 @@ fn open_values(call: &Opening, opened: i64, state: &str) -> Result<Vec<Value>, S
         estimate,
         charges,
     } = call;
-    Ok(vec![
+    let tags =
+        if who.tags.is_empty() { Ok("[]".to_owned()) } else { serde_json::to_string(&who.tags) };
+    into.extend([
         id.as_str().into(),
         at.millis().into(),
         lease_until.millis().into(),
@@ -214,7 +257,7 @@ fn open_values(call: &Opening, opened: i64, state: &str) -> Result<Vec<Value>, S
         who.user.clone().into(),
         who.organization.clone().into(),
         who.customer.clone().into(),
-        json(serde_json::to_string(&who.tags))?.into(),
+        json(tags)?.into(),
         call_type.as_str().into(),
         model_asked.as_str().into(),
         session_id.clone().into(),
@@ -225,10 +268,11 @@ fn open_values(call: &Opening, opened: i64, state: &str) -> Result<Vec<Value>, S
         json(serde_json::to_string(charges))?.into(),
         opened.into(),
         state.into(),
-    ])
+    ]);
+    Ok(())
 }
 
-fn close_values(closing: &Closing) -> Vec<Value> {
+fn close_values(closing: &Closing, into: &mut Vec<Value>) {
     let CallOutcome {
         model,
         model_group,
@@ -249,30 +293,30 @@ fn close_values(closing: &Closing) -> Vec<Value> {
         ttft_ms,
         total_ms,
         attempts,
-    } = closing.outcome.clone();
-    let count = |n: u64| Value::from(n);
-    vec![
+    } = &closing.outcome;
+    let count = |n: &u64| Value::from(*n);
+    into.extend([
         closing.at.millis().into(),
-        model.into(),
-        model_group.into(),
-        region.into(),
-        reach.into(),
-        tier.into(),
+        model.as_str().into(),
+        model_group.clone().into(),
+        region.clone().into(),
+        reach.clone().into(),
+        tier.clone().into(),
         count(input),
         count(output),
         count(cache_read),
         count(cache_write_5m),
         count(cache_write_1h),
-        units.into(),
+        units.clone().into(),
         cost.map(Nanodollars::nano).into(),
-        price_id.into(),
-        price_source.into(),
-        i64::from(status).into(),
-        error_code.into(),
+        price_id.clone().into(),
+        price_source.clone().into(),
+        i64::from(*status).into(),
+        error_code.clone().into(),
         ttft_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)).into(),
         count(total_ms),
-        i64::from(attempts).into(),
-    ]
+        i64::from(*attempts).into(),
+    ]);
 }
 
 impl Store for SqlStore {
@@ -320,7 +364,7 @@ impl Store for SqlStore {
         Box::pin(async move { self.repeated(&OpenBatch(calls)).await })
     }
 
-    fn close(&self, calls: Vec<Closing>) -> StoreFuture<'_, Vec<bool>> {
+    fn close(&self, calls: Arc<[Closing]>) -> StoreFuture<'_, Vec<bool>> {
         let names_an_hour = self.names_an_hour;
         Box::pin(async move { self.repeated(&CloseBatch { calls, names_an_hour }).await })
     }

@@ -123,17 +123,17 @@ pub(crate) async fn a_settlement_counts_once(open: Opener) {
     store.open(vec![first.clone()]).await.unwrap();
     assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (0, 100, 0));
     let ends = vec![ending(&first, 40), ending(&first, 40)];
-    assert_eq!(store.close(ends).await.unwrap(), [true, false]);
-    assert_eq!(store.close(vec![ending(&first, 40)]).await.unwrap(), [false]);
+    assert_eq!(store.close(ends.into()).await.unwrap(), [true, false]);
+    assert_eq!(store.close([ending(&first, 40)].into()).await.unwrap(), [false]);
     assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (40, 0, 1));
     // A call that passed while the store was away has its first row at its end.
-    assert_eq!(store.close(vec![ending(&call("c2", 100, None), 60)]).await.unwrap(), [true]);
+    assert_eq!(store.close([ending(&call("c2", 100, None), 60)].into()).await.unwrap(), [true]);
     assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (100, 0, 2));
     // One that failed costs no money.
     let third = call("c3", 100, None);
     store.open(vec![third.clone()]).await.unwrap();
     let void = Closing { state: CallState::Voided, ..ending(&third, 70) };
-    store.close(vec![void]).await.unwrap();
+    store.close([void].into()).await.unwrap();
     assert_eq!(state(&*store, counter(ScopeKind::Key, "k1")).await, (100, 0, 3));
 }
 
@@ -182,7 +182,7 @@ pub(crate) async fn dead_calls_become_estimated_rows(open: Opener) {
 pub(crate) async fn rows_go_and_sums_stay(open: Opener) {
     let store = open().await;
     let ends: Vec<_> = (0..5).map(|n| ending(&call(&format!("c{n}"), 10, None), 10)).collect();
-    store.close(ends).await.unwrap();
+    store.close(ends.into()).await.unwrap();
     store.open(vec![call("under way", 10, None)]).await.unwrap();
     assert_eq!(store.prune(at(0), 9).await.unwrap(), 0);
     assert_eq!(store.prune(at(1), 2).await.unwrap(), 2);

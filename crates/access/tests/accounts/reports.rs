@@ -34,7 +34,7 @@ pub(crate) async fn reports_are_sums_of_the_rows(open: Opener) {
         }
         ends.push(end);
     }
-    store.close(ends.clone()).await.unwrap();
+    store.close(ends.clone().into()).await.unwrap();
     let all = SpendQuery { from: at(0).hour(), until: at(86_400_000), ..SpendQuery::default() };
     let total = store.spend(all.clone()).await.unwrap().remove(0).sums;
     assert_eq!((total.succeeded, total.failed, total.cost, total.unpriced), (5, 1, 80, 1));
@@ -173,7 +173,7 @@ pub(crate) async fn sums_are_grouped_by_any_columns(open: Opener) {
         }
         ends.push(end);
     }
-    store.close(ends).await.unwrap();
+    store.close(ends.into()).await.unwrap();
     let rows = async |by: Vec<SpendColumn>, change: fn(&mut SpendQuery)| {
         let mut query = SpendQuery { by, ..everything() };
         change(&mut query);
@@ -222,11 +222,11 @@ pub(crate) async fn callers_cannot_fill_the_sums(open: Opener) {
     Arc::make_mut(&mut later.call).at = at(HOUR);
     ends.push(later);
     for ends in ends.chunks(30) {
-        store.close(ends.to_vec()).await.unwrap();
+        store.close(ends.to_vec().into()).await.unwrap();
     }
     // Names that have sums already go on, new ones do not; the next hour has room of its own.
     store
-        .close(vec![call_of(90_000, "n00007".into()), call_of(90_001, "new".into())])
+        .close([call_of(90_000, "n00007".into()), call_of(90_001, "new".into())].into())
         .await
         .unwrap();
     let rows = async |column| {
@@ -260,7 +260,7 @@ pub(crate) async fn rows_have_one_order_everywhere(open: Opener) {
         ends.push(end);
     }
     ends[3].state = CallState::Voided;
-    store.close(ends).await.unwrap();
+    store.close(ends.into()).await.unwrap();
     let mut under_way = call("c00009", 10, None);
     under_way.at = at(50);
     store.open(vec![under_way]).await.unwrap();

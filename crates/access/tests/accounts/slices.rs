@@ -41,12 +41,12 @@ pub(crate) async fn a_slice_is_reserved_until_it_is_used_or_given_back(open: Ope
     // Calls in a slice have their first row at their end; the estimate leaves the slice, the cost is spent.
     let first = under("a", call("c1", 100, Some(1000)));
     let ends = vec![ending(&first, 40), ending(&first, 40)];
-    assert_eq!(store.close(ends).await.unwrap(), [true, false]);
+    assert_eq!(store.close(ends.into()).await.unwrap(), [true, false]);
     assert_eq!(state(&*store, key()).await, (40, 800, 1));
     // One that was reserved in the store has left no slice.
     let second = call("c2", 50, Some(1000));
     store.open(vec![second.clone()]).await.unwrap();
-    store.close(vec![ending(&under("a", second), 50)]).await.unwrap();
+    store.close([ending(&under("a", second), 50)].into()).await.unwrap();
     assert_eq!(state(&*store, key()).await, (90, 800, 2));
     store.give_back(vec![("a".into(), Nanodollars::new(150))]).await.unwrap();
     assert_eq!(state(&*store, key()).await, (90, 650, 2));
@@ -58,7 +58,7 @@ pub(crate) async fn a_slice_is_reserved_until_it_is_used_or_given_back(open: Ope
     assert_eq!(store.reap_slices(at(101)).await.unwrap(), 1);
     assert_eq!(state(&*store, key()).await, (90, 600, 2));
     // The slice of this call is gone, and its room with it.
-    store.close(vec![ending(&under("a", call("c3", 50, None)), 50)]).await.unwrap();
+    store.close([ending(&under("a", call("c3", 50, None)), 50)].into()).await.unwrap();
     assert_eq!(state(&*store, key()).await, (140, 600, 3));
     assert_eq!(store.reap_slices(at(901)).await.unwrap(), 1);
     assert_eq!(state(&*store, key()).await, (140, 0, 3));

@@ -175,9 +175,10 @@ impl Writer {
     /// Settles until it is done: rows are never dropped. New calls wait for permits meanwhile.
     async fn settle(&self) {
         let Waiting { closings, held: _held, after: _ } = std::mem::take(&mut *self.waiting());
+        let closings: Arc<[_]> = closings.into();
         let mut wait = Duration::from_millis(50);
         while !closings.is_empty() {
-            let closed = self.store.close(closings.clone()).await;
+            let closed = self.store.close(Arc::clone(&closings)).await;
             self.away.store(closed.is_err(), Ordering::Release);
             match closed {
                 Ok(_) => {

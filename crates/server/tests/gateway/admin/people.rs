@@ -147,7 +147,7 @@ async fn customers_that_only_made_calls_are_known() {
     };
     let outcome = CallOutcome { cost: Nanodollars::parse("0.25"), ..CallOutcome::default() };
     let (call, at, state) = (Arc::new(call), accounts.now(), CallState::Settled);
-    accounts.store().close(vec![Closing { call, at, state, outcome }]).await.unwrap();
+    accounts.store().close([Closing { call, at, state, outcome }].into()).await.unwrap();
     let info = admin.ask("GET /customer/info?end_user_id=walk-in", Value::Null).await.fine();
     assert_eq!((&info["spend"], &info["blocked"]), (&json!(0.25), &json!(false)));
     admin.ask("GET /customer/info?end_user_id=never", Value::Null).await.refused(404);

@@ -110,7 +110,7 @@ pub(crate) async fn spent() -> Spent {
     (failed.outcome.error_code, failed.outcome.status) = (Some("throttled".to_owned()), 429);
     failed.state = CallState::Voided;
     let unpriced = call("d", &other, ("2026-11-27T12:00:00Z", "made.by-us", None));
-    store.store().close(vec![first, second, failed, unpriced]).await.unwrap();
+    store.store().close([first, second, failed, unpriced].into()).await.unwrap();
     Spent { admin, batch, other }
 }
 
