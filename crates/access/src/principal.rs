@@ -1,7 +1,9 @@
 //! The identity behind a request, with the records above it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::UtcTime;
 use crate::ledger::ScopeKind;
 use crate::policy::grants_all_models;
 use crate::record::{
@@ -44,6 +46,10 @@ pub struct Holder {
     pub user: Option<UserRecord>,
     /// Limits of the key's budget row.
     pub key_budget: Limits,
+    /// Limits of the key, with those of its budget row and of every key, without a temporary increase.
+    pub key_limits: Limits,
+    /// Limits of the membership, with those that the team gives every member.
+    pub member_limits: Limits,
     /// Limits of the team, with those of its budget row.
     pub team_limits: Limits,
     /// Limits of the user, with those of the budget row.
@@ -147,6 +153,20 @@ impl Caller {
 }
 
 impl Holder {
+    /// The limits of the key in force: with a temporary increase of its budget while it lasts.
+    pub fn key_limits_at(&self, now: UtcTime) -> Cow<'_, Limits> {
+        match self.key.budget_increase_at(now) {
+            Some(more) => {
+                let own = Limits {
+                    max_budget: self.key.limits.max_budget.map(|max| max.plus(more)),
+                    ..self.key_limits.clone()
+                };
+                Cow::Owned(own.or(&self.key_limits))
+            }
+            None => Cow::Borrowed(&self.key_limits),
+        }
+    }
+
     fn levels<'h>(&'h self, levels: &mut Vec<Level<'h>>) {
         let texts = |list: &'h Option<Vec<String>>| {
             list.as_ref().map(|list| list.iter().map(String::as_str).collect::<Vec<_>>())

@@ -1,5 +1,6 @@
 //! Reservations of calls: rates first, because they cost no commit, then budgets with the ledger's row.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use crate::ledger::{
     ScopeKind,
 };
 use crate::limit::{RateExceeded, RateHold, ScopeRates};
-use crate::record::{BudgetRule, Limits};
-use crate::{Admission, CallTag, Caller, Nanodollars, Principal, UtcTime};
+use crate::record::{BudgetRule, Limits, MemberRecord};
+use crate::{Admission, CallTag, Caller, Holder, Nanodollars, Principal, UtcTime};
 
 /// The key's id in rows of the master key.
 const MASTER: &str = "master";
@@ -94,11 +95,11 @@ pub struct Reservation {
 }
 
 /// A scope of a call, with its limits.
-struct Scope {
+struct Scope<'c> {
     kind: ScopeKind,
-    id: String,
-    shown: String,
-    limits: Limits,
+    id: Cow<'c, str>,
+    shown: &'c str,
+    limits: Cow<'c, Limits>,
 }
 
 /// A charge, with what a refusal tells of it.
@@ -198,18 +199,18 @@ impl Accounts {
     }
 
     /// The scopes of a call: those of its caller, and the gateway if it has limits.
-    fn scopes(&self, caller: &Caller, now: UtcTime) -> Vec<Scope> {
-        let mut all = scopes(caller, &self.configured.every_key, now);
+    fn scopes<'c>(&'c self, caller: &'c Caller, now: UtcTime) -> Vec<Scope<'c>> {
+        let mut all = scopes(caller, now);
         let gateway = &self.configured.gateway;
         if *gateway != Limits::default() {
-            let (kind, shown) = (ScopeKind::Gateway, ScopeKind::Gateway.as_str().to_owned());
-            all.push(Scope { kind, id: String::new(), shown, limits: gateway.clone() });
+            let (kind, shown) = (ScopeKind::Gateway, ScopeKind::Gateway.as_str());
+            all.push(Scope { kind, id: "".into(), shown, limits: Cow::Borrowed(gateway) });
         }
         all
     }
 
     /// The counters of a call, each once. Every scope has its lifetime's.
-    fn charges(&self, scopes: &[Scope], models: &[String], now: UtcTime) -> Vec<Told> {
+    fn charges(&self, scopes: &[Scope<'_>], models: &[String], now: UtcTime) -> Vec<Told> {
         let mut all: Vec<Told> = Vec::new();
         for (at, scope) in scopes.iter().enumerate() {
             let mut add = |model: &str, rule: &BudgetRule| {
@@ -310,27 +311,32 @@ impl Drop for Reservation {
     }
 }
 
-impl Scope {
+impl Scope<'_> {
     /// Rate limits: for all models, and of the models that the call names.
     fn rates(&self, models: &[String]) -> Vec<ScopeRates> {
         let Self { kind, id, shown, limits } = self;
         let of = |model: &str| ScopeRates {
             kind: *kind,
-            id: id.clone(),
+            id: id.clone().into_owned(),
             model: model.to_owned(),
-            shown: shown.clone(),
+            shown: (*shown).to_owned(),
             parallel: None,
             rpm: None,
             tpm: None,
             tpd: None,
         };
-        let mut all = vec![ScopeRates {
-            parallel: limits.max_parallel_requests,
-            rpm: limits.rpm_limit,
-            tpm: limits.tpm_limit,
-            tpd: limits.tpd_limit,
-            ..of("")
-        }];
+        let mut all = Vec::new();
+        let Limits { max_parallel_requests: parallel, rpm_limit, tpm_limit, tpd_limit, .. } =
+            **limits;
+        if [parallel, rpm_limit, tpm_limit, tpd_limit].iter().any(Option::is_some) {
+            all.push(ScopeRates {
+                parallel,
+                rpm: rpm_limit,
+                tpm: tpm_limit,
+                tpd: tpd_limit,
+                ..of("")
+            });
+        }
         for (at, model) in models.iter().enumerate() {
             // Targets of a name may be one model, which the call takes once.
             if models[..at].contains(model) {
@@ -371,7 +377,7 @@ pub(super) fn lifetime() -> BudgetRule {
     BudgetRule { max: None, duration: None, since: UtcTime::default() }
 }
 
-fn refused(refusal: OpenRefusal, scopes: &[Scope], told: &[Told], now: UtcTime) -> Refused {
+fn refused(refusal: OpenRefusal, scopes: &[Scope<'_>], told: &[Told], now: UtcTime) -> Refused {
     let (charge, state) = match refusal {
         OpenRefusal::Unavailable(cause) => return Refused::Unavailable(cause),
         OpenRefusal::Budget { charge, state } => (charge, state),
@@ -384,8 +390,8 @@ fn refused(refusal: OpenRefusal, scopes: &[Scope], told: &[Told], now: UtcTime) 
     };
     Refused::Budget(Box::new(BudgetExceeded {
         kind: scope.kind,
-        id: scope.id.clone(),
-        shown: scope.shown.clone(),
+        id: scope.id.clone().into_owned(),
+        shown: scope.shown.to_owned(),
         spent: state.spent,
         reserved: state.reserved,
         max: told.charge.max.unwrap_or(Nanodollars::MAX),
@@ -394,38 +400,41 @@ fn refused(refusal: OpenRefusal, scopes: &[Scope], told: &[Told], now: UtcTime) 
     }))
 }
 
-fn scopes(caller: &Caller, every_key: &Limits, now: UtcTime) -> Vec<Scope> {
+fn scopes(caller: &Caller, now: UtcTime) -> Vec<Scope<'_>> {
     let mut all = Vec::new();
-    let mut add = |kind, id: &str, shown: &str, limits: Limits| {
-        all.push(Scope { kind, id: id.to_owned(), shown: shown.to_owned(), limits });
-    };
     if let Some(holder) = caller.principal.holder() {
-        let key = &holder.key;
-        let limits = key.limits_at(now).or(&holder.key_budget).or_by_model(every_key);
-        add(ScopeKind::Key, &key.id, key.shown(), limits);
-        if let Some(team) = &holder.team {
-            let shown = team.team_alias.as_deref().unwrap_or(&team.team_id);
-            add(ScopeKind::Team, &team.team_id, shown, holder.team_limits.clone());
-            if let Some(user) = &key.user_id {
-                let own = holder.member.as_ref().map(|member| &member.limits);
-                let limits = own
-                    .map_or_else(|| team.member_limits.clone(), |own| own.or(&team.member_limits));
-                let id = crate::record::MemberRecord::id_of(&team.team_id, user);
-                add(ScopeKind::Member, &id, &id, limits);
-            }
-        }
-        if let Some(user) = &holder.user {
-            add(ScopeKind::User, &user.user_id, &user.user_id, holder.user_limits.clone());
-        }
+        holder_scopes(holder, now, &mut all);
     }
+    let mut add = |kind, id, limits| {
+        all.push(Scope { kind, id: Cow::Borrowed(id), shown: id, limits: Cow::Borrowed(limits) });
+    };
     if let Some(customer) = &caller.customer {
-        add(ScopeKind::Customer, &customer.id, &customer.id, customer.limits.clone());
+        add(ScopeKind::Customer, customer.id.as_str(), &customer.limits);
     }
     let is_limited = |tag: &&Arc<CallTag>| tag.record.is_some() || tag.limits != Limits::default();
     for tag in caller.tags.iter().filter(is_limited) {
-        add(ScopeKind::Tag, &tag.name, &tag.name, tag.limits.clone());
+        add(ScopeKind::Tag, tag.name.as_str(), &tag.limits);
     }
     all
+}
+
+fn holder_scopes<'h>(holder: &'h Holder, now: UtcTime, all: &mut Vec<Scope<'h>>) {
+    let Holder { key, team, user, team_limits, user_limits, member_limits, .. } = holder;
+    let mut add = |kind, id, shown, limits| all.push(Scope { kind, id, shown, limits });
+    add(ScopeKind::Key, key.id.as_str().into(), key.shown(), holder.key_limits_at(now));
+    if let Some(team) = team {
+        let shown = team.team_alias.as_deref().unwrap_or(&team.team_id);
+        let id = team.team_id.as_str().into();
+        add(ScopeKind::Team, id, shown, Cow::Borrowed(team_limits));
+        if let Some(user) = &key.user_id {
+            let id = MemberRecord::id_of(&team.team_id, user).into();
+            add(ScopeKind::Member, id, user, Cow::Borrowed(member_limits));
+        }
+    }
+    if let Some(user) = user {
+        let id = user.user_id.as_str();
+        add(ScopeKind::User, id.into(), id, Cow::Borrowed(user_limits));
+    }
 }
 
 fn attribution(caller: &Caller) -> Attribution {

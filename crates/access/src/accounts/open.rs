@@ -394,6 +394,12 @@ impl Accounts {
         if let (Some(team), Some(user)) = (&key.team_id, &key.user_id) {
             holder.member = self.read::<MemberRecord>(&MemberRecord::id_of(team, user)).await?;
         }
+        if let Some(team) = &holder.team {
+            let own = holder.member.as_ref().map(|member| member.limits.or(&team.member_limits));
+            holder.member_limits = own.unwrap_or_else(|| team.member_limits.clone());
+        }
+        let every_key = &self.configured.every_key;
+        holder.key_limits = key.limits.or(&holder.key_budget).or_by_model(every_key);
         holder.key = key;
         Ok(holder)
     }

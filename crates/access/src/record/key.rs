@@ -274,12 +274,15 @@ impl KeyRecord {
     /// The limits in force: with a temporary increase of the budget while it lasts.
     pub fn limits_at(&self, now: UtcTime) -> Limits {
         let mut limits = self.limits.clone();
-        if let (Some(more), Some(end)) = (self.temp_budget_increase, self.temp_budget_expiry)
-            && now < end
-        {
+        if let Some(more) = self.budget_increase_at(now) {
             limits.max_budget = limits.max_budget.map(|max| max.plus(more));
         }
         limits
+    }
+
+    /// The temporary increase of the budget, while it lasts.
+    pub(crate) fn budget_increase_at(&self, now: UtcTime) -> Option<Nanodollars> {
+        self.temp_budget_increase.filter(|_| self.temp_budget_expiry.is_some_and(|end| now < end))
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use access::limit::RateState;
-use access::{Holder, Nanodollars, UtcTime};
+use access::{Nanodollars, UtcTime};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use routing::AttemptLog;
 
@@ -74,8 +74,7 @@ impl AccountHeaders {
             self.add(KEY_SPEND, &spend.plus(cost).to_string());
         }
         let Some(holder) = reserved.holder.as_deref() else { return };
-        let Holder { key, key_budget, .. } = holder;
-        let limits = key.limits_at(now).or(key_budget);
+        let limits = holder.key_limits_at(now);
         if let Some(most) = limits.max_budget {
             self.add(KEY_MAX_BUDGET, &most.to_string());
         }
