@@ -69,3 +69,17 @@ async fn a_tool_loop_with_reminders_ends() {
     assert_eq!(calls, ["echo"], "a reminder asks for no call");
     emulator.stop().await;
 }
+
+/// Claude's own body may have several messages of one role in a row.
+#[tokio::test]
+async fn messages_of_one_role_in_a_row_are_one_turn() {
+    let emulator = start().await;
+    let said = |role: &str, text: &str| json!({"role": role, "content": text});
+    let body = json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 500, "messages": [
+        said("user", "Hello"), said("user", "again"), said("assistant", "Hi"), said("assistant", "there"),
+        said("user", "granite"),
+    ]});
+    let answer = post(emulator.addr(), &format!("/model/{CLAUDE}/invoke"), &body).json();
+    assert!(answer["content"].to_string().contains("granite"), "{answer}");
+    emulator.stop().await;
+}

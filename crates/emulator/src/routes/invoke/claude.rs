@@ -24,16 +24,6 @@ pub(in crate::routes) fn question(body: &Value) -> Result<Value, Refusal> {
         }
     }
     claude_checks::check(body)?;
-    let mut messages: Vec<Value> = Vec::new();
-    for message in items(body, "messages") {
-        let content = blocks(message.get("content"));
-        let before = messages.last_mut().and_then(|before| before["content"].as_array_mut());
-        match (text(message, "role"), before) {
-            // Instructions within the conversation are read with the turn that they follow.
-            ("system", Some(before)) => before.extend(content),
-            _ => messages.push(json!({ "role": message.get("role"), "content": content })),
-        }
-    }
     let mut config = Map::new();
     for (native, name) in [
         ("max_tokens", "maxTokens"),
@@ -45,7 +35,7 @@ pub(in crate::routes) fn question(body: &Value) -> Result<Value, Refusal> {
             config.insert(name.into(), value.clone());
         }
     }
-    let mut converse = json!({ "messages": messages, "inferenceConfig": config });
+    let mut converse = json!({ "messages": turns(body), "inferenceConfig": config });
     if let Some(system) = body.get("system") {
         converse["system"] = json!(blocks(Some(system)));
     }
@@ -58,6 +48,22 @@ pub(in crate::routes) fn question(body: &Value) -> Result<Value, Refusal> {
         converse["additionalModelRequestFields"] = Value::Object(fields);
     }
     Ok(converse)
+}
+
+/// The messages; those of one role in a row are one turn, unlike on Converse, which refuses them. Instructions
+/// within the conversation are read with the turn that they follow.
+fn turns(body: &Value) -> Vec<Value> {
+    let mut turns: Vec<Value> = Vec::new();
+    for message in items(body, "messages") {
+        let content = blocks(message.get("content"));
+        let role = text(message, "role");
+        let same = turns.last_mut().filter(|turn| role == "system" || text(turn, "role") == role);
+        match same.and_then(|turn| turn["content"].as_array_mut()) {
+            Some(before) => before.extend(content),
+            None => turns.push(json!({ "role": message.get("role"), "content": content })),
+        }
+    }
+    turns
 }
 
 /// Stores the reasoning blocks of a scripted answer.
