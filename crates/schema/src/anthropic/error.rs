@@ -19,4 +19,15 @@ pub struct ErrorBody<'a> {
     #[serde(rename = "type")]
     pub kind: &'static str,
     pub message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<ErrorDetails>,
+}
+
+/// Facts of an error that clients act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ErrorDetails {
+    /// The error among those of its kind.
+    pub error_code: &'static str,
+    /// The fields that are not supported.
+    pub unsupported: &'static [&'static str],
 }

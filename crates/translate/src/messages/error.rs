@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
-use schema::anthropic::error::{Envelope, ErrorBody};
+use schema::anthropic::error::{Envelope, ErrorBody, ErrorDetails};
 
+use super::limits::NO_THREADS;
 use crate::answer_stream::StreamFailure;
 
 /// A failure in Anthropic's terms.
@@ -16,6 +17,8 @@ pub struct MessagesError<'e> {
     pub kind: &'static str,
     /// The error's `message`.
     pub message: Cow<'e, str>,
+    /// Facts that clients act on.
+    pub details: Option<ErrorDetails>,
 }
 
 /// Status of an overloaded service.
@@ -54,14 +57,16 @@ impl<'e> MessagesError<'e> {
             _ => "api_error",
         };
         if is(TOO_LONG) {
-            return Self { status, kind, message: too_long(message) };
+            return Self { status, kind, message: too_long(message), details: None };
         }
-        Self { status, kind, message: told(param, message, is(MISSING)) }
+        let details = is(NO_THREADS)
+            .then_some(ErrorDetails { error_code: NO_THREADS, unsupported: &["thread"] });
+        Self { status, kind, message: told(param, message, is(MISSING)), details }
     }
 
     /// The body of a response, or the data of an event.
     pub fn envelope<'b>(&'b self, request_id: Option<&'b str>) -> Envelope<'b> {
-        let error = ErrorBody { kind: self.kind, message: &self.message };
+        let error = ErrorBody { kind: self.kind, message: &self.message, details: self.details };
         Envelope { kind: "error", error, request_id }
     }
 }
@@ -138,8 +143,30 @@ mod tests {
             message,
             retry_after_ms: None,
         };
-        let MessagesError { status, kind, message } = MessagesError::of(&failure);
+        let MessagesError { status, kind, message, details: _ } = MessagesError::of(&failure);
         (status, kind, message.into_owned())
+    }
+
+    #[test]
+    fn a_refused_thread_has_the_details_that_clients_act_on() {
+        let failure = StreamFailure {
+            status: 400,
+            kind: "x",
+            code: Some(NO_THREADS),
+            param: Some("thread"),
+            message: "send all messages",
+            retry_after_ms: None,
+        };
+        let error = MessagesError::of(&failure);
+        let body = serde_json::to_value(error.envelope(Some("req_1"))).unwrap();
+        assert_eq!(
+            body["error"],
+            serde_json::json!({
+                "type": "invalid_request_error",
+                "message": "thread: send all messages",
+                "details": {"error_code": NO_THREADS, "unsupported": ["thread"]},
+            })
+        );
     }
 
     #[test]

@@ -12,8 +12,16 @@ const TOOLS: usize = 1_024;
 /// Largest JSON Schema, in bytes.
 const SCHEMA: usize = 256 * 1024;
 
-/// Refuses requests over the limits.
+/// Code of a refused `thread`, after which Anthropic's clients send the whole conversation.
+pub(super) const NO_THREADS: &str = "thread_unsupported_request";
+const THREAD: &str = "thread";
+
+/// Refuses requests over the limits, and those that rest on conversations kept by the service.
 pub(super) fn within_limits(request: &MessagesRequest<'_>) -> Result<(), Invalid> {
+    if request.extra.names().any(|name| name == THREAD) {
+        let message = "conversations are not kept: send all messages, without a thread";
+        return Err(Invalid::value(THREAD, message).with_code(NO_THREADS));
+    }
     let tools = request.tools.as_deref().unwrap_or_default();
     for (field, count, most) in
         [("messages", request.messages.len(), MESSAGES), ("tools", tools.len(), TOOLS)]
