@@ -106,6 +106,7 @@ def pi(name: str) -> Agent:
 AGENTS = {
     agent.name: agent
     for agent in [
+        claude_code("claude-code"),
         claude_code("claude-code-bedrock"),
         Agent(
             name="codex",
@@ -121,8 +122,10 @@ AGENTS = {
         ),
         opencode("opencode"),
         opencode("opencode-responses"),
+        opencode("opencode-messages"),
         pi("pi"),
         pi("pi-responses"),
+        pi("pi-messages"),
         Agent(
             name="continue",
             command="cn",

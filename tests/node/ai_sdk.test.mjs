@@ -1,4 +1,4 @@
-// Vercel's AI SDK through its OpenAI providers: text, streams, tools over turns, objects, embeddings.
+// Vercel's AI SDK through its OpenAI and Anthropic providers: text, streams, tools over turns, objects, embeddings.
 
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
@@ -22,6 +22,10 @@ const PROVIDERS = {
   '@ai-sdk/openai-compatible': async (root) => {
     const { outcrop } = await setUp('ai-sdk-compatible', root, ['outcrop']);
     return { chat: (id) => outcrop.chatModel(id), embedding: (id) => outcrop.embeddingModel(id) };
+  },
+  '@ai-sdk/anthropic': async (root) => {
+    const { anthropic } = await setUp('ai-sdk-anthropic', root, ['anthropic']);
+    return { chat: (id) => anthropic(id) };
   },
 };
 

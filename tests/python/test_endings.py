@@ -101,6 +101,7 @@ def messages_content(message: dict[str, Any]) -> list[Any]:
 
 DOORS = {
     "responses": Door("/v1/responses", responses_request, ResponsesStream, responses_content),
+    "messages": Door("/v1/messages", messages_request, MessagesStream, messages_content),
 }
 BOTH = pytest.mark.parametrize("door", DOORS.values(), ids=list(DOORS))
 

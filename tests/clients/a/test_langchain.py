@@ -1,5 +1,5 @@
-"""langchain-openai under LangChain's own conformance suite, with every ability it can be asked for;
-those that Outcrop does not have are listed in cannot_pass.py."""
+"""langchain-openai and langchain-anthropic under LangChain's own conformance suite, with every ability it can be
+asked for; those that Outcrop does not have are listed in cannot_pass.py."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_anthropic import ChatAnthropic
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI, OpenAI, OpenAIEmbeddings
@@ -112,6 +113,31 @@ class TestResponsesClaude(ResponsesSuite):
 
 
 class TestResponsesNova(ResponsesSuite):
+    MODEL = NOVA
+
+
+class MessagesSuite(ChatSuite):
+    """Anthropic's class, on the Messages API."""
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        return ChatAnthropic
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        root = self.base_url.removesuffix("/v1")
+        return {"model": self.MODEL, "base_url": root, "api_key": "any", "max_retries": 0}
+
+    @property
+    def supports_audio_inputs(self) -> bool:
+        return False  # the API has none
+
+
+class TestMessagesClaude(MessagesSuite):
+    MODEL = CLAUDE
+
+
+class TestMessagesNova(MessagesSuite):
     MODEL = NOVA
 
 

@@ -1,4 +1,4 @@
-"""LiteLLM as a client of each API: chat completions and Responses, with tools over turns."""
+"""LiteLLM as a client of each API: chat completions, Responses and Messages, with tools over turns."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def completion(messages: list[Any], stream: bool, settings: dict[str, Any]) -> A
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("block", ["litellm"])
+@pytest.mark.parametrize("block", ["litellm", "litellm-anthropic"])
 def test_two_tools_and_another_turn(gateway: Outcrop, rng: random.Random, block: str, stream: bool) -> None:
     wanted, results = tools(rng, joints="_"), words(rng, 2)
     settings = set_up(block, gateway.url)["settings"] | {"tools": [tool.definition for tool in wanted]}
@@ -81,6 +81,7 @@ def test_tools_over_turns_of_responses(gateway: Outcrop, rng: random.Random, str
 
 
 def test_errors_are_litellms_own(gateway: Outcrop) -> None:
-    settings = set_up("litellm", gateway.url)["settings"] | {"model": "openai/no.such-model-v9:0", "max_retries": 0}
-    with pytest.raises(litellm.NotFoundError):
-        litellm.completion(messages=[{"role": "user", "content": "Hi."}], **settings)
+    for block, unknown in [("litellm", "openai/no.such-model-v9:0"), ("litellm-anthropic", "anthropic/no.such-model")]:
+        settings = set_up(block, gateway.url)["settings"] | {"model": unknown, "max_retries": 0}
+        with pytest.raises(litellm.NotFoundError):
+            litellm.completion(messages=[{"role": "user", "content": "Hi."}], **settings)
