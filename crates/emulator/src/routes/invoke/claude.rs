@@ -55,8 +55,14 @@ pub(in crate::routes) fn question(body: &Value) -> Result<Value, Refusal> {
 fn turns(body: &Value) -> Vec<Value> {
     let mut turns: Vec<Value> = Vec::new();
     for message in items(body, "messages") {
-        let content = blocks(message.get("content"));
         let role = text(message, "role");
+        let mut content = blocks(message.get("content"));
+        if role == "system" {
+            // Tags tell the model that the user did not write it.
+            let tag = |tag: &str| json!({ "text": tag });
+            content.insert(0, tag("<system>"));
+            content.push(tag("</system>"));
+        }
         let same = turns.last_mut().filter(|turn| role == "system" || text(turn, "role") == role);
         match same.and_then(|turn| turn["content"].as_array_mut()) {
             Some(before) => before.extend(content),
