@@ -327,9 +327,9 @@ mod tests {
         assert_eq!(input.get(), r#"{"b":1,"a":2}"#);
         let BlockKind::ToolResult { content: Some(inside), .. } = &blocks[2].kind else { panic!() };
         assert!(
-            matches!(&inside.blocks()[0].kind, BlockKind::ToolReference { name } if name == &"g")
+            matches!(&inside.blocks()[0].kind, BlockKind::ToolReference { name } if name == "g")
         );
-        assert!(matches!(&blocks[3].kind, BlockKind::Other { kind } if kind == &"video"));
+        assert!(matches!(&blocks[3].kind, BlockKind::Other { kind } if kind == "video"));
     }
 
     #[test]
