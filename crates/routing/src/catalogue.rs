@@ -35,6 +35,7 @@ pub use id::is_region;
 use id::{Id, Name};
 pub use operator_rows::OperatorRows;
 pub use overrides::ProfileOverrides;
+use prices::QuoteCache;
 pub use prices::{Charged, PriceSource, PricedModel, Quote, Tier, Unquoted};
 use profile_fallbacks::{ProfileFallbacks, Without};
 use refused_betas::{RefusedBetas, forget_betas};
@@ -58,6 +59,18 @@ struct Inner {
     refused_betas: RefusedBetas,
     arn_lookup: ArnLookup,
     listing: Listing,
+    quotes: QuoteCache,
+}
+
+/// What a name tells of its model.
+struct Identified<'n> {
+    id: Id<'n>,
+    /// The id that is sent.
+    model_id: String,
+    base: Option<String>,
+    variant: Option<&'n str>,
+    /// Whether the id that is sent is a profile's that was chosen here.
+    is_chosen: bool,
 }
 
 /// The operator's settings for names and models.
@@ -221,6 +234,7 @@ impl Catalogue {
             refused_betas: RefusedBetas::default(),
             arn_lookup: ArnLookup::default(),
             listing: Listing::default(),
+            quotes: QuoteCache::default(),
         }))
     }
 
@@ -238,6 +252,39 @@ impl Catalogue {
     /// Resolves the name of a model. The caller handles a region in it.
     pub fn resolve(&self, name: &str, overrides: &ModelOverrides) -> ResolvedModel {
         let inner = &self.0;
+        let Identified { id, model_id, base, variant, is_chosen } =
+            self.identified(name, overrides);
+        let row = base.as_deref().and_then(|base| inner.registry.find(base));
+        let geography = Name::parse(&model_id).id.geography();
+        let mut profile = overrides.accepts.over(row, geography, inner.naming.prompt_cache);
+        if inner.without_grammar.holds(&model_id) {
+            profile.structured_output = StructuredOutput::ForcedTool;
+        }
+        if inner.refused_betas.holds(&model_id) {
+            forget_betas(&mut profile);
+        }
+        let can_be_asked = arn_lookup::can_be_asked(&id) && base.is_none();
+        ResolvedModel {
+            // The profile's name of a model that only the operator describes cannot be guessed.
+            on_demand: id.is_on_demand() && !is_chosen && overrides.base_model.is_none(),
+            model_id,
+            profile,
+            base,
+            unheeded: variant.map(|variant| format!("model.{variant}")),
+            price: overrides.price.clone(),
+            not_looked_up: can_be_asked.then(|| overrides.accepts.clone()),
+            catalogue: self.clone(),
+        }
+    }
+
+    /// The part of a resolved model that decides the price of its calls, without its profile.
+    pub(crate) fn priced(&self, name: &str, overrides: &ModelOverrides) -> PricedModel {
+        let Identified { model_id, base, .. } = self.identified(name, overrides);
+        PricedModel::new(model_id, base, overrides.price.clone(), self.clone())
+    }
+
+    fn identified<'n>(&'n self, name: &'n str, overrides: &'n ModelOverrides) -> Identified<'n> {
+        let inner = &self.0;
         let name = Name::parse(name);
         let registry = &inner.registry;
         let spelled = match name.id {
@@ -245,7 +292,6 @@ impl Catalogue {
             Id::Arn(_) | Id::Profile { .. } => None,
         };
         let short = spelled.map(|spelled| inner.alive(spelled.id));
-        let variant = spelled.and_then(|spelled| spelled.variant);
         let listed = inner.listing.known();
         let arn_lookup = || listed.as_ref().and_then(|account| account.arn_lookup(name.id.text()));
         let can_be_asked = arn_lookup::can_be_asked(&name.id);
@@ -259,7 +305,6 @@ impl Catalogue {
             .or(name.id.base())
             .or_else(arn_lookup)
             .or(answered.as_deref());
-        let row = base.and_then(|base| registry.find(base));
         let chosen = match (name.id, short) {
             (_, Some(base)) => inner.profile_of_short(base),
             (Id::Model(text), None) => inner.profile_of_bare(text),
@@ -268,25 +313,12 @@ impl Catalogue {
         let sent = short.unwrap_or(name.id.text());
         let learned = || name.id.is_on_demand().then(|| inner.learned.find(sent)).flatten();
         let chosen = chosen.or_else(learned);
-        let model_id = chosen.clone().unwrap_or_else(|| sent.to_owned());
-        let geography = Name::parse(&model_id).id.geography();
-        let mut profile = overrides.accepts.over(row, geography, inner.naming.prompt_cache);
-        if inner.without_grammar.holds(&model_id) {
-            profile.structured_output = StructuredOutput::ForcedTool;
-        }
-        if inner.refused_betas.holds(&model_id) {
-            forget_betas(&mut profile);
-        }
-        ResolvedModel {
-            // The profile's name of a model that only the operator describes cannot be guessed.
-            on_demand: name.id.is_on_demand() && chosen.is_none() && told.is_none(),
-            model_id,
-            profile,
+        Identified {
             base: base.map(ToOwned::to_owned),
-            unheeded: variant.map(|variant| format!("model.{variant}")),
-            price: overrides.price.clone(),
-            not_looked_up: (can_be_asked && base.is_none()).then(|| overrides.accepts.clone()),
-            catalogue: self.clone(),
+            is_chosen: chosen.is_some(),
+            model_id: chosen.unwrap_or_else(|| sent.to_owned()),
+            variant: spelled.and_then(|spelled| spelled.variant),
+            id: name.id,
         }
     }
 

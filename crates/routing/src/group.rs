@@ -181,7 +181,10 @@ impl Group {
 
     /// The models of its members, for their prices.
     pub(super) fn priced(&self) -> Vec<PricedModel> {
-        self.members.iter().map(|member| member.resolved().priced()).collect()
+        let priced = |Member { model, overrides, site, .. }: &Member| {
+            site.catalogue.priced(model, overrides)
+        };
+        self.members.iter().map(priced).collect()
     }
 
     /// A note for each model that the catalogue does not know.

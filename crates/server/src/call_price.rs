@@ -1,5 +1,7 @@
 //! Cost of calls, at the price of the target that answered, in the tier that served.
 
+use std::sync::Arc;
+
 use access::Nanodollars;
 use access::spend::{Amount, Part, Usage};
 use routing::catalogue::{Catalogue, Charged, Day, PricedModel, Quote, ResolvedModel, Tier};
@@ -106,7 +108,8 @@ impl CallPrice {
             BilledTier::Reserved => Tier::Reserved,
             BilledTier::Unknown => return None,
         };
-        self.charged_at(&self.quote(tier)?, usage)
+        let quote = self.quote(tier)?;
+        self.charged_at(&quote, usage)
     }
 
     fn charged_at(&self, quote: &Quote, usage: TokenUsage) -> Option<Charged> {
@@ -119,7 +122,7 @@ impl CallPrice {
         quote.cost(&self.pieces.add_to(usage)).map_err(unpriced).ok()
     }
 
-    fn quote(&self, tier: Tier) -> Option<Quote> {
+    fn quote(&self, tier: Tier) -> Option<Arc<Quote>> {
         let unquoted = |unquoted| log::debug!("a call has no cost: {unquoted}");
         self.model.quote(tier, Day::today()).map_err(unquoted).ok()
     }

@@ -12,11 +12,13 @@ use super::date::Day;
 mod book;
 mod listed;
 mod quote;
+mod quote_cache;
 mod reach;
 mod read;
 
 pub(super) use book::PriceBook;
 pub use quote::{Charged, PriceSource, PricedModel, Quote, Unquoted};
+pub(super) use quote_cache::QuoteCache;
 pub(super) use reach::CallReach;
 use reach::RowReach;
 

@@ -39,7 +39,7 @@ impl ResolvedModel {
     /// The prices of its calls, today: the operator's, which hold for all tiers, or those of its foundation model.
     pub(in crate::catalogue) fn listed_prices(&self, base: Option<&str>) -> Option<models::Prices> {
         match &self.price {
-            Some(_) => standard(&self.quote(Tier::Standard, Day::today()).ok()?),
+            Some(_) => standard(&*self.quote(Tier::Standard, Day::today()).ok()?),
             None => self.catalogue.listed_prices(&self.model_id, base),
         }
     }

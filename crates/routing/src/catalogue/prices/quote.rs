@@ -176,38 +176,47 @@ impl ResolvedModel {
     /// The part that decides the price.
     pub fn priced(&self) -> PricedModel {
         let Self { model_id, base, price, catalogue, .. } = self;
-        PricedModel {
-            model_id: model_id.clone(),
-            base: base.clone(),
-            price: price.clone(),
-            catalogue: catalogue.clone(),
-        }
+        PricedModel::new(model_id.clone(), base.clone(), price.clone(), catalogue.clone())
     }
 
     /// The price of a call of this model, as [`PricedModel::quote`] finds it.
     ///
     /// # Errors
     /// As there.
-    pub fn quote(&self, tier: Tier, on: Day) -> Result<Quote, Unquoted> {
+    pub fn quote(&self, tier: Tier, on: Day) -> Result<Arc<Quote>, Unquoted> {
         self.priced().quote(tier, on)
     }
 }
 
 impl PricedModel {
+    pub(in crate::catalogue) fn new(
+        model_id: String,
+        base: Option<String>,
+        price: Option<Arc<Price>>,
+        catalogue: Catalogue,
+    ) -> Self {
+        Self { model_id, base, price, catalogue }
+    }
+
     /// The price of a call of this model, through the id that is sent, in the tier that **served** it, on a
     /// day.
     ///
     /// # Errors
     /// The model, its reach or its tier has no price. It is never taken to be 0, nor that of another tier.
-    pub fn quote(&self, tier: Tier, on: Day) -> Result<Quote, Unquoted> {
+    pub fn quote(&self, tier: Tier, on: Day) -> Result<Arc<Quote>, Unquoted> {
         let inner = &self.catalogue.0;
         let model = self.base.as_deref().unwrap_or(&self.model_id);
         if let Some(price) = &self.price {
-            return Ok(Quote::stated(model, price));
+            return Ok(Arc::new(Quote::stated(model, price)));
         }
         let reach = self.catalogue.reach(&self.model_id);
         let call = PricedCall { model, region: &inner.region, tier, on };
-        call.quote(inner.registry.prices(model), &reach)
+        if let Some(quote) = inner.quotes.find(&call, &reach) {
+            return Ok(quote);
+        }
+        let quote = Arc::new(call.quote(inner.registry.prices(model), &reach)?);
+        inner.quotes.keep(&call, reach, &quote);
+        Ok(quote)
     }
 
     /// Most tokens that the model writes in an answer, if that is known.

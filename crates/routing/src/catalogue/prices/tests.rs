@@ -1,5 +1,7 @@
 //! Reading of rows, the row that holds for a call, and what models cost.
 
+use std::sync::Arc;
+
 use access::spend::{Part, Unpriced, Usage};
 use toml::Table;
 
@@ -27,7 +29,7 @@ fn read(text: &str) -> Result<Prices, String> {
 }
 
 /// The price of a call by an id, as sent from a region.
-fn quote(id: &str, region: &str, tier: Tier, on: &str) -> Result<Quote, Unquoted> {
+fn quote(id: &str, region: &str, tier: Tier, on: &str) -> Result<Arc<Quote>, Unquoted> {
     let naming = Naming { cross_region: CrossRegion::Never, ..Naming::default() };
     let catalogue = Catalogue::new(naming, region);
     catalogue.resolve(id, &ModelOverrides::default()).quote(tier, day(on))
@@ -273,8 +275,7 @@ fn tiers_are_named_as_bedrock_and_the_list_name_them() {
 fn the_price_of_a_target_replaces_that_of_its_model() {
     let mut price = Price::default();
     price.rates.set(Part::Input, access::spend::Rate::of_unit("0.000007").unwrap());
-    let overrides =
-        ModelOverrides { price: Some(std::sync::Arc::new(price)), ..ModelOverrides::default() };
+    let overrides = ModelOverrides { price: Some(Arc::new(price)), ..ModelOverrides::default() };
     let catalogue = Catalogue::new(Naming::default(), "us-east-1");
     for id in ["us.amazon.nova-lite-v1:0", "global.amazon.nova-2-lite-v1:0", "unheard.of-v1:0"] {
         for tier in [Tier::Standard, Tier::Flex] {
