@@ -12,6 +12,7 @@ mod sql_ledger;
 mod sql_records;
 mod sql_reports;
 mod sql_slices;
+mod sql_text;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -18,6 +18,7 @@ mod arn_lookup;
 mod date;
 mod geography;
 mod id;
+mod identified;
 mod listing;
 mod operator_rows;
 mod overrides;
@@ -33,6 +34,7 @@ use arn_lookup::ArnLookup;
 pub use date::Day;
 pub use id::is_region;
 use id::{Id, Name};
+use identified::Identified;
 pub use operator_rows::OperatorRows;
 pub use overrides::ProfileOverrides;
 use prices::QuoteCache;
@@ -60,17 +62,6 @@ struct Inner {
     arn_lookup: ArnLookup,
     listing: Listing,
     quotes: QuoteCache,
-}
-
-/// What a name tells of its model.
-struct Identified<'n> {
-    id: Id<'n>,
-    /// The id that is sent.
-    model_id: String,
-    base: Option<String>,
-    variant: Option<&'n str>,
-    /// Whether the id that is sent is a profile's that was chosen here.
-    is_chosen: bool,
 }
 
 /// The operator's settings for names and models.
@@ -281,45 +272,6 @@ impl Catalogue {
     pub(crate) fn priced(&self, name: &str, overrides: &ModelOverrides) -> PricedModel {
         let Identified { model_id, base, .. } = self.identified(name, overrides);
         PricedModel::new(model_id, base, overrides.price.clone(), self.clone())
-    }
-
-    fn identified<'n>(&'n self, name: &'n str, overrides: &'n ModelOverrides) -> Identified<'n> {
-        let inner = &self.0;
-        let name = Name::parse(name);
-        let registry = &inner.registry;
-        let spelled = match name.id {
-            Id::Model(text) => registry.spelled(text),
-            Id::Arn(_) | Id::Profile { .. } => None,
-        };
-        let short = spelled.map(|spelled| inner.alive(spelled.id));
-        let listed = inner.listing.known();
-        let arn_lookup = || listed.as_ref().and_then(|account| account.arn_lookup(name.id.text()));
-        let can_be_asked = arn_lookup::can_be_asked(&name.id);
-        let answered = can_be_asked.then(|| inner.arn_lookup.find(name.id.text())).flatten();
-        let told = overrides.base_model.as_deref().map(|base| Name::parse(base).id.model());
-        let told = told.map(|base| registry.alias(base).unwrap_or(base));
-        let own = || Some(name.id.text()).filter(|text| registry.listed(text).is_some());
-        let base = told
-            .or(short)
-            .or_else(own)
-            .or(name.id.base())
-            .or_else(arn_lookup)
-            .or(answered.as_deref());
-        let chosen = match (name.id, short) {
-            (_, Some(base)) => inner.profile_of_short(base),
-            (Id::Model(text), None) => inner.profile_of_bare(text),
-            (Id::Arn(_) | Id::Profile { .. }, None) => None,
-        };
-        let sent = short.unwrap_or(name.id.text());
-        let learned = || name.id.is_on_demand().then(|| inner.learned.find(sent)).flatten();
-        let chosen = chosen.or_else(learned);
-        Identified {
-            base: base.map(ToOwned::to_owned),
-            is_chosen: chosen.is_some(),
-            model_id: chosen.unwrap_or_else(|| sent.to_owned()),
-            variant: spelled.and_then(|spelled| spelled.variant),
-            id: name.id,
-        }
     }
 
     /// Suggestions for an unknown name: the operator's `own` names, and those of models not past their end

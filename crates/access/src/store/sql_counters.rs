@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::StoreError;
-use super::sql::{Engine, Session, SqlStore, Statement, Value, batches, rows_of};
+use super::sql::{Engine, Session, SqlStore, Statement, Value};
+use super::sql_text::{batches, rows_of};
 use crate::ledger::{CounterKey, CounterState, ScopeKind};
 use crate::{Nanodollars, UtcTime};
 

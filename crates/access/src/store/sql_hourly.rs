@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::StoreError;
 use super::hour_key::{Dimension, HourKey, HourName, HourSums};
-use super::sql::{Session, Value, batches, rows_of};
+use super::sql::{Session, Value};
+use super::sql_text::{batches, rows_of};
 use crate::UtcTime;
 use crate::ledger::{Closing, SpendSums};
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::memory_ledger::refusing;
-use super::sql::{BROKEN_UP, Session, SqlStore, Statement, Value, Work, batches, padded, rows_of};
+use super::sql::{BROKEN_UP, Session, SqlStore, Statement, Value, Work};
 use super::sql_counters::{Counters, add_to_counters, locked};
 use super::sql_slices::{self, GiveBack, LendBatch, ReapSlices};
+use super::sql_text::{batches, padded, rows_of};
 use super::{Store, StoreError, StoreFuture, sql_hourly};
 use crate::ledger::{
     CallFilter, CallOutcome, CallRow, Charge, Closing, CounterKey, CounterState, OpenOutcome,

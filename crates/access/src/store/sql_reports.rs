@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::sql::{CHUNK, SqlRow, SqlStore, Value, rows_of};
+use super::sql::{CHUNK, SqlRow, SqlStore, Value};
 use super::sql_counters::{counter_state, counters_sql, key_values, scope_kind};
+use super::sql_text::rows_of;
 use super::{Page, StoreError};
 use crate::ledger::{
     Attribution, CallFilter, CallOutcome, CallRow, CallSort, CallState, Closing, CounterKey,

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::StoreError;
-use super::sql::{Session, SqlRow, Value, Work, batches, rows_of};
+use super::sql::{Session, SqlRow, Value, Work};
 use super::sql_counters::{Counters, add_to_counters, key_values, locked, scope_kind};
+use super::sql_text::{batches, rows_of};
 use crate::ledger::{CounterKey, CounterState, Slice, SliceAmounts};
 use crate::{Nanodollars, UtcTime};
 
