@@ -107,6 +107,22 @@ def test_refusals_name_their_field(client: openai.OpenAI) -> None:
         assert (refused.value.param, refused.value.code) == (param, code)
 
 
+def test_a_conversation_is_continued_and_its_responses_read(client: openai.OpenAI) -> None:
+    first = client.responses.create(model=ECHO, input="one")
+    with client.responses.stream(model=ECHO, input="two", previous_response_id=first.id) as events:
+        for _ in events:
+            pass
+        second = events.get_final_response()
+    assert second.output_text == "two" and second.previous_response_id == first.id
+    assert client.responses.retrieve(second.id).output_text == "two"
+    [item] = client.responses.input_items.list(second.id).data
+    assert item.type == "message" and item.role == "user" and item.id
+    assert item.content[0].type == "input_text" and item.content[0].text == "two"
+    client.responses.delete(second.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(second.id)
+
+
 def test_input_tokens_are_counted(client: openai.OpenAI) -> None:
     counted = client.responses.input_tokens.count(model=NOVA, input="How old is granite?", tools=WEATHER)
     assert counted.object == "response.input_tokens" and counted.input_tokens > 10

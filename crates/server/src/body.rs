@@ -33,6 +33,13 @@ pub(crate) struct BodyLimits {
     pub(crate) total: Duration,
 }
 
+impl Default for BodyLimits {
+    fn default() -> Self {
+        let (idle, total) = (Duration::from_secs(15), Duration::from_secs(120));
+        Self { max_mib: Mib::new(26), idle, total }
+    }
+}
+
 /// The reason why a body could not be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum BodyError {

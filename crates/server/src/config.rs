@@ -14,7 +14,6 @@ use crate::body::BodyLimits;
 use crate::browser::BrowserSettings;
 use crate::browser::cors::Cors;
 use crate::browser::host::AllowedHosts;
-use crate::byte_size::Mib;
 use crate::files;
 use crate::json_schema::StructuredSettings;
 use crate::master_key::{MasterKey, is_short};
@@ -49,6 +48,7 @@ mod provenance;
 mod reader;
 mod reasoning_store;
 mod redis;
+mod responses;
 mod section;
 mod sources;
 mod timeouts;
@@ -64,6 +64,7 @@ use provenance::Show as _;
 pub(crate) use provenance::{Provenance, ValueOrigin};
 use reader::ConfigReader;
 use reasoning_store::ThinkingMemory;
+use responses::ResponseSettings;
 use section::Section;
 pub(crate) use sources::FileOrigin;
 pub use sources::Sources;
@@ -114,6 +115,7 @@ pub struct Config {
     pub(crate) media: MediaSettings,
     /// The reasoning store, for clients that do not send reasoning back.
     pub(crate) thinking_memory: ThinkingMemory,
+    pub(crate) responses: ResponseSettings,
     pub(crate) moderation: Moderation,
     pub(crate) structured_output: StructuredSettings,
     /// Use of inference profiles.
@@ -334,17 +336,14 @@ impl Config {
             profile: None,
             last_region: None,
             timeouts: TimeLimits::default(),
-            body: BodyLimits {
-                max_mib: Mib::new(26),
-                idle: Duration::from_secs(15),
-                total: Duration::from_secs(120),
-            },
+            body: BodyLimits::default(),
             allowed_hosts: AllowedHosts::default(),
             cors: Cors::default(),
             chat: ChatCalls { most_choices: 8, usage_cost: UsageCost::default() },
             embeddings: EmbeddingCalls { concurrency: 8 },
             media: MediaSettings::default(),
             thinking_memory: ThinkingMemory::default(),
+            responses: ResponseSettings::default(),
             moderation: Moderation::default(),
             structured_output: StructuredSettings::default(),
             cross_region: CrossRegion::default(),

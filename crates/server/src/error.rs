@@ -69,6 +69,8 @@ pub(crate) enum GatewayError {
     Denied(#[from] Denied),
     #[error("unknown model {id:?}")]
     UnknownModel { id: String, near: Vec<String> },
+    #[error("the response is not kept")]
+    UnknownResponse(String),
     #[error("the upstream response cannot be read: {}", Position(.0))]
     Unreadable(serde_json::Error),
     #[error(transparent)]
@@ -171,6 +173,7 @@ impl Classify for GatewayError {
             | Self::NotListed { .. }
             | Self::Denied(_)
             | Self::UnknownModel { .. }
+            | Self::UnknownResponse(_)
             | Self::UnknownRoute(_)
             | Self::Method { .. }
             | Self::Browser(_)
@@ -241,6 +244,7 @@ impl GatewayError {
                 ),
             )
             .about_model(),
+            Self::UnknownResponse(id) => entry::unknown_response(id),
             Self::Unreadable(_) => Rendered::new(
                 502,
                 SERVER,

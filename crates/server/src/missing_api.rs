@@ -14,7 +14,7 @@ const RETRIEVE: &str = "Use a knowledge base of Bedrock's: Retrieve and Retrieve
 #[rustfmt::skip]
 const MISSING: &[(&[&str], &str, &str)] = &[
     (&["responses", "conversations"], "This part of OpenAI's Responses API",
-     "Responses are not stored: send the items of the conversation in input, POST {base}/v1/responses."),
+     "Continue a response with previous_response_id, or send the items of the conversation in input, POST {base}/v1/responses."),
     (&["messages", "complete"], "This part of Anthropic's API", MESSAGES),
     (&["engines", "edits"], "OpenAI's engines API",
      "Use POST {base}/v1/completions with the model's name in \"model\", or chat completions, POST {base}/v1/chat/completions."),

@@ -44,6 +44,7 @@ use routing::{
 
 mod admit;
 pub(crate) mod body_writer;
+pub(crate) mod continuation;
 pub(crate) mod deployment;
 mod dispatch;
 pub(crate) mod dry_run;
@@ -123,7 +124,10 @@ async fn prepared<'n, D: Dialect>(
     let mut incoming = Incoming::identify(worker, http, RouteOptions::Model)?;
     let offload = &worker.shared.offload;
     let body = deployment::applied(http, incoming.read(payload).await?, offload).await?;
-    let media = &incoming.now().config.media;
+    let now = Arc::clone(incoming.now());
+    let media = &now.config.media;
+    // It outlives the request, which may borrow from it.
+    let continued;
     let mut request = ParsedRequest::<D>::read(&body, media, offload).await?;
     let tags = request.outline.tags(incoming.options());
     incoming.acts_for(request.outline.head.end_user.take(), &tags)?;
@@ -135,17 +139,26 @@ async fn prepared<'n, D: Dialect>(
     if request.outline.head.token_ids {
         token_ids::load().await?;
     }
+    let is_dry = admitted.options().mode == CallMode::DryRun;
+    let state = continuation::state(&request.outline, admitted);
+    if state.stores && !is_dry {
+        continuation::announce(&body, &request.outline, admitted).await?;
+    }
+    if let Some(whole) = continuation::continued(&body, &request.outline, admitted).await? {
+        continued = whole;
+        request = ParsedRequest::read(&continued, media, offload).await?;
+    }
+    let body = request.body;
     let route = admitted.resolve(&request.outline.head.model, tags).await?;
     let choices = choices(&request.outline.head, admitted.now().config.chat.most_choices)?;
     let fetched = admitted.fetch_media(std::mem::take(&mut request.outline.links)).await?;
     let home = home(&route, admitted.reasoning(), &request.outline.head).await;
     let spec = spec(admitted, id, &request.outline, home);
-    let is_dry = admitted.options().mode == CallMode::DryRun;
     let translate = TranslateContext {
         operation: request.outline.operation(),
         options: Arc::clone(admitted.options()),
         fetched,
-        items: Arc::new(admitted.reasoning().items().find(&request.outline.item_ids)),
+        items: Arc::new(admitted.reasoning().items().find(&request.outline.item_ids).with(state)),
         reasoning: admitted.reasoning().clone(),
         withheld: Vec::new(),
         thoughts: if is_dry { PastReasoning::Veiled } else { PastReasoning::Sent },
@@ -156,7 +169,7 @@ async fn prepared<'n, D: Dialect>(
     if is_dry {
         let target = Dispatch::preview(&route, spec)?;
         let questions = request.outline.head.questions.count;
-        let shown = show::<D>(admitted, &target, (translate, questions), &body, context).await?;
+        let shown = show::<D>(admitted, &target, (translate, questions), body, context).await?;
         return Ok(Prepared::DryRun(shown));
     }
     let calls = u32::try_from(request.outline.head.questions.count).unwrap_or(u32::MAX);

@@ -4,11 +4,12 @@
 //! Redis store shared by replicas is optional.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use translate::Profile;
+use translate::answer_stream::KeptItem;
 use translate::dialect::Dialect;
 use translate::reasoning::{Origin, RestoredReasoning, SavedTurn, Turn};
 
@@ -17,6 +18,7 @@ use routing::Target;
 mod capsules;
 mod items;
 mod redis;
+mod responses;
 mod sealing;
 mod shard;
 
@@ -24,6 +26,8 @@ use capsules::{CallerCapsules, CapsuleKey};
 use items::StoredItems;
 pub(crate) use items::{ItemMemory, KnownItems};
 pub(crate) use redis::{RedisStore, StoreSettings};
+use responses::StoredResponses;
+pub(crate) use responses::{CallerResponses, SentInput, StoredResponse};
 use shard::Shard;
 
 /// Marks callers that are known by the id of their key.
@@ -63,6 +67,8 @@ pub(crate) struct LocalStore {
     hashers: [RandomState; 2],
     /// Items of responses.
     items: StoredItems,
+    /// Responses as a whole.
+    responses: StoredResponses,
     /// Seals reasoning for clients, where no secret is shared by replicas.
     capsules: Option<Arc<CapsuleKey>>,
 }
@@ -78,6 +84,7 @@ impl Default for LocalStore {
             shards: std::array::from_fn(|_| Mutex::default()),
             hashers: [RandomState::new(), RandomState::new()],
             items: StoredItems::default(),
+            responses: StoredResponses::default(),
             capsules: CapsuleKey::random().map(Arc::new),
         }
     }
@@ -146,6 +153,17 @@ pub(crate) struct ReasoningStore {
     store: Option<Arc<RedisStore>>,
     caller: Caller,
     limits: StoreLimits,
+    /// Limits of the store of responses; of no size where the operator forbids storing.
+    response_limits: StoreLimits,
+    /// The input of the request, if its response is to be kept.
+    input: Arc<OnceLock<SentInput>>,
+}
+
+/// Limits of the parts of the store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PartLimits {
+    pub(crate) reasoning: StoreLimits,
+    pub(crate) responses: StoreLimits,
 }
 
 impl ReasoningStore {
@@ -154,7 +172,7 @@ impl ReasoningStore {
     pub(crate) fn new(
         local: &Arc<LocalStore>,
         store: Option<&Arc<RedisStore>>,
-        limits: StoreLimits,
+        limits: PartLimits,
         (headers, key): (&HeaderMap, Option<&str>),
     ) -> Self {
         let told = match key {
@@ -166,7 +184,14 @@ impl ReasoningStore {
             None => Caller(local.hash(told)),
             Some(store) => store.caller(told.into_iter()),
         };
-        Self { local: Arc::clone(local), store: store.cloned(), caller, limits }
+        Self {
+            local: Arc::clone(local),
+            store: store.cloned(),
+            caller,
+            limits: limits.reasoning,
+            response_limits: limits.responses,
+            input: Arc::default(),
+        }
     }
 
     /// The reasoning saved for the tool calls of a conversation, if the model accepts past reasoning.
@@ -190,6 +215,25 @@ impl ReasoningStore {
     /// The caller's items of responses.
     pub(crate) fn items(&self) -> ItemMemory<'_> {
         self.local.items.of(self.caller, self.limits)
+    }
+
+    /// The caller's responses.
+    pub(crate) fn responses(&self) -> CallerResponses<'_> {
+        self.local.responses.of(self.caller, self.response_limits)
+    }
+
+    /// Announces that the response to this input is to be kept.
+    pub(crate) fn will_keep(&self, input: SentInput) {
+        if self.responses().is_on() && self.input.set(input).is_err() {
+            log::warn!("a request has one response, and its input was set before");
+        }
+    }
+
+    /// Keeps the response if that was announced. Must be done before the client sees its end.
+    pub(crate) fn keep_response(&self, response: Option<KeptItem>) {
+        if let (Some(response), Some(input)) = (response, self.input.get()) {
+            self.responses().keep(response, input.clone());
+        }
     }
 
     /// Origin of the latest saved reasoning among these calls, the last call first.

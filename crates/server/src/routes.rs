@@ -147,6 +147,15 @@ fn guarded(app: &mut web::ServiceConfig) {
     for path in ["/v1/responses/input_tokens", "/responses/input_tokens"] {
         app.service(json(path, responses::input_tokens));
     }
+    for path in ["/v1/responses", "/responses"] {
+        app.service(read(&format!("{path}/{{id}}/input_items"), responses::stored::input_items));
+        app.service(
+            web::resource(format!("{path}/{{id}}"))
+                .route(web::get().to(responses::stored::read))
+                .route(web::delete().to(responses::stored::delete))
+                .default_service(refuse_method("GET, DELETE")),
+        );
+    }
     for path in ["/v1/embeddings", "/embeddings"] {
         app.service(json(path, embeddings::embeddings));
     }

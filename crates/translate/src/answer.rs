@@ -94,6 +94,11 @@ pub(crate) trait AnswerWriter: Debug {
     fn take_items(&mut self) -> Vec<KeptItem> {
         Vec::new()
     }
+
+    /// The whole answer after its end, if it is kept.
+    fn kept_answer(&self) -> Option<KeptItem> {
+        None
+    }
 }
 
 /// A call that begins.

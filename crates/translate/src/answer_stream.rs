@@ -185,6 +185,11 @@ pub trait AnswerStream {
         Vec::new()
     }
 
+    /// The whole answer, if it is kept: after [`Self::finish`], and to be kept before its output is sent.
+    fn kept_answer(&self) -> Option<KeptItem> {
+        None
+    }
+
     /// Reads token counts as a complete response gives them, because the events come from one.
     fn counts_as_whole(&mut self);
 }

@@ -69,6 +69,14 @@ pub trait Dialect: Debug + Clone + 'static {
     /// Puts items where the request refers to them, as JSON in the form of a request's item.
     fn fill_items<'a>(_request: &mut Self::Request<'a>, _json: &dyn Fn(&str) -> Option<&'a str>) {}
 
+    /// What a request says about the state of its conversation.
+    fn state<'r>(_request: &'r Self::Request<'_>) -> StateFields<'r> {
+        StateFields::default()
+    }
+
+    /// Sets what the gateway knows of the state of the conversation.
+    fn knows(_request: &mut Self::Request<'_>, _known: KnownState) {}
+
     /// Adds an operator's parameters where the request gives none.
     ///
     /// # Errors
@@ -135,6 +143,11 @@ pub trait Dialect: Debug + Clone + 'static {
         _: Stamp,
     ) -> Result<NativeAnswered<Self::Answer>, serde_json::Error> {
         Err(serde::de::Error::custom("this API asks no model in its own body"))
+    }
+
+    /// The whole answer, if it is kept so that later requests can continue or read it.
+    fn kept_answer(_answer: &Self::Answer) -> Option<KeptItem> {
+        None
     }
 
     /// The texts of an answer that are validated: none of an answer that was stopped or calls tools.
@@ -239,6 +252,24 @@ pub(crate) fn remove_listed_tags(metadata: Option<&mut Map<String, Value>>) {
     {
         metadata.remove(TAGS);
     }
+}
+
+/// What a request says about the state of its conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StateFields<'r> {
+    /// The answer that the request continues.
+    pub previous: Option<&'r str>,
+    /// The answer may be kept.
+    pub may_store: bool,
+}
+
+/// What the gateway knows of the state of a conversation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KnownState {
+    /// Answers are kept, if the request allows it.
+    pub stores: bool,
+    /// The items before the request are in it.
+    pub is_continued: bool,
 }
 
 /// Values that a question needs besides the request and the profile.

@@ -81,9 +81,9 @@ fn question<'q>(
     let request = incoming.request();
     service::served(profile)?;
     fields::within_limits(request)?;
-    fields::supported(request)?;
+    fields::supported(request, incoming.known())?;
     let mut report = Report::default();
-    fields::without_effect(request, &mut report);
+    fields::without_effect(request, incoming.known(), &mut report);
     let table = incoming.tools();
     let declared = table.declared(profile, &mut report)?;
     let settings = InForce::of(request);
@@ -161,7 +161,7 @@ fn question<'q>(
         body,
         delivery,
         reply: ResponseReply {
-            echo: Arc::new(echo::of(request)),
+            echo: Arc::new(echo::of(request, incoming.is_stored())),
             tools: Arc::new(table.client_tools()),
             wants_capsules: fields::includes_capsules(request),
             keeps_items: request.store != Some(false),

@@ -126,9 +126,12 @@ def test_typed_answers(client: openai.OpenAI, rng: random.Random, model: str) ->
         assert stream.get_final_response().output_parsed == rock
 
 
-def test_responses_are_not_stored(client: openai.OpenAI) -> None:
-    made = client.responses.create(model=NOVA, input="Hi")
-    assert made.model_extra is not None and made.to_dict()["store"] is False
+def test_responses_are_stored_unless_forbidden(client: openai.OpenAI) -> None:
+    kept = client.responses.create(model=NOVA, input="Hi")
+    assert kept.to_dict()["store"] is True
+    assert client.responses.retrieve(kept.id).output_text == kept.output_text
+    made = client.responses.create(model=NOVA, input="Hi", store=False)
+    assert made.to_dict()["store"] is False
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve(made.id)
     with pytest.raises(openai.BadRequestError) as unknown:

@@ -3,7 +3,7 @@
 use super::section::Section;
 use super::{
     Config, UsageCost, accounts, browser, catalogue, json_schema, master_key, media, models,
-    moderation, parsers, reasoning_store, timeouts,
+    moderation, parsers, reasoning_store, responses, timeouts,
 };
 use crate::tls::TlsFiles;
 
@@ -37,6 +37,7 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
     browser::read(&mut root, config);
     media::read(&mut root, &mut config.media);
     reasoning_store::read(&mut root, &mut config.thinking_memory);
+    responses::read(&mut root, &mut config.responses);
     moderation::read(&mut root, &mut config.moderation);
     json_schema::read(&mut root, &mut config.structured_output);
     models::read(&mut root, config);

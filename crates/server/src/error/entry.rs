@@ -28,6 +28,12 @@ pub(super) fn method(asked: &RequestedUrl, allowed: &str) -> Rendered {
     Rendered::new(405, INVALID, Some("method_not_supported"), message)
 }
 
+/// A response that is not kept, or not the caller's.
+pub(super) fn unknown_response(id: &str) -> Rendered {
+    let id = &id[..id.floor_char_boundary(100)];
+    Rendered::new(404, INVALID, None, format!("Response with id '{id}' not found."))
+}
+
 pub(super) fn looped() -> Rendered {
     Rendered::new(508, SERVER, Some("loop_detected"), LOOP)
 }

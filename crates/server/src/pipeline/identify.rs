@@ -16,7 +16,7 @@ use crate::body;
 use crate::credential::{AuthRefusal, Identity, SignedParts};
 use crate::error::GatewayError;
 use crate::quoting;
-use crate::reasoning_store::ReasoningStore;
+use crate::reasoning_store::{PartLimits, ReasoningStore};
 use crate::request::context::RequestContext;
 use crate::request::options::{RequestOptions, RouteOptions};
 use crate::request::parties::Parties;
@@ -155,7 +155,10 @@ impl<'r> Incoming<'r> {
         let reasoning = ReasoningStore::new(
             &worker.shared.memory,
             now.store.as_ref(),
-            now.config.thinking_memory.limits(),
+            PartLimits {
+                reasoning: now.config.thinking_memory.limits(),
+                responses: now.config.responses.limits(),
+            },
             (http.headers(), key),
         );
         let ip = http.peer_addr().map(|address| address.ip().to_string());

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use memchr::memmem;
 use translate::Invalid;
-use translate::dialect::{Dialect, RequestHead};
+use translate::dialect::{Dialect, RequestHead, StateFields};
 
 use super::json::{Mistake, parse};
 use super::pending_call::{TranslateContext, Translated, translated};
@@ -31,6 +31,10 @@ pub(crate) struct RequestOutline {
     pub(crate) links: Links,
     /// Items that the request only refers to.
     pub(crate) item_ids: Vec<String>,
+    /// The answer that the request continues.
+    pub(super) previous: Option<String>,
+    /// Its answer may be kept.
+    pub(super) may_store: bool,
 }
 
 /// A request and its outline.
@@ -81,11 +85,14 @@ impl RequestOutline {
     fn of<D: Dialect>(request: &D::Request<'_>, length: usize, media: &MediaSettings) -> Self {
         let head = D::head(request);
         let tokens = token_estimate::of_request(&head, length);
+        let StateFields { previous, may_store } = D::state(request);
         Self {
             tokens,
             tags: Tags::of_body(D::tags(request)),
             links: Links::of::<D>(request, media),
             item_ids: D::item_ids(request).into_iter().map(ToOwned::to_owned).collect(),
+            previous: previous.map(ToOwned::to_owned),
+            may_store,
             head,
         }
     }

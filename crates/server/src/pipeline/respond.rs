@@ -131,6 +131,7 @@ async fn unary<D: Dialect>(
     let none = || GatewayError::Internal("no answer was asked for".to_owned());
     let shown = admitted.now().config.chat.usage_cost.shown(spent);
     let answer = D::gather(answers, shown).ok_or_else(none)?;
+    admitted.reasoning().keep_response(D::kept_answer(&answer));
     context.was_routed_to(routed);
     context.complete();
     Ok(json(&answer, &about, conformity, context))

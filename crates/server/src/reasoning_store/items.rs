@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use translate::answer_stream::KeptItem;
-use translate::dialect::Dialect;
+use translate::dialect::{Dialect, KnownState};
 
 use super::shard::Shard;
 use super::{Caller, SHARDS, StoreLimits};
@@ -35,7 +35,11 @@ pub(crate) struct ItemMemory<'s> {
 
 /// The items that a request refers to, as JSON, by their ids.
 #[derive(Debug, Default)]
-pub(crate) struct KnownItems(HashMap<String, Arc<str>>);
+pub(crate) struct KnownItems {
+    items: HashMap<String, Arc<str>>,
+    /// What is known of the conversation besides them.
+    state: KnownState,
+}
 
 impl Default for StoredItems {
     fn default() -> Self {
@@ -77,7 +81,7 @@ impl ItemMemory<'_> {
             let json = self.stored.shard(key).find(key, self.limits.ttl, now)?;
             Some((id.clone(), json))
         });
-        KnownItems(known.collect())
+        KnownItems { items: known.collect(), state: KnownState::default() }
     }
 
     fn key(&self, id: &str) -> u128 {
@@ -88,11 +92,17 @@ impl ItemMemory<'_> {
 }
 
 impl KnownItems {
+    /// The same with what is known of the conversation.
+    pub(crate) fn with(self, state: KnownState) -> Self {
+        Self { state, ..self }
+    }
+
     /// Puts the items where a request refers to them.
     pub(crate) fn fill<'a, D: Dialect>(&'a self, request: &mut D::Request<'a>) {
-        if !self.0.is_empty() {
-            D::fill_items(request, &|id| self.0.get(id).map(|json| &**json));
+        if !self.items.is_empty() {
+            D::fill_items(request, &|id| self.items.get(id).map(|json| &**json));
         }
+        D::knows(request, self.state);
     }
 }
 
@@ -108,13 +118,13 @@ mod tests {
         ann.keep(vec![item("msg_1"), item("rs_2")]);
         let ids = ["msg_1", "rs_2", "msg_3"].map(ToOwned::to_owned);
         let known = ann.find(&ids);
-        assert_eq!(known.0.len(), 2);
-        assert_eq!(&*known.0["rs_2"], r#"{"id":"rs_2"}"#);
-        assert!(bob.find(&ids).0.is_empty());
+        assert_eq!(known.items.len(), 2);
+        assert_eq!(&*known.items["rs_2"], r#"{"id":"rs_2"}"#);
+        assert!(bob.find(&ids).items.is_empty());
         ann.keep(vec![KeptItem { id: "msg_1".to_owned(), json: "x".repeat(LIMITS.bytes) }]);
-        assert_eq!(ann.find(&ids).0.len(), 1, "an item larger than its share is not kept");
+        assert_eq!(ann.find(&ids).items.len(), 1, "an item larger than its share is not kept");
         let off = stored.of(Caller(3), StoreLimits { bytes: 0, ..LIMITS });
         off.keep(vec![item("msg_1")]);
-        assert!(off.find(&ids).0.is_empty());
+        assert!(off.find(&ids).items.is_empty());
     }
 }

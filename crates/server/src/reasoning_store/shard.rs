@@ -81,7 +81,8 @@ impl<V: Weighed + ?Sized> Shard<V> {
         Some(Arc::clone(&entry.value))
     }
 
-    fn remove(&mut self, key: u128) {
+    /// Removes the value under a key.
+    pub(super) fn remove(&mut self, key: u128) {
         if let Some(entry) = self.entries.remove(&key) {
             self.bytes -= entry.bytes;
         }

@@ -18,6 +18,7 @@ use translate::{Report, estimate};
 use crate::error::GatewayError;
 use crate::media::Fetched;
 use crate::pipeline::body_writer::written;
+use crate::pipeline::continuation;
 use crate::pipeline::json::parse;
 use crate::pipeline::json_response::{JsonResponse, respond};
 use crate::pipeline::parsed_request::{ParsedRequest, Untranslated};
@@ -83,16 +84,22 @@ pub(crate) async fn counted<D: Dialect>(
     context: &mut RequestContext,
 ) -> Result<Counted, GatewayError> {
     let mut incoming = Incoming::identify(worker, http, RouteOptions::Count)?;
-    let body = incoming.read(payload).await?;
+    let mut body = incoming.read(payload).await?;
     let offload = &worker.shared.offload;
     let ParsedRequest { mut outline, .. } =
         ParsedRequest::<D>::read(&body, &incoming.now().config.media, offload).await?;
     let tags = outline.tags(incoming.options());
     incoming.acts_for(outline.head.end_user.take(), &tags)?;
     let admitted = incoming.admit(Some(&outline.head.model), context).await?;
+    let state = continuation::state(&outline, &admitted);
+    if let Some(continued) = continuation::continued(&body, &outline, &admitted).await? {
+        body = continued;
+        let media = &admitted.now().config.media;
+        outline = ParsedRequest::<D>::read(&body, media, offload).await?.outline;
+    }
     let route = admitted.resolve(&outline.head.model, tags).await?;
     let fetched = admitted.fetch_media(outline.links).await?;
-    let items = Arc::new(admitted.reasoning().items().find(&outline.item_ids));
+    let items = Arc::new(admitted.reasoning().items().find(&outline.item_ids).with(state));
     let estimate = CallEstimate { call_type: "acount_tokens", cost: EstimatedCost::Nothing };
     admitted.reserve(estimate, context).await?;
     let id = context.id().to_owned();

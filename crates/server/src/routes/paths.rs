@@ -12,7 +12,7 @@ use crate::pipeline::deployment::AzureDeployment;
 
 /// What is reachable by other spellings besides the served paths, below the base URL; `/*` stands for
 /// anything below.
-const KNOWN: &[&str] = &["", "models/*", "livez", "readyz", "health", "healthz"];
+const KNOWN: &[&str] = &["", "models/*", "responses/*", "livez", "readyz", "health", "healthz"];
 
 /// Gives a request the path that its route has.
 pub(crate) fn normalise(request: &mut ServiceRequest) {

@@ -1,4 +1,4 @@
-//! `POST /v1/responses`, and the count of its input.
+//! `POST /v1/responses`, the count of its input, and the responses that are kept.
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -8,6 +8,8 @@ use translate::responses::Responses;
 use super::count;
 use crate::pipeline;
 use crate::state::Worker;
+
+pub(crate) mod stored;
 
 /// Responds to a request for a response.
 pub(crate) async fn create(

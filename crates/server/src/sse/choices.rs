@@ -203,6 +203,7 @@ impl<S: AnswerStream> Choices<S> {
             let translator = &mut self.answers[at].translator;
             translator.ends_at(unix_seconds());
             translator.finish(total, out)?;
+            self.reasoning.keep_response(translator.kept_answer());
         }
         self.answers.remove(at);
         self.spent = self.spent.and(own);

@@ -12,6 +12,7 @@ use super::rig::{Received, Rig};
 
 mod compliance;
 mod sessions;
+mod stored;
 
 const NOVA: &str = "us.amazon.nova-lite-v1:0";
 /// The emulator refuses a tool turn of this model without its signed reasoning.

@@ -312,4 +312,8 @@ impl<S: Reads> AnswerStream for S {
     fn take_items(&mut self) -> Vec<KeptItem> {
         self.reader_mut().writer.take_items()
     }
+
+    fn kept_answer(&self) -> Option<KeptItem> {
+        self.reader().writer.kept_answer()
+    }
 }

@@ -16,8 +16,8 @@ use crate::chat::Defaults;
 use crate::chat::media::links::{LinksFound, fill_content};
 use crate::chat::media_of;
 use crate::dialect::{
-    Answered, Dialect, ErrorDialect, MediaSize, Question, QuestionInput, Questions, RequestHead,
-    TagFields, end_user, remove_listed_tags,
+    Answered, Dialect, ErrorDialect, KnownState, MediaSize, Question, QuestionInput, Questions,
+    RequestHead, StateFields, TagFields, end_user, remove_listed_tags,
 };
 use crate::parts::digest::Digest;
 use crate::requested_format::Wanted;
@@ -128,6 +128,16 @@ impl Dialect for Responses {
         }
     }
 
+    fn state<'r>(incoming: &'r IncomingRequest<'_>) -> StateFields<'r> {
+        let request = incoming.request();
+        let previous = request.previous_response_id.as_deref().filter(|id| !id.is_empty());
+        StateFields { previous, may_store: request.store != Some(false) }
+    }
+
+    fn knows(incoming: &mut IncomingRequest<'_>, known: KnownState) {
+        incoming.set_known(known);
+    }
+
     fn complete<'a>(
         incoming: &mut IncomingRequest<'a>,
         defaults: &'a Defaults,
@@ -179,6 +189,10 @@ impl Dialect for Responses {
 
     fn kept_items(answer: &mut WholeResponse) -> Vec<KeptItem> {
         answer.kept()
+    }
+
+    fn kept_answer(answer: &WholeResponse) -> Option<KeptItem> {
+        answer.kept_whole()
     }
 
     fn checked_texts(answer: &WholeResponse) -> Vec<&str> {

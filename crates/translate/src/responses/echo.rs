@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use super::on_one_line;
 
 /// The repeated members; what the request does not say has OpenAI's default.
-pub(super) fn of(request: &ResponsesRequest<'_>) -> RequestEcho {
+/// `store` is whether the response is kept.
+pub(super) fn of(request: &ResponsesRequest<'_>, store: bool) -> RequestEcho {
     let owned = |text: &Option<schema::Str<'_>>| text.as_deref().map(ToOwned::to_owned);
     RequestEcho {
         frequency_penalty: request.frequency_penalty.unwrap_or_default(),
@@ -24,7 +25,7 @@ pub(super) fn of(request: &ResponsesRequest<'_>) -> RequestEcho {
         prompt_cache_key: owned(&request.prompt_cache_key),
         reasoning: request.reasoning.as_ref().map(reasoning).unwrap_or_default(),
         safety_identifier: owned(&request.safety_identifier),
-        store: false,
+        store,
         temperature: request.temperature.unwrap_or(1.0),
         text: text(request),
         tool_choice: request.tool_choice.map_or_else(|| raw(&json!("auto")), on_one_line),

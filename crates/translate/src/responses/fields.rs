@@ -5,6 +5,7 @@ use schema::openai::responses::request::ResponsesRequest;
 use serde_json::value::RawValue;
 
 use crate::chat::limits::{MESSAGES, entries, schema};
+use crate::dialect::KnownState;
 use crate::parts::model_fields::Extras;
 use crate::parts::request_metadata::MetadataFields;
 use crate::{Invalid, Report};
@@ -19,8 +20,8 @@ pub(super) fn within_limits(request: &ResponsesRequest<'_>) -> Result<(), Invali
     schema(format.and_then(|format| format.schema), || "text.format.schema".to_owned())
 }
 
-/// Refuses what needs a store of responses: an answer without it would lack the conversation.
-pub(super) fn supported(request: &ResponsesRequest<'_>) -> Result<(), Invalid> {
+/// Refuses what needs state that is not known: an answer without it would lack the conversation.
+pub(super) fn supported(request: &ResponsesRequest<'_>, known: KnownState) -> Result<(), Invalid> {
     let refused = |param: &'static str, message: &str| {
         Err(Invalid::value(param, message.to_owned()).with_code("unsupported_parameter"))
     };
@@ -29,7 +30,7 @@ pub(super) fn supported(request: &ResponsesRequest<'_>) -> Result<(), Invalid> {
         let message = "previous_response_id and conversation are mutually exclusive.";
         return Err(Invalid::value("previous_response_id", message));
     }
-    if let Some(id) = previous {
+    if let Some(id) = previous.filter(|id| !id.is_empty() && !known.is_continued) {
         let message = format!("Previous response with id {} not found.", quoted(id));
         return Err(Invalid::value("previous_response_id", message)
             .with_code("previous_response_not_found"));
@@ -64,7 +65,11 @@ fn is_set(raw: Option<&RawValue>) -> bool {
 /// Reports the fields that ask for something other than the default and that cannot be honoured
 /// here. Destructured without `..`: a new field does not compile until it is decided whether it is
 /// honoured (`_` here) or reported.
-pub(super) fn without_effect(request: &ResponsesRequest<'_>, report: &mut Report) {
+pub(super) fn without_effect(
+    request: &ResponsesRequest<'_>,
+    known: KnownState,
+    report: &mut Report,
+) {
     let ResponsesRequest {
         model: _,
         input: _,
@@ -125,7 +130,7 @@ pub(super) fn without_effect(request: &ResponsesRequest<'_>, report: &mut Report
         ("include.message.output_text.logprobs", includes("message.output_text.logprobs")),
         ("reasoning.mode", mode.is_some_and(|mode| mode != "standard")),
         ("truncation", truncation.as_deref().is_some_and(|kind| kind != "disabled")),
-        ("store", *store == Some(true)),
+        ("store", *store == Some(true) && !known.stores),
         ("context_management", is_set(*context_management)),
         (
             "prompt_cache_retention",

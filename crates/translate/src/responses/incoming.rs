@@ -6,12 +6,15 @@ use schema::openai::responses::request::ResponsesRequest;
 use serde::{Deserialize, Deserializer};
 
 use super::tools::ToolTable;
+use crate::dialect::KnownState;
 
 /// A request for a response.
 #[derive(Debug)]
 pub struct IncomingRequest<'a> {
     request: ResponsesRequest<'a>,
     tools: OnceLock<ToolTable<'a>>,
+    /// What the gateway knows of the conversation.
+    known: KnownState,
 }
 
 impl<'a> IncomingRequest<'a> {
@@ -20,7 +23,7 @@ impl<'a> IncomingRequest<'a> {
     where
         'a: 's,
     {
-        IncomingRequest { request: self.request, tools: OnceLock::new() }
+        IncomingRequest { request: self.request, tools: OnceLock::new(), known: self.known }
     }
 
     /// The request as it was sent.
@@ -34,6 +37,21 @@ impl<'a> IncomingRequest<'a> {
         &mut self.request
     }
 
+    /// What the gateway knows of the conversation.
+    pub(super) fn known(&self) -> KnownState {
+        self.known
+    }
+
+    /// Sets what the gateway knows of the conversation.
+    pub(super) fn set_known(&mut self, known: KnownState) {
+        self.known = known;
+    }
+
+    /// Whether the response is kept.
+    pub(super) fn is_stored(&self) -> bool {
+        self.known.stores && self.request.store != Some(false)
+    }
+
     /// Every tool that the request declares.
     pub(super) fn tools(&self) -> &ToolTable<'a> {
         self.tools.get_or_init(|| ToolTable::of(&self.request))
@@ -44,6 +62,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for IncomingRequest<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // The trait's, which collects unknown members.
         let request = <ResponsesRequest<'a> as Deserialize<'de>>::deserialize(deserializer)?;
-        Ok(Self { request, tools: OnceLock::new() })
+        Ok(Self { request, tools: OnceLock::new(), known: KnownState::default() })
     }
 }

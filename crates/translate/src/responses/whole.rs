@@ -62,6 +62,11 @@ impl WholeResponse {
     pub(super) fn kept(&mut self) -> Vec<KeptItem> {
         self.0.take_kept()
     }
+
+    /// The response as the client sees it, if it is kept.
+    pub(super) fn kept_whole(&self) -> Option<KeptItem> {
+        self.0.kept_whole()
+    }
 }
 
 impl Serialize for WholeResponse {

@@ -119,6 +119,13 @@ impl EventWriter {
         std::mem::take(&mut self.kept)
     }
 
+    /// The response as the client sees it, if it is kept. A failed one is not.
+    pub(super) fn kept_whole(&self) -> Option<KeptItem> {
+        let is_kept = self.reply.echo.store && self.status != Status::Failed;
+        let json = if is_kept { serde_json::to_string(&self.object()).ok()? } else { return None };
+        Some(KeptItem { id: self.stamp.id.clone(), json })
+    }
+
     /// The response as it stands.
     pub(super) fn object(&self) -> ResponseObject<'_> {
         let error = self.failed.map(|message| ResponseError { code: "server_error", message });
@@ -302,6 +309,10 @@ impl AnswerWriter for EventWriter {
 
     fn take_items(&mut self) -> Vec<KeptItem> {
         self.take_kept()
+    }
+
+    fn kept_answer(&self) -> Option<KeptItem> {
+        self.kept_whole()
     }
 
     /// Clients accept the event again at any time before the last.

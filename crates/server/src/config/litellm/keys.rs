@@ -232,6 +232,7 @@ pub(super) const OURS: &[&str] = &[
     "models_only",
     "profile",
     "region",
+    "responses",
     "routing",
     "shutdown",
     "structured_output",

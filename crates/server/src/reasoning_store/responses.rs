@@ -1,0 +1,217 @@
+//! Responses that are kept so that later requests can continue or read them. Bounded in bytes and age, in
+//! this process, and apart for every caller.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use translate::Invalid;
+use translate::answer_stream::KeptItem;
+
+use super::shard::{Shard, Weighed};
+use super::{Caller, StoreLimits};
+
+/// Most responses that one conversation may have.
+const LONGEST: usize = 1000;
+/// Most bytes of items that are put in front of a request.
+const LARGEST: usize = 25 * 1024 * 1024;
+/// Longest part of an id that is quoted, in bytes.
+const QUOTED: usize = 100;
+const PREVIOUS: &str = "previous_response_id";
+
+/// The responses of all callers.
+#[derive(Debug)]
+pub(super) struct StoredResponses {
+    shard: Mutex<Shard<StoredResponse>>,
+    /// Random keys of this process, so that callers cannot produce colliding keys.
+    hashers: [RandomState; 2],
+}
+
+/// The input of a request whose response is to be kept.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SentInput {
+    /// Its own items, as JSON.
+    pub(crate) items: Vec<String>,
+    /// The response that it continues.
+    pub(crate) previous: Option<String>,
+}
+
+/// A response and the input that led to it.
+#[derive(Debug)]
+pub(crate) struct StoredResponse {
+    /// The response as the client saw it, as JSON.
+    pub(crate) object: String,
+    pub(crate) input: SentInput,
+}
+
+/// The responses of one caller.
+#[derive(Debug)]
+pub(crate) struct CallerResponses<'s> {
+    stored: &'s StoredResponses,
+    caller: Caller,
+    /// Of no size where the operator forbids storing.
+    limits: StoreLimits,
+}
+
+/// The part of a response that a conversation consists of.
+#[derive(Deserialize)]
+struct Output<'r> {
+    #[serde(borrow)]
+    output: Vec<&'r RawValue>,
+}
+
+impl Default for StoredResponses {
+    fn default() -> Self {
+        Self { shard: Mutex::default(), hashers: [RandomState::new(), RandomState::new()] }
+    }
+}
+
+impl Weighed for StoredResponse {
+    fn weight(&self) -> usize {
+        let items = self.input.items.iter().map(|item| item.len() + size_of::<String>());
+        self.object.len() + items.sum::<usize>()
+    }
+}
+
+impl StoredResponses {
+    /// The part of a caller.
+    pub(super) fn of(&self, caller: Caller, limits: StoreLimits) -> CallerResponses<'_> {
+        CallerResponses { stored: self, caller, limits }
+    }
+}
+
+impl CallerResponses<'_> {
+    /// Whether responses are kept at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.limits.bytes > 0
+    }
+
+    /// Keeps a response. Must be done before the client sees its end.
+    pub(crate) fn keep(&self, response: KeptItem, input: SentInput) {
+        let KeptItem { id, json } = response;
+        let stored = Arc::new(StoredResponse { object: json, input });
+        self.shard().put(self.key(&id), stored, self.limits, Instant::now());
+    }
+
+    /// The response with this id.
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<StoredResponse>> {
+        self.shard().find(self.key(id), self.limits.ttl, Instant::now())
+    }
+
+    /// Removes a response; returns whether there was one.
+    pub(crate) fn remove(&self, id: &str) -> bool {
+        let key = self.key(id);
+        let mut shard = self.shard();
+        let is_known = shard.find(key, self.limits.ttl, Instant::now()).is_some();
+        shard.remove(key);
+        is_known
+    }
+
+    /// The items of the conversation up to and with this response, as JSON, the first item first.
+    ///
+    /// # Errors
+    /// A response of the conversation is not known, or the conversation is too long.
+    pub(crate) fn history(&self, id: &str) -> Result<Vec<String>, Invalid> {
+        let (mut chain, mut bytes, mut next) = (Vec::new(), 0_usize, Some(id.to_owned()));
+        while let Some(id) = next {
+            let response = self.find(&id).ok_or_else(|| not_found(&id))?;
+            bytes += response.weight();
+            if chain.len() == LONGEST || bytes > LARGEST {
+                let message =
+                    "The stored conversation is too long: compact it, or begin a new one.";
+                return Err(Invalid::value(PREVIOUS, message).with_code("conversation_too_long"));
+            }
+            next = response.input.previous.clone();
+            chain.push(response);
+        }
+        let mut items = Vec::new();
+        for response in chain.iter().rev() {
+            items.extend(response.input.items.iter().cloned());
+            let read: Result<Output<'_>, _> = serde_json::from_str(&response.object);
+            let output = read.map(|read| read.output).unwrap_or_default();
+            items.extend(output.into_iter().map(|item| item.get().to_owned()));
+        }
+        Ok(items)
+    }
+
+    fn shard(&self) -> MutexGuard<'_, Shard<StoredResponse>> {
+        self.stored.shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key(&self, id: &str) -> u128 {
+        let hash = |hasher: &RandomState| u128::from(hasher.hash_one((self.caller, id)));
+        let [high, low] = self.stored.hashers.each_ref().map(hash);
+        (high << 64) | low
+    }
+}
+
+/// The error for a response that is not known here.
+fn not_found(id: &str) -> Invalid {
+    let id = &id[..id.floor_char_boundary(QUOTED)];
+    let message = format!("Previous response with id '{id}' not found.");
+    Invalid::value(PREVIOUS, message).with_code("previous_response_not_found")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const LIMITS: StoreLimits = StoreLimits { bytes: 4096, ttl: Duration::from_secs(60) };
+
+    fn response(id: &str, text: &str) -> KeptItem {
+        let json = format!(r#"{{"id":"{id}","output":[{{"said":"{text}"}}]}}"#);
+        KeptItem { id: id.to_owned(), json }
+    }
+
+    fn input(item: &str, previous: Option<&str>) -> SentInput {
+        SentInput { items: vec![item.to_owned()], previous: previous.map(ToOwned::to_owned) }
+    }
+
+    #[test]
+    fn a_conversation_is_the_callers_own_and_in_order() {
+        let stored = StoredResponses::default();
+        let (ann, bob) = (stored.of(Caller(1), LIMITS), stored.of(Caller(2), LIMITS));
+        ann.keep(response("resp_1", "a"), input("1", None));
+        ann.keep(response("resp_2", "b"), input("2", Some("resp_1")));
+        let items = ann.history("resp_2").unwrap();
+        assert_eq!(items, ["1", r#"{"said":"a"}"#, "2", r#"{"said":"b"}"#]);
+        assert_eq!(bob.history("resp_2").unwrap_err().code, "previous_response_not_found");
+        assert!(bob.find("resp_1").is_none() && !bob.remove("resp_1"));
+        assert!(ann.remove("resp_1") && !ann.remove("resp_1"));
+        let lost = ann.history("resp_2").unwrap_err();
+        assert!(lost.message.contains("'resp_1'"), "{}", lost.message);
+    }
+
+    #[test]
+    fn the_store_is_bounded_and_can_be_off() {
+        let stored = StoredResponses::default();
+        let ann = stored.of(Caller(1), LIMITS);
+        for number in 0..100 {
+            ann.keep(response(&format!("resp_{number}"), "a"), input("1", None));
+        }
+        assert!(ann.find("resp_0").is_none() && ann.find("resp_99").is_some());
+        ann.keep(response("resp_large", &"x".repeat(LIMITS.bytes)), input("1", None));
+        assert!(ann.find("resp_large").is_none());
+        let off = stored.of(Caller(2), StoreLimits { bytes: 0, ..LIMITS });
+        off.keep(response("resp_1", "a"), input("1", None));
+        assert!(!off.is_on() && off.find("resp_1").is_none());
+    }
+
+    #[test]
+    fn a_conversation_that_is_too_long_is_refused() {
+        let stored = StoredResponses::default();
+        let wide = StoreLimits { bytes: 64 * 1024 * 1024, ..LIMITS };
+        let ann = stored.of(Caller(1), wide);
+        ann.keep(response("resp_0", "a"), input("1", None));
+        for number in 1..=LONGEST {
+            let previous = format!("resp_{}", number - 1);
+            ann.keep(response(&format!("resp_{number}"), "a"), input("1", Some(&previous)));
+        }
+        assert_eq!(ann.history("resp_999").unwrap().len(), 2 * LONGEST);
+        assert_eq!(ann.history("resp_1000").unwrap_err().code, "conversation_too_long");
+    }
+}
