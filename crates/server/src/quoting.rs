@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 /// Most characters of one quoted text, and of a path to a field.
 const QUOTED: usize = 200;
+/// Most bytes of an id.
+const ID: usize = 100;
 /// Most bytes of a message. A longer one, which quotes many texts or text outside quotes, is cut in the
 /// middle, because its advice is at the end.
 const MESSAGE: usize = 1_600;
@@ -27,6 +29,11 @@ pub(crate) fn message(text: Cow<'static, str>) -> Cow<'static, str> {
 /// A path, or the beginning of a long one: it may hold a caller's own names.
 pub(crate) fn path(text: &str) -> String {
     beginning(text).map_or_else(|| text.to_owned(), |(beginning, _)| format!("{beginning}…"))
+}
+
+/// An id, or the beginning of a long one.
+pub(crate) fn id(text: &str) -> &str {
+    &text[..text.floor_char_boundary(ID)]
 }
 
 /// A path in which no segment is a key: those of the admin API may hold one.

@@ -3,8 +3,7 @@
 //! per request and written once per tool call, never per token. The process's local store comes first; a
 //! Redis store shared by replicas is optional.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -28,7 +27,7 @@ pub(crate) use items::{ItemMemory, KnownItems};
 pub(crate) use redis::{RedisStore, StoreSettings};
 use responses::StoredResponses;
 pub(crate) use responses::{CallerResponses, SentInput, StoredResponse};
-use shard::Shard;
+use shard::Shards;
 
 /// Marks callers that are known by the id of their key.
 const KEY: &[u8] = b"key of the gateway";
@@ -62,9 +61,7 @@ trait StoreBackend {
 /// The local store of the process.
 #[derive(Debug)]
 pub(crate) struct LocalStore {
-    shards: [Mutex<Shard>; SHARDS],
-    /// Random keys of this process, so that callers cannot produce colliding keys.
-    hashers: [RandomState; 2],
+    turns: Shards<Turn, SHARDS>,
     /// Items of responses.
     items: StoredItems,
     /// Responses as a whole.
@@ -81,8 +78,7 @@ struct Caller(u128);
 impl Default for LocalStore {
     fn default() -> Self {
         Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
-            hashers: [RandomState::new(), RandomState::new()],
+            turns: Shards::default(),
             items: StoredItems::default(),
             responses: StoredResponses::default(),
             capsules: CapsuleKey::random().map(Arc::new),
@@ -92,8 +88,8 @@ impl Default for LocalStore {
 
 impl LocalStore {
     fn put(&self, caller: Caller, call: &str, turn: &Arc<Turn>, limits: StoreLimits) {
-        let key = self.hash((caller, call));
-        self.shard(key).put(key, Arc::clone(turn), share(limits), Instant::now());
+        let key = self.turns.key((caller, call));
+        self.turns.of(key).put(key, Arc::clone(turn), share(limits), Instant::now());
     }
 
     fn find<'c>(
@@ -105,22 +101,12 @@ impl LocalStore {
         let now = Instant::now();
         let mut restored = RestoredReasoning::default();
         for call in calls {
-            let key = self.hash((caller, call));
-            if let Some(turn) = self.shard(key).find(key, limits.ttl, now) {
+            let key = self.turns.key((caller, call));
+            if let Some(turn) = self.turns.of(key).find(key, limits.ttl, now) {
                 restored.add(call, turn);
             }
         }
         restored
-    }
-
-    fn shard(&self, key: u128) -> MutexGuard<'_, Shard> {
-        let at = usize::try_from(key % SHARDS as u128).unwrap_or_default();
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn hash(&self, value: impl std::hash::Hash) -> u128 {
-        let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(&value)));
-        (high << 64) | low
     }
 }
 
@@ -181,7 +167,7 @@ impl ReasoningStore {
                 .map(|name| headers.get(name).map(HeaderValue::as_bytes)),
         };
         let caller = match store {
-            None => Caller(local.hash(told)),
+            None => Caller(local.turns.key(told)),
             Some(store) => store.caller(told.into_iter()),
         };
         Self {
@@ -335,9 +321,9 @@ mod tests {
     #[test]
     fn callers_are_distinguished_by_their_keys() {
         let memory = LocalStore::default();
-        let of = |key: &'static str| Caller(memory.hash([Some(key.as_bytes()), None]));
+        let of = |key: &'static str| Caller(memory.turns.key([Some(key.as_bytes()), None]));
         assert_eq!(of("Bearer ann"), of("Bearer ann"));
         assert_ne!(of("Bearer ann"), of("Bearer bob"));
-        assert_ne!(Caller(memory.hash([None::<&[u8]>, None])), of("Bearer ann"));
+        assert_ne!(Caller(memory.turns.key([None::<&[u8]>, None])), of("Bearer ann"));
     }
 }

@@ -2,14 +2,13 @@
 //! than the ids of past text and reasoning. Bounded, in this process, and apart for every caller.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use translate::answer_stream::KeptItem;
 use translate::dialect::{Dialect, KnownState};
 
-use super::shard::Shard;
+use super::shard::Shards;
 use super::{Caller, SHARDS, StoreLimits};
 
 /// Size of the store, and lifetime of an item since its last use.
@@ -17,12 +16,8 @@ const LIMITS: StoreLimits =
     StoreLimits { bytes: 64 * 1024 * 1024 / SHARDS, ttl: Duration::from_secs(3600) };
 
 /// The items of all callers.
-#[derive(Debug)]
-pub(super) struct StoredItems {
-    shards: [Mutex<Shard<str>>; SHARDS],
-    /// Random keys of this process, so that callers cannot produce colliding keys.
-    hashers: [RandomState; 2],
-}
+#[derive(Debug, Default)]
+pub(super) struct StoredItems(Shards<str, SHARDS>);
 
 /// The items of one caller.
 #[derive(Debug, Clone)]
@@ -37,17 +32,8 @@ pub(crate) struct ItemMemory<'s> {
 #[derive(Debug, Default)]
 pub(crate) struct KnownItems {
     items: HashMap<String, Arc<str>>,
-    /// What is known of the conversation besides them.
+    /// The state of the conversation besides them.
     state: KnownState,
-}
-
-impl Default for StoredItems {
-    fn default() -> Self {
-        Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
-            hashers: [RandomState::new(), RandomState::new()],
-        }
-    }
 }
 
 impl StoredItems {
@@ -56,11 +42,6 @@ impl StoredItems {
         let limits = if memory.bytes == 0 { memory } else { LIMITS };
         ItemMemory { stored: self, caller, limits }
     }
-
-    fn shard(&self, key: u128) -> MutexGuard<'_, Shard<str>> {
-        let at = usize::try_from(key % SHARDS as u128).unwrap_or_default();
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl ItemMemory<'_> {
@@ -68,8 +49,8 @@ impl ItemMemory<'_> {
     pub(crate) fn keep(&self, items: Vec<KeptItem>) {
         let now = Instant::now();
         for KeptItem { id, json } in items {
-            let key = self.key(&id);
-            self.stored.shard(key).put(key, json.into(), self.limits, now);
+            let key = self.stored.0.key((self.caller, &*id));
+            self.stored.0.of(key).put(key, json.into(), self.limits, now);
         }
     }
 
@@ -77,17 +58,11 @@ impl ItemMemory<'_> {
     pub(crate) fn find(&self, ids: &[String]) -> KnownItems {
         let now = Instant::now();
         let known = ids.iter().filter_map(|id| {
-            let key = self.key(id);
-            let json = self.stored.shard(key).find(key, self.limits.ttl, now)?;
+            let key = self.stored.0.key((self.caller, &**id));
+            let json = self.stored.0.of(key).find(key, self.limits.ttl, now)?;
             Some((id.clone(), json))
         });
         KnownItems { items: known.collect(), state: KnownState::default() }
-    }
-
-    fn key(&self, id: &str) -> u128 {
-        let hash = |hasher: &RandomState| u128::from(hasher.hash_one((self.caller, id)));
-        let [high, low] = self.stored.hashers.each_ref().map(hash);
-        (high << 64) | low
     }
 }
 

@@ -1,8 +1,7 @@
 //! Responses that are kept so that later requests can continue or read them. Bounded in bytes and age, in
 //! this process, and apart for every caller.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Deserialize;
@@ -10,24 +9,21 @@ use serde_json::value::RawValue;
 use translate::Invalid;
 use translate::answer_stream::KeptItem;
 
-use super::shard::{Shard, Weighed};
+use super::shard::{Shards, Weighed};
 use super::{Caller, StoreLimits};
+use crate::quoting;
 
 /// Most responses that one conversation may have.
 const LONGEST: usize = 1000;
 /// Most bytes of items that are put in front of a request.
 const LARGEST: usize = 25 * 1024 * 1024;
-/// Longest part of an id that is quoted, in bytes.
-const QUOTED: usize = 100;
 const PREVIOUS: &str = "previous_response_id";
 
 /// The responses of all callers.
-#[derive(Debug)]
-pub(super) struct StoredResponses {
-    shard: Mutex<Shard<StoredResponse>>,
-    /// Random keys of this process, so that callers cannot produce colliding keys.
-    hashers: [RandomState; 2],
-}
+///
+/// One shard, so that a response may be as large as the whole store.
+#[derive(Debug, Default)]
+pub(super) struct StoredResponses(Shards<StoredResponse, 1>);
 
 /// The input of a request whose response is to be kept.
 #[derive(Debug, Clone, Default)]
@@ -62,12 +58,6 @@ struct Output<'r> {
     output: Vec<&'r RawValue>,
 }
 
-impl Default for StoredResponses {
-    fn default() -> Self {
-        Self { shard: Mutex::default(), hashers: [RandomState::new(), RandomState::new()] }
-    }
-}
-
 impl Weighed for StoredResponse {
     fn weight(&self) -> usize {
         let items = self.input.items.iter().map(|item| item.len() + size_of::<String>());
@@ -92,18 +82,20 @@ impl CallerResponses<'_> {
     pub(crate) fn keep(&self, response: KeptItem, input: SentInput) {
         let KeptItem { id, json } = response;
         let stored = Arc::new(StoredResponse { object: json, input });
-        self.shard().put(self.key(&id), stored, self.limits, Instant::now());
+        let key = self.key(&id);
+        self.stored.0.of(key).put(key, stored, self.limits, Instant::now());
     }
 
     /// The response with this id.
     pub(crate) fn find(&self, id: &str) -> Option<Arc<StoredResponse>> {
-        self.shard().find(self.key(id), self.limits.ttl, Instant::now())
+        let key = self.key(id);
+        self.stored.0.of(key).find(key, self.limits.ttl, Instant::now())
     }
 
     /// Removes a response; returns whether there was one.
     pub(crate) fn remove(&self, id: &str) -> bool {
         let key = self.key(id);
-        let mut shard = self.shard();
+        let mut shard = self.stored.0.of(key);
         let is_known = shard.find(key, self.limits.ttl, Instant::now()).is_some();
         shard.remove(key);
         is_known
@@ -136,20 +128,14 @@ impl CallerResponses<'_> {
         Ok(items)
     }
 
-    fn shard(&self) -> MutexGuard<'_, Shard<StoredResponse>> {
-        self.stored.shard.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn key(&self, id: &str) -> u128 {
-        let hash = |hasher: &RandomState| u128::from(hasher.hash_one((self.caller, id)));
-        let [high, low] = self.stored.hashers.each_ref().map(hash);
-        (high << 64) | low
+        self.stored.0.key((self.caller, id))
     }
 }
 
 /// The error for a response that is not known here.
 fn not_found(id: &str) -> Invalid {
-    let id = &id[..id.floor_char_boundary(QUOTED)];
+    let id = quoting::id(id);
     let message = format!("Previous response with id '{id}' not found.");
     Invalid::value(PREVIOUS, message).with_code("previous_response_not_found")
 }

@@ -1,7 +1,8 @@
-//! One shard of a local store: bounded in bytes; entries expire after their last use.
+//! Shards of the local stores: each is bounded in bytes; entries expire after their last use.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use translate::reasoning::Turn;
@@ -29,6 +30,14 @@ impl Weighed for str {
     }
 }
 
+/// A store in `N` shards, whose locks are independent.
+#[derive(Debug)]
+pub(super) struct Shards<V: ?Sized, const N: usize> {
+    shards: [Mutex<Shard<V>>; N],
+    /// Random keys of this process, so that callers cannot produce colliding keys.
+    hashers: [RandomState; 2],
+}
+
 /// Values by key, and their order of eviction.
 #[derive(Debug)]
 pub(super) struct Shard<V: ?Sized = Turn> {
@@ -44,6 +53,29 @@ struct Entry<V: ?Sized> {
     bytes: usize,
     lined_up: Instant,
     used: Instant,
+}
+
+impl<V: ?Sized, const N: usize> Default for Shards<V, N> {
+    fn default() -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hashers: [RandomState::new(), RandomState::new()],
+        }
+    }
+}
+
+impl<V: ?Sized, const N: usize> Shards<V, N> {
+    /// The key of a name: of a caller, or of a value together with its caller.
+    pub(super) fn key(&self, name: impl Hash) -> u128 {
+        let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(&name)));
+        (high << 64) | low
+    }
+
+    /// The shard of a key.
+    pub(super) fn of(&self, key: u128) -> MutexGuard<'_, Shard<V>> {
+        let at = usize::try_from(key % N as u128).unwrap_or_default();
+        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<V: ?Sized> Default for Shard<V> {
