@@ -13,14 +13,17 @@ use crate::error::GatewayError;
 
 /// State of the response, shared by the waiting code and the code that makes the answer.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct PendingResponse {
-    headers: Rc<Cell<State>>,
+pub(crate) struct PendingResponse(Rc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    headers: Cell<State>,
     /// Whether the answer is read on if the client leaves.
-    drained: Rc<Cell<bool>>,
+    drained: Cell<bool>,
     /// The end of the stream, if it fails; present once a stream was requested.
-    end: Rc<OnceCell<StreamEnd>>,
+    end: OnceCell<StreamEnd>,
     /// The last events of a request that was refused after its headers were sent.
-    refusal: Rc<RefCell<Option<Bytes>>>,
+    refusal: RefCell<Option<Bytes>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,47 +40,47 @@ enum State {
 impl PendingResponse {
     /// Records that a stream was requested, which ends so if it fails.
     pub(crate) fn is_of_stream(&self, end: StreamEnd) {
-        self.end.get_or_init(|| end);
-        self.headers.set(State::Stream(Instant::now()));
+        self.0.end.get_or_init(|| end);
+        self.0.headers.set(State::Stream(Instant::now()));
     }
 
     /// The last events of a stream that fails; none before one was requested.
     pub(crate) fn failed(&self, error: &GatewayError, received: Received) -> Bytes {
-        self.end.get().map(|end| end.failed(error, received)).unwrap_or_default()
+        self.0.end.get().map(|end| end.failed(error, received)).unwrap_or_default()
     }
 
     /// Records a refusal after the headers were sent.
     pub(crate) fn refuses(&self, error: &GatewayError) {
-        *self.refusal.borrow_mut() = Some(self.failed(error, Received::Head));
+        *self.0.refusal.borrow_mut() = Some(self.failed(error, Received::Head));
     }
 
     /// The last events of a request that was refused after the headers were sent.
     pub(crate) fn take_refusal(&self) -> Option<Bytes> {
-        self.refusal.borrow_mut().take()
+        self.0.refusal.borrow_mut().take()
     }
 
     /// Records that the answer is read on if the client leaves.
     pub(crate) fn drains(&self) {
-        self.drained.set(true);
+        self.0.drained.set(true);
     }
 
     /// Whether the answer is read on if the client leaves.
     pub(crate) fn is_drained(&self) -> bool {
-        self.drained.get()
+        self.0.drained.get()
     }
 
     /// Whether the headers were sent before the answer.
     pub(crate) fn is_sent(&self) -> bool {
-        matches!(self.headers.get(), State::Sent)
+        matches!(self.0.headers.get(), State::Sent)
     }
 
     /// Records that the headers are sent before the answer.
     pub(crate) fn goes_out(&self) {
-        self.headers.set(State::Sent);
+        self.0.headers.set(State::Sent);
     }
 
     pub(crate) fn asked(&self) -> Option<Instant> {
-        match self.headers.get() {
+        match self.0.headers.get() {
             State::Stream(since) => Some(since),
             State::Open | State::Sent => None,
         }
