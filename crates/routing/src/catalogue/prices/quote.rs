@@ -215,7 +215,7 @@ impl PricedModel {
             return Ok(quote);
         }
         let quote = Arc::new(call.quote(inner.registry.prices(model), &reach)?);
-        inner.quotes.keep(&call, reach, &quote);
+        inner.quotes.keep(&call, &reach, &quote);
         Ok(quote)
     }
 
