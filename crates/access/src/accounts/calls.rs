@@ -98,7 +98,8 @@ pub struct Reservation {
 struct Scope<'c> {
     kind: ScopeKind,
     id: Cow<'c, str>,
-    shown: &'c str,
+    /// The name that messages show instead of the id.
+    alias: Option<&'c str>,
     limits: Cow<'c, Limits>,
 }
 
@@ -203,8 +204,8 @@ impl Accounts {
         let mut all = scopes(caller, now);
         let gateway = &self.configured.gateway;
         if *gateway != Limits::default() {
-            let (kind, shown) = (ScopeKind::Gateway, ScopeKind::Gateway.as_str());
-            all.push(Scope { kind, id: "".into(), shown, limits: Cow::Borrowed(gateway) });
+            let (kind, alias) = (ScopeKind::Gateway, Some(ScopeKind::Gateway.as_str()));
+            all.push(Scope { kind, id: "".into(), alias, limits: Cow::Borrowed(gateway) });
         }
         all
     }
@@ -312,14 +313,18 @@ impl Drop for Reservation {
 }
 
 impl Scope<'_> {
+    fn shown(&self) -> &str {
+        self.alias.unwrap_or(&self.id)
+    }
+
     /// Rate limits: for all models, and of the models that the call names.
     fn rates(&self, models: &[String]) -> Vec<ScopeRates> {
-        let Self { kind, id, shown, limits } = self;
+        let Self { kind, id, limits, .. } = self;
         let of = |model: &str| ScopeRates {
             kind: *kind,
             id: id.clone().into_owned(),
             model: model.to_owned(),
-            shown: (*shown).to_owned(),
+            shown: self.shown().to_owned(),
             parallel: None,
             rpm: None,
             tpm: None,
@@ -391,7 +396,7 @@ fn refused(refusal: OpenRefusal, scopes: &[Scope<'_>], told: &[Told], now: UtcTi
     Refused::Budget(Box::new(BudgetExceeded {
         kind: scope.kind,
         id: scope.id.clone().into_owned(),
-        shown: scope.shown.to_owned(),
+        shown: scope.shown().to_owned(),
         spent: state.spent,
         reserved: state.reserved,
         max: told.charge.max.unwrap_or(Nanodollars::MAX),
@@ -400,40 +405,39 @@ fn refused(refusal: OpenRefusal, scopes: &[Scope<'_>], told: &[Told], now: UtcTi
     }))
 }
 
-fn scopes(caller: &Caller, now: UtcTime) -> Vec<Scope<'_>> {
+fn scopes<'c>(caller: &'c Caller, now: UtcTime) -> Vec<Scope<'c>> {
     let mut all = Vec::new();
     if let Some(holder) = caller.principal.holder() {
         holder_scopes(holder, now, &mut all);
     }
-    let mut add = |kind, id, limits| {
-        all.push(Scope { kind, id: Cow::Borrowed(id), shown: id, limits: Cow::Borrowed(limits) });
+    let mut add = |kind, id: &'c str, limits| {
+        all.push(Scope { kind, id: id.into(), alias: None, limits: Cow::Borrowed(limits) });
     };
     if let Some(customer) = &caller.customer {
-        add(ScopeKind::Customer, customer.id.as_str(), &customer.limits);
+        add(ScopeKind::Customer, &customer.id, &customer.limits);
     }
     let is_limited = |tag: &&Arc<CallTag>| tag.record.is_some() || tag.limits != Limits::default();
     for tag in caller.tags.iter().filter(is_limited) {
-        add(ScopeKind::Tag, tag.name.as_str(), &tag.limits);
+        add(ScopeKind::Tag, &tag.name, &tag.limits);
     }
     all
 }
 
 fn holder_scopes<'h>(holder: &'h Holder, now: UtcTime, all: &mut Vec<Scope<'h>>) {
     let Holder { key, team, user, team_limits, user_limits, member_limits, .. } = holder;
-    let mut add = |kind, id, shown, limits| all.push(Scope { kind, id, shown, limits });
-    add(ScopeKind::Key, key.id.as_str().into(), key.shown(), holder.key_limits_at(now));
+    let mut add = |kind, id, alias, limits| all.push(Scope { kind, id, alias, limits });
+    let limits = holder.key_limits_at(now);
+    add(ScopeKind::Key, key.id.as_str().into(), Some(key.shown()), limits);
     if let Some(team) = team {
-        let shown = team.team_alias.as_deref().unwrap_or(&team.team_id);
-        let id = team.team_id.as_str().into();
-        add(ScopeKind::Team, id, shown, Cow::Borrowed(team_limits));
+        let (id, alias) = (team.team_id.as_str().into(), team.team_alias.as_deref());
+        add(ScopeKind::Team, id, alias, Cow::Borrowed(team_limits));
         if let Some(user) = &key.user_id {
             let id = MemberRecord::id_of(&team.team_id, user).into();
-            add(ScopeKind::Member, id, user, Cow::Borrowed(member_limits));
+            add(ScopeKind::Member, id, None, Cow::Borrowed(member_limits));
         }
     }
     if let Some(user) = user {
-        let id = user.user_id.as_str();
-        add(ScopeKind::User, id.into(), id, Cow::Borrowed(user_limits));
+        add(ScopeKind::User, user.user_id.as_str().into(), None, Cow::Borrowed(user_limits));
     }
 }
 
