@@ -22,7 +22,7 @@ struct Sent<'b> {
     input: Option<&'b RawValue>,
 }
 
-/// What is known of the conversation of a request, once its history is in it.
+/// The state of the conversation of a request, once its history is in it.
 pub(crate) fn state(outline: &RequestOutline, admitted: &Admitted) -> KnownState {
     let stores = outline.may_store && admitted.reasoning().responses().is_on();
     KnownState { stores, is_continued: outline.previous.is_some() }

@@ -1,4 +1,4 @@
-//! What Bedrock refuses in Claude's Messages body before the model reads it: members it does not know,
+//! Refusals of Claude's Messages body that Bedrock makes before the model reads it: members it does not know,
 //! betas it does not know, and members without the beta that they need.
 
 use serde_json::Value;

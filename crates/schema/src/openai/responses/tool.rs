@@ -43,7 +43,7 @@ pub struct ToolFields<'a> {
     /// The tools of a namespace.
     #[serde(borrow)]
     pub tools: Option<Vec<SentTool<'a>>>,
-    /// Which side runs a search for tools.
+    /// The side that runs a search for tools.
     #[serde(borrow)]
     pub execution: Option<Str<'a>>,
     /// The place where commands run.

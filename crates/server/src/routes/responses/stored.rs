@@ -21,7 +21,7 @@ const MOST: usize = 100;
 /// Length of the random part of a response's id that item ids repeat.
 const RANDOM: usize = 28;
 
-/// What a list of items is asked for by.
+/// The query of a list of items.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ItemPage {
     after: Option<String>,
@@ -29,7 +29,7 @@ pub(crate) struct ItemPage {
     order: Option<String>,
 }
 
-/// What a response is asked for by.
+/// The query of a response.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Reading {
     stream: Option<String>,
