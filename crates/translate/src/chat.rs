@@ -27,7 +27,7 @@ use format::format;
 mod affinity;
 pub(crate) mod cache;
 mod choices;
-mod defaults;
+pub(crate) mod defaults;
 mod details;
 mod dialect;
 pub(crate) mod finish;

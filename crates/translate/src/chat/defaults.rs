@@ -121,7 +121,7 @@ fn or<T>(place: &mut Option<T>, default: Option<T>) {
 }
 
 /// Adds the members that a request does not name.
-fn join(place: &mut Option<Map<String, Value>>, default: Option<Map<String, Value>>) {
+pub(crate) fn join(place: &mut Option<Map<String, Value>>, default: Option<Map<String, Value>>) {
     let Some(default) = default else { return };
     let members = place.get_or_insert_default();
     for (name, value) in default {

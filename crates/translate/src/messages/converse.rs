@@ -3,7 +3,7 @@
 use schema::anthropic::messages::{MessagesRequest, OutputConfig};
 use schema::converse::request::ConverseRequest;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::conversation::{TurnsAround, conversation};
 use super::{MessagesReply, limits, params, sealed, tools};
@@ -11,13 +11,13 @@ use crate::dialect::{Question, QuestionInput};
 use crate::parts::betas;
 use crate::parts::cache::{self, Asked, Automatic};
 use crate::parts::format::FormatPlan;
-use crate::parts::model_fields::{self, Chosen};
+use crate::parts::model_fields;
 use crate::parts::params::{choose, inference_config};
 use crate::parts::request_metadata::request_metadata;
 use crate::parts::service;
 use crate::parts::tags::{self, TagsWanted};
 use crate::parts::thinking::{Given, Plan};
-use crate::parts::tools::{Calls, Tooling, delivery, tooling};
+use crate::parts::tools::{Tooling, delivery, tooling};
 use crate::parts::written::Syntax;
 use crate::profile::ThinkingTags;
 use crate::reasoning::RestoredReasoning;
@@ -176,19 +176,7 @@ fn additional(
     report: &mut Report,
 ) -> Result<Map<String, Value>, Invalid> {
     let mut fields = request.additional_model_request_fields.clone().unwrap_or_default();
-    let chosen = tooling.config.as_ref().map(|config| config.tool_choice.is_some());
-    match (tooling.calls, chosen) {
-        (Calls::Forbidden, Some(_)) => {
-            fields.entry("tool_choice").or_insert_with(|| json!({ "type": "none" }));
-        }
-        (_, None) | (Calls::Unwelcome, Some(_)) => {}
-        (Calls::Welcome, Some(is_chosen)) => {
-            if wants_one_call(request) {
-                let by = if is_chosen { Chosen::ByMember } else { Chosen::ByNobody };
-                model_fields::one_call(by, &mut fields, profile);
-            }
-        }
-    }
+    model_fields::of_calls(tooling, wants_one_call(request), &mut fields, profile);
     betas::of_body(request.anthropic_beta, &mut fields, profile, report)?;
     model_fields::sampling(&params::extras(request), &mut fields, profile, report)?;
     Ok(fields)

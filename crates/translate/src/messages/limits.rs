@@ -2,15 +2,10 @@
 //! work per item stays small.
 
 use schema::anthropic::messages::MessagesRequest;
-use serde_json::value::RawValue;
 
 use super::params::output_format;
 use crate::Invalid;
-
-const MESSAGES: usize = 10_000;
-const TOOLS: usize = 1_024;
-/// Largest JSON Schema, in bytes.
-const SCHEMA: usize = 256 * 1024;
+use crate::chat::limits::{MESSAGES, TOOLS, entries, schema};
 
 /// Code of a refused `thread`, after which Anthropic's clients send the whole conversation.
 pub(super) const NO_THREADS: &str = "thread_unsupported_request";
@@ -23,14 +18,8 @@ pub(super) fn within_limits(request: &MessagesRequest<'_>) -> Result<(), Invalid
         return Err(Invalid::value(THREAD, message).with_code(NO_THREADS));
     }
     let tools = request.tools.as_deref().unwrap_or_default();
-    for (field, count, most) in
-        [("messages", request.messages.len(), MESSAGES), ("tools", tools.len(), TOOLS)]
-    {
-        if count > most {
-            let message = format!("{field} has {count} entries; up to {most} are taken.");
-            return Err(Invalid::value(field, message).with_code("array_above_max_length"));
-        }
-    }
+    entries("messages", request.messages.len(), MESSAGES)?;
+    entries("tools", tools.len(), TOOLS)?;
     if request.messages.is_empty() {
         let message = "at least one message is required";
         return Err(Invalid::value("messages", message).with_code("empty_array"));
@@ -41,13 +30,4 @@ pub(super) fn within_limits(request: &MessagesRequest<'_>) -> Result<(), Invalid
     let format = output_format(request);
     let field = || "output_config.format.schema".to_owned();
     schema(format.and_then(|format| format.schema), field)
-}
-
-fn schema(schema: Option<&RawValue>, field: impl Fn() -> String) -> Result<(), Invalid> {
-    let size = schema.map_or(0, |schema| schema.get().len());
-    if size <= SCHEMA {
-        return Ok(());
-    }
-    let message = format!("The schema has {size} bytes; up to {SCHEMA} are taken.");
-    Err(Invalid::value(field(), message).with_code("string_above_max_length"))
 }

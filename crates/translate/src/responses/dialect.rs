@@ -6,13 +6,13 @@ use schema::openai::content::{Content, Part};
 use schema::openai::message::Role;
 use schema::openai::responses::item::{Item, ItemMessage};
 use schema::openai::responses::request::{Input, ResponsesRequest};
-use serde_json::{Map, Value};
 
 use super::items::own_path;
 use super::settings::InForce;
 use super::{INPUT, IncomingRequest, ResponseReply, ResponseStream, WholeResponse, question};
 use crate::answer_stream::KeptItem;
 use crate::chat::Defaults;
+use crate::chat::defaults::join;
 use crate::chat::media::links::{LinksFound, fill_content};
 use crate::chat::media_of;
 use crate::dialect::{
@@ -321,13 +321,4 @@ fn complete<'a>(request: &mut ResponsesRequest<'a>, own: ChatRequest<'a>) {
     }
     join(&mut request.additional_model_request_fields, own.additional_model_request_fields);
     join(&mut request.request_metadata, own.request_metadata);
-}
-
-/// Adds the members that a request does not name.
-fn join(place: &mut Option<Map<String, Value>>, default: Option<Map<String, Value>>) {
-    let Some(default) = default else { return };
-    let members = place.get_or_insert_default();
-    for (name, value) in default {
-        members.entry(name).or_insert(value);
-    }
 }

@@ -13,7 +13,7 @@ use crate::dialect::KnownState;
 pub struct IncomingRequest<'a> {
     request: ResponsesRequest<'a>,
     tools: OnceLock<ToolTable<'a>>,
-    /// What the gateway knows of the conversation.
+    /// The gateway's knowledge of the conversation.
     known: KnownState,
 }
 
@@ -37,7 +37,7 @@ impl<'a> IncomingRequest<'a> {
         &mut self.request
     }
 
-    /// What the gateway knows of the conversation.
+    /// The gateway's knowledge of the conversation.
     pub(super) fn known(&self) -> KnownState {
         self.known
     }

@@ -1,4 +1,4 @@
-//! InForce of a request that an item of its input may override, as the inputs that the shared parts
+//! Settings of a request that an item of its input may override, as the inputs that the shared parts
 //! take.
 
 use schema::openai::format::FormatKind;

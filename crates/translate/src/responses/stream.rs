@@ -11,8 +11,9 @@ pub struct ResponseStream(AnswerReader<EventWriter>);
 
 impl ResponseStream {
     /// A translator for the answer to the request that made `reply`.
-    pub(super) fn new(reply: ResponseReply, stamp: Stamp) -> Self {
-        let (id, inner) = (stamp.id.clone(), reply.reply.clone());
+    pub(super) fn new(mut reply: ResponseReply, stamp: Stamp) -> Self {
+        // The reader's own: the writer reads the rest.
+        let (id, inner) = (stamp.id.clone(), std::mem::take(&mut reply.reply));
         Self(AnswerReader::writing(EventWriter::new(reply, stamp), inner, id))
     }
 

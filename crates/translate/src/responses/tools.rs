@@ -34,7 +34,7 @@ pub(super) struct ToolTable<'a> {
     tools: Vec<TableTool<'a>>,
     /// The types of tools that the service may run, and their fields.
     hosted: Vec<Str<'a>>,
-    /// What has no effect, by the names of fields.
+    /// Fields without effect, by name.
     left_out: Vec<String>,
     rule: Rule,
     allowed: Option<Vec<Str<'static>>>,

@@ -22,7 +22,6 @@ use crate::answer_stream::{KeptItem, Received, StreamFailure};
 use crate::chat::response::{fields, tier, trace};
 use crate::parts::stop::Finish;
 use crate::spent::Spent;
-use crate::sse;
 use calls::WaitingCall;
 use events::Events;
 use open::OpenItem;
@@ -325,6 +324,3 @@ impl AnswerWriter for EventWriter {
         Self::ends_at(self, seconds);
     }
 }
-
-/// The end of every stream, whatever its last event.
-const END: &[u8] = sse::DONE;

@@ -64,7 +64,7 @@ impl Builtin {
         serde_json::from_str(schema).ok()
     }
 
-    /// What the model is told of it, where the declaration says nothing.
+    /// The description for the model, where the declaration has none.
     pub(super) fn description(self) -> Option<&'static str> {
         Some(match self {
             Self::LocalShell => "Runs a program on the user's machine and returns its output.",

@@ -4,8 +4,8 @@
 use bytes::{BufMut, BytesMut};
 use schema::openai::responses::event::{Event, EventBody};
 
-use super::END;
 use crate::answer::Written;
+use crate::sse;
 
 /// Writes events and counts them.
 #[derive(Debug, Default)]
@@ -40,12 +40,8 @@ impl Events {
         if self.is_silent {
             return Ok(());
         }
-        out.extend_from_slice(b"event: ");
-        out.extend_from_slice(kind.as_bytes());
-        out.extend_from_slice(b"\ndata: ");
         let event = Event { kind, sequence_number: self.sequence_number, body };
-        serde_json::to_writer((&mut *out).writer(), &event)?;
-        out.extend_from_slice(b"\n\n");
+        sse::write_named(out, kind, &event)?;
         self.sequence_number += 1;
         Ok(())
     }
@@ -67,7 +63,7 @@ impl Events {
     /// Ends the stream.
     pub(super) fn end(&self, out: &mut BytesMut) {
         if !self.is_silent {
-            out.extend_from_slice(END);
+            out.extend_from_slice(sse::DONE);
         }
     }
 }
