@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use translate::answer_stream::{AnswerStream, NativeEventError, replay};
 use translate::dialect::{Dialect, NativeQuestion, QuestionInput};
 use translate::messages::{Messages, MessagesReply};
-use translate::profile::{MessagesOperation, NativeBeta};
+use translate::profile::{MessagesOperation, NativeBeta, Replay};
 use translate::token_arrays::UnknownToken;
 use translate::{Profile, S3Access, Stamp};
 
@@ -114,6 +114,41 @@ fn instructions_within_the_conversation_become_text_of_the_turn_before() {
     assert!(sent["messages"][0]["content"][1]["text"].as_str().unwrap().contains("Be brief."));
     let knows = Profile { native_features: vec!["messages.system".to_owned()], ..native() };
     assert_eq!(body(&request, &knows).0["messages"][1]["role"], "system");
+}
+
+#[test]
+fn marks_belong_to_their_blocks_where_reasoning_is_left_out() {
+    let request = json!({ "model": "m", "max_tokens": 9, "messages": [
+        { "role": "user", "content": "x" },
+        { "role": "assistant", "content": [
+            { "type": "thinking", "thinking": "hm", "cache_control": { "type": "ephemeral" } },
+            { "type": "text", "text": "y", "cache_control": { "type": "ephemeral", "scope": "global" } }] },
+        { "role": "user", "content": "z" }] });
+    let signed = Profile { replay: Replay::Signed, ..native() };
+    let (sent, _) = body(&request, &signed);
+    let text = json!({ "type": "text", "text": "y", "cache_control": { "type": "ephemeral" } });
+    assert_eq!(sent["messages"][1]["content"], json!([text]));
+}
+
+#[test]
+fn a_prefill_loses_no_more_than_white_space_at_its_end() {
+    let profile = Profile { trailing_assistant: true, ..native() };
+    let mark = json!({ "type": "ephemeral" });
+    for (content, expected) in [
+        (json!("Sure \n"), json!("Sure")),
+        (
+            json!([{ "type": "text", "text": "Sure" }, { "type": "text", "text": " " }]),
+            json!([{ "type": "text", "text": "Sure" }]),
+        ),
+        (
+            json!([{ "type": "text", "text": "Sure ", "cache_control": mark }]),
+            json!([{ "type": "text", "text": "Sure", "cache_control": mark }]),
+        ),
+    ] {
+        let request = json!({ "model": "m", "max_tokens": 9, "messages": [
+            { "role": "user", "content": "x" }, { "role": "assistant", "content": content }] });
+        assert_eq!(body(&request, &profile).0["messages"][1]["content"], expected);
+    }
 }
 
 #[test]

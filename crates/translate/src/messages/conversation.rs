@@ -25,7 +25,7 @@ use crate::{Invalid, Report, S3Access};
 mod blocks;
 mod thoughts;
 
-pub(super) use thoughts::thoughts;
+pub(super) use thoughts::{is_thought, thoughts};
 
 /// Stands in for a missing result, so that the model does not read it as one.
 const NO_RESULT: &str = "No result of this call was given.";

@@ -83,7 +83,8 @@ pub(in crate::messages) fn thoughts<'a>(
     PastThoughts { placed: placed(steps, blocks), past, is_restored: true }
 }
 
-fn is_thought(block: &Block<'_>) -> bool {
+/// Returns whether a block is past reasoning.
+pub(in crate::messages) fn is_thought(block: &Block<'_>) -> bool {
     matches!(block.kind, BlockKind::Thinking { .. } | BlockKind::RedactedThinking { .. })
 }
 

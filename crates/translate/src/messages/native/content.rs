@@ -4,19 +4,19 @@
 use std::borrow::Cow;
 use std::mem;
 
-use schema::Raw;
 use schema::anthropic::messages::content::{Block, BlockKind, Content, Source};
 use schema::anthropic::messages::native::{NativeContent, NativeMessage};
 use schema::anthropic::messages::{Message, MessagesRequest, Role};
 use schema::anthropic::object::RawObject;
 use schema::converse::message::{ReasoningBlock, ReasoningText};
+use schema::{Raw, Str};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::features::Features;
 use super::marks::{MarkChange, Marks};
 use super::tools::{DEFERRED, marked};
-use crate::messages::conversation::{call_ids, memory, texts, thoughts};
+use crate::messages::conversation::{is_thought, memory, texts, thoughts};
 use crate::messages::{foreign, is_attribution};
 use crate::parts::thinking::Past;
 use crate::parts::thinking::replay::Memory;
@@ -166,25 +166,26 @@ impl<'q, 'r, 'p> Writer<'q, 'r, 'p> {
         let mut past = Past::Whole;
         if message.role == Role::Assistant {
             let mut kept = thoughts((at, message), &self.memory, self.profile, self.report);
-            past = if call_ids(message).next().is_some() { kept.past } else { Past::Whole };
+            past = kept.past;
             for (index, block) in blocks.iter().enumerate() {
                 let before = kept.before(index);
                 self.thinks_back |= !before.is_empty();
-                match &block.kind {
-                    BlockKind::Thinking { .. } | BlockKind::RedactedThinking { .. } => {
-                        self.marks.next(block.cache_control.as_ref());
-                        // Own reasoning passes as it came, in its place.
-                        if !kept.is_restored && !before.is_empty() {
-                            sent.push(Cow::Borrowed(block.raw));
-                            continue;
-                        }
+                let is_thought = is_thought(block);
+                if is_thought {
+                    self.marks.next(block.cache_control.as_ref());
+                    // Own reasoning passes as it came, in its place.
+                    if !kept.is_restored && !before.is_empty() {
+                        sent.push(Cow::Borrowed(block.raw));
+                        continue;
                     }
-                    _ => {}
                 }
                 for thought in before {
                     sent.push(written(&thought).map_err(unreadable(&place))?);
                 }
-                sent.extend(self.block(block, &format!("{place}[{index}]"))?);
+                // The mark of reasoning has been taken, and the rest of it is not sent.
+                if !is_thought {
+                    sent.extend(self.block(block, &format!("{place}[{index}]"))?);
+                }
             }
             for thought in kept.rest() {
                 sent.push(written(&thought).map_err(unreadable(&place))?);
@@ -325,33 +326,28 @@ impl<'q, 'r, 'p> Writer<'q, 'r, 'p> {
         request: &'q MessagesRequest<'_>,
         messages: &mut Vec<NativeMessage<'q>>,
     ) -> Result<(), Invalid> {
-        let last = request.messages.last().filter(|message| message.role == Role::Assistant);
-        let Some(last) = last else { return Ok(()) };
+        if request.messages.last().is_none_or(|message| message.role != Role::Assistant) {
+            return Ok(());
+        }
         if !self.profile.trailing_assistant {
             self.report.ignore("messages.prefill");
             let content = NativeContent::Text(CONTINUE.into());
             messages.push(NativeMessage { role: "user", content, output_config: None });
             return Ok(());
         }
-        let text = match &last.content {
-            Content::Text(text) => Some(text),
-            Content::Blocks(blocks) => blocks.last().and_then(|block| match &block.kind {
-                BlockKind::Text { text } => Some(text),
-                _ => None,
-            }),
-        };
-        let Some(text) = text.filter(|text| text.trim_end().len() < text.len()) else {
-            return Ok(());
-        };
-        let trimmed = text.trim_end();
+        // As it is sent: blank blocks are gone, and what is left of a block beside its text stays.
         match messages.last_mut().map(|message| &mut message.content) {
-            Some(NativeContent::Text(whole)) => *whole = trimmed.to_owned().into(),
+            Some(NativeContent::Text(text)) if text.trim_end().len() < text.len() => {
+                *text = text.trim_end().to_owned().into();
+            }
             Some(NativeContent::Blocks(blocks)) => {
-                if let Some(block) = blocks.last_mut() {
-                    *block = text_block(trimmed).map_err(unreadable("messages"))?;
+                if let Some(block) = blocks.last_mut()
+                    && let Some(trimmed) = trimmed(block).map_err(unreadable("messages"))?
+                {
+                    *block = trimmed;
                 }
             }
-            None => {}
+            Some(NativeContent::Text(_)) | None => {}
         }
         Ok(())
     }
@@ -364,6 +360,22 @@ fn filler<'q>() -> NativeContent<'q> {
 fn unreadable(place: &str) -> impl FnOnce(serde_json::Error) -> Invalid {
     let place = place.to_owned();
     move |_| Invalid::value(place, "This content cannot be read.")
+}
+
+/// A block of text without white space at its end; `None` for other blocks, and where there is none.
+fn trimmed<'q>(block: &RawValue) -> Result<Option<Raw<'q>>, serde_json::Error> {
+    let mut object = RawObject::of(block)?;
+    if object.get("type").is_none_or(|kind| kind.get() != r#""text""#) {
+        return Ok(None);
+    }
+    let text =
+        object.get("text").map_or(Ok(Str::default()), |text| serde_json::from_str(text.get()))?;
+    let kept = text.trim_end();
+    if kept.len() == text.len() {
+        return Ok(None);
+    }
+    object.set("text", to_raw_value(kept)?);
+    object.to_raw().map(Cow::Owned).map(Some)
 }
 
 fn text_block<'q>(text: &str) -> Result<Raw<'q>, serde_json::Error> {
