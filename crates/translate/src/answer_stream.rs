@@ -67,7 +67,7 @@ pub struct StreamFailure<'e> {
     pub retry_after_ms: Option<u64>,
 }
 
-/// What a client has received of a stream.
+/// The part of a stream that a client has received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
     /// The head, and comments.

@@ -69,7 +69,7 @@ pub trait Dialect: Debug + Clone + 'static {
     /// Puts items where the request refers to them, as JSON in the form of a request's item.
     fn fill_items<'a>(_request: &mut Self::Request<'a>, _json: &dyn Fn(&str) -> Option<&'a str>) {}
 
-    /// What a request says about the state of its conversation.
+    /// The fields of a request about the state of its conversation.
     fn state<'r>(_request: &'r Self::Request<'_>) -> StateFields<'r> {
         StateFields::default()
     }
@@ -254,7 +254,7 @@ pub(crate) fn remove_listed_tags(metadata: Option<&mut Map<String, Value>>) {
     }
 }
 
-/// What a request says about the state of its conversation.
+/// Fields of a request about the state of its conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StateFields<'r> {
     /// The answer that the request continues.
@@ -263,7 +263,7 @@ pub struct StateFields<'r> {
     pub may_store: bool,
 }
 
-/// What the gateway knows of the state of a conversation.
+/// The gateway's knowledge of the state of a conversation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KnownState {
     /// Answers are kept, if the request allows it.

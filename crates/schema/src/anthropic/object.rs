@@ -49,11 +49,6 @@ impl<'a> RawObject<'a> {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Returns whether there is no member.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Its JSON text.
     ///
     /// # Errors

@@ -250,7 +250,6 @@ pub(super) fn usage(usage: Option<TokenUsage>, thought: Option<u64>) -> Usage {
         output_tokens: usage.output_tokens,
         output_tokens_details: thought
             .map(|tokens| OutputDetails { thinking_tokens: tokens.min(usage.output_tokens) }),
-        service_tier: None,
         cost: None,
     }
 }

@@ -408,7 +408,7 @@ impl AnswerBlocks {
             return Ok(());
         }
         if let Some(text) = text.as_deref().filter(|text| !text.is_empty()) {
-            self.end_text_before(block, sink)?;
+            self.end_text_before(sink)?;
             if self.reader.is_none() {
                 self.open_thinking(block, sink)?;
                 self.emit_thinking(text, sink)?;
@@ -417,7 +417,7 @@ impl AnswerBlocks {
             }
         }
         if let Some(more) = signature.as_deref().filter(|more| !more.is_empty()) {
-            self.end_text_before(block, sink)?;
+            self.end_text_before(sink)?;
             self.open_thinking(block, sink)?;
             if let Some(Open::Thinking { signature, .. }) = &mut self.open {
                 signature.get_or_insert_default().push_str(more);
@@ -427,7 +427,7 @@ impl AnswerBlocks {
     }
 
     /// Ends the words before reasoning.
-    fn end_text_before(&mut self, _: u32, sink: &mut impl BlockSink) -> Result<(), Unwritable> {
+    fn end_text_before(&mut self, sink: &mut impl BlockSink) -> Result<(), Unwritable> {
         if matches!(self.open, Some(Open::Text)) { self.end_words(sink) } else { Ok(()) }
     }
 

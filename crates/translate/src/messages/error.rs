@@ -26,7 +26,7 @@ const OVERLOADED: u16 = 529;
 
 /// Codes of failures that pass when the service has room again.
 const OVERLOADS: [&str; 2] = ["server_is_overloaded", "model_not_ready"];
-/// Codes of failures of the gateway or of its way to the service, which are no overload.
+/// Code of a budget that is spent.
 const BUDGET: &str = "insufficient_quota";
 const MISSING: &str = "missing_required_parameter";
 const TOO_LONG: &str = "context_length_exceeded";

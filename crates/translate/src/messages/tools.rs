@@ -31,7 +31,7 @@ const TYPED: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Beginnings of the types of tools that Anthropic runs, with their remedy.
+/// Beginnings of the types of tools that Anthropic runs, with their names.
 const SERVED: &[(&str, &str)] = &[
     ("web_search_", "web search"),
     ("web_fetch_", "web fetch"),

@@ -13,7 +13,7 @@ use crate::profile::{BesideToolCall, BesideToolResult, Profile};
 pub(crate) const FILLER: &str = ".";
 
 /// Asks the assistant to continue, for models that do not continue on their own.
-const CONTINUE: &str = "Continue.";
+pub(crate) const CONTINUE: &str = "Continue.";
 
 /// Turns under construction.
 #[derive(Debug, Default)]

@@ -88,8 +88,6 @@ pub struct Usage {
     pub output_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens_details: Option<OutputDetails>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service_tier: Option<&'static str>,
     /// Cost of the answer, where the operator has it shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<crate::openai::usage::CostUsd>,

@@ -137,7 +137,6 @@ pub struct NativeOutputDetails {
 pub struct NativeEvent<'a> {
     #[serde(borrow, rename = "type")]
     pub kind: Str<'a>,
-    pub index: Option<u32>,
     #[serde(borrow)]
     pub message: Option<NativeAnswer<'a>>,
     #[serde(borrow)]

@@ -20,7 +20,7 @@ use crate::messages::conversation::{is_thought, memory, texts, thoughts};
 use crate::messages::{foreign, is_attribution};
 use crate::parts::thinking::Past;
 use crate::parts::thinking::replay::Memory;
-use crate::parts::turns::{FILLER, note};
+use crate::parts::turns::{CONTINUE, FILLER, note};
 use crate::profile::{Profile, Replay};
 use crate::reasoning::RestoredReasoning;
 use crate::{Invalid, Report};
@@ -28,8 +28,6 @@ use crate::{Invalid, Report};
 /// Feature of instructions within the conversation.
 const LATER_SYSTEM: &str = "messages.system";
 const OUTPUT_CONFIG: &str = "messages.output_config";
-/// Asks the assistant to continue, for models that do not continue on their own.
-const CONTINUE: &str = "Continue.";
 
 /// Adds a message. One of the same author as the message before goes into that one, because authors
 /// alternate.
@@ -255,10 +253,7 @@ impl<'q, 'r, 'p> Writer<'q, 'r, 'p> {
             BlockKind::ToolResult { content, .. } => {
                 self.result(block, (content.as_ref(), mark), place)
             }
-            BlockKind::ToolReference { name } if self.features.take(DEFERRED) => {
-                let _ = name;
-                passes(mark)
-            }
+            BlockKind::ToolReference { .. } if self.features.take(DEFERRED) => passes(mark),
             BlockKind::ToolReference { name } => {
                 text_block(&foreign::reference(name)).map(Some).map_err(unreadable(place))
             }
