@@ -18,6 +18,7 @@ use response_asked::{asked, reply, stream_of};
 use response_events::{pushed, read, stamp, streamed};
 use schema::converse::response::ConverseResponse;
 use serde_json::{Value, json};
+use translate::Profile;
 use translate::answer_stream::{AnswerStream, Received, StreamFailure};
 use translate::dialect::Dialect;
 use translate::responses::{ResponseReply, ResponseStream, Responses};
@@ -59,6 +60,27 @@ fn responses() {
             }
         })
     });
+}
+
+#[test]
+fn a_schema_is_limited_wherever_it_stands() {
+    let large = json!({ "description": "x".repeat(256 * 1024) });
+    let format = |schema: &Value| json!({ "type": "json_schema", "name": "a", "schema": schema });
+    let nested = json!({ "type": "json_schema", "json_schema": { "name": "a", "schema": large } });
+    let text = |format: Value| json!({ "format": format });
+    for (text, items) in [
+        (text(format(&large)), json!([])),
+        (text(nested), json!([])),
+        (json!({}), json!([{ "type": "configuration_update", "text": text(format(&large)) }])),
+    ] {
+        let mut input = vec![json!({ "role": "user", "content": "x" })];
+        input.extend(items.as_array().unwrap().iter().cloned());
+        let request = json!({ "model": "m", "input": input, "text": text }).to_string();
+        let refused =
+            asked(&request, &Profile::default(), |question| question.map(drop).unwrap_err());
+        assert_eq!(refused.param.as_deref(), Some("text.format.schema"));
+        assert_eq!(refused.code, "string_above_max_length");
+    }
 }
 
 /// The stream and the complete response, which have the same content.

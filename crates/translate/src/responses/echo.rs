@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::on_one_line;
+use super::settings::Definition;
 
 /// The repeated members; what the request does not say has OpenAI's default.
 /// `store` is whether the response is kept.
@@ -64,18 +65,16 @@ fn text(request: &ResponsesRequest<'_>) -> Box<RawValue> {
     let format = match format {
         None => json!({ "type": "text" }),
         Some(format) => {
-            let inner = format.json_schema.as_ref();
-            let schema = format.schema.or(inner.and_then(|inner| inner.schema));
-            let name = format.name.as_deref().or(inner.and_then(|inner| inner.name.as_deref()));
+            let Definition { schema, name, description, strict } = Definition::of(format);
             match schema {
                 Some(schema) => {
                     let mut shown = json!({
                         "type": "json_schema",
                         "name": name.unwrap_or("response"),
                         "schema": schema,
-                        "strict": format.strict.or(inner.and_then(|inner| inner.strict)),
+                        "strict": strict,
                     });
-                    if let Some(description) = format.description.as_deref() {
+                    if let Some(description) = description {
                         shown["description"] = description.into();
                     }
                     shown

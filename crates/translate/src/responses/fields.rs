@@ -4,6 +4,7 @@ use schema::openai::responses::item::Item;
 use schema::openai::responses::request::ResponsesRequest;
 use serde_json::value::RawValue;
 
+use super::settings::{InForce, SCHEMA};
 use crate::chat::limits::{MESSAGES, entries, schema};
 use crate::dialect::KnownState;
 use crate::parts::model_fields::Extras;
@@ -16,8 +17,7 @@ const CAPSULES: &str = "reasoning.encrypted_content";
 /// Refuses requests over the limits.
 pub(super) fn within_limits(request: &ResponsesRequest<'_>) -> Result<(), Invalid> {
     entries(super::INPUT, request.items().len(), MESSAGES)?;
-    let format = request.text.as_ref().and_then(|text| text.format.as_ref());
-    schema(format.and_then(|format| format.schema), || "text.format.schema".to_owned())
+    schema(InForce::of(request).schema(), || SCHEMA.to_owned())
 }
 
 /// Refuses what needs state that is not known: an answer without it would lack the conversation.

@@ -7,6 +7,7 @@ use schema::openai::responses::item::Item;
 use schema::openai::responses::request::{
     ReasoningOptions, ResponsesRequest, TextFormat, TextOptions,
 };
+use serde_json::value::RawValue;
 
 use crate::chat::reasoning::of_reasoning;
 use crate::parts::format::{self, Format, JsonAnswer};
@@ -14,13 +15,38 @@ use crate::parts::params::Sampling;
 use crate::parts::thinking::ReasoningRequest;
 use crate::{Invalid, Profile};
 
-const SCHEMA: &str = "text.format.schema";
+/// The field of the schema, in errors.
+pub(super) const SCHEMA: &str = "text.format.schema";
 
 /// The settings in force after the last item.
 pub(super) struct InForce<'q> {
     reasoning: Option<&'q ReasoningOptions<'q>>,
     format: Option<&'q TextFormat<'q>>,
     verbosity: Option<&'q str>,
+}
+
+/// A format's definition of the answer.
+pub(super) struct Definition<'q> {
+    pub(super) schema: Option<&'q RawValue>,
+    pub(super) name: Option<&'q str>,
+    pub(super) description: Option<&'q str>,
+    pub(super) strict: Option<bool>,
+}
+
+impl<'q> Definition<'q> {
+    /// The members of a format, or those of its member `json_schema`, where chat completions have them.
+    pub(super) fn of(format: &'q TextFormat<'_>) -> Self {
+        let TextFormat { kind: _, name, description, schema, strict, json_schema } = format;
+        let inner = json_schema.as_ref();
+        Self {
+            schema: schema.or(inner.and_then(|inner| inner.schema)),
+            name: name.as_deref().or(inner.and_then(|inner| inner.name.as_deref())),
+            description: description
+                .as_deref()
+                .or(inner.and_then(|inner| inner.description.as_deref())),
+            strict: strict.or(inner.and_then(|inner| inner.strict)),
+        }
+    }
 }
 
 impl<'q> InForce<'q> {
@@ -50,6 +76,11 @@ impl<'q> InForce<'q> {
     /// The requested kind of format.
     pub(super) fn kind(&self) -> FormatKind {
         self.format.map(|format| format.kind).unwrap_or_default()
+    }
+
+    /// The schema of the requested format.
+    pub(super) fn schema(&self) -> Option<&'q RawValue> {
+        self.format.and_then(|format| Definition::of(format).schema)
     }
 
     /// The limits and sampling parameters.
@@ -113,13 +144,8 @@ impl<'q> InForce<'q> {
 
     fn json_answer(&self) -> Result<Option<JsonAnswer<'q>>, Invalid> {
         let Some(sent) = self.format else { return Ok(None) };
-        let TextFormat { kind, name, description, schema, strict: _, json_schema } = sent;
-        let inner = json_schema.as_ref();
-        let schema = schema.or(inner.and_then(|inner| inner.schema));
-        let name = name.as_deref().or(inner.and_then(|inner| inner.name.as_deref()));
-        let description =
-            description.as_deref().or(inner.and_then(|inner| inner.description.as_deref()));
-        match kind {
+        let Definition { schema, name, description, strict: _ } = Definition::of(sent);
+        match sent.kind {
             FormatKind::Text => Ok(None),
             FormatKind::JsonSchema if schema.is_none() => {
                 let message = "A text format of type json_schema needs a schema.";
