@@ -3,12 +3,14 @@
 //! The SDK's own streaming decoder waits for as many bytes as a frame's first four bytes announce before it
 //! verifies their checksum: one flipped bit there stalls a stream for ever, and a hostile length makes it
 //! buffer without limit. Here the length limit and the checksum of the twelve prelude bytes are checked
-//! before more is buffered; only a complete frame reaches the SDK's parser.
+//! before more is buffered; the headers of a complete frame are read in place.
+
+mod headers;
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use aws_smithy_eventstream::frame::{read_message_from, write_message_to};
+use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -71,9 +73,12 @@ pub enum FrameError {
     /// The announced header length does not fit in the frame or is above 128 KiB.
     #[error("a header length of {0} bytes is out of range")]
     HeadersLength(u32),
-    /// The frame is complete, but its checksum or a header is wrong.
-    #[error("{0}")]
-    Content(String),
+    /// The frame is complete, but its checksum is wrong.
+    #[error("the checksum of the message is wrong")]
+    MessageChecksum,
+    /// The frame is complete and its checksum is right, but its headers cannot be read.
+    #[error("the headers of the message cannot be read")]
+    Headers,
     /// `:message-type`, or the name that belongs to it, is missing or not a string.
     #[error("the header {0} is missing")]
     MissingHeader(&'static str),
@@ -121,7 +126,7 @@ impl FrameDecoder {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
-        let frame = self.whole_frame().and_then(|bytes| bytes.map(read_frame).transpose());
+        let frame = self.whole_frame().and_then(|bytes| bytes.as_ref().map(read_frame).transpose());
         if let Err(error) = &frame {
             self.failed = Some(error.clone());
             self.chunks.clear();
@@ -220,29 +225,23 @@ fn check_prelude(mut bytes: &[u8]) -> Result<usize, FrameError> {
     Ok(length)
 }
 
-fn read_frame(bytes: Bytes) -> Result<Frame, FrameError> {
-    let message =
-        read_message_from(bytes).map_err(|error| FrameError::Content(error.to_string()))?;
-    let required = |name| text(&message, name).ok_or(FrameError::MissingHeader(name));
-    let kind = match required(":message-type")? {
-        "event" => FrameKind::Event(interned(required(":event-type")?)),
-        "exception" => FrameKind::Exception(interned(required(":exception-type")?)),
-        "error" => FrameKind::Error {
-            code: required(":error-code")?.to_owned(),
-            message: text(&message, ":error-message").unwrap_or_default().to_owned(),
+fn read_frame(bytes: &Bytes) -> Result<Frame, FrameError> {
+    let headers = headers::of(bytes)?;
+    let named =
+        |value: Option<&str>, name| value.map(interned).ok_or(FrameError::MissingHeader(name));
+    let kind = match headers.message_type {
+        Some("event") => FrameKind::Event(named(headers.event_type, ":event-type")?),
+        Some("exception") => {
+            FrameKind::Exception(named(headers.exception_type, ":exception-type")?)
+        }
+        Some("error") => FrameKind::Error {
+            code: headers.error_code.ok_or(FrameError::MissingHeader(":error-code"))?.to_owned(),
+            message: headers.error_message.unwrap_or_default().to_owned(),
         },
-        other => FrameKind::Unknown(other.to_owned()),
+        Some(other) => FrameKind::Unknown(other.to_owned()),
+        None => return Err(FrameError::MissingHeader(":message-type")),
     };
-    Ok(Frame { kind, payload: message.payload().clone() })
-}
-
-/// A string header; the first of duplicates counts, as in the SDK.
-fn text<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
-    let header = message.headers().iter().find(|header| header.name().as_str() == name)?;
-    match header.value() {
-        HeaderValue::String(value) => Some(value.as_str()),
-        _ => None,
-    }
+    Ok(Frame { kind, payload: bytes.slice(headers.payload) })
 }
 
 fn interned(name: &str) -> Cow<'static, str> {

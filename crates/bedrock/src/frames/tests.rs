@@ -1,7 +1,8 @@
 //! The frame decoder with cuts, corruption and noise.
 
-use aws_smithy_eventstream::frame::write_message_to;
+use aws_smithy_eventstream::frame::{read_message_from, write_message_to};
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
+use aws_smithy_types::str_bytes::StrBytes;
 use bytes::{BufMut, Bytes};
 use proptest::prelude::*;
 
@@ -153,7 +154,72 @@ fn some_events() -> impl Strategy<Value = Vec<Vec<u8>>> {
     proptest::collection::vec((name, payload).prop_map(|(name, body)| event(&name, &body)), 1..8)
 }
 
+/// Headers of every type, with names that mean something among them.
+fn some_headers() -> impl Strategy<Value = Vec<Header>> {
+    let name = prop_oneof![
+        Just(":message-type".to_owned()),
+        Just(":event-type".to_owned()),
+        Just(":exception-type".to_owned()),
+        Just(":error-code".to_owned()),
+        Just(":error-message".to_owned()),
+        "[a-z:-]{1,20}",
+    ];
+    let value = prop_oneof![
+        prop_oneof![Just("event"), Just("exception"), Just("error"), Just("chunk"), Just("")]
+            .prop_map(|text| HeaderValue::String(text.into())),
+        any::<bool>().prop_map(HeaderValue::Bool),
+        any::<i8>().prop_map(HeaderValue::Byte),
+        any::<i16>().prop_map(HeaderValue::Int16),
+        any::<i32>().prop_map(HeaderValue::Int32),
+        any::<i64>().prop_map(HeaderValue::Int64),
+        any::<u128>().prop_map(HeaderValue::Uuid),
+        proptest::collection::vec(any::<u8>(), 0..9)
+            .prop_map(|bytes| HeaderValue::ByteArray(bytes.into())),
+    ];
+    let header = (name, value).prop_map(|(name, value)| Header::new(name, value));
+    proptest::collection::vec(header, 0..7)
+}
+
+/// The first header of a name in AWS's parser, if it is a string.
+fn by_aws<'m>(message: &'m Message, name: &str) -> Option<&'m str> {
+    let named = message.headers().iter().filter(|header| header.name().as_str() == name);
+    named.map(Header::value).find_map(|value| value.as_string().ok()).map(StrBytes::as_str)
+}
+
 proptest! {
+    #[test]
+    fn headers_are_read_as_awss_parser_reads_them(
+        headers in some_headers(),
+        payload in proptest::collection::vec(any::<u8>(), 0..64),
+        damage in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+    ) {
+        let mut message = Message::new(payload);
+        for header in headers {
+            message = message.add_header(header);
+        }
+        let mut bytes = Vec::new();
+        write_message_to(&message, &mut bytes).unwrap();
+        if let Some((at, value)) = damage {
+            let at = PRELUDE + at.index(bytes.len() - MIN_FRAME + 1).min(bytes.len() - MIN_FRAME);
+            bytes[at] = value;
+            let end = bytes.len() - 4;
+            let checksum = crc32fast::hash(&bytes[..end]);
+            bytes[end..].copy_from_slice(&checksum.to_be_bytes());
+        }
+        match (headers::of(&bytes), read_message_from(&bytes[..])) {
+            (Ok(ours), Ok(theirs)) => {
+                prop_assert_eq!(ours.message_type, by_aws(&theirs, ":message-type"));
+                prop_assert_eq!(ours.event_type, by_aws(&theirs, ":event-type"));
+                prop_assert_eq!(ours.exception_type, by_aws(&theirs, ":exception-type"));
+                prop_assert_eq!(ours.error_code, by_aws(&theirs, ":error-code"));
+                prop_assert_eq!(ours.error_message, by_aws(&theirs, ":error-message"));
+                prop_assert_eq!(&bytes[ours.payload], &theirs.payload()[..]);
+            }
+            (Err(_), Err(_)) => {}
+            (ours, theirs) => prop_assert!(false, "{ours:?} {theirs:?}"),
+        }
+    }
+
     #[test]
     fn any_cut_of_the_bytes_gives_the_same_frames(
         events in some_events(),
