@@ -10,11 +10,11 @@ use arc_swap::ArcSwapOption;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::token::{ProvideToken, SharedTokenProvider};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_smithy_runtime_api::client::identity::Identity;
 use http::HeaderValue;
 use tokio::task::AbortHandle;
 
 use super::clock::{Clock, ClockError};
+use super::sign::SigningKeys;
 
 /// Time before expiry at which a refresh begins; a quarter of the lifetime for short-lived credentials.
 const REFRESH_AHEAD: Duration = Duration::from_secs(5 * 60);
@@ -44,15 +44,15 @@ impl From<ClockError> for CredentialsError {
 /// The authorisation of a request.
 #[derive(Clone)]
 pub(super) enum Proof {
-    /// Access keys, ready for the signer.
-    Keys { identity: Identity, keys: Credentials },
+    /// Access keys.
+    Keys(SigningKeys),
     /// The complete `authorization` header of a bearer key.
     Bearer(HeaderValue),
 }
 
 impl Proof {
     pub(super) fn keys(keys: Credentials) -> Self {
-        Self::Keys { identity: keys.clone().into(), keys }
+        Self::Keys(SigningKeys::new(keys))
     }
 
     pub(super) fn bearer(token: &str) -> Result<Self, CredentialsError> {
@@ -64,13 +64,14 @@ impl Proof {
 
     fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Keys { keys: a, .. }, Self::Keys { keys: b, .. }) => {
+            (Self::Keys(a), Self::Keys(b)) => {
+                let (a, b) = (a.credentials(), b.credentials());
                 a.access_key_id() == b.access_key_id()
                     && a.secret_access_key() == b.secret_access_key()
                     && a.session_token() == b.session_token()
             }
             (Self::Bearer(a), Self::Bearer(b)) => a == b,
-            (Self::Keys { .. }, Self::Bearer(_)) | (Self::Bearer(_), Self::Keys { .. }) => false,
+            (Self::Keys(_), Self::Bearer(_)) | (Self::Bearer(_), Self::Keys(_)) => false,
         }
     }
 }

@@ -1,16 +1,21 @@
 //! Authorises one request: SigV4 over the whole body, or a bearer key.
 
-use std::fmt::Write as _;
+mod derived_key;
+mod direct;
+
 use std::time::SystemTime;
 
+use aws_credential_types::Credentials;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
+use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Request};
 use tokio::task::spawn_blocking;
 
+use self::derived_key::DerivedKeys;
 use super::credentials::Proof;
 use super::error::Failure;
 use super::send::HOP;
@@ -39,12 +44,25 @@ impl BodyHash {
     }
 
     fn hash(body: &[u8]) -> Self {
-        let mut hex = String::with_capacity(64);
-        for byte in digest(&SHA256, body).as_ref() {
-            // Writing into a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-        }
-        Self(hex)
+        Self(hex(digest(&SHA256, body).as_ref()))
+    }
+}
+
+/// Access keys, ready to sign with.
+#[derive(Clone)]
+pub(super) struct SigningKeys {
+    keys: Credentials,
+    identity: Identity,
+    derived: DerivedKeys,
+}
+
+impl SigningKeys {
+    pub(super) fn new(keys: Credentials) -> Self {
+        Self { identity: keys.clone().into(), keys, derived: DerivedKeys::default() }
+    }
+
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.keys
     }
 }
 
@@ -57,13 +75,38 @@ pub(super) fn authorise<B>(
     region: &str,
     now: SystemTime,
 ) -> Result<(), Failure> {
-    let identity = match proof {
+    let signing = match proof {
         Proof::Bearer(header) => {
             request.headers_mut().insert(AUTHORIZATION, header.clone());
             return Ok(());
         }
-        Proof::Keys { identity, .. } => identity,
+        Proof::Keys(signing) => signing,
     };
+    let keys = (&signing.keys, &signing.derived);
+    let Some(signed) = direct::authorisation(request, body, keys, region, now) else {
+        return by_aws(request, body, &signing.identity, region, now);
+    };
+    let headers = request.headers_mut();
+    let mut add = |name: &HeaderName, mut value: HeaderValue| {
+        value.set_sensitive(true);
+        headers.insert(name.clone(), value);
+    };
+    add(&direct::DATE, signed.date);
+    add(&AUTHORIZATION, signed.authorization);
+    if let Some(token) = signed.token {
+        add(&direct::TOKEN, token);
+    }
+    Ok(())
+}
+
+/// Signs any request with AWS's signer.
+fn by_aws<B>(
+    request: &mut Request<B>,
+    body: &BodyHash,
+    identity: &Identity,
+    region: &str,
+    now: SystemTime,
+) -> Result<(), Failure> {
     // The defaults are those that Bedrock requires: path encoded twice, no checksum header, token signed.
     let params = v4::SigningParams::builder()
         .identity(identity)
@@ -102,4 +145,16 @@ pub(super) fn authorise<B>(
         request.headers_mut().insert(HeaderName::from_static(header.name()), value);
     }
     Ok(())
+}
+
+/// Lower-case hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(*byte));
+    }
+    text
 }

@@ -80,7 +80,7 @@ fn cache(
 
 fn key_of(grant: &Grant) -> String {
     match &grant.proof {
-        Proof::Keys { keys, .. } => keys.access_key_id().to_owned(),
+        Proof::Keys(keys) => keys.credentials().access_key_id().to_owned(),
         Proof::Bearer(_) => "bearer".to_owned(),
     }
 }
