@@ -24,7 +24,7 @@ pub(super) struct DerivedKeys(Arc<ArcSwapOption<DerivedKey>>);
 
 /// The day, region and service that a signature holds for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scope<'s> {
+pub(super) struct CredentialScope<'s> {
     /// `YYYYMMDD`.
     pub(super) day: &'s str,
     pub(super) region: &'s str,
@@ -33,7 +33,7 @@ pub(super) struct Scope<'s> {
 
 impl DerivedKeys {
     /// The key for a scope, derived at its first use.
-    pub(super) fn of(&self, keys: &Credentials, scope: Scope<'_>) -> Arc<DerivedKey> {
+    pub(super) fn of(&self, keys: &Credentials, scope: CredentialScope<'_>) -> Arc<DerivedKey> {
         if let Some(derived) = self.0.load_full().filter(|derived| scope.is(&derived.scope)) {
             return derived;
         }
@@ -50,7 +50,10 @@ impl fmt::Debug for DerivedKeys {
 }
 
 impl DerivedKey {
-    fn new(keys: &Credentials, Scope { day, region, service }: Scope<'_>) -> Self {
+    fn new(
+        keys: &Credentials,
+        CredentialScope { day, region, service }: CredentialScope<'_>,
+    ) -> Self {
         let secret = format!("AWS4{}", keys.secret_access_key());
         let step =
             |key: &[u8], part: &str| hmac::sign(&Key::new(HMAC_SHA256, key), part.as_bytes());
@@ -73,7 +76,7 @@ impl DerivedKey {
     }
 }
 
-impl Scope<'_> {
+impl CredentialScope<'_> {
     /// Whether a scope's text says the same, without writing it.
     fn is(&self, text: &str) -> bool {
         let mut parts = text.split('/');

@@ -11,7 +11,7 @@ use aws_smithy_types::date_time::Format;
 use http::header::{AUTHORIZATION, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
-use super::derived_key::{DerivedKeys, Scope};
+use super::derived_key::{CredentialScope, DerivedKeys};
 use super::{BodyHash, SIGNING_NAME, hex};
 use crate::send::HOP;
 
@@ -55,7 +55,7 @@ pub(super) fn authorisation<B>(
     }
     let canonical = hash(request.method().as_str(), uri.path(), &headers, &signed_names, body);
 
-    let scope = Scope { day: time.get(..8)?, region, service: SIGNING_NAME };
+    let scope = CredentialScope { day: time.get(..8)?, region, service: SIGNING_NAME };
     let key = derived.of(keys, scope);
     let mut text = String::with_capacity(ROOM);
     // Writing into a string cannot fail.

@@ -42,8 +42,10 @@ fn expected(
 proptest! {
     #[test]
     fn a_signature_is_the_one_of_awss_signer(
-        method in prop_oneof![Just("POST"), Just("GET"), Just("DELETE")],
-        path in "/(model/)?[a-zA-Z0-9.:~_%-]{1,24}(/[a-zA-Z0-9.%,@!]{1,9}){0,3}",
+        (method, path) in (
+            prop_oneof![Just("POST"), Just("GET"), Just("DELETE")],
+            "/(model/)?[a-zA-Z0-9.:~_%-]{1,24}(/[a-zA-Z0-9.%,@!]{1,9}){0,3}",
+        ),
         headers in proptest::collection::btree_map("x-[a-z0-9-]{1,9}", "[!-~]{1,12}( [!-~]{1,9}){0,2}", 0..6),
         token in proptest::option::of("[A-Za-z0-9+/=]{1,40}"),
         body in proptest::collection::vec(any::<u8>(), 0..40),
