@@ -6,6 +6,7 @@ import http.client
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -37,15 +38,19 @@ class Native:
         self.endpoints = endpoints
         self.seen = seen
 
+    @cache
     def through(self, service: str) -> Any:
         """A boto3 client of the gateway, with keys that AWS does not know."""
         return client(service, f"{self.gateway.url}/bedrock", "AKIDDUMMY")
 
+    @cache
     def direct(self, service: str) -> Any:
         """A boto3 client of the endpoint itself."""
         return client(service, self.endpoints[service].url, KEYS.access_key)
 
 
+# One for all requests: making one reads the certificates of the system.
+HTTP = httpx.Client(timeout=PATIENCE)
 ADDED = "native: { services: [bedrock, bedrock-agent], s3: allow }\n"
 # The operation writes its output to S3, so its smallest request names a location there.
 WRITES = "StartAsyncInvoke"
@@ -138,7 +143,7 @@ def test_every_operation_passes_untouched(
         assert not native.seen, "places in S3 are the operator's to list"
         native = everything
     if name == BIDIRECTIONAL:
-        answer = httpx.post(f"{native.gateway.url}/bedrock/model/x/invoke-with-bidirectional-stream", content=b"")
+        answer = HTTP.post(f"{native.gateway.url}/bedrock/model/x/invoke-with-bidirectional-stream", content=b"")
         assert answer.status_code == 501 and "HTTP/2" in answer.json()["message"]
         return
     native.seen.clear()
@@ -210,7 +215,7 @@ def test_bedrock_headers_pass_both_ways(native: Native) -> None:
         b"{}",
     )
     try:
-        answer = httpx.post(
+        answer = HTTP.post(
             f"{native.gateway.url}/bedrock/model/{MODEL_ID}/invoke",
             content=b"{}",
             headers={"x-amzn-bedrock-of-tomorrow": "up", "X-Amzn-Trace-Id": "Root=1"},
@@ -230,7 +235,7 @@ def test_raw_and_encoded_ids_pass_byte_for_byte(native: Native, operation: str, 
     arn = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0"
     segment = quote(arn, safe="") if encoded else MODEL_ID
     body = b'{ "messages": [ {"role":"user","content":[{"text":"\xc3\xa9"}]} ], "zz": 1, "aa": 2 }'
-    answer = httpx.post(
+    answer = HTTP.post(
         f"{native.gateway.url}/bedrock/model/{segment}/{operation}",
         content=body,
         headers={
@@ -350,7 +355,7 @@ def test_the_table_matches_botocore(native: Native) -> None:
                 path = path.replace("{" + label + "}", "abcdefghij")
             assert endpoint.operation(operation.http["method"], path) is not None
             native.seen.clear()
-            answer = httpx.request(operation.http["method"], f"{native.gateway.url}/bedrock{path}", content=b"{}")
+            answer = HTTP.request(operation.http["method"], f"{native.gateway.url}/bedrock{path}", content=b"{}")
             assert answer.status_code != 404, f"{service} {name}: {path} is not in the table"
 
 
@@ -365,10 +370,10 @@ def test_whole_services_can_be_added(native: Native, everything: Native, service
         for member in members:
             path = path.replace("{" + member.serialization.get("name", "") + "}", "abcdefghij")
         everything.seen.clear()
-        answer = httpx.request(operation.http["method"], f"{everything.gateway.url}/bedrock{path}", content=b"{}")
+        answer = HTTP.request(operation.http["method"], f"{everything.gateway.url}/bedrock{path}", content=b"{}")
         assert answer.status_code == 200, f"{name}: {operation.http}"
         (seen,) = everything.seen
         # The agent runtime has tag operations too, and comes first.
         assert seen.service == service or path.startswith("/tags/"), name
-    refused = httpx.delete(f"{native.gateway.url}/bedrock/guardrails/abcdefghij")
+    refused = HTTP.delete(f"{native.gateway.url}/bedrock/guardrails/abcdefghij")
     assert refused.status_code == 404 and refused.headers["x-amzn-errortype"] == "UnknownOperationException"

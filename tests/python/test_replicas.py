@@ -34,7 +34,8 @@ def upstream() -> Iterator[Outcrop]:
 @pytest.fixture(scope="module")
 def replicas(upstream: Outcrop) -> Iterator[list[Outcrop]]:
     environment = {"LITELLM_MASTER_KEY": MASTER, "AWS_ENDPOINT_URL": upstream.url, **KEYS}
-    text = "listen: 127.0.0.1:0\nworkers: 1\n"
+    # Calls wait for the database as long as a busy machine needs.
+    text = f"listen: 127.0.0.1:0\nworkers: 1\naccess: {{ database: {{ timeout: {PATIENCE:.0f} }} }}\n"
     with Postgres(installed()) as database, ExitStack() as running:
         environment["DATABASE_URL"] = database.database("replicas")
         yield [
