@@ -79,6 +79,8 @@ pub(crate) enum GatewayError {
     Unwritable(#[from] Unwritable),
     #[error("the answer does not match response_format")]
     Mismatch,
+    #[error("the answer cannot be used: {0}")]
+    Flawed(&'static str),
     #[error("unknown route")]
     UnknownRoute(Box<RequestedUrl>),
     #[error("method not allowed")]
@@ -165,7 +167,7 @@ impl Classify for GatewayError {
             // Another model may accept a request that one model cannot.
             Self::Invalid(_) => FailureClass::UNFIT,
             Self::Unreadable(_) => FailureClass::UNREADABLE,
-            Self::Mismatch | Self::Stopping => FailureClass::FINAL,
+            Self::Mismatch | Self::Flawed(_) | Self::Stopping => FailureClass::FINAL,
             Self::Body(_)
             | Self::Json { .. }
             | Self::Model(_)
@@ -253,6 +255,10 @@ impl GatewayError {
             ),
             Self::Truncated(_) => truncated(),
             Self::Mismatch => mismatch(),
+            Self::Flawed(flaw) => Rendered {
+                in_vain: true,
+                ..Rendered::new(502, SERVER, Some("answer_not_usable"), *flaw)
+            },
             Self::UnknownRoute(asked) => entry::unknown_route(asked),
             Self::Method { asked, allowed } => entry::method(asked, allowed),
             Self::Stopping => stopping(),
@@ -279,7 +285,11 @@ impl GatewayError {
     pub(crate) fn may_be_billed(&self) -> bool {
         match self {
             Self::Upstream(failure) => failure.may_be_billed(),
-            Self::Truncated(_) | Self::Unreadable(_) | Self::Mismatch | Self::Stopping => true,
+            Self::Truncated(_)
+            | Self::Unreadable(_)
+            | Self::Mismatch
+            | Self::Flawed(_)
+            | Self::Stopping => true,
             _ => false,
         }
     }

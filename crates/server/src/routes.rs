@@ -40,6 +40,7 @@ pub(crate) const SERVED: &[&str] = &[
     "models",
     "moderations",
     "responses",
+    "responses/compact",
     "responses/input_tokens",
 ];
 
@@ -146,6 +147,9 @@ fn guarded(app: &mut web::ServiceConfig) {
     }
     for path in ["/v1/responses/input_tokens", "/responses/input_tokens"] {
         app.service(json(path, responses::input_tokens));
+    }
+    for path in ["/v1/responses/compact", "/responses/compact"] {
+        app.service(json(path, responses::compact));
     }
     for path in ["/v1/responses", "/responses"] {
         app.service(read(&format!("{path}/{{id}}/input_items"), responses::stored::input_items));

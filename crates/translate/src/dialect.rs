@@ -150,6 +150,11 @@ pub trait Dialect: Debug + Clone + 'static {
         None
     }
 
+    /// The reason why an answer cannot be sent although the model gave one, in words for the caller.
+    fn flaw(_answer: &Self::Answer) -> Option<&'static str> {
+        None
+    }
+
     /// The texts of an answer that are validated: none of an answer that was stopped or calls tools.
     fn checked_texts(answer: &Self::Answer) -> Vec<&str>;
 

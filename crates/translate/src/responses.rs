@@ -35,6 +35,7 @@ use settings::InForce;
 use tools::{ClientTool, ToolTable};
 
 mod capsule;
+mod compaction;
 mod dialect;
 mod echo;
 mod fields;
@@ -46,6 +47,7 @@ mod tools;
 mod whole;
 mod writer;
 
+pub use compaction::{Compact, CompactionReply, CompactionRequest, CompactionResponse};
 pub use dialect::Responses;
 pub use incoming::IncomingRequest;
 pub use stream::ResponseStream;

@@ -131,6 +131,9 @@ async fn unary<D: Dialect>(
     let none = || GatewayError::Internal("no answer was asked for".to_owned());
     let shown = admitted.now().config.chat.usage_cost.shown(spent);
     let answer = D::gather(answers, shown).ok_or_else(none)?;
+    if let Some(flaw) = D::flaw(&answer) {
+        return Err(GatewayError::Flawed(flaw));
+    }
     admitted.reasoning().keep_response(D::kept_answer(&answer));
     context.was_routed_to(routed);
     context.complete();

@@ -1,9 +1,9 @@
-//! `POST /v1/responses`, the count of its input, and the responses that are kept.
+//! `POST /v1/responses`, the count of its input, compaction, and the responses that are kept.
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use schema::openai::count::RESPONSE_INPUT_TOKENS_OBJECT;
-use translate::responses::Responses;
+use translate::responses::{Compact, Responses};
 
 use super::count;
 use crate::pipeline;
@@ -18,6 +18,15 @@ pub(crate) async fn create(
     payload: Payload,
 ) -> HttpResponse {
     pipeline::serve::<Responses>(worker, http, payload).await
+}
+
+/// Responds with a conversation in fewer words.
+pub(crate) async fn compact(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    pipeline::serve::<Compact>(worker, http, payload).await
 }
 
 /// Responds with the number of input tokens of a request for a response.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::recordings::{folder, records};
 use super::rig::{Received, Rig};
 
+mod compaction;
 mod compliance;
 mod sessions;
 mod stored;

@@ -151,20 +151,10 @@ impl Dialect for Responses {
     }
 
     fn ask_again<'a>(incoming: &mut IncomingRequest<'a>, answer: &'a str, complaint: &'a str) {
-        let said = |role, text: &'a str| {
-            Item::Message(ItemMessage { role, content: Some(Content::Text(text.into())) })
-        };
-        let input = &mut incoming.request_mut().input;
-        let mut items = match input.take() {
-            None => Vec::new(),
-            Some(Input::Items(items)) => items,
-            Some(Input::Text(text)) => vec![Item::Message(ItemMessage {
-                role: Role::User,
-                content: Some(Content::Text(text)),
-            })],
-        };
+        let said = |role, text: &'a str| Item::Message(ItemMessage::of_text(role, text.into()));
+        let mut items = incoming.take_items();
         items.extend([said(Role::Assistant, answer), said(Role::User, complaint)]);
-        *input = Some(Input::Items(items));
+        incoming.request_mut().input = Some(Input::Items(items));
     }
 
     fn question<'q>(
@@ -258,7 +248,7 @@ fn prefix(request: &ResponsesRequest<'_>) -> Option<u64> {
             Item::AdditionalTools(tools) => {
                 tools.iter().for_each(|tool| digest.add(tool.raw.get().as_bytes()));
             }
-            Item::Message(ItemMessage { role, content }) => {
+            Item::Message(ItemMessage { role, content, sent: _ }) => {
                 let is_instruction = matches!(role, Role::System | Role::Developer);
                 if !is_instruction && digest.is_long() {
                     break;

@@ -146,10 +146,8 @@ pub(super) fn without_effect(
         report.ignore(field);
     }
     for item in request.items() {
-        match item {
-            Item::Unknown(kind) => report.ignore(&format!("input.{kind}")),
-            Item::Compaction(compaction) => report.ignore(&format!("input.{}", compaction.kind)),
-            _ => {}
+        if let Item::Unknown(kind) = item {
+            report.ignore(&format!("input.{kind}"));
         }
     }
 }

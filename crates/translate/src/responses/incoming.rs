@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use schema::openai::responses::request::ResponsesRequest;
+use schema::openai::message::Role;
+use schema::openai::responses::item::{Item, ItemMessage};
+use schema::openai::responses::request::{Input, ResponsesRequest};
 use serde::{Deserialize, Deserializer};
 
 use super::tools::ToolTable;
@@ -35,6 +37,17 @@ impl<'a> IncomingRequest<'a> {
     pub(super) fn request_mut(&mut self) -> &mut ResponsesRequest<'a> {
         self.tools = OnceLock::new();
         &mut self.request
+    }
+
+    /// Takes the items of the input; a text is one message of the user.
+    pub(super) fn take_items(&mut self) -> Vec<Item<'a>> {
+        match self.request_mut().input.take() {
+            None => Vec::new(),
+            Some(Input::Items(items)) => items,
+            Some(Input::Text(text)) => {
+                vec![Item::Message(ItemMessage::of_text(Role::User, text))]
+            }
+        }
     }
 
     /// The gateway's knowledge of the conversation.

@@ -7,10 +7,13 @@ use std::collections::HashSet;
 use schema::converse::message::{ContentBlock, Role};
 use schema::openai::content::{Content, Part};
 use schema::openai::message::Role as SentRole;
-use schema::openai::responses::item::{CallItemKind, Item, ItemMessage, OutputItem};
+use schema::openai::responses::item::{
+    CallItemKind, CompactionItem, Item, ItemMessage, OutputItem,
+};
 use schema::openai::responses::request::{Input, ResponsesRequest};
 
 use super::INPUT;
+use super::compaction::summary;
 use super::tools::ToolTable;
 use crate::chat::cache::mark;
 use crate::chat::messages::content::{PartThoughts, block_of};
@@ -90,16 +93,13 @@ fn segments(items: &[Item<'_>]) -> Vec<Segment> {
             | Item::Call(_)
             | Item::Reasoning(_)
             | Item::AgentMessage(_) => open.run.push(index),
-            Item::Message(_) | Item::Output(_) | Item::Reference(_) => {
+            Item::Message(_) | Item::Output(_) | Item::Reference(_) | Item::Compaction(_) => {
                 open.other = Some(index);
                 segments.push(std::mem::take(&mut open));
             }
             // These are no part of a turn.
-            Item::AdditionalTools(_)
-            | Item::Configuration(_)
-            | Item::Compaction(_)
-            | Item::Hosted
-            | Item::Unknown(_) => {}
+            Item::AdditionalTools(_) | Item::Configuration(_) | Item::Hosted | Item::Unknown(_) => {
+            }
         }
     }
     if !open.run.is_empty() {
@@ -202,8 +202,25 @@ impl<'a> Building<'a, '_> {
         match items.get(at) {
             Some(Item::Message(message)) => self.message(at, message),
             Some(Item::Output(output)) => self.orphan(at, output),
+            Some(Item::Compaction(compaction)) => {
+                self.compaction(compaction);
+                Ok(())
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Puts a summary in the place of the conversation that it summarises. One that was sealed elsewhere has
+    /// no effect.
+    fn compaction(&mut self, compaction: &CompactionItem<'_>) {
+        let capsules = self.recalled.and_then(RestoredReasoning::capsules);
+        let told = capsules.and_then(|capsules| summary::told(compaction, &**capsules));
+        let Some(told) = told else {
+            self.builder.report.ignore(&format!("{INPUT}.{}", compaction.kind));
+            return;
+        };
+        self.builder.leave_head();
+        self.builder.say(vec![Said::text(told)], Role::User);
     }
 
     fn message(&mut self, at: usize, message: &'a ItemMessage<'a>) -> Result<(), Invalid> {

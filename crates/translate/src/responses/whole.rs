@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use schema::converse::response::ConverseResponse;
-use schema::openai::responses::object::{OutputItem, OutputPart, Status};
+use schema::openai::responses::object::{IncompleteReason, OutputItem, OutputPart, Status};
 use serde::{Serialize, Serializer};
 
 use super::writer::EventWriter;
@@ -38,7 +38,7 @@ pub(super) fn answered(
 impl WholeResponse {
     /// The texts that are validated: none of an answer that was cut off or calls tools.
     pub(super) fn checked_texts(&self) -> Vec<&str> {
-        let items = self.0.items();
+        let items = self.items();
         let is_call = |item: &OutputItem| {
             !matches!(item, OutputItem::Message { .. } | OutputItem::Reasoning { .. })
         };
@@ -50,6 +50,21 @@ impl WholeResponse {
             _ => &[],
         });
         parts.map(|OutputPart::OutputText { text, .. }| text.as_str()).collect()
+    }
+
+    /// The items of the output.
+    pub(super) fn items(&self) -> &[OutputItem] {
+        self.0.items()
+    }
+
+    /// The state of the response.
+    pub(super) fn status(&self) -> Status {
+        self.0.status()
+    }
+
+    /// Why the response is not complete, if it is not.
+    pub(super) fn incomplete(&self) -> Option<IncompleteReason> {
+        self.0.incomplete()
     }
 
     /// The same response with the usage of all calls that it took.

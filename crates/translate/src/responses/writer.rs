@@ -31,7 +31,7 @@ mod events;
 mod failure;
 mod open;
 mod thoughts;
-mod usage;
+pub(super) mod usage;
 
 /// The tier of a call that names none.
 const USUAL_TIER: &str = "default";
@@ -107,6 +107,11 @@ impl EventWriter {
 
     pub(super) fn status(&self) -> Status {
         self.status
+    }
+
+    /// Why the response is not complete, if it is not.
+    pub(super) fn incomplete(&self) -> Option<IncompleteReason> {
+        self.incomplete
     }
 
     /// The model that a prompt router chose.

@@ -42,6 +42,8 @@ pub enum Item<'a> {
 pub struct ItemMessage<'a> {
     pub role: Role,
     pub content: Option<Content<'a>>,
+    /// The content as it was sent.
+    pub sent: Option<&'a RawValue>,
 }
 
 /// A past call.
@@ -214,14 +216,15 @@ impl<'a> ItemFields<'a> {
     fn message(self) -> Result<Item<'a>, String> {
         let role = self.role.map_or(Ok(Role::User), |raw| serde_json::from_str(raw.get()));
         let role = role.map_err(|error| format!("invalid role: {}", plain(&error)))?;
-        let content = match self.content.filter(|raw| raw.get() != "null") {
+        let sent = self.content.filter(|raw| raw.get() != "null");
+        let content = match sent {
             None => None,
             Some(raw) => {
                 let content = serde_json::from_str::<Content<'a>>(raw.get());
                 Some(content.map_err(|error| format!("invalid content: {}", plain(&error)))?)
             }
         };
-        Ok(Item::Message(ItemMessage { role, content }))
+        Ok(Item::Message(ItemMessage { role, content, sent }))
     }
 
     fn call(&self, kind: CallItemKind, input: Raw<'a>) -> Item<'a> {
@@ -252,6 +255,13 @@ impl<'a> ItemFields<'a> {
             content,
             tools: read(self.tools).unwrap_or_default(),
         })
+    }
+}
+
+impl<'a> ItemMessage<'a> {
+    /// A message of one text, which the gateway adds.
+    pub fn of_text(role: Role, text: Str<'a>) -> Self {
+        Self { role, content: Some(Content::Text(text)), sent: None }
     }
 }
 

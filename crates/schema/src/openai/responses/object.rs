@@ -223,3 +223,27 @@ pub enum SummaryPart {
 pub enum TextAnnotation {
     UrlCitation { start_index: u64, end_index: u64, url: String, title: String },
 }
+
+/// The `object` of a compacted conversation.
+pub const COMPACTION_OBJECT: &str = "response.compaction";
+
+/// A compacted conversation.
+#[derive(Debug, Clone, Serialize)]
+pub struct CompactionObject<'r> {
+    pub id: &'r str,
+    pub object: &'static str,
+    /// Unix seconds.
+    pub created_at: u32,
+    pub output: Vec<CompactedItem<'r>>,
+    pub usage: ResponseUsage,
+}
+
+/// An item of a compacted conversation.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum CompactedItem<'r> {
+    /// A message of the user, as it was sent.
+    Message { id: String, status: Status, role: &'static str, content: &'r RawValue },
+    /// The summary of the rest.
+    Compaction { id: String, encrypted_content: &'r str },
+}

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::{NOVA, THINKS, asking, response, text_of};
 use crate::rig::{Received, Rig};
 
-const ANN: (&str, &str) = ("authorization", "Bearer ann");
-const BOB: (&str, &str) = ("authorization", "Bearer bob");
+pub(super) const ANN: (&str, &str) = ("authorization", "Bearer ann");
+pub(super) const BOB: (&str, &str) = ("authorization", "Bearer bob");
 
 impl Rig {
     async fn stored(&self, caller: (&str, &str), method: Method, below: &str) -> Received {
@@ -17,7 +17,7 @@ impl Rig {
 }
 
 /// The texts of the last call's messages, by role.
-fn sent(rig: &Rig) -> Vec<(String, String)> {
+pub(super) fn sent(rig: &Rig) -> Vec<(String, String)> {
     let body = rig.emulator.journal().calls().last().unwrap().body.clone();
     let turns = body["messages"].as_array().unwrap().iter();
     turns
@@ -29,7 +29,7 @@ fn sent(rig: &Rig) -> Vec<(String, String)> {
         .collect()
 }
 
-fn refusal(received: &Received) -> (u16, Value, Value) {
+pub(super) fn refusal(received: &Received) -> (u16, Value, Value) {
     let error = received.json()["error"].clone();
     (received.status, error["code"].clone(), error["param"].clone())
 }

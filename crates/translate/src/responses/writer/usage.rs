@@ -6,7 +6,7 @@ use crate::chat::usage::openai;
 use crate::spent::Spent;
 
 /// The counts of all calls that a response took; zeros where none are known.
-pub(super) fn of(total: Spent) -> ResponseUsage {
+pub(in super::super) fn of(total: Spent) -> ResponseUsage {
     let counts = openai(total.usage.unwrap_or_default(), total.thought);
     let details = counts.prompt_tokens_details.unwrap_or_default();
     let reasoning = counts.completion_tokens_details.unwrap_or_default();
