@@ -19,7 +19,8 @@ CHART = DEPLOY / "helm" / "outcrop"
 OVERLAYS = sorted(path.parent.name for path in KUBERNETES.glob("overlays/*/kustomization.yaml"))
 # The oldest with native sidecars, and the newest that the validator knows.
 VERSIONS = ["1.29", "1.37"]
-PATIENCE = 60
+# Longer than anything takes on a busy machine, where cargo waits for other cargos.
+PATIENCE = 600
 
 Manifest = dict[str, Any]
 
