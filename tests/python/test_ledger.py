@@ -188,9 +188,18 @@ def test_a_killed_process_leaves_its_rows_in_postgresql(emulator: Outcrop, rng: 
     with Postgres(installed()) as database:
         url = database.database("ledger")
         with gateway(emulator, url) as running:
-            killer = threading.Timer(rng.uniform(0.3, 1.0), running.process.send_signal, [signal.SIGKILL])
+            moment = rng.uniform(0.1, 0.7)
+
+            def kill() -> None:
+                while not load.answered and running.alive():
+                    time.sleep(0.05)
+                time.sleep(moment)
+                running.process.send_signal(signal.SIGKILL)
+
+            killer = threading.Thread(target=kill)
             killer.start()
-            asyncio.run(run(load, journal, running.address, KEY, 3))
+            # The clients end with the process.
+            asyncio.run(run(load, journal, running.address, KEY, PATIENCE))
             killer.join()
             running.wait()
         found = Counter(customer for [customer] in database.rows("ledger", "SELECT customer FROM ledger"))

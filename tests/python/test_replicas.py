@@ -80,11 +80,15 @@ def reserved_for_a_call(process: Outcrop) -> float:
 
 
 async def one(process: Outcrop, key: str, name: str) -> int:
+    """The verdict on a call, which is sent again if the store did not keep up: then it was not made."""
     reader, writer = await asyncio.open_connection(*process.address)
-    # As long as the request whose reservation is known.
-    writer.write(request(name, key, stream=False))
-    await writer.drain()
-    status = await answer(reader)
+    deadline, status = time.monotonic() + PATIENCE, 503
+    while status == 503:
+        assert time.monotonic() < deadline, "the store does not keep up"
+        # As long as the request whose reservation is known.
+        writer.write(request(name, key, stream=False))
+        await writer.drain()
+        status = await answer(reader)
     writer.close()
     return status
 

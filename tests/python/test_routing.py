@@ -102,7 +102,8 @@ def test_the_official_clients_do_not_notice_an_unhealthy_target(site: Site, ill:
             attempts.append(int(raw.headers["x-outcrop-attempts"]))
             stream = client.chat.completions.create(model="all", messages=HI, stream=True)
             assert "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
-    assert set(attempts) <= {1, 2} and 2 not in attempts[-3:], attempts
+    # It is tried again now and then: the more often, the longer the calls take.
+    assert set(attempts) <= {1, 2} and attempts.count(2) <= len(attempts) // 3, attempts
     native = site.boto3()
     message = {"role": "user", "content": [{"text": "Hi."}]}
     for _ in range(6):

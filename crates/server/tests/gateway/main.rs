@@ -23,6 +23,7 @@ mod count;
 mod cpu_time;
 mod directions;
 mod doors;
+mod each_door;
 mod embeddings;
 mod faults;
 mod guarded;

@@ -70,6 +70,13 @@ pub(super) fn accumulated(events: &[Value]) -> Value {
                     "text_delta" => ("text", &delta["text"]),
                     "thinking_delta" => ("thinking", &delta["thinking"]),
                     "signature_delta" => ("signature", &delta["signature"]),
+                    "citations_delta" => {
+                        if !block["citations"].is_array() {
+                            block["citations"] = json!([]);
+                        }
+                        block["citations"].as_array_mut().unwrap().push(delta["citation"].clone());
+                        continue;
+                    }
                     "input_json_delta" => {
                         input.push_str(delta["partial_json"].as_str().unwrap());
                         continue;

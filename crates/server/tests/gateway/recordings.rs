@@ -15,20 +15,20 @@ const MODEL: &str = "us.amazon.nova-lite-v1:0";
 
 /// Summary of an answer, from either side.
 #[derive(Debug, Default, PartialEq)]
-struct Sum {
-    text: String,
-    reasoning: String,
+pub(crate) struct Sum {
+    pub(crate) text: String,
+    pub(crate) reasoning: String,
     /// Id, name, arguments as JSON.
-    calls: Vec<(String, String, Value)>,
+    pub(crate) calls: Vec<(String, String, Value)>,
     /// Signatures of reasoning blocks, if present, and redacted blocks.
     signatures: Vec<String>,
     redacted: Vec<String>,
-    finish: String,
+    pub(crate) finish: String,
     /// Bedrock's own stop reason, if the finish reason does not express it.
     stop: String,
-    prompt: u64,
-    completion: u64,
-    cache: Cache,
+    pub(crate) prompt: u64,
+    pub(crate) completion: u64,
+    pub(crate) cache: Cache,
     /// Citations as received.
     cited: Vec<Value>,
     /// The guardrail's trace.
@@ -37,9 +37,9 @@ struct Sum {
 
 /// Tokens read from a cache or written to one, with their lifetimes.
 #[derive(Debug, Default, PartialEq)]
-struct Cache {
-    read: u64,
-    written: u64,
+pub(crate) struct Cache {
+    pub(crate) read: u64,
+    pub(crate) written: u64,
     five_minutes: u64,
     one_hour: u64,
 }
@@ -291,7 +291,7 @@ fn thoughts(sum: &mut Sum, details: &Value) {
     }
 }
 
-fn recorded_message(response: &Value) -> Sum {
+pub(crate) fn recorded_message(response: &Value) -> Sum {
     let mut sum = Sum::default();
     for block in response["output"]["message"]["content"].as_array().unwrap() {
         sum.text += text(&block["text"]);
@@ -317,7 +317,7 @@ fn recorded_message(response: &Value) -> Sum {
     sum
 }
 
-fn recorded_events(events: &[Value]) -> Sum {
+pub(crate) fn recorded_events(events: &[Value]) -> Sum {
     let mut sum = Sum::default();
     let mut inputs: Vec<(u64, String)> = Vec::new();
     let mut signatures = std::collections::BTreeMap::<u64, String>::new();
