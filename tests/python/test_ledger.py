@@ -22,6 +22,8 @@ from outcrop_process import PATIENCE, Outcrop
 from postgres import Postgres, installed
 
 KEY = "sk-a-master-key-of-the-tests-0123456789"
+# A call is refused, and not made, where a busy machine does not write its row in time.
+ANSWERED = {200, 503}
 # More rounds show more; these few are for every run.
 KILLS = int(os.environ.get("OUTCROP_TEST_KILLS", "4"))
 STOPS = int(os.environ.get("OUTCROP_TEST_STOPS", "3"))
@@ -81,7 +83,7 @@ def test_a_killed_process_leaves_one_row_for_every_call_served(
             killer.join()
             running.wait()
         answered += len(load.answered)
-        assert set(load.statuses()) <= {200}, load.statuses()
+        assert set(load.statuses()) <= ANSWERED, load.statuses()
         calls = journal.read()
     assert answered > 0 and calls
     # The next process finds what the killed ones left: its rows are all there, each once.
@@ -116,7 +118,7 @@ def test_a_stopped_process_settles_every_call(
             stopper.join()
             assert running.wait() == 0
         calls = journal.read()
-        assert set(load.statuses()) <= {200}, load.statuses()
+        assert set(load.statuses()) <= ANSWERED, load.statuses()
     found = rows(store)
     states = Counter(row["state"] for row in found)
     assert set(states) <= {"settled", "voided"}, states
