@@ -36,7 +36,12 @@ pub(crate) async fn bedrock(now: &Snapshot, is_demo: bool) {
 pub(crate) fn ready(config: &Config, address: SocketAddr, started: Instant) {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let elapsed = started.elapsed().as_millis();
-    log::info!("listening on {scheme}://{address}, ready in {elapsed} ms");
+    let place = match (config.socket.instead_of_port(), &config.socket.path) {
+        (Some(socket), _) => format!("unix:{}", socket.display()),
+        (None, Some(socket)) => format!("{scheme}://{address} and unix:{}", socket.display()),
+        (None, None) => format!("{scheme}://{address}"),
+    };
+    log::info!("listening on {place}, ready in {elapsed} ms");
 }
 
 fn file(sources: &Sources) -> String {

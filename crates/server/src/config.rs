@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use translate::Unsupported;
 use translate::profile::PromptCache;
-use translate::spent::Spent;
 
 use crate::body::BodyLimits;
 use crate::browser::BrowserSettings;
@@ -29,6 +28,7 @@ mod accounts;
 mod balance;
 mod bedrock_json;
 mod browser;
+mod calls;
 mod catalogue;
 mod credentials;
 pub(crate) mod flags;
@@ -50,6 +50,7 @@ mod reasoning_store;
 mod redis;
 mod responses;
 mod section;
+mod socket;
 mod sources;
 mod timeouts;
 mod yaml_tree;
@@ -57,6 +58,8 @@ mod yaml_tree;
 pub(crate) use accounts::AdminSettings;
 use accounts::{AccessSettings, KeySettings};
 use balance::Routing;
+pub(crate) use calls::UsageCost;
+use calls::{ChatCalls, EmbeddingCalls};
 pub(crate) use key_rules::{KeyBounds, RecordDefaults};
 pub(crate) use moderation::Moderation;
 pub use problems::{Problem, Problems};
@@ -66,6 +69,7 @@ use reader::ConfigReader;
 use reasoning_store::ThinkingMemory;
 use responses::ResponseSettings;
 use section::Section;
+pub(crate) use socket::SocketSettings;
 pub(crate) use sources::FileOrigin;
 pub use sources::Sources;
 use timeouts::TimeLimits;
@@ -82,6 +86,8 @@ const MODELS_ONLY: &str = "models_only";
 pub struct Config {
     /// Address to listen on.
     pub(crate) listen: SocketAddr,
+    /// A Unix socket for models.
+    pub(crate) socket: SocketSettings,
     /// Threads that serve requests; one per core by default.
     pub(crate) workers: Option<usize>,
     /// Certificate and key for https.
@@ -143,7 +149,7 @@ pub struct Config {
     /// Whether tags in the bodies of requests are refused, rather than heeded.
     pub(crate) refuses_body_tags: bool,
     pub(crate) native: NativeSettings,
-    /// Time limits of a shutdown; no delay on loopback.
+    /// Time limits of a shutdown; on loopback without a delay unless one is configured.
     pub(crate) shutdown: Drain,
     /// Remarks on the file that are not errors.
     pub(crate) notes: Vec<String>,
@@ -160,41 +166,6 @@ pub(crate) struct Drain {
     pub(crate) delay: Duration,
     /// Time after that for open requests.
     pub(crate) timeout: Duration,
-}
-
-/// Limits for chat requests that become several calls.
-#[derive(Debug, Clone)]
-pub(crate) struct ChatCalls {
-    /// The largest `n`.
-    pub(crate) most_choices: u32,
-    pub(crate) usage_cost: UsageCost,
-}
-
-/// Whether the usage that a caller sees states its cost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum UsageCost {
-    /// No: the usage has OpenAI's members only.
-    #[default]
-    Hidden,
-    /// In `usage.cost`.
-    Shown,
-}
-
-impl UsageCost {
-    /// The usage as a caller sees it.
-    pub(crate) fn shown(self, spent: Spent) -> Spent {
-        match self {
-            Self::Hidden => spent.at(None),
-            Self::Shown => spent,
-        }
-    }
-}
-
-/// Limits for embeddings requests that become several calls.
-#[derive(Debug, Clone)]
-pub(crate) struct EmbeddingCalls {
-    /// Most calls in flight for one request.
-    pub(crate) concurrency: usize,
 }
 
 impl Config {
@@ -219,7 +190,10 @@ impl Config {
             problems.add(problem);
         }
         config.media.own_port = Some(config.listen.port());
-        if config.listen.ip().is_loopback() {
+        let delay = config.provenance.origin("shutdown.delay");
+        let is_told = delay.is_some_and(|origin| *origin != ValueOrigin::Default);
+        // On loopback there is a load balancer only where the operator has one.
+        if !config.is_reachable() && !is_told {
             config.shutdown.delay = Duration::ZERO;
         }
         if sources.demo {
@@ -228,10 +202,15 @@ impl Config {
         problems.or(config)
     }
 
+    /// Whether other machines can connect to the models.
+    fn is_reachable(&self) -> bool {
+        self.socket.instead_of_port().is_none() && !self.listen.ip().is_loopback()
+    }
+
     /// The problem of an address that is reachable from outside while no key is required.
     pub(crate) fn exposure(&self) -> Option<Problem> {
         let is_guarded = self.allow_anonymous || self.master_key.is_some();
-        (!is_guarded && !self.listen.ip().is_loopback()).then(|| {
+        (!is_guarded && self.is_reachable()).then(|| {
             Problem::general(
                 format!("{} can be reached from outside, and no keys are configured", self.listen),
                 "set master_key (or LITELLM_MASTER_KEY), listen on 127.0.0.1, or pass --allow-anonymous if the network itself restricts access",
@@ -246,7 +225,7 @@ impl Config {
         let read_only = read_only.map(|_| "admin.read_only_key");
         let key = master.map(|_| "the master key").or(read_only)?;
         let is_short = format!("{key} has less than 32 characters");
-        if self.listen.ip().is_loopback() {
+        if !self.is_reachable() {
             let note = "and would be refused where strangers can reach the gateway";
             self.notes.push(format!("{is_short}, {note}"));
             return None;
@@ -262,6 +241,7 @@ impl Config {
     pub(crate) fn keep_fixed(&mut self, before: &Self) -> Vec<&'static str> {
         let mut differed = Vec::new();
         keep(&mut self.listen, &before.listen, "listen", &mut differed);
+        keep(&mut self.socket, &before.socket, "socket", &mut differed);
         keep(&mut self.workers, &before.workers, "workers", &mut differed);
         keep(&mut self.tls, &before.tls, "tls", &mut differed);
         keep(&mut self.data_dir, &before.data_dir, "data_dir", &mut differed);
@@ -322,6 +302,7 @@ impl Config {
     fn defaults() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 4000)),
+            socket: SocketSettings::default(),
             workers: None,
             tls: None,
             allow_anonymous: false,
@@ -455,6 +436,7 @@ impl Config {
         }
         master_key::apply(self, sources, reading);
         accounts::apply(self, sources, reading);
+        socket::apply(self, sources, reading);
         browser::apply(self, sources, reading);
         // aws-config reads the values of these variables itself.
         let regions = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"].as_slice();

@@ -20,7 +20,7 @@ use actix_web::dev::{AppConfig, ServiceResponse};
 use futures_util::future::LocalBoxFuture;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 
 use crate::connection::{ConnectionTerms, KEEP_ALIVE};
@@ -85,6 +85,29 @@ where
             let http1 = Rc::new(http1(Rc::clone(&app), terms.drain.clone()).new_service(()).await?);
             let acceptor = ServiceFactory::<TcpStream>::new_service(&acceptor, ()).await?;
             Ok(Encrypted { acceptor, http1, app, terms })
+        }
+    })
+}
+
+/// The service of one worker for connections to the Unix socket. They speak HTTP/1.1: the system does not show the
+/// first bytes of such a connection without taking them.
+pub(crate) fn local<F, A, B>(
+    app: F,
+    terms: ConnectionTerms,
+) -> impl ServiceFactory<UnixStream, Config = (), Response = (), Error = (), InitError = ()>
+where
+    F: IntoServiceFactory<A, Request>,
+    A: ServiceFactory<Request, Config = AppConfig, Response = ServiceResponse<B>, Error = Error>,
+    A: 'static,
+    B: MessageBody + 'static,
+{
+    let app = Rc::new(app.into_factory());
+    fn_factory(move || {
+        let (app, terms) = (Rc::clone(&app), terms.clone());
+        async move {
+            let app = Rc::new(app.new_service(terms.app_config(false)).await.map_err(|_| ())?);
+            let http1 = Rc::new(http1(app, terms.drain.clone()).new_service(()).await?);
+            Ok(Local { http1 })
         }
     })
 }
@@ -162,6 +185,33 @@ where
                 Ok(Ok(Opening::Http2)) => http2::serve(io, peer, app, terms).await,
                 Ok(Err(error)) => log::trace!("connection: {error}"),
                 Err(_) => send_away(&io),
+            }
+            Ok(())
+        })
+    }
+}
+
+struct Local<H> {
+    http1: Rc<H>,
+}
+
+impl<H> Service<UnixStream> for Local<H>
+where
+    H: Service<(UnixStream, Option<SocketAddr>), Response = (), Error: fmt::Debug> + 'static,
+{
+    type Response = ();
+    type Error = ();
+    type Future = LocalBoxFuture<'static, Result<(), ()>>;
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        self.http1.poll_ready(cx).map_err(|_| ())
+    }
+
+    fn call(&self, io: UnixStream) -> Self::Future {
+        let http1 = Rc::clone(&self.http1);
+        Box::pin(async move {
+            if let Err(error) = http1.call((io, None)).await {
+                log::trace!("HTTP/1.1 connection: {error:?}");
             }
             Ok(())
         })

@@ -17,6 +17,7 @@ use crate::listen;
 use crate::reload::Reloader;
 use crate::routes::{self, Listener};
 use crate::shutdown;
+use crate::socket::{Bound, Socket};
 use crate::startup::{ServeError, refuse_loops};
 use crate::state::{AdminPlace, Shared, Snapshot};
 use crate::supervise;
@@ -42,6 +43,8 @@ pub struct Serving {
     shared: Arc<Shared>,
     certificate: Option<Arc<Certificate>>,
     setup: Settings,
+    /// The Unix socket, if there is one; dropping it removes the file.
+    pub socket: Option<Socket>,
 }
 
 impl Serving {
@@ -74,8 +77,12 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
     let is_admin_told = told.is_some_and(|origin| *origin != ValueOrigin::Default);
     let accounts = accounts::open(&config).await?;
     let snapshot = Snapshot::open(config, &setup, None).await?;
-    let listener = TcpListener::bind(listen).map_err(|error| ServeError::Bind(listen, error))?;
-    let address = listener.local_addr()?;
+    let socket = bind_socket(&snapshot.config)?;
+    let listener = match snapshot.config.socket.instead_of_port() {
+        Some(_) => None,
+        None => Some(TcpListener::bind(listen).map_err(|error| ServeError::Bind(listen, error))?),
+    };
+    let address = listener.as_ref().map_or(Ok(listen), TcpListener::local_addr)?;
     refuse_loops(&snapshot, address).await?;
     let shared = Arc::new(Shared::new(snapshot, accounts, address));
     credential_search::watch(&shared);
@@ -110,22 +117,40 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
             Err(error) => return Err(ServeError::Bind(admin, error)),
         },
     };
-    let server = match &certificate {
-        Some(certificate) => {
+    let socket = match socket {
+        None => None,
+        Some(Bound { socket, listener }) => {
+            let terms = terms.clone();
+            server = server.listen_uds("socket", listener, move || {
+                let shared = Arc::clone(&terms.shared);
+                listen::local(app(shared, Listener::Models), terms.clone())
+            })?;
+            Some(socket)
+        }
+    };
+    let server = match (listener, &certificate) {
+        (None, _) => server,
+        (Some(listener), Some(certificate)) => {
             let tls = certificate.server()?;
             server.listen("https", listener, move || {
                 let shared = Arc::clone(&terms.shared);
                 listen::encrypted(app(shared, Listener::Models), terms.clone(), tls.clone())
             })?
         }
-        None => server.listen("http", listener, move || {
+        (Some(listener), None) => server.listen("http", listener, move || {
             let shared = Arc::clone(&terms.shared);
             listen::cleartext(app(shared, Listener::Models), terms.clone())
         })?,
     };
     let server = server.run();
     let handle = server.handle();
-    Ok(Serving { address, admin, server, handle, shared, certificate, setup })
+    Ok(Serving { address, admin, server, handle, shared, certificate, setup, socket })
+}
+
+/// Binds the Unix socket, if one is configured.
+fn bind_socket(config: &Config) -> Result<Option<Bound>, ServeError> {
+    let path = config.socket.path.as_deref();
+    Ok(path.map(|path| Socket::bind(path, &config.socket)).transpose()?)
 }
 
 /// Serves until a signal stops it.
@@ -144,7 +169,7 @@ pub(crate) async fn until_stopped(
     let serving = serve(config, setup).await?;
     announce::configuration(&sources, &serving.shared.now().config, serving.address);
     let reloader = Rc::new(serving.reloader(sources));
-    let Serving { address, admin, server, handle, shared, certificate, setup: _ } = serving;
+    let Serving { address, admin, server, handle, shared, certificate, setup: _, socket } = serving;
     announce::bedrock(&shared.now(), is_demo).await;
     // Before the gateway calls itself ready: changes from then on are noticed.
     let seen = reloader.stamps().await;
@@ -174,6 +199,7 @@ pub(crate) async fn until_stopped(
     if let Some(accounts) = accounts {
         accounts.close().await;
     }
+    drop(socket);
     log::info!("stopped");
     Ok(())
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use crate::accounts::AccountsError;
 use crate::config::Config;
 use crate::own_address;
+use crate::socket::SocketError;
 use crate::state::Snapshot;
 use crate::tls::{Certificate, TlsError};
 use bedrock::Settings;
@@ -20,6 +21,9 @@ pub enum ServeError {
     /// The port cannot be bound.
     #[error("cannot listen on {0}: {1}; choose another address with --listen")]
     Bind(SocketAddr, io::Error),
+    /// The Unix socket cannot be bound.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
     /// The endpoint is the gateway itself: every call would come back for ever.
     #[error(
         "the Bedrock endpoint {0} is this gateway's own address, and every call would come back; unset AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME for the gateway: they are for its clients"
@@ -41,7 +45,7 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Account(_) | Self::Loop(_) | Self::Tls(_) | Self::Accounts(_) => true,
-            Self::Bind(..) | Self::Server(_) => false,
+            Self::Bind(..) | Self::Socket(_) | Self::Server(_) => false,
         }
     }
 }

@@ -182,7 +182,7 @@ impl AdminSettings {
 impl Config {
     /// Whether the admin API is served beside the models.
     pub(crate) fn serves_admin_beside_models(&self) -> bool {
-        self.admin.on_data_port || self.listen.ip().is_loopback()
+        self.admin.on_data_port || !self.is_reachable()
     }
 }
 

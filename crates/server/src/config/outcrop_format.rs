@@ -3,13 +3,14 @@
 use super::section::Section;
 use super::{
     Config, UsageCost, accounts, browser, catalogue, json_schema, master_key, media, models,
-    moderation, parsers, reasoning_store, responses, timeouts,
+    moderation, parsers, reasoning_store, responses, socket, timeouts,
 };
 use crate::tls::TlsFiles;
 
 /// Reads every key of the format.
 pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
     root.set("listen", &mut config.listen, parsers::address);
+    socket::read(&mut root, config);
     root.set("allow_anonymous", &mut config.allow_anonymous, parsers::boolean);
     master_key::read(&mut root, config);
     accounts::read(&mut root, config);

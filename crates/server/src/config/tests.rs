@@ -16,6 +16,7 @@ mod paths;
 mod reasoning_store;
 mod redis;
 mod schema;
+mod socket;
 
 struct Directory(PathBuf);
 

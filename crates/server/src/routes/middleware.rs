@@ -6,8 +6,8 @@ use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::{ConnectionType, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::{Data, Payload};
 use translate::dialect::ErrorDialect;
@@ -46,6 +46,7 @@ pub(crate) async fn identify(
         Ok(answered) => {
             let mut response = answered?;
             name_request(response.headers_mut(), shape, id);
+            close_while_draining(&mut response);
             Ok(response)
         }
         Err(Panicked) => {
@@ -54,6 +55,15 @@ pub(crate) async fn identify(
             // The request went with the panic, and a response needs one.
             Err(InternalError::from_response("panic", response).into())
         }
+    }
+}
+
+/// Has the client open another connection for its next request while the process drains: that one reaches another
+/// replica, and no request is on its way here when the port closes.
+fn close_while_draining(response: &mut ServiceResponse<impl MessageBody>) {
+    let worker = response.request().app_data::<Data<Worker>>();
+    if worker.is_some_and(|worker| worker.shared.is_draining()) {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
 }
 

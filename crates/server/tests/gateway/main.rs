@@ -61,6 +61,7 @@ mod routing;
 mod shapes;
 mod shared_rates;
 mod silence;
+mod socket;
 mod streams;
 mod structured;
 mod targets;

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use outcrop::{Config, ReloadError, Reloader, Sources, serve};
+use outcrop::{Config, ReloadError, Reloader, Socket, Sources, serve};
 use serde_json::{Value, json};
 
 /// Longer than any step of a working gateway here, on a machine a hundred times as slow, and shorter than the
@@ -33,6 +33,8 @@ pub(crate) struct Rig {
     directory: PathBuf,
     workers: usize,
     client: Client<HttpConnector, Full<Bytes>>,
+    /// The file of the Unix socket goes with it.
+    pub(crate) socket: Option<Socket>,
 }
 
 /// A complete response.
@@ -162,10 +164,12 @@ impl Rig {
         let serving = serve(config, setup).await.unwrap();
         let reloader = serving.reloader(sources);
         let accounts = serving.accounts();
+        let socket = serving.socket;
         actix_rt::spawn(serving.server);
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self {
             address: serving.address,
+            socket,
             emulator,
             accounts,
             handle: serving.handle,

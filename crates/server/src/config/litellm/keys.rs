@@ -235,6 +235,7 @@ pub(super) const OURS: &[&str] = &[
     "responses",
     "routing",
     "shutdown",
+    "socket",
     "structured_output",
     "thinking_memory",
     "timeouts",

@@ -12,7 +12,7 @@ const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 
 /// A section's pointer in the schema, and a file with an unknown key in that section.
 #[rustfmt::skip]
-const SECTIONS: [(&str, &str); 31] = [
+const SECTIONS: [(&str, &str); 32] = [
     ("", "zzzzzzzzzzzz: 1\n"),
     ("/properties/access", "access: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/access/properties/database", "access: { database: { zzzzzzzzzzzz: 1 } }\n"),
@@ -22,6 +22,7 @@ const SECTIONS: [(&str, &str); 31] = [
     ("/properties/access/properties/tags/additionalProperties", "access: { tags: { a: { zzzzzzzzzzzz: 1 } } }\n"),
     ("/properties/admin", "admin: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/admin/properties/key_bounds", "admin: { key_bounds: { zzzzzzzzzzzz: 1 } }\n"),
+    ("/properties/socket", "socket: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/tls", "tls: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/timeouts", "timeouts: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/body", "body: { zzzzzzzzzzzz: 1 }\n"),
