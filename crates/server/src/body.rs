@@ -40,6 +40,20 @@ impl Default for BodyLimits {
     }
 }
 
+/// The source of a request's body.
+pub(crate) enum BodySource {
+    /// It is read from the connection.
+    Payload(Payload),
+    /// It came as one message of a WebSocket.
+    Message(Bytes),
+}
+
+impl From<Payload> for BodySource {
+    fn from(payload: Payload) -> Self {
+        Self::Payload(payload)
+    }
+}
+
 /// The reason why a body could not be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum BodyError {

@@ -147,6 +147,16 @@ fn refusal(error: AuthError, unknown: AuthRefusal) -> AuthRefusal {
     }
 }
 
+impl Identity {
+    /// The same caller, whose signature of the same headers was verified before.
+    pub(crate) fn of_verified(self) -> Self {
+        match self {
+            Self::Proven(_) => self,
+            Self::Signed(signed) => Self::Proven(signed.principal),
+        }
+    }
+}
+
 impl SignedIdentity {
     /// Verifies the signature of a request with this body.
     ///

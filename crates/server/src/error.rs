@@ -85,6 +85,8 @@ pub(crate) enum GatewayError {
     UnknownRoute(Box<RequestedUrl>),
     #[error("method not allowed")]
     Method { asked: Box<RequestedUrl>, allowed: &'static str },
+    #[error("a WebSocket cannot be opened so")]
+    Upgrade,
     #[error("the process ends")]
     Stopping,
     #[error(transparent)]
@@ -178,6 +180,7 @@ impl Classify for GatewayError {
             | Self::UnknownResponse(_)
             | Self::UnknownRoute(_)
             | Self::Method { .. }
+            | Self::Upgrade
             | Self::Browser(_)
             | Self::Auth(_)
             | Self::Limit(_)
@@ -261,6 +264,7 @@ impl GatewayError {
             },
             Self::UnknownRoute(asked) => entry::unknown_route(asked),
             Self::Method { asked, allowed } => entry::method(asked, allowed),
+            Self::Upgrade => entry::upgrade(),
             Self::Stopping => stopping(),
             Self::Browser(refusal) => entry::browser(refusal),
             Self::Auth(refusal) => access::credential(refusal),

@@ -18,7 +18,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use schema::openai::format::FormatKind;
@@ -27,6 +27,7 @@ use translate::profile::StructuredOutput;
 use translate::reasoning::Origin;
 use translate::{Invalid, Report};
 
+use crate::body::BodySource;
 use crate::disconnect::AnswerForm;
 use crate::drain::Drained;
 use crate::error::GatewayError;
@@ -58,6 +59,7 @@ pub(crate) mod pending_call;
 mod repair;
 pub(crate) mod reserve;
 mod respond;
+mod warm_up;
 
 pub(crate) use admit::Admitted;
 pub(crate) use identify::Incoming;
@@ -72,11 +74,12 @@ use reserve::{CallEstimate, EstimatedCost};
 pub(crate) async fn serve<D: Dialect>(
     worker: Data<Worker>,
     http: HttpRequest,
-    payload: Payload,
+    body: impl Into<BodySource>,
 ) -> HttpResponse {
+    let body = body.into();
     let head = PendingResponse::default();
     let (silence, cut) = (worker.now().config.timeouts.keep_alive, worker.shared.cutoff.watch());
-    let answer = answered::<D>(worker, http, payload, head.clone());
+    let answer = answered::<D>(worker, http, body, head.clone());
     let answer = Box::pin(Drained::new(answer, head.clone()));
     pending::respond(answer, head, silence, cut).await
 }
@@ -84,13 +87,13 @@ pub(crate) async fn serve<D: Dialect>(
 async fn answered<D: Dialect>(
     worker: Data<Worker>,
     http: HttpRequest,
-    payload: Payload,
+    body: BodySource,
     head: PendingResponse,
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, D::NAME).behind(head);
     context.speaks(D::ERRORS);
     let (id, slot) = (context.id().to_owned(), OnceCell::new());
-    match prepared::<D>(&worker, &http, payload, (&id, &slot), &mut context).await {
+    match prepared::<D>(&worker, &http, body, (&id, &slot), &mut context).await {
         Ok(Prepared::Call { admitted, dispatch, call }) => {
             let kind = call.context.operation.kind();
             match dispatch::start(admitted, *dispatch, *call, &mut context).await {
@@ -98,7 +101,7 @@ async fn answered<D: Dialect>(
                 Err(error) => context.refuse(&error),
             }
         }
-        Ok(Prepared::DryRun(shown)) => shown,
+        Ok(Prepared::Shown(shown)) => shown,
         Err(error) => context.refuse(&error),
     }
 }
@@ -107,8 +110,8 @@ async fn answered<D: Dialect>(
 enum Prepared<'n, D: Dialect> {
     /// The request goes to a target.
     Call { admitted: &'n Admitted, dispatch: Box<Dispatch<'n>>, call: Box<PendingCall<D>> },
-    /// The caller requested a dry run.
-    DryRun(HttpResponse),
+    /// The caller requested a dry run, or a response without a call.
+    Shown(HttpResponse),
 }
 
 /// Steps 1 to 5: from the client's bytes to Bedrock's. The client's bytes are kept only if they may be
@@ -117,13 +120,13 @@ enum Prepared<'n, D: Dialect> {
 async fn prepared<'n, D: Dialect>(
     worker: &Data<Worker>,
     http: &HttpRequest,
-    payload: Payload,
+    body: BodySource,
     (id, slot): (&'n str, &'n OnceCell<Admitted>),
     context: &mut RequestContext,
 ) -> Result<Prepared<'n, D>, GatewayError> {
     let mut incoming = Incoming::identify(worker, http, RouteOptions::Model)?;
     let offload = &worker.shared.offload;
-    let body = deployment::applied(http, incoming.read(payload).await?, offload).await?;
+    let body = deployment::applied(http, incoming.read(body).await?, offload).await?;
     let now = Arc::clone(incoming.now());
     let media = &now.config.media;
     // It outlives the request, which may borrow from it.
@@ -141,8 +144,8 @@ async fn prepared<'n, D: Dialect>(
     }
     let is_dry = admitted.options().mode == CallMode::DryRun;
     let state = continuation::state(&request.outline, admitted);
-    if state.stores && !is_dry {
-        continuation::announce(&body, &request.outline, admitted).await?;
+    if (state.stores || state.is_of_connection) && !is_dry {
+        continuation::announce(&body, &request.outline, (admitted, state)).await?;
     }
     if let Some(whole) = continuation::continued(&body, &request.outline, admitted).await? {
         continued = whole;
@@ -170,7 +173,12 @@ async fn prepared<'n, D: Dialect>(
         let target = Dispatch::preview(&route, spec)?;
         let questions = request.outline.head.questions.count;
         let shown = show::<D>(admitted, &target, (translate, questions), body, context).await?;
-        return Ok(Prepared::DryRun(shown));
+        return Ok(Prepared::Shown(shown));
+    }
+    if admitted.options().mode == CallMode::WarmUp {
+        let target = Dispatch::preview(&route, spec)?.looked_up().await.into_owned();
+        let translated = translate.translate::<D>(body, &target, offload).await?;
+        return Ok(Prepared::Shown(warm_up::respond::<D>(translated, admitted, context)?));
     }
     let calls = u32::try_from(request.outline.head.questions.count).unwrap_or(u32::MAX);
     let calls = calls.saturating_mul(choices);

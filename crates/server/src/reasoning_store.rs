@@ -7,14 +7,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use translate::Profile;
 use translate::answer_stream::KeptItem;
-use translate::dialect::Dialect;
+use translate::dialect::{Dialect, KnownState};
 use translate::reasoning::{Origin, RestoredReasoning, SavedTurn, Turn};
+use translate::{Invalid, Profile};
 
 use routing::Target;
 
 mod capsules;
+mod connection;
 mod items;
 mod redis;
 mod responses;
@@ -22,6 +23,8 @@ mod sealing;
 mod shard;
 
 use capsules::{CallerCapsules, CapsuleKey};
+pub(crate) use connection::ConnectionResponses;
+use connection::HeldConversation;
 use items::StoredItems;
 pub(crate) use items::{ItemMemory, KnownItems};
 pub(crate) use redis::{RedisStore, StoreSettings};
@@ -143,6 +146,8 @@ pub(crate) struct ReasoningStore {
     response_limits: StoreLimits,
     /// The input of the request, if its response is to be kept.
     input: Arc<OnceLock<SentInput>>,
+    /// Responses of the WebSocket that the request came over.
+    connection: Option<Arc<ConnectionResponses>>,
 }
 
 /// Limits of the parts of the store.
@@ -177,6 +182,7 @@ impl ReasoningStore {
             limits: limits.reasoning,
             response_limits: limits.responses,
             input: Arc::default(),
+            connection: None,
         }
     }
 
@@ -208,16 +214,54 @@ impl ReasoningStore {
         self.local.responses.of(self.caller, self.response_limits)
     }
 
+    /// Sets the responses of the WebSocket that the request came over.
+    pub(crate) fn is_of_connection(&mut self, kept: Arc<ConnectionResponses>) {
+        self.connection = Some(kept);
+    }
+
+    /// Whether the request came over a WebSocket.
+    pub(crate) fn has_connection(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// The items of the conversation up to and with this response, as JSON, the first item first.
+    ///
+    /// # Errors
+    /// A response of the conversation is not known, or the conversation is too long.
+    pub(crate) fn history(&self, id: &str) -> Result<Vec<String>, Invalid> {
+        let of_connection = match &self.connection {
+            Some(connection) => connection.conversation(id)?,
+            None => None,
+        };
+        let Some(HeldConversation { stored, items }) = of_connection else {
+            return self.responses().history(id);
+        };
+        let mut all = match stored {
+            Some(id) => self.responses().history(&id)?,
+            None => Vec::new(),
+        };
+        all.extend(items);
+        Ok(all)
+    }
+
     /// Announces that the response to this input is to be kept.
-    pub(crate) fn will_keep(&self, input: SentInput) {
-        if self.responses().is_on() && self.input.set(input).is_err() {
+    pub(crate) fn will_keep(&self, input: SentInput, known: KnownState) {
+        let input = match &self.connection {
+            Some(connection) => connection.announce(input),
+            None => input,
+        };
+        if known.stores && self.input.set(input).is_err() {
             log::warn!("a request has one response, and its input was set before");
         }
     }
 
     /// Keeps the response if that was announced. Must be done before the client sees its end.
     pub(crate) fn keep_response(&self, response: Option<KeptItem>) {
-        if let (Some(response), Some(input)) = (response, self.input.get()) {
+        let Some(response) = response else { return };
+        if let Some(connection) = &self.connection {
+            connection.keep(&response);
+        }
+        if let Some(input) = self.input.get() {
             self.responses().keep(response, input.clone());
         }
     }

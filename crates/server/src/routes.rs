@@ -143,7 +143,7 @@ fn guarded(app: &mut web::ServiceConfig) {
         app.service(json(path, completions::completions));
     }
     for path in ["/v1/responses", "/responses"] {
-        app.service(json(path, responses::create));
+        app.service(json(path, responses::create).route(web::get().to(responses::websocket::open)));
     }
     for path in ["/v1/responses/input_tokens", "/responses/input_tokens"] {
         app.service(json(path, responses::input_tokens));

@@ -84,17 +84,17 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
     };
     let address = listener.as_ref().map_or(Ok(listen), TcpListener::local_addr)?;
     refuse_loops(&snapshot, address).await?;
-    let shared = Arc::new(Shared::new(snapshot, accounts, address));
-    credential_search::watch(&shared);
-    actix_tls::accept::max_concurrent_tls_connect(TLS_HANDSHAKES);
     let mut server = Server::build()
         .shutdown_timeout(drain_timeout.saturating_add(MARGIN).as_secs())
         .disable_signals();
+    let closing = server.graceful_shutdown_signal();
+    let shared = Arc::new(Shared::new(snapshot, accounts, address, closing.clone()));
+    credential_search::watch(&shared);
+    actix_tls::accept::max_concurrent_tls_connect(TLS_HANDSHAKES);
     if let Some(workers) = workers {
         server = server.workers(workers);
     }
-    let terms =
-        ConnectionTerms { shared: Arc::clone(&shared), drain: server.graceful_shutdown_signal() };
+    let terms = ConnectionTerms { shared: Arc::clone(&shared), drain: closing };
     let app = routes::application;
     let admin = match shared.admin {
         AdminPlace::Nowhere | AdminPlace::BesideModels => None,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use access::{Accounts, Admission};
+use actix_server::GracefulShutdownSignal;
 use arc_swap::ArcSwap;
 
 use crate::config::Config;
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) readiness: Readiness,
     /// Cuts off open requests when the process must end.
     pub(crate) cutoff: Cutoff,
+    /// Triggers when no more requests are taken, and those that are open may finish.
+    pub(crate) closing: GracefulShutdownSignal,
     /// Fetches media that requests link to.
     pub(crate) fetcher: Fetcher,
     /// The local reasoning store; it survives reloads.
@@ -134,6 +137,7 @@ impl Shared {
         snapshot: Snapshot,
         accounts: Option<Arc<Accounts>>,
         address: SocketAddr,
+        closing: GracefulShutdownSignal,
     ) -> Self {
         let offload = Offload::default();
         let admin = match (&accounts, snapshot.config.serves_admin_beside_models()) {
@@ -149,6 +153,7 @@ impl Shared {
             address,
             readiness: Readiness::default(),
             cutoff: Cutoff::default(),
+            closing,
             fetcher: Fetcher::default(),
             memory: Arc::default(),
             validators: Validators::new(offload.clone()),

@@ -275,6 +275,8 @@ pub struct KnownState {
     pub stores: bool,
     /// The items before the request are in it.
     pub is_continued: bool,
+    /// The answer is kept as long as the caller's connection lives, whatever the request says.
+    pub is_of_connection: bool,
 }
 
 /// Values that a question needs besides the request and the profile.

@@ -68,6 +68,8 @@ pub struct ResponseReply {
     wants_capsules: bool,
     /// Items are kept, because the client may refer to them by their ids.
     keeps_items: bool,
+    /// The whole response is kept.
+    keeps_answer: bool,
     capsules: Option<Arc<dyn Capsules>>,
 }
 
@@ -167,6 +169,7 @@ fn question<'q>(
             tools: Arc::new(table.client_tools()),
             wants_capsules: fields::includes_capsules(request),
             keeps_items: request.store != Some(false),
+            keeps_answer: incoming.keeps_answer(),
             capsules: recalled.and_then(RestoredReasoning::capsules).cloned(),
             reply,
         },

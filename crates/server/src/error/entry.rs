@@ -1,6 +1,7 @@
 //! Refusals before a route is chosen: of web pages, of calls that another
 //! gateway forwarded, and of bodies that are not declared as JSON.
 
+use actix_web::http::header::{SEC_WEBSOCKET_VERSION, UPGRADE};
 use translate::Invalid;
 
 use super::{CREDENTIALS, INVALID, Rendered, SERVER, UNAVAILABLE};
@@ -27,6 +28,14 @@ pub(super) fn method(asked: &RequestedUrl, allowed: &str) -> Rendered {
     let RequestedUrl { method, path, .. } = asked;
     let message = format!("{method} is not supported at {path}; use {allowed}.");
     Rendered::new(405, INVALID, Some("method_not_supported"), message)
+}
+
+/// A `GET` where a WebSocket is opened, that does not open one.
+pub(super) fn upgrade() -> Rendered {
+    let message = "A GET of this address opens a WebSocket, over HTTP/1.1 with the headers of version 13: send upgrade: websocket, or use POST.";
+    Rendered::new(426, INVALID, Some("upgrade_required"), message)
+        .with(UPGRADE, "websocket")
+        .with(SEC_WEBSOCKET_VERSION, "13")
 }
 
 /// A response that is not kept, or not the caller's.

@@ -24,20 +24,24 @@ struct Sent<'b> {
 
 /// The state of the conversation of a request, once its history is in it.
 pub(crate) fn state(outline: &RequestOutline, admitted: &Admitted) -> KnownState {
-    let stores = outline.may_store && admitted.reasoning().responses().is_on();
-    KnownState { stores, is_continued: outline.previous.is_some() }
+    let reasoning = admitted.reasoning();
+    KnownState {
+        stores: outline.may_store && reasoning.responses().is_on(),
+        is_continued: outline.previous.is_some(),
+        is_of_connection: reasoning.has_connection(),
+    }
 }
 
 /// Announces that the response to a request is to be kept, with the request's own items.
 pub(super) async fn announce(
     body: &Bytes,
     outline: &RequestOutline,
-    admitted: &Admitted,
+    (admitted, state): (&Admitted, KnownState),
 ) -> Result<(), GatewayError> {
     let (bytes, previous) = (body.clone(), outline.previous.clone());
     let read = async move { SentInput { items: own_items(&bytes), previous } };
     let input = admitted.offload().run(body.len(), read).await?;
-    admitted.reasoning().will_keep(input);
+    admitted.reasoning().will_keep(input, state);
     Ok(())
 }
 
@@ -51,7 +55,7 @@ pub(crate) async fn continued(
     admitted: &Admitted,
 ) -> Result<Option<Bytes>, GatewayError> {
     let Some(previous) = &outline.previous else { return Ok(None) };
-    let history = admitted.reasoning().responses().history(previous)?;
+    let history = admitted.reasoning().history(previous)?;
     let length = body.len() + history.iter().map(String::len).sum::<usize>();
     let bytes = body.clone();
     let whole = admitted.offload().run(length, async move { with_history(bytes, &history) });

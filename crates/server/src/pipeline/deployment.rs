@@ -54,7 +54,7 @@ fn named(body: Bytes, name: &str) -> Bytes {
 }
 
 /// An object's members as they stand.
-pub(super) struct Members<'b>(pub(super) Vec<(Cow<'b, str>, &'b RawValue)>);
+pub(crate) struct Members<'b>(pub(crate) Vec<(Cow<'b, str>, &'b RawValue)>);
 
 impl<'de: 'b, 'b> Deserialize<'de> for Members<'b> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

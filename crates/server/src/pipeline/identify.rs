@@ -5,14 +5,14 @@ use std::sync::Arc;
 use access::store::StoreError;
 use access::{Accounts, Caller, Clock, Principal};
 use actix_web::http::Method;
-use actix_web::web::{Data, Payload};
+use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 use translate::Invalid;
 
 use super::Admitted;
 use super::admit::Sender;
-use crate::body;
+use crate::body::{self, BodySource};
 use crate::credential::{AuthRefusal, Identity, SignedParts};
 use crate::error::GatewayError;
 use crate::quoting;
@@ -20,6 +20,7 @@ use crate::reasoning_store::{PartLimits, ReasoningStore};
 use crate::request::context::RequestContext;
 use crate::request::options::{RequestOptions, RouteOptions};
 use crate::request::parties::Parties;
+use crate::request::socket_turn::SocketTurn;
 use crate::state::{Snapshot, Worker};
 use routing::Tags;
 
@@ -55,7 +56,10 @@ impl<'r> Incoming<'r> {
         http: &'r HttpRequest,
         route: RouteOptions,
     ) -> Result<Self, GatewayError> {
-        let options = RequestOptions::read(http.headers(), route)?;
+        let mut options = RequestOptions::read(http.headers(), route)?;
+        if let Some(turn) = socket_turn(http) {
+            options.mode = turn.mode;
+        }
         let (now, identity, purpose) = (worker.now(), identity(http), Purpose::Call);
         let parties = Parties::of(http.headers(), &now.config.access.end_user_headers)?;
         Ok(Self { http, worker, now, identity, options, parties, purpose })
@@ -90,10 +94,26 @@ impl<'r> Incoming<'r> {
     ///
     /// # Errors
     /// It is too long, too slow, or broken off; or the signature is not the signer's.
-    pub(crate) async fn read(&mut self, payload: Payload) -> Result<Bytes, GatewayError> {
-        let body = body::read(self.http.headers(), payload, self.now.config.body).await?;
+    pub(crate) async fn read(
+        &mut self,
+        source: impl Into<BodySource>,
+    ) -> Result<Bytes, GatewayError> {
+        let body = match source.into() {
+            BodySource::Payload(payload) => {
+                body::read(self.http.headers(), payload, self.now.config.body).await?
+            }
+            BodySource::Message(body) => body,
+        };
         self.verify(&body).await?;
         Ok(body)
+    }
+
+    /// Verifies the signature of a signed request that has no body.
+    ///
+    /// # Errors
+    /// The signature is not the signer's.
+    pub(crate) async fn has_no_body(&mut self) -> Result<(), GatewayError> {
+        self.verify(&Bytes::new()).await
     }
 
     /// Adds the end user and the tags that the body names. Without accounts any id is as good as another.
@@ -147,12 +167,13 @@ impl<'r> Incoming<'r> {
             Some(_) | None => Caller::from(principal),
         };
         // Other methods read and change settings.
-        let is_call = purpose == Purpose::Call && http.method() == Method::POST;
+        let turn = socket_turn(http);
+        let is_call = purpose == Purpose::Call && (http.method() == Method::POST || turn.is_some());
         if is_call && now.config.access.require_end_user {
             parties.require_end_user()?;
         }
         let key = caller.principal.holder().map(|holder| holder.key.id.as_str());
-        let reasoning = ReasoningStore::new(
+        let mut reasoning = ReasoningStore::new(
             &worker.shared.memory,
             now.store.as_ref(),
             PartLimits {
@@ -161,6 +182,9 @@ impl<'r> Incoming<'r> {
             },
             (http.headers(), key),
         );
+        if let Some(turn) = turn {
+            reasoning.is_of_connection(turn.kept);
+        }
         let ip = http.peer_addr().map(|address| address.ip().to_string());
         let sender = Sender { parties, ip };
         let call = (worker.clone(), now);
@@ -209,6 +233,11 @@ async fn caller(
         caller.tags.push(accounts.tag(name).await.map_err(away)?);
     }
     Ok(caller)
+}
+
+/// The message that the request came as, if it came over a WebSocket.
+fn socket_turn(http: &HttpRequest) -> Option<SocketTurn> {
+    http.extensions().get::<SocketTurn>().cloned()
 }
 
 /// The caller that was found for a request; anonymous where no keys are configured.

@@ -14,9 +14,9 @@ use super::{Caller, StoreLimits};
 use crate::quoting;
 
 /// Most responses that one conversation may have.
-const LONGEST: usize = 1000;
+pub(super) const LONGEST: usize = 1000;
 /// Most bytes of items that are put in front of a request.
-const LARGEST: usize = 25 * 1024 * 1024;
+pub(super) const LARGEST: usize = 25 * 1024 * 1024;
 const PREVIOUS: &str = "previous_response_id";
 
 /// The responses of all callers.
@@ -111,9 +111,7 @@ impl CallerResponses<'_> {
             let response = self.find(&id).ok_or_else(|| not_found(&id))?;
             bytes += response.weight();
             if chain.len() == LONGEST || bytes > LARGEST {
-                let message =
-                    "The stored conversation is too long: compact it, or begin a new one.";
-                return Err(Invalid::value(PREVIOUS, message).with_code("conversation_too_long"));
+                return Err(too_long());
             }
             next = response.input.previous.clone();
             chain.push(response);
@@ -121,9 +119,7 @@ impl CallerResponses<'_> {
         let mut items = Vec::new();
         for response in chain.iter().rev() {
             items.extend(response.input.items.iter().cloned());
-            let read: Result<Output<'_>, _> = serde_json::from_str(&response.object);
-            let output = read.map(|read| read.output).unwrap_or_default();
-            items.extend(output.into_iter().map(|item| item.get().to_owned()));
+            items.extend(output_items(&response.object));
         }
         Ok(items)
     }
@@ -131,6 +127,19 @@ impl CallerResponses<'_> {
     fn key(&self, id: &str) -> u128 {
         self.stored.0.key((self.caller, id))
     }
+}
+
+/// The items of a response's output, as JSON.
+pub(super) fn output_items(object: &str) -> impl Iterator<Item = String> {
+    let read: Result<Output<'_>, _> = serde_json::from_str(object);
+    let output = read.map(|read| read.output).unwrap_or_default();
+    output.into_iter().map(|item| item.get().to_owned())
+}
+
+/// The error for a conversation that cannot be continued.
+pub(super) fn too_long() -> Invalid {
+    let message = "The stored conversation is too long: compact it, or begin a new one.";
+    Invalid::value(PREVIOUS, message).with_code("conversation_too_long")
 }
 
 /// The error for a response that is not known here.

@@ -316,6 +316,12 @@ impl RequestContext {
         self.outcome = Outcome::Complete;
     }
 
+    /// Ends the request that opened a WebSocket, with the connection.
+    pub(crate) fn switched_protocols(&mut self) {
+        self.status = 101;
+        self.outcome = Outcome::Complete;
+    }
+
     /// The id of the request.
     pub(crate) fn id(&self) -> &str {
         self.id.as_str()

@@ -32,6 +32,8 @@ pub(crate) enum CallMode {
     Send,
     /// It is shown to the caller.
     DryRun,
+    /// It is answered without a call, and a later request continues it.
+    WarmUp,
 }
 
 /// The option headers that a route supports besides the policy on unsupported parameters.

@@ -16,7 +16,7 @@ use super::refusal::{self, RequestApi};
 use super::{native, paths};
 use crate::body;
 use crate::browser::cors;
-use crate::credential;
+use crate::credential::{self, AuthRefusal, Identity, OperatorKeys};
 use crate::error::GatewayError;
 use crate::native::path::is_below;
 use crate::panic_guard::{self, Panicked};
@@ -160,21 +160,19 @@ pub(super) async fn authenticate(
     let Some(worker) = request.app_data::<Data<Worker>>().cloned() else {
         return next.call(request).await;
     };
-    let now = worker.now();
-    let Some(master) = &now.config.master_key else { return next.call(request).await };
     if credential::is_open(request.method(), request.path()) {
         return next.call(request).await;
     }
-    let accounts = worker.shared.accounts.as_deref();
-    let keys =
-        credential::OperatorKeys { master, read_only: now.config.admin.read_only_key.as_ref() };
-    let refusal = match credential::authenticate(keys, accounts, request.headers()).await {
+    let refusal = match caller(&worker, request.headers()).await {
         Ok(identity) => {
-            request.extensions_mut().insert(identity);
+            if let Some(identity) = identity {
+                request.extensions_mut().insert(identity);
+            }
             return next.call(request).await;
         }
         Err(refusal) => refusal,
     };
+    let now = worker.now();
     if let Ok(mut payload) = request.extract::<Payload>().await {
         body::skim(&mut payload).await;
     }
@@ -184,4 +182,20 @@ pub(super) async fn authenticate(
         response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     Ok(request.into_response(response))
+}
+
+/// The caller that the headers name; `None` where no keys are configured.
+///
+/// # Errors
+/// There is no credential, it is not known, or there are several.
+pub(super) async fn caller(
+    worker: &Worker,
+    headers: &HeaderMap,
+) -> Result<Option<Identity>, AuthRefusal> {
+    let now = worker.now();
+    let Some(master) = &now.config.master_key else { return Ok(None) };
+    let read_only = now.config.admin.read_only_key.as_ref();
+    let accounts = worker.shared.accounts.as_deref();
+    let keys = OperatorKeys { master, read_only };
+    credential::authenticate(keys, accounts, headers).await.map(Some)
 }

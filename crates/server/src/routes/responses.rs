@@ -1,4 +1,4 @@
-//! `POST /v1/responses`, the count of its input, compaction, and the responses that are kept.
+//! `POST /v1/responses`, the same over a WebSocket, the count of its input, compaction, and the responses that are kept.
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -10,6 +10,7 @@ use crate::pipeline;
 use crate::state::Worker;
 
 pub(crate) mod stored;
+pub(crate) mod websocket;
 
 /// Responds to a request for a response.
 pub(crate) async fn create(

@@ -68,5 +68,6 @@ mod targets;
 mod thinking;
 mod tool_families;
 mod tools;
+mod web_socket;
 
 use admin::Folder;

@@ -11,6 +11,7 @@ mod compaction;
 mod compliance;
 mod sessions;
 mod stored;
+mod websocket;
 
 const NOVA: &str = "us.amazon.nova-lite-v1:0";
 /// The emulator refuses a tool turn of this model without its signed reasoning.

@@ -65,6 +65,11 @@ impl<'a> IncomingRequest<'a> {
         self.known.stores && self.request.store != Some(false)
     }
 
+    /// Whether the response is kept, for all requests or for those of the same connection.
+    pub(super) fn keeps_answer(&self) -> bool {
+        self.is_stored() || self.known.is_of_connection
+    }
+
     /// Every tool that the request declares.
     pub(super) fn tools(&self) -> &ToolTable<'a> {
         self.tools.get_or_init(|| ToolTable::of(&self.request))

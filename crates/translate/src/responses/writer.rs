@@ -125,7 +125,7 @@ impl EventWriter {
 
     /// The response as the client sees it, if it is kept. A failed one is not.
     pub(super) fn kept_whole(&self) -> Option<KeptItem> {
-        let is_kept = self.reply.echo.store && self.status != Status::Failed;
+        let is_kept = self.reply.keeps_answer && self.status != Status::Failed;
         let json = if is_kept { serde_json::to_string(&self.object()).ok()? } else { return None };
         Some(KeptItem { id: self.stamp.id.clone(), json })
     }
