@@ -6,6 +6,7 @@ pub mod annotation;
 pub mod cache;
 pub mod chat;
 pub mod chunk;
+pub mod codex_models;
 pub mod completions;
 pub mod content;
 pub mod count;

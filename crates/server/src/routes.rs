@@ -21,6 +21,7 @@ pub(crate) mod health;
 pub(crate) mod messages;
 pub(crate) mod middleware;
 pub(crate) mod models;
+mod models_codex;
 mod models_page;
 pub(crate) mod moderations;
 pub(crate) mod native;

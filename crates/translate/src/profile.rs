@@ -398,6 +398,23 @@ pub enum EmbeddingShape {
 }
 
 impl Profile {
+    /// Efforts that a caller may choose and that make a difference, from the least to the most. A budget of tokens
+    /// has them all.
+    pub fn efforts_offered(&self) -> Vec<&'static str> {
+        match self.thinking {
+            Thinking::None | Thinking::Native => Vec::new(),
+            Thinking::Budget => {
+                [Effort::Low, Effort::Medium, Effort::High].map(Effort::name).into()
+            }
+            Thinking::Adaptive
+            | Thinking::AdaptiveOrBudget
+            | Thinking::Effort
+            | Thinking::NestedEffort
+            | Thinking::ReasoningConfig
+            | Thinking::ConfigWord => self.efforts.iter().map(|effort| effort.name()).collect(),
+        }
+    }
+
     /// Returns whether the reasoning of a tool turn is saved, for clients that do not send it back.
     pub fn keeps_thoughts(&self) -> bool {
         matches!(self.replay, Replay::Signed | Replay::Redacted) && self.thinking != Thinking::None

@@ -3,7 +3,7 @@
 //! life.
 
 use schema::openai::models::{Capabilities, Lifecycle, Model, Stage};
-use translate::profile::Medium;
+use translate::profile::{Medium, Thinking};
 
 use super::account::{AccountModels, FoundationModel};
 use super::date::Day;
@@ -178,6 +178,8 @@ fn capabilities(row: Option<&Row>, live: Option<&FoundationModel>) -> Option<Cap
             embeddings,
             streaming: chat,
             tools: row.tools && chat,
+            reasoning: chat && row.profile.thinking != Thinking::None,
+            reasoning_efforts: if chat { row.profile.efforts_offered() } else { Vec::new() },
             input_modalities: ["text"].into_iter().chain(media).map(ToOwned::to_owned).collect(),
             output_modalities: vec![if embeddings { "embedding" } else { "text" }.to_owned()],
         });
@@ -193,6 +195,9 @@ fn capabilities(row: Option<&Row>, live: Option<&FoundationModel>) -> Option<Cap
         embeddings: false,
         streaming: live.response_streaming_supported == Some(true),
         tools: writes,
+        // Of a model that is not described this is not known.
+        reasoning: false,
+        reasoning_efforts: Vec::new(),
         input_modalities,
         output_modalities,
     })

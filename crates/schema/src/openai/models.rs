@@ -56,6 +56,11 @@ pub struct Capabilities {
     pub streaming: bool,
     /// Tool calls.
     pub tools: bool,
+    /// Reasoning before an answer.
+    pub reasoning: bool,
+    /// Values of `reasoning_effort` that differ for the model, from the least to the most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasoning_efforts: Vec<&'static str>,
     /// `text`, `image`, `document`, `video`, `audio`.
     pub input_modalities: Vec<String>,
     /// `text`, `embedding`, `image`, ...

@@ -6,7 +6,7 @@ use schema::openai::models::{Model, ModelList};
 use translate::dialect::ErrorDialect;
 
 use super::models_page::{Page, info};
-use super::refusal;
+use super::{models_codex, refusal};
 use crate::error::GatewayError;
 use crate::pipeline::{Admitted, Incoming};
 use crate::request::context::RequestContext;
@@ -41,6 +41,9 @@ pub(crate) async fn list(worker: Data<Worker>, http: HttpRequest) -> HttpRespons
     context.complete();
     if is_for_anthropic(&http) {
         return HttpResponse::Ok().json(Page::of(&http).cut(data));
+    }
+    if models_codex::is_for_codex(&http) {
+        return HttpResponse::Ok().json(models_codex::list(data));
     }
     HttpResponse::Ok().json(ModelList { object: "list", data })
 }

@@ -62,7 +62,7 @@ pub(super) fn info(id: String, created: i64) -> ModelInfo {
 
 /// The name for people that an id tells: `Claude Sonnet 4.5` of
 /// `anthropic.claude-sonnet-4-5-20250929-v1:0`.
-fn display_name(id: &str) -> String {
+pub(super) fn display_name(id: &str) -> String {
     let name = id.rsplit_once('/').map_or(id, |(_, name)| name);
     let name = name.rsplit_once('.').filter(|(_, rest)| rest.starts_with(char::is_alphabetic));
     let name = name.map_or(id, |(_, name)| name);

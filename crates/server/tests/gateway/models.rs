@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::rig::Rig;
 
 mod behind;
+mod codex;
 mod control;
 mod refusals;
 

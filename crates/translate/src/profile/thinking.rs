@@ -89,7 +89,7 @@ impl Effort {
     }
 
     /// Its name on the wire.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Minimal => "minimal",
             Self::Low => "low",
