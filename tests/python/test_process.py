@@ -109,6 +109,7 @@ def test_log_at_start_is_short_and_names_the_source(demo: Outcrop) -> None:
         "configuration: no file (looked for ./outcrop.yaml",
         "may call: every program on this machine, without a key",
         "Bedrock: the built-in emulator at http://127.0.0.1:",
+        "capsules of reasoning are sealed with a key of this process",
         " ms\n",
     ]:
         assert wanted in demo.log(), demo.log()

@@ -9,6 +9,9 @@ use crate::state::Snapshot;
 use bedrock::Service;
 use routing::Unlisted;
 
+/// Said where no secret is shared by replicas.
+const OWN_CAPSULES: &str = "capsules of reasoning are sealed with a key of this process: after a restart, and in other replicas, they do not open, unless thinking_memory.store and thinking_memory.secret are set";
+
 /// Logs the file that was read, the number of its names, and the permitted callers.
 pub(crate) fn configuration(sources: &Sources, config: &Config, address: SocketAddr) {
     log::info!("outcrop {}", env!("CARGO_PKG_VERSION"));
@@ -30,6 +33,9 @@ pub(crate) async fn bedrock(now: &Snapshot, is_demo: bool) {
         }
     }
     now.warn();
+    if now.store.is_none() {
+        log::info!("{OWN_CAPSULES}");
+    }
 }
 
 /// Logs the address, once connections are accepted there.
