@@ -9,6 +9,9 @@ use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt};
 use translate::answer_stream::Received;
 
+/// Beginning of a piece that holds no event.
+const COMMENT: &[u8] = b":";
+
 /// Panics caught since the process began.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
@@ -51,18 +54,22 @@ pub(crate) async fn noted(work: &'static str, future: impl Future<Output = ()>) 
 /// Yields the pieces of a body up to its end or to a panic, after which the piece of `last` follows.
 pub(crate) fn told<S, E>(
     pieces: S,
-    last: impl Fn(Received) -> Bytes,
+    last: impl Fn(Received<'_>) -> Bytes,
 ) -> impl Stream<Item = Result<Bytes, E>>
 where
     S: Stream<Item = Result<Bytes, E>>,
 {
-    let mut received = Received::Head;
+    let mut sent: Option<Bytes> = None;
     AssertUnwindSafe(pieces).catch_unwind().map(move |piece| {
         let piece = piece.unwrap_or_else(|_| {
             note("the body of an answer");
-            Ok(last(received))
+            Ok(last(sent.as_deref().map_or(Received::Head, Received::Events)))
         });
-        received = Received::Events;
+        if let Ok(piece) = &piece
+            && (sent.is_none() || !piece.starts_with(COMMENT))
+        {
+            sent = Some(piece.clone());
+        }
         piece
     })
 }

@@ -75,7 +75,7 @@ pub(crate) trait AnswerWriter: Debug {
     /// Ends a stream that failed and has no writer.
     fn fail_without(
         stamp: &Stamp,
-        received: Received,
+        received: Received<'_>,
         failure: &StreamFailure<'_>,
         out: &mut BytesMut,
     ) -> Written

@@ -69,11 +69,11 @@ pub struct StreamFailure<'e> {
 
 /// The part of a stream that a client has received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Received {
+pub enum Received<'p> {
     /// The head, and comments.
     Head,
-    /// Events.
-    Events,
+    /// Events, the last of them in this piece.
+    Events(&'p [u8]),
 }
 
 /// A part of an answer that the gateway keeps, because the client may refer to it by its id.
@@ -113,7 +113,7 @@ pub trait AnswerStream {
     /// As [`Self::push`].
     fn fail_without(
         stamp: &Stamp,
-        received: Received,
+        received: Received<'_>,
         failure: &StreamFailure<'_>,
         out: &mut BytesMut,
     ) -> Result<(), Unwritable>

@@ -24,7 +24,7 @@ use crate::report::LostReasoning;
 use crate::{Invalid, Profile, Reply, Report, S3Access};
 use format::format;
 
-mod affinity;
+pub(crate) mod affinity;
 pub(crate) mod cache;
 mod choices;
 pub(crate) mod defaults;

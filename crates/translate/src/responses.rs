@@ -34,6 +34,7 @@ use crate::{Invalid, Profile, Reply, Report};
 use settings::InForce;
 use tools::{ClientTool, ToolTable};
 
+mod affinity;
 mod capsule;
 mod compaction;
 mod dialect;
@@ -261,6 +262,11 @@ fn response_fields<'a>(request: &'a ResponsesRequest<'_>, own: Option<&'a str>) 
     let mut paths: Vec<&str> = paths.map(schema::Str::as_str).collect();
     paths.extend(own.filter(|own| !paths.contains(own)));
     paths
+}
+
+/// An id, cut to a length that an error can hold.
+fn shortened(id: &str) -> &str {
+    &id[..id.floor_char_boundary(100)]
 }
 
 /// JSON as received, on one line.

@@ -20,6 +20,7 @@ use schema::converse::response::ConverseResponse;
 use serde_json::{Value, json};
 use translate::Profile;
 use translate::answer_stream::{AnswerStream, Received, StreamFailure};
+use translate::chat::Defaults;
 use translate::dialect::Dialect;
 use translate::responses::{ResponseReply, ResponseStream, Responses};
 
@@ -276,8 +277,57 @@ fn a_stream_that_fails_ends_in_a_failed_response() {
         ResponseStream::fail_without(&stamp(), Received::Head, &failure, &mut out).unwrap();
         assert_eq!(read(&out).len(), 3);
         let mut out = BytesMut::new();
-        ResponseStream::fail_without(&stamp(), Received::Events, &failure, &mut out).unwrap();
-        assert_eq!(read(&out).len(), 1, "the client has the first two");
+        let piece = b"event: a\ndata: {\"type\":\"a\",\"sequence_number\":7,\"x\":{\"sequence_number\":9}}\n\n";
+        let received = Received::Events(piece);
+        ResponseStream::fail_without(&stamp(), received, &failure, &mut out).unwrap();
+        let events = read(&out);
+        assert_eq!(events.len(), 1, "the client has the first two");
+        assert_eq!(events[0].1["sequence_number"], 8);
+    }
+}
+
+/// An operator's reasoning reaches a request that does not choose its own, by any field of a chat request.
+#[test]
+fn reasoning_of_the_operator_is_complete() {
+    let low = json!({ "reasoning": { "effort": "low" } });
+    for (members, own, expected) in [
+        (json!({ "reasoning_effort": "high" }), json!({}), json!("high")),
+        (
+            json!({ "reasoning_effort": "high" }),
+            json!({ "reasoning": { "summary": "auto" } }),
+            json!("high"),
+        ),
+        (json!({ "reasoning_effort": "high" }), low.clone(), json!("low")),
+        (json!({ "reasoning": { "max_tokens": 2000 } }), json!({}), json!(2000)),
+        (json!({ "reasoning": { "max_tokens": 2000 } }), low, json!("low")),
+        (
+            json!({ "thinking": { "type": "enabled", "budget_tokens": 3000 } }),
+            json!({}),
+            json!(3000),
+        ),
+        (json!({ "thinking": { "type": "disabled" } }), json!({}), json!(false)),
+        (json!({ "reasoning": { "enabled": false } }), json!({}), json!(false)),
+        (
+            json!({ "reasoning_effort": "high" }),
+            json!({ "additional_model_request_fields": { "thinking": { "type": "disabled" } } }),
+            Value::Null,
+        ),
+    ] {
+        let Value::Object(given) = members.clone() else { panic!("{members}") };
+        let defaults = Defaults::read(given).unwrap();
+        let mut request = json!({ "model": "m", "input": "x" });
+        request.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        let text = request.to_string();
+        let mut request: <Responses as Dialect>::Request<'_> = serde_json::from_str(&text).unwrap();
+        Responses::complete(&mut request, &defaults).unwrap();
+        let told = format!("{request:?}");
+        let wanted = match &expected {
+            Value::String(effort) => format!("effort: Some(\"{effort}\")"),
+            Value::Number(tokens) => format!("max_tokens: Some({tokens})"),
+            Value::Bool(enabled) => format!("enabled: Some({enabled})"),
+            _ => "reasoning: None".to_owned(),
+        };
+        assert!(told.contains(&wanted), "{members} {text}: {told}");
     }
 }
 

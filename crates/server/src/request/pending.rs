@@ -45,7 +45,7 @@ impl PendingResponse {
     }
 
     /// The last events of a stream that fails; none before one was requested.
-    pub(crate) fn failed(&self, error: &GatewayError, received: Received) -> Bytes {
+    pub(crate) fn failed(&self, error: &GatewayError, received: Received<'_>) -> Bytes {
         self.0.end.get().map(|end| end.failed(error, received)).unwrap_or_default()
     }
 

@@ -13,7 +13,7 @@ pub(crate) struct StreamEnd {
     write: Writer,
 }
 
-type Writer = fn(&Stamp, Received, &StreamFailure<'_>, &mut BytesMut) -> Result<(), Unwritable>;
+type Writer = fn(&Stamp, Received<'_>, &StreamFailure<'_>, &mut BytesMut) -> Result<(), Unwritable>;
 
 impl StreamEnd {
     /// The end of a stream of this dialect; `stamp` identifies its answer.
@@ -22,7 +22,7 @@ impl StreamEnd {
     }
 
     /// The events that tell this failure.
-    pub(crate) fn failed(&self, error: &GatewayError, received: Received) -> Bytes {
+    pub(crate) fn failed(&self, error: &GatewayError, received: Received<'_>) -> Bytes {
         let (rendered, mut out) = (error.render(), BytesMut::new());
         logged((self.write)(&self.stamp, received, &rendered.failure(), &mut out));
         out.freeze()

@@ -51,7 +51,7 @@ where
     head.goes_out();
     let last = panicked(Some(head.clone()));
     // The client has received comments at most: events have a guard of their own.
-    let last = move |_| last(Received::Head);
+    let last = move |_: Received<'_>| last(Received::Head);
     event_stream().streaming(panic_guard::told(body(answer, head, silence, cut), last))
 }
 

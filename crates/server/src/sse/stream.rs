@@ -137,8 +137,8 @@ fn events<S: AnswerStream>(
 }
 
 /// The last events of a stream that ended in a panic.
-pub(crate) fn panicked(head: Option<PendingResponse>) -> impl Fn(Received) -> Bytes {
-    move |received| match &head {
+pub(crate) fn panicked(head: Option<PendingResponse>) -> impl Fn(Received<'_>) -> Bytes {
+    move |received: Received<'_>| match &head {
         Some(head) => head.failed(&GatewayError::Panicked, received),
         None => Bytes::new(),
     }

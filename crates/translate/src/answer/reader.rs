@@ -247,7 +247,7 @@ pub(crate) trait Reads {
 impl<S: Reads> AnswerStream for S {
     fn fail_without(
         stamp: &Stamp,
-        received: Received,
+        received: Received<'_>,
         failure: &StreamFailure<'_>,
         out: &mut BytesMut,
     ) -> Written {

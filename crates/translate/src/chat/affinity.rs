@@ -65,7 +65,8 @@ fn is_marked(message: &Message<'_>) -> bool {
     message.cache_control.is_some() || parts.iter().any(|part| part.cache().is_some())
 }
 
-fn bytes<'p>(part: &'p Part<'_>) -> &'p [u8] {
+/// The text of a part, or what stands for it.
+pub(crate) fn bytes<'p>(part: &'p Part<'_>) -> &'p [u8] {
     match part {
         Part::Text { text, .. } | Part::Refusal { text, .. } => text.as_bytes(),
         Part::ImageUrl { image, .. } => image.url.as_bytes(),

@@ -13,7 +13,7 @@ pub struct Defaults {
 }
 
 /// Members of a model's own body that say how it thinks: a request with one of them has chosen.
-const THINKING: [&str; 5] =
+pub(crate) const THINKING: [&str; 5] =
     ["thinking", "reasoning_config", "reasoningConfig", "reasoning_effort", "output_config"];
 
 impl Defaults {

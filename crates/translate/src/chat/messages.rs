@@ -127,7 +127,8 @@ impl<'a> Building<'a, '_> {
     }
 
     fn instruction(&mut self, at: usize, message: &'a ChatMessage<'a>) -> Result<(), Invalid> {
-        for (text, mark) in texts(at, message)? {
+        let path = format!("messages[{at}].content");
+        for (text, mark) in texts(message.content.as_ref(), &path)? {
             self.builder.instruct(text, mark.map(cache_mark));
         }
         self.mark_message(message);

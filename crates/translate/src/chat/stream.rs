@@ -235,7 +235,7 @@ impl AnswerWriter for ChunkWriter {
 
     fn fail_without(
         _: &Stamp,
-        _: Received,
+        _: Received<'_>,
         failure: &StreamFailure<'_>,
         out: &mut BytesMut,
     ) -> Written {

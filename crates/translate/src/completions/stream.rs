@@ -119,7 +119,7 @@ impl CompletionStream {
 impl AnswerStream for CompletionStream {
     fn fail_without(
         _: &Stamp,
-        _: Received,
+        _: Received<'_>,
         failure: &StreamFailure<'_>,
         out: &mut BytesMut,
     ) -> Result<(), Unwritable> {

@@ -51,7 +51,7 @@ impl MessagesStream {
 impl AnswerStream for MessagesStream {
     fn fail_without(
         _: &Stamp,
-        _: Received,
+        _: Received<'_>,
         failure: &StreamFailure<'_>,
         out: &mut BytesMut,
     ) -> Result<(), Unwritable> {

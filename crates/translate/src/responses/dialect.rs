@@ -1,25 +1,27 @@
 //! Responses as a dialect of the gateway.
 
+use schema::Str;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
-use schema::openai::content::{Content, Part};
+use schema::openai::content::Content;
 use schema::openai::message::Role;
+use schema::openai::reasoning::{ReasoningField, ThinkingField};
 use schema::openai::responses::item::{Item, ItemMessage};
-use schema::openai::responses::request::{Input, ResponsesRequest};
+use schema::openai::responses::request::{Input, ReasoningOptions, ResponsesRequest};
 
+use super::affinity::affinity;
 use super::items::own_path;
 use super::settings::InForce;
 use super::{INPUT, IncomingRequest, ResponseReply, ResponseStream, WholeResponse, question};
 use crate::answer_stream::KeptItem;
 use crate::chat::Defaults;
-use crate::chat::defaults::join;
+use crate::chat::defaults::{THINKING, join};
 use crate::chat::media::links::{LinksFound, fill_content};
 use crate::chat::media_of;
 use crate::dialect::{
     Answered, Dialect, ErrorDialect, KnownState, MediaSize, Question, QuestionInput, Questions,
     RequestHead, StateFields, TagFields, end_user, remove_listed_tags,
 };
-use crate::parts::digest::Digest;
 use crate::requested_format::Wanted;
 use crate::spent::Spent;
 use crate::{Invalid, Profile, Stamp};
@@ -57,7 +59,7 @@ impl Dialect for Responses {
             format: InForce::of(request).kind(),
             max_tokens: request.max_output_tokens.and_then(|most| u64::try_from(most).ok()),
             media: media(request),
-            prefix: prefix(request),
+            prefix: affinity(incoming),
             last_calls: last_calls(request),
             origin: None,
             end_user: end_user(
@@ -229,57 +231,6 @@ fn media(request: &ResponsesRequest<'_>) -> MediaSize {
     media_of(contents)
 }
 
-/// The key of the request's prefix: the client's own, or one of its tools, instructions and first items,
-/// where they are long enough for a cache.
-fn prefix(request: &ResponsesRequest<'_>) -> Option<u64> {
-    if let Some(key) = request.prompt_cache_key.as_deref() {
-        return Some(Digest::of(key.as_bytes()));
-    }
-    let mut digest = Digest::default();
-    for tool in request.tools.iter().flatten() {
-        digest.add(tool.raw.get().as_bytes());
-    }
-    digest.add(request.instructions.as_deref().unwrap_or_default().as_bytes());
-    if let Some(Input::Text(text)) = &request.input {
-        digest.add(text.as_bytes());
-    }
-    for item in request.items() {
-        match item {
-            Item::AdditionalTools(tools) => {
-                tools.iter().for_each(|tool| digest.add(tool.raw.get().as_bytes()));
-            }
-            Item::Message(ItemMessage { role, content, sent: _ }) => {
-                let is_instruction = matches!(role, Role::System | Role::Developer);
-                if !is_instruction && digest.is_long() {
-                    break;
-                }
-                add(content.as_ref(), &mut digest);
-                if !is_instruction {
-                    break;
-                }
-            }
-            _ => break,
-        }
-    }
-    digest.is_long().then(|| digest.finish())
-}
-
-fn add(content: Option<&Content<'_>>, digest: &mut Digest) {
-    match content {
-        None => {}
-        Some(Content::Text(text)) => digest.add(text.as_bytes()),
-        Some(Content::Parts(parts)) => {
-            for part in parts {
-                match part {
-                    Part::Text { text, .. } => digest.add(text.as_bytes()),
-                    Part::ImageUrl { image, .. } => digest.add(image.url.as_bytes()),
-                    _ => {}
-                }
-            }
-        }
-    }
-}
-
 /// Adds an operator's parameters, which are written in the words of a chat request, where the request
 /// gives none. Members with one meaning are one choice.
 fn complete<'a>(request: &mut ResponsesRequest<'a>, own: ChatRequest<'a>) {
@@ -302,13 +253,46 @@ fn complete<'a>(request: &mut ResponsesRequest<'a>, own: ChatRequest<'a>) {
         let text = request.text.get_or_insert_default();
         text.verbosity = text.verbosity.take().or(own.verbosity);
     }
-    let effort = own.reasoning_effort.or(own.reasoning.and_then(|reasoning| reasoning.effort));
-    let says = |reasoning: &schema::openai::responses::request::ReasoningOptions<'_>| {
-        reasoning.effort.is_some() || reasoning.max_tokens.is_some() || reasoning.enabled.is_some()
-    };
-    if effort.is_some() && !request.reasoning.as_ref().is_some_and(says) {
-        request.reasoning.get_or_insert_default().effort = effort;
+    if !chooses_reasoning(request) {
+        reason(request, (own.thinking, own.reasoning, own.reasoning_effort));
     }
     join(&mut request.additional_model_request_fields, own.additional_model_request_fields);
     join(&mut request.request_metadata, own.request_metadata);
+}
+
+/// Whether a request says how to reason, in its words or in the model's own.
+fn chooses_reasoning(request: &ResponsesRequest<'_>) -> bool {
+    let says = |options: &ReasoningOptions<'_>| {
+        options.effort.is_some() || options.max_tokens.is_some() || options.enabled.is_some()
+    };
+    let raw = request.additional_model_request_fields.as_ref();
+    request.reasoning.as_ref().is_some_and(says)
+        || raw.is_some_and(|raw| THINKING.iter().any(|name| raw.contains_key(*name)))
+}
+
+/// Adds an operator's reasoning, from any of the three fields of a chat request: of contradicting ones the first
+/// counts.
+fn reason<'a>(
+    request: &mut ResponsesRequest<'a>,
+    (thinking, reasoning, effort): (
+        Option<ThinkingField<'a>>,
+        Option<ReasoningField<'a>>,
+        Option<Str<'a>>,
+    ),
+) {
+    if thinking.is_none() && reasoning.is_none() && effort.is_none() {
+        return;
+    }
+    let options = request.reasoning.get_or_insert_default();
+    let ReasoningField { effort: level, max_tokens, enabled, exclude, summary } =
+        reasoning.unwrap_or_default();
+    options.effort = level.or(effort);
+    options.max_tokens = max_tokens;
+    options.enabled = enabled;
+    if let Some(ThinkingField { kind, budget_tokens, display: _ }) = thinking {
+        options.enabled = Some(matches!(&*kind, "enabled" | "adaptive"));
+        options.max_tokens = budget_tokens.or(max_tokens);
+    }
+    options.exclude = options.exclude.or(exclude);
+    options.summary = options.summary.take().or(summary);
 }

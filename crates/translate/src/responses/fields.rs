@@ -5,6 +5,7 @@ use schema::openai::responses::request::ResponsesRequest;
 use serde_json::value::RawValue;
 
 use super::settings::{InForce, SCHEMA};
+use super::shortened;
 use crate::chat::limits::{MESSAGES, entries, schema};
 use crate::dialect::KnownState;
 use crate::parts::model_fields::Extras;
@@ -31,7 +32,7 @@ pub(super) fn supported(request: &ResponsesRequest<'_>, known: KnownState) -> Re
         return Err(Invalid::value("previous_response_id", message));
     }
     if let Some(id) = previous.filter(|id| !id.is_empty() && !known.is_continued) {
-        let message = format!("Previous response with id {} not found.", quoted(id));
+        let message = format!("Previous response with id '{}' not found.", shortened(id));
         return Err(Invalid::value("previous_response_id", message)
             .with_code("previous_response_not_found"));
     }
@@ -51,11 +52,6 @@ pub(super) fn supported(request: &ResponsesRequest<'_>, known: KnownState) -> Re
         );
     }
     Ok(())
-}
-
-/// An id in quotes, cut to a length that an error can hold.
-fn quoted(id: &str) -> String {
-    format!("'{}'", &id[..id.floor_char_boundary(100)])
 }
 
 fn is_set(raw: Option<&RawValue>) -> bool {

@@ -12,11 +12,11 @@ use schema::openai::responses::item::{
 };
 use schema::openai::responses::request::{Input, ResponsesRequest};
 
-use super::INPUT;
 use super::compaction::summary;
 use super::tools::ToolTable;
+use super::{INPUT, shortened};
 use crate::chat::cache::mark;
-use crate::chat::messages::content::{PartThoughts, block_of};
+use crate::chat::messages::content::{PartThoughts, block_of, texts};
 use crate::parts::conversation::{
     Around, CallKey, Conversation, ConversationBuilder, Results, Said,
 };
@@ -156,7 +156,7 @@ fn paired(items: &[Item<'_>]) -> Result<(), Invalid> {
                     CallItemKind::Custom => "custom tool",
                     _ => "tool",
                 };
-                let id = &id[..id.floor_char_boundary(100)];
+                let id = shortened(id);
                 let message =
                     format!("No tool call found for {kind} call output with call_id {id}.");
                 return Err(Invalid::value(INPUT, message));
@@ -169,7 +169,7 @@ fn paired(items: &[Item<'_>]) -> Result<(), Invalid> {
 }
 
 fn not_found(id: &str, at: usize) -> Invalid {
-    let id = &id[..id.floor_char_boundary(100)];
+    let id = shortened(id);
     let message = format!(
         "Item '{id}' is not stored here (input[{at}]). Set store: false (AI SDK: providerOptions.openai.store = false) so that the client sends items in full."
     );
@@ -230,19 +230,9 @@ impl<'a> Building<'a, '_> {
             self.builder.say(said, Role::User);
             return Ok(());
         }
-        match &message.content {
-            None => {}
-            Some(Content::Text(text)) => self.builder.instruct(text, None),
-            Some(Content::Parts(parts)) => {
-                for (index, part) in parts.iter().enumerate() {
-                    let (Part::Text { text, .. } | Part::Refusal { text, .. }) = part else {
-                        let param = format!("{INPUT}[{at}].content[{index}]");
-                        let message = "Only text parts are accepted here.";
-                        return Err(Invalid::value(param, message).with_code("unsupported_value"));
-                    };
-                    self.builder.instruct(text, part.cache().map(mark));
-                }
-            }
+        let path = format!("{INPUT}[{at}].content");
+        for (text, sent_mark) in texts(message.content.as_ref(), &path)? {
+            self.builder.instruct(text, sent_mark.map(mark));
         }
         Ok(())
     }

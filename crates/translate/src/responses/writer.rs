@@ -50,7 +50,7 @@ pub(crate) struct EventWriter {
     open: Option<OpenItem>,
     /// Calls that began before the open one ended.
     waiting: VecDeque<WaitingCall>,
-    /// Characters of text so far.
+    /// Characters of text in the items that are complete.
     said: u64,
     status: Status,
     incomplete: Option<IncompleteReason>,
@@ -186,11 +186,9 @@ impl EventWriter {
     /// Closes the open item, as a complete one unless it was cut off.
     fn close(&mut self, status: Status, out: &mut BytesMut) -> Written {
         let Some(open) = self.open.take() else { return Ok(()) };
+        self.said += open.said();
         let item = open.finish(self.items.len(), status, &mut self.events, out)?;
-        match item {
-            Some(item) => self.add(item, out),
-            None => Ok(()),
-        }
+        self.add(item, out)
     }
 }
 
@@ -207,7 +205,6 @@ impl AnswerWriter for EventWriter {
             let (id, said) = (self.next_id("msg_"), self.said);
             self.open = Some(open::message(id, said, self.items.len(), &mut self.events, out)?);
         }
-        self.said += text.chars().count() as u64;
         if let Some(OpenItem::Message(message)) = &mut self.open {
             message.text(text, &mut self.events, out)?;
         }
@@ -298,15 +295,16 @@ impl AnswerWriter for EventWriter {
 
     fn fail_without(
         stamp: &Stamp,
-        received: Received,
+        received: Received<'_>,
         failure: &StreamFailure<'_>,
         out: &mut BytesMut,
     ) -> Written {
         let echo = std::sync::Arc::new(echo::unknown());
         let reply = ResponseReply { echo, ..ResponseReply::default() };
         let mut writer = Self::new(reply, stamp.clone());
-        if received == Received::Head {
-            writer.start(out)?;
+        match received {
+            Received::Head => writer.start(out)?,
+            Received::Events(piece) => writer.events.continue_after(piece),
         }
         writer.tell_failure(failure, out)
     }

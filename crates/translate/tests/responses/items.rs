@@ -389,3 +389,20 @@ fn links_are_found_in_messages_and_outputs_and_filled() {
     Responses::fill_links(&mut incoming, &|_| Some("data:;base64,AAAA"));
     assert!(Responses::links(&incoming, 9).is_empty());
 }
+
+/// OpenAI's own computer is a function to other models, in history as well.
+#[test]
+fn calls_of_the_computer_are_calls_of_a_function() {
+    let screenshot =
+        json!({ "type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo=" });
+    let sent = body(&json!({ "model": "m", "input": [
+        { "role": "user", "content": "Look." },
+        { "type": "computer_call", "id": "cu_1", "call_id": "call_1", "actions": [{ "type": "screenshot" }] },
+        { "type": "computer_call_output", "call_id": "call_1", "output": [screenshot] },
+    ] }));
+    let call = &sent["messages"][1]["content"][0]["toolUse"];
+    assert_eq!(call["name"], "computer");
+    let result = &sent["messages"][2]["content"][0]["toolResult"];
+    assert_eq!(call["toolUseId"], result["toolUseId"]);
+    assert!(result["content"][0]["image"].is_object(), "{sent}");
+}

@@ -70,7 +70,6 @@ pub enum CallItemKind {
     Shell,
     ApplyPatch,
     ToolSearch,
-    Computer,
 }
 
 /// The output of a call.
@@ -160,7 +159,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Item<'a> {
 
 impl<'a> ItemFields<'a> {
     fn item(self) -> Result<Item<'a>, String> {
-        use CallItemKind::{ApplyPatch, Computer, Custom, Function, LocalShell, Shell, ToolSearch};
+        use CallItemKind::{ApplyPatch, Custom, Function, LocalShell, Shell, ToolSearch};
         let Some(kind) = self.kind.clone() else {
             return match (self.role, string(self.id)) {
                 (Some(_), _) => self.message(),
@@ -176,14 +175,14 @@ impl<'a> ItemFields<'a> {
             "shell_call" => self.call(Shell, self.action),
             "apply_patch_call" => self.call(ApplyPatch, self.operation),
             "tool_search_call" => self.call(ToolSearch, self.arguments),
-            "computer_call" => self.call(Computer, self.actions.or(self.action)),
-            "function_call_output" => self.output(Function),
+            // Like a function of that name: no model has OpenAI's own tool.
+            "computer_call" => self.computer_call(),
+            "function_call_output" | "computer_call_output" => self.output(Function),
             "custom_tool_call_output" => self.output(Custom),
             "local_shell_call_output" => self.output(LocalShell),
             "shell_call_output" => self.output(Shell),
             "apply_patch_call_output" => self.output(ApplyPatch),
             "tool_search_output" => self.output(ToolSearch),
-            "computer_call_output" => self.output(Computer),
             "reasoning" => Item::Reasoning(ReasoningItem {
                 id: string(self.id),
                 encrypted_content: string(self.encrypted_content),
@@ -225,6 +224,13 @@ impl<'a> ItemFields<'a> {
             }
         };
         Ok(Item::Message(ItemMessage { role, content, sent }))
+    }
+
+    fn computer_call(&self) -> Item<'a> {
+        match self.call(CallItemKind::Function, self.actions.or(self.action)) {
+            Item::Call(call) => Item::Call(CallItem { name: Some("computer".into()), ..call }),
+            other => other,
+        }
     }
 
     fn call(&self, kind: CallItemKind, input: Raw<'a>) -> Item<'a> {

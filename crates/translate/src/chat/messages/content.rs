@@ -145,12 +145,12 @@ pub(crate) fn block_of<'a>(
     }))
 }
 
-/// The texts of a message that can hold only text, and their marks.
-pub(super) fn texts<'a>(
-    at: usize,
-    message: &'a ChatMessage<'a>,
+/// The texts of a message that can hold only text, and their marks; `path` is the field of the content.
+pub(crate) fn texts<'a>(
+    content: Option<&'a Content<'_>>,
+    path: &str,
 ) -> Result<Vec<(&'a str, Option<Mark>)>, Invalid> {
-    let parts = match &message.content {
+    let parts = match content {
         None => return Ok(Vec::new()),
         Some(Content::Text(text)) => return Ok(vec![(text.as_str(), None)]),
         Some(Content::Parts(parts)) => parts,
@@ -167,7 +167,7 @@ pub(super) fn texts<'a>(
         | Part::Result(_)
         | Part::Moved
         | Part::Foreign(_) => {
-            let param = format!("messages[{at}].content[{index}]");
+            let param = format!("{path}[{index}]");
             let message = "Only text parts are accepted here.";
             Err(Invalid::value(param, message).with_code("unsupported_value"))
         }

@@ -156,8 +156,7 @@ fn past_call<'a>(at: usize, call: &'a CallItem<'_>, name: &'a str) -> PastCall<'
         | CallItemKind::LocalShell
         | CallItemKind::Shell
         | CallItemKind::ApplyPatch
-        | CallItemKind::ToolSearch
-        | CallItemKind::Computer => CalledWith::Arguments(&call.input),
+        | CallItemKind::ToolSearch => CalledWith::Arguments(&call.input),
     };
     let sent_id = call.call_id.as_deref().unwrap_or_default();
     PastCall { key: key_of(at, call), id: id_of(at, call), sent_id, name, made_with }

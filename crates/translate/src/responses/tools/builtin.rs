@@ -85,6 +85,5 @@ pub(super) fn name_of(kind: CallItemKind) -> &'static str {
         CallItemKind::Shell => "shell",
         CallItemKind::ApplyPatch => "apply_patch",
         CallItemKind::ToolSearch => "tool_search",
-        CallItemKind::Computer => "computer",
     }
 }

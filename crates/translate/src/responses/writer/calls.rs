@@ -72,10 +72,8 @@ impl EventWriter {
         let (call_id, input) = (id.to_owned(), String::new());
         let has_ended = false;
         let open = OpenCall { index, id: item_id, call_id, tool, input, delta, has_ended };
-        if open.delta.is_some()
-            && let Some(item) = open.item(Status::InProgress)
-        {
-            added(&item, output_index, &mut self.events, out)?;
+        if open.delta.is_some() {
+            added(&open.item(Status::InProgress), output_index, &mut self.events, out)?;
         }
         self.open = Some(OpenItem::Call(open));
         Ok(())
@@ -146,8 +144,8 @@ impl OpenCall {
         status: Status,
         events: &mut Events,
         out: &mut BytesMut,
-    ) -> Result<Option<OutputItem>, Unwritable> {
-        let Some(item) = self.item(status) else { return Ok(None) };
+    ) -> Result<OutputItem, Unwritable> {
+        let item = self.item(status);
         let (item_id, input) = (&*self.id, &*self.input);
         match self.tool.kind {
             CallItemKind::Function => {
@@ -161,16 +159,16 @@ impl OpenCall {
             }
             _ => added(&item, output_index, events, out)?,
         }
-        Ok(Some(item))
+        Ok(item)
     }
 
     /// The item as it stands.
-    fn item(&self, status: Status) -> Option<OutputItem> {
+    fn item(&self, status: Status) -> OutputItem {
         let Self { index: _, id, call_id, tool, input, delta: _, has_ended: _ } = self;
         let ClientTool { kind, name, namespace } = tool;
         let (id, call_id, name) = (id.clone(), call_id.clone(), name.clone());
         let (namespace, input) = (namespace.clone(), input.clone());
-        Some(match kind {
+        match kind {
             CallItemKind::Function => {
                 OutputItem::FunctionCall { id, status, call_id, name, namespace, arguments: input }
             }
@@ -206,8 +204,7 @@ impl OpenCall {
                 let (execution, arguments) = ("client", object(&input, []));
                 OutputItem::ToolSearchCall { id, status, call_id, execution, arguments }
             }
-            CallItemKind::Computer => return None,
-        })
+        }
     }
 }
 
@@ -220,7 +217,6 @@ fn prefix(kind: CallItemKind) -> &'static str {
         CallItemKind::Shell => "sh_",
         CallItemKind::ApplyPatch => "apc_",
         CallItemKind::ToolSearch => "tsc_",
-        CallItemKind::Computer => "cu_",
     }
 }
 

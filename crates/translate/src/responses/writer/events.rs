@@ -60,6 +60,18 @@ impl Events {
         Ok(())
     }
 
+    /// Counts on from the last event of a piece that was sent.
+    pub(super) fn continue_after(&mut self, piece: &[u8]) {
+        const NUMBER: &str = "\"sequence_number\":";
+        let text = std::str::from_utf8(piece).unwrap_or_default();
+        // In an event's data the number comes first; what follows may be the client's own JSON.
+        let event = text.rsplit_once("\ndata: {").map_or(text, |(_, event)| event);
+        let number = event.split_once(NUMBER).and_then(|(_, rest)| {
+            rest.split(|letter: char| !letter.is_ascii_digit()).next()?.parse::<u64>().ok()
+        });
+        self.sequence_number = number.map_or(0, |number| number.saturating_add(1));
+    }
+
     /// Ends the stream.
     pub(super) fn end(&self, out: &mut BytesMut) {
         if !self.is_silent {

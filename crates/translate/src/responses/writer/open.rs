@@ -89,17 +89,25 @@ fn part(text: String, annotations: Vec<TextAnnotation>) -> OutputPart {
 }
 
 impl OpenItem {
-    /// Ends the item, but for its last event. `None` for an item that has none.
+    /// Characters of a message's text.
+    pub(super) fn said(&self) -> u64 {
+        match self {
+            Self::Message(message) => message.text.chars().count() as u64,
+            Self::Thought(_) | Self::Call(_) => 0,
+        }
+    }
+
+    /// Ends the item, but for its last event.
     pub(super) fn finish(
         self,
         output_index: usize,
         status: Status,
         events: &mut Events,
         out: &mut BytesMut,
-    ) -> Result<Option<OutputItem>, Unwritable> {
+    ) -> Result<OutputItem, Unwritable> {
         match self {
-            Self::Message(message) => message.finish(output_index, status, events, out).map(Some),
-            Self::Thought(thought) => thought.finish(output_index, events, out).map(Some),
+            Self::Message(message) => message.finish(output_index, status, events, out),
+            Self::Thought(thought) => thought.finish(output_index, events, out),
             Self::Call(call) => call.finish(output_index, status, events, out),
         }
     }
