@@ -74,6 +74,23 @@ def claude_code(name: str) -> Agent:
     )
 
 
+def codex(name: str, most_calls: int) -> Agent:
+    """Codex by one of its blocks."""
+    return Agent(
+        name=name,
+        command="codex",
+        programs=tuple(
+            f"@openai/codex-{platform}/vendor/{target}/bin/codex"
+            for platform, target in zip(PLATFORMS, CODEX_PLATFORMS, strict=True)
+        ),
+        shell="exec_command",
+        once=CODEX,
+        resumed=(*CODEX, "resume", "--last"),
+        most_calls=most_calls,
+        asks_for=("ab.chatgpt.com", "api.github.com", "chatgpt.com", "github.com"),
+    )
+
+
 def opencode(name: str) -> Agent:
     """opencode by one of its blocks; it asks for a title of the session too."""
     return Agent(
@@ -108,18 +125,9 @@ AGENTS = {
     for agent in [
         claude_code("claude-code"),
         claude_code("claude-code-bedrock"),
-        Agent(
-            name="codex",
-            command="codex",
-            programs=tuple(
-                f"@openai/codex-{platform}/vendor/{target}/bin/codex"
-                for platform, target in zip(PLATFORMS, CODEX_PLATFORMS, strict=True)
-            ),
-            shell="exec_command",
-            once=CODEX,
-            resumed=(*CODEX, "resume", "--last"),
-            asks_for=("ab.chatgpt.com", "api.github.com", "chatgpt.com", "github.com"),
-        ),
+        codex("codex", most_calls=2),
+        # Over a WebSocket it prepares each session with requests that call no model.
+        codex("codex-models", most_calls=4),
         opencode("opencode"),
         opencode("opencode-responses"),
         opencode("opencode-messages"),

@@ -14,7 +14,7 @@ from outcrop_process import Outcrop
 from page import set_up
 from samples import CLAUDE
 
-BLOCKS = ["langchain", "langchain-responses", "langchain-anthropic"]
+BLOCKS = ["langchain", "langchain-responses", "langchain-responses-stored", "langchain-anthropic"]
 
 
 def ask(model: Any, messages: list[Any], stream: bool) -> AIMessage:

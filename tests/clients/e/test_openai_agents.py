@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import openai
 import pytest
 from agents import Agent, ModelSettings, Runner, SQLiteSession, function_tool, set_default_openai_api
 from openai.types.shared import Reasoning
@@ -105,6 +106,33 @@ def test_turns_of_a_session(responses: Agent, rng: random.Random) -> None:
     for place in (first, second):
         run = Runner.run_sync(agent, f'Call find_rock with place "{place}".', session=session)
         assert f"{result} in {place}" in run.final_output
+
+
+def test_turns_that_continue_the_last_response(responses: Agent, gateway: Outcrop, rng: random.Random) -> None:
+    """Every request after the first sends its new items only."""
+    first, second, result = words(rng, 3)
+
+    @function_tool
+    def find_rock(place: str) -> str:
+        """Finds a rock."""
+        return f"{result} in {place}"
+
+    agent, previous = like(responses, tools=[find_rock]), None
+    for place in (first, second):
+        run = Runner.run_sync(
+            agent,
+            f'Call find_rock with place "{place}".',
+            previous_response_id=previous,
+            auto_previous_response_id=True,
+        )
+        assert f"{result} in {place}" in run.final_output
+        previous = run.last_response_id
+    items = responses_of(gateway).input_items.list(str(previous)).data
+    assert [item.type for item in items] == ["function_call_output"], items
+
+
+def responses_of(gateway: Outcrop) -> Any:
+    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="unused").responses
 
 
 def test_reasoning_goes_with_its_calls(responses: Agent, rng: random.Random) -> None:
