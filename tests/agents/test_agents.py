@@ -112,3 +112,16 @@ def test_another_model_or_credential(
     first, *rest = variant.agent.once
     calls = tool_loop(session, rng, (first, *variant.flags, *rest), variant.question)
     assert calls.count(variant.model) == 2 and len(calls) <= variant.most_calls, calls
+
+
+def test_codex_keeps_a_websocket_and_knows_the_models(
+    gateway: Outcrop, closed_internet: ForwardProxy, tmp_path: Path, rng: random.Random
+) -> None:
+    agent = AGENTS["codex-models"]
+    session, before = Session(agent, gateway, closed_internet, tmp_path), len(gateway.log())
+    tool_loop(session, rng, agent.once)
+    log = gateway.log()[before:]
+    assert "] req_" in log and " responses.websocket " in log and " models " in log, log
+    first, second = rng.randrange(1000, 5000), rng.randrange(1000, 5000)
+    output = session.ask(COMMAND.format(shell=agent.shell, first=first, second=second), agent.once)
+    assert "metadata" not in output.lower(), "it has the metadata of the model's name"

@@ -3,7 +3,6 @@
 use schema::Str;
 use schema::converse::response::ConverseResponse;
 use schema::openai::chat::ChatRequest;
-use schema::openai::content::Content;
 use schema::openai::message::Role;
 use schema::openai::reasoning::{ReasoningField, ThinkingField};
 use schema::openai::responses::item::{Item, ItemMessage};

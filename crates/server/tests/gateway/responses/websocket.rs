@@ -113,8 +113,7 @@ async fn responses_follow_one_another_in_their_order() {
     rig.stop().await;
 }
 
-/// `websocket-continuation` and `websocket-compact-new-chain`: responses that are not stored continue on their
-/// connection, and a request without a response before it begins another conversation.
+/// `websocket-continuation`: responses that are not stored continue on their connection.
 #[actix_rt::test]
 async fn a_response_is_continued_on_its_connection() {
     let rig = Rig::start("").await;
@@ -133,6 +132,26 @@ async fn a_response_is_continued_on_its_connection() {
     // It was not stored.
     let path = format!("/v1/responses/{}", first["id"].as_str().unwrap());
     assert_eq!(rig.send(Method::GET, &path, bytes::Bytes::new()).await.status, 404);
+    rig.stop().await;
+}
+
+/// `websocket-compact-new-chain`: a conversation that was compacted goes on as a new one.
+#[actix_rt::test]
+async fn a_compacted_conversation_begins_anew() {
+    let rig = Rig::start("").await;
+    let mut socket = Socket::new(rig.address, &[]).await;
+    let first = socket.ask(&text("one")).await;
+    let mut items = vec![json!({ "role": "user", "content": "one" })];
+    items.extend(first["output"].as_array().unwrap().iter().cloned());
+    let request = json!({ "model": ECHO, "input": items }).to_string();
+    let compacted = rig.send(Method::POST, "/v1/responses/compact", request.into()).await.json();
+    let mut items = compacted["output"].as_array().unwrap().clone();
+    assert_eq!(items.last().unwrap()["type"], "compaction");
+    items.push(json!({ "role": "user", "content": "two" }));
+    let next = socket.ask(&create(&items.into(), &json!({}))).await;
+    assert_eq!(next["previous_response_id"], Value::Null);
+    socket.ask(&continued(&next, "three")).await;
+    assert!(sent(&rig).last().unwrap().ends_with("three"), "{:?}", sent(&rig));
     rig.stop().await;
 }
 
@@ -353,8 +372,6 @@ async fn only_a_websocket_is_opened() {
     assert_eq!(plain.json()["error"]["code"], "upgrade_required");
     let other = rig.send(Method::DELETE, "/v1/responses", bytes::Bytes::new()).await;
     assert_eq!((other.status, other.header("allow")), (405, Some("POST")));
-    let old = [("sec-websocket-version", "8")];
-    assert_eq!(web_socket::open(rig.address, "/v1/responses", &old).await.status(), 426);
     let dry = web_socket::open(rig.address, "/v1/responses", &[("x-outcrop-dry-run", "true")]).await;
     assert_eq!(dry.status(), 400);
     assert_eq!(dry.refusal().await["error"]["param"], "x-outcrop-dry-run");
