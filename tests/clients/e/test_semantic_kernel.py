@@ -39,10 +39,6 @@ def made(kind: str, url: str, **more: Any) -> Any:
     return OpenAIResponsesAgent(**same, store_enabled=agent.store_enabled, **more)
 
 
-def test_every_answer_is_stored(gateway: Outcrop) -> None:
-    assert made("semantic-kernel-responses", gateway.url).store_enabled
-
-
 KINDS = pytest.mark.parametrize("kind", ["semantic-kernel", "semantic-kernel-responses"])
 
 
