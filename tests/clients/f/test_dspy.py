@@ -48,25 +48,3 @@ def test_tools_over_turns(gateway: Outcrop, rng: random.Random, block: str) -> N
         text = said["text"] if isinstance(said, dict) else said
         assert all(result in text for result in results), text
         messages.append({"role": "assistant", "content": text})
-
-
-@BLOCKS
-def test_react(gateway: Outcrop, rng: random.Random, block: str) -> None:
-    """An agent of DSPy's own, which asks for a tool by name in fields of text and finishes in a second question."""
-    place, result = words(rng, 2)
-    asked: list[str] = []
-
-    def find_rock(place: str) -> str:
-        """Finds a rock."""
-        asked.append(place)
-        return result
-
-    steps = [
-        {"next_thought": "I look.", "next_tool_name": "find_rock", "next_tool_args": {"place": place}},
-        {"next_thought": "Found.", "next_tool_name": "finish", "next_tool_args": {}},
-    ]
-    lm = set_up(block, gateway.url)["lm"]
-    with dspy.context(lm=lm, cache=False, adapter=dspy.JSONAdapter()):
-        react = dspy.ReAct("question -> answer", tools=[find_rock], max_iters=len(steps))
-        found = react(question=f"Call find_rock with place {place}.")
-    assert asked == [place] and result in found.answer

@@ -372,7 +372,8 @@ async fn only_a_websocket_is_opened() {
     assert_eq!(plain.json()["error"]["code"], "upgrade_required");
     let other = rig.send(Method::DELETE, "/v1/responses", bytes::Bytes::new()).await;
     assert_eq!((other.status, other.header("allow")), (405, Some("POST")));
-    let dry = web_socket::open(rig.address, "/v1/responses", &[("x-outcrop-dry-run", "true")]).await;
+    let dry =
+        web_socket::open(rig.address, "/v1/responses", &[("x-outcrop-dry-run", "true")]).await;
     assert_eq!(dry.status(), 400);
     assert_eq!(dry.refusal().await["error"]["param"], "x-outcrop-dry-run");
     let page =
@@ -409,7 +410,8 @@ async fn keys_and_limits_hold_for_every_message() {
     assert_eq!(web_socket::open(rig.address, "/v1/responses", &unknown).await.status(), 401);
     let other = key(&rig, json!({ "allowed_routes": ["/v1/chat/completions"] })).await;
     let other = format!("Bearer {other}");
-    let opening = web_socket::open(rig.address, "/v1/responses", &[("authorization", &other)]).await;
+    let opening =
+        web_socket::open(rig.address, "/v1/responses", &[("authorization", &other)]).await;
     assert_eq!(opening.status(), 403);
     let key = key(&rig, json!({ "models": [ECHO], "rpm_limit": 2 })).await;
     let header = format!("Bearer {key}");
