@@ -150,10 +150,11 @@ def test_typed_answers(client: anthropic.Anthropic, rng: random.Random) -> None:
     assert parsed.parsed_output == rock
 
 
-def test_tokens_are_counted(client: anthropic.Anthropic) -> None:
+@pytest.mark.parametrize("model", [NOVA, CLAUDE])
+def test_tokens_are_counted(client: anthropic.Anthropic, model: str) -> None:
     def count(text: str) -> int:
         messages: Any = [{"role": "user", "content": text}]
-        return client.messages.count_tokens(model=CLAUDE, messages=messages).input_tokens
+        return client.messages.count_tokens(model=model, messages=messages).input_tokens
 
     assert 0 < count("Hi") < count("granite " * 200)
 
@@ -166,8 +167,41 @@ def test_an_image(client: anthropic.Anthropic, model: str) -> None:
     assert "png" in texts(answer).lower()
 
 
-def test_models_are_listed(client: anthropic.Anthropic) -> None:
-    assert any("claude" in model.id for model in client.models.list(limit=1000))
+def test_models_are_listed_page_by_page(client: anthropic.Anthropic) -> None:
+    listed = [model.id for model in client.models.list(limit=50)]
+    assert len(listed) == len(set(listed)) > 50 and any("claude" in name for name in listed)
+    one = client.models.retrieve("anthropic.claude-sonnet-4-5-20250929-v1:0")
+    assert one.display_name == "Claude Sonnet 4.5" and one.created_at.year == 2025
+
+
+def test_thinking_may_be_left_out_of_a_tool_turn(client: anthropic.Anthropic, rng: random.Random) -> None:
+    wanted, [result] = tools(rng)[:1], words(rng, 1)
+    specs = [{"name": tool.name, "description": "A tool.", "input_schema": tool.schema} for tool in wanted]
+    request: Any = {
+        "model": CLAUDE,
+        "max_tokens": LIMIT,
+        "tools": specs,
+        "thinking": {"type": "enabled", "budget_tokens": 1024},
+    }
+    asked: Any = {"role": "user", "content": request_for(wanted)}
+    first = client.messages.create(messages=[asked], **request)
+    kept = [block for block in first.content if block.type != "thinking"]
+    assert len(kept) < len(first.content)
+    answers = [
+        {"type": "tool_result", "tool_use_id": block.id, "content": result} for block in kept if block.type == "tool_use"
+    ]
+    turns = [asked, {"role": "assistant", "content": kept}, {"role": "user", "content": answers}]
+    assert result in texts(client.messages.create(messages=turns, **request))
+
+
+def test_betas_do_not_fail_a_call(client: anthropic.Anthropic) -> None:
+    answer = client.beta.messages.create(
+        model=CLAUDE,
+        max_tokens=100,
+        betas=["interleaved-thinking-2025-05-14", "no-such-2099-01-01"],
+        messages=[{"role": "user", "content": "Granite is"}],
+    )
+    assert answer.stop_reason and answer._request_id and answer._request_id.startswith("req_")
 
 
 def test_asynchronous(gateway: Outcrop, rng: random.Random) -> None:
@@ -194,3 +228,8 @@ def test_errors_are_of_their_kind(client: anthropic.Anthropic) -> None:
         client.messages.create(model="emulator.throttle", **hi)
     with pytest.raises(anthropic.BadRequestError):
         client.messages.create(model=NOVA, **{**hi, "max_tokens": 0})
+    cut: Any = {"model": "emulator.cut-3", "max_tokens": 99}
+    with pytest.raises(anthropic.APIStatusError), client.messages.stream(
+        messages=[{"role": "user", "content": "one two three four five"}], **cut
+    ) as stream:
+        stream.until_done()
