@@ -131,8 +131,9 @@ Outcrop answers from its built-in emulator. Try it:
       messages=[{{"role": "user", "content": "Hello"}}]):
       print(chunk.choices[0].delta.content or "", end="")
 
-  Claude Code:
+  Claude Code, by Anthropic's API or by Bedrock's:
 
+  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key} claude
   CLAUDE_CODE_USE_BEDROCK=1 {bedrock} AWS_REGION=us-east-1 ANTHROPIC_BEDROCK_BASE_URL={url}/bedrock claude
 
 "#
@@ -148,6 +149,7 @@ mod tests {
         let open = greeting("http://127.0.0.1:4000", "unused");
         for line in [
             "OPENAI_BASE_URL=http://127.0.0.1:4000/v1 OPENAI_API_KEY=unused ",
+            "ANTHROPIC_BASE_URL=http://127.0.0.1:4000 ANTHROPIC_AUTH_TOKEN=unused claude\n",
             "CLAUDE_CODE_USE_BEDROCK=1 CLAUDE_CODE_SKIP_BEDROCK_AUTH=1 AWS_REGION=us-east-1 ANTHROPIC_BEDROCK_BASE_URL=http://127.0.0.1:4000/bedrock claude\n",
             "\"content\": \"Call get_weather for Oslo\"",
             "  http://127.0.0.1:4000/ ",
@@ -158,5 +160,6 @@ mod tests {
         let closed = greeting("https://127.0.0.1:4000", "KEY");
         assert_eq!(closed.matches("authorization: Bearer KEY").count(), 2);
         assert!(closed.contains("AWS_BEARER_TOKEN_BEDROCK=KEY AWS_REGION"));
+        assert!(closed.contains("ANTHROPIC_AUTH_TOKEN=KEY claude"));
     }
 }
