@@ -1,8 +1,8 @@
 //! The frames of one answer: its first frame decides whether the answer begins, and each is pushed through
 //! the translator.
 
-use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use base64::{Engine as _, decoded_len_estimate};
 use bytes::BytesMut;
 use schema::converse::event::StreamEvent;
 use serde::Deserialize;
@@ -15,6 +15,9 @@ use bedrock::{EventStream, Failure, Frame, FrameKind, ServiceError};
 
 /// Event of a stream in the model's own form.
 pub(super) const CHUNK: &str = "chunk";
+
+/// Longest event that is decoded without an allocation, in bytes: most are pieces of text.
+const SHORT: usize = 1024;
 
 /// A stream whose first frame has arrived: from here on the status is 200.
 pub(crate) struct StartedStream {
@@ -75,10 +78,17 @@ fn native(
     out: &mut BytesMut,
 ) -> Result<Progress, GatewayError> {
     let chunk: Chunk<'_> = serde_json::from_slice(payload).map_err(GatewayError::Unreadable)?;
-    let event = STANDARD
-        .decode(chunk.bytes.as_bytes())
-        .map_err(|error| GatewayError::Unreadable(serde_json::Error::custom(error)))?;
-    translator.push_native(&event, out).map_err(|error| match error {
+    let (mut short, long);
+    let encoded = chunk.bytes.as_bytes();
+    let event = if decoded_len_estimate(encoded.len()) <= SHORT {
+        short = [0; SHORT];
+        let length = STANDARD.decode_slice(encoded, &mut short).map_err(unreadable)?;
+        &short[..length]
+    } else {
+        long = STANDARD.decode(encoded).map_err(unreadable)?;
+        &long[..]
+    };
+    translator.push_native(event, out).map_err(|error| match error {
         NativeEventError::Failed { exception, message } => {
             let payload = json!({ "message": message }).to_string();
             Failure::from(ServiceError::from_event(exception, &payload.into())).into()
@@ -86,6 +96,10 @@ fn native(
         NativeEventError::Unreadable(error) => GatewayError::Unreadable(error),
         NativeEventError::Unwritable(error) => error.into(),
     })
+}
+
+fn unreadable(error: impl std::fmt::Display) -> GatewayError {
+    GatewayError::Unreadable(serde_json::Error::custom(error))
 }
 
 /// The payload of a chunk.
