@@ -24,6 +24,9 @@ pub(crate) mod turn;
 
 pub(crate) use reader::{AnswerReader, Reads};
 
+/// The failure of an answer whose stop reason tells that the model's output is none.
+pub(crate) const UNREADABLE_OUTPUT: &str = "The model's output could not be read as an answer.";
+
 /// The result of writing to a stream.
 pub(crate) type Written = Result<(), Unwritable>;
 
@@ -35,6 +38,16 @@ pub(crate) trait AnswerWriter: Debug {
 
     /// Writes text of the answer, which is not empty.
     fn text(&mut self, text: &str, out: &mut BytesMut) -> Written;
+
+    /// Ends a block of text, where none of it is held back.
+    fn text_ended(&mut self, _out: &mut BytesMut) -> Written {
+        Ok(())
+    }
+
+    /// Adds a citation of the block of text that is being written, as it came.
+    fn citation(&mut self, _citation: &RawValue, _out: &mut BytesMut) -> Written {
+        Ok(())
+    }
 
     /// Writes reasoning that the client is shown, which is not empty.
     fn thought(&mut self, text: &str, out: &mut BytesMut) -> Written;

@@ -3,6 +3,9 @@
 
 use std::fmt::Debug;
 
+/// Beginning of every capsule: its maker and the version of its form.
+pub const CAPSULE_PREFIX: &str = "oc1.";
+
 /// Seals texts for one caller. What another caller, another key or another purpose has sealed does not
 /// open.
 pub trait Capsules: Debug + Send + Sync {

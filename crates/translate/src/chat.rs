@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use crate::parts;
 use crate::parts::betas;
 use crate::parts::conversation::Around;
-use crate::parts::format::FormatPlan;
 use crate::parts::model_fields;
 use crate::parts::params::{choices, choose, inference_config};
+use crate::parts::question::{Shaped, own_words, response_fields, shaped};
 use crate::parts::request_metadata::request_metadata;
 use crate::parts::service;
 use crate::parts::tags;
@@ -53,9 +53,6 @@ pub(crate) use dialect::media_of;
 pub use response::answer;
 pub use stream::ChatStream;
 
-/// Instruction for a model that cannot be forbidden to call tools.
-pub(crate) const NO_CALLS: &str = "Call no tools in this turn: answer in text.";
-
 /// Translates a chat request for a model of this profile, without S3 access and without restored
 /// reasoning.
 ///
@@ -86,7 +83,7 @@ pub fn question_with<'a>(
     without_effect(request, &mut report);
     let (tools_field, choice_field, calls) = tools::tool_fields(request);
     let (declared, choice) = tools::declared(request, calls, profile, &mut report)?;
-    let own_words = own_words(request, profile)?;
+    let own_words = own_words(profile, || format(request.response_format.as_ref(), profile))?;
     let names = &declared.names;
     let (own_words, field) = (own_words.as_deref(), "messages.");
     let around = Around { names, recalled, profile, stores, own_words, field };
@@ -108,24 +105,10 @@ pub fn question_with<'a>(
     choices(request.n)?;
     service::named_guardrails(request.guardrails)?;
     let format = format(request.response_format.as_ref(), profile)?;
-    let mut preface = None;
-    let (output_config, answering_tool) = match format.shape {
-        FormatPlan::Free => (None, None),
-        FormatPlan::Native(config) => (Some(config), None),
-        FormatPlan::Tool(spec, form) => (None, tooling.answer_by(spec, form, profile)),
-        FormatPlan::Words(words) => {
-            preface = conversation.instruct(words, profile);
-            (None, None)
-        }
-    };
-
-    if tooling.choice_ignored {
-        report.ignore(choice_field);
-    }
-    let unwelcome = tooling.is_unwelcome();
-    if unwelcome && answering_tool.is_none() && !tooling.is_served() {
-        preface = preface.or(conversation.instruct(NO_CALLS.to_owned(), profile));
-    }
+    let both = (&mut conversation, &mut tooling);
+    let shaped = shaped(format, choice_field, both, profile, &mut report);
+    let Shaped { output_config, answering_tool, wanted, preface } = shaped;
+    let drops_calls = tooling.is_unwelcome();
     let cached = cache::asked(request, profile, &mut report);
     let one_call = wants_one_call(request) && tooling.config.is_some();
     let mut fields = additional(request, &tooling, profile, &mut report)?;
@@ -140,7 +123,10 @@ pub fn question_with<'a>(
         output_config,
         guardrail_config: request.guardrail_config.as_ref().map(Into::into),
         additional_model_request_fields: fields,
-        additional_model_response_field_paths: response_fields(request, count_path),
+        additional_model_response_field_paths: response_fields(
+            request.additional_model_response_field_paths.as_deref(),
+            count_path,
+        ),
         performance_config: request.performance_config.as_ref().map(Into::into),
         service_tier,
         request_metadata: request_metadata(&params::metadata(request), &mut report),
@@ -155,7 +141,7 @@ pub fn question_with<'a>(
         body,
         delivery,
         reply: Reply {
-            drops_calls: unwelcome,
+            drops_calls,
             names: tooling.names,
             include_usage: stream_options(request).include_usage == Some(true),
             stream_counts: profile.stream_counts,
@@ -163,7 +149,7 @@ pub fn question_with<'a>(
             one_call,
             echoes_tier: request.service_tier.is_some(),
             answering_tool,
-            wanted: format.wanted,
+            wanted,
             thoughts: ReasoningShown::of(&wish, profile),
             shows_fields: shows_fields(request),
             written,
@@ -179,18 +165,6 @@ pub fn question_with<'a>(
 /// reasoning store tell. The next call should prefer it.
 pub fn origin(request: &ChatRequest<'_>, recalled: Option<&RestoredReasoning>) -> Option<Origin> {
     reasoning::received::origin(&request.messages, recalled)
-}
-
-/// The text added by the gateway at the end of the user's last turn, for models whose reasoning is
-/// valid only after an unchanged prefix.
-fn own_words(request: &ChatRequest<'_>, profile: &Profile) -> Result<Option<String>, Invalid> {
-    if !profile.thoughts_bound {
-        return Ok(None);
-    }
-    Ok(match format(request.response_format.as_ref(), profile)?.shape {
-        FormatPlan::Words(words) => Some(words),
-        FormatPlan::Free | FormatPlan::Native(_) | FormatPlan::Tool(..) => None,
-    })
 }
 
 /// Reports the fields that ask for something other than the default and that cannot be honoured
@@ -307,12 +281,4 @@ fn additional(
 /// Returns whether the caller asks for fields of the model's own response.
 fn shows_fields(request: &ChatRequest<'_>) -> bool {
     request.additional_model_response_field_paths.iter().flatten().next().is_some()
-}
-
-/// Paths of the model's own response to request: the caller's and the gateway's.
-fn response_fields<'a>(request: &'a ChatRequest<'a>, own: Option<&'a str>) -> Vec<&'a str> {
-    let paths = request.additional_model_response_field_paths.iter().flatten();
-    let mut paths: Vec<&str> = paths.map(schema::Str::as_str).collect();
-    paths.extend(own.filter(|own| !paths.contains(own)));
-    paths
 }

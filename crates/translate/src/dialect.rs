@@ -32,6 +32,9 @@ pub trait Dialect: Debug + Clone + 'static {
     const ID_PREFIX: &'static str;
     /// The shape of errors, as bodies and as events.
     const ERRORS: ErrorDialect;
+    /// A complete answer that its model could not finish is a failure, because no stop reason of the API
+    /// tells it.
+    const MALFORMED_FAILS: bool = false;
 
     /// A request, which borrows from its body.
     type Request<'a>: Deserialize<'a> + Send + Sync;

@@ -2,12 +2,15 @@
 //! by InvokeModel (`native.rs`): only that body has all of the API's features. Every other model gets
 //! it as a Converse call (`converse.rs`).
 
+use std::sync::Arc;
+
 use schema::anthropic::ATTRIBUTION;
 use schema::anthropic::messages::MessagesRequest;
 use schema::anthropic::messages::content::{BlockKind, Content};
 use schema::converse::response::ConverseResponse;
 use schema::openai::format::FormatKind;
 
+use crate::capsule::Capsules;
 use crate::chat::Defaults;
 use crate::dialect::{
     Answered, Dialect, ErrorDialect, MediaSize, NativeAnswered, NativeQuestion, Question,
@@ -19,11 +22,12 @@ use crate::{Invalid, Profile, Reply, Stamp};
 
 mod affinity;
 mod answer;
-mod blocks;
+mod bedrock_members;
 mod conversation;
 mod converse;
 mod defaults;
 mod error;
+mod fields;
 mod foreign;
 mod limits;
 mod links;
@@ -33,6 +37,7 @@ mod params;
 mod sealed;
 mod stream;
 mod tools;
+mod writer;
 
 pub use answer::MessagesAnswer;
 pub use error::MessagesError;
@@ -48,6 +53,8 @@ pub struct MessagesReply {
     pub(crate) reply: Reply,
     /// Format to seal encrypted reasoning with.
     sealed: Option<String>,
+    /// Seals reasoning without a signature, so that clients send it back.
+    capsules: Option<Arc<dyn Capsules>>,
     /// The answer comes in the model's own form.
     is_native: bool,
 }
@@ -66,6 +73,7 @@ impl Dialect for Messages {
     const CALL_TYPE: &'static str = "anthropic_messages";
     const ID_PREFIX: &'static str = "msg_";
     const ERRORS: ErrorDialect = ErrorDialect::Anthropic;
+    const MALFORMED_FAILS: bool = true;
 
     type Request<'a> = MessagesRequest<'a>;
     type Reply = MessagesReply;

@@ -11,6 +11,7 @@ mod json_strings;
 pub(crate) mod media;
 pub(crate) mod model_fields;
 pub(crate) mod params;
+pub(crate) mod question;
 pub(crate) mod request_metadata;
 mod schemas;
 pub(crate) mod service;

@@ -4,22 +4,21 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use schema::converse::request::{ConverseRequest, OutputConfig};
+use schema::converse::request::ConverseRequest;
 use schema::openai::responses::object::RequestEcho;
 use schema::openai::responses::request::ResponsesRequest;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::capsule::Capsules;
-use crate::chat::NO_CALLS;
 use crate::chat::cache::automatic;
 use crate::dialect::{Question, QuestionInput};
 use crate::parts::betas;
 use crate::parts::cache::{self, Asked};
-use crate::parts::conversation::{Around, Conversation};
-use crate::parts::format::FormatPlan;
+use crate::parts::conversation::Around;
 use crate::parts::model_fields;
 use crate::parts::params::{choose, inference_config};
+use crate::parts::question::{Shaped, own_words, response_fields, shaped};
 use crate::parts::request_metadata::request_metadata;
 use crate::parts::service;
 use crate::parts::tags;
@@ -29,13 +28,11 @@ use crate::parts::written::Syntax;
 use crate::reasoning::RestoredReasoning;
 use crate::reply::{CallShape, ReasoningShown};
 use crate::report::LostReasoning;
-use crate::requested_format::Wanted;
 use crate::{Invalid, Profile, Reply, Report};
 use settings::InForce;
 use tools::{ClientTool, ToolTable};
 
 mod affinity;
-mod capsule;
 mod compaction;
 mod dialect;
 mod echo;
@@ -92,7 +89,7 @@ fn question<'q>(
     let table = incoming.tools();
     let declared = table.declared(profile, &mut report)?;
     let settings = InForce::of(request);
-    let own_words = own_words(&settings, profile)?;
+    let own_words = own_words(profile, || settings.format(profile))?;
     let recalled = input.restored;
     let (names, stores, field) = (&declared.names, input.stores, "input.");
     let own_words = own_words.as_deref();
@@ -113,7 +110,8 @@ fn question<'q>(
     let mut tooling = tooling(declared, "tools", choice, &conversation.called, profile)?;
 
     service::named_guardrails(request.guardrails)?;
-    let shaped = shaped(&settings, (&mut conversation, &mut tooling), profile, &mut report)?;
+    let both = (&mut conversation, &mut tooling);
+    let shaped = shaped(settings.format(profile)?, "tool_choice", both, profile, &mut report);
     let Shaped { output_config, answering_tool, wanted, preface } = shaped;
     let cached = cache_plan(request, table, profile, &mut report);
     let one_call = request.parallel_tool_calls == Some(false) && tooling.config.is_some();
@@ -122,6 +120,7 @@ fn question<'q>(
     thinking.apply(profile, limit_field, &mut inference_config, &mut model_fields, &mut report);
     choose(&mut inference_config, profile, &mut report);
     let drops_calls = tooling.is_unwelcome();
+    let asked_fields = request.additional_model_response_field_paths.as_deref();
     let mut body = ConverseRequest {
         messages: conversation.messages,
         system: conversation.system,
@@ -130,7 +129,7 @@ fn question<'q>(
         output_config,
         guardrail_config: request.guardrail_config.as_ref().map(Into::into),
         additional_model_request_fields: model_fields,
-        additional_model_response_field_paths: response_fields(request, count_path),
+        additional_model_response_field_paths: response_fields(asked_fields, count_path),
         performance_config: request.performance_config.as_ref().map(Into::into),
         service_tier,
         request_metadata: request_metadata(&fields::metadata(request), &mut report),
@@ -151,12 +150,7 @@ fn question<'q>(
         answering_tool,
         wanted,
         thoughts: ReasoningShown::of(&wish, profile),
-        shows_fields: request
-            .additional_model_response_field_paths
-            .iter()
-            .flatten()
-            .next()
-            .is_some(),
+        shows_fields: asked_fields.is_some_and(|fields| !fields.is_empty()),
         written,
         origin: recalled.and_then(RestoredReasoning::target),
         preface,
@@ -175,54 +169,6 @@ fn question<'q>(
             reply,
         },
         report,
-    })
-}
-
-/// The means by which an answer gets its form.
-struct Shaped<'q> {
-    output_config: Option<OutputConfig<'q>>,
-    answering_tool: Option<String>,
-    wanted: Option<Wanted>,
-    /// Text added by the gateway at the end of the user's last turn.
-    preface: Option<String>,
-}
-
-/// Applies the requested format, and tells a model that cannot be forbidden to call tools not to.
-fn shaped<'q>(
-    settings: &InForce<'q>,
-    (conversation, tooling): (&mut Conversation<'q>, &mut Tooling<'q>),
-    profile: &Profile,
-    report: &mut Report,
-) -> Result<Shaped<'q>, Invalid> {
-    let format = settings.format(profile)?;
-    let mut preface = None;
-    let (output_config, answering_tool) = match format.shape {
-        FormatPlan::Free => (None, None),
-        FormatPlan::Native(config) => (Some(config), None),
-        FormatPlan::Tool(spec, form) => (None, tooling.answer_by(spec, form, profile)),
-        FormatPlan::Words(words) => {
-            preface = conversation.instruct(words, profile);
-            (None, None)
-        }
-    };
-    if tooling.choice_ignored {
-        report.ignore("tool_choice");
-    }
-    if tooling.is_unwelcome() && answering_tool.is_none() && !tooling.is_served() {
-        preface = preface.or(conversation.instruct(NO_CALLS.to_owned(), profile));
-    }
-    Ok(Shaped { output_config, answering_tool, wanted: format.wanted, preface })
-}
-
-/// The text added by the gateway at the end of the user's last turn, for models whose reasoning is
-/// valid only after an unchanged prefix.
-fn own_words(settings: &InForce<'_>, profile: &Profile) -> Result<Option<String>, Invalid> {
-    if !profile.thoughts_bound {
-        return Ok(None);
-    }
-    Ok(match settings.format(profile)?.shape {
-        FormatPlan::Words(words) => Some(words),
-        FormatPlan::Free | FormatPlan::Native(_) | FormatPlan::Tool(..) => None,
     })
 }
 
@@ -254,14 +200,6 @@ fn additional(
     model_fields::sampling(&fields::extras(request), &mut all, profile, report)?;
     model_fields::verbosity(settings.verbosity(), &mut all, profile, report)?;
     Ok(all)
-}
-
-/// Paths of the model's own response to request: the caller's and the gateway's.
-fn response_fields<'a>(request: &'a ResponsesRequest<'_>, own: Option<&'a str>) -> Vec<&'a str> {
-    let paths = request.additional_model_response_field_paths.iter().flatten();
-    let mut paths: Vec<&str> = paths.map(schema::Str::as_str).collect();
-    paths.extend(own.filter(|own| !paths.contains(own)));
-    paths
 }
 
 /// An id, cut to a length that an error can hold.

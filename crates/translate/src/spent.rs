@@ -61,6 +61,11 @@ impl BilledTier {
 }
 
 impl Spent {
+    /// Returns whether the answers were served before those of others.
+    pub(crate) fn is_priority(&self) -> bool {
+        self.tier == BilledTier::Priority
+    }
+
     /// The usage of a complete response.
     pub fn of(response: &ConverseResponse<'_>) -> Self {
         let thought = usage::thought(response.additional_model_response_fields);

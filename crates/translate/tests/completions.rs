@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::disallowed_methods,
     missing_docs
 )]
@@ -24,8 +25,12 @@ use translate::{Profile, S3Access, Stamp};
 
 #[path = "support/case.rs"]
 mod case;
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "support/request_case.rs"]
 mod request_case;
+#[path = "completions/transcripts.rs"]
+mod transcripts;
 #[macro_use]
 #[path = "support/snapshots.rs"]
 mod snapshots;

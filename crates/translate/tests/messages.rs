@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::disallowed_methods,
     missing_docs
 )]
@@ -17,6 +18,17 @@ use translate::messages::{Messages, MessagesReply};
 use translate::profile::{MessagesOperation, NativeBeta, Replay};
 use translate::token_arrays::UnknownToken;
 use translate::{Profile, S3Access, Stamp};
+
+#[path = "messages/caching.rs"]
+mod caching;
+#[path = "support/glass.rs"]
+mod glass;
+#[path = "support/golden.rs"]
+mod golden;
+#[path = "messages/thoughts.rs"]
+mod thoughts;
+#[path = "messages/transcripts.rs"]
+mod transcripts;
 
 fn stamp() -> Stamp {
     Stamp { id: "msg_1".into(), created: 1, model: "m".into() }
@@ -62,6 +74,16 @@ fn body(request: &Value, profile: &Profile) -> (Value, Vec<String>) {
         let ignored = question.report.ignored().iter().map(ToString::to_string).collect();
         (serde_json::from_slice(&question.body).unwrap(), ignored)
     })
+}
+
+/// The state for the answer of a model on Converse.
+fn reply_on_converse(request: &Value) -> MessagesReply {
+    let text = request.to_string();
+    let request: MessagesRequest<'_> = serde_json::from_str(&text).unwrap();
+    let stores = S3Access::default();
+    let input =
+        QuestionInput { stores: &stores, restored: None, index: 0, betas: &[], text_of: no_tokens };
+    Messages::question(&request, &Profile::default(), &input).unwrap().reply
 }
 
 #[test]

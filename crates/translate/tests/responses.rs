@@ -26,6 +26,10 @@ use translate::responses::{ResponseReply, ResponseStream, Responses};
 
 #[path = "support/case.rs"]
 mod case;
+#[path = "support/glass.rs"]
+mod glass;
+#[path = "support/golden.rs"]
+mod golden;
 #[path = "responses/items.rs"]
 mod items;
 #[path = "responses/properties.rs"]

@@ -198,6 +198,13 @@ pub enum StopReason {
     Unknown(String),
 }
 
+impl StopReason {
+    /// Returns whether the model's output is no answer.
+    pub fn is_malformed(&self) -> bool {
+        matches!(self, Self::MalformedModelOutput | Self::MalformedToolUse)
+    }
+}
+
 impl Default for StopReason {
     /// No reason was given.
     fn default() -> Self {

@@ -4,6 +4,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 use schema::converse::request::{ConverseRequest, GuardrailConfig, GuardrailTrace};
 use schema::converse::response::ConverseResponse;
+use serde::de::Error as _;
 use translate::chat::Delivery;
 use translate::dialect::{Answered, Dialect, NativeAnswered, NativeQuestion};
 use translate::profile::GuardrailPlace;
@@ -122,6 +123,10 @@ pub(super) fn read_answer<D: Dialect>(
         BodyForm::Converse => {
             let converse: ConverseResponse<'_> =
                 serde_json::from_slice(body).map_err(GatewayError::Unreadable)?;
+            if D::MALFORMED_FAILS && converse.stop_reason.is_malformed() {
+                let told = serde_json::Error::custom("the model could not finish its answer");
+                return Err(GatewayError::Unreadable(told));
+            }
             Ok((D::answer(&converse, reply, stamp), Spent::of(&converse)))
         }
         BodyForm::Native => {

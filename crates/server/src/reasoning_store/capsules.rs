@@ -9,12 +9,10 @@ use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use translate::capsule::{CapsulePurpose, Capsules};
+use translate::capsule::{CAPSULE_PREFIX, CapsulePurpose, Capsules};
 
 use super::Caller;
 
-/// Beginning of every capsule: its maker and the version of its form.
-const PREFIX: &str = "oc1.";
 /// Length of the key, in bytes.
 const KEY: usize = 32;
 
@@ -67,11 +65,11 @@ impl Capsules for CallerCapsules {
         let aad = Aad::from(self.aad(purpose));
         let nonce = self.key.0.seal_in_place_append_tag(aad, &mut sealed).ok()?;
         let whole = [&nonce.as_ref()[..], &sealed].concat();
-        Some(format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(whole)))
+        Some(format!("{CAPSULE_PREFIX}{}", URL_SAFE_NO_PAD.encode(whole)))
     }
 
     fn open(&self, purpose: CapsulePurpose, capsule: &str) -> Option<Vec<u8>> {
-        let mut whole = URL_SAFE_NO_PAD.decode(capsule.strip_prefix(PREFIX)?).ok()?;
+        let mut whole = URL_SAFE_NO_PAD.decode(capsule.strip_prefix(CAPSULE_PREFIX)?).ok()?;
         let (nonce, sealed) = whole.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let text = self.key.0.open_in_place(nonce, Aad::from(self.aad(purpose)), sealed).ok()?;

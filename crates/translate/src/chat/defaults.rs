@@ -114,7 +114,8 @@ fn chooses_thinking(request: &ChatRequest<'_>) -> bool {
         || raw.is_some_and(|raw| THINKING.iter().any(|name| raw.contains_key(*name)))
 }
 
-fn or<T>(place: &mut Option<T>, default: Option<T>) {
+/// Sets a member that a request does not give.
+pub(crate) fn or<T>(place: &mut Option<T>, default: Option<T>) {
     if place.is_none() {
         *place = default;
     }

@@ -207,16 +207,21 @@ pub fn refuses_betas(status: u16, message: &str) -> bool {
     status == 400 && NO_BETA.iter().any(|wording| text.contains(wording))
 }
 
-/// Returns whether a refusal is about past reasoning: it belongs to another conversation, or stands
-/// in another place than originally. (Sources: platform documentation "Preserved thinking" and
+/// Returns whether a refusal is about past reasoning: it belongs to another conversation, stands in
+/// another place than originally, or has a signature of another service. (Sources: platform documentation "Preserved thinking" and
 /// issues of open clients, 2026-06 to 2026-11.)
 pub fn is_about_thoughts(status: u16, message: &str) -> bool {
     let text = message.to_ascii_lowercase();
     let is_bound =
         text.contains("bound to") && (text.contains("different") || text.contains("another"));
     let is_moved = text.contains("thinking") && text.contains("cannot be modified");
+    let is_foreign = ["invalid `signature` in `thinking`", "invalid `data` in `redacted_thinking`"]
+        .iter()
+        .any(|wording| text.contains(wording));
     let names_thoughts = ["thinking", "reasoning", "block", "signature"];
-    status == 400 && (is_bound || is_moved) && names_thoughts.iter().any(|word| text.contains(word))
+    status == 400
+        && (is_bound || is_moved || is_foreign)
+        && names_thoughts.iter().any(|word| text.contains(word))
 }
 
 /// Wordings that must also occur for the region to be the reason.

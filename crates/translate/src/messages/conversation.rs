@@ -2,72 +2,33 @@
 //! that it answers, as Bedrock requires.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 
 use schema::anthropic::messages::content::{Block, BlockKind, CacheControl, Content};
 use schema::anthropic::messages::{Message as Sent, MessagesRequest, Role as SentRole};
-use schema::converse::message::{ContentBlock, Message, Role, SystemBlock};
-use schema::converse::tool::{ToolResultBlock, ToolResultContent, ToolUseBlock};
+use schema::converse::message::{ContentBlock, Role};
+use schema::converse::tool::ToolResultContent;
 use serde_json::value::RawValue;
 
 use super::is_attribution;
 use super::params::cache_mark;
-use crate::parts::cache;
-use crate::parts::media::{Attachments, Beside, within_limits};
-use crate::parts::thinking::Past;
-use crate::parts::thinking::replay::{Memory, past};
-use crate::parts::tools::{CalledWith, SentIds, SentToolNames, input, sent_name};
-use crate::parts::turns::{self, FILLER, Turns};
-use crate::profile::{Profile, SystemPrompt};
+use crate::parts::conversation::{
+    Around, CallKey, Conversation, ConversationBuilder, PastBlock, PastCall, PlacedTurn, Results,
+    Said,
+};
+use crate::parts::thinking::replay::Memory;
+use crate::parts::tools::CalledWith;
 use crate::reasoning::RestoredReasoning;
-use crate::{Invalid, Report, S3Access};
+use crate::{Invalid, Report};
 
 mod blocks;
 mod thoughts;
 
 pub(super) use thoughts::{is_thought, thoughts};
 
-/// Stands in for a missing result, so that the model does not read it as one.
-const NO_RESULT: &str = "No result of this call was given.";
-
-/// The conversation as Converse content.
-pub(super) struct History<'a> {
-    pub(super) system: Vec<SystemBlock<'a>>,
-    pub(super) messages: Vec<Message<'a>>,
-    /// Tools that past turns called, by the client's names.
-    pub(super) called: Vec<&'a str>,
-    /// Presence of the original reasoning in the turns being answered.
-    pub(super) past: Past,
-}
-
-impl History<'_> {
-    /// Adds an instruction of the gateway after all of the caller's. Where reasoning is valid only
-    /// after an unchanged prefix, the instruction ends the user's last turn and is returned.
-    pub(super) fn instruct(&mut self, words: String, profile: &Profile) -> Option<String> {
-        let is_behind = profile.thoughts_bound || profile.system == SystemPrompt::InUserTurn;
-        let last = self.messages.iter_mut().rfind(|turn| turn.role == Role::User);
-        match last.filter(|_| is_behind) {
-            Some(turn) => {
-                let told = profile.thoughts_bound.then(|| words.clone());
-                turn.content.push(ContentBlock::Text(Cow::Owned(words)));
-                told
-            }
-            None => {
-                self.system.push(SystemBlock::Text(Cow::Owned(words)));
-                None
-            }
-        }
-    }
-}
-
-/// The inputs of the translation besides the messages.
-#[derive(Clone, Copy)]
-pub(super) struct TurnsAround<'a, 'r> {
-    pub(super) names: &'r SentToolNames,
-    pub(super) restored: Option<&'a RestoredReasoning>,
-    pub(super) profile: &'r Profile,
-    pub(super) stores: &'r S3Access,
-}
+/// The place of marks on blocks of messages.
+const CONTENT: &str = "messages.content.";
+/// Content of a result that failed and has none.
+const FAILED: &str = "The call failed.";
 
 /// Translates the system prompt and the messages. System messages at the head join the system prompt;
 /// later ones stay in place as user text.
@@ -76,49 +37,24 @@ pub(super) struct TurnsAround<'a, 'r> {
 /// A block cannot be expressed for this model.
 pub(super) fn conversation<'a>(
     request: &'a MessagesRequest<'a>,
-    around: TurnsAround<'a, '_>,
+    around: Around<'a, '_>,
     report: &mut Report,
-) -> Result<History<'a>, Invalid> {
-    let TurnsAround { names, restored, profile, stores } = around;
+) -> Result<Conversation<'a>, Invalid> {
     let messages = &request.messages;
-    let mut building = Building {
-        turns: Turns::default(),
-        system: Vec::new(),
-        called: Vec::new(),
-        known: HashSet::new(),
-        messages,
-        taken: HashSet::new(),
-        profile,
-        attachments: Attachments::new(profile, stores),
-        beside: Beside::default(),
-        ids: SentIds::new(profile.call_ids),
-        memory: memory(restored, messages),
-        lost: HashSet::new(),
-        names,
-        report,
-    };
+    let past = memory(around.recalled, messages);
+    let (results, found) = index(messages);
+    let builder = ConversationBuilder::new(around, past, report);
+    let mut building = Building { builder, results, found, at: 0 };
     if let Some(system) = &request.system {
-        building.instruct(system, "system")?;
+        for (text, mark) in instructions(system, "system")? {
+            building.builder.instruct(text, None);
+            building.mark(mark, "system.");
+        }
     }
-    let mut at_head = true;
     for (at, message) in messages.iter().enumerate() {
-        if message.output_config.is_some() {
-            building.report.ignore("messages.output_config");
-        }
-        match message.role {
-            SentRole::System if at_head => {
-                building.instruct(&message.content, &format!("messages[{at}].content"))?;
-            }
-            SentRole::System => building.note(at, message)?,
-            SentRole::User => building.user(at, message)?,
-            SentRole::Assistant => building.assistant(at, message)?,
-        }
-        at_head &= message.role == SentRole::System;
+        building.message(at, message)?;
     }
-    let messages = building.turns.finish(profile, building.report);
-    within_limits(&messages, profile)?;
-    let past = past(&messages, &building.lost, profile);
-    Ok(History { system: building.system, messages, called: building.called, past })
+    building.builder.finish()
 }
 
 /// The restored turns of these messages.
@@ -141,264 +77,244 @@ pub(super) fn call_ids<'a>(message: &'a Sent<'a>) -> impl Iterator<Item = &'a st
     })
 }
 
-/// A result block: its message, its index there, and its members.
-#[derive(Clone, Copy)]
+/// The positions of calls and results, counted in blocks, and the results at theirs.
+fn index<'a>(messages: &'a [Sent<'a>]) -> (Results<'a>, Vec<Option<FoundResult<'a>>>) {
+    let count = messages.iter().map(|message| message.content.blocks().len()).sum();
+    let (mut results, mut found) = (Results::of(count), Vec::with_capacity(count));
+    for (at, message) in messages.iter().enumerate() {
+        for (index, block) in message.content.blocks().iter().enumerate() {
+            let position = found.len();
+            found.push(match (&block.kind, message.role) {
+                (BlockKind::ToolUse { id, .. }, SentRole::Assistant) => {
+                    results.made(key(id), position);
+                    None
+                }
+                (BlockKind::ToolResult { tool_use_id, content, is_error }, SentRole::User) => {
+                    results.given(key(tool_use_id), position);
+                    let place = format!("messages[{at}].content[{index}]");
+                    let mark = block.cache_control.as_ref();
+                    let (content, is_error) = (content.as_ref(), *is_error);
+                    Some(FoundResult { place, content, is_error, mark })
+                }
+                _ => None,
+            });
+        }
+    }
+    (results, found)
+}
+
+fn key(id: &str) -> CallKey<'_> {
+    CallKey::Id(Cow::Borrowed(id))
+}
+
+/// A result block.
 struct FoundResult<'a> {
-    at: usize,
-    index: usize,
+    place: String,
     content: Option<&'a Content<'a>>,
     is_error: bool,
     mark: Option<&'a CacheControl<'a>>,
 }
 
 struct Building<'a, 'r> {
-    profile: &'r Profile,
-    turns: Turns<'a>,
-    system: Vec<SystemBlock<'a>>,
-    called: Vec<&'a str>,
-    known: HashSet<&'a str>,
-    messages: &'a [Sent<'a>],
-    /// Results that stand behind their calls already, by message and index.
-    taken: HashSet<(usize, usize)>,
-    attachments: Attachments<'r>,
-    beside: Beside<'a>,
-    ids: SentIds<'a>,
-    memory: Memory<'a>,
-    /// The first call of each message whose reasoning is unknown, by its sent id.
-    lost: HashSet<Cow<'a, str>>,
-    names: &'r SentToolNames,
-    report: &'r mut Report,
+    builder: ConversationBuilder<'a, 'r>,
+    results: Results<'a>,
+    /// The results by their positions, until they are placed.
+    found: Vec<Option<FoundResult<'a>>>,
+    /// Position of the next block.
+    at: usize,
 }
 
 impl<'a> Building<'a, '_> {
-    /// Adds instructions at the head of the request.
-    fn instruct(&mut self, content: &'a Content<'a>, place: &str) -> Result<(), Invalid> {
-        let is_native = self.profile.system == SystemPrompt::Native;
-        for (text, mark) in texts(content, place)? {
-            if text.trim().is_empty() || is_attribution(text) {
-                continue;
-            }
-            match is_native {
-                true => self.system.push(SystemBlock::Text(Cow::Borrowed(text))),
-                false => self.turns.push(Role::User, ContentBlock::Text(Cow::Borrowed(text))),
-            }
-            self.mark(mark, "system.");
+    fn message(&mut self, at: usize, message: &'a Sent<'a>) -> Result<(), Invalid> {
+        if message.output_config.is_some() {
+            self.builder.report.ignore("messages.output_config");
         }
-        Ok(())
+        if message.role != SentRole::System {
+            self.builder.leave_head();
+        }
+        let place = format!("messages[{at}].content");
+        match message.role {
+            SentRole::System => {
+                for (text, mark) in instructions(&message.content, &place)? {
+                    self.builder.instruct(text, None);
+                    self.mark(mark, CONTENT);
+                }
+                self.at += message.content.blocks().len();
+                Ok(())
+            }
+            SentRole::User => self.user(&message.content, &place),
+            SentRole::Assistant => self.assistant((at, message), &place),
+        }
     }
 
-    /// Adds an instruction within the conversation.
-    fn note(&mut self, at: usize, message: &'a Sent<'a>) -> Result<(), Invalid> {
-        for (text, mark) in texts(&message.content, &format!("messages[{at}].content"))? {
-            self.turns.push(Role::User, ContentBlock::Text(turns::note(text)));
-            self.mark(mark, "messages.content.");
+    fn user(&mut self, content: &'a Content<'a>, place: &str) -> Result<(), Invalid> {
+        if let Content::Text(text) = content {
+            self.builder.say(vec![Said::text(text.as_str())], Role::User);
         }
-        Ok(())
-    }
-
-    fn user(&mut self, at: usize, message: &'a Sent<'a>) -> Result<(), Invalid> {
-        let blocks = match &message.content {
-            Content::Text(text) => {
-                self.turns.push(Role::User, ContentBlock::Text(Cow::Borrowed(text)));
-                return Ok(());
-            }
-            Content::Blocks(blocks) => blocks,
-        };
-        for (index, block) in blocks.iter().enumerate() {
-            let place = format!("messages[{at}].content[{index}]");
-            if let BlockKind::ToolResult { tool_use_id, content, is_error } = &block.kind {
-                if !self.taken.contains(&(at, index)) {
-                    let mark = block.cache_control.as_ref();
-                    let content = content.as_ref();
-                    let found = FoundResult { at, index, content, is_error: *is_error, mark };
-                    self.orphan(tool_use_id, found)?;
+        for (index, block) in content.blocks().iter().enumerate() {
+            let position = self.at;
+            self.at += 1;
+            if let BlockKind::ToolResult { tool_use_id, .. } = &block.kind {
+                if !self.results.is_taken(position)
+                    && let Some(found) = self.found.get_mut(position).and_then(Option::take)
+                {
+                    self.orphan(tool_use_id, &found)?;
                 }
                 continue;
             }
-            if let Some(content) = self.block(block, &place, Role::User)? {
-                self.turns.push(Role::User, content);
-                self.mark(block.cache_control.as_ref(), "messages.content.");
+            if let Some(content) = self.block(block, &format!("{place}[{index}]"), Role::User)? {
+                self.builder.say(vec![Said { block: content, mark: None }], Role::User);
+                self.mark(block.cache_control.as_ref(), CONTENT);
             }
         }
         Ok(())
     }
 
-    fn assistant(&mut self, at: usize, message: &'a Sent<'a>) -> Result<(), Invalid> {
-        let blocks = match &message.content {
-            Content::Text(text) => {
-                self.turns.push(Role::Assistant, ContentBlock::Text(Cow::Borrowed(text)));
-                return Ok(());
-            }
-            Content::Blocks(blocks) => blocks,
-        };
-        let mut thoughts = self.thoughts(at, message);
-        let mut calls = Vec::new();
-        for (index, block) in blocks.iter().enumerate() {
-            for thought in thoughts.before(index) {
-                self.turns.push(Role::Assistant, ContentBlock::ReasoningContent(thought));
-            }
-            if let BlockKind::ToolUse { id, name, input } = &block.kind {
-                let sent = self.call((id, name, *input), (at, index), &calls)?;
-                calls.push((id.as_str(), sent));
-            } else if let Some(content) =
-                self.block(block, &format!("messages[{at}].content[{index}]"), Role::Assistant)?
-            {
-                self.turns.push(Role::Assistant, content);
-            } else {
-                continue;
-            }
-            self.mark(block.cache_control.as_ref(), "messages.content.");
-        }
-        for thought in thoughts.rest() {
-            self.turns.push(Role::Assistant, ContentBlock::ReasoningContent(thought));
-        }
-        if thoughts.past == Past::Lost {
-            self.lost.extend(calls.first().map(|(_, sent)| sent.clone()));
-        }
-        self.results(at, calls)
-    }
-
-    /// Adds a call. Returns its sent id.
-    fn call(
+    fn assistant(
         &mut self,
-        (id, name, made_with): (&'a str, &'a str, Option<&'a RawValue>),
-        (at, index): (usize, usize),
-        before: &[(&str, Cow<'a, str>)],
-    ) -> Result<Cow<'a, str>, Invalid> {
-        let repeats = before.iter().filter(|(known, _)| *known == id).count();
-        let sent = self.ids.sent(match repeats {
-            0 => Cow::Borrowed(id),
-            repeats => Cow::Owned(format!("{id}#{repeats}")),
-        });
-        let complain = |_| {
-            Invalid::value(format!("messages[{at}].content[{index}].input"), "Unreadable input.")
-        };
-        let name_sent = sent_name(name, self.profile.tool_names);
-        let arguments = CalledWith::Arguments(made_with.map_or("", RawValue::get));
-        let input = input(arguments, self.names.form(&name_sent)).map_err(complain)?;
-        let block = ToolUseBlock { tool_use_id: sent.clone(), name: name_sent, input };
-        self.turns.push(Role::Assistant, ContentBlock::ToolUse(block));
-        if self.known.insert(name) {
-            self.called.push(name);
-        }
-        Ok(sent)
-    }
-
-    /// Adds the results of the calls of one message, in the order of the calls.
-    fn results(&mut self, at: usize, calls: Vec<(&'a str, Cow<'a, str>)>) -> Result<(), Invalid> {
-        if calls.is_empty() {
+        (at, message): (usize, &'a Sent<'a>),
+        place: &str,
+    ) -> Result<(), Invalid> {
+        if let Content::Text(text) = &message.content {
+            self.builder.say(vec![Said::text(text.as_str())], Role::Assistant);
             return Ok(());
         }
-        let mut given = self.given_after(at);
-        for (id, tool_use_id) in calls {
-            let found = given.get_mut(id).and_then(Vec::pop);
-            let (content, mark) = match found {
-                Some(found) => {
-                    self.taken.insert((found.at, found.index));
-                    (self.result(found)?, found.mark)
-                }
-                None => (vec![ToolResultContent::Text(Cow::Borrowed(NO_RESULT))], None),
-            };
-            let block = ToolResultBlock { tool_use_id, content };
-            self.turns.push(Role::User, ContentBlock::ToolResult(block));
-            self.mark(mark, "messages.content.");
-            let inside = found.and_then(|found| found.content).map(Content::blocks);
-            for block in inside.unwrap_or_default() {
-                self.mark(block.cache_control.as_ref(), "messages.content.");
+        let sent = message.content.blocks();
+        let (first, mut calls) = (self.at, Vec::new());
+        let mut thoughts = self.thoughts(at, message);
+        let mut blocks = Vec::with_capacity(sent.len());
+        for (index, block) in sent.iter().enumerate() {
+            let thought = |block| (PastBlock::Said(ContentBlock::ReasoningContent(block)), None);
+            blocks.extend(thoughts.before(index).into_iter().map(thought));
+            let mark = self.checked_mark(block.cache_control.as_ref(), CONTENT);
+            if let BlockKind::ToolUse { id, name, input } = &block.kind {
+                calls.push((index, id.as_str()));
+                blocks.push((PastBlock::Call(call(id, name, *input)), mark));
+            } else if let Some(content) =
+                self.block(block, &format!("{place}[{index}]"), Role::Assistant)?
+            {
+                blocks.push((PastBlock::Said(content), mark));
             }
         }
-        for block in self.beside.take() {
-            self.turns.push(Role::User, block);
+        self.at += sent.len();
+        let rest = thoughts.rest().into_iter().map(ContentBlock::ReasoningContent);
+        blocks.extend(rest.map(|block| (PastBlock::Said(block), None)));
+        let turn = PlacedTurn { blocks, past: thoughts.past, preface: thoughts.preface };
+        let param = |call: usize| match calls.get(call) {
+            Some((index, _)) => format!("{place}[{index}].input"),
+            None => place.to_owned(),
+        };
+        let ids = self.builder.placed_answer(turn, &param)?;
+        for ((index, id), sent) in calls.into_iter().zip(ids) {
+            self.result(&key(id), first + index, sent)?;
         }
+        self.builder.end_results();
         Ok(())
     }
 
-    /// The results between a message and the assistant's next one, by id, the first last.
-    fn given_after(&self, at: usize) -> HashMap<&'a str, Vec<FoundResult<'a>>> {
-        let mut given: HashMap<&str, Vec<FoundResult<'a>>> = HashMap::new();
-        let after = self.messages.iter().enumerate().skip(at + 1);
-        let answers = after.take_while(|(_, message)| message.role != SentRole::Assistant);
-        for (at, message) in answers {
-            for (index, block) in message.content.blocks().iter().enumerate() {
-                if let BlockKind::ToolResult { tool_use_id, content, is_error } = &block.kind {
-                    let (content, mark) = (content.as_ref(), block.cache_control.as_ref());
-                    let found = FoundResult { at, index, content, is_error: *is_error, mark };
-                    given.entry(tool_use_id).or_default().push(found);
-                }
-            }
+    /// Adds the result of a call at a position.
+    fn result(
+        &mut self,
+        key: &CallKey<'a>,
+        position: usize,
+        sent: Cow<'a, str>,
+    ) -> Result<(), Invalid> {
+        let taken = self.results.take(key, position);
+        let found = taken.and_then(|taken| self.found.get_mut(taken)?.take());
+        let Some(found) = found else {
+            self.builder.result(sent, None);
+            return Ok(());
+        };
+        let content = self.result_content(&found)?;
+        self.builder.result(sent, Some(content));
+        self.mark(found.mark, CONTENT);
+        for block in found.content.map(Content::blocks).unwrap_or_default() {
+            self.mark(block.cache_control.as_ref(), CONTENT);
         }
-        given.values_mut().for_each(|found| found.reverse());
-        given
+        Ok(())
     }
 
     /// The content of a result; an error says so, because not all models have a status for it.
-    fn result(&mut self, found: FoundResult<'a>) -> Result<Vec<ToolResultContent<'a>>, Invalid> {
-        let FoundResult { at, index, content, is_error, .. } = found;
-        let mut all = Vec::new();
-        match content {
-            None => {}
-            Some(Content::Text(text)) if text.trim().is_empty() => {}
-            Some(Content::Text(text)) => all.push(ToolResultContent::Text(Cow::Borrowed(text))),
-            Some(Content::Blocks(blocks)) => {
-                for (inner, block) in blocks.iter().enumerate() {
-                    let place = format!("messages[{at}].content[{index}].content[{inner}]");
-                    if let Some(block) = self.block(block, &place, Role::User)? {
-                        let inside = self.attachments.inside_result();
-                        all.extend(self.beside.place(block, inside, self.report));
-                    }
-                }
-            }
-        }
-        if all.is_empty() {
-            let words = if is_error { "The call failed." } else { FILLER };
-            all.push(ToolResultContent::Text(Cow::Borrowed(words)));
+    fn result_content(
+        &mut self,
+        found: &FoundResult<'a>,
+    ) -> Result<Vec<ToolResultContent<'a>>, Invalid> {
+        let blocks = self.inside(found)?;
+        let is_blank = |block: &ContentBlock<'_>| match block {
+            ContentBlock::Text(text) => text.trim().is_empty(),
+            _ => false,
+        };
+        let mut all = match found.content {
+            // A text without words is no content.
+            Some(Content::Text(_)) if blocks.iter().all(is_blank) => Vec::new(),
+            _ => self.builder.inside_result(blocks),
+        };
+        if all.is_empty() && found.is_error {
+            all.push(ToolResultContent::Text(Cow::Borrowed(FAILED)));
         }
         Ok(all)
     }
 
-    /// Keeps a result without a call as the user's text.
-    fn orphan(&mut self, id: &'a str, found: FoundResult<'a>) -> Result<(), Invalid> {
-        let head = format!("Result of tool call {id}:");
-        self.turns.push(Role::User, ContentBlock::Text(Cow::Owned(head)));
-        match found.content {
-            None => {}
-            Some(Content::Text(text)) => {
-                self.turns.push(Role::User, ContentBlock::Text(Cow::Borrowed(text)));
-            }
-            Some(Content::Blocks(blocks)) => {
-                for (inner, block) in blocks.iter().enumerate() {
-                    let place =
-                        format!("messages[{}].content[{}].content[{inner}]", found.at, found.index);
-                    if let Some(block) = self.block(block, &place, Role::User)? {
-                        self.turns.push(Role::User, block);
-                    }
-                }
-            }
+    /// The blocks of a result.
+    fn inside(&mut self, found: &FoundResult<'a>) -> Result<Vec<ContentBlock<'a>>, Invalid> {
+        let blocks = match found.content {
+            None => return Ok(Vec::new()),
+            Some(Content::Text(text)) => return Ok(vec![ContentBlock::Text(Cow::Borrowed(text))]),
+            Some(Content::Blocks(blocks)) => blocks,
+        };
+        let mut inside = Vec::with_capacity(blocks.len());
+        for (index, block) in blocks.iter().enumerate() {
+            let place = format!("{}.content[{index}]", found.place);
+            inside.extend(self.block(block, &place, Role::User)?);
         }
-        self.mark(found.mark, "messages.content.");
+        Ok(inside)
+    }
+
+    /// Keeps a result without a call as the user's text.
+    fn orphan(&mut self, id: &'a str, found: &FoundResult<'a>) -> Result<(), Invalid> {
+        let head = Said::text(format!("Result of tool call {id}:"));
+        let inside = self.inside(found)?.into_iter().map(|block| Said { block, mark: None });
+        let said = std::iter::once(head).chain(inside).collect();
+        self.builder.say(said, Role::User);
+        self.mark(found.mark, CONTENT);
         Ok(())
     }
 
-    /// Sets a cache point after the last content: in the system prompt while there are no messages.
+    /// Sets a cache point after the last content.
     fn mark(&mut self, mark: Option<&CacheControl<'_>>, place: &str) {
-        if mark.is_some_and(|mark| mark.scope.is_some()) {
-            self.report.ignore(&format!("{place}cache_control.scope"));
-        }
-        let asked = mark.map(cache_mark);
-        let Some(point) = cache::point(asked, place, self.profile, self.report) else { return };
-        if self.turns.mark(point) {
-            return;
-        }
-        match self.system.last_mut() {
-            Some(SystemBlock::CachePoint(before)) => *before = cache::longer(*before, point),
-            Some(SystemBlock::Text(_)) => self.system.push(SystemBlock::CachePoint(point)),
-            None => self.report.ignore(&format!("{place}cache_control")),
-        }
+        let mark = self.checked_mark(mark, place);
+        self.builder.mark(mark, place);
     }
+
+    /// A mark as caching takes it; a scope is reported.
+    fn checked_mark(
+        &mut self,
+        mark: Option<&CacheControl<'_>>,
+        place: &str,
+    ) -> Option<crate::parts::cache::CacheMark> {
+        if mark.is_some_and(|mark| mark.scope.is_some()) {
+            self.builder.report.ignore(&format!("{place}cache_control.scope"));
+        }
+        mark.map(cache_mark)
+    }
+}
+
+fn call<'a>(id: &'a str, name: &'a str, input: Option<&'a RawValue>) -> PastCall<'a> {
+    let made_with = CalledWith::Arguments(input.map_or("", RawValue::get));
+    PastCall { key: key(id), id: Cow::Borrowed(id), sent_id: id, name, made_with }
 }
 
 /// A text and its mark.
 type MarkedText<'a> = (&'a str, Option<&'a CacheControl<'a>>);
+
+/// The texts of instructions, without blank ones and their client's attribution.
+fn instructions<'a>(
+    content: &'a Content<'a>,
+    place: &str,
+) -> Result<impl Iterator<Item = MarkedText<'a>>, Invalid> {
+    let all = texts(content, place)?.into_iter();
+    Ok(all.filter(|(text, _)| !text.trim().is_empty() && !is_attribution(text)))
+}
 
 /// The texts of content that can hold only text.
 ///

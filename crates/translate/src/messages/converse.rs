@@ -1,32 +1,31 @@
 //! A messages request as a Converse call.
 
-use schema::anthropic::messages::{MessagesRequest, OutputConfig};
+use schema::anthropic::messages::MessagesRequest;
 use schema::converse::request::ConverseRequest;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::conversation::{TurnsAround, conversation};
+use super::conversation::conversation;
+use super::fields::{RequestWay, without_effect};
 use super::{MessagesReply, limits, params, sealed, tools};
 use crate::dialect::{Question, QuestionInput};
 use crate::parts::betas;
 use crate::parts::cache::{self, Asked, Automatic};
-use crate::parts::format::FormatPlan;
+use crate::parts::conversation::Around;
 use crate::parts::model_fields;
 use crate::parts::params::{choose, inference_config};
+use crate::parts::question::{Shaped, own_words, response_fields, shaped};
 use crate::parts::request_metadata::request_metadata;
 use crate::parts::service;
 use crate::parts::tags::{self, TagsWanted};
 use crate::parts::thinking::{Given, Plan};
 use crate::parts::tools::{Tooling, delivery, tooling};
 use crate::parts::written::Syntax;
-use crate::profile::ThinkingTags;
+use crate::profile::{Replay, ThinkingTags};
 use crate::reasoning::RestoredReasoning;
 use crate::reply::ReasoningShown;
 use crate::report::LostReasoning;
 use crate::{Invalid, Profile, Reply, Report};
 
-/// Instruction for a model that cannot be forbidden to call tools.
-const NO_CALLS: &str = "Call no tools in this turn: answer in text.";
 /// Path of the stop sequence in a model's own response.
 const STOP_SEQUENCE: &str = "/stop_sequence";
 
@@ -43,10 +42,13 @@ pub(super) fn question<'q>(
     service::named_guardrails(request.guardrails)?;
     limits::within_limits(request)?;
     let mut report = Report::default();
-    without_effect(request, &mut report);
+    without_effect(request, RequestWay::Converse, &mut report);
     let restored = input.restored;
     let (declared, choice) = tools::declared(request, profile, &mut report)?;
-    let around = TurnsAround { names: &declared.names, restored, profile, stores: input.stores };
+    let own_words = own_words(profile, || params::format(request, profile))?;
+    let (names, stores, own_words) = (&declared.names, input.stores, own_words.as_deref());
+    let field = "messages.";
+    let around = Around { names, recalled: restored, profile, stores, own_words, field };
     let mut conversation = conversation(request, around, &mut report)?;
     let sampling = params::sampling(request)?;
     let mut inference_config = inference_config(&sampling, profile, &mut report)?;
@@ -60,23 +62,10 @@ pub(super) fn question<'q>(
     let called = &conversation.called;
     let mut tooling = tooling(declared, "tools", choice, called, profile)?;
     let format = params::format(request, profile)?;
-    let mut preface = None;
-    let (output_config, answering_tool) = match format.shape {
-        FormatPlan::Free => (None, None),
-        FormatPlan::Native(config) => (Some(config), None),
-        FormatPlan::Tool(spec, form) => (None, tooling.answer_by(spec, form, profile)),
-        FormatPlan::Words(words) => {
-            preface = conversation.instruct(words, profile);
-            (None, None)
-        }
-    };
-    if tooling.choice_ignored {
-        report.ignore("tool_choice");
-    }
-    let unwelcome = tooling.is_unwelcome();
-    if unwelcome && answering_tool.is_none() && !tooling.is_served() {
-        preface = preface.or(conversation.instruct(NO_CALLS.to_owned(), profile));
-    }
+    let both = (&mut conversation, &mut tooling);
+    let shaped = shaped(format, "tool_choice", both, profile, &mut report);
+    let Shaped { output_config, answering_tool, wanted, preface } = shaped;
+    let drops_calls = tooling.is_unwelcome();
     let cached = cached(request, profile, &mut report);
     let one_call = wants_one_call(request) && tooling.config.is_some();
     let mut fields = additional(request, &tooling, profile, &mut report)?;
@@ -92,7 +81,7 @@ pub(super) fn question<'q>(
     let metadata = params::CallMetadata::of(request);
     let request_metadata = request_metadata_of(&metadata, &mut report);
     let stops = !inference_config.stop_sequences.is_empty();
-    let paths = count_path.into_iter().chain(stops.then_some(STOP_SEQUENCE)).collect();
+    let paths = count_path.into_iter().chain(stops.then_some(STOP_SEQUENCE));
     let mut body = ConverseRequest {
         messages: conversation.messages,
         system: conversation.system,
@@ -101,7 +90,7 @@ pub(super) fn question<'q>(
         output_config,
         guardrail_config: request.guardrail_config.as_ref().map(Into::into),
         additional_model_request_fields: fields,
-        additional_model_response_field_paths: paths,
+        additional_model_response_field_paths: response_fields(None, paths),
         performance_config: request.performance_config.as_ref().map(Into::into),
         service_tier: tier,
         request_metadata,
@@ -111,23 +100,26 @@ pub(super) fn question<'q>(
     let is_forgotten = restored.is_some_and(RestoredReasoning::is_forgotten);
     is_forgotten.then(|| report.lose_thoughts(LostReasoning::Dropped));
     // Reasoning has blocks of its own here, so that tags around it would be noise.
-    let wanted = (profile.thinking_tags != ThinkingTags::None).then_some(TagsWanted::Split);
+    let tags_wanted = (profile.thinking_tags != ThinkingTags::None).then_some(TagsWanted::Split);
     let delivery = delivery(&mut body, (request.stream == Some(true)).then_some(profile));
     let reply = Reply {
         names: tooling.names,
         stream_counts: profile.stream_counts,
         one_call,
-        drops_calls: unwelcome,
+        drops_calls,
         answering_tool,
-        wanted: format.wanted,
+        wanted,
         thoughts: ReasoningShown::of(&wish, profile),
-        splits_tags: tags::are_split(wanted, profile, &mut report),
+        splits_tags: tags::are_split(tags_wanted, profile, &mut report),
         written,
         origin: restored.and_then(RestoredReasoning::target),
         preface,
         ..Reply::default()
     };
-    let reply = MessagesReply { reply, sealed: sealed::format(profile), is_native: false };
+    let signs = profile.replay == Replay::Plain;
+    let capsules = restored.and_then(RestoredReasoning::capsules).filter(|_| signs).cloned();
+    let sealed = sealed::format(profile);
+    let reply = MessagesReply { reply, sealed, capsules, is_native: false };
     Ok(Question { body, delivery, reply, report })
 }
 
@@ -180,62 +172,4 @@ fn additional(
     betas::of_body(request.anthropic_beta, &mut fields, profile, report)?;
     model_fields::sampling(&params::extras(request), &mut fields, profile, report)?;
     Ok(fields)
-}
-
-/// Reports the fields that ask for something other than the default and that cannot be honoured on
-/// Converse. Destructured without `..`: a new field does not compile until it is decided whether it is
-/// honoured (`_` here) or reported.
-fn without_effect(request: &MessagesRequest<'_>, report: &mut Report) {
-    let MessagesRequest {
-        model: _,
-        messages: _,
-        max_tokens: _,
-        system: _,
-        stop_sequences: _,
-        stream: _,
-        temperature: _,
-        top_p: _,
-        top_k: _,
-        tools: _,
-        tool_choice: _,
-        thinking: _,
-        output_config,
-        output_format: _,
-        cache_control: _,
-        metadata: _,
-        service_tier: _,
-        context_management,
-        compaction,
-        safeguards,
-        mcp_servers,
-        anthropic_beta: _,
-        anthropic_version: _,
-        additional_model_request_fields: _,
-        guardrail_config: _,
-        guardrails: _,
-        performance_config: _,
-        request_metadata: _,
-        tags,
-        extra,
-    } = request;
-    let task_budget = output_config.as_ref().and_then(|config| {
-        let OutputConfig { effort: _, format: _, task_budget } = config;
-        *task_budget
-    });
-    let is_set = |raw: &Option<&RawValue>| raw.is_some_and(|raw| !matches!(raw.get(), "[]" | "{}"));
-    for (field, present) in [
-        ("output_config.task_budget", task_budget.is_some()),
-        ("context_management", is_set(context_management)),
-        ("compaction", is_set(compaction)),
-        ("safeguards", is_set(safeguards)),
-        ("mcp_servers", is_set(mcp_servers)),
-        ("tags", tags.is_some()),
-    ] {
-        if present {
-            report.ignore(field);
-        }
-    }
-    for field in extra.names() {
-        report.ignore(field);
-    }
 }

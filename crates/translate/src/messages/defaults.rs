@@ -4,6 +4,7 @@ use schema::anthropic::messages::{MessagesRequest, Thinking};
 use schema::openai::chat::ChatRequest;
 
 use crate::chat::Defaults;
+use crate::chat::defaults::{join, or};
 
 /// Gives a request what it does not give itself.
 ///
@@ -14,11 +15,6 @@ pub(super) fn complete<'a>(
     given: &'a Defaults,
 ) -> Result<(), serde_json::Error> {
     let own: ChatRequest<'a> = serde_json::from_str(given.body())?;
-    fn or<T>(place: &mut Option<T>, default: Option<T>) {
-        if place.is_none() {
-            *place = default;
-        }
-    }
     or(&mut request.max_tokens, given.most().and_then(|most| i64::try_from(most).ok()));
     or(&mut request.temperature, own.temperature);
     or(&mut request.top_p, own.top_p);
@@ -39,13 +35,7 @@ pub(super) fn complete<'a>(
             request.output_config.get_or_insert_default().effort = effort;
         }
     }
-    for (place, default) in [
-        (&mut request.additional_model_request_fields, own.additional_model_request_fields),
-        (&mut request.request_metadata, own.request_metadata),
-    ] {
-        for (name, value) in default.into_iter().flatten() {
-            place.get_or_insert_default().entry(name).or_insert(value);
-        }
-    }
+    join(&mut request.additional_model_request_fields, own.additional_model_request_fields);
+    join(&mut request.request_metadata, own.request_metadata);
     Ok(())
 }

@@ -79,6 +79,12 @@ pub(super) fn unknown(kind: &str, place: &str) -> Invalid {
     Invalid::value(format!("{place}.type"), message).with_code("unsupported_value")
 }
 
+/// The refusal of fetched content that the model does not read.
+pub(super) fn fetched(place: &str) -> Invalid {
+    let message = "The URL holds neither an image, a PDF document nor a text.";
+    Invalid::value(format!("{place}.source.url"), message).with_code("invalid_url")
+}
+
 /// The refusal of a source that is not here.
 pub(super) fn source(kind: &str, place: &str) -> Invalid {
     let message = format!(

@@ -12,8 +12,10 @@ use schema::converse::request::{InferenceConfig, Tier};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 
+use super::fields::{RequestWay, without_effect};
 use super::{MessagesReply, limits, params};
 use crate::dialect::{NativeQuestion, QuestionInput};
+use crate::parts::cache::Automatic;
 use crate::parts::format::FormatPlan;
 use crate::parts::model_fields;
 use crate::parts::params::{choose, inference_config};
@@ -24,10 +26,12 @@ use crate::reasoning::RestoredReasoning;
 use crate::reply::ReasoningShown;
 use crate::report::LostReasoning;
 use crate::{Invalid, Reply, Report};
+use automatic::Markable;
 use content::{Writer, WrittenTurns};
 use features::Features;
 use marks::Marks;
 
+mod automatic;
 mod content;
 mod features;
 mod marks;
@@ -64,17 +68,21 @@ pub(super) fn question<'q>(
         FormatPlan::Tool(..) | FormatPlan::Words(_) => return Ok(None),
     };
     let mut report = Report::default();
-    without_effect(request, &mut report);
+    without_effect(request, RequestWay::Native, &mut report);
     let mut marks = Marks::of(request, profile, &mut report);
     let mut features = Features::new(profile);
-    let sent_tools = tools::tools(request, (&mut features, &mut marks), profile, &mut report)?;
-    let (system, written) = {
+    let mut sent_tools = tools::tools(request, (&mut features, &mut marks), profile, &mut report)?;
+    let (mut system, written) = {
         let both = (&mut features, &mut marks);
         let mut writer = Writer::new(request, input.restored, both, (profile, &mut report));
         let system = request.system.as_ref().map(|system| writer.system(system)).transpose()?;
         (system.flatten(), writer.messages(request)?)
     };
-    let WrittenTurns { messages, past, thinks_back } = written;
+    let WrittenTurns { mut messages, past, thinks_back } = written;
+    if marks.is_unmarked {
+        let (tools, system) = (&mut sent_tools[..], system.as_mut());
+        mark(Markable { tools, system, messages: &mut messages }, profile)?;
+    }
     let mut inference = inference_config(&params::sampling(request)?, profile, &mut report)?;
     let wish = params::reasoning_request(request)?;
     let given = Given { raw: None, limit: inference.max_tokens, past };
@@ -133,7 +141,7 @@ pub(super) fn question<'q>(
         guardrail: request.guardrail_config.as_ref().map(Into::into),
         thinks_back,
         has_betas,
-        reply: MessagesReply { reply, sealed: None, is_native: true },
+        reply: MessagesReply { reply, is_native: true, ..MessagesReply::default() },
         report,
     }))
 }
@@ -141,6 +149,15 @@ pub(super) fn question<'q>(
 fn owned<'q>(value: &Value) -> Result<Raw<'q>, Invalid> {
     let unwritable = |_| Invalid::value("thinking", "The field cannot be written.");
     to_raw_value(value).map(Cow::Owned).map_err(unwritable)
+}
+
+/// Sets the gateway's cache marks, where the operator has them set.
+fn mark(parts: Markable<'_, '_>, profile: &Profile) -> Result<(), Invalid> {
+    if Automatic::unasked(profile) != Automatic::Unmarked {
+        return Ok(());
+    }
+    let unreadable = |_| Invalid::value("messages", "This content cannot be read.");
+    automatic::set_all(parts, profile).map_err(unreadable)
 }
 
 /// Tier and latency, which this operation takes as headers.
@@ -270,54 +287,4 @@ fn metadata<'q>(
     params::other_metadata(request, report);
     let id = params::user_id(request.metadata.as_ref());
     id.map(|id| owned(&json!({ "user_id": id }))).transpose()
-}
-
-/// Reports the fields that have no place in the model's own body. Destructured without `..`: a new field
-/// does not compile until it is decided whether it is honoured (`_` here) or reported.
-fn without_effect(request: &MessagesRequest<'_>, report: &mut Report) {
-    let MessagesRequest {
-        model: _,
-        messages: _,
-        max_tokens: _,
-        system: _,
-        stop_sequences: _,
-        stream: _,
-        temperature: _,
-        top_p: _,
-        top_k: _,
-        tools: _,
-        tool_choice: _,
-        thinking: _,
-        output_config: _,
-        output_format: _,
-        cache_control: _,
-        metadata: _,
-        service_tier: _,
-        context_management: _,
-        compaction: _,
-        safeguards: _,
-        mcp_servers,
-        anthropic_beta: _,
-        anthropic_version: _,
-        additional_model_request_fields: _,
-        guardrail_config: _,
-        guardrails: _,
-        performance_config: _,
-        request_metadata,
-        tags,
-        extra,
-    } = request;
-    let servers = mcp_servers.is_some_and(|raw| raw.get() != "[]");
-    for (field, present) in [
-        ("mcp_servers", servers),
-        ("request_metadata", request_metadata.is_some()),
-        ("tags", tags.is_some()),
-    ] {
-        if present {
-            report.ignore(field);
-        }
-    }
-    for field in extra.names() {
-        report.ignore(field);
-    }
 }

@@ -3,23 +3,18 @@
 
 use std::sync::Arc;
 
-use schema::anthropic::messages::native::{
-    GUARDRAIL_ACTION, InvocationMetrics, NativeAnswer, NativeBlock, OWN_MEMBERS, TRACE,
-};
+use schema::anthropic::messages::native::{InvocationMetrics, NativeAnswer, NativeBlock};
 use schema::anthropic::object::RawObject;
 use serde::de::Error as _;
-use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value};
+use serde_json::value::to_raw_value;
 
-use super::stream::native::{token_usage, without_bedrocks};
+use super::bedrock_members::BedrockMembers;
+use super::stream::native::token_usage;
 use super::{MessagesAnswer, MessagesReply};
 use crate::Stamp;
 use crate::dialect::{Answered, NativeAnswered};
 use crate::reasoning::{Passage, ReasoningItem, SavedTurn, Step, Turn};
 use crate::spent::{BilledTier, Spent};
-
-/// Bedrock's members that tell of a guardrail, and their names in `outcrop`.
-const GUARDRAIL: [(&str, &str); 2] = [(GUARDRAIL_ACTION, "guardrail_action"), (TRACE, "guardrail")];
 
 /// Reads an answer, and names the caller's model in it.
 ///
@@ -36,12 +31,13 @@ pub(super) fn answered(
     }
     let mut message: RawObject<'_> = serde_json::from_slice(body)?;
     message.set("model", to_raw_value(&stamp.model)?);
-    let outcrop = outcrop(&message)?;
-    without_bedrocks(&mut message);
-    if let Some(outcrop) = outcrop {
+    let mut members = BedrockMembers::default();
+    members.take(&mut message)?;
+    members.end(&mut message)?;
+    if let Some(outcrop) = members.outcrop(None)? {
         message.set("outcrop", outcrop);
     }
-    let is_whole = read.stop_reason.as_deref() == Some("end_turn");
+    let is_whole = read.stop_reason.as_deref() == Some("end_turn") && !members.intervened();
     let texts = read.content.iter().filter_map(|block| block.text.as_deref());
     let checked = (is_whole && reply.reply.wanted.is_some()).then(|| texts.collect::<String>());
     let answer = MessagesAnswer::native(message.to_raw()?, checked);
@@ -50,20 +46,6 @@ pub(super) fn answered(
     let spent = Spent::new(Some(usage), thought, BilledTier::default());
     let answered = Answered { answer, saved: saved(&read.content, reply), invoked_model: None };
     Ok(NativeAnswered { answered, spent })
-}
-
-fn outcrop(message: &RawObject<'_>) -> Result<Option<Box<RawValue>>, serde_json::Error> {
-    let mut members = Map::new();
-    for (name, told) in GUARDRAIL {
-        debug_assert!(name.starts_with(OWN_MEMBERS), "{name}");
-        if let Some(value) = message.get(name) {
-            members.insert(told.to_owned(), serde_json::from_str(value.get())?);
-        }
-    }
-    if members.get("guardrail_action") == Some(&Value::from("NONE")) {
-        members.remove("guardrail_action");
-    }
-    if members.is_empty() { Ok(None) } else { Ok(Some(to_raw_value(&members)?)) }
 }
 
 /// The turn to save, if it has calls.

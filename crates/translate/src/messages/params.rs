@@ -16,6 +16,8 @@ use crate::{Invalid, Profile, Report};
 pub(super) const MAX_TOKENS: &str = "max_tokens";
 /// The mode that reasons only as far as tool calls need it.
 const BETWEEN_TOOLS: &str = "between_tools";
+/// The display of an answer whose reasoning has signatures alone.
+const OMITTED: &str = "omitted";
 const USER_ID: &str = "user_id";
 /// Marks of a user id made by Claude Code's former versions, which ends in the session.
 const SESSION: &str = "_session_";
@@ -67,7 +69,10 @@ pub(super) fn reasoning_request<'a>(
         wish.hear("thinking", Says { switch: Some(switch), amount });
         wish.between_tools = &*field.kind == BETWEEN_TOOLS;
         wish.display = field.display.as_deref();
-        wish.display_field.extend(field.display.is_some().then_some("thinking.display"));
+        // Reasoning is left out of the answer here, where the model does not do so itself.
+        wish.hidden = wish.display == Some(OMITTED);
+        let is_asked = field.display.is_some() && !wish.hidden;
+        wish.display_field.extend(is_asked.then_some("thinking.display"));
     }
     // How much a model thinks is not whether it does.
     if let (Some(effort), Some(Switch::On) | None) = (effort(request), wish.switch) {

@@ -23,15 +23,24 @@ pub(crate) fn of_body(
     profile: &Profile,
     report: &mut Report,
 ) -> Result<(), Invalid> {
-    let Some(asked) = asked else { return Ok(()) };
-    let asked: Value = serde_json::from_str(asked.get()).unwrap_or_default();
-    let Some(names) = names(&asked) else {
-        let message = "anthropic_beta is a list of names, or a text of names with commas between.";
-        return Err(Invalid::value(BETAS, message).with_code("invalid_type"));
-    };
-    let names = names.iter().filter_map(Value::as_str);
-    add(names, BETAS, fields, profile, report);
+    let names = asked_names(asked)?;
+    add(names.iter().map(String::as_str), BETAS, fields, profile, report);
     Ok(())
+}
+
+/// The names in the body's list, or in its text with commas.
+///
+/// # Errors
+/// The field holds something else.
+pub(crate) fn asked_names(asked: Option<&RawValue>) -> Result<Vec<String>, Invalid> {
+    let complain = || {
+        let message = "anthropic_beta is a list of names, or a text of names with commas between.";
+        Invalid::value(BETAS, message).with_code("invalid_type")
+    };
+    let Some(asked) = asked else { return Ok(Vec::new()) };
+    let asked: Value = serde_json::from_str(asked.get()).unwrap_or_default();
+    let name = |name: &Value| name.as_str().map(ToOwned::to_owned).ok_or_else(complain);
+    names(&asked).ok_or_else(complain)?.iter().map(name).collect()
 }
 
 /// Adds the betas requested in the header of this name to a translated request.

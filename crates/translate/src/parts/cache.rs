@@ -14,6 +14,7 @@ use crate::profile::{CachePoints, CacheTtls, Profile, PromptCache};
 mod automatic;
 mod places;
 
+pub(crate) use automatic::{BYTES_PER_TOKEN, MEDIUM};
 pub(crate) use places::{any, longer};
 
 /// Most cache points in one request: Bedrock's limit, for all models.

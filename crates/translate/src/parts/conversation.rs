@@ -21,7 +21,7 @@ mod answer;
 mod order;
 mod results;
 
-pub(crate) use answer::{PastCall, PastTurn};
+pub(crate) use answer::{PastBlock, PastCall, PastTurn, PlacedTurn};
 pub(crate) use results::{CallKey, Results};
 
 /// Bedrock requires a result for every call; this text keeps the model from reading a missing

@@ -344,6 +344,30 @@ pub fn is_media(bytes: &[u8], medium: Option<Medium>, url: &str) -> bool {
     formats::of_fetched(bytes, Claims { medium, name: Some(url), ..Claims::default() }).is_some()
 }
 
+/// Content for an API that tells media from texts and needs their types.
+pub(crate) enum TypedContent {
+    /// Base64 of this media type.
+    Medium(&'static str),
+    Text(String),
+}
+
+/// Base64 data of an image, a PDF document or a text, as its bytes show; `None` for other content.
+pub(crate) fn typed_content(data: &str, medium: Medium) -> Option<TypedContent> {
+    let medium = (medium != Medium::Document).then_some(medium);
+    let format = formats::of_data(data, Claims { medium, ..Claims::default() })?;
+    Some(TypedContent::Medium(match format.name {
+        "png" => "image/png",
+        "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "pdf" => "application/pdf",
+        name if formats::is_text(name) && formats::is_readable(data) => {
+            return Some(TypedContent::Text(formats::decoded(base64::whole(data))));
+        }
+        _ => return None,
+    }))
+}
+
 /// The text before an ending, whose case is ignored.
 fn before_ending<'a>(text: &'a str, ending: &str) -> Option<&'a str> {
     let (before, end) = text.split_at_checked(text.len().checked_sub(ending.len())?)?;

@@ -11,6 +11,7 @@ use crate::Report;
 use crate::profile::{Effort, Profile, Thinking, ThinkingOff};
 use crate::report::LostReasoning;
 
+pub(crate) mod capsule;
 pub(crate) mod place;
 pub(crate) mod received;
 pub(crate) mod replay;

@@ -17,7 +17,7 @@ use super::echo;
 use crate::Reply;
 use crate::Stamp;
 use crate::answer::turn::AnswerTurn;
-use crate::answer::{AnswerWriter, BegunCall, StoppedAnswer, Written};
+use crate::answer::{AnswerWriter, BegunCall, StoppedAnswer, UNREADABLE_OUTPUT, Written};
 use crate::answer_stream::{KeptItem, Received, StreamFailure};
 use crate::chat::response::{fields, tier, trace};
 use crate::parts::stop::Finish;
@@ -35,7 +35,6 @@ pub(super) mod usage;
 
 /// The tier of a call that names none.
 const USUAL_TIER: &str = "default";
-const NO_ANSWER: &str = "The model's output could not be read as an answer.";
 
 /// Writes the events of one response, and keeps what its object holds.
 #[derive(Debug)]
@@ -243,7 +242,7 @@ impl AnswerWriter for EventWriter {
         self.start(out)?;
         (self.status, self.incomplete) = match (finish, reason) {
             (_, StopReason::MalformedModelOutput | StopReason::MalformedToolUse) => {
-                self.failed = Some(NO_ANSWER);
+                self.failed = Some(UNREADABLE_OUTPUT);
                 (Status::Failed, None)
             }
             (Finish::Complete | Finish::Calls, _) => (Status::Completed, None),

@@ -1,6 +1,7 @@
 //! Items and tools of requests for responses: what a client sends back reaches the model as it was.
 
-use crate::response_asked::{asked, body, no_tokens, recalled, refused, stream_of, thinking};
+use crate::glass::recalled;
+use crate::response_asked::{asked, body, no_tokens, refused, stream_of, thinking};
 use serde_json::{Value, json};
 use translate::S3Access;
 use translate::dialect::{Dialect, QuestionInput};
@@ -190,7 +191,7 @@ fn reasoning_comes_back_out_of_its_capsule_and_only_there() {
     assert_eq!(again(&edited)["messages"][1]["content"], content);
     // What another service or caller sealed is left out, and the rest stays in its order.
     for foreign in
-        [json!("gAAAAABforeign"), json!("glass:reasoning:no json"), Value::Null, json!("")]
+        [json!("gAAAAABforeign"), json!("oc1.glass:reasoning:no json"), Value::Null, json!("")]
     {
         let mut other = output.clone();
         for at in [0, 2] {
@@ -296,7 +297,7 @@ fn items_are_put_where_a_request_refers_to_them() {
     .to_string();
     let mut incoming: IncomingRequest<'_> = serde_json::from_str(&request).unwrap();
     assert_eq!(Responses::item_ids(&incoming), ["rs_1", "msg_1", "rs_1"]);
-    let reasoning = r#"{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"glass:reasoning:{\"t\":[\"Hm.\",\"c2ln\"],\"f\":\"unknown\"}"}"#;
+    let reasoning = r#"{"type":"reasoning","id":"rs_1","summary":[],"encrypted_content":"oc1.glass:reasoning:{\"t\":[\"Hm.\",\"c2ln\"],\"f\":\"unknown\"}"}"#;
     let message = r#"{"type":"message","role":"assistant","content":[{"type":"output_text","text":"One.","annotations":[],"logprobs":[]}]}"#;
     Responses::fill_items(&mut incoming, &|id| match id {
         "rs_1" => Some(reasoning),
@@ -340,7 +341,7 @@ fn limits_hold_for_tools_from_every_place() {
 /// A dry run shows the call, and not what only the model may read.
 #[test]
 fn reasoning_out_of_a_capsule_is_veiled_in_a_dry_run() {
-    let sealed = "glass:reasoning:{\"t\":[\"secret\",\"c2ln\"],\"f\":\"unknown\"}";
+    let sealed = "oc1.glass:reasoning:{\"t\":[\"secret\",\"c2ln\"],\"f\":\"unknown\"}";
     let request = json!({ "model": "m", "input": [
         { "role": "user", "content": "x" },
         { "type": "reasoning", "summary": [], "encrypted_content": sealed },

@@ -108,7 +108,7 @@ fn item() -> impl Strategy<Value = Value> {
             json!({ "type": "custom_tool_call", "call_id": id, "name": "patch", "input": text })
         }),
         text().prop_map(|text| json!({ "type": "reasoning", "summary": [],
-            "encrypted_content": format!("glass:reasoning:{{\"t\":[\"{}\",\"c2ln\"],\"f\":\"unknown\"}}", text.trim()) })),
+            "encrypted_content": format!("oc1.glass:reasoning:{{\"t\":[\"{}\",\"c2ln\"],\"f\":\"unknown\"}}", text.trim()) })),
         Just(json!({ "type": "web_search_call", "id": "ws" })),
     ]
 }

@@ -1,42 +1,17 @@
 //! Requests for responses, as questions to a model that signs its reasoning.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
-use translate::capsule::{CapsulePurpose, Capsules};
 use translate::dialect::{Dialect, Question, QuestionInput};
 use translate::profile::{Replay, Thinking};
-use translate::reasoning::{Origin, RestoredReasoning};
 use translate::responses::{IncomingRequest, ResponseReply, Responses};
 use translate::token_arrays::UnknownToken;
 use translate::{Invalid, Profile, S3Access};
 
+use crate::glass::recalled;
 use crate::response_events::{ReadStream, streamed};
-
-/// Capsules that can be read, so that tests see what they hold.
-#[derive(Debug)]
-struct Glass;
-
-impl Capsules for Glass {
-    fn seal(&self, purpose: CapsulePurpose, text: &[u8]) -> Option<String> {
-        Some(format!("glass:{}:{}", purpose.name(), String::from_utf8_lossy(text)))
-    }
-
-    fn open(&self, purpose: CapsulePurpose, capsule: &str) -> Option<Vec<u8>> {
-        let text = capsule.strip_prefix("glass:")?.strip_prefix(purpose.name())?;
-        Some(text.strip_prefix(':')?.as_bytes().to_vec())
-    }
-}
 
 pub(crate) fn no_tokens(_: &[u32]) -> Result<String, UnknownToken> {
     Ok(String::new())
-}
-
-pub(crate) fn recalled() -> RestoredReasoning {
-    let mut recalled = RestoredReasoning::default();
-    recalled.seals_with(Arc::new(Glass));
-    recalled.is_for(Origin { model: 1, account: 2 });
-    recalled
 }
 
 /// Translates a request, and passes the question on.

@@ -32,7 +32,7 @@ pub struct Message {
 pub enum AnswerBlock {
     Text {
         text: String,
-        /// Null without citations.
+        #[serde(skip_serializing_if = "Option::is_none")]
         citations: Option<Vec<Box<RawValue>>>,
     },
     Thinking {
@@ -88,6 +88,9 @@ pub struct Usage {
     pub output_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_tokens_details: Option<OutputDetails>,
+    /// The tier that served a complete answer: `standard` or `priority`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<&'static str>,
     /// Cost of the answer, where the operator has it shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<crate::openai::usage::CostUsd>,

@@ -72,10 +72,24 @@ pub struct Opening<'a> {
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum StartedBlock<'a> {
-    Text { text: &'static str },
-    Thinking { thinking: &'static str, signature: &'static str },
-    RedactedThinking { data: &'a str },
-    ToolUse { id: &'a str, name: &'a str, input: Empty },
+    Text {
+        text: &'static str,
+        /// Empty, where the first piece is a citation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        citations: Option<[(); 0]>,
+    },
+    Thinking {
+        thinking: &'static str,
+        signature: &'static str,
+    },
+    RedactedThinking {
+        data: &'a str,
+    },
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: Empty,
+    },
 }
 
 /// An object without members.

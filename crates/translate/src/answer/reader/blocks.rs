@@ -64,6 +64,7 @@ impl<W: AnswerWriter> AnswerReader<W> {
             self.sources.cite(citation);
             self.cites = Some(block);
             self.turn.cite(block);
+            self.writer.citation(citation, out)?;
         }
         if let Some(piece) = &delta.reasoning_content {
             self.reason(block, piece, out)?;
@@ -103,7 +104,11 @@ impl<W: AnswerWriter> AnswerReader<W> {
             self.block = block;
             return self.emit_answer(rest, out);
         }
-        let Some(index) = self.open_call(block) else { return Ok(()) };
+        let Some(index) = self.open_call(block) else {
+            let holds =
+                self.answer_text.may_hold() || self.tagged.is_some() || self.reader.is_some();
+            return if holds { Ok(()) } else { self.writer.text_ended(out) };
+        };
         let call = &mut self.calls[index];
         call.open = false;
         let rest = call.wrapped.take().map(rest_of).unwrap_or_default();

@@ -122,14 +122,14 @@ fn each_common_refusal_says_what_to_do() {
 fn refusals_about_past_reasoning_are_recognised() {
     for message in [
         "messages.1.content.0: this thinking block is bound to a different conversation",
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+        "messages.1.content.1: Invalid `data` in `redacted_thinking` block",
         "messages.3.content.2: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified",
     ] {
         assert!(is_about_thoughts(400, message), "{message}");
         assert!(!is_about_thoughts(403, message), "{message}");
     }
     for message in [
-        // An altered signature is the client's fault.
-        "messages.1.content.0: Invalid `signature` in `thinking` block",
         "The request signature we calculated is invalid",
         "thinking.budget_tokens: Invalid value",
         "Your account is bound to another region",

@@ -27,12 +27,12 @@ impl<'a> Building<'a, '_> {
         Ok(Some(match &block.kind {
             BlockKind::Text { text } => ContentBlock::Text(Cow::Borrowed(text)),
             BlockKind::Image { .. } | BlockKind::Document { .. } if role == Role::Assistant => {
-                self.report.ignore("messages.content.image");
+                self.builder.report.ignore("messages.content.image");
                 return Ok(None);
             }
             BlockKind::Image { source } => {
                 let part = self.part(source, (Medium::Image, None), place)?;
-                self.attachments.attach(&part)?
+                self.builder.attachments.attach(&part)?
             }
             BlockKind::Document { source, title, context, cites } => {
                 let title = title.as_deref().filter(|title| !title.trim().is_empty());
@@ -41,15 +41,23 @@ impl<'a> Building<'a, '_> {
                 match source {
                     Source::Text(text) => {
                         let text = Cow::Borrowed(text.as_str());
-                        self.attachments.text_document((text, title), citing, self.report)
+                        self.builder.attachments.text_document(
+                            (text, title),
+                            citing,
+                            self.builder.report,
+                        )
                     }
                     Source::Content(content) => {
                         let text = Cow::Owned(content.joined_text());
-                        self.attachments.text_document((text, title), citing, self.report)
+                        self.builder.attachments.text_document(
+                            (text, title),
+                            citing,
+                            self.builder.report,
+                        )
                     }
                     source => {
                         let part = self.part(source, (Medium::Document, title), place)?;
-                        self.attachments.document(&part, citing, self.report)?
+                        self.builder.attachments.document(&part, citing, self.builder.report)?
                     }
                 }
             }
@@ -61,7 +69,7 @@ impl<'a> Building<'a, '_> {
                     content: content.collect(),
                     citations: cites.then_some(CitationsConfig { enabled: true }),
                 };
-                search_result(result, place, self.profile, self.report)?
+                search_result(result, place, self.builder.profile, self.builder.report)?
             }
             BlockKind::ToolReference { name } => {
                 ContentBlock::Text(Cow::Owned(foreign::reference(name)))

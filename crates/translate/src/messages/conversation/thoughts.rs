@@ -9,10 +9,12 @@ use schema::anthropic::messages::content::{Block, BlockKind};
 use schema::converse::message::ReasoningBlock;
 
 use super::{Building, call_ids};
+use crate::capsule::CAPSULE_PREFIX;
 use crate::messages::sealed;
+use crate::parts::conversation::ConversationBuilder;
 use crate::parts::thinking::Past;
 use crate::parts::thinking::received::{Sent as SentField, SentThought};
-use crate::parts::thinking::replay::{Memory, PastAnswer, ReplayStep, Replayed, replay};
+use crate::parts::thinking::replay::{Memory, PastAnswer, Preface, ReplayStep, Replayed, replay};
 use crate::profile::{Profile, Replay};
 use crate::report::Report;
 
@@ -24,6 +26,8 @@ pub(in crate::messages) struct PastThoughts<'a> {
     pub(in crate::messages) past: Past,
     /// Whether the reasoning is not the client's own blocks.
     pub(in crate::messages) is_restored: bool,
+    /// Text added by the gateway at the end of the user's turn before it.
+    pub(in crate::messages) preface: Option<Preface<'a>>,
 }
 
 impl<'a> PastThoughts<'a> {
@@ -44,7 +48,8 @@ impl<'a> PastThoughts<'a> {
 
 impl<'a> Building<'a, '_> {
     pub(super) fn thoughts(&mut self, at: usize, message: &'a Sent<'a>) -> PastThoughts<'a> {
-        thoughts((at, message), &self.memory, self.profile, self.report)
+        let ConversationBuilder { past, profile, report, .. } = &mut self.builder;
+        thoughts((at, message), past, profile, report)
     }
 }
 
@@ -58,15 +63,19 @@ pub(in crate::messages) fn thoughts<'a>(
     let blocks = message.content.blocks();
     let has_own = blocks.iter().any(is_thought);
     let has_calls = call_ids(message).next().is_some();
-    if has_own && !memory.is_forgotten() {
-        let own = own(blocks, profile);
+    if has_own && memory.is_forgotten() {
+        report.ignore(FIELD);
+    } else if has_own {
+        let own = own(blocks, memory, profile);
         let is_withheld = |block: &ReasoningBlock<'_>| match block {
             ReasoningBlock::ReasoningText(said) => memory.is_withheld(&said.text),
             ReasoningBlock::RedactedContent(_) => false,
         };
         let is_masked = own.iter().any(|(_, block)| is_withheld(block));
         if !own.is_empty() && !is_masked {
-            return PastThoughts { placed: own, past: Past::Whole, is_restored: false };
+            let turn = memory.turn(at, call_ids(message));
+            let preface = turn.and_then(|turn| turn.preface.as_deref()).map(Preface::Words);
+            return PastThoughts { placed: own, past: Past::Whole, is_restored: false, preface };
         }
         if own.is_empty() {
             report.ignore(FIELD);
@@ -78,9 +87,9 @@ pub(in crate::messages) fn thoughts<'a>(
         placed_by: None,
         sent: |_: &mut Report| SentField { field: FIELD, entries: Vec::new() },
     };
-    let Replayed { steps, past, .. } = replay(answer, memory, profile, report);
+    let Replayed { steps, past, preface, .. } = replay(answer, memory, profile, report);
     let past = if has_calls { past } else { Past::Whole };
-    PastThoughts { placed: placed(steps, blocks), past, is_restored: true }
+    PastThoughts { placed: placed(steps, blocks), past, is_restored: true, preface }
 }
 
 /// Returns whether a block is past reasoning.
@@ -89,17 +98,19 @@ pub(in crate::messages) fn is_thought(block: &Block<'_>) -> bool {
 }
 
 /// The client's blocks that the model accepts, in their places.
-fn own<'a>(blocks: &'a [Block<'a>], profile: &Profile) -> VecDeque<(usize, ReasoningBlock<'a>)> {
+fn own<'a>(
+    blocks: &'a [Block<'a>],
+    memory: &Memory<'a>,
+    profile: &Profile,
+) -> VecDeque<(usize, ReasoningBlock<'a>)> {
     let taken = |(index, block): (usize, &'a Block<'a>)| {
         let thought = match &block.kind {
             BlockKind::Thinking { thinking, signature } => {
-                let signature = signature.as_deref().filter(|text| !text.is_empty());
-                // Signed reasoning is another maker's where the model takes unsigned only.
-                if profile.replay == Replay::Plain && signature.is_some() {
-                    return None;
-                }
                 let text = Cow::Borrowed(thinking.as_str());
-                SentThought::Text { text, signature: signature.map(Cow::Borrowed) }
+                match signature.as_deref().filter(|text| !text.is_empty()) {
+                    None => SentThought::Text { text, signature: None },
+                    Some(signature) => signed((text, signature), memory, profile)?,
+                }
             }
             BlockKind::RedactedThinking { data } => {
                 SentThought::Redacted(Cow::Borrowed(sealed::opened(data, profile)?))
@@ -109,6 +120,22 @@ fn own<'a>(blocks: &'a [Block<'a>], profile: &Profile) -> VecDeque<(usize, Reaso
         Some((index, thought.taken(profile.replay)?))
     };
     blocks.iter().enumerate().filter_map(taken).collect()
+}
+
+/// Reasoning with a signature: the model's own, or a capsule that holds the reasoning of a model without
+/// signatures.
+fn signed<'a>(
+    (text, signature): (Cow<'a, str>, &'a str),
+    memory: &Memory<'a>,
+    profile: &Profile,
+) -> Option<SentThought<'a>> {
+    if signature.starts_with(CAPSULE_PREFIX) {
+        let received = memory.opened(signature)?;
+        return if memory.accepts(&received, profile) { received.thought } else { None };
+    }
+    // Signed reasoning is another maker's where the model takes unsigned only.
+    let is_own = profile.replay != Replay::Plain;
+    is_own.then_some(SentThought::Text { text, signature: Some(Cow::Borrowed(signature)) })
 }
 
 /// Restored reasoning before the block that followed it: a call is known by its id, a text by its order.

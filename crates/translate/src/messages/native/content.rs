@@ -18,10 +18,11 @@ use super::marks::{MarkChange, Marks};
 use super::tools::{DEFERRED, marked};
 use crate::messages::conversation::{is_thought, memory, texts, thoughts};
 use crate::messages::{foreign, is_attribution};
+use crate::parts::media::{TypedContent, typed_content};
 use crate::parts::thinking::Past;
 use crate::parts::thinking::replay::Memory;
 use crate::parts::turns::{CONTINUE, FILLER, note};
-use crate::profile::{Profile, Replay};
+use crate::profile::{Medium, Profile, Replay};
 use crate::reasoning::RestoredReasoning;
 use crate::{Invalid, Report};
 
@@ -235,9 +236,9 @@ impl<'q, 'r, 'p> Writer<'q, 'r, 'p> {
                 passes(mark)
             }
             BlockKind::Image { source } | BlockKind::Document { source, .. } => match source {
-                Source::Base64 { media_type, data } if block.is_filled => {
+                Source::Base64 { data, .. } if block.is_filled => {
                     let source =
-                        json!({ "type": "base64", "media_type": media_type, "data": data });
+                        fetched(&block.kind, data).ok_or_else(|| foreign::fetched(place))?;
                     replaced(block.raw, ("source", &source), mark)
                         .map(Some)
                         .map_err(unreadable(place))
@@ -348,6 +349,22 @@ impl<'q, 'r, 'p> Writer<'q, 'r, 'p> {
     }
 }
 
+/// The source of fetched content, whose type its bytes show.
+fn fetched(kind: &BlockKind<'_>, data: &str) -> Option<serde_json::Value> {
+    let medium = match kind {
+        BlockKind::Image { .. } => Medium::Image,
+        _ => Medium::Document,
+    };
+    Some(match typed_content(data, medium)? {
+        TypedContent::Medium(kind) => {
+            json!({ "type": "base64", "media_type": kind, "data": data })
+        }
+        TypedContent::Text(text) => {
+            json!({ "type": "text", "media_type": "text/plain", "data": text })
+        }
+    })
+}
+
 fn filler<'q>() -> NativeContent<'q> {
     NativeContent::Text(FILLER.into())
 }
@@ -373,7 +390,7 @@ fn trimmed<'q>(block: &RawValue) -> Result<Option<Raw<'q>>, serde_json::Error> {
     object.to_raw().map(Cow::Owned).map(Some)
 }
 
-fn text_block<'q>(text: &str) -> Result<Raw<'q>, serde_json::Error> {
+pub(super) fn text_block<'q>(text: &str) -> Result<Raw<'q>, serde_json::Error> {
     to_raw_value(&json!({ "type": "text", "text": text })).map(Cow::Owned)
 }
 

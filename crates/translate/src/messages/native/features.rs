@@ -4,13 +4,11 @@
 use std::collections::BTreeSet;
 
 use schema::anthropic::BETA_HEADER;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::parts::betas::{BETAS, asked_names};
 use crate::profile::{NativeBeta, Profile};
 use crate::{Invalid, Report};
-
-const BETAS: &str = "anthropic_beta";
 
 /// The features that a request uses, among those of the model.
 #[derive(Debug)]
@@ -59,7 +57,7 @@ impl<'p> Features<'p> {
         in_header: &[String],
         report: &mut Report,
     ) -> Result<Vec<String>, Invalid> {
-        let of_body = names(in_body)?;
+        let of_body = asked_names(in_body)?;
         let asked = || {
             let header = in_header.iter().map(|name| (BETA_HEADER, name.as_str()));
             of_body.iter().map(|name| (BETAS, name.as_str())).chain(header)
@@ -89,27 +87,6 @@ impl<'p> Features<'p> {
             }
         }
         Ok(sent)
-    }
-}
-
-/// The names in a body's list, or text with commas.
-fn names(asked: Option<&RawValue>) -> Result<Vec<String>, Invalid> {
-    let Some(asked) = asked else { return Ok(Vec::new()) };
-    let complain = || {
-        let message = "anthropic_beta is a list of names, or a text of names with commas between.";
-        Invalid::value(BETAS, message).with_code("invalid_type")
-    };
-    match serde_json::from_str(asked.get()).unwrap_or_default() {
-        Value::Null => Ok(Vec::new()),
-        Value::String(names) => {
-            let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-            Ok(names.map(ToOwned::to_owned).collect())
-        }
-        Value::Array(names) => {
-            let name = |name: Value| name.as_str().map(ToOwned::to_owned).ok_or_else(complain);
-            names.into_iter().map(name).collect()
-        }
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => Err(complain()),
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Marks {
     changes: VecDeque<MarkChange>,
     /// The mark on the whole request, which goes to the end of its last message.
     pub(super) whole: Option<MarkChange>,
+    /// The request has no mark.
+    pub(super) is_unmarked: bool,
 }
 
 impl Marks {
@@ -63,6 +65,7 @@ impl Marks {
         }
         let inside = found.len();
         found.extend(request.cache_control.as_ref().map(|mark| (Section::Messages, mark)));
+        let is_unmarked = found.is_empty();
         let mut changes: VecDeque<_> = changes(&found, profile, report).into();
         let whole = if changes.len() > inside { changes.pop_back() } else { None };
         let whole = whole.map(|change| match (change, &request.cache_control) {
@@ -71,7 +74,7 @@ impl Marks {
             }
             (other, _) => other,
         });
-        Self { changes, whole }
+        Self { changes, whole, is_unmarked }
     }
 
     /// The treatment of the next item's mark, if it has one.
@@ -178,7 +181,7 @@ mod tests {
         let text = body.to_string();
         let request: MessagesRequest<'_> = serde_json::from_str(&text).unwrap();
         let mut report = Report::default();
-        let Marks { changes, whole } = Marks::of(&request, profile, &mut report);
+        let Marks { changes, whole, is_unmarked: _ } = Marks::of(&request, profile, &mut report);
         (changes.into_iter().chain(whole).collect(), report.ignored().to_vec())
     }
 

@@ -18,6 +18,7 @@ use crate::answer_stream::{
     CHECKED_LIMIT, NativeEventError, Progress, StreamError, Truncated, Unwritable,
 };
 use crate::messages::MessagesReply;
+use crate::messages::bedrock_members::BedrockMembers;
 use crate::reasoning::{Passage, ReasoningItem, SavedTurn, Step, Turn};
 use crate::spent::{BilledTier, Spent};
 use crate::sse;
@@ -34,6 +35,9 @@ pub(super) struct NativeStream {
     checked: Option<String>,
     /// The answer ended by itself, without a call.
     is_whole: bool,
+    members: BedrockMembers,
+    /// The end of the message, which waits for Bedrock's members and the validation.
+    ending: Option<String>,
     /// The last event, which waits for the validation.
     held: Option<String>,
     stopped: bool,
@@ -52,6 +56,8 @@ impl NativeStream {
             has_usage: false,
             checked,
             is_whole: false,
+            members: BedrockMembers::default(),
+            ending: None,
             held: None,
             stopped: false,
             steps: Vec::new(),
@@ -73,24 +79,23 @@ impl NativeStream {
         self.read(&event);
         let told = match &*event.kind {
             "message_start" => Cow::Owned(self.opening(text).map_err(unreadable)?),
-            _ if text.contains(OWN_MEMBERS) => Cow::Owned(plain(text).map_err(unreadable)?),
+            _ if text.contains(OWN_MEMBERS) => Cow::Owned(self.plain(text).map_err(unreadable)?),
             _ => Cow::Borrowed(text),
         };
-        if &*event.kind != "message_stop" {
-            pass(&event.kind, &told, out);
-            return Ok(Progress { reasoning: self.take_saved(), answer: None });
-        }
-        self.stopped = true;
-        match self.checked.take().filter(|_| self.is_whole) {
-            None => {
-                pass(&event.kind, &told, out);
-                Ok(Progress::default())
-            }
-            Some(answer) => {
+        match &*event.kind {
+            "message_delta" => self.ending = Some(told.into_owned()),
+            "message_stop" => {
+                self.stopped = true;
                 self.held = Some(told.into_owned());
-                Ok(Progress { reasoning: None, answer: Some(answer) })
+                let is_whole = self.is_whole && !self.members.intervened();
+                if let Some(answer) = self.checked.take().filter(|_| is_whole) {
+                    return Ok(Progress { reasoning: None, answer: Some(answer) });
+                }
+                self.write_end(None, out)?;
             }
+            kind => pass(kind, &told, out),
         }
+        Ok(Progress { reasoning: self.take_saved(), answer: None })
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -105,23 +110,52 @@ impl NativeStream {
         Ok(Progress::default())
     }
 
-    /// Writes the last event; an answer that does not match says so in it.
+    /// Writes the end; an answer that does not match says so in it.
     pub(super) fn judged(
         &mut self,
         word: Option<&'static str>,
         out: &mut BytesMut,
     ) -> Result<(), Unwritable> {
-        let Some(text) = self.held.take() else { return Ok(()) };
-        match word {
-            None => pass("message_stop", &text, out),
-            Some(word) => {
-                let mut event: RawObject<'_> = serde_json::from_str(&text)?;
-                let outcrop = serde_json::json!({ "structured_output": word });
-                event.set("outcrop", to_raw_value(&outcrop)?);
-                pass("message_stop", event.to_raw()?.get(), out);
-            }
+        self.write_end(word, out)
+    }
+
+    /// Writes the end of the message and the last event, once.
+    fn write_end(
+        &mut self,
+        word: Option<&'static str>,
+        out: &mut BytesMut,
+    ) -> Result<(), Unwritable> {
+        let Some(stop) = self.held.take() else { return Ok(()) };
+        if let Some(ending) = self.ending.take() {
+            let changed = self.changed_ending(&ending, word)?;
+            pass("message_delta", changed.as_deref().unwrap_or(&ending), out);
         }
+        pass("message_stop", &stop, out);
         Ok(())
+    }
+
+    /// The end of the message with what Bedrock and the validation tell of it; `None` for one that
+    /// passes as it came.
+    fn changed_ending(
+        &self,
+        ending: &str,
+        word: Option<&'static str>,
+    ) -> Result<Option<String>, serde_json::Error> {
+        let Some(outcrop) = self.members.outcrop(word)? else { return Ok(None) };
+        let mut event: RawObject<'_> = serde_json::from_str(ending)?;
+        let delta = match event.get("delta") {
+            Some(raw) => {
+                let mut delta = RawObject::of(raw)?;
+                self.members.end(&mut delta)?;
+                Some(delta.to_raw()?)
+            }
+            None => None,
+        };
+        if let Some(delta) = delta {
+            event.set("delta", delta);
+        }
+        event.set("outcrop", outcrop);
+        Ok(Some(event.to_raw()?.get().to_owned()))
     }
 
     pub(super) fn spent(&self) -> Spent {
@@ -220,7 +254,7 @@ impl NativeStream {
     }
 
     /// The first event, with the model as the caller named it.
-    fn opening(&self, text: &str) -> Result<String, serde_json::Error> {
+    fn opening(&mut self, text: &str) -> Result<String, serde_json::Error> {
         let mut event: RawObject<'_> = serde_json::from_str(text)?;
         let message = match event.get("message") {
             Some(raw) => {
@@ -233,7 +267,14 @@ impl NativeStream {
         if let Some(message) = message {
             event.set("message", message);
         }
-        without_bedrocks(&mut event);
+        self.members.take(&mut event)?;
+        Ok(event.to_raw()?.get().to_owned())
+    }
+
+    /// An event without Bedrock's members.
+    fn plain(&mut self, text: &str) -> Result<String, serde_json::Error> {
+        let mut event: RawObject<'_> = serde_json::from_str(text)?;
+        self.members.take(&mut event)?;
         Ok(event.to_raw()?.get().to_owned())
     }
 }
@@ -264,20 +305,6 @@ pub(in crate::messages) fn token_usage(
             one_hour: writes.ephemeral_1h_input_tokens,
         },
     }
-}
-
-/// Removes Bedrock's members.
-pub(in crate::messages) fn without_bedrocks(event: &mut RawObject<'_>) {
-    let own = event.names().filter(|name| name.starts_with(OWN_MEMBERS));
-    for name in own.map(ToOwned::to_owned).collect::<Vec<_>>() {
-        event.remove(&name);
-    }
-}
-
-fn plain(text: &str) -> Result<String, serde_json::Error> {
-    let mut event: RawObject<'_> = serde_json::from_str(text)?;
-    without_bedrocks(&mut event);
-    Ok(event.to_raw()?.get().to_owned())
 }
 
 /// Writes an event with its own text. A line break between its members would end it.

@@ -15,11 +15,11 @@ use crate::profile::{CachePointAfter, CachePoints, Profile};
 
 /// Fewest bytes of text per token. A low value sets a point that Bedrock ignores free of charge; a
 /// high one would leave a cacheable prefix uncached.
-const BYTES_PER_TOKEN: usize = 3;
+pub(crate) const BYTES_PER_TOKEN: usize = 3;
 
 /// Estimate for an image, a document or a recording, in bytes of text: their tokens hardly depend
 /// on their size.
-const MEDIUM: usize = 1_000 * BYTES_PER_TOKEN;
+pub(crate) const MEDIUM: usize = 1_000 * BYTES_PER_TOKEN;
 
 /// Rule for caching the last turn before the first answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,6 +11,7 @@ use super::order::{Put, ahead, arranged};
 use super::results::CallKey;
 use super::{ConversationBuilder, Said};
 use crate::Invalid;
+use crate::parts::cache::CacheMark;
 use crate::parts::digest::Digest;
 use crate::parts::thinking::Past;
 use crate::parts::thinking::replay::{Preface, Replayed};
@@ -25,6 +26,23 @@ pub(crate) struct PastTurn<'a> {
     pub(crate) replayed: Replayed<'a>,
     /// The path of its calls, for errors.
     pub(crate) param: String,
+}
+
+/// A past answer whose blocks are in their places.
+pub(crate) struct PlacedTurn<'a> {
+    /// The blocks, each with its cache mark.
+    pub(crate) blocks: Vec<(PastBlock<'a>, Option<CacheMark>)>,
+    /// Presence of its original reasoning.
+    pub(crate) past: Past,
+    /// Text added by the gateway at the end of the user's turn before it.
+    pub(crate) preface: Option<Preface<'a>>,
+}
+
+/// A block of such an answer.
+pub(crate) enum PastBlock<'a> {
+    /// Content other than calls.
+    Said(ContentBlock<'a>),
+    Call(PastCall<'a>),
 }
 
 /// A past call.
@@ -47,7 +65,7 @@ impl<'a> ConversationBuilder<'a, '_> {
         let PastTurn { said, calls, replayed, param } = turn;
         let has_calls = !calls.is_empty();
         let ids: Vec<&str> = calls.iter().map(|call| call.sent_id).collect();
-        let blocks = self.call_blocks(calls, &param)?;
+        let blocks = self.call_blocks(calls, &|index| format!("{param}[{index}]"))?;
         let sent: Vec<_> = blocks.iter().map(|block| block.tool_use_id.clone()).collect();
         let Replayed { steps, order, mut past, field, preface } = replayed;
         let text = joined(&said);
@@ -67,6 +85,49 @@ impl<'a> ConversationBuilder<'a, '_> {
         }
         self.put(puts, said, length, blocks);
         if past == Past::Lost && has_calls {
+            self.lost.extend(sent.first().cloned());
+        }
+        Ok(sent)
+    }
+
+    /// As [`Self::answer`], for an answer whose blocks are in their places; `param` is the path of a
+    /// call's input, for errors.
+    ///
+    /// # Errors
+    /// A call cannot be written.
+    pub(crate) fn placed_answer(
+        &mut self,
+        turn: PlacedTurn<'a>,
+        param: &dyn Fn(usize) -> String,
+    ) -> Result<Vec<Cow<'a, str>>, Invalid> {
+        let PlacedTurn { blocks, mut past, preface } = turn;
+        let (mut calls, mut places) = (Vec::new(), Vec::with_capacity(blocks.len()));
+        for (block, mark) in blocks {
+            places.push(match block {
+                PastBlock::Said(block) => (Some(block), mark),
+                PastBlock::Call(call) => {
+                    calls.push(call);
+                    (None, mark)
+                }
+            });
+        }
+        let calls = self.call_blocks(calls, param)?;
+        let sent: Vec<_> = calls.iter().map(|call| call.tool_use_id.clone()).collect();
+        let is_prefaced = self.is_prefaced(preface);
+        let mut calls = calls.into_iter();
+        for (block, mark) in places {
+            let block = match block {
+                Some(ContentBlock::ReasoningContent(_)) if !is_prefaced => {
+                    past = Past::Lost;
+                    continue;
+                }
+                Some(block) => Some(block),
+                None => calls.next().map(ContentBlock::ToolUse),
+            };
+            let said = block.map(|block| Said { block, mark });
+            self.say(said.into_iter().collect(), Role::Assistant);
+        }
+        if past == Past::Lost {
             self.lost.extend(sent.first().cloned());
         }
         Ok(sent)
@@ -151,7 +212,7 @@ impl<'a> ConversationBuilder<'a, '_> {
     fn call_blocks(
         &mut self,
         calls: Vec<PastCall<'a>>,
-        param: &str,
+        param: &dyn Fn(usize) -> String,
     ) -> Result<Vec<ToolUseBlock<'a>>, Invalid> {
         let mut blocks = Vec::with_capacity(calls.len());
         let mut repeats: HashMap<CallKey<'_>, usize> = HashMap::with_capacity(calls.len());
@@ -163,7 +224,7 @@ impl<'a> ConversationBuilder<'a, '_> {
                 0 => id,
                 repeats => Cow::Owned(format!("{id}#{repeats}")),
             });
-            let complain = |_| Invalid::value(format!("{param}[{index}]"), "Unreadable call.");
+            let complain = |_| Invalid::value(param(index), "Unreadable call.");
             let sent = sent_name(name, self.profile.tool_names);
             blocks.push(ToolUseBlock {
                 tool_use_id,

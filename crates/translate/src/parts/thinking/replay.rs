@@ -6,9 +6,9 @@ use std::collections::{HashMap, HashSet};
 
 use schema::converse::message::{ContentBlock, Message, ReasoningBlock, ReasoningText, Role};
 
-use super::Past;
 use super::place::Between;
 use super::received::{ReceivedReasoning, Sent};
+use super::{Past, capsule};
 use crate::Report;
 use crate::profile::{Profile, Replay};
 use crate::reasoning::{self, Origin, Passage, ReasoningItem, RestoredReasoning, Turn};
@@ -104,6 +104,18 @@ impl<'a> Memory<'a> {
     /// Returns whether the restored turn of a message replaces the reasoning among its parts.
     pub(crate) fn decides(&self, at: usize, calls: impl Iterator<Item = &'a str>) -> bool {
         self.is_forgotten() || self.turn(at, calls).is_some()
+    }
+
+    /// The reasoning of a capsule, if it opens.
+    pub(crate) fn opened(&self, capsule: &str) -> Option<ReceivedReasoning<'a>> {
+        capsule::opened(capsule, None, self.recalled?)
+    }
+
+    /// Returns whether a model of this profile, at the request's target, accepts reasoning that comes
+    /// from a capsule.
+    pub(crate) fn accepts(&self, received: &ReceivedReasoning<'_>, profile: &Profile) -> bool {
+        let origin = received.place.as_ref().and_then(|place| place.origin);
+        self.is_readable(origin, profile) && !is_foreign(received.format.as_deref(), profile)
     }
 
     /// Returns whether no reasoning is sent.

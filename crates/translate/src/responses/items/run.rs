@@ -10,12 +10,12 @@ use super::{Building, Segment};
 use crate::Invalid;
 use crate::parts::conversation::{CallKey, PastCall, PastTurn, Said};
 use crate::parts::thinking::Past;
+use crate::parts::thinking::capsule::opened;
 use crate::parts::thinking::place::{Between, ReasoningPlace};
 use crate::parts::thinking::received::{ReceivedReasoning, Sent};
 use crate::parts::thinking::replay::{Order, PastAnswer, ReplayStep, replay};
 use crate::parts::tools::CalledWith;
 use crate::reasoning::Passage;
-use crate::responses::capsule::opened;
 
 /// The field of past reasoning.
 const REASONING: &str = "input.reasoning";
@@ -102,8 +102,9 @@ impl<'a> Building<'a, '_> {
             }
             Some(Item::Reasoning(reasoning)) => {
                 let between = answer.between.clone();
-                let opened =
-                    self.recalled.and_then(|recalled| opened(reasoning, between, recalled));
+                let capsule = self.recalled.zip(reasoning.encrypted_content.as_deref());
+                let opened = capsule
+                    .and_then(|(recalled, capsule)| opened(capsule, Some(between), recalled));
                 if let Some(entry) = opened {
                     answer.between.clear();
                     answer.entries.push(entry);

@@ -10,7 +10,7 @@ use crate::Reply;
 use crate::answer::Written;
 use crate::answer::turn::{AnswerTurn, Block};
 use crate::answer_stream::KeptItem;
-use crate::responses::capsule::sealed;
+use crate::parts::thinking::capsule::sealed;
 
 impl EventWriter {
     pub(super) fn think(&mut self, text: &str, out: &mut BytesMut) -> Written {

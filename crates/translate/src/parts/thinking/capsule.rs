@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use schema::openai::responses::item::ReasoningItem as SentItem;
 use serde::{Deserialize, Serialize};
 
+use super::place::{Between, ReasoningPlace};
+use super::received::{ReceivedReasoning, SentThought};
 use crate::Reply;
 use crate::capsule::{CapsulePurpose, Capsules};
 use crate::parts::digest::Digest;
-use crate::parts::thinking::place::{Between, ReasoningPlace};
-use crate::parts::thinking::received::{ReceivedReasoning, SentThought};
 use crate::reasoning::{Origin, ReasoningItem, RestoredReasoning};
 
 /// Largest capsule, in bytes; longer reasoning is kept by the ids of the calls that follow it.
@@ -35,7 +34,7 @@ struct Sealed<'s> {
 }
 
 /// The capsule of a reasoning block.
-pub(super) fn sealed(
+pub(crate) fn sealed(
     thought: &ReasoningItem,
     reply: &Reply,
     capsules: &dyn Capsules,
@@ -57,14 +56,13 @@ pub(super) fn sealed(
     capsules.seal(CapsulePurpose::Reasoning, &text)
 }
 
-/// The reasoning of an item, with the blocks since the last reasoning. `None` for a capsule that does not
-/// open.
-pub(super) fn opened<'a>(
-    item: &SentItem<'_>,
-    between: Vec<Between>,
+/// The reasoning of a capsule; `between` are the blocks since the last reasoning, where they are known.
+/// `None` for a capsule that does not open.
+pub(crate) fn opened<'a>(
+    capsule: &str,
+    between: Option<Vec<Between>>,
     recalled: &RestoredReasoning,
 ) -> Option<ReceivedReasoning<'a>> {
-    let capsule = item.encrypted_content.as_deref()?;
     let text = recalled.capsules()?.open(CapsulePurpose::Reasoning, capsule)?;
     let Sealed { text, redacted, format, origin, preface } = serde_json::from_slice(&text).ok()?;
     let thought = match (text, redacted) {
@@ -82,7 +80,7 @@ pub(super) fn opened<'a>(
         ReasoningItem::Redacted(data) => SentThought::Redacted(data.into()),
     };
     let origin = origin.map(|(model, account)| Origin { model, account });
-    let place = ReasoningPlace { between: Some(between), origin, preface };
+    let place = ReasoningPlace { between, origin, preface };
     let format = Some(Cow::Owned(format.into_owned()));
     Some(ReceivedReasoning { thought: Some(thought), place: Some(place), format })
 }
