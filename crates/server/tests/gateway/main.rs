@@ -66,6 +66,7 @@ mod streams;
 mod structured;
 mod targets;
 mod thinking;
+mod thinking_doors;
 mod tool_families;
 mod tools;
 mod web_socket;

@@ -10,8 +10,13 @@ use serde_json::{Value, json};
 
 use super::rig::{Received, Rig};
 
+mod endings;
+mod guarded;
+mod parties;
+mod retries;
 mod roads;
 mod sessions;
+mod sources;
 
 const NOVA: &str = "us.amazon.nova-lite-v1:0";
 /// The emulator refuses a tool turn of this model without its signed reasoning.
@@ -271,6 +276,7 @@ async fn errors_are_anthropics() {
             "max_tokens: Field required",
         ),
         (asking(NOVA, &json!({ "max_tokens": 0 })), 400, "invalid_request_error", "max_tokens: "),
+        (asking(CLAUDE, &json!({ "max_tokens": 0 })), 400, "invalid_request_error", "max_tokens: "),
         (
             asking(CLAUDE, &json!({ "temperature": "x" })),
             400,

@@ -181,7 +181,7 @@ async fn only_refused_reasoning_costs_one_more_attempt() {
             "messages.1.content.2: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.",
             true,
         ),
-        ("messages.1.content.0: Invalid `signature` in `thinking` block", false),
+        ("messages.1.content.0: Invalid `signature` in `thinking` block", true),
         ("The tool name is bound to fail", false),
     ] {
         for stream in [false, true] {
