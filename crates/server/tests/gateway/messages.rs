@@ -354,6 +354,9 @@ async fn models_are_listed_in_anthropics_shape_for_its_clients() {
         (&json!("model"), &json!("Claude Sonnet 4.5"))
     );
     assert_eq!(one["created_at"], "2025-09-29T00:00:00Z");
+    let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(members(&one), ["type", "id", "display_name", "created_at"]);
+    assert_eq!(members(&list), ["data", "has_more", "first_id", "last_id"]);
     assert_eq!(get("/v1/models/none").await["error"]["type"], "not_found_error");
     let ours = rig.send(Method::GET, "/v1/models", "".into()).await.json();
     assert_eq!(ours["object"], "list");

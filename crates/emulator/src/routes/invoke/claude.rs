@@ -1,5 +1,6 @@
 //! Claude's Messages body, converted to and from the Converse format that the model reads.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -176,8 +177,13 @@ fn converse_block(block: &Value) -> Vec<Value> {
             let source = block.get("source").unwrap_or(&Value::Null);
             let format = text(source, "media_type").rsplit('/').next().unwrap_or_default();
             let format = if format == "plain" { "txt" } else { format };
-            let mut medium =
-                json!({ "format": format, "source": { "bytes": text(source, "data") } });
+            let data = text(source, "data");
+            // Plain text stands in the body as it is.
+            let bytes = match text(source, "type") {
+                "text" => STANDARD.encode(data),
+                _ => data.to_owned(),
+            };
+            let mut medium = json!({ "format": format, "source": { "bytes": bytes } });
             if kind == "document" {
                 medium["name"] = json!("document");
             }

@@ -138,12 +138,26 @@ async fn citations_of_converse_stand_in_their_blocks() {
         { "text": "In short: " },
         { "citationsContent": { "content": [{ "text": "basalt is volcanic." }], "citations": [citation] } },
     ]);
+    let usage = json!({ "inputTokens": 5, "outputTokens": 2, "totalTokens": 7 });
     for stream in [false, true] {
-        rig.emulator.script().push(Step::Answer(json!({
-            "output": { "message": { "role": "assistant", "content": content } },
-            "stopReason": "end_turn", "metrics": { "latencyMs": 1 },
-            "usage": { "inputTokens": 5, "outputTokens": 2, "totalTokens": 7 },
-        })));
+        let piece = |at: u32, delta: Value| json!({ "contentBlockDelta": { "contentBlockIndex": at, "delta": delta } });
+        let stop = |at: u32| json!({ "contentBlockStop": { "contentBlockIndex": at } });
+        rig.emulator.script().push(match stream {
+            false => Step::Answer(json!({
+                "output": { "message": { "role": "assistant", "content": content } },
+                "stopReason": "end_turn", "metrics": { "latencyMs": 1 }, "usage": usage,
+            })),
+            true => Step::Events(vec![
+                json!({ "messageStart": { "role": "assistant" } }),
+                piece(0, json!({ "text": "In short: " })),
+                stop(0),
+                piece(1, json!({ "citation": citation })),
+                piece(1, json!({ "text": "basalt is volcanic." })),
+                stop(1),
+                json!({ "messageStop": { "stopReason": "end_turn" } }),
+                json!({ "metadata": { "usage": usage, "metrics": { "latencyMs": 1 } } }),
+            ]),
+        });
         let answer = rig.message(&asking("on_converse", &json!({ "stream": stream }))).await;
         let cited = match stream {
             false => {
