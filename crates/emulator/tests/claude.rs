@@ -37,6 +37,33 @@ async fn claudes_own_format_is_enforced_on_converse_and_in_its_own_body() {
     emulator.stop().await;
 }
 
+/// Documents have text, blocks or bytes as their source, and no names.
+#[tokio::test]
+async fn documents_of_every_source_and_search_results_are_read() {
+    let emulator = start().await;
+    let document = |source: Value| json!({"type": "document", "source": source});
+    let content = json!([
+        document(json!({"type": "text", "media_type": "text/plain", "data": "Granite is a rock."})),
+        document(json!({"type": "content", "content": [{"type": "text", "text": "Gneiss is one too."}]})),
+        document(json!({"type": "base64", "media_type": "text/plain", "data": "c2xhdGU="})),
+        {"type": "search_result", "source": "https://rocks.example/", "title": "Rocks",
+            "content": [{"type": "text", "text": "Slate splits."}], "citations": {"enabled": true}},
+        {"type": "text", "text": "What splits?"},
+    ]);
+    let turns = json!([{"role": "user", "content": content}]);
+    let body =
+        json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 500, "messages": turns});
+    for model in [CLAUDE, "us.anthropic.claude-opus-5-5"] {
+        let answer = post(emulator.addr(), &format!("/model/{model}/invoke"), &body);
+        assert_eq!(answer.status, 200, "{model}: {}", answer.json());
+    }
+    let mut wrong = body;
+    wrong["messages"][0]["content"][2]["source"]["data"] = json!("slate!");
+    let answer = post(emulator.addr(), &format!("/model/{CLAUDE}/invoke"), &wrong);
+    assert_eq!(answer.status, 400, "{}", answer.json());
+    emulator.stop().await;
+}
+
 /// A program that adds reminders beside every result gets one call, not one for each reminder.
 #[tokio::test]
 async fn a_tool_loop_with_reminders_ends() {

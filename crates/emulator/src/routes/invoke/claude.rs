@@ -17,6 +17,9 @@ use crate::{
 const OWN: [&str; 6] =
     ["thinking", "top_k", "output_config", "anthropic_beta", "context_management", "metadata"];
 
+/// Beginning of the name of a document, which has none in this API.
+const DOCUMENT: &str = "document";
+
 /// The body as a Converse request.
 pub(in crate::routes) fn question(body: &Value) -> Result<Value, Refusal> {
     for required in ["anthropic_version", "max_tokens", "messages"] {
@@ -70,6 +73,7 @@ fn turns(body: &Value) -> Vec<Value> {
             None => turns.push(json!({ "role": message.get("role"), "content": content })),
         }
     }
+    name_documents(&mut turns);
     turns
 }
 
@@ -173,21 +177,16 @@ fn blocks(content: Option<&Value>) -> Vec<Value> {
 fn converse_block(block: &Value) -> Vec<Value> {
     let mut converted = vec![match text(block, "type") {
         "text" => json!({ "text": text(block, "text") }),
-        kind @ ("image" | "document") => {
-            let source = block.get("source").unwrap_or(&Value::Null);
-            let format = text(source, "media_type").rsplit('/').next().unwrap_or_default();
-            let format = if format == "plain" { "txt" } else { format };
-            let data = text(source, "data");
-            // Plain text stands in the body as it is.
-            let bytes = match text(source, "type") {
-                "text" => STANDARD.encode(data),
-                _ => data.to_owned(),
-            };
-            let mut medium = json!({ "format": format, "source": { "bytes": bytes } });
-            if kind == "document" {
-                medium["name"] = json!("document");
-            }
-            json!({ kind: medium })
+        kind @ ("image" | "document") => json!({ kind: medium(kind, block) }),
+        "search_result" => {
+            let citations = block.get("citations").unwrap_or(&Value::Null);
+            let enabled = citations.get("enabled").and_then(Value::as_bool).unwrap_or_default();
+            json!({ "searchResult": {
+                "source": text(block, "source"),
+                "title": text(block, "title"),
+                "content": blocks(block.get("content")),
+                "citations": { "enabled": enabled },
+            } })
         }
         "tool_use" => json!({ "toolUse": {
             "toolUseId": text(block, "id"), "name": text(block, "name"), "input": block.get("input"),
@@ -212,6 +211,47 @@ fn converse_block(block: &Value) -> Vec<Value> {
         converted.push(json!({ "cachePoint": { "type": "default" } }));
     }
     converted
+}
+
+/// An image or a document in Converse's form; a document's source may be text or blocks of text.
+fn medium(kind: &str, block: &Value) -> Value {
+    let source = block.get("source").unwrap_or(&Value::Null);
+    let format = text(source, "media_type").rsplit('/').next().unwrap_or_default();
+    let format = if format == "plain" { "txt" } else { format };
+    let bytes = json!({ "bytes": text(source, "data") });
+    let mut medium = match (kind, text(source, "type")) {
+        ("document", "text") => {
+            json!({ "format": format, "source": { "bytes": STANDARD.encode(text(source, "data")) } })
+        }
+        ("document", "content") => {
+            json!({ "source": { "content": blocks(source.get("content")) } })
+        }
+        _ => json!({ "format": format, "source": bytes }),
+    };
+    if kind == "document" {
+        medium["name"] = json!(DOCUMENT);
+    }
+    medium
+}
+
+/// Gives every document a name of its own, which Converse requires and this API does not have.
+fn name_documents(turns: &mut [Value]) {
+    let mut count = 0;
+    for block in turns.iter_mut().filter_map(|turn| turn["content"].as_array_mut()).flatten() {
+        let results = block.pointer_mut("/toolResult/content").and_then(Value::as_array_mut);
+        if let Some(results) = results {
+            results.iter_mut().for_each(|block| name_document(block, &mut count));
+        } else {
+            name_document(block, &mut count);
+        }
+    }
+}
+
+fn name_document(block: &mut Value, count: &mut usize) {
+    if let Some(name) = block.pointer_mut("/document/name") {
+        *count += 1;
+        *name = json!(format!("{DOCUMENT} {count}"));
+    }
 }
 
 /// The message without content yet.
