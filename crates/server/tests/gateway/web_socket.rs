@@ -17,6 +17,7 @@ pub(crate) const PONG: u8 = 10;
 /// First bit of a frame that ends its message.
 const LAST: u8 = 0x80;
 const MASKED: u8 = 0x80;
+const MASK: [u8; 4] = [1, 2, 3, 4];
 
 /// A frame of the gateway: its kind and its payload.
 pub(crate) type Frame = (u8, Vec<u8>);
@@ -98,21 +99,8 @@ impl Socket {
     }
 
     async fn frame(&mut self, first: u8, payload: &[u8]) {
-        let mut frame = vec![first];
-        match payload.len() {
-            length @ 0..126 => frame.push(MASKED | u8::try_from(length).unwrap()),
-            length @ 126..65_536 => {
-                frame.push(MASKED | 126);
-                frame.extend(u16::try_from(length).unwrap().to_be_bytes());
-            }
-            length => {
-                frame.push(MASKED | 127);
-                frame.extend((length as u64).to_be_bytes());
-            }
-        }
-        let mask = [1, 2, 3, 4];
-        frame.extend(mask);
-        frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        let mut frame = head(first, payload.len());
+        frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         // The gateway may have closed the connection.
         let _ = self.io.write_all(&frame).await;
     }
@@ -172,6 +160,24 @@ impl Socket {
         let read = timeout(PATIENCE, self.io.read_buf(&mut self.read)).await.unwrap();
         (read.unwrap_or(0) > 0).then_some(())
     }
+}
+
+/// The head of a frame, with the mask.
+fn head(first: u8, length: usize) -> Vec<u8> {
+    let mut frame = vec![first];
+    match length {
+        length @ 0..126 => frame.push(MASKED | u8::try_from(length).unwrap()),
+        length @ 126..65_536 => {
+            frame.push(MASKED | 126);
+            frame.extend(u16::try_from(length).unwrap().to_be_bytes());
+        }
+        length => {
+            frame.push(MASKED | 127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    frame.extend(MASK);
+    frame
 }
 
 /// The first frame and its length with its head, if it is whole.

@@ -359,7 +359,8 @@ async fn a_connection_that_breaks_a_limit_is_closed() {
     for _ in 0..20 {
         socket.send(&text("x")).await;
     }
-    assert_eq!(socket.event().await["code"], "websocket_too_many_messages");
+    let error = socket.response().await.pop().unwrap();
+    assert_eq!(error["code"], "websocket_too_many_messages");
     assert_eq!(socket.closed().await.0, 1009);
     rig.stop().await;
 }
