@@ -4,6 +4,7 @@ however a client brings an answer back, formats are parsed."""
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import openai
@@ -98,7 +99,7 @@ def test_free_form_tools_take_text(client: openai.OpenAI) -> None:
 def test_refusals_name_their_field(client: openai.OpenAI) -> None:
     for options, param, code in [
         ({"previous_response_id": "resp_gone"}, "previous_response_id", "previous_response_not_found"),
-        ({"background": True}, "background", "unsupported_parameter"),
+        ({"background": True, "store": False}, "background", "unsupported_parameter"),
         ({"tool_choice": {"type": "file_search"}}, "tool_choice", "unsupported_value"),
     ]:
         sent: Any = {"model": NOVA, "input": "x", **options}
@@ -126,3 +127,84 @@ def test_a_conversation_is_continued_and_its_responses_read(client: openai.OpenA
 def test_input_tokens_are_counted(client: openai.OpenAI) -> None:
     counted = client.responses.input_tokens.count(model=NOVA, input="How old is granite?", tools=WEATHER)
     assert counted.object == "response.input_tokens" and counted.input_tokens > 10
+
+
+def test_a_conversation_is_compacted_and_goes_on(client: openai.OpenAI) -> None:
+    history: Any = [
+        {"role": "user", "content": "We launch on Tuesday."},
+        {"role": "assistant", "content": "Noted."},
+    ]
+    compacted = client.responses.compact(model=NOVA, input=history, instructions="Be brief.")
+    assert compacted.object == "response.compaction" and compacted.usage.total_tokens > 0
+    assert [item.type for item in compacted.output] == ["message", "compaction"]
+    sent: Any = [item.model_dump(exclude_none=True, warnings=False) for item in compacted.output]
+    raw = client.responses.with_raw_response.create(
+        model=NOVA, input=[*sent, {"role": "user", "content": "When do we launch?"}]
+    )
+    assert "x-outcrop-ignored" not in raw.headers and raw.parse().status == "completed"
+
+
+def test_conversations_are_kept(client: openai.OpenAI) -> None:
+    begun: Any = [{"role": "user", "content": "one"}, {"role": "assistant", "content": "noted"}]
+    made = client.conversations.create(metadata={"topic": "rocks"}, items=begun)
+    assert made.object == "conversation" and made.metadata == {"topic": "rocks"}
+    answer = client.responses.create(model=ECHO, input="two", conversation=made.id)
+    assert answer.conversation and answer.conversation.id == made.id
+    with client.responses.stream(model=ECHO, input="three", conversation=made.id) as events:
+        for _ in events:
+            pass
+        assert events.get_final_response().output_text == "three"
+    items = list(client.conversations.items.list(made.id, order="asc", limit=2))
+    texts = [item.content[0].text for item in items if item.type == "message"]  # type: ignore[union-attr]
+    assert texts == ["one", "noted", "two", "two", "three", "three"]
+    added = client.conversations.items.create(
+        made.id, items=[{"type": "message", "role": "user", "content": "four"}]
+    )
+    [new] = added.data
+    assert new.type == "message" and new.id
+    assert client.conversations.items.retrieve(new.id, conversation_id=made.id) == new
+    assert client.conversations.items.delete(new.id, conversation_id=made.id).id == made.id
+    changed = client.conversations.update(made.id, metadata={"topic": "gneiss"})
+    assert changed.metadata == {"topic": "gneiss"} == client.conversations.retrieve(made.id).metadata
+    assert client.conversations.delete(made.id).deleted
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model=ECHO, input="x", conversation=made.id)
+
+
+def test_a_response_is_made_in_the_background(client: openai.OpenAI) -> None:
+    begun = client.responses.create(model=ECHO, input="granite", background=True)
+    assert begun.background and begun.status == "queued" and not begun.output
+    while (made := client.responses.retrieve(begun.id)).status in ("queued", "in_progress"):
+        time.sleep(0.05)
+    assert (made.status, made.output_text) == ("completed", "granite")
+    assert client.responses.cancel(begun.id) == made
+
+
+def test_a_background_stream_is_followed_again(client: openai.OpenAI) -> None:
+    words = " ".join(f"w{number}" for number in range(40))
+    first = client.responses.create(model=ECHO, input=words, background=True, stream=True)
+    seen = [next(first) for _ in range(5)]
+    first.close()
+    created = seen[0]
+    assert created.type == "response.created"
+    rest = client.responses.retrieve(
+        created.response.id, stream=True, starting_after=seen[-1].sequence_number
+    )
+    events = [*seen, *rest]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    final = events[-1]
+    assert final.type == "response.completed" and final.response.output_text == words
+    again = list(client.responses.retrieve(created.response.id, stream=True))
+    assert again == events
+
+
+def test_a_background_response_is_cancelled(client: openai.OpenAI) -> None:
+    words = " ".join(f"w{number}" for number in range(20_000))
+    stream = client.responses.create(model=ECHO, input=words, background=True, stream=True)
+    created = next(stream)
+    assert created.type == "response.created"
+    cancelled = client.responses.cancel(created.response.id)
+    assert cancelled.status == "cancelled" and cancelled.background
+    last = list(stream)[-1]
+    assert last.type == "response.incomplete" and last.response.status == "cancelled"
+    assert client.responses.retrieve(created.response.id).status == "cancelled"

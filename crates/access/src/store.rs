@@ -8,6 +8,7 @@ mod schema;
 mod sql;
 mod sql_counters;
 mod sql_hourly;
+mod sql_kept;
 mod sql_ledger;
 mod sql_records;
 mod sql_reports;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub use memory::MemoryStore;
 pub use sql::{SqlOptions, SqlStore};
+pub use sql_kept::{KeptId, KeptLease, KeptLimits, KeptRow, RowKind};
 
 use crate::ledger::{
     CallFilter, CallRow, Closing, CounterKey, CounterState, OpenOutcome, Opening, Slice,
@@ -276,6 +278,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Sums the aggregates.
     fn spend(&self, query: SpendQuery) -> StoreFuture<'_, Vec<SpendRow>>;
+
+    /// The database, which also keeps what callers keep between their requests; none in memory.
+    fn database(&self) -> Option<&SqlStore> {
+        None
+    }
 }
 
 impl Document {

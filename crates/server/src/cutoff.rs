@@ -24,7 +24,7 @@ impl Default for Cutoff {
 impl Cutoff {
     /// The cut-off of one request.
     pub(crate) fn watch(&self) -> Cut {
-        Cut(Some(self.0.subscribe()))
+        Cut { process: Some(self.0.subscribe()), client: None }
     }
 
     /// Cuts off all requests, and waits briefly until they have ended.
@@ -40,26 +40,61 @@ impl Cutoff {
 
 /// The cut-off of one request. The request counts as open while this exists.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Cut(Option<watch::Receiver<bool>>);
+pub(crate) struct Cut {
+    process: Option<watch::Receiver<bool>>,
+    /// The client's own, where the request goes on without it.
+    client: Option<watch::Receiver<bool>>,
+}
+
+/// The causes of a cut-off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The process must end.
+    Process,
+    /// The client cancelled the response.
+    Client,
+}
 
 impl Cut {
-    /// Whether the cut-off has been triggered.
+    /// The same, which a client may trigger as well.
+    pub(crate) fn or_when(self, client: watch::Receiver<bool>) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
+    /// Whether the process must end.
     pub(crate) fn has_come(&self) -> bool {
-        self.0.as_ref().is_some_and(|cut| *cut.borrow())
+        is_set(self.process.as_ref())
+    }
+
+    /// The cause of a cut-off that has come.
+    pub(crate) fn cause(&self) -> Stop {
+        if self.has_come() || !is_set(self.client.as_ref()) { Stop::Process } else { Stop::Client }
     }
 
     /// The result of `work`, unless the cut-off comes first.
     pub(crate) async fn or<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
-        let Some(cut) = &mut self.0 else { return Some(work.await) };
-        if *cut.borrow() {
+        if self.has_come() || is_set(self.client.as_ref()) {
             return None;
         }
         tokio::select! {
             biased;
             done = work => Some(done),
-            // An error means that the server is already gone.
-            _ = cut.wait_for(|come| *come) => None,
+            () = set(self.process.as_mut()) => None,
+            () = set(self.client.as_mut()) => None,
         }
+    }
+}
+
+fn is_set(signal: Option<&watch::Receiver<bool>>) -> bool {
+    signal.is_some_and(|signal| *signal.borrow())
+}
+
+/// Waits for a signal; for ever where there is none.
+async fn set(signal: Option<&mut watch::Receiver<bool>>) {
+    match signal {
+        // An error means that the sender is already gone.
+        Some(signal) => drop(signal.wait_for(|set| *set).await),
+        None => std::future::pending().await,
     }
 }
 

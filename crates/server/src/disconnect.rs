@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Longest time for which an answer is read after its client has left.
 pub(crate) const LONGEST: Duration = Duration::from_secs(60);
 
+/// Longest time that an answer takes in the background.
+pub(crate) const IN_BACKGROUND: Duration = Duration::from_secs(3600);
+
 /// The treatment of answers whose client has left.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum OnDisconnect {

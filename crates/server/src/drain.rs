@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::timeout;
 
-use crate::disconnect::LONGEST;
+use crate::disconnect::{IN_BACKGROUND, LONGEST};
 use crate::panic_guard;
 use crate::request::PendingResponse;
 
@@ -36,10 +36,15 @@ impl<F: Future + 'static> Future for Drained<F> {
 
 impl<F: Future + 'static> Drop for Drained<F> {
     fn drop(&mut self) {
-        let Some(answer) = self.answer.take().filter(|_| self.head.is_drained()) else { return };
+        let longest = match self.head.running() {
+            Some(_) => IN_BACKGROUND,
+            None if self.head.is_drained() => LONGEST,
+            None => return,
+        };
+        let Some(answer) = self.answer.take() else { return };
         actix_rt::spawn(panic_guard::noted("an answer without a client", async move {
             // Dropping it ends the call, whose row is then an estimate.
-            let _ = timeout(LONGEST, answer).await;
+            let _ = timeout(longest, answer).await;
         }));
     }
 }

@@ -13,6 +13,7 @@ use translate::errors::{
     ApiError, Notes, did_you_mean, explain, from_exception, is_about_thoughts,
 };
 use translate::moderations::Judge;
+use translate::responses::background::CANCELLED;
 
 use crate::body::{BodyError, Unread};
 use crate::browser::Refusal;
@@ -26,10 +27,12 @@ use routing::{Classify, FailureClass, RouteError, of_service};
 mod access;
 mod dialect;
 mod entry;
+mod kept;
 mod rendered;
 
 pub(crate) use access::LimitRefusal;
 pub(crate) use entry::NO_CREDENTIALS;
+pub(crate) use kept::KeptKind;
 pub(crate) use rendered::Rendered;
 
 const INVALID: &str = "invalid_request_error";
@@ -69,8 +72,8 @@ pub(crate) enum GatewayError {
     Denied(#[from] Denied),
     #[error("unknown model {id:?}")]
     UnknownModel { id: String, near: Vec<String> },
-    #[error("the response is not kept")]
-    UnknownResponse(String),
+    #[error("the {0} is not kept")]
+    NotKept(KeptKind, String),
     #[error("the upstream response cannot be read: {}", Position(.0))]
     Unreadable(serde_json::Error),
     #[error(transparent)]
@@ -89,6 +92,14 @@ pub(crate) enum GatewayError {
     Upgrade,
     #[error("the process ends")]
     Stopping,
+    #[error("the client cancelled the response")]
+    Cancelled,
+    #[error("too many responses are made in the background")]
+    TooManyJobs,
+    #[error("{0}")]
+    StoreAway(String),
+    #[error("another process makes the response, and does not answer")]
+    MadeElsewhere,
     #[error(transparent)]
     Browser(#[from] Refusal),
     #[error(transparent)]
@@ -169,7 +180,9 @@ impl Classify for GatewayError {
             // Another model may accept a request that one model cannot.
             Self::Invalid(_) => FailureClass::UNFIT,
             Self::Unreadable(_) => FailureClass::UNREADABLE,
-            Self::Mismatch | Self::Flawed(_) | Self::Stopping => FailureClass::FINAL,
+            Self::Mismatch | Self::Flawed(_) | Self::Stopping | Self::Cancelled => {
+                FailureClass::FINAL
+            }
             Self::Body(_)
             | Self::Json { .. }
             | Self::Model(_)
@@ -177,7 +190,10 @@ impl Classify for GatewayError {
             | Self::NotListed { .. }
             | Self::Denied(_)
             | Self::UnknownModel { .. }
-            | Self::UnknownResponse(_)
+            | Self::NotKept(..)
+            | Self::TooManyJobs
+            | Self::StoreAway(_)
+            | Self::MadeElsewhere
             | Self::UnknownRoute(_)
             | Self::Method { .. }
             | Self::Upgrade
@@ -249,7 +265,7 @@ impl GatewayError {
                 ),
             )
             .about_model(),
-            Self::UnknownResponse(id) => entry::unknown_response(id),
+            Self::NotKept(kind, id) => kept::not_kept(*kind, id),
             Self::Unreadable(_) => Rendered::new(
                 502,
                 SERVER,
@@ -266,6 +282,12 @@ impl GatewayError {
             Self::Method { asked, allowed } => entry::method(asked, allowed),
             Self::Upgrade => entry::upgrade(),
             Self::Stopping => stopping(),
+            Self::Cancelled => {
+                Rendered::new(499, INVALID, Some(CANCELLED), "The response was cancelled.")
+            }
+            Self::TooManyJobs => kept::too_many_jobs(),
+            Self::StoreAway(_) => kept::store_away(),
+            Self::MadeElsewhere => kept::made_elsewhere(),
             Self::Browser(refusal) => entry::browser(refusal),
             Self::Auth(refusal) => access::credential(refusal),
             Self::Limit(refused) => access::limit(refused),
@@ -293,7 +315,8 @@ impl GatewayError {
             | Self::Unreadable(_)
             | Self::Mismatch
             | Self::Flawed(_)
-            | Self::Stopping => true,
+            | Self::Stopping
+            | Self::Cancelled => true,
             _ => false,
         }
     }

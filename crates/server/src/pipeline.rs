@@ -44,6 +44,7 @@ use routing::{
 };
 
 mod admit;
+mod background;
 pub(crate) mod body_writer;
 pub(crate) mod continuation;
 pub(crate) mod deployment;
@@ -80,6 +81,7 @@ pub(crate) async fn serve<D: Dialect>(
     let head = PendingResponse::default();
     let (silence, cut) = (worker.now().config.timeouts.keep_alive, worker.shared.cutoff.watch());
     let answer = answered::<D>(worker, http, body, head.clone());
+    let answer = background::attended(answer, head.clone(), cut.clone());
     let answer = Box::pin(Drained::new(answer, head.clone()));
     pending::respond(answer, head, silence, cut).await
 }
@@ -95,6 +97,9 @@ async fn answered<D: Dialect>(
     let (id, slot) = (context.id().to_owned(), OnceCell::new());
     match prepared::<D>(&worker, &http, body, (&id, &slot), &mut context).await {
         Ok(Prepared::Call { admitted, dispatch, call }) => {
+            if let Err(error) = background::accept(admitted, &call, &context).await {
+                return context.refuse(&error);
+            }
             let kind = call.context.operation.kind();
             match dispatch::start(admitted, *dispatch, *call, &mut context).await {
                 Ok(started) => respond::respond::<D>(started, kind, admitted, context).await,
@@ -178,7 +183,7 @@ async fn prepared<'n, D: Dialect>(
     if admitted.options().mode == CallMode::WarmUp {
         let target = Dispatch::preview(&route, spec)?.looked_up().await.into_owned();
         let translated = translate.translate::<D>(body, &target, offload).await?;
-        return Ok(Prepared::Shown(warm_up::respond::<D>(translated, admitted, context)?));
+        return Ok(Prepared::Shown(warm_up::respond::<D>(translated, admitted, context).await?));
     }
     let calls = u32::try_from(request.outline.head.questions.count).unwrap_or(u32::MAX);
     let calls = calls.saturating_mul(choices);

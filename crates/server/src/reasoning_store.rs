@@ -3,34 +3,47 @@
 //! per request and written once per tool call, never per token. The process's local store comes first; a
 //! Redis store shared by replicas is optional.
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use access::{Accounts, Principal};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use translate::Profile;
 use translate::answer_stream::KeptItem;
 use translate::dialect::{Dialect, KnownState};
 use translate::reasoning::{Origin, RestoredReasoning, SavedTurn, Turn};
-use translate::{Invalid, Profile};
+use translate::responses::background::{ResponseState, ended};
 
+use crate::error::GatewayError;
 use routing::Target;
 
 mod capsules;
 mod connection;
+mod conversations;
+mod event_log;
 mod items;
+mod jobs;
 mod redis;
 mod responses;
 mod sealing;
 mod shard;
+mod shared_rows;
 
 use capsules::{CallerCapsules, CapsuleKey};
 pub(crate) use connection::ConnectionResponses;
 use connection::HeldConversation;
+pub(crate) use conversations::{ConversationItem, StoredConversation, complete_item};
+pub(crate) use event_log::LoggedEvents;
 use items::StoredItems;
 pub(crate) use items::{ItemMemory, KnownItems};
+use jobs::Jobs;
+pub(crate) use jobs::{Job, RunningJob};
 pub(crate) use redis::{RedisStore, StoreSettings};
 use responses::StoredResponses;
 pub(crate) use responses::{CallerResponses, SentInput, StoredResponse};
 use shard::Shards;
+use shared_rows::CallerRows;
 
 /// Marks callers that are known by the id of their key.
 const KEY: &[u8] = b"key of the gateway";
@@ -69,6 +82,10 @@ pub(crate) struct LocalStore {
     items: StoredItems,
     /// Responses as a whole.
     responses: StoredResponses,
+    /// Responses that are made in the background.
+    jobs: Jobs,
+    /// The time at which old rows of the database were last removed, in milliseconds.
+    pruned: AtomicI64,
     /// Seals reasoning for clients, where no secret is shared by replicas.
     capsules: Option<Arc<CapsuleKey>>,
 }
@@ -84,12 +101,19 @@ impl Default for LocalStore {
             turns: Shards::default(),
             items: StoredItems::default(),
             responses: StoredResponses::default(),
+            jobs: Jobs::default(),
+            pruned: AtomicI64::default(),
             capsules: CapsuleKey::random().map(Arc::new),
         }
     }
 }
 
 impl LocalStore {
+    /// Waits until no response is made in the background.
+    pub(crate) async fn jobs_ended(&self) {
+        self.jobs.ended().await;
+    }
+
     fn put(&self, caller: Caller, call: &str, turn: &Arc<Turn>, limits: StoreLimits) {
         let key = self.turns.key((caller, call));
         self.turns.of(key).put(key, Arc::clone(turn), share(limits), Instant::now());
@@ -148,6 +172,8 @@ pub(crate) struct ReasoningStore {
     input: Arc<OnceLock<SentInput>>,
     /// Responses of the WebSocket that the request came over.
     connection: Option<Arc<ConnectionResponses>>,
+    /// The accounts, whose database may keep responses, and the caller among them.
+    account: Option<(Arc<Accounts>, Principal)>,
 }
 
 /// Limits of the parts of the store.
@@ -164,8 +190,10 @@ impl ReasoningStore {
         local: &Arc<LocalStore>,
         store: Option<&Arc<RedisStore>>,
         limits: PartLimits,
-        (headers, key): (&HeaderMap, Option<&str>),
+        (headers, account): (&HeaderMap, Option<(Arc<Accounts>, Principal)>),
     ) -> Self {
+        let holder = account.as_ref().and_then(|(_, principal)| principal.holder());
+        let key = holder.map(|holder| holder.key.id.as_str());
         let told = match key {
             Some(id) => [Some(KEY), Some(id.as_bytes()), None],
             None => [AUTHORIZATION.as_str(), "x-api-key", "api-key"]
@@ -183,6 +211,7 @@ impl ReasoningStore {
             response_limits: limits.responses,
             input: Arc::default(),
             connection: None,
+            account,
         }
     }
 
@@ -211,7 +240,42 @@ impl ReasoningStore {
 
     /// The caller's responses.
     pub(crate) fn responses(&self) -> CallerResponses<'_> {
-        self.local.responses.of(self.caller, self.response_limits)
+        let rows = || {
+            let (accounts, principal) = self.account.as_ref()?;
+            let owner = match principal.holder() {
+                Some(holder) => format!("key:{}", holder.key.id),
+                None => "master".to_owned(),
+            };
+            // A key of this process alone would lock the rows up.
+            let seal = self.store.as_ref().and_then(|store| store.capsules());
+            let seal = seal.map(|key| CallerCapsules::new(key, self.caller));
+            CallerRows::of(accounts, owner, seal, self.response_limits)
+        };
+        let rows = if self.response_limits.bytes > 0 { rows() } else { None };
+        let pruned = &self.local.pruned;
+        self.local.responses.of(self.caller, self.response_limits, (rows, pruned))
+    }
+
+    /// The caller's response with this id, as it stands. One that no process is making any more has failed.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) async fn response(&self, id: &str) -> Result<Arc<StoredResponse>, GatewayError> {
+        let mut found = self.responses().find(id).await?;
+        if !found.is_pending()
+            || self.job(id).is_some()
+            || self.responses().is_made_elsewhere(id).await?
+        {
+            return Ok(found);
+        }
+        // The job may have ended since.
+        found = self.responses().find(id).await?;
+        if found.is_pending() {
+            let failed = ended(&found.object, &GatewayError::Stopping.render().failure());
+            let object = failed.unwrap_or_else(|| found.object.clone());
+            found = Arc::new(StoredResponse { object, input: found.input.clone(), events: None });
+        }
+        Ok(found)
     }
 
     /// Sets the responses of the WebSocket that the request came over.
@@ -228,19 +292,19 @@ impl ReasoningStore {
     ///
     /// # Errors
     /// A response of the conversation is not known, or the conversation is too long.
-    pub(crate) fn history(&self, id: &str) -> Result<Vec<String>, Invalid> {
+    pub(crate) async fn history(&self, id: &str) -> Result<Vec<Arc<str>>, GatewayError> {
         let of_connection = match &self.connection {
             Some(connection) => connection.conversation(id)?,
             None => None,
         };
         let Some(HeldConversation { stored, items }) = of_connection else {
-            return self.responses().history(id);
+            return self.responses().history(id).await;
         };
         let mut all = match stored {
-            Some(id) => self.responses().history(&id)?,
+            Some(id) => self.responses().history(&id).await?,
             None => Vec::new(),
         };
-        all.extend(items);
+        all.extend(items.into_iter().map(Arc::from));
         Ok(all)
     }
 
@@ -256,13 +320,26 @@ impl ReasoningStore {
     }
 
     /// Keeps the response if that was announced. Must be done before the client sees its end.
-    pub(crate) fn keep_response(&self, response: Option<KeptItem>) {
+    pub(crate) async fn keep_response(&self, response: Option<KeptItem>) {
         let Some(response) = response else { return };
-        if let Some(connection) = &self.connection {
+        if let Some(connection) = &self.connection
+            && ResponseState::of(&response.json).is_some_and(|state| state.is_answer())
+        {
             connection.keep(&response);
         }
-        if let Some(input) = self.input.get() {
-            self.responses().keep(response, input.clone());
+        if let Err(error) = self.keep_begun(response).await {
+            log::error!("a response is not kept: {error}");
+        }
+    }
+
+    /// Keeps a response that is to be made, if that was announced.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub(crate) async fn keep_begun(&self, response: KeptItem) -> Result<(), GatewayError> {
+        match self.input.get() {
+            Some(input) => self.responses().keep(response, input.clone()).await,
+            None => Ok(()),
         }
     }
 

@@ -14,6 +14,7 @@ pub(crate) mod address;
 pub(crate) mod admin;
 pub(crate) mod chat;
 pub(crate) mod completions;
+pub(crate) mod conversations;
 pub(crate) mod count;
 pub(crate) mod embeddings;
 pub(crate) mod fallback;
@@ -35,6 +36,7 @@ pub(crate) const SERVED: &[&str] = &[
     "chat/completions",
     "chat/completions/input_tokens",
     "completions",
+    "conversations",
     "embeddings",
     "messages",
     "messages/count_tokens",
@@ -154,6 +156,12 @@ fn guarded(app: &mut web::ServiceConfig) {
     }
     for path in ["/v1/responses", "/responses"] {
         app.service(read(&format!("{path}/{{id}}/input_items"), responses::stored::input_items));
+        let cancel = web::resource(format!("{path}/{{id}}/cancel"));
+        app.service(
+            cancel
+                .route(web::post().to(responses::stored::cancel))
+                .default_service(refuse_method("POST")),
+        );
         app.service(
             web::resource(format!("{path}/{{id}}"))
                 .route(web::get().to(responses::stored::read))
@@ -161,6 +169,7 @@ fn guarded(app: &mut web::ServiceConfig) {
                 .default_service(refuse_method("GET, DELETE")),
         );
     }
+    kept_conversations(app);
     for path in ["/v1/embeddings", "/embeddings"] {
         app.service(json(path, embeddings::embeddings));
     }
@@ -183,6 +192,35 @@ fn guarded(app: &mut web::ServiceConfig) {
     }
     app.service(web::scope(MOUNT).default_service(web::to(native::relay)));
     app.default_service(web::to(fallback::unknown_route));
+}
+
+/// Conversations and their items.
+fn kept_conversations(app: &mut web::ServiceConfig) {
+    for path in ["/v1/conversations", "/conversations"] {
+        app.service(json(path, conversations::create));
+        let declared = || guard::fn_guard(|context| fallback::is_json(context.head().headers()));
+        app.service(
+            web::resource(format!("{path}/{{id}}"))
+                .route(web::get().to(conversations::read))
+                .route(web::delete().to(conversations::delete))
+                .route(web::post().guard(declared()).to(conversations::update))
+                .route(web::post().to(fallback::wrong_type))
+                .default_service(refuse_method("GET, POST, DELETE")),
+        );
+        app.service(
+            web::resource(format!("{path}/{{id}}/items"))
+                .route(web::get().to(conversations::items))
+                .route(web::post().guard(declared()).to(conversations::add_items))
+                .route(web::post().to(fallback::wrong_type))
+                .default_service(refuse_method("GET, POST")),
+        );
+        app.service(
+            web::resource(format!("{path}/{{id}}/items/{{item}}"))
+                .route(web::get().to(conversations::item))
+                .route(web::delete().to(conversations::delete_item))
+                .default_service(refuse_method("GET, DELETE")),
+        );
+    }
 }
 
 /// A path that is read only.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use actix_web::dev::ServerHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal as listen};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::config::Drain;
 use crate::state::Shared;
@@ -39,7 +39,10 @@ pub(crate) async fn on_signal(shared: Arc<Shared>, handle: ServerHandle, drain: 
     shared.drain();
     let drained = async {
         sleep(drain.delay).await;
-        match timeout(drain.timeout, handle.stop(true)).await {
+        let end = Instant::now() + drain.timeout;
+        // Responses in the background live on the server's own threads, and end with them.
+        let _ = timeout_at(end, shared.memory.jobs_ended()).await;
+        match timeout_at(end, handle.stop(true)).await {
             // The server stops by itself.
             Ok(()) => std::future::pending().await,
             Err(_) => log::warn!("stopping: the time for open requests is over"),

@@ -23,6 +23,8 @@ pub enum CapsulePurpose {
     Reasoning,
     /// The summary of a conversation.
     Compaction,
+    /// A response or conversation in a database.
+    Kept,
 }
 
 impl CapsulePurpose {
@@ -31,6 +33,7 @@ impl CapsulePurpose {
         match self {
             Self::Reasoning => "reasoning",
             Self::Compaction => "compaction",
+            Self::Kept => "kept",
         }
     }
 }

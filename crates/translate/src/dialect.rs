@@ -158,6 +158,11 @@ pub trait Dialect: Debug + Clone + 'static {
         None
     }
 
+    /// The answer as it stands before it is made, if it is made in the background.
+    fn queued(_reply: &Self::Reply, _stamp: Stamp) -> Option<KeptItem> {
+        None
+    }
+
     /// The texts of an answer that are validated: none of an answer that was stopped or calls tools.
     fn checked_texts(answer: &Self::Answer) -> Vec<&str>;
 
@@ -267,8 +272,12 @@ pub(crate) fn remove_listed_tags(metadata: Option<&mut Map<String, Value>>) {
 pub struct StateFields<'r> {
     /// The answer that the request continues.
     pub previous: Option<&'r str>,
+    /// The conversation that the request belongs to.
+    pub conversation: Option<&'r str>,
     /// The answer may be kept.
     pub may_store: bool,
+    /// The answer is made whether or not the client waits for it.
+    pub is_background: bool,
 }
 
 /// The gateway's knowledge of the state of a conversation.

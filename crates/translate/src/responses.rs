@@ -33,6 +33,7 @@ use settings::InForce;
 use tools::{ClientTool, ToolTable};
 
 mod affinity;
+pub mod background;
 mod compaction;
 mod dialect;
 mod echo;
@@ -64,6 +65,8 @@ pub struct ResponseReply {
     tools: Arc<HashMap<String, ClientTool>>,
     /// The client asks for capsules of reasoning that it is not shown.
     wants_capsules: bool,
+    /// The response is made in the background.
+    is_background: bool,
     /// Items are kept, because the client may refer to them by their ids.
     keeps_items: bool,
     /// The whole response is kept.
@@ -163,6 +166,7 @@ fn question<'q>(
             echo: Arc::new(echo::of(request, incoming.is_stored())),
             tools: Arc::new(table.client_tools()),
             wants_capsules: fields::includes_capsules(request),
+            is_background: request.background == Some(true),
             keeps_items: request.store != Some(false),
             keeps_answer: incoming.keeps_answer(),
             capsules: recalled.and_then(RestoredReasoning::capsules).cloned(),

@@ -67,6 +67,13 @@ const STEPS: &[&[&str]] = &[&[
     "CREATE TABLE slices (
         id TEXT PRIMARY KEY, kind TEXT NOT NULL, scope_id TEXT NOT NULL, span TEXT NOT NULL, starts_at BIGINT NOT NULL,
         amount BIGINT NOT NULL, lease_until BIGINT NOT NULL)",
+], &[
+    "CREATE TABLE kept (
+        owner TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, parent TEXT NOT NULL, position BIGINT NOT NULL,
+        body TEXT NOT NULL, bytes BIGINT NOT NULL, used_at BIGINT NOT NULL, lease_until BIGINT NOT NULL DEFAULT 0,
+        cancelled BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (owner, kind, id))",
+    "CREATE INDEX kept_parent ON kept (owner, kind, parent, position)",
+    "CREATE INDEX kept_used ON kept (used_at)",
 ]];
 
 /// Brings the tables to this version. Replicas that start at once wait for one another.

@@ -321,6 +321,10 @@ fn close_values(closing: &Closing, into: &mut Vec<Value>) {
 }
 
 impl Store for SqlStore {
+    fn database(&self) -> Option<&SqlStore> {
+        Some(self)
+    }
+
     fn version(&self) -> StoreFuture<'_, u64> {
         Box::pin(self.read_version())
     }

@@ -9,6 +9,7 @@
 
 mod calls;
 mod import;
+mod kept;
 mod keys;
 mod ledger;
 mod postgres;
@@ -104,6 +105,7 @@ async fn sqlite_keeps_accounts() {
         println!("{name}");
         topic(opener(format!("sqlite:{}/{name}.db", folder.0.display()))).await;
     }
+    kept::rows_are_kept(opener(format!("sqlite:{}/kept.db", folder.0.display()))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,6 +115,7 @@ async fn postgresql_keeps_accounts() {
         println!("{name}");
         topic(opener(server.database(name))).await;
     }
+    kept::rows_are_kept(opener(server.database("kept"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,6 @@ use translate::Invalid;
 use super::{CREDENTIALS, INVALID, Rendered, SERVER, UNAVAILABLE};
 use crate::browser::Refusal;
 use crate::missing_api::RequestedUrl;
-use crate::quoting;
 
 const LOOP: &str = "This call comes from a gateway whose Bedrock endpoint is a gateway: set its AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME to Bedrock's own, or unset them.";
 
@@ -39,11 +38,6 @@ pub(super) fn upgrade() -> Rendered {
 }
 
 /// A response that is not kept, or not the caller's.
-pub(super) fn unknown_response(id: &str) -> Rendered {
-    let id = quoting::id(id);
-    Rendered::new(404, INVALID, None, format!("Response with id '{id}' not found."))
-}
-
 pub(super) fn looped() -> Rendered {
     Rendered::new(508, SERVER, Some("loop_detected"), LOOP)
 }

@@ -1,5 +1,7 @@
-//! Requests that continue a kept response. The items of its conversation are put in front of the request's
-//! own, into its body, so that such a request is like any other from then on.
+//! Requests that continue a kept response, or belong to a conversation. The items before them are put in front of
+//! the request's own, into its body, so that such a request is like any other from then on.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -27,7 +29,7 @@ pub(crate) fn state(outline: &RequestOutline, admitted: &Admitted) -> KnownState
     let reasoning = admitted.reasoning();
     KnownState {
         stores: outline.may_store && reasoning.responses().is_on(),
-        is_continued: outline.previous.is_some(),
+        is_continued: outline.previous.is_some() || outline.conversation.is_some(),
         is_of_connection: reasoning.has_connection(),
     }
 }
@@ -39,24 +41,33 @@ pub(super) async fn announce(
     (admitted, state): (&Admitted, KnownState),
 ) -> Result<(), GatewayError> {
     let (bytes, previous) = (body.clone(), outline.previous.clone());
-    let read = async move { SentInput { items: own_items(&bytes), previous } };
+    let conversation = outline.conversation.clone();
+    let read = async move { SentInput { items: own_items(&bytes), previous, conversation } };
     let input = admitted.offload().run(body.len(), read).await?;
     admitted.reasoning().will_keep(input, state);
     Ok(())
 }
 
-/// The body with the items before it, if the request continues a response.
+/// The body with the items before it, if the request continues a response or belongs to a conversation.
 ///
 /// # Errors
-/// The response is not known, or its conversation is too long.
+/// Either is not known, or too long.
 pub(crate) async fn continued(
     body: &Bytes,
     outline: &RequestOutline,
     admitted: &Admitted,
 ) -> Result<Option<Bytes>, GatewayError> {
-    let Some(previous) = &outline.previous else { return Ok(None) };
-    let history = admitted.reasoning().history(previous)?;
-    let length = body.len() + history.iter().map(String::len).sum::<usize>();
+    let reasoning = admitted.reasoning();
+    let history = match (&outline.previous, &outline.conversation) {
+        (None, None) => return Ok(None),
+        // The translation refuses both together.
+        (Some(_), Some(_)) => return Ok(None),
+        (Some(previous), None) => reasoning.history(previous).await?,
+        (None, Some(conversation)) => {
+            reasoning.responses().items_before(conversation, body.len()).await?
+        }
+    };
+    let length = body.len() + history.iter().map(|item| item.len()).sum::<usize>();
     let bytes = body.clone();
     let whole = admitted.offload().run(length, async move { with_history(bytes, &history) });
     Ok(Some(whole.await?))
@@ -79,11 +90,12 @@ fn items_of(input: &RawValue) -> Vec<String> {
 }
 
 /// The body with these items in front of its own; every other member keeps its bytes.
-fn with_history(body: Bytes, history: &[String]) -> Bytes {
+fn with_history(body: Bytes, history: &[Arc<str>]) -> Bytes {
     let Ok(Members(members)) = serde_json::from_slice(&body) else { return body };
     let own = members.iter().find(|(name, _)| name == INPUT).map(|(_, input)| items_of(input));
     let own = own.unwrap_or_default();
-    let items: Vec<&str> = history.iter().chain(&own).map(String::as_str).collect();
+    let before = history.iter().map(|item| &**item);
+    let items: Vec<&str> = before.chain(own.iter().map(String::as_str)).collect();
     let mut text = format!("{{\"{INPUT}\":[{}]", items.join(","));
     for (name, value) in members.iter().filter(|(name, _)| name != INPUT) {
         // A string is always JSON.
@@ -103,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_history_stands_before_the_requests_own_items() {
-        let history = [r#"{"a":1.0}"#.to_owned(), r#"{"b":2}"#.to_owned()];
+        let history = [r#"{"a":1.0}"#.into(), r#"{"b":2}"#.into()];
         for (body, expected) in [
             (
                 r#"{"model":"m","input":[{"c":3}],"n":1e2}"#,

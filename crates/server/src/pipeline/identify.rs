@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::store::StoreError;
 use access::{Accounts, Caller, Clock, Principal};
 use actix_web::http::Method;
-use actix_web::web::Data;
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 use translate::Invalid;
@@ -78,6 +78,22 @@ impl<'r> Incoming<'r> {
         let mut incoming = Self { http, worker, now, identity, options, parties, purpose };
         incoming.verify(&Bytes::new()).await?;
         Ok(incoming)
+    }
+
+    /// A request about what is kept here, and its body; no option header applies to it.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) async fn with_body(
+        worker: &'r Data<Worker>,
+        http: &'r HttpRequest,
+        payload: Payload,
+    ) -> Result<(Self, Bytes), GatewayError> {
+        let (options, parties, purpose) = Default::default();
+        let (now, identity) = (worker.now(), identity(http));
+        let mut incoming = Self { http, worker, now, identity, options, parties, purpose };
+        let body = incoming.read(payload).await?;
+        Ok((incoming, body))
     }
 
     /// The configuration of this request.
@@ -172,7 +188,8 @@ impl<'r> Incoming<'r> {
         if is_call && now.config.access.require_end_user {
             parties.require_end_user()?;
         }
-        let key = caller.principal.holder().map(|holder| holder.key.id.as_str());
+        let account = worker.shared.accounts.clone();
+        let account = account.map(|accounts| (accounts, caller.principal.clone()));
         let mut reasoning = ReasoningStore::new(
             &worker.shared.memory,
             now.store.as_ref(),
@@ -180,7 +197,7 @@ impl<'r> Incoming<'r> {
                 reasoning: now.config.thinking_memory.limits(),
                 responses: now.config.responses.limits(),
             },
-            (http.headers(), key),
+            (http.headers(), account),
         );
         if let Some(turn) = turn {
             reasoning.is_of_connection(turn.kept);

@@ -33,6 +33,8 @@ pub(crate) struct RequestOutline {
     pub(crate) item_ids: Vec<String>,
     /// The answer that the request continues.
     pub(super) previous: Option<String>,
+    /// The conversation that the request belongs to.
+    pub(super) conversation: Option<String>,
     /// Its answer may be kept.
     pub(super) may_store: bool,
 }
@@ -85,13 +87,14 @@ impl RequestOutline {
     fn of<D: Dialect>(request: &D::Request<'_>, length: usize, media: &MediaSettings) -> Self {
         let head = D::head(request);
         let tokens = token_estimate::of_request(&head, length);
-        let StateFields { previous, may_store } = D::state(request);
+        let StateFields { previous, conversation, may_store, is_background: _ } = D::state(request);
         Self {
             tokens,
             tags: Tags::of_body(D::tags(request)),
             links: Links::of::<D>(request, media),
             item_ids: D::item_ids(request).into_iter().map(ToOwned::to_owned).collect(),
             previous: previous.map(ToOwned::to_owned),
+            conversation: conversation.map(ToOwned::to_owned),
             may_store,
             head,
         }

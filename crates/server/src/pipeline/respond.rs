@@ -134,7 +134,7 @@ async fn unary<D: Dialect>(
     if let Some(flaw) = D::flaw(&answer) {
         return Err(GatewayError::Flawed(flaw));
     }
-    admitted.reasoning().keep_response(D::kept_answer(&answer));
+    admitted.reasoning().keep_response(D::kept_answer(&answer)).await;
     context.was_routed_to(routed);
     context.complete();
     Ok(json(&answer, &about, conformity, context))

@@ -17,7 +17,7 @@ use crate::sse::stream::event_stream;
 const EMPTY: &str = r#"{"output":{"message":{"role":"assistant","content":[]}},"stopReason":"end_turn","usage":{"inputTokens":0,"outputTokens":0,"totalTokens":0},"metrics":{"latencyMs":0}}"#;
 
 /// Responds with the events of a response without output, and keeps it.
-pub(super) fn respond<D: Dialect>(
+pub(super) async fn respond<D: Dialect>(
     translated: Translated<D::Reply>,
     admitted: &Admitted,
     context: &mut RequestContext,
@@ -33,7 +33,7 @@ pub(super) fn respond<D: Dialect>(
     stream.ends_at(unix_seconds());
     let spent = stream.spent();
     stream.finish(spent, &mut out)?;
-    admitted.reasoning().keep_response(stream.kept_answer());
+    admitted.reasoning().keep_response(stream.kept_answer()).await;
     context.complete();
     let mut response = event_stream();
     describe(&mut response, context, &translated.report, None);

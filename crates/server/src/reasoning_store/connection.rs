@@ -77,13 +77,18 @@ impl ConnectionResponses {
     /// connection's responses.
     pub(super) fn announce(&self, input: SentInput) -> SentInput {
         let mut kept = self.kept();
+        if input.conversation.is_some() {
+            // It is continued by its conversation alone.
+            kept.coming = None;
+            return input;
+        }
         let before = input.previous.as_deref().and_then(|id| kept.find(id));
         let for_store = match &before {
             None => input.clone(),
             Some(turn) => {
                 let HeldConversation { stored, mut items } = turn.conversation();
                 items.extend(input.items.iter().cloned());
-                SentInput { items, previous: stored }
+                SentInput { items, previous: stored, conversation: None }
             }
         };
         kept.coming = Some(Coming { input, before });
@@ -93,10 +98,8 @@ impl ConnectionResponses {
     /// Keeps the response to the request that was announced.
     pub(super) fn keep(&self, response: &KeptItem) {
         let mut kept = self.kept();
-        let Some(Coming { input: SentInput { mut items, previous }, before }) = kept.coming.take()
-        else {
-            return;
-        };
+        let Some(Coming { input, before }) = kept.coming.take() else { return };
+        let SentInput { mut items, previous, conversation: _ } = input;
         items.extend(output_items(&response.json));
         let own: usize = items.iter().map(|item| item.len() + size_of::<String>()).sum();
         let (bytes, length) = before.as_ref().map_or((0, 0), |turn| (turn.bytes, turn.length));
@@ -166,6 +169,7 @@ mod tests {
         let input = SentInput {
             items: vec![format!("{{\"q\":\"{said}\"}}")],
             previous: previous.map(ToOwned::to_owned),
+            conversation: None,
         };
         let for_store = connection.announce(input);
         let json = format!(r#"{{"id":"{id}","output":[{{"a":"{id}"}}]}}"#);

@@ -159,9 +159,13 @@ impl RequestContext {
         Arc::clone(&self.settlement)
     }
 
-    /// Triggers when the process ends, which ends the request.
+    /// Triggers when the process ends, or the client cancels a response in the background: the request ends.
     pub(crate) fn cut(&self) -> Cut {
-        self.cut.clone()
+        let running = self.head.as_ref().and_then(PendingResponse::running);
+        match running {
+            Some(running) => self.cut.clone().or_when(running.job.cancellation()),
+            None => self.cut.clone(),
+        }
     }
 
     /// Records the attempts of a call whose answer is still to come.
@@ -341,6 +345,9 @@ impl RequestContext {
             response.headers_mut().insert(AWS_REQUEST_ID, id);
         }
         self.mark_refusal(response.headers_mut());
+        if let Some(head) = &self.head {
+            head.fails_job(error);
+        }
         if let Some(head) = self.head.as_ref().filter(|head| head.is_sent()) {
             head.refuses(error);
             log::warn!("{} refused after early headers: {error}", self.id.as_str());
@@ -359,6 +366,7 @@ impl RequestContext {
         self.status = 200;
         self.outcome = match error {
             GatewayError::Stopping => Outcome::Shutdown,
+            GatewayError::Cancelled => Outcome::ClientClosed,
             _ => Outcome::Broken,
         };
     }

@@ -10,6 +10,7 @@ use translate::answer_stream::Received;
 
 use super::stream_end::StreamEnd;
 use crate::error::GatewayError;
+use crate::reasoning_store::RunningJob;
 
 /// State of the response, shared by the waiting code and the code that makes the answer.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +25,8 @@ struct Shared {
     end: OnceCell<StreamEnd>,
     /// The last events of a request that was refused after its headers were sent.
     refusal: RefCell<Option<Bytes>>,
+    /// The answer as it is made in the background.
+    running: OnceCell<RunningJob>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,6 +60,27 @@ impl PendingResponse {
     /// The last events of a request that was refused after the headers were sent.
     pub(crate) fn take_refusal(&self) -> Option<Bytes> {
         self.0.refusal.borrow_mut().take()
+    }
+
+    /// Records that the answer is made in the background.
+    pub(crate) fn is_background(&self, running: RunningJob) {
+        if self.0.running.set(running).is_err() {
+            log::warn!("a request has one response, and it is made already");
+        }
+    }
+
+    /// The answer as it is made in the background.
+    pub(crate) fn running(&self) -> Option<&RunningJob> {
+        self.0.running.get()
+    }
+
+    /// Records that the answer in the background failed before it began.
+    pub(crate) fn fails_job(&self, error: &GatewayError) {
+        let Some(RunningJob { job, .. }) = self.running() else { return };
+        job.fails(error);
+        if job.streams() {
+            job.tell(&self.failed(error, Received::Head));
+        }
     }
 
     /// Records that the answer is read on if the client leaves.

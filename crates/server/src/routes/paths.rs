@@ -12,7 +12,8 @@ use crate::pipeline::deployment::AzureDeployment;
 
 /// What is reachable by other spellings besides the served paths, below the base URL; `/*` stands for
 /// anything below.
-const KNOWN: &[&str] = &["", "models/*", "responses/*", "livez", "readyz", "health", "healthz"];
+const KNOWN: &[&str] =
+    &["", "conversations/*", "models/*", "responses/*", "livez", "readyz", "health", "healthz"];
 
 /// Gives a request the path that its route has.
 pub(crate) fn normalise(request: &mut ServiceRequest) {
@@ -93,12 +94,12 @@ mod tests {
             "/v1",
             "/v1/chat/completions",
             "/v1/models/a/b",
-            "/v1/conversations/",
+            "/v1/assistants/",
             "/v1/v1/chat/completions",
             "/bedrock/model/a//converse",
             "/model/a/converse/",
-            "/openai/conversations",
-            "/openai/deployments/a/conversations",
+            "/openai/assistants",
+            "/openai/deployments/a/assistants",
             "/openai/deployments/embeddings",
             "/anthropic/v1/files",
             "/anthropic/v1/messages/batches",

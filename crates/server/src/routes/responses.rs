@@ -9,6 +9,7 @@ use super::count;
 use crate::pipeline;
 use crate::state::Worker;
 
+pub(super) mod item_list;
 pub(crate) mod stored;
 pub(crate) mod websocket;
 

@@ -151,11 +151,12 @@ impl<S: AnswerStream> Choices<S> {
         }
     }
 
-    /// Ends the stream with an error, in the words of its dialect.
-    pub(super) fn fail(&mut self, error: &GatewayError, out: &mut BytesMut) {
+    /// Ends the stream with an error, in the words of its dialect. What there is of the answer is kept.
+    pub(super) async fn fail(&mut self, error: &GatewayError, out: &mut BytesMut) {
         // An answer that has ended leaves the error to one that has not.
         if let Some(answer) = self.answers.first_mut() {
             logged(answer.translator.fail(&error.render().failure(), out));
+            self.reasoning.keep_response(answer.translator.kept_answer()).await;
         }
     }
 
@@ -203,7 +204,7 @@ impl<S: AnswerStream> Choices<S> {
             let translator = &mut self.answers[at].translator;
             translator.ends_at(unix_seconds());
             translator.finish(total, out)?;
-            self.reasoning.keep_response(translator.kept_answer());
+            self.reasoning.keep_response(translator.kept_answer()).await;
         }
         self.answers.remove(at);
         self.spent = self.spent.and(own);

@@ -6,11 +6,13 @@
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::body::{MessageBody, to_bytes};
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_TYPE, ContentType};
 use async_stream::stream;
 use bytes::Bytes;
 use futures_util::Stream;
@@ -21,7 +23,9 @@ use translate::sse;
 use crate::cutoff::Cut;
 use crate::error::GatewayError;
 use crate::panic_guard;
+use crate::reasoning_store::Job;
 use crate::request::PendingResponse;
+use crate::sse::follow;
 use crate::sse::stream::{EVENT_STREAM, event_stream, panicked};
 
 /// Returns the response of `answer`, or the early headers of a stream. Dropping either drops `answer`,
@@ -39,8 +43,8 @@ where
     let silence = silence.max(Duration::from_millis(1));
     let mut until = Instant::now() + silence;
     loop {
-        if let Ok(response) = timeout_at(until, answer.as_mut()).await {
-            return response;
+        if let Ok(step) = timeout_at(until, step(answer.as_mut(), &head)).await {
+            return step.unwrap_or_else(|job| accepted(job, silence));
         }
         let now = Instant::now();
         until = head.asked().unwrap_or(now) + silence;
@@ -53,6 +57,29 @@ where
     // The client has received comments at most: events have a guard of their own.
     let last = move |_: Received<'_>| last(Received::Head);
     event_stream().streaming(panic_guard::told(body(answer, head, silence, cut), last))
+}
+
+/// The answer, or the job that makes it in the background: then the client need not wait.
+async fn step<A>(mut answer: Pin<&mut A>, head: &PendingResponse) -> Result<HttpResponse, Arc<Job>>
+where
+    A: Future<Output = HttpResponse>,
+{
+    poll_fn(|cx| {
+        let polled = answer.as_mut().poll(cx);
+        match head.running() {
+            Some(running) => Poll::Ready(Err(Arc::clone(&running.job))),
+            None => polled.map(Ok),
+        }
+    })
+    .await
+}
+
+/// The response to a request whose answer is made in the background: its events, or how it stands.
+fn accepted(job: Arc<Job>, silence: Duration) -> HttpResponse {
+    if job.streams() {
+        return follow::respond(job, 0, silence);
+    }
+    HttpResponse::Ok().content_type(ContentType::json()).body(job.queued().to_owned())
 }
 
 /// Sends comments until there is an answer, then its events.
@@ -68,8 +95,8 @@ where
     stream! {
         let response = loop {
             yield Ok(Bytes::from_static(sse::KEEP_ALIVE));
-            match cut.or(timeout(silence, answer.as_mut())).await {
-                Some(Ok(response)) => break response,
+            match cut.or(timeout(silence, step(answer.as_mut(), &head))).await {
+                Some(Ok(step)) => break step.unwrap_or_else(|job| accepted(job, silence)),
                 Some(Err(_)) => {}
                 None => {
                     drop(answer);

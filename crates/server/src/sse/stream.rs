@@ -16,6 +16,7 @@ use translate::sse;
 
 use super::choices::Choices;
 use crate::config::Config;
+use crate::cutoff::Stop;
 use crate::disconnect::AnswerForm;
 use crate::error::GatewayError;
 use crate::panic_guard;
@@ -104,7 +105,12 @@ fn events<S: AnswerStream>(
                 None => match cut.or(timeout_at(last_sent + keep_alive, choices.next())).await {
                     Some(Ok(next)) => next,
                     Some(Err(_)) => continue,
-                    None => break Err(GatewayError::Stopping),
+                    None => {
+                        break Err(match cut.cause() {
+                            Stop::Process => GatewayError::Stopping,
+                            Stop::Client => GatewayError::Cancelled,
+                        });
+                    }
                 },
             };
             let Some((at, piece)) = next else { break Ok(()) };
@@ -125,7 +131,7 @@ fn events<S: AnswerStream>(
             Ok(()) => context.complete(),
             Err(error) => {
                 context.break_off(&error);
-                choices.fail(&error, &mut out);
+                choices.fail(&error, &mut out).await;
             }
         }
         // The client may take long to read the last piece, and Bedrock need not wait for it.

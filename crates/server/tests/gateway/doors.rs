@@ -23,8 +23,8 @@ async fn an_api_that_is_not_served_is_named_with_its_replacement() {
     let rig = Rig::start("").await;
     let base = format!("http://{}", rig.address);
     for (path, told) in [
-        ("/v1/conversations", format!("{base}/v1/responses")),
-        ("/v1/responses/resp_1/cancel?x=1", "previous_response_id".to_owned()),
+        ("/v1/conversations/c/x/y", format!("{base}/v1/responses")),
+        ("/v1/responses/resp_1/others?x=1", "previous_response_id".to_owned()),
         ("/v1/edits", format!("{base}/v1/completions")),
         ("/v1/engines/a/completions", "serves /v1/completions".to_owned()),
         ("/v1/images/generations", format!("{base}/bedrock")),

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 
 use super::rig::{Received, Rig};
 
+mod background;
 mod compaction;
 mod compliance;
+mod conversations;
 mod sessions;
 mod stored;
 mod websocket;

@@ -132,7 +132,14 @@ impl Dialect for Responses {
     fn state<'r>(incoming: &'r IncomingRequest<'_>) -> StateFields<'r> {
         let request = incoming.request();
         let previous = request.previous_response_id.as_deref().filter(|id| !id.is_empty());
-        StateFields { previous, may_store: request.store != Some(false) }
+        let conversation = super::fields::conversation(request);
+        let is_background = request.background == Some(true);
+        StateFields {
+            previous,
+            conversation,
+            may_store: request.store != Some(false),
+            is_background,
+        }
     }
 
     fn knows(incoming: &mut IncomingRequest<'_>, known: KnownState) {
@@ -184,6 +191,10 @@ impl Dialect for Responses {
 
     fn kept_answer(answer: &WholeResponse) -> Option<KeptItem> {
         answer.kept_whole()
+    }
+
+    fn queued(reply: &ResponseReply, stamp: Stamp) -> Option<KeptItem> {
+        super::background::queued(reply, stamp)
     }
 
     fn checked_texts(answer: &WholeResponse) -> Vec<&str> {

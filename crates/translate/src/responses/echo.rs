@@ -1,7 +1,7 @@
 //! The members of a response that repeat its request.
 
 use schema::openai::format::FormatKind;
-use schema::openai::responses::object::{EchoedReasoning, RequestEcho};
+use schema::openai::responses::object::{EchoedConversation, EchoedReasoning, RequestEcho};
 use schema::openai::responses::request::{ReasoningOptions, ResponsesRequest};
 use schema::openai::responses::tool::{SentTool, ToolFields};
 use serde_json::value::RawValue;
@@ -35,6 +35,8 @@ pub(super) fn of(request: &ResponsesRequest<'_>, store: bool) -> RequestEcho {
         top_p: request.top_p.unwrap_or(1.0),
         truncation: owned(&request.truncation).unwrap_or_else(|| "disabled".to_owned()),
         user: owned(&request.user),
+        conversation: super::fields::conversation(request)
+            .map(|id| EchoedConversation { id: id.to_owned() }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The fields of a request besides its conversation, tools and settings.
 
 use schema::openai::responses::item::Item;
-use schema::openai::responses::request::ResponsesRequest;
+use schema::openai::responses::request::{ConversationRef, ResponsesRequest};
 use serde_json::value::RawValue;
 
 use super::settings::{InForce, SCHEMA};
@@ -27,7 +27,7 @@ pub(super) fn supported(request: &ResponsesRequest<'_>, known: KnownState) -> Re
         Err(Invalid::value(param, message.to_owned()).with_code("unsupported_parameter"))
     };
     let previous = request.previous_response_id.as_deref();
-    if previous.is_some() && is_set(request.conversation) {
+    if previous.is_some() && conversation(request).is_some() {
         let message = "previous_response_id and conversation are mutually exclusive.";
         return Err(Invalid::value("previous_response_id", message));
     }
@@ -36,14 +36,15 @@ pub(super) fn supported(request: &ResponsesRequest<'_>, known: KnownState) -> Re
         return Err(Invalid::value("previous_response_id", message)
             .with_code("previous_response_not_found"));
     }
-    if is_set(request.conversation) {
-        return refused(
-            "conversation",
-            "The conversation parameter is not supported: send the items of the conversation in input.",
-        );
+    if let Some(id) = conversation(request).filter(|_| !known.is_continued) {
+        let message = format!("Conversation with id '{}' not found.", shortened(id));
+        return Err(Invalid::value("conversation", message).with_code("conversation_not_found"));
     }
-    if request.background == Some(true) {
-        return refused("background", "The background parameter is not supported.");
+    if request.background == Some(true) && !(known.stores && request.store != Some(false)) {
+        return refused(
+            "background",
+            "The background parameter is not supported for a response that is not stored.",
+        );
     }
     if is_set(request.prompt) {
         return refused(
@@ -52,6 +53,11 @@ pub(super) fn supported(request: &ResponsesRequest<'_>, known: KnownState) -> Re
         );
     }
     Ok(())
+}
+
+/// The id of the conversation that a request belongs to.
+pub(super) fn conversation<'r>(request: &'r ResponsesRequest<'_>) -> Option<&'r str> {
+    request.conversation.as_ref().map(ConversationRef::id).filter(|id| !id.is_empty())
 }
 
 fn is_set(raw: Option<&RawValue>) -> bool {

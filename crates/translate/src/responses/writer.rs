@@ -24,11 +24,12 @@ use crate::parts::stop::Finish;
 use crate::spent::Spent;
 use calls::WaitingCall;
 use events::Events;
+use failure::Failed;
 use open::OpenItem;
 
 mod calls;
 mod events;
-mod failure;
+pub(super) mod failure;
 mod open;
 mod thoughts;
 pub(super) mod usage;
@@ -53,8 +54,8 @@ pub(crate) struct EventWriter {
     said: u64,
     status: Status,
     incomplete: Option<IncompleteReason>,
-    /// The failure that a model's own stop reason tells.
-    failed: Option<&'static str>,
+    /// The failure that the response ended in.
+    failed: Option<Failed>,
     outcrop: Outcrop,
     tier: Option<String>,
     usage: Option<ResponseUsage>,
@@ -122,23 +123,30 @@ impl EventWriter {
         std::mem::take(&mut self.kept)
     }
 
-    /// The response as the client sees it, if it is kept. A failed one is not.
+    /// The response as the client sees it, if it is kept.
     pub(super) fn kept_whole(&self) -> Option<KeptItem> {
-        let is_kept = self.reply.keeps_answer && self.status != Status::Failed;
-        let json = if is_kept { serde_json::to_string(&self.object()).ok()? } else { return None };
-        Some(KeptItem { id: self.stamp.id.clone(), json })
+        let json = self.reply.keeps_answer.then(|| serde_json::to_string(&self.object()));
+        Some(KeptItem { id: self.stamp.id.clone(), json: json?.ok()? })
+    }
+
+    /// The response before it is made.
+    pub(super) fn queued(mut self) -> Option<KeptItem> {
+        self.status = Status::Queued;
+        self.kept_whole()
     }
 
     /// The response as it stands.
     pub(super) fn object(&self) -> ResponseObject<'_> {
-        let error = self.failed.map(|message| ResponseError { code: "server_error", message });
+        let error = self.failed.as_ref();
+        let error =
+            error.map(|failed| ResponseError { code: failed.code, message: &failed.message });
         ResponseObject {
             id: &self.stamp.id,
             object: RESPONSE_OBJECT,
             created_at: self.stamp.created,
             completed_at: self.completed_at,
             status: self.status,
-            background: false,
+            background: self.reply.is_background,
             error,
             incomplete_details: self.incomplete.map(|reason| IncompleteDetails { reason }),
             model: &self.stamp.model,
@@ -242,7 +250,8 @@ impl AnswerWriter for EventWriter {
         self.start(out)?;
         (self.status, self.incomplete) = match (finish, reason) {
             (_, StopReason::MalformedModelOutput | StopReason::MalformedToolUse) => {
-                self.failed = Some(UNREADABLE_OUTPUT);
+                let message = UNREADABLE_OUTPUT.to_owned();
+                self.failed = Some(Failed { code: "server_error", message });
                 (Status::Failed, None)
             }
             (Finish::Complete | Finish::Calls, _) => (Status::Completed, None),
@@ -255,7 +264,11 @@ impl AnswerWriter for EventWriter {
         self.outcrop.additional_model_response_fields = fields(told, reply);
         let cut = match self.status {
             Status::Incomplete => Status::Incomplete,
-            Status::InProgress | Status::Completed | Status::Failed => Status::Completed,
+            Status::Queued
+            | Status::InProgress
+            | Status::Completed
+            | Status::Failed
+            | Status::Cancelled => Status::Completed,
         };
         self.write_waiting(out)?;
         self.close(cut, out)
@@ -278,9 +291,9 @@ impl AnswerWriter for EventWriter {
     fn finish(&mut self, total: Spent, out: &mut BytesMut) -> Written {
         self.spends(total);
         let kind = match self.status {
-            Status::Incomplete => "response.incomplete",
+            Status::Incomplete | Status::Cancelled => "response.incomplete",
             Status::Failed => "response.failed",
-            Status::Completed | Status::InProgress => "response.completed",
+            Status::Completed | Status::InProgress | Status::Queued => "response.completed",
         };
         self.tell(kind, out)?;
         self.events.end(out);

@@ -266,7 +266,7 @@ fn what_needs_a_store_is_refused_by_its_field() {
     let asking = |member: &str, value: Value| json!({ "model": "m", "input": "x", member: value });
     for (member, value, code) in [
         ("previous_response_id", json!("resp_gone"), "previous_response_not_found"),
-        ("conversation", json!("conv_1"), "unsupported_parameter"),
+        ("conversation", json!("conv_1"), "conversation_not_found"),
         ("background", json!(true), "unsupported_parameter"),
         ("prompt", json!({ "id": "pmpt_1" }), "unsupported_parameter"),
     ] {

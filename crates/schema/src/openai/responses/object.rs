@@ -59,6 +59,14 @@ pub struct RequestEcho {
     /// OpenAI's schema has no null here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<EchoedConversation>,
+}
+
+/// The `conversation` of a response.
+#[derive(Debug, Clone, Serialize)]
+pub struct EchoedConversation {
+    pub id: String,
 }
 
 /// The `reasoning` of a response.
@@ -72,10 +80,12 @@ pub struct EchoedReasoning {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    Queued,
     InProgress,
     Completed,
     Incomplete,
     Failed,
+    Cancelled,
 }
 
 /// The failure of a response.

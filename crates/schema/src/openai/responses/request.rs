@@ -61,7 +61,7 @@ pub struct ResponsesRequest<'a> {
     #[serde(borrow)]
     pub previous_response_id: Option<Str<'a>>,
     #[serde(borrow)]
-    pub conversation: Option<&'a RawValue>,
+    pub conversation: Option<ConversationRef<'a>>,
     pub background: Option<bool>,
     #[serde(borrow)]
     pub context_management: Option<&'a RawValue>,
@@ -225,4 +225,26 @@ pub struct TextFormat<'a> {
     pub strict: Option<bool>,
     #[serde(borrow)]
     pub json_schema: Option<JsonSchema<'a>>,
+}
+
+/// `conversation`: the conversation that a request belongs to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "expected the id of a conversation, or an object with its id")]
+pub enum ConversationRef<'a> {
+    /// Its id.
+    Id(#[serde(borrow)] Str<'a>),
+    /// An object with its id.
+    Object {
+        #[serde(borrow)]
+        id: Str<'a>,
+    },
+}
+
+impl ConversationRef<'_> {
+    /// The id.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Id(id) | Self::Object { id } => id,
+        }
+    }
 }

@@ -1,51 +1,68 @@
-//! Responses that are kept: read, deleted, and the items of their input listed.
+//! Responses that are kept: read, streamed again, cancelled, deleted, and the items of their input listed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::time::{Instant, sleep, timeout};
 use translate::Invalid;
 
+use super::item_list::ItemPage;
 use crate::error::GatewayError;
 use crate::pipeline::{Admitted, Incoming};
-use crate::reasoning_store::StoredResponse;
+use crate::reasoning_store::{StoredResponse, complete_item};
 use crate::request::context::RequestContext;
+use crate::sse::follow;
 use crate::state::Worker;
 
-/// Items on a page, by default and at most.
-const USUAL: usize = 20;
-const MOST: usize = 100;
-/// Length of the random part of a response's id that item ids repeat.
-const RANDOM: usize = 28;
+const NO_EVENTS: &str =
+    "Only responses made with background: true and stream: true can be streamed again.";
+const ELSEWHERE: &str = "Another process of the gateway makes this response: read it without stream until it has ended.";
+const DROPPED: &str = "The first events of this response are not kept any more: it is too long.";
 
-/// The query of a list of items.
-#[derive(Debug, Deserialize)]
-pub(crate) struct ItemPage {
-    after: Option<String>,
-    limit: Option<String>,
-    order: Option<String>,
-}
+/// Longest wait for the end of a response that is cancelled.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Time between two looks at a response that another process ends.
+const GLANCE: Duration = Duration::from_millis(200);
 
 /// The query of a response.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Reading {
     stream: Option<String>,
+    starting_after: Option<String>,
 }
 
-/// A page of items.
-#[derive(Debug, Serialize)]
-struct ItemList<'i> {
-    object: &'static str,
-    data: &'i [Value],
-    first_id: Option<&'i Value>,
-    last_id: Option<&'i Value>,
-    has_more: bool,
+impl Reading {
+    /// The sequence number of the first event that the client asks for; `None` if it asks for no events.
+    ///
+    /// # Errors
+    /// A member has no value that it may have.
+    fn first_event(&self) -> Result<Option<usize>, Invalid> {
+        let after = match self.starting_after.as_deref().map(str::parse::<u32>) {
+            None => None,
+            Some(Ok(after)) => Some(after),
+            Some(Err(_)) => {
+                let message = "starting_after must be the sequence number of an event.";
+                return Err(Invalid::value("starting_after", message));
+            }
+        };
+        match self.stream.as_deref() {
+            Some("true") => Ok(Some(after.map_or(0, |after| after as usize + 1))),
+            None | Some("false") if after.is_none() => Ok(None),
+            None | Some("false") => {
+                let message = "starting_after needs stream=true.";
+                Err(Invalid::value("starting_after", message))
+            }
+            Some(_) => Err(Invalid::value("stream", "stream must be true or false.")),
+        }
+    }
 }
 
-/// Responds with a response.
+/// Responds with a response, or with its events.
 pub(crate) async fn read(
     worker: Data<Worker>,
     http: HttpRequest,
@@ -53,15 +70,100 @@ pub(crate) async fn read(
     reading: Query<Reading>,
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "responses.read");
-    if reading.stream.as_deref() == Some("true") {
-        let message = "Only responses made in the background can be streamed again.";
-        let refused = Invalid::value("stream", message).with_code("unsupported_parameter");
-        return context.refuse(&refused.into());
+    let read = async {
+        let first = reading.first_event()?;
+        let admitted = admitted(&worker, &http, &mut context).await?;
+        let response = admitted.reasoning().response(&id).await?;
+        match first {
+            None => {
+                let object = response.object.clone();
+                Ok(HttpResponse::Ok().content_type(ContentType::json()).body(object))
+            }
+            Some(first) => events(&admitted, (&id, &response), first).await,
+        }
+    };
+    let read = read.await;
+    answered(context, read)
+}
+
+/// The events of a response, from a sequence number on.
+async fn events(
+    admitted: &Admitted,
+    (id, response): (&str, &StoredResponse),
+    first: usize,
+) -> Result<HttpResponse, GatewayError> {
+    let refused = |message| Invalid::value("stream", message).with_code("unsupported_parameter");
+    if let Some(job) = admitted.reasoning().job(id) {
+        if !job.streams() {
+            return Err(refused(NO_EVENTS).into());
+        }
+        if job.events_from(first).is_none() {
+            return Err(refused(DROPPED).into());
+        }
+        return Ok(follow::respond(job, first, admitted.now().config.timeouts.keep_alive));
     }
-    match found(&worker, &http, &id, &mut context).await {
+    match response.events_from(first) {
+        Some(logged) => Ok(follow::replay(&logged)),
+        None if response.is_pending() => Err(refused(ELSEWHERE).into()),
+        None if response.events.is_some() => Err(refused(DROPPED).into()),
+        None => Err(refused(NO_EVENTS).into()),
+    }
+}
+
+/// Cancels a response that is made in the background, and responds with what there is of it.
+pub(crate) async fn cancel(
+    worker: Data<Worker>,
+    http: HttpRequest,
+    id: Path<String>,
+) -> HttpResponse {
+    let mut context = RequestContext::begin(&http, "responses.cancel");
+    let cancelled = async {
+        let admitted = admitted(&worker, &http, &mut context).await?;
+        let store = admitted.reasoning();
+        let mut response = store.response(&id).await?;
+        if !response.is_background() {
+            let message = "Only responses made with background: true can be cancelled.";
+            return Err(Invalid::value("response_id", message).into());
+        }
+        if let Some(job) = store.job(&id) {
+            job.cancel();
+            let _ = timeout(PATIENCE, job.ended()).await;
+            response = store.response(&id).await?;
+        } else if response.is_pending() {
+            response = cancelled_elsewhere(&admitted, &id).await?;
+        }
+        let object = response.object.clone();
+        Ok(HttpResponse::Ok().content_type(ContentType::json()).body(object))
+    };
+    let cancelled = cancelled.await;
+    answered(context, cancelled)
+}
+
+/// Has another process end a response.
+async fn cancelled_elsewhere(
+    admitted: &Admitted,
+    id: &str,
+) -> Result<Arc<StoredResponse>, GatewayError> {
+    admitted.reasoning().responses().cancel(id).await?;
+    let until = Instant::now() + PATIENCE;
+    while Instant::now() < until {
+        sleep(GLANCE).await;
+        let response = admitted.reasoning().response(id).await?;
+        if !response.is_pending() {
+            return Ok(response);
+        }
+    }
+    Err(GatewayError::MadeElsewhere)
+}
+
+fn answered(
+    mut context: RequestContext,
+    answer: Result<HttpResponse, GatewayError>,
+) -> HttpResponse {
+    match answer {
         Ok(response) => {
             context.complete();
-            HttpResponse::Ok().content_type(ContentType::json()).body(response.object.clone())
+            response
         }
         Err(error) => context.refuse(&error),
     }
@@ -78,8 +180,12 @@ pub(crate) async fn delete(
         Ok(admitted) => admitted,
         Err(error) => return context.refuse(&error),
     };
-    if !admitted.reasoning().responses().remove(&id) {
-        return context.refuse(&GatewayError::UnknownResponse(id.into_inner()));
+    if let Some(job) = admitted.reasoning().job(&id) {
+        job.cancel();
+        let _ = timeout(PATIENCE, job.ended()).await;
+    }
+    if let Err(error) = admitted.reasoning().responses().remove(&id).await {
+        return context.refuse(&error);
     }
     context.complete();
     let id = id.into_inner();
@@ -99,19 +205,11 @@ pub(crate) async fn input_items(
         Err(error) => return context.refuse(&error),
     };
     let items = response.input.items.iter().enumerate();
-    let items = items.map(|(at, item)| full(&id, at, item)).collect();
-    match paged(items, &page) {
-        Ok((data, has_more)) => {
+    let items = items.map(|(at, item)| complete_item(&id, at, item)).collect();
+    match page.of(items) {
+        Ok(list) => {
             context.complete();
-            let id = |item: Option<&'_ Value>| item.and_then(|item| item.get("id")).cloned();
-            let (first, last) = (id(data.first()), id(data.last()));
-            HttpResponse::Ok().json(ItemList {
-                object: "list",
-                data: &data,
-                first_id: first.as_ref(),
-                last_id: last.as_ref(),
-                has_more,
-            })
+            HttpResponse::Ok().json(list)
         }
         Err(invalid) => context.refuse(&invalid.into()),
     }
@@ -133,57 +231,5 @@ async fn found(
     context: &mut RequestContext,
 ) -> Result<Arc<StoredResponse>, GatewayError> {
     let admitted = admitted(worker, http, context).await?;
-    let found = admitted.reasoning().responses().find(id);
-    found.ok_or_else(|| GatewayError::UnknownResponse(id.to_owned()))
-}
-
-/// An item with all members that strict clients require: an id, and of messages a type, a status and a
-/// content of parts.
-fn full(response: &str, at: usize, item: &str) -> Value {
-    let mut members: Map<String, Value> = serde_json::from_str(item).unwrap_or_default();
-    if !members.contains_key("type") && members.contains_key("role") {
-        members.insert("type".to_owned(), "message".into());
-    }
-    let is_message = members.get("type").is_some_and(|kind| kind == "message");
-    if members.get("id").is_none_or(Value::is_null) {
-        let own = response.strip_prefix("resp_").unwrap_or(response);
-        let own = own.get(..RANDOM).unwrap_or(own);
-        let prefix = if is_message { "msg" } else { "item" };
-        members.insert("id".to_owned(), format!("{prefix}_{own}in{at:04x}").into());
-    }
-    if is_message {
-        members.entry("status").or_insert_with(|| "completed".into());
-        let is_own = members.get("role").is_some_and(|role| role == "assistant");
-        if let Some(Value::String(text)) = members.get("content") {
-            let part = if is_own {
-                json!({ "type": "output_text", "text": text, "annotations": [], "logprobs": [] })
-            } else {
-                json!({ "type": "input_text", "text": text })
-            };
-            members.insert("content".to_owned(), json!([part]));
-        }
-    }
-    Value::Object(members)
-}
-
-/// The items of a page, and whether there are more.
-fn paged(mut items: Vec<Value>, page: &ItemPage) -> Result<(Vec<Value>, bool), Invalid> {
-    match page.order.as_deref() {
-        None | Some("desc") => items.reverse(),
-        Some("asc") => {}
-        Some(_) => return Err(Invalid::value("order", "order must be asc or desc.")),
-    }
-    let limit = match page.limit.as_deref().map(str::parse) {
-        None => USUAL,
-        Some(Ok(limit)) if (1..=MOST).contains(&limit) => limit,
-        Some(_) => return Err(Invalid::value("limit", "limit must be from 1 to 100.")),
-    };
-    if let Some(after) = page.after.as_deref() {
-        let at = items.iter().position(|item| item.get("id").is_some_and(|id| id == after));
-        let at = at.ok_or_else(|| Invalid::value("after", "No item has this id."))?;
-        items.drain(..=at);
-    }
-    let has_more = items.len() > limit;
-    items.truncate(limit);
-    Ok((items, has_more))
+    admitted.reasoning().response(id).await
 }

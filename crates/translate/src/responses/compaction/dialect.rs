@@ -67,7 +67,8 @@ impl Dialect for Compact {
     }
 
     fn state<'r>(compaction: &'r CompactionRequest<'_>) -> StateFields<'r> {
-        StateFields { may_store: false, ..Responses::state(&compaction.request) }
+        let state = Responses::state(&compaction.request);
+        StateFields { may_store: false, is_background: false, ..state }
     }
 
     fn knows(compaction: &mut CompactionRequest<'_>, known: KnownState) {

@@ -43,7 +43,14 @@ pub(super) fn sealed(
         (Status::Completed, _) if text.trim().is_empty() => return Err(EMPTY),
         (Status::Completed, _) => {}
         (_, Some(IncompleteReason::MaxOutputTokens)) => return Err(CUT),
-        (Status::InProgress | Status::Incomplete | Status::Failed, _) => return Err(REFUSED),
+        (
+            Status::Queued
+            | Status::InProgress
+            | Status::Incomplete
+            | Status::Failed
+            | Status::Cancelled,
+            _,
+        ) => return Err(REFUSED),
     }
     let summary = serde_json::to_vec(&Summary { text: text.trim().into() });
     let seal = |text: Vec<u8>| reply.capsules.as_ref()?.seal(CapsulePurpose::Compaction, &text);

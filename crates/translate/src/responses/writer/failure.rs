@@ -1,30 +1,50 @@
-//! Failures of a stream that has begun: `response.failed`, with a code that agents act on.
+//! Failures of a stream that has begun: `response.failed`, with a code that agents act on; and the end of a
+//! response that was cancelled.
 
 use bytes::BytesMut;
-use schema::openai::responses::event::EventBody;
-use schema::openai::responses::object::{ResponseError, ResponseObject, Status};
+use schema::openai::responses::object::Status;
 
 use super::EventWriter;
 use crate::answer::Written;
 use crate::answer_stream::StreamFailure;
 
+/// The code of a failure that is a request of the client: it cancelled the response.
+pub const CANCELLED: &str = "response_cancelled";
+
+/// The failure of a response, in the words of this API.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+}
+
+impl Failed {
+    pub(crate) fn of(failure: &StreamFailure<'_>) -> Self {
+        Self { code: code(failure), message: message(failure) }
+    }
+}
+
 impl EventWriter {
-    /// Tells the failure; items that are open stay open.
+    /// Tells the failure; items that are open stay open. A cancelled response has none, and closes its item.
     pub(super) fn tell_failure(
         &mut self,
         failure: &StreamFailure<'_>,
         out: &mut BytesMut,
     ) -> Written {
-        self.status = Status::Failed;
         self.completed_at = None;
-        let (code, message) = (code(failure), message(failure));
-        let mut events = std::mem::take(&mut self.events);
-        let error = Some(ResponseError { code, message: &message });
-        let response = ResponseObject { error, ..self.object() };
-        let told = events.write("response.failed", EventBody::Response { response }, out);
-        events.end(out);
-        self.events = events;
-        told
+        let kind = if failure.code == Some(CANCELLED) {
+            self.write_waiting(out)?;
+            self.close(Status::Incomplete, out)?;
+            self.status = Status::Cancelled;
+            "response.incomplete"
+        } else {
+            self.status = Status::Failed;
+            self.failed = Some(Failed::of(failure));
+            "response.failed"
+        };
+        self.tell(kind, out)?;
+        self.events.end(out);
+        Ok(())
     }
 }
 
