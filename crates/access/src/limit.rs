@@ -158,6 +158,11 @@ impl RateKind {
 }
 
 impl RateLimits {
+    /// Whether the Redis that replicas share them in can be reached; absent where there is none.
+    pub(crate) fn is_shared(&self) -> Option<bool> {
+        self.shared.as_ref().map(RedisLimiter::is_open)
+    }
+
     /// Rates, shared through a Redis where one is named. The tasks of that run on the present tokio runtime, which
     /// must outlive them. Buckets of gateways with another pepper are not touched.
     pub async fn open(redis: Option<RedisOptions>, pepper: &Pepper) -> Self {

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::token::SharedTokenProvider;
@@ -182,6 +183,12 @@ impl Account {
     /// No credentials are available.
     pub async fn fetch_credentials(&self) -> Result<(), CredentialsError> {
         self.grant(Service::Runtime).await.map(|_| ())
+    }
+
+    /// The time at which the present credentials for models expire; none where there are none yet, or where they do not
+    /// expire.
+    pub fn credentials_expire_at(&self) -> Option<SystemTime> {
+        self.cache(Service::Runtime).ok()?.expires_at()
     }
 
     pub(super) async fn grant(&self, service: Service) -> Result<Arc<Grant>, CredentialsError> {

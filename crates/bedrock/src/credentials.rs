@@ -163,6 +163,11 @@ impl CredentialCache {
         }
     }
 
+    /// The end of the present credentials, extensions included.
+    pub(super) fn expires_at(&self) -> Option<SystemTime> {
+        self.current.load().as_ref().and_then(|grant| grant.usable_until)
+    }
+
     /// Newer credentials in place of those that the service refused. `Ok(None)`: there are none, so the
     /// refusal stands.
     pub(super) async fn replace(

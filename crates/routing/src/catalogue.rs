@@ -16,6 +16,7 @@ use bedrock::{Account, Transport};
 mod account;
 mod arn_lookup;
 mod date;
+mod ending;
 mod geography;
 mod id;
 mod identified;
@@ -32,6 +33,7 @@ mod spelling;
 use account::Listing;
 use arn_lookup::ArnLookup;
 pub use date::Day;
+pub use ending::ModelEnd;
 pub use id::is_region;
 use id::{Id, Name};
 use identified::Identified;
@@ -410,6 +412,11 @@ impl ResolvedModel {
     /// The foundation model of the id, if known.
     pub fn base_model(&self) -> Option<&str> {
         self.base.as_deref()
+    }
+
+    /// The foundation model of the id, if the catalogue has a row for it alone.
+    pub(crate) fn catalogued(&self) -> Option<&str> {
+        self.base.as_deref().filter(|base| self.registry().listed(base).is_some())
     }
 
     /// Whether both are the same model, perhaps in different regions or accounts, so that either accepts

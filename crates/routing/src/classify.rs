@@ -6,6 +6,7 @@ use std::time::Duration;
 use translate::errors::{Condition, is_about_content};
 
 use super::clock::Timestamp;
+use super::dispatch::AttemptCode;
 use super::health::{Fault, InFlight};
 use bedrock::{Exception, Failure, Kind, Phase, ProtocolError, ServiceError};
 
@@ -53,6 +54,9 @@ pub trait Classify {
     /// The failure class, for a call with this form of response.
     fn class(&self, kind: Kind) -> FailureClass;
 
+    /// The result of the attempt, for metrics and traces.
+    fn attempt_code(&self) -> AttemptCode;
+
     /// Whether the target itself sent the error: then the target is alive.
     fn is_answer(&self) -> bool;
 }
@@ -62,6 +66,23 @@ impl InFlight {
     /// and there are none any more.
     pub fn broke_off(&mut self, error: &impl Classify) {
         self.failed(Timestamp::now(), error.class(Kind::Unary).fault);
+    }
+}
+
+impl FallbackReason {
+    /// The reasons that a fallback has, in the order of their positions.
+    pub const ALL: [Self; 4] =
+        [Self::General, Self::Setup, Self::ContextWindow, Self::ContentPolicy];
+
+    /// Its name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::General => "general",
+            Self::Setup => "setup",
+            Self::ContextWindow => "context_window",
+            Self::ContentPolicy => "content_policy",
+        }
     }
 }
 
@@ -144,6 +165,20 @@ impl Classify for Failure {
             }
             Self::Protocol(_) => FailureClass::failed(RetryScope::Never),
             Self::Request(_) => FailureClass::FINAL,
+        }
+    }
+
+    fn attempt_code(&self) -> AttemptCode {
+        match self {
+            Self::Service(error) => AttemptCode::Status(error.status),
+            Self::Connect(_) | Self::Closed(_) => AttemptCode::Connection,
+            Self::Tls(_) => AttemptCode::Tls,
+            Self::Timeout(_) => AttemptCode::Timeout,
+            Self::Truncated(_) | Self::Frame(_) => AttemptCode::Broken,
+            Self::Protocol(ProtocolError::ErrorPage { status, .. }) => AttemptCode::Status(*status),
+            Self::Protocol(_) => AttemptCode::Broken,
+            Self::Credentials(_) => AttemptCode::Credentials,
+            Self::Request(_) => AttemptCode::Gateway,
         }
     }
 

@@ -15,7 +15,7 @@ use translate::errors::Condition;
 use translate::estimate;
 
 use super::dispatch::AttemptOutcome;
-use super::group::Target;
+use super::target::Target;
 use super::{RouteError, condition, refused};
 use bedrock::{Call, Failure, Kind, ProtocolError, Service, ServiceError, Transport, model_path};
 

@@ -13,13 +13,19 @@ use tokio::time::Instant;
 use super::balance::{Selection, SelectionInput, Tokens, TriedTargets};
 use super::classify::{Classify, FailureClass, FallbackReason, RetryScope};
 use super::clock::Timestamp;
-use super::group::{Group, Target};
+use super::group::Group;
 use super::health::{Fault, InFlight};
 use super::resolver::{Resolver, Route};
 use super::settings::Affinity;
 use super::tags::Tags;
+use super::target::Target;
 use super::{RouteError, backoff};
+use crate::catalogue::Day;
 use bedrock::{Kind, UpstreamResponse};
+
+mod attempts;
+
+pub use attempts::{Attempt, AttemptCode, AttemptLog, Continuation, RetryReason};
 
 /// Properties of a call, besides its name, that affect its dispatch.
 #[derive(Debug, Clone, Copy)]
@@ -80,29 +86,6 @@ pub struct Dispatch<'n> {
     in_flight: InFlight,
     attempt_log: AttemptLog,
     began: Instant,
-}
-
-/// Attempt log of a call, for the headers of its answer.
-#[derive(Debug, Clone, Default)]
-pub struct AttemptLog {
-    /// The last target called; empty before the first attempt.
-    pub target: Arc<str>,
-    /// Region of the last target.
-    pub region: String,
-    /// Attempts made, fallbacks included.
-    pub attempts: u32,
-    /// The fallback name that replaced the requested one.
-    pub fallback: Option<String>,
-    /// Whether all permitted attempts have failed, so that a client's retry would fail too.
-    pub spent: bool,
-}
-
-impl AttemptLog {
-    /// The attempt log of a call not yet made.
-    pub fn to(target: &Target) -> Self {
-        let region = target.account.region().to_owned();
-        Self { target: Arc::clone(&target.label), region, ..Self::default() }
-    }
 }
 
 /// An answered call.
@@ -240,8 +223,10 @@ impl<'n> Dispatch<'n> {
             self.attempts = self.attempts.saturating_add(1);
             self.attempt_log.attempts += 1;
             self.in_flight.sent(Timestamp::now());
+            let began = std::time::Instant::now();
             let error = match ask(&self.target).await {
                 Ok(answer) => {
+                    self.made(began, AttemptCode::ANSWERED);
                     match (answer.is_of_target(), self.terms.purpose) {
                         (true, CallPurpose::Model) => self.in_flight.answered(Timestamp::now()),
                         (true, CallPurpose::Count) => self.in_flight.heard(Timestamp::now()),
@@ -262,6 +247,8 @@ impl<'n> Dispatch<'n> {
                 self.in_flight.unsent();
                 self.attempts -= 1;
                 self.attempt_log.attempts -= 1;
+            } else {
+                self.made(began, error.attempt_code());
             }
             let error = match kept.take() {
                 // A fallback that cannot accept the request says less than the first target's refusal; if
@@ -276,9 +263,17 @@ impl<'n> Dispatch<'n> {
             };
             match self.next(class).await {
                 Next::Stop => return Err(DispatchError { error, attempt_log: self.attempt_log }),
-                Next::Turned => kept = Some(error),
+                Next::Turned => {
+                    self.attempt_log.goes_on(Continuation::Fallback(class.fallback_reason));
+                    kept = Some(error);
+                }
                 Next::Retry { pick, pause } => {
+                    if class != FailureClass::UNFIT {
+                        let reason = RetryReason::of(class);
+                        self.attempt_log.goes_on(Continuation::Retry(reason));
+                    }
                     if let Some(pause) = pause {
+                        self.attempt_log.paused += pause;
                         tokio::time::sleep(pause).await;
                     }
                     if self.depart(pick, Timestamp::now()).is_none() {
@@ -288,6 +283,19 @@ impl<'n> Dispatch<'n> {
                 }
             }
         }
+    }
+
+    /// Records an attempt that was sent.
+    fn made(&mut self, began: std::time::Instant, code: AttemptCode) {
+        let Target { series, label, .. } = &self.target;
+        self.attempt_log.made.push(Attempt {
+            series: series.clone(),
+            target: Arc::clone(label),
+            began,
+            took: began.elapsed(),
+            code,
+            then: None,
+        });
     }
 
     /// Records a failure in the target's health and in the log.
@@ -427,6 +435,7 @@ impl<'n> Dispatch<'n> {
         self.at = pick.at;
         self.attempt_log.target = Arc::clone(&self.target.label);
         self.target.account.region().clone_into(&mut self.attempt_log.region);
+        self.attempt_log.end = self.target.model.end(Day::today()).map(Arc::new);
         self.tell(pick);
         Some(())
     }

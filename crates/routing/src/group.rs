@@ -1,14 +1,11 @@
 //! The targets behind one name, ready to be called: selected by `pick` and resolved when selected.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use access::policy::ModelFacts;
 use access::{Admission, Denied};
-use tokio::time::Instant;
 use translate::Unsupported;
 use translate::chat::Defaults;
-use translate::errors::Notes;
 use translate::reasoning::Origin;
 
 use super::RouteError;
@@ -17,18 +14,22 @@ use super::balance::{Candidate, Selection, SelectionInput, TriedTargets, mixed, 
 use super::health::{CallRole, Quota};
 use super::pattern::filled;
 use super::retry_budget::RetryBudget;
+use super::series::{self, TargetSeries};
 use super::settings::{
     Affinity, Balance, Fallbacks, GroupSettings, Guardrail, Strategy, TagFilter, TargetSettings,
 };
 use super::tags::{self, Tags};
+use super::target::Target;
 use super::weighted::WeightedChoice;
-use crate::catalogue::{Catalogue, ModelOverrides, PricedModel, ResolvedModel};
-use bedrock::{Account, SetupError};
+use crate::catalogue::{Catalogue, ModelOverrides, NameOwner, PricedModel, ResolvedModel};
+use bedrock::SetupError;
 
 /// The targets of a name.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) name: String,
+    /// The name in series of metrics.
+    pub(super) series: Arc<str>,
     members: Vec<Member>,
     /// One candidate per member, in the same order.
     seats: Vec<Candidate>,
@@ -61,6 +62,10 @@ struct Member {
     tags: Arc<[String]>,
     /// Name of the target for clients and operators.
     label: Arc<str>,
+    /// The source of the model's id.
+    owner: NameOwner,
+    /// Its name in metrics, once it belongs to a group.
+    series: Option<Arc<TargetSeries>>,
 }
 
 /// Selection counter and retry budget of a group; a reload keeps them.
@@ -68,31 +73,6 @@ struct Member {
 pub(super) struct GroupState {
     pub(super) choice: Arc<WeightedChoice>,
     pub(super) budget: Arc<RetryBudget>,
-}
-
-/// A target together with the account that calls it.
-#[derive(Debug, Clone)]
-pub struct Target {
-    /// The model.
-    pub model: ResolvedModel,
-    /// The account that makes the call.
-    pub account: Account,
-    /// The guardrail of the name: mandatory, or a default that the caller may override.
-    pub guardrail: Option<Arc<Guardrail>>,
-    /// Handling of fields that cannot be honoured, unless the caller sets it.
-    pub unsupported: Unsupported,
-    /// Parameters for requests that do not give them.
-    pub params: Option<Arc<Defaults>>,
-    /// Whether tags of requests choose among the targets of the name.
-    pub heeds_tags: bool,
-    /// Hash that identifies the account.
-    owner: u64,
-    /// Name of the target for clients and operators.
-    pub label: Arc<str>,
-    /// Deadline of the call, earlier attempts included; `None` before the first attempt.
-    pub deadline: Option<Instant>,
-    /// The operator's names, to be suggested for an unknown name.
-    own: Arc<[String]>,
 }
 
 impl Group {
@@ -108,7 +88,7 @@ impl Group {
         for target in &settings.targets {
             opened.push((target, sites.open(&target.place, before).await?));
         }
-        let mut group = Self::empty(name, settings.balance, turns);
+        let mut group = Self::empty(name, Arc::from(name), settings.balance, turns);
         group.guardrail = settings.guardrail.clone().map(Arc::new);
         group.fallbacks = Arc::new(settings.fallbacks.clone());
         for (target, site) in opened {
@@ -129,21 +109,25 @@ impl Group {
         balance: Balance,
         turns: GroupState,
     ) -> Self {
-        let mut group = Self::empty(name, balance, turns);
         let target = TargetSettings { model: name.to_owned(), ..TargetSettings::default() };
         let member = Member::of(&target, site, unsupported);
-        group.add(member, |seat| seat);
+        let series = Arc::from(series::name(&member.resolved()));
+        let mut group = Self::empty(name, series, balance, turns);
+        group.add(Member { owner: NameOwner::Guessed, ..member }, |seat| seat);
         group.alike = SharedTranslation::Yes;
         group
     }
 
     /// The same group for a name that matched its pattern, with `star` in place of the `*`.
     pub(super) fn filled(&self, name: &str, star: &str) -> Self {
-        let mut group = Self::empty(name, self.balance, self.turns());
+        let mut group = Self::empty(name, Arc::clone(&self.series), self.balance, self.turns());
         group.guardrail.clone_from(&self.guardrail);
         group.fallbacks = Arc::clone(&self.fallbacks);
         for (member, seat) in self.members.iter().zip(&self.seats) {
-            let member = Member { model: filled(&member.model, name, star), ..member.clone() };
+            let model = filled(&member.model, name, star);
+            let owner =
+                if model == member.model { NameOwner::Configured } else { NameOwner::Guessed };
+            let member = Member { model, owner, ..member.clone() };
             let Candidate { weight, order, quota, writes: _, health: _, mark: _ } = *seat;
             group.add(member, |seat| Candidate { weight, order, quota, ..seat });
         }
@@ -174,9 +158,15 @@ impl Group {
             heeds_tags: self.balance.tag_filter != TagFilter::Off,
             owner: member.site.owner,
             label: Arc::clone(&member.label),
+            series: member.series.clone(),
             deadline: None,
             own: Arc::clone(&self.own),
         })
+    }
+
+    /// The ids that its members are called by, as the operator wrote them.
+    pub(super) fn model_ids(&self) -> impl Iterator<Item = String> {
+        self.members.iter().map(|member| member.resolved().model_id)
     }
 
     /// The models of its members, for their prices.
@@ -231,7 +221,7 @@ impl Group {
         let pick = self.select(asked)?;
         self.spare(pick)?;
         let model = targets.get(pick.at)?;
-        let mut group = Self::empty(&self.name, self.balance, self.turns());
+        let mut group = self.emptied();
         group.guardrail.clone_from(&self.guardrail);
         group.own = Arc::clone(&self.own);
         for ((member, seat), target) in self.members.iter().zip(&self.seats).zip(&targets) {
@@ -301,7 +291,7 @@ impl Group {
 
     /// The members that are left.
     fn narrowed(&self, left: &[bool]) -> Self {
-        let mut group = Self::empty(&self.name, self.balance, self.turns());
+        let mut group = self.emptied();
         for (is_left, (member, seat)) in left.iter().zip(self.members.iter().zip(&self.seats)) {
             if *is_left {
                 group.members.push(member.clone());
@@ -353,10 +343,16 @@ impl Group {
         self.alike != SharedTranslation::Yes
     }
 
-    fn empty(name: &str, balance: Balance, turns: GroupState) -> Self {
+    /// The same group without its members.
+    fn emptied(&self) -> Self {
+        Self::empty(&self.name, Arc::clone(&self.series), self.balance, self.turns())
+    }
+
+    fn empty(name: &str, series: Arc<str>, balance: Balance, turns: GroupState) -> Self {
         let GroupState { choice, budget } = turns;
         Self {
             name: name.to_owned(),
+            series,
             members: Vec::new(),
             seats: Vec::new(),
             choice,
@@ -370,7 +366,10 @@ impl Group {
     }
 
     fn add(&mut self, mut member: Member, seat: impl FnOnce(Candidate) -> Candidate) {
-        let model_id = member.resolved().model_id;
+        let model = member.resolved();
+        let region = member.site.account.region();
+        member.series = Some(TargetSeries::of(&model, region, member.owner));
+        let model_id = model.model_id;
         let label = format!("{model_id}@{}", member.site.account.region());
         let same = |known: &&Member| {
             known
@@ -427,28 +426,6 @@ impl Group {
     }
 }
 
-impl Target {
-    /// Origin of its answers: reasoning of other origins is not sent to models that verify it.
-    pub fn origin(&self) -> Origin {
-        Origin { model: self.model.identity(), account: self.owner }
-    }
-
-    /// Notes that help to explain a refusal of its model.
-    pub(super) fn notes(&self) -> Notes {
-        self.model.notes(self.own.iter().map(String::as_str))
-    }
-
-    /// The same target with its model resolved as far as AWS describes it.
-    pub async fn looked_up(&self) -> Cow<'_, Self> {
-        if self.model.is_looked_up() {
-            return Cow::Borrowed(self);
-        }
-        let mut target = self.clone();
-        target.model.look_up(&target.account).await;
-        Cow::Owned(target)
-    }
-}
-
 impl Member {
     fn of(settings: &TargetSettings, site: RegionalAccount, unsupported: Unsupported) -> Self {
         let TargetSettings {
@@ -471,6 +448,8 @@ impl Member {
             params: params.clone(),
             tags: tags.as_slice().into(),
             label: Arc::from(""),
+            owner: NameOwner::Configured,
+            series: None,
         }
     }
 

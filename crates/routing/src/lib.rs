@@ -27,29 +27,32 @@ mod pattern;
 mod resolver;
 mod retry_budget;
 mod rolling_window;
+mod series;
 mod settings;
 pub mod suggestions;
 mod tags;
+mod target;
 mod weighted;
 
 pub use balance::{Tokens, Written};
-pub use classify::{Classify, FailureClass, of_service};
+pub use classify::{Classify, FailureClass, FallbackReason, of_service};
 pub use clock::Timestamp;
 pub use count::{Count, count};
 pub use dispatch::{
-    AttemptLog, AttemptOutcome, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched,
-    FallbackScope,
+    Attempt, AttemptCode, AttemptLog, AttemptOutcome, CallPurpose, CallSpec, Continuation,
+    Dispatch, DispatchError, Dispatched, FallbackScope, RetryReason,
 };
-pub use group::Target;
 pub use health::{Gauges, HealthState, InFlight, InFlightTemplate, Quota};
 pub use resolver::OpenError;
 pub use resolver::{Resolver, Route};
+pub use series::{OTHER, TargetSeries, TargetState};
 pub use settings::{
     Affinity, AskedGuardrail, Balance, Cooldown, Fallbacks, GUARDRAIL_ID, GUARDRAIL_VERSION,
     GroupSettings, Guardrail, GuardrailChoice, GuardrailMode, ModelSettings, Retries, Strategy,
     TagFilter, TargetSettings, Thousandths, Unlisted, Weight,
 };
 pub use tags::Tags;
+pub use target::Target;
 
 /// Bedrock operation that a call uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,6 +275,19 @@ impl Classify for RouteError {
             | Self::NotListed { .. }
             | Self::NotTagged { .. }
             | Self::TagsRefused => FailureClass::FINAL,
+        }
+    }
+
+    fn attempt_code(&self) -> AttemptCode {
+        match self {
+            Self::Upstream(failure) => failure.attempt_code(),
+            Self::Refused { error, notes: _ } => AttemptCode::Status(error.status),
+            Self::Model(_)
+            | Self::Elsewhere { .. }
+            | Self::Denied(_)
+            | Self::NotListed { .. }
+            | Self::NotTagged { .. }
+            | Self::TagsRefused => AttemptCode::Gateway,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Resolves a caller's name to the targets of one call. Order: the operator's exact names, the operator's
 //! names with a `*`, names that contain a region, Bedrock's own ids.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use access::policy::ModelFacts;
@@ -13,12 +13,14 @@ use super::RouteError;
 use super::accounts::{RegionalAccount, RegionalAccounts};
 use super::balance::SelectionInput;
 use super::clock::Timestamp;
-use super::group::{Group, GroupState, Target};
+use super::group::{Group, GroupState};
 use super::health::{Gauges, Quota};
 use super::pattern::Pattern;
+use super::series::{self, TargetSeries, TargetState};
 use super::settings::{Balance, Fallbacks, Guardrail, GuardrailMode, ModelSettings, Unlisted};
 use super::tags::Tags;
-use crate::catalogue::{Catalogue, NameOwner, Named, PricedModel, region_of};
+use super::target::Target;
+use crate::catalogue::{Catalogue, ModelOverrides, NameOwner, Named, PricedModel, region_of};
 use crate::suggestions::near;
 use bedrock::{Account, AccountSpec, InvalidModelId, Settings, SetupError};
 
@@ -58,6 +60,11 @@ impl Route {
     /// Whether the choice of target matters to a conversation with past reasoning.
     pub fn keeps_thoughts(&self) -> bool {
         self.group.keeps_thoughts()
+    }
+
+    /// The name of its models in series of metrics: the operator's name or pattern, else the catalogue's model.
+    pub fn series(&self) -> &Arc<str> {
+        &self.group.series
     }
 
     /// The first of its targets, for requests about the name that call no target.
@@ -208,6 +215,31 @@ impl Resolver {
             gauges.map(move |(model, gauges)| (format!("{model}@{place}"), gauges))
         };
         sites.iter().zip(places).flat_map(of).collect()
+    }
+
+    /// The health of the targets that series of metrics may name, in the order of their accounts.
+    pub fn target_states(&self) -> Vec<TargetState> {
+        let now = Timestamp::now();
+        let patterns = self.patterns.iter().map(|(_, group)| group);
+        let listed: BTreeSet<String> =
+            self.exact.values().chain(patterns).flat_map(|group| group.model_ids()).collect();
+        let sites = self.sites.all();
+        let places = numbered(sites.iter().map(|site| site.account.region()));
+        let mut states = Vec::new();
+        for (site, region) in sites.iter().zip(places) {
+            for (model, gauges) in site.registry.gauges(now) {
+                let model = match listed.contains(&model) {
+                    true => model,
+                    false => {
+                        series::name(&site.catalogue.resolve(&model, &ModelOverrides::default()))
+                            .to_owned()
+                    }
+                };
+                let series = TargetSeries { model, region: region.clone() };
+                states.push(TargetState { series, gauges });
+            }
+        }
+        states
     }
 
     /// The targets of a name, for an admitted request.

@@ -120,6 +120,7 @@ fn run_gateway(args: &ServeArgs) -> ExitCode {
             return ExitCode::from(BAD_CONFIG);
         }
     };
+    log::set_format(config.log.format);
     let runner = actix_rt::System::new();
     let code = runner.block_on(async {
         #[cfg(feature = "demo")]

@@ -35,6 +35,7 @@ pub(crate) mod flags;
 mod json_schema;
 mod key_rules;
 mod litellm;
+mod log;
 mod master_key;
 mod media;
 mod model_overrides;
@@ -52,9 +53,11 @@ mod responses;
 mod section;
 mod socket;
 mod sources;
+mod telemetry;
 mod timeouts;
 mod yaml_tree;
 
+use self::log::LogSettings;
 pub(crate) use accounts::AdminSettings;
 use accounts::{AccessSettings, KeySettings};
 use balance::Routing;
@@ -72,6 +75,7 @@ use section::Section;
 pub(crate) use socket::SocketSettings;
 pub(crate) use sources::FileOrigin;
 pub use sources::Sources;
+use telemetry::TelemetrySettings;
 use timeouts::TimeLimits;
 use yaml_tree::{Key, Node, Repeated};
 
@@ -105,6 +109,8 @@ pub struct Config {
     pub(crate) keys: KeySettings,
     pub(crate) access: AccessSettings,
     pub(crate) admin: AdminSettings,
+    pub(crate) telemetry: TelemetrySettings,
+    pub(crate) log: LogSettings,
     /// Region and profile used if the environment names none.
     pub(crate) region: Option<String>,
     pub(crate) profile: Option<String>,
@@ -249,6 +255,8 @@ impl Config {
         keep(&mut self.keys, &before.keys, "keys", &mut differed);
         keep(&mut self.access, &before.access, "access", &mut differed);
         keep(&mut self.admin, &before.admin, "admin", &mut differed);
+        keep(&mut self.log, &before.log, "log", &mut differed);
+        keep(&mut self.telemetry, &before.telemetry, "telemetry", &mut differed);
         keep(&mut self.allow_anonymous, &before.allow_anonymous, "allow_anonymous", &mut differed);
         keep(&mut self.shutdown.delay, &before.shutdown.delay, "shutdown.delay", &mut differed);
         keep(
@@ -313,6 +321,8 @@ impl Config {
             keys: KeySettings::default(),
             access: AccessSettings::default(),
             admin: AdminSettings::default(),
+            telemetry: TelemetrySettings::default(),
+            log: LogSettings::default(),
             region: None,
             profile: None,
             last_region: None,
@@ -437,6 +447,8 @@ impl Config {
         master_key::apply(self, sources, reading);
         accounts::apply(self, sources, reading);
         socket::apply(self, sources, reading);
+        telemetry::apply(self, sources, reading);
+        log::apply(self, sources, reading);
         browser::apply(self, sources, reading);
         // aws-config reads the values of these variables itself.
         let regions = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"].as_slice();

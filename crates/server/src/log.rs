@@ -1,9 +1,13 @@
-//! The log: env_logger on stderr, one line per event. Lines below a warning from AWS's, hyper's and
+//! The log: env_logger on stderr, one line per event, as text or as JSON. Lines below a warning from AWS's, hyper's and
 //! rustls's crates are always dropped, even if `RUST_LOG` requests them, because their debug lines
 //! quote canonical requests and headers.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use access::Clock;
 use env_logger::{Builder, Env, Logger};
 use log::{Level, Log, Metadata, Record};
 
@@ -15,8 +19,34 @@ const QUIET: &[&str] = &["aws", "hyper", "rustls", "actix", "mio", "h2", "tracin
 /// The gateway's own crates besides the binary's.
 const CRATES: &[&str] = &["access", "bedrock", "routing"];
 
+/// The target of the access log.
+pub(crate) const ACCESS: &str = "outcrop::access";
+
 /// The variable that sets the level.
 const FILTER: &str = "RUST_LOG";
+
+/// Whether lines are JSON. One setting per process, as there is one stderr.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// Forms of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// A JSON object per line.
+    Json,
+}
+
+/// Sets the form of the lines from now on.
+pub(crate) fn set_format(format: LogFormat) {
+    IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+}
+
+/// The form of the lines.
+pub(crate) fn format() -> LogFormat {
+    if IS_JSON.load(Ordering::Relaxed) { LogFormat::Json } else { LogFormat::Text }
+}
 
 /// Starts the log. `RUST_LOG` sets its level; `level` is the default.
 pub(crate) fn init(level: &str) {
@@ -62,12 +92,57 @@ impl Log for Capped {
             .module_path(record.module_path())
             .file(record.file())
             .line(record.line());
-        self.logger.log(&copy.args(format_args!("{line}")).build());
+        let args = format_args!("{line}");
+        let record = copy.args(args).build();
+        match format() {
+            LogFormat::Text => self.logger.log(&record),
+            LogFormat::Json if self.logger.matches(&record) => {
+                let object = object(record.level(), &target, &line);
+                // There is no other place to report a failure to.
+                let _ = io::stderr().lock().write_all(object.as_bytes());
+            }
+            LogFormat::Json => {}
+        }
     }
 
     fn flush(&self) {
         self.logger.flush();
     }
+}
+
+/// The JSON object of a line. A line of the access log is its members already.
+fn object(level: Level, target: &str, line: &str) -> String {
+    let (time, level) = (Clock::default().now(), level.as_str().to_ascii_lowercase());
+    let mut object =
+        format!(r#"{{"time":"{time}","level":"{level}","module":{},"#, json_text(target));
+    if target == ACCESS {
+        object.push_str(line);
+    } else {
+        // Writing to a string does not fail.
+        let _ = write!(object, r#""message":{}"#, json_text(line));
+    }
+    object.push_str("}\n");
+    object
+}
+
+/// A text as JSON, in which all characters can be seen.
+pub(crate) fn json_text(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if is_disguise(c) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    // Writing to a string does not fail.
+                    let _ = write!(quoted, "\\u{unit:04x}");
+                }
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 /// The target under the gateway's name, so that filters need not name the crate of a module.
@@ -151,6 +226,19 @@ mod tests {
         ] {
             assert_eq!(in_one_line(text), line);
         }
+    }
+
+    #[test]
+    fn json_lines_are_objects_and_hold_one_line_each() {
+        let text = "a \"b\" \\ \n \u{2028} \u{1b} é \u{e0001}";
+        let line = object(Level::Warn, "outcrop::serve", text);
+        assert_eq!(line.matches('\n').count(), 1, "{line:?}");
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&read["level"], &read["message"]), (&"warn".into(), &text.into()));
+        assert!(read["time"].as_str().unwrap().ends_with('Z'), "{read}");
+        let line = object(Level::Info, ACCESS, r#""status":200"#);
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&read["status"], read.get("message")), (&200.into(), None));
     }
 
     #[test]

@@ -38,6 +38,7 @@ use crate::request::context::RequestContext;
 use crate::request::options::{CallMode, RouteOptions};
 use crate::sse::pending;
 use crate::state::Worker;
+use crate::telemetry::traces::RequestStep;
 use crate::token_ids;
 use routing::{
     AttemptLog, CallPurpose, CallSpec, Dispatch, FallbackScope, Outgoing, Route, Target, outline,
@@ -101,6 +102,7 @@ async fn answered<D: Dialect>(
                 return context.refuse(&error);
             }
             let kind = call.context.operation.kind();
+            context.step(RequestStep::Dispatch);
             match dispatch::start(admitted, *dispatch, *call, &mut context).await {
                 Ok(started) => respond::respond::<D>(started, kind, admitted, context).await,
                 Err(error) => context.refuse(&error),
@@ -131,7 +133,7 @@ async fn prepared<'n, D: Dialect>(
 ) -> Result<Prepared<'n, D>, GatewayError> {
     let mut incoming = Incoming::identify(worker, http, RouteOptions::Model)?;
     let offload = &worker.shared.offload;
-    let body = deployment::applied(http, incoming.read(body).await?, offload).await?;
+    let body = deployment::applied(http, incoming.read(body, context).await?, offload).await?;
     let now = Arc::clone(incoming.now());
     let media = &now.config.media;
     // It outlives the request, which may borrow from it.
@@ -158,8 +160,11 @@ async fn prepared<'n, D: Dialect>(
     }
     let body = request.body;
     let route = admitted.resolve(&request.outline.head.model, tags).await?;
+    context.is_resolved(route.series());
     let choices = choices(&request.outline.head, admitted.now().config.chat.most_choices)?;
+    context.step(RequestStep::Media);
     let fetched = admitted.fetch_media(std::mem::take(&mut request.outline.links)).await?;
+    context.step(RequestStep::Translate);
     let home = home(&route, admitted.reasoning(), &request.outline.head).await;
     let spec = spec(admitted, id, &request.outline, home);
     let translate = TranslateContext {
@@ -202,7 +207,7 @@ async fn prepared<'n, D: Dialect>(
     Ok(Prepared::Call { admitted, dispatch: Box::new(dispatch), call: Box::new(call) })
 }
 
-/// Step 5 for the first target.
+/// RequestStep 5 for the first target.
 async fn translated<D: Dialect>(
     admitted: &Admitted,
     dispatch: &Dispatch<'_>,

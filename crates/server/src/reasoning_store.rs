@@ -3,7 +3,7 @@
 //! per request and written once per tool call, never per token. The process's local store comes first; a
 //! Redis store shared by replicas is optional.
 
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -86,6 +86,8 @@ pub(crate) struct LocalStore {
     jobs: Jobs,
     /// The time at which old rows of the database were last removed, in milliseconds.
     pruned: AtomicI64,
+    /// Tool calls whose reasoning was found here, and those where it was not.
+    lookups: [AtomicU64; 2],
     /// Seals reasoning for clients, where no secret is shared by replicas.
     capsules: Option<Arc<CapsuleKey>>,
 }
@@ -103,6 +105,7 @@ impl Default for LocalStore {
             responses: StoredResponses::default(),
             jobs: Jobs::default(),
             pruned: AtomicI64::default(),
+            lookups: Default::default(),
             capsules: CapsuleKey::random().map(Arc::new),
         }
     }
@@ -112,6 +115,20 @@ impl LocalStore {
     /// Waits until no response is made in the background.
     pub(crate) async fn jobs_ended(&self) {
         self.jobs.ended().await;
+    }
+
+    /// The parts of the store, by name, with the number of their entries and their bytes.
+    pub(crate) fn sizes(&self) -> [(&'static str, (usize, usize)); 3] {
+        [
+            ("reasoning", self.turns.size()),
+            ("items", self.items.size()),
+            ("responses", self.responses.size()),
+        ]
+    }
+
+    /// Tool calls whose reasoning was looked for: those found, and those not found.
+    pub(crate) fn lookups(&self) -> [u64; 2] {
+        self.lookups.each_ref().map(|count| count.load(Ordering::Relaxed))
     }
 
     fn put(&self, caller: Caller, call: &str, turn: &Arc<Turn>, limits: StoreLimits) {
@@ -129,7 +146,9 @@ impl LocalStore {
         let mut restored = RestoredReasoning::default();
         for call in calls {
             let key = self.turns.key((caller, call));
-            if let Some(turn) = self.turns.of(key).find(key, limits.ttl, now) {
+            let found = self.turns.of(key).find(key, limits.ttl, now);
+            self.lookups[usize::from(found.is_none())].fetch_add(1, Ordering::Relaxed);
+            if let Some(turn) = found {
                 restored.add(call, turn);
             }
         }

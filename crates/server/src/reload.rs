@@ -15,6 +15,7 @@ use crate::files::{self, FileStamp, ReadPanicked};
 use crate::panic_guard;
 use crate::startup::{self, ServeError};
 use crate::state::{Shared, Snapshot};
+use crate::telemetry::metrics::ReloadResult;
 use bedrock::Settings;
 use routing::OpenError;
 
@@ -111,7 +112,13 @@ impl Reloader {
         // A panic concerns one version of the files; the next may be readable.
         let applied = panic_guard::caught("reading the configuration again", self.apply()).await;
         let told = |_| Err(ReloadError::Panicked("the log says where".to_owned()));
-        applied.unwrap_or_else(told)
+        let applied = applied.unwrap_or_else(told);
+        let result = match &applied {
+            Ok(_) => ReloadResult::Applied,
+            Err(_) => ReloadResult::Refused,
+        };
+        self.shared.telemetry.metrics.reloaded(result);
+        applied
     }
 
     async fn apply(&self) -> Result<Vec<String>, ReloadError> {

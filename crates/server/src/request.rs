@@ -2,7 +2,6 @@
 //! its headers set (`options`); the parties it is accounted to (`parties`) and what it cost (`settlement`); the
 //! headers of its answer (`answer_headers`), and the end of a stream that fails (`stream_end`).
 
-mod access_line;
 pub(crate) mod account_headers;
 pub(crate) mod answer_headers;
 pub(crate) mod betas;

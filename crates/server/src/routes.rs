@@ -20,6 +20,7 @@ pub(crate) mod embeddings;
 pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod messages;
+mod metrics;
 pub(crate) mod middleware;
 pub(crate) mod models;
 mod models_codex;
@@ -47,6 +48,9 @@ pub(crate) const SERVED: &[&str] = &[
     "responses/input_tokens",
 ];
 
+/// Path of the metrics.
+const METRICS: &str = "/metrics";
+
 /// A listener, by what it serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listener {
@@ -54,6 +58,8 @@ pub(crate) enum Listener {
     Models,
     /// The admin API alone.
     Admin,
+    /// The metrics, to everyone who can reach it.
+    Telemetry,
 }
 
 /// The application of one worker, for every protocol that clients speak.
@@ -82,21 +88,31 @@ pub(crate) fn application(
 fn table(app: &mut web::ServiceConfig, listener: Listener, place: AdminPlace) {
     let probe = read("/health", health::ready);
     app.service(match (listener, place) {
-        (Listener::Models, AdminPlace::Alone | AdminPlace::Nowhere) => probe,
+        (Listener::Telemetry, _) | (Listener::Models, AdminPlace::Alone | AdminPlace::Nowhere) => {
+            probe
+        }
         // With a key it is a route of the admin API.
         (Listener::Models, AdminPlace::BesideModels) | (Listener::Admin, _) => {
             probe.guard(guard::fn_guard(health::is_probe))
         }
     });
+    if listener == Listener::Telemetry {
+        app.service(read(METRICS, metrics::open));
+        app.default_service(web::to(fallback::unknown_path));
+        return;
+    }
     app.service(guards().configure(|app| match listener {
+        Listener::Telemetry => {}
         Listener::Models => {
             // The routes of models come first: paths are compared one after another.
             guarded(app);
             if place != AdminPlace::Alone {
+                app.service(read(METRICS, metrics::of_operator));
                 admin::table(app);
             }
         }
         Listener::Admin => {
+            app.service(read(METRICS, metrics::of_operator));
             admin::table(app);
             app.default_service(web::to(fallback::unknown_route));
         }

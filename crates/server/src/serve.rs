@@ -21,6 +21,7 @@ use crate::socket::{Bound, Socket};
 use crate::startup::{ServeError, refuse_loops};
 use crate::state::{AdminPlace, Shared, Snapshot};
 use crate::supervise;
+use crate::telemetry::Telemetry;
 use crate::tls::Certificate;
 use bedrock::Settings;
 
@@ -36,6 +37,8 @@ pub struct Serving {
     pub address: SocketAddr,
     /// The address of the admin API, where it has one of its own.
     pub admin: Option<SocketAddr>,
+    /// The address of metrics and probes, where they have one of their own.
+    pub telemetry: Option<SocketAddr>,
     /// Runs until stopped.
     pub server: Server,
     /// Stops it.
@@ -75,9 +78,10 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
     let (listen, admin) = (config.listen, config.admin.listen);
     let told = config.provenance.origin("admin.listen");
     let is_admin_told = told.is_some_and(|origin| *origin != ValueOrigin::Default);
+    let telemetry = Arc::new(telemetry(&config)?);
     let accounts = accounts::open(&config).await?;
     let snapshot = Snapshot::open(config, &setup, None).await?;
-    let socket = bind_socket(&snapshot.config)?;
+    let (socket, metrics) = (bind_socket(&snapshot.config)?, bind_metrics(&snapshot.config)?);
     let listener = match snapshot.config.socket.instead_of_port() {
         Some(_) => None,
         None => Some(TcpListener::bind(listen).map_err(|error| ServeError::Bind(listen, error))?),
@@ -88,7 +92,7 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
         .shutdown_timeout(drain_timeout.saturating_add(MARGIN).as_secs())
         .disable_signals();
     let closing = server.graceful_shutdown_signal();
-    let shared = Arc::new(Shared::new(snapshot, accounts, address, closing.clone()));
+    let shared = Arc::new(Shared::new(snapshot, accounts, address, closing.clone(), telemetry));
     credential_search::watch(&shared);
     actix_tls::accept::max_concurrent_tls_connect(TLS_HANDSHAKES);
     if let Some(workers) = workers {
@@ -117,6 +121,17 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
             Err(error) => return Err(ServeError::Bind(admin, error)),
         },
     };
+    let metrics = match metrics {
+        None => None,
+        Some(listener) => {
+            let (address, terms) = (listener.local_addr()?, terms.clone());
+            server = server.listen("telemetry", listener, move || {
+                let shared = Arc::clone(&terms.shared);
+                listen::cleartext(app(shared, Listener::Telemetry), terms.clone())
+            })?;
+            Some(address)
+        }
+    };
     let socket = match socket {
         None => None,
         Some(Bound { socket, listener }) => {
@@ -144,7 +159,35 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
     };
     let server = server.run();
     let handle = server.handle();
-    Ok(Serving { address, admin, server, handle, shared, certificate, setup, socket })
+    Ok(Serving {
+        address,
+        admin,
+        telemetry: metrics,
+        server,
+        handle,
+        shared,
+        certificate,
+        setup,
+        socket,
+    })
+}
+
+/// Telemetry of the process, with traces where they are configured.
+fn telemetry(config: &Config) -> Result<Telemetry, ServeError> {
+    #[cfg(feature = "otlp")]
+    let telemetry = Telemetry::start(config.telemetry.traces.export())?;
+    #[cfg(not(feature = "otlp"))]
+    let telemetry = {
+        let _ = config;
+        Telemetry::default()
+    };
+    Ok(telemetry)
+}
+
+/// Binds the listener of metrics, if they have one of their own.
+fn bind_metrics(config: &Config) -> Result<Option<TcpListener>, ServeError> {
+    let bind = |listen| TcpListener::bind(listen).map_err(|error| ServeError::Bind(listen, error));
+    config.telemetry.listen.map(bind).transpose()
 }
 
 /// Binds the Unix socket, if one is configured.
@@ -169,7 +212,17 @@ pub(crate) async fn until_stopped(
     let serving = serve(config, setup).await?;
     announce::configuration(&sources, &serving.shared.now().config, serving.address);
     let reloader = Rc::new(serving.reloader(sources));
-    let Serving { address, admin, server, handle, shared, certificate, setup: _, socket } = serving;
+    let Serving {
+        address,
+        admin,
+        telemetry,
+        server,
+        handle,
+        shared,
+        certificate,
+        setup: _,
+        socket,
+    } = serving;
     announce::bedrock(&shared.now(), is_demo).await;
     // Before the gateway calls itself ready: changes from then on are noticed.
     let seen = reloader.stamps().await;
@@ -177,7 +230,10 @@ pub(crate) async fn until_stopped(
     if let Some(admin) = admin {
         log::info!("the admin API listens on http://{admin}");
     }
-    let accounts = shared.accounts.clone();
+    if let Some(telemetry) = telemetry {
+        log::info!("metrics and probes are at http://{telemetry}");
+    }
+    let (accounts, written) = (shared.accounts.clone(), Arc::clone(&shared.telemetry));
     if let Some(greet) = greet {
         greet(address);
     }
@@ -200,6 +256,7 @@ pub(crate) async fn until_stopped(
         accounts.close().await;
     }
     drop(socket);
+    written.end().await;
     log::info!("stopped");
     Ok(())
 }

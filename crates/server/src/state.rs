@@ -17,6 +17,7 @@ use crate::media::Fetcher;
 use crate::offload::Offload;
 use crate::readiness::Readiness;
 use crate::reasoning_store::{LocalStore, RedisStore};
+use crate::telemetry::Telemetry;
 use bedrock::{Account, Sdk, Settings, Transport, TransportPool};
 use routing::{OpenError, Resolver};
 
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) address: SocketAddr,
     /// Whether credentials were found.
     pub(crate) readiness: Readiness,
+    /// What `/metrics` tells.
+    pub(crate) telemetry: Arc<Telemetry>,
     /// Cuts off open requests when the process must end.
     pub(crate) cutoff: Cutoff,
     /// Triggers when no more requests are taken, and those that are open may finish.
@@ -138,6 +141,7 @@ impl Shared {
         accounts: Option<Arc<Accounts>>,
         address: SocketAddr,
         closing: GracefulShutdownSignal,
+        telemetry: Arc<Telemetry>,
     ) -> Self {
         let offload = Offload::default();
         let admin = match (&accounts, snapshot.config.serves_admin_beside_models()) {
@@ -152,6 +156,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             address,
             readiness: Readiness::default(),
+            telemetry,
             cutoff: Cutoff::default(),
             closing,
             fetcher: Fetcher::default(),

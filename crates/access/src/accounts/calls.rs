@@ -177,6 +177,16 @@ impl Accounts {
         }
     }
 
+    /// Whether the last access to the store of the ledger failed.
+    pub fn is_store_away(&self) -> bool {
+        self.ledger.is_away()
+    }
+
+    /// Whether the Redis that replicas share rate limits in can be reached; absent where there is none.
+    pub fn shares_rates(&self) -> Option<bool> {
+        self.rates.is_shared()
+    }
+
     /// Calls between their reservation and their committed settlement.
     pub fn calls_under_way(&self) -> usize {
         self.ledger.calls_under_way()

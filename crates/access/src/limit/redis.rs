@@ -111,6 +111,11 @@ impl RedisLimiter {
         Self { link, calls, names, task: Mutex::new(Some(task)) }
     }
 
+    /// Whether the server can be reached.
+    pub(super) fn is_open(&self) -> bool {
+        self.link.is_connected()
+    }
+
     /// Takes a call from all scopes or from none. Absent where no limit applies and where Redis cannot tell: then the
     /// process counts for itself.
     pub(super) async fn take(

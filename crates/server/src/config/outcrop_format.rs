@@ -2,8 +2,8 @@
 
 use super::section::Section;
 use super::{
-    Config, UsageCost, accounts, browser, catalogue, json_schema, master_key, media, models,
-    moderation, parsers, reasoning_store, responses, socket, timeouts,
+    Config, UsageCost, accounts, browser, catalogue, json_schema, log, master_key, media, models,
+    moderation, parsers, reasoning_store, responses, socket, telemetry, timeouts,
 };
 use crate::tls::TlsFiles;
 
@@ -14,6 +14,8 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
     root.set("allow_anonymous", &mut config.allow_anonymous, parsers::boolean);
     master_key::read(&mut root, config);
     accounts::read(&mut root, config);
+    telemetry::read(&mut root, &mut config.telemetry);
+    log::read(&mut root, &mut config.log);
     root.set("workers", &mut config.workers, |node| parsers::count(node).map(Some));
     tls(&mut root, config);
     root.set("region", &mut config.region, |node| parsers::region(node).map(Some));

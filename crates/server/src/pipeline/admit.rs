@@ -183,7 +183,9 @@ impl Admitted {
         let fetcher = &self.worker.shared.fetcher;
         // As where the operator fetches none: the URLs stay, and are refused by the fields they stand in.
         let links = if self.admission.may_fetch_media() { links } else { Links::default() };
+        let wait = self.settlement.waits();
         let mut fetched = fetcher.fetch(links, &self.now.config.media).await?;
+        drop(wait);
         if let Some(prefixes) = self.admission.s3_prefixes() {
             fetched.stores = fetched.stores.within(prefixes);
         }

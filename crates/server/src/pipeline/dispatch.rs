@@ -63,10 +63,10 @@ pub(super) async fn start<D: Dialect>(
         Box::pin(several(admitted, (dispatch, call), others)).await
     };
     match started {
-        Ok(all) => {
-            let attempts = all.iter().map(|one| one.attempt_log.attempts).sum();
-            if let Some(first) = all.first() {
-                context.went(AttemptLog { attempts, ..first.attempt_log.clone() });
+        Ok(mut all) => {
+            let mut logs = all.iter_mut().map(|one| std::mem::take(&mut one.attempt_log));
+            if let Some(first) = logs.next() {
+                context.went(logs.fold(first, |log, other| log.and(&other)));
             }
             Ok(all)
         }
@@ -108,13 +108,18 @@ async fn one<D: Dialect>(
             let id = begun.request_id().map(ToOwned::to_owned);
             (AnswerSource::Live(begun), id)
         }
-        StartedAnswer::Unary(answer) => match answer.read(ANSWER_LIMIT).await {
-            Ok((body, id)) => (AnswerSource::Whole(body), id),
-            Err(error) => {
-                in_flight.broke_off(&error);
-                return Err(Box::new(DispatchError { error, attempt_log }));
+        StartedAnswer::Unary(answer) => {
+            let wait = admitted.settlement().waits();
+            let read = answer.read(ANSWER_LIMIT).await;
+            drop(wait);
+            match read {
+                Ok((body, id)) => (AnswerSource::Whole(body), id),
+                Err(error) => {
+                    in_flight.broke_off(&error);
+                    return Err(Box::new(DispatchError { error, attempt_log }));
+                }
             }
-        },
+        }
     };
     let repair = if call.repeats { RepairCall::of(&mut call, target, &in_flight) } else { None };
     match call.translated {
@@ -218,8 +223,10 @@ async fn attempt<D: Dialect>(
         },
     };
     let transport = admitted.transport(target);
-    let outgoing = call.outgoing(body);
+    let mut outgoing = call.outgoing(body);
+    admitted.settlement().traces(&mut outgoing.headers);
     let kind = outgoing.operation.kind();
+    let _wait = admitted.settlement().waits();
     let answer = routing::send(&transport, target, outgoing).await?;
     match check {
         None => begin(answer, kind).await,

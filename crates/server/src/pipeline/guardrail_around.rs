@@ -194,6 +194,7 @@ impl GuardrailCall {
         side: Side,
         subject: &Subject,
     ) -> Result<(GuardrailOutcome, GuardrailReport), GatewayError> {
+        let _wait = self.settlement.waits();
         let mut report = GuardrailReport::default();
         let mut texts = vec![String::new(); subject.len()];
         let mut images = subject.images();

@@ -22,6 +22,7 @@ use crate::request::options::{RequestOptions, RouteOptions};
 use crate::request::parties::Parties;
 use crate::request::socket_turn::SocketTurn;
 use crate::state::{Snapshot, Worker};
+use crate::telemetry::traces::RequestStep;
 use routing::Tags;
 
 /// A request whose headers were read.
@@ -88,11 +89,12 @@ impl<'r> Incoming<'r> {
         worker: &'r Data<Worker>,
         http: &'r HttpRequest,
         payload: Payload,
+        context: &RequestContext,
     ) -> Result<(Self, Bytes), GatewayError> {
         let (options, parties, purpose) = Default::default();
         let (now, identity) = (worker.now(), identity(http));
         let mut incoming = Self { http, worker, now, identity, options, parties, purpose };
-        let body = incoming.read(payload).await?;
+        let body = incoming.read(payload, context).await?;
         Ok((incoming, body))
     }
 
@@ -113,13 +115,19 @@ impl<'r> Incoming<'r> {
     pub(crate) async fn read(
         &mut self,
         source: impl Into<BodySource>,
+        context: &RequestContext,
     ) -> Result<Bytes, GatewayError> {
+        context.step(RequestStep::Read);
+        let settlement = context.settlement();
+        let wait = settlement.waits();
         let body = match source.into() {
             BodySource::Payload(payload) => {
                 body::read(self.http.headers(), payload, self.now.config.body).await?
             }
             BodySource::Message(body) => body,
         };
+        drop(wait);
+        context.step(RequestStep::Admit);
         self.verify(&body).await?;
         Ok(body)
     }
@@ -175,6 +183,7 @@ impl<'r> Incoming<'r> {
         {
             return Err(AuthRefusal::MasterCalls.into());
         }
+        context.is_of(principal.holder());
         parties.add_tags(options.tags.iter());
         let caller = match worker.shared.accounts.as_deref() {
             Some(accounts) if purpose == Purpose::Call => {

@@ -99,6 +99,7 @@ impl RepairCall {
         let mut in_flight = self.path.again(Timestamp::now());
         let read = async {
             let outgoing = Outgoing { operation, headers, body };
+            let _wait = admitted.settlement().waits();
             let answer = routing::send(&transport, &self.target, outgoing).await?;
             in_flight.answered(Timestamp::now());
             let answer = match check {

@@ -1,4 +1,4 @@
-//! Step 7: the answers of all calls as one response, in one body or as a stream of events.
+//! RequestStep 7: the answers of all calls as one response, in one body or as a stream of events.
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ use crate::request::answer_headers::describe;
 use crate::request::context::{RequestContext, of_quota};
 use crate::sse::choices::{AnswerSource, Choice, Choices};
 use crate::sse::stream::{self, event_stream};
+use crate::telemetry::traces::RequestStep;
 use bedrock::Kind;
 
 /// Header with the validation result of an answer that was requested as JSON.
@@ -32,6 +33,7 @@ pub(super) async fn respond<D: Dialect>(
     admitted: &Admitted,
     mut context: RequestContext,
 ) -> HttpResponse {
+    context.step(RequestStep::Respond);
     let about = About::of(&all);
     if let Some(price) = all.iter().find_map(|one| one.price.as_ref()) {
         context.is_priced_by(price);

@@ -37,6 +37,11 @@ pub(crate) struct KnownItems {
 }
 
 impl StoredItems {
+    /// Items, and their bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        self.0.size()
+    }
+
     /// The part of a caller; `memory` are the operator's limits of what is kept in memory.
     pub(super) fn of(&self, caller: Caller, memory: StoreLimits) -> ItemMemory<'_> {
         let limits = if memory.bytes == 0 { memory } else { LIMITS };

@@ -131,6 +131,11 @@ impl StoredResponse {
 }
 
 impl StoredResponses {
+    /// Responses, and their bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        self.0.size()
+    }
+
     /// The part of a caller.
     pub(super) fn of<'s>(
         &'s self,

@@ -71,6 +71,15 @@ impl<V: ?Sized, const N: usize> Shards<V, N> {
         (high << 64) | low
     }
 
+    /// Entries, and their bytes.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let shards = self.shards.iter().map(|shard| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            (shard.entries.len(), shard.bytes)
+        });
+        shards.fold((0, 0), |(entries, bytes), (more, weight)| (entries + more, bytes + weight))
+    }
+
     /// The shard of a key.
     pub(super) fn of(&self, key: u128) -> MutexGuard<'_, Shard<V>> {
         let at = usize::try_from(key % N as u128).unwrap_or_default();

@@ -20,9 +20,11 @@ pub(crate) fn describe(
     report: &Report,
     aws_request_id: Option<&str>,
 ) {
-    for header in context.attempt_log().chain(context.account_headers()) {
+    let headers = context.attempt_log().chain(context.account_headers());
+    for header in headers.chain(context.timing()) {
         response.insert_header(header);
     }
+    context.ignores(report);
     if let Some(value) = ignored(report) {
         response.insert_header((IGNORED, value));
     }

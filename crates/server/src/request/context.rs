@@ -1,34 +1,41 @@
 //! Identity and end of one request. The context is dropped at the end of every request (answered,
-//! refused, broken off, or the client gone), and dropping it writes the request's one line in the
-//! access log.
+//! refused, broken off, or the client gone), which settles it; see `ending`.
 
+mod ending;
+mod timing;
+
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use access::{Clock, Nanodollars};
+use access::{Clock, Holder, Nanodollars};
+use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use schema::converse::response::TokenUsage;
-use translate::Stamp;
 use translate::answer_stream::AnswerStream;
 use translate::dialect::ErrorDialect;
 use translate::spent::Spent;
-use uuid::Uuid;
+use translate::{Report, Stamp};
 
 use super::PendingResponse;
-use super::access_line::{CostField, Place, bounded};
 use super::account_headers::AccountHeaders;
-use super::settlement::{CallEnd, EndedCall, ReservedCall, Settlement};
+use super::settlement::{ReservedCall, Settlement};
 use super::stream_end::StreamEnd;
 use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
 use crate::disconnect::{AnswerForm, OnDisconnect};
 use crate::error::{GatewayError, SHOULD_RETRY};
 use crate::quoting;
+pub(crate) use crate::request_id::RequestId;
 use crate::state::Worker;
+use crate::telemetry::Telemetry;
+use crate::telemetry::metrics::Outcome;
+use crate::telemetry::traces::{RequestStep, Trace};
 use crate::write_timeout::AfterClient;
-use routing::{AttemptLog, InFlight};
+use routing::catalogue::ModelEnd;
+use routing::{Attempt, AttemptLog, InFlight};
 
 pub(crate) const AWS_REQUEST_ID: HeaderName = HeaderName::from_static(bedrock::AWS_REQUEST_ID);
 const TARGET: HeaderName = HeaderName::from_static("x-outcrop-target");
@@ -37,43 +44,12 @@ const REGION: HeaderName = HeaderName::from_static("x-outcrop-region");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-outcrop-attempts");
 const COST: HeaderName = HeaderName::from_static("x-outcrop-cost-usd");
 const LITELLM_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
+const MODEL_END: HeaderName = HeaderName::from_static("x-outcrop-model-end");
 const FALLBACK: HeaderName = HeaderName::from_static("x-outcrop-fallback");
-
-/// The id of a request in responses and in the log.
-#[derive(Debug, Clone)]
-pub(crate) struct RequestId(pub(crate) HeaderValue);
-
-impl RequestId {
-    pub(crate) fn new() -> Self {
-        let text = format!("req_{}", Uuid::now_v7().simple());
-        Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("req_unknown")))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
-}
 
 /// The cut-off of a request to a worker; without a worker (in tests) it never triggers.
 pub(crate) fn cut_of(worker: Option<&Data<Worker>>) -> Cut {
     worker.map(|worker| worker.shared.cutoff.watch()).unwrap_or_default()
-}
-
-/// The end of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
-    /// The client disconnected; applies unless another outcome is set.
-    ClientClosed,
-    /// Answered in full.
-    Complete,
-    /// Answered with an error status.
-    Refused,
-    /// A stream that ended in an error.
-    Broken,
-    /// Cut off by the end of the process.
-    Shutdown,
-    /// A panic ended it.
-    Panicked,
 }
 
 /// A request in progress.
@@ -81,12 +57,15 @@ enum Outcome {
 pub(crate) struct RequestContext {
     id: RequestId,
     route: &'static str,
-    /// Method and path, of requests that no route takes.
-    at: Option<(String, String)>,
+    method: Method,
+    /// Without the query, where keys stand at times, and without keys.
+    path: String,
     /// The shape of its errors.
     dialect: ErrorDialect,
     started: Instant,
     model: String,
+    /// The model's name in metrics, once it is resolved.
+    series: Option<Arc<str>>,
     status: u16,
     outcome: Outcome,
     spent: Spent,
@@ -107,6 +86,15 @@ pub(crate) struct RequestContext {
     may_be_billed: bool,
     /// The time to the beginning of the answer.
     ttft: Option<Duration>,
+    /// The gateway's own part of the time until the answer was ready to be sent.
+    overhead: Cell<Option<Duration>>,
+    /// Whether it is among the open streams.
+    is_streaming: bool,
+    /// The holder of the caller's key.
+    holder: Option<Arc<Holder>>,
+    /// Its trace, if it is sampled.
+    trace: Option<Box<Trace>>,
+    telemetry: Option<Arc<Telemetry>>,
     /// Triggers when the process ends.
     cut: Cut,
 }
@@ -115,13 +103,22 @@ impl RequestContext {
     /// Starts the context of a request; `route` names it in the log.
     pub(crate) fn begin(http: &HttpRequest, route: &'static str) -> Self {
         let id = http.extensions().get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
+        let worker = http.app_data::<Data<Worker>>();
+        let telemetry = worker.map(|worker| Arc::clone(&worker.shared.telemetry));
+        if let Some(telemetry) = &telemetry {
+            telemetry.metrics.in_flight.up();
+        }
+        let traces = telemetry.as_ref().and_then(|telemetry| telemetry.traces.as_ref());
+        let trace = traces.and_then(|traces| traces.begin(http.headers()));
         Self {
             id,
             route,
-            at: None,
+            method: http.method().clone(),
+            path: quoting::path_without_keys(http.path()),
             dialect: ErrorDialect::default(),
             started: Instant::now(),
             model: String::new(),
+            series: None,
             status: 499,
             outcome: Outcome::ClientClosed,
             spent: Spent::default(),
@@ -129,12 +126,17 @@ impl RequestContext {
             invoked: None,
             in_flight: None,
             head: None,
-            settlement: Arc::default(),
+            settlement: Arc::new(Settlement::of(trace.as_ref().and_then(|trace| trace.header()))),
             reserved: None,
             error_code: None,
             may_be_billed: false,
             ttft: None,
-            cut: cut_of(http.app_data::<Data<Worker>>()),
+            overhead: Cell::new(None),
+            is_streaming: false,
+            holder: None,
+            trace,
+            telemetry,
+            cut: cut_of(worker),
         }
     }
 
@@ -142,11 +144,6 @@ impl RequestContext {
     pub(crate) fn behind(mut self, head: PendingResponse) -> Self {
         self.head = Some(head);
         self
-    }
-
-    /// Has the access log name method and path, without the query string: keys stand there at times, and in paths.
-    pub(crate) fn is_at(&mut self, http: &HttpRequest) {
-        self.at = Some((http.method().to_string(), quoting::path_without_keys(http.path())));
     }
 
     /// Sets the shape of errors.
@@ -175,6 +172,18 @@ impl RequestContext {
         self.ttft = Some(self.started.elapsed());
     }
 
+    /// Records the holder of the caller's key.
+    pub(crate) fn is_of(&mut self, holder: Option<&Arc<Holder>>) {
+        self.holder = holder.cloned();
+    }
+
+    /// Begins a step.
+    pub(crate) fn step(&self, step: RequestStep) {
+        if let Some(trace) = &self.trace {
+            trace.step(step);
+        }
+    }
+
     /// Records the reservation of its call.
     pub(crate) fn is_reserved(&mut self, reserved: ReservedCall) {
         self.reserved = Some(reserved);
@@ -197,9 +206,21 @@ impl RequestContext {
         }
     }
 
+    /// Records the name in metrics of the model that its name resolves to.
+    pub(crate) fn is_resolved(&mut self, series: &Arc<str>) {
+        self.series = Some(Arc::clone(series));
+    }
+
     /// Records the attempts of a call.
     pub(crate) fn went(&mut self, attempt_log: AttemptLog) {
         self.attempt_log = Some(attempt_log);
+    }
+
+    /// Records attempts of further calls of the request.
+    pub(crate) fn also_made(&mut self, made: Vec<Attempt>) {
+        if let Some(attempt_log) = &mut self.attempt_log {
+            attempt_log.made.extend(made);
+        }
     }
 
     /// Records one more call of the target.
@@ -246,6 +267,7 @@ impl RequestContext {
                 (TARGET, header(&attempt_log.target)),
                 (REGION, header(&attempt_log.region)),
                 (ATTEMPTS, Some(HeaderValue::from(attempt_log.attempts))),
+                (MODEL_END, attempt_log.end.as_deref().and_then(model_end)),
                 (FALLBACK, fallback.and_then(|name| HeaderValue::from_str(name).ok())),
             ]
         });
@@ -254,7 +276,7 @@ impl RequestContext {
 
     /// Adds the attempts to an error, and tells clients not to retry if the retries are used up.
     pub(crate) fn mark_refusal(&self, headers: &mut HeaderMap) {
-        for (name, value) in self.attempt_log() {
+        for (name, value) in self.attempt_log().chain(self.timing()) {
             headers.insert(name, value);
         }
         if self.attempt_log.as_ref().is_some_and(|attempt_log| attempt_log.spent) {
@@ -326,6 +348,13 @@ impl RequestContext {
         self.outcome = Outcome::Complete;
     }
 
+    /// Counts the parameters that had no effect.
+    pub(crate) fn ignores(&self, report: &Report) {
+        if let Some(telemetry) = self.telemetry.as_ref().filter(|_| !report.ignored().is_empty()) {
+            telemetry.metrics.ignored(report.ignored());
+        }
+    }
+
     /// The id of the request.
     pub(crate) fn id(&self) -> &str {
         self.id.as_str()
@@ -372,83 +401,19 @@ impl RequestContext {
     }
 }
 
-impl Outcome {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::ClientClosed => "client_closed",
-            Self::Complete => "complete",
-            Self::Refused => "refused",
-            Self::Broken => "broken",
-            Self::Shutdown => "shutdown",
-            Self::Panicked => "panicked",
-        }
-    }
-}
-
-impl RequestContext {
-    /// Ends the reservation of the call.
-    fn account(&mut self) {
-        let Some(reserved) = self.reserved.take() else { return };
-        let end = match self.outcome {
-            Outcome::Complete => CallEnd::Complete,
-            Outcome::Refused if !self.may_be_billed => CallEnd::Refused,
-            Outcome::Refused
-            | Outcome::ClientClosed
-            | Outcome::Broken
-            | Outcome::Shutdown
-            | Outcome::Panicked => CallEnd::CutOff,
-        };
-        let error_code = (end != CallEnd::Complete)
-            .then(|| self.error_code.unwrap_or_else(|| self.outcome.name()));
-        let ended = EndedCall {
-            end,
-            status: self.status,
-            error_code,
-            model: &self.model,
-            attempt_log: self.attempt_log.as_ref(),
-            spent: self.spent,
-            guardrails: self.settlement.guardrails(),
-            ttft: self.ttft,
-            total: self.started.elapsed(),
-        };
-        reserved.end(&self.settlement, &ended);
-    }
-}
-
-impl Drop for RequestContext {
-    fn drop(&mut self) {
-        let usage = self.spent.usage().unwrap_or_default();
-        let guardrails = self.settlement.guardrails();
-        if std::thread::panicking() {
-            (self.status, self.outcome) = (500, Outcome::Panicked);
-        } else if self.outcome == Outcome::ClientClosed && self.cut.has_come() {
-            (self.status, self.outcome) = (503, Outcome::Shutdown);
-        }
-        self.account();
-        log::info!(
-            target: "outcrop::access",
-            "{} {}{} model={:?} status={} outcome={} in={} out={} ms={} attempts={} guardrail_calls={} guardrail_units={} cost_usd={}",
-            self.id.as_str(),
-            self.route,
-            Place(self.at.as_ref()),
-            bounded(&self.model, 256),
-            self.status,
-            self.outcome.name(),
-            usage.input_tokens + usage.cache_read_input_tokens + usage.cache_write_input_tokens,
-            usage.output_tokens,
-            self.started.elapsed().as_millis(),
-            self.attempt_log.as_ref().map_or(0, |log| log.attempts),
-            guardrails.calls,
-            guardrails.units.total(),
-            CostField(self.spent.cost()),
-        );
-    }
-}
-
 /// The time in Unix seconds.
 pub(crate) fn unix_seconds() -> u32 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     u32::try_from(since.map_or(0, |since| since.as_secs())).unwrap_or(u32::MAX)
+}
+
+/// The day after a model's life, and its successor.
+fn model_end(end: &ModelEnd) -> Option<HeaderValue> {
+    let value = match &end.successor {
+        None => end.day.to_string(),
+        Some(other) => format!("{}; use={other}", end.day),
+    };
+    HeaderValue::try_from(value).ok()
 }
 
 /// A header's value; absent if the text is empty.

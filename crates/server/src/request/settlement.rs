@@ -2,12 +2,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use access::accounts::Reservation;
 use access::ledger::CallOutcome;
 use access::spend::Usage;
 use access::{Holder, Nanodollars};
+use actix_web::http::header::HeaderValue;
 use routing::AttemptLog;
 use routing::catalogue::Catalogue;
 use schema::converse::response::TokenUsage;
@@ -17,18 +18,84 @@ use translate::spent::{BilledTier, Spent};
 
 use super::context::of_quota;
 use crate::call_price::{CallPrice, counted, guardrail_cost};
+use crate::telemetry::metrics::SettlementKind;
+use crate::telemetry::traces::TRACEPARENT;
 
 /// Bytes of text in a token, for estimates.
 const TOKEN: u64 = 4;
 
 /// Calls of a request besides those in its attempt log. Shared with work that outlives a borrow of the context.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Settlement {
     guardrails: Mutex<GuardrailUse>,
     /// Whether bytes may have gone upstream.
     sent: AtomicBool,
     /// Bytes of text that the answer has had so far.
     written: AtomicU64,
+    waits: Waits,
+    /// Header of calls, if the request is traced.
+    traceparent: Option<http::HeaderValue>,
+}
+
+/// Time in which a request waited for others than the gateway. Waits at the same time count once.
+#[derive(Debug)]
+struct Waits {
+    origin: Instant,
+    /// Waits under way.
+    depth: AtomicU64,
+    /// The beginning of the first of them, in nanoseconds since the origin.
+    since: AtomicU64,
+    /// Nanoseconds of those that are over.
+    total: AtomicU64,
+}
+
+/// A wait; dropping it ends it.
+pub(crate) struct Wait<'s>(&'s Waits);
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let Waits { depth, since, total, .. } = self.0;
+        if depth.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let waited = self.0.now().saturating_sub(since.load(Ordering::Relaxed));
+            total.fetch_add(waited, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Waits {
+    fn now(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn begin(&self) -> Wait<'_> {
+        if self.depth.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.since.store(self.now(), Ordering::Relaxed);
+        }
+        Wait(self)
+    }
+}
+
+impl Settlement {
+    /// Of a request whose calls carry this `traceparent`.
+    pub(crate) fn of(traceparent: Option<HeaderValue>) -> Self {
+        let zero = || AtomicU64::new(0);
+        let waits = Waits { origin: Instant::now(), depth: zero(), since: zero(), total: zero() };
+        Self {
+            guardrails: Mutex::default(),
+            sent: AtomicBool::new(false),
+            written: zero(),
+            waits,
+            traceparent: traceparent
+                .and_then(|value| http::HeaderValue::from_bytes(value.as_bytes()).ok()),
+        }
+    }
+
+    /// Adds the trace of the request to the headers of a call.
+    pub(crate) fn traces(&self, headers: &mut http::HeaderMap) {
+        if let Some(traceparent) = &self.traceparent {
+            headers.insert(TRACEPARENT, traceparent.clone());
+        }
+    }
 }
 
 /// Guardrails that were called separately from the model.
@@ -97,6 +164,16 @@ impl Settlement {
         self.written.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// Begins a wait for the client's body, for linked media or for Bedrock.
+    pub(crate) fn waits(&self) -> Wait<'_> {
+        self.waits.begin()
+    }
+
+    /// The time of all waits that are over.
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_nanos(self.waits.total.load(Ordering::Relaxed))
+    }
+
     pub(crate) fn guardrails(&self) -> GuardrailUse {
         *self.guardrails.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -104,16 +181,17 @@ impl Settlement {
 
 impl ReservedCall {
     /// Ends the call: settled by its usage, estimated where it was cut off, void where it cost nothing.
-    pub(crate) fn end(mut self, settlement: &Settlement, ended: &EndedCall<'_>) {
+    pub(crate) fn end(mut self, settlement: &Settlement, ended: &EndedCall<'_>) -> SettlementKind {
         if !settlement.sent.load(Ordering::Relaxed) {
             let outcome = self.outcome(ended, TokenUsage::default(), None);
             self.reservation.void(outcome);
-            return;
+            return SettlementKind::Void;
         }
         match (ended.end, ended.spent.usage()) {
             (CallEnd::Refused, None) => {
                 let outcome = self.outcome(ended, TokenUsage::default(), None);
                 self.reservation.void(outcome);
+                SettlementKind::Void
             }
             (CallEnd::Complete, None) => {
                 // Without counts the call cost nothing but its guardrails, or what it cost is not known.
@@ -121,10 +199,12 @@ impl ReservedCall {
                 let cost = is_known.then_some(CostUsd(0));
                 let outcome = self.outcome(ended, TokenUsage::default(), cost);
                 self.reservation.settle(outcome, 0);
+                SettlementKind::Settled
             }
             (_, Some(usage)) => {
                 let outcome = self.outcome(ended, usage, ended.spent.cost());
                 self.reservation.settle(outcome, of_quota(usage));
+                SettlementKind::Settled
             }
             (CallEnd::CutOff, None) => {
                 let seen = settlement.written.load(Ordering::Relaxed);
@@ -138,9 +218,13 @@ impl ReservedCall {
                     Some(cost) => {
                         let outcome = self.outcome(ended, usage, Some(cost));
                         self.reservation.settle_estimated(outcome, of_quota(usage));
+                        SettlementKind::Estimated
                     }
                     // Everything that was reserved is taken for spent.
-                    None => self.reservation.is_sent(),
+                    None => {
+                        self.reservation.is_sent();
+                        SettlementKind::Assumed
+                    }
                 }
             }
         }

@@ -49,7 +49,7 @@ pub(crate) async fn create(
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "conversations.create");
     let made = async {
-        let (incoming, body) = Incoming::with_body(&worker, &http, payload).await?;
+        let (incoming, body) = Incoming::with_body(&worker, &http, payload, &context).await?;
         let admitted = incoming.admit(None, &mut context).await?;
         // A client may send no body at all.
         let sent = if body.is_empty() { Sent::default() } else { parse(&body)? };
@@ -85,7 +85,7 @@ pub(crate) async fn update(
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "conversations.update");
     let changed = async {
-        let (incoming, body) = Incoming::with_body(&worker, &http, payload).await?;
+        let (incoming, body) = Incoming::with_body(&worker, &http, payload, &context).await?;
         let admitted = incoming.admit(None, &mut context).await?;
         let Some(metadata) = parse::<Sent<'_>>(&body)?.metadata else {
             return Err(missing("metadata", "metadata is missing."));
@@ -123,7 +123,7 @@ pub(crate) async fn add_items(
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "conversations.items.create");
     let added = async {
-        let (incoming, body) = Incoming::with_body(&worker, &http, payload).await?;
+        let (incoming, body) = Incoming::with_body(&worker, &http, payload, &context).await?;
         let admitted = incoming.admit(None, &mut context).await?;
         let Some(items) = parse::<Sent<'_>>(&body)?.items else {
             return Err(missing("items", "items is missing."));

@@ -84,7 +84,7 @@ pub(crate) async fn counted<D: Dialect>(
     context: &mut RequestContext,
 ) -> Result<Counted, GatewayError> {
     let mut incoming = Incoming::identify(worker, http, RouteOptions::Count)?;
-    let mut body = incoming.read(payload).await?;
+    let mut body = incoming.read(payload, context).await?;
     let offload = &worker.shared.offload;
     let ParsedRequest { mut outline, .. } =
         ParsedRequest::<D>::read(&body, &incoming.now().config.media, offload).await?;
@@ -98,6 +98,7 @@ pub(crate) async fn counted<D: Dialect>(
         outline = ParsedRequest::<D>::read(&body, media, offload).await?.outline;
     }
     let route = admitted.resolve(&outline.head.model, tags).await?;
+    context.is_resolved(route.series());
     let fetched = admitted.fetch_media(outline.links).await?;
     let items = Arc::new(admitted.reasoning().items().find(&outline.item_ids).with(state));
     let estimate = CallEstimate { call_type: "acount_tokens", cost: EstimatedCost::Nothing };
@@ -120,7 +121,9 @@ pub(crate) async fn counted<D: Dialect>(
         let asked = asked::<D>(&body, (&fetched, &items), &admitted, &target);
         let Asked { sent, report: told, native: form } = offload.run(body.len(), asked).await??;
         (report, native) = (told, form);
-        count(&admitted.transport(&target), &target, sent).await.map_err(GatewayError::from)
+        let transport = admitted.transport(&target);
+        let _wait = admitted.settlement().waits();
+        count(&transport, &target, sent).await.map_err(GatewayError::from)
     });
     match sent.await {
         Ok(Dispatched { answer, in_flight, attempt_log }) => {

@@ -30,6 +30,7 @@ use crate::request::answer_headers::describe;
 use crate::request::context::RequestContext;
 use crate::request::options::{CallMode, RouteOptions};
 use crate::state::Worker;
+use crate::telemetry::traces::RequestStep;
 use crate::{token_estimate, token_ids};
 use bedrock::Kind;
 use routing::catalogue::{Catalogue, ResolvedModel};
@@ -62,7 +63,7 @@ async fn embed(
 ) -> Result<HttpResponse, GatewayError> {
     let mut incoming = Incoming::identify(worker, http, RouteOptions::DryRun)?;
     let offload = &worker.shared.offload;
-    let body = deployment::applied(http, incoming.read(payload).await?, offload).await?;
+    let body = deployment::applied(http, incoming.read(payload, context).await?, offload).await?;
     let named = offload.run(body.len(), named(body.clone())).await??;
     incoming.acts_for(named.end_user, &named.tags)?;
     let admitted = incoming.admit(Some(&named.model), context).await?;
@@ -70,6 +71,7 @@ async fn embed(
     // Vectors of different models are not comparable, so one answer uses one model.
     let tags = admitted.options().tags.clone().and(&named.tags);
     let route = admitted.resolve(&named.model, tags).await?.of_one_model();
+    context.is_resolved(route.series());
     let first = route
         .first()
         .ok_or_else(|| GatewayError::NotListed { name: named.model.clone(), near: Vec::new() })?;
@@ -95,11 +97,13 @@ async fn embed(
     admitted.reserve(CallEstimate { call_type: "aembedding", cost }, context).await?;
     let calling = Calling { admitted: &admitted, route, id: &id };
     let mut spent = Spent::default();
+    context.step(RequestStep::Dispatch);
     let sent = send(&calling, &calls, (&mut answers, &mut spent), context).await;
     // Calls that were answered before a failure have cost tokens too.
     context.settle(spent);
     // AWS's id of the call that holds the first text.
     let request_id = sent?;
+    context.step(RequestStep::Respond);
     context.complete();
     let mut response = HttpResponse::Ok();
     describe(&mut response, context, &report, request_id.as_deref());
@@ -206,13 +210,14 @@ async fn send(
     (answers, spent): (&mut Answers, &mut Spent),
     context: &mut RequestContext,
 ) -> Result<Option<String>, GatewayError> {
-    let mut request_id = None;
+    let (mut request_id, mut others) = (None, Vec::new());
     let sent = calls.iter().enumerate().map(|(at, body)| call(calling, at, body));
     let mut answered =
         stream::iter(sent).buffer_unordered(calling.admitted.now().config.embeddings.concurrency);
     while let Some(one) = answered.next().await {
         let one = one.map_err(|unsent| {
             context.went(unsent.attempt_log);
+            context.also_made(std::mem::take(&mut others));
             unsent.error
         })?;
         let before = answers.tokens();
@@ -224,8 +229,11 @@ async fn send(
         if one.at == 0 {
             request_id = one.request_id;
             context.went(one.attempt_log);
+        } else {
+            others.extend(one.attempt_log.made);
         }
     }
+    context.also_made(others);
     Ok(request_id)
 }
 
@@ -267,13 +275,17 @@ async fn call(
     let sent = dispatch.run(async |target: &Target| {
         price = Some(CallPrice::of(&target.looked_up().await.model));
         let transport = admitted.transport(target);
+        let _wait = admitted.settlement().waits();
         let sent =
             routing::send(&transport, target, Outgoing::new(Operation::Invoke, body.clone())).await;
         sent.map_err(GatewayError::from)
     });
     let Dispatched { answer, mut in_flight, attempt_log } = sent.await.map_err(Box::new)?;
     let (counted, request_id) = (counted(&answer.headers), answer.request_id.clone());
-    match answer.bytes(ANSWER_LIMIT).await {
+    let wait = admitted.settlement().waits();
+    let read = answer.bytes(ANSWER_LIMIT).await;
+    drop(wait);
+    match read {
         Ok(body) => {
             if let Some(counted) = counted {
                 in_flight.settle(counted);

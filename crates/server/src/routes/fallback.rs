@@ -30,6 +30,12 @@ pub(crate) async fn unknown_route(
     refuse(&http, "unknown", &GatewayError::UnknownRoute(Box::new(asked(&http))))
 }
 
+/// 404 of a listener that calls no model.
+pub(crate) async fn unknown_path(http: HttpRequest, mut payload: Payload) -> HttpResponse {
+    body::skim(&mut payload).await;
+    refuse(&http, "unknown", &GatewayError::UnknownRoute(Box::new(asked(&http))))
+}
+
 /// 405 in OpenAI's shape, with the methods that are `allowed`.
 pub(crate) async fn wrong_method(
     http: HttpRequest,
@@ -63,7 +69,6 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
 
 fn refuse(http: &HttpRequest, route: &'static str, error: &GatewayError) -> HttpResponse {
     let mut context = RequestContext::begin(http, route);
-    context.is_at(http);
     context.speaks(refusal::dialect(http.path(), http.headers()));
     context.refuse(error)
 }

@@ -45,7 +45,7 @@ async fn moderate(
     context: &mut RequestContext,
 ) -> Result<JsonResponse<Moderation>, GatewayError> {
     let mut incoming = Incoming::identify(worker, http, RouteOptions::None)?;
-    let body = incoming.read(payload).await?;
+    let body = incoming.read(payload, context).await?;
     let length = body.len();
     let named = named(Arc::clone(incoming.now()), body.clone());
     let model = worker.shared.offload.run(length, named).await??;
@@ -56,8 +56,10 @@ async fn moderate(
     let now = Arc::clone(admitted.now());
     // AWS's SDK serialises and hashes the input, which takes time in proportion to its length.
     let judged = judged(Arc::clone(&now), admitted.sdk(&now.moderator), body);
+    let wait = admitted.settlement().waits();
     let Judged { results, report, request_id, units } =
         worker.shared.moderation.run(length, judged).await??;
+    drop(wait);
     units.into_iter().for_each(|units| admitted.settlement().guardrail(units));
     let answer = Moderation { id: context.id().replacen("req_", "modr-", 1), model, results };
     let by = match &now.config.moderation.guardrail {

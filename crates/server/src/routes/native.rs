@@ -36,6 +36,7 @@ use crate::request::PendingResponse;
 use crate::request::context::RequestContext;
 use crate::request::options::{CallMode, RouteOptions};
 use crate::state::{Snapshot, Worker};
+use crate::telemetry::traces::RequestStep;
 use crate::token_estimate;
 use crate::write_timeout::WriteTimeoutBody;
 use bedrock::{Call, Failure, Kind, Service, exception, unsigned};
@@ -113,7 +114,7 @@ async fn answer(
     if matched.row.operation == BIDIRECTIONAL {
         return Err(NativeError::Bidirectional);
     }
-    let body = incoming.read(payload).await?;
+    let body = incoming.read(payload, context).await?;
     let member = now.config.access.end_user_metadata.as_deref();
     let end_user = end_user::of(member, &body, &worker.shared.offload).await?;
     incoming.acts_for(end_user, &Tags::default())?;
@@ -178,7 +179,9 @@ async fn of_account(
     admitted.reserve(CallEstimate { call_type: CALL_TYPE, cost }, context).await?;
     may_drain(admitted, request, context);
     context.went(AttemptLog { attempts: 1, ..log });
+    let wait = admitted.settlement().waits();
     let answer = admitted.account_transport(home).send(call).await?;
+    drop(wait);
     Ok(Outcome::Begun(Begun { answer, row, pieces: Vec::new(), price }))
 }
 
@@ -206,6 +209,7 @@ async fn of_model(
     context: &mut RequestContext,
 ) -> Result<Outcome, NativeError> {
     let route = admitted.resolve(name, admitted.options().tags.clone()).await?;
+    context.is_resolved(route.series());
     let id = context.id().to_owned();
     let spec = spec(admitted, request, &route, &id).await?;
     if admitted.options().mode == CallMode::DryRun {
@@ -224,10 +228,13 @@ async fn of_model(
     };
     admitted.reserve(CallEstimate { call_type: CALL_TYPE, cost }, context).await?;
     may_drain(admitted, request, context);
+    context.step(RequestStep::Dispatch);
     let dispatch = Dispatch::begin(&admitted.now().names, route, spec);
     let sent = dispatch.map_err(GatewayError::from)?.run(async |target: &Target| {
         let body = request.body.clone();
-        let call = call(request, body, Some(target), admitted.offload()).await?;
+        let mut call = call(request, body, Some(target), admitted.offload()).await?;
+        let _wait = admitted.settlement().waits();
+        admitted.settlement().traces(&mut call.headers);
         let answer = admitted.transport(target).send(call).await?;
         match look(answer, request.matched.row).await? {
             // A model that is not looked up yet has no price: a lookup would hold up the call.
@@ -385,9 +392,11 @@ fn respond(begun: Begun, kind: Kind, config: &Config, context: RequestContext) -
         Kind::Unary => AnswerForm::Whole,
         Kind::Stream => AnswerForm::Stream,
     };
+    context.step(RequestStep::Respond);
     let left = context.may_drain(config.access.on_disconnect, form);
     let mut response = builder(begun.answer.status.as_u16(), &begun.answer.headers);
-    for header in context.attempt_log().chain(context.account_headers()) {
+    let headers = context.attempt_log().chain(context.account_headers());
+    for header in headers.chain(context.timing()) {
         response.insert_header(header);
     }
     // Pieces need not end where events do, so after a panic the answer is cut off.

@@ -50,7 +50,6 @@ pub(crate) fn respond(
     error: GatewayError,
 ) -> HttpResponse {
     let mut context = RequestContext::begin(http, route);
-    context.is_at(http);
     match RequestApi::of(http.method().as_str(), http.uri(), http.headers(), config) {
         RequestApi::Front(dialect) => {
             context.speaks(dialect);

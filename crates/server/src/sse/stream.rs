@@ -41,9 +41,10 @@ pub(crate) fn respond<S: AnswerStream + 'static>(
     mut response: HttpResponseBuilder,
     choices: Choices<S>,
     config: &Config,
-    context: RequestContext,
+    mut context: RequestContext,
 ) -> HttpResponse {
     let head = context.head();
+    context.streams();
     let left = context.may_drain(config.access.on_disconnect, AnswerForm::Stream);
     let events = events(choices, config.timeouts.keep_alive, context);
     let events = panic_guard::told(events, panicked(head));
@@ -118,9 +119,11 @@ fn events<S: AnswerStream>(
                 break Err(error);
             }
             if choices.are_over() {
+                context.first_event();
                 break Ok(());
             }
             if !out.is_empty() {
+                context.first_event();
                 yield Ok(out.split().freeze());
                 last_sent = Instant::now();
                 comments = 0;

@@ -65,6 +65,7 @@ mod socket;
 mod streams;
 mod structured;
 mod targets;
+mod telemetry;
 mod thinking;
 mod thinking_doors;
 mod tool_families;

@@ -25,6 +25,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(600);
 
 pub(crate) struct Rig {
     pub(crate) address: SocketAddr,
+    /// The listener of metrics, if it has one of its own.
+    pub(crate) telemetry: Option<SocketAddr>,
     pub(crate) emulator: Running,
     /// Keys, limits and the ledger, with a master key.
     pub(crate) accounts: Option<Arc<Accounts>>,
@@ -170,6 +172,7 @@ impl Rig {
         Self {
             address: serving.address,
             socket,
+            telemetry: serving.telemetry,
             emulator,
             accounts,
             handle: serving.handle,
@@ -262,7 +265,10 @@ impl Rig {
     ) -> (u16, HeaderMap, Incoming) {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("http://{}{path}", self.address))
+            .uri(match path.starts_with("http:") {
+                true => path.to_owned(),
+                false => format!("http://{}{path}", self.address),
+            })
             .header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -226,6 +226,11 @@ impl Link {
         self.state.borrow().clone()
     }
 
+    /// Whether a connection is open.
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(*self.state.borrow(), LinkState::Open(_))
+    }
+
     /// The connection, once it is not being opened any more; none while the server is away.
     async fn opened(&self) -> Option<OpenLink> {
         let mut states = self.state.subscribe();

@@ -237,6 +237,8 @@ pub(super) const OURS: &[&str] = &[
     "shutdown",
     "socket",
     "structured_output",
+    "telemetry",
+    "log",
     "thinking_memory",
     "timeouts",
     "tls",

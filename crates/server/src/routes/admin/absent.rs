@@ -66,7 +66,6 @@ pub(super) fn table(app: &mut web::ServiceConfig) {
 
 async fn refuse(http: HttpRequest, mut payload: Payload, instead: &'static str) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "admin");
-    context.is_at(&http);
     body::skim(&mut payload).await;
     AdminRefusal::not_implemented(instead).respond(&mut context)
 }

@@ -108,7 +108,6 @@ where
     F: AsyncFnOnce(AdminRequest) -> Result<AdminAnswer, AdminRefusal>,
 {
     let mut context = RequestContext::begin(&http, "admin");
-    context.is_at(&http);
     let answer = match AdminRequest::read(&http, payload, route).await {
         Ok(request) => {
             let unread = request.body.unread();

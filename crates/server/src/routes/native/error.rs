@@ -15,7 +15,7 @@ use crate::native::start::Begun;
 use crate::panic_guard::Panicked;
 use crate::request::context::{AWS_REQUEST_ID, RequestContext, RequestId};
 use bedrock::{Failure, Kind, ServiceError};
-use routing::{Classify, FailureClass, of_service};
+use routing::{AttemptCode, Classify, FailureClass, of_service};
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
@@ -70,6 +70,17 @@ impl Classify for NativeError {
             Self::Gateway(error) => error.class(kind),
             Self::Path(_) | Self::Bidirectional | Self::S3(_) | Self::Guardrail(_) => {
                 FailureClass::FINAL
+            }
+        }
+    }
+
+    fn attempt_code(&self) -> AttemptCode {
+        match self {
+            Self::Upstream(failure) => failure.attempt_code(),
+            Self::AtStart { begun: _, error } => AttemptCode::Status(error.status),
+            Self::Gateway(error) => error.attempt_code(),
+            Self::Path(_) | Self::Bidirectional | Self::S3(_) | Self::Guardrail(_) => {
+                AttemptCode::Gateway
             }
         }
     }

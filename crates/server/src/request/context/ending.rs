@@ -1,0 +1,154 @@
+//! The end of a request, on drop: its reservation, its metrics, its line in the access log, and its trace.
+
+use std::time::Instant;
+
+use routing::catalogue::Day;
+
+use super::RequestContext;
+use crate::request::settlement::{CallEnd, EndedCall};
+use crate::telemetry::access_log::{AccessLine, AccessLog};
+use crate::telemetry::metrics::{EndedRequest, ModelNamed, Outcome};
+use crate::telemetry::traces::{EndedTrace, RequestStep};
+
+impl RequestContext {
+    /// Ends the reservation of the call.
+    fn account(&mut self) {
+        let Some(reserved) = self.reserved.take() else { return };
+        let end = match self.outcome {
+            Outcome::Complete => CallEnd::Complete,
+            Outcome::Refused if !self.may_be_billed => CallEnd::Refused,
+            Outcome::Refused
+            | Outcome::ClientClosed
+            | Outcome::Broken
+            | Outcome::Shutdown
+            | Outcome::Panicked => CallEnd::CutOff,
+        };
+        let error_code = (end != CallEnd::Complete)
+            .then(|| self.error_code.unwrap_or_else(|| self.outcome.name()));
+        let ended = EndedCall {
+            end,
+            status: self.status,
+            error_code,
+            model: &self.model,
+            attempt_log: self.attempt_log.as_ref(),
+            spent: self.spent,
+            guardrails: self.settlement.guardrails(),
+            ttft: self.ttft,
+            total: self.started.elapsed(),
+        };
+        let kind = reserved.end(&self.settlement, &ended);
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.metrics.settled(kind);
+        }
+    }
+
+    /// Counts the request.
+    fn count(&self) {
+        let Some(telemetry) = &self.telemetry else { return };
+        let metrics = &telemetry.metrics;
+        metrics.in_flight.down();
+        if self.is_streaming {
+            metrics.streams.down();
+        }
+        if let Some(end) = self.attempt_log.as_ref().and_then(|log| log.end.as_deref()) {
+            telemetry.model_ends.called(end, Day::today());
+        }
+        let guardrails = self.settlement.guardrails();
+        let is_error = self.outcome != Outcome::Complete;
+        metrics.ended(&EndedRequest {
+            route: self.route,
+            series: self.series.as_ref(),
+            names_model: if self.model.is_empty() { ModelNamed::No } else { ModelNamed::Yes },
+            status: self.status,
+            outcome: self.outcome,
+            error_code: self.error_code.filter(|_| is_error),
+            total: self.started.elapsed(),
+            overhead: self.overhead(),
+            first_token: self.ttft.filter(|_| self.is_streaming),
+            usage: self.spent.usage(),
+            cost: self.spent.cost(),
+            attempt_log: self.attempt_log.as_ref(),
+            guardrails: (guardrails.calls, guardrails.units.total()),
+        });
+    }
+}
+
+impl Drop for RequestContext {
+    fn drop(&mut self) {
+        self.step(RequestStep::Settle);
+        if std::thread::panicking() {
+            (self.status, self.outcome) = (500, Outcome::Panicked);
+        } else if self.outcome == Outcome::ClientClosed && self.cut.has_come() {
+            (self.status, self.outcome) = (503, Outcome::Shutdown);
+        }
+        self.account();
+        self.count();
+        self.log();
+        self.end_trace();
+    }
+}
+
+impl RequestContext {
+    /// Writes its line.
+    fn log(&mut self) {
+        let Some(telemetry) = self.telemetry.as_ref().filter(|_| AccessLog::is_on()) else {
+            return;
+        };
+        let usage = self.spent.usage().unwrap_or_default();
+        let guardrails = self.settlement.guardrails();
+        telemetry.access_log.write(AccessLine {
+            id: self.id.clone(),
+            route: self.route,
+            method: self.method.clone(),
+            path: match &self.trace {
+                None => std::mem::take(&mut self.path),
+                Some(_) => self.path.clone(),
+            },
+            model: match &self.trace {
+                None => std::mem::take(&mut self.model),
+                Some(_) => self.model.clone(),
+            },
+            status: self.status,
+            outcome: self.outcome,
+            error_code: self.error_code,
+            holder: self.holder.take(),
+            attempt_log: match &self.trace {
+                None => self.attempt_log.take(),
+                Some(_) => self.attempt_log.clone(),
+            },
+            input: usage.input_tokens
+                + usage.cache_read_input_tokens
+                + usage.cache_write_input_tokens,
+            output: usage.output_tokens,
+            cost: self.spent.cost(),
+            guardrails: (guardrails.calls, guardrails.units.total()),
+            first_byte: self.ttft,
+            total: self.started.elapsed(),
+            overhead: self.overhead(),
+            trace: self.trace.as_ref().map(|trace| trace.id),
+        });
+    }
+
+    /// Hands over its trace.
+    fn end_trace(&mut self) {
+        let (Some(trace), Some(telemetry)) = (self.trace.take(), &self.telemetry) else { return };
+        let Some(traces) = &telemetry.traces else { return };
+        traces.end(EndedTrace {
+            trace: *trace,
+            ended: Instant::now(),
+            request_id: self.id.as_str().to_owned(),
+            route: self.route,
+            method: self.method.as_str().to_owned(),
+            path: std::mem::take(&mut self.path),
+            model: std::mem::take(&mut self.model),
+            status: self.status,
+            outcome: self.outcome,
+            error_code: self.error_code,
+            attempt_log: self.attempt_log.take(),
+            usage: self.spent.usage(),
+            cost: self.spent.cost(),
+            first_event: self.ttft.filter(|_| self.is_streaming),
+            overhead: self.overhead(),
+        });
+    }
+}
