@@ -21,6 +21,8 @@ use crate::byte_size::Mib;
 /// Longest unwanted body that is read, in bytes, and the time for it.
 const SHORT: usize = 64 * 1024;
 const SOON: Duration = Duration::from_millis(500);
+/// Time for the parser to pass on a body that is already here.
+const AT_ONCE: Duration = Duration::from_millis(2);
 
 /// Limits on the size and duration of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,12 +33,22 @@ pub(crate) struct BodyLimits {
     pub(crate) idle: Duration,
     /// Time from the request's headers to the last byte.
     pub(crate) total: Duration,
+    /// Fewest bytes a second on average, once `idle` has passed; 0 for no limit.
+    pub(crate) min_rate: u32,
 }
 
 impl Default for BodyLimits {
     fn default() -> Self {
         let (idle, total) = (Duration::from_secs(15), Duration::from_secs(120));
-        Self { max_mib: Mib::new(26), idle, total }
+        Self { max_mib: Mib::new(26), idle, total, min_rate: 1024 }
+    }
+}
+
+impl BodyLimits {
+    /// Whether so many bytes in this time are too few. A body that sends a byte now and then is never idle.
+    fn trickles(&self, received: usize, elapsed: Duration) -> bool {
+        let due = u128::from(self.min_rate) * elapsed.as_millis() / 1000;
+        elapsed > self.idle && (received as u128) < due
     }
 }
 
@@ -46,6 +58,16 @@ pub(crate) enum BodySource {
     Payload(Payload),
     /// It came as one message of a WebSocket.
     Message(Bytes),
+}
+
+impl BodySource {
+    /// The rest of the request on its connection, if it is part of one.
+    pub(crate) fn payload(&mut self) -> Option<&mut Payload> {
+        match self {
+            Self::Payload(payload) => Some(payload),
+            Self::Message(_) => None,
+        }
+    }
 }
 
 impl From<Payload> for BodySource {
@@ -137,6 +159,15 @@ pub(crate) async fn read(
 /// Reads an unwanted body if it is short and arrives soon; returns whether that was all of it. An
 /// unread rest closes the connection, together with the requests sent after it.
 pub(crate) async fn skim(payload: &mut Payload) -> bool {
+    skim_within(payload, SOON).await
+}
+
+/// The same for a body that has arrived with its head: the refusal does not wait.
+pub(crate) async fn skim_at_once(payload: &mut Payload) -> bool {
+    skim_within(payload, AT_ONCE).await
+}
+
+async fn skim_within(payload: &mut Payload, limit: Duration) -> bool {
     let mut left = SHORT;
     let all = async {
         while let Some(piece) = payload.next().await {
@@ -144,7 +175,7 @@ pub(crate) async fn skim(payload: &mut Payload) -> bool {
         }
         Some(())
     };
-    timeout(SOON, all).await.is_ok_and(|all| all.is_some())
+    timeout(limit, all).await.is_ok_and(|all| all.is_some())
 }
 
 async fn read_all(
@@ -161,7 +192,8 @@ async fn read_all(
     if announced.is_some_and(|length| length > limits.max_mib.bytes()) {
         return Err(BodyError::TooLarge(limits.max_mib.bytes()));
     }
-    let deadline = Instant::now() + limits.total;
+    let started = Instant::now();
+    let deadline = started + limits.total;
     let mut next = async || {
         let piece = timeout_at(deadline, timeout(limits.idle, payload.next())).await;
         piece.ok().and_then(Result::ok).ok_or(BodyError::TooSlow)
@@ -175,8 +207,12 @@ async fn read_all(
     grow(&mut body, within(first, limits.max_mib.bytes())?.as_ref(), announced);
     while let Some(piece) = next().await? {
         let piece = piece.map_err(|error| broken(&error))?;
-        if body.len() + piece.len() > limits.max_mib.bytes() {
+        let received = body.len() + piece.len();
+        if received > limits.max_mib.bytes() {
             return Err(BodyError::TooLarge(limits.max_mib.bytes()));
+        }
+        if limits.trickles(received, started.elapsed()) {
+            return Err(BodyError::TooSlow);
         }
         grow(&mut body, &piece, announced);
     }
@@ -210,6 +246,16 @@ fn broken(error: &PayloadError) -> BodyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_has_a_lowest_rate_once_the_idle_time_has_passed() {
+        let limits = BodyLimits { idle: Duration::from_secs(2), ..BodyLimits::default() };
+        assert!(!limits.trickles(0, Duration::from_secs(2)), "within the idle time");
+        assert!(limits.trickles(3 * 1024 - 1, Duration::from_secs(3)));
+        assert!(!limits.trickles(3 * 1024, Duration::from_secs(3)));
+        let none = BodyLimits { min_rate: 0, ..limits };
+        assert!(!none.trickles(0, Duration::from_secs(100)));
+    }
 
     #[test]
     fn memory_grows_with_the_bytes_received() {

@@ -18,6 +18,7 @@ use crate::json_schema::StructuredSettings;
 use crate::master_key::{MasterKey, is_short};
 use crate::media::MediaSettings;
 use crate::native::settings::NativeSettings;
+use crate::overload::OverloadLimits;
 use crate::tls::TlsFiles;
 use bedrock::{AccountSecret, AccountSpec, Login};
 use routing::catalogue::{CrossRegion, EolAliases, Naming, OperatorRows};
@@ -34,6 +35,7 @@ mod credentials;
 pub(crate) mod flags;
 mod json_schema;
 mod key_rules;
+mod lifecycle;
 mod litellm;
 mod log;
 mod master_key;
@@ -64,6 +66,7 @@ use balance::Routing;
 pub(crate) use calls::UsageCost;
 use calls::{ChatCalls, EmbeddingCalls};
 pub(crate) use key_rules::{KeyBounds, RecordDefaults};
+pub(crate) use lifecycle::Drain;
 pub(crate) use moderation::Moderation;
 pub use problems::{Problem, Problems};
 use provenance::Show as _;
@@ -157,21 +160,14 @@ pub struct Config {
     pub(crate) native: NativeSettings,
     /// Time limits of a shutdown; on loopback without a delay unless one is configured.
     pub(crate) shutdown: Drain,
+    /// Limits above which calls are refused at once.
+    pub(crate) overload: OverloadLimits,
     /// Remarks on the file that are not errors.
     pub(crate) notes: Vec<String>,
     /// Files that values were read from, besides the configuration itself.
     pub(crate) files: Vec<PathBuf>,
     /// Every value, and where it comes from.
     pub(crate) provenance: Provenance,
-}
-
-/// Time limits of a shutdown.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Drain {
-    /// Time until the port is closed.
-    pub(crate) delay: Duration,
-    /// Time after that for open requests.
-    pub(crate) timeout: Duration,
 }
 
 impl Config {
@@ -350,7 +346,8 @@ impl Config {
             account: AccountSpec::default(),
             refuses_body_tags: false,
             native: NativeSettings::default(),
-            shutdown: Drain { delay: Duration::from_secs(5), timeout: Duration::from_secs(300) },
+            shutdown: Drain::default(),
+            overload: OverloadLimits::default(),
             notes: Vec::new(),
             files: Vec::new(),
             provenance: Provenance::default(),

@@ -1,6 +1,7 @@
 //! The terms on which connections of clients are served, whatever their protocol.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_server::GracefulShutdownSignal;
@@ -18,7 +19,23 @@ pub(crate) struct ConnectionTerms {
     pub(crate) drain: GracefulShutdownSignal,
 }
 
+/// A connection that counts as open.
+#[derive(Debug)]
+pub(crate) struct OpenConnection(Arc<Shared>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl ConnectionTerms {
+    /// Counts a connection as open.
+    pub(crate) fn opened(&self) -> OpenConnection {
+        self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        OpenConnection(Arc::clone(&self.shared))
+    }
+
     /// The listener, as the application sees it. `HttpServer`, which would tell it, takes connections of
     /// HTTP/1.1 alone; there is no other public way.
     pub(crate) fn app_config(&self, is_secure: bool) -> AppConfig {

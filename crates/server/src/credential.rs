@@ -1,8 +1,12 @@
 //! The credential of a request: one key, or one signature of an AWS SDK. A key may come in any of the headers
 //! that clients use; all that come must be equal, so that no header decides which of two callers it is.
 
+use std::sync::Arc;
+
 use access::accounts::AuthError;
-use access::{Accounts, AwsKeyPair, Principal, SecretKey, SignatureClaim, SignatureError, UtcTime};
+use access::{
+    Accounts, AwsKeyPair, Holder, Principal, SecretKey, SignatureClaim, SignatureError, UtcTime,
+};
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
@@ -148,6 +152,14 @@ fn refusal(error: AuthError, unknown: AuthRefusal) -> AuthRefusal {
 }
 
 impl Identity {
+    /// The key that the request names, whether or not its signature is the key's.
+    pub(crate) fn claimed(&self) -> Option<&Arc<Holder>> {
+        match self {
+            Self::Proven(principal) => principal.holder(),
+            Self::Signed(signed) => signed.principal.holder(),
+        }
+    }
+
     /// The same caller, whose signature of the same headers was verified before.
     pub(crate) fn of_verified(self) -> Self {
         match self {

@@ -19,6 +19,7 @@ use crate::body::{BodyError, Unread};
 use crate::browser::Refusal;
 use crate::credential::AuthRefusal;
 use crate::missing_api::RequestedUrl;
+use crate::overload::Shed;
 use crate::panic_guard::Panicked;
 use crate::quoting;
 use bedrock::{Failure, InvalidModelId, Phase, ProtocolError, ServiceError};
@@ -107,6 +108,8 @@ pub(crate) enum GatewayError {
     Auth(#[from] AuthRefusal),
     #[error(transparent)]
     Limit(#[from] Box<LimitRefusal>),
+    #[error(transparent)]
+    Overloaded(#[from] Shed),
     #[error("a gateway sent this call on, and it may come back for ever")]
     Loop,
     #[error("the body is not declared as JSON but as {0:?}")]
@@ -234,7 +237,7 @@ impl GatewayError {
             Self::UnknownRoute(asked) => entry::unknown_route(asked),
             Self::Method { asked, allowed } => entry::method(asked, allowed),
             Self::Upgrade => entry::upgrade(),
-            Self::Stopping => stopping(),
+            Self::Stopping => entry::stopping(),
             Self::Cancelled => {
                 Rendered::new(499, INVALID, Some(CANCELLED), "The response was cancelled.")
             }
@@ -244,6 +247,7 @@ impl GatewayError {
             Self::Browser(refusal) => entry::browser(refusal),
             Self::Auth(refusal) => access::credential(refusal),
             Self::Limit(refused) => access::limit(refused),
+            Self::Overloaded(shed) => entry::overloaded(shed),
             Self::Loop => entry::looped(),
             Self::MediaType(found) => entry::media_type(found.as_deref()),
             Self::Internal(_) | Self::Unwritable(_) | Self::Panicked => Rendered::new(
@@ -309,11 +313,6 @@ fn mismatch() -> Rendered {
     let message = "The model's answer does not match response_format, and this gateway's operator refuses such answers.";
     let rendered = Rendered::new(502, SERVER, Some("structured_output_mismatch"), message);
     Rendered { in_vain: true, param: Some(Cow::Borrowed("response_format")), ..rendered }
-}
-
-fn stopping() -> Rendered {
-    let message = "The gateway is being stopped and could not finish this request; send it again.";
-    Rendered::new(503, UNAVAILABLE, Some("shutting_down"), message).after(1)
 }
 
 fn truncated() -> Rendered {

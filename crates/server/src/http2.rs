@@ -72,6 +72,8 @@ pub(crate) async fn serve<T, A, B>(
         pings,
         awaits_pong: false,
         phase: Phase::Open,
+        is_told: false,
+        has_served: false,
         resets: Resets::default(),
     };
     served.run(peer, app, terms).await;
@@ -96,6 +98,10 @@ struct Served<T> {
     pings: PingPong,
     awaits_pong: bool,
     phase: Phase,
+    /// Whether the process is about to end.
+    is_told: bool,
+    /// Whether it has taken a stream.
+    has_served: bool,
     resets: Resets,
 }
 
@@ -120,11 +126,20 @@ where
         B: MessageBody + 'static,
     {
         let mut drain = pin!(terms.drain.notified());
+        let mut draining = pin!(terms.shared.draining.begins());
         let mut timer = pin!(sleep(KEEP_ALIVE));
         loop {
             tokio::select! {
                 biased;
                 () = &mut drain, if self.phase == Phase::Open => self.close(),
+                () = &mut draining, if !self.is_told => {
+                    self.is_told = true;
+                    // A connection that was just made serves one stream: its client may have come back to
+                    // the only replica it knows.
+                    if self.has_served {
+                        self.close();
+                    }
+                }
                 Some(ended) = self.streams.join_next(), if !self.streams.is_empty() => {
                     self.ended(ended);
                     if !self.streams.is_empty() {
@@ -136,6 +151,10 @@ where
                         let (app, shared) = (Rc::clone(&app), terms.shared.clone());
                         let answer = stream::answer(request, respond, peer, app, shared);
                         self.streams.spawn_local(answer);
+                        self.has_served = true;
+                        if self.is_told {
+                            self.close();
+                        }
                         if self.streams.len() > 1 {
                             continue;
                         }
@@ -159,8 +178,10 @@ where
 
     /// Takes no more streams; those that are open may finish.
     fn close(&mut self) {
-        self.connection.graceful_shutdown();
-        self.phase = Phase::Closing;
+        if self.phase == Phase::Open {
+            self.connection.graceful_shutdown();
+            self.phase = Phase::Closing;
+        }
     }
 
     /// Notes the end of a stream. A client that gives up more than people do is sent away.

@@ -107,7 +107,7 @@ where
         async move {
             let app = Rc::new(app.new_service(terms.app_config(false)).await.map_err(|_| ())?);
             let http1 = Rc::new(http1(app, terms.drain.clone()).new_service(()).await?);
-            Ok(Local { http1 })
+            Ok(Local { http1, terms })
         }
     })
 }
@@ -170,7 +170,9 @@ where
     fn call(&self, io: TcpStream) -> Self::Future {
         let (http1, app, terms) =
             (Rc::clone(&self.http1), Rc::clone(&self.app), self.terms.clone());
+        let open = terms.opened();
         Box::pin(async move {
+            let _open = open;
             let peer = arrived(&io);
             let opening = tokio::select! {
                 opening = timeout(HEAD, Opening::of(&io)) => opening,
@@ -193,6 +195,7 @@ where
 
 struct Local<H> {
     http1: Rc<H>,
+    terms: ConnectionTerms,
 }
 
 impl<H> Service<UnixStream> for Local<H>
@@ -208,8 +211,9 @@ where
     }
 
     fn call(&self, io: UnixStream) -> Self::Future {
-        let http1 = Rc::clone(&self.http1);
+        let (http1, open) = (Rc::clone(&self.http1), self.terms.opened());
         Box::pin(async move {
+            let _open = open;
             if let Err(error) = http1.call((io, None)).await {
                 log::trace!("HTTP/1.1 connection: {error:?}");
             }
@@ -247,9 +251,10 @@ where
     fn call(&self, io: TcpStream) -> Self::Future {
         let (http1, app, terms) =
             (Rc::clone(&self.http1), Rc::clone(&self.app), self.terms.clone());
-        let peer = arrived(&io);
+        let (peer, open) = (arrived(&io), terms.opened());
         let handshake = self.acceptor.call(io);
         Box::pin(async move {
+            let _open = open;
             let Ok(io) = handshake.await else { return Ok(()) };
             let is_http2 = io.get_ref().1.alpn_protocol() == Some(HTTP2);
             if is_http2 {

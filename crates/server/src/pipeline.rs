@@ -127,11 +127,12 @@ enum Prepared<'n, D: Dialect> {
 async fn prepared<'n, D: Dialect>(
     worker: &Data<Worker>,
     http: &HttpRequest,
-    body: BodySource,
+    mut body: BodySource,
     (id, slot): (&'n str, &'n OnceCell<Admitted>),
     context: &mut RequestContext,
 ) -> Result<Prepared<'n, D>, GatewayError> {
-    let mut incoming = Incoming::identify(worker, http, RouteOptions::Model)?;
+    let mut incoming =
+        Incoming::identify(worker, http, body.payload(), RouteOptions::Model).await?;
     let offload = &worker.shared.offload;
     let body = deployment::applied(http, incoming.read(body, context).await?, offload).await?;
     let now = Arc::clone(incoming.now());

@@ -14,9 +14,10 @@ use crate::config::{Config, Sources, ValueOrigin};
 use crate::connection::ConnectionTerms;
 use crate::credential_search;
 use crate::listen;
+use crate::overload::ShedReason;
 use crate::reload::Reloader;
 use crate::routes::{self, Listener};
-use crate::shutdown;
+use crate::shutdown::{self, ShutdownEnd};
 use crate::socket::{Bound, Socket};
 use crate::startup::{ServeError, refuse_loops};
 use crate::state::{AdminPlace, Shared, Snapshot};
@@ -234,6 +235,7 @@ pub(crate) async fn until_stopped(
         log::info!("metrics and probes are at http://{telemetry}");
     }
     let (accounts, written) = (shared.accounts.clone(), Arc::clone(&shared.telemetry));
+    let overload = Arc::clone(&shared.overload);
     if let Some(greet) = greet {
         greet(address);
     }
@@ -247,13 +249,20 @@ pub(crate) async fn until_stopped(
             Arc::clone(&certificate).keep_current()
         })
     }));
-    tokio::select! {
-        result = server => result?,
+    let ending = tokio::select! {
+        result = server => {
+            result?;
+            ShutdownEnd::Drained
+        }
         // Dropping the server ends the remaining connections.
-        () = shutdown::on_signal(shared, handle, drain) => {}
-    }
-    if let Some(accounts) = accounts {
-        accounts.close().await;
+        ending = shutdown::on_signal(shared, handle, drain) => ending,
+    };
+    shutdown::settle(&overload, accounts.as_deref(), ending).await;
+    for reason in ShedReason::ALL {
+        match (overload.shed(reason), reason.as_str()) {
+            (0, _) => {}
+            (count, why) => log::info!("{count} calls were refused because {why}"),
+        }
     }
     drop(socket);
     written.end().await;

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use access::{Accounts, Admission};
 use actix_server::GracefulShutdownSignal;
@@ -12,9 +12,11 @@ use arc_swap::ArcSwap;
 
 use crate::config::Config;
 use crate::cutoff::Cutoff;
+use crate::draining::Draining;
 use crate::json_schema::Validators;
 use crate::media::Fetcher;
 use crate::offload::Offload;
+use crate::overload::Overload;
 use crate::readiness::Readiness;
 use crate::reasoning_store::{LocalStore, RedisStore};
 use crate::telemetry::Telemetry;
@@ -28,7 +30,12 @@ const MODERATIONS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Shared {
     current: ArcSwap<Snapshot>,
-    draining: AtomicBool,
+    /// Whether the process is about to end.
+    pub(crate) draining: Draining,
+    /// Connections that clients have open.
+    pub(crate) connections: AtomicUsize,
+    /// Calls in flight, and those refused because there were too many.
+    pub(crate) overload: Arc<Overload>,
     /// Keys, limits and the ledger; `None` without a master key.
     pub(crate) accounts: Option<Arc<Accounts>>,
     /// Place of the admin API.
@@ -153,7 +160,9 @@ impl Shared {
             accounts,
             admin,
             current: ArcSwap::from_pointee(snapshot),
-            draining: AtomicBool::new(false),
+            draining: Draining::default(),
+            connections: AtomicUsize::new(0),
+            overload: Arc::default(),
             address,
             readiness: Readiness::default(),
             telemetry,
@@ -175,15 +184,6 @@ impl Shared {
     /// Puts another snapshot in force. Requests that have begun keep theirs.
     pub(crate) fn replace(&self, next: Snapshot) {
         self.current.store(Arc::new(next));
-    }
-
-    /// Marks the gateway as not ready, because it is about to stop.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
     }
 }
 

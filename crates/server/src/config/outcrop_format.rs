@@ -2,8 +2,8 @@
 
 use super::section::Section;
 use super::{
-    Config, UsageCost, accounts, browser, catalogue, json_schema, log, master_key, media, models,
-    moderation, parsers, reasoning_store, responses, socket, telemetry, timeouts,
+    Config, UsageCost, accounts, browser, catalogue, json_schema, lifecycle, log, master_key,
+    media, models, moderation, parsers, reasoning_store, responses, socket, telemetry, timeouts,
 };
 use crate::tls::TlsFiles;
 
@@ -25,6 +25,9 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
         section.set("max_mib", &mut config.body.max_mib, parsers::mib);
         section.set("idle", &mut config.body.idle, parsers::limit);
         section.set("total", &mut config.body.total, parsers::limit);
+        section.set("min_rate", &mut config.body.min_rate, |value| {
+            parsers::whole(value, 0..=1_048_576, "a whole number of bytes a second up to 1048576")
+        });
     });
     root.section("chat", |section| {
         section.set("most_choices", &mut config.chat.most_choices, |value| {
@@ -52,10 +55,8 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
         section.set("errors", &mut config.native.errors, parsers::native_errors);
         section.set("other_models", &mut config.native.other_models, parsers::other_models);
     });
-    root.section("shutdown", |section| {
-        section.set("delay", &mut config.shutdown.delay, parsers::seconds);
-        section.set("timeout", &mut config.shutdown.timeout, parsers::seconds);
-    });
+    lifecycle::shutdown(&mut root, &mut config.shutdown);
+    lifecycle::overload(&mut root, &mut config.overload);
     root.finish();
 }
 

@@ -54,6 +54,7 @@ impl GatewayError {
                 Refused::Unpriced { .. } => (400, "ValidationException"),
                 Refused::Unavailable(_) => (503, "ServiceUnavailableException"),
             },
+            Self::Overloaded(_) => (503, "ServiceUnavailableException"),
             _ => return None,
         })
     }

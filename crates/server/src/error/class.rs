@@ -38,6 +38,7 @@ impl Classify for GatewayError {
             | Self::Browser(_)
             | Self::Auth(_)
             | Self::Limit(_)
+            | Self::Overloaded(_)
             | Self::Loop
             | Self::MediaType(_)
             | Self::Unwritable(_)
@@ -74,6 +75,7 @@ impl Classify for GatewayError {
             | Self::Browser(_)
             | Self::Auth(_)
             | Self::Limit(_)
+            | Self::Overloaded(_)
             | Self::Loop
             | Self::MediaType(_)
             | Self::Unwritable(_)

@@ -10,7 +10,8 @@ impl GatewayError {
     /// The HTTP answer; an error that is not the caller's fault is also logged, under the request's id.
     pub(crate) fn respond(&self, dialect: ErrorDialect, request_id: &str) -> HttpResponse {
         let rendered = self.render();
-        if rendered.status >= 500 {
+        // Overload has a line of its own, once a second.
+        if rendered.status >= 500 && !matches!(self, Self::Overloaded(_)) {
             log::warn!("{request_id} {}: {self}", rendered.status);
         }
         let response = match dialect {

@@ -7,6 +7,7 @@ use translate::Invalid;
 use super::{CREDENTIALS, INVALID, Rendered, SERVER, UNAVAILABLE};
 use crate::browser::Refusal;
 use crate::missing_api::RequestedUrl;
+use crate::overload::{Shed, ShedReason};
 
 const LOOP: &str = "This call comes from a gateway whose Bedrock endpoint is a gateway: set its AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_BEDROCK_RUNTIME to Bedrock's own, or unset them.";
 
@@ -37,7 +38,25 @@ pub(super) fn upgrade() -> Rendered {
         .with(SEC_WEBSOCKET_VERSION, "13")
 }
 
-/// A response that is not kept, or not the caller's.
+pub(super) fn stopping() -> Rendered {
+    let message = "The gateway is being stopped and could not finish this request; send it again.";
+    Rendered::new(503, UNAVAILABLE, Some("shutting_down"), message).after(1)
+}
+
+/// Another replica may have room, and so has this one soon.
+pub(super) fn overloaded(shed: &Shed) -> Rendered {
+    let message = match shed.reason {
+        ShedReason::InFlight | ShedReason::Memory => {
+            "The gateway has no room for another call; send the request again."
+        }
+        ShedReason::KeyShare => {
+            "The gateway is busy, and this key has its share of the calls in flight; send the request again."
+        }
+    };
+    let rendered = Rendered::new(503, "overloaded_error", Some("gateway_overloaded"), message);
+    Rendered { retry_after: Some(shed.retry_after), ..rendered }
+}
+
 pub(super) fn looped() -> Rendered {
     Rendered::new(508, SERVER, Some("loop_detected"), LOOP)
 }

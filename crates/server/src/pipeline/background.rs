@@ -36,7 +36,7 @@ pub(super) async fn accept<D: Dialect>(
     let Some(queued) = D::queued(&translated.reply, context.stamp(D::ID_PREFIX)) else {
         return Ok(());
     };
-    if admitted.worker().shared.is_draining() {
+    if admitted.worker().shared.draining.has_begun() {
         return Err(GatewayError::Stopping);
     }
     let store = admitted.reasoning();

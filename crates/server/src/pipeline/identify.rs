@@ -15,6 +15,7 @@ use super::admit::Sender;
 use crate::body::{self, BodySource};
 use crate::credential::{AuthRefusal, Identity, SignedParts};
 use crate::error::GatewayError;
+use crate::overload::Permit;
 use crate::quoting;
 use crate::reasoning_store::{PartLimits, ReasoningStore};
 use crate::request::context::RequestContext;
@@ -34,6 +35,8 @@ pub(crate) struct Incoming<'r> {
     options: RequestOptions,
     parties: Parties,
     purpose: Purpose,
+    /// Its place among the calls in flight; a list has none.
+    permit: Option<Permit>,
 }
 
 /// The purpose of a request.
@@ -47,23 +50,35 @@ enum Purpose {
 }
 
 impl<'r> Incoming<'r> {
-    /// Reads the caller's identity and the option headers. The request keeps the configuration that is
-    /// in force now.
+    /// Reads the caller's identity and the option headers, and takes a place among the calls in flight. The
+    /// request keeps the configuration that is in force now.
     ///
     /// # Errors
-    /// An option header that cannot be read, or a dry run of a route without dry runs.
-    pub(crate) fn identify(
+    /// There is no place; an option header that cannot be read, or a dry run of a route without dry runs.
+    pub(crate) async fn identify(
         worker: &'r Data<Worker>,
         http: &'r HttpRequest,
+        payload: Option<&mut Payload>,
         route: RouteOptions,
     ) -> Result<Self, GatewayError> {
+        let (now, identity, purpose) = (worker.now(), identity(http), Purpose::Call);
+        let key = identity.claimed().map(|holder| holder.key.id.as_str());
+        let permit = match worker.shared.overload.admit(now.config.overload, key) {
+            Ok(permit) => Some(permit),
+            Err(shed) => {
+                // A connection whose request is read may be used again.
+                if let Some(payload) = payload {
+                    body::skim_at_once(payload).await;
+                }
+                return Err(shed.into());
+            }
+        };
         let mut options = RequestOptions::read(http.headers(), route)?;
         if let Some(turn) = socket_turn(http) {
             options.mode = turn.mode;
         }
-        let (now, identity, purpose) = (worker.now(), identity(http), Purpose::Call);
         let parties = Parties::of(http.headers(), &now.config.access.end_user_headers)?;
-        Ok(Self { http, worker, now, identity, options, parties, purpose })
+        Ok(Self { http, worker, now, identity, options, parties, purpose, permit })
     }
 
     /// A request for a list, to which no option header applies and which has no body.
@@ -75,8 +90,8 @@ impl<'r> Incoming<'r> {
         http: &'r HttpRequest,
     ) -> Result<Self, GatewayError> {
         let (options, parties, purpose) = Default::default();
-        let (now, identity) = (worker.now(), identity(http));
-        let mut incoming = Self { http, worker, now, identity, options, parties, purpose };
+        let (now, identity, permit) = (worker.now(), identity(http), None);
+        let mut incoming = Self { http, worker, now, identity, options, parties, purpose, permit };
         incoming.verify(&Bytes::new()).await?;
         Ok(incoming)
     }
@@ -92,8 +107,8 @@ impl<'r> Incoming<'r> {
         context: &RequestContext,
     ) -> Result<(Self, Bytes), GatewayError> {
         let (options, parties, purpose) = Default::default();
-        let (now, identity) = (worker.now(), identity(http));
-        let mut incoming = Self { http, worker, now, identity, options, parties, purpose };
+        let (now, identity, permit) = (worker.now(), identity(http), None);
+        let mut incoming = Self { http, worker, now, identity, options, parties, purpose, permit };
         let body = incoming.read(payload, context).await?;
         Ok((incoming, body))
     }
@@ -173,7 +188,8 @@ impl<'r> Incoming<'r> {
                 return Err(Invalid::value("model", message).into());
             }
         }
-        let Self { http, worker, now, identity, options, mut parties, purpose } = self;
+        let Self { http, worker, now, identity, options, mut parties, purpose, permit } = self;
+        context.is_in_flight(permit);
         let Identity::Proven(principal) = identity else {
             return Err(GatewayError::Internal("a signature was not verified".to_owned()));
         };

@@ -27,6 +27,7 @@ use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
 use crate::disconnect::{AnswerForm, OnDisconnect};
 use crate::error::{GatewayError, SHOULD_RETRY};
+use crate::overload::Permit;
 use crate::quoting;
 pub(crate) use crate::request_id::RequestId;
 use crate::state::Worker;
@@ -97,6 +98,8 @@ pub(crate) struct RequestContext {
     telemetry: Option<Arc<Telemetry>>,
     /// Triggers when the process ends.
     cut: Cut,
+    /// Its place among the calls in flight.
+    permit: Option<Permit>,
 }
 
 impl RequestContext {
@@ -137,6 +140,7 @@ impl RequestContext {
             trace,
             telemetry,
             cut: cut_of(worker),
+            permit: None,
         }
     }
 
@@ -170,6 +174,11 @@ impl RequestContext {
         self.attempt_log = Some(attempt_log);
         self.in_flight = Some(in_flight);
         self.ttft = Some(self.started.elapsed());
+    }
+
+    /// Keeps its place among the calls in flight until it ends.
+    pub(crate) fn is_in_flight(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
     }
 
     /// Records the holder of the caller's key.

@@ -80,10 +80,11 @@ pub(crate) struct Counted {
 pub(crate) async fn counted<D: Dialect>(
     worker: &Data<Worker>,
     http: &HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
     context: &mut RequestContext,
 ) -> Result<Counted, GatewayError> {
-    let mut incoming = Incoming::identify(worker, http, RouteOptions::Count)?;
+    let mut incoming =
+        Incoming::identify(worker, http, Some(&mut payload), RouteOptions::Count).await?;
     let mut body = incoming.read(payload, context).await?;
     let offload = &worker.shared.offload;
     let ParsedRequest { mut outline, .. } =

@@ -58,10 +58,11 @@ pub(crate) async fn embeddings(
 async fn embed(
     worker: &Data<Worker>,
     http: &HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
     context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
-    let mut incoming = Incoming::identify(worker, http, RouteOptions::DryRun)?;
+    let mut incoming =
+        Incoming::identify(worker, http, Some(&mut payload), RouteOptions::DryRun).await?;
     let offload = &worker.shared.offload;
     let body = deployment::applied(http, incoming.read(payload, context).await?, offload).await?;
     let named = offload.run(body.len(), named(body.clone())).await??;

@@ -75,7 +75,7 @@ pub(crate) fn is_probe(context: &GuardContext<'_>) -> bool {
 /// The reason not to send traffic here.
 fn obstacle(worker: &Worker) -> Option<&'static str> {
     match worker.shared.readiness.credentials() {
-        _ if worker.shared.is_draining() => Some("draining"),
+        _ if worker.shared.draining.has_begun() => Some("draining"),
         Credentials::Sought => Some("starting"),
         Credentials::Missing => Some("no_credentials"),
         Credentials::Found => None,

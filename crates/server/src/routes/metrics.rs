@@ -68,7 +68,8 @@ fn scraped(shared: &Shared) -> Scrape {
     });
     Scrape {
         telemetry: Arc::clone(&shared.telemetry),
-        is_ready: shared.readiness.credentials() == Credentials::Found && !shared.is_draining(),
+        is_ready: shared.readiness.credentials() == Credentials::Found
+            && !shared.draining.has_begun(),
         targets,
         credentials,
         accounts,

@@ -62,7 +62,7 @@ pub(crate) async fn identify(
 /// replica, and no request is on its way here when the port closes.
 fn close_while_draining(response: &mut ServiceResponse<impl MessageBody>) {
     let worker = response.request().app_data::<Data<Worker>>();
-    if worker.is_some_and(|worker| worker.shared.is_draining()) {
+    if worker.is_some_and(|worker| worker.shared.draining.has_begun()) {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
 }

@@ -41,10 +41,11 @@ pub(crate) async fn moderations(
 async fn moderate(
     worker: &Data<Worker>,
     http: &HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
     context: &mut RequestContext,
 ) -> Result<JsonResponse<Moderation>, GatewayError> {
-    let mut incoming = Incoming::identify(worker, http, RouteOptions::None)?;
+    let mut incoming =
+        Incoming::identify(worker, http, Some(&mut payload), RouteOptions::None).await?;
     let body = incoming.read(payload, context).await?;
     let length = body.len();
     let named = named(Arc::clone(incoming.now()), body.clone());

@@ -105,10 +105,11 @@ enum Answered {
 async fn answer(
     worker: &Data<Worker>,
     http: &HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
     context: &mut RequestContext,
 ) -> Result<Answered, NativeError> {
-    let mut incoming = Incoming::identify(worker, http, RouteOptions::DryRun)?;
+    let mut incoming =
+        Incoming::identify(worker, http, Some(&mut payload), RouteOptions::DryRun).await?;
     let now = Arc::clone(incoming.now());
     let matched = operation(http, &now.config.native.services)?;
     if matched.row.operation == BIDIRECTIONAL {

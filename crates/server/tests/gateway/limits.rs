@@ -47,6 +47,31 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 }
 
 #[actix_rt::test]
+async fn a_body_that_trickles_is_not_waited_for() {
+    let rig = Rig::start("body: { idle: 0.3, total: 600, min_rate: 1000 }\n").await;
+    let mut socket = TcpStream::connect(rig.address).await.unwrap();
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: 100000\r\n\r\n";
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = socket.split();
+    let mut answer = String::new();
+    // Never idle, and never at the rate.
+    let trickle = async {
+        while writer.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::select! {
+        () = trickle => {}
+        read = tokio::time::timeout(PATIENCE, reader.read_to_string(&mut answer)) => {
+            read.unwrap().unwrap();
+        }
+    }
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(rig.emulator.journal().calls().is_empty());
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_chunked_body_over_the_limit_is_not_read_for_ever() {
     let rig = Rig::start("body: { max_mib: 1 }\n").await;
     let mut socket = TcpStream::connect(rig.address).await.unwrap();

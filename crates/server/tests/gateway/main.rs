@@ -40,6 +40,7 @@ mod moderations;
 mod native;
 mod native_keys;
 mod native_limits;
+mod overload;
 mod parameters;
 mod places;
 mod quirks;

@@ -25,7 +25,7 @@ pub struct MessagesError<'e> {
 const OVERLOADED: u16 = 529;
 
 /// Codes of failures that pass when the service has room again.
-const OVERLOADS: [&str; 2] = ["server_is_overloaded", "model_not_ready"];
+const OVERLOADS: [&str; 3] = ["server_is_overloaded", "model_not_ready", "gateway_overloaded"];
 /// Code of a budget that is spent.
 const BUDGET: &str = "insufficient_quota";
 const MISSING: &str = "missing_required_parameter";

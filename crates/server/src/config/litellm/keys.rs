@@ -235,6 +235,7 @@ pub(super) const OURS: &[&str] = &[
     "responses",
     "routing",
     "shutdown",
+    "overload",
     "socket",
     "structured_output",
     "telemetry",

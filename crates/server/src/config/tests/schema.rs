@@ -43,6 +43,7 @@ const SECTIONS: [(&str, &str); 35] = [
     ("/$defs/cooldown/anyOf/1", "routing: { cooldown: { zzzzzzzzzzzz: 1 } }\n"),
     ("/$defs/fallbacks", "models: { a: { model: b, fallbacks: { zzzzzzzzzzzz: 1 } } }\n"),
     ("/properties/shutdown", "shutdown: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/overload", "overload: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/defaults", "defaults: { zzzzzzzzzzzz: 1 }\n"),
     ("/$defs/target", "models: { a: { model: b, zzzzzzzzzzzz: 1 } }\n"),
     ("/$defs/params", "models: { a: { model: b, params: { zzzzzzzzzzzz: 1 } } }\n"),

@@ -160,7 +160,8 @@ pub(super) fn refuse(
             }
         }
     };
-    if response.status().is_server_error() {
+    let is_shed = matches!(error, NativeError::Gateway(GatewayError::Overloaded(_)));
+    if response.status().is_server_error() && !is_shed {
         log::warn!("{} native: {error}", context.id());
     }
     if !response.headers().contains_key(AWS_REQUEST_ID)

@@ -48,9 +48,11 @@ async fn opened(
         return Err(GatewayError::Upgrade);
     }
     // No option header applies to the opening; a dry run of messages would have no events.
-    let mut incoming = Incoming::identify(worker, http, RouteOptions::None)?;
+    let mut incoming = Incoming::identify(worker, http, None, RouteOptions::None).await?;
     incoming.has_no_body().await?;
     incoming.admit(None, context).await?;
+    // Its messages have places among the calls in flight, and a connection that waits for them has none.
+    context.is_in_flight(None);
     let (response, session, messages) = actix_ws::handle(http, payload).map_err(|error| {
         log::debug!("WebSocket: {error}");
         GatewayError::Upgrade
