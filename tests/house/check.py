@@ -15,6 +15,7 @@ from pathlib import Path
 import code_map
 from cases import cases_have_tests
 from modules import no_module_cycle, one_public_definition
+from promises import promises_have_tests
 from prose import plain_prose, short_papers
 from tree import Finding, Tree
 
@@ -267,7 +268,7 @@ CHECKS: list[Callable[[Tree], Iterator[Finding]]] = [
     dependency_tables, aws_at_home, actix_in_front, emulator_in_the_cli, translate_is_pure,
     parts_know_no_dialect, translate_names_no_model, sizes, module_names, module_docs, nothing_unfinished, refused_crates,
     no_conflict_markers, no_machine_paths, commands, map_is_true, cases_have_tests, no_module_cycle, one_public_definition,
-    parameters, plain_prose, short_papers,
+    parameters, plain_prose, short_papers, promises_have_tests,
 ]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import check
 import code_map
 from rust_source import RustSource
+from promises import IDS
 from tree import Tree
 
 DOC = "//! States a fact.\n"
@@ -66,8 +67,22 @@ number = 2
 what = "b"
 later = "Messages API"
 """
+PROMISES = "".join(
+    f'[[promise]]\nid = "{one}"\nwhat = "a"\ntests = ["tests/python/test_x.py::test_x"]\n' for one in IDS[:-2]
+) + f'''[[promise]]
+id = "{IDS[-2]}"
+what = "b"
+tests = ["crates/a/src/a.rs::compile_fail", "tests/house/test_a.py::test_a"]
+[[promise]]
+id = "{IDS[-1]}"
+what = "c"
+lacks = "d"
+'''
 SOUND |= {
     "tests/cases.toml": CASES,
+    "tests/reliability.toml": PROMISES,
+    "crates/a/src/a.rs": DOC + "/// ```compile_fail\n/// a\n/// ```\npub struct A;\n",
+    "tests/house/test_a.py": "class A:\n    def test_a(self) -> None:\n        pass\n",
     "tests/python/test_x.py": "def test_x() -> None:\n    pass\n",
     "crates/a/tests/fixtures/a.json": "{}",
     "crates/server/tests/live.rs": SOUND["crates/server/tests/live.rs"]
@@ -139,6 +154,12 @@ VIOLATIONS: list[tuple[str, dict[str, str | None], str]] = [
     ("cases_have_tests", {"tests/cases.toml": CASES.replace("number = 2", "number = 3")}, "tests/cases.toml"),
     ("cases_have_tests", {"tests/cases.toml": CASES.replace('later = "Messages API"', "")}, "tests/cases.toml"),
     ("cases_have_tests", {"tests/cases.toml": CASES.replace("Messages API", "one day")}, "tests/cases.toml"),
+    ("promises_have_tests", {"tests/reliability.toml": None}, "tests/reliability.toml"),
+    ("promises_have_tests", {"tests/reliability.toml": PROMISES.replace('"R02"', '"R03"')}, "tests/reliability.toml"),
+    ("promises_have_tests", {"tests/reliability.toml": PROMISES.replace("::test_a", "::test_b")}, "tests/reliability.toml"),
+    ("promises_have_tests", {"tests/reliability.toml": PROMISES.replace("a.rs::comp", "b.rs::comp")}, "tests/reliability.toml"),
+    ("promises_have_tests", {"tests/reliability.toml": PROMISES.replace('lacks = "d"', "tests = []")}, "tests/reliability.toml"),
+    ("promises_have_tests", {"tests/reliability.toml": PROMISES.replace('what = "c"\n', "")}, "tests/reliability.toml"),
 ]
 
 

@@ -13,6 +13,7 @@ mod admin;
 mod answers;
 mod browsers;
 mod cache;
+mod caller_texts;
 mod chat;
 mod choices;
 mod clock;

@@ -214,3 +214,25 @@ async fn a_client_that_leaves_before_there_is_an_answer_cancels_its_call() {
     rig.until(|calls| calls.len() == 1 && calls[0].delivery == Delivery::ClientGone).await;
     rig.stop().await;
 }
+
+/// The SDK gives up a call whose body brings nothing for five seconds, unless that is switched off.
+#[actix_rt::test]
+async fn a_silence_above_the_grace_of_the_sdk_passes() {
+    let (rig, relay) = Relay::start("").await;
+    let (whole, stream) = (ask(NOVA, false), ask(NOVA, true));
+    let moderation = json!({ "input": "granite" }).to_string();
+    let opened = async {
+        sleep(Duration::from_secs(7)).await;
+        relay.open();
+    };
+    let (whole, stream, moderated, ()) = tokio::join!(
+        rig.chat(&whole),
+        rig.chat(&stream),
+        rig.send(http::Method::POST, "/v1/moderations", moderation.into()),
+        opened
+    );
+    assert_eq!((whole.status, stream.status, moderated.status), (200, 200, 200));
+    assert!(stream.events().1);
+    assert_eq!(rig.emulator.journal().calls().len(), 3, "each was made once");
+    rig.stop().await;
+}
