@@ -38,7 +38,7 @@ const ERROR_BODY: usize = 64 * 1024;
 const ERROR_BODY_WITHIN: Duration = Duration::from_secs(1);
 /// Bytes read ahead of the consumer, and the longest response headers. A stalled reader holds twice as
 /// many: those waiting for translation, and those received after them.
-const READ_AHEAD: usize = 32 * 1024;
+const READ_AHEAD: usize = 16 * 1024;
 /// A pooled connection the other side has already closed fails within a round trip. Later than this the
 /// call may well have been read, and the router decides whether to send it again.
 const STALE_WITHIN: Duration = Duration::from_secs(1);

@@ -37,6 +37,9 @@ const HEAD: Duration = Duration::from_secs(5);
 const DISCONNECT: Duration = Duration::from_secs(1);
 /// Between two looks at a preface that comes in pieces.
 const LOOK: Duration = Duration::from_millis(10);
+/// Bytes of an answer that wait for a client, besides the piece that filled them. actix's own 32 KiB would be half of
+/// what a reader that stalls costs.
+const WRITE_BUFFER: usize = 8 * 1024;
 /// For a client that connects and says nothing.
 const SILENT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -142,6 +145,7 @@ where
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD)
         .client_disconnect_timeout(DISCONNECT)
+        .h1_write_buffer_size(WRITE_BUFFER)
         // With actix's default a client that hangs up while Bedrock thinks is not noticed.
         .h1_allow_half_closed(false)
         .h1(fn_factory(move || std::future::ready(Ok::<_, ()>(Rc::clone(&app)))))
