@@ -12,7 +12,7 @@ const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 
 /// A section's pointer in the schema, and a file with an unknown key in that section.
 #[rustfmt::skip]
-const SECTIONS: [(&str, &str); 35] = [
+const SECTIONS: [(&str, &str); 36] = [
     ("", "zzzzzzzzzzzz: 1\n"),
     ("/properties/access", "access: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/access/properties/database", "access: { database: { zzzzzzzzzzzz: 1 } }\n"),
