@@ -98,6 +98,13 @@ impl Socket {
         }
     }
 
+    /// Announces a text of `length` bytes and sends `payload` as its beginning.
+    pub(crate) async fn send_beginning(&mut self, length: usize, payload: &[u8]) {
+        let mut frame = head(LAST | TEXT, length);
+        frame.extend(payload);
+        let _ = self.io.write_all(&frame).await;
+    }
+
     async fn frame(&mut self, first: u8, payload: &[u8]) {
         let mut frame = head(first, payload.len());
         frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));

@@ -14,8 +14,10 @@ use crate::pipeline::Incoming;
 use crate::request::context::RequestContext;
 use crate::request::options::RouteOptions;
 use crate::state::Worker;
+use bounded::{UnreadBytes, bounded};
 use connection::Connection;
 
+mod bounded;
 mod connection;
 mod events;
 mod message;
@@ -53,13 +55,14 @@ async fn opened(
     incoming.admit(None, context).await?;
     // Its messages have places among the calls in flight, and a connection that waits for them has none.
     context.is_in_flight(None);
+    let (size, unread) = (worker.now().config.body.max_mib.bytes(), UnreadBytes::default());
+    let payload = bounded(http, payload, (unread.clone(), size)).await?;
     let (response, session, messages) = actix_ws::handle(http, payload).map_err(|error| {
         log::debug!("WebSocket: {error}");
         GatewayError::Upgrade
     })?;
-    let size = worker.now().config.body.max_mib.bytes();
     let messages =
         messages.max_frame_size(size).aggregate_continuations().max_continuation_size(size);
     let call = (worker.clone(), http.clone());
-    Ok((response, Connection::new(call, session, messages, Arc::default())))
+    Ok((response, Connection::new(call, session, (messages, unread), Arc::default())))
 }

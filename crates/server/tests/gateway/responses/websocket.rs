@@ -346,6 +346,10 @@ async fn a_connection_that_breaks_a_limit_is_closed() {
     let pieces: Vec<&[u8]> = large.as_bytes().chunks(512 * 1024).collect();
     socket.send_pieces(&pieces).await;
     assert_eq!(socket.closed().await.0, 1009);
+    // The rest of a message that is too long is not waited for.
+    let mut socket = Socket::new(rig.address, &[]).await;
+    socket.send_beginning(1024 * 1024 * 1024, &vec![b'x'; 2 * 1024 * 1024]).await;
+    assert_eq!(socket.closed().await.0, 1009);
     let mut socket = Socket::new(rig.address, &[]).await;
     socket.send_kind(1, &[0xff, 0xfe]).await;
     assert_eq!(socket.closed().await.0, 1007);

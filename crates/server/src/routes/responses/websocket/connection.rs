@@ -16,6 +16,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout};
 use translate::Invalid;
 
+use super::bounded::UnreadBytes;
 use super::events::EventText;
 use super::message::{Create, Message};
 use super::turn::{self, TurnStep, refused};
@@ -40,6 +41,7 @@ pub(super) struct Connection {
     http: HttpRequest,
     session: Session,
     messages: AggregatedMessageStream,
+    unread: UnreadBytes,
     kept: Arc<ConnectionResponses>,
     /// Messages whose turn is still to come, and their bytes.
     waiting: VecDeque<Bytes>,
@@ -80,7 +82,7 @@ impl Connection {
     pub(super) fn new(
         (worker, http): (Data<Worker>, HttpRequest),
         session: Session,
-        messages: AggregatedMessageStream,
+        (messages, unread): (AggregatedMessageStream, UnreadBytes),
         kept: Arc<ConnectionResponses>,
     ) -> Self {
         let (cut, now) = (worker.shared.cutoff.watch(), Instant::now());
@@ -89,6 +91,7 @@ impl Connection {
             http,
             session,
             messages,
+            unread,
             kept,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -199,6 +202,7 @@ impl Connection {
             Some(Err(error)) => return Err(self.broken(&error).await),
         };
         self.heard = Instant::now();
+        self.unread.reset();
         let message = match message {
             AggregatedMessage::Text(text) => text.into_bytes(),
             AggregatedMessage::Binary(bytes) => bytes,
