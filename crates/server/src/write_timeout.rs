@@ -28,6 +28,8 @@ pub(crate) struct WriteTimeoutBody {
     whole: Rc<Cell<bool>>,
     task: JoinHandle<()>,
     left: AfterClient,
+    /// Whether the last piece has had its turn to be written before the answer is broken off.
+    is_written: bool,
 }
 
 /// The fate of an answer whose client has left.
@@ -66,7 +68,7 @@ impl WriteTimeoutBody {
             }
             done.set(true);
         }));
-        Self { pieces: receiver, whole, task, left }
+        Self { pieces: receiver, whole, task, left, is_written: false }
     }
 }
 
@@ -74,11 +76,18 @@ impl Stream for WriteTimeoutBody {
     type Item = Result<Bytes, BrokenOff>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.pieces.poll_recv(cx).map(|piece| match piece {
-            Some(piece) => Some(Ok(piece)),
-            None if self.whole.get() => None,
-            None => Some(Err(BrokenOff)),
-        })
+        match self.pieces.poll_recv(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(piece))),
+            Poll::Ready(None) if self.whole.get() => Poll::Ready(None),
+            // actix drops what it has not written when a body fails.
+            Poll::Ready(None) if !self.is_written => {
+                self.is_written = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(None) => Poll::Ready(Some(Err(BrokenOff))),
+        }
     }
 }
 
