@@ -23,6 +23,7 @@ mod sdk_endpoint;
 mod send;
 mod settings;
 mod sign;
+mod spawner;
 mod transport_pool;
 mod web_identity;
 

@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error as ClientError};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use tokio::time::{Instant, timeout_at};
 
 use super::account::Account;
@@ -26,6 +26,7 @@ use super::endpoint::Service;
 use super::error::{Exception, Failure, Phase, ProtocolError, ServiceError};
 use super::response::UpstreamResponse;
 use super::sign::{BodyHash, authorise};
+use super::spawner::Spawner;
 
 /// Marks calls to endpoints outside AWS. An incoming call with the mark is from a gateway: if it were
 /// served, it could circulate for ever, through this gateway or another.
@@ -110,17 +111,26 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// A transport with an empty pool. Makes no connection yet.
+    /// A transport with an empty pool, whose connections are tasks of the runtime. Makes no connection yet.
     pub fn new(account: &Account) -> Self {
+        Self::with(account, Spawner::Runtime)
+    }
+
+    /// The same, for calls that are made by tasks of a `LocalSet`: its connections become such tasks too.
+    pub(super) fn in_local_set(account: &Account) -> Self {
+        Self::with(account, Spawner::LocalSet)
+    }
+
+    fn with(account: &Account, spawner: Spawner) -> Self {
         let timeouts = account.timeouts();
         let connector =
             Connector::new(Arc::clone(account.way()), timeouts.connect, timeouts.tcp_keepalive);
-        let client = Client::builder(TokioExecutor::new())
+        let client = Client::builder(spawner)
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(timeouts.pool_idle)
             .http1_max_buf_size(READ_AHEAD)
             .build(connector.clone());
-        let fresh = Client::builder(TokioExecutor::new())
+        let fresh = Client::builder(spawner)
             .pool_max_idle_per_host(0)
             .http1_max_buf_size(READ_AHEAD)
             .build(connector);

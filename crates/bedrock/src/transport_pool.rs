@@ -7,7 +7,7 @@ use super::account::Account;
 use super::sdk::Sdk;
 use super::send::Transport;
 
-/// The transports of one worker. A transport keeps its account alive, so an account's id stays unique while
+/// The transports of one worker, whose calls are made by tasks of its `LocalSet`. A transport keeps its account alive, so an account's id stays unique while
 /// it is stored here.
 #[derive(Debug, Default)]
 pub struct TransportPool(RefCell<HashMap<usize, Way>>);
@@ -32,9 +32,10 @@ impl TransportPool {
 
     fn with<T>(&self, account: &Account, read: impl FnOnce(&Way) -> T) -> T {
         let mut open = self.0.borrow_mut();
-        let way = open
-            .entry(account.id())
-            .or_insert_with(|| Way { transport: Transport::new(account), sdk: OnceCell::new() });
+        let way = open.entry(account.id()).or_insert_with(|| Way {
+            transport: Transport::in_local_set(account),
+            sdk: OnceCell::new(),
+        });
         read(way)
     }
 

@@ -117,7 +117,8 @@ impl Inner {
             return;
         }
         let refresh = Refresh(Arc::downgrade(self));
-        let transport = transport.clone();
+        // The pool of a worker belongs to the worker's own tasks.
+        let transport = Transport::new(transport.account());
         let task = tokio::spawn(async move {
             let found = timeout(LIMIT, fetch::all(&transport)).await.unwrap_or_else(|_| {
                 log::warn!("listing the account's models took too long");
