@@ -106,6 +106,22 @@ impl<S: AnswerStream> Choices<S> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// The next piece that has arrived already. Other tasks run once in between, because one of them may have
+    /// read more from the connection than it has passed on.
+    async fn arrived(&mut self) -> Option<(usize, Next)> {
+        let mut yielded = false;
+        poll_fn(|cx| match self.poll_next(cx) {
+            Poll::Ready(next) => Poll::Ready(next),
+            Poll::Pending if yielded => Poll::Ready(None),
+            Poll::Pending => {
+                yielded = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
     /// An answer that is complete except for the end of its connection.
     pub(super) fn complete(&self) -> Option<usize> {
         self.answers.iter().position(|answer| answer.translator.is_complete())
@@ -124,8 +140,7 @@ impl<S: AnswerStream> Choices<S> {
     /// Translates a piece into `out`; the end of the last answer ends the stream.
     pub(super) async fn take(
         &mut self,
-        at: usize,
-        piece: Next,
+        (at, piece): (usize, Next),
         out: &mut BytesMut,
     ) -> Result<(), GatewayError> {
         let Self { answers, validator, reasoning, settlement, .. } = self;
@@ -162,8 +177,24 @@ impl<S: AnswerStream> Choices<S> {
 
     /// Translates all answers into `out`, if they are all complete already.
     pub(super) async fn take_all(&mut self, out: &mut BytesMut) -> Result<(), GatewayError> {
-        while let Some((at, piece)) = self.next().await {
-            self.take(at, piece, out).await?;
+        while let Some(next) = self.next().await {
+            self.take(next, out).await?;
+        }
+        Ok(())
+    }
+
+    /// Translates a piece into `out`, and those that have arrived with it, up to about `limit` bytes.
+    pub(super) async fn take_burst(
+        &mut self,
+        first: (usize, Next),
+        limit: usize,
+        out: &mut BytesMut,
+    ) -> Result<(), GatewayError> {
+        let mut next = Some(first);
+        while let Some(piece) = next {
+            self.take(piece, out).await?;
+            let goes_on = out.len() < limit && self.complete().is_none();
+            next = if goes_on { self.arrived().await } else { None };
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! Streams: reads frames and writes server-sent events, one write per Bedrock event. Only the current
-//! event is held: the next frame is read when the client has taken it, and when the client disconnects,
-//! dropping the stream drops the upstream calls.
+//! Streams: reads frames and writes server-sent events. The events that have arrived together go out in one
+//! write, and none waits for another. Only they are held: the next frame is read when the client has taken
+//! them, and when the client disconnects, dropping the stream drops the upstream calls.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -35,6 +35,11 @@ const PARTING: Duration = Duration::from_millis(250);
 const EVENT_AFTER: u32 = 4;
 /// Initial buffer size, enough for a few events.
 const ROOM: usize = 4 * 1024;
+/// An event that follows the last write within this time is one of a burst: those that have arrived with it go
+/// out in one write.
+const BURST: Duration = Duration::from_millis(1);
+/// Bytes of a write that gets no further event.
+const WRITE: usize = 16 * 1024;
 
 /// The response that carries the events of answers as they come. `response` holds its headers.
 pub(crate) fn respond<S: AnswerStream + 'static>(
@@ -46,7 +51,8 @@ pub(crate) fn respond<S: AnswerStream + 'static>(
     let head = context.head();
     context.streams();
     let left = context.may_drain(config.access.on_disconnect, AnswerForm::Stream);
-    let events = events(choices, config.timeouts.keep_alive, context);
+    // Boxed, because its state is large and is moved into the body's task.
+    let events = Box::pin(events(choices, config.timeouts.keep_alive, context));
     let events = panic_guard::told(events, panicked(head));
     response.streaming(WriteTimeoutBody::of(events, config.timeouts.write_stall, left))
 }
@@ -114,8 +120,12 @@ fn events<S: AnswerStream>(
                     }
                 },
             };
-            let Some((at, piece)) = next else { break Ok(()) };
-            if let Err(error) = choices.take(at, piece, &mut out).await {
+            let Some(next) = next else { break Ok(()) };
+            let taken = match last_sent.elapsed() < BURST {
+                true => choices.take_burst(next, WRITE, &mut out).await,
+                false => choices.take(next, &mut out).await,
+            };
+            if let Err(error) = taken {
                 break Err(error);
             }
             if choices.are_over() {
