@@ -78,7 +78,7 @@ impl Histogram {
     pub(crate) fn snapshot(&self) -> (f64, u64, Vec<(f64, u64)>) {
         let scale = self.buckets.scale;
         let bounds = self.buckets.bounds.iter().map(|bound| *bound as f64 / scale);
-        let bounds = bounds.chain([f64::MAX]);
+        let bounds = bounds.chain([f64::INFINITY]);
         let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<_> = bounds.zip(counts).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
@@ -140,7 +140,7 @@ mod tests {
         }
         let (sum, count, buckets) = histogram.snapshot();
         assert_eq!((sum, count), (5.222, 6));
-        assert_eq!(buckets, [(0.01, 2), (0.1, 2), (f64::MAX, 2)]);
+        assert_eq!(buckets, [(0.01, 2), (0.1, 2), (f64::INFINITY, 2)]);
     }
 
     #[test]
