@@ -200,6 +200,15 @@ impl ShedReason {
     /// Every reason, in the order of its counter.
     pub(crate) const ALL: [Self; 3] = [Self::InFlight, Self::KeyShare, Self::Memory];
 
+    /// The reason in metrics.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::KeyShare => "key_share",
+            Self::Memory => "memory",
+        }
+    }
+
     /// The reason in the log.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::refusal;
 use crate::credential;
+use crate::overload::ShedReason;
 use crate::readiness::Credentials;
 use crate::state::{Shared, Worker};
 use crate::telemetry::metrics::scrape::{self, AccountsState, Scrape};
@@ -70,6 +71,7 @@ fn scraped(shared: &Shared) -> Scrape {
         telemetry: Arc::clone(&shared.telemetry),
         is_ready: shared.readiness.credentials() == Credentials::Found
             && !shared.draining.has_begun(),
+        shed: ShedReason::ALL.map(|reason| (reason.label(), shared.overload.shed(reason))),
         targets,
         credentials,
         accounts,

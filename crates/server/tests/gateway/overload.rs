@@ -1,13 +1,16 @@
 //! More calls than there may be: the cap, a key's share of it and memory refuse at once, in the shape of each API, and
 //! what calls no model goes on.
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::keys::{self, MASTER};
 use super::models::ask;
@@ -31,18 +34,46 @@ fn bearer(key: &str) -> String {
     format!("Bearer {key}")
 }
 
+/// Makes calls at once, and returns their answers. `ended` counts them as they come.
+async fn all_at_once(
+    rig: &Rig,
+    count: usize,
+    key: &[(&str, &str)],
+    ended: &Cell<usize>,
+) -> Vec<Received> {
+    let request = ask(NOVA);
+    let calls = (0..count).map(async |_| {
+        let received = rig.chat_with(key, &request).await;
+        ended.set(ended.get() + 1);
+        received
+    });
+    join_all(calls).await
+}
+
+/// Waits until so many calls have an answer.
+async fn until_ended(ended: &Cell<usize>, count: usize) {
+    let wait = async {
+        while ended.get() < count {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.unwrap();
+}
+
 #[actix_rt::test]
 async fn calls_above_the_cap_are_refused_and_none_below_it() {
     let (rig, relay) = Relay::start("overload: { max_in_flight: 16 }\n").await;
-    let (request, release) = (ask(NOVA), async {
+    let (request, ended) = (ask(NOVA), Cell::new(0));
+    let release = async {
         rig.until(|calls| calls.len() == 16).await;
-        // The others have been refused by now, or are while these wait.
+        // A call that begins later would be served.
+        until_ended(&ended, 48).await;
         let more = ask(NOVA);
         let refused = join_all((0..8).map(|_| rig.chat(&more))).await;
         relay.open();
         refused
-    });
-    let (answers, refused) = tokio::join!(join_all((0..64).map(|_| rig.chat(&request))), release);
+    };
+    let (answers, refused) = tokio::join!(all_at_once(&rig, 64, &[], &ended), release);
     let (served, shed): (Vec<_>, Vec<_>) = answers.iter().partition(|one| one.status == 200);
     assert_eq!((served.len(), shed.len()), (16, 48));
     for one in shed.into_iter().chain(&refused) {
@@ -57,6 +88,10 @@ async fn calls_above_the_cap_are_refused_and_none_below_it() {
     for _ in 0..32 {
         assert_eq!(rig.chat(&request).await.status, 200, "there is room again");
     }
+    let metrics = rig.send(Method::GET, "/metrics", Bytes::new()).await.body;
+    let metrics = String::from_utf8_lossy(&metrics);
+    assert!(metrics.contains("outcrop_shed_total{reason=\"in_flight\"} 56\n"), "{metrics}");
+    assert!(metrics.contains("outcrop_shed_total{reason=\"memory\"} 0\n"), "{metrics}");
     rig.stop().await;
 }
 
@@ -172,8 +207,10 @@ async fn one_key_cannot_take_all_places() {
     let (greedy, other) = (keys::key(&rig, json!({})).await, keys::key(&rig, json!({})).await);
     let (greedy, other) = (bearer(&greedy), bearer(&other));
     let greedy = [("authorization", greedy.as_str())];
-    let (body, release) = (ask(NOVA), async {
+    let ended = Cell::new(0);
+    let release = async {
         rig.until(|calls| calls.len() == 16).await;
+        until_ended(&ended, 24).await;
         let refused = rig.chat_with(&greedy, &ask(NOVA)).await;
         assert_shed(&refused, 503);
         assert!(refused.json()["error"]["message"].as_str().unwrap().contains("its share"));
@@ -184,9 +221,8 @@ async fn one_key_cannot_take_all_places() {
         });
         let (served, ()) = tokio::join!(rig.chat_with(&of_other, &body), opened);
         assert_eq!(served.status, 200, "there is room for another key");
-    });
-    let all = join_all((0..40).map(|_| rig.chat_with(&greedy, &body)));
-    let (answers, ()) = tokio::join!(all, release);
+    };
+    let (answers, ()) = tokio::join!(all_at_once(&rig, 40, &greedy, &ended), release);
     assert_eq!(answers.iter().filter(|one| one.status == 200).count(), 16);
     rig.stop().await;
 }

@@ -270,6 +270,8 @@ fn gateway(metrics: &Metrics, scrape: &Scrape, out: &mut Writer<'_>) -> Result {
     out.gauge(about, Some(metrics.in_flight.get()))?;
     let about = ("outcrop_streams_active", "Streams whose head was sent and that have not ended");
     out.gauge(about, Some(metrics.streams.get()))?;
+    let shed = scrape.shed.map(|(reason, count)| ([("reason", reason)], count));
+    out.counters(("outcrop_shed", "Calls that were refused because of overload"), shed)?;
     out.gauge(
         ("outcrop_ready", "Whether the gateway wants traffic"),
         Some(u32::from(scrape.is_ready)),

@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use routing::{HealthState, TargetSeries};
 
 use super::exposition;
+use crate::overload::ShedReason;
 use crate::telemetry::Telemetry;
 
 /// Type of the text, with the version of its format.
@@ -23,6 +24,8 @@ pub(crate) struct Scrape {
     pub(crate) telemetry: Arc<Telemetry>,
     /// Whether the gateway wants traffic.
     pub(crate) is_ready: bool,
+    /// Calls refused because of overload, by the reason's label.
+    pub(crate) shed: [(&'static str, u64); ShedReason::ALL.len()],
     /// The targets by their names in metrics; of several with one name, the worst state and all calls.
     pub(crate) targets: BTreeMap<TargetSeries, (HealthState, u32)>,
     /// Seconds until the credentials of each region expire.
