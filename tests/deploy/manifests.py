@@ -34,7 +34,8 @@ def run(*command: str | Path, **options: Any) -> str:
 
 
 def tool(name: str) -> Path:
-    """A program of this environment's packages."""
+    """A program of this environment's packages. Scripts of Python name the folder in which they were installed, so they are
+    given to the interpreter."""
     return Path(sys.executable).parent / name
 
 

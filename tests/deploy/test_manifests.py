@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_the_schemas_of_kubernetes_accept_it(rendered: tuple[str, str], version:
     assert kinds and not kinds & FOREIGN_KINDS, name
     file = tmp_path / "rendered.yaml"
     file.write_text(text)
-    said = manifests.run(tool("kubernetes-validate"), "--strict", "-k", version, file)
+    said = manifests.run(sys.executable, tool("kubernetes-validate"), "--strict", "-k", version, file)
     assert said.count("passed") == len(manifests.read(text)), said
 
 
@@ -51,7 +52,7 @@ def test_the_validator_refuses_what_it_should(tmp_path: Path) -> None:
     file = tmp_path / "wrong.yaml"
     file.write_text(text)
     with pytest.raises(AssertionError, match="restartPolice"):
-        manifests.run(tool("kubernetes-validate"), "--strict", "-k", VERSIONS[0], file)
+        manifests.run(sys.executable, tool("kubernetes-validate"), "--strict", "-k", VERSIONS[0], file)
 
 
 def flaws(pod: Manifest) -> list[str]:
