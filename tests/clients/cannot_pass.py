@@ -6,9 +6,6 @@ any more, fails its suite until the entry is removed here and from docs/clients.
 
 AUDIO = "neither model hears anything: audio is refused with `param`"
 
-SIGNED = "its reasoning was signed by Anthropic's service, for which the emulator has no key"
-
 REASONS: dict[str, str] = {
     **{f"a/test_langchain.py::{model}::test_audio_inputs": AUDIO for model in ("TestClaude", "TestNova")},
-    "a/test_langchain.py::TestMessagesClaude::test_anthropic_inputs": SIGNED,
 }
