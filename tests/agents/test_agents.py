@@ -21,7 +21,7 @@ THROUGH_MESSAGES = AGENTS["claude-code"]
 CODEX = AGENTS["codex"]
 SONNET = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 MODEL_CALL = re.compile(
-    r'outcrop::access\] \S+ (chat|native|responses|messages) model="(?P<model>[^"]+)" status=(?P<status>\d+)'
+    r'outcrop::access\] \S+ (chat|native|responses|messages) .*?model="(?P<model>[^"]+)" status=(?P<status>\d+)'
 )
 
 
