@@ -1,5 +1,7 @@
 //! Outcrop: an OpenAI-compatible gateway on AWS Bedrock. actix-web serves clients, one signed transport
 //! calls Bedrock, and translation between them is pure. `pipeline` describes the order of a request.
+// A request is one future of many nested ones; optimised builds compute the layout of all of them at once.
+#![recursion_limit = "256"]
 
 mod accounts;
 mod announce;

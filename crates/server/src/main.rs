@@ -1,4 +1,6 @@
 //! The `outcrop` binary: reads the command line, runs the command, and exits with its code.
+// As in the library, whose futures end up here.
+#![recursion_limit = "256"]
 
 use std::process::ExitCode;
 
