@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import math
+import struct
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -448,3 +450,36 @@ def test_model_lists(emulator: Outcrop) -> None:
     ]
     assert NOVA in {profile["inferenceProfileId"] for profile in profiles}
     assert len(profiles) > 5, "the list has more than one page"
+
+
+def test_documents_are_ranked_and_retrieved(emulator: Outcrop, runtime: Any) -> None:
+    body = {"query": "igneous rock", "documents": ["invoices are due", "granite is igneous rock"], "api_version": 2}
+    answer, _ = invoke(runtime, "cohere.rerank-v3-5:0", body)
+    assert [result["index"] for result in answer["results"]] == [1, 0]
+    body = {"query": "igneous rock", "documents": ["a", "b"], "top_n": 1}
+    assert len(invoke(runtime, "amazon.rerank-v1:0", body)[0]["results"]) == 1
+    agent = made(emulator, "bedrock-agent-runtime")
+    found = agent.retrieve(
+        knowledgeBaseId="EMULATORKB",
+        retrievalQuery={"text": "sheets for roofs"},
+        retrievalConfiguration={
+            "vectorSearchConfiguration": {
+                "numberOfResults": 2,
+                "filter": {"equals": {"key": "kind", "value": "metamorphic"}},
+            }
+        },
+    )["retrievalResults"]
+    assert len(found) == 2 and found[0]["location"]["s3Location"]["uri"].endswith("/slate.md")
+    with pytest.raises(ClientError) as refused:
+        agent.retrieve(knowledgeBaseId="OTHERKB123", retrievalQuery={"text": "x"})
+    assert refused.value.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
+def test_images_are_made(runtime: Any) -> None:
+    body = {"prompt": "a stone", "aspect_ratio": "3:2", "seed": 4, "output_format": "png"}
+    answer, _ = invoke(runtime, "stability.stable-image-core-v1:1", body)
+    image = base64.b64decode(answer["images"][0])
+    assert image[16:24] == struct.pack(">II", 24, 16) and answer["seeds"] == [4]
+    with pytest.raises(ClientError) as refused:
+        invoke(runtime, "stability.stable-image-core-v1:1", {"prompt": "a stone", "image": "AAAA"})
+    assert refused.value.response["Error"]["Code"] == "ValidationException"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from openai import AzureOpenAI, NotFoundError
+from openai import AzureOpenAI, BadRequestError, NotFoundError
 
 from outcrop_process import PATIENCE, Outcrop
 from samples import ECHO
@@ -49,8 +49,10 @@ def test_azure_chat_by_deployment(gateway: Outcrop) -> None:
     )
     answer = client.chat.completions.create(model="gpt-4o", messages=asking("granite"))
     assert answer.choices[0].message.content == "granite" and answer.model == ECHO
-    with pytest.raises(NotFoundError, match="not served here"):
+    with pytest.raises(BadRequestError, match="makes no images"):
         client.images.generate(prompt="granite")
+    with pytest.raises(NotFoundError, match="not served here"):
+        client.audio.speech.create(model="tts-1", voice="alloy", input="granite")
 
 
 def test_azure_embeddings(gateway: Outcrop) -> None:

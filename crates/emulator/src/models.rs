@@ -17,7 +17,7 @@ pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) provider: String,
     pub(crate) family: Family,
-    pub(crate) embeds: bool,
+    pub(crate) purpose: Purpose,
     pub(crate) status: Lifecycle,
     /// Region prefixes of its inference profiles, without the dot.
     pub(crate) prefixes: Vec<String>,
@@ -31,6 +31,15 @@ pub(crate) struct Model {
     pub(crate) streams_tools: bool,
     pub(crate) reasoning: Reasoning,
     flags: Vec<String>,
+}
+
+/// The kind of answers of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Chat,
+    Embedding,
+    Rerank,
+    Image,
 }
 
 /// Model families that differ in their refusals or answers.
@@ -150,7 +159,7 @@ impl Model {
             name: name.to_owned(),
             provider: provider.to_owned(),
             family: Family::parse(family),
-            embeds: kind == "embedding",
+            purpose: Purpose::parse(kind)?,
             status: Lifecycle::parse(status)?,
             prefixes: list(prefixes),
             profile_only: invoked == "profile",
@@ -171,7 +180,7 @@ impl Model {
             name: "Emulator".into(),
             provider: "Emulator".into(),
             family: Family::Other,
-            embeds: false,
+            purpose: Purpose::Chat,
             status: Lifecycle::Active,
             prefixes: Vec::new(),
             profile_only: false,
@@ -267,6 +276,28 @@ impl Family {
     }
 }
 
+impl Purpose {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "chat" => Some(Self::Chat),
+            "embedding" => Some(Self::Embedding),
+            "rerank" => Some(Self::Rerank),
+            "image" => Some(Self::Image),
+            _ => None,
+        }
+    }
+
+    /// The medium of its answers, by the control plane's name.
+    pub(crate) fn modality(self) -> &'static str {
+        match self {
+            // The service lists rerankers so.
+            Self::Chat | Self::Rerank => "TEXT",
+            Self::Embedding => "EMBEDDING",
+            Self::Image => "IMAGE",
+        }
+    }
+}
+
 impl Lifecycle {
     fn parse(text: &str) -> Option<Self> {
         match text {
@@ -312,7 +343,7 @@ mod tests {
         assert_eq!(models.all().len(), rows);
         assert_eq!(models.by_id.len(), rows, "ids are unique");
         assert!(rows > 120);
-        for model in models.all().iter().filter(|model| model.embeds) {
+        for model in models.all().iter().filter(|model| model.purpose == Purpose::Embedding) {
             let (offered, default) = model.dimensions();
             assert!(offered.contains(&default), "{}", model.id);
         }

@@ -5,6 +5,7 @@ mod control;
 mod converse;
 mod guardrails;
 mod invoke;
+mod retrieve;
 mod scripted;
 
 use std::os::fd::OwnedFd;
@@ -58,6 +59,7 @@ enum Resource {
     FoundationModel(String),
     InferenceProfiles,
     InferenceProfile(String),
+    KnowledgeBase(String),
     Unknown,
 }
 
@@ -133,6 +135,7 @@ fn answer(
         Resource::FoundationModel(id) => control::foundation_model(state, &request, id),
         Resource::InferenceProfiles => control::inference_profiles(state, &request),
         Resource::InferenceProfile(id) => control::inference_profile(state, &request, id),
+        Resource::KnowledgeBase(id) => retrieve::answer(state, &request, id),
         Resource::Unknown => Ok(unknown_operation()),
     }
 }
@@ -165,6 +168,11 @@ impl Resource {
             .and_then(|rest| rest.strip_suffix("/apply")?.rsplit_once("/version/"));
         if let ("POST", Some((id, version))) = (method, guardrail) {
             return Self::Guardrail { id: decode(id), version: decode(version) };
+        }
+        let knowledge_base =
+            path.strip_prefix("/knowledgebases/").and_then(|rest| rest.strip_suffix("/retrieve"));
+        if let ("POST", Some(id)) = (method, knowledge_base) {
+            return Self::KnowledgeBase(decode(id));
         }
         let operation = path.strip_prefix("/model/").and_then(|rest| rest.rsplit_once('/'));
         match (method, operation) {
@@ -259,6 +267,7 @@ impl Resource {
             Self::FoundationModel(_) => "foundation-model",
             Self::InferenceProfiles => "inference-profiles",
             Self::InferenceProfile(_) => "inference-profile",
+            Self::KnowledgeBase(_) => "retrieve",
             Self::Unknown => "unknown",
         }
     }

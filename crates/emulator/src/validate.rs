@@ -21,7 +21,7 @@ use crate::{
     error::Refusal,
     json::items,
     model::tokens,
-    models::{Family, Model, Target},
+    models::{Family, Model, Purpose, Target},
 };
 
 /// The called Converse operation.
@@ -47,7 +47,7 @@ pub(crate) fn converse(
 ) -> Result<Vec<Dropped>, Refusal> {
     request::CONVERSE.check(body, "#")?;
     let model = &target.model;
-    if model.embeds || model.has("no-converse") {
+    if model.purpose != Purpose::Chat || model.has("no-converse") {
         return Err(Refusal::validation(
             "The model that you are using doesn't support the Converse API. Use the InvokeModel operation instead.",
         ));

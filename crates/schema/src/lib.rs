@@ -1,4 +1,4 @@
-//! The wire formats as serde types, without logic: OpenAI's HTTP API on one side, Bedrock's
+//! The wire formats as serde types, without logic: OpenAI's HTTP API and others on one side, Bedrock's
 //! Converse on the other. Requests borrow from the body they are read from, so an image or a long
 //! prompt is never copied; Bedrock's responses are read openly, so that a member unknown to this
 //! build degrades an answer instead of failing it.
@@ -12,6 +12,8 @@ pub mod converse;
 pub mod invoke;
 mod lenient;
 pub mod openai;
+pub mod rerank;
+pub mod retrieve;
 mod text;
 mod whole;
 

@@ -76,6 +76,8 @@ pub(crate) enum GatewayError {
     UnknownModel { id: String, near: Vec<String> },
     #[error("the {0} is not kept")]
     NotKept(KeptKind, String),
+    #[error("the knowledge base is unknown")]
+    UnknownVectorStore(String),
     #[error("the upstream response cannot be read: {}", Position(.0))]
     Unreadable(serde_json::Error),
     #[error(transparent)]
@@ -114,6 +116,8 @@ pub(crate) enum GatewayError {
     Loop,
     #[error("the body is not declared as JSON but as {0:?}")]
     MediaType(Option<String>),
+    #[error("the body is not declared as a form but as {0:?}")]
+    NotAForm(Option<String>),
     #[error("internal: {0}")]
     Internal(String),
     #[error("the request ended in a panic")]
@@ -222,6 +226,7 @@ impl GatewayError {
             )
             .about_model(),
             Self::NotKept(kind, id) => kept::not_kept(*kind, id),
+            Self::UnknownVectorStore(id) => entry::unknown_vector_store(id),
             Self::Unreadable(_) => Rendered::new(
                 502,
                 SERVER,
@@ -249,7 +254,12 @@ impl GatewayError {
             Self::Limit(refused) => access::limit(refused),
             Self::Overloaded(shed) => entry::overloaded(shed),
             Self::Loop => entry::looped(),
-            Self::MediaType(found) => entry::media_type(found.as_deref()),
+            Self::MediaType(found) => {
+                entry::content_type(found.as_deref(), "application/json", "-H 'content-type: application/json'")
+            }
+            Self::NotAForm(found) => {
+                entry::content_type(found.as_deref(), "multipart/form-data", "a file by -F file=@NAME")
+            }
             Self::Internal(_) | Self::Unwritable(_) | Self::Panicked => Rendered::new(
                 500,
                 SERVER,

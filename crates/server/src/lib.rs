@@ -22,6 +22,7 @@ mod drain;
 mod draining;
 mod error;
 mod files;
+mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod guardrail_api;
@@ -58,6 +59,7 @@ mod telemetry;
 mod tls;
 mod token_estimate;
 mod token_ids;
+mod white_mask;
 mod write_timeout;
 
 pub use cli::{Cli, drop_blank_variables, run};

@@ -7,7 +7,7 @@ const CHAT: &str = "Use chat completions, POST {base}/v1/chat/completions.";
 const BATCHES: &str = "Send the requests one by one, or use Bedrock's batch jobs through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens them).";
 const CUSTOMISE: &str = "Customise a model with Bedrock's CreateModelCustomizationJob through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens it), and name its ARN as the model.";
 const MESSAGES: &str = "This gateway serves POST {base}/v1/messages and {base}/v1/messages/count_tokens: set ANTHROPIC_BASE_URL={base}, or base_url=\"{base}\" in Anthropic's SDKs, and send requests one by one.";
-const RETRIEVE: &str = "Use a knowledge base of Bedrock's: Retrieve and RetrieveAndGenerate through AWS's SDKs at {base}/bedrock.";
+const VECTOR_STORES: &str = "Knowledge bases of Bedrock's are made and filled in AWS; search one at POST {base}/v1/vector_stores/KNOWLEDGE_BASE_ID/search.";
 
 /// Beginnings of paths, the API that they belong to, and its replacement. `{base}` is the gateway's address. The
 /// first row that fits counts.
@@ -18,12 +18,14 @@ const MISSING: &[(&[&str], &str, &str)] = &[
     (&["messages", "complete"], "This part of Anthropic's API", MESSAGES),
     (&["engines", "edits"], "OpenAI's engines API",
      "Use POST {base}/v1/completions with the model's name in \"model\", or chat completions, POST {base}/v1/chat/completions."),
-    (&["images"], "OpenAI's image API",
-     "Call an image model with InvokeModel through AWS's SDKs at {base}/bedrock. Chat models read images as data URLs in image_url parts."),
+    (&["images"], "This part of OpenAI's image API",
+     "This gateway serves POST {base}/v1/images/generations and {base}/v1/images/edits. Chat models read images as data URLs in image_url parts."),
     (&["videos"], "OpenAI's video API",
      "Call a video model with StartAsyncInvoke through AWS's SDKs at {base}/bedrock."),
-    (&["audio"], "OpenAI's audio API",
-     "Models that hear take input_audio parts at POST {base}/v1/chat/completions; for speech and transcripts use Amazon Polly and Amazon Transcribe."),
+    (&["audio/speech"], "OpenAI's speech API",
+     "Amazon Bedrock has no model that turns text into speech by request and answer: use Amazon Polly."),
+    (&["audio"], "This part of OpenAI's audio API",
+     "This gateway serves POST {base}/v1/audio/transcriptions and {base}/v1/audio/translations."),
     (&["realtime"], "OpenAI's Realtime API",
      "Use POST {base}/v1/chat/completions with \"stream\": true."),
     (&["files", "uploads"], "OpenAI's file API",
@@ -32,12 +34,10 @@ const MISSING: &[(&[&str], &str, &str)] = &[
     (&["fine_tuning", "fine-tunes", "fine_tunes"], "OpenAI's fine-tuning API", CUSTOMISE),
     (&["assistants", "threads"], "OpenAI's Assistants API",
      "Use chat completions with tools, POST {base}/v1/chat/completions, or an agent of Bedrock's: InvokeAgent through AWS's SDKs at {base}/bedrock."),
-    (&["vector_stores"], "OpenAI's vector store API", RETRIEVE),
+    (&["vector_stores"], "This part of OpenAI's vector store API", VECTOR_STORES),
     (&["containers", "skills", "chatkit", "evals"], "This API of OpenAI's", CHAT),
     (&["organization", "projects", "usage", "dashboard"], "OpenAI's administration API",
      "Accounts and costs are in AWS: IAM, Cost Explorer, CloudWatch."),
-    (&["rerank"], "The rerank API",
-     "Use Bedrock's own: Rerank of bedrock-agent-runtime through AWS's SDKs, POST {base}/bedrock/rerank."),
     (&["tokenize", "utils/token_counter"], "This token counter",
      "Use POST {base}/v1/chat/completions/input_tokens with the body of a chat request."),
     (&["model/info", "model_group/info"], "LiteLLM's model list",
@@ -126,7 +126,7 @@ impl fmt::Display for RequestedUrl {
             }
             UrlKind::Unknown => write!(
                 f,
-                "This gateway serves POST /v1/chat/completions, /v1/responses, /v1/completions, /v1/messages, /v1/embeddings and /v1/moderations, GET /v1/models, and Bedrock's own API below /bedrock: set the client's base URL to {base}/v1, or for AWS's SDKs to {base}/bedrock."
+                "This gateway serves POST /v1/chat/completions, /v1/responses, /v1/completions, /v1/messages, /v1/embeddings, /v1/rerank and /v1/moderations, GET /v1/models, and Bedrock's own API below /bedrock: set the client's base URL to {base}/v1, or for AWS's SDKs to {base}/bedrock."
             ),
         }
     }
@@ -153,17 +153,16 @@ mod tests {
             ("/anthropic/v1/files", "Anthropic's API"),
             ("/v1/engines/davinci", "engines API"),
             ("/v1/edits", "engines API"),
-            ("/v1/images/generations", "image API"),
-            ("/v1/audio/speech", "audio API"),
+            ("/v1/images/variations", "image API"),
+            ("/v1/audio/speech", "speech API"),
+            ("/v1/audio/voices", "audio API"),
             ("/v1/realtime", "Realtime API"),
             ("/v1/files/file-1/content", "file API"),
             ("/v1/batches", "batch API"),
             ("/v1/fine_tuning/jobs", "fine-tuning API"),
             ("/v1/threads/t/messages", "Assistants API"),
             ("/v1/assistants", "Assistants API"),
-            ("/v1/vector_stores/x/search", "vector store API"),
-            ("/v2/rerank", "rerank API"),
-            ("/rerank", "rerank API"),
+            ("/v1/vector_stores/x/files", "vector store API"),
             ("/api/tags", "Ollama's API"),
             ("/v1beta/models/gemini-pro:generateContent", "Gemini API"),
             ("/key/generate", "management API"),

@@ -115,6 +115,16 @@ impl Pieces {
         }
     }
 
+    /// The pieces of a call that makes so many images.
+    pub(crate) fn made(images: u64) -> Self {
+        Self { output_images: images, ..Self::default() }
+    }
+
+    /// The pieces of a call that ranks so many documents.
+    pub(crate) fn ranked(documents: usize) -> Self {
+        Self { rerank_queries: Usage::rerank_queries(count(documents)), ..Self::default() }
+    }
+
     /// The pieces of a body of `Rerank`, and the ARN of the model that it names.
     pub(crate) fn of_rerank(body: &[u8]) -> Option<(Self, String)> {
         let RerankBody { queries, sources, reranking_configuration } =

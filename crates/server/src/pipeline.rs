@@ -31,6 +31,7 @@ use crate::body::BodySource;
 use crate::disconnect::AnswerForm;
 use crate::drain::Drained;
 use crate::error::GatewayError;
+use crate::form;
 use crate::pieces::Pieces;
 use crate::reasoning_store::ReasoningStore;
 use crate::request::PendingResponse;
@@ -53,6 +54,7 @@ mod dispatch;
 pub(crate) mod dry_run;
 mod guardrail_around;
 mod identify;
+pub(crate) mod invoke;
 pub(crate) mod json;
 pub(crate) mod json_response;
 mod native_call;
@@ -134,7 +136,8 @@ async fn prepared<'n, D: Dialect>(
     let mut incoming =
         Incoming::identify(worker, http, body.payload(), RouteOptions::Model).await?;
     let offload = &worker.shared.offload;
-    let body = deployment::applied(http, incoming.read(body, context).await?, offload).await?;
+    let body = form::as_json(http, incoming.read(body, context).await?, D::FORM, offload).await?;
+    let body = deployment::applied(http, body, offload).await?;
     let now = Arc::clone(incoming.now());
     let media = &now.config.media;
     // It outlives the request, which may borrow from it.

@@ -7,11 +7,13 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::{App, FromRequest, Handler, Responder, guard, web};
 
+use crate::form::is_form;
 use crate::native::path::MOUNT;
 use crate::state::{AdminPlace, Shared, Worker};
 
 pub(crate) mod address;
 pub(crate) mod admin;
+pub(crate) mod audio;
 pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod conversations;
@@ -19,6 +21,7 @@ pub(crate) mod count;
 pub(crate) mod embeddings;
 pub(crate) mod fallback;
 pub(crate) mod health;
+pub(crate) mod images;
 pub(crate) mod messages;
 mod metrics;
 pub(crate) mod middleware;
@@ -30,19 +33,26 @@ pub(crate) mod native;
 pub(crate) mod page;
 pub(crate) mod paths;
 pub(crate) mod refusal;
+pub(crate) mod rerank;
 pub(crate) mod responses;
+pub(crate) mod vector_stores;
 
 /// Paths of the front API, below the base URL.
 pub(crate) const SERVED: &[&str] = &[
+    "audio/transcriptions",
+    "audio/translations",
     "chat/completions",
     "chat/completions/input_tokens",
     "completions",
     "conversations",
     "embeddings",
+    "images/edits",
+    "images/generations",
     "messages",
     "messages/count_tokens",
     "models",
     "moderations",
+    "rerank",
     "responses",
     "responses/compact",
     "responses/input_tokens",
@@ -189,6 +199,24 @@ fn guarded(app: &mut web::ServiceConfig) {
     for path in ["/v1/embeddings", "/embeddings"] {
         app.service(json(path, embeddings::embeddings));
     }
+    app.service(json("/v1/rerank", rerank::first));
+    app.service(json("/v2/rerank", rerank::second));
+    app.service(json("/rerank", rerank::at_root));
+    for path in ["/v1/images/generations", "/images/generations"] {
+        app.service(json(path, images::generations));
+    }
+    for path in ["/v1/images/edits", "/images/edits"] {
+        app.service(json_or_form(path, images::edits));
+    }
+    for path in ["/v1/audio/transcriptions", "/audio/transcriptions"] {
+        app.service(form(path, audio::transcriptions));
+    }
+    for path in ["/v1/audio/translations", "/audio/translations"] {
+        app.service(form(path, audio::translations));
+    }
+    for path in ["/v1/vector_stores", "/vector_stores"] {
+        app.service(json(&format!("{path}/{{id}}/search"), vector_stores::search));
+    }
     for path in ["/v1/messages", "/messages"] {
         app.service(json(path, messages::messages));
     }
@@ -264,6 +292,37 @@ where
     web::resource(path)
         .route(web::post().guard(declared).to(handler))
         .route(web::post().to(fallback::wrong_type))
+        .default_service(refuse_method("POST"))
+}
+
+/// A route that takes a form.
+fn form<F, A>(path: &str, handler: F) -> actix_web::Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let declared = guard::fn_guard(|context| is_form(context.head().headers()));
+    web::resource(path)
+        .route(web::post().guard(declared).to(handler))
+        .route(web::post().to(fallback::not_a_form))
+        .default_service(refuse_method("POST"))
+}
+
+/// A route that takes a body of JSON, or a form.
+fn json_or_form<F, A>(path: &str, handler: F) -> actix_web::Resource
+where
+    F: Handler<A>,
+    A: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let declared = guard::fn_guard(|context| {
+        let headers = context.head().headers();
+        fallback::is_json(headers) || is_form(headers)
+    });
+    web::resource(path)
+        .route(web::post().guard(declared).to(handler))
+        .route(web::post().to(fallback::not_a_form))
         .default_service(refuse_method("POST"))
 }
 

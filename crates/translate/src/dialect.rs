@@ -36,6 +36,10 @@ pub trait Dialect: Debug + Clone + 'static {
     /// tells it.
     const MALFORMED_FAILS: bool = false;
 
+    /// Names of the fields that are numbers or truth values, if requests are forms; all others are texts or
+    /// files. `None`: requests are JSON.
+    const FORM: Option<&'static [&'static str]> = None;
+
     /// A request, which borrows from its body.
     type Request<'a>: Deserialize<'a> + Send + Sync;
     /// State made by the question and consumed by the answer.
@@ -160,6 +164,11 @@ pub trait Dialect: Debug + Clone + 'static {
 
     /// The answer as it stands before it is made, if it is made in the background.
     fn queued(_reply: &Self::Reply, _stamp: Stamp) -> Option<KeptItem> {
+        None
+    }
+
+    /// The answer as it is sent, where the caller wants plain text instead of JSON.
+    fn plain(_answer: &Self::Answer) -> Option<&str> {
         None
     }
 

@@ -4,12 +4,14 @@
 
 use serde::{Deserialize, Serialize};
 
+mod bodies;
 mod cached;
 mod media;
 mod native;
 mod thinking;
 mod tools;
 
+pub use bodies::{EmbeddingShape, ImageShape, RerankShape};
 pub use cached::{CachePointAfter, StreamCounts};
 pub use media::{Citations, Media, Medium, SearchResults};
 pub use native::{MessagesOperation, NativeBeta};
@@ -171,6 +173,10 @@ pub struct Profile {
     pub tiers: Vec<ServiceTier>,
     /// The InvokeModel body of an embedding model; `None` for a model that does not embed.
     pub embedding: Option<EmbeddingShape>,
+    /// The InvokeModel body of a reranker; `None` for a model that does not rank.
+    pub rerank: Option<RerankShape>,
+    /// The InvokeModel body of a model that makes images; `None` for one that does not.
+    pub image: Option<ImageShape>,
 }
 
 /// Place where a guardrail is applied.
@@ -375,28 +381,6 @@ impl PromptCache {
     }
 }
 
-/// The InvokeModel body of an embedding model. Each body is a protocol with a module of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EmbeddingShape {
-    /// Titan text, first version: one text, one size.
-    TitanV1,
-    /// Titan text, second version: one text, chosen size.
-    TitanV2,
-    /// Titan multimodal.
-    TitanMultimodal,
-    /// Cohere, third version: many texts.
-    CohereV3,
-    /// Cohere, fourth version: many texts, chosen size.
-    CohereV4,
-    /// Nova multimodal.
-    NovaMultimodal,
-    /// Marengo 2.7.
-    Marengo2,
-    /// Marengo 3.0.
-    Marengo3,
-}
-
 impl Profile {
     /// Efforts that a caller may choose and that make a difference, from the least to the most. A budget of tokens
     /// has them all.
@@ -489,6 +473,8 @@ impl Default for Profile {
             guardrail: GuardrailPlace::OnCall,
             tiers: vec![ServiceTier::Flex, ServiceTier::Priority, ServiceTier::Reserved],
             embedding: None,
+            rerank: None,
+            image: None,
         }
     }
 }

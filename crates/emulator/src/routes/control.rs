@@ -6,7 +6,7 @@ use super::{Request, State};
 use crate::{
     delivery::Reply,
     error::Refusal,
-    models::{ACCOUNT, Lifecycle, Model, PROFILED, serves},
+    models::{ACCOUNT, Lifecycle, Model, PROFILED, Purpose, serves},
 };
 
 /// The one application inference profile of this account.
@@ -134,8 +134,8 @@ fn summary(model: &Model, region: &str) -> Value {
         "modelName": model.name,
         "providerName": model.provider,
         "inputModalities": inputs,
-        "outputModalities": [if model.embeds { "EMBEDDING" } else { "TEXT" }],
-        "responseStreamingSupported": !model.embeds,
+        "outputModalities": [model.purpose.modality()],
+        "responseStreamingSupported": model.purpose == Purpose::Chat,
         "customizationsSupported": [],
         "inferenceTypesSupported": inference,
         "modelLifecycle": lifecycle,

@@ -3,7 +3,10 @@
 pub(super) mod claude;
 mod claude_checks;
 mod embeddings;
+mod fields;
+mod images;
 mod nova;
+mod rerank;
 
 use std::time::Duration;
 
@@ -22,7 +25,7 @@ use crate::{
     faults::{self, Directive},
     frames,
     model::{self, Answer, Prompt},
-    models::{Family, Target},
+    models::{Family, Purpose, Target},
     validate::Mode,
 };
 
@@ -58,15 +61,17 @@ pub(super) fn answer(
     let body = request.json()?;
     let reply = match &target.directive {
         Some(Directive::Instead(reply)) => (**reply).clone(),
-        _ if target.model.embeds => {
-            if mode == Mode::Stream {
+        _ => match (target.model.purpose, mode) {
+            (Purpose::Chat, _) => text(state, request, &target, (&body, mode))?,
+            (_, Mode::Stream) => {
                 return Err(Refusal::validation(
                     "The model is unsupported for streaming. Use the InvokeModel operation instead.",
                 ));
             }
-            embeddings::answer(&target.model, &body)?
-        }
-        _ => text(state, request, &target, (&body, mode))?,
+            (Purpose::Embedding, Mode::Unary) => embeddings::answer(&target.model, &body)?,
+            (Purpose::Image, Mode::Unary) => images::answer(&target.model, &body)?,
+            (Purpose::Rerank, Mode::Unary) => rerank::answer(&target.model, &body)?,
+        },
     };
     Ok(with_faults(reply, &target, fault.as_ref()))
 }

@@ -3,7 +3,8 @@
 //! life.
 
 use schema::openai::models::{Capabilities, Lifecycle, Model, Stage};
-use translate::profile::{Medium, Thinking};
+use translate::Profile;
+use translate::profile::{ImageShape, Medium, Thinking};
 
 use super::account::{AccountModels, FoundationModel};
 use super::date::Day;
@@ -13,6 +14,26 @@ use super::{Catalogue, ModelOverrides, NameOwner, Named, ResolvedModel, profiles
 
 /// Owner of models whose id does not name it.
 const NOBODY: &str = "unknown";
+
+impl Catalogue {
+    /// Ids of rerankers, for suggestions.
+    pub fn rerankers(&self) -> impl Iterator<Item = &str> {
+        self.listed_with(|profile| profile.rerank.is_some())
+    }
+
+    /// Ids of models that make images from texts, for suggestions.
+    pub fn image_makers(&self) -> impl Iterator<Item = &str> {
+        let makes = [ImageShape::Text, ImageShape::TextOrImage];
+        self.listed_with(move |profile| profile.image.is_some_and(|shape| makes.contains(&shape)))
+    }
+
+    fn listed_with(&self, is: impl Fn(&Profile) -> bool) -> impl Iterator<Item = &str> {
+        let today = Day::today();
+        let listed = self.0.registry.models().into_iter();
+        listed
+            .filter_map(move |(id, row)| (is(&row.profile) && !row.has_ended(today)).then_some(id))
+    }
+}
 
 /// The complete model list.
 pub(super) fn all(catalogue: &Catalogue, account: &AccountModels, own: &[Named<'_>]) -> Vec<Model> {
@@ -171,17 +192,20 @@ fn lifecycle(row: Option<&Row>, live: Option<&FoundationModel>) -> Lifecycle {
 fn capabilities(row: Option<&Row>, live: Option<&FoundationModel>) -> Option<Capabilities> {
     if let Some(row) = row {
         let embeddings = row.profile.embedding.is_some();
+        let (rerank, images) = (row.profile.rerank.is_some(), row.profile.image.is_some());
         let chat = row.profile.converse && !embeddings;
         let media = row.input.iter().copied().map(Medium::name);
         return Some(Capabilities {
             chat,
             embeddings,
+            rerank,
+            images,
             streaming: chat,
             tools: row.tools && chat,
             reasoning: chat && row.profile.thinking != Thinking::None,
             reasoning_efforts: if chat { row.profile.efforts_offered() } else { Vec::new() },
             input_modalities: ["text"].into_iter().chain(media).map(ToOwned::to_owned).collect(),
-            output_modalities: vec![if embeddings { "embedding" } else { "text" }.to_owned()],
+            output_modalities: vec![answers_with(&row.profile).to_owned()],
         });
     }
     let live = live?;
@@ -191,8 +215,10 @@ fn capabilities(row: Option<&Row>, live: Option<&FoundationModel>) -> Option<Cap
     let writes = output_modalities.iter().any(|name| name == "text");
     Some(Capabilities {
         chat: writes,
-        // The body format of an undescribed embedding model is unknown.
+        // The body format of an undescribed model of another kind is unknown.
         embeddings: false,
+        rerank: false,
+        images: false,
         streaming: live.response_streaming_supported == Some(true),
         tools: writes,
         // Of a model that is not described this is not known.
@@ -201,4 +227,14 @@ fn capabilities(row: Option<&Row>, live: Option<&FoundationModel>) -> Option<Cap
         input_modalities,
         output_modalities,
     })
+}
+
+/// The medium of a model's answers.
+fn answers_with(profile: &Profile) -> &'static str {
+    match (profile.embedding, profile.rerank, profile.image) {
+        (Some(_), _, _) => "embedding",
+        (None, Some(_), _) => "score",
+        (None, None, Some(_)) => "image",
+        (None, None, None) => "text",
+    }
 }

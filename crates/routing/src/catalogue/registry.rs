@@ -147,9 +147,10 @@ impl Row {
         Ok(Self { overrides, ..row })
     }
 
-    /// Whether a front door calls the model: by Converse, or for embeddings.
+    /// Whether a front door calls the model: by Converse, or for vectors, ranks or images.
     fn is_called(&self) -> bool {
-        self.profile.converse || self.profile.embedding.is_some()
+        let Profile { converse, embedding, rerank, image, .. } = &self.profile;
+        *converse || embedding.is_some() || rerank.is_some() || image.is_some()
     }
 
     /// Whether the model is past its end of life.

@@ -52,6 +52,10 @@ pub struct Capabilities {
     pub chat: bool,
     /// `/v1/embeddings`.
     pub embeddings: bool,
+    /// `/v1/rerank`.
+    pub rerank: bool,
+    /// `/v1/images/generations` or `/v1/images/edits`.
+    pub images: bool,
     /// Streamed answers.
     pub streaming: bool,
     /// Tool calls.
@@ -63,7 +67,7 @@ pub struct Capabilities {
     pub reasoning_efforts: Vec<&'static str>,
     /// `text`, `image`, `document`, `video`, `audio`.
     pub input_modalities: Vec<String>,
-    /// `text`, `embedding`, `image`, ...
+    /// `text`, `embedding`, `score`, `image`, ...
     pub output_modalities: Vec<String>,
 }
 

@@ -32,6 +32,8 @@ impl Classify for GatewayError {
             | Self::TooManyJobs
             | Self::StoreAway(_)
             | Self::MadeElsewhere
+            | Self::UnknownVectorStore(_)
+            | Self::NotAForm(_)
             | Self::UnknownRoute(_)
             | Self::Method { .. }
             | Self::Upgrade
@@ -69,6 +71,8 @@ impl Classify for GatewayError {
             | Self::TooManyJobs
             | Self::StoreAway(_)
             | Self::MadeElsewhere
+            | Self::UnknownVectorStore(_)
+            | Self::NotAForm(_)
             | Self::UnknownRoute(_)
             | Self::Method { .. }
             | Self::Upgrade

@@ -57,6 +57,15 @@ pub(super) fn overloaded(shed: &Shed) -> Rendered {
     Rendered { retry_after: Some(shed.retry_after), ..rendered }
 }
 
+pub(super) fn unknown_vector_store(id: &str) -> Rendered {
+    let id = crate::quoting::id(id);
+    let message = format!(
+        "Vector store '{id}' not found: a vector store is a knowledge base of Bedrock's in the gateway's account and region, and its id has ten letters and digits."
+    );
+    let rendered = Rendered::new(404, INVALID, Some("not_found"), message);
+    Rendered { param: Some(std::borrow::Cow::Borrowed("vector_store_id")), ..rendered }
+}
+
 pub(super) fn looped() -> Rendered {
     Rendered::new(508, SERVER, Some("loop_detected"), LOOP)
 }
@@ -84,13 +93,13 @@ pub(super) fn tags_refused() -> Invalid {
     Invalid::value("tags", message).with_code("tags_not_allowed")
 }
 
-pub(super) fn media_type(found: Option<&str>) -> Rendered {
+pub(super) fn content_type(found: Option<&str>, expected: &str, by_curl: &str) -> Rendered {
     let found = match found {
         Some(found) => format!("it came with {found:?}"),
         None => "it came without one".to_owned(),
     };
     let message = format!(
-        "Unsupported content type: send the body with the header \"content-type: application/json\" (curl: -H 'content-type: application/json'); {found}."
+        "Unsupported content type: send the body with the header \"content-type: {expected}\" (curl: {by_curl}); {found}."
     );
     Rendered::new(415, INVALID, Some("unsupported_content_type"), message)
 }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use actix_web::HttpResponse;
-use actix_web::http::header::HeaderName;
-use serde::Serialize;
+use actix_web::http::header::{ContentType, HeaderName};
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use translate::Report;
 use translate::dialect::Dialect;
 use translate::spent::Spent;
@@ -139,15 +138,19 @@ async fn unary<D: Dialect>(
     admitted.reasoning().keep_response(D::kept_answer(&answer)).await;
     context.was_routed_to(routed);
     context.complete();
-    Ok(json(&answer, &about, conformity, context))
+    let mut response = described(&about, conformity, context);
+    Ok(match D::plain(&answer) {
+        Some(text) => response.content_type(ContentType::plaintext()).body(format!("{text}\n")),
+        None => response.json(&answer),
+    })
 }
 
-fn json(
-    answer: &impl Serialize,
+/// A response with the headers of a complete answer.
+fn described(
     about: &About,
     conformity: Option<Conformity>,
     context: &RequestContext,
-) -> HttpResponse {
+) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     describe(&mut response, context, &about.report, about.request_id.as_deref());
     for header in context.cost_headers() {
@@ -156,7 +159,7 @@ fn json(
     if let Some(conformity) = conformity {
         response.insert_header((STRUCTURED_OUTPUT, conformity.word()));
     }
-    response.json(answer)
+    response
 }
 
 /// Translates one complete answer; its reasoning is saved before the client sees its tool calls.

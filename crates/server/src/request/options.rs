@@ -69,7 +69,7 @@ impl RequestOptions {
             RouteOptions::None | RouteOptions::Count if mode == CallMode::DryRun => {
                 return Err(Invalid::value(
                     DRY_RUN,
-                    "There are dry runs of chats, embeddings and Bedrock's own API, not of this.",
+                    "There are dry runs of model calls and of Bedrock's own API, not of this.",
                 ));
             }
             RouteOptions::None => Default::default(),

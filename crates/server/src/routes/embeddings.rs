@@ -10,7 +10,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use http::HeaderMap;
 use schema::converse::response::TokenUsage;
 use schema::openai::embeddings::{EmbeddingsRequest, Input};
 use translate::dialect::end_user;
@@ -22,27 +21,22 @@ use translate::{Invalid, Report};
 use crate::call_price::{CallPrice, priced};
 use crate::error::GatewayError;
 use crate::pieces::Pieces;
+use crate::pipeline::invoke::InvokeCalls;
 use crate::pipeline::json::{Mistake, parse};
 use crate::pipeline::parsed_request::Untranslated;
 use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
-use crate::pipeline::{Admitted, Incoming, deployment, dry_run};
+use crate::pipeline::{Incoming, deployment};
 use crate::request::answer_headers::describe;
 use crate::request::context::RequestContext;
 use crate::request::options::{CallMode, RouteOptions};
 use crate::state::Worker;
 use crate::telemetry::traces::RequestStep;
 use crate::{token_estimate, token_ids};
-use bedrock::Kind;
 use routing::catalogue::{Catalogue, ResolvedModel};
-use routing::{
-    self, AttemptLog, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched, FallbackScope,
-    Operation, Outgoing, Route, Tags, Target, Tokens,
-};
+use routing::{FallbackScope, Tags, Target, Tokens};
 
 /// Largest response accepted for one call, in bytes. The largest known has 96 vectors of 1536.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
-
-const TOKEN_COUNT: &str = "x-amzn-bedrock-input-token-count";
 
 /// Responds to an embeddings request.
 pub(crate) async fn embeddings(
@@ -89,14 +83,21 @@ async fn embed(
         report.ignore(field);
     }
     let report = report.under(policy)?;
+    let calling = InvokeCalls {
+        admitted: &admitted,
+        route: route.clone(),
+        id: &id,
+        pieces: Pieces::default(),
+        fallback_scope: FallbackScope::SameName,
+        answer_limit: ANSWER_LIMIT,
+    };
     if admitted.options().mode == CallMode::DryRun {
-        return show(&admitted, &route, &calls, &report, context).await;
+        return calling.show(&calls, &report, context).await;
     }
     let bytes = calls.iter().map(Bytes::len).sum();
     let tokens = Tokens::read(token_estimate::estimate(bytes));
     let cost = EstimatedCost::Model { route: &route, tokens, pieces: Pieces::default(), calls: 1 };
     admitted.reserve(CallEstimate { call_type: "aembedding", cost }, context).await?;
-    let calling = Calling { admitted: &admitted, route, id: &id };
     let mut spent = Spent::default();
     context.step(RequestStep::Dispatch);
     let sent = send(&calling, &calls, (&mut answers, &mut spent), context).await;
@@ -154,37 +155,6 @@ async fn asked(
     Ok(Asked { calls: calls.collect::<Result<_, _>>()?, answers, report })
 }
 
-/// Answers a dry run.
-async fn show(
-    admitted: &Admitted,
-    route: &Route,
-    calls: &[Bytes],
-    report: &Report,
-    context: &mut RequestContext,
-) -> Result<HttpResponse, GatewayError> {
-    let target = Dispatch::preview(route, spec(admitted, context.id(), &[]))?;
-    let mut requests = Vec::with_capacity(calls.len());
-    for call in calls {
-        requests.push(routing::outline(&target, Outgoing::new(Operation::Invoke, call.clone()))?);
-    }
-    dry_run::tell(AttemptLog::to(&target), requests, report, context, admitted.offload()).await
-}
-
-fn spec<'r>(admitted: &'r Admitted, id: &'r str, body: &[u8]) -> CallSpec<'r> {
-    let tokens = Tokens::read(token_estimate::estimate(body.len()));
-    let (kind, purpose) = (Kind::Unary, CallPurpose::Model);
-    CallSpec {
-        admission: admitted.admission(),
-        id,
-        kind,
-        purpose,
-        tokens,
-        key: None,
-        home: None,
-        fallback_scope: FallbackScope::SameName,
-    }
-}
-
 fn shape(target: &ResolvedModel, catalogue: &Catalogue) -> Result<EmbeddingShape, Invalid> {
     target.profile.embedding.ok_or_else(|| {
         let fallback_scope: Vec<&str> = catalogue.embedders().take(2).collect();
@@ -196,110 +166,46 @@ fn shape(target: &ResolvedModel, catalogue: &Catalogue) -> Result<EmbeddingShape
     })
 }
 
-/// The calls of one request in flight.
-struct Calling<'r> {
-    admitted: &'r Admitted,
-    route: Route,
-    /// The request's id.
-    id: &'r str,
-}
-
 /// Sends all calls, a few at a time. The first failure fails the request and ends the other calls.
 async fn send(
-    calling: &Calling<'_>,
+    calling: &InvokeCalls<'_>,
     calls: &[Bytes],
     (answers, spent): (&mut Answers, &mut Spent),
     context: &mut RequestContext,
 ) -> Result<Option<String>, GatewayError> {
     let (mut request_id, mut others) = (None, Vec::new());
-    let sent = calls.iter().enumerate().map(|(at, body)| call(calling, at, body));
+    let sent = calls.iter().enumerate().map(|(at, body)| async move {
+        let sent = calling.send(body.len(), async |_: &Target| Ok(body.clone())).await;
+        sent.map(|invoked| (at, invoked))
+    });
     let mut answered =
         stream::iter(sent).buffer_unordered(calling.admitted.now().config.embeddings.concurrency);
     while let Some(one) = answered.next().await {
-        let one = one.map_err(|unsent| {
+        let (at, invoked) = one.map_err(|unsent| {
             context.went(unsent.attempt_log);
             context.also_made(std::mem::take(&mut others));
             unsent.error
         })?;
         let before = answers.tokens();
-        answers.take(one.at, &one.body, one.counted).map_err(GatewayError::Unreadable)?;
-        *spent = spent.and(one.spent(answers.tokens().saturating_sub(before)));
-        if let Some(price) = &one.price {
+        answers.take(at, &invoked.body, invoked.counted).map_err(GatewayError::Unreadable)?;
+        let read = answers.tokens().saturating_sub(before);
+        *spent = spent.and(spent_on(read, invoked.price.as_ref()));
+        if let Some(price) = &invoked.price {
             context.is_priced_by(price);
         }
-        if one.at == 0 {
-            request_id = one.request_id;
-            context.went(one.attempt_log);
+        if at == 0 {
+            request_id = invoked.request_id;
+            context.went(invoked.attempt_log);
         } else {
-            others.extend(one.attempt_log.made);
+            others.extend(invoked.attempt_log.made);
         }
     }
     context.also_made(others);
     Ok(request_id)
 }
 
-/// The result of one call.
-struct Answered {
-    at: usize,
-    body: Bytes,
-    counted: Option<u64>,
-    request_id: Option<String>,
-    attempt_log: AttemptLog,
-    /// The price at the target that answered.
-    price: Option<CallPrice>,
-}
-
-impl Answered {
-    /// The usage of a call that read so many tokens, with its cost.
-    fn spent(&self, tokens: u64) -> Spent {
-        let usage =
-            TokenUsage { input_tokens: tokens, total_tokens: tokens, ..TokenUsage::default() };
-        priced(self.price.as_ref(), Spent::counted(Some(usage), BilledTier::Standard))
-    }
-}
-
-async fn call(
-    calling: &Calling<'_>,
-    at: usize,
-    body: &Bytes,
-) -> Result<Answered, Box<DispatchError<GatewayError>>> {
-    let admitted = calling.admitted;
-    let lost =
-        |error: GatewayError| Box::new(DispatchError { error, attempt_log: AttemptLog::default() });
-    let dispatch = Dispatch::begin(
-        &admitted.now().names,
-        calling.route.clone(),
-        spec(admitted, calling.id, body),
-    );
-    let dispatch = dispatch.map_err(|error| lost(error.into()))?;
-    let mut price = None;
-    let sent = dispatch.run(async |target: &Target| {
-        price = Some(CallPrice::of(&target.looked_up().await.model));
-        let transport = admitted.transport(target);
-        let _wait = admitted.settlement().waits();
-        let sent =
-            routing::send(&transport, target, Outgoing::new(Operation::Invoke, body.clone())).await;
-        sent.map_err(GatewayError::from)
-    });
-    let Dispatched { answer, mut in_flight, attempt_log } = sent.await.map_err(Box::new)?;
-    let (counted, request_id) = (counted(&answer.headers), answer.request_id.clone());
-    let wait = admitted.settlement().waits();
-    let read = answer.bytes(ANSWER_LIMIT).await;
-    drop(wait);
-    match read {
-        Ok(body) => {
-            if let Some(counted) = counted {
-                in_flight.settle(counted);
-            }
-            Ok(Answered { at, body, counted, request_id, attempt_log, price })
-        }
-        Err(failure) => {
-            in_flight.broke_off(&failure);
-            Err(Box::new(DispatchError { error: failure.into(), attempt_log }))
-        }
-    }
-}
-
-fn counted(headers: &HeaderMap) -> Option<u64> {
-    headers.get(TOKEN_COUNT)?.to_str().ok()?.parse().ok()
+/// The usage of a call that read so many tokens, with its cost.
+fn spent_on(tokens: u64, price: Option<&CallPrice>) -> Spent {
+    let usage = TokenUsage { input_tokens: tokens, total_tokens: tokens, ..TokenUsage::default() };
+    priced(price, Spent::counted(Some(usage), BilledTier::Standard))
 }

@@ -57,6 +57,14 @@ pub(crate) async fn wrong_type(http: HttpRequest, mut payload: Payload) -> HttpR
     refuse(&http, "content_type", &GatewayError::MediaType(found))
 }
 
+/// 415 for a route that takes a form.
+pub(crate) async fn not_a_form(http: HttpRequest, mut payload: Payload) -> HttpResponse {
+    body::skim(&mut payload).await;
+    let found = http.headers().get(CONTENT_TYPE);
+    let found = found.map(|found| String::from_utf8_lossy(found.as_bytes()).into_owned());
+    refuse(&http, "content_type", &GatewayError::NotAForm(found))
+}
+
 /// Whether a body is declared as JSON and as no other type. Parameters are ignored, because JSON is
 /// always UTF-8.
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {

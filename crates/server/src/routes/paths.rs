@@ -12,8 +12,18 @@ use crate::pipeline::deployment::AzureDeployment;
 
 /// What is reachable by other spellings besides the served paths, below the base URL; `/*` stands for
 /// anything below.
-const KNOWN: &[&str] =
-    &["", "conversations/*", "models/*", "responses/*", "livez", "readyz", "health", "healthz"];
+const KNOWN: &[&str] = &[
+    "",
+    "conversations/*",
+    "models/*",
+    "responses/*",
+    "v2/rerank",
+    "vector_stores/*",
+    "livez",
+    "readyz",
+    "health",
+    "healthz",
+];
 
 /// Gives a request the path that its route has.
 pub(crate) fn normalise(request: &mut ServiceRequest) {

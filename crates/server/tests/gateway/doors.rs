@@ -27,7 +27,7 @@ async fn an_api_that_is_not_served_is_named_with_its_replacement() {
         ("/v1/responses/resp_1/others?x=1", "previous_response_id".to_owned()),
         ("/v1/edits", format!("{base}/v1/completions")),
         ("/v1/engines/a/completions", "serves /v1/completions".to_owned()),
-        ("/v1/images/generations", format!("{base}/bedrock")),
+        ("/v1/images/variations", format!("{base}/v1/images/edits")),
         ("/v1/v1/chat/completions", format!("base URL to {base}/v1")),
         ("/v1/v1/responses", "/v1 twice".to_owned()),
         ("/api/chat", "Ollama".to_owned()),

@@ -11,6 +11,7 @@
 
 mod admin;
 mod answers;
+mod audio;
 mod browsers;
 mod cache;
 mod caller_texts;
@@ -30,6 +31,7 @@ mod faults;
 mod guarded;
 mod held;
 mod http2;
+mod images;
 mod keys;
 mod ledger;
 mod limits;
@@ -56,6 +58,7 @@ mod redis_server;
 mod regions;
 mod relay;
 mod reload;
+mod rerank;
 mod responses;
 mod rig;
 mod routing;
@@ -72,6 +75,7 @@ mod thinking;
 mod thinking_doors;
 mod tool_families;
 mod tools;
+mod vector_stores;
 mod web_socket;
 
 use admin::Folder;

@@ -263,13 +263,13 @@ impl Rig {
         path: &str,
         body: Bytes,
     ) -> (u16, HeaderMap, Incoming) {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(match path.starts_with("http:") {
-                true => path.to_owned(),
-                false => format!("http://{}{path}", self.address),
-            })
-            .header("content-type", "application/json");
+        let mut request = Request::builder().method(method).uri(match path.starts_with("http:") {
+            true => path.to_owned(),
+            false => format!("http://{}{path}", self.address),
+        });
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

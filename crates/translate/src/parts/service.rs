@@ -38,6 +38,14 @@ pub(crate) fn served(profile: &Profile) -> Result<(), Invalid> {
     if profile.converse {
         return Ok(());
     }
+    if profile.rerank.is_some() {
+        let message = "This is a reranker and does not chat: send its query and documents to POST /v1/rerank, or name a model that chats (GET /v1/models, capabilities.chat).";
+        return Err(Invalid::value("model", message).with_code("model_not_supported"));
+    }
+    if profile.image.is_some() {
+        let message = "This model makes images and does not chat: use POST /v1/images/generations or /v1/images/edits, or name a model that chats (GET /v1/models, capabilities.chat).";
+        return Err(Invalid::value("model", message).with_code("model_not_supported"));
+    }
     let message = "This model is not served by Converse, and its own body is not known here: call it by InvokeModel, POST /bedrock/model/{modelId}/invoke.";
     Err(Invalid::value("model", message).with_code("model_not_supported"))
 }

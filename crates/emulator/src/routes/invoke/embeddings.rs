@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::fields::{members, string};
 use crate::{
     delivery::Reply,
     error::Refusal,
@@ -311,31 +312,6 @@ fn marengo(model: &Model, body: &Value) -> Result<Embedded, Refusal> {
     let vector = numbers(embed::vector(&hashed, usize::try_from(length).unwrap_or(512)));
     let body = json!({ "data": [{ "embedding": vector }] });
     Ok(Embedded { body, tokens: tokens::of_text(&hashed).max(1) })
-}
-
-fn members(body: &Value, known: &[&str]) -> Result<(), Refusal> {
-    let Some(members) = body.as_object() else {
-        return Err(Refusal::malformed("#", "expected type: JSONObject"));
-    };
-    match members.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(key) => {
-            Err(Refusal::malformed("#", &format!("extraneous key [{key}] is not permitted")))
-        }
-        None => Ok(()),
-    }
-}
-
-/// A required string that is not empty.
-fn string<'a>(body: &'a Value, member: &str) -> Result<&'a str, Refusal> {
-    match body.get(member) {
-        None => Err(Refusal::malformed("#", &format!("required key [{member}] not found"))),
-        Some(Value::String(text)) if text.is_empty() => {
-            let pointer = format!("#/{member}");
-            Err(Refusal::malformed(&pointer, "expected minLength: 1, actualLength: 0"))
-        }
-        Some(Value::String(text)) => Ok(text),
-        Some(_) => Err(Refusal::malformed(&format!("#/{member}"), "expected type: String")),
-    }
 }
 
 /// Tokens of `input`, refused above the model's limit.

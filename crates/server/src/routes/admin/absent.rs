@@ -25,7 +25,7 @@ const ABSENT: &[(&[&str], &str)] = &[
     (&["/mcp", "/v1/mcp"], "This gateway has no MCP servers: clients connect to them themselves."),
     (
         &["/vector_store"],
-        "Knowledge bases are Bedrock's own: Retrieve and RetrieveAndGenerate through AWS's SDKs below /bedrock.",
+        "Knowledge bases are Bedrock's own and are made in AWS: search one at /v1/vector_stores/KNOWLEDGE_BASE_ID/search.",
     ),
     (
         &["/model/new", "/model/update", "/model/delete", "/model/{id}/update"],

@@ -124,6 +124,7 @@ impl NamedTarget {
             (_, true) => Some("embedding"),
             (true, _) => Some("chat"),
             _ if writes("image") => Some("image_generation"),
+            _ if writes("score") => Some("rerank"),
             _ => None,
         }
     }

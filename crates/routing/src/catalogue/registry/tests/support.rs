@@ -114,8 +114,19 @@ fn table() -> String {
     let day = Day::parse(day).unwrap();
     let alive = registry.models().into_iter().filter(|(_, row)| !row.has_ended(day));
     let (mut chat, mut embedding) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
-    for (id, row) in alive.filter(|(_, row)| row.profile.converse) {
+    let (mut ranking, mut images) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::<_, Vec<_>>::new());
+    for (id, row) in alive {
         let (maker, name) = id.split_once('.').unwrap();
+        if row.profile.rerank.is_some() {
+            ranking.entry(maker).or_default().push(name.to_owned());
+        } else if let Some(shape) = row.profile.image {
+            let shape = serde_json::to_value(shape).unwrap();
+            let does = shape.as_str().unwrap().replace('_', " ");
+            images.entry((maker, does)).or_default().push(name.to_owned());
+        }
+        if !row.profile.converse {
+            continue;
+        }
         let overrides = Table::try_from(&row.profile).unwrap();
         if row.profile.embedding.is_some() {
             let reads: Vec<_> = row.input.iter().map(|medium| medium.name()).collect();
@@ -135,6 +146,14 @@ fn table() -> String {
     for ((maker, reads), names) in embedding {
         let reads = ["text"].into_iter().chain(reads).collect::<Vec<_>>().join(", ");
         text.push_str(&format!("| {maker} | {} | {reads} |\n", names.join(", ")));
+    }
+    text.push_str("\n| maker | rerankers |\n|---|---|\n");
+    for (maker, names) in ranking {
+        text.push_str(&format!("| {maker} | {} |\n", names.join(", ")));
+    }
+    text.push_str("\n| maker | image models | service |\n|---|---|---|\n");
+    for ((maker, does), names) in images {
+        text.push_str(&format!("| {maker} | {} | {does} |\n", names.join(", ")));
     }
     text
 }
