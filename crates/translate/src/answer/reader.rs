@@ -154,10 +154,7 @@ impl<W: AnswerWriter> AnswerReader<W> {
     }
 
     fn measure(&mut self, metadata: &Metadata<'_>) {
-        self.usage = Some(match self.reply.stream_counts {
-            StreamCounts::Net => metadata.usage,
-            StreamCounts::Gross => usage::net(metadata.usage),
-        });
+        self.usage = Some(usage::of_stream(metadata.usage, self.reply.stream_counts));
         self.billed = BilledTier::of(metadata.service_tier.as_ref());
         self.writer.measured(metadata, &self.reply);
     }

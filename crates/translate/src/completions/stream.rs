@@ -15,7 +15,7 @@ use crate::answer_stream::{
 };
 use crate::chat::{response, usage};
 use crate::parts::stop::untold;
-use crate::parts::usage::{net, thought};
+use crate::parts::usage::{of_stream, thought};
 use crate::profile::StreamCounts;
 use crate::spent::{BilledTier, Spent};
 use crate::sse::{self, TextEvent};
@@ -146,10 +146,7 @@ impl AnswerStream for CompletionStream {
                 self.stop(&stop.stop_reason);
             }
             StreamEvent::Metadata(metadata) => {
-                self.usage = Some(match self.reply.stream_counts {
-                    StreamCounts::Net => metadata.usage,
-                    StreamCounts::Gross => net(metadata.usage),
-                });
+                self.usage = Some(of_stream(metadata.usage, self.reply.stream_counts));
                 self.billed = BilledTier::of(metadata.service_tier.as_ref());
                 response::trace(metadata.trace, &mut self.outcrop);
             }

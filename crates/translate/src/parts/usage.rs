@@ -5,10 +5,20 @@ use schema::converse::response::{CacheWrites, TokenUsage};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::profile::StreamCounts;
+
+/// The counts of a stream in the form of complete responses.
+pub(crate) fn of_stream(usage: TokenUsage, counts: StreamCounts) -> TokenUsage {
+    match counts {
+        StreamCounts::Net => usage,
+        StreamCounts::Gross => net(usage),
+    }
+}
+
 /// Converts the counts of a stream whose input includes the tokens read from the cache and written
 /// to it to the form of complete responses. An input smaller than both does not include them, and
 /// is kept.
-pub(crate) fn net(usage: TokenUsage) -> TokenUsage {
+fn net(usage: TokenUsage) -> TokenUsage {
     let (written, _) = written(usage);
     let cached = usage.cache_read_input_tokens.saturating_add(written);
     match usage.input_tokens.checked_sub(cached) {

@@ -12,7 +12,7 @@ use crate::Stamp;
 use crate::answer_stream::{
     AnswerStream, Progress, Received, StreamError, StreamFailure, Truncated, Unwritable,
 };
-use crate::parts::usage::net;
+use crate::parts::usage::of_stream;
 use crate::profile::StreamCounts;
 use crate::spent::{BilledTier, Spent};
 use crate::sse::{self, TextEvent};
@@ -96,10 +96,7 @@ impl AnswerStream for TranscriptStream {
                 self.ending = if is_flawed { Ending::Flawed } else { Ending::Whole };
             }
             StreamEvent::Metadata(metadata) => {
-                self.usage = Some(match self.counts {
-                    StreamCounts::Net => metadata.usage,
-                    StreamCounts::Gross => net(metadata.usage),
-                });
+                self.usage = Some(of_stream(metadata.usage, self.counts));
                 self.billed = BilledTier::of(metadata.service_tier.as_ref());
             }
             StreamEvent::MessageStart
