@@ -117,11 +117,7 @@ pub fn question<'a>(
         extra,
     } = request;
     let mut report = Report::default();
-    for (field, is_given) in [("user", user.is_some()), ("tags", tags.is_some())] {
-        if is_given {
-            report.ignore(field);
-        }
-    }
+    report.ignore_given([("user", user.is_some()), ("tags", tags.is_some())]);
     let texts = input::texts(input, codec)?;
     let wish =
         VectorOptions { dimensions: *dimensions, input_type: *input_type, truncate: *truncate };

@@ -23,7 +23,7 @@ const MOST: u32 = 10;
 /// The mode of a model that makes images from texts and from images.
 const FROM_TEXT: &str = "text-to-image";
 const FROM_IMAGE: &str = "image-to-image";
-/// How far an image changes, where the request does not say.
+/// Degree to which an image changes, where the request does not say.
 const STRENGTH: f64 = 0.7;
 
 /// The front door of a request.
@@ -320,7 +320,7 @@ fn without_effect(request: &ImageRequest<'_>, report: &mut Report) {
         extra,
     } = request;
     let is_asked = |raw: &Option<&RawValue>| raw.is_some_and(|raw| raw.get() != "\"auto\"");
-    for (field, is_given) in [
+    report.ignore_given([
         ("quality", is_asked(quality)),
         ("style", is_asked(style)),
         ("background", is_asked(background)),
@@ -330,11 +330,7 @@ fn without_effect(request: &ImageRequest<'_>, report: &mut Report) {
         ("input_fidelity", input_fidelity.is_some()),
         ("user", user.is_some()),
         ("tags", tags.is_some()),
-    ] {
-        if is_given {
-            report.ignore(field);
-        }
-    }
+    ]);
     for field in extra.names() {
         report.ignore(field);
     }

@@ -71,6 +71,15 @@ impl Report {
         }
     }
 
+    /// Notes that those of these fields which the request gives had no effect.
+    pub(crate) fn ignore_given(&mut self, fields: impl IntoIterator<Item = (&'static str, bool)>) {
+        for (field, is_given) in fields {
+            if is_given {
+                self.ignore(field);
+            }
+        }
+    }
+
     /// Notes that each of these had no effect.
     pub(crate) fn ignore_all(&mut self, fields: &[&str]) {
         for field in fields {

@@ -46,7 +46,7 @@ pub struct RerankQuestion<'r> {
     pub report: Report,
 }
 
-/// What an answer states besides the documents.
+/// Facts that an answer states besides the documents.
 #[derive(Debug, Clone, Copy)]
 pub struct RerankStamp<'s> {
     /// The answer's id.
@@ -218,16 +218,12 @@ fn without_effect(request: &RerankRequest<'_>, report: &mut Report) {
         tags,
         extra,
     } = request;
-    for (field, is_given) in [
+    report.ignore_given([
         ("max_chunks_per_doc", max_chunks_per_doc.is_some()),
         ("raw_scores", *raw_scores == Some(true)),
         ("user", user.is_some()),
         ("tags", tags.is_some()),
-    ] {
-        if is_given {
-            report.ignore(field);
-        }
-    }
+    ]);
     for field in extra.names() {
         report.ignore(field);
     }
