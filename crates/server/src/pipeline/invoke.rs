@@ -1,7 +1,7 @@
 //! Calls of InvokeModel for front doors whose answers are not those of Converse: vectors, ranks, images. They
 //! differ from those of `dispatch` in that the whole answer is one body, which the front door reads.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, HttpResponseBuilder};
 use bedrock::Kind;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -19,6 +19,7 @@ use super::{Admitted, dry_run};
 use crate::call_price::CallPrice;
 use crate::error::GatewayError;
 use crate::pieces::Pieces;
+use crate::request::answer_headers::describe;
 use crate::request::context::RequestContext;
 use crate::token_estimate;
 
@@ -30,7 +31,7 @@ pub(crate) struct InvokeCalls<'r> {
     pub(crate) route: Route,
     /// The request's id.
     pub(crate) id: &'r str,
-    /// What each call is billed for besides tokens.
+    /// Pieces that each call is billed for besides tokens.
     pub(crate) pieces: Pieces,
     pub(crate) fallback_scope: FallbackScope,
     /// Largest answer accepted for one call, in bytes.
@@ -87,6 +88,30 @@ impl From<Untold> for GatewayError {
             Untold::Answer(error) => Self::Unreadable(error),
         }
     }
+}
+
+/// Refuses a model that does not do what the front door is for, and names others that do.
+pub(crate) fn unsuitable<'m>(what: &str, others: impl Iterator<Item = &'m str>) -> Invalid {
+    let others: Vec<&str> = others.take(2).collect();
+    let others = match others.as_slice() {
+        [] => String::new(),
+        some => format!(" Try {}.", some.join(" or ")),
+    };
+    Invalid::value("model", format!("This model {what}.{others}"))
+}
+
+/// The response to a request that is complete: the headers that every answer has, and its cost.
+pub(crate) fn described(
+    context: &RequestContext,
+    report: &Report,
+    aws_request_id: Option<&str>,
+) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    describe(&mut response, context, report, aws_request_id);
+    for header in context.cost_headers() {
+        response.insert_header(header);
+    }
+    response
 }
 
 impl Invoked {

@@ -21,12 +21,11 @@ use translate::{Invalid, Report};
 use crate::call_price::{CallPrice, priced};
 use crate::error::GatewayError;
 use crate::pieces::Pieces;
-use crate::pipeline::invoke::InvokeCalls;
+use crate::pipeline::invoke::{InvokeCalls, described, unsuitable};
 use crate::pipeline::json::{Mistake, parse};
 use crate::pipeline::parsed_request::Untranslated;
 use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
 use crate::pipeline::{Incoming, deployment};
-use crate::request::answer_headers::describe;
 use crate::request::context::RequestContext;
 use crate::request::options::{CallMode, RouteOptions};
 use crate::state::Worker;
@@ -107,11 +106,7 @@ async fn embed(
     let request_id = sent?;
     context.step(RequestStep::Respond);
     context.complete();
-    let mut response = HttpResponse::Ok();
-    describe(&mut response, context, &report, request_id.as_deref());
-    for header in context.cost_headers() {
-        response.insert_header(header);
-    }
+    let mut response = described(context, &report, request_id.as_deref());
     let length = answers.length();
     let told = offload.run(length, async move { serde_json::to_vec(&answers.finish(named.model)) });
     let told = told.await?.map_err(|error| GatewayError::Internal(error.to_string()))?;
@@ -156,14 +151,10 @@ async fn asked(
 }
 
 fn shape(target: &ResolvedModel, catalogue: &Catalogue) -> Result<EmbeddingShape, Invalid> {
-    target.profile.embedding.ok_or_else(|| {
-        let fallback_scope: Vec<&str> = catalogue.embedders().take(2).collect();
-        let fallback_scope = match fallback_scope.as_slice() {
-            [] => String::new(),
-            some => format!(" Try {}.", some.join(" or ")),
-        };
-        Invalid::value("model", format!("This model does not embed texts.{fallback_scope}"))
-    })
+    target
+        .profile
+        .embedding
+        .ok_or_else(|| unsuitable("does not embed texts", catalogue.embedders()))
 }
 
 /// Sends all calls, a few at a time. The first failure fails the request and ends the other calls.

@@ -23,12 +23,11 @@ use crate::call_price::CallPrice;
 use crate::error::GatewayError;
 use crate::form;
 use crate::pieces::Pieces;
-use crate::pipeline::invoke::{InvokeCalls, Invoked, Untold};
+use crate::pipeline::invoke::{InvokeCalls, Invoked, Untold, described, unsuitable};
 use crate::pipeline::json::{Mistake, parse};
 use crate::pipeline::parsed_request::Untranslated;
 use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
 use crate::pipeline::{Incoming, deployment};
-use crate::request::answer_headers::describe;
 use crate::request::context::{RequestContext, unix_seconds};
 use crate::request::options::{CallMode, RouteOptions};
 use crate::state::Worker;
@@ -133,11 +132,7 @@ async fn made(
     let bodies = answered.into_iter().map(|one| one.body).collect();
     let Told { body, is_event } = offload.run(length, told(body, bodies, stamp)).await??;
     context.complete();
-    let mut response = HttpResponse::Ok();
-    describe(&mut response, context, &report, request_id.as_deref());
-    for header in context.cost_headers() {
-        response.insert_header(header);
-    }
+    let mut response = described(context, &report, request_id.as_deref());
     let content_type = if is_event { EVENTS } else { JSON };
     Ok(response.content_type(content_type).body(body))
 }
@@ -170,13 +165,7 @@ async fn named(body: Bytes) -> Result<Named, Mistake> {
 
 fn shape(target: &ResolvedModel, catalogue: &Catalogue) -> Result<ImageShape, Invalid> {
     target.profile.image.ok_or_else(|| {
-        let others: Vec<&str> = catalogue.image_makers().take(2).collect();
-        let others = match others.as_slice() {
-            [] => String::new(),
-            some => format!(" Try {}.", some.join(" or ")),
-        };
-        Invalid::value("model", format!("This model makes no images.{others}"))
-            .with_code("model_not_supported")
+        unsuitable("makes no images", catalogue.image_makers()).with_code("model_not_supported")
     })
 }
 

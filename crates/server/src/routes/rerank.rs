@@ -17,12 +17,11 @@ use super::native;
 use crate::error::GatewayError;
 use crate::offload::Offload;
 use crate::pieces::Pieces;
-use crate::pipeline::invoke::{InvokeCalls, Untold};
+use crate::pipeline::invoke::{InvokeCalls, Untold, described, unsuitable};
 use crate::pipeline::json::{Mistake, parse};
 use crate::pipeline::parsed_request::Untranslated;
 use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
 use crate::pipeline::{Incoming, deployment};
-use crate::request::answer_headers::describe;
 use crate::request::context::RequestContext;
 use crate::request::options::{CallMode, RouteOptions};
 use crate::state::Worker;
@@ -143,11 +142,7 @@ async fn ranked(
     };
     let told = offload.run(body.len(), told(body, invoked.body, facts)).await??;
     context.complete();
-    let mut response = HttpResponse::Ok();
-    describe(&mut response, context, &report, invoked.request_id.as_deref());
-    for header in context.cost_headers() {
-        response.insert_header(header);
-    }
+    let mut response = described(context, &report, invoked.request_id.as_deref());
     Ok(response.content_type(ContentType::json()).body(told))
 }
 
@@ -168,12 +163,7 @@ async fn named(body: Bytes) -> Result<Named, Mistake> {
 /// The protocol of a model's own body.
 fn shape(target: &ResolvedModel, catalogue: &Catalogue) -> Result<RerankShape, Invalid> {
     target.profile.rerank.ok_or_else(|| {
-        let others: Vec<&str> = catalogue.rerankers().take(2).collect();
-        let others = match others.as_slice() {
-            [] => String::new(),
-            some => format!(" Try {}.", some.join(" or ")),
-        };
-        Invalid::value("model", format!("This model does not rank documents.{others}"))
+        unsuitable("does not rank documents", catalogue.rerankers())
             .with_code("model_not_supported")
     })
 }
@@ -212,7 +202,7 @@ async fn call_for(
     Ok(read.await??.call)
 }
 
-/// What the answer states besides the ranks.
+/// Facts that the answer states besides the ranks.
 struct AnswerFacts {
     id: String,
     model: String,
