@@ -64,6 +64,32 @@ async def load(one: Measured, rate: float) -> int:
     return count
 
 
+def take_turns(every: dict[str, Measured], rate: float, rounds: int) -> None:
+    """Loads the gateways one after another, in so many rounds."""
+    for at in range(rounds + 1):
+        for one in every.values():
+            before = cpu(one.gateway)
+            count = asyncio.run(load(one, rate))
+            time.sleep(0.3)
+            # The first round opens connections and fills caches.
+            if at == 0:
+                one.waits.clear()
+            else:
+                one.costs.append((cpu(one.gateway) - before) / count)
+
+
+def print_costs(every: dict[str, Measured]) -> None:
+    """CPU and waits of each gateway, and the ratio of its CPU to that of the first."""
+    base = next(iter(every.values())).costs
+    for kind, one in every.items():
+        ratio = statistics.median(cost / off for cost, off in zip(one.costs, base, strict=True))
+        waits = sorted(one.waits)
+        print(
+            f"{kind:26} {statistics.median(one.costs) * 1e6:6.0f} us of CPU a request, x{ratio:.2f}"
+            f"  p50 {waits[len(waits) // 2] * 1e3:.2f} ms  p99 {waits[len(waits) * 99 // 100] * 1e3:.2f} ms"
+        )
+
+
 def main(rate: float, rounds: int) -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="outcrop-cost-"))
@@ -83,25 +109,9 @@ def main(rate: float, rounds: int) -> None:
             )
             key = generated(gateway, MASTER, fields)["key"] if fields else "any"
             every[kind] = Measured(gateway, key)
-        for at in range(rounds + 1):
-            for one in every.values():
-                before = cpu(one.gateway)
-                count = asyncio.run(load(one, rate))
-                time.sleep(0.3)
-                # The first round opens connections and fills caches.
-                if at == 0:
-                    one.waits.clear()
-                else:
-                    one.costs.append((cpu(one.gateway) - before) / count)
-        base = next(iter(every.values())).costs
+        take_turns(every, rate, rounds)
         print(f"{rate:.0f} requests a second, {rounds} rounds of {SECONDS:.0f} s")
-        for kind, one in every.items():
-            ratio = statistics.median(cost / off for cost, off in zip(one.costs, base, strict=True))
-            waits = sorted(one.waits)
-            print(
-                f"{kind:20} {statistics.median(one.costs) * 1e6:6.0f} us of CPU a request, x{ratio:.2f}"
-                f"  p50 {waits[len(waits) // 2] * 1e3:.2f} ms  p99 {waits[len(waits) * 99 // 100] * 1e3:.2f} ms"
-            )
+        print_costs(every)
 
 
 if __name__ == "__main__":

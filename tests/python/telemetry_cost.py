@@ -9,18 +9,15 @@ Not a test, because it measures time: `OUTCROP_BINARY=target/release/outcrop pyt
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import os
-import statistics
 import sys
 import threading
-import time
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import outcrop_process
-from accounts_cost import SECONDS, Measured, cpu, load
+from accounts_cost import SECONDS, Measured, print_costs, take_turns
 from outcrop_process import Outcrop
 from scripted import KEYS
 
@@ -79,27 +76,11 @@ def main(rate: float, rounds: int) -> None:
         outcrop_process.BINARY = own
         scraper = threading.Thread(target=scrape, args=(gateway, stop))
         scraper.start()
-        for at in range(rounds + 1):
-            for one in every.values():
-                before = cpu(one.gateway)
-                count = asyncio.run(load(one, rate))
-                time.sleep(0.3)
-                # The first round opens connections and fills caches.
-                if at == 0:
-                    one.waits.clear()
-                else:
-                    one.costs.append((cpu(one.gateway) - before) / count)
+        take_turns(every, rate, rounds)
         stop.set()
         scraper.join()
-        base = next(iter(every.values())).costs
         print(f"{rate:.0f} requests a second, {rounds} rounds of {SECONDS:.0f} s, {Collector.spans} spans")
-        for kind, one in every.items():
-            ratio = statistics.median(cost / off for cost, off in zip(one.costs, base, strict=True))
-            waits = sorted(one.waits)
-            print(
-                f"{kind:26} {statistics.median(one.costs) * 1e6:6.0f} us of CPU a request, x{ratio:.2f}"
-                f"  p50 {waits[len(waits) // 2] * 1e3:.2f} ms  p99 {waits[len(waits) * 99 // 100] * 1e3:.2f} ms"
-            )
+        print_costs(every)
 
 
 if __name__ == "__main__":
