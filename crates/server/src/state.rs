@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) address: SocketAddr,
     /// Whether credentials were found.
     pub(crate) readiness: Readiness,
-    /// What `/metrics` tells.
+    /// Counts and states for `/metrics`.
     pub(crate) telemetry: Arc<Telemetry>,
     /// Cuts off open requests when the process must end.
     pub(crate) cutoff: Cutoff,

@@ -1,4 +1,4 @@
-//! What callers keep between their requests, in a database: responses, conversations and their items. A store knows
+//! Responses, conversations and their items, kept in a database between the requests of callers. A store knows
 //! their owner, place, size and age; their content belongs to those who keep them.
 
 use super::StoreError;

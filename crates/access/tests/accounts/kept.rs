@@ -1,4 +1,4 @@
-//! What callers keep between their requests: rows by owner, chains, items in order, and their bounds.
+//! Rows that are kept between requests: by owner, chains, items in order, and their bounds.
 
 use std::sync::Arc;
 use std::time::Duration;

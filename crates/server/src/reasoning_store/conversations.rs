@@ -68,7 +68,7 @@ impl CallerResponses<'_> {
     /// Keeps a new conversation.
     ///
     /// # Errors
-    /// Nothing is kept here, or the conversation is too long.
+    /// The store is off, or the conversation is too long.
     pub(crate) async fn create_conversation(
         &self,
         id: &str,

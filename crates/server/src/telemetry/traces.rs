@@ -59,7 +59,7 @@ pub(crate) struct Traces {
     lost: Counter,
 }
 
-/// What the exporting task is told.
+/// A message to the exporting task.
 #[derive(Debug)]
 pub(crate) enum ToExport {
     Trace(Box<EndedTrace>),

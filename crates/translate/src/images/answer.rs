@@ -42,7 +42,7 @@ impl<'b> MadeImages<'b> {
     }
 }
 
-/// What an answer states besides the images.
+/// Facts that an answer states besides the images.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageStamp {
     /// The front door.

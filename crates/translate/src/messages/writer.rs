@@ -183,7 +183,7 @@ impl MessageWriter {
     }
 }
 
-/// What a complete answer is made of.
+/// The parts of a complete answer.
 pub(super) struct MessageParts {
     pub(super) stamp: Stamp,
     pub(super) blocks: Vec<schema::anthropic::messages::answer::AnswerBlock>,

@@ -1,4 +1,4 @@
-//! What every dialect does to finish a question: the means by which the answer gets its form, and the
+//! The last steps of a question in every dialect: the means by which the answer gets its form, and the
 //! fields of the model's own response that are requested.
 
 use schema::Str;

@@ -27,7 +27,7 @@ fn keys(token: Option<&str>) -> Credentials {
     Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG", token.map(str::to_owned), None, "test")
 }
 
-/// What AWS's signer writes, in the order of [`Authorisation`].
+/// The headers of AWS's signer, in the order of [`Authorisation`].
 fn expected(
     request: &Request<Bytes>,
     body: &BodyHash,

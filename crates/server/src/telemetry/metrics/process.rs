@@ -1,4 +1,4 @@
-//! What the kernel tells of this process. Absent where there is no `/proc`.
+//! The kernel's figures of this process. Absent where there is no `/proc`.
 
 use std::fs;
 

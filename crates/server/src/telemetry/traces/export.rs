@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Before the second and the third attempt of a message.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
-/// Where traces go.
+/// The collector of traces.
 #[derive(Debug, Clone)]
 pub(crate) struct ExportSettings {
     /// The address of the collector's traces.

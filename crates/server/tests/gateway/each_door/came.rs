@@ -83,7 +83,7 @@ fn answer(content: &Value, reason: &str) -> Step {
     }))
 }
 
-/// What a model may do: its name, and Converse's answer.
+/// One way in which a model may end: its name, and Converse's answer.
 fn kinds() -> Vec<(&'static str, Step)> {
     let said = json!({ "text": "granite and gneiss" });
     let thought = json!({ "reasoningContent": { "reasoningText": { "text": "Which rock?" } } });

@@ -83,7 +83,7 @@ async fn blocked_input_is_a_refusal_with_the_guardrails_words() {
     rig.stop().await;
 }
 
-/// What InvokeModel tells beside an answer that its guardrail has replaced.
+/// Members of InvokeModel's body beside an answer that its guardrail has replaced.
 fn told() -> Value {
     json!({ "amazon-bedrock-guardrailAction": "INTERVENED",
         "amazon-bedrock-trace": { "guardrail": { "actionReason": "Guardrail blocked." } } })

@@ -1,4 +1,4 @@
-//! What a model refuses although its row has it: the call is made once more without it.
+//! Features that a model refuses although its row has them: the call is made once more without it.
 
 use std::collections::BTreeMap;
 

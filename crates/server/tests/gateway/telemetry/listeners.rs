@@ -1,4 +1,4 @@
-//! Who may read `/metrics`, and where.
+//! Access to `/metrics`, by key and by listener.
 
 use http::Method;
 use serde_json::json;
