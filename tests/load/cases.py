@@ -28,10 +28,6 @@ class Case:
     paced: bool = False
     peers: bool = False
 
-    @property
-    def is_stream(self) -> bool:
-        return "stream" in self.call
-
 
 def chat(content: object, **more: object) -> dict:
     return {"model": MODEL, "messages": [{"role": "user", "content": content}], "max_tokens": 512, **more}

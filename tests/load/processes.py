@@ -151,11 +151,10 @@ def nginx(folder: Path, to: int) -> Iterator[Process]:
 
 
 @contextmanager
-def outcrop(binary: Path, folder: Path, to: int, settings: str = "") -> Iterator[Process]:
+def outcrop(binary: Path, folder: Path, to: int) -> Iterator[Process]:
     """The gateway with two workers."""
     port = free_port()
-    yaml = f"listen: 127.0.0.1:{port}\nworkers: 2\nchat:\n  most_choices: 8\n{settings}"
-    (folder / "outcrop.yaml").write_text(yaml)
+    (folder / "outcrop.yaml").write_text(f"listen: 127.0.0.1:{port}\nworkers: 2\n")
     environment = {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{to}"}
     with running([str(binary), "--config", "outcrop.yaml"], port, folder, **environment) as process:
         process.ready = wait_until_it_answers(process, "/readyz")

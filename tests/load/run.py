@@ -23,9 +23,6 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "outcrop"
 PACE = 5
 OPEN_STREAMS = 1000
 MIB = 1024 * 1024
-SETTINGS = {
-    "keys and ledger": "master_key: sk-a-master-key-of-the-measurement-0123456789\ndatabase_url: sqlite:accounts.db\n",
-}
 
 
 def arguments() -> argparse.Namespace:
@@ -61,6 +58,19 @@ def install_nginx() -> None:
     subprocess.run(["apt-get", "install", "-yqq", "--no-install-recommends", "nginx-light"], check=True)
 
 
+def place(folder: Path, name: str) -> Path:
+    """A new folder of a process."""
+    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
+
+
+def bodies(case: Case, folder: Path) -> tuple[Path, Path]:
+    """The files of a case's body for the gateway and for Bedrock itself."""
+    ours, direct = folder / "ours.json", folder / "direct.json"
+    ours.write_bytes(encoded(case.body))
+    direct.write_bytes(encoded(case.call_body))
+    return ours, direct
+
+
 def measure(asked: argparse.Namespace, harness: Path, binary: Path, folder: Path) -> dict:
     """CPU and waits of every contender for every case, in rounds in which they take turns."""
     results: dict = {}
@@ -70,14 +80,13 @@ def measure(asked: argparse.Namespace, harness: Path, binary: Path, folder: Path
         if not of_pace:
             continue
         with ExitStack() as stack:
-            place = lambda name: Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
-            canned = stack.enter_context(upstream(harness, place("upstream"), PACE if paced else 0))
+            canned = stack.enter_context(upstream(harness, place(folder, "upstream"), PACE if paced else 0))
             contenders = {
-                "nginx": stack.enter_context(nginx(place("nginx"), canned.port)),
-                "outcrop": stack.enter_context(outcrop(binary, place("outcrop"), canned.port)),
+                "nginx": stack.enter_context(nginx(place(folder, "nginx"), canned.port)),
+                "outcrop": stack.enter_context(outcrop(binary, place(folder, "outcrop"), canned.port)),
             }
             for name in asked.peers:
-                contenders[name] = stack.enter_context(peers.peer(name, CACHE, place(name), canned.port))
+                contenders[name] = stack.enter_context(peers.peer(name, CACHE, place(folder, name), canned.port))
             for case in of_pace:
                 results[case.name] = of_case(case, contenders, asked, harness, folder)
     return results
@@ -85,9 +94,7 @@ def measure(asked: argparse.Namespace, harness: Path, binary: Path, folder: Path
 
 def of_case(case: Case, contenders: dict, asked: argparse.Namespace, harness: Path, folder: Path) -> dict:
     result: dict = {"title": case.title, "cpu": {}, "waits": {}}
-    ours, direct = folder / "ours.json", folder / "direct.json"
-    ours.write_bytes(encoded(case.body))
-    direct.write_bytes(encoded(case.call_body))
+    ours, direct = bodies(case, folder)
     for number in range(asked.rounds + 1):
         for name, process in contenders.items():
             if name in peers.NAMES and not case.peers:
@@ -113,13 +120,10 @@ def of_case(case: Case, contenders: dict, asked: argparse.Namespace, harness: Pa
 def footprint(harness: Path, binary: Path, folder: Path) -> list[list[str]]:
     """Memory, readiness and size, and the time that open streams add to a first byte."""
     paced = next(case for case in cases() if case.name == "paced")
-    body, direct = folder / "ours.json", folder / "direct.json"
-    body.write_bytes(encoded(paced.body))
-    direct.write_bytes(encoded(paced.call_body))
+    body, direct = bodies(paced, folder)
     with ExitStack() as stack:
-        place = lambda name: Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
-        canned = stack.enter_context(upstream(harness, place("upstream"), 50))
-        gateway = stack.enter_context(outcrop(binary, place("outcrop"), canned.port))
+        canned = stack.enter_context(upstream(harness, place(folder, "upstream"), 50))
+        gateway = stack.enter_context(outcrop(binary, place(folder, "outcrop"), canned.port))
         time.sleep(1)
         idle = gateway.rss()
         load = [harness, "drive", "--port", str(gateway.port), "--path", paced.path, "--body", str(body),

@@ -29,7 +29,7 @@ REPLICAS = 3
 # Said where a busy machine does not write the row of a call in time; the call is not made.
 REFUSED = "no_db_connection"
 # Access lines of chat requests.
-ACCESS = re.compile(r"outcrop::access.*\bchat\b")
+ACCESS = re.compile(r"outcrop::access.*\bchat\b.*")
 # Seconds in which a balancer notices that a replica is not ready, and then those for open requests.
 DELAY, DRAIN = 2, 60
 
@@ -41,9 +41,15 @@ class Cluster:
     replicas: list[Outcrop]
     ports: list[int]
 
-    def calls(self) -> list[int]:
-        """Chat requests so far, by replica."""
-        return [len(ACCESS.findall(replica.log())) for replica in self.replicas]
+    def served_by(self, request_id: str) -> int:
+        """The replica whose access log has the request; the line is written after the answer, by another thread."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            for number, replica in enumerate(self.replicas):
+                if any(request_id in line for line in ACCESS.findall(replica.log())):
+                    return number
+            time.sleep(0.02)
+        raise AssertionError(f"no replica logged the request {request_id}")
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +96,14 @@ def balancer(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Balan
         yield running
 
 
-def chat(balancer: Balancer, key: str, *, session: str = "", stream: bool = False) -> tuple[int, str]:
+@dataclass
+class Answer:
+    status: int
+    text: str
+    request_id: str
+
+
+def chat(balancer: Balancer, key: str, *, session: str = "", stream: bool = False) -> Answer:
     """One chat request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", balancer.port, timeout=PATIENCE)
     body = {"model": MODEL, "stream": stream, "max_tokens": 20, "messages": [{"role": "user", "content": "Hello"}]}
@@ -100,30 +113,29 @@ def chat(balancer: Balancer, key: str, *, session: str = "", stream: bool = Fals
     try:
         connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
         answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        return Answer(answer.status, answer.read().decode(), answer.headers["x-request-id"])
     finally:
         connection.close()
 
 
 def test_a_limit_holds_over_all_replicas(cluster: Cluster, balancer: Balancer) -> None:
     key = generated(cluster.replicas[0], MASTER, {"rpm_limit": 7})["key"]
-    before = cluster.calls()
     with ThreadPoolExecutor(8) as threads:
-        asked = [threads.submit(chat, balancer, key, session=f"session-{number}") for number in range(40)]
-        statuses = Counter(one.result()[0] for one in asked)
+        answers = list(threads.map(lambda number: chat(balancer, key, session=f"session-{number}"), range(40)))
+    statuses = Counter(answer.status for answer in answers)
     assert set(statuses) <= {200, 429, 503} and statuses[200] > 0, statuses
     # Seven at most, and less only where the machine was too busy for some.
     assert statuses[200] <= 7 <= statuses[200] + statuses[503], statuses
-    shares = [now - then for now, then in zip(cluster.calls(), before, strict=True)]
-    assert all(shares), f"every replica took part: {shares}"
+    shares = Counter(cluster.served_by(answer.request_id) for answer in answers)
+    assert len(shares) == REPLICAS, f"every replica took part: {shares}"
 
 
 def test_every_call_has_one_row_whichever_replica_served_it(cluster: Cluster, balancer: Balancer) -> None:
     key = generated(cluster.replicas[0], MASTER, {})
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(lambda number: chat(balancer, key["key"], session=f"s{number}"), range(60)))
-    answered = sum(status == 200 for status, _ in answers)
-    assert answered + sum(REFUSED in text for _, text in answers) == 60 and answered > 0, answers
+    answered = sum(answer.status == 200 for answer in answers)
+    assert answered + sum(REFUSED in answer.text for answer in answers) == 60 and answered > 0, answers
     paid: list[str] = []
     deadline = time.monotonic() + PATIENCE
     while len(paid) < answered and time.monotonic() < deadline:
@@ -136,15 +148,14 @@ def test_every_call_has_one_row_whichever_replica_served_it(cluster: Cluster, ba
 
 def test_a_conversation_stays_on_one_replica(cluster: Cluster, balancer: Balancer) -> None:
     key = generated(cluster.replicas[0], MASTER, {})["key"]
-    chosen = []
+    chosen: set[int] = set()
     for session in ["one", "two", "three", "four", "five", "six"]:
-        before = cluster.calls()
-        for _ in range(4):
-            assert chat(balancer, key, session=session)[0] in {200, 503}
-        shares = [now - then for now, then in zip(cluster.calls(), before, strict=True)]
-        assert sorted(shares) == [0, 0, 4], shares
-        chosen.append(shares.index(4))
-    assert len(set(chosen)) > 1, "conversations are spread"
+        answers = [chat(balancer, key, session=session) for _ in range(4)]
+        assert {answer.status for answer in answers} <= {200, 503}, answers
+        served = {cluster.served_by(answer.request_id) for answer in answers}
+        assert len(served) == 1, served
+        chosen |= served
+    assert len(chosen) > 1, "conversations are spread"
 
 
 def test_a_rolling_restart_loses_no_request(cluster: Cluster, balancer: Balancer) -> None:
@@ -160,7 +171,8 @@ def test_a_rolling_restart_loses_no_request(cluster: Cluster, balancer: Balancer
             number += 1
             is_stream = number % 3 == 0
             try:
-                status, text = chat(balancer, key, session=f"{thread}-{number}", stream=is_stream)
+                answer = chat(balancer, key, session=f"{thread}-{number}", stream=is_stream)
+                status, text = answer.status, answer.text
             except (OSError, http.client.HTTPException) as error:
                 status, text = 0, repr(error)
             if REFUSED in text:
