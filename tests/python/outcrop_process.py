@@ -117,6 +117,14 @@ class Outcrop:
         """Whether the process still runs."""
         return self.process is not None and self.process.poll() is None
 
+    def log_with(self, *wanted: str) -> str:
+        """Waits until the log has each text: access lines are written after the answer, by another thread."""
+        deadline = time.monotonic() + PATIENCE
+        while missing := [text for text in wanted if text not in self.log()]:
+            assert time.monotonic() < deadline, f"{missing} are not in the log:\n{self.log()}"
+            time.sleep(0.02)
+        return self.log()
+
     def terminate(self) -> None:
         """Sends SIGTERM and returns at once."""
         assert self.process is not None

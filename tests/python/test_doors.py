@@ -24,11 +24,9 @@ def test_unknown_addresses_stand_in_the_log(gateway: Outcrop) -> None:
     """Method and path, escaped and cut; no query string, which may hold a key."""
     for path in ("/v1/assistants?key=hidden", "/v1/a%0Ab\"c", "/" + "x" * 2_000):
         assert httpx.post(f"{gateway.url}{path}", json={}).status_code == 404
-    log = gateway.log()
-    assert 'unknown method="POST" path="/v1/assistants" ' in log
-    assert "hidden" not in log
+    log = gateway.log_with('unknown method="POST" path="/v1/assistants" ', f'path="/{"x" * 255}"')
+    assert "hidden" not in log and "x" * 256 not in log
     assert 'path="/v1/a%0Ab%22c"' in log or 'path="/v1/a%0Ab\\"c"' in log
-    assert f'path="/{"x" * 255}"' in log and "x" * 256 not in log
 
 
 def test_azure_chat_by_model(gateway: Outcrop) -> None:

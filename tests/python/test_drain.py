@@ -40,13 +40,6 @@ def local(running: Outcrop) -> tuple[str, int]:
     return "127.0.0.1", running.address[1]
 
 
-def until(running: Outcrop, wanted: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while wanted not in running.log():
-        assert time.monotonic() < deadline, f"{wanted!r} is not in the log:\n{running.log()}"
-        time.sleep(0.05)
-
-
 def test_every_stream_that_has_begun_finishes(emulator: Outcrop) -> None:
     """Chat streams and native ones, with their last event; then the process ends without waiting for its limit."""
     with beside(emulator, "shutdown: { delay: 0.2 }\n") as running:
@@ -153,7 +146,7 @@ def test_calls_that_are_cut_off_have_settled_rows(slow: Scripted, tmp_path: Path
             next(events)
         running.terminate()
         if ending == "second signal":
-            until(running, f"stopping: {count} calls in flight, {count} connections open")
+            running.log_with(f"stopping: {count} calls in flight, {count} connections open")
             assert running.process is not None
             running.process.send_signal(signal.SIGTERM)
         for exchange, events in zip(exchanges, streams, strict=True):
