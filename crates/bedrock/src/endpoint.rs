@@ -6,7 +6,7 @@ use std::fmt;
 use aws_sdk_bedrockruntime::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use http::uri::{Authority, Scheme, Uri};
 
-/// The Bedrock services the gateway calls. All sign as `bedrock`.
+/// The services the gateway calls. Those of Bedrock sign as `bedrock`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
     /// `bedrock-runtime`: Converse, InvokeModel.
@@ -17,10 +17,12 @@ pub enum Service {
     AgentRuntime,
     /// `bedrock-agent`: definitions of agents and prompts.
     Agent,
+    /// `s3`: files, and the records of batch jobs.
+    S3,
 }
 
 impl Service {
-    /// Every service.
+    /// Every service of Bedrock.
     pub const ALL: [Self; 4] = [Self::Runtime, Self::Control, Self::AgentRuntime, Self::Agent];
 
     /// First label of the host name.
@@ -30,6 +32,15 @@ impl Service {
             Self::Control => "bedrock",
             Self::AgentRuntime => "bedrock-agent-runtime",
             Self::Agent => "bedrock-agent",
+            Self::S3 => "s3",
+        }
+    }
+
+    /// The name that calls are signed for.
+    pub(super) fn signing_name(self) -> &'static str {
+        match self {
+            Self::Runtime | Self::Control | Self::AgentRuntime | Self::Agent => "bedrock",
+            Self::S3 => "s3",
         }
     }
 
@@ -41,6 +52,7 @@ impl Service {
             Self::Control => "Bedrock",
             Self::AgentRuntime => "Bedrock Agent Runtime",
             Self::Agent => "Bedrock Agent",
+            Self::S3 => "S3",
         }
     }
 
@@ -50,6 +62,7 @@ impl Service {
             Self::Control => 1,
             Self::AgentRuntime => 2,
             Self::Agent => 3,
+            Self::S3 => 4,
         }
     }
 }
@@ -166,7 +179,15 @@ pub(super) async fn regional(
         .strip_prefix("https://")
         .and_then(|host| host.strip_prefix(Service::Runtime.host_label()))
         .ok_or_else(|| format!("cannot derive the host of {} from {url}", service.host_label()))?;
-    Endpoint::parse(&format!("https://{}{rest}", service.host_label()))
+    // S3 marks dual stack by a label of its own, in the older domain.
+    let host = match (service, rest.strip_suffix(".api.aws")) {
+        (Service::S3, Some(region)) => {
+            let (kind, region) = region.rsplit_once('.').unwrap_or(("", region));
+            format!("s3{kind}.dualstack.{region}.amazonaws.com")
+        }
+        _ => format!("{}{rest}", service.host_label()),
+    };
+    Endpoint::parse(&format!("https://{host}"))
 }
 
 /// A model id that cannot be a path segment.
@@ -276,6 +297,14 @@ mod tests {
                 false,
                 false,
                 "https://bedrock-agent-runtime.cn-north-1.amazonaws.com.cn",
+            ),
+            (Service::S3, "eu-west-1", false, false, "https://s3.eu-west-1.amazonaws.com"),
+            (
+                Service::S3,
+                "us-gov-west-1",
+                true,
+                true,
+                "https://s3-fips.dualstack.us-gov-west-1.amazonaws.com",
             ),
             (
                 Service::Runtime,

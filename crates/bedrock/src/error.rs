@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::clock::{ClockError, date, read_date};
 use super::credentials::CredentialsError;
 use super::frames::{Frame, FrameError, FrameKind};
+use super::s3;
 
 /// Header with AWS's id of a call.
 pub const AWS_REQUEST_ID: &str = "x-amzn-requestid";
@@ -186,6 +187,7 @@ impl ServiceError {
         let parsed: Option<ErrorBody> = serde_json::from_slice(&body).ok();
         // Any JSON object parses as an error body; one without known fields is not from AWS.
         let parsed = parsed.filter(ErrorBody::says_something);
+        let parsed = parsed.or_else(|| ErrorBody::of_s3(&body));
         let named = header_text(&headers, "x-amzn-errortype");
         let retry_after = retry_after(&headers);
         if parsed.is_none() && named.is_none() {
@@ -261,6 +263,12 @@ struct ErrorBody {
 }
 
 impl ErrorBody {
+    /// The error of S3, which is XML.
+    fn of_s3(body: &[u8]) -> Option<Self> {
+        let (code, message) = s3::error(body)?;
+        Some(Self { message: Some(message), kind: Some(code), ..Self::default() })
+    }
+
     fn says_something(&self) -> bool {
         self.message.is_some() || self.capital_message.is_some() || self.name().is_some()
     }

@@ -18,6 +18,7 @@ mod http_client;
 mod proxy;
 mod response;
 mod role;
+mod s3;
 mod sdk;
 mod sdk_endpoint;
 mod send;
@@ -41,6 +42,9 @@ pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME, exceptio
 pub use proxy::BadProxy;
 pub use response::{EventStream, UpstreamResponse};
 pub use role::Role;
+pub use s3::{
+    Bucket, ListedObject, ObjectPage, StoredObject, Upload, WriteCondition, refusal_of, status_of,
+};
 pub use sdk::{Sdk, sdk_failure};
 pub use send::{Call, HOP, Kind, Transport, unsigned};
 pub use settings::{AccountKeys, AccountSecret, CredentialSource, Settings, SetupError, Timeouts};

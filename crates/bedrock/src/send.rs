@@ -25,7 +25,7 @@ use super::credentials::Grant;
 use super::endpoint::Service;
 use super::error::{Exception, Failure, Phase, ProtocolError, ServiceError};
 use super::response::UpstreamResponse;
-use super::sign::{BodyHash, authorise};
+use super::sign::{BodyHash, SigningScope, authorise};
 use super::spawner::Spawner;
 
 /// Marks calls to endpoints outside AWS. An incoming call with the mark is from a gateway: if it were
@@ -231,7 +231,9 @@ impl Transport {
         signed_at: SystemTime,
     ) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = unsigned(&self.account, call)?.map(Full::new);
-        authorise(&mut request, hash, &grant.proof, self.account.region(), signed_at)?;
+        let scope =
+            SigningScope { service: call.service, region: self.account.region(), now: signed_at };
+        authorise(&mut request, hash, &grant.proof, scope)?;
         // Not signed: the proxy removes it.
         self.account.way().authorise_forward(&mut request);
         Ok(request)

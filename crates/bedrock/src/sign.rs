@@ -7,7 +7,10 @@ use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
 use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
@@ -17,11 +20,9 @@ use tokio::task::spawn_blocking;
 
 use self::derived_key::DerivedKeys;
 use super::credentials::Proof;
+use super::endpoint::Service;
 use super::error::Failure;
 use super::send::HOP;
-
-/// All Bedrock services sign under this one name.
-const SIGNING_NAME: &str = "bedrock";
 
 /// Bodies longer than this, in bytes, are hashed outside the worker's thread.
 const LARGE: usize = 1024 * 1024;
@@ -66,14 +67,21 @@ impl SigningKeys {
     }
 }
 
+/// The service, region and time that a signature holds for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SigningScope<'s> {
+    pub(super) service: Service,
+    pub(super) region: &'s str,
+    pub(super) now: SystemTime,
+}
+
 /// Adds `authorization` (and, for SigV4, `x-amz-date` and `x-amz-security-token`) to a request that is
 /// otherwise complete: with an absolute URI, its `host` and its `content-length`.
 pub(super) fn authorise<B>(
     request: &mut Request<B>,
     body: &BodyHash,
     proof: &Proof,
-    region: &str,
-    now: SystemTime,
+    scope: SigningScope<'_>,
 ) -> Result<(), Failure> {
     let signing = match proof {
         Proof::Bearer(header) => {
@@ -83,8 +91,8 @@ pub(super) fn authorise<B>(
         Proof::Keys(signing) => signing,
     };
     let keys = (&signing.keys, &signing.derived);
-    let Some(signed) = direct::authorisation(request, body, keys, region, now) else {
-        return by_aws(request, body, &signing.identity, region, now);
+    let Some(signed) = direct::authorisation(request, body, keys, scope) else {
+        return by_aws(request, body, &signing.identity, scope);
     };
     let headers = request.headers_mut();
     let mut add = |name: &HeaderName, mut value: HeaderValue| {
@@ -104,16 +112,22 @@ fn by_aws<B>(
     request: &mut Request<B>,
     body: &BodyHash,
     identity: &Identity,
-    region: &str,
-    now: SystemTime,
+    SigningScope { service, region, now }: SigningScope<'_>,
 ) -> Result<(), Failure> {
     // The defaults are those that Bedrock requires: path encoded twice, no checksum header, token signed.
+    let mut settings = SigningSettings::default();
+    if service == Service::S3 {
+        // Keys may hold what other paths do not, and the hash of the body is a header.
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    }
     let params = v4::SigningParams::builder()
         .identity(identity)
         .region(region)
-        .name(SIGNING_NAME)
+        .name(service.signing_name())
         .time(now)
-        .settings(SigningSettings::default())
+        .settings(settings)
         .build()
         .map_err(|error| Failure::Request(error.to_string()))?
         .into();

@@ -51,8 +51,10 @@ pub(crate) fn authenticate(options: &Options, request: &mut Signed<'_>) -> Resul
     if !authorization.signed_headers.contains(&"x-amz-date") {
         return Err(invalid("'X-Amz-Date' must be a 'SignedHeader' in the AWS Authorization."));
     }
-    if authorization.service != "bedrock" {
-        return Err(invalid("Credential should be scoped to correct service: 'bedrock'. "));
+    let service = request.service;
+    if authorization.service != service {
+        let message = format!("Credential should be scoped to correct service: '{service}'. ");
+        return Err(invalid(&message));
     }
     if !request.timestamp.starts_with(authorization.date) {
         return Err(invalid(

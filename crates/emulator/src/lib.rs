@@ -21,6 +21,13 @@
 //! `idiot`), e-mail addresses, and marks: `[violence]`, `[hate:low]`, `[topic:Shares]`, `[word:basalt]`,
 //! `[pii:NAME]`. An id that begins with `weak` or `medium` has filters of that strength.
 //!
+//! # Files and batch jobs
+//! S3 answers requests that are signed for it, by path or by host; buckets of every name exist, unless it begins
+//! with `missing`. Jobs of CreateModelInvocationJob read their records there, go through the service's statuses
+//! (a step lasts [`Options::job_step`]), and write the answers in another order than they were asked, with a
+//! manifest. Like at the service a job has at least 100 records. A role whose name ends in `fails` has no access to
+//! the bucket, and with one that ends in `expires` half of the records are not answered in time.
+//!
 //! # Faults by model id
 //! Clients can request failures without a script by the name of the model they call (a region prefix such
 //! as `us.` is allowed; `N` counts stream events or milliseconds):
@@ -55,10 +62,12 @@ mod auth;
 mod delivery;
 mod error;
 mod faults;
+mod jobs;
 mod journal;
 mod json;
 mod model;
 mod models;
+mod objects;
 mod options;
 mod routes;
 mod script;

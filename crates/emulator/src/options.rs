@@ -12,6 +12,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// Delay between the deltas of a stream.
     pub pace: Duration,
+    /// Time that a batch job stays in each status before the last, and between its records' portions.
+    pub job_step: Duration,
     /// If set, signatures must be made with these credentials and are verified in full;
     /// otherwise any well-formed signature is accepted.
     pub credentials: Option<Credentials>,
@@ -37,6 +39,7 @@ impl Default for Options {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             pace: Duration::from_millis(15),
+            job_step: Duration::from_millis(200),
             credentials: None,
             bearer_key: None,
             journal_size: 1_000,

@@ -5,8 +5,12 @@ mod control;
 mod converse;
 mod guardrails;
 mod invoke;
+pub(crate) mod jobs;
 mod retrieve;
+mod s3;
 mod scripted;
+
+pub(crate) use s3::now;
 
 use std::os::fd::OwnedFd;
 
@@ -20,12 +24,14 @@ use crate::{
     auth::{self, Caller},
     delivery::{self, Act, Connection, Reply},
     error::Refusal,
+    jobs::Jobs,
     journal::{Call, Journal},
     model::{
         PromptCache, Remembered,
         seal::{Short, short},
     },
     models::Models,
+    objects::Objects,
     options::Options,
     script::Script,
     sigv4::Signed,
@@ -40,10 +46,12 @@ pub(crate) struct State {
     pub(crate) journal: Journal,
     pub(crate) cache: PromptCache,
     pub(crate) remembered: Remembered,
+    pub(crate) objects: Objects,
+    pub(crate) jobs: Jobs,
 }
 
 /// A request that has been read and authenticated.
-struct Request<'a> {
+pub(crate) struct Request<'a> {
     caller: Caller,
     query: &'a str,
     body: &'a Bytes,
@@ -60,7 +68,18 @@ enum Resource {
     InferenceProfiles,
     InferenceProfile(String),
     KnowledgeBase(String),
+    Objects,
+    Jobs,
+    Job { id: String, action: JobAction },
     Unknown,
+}
+
+/// The operation on a batch job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JobAction {
+    Create,
+    Describe,
+    Stop,
 }
 
 impl State {
@@ -71,6 +90,8 @@ impl State {
             journal: Journal::new(options.journal_size),
             cache: PromptCache::default(),
             remembered: Remembered::default(),
+            objects: Objects::default(),
+            jobs: Jobs::default(),
             options,
         }
     }
@@ -93,7 +114,10 @@ pub(crate) async fn dispatch(
             (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         })
         .collect();
-    let resource = Resource::parse(method, path);
+    let resource = match Resource::parse(method, path) {
+        Resource::Unknown if s3::is_for(&headers) => Resource::Objects,
+        resource => resource,
+    };
     let ticket = state.journal.open(record(&request, &resource, &headers, &body));
     let reply = answer(&state, &request, &resource, &headers, &body)
         .unwrap_or_else(Refusal::reply)
@@ -105,7 +129,7 @@ pub(crate) async fn dispatch(
 }
 
 fn answer(
-    state: &State,
+    state: &web::Data<State>,
     request: &HttpRequest,
     resource: &Resource,
     headers: &[(String, String)],
@@ -114,6 +138,9 @@ fn answer(
     let query = request.uri().query().unwrap_or_default();
     if *resource == Resource::Unknown {
         return Ok(unknown_operation());
+    }
+    if *resource == Resource::Objects {
+        return Ok(s3::answer(state, request, headers, body));
     }
     let caller = auth::authenticate(
         &state.options,
@@ -124,6 +151,7 @@ fn answer(
             headers,
             body,
             timestamp: "",
+            service: "bedrock",
         },
     )?;
     let request = Request { caller, query, body };
@@ -136,7 +164,13 @@ fn answer(
         Resource::InferenceProfiles => control::inference_profiles(state, &request),
         Resource::InferenceProfile(id) => control::inference_profile(state, &request, id),
         Resource::KnowledgeBase(id) => retrieve::answer(state, &request, id),
-        Resource::Unknown => Ok(unknown_operation()),
+        Resource::Jobs => jobs::list(state, &request),
+        Resource::Job { id, action } => match action {
+            JobAction::Create => jobs::create(state, &request),
+            JobAction::Describe => jobs::describe(state, id),
+            JobAction::Stop => jobs::stop(state, id),
+        },
+        Resource::Objects | Resource::Unknown => Ok(unknown_operation()),
     }
 }
 
@@ -162,6 +196,18 @@ impl Resource {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         if method == "POST" && path == "/guardrail-checks/invoke" {
             return Self::GuardrailChecks;
+        }
+        let job = path.strip_prefix("/model-invocation-job").and_then(|rest| match rest {
+            "" => Some((String::new(), JobAction::Create)),
+            rest => {
+                let id = rest.strip_prefix('/')?;
+                let stopped = id.strip_suffix("/stop").map(|id| (decode(id), JobAction::Stop));
+                stopped.or_else(|| Some((decode(id), JobAction::Describe)))
+            }
+        });
+        if let Some((id, action)) = job {
+            let of_method = if action == JobAction::Describe { "GET" } else { "POST" };
+            return if method == of_method { Self::Job { id, action } } else { Self::Unknown };
         }
         let guardrail = path
             .strip_prefix("/guardrail/")
@@ -189,6 +235,7 @@ impl Resource {
         match path {
             "/foundation-models" => Self::FoundationModels,
             "/inference-profiles" => Self::InferenceProfiles,
+            "/model-invocation-jobs" => Self::Jobs,
             _ => below("/foundation-models")
                 .map(Self::FoundationModel)
                 .or_else(|| below("/inference-profiles").map(Self::InferenceProfile))
@@ -250,10 +297,13 @@ fn record(
         };
         call.headers.insert(name.clone(), value);
     }
-    call.body = serde_json::from_slice(body).unwrap_or_else(|_| match body.is_empty() {
-        true => Value::Null,
-        false => Value::from(String::from_utf8_lossy(body).into_owned()),
-    });
+    // Files are too long for a journal.
+    if *resource != Resource::Objects {
+        call.body = serde_json::from_slice(body).unwrap_or_else(|_| match body.is_empty() {
+            true => Value::Null,
+            false => Value::from(String::from_utf8_lossy(body).into_owned()),
+        });
+    }
     call
 }
 
@@ -268,6 +318,13 @@ impl Resource {
             Self::InferenceProfiles => "inference-profiles",
             Self::InferenceProfile(_) => "inference-profile",
             Self::KnowledgeBase(_) => "retrieve",
+            Self::Objects => "s3",
+            Self::Jobs => "list-jobs",
+            Self::Job { action, .. } => match action {
+                JobAction::Create => "create-job",
+                JobAction::Describe => "describe-job",
+                JobAction::Stop => "stop-job",
+            },
             Self::Unknown => "unknown",
         }
     }

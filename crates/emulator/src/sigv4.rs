@@ -31,6 +31,8 @@ pub(crate) struct Signed<'a> {
     pub(crate) body: &'a [u8],
     /// Value of `x-amz-date`.
     pub(crate) timestamp: &'a str,
+    /// The service that the request is for.
+    pub(crate) service: &'a str,
 }
 
 impl<'a> Authorization<'a> {
@@ -78,7 +80,11 @@ impl<'a> Authorization<'a> {
 
     fn canonical(&self, request: &Signed<'_>) -> String {
         // Except for S3, the path as sent is encoded once more.
-        let path = request.path.split('/').map(encode).collect::<Vec<_>>().join("/");
+        let path = match request.service {
+            "s3" => request.path.split('/').map(|part| encode(&decode(part))).collect::<Vec<_>>(),
+            _ => request.path.split('/').map(encode).collect(),
+        };
+        let path = path.join("/");
         let mut headers = String::new();
         for name in &self.signed_headers {
             let values: Vec<String> = request
@@ -205,6 +211,7 @@ mod tests {
             headers: &headers,
             body: b"",
             timestamp: "20150830T123600Z",
+            service: "iam",
         };
         let text = "Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7";
         let authorization = Authorization::parse(text).expect("well formed");

@@ -12,7 +12,8 @@ use http::header::{AUTHORIZATION, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
 
 use super::derived_key::{CredentialScope, DerivedKeys};
-use super::{BodyHash, SIGNING_NAME, hex};
+use super::{BodyHash, SigningScope, hex};
+use crate::endpoint::Service;
 use crate::send::HOP;
 
 pub(super) static DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -35,11 +36,11 @@ pub(super) fn authorisation<B>(
     request: &Request<B>,
     body: &BodyHash,
     (keys, derived): (&Credentials, &DerivedKeys),
-    region: &str,
-    now: SystemTime,
+    SigningScope { service, region, now }: SigningScope<'_>,
 ) -> Option<Authorisation> {
     let uri = request.uri();
-    if uri.query().is_some() || !is_normal(uri.path()) {
+    // S3 has rules of its own.
+    if service == Service::S3 || uri.query().is_some() || !is_normal(uri.path()) {
         return None;
     }
     let time = date_time(now)?;
@@ -55,7 +56,7 @@ pub(super) fn authorisation<B>(
     }
     let canonical = hash(request.method().as_str(), uri.path(), &headers, &signed_names, body);
 
-    let scope = CredentialScope { day: time.get(..8)?, region, service: SIGNING_NAME };
+    let scope = CredentialScope { day: time.get(..8)?, region, service: service.signing_name() };
     let key = derived.of(keys, scope);
     let mut text = String::with_capacity(ROOM);
     // Writing into a string cannot fail.

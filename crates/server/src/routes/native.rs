@@ -175,7 +175,7 @@ async fn of_account(
         }
         // Lists and settings.
         (Service::Control | Service::Agent, None) => EstimatedCost::Nothing,
-        (Service::Runtime | Service::AgentRuntime, None) => EstimatedCost::Unpriced,
+        (Service::Runtime | Service::AgentRuntime | Service::S3, None) => EstimatedCost::Unpriced,
     };
     admitted.reserve(CallEstimate { call_type: CALL_TYPE, cost }, context).await?;
     may_drain(admitted, request, context);
@@ -384,7 +384,9 @@ async fn call(
 fn last_words(service: Service) -> &'static str {
     match service {
         Service::Runtime => "serviceUnavailableException",
-        Service::AgentRuntime | Service::Agent | Service::Control => "internalServerException",
+        Service::AgentRuntime | Service::Agent | Service::Control | Service::S3 => {
+            "internalServerException"
+        }
     }
 }
 

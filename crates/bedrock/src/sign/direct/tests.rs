@@ -35,8 +35,12 @@ fn expected(
     now: SystemTime,
 ) -> [Option<HeaderValue>; 3] {
     let mut signed = request.clone();
-    by_aws(&mut signed, body, &keys.clone().into(), REGION, now).unwrap();
+    by_aws(&mut signed, body, &keys.clone().into(), scope(REGION, now)).unwrap();
     [&DATE, &TOKEN, &AUTHORIZATION].map(|name| signed.headers().get(name).cloned())
+}
+
+fn scope(region: &str, now: SystemTime) -> SigningScope<'_> {
+    SigningScope { service: Service::Runtime, region, now }
 }
 
 proptest! {
@@ -59,7 +63,7 @@ proptest! {
         let derived = DerivedKeys::default();
         // The second one takes the derived key that the first one left.
         for _ in 0..2 {
-            match authorisation(&request, &body, (&keys, &derived), REGION, now) {
+            match authorisation(&request, &body, (&keys, &derived), scope(REGION, now)) {
                 Some(Authorisation { date, token, authorization }) => {
                     prop_assert_eq!(&[Some(date), token, Some(authorization)], &expected);
                 }
@@ -76,9 +80,9 @@ fn a_key_is_derived_again_for_another_day_and_region() {
     let day = Duration::from_hours(24);
     for (region, days) in [("us-east-1", 20_000), ("us-east-1", 20_001), ("us-west-2", 20_001)] {
         let now = UNIX_EPOCH + day * days;
-        let ours = authorisation(&request, &body, (&keys, &derived), region, now).unwrap();
+        let ours = authorisation(&request, &body, (&keys, &derived), scope(region, now)).unwrap();
         let mut signed = request.clone();
-        by_aws(&mut signed, &body, &keys.clone().into(), region, now).unwrap();
+        by_aws(&mut signed, &body, &keys.clone().into(), scope(region, now)).unwrap();
         assert_eq!(Some(&ours.authorization), signed.headers().get(AUTHORIZATION));
     }
 }
@@ -95,7 +99,7 @@ fn what_is_not_its_own_canonical_form_is_left_to_awss_signer() {
         request("POST", "/model/m/converse", &[pair("x-a", "1"), pair("x-a", "2")]),
     ];
     for request in unusual {
-        let signed = authorisation(&request, &body, (&keys, &derived), REGION, UNIX_EPOCH);
+        let signed = authorisation(&request, &body, (&keys, &derived), scope(REGION, UNIX_EPOCH));
         assert!(signed.is_none(), "{request:?}");
     }
 }
