@@ -24,6 +24,7 @@ mod listing;
 mod operator_rows;
 mod overrides;
 mod prices;
+mod profile_cache;
 mod profile_fallbacks;
 mod refused_betas;
 mod regions;
@@ -41,6 +42,7 @@ pub use operator_rows::OperatorRows;
 pub use overrides::ProfileOverrides;
 use prices::QuoteCache;
 pub use prices::{Charged, PriceSource, PricedModel, Quote, Tier, Unquoted};
+use profile_cache::ProfileCache;
 use profile_fallbacks::{ProfileFallbacks, Without};
 use refused_betas::{RefusedBetas, forget_betas};
 pub use regions::is_known_region;
@@ -64,6 +66,7 @@ struct Inner {
     arn_lookup: ArnLookup,
     listing: Listing,
     quotes: QuoteCache,
+    profiles: ProfileCache,
 }
 
 /// The operator's settings for names and models.
@@ -119,7 +122,7 @@ pub struct ResolvedModel {
     /// Bedrock's id, inference profile or ARN.
     pub model_id: String,
     /// The features that the model supports.
-    pub profile: Profile,
+    pub profile: Arc<Profile>,
     /// The foundation model of the id, if the id names it.
     base: Option<String>,
     /// The variant in the name that Bedrock does not support, as `model.free`.
@@ -228,15 +231,16 @@ impl Catalogue {
             arn_lookup: ArnLookup::default(),
             listing: Listing::default(),
             quotes: QuoteCache::default(),
+            profiles: ProfileCache::default(),
         }))
     }
 
     /// Every distinct profile of the catalogue's models.
-    pub fn profiles(&self) -> Vec<Profile> {
-        let mut profiles: Vec<Profile> = Vec::new();
+    pub fn profiles(&self) -> Vec<Arc<Profile>> {
+        let mut profiles: Vec<Arc<Profile>> = Vec::new();
         for (_, row) in self.0.registry.models() {
             if !profiles.contains(&row.profile) {
-                profiles.push(row.profile.clone());
+                profiles.push(Arc::clone(&row.profile));
             }
         }
         profiles
@@ -247,14 +251,13 @@ impl Catalogue {
         let inner = &self.0;
         let Identified { id, model_id, base, variant, is_chosen } =
             self.identified(name, overrides);
-        let row = base.as_deref().and_then(|base| inner.registry.find(base));
         let geography = Name::parse(&model_id).id.geography();
-        let mut profile = overrides.accepts.over(row, geography, inner.naming.prompt_cache);
+        let mut profile = self.profile(base.as_deref(), geography, &overrides.accepts);
         if inner.without_grammar.holds(&model_id) {
-            profile.structured_output = StructuredOutput::ForcedTool;
+            Arc::make_mut(&mut profile).structured_output = StructuredOutput::ForcedTool;
         }
         if inner.refused_betas.holds(&model_id) {
-            forget_betas(&mut profile);
+            forget_betas(Arc::make_mut(&mut profile));
         }
         let can_be_asked = arn_lookup::can_be_asked(&id) && base.is_none();
         ResolvedModel {
@@ -268,6 +271,26 @@ impl Catalogue {
             not_looked_up: can_be_asked.then(|| overrides.accepts.clone()),
             catalogue: self.clone(),
         }
+    }
+
+    /// The profile of a model called through the inference profiles of a geography, with an operator's overrides.
+    fn profile(
+        &self,
+        base: Option<&str>,
+        geography: Option<&str>,
+        overrides: &ProfileOverrides,
+    ) -> Arc<Profile> {
+        let Inner { registry, naming, profiles, .. } = &*self.0;
+        let row = base.and_then(|base| registry.find(base));
+        let cache = naming.prompt_cache;
+        if let Some(row) = row
+            && overrides.changes_nothing(row, geography, cache)
+        {
+            return Arc::clone(&row.profile);
+        }
+        let digest = overrides.digest();
+        let base = base.unwrap_or_default();
+        profiles.get_or_make(base, geography, digest, || overrides.over(row, geography, cache))
     }
 
     /// The part of a resolved model that decides the price of its calls, without its profile.
@@ -376,8 +399,7 @@ impl ResolvedModel {
         let Some(accepts) = self.not_looked_up.take() else { return };
         let inner = &self.catalogue.0;
         if let Some(base) = inner.arn_lookup.ask(&self.model_id, account).await {
-            self.profile =
-                accepts.over(inner.registry.find(&base), None, inner.naming.prompt_cache);
+            self.profile = self.catalogue.profile(Some(&base), None, &accepts);
             self.base = Some(base);
         }
     }
@@ -449,7 +471,7 @@ impl ResolvedModel {
             self.catalogue.0.without_grammar.remember(&self.model_id);
         }
         let mut target = self.clone();
-        target.profile.structured_output = StructuredOutput::ForcedTool;
+        Arc::make_mut(&mut target.profile).structured_output = StructuredOutput::ForcedTool;
         target
     }
 

@@ -1,7 +1,7 @@
 //! Properties that hold for any input. The fuzz targets in `fuzz/` call these functions with generated
 //! bytes; the tests call them with the stored corpora, so that earlier findings stay fixed.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
 use schema::openai::chat::ChatRequest;
@@ -27,7 +27,7 @@ const UNASKED: usize = 64 * 1024;
 /// A chat request, for the model it names and for one more of the catalogue: it is refused, or becomes
 /// a body that keeps Converse's rules.
 pub fn request(data: &[u8]) {
-    static PROFILES: OnceLock<Vec<Profile>> = OnceLock::new();
+    static PROFILES: OnceLock<Vec<Arc<Profile>>> = OnceLock::new();
     let Ok(request) = serde_json::from_slice::<ChatRequest<'_>>(data) else { return };
     asked(data, &request, &catalogue().resolve(&request.model, &ModelOverrides::default()).profile);
     let profiles = PROFILES.get_or_init(|| catalogue().profiles());
@@ -239,8 +239,11 @@ mod tests {
             let Ok(request) = serde_json::from_slice::<ChatRequest<'_>>(&data) else { continue };
             println!("{}", path.display());
             // The largest requests consist of schemas, and take most of the time.
-            let profiles =
-                if data.len() > LARGE { of_schemas.clone() } else { profiles.iter().collect() };
+            let profiles = if data.len() > LARGE {
+                of_schemas.clone()
+            } else {
+                profiles.iter().map(|profile| &**profile).collect()
+            };
             for profile in profiles {
                 asked(&data, &request, profile);
                 seen += 1;

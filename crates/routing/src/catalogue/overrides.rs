@@ -1,6 +1,8 @@
 //! Overrides: profile fields that an operator sets for a target. They are laid over the model's row, as
 //! `like` lays one row over another.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use toml::{Table, Value};
 use translate::Profile;
 use translate::profile::PromptCache;
@@ -12,7 +14,11 @@ const PROMPT_CACHE: &str = "prompt_cache";
 
 /// Some fields of [`Profile`], validated when they were read.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct ProfileOverrides(Table);
+pub struct ProfileOverrides {
+    fields: Table,
+    /// Hash of the fields; 0 without fields.
+    digest: u64,
+}
 
 impl ProfileOverrides {
     /// Adds a field.
@@ -22,13 +28,38 @@ impl ProfileOverrides {
     pub fn set(&mut self, name: &str, value: Value) -> Result<(), String> {
         let alone = Table::from_iter([(name.to_owned(), value.clone())]);
         read(alone)?;
-        self.0.insert(name.to_owned(), value);
+        self.insert(name, value);
         Ok(())
     }
 
     /// Sets the prompt cache mode.
     pub fn want(&mut self, cache: PromptCache) {
-        self.0.insert(PROMPT_CACHE.to_owned(), Value::String(cache.name().to_owned()));
+        self.insert(PROMPT_CACHE, Value::String(cache.name().to_owned()));
+    }
+
+    fn insert(&mut self, name: &str, value: Value) {
+        self.fields.insert(name.to_owned(), value);
+        let mut hasher = DefaultHasher::new();
+        format!("{:?}", self.fields).hash(&mut hasher);
+        self.digest = hasher.finish();
+    }
+
+    /// Hash of the overrides, which tells those of one process apart.
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Whether [`Self::over`] would return the profile of the row.
+    pub(super) fn changes_nothing(
+        &self,
+        row: &Row,
+        geography: Option<&str>,
+        cache: PromptCache,
+    ) -> bool {
+        let is_within = geography.is_some_and(|geography| row.within.contains_key(geography));
+        let has_mode =
+            row.profile.prompt_cache == cache || row.overrides.contains_key(PROMPT_CACHE);
+        self.fields.is_empty() && !is_within && has_mode
     }
 
     /// The profile of a row, or of no row, with these overrides; called through a geography's inference
@@ -41,7 +72,7 @@ impl ProfileOverrides {
     ) -> Profile {
         let mut profile = self.laid_over(row, geography);
         let told = row.is_some_and(|row| row.overrides.contains_key(PROMPT_CACHE));
-        if !told && !self.0.contains_key(PROMPT_CACHE) {
+        if !told && !self.fields.contains_key(PROMPT_CACHE) {
             profile.prompt_cache = cache;
         }
         profile
@@ -49,14 +80,14 @@ impl ProfileOverrides {
 
     fn laid_over(&self, row: Option<&Row>, geography: Option<&str>) -> Profile {
         let within = row.and_then(|row| row.within.get(geography?));
-        if self.0.is_empty() && within.is_none() {
-            return row.map(|row| row.profile.clone()).unwrap_or_default();
+        if self.fields.is_empty() && within.is_none() {
+            return row.map(|row| Profile::clone(&row.profile)).unwrap_or_default();
         }
         let mut overrides = row.map(|row| row.overrides.clone()).unwrap_or_default();
         overrides.extend(
             within.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
         );
-        overrides.extend(self.0.iter().map(|(name, value)| (name.clone(), value.clone())));
+        overrides.extend(self.fields.iter().map(|(name, value)| (name.clone(), value.clone())));
         read(overrides).unwrap_or_else(|error| {
             // Each field was validated by itself, and none depends on another.
             log::error!("a profile cannot be put together: {error}");
@@ -81,8 +112,10 @@ mod tests {
         let row = Registry::open().find("meta.llama3-3-70b-instruct-v1:0").unwrap();
         assert_eq!(row.profile.tool_choice, ToolChoices::Auto);
         let mut overrides = ProfileOverrides::default();
-        assert_eq!(overrides.over(Some(row), None, PromptCache::Auto), row.profile);
+        assert_eq!(overrides.over(Some(row), None, PromptCache::Auto), *row.profile);
+        assert!(overrides.changes_nothing(row, None, PromptCache::Auto));
         overrides.set("structured_output", Value::String("native".to_owned())).unwrap();
+        assert!(!overrides.changes_nothing(row, None, PromptCache::Auto));
         let profile = overrides.over(Some(row), None, PromptCache::Auto);
         assert_eq!(profile.structured_output, StructuredOutput::Native);
         assert_eq!(profile.tool_choice, ToolChoices::Auto, "the row's own stay");

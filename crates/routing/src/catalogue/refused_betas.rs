@@ -46,7 +46,7 @@ impl ResolvedModel {
         );
         self.catalogue.0.refused_betas.remember(&self.model_id);
         let mut target = self.clone();
-        forget_betas(&mut target.profile);
+        forget_betas(Arc::make_mut(&mut target.profile));
         target
     }
 }

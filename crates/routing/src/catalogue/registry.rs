@@ -72,7 +72,7 @@ pub struct BadRow {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Row {
-    pub(super) profile: Profile,
+    pub(super) profile: Arc<Profile>,
     /// The profile as written: only the fields that are set.
     #[serde(skip)]
     pub(super) overrides: Table,
@@ -104,7 +104,7 @@ pub(super) struct Row {
 impl Default for Row {
     fn default() -> Self {
         Self {
-            profile: Profile::default(),
+            profile: Arc::default(),
             overrides: Table::new(),
             within: BTreeMap::new(),
             prefixes: Vec::new(),
@@ -149,7 +149,7 @@ impl Row {
 
     /// Whether a front door calls the model: by Converse, or for vectors, ranks or images.
     fn is_called(&self) -> bool {
-        let Profile { converse, embedding, rerank, image, .. } = &self.profile;
+        let Profile { converse, embedding, rerank, image, .. } = &*self.profile;
         *converse || embedding.is_some() || rerank.is_some() || image.is_some()
     }
 

@@ -90,7 +90,7 @@ fn every_name_resolves_to_the_models_profile() {
     assert_eq!(target.profile.system, SystemPrompt::InUserTurn);
     assert_eq!(
         catalogue.resolve("who.knows-1", &ModelOverrides::default()).profile,
-        Profile::default()
+        Arc::new(Profile::default())
     );
 }
 

@@ -97,7 +97,7 @@ pub(super) struct Translated<R> {
     /// The guardrail around the call, if the call itself does not accept one.
     pub(super) guard: Option<Guard>,
     /// The profile it was translated for.
-    pub(super) profile: Profile,
+    pub(super) profile: Arc<Profile>,
     pub(super) policy: Unsupported,
     pub(super) guardrail: Option<Arc<Guardrail>>,
     /// What it was given where the request says nothing.
@@ -213,7 +213,7 @@ impl<D: Dialect> PendingCall<D> {
         let policy = self.context.options.policy(target.unsupported);
         let fits = self.translated.as_ref().is_ok_and(|translated| translated.fits(target, policy));
         if self.kept.is_some() && !fits {
-            self.translate(target, offload).await?;
+            Box::pin(self.translate(target, offload)).await?;
         }
         self.body()
     }

@@ -136,7 +136,7 @@ fn the_output_limit_of_listed_models_is_never_exceeded() {
     let registry = Registry::parse(TEXT, PRICES).unwrap();
     for (id, row) in registry.models() {
         let most = u64::from(row.profile.most_max_tokens);
-        let Profile { embedding, rerank, image, .. } = &row.profile;
+        let Profile { embedding, rerank, image, .. } = &*row.profile;
         let writes = embedding.is_none() && rerank.is_none() && image.is_none();
         assert!(!writes || row.max_output == Some(most), "{id}: {most}");
     }

@@ -36,7 +36,11 @@ fn operator_rows_change_models() {
     let known = Catalogue::new(Naming::default(), "us-east-1")
         .resolve("nova-lite", &ModelOverrides::default());
     assert!(nova.leading_assistant && !known.profile.leading_assistant);
-    assert_eq!(Profile { leading_assistant: false, ..nova }, known.profile, "the rest stays");
+    assert_eq!(
+        Profile { leading_assistant: false, ..Profile::clone(&nova) },
+        *known.profile,
+        "the rest stays"
+    );
     let imported = profile("arn:aws:bedrock:us-east-1:1:imported-model/x");
     assert_eq!(imported.beside_tool_result, BesideToolResult::Nothing);
 }

@@ -88,7 +88,7 @@ fn only_what_is_not_the_default_is_shown() {
     let registry = Registry::parse(TEXT, PRICES).unwrap();
     for (id, row) in registry.models() {
         let read: Profile = Value::Table(differing(&row.profile)).try_into().unwrap();
-        assert_eq!(read, row.profile, "{id}: what is shown is the whole of it");
+        assert_eq!(read, *row.profile, "{id}: what is shown is the whole of it");
     }
 }
 
