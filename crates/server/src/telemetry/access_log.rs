@@ -89,10 +89,10 @@ impl AccessLog {
     /// Hands over a line.
     pub(crate) fn write(&self, line: AccessLine) {
         if self.is_ending.load(Ordering::Acquire) {
-            return emit(&line);
+            return format::write_access_lines(&rendered(&line));
         }
         match self.queue.get_or_init(|| self.start()) {
-            None => emit(&line),
+            None => format::write_access_lines(&rendered(&line)),
             Some(queue) => {
                 if queue.try_send(Entry::Line(Box::new(line))).is_err() {
                     self.lost.add(1);
@@ -147,29 +147,38 @@ impl Drop for AccessLog {
 /// Writes lines until the queue is closed.
 fn drain(mut entries: Receiver<Entry>) {
     let mut batch = Vec::with_capacity(BATCH);
+    let mut lines = String::new();
     while entries.blocking_recv_many(&mut batch, BATCH) > 0 {
-        let mut is_awaited = false;
+        let mut awaiting = Vec::new();
         for entry in batch.drain(..) {
             match entry {
-                Entry::Line(line) => emit(&line),
-                Entry::Flush(told) => {
-                    is_awaited = true;
-                    log::logger().flush();
-                    // The other side may have stopped waiting.
-                    let _ = told.send(());
-                }
+                Entry::Line(line) => render(&line, &mut lines),
+                Entry::Flush(told) => awaiting.push(told),
             }
         }
-        if !is_awaited {
+        format::write_access_lines(&lines);
+        lines.clear();
+        for told in &awaiting {
+            // The other side may have stopped waiting.
+            let _ = told.send(());
+        }
+        if awaiting.is_empty() {
             std::thread::sleep(GATHER);
         }
     }
 }
 
-fn emit(line: &AccessLine) {
+fn rendered(line: &AccessLine) -> String {
+    let mut lines = String::new();
+    render(line, &mut lines);
+    lines
+}
+
+/// Appends a line in the form of the log.
+fn render(line: &AccessLine, lines: &mut String) {
     match format::format() {
-        LogFormat::Text => log::info!(target: TARGET, "{}", Text(line)),
-        LogFormat::Json => log::info!(target: TARGET, "{}", Members(line)),
+        LogFormat::Text => format::push_access_line(&Text(line), lines),
+        LogFormat::Json => format::push_access_line(&Members(line), lines),
     }
 }
 
