@@ -321,7 +321,9 @@ impl Resolver {
             return Err(RouteError::NotListed { name: name.to_owned(), near });
         }
         let site = match region_of(name) {
-            Some(region) if region != self.home.account.region() => self.elsewhere(region).await?,
+            Some(region) if region != self.home.account.region() => {
+                Box::pin(self.elsewhere(region)).await?
+            }
             Some(_) | None => self.home.clone(),
         };
         let (balance, turns) = (self.balance, self.turns.clone());

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
+use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
@@ -39,16 +41,20 @@ impl Offload {
     ///
     /// # Errors
     /// As [`Self::away`].
-    pub(crate) async fn run<T: Send + 'static>(
+    pub(crate) fn run<T: Send + 'static>(
         &self,
         bytes: usize,
         work: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Panicked> {
+    ) -> impl Future<Output = Result<T, Panicked>> {
         if bytes <= LARGE {
-            return Ok(work.await);
+            return Either::Left(work.map(Ok));
         }
-        let worker = Handle::current();
-        self.away(move || worker.block_on(work)).await
+        let offload = self.clone();
+        // Boxed, so that small work, which is most, has a future of its own size.
+        Either::Right(Box::pin(async move {
+            let worker = Handle::current();
+            offload.away(move || worker.block_on(work)).await
+        }))
     }
 
     /// Runs `work` on another thread. It goes on there even if its request is dropped meanwhile, and keeps its

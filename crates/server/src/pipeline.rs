@@ -83,7 +83,8 @@ pub(crate) async fn serve<D: Dialect>(
     let body = body.into();
     let head = PendingResponse::default();
     let (silence, cut) = (worker.now().config.timeouts.keep_alive, worker.shared.cutoff.watch());
-    let answer = answered::<D>(worker, http, body, head.clone());
+    // Boxed before it is moved on: it is the largest future of a request.
+    let answer = Box::pin(answered::<D>(worker, http, body, head.clone()));
     let answer = background::attended(answer, head.clone(), cut.clone());
     let answer = Box::pin(Drained::new(answer, head.clone()));
     pending::respond(answer, head, silence, cut).await
@@ -186,13 +187,14 @@ async fn prepared<'n, D: Dialect>(
     if is_dry {
         let target = Dispatch::preview(&route, spec)?;
         let questions = request.outline.head.questions.count;
-        let shown = show::<D>(admitted, &target, (translate, questions), body, context).await?;
-        return Ok(Prepared::Shown(shown));
+        // Boxed as all that few requests need, so that it does not enlarge every request's future.
+        let shown = show::<D>(admitted, &target, (translate, questions), body, context);
+        return Ok(Prepared::Shown(Box::pin(shown).await?));
     }
     if admitted.options().mode == CallMode::WarmUp {
-        let target = Dispatch::preview(&route, spec)?.looked_up().await.into_owned();
-        let translated = translate.translate::<D>(body, &target, offload).await?;
-        return Ok(Prepared::Shown(warm_up::respond::<D>(translated, admitted, context).await?));
+        let target = Dispatch::preview(&route, spec)?;
+        let warmed = warm_up::respond::<D>((&translate, body), &target, admitted, context);
+        return Ok(Prepared::Shown(Box::pin(warmed).await?));
     }
     let calls = u32::try_from(request.outline.head.questions.count).unwrap_or(u32::MAX);
     let calls = calls.saturating_mul(choices);

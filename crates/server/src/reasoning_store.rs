@@ -357,7 +357,8 @@ impl ReasoningStore {
     /// The database fails.
     pub(crate) async fn keep_begun(&self, response: KeptItem) -> Result<(), GatewayError> {
         match self.input.get() {
-            Some(input) => self.responses().keep(response, input.clone()).await,
+            // Boxed, because few answers are kept and every request's future would hold its state.
+            Some(input) => Box::pin(self.responses().keep(response, input.clone())).await,
             None => Ok(()),
         }
     }

@@ -36,18 +36,28 @@ pub(super) async fn accept<D: Dialect>(
     let Some(queued) = D::queued(&translated.reply, context.stamp(D::ID_PREFIX)) else {
         return Ok(());
     };
+    let streams = call.context.operation.kind() == Kind::Stream;
+    let running = Box::pin(begin(admitted, queued, streams)).await?;
+    head.is_background(running);
+    Ok(())
+}
+
+async fn begin(
+    admitted: &Admitted,
+    queued: KeptItem,
+    streams: bool,
+) -> Result<RunningJob, GatewayError> {
     if admitted.worker().shared.draining.has_begun() {
         return Err(GatewayError::Stopping);
     }
     let store = admitted.reasoning();
     let begun = in_progress(&queued.json).map(|json| KeptItem { id: queued.id.clone(), json });
-    let running = store.begin_job(queued, call.context.operation.kind() == Kind::Stream)?;
+    let running = store.begin_job(queued, streams)?;
     if let Some(begun) = begun {
         store.keep_begun(begun).await?;
     }
     running.keep_lease().await;
-    head.is_background(running);
-    Ok(())
+    Ok(running)
 }
 
 /// An answer to the client, or one made in the background to its end.
@@ -85,7 +95,7 @@ pub(super) async fn attended(
     if let Some(response) = response {
         listen(response, running).await;
     }
-    running.end().await;
+    Box::pin(running.end()).await;
     HttpResponse::Ok().finish()
 }
 

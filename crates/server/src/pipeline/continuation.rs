@@ -62,9 +62,9 @@ pub(crate) async fn continued(
         (None, None) => return Ok(None),
         // The translation refuses both together.
         (Some(_), Some(_)) => return Ok(None),
-        (Some(previous), None) => reasoning.history(previous).await?,
+        (Some(previous), None) => Box::pin(reasoning.history(previous)).await?,
         (None, Some(conversation)) => {
-            reasoning.responses().items_before(conversation, body.len()).await?
+            Box::pin(reasoning.responses().items_before(conversation, body.len())).await?
         }
     };
     let length = body.len() + history.iter().map(|item| item.len()).sum::<usize>();

@@ -184,7 +184,7 @@ async fn call_target<D: Dialect>(
         {
             log::info!("past reasoning is refused, trying again without it: {error}");
             more += 1;
-            call.translate(&target, admitted.offload()).await?;
+            Box::pin(call.translate(&target, admitted.offload())).await?;
             begun = attempt(admitted, call, &target).await;
         }
         last.price = Some(CallPrice::of(&target.model));
@@ -214,7 +214,7 @@ async fn attempt<D: Dialect>(
     let check = call.guard().map(|guard| GuardrailCall::new(guard, admitted, &target.account));
     let (body, check) = match check {
         None => (body, None),
-        Some(mut check) => match call.admitted(&mut check, body, target).await? {
+        Some(mut check) => match Box::pin(call.admitted(&mut check, body, target)).await? {
             GuardedInput::Send(body) => (body, Some(check)),
             GuardedInput::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
             GuardedInput::Answered(body) => {

@@ -138,8 +138,10 @@ pub(super) async fn checked<D: Dialect>(
     if let (ValidationResult::Mismatch(reasons), Some(repair)) = (&found, repair) {
         let texts = D::checked_texts(&checked.answered.answer);
         let answer = texts.first().copied().unwrap_or_default();
-        match repair.ask::<D>(admitted, (answer, reasons), context).await {
-            Ok(again) => checked = again.better::<D>(checked, validators, context).await,
+        match Box::pin(repair.ask::<D>(admitted, (answer, reasons), context)).await {
+            Ok(again) => {
+                checked = Box::pin(again.better::<D>(checked, validators, context)).await;
+            }
             Err(error) => log::warn!("{} the repair call gave no answer: {error}", context.id()),
         }
     }

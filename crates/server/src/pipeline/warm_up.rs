@@ -2,12 +2,13 @@
 //! continues it. No call is made.
 
 use actix_web::HttpResponse;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use routing::Target;
 use translate::answer_stream::{AnswerStream, replay};
 use translate::dialect::Dialect;
 
 use super::Admitted;
-use super::pending_call::Translated;
+use super::pending_call::TranslateContext;
 use crate::error::GatewayError;
 use crate::request::answer_headers::describe;
 use crate::request::context::{RequestContext, unix_seconds};
@@ -18,10 +19,13 @@ const EMPTY: &str = r#"{"output":{"message":{"role":"assistant","content":[]}},"
 
 /// Responds with the events of a response without output, and keeps it.
 pub(super) async fn respond<D: Dialect>(
-    translated: Translated<D::Reply>,
+    (translate, body): (&TranslateContext, &Bytes),
+    target: &Target,
     admitted: &Admitted,
     context: &mut RequestContext,
 ) -> Result<HttpResponse, GatewayError> {
+    let target = target.looked_up().await;
+    let translated = translate.translate::<D>(body, &target, admitted.offload()).await?;
     let mut stream = D::stream(translated.reply, context.stamp(D::ID_PREFIX), 0);
     let mut out = BytesMut::new();
     let empty = serde_json::from_str(EMPTY).map_err(GatewayError::Unreadable)?;
