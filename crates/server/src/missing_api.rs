@@ -9,13 +9,18 @@ const CUSTOMISE: &str = "Customise a model with Bedrock's CreateModelCustomizati
 const MESSAGES: &str = "This gateway serves POST {base}/v1/messages and {base}/v1/messages/count_tokens: set ANTHROPIC_BASE_URL={base}, or base_url=\"{base}\" in Anthropic's SDKs, and send requests one by one.";
 const VECTOR_STORES: &str = "Knowledge bases of Bedrock's are made and filled in AWS; search one at POST {base}/v1/vector_stores/KNOWLEDGE_BASE_ID/search.";
 
+/// Beginnings of paths of Anthropic's API, each one segment.
+const ANTHROPICS: &[&str] = &["messages", "complete"];
+/// The first segment of base URLs that only Anthropic's clients have.
+const ANTHROPIC: &str = "anthropic";
+
 /// Beginnings of paths, the API that they belong to, and its replacement. `{base}` is the gateway's address. The
 /// first row that fits counts.
 #[rustfmt::skip]
 const MISSING: &[(&[&str], &str, &str)] = &[
     (&["responses", "conversations"], "This part of OpenAI's Responses API",
      "Continue a response with previous_response_id, or send the items of the conversation in input, POST {base}/v1/responses."),
-    (&["messages", "complete"], "This part of Anthropic's API", MESSAGES),
+    (ANTHROPICS, "This part of Anthropic's API", MESSAGES),
     (&["engines", "edits"], "OpenAI's engines API",
      "Use POST {base}/v1/completions with the model's name in \"model\", or chat completions, POST {base}/v1/chat/completions."),
     (&["images"], "This part of OpenAI's image API",
@@ -78,7 +83,7 @@ impl UrlKind {
     fn of(path: &str, served: &'static [&'static str]) -> Self {
         let segments: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let ends = || (0..segments.len()).filter_map(|start| segments.get(start..));
-        if segments.first() == Some(&"anthropic") {
+        if segments.first() == Some(&ANTHROPIC) {
             return Self::Missing("Anthropic's API", MESSAGES);
         }
         let served = ends().find_map(|end| {
@@ -104,7 +109,11 @@ fn missing(segments: &[&str]) -> Option<UrlKind> {
 
 /// Whether a path belongs to Anthropic's API, served or not, by whatever base URL.
 pub(crate) fn is_anthropics(path: &str) -> bool {
-    matches!(UrlKind::of(path, &[]), UrlKind::Missing(_, instead) if instead == MESSAGES)
+    // Every request is asked, and most have none of these segments.
+    let may_be = path.split('/').any(|segment| {
+        segment == ANTHROPIC || ANTHROPICS.iter().any(|name| segment.eq_ignore_ascii_case(name))
+    });
+    may_be && matches!(UrlKind::of(path, &[]), UrlKind::Missing(_, instead) if instead == MESSAGES)
 }
 
 /// The message of the error.
