@@ -222,7 +222,9 @@ impl<'n> Dispatch<'n> {
         loop {
             self.attempts = self.attempts.saturating_add(1);
             self.attempt_log.attempts += 1;
-            self.in_flight.sent(Timestamp::now());
+            let now = Timestamp::now();
+            self.in_flight.sent(now);
+            self.attempt_log.quota = self.in_flight.quota_left(now);
             let began = std::time::Instant::now();
             let error = match ask(&self.target).await {
                 Ok(answer) => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use access::limit::RateState;
 use arc_swap::ArcSwap;
 
 use super::clock::{Timestamp, micros};
@@ -178,6 +179,14 @@ impl TargetHealth {
         }
     }
 
+    /// The quotas that the operator set, as headers state them.
+    fn quota_left(&self, now: Timestamp, quota: Quota) -> QuotaLeft {
+        QuotaLeft {
+            requests: quota.rpm.map(|rpm| self.requests.state(now, u64::from(rpm.get()))),
+            tokens: quota.tpm.map(|tpm| self.tokens.state(now, tpm.get())),
+        }
+    }
+
     pub fn gauges(&self, now: Timestamp) -> Gauges {
         Gauges {
             in_flight: self.in_flight(),
@@ -198,6 +207,15 @@ impl TargetHealth {
             Some(if had == 0 { sample } else { smoothed.max(1) })
         });
     }
+}
+
+/// What is left of a target's quotas; `None` for one that the operator did not set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QuotaLeft {
+    /// Requests of a minute.
+    pub requests: Option<RateState>,
+    /// Tokens of a minute.
+    pub tokens: Option<RateState>,
 }
 
 /// An in-flight call. However it ends, the target's gauge is decremented; a call dropped because its client
@@ -280,6 +298,11 @@ impl InFlight {
     pub fn sent(&mut self, now: Timestamp) {
         self.stage = Stage::Sent;
         self.began = now;
+    }
+
+    /// What is left of the target's quotas, this call included.
+    pub fn quota_left(&self, now: Timestamp) -> QuotaLeft {
+        self.health.quota_left(now, self.quota)
     }
 
     /// Marks the call as not sent after all: no target was called and no quota was used.

@@ -42,7 +42,7 @@ pub use dispatch::{
     Attempt, AttemptCode, AttemptLog, AttemptOutcome, CallPurpose, CallSpec, Continuation,
     Dispatch, DispatchError, Dispatched, FallbackScope, RetryReason,
 };
-pub use health::{Gauges, HealthState, InFlight, InFlightTemplate, Quota};
+pub use health::{Gauges, HealthState, InFlight, InFlightTemplate, Quota, QuotaLeft};
 pub use resolver::OpenError;
 pub use resolver::{Resolver, Route};
 pub use series::{OTHER, TargetSeries, TargetState};

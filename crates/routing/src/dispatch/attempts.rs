@@ -9,6 +9,7 @@ use super::super::health::Fault;
 use super::super::series::TargetSeries;
 use super::super::target::Target;
 use crate::catalogue::{Day, ModelEnd};
+use crate::health::QuotaLeft;
 
 /// Attempt log of a call.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +30,8 @@ pub struct AttemptLog {
     pub paused: Duration,
     /// The end of the life of the last target's model, if it is near.
     pub end: Option<Arc<ModelEnd>>,
+    /// What is left of the last target's quotas.
+    pub quota: QuotaLeft,
 }
 
 /// One attempt at one target.

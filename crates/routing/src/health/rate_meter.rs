@@ -3,6 +3,9 @@
 //! passes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use access::limit::RateState;
 
 use crate::clock::Timestamp;
 
@@ -24,6 +27,18 @@ impl RateMeter {
     pub(super) fn fits(&self, now: Timestamp, units: u64, a_minute: u64) -> bool {
         let left = u64::try_from(self.left(now)).unwrap_or_default();
         cost(units, a_minute).min(MINUTE) <= left
+    }
+
+    /// The quota as headers state it.
+    pub(super) fn state(&self, now: Timestamp, a_minute: u64) -> RateState {
+        let left = u64::try_from(self.left(now)).unwrap_or_default();
+        let remaining = u128::from(left) * u128::from(a_minute) / u128::from(MINUTE);
+        let until = self.0.load(Ordering::Relaxed);
+        RateState {
+            limit: a_minute,
+            remaining: u64::try_from(remaining).unwrap_or(u64::MAX),
+            reset_after: Duration::from_micros(until.saturating_sub(now.0)),
+        }
     }
 
     pub(super) fn take(&self, now: Timestamp, units: u64, a_minute: u64) {
@@ -65,6 +80,21 @@ mod tests {
         assert!(meter.fits(at(101), 1, 60));
         assert!(!meter.fits(at(101), 2, 60));
         assert!(meter.fits(at(160), 60, 60));
+    }
+
+    #[test]
+    fn its_state_tells_what_is_left_and_when_it_is_full_again() {
+        let meter = RateMeter::default();
+        let full = RateState { limit: 60, remaining: 60, reset_after: Duration::ZERO };
+        assert_eq!(meter.state(at(100), 60), full);
+        meter.take(at(100), 15, 60);
+        let state = meter.state(at(105), 60);
+        assert_eq!(
+            state,
+            RateState { remaining: 50, reset_after: Duration::from_secs(10), ..full }
+        );
+        meter.take(at(105), 600, 60);
+        assert_eq!(meter.state(at(105), 60).remaining, 0);
     }
 
     #[test]

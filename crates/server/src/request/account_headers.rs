@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use access::limit::RateState;
+use access::limit::{RateHold, RateState};
 use access::{Nanodollars, UtcTime};
 use actix_web::http::header::{HeaderName, HeaderValue};
-use routing::AttemptLog;
+use routing::{AttemptLog, QuotaLeft};
 
 use super::settlement::ReservedCall;
 
@@ -65,11 +65,25 @@ impl AccountHeaders {
         self.count(FALLBACKS, log.fallback.is_some().into());
     }
 
-    /// The limits that the call was reserved under, and the key's spend with the cost of this call.
-    pub(super) fn limits(&mut self, reserved: &ReservedCall, cost: Nanodollars, now: UtcTime) {
-        let rates = reserved.reservation.rates();
-        self.rate(rates.requests(), REQUESTS);
-        self.rate(rates.tokens(), TOKENS);
+    /// The quotas of the target of a call without accounts.
+    pub(super) fn of_quota(quota: QuotaLeft) -> Self {
+        let mut headers = Self::default();
+        headers.rates(None, quota);
+        headers
+    }
+
+    /// The rates that the call was reserved under and the quotas of its target: of each kind, the one that leaves the
+    /// least.
+    pub(super) fn rates(&mut self, reserved: Option<&ReservedCall>, quota: QuotaLeft) {
+        let rates = reserved.map(|reserved| reserved.reservation.rates());
+        let requests = rates.and_then(RateHold::requests);
+        let tokens = rates.and_then(RateHold::tokens);
+        self.rate(tighter(requests, quota.requests), REQUESTS);
+        self.rate(tighter(tokens, quota.tokens), TOKENS);
+    }
+
+    /// The key's limits, and its spend with the cost of this call.
+    pub(super) fn spend(&mut self, reserved: &ReservedCall, cost: Nanodollars, now: UtcTime) {
         if let Some(spend) = reserved.reservation.key_spend() {
             self.add(KEY_SPEND, &spend.plus(cost).to_string());
         }
@@ -108,6 +122,10 @@ impl AccountHeaders {
             self.0.push((name, value));
         }
     }
+}
+
+fn tighter(one: Option<RateState>, other: Option<RateState>) -> Option<RateState> {
+    one.into_iter().chain(other).min_by_key(|state| state.remaining)
 }
 
 impl IntoIterator for AccountHeaders {

@@ -251,15 +251,17 @@ impl RequestContext {
         names.filter_map(move |name| cost.clone().map(|cost| (name, cost)))
     }
 
-    /// The call, its limits and the key's spend, as headers; none without accounts.
+    /// The call, its limits and the key's spend, as headers; without accounts, the quotas of its target.
     pub(crate) fn account_headers(&self) -> AccountHeaders {
-        let Some(reserved) = &self.reserved else { return AccountHeaders::default() };
+        let quota = self.attempt_log.as_ref().map(|log| log.quota).unwrap_or_default();
+        let Some(reserved) = &self.reserved else { return AccountHeaders::of_quota(quota) };
         let mut headers = AccountHeaders::with_room();
         let so_far = self.started.elapsed();
         headers.call(self.id(), &self.model, self.attempt_log.as_ref(), so_far);
         let cost = self.spent.cost().map_or(0, |cost| i128::from(cost.0));
         let cost = Nanodollars::from_picodollars(cost);
-        headers.limits(reserved, cost, Clock::default().now());
+        headers.rates(Some(reserved), quota);
+        headers.spend(reserved, cost, Clock::default().now());
         headers
     }
 

@@ -225,3 +225,20 @@ async fn names_that_are_not_listed_still_work_beside_those_that_are() {
     }
     rig.stop().await;
 }
+
+#[actix_rt::test]
+async fn the_quotas_of_a_target_stand_in_headers() {
+    let rig = Rig::start("models:\n  small: { model: nova-lite, rpm: 10, tpm: 100000 }\n").await;
+    for left in ["9", "8"] {
+        let answer = rig.chat(&ask("small")).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("x-ratelimit-limit-requests"), Some("10"));
+        assert_eq!(answer.header("x-ratelimit-remaining-requests"), Some(left));
+        assert_eq!(answer.header("x-ratelimit-limit-tokens"), Some("100000"));
+        assert!(
+            answer.header("x-ratelimit-reset-requests").is_some_and(|span| span.ends_with('s'))
+        );
+    }
+    let free = rig.chat(&ask("nova-lite")).await;
+    assert_eq!(free.header("x-ratelimit-limit-requests"), None, "it has no quota");
+}
