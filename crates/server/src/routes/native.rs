@@ -47,11 +47,13 @@ use routing::{
 
 mod error;
 mod meter;
+mod relayed_body;
 
 pub(crate) use error::{panicked, refused, stopping};
 
 use error::{NativeError, refuse};
 use meter::Meter;
+use relayed_body::RelayedBody;
 
 const STOPPING: &str = "The gateway is being stopped and could not finish this answer.";
 /// Refused, because it needs HTTP/2 and signed frames in both directions; SDKs do not have it.
@@ -420,38 +422,31 @@ fn builder(status: u16, upstream: &HeaderMap) -> HttpResponseBuilder {
     response
 }
 
-/// Relays the body piece by piece. Each piece is inspected for usage and failures, but never changed or
-/// delayed. If the upstream body breaks off, the client's does too, so that no SDK takes it for a
+/// Relays the body. Each piece is inspected for usage and failures, but never changed or delayed. If the upstream body breaks off, the client's does too, so that no SDK takes it for a
 /// complete one.
 fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result<Bytes, Failure>> {
-    let Begun { mut answer, row, pieces, price } = begun;
+    let Begun { answer, row, pieces, price } = begun;
     if let Some(price) = &price {
         context.is_priced_by(price);
     }
     let settlement = context.settlement();
     let mut meter = Meter::of(&answer.headers, row.operation, price);
+    let mut body = RelayedBody::new(pieces, answer);
     let mut cut = context.cut();
     stream! {
-        let mut pieces = pieces.into_iter();
         let mut has_failed = false;
         loop {
-            let piece = match pieces.next() {
-                Some(piece) => Ok(Some(piece)),
-                None => match cut.or(answer.chunk()).await {
-                    Some(piece) => piece,
-                    None => {
-                        let is_between = meter.tap.is_between_frames();
-                        meter.settle(&mut context);
-                        if !has_failed {
-                            context.break_off(&GatewayError::Stopping);
-                        }
-                        match is_between && !has_failed {
-                            true => yield Ok(exception(last_words(row.service), STOPPING)),
-                            false => yield Err(Failure::Closed(STOPPING.to_owned())),
-                        }
-                        break;
-                    }
-                },
+            let Some(piece) = cut.or(body.next()).await else {
+                let is_between = meter.tap.is_between_frames();
+                meter.settle(&mut context);
+                if !has_failed {
+                    context.break_off(&GatewayError::Stopping);
+                }
+                match is_between && !has_failed {
+                    true => yield Ok(exception(last_words(row.service), STOPPING)),
+                    false => yield Err(Failure::Closed(STOPPING.to_owned())),
+                }
+                break;
             };
             match piece {
                 Ok(Some(piece)) => {

@@ -37,9 +37,9 @@ const EVENT_AFTER: u32 = 4;
 const ROOM: usize = 4 * 1024;
 /// An event that follows the last write within this time is one of a burst: those that have arrived with it go
 /// out in one write.
-const BURST: Duration = Duration::from_millis(1);
+pub(crate) const BURST: Duration = Duration::from_millis(1);
 /// Bytes of a write that gets no further event.
-const WRITE: usize = 16 * 1024;
+pub(crate) const WRITE: usize = 16 * 1024;
 
 /// The response that carries the events of answers as they come. `response` holds its headers.
 pub(crate) fn respond<S: AnswerStream + 'static>(
@@ -51,7 +51,7 @@ pub(crate) fn respond<S: AnswerStream + 'static>(
     let head = context.head();
     context.streams();
     let left = context.may_drain(config.access.on_disconnect, AnswerForm::Stream);
-    // Boxed, because its state is large and is moved into the body's task.
+    // Boxed, because its state is large and each wrapper would move it.
     let events = Box::pin(events(choices, config.timeouts.keep_alive, context));
     let events = panic_guard::told(events, panicked(head));
     response.streaming(WriteTimeoutBody::of(events, config.timeouts.write_stall, left))
