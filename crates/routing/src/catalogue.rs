@@ -235,17 +235,6 @@ impl Catalogue {
         }))
     }
 
-    /// Every distinct profile of the catalogue's models.
-    pub fn profiles(&self) -> Vec<Arc<Profile>> {
-        let mut profiles: Vec<Arc<Profile>> = Vec::new();
-        for (_, row) in self.0.registry.models() {
-            if !profiles.contains(&row.profile) {
-                profiles.push(Arc::clone(&row.profile));
-            }
-        }
-        profiles
-    }
-
     /// Resolves the name of a model. The caller handles a region in it.
     pub fn resolve(&self, name: &str, overrides: &ModelOverrides) -> ResolvedModel {
         let inner = &self.0;
@@ -271,26 +260,6 @@ impl Catalogue {
             not_looked_up: can_be_asked.then(|| overrides.accepts.clone()),
             catalogue: self.clone(),
         }
-    }
-
-    /// The profile of a model called through the inference profiles of a geography, with an operator's overrides.
-    fn profile(
-        &self,
-        base: Option<&str>,
-        geography: Option<&str>,
-        overrides: &ProfileOverrides,
-    ) -> Arc<Profile> {
-        let Inner { registry, naming, profiles, .. } = &*self.0;
-        let row = base.and_then(|base| registry.find(base));
-        let cache = naming.prompt_cache;
-        if let Some(row) = row
-            && overrides.changes_nothing(row, geography, cache)
-        {
-            return Arc::clone(&row.profile);
-        }
-        let digest = overrides.digest();
-        let base = base.unwrap_or_default();
-        profiles.get_or_make(base, geography, digest, || overrides.over(row, geography, cache))
     }
 
     /// The part of a resolved model that decides the price of its calls, without its profile.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use translate::Profile;
 
+use super::{Catalogue, Inner, ProfileOverrides};
+
 /// Models kept: all are forgotten at this number. Only ids of the catalogue and of the operator are kept.
 const MOST: usize = 1024;
 
@@ -20,6 +22,39 @@ struct Entry {
     /// Hash of the operator's overrides.
     overrides: u64,
     profile: Arc<Profile>,
+}
+
+impl Catalogue {
+    /// Every distinct profile of the catalogue's models.
+    pub fn profiles(&self) -> Vec<Arc<Profile>> {
+        let mut profiles: Vec<Arc<Profile>> = Vec::new();
+        for (_, row) in self.0.registry.models() {
+            if !profiles.contains(&row.profile) {
+                profiles.push(Arc::clone(&row.profile));
+            }
+        }
+        profiles
+    }
+
+    /// The profile of a model called through the inference profiles of a geography, with an operator's overrides.
+    pub(super) fn profile(
+        &self,
+        base: Option<&str>,
+        geography: Option<&str>,
+        overrides: &ProfileOverrides,
+    ) -> Arc<Profile> {
+        let Inner { registry, naming, profiles, .. } = &*self.0;
+        let row = base.and_then(|base| registry.find(base));
+        let cache = naming.prompt_cache;
+        if let Some(row) = row
+            && overrides.changes_nothing(row, geography, cache)
+        {
+            return Arc::clone(&row.profile);
+        }
+        let digest = overrides.digest();
+        let base = base.unwrap_or_default();
+        profiles.get_or_make(base, geography, digest, || overrides.over(row, geography, cache))
+    }
 }
 
 impl ProfileCache {
