@@ -7,6 +7,7 @@ mod calls;
 mod keys;
 mod names;
 mod open;
+mod refusals;
 mod spending;
 
 pub use admin::AdminError;

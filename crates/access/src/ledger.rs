@@ -3,14 +3,17 @@
 
 mod intents;
 mod reaper;
+mod refusal;
 mod report;
 mod row;
 mod slices;
 mod writer;
 
+pub(crate) use refusal::RefusalQueue;
+pub use refusal::{Refusal, RefusalCount, RefusalFilter};
 pub use report::{
     CallFilter, CallRow, CallSort, MOST_NAMES, OTHER, PartyFilter, SpendColumn, SpendQuery,
-    SpendRow, SpendSums, VisibleCalls,
+    SpendRow, SpendSums, VisibleCalls, Waits,
 };
 pub use row::{
     Attribution, CallOutcome, CallState, Charge, Closing, CounterKey, CounterState, OpenOutcome,

@@ -11,6 +11,7 @@ mod sql_hourly;
 mod sql_kept;
 mod sql_ledger;
 mod sql_records;
+mod sql_refusals;
 mod sql_reports;
 mod sql_slices;
 mod sql_text;
@@ -24,8 +25,8 @@ pub use sql::{SqlOptions, SqlStore};
 pub use sql_kept::{KeptId, KeptLease, KeptLimits, KeptRow, RowKind};
 
 use crate::ledger::{
-    CallFilter, CallRow, Closing, CounterKey, CounterState, OpenOutcome, Opening, Slice,
-    SliceAmounts, SpendQuery, SpendRow,
+    CallFilter, CallRow, Closing, CounterKey, CounterState, OpenOutcome, Opening, Refusal,
+    RefusalCount, RefusalFilter, Slice, SliceAmounts, SpendQuery, SpendRow, Waits,
 };
 use crate::record::{Record, RecordKind};
 use crate::{KeyDigest, KeyToken, UtcTime};
@@ -272,6 +273,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// Reads a page of ledger rows.
     fn calls(&self, filter: CallFilter) -> StoreFuture<'_, Page<CallRow>>;
+
+    /// Reads the newest rows of a selection, without their number; sort and offset do not count.
+    fn newest(&self, filter: CallFilter) -> StoreFuture<'_, Vec<CallRow>>;
+
+    /// Reads the durations of the newest successful calls of a selection.
+    fn waits(&self, filter: CallFilter) -> StoreFuture<'_, Vec<Waits>>;
+
+    /// Writes refused calls. An id that has a row keeps it.
+    fn refuse(&self, refusals: Vec<Refusal>) -> StoreFuture<'_, ()>;
+
+    /// Reads the newest refused calls of a selection.
+    fn refusals(&self, filter: RefusalFilter) -> StoreFuture<'_, Vec<Refusal>>;
+
+    /// Counts refused calls by scope and code, the most frequent first.
+    fn refusal_counts(&self, filter: RefusalFilter) -> StoreFuture<'_, Vec<RefusalCount>>;
 
     /// The times of the latest calls of keys' rows, in the order of the question; absent where no row is left.
     fn last_calls(&self, key_ids: Vec<String>) -> StoreFuture<'_, Vec<Option<UtcTime>>>;

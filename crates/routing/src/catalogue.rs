@@ -235,6 +235,11 @@ impl Catalogue {
         }))
     }
 
+    /// The day of the catalogue, as `2026-11-21`.
+    pub fn dated(&self) -> Option<String> {
+        self.0.registry.dated().map(|day| day.to_string())
+    }
+
     /// Resolves the name of a model. The caller handles a region in it.
     pub fn resolve(&self, name: &str, overrides: &ModelOverrides) -> ResolvedModel {
         let inner = &self.0;

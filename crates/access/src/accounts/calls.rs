@@ -173,7 +173,8 @@ impl Accounts {
     pub async fn catch_up(&self) {
         if !self.ledger.is_away() {
             // Reads of a store that is slow show it as it is.
-            let _ = tokio::time::timeout(CATCH_UP, self.ledger.flush()).await;
+            let written = async { tokio::join!(self.ledger.flush(), self.write_refusals()) };
+            let _ = tokio::time::timeout(CATCH_UP, written).await;
         }
     }
 

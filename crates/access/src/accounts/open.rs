@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::cache::{Cached, RecordCache};
-use crate::ledger::{FailMode, LedgerOptions, LedgerWriter};
+use super::refusals;
+use crate::ledger::{FailMode, LedgerOptions, LedgerWriter, RefusalQueue};
 use crate::limit::{RateLimits, RedisOptions};
 use crate::record::{
     BudgetRecord, CustomerRecord, KeyRecord, Limits, MemberRecord, Record, TagRecord, TeamRecord,
@@ -110,7 +111,8 @@ pub struct Accounts {
     holders: RecordCache<SecretBy, Known>,
     customers: RecordCache<String, Arc<Customer>>,
     tags: RecordCache<String, Arc<CallTag>>,
-    poller: Mutex<Option<JoinHandle<()>>>,
+    pub(super) refusals: Arc<RefusalQueue>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl std::fmt::Debug for Accounts {
@@ -153,7 +155,11 @@ impl Accounts {
         }
         let known_version = Arc::new(AtomicU64::new(store.version().await?));
         let rates = RateLimits::open(redis, &pepper).await;
-        let poller = tokio::spawn(poll(Arc::clone(&store), Arc::clone(&known_version)));
+        let refusals = Arc::<RefusalQueue>::default();
+        let tasks = vec![
+            tokio::spawn(poll(Arc::clone(&store), Arc::clone(&known_version))),
+            tokio::spawn(refusals::write(Arc::clone(&store), Arc::clone(&refusals))),
+        ];
         Ok(Arc::new(Self {
             fail_mode: ledger.fail_mode,
             ledger: LedgerWriter::start(Arc::clone(&store), clock.clone(), ledger),
@@ -167,7 +173,8 @@ impl Accounts {
             holders: RecordCache::new(ENTRIES),
             customers: RecordCache::new(ENTRIES),
             tags: RecordCache::new(ENTRIES),
-            poller: Mutex::new(Some(poller)),
+            refusals,
+            tasks: Mutex::new(tasks),
         }))
     }
 
@@ -175,9 +182,14 @@ impl Accounts {
     pub async fn close(&self) {
         self.ledger.stop().await;
         self.rates.close().await;
-        let poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(poller) = poller {
-            poller.abort();
+        self.write_refusals().await;
+        self.end_tasks();
+    }
+
+    fn end_tasks(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            task.abort();
         }
     }
 
@@ -429,9 +441,7 @@ impl Accounts {
 
 impl Drop for Accounts {
     fn drop(&mut self) {
-        if let Some(poller) = self.poller.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            poller.abort();
-        }
+        self.end_tasks();
     }
 }
 

@@ -52,6 +52,14 @@ pub struct CallFilter {
     pub session_id: Option<String>,
     /// The model that served.
     pub model: Option<String>,
+    /// One of these models served.
+    pub models: Option<Vec<String>>,
+    /// The region that was called.
+    pub region: Option<String>,
+    /// One of the tags.
+    pub tag: Option<String>,
+    /// Only rows that began before this time, or at it with a smaller id.
+    pub before: Option<(UtcTime, String)>,
     /// The operator's name.
     pub model_group: Option<String>,
     /// The code of the error.
@@ -99,6 +107,15 @@ pub struct CallRow {
     pub closing: Closing,
     /// Whether it is still under way.
     pub under_way: bool,
+}
+
+/// Durations of a call in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waits {
+    /// To the last byte of the answer.
+    pub total: u64,
+    /// To its first byte, where it was seen.
+    pub first: Option<u64>,
 }
 
 /// Columns of the aggregates, to group by.

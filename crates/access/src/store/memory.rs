@@ -9,8 +9,9 @@ use super::{
     StoreFuture, StoredSecret,
 };
 use crate::ledger::{
-    CallFilter, CallRow, Closing, CounterKey, CounterState, MOST_NAMES, OpenOutcome, Opening,
-    Slice, SliceAmounts, SpendQuery, SpendRow,
+    CallFilter, CallRow, CallSort, Closing, CounterKey, CounterState, MOST_NAMES, OpenOutcome,
+    Opening, Refusal, RefusalCount, RefusalFilter, Slice, SliceAmounts, SpendQuery, SpendRow,
+    Waits,
 };
 use crate::record::RecordKind;
 use crate::{KeyToken, UtcTime};
@@ -275,7 +276,9 @@ impl Store for MemoryStore {
     }
 
     fn prune(&self, before: UtcTime, limit: u64) -> StoreFuture<'_, u64> {
-        ready(Ok(self.ledger().prune(before, limit)))
+        let mut ledger = self.ledger();
+        ledger.prune_refusals(before);
+        ready(Ok(ledger.prune(before, limit)))
     }
 
     fn counters(&self, keys: Vec<CounterKey>) -> StoreFuture<'_, Vec<CounterState>> {
@@ -290,6 +293,36 @@ impl Store for MemoryStore {
 
     fn calls(&self, filter: CallFilter) -> StoreFuture<'_, Page<CallRow>> {
         ready(Ok(self.ledger().calls(&filter)))
+    }
+
+    fn newest(&self, filter: CallFilter) -> StoreFuture<'_, Vec<CallRow>> {
+        let filter = CallFilter { sort: CallSort::Start, ascending: false, offset: 0, ..filter };
+        ready(Ok(self.ledger().calls(&filter).rows))
+    }
+
+    fn waits(&self, filter: CallFilter) -> StoreFuture<'_, Vec<Waits>> {
+        let filter = CallFilter { succeeded: Some(true), ..filter };
+        let rows = self.ledger().calls(&filter).rows;
+        let waits = |row: &CallRow| {
+            let outcome = &row.closing.outcome;
+            Waits { total: outcome.total_ms, first: outcome.ttft_ms }
+        };
+        ready(Ok(rows.iter().map(waits).collect()))
+    }
+
+    fn refuse(&self, refusals: Vec<Refusal>) -> StoreFuture<'_, ()> {
+        self.ledger().refuse(refusals);
+        ready(Ok(()))
+    }
+
+    fn refusals(&self, filter: RefusalFilter) -> StoreFuture<'_, Vec<Refusal>> {
+        let mut rows = self.ledger().refusals(&filter);
+        rows.truncate(usize::try_from(filter.limit).unwrap_or(usize::MAX));
+        ready(Ok(rows))
+    }
+
+    fn refusal_counts(&self, filter: RefusalFilter) -> StoreFuture<'_, Vec<RefusalCount>> {
+        ready(Ok(self.ledger().refusal_counts(&filter)))
     }
 
     fn last_calls(&self, key_ids: Vec<String>) -> StoreFuture<'_, Vec<Option<UtcTime>>> {

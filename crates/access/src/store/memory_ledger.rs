@@ -1,7 +1,7 @@
 //! The ledger in memory: rows up to a bound, counters and hourly sums.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::Page;
@@ -9,12 +9,15 @@ use super::hour_key::{Dimension, HourKey, HourName, HourSums, Party};
 use super::memory::paged;
 use crate::ledger::{
     CallFilter, CallOutcome, CallRow, CallSort, CallState, Closing, CounterKey, CounterState,
-    OpenOutcome, Opening, Slice, SpendColumn, SpendQuery, SpendRow, SpendSums,
+    OpenOutcome, Opening, PartyFilter, Refusal, RefusalCount, RefusalFilter, Slice, SpendColumn,
+    SpendQuery, SpendRow, SpendSums,
 };
 use crate::{Nanodollars, UtcTime};
 
 /// Most rows kept; the oldest settled ones go first.
 const MOST_ROWS: usize = 100_000;
+/// Most refusals kept; the oldest go first.
+const MOST_REFUSALS: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(super) struct LedgerState {
@@ -24,6 +27,7 @@ pub(super) struct LedgerState {
     names_an_hour: u64,
     hours: HourSums,
     names: HashMap<(UtcTime, Dimension), HashSet<String>>,
+    refusals: VecDeque<Refusal>,
 }
 
 impl LedgerState {
@@ -168,6 +172,35 @@ impl LedgerState {
         paged(rows, filter.offset, filter.limit)
     }
 
+    pub(super) fn refuse(&mut self, refusals: Vec<Refusal>) {
+        self.refusals.extend(refusals);
+        let surplus = self.refusals.len().saturating_sub(MOST_REFUSALS);
+        self.refusals.drain(..surplus);
+    }
+
+    pub(super) fn prune_refusals(&mut self, before: UtcTime) {
+        self.refusals.retain(|one| one.at >= before);
+    }
+
+    /// The selected refusals, newest first.
+    pub(super) fn refusals(&self, filter: &RefusalFilter) -> Vec<Refusal> {
+        let mut rows: Vec<_> =
+            self.refusals.iter().filter(|one| filter.selects(one)).cloned().collect();
+        rows.sort_by(|a, b| (b.at, &b.id).cmp(&(a.at, &a.id)));
+        rows
+    }
+
+    pub(super) fn refusal_counts(&self, filter: &RefusalFilter) -> Vec<RefusalCount> {
+        let mut groups: BTreeMap<(String, String), u64> = BTreeMap::new();
+        for one in self.refusals(filter) {
+            *groups.entry((one.scope, one.code)).or_default() += one.count;
+        }
+        let count = |((scope, code), count)| RefusalCount { scope, code, count };
+        let mut counts: Vec<_> = groups.into_iter().map(count).collect();
+        counts.sort_by_key(|one| std::cmp::Reverse(one.count));
+        counts
+    }
+
     pub(super) fn last_call(&self, key_id: &str) -> Option<UtcTime> {
         let of_key = self.rows.values().filter(|row| row.closing.call.who.key_id == key_id);
         of_key.map(|row| row.closing.call.at).max()
@@ -219,6 +252,20 @@ impl CallRow {
     }
 }
 
+impl RefusalFilter {
+    /// Whether a refusal is selected; end users are not known of it.
+    fn selects(&self, one: &Refusal) -> bool {
+        let party = Party {
+            key: &one.key_id,
+            team: one.team.as_deref().unwrap_or_default(),
+            user: one.user.as_deref().unwrap_or_default(),
+            customer: "",
+        };
+        let who = PartyFilter { customers: None, ..self.who.clone() };
+        self.takes(one) && who.takes(&party)
+    }
+}
+
 impl CallFilter {
     fn takes(&self, row: &CallRow) -> bool {
         let Closing { call, outcome, .. } = &row.closing;
@@ -239,6 +286,10 @@ impl CallFilter {
             && !(self.ended && row.under_way)
             && is(&self.session_id, call.session_id.as_deref())
             && is(&self.model, Some(&outcome.model))
+            && self.models.as_ref().is_none_or(|models| models.contains(&outcome.model))
+            && is(&self.region, outcome.region.as_deref())
+            && self.tag.as_ref().is_none_or(|tag| call.who.tags.contains(tag))
+            && self.before.as_ref().is_none_or(|(at, id)| (call.at, &call.id) < (*at, id))
             && is(&self.model_group, outcome.model_group.as_deref())
             && is(&self.error_code, outcome.error_code.as_deref())
             && self.succeeded.is_none_or(|ok| !row.under_way && row.closing.succeeded() == ok)

@@ -74,6 +74,15 @@ const STEPS: &[&[&str]] = &[&[
         cancelled BIGINT NOT NULL DEFAULT 0, PRIMARY KEY (owner, kind, id))",
     "CREATE INDEX kept_parent ON kept (owner, kind, parent, position)",
     "CREATE INDEX kept_used ON kept (used_at)",
+], &[
+    "CREATE TABLE refusals (
+        id TEXT PRIMARY KEY, happened_at BIGINT NOT NULL, key_id TEXT NOT NULL, token TEXT NOT NULL, team_id TEXT,
+        user_id TEXT, model TEXT NOT NULL, code TEXT NOT NULL, status BIGINT NOT NULL, scope TEXT NOT NULL,
+        scope_id TEXT NOT NULL, reason TEXT NOT NULL, refusals BIGINT NOT NULL)",
+    "CREATE INDEX refusals_happened ON refusals (happened_at)",
+    // Failures are few among many calls, and are looked for.
+    "CREATE INDEX ledger_failed ON ledger (began_at)
+        WHERE state = 'voided' OR (state <> 'reserved' AND error_code IS NOT NULL)",
 ]];
 
 /// Brings the tables to this version. Replicas that start at once wait for one another.

@@ -158,6 +158,14 @@ impl SqlStore {
         Ok(store)
     }
 
+    /// The name of the database's kind, for people.
+    pub fn engine_name(&self) -> &'static str {
+        match self.pool {
+            SqlPool::Sqlite { .. } => "SQLite",
+            SqlPool::Postgres(_) => "PostgreSQL",
+        }
+    }
+
     /// Closes all connections, after those in use were returned.
     pub async fn close(&self) {
         match &self.pool {

@@ -12,7 +12,8 @@ use super::sql_text::{batches, padded, rows_of};
 use super::{Store, StoreError, StoreFuture, sql_hourly};
 use crate::ledger::{
     CallFilter, CallOutcome, CallRow, Charge, Closing, CounterKey, CounterState, OpenOutcome,
-    Opening, Slice, SliceAmounts, SpendQuery, SpendRow,
+    Opening, Refusal, RefusalCount, RefusalFilter, Slice, SliceAmounts, SpendQuery, SpendRow,
+    Waits,
 };
 use crate::record::RecordKind;
 use crate::store::{AuditEntry, Change, Document, Page, RecordQuery, SecretBy, StoredSecret};
@@ -145,7 +146,10 @@ impl SqlStore {
     async fn prune_rows(&self, before: UtcTime, limit: u64) -> Result<u64, StoreError> {
         let sql = "DELETE FROM ledger WHERE id IN
             (SELECT id FROM ledger WHERE began_at < $1 AND state <> 'reserved' ORDER BY began_at LIMIT $2)";
-        let values = vec![before.millis().into(), limit.into()];
+        let values = vec![Value::from(before.millis()), Value::from(limit)];
+        let old = "DELETE FROM refusals WHERE id IN
+            (SELECT id FROM refusals WHERE happened_at < $1 ORDER BY happened_at LIMIT $2)";
+        self.repeated(&Statement { sql: old.to_owned(), values: values.clone() }).await?;
         self.repeated(&Statement { sql: sql.to_owned(), values }).await
     }
 }
@@ -412,6 +416,26 @@ impl Store for SqlStore {
 
     fn calls(&self, filter: CallFilter) -> StoreFuture<'_, Page<CallRow>> {
         Box::pin(self.find_calls(filter))
+    }
+
+    fn newest(&self, filter: CallFilter) -> StoreFuture<'_, Vec<CallRow>> {
+        Box::pin(self.newest_calls(filter))
+    }
+
+    fn waits(&self, filter: CallFilter) -> StoreFuture<'_, Vec<Waits>> {
+        Box::pin(self.newest_waits(filter))
+    }
+
+    fn refuse(&self, refusals: Vec<Refusal>) -> StoreFuture<'_, ()> {
+        Box::pin(self.write_refusals(refusals))
+    }
+
+    fn refusals(&self, filter: RefusalFilter) -> StoreFuture<'_, Vec<Refusal>> {
+        Box::pin(self.find_refusals(filter))
+    }
+
+    fn refusal_counts(&self, filter: RefusalFilter) -> StoreFuture<'_, Vec<RefusalCount>> {
+        Box::pin(self.sum_refusals(filter))
     }
 
     fn last_calls(&self, key_ids: Vec<String>) -> StoreFuture<'_, Vec<Option<UtcTime>>> {

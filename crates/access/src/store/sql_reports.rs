@@ -13,18 +13,18 @@ use crate::ledger::{
 };
 use crate::{Nanodollars, UtcTime};
 
-const COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, priced, charges, state, ended_at, model, model_group, region, reach, tier, input, output, cache_read, cache_write_5m, cache_write_1h, units, cost, price_id, price_source, status, error_code, ttft_ms, total_ms, attempts";
+pub(super) const COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, priced, charges, state, ended_at, model, model_group, region, reach, tier, input, output, cache_read, cache_write_5m, cache_write_1h, units, cost, price_id, price_source, status, error_code, ttft_ms, total_ms, attempts";
 const MINUTE: i64 = 60_000;
 
 /// A condition that grows.
 #[derive(Default)]
-struct Conditions {
+pub(super) struct Conditions {
     text: String,
-    values: Vec<Value>,
+    pub(super) values: Vec<Value>,
 }
 
 impl Conditions {
-    fn and(&mut self, column: &str, operator: &str, value: Option<Value>) {
+    pub(super) fn and(&mut self, column: &str, operator: &str, value: Option<Value>) {
         if let Some(value) = value {
             self.values.push(value);
             let join = if self.text.is_empty() { "" } else { " AND " };
@@ -33,7 +33,7 @@ impl Conditions {
     }
 
     /// One of a list; an absent list is no condition.
-    fn one_of(&mut self, column: &str, list: Option<&[String]>) {
+    pub(super) fn one_of(&mut self, column: &str, list: Option<&[String]>) {
         if let Some(list) = list {
             let text = self.membership(column, list);
             self.plain(&text);
@@ -50,12 +50,25 @@ impl Conditions {
         format!("{column} IN ({})", places.join(", "))
     }
 
+    /// Rows before a point in the order of time and id.
+    pub(super) fn older_than(&mut self, (time, key): (&str, &str), at: UtcTime, id: &str) {
+        self.values.extend([at.millis().into(), at.millis().into(), id.into()]);
+        let last = self.values.len();
+        // The first comparison is what an index takes.
+        let (bound, same, ids) = (last - 2, last - 1, last);
+        self.plain(&format!("({time} <= ${bound} AND ({time} < ${same} OR {key} < ${ids}))"));
+    }
+
     fn parties(&mut self, who: &PartyFilter) {
-        let PartyFilter { keys, teams, users, customers, visible } = who;
+        self.one_of("customer", who.customers.as_deref());
+        self.parties_without_customers(who);
+    }
+
+    pub(super) fn parties_without_customers(&mut self, who: &PartyFilter) {
+        let PartyFilter { keys, teams, users, customers: _, visible } = who;
         self.one_of("key_id", keys.as_deref());
         self.one_of("team_id", teams.as_deref());
         self.one_of("user_id", users.as_deref());
-        self.one_of("customer", customers.as_deref());
         if let Some(VisibleCalls { keys, teams, users }) = visible {
             let any = [("key_id", keys), ("team_id", teams), ("user_id", users)]
                 .map(|(column, list)| self.membership(column, list));
@@ -68,7 +81,7 @@ impl Conditions {
         self.text.push_str(&format!("{join}{text}"));
     }
 
-    fn clause(&self) -> String {
+    pub(super) fn clause(&self) -> String {
         if self.text.is_empty() { String::new() } else { format!(" WHERE {}", self.text) }
     }
 }
@@ -222,7 +235,7 @@ fn spend_row(row: &SqlRow, columns: usize) -> Result<SpendRow, StoreError> {
     Ok(SpendRow { group, sums })
 }
 
-fn of_filter(filter: &CallFilter) -> Conditions {
+pub(super) fn of_filter(filter: &CallFilter) -> Conditions {
     let mut all = Conditions::default();
     all.and("began_at", ">=", filter.from.map(|at| at.millis().into()));
     all.and("began_at", "<=", filter.until.map(|at| at.millis().into()));
@@ -235,6 +248,16 @@ fn of_filter(filter: &CallFilter) -> Conditions {
     ];
     for (column, wanted) in exact {
         all.and(column, "=", wanted.clone().map(Value::from));
+    }
+    if let Some((at, id)) = &filter.before {
+        all.older_than(("began_at", "id"), *at, id);
+    }
+    all.one_of("model", filter.models.as_deref());
+    all.and("region", "=", filter.region.clone().map(Value::from));
+    // Tags are kept as JSON, in which a name stands between quotes and without escapes: names that need some are none.
+    if let Some(tag) = &filter.tag {
+        all.values.push(format!("%\"{}\"%", like(tag)).into());
+        all.plain(&format!("tags LIKE ${} ESCAPE '!'", all.values.len()));
     }
     all.parties(&filter.who);
     if filter.ended {
@@ -251,6 +274,11 @@ fn of_filter(filter: &CallFilter) -> Conditions {
     all.and(cost, ">=", filter.min_cost.map(Value::from));
     all.and(cost, "<=", filter.max_cost.map(Value::from));
     all
+}
+
+/// A text for LIKE that stands for itself.
+fn like(text: &str) -> String {
+    text.replace('!', "!!").replace('%', "!%").replace('_', "!_")
 }
 
 fn opening(row: &SqlRow) -> Result<Opening, StoreError> {
@@ -278,7 +306,7 @@ fn opening(row: &SqlRow) -> Result<Opening, StoreError> {
     })
 }
 
-fn call_row(row: &SqlRow) -> Result<CallRow, StoreError> {
+pub(super) fn call_row(row: &SqlRow) -> Result<CallRow, StoreError> {
     let call = opening(row)?;
     let state = match row.text(18)?.as_str() {
         "reserved" => return Ok(CallRow::begun(call)),

@@ -12,6 +12,7 @@ mod import;
 mod kept;
 mod keys;
 mod ledger;
+mod newest;
 mod postgres;
 mod rates;
 mod records;
@@ -66,6 +67,8 @@ topics![
     reports::callers_cannot_fill_the_sums,
     reports::rows_have_one_order_everywhere,
     reports::names_outlive_their_records,
+    newest::calls_are_read_by_a_cursor,
+    newest::refusals_are_kept_apart,
     keys::a_key_works_until_it_is_deleted_on_any_replica,
     keys::a_replaced_secret_has_its_grace,
     keys::a_chosen_key_is_taken_over_once,

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use access::accounts::{BudgetExceeded, Refused};
-use access::ledger::ScopeKind;
+use access::ledger::{Refusal, ScopeKind};
 use access::limit::RateExceeded;
 use access::{Clock, Denied, UtcTime};
 use actix_web::http::header::HeaderName;
@@ -57,6 +57,43 @@ impl GatewayError {
             Self::Overloaded(_) => (503, "ServiceUnavailableException"),
             _ => return None,
         })
+    }
+}
+
+impl GatewayError {
+    /// The refusal of a call by a limit or a policy: its scope, and the reason without secrets.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        let (kind, id, reason) = match self {
+            Self::Limit(limit) => match &limit.refused {
+                Refused::Rate(rate) => (rate.kind.as_str(), rate.id.clone(), rate.to_string()),
+                Refused::Budget(budget) => {
+                    let BudgetExceeded { kind, id, spent, reserved, max, .. } = &**budget;
+                    let reason = format!(
+                        "{budget}: {spent} spent and {reserved} reserved of {max} US dollars"
+                    );
+                    (kind.as_str(), id.clone(), reason)
+                }
+                Refused::Unpriced { level } => {
+                    (level.as_str(), String::new(), limit.refused.to_string())
+                }
+                Refused::Unavailable(_) => return None,
+            },
+            Self::Denied(denied) => {
+                let level = match denied {
+                    Denied::Model { level, .. }
+                    | Denied::Operation { level, .. }
+                    | Denied::Geography { level, .. }
+                    | Denied::Blocked { level } => *level,
+                    Denied::Route { .. } | Denied::Guardrail { .. } | Denied::Expired { .. } => {
+                        ScopeKind::Key
+                    }
+                };
+                (level.as_str(), String::new(), denied.to_string())
+            }
+            _ => return None,
+        };
+        let scope = kind.to_owned();
+        Some(Refusal { scope, scope_id: id, reason, ..Refusal::default() })
     }
 }
 

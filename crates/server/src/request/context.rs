@@ -8,7 +8,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use access::{Clock, Holder, Nanodollars};
+use access::ledger::Refusal;
+use access::{Accounts, Clock, Holder, Nanodollars};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Data;
@@ -83,6 +84,9 @@ pub(crate) struct RequestContext {
     reserved: Option<ReservedCall>,
     /// The code of the error it was refused with.
     error_code: Option<&'static str>,
+    /// The refusal of a call that has no row, and the accounts that keep it.
+    refusal: Option<Box<Refusal>>,
+    accounts: Option<Arc<Accounts>>,
     /// Whether Bedrock may bill a call that failed.
     may_be_billed: bool,
     /// The time to the beginning of the answer.
@@ -132,6 +136,8 @@ impl RequestContext {
             settlement: Arc::new(Settlement::of(trace.as_ref().and_then(|trace| trace.header()))),
             reserved: None,
             error_code: None,
+            refusal: None,
+            accounts: worker.and_then(|worker| worker.shared.accounts.clone()),
             may_be_billed: false,
             ttft: None,
             overhead: Cell::new(None),
@@ -298,6 +304,9 @@ impl RequestContext {
     /// Records a failure, for the target's health and the row of the call.
     pub(crate) fn fails_with(&mut self, error: &GatewayError) {
         self.failed(error.code(), error.may_be_billed());
+        if self.reserved.is_none() && self.accounts.is_some() {
+            self.refusal = error.refusal().map(Box::new);
+        }
         if let Some(in_flight) = &mut self.in_flight {
             in_flight.broke_off(error);
         }

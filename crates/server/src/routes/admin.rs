@@ -8,9 +8,16 @@ mod body;
 mod budgets;
 mod caller;
 mod console_activity;
+mod console_budgets;
+mod console_facets;
+mod console_models;
+mod console_overview;
+mod console_request;
+mod console_requests;
+mod console_row;
+mod console_session;
 mod customers;
 mod daily_activity;
-
 mod endpoint_health;
 mod error;
 mod global_spend;
@@ -169,7 +176,13 @@ fn spend(app: &mut web::ServiceConfig) {
         .service(get("/tag/daily/activity", Spend, daily_activity::of_tags))
         .service(get("/customer/daily/activity", Spend, daily_activity::of_customers))
         .service(get("/end_user/daily/activity", Spend, daily_activity::of_customers))
-        .service(get("/outcrop/activity", Spend, console_activity::activity));
+        .service(get("/outcrop/activity", Spend, console_activity::activity))
+        .service(get("/outcrop/overview", Spend, console_overview::overview))
+        .service(get("/outcrop/requests", Spend, console_requests::page))
+        .service(get("/outcrop/requests.csv", Spend, console_requests::csv))
+        .service(get("/outcrop/requests/{id}", Spend, console_request::details))
+        .service(get("/outcrop/models", Information, console_models::models))
+        .service(get("/outcrop/session", Information, console_session::session));
 }
 
 /// Spend of the whole gateway.

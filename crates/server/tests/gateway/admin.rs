@@ -1,6 +1,7 @@
 //! The admin API as clients call it: golden answers, fields, scopes, and the habits of programs that use it.
 
 mod console;
+mod console_screens;
 mod fields;
 mod golden;
 mod keys;

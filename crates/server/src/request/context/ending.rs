@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use access::KeyRecord;
+use access::ledger::Refusal;
 use routing::catalogue::Day;
 
 use super::RequestContext;
@@ -10,10 +12,13 @@ use crate::telemetry::access_log::{AccessLine, AccessLog};
 use crate::telemetry::metrics::{EndedRequest, ModelNamed, Outcome};
 use crate::telemetry::traces::{EndedTrace, RequestStep};
 
+/// The key's id and token in refusals of the master key.
+const MASTER: &str = "master";
+
 impl RequestContext {
     /// Ends the reservation of the call.
     fn account(&mut self) {
-        let Some(reserved) = self.reserved.take() else { return };
+        let Some(reserved) = self.reserved.take() else { return self.note_refusal() };
         let end = match self.outcome {
             Outcome::Complete => CallEnd::Complete,
             Outcome::Refused if !self.may_be_billed => CallEnd::Refused,
@@ -40,6 +45,38 @@ impl RequestContext {
         if let Some(telemetry) = &self.telemetry {
             telemetry.metrics.settled(kind);
         }
+    }
+
+    /// Hands over the refusal of a call that has no row.
+    fn note_refusal(&mut self) {
+        let (Some(refusal), Some(accounts)) = (self.refusal.take(), &self.accounts) else { return };
+        let key = self.holder.as_ref().map(|holder| &holder.key);
+        let text = |of: fn(&KeyRecord) -> &String| {
+            key.map_or_else(|| MASTER.to_owned(), |key| of(key).clone())
+        };
+        let mut refusal = *refusal;
+        if refusal.scope_id.is_empty() {
+            let of_scope = match refusal.scope.as_str() {
+                "key" => key.map(|key| key.id.clone()),
+                "team" => key.and_then(|key| key.team_id.clone()),
+                "user" => key.and_then(|key| key.user_id.clone()),
+                _ => None,
+            };
+            refusal.scope_id = of_scope.unwrap_or_default();
+        }
+        accounts.refused(Refusal {
+            id: self.id.as_str().to_owned(),
+            at: accounts.now(),
+            key_id: text(|key| &key.id),
+            token: text(|key| &key.token),
+            team: key.and_then(|key| key.team_id.clone()),
+            user: key.and_then(|key| key.user_id.clone()),
+            model: self.model.clone(),
+            code: self.error_code.unwrap_or_default().to_owned(),
+            status: self.status,
+            count: 1,
+            ..refusal
+        });
     }
 
     /// Counts the request.

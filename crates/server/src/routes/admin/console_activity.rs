@@ -27,7 +27,7 @@ const USUAL: Duration = Duration::from_hours(24 * 7);
 
 /// The answer.
 #[derive(Debug, Serialize)]
-struct ConsoleActivity {
+pub(super) struct ConsoleActivity {
     /// The starts of the buckets.
     buckets: Vec<UtcTime>,
     /// The largest series by cost.
@@ -101,17 +101,34 @@ enum BucketWidth {
 }
 
 /// The parameters of a request.
-struct Ask {
+pub(super) struct Ask {
     zone: CalendarZone,
-    zone_name: String,
+    pub(super) zone_name: String,
     width: BucketWidth,
-    from: UtcTime,
-    to: UtcTime,
+    pub(super) from: UtcTime,
+    pub(super) to: UtcTime,
     buckets: Vec<UtcTime>,
+}
+
+/// A question that was answered: what other parts of a screen ask by.
+pub(super) struct ReadActivity {
+    pub(super) activity: ConsoleActivity,
+    /// The parties and models.
+    pub(super) question: SpendQuery,
+    pub(super) ask: Ask,
 }
 
 /// `GET /outcrop/activity`.
 pub(super) async fn activity(request: AdminRequest) -> Result<AdminAnswer, AdminRefusal> {
+    let ReadActivity { activity, .. } = read(&request).await?;
+    AdminAnswer::of(&activity).map(|answer| answer.header("cache-control", "no-store"))
+}
+
+/// Reads the activity that a request asks for.
+///
+/// # Errors
+/// A parameter is none, the caller may not see it, or the store fails.
+pub(super) async fn read(request: &AdminRequest) -> Result<ReadActivity, AdminRefusal> {
     let query = &request.query;
     let (by, ask) = (GroupBy::asked(query)?, Ask::read(query, request.accounts.now())?);
     let top = query.number("top", (1, MOST_SERIES))?.unwrap_or(TOP);
@@ -123,17 +140,18 @@ pub(super) async fn activity(request: AdminRequest) -> Result<AdminAnswer, Admin
     };
     let length = ask.to.since(ask.from);
     let earlier = earlier(ask.from, length);
-    let who = selected(&request, parties).await?;
-    let mut question = SpendQuery { who, ..SpendQuery::default() };
+    let who = selected(request, parties).await?;
+    let tags = query.text("tag").map(|tag| vec![tag.to_owned()]);
+    let mut question = SpendQuery { who, tags, ..SpendQuery::default() };
     if let Some(model) = query.text("model") {
-        question.models = Some(served(&request, &question, (earlier, ask.to), model).await?);
+        question.models = Some(served(request, &question, (earlier, ask.to), model).await?);
     }
-    let total = whole(&request, &question, (ask.from, ask.to)).await?;
-    let previous = whole(&request, &question, (earlier, ask.from)).await?;
-    let rows = rows(&request, &ask, (by, &question)).await?;
-    let (series, other) = series(&request, &ask, (by, rows), top).await?;
+    let total = whole(request, &question, (ask.from, ask.to)).await?;
+    let previous = whole(request, &question, (earlier, ask.from)).await?;
+    let rows = rows(request, &ask, (by, &question)).await?;
+    let (series, other) = series(request, &ask, (by, rows), top).await?;
     let parts = ask.zone.cut(ask.from, ask.to);
-    AdminAnswer::of(&ConsoleActivity {
+    let activity = ConsoleActivity {
         series,
         other,
         total: Totals::of(&total),
@@ -144,13 +162,13 @@ pub(super) async fn activity(request: AdminRequest) -> Result<AdminAnswer, Admin
         as_of: request.accounts.now(),
         from: ask.from,
         to: ask.to,
-        zone: ask.zone_name,
+        zone: ask.zone_name.clone(),
         group: by.name(),
         approximate: ask.width == BucketWidth::Day && !parts.iter().all(ZoneHours::are_whole),
         overlapping: by == GroupBy::Tag,
-        buckets: ask.buckets,
-    })
-    .map(|answer| answer.header("cache-control", "no-store"))
+        buckets: ask.buckets.clone(),
+    };
+    Ok(ReadActivity { activity, question, ask })
 }
 
 /// The sums of all calls between two points.
@@ -166,7 +184,7 @@ async fn whole(
 }
 
 /// The ids under which a model was called.
-async fn served(
+pub(super) async fn served(
     request: &AdminRequest,
     question: &SpendQuery,
     (from, until): (UtcTime, UtcTime),
@@ -280,11 +298,7 @@ impl Labels {
 
     fn of(&self, id: &str) -> String {
         match self.by {
-            GroupBy::Key => match (self.keys.alias(id), self.keys.record(id)) {
-                (Some(alias), _) => alias.to_owned(),
-                (None, Some(key)) => key.key_name.clone(),
-                (None, None) => id.to_owned(),
-            },
+            GroupBy::Key => self.keys.shown(id),
             GroupBy::Team => self.teams.shown(id).to_owned(),
             GroupBy::EndUser | GroupBy::Tag => shown(id).to_owned(),
             GroupBy::Model | GroupBy::User | GroupBy::Region | GroupBy::Status => id.to_owned(),
@@ -293,13 +307,15 @@ impl Labels {
 }
 
 impl Ask {
+    /// The time of rows, which is exact and has no buckets.
+    pub(super) fn of_rows(query: &AdminQuery, now: UtcTime) -> Result<Self, AdminRefusal> {
+        let (zone, zone_name) = zone(query)?;
+        let (from, to) = times(query, &zone, now)?;
+        Ok(Self { zone, zone_name, width: BucketWidth::Day, from, to, buckets: Vec::new() })
+    }
+
     fn read(query: &AdminQuery, now: UtcTime) -> Result<Self, AdminRefusal> {
-        let zone_name = query.text("tz").unwrap_or("UTC").to_owned();
-        let zone = CalendarZone::named(&zone_name).ok_or_else(|| {
-            let message =
-                format!("Unknown time zone '{zone_name}'. Use a name such as Europe/Paris.");
-            AdminRefusal::bad(message).param("tz")
-        })?;
+        let (zone, zone_name) = zone(query)?;
         let width = match query.text("bucket") {
             None | Some("day") => BucketWidth::Day,
             Some("hour") => BucketWidth::Hour,
@@ -308,14 +324,7 @@ impl Ask {
                 return Err(AdminRefusal::bad(message).param("bucket"));
             }
         };
-        let from = match query.text("from") {
-            Some(text) => point(text, &zone, "from")?.0,
-            None => earlier(now, USUAL),
-        };
-        let to = match query.text("to") {
-            Some(text) => point(text, &zone, "to")?.1,
-            None => now,
-        };
+        let (from, to) = times(query, &zone, now)?;
         // Hours are the smallest part of time here.
         let (from, to) = (from.hour(), ceiling(to));
         let mut ask = Self { zone, zone_name, width, from, to, buckets: Vec::new() };
@@ -420,6 +429,33 @@ impl Totals {
             cache_write_tokens: sums.cache_write,
         }
     }
+}
+
+fn zone(query: &AdminQuery) -> Result<(CalendarZone, String), AdminRefusal> {
+    let name = query.text("tz").unwrap_or("UTC").to_owned();
+    match CalendarZone::named(&name) {
+        Some(zone) => Ok((zone, name)),
+        None => {
+            let message = format!("Unknown time zone '{name}'. Use a name such as Europe/Paris.");
+            Err(AdminRefusal::bad(message).param("tz"))
+        }
+    }
+}
+
+fn times(
+    query: &AdminQuery,
+    zone: &CalendarZone,
+    now: UtcTime,
+) -> Result<(UtcTime, UtcTime), AdminRefusal> {
+    let from = match query.text("from") {
+        Some(text) => point(text, zone, "from")?.0,
+        None => earlier(now, USUAL),
+    };
+    let to = match query.text("to") {
+        Some(text) => point(text, zone, "to")?.1,
+        None => now,
+    };
+    Ok((from, to))
 }
 
 /// A point in time, or the first and the end of a day in a zone.

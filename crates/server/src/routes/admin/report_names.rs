@@ -53,6 +53,15 @@ impl KeyNames {
         }
     }
 
+    /// The alias of a row, else the end of its secret as lists show it, else the id.
+    pub(super) fn shown(&self, id: &str) -> String {
+        match (self.alias(id), self.record(id)) {
+            (Some(alias), _) => alias.to_owned(),
+            (None, Some(key)) => key.key_name.clone(),
+            (None, None) => id.to_owned(),
+        }
+    }
+
     /// The record of a row.
     pub(super) fn record(&self, id: &str) -> Option<&KeyRecord> {
         self.0.get(id).map(|past| &past.record)

@@ -109,6 +109,7 @@ pub(super) async fn page(request: AdminRequest) -> Result<AdminAnswer, AdminRefu
         ascending: query.is_ascending()?,
         offset: asked.offset(),
         limit: asked.size,
+        ..CallFilter::default()
     };
     let Page { rows, total } = request.accounts.store().calls(filter).await?;
     let (page, page_size, total_pages) = (asked.page, asked.size, asked.pages(total));

@@ -104,7 +104,7 @@ struct CostBreakdown {
 }
 
 #[derive(Debug, Serialize)]
-struct CostParts {
+pub(super) struct CostParts {
     input_cost: Dollars,
     output_cost: Dollars,
     cache_read_cost: Dollars,
@@ -233,7 +233,7 @@ impl UsageObject {
 
 impl CostParts {
     /// The parts of a cost by the prices of its day; absent where other prices were charged.
-    fn of(closing: &Closing, total: Nanodollars, catalogue: &Catalogue) -> Option<Self> {
+    pub(super) fn of(closing: &Closing, total: Nanodollars, catalogue: &Catalogue) -> Option<Self> {
         let CallOutcome { model, tier, price_id, .. } = &closing.outcome;
         let tier = Tier::named(tier.as_deref()?)?;
         let day = Day::parse(&CalendarDay::of(closing.call.at).to_string())?;
@@ -266,11 +266,25 @@ impl CostParts {
     }
 }
 
+impl CostParts {
+    /// The parts by name, in nanodollars.
+    pub(super) fn named(&self) -> [(&'static str, i64); 4] {
+        let Self { input_cost, output_cost, cache_read_cost, cache_creation_cost } = self;
+        [
+            ("input", input_cost.0.nano()),
+            ("output", output_cost.0.nano()),
+            ("cache_read", cache_read_cost.0.nano()),
+            ("cache_write", cache_creation_cost.0.nano()),
+        ]
+    }
+}
+
 /// Whether the model was called through a profile.
 fn is_profile(outcome: &CallOutcome) -> bool {
     outcome.reach.as_deref().is_some_and(|reach| reach != "in-region" && reach != "unknown")
 }
 
-fn raw(json: Option<&str>) -> Option<&RawValue> {
+/// A text of JSON as it is kept.
+pub(super) fn raw(json: Option<&str>) -> Option<&RawValue> {
     serde_json::from_str(json?).ok()
 }

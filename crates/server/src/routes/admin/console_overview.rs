@@ -1,0 +1,267 @@
+//! `GET /outcrop/overview`: all that the first screen of an operator's page shows, in one answer: activity, the largest
+//! keys, models and end users, durations, budgets that are nearly spent, refusals, and the state of the gateway.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use access::UtcTime;
+use access::ledger::{
+    CallFilter, FailMode, RefusalCount, RefusalFilter, SpendColumn, SpendQuery, SpendSums, Waits,
+};
+use serde::Serialize;
+
+use super::answer::AdminAnswer;
+use super::console_activity::{ConsoleActivity, ReadActivity, read as activity};
+use super::console_budgets::{NearBudget, near};
+use super::error::AdminRefusal;
+use super::report_names::{KeyNames, ModelNames, shown};
+use super::report_sums::counted;
+use super::request::AdminRequest;
+
+/// Rows of a list.
+const TOP: usize = 10;
+/// Most calls that durations are of: the newest ones.
+const SAMPLE: u64 = 10_000;
+
+#[derive(Debug, Serialize)]
+struct Overview {
+    activity: ConsoleActivity,
+    top: TopLists,
+    durations: Durations,
+    previous_durations: Durations,
+    budgets: Vec<NearBudget>,
+    /// Whether there are more records than were looked at for budgets.
+    budgets_cut: bool,
+    refusals: Vec<Refused>,
+    gateway: Gateway,
+}
+
+#[derive(Debug, Serialize)]
+struct TopLists {
+    keys: Vec<TopRow>,
+    models: Vec<TopRow>,
+    end_users: Vec<TopRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct TopRow {
+    id: String,
+    label: String,
+    spend_nano: String,
+    requests: i64,
+    failed: i64,
+    floor: bool,
+}
+
+/// Durations of the newest successful calls in milliseconds; null without any.
+#[derive(Debug, Default, Serialize)]
+struct Durations {
+    /// The number of calls.
+    calls: usize,
+    /// Whether there were more of them.
+    sampled: bool,
+    total_p50: Option<u64>,
+    total_p95: Option<u64>,
+    ttft_p50: Option<u64>,
+    ttft_p95: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    scope: String,
+    code: String,
+    count: u64,
+}
+
+/// The state of this process.
+#[derive(Debug, Serialize)]
+struct Gateway {
+    version: &'static str,
+    store: &'static str,
+    store_away: bool,
+    fail_mode: &'static str,
+    /// Whether replicas share rate limits; null where nothing is set up for it.
+    shares_rates: Option<bool>,
+    calls_under_way: usize,
+    catalogue_date: Option<String>,
+    can_change: bool,
+    master_calls: bool,
+}
+
+/// `GET /outcrop/overview`.
+pub(super) async fn overview(request: AdminRequest) -> Result<AdminAnswer, AdminRefusal> {
+    let ReadActivity { activity, question, ask } = activity(&request).await?;
+    let window = (ask.from, ask.to);
+    let length = ask.to.millis() - ask.from.millis();
+    let earlier = (UtcTime::from_millis(ask.from.millis() - length), ask.from);
+    let (budgets, budgets_cut) = near(&request).await?;
+    AdminAnswer::of(&Overview {
+        top: TopLists::read(&request, &question, window).await?,
+        durations: durations(&request, &question, window).await?,
+        previous_durations: durations(&request, &question, earlier).await?,
+        budgets,
+        budgets_cut,
+        refusals: refusals(&request, &question, window).await?,
+        gateway: gateway(&request),
+        activity,
+    })
+    .map(|answer| answer.header("cache-control", "no-store"))
+}
+
+impl TopLists {
+    async fn read(
+        request: &AdminRequest,
+        question: &SpendQuery,
+        window: (UtcTime, UtcTime),
+    ) -> Result<Self, AdminRefusal> {
+        let keys = largest(request, question, (SpendColumn::Key, window)).await?;
+        let names =
+            KeyNames::read(&request.accounts, keys.iter().map(|(id, _)| id.as_str())).await?;
+        let keys = keys
+            .iter()
+            .map(|(id, sums)| TopRow::of((names.token(id).to_owned(), names.shown(id)), sums));
+        let models = largest(request, question, (SpendColumn::Model, window)).await?;
+        let end_users = largest(request, question, (SpendColumn::Customer, window)).await?;
+        let plain = |(id, sums): &(String, SpendSums)| {
+            TopRow::of((shown(id).to_owned(), shown(id).to_owned()), sums)
+        };
+        Ok(Self {
+            keys: keys.collect(),
+            models: models.iter().map(plain).collect(),
+            end_users: end_users.iter().map(plain).collect(),
+        })
+    }
+}
+
+impl TopRow {
+    fn of((id, label): (String, String), sums: &SpendSums) -> Self {
+        Self {
+            id,
+            label,
+            spend_nano: sums.cost.to_string(),
+            requests: sums.requests(),
+            failed: sums.failed,
+            floor: sums.unpriced > 0,
+        }
+    }
+}
+
+/// The largest groups of a column: by cost, then by calls.
+async fn largest(
+    request: &AdminRequest,
+    question: &SpendQuery,
+    (column, (from, until)): (SpendColumn, (UtcTime, UtcTime)),
+) -> Result<Vec<(String, SpendSums)>, AdminRefusal> {
+    let query = SpendQuery { from, until, by: vec![column], ..question.clone() };
+    let now = request.worker().now();
+    let mut models = ModelNames::of(now.names.catalogue());
+    let mut groups: BTreeMap<String, SpendSums> = BTreeMap::new();
+    for row in counted(request, query).await? {
+        let id = match column {
+            SpendColumn::Model => models.base(row.at(0)),
+            _ => row.at(0).to_owned(),
+        };
+        if !id.is_empty() {
+            groups.entry(id).or_default().add(row.sums());
+        }
+    }
+    let mut groups: Vec<_> = groups.into_iter().collect();
+    groups.sort_by_key(|(_, sums)| Reverse((sums.cost, sums.requests())));
+    groups.truncate(TOP);
+    Ok(groups)
+}
+
+async fn durations(
+    request: &AdminRequest,
+    question: &SpendQuery,
+    (from, to): (UtcTime, UtcTime),
+) -> Result<Durations, AdminRefusal> {
+    let filter = CallFilter {
+        from: Some(from),
+        until: Some(UtcTime::from_millis(to.millis() - 1)),
+        who: question.who.clone(),
+        models: question.models.clone(),
+        limit: SAMPLE,
+        ..CallFilter::default()
+    };
+    Ok(Durations::of(&request.accounts.store().waits(filter).await?))
+}
+
+impl Durations {
+    fn of(waits: &[Waits]) -> Self {
+        let mut totals: Vec<_> = waits.iter().map(|one| one.total).collect();
+        let mut firsts: Vec<_> = waits.iter().filter_map(|one| one.first).collect();
+        totals.sort_unstable();
+        firsts.sort_unstable();
+        Self {
+            calls: waits.len(),
+            sampled: waits.len() as u64 == SAMPLE,
+            total_p50: percentile(&totals, 50),
+            total_p95: percentile(&totals, 95),
+            ttft_p50: percentile(&firsts, 50),
+            ttft_p95: percentile(&firsts, 95),
+        }
+    }
+}
+
+/// The value that so many percent do not exceed, by the nearest rank.
+fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied()
+}
+
+async fn refusals(
+    request: &AdminRequest,
+    question: &SpendQuery,
+    (from, to): (UtcTime, UtcTime),
+) -> Result<Vec<Refused>, AdminRefusal> {
+    if question.who.customers.is_some() {
+        return Ok(Vec::new());
+    }
+    let filter = RefusalFilter {
+        from: Some(from),
+        until: Some(UtcTime::from_millis(to.millis() - 1)),
+        who: question.who.clone(),
+        models: question.models.clone(),
+        ..RefusalFilter::default()
+    };
+    let counts = request.accounts.store().refusal_counts(filter).await?;
+    let of = |one: RefusalCount| Refused { scope: one.scope, code: one.code, count: one.count };
+    Ok(counts.into_iter().map(of).collect())
+}
+
+fn gateway(request: &AdminRequest) -> Gateway {
+    let now = request.worker().now();
+    let accounts = &request.accounts;
+    Gateway {
+        version: env!("CARGO_PKG_VERSION"),
+        store: match accounts.store().database() {
+            Some(database) => database.engine_name(),
+            None => "memory",
+        },
+        store_away: accounts.is_store_away(),
+        fail_mode: match now.config.access.fail_mode {
+            FailMode::Open => "open",
+            FailMode::Closed => "closed",
+        },
+        shares_rates: accounts.shares_rates(),
+        calls_under_way: accounts.calls_under_way(),
+        catalogue_date: now.names.catalogue().dated(),
+        can_change: request.caller.is_admin(),
+        master_calls: now.config.admin.master_calls,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_nearest_rank() {
+        let numbers: Vec<u64> = (1..=100).collect();
+        assert_eq!((percentile(&numbers, 50), percentile(&numbers, 95)), (Some(50), Some(95)));
+        assert_eq!((percentile(&[7], 50), percentile(&[7], 95)), (Some(7), Some(7)));
+        assert_eq!(percentile(&[1, 2, 3], 50), Some(2));
+        assert_eq!(percentile(&[], 95), None);
+    }
+}
