@@ -16,6 +16,8 @@ mod accounts;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
+#[cfg(feature = "demo")]
+mod demo_accounts;
 mod environment;
 mod import_litellm;
 mod keys;

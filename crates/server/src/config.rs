@@ -205,7 +205,7 @@ impl Config {
     }
 
     /// Whether other machines can connect to the models.
-    fn is_reachable(&self) -> bool {
+    pub(crate) fn is_reachable(&self) -> bool {
         self.socket.instead_of_port().is_none() && !self.listen.ip().is_loopback()
     }
 

@@ -1,5 +1,6 @@
 //! The terms on which connections of clients are served, whatever their protocol.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,6 +18,8 @@ pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 pub(crate) struct ConnectionTerms {
     pub(crate) shared: Arc<Shared>,
     pub(crate) drain: GracefulShutdownSignal,
+    /// The address of the listener.
+    pub(crate) address: SocketAddr,
 }
 
 /// A connection that counts as open.
@@ -39,7 +42,7 @@ impl ConnectionTerms {
     /// The listener, as the application sees it. `HttpServer`, which would tell it, takes connections of
     /// HTTP/1.1 alone; there is no other public way.
     pub(crate) fn app_config(&self, is_secure: bool) -> AppConfig {
-        let address = self.shared.address;
+        let address = self.address;
         AppConfig::__priv_test_new(is_secure, address.to_string(), address)
     }
 }

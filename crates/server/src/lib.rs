@@ -29,6 +29,7 @@ mod guardrail_api;
 mod http2;
 mod json_schema;
 mod listen;
+mod listener;
 mod log;
 mod master_key;
 mod media;

@@ -8,6 +8,7 @@ use actix_web::middleware::from_fn;
 use actix_web::{App, FromRequest, Handler, Responder, guard, web};
 
 use crate::form::is_form;
+use crate::listener::Listener;
 use crate::native::path::MOUNT;
 use crate::state::{AdminPlace, Shared, Worker};
 
@@ -16,6 +17,8 @@ pub(crate) mod admin;
 pub(crate) mod audio;
 pub(crate) mod chat;
 pub(crate) mod completions;
+#[cfg(feature = "console")]
+pub(crate) mod console;
 pub(crate) mod conversations;
 pub(crate) mod count;
 pub(crate) mod embeddings;
@@ -61,17 +64,6 @@ pub(crate) const SERVED: &[&str] = &[
 /// Path of the metrics.
 const METRICS: &str = "/metrics";
 
-/// A listener, by what it serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Listener {
-    /// The models, and the admin API where that has no listener of its own.
-    Models,
-    /// The admin API alone.
-    Admin,
-    /// The metrics, to everyone who can reach it.
-    Telemetry,
-}
-
 /// The application of one worker, for every protocol that clients speak.
 pub(crate) fn application(
     shared: Arc<Shared>,
@@ -85,17 +77,40 @@ pub(crate) fn application(
         InitError = (),
     >,
 > {
-    let place = shared.admin;
+    let place = ListenerPlan::of(&shared, listener);
     App::new()
         .app_data(web::Data::new(Worker::new(shared)))
         .wrap(from_fn(middleware::answer_before_the_end))
         .wrap(from_fn(middleware::identify))
         .configure(probes)
-        .configure(move |app| table(app, listener, place))
+        .configure(move |app| table(app, place))
+}
+
+/// What a listener serves.
+#[derive(Debug, Clone, Copy)]
+struct ListenerPlan {
+    listener: Listener,
+    admin: AdminPlace,
+    /// Whether it has the operator's page.
+    console: bool,
+}
+
+impl ListenerPlan {
+    fn of(shared: &Shared, listener: Listener) -> Self {
+        let console = cfg!(feature = "console")
+            && (shared.now().config.serves_console(listener)
+                || listener == Listener::Admin && shared.demo_key.is_some());
+        Self { listener, admin: shared.admin, console }
+    }
 }
 
 /// Every route of a listener besides the probes that it always has.
-fn table(app: &mut web::ServiceConfig, listener: Listener, place: AdminPlace) {
+fn table(app: &mut web::ServiceConfig, plan: ListenerPlan) {
+    let ListenerPlan { listener, admin: place, console } = plan;
+    #[cfg(feature = "console")]
+    if console {
+        console::table(app);
+    }
     let probe = read("/health", health::ready);
     app.service(match (listener, place) {
         (Listener::Telemetry, _) | (Listener::Models, AdminPlace::Alone | AdminPlace::Nowhere) => {
@@ -124,6 +139,9 @@ fn table(app: &mut web::ServiceConfig, listener: Listener, place: AdminPlace) {
         Listener::Admin => {
             app.service(read(METRICS, metrics::of_operator));
             admin::table(app);
+            if console {
+                playground(app);
+            }
             app.default_service(web::to(fallback::unknown_route));
         }
     }));
@@ -236,6 +254,14 @@ fn guarded(app: &mut web::ServiceConfig) {
     }
     app.service(web::scope(MOUNT).default_service(web::to(native::relay)));
     app.default_service(web::to(fallback::unknown_route));
+}
+
+/// The routes of models that the operator's page calls, where its listener has no others.
+fn playground(app: &mut web::ServiceConfig) {
+    app.service(json("/v1/chat/completions", chat::completions));
+    app.service(json("/v1/responses", responses::create));
+    app.service(json("/v1/messages", messages::messages));
+    app.service(web::scope(MOUNT).default_service(web::to(native::relay)));
 }
 
 /// Conversations and their items.

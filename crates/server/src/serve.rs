@@ -1,11 +1,13 @@
 //! Assembles the gateway from account, workers and listener, and serves until it is stopped.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use access::Accounts;
+use actix_server::ServerBuilder;
 use actix_web::dev::{Server, ServerHandle};
 
 use crate::accounts;
@@ -14,13 +16,14 @@ use crate::config::{Config, Sources, ValueOrigin};
 use crate::connection::ConnectionTerms;
 use crate::credential_search;
 use crate::listen;
+use crate::listener::Listener;
 use crate::overload::ShedReason;
 use crate::reload::Reloader;
-use crate::routes::{self, Listener};
+use crate::routes;
 use crate::shutdown::{self, ShutdownEnd};
 use crate::socket::{Bound, Socket};
 use crate::startup::{ServeError, refuse_loops};
-use crate::state::{AdminPlace, Shared, Snapshot};
+use crate::state::{AdminPlace, DemoKeys, Shared, Snapshot};
 use crate::supervise;
 use crate::telemetry::Telemetry;
 use crate::tls::Certificate;
@@ -63,10 +66,12 @@ impl Serving {
     }
 }
 
-/// An upstream other than AWS, and a message for when the gateway listens.
+/// An upstream other than AWS, accounts where the operator has none, and a message for when the gateway listens.
 pub(crate) struct Demo {
     pub(crate) setup: Settings,
-    pub(crate) greet: Box<dyn FnOnce(SocketAddr)>,
+    pub(crate) keys: Option<DemoKeys>,
+    /// Takes the addresses of the models and of the admin API.
+    pub(crate) greet: Box<dyn FnOnce(SocketAddr, Option<SocketAddr>)>,
 }
 
 /// Binds a gateway for `config` that calls Bedrock according to `setup`.
@@ -74,6 +79,14 @@ pub(crate) struct Demo {
 /// # Errors
 /// [`ServeError`]; no port stays bound.
 pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeError> {
+    serve_with(config, setup, None).await
+}
+
+async fn serve_with(
+    config: Config,
+    setup: Settings,
+    demo: Option<DemoKeys>,
+) -> Result<Serving, ServeError> {
     let certificate = config.tls.clone().map(Certificate::load).transpose()?;
     let (workers, drain_timeout) = (config.workers, config.shutdown.timeout);
     let (listen, admin) = (config.listen, config.admin.listen);
@@ -93,35 +106,24 @@ pub async fn serve(config: Config, setup: Settings) -> Result<Serving, ServeErro
         .shutdown_timeout(drain_timeout.saturating_add(MARGIN).as_secs())
         .disable_signals();
     let closing = server.graceful_shutdown_signal();
-    let shared = Arc::new(Shared::new(snapshot, accounts, address, closing.clone(), telemetry));
+    let shared = Shared::new(snapshot, accounts, closing.clone(), telemetry);
+    let is_demo = demo.is_some();
+    let shared = Arc::new(match demo {
+        Some(demo) => shared.with_demo(demo),
+        None => shared,
+    });
     credential_search::watch(&shared);
     actix_tls::accept::max_concurrent_tls_connect(TLS_HANDSHAKES);
     if let Some(workers) = workers {
         server = server.workers(workers);
     }
-    let terms = ConnectionTerms { shared: Arc::clone(&shared), drain: closing };
+    let terms = ConnectionTerms { shared: Arc::clone(&shared), drain: closing, address };
     let app = routes::application;
-    let admin = match shared.admin {
+    let admin_listener = match shared.admin {
         AdminPlace::Nowhere | AdminPlace::BesideModels => None,
-        AdminPlace::Alone => match TcpListener::bind(admin) {
-            Ok(listener) => {
-                let (address, terms) = (listener.local_addr()?, terms.clone());
-                server = server.listen("admin", listener, move || {
-                    let shared = Arc::clone(&terms.shared);
-                    listen::cleartext(app(shared, Listener::Admin), terms.clone())
-                })?;
-                Some(address)
-            }
-            // Several gateways of one machine cannot all have the default address.
-            Err(error) if !is_admin_told => {
-                log::warn!(
-                    "the admin API is not served, because {admin} cannot be listened on: {error}; name another address in admin.listen (OUTCROP_ADMIN_LISTEN)"
-                );
-                None
-            }
-            Err(error) => return Err(ServeError::Bind(admin, error)),
-        },
+        AdminPlace::Alone => bind_admin(admin, AdminAddress { is_told: is_admin_told, is_demo })?,
     };
+    let (mut server, admin) = with_admin(server, admin_listener, &terms)?;
     let metrics = match metrics {
         None => None,
         Some(listener) => {
@@ -185,6 +187,50 @@ fn telemetry(config: &Config) -> Result<Telemetry, ServeError> {
     Ok(telemetry)
 }
 
+/// Adds the listener of the admin API, if it has one.
+fn with_admin(
+    server: ServerBuilder,
+    listener: Option<TcpListener>,
+    terms: &ConnectionTerms,
+) -> io::Result<(ServerBuilder, Option<SocketAddr>)> {
+    let Some(listener) = listener else { return Ok((server, None)) };
+    let address = listener.local_addr()?;
+    let terms = ConnectionTerms { address, ..terms.clone() };
+    terms.shared.serves_admin_at(address);
+    let server = server.listen("admin", listener, move || {
+        let shared = Arc::clone(&terms.shared);
+        listen::cleartext(routes::application(shared, Listener::Admin), terms.clone())
+    })?;
+    Ok((server, Some(address)))
+}
+
+/// The origin of the admin API's address.
+#[derive(Debug, Clone, Copy)]
+struct AdminAddress {
+    /// Whether the operator chose it.
+    is_told: bool,
+    is_demo: bool,
+}
+
+/// Binds the listener of the admin API. Several gateways of one machine cannot all have the default address: demos take a
+/// free port then, others do without.
+fn bind_admin(address: SocketAddr, from: AdminAddress) -> Result<Option<TcpListener>, ServeError> {
+    match TcpListener::bind(address) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) if from.is_told => Err(ServeError::Bind(address, error)),
+        Err(_) if from.is_demo => {
+            let bound = TcpListener::bind((address.ip(), 0));
+            bound.map(Some).map_err(|error| ServeError::Bind(address, error))
+        }
+        Err(error) => {
+            log::warn!(
+                "the admin API is not served, because {address} cannot be listened on: {error}; name another address in admin.listen (OUTCROP_ADMIN_LISTEN)"
+            );
+            Ok(None)
+        }
+    }
+}
+
 /// Binds the listener of metrics, if they have one of their own.
 fn bind_metrics(config: &Config) -> Result<Option<TcpListener>, ServeError> {
     let bind = |listen| TcpListener::bind(listen).map_err(|error| ServeError::Bind(listen, error));
@@ -205,12 +251,12 @@ pub(crate) async fn until_stopped(
     demo: Option<Demo>,
 ) -> Result<(), ServeError> {
     let is_demo = demo.is_some();
-    let (setup, greet) = match demo {
-        Some(demo) => (demo.setup, Some(demo.greet)),
-        None => (Settings::default(), None),
+    let (setup, keys, greet) = match demo {
+        Some(Demo { setup, keys, greet }) => (setup, keys, Some(greet)),
+        None => (Settings::default(), None, None),
     };
     let drain = config.shutdown;
-    let serving = serve(config, setup).await?;
+    let serving = serve_with(config, setup, keys).await?;
     announce::configuration(&sources, &serving.shared.now().config, serving.address);
     let reloader = Rc::new(serving.reloader(sources));
     let Serving {
@@ -237,7 +283,7 @@ pub(crate) async fn until_stopped(
     let (accounts, written) = (shared.accounts.clone(), Arc::clone(&shared.telemetry));
     let overload = Arc::clone(&shared.overload);
     if let Some(greet) = greet {
-        greet(address);
+        greet(address, admin);
     }
     let mut tasks =
         vec![supervise::keep("the task that reads the configuration again", move || {

@@ -3,8 +3,8 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 
 use access::{Accounts, Admission};
 use actix_server::GracefulShutdownSignal;
@@ -14,13 +14,15 @@ use crate::config::Config;
 use crate::cutoff::Cutoff;
 use crate::draining::Draining;
 use crate::json_schema::Validators;
+use crate::listener::Listener;
+use crate::master_key::MasterKey;
 use crate::media::Fetcher;
 use crate::offload::Offload;
 use crate::overload::Overload;
 use crate::readiness::Readiness;
 use crate::reasoning_store::{LocalStore, RedisStore};
 use crate::telemetry::Telemetry;
-use bedrock::{Account, Sdk, Settings, Transport, TransportPool};
+use bedrock::{Account, AccountSecret, Sdk, Settings, Transport, TransportPool};
 use routing::{OpenError, Resolver};
 
 /// Most moderations of large inputs at a time; each holds a thread while Bedrock works.
@@ -40,8 +42,10 @@ pub(crate) struct Shared {
     pub(crate) accounts: Option<Arc<Accounts>>,
     /// Place of the admin API.
     pub(crate) admin: AdminPlace,
-    /// The address listened on.
-    pub(crate) address: SocketAddr,
+    /// The master key of a demo, which asks callers for none.
+    pub(crate) demo_key: Option<MasterKey>,
+    /// The address of the console, where it has one that this machine alone reaches.
+    pub(crate) console: OnceLock<SocketAddr>,
     /// Whether credentials were found.
     pub(crate) readiness: Readiness,
     /// Counts and states for `/metrics`.
@@ -60,6 +64,13 @@ pub(crate) struct Shared {
     pub(crate) offload: Offload,
     /// Threads for moderations of large inputs, which wait for Bedrock as well.
     pub(crate) moderation: Offload,
+}
+
+/// Accounts of a demo, and the key of its console.
+#[derive(Debug)]
+pub(crate) struct DemoKeys {
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) master: AccountSecret,
 }
 
 /// Place of the admin API.
@@ -146,7 +157,6 @@ impl Shared {
     pub(crate) fn new(
         snapshot: Snapshot,
         accounts: Option<Arc<Accounts>>,
-        address: SocketAddr,
         closing: GracefulShutdownSignal,
         telemetry: Arc<Telemetry>,
     ) -> Self {
@@ -159,11 +169,12 @@ impl Shared {
         Self {
             accounts,
             admin,
+            demo_key: None,
             current: ArcSwap::from_pointee(snapshot),
             draining: Draining::default(),
             connections: AtomicUsize::new(0),
             overload: Arc::default(),
-            address,
+            console: OnceLock::new(),
             readiness: Readiness::default(),
             telemetry,
             cutoff: Cutoff::default(),
@@ -173,6 +184,25 @@ impl Shared {
             validators: Validators::new(offload.clone()),
             offload,
             moderation: Offload::with_permits(MODERATIONS),
+        }
+    }
+
+    /// Takes the accounts of a demo: those who send its keys are counted, all others call without a key.
+    pub(crate) fn with_demo(mut self, demo: DemoKeys) -> Self {
+        let DemoKeys { accounts, master } = demo;
+        self.accounts = Some(accounts);
+        self.admin = AdminPlace::Alone;
+        self.demo_key = Some(MasterKey::Key(master));
+        self
+    }
+
+    /// Notes the address of the admin API, for the page at the root.
+    pub(crate) fn serves_admin_at(&self, address: SocketAddr) {
+        let config = &self.now().config;
+        let has_console = config.serves_console(Listener::Admin) || self.demo_key.is_some();
+        if has_console && address.ip().is_loopback() && !config.is_reachable() {
+            // Set once: there is one such listener.
+            let _ = self.console.set(address);
         }
     }
 

@@ -9,8 +9,10 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use emulator::{Options, Running};
 
+use super::demo_accounts::{DemoAccounts, DemoError};
 use super::{BAD_CONFIG, RUNTIME_FAILURE, complain, finish};
 use crate::config::{Config, Sources};
+use crate::state::DemoKeys;
 use crate::{log, serve, shutdown};
 use bedrock::{AccountKeys, AccountSecret, Settings};
 
@@ -66,9 +68,28 @@ pub(super) async fn demonstrate(config: Config, sources: Sources, started: Insta
         }
     };
     let key = config.master_key.as_ref().map_or("unused", |_| "YOUR_MASTER_KEY");
+    let accounts = match accounts(&config).await {
+        Ok(accounts) => accounts,
+        Err(error) => {
+            complain(&format!("outcrop: the accounts of the demo: {error}"));
+            return ExitCode::from(RUNTIME_FAILURE);
+        }
+    };
+    let console = accounts.as_ref().map(|one| ConsoleKeys {
+        master: one.master.reveal().to_owned(),
+        key: one.key.reveal().to_owned(),
+    });
+    let keys =
+        accounts.map(|DemoAccounts { accounts, master, key: _ }| DemoKeys { accounts, master });
     let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let greet = move |address: SocketAddr| greet(&format!("{scheme}://{address}"), key);
-    let demo = serve::Demo { setup: setup(&running), greet: Box::new(greet) };
+    let greet = move |address: SocketAddr, admin: Option<SocketAddr>| {
+        let url = format!("{scheme}://{address}");
+        greet(&greeting(&url, key));
+        if let (Some(admin), Some(keys)) = (admin, console) {
+            greet(&console_greeting(&format!("http://{admin}"), &keys));
+        }
+    };
+    let demo = serve::Demo { setup: setup(&running), keys, greet: Box::new(greet) };
     let code = finish(serve::until_stopped(config, sources, started, Some(demo)).await);
     running.stop().await;
     code
@@ -91,11 +112,37 @@ fn setup(running: &Running) -> Settings {
     }
 }
 
-/// Lines to paste, on stdout: the log goes to stderr.
-fn greet(url: &str, key: &str) {
-    let text = greeting(url, key);
+/// Keys that the greeting names.
+struct ConsoleKeys {
+    master: String,
+    key: String,
+}
+
+/// Accounts of the demo's own, where the operator has configured none and strangers cannot reach it.
+async fn accounts(config: &Config) -> Result<Option<DemoAccounts>, DemoError> {
+    if config.master_key.is_some() || config.is_reachable() || !cfg!(feature = "console") {
+        return Ok(None);
+    }
+    DemoAccounts::open().await.map(Some)
+}
+
+/// Writes lines to paste to stdout: the log goes to stderr.
+fn greet(text: &str) {
     // A closed stdout is no reason not to serve.
     let _ = io::stdout().write_all(text.as_bytes());
+}
+
+fn console_greeting(url: &str, keys: &ConsoleKeys) -> String {
+    let ConsoleKeys { master, key } = keys;
+    format!(
+        r#"  The console, with two weeks of invented calls (they are gone when the demo ends):
+
+  {url}/console/      sign in with {master}
+
+  Calls with this key are counted there; those without any key are not:  {key}
+
+"#
+    )
 }
 
 fn greeting(url: &str, key: &str) -> String {

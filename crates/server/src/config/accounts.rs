@@ -19,6 +19,8 @@ use super::yaml_tree::Value;
 use super::{Config, Problem, Sources, parsers, redis};
 use crate::credential;
 use crate::disconnect::OnDisconnect;
+use crate::listener::Listener;
+use crate::master_key::MasterKey;
 use bedrock::AccountSecret;
 
 /// Remedy for a pepper that is too short.
@@ -92,6 +94,10 @@ pub(crate) struct AdminSettings {
     pub(crate) master_calls: bool,
     /// A key that reads what the master key reads, changes nothing and calls no model.
     pub(crate) read_only_key: Option<AccountSecret>,
+    /// Whether the operator's page is served beside the admin API; absent where strangers cannot reach that.
+    pub(crate) console: Option<bool>,
+    /// Time without use after which the page forgets its key.
+    pub(crate) console_idle: Duration,
     /// The time zone in which the windows of budgets begin.
     pub(crate) budget_timezone: String,
     /// The time of day at which they begin.
@@ -135,6 +141,8 @@ impl Default for AdminSettings {
             listen,
             master_calls: true,
             read_only_key: None,
+            console: None,
+            console_idle: Duration::from_mins(15),
             budget_timezone: "UTC".to_owned(),
             budget_reset_time: MIDNIGHT.to_owned(),
             key_defaults: RecordDefaults::default(),
@@ -180,6 +188,20 @@ impl AdminSettings {
 }
 
 impl Config {
+    /// Whether a listener has the operator's page: where the admin API is, but on the port of the models only if that is
+    /// said or strangers cannot reach it.
+    pub(crate) fn serves_console(&self, listener: Listener) -> bool {
+        let has_accounts = matches!(self.master_key, Some(MasterKey::Key(_)));
+        let beside_models = self.serves_admin_beside_models();
+        let usual = match listener {
+            Listener::Admin => true,
+            Listener::Models => !self.is_reachable(),
+            Listener::Telemetry => return false,
+        };
+        let is_here = listener == Listener::Admin || beside_models;
+        has_accounts && is_here && self.admin.console.unwrap_or(usual)
+    }
+
     /// Whether the admin API is served beside the models.
     pub(crate) fn serves_admin_beside_models(&self) -> bool {
         self.admin.on_data_port || !self.is_reachable()
@@ -223,6 +245,9 @@ pub(super) fn read(root: &mut Section<'_>, config: &mut Config) {
         section.set("on_data_port", &mut config.admin.on_data_port, parsers::boolean);
         section.set("listen", &mut config.admin.listen, parsers::address);
         section.set("master_calls", &mut config.admin.master_calls, parsers::boolean);
+        section
+            .set("console", &mut config.admin.console, |value| parsers::boolean(value).map(Some));
+        section.set("console_idle", &mut config.admin.console_idle, parsers::span);
         section.set("budget_timezone", &mut config.admin.budget_timezone, timezone);
         section.set("budget_reset_time", &mut config.admin.budget_reset_time, reset_time);
         if let Some(key) = section.secret("read_only_key", "read_only_key_file") {

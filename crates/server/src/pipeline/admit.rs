@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use access::policy::{CallRoute, RouteGroup};
-use access::{Accounts, Admission, Caller, UnsupportedParams};
+use access::{Accounts, Admission, Caller, Principal, UnsupportedParams};
 use actix_web::web::Data;
 use bedrock::{Account, Sdk, Transport};
 use routing::{Route, Tags, Target};
@@ -65,12 +65,14 @@ impl Admitted {
 
     /// Keys, limits and the ledger, if there are any.
     pub(super) fn accounts(&self) -> Option<&Accounts> {
-        self.worker.shared.accounts.as_deref()
+        let accounts = self.worker.shared.accounts.as_deref();
+        accounts.filter(|_| self.is_accounted())
     }
 
     /// Whether its calls are reserved and written down.
     pub(crate) fn is_accounted(&self) -> bool {
-        self.worker.shared.accounts.is_some()
+        let caller = &self.admission.caller().principal;
+        self.worker.shared.accounts.is_some() && !matches!(caller, Principal::Anonymous)
     }
 
     /// The end user and the tags of the call.

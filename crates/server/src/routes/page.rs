@@ -9,6 +9,7 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::address;
+use crate::listener::Listener;
 use crate::request::context::RequestContext;
 use crate::state::{Snapshot, Worker};
 
@@ -18,6 +19,8 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;mar
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Where the project lives, if the manifest says so.
 const DOCS: &str = env!("CARGO_PKG_REPOSITORY");
+/// The path of the operator's page.
+const CONSOLE: &str = "/console/";
 /// The model of the example where the operator has named none.
 const MODEL: &str = "nova-lite";
 
@@ -25,11 +28,12 @@ const MODEL: &str = "nova-lite";
 pub(crate) async fn page(worker: Data<Worker>, http: HttpRequest) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "page");
     let (base, model) = (address::of(&http), example(&worker.now()));
+    let console = console(&worker);
     context.complete();
     let (kind, text) = if wants_html(&http) {
-        ("text/html; charset=utf-8", html(&base, &model))
+        ("text/html; charset=utf-8", html(&base, &model, console.as_deref()))
     } else {
-        ("text/plain; charset=utf-8", plain(&base, &model))
+        ("text/plain; charset=utf-8", plain(&base, &model, console.as_deref()))
     };
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, kind))
@@ -53,6 +57,17 @@ fn example(now: &Snapshot) -> String {
     chats.map_or_else(|| MODEL.to_owned(), |one| one.name.to_owned())
 }
 
+/// The address of the console, where readers of this page may reach it.
+fn console(worker: &Worker) -> Option<String> {
+    if !cfg!(feature = "console") {
+        return None;
+    }
+    let shared = &worker.shared;
+    let here = shared.now().config.serves_console(Listener::Models);
+    let elsewhere = || shared.console.get().map(|address| format!("http://{address}{CONSOLE}"));
+    if here { Some(CONSOLE.to_owned()) } else { elsewhere() }
+}
+
 fn wants_html(http: &HttpRequest) -> bool {
     let accepted = http.headers().get_all(ACCEPT);
     accepted.filter_map(|value| value.to_str().ok()).any(|value| {
@@ -72,23 +87,31 @@ fn curl(base: &str, model: &str) -> String {
     format!("curl {base}/v1/chat/completions -H 'content-type: application/json' -d '{body}'")
 }
 
-fn plain(base: &str, model: &str) -> String {
+fn plain(base: &str, model: &str, console: Option<&str>) -> String {
     let curl = curl(base, model);
     let docs = if DOCS.is_empty() { String::new() } else { format!("documentation: {DOCS}\n") };
+    let console = match console {
+        None => String::new(),
+        Some(path) if path.starts_with('/') => format!("console: {base}{path}\n"),
+        Some(address) => format!("console: {address}\n"),
+    };
     format!(
-        "Outcrop {VERSION}: an OpenAI-compatible gateway on AWS Bedrock\n\nbase URL: {base}/v1\nBedrock's API: {base}/bedrock\nmodels: {base}/v1/models\nhealth: {base}/health\n{docs}\n{curl}\n"
+        "Outcrop {VERSION}: an OpenAI-compatible gateway on AWS Bedrock\n\nbase URL: {base}/v1\nBedrock's API: {base}/bedrock\nmodels: {base}/v1/models\nhealth: {base}/health\n{console}{docs}\n{curl}\n"
     )
 }
 
-fn html(base: &str, model: &str) -> String {
+fn html(base: &str, model: &str, console: Option<&str>) -> String {
     let (base, curl) = (escaped(base), escaped(&curl(base, model)));
     let docs = if DOCS.is_empty() {
         String::new()
     } else {
         format!(" · <a href=\"{0}\">documentation</a>", escaped(DOCS))
     };
+    let console = console.map_or_else(String::new, |address| {
+        format!(" · <a href=\"{}\">console</a>", escaped(address))
+    });
     format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Outcrop</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style></head><body><h1>Outcrop {VERSION}</h1><p>An OpenAI-compatible gateway on AWS Bedrock.</p><p>Base URL for OpenAI's clients: <code>{base}/v1</code><br>Endpoint for AWS's clients: <code>{base}/bedrock</code></p><pre>{curl}</pre><p><a href=\"/v1/models\">models</a> · <a href=\"/health\">health</a>{docs}</p></body></html>\n"
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>Outcrop</title><link rel=\"icon\" href=\"data:,\"><style>{STYLE}</style></head><body><h1>Outcrop {VERSION}</h1><p>An OpenAI-compatible gateway on AWS Bedrock.</p><p>Base URL for OpenAI's clients: <code>{base}/v1</code><br>Endpoint for AWS's clients: <code>{base}/bedrock</code></p><pre>{curl}</pre><p><a href=\"/v1/models\">models</a> · <a href=\"/health\">health</a>{console}{docs}</p></body></html>\n"
     )
 }
 
@@ -123,8 +146,8 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_the_page_or_the_shells_string() {
-        let page = html("http://h", "a'<script>\"");
+        let page = html("http://h", "a'<script>\"", Some("/console/"));
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"), "{page}");
-        assert!(plain("http://h", "a'b").contains(r"a'\''b"));
+        assert!(plain("http://h", "a'b", None).contains(r"a'\''b"));
     }
 }

@@ -20,6 +20,7 @@ mod choices;
 mod clock;
 mod completions;
 mod configured;
+mod console_page;
 mod costs;
 mod count;
 mod cpu_time;
