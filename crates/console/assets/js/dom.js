@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** @typedef {Node | string | number | null | undefined | false | Child[]} Child */
+/** A text, an element, a list of them, or none. @typedef {any} Child */
 
 /**
  * Makes an element. `on...` attributes are listeners, true is an empty attribute, false and null are none.

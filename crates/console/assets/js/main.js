@@ -219,6 +219,8 @@ async function read(again) {
     if (!mine.signal.aborted) {
       place.removeAttribute("aria-busy");
       place.dataset.shown = page;
+      // Counts what was shown; a test waits for it.
+      app.dataset.shows = String(Number(app.dataset.shows ?? 0) + 1);
     }
   }
   if (!mine.signal.aborted) plan(params, shown);

@@ -37,7 +37,7 @@ export async function show(context) {
       status(context),
       h("span", { class: "stretch" }),
       context.session.can_change && button("New key", () => createKey(context), { class: "primary", "data-act": "new-key" })),
-    keyTable(answer.keys, context, { by, ascending, set: (by, up) => context.set({ sort: by, order: up ? "asc" : null, page: null }) }),
+    keyTable(answer.keys, context, { by, ascending, set: (/** @type {string} */ by, /** @type {boolean} */ up) => context.set({ sort: by, order: up ? "asc" : null, page: null }) }),
     pages(context, page, answer.total_pages));
 }
 

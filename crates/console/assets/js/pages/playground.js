@@ -1,8 +1,8 @@
 // A request by each API, with a key that is pasted: the answer as it comes, raw bodies, usage, cost and times.
 
-import { address } from "../api.js";
-import { button, field, h, replace, say } from "../dom.js";
-import { count, millis } from "../format.js";
+import { address, get } from "../api.js";
+import { append, button, field, h, replace, say } from "../dom.js";
+import { count, exactMoney, millis, money } from "../format.js";
 import { EventReader, FrameReader, SURFACES } from "../surfaces.js";
 
 /** @typedef {import("../main.js").Context} Context */
@@ -131,6 +131,16 @@ async function stream(response, surface, { state, out, began }) {
   }
 }
 
+/** Adds the cost of a call as the ledger has it, where its answer does not tell. @param {string} id @param {HTMLElement} place */
+async function costOf(id, place) {
+  try {
+    const row = await get(`/outcrop/requests/${encodeURIComponent(id)}`);
+    if (row.state !== "running") append(place, [h("dt", null, "Cost"), h("dd", { title: exactMoney(row.cost_nano) }, money(row.cost_nano))]);
+  } catch {
+    // The answer itself is shown; its row is a click away.
+  }
+}
+
 /** @param {Response | null} response @param {any} place */
 function finish(response, { state, out, took }) {
   const header = (/** @type {string} */ name) => response?.headers.get(name) ?? null;
@@ -148,5 +158,7 @@ function finish(response, { state, out, took }) {
     ["Without effect", header("x-outcrop-ignored")], ["Refused by", header("x-outcrop-limit")],
     ["Request id", header("x-request-id") && h("a", { href: `#/requests?open=${encodeURIComponent(header("x-request-id") ?? "")}` }, header("x-request-id"))],
   ]);
+  const id = header("x-request-id");
+  if (id && (cost === null || cost === undefined)) void costOf(id, out.facts);
   replace(out.facts, pairs.filter(([, value]) => value !== null).map(([name, value]) => [h("dt", null, name), h("dd", null, value)]));
 }
