@@ -123,7 +123,7 @@ def upstream(harness: Path, folder: Path, pace: int) -> Iterator[Process]:
         popen.wait()
 
 
-NGINX = """daemon off; worker_processes 1; pid nginx.pid; error_log error.log;
+NGINX = """daemon off; worker_processes 2; pid nginx.pid; error_log error.log;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u;
@@ -140,7 +140,7 @@ http {{
 
 @contextmanager
 def nginx(folder: Path, to: int) -> Iterator[Process]:
-    """nginx that passes everything on, without buffering."""
+    """nginx that passes everything on, without buffering, with as many workers as the gateway."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     port = free_port()
     (folder / "nginx.conf").write_text(NGINX.format(port=port, to=to))
