@@ -5,6 +5,7 @@
 
 mod accounts;
 mod announce;
+mod arrival;
 mod body;
 mod browser;
 mod byte_size;

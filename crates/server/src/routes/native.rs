@@ -437,6 +437,10 @@ fn bytes(begun: Begun, mut context: RequestContext) -> impl Stream<Item = Result
         let mut has_failed = false;
         loop {
             let Some(piece) = cut.or(body.next()).await else {
+                if let Some(piece) = body.gathered() {
+                    meter.see(&piece);
+                    yield Ok(piece);
+                }
                 let is_between = meter.tap.is_between_frames();
                 meter.settle(&mut context);
                 if !has_failed {

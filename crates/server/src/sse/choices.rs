@@ -14,6 +14,7 @@ use translate::reasoning::SavedTurn;
 use translate::spent::Spent;
 
 use super::frames::{CHUNK, StartedStream, step};
+use crate::arrival::arrived;
 use crate::call_price::{CallPrice, priced};
 use crate::config::UsageCost;
 use crate::error::GatewayError;
@@ -106,20 +107,9 @@ impl<S: AnswerStream> Choices<S> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The next piece that has arrived already. Other tasks run once in between, because one of them may have
-    /// read more from the connection than it has passed on.
+    /// The next piece that has arrived already.
     async fn arrived(&mut self) -> Option<(usize, Next)> {
-        let mut yielded = false;
-        poll_fn(|cx| match self.poll_next(cx) {
-            Poll::Ready(next) => Poll::Ready(next),
-            Poll::Pending if yielded => Poll::Ready(None),
-            Poll::Pending => {
-                yielded = true;
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-        })
-        .await
+        arrived(|cx| self.poll_next(cx)).await.flatten()
     }
 
     /// An answer that is complete except for the end of its connection.

@@ -1,13 +1,15 @@
 //! The body of a native answer as it is relayed: the pieces that have arrived together are one piece, so that a burst of
 //! events is one write to the client. None is held back for another.
 
+use std::future::Future as _;
+use std::pin::pin;
 use std::vec::IntoIter;
 
 use bedrock::{Failure, UpstreamResponse};
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
+use crate::arrival::arrived;
 use crate::sse::stream::{BURST, WRITE};
 
 type Arrived = Result<Option<Bytes>, Failure>;
@@ -16,17 +18,20 @@ type Arrived = Result<Option<Bytes>, Failure>;
 pub(super) struct RelayedBody {
     first: IntoIter<Bytes>,
     answer: UpstreamResponse,
-    /// The end that was met behind a piece.
+    /// Pieces of a burst.
+    gathered: BytesMut,
+    /// The end that was met behind them.
     end: Option<Arrived>,
     last: Instant,
 }
 
 impl RelayedBody {
     pub(super) fn new(first: Vec<Bytes>, answer: UpstreamResponse) -> Self {
-        Self { first: first.into_iter(), answer, end: None, last: Instant::now() - BURST }
+        let (first, gathered) = (first.into_iter(), BytesMut::new());
+        Self { first, answer, gathered, end: None, last: Instant::now() - BURST }
     }
 
-    /// The next piece, or `None` at the end. A dropped future loses nothing.
+    /// The next piece, or `None` at the end. What a dropped future had gathered is the next piece.
     ///
     /// # Errors
     /// The body broke off.
@@ -34,38 +39,32 @@ impl RelayedBody {
         if let Some(piece) = self.first.next() {
             return Ok(Some(piece));
         }
-        if let Some(end) = self.end.take() {
-            return end;
+        if self.gathered.is_empty() {
+            if let Some(end) = self.end.take() {
+                return end;
+            }
+            let is_of_burst = self.last.elapsed() < BURST;
+            let Some(piece) = self.answer.chunk().await? else { return Ok(None) };
+            if !is_of_burst || piece.len() >= WRITE {
+                self.last = Instant::now();
+                return Ok(Some(piece));
+            }
+            self.gathered.extend_from_slice(&piece);
         }
-        let is_of_burst = self.last.elapsed() < BURST;
-        let Some(piece) = self.answer.chunk().await? else { return Ok(None) };
-        let piece = if is_of_burst { self.joined(piece) } else { piece };
-        self.last = Instant::now();
-        Ok(Some(piece))
-    }
-
-    /// A piece and those that have arrived behind it.
-    fn joined(&mut self, piece: Bytes) -> Bytes {
-        let Some(second) = self.arrived() else { return piece };
-        let mut whole = BytesMut::with_capacity(WRITE);
-        whole.extend_from_slice(&piece);
-        whole.extend_from_slice(&second);
-        while whole.len() < WRITE
-            && let Some(more) = self.arrived()
-        {
-            whole.extend_from_slice(&more);
-        }
-        whole.freeze()
-    }
-
-    /// A piece that has arrived already; an end is kept for the next call.
-    fn arrived(&mut self) -> Option<Bytes> {
-        match self.answer.chunk().now_or_never()? {
-            Ok(Some(piece)) => Some(piece),
-            end => {
-                self.end = Some(end);
-                None
+        while self.gathered.len() < WRITE && self.end.is_none() {
+            let mut chunk = pin!(self.answer.chunk());
+            match arrived(|cx| chunk.as_mut().poll(cx)).await {
+                Some(Ok(Some(piece))) => self.gathered.extend_from_slice(&piece),
+                Some(end) => self.end = Some(end),
+                None => break,
             }
         }
+        self.last = Instant::now();
+        Ok(self.gathered())
+    }
+
+    /// The pieces that were gathered and not returned yet.
+    pub(super) fn gathered(&mut self) -> Option<Bytes> {
+        (!self.gathered.is_empty()).then(|| self.gathered.split().freeze())
     }
 }
