@@ -35,6 +35,7 @@ pub(crate) mod moderations;
 pub(crate) mod native;
 pub(crate) mod page;
 pub(crate) mod paths;
+mod recorded;
 pub(crate) mod refusal;
 pub(crate) mod rerank;
 pub(crate) mod responses;
@@ -173,6 +174,7 @@ fn guards() -> actix_web::Scope<
     >,
 > {
     web::scope("")
+        .wrap(from_fn(recorded::record))
         .wrap(from_fn(middleware::authenticate))
         .wrap(from_fn(middleware::guard_browsers))
         .wrap(from_fn(middleware::refuse_loops))

@@ -26,8 +26,9 @@ use crate::startup::{ServeError, refuse_loops};
 use crate::state::{AdminPlace, DemoKeys, Shared, Snapshot};
 use crate::supervise;
 use crate::telemetry::Telemetry;
+use crate::telemetry::request_log::RequestLog;
 use crate::tls::Certificate;
-use bedrock::Settings;
+use bedrock::{Settings, Transport};
 
 /// Time after the limit for open requests in which they are told that the process ends, before actix
 /// closes them.
@@ -95,6 +96,7 @@ async fn serve_with(
     let telemetry = Arc::new(telemetry(&config)?);
     let accounts = accounts::open(&config).await?;
     let snapshot = Snapshot::open(config, &setup, None).await?;
+    open_request_log(&telemetry, &snapshot);
     let (socket, metrics) = (bind_socket(&snapshot.config)?, bind_metrics(&snapshot.config)?);
     let listener = match snapshot.config.socket.instead_of_port() {
         Some(_) => None,
@@ -229,6 +231,16 @@ fn bind_admin(address: SocketAddr, from: AdminAddress) -> Result<Option<TcpListe
             Ok(None)
         }
     }
+}
+
+/// Opens the request log, if the operator keeps one.
+fn open_request_log(telemetry: &Telemetry, snapshot: &Snapshot) {
+    let settings = &snapshot.config.telemetry.requests;
+    let Some(destination) = settings.destination.clone() else { return };
+    let destination = destination.opened(|| Transport::new(snapshot.names.home()));
+    let log = RequestLog::start(settings, destination);
+    // It is set once in the life of a process.
+    let _ = telemetry.request_log.set(Arc::new(log));
 }
 
 /// Binds the listener of metrics, if they have one of their own.

@@ -3,14 +3,17 @@
 pub(crate) mod access_log;
 pub(crate) mod metrics;
 mod model_ends;
+pub(crate) mod request_log;
 #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only an exporter reads them"))]
 pub(crate) mod traces;
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use access_log::AccessLog;
 use metrics::Metrics;
 use model_ends::ModelEnds;
+use request_log::RequestLog;
 use traces::Traces;
 #[cfg(feature = "otlp")]
 use traces::export::{self, ExportSettings, Exporter};
@@ -24,6 +27,8 @@ pub(crate) struct Telemetry {
     pub(crate) metrics: Metrics,
     pub(crate) access_log: AccessLog,
     pub(crate) model_ends: ModelEnds,
+    /// Empty unless the operator keeps one. It is opened after the accounts of AWS, which it may write to.
+    pub(crate) request_log: OnceLock<Arc<RequestLog>>,
     /// Absent where none are exported.
     pub(crate) traces: Option<Traces>,
     #[cfg(feature = "otlp")]
@@ -38,6 +43,7 @@ impl Default for Telemetry {
             metrics: Metrics::default(),
             access_log: AccessLog::default(),
             model_ends: ModelEnds::default(),
+            request_log: OnceLock::new(),
             traces: None,
             #[cfg(feature = "otlp")]
             exporter: None,
@@ -71,6 +77,9 @@ impl Telemetry {
     pub(crate) async fn end(&self) {
         if let Some(traces) = &self.traces {
             traces.flush(LAST).await;
+        }
+        if let Some(log) = self.request_log.get() {
+            log.end().await;
         }
         self.access_log.end();
     }

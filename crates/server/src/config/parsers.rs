@@ -13,6 +13,7 @@ use super::yaml_tree::Value;
 use crate::byte_size::Mib;
 use crate::native::s3::NativeS3;
 use crate::native::settings::{NativeErrors, OtherModels};
+use crate::telemetry::request_log::S3Place;
 use bedrock::{AccountSecret, Endpoint, Service};
 use routing::catalogue::is_region;
 use routing::{Thousandths, Weight};
@@ -60,6 +61,11 @@ pub(super) fn secret(value: &Value) -> Result<AccountSecret, Expected> {
 /// A path of a file.
 pub(super) fn path(value: &Value) -> Result<PathBuf, Expected> {
     text(value).map(PathBuf::from)
+}
+
+/// A place in S3.
+pub(super) fn s3_place(value: &Value) -> Result<S3Place, Expected> {
+    S3Place::parse(&text(value)?).ok_or("a place in S3 such as s3://BUCKET/PREFIX")
 }
 
 /// Names of services that can be added to the native API.

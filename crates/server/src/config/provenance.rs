@@ -17,6 +17,7 @@ use crate::byte_size::Mib;
 use crate::guardrail_api::CheckScope;
 use crate::native::s3::NativeS3;
 use crate::native::settings::{NativeErrors, OtherModels};
+use crate::telemetry::request_log::S3Place;
 use bedrock::{AccountSecret, Service};
 
 use routing::catalogue::{CrossRegion, EolAliases};
@@ -155,6 +156,12 @@ impl Show for SocketAddr {
 impl Show for PathBuf {
     fn show(&self) -> String {
         self.display().to_string().show()
+    }
+}
+
+impl Show for S3Place {
+    fn show(&self) -> String {
+        self.address().show()
     }
 }
 

@@ -9,6 +9,7 @@ use super::provenance::{Show, ValueOrigin};
 use super::reader::ConfigReader;
 use super::section::Section;
 use super::{Config, Problem, Sources, parsers};
+use crate::telemetry::request_log::{Destination, RedactedPattern, Redaction, RequestLogSettings};
 #[cfg(feature = "otlp")]
 use crate::telemetry::traces::export::{self, ExportSettings, Resource};
 use bedrock::AccountSecret;
@@ -26,6 +27,8 @@ pub(crate) struct TelemetrySettings {
     /// The address of metrics and probes, where they have one of their own.
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) traces: TraceSettings,
+    /// Content of requests and answers, kept for evaluations and audits.
+    pub(crate) requests: RequestLogSettings,
 }
 
 /// Settings of traces.
@@ -82,6 +85,7 @@ impl TraceSettings {
 pub(super) fn read(root: &mut Section<'_>, telemetry: &mut TelemetrySettings) {
     root.section("telemetry", |section| {
         section.set("listen", &mut telemetry.listen, |value| parsers::address(value).map(Some));
+        read_requests(section, &mut telemetry.requests);
         let traces = &mut telemetry.traces;
         section.section("traces", |section| {
             let line = section.line("endpoint").unwrap_or(1);
@@ -103,6 +107,35 @@ pub(super) fn read(root: &mut Section<'_>, telemetry: &mut TelemetrySettings) {
                 parsers::text(value).map(Some)
             });
         });
+    });
+}
+
+fn read_requests(section: &mut Section<'_>, requests: &mut RequestLogSettings) {
+    section.section("requests", |section| {
+        let line = section.line("s3").unwrap_or(1);
+        let file = section.optional("file", parsers::path);
+        let s3 = section.optional("s3", parsers::s3_place);
+        if file.is_some() && s3.is_some() {
+            let message = "telemetry.requests names a file and S3".to_owned();
+            section.reading.complain(line, message, "leave one of them out");
+        }
+        requests.destination = s3.map(|place| Destination::S3(Box::new(place))).or(file.map(Destination::File));
+        section.set("sample", &mut requests.sample, parsers::part);
+        section.set("max_kib", &mut requests.max_kib, parsers::count);
+        let line = section.line("redact").unwrap_or(1);
+        let patterns = section.optional("redact", parsers::names).unwrap_or_default();
+        let mut parsed = Vec::with_capacity(patterns.len());
+        for written in patterns {
+            match RedactedPattern::parse(&written) {
+                Ok(pattern) => parsed.push(pattern),
+                Err(error) => section.reading.complain(
+                    line,
+                    format!("telemetry.requests.redact: {written:?} cannot be used: {error}"),
+                    "name email, phone, card, ip, aws_key or api_key, or write a regular expression",
+                ),
+            }
+        }
+        requests.redact = Redaction(parsed.into());
     });
 }
 

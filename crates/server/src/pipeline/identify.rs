@@ -144,6 +144,7 @@ impl<'r> Incoming<'r> {
         drop(wait);
         context.step(RequestStep::Admit);
         self.verify(&body).await?;
+        context.asked(&body, self.http.headers());
         Ok(body)
     }
 

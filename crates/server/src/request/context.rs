@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use access::ledger::Refusal;
 use access::{Accounts, Clock, Holder, Nanodollars};
 use actix_web::http::Method;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use bytes::Bytes;
 use schema::converse::response::TokenUsage;
 use translate::answer_stream::AnswerStream;
 use translate::dialect::ErrorDialect;
@@ -34,6 +35,7 @@ pub(crate) use crate::request_id::RequestId;
 use crate::state::Worker;
 use crate::telemetry::Telemetry;
 use crate::telemetry::metrics::Outcome;
+use crate::telemetry::request_log::Recording;
 use crate::telemetry::traces::{RequestStep, Trace};
 use crate::write_timeout::AfterClient;
 use routing::catalogue::ModelEnd;
@@ -104,6 +106,8 @@ pub(crate) struct RequestContext {
     cut: Cut,
     /// Its place among the calls in flight.
     permit: Option<Permit>,
+    /// The recording of its content, where the operator keeps one.
+    recording: Option<Recording>,
 }
 
 impl RequestContext {
@@ -147,6 +151,7 @@ impl RequestContext {
             telemetry,
             cut: cut_of(worker),
             permit: None,
+            recording: Recording::of(http),
         }
     }
 
@@ -190,6 +195,13 @@ impl RequestContext {
     /// Records the holder of the caller's key.
     pub(crate) fn is_of(&mut self, holder: Option<&Arc<Holder>>) {
         self.holder = holder.cloned();
+    }
+
+    /// Records the body of the request, where the operator keeps content.
+    pub(crate) fn asked(&self, body: &Bytes, headers: &HeaderMap) {
+        let Some(recording) = &self.recording else { return };
+        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        recording.asked(body, kind.unwrap_or_default());
     }
 
     /// Begins a step.

@@ -183,6 +183,11 @@ fn render(line: &AccessLine, lines: &mut String) {
 }
 
 impl AccessLine {
+    /// The line as the members of a JSON object.
+    pub(crate) fn members(&self) -> String {
+        Members(self).to_string()
+    }
+
     fn attempts(&self) -> u32 {
         self.attempt_log.as_ref().map_or(0, |log| log.attempts)
     }

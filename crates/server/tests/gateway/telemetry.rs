@@ -2,6 +2,7 @@
 //! requests that were made.
 
 mod listeners;
+mod request_log;
 mod traces;
 
 use std::collections::BTreeSet;

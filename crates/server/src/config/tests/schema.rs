@@ -12,7 +12,7 @@ const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 
 /// A section's pointer in the schema, and a file with an unknown key in that section.
 #[rustfmt::skip]
-const SECTIONS: [(&str, &str); 36] = [
+const SECTIONS: [(&str, &str); 37] = [
     ("", "zzzzzzzzzzzz: 1\n"),
     ("/properties/access", "access: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/access/properties/database", "access: { database: { zzzzzzzzzzzz: 1 } }\n"),
@@ -24,6 +24,10 @@ const SECTIONS: [(&str, &str); 36] = [
     ("/properties/admin/properties/key_bounds", "admin: { key_bounds: { zzzzzzzzzzzz: 1 } }\n"),
     ("/properties/socket", "socket: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/telemetry", "telemetry: { zzzzzzzzzzzz: 1 }\n"),
+    (
+        "/properties/telemetry/properties/requests",
+        "telemetry: { requests: { zzzzzzzzzzzz: 1 } }\n",
+    ),
     ("/properties/telemetry/properties/traces", "telemetry: { traces: { zzzzzzzzzzzz: 1 } }\n"),
     ("/properties/log", "log: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/tls", "tls: { zzzzzzzzzzzz: 1 }\n"),

@@ -128,12 +128,14 @@ impl Drop for RequestContext {
 impl RequestContext {
     /// Writes its line.
     fn log(&mut self) {
-        let Some(telemetry) = self.telemetry.as_ref().filter(|_| AccessLog::is_on()) else {
+        let (recording, is_on) = (self.recording.take(), AccessLog::is_on());
+        let Some(telemetry) = self.telemetry.clone().filter(|_| is_on || recording.is_some())
+        else {
             return;
         };
         let usage = self.spent.usage().unwrap_or_default();
         let guardrails = self.settlement.guardrails();
-        telemetry.access_log.write(AccessLine {
+        let line = AccessLine {
             id: self.id.clone(),
             route: self.route,
             method: self.method.clone(),
@@ -163,7 +165,13 @@ impl RequestContext {
             total: self.started.elapsed(),
             overhead: self.overhead(),
             trace: self.trace.as_ref().map(|trace| trace.id),
-        });
+        };
+        if let Some(recording) = recording {
+            recording.ended(line.members());
+        }
+        if is_on {
+            telemetry.access_log.write(line);
+        }
     }
 
     /// Hands over its trace.

@@ -347,6 +347,13 @@ fn process(scrape: &Scrape, out: &mut Writer<'_>) -> Result {
     let lost = scrape.telemetry.access_log.lost();
     let about = ("outcrop_access_log_lost", "Lines of the access log that could not be written");
     out.counter(about, lost)?;
+    let written = scrape.telemetry.request_log.get().map(|log| log.counts()).unwrap_or_default();
+    let written = ["written", "lost"].into_iter().zip(written);
+    let written = written.map(|(result, count)| ([("result", result)], count));
+    out.counters(
+        ("outcrop_request_log", "Records of the request log, by what became of them"),
+        written,
+    )?;
     let traces = ["exported", "failed", "dropped"].into_iter().zip(scrape.telemetry.exported());
     let traces = traces.map(|(result, count)| ([("result", result)], count));
     out.counters(("outcrop_traces", "Traces, by what became of them"), traces)?;
