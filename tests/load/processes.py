@@ -151,20 +151,24 @@ def nginx(folder: Path, to: int) -> Iterator[Process]:
 
 
 @contextmanager
-def outcrop(binary: Path, folder: Path, to: int) -> Iterator[Process]:
-    """The gateway with two workers."""
+def outcrop(
+    binary: Path, folder: Path, to: int, yaml: str = "", more: dict[str, str] | None = None
+) -> Iterator[Process]:
+    """The gateway with two workers, with `yaml` after its own configuration and `more` environment."""
     port = free_port()
-    (folder / "outcrop.yaml").write_text(f"listen: 127.0.0.1:{port}\nworkers: 2\n")
-    environment = {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{to}"}
+    (folder / "outcrop.yaml").write_text(f"listen: 127.0.0.1:{port}\nworkers: 2\n{yaml}")
+    environment = {**KEYS, **(more or {}), "AWS_ENDPOINT_URL": f"http://127.0.0.1:{to}"}
     with running([str(binary), "--config", "outcrop.yaml"], port, folder, **environment) as process:
         process.ready = wait_until_it_answers(process, "/readyz")
         yield process
 
 
-def drive(harness: Path, process: Process, path: str, body: Path, requests: int, connections: int) -> dict:
+def drive(
+    harness: Path, process: Process, path: str, body: Path, requests: int, connections: int, key: str = "any"
+) -> dict:
     """Sends requests and returns what the client measured."""
     arguments = [harness, "drive", "--port", str(process.port), "--path", path, "--body", str(body),
                  "--requests", str(requests), "--connections", str(connections),
-                 "--header", "authorization: Bearer any"]
+                 "--header", f"authorization: Bearer {key}"]
     printed = subprocess.run(arguments, check=True, capture_output=True, timeout=600).stdout
     return json.loads(printed)

@@ -81,11 +81,31 @@ def plot(results: dict, contenders: list[str]) -> str:
             f'<rect width="100%" height="100%" fill="#fff"/><g style="{style}">{"".join(lines)}</g></svg>\n')
 
 
-def write(docs: Path, text: str, svg: str) -> None:
-    """Replaces the measured part of the page, and the plot."""
+def lines(found: dict[str, list[tuple[int, float]]]) -> str:
+    """Lines of CPU against counts, each as a share of its largest count and cost: what grows in proportion is straight."""
+    side, pad = 260, 40
+    parts = []
+    for at, (title, steps) in enumerate(found.items()):
+        left, most, high = pad + at * (side + pad), steps[-1][0], steps[-1][1]
+        points = [(left + side * count / most, pad + side * (1 - cost / high)) for count, cost in steps]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts.append(f'<rect x="{left}" y="{pad}" width="{side}" height="{side}" fill="none" stroke="#ccc"/>')
+        parts.append(f'<polyline points="{path}" fill="none" stroke="#2f6f4f" stroke-width="2"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="#2f6f4f"/>' for x, y in points]
+        label = f"{most} x {title}: {high:,.0f} us"
+        parts.append(f'<text x="{left}" y="{pad - 12}">{escape(label)}</text>')
+    width, height = pad + len(found) * (side + pad), side + 2 * pad
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">'
+            f'<rect width="100%" height="100%" fill="#fff"/>'
+            f'<g style="font: 12px sans-serif; fill: #333">{"".join(parts)}</g></svg>\n')
+
+
+def write(docs: Path, text: str, plots: dict[str, str]) -> None:
+    """Replaces the measured part of the page, and the plots."""
     page = docs / "benchmarks.md"
     old = page.read_text()
     before, _, rest = old.partition(BEGIN)
     _, _, after = rest.partition(END)
     page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
-    (docs / "benchmarks.svg").write_text(svg)
+    for name, svg in plots.items():
+        (docs / name).write_text(svg)

@@ -13,8 +13,10 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import growth
 import peers
 import report
+import settings
 from cases import Case, cases, encoded
 from processes import drive, nginx, outcrop, upstream
 
@@ -46,9 +48,10 @@ def build(asked: argparse.Namespace) -> tuple[Path, Path]:
     subprocess.run([*cargo, "--manifest-path", manifest], check=True,
                    env={**os.environ, "CARGO_TARGET_DIR": str(own)})
     if asked.binary is None:
-        subprocess.run([*cargo, "-p", "outcrop", "--no-default-features"], check=True, cwd=ROOT,
+        shipped = ["cargo", "build", "--profile", "dist", "--locked", "--quiet", "-p", "outcrop"]
+        subprocess.run([*shipped, "--no-default-features", "--features", "otlp"], check=True, cwd=ROOT,
                        env={**os.environ, "CARGO_TARGET_DIR": str(target)})
-    binary = asked.binary or target / "release/outcrop"
+    binary = asked.binary or target / "dist/outcrop"
     return own / "release/load", binary.resolve()
 
 
@@ -160,15 +163,25 @@ def main() -> None:
         folder = Path(name)
         results = measure(asked, harness, binary, folder)
         size = footprint(harness, binary, folder) if not asked.only else []
+        more, grown = [], {}
+        if not asked.only:
+            chat = next(case for case in cases() if case.name == "chat")
+            more.append(settings.measure(harness, binary, place(folder, "settings"), chat, asked.rounds))
+            table, grown = growth.measure(harness, binary, place(folder, "growth"), asked.rounds)
+            more.append(table)
     contenders = ["nginx", "outcrop", *asked.peers]
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {time.strftime('%Y-%m-%d')}, {asked.rounds} rounds"
     parts = [f"{machine}.", report.cpu_table(results, contenders), report.waits_table(results, contenders)]
     if size:
         parts.append(report.table(["footprint", ""], size))
+    parts += more
     text = "\n\n".join(parts)
     print(text)
     if asked.write:
-        report.write(ROOT / "docs", text, report.plot(results, contenders))
+        plots = {"benchmarks.svg": report.plot(results, contenders)}
+        if grown:
+            plots["growth.svg"] = report.lines(grown)
+        report.write(ROOT / "docs", text, plots)
 
 
 if __name__ == "__main__":
